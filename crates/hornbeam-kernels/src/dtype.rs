@@ -1,0 +1,397 @@
+//! Element types: the run-time tag [`DType`], the compile-time trait [`Element`], and [`dispatch!`](crate::dispatch) from one to the other.
+
+use std::fmt;
+
+pub use half::{bf16, f16};
+
+/// The type of the elements of an array, as a run-time value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DType {
+    Bool,
+    I8,
+    I16,
+    I32,
+    I64,
+    U8,
+    U16,
+    U32,
+    U64,
+    F16,
+    BF16,
+    F32,
+    F64,
+}
+
+impl DType {
+    pub const ALL: [DType; 13] = [
+        DType::Bool,
+        DType::I8,
+        DType::I16,
+        DType::I32,
+        DType::I64,
+        DType::U8,
+        DType::U16,
+        DType::U32,
+        DType::U64,
+        DType::F16,
+        DType::BF16,
+        DType::F32,
+        DType::F64,
+    ];
+
+    /// Bytes of one element.
+    pub const fn size(self) -> usize {
+        match self {
+            DType::Bool | DType::I8 | DType::U8 => 1,
+            DType::I16 | DType::U16 | DType::F16 | DType::BF16 => 2,
+            DType::I32 | DType::U32 | DType::F32 => 4,
+            DType::I64 | DType::U64 | DType::F64 => 8,
+        }
+    }
+
+    /// The name that NumPy and ml_dtypes use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            DType::Bool => "bool",
+            DType::I8 => "int8",
+            DType::I16 => "int16",
+            DType::I32 => "int32",
+            DType::I64 => "int64",
+            DType::U8 => "uint8",
+            DType::U16 => "uint16",
+            DType::U32 => "uint32",
+            DType::U64 => "uint64",
+            DType::F16 => "float16",
+            DType::BF16 => "bfloat16",
+            DType::F32 => "float32",
+            DType::F64 => "float64",
+        }
+    }
+
+    /// The inverse of [`DType::name`].
+    pub fn parse(name: &str) -> Option<DType> {
+        DType::ALL.into_iter().find(|d| d.name() == name)
+    }
+
+    pub const fn is_float(self) -> bool {
+        matches!(self, DType::F16 | DType::BF16 | DType::F32 | DType::F64)
+    }
+
+    pub const fn is_signed_int(self) -> bool {
+        matches!(self, DType::I8 | DType::I16 | DType::I32 | DType::I64)
+    }
+
+    pub const fn is_unsigned_int(self) -> bool {
+        matches!(self, DType::U8 | DType::U16 | DType::U32 | DType::U64)
+    }
+
+    pub const fn is_int(self) -> bool {
+        self.is_signed_int() || self.is_unsigned_int()
+    }
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A truth value stored as one byte, 0 or 1.
+///
+/// Not Rust's `bool`, because buffers come from outside and a byte 2 in a `&[bool]` is undefined behaviour.
+/// Every kernel reads any non-zero byte as true and writes 0 or 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(transparent)]
+pub struct Bool(pub u8);
+
+impl Bool {
+    #[inline(always)]
+    pub const fn new(value: bool) -> Bool {
+        Bool(value as u8)
+    }
+
+    #[inline(always)]
+    pub const fn get(self) -> bool {
+        self.0 != 0
+    }
+}
+
+/// A Rust type that stores one element: plain data for which every bit pattern is a valid value.
+pub trait Element: Copy + Send + Sync + PartialEq + PartialOrd + Default + fmt::Debug + 'static {
+    /// What sums and products are carried in: `f32` for the 16-bit floats, otherwise the type itself.
+    type Acc: Element<Acc = Self::Acc>;
+
+    const DTYPE: DType;
+    const ZERO: Self;
+    const ONE: Self;
+    /// The identity of `max`: minus infinity for floats, the least value otherwise.
+    const LOWEST: Self;
+    /// The identity of `min`: plus infinity for floats, the greatest value otherwise.
+    const HIGHEST: Self;
+
+    /// Rounds floats to nearest even; truncates and saturates to integers, NaN becomes 0.
+    fn from_f64(value: f64) -> Self;
+    fn to_f64(self) -> f64;
+    fn to_acc(self) -> Self::Acc;
+    fn from_acc(value: Self::Acc) -> Self;
+    fn is_nan(self) -> bool;
+}
+
+macro_rules! element_int {
+    ($($t:ty => $tag:ident),*) => {$(
+        impl Element for $t {
+            type Acc = $t;
+            const DTYPE: DType = DType::$tag;
+            const ZERO: Self = 0;
+            const ONE: Self = 1;
+            const LOWEST: Self = <$t>::MIN;
+            const HIGHEST: Self = <$t>::MAX;
+            #[inline(always)]
+            fn from_f64(value: f64) -> Self {
+                value as $t
+            }
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                self as f64
+            }
+            #[inline(always)]
+            fn to_acc(self) -> $t {
+                self
+            }
+            #[inline(always)]
+            fn from_acc(value: $t) -> Self {
+                value
+            }
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                false
+            }
+        }
+    )*};
+}
+
+element_int!(i8 => I8, i16 => I16, i32 => I32, i64 => I64, u8 => U8, u16 => U16, u32 => U32, u64 => U64);
+
+macro_rules! element_float {
+    ($($t:ty => $tag:ident),*) => {$(
+        impl Element for $t {
+            type Acc = $t;
+            const DTYPE: DType = DType::$tag;
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+            const LOWEST: Self = <$t>::NEG_INFINITY;
+            const HIGHEST: Self = <$t>::INFINITY;
+            #[inline(always)]
+            fn from_f64(value: f64) -> Self {
+                value as $t
+            }
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                self as f64
+            }
+            #[inline(always)]
+            fn to_acc(self) -> $t {
+                self
+            }
+            #[inline(always)]
+            fn from_acc(value: $t) -> Self {
+                value
+            }
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                self != self
+            }
+        }
+    )*};
+}
+
+element_float!(f32 => F32, f64 => F64);
+
+macro_rules! element_half {
+    ($($t:ty => $tag:ident, $widen:ident, $narrow:ident);*) => {$(
+        impl Element for $t {
+            type Acc = f32;
+            const DTYPE: DType = DType::$tag;
+            const ZERO: Self = <$t>::ZERO;
+            const ONE: Self = <$t>::ONE;
+            const LOWEST: Self = <$t>::NEG_INFINITY;
+            const HIGHEST: Self = <$t>::INFINITY;
+            #[inline(always)]
+            fn from_f64(value: f64) -> Self {
+                <$t>::from_f64(value)
+            }
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                f64::from($widen(self.to_bits()))
+            }
+            #[inline(always)]
+            fn to_acc(self) -> f32 {
+                $widen(self.to_bits())
+            }
+            #[inline(always)]
+            fn from_acc(value: f32) -> Self {
+                <$t>::from_bits($narrow(value))
+            }
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                self != self
+            }
+        }
+    )*};
+}
+
+element_half!(f16 => F16, f16_to_f32, f32_to_f16; bf16 => BF16, bf16_to_f32, f32_to_bf16);
+
+impl Element for Bool {
+    type Acc = Bool;
+    const DTYPE: DType = DType::Bool;
+    const ZERO: Self = Bool(0);
+    const ONE: Self = Bool(1);
+    const LOWEST: Self = Bool(0);
+    const HIGHEST: Self = Bool(1);
+    #[inline(always)]
+    fn from_f64(value: f64) -> Self {
+        Bool::new(value != 0.0)
+    }
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        f64::from(self.get() as u8)
+    }
+    #[inline(always)]
+    fn to_acc(self) -> Bool {
+        self
+    }
+    #[inline(always)]
+    fn from_acc(value: Bool) -> Self {
+        value
+    }
+    #[inline(always)]
+    fn is_nan(self) -> bool {
+        false
+    }
+}
+
+// The conversions of the `half` crate ask the CPU for its features on every element, which keeps LLVM from
+// vectorising a loop around them. These are branch-free and vectorise everywhere.
+
+/// Widens an IEEE half. Exact; NaN payloads are kept and quieted.
+#[inline(always)]
+pub fn f16_to_f32(bits: u16) -> f32 {
+    let magnitude = u32::from(bits & 0x7fff) << 13;
+    let sign = u32::from(bits & 0x8000) << 16;
+    // 2^112 moves the exponent bias from 15 to 127 and normalises subnormals on the way.
+    let scaled = f32::from_bits(magnitude) * f32::from_bits((254 - 15) << 23);
+    let special = magnitude | 0x7f80_0000 | if magnitude > (0x7c00 << 13) { 0x0040_0000 } else { 0 };
+    let out = if magnitude >= (0x7c00 << 13) { special } else { scaled.to_bits() };
+    f32::from_bits(out | sign)
+}
+
+/// Narrows to an IEEE half, to nearest even; overflow gives infinity.
+#[inline(always)]
+pub fn f32_to_f16(value: f32) -> u16 {
+    let bits = value.to_bits();
+    let sign = (bits >> 16) & 0x8000;
+    let magnitude = bits & 0x7fff_ffff;
+    // Normal results: rebias the exponent and round the 13 dropped bits by integer addition.
+    let odd = (magnitude >> 13) & 1;
+    let normal = magnitude.wrapping_sub(112 << 23).wrapping_add(0xfff + odd) >> 13;
+    // Subnormal results: adding 0.5 makes the FPU align and round at the right bit.
+    let subnormal = (f32::from_bits(magnitude) + 0.5).to_bits().wrapping_sub(0.5f32.to_bits());
+    let finite = if magnitude < (113 << 23) { subnormal } else { normal };
+    let special = if magnitude > 0x7f80_0000 { 0x7e00 | ((magnitude >> 13) & 0x3ff) } else { 0x7c00 };
+    // 0x477ff000 (65520) is the least value that rounds to infinity.
+    let out = if magnitude >= 0x477f_f000 { special } else { finite };
+    (out | sign) as u16
+}
+
+/// Widens a bfloat16. Exact.
+#[inline(always)]
+pub fn bf16_to_f32(bits: u16) -> f32 {
+    f32::from_bits(u32::from(bits) << 16)
+}
+
+/// Narrows to a bfloat16, to nearest even.
+#[inline(always)]
+pub fn f32_to_bf16(value: f32) -> u16 {
+    let bits = value.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
+    let nan = (bits >> 16) | 0x40;
+    (if (bits & 0x7fff_ffff) > 0x7f80_0000 { nan } else { rounded }) as u16
+}
+
+/// Runs an expression with `$T` bound to the Rust type of a [`DType`](crate::dtype::DType).
+///
+/// `dispatch!(dtype, T => expr)` covers every dtype. `dispatch!(numeric, dtype, T => expr, else other)` and the
+/// families `float`, `int`, `signed`, `wide` (f32 and f64) evaluate `other` for the rest.
+#[macro_export]
+macro_rules! dispatch {
+    (@arms $dtype:expr, $T:ident, $body:expr, [$($tag:ident $ty:ty),*] $(, $other:expr)?) => {
+        match $dtype {
+            $($crate::dtype::DType::$tag => { type $T = $ty; $body })*
+            $(_ => $other,)?
+        }
+    };
+    (numeric, $dtype:expr, $T:ident => $body:expr, else $other:expr) => {
+        $crate::dispatch!(@arms $dtype, $T, $body, [I8 i8, I16 i16, I32 i32, I64 i64, U8 u8, U16 u16, U32 u32, U64 u64,
+            F16 $crate::dtype::f16, BF16 $crate::dtype::bf16, F32 f32, F64 f64], $other)
+    };
+    (float, $dtype:expr, $T:ident => $body:expr, else $other:expr) => {
+        $crate::dispatch!(@arms $dtype, $T, $body,
+            [F16 $crate::dtype::f16, BF16 $crate::dtype::bf16, F32 f32, F64 f64], $other)
+    };
+    (wide, $dtype:expr, $T:ident => $body:expr, else $other:expr) => {
+        $crate::dispatch!(@arms $dtype, $T, $body, [F32 f32, F64 f64], $other)
+    };
+    (int, $dtype:expr, $T:ident => $body:expr, else $other:expr) => {
+        $crate::dispatch!(@arms $dtype, $T, $body,
+            [I8 i8, I16 i16, I32 i32, I64 i64, U8 u8, U16 u16, U32 u32, U64 u64], $other)
+    };
+    (signed, $dtype:expr, $T:ident => $body:expr, else $other:expr) => {
+        $crate::dispatch!(@arms $dtype, $T, $body, [I8 i8, I16 i16, I32 i32, I64 i64], $other)
+    };
+    ($dtype:expr, $T:ident => $body:expr) => {
+        $crate::dispatch!(@arms $dtype, $T, $body, [Bool $crate::dtype::Bool, I8 i8, I16 i16, I32 i32, I64 i64,
+            U8 u8, U16 u16, U32 u32, U64 u64, F16 $crate::dtype::f16, BF16 $crate::dtype::bf16, F32 f32, F64 f64])
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip_and_sizes_agree_with_the_types() {
+        for dtype in DType::ALL {
+            assert_eq!(DType::parse(dtype.name()), Some(dtype));
+            assert_eq!(dispatch!(dtype, T => size_of::<T>()), dtype.size());
+            assert_eq!(dispatch!(dtype, T => T::DTYPE), dtype);
+        }
+        assert_eq!(DType::parse("float8"), None);
+        assert_eq!(dispatch!(float, DType::I32, T => T::DTYPE.size(), else 0), 0);
+    }
+
+    #[test]
+    fn sixteen_bit_floats_agree_with_the_half_crate() {
+        for bits in 0..=u16::MAX {
+            let (ours, theirs) = (f16_to_f32(bits), f16::from_bits(bits).to_f32_const());
+            assert!(ours.to_bits() == theirs.to_bits() || (ours.is_nan() && theirs.is_nan()), "{bits:x}");
+            let ours = bf16_to_f32(bits);
+            let theirs = bf16::from_bits(bits).to_f32_const();
+            assert!(ours.to_bits() == theirs.to_bits() || (ours.is_nan() && theirs.is_nan()), "{bits:x}");
+        }
+        // Every exponent and sign, with mantissas around each rounding boundary.
+        for high in 0..=u16::MAX {
+            for low in [0, 1, 0x0fff, 0x1000, 0x1001, 0x7fff, 0x8000, 0x8001, 0xffff] {
+                let value = f32::from_bits(u32::from(high) << 16 | low);
+                let (half, brain) = (f16::from_f32_const(value), bf16::from_f32_const(value));
+                if value.is_nan() {
+                    assert!(f16::from_bits(f32_to_f16(value)).is_nan());
+                    assert!(bf16::from_bits(f32_to_bf16(value)).is_nan());
+                } else {
+                    assert_eq!(f32_to_f16(value), half.to_bits(), "{value:e}");
+                    assert_eq!(f32_to_bf16(value), brain.to_bits(), "{value:e}");
+                }
+            }
+        }
+    }
+}

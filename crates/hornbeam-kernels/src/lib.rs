@@ -1,0 +1,8 @@
+//! Loops over slices: SIMD by run-time dispatch, threads from one pool. No graph, no Python.
+//!
+//! Results do not depend on the number of threads: work is cut by the shape of the problem and partial
+//! results are combined in a fixed order. See [`simd`] for what may differ between instruction sets.
+
+pub mod dtype;
+pub mod pool;
+pub mod simd;

@@ -1,0 +1,256 @@
+//! Instruction sets: found once, overridable, and one macro that compiles a generic loop for each of them.
+//!
+//! [`multiversion!`](crate::multiversion) turns one plain Rust body into one copy per instruction set and returns the
+//! pointer for the active one; LLVM does the vectorising. Bodies write fused multiply-adds explicitly through
+//! [`mul_add`], because rustc never contracts `a * b + c`: AVX-512, AVX2 and NEON therefore give the same bits, and
+//! `Portable` differs only where a fused multiply-add is split into two roundings.
+
+use std::cell::Cell;
+use std::sync::OnceLock;
+
+/// An instruction set that kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Isa {
+    /// F, BW, DQ and VL, with AVX2, FMA and F16C.
+    Avx512,
+    /// AVX2 with FMA and F16C.
+    Avx2,
+    Neon,
+    /// Whatever every CPU of the architecture has (SSE2 on x86-64); no fused multiply-add.
+    Portable,
+}
+
+impl Isa {
+    pub const ALL: [Isa; 4] = [Isa::Avx512, Isa::Avx2, Isa::Neon, Isa::Portable];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Isa::Avx512 => "avx512",
+            Isa::Avx2 => "avx2",
+            Isa::Neon => "neon",
+            Isa::Portable => "portable",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Isa> {
+        Isa::ALL.into_iter().find(|isa| isa.name() == name)
+    }
+
+    /// Whether this machine can run it.
+    pub fn is_available(self) -> bool {
+        match self {
+            Isa::Portable => true,
+            Isa::Neon => cfg!(target_arch = "aarch64"),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => {
+                is_x86_feature_detected!("avx2")
+                    && is_x86_feature_detected!("fma")
+                    && is_x86_feature_detected!("f16c")
+                    && is_x86_feature_detected!("bmi1")
+                    && is_x86_feature_detected!("bmi2")
+            }
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => {
+                Isa::Avx2.is_available()
+                    && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            Isa::Avx2 | Isa::Avx512 => false,
+        }
+    }
+
+    /// Those that this machine can run, best first.
+    pub fn available() -> Vec<Isa> {
+        Isa::ALL.into_iter().filter(|isa| isa.is_available()).collect()
+    }
+}
+
+thread_local! {
+    static FORCED: Cell<Option<Isa>> = const { Cell::new(None) };
+}
+
+/// The instruction set that kernels picked on this thread will use.
+///
+/// The best one of the machine, or the one named by the environment variable `HORNBEAM_ISA`. Kernels pick their
+/// function pointers on the calling thread, before handing work to the pool.
+///
+/// # Panics
+/// When `HORNBEAM_ISA` names something unknown or something that the machine cannot run.
+pub fn isa() -> Isa {
+    static DETECTED: OnceLock<Isa> = OnceLock::new();
+    FORCED.get().unwrap_or_else(|| {
+        *DETECTED.get_or_init(|| match std::env::var("HORNBEAM_ISA") {
+            Ok(name) => {
+                let isa = Isa::parse(&name)
+                    .unwrap_or_else(|| panic!("HORNBEAM_ISA={name}: expected avx512, avx2, neon or portable"));
+                assert!(isa.is_available(), "HORNBEAM_ISA={name}: this CPU does not have it");
+                isa
+            }
+            Err(_) => Isa::available()[0],
+        })
+    })
+}
+
+/// Runs `f` with [`isa`] answering `forced` on this thread: the hook by which tests exercise lower instruction sets.
+///
+/// # Panics
+/// When the machine cannot run `forced`.
+pub fn with_isa<R>(forced: Isa, f: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Isa>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            FORCED.set(self.0);
+        }
+    }
+    assert!(forced.is_available(), "this CPU does not have {}", forced.name());
+    let _restore = Restore(FORCED.replace(Some(forced)));
+    f()
+}
+
+/// An instruction set as a type, so that a generic body knows at compile time what it is compiled for.
+pub trait Target: Copy + 'static {
+    const ISA: Isa;
+    /// Whether `mul_add` is one instruction.
+    const FMA: bool;
+}
+
+macro_rules! targets {
+    ($($name:ident $fma:expr),*) => {$(
+        #[derive(Clone, Copy)]
+        pub struct $name;
+        impl Target for $name {
+            const ISA: Isa = Isa::$name;
+            const FMA: bool = $fma;
+        }
+    )*};
+}
+
+targets!(Avx512 true, Avx2 true, Neon true, Portable false);
+
+/// `a * b + c`, fused where the target has the instruction. (Without it, `f32::mul_add` is a slow library call.)
+#[inline(always)]
+pub fn mul_add<S: Target>(a: f32, b: f32, c: f32) -> f32 {
+    if S::FMA {
+        a.mul_add(b, c)
+    } else {
+        a * b + c
+    }
+}
+
+/// [`mul_add`] for `f64`.
+#[inline(always)]
+pub fn mul_add64<S: Target>(a: f64, b: f64, c: f64) -> f64 {
+    if S::FMA {
+        a.mul_add(b, c)
+    } else {
+        a * b + c
+    }
+}
+
+/// Compiles one body for every instruction set.
+///
+/// ```
+/// use hornbeam_kernels::{multiversion, simd::{mul_add, Target}};
+/// multiversion! {
+///     /// y += a * x
+///     pub unsafe fn axpy[S](a: f32, x: &[f32], y: &mut [f32]) {
+///         for (y, x) in y.iter_mut().zip(x) {
+///             *y = mul_add::<S>(a, *x, *y);
+///         }
+///     }
+/// }
+/// let mut y = [1.0; 4];
+/// // SAFETY: the pointer is the one for this machine, and the body asks nothing more of its caller.
+/// unsafe { axpy()(2.0, &[1.0; 4], &mut y) };
+/// assert_eq!(y, [3.0; 4]);
+/// ```
+///
+/// The generated function `axpy` takes no arguments and returns the pointer. Type parameters follow the target:
+/// `[S, T: Element, O: BinaryOp]` (one bound each). Whatever the body calls must be `#[inline(always)]`, or it
+/// is compiled for the base instruction set.
+#[macro_export]
+macro_rules! multiversion {
+    ($($(#[$meta:meta])* $vis:vis unsafe fn $name:ident [$S:ident $(, $G:ident : $bound:path)*]
+        ($($arg:ident : $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block)*) => {$(
+        $(#[$meta])*
+        $vis fn $name<$($G: $bound),*>() -> unsafe fn($($ty),*) $(-> $ret)? {
+            #[inline(always)]
+            #[allow(clippy::extra_unused_type_parameters)]
+            unsafe fn body<$S: $crate::simd::Target $(, $G: $bound)*>($($arg: $ty),*) $(-> $ret)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,bmi1,bmi2")]
+            unsafe fn avx512<$($G: $bound),*>($($arg: $ty),*) $(-> $ret)? {
+                // SAFETY: the caller's promise is passed on.
+                unsafe { body::<$crate::simd::Avx512 $(, $G)*>($($arg),*) }
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2")]
+            unsafe fn avx2<$($G: $bound),*>($($arg: $ty),*) $(-> $ret)? {
+                // SAFETY: the caller's promise is passed on.
+                unsafe { body::<$crate::simd::Avx2 $(, $G)*>($($arg),*) }
+            }
+
+            match $crate::simd::isa() {
+                #[cfg(target_arch = "x86_64")]
+                $crate::simd::Isa::Avx512 => avx512::<$($G),*>,
+                #[cfg(target_arch = "x86_64")]
+                $crate::simd::Isa::Avx2 => avx2::<$($G),*>,
+                // NEON is part of every AArch64 CPU, so no feature has to be switched on.
+                #[cfg(target_arch = "aarch64")]
+                $crate::simd::Isa::Neon => body::<$crate::simd::Neon $(, $G)*>,
+                _ => body::<$crate::simd::Portable $(, $G)*>,
+            }
+        }
+    )*};
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    multiversion! {
+        unsafe fn which[S]() -> Isa { S::ISA }
+        unsafe fn squares[S, T: Squared](x: &[T], y: &mut [T]) {
+            for (y, x) in y.iter_mut().zip(x) {
+                *y = x.squared();
+            }
+        }
+    }
+
+    trait Squared {
+        fn squared(&self) -> Self;
+    }
+    impl Squared for f32 {
+        #[inline(always)]
+        fn squared(&self) -> f32 {
+            self * self
+        }
+    }
+
+    #[test]
+    fn the_forced_instruction_set_is_the_one_that_runs() {
+        for forced in Isa::available() {
+            with_isa(forced, || {
+                // SAFETY: `with_isa` refuses what the machine lacks.
+                assert_eq!(unsafe { which()() }, forced);
+                let mut y = [0.0; 37];
+                // SAFETY: as above.
+                unsafe { squares::<f32>()(&[3.0; 37], &mut y) };
+                assert_eq!(y, [9.0; 37]);
+            });
+        }
+        assert_eq!(isa(), Isa::available()[0]);
+    }
+
+    #[test]
+    fn names_round_trip() {
+        for isa in Isa::ALL {
+            assert_eq!(Isa::parse(isa.name()), Some(isa));
+        }
+    }
+}
