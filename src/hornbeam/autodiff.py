@@ -1,0 +1,108 @@
+"""Reverse-mode differentiation: one walk over the graph, made of the primitives' own rules.
+
+It knows no engine, no layer and no single primitive; it depends on the IR alone, so that control flow and composites
+can use it for their own derivatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hornbeam.ir.graph import Node, scope, topological
+from hornbeam.ir.interpret import where
+from hornbeam.ir.primitive import Primitive, primitive, zeros_like
+from hornbeam.ir.types import ShapeError, TensorType, ValueType, is_float
+
+
+class DerivativeError(TypeError):
+    """A derivative was asked for through an operation that has none."""
+
+
+def _project_type(type: ValueType, *, index: int) -> TensorType:
+    if not isinstance(type, tuple) or not 0 <= index < len(type):
+        raise ShapeError(f"project takes output {index} of a value with several outputs, got {type}")
+    return type[index]
+
+
+# Takes one output of a primitive that has several. Its derivative is part of the walk below.
+PROJECT: Primitive = primitive(
+    "project",
+    type_rule=_project_type,
+    reference=lambda values, *, index: values[index],
+    vjp=None,
+    cost=lambda types, out, **_: (0, 0),
+)
+
+
+def project(node: Node, index: int) -> Node:
+    """Output `index` of a node with several outputs."""
+    return PROJECT(node, index=index)
+
+
+def outputs_of(node: Node) -> tuple[Node, ...]:
+    """All outputs of a node, projected."""
+    return tuple(project(node, i) for i in range(len(node.type))) if isinstance(node.type, tuple) else (node,)
+
+
+def gradients(
+    outputs: Sequence[Node], cotangents: Sequence[Node | None], wrt: Sequence[Node]
+) -> list[Node | None]:
+    """Cotangents of `wrt`, given those of `outputs`: the vector-Jacobian product.
+
+    None stands for "does not depend on it". The result is made of ordinary nodes, so it can be differentiated again.
+
+    Raises DerivativeError where a path leads through something without a derivative.
+    """
+    order = topological(outputs)
+    active = set(wrt)
+    for node in order:
+        if any(operand in active for operand in node.inputs):
+            active.add(node)
+    pending: dict[Node, Any] = {}
+    for node, ct in zip(outputs, cotangents, strict=True):
+        if ct is not None and node in active:
+            _accumulate(pending, node, ct)
+    found: dict[Node, Node] = {}
+    targets = set(wrt)
+    for node in reversed(order):
+        ct = pending.pop(node, None)
+        if ct is None:
+            continue
+        if node in targets:
+            found[node] = ct
+        if any(operand in active for operand in node.inputs):
+            _propagate(pending, node, ct, active)
+    return [found.get(node) for node in wrt]
+
+
+def _propagate(pending: dict[Node, Any], node: Node, ct: Any, active: set[Node]) -> None:
+    """Hand the cotangent of `node` on to its operands."""
+    if node.primitive is PROJECT:
+        source = node.inputs[0]
+        slots = pending.setdefault(source, [None] * len(source.type))  # type: ignore[arg-type]
+        index = node.params["index"]
+        slots[index] = ct if slots[index] is None else slots[index] + ct
+        return
+    assert node.primitive is not None
+    if node.primitive.vjp is None:
+        raise DerivativeError(f"{node.name} has no derivative{where(node)}")
+    with scope(node.scope):
+        given = tuple(ct) if isinstance(node.type, tuple) else ct
+        contributions = node.primitive.vjp(given, node, *node.inputs, **node.params)
+        for operand, contribution in zip(node.inputs, contributions, strict=True):
+            if contribution is not None and operand in active:
+                _accumulate(pending, operand, contribution)
+
+
+def _accumulate(pending: dict[Node, Any], node: Node, ct: Node) -> None:
+    if not is_float(node.dtype):
+        return
+    if ct.type != node.type:
+        raise ShapeError(f"cotangent of {node!r} has type {ct.type}: the derivative rule is wrong")
+    pending[node] = pending[node] + ct if node in pending else ct
+
+
+def dense_cotangents(cts: Sequence[Node | None], values: Sequence[Node]) -> list[Node]:
+    """Zeros in place of the cotangents that are None."""
+    return [zeros_like(value) if ct is None else ct for ct, value in zip(cts, values, strict=True)]

@@ -1,0 +1,88 @@
+"""What an engine is: it compiles a graph once and runs it many times, on buffers that it owns."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from hornbeam.ir.graph import Graph
+
+Buffer = Any
+
+
+class Executable(Protocol):
+    """A compiled graph. Immutable, so that several threads may run it at once."""
+
+    def run(self, inputs: Sequence[Buffer], donate: Sequence[bool] | None = None) -> list[Buffer]:
+        """The graph's outputs. Inputs marked in `donate` are given away: their memory may be reused."""
+        ...
+
+    def run_steps(
+        self, state: Sequence[Buffer], data: Sequence[Buffer], indices: np.ndarray
+    ) -> tuple[list[Buffer], list[Buffer]]:
+        """Run once for every row of `indices`, (steps, batch) int64.
+
+        The graph's inputs are the state, then one batch for each array of `data` (its rows at the indices); its outputs
+        are the new state, then logs. State is donated. Returns the last state and the logs stacked to (steps, ...).
+        """
+        ...
+
+
+class Engine(ABC):
+    """A way to run graphs. `name` is what users select it by."""
+
+    name: str
+    cache_size = 256
+
+    def __init__(self) -> None:
+        self._executables: OrderedDict[str, Executable] = OrderedDict()
+
+    @abstractmethod
+    def compile(self, graph: Graph) -> Executable:
+        """Compile a closed graph."""
+
+    @abstractmethod
+    def put(self, array: np.ndarray) -> Buffer:
+        """A buffer with the array's values. It may borrow the array's memory: the caller does not write to it again."""
+
+    @abstractmethod
+    def get(self, buffer: Buffer) -> np.ndarray:
+        """The buffer's values as a (read-only) array, without a copy where the engine can."""
+
+    def executable(self, graph: Graph) -> Executable:
+        """`compile`, remembered by the graph's text."""
+        key = graph.fingerprint
+        found = self._executables.get(key)
+        if found is None:
+            found = self._executables[key] = self.compile(graph)
+            if len(self._executables) > self.cache_size:
+                self._executables.popitem(last=False)
+        else:
+            self._executables.move_to_end(key)
+        return found
+
+
+class SteppingExecutable:
+    """`run_steps` in terms of `run`, for engines that have nothing better."""
+
+    engine: Engine
+
+    def run(self, inputs: Sequence[Buffer], donate: Sequence[bool] | None = None) -> list[Buffer]:
+        raise NotImplementedError(f"{type(self).__name__} must define run")
+
+    def run_steps(
+        self, state: Sequence[Buffer], data: Sequence[Buffer], indices: np.ndarray
+    ) -> tuple[list[Buffer], list[Buffer]]:
+        arrays = [self.engine.get(buffer) for buffer in data]
+        current, logs = list(state), []
+        for rows in indices:
+            batch = [self.engine.put(np.ascontiguousarray(array[rows])) for array in arrays]
+            outputs = self.run([*current, *batch])
+            current = outputs[: len(current)]
+            logs.append([self.engine.get(value) for value in outputs[len(current) :]])
+        stacked = [self.engine.put(np.stack(column)) for column in zip(*logs, strict=True)]
+        return current, stacked

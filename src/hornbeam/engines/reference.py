@@ -1,0 +1,46 @@
+"""The reference engine: NumPy, one node at a time. It is the specification that every other engine is tested against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hornbeam.engines.base import Buffer, Engine, Executable, SteppingExecutable
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.interpret import reference
+from hornbeam.ir.types import TensorType, numpy_dtype
+
+
+class ReferenceExecutable(SteppingExecutable):
+    def __init__(self, engine: ReferenceEngine, graph: Graph) -> None:
+        self.engine = engine
+        self.graph = graph
+
+    def run(self, inputs: Sequence[Buffer], donate: Sequence[bool] | None = None) -> list[Buffer]:
+        outputs = reference(self.graph, inputs)
+        return [_exact(value, node.type) for value, node in zip(outputs, self.graph.outputs, strict=True)]
+
+
+class ReferenceEngine(Engine):
+    """Interprets graphs with the primitives' own NumPy references. Exact and slow."""
+
+    name = "reference"
+
+    def compile(self, graph: Graph) -> Executable:
+        return ReferenceExecutable(self, graph)
+
+    def put(self, array: np.ndarray) -> Buffer:
+        return np.asarray(array)
+
+    def get(self, buffer: Buffer) -> np.ndarray:
+        return buffer
+
+
+def _exact(value: object, type: object) -> np.ndarray:
+    """The value as an array of the declared type: a reference that breaks its own type rule is found here."""
+    assert isinstance(type, TensorType)
+    array = np.asarray(value)
+    if array.shape != type.shape or array.dtype != numpy_dtype(type.dtype):
+        raise AssertionError(f"reference gave {array.dtype}{array.shape}, the type rule says {type}")
+    return array

@@ -1,0 +1,1 @@
+"""The intermediate representation: types, graph, primitives, tracing, verification, printing, evaluation."""

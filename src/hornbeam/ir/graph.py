@@ -1,0 +1,233 @@
+"""The graph: interned nodes and closed sub-graphs cut out of them.
+
+A `Node` is a value: a primitive applied to other nodes. Equal nodes are the same node, so common subexpressions
+cost nothing and a graph is simply whatever is reachable from its outputs, cut off at its inputs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import threading
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hornbeam.ir.types import TensorType, ValueType, dtype_name
+
+if TYPE_CHECKING:
+    from hornbeam.ir.primitive import Primitive
+
+_serial = itertools.count()
+_interned: weakref.WeakValueDictionary[tuple, Node] = weakref.WeakValueDictionary()
+_local = threading.local()
+
+
+class Node:
+    """One value of a graph.
+
+    `primitive` is None for leaves: placeholders (inputs of a graph being traced) and buffers (`value` is set).
+    `level` is the depth of the trace that the value belongs to: a body may use values of lower levels, and those
+    become its captured inputs. `handles` counts the live Tensors that show this value to the user, and `depth` is the
+    longest chain of work that is still to be done for it; eager evaluation uses both.
+    """
+
+    __slots__ = (
+        "primitive", "inputs", "params", "type", "level", "value", "scope", "uid", "handles", "depth", "__weakref__",
+    )  # fmt: skip
+
+    primitive: Primitive | None
+    inputs: tuple[Node, ...]
+    params: dict[str, Any]
+    value: Any
+
+    def __init__(
+        self,
+        primitive: Primitive | None,
+        inputs: tuple[Node, ...],
+        params: dict[str, Any],
+        type: ValueType,
+        level: int,
+        value: Any = None,
+    ) -> None:
+        self.primitive = primitive
+        self.inputs = inputs
+        self.params = params
+        self.type = type
+        self.level = level
+        self.value = value
+        self.scope = current_scope()
+        self.uid = next(_serial)
+        self.handles = 0
+        self.depth = 1 + max((n.depth for n in inputs), default=-1)
+
+    @property
+    def name(self) -> str:
+        """Name of the primitive, or "leaf"."""
+        return self.primitive.name if self.primitive is not None else "leaf"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._single().shape
+
+    @property
+    def dtype(self) -> str:
+        return self._single().dtype
+
+    @property
+    def rank(self) -> int:
+        return len(self._single().shape)
+
+    def _single(self) -> TensorType:
+        if isinstance(self.type, tuple):
+            raise TypeError(f"{self.name} has {len(self.type)} outputs; project one of them first")
+        return self.type
+
+    def __repr__(self) -> str:
+        return f"<{self.name} {self.type}>"
+
+    # Strict arithmetic for derivative rules and composite bodies: equal types, Python scalars are lifted.
+    def __add__(self, other: Node | float) -> Node:
+        return _apply("add", self, other)
+
+    def __radd__(self, other: float) -> Node:
+        return _apply("add", other, self)
+
+    def __sub__(self, other: Node | float) -> Node:
+        return _apply("sub", self, other)
+
+    def __rsub__(self, other: float) -> Node:
+        return _apply("sub", other, self)
+
+    def __mul__(self, other: Node | float) -> Node:
+        return _apply("mul", self, other)
+
+    def __rmul__(self, other: float) -> Node:
+        return _apply("mul", other, self)
+
+    def __truediv__(self, other: Node | float) -> Node:
+        return _apply("div", self, other)
+
+    def __rtruediv__(self, other: float) -> Node:
+        return _apply("div", other, self)
+
+    def __neg__(self) -> Node:
+        return _apply("neg", self)
+
+
+def _apply(name: str, *args: Any) -> Node:
+    from hornbeam.ir.primitive import PRIMITIVES, bind
+
+    return bind(PRIMITIVES[name], *args)
+
+
+def placeholder(type: TensorType, level: int) -> Node:
+    """A fresh input of a graph that is being traced."""
+    return Node(None, (), {}, type, level)
+
+
+def leaf(value: Any, type: TensorType) -> Node:
+    """A node that holds a buffer: a NumPy array, or whatever an engine uses."""
+    return Node(None, (), {}, type, 0, value)
+
+
+def leaf_array(array: np.ndarray) -> Node:
+    return leaf(array, TensorType(array.shape, dtype_name(array.dtype)))
+
+
+def intern(key: tuple, make: Any) -> Node:
+    """The node already known under `key`, or the one that `make()` builds."""
+    node = _interned.get(key)
+    if node is None:
+        node = make()
+        _interned[key] = node
+    return node
+
+
+@contextmanager
+def scope(name: str) -> Iterator[None]:
+    """Nodes made inside carry `name` (a layer path), for errors and profiles."""
+    previous = current_scope()
+    _local.scope = name
+    try:
+        yield
+    finally:
+        _local.scope = previous
+
+
+def current_scope() -> str:
+    return getattr(_local, "scope", "")
+
+
+class Graph:
+    """A closed piece of the node DAG: everything that `outputs` need, cut at `inputs`.
+
+    Inputs may be any nodes: what they are computed from lies outside. Buffers that the graph reaches are inputs too,
+    so a graph's text says all of it.
+    """
+
+    __slots__ = ("inputs", "outputs", "__dict__", "__weakref__")
+
+    def __init__(self, inputs: Sequence[Node], outputs: Sequence[Node]) -> None:
+        self.inputs = tuple(inputs)
+        self.outputs = tuple(outputs)
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes inside, operands first; without the inputs."""
+        nodes = topological(self.outputs, self.inputs)
+        free = [n for n in nodes if n.primitive is None]
+        if free:
+            raise ValueError(f"the graph is not closed: it reaches {free[0]!r}, which is not among its inputs")
+        return tuple(nodes)
+
+    @property
+    def in_types(self) -> tuple[ValueType, ...]:
+        return tuple(n.type for n in self.inputs)
+
+    @property
+    def out_types(self) -> tuple[ValueType, ...]:
+        return tuple(n.type for n in self.outputs)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Equal for graphs of the same structure and constants; what executables are cached by."""
+        from hornbeam.ir.printer import to_text
+
+        return hashlib.blake2b(to_text(self, exact=True).encode(), digest_size=16).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Graph) and self.fingerprint == other.fingerprint)
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    def __str__(self) -> str:
+        from hornbeam.ir.printer import to_text
+
+        return to_text(self)
+
+
+def topological(outputs: Iterable[Node], stop: Iterable[Node] = ()) -> list[Node]:
+    """Nodes that `outputs` depend on, operands first, without `stop` and what lies only behind them.
+
+    Iterative, since a long eager loop builds chains deeper than Python's recursion limit.
+    """
+    seen = set(stop)
+    order: list[Node] = []
+    stack: list[tuple[Node, bool]] = [(node, False) for node in reversed(list(outputs))]
+    while stack:
+        node, expanded = stack.pop()
+        if expanded:
+            order.append(node)
+            continue
+        if node in seen:
+            continue
+        seen.add(node)
+        stack.append((node, True))
+        stack.extend((operand, False) for operand in reversed(node.inputs) if operand not in seen)
+    return order

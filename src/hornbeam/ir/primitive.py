@@ -1,0 +1,202 @@
+"""What a primitive is, and how one is applied.
+
+A primitive is said in one place: its type rule, derivative, cost, NumPy reference and samples stand together in one
+`primitive(...)` block of `hornbeam/primitives/<family>.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hornbeam.ir.graph import Graph, Node, intern
+from hornbeam.ir.types import (
+    DTYPES,
+    HornbeamTypeError,
+    ShapeError,
+    TensorType,
+    ValueType,
+    is_float,
+    numpy_dtype,
+)
+
+Cotangents = Sequence[Node | None]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Inputs that the generated tests run a primitive on.
+
+    `shapes` are the operands' shapes and `params` the keyword parameters. `domain` bounds the random values. `make`
+    overrides the random operands: `make(rng, dtype)` returns the arrays. `dtypes` pins the dtype of single operands
+    (None: the dtype under test). `derivative=False` leaves the sample out of derivative tests (kinks, integers).
+    """
+
+    shapes: tuple[tuple[int, ...], ...]
+    params: dict[str, Any] = field(default_factory=dict)
+    domain: tuple[float, float] = (-2.0, 2.0)
+    dtypes: tuple[str | None, ...] | None = None
+    make: Callable[[np.random.Generator, str], Sequence[np.ndarray]] | None = None
+    derivative: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Primitive:
+    """Name and rules of one operation of the graph.
+
+    type_rule(*types, **params) -> TensorType or tuple of them: checks operands, says what comes out.
+    reference(*arrays, **params) -> array or tuple: the specification, in NumPy.
+    vjp(ct, out, *inputs, **params) -> one cotangent Node (or None) per input, made of primitives. With several
+        outputs `ct` is a tuple that holds None for outputs that nobody uses, and `out` is the multi-output node.
+    cost(in_types, out_type, **params) -> (FLOPs, bytes moved).
+    dtypes: what it takes. samples: what the generated tests run.
+    composite: this name stands for its params["body"] graph, which engines may replace by a kernel.
+    """
+
+    name: str
+    type_rule: Callable[..., ValueType]
+    reference: Callable[..., Any]
+    vjp: Callable[..., Cotangents] | None
+    cost: Callable[..., tuple[int, int]]
+    dtypes: tuple[str, ...]
+    samples: tuple[Sample, ...]
+    composite: bool = False
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}>"
+
+    def __call__(self, *inputs: Any, **params: Any) -> Node:
+        return bind(self, *inputs, **params)
+
+
+PRIMITIVES: dict[str, Primitive] = {}
+
+
+def elementwise_cost(types: Sequence[TensorType], out: ValueType, **params: Any) -> tuple[int, int]:
+    """One FLOP per output element; every operand and output moved once."""
+    outs = out if isinstance(out, tuple) else (out,)
+    return sum(t.size for t in outs), movement_bytes(types, out)
+
+
+def movement_cost(types: Sequence[TensorType], out: ValueType, **params: Any) -> tuple[int, int]:
+    """No FLOPs; every operand and output moved once."""
+    return 0, movement_bytes(types, out)
+
+
+def movement_bytes(types: Sequence[TensorType], out: ValueType) -> int:
+    outs = out if isinstance(out, tuple) else (out,)
+    return sum(t.nbytes for t in types) + sum(t.nbytes for t in outs)
+
+
+def primitive(
+    name: str,
+    *,
+    type_rule: Callable[..., ValueType],
+    reference: Callable[..., Any],
+    vjp: Callable[..., Cotangents] | None,
+    cost: Callable[..., tuple[int, int]] = elementwise_cost,
+    dtypes: tuple[str, ...] = DTYPES,
+    samples: Sequence[Sample] = (),
+    composite: bool = False,
+) -> Primitive:
+    """Register a primitive. `vjp=None` says that it has no derivative (integers, comparisons)."""
+    if name in PRIMITIVES:
+        raise ValueError(f"primitive {name!r} is defined twice")
+    made = Primitive(name, type_rule, reference, vjp, cost, dtypes, tuple(samples), composite)
+    PRIMITIVES[name] = made
+    return made
+
+
+def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Node:
+    """Apply `primitive`: check types and return the (interned) node. Python scalars are lifted to the first Node's type."""
+    nodes = inputs if all(isinstance(x, Node) for x in inputs) else lift_scalars(inputs)
+    key = (primitive.name, tuple(n.uid for n in nodes), tuple(sorted(params.items())))
+
+    def make() -> Node:
+        types = [n.type for n in nodes]
+        check_dtypes(primitive, types)
+        out = primitive.type_rule(*types, **params)
+        return Node(primitive, tuple(nodes), params, out, max((n.level for n in nodes), default=0))
+
+    return intern(key, make)
+
+
+def check_dtypes(primitive: Primitive, types: Sequence[ValueType]) -> None:
+    for type in types:
+        if isinstance(type, TensorType) and type.dtype not in primitive.dtypes:
+            raise HornbeamTypeError(
+                f"{primitive.name} does not take {type.dtype}; it takes {', '.join(primitive.dtypes)}"
+            )
+
+
+def lift_scalars(inputs: Sequence[Any]) -> tuple[Node, ...]:
+    """Python numbers become full-shaped constants of the type of the first Node among `inputs`."""
+    like = next((x for x in inputs if isinstance(x, Node)), None)
+    if like is None:
+        raise TypeError("at least one operand of a primitive must be a Node")
+    return tuple(x if isinstance(x, Node) else full(x, like.type) for x in inputs)
+
+
+def _constant_type(*, data: bytes, shape: tuple[int, ...], dtype: str) -> TensorType:
+    return TensorType(shape, dtype)
+
+
+def _constant_reference(*, data: bytes, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    return np.frombuffer(data, numpy_dtype(dtype)).reshape(shape)
+
+
+CONSTANT = primitive(
+    "constant",
+    type_rule=_constant_type,
+    reference=_constant_reference,
+    vjp=lambda ct, out, **_: (),
+    cost=movement_cost,
+    samples=(Sample((), {"data": np.float32([1, 2]).tobytes(), "shape": (2,), "dtype": "float32"}),),
+)
+
+
+def constant(value: Any, dtype: str) -> Node:
+    """A small value known while tracing, part of the graph's text (large arrays are leaves instead)."""
+    array = np.asarray(value, numpy_dtype(dtype))
+    return bind(CONSTANT, data=array.tobytes(), shape=array.shape, dtype=dtype)
+
+
+def full(value: Any, type: ValueType) -> Node:
+    """A constant scalar broadcast to `type`."""
+    if isinstance(type, tuple):
+        raise TypeError("a scalar cannot stand beside a value with several outputs")
+    scalar = constant(value, type.dtype)
+    return scalar if not type.shape else bind(PRIMITIVES["broadcast"], scalar, shape=type.shape, dims=())
+
+
+def zeros_like(node: Node) -> Node:
+    return full(0, node.type)
+
+
+def ones_like(node: Node) -> Node:
+    return full(1, node.type)
+
+
+def expect_same(name: str, *types: TensorType) -> TensorType:
+    """The common type of the operands, or a ShapeError/HornbeamTypeError that shows all of them."""
+    first = types[0]
+    for other in types[1:]:
+        if other.dtype != first.dtype:
+            raise HornbeamTypeError(f"{name} needs operands of one dtype, got {', '.join(map(str, types))}")
+        if other.shape != first.shape:
+            raise ShapeError(f"{name} needs operands of one shape, got {', '.join(map(str, types))}")
+    return first
+
+
+def expect_float(name: str, type: TensorType) -> TensorType:
+    if not is_float(type.dtype):
+        raise HornbeamTypeError(f"{name} needs a floating-point operand, got {type}")
+    return type
+
+
+def graph_param(params: dict[str, Any]) -> list[Graph]:
+    """The graphs among a node's parameters (bodies of composites and of control flow)."""
+    return [value for value in params.values() if isinstance(value, Graph)]

@@ -1,0 +1,89 @@
+"""From Python functions on nodes to graphs, and back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from hornbeam.ir.graph import Graph, Node, placeholder, topological
+from hornbeam.ir.primitive import bind
+from hornbeam.ir.types import TensorType
+
+_local = threading.local()
+
+
+def current_level() -> int:
+    """How many traces are open: 0 in eager code."""
+    return getattr(_local, "level", 0)
+
+
+@contextmanager
+def new_level() -> Iterator[int]:
+    """Open a trace; values made from its placeholders belong to its level."""
+    level = current_level() + 1
+    _local.level = level
+    try:
+        yield level
+    finally:
+        _local.level = level - 1
+
+
+def trace_body(fn: Callable[..., Sequence[Node]], types: Sequence[TensorType]) -> tuple[Graph, tuple[Node, ...]]:
+    """Trace `fn` on placeholders of `types`.
+
+    Returns the graph and the outer nodes that it captured; those are the graph's last inputs, so that calling it
+    with `(*args, *captured)` is the same as calling `fn(*args)`.
+    """
+    with new_level() as level:
+        inputs = [placeholder(type, level) for type in types]
+        outputs = tuple(fn(*inputs))
+    captured = captures(outputs, inputs, level)
+    return Graph((*inputs, *captured), outputs), captured
+
+
+def captures(outputs: Sequence[Node], inputs: Sequence[Node], level: int) -> tuple[Node, ...]:
+    """Nodes of outer levels that a body uses. Constants stay inside: they are cheap and make kernels better."""
+    known = set(inputs)
+    found: dict[Node, None] = {}
+    border = [n for n in _inside(outputs, known, level) if n.level < level]
+    for node in border:
+        if not _is_constant(node):
+            found[node] = None
+    return tuple(found)
+
+
+def _inside(outputs: Sequence[Node], inputs: set[Node], level: int) -> list[Node]:
+    seen: set[Node] = set(inputs)
+    order: list[Node] = []
+    stack = list(reversed(outputs))
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        order.append(node)
+        if node.level >= level:
+            stack.extend(reversed(node.inputs))
+    return order
+
+
+def _is_constant(node: Node) -> bool:
+    """Made of constants only, at most a broadcast away from a small literal."""
+    if node.primitive is None:
+        return False
+    if node.name == "constant":
+        return True
+    return node.name in ("broadcast", "iota", "reshape", "convert") and all(_is_constant(n) for n in node.inputs)
+
+
+def inline(graph: Graph, args: Sequence[Node]) -> tuple[Node, ...]:
+    """The graph's outputs with `args` in place of its inputs."""
+    if len(args) != len(graph.inputs):
+        raise ValueError(f"graph takes {len(graph.inputs)} inputs, got {len(args)}")
+    known: dict[Node, Node] = dict(zip(graph.inputs, args, strict=True))
+    for node in topological(graph.outputs, graph.inputs):
+        if node.primitive is None or not any(operand in known for operand in node.inputs):
+            continue
+        known[node] = bind(node.primitive, *(known.get(n, n) for n in node.inputs), **node.params)
+    return tuple(known.get(n, n) for n in graph.outputs)

@@ -1,0 +1,150 @@
+"""Dtypes, the one promotion table, and the type of a graph value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+Shape = tuple[int, ...]
+
+BOOL = ("bool",)
+SIGNED = ("int8", "int16", "int32", "int64")
+UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
+FLOATS = ("bfloat16", "float16", "float32", "float64")
+INTEGERS = SIGNED + UNSIGNED
+NUMERIC = INTEGERS + FLOATS
+DTYPES = BOOL + NUMERIC
+
+_NUMPY: dict[str, np.dtype] = {name: np.dtype(name) for name in DTYPES if name != "bfloat16"}
+_NUMPY["bfloat16"] = np.dtype(ml_dtypes.bfloat16)
+_NAMES: dict[np.dtype, str] = {dtype: name for name, dtype in _NUMPY.items()}
+
+# What Python's own numbers mean next to a tensor: they take the tensor's dtype where that can hold them.
+_WEAK = {bool: "bool", int: "int", float: "float"}
+
+
+class HornbeamTypeError(TypeError):
+    """A value has a dtype that the operation does not take."""
+
+
+class ShapeError(ValueError):
+    """Shapes do not fit an operation. The message says what was expected and what came."""
+
+
+def dtype_name(dtype: Any) -> str:
+    """Canonical name of a dtype given as a name, a NumPy dtype, a Python type, or an object with `.dtype`."""
+    if isinstance(dtype, str):
+        if dtype in _NUMPY:
+            return dtype
+        aliases = {"half": "float16", "float": "float32", "double": "float64", "int": "int32", "string": ""}
+        if aliases.get(dtype):
+            return aliases[dtype]
+        raise HornbeamTypeError(f"unknown dtype {dtype!r}; known: {', '.join(DTYPES)}")
+    if dtype in _WEAK:
+        return {"bool": "bool", "int": "int32", "float": "float32"}[_WEAK[dtype]]
+    if isinstance(dtype, np.dtype) and dtype in _NAMES:
+        return _NAMES[dtype]
+    if hasattr(dtype, "dtype") and not isinstance(dtype, type):
+        return dtype_name(dtype.dtype)
+    try:
+        return _NAMES[np.dtype(dtype).newbyteorder("=")]
+    except (TypeError, KeyError):
+        # torch.float32 and friends print as "torch.float32"
+        tail = str(dtype).rsplit(".", 1)[-1]
+        if tail in _NUMPY:
+            return tail
+        raise HornbeamTypeError(f"unknown dtype {dtype!r}; known: {', '.join(DTYPES)}") from None
+
+
+def numpy_dtype(name: str) -> np.dtype:
+    """The NumPy dtype of a canonical name (bfloat16 through ml_dtypes)."""
+    return _NUMPY[name]
+
+
+def is_float(name: str) -> bool:
+    return name in FLOATS
+
+
+def is_integer(name: str) -> bool:
+    return name in INTEGERS
+
+
+def itemsize(name: str) -> int:
+    return _NUMPY[name].itemsize
+
+
+def _edges() -> dict[str, tuple[str, ...]]:
+    return {
+        "bool": ("int",),
+        "int": ("int8", "uint8"),
+        "int8": ("int16",), "int16": ("int32",), "int32": ("int64",), "int64": ("float",),
+        "uint8": ("int16", "uint16"), "uint16": ("int32", "uint32"), "uint32": ("int64", "uint64"),
+        "uint64": ("float",),
+        "float": ("bfloat16", "float16"),
+        "bfloat16": ("float32",), "float16": ("float32",), "float32": ("float64",), "float64": (),
+    }  # fmt: skip
+
+
+def _upper_bounds() -> dict[str, frozenset[str]]:
+    edges = _edges()
+
+    def above(name: str) -> frozenset[str]:
+        return frozenset({name}).union(*(above(up) for up in edges[name]))
+
+    return {name: above(name) for name in edges}
+
+
+_ABOVE = _upper_bounds()
+
+
+def _join(a: str, b: str) -> str:
+    common = _ABOVE[a] & _ABOVE[b]
+    # The least upper bound is the common bound that lies below all the others.
+    return next(name for name in common if common <= _ABOVE[name])
+
+
+_JOIN = {(a, b): _join(a, b) for a in _ABOVE for b in _ABOVE}
+
+
+def promote_types(kinds: Iterable[str], floatx: str = "float32") -> str:
+    """Least dtype that holds all of `kinds`, on the lattice bool < ints < floats.
+
+    `kinds` are dtype names, or "int"/"float" for Python numbers, which are weak: `float16 + 1.0` stays float16.
+    int64 with uint64, and any integer with a Python float, give `floatx`.
+    """
+    result = "bool"
+    for kind in kinds:
+        result = _JOIN[result, kind]
+    return {"int": "int32", "float": floatx}.get(result, result)
+
+
+@dataclass(frozen=True)
+class TensorType:
+    """Shape and dtype of a value in a graph. Shapes are concrete."""
+
+    shape: Shape
+    dtype: str
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * itemsize(self.dtype)
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    def __str__(self) -> str:
+        return f"{self.dtype}[{','.join(map(str, self.shape))}]"
+
+
+# A primitive with several outputs has a tuple of types; `project` takes one of them.
+ValueType = TensorType | tuple[TensorType, ...]

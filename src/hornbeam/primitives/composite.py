@@ -1,0 +1,308 @@
+"""Composites: names for small graphs that engines may replace by one kernel.
+
+A composite is a body made of primitives. An engine that has no kernel for the name evaluates the body, so a composite
+costs an engine nothing. `name + "_vjp"` exists by itself: its body is the derivative of the body, and since equal
+nodes are one node, what it recomputes is shared with the forward pass wherever both are inlined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+from hornbeam.autodiff import gradients, outputs_of
+from hornbeam.ir.graph import Graph, Node
+from hornbeam.ir.interpret import reference as run_reference
+from hornbeam.ir.primitive import PRIMITIVES, Cotangents, Primitive, Sample, bind, full, primitive, zeros_like
+from hornbeam.ir.trace import inline, trace_body
+from hornbeam.ir.types import FLOATS, SIGNED, UNSIGNED, ShapeError, TensorType, ValueType, is_float
+from hornbeam.primitives import contract, elementwise, index, reduce, shape
+from hornbeam.primitives.control import body_cost, optimization_barrier
+
+__all__ = [
+    "attention",
+    "checkpoint",
+    "composite",
+    "gelu",
+    "keep",
+    "layer_norm",
+    "log_softmax",
+    "logsumexp",
+    "relu",
+    "softmax",
+    "softmax_cross_entropy",
+    "sort",
+    "sparse_softmax_cross_entropy",
+    "top_k",
+]
+
+Body = Callable[..., Node | Sequence[Node]]
+
+
+def _type(*types: TensorType, body: Graph, **params: Any) -> ValueType:
+    if body.in_types != types:
+        raise ShapeError(f"the body takes {list(map(str, body.in_types))}, got {list(map(str, types))}")
+    out = body.out_types
+    return out if len(out) > 1 else out[0]  # type: ignore[return-value]
+
+
+def _reference(*arrays: Any, body: Graph, **params: Any) -> Any:
+    out = run_reference(body, arrays)
+    return tuple(out) if len(out) > 1 else out[0]
+
+
+def _cost(types: Sequence[TensorType], out: ValueType, *, body: Graph, **params: Any) -> tuple[int, int]:
+    return body_cost(body)
+
+
+def _register(name: str, vjp: Callable[..., Cotangents] | None, **rules: Any) -> Primitive:
+    return primitive(
+        name, type_rule=_type, reference=_reference, vjp=vjp, cost=_cost, composite=True, **rules
+    )
+
+
+def _default_vjp(name: str) -> Callable[..., Cotangents]:
+    """The derivative of a composite as a composite of its own, named `name + "_vjp"`."""
+
+    def vjp(cts: Any, out: Node, *inputs: Node, body: Graph, **params: Any) -> Cotangents:
+        given = list(cts) if isinstance(out.type, tuple) else [cts]
+        known = tuple(i for i, ct in enumerate(given) if ct is not None)
+        wanted = tuple(i for i, x in enumerate(inputs) if is_float(x.dtype))
+        derivative = _derivative_graph(body, known, wanted, barrier=name == "checkpoint")
+        target = PRIMITIVES.get(f"{name}_vjp") or _register(f"{name}_vjp", _default_vjp(f"{name}_vjp"))
+        node = bind(target, *inputs, *(given[i] for i in known), body=derivative, **params)
+        found = dict(zip(wanted, outputs_of(node), strict=True))
+        return [found.get(i) for i in range(len(inputs))]
+
+    return vjp
+
+
+@lru_cache(maxsize=1024)
+def _derivative_graph(body: Graph, known: tuple[int, ...], wanted: tuple[int, ...], barrier: bool) -> Graph:
+    def derivative(*args: Node) -> list[Node]:
+        if barrier:
+            args = optimization_barrier(*args)
+        inputs, cts = args[: len(body.inputs)], args[len(body.inputs) :]
+        outputs = inline(body, inputs)
+        wrt = [inputs[i] for i in wanted]
+        found = gradients([outputs[i] for i in known], cts, wrt)
+        return [zeros_like(x) if ct is None else ct for ct, x in zip(found, wrt, strict=True)]
+
+    types = [*body.in_types, *(body.out_types[i] for i in known)]
+    return trace_body(derivative, types)[0]  # type: ignore[arg-type]
+
+
+def composite(
+    name: str,
+    body: Body,
+    *,
+    samples: Sequence[Sample],
+    vjp: Callable[..., Cotangents] | None = None,
+    dtypes: tuple[str, ...] = FLOATS + SIGNED + UNSIGNED,
+) -> Callable[..., Node]:
+    """Register `body(*nodes, **params)` under `name`; returns the function that applies it.
+
+    `vjp` replaces the derivative of the body where a better one is known.
+    """
+
+    @lru_cache(maxsize=1024)
+    def graph(types: tuple[TensorType, ...], params: tuple[tuple[str, Any], ...]) -> Graph:
+        def outputs(*nodes: Node) -> Sequence[Node]:
+            result = body(*nodes, **dict(params))
+            return (result,) if isinstance(result, Node) else tuple(result)
+
+        made, captured = trace_body(outputs, types)
+        if captured:
+            raise ValueError(f"the body of {name} uses values from outside: {captured}")
+        return made
+
+    def apply(*nodes: Node, **params: Any) -> Node:
+        types = tuple(node.type for node in nodes)
+        return bind(target, *nodes, body=graph(types, tuple(sorted(params.items()))), **params)  # type: ignore[arg-type]
+
+    target = _register(name, vjp or _default_vjp(name), dtypes=dtypes, samples=samples)
+    apply.__name__ = name
+    return apply
+
+
+# -- checkpoint ----------------------------------------------------------------------------------------------------
+
+_CHECKPOINT = _register("checkpoint", _default_vjp("checkpoint"))
+
+
+def checkpoint(fn: Callable[..., Sequence[Node]], *inputs: Node) -> tuple[Node, ...]:
+    """`fn(*inputs)`, whose derivative computes it again instead of keeping what lies inside."""
+    graph, captured = trace_body(fn, [x.type for x in inputs])  # type: ignore[misc]
+    return outputs_of(bind(_CHECKPOINT, *inputs, *captured, body=graph))
+
+
+# -- helpers for bodies ----------------------------------------------------------------------------------------------
+
+
+def keep(x: Node, like: Node, axes: tuple[int, ...]) -> Node:
+    """Broadcast a reduction over `axes` of `like` back to the shape of `like`."""
+    dims = tuple(i for i in range(like.rank) if i not in axes)
+    return shape.broadcast(x, like.shape, dims)
+
+
+def _last(x: Node) -> tuple[int, ...]:
+    return (x.rank - 1,)
+
+
+def _max_last(x: Node) -> Node:
+    """Largest value of the last axis, held constant and finite, for the shift of exponentials."""
+    from hornbeam.primitives.control import stop_gradient
+
+    peak = reduce.reduce_max(x, _last(x))
+    finite = elementwise.is_finite(peak)
+    return stop_gradient(elementwise.select(finite, peak, zeros_like(peak)))
+
+
+# -- activations -----------------------------------------------------------------------------------------------------
+
+
+def _relu_vjp(ct: Node, out: Node, x: Node, **_: Any) -> Cotangents:
+    # Written with the output: the pre-activation need not be kept. The derivative at 0 is 0.
+    return (elementwise.select(elementwise.gt(out, zeros_like(out)), ct, zeros_like(ct)),)
+
+
+relu = composite(
+    "relu",
+    lambda x: elementwise.maximum(x, zeros_like(x)),
+    vjp=_relu_vjp,
+    samples=(Sample(((4, 5),), domain=(0.1, 2.0)), Sample(((7,),), domain=(-2.0, -0.1)), Sample(((),))),
+)
+
+
+def _gelu_body(x: Node, *, approximate: bool) -> Node:
+    if approximate:
+        inner = (x + x * x * x * 0.044715) * 0.7978845608028654
+        return x * 0.5 * (elementwise.tanh(inner) + 1.0)
+    return x * 0.5 * (elementwise.erf(x * 0.7071067811865476) + 1.0)
+
+
+gelu = composite(
+    "gelu",
+    _gelu_body,
+    dtypes=FLOATS,
+    samples=(Sample(((4, 5),), {"approximate": True}), Sample(((6,),), {"approximate": False})),
+)
+
+# -- softmax and cross-entropy ------------------------------------------------------------------------------------------
+
+
+def _logsumexp_body(x: Node) -> Node:
+    peak = _max_last(x)
+    total = reduce.reduce_sum(elementwise.exp(x - keep(peak, x, _last(x))), _last(x))
+    return elementwise.log(total) + peak
+
+
+def _softmax_body(x: Node) -> Node:
+    e = elementwise.exp(x - keep(_max_last(x), x, _last(x)))
+    return e / keep(reduce.reduce_sum(e, _last(x)), x, _last(x))
+
+
+def _log_softmax_body(x: Node) -> Node:
+    shifted = x - keep(_max_last(x), x, _last(x))
+    total = reduce.reduce_sum(elementwise.exp(shifted), _last(x))
+    return shifted - keep(elementwise.log(total), x, _last(x))
+
+
+def _cross_entropy_body(logits: Node, targets: Node) -> Node:
+    return -reduce.reduce_sum(targets * _log_softmax_body(logits), _last(logits))
+
+
+def _sparse_cross_entropy_body(logits: Node, labels: Node) -> Node:
+    axis = logits.rank - 1
+    classes = shape.iota(labels.dtype, logits.shape, axis)
+    chosen = elementwise.eq(classes, keep(labels, logits, (axis,)))
+    logs = _log_softmax_body(logits)
+    return -reduce.reduce_sum(elementwise.select(chosen, logs, zeros_like(logs)), (axis,))
+
+
+_rows = (Sample(((4, 5),)), Sample(((2, 3, 1),)), Sample(((7,),)))
+logsumexp = composite("logsumexp", _logsumexp_body, dtypes=FLOATS, samples=_rows)
+softmax = composite("softmax", _softmax_body, dtypes=FLOATS, samples=_rows)
+log_softmax = composite("log_softmax", _log_softmax_body, dtypes=FLOATS, samples=_rows)
+softmax_cross_entropy = composite(
+    "softmax_cross_entropy",
+    _cross_entropy_body,
+    dtypes=FLOATS,
+    samples=(Sample(((4, 5), (4, 5)), domain=(0.1, 1.0)), Sample(((2, 3, 4), (2, 3, 4)), domain=(0.1, 1.0))),
+)
+sparse_softmax_cross_entropy = composite(
+    "sparse_softmax_cross_entropy",
+    _sparse_cross_entropy_body,
+    samples=(
+        Sample(((4, 5), (4,)), dtypes=(None, "int32"), domain=(0.0, 4.0)),
+        Sample(((2, 3, 4), (2, 3)), dtypes=(None, "int32"), domain=(0.0, 3.0)),
+    ),
+    dtypes=FLOATS + SIGNED + UNSIGNED,
+)
+
+# -- normalisation ---------------------------------------------------------------------------------------------------
+
+
+def _layer_norm_body(x: Node, gamma: Node, beta: Node, *, epsilon: float) -> Node:
+    axes, size = _last(x), x.shape[-1]
+    mean = reduce.reduce_sum(x, axes) * (1.0 / size)
+    centred = x - keep(mean, x, axes)
+    variance = reduce.reduce_sum(centred * centred, axes) * (1.0 / size)
+    scale = elementwise.rsqrt(variance + epsilon)
+    return centred * keep(scale, x, axes) * keep(gamma, x, tuple(range(x.rank - 1))) + keep(
+        beta, x, tuple(range(x.rank - 1))
+    )
+
+
+layer_norm = composite(
+    "layer_norm",
+    _layer_norm_body,
+    dtypes=FLOATS,
+    samples=(Sample(((4, 5), (5,), (5,)), {"epsilon": 1e-3}), Sample(((2, 3, 6), (6,), (6,)), {"epsilon": 1e-5})),
+)
+
+# -- attention -------------------------------------------------------------------------------------------------------
+
+
+def _attention_body(q: Node, k: Node, v: Node, *bias: Node, scale: float) -> Node:
+    scores = contract.dot_general(q, k, contract=((3,), (3,)), batch=((0, 1), (0, 1))) * scale
+    if bias:
+        scores = scores + bias[0]
+    weights = _softmax_body(scores)
+    return contract.dot_general(weights, v, contract=((3,), (2,)), batch=((0, 1), (0, 1)))
+
+
+_qkv = ((2, 2, 3, 4), (2, 2, 5, 4), (2, 2, 5, 6))
+# q (B, H, T, D), k (B, H, S, D), v (B, H, S, E), and a bias (B, H, T, S) added to the scaled scores.
+attention = composite(
+    "attention",
+    _attention_body,
+    dtypes=FLOATS,
+    samples=(Sample(_qkv, {"scale": 0.5}), Sample((*_qkv, (2, 2, 3, 5)), {"scale": 0.5})),
+)
+
+# -- sorting ---------------------------------------------------------------------------------------------------------
+
+
+def _take_along_last(x: Node, order: Node) -> Node:
+    """x[..., order[..., j]] with all leading axes matched."""
+    return index.gather(x, shape.reshape(order, (*order.shape, 1)), batch_dims=x.rank - 1)
+
+
+def _sort_body(x: Node) -> Node:
+    return _take_along_last(x, index.argsort(x, x.rank - 1))
+
+
+def _top_k_body(x: Node, *, k: int) -> list[Node]:
+    axis = x.rank - 1
+    # Stable descending order: sort the reversed axis ascending, then reverse, so that equal values keep their order.
+    order = shape.reverse(index.argsort(shape.reverse(x, (axis,)), axis), (axis,))
+    last = full(x.shape[-1] - 1, order.type)
+    start, stop = (0,) * x.rank, (*x.shape[:-1], k)
+    chosen = shape.slice_(last - order, start, stop, (1,) * x.rank)
+    return [_take_along_last(x, chosen), chosen]
+
+
+sort = composite("sort", _sort_body, samples=(Sample(((4, 5),)), Sample(((7,),))))
+top_k = composite("top_k", _top_k_body, samples=(Sample(((4, 5),), {"k": 2}), Sample(((7,),), {"k": 7})))

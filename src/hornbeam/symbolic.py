@@ -1,0 +1,156 @@
+"""Symbolic tensors: the inputs of functional models, and the record of what was called on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hornbeam import tree
+from hornbeam.ir.graph import Node, placeholder
+from hornbeam.ir.trace import new_level
+from hornbeam.ir.types import TensorType, dtype_name
+from hornbeam.tensor import Tensor
+from hornbeam.variable import Recorder
+
+DynamicShape = tuple[int | None, ...]
+
+# Unknown sizes are tried at two values; an output size that differs between the tries is unknown too. The sizes of
+# inner axes are divisible by 32, so that networks which halve them five times can be tried.
+_PROBES = ((83, 96), (89, 128))
+
+
+class KerasTensor(Tensor):
+    """A tensor of which only shape and dtype are known; sizes may be None. Made by `Input` and by what is called on it.
+
+    shape: tuple of ints and Nones, the batch first. dtype: canonical name. name: shown in summaries and errors.
+    """
+
+    __slots__ = ("_dtype", "_shape", "history", "name", "output_index")
+    symbolic = True
+
+    def __init__(
+        self,
+        shape: Any,
+        dtype: Any = "float32",
+        sparse: bool = False,
+        ragged: bool = False,
+        record_history: bool = True,
+        name: str | None = None,
+    ) -> None:
+        if sparse or ragged:
+            raise NotImplementedError("sparse and ragged tensors are not there: use dense tensors and masks")
+        self._node = None  # type: ignore[assignment]
+        self._keras_mask = None
+        self._shape = tuple(None if size is None else int(size) for size in shape)
+        self._dtype = dtype_name(dtype)
+        self.name = name or ""
+        self.history: SymbolicCall | None = None
+        self.output_index = 0
+
+    @property
+    def node(self) -> Node:
+        raise TypeError(
+            f"{self!r} is symbolic: it has no value yet. Call a model or a layer on data, "
+            "or build the computation out of layers and hornbeam.ops"
+        )
+
+    @property
+    def shape(self) -> Any:
+        return self._shape
+
+    @property
+    def dtype(self) -> str:
+        return self._dtype
+
+    def __repr__(self) -> str:
+        return f"<KerasTensor shape={self._shape} dtype={self._dtype}{f' name={self.name}' if self.name else ''}>"
+
+    __str__ = __repr__
+    __hash__ = object.__hash__
+
+    def __bool__(self) -> bool:
+        raise TypeError(f"{self!r} is symbolic: its value cannot decide an `if`; use ops.where or ops.cond")
+
+
+class SymbolicCall:
+    """One call on symbolic tensors: what was called, with what, and what came out."""
+
+    __slots__ = ("args", "kwargs", "operation", "outputs")
+
+    def __init__(self, operation: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> None:
+        self.operation = operation
+        self.args = args
+        self.kwargs = kwargs
+        self.outputs: Any = None
+
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        """The symbolic tensors among the arguments."""
+        return [x for x in tree.flatten((self.args, self.kwargs)) if isinstance(x, KerasTensor)]
+
+
+def symbolic_call(
+    operation: Callable[..., Any], args: tuple, kwargs: dict[str, Any], run: Callable[..., Any] | None = None
+) -> Any:
+    """Record `operation(*args, **kwargs)` and return symbolic outputs of the types that it gives.
+
+    `run` is what is traced to find the types, if that differs from `operation`.
+    """
+    call = SymbolicCall(operation, args, dict(kwargs))
+    specs = infer_types(run or operation, args, kwargs)
+
+    def wrap(spec: Any) -> Any:
+        if not isinstance(spec, tuple) or len(spec) != 2:
+            return spec
+        out = KerasTensor(*spec)
+        out.history = call
+        return out
+
+    flat = [wrap(spec) for spec in specs.leaves]
+    for index, out in enumerate(flat):
+        if isinstance(out, KerasTensor):
+            out.output_index = index
+    call.outputs = tree.pack_sequence_as(specs.structure, flat)
+    return call.outputs
+
+
+class _Specs:
+    def __init__(self, structure: Any, leaves: list[Any]) -> None:
+        self.structure = structure
+        self.leaves = leaves
+
+
+def infer_types(fn: Callable[..., Any], args: Any, kwargs: Any) -> _Specs:
+    """Shapes and dtypes of `fn(*args, **kwargs)`, where symbolic arguments may have unknown sizes."""
+    unknown = any(
+        None in x.shape for x in tree.flatten((args, kwargs)) if isinstance(x, KerasTensor)
+    )
+    tries = [_probe(fn, args, kwargs, sizes) for sizes in (_PROBES if unknown else _PROBES[:1])]
+    structure, first = tries[0]
+    leaves: list[Any] = []
+    for index, value in enumerate(first):
+        if not isinstance(value, Tensor):
+            leaves.append(value)
+            continue
+        shapes = [flat[index].shape for _, flat in tries]
+        shape = tuple(s[0] if len(set(s)) == 1 else None for s in zip(*shapes, strict=True))
+        leaves.append((shape, value.dtype))
+    return _Specs(structure, leaves)
+
+
+def _probe(fn: Callable[..., Any], args: Any, kwargs: Any, sizes: tuple[int, int]) -> tuple[Any, list[Any]]:
+    batch, inner = sizes
+    with new_level() as level, Recorder(level):
+
+        def concrete(x: Any) -> Any:
+            if not isinstance(x, KerasTensor):
+                return x
+            shape = tuple((inner if i else batch) if s is None else s for i, s in enumerate(x.shape))
+            made = Tensor(placeholder(TensorType(shape, x.dtype), level))
+            if x._keras_mask is not None:
+                made._keras_mask = concrete(x._keras_mask)
+            return made
+
+        args, kwargs = tree.map_structure(concrete, (args, dict(kwargs)))
+        result = fn(*args, **kwargs)
+        return result, tree.flatten(result)

@@ -1,0 +1,607 @@
+"""The one Tensor: a lazy handle on a node of the graph, with NumPy's promotion and broadcasting.
+
+An operation builds a node; reading the value (`np.asarray`, `print`, `if`, `float`) compiles and runs what is needed.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+
+from hornbeam import primitives as p
+from hornbeam.config import floatx
+from hornbeam.engines import Engine, current_engine
+from hornbeam.ir.graph import Graph, Node, leaf
+from hornbeam.ir.primitive import constant, full
+from hornbeam.ir.trace import current_level
+from hornbeam.ir.types import (
+    HornbeamTypeError,
+    ShapeError,
+    TensorType,
+    dtype_name,
+    is_float,
+    numpy_dtype,
+    promote_types,
+)
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Longer chains of pending work are run without being asked, so that a loop which never reads a value stays small.
+MAX_PENDING_DEPTH = 400
+
+_local = threading.local()
+
+
+class ConcretizationError(TypeError):
+    """A value was read inside a function that is being compiled, where only its shape and dtype are known."""
+
+
+class Tensor:
+    """An n-dimensional array whose value is computed when it is read.
+
+    shape: tuple of ints. dtype: canonical name such as "float32". Arithmetic broadcasts and promotes as NumPy does,
+    except that Python numbers take the tensor's dtype.
+
+    >>> x = hornbeam.ops.ones((2, 3))
+    >>> float((2 * x).sum())  # doctest: +SKIP
+    """
+
+    __slots__ = ("__weakref__", "_keras_mask", "_node")
+    __array_priority__ = 100.0
+    symbolic = False
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._keras_mask: Tensor | None = None
+        node.handles += 1
+        if node.depth > MAX_PENDING_DEPTH and node.level == 0 and not current_level():
+            evaluate([node])
+
+    def __del__(self) -> None:
+        node = getattr(self, "_node", None)
+        if node is not None:
+            node.handles -= 1
+
+    @property
+    def node(self) -> Node:
+        return self._node
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.node.shape
+
+    @property
+    def dtype(self) -> str:
+        return self.node.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return self.node._single().size
+
+    # -- reading the value -----------------------------------------------------------------------------------------
+
+    def numpy(self) -> np.ndarray:
+        """The value as a NumPy array (read-only where it is shared with the engine)."""
+        return value_of(self.node)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = self.numpy()
+        if dtype is not None and array.dtype != dtype:
+            return array.astype(dtype)
+        return array.copy() if copy or copy is None else array
+
+    def item(self) -> Any:
+        """The value of a one-element tensor as a Python number."""
+        return self.numpy().item()
+
+    def tolist(self) -> Any:
+        return self.numpy().tolist()
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if is_float(self.dtype) or self.shape:
+            raise TypeError(f"only an integer scalar can be an index, got {self.dtype}{list(self.shape)}")
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        return bool(self.numpy())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
+
+    def __repr__(self) -> str:
+        if self.node.level:
+            return f"<Tensor {self.node.type} (being traced)>"
+        return f"<Tensor shape={self.shape} dtype={self.dtype}\n{self.numpy()}>"
+
+    __str__ = __repr__
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("a scalar tensor has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    __hash__ = object.__hash__
+
+    # -- operators ----------------------------------------------------------------------------------------------------
+
+    def __add__(self, other: Any) -> Tensor:
+        return add(self, other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return add(other, self)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return subtract(self, other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return subtract(other, self)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return multiply(self, other)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return multiply(other, self)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return true_divide(self, other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return true_divide(other, self)
+
+    def __floordiv__(self, other: Any) -> Tensor:
+        return floor_divide(self, other)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return floor_divide(other, self)
+
+    def __mod__(self, other: Any) -> Tensor:
+        return mod(self, other)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return mod(other, self)
+
+    def __pow__(self, other: Any) -> Tensor:
+        return power(self, other)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return power(other, self)
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return matmul(other, self)
+
+    def __neg__(self) -> Tensor:
+        return negative(self)
+
+    def __pos__(self) -> Tensor:
+        return self
+
+    def __abs__(self) -> Tensor:
+        return absolute(self)
+
+    def __invert__(self) -> Tensor:
+        return invert(self)
+
+    def __and__(self, other: Any) -> Tensor:
+        return bitwise_and(self, other)
+
+    __rand__ = __and__
+
+    def __or__(self, other: Any) -> Tensor:
+        return bitwise_or(self, other)
+
+    __ror__ = __or__
+
+    def __xor__(self, other: Any) -> Tensor:
+        return bitwise_xor(self, other)
+
+    __rxor__ = __xor__
+
+    def __eq__(self, other: Any) -> Any:
+        return equal(self, other)
+
+    def __ne__(self, other: Any) -> Any:
+        return not_equal(self, other)
+
+    def __lt__(self, other: Any) -> Tensor:
+        return less(self, other)
+
+    def __le__(self, other: Any) -> Tensor:
+        return less_equal(self, other)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return greater(self, other)
+
+    def __ge__(self, other: Any) -> Tensor:
+        return greater_equal(self, other)
+
+    def __getitem__(self, key: Any) -> Tensor:
+        from hornbeam.indexing import getitem
+
+        return getitem(self, key)
+
+    def astype(self, dtype: Any) -> Tensor:
+        return cast(self, dtype)
+
+    def reshape(self, *shape: Any) -> Tensor:
+        from hornbeam.indexing import reshape
+
+        return reshape(self, shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape)
+
+
+# -- evaluation -------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def keep_history() -> Iterator[None]:
+    """Values read inside keep what they were computed from, so that gradients can still be taken through them."""
+    previous = getattr(_local, "keep", False)
+    _local.keep = True
+    try:
+        yield
+    finally:
+        _local.keep = previous
+
+
+def value_of(node: Node) -> np.ndarray:
+    """The node's value as an array, computing it if need be."""
+    if node.value is None:
+        evaluate([node])
+    owner, buffer = node.value
+    return buffer if owner is None else owner.get(buffer)
+
+
+def buffer_of(node: Node, engine: Engine) -> Any:
+    """The value of a node as a buffer of `engine`, moved there if it lives elsewhere."""
+    owner, buffer = node.value
+    if owner is not engine:
+        buffer = engine.put(buffer if owner is None else owner.get(buffer))
+        node.value = (engine, buffer)
+    return buffer
+
+
+def evaluate(nodes: Sequence[Node]) -> None:
+    """Compute pending nodes, and with them whatever the user still holds of what lies on the way."""
+    order, leaves = _pending(nodes)
+    traced = next((n for n in (*order, *leaves) if n.level or (n.primitive is None and n.value is None)), None)
+    if traced is not None:
+        raise ConcretizationError(
+            f"the value of {traced.type} is not known here: the function is being compiled and only shapes and dtypes "
+            "are known. Use ops.cond / ops.where instead of `if`, or run_eagerly=True"
+        )
+    if not order:
+        return
+    wanted = set(nodes)
+    outputs = [n for n in order if not isinstance(n.type, tuple) and (n in wanted or n.handles > 0)]
+    engine = current_engine()
+    results = engine.executable(Graph(leaves, outputs)).run([buffer_of(n, engine) for n in leaves])
+    for node, buffer in zip(outputs, results, strict=True):
+        node.value = (engine, buffer)
+        if not getattr(_local, "keep", False):
+            node.primitive, node.inputs, node.params = None, (), {}
+        node.depth = 0
+
+
+def _pending(nodes: Sequence[Node]) -> tuple[list[Node], list[Node]]:
+    """What must be computed for `nodes`, operands first, and the values it starts from."""
+    seen: set[Node] = set()
+    order: list[Node] = []
+    leaves: list[Node] = []
+    stack: list[tuple[Node, bool]] = [(n, False) for n in reversed(nodes)]
+    while stack:
+        node, expanded = stack.pop()
+        if expanded:
+            order.append(node)
+        elif node not in seen:
+            seen.add(node)
+            if node.value is not None or node.primitive is None:
+                leaves.append(node)
+            else:
+                stack.append((node, True))
+                stack.extend((operand, False) for operand in reversed(node.inputs))
+    return order, leaves
+
+
+# -- making tensors ---------------------------------------------------------------------------------------------------
+
+
+def as_tensor(x: Any, dtype: Any = None) -> Tensor:
+    """`x` as a Tensor: arrays are copied, Python floats become `floatx`, Python ints int32."""
+    if isinstance(x, Tensor):
+        return x if dtype is None or x.dtype == dtype_name(dtype) else cast(x, dtype)
+    if isinstance(x, (bool, int, float)):
+        name = dtype_name(dtype) if dtype is not None else promote_types([_kind(x)], floatx())
+        return Tensor(constant(x, name))
+    return Tensor(leaf_of(_to_array(x, dtype)))
+
+
+def leaf_of(array: np.ndarray) -> Node:
+    """A node for an array that nobody will write to; a small scalar becomes a literal of the graph."""
+    if array.ndim == 0:
+        return constant(array, dtype_name(array.dtype))
+    return leaf((None, array), TensorType(array.shape, dtype_name(array.dtype)))
+
+
+def _to_array(x: Any, dtype: Any) -> np.ndarray:
+    if isinstance(x, (list, tuple)) and any(isinstance(part, Tensor) for part in x):
+        x = [np.asarray(part) for part in x]
+    if hasattr(x, "detach"):  # a torch tensor, possibly on a device or with gradients
+        x = x.detach().cpu()
+    array = np.array(x)
+    if array.dtype == object:
+        raise HornbeamTypeError(f"cannot make a tensor of {type(x).__name__}: its items differ in shape or are not numbers")
+    if dtype is not None:
+        return array.astype(numpy_dtype(dtype_name(dtype)))
+    if isinstance(x, (list, tuple)):  # Python numbers, whose 64 bits are nobody's choice
+        array = array.astype({"f": floatx(), "i": "int32"}.get(array.dtype.kind, array.dtype))
+    dtype_name(array.dtype)
+    return array
+
+
+def _kind(x: Any) -> str:
+    """Dtype name, or "int"/"float"/"bool" for Python numbers, which are weak."""
+    if isinstance(x, Tensor):
+        return x.dtype
+    if isinstance(x, bool):
+        return "bool"
+    if isinstance(x, int):
+        return "int"
+    if isinstance(x, float):
+        return "float"
+    return dtype_name(x.dtype) if hasattr(x, "dtype") else as_tensor(x).dtype
+
+
+def result_dtype(*xs: Any) -> str:
+    """The dtype that an operation on `xs` (tensors, arrays, Python numbers) gives."""
+    return promote_types([_kind(x) for x in xs], floatx())
+
+
+def cast_node(x: Any, dtype: str) -> Node:
+    """`x` as a node of `dtype`; Python numbers become literals."""
+    if isinstance(x, (bool, int, float)):
+        return constant(x, dtype)
+    return p.convert(as_tensor(x).node, dtype)
+
+
+def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """NumPy's rule. Raises ShapeError that shows the shapes."""
+    rank = max(map(len, shapes))
+    padded = [(1,) * (rank - len(s)) + tuple(s) for s in shapes]
+    result = []
+    for sizes in zip(*padded, strict=True):
+        others = {size for size in sizes if size != 1}
+        if len(others) > 1:
+            raise ShapeError(f"shapes {', '.join(map(str, shapes))} do not broadcast against each other")
+        result.append(others.pop() if others else 1)
+    return tuple(result)
+
+
+def broadcast_node(node: Node, shape: tuple[int, ...]) -> Node:
+    """Broadcast by NumPy's rule: missing axes stand in front."""
+    offset = len(shape) - node.rank
+    return p.broadcast(node, shape, tuple(range(offset, len(shape))))
+
+
+def unify(*xs: Any, dtype: str | None = None) -> list[Node]:
+    """Operands as nodes of one dtype (the promoted one unless given) and one shape."""
+    dtype = dtype or result_dtype(*xs)
+    nodes = [cast_node(x, dtype) for x in xs]
+    shape = broadcast_shapes(*(n.shape for n in nodes))
+    return [broadcast_node(n, shape) for n in nodes]
+
+
+# -- operations --------------------------------------------------------------------------------------------------------
+
+
+def operation(fn: F) -> F:
+    """Mark a function on Tensors: called with a symbolic KerasTensor it is recorded instead of run."""
+
+    @functools.wraps(fn)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if has_symbolic(args) or has_symbolic(kwargs.values()):
+            from hornbeam.symbolic import symbolic_call
+
+            return symbolic_call(fn, args, kwargs)
+        return fn(*args, **kwargs)
+
+    return call  # type: ignore[return-value]
+
+
+def has_symbolic(values: Any) -> bool:
+    """True if a KerasTensor is among `values` or in lists, tuples or dicts among them."""
+    for value in values:
+        if isinstance(value, Tensor):
+            if value.symbolic:
+                return True
+        elif isinstance(value, (list, tuple)):
+            if has_symbolic(value):
+                return True
+        elif isinstance(value, dict) and has_symbolic(value.values()):
+            return True
+    return False
+
+
+@operation
+def cast(x: Any, dtype: Any) -> Tensor:
+    """`x` converted to `dtype`. Floats are truncated toward zero on the way to integers."""
+    name = dtype_name(dtype)
+    return Tensor(cast_node(x, name))
+
+
+@operation
+def add(x1: Any, x2: Any) -> Tensor:
+    """Elementwise sum; logical or for booleans."""
+    a, b = unify(x1, x2)
+    return Tensor(p.bit_or(a, b) if a.dtype == "bool" else p.add(a, b))
+
+
+@operation
+def subtract(x1: Any, x2: Any) -> Tensor:
+    """Elementwise difference."""
+    a, b = unify(x1, x2)
+    return Tensor(p.sub(a, b))
+
+
+@operation
+def multiply(x1: Any, x2: Any) -> Tensor:
+    """Elementwise product; logical and for booleans."""
+    a, b = unify(x1, x2)
+    return Tensor(p.bit_and(a, b) if a.dtype == "bool" else p.mul(a, b))
+
+
+@operation
+def true_divide(x1: Any, x2: Any) -> Tensor:
+    """Elementwise quotient; integers are divided as floats."""
+    dtype = result_dtype(x1, x2)
+    a, b = unify(x1, x2, dtype=dtype if is_float(dtype) else floatx())
+    return Tensor(p.div(a, b))
+
+
+@operation
+def floor_divide(x1: Any, x2: Any) -> Tensor:
+    """Quotient rounded toward minus infinity."""
+    a, b = unify(x1, x2)
+    if is_float(a.dtype):
+        return Tensor(p.floor(p.div(a, b)))
+    quotient, remainder = p.div(a, b), p.rem(a, b)
+    zero = full(0, a.type)
+    down = p.bit_and(p.ne(remainder, zero), p.ne(p.lt(remainder, zero), p.lt(b, zero)))
+    return Tensor(p.sub(quotient, p.convert(down, a.dtype)))
+
+
+@operation
+def mod(x1: Any, x2: Any) -> Tensor:
+    """Remainder with the sign of the divisor."""
+    a, b = unify(x1, x2)
+    if a.dtype == "bool":
+        a, b = p.convert(a, "int32"), p.convert(b, "int32")
+    remainder = p.rem(a, b)
+    zero = full(0, a.type)
+    wrong = p.bit_and(p.ne(remainder, zero), p.ne(p.lt(remainder, zero), p.lt(b, zero)))
+    return Tensor(p.select(wrong, p.add(remainder, b), remainder))
+
+
+@operation
+def power(x1: Any, x2: Any) -> Tensor:
+    """x1 to the power x2. Small whole exponents become products."""
+    if isinstance(x2, int) and not isinstance(x2, bool) and 1 <= x2 <= 4 and isinstance(x1, Tensor):
+        result = base = x1
+        for _ in range(x2 - 1):
+            result = result * base
+        return result
+    a, b = unify(x1, x2)
+    return Tensor(p.power(a, b))
+
+
+@operation
+def negative(x: Any) -> Tensor:
+    """Elementwise negation."""
+    return Tensor(p.neg(as_tensor(x).node))
+
+
+@operation
+def absolute(x: Any) -> Tensor:
+    """Elementwise absolute value."""
+    node = as_tensor(x).node
+    return Tensor(node if node.dtype == "bool" else p.absolute(node))
+
+
+@operation
+def invert(x: Any) -> Tensor:
+    """Logical not of booleans, bitwise not of integers."""
+    return Tensor(p.logical_not(as_tensor(x).node))
+
+
+@operation
+def bitwise_and(x1: Any, x2: Any) -> Tensor:
+    """Elementwise and of booleans or of the bits of integers."""
+    return Tensor(p.bit_and(*unify(x1, x2)))
+
+
+@operation
+def bitwise_or(x1: Any, x2: Any) -> Tensor:
+    """Elementwise or of booleans or of the bits of integers."""
+    return Tensor(p.bit_or(*unify(x1, x2)))
+
+
+@operation
+def bitwise_xor(x1: Any, x2: Any) -> Tensor:
+    """Elementwise exclusive or of booleans or of the bits of integers."""
+    return Tensor(p.bit_xor(*unify(x1, x2)))
+
+
+@operation
+def equal(x1: Any, x2: Any) -> Tensor:
+    """Elementwise `x1 == x2`, as bool."""
+    return Tensor(p.eq(*unify(x1, x2)))
+
+
+@operation
+def not_equal(x1: Any, x2: Any) -> Tensor:
+    """Elementwise `x1 != x2`, as bool."""
+    return Tensor(p.ne(*unify(x1, x2)))
+
+
+@operation
+def less(x1: Any, x2: Any) -> Tensor:
+    """Elementwise `x1 < x2`, as bool."""
+    return Tensor(p.lt(*unify(x1, x2)))
+
+
+@operation
+def less_equal(x1: Any, x2: Any) -> Tensor:
+    """Elementwise `x1 <= x2`, as bool."""
+    return Tensor(p.le(*unify(x1, x2)))
+
+
+@operation
+def greater(x1: Any, x2: Any) -> Tensor:
+    """Elementwise `x1 > x2`, as bool."""
+    return Tensor(p.gt(*unify(x1, x2)))
+
+
+@operation
+def greater_equal(x1: Any, x2: Any) -> Tensor:
+    """Elementwise `x1 >= x2`, as bool."""
+    return Tensor(p.ge(*unify(x1, x2)))
+
+
+@operation
+def matmul(x1: Any, x2: Any) -> Tensor:
+    """Matrix product over the last two axes; leading axes broadcast, vectors are rows or columns as in NumPy."""
+    dtype = result_dtype(x1, x2)
+    a, b = cast_node(x1, dtype), cast_node(x2, dtype)
+    if not a.rank or not b.rank:
+        raise ShapeError(f"matmul needs at least vectors, got shapes {a.shape} and {b.shape}")
+    if a.shape[-1] != b.shape[-2 if b.rank > 1 else 0]:
+        raise ShapeError(f"matmul of {a.shape} and {b.shape}: the inner sizes differ")
+    if a.rank == 1 or b.rank <= 2:
+        # One contraction: all leading axes of x1 are rows.
+        if a.rank > 1 or b.rank <= 2:
+            return Tensor(p.dot_general(a, b, contract=((a.rank - 1,), (max(b.rank - 2, 0),)), batch=((), ())))
+        moved = p.dot_general(b, a, contract=((b.rank - 2,), (0,)), batch=((), ()))
+        return Tensor(moved)
+    lead = broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    a, b = broadcast_node(a, (*lead, *a.shape[-2:])), broadcast_node(b, (*lead, *b.shape[-2:]))
+    axes = tuple(range(len(lead)))
+    return Tensor(p.dot_general(a, b, contract=((a.rank - 1,), (b.rank - 2,)), batch=(axes, axes)))

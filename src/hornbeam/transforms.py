@@ -1,0 +1,381 @@
+"""Functions of functions: jit, grad, value_and_grad, vjp, checkpoint, and the derivative of values at hand."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from hornbeam import autodiff, tree
+from hornbeam import primitives as p
+from hornbeam.engines import current_engine
+from hornbeam.engines.base import Engine, Executable
+from hornbeam.ir.graph import Graph, Node, leaf, placeholder
+from hornbeam.ir.primitive import ones_like, zeros_like
+from hornbeam.ir.trace import captures, current_level, inline, new_level
+from hornbeam.ir.types import ShapeError, TensorType, dtype_name, is_float
+from hornbeam.tensor import Tensor, as_tensor, buffer_of, evaluate
+from hornbeam.variable import Recorder, Variable, current_recorder
+
+__all__ = [
+    "Traced",
+    "checkpoint",
+    "grad",
+    "gradients",
+    "jit",
+    "stop_gradient",
+    "trace_function",
+    "value_and_grad",
+    "vjp",
+]
+
+
+def _is_array(x: Any) -> bool:
+    return isinstance(x, (Tensor, np.ndarray, np.generic))
+
+
+# -- derivatives ------------------------------------------------------------------------------------------------------
+
+
+def gradients(loss: Tensor, variables: Sequence[Tensor]) -> list[Tensor]:
+    """Derivative of a scalar `loss` with respect to each of `variables` (zeros where it does not depend on one).
+
+    Use it where the loss has just been computed, as in an overridden `train_step`.
+
+    Raises ShapeError if the loss is not a scalar, DerivativeError if it was read (printed, compared) before, since
+    reading a value in eager code lets go of how it was computed.
+
+    >>> g = hornbeam.gradients(loss, model.trainable_variables)  # doctest: +SKIP
+    """
+    node = loss.node
+    if node.shape != ():
+        raise ShapeError(f"gradients need a scalar loss, got shape {node.shape}: take its mean or sum first")
+    if node.primitive is None and node.value is not None:
+        raise autodiff.DerivativeError(
+            "the loss has already been read, and reading a value lets go of how it was computed: take gradients before "
+            "reading it, or use value_and_grad"
+        )
+    nodes = [v.node for v in variables]
+    found = autodiff.gradients([node], [ones_like(node)], nodes)
+    return [Tensor(zeros_like(n) if g is None else g) for n, g in zip(nodes, found, strict=True)]
+
+
+def value_and_grad(
+    fn: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Callable[..., tuple[Any, Any]]:
+    """A function that returns `fn`'s value and its derivative with respect to the arguments `argnums`.
+
+    `fn` returns a scalar (with `has_aux`, a pair of a scalar and anything else). Arguments may be nested structures;
+    the derivative has their structure. Only floating-point leaves are differentiated.
+
+    >>> value, slope = hornbeam.value_and_grad(lambda w: (w * w).sum())(w)  # doctest: +SKIP
+    """
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+
+    @functools.wraps(fn)
+    def wrapped(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        for number in numbers:
+            if not -len(args) <= number < len(args):
+                raise ValueError(f"argnums={argnums!r}, but the function was called with {len(args)} arguments")
+        chosen = [args[number] for number in numbers]
+        values = [as_tensor(x) for x in tree.flatten(chosen)]
+        for value in values:
+            if not is_float(value.dtype):
+                raise TypeError(f"grad needs floating-point arguments, got {value.dtype}")
+
+        def call(inputs: Sequence[Tensor]) -> tuple[Any, Any]:
+            full_args = list(args)
+            for number, argument in zip(numbers, tree.pack_sequence_as(chosen, list(inputs)), strict=True):
+                full_args[number] = argument
+            result = fn(*full_args, **kwargs)
+            if has_aux:
+                return result
+            return result, None
+
+        def seed(out: Node) -> Node:
+            if out.shape != ():
+                raise ShapeError(f"grad needs a function that returns a scalar, got shape {out.shape}")
+            return ones_like(out)
+
+        loss, aux, slopes = _differentiate(call, values, seed)
+        packed = tree.pack_sequence_as(chosen, slopes)
+        derivative = packed[0] if isinstance(argnums, int) else tuple(packed)
+        return ((loss, aux) if has_aux else loss), derivative
+
+    return wrapped
+
+
+def grad(fn: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """A function that returns the derivative of `fn` with respect to the arguments `argnums`.
+
+    >>> hornbeam.grad(lambda x: x * x)(3.0)  # doctest: +SKIP
+    6.0
+    """
+    both = value_and_grad(fn, argnums, has_aux)
+
+    @functools.wraps(fn)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        value, derivative = both(*args, **kwargs)
+        return (derivative, value[1]) if has_aux else derivative
+
+    return wrapped
+
+
+def vjp(fn: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple]]:
+    """`fn(*args)` and a function that maps cotangents of the result to cotangents of the arguments."""
+    structure = list(args)
+    values = [as_tensor(x) for x in tree.flatten(structure)]
+    result = fn(*tree.pack_sequence_as(structure, values))
+
+    def pullback(cotangents: Any) -> tuple:
+        cts = iter([as_tensor(ct).node for ct in tree.flatten(cotangents)])
+
+        def call(inputs: Sequence[Tensor]) -> tuple[Any, Any]:
+            return fn(*tree.pack_sequence_as(structure, list(inputs))), None
+
+        _, _, slopes = _differentiate(call, values, lambda out: next(cts))
+        return tuple(tree.pack_sequence_as(structure, slopes))
+
+    return result, pullback
+
+
+def _differentiate(
+    call: Callable[[Sequence[Tensor]], tuple[Any, Any]], values: Sequence[Tensor], seed: Callable[[Node], Node]
+) -> tuple[Any, Any, list[Tensor]]:
+    """Trace `call` on stand-ins for `values`, differentiate, and put the values back in.
+
+    Variables that the function assigns (batch statistics, random states) are assigned for real afterwards.
+    """
+    args = [value.node for value in values]
+    with new_level() as level:
+        inputs = [placeholder(n.type, level) for n in args]  # type: ignore[arg-type]
+        with _PassingRecorder(level) as recorder:
+            result, aux = call([Tensor(n) for n in inputs])
+            outs = [as_tensor(x).node for x in tree.flatten(result)]
+            found = autodiff.gradients(outs, [seed(out) for out in outs], inputs)
+        slopes = [zeros_like(n) if g is None else g for n, g in zip(inputs, found, strict=True)]
+        aux_leaves = tree.flatten(aux)
+        aux_nodes = [x.node for x in aux_leaves if isinstance(x, Tensor)]
+        updates = list(recorder.updates.items())
+        graph = Graph(inputs, (*outs, *slopes, *aux_nodes, *(node for _, node in updates)))
+    rebound = [Tensor(n) for n in inline(graph, args)]
+    for (variable, _), value in zip(updates, rebound[len(outs) + len(slopes) + len(aux_nodes) :], strict=True):
+        variable.assign(value)
+    aux_values = iter(rebound[len(outs) + len(slopes) :])
+    new_aux = tree.pack_sequence_as(aux, [next(aux_values) if isinstance(x, Tensor) else x for x in aux_leaves])
+    new_result = tree.pack_sequence_as(result, rebound[: len(outs)])
+    return new_result, new_aux, rebound[len(outs) : len(outs) + len(slopes)]
+
+
+class _PassingRecorder(Recorder):
+    """Reads variables as the code outside would, and holds assignments back until the derivative is taken."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.updates: dict[Variable, Node] = {}
+
+    def read(self, variable: Variable) -> Node:
+        if variable in self.updates:
+            return self.updates[variable]
+        outer = self._outer
+        return variable._node if outer is None else outer.read(variable)
+
+    def assign(self, variable: Variable, node: Node) -> None:
+        self.updates[variable] = node
+
+
+def stop_gradient(x: Any) -> Tensor:
+    """`x`, through which no derivative flows."""
+    return Tensor(p.stop_gradient(as_tensor(x).node))
+
+
+def checkpoint(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """`fn`, computed again in the derivative instead of keeping its inner values: less memory for more time."""
+
+    @functools.wraps(fn)
+    def wrapped(*args: Any) -> Any:
+        leaves = [as_tensor(x).node for x in tree.flatten(list(args))]
+        structure: list[Any] = []
+
+        def body(*nodes: Node) -> list[Node]:
+            result = fn(*tree.pack_sequence_as(list(args), [Tensor(n) for n in nodes]))
+            structure[:] = [result]
+            return [as_tensor(x).node for x in tree.flatten(result)]
+
+        outs = p.checkpoint(body, *leaves)
+        return tree.pack_sequence_as(structure[0], [Tensor(n) for n in outs])
+
+    return wrapped
+
+
+# -- compiled functions ---------------------------------------------------------------------------------------------------
+
+
+class Traced:
+    """A function as a graph.
+
+    The graph's inputs are `variables`, then `captured` values, then the arguments' arrays; its outputs are the new
+    values of `updated` variables, then the results' arrays. `result` is what the function returned, with stand-ins.
+    """
+
+    def __init__(
+        self,
+        variables: list[Variable],
+        captured: list[Node],
+        arguments: list[Node],
+        values: dict[Variable, Node],
+        updated: list[Variable],
+        result: Any,
+        variable_inputs: list[Node],
+    ) -> None:
+        self.variables = variables
+        self.captured = captured
+        self.updated = updated
+        self.result = result
+        self.outputs = [x.node for x in tree.flatten(result) if isinstance(x, Tensor)]
+        inputs = (*variable_inputs, *captured, *arguments)
+        self.graph = Graph(inputs, (*(values[v] for v in updated), *self.outputs))
+        # As `graph`, with every variable and captured value among the outputs, so that it can be run step after step.
+        self.step_graph = Graph(inputs, (*(values[v] for v in variables), *captured, *self.outputs))
+
+    def pack(self, arrays: Sequence[Any]) -> Any:
+        """The function's result with `arrays` in place of its tensors."""
+        rest = iter(arrays)
+        leaves = [next(rest) if isinstance(x, Tensor) else x for x in tree.flatten(self.result)]
+        return tree.pack_sequence_as(self.result, leaves)
+
+
+def trace_function(fn: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any] | None = None) -> Traced:
+    """Trace `fn` on the types of the arrays in `args` and `kwargs` (TensorType may stand for an array)."""
+    with new_level() as level:
+        arguments: list[Node] = []
+
+        def stand_in(x: Any) -> Any:
+            if isinstance(x, TensorType):
+                type = x
+            elif _is_array(x):
+                type = TensorType(tuple(x.shape), as_type(x))
+            else:
+                return x
+            node = placeholder(type, level)
+            arguments.append(node)
+            made = Tensor(node)
+            if isinstance(x, Tensor) and x._keras_mask is not None:
+                made._keras_mask = x._keras_mask
+            return made
+
+        call_args, call_kwargs = tree.map_structure(stand_in, (list(args), dict(kwargs or {})))
+        with Recorder(level) as recorder:
+            result = fn(*call_args, **call_kwargs)
+            result = tree.map_structure(lambda x: Tensor(x.node) if isinstance(x, Variable) else x, result)
+        outputs = [x.node for x in tree.flatten(result) if isinstance(x, Tensor)]
+        variables = list(recorder.inputs)
+        updated = [v for v in variables if v in recorder.assigned]
+        inputs = [*recorder.inputs.values(), *arguments]
+        new_values = [recorder.values[v] for v in updated]
+        captured = list(captures([*new_values, *outputs], inputs, level))
+    return Traced(
+        variables, captured, arguments, recorder.values, updated, result, [recorder.inputs[v] for v in variables]
+    )
+
+
+def as_type(x: Any) -> str:
+    """Canonical dtype name of an array or tensor."""
+    return dtype_name(x.dtype)
+
+
+class Compiled:
+    """One traced and compiled signature of a jitted function."""
+
+    def __init__(self, traced: Traced, engine: Engine) -> None:
+        self.traced = traced
+        self.engine = engine
+        self.executable: Executable = engine.executable(traced.graph)
+        self._updated = set(traced.updated)
+
+    def __call__(self, arrays: Sequence[Any]) -> Any:
+        traced, engine = self.traced, self.engine
+        inputs, donate = [], []
+        for variable in traced.variables:
+            buffer, alone = variable.lend(engine)
+            inputs.append(buffer)
+            donate.append(alone and variable in self._updated)
+        if traced.captured:
+            evaluate(traced.captured)
+        for node in traced.captured:
+            inputs.append(buffer_of(node, engine))
+        for x in arrays:
+            inputs.append(_input_buffer(x, engine))
+        donate.extend([False] * (len(inputs) - len(donate)))
+        outputs = self.executable.run(inputs, donate)
+        for variable, buffer in zip(traced.updated, outputs, strict=False):
+            variable.settle(engine, buffer)
+        return traced.pack(
+            [_settled_tensor(engine, buffer, node) for buffer, node in zip(
+                outputs[len(traced.updated) :], traced.outputs, strict=True)]
+        )  # fmt: skip
+
+
+def _input_buffer(x: Any, engine: Engine) -> Any:
+    if isinstance(x, Tensor):
+        node = x.node
+        if node.value is None:
+            evaluate([node])
+        return buffer_of(node, engine)
+    return engine.put(np.asarray(x))
+
+
+def _settled_tensor(engine: Engine, buffer: Any, like: Node) -> Tensor:
+    assert isinstance(like.type, TensorType)
+    return Tensor(leaf((engine, buffer), like.type))
+
+
+def jit(fn: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    """`fn`, compiled once for every signature (shapes and dtypes of the arrays, values of everything else).
+
+    Variables that `fn` reads or assigns are inputs and outputs of the compiled code. Inside another compiled function
+    `fn` simply becomes part of it.
+
+    Raises ConcretizationError where `fn` reads a value that is not known while compiling.
+
+    >>> step = hornbeam.jit(lambda x: x * 2)
+    """
+    if fn is None:
+        return jit
+    cache: dict[Any, Compiled] = {}
+
+    @functools.wraps(fn)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        if current_level() or current_recorder() is not None:
+            return fn(*args, **kwargs)
+        leaves = tree.flatten((list(args), kwargs))
+        key = (current_engine(), _structure((args, kwargs)), tuple(_signature(x) for x in leaves))
+        compiled = cache.get(key)
+        if compiled is None:
+            compiled = cache[key] = Compiled(trace_function(fn, args, kwargs), current_engine())
+        return compiled([x for x in leaves if _is_array(x)])
+
+    return wrapped
+
+
+def _signature(x: Any) -> Any:
+    if _is_array(x):
+        return (tuple(x.shape), as_type(x))
+    try:
+        hash(x)
+    except TypeError:
+        raise TypeError(
+            f"an argument of a compiled function must be an array or hashable, got {type(x).__name__}"
+        ) from None
+    return (type(x), x)
+
+
+def _structure(structure: Any) -> Any:
+    """The nesting and keys of a structure as something hashable."""
+    if isinstance(structure, dict):
+        return ("dict", tuple((key, _structure(structure[key])) for key in sorted(structure)))
+    if isinstance(structure, (list, tuple)):
+        return (type(structure).__name__, tuple(_structure(part) for part in structure))
+    return None

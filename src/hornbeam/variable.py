@@ -1,0 +1,188 @@
+"""Variables: named values that change. Inside a compiled function reading makes an input, assigning an output."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+
+from hornbeam.config import floatx
+from hornbeam.engines import Engine
+from hornbeam.ir.graph import Node, leaf, placeholder
+from hornbeam.ir.types import ShapeError, TensorType, dtype_name
+from hornbeam.tensor import Tensor, as_tensor, cast, buffer_of, evaluate, value_of
+
+_local = threading.local()
+_names = itertools.count(1)
+
+
+class Recorder:
+    """Notes which variables a traced function reads and assigns. Nested recorders read through to the outer ones."""
+
+    def __init__(self, level: int) -> None:
+        self.level = level
+        self.inputs: dict[Variable, Node] = {}
+        self.values: dict[Variable, Node] = {}
+        self.assigned: dict[Variable, None] = {}
+
+    def __enter__(self) -> Recorder:
+        self._outer = current_recorder()
+        _local.recorder = self
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        _local.recorder = self._outer
+
+    def read(self, variable: Variable) -> Node:
+        node = self.values.get(variable)
+        if node is None:
+            node = placeholder(variable.type, self.level)
+            self.inputs[variable] = self.values[variable] = node
+        return node
+
+    def assign(self, variable: Variable, node: Node) -> None:
+        if node.level > self.level:
+            raise RuntimeError(
+                f"variable {variable.path!r} is assigned inside a loop or branch body (scan, while_loop, cond, grad): "
+                "return the new value from the body and assign it outside"
+            )
+        self.read(variable)
+        self.values[variable] = node
+        self.assigned[variable] = None
+
+
+def current_recorder() -> Recorder | None:
+    return getattr(_local, "recorder", None)
+
+
+class Variable(Tensor):
+    """A value that can be assigned: weights, optimizer slots, metric totals, random states.
+
+    initializer: an array, a number, or a callable `(shape, dtype) -> tensor` that is called at once with `shape`.
+    dtype: floatx unless given or taken from an array. trainable: whether optimizers update it.
+    aggregation, synchronization, layout: kept for Keras's signature; only their defaults have a meaning here.
+
+    >>> v = hornbeam.Variable([1.0, 2.0]); v.assign_add([1.0, 1.0])
+    >>> np.asarray(v)
+    array([2., 3.], dtype=float32)
+    """
+
+    __slots__ = (
+        "_frozen", "_keep", "_type", "aggregation", "autocast", "constraint", "name", "path", "regularizer",
+        "synchronization", "trainable",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        initializer: Any,
+        shape: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        aggregation: str = "none",
+        synchronization: str = "auto",
+        name: str | None = None,
+        layout: Any = None,
+    ) -> None:
+        if layout is not None:
+            raise NotImplementedError("variable layouts need a distributed engine, which this version does not have")
+        if callable(initializer) and not isinstance(initializer, Tensor):
+            if shape is None:
+                raise ValueError("a Variable made by an initializer function needs its `shape`")
+            value = initializer(tuple(shape), dtype=dtype_name(dtype or floatx()))
+        else:
+            value = initializer
+        if dtype is None and isinstance(value, (list, tuple, int, float)) and not isinstance(value, bool):
+            dtype = as_tensor(value).dtype
+        value = as_tensor(value, dtype)
+        if shape is not None and tuple(shape) != value.shape:
+            raise ShapeError(f"variable {name or ''} should have shape {tuple(shape)}, its initial value has {value.shape}")
+        self._type = TensorType(value.shape, value.dtype)
+        self._keras_mask = None
+        self._node = _settled(value.node, self._type)
+        self.name = name or f"variable_{next(_names)}"
+        self.path = self.name
+        self.trainable = bool(trainable)
+        self.autocast = autocast
+        self.aggregation = aggregation
+        self.synchronization = synchronization
+        self.constraint: Any = None
+        self.regularizer: Any = None
+
+    def __del__(self) -> None:
+        """A variable's node is not a handle that evaluation must serve: it is always a leaf."""
+
+    @property
+    def type(self) -> TensorType:
+        return self._type
+
+    @property
+    def node(self) -> Node:
+        recorder = current_recorder()
+        return self._node if recorder is None else recorder.read(self)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._type.shape
+
+    @property
+    def dtype(self) -> str:
+        return self._type.dtype
+
+    @property
+    def value(self) -> Tensor:
+        """The present value as a Tensor that later assignments do not change."""
+        return Tensor(self.node)
+
+    def assign(self, value: Any) -> Tensor:
+        """Replace the value. Raises ShapeError unless the shape is the same; the dtype is converted."""
+        new = cast(as_tensor(value), self.dtype)
+        if new.shape != self.shape:
+            raise ShapeError(f"variable {self.path!r} has shape {self.shape}, it cannot take a value of shape {new.shape}")
+        recorder = current_recorder()
+        if recorder is not None:
+            recorder.assign(self, new.node)
+        else:
+            self._node = _settled(new.node, self._type)
+        return new
+
+    def assign_add(self, value: Any) -> Tensor:
+        """Add to the value in place."""
+        return self.assign(self + value)
+
+    def assign_sub(self, value: Any) -> Tensor:
+        """Subtract from the value in place."""
+        return self.assign(self - value)
+
+    def numpy(self) -> np.ndarray:
+        return value_of(self.node)
+
+    def lend(self, engine: Engine) -> tuple[Any, bool]:
+        """The buffer on `engine`, and whether nobody else can see it, so that its memory may be given away."""
+        buffer = buffer_of(self._node, engine)
+        # One reference each: the attribute (or the node's value), the local name, and getrefcount's own argument.
+        alone = sys.getrefcount(self._node) <= 2 and sys.getrefcount(buffer) <= 3
+        return buffer, alone
+
+    def settle(self, engine: Engine, buffer: Any) -> None:
+        """Take a buffer that a compiled function computed as the new value."""
+        self._node = leaf((engine, buffer), self._type)
+
+    def __repr__(self) -> str:
+        return f"<Variable {self.path} shape={self.shape} dtype={self.dtype}>"
+
+    __str__ = __repr__
+    __hash__ = object.__hash__
+
+
+def _settled(node: Node, type: TensorType) -> Node:
+    """A leaf of the variable's own with the node's value, computed now: variables hold values, not pending work."""
+    if node.value is None:
+        evaluate([node])
+    owner, buffer = node.value
+    return leaf((owner, buffer), type)
+
+
