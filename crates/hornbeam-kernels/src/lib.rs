@@ -4,5 +4,10 @@
 //! results are combined in a fixed order. See [`simd`] for what may differ between instruction sets.
 
 pub mod dtype;
+pub mod gemm;
 pub mod pool;
+pub mod scratch;
 pub mod simd;
+
+#[cfg(test)]
+mod testing;

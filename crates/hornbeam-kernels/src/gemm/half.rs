@@ -1,0 +1,124 @@
+//! 16-bit floats: widened to `f32`, multiplied there, rounded once.
+
+use super::{Epilogue, GemmElement, Mat, Product};
+use crate::dtype::Element;
+use crate::multiversion;
+use crate::pool::{SharedMut, ThreadPool};
+use crate::scratch::{Plain, Scratch};
+
+/// Elements that one task converts.
+const CHUNK: usize = 1 << 16;
+
+multiversion! {
+    unsafe fn widen_slice[S, T: Half](from: &[T], to: &mut [f32]) {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = from.to_acc();
+        }
+    }
+    unsafe fn narrow_slice[S, T: Half](from: &[f32], to: &mut [T]) {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = T::from_acc(*from);
+        }
+    }
+}
+
+/// A 16-bit float.
+pub(crate) trait Half: Element<Acc = f32> + Plain {}
+impl Half for half::f16 {}
+impl Half for half::bf16 {}
+
+/// Converts in parallel.
+pub(crate) fn widen<T: Half>(pool: &ThreadPool, from: &[T], to: &mut [f32]) {
+    assert_eq!(from.len(), to.len());
+    let convert = widen_slice::<T>();
+    pool.run_chunks(to, CHUNK, &|i, to| {
+        let start = i * CHUNK;
+        // SAFETY: compiled for this machine; the body asks nothing else.
+        unsafe { convert(&from[start..start + to.len()], to) }
+    });
+}
+
+/// Rounds in parallel.
+pub(crate) fn narrow<T: Half>(pool: &ThreadPool, from: &[f32], to: &mut [T]) {
+    assert_eq!(from.len(), to.len());
+    let convert = narrow_slice::<T>();
+    pool.run_chunks(to, CHUNK, &|i, to| {
+        let start = i * CHUNK;
+        // SAFETY: compiled for this machine; the body asks nothing else.
+        unsafe { convert(&from[start..start + to.len()], to) }
+    });
+}
+
+/// Widens `batch` strided matrices into row order.
+fn widen_matrices<T: Half>(
+    pool: &ThreadPool,
+    from: &[T],
+    mat: Mat,
+    [batch, rows, cols]: [usize; 3],
+    to: &mut [f32],
+) -> Mat {
+    let convert = widen_slice::<T>();
+    let packed = Mat::row_major(rows, cols);
+    let transpose = mat.rows == 1 && mat.cols != 1;
+    let (outer, inner, step, along) =
+        if transpose { (cols, rows, mat.cols, mat.rows) } else { (rows, cols, mat.rows, mat.cols) };
+    let shared = SharedMut::new(to);
+    pool.run(batch * outer, &|task| {
+        let (l, i) = (task / outer, task % outer);
+        let start = mat.offset as isize + l as isize * mat.batch + i as isize * step;
+        // SAFETY: one task writes one row (or column, which is then stored as a row).
+        let to = unsafe { shared.range(task * inner..(task + 1) * inner) };
+        if along == 1 {
+            let start = start as usize;
+            // SAFETY: compiled for this machine; the body asks nothing else.
+            unsafe { convert(&from[start..start + inner], to) }
+        } else {
+            for (j, to) in to.iter_mut().enumerate() {
+                *to = from[(start + j as isize * along) as usize].to_acc();
+            }
+        }
+    });
+    if transpose {
+        Mat { rows: 1, cols: rows as isize, ..packed }
+    } else {
+        packed
+    }
+}
+
+pub(super) fn product<T: Half>(pool: &ThreadPool, product: Product<'_, T>, scratch: &mut Scratch) {
+    let Product { batch, m, n, k, a, am, b, bm, c, epilogue } = product;
+    // A repeated operand is widened once.
+    let a_count = if am.batch == 0 { 1 } else { batch };
+    let b_count = if bm.batch == 0 { 1 } else { batch };
+    crate::scratch::with_local(|local| {
+        let bias_len = epilogue.bias.map_or(0, <[T]>::len);
+        let (wide, wide_c, bias) =
+            local.take3::<f32, f32, f32>(a_count * m * k + b_count * k * n, batch * m * n, bias_len);
+        let (wide_a, wide_b) = wide.split_at_mut(a_count * m * k);
+        let mut a_mat = widen_matrices(pool, a, am, [a_count, m, k], wide_a);
+        let mut b_mat = widen_matrices(pool, b, bm, [b_count, k, n], wide_b);
+        if am.batch == 0 {
+            a_mat.batch = 0;
+        }
+        if bm.batch == 0 {
+            b_mat.batch = 0;
+        }
+        if epilogue.accumulate {
+            widen(pool, c, wide_c);
+        }
+        if let Some(values) = epilogue.bias {
+            widen(pool, values, bias);
+        }
+        let wide_epilogue = Epilogue {
+            bias: epilogue.bias.map(|_| &*bias),
+            activation: epilogue.activation,
+            accumulate: epilogue.accumulate,
+        };
+        f32::product(
+            pool,
+            Product { batch, m, n, k, a: wide_a, am: a_mat, b: wide_b, bm: b_mat, c: wide_c, epilogue: wide_epilogue },
+            scratch,
+        );
+        narrow(pool, wide_c, c);
+    });
+}

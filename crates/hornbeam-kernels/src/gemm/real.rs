@@ -1,0 +1,398 @@
+//! Products of `f32` and `f64`: the cut into tasks and the blocked loops around the micro-kernel.
+
+use super::pack;
+use super::tile::{Kernels, Real, Tile};
+use super::{Activation, Mat, Product};
+use crate::pool::{SharedMut, ThreadPool};
+use crate::scratch::{with_local, Scratch};
+use std::ptr::null;
+
+/// Steps of k in a block: a panel of B (two vectors wide) then fills about half of a first-level cache.
+const K_BLOCK: usize = 192;
+/// Multiply-adds that are worth a task of their own.
+const TASK_WORK: usize = 1 << 19;
+/// The most tasks a product is cut into beyond what its blocks ask for.
+const TASKS: usize = 64;
+/// The most parts k is cut into; their sums are stored apart and added in order.
+const SPLITS: usize = 16;
+/// Bytes of B packed at a time.
+const PACKED_BYTES: usize = 16 << 20;
+
+/// How the right operand reaches the micro-kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PackB {
+    /// Read in place.
+    Direct,
+    /// Each task packs its own block.
+    Local,
+    /// Packed once, before the tasks start.
+    Shared,
+}
+
+/// The cut of a product.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    vectors: usize,
+    rows: usize,
+    m_block: usize,
+    n_block: usize,
+    k_split: usize,
+    splits: usize,
+    pack_a: bool,
+    pack_b: PackB,
+}
+
+/// Whether rows this far apart fall into the same few sets of a first-level cache (64 sets of 64 bytes).
+fn aliases<E>(stride: isize) -> bool {
+    let bytes = stride.unsigned_abs() * size_of::<E>();
+    bytes >= 4096 && (bytes % 4096 < 256 || bytes % 4096 > 4096 - 256)
+}
+
+fn plan<E: Real>(kernels: &Kernels<E>, [batch, m, n, k]: [usize; 4], am: Mat, bm: Mat) -> Plan {
+    let lanes = kernels.lanes;
+    let total_vectors = n.div_ceil(lanes);
+    let in_place_a = (am.cols == 1 && am.rows >= 0) || (am.rows == 1 && am.cols >= 0);
+    let vectors = total_vectors.min(2);
+    let rows = kernels.rows[vectors - 1];
+
+    let work = batch * m * n * k;
+    let wanted = (work / TASK_WORK).clamp(1, TASKS);
+    let (mut m_block, mut n_block) = (m.min(252), n.min(32 * lanes));
+    let mut splits = 1;
+    if k >= 2 * m.max(n) && batch == 1 {
+        // Few results, long sums: cutting k reads each operand once.
+        splits = wanted.min(k / (2 * K_BLOCK)).clamp(1, SPLITS);
+    }
+    let tasks = |m_block: usize, n_block: usize| batch * m.div_ceil(m_block) * n.div_ceil(n_block) * splits;
+    while tasks(m_block, n_block) < wanted.min(if splits > 1 { SPLITS } else { TASKS }) {
+        let width = vectors * lanes;
+        if n_block >= m_block && n_block >= 4 * width {
+            n_block = n_block.div_ceil(2).div_ceil(width) * width;
+        } else if m_block >= 2 * rows && m_block >= 24 {
+            m_block = m_block.div_ceil(2);
+        } else if n_block >= 2 * width {
+            n_block = n_block.div_ceil(2).div_ceil(width) * width;
+        } else {
+            break;
+        }
+    }
+    let n_block = n_block.div_ceil(vectors * lanes) * vectors * lanes;
+    let k_split = k.div_ceil(splits).max(1);
+
+    let far = if am.cols == 1 { aliases::<E>(am.rows) } else { am.cols.unsigned_abs() * size_of::<E>() > 1024 };
+    let pack_a = !in_place_a || n >= 20 * lanes || (far && total_vectors > vectors);
+    let in_place_b = bm.cols == 1 && bm.rows >= 0 && n % lanes == 0;
+    let pack_b = if in_place_b && (m <= 4 * rows || (m <= 256 && !aliases::<E>(bm.rows))) {
+        PackB::Direct
+    } else if batch == 1 && m > m_block {
+        PackB::Shared
+    } else {
+        PackB::Local
+    };
+    Plan { vectors, rows, m_block, n_block, k_split, splits: k.div_ceil(k_split).max(1), pack_a, pack_b }
+}
+
+/// A product under way: raw operands, checked against their extents by `gemm`.
+struct Job<'a, E: Real> {
+    kernels: &'static Kernels<E>,
+    plan: Plan,
+    m: usize,
+    n: usize,
+    k: usize,
+    a: &'a [E],
+    am: Mat,
+    b: &'a [E],
+    bm: Mat,
+    bias: Option<&'a [E]>,
+    relu: bool,
+    accumulate: bool,
+}
+
+/// The part of a product that one task computes: rows, columns and steps of k of matrix `batch`.
+struct Block {
+    batch: usize,
+    rows: [usize; 2],
+    columns: [usize; 2],
+    steps: [usize; 2],
+    /// Where row 0, column 0 of the result lies in `c`, whose rows are `n` long.
+    c: usize,
+    /// Whether this block adds to `c`, and whether bias and activation are its business.
+    accumulate: bool,
+    last: bool,
+}
+
+/// Packed panels of B: panel `j` (of the plan's width) at `j * stride`, first column and first step as given.
+struct Panels<'a, E> {
+    data: &'a [E],
+    stride: usize,
+    column: usize,
+    step: usize,
+}
+
+pub(super) fn product<E: Real>(pool: &ThreadPool, product: Product<'_, E>, scratch: &mut Scratch) {
+    let Product { batch, m, n, k, a, am, b, bm, c, epilogue } = product;
+    let kernels = E::kernels();
+    let plan = plan(kernels, [batch, m, n, k], am, bm);
+    let job = Job {
+        kernels,
+        plan,
+        m,
+        n,
+        k,
+        a,
+        am,
+        b,
+        bm,
+        bias: epilogue.bias,
+        relu: epilogue.activation == Activation::Relu,
+        accumulate: epilogue.accumulate,
+    };
+    let partial = if plan.splits > 1 { plan.splits * batch * m * n } else { 0 };
+    if plan.pack_b != PackB::Shared {
+        let partial = scratch.take::<E>(partial);
+        job.columns(pool, batch, [0, n], None, c, partial);
+        job.combine(pool, partial, c);
+        return;
+    }
+    let width = plan.vectors * kernels.lanes;
+    let chunk = (PACKED_BYTES / size_of::<E>() / k.max(1)).max(plan.n_block) / plan.n_block * plan.n_block;
+    let panels = n.min(chunk).div_ceil(width);
+    let (packed, partial) = scratch.take2::<E, E>(panels * k * width, partial);
+    for first in (0..n).step_by(chunk) {
+        let columns = [first, (first + chunk).min(n)];
+        job.pack_panels(pool, columns, packed);
+        let panels = Panels { data: packed, stride: k * width, column: first, step: 0 };
+        job.columns(pool, batch, columns, Some(&panels), c, partial);
+    }
+    job.combine(pool, partial, c);
+}
+
+impl<E: Real> Job<'_, E> {
+    fn width(&self) -> usize {
+        self.plan.vectors * self.kernels.lanes
+    }
+
+    /// Packs whole panels of B, in tasks of one panel by some steps.
+    fn pack_panels(&self, pool: &ThreadPool, columns: [usize; 2], packed: &mut [E]) {
+        let width = self.width();
+        let steps = (1usize << 14).div_ceil(width);
+        let parts = self.k.div_ceil(steps);
+        let packed = SharedMut::new(packed);
+        pool.run((columns[1] - columns[0]).div_ceil(width) * parts, &|task| {
+            let (panel, part) = (task / parts, task % parts);
+            let (column, step) = (columns[0] + panel * width, part * steps);
+            let count = steps.min(self.k - step);
+            let start = panel * self.k * width + step * width;
+            // SAFETY: tasks write disjoint parts; `gemm` checked that B holds these elements.
+            unsafe {
+                let to = packed.range(start..start + count * width);
+                let from = self.b_pointer(0, step, column);
+                let present = width.min(columns[1] - column);
+                pack::columns(from, self.bm.rows, self.bm.cols, count, present, width, to);
+            }
+        });
+    }
+
+    /// Computes the given columns of all rows, block by block.
+    fn columns(
+        &self,
+        pool: &ThreadPool,
+        batch: usize,
+        columns: [usize; 2],
+        panels: Option<&Panels<'_, E>>,
+        c: &mut [E],
+        partial: &mut [E],
+    ) {
+        let plan = &self.plan;
+        let m_blocks = self.m.div_ceil(plan.m_block);
+        let n_blocks = (columns[1] - columns[0]).div_ceil(plan.n_block);
+        let whole = plan.splits == 1;
+        let size = self.m * self.n;
+        let out = SharedMut::new(if whole { c } else { partial });
+        // Neighbouring tasks share a block of B.
+        pool.run(batch * n_blocks * plan.splits * m_blocks, &|task| {
+            let (rest, m_index) = (task / m_blocks, task % m_blocks);
+            let (rest, split) = (rest / plan.splits, rest % plan.splits);
+            let (l, n_index) = (rest / n_blocks, rest % n_blocks);
+            let column = columns[0] + n_index * plan.n_block;
+            let block = Block {
+                batch: l,
+                // Even blocks rather than a small last one.
+                rows: [m_index * self.m / m_blocks, (m_index + 1) * self.m / m_blocks],
+                columns: [column, (column + plan.n_block).min(columns[1])],
+                steps: [split * plan.k_split, ((split + 1) * plan.k_split).min(self.k)],
+                c: (if whole { l } else { split }) * size,
+                accumulate: whole && self.accumulate,
+                last: whole,
+            };
+            // SAFETY: blocks are disjoint in C (or in the partial sums).
+            with_local(|local| unsafe { self.block(&block, panels, &out, local) });
+        });
+    }
+
+    /// Adds the partial sums of the parts of k in order and finishes.
+    fn combine(&self, pool: &ThreadPool, partial: &[E], c: &mut [E]) {
+        let splits = self.plan.splits;
+        if splits == 1 {
+            return;
+        }
+        let (n, size) = (self.n, self.m * self.n);
+        let rows = (1usize << 12).div_ceil(n);
+        pool.run_chunks(c, rows * n, &|index, c| {
+            let start = index * rows * n;
+            if !self.accumulate {
+                c.copy_from_slice(&partial[start..start + c.len()]);
+            }
+            for split in usize::from(!self.accumulate)..splits {
+                for (c, part) in c.iter_mut().zip(&partial[split * size + start..]) {
+                    *c = E::plus(*c, *part);
+                }
+            }
+            for row in c.chunks_mut(n) {
+                if let Some(bias) = self.bias {
+                    for (c, bias) in row.iter_mut().zip(bias) {
+                        *c = E::plus(*c, *bias);
+                    }
+                }
+                if self.relu {
+                    for c in row.iter_mut() {
+                        // A comparison that NaN fails, so that it stays.
+                        *c = if *c < E::ZERO { E::ZERO } else { *c };
+                    }
+                }
+            }
+        });
+    }
+
+    fn b_pointer(&self, batch: usize, step: usize, column: usize) -> *const E {
+        let bm = &self.bm;
+        let at = bm.offset as isize + batch as isize * bm.batch + step as isize * bm.rows + column as isize * bm.cols;
+        self.b.as_ptr().wrapping_offset(at)
+    }
+
+    fn a_pointer(&self, batch: usize, row: usize, step: usize) -> *const E {
+        let am = &self.am;
+        let at = am.offset as isize + batch as isize * am.batch + row as isize * am.rows + step as isize * am.cols;
+        self.a.as_ptr().wrapping_offset(at)
+    }
+
+    /// # Safety
+    /// No other task may write the block's part of `c`.
+    unsafe fn block(&self, block: &Block, shared: Option<&Panels<'_, E>>, c: &SharedMut<'_, E>, local: &mut Scratch) {
+        let plan = &self.plan;
+        let width = self.width();
+        let [row0, row1] = block.rows;
+        let [column0, column1] = block.columns;
+        let steps = block.steps[1] - block.steps[0];
+        let k_blocks = steps.div_ceil(K_BLOCK).max(1);
+        let longest = steps.div_ceil(k_blocks);
+        let local_b = if plan.pack_b == PackB::Local { (column1 - column0).div_ceil(width) } else { 0 };
+        let a_len = if plan.pack_a { (row1 - row0) * longest } else { 0 };
+        let (packed_a, packed_b) = local.take2::<E, E>(a_len, local_b * width * longest);
+        for index in 0..k_blocks {
+            let step = block.steps[0] + index * steps / k_blocks;
+            let run = block.steps[0] + (index + 1) * steps / k_blocks - step;
+            // SAFETY: `gemm` checked the operands' extents; the rest is the caller's promise.
+            unsafe {
+                self.pack_a(block, step, run, packed_a);
+                for panel in 0..local_b {
+                    let column = column0 + panel * width;
+                    let to = &mut packed_b[panel * run * width..(panel + 1) * run * width];
+                    let from = self.b_pointer(block.batch, step, column);
+                    pack::columns(from, self.bm.rows, self.bm.cols, run, width.min(column1 - column), width, to);
+                }
+                let own = Panels { data: packed_b, stride: run * width, column: column0, step };
+                let panels = if local_b > 0 { Some(&own) } else { shared };
+                let first = index == 0 && !block.accumulate;
+                let last = index + 1 == k_blocks && block.last;
+                self.tiles(block, [step, run], packed_a, panels, c, [first, last]);
+            }
+        }
+    }
+
+    /// # Safety
+    /// A must hold the block's rows and steps.
+    unsafe fn pack_a(&self, block: &Block, step: usize, run: usize, packed: &mut [E]) {
+        if !self.plan.pack_a {
+            return;
+        }
+        let [row0, row1] = block.rows;
+        for [start, end] in even(row0, row1, self.plan.rows) {
+            let to = &mut packed[(start - row0) * run..(end - row0) * run];
+            // SAFETY: the caller's promise.
+            unsafe {
+                let from = self.a_pointer(block.batch, start, step);
+                pack::rows(from, self.am.rows, self.am.cols, end - start, run, to);
+            }
+        }
+    }
+
+    /// Walks the register tiles of one block of k: a panel of B stays in the first-level cache while A goes by.
+    ///
+    /// # Safety
+    /// As for `block`; panels must be packed as the plan says.
+    unsafe fn tiles(
+        &self,
+        block: &Block,
+        [step, run]: [usize; 2],
+        packed_a: &[E],
+        panels: Option<&Panels<'_, E>>,
+        c: &SharedMut<'_, E>,
+        [first, last]: [bool; 2],
+    ) {
+        let lanes = self.kernels.lanes;
+        let width = self.width();
+        let [row0, row1] = block.rows;
+        let [column0, column1] = block.columns;
+        let contiguous = self.plan.pack_a || self.am.rows == 1;
+        let taps = [0usize];
+        for column in (column0..column1).step_by(width) {
+            let columns = width.min(column1 - column);
+            let vectors = columns.div_ceil(lanes);
+            let (b, b_step) = match panels {
+                Some(p) => {
+                    let at = (column - p.column) / width * p.stride + (step - p.step) * width;
+                    (p.data[at..at + run * width].as_ptr(), width)
+                }
+                None => (self.b_pointer(block.batch, step, column), self.bm.rows as usize),
+            };
+            let bias = match self.bias {
+                Some(bias) if last => bias[column..column + columns].as_ptr(),
+                _ => null(),
+            };
+            for [start, end] in even(row0, row1, self.plan.rows) {
+                let rows = end - start;
+                let (a, a_step) = if self.plan.pack_a {
+                    (packed_a[(start - row0) * run..].as_ptr(), rows)
+                } else {
+                    let step_a = if contiguous { self.am.cols } else { self.am.rows };
+                    (self.a_pointer(block.batch, start, step), step_a as usize)
+                };
+                let tile = Tile {
+                    a,
+                    a_step,
+                    taps: taps.as_ptr(),
+                    tap_count: 1,
+                    run,
+                    b,
+                    b_step,
+                    c: c.as_ptr().wrapping_add(block.c + start * self.n + column),
+                    c_step: self.n,
+                    last: columns - (vectors - 1) * lanes,
+                    bias,
+                    relu: self.relu && last,
+                    accumulate: !first,
+                };
+                // SAFETY: the extents were checked by `gemm`, the panels by slicing; C is this task's own.
+                unsafe { self.kernels.tile(contiguous, rows, vectors)(&tile) };
+            }
+        }
+    }
+}
+
+/// Cuts `start..end` into pieces of at most `most`, as even as can be.
+pub(crate) fn even(start: usize, end: usize, most: usize) -> impl Iterator<Item = [usize; 2]> {
+    let n = end - start;
+    let pieces = n.div_ceil(most);
+    (0..pieces).map(move |i| [start + i * n / pieces, start + (i + 1) * n / pieces])
+}

@@ -1,0 +1,180 @@
+use super::*;
+use crate::dtype::DType;
+use crate::simd::{with_isa, Isa};
+use crate::testing::Random;
+
+/// `[batch, m, n]` in f64 from the same operands.
+fn reference<T: Element>(
+    [batch, m, n, k]: [usize; 4],
+    a: &[T],
+    am: Mat,
+    b: &[T],
+    bm: Mat,
+    before: &[T],
+    epilogue: Epilogue<T>,
+) -> (Vec<f64>, Vec<f64>) {
+    let (mut out, mut scale) = (vec![], vec![]);
+    for l in 0..batch as isize {
+        for i in 0..m as isize {
+            for j in 0..n as isize {
+                let (mut sum, mut size) = (0.0, 0.0);
+                for p in 0..k as isize {
+                    let x = a[(am.offset as isize + l * am.batch + i * am.rows + p * am.cols) as usize].to_f64();
+                    let y = b[(bm.offset as isize + l * bm.batch + p * bm.rows + j * bm.cols) as usize].to_f64();
+                    sum += x * y;
+                    size += (x * y).abs();
+                }
+                if epilogue.accumulate {
+                    sum += before[out.len()].to_f64();
+                    size += before[out.len()].to_f64().abs();
+                }
+                if let Some(bias) = epilogue.bias {
+                    sum += bias[j as usize].to_f64();
+                    size += bias[j as usize].to_f64().abs();
+                }
+                if epilogue.activation == Activation::Relu {
+                    sum = sum.max(0.0);
+                }
+                out.push(sum);
+                scale.push(size);
+            }
+        }
+    }
+    (out, scale)
+}
+
+fn mat(random: &mut Random, batch: usize, rows: usize, cols: usize) -> (Mat, usize) {
+    let (gap, offset) = (random.below(3), random.below(5));
+    let mut mat = if random.below(2) == 0 {
+        Mat { offset, rows: (cols + gap) as isize, cols: 1, batch: (rows * (cols + gap)) as isize }
+    } else {
+        Mat { offset, rows: 1, cols: (rows + gap) as isize, batch: (cols * (rows + gap)) as isize }
+    };
+    match random.below(8) {
+        0 => mat.batch = 0,
+        1 => {
+            mat = Mat { offset, rows: 2 * cols as isize + 1, cols: 2, batch: (rows * (2 * cols + 1)) as isize };
+        }
+        2 if rows > 1 => {
+            mat.offset = offset + (rows - 1) * cols;
+            (mat.rows, mat.cols, mat.batch) = (-(cols as isize), 1, (rows * cols) as isize);
+        }
+        _ => {}
+    }
+    let len = mat.offset + 2 * batch * (rows + 3) * (cols + 3) + 8;
+    (mat, len)
+}
+
+fn check<T: GemmElement>(random: &mut Random, [batch, m, n, k]: [usize; 4], tolerance: f64) {
+    let (am, a_len) = mat(random, batch, m, k);
+    let (bm, b_len) = mat(random, batch, k, n);
+    let (a, b) = (random.values::<T>(a_len), random.values::<T>(b_len));
+    let before = random.values::<T>(batch * m * n);
+    let bias = random.values::<T>(n);
+    let epilogue = Epilogue {
+        bias: (random.below(2) == 0).then_some(&bias[..]),
+        activation: if random.below(2) == 0 { Activation::Relu } else { Activation::None },
+        accumulate: random.below(2) == 0,
+    };
+    let (want, scale) = reference([batch, m, n, k], &a, am, &b, bm, &before, epilogue);
+    // Half the smallest subnormal.
+    let absolute = if T::DTYPE == DType::F16 { 3e-8 } else { 1e-300 };
+    let mut first: Option<Vec<T>> = None;
+    for threads in [1, 2, 3] {
+        let mut c = before.clone();
+        let pool = ThreadPool::new(threads);
+        gemm(&pool, batch, m, n, k, &a, am, &b, bm, &mut c, epilogue, &mut Scratch::new());
+        for (i, (c, want)) in c.iter().zip(&want).enumerate() {
+            let error = (c.to_f64() - want).abs();
+            assert!(
+                error <= tolerance * (scale[i] + want.abs()) + absolute,
+                "{} {batch}x{m}x{n}x{k} at {i}: {} for {want} ({am:?} {bm:?})",
+                T::DTYPE,
+                c.to_f64()
+            );
+        }
+        match &first {
+            None => first = Some(c),
+            Some(first) => assert!(*first == c, "{threads} threads differ at {batch}x{m}x{n}x{k}"),
+        }
+    }
+}
+
+fn shapes(random: &mut Random, count: usize) -> Vec<[usize; 4]> {
+    let mut shapes = vec![
+        [1, 1, 1, 1],
+        [1, 1, 10, 128],
+        [1, 128, 10, 128],
+        [3, 5, 7, 0],
+        [1, 33, 65, 2000],
+        [1, 300, 48, 260],
+        [1, 2, 600, 40],
+        [5, 17, 31, 19],
+        [1, 270, 530, 33],
+    ];
+    for _ in 0..count {
+        let small = random.below(2) == 0;
+        let most = if small { 20 } else { 150 };
+        shapes.push([1 + random.below(3), 1 + random.below(most), 1 + random.below(most), 1 + random.below(most)]);
+    }
+    shapes
+}
+
+#[test]
+fn floats_agree_with_a_plain_loop_on_every_instruction_set() {
+    for isa in Isa::available() {
+        with_isa(isa, || {
+            let mut random = Random::new(1);
+            for shape in shapes(&mut random, 60) {
+                check::<f32>(&mut random, shape, 1e-6);
+                check::<f64>(&mut random, shape, 3e-15);
+            }
+        });
+    }
+}
+
+#[test]
+fn sixteen_bit_floats_round_once() {
+    let mut random = Random::new(2);
+    for shape in shapes(&mut random, 20) {
+        check::<f16>(&mut random, shape, 1.0 / 2048.0);
+        check::<bf16>(&mut random, shape, 1.0 / 256.0);
+    }
+}
+
+#[test]
+fn integers_are_exact_and_wrap() {
+    let mut random = Random::new(3);
+    for shape in shapes(&mut random, 20) {
+        check::<i32>(&mut random, shape, 0.0);
+        check::<u64>(&mut random, shape, 0.0);
+        check::<i64>(&mut random, shape, 0.0);
+    }
+    let (a, b, mut c) = ([200u8, 100], [3u8, 2], [0u8]);
+    let pool = ThreadPool::new(1);
+    let (am, bm) = (Mat::row_major(1, 2), Mat::row_major(2, 1));
+    gemm(&pool, 1, 1, 1, 2, &a, am, &b, bm, &mut c, Epilogue::default(), &mut Scratch::new());
+    assert_eq!(c[0], (800u32 % 256) as u8);
+}
+
+#[test]
+fn nan_passes_relu() {
+    let pool = ThreadPool::new(1);
+    for isa in Isa::available() {
+        with_isa(isa, || {
+            let mut c = [0f32; 2];
+            let epilogue = Epilogue { activation: Activation::Relu, ..Epilogue::default() };
+            let (am, bm) = (Mat::row_major(2, 1), Mat::row_major(1, 1));
+            gemm(&pool, 1, 2, 1, 1, &[f32::NAN, -1.0], am, &[1.0], bm, &mut c, epilogue, &mut Scratch::new());
+            assert!(c[0].is_nan() && c[1] == 0.0, "{c:?}");
+        });
+    }
+}
+
+#[test]
+#[should_panic(expected = "is no")]
+fn short_operands_are_refused() {
+    let (a, b, mut c) = ([0f32; 5], [0f32; 6], [0f32; 4]);
+    let (am, bm) = (Mat::row_major(2, 3), Mat::row_major(3, 2));
+    gemm(&ThreadPool::new(1), 1, 2, 2, 3, &a, am, &b, bm, &mut c, Epilogue::default(), &mut Scratch::new());
+}

@@ -1,0 +1,277 @@
+//! The micro-kernel: a tile of C held in registers while one walk over k goes by.
+//!
+//! One body serves matrices and convolutions. The walk over k is `taps x run`: for each tap the pointer into A starts
+//! at `a + tap` and makes `run` steps, while B (packed in the same order) is read straight through. A matrix is one
+//! tap; a convolution has one tap per kernel row or kernel position; a kernel gradient has one per output row.
+//!
+//! Rows of A lie either next to each other (`CONTIGUOUS`: packed panels, transposed matrices, the channels of one pixel
+//! in a kernel gradient), a step of k moving by `a_step`; or `a_step` apart (matrices in row order, neighbouring
+//! output pixels), a step of k moving by one. Both are read in place by broadcasting loads, so that A needs packing
+//! only where the cache asks for it.
+
+use super::vector::*;
+use crate::simd::{isa, Isa};
+
+/// What one call of a micro-kernel computes: `c = act(sum + bias (+ c))`.
+#[derive(Clone, Copy)]
+pub(crate) struct Tile<E> {
+    pub a: *const E,
+    /// Distance between rows (`CONTIGUOUS` false) or between steps of k (true).
+    pub a_step: usize,
+    /// Start of each tap relative to `a`.
+    pub taps: *const usize,
+    pub tap_count: usize,
+    pub run: usize,
+    pub b: *const E,
+    /// Distance between steps of k in B.
+    pub b_step: usize,
+    pub c: *mut E,
+    /// Distance between rows of C.
+    pub c_step: usize,
+    /// Columns of the last vector that exist (1 ..= LANES); B must be readable to the full width.
+    pub last: usize,
+    /// Null for none; `columns` values.
+    pub bias: *const E,
+    pub relu: bool,
+    pub accumulate: bool,
+}
+
+pub(crate) type TileFn<E> = unsafe fn(&Tile<E>);
+
+/// Vectors a tile can be wide.
+pub(crate) const MAX_VECTORS: usize = 4;
+
+/// The micro-kernels of one ISA and type.
+pub(crate) struct Kernels<E: 'static> {
+    /// Floats in a vector.
+    pub lanes: usize,
+    /// Most rows of a tile `i + 1` vectors wide: as many as leave registers for B and the broadcast.
+    pub rows: [usize; MAX_VECTORS],
+    strided: [&'static [TileFn<E>]; MAX_VECTORS],
+    contiguous: [&'static [TileFn<E>]; MAX_VECTORS],
+}
+
+impl<E> Kernels<E> {
+    /// The kernel for a tile of `rows` by `vectors`.
+    #[inline]
+    pub fn tile(&self, contiguous: bool, rows: usize, vectors: usize) -> TileFn<E> {
+        let table = if contiguous { &self.contiguous } else { &self.strided };
+        table[vectors - 1][rows - 1]
+    }
+}
+
+/// Repeats a block for each row below `M`. A loop would do the same, were it not that LLVM unrolls long ones only
+/// after it has decided to keep the array of sums in memory.
+macro_rules! rows {
+    ($i:ident < $m:ident, $body:block) => {
+        rows!(@ $i, $m, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13)
+    };
+    (@ $i:ident, $m:ident, $body:block, $($n:literal)*) => {
+        $(if $n < $m {
+            const $i: usize = $n;
+            $body
+        })*
+    };
+}
+
+/// The same over the vectors of a row.
+macro_rules! columns {
+    ($j:ident < $n:ident, $body:block) => {
+        rows!(@ $j, $n, $body, 0 1 2 3)
+    };
+}
+
+/// One step of k: `acc[i] += a[i] * b`, where `$row` gives the address of row `$i`.
+macro_rules! step {
+    ($b:expr, $acc:ident, $i:ident => $row:expr) => {{
+        let b = $b;
+        let mut bv = [V::zero(); N];
+        columns!(J < N, {
+            bv[J] = V::load(b.add(J * V::LANES));
+        });
+        rows!($i < M, {
+            let av = V::splat(*$row);
+            columns!(J < N, {
+                $acc[$i][J] = av.mul_add(bv[J], $acc[$i][J]);
+            });
+        });
+    }};
+}
+
+#[inline(always)]
+unsafe fn body<V: Vector, const M: usize, const N: usize, const CONTIGUOUS: bool>(t: &Tile<V::Element>) {
+    // SAFETY: the caller vouches for the ISA and for every pointer over the extents that `t` describes.
+    unsafe {
+        let mut acc = [[V::zero(); N]; M];
+        let mut b = t.b;
+        let (a_step, b_step, run) = (t.a_step, t.b_step, t.run);
+        for tap in 0..t.tap_count {
+            let mut a = t.a.add(*t.taps.add(tap));
+            let mut left = run;
+            if CONTIGUOUS {
+                while left > 0 {
+                    step!(b, acc, I => a.add(I));
+                    a = a.add(a_step);
+                    b = b.add(b_step);
+                    left -= 1;
+                }
+                continue;
+            }
+            // One pointer for three rows, since the address modes reach two steps further: fourteen pointers would
+            // not fit the registers.
+            let mut a = [
+                a,
+                a.wrapping_add(3 * a_step),
+                a.wrapping_add(6 * a_step),
+                a.wrapping_add(9 * a_step),
+                a.wrapping_add(12 * a_step),
+            ];
+            while left > 0 {
+                step!(b, acc, I => a[I / 3].add(I % 3 * a_step));
+                a = a.map(|p| p.wrapping_add(1));
+                b = b.add(b_step);
+                left -= 1;
+            }
+        }
+        if t.last == V::LANES {
+            finish::<V, M, N, true>(t, &acc);
+        } else {
+            finish::<V, M, N, false>(t, &acc);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn finish<V: Vector, const M: usize, const N: usize, const FULL: bool>(t: &Tile<V::Element>, acc: &[[V; N]; M]) {
+    // SAFETY: as in `body`.
+    unsafe {
+        columns!(J < N, {
+            let whole = FULL || J + 1 < N;
+            let at = J * V::LANES;
+            let bias = match (t.bias.is_null(), whole) {
+                (true, _) => V::zero(),
+                (false, true) => V::load(t.bias.add(at)),
+                (false, false) => V::load_first(t.bias.add(at), t.last),
+            };
+            rows!(I < M, {
+                let c = t.c.add(I * t.c_step + at);
+                let mut value = acc[I][J];
+                if t.accumulate {
+                    value = value.add(if whole { V::load(c) } else { V::load_first(c, t.last) });
+                }
+                if !t.bias.is_null() {
+                    value = value.add(bias);
+                }
+                if t.relu {
+                    value = value.relu();
+                }
+                if whole {
+                    value.store(c);
+                } else {
+                    value.store_first(c, t.last);
+                }
+            });
+        });
+    }
+}
+
+macro_rules! kernels {
+    ($module:ident, $vector:ty, $element:ty, $lanes:literal, $(#[$feature:meta])?,
+     [$($one:literal)*] [$($two:literal)*] [$($three:literal)*] [$($four:literal)*]) => {
+        mod $module {
+            use super::*;
+
+            $(#[$feature])?
+            unsafe fn tile<const M: usize, const N: usize, const CONTIGUOUS: bool>(t: &Tile<$element>) {
+                // SAFETY: the caller's promise is passed on, and this function is compiled for the ISA.
+                unsafe { body::<$vector, M, N, CONTIGUOUS>(t) }
+            }
+
+            pub(super) static KERNELS: Kernels<$element> = Kernels {
+                lanes: $lanes,
+                rows: [[$($one),*].len(), [$($two),*].len(), [$($three),*].len(), [$($four),*].len()],
+                strided: [
+                    &[$(tile::<$one, 1, false>),*],
+                    &[$(tile::<$two, 2, false>),*],
+                    &[$(tile::<$three, 3, false>),*],
+                    &[$(tile::<$four, 4, false>),*],
+                ],
+                contiguous: [
+                    &[$(tile::<$one, 1, true>),*],
+                    &[$(tile::<$two, 2, true>),*],
+                    &[$(tile::<$three, 3, true>),*],
+                    &[$(tile::<$four, 4, true>),*],
+                ],
+            };
+        }
+    };
+}
+
+// 32 registers: 14 x 2 or 6 x 4 sums (three wide occurs only as a last panel).
+#[cfg(target_arch = "x86_64")]
+kernels!(avx512_f32, F32x16, f32, 16, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")],
+    [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [1 2 3 4 5 6 7 8] [1 2 3 4 5 6]);
+#[cfg(target_arch = "x86_64")]
+kernels!(avx512_f64, F64x8, f64, 8, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")],
+    [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [1 2 3 4 5 6 7 8] [1 2 3 4 5 6]);
+// 16 registers: 6 x 2 sums.
+#[cfg(target_arch = "x86_64")]
+kernels!(avx2_f32, F32x8, f32, 8, #[target_feature(enable = "avx2,fma")],
+    [1 2 3 4 5 6 7 8 9 10 11 12] [1 2 3 4 5 6] [1 2 3 4] [1 2]);
+#[cfg(target_arch = "x86_64")]
+kernels!(avx2_f64, F64x4, f64, 4, #[target_feature(enable = "avx2,fma")],
+    [1 2 3 4 5 6 7 8 9 10 11 12] [1 2 3 4 5 6] [1 2 3 4] [1 2]);
+#[cfg(target_arch = "aarch64")]
+kernels!(neon_f32, F32x4, f32, 4, ,
+    [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [1 2 3 4 5 6 7 8] [1 2 3 4 5 6]);
+#[cfg(target_arch = "aarch64")]
+kernels!(neon_f64, F64x2, f64, 2, ,
+    [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [1 2 3 4 5 6 7 8] [1 2 3 4 5 6]);
+kernels!(portable_f32, Lanes<f32, 4>, f32, 4, ,
+    [1 2 3 4 5 6 7 8] [1 2 3 4 5 6] [1 2 3 4] [1 2]);
+kernels!(portable_f64, Lanes<f64, 2>, f64, 2, ,
+    [1 2 3 4 5 6 7 8] [1 2 3 4 5 6] [1 2 3 4] [1 2]);
+
+/// A float with micro-kernels: `f32` and `f64`.
+pub(crate) trait Real: crate::dtype::Element<Acc = Self> + crate::scratch::Plain {
+    /// The micro-kernels for the calling thread's ISA. Tasks get the reference from whoever hands them out.
+    fn kernels() -> &'static Kernels<Self>;
+    /// The sum, for generic code outside the micro-kernels.
+    fn plus(self, other: Self) -> Self;
+}
+
+impl Real for f32 {
+    fn kernels() -> &'static Kernels<f32> {
+        match isa() {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => &avx512_f32::KERNELS,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => &avx2_f32::KERNELS,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => &neon_f32::KERNELS,
+            _ => &portable_f32::KERNELS,
+        }
+    }
+    #[inline(always)]
+    fn plus(self, other: f32) -> f32 {
+        self + other
+    }
+}
+
+impl Real for f64 {
+    fn kernels() -> &'static Kernels<f64> {
+        match isa() {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => &avx512_f64::KERNELS,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => &avx2_f64::KERNELS,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => &neon_f64::KERNELS,
+            _ => &portable_f64::KERNELS,
+        }
+    }
+    #[inline(always)]
+    fn plus(self, other: f64) -> f64 {
+        self + other
+    }
+}

@@ -1,0 +1,131 @@
+//! Working memory for kernels: an arena the engine hands down, and one buffer per thread.
+//!
+//! Neither is cleared between uses: a kernel writes what it reads.
+
+use std::cell::RefCell;
+
+/// A type any bit pattern of which is a value, so that reused memory may be seen as it.
+///
+/// # Safety
+/// Every bit pattern must be valid and the type must need no more than 64-byte alignment.
+pub unsafe trait Plain: Copy + Send + Sync + 'static {}
+
+macro_rules! plain {
+    ($($t:ty)*) => {$(
+        // SAFETY: a number without padding or niches.
+        unsafe impl Plain for $t {}
+    )*};
+}
+plain!(u8 u16 u32 u64 usize i8 i16 i32 i64 isize f32 f64 half::f16 half::bf16 crate::dtype::Bool);
+
+/// One cache line, the unit of allocation, so that every slice starts on a line.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([u8; 64]);
+
+const LINE: usize = 64;
+
+fn lines<T>(n: usize) -> usize {
+    (n * size_of::<T>()).div_ceil(LINE)
+}
+
+/// A growable, cache-line aligned arena. Kernels take slices from it instead of allocating.
+#[derive(Default)]
+pub struct Scratch {
+    lines: Vec<Line>,
+}
+
+impl Scratch {
+    /// An empty arena; it grows on first use and keeps its size.
+    pub const fn new() -> Self {
+        Self { lines: Vec::new() }
+    }
+
+    fn reserve(&mut self, lines: usize) {
+        if self.lines.len() < lines {
+            // The old contents mean nothing: free them before asking for more.
+            self.lines = Vec::new();
+            self.lines.resize(lines, Line([0; LINE]));
+        }
+    }
+
+    /// Bytes held.
+    pub fn capacity(&self) -> usize {
+        self.lines.len() * LINE
+    }
+
+    /// A slice of `n` values with whatever contents the arena had.
+    pub fn take<T: Plain>(&mut self, n: usize) -> &mut [T] {
+        self.take2::<T, u8>(n, 0).0
+    }
+
+    /// Two disjoint slices.
+    pub fn take2<T: Plain, U: Plain>(&mut self, n: usize, m: usize) -> (&mut [T], &mut [U]) {
+        let first = lines::<T>(n);
+        self.reserve(first + lines::<U>(m));
+        let (left, right) = self.lines.split_at_mut(first);
+        (view(left, n), view(right, m))
+    }
+
+    /// Three disjoint slices.
+    pub fn take3<T: Plain, U: Plain, V: Plain>(
+        &mut self,
+        n: usize,
+        m: usize,
+        l: usize,
+    ) -> (&mut [T], &mut [U], &mut [V]) {
+        let first = lines::<T>(n);
+        let second = lines::<U>(m);
+        self.reserve(first + second + lines::<V>(l));
+        let (left, rest) = self.lines.split_at_mut(first);
+        let (middle, right) = rest.split_at_mut(second);
+        (view(left, n), view(middle, m), view(right, l))
+    }
+}
+
+fn view<T: Plain>(lines: &mut [Line], n: usize) -> &mut [T] {
+    debug_assert!(lines.len() * LINE >= n * size_of::<T>());
+    // SAFETY: the lines hold at least `n` values, are 64-byte aligned and initialised, and `T` takes any bits.
+    unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), n) }
+}
+
+thread_local! {
+    static LOCAL: RefCell<Vec<Scratch>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs `body` with this thread's own arena (packed panels, padded images). Nested calls get further arenas.
+pub fn with_local<R>(body: impl FnOnce(&mut Scratch) -> R) -> R {
+    let mut scratch = LOCAL.with(|pool| pool.borrow_mut().pop()).unwrap_or_default();
+    let result = body(&mut scratch);
+    LOCAL.with(|pool| pool.borrow_mut().push(scratch));
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_are_aligned_and_disjoint() {
+        let mut scratch = Scratch::new();
+        let (a, b, c) = scratch.take3::<f32, u8, f64>(5, 3, 7);
+        assert_eq!((a.len(), b.len(), c.len()), (5, 3, 7));
+        assert_eq!(a.as_ptr() as usize % 64, 0);
+        assert_eq!(b.as_ptr() as usize % 64, 0);
+        assert_eq!(c.as_ptr() as usize % 64, 0);
+        a.fill(1.0);
+        b.fill(2);
+        c.fill(3.0);
+        assert!(a.iter().all(|&v| v == 1.0) && b.iter().all(|&v| v == 2));
+    }
+
+    #[test]
+    fn nested_locals_differ() {
+        with_local(|outer| {
+            let outer = outer.take::<f32>(8);
+            outer.fill(1.0);
+            with_local(|inner| inner.take::<f32>(8).fill(2.0));
+            assert!(outer.iter().all(|&v| v == 1.0));
+        });
+    }
+}
