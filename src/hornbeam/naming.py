@@ -1,0 +1,36 @@
+"""Names that people read: snake case, numbered where they repeat, and the nearest known name to a wrong one."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+_counts: dict[str, int] = {}
+
+
+def to_snake_case(name: str) -> str:
+    """`Conv2DTranspose` -> `conv2d_transpose`, as Keras names its layers."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def unique_name(prefix: str) -> str:
+    """`dense`, then `dense_1`, `dense_2`, ..."""
+    count = _counts.get(prefix, 0)
+    _counts[prefix] = count + 1
+    return f"{prefix}_{count}" if count else prefix
+
+
+def reset_names() -> None:
+    """Start numbering again (`clear_session`)."""
+    _counts.clear()
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """` Did you mean 'x'?` for the known name closest to a wrong one, or an empty string."""
+    names = list(known)
+    folded = {n.lower().replace("_", ""): n for n in names}
+    found = difflib.get_close_matches(name.lower().replace("_", ""), folded, n=1, cutoff=0.6)
+    return f" Did you mean {folded[found[0]]!r}?" if found else ""
