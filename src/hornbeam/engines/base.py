@@ -58,7 +58,7 @@ class Engine(ABC):
         key = graph.fingerprint
         found = self._executables.get(key)
         if found is None:
-            found = self._executables[key] = self.compile(graph)
+            found = self._executables[key] = self.compile(graph.frozen())
             if len(self._executables) > self.cache_size:
                 self._executables.popitem(last=False)
         else:

@@ -185,6 +185,14 @@ class Graph:
             raise ValueError(f"the graph is not closed: it reaches {free[0]!r}, which is not among its inputs")
         return tuple(nodes)
 
+    def frozen(self) -> Graph:
+        """The same graph made of nodes of its own, which eager evaluation does not touch."""
+        copies: dict[Node, Node] = {n: Node(None, (), {}, n.type, n.level) for n in self.inputs}
+        for n in self.nodes:
+            copies[n] = Node(n.primitive, tuple(copies[x] for x in n.inputs), n.params, n.type, n.level)
+            copies[n].scope = n.scope
+        return Graph([copies[n] for n in self.inputs], [copies[n] for n in self.outputs])
+
     @property
     def in_types(self) -> tuple[ValueType, ...]:
         return tuple(n.type for n in self.inputs)
