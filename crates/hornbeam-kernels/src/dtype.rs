@@ -259,7 +259,7 @@ impl Element for Bool {
     }
     #[inline(always)]
     fn to_acc(self) -> Bool {
-        self
+        Bool::new(self.get())
     }
     #[inline(always)]
     fn from_acc(value: Bool) -> Self {

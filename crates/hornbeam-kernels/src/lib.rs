@@ -4,7 +4,9 @@
 //! results are combined in a fixed order. See [`simd`] for what may differ between instruction sets.
 
 pub mod dtype;
+pub mod elementwise;
 pub mod gemm;
+pub mod math;
 pub mod pool;
 pub mod scratch;
 pub mod simd;

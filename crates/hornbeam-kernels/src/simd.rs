@@ -173,29 +173,49 @@ pub fn mul_add64<S: Target>(a: f64, b: f64, c: f64) -> f64 {
 /// is compiled for the base instruction set.
 #[macro_export]
 macro_rules! multiversion {
-    ($($(#[$meta:meta])* $vis:vis unsafe fn $name:ident [$S:ident $(, $G:ident : $bound:path)*]
+    ($($(#[$meta:meta])* $vis:vis unsafe fn $name:ident $(($on:ident))? [$S:ident $(, $G:ident : $bound:path)*]
         ($($arg:ident : $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block)*) => {$(
-        $(#[$meta])*
-        $vis fn $name<$($G: $bound),*>() -> unsafe fn($($ty),*) $(-> $ret)? {
+        $crate::multiversion! {
+            @one [$(#[$meta])* $vis] $name $(($on))? [$S $(, $G: $bound)*] ($($arg: $ty),*) [$(-> $ret)?] $body
+        }
+    )*};
+    // Written `name(isa)`: the function takes the instruction set, for bodies that call it with their own `S::ISA`.
+    (@one [$($head:tt)*] $name:ident ($on:ident) [$S:ident $(, $G:ident : $bound:path)*]
+        ($($arg:ident : $ty:ty),*) [$($ret:tt)*] $body:block) => {
+        $crate::multiversion! {
+            @on [$($head)*] $name [$S $(, $G: $bound)*] ($($arg: $ty),*) [$($ret)*] $body
+        }
+    };
+    (@one [$($head:tt)*] $name:ident [$S:ident $(, $G:ident : $bound:path)*] ($($arg:ident : $ty:ty),*)
+        [$($ret:tt)*] $body:block) => {
+        $($head)* fn $name<$($G: $bound),*>() -> unsafe fn($($ty),*) $($ret)* {
+            $crate::multiversion! { @on [] on [$S $(, $G: $bound)*] ($($arg: $ty),*) [$($ret)*] $body }
+            on::<$($G),*>($crate::simd::isa())
+        }
+    };
+    (@on [$($head:tt)*] $on:ident [$S:ident $(, $G:ident : $bound:path)*] ($($arg:ident : $ty:ty),*)
+        [$($ret:tt)*] $body:block) => {
+        $($head)*
+        fn $on<$($G: $bound),*>(isa: $crate::simd::Isa) -> unsafe fn($($ty),*) $($ret)* {
             #[inline(always)]
             #[allow(clippy::extra_unused_type_parameters)]
-            unsafe fn body<$S: $crate::simd::Target $(, $G: $bound)*>($($arg: $ty),*) $(-> $ret)? $body
+            unsafe fn body<$S: $crate::simd::Target $(, $G: $bound)*>($($arg: $ty),*) $($ret)* $body
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,bmi1,bmi2")]
-            unsafe fn avx512<$($G: $bound),*>($($arg: $ty),*) $(-> $ret)? {
+            unsafe fn avx512<$($G: $bound),*>($($arg: $ty),*) $($ret)* {
                 // SAFETY: the caller's promise is passed on.
                 unsafe { body::<$crate::simd::Avx512 $(, $G)*>($($arg),*) }
             }
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2")]
-            unsafe fn avx2<$($G: $bound),*>($($arg: $ty),*) $(-> $ret)? {
+            unsafe fn avx2<$($G: $bound),*>($($arg: $ty),*) $($ret)* {
                 // SAFETY: the caller's promise is passed on.
                 unsafe { body::<$crate::simd::Avx2 $(, $G)*>($($arg),*) }
             }
 
-            match $crate::simd::isa() {
+            match isa {
                 #[cfg(target_arch = "x86_64")]
                 $crate::simd::Isa::Avx512 => avx512::<$($G),*>,
                 #[cfg(target_arch = "x86_64")]
@@ -206,7 +226,7 @@ macro_rules! multiversion {
                 _ => body::<$crate::simd::Portable $(, $G)*>,
             }
         }
-    )*};
+    };
 }
 
 #[cfg(test)]

@@ -1,0 +1,145 @@
+//! Conversions between all pairs of dtypes.
+
+use std::marker::PhantomData;
+
+use super::loops::{map1, Map1};
+use super::UnaryFn;
+use crate::dispatch;
+use crate::dtype::{bf16, f16, Bool, DType, Element};
+use crate::simd::Target;
+
+/// Conversion of one element: integers wrap, floats round to nearest even, floats to integers truncate and saturate (NaN
+/// gives 0), anything but zero is true.
+trait Cast<To> {
+    fn cast(self) -> To;
+}
+
+macro_rules! cast_numbers {
+    ($($from:ident)*) => {$(
+        cast_numbers! { @to $from: i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 }
+        impl Cast<Bool> for $from {
+            #[inline(always)]
+            fn cast(self) -> Bool {
+                Bool::new(self != <$from as Element>::ZERO)
+            }
+        }
+        impl Cast<$from> for Bool {
+            #[inline(always)]
+            fn cast(self) -> $from {
+                self.get() as u8 as $from
+            }
+        }
+        impl Cast<$from> for f16 {
+            #[inline(always)]
+            fn cast(self) -> $from {
+                self.to_acc() as $from
+            }
+        }
+        impl Cast<$from> for bf16 {
+            #[inline(always)]
+            fn cast(self) -> $from {
+                self.to_acc() as $from
+            }
+        }
+        // Through f32, like NumPy and ml_dtypes.
+        impl Cast<bf16> for $from {
+            #[inline(always)]
+            fn cast(self) -> bf16 {
+                bf16::from_acc(self as f32)
+            }
+        }
+    )*};
+    (@to $from:ident: $($to:ident)*) => {$(
+        impl Cast<$to> for $from {
+            #[inline(always)]
+            fn cast(self) -> $to {
+                self as $to
+            }
+        }
+    )*};
+}
+
+cast_numbers!(i8 i16 i32 i64 u8 u16 u32 u64 f32 f64);
+
+macro_rules! cast_through_f32 {
+    ($($from:ident $to:ident),*) => {$(
+        impl Cast<$to> for $from {
+            #[inline(always)]
+            fn cast(self) -> $to {
+                let wide: f32 = self.cast();
+                $to::from_acc(wide)
+            }
+        }
+    )*};
+}
+
+cast_through_f32!(i8 f16, i16 f16, i32 f16, i64 f16, u8 f16, u16 f16, u32 f16, u64 f16, f32 f16, bf16 f16, f16 bf16);
+
+impl Cast<f16> for f64 {
+    #[inline(always)]
+    fn cast(self) -> f16 {
+        // Not through f32: rounding twice may miss the nearest.
+        f16::from_f64_const(self)
+    }
+}
+
+macro_rules! cast_half {
+    ($($t:ident),*) => {$(
+        impl Cast<$t> for $t {
+            #[inline(always)]
+            fn cast(self) -> $t {
+                self
+            }
+        }
+        impl Cast<Bool> for $t {
+            #[inline(always)]
+            fn cast(self) -> Bool {
+                Bool::new(self.to_acc() != 0.0)
+            }
+        }
+        impl Cast<$t> for Bool {
+            #[inline(always)]
+            fn cast(self) -> $t {
+                if self.get() { $t::ONE } else { $t::ZERO }
+            }
+        }
+    )*};
+}
+
+cast_half!(f16, bf16);
+
+impl Cast<Bool> for Bool {
+    #[inline(always)]
+    fn cast(self) -> Bool {
+        Bool::new(self.get())
+    }
+}
+
+struct Convert<From, To>(PhantomData<(From, To)>);
+
+impl<From: Element + Cast<To>, To: Element> Map1 for Convert<From, To> {
+    type In = From;
+    type Out = To;
+    #[inline(always)]
+    fn apply<S: Target>(x: From) -> To {
+        x.cast()
+    }
+}
+
+/// The kernel that converts `from` to `to`.
+pub fn convert(from: DType, to: DType) -> UnaryFn {
+    dispatch!(from, From => dispatch!(to, To => map1::<Convert<From, To>>()))
+}
+
+/// The kernel that reads the bits of `from` as `to`; `None` when the sizes differ.
+pub fn bitcast(from: DType, to: DType) -> Option<UnaryFn> {
+    if from.size() != to.size() {
+        return None;
+    }
+    Some(match from.size() {
+        1 => map1::<Convert<u8, u8>>(),
+        2 => map1::<Convert<u16, u16>>(),
+        4 => map1::<Convert<u32, u32>>(),
+        _ => map1::<Convert<u64, u64>>(),
+    })
+}

@@ -1,0 +1,234 @@
+//! The loops under every element-wise kernel.
+//!
+//! They run in blocks of [`LANES`] that are copied to locals, computed, and copied out. LLVM keeps the locals in
+//! registers; what the copies buy is that it need not ask whether input and output overlap, so working in place (`dst` equal
+//! to an operand) is allowed and as fast, and that a scalar operand is a block that does not advance.
+
+use std::marker::PhantomData;
+use std::ptr;
+
+use crate::dtype::{Bool, Element};
+use crate::math::Real;
+use crate::multiversion;
+use crate::simd::Target;
+
+const LANES: usize = 64;
+
+/// `n` elements of `src` to `dst`.
+pub type UnaryFn = unsafe fn(src: *const u8, dst: *mut u8, n: usize);
+/// Operands `a` and `b`.
+pub type BinaryFn = unsafe fn(a: *const u8, b: *const u8, dst: *mut u8, n: usize);
+/// Operands `a`, `b` and `c`.
+pub type TernaryFn = unsafe fn(a: *const u8, b: *const u8, c: *const u8, dst: *mut u8, n: usize);
+
+/// A function of one element.
+pub trait Map1 {
+    type In: Element;
+    type Out: Element;
+    fn apply<S: Target>(x: Self::In) -> Self::Out;
+    /// Whether some rare inputs are left to `slow`, which may branch.
+    const RARE: bool = false;
+    #[inline(always)]
+    fn is_rare(_: Self::In) -> bool {
+        false
+    }
+    fn slow(x: Self::In) -> Self::Out {
+        Self::apply::<crate::simd::Portable>(x)
+    }
+}
+
+/// A function of two elements of one type.
+pub trait Map2 {
+    type In: Element;
+    type Out: Element;
+    fn apply<S: Target>(a: Self::In, b: Self::In) -> Self::Out;
+}
+
+/// Whether an operand is an array or one element for all.
+pub trait Operand {
+    const SCALAR: bool;
+}
+pub struct Array;
+pub struct Scalar;
+impl Operand for Array {
+    const SCALAR: bool = false;
+}
+impl Operand for Scalar {
+    const SCALAR: bool = true;
+}
+
+/// Reads a block, or what is left of one; the rest of the lanes then holds zeros.
+///
+/// # Safety
+/// `m <= LANES` elements are readable.
+#[inline(always)]
+unsafe fn load<T: Element>(p: *const T, m: usize) -> [T; LANES] {
+    if m == LANES {
+        // SAFETY: a full block is readable. Unaligned: buffers may be views into files.
+        return unsafe { ptr::read_unaligned(p.cast()) };
+    }
+    let mut block = [T::ZERO; LANES];
+    // SAFETY: m elements are readable and fit. Bytes, because of the alignment.
+    unsafe { ptr::copy_nonoverlapping(p.cast::<u8>(), block.as_mut_ptr().cast::<u8>(), m * size_of::<T>()) };
+    block
+}
+
+/// Writes a block, or the first `m` of it.
+///
+/// # Safety
+/// `m <= LANES` elements are writable.
+#[inline(always)]
+unsafe fn store<T: Element>(p: *mut T, block: &[T; LANES], m: usize) {
+    if m == LANES {
+        // SAFETY: a full block is writable.
+        unsafe { ptr::write_unaligned(p.cast(), *block) };
+    } else {
+        // SAFETY: m elements are writable.
+        unsafe { ptr::copy_nonoverlapping(block.as_ptr().cast::<u8>(), p.cast::<u8>(), m * size_of::<T>()) };
+    }
+}
+
+multiversion! {
+    /// Applies `O` to `n` elements.
+    pub unsafe fn map1[S, O: Map1](src: *const u8, dst: *mut u8, n: usize) {
+        let (src, dst) = (src.cast::<O::In>(), dst.cast::<O::Out>());
+        let mut i = 0;
+        while i < n {
+            let m = LANES.min(n - i);
+            // SAFETY: i + m <= n elements are readable.
+            let x = unsafe { load(src.add(i), m) };
+            let mut y = [O::Out::ZERO; LANES];
+            for j in 0..LANES {
+                y[j] = O::apply::<S>(x[j]);
+            }
+            if O::RARE && x.iter().fold(false, |any, x| any | O::is_rare(*x)) {
+                for j in 0..LANES {
+                    if O::is_rare(x[j]) {
+                        y[j] = O::slow(x[j]);
+                    }
+                }
+            }
+            // SAFETY: i + m <= n elements are writable.
+            unsafe { store(dst.add(i), &y, m) };
+            i += m;
+        }
+    }
+
+    /// Applies `O` to `n` pairs. `a_step` and `b_step` are 1, or 0 for an operand that is one block long and repeats.
+    unsafe fn map2_steps(isa)[S, O: Map2](a: *const u8, b: *const u8, steps: [usize; 2], dst: *mut u8, n: usize) {
+        let (a, b, dst) = (a.cast::<O::In>(), b.cast::<O::In>(), dst.cast::<O::Out>());
+        let mut i = 0;
+        while i < n {
+            let m = LANES.min(n - i);
+            // SAFETY: i + m <= n elements are readable where the operand advances, and a block where it does not.
+            let (x, y) = unsafe { (load(a.add(i * steps[0]), m), load(b.add(i * steps[1]), m)) };
+            let mut z = [O::Out::ZERO; LANES];
+            for j in 0..LANES {
+                z[j] = O::apply::<S>(x[j], y[j]);
+            }
+            // SAFETY: i + m <= n elements are writable.
+            unsafe { store(dst.add(i), &z, m) };
+            i += m;
+        }
+    }
+
+    /// Applies `O` to `n` pairs, where `A` and `B` say which operands are scalars.
+    pub unsafe fn map2[S, O: Map2, A: Operand, B: Operand](a: *const u8, b: *const u8, dst: *mut u8, n: usize) {
+        let block = |scalar: bool, p: *const u8| {
+            // SAFETY: a scalar operand points to one element.
+            if scalar { [unsafe { ptr::read_unaligned(p.cast::<O::In>()) }; LANES] } else { [O::In::ZERO; LANES] }
+        };
+        let (x, y) = (block(A::SCALAR, a), block(B::SCALAR, b));
+        let a = if A::SCALAR { x.as_ptr().cast() } else { a };
+        let b = if B::SCALAR { y.as_ptr().cast() } else { b };
+        // SAFETY: arrays have n elements by the caller's promise, the blocks of scalars are one block long.
+        unsafe { map2_steps::<O>(S::ISA)(a, b, [usize::from(!A::SCALAR), usize::from(!B::SCALAR)], dst, n) };
+    }
+
+    /// `c ? x : y` for elements that are moved as `T`.
+    unsafe fn choose_steps(isa)[S, T: Element](
+        c: *const u8, x: *const u8, y: *const u8, steps: [usize; 2], dst: *mut u8, n: usize
+    ) {
+        let (c, x, y, dst) = (c.cast::<Bool>(), x.cast::<T>(), y.cast::<T>(), dst.cast::<T>());
+        let mut i = 0;
+        while i < n {
+            let m = LANES.min(n - i);
+            // SAFETY: i + m <= n elements are readable where the operand advances, and a block where it does not.
+            let (c, x, y) =
+                unsafe { (load(c.add(i), m), load(x.add(i * steps[0]), m), load(y.add(i * steps[1]), m)) };
+            let mut z = [T::ZERO; LANES];
+            for j in 0..LANES {
+                z[j] = if c[j].get() { x[j] } else { y[j] };
+            }
+            // SAFETY: i + m <= n elements are writable.
+            unsafe { store(dst.add(i), &z, m) };
+            i += m;
+        }
+    }
+
+    /// `c ? x : y`, where `A` and `B` say whether `x` and `y` are scalars.
+    pub unsafe fn choose[S, T: Element, A: Operand, B: Operand](
+        c: *const u8, x: *const u8, y: *const u8, dst: *mut u8, n: usize
+    ) {
+        let block = |scalar: bool, p: *const u8| {
+            // SAFETY: a scalar operand points to one element.
+            if scalar { [unsafe { ptr::read_unaligned(p.cast::<T>()) }; LANES] } else { [T::ZERO; LANES] }
+        };
+        let (u, v) = (block(A::SCALAR, x), block(B::SCALAR, y));
+        let x = if A::SCALAR { u.as_ptr().cast() } else { x };
+        let y = if B::SCALAR { v.as_ptr().cast() } else { y };
+        // SAFETY: arrays have n elements by the caller's promise, the blocks of scalars are one block long.
+        unsafe { choose_steps::<T>(S::ISA)(c, x, y, [usize::from(!A::SCALAR), usize::from(!B::SCALAR)], dst, n) };
+    }
+}
+
+/// A function of real numbers, computed in the type that `T` widens to.
+pub trait RealUnary {
+    fn apply<S: Target, R: Real>(x: R) -> R;
+    const RARE: bool = false;
+    #[inline(always)]
+    fn is_rare<R: Real>(_: R) -> bool {
+        false
+    }
+    fn slow<R: Real>(x: R) -> R {
+        Self::apply::<crate::simd::Portable, R>(x)
+    }
+}
+
+/// A function of two real numbers.
+pub trait RealBinary {
+    fn apply<S: Target, R: Real>(a: R, b: R) -> R;
+}
+
+/// A float: an element that computes as a [`Real`].
+pub trait Float: Element<Acc: Real> {}
+impl<T: Element<Acc: Real>> Float for T {}
+
+/// A [`RealUnary`] or [`RealBinary`] on elements `T`.
+pub struct On<O, T>(PhantomData<(O, T)>);
+
+impl<O: RealUnary, T: Float> Map1 for On<O, T> {
+    type In = T;
+    type Out = T;
+    const RARE: bool = O::RARE;
+    #[inline(always)]
+    fn apply<S: Target>(x: T) -> T {
+        T::from_acc(O::apply::<S, T::Acc>(x.to_acc()))
+    }
+    #[inline(always)]
+    fn is_rare(x: T) -> bool {
+        O::is_rare(x.to_acc())
+    }
+    fn slow(x: T) -> T {
+        T::from_acc(O::slow(x.to_acc()))
+    }
+}
+
+impl<O: RealBinary, T: Float> Map2 for On<O, T> {
+    type In = T;
+    type Out = T;
+    #[inline(always)]
+    fn apply<S: Target>(a: T, b: T) -> T {
+        T::from_acc(O::apply::<S, T::Acc>(a.to_acc(), b.to_acc()))
+    }
+}
