@@ -3,9 +3,9 @@
 //! The cut into tasks, the blocks of k and the order in which partial sums are added depend on the shape alone, so that
 //! any number of threads gives the same bits.
 
-mod half;
-mod integer;
-mod pack;
+pub(crate) mod half;
+pub(crate) mod integer;
+pub(crate) mod pack;
 mod real;
 pub(crate) mod tile;
 pub(crate) mod vector;
@@ -13,6 +13,7 @@ pub(crate) mod vector;
 use crate::dtype::{bf16, f16, Element};
 use crate::pool::ThreadPool;
 use crate::scratch::{Plain, Scratch};
+pub(crate) use real::even;
 
 /// Where an operand lies in its slice: element `(i, j)` of matrix `l` at `offset + l * batch + i * rows + j * cols`.
 #[derive(Clone, Copy, Debug)]

@@ -38,6 +38,35 @@ pub(crate) struct Tile<E> {
 
 pub(crate) type TileFn<E> = unsafe fn(&Tile<E>);
 
+/// A row of a depthwise convolution: `y[p, c] = act(sum over taps of x[p * across + tap + c] * w[tap, c] + bias (+ y))`.
+pub(crate) struct DepthwiseRow<E> {
+    pub x: *const E,
+    pub across: usize,
+    pub taps: *const usize,
+    pub tap_count: usize,
+    pub w: *const E,
+    pub channels: usize,
+    pub y: *mut E,
+    /// Distance between pixels of `y`.
+    pub y_step: usize,
+    pub pixels: usize,
+    pub bias: *const E,
+    pub relu: bool,
+    pub accumulate: bool,
+}
+
+/// One row's share of a depthwise kernel gradient: `dw[tap, c] += sum over pixels of x[p * across + tap + c] * dy[p, c]`.
+pub(crate) struct DepthwiseGrad<E> {
+    pub x: *const E,
+    pub across: usize,
+    pub taps: *const usize,
+    pub tap_count: usize,
+    pub dy: *const E,
+    pub channels: usize,
+    pub dw: *mut E,
+    pub pixels: usize,
+}
+
 /// Vectors a tile can be wide.
 pub(crate) const MAX_VECTORS: usize = 4;
 
@@ -47,6 +76,8 @@ pub(crate) struct Kernels<E: 'static> {
     pub lanes: usize,
     /// Most rows of a tile `i + 1` vectors wide: as many as leave registers for B and the broadcast.
     pub rows: [usize; MAX_VECTORS],
+    pub depthwise: unsafe fn(&DepthwiseRow<E>),
+    pub depthwise_grad: unsafe fn(&DepthwiseGrad<E>),
     strided: [&'static [TileFn<E>]; MAX_VECTORS],
     contiguous: [&'static [TileFn<E>]; MAX_VECTORS],
 }
@@ -175,6 +206,136 @@ unsafe fn finish<V: Vector, const M: usize, const N: usize, const FULL: bool>(t:
     }
 }
 
+#[inline(always)]
+unsafe fn depthwise<V: Vector>(t: &DepthwiseRow<V::Element>) {
+    // SAFETY: the caller vouches for the ISA and for every pointer over the extents that `t` describes.
+    unsafe {
+        for c in (0..t.channels).step_by(V::LANES) {
+            let n = V::LANES.min(t.channels - c);
+            let mut p = 0;
+            while p < t.pixels {
+                if n == V::LANES && t.pixels - p >= 6 {
+                    depthwise_pixels::<V, 6, true>(t, c, n, p);
+                    p += 6;
+                } else if n == V::LANES {
+                    depthwise_pixels::<V, 1, true>(t, c, n, p);
+                    p += 1;
+                } else {
+                    depthwise_pixels::<V, 1, false>(t, c, n, p);
+                    p += 1;
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn depthwise_pixels<V: Vector, const M: usize, const FULL: bool>(
+    t: &DepthwiseRow<V::Element>,
+    c: usize,
+    n: usize,
+    p: usize,
+) {
+    // SAFETY: as in `depthwise`; only the first `n` lanes are touched unless all exist.
+    unsafe {
+        let mut acc = [V::zero(); M];
+        for tap in 0..t.tap_count {
+            let w = load::<V, FULL>(t.w.add(tap * t.channels + c), n);
+            let x = t.x.add(*t.taps.add(tap) + p * t.across + c);
+            rows!(I < M, {
+                acc[I] = load::<V, FULL>(x.add(I * t.across), n).mul_add(w, acc[I]);
+            });
+        }
+        rows!(I < M, {
+            let y = t.y.add((p + I) * t.y_step + c);
+            let mut value = acc[I];
+            if t.accumulate {
+                value = value.add(load::<V, FULL>(y, n));
+            }
+            if !t.bias.is_null() {
+                value = value.add(load::<V, FULL>(t.bias.add(c), n));
+            }
+            if t.relu {
+                value = value.relu();
+            }
+            store::<V, FULL>(value, y, n);
+        });
+    }
+}
+
+#[inline(always)]
+unsafe fn load<V: Vector, const FULL: bool>(p: *const V::Element, n: usize) -> V {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if FULL {
+            V::load(p)
+        } else {
+            V::load_first(p, n)
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn store<V: Vector, const FULL: bool>(value: V, p: *mut V::Element, n: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if FULL {
+            value.store(p)
+        } else {
+            value.store_first(p, n)
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn depthwise_grad<V: Vector>(t: &DepthwiseGrad<V::Element>) {
+    // SAFETY: the caller vouches for the ISA and for every pointer over the extents that `t` describes.
+    unsafe {
+        for c in (0..t.channels).step_by(V::LANES) {
+            let n = V::LANES.min(t.channels - c);
+            let mut tap = 0;
+            while tap < t.tap_count {
+                let left = t.tap_count - tap;
+                match (left, n == V::LANES) {
+                    (6.., true) => depthwise_taps::<V, 6, true>(t, c, n, tap),
+                    (3.., true) => depthwise_taps::<V, 3, true>(t, c, n, tap),
+                    (_, true) => depthwise_taps::<V, 1, true>(t, c, n, tap),
+                    (_, false) => depthwise_taps::<V, 1, false>(t, c, n, tap),
+                }
+                tap += match (left, n == V::LANES) {
+                    (6.., true) => 6,
+                    (3.., true) => 3,
+                    _ => 1,
+                };
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn depthwise_taps<V: Vector, const M: usize, const FULL: bool>(
+    t: &DepthwiseGrad<V::Element>,
+    c: usize,
+    n: usize,
+    tap: usize,
+) {
+    // SAFETY: as in `depthwise_grad`; only the first `n` lanes are touched unless all exist.
+    unsafe {
+        let mut acc = [V::zero(); M];
+        for p in 0..t.pixels {
+            let dy = load::<V, FULL>(t.dy.add(p * t.channels + c), n);
+            let x = t.x.add(p * t.across + c);
+            rows!(I < M, {
+                acc[I] = load::<V, FULL>(x.add(*t.taps.add(tap + I)), n).mul_add(dy, acc[I]);
+            });
+        }
+        rows!(I < M, {
+            let dw = t.dw.add((tap + I) * t.channels + c);
+            store::<V, FULL>(acc[I].add(load::<V, FULL>(dw, n)), dw, n);
+        });
+    }
+}
+
 macro_rules! kernels {
     ($module:ident, $vector:ty, $element:ty, $lanes:literal, $(#[$feature:meta])?,
      [$($one:literal)*] [$($two:literal)*] [$($three:literal)*] [$($four:literal)*]) => {
@@ -187,8 +348,22 @@ macro_rules! kernels {
                 unsafe { body::<$vector, M, N, CONTIGUOUS>(t) }
             }
 
+            $(#[$feature])?
+            unsafe fn depthwise(t: &DepthwiseRow<$element>) {
+                // SAFETY: as above.
+                unsafe { super::depthwise::<$vector>(t) }
+            }
+
+            $(#[$feature])?
+            unsafe fn depthwise_grad(t: &DepthwiseGrad<$element>) {
+                // SAFETY: as above.
+                unsafe { super::depthwise_grad::<$vector>(t) }
+            }
+
             pub(super) static KERNELS: Kernels<$element> = Kernels {
                 lanes: $lanes,
+                depthwise,
+                depthwise_grad,
                 rows: [[$($one),*].len(), [$($two),*].len(), [$($three),*].len(), [$($four),*].len()],
                 strided: [
                     &[$(tile::<$one, 1, false>),*],

@@ -1,0 +1,301 @@
+//! Convolutions over channels-last tensors: forward, input gradient, kernel gradient.
+//!
+//! `x` is `[batch, D, H, W, C]`, `w` is `[KD, KH, KW, C / groups, O]`, `y` is `[batch, D', H', W', O]`; one- and
+//! two-dimensional convolutions have leading extents of 1. Nothing is unfolded: the micro-kernels of
+//! [`crate::gemm`] read pixels where they lie, from the tensor itself or from a zero-padded copy of a few rows.
+
+mod depthwise;
+mod direct;
+mod half;
+mod integer;
+mod kernel_grad;
+mod patch;
+
+use crate::dtype::{bf16, f16};
+use crate::gemm::{gemm, Epilogue, GemmElement, Mat};
+use crate::pool::ThreadPool;
+use crate::scratch::Scratch;
+
+/// The shape of a convolution; spatial extents as (depth, height, width).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConvShape {
+    pub batch: usize,
+    pub input: [usize; 3],
+    pub output: [usize; 3],
+    pub kernel: [usize; 3],
+    pub strides: [usize; 3],
+    pub dilation: [usize; 3],
+    /// Zeros before the first element; those after the last follow from `output`.
+    pub pad: [usize; 3],
+    pub in_channels: usize,
+    pub out_channels: usize,
+    pub groups: usize,
+}
+
+impl ConvShape {
+    /// Elements of the input.
+    pub fn input_len(&self) -> usize {
+        self.batch * self.input.iter().product::<usize>() * self.in_channels
+    }
+
+    /// Elements of the output.
+    pub fn output_len(&self) -> usize {
+        self.batch * self.output.iter().product::<usize>() * self.out_channels
+    }
+
+    /// Elements of the kernel.
+    pub fn kernel_len(&self) -> usize {
+        self.taps() * self.group_in() * self.out_channels
+    }
+
+    /// Multiply-adds of the plain algorithm.
+    pub fn work(&self) -> usize {
+        self.output_len() * self.taps() * self.group_in()
+    }
+
+    fn taps(&self) -> usize {
+        self.kernel.iter().product()
+    }
+
+    fn group_in(&self) -> usize {
+        self.in_channels / self.groups
+    }
+
+    fn group_out(&self) -> usize {
+        self.out_channels / self.groups
+    }
+
+    fn check(&self, x: usize, w: usize, y: usize) {
+        assert!(
+            self.groups > 0
+                && self.in_channels.is_multiple_of(self.groups)
+                && self.out_channels.is_multiple_of(self.groups),
+            "channels do not divide into groups: {self:?}"
+        );
+        assert!(self.strides.iter().chain(&self.dilation).all(|&s| s > 0), "a step of zero: {self:?}");
+        assert_eq!(x, self.input_len(), "x does not fit {self:?}");
+        assert_eq!(w, self.kernel_len(), "w does not fit {self:?}");
+        assert_eq!(y, self.output_len(), "y does not fit {self:?}");
+    }
+
+    /// A kernel of one tap that sees every pixel once: a matrix product over pixels.
+    fn is_pointwise(&self) -> bool {
+        self.groups == 1
+            && self.kernel == [1; 3]
+            && self.strides == [1; 3]
+            && self.pad == [0; 3]
+            && self.input == self.output
+    }
+
+    /// A kernel as large as the image: a matrix product over images.
+    fn is_dense(&self) -> bool {
+        self.groups == 1
+            && self.kernel == self.input
+            && self.output == [1; 3]
+            && self.pad == [0; 3]
+            && (0..3).all(|d| self.dilation[d] == 1 || self.kernel[d] == 1)
+    }
+}
+
+/// How a convolution is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// One matrix product, each pixel (or each image) a row.
+    Product { rows: usize, inner: usize },
+    /// One input channel to each output channel, channels as lanes.
+    Depthwise,
+    /// Register tiles over pixels and output channels.
+    Direct,
+}
+
+/// The algorithm for a shape. All directions use the same.
+pub fn choose(shape: &ConvShape) -> Algorithm {
+    if shape.is_pointwise() {
+        let rows = shape.batch * shape.input.iter().product::<usize>();
+        Algorithm::Product { rows, inner: shape.in_channels }
+    } else if shape.is_dense() {
+        Algorithm::Product { rows: shape.batch, inner: shape.taps() * shape.in_channels }
+    } else if shape.groups > 1 && shape.group_in() == 1 && shape.group_out() == 1 {
+        Algorithm::Depthwise
+    } else {
+        Algorithm::Direct
+    }
+}
+
+/// A number that convolutions exist for: floats and integers (which wrap).
+pub trait ConvElement: GemmElement {
+    #[doc(hidden)]
+    fn forward(
+        pool: &ThreadPool,
+        shape: &ConvShape,
+        x: &[Self],
+        w: &[Self],
+        y: &mut [Self],
+        epilogue: Epilogue<Self>,
+        scratch: &mut Scratch,
+    );
+    #[doc(hidden)]
+    fn input_grad(
+        pool: &ThreadPool,
+        shape: &ConvShape,
+        dy: &[Self],
+        w: &[Self],
+        dx: &mut [Self],
+        scratch: &mut Scratch,
+    );
+    #[doc(hidden)]
+    fn kernel_grad(
+        pool: &ThreadPool,
+        shape: &ConvShape,
+        x: &[Self],
+        dy: &[Self],
+        dw: &mut [Self],
+        scratch: &mut Scratch,
+    );
+}
+
+/// Forwards the trait to functions of the same names in a module.
+macro_rules! conv_element {
+    ($module:ident: $($t:ty)*) => {$(
+        impl ConvElement for $t {
+            fn forward(pool: &ThreadPool, shape: &ConvShape, x: &[$t], w: &[$t], y: &mut [$t],
+                       epilogue: Epilogue<$t>, scratch: &mut Scratch) {
+                $module::forward(pool, shape, x, w, y, epilogue, scratch)
+            }
+            fn input_grad(pool: &ThreadPool, shape: &ConvShape, dy: &[$t], w: &[$t], dx: &mut [$t],
+                          scratch: &mut Scratch) {
+                $module::input_grad(pool, shape, dy, w, dx, scratch)
+            }
+            fn kernel_grad(pool: &ThreadPool, shape: &ConvShape, x: &[$t], dy: &[$t], dw: &mut [$t],
+                           scratch: &mut Scratch) {
+                $module::kernel_grad(pool, shape, x, dy, dw, scratch)
+            }
+        }
+    )*};
+}
+conv_element!(real: f32 f64);
+conv_element!(half: f16 bf16);
+conv_element!(integer: i8 i16 i32 i64 u8 u16 u32 u64);
+
+/// `y = activation(conv(x, w) + bias (+ y))`, cross-correlation as everywhere in deep learning.
+///
+/// # Panics
+/// When a slice does not have the shape's length.
+pub fn conv_forward<T: ConvElement>(
+    pool: &ThreadPool,
+    shape: &ConvShape,
+    x: &[T],
+    w: &[T],
+    y: &mut [T],
+    epilogue: Epilogue<T>,
+    scratch: &mut Scratch,
+) {
+    shape.check(x.len(), w.len(), y.len());
+    assert!(epilogue.bias.is_none_or(|bias| bias.len() == shape.out_channels), "one bias for each output channel");
+    if !y.is_empty() {
+        T::forward(pool, shape, x, w, y, epilogue, scratch);
+    }
+}
+
+/// `dx[i] = sum of dy[o] w[i - o]`: the gradient of [`conv_forward`] in its input.
+///
+/// # Panics
+/// When a slice does not have the shape's length.
+pub fn conv_input_grad<T: ConvElement>(
+    pool: &ThreadPool,
+    shape: &ConvShape,
+    dy: &[T],
+    w: &[T],
+    dx: &mut [T],
+    scratch: &mut Scratch,
+) {
+    shape.check(dx.len(), w.len(), dy.len());
+    if !dx.is_empty() {
+        T::input_grad(pool, shape, dy, w, dx, scratch);
+    }
+}
+
+/// `dw[t] = sum over images and pixels of x[o + t] dy[o]`: the gradient of [`conv_forward`] in its kernel.
+///
+/// # Panics
+/// When a slice does not have the shape's length.
+pub fn conv_kernel_grad<T: ConvElement>(
+    pool: &ThreadPool,
+    shape: &ConvShape,
+    x: &[T],
+    dy: &[T],
+    dw: &mut [T],
+    scratch: &mut Scratch,
+) {
+    shape.check(x.len(), dw.len(), dy.len());
+    if !dw.is_empty() {
+        T::kernel_grad(pool, shape, x, dy, dw, scratch);
+    }
+}
+
+/// `f32` and `f64`: the choice of algorithm.
+mod real {
+    use super::*;
+    use crate::gemm::tile::Real;
+
+    pub(super) fn forward<E: Real + GemmElement>(
+        pool: &ThreadPool,
+        shape: &ConvShape,
+        x: &[E],
+        w: &[E],
+        y: &mut [E],
+        epilogue: Epilogue<E>,
+        scratch: &mut Scratch,
+    ) {
+        match choose(shape) {
+            Algorithm::Product { rows, inner } => {
+                let n = shape.out_channels;
+                let (am, bm) = (Mat::row_major(rows, inner), Mat::row_major(inner, n));
+                gemm(pool, 1, rows, n, inner, x, am, w, bm, y, epilogue, scratch);
+            }
+            Algorithm::Depthwise => depthwise::forward(pool, shape, x, w, y, epilogue),
+            Algorithm::Direct => direct::forward(pool, shape, x, w, y, epilogue, scratch),
+        }
+    }
+
+    pub(super) fn input_grad<E: Real + GemmElement>(
+        pool: &ThreadPool,
+        shape: &ConvShape,
+        dy: &[E],
+        w: &[E],
+        dx: &mut [E],
+        scratch: &mut Scratch,
+    ) {
+        match choose(shape) {
+            Algorithm::Product { rows, inner } => {
+                let n = shape.out_channels;
+                let (am, bm) = (Mat::row_major(rows, n), Mat::transposed(n, n));
+                gemm(pool, 1, rows, inner, n, dy, am, w, bm, dx, Epilogue::default(), scratch);
+            }
+            Algorithm::Depthwise => depthwise::input_grad(pool, shape, dy, w, dx, scratch),
+            Algorithm::Direct => direct::input_grad(pool, shape, dy, w, dx, scratch),
+        }
+    }
+
+    pub(super) fn kernel_grad<E: Real + GemmElement>(
+        pool: &ThreadPool,
+        shape: &ConvShape,
+        x: &[E],
+        dy: &[E],
+        dw: &mut [E],
+        scratch: &mut Scratch,
+    ) {
+        match choose(shape) {
+            Algorithm::Product { rows, inner } => {
+                let n = shape.out_channels;
+                let (am, bm) = (Mat::transposed(inner, inner), Mat::row_major(rows, n));
+                gemm(pool, 1, inner, n, rows, x, am, dy, bm, dw, Epilogue::default(), scratch);
+            }
+            Algorithm::Depthwise => depthwise::kernel_grad(pool, shape, x, dy, dw, scratch),
+            Algorithm::Direct => kernel_grad::kernel_grad(pool, shape, x, dy, dw, scratch),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,222 @@
+use super::*;
+use crate::dtype::{DType, Element};
+use crate::gemm::Activation;
+use crate::simd::{with_isa, Isa};
+use crate::testing::Random;
+
+/// Calls `body(x index, w index, y index)` for every product in the definition.
+fn products(shape: &ConvShape, mut body: impl FnMut(usize, usize, usize)) {
+    let [od, oh, ow] = shape.output;
+    let [kd, kh, kw] = shape.kernel;
+    let (group_in, group_out) = (shape.group_in(), shape.group_out());
+    for n in 0..shape.batch {
+        for o in 0..od * oh * ow {
+            for t in 0..kd * kh * kw {
+                let o3 = [o / (oh * ow), o / ow % oh, o % ow];
+                let t3 = [t / (kh * kw), t / kw % kh, t % kw];
+                let mut at = n;
+                let mut inside = true;
+                for axis in 0..3 {
+                    let p = (o3[axis] * shape.strides[axis] + t3[axis] * shape.dilation[axis]) as isize
+                        - shape.pad[axis] as isize;
+                    inside &= p >= 0 && p < shape.input[axis] as isize;
+                    at = (at as isize * shape.input[axis] as isize + p) as usize;
+                    if !inside {
+                        break;
+                    }
+                }
+                if !inside {
+                    continue;
+                }
+                for k in 0..shape.out_channels {
+                    for c in 0..group_in {
+                        let x = at * shape.in_channels + k / group_out * group_in + c;
+                        let w = (t * group_in + c) * shape.out_channels + k;
+                        body(x, w, (n * od * oh * ow + o) * shape.out_channels + k);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn wide<T: Element>(values: &[T]) -> Vec<f64> {
+    values.iter().map(|v| v.to_f64()).collect()
+}
+
+/// Compares and returns the bits, for comparison between runs.
+fn close<T: Element>(what: &str, shape: &ConvShape, got: &[T], want: &[f64], scale: &[f64], tolerance: f64) {
+    let absolute = if T::DTYPE == DType::F16 { 3e-8 } else { 1e-300 };
+    for (i, got) in got.iter().enumerate() {
+        let error = (got.to_f64() - want[i]).abs();
+        assert!(
+            error <= tolerance * (scale[i] + want[i].abs()) + absolute,
+            "{what} {} at {i}: {} for {}, {shape:?}",
+            T::DTYPE,
+            got.to_f64(),
+            want[i]
+        );
+    }
+}
+
+fn check<T: ConvElement>(random: &mut Random, shape: &ConvShape, tolerance: f64) {
+    let x = random.values::<T>(shape.input_len());
+    let w = random.values::<T>(shape.kernel_len());
+    let dy = random.values::<T>(shape.output_len());
+    let bias = random.values::<T>(shape.out_channels);
+    let epilogue = Epilogue {
+        bias: (random.below(2) == 0).then_some(&bias[..]),
+        activation: if random.below(2) == 0 { Activation::Relu } else { Activation::None },
+        accumulate: random.below(3) == 0,
+    };
+    let (xs, ws, dys) = (wide(&x), wide(&w), wide(&dy));
+    let mut sums = [vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]];
+    let mut scales = sums.clone();
+    products(shape, |i, j, k| {
+        for (which, at, term) in [(0, k, xs[i] * ws[j]), (1, i, dys[k] * ws[j]), (2, j, xs[i] * dys[k])] {
+            sums[which][at] += term;
+            scales[which][at] += f64::abs(term);
+        }
+    });
+    for (i, sum) in sums[0].iter_mut().enumerate() {
+        let mut extra = if epilogue.accumulate { dys[i] } else { 0.0 };
+        if epilogue.bias.is_some() {
+            extra += bias[i % shape.out_channels].to_f64();
+        }
+        *sum += extra;
+        scales[0][i] += 2.0;
+        if epilogue.activation == Activation::Relu {
+            *sum = sum.max(0.0);
+        }
+    }
+    let mut before: Option<[Vec<T>; 3]> = None;
+    for threads in [1, 2, 3] {
+        let pool = ThreadPool::new(threads);
+        let mut scratch = Scratch::new();
+        let (mut y, mut dx, mut dw) = (dy.clone(), vec![T::ONE; x.len()], vec![T::ONE; w.len()]);
+        conv_forward(&pool, shape, &x, &w, &mut y, epilogue, &mut scratch);
+        conv_input_grad(&pool, shape, &dy, &w, &mut dx, &mut scratch);
+        conv_kernel_grad(&pool, shape, &x, &dy, &mut dw, &mut scratch);
+        if before.is_none() {
+            close("forward", shape, &y, &sums[0], &scales[0], tolerance);
+            close("input gradient", shape, &dx, &sums[1], &scales[1], tolerance);
+            close("kernel gradient", shape, &dw, &sums[2], &scales[2], tolerance);
+            before = Some([y, dx, dw]);
+        } else {
+            assert!(before == Some([y, dx, dw]), "{threads} threads differ: {shape:?}");
+        }
+    }
+}
+
+/// A random shape; `output` is the largest that fits, or one less.
+fn shape(random: &mut Random) -> ConvShape {
+    let spatial = 1 + random.below(3);
+    let most = [0, 30, 14, 7][spatial];
+    let groups = [1, 1, 1, 2, 3][random.below(5)];
+    let depthwise = random.below(6) == 0;
+    let (group_in, group_out) = if depthwise { (1, 1) } else { (1 + random.below(9), 1 + random.below(40)) };
+    let groups = if depthwise { 2 + random.below(40) } else { groups };
+    let mut shape = ConvShape {
+        batch: 1 + random.below(4),
+        input: [1; 3],
+        output: [1; 3],
+        kernel: [1; 3],
+        strides: [1; 3],
+        dilation: [1; 3],
+        pad: [0; 3],
+        in_channels: groups * group_in,
+        out_channels: groups * group_out,
+        groups,
+    };
+    for axis in 3 - spatial..3 {
+        shape.input[axis] = 1 + random.below(most);
+        shape.kernel[axis] = 1 + random.below(4);
+        shape.strides[axis] = 1 + random.below(3) * random.below(2);
+        shape.dilation[axis] = 1 + random.below(3) * random.below(2);
+        let span = (shape.kernel[axis] - 1) * shape.dilation[axis] + 1;
+        let low = random.below(span + 1);
+        let mut total = shape.input[axis] + low + random.below(span + 1);
+        if total < span {
+            total = span;
+        }
+        shape.pad[axis] = low;
+        shape.output[axis] = (total - span) / shape.strides[axis] + 1;
+    }
+    shape
+}
+
+fn same(batch: usize, side: usize, kernel: usize, stride: usize, [inputs, outputs]: [usize; 2]) -> ConvShape {
+    let out = side.div_ceil(stride);
+    let total = ((out - 1) * stride + kernel).saturating_sub(side);
+    ConvShape {
+        batch,
+        input: [1, side, side],
+        output: [1, out, out],
+        kernel: [1, kernel, kernel],
+        strides: [1, stride, stride],
+        dilation: [1; 3],
+        pad: [0, total / 2, total / 2],
+        in_channels: inputs,
+        out_channels: outputs,
+        groups: 1,
+    }
+}
+
+fn valid(batch: usize, side: usize, kernel: usize, [inputs, outputs]: [usize; 2]) -> ConvShape {
+    let out = side - kernel + 1;
+    ConvShape { output: [1, out, out], pad: [0; 3], ..same(batch, side, kernel, 1, [inputs, outputs]) }
+}
+
+#[test]
+fn floats_agree_with_the_definition_on_every_instruction_set() {
+    for isa in Isa::available() {
+        with_isa(isa, || {
+            let mut random = Random::new(4);
+            for _ in 0..60 {
+                let shape = shape(&mut random);
+                check::<f32>(&mut random, &shape, 2e-6);
+                check::<f64>(&mut random, &shape, 3e-15);
+            }
+        });
+    }
+}
+
+#[test]
+fn shapes_of_real_networks() {
+    let mut random = Random::new(5);
+    for shape in [
+        valid(3, 28, 3, [1, 32]),
+        valid(2, 26, 3, [32, 64]),
+        same(2, 32, 3, 1, [3, 16]),
+        same(2, 32, 3, 1, [16, 16]),
+        same(2, 32, 3, 2, [16, 32]),
+        same(2, 32, 1, 2, [16, 32]),
+        same(3, 8, 3, 1, [64, 64]),
+        same(1, 16, 5, 1, [8, 24]),
+        valid(5, 4, 4, [6, 10]),
+        same(4, 6, 1, 1, [20, 33]),
+        ConvShape { groups: 32, ..same(2, 14, 3, 2, [32, 32]) },
+    ] {
+        check::<f32>(&mut random, &shape, 2e-6);
+    }
+}
+
+#[test]
+fn sixteen_bit_floats_round_once() {
+    let mut random = Random::new(6);
+    for _ in 0..15 {
+        let shape = shape(&mut random);
+        check::<f16>(&mut random, &shape, 1.0 / 2048.0);
+        check::<bf16>(&mut random, &shape, 1.0 / 256.0);
+    }
+}
+
+#[test]
+fn integers_are_exact() {
+    let mut random = Random::new(7);
+    for _ in 0..15 {
+        let shape = shape(&mut random);
+        check::<i32>(&mut random, &shape, 0.0);
+        check::<u64>(&mut random, &shape, 0.0);
+    }
+}
