@@ -9,6 +9,7 @@ pub mod elementwise;
 pub mod gemm;
 pub mod math;
 pub mod pool;
+pub mod random;
 pub mod scratch;
 pub mod simd;
 
