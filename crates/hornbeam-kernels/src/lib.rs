@@ -8,6 +8,7 @@ pub mod dtype;
 pub mod elementwise;
 pub mod gemm;
 pub mod math;
+pub mod movement;
 pub mod pool;
 pub mod random;
 pub mod scratch;

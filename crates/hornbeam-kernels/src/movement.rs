@@ -1,0 +1,671 @@
+//! Moving elements: one strided copy, and the shape operations that are calls of it.
+//!
+//! Elements are moved by size (1, 2, 4 or 8 bytes), so no kernel here knows dtypes except [`iota`]. Buffers need no alignment.
+
+use crate::dispatch;
+use crate::dtype::{DType, Element};
+use crate::multiversion;
+use crate::pool::ThreadPool;
+
+/// Bytes of destination below which a copy stays on the calling thread, and of one task above it.
+const TASK_BYTES: usize = 1 << 16;
+
+/// One axis of a copy: how many elements, and how far apart (in elements) they lie on both sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Axis {
+    pub extent: usize,
+    pub src: isize,
+    pub dst: isize,
+}
+
+/// Row-major strides, in elements.
+pub fn strides(shape: &[usize]) -> Vec<isize> {
+    let mut strides = vec![1isize; shape.len()];
+    for axis in (1..shape.len()).rev() {
+        strides[axis - 1] = strides[axis] * shape[axis] as isize;
+    }
+    strides
+}
+
+/// The same copy in as few axes as possible, outermost in the destination first.
+pub fn simplify(axes: &[Axis]) -> Vec<Axis> {
+    let mut sorted: Vec<Axis> = axes.iter().copied().filter(|a| a.extent != 1).collect();
+    sorted.sort_by_key(|a| std::cmp::Reverse(a.dst.abs()));
+    let mut merged: Vec<Axis> = Vec::with_capacity(sorted.len());
+    for axis in sorted {
+        match merged.last_mut() {
+            Some(last)
+                if last.src == axis.src * axis.extent as isize && last.dst == axis.dst * axis.extent as isize =>
+            {
+                *last = Axis { extent: last.extent * axis.extent, ..axis };
+            }
+            _ => merged.push(axis),
+        }
+    }
+    merged
+}
+
+/// Copies the elements that `axes` describe.
+///
+/// # Safety
+/// All addressed elements of `size` bytes (1, 2, 4 or 8) lie within valid memory; no two addressed destinations are the same
+/// and none is also a source.
+pub unsafe fn copy_strided(pool: &ThreadPool, size: usize, src: *const u8, dst: *mut u8, axes: &[Axis]) {
+    let axes = simplify(axes);
+    if axes.iter().any(|a| a.extent == 0) {
+        return;
+    }
+    let copy = match size {
+        1 => copy_axes::<u8>(),
+        2 => copy_axes::<u16>(),
+        4 => copy_axes::<u32>(),
+        8 => copy_axes::<u64>(),
+        _ => panic!("no elements of {size} bytes"),
+    };
+    let bytes = size * axes.iter().map(|a| a.extent).product::<usize>();
+    let split = axes.iter().position(|a| a.extent >= 16).or_else(|| (0..axes.len()).max_by_key(|i| axes[*i].extent));
+    let Some(split) = split.filter(|_| bytes >= 2 * TASK_BYTES) else {
+        // SAFETY: the caller's promise is passed on.
+        return unsafe { copy(src, dst, &axes) };
+    };
+    // Multiples of the tile, so that no task works on parts of one.
+    let extent = axes[split].extent;
+    let chunk = extent.div_ceil(bytes / TASK_BYTES).next_multiple_of(TILE).min(extent);
+    let (from, to) = (src as usize, dst as usize);
+    pool.run_ranges(extent, chunk, &|range| {
+        let mut part: Vec<Axis> = axes.clone();
+        part[split].extent = range.len();
+        let skip = |stride: isize| (range.start as isize * stride * size as isize) as usize;
+        let (from, to) = (from.wrapping_add(skip(axes[split].src)), to.wrapping_add(skip(axes[split].dst)));
+        // SAFETY: ranges of one axis address disjoint parts of what the caller promised.
+        unsafe { copy(from as *const u8, to as *mut u8, &part) };
+    });
+}
+
+const TILE: usize = 16;
+
+multiversion! {
+    /// The copy on one thread, by elements of type `T`.
+    unsafe fn copy_axes[S, T: Element](src: *const u8, dst: *mut u8, axes: &[Axis]) {
+        let (src, dst) = (src.cast::<T>(), dst.cast::<T>());
+        let Some((&row, outer)) = axes.split_last() else {
+            // SAFETY: without axes there is one element.
+            return unsafe { dst.write_unaligned(src.read_unaligned()) };
+        };
+        // Where the source runs along another axis than the destination, both are walked in tiles, so that each cache
+        // line that is fetched is used while it is there.
+        let across = outer.iter().position(|a| a.src == 1 && row.src != 1 && row.src != 0 && row.dst == 1);
+        match across {
+            Some(at) => {
+                let column = outer[at];
+                let mut rest = outer.to_vec();
+                rest.remove(at);
+                for_each_offset(&rest, |from, to| {
+                    // SAFETY: offsets of the remaining axes keep within the caller's promise.
+                    unsafe { transpose_tiles(src.offset(from), dst.offset(to), row, column) };
+                });
+            }
+            None => for_each_offset(outer, |from, to| {
+                // SAFETY: as above.
+                unsafe { copy_row(src.offset(from), dst.offset(to), row) };
+            }),
+        }
+    }
+}
+
+/// Calls `f` with the offsets in source and destination of every position along `axes`.
+#[inline(always)]
+fn for_each_offset(axes: &[Axis], mut f: impl FnMut(isize, isize)) {
+    let (mut from, mut to) = (0isize, 0isize);
+    let mut position = vec![0usize; axes.len()];
+    loop {
+        f(from, to);
+        let mut axis = axes.len();
+        loop {
+            if axis == 0 {
+                return;
+            }
+            axis -= 1;
+            let a = axes[axis];
+            position[axis] += 1;
+            from += a.src;
+            to += a.dst;
+            if position[axis] < a.extent {
+                break;
+            }
+            from -= a.src * a.extent as isize;
+            to -= a.dst * a.extent as isize;
+            position[axis] = 0;
+        }
+    }
+}
+
+/// # Safety
+/// The row's elements are valid on both sides and do not overlap.
+#[inline(always)]
+unsafe fn copy_row<T: Element>(src: *const T, dst: *mut T, row: Axis) {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        match (row.src, row.dst) {
+            (1, 1) if row.extent * size_of::<T>() >= 64 => {
+                std::ptr::copy_nonoverlapping(src.cast::<u8>(), dst.cast::<u8>(), row.extent * size_of::<T>());
+            }
+            // Short rows: a call of memcpy costs more than the copy.
+            (1, 1) => {
+                for i in 0..row.extent {
+                    dst.add(i).write_unaligned(src.add(i).read_unaligned());
+                }
+            }
+            (0, 1) => {
+                let value = src.read_unaligned();
+                for i in 0..row.extent {
+                    dst.add(i).write_unaligned(value);
+                }
+            }
+            (from, to) => {
+                for i in 0..row.extent as isize {
+                    dst.offset(i * to).write_unaligned(src.offset(i * from).read_unaligned());
+                }
+            }
+        }
+    }
+}
+
+/// Copies `row` x `column`, where the destination is contiguous along `row` and the source along `column`.
+///
+/// # Safety
+/// The elements of both axes are valid on both sides and do not overlap.
+#[inline(always)]
+unsafe fn transpose_tiles<T: Element>(src: *const T, dst: *mut T, row: Axis, column: Axis) {
+    for r in (0..row.extent).step_by(TILE) {
+        let rows = TILE.min(row.extent - r);
+        for c in (0..column.extent).step_by(TILE) {
+            let columns = TILE.min(column.extent - c);
+            // SAFETY: the tile lies within both axes.
+            unsafe {
+                let from = src.offset(r as isize * row.src + c as isize);
+                let to = dst.offset(r as isize + c as isize * column.dst);
+                if rows == TILE && columns == TILE {
+                    full_tile(from, row.src, to, column.dst);
+                } else {
+                    for j in 0..columns as isize {
+                        for i in 0..rows as isize {
+                            to.offset(i + j * column.dst)
+                                .write_unaligned(from.offset(i * row.src + j).read_unaligned());
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// 16 rows of 16 elements are readable at distance `from` and writable at distance `to`.
+#[inline(always)]
+unsafe fn full_tile<T: Element>(src: *const T, from: isize, dst: *mut T, to: isize) {
+    let mut tile = [[T::ZERO; TILE]; TILE];
+    for (i, line) in tile.iter_mut().enumerate() {
+        // SAFETY: row i of the tile.
+        *line = unsafe { src.offset(i as isize * from).cast::<[T; TILE]>().read_unaligned() };
+    }
+    for j in 0..TILE {
+        let mut line = [T::ZERO; TILE];
+        for (out, row) in line.iter_mut().zip(&tile) {
+            *out = row[j];
+        }
+        // SAFETY: row j of the transposed tile.
+        unsafe { dst.offset(j as isize * to).cast::<[T; TILE]>().write_unaligned(line) };
+    }
+}
+
+fn elements(shape: &[usize]) -> usize {
+    shape.iter().product()
+}
+
+fn check(bytes: usize, size: usize, shape: &[usize]) {
+    assert_eq!(bytes, size * elements(shape), "a buffer does not fit its shape {shape:?}");
+}
+
+/// `dst[i] = src[permuted i]`: output axis `k` is input axis `perm[k]`.
+pub fn transpose(pool: &ThreadPool, size: usize, src: &[u8], shape: &[usize], perm: &[usize], dst: &mut [u8]) {
+    check(src.len(), size, shape);
+    check(dst.len(), size, shape);
+    let from = strides(shape);
+    let out: Vec<usize> = perm.iter().map(|&p| shape[p]).collect();
+    let axes: Vec<Axis> =
+        perm.iter().zip(strides(&out)).map(|(&p, dst)| Axis { extent: shape[p], src: from[p], dst }).collect();
+    assert_eq!(elements(&out), elements(shape), "{perm:?} is no permutation");
+    // SAFETY: both sides are whole arrays of the sizes checked above, addressed by their own strides.
+    unsafe { copy_strided(pool, size, src.as_ptr(), dst.as_mut_ptr(), &axes) };
+}
+
+/// Repeats `src` to `out`; `dims[i]` is the output axis of input axis `i`, whose extents are equal or 1 in the input.
+pub fn broadcast(
+    pool: &ThreadPool,
+    size: usize,
+    src: &[u8],
+    shape: &[usize],
+    out: &[usize],
+    dims: &[usize],
+    dst: &mut [u8],
+) {
+    check(src.len(), size, shape);
+    check(dst.len(), size, out);
+    let mut axes: Vec<Axis> = out.iter().zip(strides(out)).map(|(&extent, dst)| Axis { extent, src: 0, dst }).collect();
+    for ((&extent, &dim), stride) in shape.iter().zip(dims).zip(strides(shape)) {
+        assert!(extent == out[dim] || extent == 1, "cannot broadcast {shape:?} to {out:?} along {dims:?}");
+        if extent != 1 {
+            axes[dim].src = stride;
+        }
+    }
+    // SAFETY: sizes are checked; the source is addressed by its own strides or not at all.
+    unsafe { copy_strided(pool, size, src.as_ptr(), dst.as_mut_ptr(), &axes) };
+}
+
+/// Every `step`-th element of `start .. stop` along each axis.
+pub fn slice(
+    pool: &ThreadPool,
+    size: usize,
+    src: &[u8],
+    shape: &[usize],
+    start: &[usize],
+    stop: &[usize],
+    step: &[usize],
+    dst: &mut [u8],
+) {
+    check(src.len(), size, shape);
+    assert!((0..shape.len()).all(|a| start[a] <= stop[a] && stop[a] <= shape[a] && step[a] > 0), "slice out of bounds");
+    let out: Vec<usize> = (0..shape.len()).map(|a| (stop[a] - start[a]).div_ceil(step[a])).collect();
+    check(dst.len(), size, &out);
+    let from = strides(shape);
+    let to = strides(&out);
+    let axes: Vec<Axis> =
+        (0..shape.len()).map(|a| Axis { extent: out[a], src: from[a] * step[a] as isize, dst: to[a] }).collect();
+    let offset: isize = (0..shape.len()).map(|a| from[a] * start[a] as isize).sum();
+    // SAFETY: bounds and sizes are checked; an empty slice copies nothing.
+    unsafe { copy_strided(pool, size, src.as_ptr().wrapping_offset(offset * size as isize), dst.as_mut_ptr(), &axes) };
+}
+
+/// Turns the order of elements around along `flipped`.
+pub fn reverse(pool: &ThreadPool, size: usize, src: &[u8], shape: &[usize], flipped: &[usize], dst: &mut [u8]) {
+    check(src.len(), size, shape);
+    check(dst.len(), size, shape);
+    let mut offset = 0;
+    let mut axes: Vec<Axis> =
+        shape.iter().zip(strides(shape)).map(|(&extent, s)| Axis { extent, src: s, dst: s }).collect();
+    for &axis in flipped {
+        offset += axes[axis].src * (shape[axis] as isize - 1);
+        axes[axis].src = -axes[axis].src;
+    }
+    // SAFETY: sizes are checked; flipped axes start at their last element.
+    unsafe { copy_strided(pool, size, src.as_ptr().wrapping_offset(offset * size as isize), dst.as_mut_ptr(), &axes) };
+}
+
+/// The shape that [`pad`] gives.
+pub fn padded_shape(shape: &[usize], low: &[isize], high: &[isize], interior: &[usize]) -> Vec<usize> {
+    (0..shape.len())
+        .map(|a| {
+            let spread = shape[a] + shape[a].saturating_sub(1) * interior[a];
+            (spread as isize + low[a] + high[a]).max(0) as usize
+        })
+        .collect()
+}
+
+/// Puts `interior` copies of `value` between elements and `low` and `high` of them at the ends; negative ends cut off.
+pub fn pad(
+    pool: &ThreadPool,
+    size: usize,
+    src: &[u8],
+    shape: &[usize],
+    value: &[u8],
+    low: &[isize],
+    high: &[isize],
+    interior: &[usize],
+    dst: &mut [u8],
+) {
+    check(src.len(), size, shape);
+    let out = padded_shape(shape, low, high, interior);
+    check(dst.len(), size, &out);
+    let (from, to) = (strides(shape), strides(&out));
+    let (mut offset_from, mut offset_to) = (0isize, 0isize);
+    let mut axes = Vec::with_capacity(shape.len());
+    for a in 0..shape.len() {
+        // Element i lands at low + i (interior + 1); those that land in the output are first .. last.
+        let pitch = interior[a] as isize + 1;
+        let first = (-low[a]).max(0).unsigned_abs().div_ceil(pitch.unsigned_abs());
+        let reach = out[a] as isize - low[a];
+        let last = if reach <= 0 { 0 } else { reach.unsigned_abs().div_ceil(pitch.unsigned_abs()) }.min(shape[a]);
+        axes.push(Axis { extent: last.saturating_sub(first), src: from[a], dst: to[a] * pitch });
+        offset_from += from[a] * first as isize;
+        offset_to += to[a] * (low[a] + first as isize * pitch);
+    }
+    if axes.iter().map(|a| a.extent).product::<usize>() * size < dst.len() {
+        fill(pool, size, value, dst);
+    }
+    let src = src.as_ptr().wrapping_offset(offset_from * size as isize);
+    let dst = dst.as_mut_ptr().wrapping_offset(offset_to * size as isize);
+    // SAFETY: the extents above keep every element within both arrays.
+    unsafe { copy_strided(pool, size, src, dst, &axes) };
+}
+
+/// Sets every element to `value`, which is one element.
+pub fn fill(pool: &ThreadPool, size: usize, value: &[u8], dst: &mut [u8]) {
+    assert_eq!(value.len(), size);
+    let axes = [Axis { extent: dst.len() / size, src: 0, dst: 1 }];
+    // SAFETY: the source is one element, the destination all of `dst`.
+    unsafe { copy_strided(pool, size, value.as_ptr(), dst.as_mut_ptr(), &axes) };
+}
+
+/// Joins arrays along `axis`. `parts` are the arrays with their extents along it; `shape` is the output's.
+pub fn concatenate(
+    pool: &ThreadPool,
+    size: usize,
+    parts: &[(&[u8], usize)],
+    shape: &[usize],
+    axis: usize,
+    dst: &mut [u8],
+) {
+    check(dst.len(), size, shape);
+    assert_eq!(parts.iter().map(|p| p.1).sum::<usize>(), shape[axis], "the parts do not add up");
+    let (outer, inner) = (elements(&shape[..axis]), elements(&shape[axis + 1..]));
+    let mut at = 0;
+    for &(part, extent) in parts {
+        assert_eq!(part.len(), outer * extent * inner * size, "a part does not fit its shape");
+        let row = (extent * inner) as isize;
+        let axes = [
+            Axis { extent: outer, src: row, dst: (shape[axis] * inner) as isize },
+            Axis { extent: extent * inner, src: 1, dst: 1 },
+        ];
+        let to = dst.as_mut_ptr().wrapping_add(at * inner * size);
+        // SAFETY: rows of the part go to its columns of the output.
+        unsafe { copy_strided(pool, size, part.as_ptr(), to, &axes) };
+        at += extent;
+    }
+}
+
+/// Starts moved so that a window of `sizes` fits into `shape`.
+pub fn clamp_starts(starts: &[i64], sizes: &[usize], shape: &[usize]) -> Vec<usize> {
+    (0..shape.len()).map(|a| starts[a].clamp(0, (shape[a] - sizes[a]) as i64) as usize).collect()
+}
+
+/// The window of `sizes` at `starts`, which are moved so that it fits.
+pub fn dynamic_slice(
+    pool: &ThreadPool,
+    size: usize,
+    src: &[u8],
+    shape: &[usize],
+    starts: &[i64],
+    sizes: &[usize],
+    dst: &mut [u8],
+) {
+    let start = clamp_starts(starts, sizes, shape);
+    let stop: Vec<usize> = start.iter().zip(sizes).map(|(a, b)| a + b).collect();
+    slice(pool, size, src, shape, &start, &stop, &vec![1; shape.len()], dst);
+}
+
+/// Writes `update` into `dst` at `starts`, which are moved so that it fits. (Copy the operand to `dst` first.)
+pub fn dynamic_update_slice(
+    pool: &ThreadPool,
+    size: usize,
+    update: &[u8],
+    sizes: &[usize],
+    starts: &[i64],
+    dst: &mut [u8],
+    shape: &[usize],
+) {
+    check(update.len(), size, sizes);
+    check(dst.len(), size, shape);
+    let start = clamp_starts(starts, sizes, shape);
+    let (from, to) = (strides(sizes), strides(shape));
+    let axes: Vec<Axis> = (0..shape.len()).map(|a| Axis { extent: sizes[a], src: from[a], dst: to[a] }).collect();
+    let offset: isize = (0..shape.len()).map(|a| to[a] * start[a] as isize).sum();
+    // SAFETY: the window fits by the clamping, the sizes by the checks.
+    unsafe {
+        copy_strided(pool, size, update.as_ptr(), dst.as_mut_ptr().wrapping_offset(offset * size as isize), &axes)
+    };
+}
+
+/// Each element its own index along `axis`.
+pub fn iota(pool: &ThreadPool, dtype: DType, shape: &[usize], axis: usize, dst: &mut [u8]) {
+    let size = dtype.size();
+    check(dst.len(), size, shape);
+    let extent = shape[axis];
+    let mut counted = vec![0u8; extent * size];
+    dispatch!(dtype, T => {
+        for (i, bytes) in counted.chunks_exact_mut(size).enumerate() {
+            // SAFETY: the chunk is as long as an element.
+            unsafe { bytes.as_mut_ptr().cast::<T>().write_unaligned(T::from_f64(i as f64)) };
+        }
+    });
+    broadcast(pool, size, &counted, &[extent], shape, &[axis], dst);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::{with_isa, Isa};
+
+    /// Bytes that tell positions apart.
+    fn data(n: usize) -> Vec<u8> {
+        (0..n).map(|i| (i.wrapping_mul(2_654_435_761) >> 7) as u8).collect()
+    }
+
+    /// All positions of a shape, in row-major order.
+    fn positions(shape: &[usize]) -> Vec<Vec<usize>> {
+        (0..elements(shape))
+            .map(|mut flat| {
+                let mut at = vec![0; shape.len()];
+                for axis in (0..shape.len()).rev() {
+                    at[axis] = flat % shape[axis];
+                    flat /= shape[axis];
+                }
+                at
+            })
+            .collect()
+    }
+
+    fn flat(at: &[usize], shape: &[usize]) -> usize {
+        at.iter().zip(shape).fold(0, |sum, (i, n)| sum * n + i)
+    }
+
+    /// Builds what a kernel should give from a function of the output position.
+    fn expect(
+        size: usize,
+        src: &[u8],
+        out: &[usize],
+        source: impl Fn(&[usize]) -> Option<usize>,
+        value: &[u8],
+    ) -> Vec<u8> {
+        positions(out).iter().flat_map(|at| source(at).map_or(value, |i| &src[i * size..][..size]).to_vec()).collect()
+    }
+
+    fn everywhere(test: impl Fn(&ThreadPool, usize)) {
+        for isa in Isa::available() {
+            for threads in [1, 3] {
+                let pool = ThreadPool::new(threads);
+                for size in [1, 2, 4, 8] {
+                    with_isa(isa, || test(&pool, size));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn transposes() {
+        everywhere(|pool, size| {
+            for (shape, perm) in [
+                (vec![5], vec![0]),
+                (vec![33, 50], vec![1, 0]),
+                (vec![200, 170], vec![1, 0]),
+                (vec![3, 17, 40], vec![0, 2, 1]),
+                (vec![3, 17, 40], vec![2, 1, 0]),
+                (vec![4, 16, 16, 32], vec![0, 3, 1, 2]),
+                (vec![2, 3, 4, 5, 6], vec![4, 2, 0, 3, 1]),
+                (vec![0, 4], vec![1, 0]),
+                (vec![], vec![]),
+            ] {
+                let src = data(size * elements(&shape));
+                let out: Vec<usize> = perm.iter().map(|&p| shape[p]).collect();
+                let mut dst = vec![0; src.len()];
+                transpose(pool, size, &src, &shape, &perm, &mut dst);
+                let want = expect(
+                    size,
+                    &src,
+                    &out,
+                    |at| {
+                        let mut from = vec![0; at.len()];
+                        perm.iter().zip(at).for_each(|(&p, &i)| from[p] = i);
+                        Some(flat(&from, &shape))
+                    },
+                    &[],
+                );
+                assert!(dst == want, "{shape:?} {perm:?} {size}");
+            }
+        });
+    }
+
+    #[test]
+    fn broadcasts() {
+        everywhere(|pool, size| {
+            for (shape, out, dims) in [
+                (vec![], vec![3, 50], vec![]),
+                (vec![7], vec![4, 7], vec![1]),
+                (vec![7], vec![7, 400], vec![0]),
+                (vec![7, 1], vec![7, 9], vec![0, 1]),
+                (vec![300], vec![200, 300], vec![1]),
+                (vec![5, 1, 3], vec![2, 5, 4, 3], vec![1, 2, 3]),
+            ] {
+                let src = data(size * elements(&shape));
+                let mut dst = vec![0; size * elements(&out)];
+                broadcast(pool, size, &src, &shape, &out, &dims, &mut dst);
+                let want = expect(
+                    size,
+                    &src,
+                    &out,
+                    |at| {
+                        let from: Vec<usize> =
+                            dims.iter().zip(&shape).map(|(&d, &n)| if n == 1 { 0 } else { at[d] }).collect();
+                        Some(flat(&from, &shape))
+                    },
+                    &[],
+                );
+                assert!(dst == want, "{shape:?} {out:?} {size}");
+            }
+        });
+    }
+
+    #[test]
+    fn slices_and_reversals() {
+        everywhere(|pool, size| {
+            let cases: [[Vec<usize>; 4]; 5] = [
+                [vec![10], vec![2], vec![9], vec![3]],
+                [vec![300, 200], vec![10, 3], vec![290, 190], vec![1, 1]],
+                [vec![30, 20], vec![0, 1], vec![30, 20], vec![2, 3]],
+                [vec![4, 6, 5], vec![1, 0, 2], vec![3, 6, 5], vec![1, 4, 1]],
+                [vec![4, 6], vec![1, 6], vec![3, 6], vec![1, 1]],
+            ];
+            for [shape, start, stop, step] in cases {
+                let src = data(size * elements(&shape));
+                let out: Vec<usize> = (0..shape.len()).map(|a| (stop[a] - start[a]).div_ceil(step[a])).collect();
+                let mut dst = vec![0; size * elements(&out)];
+                slice(pool, size, &src, &shape, &start, &stop, &step, &mut dst);
+                let from = |at: &[usize]| -> Vec<usize> { (0..at.len()).map(|a| start[a] + at[a] * step[a]).collect() };
+                assert!(dst == expect(size, &src, &out, |at| Some(flat(&from(at), &shape)), &[]));
+
+                let mut dst = vec![0; src.len()];
+                reverse(pool, size, &src, &shape, &[0], &mut dst);
+                let want = expect(
+                    size,
+                    &src,
+                    &shape,
+                    |at| {
+                        let mut from = at.to_vec();
+                        from[0] = shape[0] - 1 - at[0];
+                        Some(flat(&from, &shape))
+                    },
+                    &[],
+                );
+                assert!(dst == want);
+            }
+        });
+    }
+
+    #[test]
+    fn pads() {
+        everywhere(|pool, size| {
+            let value = [1, 2, 3, 4, 5, 6, 7, 8];
+            for (shape, low, high, interior) in [
+                (vec![5], vec![2], vec![1], vec![0]),
+                (vec![5], vec![-2], vec![-1], vec![0]),
+                (vec![5], vec![-2], vec![3], vec![2]),
+                (vec![5], vec![-7], vec![1], vec![0]),
+                (vec![5], vec![1], vec![-7], vec![0]),
+                (vec![0], vec![2], vec![2], vec![3]),
+                (vec![4, 100, 90], vec![0, 1, 0], vec![0, -3, 2], vec![0, 0, 1]),
+                (vec![3, 4], vec![0, 0], vec![0, 0], vec![0, 0]),
+            ] {
+                let src = data(size * elements(&shape));
+                let out = padded_shape(&shape, &low, &high, &interior);
+                let mut dst = vec![0; size * elements(&out)];
+                pad(pool, size, &src, &shape, &value[..size], &low, &high, &interior, &mut dst);
+                let want = expect(
+                    size,
+                    &src,
+                    &out,
+                    |at| {
+                        let from: Option<Vec<usize>> = (0..at.len())
+                            .map(|a| {
+                                let (i, pitch) = (at[a] as isize - low[a], interior[a] as isize + 1);
+                                let inside = i >= 0 && i % pitch == 0 && i / pitch < shape[a] as isize;
+                                inside.then_some((i / pitch) as usize)
+                            })
+                            .collect();
+                        from.map(|from| flat(&from, &shape))
+                    },
+                    &value[..size],
+                );
+                assert!(dst == want, "{shape:?} {low:?} {high:?} {interior:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn concatenates_and_updates() {
+        everywhere(|pool, size| {
+            let (a, b) = (data(size * 3 * 2 * 5), data(size * 3 * 4 * 5));
+            let mut dst = vec![0; a.len() + b.len()];
+            concatenate(pool, size, &[(&a, 2), (&b, 4)], &[3, 6, 5], 1, &mut dst);
+            let want: Vec<u8> = (0..3)
+                .flat_map(|i| [&a[i * 10 * size..][..10 * size], &b[i * 20 * size..][..20 * size]].concat())
+                .collect();
+            assert!(dst == want);
+
+            let mut window = vec![0; size * 3 * 2 * 3];
+            dynamic_slice(pool, size, &dst, &[3, 6, 5], &[-4, 5, 1], &[3, 2, 3], &mut window);
+            let want = expect(size, &dst, &[3, 2, 3], |at| Some(flat(&[at[0], at[1] + 4, at[2] + 1], &[3, 6, 5])), &[]);
+            assert!(window == want);
+
+            let mut target = dst.clone();
+            let fresh: Vec<u8> = window.iter().map(|b| b ^ 0x5a).collect();
+            dynamic_update_slice(pool, size, &fresh, &[3, 2, 3], &[9, 1, -1], &mut target, &[3, 6, 5]);
+            for at in positions(&[3, 6, 5]) {
+                let inside = (1..3).contains(&at[1]) && at[2] < 3;
+                let i = flat(&at, &[3, 6, 5]) * size;
+                let want =
+                    if inside { &fresh[flat(&[at[0], at[1] - 1, at[2]], &[3, 2, 3]) * size..] } else { &dst[i..] };
+                assert_eq!(target[i..i + size], want[..size]);
+            }
+        });
+    }
+
+    #[test]
+    fn iota_counts_along_its_axis() {
+        let pool = ThreadPool::new(2);
+        let mut dst = vec![0; 2 * 3 * 4 * 4];
+        iota(&pool, DType::I32, &[2, 3, 4], 1, &mut dst);
+        let got: Vec<i32> = dst.chunks_exact(4).map(|c| i32::from_le_bytes([c[0], c[1], c[2], c[3]])).collect();
+        let want: Vec<i32> = positions(&[2, 3, 4]).iter().map(|at| at[1] as i32).collect();
+        assert_eq!(got, want);
+    }
+}
