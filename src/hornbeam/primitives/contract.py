@@ -54,11 +54,15 @@ def _dot(x: Array, y: Array, *, contract: AxesPair, batch: AxesPair) -> Array:
     left, right = [x.shape[a] for a in x_free], [y.shape[a] for a in y_free]
     inner = math.prod(x.shape[a] for a in contract[0])
     rows = x.transpose(batch[0] + x_free + contract[0]).reshape(math.prod(batches), math.prod(left), inner)
-    columns = y.transpose(batch[1] + contract[1] + y_free).reshape(math.prod(batches), inner, math.prod(right))
+    columns = y.transpose(batch[1] + contract[1] + y_free).reshape(
+        math.prod(batches), inner, math.prod(right)
+    )
     return np.matmul(rows, columns).reshape(batches + left + right)
 
 
-def _dot_vjp(ct: Node, out: Node, x: Node, y: Node, *, contract: AxesPair, batch: AxesPair) -> tuple[Node, Node]:
+def _dot_vjp(
+    ct: Node, out: Node, x: Node, y: Node, *, contract: AxesPair, batch: AxesPair
+) -> tuple[Node, Node]:
     count = len(batch[0])
     x_free, y_free = _free(x.rank, contract[0], batch[0]), _free(y.rank, contract[1], batch[1])
     x_axes = tuple(range(count, count + len(x_free)))
@@ -75,7 +79,9 @@ def _dot_vjp(ct: Node, out: Node, x: Node, y: Node, *, contract: AxesPair, batch
     )
 
 
-def _dot_cost(types: Sequence[TensorType], out: Any, *, contract: AxesPair, batch: AxesPair) -> tuple[int, int]:
+def _dot_cost(
+    types: Sequence[TensorType], out: Any, *, contract: AxesPair, batch: AxesPair
+) -> tuple[int, int]:
     inner = math.prod(types[0].shape[axis] for axis in contract[0])
     return 2 * out.size * inner, movement_bytes(types, out)
 
@@ -105,7 +111,7 @@ DOT_GENERAL = primitive(
 
 
 def dot_general(x: Node, y: Node, contract: AxesPair, batch: AxesPair = ((), ())) -> Node:
-    """Sum of products over the `contract` axes, one by one over the `batch` axes; out: batch, free of x, free of y."""
+    """Products summed over `contract` axes, for each of the `batch` axes: out is batch, free of x, of y."""
     return bind(DOT_GENERAL, x, y, contract=contract, batch=batch)
 
 
@@ -118,19 +124,21 @@ def conv_output_size(size: int, kernel: int, stride: int, padding: tuple[int, in
     return max((size + sum(padding) - reach) // stride + 1, 0)
 
 
-def _conv_shape(
-    x: Shape, w: Shape, strides: Shape, padding: Padding, dilation: Shape, groups: int
-) -> Shape:
+def _conv_shape(x: Shape, w: Shape, strides: Shape, padding: Padding, dilation: Shape, groups: int) -> Shape:
     """Shape of conv of x (N, *S, C) with w (*K, C/groups, O), or a ShapeError."""
     rank = len(x) - 2
     if rank not in (1, 2, 3) or len(w) != rank + 2:
-        raise ShapeError(f"conv needs x (N, *S, C) and w (*K, C/groups, O) with 1 to 3 axes in S and K, got {x} and {w}")
+        raise ShapeError(
+            f"conv needs x (N, *S, C) and w (*K, C/groups, O) with 1 to 3 axes in S, got {x} and {w}"
+        )
     if not len(strides) == len(padding) == len(dilation) == rank:
-        raise ShapeError(f"conv over {rank} axes got strides {strides}, padding {padding}, dilation {dilation}")
+        raise ShapeError(
+            f"conv over {rank} axes got strides {strides}, padding {padding}, dilation {dilation}"
+        )
     if min(*strides, *dilation, *w[:rank], groups) < 1 or min(min(pair) for pair in padding) < 0:
         raise ShapeError(
-            f"conv needs positive strides, dilation, kernel and groups and padding >= 0, got {strides}, {dilation}, "
-            f"{w[:rank]}, {groups}, {padding}"
+            f"conv needs strides, dilation, kernel, groups > 0 and padding >= 0, "
+            f"got {strides}, {dilation}, {w[:rank]}, {groups}, {padding}"
         )
     if x[-1] != w[-2] * groups or w[-1] % groups:
         raise ShapeError(f"conv in {groups} groups: channels of x {x} and w {w} do not fit")
@@ -146,20 +154,24 @@ def _conv_type(x: TensorType, w: TensorType, **window: Any) -> TensorType:
 def _input_grad_type(dy: TensorType, w: TensorType, *, input_shape: Shape, **window: Any) -> TensorType:
     expected = _conv_shape(input_shape, w.shape, **window)
     if dy.shape != expected or dy.dtype != w.dtype:
-        raise ShapeError(f"conv_input_grad to {input_shape} needs dy of {w.dtype} and shape {expected}, got {dy}")
+        raise ShapeError(
+            f"conv_input_grad to {input_shape} needs dy of {w.dtype} and shape {expected}, got {dy}"
+        )
     return TensorType(input_shape, dy.dtype)
 
 
 def _kernel_grad_type(x: TensorType, dy: TensorType, *, kernel_shape: Shape, **window: Any) -> TensorType:
     expected = _conv_shape(x.shape, kernel_shape, **window)
     if dy.shape != expected or dy.dtype != x.dtype:
-        raise ShapeError(f"conv_kernel_grad to {kernel_shape} needs dy of {x.dtype} and shape {expected}, got {dy}")
+        raise ShapeError(
+            f"conv_kernel_grad to {kernel_shape} needs dy of {x.dtype} and shape {expected}, got {dy}"
+        )
     return TensorType(kernel_shape, x.dtype)
 
 
 def _grouped(x: Array, groups: int) -> Array:
     """(..., C) as (groups, rows, C / groups)."""
-    return np.moveaxis(x.reshape(-1, groups, x.shape[-1] // groups), 1, 0)
+    return np.moveaxis(x.reshape(math.prod(x.shape[:-1]), groups, x.shape[-1] // groups), 1, 0)
 
 
 def _joined(rows: Array, shape: Sequence[int]) -> Array:
@@ -167,27 +179,38 @@ def _joined(rows: Array, shape: Sequence[int]) -> Array:
     return np.moveaxis(rows, 0, 1).reshape(shape)
 
 
+def _everywhere(places: tuple[slice, ...]) -> tuple[slice, ...]:
+    """`places` on the spatial axes of (N, *S, C)."""
+    return (slice(None), *places, slice(None))
+
+
 def _pad_spatial(x: Array, padding: Padding) -> Array:
     return np.pad(x, ((0, 0), *padding, (0, 0)))
 
 
-def _taps(kernel: Shape, output: Shape, strides: Shape, dilation: Shape) -> list[tuple[Shape, tuple[slice, ...]]]:
+def _taps(
+    kernel: Shape, output: Shape, strides: Shape, dilation: Shape
+) -> list[tuple[Shape, tuple[slice, ...]]]:
     """For every kernel position: the places of the padded input that it meets, one per output position."""
     return [
-        (at, tuple(slice(k * d, k * d + (n - 1) * s + 1, s) for k, n, s, d in zip(at, output, strides, dilation, strict=True)))
+        (
+            at,
+            tuple(
+                slice(k * d, k * d + (n - 1) * s + 1, s)
+                for k, n, s, d in zip(at, output, strides, dilation, strict=True)
+            ),
+        )
         for at in itertools.product(*map(range, kernel))
         if 0 not in output
     ]
 
 
-def _conv(
-    x: Array, w: Array, *, strides: Shape, padding: Padding, dilation: Shape, groups: int
-) -> Array:
+def _conv(x: Array, w: Array, *, strides: Shape, padding: Padding, dilation: Shape, groups: int) -> Array:
     shape = _conv_shape(x.shape, w.shape, strides, padding, dilation, groups)
     padded, out = _pad_spatial(x, padding), np.zeros(shape, x.dtype)
     for at, places in _taps(w.shape[:-2], shape[1:-1], strides, dilation):
-        patch = padded[(slice(None), *places)]
-        weights = np.moveaxis(w[at].reshape(w.shape[-2], groups, -1), 1, 0)
+        patch = padded[_everywhere(places)]
+        weights = np.moveaxis(w[at].reshape(w.shape[-2], groups, w.shape[-1] // groups), 1, 0)
         out += _joined(_grouped(patch, groups) @ weights, shape)
     return out
 
@@ -199,20 +222,27 @@ def _conv_input_grad(
     padded = np.zeros((input_shape[0], *spatial, input_shape[-1]), dy.dtype)
     rows = _grouped(dy, groups)
     for at, places in _taps(w.shape[:-2], dy.shape[1:-1], strides, dilation):
-        weights = np.moveaxis(w[at].reshape(w.shape[-2], groups, -1), 1, 0)
+        weights = np.moveaxis(w[at].reshape(w.shape[-2], groups, w.shape[-1] // groups), 1, 0)
         patch = rows @ weights.swapaxes(1, 2)
-        padded[(slice(None), *places)] += _joined(patch, (*dy.shape[:-1], input_shape[-1]))
+        padded[_everywhere(places)] += _joined(patch, (*dy.shape[:-1], input_shape[-1]))
     inside = tuple(slice(low, low + n) for n, (low, _) in zip(input_shape[1:-1], padding, strict=True))
-    return padded[(slice(None), *inside)]
+    return padded[_everywhere(inside)]
 
 
 def _conv_kernel_grad(
-    x: Array, dy: Array, *, kernel_shape: Shape, strides: Shape, padding: Padding, dilation: Shape, groups: int
+    x: Array,
+    dy: Array,
+    *,
+    kernel_shape: Shape,
+    strides: Shape,
+    padding: Padding,
+    dilation: Shape,
+    groups: int,
 ) -> Array:
     padded, out = _pad_spatial(x, padding), np.zeros(kernel_shape, x.dtype)
     rows = _grouped(dy, groups)
     for at, places in _taps(kernel_shape[:-2], dy.shape[1:-1], strides, dilation):
-        patch = _grouped(padded[(slice(None), *places)], groups)
+        patch = _grouped(padded[_everywhere(places)], groups)
         out[at] = np.moveaxis(patch.swapaxes(1, 2) @ rows, 0, 1).reshape(kernel_shape[-2:])
     return out
 
@@ -267,7 +297,7 @@ CONV = primitive(
 def conv(
     x: Node, w: Node, strides: Shape, padding: Padding, dilation: Shape | None = None, groups: int = 1
 ) -> Node:
-    """Cross-correlation of x (N, *S, C) with w (*K, C/groups, O) to (N, *S', O); `padding` is ((low, high), ...)."""
+    """Cross-correlation of x (N, *S, C) with w (*K, C/groups, O): (N, *S', O); padding ((low, high), ...)."""
     return bind(CONV, x, w, **_window(strides, padding, dilation, groups))
 
 
@@ -297,7 +327,9 @@ def conv_input_grad(
     groups: int = 1,
 ) -> Node:
     """The transpose of `conv` in x: what dy (N, *S', O) sends back to an input of `input_shape`."""
-    return bind(CONV_INPUT_GRAD, dy, w, input_shape=input_shape, **_window(strides, padding, dilation, groups))
+    return bind(
+        CONV_INPUT_GRAD, dy, w, input_shape=input_shape, **_window(strides, padding, dilation, groups)
+    )
 
 
 CONV_KERNEL_GRAD = primitive(
@@ -326,4 +358,6 @@ def conv_kernel_grad(
     groups: int = 1,
 ) -> Node:
     """The transpose of `conv` in w: what x and dy (N, *S', O) send back to a kernel of `kernel_shape`."""
-    return bind(CONV_KERNEL_GRAD, x, dy, kernel_shape=kernel_shape, **_window(strides, padding, dilation, groups))
+    return bind(
+        CONV_KERNEL_GRAD, x, dy, kernel_shape=kernel_shape, **_window(strides, padding, dilation, groups)
+    )

@@ -1,8 +1,8 @@
 """Elementwise primitives: arithmetic, transcendental functions, bits, comparisons, select, convert.
 
-All operands of one node have the same shape and dtype; Python scalars beside a node become constants of its type.
-Derivatives where the field has a choice: abs has slope 0 at 0; max and min give half to each operand at ties; the
-exponent of pow gets no gradient where the base is not positive.
+All operands of one node have the same shape and dtype; Python scalars beside a node become constants of its
+type. Derivatives where the field has a choice: abs has slope 0 at 0; max and min give half to each operand
+at ties; the exponent of pow gets no gradient where the base is not positive.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from hornbeam.primitives.numerics import Array, edge_pairs, edges, quiet, rounde
 
 # fmt: off
 __all__ = [
-    "absolute", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "bit_and", "bit_or", "bit_xor",
-    "bitcast", "ceil", "convert", "cos", "cosh", "digamma", "div", "eq", "erf", "erf_inv", "exp", "expm1", "floor",
-    "ge", "gt", "is_finite", "le", "lgamma", "log", "log1p", "logical_not", "logistic", "lt", "maximum", "minimum",
-    "mul", "ne", "neg", "power", "rem", "round_even", "rsqrt", "select", "shift_left", "shift_right", "sign", "sin",
-    "sinh", "sqrt", "sub", "tan", "tanh",
+    "absolute", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "bit_and", "bit_or",
+    "bit_xor", "bitcast", "ceil", "convert", "cos", "cosh", "digamma", "div", "eq", "erf", "erf_inv", "exp",
+    "expm1", "floor", "ge", "gt", "is_finite", "le", "lgamma", "log", "log1p", "logical_not", "logistic",
+    "lt", "maximum", "minimum", "mul", "ne", "neg", "power", "rem", "round_even", "rsqrt", "select",
+    "shift_left", "shift_right", "sign", "sin", "sinh", "sqrt", "sub", "tan", "tanh",
 ]
 # fmt: on
 
@@ -92,49 +92,89 @@ def _no_slope(ct: Node, out: Node, x: Node) -> None:
     return None
 
 
-# fmt: off
-neg   = _unary("neg",   "-x.",                                     np.negative, lambda ct, y, x: -ct, dtypes=NUMERIC)
-sign  = _unary("sign",  "-1, 0 or 1; NaN stays.",                  np.sign,     _no_slope, dtypes=NUMERIC)
-absolute = _unary("abs", "|x|, of slope 0 at 0.",                  np.abs,      lambda ct, y, x: ct * sign(x), dtypes=NUMERIC)
-floor = _unary("floor", "Largest integer <= x.",                   np.floor,    _no_slope)
-ceil  = _unary("ceil",  "Smallest integer >= x.",                  np.ceil,     _no_slope)
+neg = _unary("neg", "-x.", np.negative, lambda ct, y, x: -ct, dtypes=NUMERIC)
+sign = _unary("sign", "-1, 0 or 1; NaN stays.", np.sign, _no_slope, dtypes=NUMERIC)
+absolute = _unary("abs", "|x|, of slope 0 at 0.", np.abs, lambda ct, y, x: ct * sign(x), dtypes=NUMERIC)
+floor = _unary("floor", "Largest integer <= x.", np.floor, _no_slope)
+ceil = _unary("ceil", "Smallest integer >= x.", np.ceil, _no_slope)
 round_even = _unary("round", "Nearest integer, halves to the even one.", np.rint, _no_slope)
 
-exp   = _unary("exp",   "e**x.",                                   np.exp,      lambda ct, y, x: ct * y)
-expm1 = _unary("expm1", "e**x - 1, exact near 0.",                 np.expm1,    lambda ct, y, x: ct * (y + 1))
-log   = _unary("log",   "Natural logarithm.",                      np.log,      lambda ct, y, x: ct / x, domain=(0.2, 4))
-log1p = _unary("log1p", "log(1 + x), exact near 0.",               np.log1p,    lambda ct, y, x: ct / (x + 1), domain=(-0.8, 3))
-sqrt  = _unary("sqrt",  "Square root.",                            np.sqrt,     lambda ct, y, x: ct * 0.5 / y, domain=(0.2, 4))
-rsqrt = _unary("rsqrt", "1 / sqrt(x).",                            lambda x: 1 / np.sqrt(x),
-               lambda ct, y, x: ct * -0.5 * (y * y * y), domain=(0.2, 4))
-logistic = _unary("logistic", "1 / (1 + e**-x).",                  lambda x: 1 / (1 + np.exp(-x)), lambda ct, y, x: ct * (y * (1 - y)))
+exp = _unary("exp", "e**x.", np.exp, lambda ct, y, x: ct * y)
+expm1 = _unary("expm1", "e**x - 1, exact near 0.", np.expm1, lambda ct, y, x: ct * (y + 1))
+log = _unary("log", "Natural logarithm.", np.log, lambda ct, y, x: ct / x, domain=(0.2, 4))
+log1p = _unary(
+    "log1p", "log(1 + x), exact near 0.", np.log1p, lambda ct, y, x: ct / (x + 1), domain=(-0.8, 3)
+)
+sqrt = _unary("sqrt", "Square root.", np.sqrt, lambda ct, y, x: ct * 0.5 / y, domain=(0.2, 4))
+rsqrt = _unary(
+    "rsqrt",
+    "1 / sqrt(x).",
+    lambda x: 1 / np.sqrt(x),
+    lambda ct, y, x: ct * -0.5 * (y * y * y),
+    domain=(0.2, 4),
+)
+logistic = _unary(
+    "logistic", "1 / (1 + e**-x).", lambda x: 1 / (1 + np.exp(-x)), lambda ct, y, x: ct * (y * (1 - y))
+)
 
-sin   = _unary("sin",   "Sine.",                                   np.sin,      lambda ct, y, x: ct * cos(x))
-cos   = _unary("cos",   "Cosine.",                                 np.cos,      lambda ct, y, x: -(ct * sin(x)))
-tan   = _unary("tan",   "Tangent.",                                np.tan,      lambda ct, y, x: ct * (1 + y * y), domain=(-1, 1))
-asin  = _unary("asin",  "Inverse sine.",                           np.arcsin,   lambda ct, y, x: ct * rsqrt(1 - x * x), domain=(-0.8, 0.8))
-acos  = _unary("acos",  "Inverse cosine.",                         np.arccos,   lambda ct, y, x: -(ct * rsqrt(1 - x * x)), domain=(-0.8, 0.8))
-atan  = _unary("atan",  "Inverse tangent.",                        np.arctan,   lambda ct, y, x: ct / (1 + x * x))
-sinh  = _unary("sinh",  "Hyperbolic sine.",                        np.sinh,     lambda ct, y, x: ct * cosh(x))
-cosh  = _unary("cosh",  "Hyperbolic cosine.",                      np.cosh,     lambda ct, y, x: ct * sinh(x))
-tanh  = _unary("tanh",  "Hyperbolic tangent.",                     np.tanh,     lambda ct, y, x: ct * (1 - y * y))
-asinh = _unary("asinh", "Inverse hyperbolic sine.",                np.arcsinh,  lambda ct, y, x: ct * rsqrt(x * x + 1))
-acosh = _unary("acosh", "Inverse hyperbolic cosine.",              np.arccosh,  lambda ct, y, x: ct * rsqrt((x - 1) * (x + 1)), domain=(1.3, 4))
-atanh = _unary("atanh", "Inverse hyperbolic tangent.",             np.arctanh,  lambda ct, y, x: ct / (1 - x * x), domain=(-0.8, 0.8))
+sin = _unary("sin", "Sine.", np.sin, lambda ct, y, x: ct * cos(x))
+cos: Unary = _unary("cos", "Cosine.", np.cos, lambda ct, y, x: -(ct * sin(x)))
+tan = _unary("tan", "Tangent.", np.tan, lambda ct, y, x: ct * (1 + y * y), domain=(-1, 1))
+asin = _unary("asin", "Inverse sine.", np.arcsin, lambda ct, y, x: ct * rsqrt(1 - x * x), domain=(-0.8, 0.8))
+acos = _unary(
+    "acos", "Inverse cosine.", np.arccos, lambda ct, y, x: -(ct * rsqrt(1 - x * x)), domain=(-0.8, 0.8)
+)
+atan = _unary("atan", "Inverse tangent.", np.arctan, lambda ct, y, x: ct / (1 + x * x))
+sinh = _unary("sinh", "Hyperbolic sine.", np.sinh, lambda ct, y, x: ct * cosh(x))
+cosh: Unary = _unary("cosh", "Hyperbolic cosine.", np.cosh, lambda ct, y, x: ct * sinh(x))
+tanh = _unary("tanh", "Hyperbolic tangent.", np.tanh, lambda ct, y, x: ct * (1 - y * y))
+asinh = _unary("asinh", "Inverse hyperbolic sine.", np.arcsinh, lambda ct, y, x: ct * rsqrt(x * x + 1))
+acosh = _unary(
+    "acosh",
+    "Inverse hyperbolic cosine.",
+    np.arccosh,
+    lambda ct, y, x: ct * rsqrt((x - 1) * (x + 1)),
+    domain=(1.3, 4),
+)
+atanh = _unary(
+    "atanh", "Inverse hyperbolic tangent.", np.arctanh, lambda ct, y, x: ct / (1 - x * x), domain=(-0.8, 0.8)
+)
 
-erf     = _unary("erf",     "2/sqrt(pi) times the integral of exp(-t**2) from 0 to x.", numerics.erf,
-                 lambda ct, y, x: ct * (exp(-(x * x)) * (2 / math.sqrt(math.pi))))
-erf_inv = _unary("erf_inv", "Inverse of erf.",                     numerics.erf_inv,
-                 lambda ct, y, x: ct * (exp(y * y) * (math.sqrt(math.pi) / 2)), domain=(-0.9, 0.9))
-lgamma  = _unary("lgamma",  "log |gamma(x)|; inf at the poles.",   numerics.lgamma,  lambda ct, y, x: ct * digamma(x), domain=(0.3, 4))
-digamma = _unary("digamma", "Derivative of lgamma; NaN at the poles.", numerics.digamma, lambda ct, y, x: ct * _trigamma(x), domain=(0.3, 4))
+erf = _unary(
+    "erf",
+    "2/sqrt(pi) times the integral of exp(-t**2) from 0 to x.",
+    numerics.erf,
+    lambda ct, y, x: ct * (exp(-(x * x)) * (2 / math.sqrt(math.pi))),
+)
+erf_inv = _unary(
+    "erf_inv",
+    "Inverse of erf.",
+    numerics.erf_inv,
+    lambda ct, y, x: ct * (exp(y * y) * (math.sqrt(math.pi) / 2)),
+    domain=(-0.9, 0.9),
+)
+lgamma = _unary(
+    "lgamma",
+    "log |gamma(x)|; inf at the poles.",
+    numerics.lgamma,
+    lambda ct, y, x: ct * digamma(x),
+    domain=(0.3, 4),
+)
+digamma: Unary = _unary(
+    "digamma",
+    "Derivative of lgamma; NaN at the poles.",
+    numerics.digamma,
+    lambda ct, y, x: ct * _trigamma(x),
+    domain=(0.3, 4),
+)
 
-logical_not = _unary("logical_not", "Not of a bool; all bits flipped of an integer.", np.invert, None, dtypes=BOOL + INTEGERS)
-# fmt: on
+logical_not = _unary(
+    "logical_not", "Not of a bool; all bits flipped of an integer.", np.invert, None, dtypes=BOOL + INTEGERS
+)
 
 
 def _trigamma(x: Node) -> Node:
-    """Derivative of digamma: reflection below 1/2, recurrence by 8, asymptotic series (Abramowitz & Stegun 6.4)."""
+    """Derivative of digamma: reflection, recurrence by 8, asymptotic series (Abramowitz & Stegun 6.4)."""
     low = lt(x, 0.5)
     z = select(low, 1 - x, x)
     total = zeros_like(x)
@@ -208,7 +248,7 @@ def _power_vjp(ct: Node, out: Node, x: Node, y: Node) -> tuple[Node, Node]:
 
 
 def _shift(fn: Callable[[Array, Array], Array]) -> Callable[[Array, Array], Array]:
-    """`fn` on amounts below the bit width; beyond that (negative ones too) the bits are gone and the sign is left."""
+    """`fn` on amounts within the bit width; beyond (and below 0) all bits are gone and the sign is left."""
 
     def shifted(x: Array, y: Array) -> Array:
         width = 8 * x.dtype.itemsize
@@ -224,30 +264,67 @@ def _winner(ct: Node, x: Node, y: Node, better: Binary) -> Node:
     return select(better(x, y), ct, select(eq(x, y), ct * 0.5, zeros_like(ct)))
 
 
-# fmt: off
-add = _binary("add", "x + y.", np.add,      lambda ct, out, x, y: (ct, ct))
+add = _binary("add", "x + y.", np.add, lambda ct, out, x, y: (ct, ct))
 sub = _binary("sub", "x - y.", np.subtract, lambda ct, out, x, y: (ct, -ct))
 mul = _binary("mul", "x * y.", np.multiply, lambda ct, out, x, y: (ct * y, ct * x))
-div = _binary("div", "x / y; integers truncate towards zero, and x / 0 is 0.", _divide,
-              lambda ct, out, x, y: (ct / y, -(ct * out / y)), domain=(0.5, 2))
-rem = _binary("rem", "x - trunc(x / y) * y, with the sign of x; of integers, 0 for y = 0.", _remainder,
-              lambda ct, out, x, y: (ct, -(ct * round_even((x - out) / y))), domain=(0.5, 2))
-power = _binary("pow", "x**y; of integers, negative exponents truncate 1 / x**-y.", _power, _power_vjp, domain=(0.3, 2))
-atan2 = _binary("atan2", "Angle of the point (y, x); the first operand is y.", np.arctan2,
-                lambda ct, out, y, x: (ct * x / (x * x + y * y), -(ct * y / (x * x + y * y))), dtypes=FLOATS)
-maximum = _binary("max", "The larger one; NaN if either is.", np.maximum,
-                  lambda ct, out, x, y: (_winner(ct, x, y, gt), _winner(ct, y, x, gt)))
-minimum = _binary("min", "The smaller one; NaN if either is.", np.minimum,
-                  lambda ct, out, x, y: (_winner(ct, x, y, lt), _winner(ct, y, x, lt)))
+div = _binary(
+    "div",
+    "x / y; integers truncate towards zero, and x / 0 is 0.",
+    _divide,
+    lambda ct, out, x, y: (ct / y, -(ct * out / y)),
+    domain=(0.5, 2),
+)
+rem = _binary(
+    "rem",
+    "x - trunc(x / y) * y, with the sign of x; of integers, 0 for y = 0.",
+    _remainder,
+    lambda ct, out, x, y: (ct, -(ct * round_even((x - out) / y))),
+    domain=(0.5, 2),
+)
+power = _binary(
+    "pow", "x**y; of integers, negative exponents truncate 1 / x**-y.", _power, _power_vjp, domain=(0.3, 2)
+)
+atan2 = _binary(
+    "atan2",
+    "Angle of the point (y, x); the first operand is y.",
+    np.arctan2,
+    lambda ct, out, y, x: (ct * x / (x * x + y * y), -(ct * y / (x * x + y * y))),
+    dtypes=FLOATS,
+)
+maximum = _binary(
+    "max",
+    "The larger one; NaN if either is.",
+    np.maximum,
+    lambda ct, out, x, y: (_winner(ct, x, y, gt), _winner(ct, y, x, gt)),
+)
+minimum = _binary(
+    "min",
+    "The smaller one; NaN if either is.",
+    np.minimum,
+    lambda ct, out, x, y: (_winner(ct, x, y, lt), _winner(ct, y, x, lt)),
+)
 
 bit_and = _binary("and", "Bitwise and; logical of bools.", np.bitwise_and, None, dtypes=BOOL + INTEGERS)
-bit_or  = _binary("or",  "Bitwise or; logical of bools.",  np.bitwise_or,  None, dtypes=BOOL + INTEGERS)
-bit_xor = _binary("xor", "Bitwise exclusive or; logical of bools.", np.bitwise_xor, None, dtypes=BOOL + INTEGERS)
-shift_left  = _binary("shift_left",  "x << y; 0 for y outside [0, bits).", _shift(np.left_shift), None,
-                      dtypes=INTEGERS, domain=(0, 7))
-shift_right = _binary("shift_right", "x >> y, arithmetic for signed; 0 or the sign for y outside [0, bits).",
-                      _shift(np.right_shift), None, dtypes=INTEGERS, domain=(0, 7))
-# fmt: on
+bit_or = _binary("or", "Bitwise or; logical of bools.", np.bitwise_or, None, dtypes=BOOL + INTEGERS)
+bit_xor = _binary(
+    "xor", "Bitwise exclusive or; logical of bools.", np.bitwise_xor, None, dtypes=BOOL + INTEGERS
+)
+shift_left = _binary(
+    "shift_left",
+    "x << y; 0 for y outside [0, bits).",
+    _shift(np.left_shift),
+    None,
+    dtypes=INTEGERS,
+    domain=(0, 7),
+)
+shift_right = _binary(
+    "shift_right",
+    "x >> y, arithmetic for signed; 0 or the sign for y outside [0, bits).",
+    _shift(np.right_shift),
+    None,
+    dtypes=INTEGERS,
+    domain=(0, 7),
+)
 
 
 def _compare(name: str, doc: str, reference: Callable[[Array, Array], Array]) -> Binary:
@@ -264,9 +341,9 @@ def _compare(name: str, doc: str, reference: Callable[[Array, Array], Array]) ->
 
 eq = _compare("eq", "x == y.", np.equal)
 ne = _compare("ne", "x != y.", np.not_equal)
-lt = _compare("lt", "x < y.", np.less)
+lt: Binary = _compare("lt", "x < y.", np.less)
 le = _compare("le", "x <= y.", np.less_equal)
-gt = _compare("gt", "x > y.", np.greater)
+gt: Binary = _compare("gt", "x > y.", np.greater)
 ge = _compare("ge", "x >= y.", np.greater_equal)
 
 
@@ -356,7 +433,9 @@ def convert(x: Node, dtype: str) -> Node:
 
 def _bitcast_type(x: TensorType, *, dtype: str) -> TensorType:
     if dtype not in NUMERIC or itemsize(dtype) != itemsize(x.dtype):
-        raise HornbeamTypeError(f"bitcast needs a numeric dtype of {itemsize(x.dtype)} bytes, got {dtype} for {x}")
+        raise HornbeamTypeError(
+            f"bitcast needs a numeric dtype of {itemsize(x.dtype)} bytes, got {dtype} for {x}"
+        )
     return TensorType(x.shape, dtype)
 
 
@@ -364,10 +443,10 @@ BITCAST = primitive(
     "bitcast",
     type_rule=_bitcast_type,
     reference=lambda x, *, dtype: np.ascontiguousarray(x).reshape(x.shape).view(numpy_dtype(dtype)),
-    vjp=lambda ct, out, x, *, dtype: (None,),
+    vjp=None,
     dtypes=NUMERIC,
     samples=[
-        Sample(((3, 5),), {"dtype": dtype}, dtypes=(source,), derivative=False)
+        Sample(((3, 5),), {"dtype": dtype}, dtypes=(source,))
         for source, dtype in (
             ("float32", "uint32"),
             ("uint32", "float32"),
@@ -384,4 +463,3 @@ BITCAST = primitive(
 def bitcast(x: Node, dtype: str) -> Node:
     """The same bits read as another dtype of the same size."""
     return x if x.dtype == dtype else bind(BITCAST, x, dtype=dtype)
-

@@ -1,18 +1,27 @@
 """Gather, scatter and argsort.
 
-`indices` (*batch, ..., k) address the k axes of x that follow its `batch_dims` leading axes; the rest of x is moved
-as whole slices. Indices are clamped into range, never wrapped and never an error.
+`indices` (*batch, ..., k) address the k axes of x that follow its `batch_dims` leading axes; the rest of x
+is moved as whole slices. Indices are clamped into range, never wrapped and never an error.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from hornbeam.ir.graph import Node
-from hornbeam.ir.primitive import Sample, bind, movement_bytes, movement_cost, ones_like, primitive, zeros_like
+from hornbeam.ir.primitive import (
+    Sample,
+    bind,
+    movement_bytes,
+    movement_cost,
+    ones_like,
+    primitive,
+    zeros_like,
+)
 from hornbeam.ir.types import DTYPES, NUMERIC, HornbeamTypeError, Shape, ShapeError, TensorType, is_integer
 from hornbeam.primitives.elementwise import bit_and, convert, eq, select
 from hornbeam.primitives.numerics import Array, edges, quiet, single
@@ -28,7 +37,9 @@ def _gathered_shape(name: str, x: TensorType, indices: TensorType, batch_dims: i
     if not is_integer(indices.dtype):
         raise HornbeamTypeError(f"{name} needs integer indices, got {indices}")
     if indices.rank < batch_dims + 1 or indices.shape[-1] + batch_dims > x.rank:
-        raise ShapeError(f"{name} of {x} with {batch_dims} batch axes needs indices (*batch, ..., k), got {indices}")
+        raise ShapeError(
+            f"{name} of {x} with {batch_dims} batch axes needs indices (*batch, ..., k), got {indices}"
+        )
     if x.shape[:batch_dims] != indices.shape[:batch_dims]:
         raise ShapeError(f"{name} needs the same {batch_dims} batch axes in {x} and {indices}")
     depth = batch_dims + indices.shape[-1]
@@ -42,11 +53,16 @@ def _addresses(shape: Shape, indices: Array, batch_dims: int) -> tuple[Array, ..
     """Index arrays of the leading axes, clamped, one entry per row of `indices`."""
     grid = indices.shape[:-1]
     batch = [
-        np.arange(grid[axis]).reshape([-1 if a == axis else 1 for a in range(len(grid))]) for axis in range(batch_dims)
+        np.arange(grid[axis]).reshape([grid[axis] if a == axis else 1 for a in range(len(grid))])
+        for axis in range(batch_dims)
     ]
     sizes = shape[batch_dims : batch_dims + indices.shape[-1]]
     # uint64 beyond the largest int64 must stay large.
-    small = np.minimum(indices, np.array(2**31 - 1, np.int64).astype(indices.dtype)) if indices.dtype.itemsize > 4 else indices
+    small = (
+        np.minimum(indices, np.array(2**31 - 1, np.int64).astype(indices.dtype))
+        if indices.dtype.itemsize > 4
+        else indices
+    )
     addressed = [np.clip(small[..., i].astype(np.int64), 0, max(size - 1, 0)) for i, size in enumerate(sizes)]
     return tuple(np.broadcast_arrays(*batch, *addressed, np.zeros(grid, np.int64)))[:-1]
 
@@ -60,9 +76,14 @@ def _gather(x: Array, indices: Array, *, batch_dims: int) -> Array:
 
 GATHER = primitive(
     "gather",
-    type_rule=lambda x, indices, *, batch_dims: TensorType(_gathered_shape("gather", x, indices, batch_dims), x.dtype),
+    type_rule=lambda x, indices, *, batch_dims: TensorType(
+        _gathered_shape("gather", x, indices, batch_dims), x.dtype
+    ),
     reference=quiet(_gather),
-    vjp=lambda ct, out, x, indices, *, batch_dims: (scatter(zeros_like(x), indices, ct, "add", batch_dims), None),
+    vjp=lambda ct, out, x, indices, *, batch_dims: (
+        scatter(zeros_like(x), indices, ct, "add", batch_dims),
+        None,
+    ),
     cost=movement_cost,
     samples=[
         Sample(shapes, {"batch_dims": batch_dims}, domain=_INDEX_DOMAIN, dtypes=(None, dtype))
@@ -103,7 +124,9 @@ _MODES: dict[str, Callable[[Array, Any, Array], None]] = {
 }
 
 
-def _scatter_type(x: TensorType, indices: TensorType, updates: TensorType, *, mode: str, batch_dims: int) -> TensorType:
+def _scatter_type(
+    x: TensorType, indices: TensorType, updates: TensorType, *, mode: str, batch_dims: int
+) -> TensorType:
     if mode not in _MODES:
         raise ValueError(f"scatter has the modes {', '.join(_MODES)}, not {mode!r}")
     if updates.dtype != x.dtype:
@@ -120,9 +143,9 @@ def _scatter(x: Array, indices: Array, updates: Array, *, mode: str, batch_dims:
     rows = indices.shape[:-1]
     if addresses:
         flat = tuple(a.reshape(-1) for a in addresses)
-        _MODES[mode](out, flat, single(updates).reshape(-1, *updates.shape[len(rows) :]))
+        _MODES[mode](out, flat, single(updates).reshape(math.prod(rows), *updates.shape[len(rows) :]))
     else:
-        for update in single(updates).reshape(-1, *x.shape):
+        for update in single(updates).reshape(math.prod(rows), *x.shape):
             _MODES[mode](out, ..., update)
     return out.astype(x.dtype)
 
@@ -167,7 +190,7 @@ def _scatter_vjp(
 def _row_numbers(indices: Node, updates: Node) -> Node:
     """1, 2, ... for the rows of `indices`, spread to the shape of `updates`."""
     rows = indices.shape[:-1]
-    count = int(np.prod(rows, dtype=np.int64))
+    count = math.prod(rows)
     return broadcast(reshape(iota("int32", (count,), 0) + 1, rows), updates.shape, tuple(range(len(rows))))
 
 
@@ -183,7 +206,12 @@ SCATTER = primitive(
     cost=_scatter_cost,
     dtypes=DTYPES,
     samples=[
-        Sample(shapes, {"mode": mode, "batch_dims": batch_dims}, domain=_INDEX_DOMAIN, dtypes=(None, "int32", None))
+        Sample(
+            shapes,
+            {"mode": mode, "batch_dims": batch_dims},
+            domain=_INDEX_DOMAIN,
+            dtypes=(None, "int32", None),
+        )
         for mode in _MODES
         for shapes, batch_dims in (
             (((5, 3), (4, 1), (4, 3)), 0),
@@ -199,7 +227,7 @@ SCATTER = primitive(
 
 
 def scatter(x: Node, indices: Node, updates: Node, mode: str, batch_dims: int = 0) -> Node:
-    """x with `updates` written or combined ("add", "set", "mul", "max", "min") where `gather` would read, in row order.
+    """x with `updates` combined in row order ("add", "set", "mul", "max", "min") where `gather` would read.
 
     Of bools, "add" and "max" mean or, "mul" and "min" mean and.
     """

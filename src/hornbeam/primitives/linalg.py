@@ -1,12 +1,13 @@
 """Matrix decompositions of the two last axes; leading axes are a batch.
 
-Derivatives: I. Murray, "Differentiation of the Cholesky decomposition" (2016); M. Giles, "Collected matrix derivative
-results for forward and reverse mode algorithmic differentiation" (2008); J. Townsend, "Differentiating the singular
-value decomposition" (2016); M. Seeger et al., "Auto-differentiating linear algebra" (2017); F. de Hoog, R. Anderssen,
-M. Lukas, "Differentiation of matrix functionals using triangular factorization" (2011).
+Derivatives: I. Murray, "Differentiation of the Cholesky decomposition" (2016); M. Giles, "Collected matrix
+derivative results for forward and reverse mode algorithmic differentiation" (2008); J. Townsend,
+"Differentiating the singular value decomposition" (2016); M. Seeger et al., "Auto-differentiating linear
+algebra" (2017); F. de Hoog, R. Anderssen, M. Lukas, "Differentiation of matrix functionals using triangular
+factorization" (2011).
 
-cholesky and eigh read the lower triangle only; their gradient is that of a symmetric matrix. svd and eigh have one
-only where singular values and eigenvalues differ: terms of equal ones count as 0.
+cholesky and eigh read the lower triangle only; their gradient is that of a symmetric matrix. svd and eigh
+have one only where singular values and eigenvalues differ: terms of equal ones count as 0.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ def _mm(*factors: Node) -> Node:
     result = factors[0]
     for factor in factors[1:]:
         batch = tuple(range(factor.rank - 2))
-        result = dot_general(result, factor, contract=((factor.rank - 1,), (factor.rank - 2,)), batch=(batch, batch))
+        result = dot_general(
+            result, factor, contract=((factor.rank - 1,), (factor.rank - 2,)), batch=(batch, batch)
+        )
     return result
 
 
@@ -174,14 +177,16 @@ CHOLESKY = primitive(
 
 
 def cholesky(x: Node) -> Node:
-    """Lower L with L L^T = x (..., n, n), read from the lower triangle; NaN where x is not positive definite."""
+    """Lower L with L L^T = x (..., n, n), read from the lower triangle; NaN where x is not definite."""
     return bind(CHOLESKY, x)
 
 
 # ---------------------------------------------------------------- triangular_solve
 
 
-def _solve_type(a: TensorType, b: TensorType, *, lower: bool, transpose: bool, unit_diagonal: bool) -> TensorType:
+def _solve_type(
+    a: TensorType, b: TensorType, *, lower: bool, transpose: bool, unit_diagonal: bool
+) -> TensorType:
     batch = _check_matrix("triangular_solve", a, square=True)
     _check_matrix("triangular_solve", b)
     if b.dtype != a.dtype:
@@ -239,7 +244,9 @@ TRIANGULAR_SOLVE = primitive(
     + [
         Sample(((0, 0), (0, 2)), {"lower": True, "transpose": False, "unit_diagonal": False}),
         Sample(
-            ((1, 1), (1, 1)), {"lower": False, "transpose": True, "unit_diagonal": False}, make=_triangular((1, 1), (1, 1))
+            ((1, 1), (1, 1)),
+            {"lower": False, "transpose": True, "unit_diagonal": False},
+            make=_triangular((1, 1), (1, 1)),
         ),
     ],
 )
@@ -355,7 +362,7 @@ QR = primitive(
 
 
 def qr(x: Node) -> Node:
-    """(q, r) of x (..., m, n), reduced, by Householder reflections; diagonal elements of r may be negative."""
+    """(q, r) of x (..., m, n), reduced, by Householder reflections; the diagonal of r may be negative."""
     return bind(QR, x)
 
 
@@ -407,7 +414,7 @@ SVD = primitive(
 
 
 def svd(x: Node) -> Node:
-    """(u, s, vh) of x (..., m, n), reduced: x = u diag(s) vh, s falling. The signs of u and vh are the engine's."""
+    """(u, s, vh) of x (..., m, n), reduced: x = u diag(s) vh, s falling; signs of u, vh are the engine's."""
     return bind(SVD, x)
 
 

@@ -1,7 +1,8 @@
-"""What the NumPy references of the primitives share: working precision, silence, edge values, and rare functions.
+"""What the NumPy references of the primitives share: precision, silence, edge values, and rare functions.
 
-The references are the specification. float16 and bfloat16 are computed in float32 and rounded once; float32 is
-computed in float64 and rounded once, so that the reference is (nearly always) the correctly rounded result.
+The references are the specification. float16 and bfloat16 are computed in float32 and rounded once; float32
+is computed in float64 and rounded once, so that the reference is nearly always the correctly rounded
+result.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def widen(x: Array) -> Array:
 
 
 def single(x: Array) -> Array:
-    """float16 and bfloat16 as float32, everything else as it is: for references that only compare and move."""
+    """float16 and bfloat16 as float32, all else as it is: for references that only compare and move."""
     return x.astype(np.float32) if x.dtype.itemsize == 2 and is_float(dtype_name(x.dtype)) else x
 
 
@@ -101,7 +102,7 @@ _erfc = _elementwise(math.erfc)
 @_elementwise
 def lgamma(x: float) -> float:
     """log |gamma(x)|; inf at the poles."""
-    if x <= 0 and x == math.floor(x):
+    if math.isinf(x) or (x <= 0 and x == math.floor(x)):
         return math.inf
     try:
         return math.lgamma(x)
@@ -110,7 +111,7 @@ def lgamma(x: float) -> float:
 
 
 def erf_inv(x: Array) -> Array:
-    """Inverse of erf: Winitzki's closed approximation, then Halley steps on erfc, which keeps the tails exact."""
+    """Inverse of erf: Winitzki's approximation, then Halley steps, in the tails on erfc."""
     x = np.asarray(x, np.float64)
     size = np.abs(x)
     inside = np.where(size < 1, size, 0.0)
@@ -132,13 +133,13 @@ _DIGAMMA_SERIES = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1
 
 @_elementwise
 def digamma(x: float) -> float:
-    """Derivative of lgamma: reflection below 0, recurrence up to 10, then the asymptotic series. NaN at the poles."""
+    """Derivative of lgamma: reflection below 0, recurrence up to 10, asymptotic series. NaN at the poles."""
     if math.isnan(x) or x == -math.inf or (x <= 0 and x == math.floor(x)):
         return math.nan
     if x == math.inf:
         return x
     if x < 0:
-        return float(digamma(1 - x)) - math.pi / math.tan(math.pi * (x - math.floor(x)))
+        return float(digamma(np.float64(1 - x))) - math.pi / math.tan(math.pi * (x - math.floor(x)))
     total = 0.0
     while x < 10:
         total -= 1 / x

@@ -1,7 +1,7 @@
 """Random bits from a counter: the same key gives the same bits on every engine.
 
-Threefry-2x32 with 20 rounds, J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as easy as 1, 2, 3",
-SC 2011.
+Threefry-2x32 with 20 rounds: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as easy as
+1, 2, 3", SC 2011.
 """
 
 from __future__ import annotations
@@ -73,5 +73,5 @@ RANDOM_BITS = primitive(
 
 
 def random_bits(key: Node, shape: Shape) -> Node:
-    """uint32 words; word i (row-major) is word i % 2 of threefry2x32(key, block i // 2 as words (high, low))."""
+    """uint32 words: number i (row-major) is word i % 2 of threefry2x32(key, (high, low) words of i // 2)."""
     return bind(RANDOM_BITS, key, shape=shape)

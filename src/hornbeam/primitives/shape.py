@@ -1,7 +1,8 @@
-"""Primitives that move elements and compute nothing: reshape, transpose, broadcast, pad, slice, concatenate, ..."""
+"""Primitives that move elements and compute nothing: reshape, transpose, broadcast, pad, slice, ..."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -9,13 +10,21 @@ import numpy as np
 
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import PRIMITIVES, Sample, bind, full, movement_cost, primitive, zeros_like
-from hornbeam.ir.types import NUMERIC, HornbeamTypeError, Shape, ShapeError, TensorType, is_integer, numpy_dtype
-from hornbeam.primitives.numerics import Array
+from hornbeam.ir.types import (
+    NUMERIC,
+    HornbeamTypeError,
+    Shape,
+    ShapeError,
+    TensorType,
+    is_integer,
+    numpy_dtype,
+)
+from hornbeam.primitives.numerics import Array, quiet
 
 # fmt: off
 __all__ = [
-    "broadcast", "concatenate", "dynamic_slice", "dynamic_update_slice", "iota", "pad", "reshape", "reverse", "slice_",
-    "transpose",
+    "broadcast", "concatenate", "dynamic_slice", "dynamic_update_slice", "iota", "pad", "reshape",
+    "reverse", "slice_", "transpose",
 ]
 # fmt: on
 
@@ -97,9 +106,11 @@ def transpose(x: Node, perm: tuple[int, ...]) -> Node:
 
 
 def _broadcast_type(x: TensorType, *, shape: Shape, dims: tuple[int, ...]) -> TensorType:
-    increasing = all(a < b for a, b in zip(dims, dims[1:], strict=False))
+    increasing = all(a < b for a, b in itertools.pairwise(dims))
     if len(dims) != x.rank or not increasing or any(not 0 <= d < len(shape) for d in dims):
-        raise ShapeError(f"broadcast of {x} to {shape} needs {x.rank} increasing axes of the result, got {dims}")
+        raise ShapeError(
+            f"broadcast of {x} to {shape} needs {x.rank} increasing axes of the result, got {dims}"
+        )
     if any(size not in (1, shape[d]) for size, d in zip(x.shape, dims, strict=True)):
         raise ShapeError(f"broadcast of {x} to {shape} along {dims}: sizes must be equal or 1")
     return TensorType(shape, x.dtype)
@@ -151,7 +162,9 @@ def _padded_size(size: int, low: int, high: int, interior: int) -> int:
     return size + max(size - 1, 0) * interior + low + high
 
 
-def _pad_type(x: TensorType, value: TensorType, *, low: Amounts, high: Amounts, interior: Amounts) -> TensorType:
+def _pad_type(
+    x: TensorType, value: TensorType, *, low: Amounts, high: Amounts, interior: Amounts
+) -> TensorType:
     if value.shape != () or value.dtype != x.dtype:
         raise ShapeError(f"pad needs a scalar of dtype {x.dtype}, got {value}")
     if not len(low) == len(high) == len(interior) == x.rank or min(interior, default=0) < 0:
@@ -164,7 +177,9 @@ def _pad_type(x: TensorType, value: TensorType, *, low: Amounts, high: Amounts, 
 
 def pad_array(x: Array, value: Array, low: Amounts, high: Amounts, interior: Amounts) -> Array:
     """`x` with `value` around it and between its elements; negative amounts crop."""
-    spread = np.full([_padded_size(n, 0, 0, i) for n, i in zip(x.shape, interior, strict=True)], value, x.dtype)
+    spread = np.full(
+        [_padded_size(n, 0, 0, i) for n, i in zip(x.shape, interior, strict=True)], value, x.dtype
+    )
     spread[tuple(slice(None, None, i + 1) for i in interior)] = x
     around = [(max(a, 0), max(b, 0)) for a, b in zip(low, high, strict=True)]
     grown = np.full([n + a + b for n, (a, b) in zip(spread.shape, around, strict=True)], value, x.dtype)
@@ -186,7 +201,7 @@ def _pad_vjp(
 PAD = primitive(
     "pad",
     type_rule=_pad_type,
-    reference=lambda x, value, *, low, high, interior: pad_array(x, value, low, high, interior),
+    reference=quiet(pad_array),
     vjp=_pad_vjp,
     cost=movement_cost,
     samples=[
@@ -218,7 +233,9 @@ def _slice_type(x: TensorType, *, start: Shape, stop: Shape, step: Shape) -> Ten
         raise ShapeError(f"slice of {x} needs {x.rank} bounds, got {start}, {stop}, {step}")
     fits = all(0 <= a <= b <= n for a, b, n in zip(start, stop, x.shape, strict=True))
     if not fits or min(step, default=1) < 1:
-        raise ShapeError(f"slice of {x} needs 0 <= start <= stop <= size and step > 0, got {start}, {stop}, {step}")
+        raise ShapeError(
+            f"slice of {x} needs 0 <= start <= stop <= size and step > 0, got {start}, {stop}, {step}"
+        )
     sizes = tuple(-((a - b) // s) for a, b, s in zip(start, stop, step, strict=True))
     return TensorType(sizes, x.dtype)
 
@@ -233,7 +250,7 @@ def _slice_vjp(ct: Node, out: Node, x: Node, *, start: Shape, stop: Shape, step:
 SLICE = primitive(
     "slice",
     type_rule=_slice_type,
-    reference=lambda x, *, start, stop, step: x[tuple(map(slice, start, stop, step))].copy(),
+    reference=quiet(lambda x, *, start, stop, step: x[tuple(map(slice, start, stop, step))].copy()),
     vjp=_slice_vjp,
     cost=movement_cost,
     samples=[
@@ -250,7 +267,11 @@ def slice_(x: Node, start: Shape, stop: Shape, step: Shape | None = None) -> Nod
     """x[start:stop:step] on every axis."""
     step = (1,) * x.rank if step is None else step
     # A step beyond the end takes one element, like a step of 1.
-    if stop == x.shape and not any(start) and all(s == 1 or n <= 1 for s, n in zip(step, x.shape, strict=True)):
+    if (
+        stop == x.shape
+        and not any(start)
+        and all(s == 1 or n <= 1 for s, n in zip(step, x.shape, strict=True))
+    ):
         return x
     return bind(SLICE, x, start=start, stop=stop, step=step)
 
@@ -268,7 +289,9 @@ def _concatenate_type(*xs: TensorType, axis: int) -> TensorType:
         if x.dtype != first.dtype:
             raise HornbeamTypeError(f"concatenate needs operands of one dtype, got {', '.join(map(str, xs))}")
         if x.shape[:axis] + x.shape[axis + 1 :] != first.shape[:axis] + first.shape[axis + 1 :]:
-            raise ShapeError(f"concatenate along axis {axis} needs equal other axes, got {', '.join(map(str, xs))}")
+            raise ShapeError(
+                f"concatenate along axis {axis} needs equal other axes, got {', '.join(map(str, xs))}"
+            )
     shape = list(first.shape)
     shape[axis] = sum(x.shape[axis] for x in xs)
     return TensorType(tuple(shape), first.dtype)
@@ -316,7 +339,7 @@ def _reverse_type(x: TensorType, *, axes: tuple[int, ...]) -> TensorType:
 REVERSE = primitive(
     "reverse",
     type_rule=_reverse_type,
-    reference=lambda x, *, axes: np.flip(x, axes).copy(),
+    reference=quiet(lambda x, *, axes: np.flip(x, axes).copy()),
     vjp=lambda ct, out, x, *, axes: (reverse(ct, axes),),
     cost=movement_cost,
     samples=[
@@ -371,8 +394,14 @@ def iota(dtype: str, shape: Shape, axis: int) -> Node:
 
 
 def _check_window(name: str, x: TensorType, sizes: Shape, starts: Sequence[TensorType]) -> None:
-    if len(starts) != x.rank or len(sizes) != x.rank or any(not 0 <= s <= n for s, n in zip(sizes, x.shape, strict=True)):
-        raise ShapeError(f"{name} of {x} needs {x.rank} starts and sizes that fit, got {len(starts)} and {sizes}")
+    if (
+        len(starts) != x.rank
+        or len(sizes) != x.rank
+        or any(not 0 <= s <= n for s, n in zip(sizes, x.shape, strict=True))
+    ):
+        raise ShapeError(
+            f"{name} of {x} needs {x.rank} starts and sizes that fit, got {len(starts)} and {sizes}"
+        )
     if any(s.shape != () or not is_integer(s.dtype) for s in starts):
         raise HornbeamTypeError(f"{name} needs integer scalars as starts, got {', '.join(map(str, starts))}")
 
@@ -390,7 +419,7 @@ def _window(shape: Shape, starts: Sequence[Array], sizes: Shape) -> tuple[slice,
 DYNAMIC_SLICE = primitive(
     "dynamic_slice",
     type_rule=_dynamic_slice_type,
-    reference=lambda x, *starts, sizes: x[_window(x.shape, starts, sizes)].copy(),
+    reference=quiet(lambda x, *starts, sizes: x[_window(x.shape, starts, sizes)].copy()),
     vjp=lambda ct, out, x, *starts, sizes: (
         dynamic_update_slice(zeros_like(x), ct, *starts),
         *(None for _ in starts),
@@ -418,7 +447,7 @@ def _update_type(x: TensorType, update: TensorType, *starts: TensorType) -> Tens
 
 
 def _update(x: Array, update: Array, *starts: Array) -> Array:
-    out = x.copy()
+    out = np.array(x)
     out[_window(x.shape, starts, update.shape)] = update
     return out
 
@@ -426,7 +455,7 @@ def _update(x: Array, update: Array, *starts: Array) -> Array:
 DYNAMIC_UPDATE_SLICE = primitive(
     "dynamic_update_slice",
     type_rule=_update_type,
-    reference=_update,
+    reference=quiet(_update),
     vjp=lambda ct, out, x, update, *starts: (
         dynamic_update_slice(ct, zeros_like(update), *starts),
         dynamic_slice(ct, *starts, sizes=update.shape),

@@ -1,7 +1,7 @@
 """Pooling over the spatial axes of (N, *S, C): maxima and sums, and their derivatives.
 
-Padding counts as -inf for maxima and as 0 for sums. max_pool_gather and max_pool_scatter share one choice: the first
-largest element of each window in row-major order, NaN before all; padding is never chosen.
+Padding counts as -inf for maxima and as 0 for sums. max_pool_gather and max_pool_scatter share one choice:
+the first largest element of each window in row-major order, NaN before all; padding is never chosen.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ def _pool_shape(name: str, x: Shape, window: Shape, strides: Shape, padding: Pad
     rank = len(x) - 2
     if rank not in (1, 2, 3) or not len(window) == len(strides) == len(padding) == rank:
         raise ShapeError(
-            f"{name} needs x (N, *S, C) with 1 to 3 axes in S and as many sizes, got {x}, {window}, {strides}, {padding}"
+            f"{name} needs x (N, *S, C) with 1 to 3 axes in S, got {x} and {window}, {strides}, {padding}"
         )
     if min(*window, *strides) < 1 or min(min(pair) for pair in padding) < 0:
-        raise ShapeError(f"{name} needs window, strides > 0 and padding >= 0, got {window}, {strides}, {padding}")
+        raise ShapeError(
+            f"{name} needs window, strides > 0 and padding >= 0, got {window}, {strides}, {padding}"
+        )
     sizes = (
         conv_output_size(size, reach, stride, pair, 1)
         for size, reach, stride, pair in zip(x[1:-1], window, strides, padding, strict=True)
@@ -43,12 +45,14 @@ def _expect(name: str, got: TensorType, shape: Shape) -> None:
 
 
 def _views(x: Array, output: Shape, window: Shape, strides: Shape) -> list[Array]:
-    """For every window position, the elements of the padded x (N, *S, C) that it meets: views of the output's shape."""
+    """For every window position, the elements of the padded x that it meets: views of the output's shape."""
     if 0 in output:
         return []
+    steps = (1, *strides, 1)
+    starts = itertools.product((0,), *map(range, window), (0,))
     return [
-        x[(slice(None), *(slice(k, k + (n - 1) * s + 1, s) for k, n, s in zip(at, output[1:-1], strides, strict=True)))]
-        for at in itertools.product(*map(range, window))
+        x[tuple(slice(k, k + (n - 1) * s + 1, s) for k, n, s in zip(at, output, steps, strict=True))]
+        for at in starts
     ]
 
 
@@ -58,7 +62,9 @@ def _around(padding: Padding) -> tuple[tuple[int, int], ...]:
 
 def _inside(x: Array, padding: Padding) -> Array:
     """The padded x without its padding."""
-    return x[tuple(slice(low, size - high) for size, (low, high) in zip(x.shape, _around(padding), strict=True))]
+    return x[
+        tuple(slice(low, size - high) for size, (low, high) in zip(x.shape, _around(padding), strict=True))
+    ]
 
 
 def _choices(x: Array, window: Shape, strides: Shape, padding: Padding) -> list[Array]:
@@ -107,7 +113,9 @@ def _sum_pool(x: Array, *, window: Shape, strides: Shape, padding: Padding) -> A
     return out
 
 
-def _sum_pool_grad(dy: Array, *, input_shape: Shape, window: Shape, strides: Shape, padding: Padding) -> Array:
+def _sum_pool_grad(
+    dy: Array, *, input_shape: Shape, window: Shape, strides: Shape, padding: Padding
+) -> Array:
     padded = np.pad(np.zeros(input_shape, dy.dtype), _around(padding))
     for view in _views(padded, dy.shape, window, strides):
         view += dy
@@ -158,7 +166,9 @@ def max_pool(x: Node, window: Shape, strides: Shape, padding: Padding) -> Node:
 
 MAX_POOL_GATHER = primitive(
     "max_pool_gather",
-    type_rule=lambda x, t, **window: _pooled("max_pool_gather", expect_same("max_pool_gather", x, t), **window),
+    type_rule=lambda x, t, **window: _pooled(
+        "max_pool_gather", expect_same("max_pool_gather", x, t), **window
+    ),
     reference=rounded(_max_pool_gather),
     vjp=lambda ct, out, x, t, **window: (None, max_pool_scatter(x, ct, **window)),
     cost=_cost,

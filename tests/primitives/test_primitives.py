@@ -1,0 +1,117 @@
+"""Generated: every primitive x sample x dtype against its type rule, and every derivative against differences."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+from gradcheck import check_gradients
+from primitive_cases import (
+    CASES,
+    FAMILIES,
+    FUNCTIONS,
+    NAMES,
+    differentiable_cases,
+    dtypes_of,
+    operands,
+    types_of,
+)
+
+from hornbeam import primitives as p
+from hornbeam.autodiff import outputs_of
+from hornbeam.ir.graph import Graph, Node, placeholder
+from hornbeam.ir.primitive import PRIMITIVES, bind, check_dtypes
+from hornbeam.ir.types import FLOATS, HornbeamTypeError, ShapeError, TensorType, dtype_name
+from hornbeam.ir.verify import verify
+
+# Their input counts as symmetric, so a difference must move both halves of the matrix.
+SYMMETRIC = {"cholesky", "eigh"}
+
+
+@pytest.mark.parametrize(("name", "index"), CASES)
+def test_reference_has_the_type_of_the_rule(name: str, index: int) -> None:
+    primitive = PRIMITIVES[name]
+    sample = primitive.samples[index]
+    for dtype in dtypes_of(primitive, sample):
+        arrays = operands(primitive, index, dtype)
+        types = types_of(arrays)
+        check_dtypes(primitive, types)
+        expected = primitive.type_rule(*types, **sample.params)
+        out = primitive.reference(*arrays, **sample.params)
+        if isinstance(expected, tuple):
+            assert isinstance(out, tuple)
+            assert tuple(types_of(list(out))) == expected, f"{name} of {types}"
+        else:
+            assert isinstance(out, np.ndarray), f"{name} of {types}"
+            assert TensorType(out.shape, dtype_name(out.dtype)) == expected, f"{name} of {types}"
+
+
+@pytest.mark.parametrize(("name", "index"), CASES)
+def test_graph_verifies_and_cost_is_counted(name: str, index: int) -> None:
+    primitive = PRIMITIVES[name]
+    sample = primitive.samples[index]
+    dtype = dtypes_of(primitive, sample)[-1]
+    inputs = [placeholder(type, 0) for type in types_of(operands(primitive, index, dtype))]
+    node = bind(primitive, *inputs, **sample.params)
+    verify(Graph(inputs, outputs_of(node)))
+    flops, moved = primitive.cost([n.type for n in inputs], node.type, **sample.params)
+    assert isinstance(flops, int)
+    assert isinstance(moved, int)
+    assert flops >= 0
+    assert moved >= 0
+
+
+@pytest.mark.parametrize(("name", "index"), list(differentiable_cases()))
+def test_first_and_second_derivative(name: str, index: int) -> None:
+    primitive = PRIMITIVES[name]
+    sample = primitive.samples[index]
+
+    def apply(*xs: Node) -> tuple[Node, ...]:
+        if name in SYMMETRIC:
+            xs = tuple((x + p.transpose(x, (*range(x.rank - 2), x.rank - 1, x.rank - 2))) * 0.5 for x in xs)
+        return outputs_of(bind(primitive, *xs, **sample.params))
+
+    check_gradients(apply, operands(primitive, index, "float64"), order=2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_block_is_complete(name: str) -> None:
+    primitive = PRIMITIVES[name]
+    function = getattr(p, FUNCTIONS.get(name, name))
+    assert primitive.samples, f"{name} has no samples"
+    assert inspect.getdoc(function), f"{name} has no docstring"
+    if (
+        primitive.vjp is not None
+        and set(FLOATS) & set(primitive.dtypes)
+        and inspect.signature(function).parameters
+    ):
+        shapes = [s.shapes for s in primitive.samples if s.derivative]
+        assert shapes, f"{name} has a derivative and no sample for it"
+
+
+def test_every_primitive_of_a_family_has_its_function() -> None:
+    public = {name for family in FAMILIES for name in family.__all__}
+    assert public == {FUNCTIONS.get(name, name) for name in NAMES} & public
+    assert all(hasattr(p, name) for name in public)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if PRIMITIVES[n].dtypes != p.elementwise.DTYPES])
+def test_other_dtypes_are_rejected(name: str) -> None:
+    primitive = PRIMITIVES[name]
+    sample = next((s for s in primitive.samples if s.shapes), None)
+    if sample is None:
+        pytest.skip("takes no operands")
+    wrong = next(d for d in p.elementwise.DTYPES if d not in primitive.dtypes)
+    inputs = [placeholder(TensorType(shape, wrong), 0) for shape in sample.shapes]
+    with pytest.raises(HornbeamTypeError, match=name):
+        bind(primitive, *inputs, **sample.params)
+
+
+def test_shape_errors_say_what_came() -> None:
+    x = placeholder(TensorType((2, 3), "float32"), 0)
+    y = placeholder(TensorType((3, 2), "float32"), 0)
+    with pytest.raises(ShapeError, match=r"float32\[2,3\], float32\[3,2\]"):
+        p.add(x, y)
+    with pytest.raises(HornbeamTypeError, match="one dtype"):
+        p.add(x, placeholder(TensorType((2, 3), "float64"), 0))
