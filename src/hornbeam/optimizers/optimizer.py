@@ -1,0 +1,507 @@
+"""The base of all optimizers: what a rule (`optimizers/rules_*.py`) does not have to say."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import warnings
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hornbeam import ops, registry
+from hornbeam.config import floatx
+from hornbeam.ir.types import ShapeError, is_float
+from hornbeam.naming import to_snake_case, unique_name
+from hornbeam.optimizers.schedules import LearningRateSchedule
+from hornbeam.optimizers.updates import Updates
+from hornbeam.registry import exported
+from hornbeam.tensor import Tensor
+from hornbeam.variable import Variable
+
+LearningRate = float | LearningRateSchedule | Callable[[], Any]
+Gradients = Sequence[Tensor | None]
+
+# Scalars of a rule (powers of beta, step counts) are computed in this dtype at least, whatever the weights' dtype is.
+_SCALAR = "float32"
+
+
+@exported("keras.optimizers")
+class Optimizer:
+    """Base class. A rule is its `slots` (state per variable) and one `update_step`.
+
+    learning_rate: a number, a LearningRateSchedule of the number of updates, or a function without arguments.
+    weight_decay: w <- w - w * weight_decay * learning_rate before each update (decoupled, Loshchilov & Hutter 2019,
+        https://arxiv.org/abs/1711.05101).
+    clipnorm: each gradient is scaled down to at most this L2 norm. clipvalue: each entry is cut to
+        [-clipvalue, clipvalue]. global_clipnorm: all gradients together are scaled down to at most this norm
+        (Pascanu et al. 2013, https://arxiv.org/abs/1211.5063). At most one of the three.
+    use_ema: keep the average a <- ema_momentum * a + (1 - ema_momentum) * w of each variable; every
+        `ema_overwrite_frequency` updates (and at the end of `fit`) the variables take their averages.
+    loss_scale_factor: the loss is multiplied by it before differentiation, the gradients are divided by it.
+    gradient_accumulation_steps: update once per so many calls, with the mean of their gradients.
+    name: the optimizer's name; made from the class name if None.
+
+    Raises ValueError for arguments that contradict each other, TypeError for unknown ones.
+
+    >>> optimizer = hornbeam.optimizers.SGD(learning_rate=0.1)
+    >>> optimizer.apply([gradient], [weight])  # doctest: +SKIP
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Where a rule passes `**kwargs` on, show the arguments of `Optimizer` in its signature instead."""
+        super().__init_subclass__(**kwargs)
+        cls.__signature__ = _full_signature(cls.__init__)  # type: ignore[attr-defined]
+
+    def __init__(
+        self,
+        learning_rate: LearningRate,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if kwargs.pop("decay", None) is not None:
+            raise ValueError("`decay` belongs to Keras 1: pass a schedule such as InverseTimeDecay as `learning_rate`")
+        if kwargs:
+            raise TypeError(f"{type(self).__name__} does not take {', '.join(map(repr, kwargs))}")
+        _check_arguments(clipnorm, clipvalue, global_clipnorm, ema_momentum, ema_overwrite_frequency)
+        steps = gradient_accumulation_steps
+        if steps is not None and (not isinstance(steps, int) or steps < 2):
+            raise ValueError(f"gradient_accumulation_steps must be a whole number of at least 2, got {steps!r}")
+        self.name = name or unique_name(to_snake_case(type(self).__name__))
+        self.weight_decay = weight_decay
+        self.clipnorm = clipnorm
+        self.clipvalue = clipvalue
+        self.global_clipnorm = global_clipnorm
+        self.use_ema = use_ema
+        self.ema_momentum = ema_momentum
+        self.ema_overwrite_frequency = ema_overwrite_frequency
+        self.loss_scale_factor = loss_scale_factor
+        self.gradient_accumulation_steps = gradient_accumulation_steps
+        self.built = False
+        self._variables: list[Variable] = []
+        self._trainable_variables: list[Variable] = []
+        self._slots: dict[str, dict[Variable, Variable]] = {}
+        self._no_decay: set[Variable] = set()
+        self._no_decay_pattern: re.Pattern[str] | None = None
+        self._iterations = self.add_variable((), "zeros", "int64", name="iteration")
+        if callable(learning_rate):
+            self._learning_rate: Any = learning_rate
+        else:
+            rate = _checked_rate(learning_rate)
+            self._learning_rate = self.add_variable((), rate, floatx(), name="learning_rate")
+
+    # -- state ------------------------------------------------------------------------------------------------------
+
+    def slots(self) -> Sequence[Mapping[str, Any]]:
+        """Names and initial values of the state that the rule keeps for each variable.
+
+        One dict per group: inside a group the slots of a variable stand together, and groups follow each other. That
+        is the order of `variables` and so of files.
+        """
+        return ()
+
+    def build(self, variables: Sequence[Variable]) -> None:
+        """Make the state for `variables`. Called by the first `apply`; a second call does nothing."""
+        if self.built:
+            return
+        if not variables:
+            raise ValueError(f"{self.name} was given no variables to train: has the model been built, is it trainable?")
+        for variable in variables:
+            if not isinstance(variable, Variable) or not is_float(variable.dtype):
+                raise TypeError(f"{self.name} can only train floating-point Variables, got {variable!r}")
+        if self.use_ema:
+            self._slots["average"] = dict(zip(variables, self.add_optimizer_variables(variables, "average"), strict=True))
+        if self.gradient_accumulation_steps:
+            made = self.add_optimizer_variables(variables, "gradient_accumulator")
+            self._slots["gradient_accumulator"] = dict(zip(variables, made, strict=True))
+        for group in self.slots():
+            columns = self.add_optimizer_variables(variables, list(group), list(group.values()))
+            for name, column in zip(group, columns, strict=True):
+                self._slots[name] = dict(zip(variables, column, strict=True))
+        self._trainable_variables = list(variables)
+        self.built = True
+
+    def slot(self, variable: Variable, name: str) -> Variable:
+        """The state called `name` that belongs to `variable`."""
+        return self._slots[name][variable]
+
+    @property
+    def variables(self) -> list[Variable]:
+        """iteration, learning_rate (if it is a number), then averages, accumulators and slots: Keras's order."""
+        return list(self._variables)
+
+    def add_variable(
+        self,
+        shape: Sequence[int],
+        initializer: Any = "zeros",
+        dtype: Any = None,
+        aggregation: str = "none",
+        layout: Any = None,
+        name: str | None = None,
+    ) -> Variable:
+        """A variable of the optimizer. initializer: a number, an array, or what `initializers.get` takes."""
+        dtype = dtype or floatx()
+        if isinstance(initializer, (int, float)) or initializer == "zeros":
+            start: Any = np.full(tuple(shape), 0 if initializer == "zeros" else initializer)
+        elif isinstance(initializer, (str, dict)):
+            from hornbeam import initializers
+
+            start = initializers.get(initializer)
+        else:
+            start = initializer
+        made = Variable(start, tuple(shape), dtype, trainable=False, aggregation=aggregation, layout=layout, name=name)
+        made.path = f"{self.name}/{made.name}"
+        self._variables.append(made)
+        return made
+
+    def add_variable_from_reference(
+        self, reference_variable: Variable, name: str | None = None, initializer: Any = "zeros"
+    ) -> Variable:
+        """A variable of the shape and dtype of `reference_variable`, named after it."""
+        label = f"{reference_variable.path.replace('/', '_')}_{name or 'var'}"
+        return self.add_variable(reference_variable.shape, initializer, reference_variable.dtype, name=label)
+
+    def add_optimizer_variables(
+        self, trainable_variables: Sequence[Variable], name: str | Sequence[str], initializer: Any = "zeros"
+    ) -> Any:
+        """One variable (or, for a list of names, one per name) beside each of `trainable_variables`.
+
+        Returns a list, or for a list of names a tuple of lists.
+        """
+        names = [name] if isinstance(name, str) else list(name)
+        starts = list(initializer) if isinstance(initializer, (list, tuple)) else [initializer] * len(names)
+        columns: tuple[list[Variable], ...] = tuple([] for _ in names)
+        for variable in trainable_variables:
+            for column, label, start in zip(columns, names, starts, strict=True):
+                column.append(self.add_variable_from_reference(variable, label, start))
+        return columns[0] if isinstance(name, str) else columns
+
+    # -- the numbers a rule reads -----------------------------------------------------------------------------------
+
+    @property
+    def iterations(self) -> Tensor:
+        """Number of updates made so far: a scalar int64 tensor."""
+        if self.gradient_accumulation_steps:
+            return self._iterations // self.gradient_accumulation_steps
+        return self._iterations
+
+    @property
+    def learning_rate(self) -> Any:
+        """The rate of the next update. Assign a number to change it, or a schedule or function to replace it."""
+        if isinstance(self._learning_rate, LearningRateSchedule):
+            return self._learning_rate(self._iterations)
+        return self._learning_rate if isinstance(self._learning_rate, Variable) else self._learning_rate()
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        if callable(value) and not isinstance(value, Tensor):
+            self._variables = [v for v in self._variables if v is not self._learning_rate]
+            self._learning_rate = value
+        elif isinstance(self._learning_rate, Variable):
+            self._learning_rate.assign(value)
+        else:
+            raise TypeError(
+                f"the learning rate of {self.name} follows {self._learning_rate!r}, so it cannot be set to {value!r}: "
+                "give the optimizer a number as learning_rate, or assign another schedule"
+            )
+
+    def local_step(self, variable: Variable) -> Tensor:
+        """Number of this update, from 1 on, as a scalar float for the formulas of `variable`."""
+        return ops.cast(self.iterations + 1, "float64" if variable.dtype == "float64" else _SCALAR)
+
+    # -- updating ---------------------------------------------------------------------------------------------------
+
+    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
+        """The rule: assign the new values of `variable` and of its slots. The gradient has the variable's dtype."""
+        raise NotImplementedError(f"{type(self).__name__} must define update_step(gradient, variable, learning_rate)")
+
+    def assign(self, variable: Variable, value: Any) -> None:
+        """Replace a variable's value."""
+        variable.assign(value)
+
+    def assign_add(self, variable: Variable, value: Any) -> None:
+        """Add to a variable's value."""
+        variable.assign_add(value)
+
+    def assign_sub(self, variable: Variable, value: Any) -> None:
+        """Subtract from a variable's value."""
+        variable.assign_sub(value)
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Tensor | None, Variable]]) -> Variable:
+        """`apply` on pairs of gradient and variable; returns the count of calls."""
+        pairs = list(grads_and_vars)
+        self.apply([gradient for gradient, _ in pairs], [variable for _, variable in pairs])
+        return self._iterations
+
+    def apply(self, grads: Gradients, trainable_variables: Sequence[Variable] | None = None) -> None:
+        """Update variables by their gradients (same order, same shapes; None leaves a variable alone).
+
+        The first call builds the optimizer on `trainable_variables`; later ones may leave them out.
+
+        Raises ValueError for variables that it was not built on, ShapeError where a gradient does not fit.
+        """
+        variables = self._known(trainable_variables)
+        pairs = self._checked_pairs(list(grads), variables)
+        with Updates() as step:
+            self._apply([gradient for gradient, _ in pairs], [variable for _, variable in pairs])
+        step.commit()
+
+    def _known(self, trainable_variables: Sequence[Variable] | None) -> list[Variable]:
+        if trainable_variables is None:
+            if not self.built:
+                raise ValueError(f"{self.name} is not built: pass the variables along, or call build(variables) first")
+            return self._trainable_variables
+        if not self.built:
+            self.build(list(trainable_variables))
+        known = set(self._trainable_variables)
+        strange = [v.path for v in trainable_variables if v not in known]
+        if strange:
+            raise ValueError(
+                f"{self.name} was not built on {', '.join(strange)}. Build it on all the variables it will ever train "
+                "(`optimizer.build(model.trainable_variables)`), or make a new optimizer after changing the model"
+            )
+        return list(trainable_variables)
+
+    def _checked_pairs(
+        self, grads: list[Tensor | None], variables: list[Variable]
+    ) -> list[tuple[Tensor, Variable]]:
+        if len(grads) != len(variables):
+            raise ValueError(f"{self.name} got {len(grads)} gradients for {len(variables)} variables")
+        pairs = [(gradient, variable) for gradient, variable in zip(grads, variables, strict=True) if gradient is not None]
+        if not pairs:
+            raise ValueError(f"{self.name} got no gradient for any variable: does the loss depend on them?")
+        if len(pairs) < len(variables):
+            without = [v.path for g, v in zip(grads, variables, strict=True) if g is None]
+            warnings.warn(f"no gradient for {', '.join(without)}: the loss does not depend on them", stacklevel=3)
+        for gradient, variable in pairs:
+            if tuple(gradient.shape) != variable.shape:
+                raise ShapeError(
+                    f"the gradient for {variable.path!r} has shape {tuple(gradient.shape)}, the variable {variable.shape}"
+                )
+        return [(ops.cast(gradient, variable.dtype), variable) for gradient, variable in pairs]
+
+    def _apply(self, grads: list[Tensor], variables: list[Variable]) -> None:
+        if self.loss_scale_factor is not None:
+            grads = [gradient / self.loss_scale_factor for gradient in grads]
+        if self.gradient_accumulation_steps:
+            self._accumulate(grads, variables, self.gradient_accumulation_steps)
+        else:
+            self._update(grads, variables)
+        if self.use_ema:
+            self._average()
+        for variable in variables:
+            if variable.constraint is not None:
+                variable.assign(variable.constraint(variable.value))
+        self._iterations.assign_add(1)
+
+    def _update(self, grads: list[Tensor], variables: list[Variable]) -> None:
+        """One update: clip, decay, then the rule for every variable."""
+        grads = self._clip(grads)
+        rate = self.learning_rate
+        for variable in variables:
+            decay = self._decay_of(variable)
+            if decay is not None:
+                variable.assign(variable - variable * (ops.cast(rate, variable.dtype) * decay))
+        for gradient, variable in zip(grads, variables, strict=True):
+            self.update_step(gradient, variable, ops.cast(rate, variable.dtype))
+
+    def _accumulate(self, grads: list[Tensor], variables: list[Variable], steps: int) -> None:
+        due = ops.equal((self._iterations + 1) % steps, 0)
+        sums = [self.slot(v, "gradient_accumulator") + g for g, v in zip(grads, variables, strict=True)]
+        with Updates() as update:
+            self._update([total / steps for total in sums], variables)
+        update.commit(when=due)
+        for total, variable in zip(sums, variables, strict=True):
+            self.slot(variable, "gradient_accumulator").assign(ops.where(due, ops.zeros_like(total), total))
+
+    def _clip(self, grads: list[Tensor]) -> list[Tensor]:
+        if self.clipnorm:
+            return [g * (self.clipnorm / ops.maximum(_norm([g]), self.clipnorm)) for g in grads]
+        if self.global_clipnorm:
+            norm = _norm(grads)
+            # norm - norm is 0, or NaN where a gradient is not finite: then all of them must show it.
+            scale = self.global_clipnorm / ops.maximum(norm, self.global_clipnorm) + (norm - norm)
+            return [g * ops.cast(scale, g.dtype) for g in grads]
+        if self.clipvalue:
+            return [ops.clip(g, -self.clipvalue, self.clipvalue) for g in grads]
+        return grads
+
+    # -- weight decay and averages ------------------------------------------------------------------------------------
+
+    def exclude_from_weight_decay(
+        self, var_list: Sequence[Variable] | None = None, var_names: Sequence[str] | None = None
+    ) -> None:
+        """Leave variables out of weight decay: those listed, and those whose name contains one of `var_names` (regexes).
+
+        Raises ValueError once the optimizer is built.
+        """
+        if self.built:
+            raise ValueError("exclude_from_weight_decay() must be called before the optimizer is built (first used)")
+        self._no_decay = set(var_list or ())
+        self._no_decay_pattern = re.compile("|".join(var_names)) if var_names else None
+
+    def _use_weight_decay(self, variable: Variable) -> bool:
+        pattern = self._no_decay_pattern
+        return variable not in self._no_decay and not (pattern is not None and pattern.search(variable.name))
+
+    def _decay_of(self, variable: Variable) -> float | None:
+        """Weight decay of a variable, None for no decay."""
+        return self.weight_decay if self._use_weight_decay(variable) else None
+
+    def _average(self) -> None:
+        first = ops.equal(self.iterations, 0)
+        for variable in self._trainable_variables:
+            average = self.slot(variable, "average")
+            running = average * self.ema_momentum + variable * (1.0 - self.ema_momentum)
+            average.assign(ops.where(first, variable.value, running))
+        if self.ema_overwrite_frequency:
+            due = ops.equal((self.iterations + 1) % self.ema_overwrite_frequency, 0)
+            with Updates() as overwrite:
+                self.finalize_variable_values(self._trainable_variables)
+            overwrite.commit(when=due)
+
+    def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
+        """With `use_ema`, give the variables their averages; `fit` does so at its end."""
+        if self.use_ema:
+            for variable in var_list:
+                variable.assign(self.slot(variable, "average").value)
+
+    def scale_loss(self, loss: Tensor) -> Tensor:
+        """The loss to differentiate: multiplied by `loss_scale_factor`, which `apply` divides out again."""
+        return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
+
+    # -- values, files, configs -----------------------------------------------------------------------------------------
+
+    def stateless_apply(
+        self, optimizer_variables: Sequence[Any], grads: Gradients, trainable_variables: Sequence[Any]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """`apply` on values instead of variables: returns new values of the trainable and the optimizer's variables."""
+        if not self.built:
+            raise ValueError(f"{self.name} is not built: call build(variables) first")
+        theirs, ours = self._trainable_variables, self.variables
+        if len(trainable_variables) != len(theirs) or len(optimizer_variables) != len(ours):
+            raise ValueError(
+                f"{self.name} has {len(theirs)} trainable and {len(ours)} own variables, got "
+                f"{len(trainable_variables)} and {len(optimizer_variables)} values"
+            )
+        with Updates() as step:
+            for variable, value in zip((*theirs, *ours), (*trainable_variables, *optimizer_variables), strict=True):
+                variable.assign(value)
+            self.apply(grads)
+            return [variable.value for variable in theirs], [variable.value for variable in ours]
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Values of `variables`."""
+        return [np.array(variable.numpy()) for variable in self.variables]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Set `variables`. Raises ValueError for a wrong number, ShapeError for a wrong shape."""
+        if not self.built:
+            raise ValueError(f"{self.name} is not built: call build(model.trainable_variables) before set_weights()")
+        if len(weights) != len(self.variables):
+            raise ValueError(f"{self.name} has {len(self.variables)} variables, got {len(weights)} weights")
+        for variable, weight in zip(self.variables, weights, strict=True):
+            variable.assign(weight)
+
+    def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
+        """Write the state into a file's group, as "0", "1", ..."""
+        for index, variable in enumerate(self.variables):
+            store[str(index)] = variable.numpy()
+
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
+        """Read the state from a file's group. Warns and reads nothing if the number of variables differs."""
+        if len(store) != len(self.variables):
+            warnings.warn(
+                f"the state of {self.name} was not loaded: it has {len(self.variables)} variables, the file "
+                f"{len(store)}. Training will go on with a fresh optimizer state",
+                stacklevel=2,
+            )
+            return
+        for index, variable in enumerate(self.variables):
+            variable.assign(np.asarray(store[str(index)]))
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal optimizer (its state is in `variables`)."""
+        rate = self._learning_rate
+        return {
+            "name": self.name,
+            "learning_rate": _shortest(rate.numpy()) if isinstance(rate, Variable) else registry.serialize(rate),
+            "weight_decay": self.weight_decay,
+            "clipnorm": self.clipnorm,
+            "global_clipnorm": self.global_clipnorm,
+            "clipvalue": self.clipvalue,
+            "use_ema": self.use_ema,
+            "ema_momentum": self.ema_momentum,
+            "ema_overwrite_frequency": self.ema_overwrite_frequency,
+            "loss_scale_factor": self.loss_scale_factor,
+            "gradient_accumulation_steps": self.gradient_accumulation_steps,
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+        """The optimizer that `get_config` described."""
+        arguments = dict(config)
+        if isinstance(arguments.get("learning_rate"), dict):
+            arguments["learning_rate"] = registry.deserialize(arguments["learning_rate"], custom_objects)
+        return cls(**arguments)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}>"
+
+
+def _full_signature(init: Callable[..., None]) -> inspect.Signature:
+    own = list(inspect.signature(init).parameters.values())[1:]
+    if any(p.kind is p.VAR_KEYWORD for p in own):
+        base = list(inspect.signature(Optimizer.__init__).parameters.values())[1:-1]
+        names = {p.name for p in own}
+        shared = [p.replace(kind=p.KEYWORD_ONLY) for p in base if p.name not in names]
+        own = [*(p for p in own if p.kind is not p.VAR_KEYWORD), *shared]
+    return inspect.Signature(own)
+
+
+def _check_arguments(
+    clipnorm: float | None, clipvalue: float | None, global_clipnorm: float | None, momentum: float, frequency: int | None
+) -> None:
+    clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
+    given = {name: value for name, value in clips.items() if value is not None}
+    if len(given) > 1:
+        raise ValueError(f"only one of clipnorm, clipvalue and global_clipnorm can be set, got {given}")
+    for name, value in given.items():
+        if value <= 0:
+            raise ValueError(f"{name} must be positive, got {value!r}")
+    if not 0 <= momentum <= 1:
+        raise ValueError(f"ema_momentum must lie between 0 and 1, got {momentum!r}")
+    if frequency is not None and (not isinstance(frequency, int) or frequency < 1):
+        raise ValueError(f"ema_overwrite_frequency must be a whole number of at least 1, got {frequency!r}")
+
+
+def _checked_rate(rate: Any) -> float:
+    if isinstance(rate, (str, bool)) or np.ndim(rate) != 0:
+        raise ValueError(f"learning_rate must be a number, a LearningRateSchedule or a function, got {rate!r}")
+    value = float(rate)
+    if not np.isfinite(value) or value < 0:
+        raise ValueError(f"learning_rate must be a finite number that is not negative, got {rate!r}")
+    return value
+
+
+def _norm(tensors: Sequence[Tensor]) -> Tensor:
+    """L2 norm of all entries of all tensors together."""
+    total = ops.sum(ops.square(tensors[0]))
+    for tensor in tensors[1:]:
+        total = total + ops.sum(ops.square(tensor))
+    return ops.sqrt(total)
+
+
+def _shortest(value: np.ndarray) -> float:
+    """The number with the fewest digits that gives the same value in its dtype: 0.01, not 0.009999999776."""
+    return float(str(value[()]))

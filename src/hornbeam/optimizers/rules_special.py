@@ -1,0 +1,387 @@
+"""Rules that look at more than one element at a time, or keep more than running means: Ftrl to Muon."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from hornbeam import ops
+from hornbeam.optimizers.optimizer import LearningRate, Optimizer
+from hornbeam.optimizers.rules import MODULE, _running_mean, adam_rate
+from hornbeam.registry import exported
+from hornbeam.tensor import Tensor
+from hornbeam.variable import Variable
+
+
+@exported(MODULE)
+class Ftrl(Optimizer):
+    """"Follow the regularized leader": for sparse linear models, with L1 that gives exact zeros.
+
+    n' = n + g**2;  s = (n'**-p - n**-p) / lr  with p = learning_rate_power
+    z <- z + g + 2 * l2_shrinkage * w - s * w;  n <- n'
+    w <- (clip(z, -l1, l1) - z) / (n**-p / lr + 2 * l2 + beta / lr)
+
+    McMahan et al. 2013, https://research.google.com/pubs/archive/41159.pdf. `**kwargs`: the arguments of `Optimizer`.
+    Raises ValueError for a positive learning_rate_power or negative strengths.
+
+    >>> Ftrl(learning_rate=0.1, l1_regularization_strength=0.01)
+    <Ftrl name=ftrl>
+    """
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.001,
+        learning_rate_power: float = -0.5,
+        initial_accumulator_value: float = 0.1,
+        l1_regularization_strength: float = 0.0,
+        l2_regularization_strength: float = 0.0,
+        l2_shrinkage_regularization_strength: float = 0.0,
+        beta: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
+        if learning_rate_power > 0:
+            raise ValueError(f"learning_rate_power must not be positive, got {learning_rate_power!r}")
+        self.learning_rate_power = learning_rate_power
+        self.initial_accumulator_value = _not_negative("initial_accumulator_value", initial_accumulator_value)
+        self.l1_regularization_strength = _not_negative("l1_regularization_strength", l1_regularization_strength)
+        self.l2_regularization_strength = _not_negative("l2_regularization_strength", l2_regularization_strength)
+        self.l2_shrinkage_regularization_strength = _not_negative(
+            "l2_shrinkage_regularization_strength", l2_shrinkage_regularization_strength
+        )
+        self.beta = beta
+
+    def slots(self) -> Sequence[dict[str, float]]:
+        return [{"accumulator": self.initial_accumulator_value, "linear": 0.0}]
+
+    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
+        squares, linear = self.slot(variable, "accumulator"), self.slot(variable, "linear")
+        shrunk = gradient + variable * (2.0 * self.l2_shrinkage_regularization_strength)
+        total = squares + ops.square(gradient)
+        strength = ops.power(total, -self.learning_rate_power)
+        change = (strength - ops.power(squares, -self.learning_rate_power)) / learning_rate
+        pull = linear.assign(linear + shrunk - change * variable)
+        l1 = self.l1_regularization_strength
+        l2 = 2.0 * self.l2_regularization_strength + self.beta / learning_rate
+        variable.assign((ops.clip(pull, -l1, l1) - pull) / (strength / learning_rate + l2))
+        squares.assign(total)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {
+            "learning_rate_power": self.learning_rate_power,
+            "initial_accumulator_value": self.initial_accumulator_value,
+            "l1_regularization_strength": self.l1_regularization_strength,
+            "l2_regularization_strength": self.l2_regularization_strength,
+            "l2_shrinkage_regularization_strength": self.l2_shrinkage_regularization_strength,
+            "beta": self.beta,
+        }
+        return {**super().get_config(), **own}
+
+
+@exported(MODULE)
+class ScheduleFreeAdamW(Optimizer):
+    """Adam without a schedule: gradients are taken between a fast iterate z and its average x.
+
+    v <- beta_2 * v + (1 - beta_2) * g**2
+    z <- z - lr * min(1, t / warmup_steps) * g / (sqrt(v / (1 - beta_2**t)) + epsilon)
+    x <- (1 - 1/t) * x + z / t;  w = (1 - beta_1) * z + beta_1 * x, where training looks at w.
+
+    The slot `momentum` holds z. Defazio et al. 2024, https://arxiv.org/abs/2405.15682. `**kwargs`: the arguments of
+    `Optimizer`.
+
+    >>> ScheduleFreeAdamW(warmup_steps=100)
+    <ScheduleFreeAdamW name=schedule_free_adam_w>
+    """
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.0025,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        warmup_steps: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
+        if not 0 < beta_1 <= 1:
+            raise ValueError(f"beta_1 must lie above 0 and not above 1, got {beta_1!r}")
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.warmup_steps = warmup_steps
+
+    def slots(self) -> Sequence[dict[str, float]]:
+        return [{"momentum": 0.0, "velocity": 0.0}]
+
+    def build(self, variables: Sequence[Variable]) -> None:
+        if not self.built:
+            super().build(variables)
+            for variable in variables:
+                self.slot(variable, "momentum").assign(variable.value)
+
+    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
+        step = self.local_step(variable)
+        fast = self.slot(variable, "momentum")
+        if self.warmup_steps:
+            learning_rate = learning_rate * ops.minimum(step / float(self.warmup_steps), 1.0)
+        rate = ops.cast(learning_rate, variable.dtype)
+        correction = ops.cast(1.0 - ops.power(self.beta_2, step), variable.dtype)
+        weight = ops.cast(1.0 / step, variable.dtype)
+        spread = _running_mean(self.slot(variable, "velocity"), ops.square(gradient), self.beta_2)
+        average = (variable - fast * (1.0 - self.beta_1)) / self.beta_1
+        moved = fast.assign(fast - gradient * rate / (ops.sqrt(spread / correction) + self.epsilon))
+        average = average * (1.0 - weight) + moved * weight
+        variable.assign(moved * (1.0 - self.beta_1) + average * self.beta_1)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {
+            "beta_1": self.beta_1,
+            "beta_2": self.beta_2,
+            "epsilon": self.epsilon,
+            "warmup_steps": self.warmup_steps,
+        }
+        return {**super().get_config(), **own}
+
+
+@exported(MODULE)
+class Lamb(Optimizer):
+    """Adam whose step for a whole variable is scaled to the variable's norm; for very large batches.
+
+    u = m / (1 - beta_1**t) / (sqrt(v / (1 - beta_2**t)) + epsilon), m and v as in Adam
+    w <- w - lr * |w| / |u| * u, with the ratio 1 where a norm is 0.
+
+    You et al. 2020, https://arxiv.org/abs/1904.00962. `**kwargs`: the arguments of `Optimizer`.
+
+    >>> Lamb(learning_rate=0.01)
+    <Lamb name=lamb>
+    """
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+
+    def slots(self) -> Sequence[dict[str, float]]:
+        return [{"momentum": 0.0, "velocity": 0.0}]
+
+    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
+        step = self.local_step(variable)
+        first = ops.cast(1.0 - ops.power(self.beta_1, step), variable.dtype)
+        second = ops.cast(1.0 - ops.power(self.beta_2, step), variable.dtype)
+        mean = _running_mean(self.slot(variable, "momentum"), gradient, self.beta_1)
+        spread = _running_mean(self.slot(variable, "velocity"), ops.square(gradient), self.beta_2)
+        update = mean / first / (ops.sqrt(spread / second) + self.epsilon)
+        size, length = ops.sqrt(ops.sum(ops.square(variable))), ops.sqrt(ops.sum(ops.square(update)))
+        both = ops.logical_and(size > 0.0, length > 0.0)
+        ratio = ops.where(both, size / ops.where(both, length, 1.0), 1.0)
+        variable.assign(variable - update * (ratio * learning_rate))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
+
+
+@exported(MODULE)
+class Adafactor(Optimizer):
+    """Adam's second moment kept as row and column means, so that the state of a matrix is small.
+
+    b = 1 - t**beta_2_decay;  q = g**2 + epsilon_1
+    matrices: r <- b * r + (1 - b) * mean(q, -1);  c <- b * c + (1 - b) * mean(q, -2);  v = r * c / mean(r)
+    vectors:  v <- b * v + (1 - b) * q
+    u = g / sqrt(v);  u <- u / max(1, rms(u) / clip_threshold)
+    w <- w - max(epsilon_2, rms(w)) * min(lr, 1 / sqrt(t)) * u, rms(x) = sqrt(mean(x**2))
+
+    Shazeer & Stern 2018, https://arxiv.org/abs/1804.04235. The slot `velocity` of a matrix is kept for Keras's files.
+    relative_step: as in Keras, the rate is bounded by 1 / sqrt(t) either way. `**kwargs`: the arguments of `Optimizer`.
+
+    >>> Adafactor(learning_rate=0.01)
+    <Adafactor name=adafactor>
+    """
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.001,
+        beta_2_decay: float = -0.8,
+        epsilon_1: float = 1e-30,
+        epsilon_2: float = 1e-3,
+        clip_threshold: float = 1.0,
+        relative_step: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
+        self.beta_2_decay = beta_2_decay
+        self.epsilon_1 = epsilon_1
+        self.epsilon_2 = epsilon_2
+        self.clip_threshold = clip_threshold
+        self.relative_step = relative_step
+
+    def build(self, variables: Sequence[Variable]) -> None:
+        if self.built:
+            return
+        super().build(variables)
+        self._slots |= {"row": {}, "column": {}, "velocity": {}}
+        for variable in variables:
+            matrix = len(variable.shape) >= 2
+            # Keras keeps two unused scalars for a vector; they are here so that files have the same order.
+            rows = variable.shape[:-1] if matrix else ()
+            columns = (*variable.shape[:-2], variable.shape[-1]) if matrix else ()
+            for name, shape in (("row", rows), ("column", columns)):
+                dtype = variable.dtype if matrix else "int32"
+                label = f"{variable.path.replace('/', '_')}_{name}"
+                self._slots[name][variable] = self.add_variable(shape, "zeros", dtype, name=label)
+            self._slots["velocity"][variable] = self.add_variable_from_reference(variable, "velocity")
+
+    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
+        step = self.local_step(variable)
+        rate = ops.cast(ops.minimum(learning_rate, 1.0 / ops.sqrt(step)), variable.dtype)
+        keep = ops.cast(1.0 - ops.power(step, self.beta_2_decay), variable.dtype)
+        squares = ops.square(gradient) + self.epsilon_1
+        velocity = self.slot(variable, "velocity")
+
+        def mean(slot: Variable, value: Tensor) -> Tensor:
+            return slot.assign(slot * keep + value * (1.0 - keep))
+
+        if len(variable.shape) >= 2:
+            rows = mean(self.slot(variable, "row"), ops.mean(squares, axis=-1))
+            columns = mean(self.slot(variable, "column"), ops.mean(squares, axis=-2))
+            scale = rows / ops.mean(rows, axis=-1, keepdims=True)
+            spread = velocity.assign(ops.expand_dims(scale, -1) * ops.expand_dims(columns, -2))
+        else:
+            spread = mean(velocity, squares)
+        update = gradient / ops.sqrt(spread)
+        update = update / ops.maximum(_rms(update) / self.clip_threshold, 1.0)
+        variable.assign(variable - update * (ops.maximum(_rms(variable), self.epsilon_2) * rate))
+
+    def get_config(self) -> dict[str, Any]:
+        own = {
+            "beta_2_decay": self.beta_2_decay,
+            "epsilon_1": self.epsilon_1,
+            "epsilon_2": self.epsilon_2,
+            "clip_threshold": self.clip_threshold,
+            "relative_step": self.relative_step,
+        }
+        return {**super().get_config(), **own}
+
+
+@exported(MODULE)
+class Muon(Optimizer):
+    """Momentum for matrices, made orthogonal; Adam for everything else.
+
+    m <- momentum * m + g;  u = g + momentum * m (nesterov) or m
+    w <- w - lr * rms_rate * sqrt(max(rows, columns)) * orthogonal(u)
+
+    `orthogonal` is `ns_steps` steps x <- a x + (b A + c A A) x, A = x x^T, from u / |u|: Newton-Schulz. Variables that
+    are not matrices, embeddings (with `exclude_embeddings`) and those whose path matches one of the regexes
+    `exclude_layers` follow Adam with `adam_*`, at `adam_lr_ratio` times the rate.
+
+    Jordan 2024, https://kellerjordan.github.io/posts/muon/; the rms scaling: Liu et al. 2025,
+    https://arxiv.org/abs/2502.16982. `**kwargs`: the arguments of `Optimizer`.
+
+    >>> Muon(learning_rate=0.01, exclude_layers=["logits"])
+    <Muon name=muon>
+    """
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.001,
+        adam_beta_1: float = 0.9,
+        adam_beta_2: float = 0.999,
+        adam_weight_decay: float | None = 0.004,
+        epsilon: float = 1e-7,
+        weight_decay: float | None = 0.004,
+        exclude_layers: Sequence[str] | None = None,
+        exclude_embeddings: bool = True,
+        muon_a: float = 3.4445,
+        muon_b: float = -4.775,
+        muon_c: float = 2.0315,
+        adam_lr_ratio: float = 1,
+        momentum: float = 0.95,
+        ns_steps: int = 5,
+        nesterov: bool = True,
+        rms_rate: float | None = 0.2,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(learning_rate, weight_decay=weight_decay, **kwargs)
+        self.adam_beta_1 = adam_beta_1
+        self.adam_beta_2 = adam_beta_2
+        self.adam_weight_decay = adam_weight_decay
+        self.epsilon = epsilon
+        self.exclude_layers = list(exclude_layers or [])
+        self.exclude_embeddings = exclude_embeddings
+        self.muon_a = muon_a
+        self.muon_b = muon_b
+        self.muon_c = muon_c
+        self.adam_lr_ratio = adam_lr_ratio
+        self.momentum = momentum
+        self.ns_steps = ns_steps
+        self.nesterov = nesterov
+        self.rms_rate = rms_rate
+
+    def uses_adam(self, variable: Variable) -> bool:
+        """Whether `variable` is left to Adam."""
+        path = variable.path
+        embedding = self.exclude_embeddings and "embedding" in path.lower()
+        return len(variable.shape) != 2 or embedding or any(re.search(word, path) for word in self.exclude_layers)
+
+    def build(self, variables: Sequence[Variable]) -> None:
+        if self.built:
+            return
+        super().build(variables)
+        self._slots |= {"momentum": {}, "velocity": {}}
+        for variable in variables:
+            for name in ("momentum", "velocity") if self.uses_adam(variable) else ("momentum",):
+                self._slots[name][variable] = self.add_variable_from_reference(variable, name)
+
+    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
+        momentum = self.slot(variable, "momentum")
+        if self.uses_adam(variable):
+            scaled = learning_rate * self.adam_lr_ratio
+            rate = adam_rate(self, variable, scaled, self.adam_beta_1, self.adam_beta_2)
+            mean = _running_mean(momentum, gradient, self.adam_beta_1)
+            spread = _running_mean(self.slot(variable, "velocity"), ops.square(gradient), self.adam_beta_2)
+            variable.assign(variable - mean * rate / (ops.sqrt(spread) + self.epsilon))
+            return
+        total = momentum.assign(momentum * self.momentum + gradient)
+        update = self._orthogonal(gradient + total * self.momentum if self.nesterov else total)
+        scale = 1.0 if self.rms_rate is None else self.rms_rate * max(variable.shape) ** 0.5
+        variable.assign(variable - update * (learning_rate * scale))
+
+    def _orthogonal(self, x: Tensor) -> Tensor:
+        tall = x.shape[0] > x.shape[1]
+        x = ops.transpose(x) if tall else x
+        x = x / (ops.sqrt(ops.sum(ops.square(x))) + 1e-7)
+        for _ in range(self.ns_steps):
+            square = ops.matmul(x, ops.transpose(x))
+            mixed = square * self.muon_b + ops.matmul(square, square) * self.muon_c
+            x = x * self.muon_a + ops.matmul(mixed, x)
+        return ops.transpose(x) if tall else x
+
+    def _decay_of(self, variable: Variable) -> float | None:
+        if not self._use_weight_decay(variable):
+            return None
+        return self.adam_weight_decay if self.uses_adam(variable) else self.weight_decay
+
+    def get_config(self) -> dict[str, Any]:
+        names = (
+            "adam_beta_1", "adam_beta_2", "epsilon", "exclude_layers", "muon_a", "muon_b", "muon_c", "adam_lr_ratio",
+            "momentum", "ns_steps", "nesterov", "exclude_embeddings", "adam_weight_decay", "rms_rate",
+        )  # fmt: skip
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _rms(x: Tensor) -> Tensor:
+    return ops.sqrt(ops.mean(ops.square(x)))
+
+
+def _not_negative(name: str, value: float) -> float:
+    if value < 0:
+        raise ValueError(f"{name} must not be negative, got {value!r}")
+    return value

@@ -1,0 +1,338 @@
+"""Learning-rate schedules: pure functions from the number of updates made so far to a rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hornbeam import ops, registry
+from hornbeam.config import floatx
+from hornbeam.registry import exported
+from hornbeam.tensor import Tensor
+
+__all__ = [
+    "CosineDecay",
+    "CosineDecayRestarts",
+    "ExponentialDecay",
+    "InverseTimeDecay",
+    "LearningRateSchedule",
+    "PiecewiseConstantDecay",
+    "PolynomialDecay",
+    "deserialize",
+    "serialize",
+]
+
+MODULE = "keras.optimizers.schedules"
+
+
+@exported(MODULE)
+class LearningRateSchedule:
+    """Base class: `schedule(step)` maps a scalar integer step, 0 for the first update, to a scalar rate.
+
+    A subclass defines `__call__` with tensor operations, and `get_config`.
+
+    >>> class Halving(LearningRateSchedule):
+    ...     def __call__(self, step): return 0.1 * 0.5 ** ops.cast(step, "float32")
+    """
+
+    def __call__(self, step: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(step)")
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal schedule."""
+        raise NotImplementedError(f"{type(self).__name__} must define get_config() to be saved")
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Any:
+        """The schedule that `get_config` described."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+def _float(x: Any) -> Tensor:
+    return ops.cast(x, floatx())
+
+
+def _positive(name: str, value: Any) -> Any:
+    if value <= 0:
+        raise ValueError(f"{name} must be positive, got {value!r}")
+    return value
+
+
+@exported(MODULE)
+class ExponentialDecay(LearningRateSchedule):
+    """rate = initial_learning_rate * decay_rate ** (step / decay_steps).
+
+    staircase: use floor(step / decay_steps). Raises ValueError unless `decay_steps` is positive.
+
+    >>> ExponentialDecay(0.1, decay_steps=1000, decay_rate=0.9)(1000)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        decay_rate: float,
+        staircase: bool = False,
+        name: str = "ExponentialDecay",
+    ) -> None:
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = _positive("decay_steps", decay_steps)
+        self.decay_rate = decay_rate
+        self.staircase = staircase
+        self.name = name
+
+    def __call__(self, step: Any) -> Tensor:
+        passed = _float(step) / float(self.decay_steps)
+        if self.staircase:
+            passed = ops.floor(passed)
+        return self.initial_learning_rate * ops.power(_float(self.decay_rate), passed)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "initial_learning_rate": self.initial_learning_rate,
+            "decay_steps": self.decay_steps,
+            "decay_rate": self.decay_rate,
+            "staircase": self.staircase,
+            "name": self.name,
+        }
+
+
+@exported(MODULE)
+class PiecewiseConstantDecay(LearningRateSchedule):
+    """values[i] while step <= boundaries[i], values[-1] after the last boundary.
+
+    boundaries: increasing steps. values: one more than boundaries. Raises ValueError for other numbers of them.
+
+    >>> PiecewiseConstantDecay([1000, 2000], [0.1, 0.01, 0.001])(1500)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant"
+    ) -> None:
+        if len(boundaries) != len(values) - 1:
+            raise ValueError(
+                f"values must have one more item than boundaries, got {len(values)} values and "
+                f"{len(boundaries)} boundaries"
+            )
+        if list(boundaries) != sorted(set(boundaries)):
+            raise ValueError(f"boundaries must increase, got {list(boundaries)}")
+        self.boundaries = boundaries
+        self.values = values
+        self.name = name
+
+    def __call__(self, step: Any) -> Tensor:
+        rate = _float(self.values[-1])
+        for boundary, value in reversed(list(zip(self.boundaries, self.values[:-1], strict=True))):
+            rate = ops.where(ops.less_equal(step, boundary), _float(value), rate)
+        return rate
+
+    def get_config(self) -> dict[str, Any]:
+        return {"boundaries": self.boundaries, "values": self.values, "name": self.name}
+
+
+@exported(MODULE)
+class PolynomialDecay(LearningRateSchedule):
+    """From `initial_learning_rate` down to `end_learning_rate` over `decay_steps` updates, along a power.
+
+    rate = (initial - end) * (1 - min(step, decay_steps) / decay_steps) ** power + end.
+    cycle: start again, over ever longer spans (the next multiple of `decay_steps` not below the step).
+
+    >>> PolynomialDecay(0.1, decay_steps=1000, power=2.0)(500)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        end_learning_rate: float = 0.0001,
+        power: float = 1.0,
+        cycle: bool = False,
+        name: str = "PolynomialDecay",
+    ) -> None:
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = _positive("decay_steps", decay_steps)
+        self.end_learning_rate = end_learning_rate
+        self.power = power
+        self.cycle = cycle
+        self.name = name
+
+    def __call__(self, step: Any) -> Tensor:
+        step, span = _float(step), _float(self.decay_steps)
+        if self.cycle:
+            span = span * ops.maximum(ops.ceil(step / span), 1.0)
+        else:
+            step = ops.minimum(step, span)
+        drop = float(self.initial_learning_rate) - self.end_learning_rate
+        return drop * ops.power(1.0 - step / span, float(self.power)) + self.end_learning_rate
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "initial_learning_rate": self.initial_learning_rate,
+            "decay_steps": self.decay_steps,
+            "end_learning_rate": self.end_learning_rate,
+            "power": self.power,
+            "cycle": self.cycle,
+            "name": self.name,
+        }
+
+
+@exported(MODULE)
+class InverseTimeDecay(LearningRateSchedule):
+    """rate = initial_learning_rate / (1 + decay_rate * step / decay_steps).
+
+    staircase: use floor(step / decay_steps). Raises ValueError unless `decay_steps` is positive.
+
+    >>> InverseTimeDecay(0.1, decay_steps=1, decay_rate=0.5)(2)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        decay_rate: float,
+        staircase: bool = False,
+        name: str = "InverseTimeDecay",
+    ) -> None:
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = _positive("decay_steps", decay_steps)
+        self.decay_rate = decay_rate
+        self.staircase = staircase
+        self.name = name
+
+    def __call__(self, step: Any) -> Tensor:
+        passed = _float(step) / float(self.decay_steps)
+        if self.staircase:
+            passed = ops.floor(passed)
+        return self.initial_learning_rate / (1.0 + self.decay_rate * passed)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "initial_learning_rate": self.initial_learning_rate,
+            "decay_steps": self.decay_steps,
+            "decay_rate": self.decay_rate,
+            "staircase": self.staircase,
+            "name": self.name,
+        }
+
+
+@exported(MODULE)
+class CosineDecay(LearningRateSchedule):
+    """Half a cosine down to `alpha` times the peak, after an optional linear warmup.
+
+    Warmup (with `warmup_target`): from `initial_learning_rate` to `warmup_target` over `warmup_steps` updates. Then
+    rate = peak * ((1 - alpha) * (1 + cos(pi * t)) / 2 + alpha), t = min(step, decay_steps) / decay_steps, counted
+    from the end of the warmup. Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983.
+
+    >>> CosineDecay(0.0, decay_steps=1000, warmup_target=0.1, warmup_steps=100)(100)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        alpha: float = 0.0,
+        name: str = "CosineDecay",
+        warmup_target: float | None = None,
+        warmup_steps: int = 0,
+    ) -> None:
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = _positive("decay_steps", decay_steps)
+        self.alpha = alpha
+        self.name = name
+        self.warmup_target = warmup_target
+        self.warmup_steps = warmup_steps
+
+    def __call__(self, step: Any) -> Tensor:
+        step = _float(step)
+        if self.warmup_target is None:
+            return self._decay(step, self.initial_learning_rate)
+        decayed = self._decay(step - float(self.warmup_steps), self.warmup_target)
+        if not self.warmup_steps:
+            return decayed
+        gain = (self.warmup_target - self.initial_learning_rate) / self.warmup_steps
+        return ops.where(step < float(self.warmup_steps), gain * step + self.initial_learning_rate, decayed)
+
+    def _decay(self, step: Tensor, peak: float) -> Tensor:
+        passed = ops.minimum(step, float(self.decay_steps)) / float(self.decay_steps)
+        return peak * ((1.0 - self.alpha) * _half_cosine(passed) + self.alpha)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "initial_learning_rate": self.initial_learning_rate,
+            "decay_steps": self.decay_steps,
+            "alpha": self.alpha,
+            "name": self.name,
+            "warmup_target": self.warmup_target,
+            "warmup_steps": self.warmup_steps,
+        }
+
+
+@exported(MODULE)
+class CosineDecayRestarts(LearningRateSchedule):
+    """Cosine decay that starts again: the i-th span is t_mul**i as long, and starts at m_mul**i times the rate.
+
+    rate = initial * ((1 - alpha) * m_mul**i * (1 + cos(pi * t)) / 2 + alpha), t from 0 to 1 within the span.
+    Loshchilov & Hutter 2017 (SGDR), https://arxiv.org/abs/1608.03983.
+
+    >>> CosineDecayRestarts(0.1, first_decay_steps=1000)(1500)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        first_decay_steps: int,
+        t_mul: float = 2.0,
+        m_mul: float = 1.0,
+        alpha: float = 0.0,
+        name: str = "SGDRDecay",
+    ) -> None:
+        self.initial_learning_rate = initial_learning_rate
+        self.first_decay_steps = _positive("first_decay_steps", first_decay_steps)
+        self.t_mul = t_mul
+        self.m_mul = m_mul
+        self.alpha = alpha
+        self.name = name
+
+    def __call__(self, step: Any) -> Tensor:
+        passed = _float(step) / float(self.first_decay_steps)
+        if self.t_mul == 1.0:
+            restarts = ops.floor(passed)
+            fraction = passed - restarts
+        else:
+            # The spans before restart i sum to (t_mul**i - 1) / (t_mul - 1) first spans.
+            restarts = ops.floor(ops.log(1.0 - passed * (1.0 - self.t_mul)) / math.log(self.t_mul))
+            length = ops.power(_float(self.t_mul), restarts)
+            fraction = (passed - (1.0 - length) / (1.0 - self.t_mul)) / length
+        height = ops.power(_float(self.m_mul), restarts)
+        return self.initial_learning_rate * ((1.0 - self.alpha) * height * _half_cosine(fraction) + self.alpha)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "initial_learning_rate": self.initial_learning_rate,
+            "first_decay_steps": self.first_decay_steps,
+            "t_mul": self.t_mul,
+            "m_mul": self.m_mul,
+            "alpha": self.alpha,
+            "name": self.name,
+        }
+
+
+def _half_cosine(fraction: Tensor) -> Tensor:
+    """1 at 0, 0 at 1."""
+    return 0.5 * (1.0 + ops.cos(np.pi * fraction))
+
+
+def serialize(learning_rate_schedule: LearningRateSchedule) -> dict[str, Any]:
+    """The schedule as a config."""
+    return registry.serialize(learning_rate_schedule)
+
+
+def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> LearningRateSchedule:
+    """The schedule that a config describes."""
+    return registry.deserialize(config, custom_objects)

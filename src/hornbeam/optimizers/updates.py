@@ -1,0 +1,45 @@
+"""Assignments held back: gather what a piece of code assigns, then make all of it happen at once, or not at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hornbeam import ops
+from hornbeam.ir.graph import Node
+from hornbeam.ir.trace import current_level
+from hornbeam.tensor import Tensor, evaluate
+from hornbeam.variable import Recorder, Variable, current_recorder
+
+
+class Updates(Recorder):
+    """Inside `with`, assigning a variable changes what is read, but not the variable; `commit` then assigns for real.
+
+    Eagerly that makes one computation of a whole optimizer step. With a condition it makes a step that can be
+    skipped without a branch in the graph: gradient accumulation and loss scaling are written with it.
+
+    >>> with Updates() as step:
+    ...     weight.assign(weight - 0.1 * gradient)
+    >>> step.commit(when=ops.all(ops.isfinite(gradient)))  # doctest: +SKIP
+    """
+
+    def __init__(self) -> None:
+        super().__init__(current_level())
+        self.held: dict[Variable, Node] = {}
+
+    def read(self, variable: Variable) -> Node:
+        if variable in self.held:
+            return self.held[variable]
+        return variable._node if self._outer is None else self._outer.read(variable)
+
+    def assign(self, variable: Variable, node: Node) -> None:
+        self.held[variable] = node
+
+    def commit(self, when: Any = None) -> None:
+        """Assign everything; with `when`, a scalar bool tensor, only where it is true."""
+        values = {variable: Tensor(node) for variable, node in self.held.items()}
+        if when is not None:
+            values = {variable: ops.where(when, new, variable.value) for variable, new in values.items()}
+        if current_recorder() is None and not current_level():
+            evaluate([value.node for value in values.values()])
+        for variable, value in values.items():
+            variable.assign(value)

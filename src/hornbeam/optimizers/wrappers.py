@@ -1,0 +1,238 @@
+"""Optimizers made of optimizers: dynamic loss scaling, and one optimizer per group of variables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from typing import Any
+
+from hornbeam import ops, registry
+from hornbeam.optimizers.optimizer import Gradients, Optimizer
+from hornbeam.optimizers.rules import MODULE
+from hornbeam.optimizers.updates import Updates
+from hornbeam.registry import exported
+from hornbeam.tensor import Tensor
+from hornbeam.variable import Variable
+
+
+@exported(MODULE)
+class LossScaleOptimizer(Optimizer):
+    """Keeps float16 gradients from vanishing: the loss is scaled up, gradients down again.
+
+    The scale halves, and the update is skipped, when a gradient is not finite; it doubles after
+    `dynamic_growth_steps` finite updates in a row. `apply` expects gradients of the loss that `scale_loss` returned.
+
+    Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740. Clipping, averages, weight decay and accumulation are
+    set on `inner_optimizer`; setting them here raises TypeError.
+
+    >>> LossScaleOptimizer(SGD(0.1))
+    <LossScaleOptimizer name=loss_scale_optimizer>
+    """
+
+    def __init__(
+        self,
+        inner_optimizer: Optimizer,
+        initial_scale: float = 2.0**15,
+        dynamic_growth_steps: int = 2000,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        set_here = {key: value for key, value in kwargs.items() if value not in (None, False) and key != "ema_momentum"}
+        if set_here:
+            raise TypeError(f"LossScaleOptimizer does not take {', '.join(set_here)}: set it on the inner optimizer")
+        if dynamic_growth_steps < 1:
+            raise ValueError(f"dynamic_growth_steps must be at least 1, got {dynamic_growth_steps!r}")
+        super().__init__(learning_rate=0.0, name=name)
+        self.inner_optimizer = inner_optimizer
+        self.inner_optimizer.loss_scale_factor = None
+        self.initial_scale = initial_scale
+        self.dynamic_growth_steps = dynamic_growth_steps
+
+    def build(self, variables: Sequence[Variable]) -> None:
+        if self.built:
+            return
+        self.step_counter = self.add_variable((), "zeros", "int64", name="step_counter")
+        self.dynamic_scale = self.add_variable((), self.initial_scale, "float32", name="dynamic_scale")
+        self.inner_optimizer.build(variables)
+        super().build(variables)
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The own ones (counter, scale), then those of the inner optimizer."""
+        return [*self._variables, *self.inner_optimizer.variables]
+
+    def apply(self, grads: Gradients, trainable_variables: Sequence[Variable] | None = None) -> None:
+        """Divide by the scale and let the inner optimizer update, unless a gradient is not finite."""
+        variables = self._known(trainable_variables)
+        finite = _all_finite([gradient for gradient in grads if gradient is not None])
+        unscaled = [None if g is None else ops.cast(g, "float32") / self.dynamic_scale.value for g in grads]
+        with Updates() as step:
+            self.inner_optimizer.apply(unscaled, variables)
+        with Updates() as whole:
+            step.commit(when=finite)
+            grown = ops.equal(self.step_counter, self.dynamic_growth_steps - 1)
+            counted = ops.where(ops.logical_and(finite, ops.logical_not(grown)), self.step_counter + 1, 0)
+            factor = ops.where(finite, ops.where(grown, 2.0, 1.0), 0.5)
+            self.step_counter.assign(counted)
+            self.dynamic_scale.assign(self.dynamic_scale * factor)
+        whole.commit()
+
+    @property
+    def learning_rate(self) -> Any:
+        """The inner optimizer's rate."""
+        return self.inner_optimizer.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        self.inner_optimizer.learning_rate = value
+
+    @property
+    def iterations(self) -> Tensor:
+        """The inner optimizer's count: skipped updates do not count."""
+        return self.inner_optimizer.iterations
+
+    def scale_loss(self, loss: Tensor) -> Tensor:
+        """The loss times the present scale."""
+        return loss * (self.dynamic_scale.value if self.built else self.initial_scale)
+
+    def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
+        self.inner_optimizer.finalize_variable_values(var_list)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "inner_optimizer": registry.serialize(self.inner_optimizer),
+            "initial_scale": self.initial_scale,
+            "dynamic_growth_steps": self.dynamic_growth_steps,
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+        inner = registry.deserialize(config["inner_optimizer"], custom_objects)
+        return cls(**{**config, "inner_optimizer": inner})
+
+
+@exported(MODULE)
+class OptimizerMap(MutableMapping[str, Optimizer]):
+    """Which optimizer trains which variable: regular expressions on variable paths, and a default.
+
+    Raises ValueError where two patterns match one path.
+
+    >>> groups = OptimizerMap(Adam(), {".*embedding.*": SGD(0.1)})
+    """
+
+    def __init__(self, default_optimizer: Optimizer, optimizer_map: Mapping[str, Optimizer] | None = None) -> None:
+        if not isinstance(default_optimizer, Optimizer):
+            raise TypeError(f"default_optimizer must be an Optimizer, got {default_optimizer!r}")
+        self.default_optimizer = default_optimizer
+        self._patterns: dict[str, Optimizer] = {}
+        for pattern, optimizer in (optimizer_map or {}).items():
+            self[pattern] = optimizer
+
+    def __getitem__(self, key: str) -> Optimizer:
+        """The optimizer of a variable's path (or of a pattern)."""
+        if key in self._patterns:
+            return self._patterns[key]
+        matching = [pattern for pattern in self._patterns if re.fullmatch(pattern, key)]
+        if len(matching) > 1:
+            raise ValueError(f"several patterns match the variable {key!r}: {matching}")
+        return self._patterns[matching[0]] if matching else self.default_optimizer
+
+    def __setitem__(self, key: str, optimizer: Optimizer) -> None:
+        if key in self._patterns:
+            raise ValueError(f"the pattern {key!r} already has an optimizer")
+        if not isinstance(optimizer, Optimizer) or isinstance(optimizer, (LossScaleOptimizer, MultiOptimizer)):
+            raise ValueError(f"an OptimizerMap holds plain optimizers, got {optimizer!r}")
+        self._patterns[key] = optimizer
+
+    def __delitem__(self, key: str) -> None:
+        del self._patterns[key]
+
+    def __len__(self) -> int:
+        return len(self._patterns)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._patterns)
+
+    def __call__(self, variable: Variable) -> Optimizer:
+        return self[variable.path]
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal map."""
+        return {
+            "default_optimizer": registry.serialize(self.default_optimizer),
+            "optimizer_map": registry.serialize(self._patterns),
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+        """The map that `get_config` described."""
+        read = {key: registry.deserialize(value, custom_objects) for key, value in config.items()}
+        return cls(read["default_optimizer"], read["optimizer_map"])
+
+
+@exported(MODULE)
+class MultiOptimizer(Optimizer):
+    """Trains each variable with the optimizer that an OptimizerMap (or a function of the variable) names.
+
+    The learning rate, decay and clipping are those of the single optimizers.
+
+    >>> MultiOptimizer(OptimizerMap(Adam(), {".*embedding.*": SGD(0.1)}))
+    <MultiOptimizer name=multi_optimizer>
+    """
+
+    def __init__(self, optimizer_map: Any, loss_scale_factor: float | None = None, name: str | None = None) -> None:
+        super().__init__(learning_rate=0.0, loss_scale_factor=loss_scale_factor, name=name)
+        if not callable(optimizer_map):
+            raise TypeError(f"optimizer_map must be an OptimizerMap or a function of a variable, got {optimizer_map!r}")
+        self.optimizer_map = optimizer_map
+        self._groups: list[tuple[Optimizer, list[Variable]]] = []
+
+    def build(self, variables: Sequence[Variable]) -> None:
+        if self.built:
+            return
+        super().build(variables)
+        groups: dict[int, tuple[Optimizer, list[Variable]]] = {}
+        for variable in variables:
+            optimizer = self.optimizer_map(variable)
+            groups.setdefault(id(optimizer), (optimizer, []))[1].append(variable)
+        self._groups = list(groups.values())
+        for optimizer, members in self._groups:
+            optimizer.build(members)
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The own ones, then those of each optimizer."""
+        return [*self._variables, *(v for optimizer, _ in self._groups for v in optimizer.variables)]
+
+    def _apply(self, grads: list[Tensor], variables: list[Variable]) -> None:
+        if self.loss_scale_factor is not None:
+            grads = [gradient / self.loss_scale_factor for gradient in grads]
+        given = dict(zip(variables, grads, strict=True))
+        for optimizer, members in self._groups:
+            present = [variable for variable in members if variable in given]
+            if present:
+                optimizer.apply([given[variable] for variable in present], present)
+        self._iterations.assign_add(1)
+
+    def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
+        for optimizer, members in self._groups:
+            optimizer.finalize_variable_values([variable for variable in members if variable in set(var_list)])
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "optimizer_map": registry.serialize(self.optimizer_map),
+            "loss_scale_factor": self.loss_scale_factor,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+        return cls(**{**config, "optimizer_map": registry.deserialize(config["optimizer_map"], custom_objects)})
+
+
+def _all_finite(tensors: Sequence[Tensor]) -> Tensor:
+    finite = ops.all(ops.isfinite(tensors[0]))
+    for tensor in tensors[1:]:
+        finite = ops.logical_and(finite, ops.all(ops.isfinite(tensor)))
+    return finite
