@@ -1,4 +1,112 @@
 """Hornbeam: deep learning that reads like Keras, over interchangeable engines.
 
-Names are re-exported explicitly; what is heavy or rarely needed is imported when it is first used.
+Names are re-exported explicitly and imported when they are first used, so that `import hornbeam` stays quick.
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Public name -> the module it lives in. Sub-modules are listed below.
+_NAMES = {
+    "DTypePolicy": "dtype_policies",
+    "FloatDTypePolicy": "dtype_policies",
+    "Function": "models.functional",
+    "Initializer": "initializers",
+    "Input": "layers",
+    "InputSpec": "layers",
+    "KerasTensor": "symbolic",
+    "Layer": "layers",
+    "Loss": "losses",
+    "Metric": "metrics",
+    "Model": "models",
+    "Optimizer": "optimizers",
+    "Regularizer": "regularizers",
+    "Sequential": "models",
+    "Tensor": "tensor",
+    "Variable": "variable",
+    "checkpoint": "transforms",
+    "grad": "transforms",
+    "gradients": "transforms",
+    "jit": "transforms",
+    "remat": "transforms",
+    "stop_gradient": "transforms",
+    "value_and_grad": "transforms",
+    "version": "version",
+    "vjp": "transforms",
+}
+
+_MODULES = (
+    "activations", "backend", "callbacks", "config", "constraints", "datasets", "dtype_policies", "engines",
+    "initializers", "insight", "layers", "losses", "metrics", "mixed_precision", "models", "ops", "optimizers",
+    "preprocessing", "random", "regularizers", "saving", "tree", "utils",
+)  # fmt: skip
+
+__all__ = [*_NAMES, *_MODULES, "__version__"]  # noqa: PLE0604
+
+if TYPE_CHECKING:
+    from hornbeam import activations as activations
+    from hornbeam import backend as backend
+    from hornbeam import callbacks as callbacks
+    from hornbeam import config as config
+    from hornbeam import constraints as constraints
+    from hornbeam import datasets as datasets
+    from hornbeam import dtype_policies as dtype_policies
+    from hornbeam import engines as engines
+    from hornbeam import initializers as initializers
+    from hornbeam import insight as insight
+    from hornbeam import layers as layers
+    from hornbeam import losses as losses
+    from hornbeam import metrics as metrics
+    from hornbeam import mixed_precision as mixed_precision
+    from hornbeam import models as models
+    from hornbeam import ops as ops
+    from hornbeam import optimizers as optimizers
+    from hornbeam import preprocessing as preprocessing
+    from hornbeam import random as random
+    from hornbeam import regularizers as regularizers
+    from hornbeam import saving as saving
+    from hornbeam import tree as tree
+    from hornbeam import utils as utils
+    from hornbeam.dtype_policies import DTypePolicy as DTypePolicy
+    from hornbeam.initializers import Initializer as Initializer
+    from hornbeam.layers import Input as Input
+    from hornbeam.layers import InputSpec as InputSpec
+    from hornbeam.layers import Layer as Layer
+    from hornbeam.losses import Loss as Loss
+    from hornbeam.metrics import Metric as Metric
+    from hornbeam.models import Model as Model
+    from hornbeam.models import Sequential as Sequential
+    from hornbeam.optimizers import Optimizer as Optimizer
+    from hornbeam.regularizers import Regularizer as Regularizer
+    from hornbeam.symbolic import KerasTensor as KerasTensor
+    from hornbeam.tensor import Tensor as Tensor
+    from hornbeam.transforms import checkpoint as checkpoint
+    from hornbeam.transforms import grad as grad
+    from hornbeam.transforms import gradients as gradients
+    from hornbeam.transforms import jit as jit
+    from hornbeam.transforms import remat as remat
+    from hornbeam.transforms import stop_gradient as stop_gradient
+    from hornbeam.transforms import value_and_grad as value_and_grad
+    from hornbeam.transforms import vjp as vjp
+    from hornbeam.variable import Variable as Variable
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        value = getattr(importlib.import_module(f"hornbeam.{_NAMES[name]}"), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"hornbeam.{name}")
+    else:
+        from hornbeam.naming import nearest
+
+        raise AttributeError(f"hornbeam has no {name!r}.{nearest(name, __all__)}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -25,6 +25,7 @@ __all__ = [
     "grad",
     "gradients",
     "jit",
+    "remat",
     "stop_gradient",
     "trace_function",
     "value_and_grad",
@@ -208,6 +209,9 @@ def checkpoint(fn: Callable[..., Any]) -> Callable[..., Any]:
         return tree.pack_sequence_as(structure[0], [Tensor(n) for n in outs])
 
     return wrapped
+
+
+remat = checkpoint  # Keras's name for it
 
 
 # -- compiled functions ---------------------------------------------------------------------------------------------------

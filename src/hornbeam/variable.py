@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,9 @@ import numpy as np
 from hornbeam.config import floatx
 from hornbeam.engines import Engine
 from hornbeam.ir.graph import Node, leaf, placeholder
-from hornbeam.ir.types import ShapeError, TensorType, dtype_name
-from hornbeam.tensor import Tensor, as_tensor, cast, buffer_of, evaluate, value_of
+from hornbeam.ir.trace import no_level
+from hornbeam.ir.types import ShapeError, TensorType, dtype_name, is_float
+from hornbeam.tensor import Tensor, as_tensor, buffer_of, cast, cast_node, evaluate, value_of
 
 _local = threading.local()
 _names = itertools.count(1)
@@ -58,6 +61,55 @@ def current_recorder() -> Recorder | None:
     return getattr(_local, "recorder", None)
 
 
+@contextmanager
+def outside_traces() -> Iterator[None]:
+    """Code inside runs eagerly even while a function is being traced: here layers make their variables."""
+    recorder = current_recorder()
+    _local.recorder = None
+    try:
+        with no_level():
+            yield
+    finally:
+        _local.recorder = recorder
+
+
+@contextmanager
+def autocast(dtype: str | None) -> Iterator[None]:
+    """Inside, floating-point variables read as `dtype` (None: as they are stored)."""
+    previous = getattr(_local, "autocast", None)
+    _local.autocast = dtype
+    try:
+        yield
+    finally:
+        _local.autocast = previous
+
+
+class AllocationError(ValueError):
+    """A model from a file would need more memory than its weights account for."""
+
+
+@contextmanager
+def allocation_budget(nbytes: int) -> Iterator[None]:
+    """Inside, variables may take `nbytes` in all: a config cannot ask for more than its file has weights for."""
+    outer = getattr(_local, "budget", None)
+    _local.budget = nbytes
+    try:
+        yield
+    finally:
+        _local.budget = outer
+
+
+def _charge(shape: Any, dtype: Any) -> None:
+    """Take a variable's size off the budget, if there is one, before anything is allocated."""
+    budget = getattr(_local, "budget", None)
+    if budget is None:
+        return
+    size = TensorType(tuple(shape), dtype_name(dtype or floatx())).nbytes
+    if size > budget:
+        raise AllocationError(f"a variable of shape {tuple(shape)} needs {size} bytes, more than the file's weights allow")
+    _local.budget = budget - size
+
+
 class Variable(Tensor):
     """A value that can be assigned: weights, optimizer slots, metric totals, random states.
 
@@ -92,6 +144,7 @@ class Variable(Tensor):
         if callable(initializer) and not isinstance(initializer, Tensor):
             if shape is None:
                 raise ValueError("a Variable made by an initializer function needs its `shape`")
+            _charge(shape, dtype)
             value = initializer(tuple(shape), dtype=dtype_name(dtype or floatx()))
         else:
             value = initializer
@@ -122,7 +175,8 @@ class Variable(Tensor):
     @property
     def node(self) -> Node:
         recorder = current_recorder()
-        return self._node if recorder is None else recorder.read(self)
+        node = self._node if recorder is None else recorder.read(self)
+        return node if self.dtype == node.dtype else cast_node(Tensor(node), self.dtype)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -130,7 +184,9 @@ class Variable(Tensor):
 
     @property
     def dtype(self) -> str:
-        return self._type.dtype
+        stored = self._type.dtype
+        wanted = getattr(_local, "autocast", None)
+        return wanted if wanted is not None and self.autocast and is_float(stored) else stored
 
     @property
     def value(self) -> Tensor:
@@ -139,7 +195,7 @@ class Variable(Tensor):
 
     def assign(self, value: Any) -> Tensor:
         """Replace the value. Raises ShapeError unless the shape is the same; the dtype is converted."""
-        new = cast(as_tensor(value), self.dtype)
+        new = cast(as_tensor(value), self._type.dtype)
         if new.shape != self.shape:
             raise ShapeError(f"variable {self.path!r} has shape {self.shape}, it cannot take a value of shape {new.shape}")
         recorder = current_recorder()

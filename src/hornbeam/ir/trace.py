@@ -29,6 +29,17 @@ def new_level() -> Iterator[int]:
         _local.level = level - 1
 
 
+@contextmanager
+def no_level() -> Iterator[None]:
+    """As if no trace were open: values made inside from constants are computed at once."""
+    level = current_level()
+    _local.level = 0
+    try:
+        yield
+    finally:
+        _local.level = level
+
+
 def trace_body(fn: Callable[..., Sequence[Node]], types: Sequence[TensorType]) -> tuple[Graph, tuple[Node, ...]]:
     """Trace `fn` on placeholders of `types`.
 

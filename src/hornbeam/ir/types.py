@@ -24,8 +24,8 @@ _NUMPY: dict[str, np.dtype] = {name: np.dtype(name) for name in DTYPES if name !
 _NUMPY["bfloat16"] = np.dtype(ml_dtypes.bfloat16)
 _NAMES: dict[np.dtype, str] = {dtype: name for name, dtype in _NUMPY.items()}
 
-# What Python's own numbers mean next to a tensor: they take the tensor's dtype where that can hold them.
-_WEAK = {bool: "bool", int: "int", float: "float"}
+_ALIASES = {"half": "float16", "float": "float32", "double": "float64", "int": "int32"}
+_PYTHON: dict[type, str] = {bool: "bool", int: "int32", float: "float32"}
 
 
 class HornbeamTypeError(TypeError):
@@ -41,12 +41,11 @@ def dtype_name(dtype: Any) -> str:
     if isinstance(dtype, str):
         if dtype in _NUMPY:
             return dtype
-        aliases = {"half": "float16", "float": "float32", "double": "float64", "int": "int32", "string": ""}
-        if aliases.get(dtype):
-            return aliases[dtype]
+        if dtype in _ALIASES:
+            return _ALIASES[dtype]
         raise HornbeamTypeError(f"unknown dtype {dtype!r}; known: {', '.join(DTYPES)}")
-    if dtype in _WEAK:
-        return {"bool": "bool", "int": "int32", "float": "float32"}[_WEAK[dtype]]
+    if isinstance(dtype, type) and dtype in _PYTHON:
+        return _PYTHON[dtype]
     if isinstance(dtype, np.dtype) and dtype in _NAMES:
         return _NAMES[dtype]
     if hasattr(dtype, "dtype") and not isinstance(dtype, type):

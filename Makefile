@@ -1,0 +1,51 @@
+# Everything happens in .venv: nothing is installed outside the checkout.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUST_NEEDED := 1.89
+JOBS ?= 2
+
+.PHONY: mnist test test-all lint rust-test python-test bench clean check-rust develop
+
+mnist: develop  ## set everything up, then train a good small net on MNIST and report on it
+	$(BIN)/hornbeam mnist
+
+test: lint rust-test python-test  ## set everything up, then run all checks
+
+test-all: lint rust-test  ## as `test`, with the long sweeps
+	$(BIN)/python -m pytest -n $(JOBS) -m "slow or not slow"
+
+check-rust:
+	@command -v cargo >/dev/null || { echo "hornbeam builds its native engine with Rust $(RUST_NEEDED)+, and cargo is not on the PATH: get it from https://rustup.rs"; exit 1; }
+	@cargo --version | awk '{ split($$2, have, "."); split("$(RUST_NEEDED)", need, "."); if (have[1] < need[1] || (have[1] == need[1] && have[2] < need[2])) { print "hornbeam needs Rust $(RUST_NEEDED)+, this is " $$2 ": run `rustup update stable` (https://rustup.rs)"; exit 1 } }'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(f"hornbeam needs Python 3.10+, this is {sys.version.split()[0]}: set PYTHON=..." if sys.version_info < (3, 10) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/.tools: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet "maturin>=1.7,<2"
+	touch $@
+
+develop: check-rust $(VENV)/.tools
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --quiet --extras dev
+
+lint: develop
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --release --quiet -- -D warnings
+
+rust-test: check-rust
+	cargo test --workspace --release --quiet
+
+python-test: develop
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+
+bench: develop  ## the figures of the README; see benchmarks/README.md for the peers
+	$(BIN)/python benchmarks/figures.py
+
+clean:
+	rm -rf $(VENV) target dist build

@@ -1,0 +1,73 @@
+"""`keras.backend`: the few old helpers that scripts still use."""
+
+from __future__ import annotations
+
+from hornbeam.config import backend as backend
+from hornbeam.config import epsilon as epsilon
+from hornbeam.config import floatx as floatx
+from hornbeam.config import image_data_format as image_data_format
+from hornbeam.config import set_epsilon as set_epsilon
+from hornbeam.config import set_floatx as set_floatx
+from hornbeam.config import set_image_data_format as set_image_data_format
+from hornbeam.ir.types import dtype_name, is_float, is_integer, promote_types
+from hornbeam.naming import reset_names
+from hornbeam.naming import unique_name as _unique_name
+from hornbeam.random import SeedGenerator as SeedGenerator
+from hornbeam.symbolic import KerasTensor as KerasTensor
+from hornbeam.tensor import Tensor
+
+__all__ = [
+    "KerasTensor",
+    "SeedGenerator",
+    "backend",
+    "clear_session",
+    "epsilon",
+    "floatx",
+    "get_uid",
+    "image_data_format",
+    "is_float_dtype",
+    "is_int_dtype",
+    "is_keras_tensor",
+    "result_type",
+    "set_epsilon",
+    "set_floatx",
+    "set_image_data_format",
+    "standardize_dtype",
+]
+
+
+def clear_session(free_memory: bool = True) -> None:
+    """Start numbering layer names again. There is nothing else to clear: no global graph grows."""
+    reset_names()
+
+
+def get_uid(prefix: str = "") -> int:
+    """How often names with `prefix` have been given out, this time included."""
+    name = _unique_name(prefix)
+    return int(name.rsplit("_", 1)[-1]) + 1 if name != prefix else 1
+
+
+def is_keras_tensor(x: object) -> bool:
+    """True for the symbolic tensors that `Input` and calls on it make."""
+    return isinstance(x, Tensor) and x.symbolic
+
+
+def is_float_dtype(dtype: object) -> bool:
+    """True for float16, bfloat16, float32 and float64."""
+    return is_float(dtype_name(dtype))
+
+
+def is_int_dtype(dtype: object) -> bool:
+    """True for the signed and unsigned integer dtypes."""
+    return is_integer(dtype_name(dtype))
+
+
+def standardize_dtype(dtype: object) -> str:
+    """Canonical name of a dtype; `floatx` for None."""
+    return floatx() if dtype is None else dtype_name(dtype)
+
+
+def result_type(*dtypes: object) -> str:
+    """The dtype that an operation on values of `dtypes` gives; Python's int and float are weak."""
+    kinds = [d.__name__ if d in (int, float) else dtype_name(d) for d in dtypes]  # type: ignore[attr-defined]
+    return promote_types(kinds, floatx())

@@ -1,0 +1,106 @@
+"""The command line: `hornbeam run`, `hornbeam mnist`, `hornbeam doctor`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from hornbeam import __version__
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of the `hornbeam` command; returns the exit status."""
+    args = _parser().parse_args(argv)
+    if getattr(args, "engine", None):
+        from hornbeam.engines import set_engine
+
+        set_engine(args.engine)
+    return int(args.action(args) or 0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hornbeam", description="Deep learning that reads like Keras and runs on a plain computer."
+    )
+    parser.add_argument("--version", action="version", version=f"hornbeam {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser(
+        "run",
+        help="run a Keras script: `import keras` and `from tensorflow import keras` mean Hornbeam",
+        description="Run a Keras script unchanged. What follows the script's name is passed on to it.",
+    )
+    _engine_option(run)
+    run.add_argument("script")
+    run.add_argument("args", nargs=argparse.REMAINDER, metavar="ARG")
+    run.set_defaults(action=_run)
+
+    mnist = commands.add_parser(
+        "mnist",
+        help="train a good small net on the bundled MNIST digits and report on it",
+        description=(
+            "Train a small convolutional net on the bundled digits with a held-out validation set and early stopping, "
+            "look at the test set once, and save the model and a picture of the worst digits."
+        ),
+    )
+    _engine_option(mnist)
+    mnist.add_argument("--epochs", type=_positive, default=20, help="most epochs to train (default 20)")
+    mnist.add_argument("--batch-size", type=_positive, default=128, help="samples in an update (default 128)")
+    mnist.add_argument("--seed", type=int, default=0, help="of weights, shuffles and dropout (default 0)")
+    mnist.add_argument("--train-samples", type=_positive, default=None, help="use fewer training digits, to try it out")
+    mnist.add_argument("--output", default="mnist-run", help="folder for the model and the picture (default mnist-run)")
+    mnist.set_defaults(action=_mnist)
+
+    doctor = commands.add_parser("doctor", help="show CPU features, threads, engines found and versions")
+    doctor.set_defaults(action=_doctor)
+    return parser
+
+
+def _engine_option(parser: argparse.ArgumentParser) -> None:
+    from hornbeam.engines import available
+
+    parser.add_argument("--engine", choices=available(), help="what runs the work (default: native)")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
+
+
+def _run(args: argparse.Namespace) -> int:
+    from hornbeam.compat import run_script
+
+    try:
+        run_script(args.script, args.args)
+    except FileNotFoundError as error:
+        if error.filename is not None:  # the script's own
+            raise
+        print(f"hornbeam run: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _mnist(args: argparse.Namespace) -> int:
+    from hornbeam.insight.mnist import run
+
+    return run(
+        epochs=args.epochs,
+        batch_size=args.batch_size,
+        seed=args.seed,
+        train_samples=args.train_samples,
+        output=args.output,
+    )
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from hornbeam.insight.doctor import report
+
+    print(report())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

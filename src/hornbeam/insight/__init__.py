@@ -1,0 +1,1 @@
+"""What a model is and does, for people: summaries, reports, pictures."""

@@ -1,0 +1,59 @@
+"""`hornbeam doctor`: what this machine offers and what is installed, in one screen for bug reports."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import platform
+import sys
+from collections.abc import Iterator
+
+# Engine or feature -> (module, distribution): found without importing them, since some take seconds.
+_OPTIONAL = {
+    "jax": "jax",
+    "torch": "torch",
+    "tensorflow": "tensorflow",
+    "onnxruntime": "onnxruntime",
+    "pytensor": "pytensor",
+    "matplotlib": "matplotlib",
+    "pillow": "PIL",
+}
+
+
+def report() -> str:
+    """Versions, CPU features, threads and engines as text."""
+    return "\n".join(f"{label:<14}{text}" for label, text in _rows())
+
+
+def _rows() -> Iterator[tuple[str, str]]:
+    from hornbeam import __version__
+    from hornbeam.engines import available, current_engine
+
+    yield "hornbeam", __version__
+    yield "python", f"{sys.version.split()[0]} on {platform.system()} {platform.machine()}"
+    for name in ("numpy", "ml_dtypes", "rich", "h5py"):
+        yield name, importlib.metadata.version(name)
+    yield from _native_rows()
+    yield "engine", f"{current_engine().name} (this version has: {', '.join(available())})"
+    for name, module in _OPTIONAL.items():
+        yield name, _version(name, module)
+
+
+def _native_rows() -> Iterator[tuple[str, str]]:
+    try:
+        from hornbeam import _native
+    except ImportError as error:
+        yield "native engine", f"does not load: {error}"
+        return
+    features = _native.cpu_features()
+    yield "cpu", ", ".join(f"{key}: {value}" if not isinstance(value, bool) else key for key, value in features.items() if value)
+    yield "threads", str(_native.threads())
+
+
+def _version(name: str, module: str) -> str:
+    if importlib.util.find_spec(module) is None:
+        return "not installed"
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "installed"

@@ -1,0 +1,33 @@
+"""Saving and loading models: safe by design, since nothing in a file is ever run."""
+
+from __future__ import annotations
+
+from hornbeam.registry import custom_object_scope as CustomObjectScope  # noqa: N812
+from hornbeam.registry import custom_object_scope as custom_object_scope
+from hornbeam.registry import deserialize as deserialize_keras_object
+from hornbeam.registry import get_custom_objects as get_custom_objects
+from hornbeam.registry import get_registered_name as get_registered_name
+from hornbeam.registry import get_registered_object as get_registered_object
+from hornbeam.registry import register_keras_serializable as register_keras_serializable
+from hornbeam.registry import serialize as serialize_keras_object
+from hornbeam.saving.archive import ModelFileError as ModelFileError
+from hornbeam.saving.archive import load_model as load_model
+from hornbeam.saving.archive import save_model as save_model
+from hornbeam.saving.weights import load_weights as load_weights
+from hornbeam.saving.weights import save_weights as save_weights
+
+__all__ = [
+    "CustomObjectScope",
+    "ModelFileError",
+    "custom_object_scope",
+    "deserialize_keras_object",
+    "get_custom_objects",
+    "get_registered_name",
+    "get_registered_object",
+    "load_model",
+    "load_weights",
+    "register_keras_serializable",
+    "save_model",
+    "save_weights",
+    "serialize_keras_object",
+]

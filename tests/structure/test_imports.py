@@ -1,0 +1,121 @@
+"""The house rules on imports, read from the sources."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hornbeam
+
+ROOT = Path(hornbeam.__file__).parent
+
+# Each layer may import itself and what stands before it.
+LAYERS = [
+    ["ir", "naming", "tree"],
+    ["autodiff"],
+    ["primitives"],
+    ["engines"],
+    ["config", "registry"],
+    ["tensor", "indexing", "symbolic", "variable", "transforms"],
+    ["random"],
+    ["ops"],
+    ["activations", "initializers", "regularizers", "constraints", "dtype_policies", "mixed_precision"],
+    ["losses", "metrics", "optimizers"],
+    ["layers"],
+    ["utils", "datasets", "data", "preprocessing"],
+    ["saving", "insight"],
+    ["training", "callbacks"],
+    ["models"],
+    ["backend", "version", "compat", "cli"],
+]
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+
+ENGINE_NAMES = {"native", "reference", "jax", "torch", "tensorflow", "onnxruntime", "pytensor"}
+
+
+def sources() -> list[Path]:
+    return sorted(ROOT.rglob("*.py"))
+
+
+def part(module: str) -> str:
+    pieces = module.split(".")
+    return pieces[1] if len(pieces) > 1 else ""
+
+
+def own(path: Path) -> str:
+    relative = path.relative_to(ROOT)
+    return relative.parts[0].removesuffix(".py")
+
+
+def top_level_imports(path: Path) -> list[str]:
+    """Hornbeam modules imported when the file is (function-level imports are late on purpose)."""
+    found = []
+    tree = ast.parse(path.read_text())
+    guarded = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+    for node in tree.body:
+        if id(node) in guarded:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("hornbeam"):
+            if node.module == "hornbeam":
+                found.extend(f"hornbeam.{alias.name}" for alias in node.names)
+            else:
+                found.append(node.module)
+        elif isinstance(node, ast.Import):
+            found.extend(alias.name for alias in node.names if alias.name.startswith("hornbeam."))
+    return found
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_one_way(path: Path) -> None:
+    here = own(path)
+    if here in ("__init__", "_native"):
+        return
+    assert here in RANK, f"{here} has no place in the order of layers: give it one"
+    for module in top_level_imports(path):
+        target = part(module)
+        if target in ("__version__", ""):
+            continue
+        assert target in RANK, f"{module} has no place in the order of layers"
+        assert RANK[target] <= RANK[here], f"{path.name} imports {module}, which stands above it"
+
+
+def test_nothing_above_engines_names_an_engine() -> None:
+    allowed = {"engines", "cli", "insight"}
+    for path in sources():
+        if own(path) in allowed:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("hornbeam.engines."):
+                assert node.module == "hornbeam.engines.base", f"{path} imports {node.module}"
+
+
+def run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_import_brings_only_declared_dependencies() -> None:
+    heavy = run(
+        "import sys, hornbeam, hornbeam.layers, hornbeam.models\n"
+        "print([m for m in ('torch', 'jax', 'tensorflow', 'keras', 'matplotlib', 'PIL', 'scipy', 'pandas', 'rich', 'h5py')"
+        " if m in sys.modules])"
+    )
+    assert heavy == "[]"
+
+
+def test_import_is_quick() -> None:
+    """0.3 s for everything that a script needs, beyond what Python and NumPy take themselves."""
+    code = (
+        "import time, numpy, ml_dtypes; t = time.perf_counter(); "
+        "import hornbeam, hornbeam.models, hornbeam.layers; print(time.perf_counter() - t)"
+    )
+    assert min(float(run(code)) for _ in range(3)) < 0.3

@@ -1,0 +1,207 @@
+import numpy as np
+import pytest
+
+import hornbeam
+from hornbeam import ops
+from hornbeam.autodiff import DerivativeError
+from hornbeam.ir.types import ShapeError
+from hornbeam.tensor import ConcretizationError, as_tensor, keep_history
+from hornbeam.variable import Variable
+
+pytestmark = pytest.mark.usefixtures("engine")
+
+
+def test_cs231n_loop():
+    """The loop of the course notes, as written there."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(64, 3)).astype("float32")
+    truth = np.array([1.0, -2.0, 0.5], "float32")
+    y = x @ truth
+
+    def loss(weights, batch):
+        images, targets = batch
+        return ops.mean(ops.square(ops.matmul(images, weights) - targets))
+
+    weights = as_tensor(np.zeros(3, "float32"))
+    evaluate_gradient = hornbeam.grad(loss)
+    for _ in range(150):
+        weights_grad = evaluate_gradient(weights, (x, y))
+        weights += -0.1 * weights_grad
+    np.testing.assert_allclose(weights.numpy(), truth, atol=1e-3)
+
+
+def test_value_and_grad_of_structures():
+    def fn(params, scale):
+        return ops.sum(params["w"] * params["w"]) * scale + params["b"]
+
+    value, slopes = hornbeam.value_and_grad(fn)({"w": np.array([1.0, 2.0]), "b": 3.0}, 2.0)
+    assert float(value) == 13.0
+    assert slopes["w"].tolist() == [4.0, 8.0]
+    assert float(slopes["b"]) == 1.0
+
+
+def test_argnums_and_aux():
+    slopes, aux = hornbeam.grad(lambda a, b: (a * b, a + b), argnums=(0, 1), has_aux=True)(2.0, 3.0)
+    assert [float(s) for s in slopes] == [3.0, 2.0]
+    assert float(aux) == 5.0
+
+
+def test_second_derivative():
+    assert float(hornbeam.grad(hornbeam.grad(lambda x: x**3))(2.0)) == 12.0
+
+
+def test_vjp():
+    value, pull = hornbeam.vjp(lambda a, b: (a * b, ops.sum(a)), np.array([1.0, 2.0]), np.array([3.0, 4.0]))
+    da, db = pull((np.array([1.0, 10.0]), np.array(100.0)))
+    assert value[0].tolist() == [3.0, 8.0]
+    assert da.tolist() == [103.0, 140.0]
+    assert db.tolist() == [1.0, 20.0]
+
+
+def test_stop_gradient():
+    assert float(hornbeam.grad(lambda x: x * hornbeam.stop_gradient(x))(3.0)) == 3.0
+
+
+def test_grad_wants_a_float_scalar():
+    with pytest.raises(ShapeError, match=r"returns a scalar, got shape \(2,\)"):
+        hornbeam.grad(lambda x: x)(np.ones(2))
+    with pytest.raises(TypeError, match="floating-point arguments, got int32"):
+        hornbeam.grad(lambda x: x)(3)
+    with pytest.raises(ValueError, match="called with 1 arguments"):
+        hornbeam.grad(lambda x: x, argnums=1)(3.0)
+
+
+def test_variables_are_updated_through_grad():
+    calls = Variable(0, dtype="int32")
+
+    def fn(x):
+        calls.assign_add(1)
+        return x * x
+
+    assert float(hornbeam.grad(fn)(3.0)) == 6.0
+    assert int(calls) == 1
+
+
+def test_gradients_of_what_is_at_hand():
+    v = Variable([1.0, 2.0])
+    unused = Variable([5.0])
+    slope, none = hornbeam.gradients(ops.sum(v * v), [v, unused])
+    assert slope.tolist() == [2.0, 4.0]
+    assert none.tolist() == [0.0]
+
+
+def test_gradients_after_reading_say_so():
+    v = Variable([1.0, 2.0])
+    loss = ops.sum(v * v)
+    float(loss)
+    with pytest.raises(DerivativeError, match="already been read"):
+        hornbeam.gradients(loss, [v])
+    with keep_history():
+        loss = ops.sum(v * v)
+        float(loss)
+        assert hornbeam.gradients(loss, [v])[0].tolist() == [2.0, 4.0]
+
+
+def test_jit_compiles_once_a_signature():
+    traces = []
+
+    @hornbeam.jit
+    def fn(x, flag):
+        traces.append(x.shape)
+        return x * 2 if flag else x
+
+    assert fn(np.ones(2), True).tolist() == [2.0, 2.0]
+    assert fn(np.zeros(2), True).tolist() == [0.0, 0.0]
+    assert fn(np.ones(3), True).tolist() == [2.0, 2.0, 2.0]
+    assert fn(np.ones(2), False).tolist() == [1.0, 1.0]
+    assert traces == [(2,), (3,), (2,)]
+
+
+def test_jit_reads_and_writes_variables():
+    v, rate = Variable([1.0, 2.0]), as_tensor(0.5)
+
+    @hornbeam.jit
+    def step(x):
+        loss = ops.sum(ops.square(v - x))
+        (slope,) = hornbeam.gradients(loss, [v])
+        v.assign_sub(rate * slope)
+        return {"loss": loss, "note": "done"}
+
+    logs = step(np.array([0.0, 0.0], "float32"))
+    assert float(logs["loss"]) == 5.0
+    assert logs["note"] == "done"
+    assert v.numpy().tolist() == [0.0, 0.0]
+
+
+def test_old_values_survive_donation():
+    v = Variable([1.0, 2.0])
+    before, view = v.value, v.numpy()
+
+    @hornbeam.jit
+    def step():
+        v.assign(v * 10.0)
+
+    step()
+    step()
+    assert before.tolist() == [1.0, 2.0]
+    assert view.tolist() == [1.0, 2.0]
+    assert v.numpy().tolist() == [100.0, 200.0]
+
+
+def test_variables_that_start_alike_stay_apart():
+    a, b = Variable(ops.zeros(3)), Variable(ops.zeros(3))
+
+    @hornbeam.jit
+    def step():
+        a.assign_add(ops.ones(3))
+
+    step()
+    step()
+    assert a.numpy().tolist() == [2.0] * 3
+    assert b.numpy().tolist() == [0.0] * 3
+
+
+def test_reading_a_value_while_compiling_says_what_to_do():
+    @hornbeam.jit
+    def fn(x):
+        return x if x > 0 else -x
+
+    with pytest.raises(ConcretizationError, match=r"ops\.cond"):
+        fn(np.float32(1.0) * np.ones(()))
+
+
+def test_assigning_inside_a_loop_body_is_refused():
+    v = Variable(0.0)
+
+    @hornbeam.jit
+    def fn(x):
+        def body(carry, item):
+            v.assign(carry)
+            return carry + item, carry
+
+        return ops.scan(body, ops.zeros(()), x)[0]
+
+    with pytest.raises(RuntimeError, match="inside a loop or branch body"):
+        fn(np.ones(3, "float32"))
+
+
+def test_unread_loops_stay_small():
+    x = as_tensor(np.zeros(2, "float32"))
+    for _ in range(2000):
+        x = x + 1.0
+    assert x.tolist() == [2000.0, 2000.0]
+
+
+def test_values_that_are_held_are_computed_once(monkeypatch):
+    from hornbeam import tensor
+
+    x = as_tensor(np.arange(3.0))
+    y = x * 2
+    z = y + 1
+    assert z.tolist() == [1.0, 3.0, 5.0]
+
+    def refuse(nodes):
+        raise AssertionError("y was computed on the way to z and must not be computed again")
+
+    monkeypatch.setattr(tensor, "evaluate", refuse)
+    assert y.tolist() == [0.0, 2.0, 4.0]
