@@ -1,4 +1,4 @@
-"""Generated: every primitive x sample x dtype against its type rule, and every derivative against differences."""
+"""Generated: every primitive x sample x dtype against its type rule, every derivative against differences."""
 
 from __future__ import annotations
 
@@ -115,3 +115,34 @@ def test_shape_errors_say_what_came() -> None:
         p.add(x, y)
     with pytest.raises(HornbeamTypeError, match="one dtype"):
         p.add(x, placeholder(TensorType((2, 3), "float64"), 0))
+
+
+def test_trivial_applications_make_no_node() -> None:
+    x = placeholder(TensorType((2, 3), "float32"), 0)
+    assert p.reshape(x, (2, 3)) is x
+    assert p.transpose(x, (0, 1)) is x
+    assert p.broadcast(x, (2, 3), (0, 1)) is x
+    assert p.convert(x, "float32") is x
+    assert p.bitcast(x, "float32") is x
+    assert p.slice_(x, (0, 0), (2, 3)) is x
+    assert p.pad(x, 0.0, (0, 0), (0, 0)) is x
+    assert p.reverse(x, ()) is x
+    assert p.concatenate(x, axis=0) is x
+    assert p.reduce_sum(x, ()) is x
+    assert p.reduce_max(x, ()) is x
+
+
+def test_python_scalars_take_the_type_of_the_node() -> None:
+    x = placeholder(TensorType((2, 3), "float16"), 0)
+    for node in (p.add(x, 1), p.sub(1.5, x), p.maximum(x, 0), p.select(p.gt(x, 0), x, 0)):
+        assert node.type == x.type
+    with pytest.raises(TypeError, match="at least one operand"):
+        p.add(1, 2)
+
+
+def test_the_checker_finds_wrong_derivatives() -> None:
+    x = np.array([0.3, -0.7, 1.1])
+    with pytest.raises(AssertionError, match="order 1"):
+        check_gradients(lambda a: [p.stop_gradient(a) * a], [x])
+    with pytest.raises(AssertionError, match="order 2"):
+        check_gradients(lambda a: [(a - p.stop_gradient(a)) * (a - p.stop_gradient(a)) + a * a], [x])

@@ -92,6 +92,11 @@ def _no_slope(ct: Node, out: Node, x: Node) -> None:
     return None
 
 
+def _logistic(x: Array) -> Array:
+    z = np.exp(-np.abs(x))  # never overflows, so small results keep their digits
+    return np.where(x < 0, z, 1) / (1 + z)
+
+
 neg = _unary("neg", "-x.", np.negative, lambda ct, y, x: -ct, dtypes=NUMERIC)
 sign = _unary("sign", "-1, 0 or 1; NaN stays.", np.sign, _no_slope, dtypes=NUMERIC)
 absolute = _unary("abs", "|x|, of slope 0 at 0.", np.abs, lambda ct, y, x: ct * sign(x), dtypes=NUMERIC)
@@ -113,9 +118,7 @@ rsqrt = _unary(
     lambda ct, y, x: ct * -0.5 * (y * y * y),
     domain=(0.2, 4),
 )
-logistic = _unary(
-    "logistic", "1 / (1 + e**-x).", lambda x: 1 / (1 + np.exp(-x)), lambda ct, y, x: ct * (y * (1 - y))
-)
+logistic = _unary("logistic", "1 / (1 + e**-x).", _logistic, lambda ct, y, x: ct * (y * (1 - y)))
 
 sin = _unary("sin", "Sine.", np.sin, lambda ct, y, x: ct * cos(x))
 cos: Unary = _unary("cos", "Cosine.", np.cos, lambda ct, y, x: -(ct * sin(x)))
