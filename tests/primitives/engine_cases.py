@@ -180,7 +180,7 @@ def sweepable(name: str) -> bool:
 
 
 def table(engine: Engine) -> str:
-    """Markdown: the largest errors of every primitive and float dtype over samples and, elementwise, the sweep."""
+    """Markdown: the largest errors of every primitive and dtype, over samples and sweeps."""
     lines = [
         f"# Largest errors of the {engine.name} engine",
         "",

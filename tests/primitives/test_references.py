@@ -49,7 +49,8 @@ def test_special_functions_agree_with_scipy(name: str) -> None:
 def test_special_functions_at_their_poles() -> None:
     x = np.array([0.0, -1.0, -2.0, np.inf, -np.inf, np.nan])
     np.testing.assert_array_equal(run("lgamma", x), [np.inf, np.inf, np.inf, np.inf, np.inf, np.nan])
-    np.testing.assert_array_equal(run("digamma", x), [np.nan, np.nan, np.nan, np.inf, np.nan, np.nan])
+    np.testing.assert_array_equal(run("digamma", x), [-np.inf, np.nan, np.nan, np.inf, np.nan, np.nan])
+    assert run("digamma", np.array([-0.0])) == np.inf
     edge = np.array([1.0, -1.0, 1.5, 0.0, -0.0, np.nan])
     np.testing.assert_array_equal(run("erf_inv", edge), [np.inf, -np.inf, np.nan, 0.0, -0.0, np.nan])
 

@@ -165,7 +165,7 @@ lgamma = _unary(
 )
 digamma: Unary = _unary(
     "digamma",
-    "Derivative of lgamma; NaN at the poles.",
+    "Derivative of lgamma; -inf at 0 (inf at -0), NaN at the other poles.",
     numerics.digamma,
     lambda ct, y, x: ct * _trigamma(x),
     domain=(0.3, 4),

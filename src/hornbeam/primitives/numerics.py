@@ -133,7 +133,12 @@ _DIGAMMA_SERIES = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1
 
 @_elementwise
 def digamma(x: float) -> float:
-    """Derivative of lgamma: reflection below 0, recurrence up to 10, asymptotic series. NaN at the poles."""
+    """Derivative of lgamma: reflection below 0, recurrence up to 10, asymptotic series.
+
+    At 0 it is infinite with the sign opposite to that of the zero; NaN at the other poles.
+    """
+    if x == 0:
+        return -math.copysign(math.inf, x)
     if math.isnan(x) or x == -math.inf or (x <= 0 and x == math.floor(x)):
         return math.nan
     if x == math.inf:
