@@ -8,11 +8,14 @@ pub mod dtype;
 pub mod elementwise;
 pub mod gemm;
 pub mod math;
+pub mod norm;
 pub mod movement;
 pub mod pool;
 pub mod random;
 pub mod scratch;
 pub mod simd;
+pub mod softmax;
+pub mod window;
 
 #[cfg(test)]
 mod testing;

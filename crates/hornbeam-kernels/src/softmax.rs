@@ -1,0 +1,510 @@
+//! Softmax and its cross-entropy over the last axis of `[rows, n]`.
+//!
+//! The maximum of a row is subtracted before the exponential, so that nothing overflows. 16-bit floats are widened to
+//! `f32` and rounded once. Sums run in sixteen interleaved parts that are added in order: the same on every machine.
+
+use crate::dtype::Element;
+use crate::math::Real;
+use crate::multiversion;
+use crate::pool::{SharedMut, ThreadPool};
+use crate::scratch::{with_local, Plain};
+use std::marker::PhantomData;
+
+/// A float, computed in [`Element::Acc`].
+pub trait FloatElement: Element<Acc: Real + Plain> {}
+impl<T: Element<Acc: Real + Plain>> FloatElement for T {}
+
+/// An integer that names a class.
+pub trait Label: Copy + Sync {
+    /// Its class among `n`: a label outside is clamped, as indices of a gather are.
+    fn class(self, n: usize) -> usize;
+}
+
+macro_rules! label {
+    ($($t:ty)*) => {$(
+        impl Label for $t {
+            #[inline(always)]
+            fn class(self, n: usize) -> usize {
+                (self as i128).clamp(0, n as i128 - 1) as usize
+            }
+        }
+    )*};
+}
+label!(i8 i16 i32 i64 u8 u16 u32 u64);
+
+/// Interleaved parts of a sum.
+const PARTS: usize = 16;
+/// Elements that a task computes at least, and that it holds widened at a time.
+const TASK: usize = 1 << 12;
+
+/// The sum of `f` over `0..n`, in interleaved parts.
+#[inline(always)]
+pub(crate) fn sum<A: Real>(n: usize, mut f: impl FnMut(usize) -> A) -> A {
+    let mut parts = [A::ZERO; PARTS];
+    let whole = n / PARTS * PARTS;
+    let mut i = 0;
+    while i < whole {
+        for (j, part) in parts.iter_mut().enumerate() {
+            *part = *part + f(i + j);
+        }
+        i += PARTS;
+    }
+    for (j, part) in parts.iter_mut().enumerate().take(n - whole) {
+        *part = *part + f(whole + j);
+    }
+    let mut width = PARTS / 2;
+    while width > 0 {
+        for j in 0..width {
+            parts[j] = parts[j] + parts[j + width];
+        }
+        width /= 2;
+    }
+    parts[0]
+}
+
+/// The greatest number of a row; NaN are passed over (they reach the result through the exponentials).
+#[inline(always)]
+fn greatest<T: FloatElement>(x: &[T]) -> T::Acc {
+    let mut parts = [<T::Acc as Element>::LOWEST; PARTS];
+    let mut chunks = x.chunks_exact(PARTS);
+    for chunk in &mut chunks {
+        for (part, x) in parts.iter_mut().zip(chunk) {
+            let x = x.to_acc();
+            *part = if x > *part { x } else { *part };
+        }
+    }
+    for (part, x) in parts.iter_mut().zip(chunks.remainder()) {
+        let x = x.to_acc();
+        *part = if x > *part { x } else { *part };
+    }
+    let mut best = parts[0];
+    for part in parts {
+        best = if part > best { part } else { best };
+    }
+    best
+}
+
+/// What the functions of this file do with the shifted logits `z` of a row and their exponentials `e`.
+trait Finish<T: FloatElement>: Sync {
+    /// `row` counts within the whole tensor; `out` is the row's part of the output, `width` long.
+    fn row(&self, row: usize, z: &[T::Acc], e: &[T::Acc], log_total: T::Acc, total: T::Acc, out: &mut [T]);
+    /// Elements of output for each row.
+    fn width(&self, n: usize) -> usize;
+    /// Whether `row` uses the logarithm.
+    const LOG: bool;
+}
+
+/// Separate because the macro takes one bound.
+trait FinishOf: Finish<Self::Element> {
+    type Element: FloatElement;
+}
+
+multiversion! {
+    /// Shifts and exponentiates a block of rows at once, so that short rows fill the vectors too.
+    unsafe fn block[S, F: FinishOf](
+        finish: &F,
+        first: usize,
+        n: usize,
+        x: &[F::Element],
+        z: &mut [<F::Element as Element>::Acc],
+        e: &mut [<F::Element as Element>::Acc],
+        out: &mut [F::Element],
+    ) {
+        for (x, z) in x.chunks_exact(n).zip(z.chunks_exact_mut(n)) {
+            let most = greatest(x);
+            for (z, x) in z.iter_mut().zip(x) {
+                *z = x.to_acc() - most;
+            }
+        }
+        for (e, z) in e.iter_mut().zip(&*z) {
+            *e = z.exp::<S>();
+        }
+        let width = finish.width(n);
+        for (row, ((z, e), out)) in z.chunks_exact(n).zip(e.chunks_exact(n)).zip(out.chunks_exact_mut(width)).enumerate() {
+            let total = sum(n, |i| e[i]);
+            let log_total = if F::LOG { total.log::<S>() } else { total };
+            finish.row(first + row, z, e, log_total, total, out);
+        }
+    }
+}
+
+fn run<F: FinishOf>(pool: &ThreadPool, rows: usize, n: usize, x: &[F::Element], out: &mut [F::Element], finish: &F) {
+    assert_eq!(x.len(), rows * n, "x is not {rows} x {n}");
+    let width = finish.width(n);
+    assert_eq!(out.len(), rows * width, "the output is not {rows} x {width}");
+    if rows * n == 0 {
+        // The sum over no classes.
+        out.fill(F::Element::ZERO);
+        return;
+    }
+    let body = block::<F>();
+    let out = SharedMut::new(out);
+    pool.run_ranges(rows, TASK.div_ceil(n), &|range| {
+        with_local(|local| {
+            let len = range.len() * n;
+            let (z, e) = local.take2(len, len);
+            let x = &x[range.start * n..range.end * n];
+            // SAFETY: ranges of rows are disjoint; `body` is compiled for this machine and asks nothing else.
+            unsafe { body(finish, range.start, n, x, z, e, out.range(range.start * width..range.end * width)) };
+        });
+    });
+}
+
+/// Declares a [`Finish`]: its fields, the width of its output and the loop over a row.
+macro_rules! finish {
+    ($name:ident<$life:lifetime, $T:ident $(, $L:ident: $bound:path)?> { $($field:ident: $type:ty),* $(,)? }
+     log $log:literal, width |$n:ident| $width:expr,
+     |$self:ident, $row:ident, $z:ident, $e:ident, $log_total:ident, $total:ident, $out:ident| $body:block) => {
+        struct $name<$life, $T: FloatElement $(, $L: $bound)?> {
+            $($field: $type,)*
+            element: PhantomData<&$life [$T]>,
+        }
+        impl<$life, $T: FloatElement $(, $L: $bound)?> Finish<$T> for $name<$life, $T $(, $L)?> {
+            const LOG: bool = $log;
+            #[inline(always)]
+            fn width(&self, $n: usize) -> usize {
+                $width
+            }
+            #[inline(always)]
+            fn row(&$self, $row: usize, $z: &[T::Acc], $e: &[T::Acc], $log_total: T::Acc, $total: T::Acc,
+                   $out: &mut [T]) {
+                let _ = ($row, $z.len(), $e.len(), $log_total, $total);
+                $body
+            }
+        }
+        impl<$life, $T: FloatElement $(, $L: $bound)?> FinishOf for $name<$life, $T $(, $L)?> {
+            type Element = $T;
+        }
+    };
+}
+
+finish!(Softmax<'a, T> {}
+log false, width |n| n,
+|self, row, z, e, log_total, total, out| {
+    let scale = T::Acc::ONE / total;
+    for (out, e) in out.iter_mut().zip(e) {
+        *out = T::from_acc(*e * scale);
+    }
+});
+
+finish!(LogSoftmax<'a, T> {}
+log true, width |n| n,
+|self, row, z, e, log_total, total, out| {
+    for (out, z) in out.iter_mut().zip(z) {
+        *out = T::from_acc(*z - log_total);
+    }
+});
+
+finish!(DenseLoss<'a, T> { targets: &'a [T] }
+log true, width |_n| 1,
+|self, row, z, e, log_total, total, out| {
+    let targets = &self.targets[row * z.len()..][..z.len()];
+    // A class of no weight adds nothing, even if its probability is zero.
+    let loss = sum(z.len(), |i| {
+        let target = targets[i].to_acc();
+        let term = target * (log_total - z[i]);
+        if target == T::Acc::ZERO { T::Acc::ZERO } else { term }
+    });
+    out[0] = T::from_acc(loss);
+});
+
+finish!(DenseGrad<'a, T> { targets: &'a [T], ct: &'a [T] }
+log false, width |n| n,
+|self, row, z, e, log_total, total, out| {
+    let targets = &self.targets[row * z.len()..][..z.len()];
+    let ct = self.ct[row].to_acc();
+    let scale = sum(z.len(), |i| targets[i].to_acc()) / total;
+    for ((out, e), target) in out.iter_mut().zip(e).zip(targets) {
+        *out = T::from_acc((*e * scale - target.to_acc()) * ct);
+    }
+});
+
+finish!(SparseLoss<'a, T, L: Label> { labels: &'a [L] }
+log true, width |_n| 1,
+|self, row, z, e, log_total, total, out| {
+    out[0] = T::from_acc(log_total - z[self.labels[row].class(z.len())]);
+});
+
+finish!(SparseGrad<'a, T, L: Label> { labels: &'a [L], ct: &'a [T] }
+log false, width |n| n,
+|self, row, z, e, log_total, total, out| {
+    let ct = self.ct[row].to_acc();
+    let scale = T::Acc::ONE / total;
+    let class = self.labels[row].class(z.len());
+    for (out, e) in out.iter_mut().zip(e) {
+        *out = T::from_acc(*e * scale * ct);
+    }
+    out[class] = T::from_acc((e[class] * scale - T::Acc::ONE) * ct);
+});
+
+/// `y = exp(x - max) / sum exp(x - max)` for each row.
+///
+/// # Panics
+/// When a slice is not `rows * n` long.
+pub fn softmax<T: FloatElement>(pool: &ThreadPool, rows: usize, n: usize, x: &[T], y: &mut [T]) {
+    run(pool, rows, n, x, y, &Softmax { element: PhantomData });
+}
+
+/// `y = x - max - log(sum exp(x - max))` for each row.
+///
+/// # Panics
+/// When a slice is not `rows * n` long.
+pub fn log_softmax<T: FloatElement>(pool: &ThreadPool, rows: usize, n: usize, x: &[T], y: &mut [T]) {
+    run(pool, rows, n, x, y, &LogSoftmax { element: PhantomData });
+}
+
+/// `loss[r] = -sum_j targets[r, j] log_softmax(logits)[r, j]`.
+///
+/// # Panics
+/// When a slice does not have its length.
+pub fn softmax_cross_entropy<T: FloatElement>(
+    pool: &ThreadPool,
+    rows: usize,
+    n: usize,
+    logits: &[T],
+    targets: &[T],
+    loss: &mut [T],
+) {
+    assert_eq!(targets.len(), rows * n, "targets are not {rows} x {n}");
+    run(pool, rows, n, logits, loss, &DenseLoss { targets, element: PhantomData });
+}
+
+/// `dlogits = (softmax(logits) * sum(targets) - targets) * ct`, with one `ct` for each row.
+///
+/// # Panics
+/// When a slice does not have its length.
+pub fn softmax_cross_entropy_grad<T: FloatElement>(
+    pool: &ThreadPool,
+    rows: usize,
+    n: usize,
+    logits: &[T],
+    targets: &[T],
+    ct: &[T],
+    dlogits: &mut [T],
+) {
+    assert_eq!(targets.len(), rows * n, "targets are not {rows} x {n}");
+    assert_eq!(ct.len(), rows, "not one cotangent for each row");
+    run(pool, rows, n, logits, dlogits, &DenseGrad { targets, ct, element: PhantomData });
+}
+
+/// `loss[r] = -log_softmax(logits)[r, labels[r]]`; labels out of range are clamped.
+///
+/// # Panics
+/// When a slice does not have its length.
+pub fn sparse_softmax_cross_entropy<T: FloatElement, L: Label>(
+    pool: &ThreadPool,
+    rows: usize,
+    n: usize,
+    logits: &[T],
+    labels: &[L],
+    loss: &mut [T],
+) {
+    assert_eq!(labels.len(), rows, "not one label for each row");
+    run(pool, rows, n, logits, loss, &SparseLoss { labels, element: PhantomData });
+}
+
+/// `dlogits = (softmax(logits) - onehot(labels)) * ct`, with one `ct` for each row.
+///
+/// # Panics
+/// When a slice does not have its length.
+pub fn sparse_softmax_cross_entropy_grad<T: FloatElement, L: Label>(
+    pool: &ThreadPool,
+    rows: usize,
+    n: usize,
+    logits: &[T],
+    labels: &[L],
+    ct: &[T],
+    dlogits: &mut [T],
+) {
+    assert_eq!(labels.len(), rows, "not one label for each row");
+    assert_eq!(ct.len(), rows, "not one cotangent for each row");
+    run(pool, rows, n, logits, dlogits, &SparseGrad { labels, ct, element: PhantomData });
+}
+
+multiversion! {
+    unsafe fn softmax_grad_rows[S, T: FloatElement](n: usize, y: &[T], ct: &[T], dx: &mut [T]) {
+        for ((y, ct), dx) in y.chunks_exact(n).zip(ct.chunks_exact(n)).zip(dx.chunks_exact_mut(n)) {
+            let dot = sum(n, |i| y[i].to_acc() * ct[i].to_acc());
+            for ((dx, y), ct) in dx.iter_mut().zip(y).zip(ct) {
+                *dx = T::from_acc(y.to_acc() * (ct.to_acc() - dot));
+            }
+        }
+    }
+    unsafe fn log_softmax_grad_rows[S, T: FloatElement](n: usize, y: &[T], ct: &[T], dx: &mut [T]) {
+        for ((y, ct), dx) in y.chunks_exact(n).zip(ct.chunks_exact(n)).zip(dx.chunks_exact_mut(n)) {
+            let total = sum(n, |i| ct[i].to_acc());
+            for ((dx, y), ct) in dx.iter_mut().zip(y).zip(ct) {
+                *dx = T::from_acc(ct.to_acc() - y.to_acc().exp::<S>() * total);
+            }
+        }
+    }
+}
+
+/// A kernel over whole rows of `(y, ct) -> dx`.
+type GradRows<T> = unsafe fn(usize, &[T], &[T], &mut [T]);
+
+fn grad_rows<T: FloatElement>(
+    pool: &ThreadPool,
+    rows: usize,
+    n: usize,
+    y: &[T],
+    ct: &[T],
+    dx: &mut [T],
+    body: GradRows<T>,
+) {
+    assert!([y.len(), ct.len(), dx.len()] == [rows * n; 3], "an operand is not {rows} x {n}");
+    if rows * n == 0 {
+        return;
+    }
+    let chunk = TASK.div_ceil(n) * n;
+    pool.run_chunks(dx, chunk, &|index, dx| {
+        let range = index * chunk..index * chunk + dx.len();
+        // SAFETY: compiled for this machine; the body asks nothing else.
+        unsafe { body(n, &y[range.clone()], &ct[range], dx) };
+    });
+}
+
+/// `dx = y * (ct - sum_j y_j ct_j)`, where `y` is the [`softmax`] of `x`.
+///
+/// # Panics
+/// When a slice is not `rows * n` long.
+pub fn softmax_grad<T: FloatElement>(pool: &ThreadPool, rows: usize, n: usize, y: &[T], ct: &[T], dx: &mut [T]) {
+    grad_rows(pool, rows, n, y, ct, dx, softmax_grad_rows::<T>());
+}
+
+/// `dx = ct - exp(y) * sum_j ct_j`, where `y` is the [`log_softmax`] of `x`.
+///
+/// # Panics
+/// When a slice is not `rows * n` long.
+pub fn log_softmax_grad<T: FloatElement>(pool: &ThreadPool, rows: usize, n: usize, y: &[T], ct: &[T], dx: &mut [T]) {
+    grad_rows(pool, rows, n, y, ct, dx, log_softmax_grad_rows::<T>());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dtype::{bf16, f16, DType};
+    use crate::simd::{with_isa, Isa};
+    use crate::testing::Random;
+
+    struct Want {
+        softmax: Vec<f64>,
+        log_softmax: Vec<f64>,
+    }
+
+    fn reference(x: &[f64], n: usize) -> Want {
+        let mut want = Want { softmax: vec![], log_softmax: vec![] };
+        for row in x.chunks(n) {
+            let most = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let total: f64 = row.iter().map(|v| (v - most).exp()).sum();
+            want.softmax.extend(row.iter().map(|v| (v - most).exp() / total));
+            want.log_softmax.extend(row.iter().map(|v| v - most - total.ln()));
+        }
+        want
+    }
+
+    fn close<T: Element>(what: &str, got: &[T], want: &[f64], scale: f64) {
+        let tolerance = match T::DTYPE {
+            DType::F32 => 1e-6,
+            DType::F64 => 1e-14,
+            DType::F16 => 2e-3,
+            _ => 1.6e-2,
+        };
+        assert_eq!(got.len(), want.len());
+        for (i, (got, want)) in got.iter().zip(want).enumerate() {
+            let error = (got.to_f64() - want).abs();
+            assert!(
+                error <= tolerance * (scale + want.abs()),
+                "{what} {} at {i}: {} for {want}",
+                T::DTYPE,
+                got.to_f64()
+            );
+        }
+    }
+
+    fn check<T: FloatElement>(random: &mut Random, rows: usize, n: usize) {
+        let spread = [1.0, 10.0, 300.0][random.below(3)];
+        let x: Vec<T> = random.values::<f64>(rows * n).iter().map(|v| T::from_f64(v * spread)).collect();
+        let targets: Vec<T> = random.values::<f64>(rows * n).iter().map(|v| T::from_f64(v.max(0.0))).collect();
+        let ct = random.values::<T>(rows);
+        let dense_ct = random.values::<T>(rows * n);
+        let labels: Vec<i64> = (0..rows).map(|_| random.below(n + 2) as i64 - 1).collect();
+        let xs: Vec<f64> = x.iter().map(|v| v.to_f64()).collect();
+        let want = reference(&xs, n);
+        let (t, c): (Vec<f64>, Vec<f64>) =
+            (targets.iter().map(|v| v.to_f64()).collect(), ct.iter().map(|v| v.to_f64()).collect());
+        let class: Vec<usize> = labels.iter().map(|l| (*l).clamp(0, n as i64 - 1) as usize).collect();
+        let mut before: Option<Vec<u64>> = None;
+        for threads in [1, 2, 3] {
+            let pool = ThreadPool::new(threads);
+            let mut wide: [Vec<T>; 6] = std::array::from_fn(|_| vec![T::ZERO; rows * n]);
+            let mut narrow: [Vec<T>; 2] = std::array::from_fn(|_| vec![T::ZERO; rows]);
+            softmax(&pool, rows, n, &x, &mut wide[0]);
+            log_softmax(&pool, rows, n, &x, &mut wide[1]);
+            softmax_cross_entropy(&pool, rows, n, &x, &targets, &mut narrow[0]);
+            softmax_cross_entropy_grad(&pool, rows, n, &x, &targets, &ct, &mut wide[2]);
+            sparse_softmax_cross_entropy(&pool, rows, n, &x, &labels, &mut narrow[1]);
+            sparse_softmax_cross_entropy_grad(&pool, rows, n, &x, &labels, &ct, &mut wide[3]);
+            let [y, log_y, .., dx, log_dx] = &mut wide;
+            softmax_grad(&pool, rows, n, y, &dense_ct, dx);
+            log_softmax_grad(&pool, rows, n, log_y, &dense_ct, log_dx);
+
+            close("softmax", &wide[0], &want.softmax, 0.1);
+            close("log_softmax", &wide[1], &want.log_softmax, spread);
+            for r in 0..rows {
+                let at = r * n..(r + 1) * n;
+                let (p, logp) = (&want.softmax[at.clone()], &want.log_softmax[at.clone()]);
+                let t = &t[at.clone()];
+                let weight: f64 = t.iter().sum();
+                let loss: f64 = t.iter().zip(logp).map(|(t, l)| -t * l).sum();
+                close("dense loss", &narrow[0][r..=r], &[loss], spread * (1.0 + weight));
+                let grad: Vec<f64> = p.iter().zip(t).map(|(p, t)| (p * weight - t) * c[r]).collect();
+                close("dense grad", &wide[2][at.clone()], &grad, 1.0 + weight);
+                close("sparse loss", &narrow[1][r..=r], &[-logp[class[r]]], spread);
+                let grad: Vec<f64> =
+                    p.iter().enumerate().map(|(j, p)| (p - f64::from(u8::from(j == class[r]))) * c[r]).collect();
+                close("sparse grad", &wide[3][at.clone()], &grad, 1.0);
+                let d: Vec<f64> = dense_ct[at.clone()].iter().map(|v| v.to_f64()).collect();
+                let dot: f64 = p.iter().zip(&d).map(|(p, d)| p * d).sum();
+                let grad: Vec<f64> = p.iter().zip(&d).map(|(p, d)| p * (d - dot)).collect();
+                close("softmax_grad", &wide[4][at.clone()], &grad, 1.0);
+                let total: f64 = d.iter().sum();
+                let grad: Vec<f64> = p.iter().zip(&d).map(|(p, d)| d - p * total).collect();
+                close("log_softmax_grad", &wide[5][at], &grad, (n as f64 + 1.0) * spread);
+            }
+            let bits = wide.iter().chain(&narrow).flatten().map(|v| v.to_f64().to_bits()).collect();
+            assert!(before.as_ref().is_none_or(|before| *before == bits), "{threads} threads differ: {rows} x {n}");
+            before = Some(bits);
+        }
+    }
+
+    #[test]
+    fn floats_agree_with_the_definition_on_every_instruction_set() {
+        for isa in Isa::available() {
+            with_isa(isa, || {
+                let mut random = Random::new(9);
+                for (rows, n) in [(128, 10), (1, 1), (3, 16), (5, 1000), (2, 5001), (700, 7), (9, 33)] {
+                    check::<f32>(&mut random, rows, n);
+                    check::<f64>(&mut random, rows, n);
+                    check::<f16>(&mut random, rows, n);
+                    check::<bf16>(&mut random, rows, n);
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn extremes() {
+        let pool = ThreadPool::new(1);
+        let mut y = [0f32; 3];
+        softmax(&pool, 1, 3, &[1e38, -1e38, f32::NEG_INFINITY], &mut y);
+        assert_eq!(y, [1.0, 0.0, 0.0]);
+        softmax(&pool, 1, 3, &[0.0, f32::NAN, 1.0], &mut y);
+        assert!(y.iter().all(|v| v.is_nan()));
+        let mut loss = [0f32];
+        softmax_cross_entropy(&pool, 1, 3, &[0.0, 0.0, f32::NEG_INFINITY], &[0.5, 0.5, 0.0], &mut loss);
+        assert!((loss[0] - 2f32.ln()).abs() < 1e-6);
+        sparse_softmax_cross_entropy(&pool, 1, 3, &[100.0, 0.0, 0.0], &[1u8], &mut loss);
+        assert!((loss[0] - 100.0).abs() < 1e-4);
+    }
+}

@@ -1,0 +1,519 @@
+//! Pooling over channels-last tensors. Channels are the lanes; every output element belongs to one task.
+//!
+//! Spatial extents are (depth, height, width), those in front 1 where there are fewer. Padding never wins a maximum
+//! and adds nothing to a sum. In a maximum NaN beats every number, and of equal elements the first wins.
+
+use crate::dtype::Element;
+use crate::multiversion;
+use crate::pool::{SharedMut, ThreadPool};
+use std::ops::Range;
+
+/// The shape of a pooling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PoolShape {
+    pub batch: usize,
+    pub input: [usize; 3],
+    pub output: [usize; 3],
+    pub window: [usize; 3],
+    pub strides: [usize; 3],
+    /// Padding before the first element; that after the last follows from `output`.
+    pub pad: [usize; 3],
+    pub channels: usize,
+}
+
+impl PoolShape {
+    /// Elements of the input.
+    pub fn input_len(&self) -> usize {
+        self.batch * self.input.iter().product::<usize>() * self.channels
+    }
+
+    /// Elements of the output.
+    pub fn output_len(&self) -> usize {
+        self.batch * self.output.iter().product::<usize>() * self.channels
+    }
+
+    fn check(&self, input: usize, output: usize) {
+        assert_eq!(input, self.input_len(), "the input does not fit {self:?}");
+        assert_eq!(output, self.output_len(), "the output does not fit {self:?}");
+        assert!(self.strides.iter().all(|&s| s > 0), "a stride of zero: {self:?}");
+    }
+
+    /// The input positions along `axis` that output `o` sees.
+    #[inline(always)]
+    fn seen(&self, axis: usize, o: usize) -> Range<usize> {
+        let start = o * self.strides[axis];
+        let end = (start + self.window[axis]).saturating_sub(self.pad[axis]).min(self.input[axis]);
+        start.saturating_sub(self.pad[axis]).min(end)..end
+    }
+
+    /// The outputs along `axis` that see input position `i`.
+    #[inline(always)]
+    fn seers(&self, axis: usize, i: usize) -> Range<usize> {
+        let (at, stride) = (i + self.pad[axis], self.strides[axis]);
+        let first = (at + 1).saturating_sub(self.window[axis]).div_ceil(stride);
+        let end = (at / stride + 1).min(self.output[axis]);
+        first.min(end)..end
+    }
+
+    /// Calls `body` with each pixel of one image that output `(d, h, w)` sees, in order.
+    #[inline(always)]
+    fn each_seen(&self, [d, h, w]: [usize; 3], mut body: impl FnMut(usize)) {
+        for d in self.seen(0, d) {
+            for h in self.seen(1, h) {
+                for w in self.seen(2, w) {
+                    body((d * self.input[1] + h) * self.input[2] + w);
+                }
+            }
+        }
+    }
+}
+
+/// A number that windows are summed over; sums are carried in [`Element::Acc`].
+pub trait PoolElement: Element {
+    #[doc(hidden)]
+    fn plus(a: Self::Acc, b: Self::Acc) -> Self::Acc;
+}
+
+macro_rules! pool_element {
+    ($($t:ty => $plus:expr),* $(,)?) => {$(
+        impl PoolElement for $t {
+            #[inline(always)]
+            fn plus(a: Self::Acc, b: Self::Acc) -> Self::Acc {
+                let plus: fn(Self::Acc, Self::Acc) -> Self::Acc = $plus;
+                plus(a, b)
+            }
+        }
+    )*};
+}
+pool_element!(
+    f32 => |a, b| a + b,
+    f64 => |a, b| a + b,
+    half::f16 => |a, b| a + b,
+    half::bf16 => |a, b| a + b,
+    i8 => i8::wrapping_add,
+    i16 => i16::wrapping_add,
+    i32 => i32::wrapping_add,
+    i64 => i64::wrapping_add,
+    u8 => u8::wrapping_add,
+    u16 => u16::wrapping_add,
+    u32 => u32::wrapping_add,
+    u64 => u64::wrapping_add,
+);
+
+/// Channels worked on at once.
+const LANES: usize = 64;
+/// Elements of output that one task should compute at least.
+const TASK: usize = 1 << 14;
+
+/// Whether `x` takes the place of `best`: greater, or the first NaN.
+#[inline(always)]
+fn beats<T: Element>(x: T, best: T) -> bool {
+    let (x, best) = (x.to_acc(), best.to_acc());
+    (x > best) | (x.is_nan() & !best.is_nan())
+}
+
+multiversion! {
+    unsafe fn max_rows[S, T: Element](shape: &PoolShape, rows: Range<usize>, x: &[T], y: &mut [T]) {
+        let c = shape.channels;
+        let image = shape.input.iter().product::<usize>() * c;
+        let [_, height, width] = shape.output;
+        for (index, y) in y.chunks_exact_mut(c).enumerate() {
+            let (row, w) = (rows.start + index / width, index % width);
+            let (rest, h) = (row / height, row % height);
+            let (n, d) = (rest / shape.output[0], rest % shape.output[0]);
+            let x = &x[n * image..(n + 1) * image];
+            y.fill(T::LOWEST);
+            shape.each_seen([d, h, w], |pixel| {
+                for (y, x) in y.iter_mut().zip(&x[pixel * c..pixel * c + c]) {
+                    *y = if beats(*x, *y) { *x } else { *y };
+                }
+            });
+        }
+    }
+
+    unsafe fn gather_rows[S, T: Element](shape: &PoolShape, rows: Range<usize>, x: &[T], t: &[T], y: &mut [T]) {
+        let c = shape.channels;
+        let image = shape.input.iter().product::<usize>() * c;
+        let [_, height, width] = shape.output;
+        let mut best = [T::ZERO; LANES];
+        for (index, y) in y.chunks_exact_mut(c).enumerate() {
+            let (row, w) = (rows.start + index / width, index % width);
+            let (rest, h) = (row / height, row % height);
+            let (n, d) = (rest / shape.output[0], rest % shape.output[0]);
+            let (x, t) = (&x[n * image..(n + 1) * image], &t[n * image..(n + 1) * image]);
+            for (part, y) in y.chunks_mut(LANES).enumerate() {
+                y.fill(T::ZERO);
+                let mut first = true;
+                shape.each_seen([d, h, w], |pixel| {
+                    let at = pixel * c + part * LANES;
+                    let (x, t) = (&x[at..at + y.len()], &t[at..at + y.len()]);
+                    if first {
+                        first = false;
+                        best[..x.len()].copy_from_slice(x);
+                        y.copy_from_slice(t);
+                        return;
+                    }
+                    for (((y, best), x), t) in y.iter_mut().zip(&mut best).zip(x).zip(t) {
+                        let wins = beats(*x, *best);
+                        *best = if wins { *x } else { *best };
+                        *y = if wins { *t } else { *y };
+                    }
+                });
+            }
+        }
+    }
+
+    unsafe fn scatter_image[S, T: PoolElement](shape: &PoolShape, x: &[T], dy: &[T], dx: &mut [T]) {
+        let c = shape.channels;
+        let [depth, height, width] = shape.output;
+        dx.fill(T::ZERO);
+        let mut best = [T::ZERO; LANES];
+        let mut winner = [0u32; LANES];
+        for (index, dy) in dy.chunks_exact(c).enumerate().take(depth * height * width) {
+            let at = [index / (height * width), index / width % height, index % width];
+            for (part, dy) in dy.chunks(LANES).enumerate() {
+                let mut tap = 0;
+                shape.each_seen(at, |pixel| {
+                    let x = &x[pixel * c + part * LANES..][..dy.len()];
+                    if tap == 0 {
+                        best[..x.len()].copy_from_slice(x);
+                        winner.fill(0);
+                    } else {
+                        for ((best, winner), x) in best.iter_mut().zip(&mut winner).zip(x) {
+                            let wins = beats(*x, *best);
+                            *best = if wins { *x } else { *best };
+                            *winner = if wins { tap } else { *winner };
+                        }
+                    }
+                    tap += 1;
+                });
+                tap = 0;
+                shape.each_seen(at, |pixel| {
+                    let dx = &mut dx[pixel * c + part * LANES..][..dy.len()];
+                    for ((dx, winner), dy) in dx.iter_mut().zip(&winner).zip(dy) {
+                        let old = dx.to_acc();
+                        let sum = T::plus(old, dy.to_acc());
+                        *dx = T::from_acc(if *winner == tap { sum } else { old });
+                    }
+                    tap += 1;
+                });
+            }
+        }
+    }
+
+    unsafe fn sum_rows[S, T: PoolElement](shape: &PoolShape, rows: Range<usize>, x: &[T], y: &mut [T]) {
+        let c = shape.channels;
+        let image = shape.input.iter().product::<usize>() * c;
+        let [_, height, width] = shape.output;
+        for (index, y) in y.chunks_exact_mut(c).enumerate() {
+            let (row, w) = (rows.start + index / width, index % width);
+            let (rest, h) = (row / height, row % height);
+            let (n, d) = (rest / shape.output[0], rest % shape.output[0]);
+            let x = &x[n * image..(n + 1) * image];
+            for (part, y) in y.chunks_mut(LANES).enumerate() {
+                let mut sum = [<T::Acc as Element>::ZERO; LANES];
+                shape.each_seen([d, h, w], |pixel| {
+                    let at = pixel * c + part * LANES;
+                    for (sum, x) in sum.iter_mut().zip(&x[at..at + y.len()]) {
+                        *sum = T::plus(*sum, x.to_acc());
+                    }
+                });
+                for (y, sum) in y.iter_mut().zip(&sum) {
+                    *y = T::from_acc(*sum);
+                }
+            }
+        }
+    }
+
+    unsafe fn sum_grad_rows[S, T: PoolElement](shape: &PoolShape, rows: Range<usize>, dy: &[T], dx: &mut [T]) {
+        let c = shape.channels;
+        let image = shape.output.iter().product::<usize>() * c;
+        let [_, height, width] = shape.input;
+        for (index, dx) in dx.chunks_exact_mut(c).enumerate() {
+            let (row, w) = (rows.start + index / width, index % width);
+            let (rest, h) = (row / height, row % height);
+            let (n, d) = (rest / shape.input[0], rest % shape.input[0]);
+            let dy = &dy[n * image..(n + 1) * image];
+            for (part, dx) in dx.chunks_mut(LANES).enumerate() {
+                let mut sum = [<T::Acc as Element>::ZERO; LANES];
+                for d in shape.seers(0, d) {
+                    for h in shape.seers(1, h) {
+                        for w in shape.seers(2, w) {
+                            let at = ((d * shape.output[1] + h) * shape.output[2] + w) * c + part * LANES;
+                            for (sum, dy) in sum.iter_mut().zip(&dy[at..at + dx.len()]) {
+                                *sum = T::plus(*sum, dy.to_acc());
+                            }
+                        }
+                    }
+                }
+                for (dx, sum) in dx.iter_mut().zip(&sum) {
+                    *dx = T::from_acc(*sum);
+                }
+            }
+        }
+    }
+}
+
+/// Hands out rows of a `[batch, D, H, W, C]` result: `body(rows, elements)`.
+fn by_rows<T: Send>(
+    pool: &ThreadPool,
+    batch: usize,
+    extent: [usize; 3],
+    channels: usize,
+    out: &mut [T],
+    body: &(dyn Fn(Range<usize>, &mut [T]) + Sync),
+) {
+    let line = extent[2] * channels;
+    if line == 0 {
+        return;
+    }
+    let chunk = TASK.div_ceil(line);
+    let out = SharedMut::new(out);
+    pool.run_ranges(batch * extent[0] * extent[1], chunk, &|rows| {
+        // SAFETY: ranges of rows are disjoint.
+        let part = unsafe { out.range(rows.start * line..rows.end * line) };
+        body(rows, part);
+    });
+}
+
+/// `y[o] = max of x over the window of o`.
+///
+/// # Panics
+/// When a slice does not have the shape's length.
+pub fn max_pool<T: Element>(pool: &ThreadPool, shape: &PoolShape, x: &[T], y: &mut [T]) {
+    shape.check(x.len(), y.len());
+    let rows_of = max_rows::<T>();
+    by_rows(pool, shape.batch, shape.output, shape.channels, y, &|rows, y| {
+        // SAFETY: compiled for this machine; the body asks nothing else.
+        unsafe { rows_of(shape, rows, x, y) }
+    });
+}
+
+/// `y[o] = t[i]` where `i` is the place of the maximum of `x` in the window of `o`: [`max_pool`]'s derivative along `t`.
+///
+/// # Panics
+/// When a slice does not have the shape's length.
+pub fn max_pool_gather<T: Element>(pool: &ThreadPool, shape: &PoolShape, x: &[T], t: &[T], y: &mut [T]) {
+    shape.check(x.len(), y.len());
+    shape.check(t.len(), y.len());
+    let rows_of = gather_rows::<T>();
+    by_rows(pool, shape.batch, shape.output, shape.channels, y, &|rows, y| {
+        // SAFETY: compiled for this machine; the body asks nothing else.
+        unsafe { rows_of(shape, rows, x, t, y) }
+    });
+}
+
+/// `dx[i] = sum of dy[o] over the windows whose maximum sits at i`: the gradient of [`max_pool`].
+///
+/// # Panics
+/// When a slice does not have the shape's length.
+pub fn max_pool_scatter<T: PoolElement>(pool: &ThreadPool, shape: &PoolShape, x: &[T], dy: &[T], dx: &mut [T]) {
+    shape.check(x.len(), dy.len());
+    shape.check(dx.len(), dy.len());
+    let (image, out) = (x.len() / shape.batch.max(1), dy.len() / shape.batch.max(1));
+    if image == 0 {
+        return;
+    }
+    let scatter = scatter_image::<T>();
+    pool.run_chunks(dx, image, &|n, dx| {
+        // SAFETY: compiled for this machine; the body asks nothing else.
+        unsafe { scatter(shape, &x[n * image..(n + 1) * image], &dy[n * out..(n + 1) * out], dx) }
+    });
+}
+
+/// `y[o] = sum of x over the window of o`.
+///
+/// # Panics
+/// When a slice does not have the shape's length.
+pub fn sum_pool<T: PoolElement>(pool: &ThreadPool, shape: &PoolShape, x: &[T], y: &mut [T]) {
+    shape.check(x.len(), y.len());
+    let rows_of = sum_rows::<T>();
+    by_rows(pool, shape.batch, shape.output, shape.channels, y, &|rows, y| {
+        // SAFETY: compiled for this machine; the body asks nothing else.
+        unsafe { rows_of(shape, rows, x, y) }
+    });
+}
+
+/// `dx[i] = sum of dy over the windows that see i`: the gradient of [`sum_pool`].
+///
+/// # Panics
+/// When a slice does not have the shape's length.
+pub fn sum_pool_grad<T: PoolElement>(pool: &ThreadPool, shape: &PoolShape, dy: &[T], dx: &mut [T]) {
+    shape.check(dx.len(), dy.len());
+    let rows_of = sum_grad_rows::<T>();
+    by_rows(pool, shape.batch, shape.input, shape.channels, dx, &|rows, dx| {
+        // SAFETY: compiled for this machine; the body asks nothing else.
+        unsafe { rows_of(shape, rows, dy, dx) }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dtype::{bf16, f16, DType};
+    use crate::simd::{with_isa, Isa};
+    use crate::testing::Random;
+
+    fn shape(random: &mut Random) -> PoolShape {
+        let spatial = 1 + random.below(3);
+        let most = [0, 40, 14, 7][spatial];
+        let channels = if random.below(2) == 0 { 1 + random.below(12) } else { 1 + random.below(150) };
+        let mut shape = PoolShape {
+            batch: 1 + random.below(4),
+            input: [1; 3],
+            output: [1; 3],
+            window: [1; 3],
+            strides: [1; 3],
+            pad: [0; 3],
+            channels,
+        };
+        for axis in 3 - spatial..3 {
+            shape.input[axis] = 1 + random.below(most);
+            shape.window[axis] = 1 + random.below(4);
+            shape.strides[axis] = 1 + random.below(4);
+            shape.pad[axis] = random.below(shape.window[axis]);
+            let total =
+                (shape.input[axis] + shape.pad[axis] + random.below(shape.window[axis])).max(shape.window[axis]);
+            shape.output[axis] = (total - shape.window[axis]) / shape.strides[axis] + 1;
+        }
+        shape
+    }
+
+    /// For each output element, the input elements that it sees.
+    fn windows(shape: &PoolShape) -> Vec<Vec<usize>> {
+        let mut all = vec![];
+        let [od, oh, ow] = shape.output;
+        let [id, ih, iw] = shape.input.map(|n| n as isize);
+        for n in 0..shape.batch as isize {
+            for o in 0..od * oh * ow {
+                let o3 = [o / (oh * ow), o / ow % oh, o % ow];
+                let from = [0, 1, 2].map(|a| (o3[a] * shape.strides[a]) as isize - shape.pad[a] as isize);
+                for c in 0..shape.channels {
+                    let mut seen = vec![];
+                    for d in from[0]..from[0] + shape.window[0] as isize {
+                        for h in from[1]..from[1] + shape.window[1] as isize {
+                            for w in from[2]..from[2] + shape.window[2] as isize {
+                                if d >= 0 && d < id && h >= 0 && h < ih && w >= 0 && w < iw {
+                                    seen.push((((n * id + d) * ih + h) * iw + w) as usize * shape.channels + c);
+                                }
+                            }
+                        }
+                    }
+                    all.push(seen);
+                }
+            }
+        }
+        all
+    }
+
+    fn first_max(x: &[f64], seen: &[usize]) -> Option<usize> {
+        let mut best: Option<usize> = None;
+        for &i in seen {
+            if best.is_none_or(|b| x[i] > x[b] || (x[i].is_nan() && !x[b].is_nan())) {
+                best = Some(i);
+            }
+        }
+        best
+    }
+
+    fn equal<T: PoolElement>(what: &str, shape: &PoolShape, got: &[T], want: &[f64]) {
+        let tolerance = match T::DTYPE {
+            DType::F32 => 1e-5,
+            DType::F64 => 1e-13,
+            DType::F16 => 0.02,
+            DType::BF16 => 0.1,
+            _ => 0.0,
+        };
+        for (i, (got, want)) in got.iter().zip(want).enumerate() {
+            let got = got.to_f64();
+            let same = got == *want || (got.is_nan() && want.is_nan()) || (got - want).abs() <= tolerance;
+            assert!(same, "{what} {} at {i}: {got} for {want}, {shape:?}", T::DTYPE);
+        }
+    }
+
+    fn check<T: PoolElement>(random: &mut Random, shape: &PoolShape) {
+        let mut x = random.values::<T>(shape.input_len());
+        // Ties, and now and then a NaN (which integers do not have).
+        for value in &mut x {
+            *value = match random.below(20) {
+                0 => T::ONE,
+                1 if T::DTYPE.is_float() && random.below(8) == 0 => T::from_f64(f64::NAN),
+                _ => *value,
+            };
+        }
+        let t = random.values::<T>(x.len());
+        let dy = random.values::<T>(shape.output_len());
+        let (xs, windows) = (x.iter().map(|v| v.to_f64()).collect::<Vec<_>>(), windows(shape));
+        let winners: Vec<_> = windows.iter().map(|seen| first_max(&xs, seen)).collect();
+        let lowest = T::LOWEST.to_f64();
+        let want_max: Vec<f64> = winners.iter().map(|w| w.map_or(lowest, |i| xs[i])).collect();
+        let want_gather: Vec<f64> = winners.iter().map(|w| w.map_or(0.0, |i| t[i].to_f64())).collect();
+        let want_sum: Vec<f64> = windows.iter().map(|seen| seen.iter().map(|&i| t[i].to_f64()).sum()).collect();
+        let (mut want_scatter, mut want_grad) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+        for (o, seen) in windows.iter().enumerate() {
+            if let Some(i) = winners[o] {
+                want_scatter[i] += dy[o].to_f64();
+            }
+            for &i in seen {
+                want_grad[i] += dy[o].to_f64();
+            }
+        }
+        let mut before: Option<Vec<u64>> = None;
+        for threads in [1, 2, 3] {
+            let pool = ThreadPool::new(threads);
+            let mut small = [vec![T::ONE; dy.len()], vec![T::ONE; dy.len()], vec![T::ONE; dy.len()]];
+            let mut large = [vec![T::ONE; x.len()], vec![T::ONE; x.len()]];
+            max_pool(&pool, shape, &x, &mut small[0]);
+            max_pool_gather(&pool, shape, &x, &t, &mut small[1]);
+            sum_pool(&pool, shape, &t, &mut small[2]);
+            max_pool_scatter(&pool, shape, &x, &dy, &mut large[0]);
+            sum_pool_grad(&pool, shape, &dy, &mut large[1]);
+            equal("max_pool", shape, &small[0], &want_max);
+            equal("max_pool_gather", shape, &small[1], &want_gather);
+            equal("sum_pool", shape, &small[2], &want_sum);
+            equal("max_pool_scatter", shape, &large[0], &want_scatter);
+            equal("sum_pool_grad", shape, &large[1], &want_grad);
+            let bits = small.iter().chain(&large).flatten().map(|v| v.to_f64().to_bits()).collect();
+            assert!(before.as_ref().is_none_or(|before| *before == bits), "{threads} threads differ: {shape:?}");
+            before = Some(bits);
+        }
+    }
+
+    #[test]
+    fn all_dtypes_agree_with_the_definition_on_every_instruction_set() {
+        for isa in Isa::available() {
+            with_isa(isa, || {
+                let mut random = Random::new(8);
+                for _ in 0..25 {
+                    let shape = shape(&mut random);
+                    check::<f32>(&mut random, &shape);
+                    check::<f64>(&mut random, &shape);
+                    check::<f16>(&mut random, &shape);
+                    check::<bf16>(&mut random, &shape);
+                    check::<i8>(&mut random, &shape);
+                    check::<i32>(&mut random, &shape);
+                    check::<u64>(&mut random, &shape);
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn infinities_do_not_lose_to_padding() {
+        let shape = PoolShape {
+            batch: 1,
+            input: [1, 1, 2],
+            output: [1, 1, 1],
+            window: [1, 1, 3],
+            strides: [1; 3],
+            pad: [0, 0, 1],
+            channels: 1,
+        };
+        let x = [f32::NEG_INFINITY; 2];
+        let (mut y, mut dx) = ([0f32], [9f32; 2]);
+        let pool = ThreadPool::new(1);
+        max_pool_gather(&pool, &shape, &x, &[3.0, 4.0], &mut y);
+        max_pool_scatter(&pool, &shape, &x, &[5.0], &mut dx);
+        assert_eq!((y, dx), ([3.0], [5.0, 0.0]));
+    }
+}
