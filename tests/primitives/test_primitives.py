@@ -6,7 +6,7 @@ import inspect
 
 import numpy as np
 import pytest
-from gradcheck import check_gradients
+from gradcheck import check_gradients, float_outputs, pullback, traced
 from primitive_cases import (
     CASES,
     FAMILIES,
@@ -14,6 +14,7 @@ from primitive_cases import (
     NAMES,
     differentiable_cases,
     dtypes_of,
+    floats_of,
     operands,
     types_of,
 )
@@ -21,8 +22,17 @@ from primitive_cases import (
 from hornbeam import primitives as p
 from hornbeam.autodiff import outputs_of
 from hornbeam.ir.graph import Graph, Node, placeholder
+from hornbeam.ir.interpret import reference
 from hornbeam.ir.primitive import PRIMITIVES, bind, check_dtypes
-from hornbeam.ir.types import FLOATS, HornbeamTypeError, ShapeError, TensorType, dtype_name
+from hornbeam.ir.types import (
+    FLOATS,
+    HornbeamTypeError,
+    ShapeError,
+    TensorType,
+    dtype_name,
+    is_float,
+    numpy_dtype,
+)
 from hornbeam.ir.verify import verify
 
 # Their input counts as symmetric, so a difference must move both halves of the matrix.
@@ -75,6 +85,21 @@ def test_first_and_second_derivative(name: str, index: int) -> None:
     check_gradients(apply, operands(primitive, index, "float64"), order=2)
 
 
+@pytest.mark.parametrize(("name", "index"), list(differentiable_cases()))
+def test_derivative_graph_verifies_in_every_float_dtype(name: str, index: int) -> None:
+    primitive = PRIMITIVES[name]
+    params = primitive.samples[index].params
+    fn = float_outputs(lambda *xs: outputs_of(bind(primitive, *xs, **params)))
+    for dtype in floats_of(primitive):
+        arrays = operands(primitive, index, dtype)
+        wrt = [i for i, type in enumerate(types_of(arrays)) if is_float(type.dtype)]
+        forward, _ = traced(fn, arrays)
+        weights = [np.ones(node.shape, numpy_dtype(node.dtype)) for node in forward.outputs]
+        backward, constants = traced(pullback(fn, len(arrays), wrt), [*arrays, *weights])
+        found = reference(backward, [*arrays, *weights, *constants])
+        assert types_of(found) == [types_of(arrays)[i] for i in wrt]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_block_is_complete(name: str) -> None:
     primitive = PRIMITIVES[name]
@@ -120,6 +145,8 @@ def test_shape_errors_say_what_came() -> None:
 def test_trivial_applications_make_no_node() -> None:
     x = placeholder(TensorType((2, 3), "float32"), 0)
     assert p.reshape(x, (2, 3)) is x
+    assert p.reshape(p.reshape(x, (6,)), (2, 3)) is x
+    assert p.transpose(p.transpose(x, (1, 0)), (1, 0)) is x
     assert p.transpose(x, (0, 1)) is x
     assert p.broadcast(x, (2, 3), (0, 1)) is x
     assert p.convert(x, "float32") is x
@@ -146,3 +173,27 @@ def test_the_checker_finds_wrong_derivatives() -> None:
         check_gradients(lambda a: [p.stop_gradient(a) * a], [x])
     with pytest.raises(AssertionError, match="order 2"):
         check_gradients(lambda a: [(a - p.stop_gradient(a)) * (a - p.stop_gradient(a)) + a * a], [x])
+
+
+def test_costs_count_multiplications_and_additions() -> None:
+    x = placeholder(TensorType((4, 5), "float32"), 0)
+    product = p.dot_general(x, p.transpose(x, (1, 0)), contract=((1,), (0,)))
+    image = placeholder(TensorType((2, 8, 8, 3), "float32"), 0)
+    kernel = placeholder(TensorType((3, 3, 3, 7), "float32"), 0)
+    feature = p.conv(image, kernel, (1, 1), ((1, 1), (1, 1)))
+    pooled = p.max_pool(image, (2, 2), (2, 2), ((0, 0), (0, 0)))
+    expected = {
+        product: 2 * 4 * 5 * 4,
+        feature: 2 * (2 * 8 * 8 * 7) * (3 * 3 * 3),
+        pooled: (2 * 4 * 4 * 3) * 4,
+    }
+    back = p.conv_input_grad(feature, kernel, image.shape, (1, 1), ((1, 1), (1, 1)))
+    expected[back] = expected[feature]
+    expected[p.conv_kernel_grad(image, feature, kernel.shape, (1, 1), ((1, 1), (1, 1)))] = expected[feature]
+    expected[p.add(x, x)] = 20
+    expected[p.transpose(x, (1, 0))] = 0
+    for node, flops in expected.items():
+        assert node.primitive is not None
+        found, moved = node.primitive.cost([n.type for n in node.inputs], node.type, **node.params)
+        assert found == flops, node.name
+        assert moved == sum(n.type.nbytes for n in (*node.inputs, node)), node.name

@@ -151,21 +151,20 @@ def _conv_type(x: TensorType, w: TensorType, **window: Any) -> TensorType:
     return TensorType(_conv_shape(x.shape, w.shape, **window), x.dtype)
 
 
+def _expect(name: str, dy: TensorType, expected: TensorType) -> None:
+    if dy.dtype != expected.dtype:
+        raise HornbeamTypeError(f"{name} needs dy of type {expected}, got {dy}")
+    if dy.shape != expected.shape:
+        raise ShapeError(f"{name} needs dy of type {expected}, got {dy}")
+
+
 def _input_grad_type(dy: TensorType, w: TensorType, *, input_shape: Shape, **window: Any) -> TensorType:
-    expected = _conv_shape(input_shape, w.shape, **window)
-    if dy.shape != expected or dy.dtype != w.dtype:
-        raise ShapeError(
-            f"conv_input_grad to {input_shape} needs dy of {w.dtype} and shape {expected}, got {dy}"
-        )
+    _expect("conv_input_grad", dy, TensorType(_conv_shape(input_shape, w.shape, **window), w.dtype))
     return TensorType(input_shape, dy.dtype)
 
 
 def _kernel_grad_type(x: TensorType, dy: TensorType, *, kernel_shape: Shape, **window: Any) -> TensorType:
-    expected = _conv_shape(x.shape, kernel_shape, **window)
-    if dy.shape != expected or dy.dtype != x.dtype:
-        raise ShapeError(
-            f"conv_kernel_grad to {kernel_shape} needs dy of {x.dtype} and shape {expected}, got {dy}"
-        )
+    _expect("conv_kernel_grad", dy, TensorType(_conv_shape(x.shape, kernel_shape, **window), x.dtype))
     return TensorType(kernel_shape, x.dtype)
 
 

@@ -413,9 +413,17 @@ def convert_array(x: Array, dtype: str) -> Array:
         return np.where(inside, np.where(inside, wide, 0).astype(target), clipped)
 
 
+def _convert_type(x: TensorType, *, dtype: str) -> TensorType:
+    if dtype not in DTYPES:
+        raise HornbeamTypeError(
+            f"convert needs the name of a dtype, got {dtype!r}; known: {', '.join(DTYPES)}"
+        )
+    return TensorType(x.shape, dtype)
+
+
 CONVERT = primitive(
     "convert",
-    type_rule=lambda x, *, dtype: TensorType(x.shape, dtype_name(dtype)),
+    type_rule=_convert_type,
     reference=lambda x, *, dtype: convert_array(x, dtype),
     vjp=lambda ct, out, x, *, dtype: (convert(ct, x.dtype) if is_float(x.dtype) else None,),
     samples=[

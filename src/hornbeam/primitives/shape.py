@@ -60,7 +60,9 @@ RESHAPE = primitive(
 
 
 def reshape(x: Node, shape: Shape) -> Node:
-    """The same elements in row-major order under another shape."""
+    """The same elements in row-major order under another shape. A reshape of a reshape is one reshape."""
+    if x.primitive is RESHAPE:
+        x = x.inputs[0]
     return x if x.shape == shape else bind(RESHAPE, x, shape=shape)
 
 
