@@ -1,0 +1,133 @@
+//! Memory of values: aligned, immutable once shared, and writable only for a sole owner.
+
+use std::alloc::{alloc, dealloc, handle_alloc_error, Layout};
+use std::any::Any;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use crate::types::TensorType;
+
+/// Everything that the engine allocates starts on a cache line.
+pub const ALIGNMENT: usize = 64;
+
+/// A block of bytes on a cache line boundary, not initialised by the engine before kernels write it.
+pub struct AlignedBytes {
+    pointer: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: plain memory with one owner.
+unsafe impl Send for AlignedBytes {}
+// SAFETY: shared access only reads; writing needs `&mut` or the planner's proof of disjointness.
+unsafe impl Sync for AlignedBytes {}
+
+impl AlignedBytes {
+    /// At least one byte, so that the pointer is always valid. Zeroed: kernels get slices of initialised memory.
+    pub fn new(bytes: usize) -> Self {
+        let layout = Self::layout(bytes);
+        // SAFETY: the layout has a non-zero size.
+        let pointer = unsafe { alloc(layout) };
+        let Some(pointer) = NonNull::new(pointer) else { handle_alloc_error(layout) };
+        AlignedBytes { pointer, bytes }
+    }
+
+    fn layout(bytes: usize) -> Layout {
+        // Rounded up, so that vector loads past the last element stay inside the allocation.
+        let size = bytes.max(1).next_multiple_of(ALIGNMENT);
+        Layout::from_size_align(size, ALIGNMENT).unwrap_or_else(|_| panic!("{bytes} bytes do not fit in memory"))
+    }
+
+    pub fn len(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.pointer.as_ptr()
+    }
+
+    pub fn from_slice(data: &[u8]) -> Self {
+        let made = AlignedBytes::new(data.len());
+        // SAFETY: `made` holds `data.len()` bytes and is new, so it overlaps nothing.
+        unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), made.as_ptr(), data.len()) };
+        made
+    }
+}
+
+impl Drop for AlignedBytes {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `new` with this very layout.
+        unsafe { dealloc(self.pointer.as_ptr(), Self::layout(self.bytes)) };
+    }
+}
+
+/// Who holds the bytes.
+enum Storage {
+    Owned(AlignedBytes),
+    /// Memory of somebody else, kept alive by `owner`. Never written.
+    Borrowed {
+        pointer: *const u8,
+        _owner: Box<dyn Any + Send + Sync>,
+    },
+}
+
+// SAFETY: borrowed memory is only read, and its owner may move between threads.
+unsafe impl Send for Storage {}
+// SAFETY: as above.
+unsafe impl Sync for Storage {}
+
+/// A value outside of a run: its type and shared storage.
+#[derive(Clone)]
+pub struct Buffer {
+    storage: Arc<Storage>,
+    pub tensor: TensorType,
+}
+
+impl Buffer {
+    pub fn new(tensor: TensorType) -> Self {
+        let bytes = AlignedBytes::new(tensor.bytes());
+        Buffer { storage: Arc::new(Storage::Owned(bytes)), tensor }
+    }
+
+    pub fn from_bytes(tensor: TensorType, data: &[u8]) -> Self {
+        assert_eq!(data.len(), tensor.bytes(), "bytes of {tensor}");
+        Buffer { storage: Arc::new(Storage::Owned(AlignedBytes::from_slice(data))), tensor }
+    }
+
+    /// Read somebody else's memory without a copy.
+    ///
+    /// # Safety
+    /// `pointer` is aligned for the dtype and stays readable and unchanged for `tensor.bytes()` while `owner` lives.
+    pub unsafe fn borrow(tensor: TensorType, pointer: *const u8, owner: Box<dyn Any + Send + Sync>) -> Self {
+        Buffer { storage: Arc::new(Storage::Borrowed { pointer, _owner: owner }), tensor }
+    }
+
+    pub fn as_ptr(&self) -> *const u8 {
+        match &*self.storage {
+            Storage::Owned(bytes) => bytes.as_ptr(),
+            Storage::Borrowed { pointer, .. } => *pointer,
+        }
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: the storage holds `tensor.bytes()` bytes, and shared storage is never written.
+        unsafe { std::slice::from_raw_parts(self.as_ptr(), self.tensor.bytes()) }
+    }
+
+    /// Where the bytes may be written: only if nobody else holds the storage and it is ours.
+    pub fn unique_ptr(&mut self) -> Option<*mut u8> {
+        match Arc::get_mut(&mut self.storage)? {
+            Storage::Owned(bytes) => Some(bytes.as_ptr()),
+            Storage::Borrowed { .. } => None,
+        }
+    }
+
+    /// The same storage under another type of the same size.
+    pub fn retyped(&self, tensor: TensorType) -> Self {
+        assert_eq!(tensor.bytes(), self.tensor.bytes(), "{} as {tensor}", self.tensor);
+        Buffer { storage: self.storage.clone(), tensor }
+    }
+}

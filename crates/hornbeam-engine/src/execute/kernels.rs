@@ -1,0 +1,165 @@
+//! From one instruction to the call of its kernel, with the element type chosen by dtype.
+
+use hornbeam_kernels::conv::{self, ConvShape};
+use hornbeam_kernels::dispatch;
+use hornbeam_kernels::dtype::DType;
+use hornbeam_kernels::gemm::{self, Activation, Epilogue, Mat};
+use hornbeam_kernels::movement::{self, Axis};
+
+use crate::execute::Context;
+use crate::instruction::{Gemm, Instruction, Kind, Operand, Spatial, Strides};
+use crate::memory::Memory;
+use crate::strided::Dim;
+
+pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
+    let (reads, writes) = (&instruction.reads, &instruction.writes);
+    match &instruction.kind {
+        Kind::Fused(fused) => {
+            let from: Vec<*const u8> = reads.iter().map(|o| memory.pointer(o).cast_const()).collect();
+            let to: Vec<*mut u8> = writes.iter().map(|o| memory.pointer(o)).collect();
+            // SAFETY: operands reach over the loop's elements by lowering; the planner shares memory only between a
+            // write and a contiguous read that ends here.
+            unsafe { fused.run(context.pool, &from, &to) };
+        }
+        Kind::Copy { dims, .. } => copy(dims, memory, &reads[0], &writes[0], context),
+        Kind::Dot { gemm, bias, relu } => dot(gemm, *bias, *relu, instruction, memory, context),
+        Kind::Conv { .. } | Kind::ConvInputGrad(_) | Kind::ConvKernelGrad(_) => {
+            convolution(instruction, memory, context)
+        }
+        Kind::Pad { .. }
+        | Kind::Concatenate { .. }
+        | Kind::Reverse { .. }
+        | Kind::DynamicSlice { .. }
+        | Kind::DynamicUpdateSlice { .. } => move_elements(instruction, memory, context),
+        other => unreachable!("{} has no kernel", other.name()),
+    }
+}
+
+fn copy(dims: &[Dim], memory: Memory, from: &Operand, to: &Operand, context: &Context) {
+    if crate::strided::is_contiguous(dims) {
+        return memory.settle(from, to);
+    }
+    let mut axes: Vec<Axis> = Vec::with_capacity(dims.len());
+    let mut stride = 1;
+    for dim in dims.iter().rev() {
+        axes.push(Axis { extent: dim.extent, src: dim.stride, dst: stride });
+        stride *= dim.extent as isize;
+    }
+    axes.reverse();
+    let (source, target) = (memory.pointer(from), memory.pointer(to));
+    // SAFETY: the view lies inside its buffer by lowering, the target holds all of its elements, and copies are never
+    // planned in place unless contiguous.
+    unsafe { movement::copy_strided(context.pool, from.dtype.size(), source, target, &axes) };
+}
+
+fn mat(strides: Strides) -> Mat {
+    Mat { offset: 0, rows: strides.rows, cols: strides.cols, batch: strides.batch }
+}
+
+fn epilogue<'a, T>(memory: Memory<'a>, bias: Option<&Operand>, relu: bool) -> Epilogue<'a, T> {
+    let activation = if relu { Activation::Relu } else { Activation::None };
+    Epilogue { bias: bias.map(|b| memory.read(b)), activation, accumulate: false }
+}
+
+fn dot(g: &Gemm, bias: bool, relu: bool, instruction: &Instruction, memory: Memory, context: &mut Context) {
+    let (reads, out) = (&instruction.reads, &instruction.writes[0]);
+    dispatch!(numeric, out.dtype, T => {
+        let end = epilogue::<T>(memory, bias.then(|| &reads[2]), relu);
+        let (a, b) = (memory.read(&reads[0]), memory.read(&reads[1]));
+        gemm::gemm(
+            context.pool, g.batch, g.m, g.n, g.k, a, mat(g.a), b, mat(g.b), memory.write(out), end, context.scratch,
+        )
+    }, else unreachable!("dot_general of bool"))
+}
+
+fn conv_shape(s: &Spatial) -> ConvShape {
+    ConvShape {
+        batch: s.batch,
+        input: s.input,
+        output: s.output,
+        kernel: s.window,
+        strides: s.strides,
+        dilation: s.dilation,
+        pad: s.pad,
+        in_channels: s.in_channels,
+        out_channels: s.out_channels,
+        groups: s.groups,
+    }
+}
+
+fn convolution(instruction: &Instruction, memory: Memory, context: &mut Context) {
+    let (reads, out) = (&instruction.reads, &instruction.writes[0]);
+    dispatch!(numeric, out.dtype, T => {
+        let (a, b) = (memory.read::<T>(&reads[0]), memory.read::<T>(&reads[1]));
+        let to = memory.write::<T>(out);
+        match &instruction.kind {
+            Kind::Conv { shape, bias, relu } => {
+                let end = epilogue(memory, bias.then(|| &reads[2]), *relu);
+                conv::conv_forward(context.pool, &conv_shape(shape), a, b, to, end, context.scratch)
+            }
+            Kind::ConvInputGrad(shape) => {
+                conv::conv_input_grad(context.pool, &conv_shape(shape), a, b, to, context.scratch)
+            }
+            Kind::ConvKernelGrad(shape) => {
+                conv::conv_kernel_grad(context.pool, &conv_shape(shape), a, b, to, context.scratch)
+            }
+            other => unreachable!("{} is no convolution", other.name()),
+        }
+    }, else unreachable!("convolution of bool"))
+}
+
+/// Integer scalars as i64, saturated; the kernels clamp them.
+fn starts(memory: Memory, operands: &[Operand]) -> Vec<i64> {
+    operands
+        .iter()
+        .map(|o| match o.dtype {
+            DType::U64 => i64::try_from(memory.read::<u64>(o)[0]).unwrap_or(i64::MAX),
+            DType::I64 => memory.read::<i64>(o)[0],
+            DType::U32 => i64::from(memory.read::<u32>(o)[0]),
+            DType::I32 => i64::from(memory.read::<i32>(o)[0]),
+            DType::U16 => i64::from(memory.read::<u16>(o)[0]),
+            DType::I16 => i64::from(memory.read::<i16>(o)[0]),
+            DType::U8 => i64::from(memory.read::<u8>(o)[0]),
+            _ => i64::from(memory.read::<i8>(o)[0]),
+        })
+        .collect()
+}
+
+fn move_elements(instruction: &Instruction, memory: Memory, context: &Context) {
+    let (reads, out, pool) = (&instruction.reads, &instruction.writes[0], context.pool);
+    let size = out.dtype.size();
+    match &instruction.kind {
+        Kind::Pad { shape, low, high, interior } => {
+            let (x, value) = (memory.read_bytes(&reads[0]), memory.read_bytes(&reads[1]));
+            movement::pad(pool, size, x, shape, value, low, high, interior, memory.write_bytes(out))
+        }
+        Kind::Concatenate { outer, parts } => {
+            let pieces: Vec<(&[u8], usize)> =
+                reads.iter().zip(parts).map(|(o, &n)| (memory.read_bytes(o), n)).collect();
+            let shape = [*outer, parts.iter().sum()];
+            movement::concatenate(pool, size, &pieces, &shape, 1, memory.write_bytes(out))
+        }
+        Kind::Reverse { shape, axes } => {
+            movement::reverse(pool, size, memory.read_bytes(&reads[0]), shape, axes, memory.write_bytes(out))
+        }
+        Kind::DynamicSlice { shape, sizes } => {
+            let starts = starts(memory, &reads[1..]);
+            movement::dynamic_slice(
+                pool,
+                size,
+                memory.read_bytes(&reads[0]),
+                shape,
+                &starts,
+                sizes,
+                memory.write_bytes(out),
+            )
+        }
+        Kind::DynamicUpdateSlice { shape, sizes } => {
+            memory.settle(&reads[0], out);
+            let starts = starts(memory, &reads[2..]);
+            let update = memory.read_bytes(&reads[1]);
+            movement::dynamic_update_slice(pool, size, update, sizes, &starts, memory.write_bytes(out), shape)
+        }
+        other => unreachable!("{} moves no elements", other.name()),
+    }
+}

@@ -1,0 +1,292 @@
+//! The engine's own graph: values in topological order, each one output of an operation.
+
+use std::sync::Arc;
+
+use hornbeam_kernels::elementwise::{Binary, Compare, Unary};
+
+use crate::types::TensorType;
+
+/// Index of a node in [`Graph::nodes`].
+pub type NodeId = u32;
+
+/// One output of a node.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct Value {
+    pub node: NodeId,
+    pub output: u32,
+}
+
+impl Value {
+    pub fn first(node: NodeId) -> Self {
+        Value { node, output: 0 }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ReduceKind {
+    Sum,
+    Prod,
+    Max,
+    Min,
+    And,
+    Or,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum CumulativeKind {
+    Sum,
+    Prod,
+    Max,
+    Min,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ScatterMode {
+    Add,
+    Set,
+    Mul,
+    Max,
+    Min,
+}
+
+/// What a contraction or convolution does to its result before it is stored.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Epilogue {
+    /// The last operand is a bias along the last axis of the result.
+    pub bias: bool,
+    pub relu: bool,
+}
+
+/// Geometry of a convolution, per spatial axis (1 to 3 of them).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Window {
+    pub size: Vec<usize>,
+    pub strides: Vec<usize>,
+    pub padding: Vec<(i64, i64)>,
+    pub dilation: Vec<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum PoolKind {
+    Max,
+    MaxGather,
+    MaxScatter,
+    Sum,
+    SumGrad,
+}
+
+/// Composites that have a kernel of their own, over rows of the last axis.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum RowKernel {
+    Softmax,
+    LogSoftmax,
+    SoftmaxVjp,
+    LogSoftmaxVjp,
+    CrossEntropy,
+    CrossEntropyVjp,
+    SparseCrossEntropy,
+    SparseCrossEntropyVjp,
+    /// epsilon as the bits of an f64, so that the operation can be hashed.
+    LayerNorm {
+        epsilon: u64,
+    },
+    LayerNormVjp {
+        epsilon: u64,
+    },
+}
+
+/// A graph nested in a control-flow operation. Two are equal only if they are the same one.
+#[derive(Clone, Debug)]
+pub struct Nested(pub Arc<Graph>);
+
+impl PartialEq for Nested {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+impl Eq for Nested {}
+impl std::hash::Hash for Nested {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (Arc::as_ptr(&self.0) as usize).hash(state);
+    }
+}
+
+/// An operation and its static parameters. Target shapes are in the node's output types.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Op {
+    Input(u32),
+    /// A constant buffer of the executable.
+    Constant(u32),
+    /// A scalar, its bytes in native order.
+    Literal([u8; 8]),
+    Unary(Unary),
+    Binary(Binary),
+    Compare(Compare),
+    Select,
+    Convert,
+    Bitcast,
+    Iota {
+        axis: usize,
+    },
+    RandomBits,
+    Reduce {
+        kind: ReduceKind,
+        axes: Vec<usize>,
+    },
+    ArgReduce {
+        max: bool,
+        axis: usize,
+    },
+    Cumulative {
+        kind: CumulativeKind,
+        axis: usize,
+        reverse: bool,
+    },
+    Reshape,
+    Transpose {
+        perm: Vec<usize>,
+    },
+    Broadcast {
+        dims: Vec<usize>,
+    },
+    Pad {
+        low: Vec<i64>,
+        high: Vec<i64>,
+        interior: Vec<usize>,
+    },
+    Slice {
+        start: Vec<usize>,
+        step: Vec<usize>,
+    },
+    Concatenate {
+        axis: usize,
+    },
+    Reverse {
+        axes: Vec<usize>,
+    },
+    DynamicSlice,
+    DynamicUpdateSlice,
+    Gather {
+        batch_dims: usize,
+    },
+    Scatter {
+        mode: ScatterMode,
+        batch_dims: usize,
+    },
+    Argsort {
+        axis: usize,
+    },
+    Dot {
+        contract: [Vec<usize>; 2],
+        batch: [Vec<usize>; 2],
+        epilogue: Epilogue,
+    },
+    Conv {
+        window: Window,
+        groups: usize,
+        epilogue: Epilogue,
+    },
+    ConvInputGrad {
+        window: Window,
+        groups: usize,
+    },
+    ConvKernelGrad {
+        window: Window,
+        groups: usize,
+    },
+    Pool {
+        kind: PoolKind,
+        window: Window,
+    },
+    Cholesky,
+    TriangularSolve {
+        lower: bool,
+        transpose: bool,
+        unit_diagonal: bool,
+    },
+    Lu,
+    Qr,
+    Svd,
+    Eigh,
+    Cond {
+        true_graph: Nested,
+        false_graph: Nested,
+    },
+    While {
+        cond: Nested,
+        body: Nested,
+    },
+    Scan {
+        body: Nested,
+        carries: usize,
+        sequences: usize,
+        length: usize,
+        reverse: bool,
+    },
+    Rows(RowKernel),
+    /// Output k is operand k; keeps equal expressions on its two sides apart.
+    Barrier,
+}
+
+impl Op {
+    /// One output element per input element of the same index.
+    pub fn is_elementwise(&self) -> bool {
+        matches!(
+            self,
+            Op::Unary(_)
+                | Op::Binary(_)
+                | Op::Compare(_)
+                | Op::Select
+                | Op::Convert
+                | Op::Bitcast
+                | Op::Iota { .. }
+                | Op::RandomBits
+        )
+    }
+
+    /// Can be served by other strides over the operand's own memory.
+    pub fn is_view(&self) -> bool {
+        matches!(self, Op::Reshape | Op::Transpose { .. } | Op::Broadcast { .. } | Op::Slice { .. } | Op::Barrier)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub op: Op,
+    pub inputs: Vec<Value>,
+    pub types: Vec<TensorType>,
+}
+
+/// Nodes with operands first. The inputs are the `Op::Input` nodes.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    pub nodes: Vec<Node>,
+    pub inputs: Vec<TensorType>,
+    pub outputs: Vec<Value>,
+}
+
+impl Graph {
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id as usize]
+    }
+
+    pub fn type_of(&self, value: Value) -> &TensorType {
+        &self.nodes[value.node as usize].types[value.output as usize]
+    }
+
+    pub fn output_types(&self) -> Vec<TensorType> {
+        self.outputs.iter().map(|&v| self.type_of(v).clone()).collect()
+    }
+
+    /// The scalar that `value` is, if it is one known at compile time (possibly broadcast or reshaped).
+    pub fn literal(&self, value: Value) -> Option<[u8; 8]> {
+        let mut node = self.node(value.node);
+        loop {
+            match &node.op {
+                Op::Literal(bytes) => return Some(*bytes),
+                Op::Broadcast { .. } | Op::Reshape => node = self.node(node.inputs[0].node),
+                _ => return None,
+            }
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! The compiled form: a flat list of instructions over numbered buffers, everything decided beforehand.
+
+use std::fmt;
+
+use hornbeam_kernels::dtype::DType;
+
+use crate::fused::{Fused, Load};
+use crate::graph::{CumulativeKind, PoolKind, ReduceKind, RowKernel, ScatterMode};
+use crate::strided::Dim;
+use crate::types::TensorType;
+
+/// Part of a buffer, as an instruction sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Operand {
+    pub buffer: u32,
+    /// In bytes.
+    pub offset: usize,
+    /// Elements: all of them for contiguous operands, the reach from `offset` to the buffer's end for strided ones.
+    pub count: usize,
+    pub dtype: DType,
+}
+
+/// Where a buffer lives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// Offset in the arena of the run, set by the planner.
+    Arena(usize),
+    Input(u32),
+    Output(u32),
+    Constant(u32),
+    /// Number of an eight-byte literal.
+    Literal(u32),
+}
+
+#[derive(Clone, Debug)]
+pub struct BufferInfo {
+    pub place: Place,
+    pub bytes: usize,
+}
+
+/// Where an output of the program comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OutputSource {
+    /// Computed into its own buffer; `reuse` is the input that it may overwrite if that is given away.
+    Computed {
+        reuse: Option<u32>,
+    },
+    /// The input, the constant or the other output itself.
+    Input(u32),
+    Constant(u32),
+    Output(u32),
+}
+
+/// A matrix in memory: strides in elements.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Strides {
+    pub rows: isize,
+    pub cols: isize,
+    pub batch: isize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Gemm {
+    pub batch: usize,
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    pub a: Strides,
+    pub b: Strides,
+}
+
+/// Geometry of convolutions and pooling, padded to three spatial axes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Spatial {
+    pub batch: usize,
+    pub input: [usize; 3],
+    pub output: [usize; 3],
+    pub window: [usize; 3],
+    pub strides: [usize; 3],
+    pub dilation: [usize; 3],
+    pub pad: [usize; 3],
+    pub in_channels: usize,
+    pub out_channels: usize,
+    pub groups: usize,
+}
+
+/// `outer` blocks of `n` lines of `inner` elements, for operations along one axis.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Along {
+    pub outer: usize,
+    pub n: usize,
+    pub inner: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct IndexShape {
+    pub batch: usize,
+    /// Rows of indices per batch entry.
+    pub rows: usize,
+    /// Extents of the indexed axes.
+    pub axes: Vec<usize>,
+    /// Elements of one slice.
+    pub slice: usize,
+    pub index: DType,
+}
+
+pub enum Kind {
+    Fused(Box<Fused>),
+    Copy {
+        dims: Vec<Dim>,
+        count: usize,
+    },
+    /// Shape of the operand with neighbouring axes of the same fate merged: (extent, reduced).
+    Reduce {
+        kind: ReduceKind,
+        axes: Vec<(usize, bool)>,
+    },
+    ArgReduce {
+        max: bool,
+        along: Along,
+    },
+    Cumulative {
+        kind: CumulativeKind,
+        along: Along,
+        reverse: bool,
+    },
+    Argsort {
+        along: Along,
+    },
+    Pad {
+        shape: Vec<usize>,
+        low: Vec<isize>,
+        high: Vec<isize>,
+        interior: Vec<usize>,
+    },
+    /// Elements per outer row of every part.
+    Concatenate {
+        outer: usize,
+        parts: Vec<usize>,
+    },
+    Reverse {
+        shape: Vec<usize>,
+        axes: Vec<usize>,
+    },
+    DynamicSlice {
+        shape: Vec<usize>,
+        sizes: Vec<usize>,
+    },
+    DynamicUpdateSlice {
+        shape: Vec<usize>,
+        sizes: Vec<usize>,
+    },
+    Gather(IndexShape),
+    Scatter(ScatterMode, IndexShape),
+    Dot {
+        gemm: Gemm,
+        bias: bool,
+        relu: bool,
+    },
+    Conv {
+        shape: Spatial,
+        bias: bool,
+        relu: bool,
+    },
+    ConvInputGrad(Spatial),
+    ConvKernelGrad(Spatial),
+    Pool(PoolKind, Spatial),
+    Rows {
+        kernel: RowKernel,
+        rows: usize,
+        n: usize,
+    },
+    Cholesky {
+        batch: usize,
+        n: usize,
+    },
+    TriangularSolve {
+        batch: usize,
+        n: usize,
+        columns: usize,
+        lower: bool,
+        transpose: bool,
+        unit_diagonal: bool,
+    },
+    Lu {
+        batch: usize,
+        m: usize,
+        n: usize,
+    },
+    Qr {
+        batch: usize,
+        m: usize,
+        n: usize,
+    },
+    Svd {
+        batch: usize,
+        m: usize,
+        n: usize,
+    },
+    Eigh {
+        batch: usize,
+        n: usize,
+    },
+    /// Reads: predicate, operands. Writes: results, arena.
+    Cond {
+        branches: [Box<Program>; 2],
+    },
+    /// Reads: carry, captured. Writes: carry, second carry, predicate, arena.
+    While {
+        cond: Box<Program>,
+        body: Box<Program>,
+        carries: usize,
+    },
+    /// Reads: carry, sequences, captured. Writes: carry, stacked results, stacked carries, second carry, arena.
+    Scan {
+        body: Box<Program>,
+        scan: ScanShape,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub struct ScanShape {
+    pub carries: usize,
+    pub sequences: usize,
+    pub length: usize,
+    pub reverse: bool,
+    /// Bytes of one slice of every sequence.
+    pub slices: Vec<usize>,
+    /// Bytes of one row of every stacked result.
+    pub rows: Vec<usize>,
+    /// Whether the carries of every step are wanted, per carry.
+    pub saved: Vec<bool>,
+    pub carry_bytes: Vec<usize>,
+}
+
+pub struct Instruction {
+    pub kind: Kind,
+    pub reads: Vec<Operand>,
+    pub writes: Vec<Operand>,
+}
+
+/// A compiled graph.
+pub struct Program {
+    pub instructions: Vec<Instruction>,
+    pub buffers: Vec<BufferInfo>,
+    pub arena: usize,
+    pub inputs: Vec<TensorType>,
+    pub outputs: Vec<TensorType>,
+    pub sources: Vec<OutputSource>,
+    /// The buffer of every input and of every computed output.
+    pub input_buffers: Vec<Option<u32>>,
+    pub output_buffers: Vec<Option<u32>>,
+}
+
+impl Kind {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Kind::Fused(_) => "fused",
+            Kind::Copy { .. } => "copy",
+            Kind::Reduce { kind, .. } => match kind {
+                ReduceKind::Sum => "reduce_sum",
+                ReduceKind::Prod => "reduce_prod",
+                ReduceKind::Max => "reduce_max",
+                ReduceKind::Min => "reduce_min",
+                ReduceKind::And => "reduce_and",
+                ReduceKind::Or => "reduce_or",
+            },
+            Kind::ArgReduce { max: true, .. } => "argmax",
+            Kind::ArgReduce { .. } => "argmin",
+            Kind::Cumulative { .. } => "cumulative",
+            Kind::Argsort { .. } => "argsort",
+            Kind::Pad { .. } => "pad",
+            Kind::Concatenate { .. } => "concatenate",
+            Kind::Reverse { .. } => "reverse",
+            Kind::DynamicSlice { .. } => "dynamic_slice",
+            Kind::DynamicUpdateSlice { .. } => "dynamic_update_slice",
+            Kind::Gather(_) => "gather",
+            Kind::Scatter(..) => "scatter",
+            Kind::Dot { .. } => "dot_general",
+            Kind::Conv { .. } => "conv",
+            Kind::ConvInputGrad(_) => "conv_input_grad",
+            Kind::ConvKernelGrad(_) => "conv_kernel_grad",
+            Kind::Pool(kind, _) => match kind {
+                PoolKind::Max => "max_pool",
+                PoolKind::MaxGather => "max_pool_gather",
+                PoolKind::MaxScatter => "max_pool_scatter",
+                PoolKind::Sum => "sum_pool",
+                PoolKind::SumGrad => "sum_pool_grad",
+            },
+            Kind::Rows { kernel, .. } => match kernel {
+                RowKernel::Softmax => "softmax",
+                RowKernel::LogSoftmax => "log_softmax",
+                RowKernel::SoftmaxVjp => "softmax_vjp",
+                RowKernel::LogSoftmaxVjp => "log_softmax_vjp",
+                RowKernel::CrossEntropy => "softmax_cross_entropy",
+                RowKernel::CrossEntropyVjp => "softmax_cross_entropy_vjp",
+                RowKernel::SparseCrossEntropy => "sparse_softmax_cross_entropy",
+                RowKernel::SparseCrossEntropyVjp => "sparse_softmax_cross_entropy_vjp",
+                RowKernel::LayerNorm { .. } => "layer_norm",
+                RowKernel::LayerNormVjp { .. } => "layer_norm_vjp",
+            },
+            Kind::Cholesky { .. } => "cholesky",
+            Kind::TriangularSolve { .. } => "triangular_solve",
+            Kind::Lu { .. } => "lu",
+            Kind::Qr { .. } => "qr",
+            Kind::Svd { .. } => "svd",
+            Kind::Eigh { .. } => "eigh",
+            Kind::Cond { .. } => "cond",
+            Kind::While { .. } => "while_loop",
+            Kind::Scan { .. } => "scan",
+        }
+    }
+
+    fn programs(&self) -> Vec<(&'static str, &Program)> {
+        match self {
+            Kind::Cond { branches } => vec![("true", &branches[0]), ("false", &branches[1])],
+            Kind::While { cond, body, .. } => vec![("cond", cond), ("body", body)],
+            Kind::Scan { body, .. } => vec![("body", body)],
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Instruction {
+    /// One line without the operands: what it does and how large it is.
+    pub fn describe(&self) -> String {
+        match &self.kind {
+            Kind::Fused(f) => {
+                let strided = f.loads.iter().filter(|l| matches!(l, Load::Strided { .. })).count();
+                let views = if strided > 0 { format!(" views={strided}") } else { String::new() };
+                format!("fused {} [{}]{views}", f.count, f.names.join(" "))
+            }
+            Kind::Copy { count, dims } => format!("copy {count} axes={}", dims.len()),
+            Kind::Reduce { axes, .. } => {
+                let text: Vec<String> = axes.iter().map(|(n, r)| format!("{}{n}", if *r { "-" } else { "" })).collect();
+                format!("{} [{}]", self.kind.name(), text.join(" "))
+            }
+            Kind::Dot { gemm, bias, relu } => {
+                let (b, r) = (if *bias { " +bias" } else { "" }, if *relu { " +relu" } else { "" });
+                format!("dot_general {}x{}x{}x{}{b}{r}", gemm.batch, gemm.m, gemm.n, gemm.k)
+            }
+            Kind::Conv { shape, bias, relu } => {
+                let (b, r) = (if *bias { " +bias" } else { "" }, if *relu { " +relu" } else { "" });
+                format!("conv {shape}{b}{r}")
+            }
+            Kind::ConvInputGrad(shape) | Kind::ConvKernelGrad(shape) | Kind::Pool(_, shape) => {
+                format!("{} {shape}", self.kind.name())
+            }
+            Kind::Rows { rows, n, .. } => format!("{} {rows}x{n}", self.kind.name()),
+            _ => self.kind.name().to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Spatial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |v: &[usize; 3]| v.iter().map(ToString::to_string).collect::<Vec<_>>().join("x");
+        let (input, window, output) = (text(&self.input), text(&self.window), text(&self.output));
+        write!(f, "{}x{input}x{} by {window} to {output}x{}", self.batch, self.in_channels, self.out_channels)
+    }
+}
+
+impl Program {
+    fn write(&self, f: &mut fmt::Formatter<'_>, indent: &str) -> fmt::Result {
+        for instruction in &self.instructions {
+            let list = |operands: &[Operand]| {
+                let names: Vec<String> = operands.iter().map(|o| self.name(o)).collect();
+                names.join(", ")
+            };
+            let (reads, writes) = (list(&instruction.reads), list(&instruction.writes));
+            writeln!(f, "{indent}{writes} = {}({reads})", instruction.describe())?;
+            for (name, program) in instruction.kind.programs() {
+                writeln!(f, "{indent}  {name}:")?;
+                program.write(f, &format!("{indent}    "))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&self, operand: &Operand) -> String {
+        let base = match self.buffers[operand.buffer as usize].place {
+            Place::Arena(offset) => format!("@{offset}"),
+            Place::Input(n) => format!("in{n}"),
+            Place::Output(n) => match self.sources[n as usize] {
+                OutputSource::Computed { reuse: Some(input) } => format!("out{n}/in{input}"),
+                _ => format!("out{n}"),
+            },
+            Place::Constant(n) => format!("const{n}"),
+            Place::Literal(n) => format!("lit{n}"),
+        };
+        if operand.offset == 0 {
+            base
+        } else {
+            format!("{base}+{}", operand.offset)
+        }
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, "")
+    }
+}

@@ -1,0 +1,447 @@
+//! A cluster of elementwise nodes as one fused loop.
+
+use std::collections::HashMap;
+
+use hornbeam_kernels::dtype::DType;
+use hornbeam_kernels::elementwise;
+
+use crate::error::{Error, Result};
+use crate::fused::{Fused, Load, Loc, Step};
+use crate::graph::{Node, NodeId, Op, Value};
+use crate::instruction::{Kind, Operand};
+use crate::lower::{Lowering, View};
+use crate::strided;
+
+/// Lanes and streams of one block should fill no more than this much of the first-level cache.
+const BLOCK_BYTES: usize = 24 << 10;
+
+/// Where an operand of a step comes from before locations are numbered.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Source {
+    /// Result of the step of this index.
+    Step(usize),
+    /// Read number n, where it is.
+    Read(usize),
+}
+
+/// A step whose operands are not placed yet.
+struct Draft<'a> {
+    node: &'a Node,
+    operands: Vec<Source>,
+    /// Types that decide on the kernel.
+    dtypes: Vec<DType>,
+    out: DType,
+    /// Number of the write that takes the result.
+    write: Option<usize>,
+}
+
+impl Lowering<'_> {
+    pub(super) fn cluster(&mut self, nodes: &[NodeId]) -> Result<()> {
+        let mut tape = Tape::default();
+        for &id in nodes {
+            let graph = self.graph;
+            let node = graph.node(id);
+            if matches!(node.op, Op::Reshape) {
+                // The loop runs over flat indices, so a reshape of a member is that member.
+                if let Some(&step) = tape.step_of.get(&node.inputs[0].node) {
+                    tape.step_of.insert(id, step);
+                }
+                continue;
+            }
+            let operands = node.inputs.iter().map(|&v| self.operand(&mut tape, node, v)).collect();
+            let dtypes = node.inputs.iter().map(|&v| graph.type_of(v).dtype).collect();
+            tape.step_of.insert(id, tape.drafts.len());
+            tape.drafts.push(Draft { node, operands, dtypes, out: node.types[0].dtype, write: None });
+        }
+        let writes = self.leave(&mut tape, nodes);
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let count = writes[0].count;
+        let fused = tape.build(count, writes.len())?;
+        self.emit(Kind::Fused(Box::new(fused)), tape.reads, writes);
+        Ok(())
+    }
+
+    /// The source of one operand: a member's result, or a read of memory.
+    fn operand<'g>(&mut self, tape: &mut Tape<'g>, node: &Node, value: Value) -> Source {
+        if let Some(&step) = tape.step_of.get(&value.node) {
+            if !matches!(node.op, Op::RandomBits) {
+                return Source::Step(step);
+            }
+        }
+        if matches!(node.op, Op::RandomBits) {
+            let key = self.contiguous(value);
+            return tape.read(key, Load::Whole);
+        }
+        let view = self.view(value);
+        let dims = view.dims();
+        let size = view.dtype.size();
+        let load = if strided::is_uniform(&dims) && view.count() > 1 || view.count() == 1 && node.types[0].count() > 1 {
+            Load::Scalar { size }
+        } else if strided::is_contiguous(&dims) {
+            Load::Contiguous { size }
+        } else if dims.len() > 16 || scattered(&view) {
+            let copy = self.contiguous(value);
+            return tape.read(copy, Load::Contiguous { size });
+        } else {
+            Load::Strided { size, dims }
+        };
+        let reach = self.reach(&view);
+        tape.read(reach, load)
+    }
+
+    /// Members that somebody outside reads get memory.
+    fn leave(&mut self, tape: &mut Tape, nodes: &[NodeId]) -> Vec<Operand> {
+        let inside: std::collections::HashSet<NodeId> = nodes.iter().copied().collect();
+        let mut wanted = vec![false; tape.drafts.len()];
+        for &id in nodes {
+            let Some(&step) = tape.step_of.get(&id) else { continue };
+            let by_element =
+                |&reader: &NodeId| inside.contains(&reader) && !matches!(self.graph.node(reader).op, Op::RandomBits);
+            wanted[step] |= self.is_output[id as usize] || !self.readers[id as usize].iter().all(by_element);
+        }
+        let mut writes = Vec::new();
+        for &id in nodes {
+            let step = tape.step_of.get(&id).copied();
+            let own = step.is_some() && !matches!(self.graph.node(id).op, Op::Reshape);
+            if let Some(step) = step.filter(|&s| own && wanted[s]) {
+                tape.drafts[step].write = Some(writes.len());
+                writes.push(self.define(Value::first(id)));
+            }
+        }
+        writes
+    }
+}
+
+/// Reading such a view element by element would waste most of every cache line; a tiled copy does not.
+fn scattered(view: &View) -> bool {
+    let dims = view.dims();
+    let inner = dims.last().map_or(1, |d| d.stride);
+    view.count() > 4096 && inner != 0 && inner != 1
+}
+
+#[derive(Default)]
+struct Tape<'a> {
+    drafts: Vec<Draft<'a>>,
+    step_of: HashMap<NodeId, usize>,
+    reads: Vec<Operand>,
+    loads: Vec<Load>,
+}
+
+impl Tape<'_> {
+    fn read(&mut self, operand: Operand, load: Load) -> Source {
+        let same = |(o, l): (&Operand, &Load)| {
+            o.buffer == operand.buffer
+                && o.offset == operand.offset
+                && *l == load
+                && o.dtype.size() == operand.dtype.size()
+        };
+        let known = self.reads.iter().zip(&self.loads).position(same);
+        Source::Read(known.unwrap_or_else(|| {
+            self.reads.push(operand);
+            self.loads.push(load);
+            self.reads.len() - 1
+        }))
+    }
+
+    /// The last step that reads each source.
+    fn last_reads(&self) -> HashMap<Source, usize> {
+        let mut last = HashMap::new();
+        for (index, draft) in self.drafts.iter().enumerate() {
+            draft.operands.iter().for_each(|&source| {
+                last.insert(source, index);
+            });
+        }
+        last
+    }
+
+    fn build(&self, count: usize, writes: usize) -> Result<Fused> {
+        let mut build = Build {
+            tape: self,
+            last: self.last_reads(),
+            placed: HashMap::new(),
+            lanes: Lanes::default(),
+            first_write: self.loads.len(),
+            first_lane: self.loads.len() + writes,
+            prologue: Vec::new(),
+            steps: Vec::new(),
+            stores: vec![0; writes],
+            late: Vec::new(),
+            block: 0,
+        };
+        build.block = build.choose_block(count);
+        for index in 0..self.drafts.len() {
+            build.step(index)?;
+        }
+        build.steps.append(&mut build.late);
+        let names = self.drafts.iter().map(|d| step_name(&d.node.op)).collect();
+        let cost = self.drafts.iter().map(|d| step_cost(&d.node.op, d.out)).sum();
+        let block = build.block;
+        let mut lanes: Vec<usize> = Vec::with_capacity(build.lanes.sizes.len() + 1);
+        let mut offset = 0;
+        for size in &build.lanes.sizes {
+            lanes.push(offset);
+            offset += (size * block).next_multiple_of(64);
+        }
+        lanes.push(offset);
+        Ok(Fused {
+            count,
+            block,
+            loads: self.loads.clone(),
+            stores: build.stores,
+            lanes,
+            prologue: build.prologue,
+            steps: build.steps,
+            names,
+            cost,
+        })
+    }
+}
+
+/// Lanes by number, reused when their value is dead. A lane keeps the largest element size that it ever held.
+#[derive(Default)]
+struct Lanes {
+    sizes: Vec<usize>,
+    free: Vec<usize>,
+}
+
+impl Lanes {
+    fn take(&mut self, size: usize) -> usize {
+        let best = self.free.iter().position(|&lane| self.sizes[lane] == size);
+        match best {
+            Some(index) => self.free.swap_remove(index),
+            None => {
+                self.sizes.push(size);
+                self.sizes.len() - 1
+            }
+        }
+    }
+}
+
+struct Build<'t, 'a> {
+    tape: &'t Tape<'a>,
+    last: HashMap<Source, usize>,
+    placed: HashMap<Source, Loc>,
+    lanes: Lanes,
+    first_write: usize,
+    first_lane: usize,
+    prologue: Vec<Step>,
+    steps: Vec<Step>,
+    stores: Vec<usize>,
+    late: Vec<Step>,
+    block: usize,
+}
+
+impl Build<'_, '_> {
+    /// Elements per block: as many as keep the lanes in cache, a multiple of the longest period of a repeating view.
+    fn choose_block(&self, count: usize) -> usize {
+        let drafts = &self.tape.drafts;
+        let widest = drafts.iter().map(|d| d.out.size()).max().unwrap_or(4);
+        let streams = self.tape.loads.len() + self.stores.len() + 3;
+        let fits = (BLOCK_BYTES / (widest * streams.min(24))).clamp(256, 4096) / 64 * 64;
+        let periods = self.tape.loads.iter().filter_map(|load| match load {
+            Load::Strided { dims, .. } => strided::period(dims),
+            _ => None,
+        });
+        let block = match periods.filter(|&p| p <= fits).max() {
+            // Even, because random bits come in pairs.
+            Some(period) => {
+                let period = if period % 2 == 0 { period } else { period * 2 };
+                (fits / period).max(1) * period
+            }
+            None => fits,
+        };
+        block.min(count.next_multiple_of(64)).max(1)
+    }
+
+    fn lane(&mut self, size: usize) -> Loc {
+        (self.first_lane + self.lanes.take(size)) as Loc
+    }
+
+    /// A lane that is filled once per task: no other value may ever use it.
+    fn constant_lane(&mut self, size: usize) -> Loc {
+        self.lanes.sizes.push(size);
+        (self.first_lane + self.lanes.sizes.len() - 1) as Loc
+    }
+
+    /// Where an operand can be read. Scalars that no kernel takes as such, and views, are brought into lanes.
+    fn place(&mut self, source: Source) -> Loc {
+        if let Some(&loc) = self.placed.get(&source) {
+            return loc;
+        }
+        let Source::Read(read) = source else { unreachable!("a step's result is placed when it is computed") };
+        let loc = match &self.tape.loads[read] {
+            Load::Contiguous { .. } | Load::Whole => read as Loc,
+            Load::Scalar { size } => {
+                let out = self.constant_lane(*size);
+                self.prologue.push(Step::Fetch { read: read as u16, out });
+                out
+            }
+            Load::Strided { size, dims } => {
+                if strided::period(dims).is_some_and(|p| self.block % p == 0) {
+                    let out = self.constant_lane(*size);
+                    self.prologue.push(Step::Fetch { read: read as u16, out });
+                    out
+                } else {
+                    let out = self.lane(*size);
+                    self.steps.push(Step::Fetch { read: read as u16, out });
+                    out
+                }
+            }
+        };
+        self.placed.insert(source, loc);
+        loc
+    }
+
+    /// Whether a lane that holds `source` may be given away after its last read.
+    fn is_transient(&self, source: Source) -> bool {
+        match source {
+            Source::Step(step) => self.tape.drafts[step].write.is_none() || self.is_late(step),
+            Source::Read(read) => match &self.tape.loads[read] {
+                Load::Strided { dims, .. } => !strided::period(dims).is_some_and(|p| self.block % p == 0),
+                _ => false,
+            },
+        }
+    }
+
+    /// A result is stored at the end of the block if a contiguous read of the same width is still read after it:
+    /// the planner may then let the two share memory.
+    fn is_late(&self, step: usize) -> bool {
+        let size = self.tape.drafts[step].out.size();
+        self.tape.drafts[step].write.is_some()
+            && self.tape.loads.iter().enumerate().any(|(read, load)| {
+                *load == Load::Contiguous { size } && self.last.get(&Source::Read(read)).is_some_and(|&l| l > step)
+            })
+    }
+
+    fn step(&mut self, index: usize) -> Result<()> {
+        let draft = &self.tape.drafts[index];
+        let mut scalars = [false; 3];
+        let mut operands: Vec<Loc> = Vec::with_capacity(draft.operands.len());
+        for (position, &source) in draft.operands.iter().enumerate() {
+            scalars[position] = takes_scalar(&draft.node.op, position) && self.is_scalar(source);
+            operands.push(match source {
+                Source::Read(read) if scalars[position] => read as Loc,
+                _ => self.place(source),
+            });
+        }
+        // The result gets its place before the operands' lanes are freed, so that kernels never see them overlap.
+        let size = draft.out.size();
+        let out = match draft.write {
+            Some(write) => {
+                self.stores[write] = size;
+                let memory = (self.first_write + write) as Loc;
+                if self.is_late(index) {
+                    let lane = self.lane(size);
+                    self.late.push(Step::Copy { x: lane, out: memory, size });
+                    lane
+                } else {
+                    memory
+                }
+            }
+            None => self.lane(size),
+        };
+        self.placed.insert(Source::Step(index), out);
+        self.steps.push(kernel(draft, &operands, scalars, out)?);
+        self.release(index);
+        Ok(())
+    }
+
+    fn is_scalar(&self, source: Source) -> bool {
+        matches!(source, Source::Read(read) if matches!(self.tape.loads[read], Load::Scalar { .. }))
+    }
+
+    fn release(&mut self, index: usize) {
+        let draft = &self.tape.drafts[index];
+        let mut ending: Vec<Source> = Vec::new();
+        for &source in &draft.operands {
+            if self.last.get(&source) == Some(&index) && !ending.contains(&source) {
+                ending.push(source);
+            }
+        }
+        for source in ending {
+            // A late store still needs its lane at the end of the block.
+            let stored_later = matches!(source, Source::Step(step) if self.is_late(step));
+            if !self.is_transient(source) || stored_later {
+                continue;
+            }
+            if let Some(&loc) = self.placed.get(&source).filter(|&&l| l as usize >= self.first_lane) {
+                self.lanes.free.push(loc as usize - self.first_lane);
+            }
+        }
+    }
+}
+
+/// Whether a kernel can take the operand at `position` as one element for all.
+fn takes_scalar(op: &Op, position: usize) -> bool {
+    match op {
+        Op::Binary(_) | Op::Compare(_) => true,
+        Op::Select => position > 0,
+        _ => false,
+    }
+}
+
+fn kernel(draft: &Draft, x: &[Loc], scalars: [bool; 3], out: Loc) -> Result<Step> {
+    let dtype = draft.dtypes.last().copied().unwrap_or(draft.out);
+    let missing = || Error::Unsupported(format!("the native engine has no {} of {dtype}", step_name(&draft.node.op)));
+    let pair = [scalars[0], scalars[1]];
+    Ok(match &draft.node.op {
+        Op::Unary(op) => Step::Unary { f: elementwise::unary(*op, dtype).ok_or_else(missing)?, x: x[0], out },
+        Op::Convert => Step::Unary { f: elementwise::convert(dtype, draft.out), x: x[0], out },
+        Op::Bitcast => Step::Copy { x: x[0], out, size: draft.out.size() },
+        Op::Binary(op) => {
+            let f = elementwise::binary_with(*op, dtype, pair).ok_or_else(missing)?;
+            Step::Binary { f, x: x[0], y: x[1], out }
+        }
+        Op::Compare(op) => Step::Binary { f: elementwise::compare_with(*op, dtype, pair), x: x[0], y: x[1], out },
+        Op::Select => {
+            let f = elementwise::select_with(dtype, [scalars[1], scalars[2]]);
+            Step::Ternary { f, x: x[0], y: x[1], z: x[2], out }
+        }
+        Op::RandomBits => Step::Random { key: x[0], out },
+        Op::Iota { axis } => {
+            let shape = &draft.node.types[0].shape;
+            let inner = shape[axis + 1..].iter().product();
+            Step::Iota { dtype: draft.out, inner, extent: shape[*axis], out }
+        }
+        other => unreachable!("{other:?} is not elementwise"),
+    })
+}
+
+fn step_name(op: &Op) -> &'static str {
+    match op {
+        Op::Unary(op) => op.name(),
+        Op::Binary(op) => op.name(),
+        Op::Compare(op) => op.name(),
+        Op::Select => "select",
+        Op::Convert => "convert",
+        Op::Bitcast => "bitcast",
+        Op::Iota { .. } => "iota",
+        _ => "random_bits",
+    }
+}
+
+/// Rough cost of one element, in additions.
+fn step_cost(op: &Op, dtype: DType) -> usize {
+    let width = dtype.size().div_ceil(4);
+    let base = match op {
+        Op::Unary(op) => match op.name() {
+            "neg" | "abs" | "sign" | "floor" | "ceil" | "round" | "logical_not" | "is_finite" => 1,
+            "sqrt" | "rsqrt" => 4,
+            "lgamma" | "digamma" | "erf_inv" => 60,
+            _ => 12,
+        },
+        Op::Binary(op) => match op.name() {
+            "div" => 4,
+            "rem" => 20,
+            "pow" | "atan2" => 30,
+            _ => 1,
+        },
+        Op::RandomBits => 12,
+        Op::Iota { .. } => 2,
+        _ => 1,
+    };
+    // Sixteen-bit floats are widened and narrowed around every operation.
+    base * width + if matches!(dtype, DType::F16 | DType::BF16) { 2 } else { 0 }
+}

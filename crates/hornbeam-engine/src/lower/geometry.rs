@@ -1,0 +1,240 @@
+//! Single operations: from axes and shapes to the few numbers that their kernels take.
+
+use crate::error::{Error, Result};
+use crate::graph::{NodeId, Op, PoolKind, RowKernel, Value, Window};
+use crate::instruction::{Along, Gemm, IndexShape, Kind, Operand, Spatial, Strides};
+use crate::lower::{Lowering, View};
+use crate::rules::free_axes;
+use crate::strided::Dim;
+use crate::types::TensorType;
+
+impl Lowering<'_> {
+    pub(super) fn single(&mut self, id: NodeId) -> Result<()> {
+        let graph = self.graph;
+        let node = graph.node(id);
+        match &node.op {
+            Op::Cond { .. } | Op::While { .. } | Op::Scan { .. } => return self.control(id),
+            Op::Dot { .. } => return self.dot(id),
+            _ => {}
+        }
+        let types: Vec<&TensorType> = node.inputs.iter().map(|&v| graph.type_of(v)).collect();
+        let kind = kind(&node.op, &types, &node.types)?;
+        let reads: Vec<Operand> = node.inputs.iter().map(|&v| self.contiguous(v)).collect();
+        let writes = (0..node.types.len() as u32).map(|output| self.define(Value { node: id, output })).collect();
+        self.emit(kind, reads, writes);
+        Ok(())
+    }
+
+    /// Transposes are read in place wherever each group of axes still has one stride.
+    fn dot(&mut self, id: NodeId) -> Result<()> {
+        let graph = self.graph;
+        let node = graph.node(id);
+        let Op::Dot { contract, batch, epilogue } = &node.op else { unreachable!("called for dot_general") };
+        let operands: Vec<Value> = node.inputs[..2].to_vec();
+        let views = [self.view(operands[0]), self.view(operands[1])];
+        let [a, b] = groups(&views, contract, batch);
+        let sizes = |group: &[Dim]| group.iter().map(|d| d.extent).product::<usize>();
+        let (batches, k) = (sizes(&a[0]), sizes(&a[2]));
+        let (m, n) = (sizes(&a[1]), sizes(&b[1]));
+        let mut reads = Vec::with_capacity(3);
+        let mut strides = Vec::with_capacity(2);
+        for (side, groups) in [&a, &b].into_iter().enumerate() {
+            let merged: Option<Vec<isize>> = groups.iter().map(|g| single_stride(g)).collect();
+            // Contiguity of one of the two inner axes is what kernels are made for.
+            let usable = merged.filter(|s| {
+                k * (if side == 0 { m } else { n }) <= 64 || s[1] == 1 || s[2] == 1 || s[1] == 0 || s[2] == 0
+            });
+            match usable {
+                Some(s) => {
+                    reads.push(self.reach(&views[side]));
+                    strides.push(s);
+                }
+                None => {
+                    let (operand, s) = self.rearranged(&views[side], groups);
+                    reads.push(operand);
+                    strides.push(s);
+                }
+            }
+        }
+        if epilogue.bias {
+            reads.push(self.contiguous(node.inputs[2]));
+        }
+        let (s, t) = (&strides[0], &strides[1]);
+        let gemm = Gemm {
+            batch: batches,
+            m,
+            n,
+            k,
+            a: Strides { batch: s[0], rows: s[1], cols: s[2] },
+            b: Strides { batch: t[0], rows: t[2], cols: t[1] },
+        };
+        let out = self.define(Value::first(id));
+        self.emit(Kind::Dot { gemm, bias: epilogue.bias, relu: epilogue.relu }, reads, vec![out]);
+        Ok(())
+    }
+
+    /// A copy with the axes in the order batch, free, contracted.
+    fn rearranged(&mut self, view: &View, groups: &[Vec<Dim>; 3]) -> (Operand, Vec<isize>) {
+        let axes: Vec<Dim> = groups.iter().flatten().copied().collect();
+        let (shape, strides): (Vec<usize>, Vec<isize>) = axes.iter().map(|d| (d.extent, d.stride)).unzip();
+        let dims = crate::strided::collapse(&shape, &strides);
+        let count: usize = shape.iter().product();
+        let out = self.temporary(&TensorType::new(view.dtype, vec![count]));
+        let source = self.reach(view);
+        self.emit(Kind::Copy { dims, count }, vec![source], vec![out]);
+        let size = |g: &[Dim]| g.iter().map(|d| d.extent).product::<usize>() as isize;
+        let inner = size(&groups[2]);
+        (out, vec![inner * size(&groups[1]), inner, 1])
+    }
+}
+
+/// The axes of both operands as batch, free and contracted groups; contracted axes in an order that suits the first.
+fn groups(views: &[View; 2], contract: &[Vec<usize>; 2], batch: &[Vec<usize>; 2]) -> [[Vec<Dim>; 3]; 2] {
+    let dim = |side: usize, axis: usize| Dim { extent: views[side].shape[axis], stride: views[side].strides[axis] };
+    let mut order: Vec<usize> = (0..contract[0].len()).collect();
+    // Outermost first, by the operand with more to gain from whole rows.
+    order.sort_by_key(|&i| std::cmp::Reverse(dim(0, contract[0][i]).stride.abs()));
+    let side = |s: usize| {
+        let free = free_axes(views[s].shape.len(), &contract[s], &batch[s]).map(|a| dim(s, a)).collect();
+        let batched = batch[s].iter().map(|&a| dim(s, a)).collect();
+        [batched, free, order.iter().map(|&i| dim(s, contract[s][i])).collect()]
+    };
+    [side(0), side(1)]
+}
+
+/// The stride of a group of axes taken as one axis, if it has one.
+fn single_stride(group: &[Dim]) -> Option<isize> {
+    let (shape, strides): (Vec<usize>, Vec<isize>) = group.iter().map(|d| (d.extent, d.stride)).unzip();
+    match crate::strided::collapse(&shape, &strides).as_slice() {
+        [] => Some(0),
+        [one] => Some(one.stride),
+        _ => None,
+    }
+}
+
+fn along(shape: &[usize], axis: usize) -> Along {
+    Along { outer: shape[..axis].iter().product(), n: shape[axis], inner: shape[axis + 1..].iter().product() }
+}
+
+/// Everything but contractions and control flow.
+fn kind(op: &Op, x: &[&TensorType], out: &[TensorType]) -> Result<Kind> {
+    let shape = &x[0].shape;
+    Ok(match op {
+        Op::Reduce { kind, axes } => Kind::Reduce { kind: *kind, axes: merge_axes(shape, axes) },
+        Op::ArgReduce { max, axis } => Kind::ArgReduce { max: *max, along: along(shape, *axis) },
+        Op::Cumulative { kind, axis, reverse } => {
+            Kind::Cumulative { kind: *kind, along: along(shape, *axis), reverse: *reverse }
+        }
+        Op::Argsort { axis } => Kind::Argsort { along: along(shape, *axis) },
+        Op::Pad { low, high, interior } => Kind::Pad {
+            shape: shape.clone(),
+            low: low.iter().map(|&n| n as isize).collect(),
+            high: high.iter().map(|&n| n as isize).collect(),
+            interior: interior.clone(),
+        },
+        Op::Concatenate { axis } => Kind::Concatenate {
+            outer: shape[..*axis].iter().product(),
+            parts: x.iter().map(|t| t.shape[*axis..].iter().product()).collect(),
+        },
+        Op::Reverse { axes } => Kind::Reverse { shape: shape.clone(), axes: axes.clone() },
+        Op::DynamicSlice => Kind::DynamicSlice { shape: shape.clone(), sizes: out[0].shape.clone() },
+        Op::DynamicUpdateSlice => Kind::DynamicUpdateSlice { shape: shape.clone(), sizes: x[1].shape.clone() },
+        Op::Gather { batch_dims } => Kind::Gather(index_shape(x[0], x[1], *batch_dims)),
+        Op::Scatter { mode, batch_dims } => Kind::Scatter(*mode, index_shape(x[0], x[1], *batch_dims)),
+        Op::Conv { window, groups, epilogue } => {
+            Kind::Conv { shape: spatial(window, *groups, x[0], &out[0])?, bias: epilogue.bias, relu: epilogue.relu }
+        }
+        Op::ConvInputGrad { window, groups } => Kind::ConvInputGrad(spatial(window, *groups, &out[0], x[0])?),
+        Op::ConvKernelGrad { window, groups } => Kind::ConvKernelGrad(spatial(window, *groups, x[0], x[1])?),
+        Op::Pool { kind, window } => {
+            let (input, pooled) = match kind {
+                PoolKind::Max | PoolKind::MaxGather | PoolKind::Sum => (x[0], &out[0]),
+                PoolKind::MaxScatter => (x[0], x[1]),
+                PoolKind::SumGrad => (&out[0], x[0]),
+            };
+            Kind::Pool(*kind, spatial(window, 1, input, pooled)?)
+        }
+        Op::Rows(kernel) => {
+            let main = match kernel {
+                RowKernel::SoftmaxVjp | RowKernel::LogSoftmaxVjp => x[1],
+                _ => x[0],
+            };
+            let n = main.shape[main.rank() - 1];
+            Kind::Rows { kernel: kernel.clone(), rows: main.count() / n.max(1), n }
+        }
+        _ => return linalg(op, x),
+    })
+}
+
+fn linalg(op: &Op, x: &[&TensorType]) -> Result<Kind> {
+    let shape = &x[0].shape;
+    let rank = shape.len();
+    let (m, n) = (shape[rank - 2], shape[rank - 1]);
+    let batch = shape[..rank - 2].iter().product();
+    Ok(match op {
+        Op::Cholesky => Kind::Cholesky { batch, n },
+        Op::TriangularSolve { lower, transpose, unit_diagonal } => Kind::TriangularSolve {
+            batch,
+            n,
+            columns: x[1].shape[rank - 1],
+            lower: *lower,
+            transpose: *transpose,
+            unit_diagonal: *unit_diagonal,
+        },
+        Op::Lu => Kind::Lu { batch, m, n },
+        Op::Qr => Kind::Qr { batch, m, n },
+        Op::Svd => Kind::Svd { batch, m, n },
+        Op::Eigh => Kind::Eigh { batch, n },
+        other => return Err(Error::Unsupported(format!("the native engine has no kernel for {other:?}"))),
+    })
+}
+
+/// Neighbouring axes that are all reduced, or all kept, as one.
+fn merge_axes(shape: &[usize], reduced: &[usize]) -> Vec<(usize, bool)> {
+    let mut merged: Vec<(usize, bool)> = Vec::new();
+    for (axis, &extent) in shape.iter().enumerate() {
+        let fate = reduced.contains(&axis);
+        match merged.last_mut() {
+            Some((total, last)) if *last == fate => *total *= extent,
+            _ => merged.push((extent, fate)),
+        }
+    }
+    merged
+}
+
+fn index_shape(source: &TensorType, indices: &TensorType, batch: usize) -> IndexShape {
+    let k = indices.shape[indices.rank() - 1];
+    IndexShape {
+        batch: source.shape[..batch].iter().product(),
+        rows: indices.shape[batch..indices.rank() - 1].iter().product(),
+        axes: source.shape[batch..batch + k].to_vec(),
+        slice: source.shape[batch + k..].iter().product(),
+        index: indices.dtype,
+    }
+}
+
+fn spatial(window: &Window, groups: usize, input: &TensorType, output: &TensorType) -> Result<Spatial> {
+    let axes = window.size.len();
+    let lead = |values: &mut dyn Iterator<Item = usize>| {
+        let mut padded = [1usize; 3];
+        values.enumerate().for_each(|(i, v)| padded[3 - axes + i] = v);
+        padded
+    };
+    if window.padding.iter().any(|p| p.0 < 0) {
+        return Err(Error::Unsupported("negative padding at the low edge of a window".into()));
+    }
+    let mut pad = [0usize; 3];
+    window.padding.iter().enumerate().for_each(|(i, p)| pad[3 - axes + i] = p.0 as usize);
+    Ok(Spatial {
+        batch: input.shape[0],
+        input: lead(&mut input.shape[1..=axes].iter().copied()),
+        output: lead(&mut output.shape[1..=axes].iter().copied()),
+        window: lead(&mut window.size.iter().copied()),
+        strides: lead(&mut window.strides.iter().copied()),
+        dilation: lead(&mut window.dilation.iter().copied()),
+        pad,
+        in_channels: input.shape[axes + 1],
+        out_channels: output.shape[axes + 1],
+        groups,
+    })
+}

@@ -1,0 +1,286 @@
+//! From an ordered graph to instructions over buffers: values become memory or views of it.
+
+mod cluster;
+mod control;
+mod geometry;
+
+use std::collections::HashMap;
+
+use hornbeam_kernels::dtype::DType;
+
+use crate::error::Result;
+use crate::graph::{Graph, NodeId, Op, Value};
+use crate::instruction::{BufferInfo, Instruction, Kind, Operand, OutputSource, Place, Program};
+use crate::passes::fuse::{fuse, Unit};
+use crate::passes::{eliminate_dead, epilogue, use_counts};
+use crate::plan;
+use crate::strided::{self, Dim};
+use crate::types::{row_major, TensorType};
+
+/// Literals that the programs of one executable share.
+#[derive(Default)]
+pub struct Pool {
+    pub literals: Vec<[u8; 8]>,
+    known: HashMap<[u8; 8], u32>,
+}
+
+impl Pool {
+    pub fn new() -> Self {
+        Pool::default()
+    }
+
+    fn literal(&mut self, bytes: [u8; 8]) -> u32 {
+        *self.known.entry(bytes).or_insert_with(|| {
+            self.literals.push(bytes);
+            self.literals.len() as u32 - 1
+        })
+    }
+}
+
+/// Compile a decoded graph. `nested` programs write all their outputs to memory that the caller names; the outermost
+/// may also hand back its inputs and constants as they are.
+pub fn compile(graph: &Graph, pool: &mut Pool, nested: bool) -> Result<Program> {
+    let graph = epilogue::merge(&eliminate_dead(graph))?;
+    let units = fuse(&graph);
+    let mut lowering = Lowering::new(&graph, pool);
+    for unit in &units {
+        lowering.unit(unit)?;
+    }
+    let program = lowering.finish(nested)?;
+    Ok(plan::plan(program))
+}
+
+/// A value in memory.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    pub buffer: u32,
+    /// In elements.
+    pub offset: usize,
+    pub shape: Vec<usize>,
+    pub strides: Vec<isize>,
+    pub dtype: DType,
+}
+
+impl View {
+    fn whole(buffer: u32, t: &TensorType) -> Self {
+        View { buffer, offset: 0, shape: t.shape.clone(), strides: row_major(&t.shape), dtype: t.dtype }
+    }
+
+    pub fn dims(&self) -> Vec<Dim> {
+        strided::collapse(&self.shape, &self.strides)
+    }
+
+    pub fn count(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+pub(crate) struct Lowering<'a> {
+    pub graph: &'a Graph,
+    pub pool: &'a mut Pool,
+    pub buffers: Vec<BufferInfo>,
+    pub instructions: Vec<Instruction>,
+    views: Vec<Vec<Option<View>>>,
+    /// Contiguous copies of views that were needed so.
+    copies: HashMap<Value, Operand>,
+    input_buffers: Vec<Option<u32>>,
+    /// Nodes that read each node, for finding what leaves a cluster.
+    pub readers: Vec<Vec<NodeId>>,
+    pub is_output: Vec<bool>,
+    pub uses: Vec<Vec<u32>>,
+}
+
+impl<'a> Lowering<'a> {
+    fn new(graph: &'a Graph, pool: &'a mut Pool) -> Self {
+        let mut readers = vec![Vec::new(); graph.nodes.len()];
+        for (id, node) in graph.nodes.iter().enumerate() {
+            for input in &node.inputs {
+                readers[input.node as usize].push(id as NodeId);
+            }
+        }
+        let mut is_output = vec![false; graph.nodes.len()];
+        graph.outputs.iter().for_each(|v| is_output[v.node as usize] = true);
+        Lowering {
+            graph,
+            pool,
+            buffers: Vec::new(),
+            instructions: Vec::new(),
+            views: graph.nodes.iter().map(|n| vec![None; n.types.len()]).collect(),
+            copies: HashMap::new(),
+            input_buffers: vec![None; graph.inputs.len()],
+            readers,
+            is_output,
+            uses: use_counts(graph),
+        }
+    }
+
+    pub fn buffer(&mut self, place: Place, bytes: usize) -> u32 {
+        self.buffers.push(BufferInfo { place, bytes });
+        self.buffers.len() as u32 - 1
+    }
+
+    /// A new buffer in the arena, as a contiguous operand.
+    pub fn temporary(&mut self, t: &TensorType) -> Operand {
+        let buffer = self.buffer(Place::Arena(0), t.bytes());
+        Operand { buffer, offset: 0, count: t.count(), dtype: t.dtype }
+    }
+
+    /// Bytes for a nested program.
+    pub fn region(&mut self, bytes: usize) -> Operand {
+        let buffer = self.buffer(Place::Arena(0), bytes);
+        Operand { buffer, offset: 0, count: bytes, dtype: DType::U8 }
+    }
+
+    /// Make room for a computed value.
+    pub fn define(&mut self, value: Value) -> Operand {
+        let t = self.graph.type_of(value).clone();
+        let operand = self.temporary(&t);
+        self.views[value.node as usize][value.output as usize] = Some(View::whole(operand.buffer, &t));
+        operand
+    }
+
+    pub fn emit(&mut self, kind: Kind, reads: Vec<Operand>, writes: Vec<Operand>) {
+        // Nothing to compute: no element is written.
+        if writes.iter().any(|w| w.count > 0) {
+            self.instructions.push(Instruction { kind, reads, writes });
+        }
+    }
+
+    /// Where `value` lies, without computing anything but copies that a reshape of a strided view needs.
+    pub fn view(&mut self, value: Value) -> View {
+        if let Some(view) = &self.views[value.node as usize][value.output as usize] {
+            return view.clone();
+        }
+        let node = self.graph.node(value.node);
+        let t = &node.types[value.output as usize];
+        let made = match &node.op {
+            Op::Input(n) => {
+                let buffer = self.buffer(Place::Input(*n), t.bytes());
+                self.input_buffers[*n as usize] = Some(buffer);
+                View::whole(buffer, t)
+            }
+            Op::Constant(n) => View::whole(self.buffer(Place::Constant(*n), t.bytes()), t),
+            Op::Literal(bytes) => {
+                let number = self.pool.literal(*bytes);
+                View::whole(self.buffer(Place::Literal(number), t.dtype.size()), t)
+            }
+            Op::Barrier => self.view(node.inputs[value.output as usize]),
+            Op::Reshape => {
+                let source = self.view(node.inputs[0]);
+                match strided::reshape((&source.shape, &source.strides), &t.shape) {
+                    Some(strides) => View { shape: t.shape.clone(), strides, ..source },
+                    None => {
+                        let copy = self.contiguous(node.inputs[0]);
+                        View { offset: copy.offset / t.dtype.size(), ..View::whole(copy.buffer, t) }
+                    }
+                }
+            }
+            Op::Transpose { perm } => {
+                let source = self.view(node.inputs[0]);
+                let strides = perm.iter().map(|&p| source.strides[p]).collect();
+                View { shape: t.shape.clone(), strides, ..source }
+            }
+            Op::Broadcast { dims } => {
+                let source = self.view(node.inputs[0]);
+                let mut strides = vec![0; t.rank()];
+                for (axis, &dim) in dims.iter().enumerate() {
+                    strides[dim] = if source.shape[axis] == 1 { 0 } else { source.strides[axis] };
+                }
+                View { shape: t.shape.clone(), strides, ..source }
+            }
+            Op::Slice { start, step } => {
+                let source = self.view(node.inputs[0]);
+                let shift: isize = start.iter().zip(&source.strides).map(|(&s, &d)| s as isize * d).sum();
+                let strides = source.strides.iter().zip(step).map(|(&d, &s)| d * s as isize).collect();
+                // An empty slice may start behind the end.
+                let offset = if t.count() == 0 { source.offset } else { (source.offset as isize + shift) as usize };
+                View { offset, shape: t.shape.clone(), strides, ..source }
+            }
+            other => unreachable!("{other:?} is read before it is computed"),
+        };
+        self.views[value.node as usize][value.output as usize] = Some(made.clone());
+        made
+    }
+
+    /// The operand that reaches from a view's first element to the end of its buffer.
+    pub fn reach(&self, view: &View) -> Operand {
+        let size = view.dtype.size();
+        let total = self.buffers[view.buffer as usize].bytes / size;
+        Operand {
+            buffer: view.buffer,
+            offset: view.offset * size,
+            count: total - view.offset.min(total),
+            dtype: view.dtype,
+        }
+    }
+
+    /// `value` as a contiguous operand, copied if need be.
+    pub fn contiguous(&mut self, value: Value) -> Operand {
+        if let Some(copy) = self.copies.get(&value) {
+            return *copy;
+        }
+        let view = self.view(value);
+        let dims = view.dims();
+        let count = view.count();
+        if strided::is_contiguous(&dims) || count == 0 {
+            return Operand { count, ..self.reach(&view) };
+        }
+        let out = self.temporary(&TensorType::new(view.dtype, view.shape.clone()));
+        let source = self.reach(&view);
+        self.emit(Kind::Copy { dims, count }, vec![source], vec![out]);
+        self.copies.insert(value, out);
+        out
+    }
+
+    fn unit(&mut self, unit: &Unit) -> Result<()> {
+        match unit {
+            Unit::Cluster(nodes) => self.cluster(nodes),
+            Unit::Single(node) => self.single(*node),
+        }
+    }
+
+    /// Give the outputs their own buffers and close the program.
+    fn finish(mut self, nested: bool) -> Result<Program> {
+        let outputs = self.graph.outputs.clone();
+        let mut sources = Vec::with_capacity(outputs.len());
+        let mut output_buffers = Vec::with_capacity(outputs.len());
+        for (number, &value) in outputs.iter().enumerate() {
+            let number = number as u32;
+            let (source, buffer) = self.output(value, number, nested);
+            sources.push(source);
+            output_buffers.push(buffer);
+        }
+        Ok(Program {
+            instructions: self.instructions,
+            buffers: self.buffers,
+            arena: 0,
+            inputs: self.graph.inputs.clone(),
+            outputs: self.graph.output_types(),
+            sources,
+            input_buffers: self.input_buffers,
+            output_buffers,
+        })
+    }
+
+    fn output(&mut self, value: Value, number: u32, nested: bool) -> (OutputSource, Option<u32>) {
+        let t = self.graph.type_of(value).clone();
+        let operand = self.contiguous(value);
+        let info = self.buffers[operand.buffer as usize].clone();
+        let whole = operand.offset == 0 && info.bytes == t.bytes();
+        match info.place {
+            Place::Arena(_) if whole => {
+                self.buffers[operand.buffer as usize].place = Place::Output(number);
+                return (OutputSource::Computed { reuse: None }, Some(operand.buffer));
+            }
+            Place::Input(n) if whole && !nested => return (OutputSource::Input(n), None),
+            Place::Constant(n) if whole && !nested => return (OutputSource::Constant(n), None),
+            Place::Output(n) if whole && !nested => return (OutputSource::Output(n), None),
+            _ => {}
+        }
+        let buffer = self.buffer(Place::Output(number), t.bytes());
+        let out = Operand { buffer, offset: 0, count: t.count(), dtype: t.dtype };
+        let dims = strided::collapse(&[t.count()], &[1]);
+        self.emit(Kind::Copy { dims, count: t.count() }, vec![operand], vec![out]);
+        (OutputSource::Computed { reuse: None }, Some(buffer))
+    }
+}

@@ -1,0 +1,77 @@
+//! What this engine can do, by the names of the primitives and composites.
+
+use hornbeam_kernels::elementwise::{Binary, Compare, Unary};
+
+const OTHERS: &[&str] = &[
+    "constant",
+    "project",
+    "stop_gradient",
+    "optimization_barrier",
+    "select",
+    "convert",
+    "bitcast",
+    "reduce_sum",
+    "reduce_prod",
+    "reduce_max",
+    "reduce_min",
+    "reduce_and",
+    "reduce_or",
+    "argmax",
+    "argmin",
+    "cumsum",
+    "cumprod",
+    "cummax",
+    "cummin",
+    "reshape",
+    "transpose",
+    "broadcast",
+    "pad",
+    "slice",
+    "concatenate",
+    "reverse",
+    "iota",
+    "dynamic_slice",
+    "dynamic_update_slice",
+    "gather",
+    "scatter",
+    "argsort",
+    "dot_general",
+    "conv",
+    "conv_input_grad",
+    "conv_kernel_grad",
+    "max_pool",
+    "max_pool_gather",
+    "max_pool_scatter",
+    "sum_pool",
+    "sum_pool_grad",
+    "cholesky",
+    "triangular_solve",
+    "lu",
+    "qr",
+    "svd",
+    "eigh",
+    "random_bits",
+    "cond",
+    "while_loop",
+    "scan",
+    "softmax",
+    "softmax_vjp",
+    "log_softmax",
+    "log_softmax_vjp",
+    "softmax_cross_entropy",
+    "softmax_cross_entropy_vjp",
+    "sparse_softmax_cross_entropy",
+    "sparse_softmax_cross_entropy_vjp",
+    "layer_norm",
+    "layer_norm_vjp",
+];
+
+/// Names of all primitives, and of the composites that have kernels of their own.
+pub fn instructions() -> Vec<&'static str> {
+    let elementwise = Unary::ALL.iter().map(|op| op.name());
+    let elementwise =
+        elementwise.chain(Binary::ALL.iter().map(|op| op.name())).chain(Compare::ALL.iter().map(|op| op.name()));
+    let mut names: Vec<&str> = elementwise.chain(OTHERS.iter().copied()).collect();
+    names.sort_unstable();
+    names
+}

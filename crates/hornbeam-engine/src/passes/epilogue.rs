@@ -1,0 +1,114 @@
+//! Merges a bias and a relu that follow a contraction or convolution into it: `max(dot(x, w) + bias, 0)`.
+
+use hornbeam_kernels::elementwise::Binary;
+
+use crate::error::Result;
+use crate::graph::{Epilogue, Graph, Op, Value};
+use crate::passes::builder::Builder;
+use crate::passes::{eliminate_dead, use_counts};
+use crate::rules::free_axes;
+use crate::types::TensorType;
+
+/// The same graph with epilogues where they fit.
+pub fn merge(graph: &Graph) -> Result<Graph> {
+    let uses = use_counts(graph);
+    let (mut builder, _) = Builder::with_inputs(&graph.inputs)?;
+    let mut renamed: Vec<Vec<Value>> = Vec::with_capacity(graph.nodes.len());
+    for (id, node) in graph.nodes.iter().enumerate() {
+        if let Op::Input(_) = node.op {
+            renamed.push(builder.emit(node.op.clone(), Vec::new(), node.types.clone())?);
+            continue;
+        }
+        let rename = |v: Value| renamed[v.node as usize][v.output as usize];
+        let results = match find(graph, &uses, Value::first(id as u32)) {
+            Some(merged) => {
+                let mut inputs: Vec<Value> = merged.operands.iter().map(|&v| rename(v)).collect();
+                if let Some(bias) = merged.bias {
+                    let t = graph.type_of(bias);
+                    let flat = TensorType::new(t.dtype, vec![t.count()]);
+                    inputs.push(builder.one(Op::Reshape, vec![rename(bias)], flat));
+                }
+                builder.emit(merged.op, inputs, node.types.clone())?
+            }
+            None => {
+                let inputs = node.inputs.iter().map(|&v| rename(v)).collect();
+                builder.emit(node.op.clone(), inputs, node.types.clone())?
+            }
+        };
+        renamed.push(results);
+    }
+    builder.graph.outputs = graph.outputs.iter().map(|v| renamed[v.node as usize][v.output as usize]).collect();
+    Ok(eliminate_dead(&builder.graph))
+}
+
+struct Merged {
+    op: Op,
+    operands: Vec<Value>,
+    bias: Option<Value>,
+}
+
+/// The contraction that ends in `value` by way of a bias, a relu, or both.
+fn find(graph: &Graph, uses: &[Vec<u32>], value: Value) -> Option<Merged> {
+    let node = graph.node(value.node);
+    let Op::Binary(binary) = &node.op else { return None };
+    if !node.types[0].dtype.is_float() {
+        return None;
+    }
+    let once = |v: Value| uses[v.node as usize][v.output as usize] == 1;
+    let sides = [(node.inputs[0], node.inputs[1]), (node.inputs[1], node.inputs[0])];
+    if *binary == Binary::parse("add")? {
+        let with_bias = |(x, other): (Value, Value)| {
+            let bias = once(x).then(|| row_vector(graph, other)).flatten()?;
+            let merged = contraction(graph, x, Epilogue { bias: true, relu: false })?;
+            Some(Merged { bias: Some(bias), ..merged })
+        };
+        return sides.into_iter().find_map(with_bias);
+    }
+    if *binary != Binary::parse("max")? {
+        return None;
+    }
+    sides.into_iter().find_map(|(x, other)| {
+        let zero = graph.literal(other)?.iter().all(|&b| b == 0);
+        if !zero || !once(x) {
+            return None;
+        }
+        let relu = |op: &mut Op| {
+            if let Op::Dot { epilogue, .. } | Op::Conv { epilogue, .. } = op {
+                epilogue.relu = true;
+            }
+        };
+        let mut merged = find(graph, uses, x).or_else(|| contraction(graph, x, Epilogue::default()))?;
+        relu(&mut merged.op);
+        Some(merged)
+    })
+}
+
+fn contraction(graph: &Graph, value: Value, wanted: Epilogue) -> Option<Merged> {
+    let node = graph.node(value.node);
+    let out = &node.types[0];
+    let op = match &node.op {
+        Op::Dot { contract, batch, epilogue } if *epilogue == Epilogue::default() => {
+            let y = graph.type_of(node.inputs[1]);
+            let columns: usize = free_axes(y.rank(), &contract[1], &batch[1]).map(|a| y.shape[a]).product();
+            if wanted.bias && out.shape.last() != Some(&columns) {
+                return None;
+            }
+            Op::Dot { contract: contract.clone(), batch: batch.clone(), epilogue: wanted }
+        }
+        Op::Conv { window, groups, epilogue } if *epilogue == Epilogue::default() => {
+            Op::Conv { window: window.clone(), groups: *groups, epilogue: wanted }
+        }
+        _ => return None,
+    };
+    Some(Merged { op, operands: node.inputs.clone(), bias: None })
+}
+
+/// `value`'s source, if it is one vector repeated along all axes but the last.
+fn row_vector(graph: &Graph, value: Value) -> Option<Value> {
+    let node = graph.node(value.node);
+    let Op::Broadcast { dims } = &node.op else { return None };
+    let (out, from) = (&node.types[0], graph.type_of(node.inputs[0]));
+    let last = out.rank().checked_sub(1)?;
+    let along_last = dims.last() == Some(&last) && from.shape.last() == Some(&out.shape[last]);
+    (along_last && from.count() == out.shape[last]).then_some(node.inputs[0])
+}

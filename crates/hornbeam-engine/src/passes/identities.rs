@@ -1,0 +1,190 @@
+//! Rewrites of single nodes: scalar folding and algebraic identities.
+//!
+//! All are exact to the last bit, but for `x + 0` on floats, which may turn -0 into 0.
+
+use hornbeam_kernels::dtype::DType;
+use hornbeam_kernels::elementwise::{Binary, Unary};
+
+use crate::graph::{Epilogue, Node, Op, Value};
+use crate::passes::builder::Builder;
+use crate::scalar;
+use crate::types::TensorType;
+
+/// An existing (or cheaper) value that equals `op(inputs)`, if a rule says so.
+pub fn simplify(b: &mut Builder, op: &Op, inputs: &[Value], t: &TensorType) -> Option<Value> {
+    if let Some(value) = fold(b, op, inputs, t) {
+        return Some(value);
+    }
+    match op {
+        Op::Unary(unary) => simplify_unary(b, *unary, inputs[0]),
+        Op::Binary(binary) => simplify_binary(b, *binary, inputs, t),
+        Op::Select if inputs[1] == inputs[2] => Some(inputs[1]),
+        Op::Select => {
+            let condition = b.graph.literal(inputs[0])?;
+            Some(if condition[0] != 0 { inputs[1] } else { inputs[2] })
+        }
+        Op::Convert | Op::Bitcast => simplify_convert(b, op, inputs[0], t),
+        Op::Barrier => None,
+        _ => simplify_shape(b, op, inputs, t),
+    }
+}
+
+/// Elementwise operations whose operands are all scalars known now.
+fn fold(b: &mut Builder, op: &Op, inputs: &[Value], t: &TensorType) -> Option<Value> {
+    if inputs.is_empty() || inputs.len() > 3 {
+        return None;
+    }
+    let foldable = matches!(op, Op::Unary(_) | Op::Binary(_) | Op::Compare(_) | Op::Select | Op::Convert | Op::Bitcast);
+    if !foldable {
+        return None;
+    }
+    let mut operands = [[0u8; 8]; 3];
+    for (slot, &input) in operands.iter_mut().zip(inputs) {
+        *slot = b.graph.literal(input)?;
+    }
+    let dtype = b.type_of(*inputs.last()?).dtype;
+    let result = match op {
+        Op::Unary(unary) => scalar::unary(*unary, dtype, operands[0])?,
+        Op::Binary(binary) => scalar::binary(*binary, dtype, operands[0], operands[1])?,
+        Op::Compare(compare) => scalar::compare(*compare, dtype, operands[0], operands[1]),
+        Op::Convert => scalar::convert(dtype, t.dtype, operands[0]),
+        Op::Bitcast => operands[0],
+        Op::Select if operands[0][0] != 0 => operands[1],
+        Op::Select => operands[2],
+        _ => return None,
+    };
+    Some(b.literal(result, t))
+}
+
+fn simplify_unary(b: &Builder, unary: Unary, x: Value) -> Option<Value> {
+    let inner = b.graph.node(x.node);
+    match (&inner.op, unary.name()) {
+        (Op::Unary(u), "neg") if u.name() == "neg" => Some(inner.inputs[0]),
+        (Op::Unary(u), "logical_not") if u.name() == "logical_not" => Some(inner.inputs[0]),
+        _ => None,
+    }
+}
+
+/// The value of a literal, for comparing with 0, 1 and the like (exact for these).
+fn number(b: &Builder, value: Value) -> Option<f64> {
+    let bytes = b.graph.literal(value)?;
+    Some(scalar::to_f64(b.type_of(value).dtype, bytes))
+}
+
+fn simplify_binary(b: &mut Builder, binary: Binary, x: &[Value], t: &TensorType) -> Option<Value> {
+    let (left, right) = (number(b, x[0]), number(b, x[1]));
+    let is_bool = t.dtype == DType::Bool;
+    match binary.name() {
+        "add" if right == Some(0.0) => Some(x[0]),
+        "add" if left == Some(0.0) => Some(x[1]),
+        "sub" if right == Some(0.0) => Some(x[0]),
+        "mul" if right == Some(1.0) => Some(x[0]),
+        "mul" if left == Some(1.0) => Some(x[1]),
+        "div" if right == Some(1.0) => Some(x[0]),
+        "div" if t.dtype.is_float() => {
+            // The reciprocal of a power of two is exact, and multiplying is several times faster.
+            let divisor = right?;
+            let mantissa_free = divisor.abs() >= 1e-4 && divisor.abs() <= 1e4 && divisor.to_bits() << 12 == 0;
+            if !mantissa_free {
+                return None;
+            }
+            let reciprocal = b.literal(scalar::from_f64(t.dtype, 1.0 / divisor), t);
+            Some(b.one(Op::Binary(Binary::parse("mul")?), vec![x[0], reciprocal], t.clone()))
+        }
+        "pow" if right == Some(1.0) => Some(x[0]),
+        "pow" if right == Some(2.0) => Some(b.one(Op::Binary(Binary::parse("mul")?), vec![x[0], x[0]], t.clone())),
+        "max" | "min" if x[0] == x[1] => Some(x[0]),
+        "and" | "or" if x[0] == x[1] => Some(x[0]),
+        "and" if is_bool && right == Some(1.0) => Some(x[0]),
+        "and" if is_bool && left == Some(1.0) => Some(x[1]),
+        "or" if is_bool && right == Some(0.0) => Some(x[0]),
+        "or" if is_bool && left == Some(0.0) => Some(x[1]),
+        _ => None,
+    }
+}
+
+fn simplify_convert(b: &mut Builder, op: &Op, x: Value, t: &TensorType) -> Option<Value> {
+    let from = b.type_of(x).dtype;
+    if from == t.dtype {
+        return Some(x);
+    }
+    let inner = b.graph.node(x.node);
+    if inner.op != *op {
+        return None;
+    }
+    let source = inner.inputs[0];
+    let original = b.type_of(source).dtype;
+    let lossless = matches!(op, Op::Bitcast) || scalar::holds(from, original);
+    lossless.then(|| b.one(op.clone(), vec![source], t.clone()))
+}
+
+fn simplify_shape(b: &mut Builder, op: &Op, inputs: &[Value], t: &TensorType) -> Option<Value> {
+    let x = *inputs.first()?;
+    let movement = matches!(op, Op::Reshape | Op::Transpose { .. } | Op::Slice { .. } | Op::Broadcast { .. });
+    if movement {
+        if let Some(bytes) = b.graph.literal(x) {
+            // Also ends chains of broadcasts of a scalar: one is left.
+            let direct = b.literal(bytes, t);
+            return (direct != x || b.type_of(x) == t).then_some(direct);
+        }
+    }
+    let same = b.type_of(x) == t;
+    let inner = b.graph.node(x.node).clone();
+    match op {
+        Op::Reshape | Op::Broadcast { .. } if same => Some(x),
+        Op::Slice { step, .. } if same && step.iter().all(|&s| s == 1) => Some(x),
+        Op::Reshape if matches!(inner.op, Op::Reshape) => Some(b.one(Op::Reshape, inner.inputs, t.clone())),
+        Op::Transpose { perm } if perm.iter().enumerate().all(|(i, &p)| i == p) => Some(x),
+        Op::Transpose { perm } => match &inner.op {
+            Op::Transpose { perm: first } => {
+                let perm = perm.iter().map(|&p| first[p]).collect();
+                Some(b.one(Op::Transpose { perm }, inner.inputs.clone(), t.clone()))
+            }
+            Op::Dot { .. } if swaps_operands(b, &inner, perm) => {
+                Some(b.one(swapped(&inner.op)?, vec![inner.inputs[1], inner.inputs[0]], t.clone()))
+            }
+            _ => moves_only_unit_axes(perm, &b.type_of(x).shape).then(|| b.one(Op::Reshape, vec![x], t.clone())),
+        },
+        Op::Broadcast { dims } => match &inner.op {
+            Op::Broadcast { dims: first } => {
+                let dims = first.iter().map(|&d| dims[d]).collect();
+                Some(b.one(Op::Broadcast { dims }, inner.inputs.clone(), t.clone()))
+            }
+            // Nothing is repeated: only unit axes are added.
+            _ => (b.type_of(x).count() == t.count()).then(|| b.one(Op::Reshape, vec![x], t.clone())),
+        },
+        Op::Reduce { axes, .. } => {
+            let unit = axes.iter().all(|&a| b.type_of(x).shape[a] == 1);
+            unit.then(|| b.one(Op::Reshape, vec![x], t.clone()))
+        }
+        Op::Concatenate { .. } if inputs.len() == 1 => Some(x),
+        Op::Reverse { axes } if axes.iter().all(|&a| t.shape[a] <= 1) => Some(x),
+        Op::Pad { low, high, interior } => {
+            let nothing = low.iter().chain(high).all(|&n| n == 0) && interior.iter().all(|&n| n == 0);
+            nothing.then_some(x)
+        }
+        Op::Cumulative { axis, .. } if t.shape[*axis] == 1 => Some(x),
+        _ => None,
+    }
+}
+
+/// Whether `perm` puts the free axes of the second operand of a contraction before those of the first.
+fn swaps_operands(b: &Builder, dot: &Node, perm: &[usize]) -> bool {
+    let Op::Dot { contract, batch, epilogue } = &dot.op else { return false };
+    let batches = batch[0].len();
+    let left = b.type_of(dot.inputs[0]).rank() - contract[0].len() - batches;
+    let expected = (0..batches).chain(batches + left..perm.len()).chain(batches..batches + left);
+    *epilogue == Epilogue::default() && expected.eq(perm.iter().copied())
+}
+
+/// The contraction of the same operands in the other order.
+fn swapped(op: &Op) -> Option<Op> {
+    let Op::Dot { contract: [c0, c1], batch: [b0, b1], epilogue } = op else { return None };
+    let (contract, batch) = ([c1.clone(), c0.clone()], [b1.clone(), b0.clone()]);
+    Some(Op::Dot { contract, batch, epilogue: *epilogue })
+}
+
+fn moves_only_unit_axes(perm: &[usize], shape: &[usize]) -> bool {
+    let kept: Vec<usize> = perm.iter().copied().filter(|&p| shape[p] != 1).collect();
+    kept.windows(2).all(|w| w[0] < w[1])
+}

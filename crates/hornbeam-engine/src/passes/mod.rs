@@ -1,0 +1,46 @@
+//! From a decoded graph to one that is ready to be lowered.
+//!
+//! [`builder`] rewrites while nodes are added (folding, identities, common subexpressions), [`epilogue`] merges bias
+//! and relu into contractions, [`fuse`] groups elementwise nodes and orders the groups.
+
+pub mod builder;
+pub mod epilogue;
+pub mod fuse;
+pub mod identities;
+
+use crate::graph::{Graph, Node, NodeId, Op, Value};
+
+/// The graph without the nodes that no output needs. Inputs stay.
+pub fn eliminate_dead(graph: &Graph) -> Graph {
+    let mut live = vec![false; graph.nodes.len()];
+    for output in &graph.outputs {
+        live[output.node as usize] = true;
+    }
+    for (index, node) in graph.nodes.iter().enumerate().rev() {
+        if live[index] {
+            node.inputs.iter().for_each(|v| live[v.node as usize] = true);
+        } else if matches!(node.op, Op::Input(_)) {
+            live[index] = true;
+        }
+    }
+    let mut renamed = vec![NodeId::MAX; graph.nodes.len()];
+    let mut nodes: Vec<Node> = Vec::with_capacity(graph.nodes.len());
+    for (index, node) in graph.nodes.iter().enumerate().filter(|(i, _)| live[*i]) {
+        renamed[index] = nodes.len() as NodeId;
+        let mut node = node.clone();
+        node.inputs.iter_mut().for_each(|v| v.node = renamed[v.node as usize]);
+        nodes.push(node);
+    }
+    let rename = |v: &Value| Value { node: renamed[v.node as usize], output: v.output };
+    Graph { nodes, inputs: graph.inputs.clone(), outputs: graph.outputs.iter().map(rename).collect() }
+}
+
+/// How many times each node's value number `output` is read, outputs of the graph included.
+pub fn use_counts(graph: &Graph) -> Vec<Vec<u32>> {
+    let mut counts: Vec<Vec<u32>> = graph.nodes.iter().map(|n| vec![0; n.types.len()]).collect();
+    let reads = graph.nodes.iter().flat_map(|n| n.inputs.iter()).chain(&graph.outputs);
+    for value in reads {
+        counts[value.node as usize][value.output as usize] += 1;
+    }
+    counts
+}

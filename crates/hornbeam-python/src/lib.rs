@@ -1,0 +1,83 @@
+//! `hornbeam._native`: the Python face of the engine. Thin: it borrows buffers, releases the GIL, and turns errors into
+//! exceptions.
+
+mod buffer;
+mod executable;
+
+use pyo3::exceptions::{PyNotImplementedError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use hornbeam_engine::error::Error;
+use hornbeam_kernels::pool::ThreadPool;
+use hornbeam_kernels::simd;
+
+/// The Python exception of an engine error.
+pub(crate) fn raise(error: Error) -> PyErr {
+    let text = error.to_string();
+    match error {
+        Error::Decode(_) | Error::Argument(_) => PyValueError::new_err(text),
+        Error::Unsupported(_) => PyNotImplementedError::new_err(text),
+        Error::Interrupted => pyo3::exceptions::PyKeyboardInterrupt::new_err(text),
+    }
+}
+
+/// Run `body` without the GIL; a panic becomes a RuntimeError that says so.
+pub(crate) fn detached<T: Send>(py: Python<'_>, body: impl FnOnce() -> T + Send) -> PyResult<T> {
+    let caught = py.detach(|| std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)));
+    caught.map_err(|panic| {
+        let text = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
+            .unwrap_or_else(|| "unknown panic".into());
+        PyRuntimeError::new_err(format!("a fault in the native engine: {text}"))
+    })
+}
+
+/// Number of threads that work on one job.
+#[pyfunction]
+fn threads() -> usize {
+    ThreadPool::global().threads()
+}
+
+/// Change the number of threads. Results do not depend on it.
+#[pyfunction]
+fn set_threads(threads: usize) -> PyResult<()> {
+    if threads == 0 {
+        return Err(PyValueError::new_err("the number of threads must be at least 1"));
+    }
+    ThreadPool::global().set_threads(threads);
+    Ok(())
+}
+
+/// The instruction set that kernels use here, and those that the machine has.
+#[pyfunction]
+fn cpu_features(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let features = PyDict::new(py);
+    features.set_item("isa", simd::isa().name())?;
+    let names: Vec<&str> = simd::Isa::available().iter().map(|isa| isa.name()).collect();
+    features.set_item("available", names)?;
+    features.set_item("arch", std::env::consts::ARCH)?;
+    Ok(features)
+}
+
+/// Names of the primitives and composites that the engine has kernels for.
+#[pyfunction]
+fn instructions() -> Vec<&'static str> {
+    hornbeam_engine::names::instructions()
+}
+
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<buffer::PyBuffer>()?;
+    module.add_class::<buffer::Export>()?;
+    module.add_class::<executable::PyExecutable>()?;
+    module.add_function(wrap_pyfunction!(executable::compile, module)?)?;
+    module.add_function(wrap_pyfunction!(threads, module)?)?;
+    module.add_function(wrap_pyfunction!(set_threads, module)?)?;
+    module.add_function(wrap_pyfunction!(cpu_features, module)?)?;
+    module.add_function(wrap_pyfunction!(instructions, module)?)?;
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    Ok(())
+}

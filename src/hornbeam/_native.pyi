@@ -1,0 +1,77 @@
+"""The native engine's Python face (crates/hornbeam-python)."""
+
+from typing import Any, final
+
+import numpy as np
+
+__version__: str
+
+@final
+class Buffer:
+    """An immutable value of the engine. After it has been donated to a run it is empty, and using it is an error."""
+
+    @staticmethod
+    def from_numpy(array: np.ndarray, dtype: str) -> Buffer:
+        """The values of a C-contiguous NumPy array. Large aligned arrays are borrowed: do not write to them again."""
+
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def donated(self) -> bool:
+        """Whether the buffer was donated and holds nothing any more."""
+
+    def export(self) -> Export:
+        """An object with `__array_interface__` that keeps the memory alive (bfloat16 as uint16)."""
+
+    def item(self) -> bool | int | float:
+        """The single element of a buffer, as a Python number."""
+
+@final
+class Export:
+    """Read-only view of a buffer for NumPy."""
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]: ...
+
+@final
+class Executable:
+    """A compiled graph. Several threads may run it at once."""
+
+    def run(self, inputs: list[Buffer], donate: list[bool] | None = None) -> list[Buffer]:
+        """The outputs for `inputs`. Those marked in `donate` are emptied, and overwritten where nobody else holds them."""
+
+    def run_steps(
+        self, state: list[Buffer], data: list[Buffer], indices: Buffer
+    ) -> tuple[list[Buffer], list[Buffer]]:
+        """Run once per row of `indices` (int64, steps x batch): the inputs are `state`, then one batch per data array,
+        made of its rows; the outputs are the new state, then logs, which come back stacked. The state is donated."""
+
+    @property
+    def text(self) -> str:
+        """The compiled instructions as text."""
+
+    @property
+    def arena_bytes(self) -> int:
+        """Bytes of working memory of one run."""
+
+    def profile(self) -> str | None:
+        """Time per instruction so far, if HORNBEAM_PROFILE was set when the graph was compiled."""
+
+def compile(text: str, constants: list[Buffer] = ...) -> Executable:
+    """Compile a graph's text (see the engine's decoder for the format)."""
+
+def threads() -> int:
+    """Number of threads that work on one job."""
+
+def set_threads(threads: int) -> None:
+    """Change the number of threads. Results do not depend on it."""
+
+def cpu_features() -> dict[str, Any]:
+    """The instruction set that kernels use here, and those that the machine has."""
+
+def instructions() -> list[str]:
+    """Names of the primitives and composites that the engine has kernels for."""

@@ -1,0 +1,134 @@
+"""The native engine: our own compiler and kernels, in Rust.
+
+A graph is written out as compact text once (see crates/hornbeam-engine/src/decode.rs for the format), compiled in a few
+milliseconds, and run as a flat list of instructions without the GIL. Set HORNBEAM_THREADS to bound its threads and
+HORNBEAM_PROFILE=1 to see where the time of a graph goes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hornbeam import _native
+from hornbeam.engines.base import Buffer, Engine, Executable
+from hornbeam.ir.graph import Graph, Node
+from hornbeam.ir.types import TensorType, ValueType, dtype_name, numpy_dtype
+
+# Constants up to this size stand in the text itself.
+INLINE_BYTES = 256
+
+_BFLOAT16 = numpy_dtype("bfloat16")
+# Parameters that the types already say, or that only the front end needs.
+_IMPLIED = frozenset({"shape", "dtype", "sizes", "stop", "input_shape", "kernel_shape"})
+
+
+class NativeExecutable:
+    """A graph compiled by the native engine."""
+
+    def __init__(self, compiled: _native.Executable) -> None:
+        self.compiled = compiled
+        self.run = compiled.run
+
+    def run_steps(
+        self, state: Sequence[Buffer], data: Sequence[Buffer], indices: np.ndarray
+    ) -> tuple[list[Buffer], list[Buffer]]:
+        """See `Executable.run_steps`. On Ctrl-C the state of the last whole step stays in the given buffers."""
+        rows = _native.Buffer.from_numpy(np.ascontiguousarray(indices, np.int64), "int64")
+        return self.compiled.run_steps(list(state), list(data), rows)
+
+    @property
+    def text(self) -> str:
+        """The compiled instructions, one a line."""
+        return self.compiled.text
+
+
+class NativeEngine(Engine):
+    """Runs graphs with Hornbeam's own kernels, on all cores, with the same bits for any number of threads."""
+
+    name = "native"
+
+    def compile(self, graph: Graph) -> Executable:
+        """Compile a closed graph. Raises NotImplementedError, naming the primitive, for what has no kernel."""
+        constants: list[_native.Buffer] = []
+        text = json.dumps(encode(graph, constants), separators=(",", ":"))
+        return NativeExecutable(_native.compile(text, constants))
+
+    def put(self, array: np.ndarray) -> Buffer:
+        """A buffer with the array's values; a large C-contiguous array is borrowed, so do not write to it again."""
+        flags = array.flags
+        if not (flags.c_contiguous and flags.aligned):
+            array = np.require(array, requirements="CA")
+        return _native.Buffer.from_numpy(array, dtype_name(array.dtype))
+
+    def get(self, buffer: Buffer) -> np.ndarray:
+        """The buffer's values as a read-only array on the same memory."""
+        array = np.asarray(buffer.export())
+        return array.view(_BFLOAT16) if buffer.dtype == "bfloat16" else array
+
+    @property
+    def threads(self) -> int:
+        """How many threads work on one run."""
+        return _native.threads()
+
+    def set_threads(self, threads: int) -> None:
+        """Use this many threads; results do not depend on it. Raises ValueError below 1."""
+        _native.set_threads(threads)
+
+    def cpu_features(self) -> dict[str, Any]:
+        """Instruction set in use ("isa"), those that the machine has ("available"), and its architecture ("arch")."""
+        return _native.cpu_features()
+
+    def instructions(self) -> list[str]:
+        """Names of the primitives and composites that have kernels."""
+        return _native.instructions()
+
+
+def encode(graph: Graph, constants: list[_native.Buffer]) -> dict[str, Any]:
+    """The graph in the engine's wire format; large constants are appended to `constants`."""
+    numbers: dict[Node, int] = {}
+    for index, node in enumerate(graph.inputs):
+        numbers.setdefault(node, index)
+    nodes = []
+    for number, node in enumerate(graph.nodes, start=len(graph.inputs)):
+        numbers[node] = number
+        text: dict[str, Any] = {
+            "op": node.name,
+            "in": [numbers[operand] for operand in node.inputs],
+            "out": _types(node.type),
+        }
+        if node.name == "constant":
+            text["params"] = _constant(node, constants)
+        elif node.params:
+            text["params"] = _params(node.params, constants)
+        nodes.append(text)
+    return {
+        "inputs": [_types(node.type)[0] for node in graph.inputs],
+        "nodes": nodes,
+        "outputs": [numbers[node] for node in graph.outputs],
+    }
+
+
+def _types(value: ValueType) -> list[tuple[str, tuple[int, ...]]]:
+    types = (value,) if isinstance(value, TensorType) else value
+    return [(t.dtype, t.shape) for t in types]
+
+
+def _params(params: dict[str, Any], constants: list[_native.Buffer]) -> dict[str, Any]:
+    return {
+        key: encode(value, constants) if isinstance(value, Graph) else value
+        for key, value in params.items()
+        if key not in _IMPLIED
+    }
+
+
+def _constant(node: Node, constants: list[_native.Buffer]) -> dict[str, Any]:
+    data: bytes = node.params["data"]
+    if len(data) <= INLINE_BYTES:
+        return {"data": data.hex()}
+    array = np.frombuffer(data, numpy_dtype(node.dtype)).reshape(node.shape)
+    constants.append(_native.Buffer.from_numpy(array, node.dtype))
+    return {"buffer": len(constants) - 1}
