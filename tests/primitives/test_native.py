@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 from engine_cases import (
     DECOMPOSITIONS,
@@ -12,10 +15,11 @@ from engine_cases import (
     sweep_operands,
     sweepable,
 )
-from primitive_cases import CASES, NAMES
+from primitive_cases import CASES, NAMES, floats_of, random_array
 
 from hornbeam.engines import Engine, get_engine
-from hornbeam.ir.types import FLOATS
+from hornbeam.ir.primitive import PRIMITIVES
+from hornbeam.ir.types import FLOATS, Shape
 
 # Largest error in units of the last place. What moves, compares or rounds once is exact: half a unit at most.
 TRANSCENDENTAL = {
@@ -53,6 +57,91 @@ def test_native_agrees_on_all_of_the_dtype(native: Engine, name: str, dtype: str
     error = compare(native, name, sweep_operands(name, dtype), {})
     assert error.strays == 0, f"{name} {dtype}: {error}"
     assert error.ulp <= LIMITS.get(name, EXACT), f"{name} {dtype}: {error}"
+
+
+def _contract(x: int, y: int) -> dict[str, Any]:
+    return {"contract": ((x,), (y,)), "batch": ((), ())}
+
+
+def _window(strides: Shape, padding: Any, dilation: Shape = (1, 1), groups: int = 1) -> dict[str, Any]:
+    return {"strides": strides, "padding": padding, "dilation": dilation, "groups": groups}
+
+
+_SAME = ((1, 1), (1, 1))
+CONVOLUTIONS = [
+    ((2, 28, 28, 16), (3, 3, 16, 32), _window((1, 1), _SAME)),
+    ((4, 14, 15, 3), (5, 4, 3, 20), _window((1, 1), ((0, 0), (0, 0)))),
+    ((2, 17, 17, 8), (3, 3, 8, 24), _window((2, 2), ((0, 1), (0, 1)))),
+    ((2, 12, 12, 64), (1, 1, 64, 40), _window((1, 1), ((0, 0), (0, 0)))),
+    ((1, 16, 16, 33), (3, 3, 1, 33), _window((1, 1), _SAME, groups=33)),
+    ((1, 16, 16, 12), (3, 3, 4, 18), _window((1, 1), ((2, 2), (2, 2)), (2, 2), 3)),
+]
+POOLS = [
+    ((4, 32, 32, 24), {"window": (2, 2), "strides": (2, 2), "padding": ((0, 0), (0, 0))}),
+    ((2, 15, 16, 7), {"window": (3, 3), "strides": (2, 1), "padding": _SAME}),
+]
+# (primitive, shapes, parameters): past every tile, vector and chunk size.
+LARGE: list[tuple[str, tuple[Shape, ...], dict[str, Any]]] = [
+    ("dot_general", ((130, 257), (257, 65)), _contract(1, 0)),
+    ("dot_general", ((257, 130), (65, 257)), _contract(0, 1)),
+    ("dot_general", ((1, 300), (300, 301)), _contract(1, 0)),
+    ("dot_general", ((301, 300), (300,)), _contract(1, 0)),
+    ("dot_general", ((3, 64, 96), (3, 96, 70)), {"contract": ((2,), (1,)), "batch": ((0,), (0,))}),
+    *(("conv", (x, w), window) for x, w, window in CONVOLUTIONS),
+    *(("max_pool", (x,), window) for x, window in POOLS),
+    *(("sum_pool", (x,), window) for x, window in POOLS),
+    *(("max_pool_gather", (x, x), window) for x, window in POOLS),
+    *(
+        (name, ((1001, 333),), {"axes": axes})
+        for name in ("reduce_sum", "reduce_max", "reduce_min")
+        for axes in ((0,), (1,), (0, 1))
+    ),
+    ("reduce_sum", ((20, 31, 50, 3),), {"axes": (0, 1, 2)}),
+    ("reduce_sum", ((20, 31, 50, 3),), {"axes": (1, 3)}),
+    ("argmax", ((100, 1001),), {"axis": 1}),
+    ("argmax", ((1001, 100),), {"axis": 0}),
+    ("cumsum", ((3, 5000),), {"axis": 1, "reverse": False}),
+    ("cummax", ((5000, 3),), {"axis": 0, "reverse": True}),
+    ("argsort", ((20, 1001),), {"axis": 1}),
+    ("transpose", ((64, 96, 33),), {"perm": (2, 0, 1)}),
+    ("transpose", ((7, 1000, 9),), {"perm": (1, 0, 2)}),
+    ("broadcast", ((33, 1),), {"shape": (50, 33, 70), "dims": (1, 2)}),
+    ("pad", ((40, 50, 20), ()), {"low": (1, -2, 3), "high": (0, 4, -1), "interior": (0, 1, 0)}),
+    ("slice", ((90, 80, 70),), {"start": (1, 2, 3), "stop": (88, 80, 69), "step": (1, 3, 2)}),
+    ("concatenate", ((50, 70, 9), (50, 31, 9)), {"axis": 1}),
+    ("add", ((50_001,), (50_001,)), {}),
+    ("exp", ((50_001,),), {}),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "shapes", "params"), LARGE)
+def test_native_agrees_on_large_operands(
+    native: Engine, name: str, shapes: tuple[Shape, ...], params: dict[str, Any]
+) -> None:
+    for dtype in floats_of(PRIMITIVES[name]):
+        rng = np.random.default_rng(0)
+        error = compare(native, name, [random_array(rng, shape, dtype, (-1, 1)) for shape in shapes], params)
+        assert error.strays == 0, f"{name} {dtype}: {error}"
+        assert error.ulp <= LIMITS.get(name, EXACT), f"{name} {dtype}: {error}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CONVOLUTIONS)
+def test_native_convolution_gradients_on_large_operands(native: Engine, case: tuple) -> None:
+    x_shape, w_shape, window = case
+    for dtype in FLOATS:
+        rng = np.random.default_rng(0)
+        x, w = (random_array(rng, shape, dtype, (-1, 1)) for shape in (x_shape, w_shape))
+        dy = PRIMITIVES["conv"].reference(x, w, **window)
+        calls: list[tuple[str, list[np.ndarray], dict[str, Any]]] = [
+            ("conv_input_grad", [dy, w], {"input_shape": x_shape, **window}),
+            ("conv_kernel_grad", [x, dy], {"kernel_shape": w_shape, **window}),
+        ]
+        for name, arrays, params in calls:
+            error = compare(native, name, arrays, params)
+            assert error.strays == 0, f"{name} {dtype}: {error}"
+            assert error.ulp <= LIMITS[name], f"{name} {dtype}: {error}"
 
 
 def test_the_limits_name_primitives() -> None:

@@ -159,6 +159,19 @@ def test_trivial_applications_make_no_node() -> None:
     assert p.reduce_max(x, ()) is x
 
 
+def test_small_literal_powers_need_no_pow() -> None:
+    x = placeholder(TensorType((2, 3), "float32"), 0)
+    assert p.power(x, 1) is x
+    assert p.power(x, 2) is p.mul(x, x)
+    assert p.power(x, p.full(0, x.type)) is p.ones_like(x)
+    assert p.power(x, 3).name == p.power(2, x).name == "pow"
+
+
+@pytest.mark.parametrize("exponent", [0.0, 1.0, 2.0, 3.0, -1.5])
+def test_derivatives_of_powers_by_literals(exponent: float) -> None:
+    check_gradients(lambda x: [bind(PRIMITIVES["pow"], x, exponent)], [np.array([0.4, 1.7, 2.5])])
+
+
 def test_python_scalars_take_the_type_of_the_node() -> None:
     x = placeholder(TensorType((2, 3), "float16"), 0)
     for node in (p.add(x, 1), p.sub(1.5, x), p.maximum(x, 0), p.select(p.gt(x, 0), x, 0)):

@@ -241,13 +241,24 @@ def _power(x: Array, y: Array) -> Array:
     return np.where(y < 0, reciprocal, result)
 
 
+def literal(x: Node) -> float | None:
+    """The number that x is a constant of, if it is one number everywhere and known while tracing."""
+    while x.name == "broadcast":
+        x = x.inputs[0]
+    if x.name != "constant" or x.shape:
+        return None
+    return np.frombuffer(x.params["data"], numpy_dtype(x.dtype))[0].item()
+
+
 def _power_vjp(ct: Node, out: Node, x: Node, y: Node) -> tuple[Node, Node]:
-    constant = eq(y, 0)
-    slope = y * power(x, select(constant, ones_like(y), y) - 1)
+    if (exponent := literal(y)) is not None:
+        slope = exponent * power(x, exponent - 1) if exponent else zeros_like(x)
+    else:
+        constant = eq(y, 0)
+        slope = select(constant, zeros_like(x), y * power(x, select(constant, ones_like(y), y) - 1))
     positive = gt(x, 0)
     growth = out * log(select(positive, x, ones_like(x)))
-    zero = zeros_like(x)
-    return ct * select(constant, zero, slope), ct * select(positive, growth, zero)
+    return ct * slope, ct * select(positive, growth, zeros_like(x))
 
 
 def _shift(fn: Callable[[Array, Array], Array]) -> Callable[[Array, Array], Array]:
@@ -274,7 +285,7 @@ div = _binary(
     "div",
     "x / y; integers truncate towards zero, and x / 0 is 0.",
     _divide,
-    lambda ct, out, x, y: (ct / y, -(ct * out / y)),
+    lambda ct, out, x, y: (share := ct / y, -(share * out)),
     domain=(0.5, 2),
 )
 rem = _binary(
@@ -284,9 +295,23 @@ rem = _binary(
     lambda ct, out, x, y: (ct, -(ct * round_even((x - out) / y))),
     domain=(0.5, 2),
 )
-power = _binary(
-    "pow", "x**y; of integers, negative exponents truncate 1 / x**-y.", _power, _power_vjp, domain=(0.3, 2)
+_pow = _binary(
+    "pow",
+    "x**y; of integers, negative exponents truncate 1 / x**-y.",
+    _power,
+    _power_vjp,
+    domain=(0.3, 2),
 )
+
+
+def power(x: Operand, y: Operand) -> Node:
+    """x**y; of integers, negative exponents truncate 1 / x**-y. Exponents 0, 1 and 2 need no pow."""
+    exponent = literal(y) if isinstance(y, Node) else y
+    if isinstance(x, Node) and exponent in (0, 1, 2):
+        return (ones_like(x), x, x * x)[int(exponent)]
+    return _pow(x, y)
+
+
 atan2 = _binary(
     "atan2",
     "Angle of the point (y, x); the first operand is y.",
