@@ -16,16 +16,16 @@ impl<T: Element<Acc: Real + Plain>> FloatElement for T {}
 
 /// An integer that names a class.
 pub trait Label: Copy + Sync {
-    /// Its class among `n`: a label outside is clamped, as indices of a gather are.
-    fn class(self, n: usize) -> usize;
+    /// Its class among `n`. A label outside names none: its row has no loss and no gradient.
+    fn class(self, n: usize) -> Option<usize>;
 }
 
 macro_rules! label {
     ($($t:ty)*) => {$(
         impl Label for $t {
             #[inline(always)]
-            fn class(self, n: usize) -> usize {
-                (self as i128).clamp(0, n as i128 - 1) as usize
+            fn class(self, n: usize) -> Option<usize> {
+                usize::try_from(self).ok().filter(|&class| class < n)
             }
         }
     )*};
@@ -222,7 +222,7 @@ log false, width |n| n,
 finish!(SparseLoss<'a, T, L: Label> { labels: &'a [L] }
 log true, width |_n| 1,
 |self, row, z, e, log_total, total, out| {
-    out[0] = T::from_acc(log_total - z[self.labels[row].class(z.len())]);
+    out[0] = self.labels[row].class(z.len()).map_or(T::ZERO, |class| T::from_acc(log_total - z[class]));
 });
 
 finish!(SparseGrad<'a, T, L: Label> { labels: &'a [L], ct: &'a [T] }
@@ -230,7 +230,7 @@ log false, width |n| n,
 |self, row, z, e, log_total, total, out| {
     let ct = self.ct[row].to_acc();
     let scale = T::Acc::ONE / total;
-    let class = self.labels[row].class(z.len());
+    let Some(class) = self.labels[row].class(z.len()) else { return out.fill(T::ZERO) };
     for (out, e) in out.iter_mut().zip(e) {
         *out = T::from_acc(*e * scale * ct);
     }
@@ -287,7 +287,7 @@ pub fn softmax_cross_entropy_grad<T: FloatElement>(
     run(pool, rows, n, logits, dlogits, &DenseGrad { targets, ct, element: PhantomData });
 }
 
-/// `loss[r] = -log_softmax(logits)[r, labels[r]]`; labels out of range are clamped.
+/// `loss[r] = -log_softmax(logits)[r, labels[r]]`; labels out of range have no loss.
 ///
 /// # Panics
 /// When a slice does not have its length.
@@ -433,7 +433,7 @@ mod tests {
         let want = reference(&xs, n);
         let (t, c): (Vec<f64>, Vec<f64>) =
             (targets.iter().map(|v| v.to_f64()).collect(), ct.iter().map(|v| v.to_f64()).collect());
-        let class: Vec<usize> = labels.iter().map(|l| (*l).clamp(0, n as i64 - 1) as usize).collect();
+        let class: Vec<Option<usize>> = labels.iter().map(|&l| usize::try_from(l).ok().filter(|&l| l < n)).collect();
         let mut before: Option<Vec<u64>> = None;
         for threads in [1, 2, 3] {
             let pool = ThreadPool::new(threads);
@@ -460,9 +460,10 @@ mod tests {
                 close("dense loss", &narrow[0][r..=r], &[loss], spread * (1.0 + weight));
                 let grad: Vec<f64> = p.iter().zip(t).map(|(p, t)| (p * weight - t) * c[r]).collect();
                 close("dense grad", &wide[2][at.clone()], &grad, 1.0 + weight);
-                close("sparse loss", &narrow[1][r..=r], &[-logp[class[r]]], spread);
+                close("sparse loss", &narrow[1][r..=r], &[class[r].map_or(0.0, |k| -logp[k])], spread);
+                let scale = if class[r].is_some() { c[r] } else { 0.0 };
                 let grad: Vec<f64> =
-                    p.iter().enumerate().map(|(j, p)| (p - f64::from(u8::from(j == class[r]))) * c[r]).collect();
+                    p.iter().enumerate().map(|(j, p)| (p - f64::from(u8::from(Some(j) == class[r]))) * scale).collect();
                 close("sparse grad", &wide[3][at.clone()], &grad, 1.0);
                 let d: Vec<f64> = dense_ct[at.clone()].iter().map(|v| v.to_f64()).collect();
                 let dot: f64 = p.iter().zip(&d).map(|(p, d)| p * d).sum();
