@@ -1,0 +1,159 @@
+"""The arguments of one layer call: bound to names, converted to tensors of the compute dtype, with their masks."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from hornbeam import tree
+from hornbeam.ir.types import is_float
+from hornbeam.tensor import Tensor, as_tensor, cast
+
+if TYPE_CHECKING:
+    from hornbeam.layers.layer import Layer
+
+
+class CallSignature:
+    """What `call` of a layer class takes."""
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self.signature = inspect.signature(call)
+        # The first parameter is self.
+        self.parameters = list(self.signature.parameters.values())[1:]
+        self.signature = self.signature.replace(parameters=self.parameters)
+        self.names = [p.name for p in self.parameters]
+        self.takes_training = "training" in self.names
+        default = self.signature.parameters["training"].default if self.takes_training else None
+        self.default_training = None if default is inspect.Parameter.empty else default
+
+
+call_signature = functools.lru_cache(maxsize=None)(CallSignature)
+
+
+def is_array(x: Any) -> bool:
+    """True for tensors and for what NumPy sees as an array."""
+    return isinstance(x, Tensor) or (hasattr(x, "__array__") and hasattr(x, "shape"))
+
+
+class LayerCall:
+    """One call of `layer`: `arguments` by name, in the order of the signature."""
+
+    def __init__(self, layer: Layer, args: tuple, kwargs: dict[str, Any]) -> None:
+        self.layer = layer
+        self.spec = call_signature(type(layer).call)
+        kwargs = dict(kwargs)
+        self.training = kwargs.get("training")
+        # Every layer may be told `training` and `mask`, whether it listens or not.
+        for name in ("training", "mask"):
+            if name in kwargs and name not in self.spec.names and not self._takes_any():
+                kwargs.pop(name)
+        try:
+            bound = self.spec.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{layer.describe()}: {error}. It takes {self.spec.signature}") from None
+        self.bound = bound
+        self.arguments = bound.arguments
+        for name, value in self.arguments.items():
+            self.arguments[name] = tree.map_structure(self._convert, _numbers_as_array(value, name == self.spec.names[0]))
+        if self.training is None:
+            self.training = self.arguments.get("training")
+        leaves = tree.flatten(list(self.arguments.values()))
+        self.symbolic = any(isinstance(x, Tensor) and x.symbolic for x in leaves)
+
+    def _takes_any(self) -> bool:
+        return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in self.spec.parameters)
+
+    def _convert(self, x: Any) -> Any:
+        if not is_array(x):
+            return x
+        x = as_tensor(x)
+        wanted = self.layer._autocast_dtype
+        if x.symbolic or wanted is None or not is_float(x.dtype) or x.dtype == wanted:
+            return x
+        made = cast(x, wanted)
+        made._keras_mask = x._keras_mask
+        return made
+
+    @property
+    def first(self) -> Any:
+        """The first argument: what `input_spec`, masks and errors are about."""
+        return next(iter(self.arguments.values()), None)
+
+    @functools.cached_property
+    def tensors(self) -> dict[str, Any]:
+        """The arguments that are tensors or structures of tensors; masks are not counted."""
+        return {
+            name: value
+            for name, value in self.arguments.items()
+            if name != "mask" and not name.endswith("_mask") and any(isinstance(x, Tensor) for x in tree.flatten(value))
+        }
+
+    @functools.cached_property
+    def shapes(self) -> dict[str, Any]:
+        """`{argument}_shape` for every tensor argument, in its structure."""
+        return {f"{name}_shape": tree.map_structure(_shape_of, value) for name, value in self.tensors.items()}
+
+    def resolve_training(self, inherited: bool | None) -> bool | None:
+        """The argument, else what the calling layer has, else the default in `call`'s signature."""
+        training = self.training if self.training is not None else inherited
+        if training is None:
+            training = self.spec.default_training
+        if self.spec.takes_training and training is not None:
+            self.arguments["training"] = training
+        return training
+
+    def resolve_masks(self) -> Any:
+        """Hand the masks that tensors carry to `mask` arguments. Returns the mask of the first argument."""
+        names = self.spec.names
+        if len(self.tensors) == 1 and "mask" in names:
+            if self.arguments.get("mask") is None:
+                mask = masks_of(next(iter(self.tensors.values())))
+                if any(m is not None for m in tree.flatten(mask)):
+                    self.arguments["mask"] = mask
+            return self.arguments.get("mask")
+        for name, value in self.tensors.items():
+            label = f"{name}_mask"
+            if label in names and self.arguments.get(label) is None:
+                mask = masks_of(value)
+                if any(m is not None for m in tree.flatten(mask)):
+                    self.arguments[label] = mask
+        return masks_of(self.first)
+
+    def invoke(self) -> Any:
+        """Run the layer's `call`."""
+        ordered = {name: self.arguments[name] for name in self.spec.names if name in self.arguments}
+        bound = inspect.BoundArguments(self.spec.signature, ordered)  # type: ignore[arg-type]
+        return self.layer.call(*bound.args, **bound.kwargs)
+
+    def summary(self) -> str:
+        """The arguments in one line, for errors."""
+        return ", ".join(f"{name}={_show(value)}" for name, value in self.arguments.items())
+
+
+def masks_of(structure: Any) -> Any:
+    """The masks that the tensors of a structure carry."""
+    return tree.map_structure(lambda x: getattr(x, "_keras_mask", None), structure)
+
+
+def _shape_of(x: Any) -> Any:
+    return tuple(x.shape) if isinstance(x, Tensor) else None
+
+
+def _numbers_as_array(value: Any, first: bool) -> Any:
+    """A first argument of plain numbers, such as [[1.0, 2.0]], as a tensor."""
+    if first and isinstance(value, (list, tuple)) and value:
+        if all(isinstance(x, (bool, int, float)) for x in tree.flatten(value)):
+            return as_tensor(value)
+    return value
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"{value.dtype}{list(value.shape)}"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_show(x)}" for key, x in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_show, value)) + "]"
+    return repr(value) if isinstance(value, (bool, int, float, str, type(None))) else type(value).__name__

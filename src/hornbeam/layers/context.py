@@ -1,0 +1,68 @@
+"""What layers share during one call: the training flag, where in the model we are, and where shapes alone matter."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_local = threading.local()
+
+
+class CallContext:
+    """State of the outermost layer call and everything inside it."""
+
+    def __init__(self, entry_layer: Any) -> None:
+        self.entry_layer = entry_layer
+        self.training: bool | None = None
+
+
+def current_context() -> CallContext | None:
+    """The context of the call that is running in this thread."""
+    return getattr(_local, "context", None)
+
+
+@contextmanager
+def call_context(layer: Any) -> Iterator[CallContext]:
+    """The running context, or a new one if `layer` is the outermost; the training flag is put back at the end."""
+    outer = current_context()
+    context = outer or CallContext(layer)
+    training = context.training
+    _local.context = context
+    try:
+        yield context
+    finally:
+        context.training = training
+        _local.context = outer
+
+
+def current_path() -> str:
+    """Path of the layer that is being built or called, "" outside."""
+    return getattr(_local, "path", "")
+
+
+@contextmanager
+def path_scope(path: str) -> Iterator[None]:
+    """Layers built inside are children of `path`."""
+    outer = current_path()
+    _local.path = path
+    try:
+        yield
+    finally:
+        _local.path = outer
+
+
+@contextmanager
+def shapes_only() -> Iterator[None]:
+    """Weights made inside are zeros: only their shapes will be looked at, and no random state may be used up."""
+    outer = only_shapes()
+    _local.shapes_only = True
+    try:
+        yield
+    finally:
+        _local.shapes_only = outer
+
+
+def only_shapes() -> bool:
+    return getattr(_local, "shapes_only", False)

@@ -1,0 +1,153 @@
+"""What a layer takes: rank, sizes and dtype of an input, and the check of it with an error that says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hornbeam import tree
+from hornbeam.ir.types import HornbeamTypeError, ShapeError, dtype_name
+from hornbeam.registry import exported
+
+
+@exported("keras")
+@exported("keras.layers")
+class InputSpec:
+    """Rank, shape and dtype that an input must have; what is None is free.
+
+    dtype: a dtype name. shape: sizes, None for any. ndim, max_ndim, min_ndim: bounds on the rank. axes: {axis: size}.
+    allow_last_axis_squeeze: accept a last axis of size 1 too much or too little. name: for errors. optional: the
+    input may be None.
+
+    >>> layer.input_spec = InputSpec(min_ndim=2, axes={-1: 784})  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        dtype: Any = None,
+        shape: Any = None,
+        ndim: int | None = None,
+        max_ndim: int | None = None,
+        min_ndim: int | None = None,
+        axes: Mapping[int, int | None] | None = None,
+        allow_last_axis_squeeze: bool = False,
+        name: str | None = None,
+        optional: bool = False,
+    ) -> None:
+        self.dtype = dtype_name(dtype) if dtype is not None else None
+        self.shape = tuple(shape) if shape is not None else None
+        self.ndim = len(self.shape) if self.shape is not None else ndim
+        self.max_ndim = max_ndim
+        self.min_ndim = min_ndim
+        self.name = name
+        self.optional = optional
+        self.allow_last_axis_squeeze = allow_last_axis_squeeze
+        self.axes = {int(axis): size for axis, size in (axes or {}).items()}
+        limit = self.ndim if self.ndim is not None else self.max_ndim
+        if limit is not None and any(axis >= limit for axis in self.axes):
+            raise ValueError(f"InputSpec axes {self.axes} do not exist in rank {limit}")
+
+    def __repr__(self) -> str:
+        shown = {key: value for key, value in self.get_config().items() if value}
+        return f"InputSpec({', '.join(f'{key}={value}' for key, value in shown.items())})"
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        names = ("dtype", "shape", "ndim", "max_ndim", "min_ndim", "axes", "allow_last_axis_squeeze", "name", "optional")
+        return {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> InputSpec:
+        """The spec that a config describes."""
+        return cls(**config)
+
+
+def check_inputs(specs: Any, inputs: Any, where: str) -> None:
+    """Compare the inputs of a layer with its `input_spec`; `where` names the layer.
+
+    Raises ShapeError that names the layer, what it expects, what came, and the likely fix.
+    """
+    if specs is None:
+        return
+    specs = tree.flatten(specs)
+    if isinstance(inputs, dict) and all(spec.name in inputs for spec in specs):
+        values = [inputs[spec.name] for spec in specs]
+    else:
+        values = tree.flatten(inputs)
+    if len(values) != len(specs):
+        raise ShapeError(f"{where} expects {len(specs)} input(s), it got {len(values)}: {_shapes(values)}")
+    for spec, value in zip(specs, values, strict=True):
+        if value is None and spec.optional:
+            continue
+        if not hasattr(value, "shape"):
+            raise HornbeamTypeError(f"{where} expects a tensor, it got {type(value).__name__}: {value!r}")
+        problem = _problem(spec, tuple(value.shape))
+        if problem:
+            expected, hint = problem
+            raise ShapeError(f"{where} expects an input {expected}, it got shape {tuple(value.shape)}.{hint}")
+        if spec.dtype is not None and value.dtype != spec.dtype:
+            raise HornbeamTypeError(f"{where} expects an input of dtype {spec.dtype}, it got {value.dtype}")
+
+
+def _shapes(values: list[Any]) -> list[Any]:
+    return [tuple(x.shape) if hasattr(x, "shape") else x for x in values]
+
+
+def _problem(spec: InputSpec, shape: tuple[int | None, ...]) -> tuple[str, str] | None:
+    """What was expected and a hint, or None if `shape` fits."""
+    rank = len(shape)
+    wanted = spec.shape
+    if wanted is not None and spec.allow_last_axis_squeeze:
+        if rank == len(wanted) - 1 and wanted[-1] == 1:
+            wanted = wanted[:-1]
+        elif rank == len(wanted) + 1 and shape[-1] == 1:
+            shape = shape[:-1]
+            rank -= 1
+    if spec.ndim is not None and not spec.allow_last_axis_squeeze and rank != spec.ndim:
+        return f"of rank {spec.ndim}{_layout(spec.ndim)}", _rank_hint(rank, spec.ndim)
+    if spec.max_ndim is not None and rank > spec.max_ndim:
+        return f"of rank {spec.max_ndim} at most", _rank_hint(rank, spec.max_ndim)
+    if spec.min_ndim is not None and rank < spec.min_ndim:
+        return f"of rank {spec.min_ndim} at least", _rank_hint(rank, spec.min_ndim)
+    for axis, size in spec.axes.items():
+        if size is not None and (axis >= rank or axis < -rank or shape[axis] not in (size, None)):
+            return f"with size {size} on axis {axis}", _axis_hint(size, axis, shape)
+    if wanted is not None and (
+        len(wanted) != rank or any(w is not None and s is not None and w != s for w, s in zip(wanted, shape, strict=True))
+    ):
+        return f"of shape {wanted}", _axis_hint(None, -1, shape)
+    return None
+
+
+_LAYOUTS = {
+    3: " (batch, steps, channels)",
+    4: " (batch, height, width, channels)",
+    5: " (batch, depth, height, width, channels)",
+}
+
+
+def _layout(rank: int) -> str:
+    return _LAYOUTS.get(rank, "")
+
+
+def _rank_hint(rank: int, wanted: int) -> str:
+    if rank == wanted - 1:
+        return " One axis is missing: for one channel add it with x[..., None], for one sample with x[None]"
+    if rank < wanted:
+        return f" {wanted - rank} axes are missing: reshape the data, or put a Reshape layer in front"
+    return " There are too many axes: put a Flatten, Reshape or pooling layer in front"
+
+
+def _axis_hint(size: int | None, axis: int, shape: tuple[int | None, ...]) -> str:
+    if size is not None and len(shape) > 2 and axis in (-1, len(shape) - 1) and shape[1] == size:
+        return ' The channels seem to be on axis 1: pass data_format="channels_first", or transpose the data'
+    if size is not None and len(shape) > 2 and size == _product(shape[1:]):
+        return " Put a Flatten layer in front"
+    return " The layer was built for another shape: weights fit one input size only. Make a new layer, or mend the data"
+
+
+def _product(sizes: tuple[int | None, ...]) -> int:
+    total = 1
+    for size in sizes:
+        total *= size or 0
+    return total

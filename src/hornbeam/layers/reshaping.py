@@ -1,0 +1,323 @@
+"""Layers that move values without changing them: Flatten, Reshape, Permute, padding, cropping, upsampling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hornbeam import ops
+from hornbeam.config import standard_data_format
+from hornbeam.ir.types import ShapeError
+from hornbeam.layers.arguments import amounts, one_of, positive, sizes, spatial_sizes
+from hornbeam.layers.input_spec import InputSpec
+from hornbeam.layers.layer import Layer
+from hornbeam.registry import exported
+from hornbeam.tensor import Tensor
+
+
+@exported("keras.layers")
+class Flatten(Layer):
+    """All axes but the batch become one: x (batch, ...) -> y (batch, n).
+
+    With data_format="channels_first" the channels are moved to the end first, so that both formats give the same order.
+
+    >>> hornbeam.layers.Flatten()(np.ones((2, 28, 28, 1))).shape
+    (2, 784)
+    """
+
+    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.data_format = standard_data_format(data_format)
+        self.input_spec = InputSpec(min_ndim=1)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        if self.data_format == "channels_first" and inputs.ndim > 2:
+            inputs = ops.transpose(inputs, (0, *range(2, inputs.ndim), 1))
+        return ops.reshape(inputs, (inputs.shape[0], inputs.size // max(inputs.shape[0], 1)))
+
+
+@exported("keras.layers")
+class Reshape(Layer):
+    """The values of each sample in a new shape: x (batch, ...) -> y (batch, *target_shape); one size may be -1.
+
+    Raises ShapeError if the number of values differs.
+
+    >>> hornbeam.layers.Reshape((4, -1))(np.ones((2, 12))).shape
+    (2, 4, 3)
+    """
+
+    def __init__(self, target_shape: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.target_shape = tuple(target_shape)
+        if self.target_shape.count(-1) > 1 or any(not isinstance(size, int) or size < -1 for size in self.target_shape):
+            raise ValueError(f"Reshape: target_shape must be sizes, at most one of them -1, got {target_shape!r}")
+
+    def call(self, inputs: Tensor) -> Tensor:
+        known = 1
+        for size in self.target_shape:
+            known *= 1 if size == -1 else size
+        values = inputs.size // max(inputs.shape[0], 1)
+        if (-1 not in self.target_shape and known != values) or (known and values % known):
+            raise ShapeError(
+                f"{self.describe()}: a sample of shape {inputs.shape[1:]} has {values} values, target_shape "
+                f"{self.target_shape} {'holds' if -1 not in self.target_shape else 'needs a multiple of'} {known}"
+            )
+        return ops.reshape(
+            inputs, (inputs.shape[0], *(values // known if size == -1 else size for size in self.target_shape))
+        )
+
+
+@exported("keras.layers")
+class Permute(Layer):
+    """The axes of each sample in another order: axis i of y is axis dims[i] of x, counted from 1, the batch stays.
+
+    Raises ValueError unless dims are a permutation of 1..n.
+
+    >>> hornbeam.layers.Permute((2, 1))(np.ones((2, 3, 5))).shape
+    (2, 5, 3)
+    """
+
+    def __init__(self, dims: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dims = tuple(dims)
+        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+            raise ValueError(f"Permute: dims must be a permutation of 1..{len(self.dims)} (0 is the batch), got {dims!r}")
+        self.input_spec = InputSpec(ndim=len(self.dims) + 1)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return ops.transpose(inputs, (0, *self.dims))
+
+
+@exported("keras.layers")
+class RepeatVector(Layer):
+    """x (batch, features) -> y (batch, n, features), the same at every step.
+
+    Raises ValueError for n below 1.
+
+    >>> hornbeam.layers.RepeatVector(3)(np.ones((2, 5))).shape
+    (2, 3, 5)
+    """
+
+    def __init__(self, n: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.n = positive("RepeatVector", "n", n)
+        self.input_spec = InputSpec(ndim=2)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        batch, features = inputs.shape
+        return ops.broadcast_to(ops.expand_dims(inputs, 1), (batch, self.n, features))
+
+
+class _Spatial(Layer):
+    """A layer over `rank` axes between batch and channels."""
+
+    rank: int
+
+    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.data_format = standard_data_format(data_format)
+        self.input_spec = InputSpec(ndim=self.rank + 2)
+
+    @property
+    def _first_axis(self) -> int:
+        return 1 if self.data_format == "channels_last" else 2
+
+
+class _ZeroPadding(_Spatial):
+    padding: Any
+
+    def call(self, inputs: Tensor) -> Tensor:
+        pairs = amounts(type(self).__name__, "padding", (self.padding,) if self.rank == 1 else self.padding, self.rank)
+        inner = [(0, 0)] if self.data_format == "channels_last" else []
+        return ops.pad(inputs, [(0, 0)] * self._first_axis + list(pairs) + inner)
+
+
+@exported("keras.layers")
+class ZeroPadding1D(_ZeroPadding):
+    """Zeros before and after the steps: x (batch, steps, channels) -> y (batch, steps + low + high, channels).
+
+    padding: a whole number, or a pair (low, high). Raises ValueError for anything else.
+
+    >>> hornbeam.layers.ZeroPadding1D(2)(np.ones((1, 3, 4))).shape
+    (1, 7, 4)
+    """
+
+    rank = 1
+
+    def __init__(self, padding: Any = 1, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(data_format, **kwargs)
+        (self.padding,) = amounts("ZeroPadding1D", "padding", padding if isinstance(padding, int) else (padding,), 1)
+
+
+@exported("keras.layers")
+class ZeroPadding2D(_ZeroPadding):
+    """Zeros around images: ((top, bottom), (left, right)), or (height, width), or one number for all sides.
+
+    Raises ValueError for anything else.
+
+    >>> hornbeam.layers.ZeroPadding2D(1)(np.ones((1, 3, 4, 2))).shape
+    (1, 5, 6, 2)
+    """
+
+    rank = 2
+
+    def __init__(self, padding: Any = (1, 1), data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(data_format, **kwargs)
+        self.padding = amounts("ZeroPadding2D", "padding", padding, 2)
+
+
+@exported("keras.layers")
+class ZeroPadding3D(_ZeroPadding):
+    """Zeros around volumes: a pair, or one number, for each of three axes, or one number for all.
+
+    Raises ValueError for anything else.
+
+    >>> hornbeam.layers.ZeroPadding3D(1)(np.ones((1, 2, 3, 4, 2))).shape
+    (1, 4, 5, 6, 2)
+    """
+
+    rank = 3
+
+    def __init__(self, padding: Any = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(data_format, **kwargs)
+        self.padding = amounts("ZeroPadding3D", "padding", padding, 3)
+
+
+class _Cropping(_Spatial):
+    cropping: Any
+
+    def call(self, inputs: Tensor) -> Tensor:
+        pairs = (self.cropping,) if self.rank == 1 else self.cropping
+        spatial = spatial_sizes(inputs.shape, self.data_format)
+        if any(low + high >= size for (low, high), size in zip(pairs, spatial, strict=True)):
+            raise ShapeError(f"{self.describe()}: cropping {self.cropping} leaves nothing of an input of {spatial}")
+        cuts = tuple(slice(low, size - high) for (low, high), size in zip(pairs, spatial, strict=True))
+        return inputs[(slice(None),) * self._first_axis + cuts]
+
+
+@exported("keras.layers")
+class Cropping1D(_Cropping):
+    """Cut steps off: x (batch, steps, channels) -> y (batch, steps - low - high, channels).
+
+    Raises ValueError for amounts that are no whole numbers, ShapeError if nothing would be left.
+
+    >>> hornbeam.layers.Cropping1D((1, 0))(np.ones((1, 3, 4))).shape
+    (1, 2, 4)
+    """
+
+    rank = 1
+
+    def __init__(self, cropping: Any = (1, 1), **kwargs: Any) -> None:
+        super().__init__("channels_last", **kwargs)
+        (self.cropping,) = amounts("Cropping1D", "cropping", cropping if isinstance(cropping, int) else (cropping,), 1)
+
+
+@exported("keras.layers")
+class Cropping2D(_Cropping):
+    """Cut the borders off images: ((top, bottom), (left, right)), or (height, width), or one number.
+
+    Raises ValueError for anything else, ShapeError if nothing would be left.
+
+    >>> hornbeam.layers.Cropping2D(1)(np.ones((1, 4, 5, 2))).shape
+    (1, 2, 3, 2)
+    """
+
+    rank = 2
+
+    def __init__(self, cropping: Any = ((0, 0), (0, 0)), data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(data_format, **kwargs)
+        self.cropping = amounts("Cropping2D", "cropping", cropping, 2)
+
+
+@exported("keras.layers")
+class Cropping3D(_Cropping):
+    """Cut the borders off volumes: a pair, or one number, for each of three axes, or one number for all.
+
+    Raises ValueError for anything else, ShapeError if nothing would be left.
+
+    >>> hornbeam.layers.Cropping3D(1)(np.ones((1, 4, 5, 6, 2))).shape
+    (1, 2, 3, 4, 2)
+    """
+
+    rank = 3
+
+    def __init__(self, cropping: Any = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(data_format, **kwargs)
+        self.cropping = amounts("Cropping3D", "cropping", cropping, 3)
+
+
+def _repeat(x: Tensor, times: int, axis: int) -> Tensor:
+    """Every slice along an axis `times` times: a broadcast, so that its derivative is a plain sum."""
+    if times == 1:
+        return x
+    shape = x.shape
+    wide = ops.broadcast_to(ops.expand_dims(x, axis + 1), (*shape[: axis + 1], times, *shape[axis + 1 :]))
+    return ops.reshape(wide, (*shape[:axis], shape[axis] * times, *shape[axis + 1 :]))
+
+
+@exported("keras.layers")
+class UpSampling1D(Layer):
+    """Every step `size` times: x (batch, steps, channels) -> y (batch, size * steps, channels).
+
+    >>> hornbeam.layers.UpSampling1D(2)(np.ones((1, 3, 4))).shape
+    (1, 6, 4)
+    """
+
+    def __init__(self, size: int = 2, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.size = positive("UpSampling1D", "size", size)
+        self.input_spec = InputSpec(ndim=3)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return _repeat(inputs, self.size, 1)
+
+
+@exported("keras.layers")
+class UpSampling2D(_Spatial):
+    """Images made larger by whole factors (rows, columns): pixels repeated ("nearest"), or interpolated.
+
+    interpolation: "nearest", "bilinear", "bicubic", "lanczos3" or "lanczos5".
+    Raises ValueError for sizes below 1 and unknown interpolations.
+
+    >>> hornbeam.layers.UpSampling2D((2, 3))(np.ones((1, 4, 4, 1))).shape
+    (1, 8, 12, 1)
+    """
+
+    rank = 2
+
+    def __init__(
+        self, size: Any = (2, 2), data_format: str | None = None, interpolation: str = "nearest", **kwargs: Any
+    ) -> None:
+        super().__init__(data_format, **kwargs)
+        self.size = sizes("UpSampling2D", "size", size, 2)
+        known = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
+        self.interpolation = one_of("UpSampling2D", "interpolation", interpolation, known)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        if self.interpolation == "nearest":
+            axis = self._first_axis
+            return _repeat(_repeat(inputs, self.size[0], axis), self.size[1], axis + 1)
+        height, width = spatial_sizes(inputs.shape, self.data_format)
+        target = (height * self.size[0], width * self.size[1])
+        return ops.image.resize(inputs, target, interpolation=self.interpolation, data_format=self.data_format)
+
+
+@exported("keras.layers")
+class UpSampling3D(_Spatial):
+    """Volumes made larger by repeating voxels a whole number of times along each of three axes.
+
+    Raises ValueError for sizes below 1.
+
+    >>> hornbeam.layers.UpSampling3D(2)(np.ones((1, 2, 2, 2, 1))).shape
+    (1, 4, 4, 4, 1)
+    """
+
+    rank = 3
+
+    def __init__(self, size: Any = (2, 2, 2), data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(data_format, **kwargs)
+        self.size = sizes("UpSampling3D", "size", size, 3)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        for offset, times in enumerate(self.size):
+            inputs = _repeat(inputs, times, self._first_axis + offset)
+        return inputs
