@@ -1,0 +1,110 @@
+"""What the operations share: axes, float dtypes, reductions put back in place."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hornbeam import primitives as p
+from hornbeam.config import floatx
+from hornbeam.ir.graph import Node
+from hornbeam.ir.types import ShapeError, is_float
+from hornbeam.tensor import Tensor, as_tensor, cast_node, result_dtype
+
+Axis = int | Sequence[int] | None
+TensorLike = Any
+
+# Results of sums are held in at least 32 bits, as in Keras.
+_WIDER = {"bool": "int32", "int8": "int32", "int16": "int32", "uint8": "uint32", "uint16": "uint32"}
+HALF = ("float16", "bfloat16")
+
+
+def node_of(x: Any) -> Node:
+    return as_tensor(x).node
+
+
+def float_dtype(*xs: Any) -> str:
+    """The promoted dtype of `xs` if it is a float, else `floatx`."""
+    dtype = result_dtype(*xs)
+    return dtype if is_float(dtype) else floatx()
+
+
+def float_node(x: Any) -> Node:
+    """`x` as a node of a float dtype."""
+    return cast_node(x, float_dtype(x))
+
+
+def wide_dtype(dtype: str) -> str:
+    """The dtype that sums of `dtype` have."""
+    return _WIDER.get(dtype, dtype)
+
+
+def one_axis(axis: Any, rank: int, name: str) -> int:
+    """`axis` counted from the front. Raises ShapeError when there is no such axis."""
+    index = operator.index(axis)
+    if not -rank <= index < rank:
+        raise ShapeError(f"{name}: axis {axis} is out of range for a tensor with {rank} axes")
+    return index % rank
+
+
+def many_axes(axis: Axis, rank: int, name: str) -> tuple[int, ...]:
+    """`axis` (int, ints, or None for all) as increasing axes counted from the front."""
+    if axis is None:
+        return tuple(range(rank))
+    listed = list(axis) if isinstance(axis, (tuple, list)) else [axis]
+    axes = sorted(one_axis(a, rank, name) for a in listed)
+    if len(set(axes)) != len(axes):
+        raise ShapeError(f"{name}: an axis is listed twice in {axis}")
+    return tuple(axes)
+
+
+def with_ones(shape: Sequence[int], axes: Sequence[int]) -> tuple[int, ...]:
+    """`shape` with size 1 along `axes`: what keepdims gives."""
+    return tuple(1 if i in axes else size for i, size in enumerate(shape))
+
+
+def size_along(node: Node, axes: Sequence[int]) -> int:
+    return math.prod(node.shape[axis] for axis in axes)
+
+
+def to_last(node: Node, axes: tuple[int, ...]) -> Node:
+    """`axes` moved to the end and made into one axis."""
+    rest = tuple(i for i in range(node.rank) if i not in axes)
+    shape = (*(node.shape[i] for i in rest), size_along(node, axes))
+    return p.reshape(p.transpose(node, (*rest, *axes)), shape)
+
+
+def from_last(node: Node, shape: tuple[int, ...], axes: tuple[int, ...]) -> Node:
+    """The inverse of `to_last` for a tensor that had `shape`."""
+    rest = tuple(i for i in range(len(shape)) if i not in axes)
+    perm = (*rest, *axes)
+    moved = p.reshape(node, tuple(shape[i] for i in perm))
+    return p.transpose(moved, tuple(perm.index(i) for i in range(len(shape))))
+
+
+def over_last(fn: Callable[[Node], Node], node: Node, axes: tuple[int, ...]) -> Node:
+    """`fn`, which works along the last axis and keeps shapes, along `axes` taken as one axis."""
+    if axes == (node.rank - 1,):
+        return fn(node)
+    return from_last(fn(to_last(node, axes)), node.shape, axes)
+
+
+def static_int(x: Any, name: str) -> int:
+    """A Python int out of an int, a NumPy integer or a tensor whose value is known."""
+    if isinstance(x, Tensor):
+        return int(x)
+    try:
+        return operator.index(x)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {x!r}") from None
+
+
+def shape_of(shape: Any) -> tuple[int, ...]:
+    """A shape given as an int or a sequence of ints."""
+    if isinstance(shape, Tensor):
+        return tuple(int(size) for size in shape.numpy().reshape(-1))
+    if hasattr(shape, "__iter__"):
+        return tuple(static_int(size, "a size") for size in shape)
+    return (static_int(shape, "a size"),)

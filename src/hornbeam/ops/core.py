@@ -1,0 +1,416 @@
+"""The rest of the language: dtypes and shapes, control flow, loops, gather and scatter by index lists."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from hornbeam import primitives as p
+from hornbeam import tree
+from hornbeam.ir.graph import Node
+from hornbeam.ir.primitive import full
+from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name, is_float, is_integer
+from hornbeam.ops._common import node_of, one_axis, shape_of
+from hornbeam.ops.shaping import unstack
+from hornbeam.tensor import Tensor, as_tensor, broadcast_node, cast, cast_node, operation
+
+# fmt: off
+__all__ = [
+    "associative_scan", "cast", "cond", "convert_to_numpy", "convert_to_tensor", "dtype", "fori_loop", "is_tensor",
+    "map", "saturate_cast", "scan", "scatter", "scatter_update", "shape", "slice", "slice_update", "stop_gradient",
+    "switch", "unstack", "vectorized_map", "while_loop",
+]
+# fmt: on
+
+
+def convert_to_tensor(x: Any, dtype: Any = None, sparse: Any = None, ragged: Any = None) -> Tensor:
+    """`x` (number, nested lists, array, tensor) as a tensor of `dtype`; see `array`.
+
+    >>> hornbeam.ops.convert_to_tensor([1.0]).dtype
+    'float32'
+    """
+    if sparse or ragged:
+        raise NotImplementedError("sparse and ragged tensors are not there: use dense tensors and masks")
+    if isinstance(x, Tensor) and x.symbolic:
+        return x if dtype is None else cast(x, dtype)
+    return as_tensor(x, dtype)
+
+
+def convert_to_numpy(x: Any) -> np.ndarray:
+    """The value of `x` as a NumPy array. Raises ConcretizationError inside a compiled function."""
+    return np.asarray(x)
+
+
+def is_tensor(x: Any) -> bool:
+    """True for tensors, variables and symbolic tensors."""
+    return isinstance(x, Tensor)
+
+
+def shape(x: Any) -> tuple[Any, ...]:
+    """The sizes of the axes, as ints (None where a symbolic tensor's size is not known)."""
+    return tuple(as_tensor(x).shape)
+
+
+def dtype(x: Any) -> str:
+    """Canonical name of the dtype of `x`."""
+    return as_tensor(x).dtype
+
+
+@operation
+def saturate_cast(x: Any, dtype: Any) -> Tensor:
+    """`x` converted to `dtype`, values out of its range becoming its nearest limit.
+
+    >>> int(hornbeam.ops.saturate_cast(300, "uint8"))
+    255
+    """
+    node, name = node_of(x), dtype_name(dtype)
+    if name == "bool" or node.dtype == "bool" or not (is_integer(name) and is_integer(node.dtype)):
+        if is_float(name) and is_float(node.dtype):
+            from hornbeam.ops.elementwise import _limits, clip
+
+            low, high = _limits(name)
+            inside = max(low, _limits(node.dtype)[0]), min(high, _limits(node.dtype)[1])
+            return cast(clip(Tensor(node), *inside), name)
+        return Tensor(p.convert(node, name))
+    target, source = np.iinfo(name), np.iinfo(node.dtype)
+    low, high = max(target.min, source.min), min(target.max, source.max)
+    node = p.minimum(p.maximum(node, full(low, node.type)), full(high, node.type))
+    return Tensor(p.convert(node, name))
+
+
+@operation
+def stop_gradient(variable: Any) -> Tensor:
+    """The same value, through which no derivative flows."""
+    return Tensor(p.stop_gradient(node_of(variable)))
+
+
+# -- slices and scatters ---------------------------------------------------------------------------------------
+
+
+def _starts(start_indices: Any, rank: int, name: str) -> list[Node]:
+    if isinstance(start_indices, (list, tuple)):
+        starts = [node_of(i) for i in start_indices]
+    else:
+        starts = [t.node for t in unstack(as_tensor(start_indices))]
+    if len(starts) != rank or any(s.rank or not is_integer(s.dtype) for s in starts):
+        raise ShapeError(f"{name}: needs {rank} integer start indices, got {start_indices!r}")
+    return starts
+
+
+@operation
+def slice(inputs: Any, start_indices: Any, shape: Any) -> Tensor:
+    """The block of `shape` of `inputs` that begins at `start_indices`, which may be computed values.
+
+    A size of -1 takes all that is left (the start must then be a known number). A block that would reach beyond the
+    end is moved back so that it fits.
+
+    >>> np.asarray(hornbeam.ops.slice([1, 2, 3, 4], [1], [2])).tolist()
+    [2, 3]
+    """
+    node, sizes = node_of(inputs), shape_of(shape)
+    starts = _starts(start_indices, node.rank, "slice")
+    if len(sizes) != node.rank:
+        raise ShapeError(f"slice: needs {node.rank} sizes, got {sizes}")
+    known = [int(Tensor(s)) if size == -1 else 0 for s, size in zip(starts, sizes, strict=True)]
+    sizes = tuple(n - at if size == -1 else size for n, at, size in zip(node.shape, known, sizes, strict=True))
+    if any(not 0 <= size <= n for size, n in zip(sizes, node.shape, strict=True)):
+        raise ShapeError(f"slice: a block of {sizes} does not fit into shape {node.shape}")
+    return Tensor(p.dynamic_slice(node, *starts, sizes=sizes))
+
+
+@operation
+def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Tensor:
+    """`inputs` with the block that begins at `start_indices` replaced by `updates`.
+
+    >>> np.asarray(hornbeam.ops.slice_update([1, 2, 3], [1], [9])).tolist()
+    [1, 9, 3]
+    """
+    node = node_of(inputs)
+    block = cast_node(updates, node.dtype)
+    if block.rank != node.rank or any(a > b for a, b in zip(block.shape, node.shape, strict=True)):
+        raise ShapeError(f"slice_update: updates of shape {block.shape} do not fit into shape {node.shape}")
+    return Tensor(p.dynamic_update_slice(node, block, *_starts(start_indices, node.rank, "slice_update")))
+
+
+@operation
+def scatter(indices: Any, values: Any, shape: Any) -> Tensor:
+    """Zeros of `shape` with `values` added at `indices` (..., k), which address the first k axes.
+
+    >>> np.asarray(hornbeam.ops.scatter([[0], [2], [2]], [1, 2, 3], (3,))).tolist()
+    [1, 0, 5]
+    """
+    updates = node_of(values)
+    return Tensor(p.scatter(full(0, TensorType(shape_of(shape), updates.dtype)), node_of(indices), updates, "add"))
+
+
+@operation
+def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | None = None) -> Tensor:
+    """`inputs` with `updates` written at `indices` (..., k), which address the first k axes.
+
+    reduction: None writes (the last of equal indices wins); "add", "mul", "max", "min" combine with what is there.
+
+    >>> np.asarray(hornbeam.ops.scatter_update([1, 2, 3], [[1]], [9])).tolist()
+    [1, 9, 3]
+    """
+    modes = {None: "set", "add": "add", "mul": "mul", "max": "max", "min": "min"}
+    if reduction not in modes:
+        raise ValueError(f'reduction must be None, "add", "mul", "max" or "min", got {reduction!r}')
+    node, index = node_of(inputs), node_of(indices)
+    if not is_integer(index.dtype):
+        raise HornbeamTypeError(f"scatter_update needs integer indices, got {index.dtype}")
+    depth = index.shape[-1]
+    sizes = full(0, TensorType((), index.dtype))
+    wrap = p.constant(np.asarray(node.shape[:depth]), index.dtype)
+    wrap = broadcast_node(wrap, index.shape)
+    index = p.select(p.lt(index, broadcast_node(sizes, index.shape)), index + wrap, index)
+    return Tensor(p.scatter(node, index, cast_node(updates, node.dtype), modes[reduction]))
+
+
+# -- control flow -----------------------------------------------------------------------------------------------
+
+
+class _Structure:
+    """What a branch or body returns, as nodes; the nesting is remembered and must not differ between the calls."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.seen: list[Any] = []
+
+    def nodes(self, result: Any) -> list[Node]:
+        leaves = tree.flatten(result)
+        self.seen.append(result)
+        return [node_of(x) for x in leaves if x is not None]
+
+    def pack(self, nodes: Sequence[Node]) -> Any:
+        first = self.seen[0]
+        for other in self.seen[1:]:
+            try:
+                tree.assert_same_structure(first, other)
+            except ValueError as error:
+                raise ValueError(f"{self.name}: the branches return different structures: {error}") from None
+        values = iter(nodes)
+        return tree.pack_sequence_as(first, [x if x is None else Tensor(next(values)) for x in tree.flatten(first)])
+
+
+def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
+    """`true_fn()` if the scalar `pred` holds, else `false_fn()`; only one of them runs.
+
+    Both must return the same structure of tensors of the same shapes; dtypes are promoted to a common one. A Python
+    bool decides at once. Variables cannot be assigned inside: return the value and assign it outside.
+
+    >>> float(hornbeam.ops.cond(hornbeam.ops.array(True), lambda: 1.0, lambda: 2.0))
+    1.0
+    """
+    if isinstance(pred, (bool, np.bool_)):
+        return true_fn() if pred else false_fn()
+    return _cond(pred, true_fn, false_fn)
+
+
+@operation
+def _cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
+    test = cast_node(pred, "bool")
+    if math.prod(test.shape) != 1:
+        raise ShapeError(f"cond needs a scalar predicate, got shape {test.shape}; use where for one per element")
+    structure = _Structure("cond")
+    outs = p.cond(
+        p.reshape(test, ()), lambda: structure.nodes(true_fn()), lambda: structure.nodes(false_fn())
+    )
+    return structure.pack(outs)
+
+
+def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
+    """`branches[index](*operands)`, with the index limited to those there are; only that branch runs.
+
+    >>> float(hornbeam.ops.switch(hornbeam.ops.array(1), [lambda x: x, lambda x: -x], 2.0))
+    -2.0
+    """
+    if not branches:
+        raise ValueError("switch needs at least one branch")
+    if isinstance(index, (int, np.integer)):
+        return branches[min(max(int(index), 0), len(branches) - 1)](*operands)
+    if len(branches) == 1:
+        return branches[0](*operands)
+    first, *rest = branches
+    return cond(as_tensor(index) <= 0, lambda: first(*operands), lambda: switch(as_tensor(index) - 1, rest, *operands))
+
+
+def while_loop(
+    cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, maximum_iterations: int | None = None
+) -> Any:
+    """Repeat `loop_vars = body(*loop_vars)` while `cond(*loop_vars)` holds, at most `maximum_iterations` times.
+
+    Shapes and dtypes must not change. It has no reverse derivative: use `scan` or `fori_loop`.
+
+    >>> int(hornbeam.ops.while_loop(lambda i: i < 10, lambda i: (i + 3,), (0,))[0])
+    12
+    """
+    single = not isinstance(loop_vars, (list, tuple, dict))
+    start = (loop_vars,) if single else loop_vars
+    init = [node_of(x) for x in tree.flatten(start)]
+    counter = full(0, TensorType((), "int32"))
+
+    def unpacked(nodes: Sequence[Node]) -> Any:
+        return tree.pack_sequence_as(start, [Tensor(n) for n in nodes])
+
+    def call(fn: Callable[..., Any], values: Any) -> Any:
+        return fn(**values) if isinstance(values, dict) else fn(*values)
+
+    def test(*nodes: Node) -> Node:
+        holds = p.reshape(cast_node(call(cond, unpacked(nodes[1:])), "bool"), ())
+        if maximum_iterations is None:
+            return holds
+        return p.bit_and(holds, p.lt(nodes[0], full(int(maximum_iterations), nodes[0].type)))
+
+    def step(*nodes: Node) -> list[Node]:
+        result = call(body, unpacked(nodes[1:]))
+        result = (result,) if single and not isinstance(result, (list, tuple)) else result
+        return [nodes[0] + 1, *_kept("while_loop", result, nodes[1:])]
+
+    done = unpacked(p.while_loop(test, step, counter, *init)[1:])
+    return done[0] if single else done
+
+
+def _kept(name: str, result: Any, like: Sequence[Node]) -> list[Node]:
+    """New values of a loop's variables, with the dtypes of the old ones."""
+    leaves = tree.flatten(result)
+    if len(leaves) != len(like):
+        raise ValueError(f"{name}: the body returns {len(leaves)} values for {len(like)} loop variables")
+    nodes = [cast_node(x, old.dtype) for x, old in zip(leaves, like, strict=True)]
+    for new, old in zip(nodes, like, strict=True):
+        if new.shape != old.shape:
+            raise ShapeError(f"{name}: a loop variable changes its shape from {old.shape} to {new.shape}")
+    return nodes
+
+
+def scan(
+    f: Callable[[Any, Any], tuple[Any, Any]],
+    init: Any,
+    xs: Any = None,
+    length: int | None = None,
+    reverse: bool = False,
+    unroll: Any = 1,
+) -> tuple[Any, Any]:
+    """`carry, y = f(carry, x)` for every slice x of `xs` along axis 0; returns the last carry and the stacked ys.
+
+    init, xs and ys may be nested structures. length: number of steps when there are no `xs`. reverse: from the last
+    slice to the first, ys keeping their places. unroll: accepted, without effect. Differentiable.
+
+    >>> carry, ys = hornbeam.ops.scan(lambda c, x: (c + x, c), 0.0, hornbeam.ops.array([1.0, 2.0, 3.0]))
+    >>> float(carry), np.asarray(ys).tolist()
+    (6.0, [0.0, 1.0, 3.0])
+    """
+    return _scan(f, init, xs, length, reverse)
+
+
+@operation
+def _scan(f: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any, length: int | None, reverse: bool) -> Any:
+    first = [node_of(x) for x in tree.flatten(init)]
+    sequences = [] if xs is None else [node_of(x) for x in tree.flatten(xs)]
+    lengths = {n.shape[0] if n.rank else None for n in sequences}
+    if None in lengths or len(lengths) > 1:
+        raise ShapeError(f"scan: the sequences must have one length along axis 0, got {[n.shape for n in sequences]}")
+    steps = lengths.pop() if lengths else length
+    if steps is None:
+        raise ValueError("scan needs xs or length")
+    if length is not None and length != steps:
+        raise ValueError(f"scan: length={length}, but the sequences have {steps} steps")
+    structure: list[Any] = []
+
+    def step(carry: Sequence[Node], items: Sequence[Node]) -> tuple[list[Node], list[Node]]:
+        state = tree.pack_sequence_as(init, [Tensor(n) for n in carry])
+        item = None if xs is None else tree.pack_sequence_as(xs, [Tensor(n) for n in items])
+        new, y = f(state, item)
+        structure[:] = [y]
+        return _kept("scan", new, carry), [node_of(leaf) for leaf in tree.flatten(y) if leaf is not None]
+
+    carry, ys = p.scan(step, first, sequences, length=int(steps), reverse=bool(reverse))
+    stacked = iter(ys)
+    packed = [leaf if leaf is None else Tensor(next(stacked)) for leaf in tree.flatten(structure[0])]
+    return (
+        tree.pack_sequence_as(init, [Tensor(n) for n in carry]),
+        tree.pack_sequence_as(structure[0], packed),
+    )
+
+
+def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any) -> Any:
+    """`val = body_fun(i, val)` for i = lower ... upper - 1. Differentiable if the bounds are known numbers.
+
+    >>> int(hornbeam.ops.fori_loop(0, 4, lambda i, v: v + i, 0))
+    6
+    """
+    if isinstance(lower, (int, np.integer)) and isinstance(upper, (int, np.integer)):
+        count = np.arange(lower, upper, dtype=np.int32)
+        return _scan(lambda v, i: (body_fun(i, v), None), init_val, as_tensor(count), None, False)[0]
+    low, high = cast(lower, "int32"), cast(upper, "int32")
+
+    def step(i: Any, value: Any) -> tuple[Any, Any]:
+        return i + 1, body_fun(i, value)
+
+    return while_loop(lambda i, _: i < high, step, (low, init_val))[1]
+
+
+def map(f: Callable[[Any], Any], xs: Any) -> Any:
+    """f of every slice of `xs` along axis 0, one after the other, stacked.
+
+    >>> np.asarray(hornbeam.ops.map(lambda x: x * 2, hornbeam.ops.array([1, 2]))).tolist()
+    [2, 4]
+    """
+    return _scan(lambda _, x: ((), f(x)), (), xs, None, False)[1]
+
+
+def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
+    """`function` of every slice of `elements` along axis 0, stacked.
+
+    The results are those of Keras; the slices are computed one after the other inside one loop, not side by side.
+
+    >>> np.asarray(hornbeam.ops.vectorized_map(lambda x: x * 2, hornbeam.ops.array([1, 2]))).tolist()
+    [2, 4]
+    """
+    return map(function, elements)
+
+
+def associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool = False, axis: int = 0) -> Any:
+    """Running combination along `axis`: out[i] = f(out[i - 1], elems[i]), for an associative `f` on slices.
+
+    Computed in about log2(n) steps of whole arrays, each combining what lies 1, 2, 4, ... places apart
+    (Hillis & Steele, "Data Parallel Algorithms", 1986).
+
+    >>> np.asarray(hornbeam.ops.associative_scan(lambda a, b: a + b, hornbeam.ops.array([1, 2, 3]))).tolist()
+    [1, 3, 6]
+    """
+    return _associative_scan(f, elems, reverse, axis)
+
+
+@operation
+def _associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool, axis: int) -> Any:
+    nodes = [node_of(x) for x in tree.flatten(elems)]
+    axes = [one_axis(axis, n.rank, "associative_scan") for n in nodes]
+    length = nodes[0].shape[axes[0]]
+    if any(n.shape[a] != length for n, a in zip(nodes, axes, strict=True)):
+        raise ShapeError(f"associative_scan: sizes along axis {axis} differ: {[n.shape for n in nodes]}")
+    if reverse:
+        nodes = [p.reverse(n, (a,)) for n, a in zip(nodes, axes, strict=True)]
+
+    def part(n: Node, a: int, low: int, high: int) -> Node:
+        start = tuple(low if i == a else 0 for i in range(n.rank))
+        return p.slice_(n, start, tuple(high if i == a else size for i, size in enumerate(n.shape)))
+
+    def packed(parts: Sequence[Node]) -> Any:
+        return tree.pack_sequence_as(elems, [Tensor(n) for n in parts])
+
+    distance = 1
+    while distance < length:
+        before = [part(n, a, 0, length - distance) for n, a in zip(nodes, axes, strict=True)]
+        here = [part(n, a, distance, length) for n, a in zip(nodes, axes, strict=True)]
+        both = _kept("associative_scan", f(packed(before), packed(here)), here)
+        nodes = [
+            p.concatenate(part(n, a, 0, distance), new, axis=a)
+            for n, a, new in zip(nodes, axes, both, strict=True)
+        ]
+        distance *= 2
+    if reverse:
+        nodes = [p.reverse(n, (a,)) for n, a in zip(nodes, axes, strict=True)]
+    return packed(nodes)

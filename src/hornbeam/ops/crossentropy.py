@@ -1,0 +1,183 @@
+"""Cross-entropies of labels with probabilities or logits, and labels as vectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hornbeam import primitives as p
+from hornbeam.config import epsilon, floatx
+from hornbeam.ir.graph import Node
+from hornbeam.ir.primitive import full, zeros_like
+from hornbeam.ir.types import HornbeamTypeError, ShapeError, dtype_name, is_integer
+from hornbeam.ops._common import float_dtype, float_node, node_of, one_axis, static_int
+from hornbeam.ops.activation import softplus_node
+from hornbeam.ops.elementwise import clip
+from hornbeam.tensor import Tensor, cast_node, operation
+
+# fmt: off
+__all__ = [
+    "binary_crossentropy", "categorical_crossentropy", "multi_hot", "one_hot", "sparse_categorical_crossentropy",
+]
+# fmt: on
+
+
+def _before(node: Node, name: str) -> Node | None:
+    """The logits that `node` was made of by the activation `name`, as long as that is still known.
+
+    Cross-entropy of logits is exact where that of rounded probabilities is not (1 - 1e-9 is 1 in float32).
+    """
+    dtype = node.dtype
+    while node.primitive is not None and node.name == "convert":
+        node = node.inputs[0]
+    if node.primitive is None or node.name != name:
+        return None
+    return p.convert(node.inputs[0], dtype)
+
+
+def _clipped(node: Node) -> Node:
+    return clip(Tensor(node), epsilon(), 1 - epsilon()).node
+
+
+def _same_shape(target: Node, output: Node, name: str) -> None:
+    if target.shape != output.shape:
+        raise ShapeError(f"{name}: target has shape {target.shape}, output {output.shape}; they must be equal")
+
+
+@operation
+def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Tensor:
+    """-(t log(o) + (1 - t) log(1 - o)), elementwise.
+
+    output: probabilities, limited to [epsilon, 1 - epsilon], or with `from_logits` the arguments of a sigmoid.
+    Where `output` has just come out of a sigmoid its argument is used, which is exact. Raises ShapeError unless
+    shapes agree.
+
+    >>> round(float(hornbeam.ops.binary_crossentropy(1.0, 0.5)), 4)
+    0.6931
+    """
+    dtype = float_dtype(output)
+    o, t = cast_node(output, dtype), cast_node(target, dtype)
+    _same_shape(t, o, "binary_crossentropy")
+    logits = o if from_logits else _before(o, "logistic")
+    if logits is not None:
+        return Tensor(softplus_node(logits) - logits * t)
+    o = _clipped(o)
+    return Tensor(-(t * p.log(o) + (1.0 - t) * p.log(1.0 - o)))
+
+
+def _classes_last(node: Node, axis: int) -> Node:
+    """The axis of the classes moved to the end."""
+    rest = tuple(i for i in range(node.rank) if i != axis)
+    return p.transpose(node, (*rest, axis))
+
+
+def _logits(output: Node, from_logits: bool, axis: int) -> Node | None:
+    if from_logits:
+        return output
+    return _before(output, "softmax") if axis == output.rank - 1 else None
+
+
+@operation
+def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Tensor:
+    """-sum(t log(o)) along the axis of the classes.
+
+    target: probabilities or one-hot, of the shape of `output`. output: probabilities, made to sum to 1 and limited to
+    [epsilon, 1 - epsilon], or logits. Where `output` has just come out of a softmax its argument is used.
+
+    >>> round(float(hornbeam.ops.categorical_crossentropy([0.0, 1.0], [0.5, 0.5])), 4)
+    0.6931
+    """
+    dtype = float_dtype(output)
+    o, t = cast_node(output, dtype), cast_node(target, dtype)
+    _same_shape(t, o, "categorical_crossentropy")
+    if not o.rank:
+        raise ShapeError("categorical_crossentropy needs an axis of classes, got a scalar")
+    at = one_axis(axis, o.rank, "categorical_crossentropy")
+    logits = _logits(o, from_logits, at)
+    if logits is not None:
+        return Tensor(p.softmax_cross_entropy(_classes_last(logits, at), _classes_last(t, at)))
+    total = p.reduce_sum(o, (at,))
+    o = _clipped(o / p.keep(total, o, (at,)))
+    return Tensor(-p.reduce_sum(t * p.log(o), (at,)))
+
+
+@operation
+def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Tensor:
+    """-log(o[target]) along the axis of the classes.
+
+    target: whole numbers 0 ... classes - 1 of output's shape without that axis (an axis of size 1 in its place is
+    dropped); other labels give no loss. output: probabilities, limited to [epsilon, 1 - epsilon] and made to sum to 1,
+    or logits. Where `output` has just come out of a softmax its argument is used.
+
+    >>> round(float(hornbeam.ops.sparse_categorical_crossentropy(1, [0.5, 0.5])), 4)
+    0.6931
+    """
+    o, labels = float_node(output), node_of(target)
+    if not o.rank:
+        raise ShapeError("sparse_categorical_crossentropy needs an axis of classes, got a scalar")
+    at = one_axis(axis, o.rank, "sparse_categorical_crossentropy")
+    if labels.rank == o.rank and labels.shape[at] == 1:
+        labels = p.reshape(labels, labels.shape[:at] + labels.shape[at + 1 :])
+    if labels.shape != o.shape[:at] + o.shape[at + 1 :]:
+        raise ShapeError(
+            f"sparse_categorical_crossentropy: target has shape {labels.shape}, output {o.shape}: the target needs one "
+            f"label for each vector of {o.shape[at]} classes. One-hot targets go with categorical_crossentropy"
+        )
+    if not is_integer(labels.dtype):
+        labels = p.convert(labels, "int32")
+    logits = _logits(o, from_logits, at)
+    if logits is None:
+        logits = p.log(_clipped(o))
+    return Tensor(p.sparse_softmax_cross_entropy(_classes_last(logits, at), labels))
+
+
+# -- labels as vectors ---------------------------------------------------------------------------------
+
+
+@operation
+def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Tensor:
+    """A new axis of size `num_classes` at `axis` with 1 in the place that x says and 0 elsewhere.
+
+    Numbers out of range give zeros. dtype: `floatx` unless given. Raises HornbeamTypeError unless x is of integers.
+
+    >>> np.asarray(hornbeam.ops.one_hot([2, 0], 3)).tolist()
+    [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+    """
+    if sparse:
+        raise NotImplementedError("one_hot: sparse tensors are not there")
+    node = node_of(x)
+    node = p.convert(node, "int32") if node.dtype == "bool" else node
+    if not is_integer(node.dtype):
+        raise HornbeamTypeError(f"one_hot needs integers, got {node.dtype}")
+    if node.dtype not in ("int32", "int64", "uint32", "uint64"):
+        node = p.convert(node, "int32")
+    count = static_int(num_classes, "num_classes")
+    at = one_axis(axis, node.rank + 1, "one_hot")
+    shape = (*node.shape[:at], count, *node.shape[at:])
+    spread = p.broadcast(node, shape, tuple(i for i in range(len(shape)) if i != at))
+    return Tensor(p.convert(p.eq(spread, p.iota(node.dtype, shape, at)), dtype_name(dtype or floatx())))
+
+
+@operation
+def multi_hot(
+    inputs: Any, num_classes: int | None = None, axis: int = -1, dtype: Any = None, sparse: bool = False, **kwargs: Any
+) -> Tensor:
+    """(batch, n) whole numbers as (batch, num_classes) vectors with 1 wherever a number occurs in the row.
+
+    >>> np.asarray(hornbeam.ops.multi_hot([[0, 2]], 3)).tolist()
+    [[1.0, 0.0, 1.0]]
+    """
+    if num_classes is None and "num_tokens" in kwargs:
+        num_classes = kwargs.pop("num_tokens")
+    if kwargs:
+        raise TypeError(f"multi_hot: unknown arguments {sorted(kwargs)}")
+    if num_classes is None:
+        raise ValueError("multi_hot needs num_classes")
+    if sparse:
+        raise NotImplementedError("multi_hot: sparse tensors are not there")
+    node = node_of(inputs)
+    hot = one_hot(Tensor(p.convert(node, "int32")), num_classes, axis, dtype).node
+    if not hot.rank > 1:
+        return Tensor(hot)
+    over = 1 if node.rank > 1 else 0
+    any_hot = p.reduce_or(p.ne(hot, zeros_like(hot)), (over,))
+    return Tensor(p.select(any_hot, full(1, p.reduce_sum(hot, (over,)).type), full(0, p.reduce_sum(hot, (over,)).type)))

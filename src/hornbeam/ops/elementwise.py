@@ -1,0 +1,714 @@
+"""Elementwise functions: arithmetic, transcendental functions, rounding, comparisons of floats, logic and bits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from hornbeam import primitives as p
+from hornbeam.ir.graph import Node
+from hornbeam.ir.primitive import full, ones_like, zeros_like
+from hornbeam.ir.types import HornbeamTypeError, dtype_name, is_float, is_integer, itemsize
+from hornbeam.ops._common import float_dtype, float_node, node_of
+from hornbeam.tensor import (
+    Tensor,
+    absolute,
+    as_tensor,
+    bitwise_and,
+    bitwise_or,
+    bitwise_xor,
+    cast_node,
+    invert,
+    operation,
+    true_divide,
+    unify,
+)
+
+# fmt: off
+__all__ = [
+    "abs",
+    "angle",
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
+    "arctan",
+    "arctan2",
+    "arctanh",
+    "bitwise_and",
+    "bitwise_invert",
+    "bitwise_left_shift",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_right_shift",
+    "bitwise_xor",
+    "cbrt",
+    "ceil",
+    "clip",
+    "conj",
+    "conjugate",
+    "cos",
+    "cosh",
+    "deg2rad",
+    "divide",
+    "divide_no_nan",
+    "erf",
+    "erfc",
+    "erfinv",
+    "exp",
+    "exp2",
+    "expm1",
+    "fabs",
+    "floor",
+    "fmax",
+    "fmin",
+    "fmod",
+    "gcd",
+    "heaviside",
+    "hypot",
+    "i0",
+    "imag",
+    "isclose",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "isneginf",
+    "isposinf",
+    "isreal",
+    "lcm",
+    "ldexp",
+    "left_shift",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "logaddexp",
+    "logaddexp2",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "maximum",
+    "minimum",
+    "nan_to_num",
+    "nextafter",
+    "rad2deg",
+    "real",
+    "reciprocal",
+    "right_shift",
+    "round",
+    "rsqrt",
+    "sigmoid",
+    "sign",
+    "signbit",
+    "sin",
+    "sinc",
+    "sinh",
+    "sqrt",
+    "square",
+    "tan",
+    "tanh",
+    "trunc",
+    "view",
+]
+# fmt: on
+
+Unary = Callable[[Any], Tensor]
+
+
+def _floats(name: str, rule: Callable[[Node], Node], doc: str, example: str) -> Unary:
+    """A function of one float argument; integers and bools are computed as floats."""
+
+    def apply(x: Any) -> Tensor:
+        return Tensor(rule(float_node(x)))
+
+    apply.__name__ = apply.__qualname__ = name
+    apply.__doc__ = (
+        f"Elementwise {doc}\n\n"
+        "    x: any shape; integers and bools are computed as floats. Returns a float tensor of the same shape.\n\n"
+        f"    >>> float(hornbeam.ops.{name}({example.split(' -> ')[0]}))\n    {example.split(' -> ')[1]}\n    "
+    )
+    return operation(apply)
+
+
+def _scaled(rule: Callable[[Node], Node], factor: float) -> Callable[[Node], Node]:
+    return lambda x: p.mul(rule(x), full(factor, x.type))
+
+
+def _cbrt(x: Node) -> Node:
+    return p.mul(p.sign(x), p.power(p.absolute(x), full(1 / 3, x.type)))
+
+
+def _sinc(x: Node) -> Node:
+    zero = p.eq(x, zeros_like(x))
+    angle = p.select(zero, ones_like(x), x) * math.pi
+    return p.select(zero, ones_like(x), p.sin(angle) / angle)
+
+
+def _trunc(x: Node) -> Node:
+    return p.select(p.lt(x, zeros_like(x)), p.ceil(x), p.floor(x))
+
+
+# Modified Bessel function of order 0: Abramowitz & Stegun, Handbook of Mathematical Functions, 9.8.1 and 9.8.2.
+_I0_SMALL = (1.0, 3.5156229, 3.0899424, 1.2067492, 0.2659732, 0.0360768, 0.0045813)
+_I0_LARGE = (
+    0.39894228, 0.01328592, 0.00225319, -0.00157565, 0.00916281, -0.02057706, 0.02635537, -0.01647633, 0.00392377,
+)  # fmt: skip
+
+
+def _polynomial(x: Node, coefficients: tuple[float, ...]) -> Node:
+    total = full(coefficients[-1], x.type)
+    for c in reversed(coefficients[:-1]):
+        total = total * x + c
+    return total
+
+
+def _i0(x: Node) -> Node:
+    size = p.absolute(x)
+    limit = full(3.75, x.type)
+    small, large = p.minimum(size, limit), p.maximum(size, limit)
+    ratio = small / 3.75
+    inner = _polynomial(ratio * ratio, _I0_SMALL)
+    outer = p.exp(large) * p.rsqrt(large) * _polynomial(3.75 / large, _I0_LARGE)
+    return p.select(p.lt(size, limit), inner, outer)
+
+
+# fmt: off
+exp = _floats("exp", p.exp, "e to the power x.", "0.0 -> 1.0")
+exp2 = _floats("exp2", lambda x: p.power(full(2.0, x.type), x), "2 to the power x.", "3.0 -> 8.0")
+expm1 = _floats("expm1", p.expm1, "exp(x) - 1, exact near 0.", "0.0 -> 0.0")
+log = _floats("log", p.log, "natural logarithm; -inf at 0, NaN below.", "1.0 -> 0.0")
+log2 = _floats("log2", lambda x: p.log(x) / math.log(2), "logarithm to the base 2.", "8.0 -> 3.0")
+log10 = _floats("log10", lambda x: p.log(x) / math.log(10), "logarithm to the base 10.", "10.0 -> 1.0")
+log1p = _floats("log1p", p.log1p, "log(1 + x), exact near 0.", "0.0 -> 0.0")
+sqrt = _floats("sqrt", p.sqrt, "square root; NaN below 0.", "9.0 -> 3.0")
+rsqrt = _floats("rsqrt", p.rsqrt, "1 / sqrt(x).", "4.0 -> 0.5")
+cbrt = _floats("cbrt", _cbrt, "cube root, negative for negative x.", "0.0 -> 0.0")
+reciprocal = _floats("reciprocal", lambda x: 1.0 / x, "1 / x.", "4.0 -> 0.25")
+sigmoid = _floats("sigmoid", p.logistic, "logistic function 1 / (1 + exp(-x)).", "0.0 -> 0.5")
+
+sin = _floats("sin", p.sin, "sine of an angle in radians.", "0.0 -> 0.0")
+cos = _floats("cos", p.cos, "cosine of an angle in radians.", "0.0 -> 1.0")
+tan = _floats("tan", p.tan, "tangent of an angle in radians.", "0.0 -> 0.0")
+arcsin = _floats("arcsin", p.asin, "inverse sine in [-pi/2, pi/2]; NaN outside [-1, 1].", "0.0 -> 0.0")
+arccos = _floats("arccos", p.acos, "inverse cosine in [0, pi]; NaN outside [-1, 1].", "1.0 -> 0.0")
+arctan = _floats("arctan", p.atan, "inverse tangent in (-pi/2, pi/2).", "0.0 -> 0.0")
+sinh = _floats("sinh", p.sinh, "hyperbolic sine.", "0.0 -> 0.0")
+cosh = _floats("cosh", p.cosh, "hyperbolic cosine.", "0.0 -> 1.0")
+tanh = _floats("tanh", p.tanh, "hyperbolic tangent.", "0.0 -> 0.0")
+arcsinh = _floats("arcsinh", p.asinh, "inverse hyperbolic sine.", "0.0 -> 0.0")
+arccosh = _floats("arccosh", p.acosh, "inverse hyperbolic cosine; NaN below 1.", "1.0 -> 0.0")
+arctanh = _floats("arctanh", p.atanh, "inverse hyperbolic tangent; NaN outside [-1, 1].", "0.0 -> 0.0")
+deg2rad = _floats("deg2rad", _scaled(lambda x: x, math.pi / 180), "degrees made radians: x * pi / 180.", "0.0 -> 0.0")
+rad2deg = _floats("rad2deg", _scaled(lambda x: x, 180 / math.pi), "radians made degrees: x * 180 / pi.", "0.0 -> 0.0")
+sinc = _floats("sinc", _sinc, "sin(pi x) / (pi x), 1 at 0.", "0.0 -> 1.0")
+
+erf = _floats("erf", p.erf, "error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x.", "0.0 -> 0.0")
+erfc = _floats("erfc", lambda x: 1.0 - p.erf(x), "1 - erf(x).", "0.0 -> 1.0")
+erfinv = _floats("erfinv", p.erf_inv, "inverse of the error function; NaN outside [-1, 1].", "0.0 -> 0.0")
+i0 = _floats("i0", _i0, "modified Bessel function of the first kind, order 0 (about 7 digits).", "0.0 -> 1.0")
+# fmt: on
+
+
+def _numeric_node(x: Any) -> Node:
+    """`x` as a node of a number dtype: bools become int32."""
+    node = node_of(x)
+    return p.convert(node, "int32") if node.dtype == "bool" else node
+
+
+def _rounding(name: str, rule: Callable[[Node], Node], doc: str, example: str) -> Unary:
+    """Integers and bools stay what they are in value, and become floats as in Keras."""
+    return _floats(name, rule, doc, example)
+
+
+floor = _rounding("floor", p.floor, "largest whole number <= x, as a float.", "1.5 -> 1.0")
+ceil = _rounding("ceil", p.ceil, "smallest whole number >= x, as a float.", "1.5 -> 2.0")
+
+
+@operation
+def trunc(x: Any) -> Tensor:
+    """Elementwise x without its fraction; integers stay as they are.
+
+    >>> float(hornbeam.ops.trunc(-1.5))
+    -1.0
+    """
+    node = node_of(x)
+    return Tensor(_trunc(node) if is_float(node.dtype) else node)
+
+
+@operation
+def round(x: Any, decimals: int = 0) -> Tensor:
+    """Elementwise x rounded to `decimals` places (negative ones round to tens, hundreds ...), halves to even.
+
+    The dtype is kept; bools become int32.
+
+    >>> float(hornbeam.ops.round(2.5))
+    2.0
+    """
+    node = _numeric_node(x)
+    if is_float(node.dtype):
+        if not decimals:
+            return Tensor(p.round_even(node))
+        factor = 10.0**decimals
+        return Tensor(p.round_even(node * factor) / factor)
+    if decimals >= 0:
+        return Tensor(node)
+    wide = p.convert(node, "float64")
+    return Tensor(p.convert(p.round_even(wide * 10.0**decimals) / 10.0**decimals, node.dtype))
+
+
+abs = absolute
+
+
+@operation
+def fabs(x: Any) -> Tensor:
+    """Elementwise absolute value as a float.
+
+    >>> float(hornbeam.ops.fabs(-2))
+    2.0
+    """
+    return Tensor(p.absolute(float_node(x)))
+
+
+@operation
+def sign(x: Any) -> Tensor:
+    """Elementwise -1, 0 or 1; NaN stays NaN. The dtype is kept.
+
+    >>> int(hornbeam.ops.sign(-3))
+    -1
+    """
+    return Tensor(p.sign(_numeric_node(x)))
+
+
+@operation
+def signbit(x: Any) -> Tensor:
+    """Elementwise true where the sign is negative, -0.0 included.
+
+    >>> bool(hornbeam.ops.signbit(-0.0))
+    True
+    """
+    node = _numeric_node(x)
+    if is_float(node.dtype):
+        node = p.bitcast(node, f"int{8 * itemsize(node.dtype)}")
+    elif node.dtype.startswith("uint"):
+        return Tensor(full(False, p.eq(node, node).type))
+    return Tensor(p.lt(node, zeros_like(node)))
+
+
+@operation
+def square(x: Any) -> Tensor:
+    """Elementwise x * x; bools become int32.
+
+    >>> int(hornbeam.ops.square(3))
+    9
+    """
+    node = _numeric_node(x)
+    return Tensor(p.mul(node, node))
+
+
+@operation
+def conjugate(x: Any) -> Tensor:
+    """Complex conjugate: tensors here are real, so `x` itself."""
+    return as_tensor(x)
+
+
+@operation
+def real(x: Any) -> Tensor:
+    """Real part: tensors here are real, so `x` itself."""
+    return as_tensor(x)
+
+
+@operation
+def imag(x: Any) -> Tensor:
+    """Imaginary part: tensors here are real, so zeros of x's shape and dtype."""
+    return Tensor(zeros_like(node_of(x)))
+
+
+@operation
+def angle(x: Any) -> Tensor:
+    """Elementwise angle of a number in the complex plane: 0 for x >= 0, pi for x < 0, in x's float dtype.
+
+    >>> float(hornbeam.ops.angle(2.0))
+    0.0
+    """
+    node = float_node(x)
+    zero = zeros_like(node)
+    known = p.select(p.lt(node, zero), full(math.pi, node.type), zero)
+    return Tensor(p.select(p.ne(node, node), node, known))
+
+
+@operation
+def isreal(x: Any) -> Tensor:
+    """Elementwise true where the imaginary part is zero: tensors here are real, so all true."""
+    node = node_of(x)
+    return Tensor(full(True, p.eq(node, node).type))
+
+
+conj = conjugate
+
+
+# -- two operands ---------------------------------------------------------------------------------------------------
+
+divide = true_divide
+
+
+def _float_pair(x1: Any, x2: Any) -> list[Node]:
+    return unify(x1, x2, dtype=float_dtype(x1, x2))
+
+
+@operation
+def divide_no_nan(x1: Any, x2: Any) -> Tensor:
+    """Elementwise x1 / x2, and 0 where x2 is 0.
+
+    >>> float(hornbeam.ops.divide_no_nan(1.0, 0.0))
+    0.0
+    """
+    a, b = _float_pair(x1, x2)
+    zero = p.eq(b, zeros_like(b))
+    return Tensor(p.select(zero, zeros_like(a), p.div(a, p.select(zero, ones_like(b), b))))
+
+
+@operation
+def maximum(x1: Any, x2: Any) -> Tensor:
+    """Elementwise larger of two; NaN if either is. Slope at ties: half to each.
+
+    >>> int(hornbeam.ops.maximum(1, 3))
+    3
+    """
+    a, b = unify(x1, x2)
+    return Tensor(p.bit_or(a, b) if a.dtype == "bool" else p.maximum(a, b))
+
+
+@operation
+def minimum(x1: Any, x2: Any) -> Tensor:
+    """Elementwise smaller of two; NaN if either is. Slope at ties: half to each.
+
+    >>> int(hornbeam.ops.minimum(1, 3))
+    1
+    """
+    a, b = unify(x1, x2)
+    return Tensor(p.bit_and(a, b) if a.dtype == "bool" else p.minimum(a, b))
+
+
+def _ignoring_nan(rule: Callable[[Node, Node], Node], x1: Any, x2: Any) -> Tensor:
+    a, b = unify(x1, x2)
+    if a.dtype == "bool":
+        a, b = p.convert(a, "int32"), p.convert(b, "int32")
+    both = rule(a, b)
+    return Tensor(p.select(p.ne(a, a), b, p.select(p.ne(b, b), a, both)))
+
+
+@operation
+def fmax(x1: Any, x2: Any) -> Tensor:
+    """Elementwise larger of two; where one is NaN, the other."""
+    return _ignoring_nan(p.maximum, x1, x2)
+
+
+@operation
+def fmin(x1: Any, x2: Any) -> Tensor:
+    """Elementwise smaller of two; where one is NaN, the other."""
+    return _ignoring_nan(p.minimum, x1, x2)
+
+
+@operation
+def fmod(x1: Any, x2: Any) -> Tensor:
+    """Elementwise remainder with the sign of x1 (`mod` has that of x2).
+
+    >>> float(hornbeam.ops.fmod(-7.0, 3.0))
+    -1.0
+    """
+    a, b = unify(x1, x2)
+    if a.dtype == "bool":
+        a, b = p.convert(a, "int32"), p.convert(b, "int32")
+    return Tensor(p.rem(a, b))
+
+
+@operation
+def arctan2(x1: Any, x2: Any) -> Tensor:
+    """Elementwise angle of the point (x2, x1) in radians, in [-pi, pi].
+
+    >>> float(hornbeam.ops.arctan2(0.0, 1.0))
+    0.0
+    """
+    return Tensor(p.atan2(*_float_pair(x1, x2)))
+
+
+@operation
+def hypot(x1: Any, x2: Any) -> Tensor:
+    """Elementwise sqrt(x1^2 + x2^2), without overflow on the way.
+
+    >>> float(hornbeam.ops.hypot(3.0, 4.0))
+    5.0
+    """
+    a, b = (p.absolute(n) for n in _float_pair(x1, x2))
+    large, small = p.maximum(a, b), p.minimum(a, b)
+    trivial = p.bit_or(p.eq(large, zeros_like(large)), p.eq(large, full(math.inf, large.type)))
+    ratio = small / p.select(trivial, ones_like(large), large)
+    return Tensor(p.select(trivial, large, large * p.sqrt(1.0 + ratio * ratio)))
+
+
+@operation
+def logaddexp(x1: Any, x2: Any) -> Tensor:
+    """Elementwise log(exp(x1) + exp(x2)), without overflow.
+
+    >>> round(float(hornbeam.ops.logaddexp(0.0, 0.0)), 4)
+    0.6931
+    """
+    a, b = _float_pair(x1, x2)
+    # Where the operands are equal the difference is 0, also of two infinities.
+    gap = p.select(p.eq(a, b), zeros_like(a), a - b)
+    above = p.ge(gap, zeros_like(gap))
+    return Tensor(p.select(above, a, b) + p.log1p(p.exp(p.select(above, -gap, gap))))
+
+
+@operation
+def logaddexp2(x1: Any, x2: Any) -> Tensor:
+    """Elementwise log2(2^x1 + 2^x2), without overflow.
+
+    >>> float(hornbeam.ops.logaddexp2(1.0, 1.0))
+    2.0
+    """
+    a, b = _float_pair(x1, x2)
+    scale = math.log(2)
+    return logaddexp(Tensor(a * scale), Tensor(b * scale)) / scale
+
+
+@operation
+def heaviside(x1: Any, x2: Any) -> Tensor:
+    """Elementwise 0 where x1 < 0, 1 where x1 > 0, x2 where x1 is 0.
+
+    >>> float(hornbeam.ops.heaviside(0.0, 0.5))
+    0.5
+    """
+    a, b = _float_pair(x1, x2)
+    zero = zeros_like(a)
+    step = p.select(p.lt(a, zero), zero, p.select(p.gt(a, zero), ones_like(a), b))
+    return Tensor(p.select(p.ne(a, a), a, step))
+
+
+@operation
+def ldexp(x1: Any, x2: Any) -> Tensor:
+    """Elementwise x1 * 2^x2. Raises HornbeamTypeError unless x2 is an integer.
+
+    >>> float(hornbeam.ops.ldexp(3.0, 2))
+    12.0
+    """
+    if not is_integer(as_tensor(x2).dtype):
+        raise HornbeamTypeError(f"ldexp needs an integer exponent, got {as_tensor(x2).dtype}")
+    a, b = _float_pair(x1, x2)
+    return Tensor(p.mul(a, p.power(full(2.0, b.type), b)))
+
+
+@operation
+def nextafter(x1: Any, x2: Any) -> Tensor:
+    """Elementwise next representable number after x1 in the direction of x2."""
+    a, b = _float_pair(x1, x2)
+    kind = f"int{8 * itemsize(a.dtype)}"
+    bits, zero = p.bitcast(a, kind), zeros_like(a)
+    one = ones_like(bits)
+    away = p.eq(p.gt(b, a), p.gt(a, zero))
+    moved = p.bitcast(p.select(away, bits + one, bits - one), a.dtype)
+    smallest = p.bitcast(one, a.dtype)
+    moved = p.select(p.eq(a, zero), p.select(p.lt(b, zero), -smallest, smallest), moved)
+    unknown = p.bit_or(p.ne(a, a), p.ne(b, b))
+    return Tensor(p.select(unknown, a + b, p.select(p.eq(a, b), b, moved)))
+
+
+def _gcd(a: Node, b: Node) -> Node:
+    """Euclid's algorithm on every pair at once."""
+
+    def more(x: Node, y: Node) -> Node:
+        return p.reduce_or(p.ne(y, zeros_like(y)), tuple(range(y.rank)))
+
+    def step(x: Node, y: Node) -> list[Node]:
+        done = p.eq(y, zeros_like(y))
+        rest = p.rem(x, p.select(done, ones_like(y), y))
+        return [p.select(done, x, y), p.select(done, y, rest)]
+
+    return p.absolute(p.while_loop(more, step, a, b)[0])
+
+
+def _integer_pair(name: str, x1: Any, x2: Any) -> list[Node]:
+    a, b = unify(x1, x2)
+    if a.dtype == "bool":
+        a, b = p.convert(a, "int32"), p.convert(b, "int32")
+    if not is_integer(a.dtype):
+        raise HornbeamTypeError(f"{name} needs integers, got {a.dtype}")
+    return [a, b]
+
+
+@operation
+def gcd(x1: Any, x2: Any) -> Tensor:
+    """Elementwise greatest common divisor. Raises HornbeamTypeError for floats.
+
+    >>> int(hornbeam.ops.gcd(12, 18))
+    6
+    """
+    return Tensor(_gcd(*_integer_pair("gcd", x1, x2)))
+
+
+@operation
+def lcm(x1: Any, x2: Any) -> Tensor:
+    """Elementwise least common multiple, 0 beside 0. Raises HornbeamTypeError for floats.
+
+    >>> int(hornbeam.ops.lcm(4, 6))
+    12
+    """
+    a, b = _integer_pair("lcm", x1, x2)
+    return Tensor(p.mul(p.div(p.absolute(a), p.maximum(_gcd(a, b), ones_like(a))), p.absolute(b)))
+
+
+# -- bounds and what is not finite ----------------------------------------------------------------------------------------
+
+
+@operation
+def clip(x: Any, x_min: Any, x_max: Any) -> Tensor:
+    """Elementwise x limited to [x_min, x_max]; slope 1 inside, the limits included, 0 outside.
+
+    >>> float(hornbeam.ops.clip(5.0, 0.0, 1.0))
+    1.0
+    """
+    a, low, high = unify(x, x_min, x_max)
+    if a.dtype == "bool":
+        a, low, high = (p.convert(n, "int32") for n in (a, low, high))
+    raised = p.select(p.lt(a, low), low, a)
+    return Tensor(p.select(p.gt(raised, high), high, raised))
+
+
+@operation
+def isnan(x: Any) -> Tensor:
+    """Elementwise true where x is not a number."""
+    node = node_of(x)
+    return Tensor(p.ne(node, node))
+
+
+@operation
+def isfinite(x: Any) -> Tensor:
+    """Elementwise true where x is neither infinite nor NaN."""
+    node = node_of(x)
+    return Tensor(p.is_finite(node) if is_float(node.dtype) else p.eq(node, node))
+
+
+def _equals(x: Any, value: float, absolute_value: bool = False) -> Tensor:
+    node = node_of(x)
+    if not is_float(node.dtype):
+        return Tensor(p.ne(node, node))
+    return Tensor(p.eq(p.absolute(node) if absolute_value else node, full(value, node.type)))
+
+
+@operation
+def isinf(x: Any) -> Tensor:
+    """Elementwise true where x is inf or -inf."""
+    return _equals(x, math.inf, absolute_value=True)
+
+
+@operation
+def isposinf(x: Any) -> Tensor:
+    """Elementwise true where x is inf."""
+    return _equals(x, math.inf)
+
+
+@operation
+def isneginf(x: Any) -> Tensor:
+    """Elementwise true where x is -inf."""
+    return _equals(x, -math.inf)
+
+
+@operation
+def isclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
+    """Elementwise |x1 - x2| <= atol + rtol |x2|; infinities are close to themselves, NaN to NaN if `equal_nan`.
+
+    >>> bool(hornbeam.ops.isclose(1.0, 1.000001))
+    True
+    """
+    a, b = _float_pair(x1, x2)
+    near = p.le(p.absolute(a - b), p.absolute(b) * rtol + atol)
+    finite = p.bit_and(p.is_finite(a), p.is_finite(b))
+    close = p.bit_or(p.eq(a, b), p.bit_and(finite, near))
+    if equal_nan:
+        close = p.bit_or(close, p.bit_and(p.ne(a, a), p.ne(b, b)))
+    return Tensor(close)
+
+
+@operation
+def nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Tensor:
+    """Elementwise x with `nan` for NaN, `posinf` for inf (default: the largest number), `neginf` for -inf.
+
+    >>> float(hornbeam.ops.nan_to_num(float("nan")))
+    0.0
+    """
+    node = node_of(x)
+    if not is_float(node.dtype):
+        return Tensor(node)
+    limits = _limits(node.dtype)
+
+    def fill(value: Any, default: float) -> Node:
+        return unify(Tensor(node), default if value is None else value, dtype=node.dtype)[1]
+
+    infinity = full(math.inf, node.type)
+    made = p.select(p.ne(node, node), fill(nan, 0.0), node)
+    made = p.select(p.eq(node, infinity), fill(posinf, limits[1]), made)
+    return Tensor(p.select(p.eq(node, -infinity), fill(neginf, limits[0]), made))
+
+
+def _limits(dtype: str) -> tuple[float, float]:
+    """Lowest and largest finite value of a float dtype."""
+    if dtype == "bfloat16":
+        return -3.3895313892515355e38, 3.3895313892515355e38
+    info = np.finfo(dtype)
+    return float(info.min), float(info.max)
+
+
+# -- logic and bits ---------------------------------------------------------------------------------------------------
+
+
+@operation
+def logical_and(x1: Any, x2: Any) -> Tensor:
+    """Elementwise and of truth values (nonzero is true)."""
+    return Tensor(p.bit_and(*unify(Tensor(cast_node(x1, "bool")), Tensor(cast_node(x2, "bool")))))
+
+
+@operation
+def logical_or(x1: Any, x2: Any) -> Tensor:
+    """Elementwise or of truth values (nonzero is true)."""
+    return Tensor(p.bit_or(*unify(Tensor(cast_node(x1, "bool")), Tensor(cast_node(x2, "bool")))))
+
+
+@operation
+def logical_xor(x1: Any, x2: Any) -> Tensor:
+    """Elementwise exclusive or of truth values (nonzero is true)."""
+    return Tensor(p.bit_xor(*unify(Tensor(cast_node(x1, "bool")), Tensor(cast_node(x2, "bool")))))
+
+
+@operation
+def logical_not(x: Any) -> Tensor:
+    """Elementwise not of truth values (nonzero is true)."""
+    return Tensor(p.logical_not(cast_node(x, "bool")))
+
+
+bitwise_not = bitwise_invert = invert
+
+
+@operation
+def left_shift(x: Any, y: Any) -> Tensor:
+    """Elementwise bits of x moved left by y places; 0 once y reaches the number of bits."""
+    return Tensor(p.shift_left(*_integer_pair("left_shift", x, y)))
+
+
+@operation
+def right_shift(x: Any, y: Any) -> Tensor:
+    """Elementwise bits of x moved right by y places; signed integers keep their sign."""
+    return Tensor(p.shift_right(*_integer_pair("right_shift", x, y)))
+
+
+bitwise_left_shift, bitwise_right_shift = left_shift, right_shift
+
+
+@operation
+def view(x: Any, dtype: Any = None) -> Tensor:
+    """The same bits read as another dtype of the same size. Raises HornbeamTypeError for another size."""
+    node = node_of(x)
+    return Tensor(node if dtype is None else p.bitcast(node, dtype_name(dtype)))

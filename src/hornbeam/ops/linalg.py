@@ -1,0 +1,366 @@
+"""Linear algebra on the last two axes; leading axes are batch."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from hornbeam import primitives as p
+from hornbeam.ir.graph import Node
+from hornbeam.ir.primitive import full, ones_like, zeros_like
+from hornbeam.ir.types import ShapeError, TensorType
+from hornbeam.ops._common import Axis, float_dtype, float_node, many_axes, one_axis, with_ones
+from hornbeam.tensor import Tensor, broadcast_node, broadcast_shapes, cast_node, matmul, operation
+
+# fmt: off
+__all__ = [
+    "cholesky", "cholesky_inverse", "det", "eigh", "inv", "jvp", "logdet", "lstsq", "lu_factor", "matrix_rank", "norm",
+    "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd",
+]
+# fmt: on
+
+# Factorisations are not computed in half precision.
+_EXACT = {"float16": "float32", "bfloat16": "float32"}
+
+
+def _matrix(x: Any, name: str, square: bool = False) -> Node:
+    node = float_node(x)
+    node = p.convert(node, _EXACT.get(node.dtype, node.dtype))
+    if node.rank < 2 or (square and node.shape[-1] != node.shape[-2]):
+        raise ShapeError(f"{name} needs {'square matrices' if square else 'matrices'} (..., n, m), got {node.shape}")
+    return node
+
+
+def _flipped(node: Node) -> Node:
+    """The matrices transposed."""
+    return p.transpose(node, (*range(node.rank - 2), node.rank - 1, node.rank - 2))
+
+
+def _identity(node: Node) -> Node:
+    """Identity matrices of the shape of square `node`."""
+    hit = p.eq(p.iota("int32", node.shape, node.rank - 2), p.iota("int32", node.shape, node.rank - 1))
+    return p.convert(hit, node.dtype)
+
+
+def _diagonal(node: Node) -> Node:
+    """The main diagonals (..., n) of square matrices."""
+    return p.reduce_sum(node * _identity(node), (node.rank - 1,))
+
+
+@operation
+def cholesky(x: Any, upper: bool = False) -> Tensor:
+    """Lower L with L L^T = x (..., n, n), or `upper` U with U^T U = x; NaN where x is not positive definite.
+
+    >>> np.asarray(hornbeam.ops.cholesky([[4.0, 0.0], [0.0, 9.0]])).tolist()
+    [[2.0, 0.0], [0.0, 3.0]]
+    """
+    lower = p.cholesky(_matrix(x, "cholesky", square=True))
+    return Tensor(_flipped(lower) if upper else lower)
+
+
+@operation
+def cholesky_inverse(x: Any, upper: bool = False) -> Tensor:
+    """The inverse of L L^T (or of U^T U), given its Cholesky factor x (..., n, n)."""
+    node = _matrix(x, "cholesky_inverse", square=True)
+    lower = _flipped(node) if upper else node
+    half = p.triangular_solve(lower, _identity(lower), lower=True)
+    return matmul(Tensor(_flipped(half)), Tensor(half))
+
+
+@operation
+def lu_factor(x: Any) -> tuple[Tensor, Tensor]:
+    """(lu, pivots): unit-lower L and U of x (..., n, m) in one matrix; row k was exchanged with row pivots[k] (int32)."""
+    made = p.lu(_matrix(x, "lu_factor"))
+    return Tensor(p.project(made, 0)), Tensor(p.project(made, 1))
+
+
+def _sign_and_diagonal(node: Node) -> tuple[Node, Node]:
+    """Sign of the row exchanges, and the diagonal of U."""
+    made = p.lu(node)
+    pivots = p.project(made, 1)
+    moved = p.ne(pivots, p.iota("int32", pivots.shape, pivots.rank - 1))
+    odd = p.rem(p.reduce_sum(p.convert(moved, "int32"), (pivots.rank - 1,)), full(2, TensorType(pivots.shape[:-1], "int32")))
+    return 1.0 - p.convert(odd, node.dtype) * 2.0, _diagonal(p.project(made, 0))
+
+
+@operation
+def det(x: Any) -> Tensor:
+    """Determinant of x (..., n, n): product of the pivots of its LU factorisation.
+
+    >>> float(hornbeam.ops.det([[2.0, 0.0], [0.0, 3.0]]))
+    6.0
+    """
+    sign, diagonal = _sign_and_diagonal(_matrix(x, "det", square=True))
+    return Tensor(sign * p.reduce_prod(diagonal, (diagonal.rank - 1,)))
+
+
+@operation
+def slogdet(x: Any) -> tuple[Tensor, Tensor]:
+    """(sign, log |det|) of x (..., n, n), where the determinant itself could overflow."""
+    sign, diagonal = _sign_and_diagonal(_matrix(x, "slogdet", square=True))
+    last = (diagonal.rank - 1,)
+    return Tensor(sign * p.reduce_prod(p.sign(diagonal), last)), Tensor(p.reduce_sum(p.log(p.absolute(diagonal)), last))
+
+
+@operation
+def logdet(x: Any) -> Tensor:
+    """log(det(x)) of positive definite x (..., n, n), by its Cholesky factor."""
+    diagonal = _diagonal(p.cholesky(_matrix(x, "logdet", square=True)))
+    return Tensor(p.reduce_sum(p.log(diagonal), (diagonal.rank - 1,)) * 2.0)
+
+
+@operation
+def solve_triangular(a: Any, b: Any, lower: bool = False) -> Tensor:
+    """x with a x = b for triangular a (..., n, n), upper unless `lower`; b is (..., n, k) or (..., n).
+
+    >>> np.asarray(hornbeam.ops.solve_triangular([[2.0, 0.0], [0.0, 4.0]], [2.0, 4.0])).tolist()
+    [1.0, 1.0]
+    """
+    left, right, vector = _system(a, b, "solve_triangular")
+    return _unsystem(p.triangular_solve(left, right, lower=bool(lower)), vector)
+
+
+@operation
+def solve(a: Any, b: Any) -> Tensor:
+    """x with a x = b for square a (..., n, n), by LU factorisation; b is (..., n, k) or (..., n).
+
+    >>> np.asarray(hornbeam.ops.solve([[2.0, 0.0], [0.0, 4.0]], [2.0, 4.0])).tolist()
+    [1.0, 1.0]
+    """
+    left, right, vector = _system(a, b, "solve")
+    return _unsystem(_solve(left, right), vector)
+
+
+def _solve(a: Node, b: Node) -> Node:
+    made = p.lu(a)
+    lu, order = p.project(made, 0), p.project(made, 2)
+    rows = p.gather(b, p.reshape(order, (*order.shape, 1)), batch_dims=a.rank - 2)
+    half = p.triangular_solve(lu, rows, lower=True, unit_diagonal=True)
+    return p.triangular_solve(lu, half, lower=False)
+
+
+def _system(a: Any, b: Any, name: str) -> tuple[Node, Node, bool]:
+    """Both sides in one dtype and with one batch shape, and whether b was made of vectors."""
+    left, right = _matrix(a, name, square=True), float_node(b)
+    dtype = float_dtype(Tensor(left), Tensor(right))
+    left, right = p.convert(left, dtype), p.convert(right, dtype)
+    vector = right.rank == left.rank - 1
+    if vector:
+        right = p.reshape(right, (*right.shape, 1))
+    if right.rank < 2 or right.shape[-2] != left.shape[-1]:
+        raise ShapeError(f"{name}: a has shape {left.shape}, b {right.shape}")
+    lead = broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    return (
+        broadcast_node(left, (*lead, *left.shape[-2:])),
+        broadcast_node(right, (*lead, *right.shape[-2:])),
+        vector,
+    )
+
+
+def _unsystem(x: Node, vector: bool) -> Tensor:
+    return Tensor(p.reshape(x, x.shape[:-1]) if vector else x)
+
+
+@operation
+def inv(x: Any) -> Tensor:
+    """Inverse of x (..., n, n); not finite where x is singular.
+
+    >>> np.asarray(hornbeam.ops.inv([[2.0, 0.0], [0.0, 4.0]])).tolist()
+    [[0.5, 0.0], [0.0, 0.25]]
+    """
+    node = _matrix(x, "inv", square=True)
+    return Tensor(_solve(node, _identity(node)))
+
+
+@operation
+def qr(x: Any, mode: str = "reduced") -> tuple[Tensor, Tensor]:
+    """(q, r) with q r = x (..., m, n), orthonormal columns in q, r upper triangular.
+
+    mode: "reduced" gives q (..., m, min(m, n)); "complete" gives q (..., m, m).
+    """
+    if mode not in ("reduced", "complete"):
+        raise ValueError(f'qr: mode must be "reduced" or "complete", got {mode!r}')
+    node = _matrix(x, "qr")
+    rows, columns = node.shape[-2:]
+    if mode == "complete" and rows > columns:
+        # The QR of [x, identity] has an orthonormal basis of everything as its q.
+        eye = p.iota("int32", (*node.shape[:-1], rows), node.rank - 2)
+        eye = p.convert(p.eq(eye, p.iota("int32", eye.shape, node.rank - 1)), node.dtype)
+        made = p.qr(p.concatenate(node, eye, axis=node.rank - 1))
+        r = p.project(made, 1)
+        return Tensor(p.project(made, 0)), Tensor(p.slice_(r, (0,) * r.rank, (*r.shape[:-1], columns)))
+    made = p.qr(node)
+    return Tensor(p.project(made, 0)), Tensor(p.project(made, 1))
+
+
+@operation
+def eigh(x: Any) -> tuple[Tensor, Tensor]:
+    """(w, v): ascending eigenvalues (..., n) and eigenvectors (columns of v) of symmetric x (..., n, n)."""
+    made = p.eigh(_matrix(x, "eigh", square=True))
+    return Tensor(p.project(made, 0)), Tensor(p.project(made, 1))
+
+
+@operation
+def svd(x: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+    """(u, s, vh) with u diag(s) vh = x (..., m, n), s descending; only s without `compute_uv`.
+
+    full_matrices: u (..., m, m) and vh (..., n, n) instead of (..., m, k) and (..., k, n), k = min(m, n).
+    """
+    node = _matrix(x, "svd")
+    made = p.svd(node)
+    u, s, vh = (p.project(made, i) for i in range(3))
+    if not compute_uv:
+        return Tensor(s)
+    rows, columns = node.shape[-2:]
+    if full_matrices and rows > columns:
+        u = _completed(u)
+    if full_matrices and columns > rows:
+        vh = _flipped(_completed(_flipped(vh)))
+    return Tensor(u), Tensor(s), Tensor(vh)
+
+
+def _completed(basis: Node) -> Node:
+    """Orthonormal columns (..., m, k) and m - k more to a basis of the whole space."""
+    count = basis.shape[-1]
+    q = qr(Tensor(basis), mode="complete")[0].node
+    rest = p.slice_(q, (*(0,) * (q.rank - 1), count), q.shape)
+    return p.concatenate(basis, rest, axis=basis.rank - 1)
+
+
+def _cutoff(s: Node, factor: Any, node: Node) -> Node:
+    """Below this singular values count as zero."""
+    largest = p.reduce_max(s, (s.rank - 1,))
+    if factor is None:
+        factor = float(np.finfo(s.dtype).eps) * max(node.shape[-2:])
+    return p.keep(largest * float(factor), s, (s.rank - 1,))
+
+
+@operation
+def matrix_rank(x: Any, tol: Any = None) -> Tensor:
+    """Number (int32) of singular values of x (..., m, n) above `tol` (largest * max(m, n) * eps unless given)."""
+    node = _matrix(x, "matrix_rank")
+    s = p.project(p.svd(node), 1)
+    limit = _cutoff(s, None, node) if tol is None else full(float(tol), s.type)
+    return Tensor(p.reduce_sum(p.convert(p.gt(s, limit), "int32"), (s.rank - 1,)))
+
+
+@operation
+def pinv(x: Any, rcond: Any = None) -> Tensor:
+    """Moore-Penrose inverse (..., n, m) of x (..., m, n); singular values up to rcond * largest count as zero."""
+    node = _matrix(x, "pinv")
+    made = p.svd(node)
+    u, s, vh = (p.project(made, i) for i in range(3))
+    small = p.le(s, _cutoff(s, rcond, node))
+    inverse = p.select(small, zeros_like(s), 1.0 / p.select(small, ones_like(s), s))
+    scaled = _flipped(vh) * p.broadcast(inverse, (*s.shape[:-1], vh.shape[-1], s.shape[-1]), _without(s.rank + 1, -2))
+    return matmul(Tensor(scaled), Tensor(_flipped(u)))
+
+
+def _without(rank: int, axis: int) -> tuple[int, ...]:
+    return tuple(i for i in range(rank) if i != axis % rank)
+
+
+@operation
+def lstsq(a: Any, b: Any, rcond: Any = None) -> Tensor:
+    """x with the least ||a x - b||, and among those the least ||x||, by singular values; b is (m,) or (m, k)."""
+    right = Tensor(float_node(b))
+    if right.ndim == 1:
+        return matmul(pinv(a, rcond), right)
+    return matmul(pinv(a, rcond), right)
+
+
+# -- norms -----------------------------------------------------------------------------------------------
+
+
+def vector_norm(node: Node, order: Any, axes: tuple[int, ...]) -> Node:
+    """Norm of the vectors that lie along `axes`."""
+    size = p.absolute(node)
+    if order in (math.inf, "inf"):
+        return p.reduce_max(size, axes)
+    if order == -math.inf:
+        return p.reduce_min(size, axes)
+    if order == 0:
+        return p.reduce_sum(p.convert(p.ne(node, zeros_like(node)), node.dtype), axes)
+    if order == 1:
+        return p.reduce_sum(size, axes)
+    if order == 2:
+        return p.sqrt(p.reduce_sum(node * node, axes))
+    if isinstance(order, str):
+        raise ValueError(f"norm: {order!r} is not the norm of a vector")
+    power = float(order)
+    total = p.reduce_sum(p.power(size, full(power, size.type)), axes)
+    return p.power(total, full(1 / power, total.type))
+
+
+def _matrix_norm(node: Node, order: Any, axes: tuple[int, int]) -> Node:
+    """Norm of the matrices whose rows lie along axes[0] and columns along axes[1]."""
+    if order in (None, "fro"):
+        return vector_norm(node, 2, tuple(sorted(axes)))
+    rest = tuple(i for i in range(node.rank) if i not in axes)
+    moved = p.transpose(node, (*rest, *axes))
+    last = moved.rank - 1
+    if order in (2, -2, "nuc"):
+        s = p.project(p.svd(p.convert(moved, _EXACT.get(moved.dtype, moved.dtype))), 1)
+        rule = {2: p.reduce_max, -2: p.reduce_min, "nuc": p.reduce_sum}[order]
+        return p.convert(rule(s, (s.rank - 1,)), node.dtype)
+    if order in (1, -1, math.inf, -math.inf):
+        summed = last - 1 if abs(order) == 1 else last
+        sums = p.reduce_sum(p.absolute(moved), (summed,))
+        return (p.reduce_max if order > 0 else p.reduce_min)(sums, (sums.rank - 1,))
+    raise ValueError(f"norm: {order!r} is not the norm of a matrix")
+
+
+@operation
+def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Norm of vectors (one axis) or matrices (two axes); of all elements as one vector without `ord` and `axis`.
+
+    ord of vectors: any number, inf, -inf, 0 (number of nonzeros); of matrices: "fro", "nuc", 1, -1, 2, -2, inf, -inf.
+
+    >>> float(hornbeam.ops.norm([3.0, 4.0]))
+    5.0
+    """
+    node = float_node(x)
+    if axis is None and ord is None:
+        axes = tuple(range(node.rank))
+        made = vector_norm(node, 2, axes) if axes else p.absolute(node)
+    else:
+        axes = many_axes(axis, node.rank, "norm")
+        if len(axes) == 1:
+            made = vector_norm(node, 2 if ord is None else ord, axes)
+        elif len(axes) == 2:
+            given = axes if axis is None else tuple(one_axis(a, node.rank, "norm") for a in axis)  # type: ignore[union-attr]
+            made = _matrix_norm(node, ord, (given[0], given[1]))
+        else:
+            raise ShapeError(f"norm is of vectors (one axis) or matrices (two), got axes {axes}")
+    return Tensor(p.reshape(made, with_ones(node.shape, axes)) if keepdims else made)
+
+
+# -- forward derivative ---------------------------------------------------------------------------------------
+
+
+def jvp(fun: Any, primals: Any, tangents: Any, has_aux: bool = False) -> Any:
+    """(fun(*primals), its derivative in the direction of `tangents`), and fun's second result with `has_aux`.
+
+    The forward derivative is taken as the derivative of the reverse one, which is linear in its cotangents
+    (Townsend, "A new trick for calculating Jacobian vector products", 2017).
+
+    >>> [float(t) for t in hornbeam.ops.jvp(lambda x: x * x, (3.0,), (1.0,))]
+    [9.0, 6.0]
+    """
+    from hornbeam import autodiff, tree
+    from hornbeam.ops._common import node_of
+
+    values = [p.optimization_barrier(float_node(x))[0] for x in tree.flatten(list(primals))]
+    directions = [cast_node(t, v.dtype) for t, v in zip(tree.flatten(list(tangents)), values, strict=True)]
+    result = fun(*tree.pack_sequence_as(list(primals), [Tensor(v) for v in values]))
+    result, aux = result if has_aux else (result, None)
+    outs = [node_of(x) for x in tree.flatten(result)]
+    seeds = [p.optimization_barrier(zeros_like(out))[0] for out in outs]
+    slopes = autodiff.dense_cotangents(autodiff.gradients(outs, seeds, values), values)
+    forward = autodiff.dense_cotangents(autodiff.gradients(slopes, directions, seeds), seeds)
+    derivative = tree.pack_sequence_as(result, [Tensor(n) for n in forward])
+    return (result, derivative, aux) if has_aux else (result, derivative)
+
+

@@ -1,0 +1,387 @@
+"""Mathematics beside NumPy's: segments, sequences cut out of signals, ranks among predictions, Fourier transforms."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from hornbeam import primitives as p
+from hornbeam.ir.graph import Node
+from hornbeam.ir.primitive import full
+from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, is_float, is_integer, numpy_dtype
+from hornbeam.ops._common import float_node, node_of, static_int, wide_dtype
+from hornbeam.ops.elementwise import erf, erfinv, rsqrt
+from hornbeam.ops.linalg import logdet, norm, qr, solve
+from hornbeam.ops.reduction import logsumexp
+from hornbeam.ops.selection import top_k
+from hornbeam.tensor import Tensor, as_tensor, cast_node, operation, result_dtype
+
+# fmt: off
+__all__ = [
+    "cdist", "erf", "erfinv", "extract_sequences", "fft", "fft2", "ifft2", "in_top_k", "irfft", "istft", "logdet",
+    "logsumexp", "norm", "qr", "rfft", "rsqrt", "segment_max", "segment_min", "segment_prod", "segment_sum", "solve",
+    "stft", "top_k",
+]
+# fmt: on
+
+
+# -- segments --------------------------------------------------------------------------------------------------
+
+
+def _segments(data: Any, ids: Any, num_segments: int | None, mode: str, start: float | None, name: str) -> Tensor:
+    node, index = node_of(data), node_of(ids)
+    if index.rank != 1 or not is_integer(index.dtype) or index.shape != node.shape[:1]:
+        raise ShapeError(f"{name}: needs one integer segment per row of {node.shape}, got {index.type}")
+    if num_segments is None:
+        if index.level:
+            raise ShapeError(f"{name}: inside a compiled function num_segments must be given")
+        values = np.asarray(as_tensor(ids))
+        num_segments = int(values.max()) + 1 if values.size else 0
+    count = static_int(num_segments, "num_segments")
+    if start is None:
+        limits = np.finfo(node.dtype) if is_float(node.dtype) else np.iinfo(node.dtype)
+        low, high = (-math.inf, math.inf) if is_float(node.dtype) else (limits.min, limits.max)
+        start = low if mode == "max" else high
+    # One row more than there are segments: rows of other segments are put there and dropped.
+    total = full(start, TensorType((count + 1, *node.shape[1:]), node.dtype))
+    inside = p.bit_and(p.ge(index, full(0, index.type)), p.lt(index, full(count, index.type)))
+    index = p.select(inside, index, full(count, index.type))
+    made = p.scatter(total, p.reshape(index, (*index.shape, 1)), node, mode)
+    return Tensor(p.slice_(made, (0,) * made.rank, (count, *made.shape[1:])))
+
+
+@operation
+def segment_sum(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Tensor:
+    """Sums of the rows of `data` that have the same segment id: (num_segments, *data.shape[1:]).
+
+    segment_ids: a vector of integers; rows of ids outside 0 ... num_segments - 1 are left out. num_segments: largest
+    id + 1 unless given; inside a compiled function it must be given.
+
+    >>> np.asarray(hornbeam.ops.segment_sum([1, 2, 3], [0, 0, 1])).tolist()
+    [3, 3]
+    """
+    node = node_of(data)
+    return _segments(Tensor(p.convert(node, wide_dtype(node.dtype))), segment_ids, num_segments, "add", 0, "segment_sum")
+
+
+@operation
+def segment_prod(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Tensor:
+    """Products of the rows of `data` that have the same segment id; 1 for segments without rows. See `segment_sum`."""
+    return _segments(data, segment_ids, num_segments, "mul", 1, "segment_prod")
+
+
+@operation
+def segment_max(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Tensor:
+    """Largest of the rows that have the same segment id; -inf (or the lowest integer) for segments without rows."""
+    return _segments(data, segment_ids, num_segments, "max", None, "segment_max")
+
+
+@operation
+def segment_min(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Tensor:
+    """Smallest of the rows that have the same segment id; inf (or the highest integer) for segments without rows."""
+    return _segments(data, segment_ids, num_segments, "min", None, "segment_min")
+
+
+# -- ranks and distances -----------------------------------------------------------------------------------------
+
+
+@operation
+def in_top_k(targets: Any, predictions: Any, k: int) -> Tensor:
+    """For each row of `predictions` (batch, classes), whether class targets[i] is among its k largest.
+
+    Classes that are as large as the k-th count as among them; NaN and infinite predictions count as not.
+
+    >>> np.asarray(hornbeam.ops.in_top_k([1], [[0.1, 0.7, 0.2]], 1)).tolist()
+    [True]
+    """
+    scores, labels = float_node(predictions), node_of(targets)
+    if scores.rank != 2 or labels.shape != scores.shape[:1] or not is_integer(labels.dtype):
+        raise ShapeError(f"in_top_k: targets {labels.type} do not fit predictions {scores.type}: (n,) ints and (n, classes)")
+    classes = p.iota(labels.dtype, scores.shape, 1)
+    hit = p.eq(classes, p.broadcast(labels, scores.shape, (0,)))
+    own = p.reduce_sum(p.select(hit, scores, full(0, scores.type)), (1,))
+    above = p.gt(scores, p.broadcast(own, scores.shape, (0,)))
+    better = p.reduce_sum(p.convert(above, "int32"), (1,))
+    known = p.bit_and(p.reduce_or(hit, (1,)), p.is_finite(own))
+    return Tensor(p.bit_and(known, p.lt(better, full(static_int(k, "k"), better.type))))
+
+
+@operation
+def cdist(x: Any, y: Any) -> Tensor:
+    """Euclidean distance of each row of x (..., n, d) from each row of y (..., m, d): (..., n, m)."""
+    from hornbeam.ops.reduction import sum as total
+    from hornbeam.ops.shaping import expand_dims
+
+    dtype = result_dtype(x, y)
+    dtype = dtype if is_float(dtype) else "float32"
+    a, b = Tensor(cast_node(x, dtype)), Tensor(cast_node(y, dtype))
+    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-1]:
+        raise ShapeError(f"cdist needs (..., n, d) and (..., m, d), got {a.shape} and {b.shape}")
+    gap = expand_dims(a, -2) - expand_dims(b, -3)
+    squares = total(gap * gap, -1).node
+    # At distance 0 the slope of the root is taken as 0.
+    zero = p.eq(squares, full(0, squares.type))
+    return Tensor(p.select(zero, full(0, squares.type), p.sqrt(p.select(zero, full(1, squares.type), squares))))
+
+
+# -- signals ----------------------------------------------------------------------------------------------
+
+
+@operation
+def extract_sequences(x: Any, sequence_length: int, sequence_stride: int) -> Tensor:
+    """Windows of `sequence_length` along the last axis, `sequence_stride` apart: (..., windows, sequence_length).
+
+    >>> np.asarray(hornbeam.ops.extract_sequences([1, 2, 3, 4], 2, 2)).tolist()
+    [[1, 2], [3, 4]]
+    """
+    from hornbeam.ops.selection import take
+
+    node = node_of(x)
+    length, stride = static_int(sequence_length, "sequence_length"), static_int(sequence_stride, "sequence_stride")
+    if length < 1 or stride < 1 or not node.rank:
+        raise ValueError(f"extract_sequences: length and stride must be positive, got {length} and {stride}")
+    count = max((node.shape[-1] - length) // stride + 1, 0)
+    places = np.arange(count, dtype=np.int32)[:, None] * stride + np.arange(length, dtype=np.int32)
+    return take(Tensor(node), places, -1)
+
+
+def _table(values: np.ndarray, dtype: str) -> Node:
+    """A small matrix of known numbers as part of the graph."""
+    return p.constant(values.astype(numpy_dtype(dtype)), dtype)
+
+
+def _smallest_factor(n: int) -> int:
+    return next((f for f in (4, 2, 3, 5, 7) if n % f == 0 and n > f), None) or next(
+        (f for f in range(11, math.isqrt(n) + 1, 2) if n % f == 0), n
+    )
+
+
+def _dft(real: Node, imag: Node, sign: float) -> tuple[Node, Node]:
+    """Sum over n of (real + i imag)[n] exp(sign 2 pi i k n / N) along the last axis.
+
+    Cooley & Tukey's algorithm, 1965, for any factors: N = a b is `a` transforms of b, twisted, then b transforms of a.
+    A prime length is one product with the matrix of the transform.
+    """
+    size = real.shape[-1]
+    factor = _smallest_factor(size)
+    if factor == size:
+        angles = sign * 2 * math.pi * (np.outer(np.arange(size), np.arange(size)) % size) / size
+        return _rotate_sum(real, imag, np.cos(angles), np.sin(angles))
+    rest, lead = size // factor, real.shape[:-1]
+    rank = real.rank
+
+    def columns(n: Node) -> Node:
+        split = p.reshape(n, (*lead, rest, factor))
+        return p.transpose(split, (*range(rank - 1), rank, rank - 1))
+
+    # inner[.., j, k]: the transform of the elements j, j + factor, j + 2 factor, ...
+    inner_real, inner_imag = _dft(columns(real), columns(imag), sign)
+    angles = sign * 2 * math.pi * np.outer(np.arange(factor), np.arange(rest)) / size
+    shape = inner_real.shape
+    cos, sin = (
+        p.broadcast(_table(t, real.dtype), shape, (rank - 1, rank)) for t in (np.cos(angles), np.sin(angles))
+    )
+    turned = (inner_real * cos - inner_imag * sin, inner_real * sin + inner_imag * cos)
+    back = (*range(rank - 1), rank, rank - 1)
+    turned = (p.transpose(turned[0], back), p.transpose(turned[1], back))
+    outer = sign * 2 * math.pi * (np.outer(np.arange(factor), np.arange(factor)) % factor) / factor
+    out = _rotate_sum(*turned, np.cos(outer), np.sin(outer))
+    return (
+        p.reshape(p.transpose(out[0], back), (*lead, size)),
+        p.reshape(p.transpose(out[1], back), (*lead, size)),
+    )
+
+
+def _rotate_sum(real: Node, imag: Node, cos: np.ndarray, sin: np.ndarray) -> tuple[Node, Node]:
+    """(real + i imag) times the matrix cos + i sin, along the last axis."""
+
+    def times(x: Node, table: np.ndarray) -> Node:
+        return p.dot_general(x, _table(table, x.dtype), contract=((x.rank - 1,), (0,)))
+
+    return times(real, cos) - times(imag, sin), times(real, sin) + times(imag, cos)
+
+
+def _complex(x: Any, name: str) -> tuple[Node, Node]:
+    if not isinstance(x, (tuple, list)) or len(x) != 2:
+        raise HornbeamTypeError(f"{name} takes a pair (real, imaginary) of real tensors: complex dtypes are not there")
+    real, imag = (float_node(part) for part in x)
+    if real.type != imag.type or not real.rank:
+        raise ShapeError(f"{name}: real and imaginary part must have one shape and dtype, got {real.type}, {imag.type}")
+    return real, imag
+
+
+def _pair(parts: tuple[Node, Node]) -> tuple[Tensor, Tensor]:
+    return Tensor(parts[0]), Tensor(parts[1])
+
+
+def _last_but_one(parts: tuple[Node, Node]) -> tuple[Node, Node]:
+    rank = parts[0].rank
+    perm = (*range(rank - 2), rank - 1, rank - 2)
+    return p.transpose(parts[0], perm), p.transpose(parts[1], perm)
+
+
+@operation
+def fft(x: Any) -> tuple[Tensor, Tensor]:
+    """Discrete Fourier transform along the last axis of a pair (real, imaginary), as such a pair.
+
+    out[k] = sum over n of x[n] exp(-2 pi i k n / N).
+
+    >>> [np.asarray(t).tolist() for t in hornbeam.ops.fft(([1.0, 1.0], [0.0, 0.0]))]
+    [[2.0, 0.0], [0.0, 0.0]]
+    """
+    return _pair(_dft(*_complex(x, "fft"), -1.0))
+
+
+@operation
+def fft2(x: Any) -> tuple[Tensor, Tensor]:
+    """Discrete Fourier transform along the last two axes of a pair (real, imaginary), as such a pair."""
+    rows = _dft(*_complex(x, "fft2"), -1.0)
+    return _pair(_last_but_one(_dft(*_last_but_one(rows), -1.0)))
+
+
+@operation
+def ifft2(x: Any) -> tuple[Tensor, Tensor]:
+    """Inverse of `fft2`, divided by the number of elements."""
+    parts = _complex(x, "ifft2")
+    scale = 1.0 / math.prod(parts[0].shape[-2:])
+    rows = _dft(*parts, 1.0)
+    real, imag = _last_but_one(_dft(*_last_but_one(rows), 1.0))
+    return Tensor(real * scale), Tensor(imag * scale)
+
+
+def _resized(node: Node, size: int) -> Node:
+    """The last axis cut or filled up with zeros to `size`."""
+    none = (0,) * (node.rank - 1)
+    return p.pad(node, 0, (*none, 0), (*none, size - node.shape[-1]))
+
+
+def _leading(node: Node, count: int) -> Node:
+    return p.slice_(node, (0,) * node.rank, (*node.shape[:-1], count))
+
+
+@operation
+def rfft(x: Any, fft_length: int | None = None) -> tuple[Tensor, Tensor]:
+    """The first N // 2 + 1 terms of the Fourier transform of a real tensor along the last axis, as (real, imaginary).
+
+    fft_length: N; x is cut or filled up with zeros to it.
+    """
+    node = float_node(x)
+    size = node.shape[-1] if fft_length is None else static_int(fft_length, "fft_length")
+    node = _resized(node, size)
+    real, imag = _dft(node, full(0, node.type), -1.0)
+    return Tensor(_leading(real, size // 2 + 1)), Tensor(_leading(imag, size // 2 + 1))
+
+
+@operation
+def irfft(x: Any, fft_length: int | None = None) -> Tensor:
+    """Inverse of `rfft`: a real tensor of length fft_length (2 (terms - 1) unless given)."""
+    real, imag = _complex(x, "irfft")
+    size = 2 * (real.shape[-1] - 1) if fft_length is None else static_int(fft_length, "fft_length")
+    real, imag = _resized(real, size // 2 + 1), _resized(imag, size // 2 + 1)
+    last = real.rank - 1
+    # The other terms are the conjugates in reverse order.
+    inner = (size + 1) // 2 - 1
+
+    def tail(n: Node) -> Node:
+        start = (*(0,) * last, 1)
+        return p.reverse(p.slice_(n, start, (*n.shape[:-1], 1 + inner)), (last,))
+
+    full_real = p.concatenate(real, tail(real), axis=last)
+    full_imag = p.concatenate(_imaginary_part(imag, size), -tail(imag), axis=last)
+    return Tensor(_dft(full_real, full_imag, 1.0)[0] * (1.0 / size))
+
+
+def _imaginary_part(imag: Node, size: int) -> Node:
+    """Zero where the transform of a real signal has no imaginary part: the first term, and the last of even sizes."""
+    index = p.iota("int32", imag.shape, imag.rank - 1)
+    zero = p.eq(index, full(0, index.type))
+    if size % 2 == 0:
+        zero = p.bit_or(zero, p.eq(index, full(size // 2, index.type)))
+    return p.select(zero, full(0, imag.type), imag)
+
+
+def _window(window: Any, length: int, fft_length: int, dtype: str) -> Node:
+    """The window, centred in `fft_length`. Named ones are periodic, as spectral analysis wants them."""
+    if window is None:
+        values = np.ones(length)
+    elif window in ("hann", "hamming"):
+        turns = 2 * np.pi * np.arange(length) / length
+        values = 0.5 - 0.5 * np.cos(turns) if window == "hann" else 0.54 - 0.46 * np.cos(turns)
+    elif isinstance(window, str):
+        raise ValueError(f'stft: window must be "hann", "hamming", None or a tensor, got {window!r}')
+    else:
+        node = cast_node(window, dtype)
+        if node.shape != (length,):
+            raise ShapeError(f"stft: the window must have shape ({length},), got {node.shape}")
+        left = (fft_length - length) // 2
+        return p.pad(node, 0, (left,), (fft_length - length - left,))
+    left = (fft_length - length) // 2
+    return _table(np.pad(values, (left, fft_length - length - left)), dtype)
+
+
+def _stft_sizes(sequence_length: int, sequence_stride: int, fft_length: int) -> tuple[int, int, int]:
+    sizes = [static_int(n, "a length") for n in (sequence_length, sequence_stride, fft_length)]
+    if min(sizes) < 1 or sizes[2] < sizes[0]:
+        raise ValueError(f"stft: lengths must be positive and fft_length >= sequence_length, got {sizes}")
+    return sizes[0], sizes[1], sizes[2]
+
+
+@operation
+def stft(
+    x: Any, sequence_length: int, sequence_stride: int, fft_length: int, window: Any = "hann", center: bool = True
+) -> tuple[Tensor, Tensor]:
+    """Short-time Fourier transform of a signal along the last axis: (real, imaginary) of (..., windows, fft/2 + 1).
+
+    Windows of `fft_length`, `sequence_stride` apart, weighted by `window` ("hann", "hamming", None or a tensor of
+    sequence_length). center: the signal is first extended by fft_length / 2 at both ends, mirrored.
+    """
+    from hornbeam.ops.shaping import pad
+
+    length, stride, size = _stft_sizes(sequence_length, sequence_stride, fft_length)
+    node = float_node(x)
+    if center:
+        margin = [(0, 0)] * (node.rank - 1) + [(size // 2, size // 2)]
+        node = pad(Tensor(node), margin, mode="reflect").node
+    frames = extract_sequences(Tensor(node), size, stride).node
+    weights = p.broadcast(_window(window, length, size, node.dtype), frames.shape, (frames.rank - 1,))
+    return rfft(Tensor(frames * weights), size)
+
+
+@operation
+def istft(
+    x: Any,
+    sequence_length: int,
+    sequence_stride: int,
+    fft_length: int,
+    length: int | None = None,
+    window: Any = "hann",
+    center: bool = True,
+) -> Tensor:
+    """Inverse of `stft`: overlapping windows added up and divided by the sum of the squared window weights."""
+    span, stride, size = _stft_sizes(sequence_length, sequence_stride, fft_length)
+    frames = irfft(x, size).node
+    weights = _window(window, span, size, frames.dtype)
+    spread = p.broadcast(weights, frames.shape, (frames.rank - 1,))
+    signal = _overlap_add(frames * spread, stride)
+    total = _overlap_add(spread * spread, stride)
+    small = p.lt(total, full(1e-8, total.type))
+    signal = signal / p.select(small, full(1, total.type), total)
+    start = size // 2 if center else 0
+    stop = signal.shape[-1] - (size // 2 if center else 0) if length is None else start + static_int(length, "length")
+    stop_here = min(stop, signal.shape[-1])
+    cut = p.slice_(signal, (*(0,) * (signal.rank - 1), start), (*signal.shape[:-1], stop_here))
+    return Tensor(_resized(cut, stop - start))
+
+
+def _overlap_add(frames: Node, stride: int) -> Node:
+    count, size = frames.shape[-2:]
+    places = np.arange(count)[:, None] * stride + np.arange(size)
+    lead = frames.shape[:-2]
+    index = p.constant(places.reshape(-1, 1).astype(np.int32), "int32")
+    rows = p.transpose(p.reshape(frames, (math.prod(lead), count * size)), (1, 0))
+    empty = full(0, TensorType(((count - 1) * stride + size, rows.shape[1]), frames.dtype))
+    return p.reshape(p.transpose(p.scatter(empty, index, rows, "add"), (1, 0)), (*lead, empty.shape[0]))
+
+

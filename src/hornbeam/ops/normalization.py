@@ -1,0 +1,233 @@
+"""Normalisation by means and variances, and attention."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hornbeam import primitives as p
+from hornbeam.config import epsilon as default_epsilon
+from hornbeam.ir.graph import Node
+from hornbeam.ir.primitive import full, ones_like, zeros_like
+from hornbeam.ir.types import ShapeError, TensorType
+from hornbeam.ops._common import HALF, Axis, float_dtype, float_node, many_axes, one_axis, to_last, with_ones
+from hornbeam.ops.reduction import mean_node, var_node
+from hornbeam.tensor import Tensor, as_tensor, broadcast_node, cast_node, operation
+
+# fmt: off
+__all__ = [
+    "batch_normalization", "dot_product_attention", "layer_normalization", "moments", "normalize", "rms_normalization",
+]
+# fmt: on
+
+
+@operation
+def moments(x: Any, axes: Axis, keepdims: bool = False, synchronized: bool = False) -> tuple[Tensor, Tensor]:
+    """Mean and variance (divided by the count) over `axes`; half precision is computed in float32.
+
+    >>> [float(t) for t in hornbeam.ops.moments([1.0, 3.0], 0)]
+    [2.0, 1.0]
+    """
+    if synchronized:
+        raise NotImplementedError("moments: synchronized=True needs several devices, which this version does not have")
+    node = float_node(x)
+    over = many_axes(axes, node.rank, "moments")
+    results = [mean_node(node, over), var_node(node, over)]
+    if keepdims:
+        results = [p.reshape(n, with_ones(node.shape, over)) for n in results]
+    return Tensor(results[0]), Tensor(results[1])
+
+
+def _along(vector: Any, like: Node, axis: int, name: str) -> Node:
+    node = cast_node(vector, like.dtype)
+    if node.shape != (like.shape[axis],):
+        raise ShapeError(f"batch_normalization: {name} has shape {node.shape}, axis {axis} has size {like.shape[axis]}")
+    return node
+
+
+@operation
+def batch_normalization(
+    x: Any, mean: Any, variance: Any, axis: int, offset: Any = None, scale: Any = None, epsilon: float = 1e-3
+) -> Tensor:
+    """scale (x - mean) / sqrt(variance + epsilon) + offset, with one number of each per place along `axis`.
+
+    mean, variance, offset, scale: vectors of the size of `axis`. Ioffe & Szegedy, "Batch Normalization", 2015.
+
+    >>> np.asarray(hornbeam.ops.batch_normalization([[3.0]], [1.0], [4.0], -1, epsilon=0.0)).tolist()
+    [[1.0]]
+    """
+    node = float_node(x)
+    at = one_axis(axis, node.rank, "batch_normalization")
+    factor = p.rsqrt(_along(variance, node, at, "variance") + float(epsilon))
+    if scale is not None:
+        factor = factor * _along(scale, node, at, "scale")
+    # One multiplication and one addition per element: the rest is done on the vectors.
+    shift = -(_along(mean, node, at, "mean") * factor)
+    if offset is not None:
+        shift = shift + _along(offset, node, at, "offset")
+    return Tensor(node * p.broadcast(factor, node.shape, (at,)) + p.broadcast(shift, node.shape, (at,)))
+
+
+def _trailing(node: Node, axis: Axis, name: str) -> tuple[Node, tuple[int, ...], tuple[int, ...]]:
+    """`axis` merged into one last axis, the axes, and the permutation back."""
+    axes = many_axes(axis, node.rank, name)
+    rest = tuple(i for i in range(node.rank) if i not in axes)
+    order = (*rest, *axes)
+    return to_last(node, axes), axes, tuple(order.index(i) for i in range(node.rank))
+
+
+def _weights(value: Any, node: Node, axes: tuple[int, ...], dtype: str, default: Node, name: str) -> Node:
+    if value is None:
+        return default
+    w = cast_node(value, dtype)
+    if math.prod(w.shape) != default.shape[0]:
+        raise ShapeError(f"{name} has shape {w.shape}, the normalised axes of {node.shape} are {axes}")
+    return p.reshape(w, default.shape)
+
+
+@operation
+def layer_normalization(
+    x: Any, gamma: Any = None, beta: Any = None, axis: Axis = -1, epsilon: float | None = None, **kwargs: Any
+) -> Tensor:
+    """gamma (x - mean(x)) / sqrt(var(x) + epsilon) + beta, with mean and variance over `axis` of each example.
+
+    gamma, beta: of the shape of the normalised axes. epsilon: `config.epsilon()` unless given. Half precision is
+    computed in float32. Ba, Kiros & Hinton, "Layer Normalization", 2016.
+
+    >>> np.asarray(hornbeam.ops.layer_normalization([1.0, 3.0])).round(3).tolist()
+    [-1.0, 1.0]
+    """
+    if kwargs:
+        raise TypeError(f"layer_normalization: unknown arguments {sorted(kwargs)}; see rms_normalization")
+    node = float_node(x)
+    work = "float32" if node.dtype in HALF else node.dtype
+    rows, axes, back = _trailing(p.convert(node, work), axis, "layer_normalization")
+    vector = TensorType(rows.shape[-1:], work)
+    g = _weights(gamma, node, axes, work, full(1, vector), "layer_normalization: gamma")
+    b = _weights(beta, node, axes, work, full(0, vector), "layer_normalization: beta")
+    made = p.layer_norm(rows, g, b, epsilon=float(default_epsilon() if epsilon is None else epsilon))
+    return Tensor(_untrail(made, node, axes, back))
+
+
+def _untrail(made: Node, node: Node, axes: tuple[int, ...], back: tuple[int, ...]) -> Node:
+    order = (*(i for i in range(node.rank) if i not in axes), *axes)
+    spread = p.reshape(p.convert(made, node.dtype), tuple(node.shape[i] for i in order))
+    return p.transpose(spread, back)
+
+
+@operation
+def rms_normalization(x: Any, scale: Any = None, axis: Axis = -1, epsilon: float | None = None) -> Tensor:
+    """scale x / sqrt(mean(x^2) + epsilon) over `axis`. Zhang & Sennrich, "Root Mean Square Layer Normalization", 2019.
+
+    epsilon: `config.epsilon()` unless given. Half precision is computed in float32.
+
+    >>> np.asarray(hornbeam.ops.rms_normalization([3.0, 3.0])).round(3).tolist()
+    [1.0, 1.0]
+    """
+    node = float_node(x)
+    work = "float32" if node.dtype in HALF else node.dtype
+    rows, axes, back = _trailing(p.convert(node, work), axis, "rms_normalization")
+    last = (rows.rank - 1,)
+    small = float(default_epsilon() if epsilon is None else epsilon)
+    factor = p.rsqrt(mean_node(rows * rows, last) + small)
+    made = rows * p.keep(factor, rows, last)
+    if scale is not None:
+        vector = full(1, TensorType(rows.shape[-1:], work))
+        w = _weights(scale, node, axes, work, vector, "rms_normalization: scale")
+        made = made * p.broadcast(w, made.shape, last)
+    return Tensor(_untrail(made, node, axes, back))
+
+
+@operation
+def normalize(x: Any, axis: Axis = -1, order: Any = 2, epsilon: float | None = None) -> Tensor:
+    """x / max(||x||, epsilon) over `axis`, with the norm of the given order (a number >= 1, or "inf").
+
+    >>> np.asarray(hornbeam.ops.normalize([3.0, 4.0])).round(2).tolist()
+    [0.6, 0.8]
+    """
+    node = float_node(x)
+    small = float(default_epsilon() if epsilon is None else epsilon)
+    axes = many_axes(axis, node.rank, "normalize")
+    if order == 2:
+        total = p.reduce_sum(node * node, axes)
+        return Tensor(node * p.keep(p.rsqrt(p.maximum(total, full(small * small, total.type))), node, axes))
+    from hornbeam.ops.linalg import vector_norm
+
+    norm = vector_norm(node, order, axes)
+    return Tensor(node / p.keep(p.maximum(norm, full(small, norm.type)), node, axes))
+
+
+# -- attention ------------------------------------------------------------------------------------------
+
+
+@operation
+def dot_product_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    bias: Any = None,
+    mask: Any = None,
+    scale: float | None = None,
+    is_causal: bool = False,
+    flash_attention: bool | None = None,
+    attn_logits_soft_cap: float | None = None,
+) -> Tensor:
+    """softmax(scale query key^T + bias) value for every head. Vaswani et al., "Attention Is All You Need", 2017.
+
+    query: (batch, T, heads, depth). key, value: (batch, S, key heads, depth), where the heads are a multiple of the
+    key heads. bias: added to the scores, broadcast to (batch, heads, T, S). mask: bool of that shape, true where a
+    query may look. scale: 1 / sqrt(depth) unless given. is_causal: query t looks at keys up to t only.
+    attn_logits_soft_cap: scores become cap * tanh(scores / cap). Returns (batch, T, heads, depth of value).
+
+    >>> q = hornbeam.ops.ones((1, 2, 1, 4)); hornbeam.ops.dot_product_attention(q, q, q).shape
+    (1, 2, 1, 4)
+    """
+    if flash_attention:
+        raise NotImplementedError("flash_attention=True: the engine chooses the algorithm; leave it at None")
+    dtype = float_dtype(query, key, value)
+    q, k, v = (cast_node(x, dtype) for x in (query, key, value))
+    if not q.rank == k.rank == v.rank == 4:
+        raise ShapeError(f"attention needs four axes, got shapes {q.shape}, {k.shape}, {v.shape}")
+    heads, key_heads = q.shape[2], k.shape[2]
+    if k.shape[:3] != v.shape[:3] or q.shape[0] != k.shape[0] or q.shape[3] != k.shape[3] or heads % key_heads:
+        raise ShapeError(f"attention: shapes {q.shape}, {k.shape}, {v.shape} do not fit each other")
+    q, k, v = (p.transpose(n, (0, 2, 1, 3)) for n in (q, k, v))
+    if heads != key_heads:
+        k, v = (_repeated_heads(n, heads // key_heads) for n in (k, v))
+    scores = (*q.shape[:3], k.shape[2])
+    factor = 1.0 / math.sqrt(q.shape[3]) if scale is None else float(scale)
+    extra = _attention_bias(bias, mask, is_causal, scores, dtype)
+    if attn_logits_soft_cap is None:
+        operands = (q, k, v) if extra is None else (q, k, v, extra)
+        return Tensor(p.transpose(p.attention(*operands, scale=factor), (0, 2, 1, 3)))
+    logits = p.dot_general(q, k, contract=((3,), (3,)), batch=((0, 1), (0, 1))) * factor
+    logits = p.tanh(logits / float(attn_logits_soft_cap)) * float(attn_logits_soft_cap)
+    weights = p.softmax(logits if extra is None else logits + extra)
+    return Tensor(p.transpose(p.dot_general(weights, v, contract=((3,), (2,)), batch=((0, 1), (0, 1))), (0, 2, 1, 3)))
+
+
+def _repeated_heads(node: Node, times: int) -> Node:
+    b, h, s, d = node.shape
+    return p.reshape(p.broadcast(node, (b, h, times, s, d), (0, 1, 3, 4)), (b, h * times, s, d))
+
+
+def _attention_bias(bias: Any, mask: Any, causal: bool, shape: Sequence[int], dtype: str) -> Node | None:
+    """What is added to the scores: the bias, and a large negative number where a query must not look."""
+    total = None if bias is None else broadcast_node(cast_node(bias, dtype), tuple(shape))
+    allowed = None if mask is None else broadcast_node(cast_node(as_tensor(mask), "bool"), tuple(shape))
+    if causal:
+        rows, columns = p.iota("int32", tuple(shape), 2), p.iota("int32", tuple(shape), 3)
+        past = p.ge(rows, columns)
+        allowed = past if allowed is None else p.bit_and(allowed, past)
+    if allowed is None:
+        return total
+    base = zeros_like(full(0, TensorType(tuple(shape), dtype))) if total is None else total
+    return p.select(allowed, base, ones_like(base) * _very_negative(dtype))
+
+
+def _very_negative(dtype: str) -> float:
+    """Low enough that its exponential is 0, high enough that adding to it does not overflow."""
+    return -2e38 if dtype in ("float32", "bfloat16") else float(np.finfo(dtype).min) * 0.7

@@ -1,0 +1,300 @@
+"""Products of vectors, matrices and tensors: dot, tensordot, einsum and their kin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from hornbeam import primitives as p
+from hornbeam.ir.graph import Node
+from hornbeam.ir.types import ShapeError
+from hornbeam.ops._common import one_axis
+from hornbeam.tensor import (
+    Tensor,
+    cast_node,
+    matmul,
+    multiply,
+    operation,
+    result_dtype,
+)
+
+__all__ = ["correlate", "cross", "dot", "einsum", "inner", "kron", "matmul", "outer", "tensordot", "trace", "vdot"]
+
+
+def _pair(x1: Any, x2: Any) -> tuple[Node, Node]:
+    dtype = result_dtype(x1, x2)
+    if dtype == "bool":
+        dtype = "int32"
+    return cast_node(x1, dtype), cast_node(x2, dtype)
+
+
+@operation
+def dot(x1: Any, x2: Any) -> Tensor:
+    """Sum of products over the last axis of x1 and the last but one of x2 (the only one of a vector).
+
+    Scalars multiply. Raises ShapeError unless the two sizes agree.
+
+    >>> float(hornbeam.ops.dot([1.0, 2.0], [3.0, 4.0]))
+    11.0
+    """
+    a, b = _pair(x1, x2)
+    if not a.rank or not b.rank:
+        return multiply(Tensor(a), Tensor(b))
+    over = max(b.rank - 2, 0)
+    if a.shape[-1] != b.shape[over]:
+        raise ShapeError(f"dot of {a.shape} and {b.shape}: the sizes {a.shape[-1]} and {b.shape[over]} differ")
+    return Tensor(p.dot_general(a, b, contract=((a.rank - 1,), (over,))))
+
+
+@operation
+def inner(x1: Any, x2: Any) -> Tensor:
+    """Sum of products over the last axes of both."""
+    a, b = _pair(x1, x2)
+    if not a.rank or not b.rank:
+        return multiply(Tensor(a), Tensor(b))
+    return tensordot(Tensor(a), Tensor(b), axes=[[a.rank - 1], [b.rank - 1]])
+
+
+@operation
+def outer(x1: Any, x2: Any) -> Tensor:
+    """Every element of x1 times every element of x2: (size of x1, size of x2).
+
+    >>> np.asarray(hornbeam.ops.outer([1, 2], [3, 4])).tolist()
+    [[3, 4], [6, 8]]
+    """
+    a, b = _pair(x1, x2)
+    shape = (math.prod(a.shape), math.prod(b.shape))
+    rows = p.broadcast(p.reshape(a, shape[:1]), shape, (0,))
+    return Tensor(p.mul(rows, p.broadcast(p.reshape(b, shape[1:]), shape, (1,))))
+
+
+@operation
+def vdot(x1: Any, x2: Any) -> Tensor:
+    """Sum of the products of all elements; both must have the same number of them."""
+    a, b = _pair(x1, x2)
+    count = math.prod(a.shape)
+    if count != math.prod(b.shape):
+        raise ShapeError(f"vdot needs equally many elements, got shapes {a.shape} and {b.shape}")
+    return Tensor(p.dot_general(p.reshape(a, (count,)), p.reshape(b, (count,)), contract=((0,), (0,))))
+
+
+@operation
+def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Tensor:
+    """Sum of products over pairs of axes; the other axes of x1, then those of x2, remain.
+
+    axes: a number n (the last n of x1 with the first n of x2), or two lists of axes.
+
+    >>> hornbeam.ops.tensordot(hornbeam.ops.ones((2, 3)), hornbeam.ops.ones((3, 4)), 1).shape
+    (2, 4)
+    """
+    a, b = _pair(x1, x2)
+    if isinstance(axes, int):
+        left, right = list(range(a.rank - axes, a.rank)), list(range(axes))
+    else:
+        left, right = ([side] if isinstance(side, int) else list(side) for side in axes)
+    left = [one_axis(i, a.rank, "tensordot") for i in left]
+    right = [one_axis(i, b.rank, "tensordot") for i in right]
+    if [a.shape[i] for i in left] != [b.shape[i] for i in right]:
+        raise ShapeError(f"tensordot of {a.shape} and {b.shape} over axes {left} and {right}: the sizes differ")
+    return Tensor(p.dot_general(a, b, contract=(tuple(left), tuple(right))))
+
+
+@operation
+def kron(x1: Any, x2: Any) -> Tensor:
+    """Kronecker product: every element of x1 times the whole of x2, laid out as blocks.
+
+    >>> np.asarray(hornbeam.ops.kron([1, 2], [1, 1])).tolist()
+    [1, 1, 2, 2]
+    """
+    a, b = _pair(x1, x2)
+    rank = max(a.rank, b.rank)
+    left, right = (1,) * (rank - a.rank) + a.shape, (1,) * (rank - b.rank) + b.shape
+    shape = tuple(n for pair in zip(left, right, strict=True) for n in pair)
+    rows = p.broadcast(p.reshape(a, left), shape, tuple(range(0, 2 * rank, 2)))
+    blocks = p.broadcast(p.reshape(b, right), shape, tuple(range(1, 2 * rank, 2)))
+    return Tensor(p.reshape(p.mul(rows, blocks), tuple(m * n for m, n in zip(left, right, strict=True))))
+
+
+@operation
+def cross(x1: Any, x2: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Tensor:
+    """Vector product of vectors of 3 (or 2, as if their third element were 0) along `axisa` and `axisb`.
+
+    The result has 3 elements along `axisc`; of two vectors of 2, only the third element, without an axis.
+
+    >>> np.asarray(hornbeam.ops.cross([1, 0, 0], [0, 1, 0])).tolist()
+    [0, 0, 1]
+    """
+    from hornbeam.ops.shaping import moveaxis, stack
+
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    a, b = (Tensor(n) for n in _pair(x1, x2))
+    a, b = moveaxis(a, axisa, -1), moveaxis(b, axisb, -1)
+    sizes = (a.shape[-1], b.shape[-1])
+    if not set(sizes) <= {2, 3}:
+        raise ShapeError(f"cross needs vectors of 2 or 3 elements, got {sizes}")
+    third = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+    if sizes == (2, 2):
+        return third
+    zero = a[..., 0] * 0
+    az = a[..., 2] if sizes[0] == 3 else zero
+    bz = b[..., 2] if sizes[1] == 3 else zero
+    first = a[..., 1] * bz - az * b[..., 1]
+    second = az * b[..., 0] - a[..., 0] * bz
+    return moveaxis(stack([first, second, third], axis=-1), -1, axisc)
+
+
+@operation
+def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """Sum of the diagonal of the matrices in `axis1` and `axis2`."""
+    from hornbeam.ops.reduction import sum as total
+    from hornbeam.ops.shaping import diagonal
+
+    return total(diagonal(x, offset, axis1, axis2), -1)
+
+
+@operation
+def correlate(x1: Any, x2: Any, mode: str = "valid") -> Tensor:
+    """Sliding sums of products of two vectors: out[k] = sum over n of x1[n + k] * x2[n].
+
+    mode: "valid" (where they overlap fully), "same" (as long as the longer one) or "full".
+    """
+    if mode not in ("valid", "same", "full"):
+        raise ValueError(f'correlate: mode must be "valid", "same" or "full", got {mode!r}')
+    a, b = _pair(x1, x2)
+    if a.rank != 1 or b.rank != 1:
+        raise ShapeError(f"correlate needs vectors, got shapes {a.shape} and {b.shape}")
+    work = a.dtype if a.dtype in ("float32", "float64") else "float32"
+    long, short = (a, b) if a.shape[0] >= b.shape[0] else (b, a)
+    n, m = long.shape[0], short.shape[0]
+    before = {"valid": 0, "same": m // 2, "full": m - 1}[mode]
+    after = {"valid": 0, "same": m - 1 - m // 2, "full": m - 1}[mode]
+    signal = p.reshape(p.convert(long, work), (1, n, 1))
+    kernel = p.reshape(p.convert(short, work), (m, 1, 1))
+    out = p.conv(signal, kernel, (1,), ((before, after),))
+    out = p.reshape(out, (out.shape[1],))
+    if long is b and long is not a:  # the roles were exchanged: the result runs the other way
+        out = p.reverse(out, (0,))
+    return Tensor(p.convert(out, a.dtype))
+
+
+# -- einsum ------------------------------------------------------------------------------------------------------------
+
+
+@operation
+def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> Tensor:
+    """Sums of products, by Einstein's convention: "ij,jk->ik" is a matrix product.
+
+    A letter names an axis; letters that the result does not name are summed; "..." stands for axes that broadcast;
+    without "->" the result has the letters that occur once, in alphabetical order. Operands are taken two at a time
+    from the left, each pair as one contraction. `optimize` is accepted and has no effect.
+
+    >>> hornbeam.ops.einsum("bij,bjk->bik", hornbeam.ops.ones((2, 3, 4)), hornbeam.ops.ones((2, 4, 5))).shape
+    (2, 3, 5)
+    """
+    unknown = set(kwargs) - {"optimize"}
+    if unknown:
+        raise TypeError(f"einsum: unknown arguments {sorted(unknown)}")
+    if not operands:
+        raise ValueError("einsum needs at least one operand")
+    dtype = result_dtype(*operands)
+    dtype = "int32" if dtype == "bool" else dtype
+    nodes = [cast_node(x, dtype) for x in operands]
+    terms, result = _parse(subscripts, [n.rank for n in nodes])
+    sizes = _sizes(subscripts, terms, nodes)
+    parts = [_own_axes(node, term) for node, term in zip(nodes, terms, strict=True)]
+    for index, (node, term) in enumerate(parts):
+        later = set(result).union(*(t for _, t in parts[:index] + parts[index + 1 :]))
+        parts[index] = _summed(node, term, [c for c in term if c not in later])
+    while len(parts) > 1:
+        (a, left), (b, right), *rest = parts
+        needed = set(result).union(*(t for _, t in rest))
+        parts = [_contract(a, left, b, right, needed), *rest]
+    node, term = parts[0]
+    node, term = _summed(node, term, [c for c in term if c not in result])
+    node = p.transpose(node, tuple(term.index(c) for c in result if c in term))
+    shape = tuple(sizes[c] for c in result)
+    return Tensor(p.broadcast(node, shape, tuple(i for i, c in enumerate(result) if c in term)))
+
+
+def _parse(subscripts: str, ranks: Sequence[int]) -> tuple[list[str], str]:
+    """Letters of each operand's axes and of the result's; the axes of "..." get capital-like private letters."""
+    text = subscripts.replace(" ", "")
+    left, arrow, result = text.partition("->")
+    terms = left.split(",")
+    if len(terms) != len(ranks):
+        raise ValueError(f"einsum {subscripts!r} names {len(terms)} operands, got {len(ranks)}")
+    hidden = max((rank - len(term.replace("...", "")) for term, rank in zip(terms, ranks, strict=True)), default=0)
+    dots = "".join(chr(0x3B1 + i) for i in range(max(hidden, 0)))
+    full = []
+    for term, rank in zip(terms, ranks, strict=True):
+        count = rank - len(term.replace("...", ""))
+        if count < 0 or (count and "..." not in term):
+            raise ShapeError(f"einsum {subscripts!r}: {term!r} does not fit a tensor with {rank} axes")
+        full.append(term.replace("...", dots[len(dots) - count :]))
+    letters = "".join(terms).replace("...", "") + result.replace("...", "")
+    if not all(c.isalpha() for c in letters):
+        raise ValueError(f"einsum {subscripts!r}: axes are named by letters")
+    if not arrow:
+        once = sorted(c for c in set(letters) if letters.count(c) == 1)
+        return full, dots + "".join(once)
+    result = result.replace("...", dots)
+    known = set("".join(full)) | set(dots)
+    if len(set(result)) != len(result) or not set(result) <= known:
+        raise ValueError(f"einsum {subscripts!r}: the result may name each axis of the operands once")
+    return full, result
+
+
+def _sizes(subscripts: str, terms: Sequence[str], nodes: Sequence[Node]) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for term, node in zip(terms, nodes, strict=True):
+        for letter, size in zip(term, node.shape, strict=True):
+            known = sizes.setdefault(letter, size)
+            if known == 1:
+                sizes[letter] = size
+            elif size not in (1, known):
+                raise ShapeError(f"einsum {subscripts!r}: axis {letter!r} has sizes {known} and {size}")
+    return sizes
+
+
+def _own_axes(node: Node, term: str) -> tuple[Node, str]:
+    """Letters that repeat within an operand: its diagonal."""
+    from hornbeam.ops.shaping import diagonal
+
+    for letter in dict.fromkeys(term):
+        while term.count(letter) > 1:
+            first = term.index(letter)
+            second = term.index(letter, first + 1)
+            node = diagonal(Tensor(node), 0, first, second).node
+            term = term[:first] + term[first + 1 : second] + term[second + 1 :] + letter
+    return node, term
+
+
+def _summed(node: Node, term: str, letters: Sequence[str]) -> tuple[Node, str]:
+    axes = tuple(i for i, c in enumerate(term) if c in letters)
+    return (p.reduce_sum(node, axes) if axes else node), "".join(c for c in term if c not in letters)
+
+
+def _contract(a: Node, left: str, b: Node, right: str, needed: set[str]) -> tuple[Node, str]:
+    """One contraction of two operands: shared letters are summed unless `needed`, then they are batch axes."""
+    # An axis of size 1 beside a larger one broadcasts, so it drops out of this operand.
+    a, left = _without_ones(a, left, b, right)
+    b, right = _without_ones(b, right, a, left)
+    shared = [c for c in left if c in right]
+    batch = [c for c in shared if c in needed]
+    over = [c for c in shared if c not in needed]
+    node = p.dot_general(
+        a,
+        b,
+        contract=(tuple(left.index(c) for c in over), tuple(right.index(c) for c in over)),
+        batch=(tuple(left.index(c) for c in batch), tuple(right.index(c) for c in batch)),
+    )
+    term = "".join(batch) + "".join(c for c in left if c not in shared) + "".join(c for c in right if c not in shared)
+    return _summed(node, term, [c for c in term if c not in needed])
+
+
+def _without_ones(a: Node, left: str, b: Node, right: str) -> tuple[Node, str]:
+    drop = [i for i, c in enumerate(left) if c in right and a.shape[i] == 1 and b.shape[right.index(c)] != 1]
+    shape = tuple(n for i, n in enumerate(a.shape) if i not in drop)
+    return p.reshape(a, shape), "".join(c for i, c in enumerate(left) if i not in drop)

@@ -1,0 +1,318 @@
+"""Reductions: sums, means, extremes, logic, cumulative sums, and their positions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from hornbeam import primitives as p
+from hornbeam.ir.graph import Node
+from hornbeam.ir.types import ShapeError, dtype_name
+from hornbeam.ops._common import (
+    HALF,
+    Axis,
+    float_node,
+    many_axes,
+    node_of,
+    one_axis,
+    size_along,
+    to_last,
+    wide_dtype,
+    with_ones,
+)
+from hornbeam.ops.elementwise import isclose, maximum, minimum
+from hornbeam.tensor import Tensor, cast_node, operation
+
+# fmt: off
+__all__ = [
+    "all", "allclose", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "cumprod", "cumsum",
+    "logsumexp", "max", "mean", "min", "prod", "ptp", "std", "sum", "var",
+]
+# fmt: on
+
+Reduce = Callable[[Node, tuple[int, ...]], Node]
+
+
+def _reduce(rule: Reduce, node: Node, axis: Axis, keepdims: bool, name: str) -> Node:
+    axes = many_axes(axis, node.rank, name)
+    made = rule(node, axes) if axes else node
+    return p.reshape(made, with_ones(node.shape, axes)) if keepdims else made
+
+
+def mean_node(node: Node, axes: tuple[int, ...]) -> Node:
+    """Mean of a float node; half precision is summed and divided in float32."""
+    wide = p.convert(node, "float32") if node.dtype in HALF else node
+    count = size_along(node, axes)
+    total = p.reduce_sum(wide, axes) if axes else wide
+    # Of nothing, 0 / 0: NaN, as in NumPy.
+    return p.convert(total / float(count), node.dtype)
+
+
+def var_node(node: Node, axes: tuple[int, ...]) -> Node:
+    """Mean squared distance from the mean of a float node; half precision is computed in float32."""
+    wide = p.convert(node, "float32") if node.dtype in HALF else node
+    centred = wide - p.keep(mean_node(wide, axes), wide, axes)
+    return p.convert(mean_node(centred * centred, axes), node.dtype)
+
+
+@operation
+def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Sum over `axis` (int, ints, or None for all).
+
+    Integers narrower than 32 bits and bools are summed as int32 or uint32; half-precision floats accumulate in
+    float32. Raises ShapeError for an axis that is not there.
+
+    >>> float(hornbeam.ops.sum([1.0, 2.0]))
+    3.0
+    """
+    node = node_of(x)
+    return Tensor(_reduce(p.reduce_sum, p.convert(node, wide_dtype(node.dtype)), axis, keepdims, "sum"))
+
+
+@operation
+def prod(x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -> Tensor:
+    """Product over `axis`, in `dtype` if given; narrow integers are widened as in `sum`.
+
+    >>> int(hornbeam.ops.prod([2, 3]))
+    6
+    """
+    node = node_of(x)
+    node = p.convert(node, wide_dtype(node.dtype) if dtype is None else dtype_name(dtype))
+    return Tensor(_reduce(p.reduce_prod, node, axis, keepdims, "prod"))
+
+
+@operation
+def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Mean over `axis` (NaN of nothing). Integers give `floatx`; half precision is summed in float32.
+
+    >>> float(hornbeam.ops.mean([1.0, 2.0]))
+    1.5
+    """
+    return Tensor(_reduce(mean_node, float_node(x), axis, keepdims, "mean"))
+
+
+@operation
+def var(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Variance mean((x - mean(x))^2) over `axis`, divided by the count (ddof 0).
+
+    >>> float(hornbeam.ops.var([1.0, 3.0]))
+    1.0
+    """
+    return Tensor(_reduce(var_node, float_node(x), axis, keepdims, "var"))
+
+
+@operation
+def std(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Square root of the variance over `axis`.
+
+    >>> float(hornbeam.ops.std([1.0, 3.0]))
+    1.0
+    """
+    return Tensor(_reduce(lambda n, axes: p.sqrt(var_node(n, axes)), float_node(x), axis, keepdims, "std"))
+
+
+@operation
+def average(x: Any, axis: Axis = None, weights: Any = None) -> Tensor:
+    """Weighted mean: sum(x * weights) / sum(weights) over `axis`.
+
+    weights: x's shape, or a vector along one `axis`; None is the plain mean.
+
+    >>> float(hornbeam.ops.average([1.0, 3.0], weights=[3.0, 1.0]))
+    1.5
+    """
+    values = Tensor(float_node(x))
+    if weights is None:
+        return mean(values, axis)
+    w = Tensor(cast_node(weights, values.dtype))
+    if w.shape != values.shape:
+        if not isinstance(axis, int) or w.ndim != 1:
+            raise ShapeError(f"average: weights of shape {w.shape} need x's shape {values.shape} or one axis")
+        at = one_axis(axis, values.ndim, "average")
+        if w.shape[0] != values.shape[at]:
+            raise ShapeError(f"average: {w.shape[0]} weights for an axis of size {values.shape[at]}")
+        w = Tensor(p.broadcast(w.node, values.shape, (at,)))
+    return sum(values * w, axis) / sum(w, axis)
+
+
+def _extreme(rule: Reduce, logic: Reduce, name: str) -> Callable[[Any, Axis, bool], Tensor]:
+    def apply(x: Any, axis: Axis, keepdims: bool) -> Tensor:
+        node = node_of(x)
+        axes = many_axes(axis, node.rank, name)
+        if axes and not size_along(node, axes):
+            raise ShapeError(f"{name} of nothing: the shape is {node.shape} and the axes are {axes}")
+        return Tensor(_reduce(logic if node.dtype == "bool" else rule, node, axis, keepdims, name))
+
+    return apply
+
+
+_max = _extreme(p.reduce_max, p.reduce_or, "max")
+_min = _extreme(p.reduce_min, p.reduce_and, "min")
+
+
+@operation
+def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) -> Tensor:
+    """Largest element over `axis`, at least `initial` if given; NaN if there is one.
+
+    Raises ShapeError over an empty axis without `initial`.
+
+    >>> float(hornbeam.ops.max([1.0, 2.0]))
+    2.0
+    """
+    if initial is None:
+        return _max(x, axis, keepdims)
+    return maximum(Tensor(_reduce(p.reduce_max, node_of(x), axis, keepdims, "max")), initial)
+
+
+@operation
+def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) -> Tensor:
+    """Smallest element over `axis`, at most `initial` if given; NaN if there is one.
+
+    Raises ShapeError over an empty axis without `initial`.
+
+    >>> float(hornbeam.ops.min([1.0, 2.0]))
+    1.0
+    """
+    if initial is None:
+        return _min(x, axis, keepdims)
+    return minimum(Tensor(_reduce(p.reduce_min, node_of(x), axis, keepdims, "min")), initial)
+
+
+@operation
+def amax(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Largest element over `axis`: `max` under NumPy's older name."""
+    return _max(x, axis, keepdims)
+
+
+@operation
+def amin(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Smallest element over `axis`: `min` under NumPy's older name."""
+    return _min(x, axis, keepdims)
+
+
+@operation
+def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Range over `axis`: largest minus smallest element.
+
+    >>> float(hornbeam.ops.ptp([1.0, 4.0]))
+    3.0
+    """
+    return _max(x, axis, keepdims) - _min(x, axis, keepdims)
+
+
+@operation
+def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """True where all elements over `axis` are (nonzero is true).
+
+    >>> bool(hornbeam.ops.all([True, False]))
+    False
+    """
+    return Tensor(_reduce(p.reduce_and, cast_node(x, "bool"), axis, keepdims, "all"))
+
+
+@operation
+def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """True where any element over `axis` is (nonzero is true).
+
+    >>> bool(hornbeam.ops.any([True, False]))
+    True
+    """
+    return Tensor(_reduce(p.reduce_or, cast_node(x, "bool"), axis, keepdims, "any"))
+
+
+@operation
+def allclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
+    """True if |x1 - x2| <= atol + rtol |x2| everywhere, as a bool scalar.
+
+    >>> bool(hornbeam.ops.allclose([1.0], [1.0]))
+    True
+    """
+    return all(isclose(x1, x2, rtol, atol, equal_nan))
+
+
+@operation
+def count_nonzero(x: Any, axis: Axis = None) -> Tensor:
+    """Number of nonzero elements over `axis`, int32.
+
+    >>> int(hornbeam.ops.count_nonzero([0, 3, 4]))
+    2
+    """
+    return sum(Tensor(p.convert(cast_node(x, "bool"), "int32")), axis)
+
+
+def _position(rule: Callable[[Node, int], Node], x: Any, axis: int | None, keepdims: bool, name: str) -> Tensor:
+    node = node_of(x)
+    node = p.convert(node, "int32") if node.dtype == "bool" else node
+    if axis is None:
+        axes = many_axes(None, node.rank, name)
+        flat = p.reshape(node, (int(np.prod(node.shape)),))
+        found = rule(flat, 0)
+    else:
+        axes = (one_axis(axis, node.rank, name),)
+        found = rule(node, axes[0])
+    return Tensor(p.reshape(found, with_ones(node.shape, axes)) if keepdims else found)
+
+
+@operation
+def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """Index of the largest element along `axis` (of the flat tensor for None), int32; the first of equals.
+
+    >>> int(hornbeam.ops.argmax([1.0, 3.0, 2.0]))
+    1
+    """
+    return _position(p.argmax, x, axis, keepdims, "argmax")
+
+
+@operation
+def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """Index of the smallest element along `axis` (of the flat tensor for None), int32; the first of equals.
+
+    >>> int(hornbeam.ops.argmin([1.0, 0.0, 2.0]))
+    1
+    """
+    return _position(p.argmin, x, axis, keepdims, "argmin")
+
+
+def _cumulative(rule: Callable[..., Node], x: Any, axis: int | None, dtype: Any, name: str) -> Tensor:
+    node = node_of(x)
+    if dtype is not None:
+        node = p.convert(node, dtype_name(dtype))
+    elif node.dtype == "bool":
+        node = p.convert(node, "int32")
+    if axis is None:
+        node = p.reshape(node, (int(np.prod(node.shape)),))
+    return Tensor(rule(node, one_axis(0 if axis is None else axis, node.rank, name)))
+
+
+@operation
+def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Tensor:
+    """Running sum along `axis` (of the flat tensor for None), in `dtype` if given.
+
+    >>> np.asarray(hornbeam.ops.cumsum([1, 2, 3])).tolist()
+    [1, 3, 6]
+    """
+    return _cumulative(p.cumsum, x, axis, dtype, "cumsum")
+
+
+@operation
+def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Tensor:
+    """Running product along `axis` (of the flat tensor for None), in `dtype` if given.
+
+    >>> np.asarray(hornbeam.ops.cumprod([1, 2, 3])).tolist()
+    [1, 2, 6]
+    """
+    return _cumulative(p.cumprod, x, axis, dtype, "cumprod")
+
+
+@operation
+def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """log(sum(exp(x))) over `axis`, without overflow.
+
+    >>> round(float(hornbeam.ops.logsumexp([0.0, 0.0])), 4)
+    0.6931
+    """
+    node = float_node(x)
+    return Tensor(_reduce(lambda n, axes: p.logsumexp(to_last(n, axes)), node, axis, keepdims, "logsumexp"))
+
+

@@ -1,0 +1,381 @@
+"""Selecting and ordering: where, take, sort, search, scatter, histograms and sets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hornbeam import primitives as p
+from hornbeam.ir.graph import Node
+from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, is_float, is_integer
+from hornbeam.ops._common import node_of, one_axis, shape_of, static_int
+from hornbeam.tensor import (
+    Tensor,
+    as_tensor,
+    broadcast_node,
+    broadcast_shapes,
+    cast_node,
+    operation,
+    result_dtype,
+    unify,
+)
+
+# fmt: off
+__all__ = [
+    "argpartition", "argsort", "bincount", "digitize", "histogram", "isin", "nonzero", "searchsorted", "select", "sort",
+    "take", "take_along_axis", "top_k", "unique", "unravel_index", "where",
+]
+# fmt: on
+
+
+@operation
+def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
+    """x1 where `condition` holds, x2 elsewhere, broadcast. With the condition alone, `nonzero(condition)`.
+
+    >>> np.asarray(hornbeam.ops.where([True, False], 1, 2)).tolist()
+    [1, 2]
+    """
+    if x1 is None and x2 is None:
+        return nonzero(condition)
+    if x1 is None or x2 is None:
+        raise ValueError("where needs both x1 and x2, or neither")
+    dtype = result_dtype(x1, x2)
+    test, a, b = cast_node(condition, "bool"), cast_node(x1, dtype), cast_node(x2, dtype)
+    shape = broadcast_shapes(test.shape, a.shape, b.shape)
+    return Tensor(p.select(*(broadcast_node(n, shape) for n in (test, a, b))))
+
+
+@operation
+def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Tensor:
+    """From `choicelist`, the element whose condition in `condlist` is the first to hold, else `default`.
+
+    >>> np.asarray(hornbeam.ops.select([[True, False]], [[1, 2]], 9)).tolist()
+    [1, 9]
+    """
+    if len(condlist) != len(choicelist):
+        raise ValueError(f"select: {len(condlist)} conditions for {len(choicelist)} choices")
+    result = default
+    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
+        result = where(condition, choice, result)
+    return result
+
+
+def nonzero(x: Any) -> tuple[Tensor, ...]:
+    """Indices of the nonzero elements, one int32 tensor per axis.
+
+    Their number depends on the values, so x must be known: inside a compiled function this raises
+    ConcretizationError.
+
+    >>> [np.asarray(i).tolist() for i in hornbeam.ops.nonzero([0, 5, 6])]
+    [[1, 2]]
+    """
+    if isinstance(x, Tensor) and x.symbolic:
+        raise ShapeError("nonzero: the number of results depends on values, which a symbolic tensor does not have")
+    return tuple(as_tensor(i.astype(np.int32)) for i in np.nonzero(np.asarray(x)))
+
+
+def _index_node(indices: Any, name: str) -> Node:
+    node = node_of(indices)
+    if node.dtype == "bool" or not is_integer(node.dtype):
+        raise HornbeamTypeError(f"{name} needs integer indices, got {node.dtype}")
+    return node
+
+
+def _from_front(index: Node, length: int) -> Node:
+    """Negative indices counted from the end."""
+    if index.dtype.startswith("uint"):
+        return index
+    return p.select(p.lt(index, p.zeros_like(index)), index + length, index)
+
+
+@operation
+def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
+    """Slices of x at `indices` along `axis` (of the flat x for None); the shape of `indices` stands in its place.
+
+    Negative indices count from the end; indices out of range give the nearest slice.
+
+    >>> np.asarray(hornbeam.ops.take([10, 20, 30], [2, 0])).tolist()
+    [30, 10]
+    """
+    node, index = node_of(x), _index_node(indices, "take")
+    if axis is None:
+        node, axis = p.reshape(node, (math.prod(node.shape),)), 0
+    at = one_axis(axis, node.rank, "take")
+    index = _from_front(index, node.shape[at])
+    moved = p.transpose(node, (at, *(i for i in range(node.rank) if i != at)))
+    found = p.gather(moved, p.reshape(index, (*index.shape, 1)))
+    perm = [*range(index.rank, index.rank + at), *range(index.rank), *range(index.rank + at, found.rank)]
+    return Tensor(p.transpose(found, tuple(perm)))
+
+
+@operation
+def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Tensor:
+    """x[..., indices[..., j], ...]: the elements of each line along `axis` that `indices` names.
+
+    indices: as many axes as x, the others broadcast. Negative ones count from the end.
+
+    >>> np.asarray(hornbeam.ops.take_along_axis([[1, 2], [3, 4]], [[1], [0]], axis=1)).tolist()
+    [[2], [3]]
+    """
+    node, index = node_of(x), _index_node(indices, "take_along_axis")
+    if axis is None:
+        node, axis = p.reshape(node, (math.prod(node.shape),)), 0
+        index = p.reshape(index, (math.prod(index.shape),))
+    if index.rank != node.rank:
+        raise ShapeError(f"take_along_axis: x has {node.rank} axes, indices {index.rank}")
+    at = one_axis(axis, node.rank, "take_along_axis")
+    index = _from_front(index, node.shape[at])
+    rest = [i for i in range(node.rank) if i != at]
+    lead = broadcast_shapes(tuple(node.shape[i] for i in rest), tuple(index.shape[i] for i in rest))
+    rows = broadcast_node(p.transpose(node, (*rest, at)), (*lead, node.shape[at]))
+    columns = broadcast_node(p.transpose(index, (*rest, at)), (*lead, index.shape[at]))
+    found = p.gather(rows, p.reshape(columns, (*columns.shape, 1)), batch_dims=len(lead))
+    perm = [*range(at), node.rank - 1, *range(at, node.rank - 1)]
+    return Tensor(p.transpose(found, tuple(perm)))
+
+
+# -- order ------------------------------------------------------------------------------------------------------------
+
+
+def _along_last(node: Node, axis: int) -> tuple[Node, tuple[int, ...]]:
+    """`axis` moved to the end, and the permutation that moves it back."""
+    rest = [i for i in range(node.rank) if i != axis]
+    return p.transpose(node, (*rest, axis)), tuple([*range(axis), node.rank - 1, *range(axis, node.rank - 1)])
+
+
+def _sortable(x: Any, axis: int | None, name: str) -> tuple[Node, int]:
+    node = node_of(x)
+    node = p.convert(node, "int32") if node.dtype == "bool" else node
+    if axis is None:
+        return p.reshape(node, (math.prod(node.shape),)), 0
+    return node, one_axis(axis, node.rank, name)
+
+
+@operation
+def sort(x: Any, axis: int | None = -1) -> Tensor:
+    """x in ascending order along `axis` (flat for None); NaN last, equal elements keep their order.
+
+    >>> np.asarray(hornbeam.ops.sort([3, 1, 2])).tolist()
+    [1, 2, 3]
+    """
+    node, at = _sortable(x, axis, "sort")
+    moved, back = _along_last(node, at)
+    return Tensor(p.convert(p.transpose(p.sort(moved), back), as_tensor(x).dtype))
+
+
+@operation
+def argsort(x: Any, axis: int | None = -1) -> Tensor:
+    """int32 indices that sort x along `axis` (flat for None); equal elements keep their order.
+
+    >>> np.asarray(hornbeam.ops.argsort([3, 1, 2])).tolist()
+    [1, 2, 0]
+    """
+    return Tensor(p.argsort(*_sortable(x, axis, "argsort")))
+
+
+@operation
+def argpartition(x: Any, kth: int, axis: int | None = -1) -> Tensor:
+    """int32 indices that put the `kth` element in its sorted place, smaller ones before, larger ones behind.
+
+    Here all the others are sorted too.
+    """
+    node, at = _sortable(x, axis, "argpartition")
+    one_axis(kth, node.shape[at], "argpartition: kth")
+    return Tensor(p.argsort(node, at))
+
+
+@operation
+def top_k(x: Any, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
+    """The k largest elements along the last axis, descending, and their int32 indices.
+
+    Of equal elements the first come first. Raises ShapeError if the axis has fewer than k elements.
+
+    >>> [np.asarray(t).tolist() for t in hornbeam.ops.top_k([1.0, 3.0, 2.0], 2)]
+    [[3.0, 2.0], [1, 2]]
+    """
+    node, count = node_of(x), static_int(k, "k")
+    if not node.rank or not 0 <= count <= node.shape[-1]:
+        raise ShapeError(f"top_k: k={count} of an axis that has {node.shape[-1] if node.rank else 0} elements")
+    made = p.top_k(node, k=count)
+    return Tensor(p.project(made, 0)), Tensor(p.project(made, 1))
+
+
+@operation
+def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Tensor:
+    """int32 places at which `values` keep a sorted vector sorted: before equal elements ("left") or behind ("right").
+
+    >>> np.asarray(hornbeam.ops.searchsorted([1, 3, 5], [3, 4])).tolist()
+    [1, 2]
+    """
+    if side not in ("left", "right"):
+        raise ValueError(f'searchsorted: side must be "left" or "right", got {side!r}')
+    dtype = result_dtype(sorted_sequence, values)
+    edges, found = cast_node(sorted_sequence, dtype), cast_node(values, dtype)
+    if edges.rank != 1:
+        raise ShapeError(f"searchsorted needs a sorted vector, got shape {edges.shape}")
+    count = edges.shape[0]
+    low = p.full(0, TensorType(found.shape, "int32"))
+    if not count:
+        return Tensor(low)
+    high = p.full(count, low.type)
+    below = p.le if side == "right" else p.lt
+    for _ in range(count.bit_length()):  # bisection, for all values at once
+        open_ = p.lt(low, high)
+        middle = p.div(low + high, p.full(2, low.type))
+        edge = p.gather(edges, p.reshape(middle, (*middle.shape, 1)))
+        go_right = p.bit_and(open_, below(edge, found))
+        low, high = p.select(go_right, middle + 1, low), p.select(p.bit_and(open_, p.logical_not(go_right)), middle, high)
+    return Tensor(low)
+
+
+@operation
+def digitize(x: Any, bins: Any) -> Tensor:
+    """int32 number of the bin of each element: i where bins[i - 1] <= x < bins[i].
+
+    >>> np.asarray(hornbeam.ops.digitize([0.5, 1.5], [0.0, 1.0])).tolist()
+    [1, 2]
+    """
+    return searchsorted(bins, x, side="right")
+
+
+# -- counting -----------------------------------------------------------------------------------------------------------
+
+
+@operation
+def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = False) -> Tensor:
+    """How often each of 0, 1, 2, ... occurs along the last axis of an integer tensor (the sum of `weights` there).
+
+    The length is the larger of `minlength` and the largest value + 1. Inside a compiled function values are not
+    known, and the length is `minlength`, which must be given; values beyond it are left out.
+
+    >>> np.asarray(hornbeam.ops.bincount([0, 1, 1])).tolist()
+    [1, 2]
+    """
+    if sparse:
+        raise NotImplementedError("bincount: sparse tensors are not there")
+    node = _index_node(x, "bincount")
+    length = static_int(minlength, "minlength")
+    if not node.level:
+        values = np.asarray(as_tensor(x))
+        length = max(length, int(values.max()) + 1 if values.size else 0)
+    elif not length:
+        raise ShapeError("bincount: inside a compiled function the length must be given as minlength")
+    shape = (*node.shape, length)
+    dims = tuple(range(node.rank))
+    hit = p.eq(p.broadcast(node, shape, dims), p.iota(node.dtype, shape, node.rank))
+    if weights is None:
+        return Tensor(p.reduce_sum(p.convert(hit, "int32"), (node.rank - 1,)))
+    w = p.broadcast(broadcast_node(node_of(weights), node.shape), shape, dims)
+    return Tensor(p.reduce_sum(p.select(hit, w, p.zeros_like(w)), (node.rank - 1,)))
+
+
+@operation
+def histogram(x: Any, bins: int = 10, range: tuple[float, float] | None = None) -> tuple[Tensor, Tensor]:
+    """Counts (int32) of the elements of x in `bins` equal bins, and the bins' edges.
+
+    range: lowest and highest edge; the smallest and largest element unless given. The last bin holds its right edge.
+
+    >>> np.asarray(hornbeam.ops.histogram([0.0, 0.4, 1.0], bins=2)[0]).tolist()
+    [2, 1]
+    """
+    from hornbeam.ops.creation import linspace
+    from hornbeam.ops.reduction import max as largest
+    from hornbeam.ops.reduction import min as smallest
+
+    if not isinstance(bins, int) or bins < 1:
+        raise ValueError(f"histogram: bins must be a positive int, got {bins!r}")
+    if range is not None and not range[0] <= range[1]:
+        raise ValueError(f"histogram: the range must rise, got {range}")
+    values = as_tensor(x)
+    values = values if is_float(values.dtype) else Tensor(cast_node(values, "float32"))
+    low, high = range if range is not None else (smallest(values), largest(values))
+    low, high = Tensor(cast_node(low, values.dtype)), Tensor(cast_node(high, values.dtype))
+    flat_range = low == high
+    low, high = where(flat_range, low - 0.5, low), where(flat_range, high + 0.5, high)
+    edges = linspace(low, high, bins + 1, dtype=values.dtype)
+    flat = Tensor(p.reshape(values.node, (values.size,)))
+    inside = (flat >= low) & (flat <= high)
+    places = searchsorted(edges, flat, side="right") - 1
+    places = where(flat == high, bins - 1, places)
+    hit = (Tensor(p.broadcast(places.node, (flat.size, bins), (0,))) == Tensor(p.iota("int32", (flat.size, bins), 1))) & Tensor(
+        p.broadcast(inside.node, (flat.size, bins), (0,))
+    )
+    return Tensor(p.reduce_sum(p.convert(hit.node, "int32"), (0,))), edges
+
+
+@operation
+def isin(x1: Any, x2: Any, assume_unique: bool = False, invert: bool = False) -> Tensor:
+    """Elementwise true where x1 is among the elements of x2 (is not, if `invert`).
+
+    >>> np.asarray(hornbeam.ops.isin([1, 2], [2, 3])).tolist()
+    [False, True]
+    """
+    dtype = result_dtype(x1, x2)
+    a, b = cast_node(x1, dtype), cast_node(x2, dtype)
+    b = p.reshape(b, (math.prod(b.shape),))
+    shape = (*a.shape, b.shape[0])
+    hit = p.eq(p.broadcast(a, shape, tuple(range(a.rank))), p.broadcast(b, shape, (a.rank,)))
+    found = p.reduce_or(hit, (a.rank,))
+    return Tensor(p.logical_not(found) if invert else found)
+
+
+def unique(
+    x: Any,
+    sorted: bool = True,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    axis: int | None = None,
+    size: int | None = None,
+    fill_value: Any = None,
+) -> Any:
+    """The different elements of x (slices along `axis`), ascending; optionally indices, inverse and counts (int32).
+
+    Their number depends on the values, so x must be known (ConcretizationError inside a compiled function).
+    size: cut or fill up (with `fill_value`, the smallest element) to this number.
+
+    >>> np.asarray(hornbeam.ops.unique([3, 1, 3])).tolist()
+    [1, 3]
+    """
+    if isinstance(x, Tensor) and x.symbolic:
+        raise ShapeError("unique: the number of results depends on values, which a symbolic tensor does not have")
+    values, index, inverse, counts = np.unique(
+        np.asarray(x), return_index=True, return_inverse=True, return_counts=True, axis=axis
+    )
+    if size is not None:
+        along = 0 if axis is None else axis
+        missing = size - values.shape[along]
+        values = np.take(values, np.arange(min(size, values.shape[along])), axis=along)
+        index, counts = index[:size], counts[:size]
+        if missing > 0:
+            fill = np.take(values, [0], axis=along) if fill_value is None else np.asarray(fill_value, values.dtype)
+            part = np.broadcast_to(fill, (*values.shape[:along], missing, *values.shape[along + 1 :]))
+            values = np.concatenate([values, part], axis=along)
+            index = np.concatenate([index, np.zeros(missing, index.dtype)])
+            counts = np.concatenate([counts, np.zeros(missing, counts.dtype)])
+    inverse = inverse.reshape(np.shape(x)) if axis is None else inverse.reshape(-1)
+    made = [as_tensor(values, as_tensor(x).dtype)]
+    for wanted, extra in ((return_index, index), (return_inverse, inverse), (return_counts, counts)):
+        if wanted:
+            made.append(as_tensor(extra.astype(np.int32)))
+    return made[0] if len(made) == 1 else tuple(made)
+
+
+@operation
+def unravel_index(indices: Any, shape: Any) -> tuple[Tensor, ...]:
+    """Flat indices into a tensor of `shape` as one index per axis.
+
+    >>> [int(i) for i in hornbeam.ops.unravel_index(5, (2, 3))]
+    [1, 2]
+    """
+    node, sizes = _index_node(indices, "unravel_index"), shape_of(shape)
+    node = _from_front(node, math.prod(sizes))
+    found: list[Tensor] = []
+    for length in reversed(sizes):
+        a, b = unify(Tensor(node), length, dtype=node.dtype)
+        found.insert(0, Tensor(p.rem(a, b)))
+        node = p.div(a, b)
+    return tuple(found)

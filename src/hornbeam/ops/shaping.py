@@ -1,0 +1,455 @@
+"""Shapes: axes added, dropped, moved and merged; tensors joined, cut, repeated, padded and turned round."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hornbeam import primitives as p
+from hornbeam.indexing import getitem, reshape
+from hornbeam.ir.graph import Node
+from hornbeam.ir.types import ShapeError
+from hornbeam.ops._common import Axis, many_axes, node_of, one_axis, shape_of, static_int
+from hornbeam.tensor import (
+    Tensor,
+    as_tensor,
+    broadcast_node,
+    broadcast_shapes,
+    cast_node,
+    operation,
+    result_dtype,
+)
+
+# fmt: off
+__all__ = [
+    "append", "array_split", "broadcast_to", "concatenate", "diagonal", "dsplit", "dstack", "expand_dims", "flip",
+    "fliplr", "flipud", "get_item", "hsplit", "hstack", "moveaxis", "ndim", "pad", "ravel", "repeat", "reshape", "roll",
+    "rot90", "size", "split", "squeeze", "stack", "swapaxes", "tile", "transpose", "unstack", "vsplit", "vstack",
+]
+# fmt: on
+
+get_item = getitem
+
+
+def ndim(x: Any) -> int:
+    """Number of axes."""
+    return len(as_tensor(x).shape)
+
+
+def size(x: Any) -> int:
+    """Number of elements."""
+    return math.prod(as_tensor(x).shape)
+
+
+@operation
+def ravel(x: Any) -> Tensor:
+    """x as a vector, in row-major order."""
+    return reshape(x, (-1,)) if as_tensor(x).size else reshape(x, (0,))
+
+
+@operation
+def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
+    """x with its axes in the order `axes` (reversed for None).
+
+    Raises ShapeError unless `axes` names each axis once.
+
+    >>> hornbeam.ops.transpose(hornbeam.ops.zeros((2, 3))).shape
+    (3, 2)
+    """
+    node = node_of(x)
+    order = tuple(reversed(range(node.rank))) if axes is None else tuple(axes)
+    perm = tuple(one_axis(a, node.rank, "transpose") for a in order)
+    if sorted(perm) != list(range(node.rank)):
+        raise ShapeError(f"transpose: axes {order} do not name each of {node.rank} axes once")
+    return Tensor(p.transpose(node, perm))
+
+
+@operation
+def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
+    """x with two axes exchanged."""
+    node = node_of(x)
+    perm = list(range(node.rank))
+    a, b = one_axis(axis1, node.rank, "swapaxes"), one_axis(axis2, node.rank, "swapaxes")
+    perm[a], perm[b] = b, a
+    return Tensor(p.transpose(node, tuple(perm)))
+
+
+@operation
+def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
+    """x with the axes `source` moved to the places `destination`; the others keep their order.
+
+    >>> hornbeam.ops.moveaxis(hornbeam.ops.zeros((2, 3, 4)), 0, -1).shape
+    (3, 4, 2)
+    """
+    node = node_of(x)
+    sources = [one_axis(a, node.rank, "moveaxis") for a in _listed(source)]
+    targets = [one_axis(a, node.rank, "moveaxis") for a in _listed(destination)]
+    if len(sources) != len(targets) or len(set(sources)) != len(sources) or len(set(targets)) != len(targets):
+        raise ShapeError(f"moveaxis: {source} and {destination} must name the same number of different axes")
+    order = [a for a in range(node.rank) if a not in sources]
+    for target, origin in sorted(zip(targets, sources, strict=True)):
+        order.insert(target, origin)
+    return Tensor(p.transpose(node, tuple(order)))
+
+
+def _listed(axis: Any) -> list[int]:
+    return list(axis) if isinstance(axis, (tuple, list)) else [axis]
+
+
+@operation
+def expand_dims(x: Any, axis: Any) -> Tensor:
+    """x with axes of size 1 put in at the places `axis` of the result.
+
+    >>> hornbeam.ops.expand_dims([1, 2], -1).shape
+    (2, 1)
+    """
+    node = node_of(x)
+    rank = node.rank + len(_listed(axis))
+    axes = many_axes(_listed(axis), rank, "expand_dims")
+    rest = iter(node.shape)
+    return Tensor(p.reshape(node, tuple(1 if i in axes else next(rest) for i in range(rank))))
+
+
+@operation
+def squeeze(x: Any, axis: Axis = None) -> Tensor:
+    """x without its axes of size 1, or without those named by `axis`. Raises ShapeError if one is not of size 1."""
+    node = node_of(x)
+    if axis is None:
+        return Tensor(p.reshape(node, tuple(n for n in node.shape if n != 1)))
+    axes = many_axes(axis, node.rank, "squeeze")
+    if any(node.shape[a] != 1 for a in axes):
+        raise ShapeError(f"squeeze: axes {axes} of shape {node.shape} are not all of size 1")
+    return Tensor(p.reshape(node, tuple(n for i, n in enumerate(node.shape) if i not in axes)))
+
+
+@operation
+def broadcast_to(x: Any, shape: Any) -> Tensor:
+    """x repeated to `shape` by NumPy's rule. Raises ShapeError if it does not fit."""
+    node, target = node_of(x), shape_of(shape)
+    if len(target) < node.rank or broadcast_shapes(node.shape, target) != target:
+        raise ShapeError(f"broadcast_to: shape {node.shape} does not broadcast to {target}")
+    return Tensor(broadcast_node(node, target))
+
+
+# -- joining and cutting ------------------------------------------------------------------------------------------------
+
+
+def _unified(xs: Any) -> list[Node]:
+    """Tensors of one dtype, each of its own shape."""
+    items = list(xs)
+    if not items:
+        raise ValueError("need at least one tensor to join")
+    dtype = result_dtype(*items)
+    return [cast_node(x, dtype) for x in items]
+
+
+@operation
+def concatenate(xs: Any, axis: int = 0) -> Tensor:
+    """The tensors one after the other along `axis`. Raises ShapeError unless their other sizes agree.
+
+    >>> hornbeam.ops.concatenate([[1, 2], [3]]).shape
+    (3,)
+    """
+    nodes = _unified(xs)
+    return Tensor(p.concatenate(*nodes, axis=one_axis(axis, nodes[0].rank, "concatenate")))
+
+
+@operation
+def stack(x: Any, axis: int = 0) -> Tensor:
+    """Tensors of one shape beside each other along a new axis.
+
+    >>> hornbeam.ops.stack([[1, 2], [3, 4]], axis=1).shape
+    (2, 2)
+    """
+    nodes = _unified(x)
+    first = nodes[0].shape
+    if any(n.shape != first for n in nodes):
+        raise ShapeError(f"stack needs tensors of one shape, got {[n.shape for n in nodes]}")
+    at = one_axis(axis, len(first) + 1, "stack")
+    shape = (*first[:at], 1, *first[at:])
+    return Tensor(p.concatenate(*(p.reshape(n, shape) for n in nodes), axis=at))
+
+
+@operation
+def append(x1: Any, x2: Any, axis: int | None = None) -> Tensor:
+    """x2 after x1 along `axis`; both are flattened first for None."""
+    if axis is None:
+        return concatenate([ravel(x1), ravel(x2)])
+    return concatenate([x1, x2], axis)
+
+
+def _at_least(node: Node, rank: int) -> Node:
+    """Vectors as rows, matrices with a last axis, as NumPy's vstack and dstack take them."""
+    if rank == 1 and not node.rank:
+        return p.reshape(node, (1,))
+    if rank == 2 and node.rank < 2:
+        return p.reshape(node, (1, math.prod(node.shape)))
+    if rank == 3 and node.rank < 3:
+        shape = (1, math.prod(node.shape), 1) if node.rank < 2 else (*node.shape, 1)
+        return p.reshape(node, shape)
+    return node
+
+
+@operation
+def hstack(xs: Any) -> Tensor:
+    """Tensors side by side: along axis 1, or along axis 0 of vectors."""
+    nodes = [_at_least(n, 1) for n in _unified(xs)]
+    return Tensor(p.concatenate(*nodes, axis=0 if nodes[0].rank == 1 else 1))
+
+
+@operation
+def vstack(xs: Any) -> Tensor:
+    """Tensors on top of each other: along axis 0, vectors as rows."""
+    return Tensor(p.concatenate(*(_at_least(n, 2) for n in _unified(xs)), axis=0))
+
+
+@operation
+def dstack(xs: Any) -> Tensor:
+    """Tensors behind each other: along axis 2, matrices as (n, m, 1)."""
+    return Tensor(p.concatenate(*(_at_least(n, 3) for n in _unified(xs)), axis=2))
+
+
+def _cut(node: Node, axis: int, low: int, high: int) -> Node:
+    start, stop = [0] * node.rank, list(node.shape)
+    start[axis], stop[axis] = low, high
+    return p.slice_(node, tuple(start), tuple(stop))
+
+
+def _pieces(node: Node, borders: Sequence[int], axis: int) -> list[Tensor]:
+    length = node.shape[axis]
+    marks = [0, *(min(b if b >= 0 else max(b + length, 0), length) for b in borders), length]
+    return [Tensor(_cut(node, axis, a, max(a, b))) for a, b in zip(marks, marks[1:], strict=False)]
+
+
+@operation
+def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
+    """x cut along `axis` into a number of equal parts, or at the given places. Raises ShapeError if it does not divide.
+
+    >>> [t.shape for t in hornbeam.ops.split([1, 2, 3, 4], 2)]
+    [(2,), (2,)]
+    """
+    node = node_of(x)
+    at = one_axis(axis, node.rank, "split")
+    length = node.shape[at]
+    if isinstance(indices_or_sections, (int, np.integer)):
+        parts = int(indices_or_sections)
+        if parts < 1 or length % parts:
+            raise ShapeError(f"split: an axis of size {length} does not divide into {parts} equal parts")
+        each = length // parts
+        return _pieces(node, [each * i for i in range(1, parts)], at)
+    return _pieces(node, list(shape_of(indices_or_sections)), at)
+
+
+@operation
+def array_split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
+    """As `split`, but the number of parts need not divide the size: the first parts are one larger."""
+    if not isinstance(indices_or_sections, (int, np.integer)):
+        return split(x, indices_or_sections, axis)
+    node = node_of(x)
+    at = one_axis(axis, node.rank, "array_split")
+    parts = int(indices_or_sections)
+    if parts < 1:
+        raise ValueError(f"array_split: the number of parts must be positive, got {parts}")
+    each, extra = divmod(node.shape[at], parts)
+    sizes = [each + (i < extra) for i in range(parts)]
+    return _pieces(node, list(np.cumsum(sizes)[:-1].tolist()), at)
+
+
+@operation
+def hsplit(x: Any, indices_or_sections: Any) -> list[Tensor]:
+    """x cut along axis 1 (along axis 0 of a vector)."""
+    return split(x, indices_or_sections, axis=0 if len(as_tensor(x).shape) == 1 else 1)
+
+
+@operation
+def vsplit(x: Any, indices_or_sections: Any) -> list[Tensor]:
+    """x cut along axis 0."""
+    return split(x, indices_or_sections, axis=0)
+
+
+@operation
+def dsplit(x: Any, indices_or_sections: Any) -> list[Tensor]:
+    """x cut along axis 2."""
+    return split(x, indices_or_sections, axis=2)
+
+
+@operation
+def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Tensor]:
+    """The slices of x along `axis`, without that axis. `num`, if given, must be their number."""
+    node = node_of(x)
+    at = one_axis(axis, node.rank, "unstack")
+    count = node.shape[at]
+    if num is not None and num != count:
+        raise ShapeError(f"unstack: num={num}, but axis {axis} has size {count}")
+    rest = (*node.shape[:at], *node.shape[at + 1 :])
+    return [Tensor(p.reshape(_cut(node, at, i, i + 1), rest)) for i in range(count)]
+
+
+# -- repeating ------------------------------------------------------------------------------------------------------
+
+
+@operation
+def repeat(x: Any, repeats: Any, axis: int | None = None) -> Tensor:
+    """Each element (or slice along `axis`) `repeats` times in a row; a list gives one known count per slice.
+
+    >>> np.asarray(hornbeam.ops.repeat([1, 2], 2)).tolist()
+    [1, 1, 2, 2]
+    """
+    node = node_of(x)
+    if axis is None:
+        node, axis = p.reshape(node, (math.prod(node.shape),)), 0
+    at = one_axis(axis, node.rank, "repeat")
+    counts = np.asarray(repeats).reshape(-1)
+    if counts.size == 1:
+        times = int(counts[0])
+        shape = (*node.shape[: at + 1], times, *node.shape[at + 1 :])
+        dims = tuple(i for i in range(len(shape)) if i != at + 1)
+        merged = (*node.shape[:at], node.shape[at] * times, *node.shape[at + 1 :])
+        return Tensor(p.reshape(p.broadcast(node, shape, dims), merged))
+    if counts.size != node.shape[at]:
+        raise ShapeError(f"repeat: {counts.size} counts for an axis of size {node.shape[at]}")
+    from hornbeam.ops.selection import take
+
+    return take(Tensor(node), np.repeat(np.arange(node.shape[at], dtype=np.int32), counts), at)
+
+
+@operation
+def tile(x: Any, repeats: Any) -> Tensor:
+    """The whole of x repeated, `repeats` times along each axis (the last ones if there are fewer numbers).
+
+    >>> np.asarray(hornbeam.ops.tile([1, 2], 2)).tolist()
+    [1, 2, 1, 2]
+    """
+    node, times = node_of(x), shape_of(repeats)
+    rank = max(node.rank, len(times))
+    sizes = (1,) * (rank - node.rank) + node.shape
+    times = (1,) * (rank - len(times)) + times
+    shape = tuple(n for pair in zip(times, sizes, strict=True) for n in pair)
+    spread = p.broadcast(p.reshape(node, sizes), shape, tuple(range(1, 2 * rank, 2)))
+    return Tensor(p.reshape(spread, tuple(t * n for t, n in zip(times, sizes, strict=True))))
+
+
+# -- turning and shifting -----------------------------------------------------------------------------------------------
+
+
+@operation
+def flip(x: Any, axis: Axis = None) -> Tensor:
+    """x with the order of its elements along `axis` (all axes for None) turned round."""
+    node = node_of(x)
+    return Tensor(p.reverse(node, many_axes(axis, node.rank, "flip")))
+
+
+@operation
+def fliplr(x: Any) -> Tensor:
+    """x with axis 1 turned round."""
+    return flip(x, 1)
+
+
+@operation
+def flipud(x: Any) -> Tensor:
+    """x with axis 0 turned round."""
+    return flip(x, 0)
+
+
+@operation
+def rot90(array: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
+    """`array` turned by k quarter turns from the first of `axes` toward the second."""
+    node = node_of(array)
+    if len(axes) != 2:
+        raise ShapeError(f"rot90 turns in a plane of two axes, got {axes}")
+    first, second = (one_axis(a, node.rank, "rot90") for a in axes)
+    if first == second:
+        raise ShapeError(f"rot90 needs two different axes, got {axes}")
+    turns = k % 4
+    if turns == 2:
+        return flip(array, (first, second))
+    if not turns:
+        return Tensor(node)
+    if turns == 1:
+        return swapaxes(flip(array, second), first, second)
+    return flip(swapaxes(array, first, second), second)
+
+
+@operation
+def roll(x: Any, shift: Any, axis: Axis = None) -> Tensor:
+    """x with its elements moved by `shift` places along `axis`, those pushed out coming in at the other end.
+
+    >>> np.asarray(hornbeam.ops.roll([1, 2, 3], 1)).tolist()
+    [3, 1, 2]
+    """
+    node = node_of(x)
+    if axis is None:
+        flat = p.reshape(node, (math.prod(node.shape),))
+        return Tensor(p.reshape(roll(Tensor(flat), shift, 0).node, node.shape))
+    axes = _listed(axis)
+    shifts = list(shift) if isinstance(shift, (tuple, list)) else [shift] * len(axes)
+    if len(shifts) != len(axes):
+        raise ShapeError(f"roll: {len(shifts)} shifts for {len(axes)} axes")
+    for a, by in zip(axes, shifts, strict=True):
+        at = one_axis(a, node.rank, "roll")
+        length = node.shape[at]
+        offset = static_int(by, "shift") % length if length else 0
+        if offset:
+            node = p.concatenate(_cut(node, at, length - offset, length), _cut(node, at, 0, length - offset), axis=at)
+    return Tensor(node)
+
+
+@operation
+def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """The diagonal of the matrices in the axes `axis1` and `axis2`, `offset` to the right, as a new last axis.
+
+    >>> np.asarray(hornbeam.ops.diagonal([[1, 2], [3, 4]])).tolist()
+    [1, 4]
+    """
+    node = node_of(x)
+    a, b = one_axis(axis1, node.rank, "diagonal"), one_axis(axis2, node.rank, "diagonal")
+    if a == b:
+        raise ShapeError("diagonal needs two different axes")
+    rest = [i for i in range(node.rank) if i not in (a, b)]
+    rows, columns = node.shape[a], node.shape[b]
+    first_row, first_column = max(-offset, 0), max(offset, 0)
+    count = max(min(rows - first_row, columns - first_column), 0)
+    lead = tuple(node.shape[i] for i in rest)
+    flat = p.reshape(p.transpose(node, (*rest, a, b)), (*lead, rows * columns))
+    start = first_row * columns + first_column if count else 0
+    stop = start + (count - 1) * (columns + 1) + 1 if count else 0
+    none = (0,) * len(lead)
+    ones = (1,) * len(lead)
+    return Tensor(p.slice_(flat, (*none, start), (*lead, stop), (*ones, columns + 1)))
+
+
+# -- padding ---------------------------------------------------------------------------------------------------------
+
+
+@operation
+def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Tensor:
+    """x with a margin around it.
+
+    pad_width: one number, one pair, or a pair (before, after) per axis. mode: "constant" (filled with
+    `constant_values`, 0), "edge", "reflect" (without the border itself), "symmetric" (with it) or "wrap".
+
+    >>> np.asarray(hornbeam.ops.pad([1, 2], 1)).tolist()
+    [0, 1, 2, 0]
+    """
+    node = node_of(x)
+    widths = np.asarray(pad_width, dtype=np.int64)
+    pairs = [(int(a), int(b)) for a, b in np.broadcast_to(widths, (node.rank, 2))]
+    if any(a < 0 or b < 0 for a, b in pairs):
+        raise ValueError(f"pad: widths must not be negative, got {pad_width}")
+    if mode == "constant":
+        value = cast_node(0 if constant_values is None else constant_values, node.dtype)
+        return Tensor(p.pad(node, value, tuple(a for a, _ in pairs), tuple(b for _, b in pairs)))
+    if constant_values is not None:
+        raise ValueError(f'pad: constant_values goes with mode="constant", got mode={mode!r}')
+    if mode not in ("edge", "reflect", "symmetric", "wrap"):
+        raise ValueError(f'pad: mode must be "constant", "edge", "reflect", "symmetric" or "wrap", got {mode!r}')
+    from hornbeam.ops.selection import take
+
+    for axis, (before, after) in enumerate(pairs):
+        if before or after:
+            order = np.pad(np.arange(node.shape[axis], dtype=np.int32), (before, after), mode=mode)  # type: ignore[call-overload]
+            node = take(Tensor(node), order, axis).node
+    return Tensor(node)
