@@ -14,10 +14,6 @@ from hornbeam.naming import to_snake_case
 from hornbeam.optimizers import Optimizer
 from hornbeam.saving.files import ModelFileError, replace_file
 
-# Attributes that every layer has are bookkeeping, not places where a user put a layer.
-_SKIPPED = frozenset(vars(Layer()))
-
-
 def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
     """Write the model's weights to a `.weights.h5` file.
 
@@ -116,7 +112,7 @@ def _mismatch(name: str, dataset: h5py.Dataset | None, variable: Any) -> str:
 
 def _own_variables(part: Any) -> list[Any]:
     """The variables that belong to this object itself and not to its parts, in Keras's order."""
-    return list(part.variables) if isinstance(part, Optimizer) else part.own_variables()
+    return list(part.variables) if isinstance(part, Optimizer) else part._own_weights()
 
 
 def _walk(model: Any, optimizer: bool) -> Iterator[tuple[str, Any]]:
@@ -155,7 +151,7 @@ def _walk(model: Any, optimizer: bool) -> Iterator[tuple[str, Any]]:
 
 def _children(part: Any) -> list[tuple[str, Any]]:
     """Attributes that hold layers or the optimizer, sorted by name with private ones last, as Keras sorts them."""
-    found = {name: value for name, value in vars(part).items() if name not in _SKIPPED}
+    found = dict(part._attributes)
     if hasattr(part, "layers"):
         found["layers"] = part.layers
     if getattr(part, "optimizer", None) is not None:

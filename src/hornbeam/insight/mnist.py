@@ -1,0 +1,202 @@
+"""`hornbeam mnist`: the main job. Train a good small net on the bundled digits and report on it honestly.
+
+The digits are split into training, validation and test sets. Everything is chosen on the validation set (when to stop,
+which weights to keep); the test set is looked at once, at the end.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hornbeam import layers
+from hornbeam.datasets import mnist
+from hornbeam.random import host_permutation
+from hornbeam.utils import PyDataset, set_random_seed
+
+VALIDATION = 5000
+MAX_SHIFT = 2
+PATIENCE = 5
+
+
+class ShiftedDigits(PyDataset):
+    """Batches of training digits, each moved by up to MAX_SHIFT pixels, in a new order every epoch.
+
+    A digit that is a little to the left is the same digit: telling the net so is worth more than a bigger net.
+    """
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray, batch_size: int, seed: int) -> None:
+        super().__init__()
+        pad = ((0, 0), (MAX_SHIFT, MAX_SHIFT), (MAX_SHIFT, MAX_SHIFT), (0, 0))
+        self.images, self.labels = np.pad(images, pad), labels
+        self.batch_size, self.seed, self.epoch = batch_size, seed, 0
+        self._start_epoch()
+
+    def _start_epoch(self) -> None:
+        self.order = host_permutation(self.seed + self.epoch, len(self.labels))
+        self.shifts = np.random.default_rng((self.seed, self.epoch)).integers(0, 2 * MAX_SHIFT + 1, (len(self.labels), 2))
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.labels) / self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        moved = np.empty((len(rows), 28, 28, 1), self.images.dtype)
+        for image, row, (down, right) in zip(moved, rows, self.shifts[rows], strict=True):
+            image[:] = self.images[row, down : down + 28, right : right + 28]
+        return moved, self.labels[rows]
+
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
+        self._start_epoch()
+
+
+def build() -> Any:
+    """The net: two pairs of 3x3 convolutions, each pair followed by pooling, then a small dense head."""
+    from hornbeam.models import Sequential
+
+    def convolution(filters: int, **kwargs: Any) -> list[Any]:
+        return [
+            layers.Conv2D(filters, 3, use_bias=False, **kwargs),
+            layers.BatchNormalization(),
+            layers.Activation("relu"),
+        ]
+
+    return Sequential(
+        [
+            layers.Input((28, 28, 1)),
+            *convolution(24),
+            *convolution(24),
+            layers.MaxPooling2D(2),
+            *convolution(48),
+            *convolution(48),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dropout(0.4),
+            layers.Dense(128, activation="relu"),
+            layers.Dropout(0.4),
+            layers.Dense(10, activation="softmax"),
+        ],
+        name="mnist",
+    )
+
+
+def split(labels: np.ndarray, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows for training and for validation, shuffled, with the same share of each digit in both."""
+    order = host_permutation(seed, len(labels))
+    held_out: list[np.ndarray] = []
+    for digit in range(10):
+        rows = order[labels[order] == digit]
+        held_out.append(rows[: round(size * len(rows) / len(labels))])
+    validation = np.concatenate(held_out)
+    keep = np.ones(len(labels), bool)
+    keep[validation] = False
+    return order[keep[order]], validation
+
+
+def run(*, epochs: int, batch_size: int, seed: int, train_samples: int | None, output: str) -> int:
+    """Train, evaluate and report; returns the exit status of the command."""
+    from hornbeam.callbacks import EarlyStopping
+    from hornbeam.optimizers import Adam
+    from hornbeam.optimizers.schedules import CosineDecay
+
+    start = time.perf_counter()
+    set_random_seed(seed)
+    (x_train, y_train), (x_test, y_test) = mnist.load_data()
+    x_train, x_test = (x[..., None].astype("float32") / 255 for x in (x_train, x_test))
+    rows, held_out = split(y_train, VALIDATION, seed)
+    rows = rows[:train_samples]
+    print(
+        f"{len(x_train):,} training digits: {len(rows):,} to learn from, {len(held_out):,} held out for validation "
+        f"(shuffled, the same share of each digit). {len(x_test):,} test digits, looked at once, at the end."
+    )
+    batches = ShiftedDigits(x_train[rows], y_train[rows], batch_size, seed)
+    model = build()
+    model.summary()
+    steps = CosineDecay(2e-3, decay_steps=epochs * len(batches), alpha=0.01)
+    model.compile(Adam(steps), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    stopping = EarlyStopping(monitor="val_loss", patience=PATIENCE, restore_best_weights=True)
+    history = model.fit(
+        batches, epochs=epochs, validation_data=(x_train[held_out], y_train[held_out]), callbacks=[stopping]
+    ).history
+    trained = time.perf_counter() - start
+
+    probabilities = model.predict(x_test, batch_size=500, verbose=0)
+    folder = Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save(folder / "mnist.keras")
+    print(_report(probabilities, y_test))
+    best = int(np.argmin(history["val_loss"]))
+    print(
+        f"trained for {len(history['loss'])} epochs in {trained:.0f} s; kept the weights of epoch {best + 1} "
+        f"(validation accuracy {history['val_accuracy'][best]:.2%})"
+    )
+    print(f"model: {folder / 'mnist.keras'}")
+    print(_picture(x_test, y_test, probabilities, folder / "worst_digits.png"))
+    return 0
+
+
+# -- the report -------------------------------------------------------------------------------------------------------
+
+
+def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
+    """95% confidence interval of a proportion (Wilson 1927), which stays inside [0, 1] and is right near its ends."""
+    share = successes / trials
+    scale = 1 + z * z / trials
+    centre = (share + z * z / (2 * trials)) / scale
+    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)) / scale
+    return centre - half, centre + half
+
+
+def confusions(labels: np.ndarray, predicted: np.ndarray, most: int = 5) -> list[tuple[int, int, int]]:
+    """(true digit, digit it was taken for, how often), the most frequent first."""
+    counts = np.zeros((10, 10), int)
+    np.add.at(counts, (labels, predicted), 1)
+    np.fill_diagonal(counts, 0)
+    order = np.argsort(-counts, axis=None, kind="stable")[:most]
+    pairs = [divmod(int(place), 10) for place in order]
+    return [(true, taken, int(counts[true, taken])) for true, taken in pairs if counts[true, taken]]
+
+
+def _report(probabilities: np.ndarray, labels: np.ndarray) -> str:
+    predicted = probabilities.argmax(-1)
+    right = int((predicted == labels).sum())
+    low, high = wilson_interval(right, len(labels))
+    lines = [
+        "",
+        f"test accuracy {right / len(labels):.2%}   95% interval {low:.2%} to {high:.2%}   "
+        f"({len(labels) - right} of {len(labels):,} wrong)",
+        "most frequent confusions: "
+        + ", ".join(f"{true} taken for {taken} ({count}x)" for true, taken, count in confusions(labels, predicted)),
+    ]
+    return "\n".join(lines)
+
+
+def worst(probabilities: np.ndarray, labels: np.ndarray, most: int = 20) -> np.ndarray:
+    """Rows whose right digit got the least probability."""
+    return np.argsort(probabilities[np.arange(len(labels)), labels], kind="stable")[:most]
+
+
+def _picture(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, path: Path) -> str:
+    if importlib.util.find_spec("matplotlib") is None:
+        return 'picture of the worst digits: not drawn, it needs matplotlib: pip install "hornbeam[plot]"'
+    rows: Sequence[int] = [int(row) for row in worst(probabilities, labels)]
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 9))
+    for place, row in enumerate(rows):
+        axes = figure.add_subplot(4, 5, place + 1)
+        axes.imshow(images[row, ..., 0], cmap="gray_r")
+        axes.set_axis_off()
+        taken = int(probabilities[row].argmax())
+        axes.set_title(f"{labels[row]} taken for {taken}\n({probabilities[row, taken]:.0%} sure)", fontsize=9)
+    figure.suptitle("The test digits whose right answer got the least probability")
+    figure.tight_layout()
+    figure.savefig(path, dpi=100)
+    return f"picture of the worst digits: {path}"
