@@ -30,8 +30,8 @@ RARE = {"digamma", "erf_inv", "lgamma"}
 EXACT = 0.5
 LIMITS: dict[str, float] = {
     **dict.fromkeys(TRANSCENDENTAL, 4.0),
-    **dict.fromkeys(RARE, 32.0),
-    **dict.fromkeys(SUMS, 4.0),
+    **dict.fromkeys(RARE, 64.0),
+    **dict.fromkeys(SUMS, 8.0),
     **dict.fromkeys(DECOMPOSITIONS, 64.0),
     **dict.fromkeys(("cholesky", "lu", "triangular_solve"), 64.0),
     **dict.fromkeys(("cumprod", "reduce_prod", "scatter"), 8.0),

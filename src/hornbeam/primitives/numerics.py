@@ -144,7 +144,7 @@ def digamma(x: float) -> float:
     if x == math.inf:
         return x
     if x < 0:
-        return float(digamma(np.float64(1 - x))) - math.pi / math.tan(math.pi * (x - math.floor(x)))
+        return float(digamma(np.float64(1 - x))) - math.pi / math.tan(math.pi * (x - round(x)))
     total = 0.0
     while x < 10:
         total -= 1 / x
