@@ -394,7 +394,7 @@ class Optimizer:
                 f"{self.name} has {len(theirs)} trainable and {len(ours)} own variables, got "
                 f"{len(trainable_variables)} and {len(optimizer_variables)} values"
             )
-        with Updates() as step:
+        with Updates():
             for variable, value in zip((*theirs, *ours), (*trainable_variables, *optimizer_variables), strict=True):
                 variable.assign(value)
             self.apply(grads)

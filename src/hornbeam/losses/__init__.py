@@ -1,0 +1,150 @@
+"""Losses, with Keras's names: a function per sample, and a class that weights, masks and reduces."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from hornbeam import registry
+from hornbeam.losses.crossentropy import (
+    BinaryCrossentropy,
+    BinaryFocalCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalFocalCrossentropy,
+    CategoricalGeneralizedCrossEntropy,
+    SparseCategoricalCrossentropy,
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    categorical_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_generalized_cross_entropy,
+    sparse_categorical_crossentropy,
+)
+from hornbeam.losses.loss import Loss, LossFunctionWrapper
+from hornbeam.losses.regression import (
+    CategoricalHinge,
+    CosineSimilarity,
+    Hinge,
+    Huber,
+    KLDivergence,
+    LogCosh,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    Poisson,
+    SquaredHinge,
+    categorical_hinge,
+    cosine_similarity,
+    hinge,
+    huber,
+    kl_divergence,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    poisson,
+    squared_hinge,
+)
+from hornbeam.losses.similarity import Circle, Dice, Tversky, circle, dice, tversky
+
+# Keras's names that are not here, with the reason.
+MISSING = {
+    "CTC": "connectionist temporal classification needs a scan over alignments that this version does not have",
+    "ctc": "connectionist temporal classification needs a scan over alignments that this version does not have",
+}
+
+# Short names of Keras 2 that people still write.
+mse = MSE = mean_squared_error
+mae = MAE = mean_absolute_error
+mape = MAPE = mean_absolute_percentage_error
+msle = MSLE = mean_squared_logarithmic_error
+bce = BCE = binary_crossentropy
+kld = KLD = kullback_leibler_divergence = kl_divergence
+logcosh = log_cosh
+
+
+def __getattr__(name: str) -> Any:
+    if name in MISSING:
+        raise AttributeError(f"hornbeam.losses.{name} is not there: {MISSING[name]}")
+    raise AttributeError(f"module 'hornbeam.losses' has no attribute {name!r}")
+
+
+def serialize(loss: Any) -> Any:
+    """A loss as a config: a dict for an object, a name for one of our functions."""
+    return registry.serialize(loss)
+
+
+def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The loss that a config or a name describes. Raises UnknownObjectError for unknown ones."""
+    return get(name) if isinstance(name, str) else registry.deserialize(name, custom_objects)
+
+
+def get(identifier: Any) -> Any:
+    """The loss meant by a name ("mse", "MeanSquaredError"), a config, a class, a function or a loss; None for None.
+
+    A function's name gives the function. Raises UnknownObjectError with the nearest known name, ValueError for what
+    is no loss.
+
+    >>> get("mse") is mean_squared_error
+    True
+    """
+    if isinstance(identifier, str) and identifier.lower() in MISSING:
+        raise NotImplementedError(f"the loss {identifier!r} is not there: {MISSING[identifier.lower()]}")
+    made = registry.resolve(identifier, "keras.losses", "loss")
+    if made is not None and not isinstance(made, Loss) and (inspect.isclass(made) or not callable(made)):
+        raise ValueError(f"{identifier!r} is not a loss: pass a name such as 'mse', a function or a Loss")
+    return made
+
+
+__all__ = [
+    "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy",
+    "CategoricalHinge",
+    "Circle",
+    "CosineSimilarity",
+    "Dice",
+    "Hinge",
+    "Huber",
+    "KLDivergence",
+    "LogCosh",
+    "Loss",
+    "LossFunctionWrapper",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Poisson",
+    "SparseCategoricalCrossentropy",
+    "SquaredHinge",
+    "Tversky",
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_generalized_cross_entropy",
+    "categorical_hinge",
+    "circle",
+    "cosine_similarity",
+    "deserialize",
+    "dice",
+    "get",
+    "hinge",
+    "huber",
+    "kl_divergence",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "poisson",
+    "serialize",
+    "sparse_categorical_crossentropy",
+    "squared_hinge",
+    "tversky",
+]

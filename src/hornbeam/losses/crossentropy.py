@@ -1,0 +1,299 @@
+"""Cross-entropies: of classes (one-hot or numbered), of yes and no, and their focal and robust relatives.
+
+t is a target, p a predicted probability. `from_logits=True` says that the predictions are scores before softmax or
+sigmoid. Where the predictions come straight out of a softmax or sigmoid, `ops` goes back to the scores by itself, so
+both ways are equally exact.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hornbeam import ops
+from hornbeam.config import epsilon
+from hornbeam.losses.loss import MODULE, LossFunctionWrapper, check_option
+from hornbeam.losses.shapes import label_pair, one_hot_pair, pair
+from hornbeam.registry import exported
+from hornbeam.tensor import Tensor
+
+_SUM = "sum_over_batch_size"
+
+
+def _smooth(y_true: Tensor, label_smoothing: float, classes: int) -> Tensor:
+    """Give a share of the probability to all classes alike (Szegedy et al. 2016, arXiv 1512.00567)."""
+    check_option("label_smoothing", label_smoothing, 0.0, 1.0)
+    return y_true * (1.0 - label_smoothing) + label_smoothing / classes if label_smoothing else y_true
+
+
+@exported(MODULE)
+def categorical_crossentropy(
+    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+) -> Tensor:
+    """-sum(t * log p) over `axis`, for one-hot (or soft) targets of the shape of the predictions.
+
+    Raises ShapeError for class numbers, saying which loss takes them.
+
+    >>> categorical_crossentropy([[0.0, 1.0]], [[0.3, 0.7]])  # doctest: +SKIP
+    """
+    y_true, y_pred = one_hot_pair(y_true, y_pred, "categorical_crossentropy", axis)
+    y_true = _smooth(y_true, label_smoothing, y_true.shape[axis])
+    return ops.categorical_crossentropy(y_true, y_pred, from_logits=from_logits, axis=axis)
+
+
+@exported(MODULE)
+def sparse_categorical_crossentropy(
+    y_true: Any, y_pred: Any, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
+) -> Tensor:
+    """-log p of the right class, for class numbers 0 ... C-1 of the predictions' shape without its class axis.
+
+    ignore_class: samples (or pixels) with this number have loss 0 and do not count in a mean.
+    Raises ShapeError for one-hot targets, saying which loss takes them.
+
+    >>> sparse_categorical_crossentropy([1], [[0.3, 0.7]])  # doctest: +SKIP
+    """
+    y_true, y_pred = label_pair(y_true, y_pred, "sparse_categorical_crossentropy", axis)
+    if ignore_class is None:
+        return ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits=from_logits, axis=axis)
+    valid = ops.not_equal(y_true, ops.cast(ignore_class, y_true.dtype))
+    labels = ops.where(valid, y_true, ops.zeros_like(y_true))
+    values = ops.sparse_categorical_crossentropy(labels, y_pred, from_logits=from_logits, axis=axis)
+    values = ops.where(valid, values, 0.0)
+    values._keras_mask = valid
+    return values
+
+
+@exported(MODULE, "bce", "BCE")
+def binary_crossentropy(
+    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+) -> Tensor:
+    """mean(-t * log p - (1 - t) * log(1 - p)) over `axis`, for targets 0 and 1 of the shape of the predictions.
+
+    >>> binary_crossentropy([[0.0, 1.0]], [[0.3, 0.7]])  # doctest: +SKIP
+    """
+    y_true, y_pred = pair(y_true, y_pred, "binary_crossentropy")
+    y_true = _smooth(y_true, label_smoothing, 2)
+    return ops.mean(ops.binary_crossentropy(y_true, y_pred, from_logits=from_logits), axis=axis)
+
+
+@exported(MODULE)
+def categorical_focal_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    alpha: Any = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Tensor:
+    """-sum(alpha * (1 - p)**gamma * t * log p) over `axis`: classes that are already right count little.
+
+    alpha: a weight, or one per class. Lin et al. 2017, https://arxiv.org/abs/1708.02002.
+
+    >>> categorical_focal_crossentropy([[0.0, 1.0]], [[0.3, 0.7]])  # doctest: +SKIP
+    """
+    y_true, y_pred = one_hot_pair(y_true, y_pred, "categorical_focal_crossentropy", axis)
+    y_true = _smooth(y_true, label_smoothing, y_true.shape[axis])
+    if from_logits:
+        y_pred = ops.softmax(y_pred, axis=axis)
+    p = y_pred / ops.sum(y_pred, axis=axis, keepdims=True)
+    p = ops.clip(p, epsilon(), 1.0 - epsilon())
+    return ops.sum(-y_true * ops.log(p) * ops.power(1.0 - p, gamma) * alpha, axis=axis)
+
+
+@exported(MODULE)
+def binary_focal_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    apply_class_balancing: bool = False,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Tensor:
+    """Binary cross-entropy times (1 - probability of the truth)**gamma, mean over `axis`.
+
+    apply_class_balancing: weigh class 1 by `alpha` and class 0 by 1 - alpha. Lin et al. 2017,
+    https://arxiv.org/abs/1708.02002.
+
+    >>> binary_focal_crossentropy([[0.0, 1.0]], [[0.3, 0.7]])  # doctest: +SKIP
+    """
+    y_true, y_pred = pair(y_true, y_pred, "binary_focal_crossentropy")
+    y_true = _smooth(y_true, label_smoothing, 2)
+    if from_logits:
+        y_pred = ops.sigmoid(y_pred)
+    right = y_true * y_pred + (1.0 - y_true) * (1.0 - y_pred)
+    values = ops.power(1.0 - right, gamma) * ops.binary_crossentropy(y_true, y_pred)
+    if apply_class_balancing:
+        values = values * (y_true * alpha + (1.0 - y_true) * (1.0 - alpha))
+    return ops.mean(values, axis=axis)
+
+
+@exported(MODULE)
+def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) -> Tensor:
+    """(1 - p**q) / q of the right class, for class numbers: between cross-entropy (q -> 0) and absolute error (q = 1).
+
+    Bears wrong labels. Zhang & Sabuncu 2018, https://arxiv.org/abs/1805.07836.
+
+    >>> categorical_generalized_cross_entropy([1], [[0.3, 0.7]], q=0.5)  # doctest: +SKIP
+    """
+    y_true, y_pred = label_pair(y_true, y_pred, "categorical_generalized_cross_entropy")
+    chosen = ops.one_hot(ops.cast(y_true, "int32"), y_pred.shape[-1], dtype=y_pred.dtype)
+    return (1.0 - ops.power(ops.sum(y_pred * chosen, axis=-1), q)) / q
+
+
+# -- classes -----------------------------------------------------------------------------------------------
+
+
+@exported(MODULE)
+class CategoricalCrossentropy(LossFunctionWrapper):
+    """-sum(t * log p) for one-hot targets; see `categorical_crossentropy`.
+
+    >>> CategoricalCrossentropy()([[0.0, 1.0]], [[0.3, 0.7]])  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = _SUM,
+        name: str = "categorical_crossentropy",
+        dtype: Any = None,
+    ) -> None:
+        options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
+        super().__init__(categorical_crossentropy, reduction, name, dtype, **options)
+        self.from_logits = from_logits
+        self.label_smoothing = check_option("label_smoothing", label_smoothing, 0.0, 1.0)
+        self.axis = axis
+
+
+@exported(MODULE)
+class SparseCategoricalCrossentropy(LossFunctionWrapper):
+    """-log p of the right class, for class numbers; see `sparse_categorical_crossentropy`.
+
+    >>> SparseCategoricalCrossentropy()([1], [[0.3, 0.7]])  # doctest: +SKIP
+    """
+
+    integer_labels = True
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        reduction: str | None = _SUM,
+        axis: int = -1,
+        name: str = "sparse_categorical_crossentropy",
+        dtype: Any = None,
+    ) -> None:
+        options = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
+        super().__init__(sparse_categorical_crossentropy, reduction, name, dtype, **options)
+        self.from_logits = from_logits
+        self.ignore_class = ignore_class
+        self.axis = axis
+
+
+@exported(MODULE)
+class BinaryCrossentropy(LossFunctionWrapper):
+    """mean(-t * log p - (1 - t) * log(1 - p)); see `binary_crossentropy`.
+
+    >>> BinaryCrossentropy()([[0.0, 1.0]], [[0.3, 0.7]])  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = _SUM,
+        name: str = "binary_crossentropy",
+        dtype: Any = None,
+    ) -> None:
+        options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
+        super().__init__(binary_crossentropy, reduction, name, dtype, **options)
+        self.from_logits = from_logits
+        self.label_smoothing = check_option("label_smoothing", label_smoothing, 0.0, 1.0)
+        self.axis = axis
+
+
+@exported(MODULE)
+class CategoricalFocalCrossentropy(LossFunctionWrapper):
+    """Cross-entropy that counts easy classes little; see `categorical_focal_crossentropy`.
+
+    >>> CategoricalFocalCrossentropy()([[0.0, 1.0]], [[0.3, 0.7]])  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        alpha: Any = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = _SUM,
+        name: str = "categorical_focal_crossentropy",
+        dtype: Any = None,
+    ) -> None:
+        options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
+        super().__init__(
+            categorical_focal_crossentropy, reduction, name, dtype, **options, alpha=alpha, gamma=gamma
+        )
+        self.from_logits = from_logits
+        self.label_smoothing = check_option("label_smoothing", label_smoothing, 0.0, 1.0)
+        self.axis = axis
+        self.alpha = alpha
+        self.gamma = gamma
+
+
+@exported(MODULE)
+class BinaryFocalCrossentropy(LossFunctionWrapper):
+    """Binary cross-entropy that counts easy samples little; see `binary_focal_crossentropy`.
+
+    >>> BinaryFocalCrossentropy()([[0.0, 1.0]], [[0.3, 0.7]])  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        apply_class_balancing: bool = False,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = _SUM,
+        name: str = "binary_focal_crossentropy",
+        dtype: Any = None,
+    ) -> None:
+        options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
+        focal = {"apply_class_balancing": apply_class_balancing, "alpha": alpha, "gamma": gamma}
+        super().__init__(binary_focal_crossentropy, reduction, name, dtype, **options, **focal)
+        self.from_logits = from_logits
+        self.label_smoothing = check_option("label_smoothing", label_smoothing, 0.0, 1.0)
+        self.axis = axis
+        self.apply_class_balancing = apply_class_balancing
+        self.alpha = alpha
+        self.gamma = gamma
+
+
+@exported(MODULE)
+class CategoricalGeneralizedCrossEntropy(LossFunctionWrapper):
+    """(1 - p**q) / q for class numbers that may be wrong; see `categorical_generalized_cross_entropy`.
+
+    Raises ValueError unless 0 < q < 1.
+
+    >>> CategoricalGeneralizedCrossEntropy(q=0.7)([1], [[0.3, 0.7]])  # doctest: +SKIP
+    """
+
+    integer_labels = True
+
+    def __init__(
+        self,
+        q: float = 0.5,
+        reduction: str | None = _SUM,
+        name: str = "categorical_generalized_cross_entropy",
+        dtype: Any = None,
+    ) -> None:
+        if not 0 < q < 1:
+            raise ValueError(f"q must lie between 0 and 1, got {q!r}")
+        super().__init__(categorical_generalized_cross_entropy, reduction, name, dtype, q=q)
+        self.q = q

@@ -1,0 +1,160 @@
+"""The base of all losses: values per sample, weights and masks, one reduction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hornbeam import ops, registry, tree
+from hornbeam.config import floatx
+from hornbeam.ir.types import dtype_name, is_float, promote_types
+from hornbeam.losses.shapes import as_weights
+from hornbeam.naming import to_snake_case
+from hornbeam.registry import exported
+from hornbeam.tensor import Tensor
+
+MODULE = "keras.losses"
+REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none", None)
+
+
+@exported(MODULE)
+class Loss:
+    """Base class. A loss is `call(y_true, y_pred)`, which returns one value per sample (or per sample and step).
+
+    reduction: "sum_over_batch_size" (or "mean"): the sum of the weighted values divided by their number. "sum".
+        "mean_with_sample_weight": divided by the sum of the weights. "none" or None: the values as they are.
+    dtype: what targets and predictions are converted to; by default the predictions' dtype, but at least `floatx`.
+
+    Called with `sample_weight`, of shape (batch,) or any leading part of the shape of the values, it multiplies them.
+    Values that the predictions' mask leaves out do not count, neither above nor below the line.
+
+    >>> class Sum(Loss):
+    ...     def call(self, y_true, y_pred): return ops.sum(ops.abs(y_true - y_pred), axis=-1)
+    >>> Sum()([[0.0, 1.0]], [[0.5, 1.0]])  # doctest: +SKIP
+    """
+
+    # Whether y_true holds class numbers, which are not converted to the loss's dtype.
+    integer_labels = False
+
+    def __init__(
+        self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None
+    ) -> None:
+        if reduction not in REDUCTIONS:
+            known = ", ".join(repr(r) for r in REDUCTIONS)
+            raise ValueError(f"unknown reduction {reduction!r}; known: {known}")
+        self.name = name or to_snake_case(type(self).__name__)
+        self.reduction = reduction
+        self._dtype = None if dtype is None else dtype_name(getattr(dtype, "compute_dtype", dtype))
+
+    @property
+    def dtype(self) -> str:
+        """Dtype of the loss's arithmetic, `floatx` unless given."""
+        return self._dtype or floatx()
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Values of shape (batch, ...) for targets and predictions; what a subclass defines."""
+        raise NotImplementedError(f"{type(self).__name__} must define call(y_true, y_pred)")
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
+        """The reduced loss. Raises ShapeError where targets, predictions or weights do not fit."""
+        mask = getattr(y_pred, "_keras_mask", None)
+        y_pred = tree.map_structure(self._prediction, y_pred)
+        y_true = tree.map_structure(self._target, y_true)
+        values = ops.convert_to_tensor(self.call(y_true, y_pred))
+        own_mask = values._keras_mask
+        if own_mask is not None:
+            mask = own_mask if mask is None else ops.logical_and(mask, own_mask)
+        return reduce_weighted(values, sample_weight, mask, self.reduction, self.name)
+
+    def _prediction(self, x: Any) -> Tensor:
+        x = ops.convert_to_tensor(x)
+        if self._dtype is not None:
+            return ops.cast(x, self._dtype)
+        return ops.cast(x, promote_types([x.dtype, floatx()], floatx()) if is_float(x.dtype) else floatx())
+
+    def _target(self, x: Any) -> Tensor:
+        x = ops.convert_to_tensor(x)
+        return x if self.integer_labels else self._prediction(x)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal loss."""
+        return {"name": self.name, "reduction": self.reduction}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Any:
+        """The loss that `get_config` described."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name} reduction={self.reduction}>"
+
+
+class LossFunctionWrapper(Loss):
+    """A loss made of a function `fn(y_true, y_pred, **options)` that returns one value per sample.
+
+    >>> LossFunctionWrapper(my_loss, name="mine")  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(name or getattr(fn, "__name__", None), reduction, dtype)
+        self.fn = fn
+        self.options = options
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return self.fn(y_true, y_pred, **self.options)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"fn": self.fn} if type(self) is LossFunctionWrapper else {}
+        return {**super().get_config(), **own, **self.options}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Any:
+        arguments = {key: registry.deserialize(value) for key, value in config.items()}
+        if isinstance(arguments.get("fn"), str):
+            arguments["fn"] = registry.resolve(arguments["fn"], MODULE, "loss")
+        return cls(**arguments)
+
+
+def reduce_weighted(
+    values: Tensor, sample_weight: Any = None, mask: Any = None, reduction: str | None = "mean", name: str = "loss"
+) -> Tensor:
+    """Weight `values`, leave out what `mask` (bool, True counts) excludes, and reduce.
+
+    Raises ShapeError where weights or mask do not fit the values.
+    """
+    weights: Tensor | None = None
+    if mask is not None:
+        present = ops.cast(mask, "bool")
+        weights = ops.cast(present, values.dtype)
+        if reduction in ("mean", "sum_over_batch_size"):
+            # Every present value counts for (all / present), so that dividing by all makes the mean of the present.
+            share = ops.divide_no_nan(float(weights.size), ops.sum(weights))
+            weights = ops.where(present, ops.cast(share, values.dtype), 0.0)
+        weights = as_weights(weights, values.shape, "mask", name)
+    if sample_weight is not None:
+        given = as_weights(ops.cast(sample_weight, values.dtype), values.shape, "sample_weight", name)
+        weights = given if weights is None else weights * given
+    if weights is not None:
+        values = values * weights
+    if reduction in ("none", None) or not values.shape:
+        return values
+    total = ops.sum(values)
+    if reduction == "sum":
+        return total
+    if reduction == "mean_with_sample_weight" and weights is not None:
+        return ops.divide_no_nan(total, ops.sum(weights))
+    return total / float(values.size) if values.size else total
+
+
+def check_option(name: str, value: Any, low: float, high: float) -> Any:
+    """`value` if it lies in [low, high], else ValueError."""
+    if not low <= value <= high:
+        raise ValueError(f"{name} must lie between {low} and {high}, got {value!r}")
+    return value

@@ -1,0 +1,301 @@
+"""Losses of numbers: squared, absolute and relative errors, hinges, divergences.
+
+In the formulas t is a target, p a prediction, and the mean runs over the last axis, so that (batch, d) gives (batch,).
+All functions take y_true and y_pred of one shape ((N,) beside (N, 1) is understood) and raise ShapeError where shapes
+would only broadcast. All classes take `reduction`, `name` and `dtype` as `Loss` does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hornbeam import ops
+from hornbeam.config import epsilon
+from hornbeam.losses.loss import MODULE, LossFunctionWrapper
+from hornbeam.losses.shapes import pair
+from hornbeam.registry import exported
+from hornbeam.tensor import Tensor
+
+_SUM = "sum_over_batch_size"
+
+
+@exported(MODULE, "mse", "MSE")
+def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
+    """mean((t - p)**2) over the last axis.
+
+    >>> mean_squared_error([[0.0, 1.0]], [[1.0, 1.0]])  # doctest: +SKIP
+    """
+    y_true, y_pred = pair(y_true, y_pred, "mean_squared_error")
+    return ops.mean(ops.square(y_true - y_pred), axis=-1)
+
+
+@exported(MODULE, "mae", "MAE")
+def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
+    """mean(|t - p|) over the last axis.
+
+    >>> mean_absolute_error([[0.0, 1.0]], [[1.0, 1.0]])  # doctest: +SKIP
+    """
+    y_true, y_pred = pair(y_true, y_pred, "mean_absolute_error")
+    return ops.mean(ops.abs(y_true - y_pred), axis=-1)
+
+
+@exported(MODULE, "mape", "MAPE")
+def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Tensor:
+    """100 * mean(|t - p| / max(|t|, epsilon)) over the last axis, epsilon = `config.epsilon()`.
+
+    >>> mean_absolute_percentage_error([[2.0]], [[1.0]])  # doctest: +SKIP
+    """
+    y_true, y_pred = pair(y_true, y_pred, "mean_absolute_percentage_error")
+    return 100.0 * ops.mean(ops.abs((y_true - y_pred) / ops.maximum(ops.abs(y_true), epsilon())), axis=-1)
+
+
+@exported(MODULE, "msle", "MSLE")
+def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Tensor:
+    """mean((log(1 + t) - log(1 + p))**2) over the last axis; negative values count as 0.
+
+    >>> mean_squared_logarithmic_error([[2.0]], [[1.0]])  # doctest: +SKIP
+    """
+    y_true, y_pred = pair(y_true, y_pred, "mean_squared_logarithmic_error")
+    logs = [ops.log(ops.maximum(y, epsilon()) + 1.0) for y in (y_pred, y_true)]
+    return ops.mean(ops.square(logs[0] - logs[1]), axis=-1)
+
+
+@exported(MODULE)
+def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
+    """Mean of e**2 / 2 where |e| <= delta, and of delta * |e| - delta**2 / 2 beyond, e = t - p. Huber 1964.
+
+    >>> huber([[0.0, 3.0]], [[0.5, 0.0]], delta=1.0)  # doctest: +SKIP
+    """
+    y_true, y_pred = pair(y_true, y_pred, "huber")
+    error = ops.abs(y_pred - y_true)
+    return ops.mean(ops.where(error <= delta, 0.5 * ops.square(error), delta * error - 0.5 * delta**2), axis=-1)
+
+
+@exported(MODULE, "logcosh")
+def log_cosh(y_true: Any, y_pred: Any) -> Tensor:
+    """mean(log(cosh(p - t))) over the last axis: e**2 / 2 for small, |e| - log 2 for large errors, never overflowing.
+
+    >>> log_cosh([[0.0, 3.0]], [[0.5, 0.0]])  # doctest: +SKIP
+    """
+    y_true, y_pred = pair(y_true, y_pred, "log_cosh")
+    error = ops.abs(y_pred - y_true)
+    return ops.mean(error + ops.log1p(ops.exp(-2.0 * error)) - 0.6931471805599453, axis=-1)
+
+
+@exported(MODULE, "kld", "KLD", "kullback_leibler_divergence")
+def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
+    """sum(t * log(t / p)) over the last axis, both cut to [epsilon, 1]. Kullback & Leibler 1951.
+
+    >>> kl_divergence([[0.2, 0.8]], [[0.5, 0.5]])  # doctest: +SKIP
+    """
+    y_true, y_pred = pair(y_true, y_pred, "kl_divergence")
+    y_true, y_pred = ops.clip(y_true, epsilon(), 1.0), ops.clip(y_pred, epsilon(), 1.0)
+    return ops.sum(y_true * ops.log(y_true / y_pred), axis=-1)
+
+
+@exported(MODULE)
+def poisson(y_true: Any, y_pred: Any) -> Tensor:
+    """mean(p - t * log(p + epsilon)) over the last axis: counts t with expectation p.
+
+    >>> poisson([[2.0]], [[1.5]])  # doctest: +SKIP
+    """
+    y_true, y_pred = pair(y_true, y_pred, "poisson")
+    return ops.mean(y_pred - y_true * ops.log(y_pred + epsilon()), axis=-1)
+
+
+@exported(MODULE)
+def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
+    """Minus the cosine of the angle between targets and predictions along `axis`: -1 is best, 1 worst.
+
+    >>> cosine_similarity([[0.0, 1.0]], [[1.0, 1.0]])  # doctest: +SKIP
+    """
+    y_true, y_pred = pair(y_true, y_pred, "cosine_similarity")
+    return -ops.sum(unit(y_true, axis) * unit(y_pred, axis), axis=axis)
+
+
+def unit(x: Tensor, axis: int) -> Tensor:
+    """`x` scaled to length 1 along `axis`; zero stays zero."""
+    return x * ops.rsqrt(ops.maximum(ops.sum(ops.square(x), axis=axis, keepdims=True), 1e-12))
+
+
+def _plus_minus(y_true: Tensor) -> Tensor:
+    """Labels as -1 and 1; if all of them are 0 or 1 they are taken as no and yes."""
+    binary = ops.all(ops.logical_or(ops.equal(y_true, 0.0), ops.equal(y_true, 1.0)))
+    return ops.where(binary, 2.0 * y_true - 1.0, y_true)
+
+
+@exported(MODULE)
+def hinge(y_true: Any, y_pred: Any) -> Tensor:
+    """mean(max(0, 1 - t * p)) over the last axis, for labels -1 and 1 (or 0 and 1, if all of them are).
+
+    >>> hinge([[-1.0, 1.0]], [[0.5, 0.5]])  # doctest: +SKIP
+    """
+    y_true, y_pred = pair(y_true, y_pred, "hinge")
+    return ops.mean(ops.maximum(1.0 - _plus_minus(y_true) * y_pred, 0.0), axis=-1)
+
+
+@exported(MODULE)
+def squared_hinge(y_true: Any, y_pred: Any) -> Tensor:
+    """mean(max(0, 1 - t * p)**2) over the last axis, for labels -1 and 1 (or 0 and 1, if all of them are).
+
+    >>> squared_hinge([[-1.0, 1.0]], [[0.5, 0.5]])  # doctest: +SKIP
+    """
+    y_true, y_pred = pair(y_true, y_pred, "squared_hinge")
+    return ops.mean(ops.square(ops.maximum(1.0 - _plus_minus(y_true) * y_pred, 0.0)), axis=-1)
+
+
+@exported(MODULE)
+def categorical_hinge(y_true: Any, y_pred: Any) -> Tensor:
+    """max(0, 1 + max over the wrong classes of p - p of the right class), for one-hot targets.
+
+    >>> categorical_hinge([[0.0, 1.0]], [[0.3, 0.9]])  # doctest: +SKIP
+    """
+    y_true, y_pred = pair(y_true, y_pred, "categorical_hinge")
+    right = ops.sum(y_true * y_pred, axis=-1)
+    wrong = ops.max((1.0 - y_true) * y_pred, axis=-1)
+    return ops.maximum(wrong - right + 1.0, 0.0)
+
+
+# -- classes -----------------------------------------------------------------------------------------------
+
+
+@exported(MODULE)
+class MeanSquaredError(LossFunctionWrapper):
+    """mean((t - p)**2); see `mean_squared_error`.
+
+    >>> MeanSquaredError()([[0.0, 1.0]], [[1.0, 1.0]])  # doctest: +SKIP
+    """
+
+    def __init__(self, reduction: str | None = _SUM, name: str = "mean_squared_error", dtype: Any = None) -> None:
+        super().__init__(mean_squared_error, reduction, name, dtype)
+
+
+@exported(MODULE)
+class MeanAbsoluteError(LossFunctionWrapper):
+    """mean(|t - p|); see `mean_absolute_error`.
+
+    >>> MeanAbsoluteError()([[0.0, 1.0]], [[1.0, 1.0]])  # doctest: +SKIP
+    """
+
+    def __init__(self, reduction: str | None = _SUM, name: str = "mean_absolute_error", dtype: Any = None) -> None:
+        super().__init__(mean_absolute_error, reduction, name, dtype)
+
+
+@exported(MODULE)
+class MeanAbsolutePercentageError(LossFunctionWrapper):
+    """100 * mean(|t - p| / |t|); see `mean_absolute_percentage_error`.
+
+    >>> MeanAbsolutePercentageError()([[2.0]], [[1.0]])  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, reduction: str | None = _SUM, name: str = "mean_absolute_percentage_error", dtype: Any = None
+    ) -> None:
+        super().__init__(mean_absolute_percentage_error, reduction, name, dtype)
+
+
+@exported(MODULE)
+class MeanSquaredLogarithmicError(LossFunctionWrapper):
+    """mean((log(1 + t) - log(1 + p))**2); see `mean_squared_logarithmic_error`.
+
+    >>> MeanSquaredLogarithmicError()([[2.0]], [[1.0]])  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, reduction: str | None = _SUM, name: str = "mean_squared_logarithmic_error", dtype: Any = None
+    ) -> None:
+        super().__init__(mean_squared_logarithmic_error, reduction, name, dtype)
+
+
+@exported(MODULE)
+class Huber(LossFunctionWrapper):
+    """Squared for errors up to `delta`, linear beyond; see `huber`.
+
+    >>> Huber(delta=2.0)([[0.0, 3.0]], [[0.5, 0.0]])  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, delta: float = 1.0, reduction: str | None = _SUM, name: str = "huber_loss", dtype: Any = None
+    ) -> None:
+        if delta <= 0:
+            raise ValueError(f"delta must be positive, got {delta!r}")
+        super().__init__(huber, reduction, name, dtype, delta=delta)
+
+
+@exported(MODULE)
+class LogCosh(LossFunctionWrapper):
+    """mean(log(cosh(p - t))); see `log_cosh`.
+
+    >>> LogCosh()([[0.0, 3.0]], [[0.5, 0.0]])  # doctest: +SKIP
+    """
+
+    def __init__(self, reduction: str | None = _SUM, name: str = "log_cosh", dtype: Any = None) -> None:
+        super().__init__(log_cosh, reduction, name, dtype)
+
+
+@exported(MODULE)
+class KLDivergence(LossFunctionWrapper):
+    """sum(t * log(t / p)) of two distributions; see `kl_divergence`.
+
+    >>> KLDivergence()([[0.2, 0.8]], [[0.5, 0.5]])  # doctest: +SKIP
+    """
+
+    def __init__(self, reduction: str | None = _SUM, name: str = "kl_divergence", dtype: Any = None) -> None:
+        super().__init__(kl_divergence, reduction, name, dtype)
+
+
+@exported(MODULE)
+class Poisson(LossFunctionWrapper):
+    """mean(p - t * log(p)) for counts; see `poisson`.
+
+    >>> Poisson()([[2.0]], [[1.5]])  # doctest: +SKIP
+    """
+
+    def __init__(self, reduction: str | None = _SUM, name: str = "poisson", dtype: Any = None) -> None:
+        super().__init__(poisson, reduction, name, dtype)
+
+
+@exported(MODULE)
+class CosineSimilarity(LossFunctionWrapper):
+    """Minus the cosine between targets and predictions; see `cosine_similarity`.
+
+    >>> CosineSimilarity(axis=-1)([[0.0, 1.0]], [[1.0, 1.0]])  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, axis: int = -1, reduction: str | None = _SUM, name: str = "cosine_similarity", dtype: Any = None
+    ) -> None:
+        super().__init__(cosine_similarity, reduction, name, dtype, axis=axis)
+
+
+@exported(MODULE)
+class Hinge(LossFunctionWrapper):
+    """mean(max(0, 1 - t * p)) for labels -1 and 1; see `hinge`.
+
+    >>> Hinge()([[-1.0, 1.0]], [[0.5, 0.5]])  # doctest: +SKIP
+    """
+
+    def __init__(self, reduction: str | None = _SUM, name: str = "hinge", dtype: Any = None) -> None:
+        super().__init__(hinge, reduction, name, dtype)
+
+
+@exported(MODULE)
+class SquaredHinge(LossFunctionWrapper):
+    """mean(max(0, 1 - t * p)**2) for labels -1 and 1; see `squared_hinge`.
+
+    >>> SquaredHinge()([[-1.0, 1.0]], [[0.5, 0.5]])  # doctest: +SKIP
+    """
+
+    def __init__(self, reduction: str | None = _SUM, name: str = "squared_hinge", dtype: Any = None) -> None:
+        super().__init__(squared_hinge, reduction, name, dtype)
+
+
+@exported(MODULE)
+class CategoricalHinge(LossFunctionWrapper):
+    """Margin of the right class over the best wrong one, for one-hot targets; see `categorical_hinge`.
+
+    >>> CategoricalHinge()([[0.0, 1.0]], [[0.3, 0.9]])  # doctest: +SKIP
+    """
+
+    def __init__(self, reduction: str | None = _SUM, name: str = "categorical_hinge", dtype: Any = None) -> None:
+        super().__init__(categorical_hinge, reduction, name, dtype)

@@ -1,0 +1,147 @@
+"""Which shapes of targets, predictions and weights go together, and what to say when they do not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hornbeam import ops
+from hornbeam.ir.types import ShapeError, is_float
+from hornbeam.tensor import Tensor
+
+Shape = tuple[int, ...]
+
+
+def pair(y_true: Any, y_pred: Any, name: str) -> tuple[Tensor, Tensor]:
+    """Targets and predictions as tensors of one floating-point dtype and one shape.
+
+    (N,) beside (N, 1) is unambiguous and becomes (N, 1); a last axis of size 1 that the other lacks is dropped for
+    higher ranks. Whatever else would only broadcast is refused.
+    """
+    y_pred = ops.convert_to_tensor(y_pred)
+    if not is_float(y_pred.dtype):
+        y_pred = ops.cast(y_pred, "float32")
+    y_true, y_pred = same_rank(ops.cast(y_true, y_pred.dtype), y_pred)
+    if y_true.shape != y_pred.shape:
+        raise ShapeError(_mismatch(name, y_true.shape, y_pred.shape))
+    return y_true, y_pred
+
+
+def same_rank(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Both tensors, where one has an additional last axis of size 1, at one rank: (N, 1) for vectors."""
+    for first, second, swapped in ((a, b, False), (b, a, True)):
+        if len(first.shape) == len(second.shape) + 1 and first.shape[-1] == 1:
+            if len(second.shape) == 1:
+                second = ops.expand_dims(second, -1)
+            else:
+                first = ops.squeeze(first, -1)
+            return (second, first) if swapped else (first, second)
+    return a, b
+
+
+def _mismatch(name: str, true: Shape, pred: Shape) -> str:
+    head = f"{name}: y_true has shape {true}, y_pred has shape {pred}"
+    one_target = true[:1] == pred[:1] and pred[-1:] != (1,) and (true == pred[:-1] or true == (*pred[:-1], 1))
+    if one_target:
+        fix = (
+            f"one target per sample against {pred[-1]} outputs would only broadcast. For one number per sample end "
+            "the model with one unit (Dense(1)); for class labels use 'sparse_categorical_crossentropy'"
+        )
+    elif pred[-1:] == (1,) and true[:-1] == pred[:-1]:
+        fix = (
+            f"{true[-1]} targets per sample against one output would only broadcast. End the model with "
+            f"{true[-1]} units (Dense({true[-1]}))"
+        )
+    elif true[:1] != pred[:1]:
+        fix = "the number of samples differs"
+    else:
+        fix = "they must be equal: compare the model's last layer with the shape of the targets"
+    return f"{head}; {fix}"
+
+
+def one_hot_pair(y_true: Any, y_pred: Any, name: str, axis: int = -1) -> tuple[Tensor, Tensor]:
+    """One-hot (or soft) targets and predictions over classes, of one shape. Integer labels are refused."""
+    _check_axis(axis)
+    y_pred = ops.convert_to_tensor(y_pred)
+    y_true = ops.cast(y_true, y_pred.dtype)
+    true, pred = y_true.shape, y_pred.shape
+    if not pred or pred[axis] == 1:
+        raise ShapeError(
+            f"{name}: y_pred has shape {pred}, which is one class: its probability is always 1 and the loss always 0. "
+            "For yes/no targets end with Dense(1, activation='sigmoid') and use 'binary_crossentropy'"
+        )
+    if true == pred:
+        return y_true, y_pred
+    rest = _without(pred, axis)
+    if true in (rest, (*rest, 1)):
+        raise ShapeError(
+            f"{name}: y_true has shape {true}, which looks like class numbers, y_pred has shape {pred}. Use "
+            f"'sparse_{name.removeprefix('sparse_')}' or make the labels one-hot: utils.to_categorical(y, {pred[axis]})"
+            if "sparse_" + name in _SPARSE
+            else f"{name}: y_true has shape {true}, which looks like class numbers, y_pred has shape {pred}. Make the "
+            f"labels one-hot: utils.to_categorical(y, {pred[axis]})"
+        )
+    raise ShapeError(_classes(name, true, pred, axis))
+
+
+_SPARSE = ("sparse_categorical_crossentropy", "sparse_categorical_accuracy", "sparse_top_k_categorical_accuracy")
+
+
+def label_pair(y_true: Any, y_pred: Any, name: str, axis: int = -1) -> tuple[Tensor, Tensor]:
+    """Class numbers, of the shape of the predictions without their class axis, and predictions. One-hot is refused."""
+    _check_axis(axis)
+    y_pred = ops.convert_to_tensor(y_pred)
+    y_true = ops.convert_to_tensor(y_true)
+    true, pred = y_true.shape, y_pred.shape
+    if not pred:
+        raise ShapeError(f"{name}: y_pred is a scalar, it needs an axis of classes")
+    rest = _without(pred, axis)
+    if true == rest:
+        return y_true, y_pred
+    if len(true) == len(pred) and true[axis] == 1 and _without(true, axis) == rest:
+        return ops.squeeze(y_true, axis), y_pred
+    if true == pred:
+        raise ShapeError(
+            f"{name}: y_true has shape {true}, the shape of y_pred, so it looks one-hot. Use "
+            f"'{name.removeprefix('sparse_')}', or give class numbers: np.argmax(y, axis={axis})"
+        )
+    raise ShapeError(_classes(name, true, rest, None))
+
+
+def _classes(name: str, true: Shape, pred: Shape, axis: int | None) -> str:
+    if axis is None:
+        return f"{name}: y_true has shape {true}, the predictions call for class numbers of shape {pred}"
+    hint = ""
+    if _without(true, axis) == _without(pred, axis):
+        hint = f": the targets have {true[axis]} classes, the model's last layer {pred[axis]} units"
+    return f"{name}: y_true has shape {true}, y_pred has shape {pred}; they must be equal{hint}"
+
+
+def _without(shape: Shape, axis: int) -> Shape:
+    axis %= max(len(shape), 1)
+    return (*shape[:axis], *shape[axis + 1 :])
+
+
+def _check_axis(axis: Any) -> None:
+    if isinstance(axis, bool) or not isinstance(axis, int):
+        raise ValueError(f"axis must be an int, got {axis!r}")
+
+
+def as_weights(weights: Any, shape: Shape, what: str, name: str) -> Tensor:
+    """`weights` in a shape that multiplies values of `shape` without enlarging them.
+
+    Weights of a leading part of the shape (one per sample) get axes of size 1 behind; an additional last axis of size 1
+    is dropped. Raises ShapeError for anything else.
+    """
+    weights = ops.convert_to_tensor(weights)
+    given = weights.shape
+    if len(given) == len(shape) + 1 and given[-1] == 1:
+        weights = ops.squeeze(weights, -1)
+    size = weights.shape
+    fits = len(size) <= len(shape) and all(w in (1, s) for w, s in zip(size, shape, strict=False))
+    if not fits:
+        raise ShapeError(
+            f"{name}: {what} has shape {given}, which does not fit values of shape {shape}; give one per sample, "
+            f"of shape {shape[:1]}"
+            + ("" if shape else ". The values are a scalar: targets and predictions need a batch axis, e.g. (batch, 1)")
+        )
+    return ops.reshape(weights, (*size, *(1,) * (len(shape) - len(size)))) if size != () else weights

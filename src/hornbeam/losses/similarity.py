@@ -1,0 +1,161 @@
+"""Losses of sets and of embeddings: overlap (Dice, Tversky) and metric learning (circle)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hornbeam import ops
+from hornbeam.config import epsilon
+from hornbeam.ir.types import ShapeError, numpy_dtype
+from hornbeam.losses.loss import MODULE, LossFunctionWrapper
+from hornbeam.losses.shapes import pair
+from hornbeam.registry import exported
+from hornbeam.tensor import Tensor
+
+_SUM = "sum_over_batch_size"
+Axes = int | Sequence[int] | None
+
+
+@exported(MODULE)
+def dice(y_true: Any, y_pred: Any, axis: Axes = None) -> Tensor:
+    """1 - 2 * sum(t * p) / (sum(t) + sum(p)) over `axis`, or over everything. Milletari et al. 2016, arXiv 1606.04797.
+
+    >>> dice([[0.0, 1.0]], [[0.3, 0.7]])  # doctest: +SKIP
+    """
+    y_true, y_pred = pair(y_true, y_pred, "dice")
+    overlap = ops.sum(y_true * y_pred, axis=axis)
+    return 1.0 - 2.0 * overlap / (ops.sum(y_true, axis=axis) + ops.sum(y_pred, axis=axis) + epsilon())
+
+
+@exported(MODULE)
+def tversky(y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: Axes = None) -> Tensor:
+    """1 - TP / (TP + alpha * A + beta * B), TP = sum(t * p), A = sum((1 - p) * t), B = sum(p * (1 - t)).
+
+    alpha = beta = 0.5 is the Dice loss. Salehi et al. 2017, https://arxiv.org/abs/1706.05721; as in Keras, `alpha`
+    weighs what the prediction misses and `beta` what it adds.
+
+    >>> tversky([[0.0, 1.0]], [[0.3, 0.7]])  # doctest: +SKIP
+    """
+    y_true, y_pred = pair(y_true, y_pred, "tversky")
+    overlap = ops.sum(y_true * y_pred, axis=axis)
+    missed = ops.sum((1.0 - y_pred) * y_true, axis=axis)
+    added = ops.sum(y_pred * (1.0 - y_true), axis=axis)
+    return 1.0 - overlap / (overlap + missed * alpha + added * beta + epsilon())
+
+
+@exported(MODULE)
+def circle(
+    y_true: Any,
+    y_pred: Any,
+    ref_labels: Any = None,
+    ref_embeddings: Any = None,
+    remove_diagonal: bool = True,
+    gamma: float = 80,
+    margin: float = 0.4,
+) -> Tensor:
+    """Draws embeddings of one class together and pushes those of others apart, harder the worse a pair lies.
+
+    softplus(log(sum over others(exp(gamma * (1 + margin - d)+ * (1 - margin - d)))) +
+             log(sum over own class(exp(-gamma * (margin + d) * (margin - d)))))
+    for the cosine distances d of a row. Sun et al. 2020, https://arxiv.org/abs/2002.10857.
+
+    y_true: class numbers (N,). y_pred: embeddings (N, d) of length 1. ref_labels, ref_embeddings: what they are
+    compared with, the batch itself if None. remove_diagonal: an embedding is no partner of itself. Returns (N,); rows
+    of loss 0 are masked out of a mean.
+
+    >>> circle([0, 0, 1], embeddings)  # doctest: +SKIP
+    """
+    y_pred = ops.convert_to_tensor(y_pred)
+    labels = ops.cast(y_true, "int32")
+    if len(y_pred.shape) != 2 or labels.shape not in ((y_pred.shape[0],), (y_pred.shape[0], 1)):
+        raise ShapeError(
+            f"circle: needs class numbers (N,) and embeddings (N, d), got shapes {labels.shape} and {y_pred.shape}"
+        )
+    others = y_pred if ref_embeddings is None else ops.convert_to_tensor(ref_embeddings)
+    other_labels = labels if ref_labels is None else ops.cast(ref_labels, "int32")
+    same = ops.equal(ops.reshape(labels, (-1, 1)), ops.reshape(other_labels, (1, -1)))
+    different = ops.logical_not(same)
+    if remove_diagonal:
+        rows, columns = same.shape
+        itself = ops.convert_to_tensor(np.eye(rows, columns, dtype=bool))
+        same = ops.logical_and(same, ops.logical_not(itself))
+    distance = ops.maximum(1.0 - ops.matmul(y_pred, ops.transpose(others)), 0.0)
+    pull = -gamma * (distance + margin) * (margin - distance)
+    push = gamma * ops.maximum(1.0 + margin - distance, 0.0) * (1.0 - margin - distance)
+    values = ops.softplus(_sum_of(pull, same) + _sum_of(push, different))
+    values._keras_mask = values > 0.0
+    return values
+
+
+def _sum_of(scores: Tensor, chosen: Tensor) -> Tensor:
+    """log(sum(exp(scores))) of the chosen ones in each row; a very small number, of slope 0, where there are none."""
+    lowest = float(np.finfo(numpy_dtype(scores.dtype)).min) / 4
+    return ops.logsumexp(ops.where(chosen, scores, lowest), axis=1)
+
+
+@exported(MODULE)
+class Dice(LossFunctionWrapper):
+    """1 - overlap of targets and predictions; see `dice`.
+
+    >>> Dice(axis=(1, 2, 3))  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, reduction: str | None = _SUM, name: str = "dice", axis: Axes = None, dtype: Any = None
+    ) -> None:
+        super().__init__(dice, reduction, name, dtype, axis=axis)
+        self.axis = axis
+
+
+@exported(MODULE)
+class Tversky(LossFunctionWrapper):
+    """Dice that weighs what is missed and what is added; see `tversky`.
+
+    >>> Tversky(alpha=0.3, beta=0.7)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        alpha: float = 0.5,
+        beta: float = 0.5,
+        reduction: str | None = _SUM,
+        name: str = "tversky",
+        axis: Axes = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(tversky, reduction, name, dtype, alpha=alpha, beta=beta, axis=axis)
+        self.alpha = alpha
+        self.beta = beta
+        self.axis = axis
+
+
+@exported(MODULE)
+class Circle(LossFunctionWrapper):
+    """Metric learning on unit embeddings; see `circle`.
+
+    >>> Circle(gamma=64, margin=0.25)  # doctest: +SKIP
+    """
+
+    integer_labels = True
+
+    def __init__(
+        self,
+        gamma: float = 80.0,
+        margin: float = 0.4,
+        remove_diagonal: bool = True,
+        reduction: str | None = _SUM,
+        name: str = "circle",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            circle, reduction, name, dtype, gamma=gamma, margin=margin, remove_diagonal=remove_diagonal
+        )
+        self.gamma = gamma
+        self.margin = margin
+        self.remove_diagonal = remove_diagonal
+
+    def call(self, y_true: Any, y_pred: Any, ref_labels: Any = None, ref_embeddings: Any = None) -> Any:
+        return circle(y_true, y_pred, ref_labels, ref_embeddings, **self.options)

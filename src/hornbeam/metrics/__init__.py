@@ -1,0 +1,226 @@
+"""Metrics, with Keras's names: state that updates add to, and a result over all batches since the last reset."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from hornbeam import registry
+from hornbeam.losses import (
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    categorical_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_hinge,
+    hinge,
+    huber,
+    kl_divergence,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    poisson,
+    sparse_categorical_crossentropy,
+    squared_hinge,
+)
+from hornbeam.metrics.accuracy import (
+    Accuracy,
+    BinaryAccuracy,
+    CategoricalAccuracy,
+    SparseCategoricalAccuracy,
+    SparseTopKCategoricalAccuracy,
+    TopKCategoricalAccuracy,
+    binary_accuracy,
+    categorical_accuracy,
+    kind_of_labels,
+    sparse_categorical_accuracy,
+    sparse_top_k_categorical_accuracy,
+    top_k_categorical_accuracy,
+)
+from hornbeam.metrics.confusion import (
+    AUC,
+    FalseNegatives,
+    FalsePositives,
+    Precision,
+    PrecisionAtRecall,
+    Recall,
+    RecallAtPrecision,
+    SensitivityAtSpecificity,
+    SpecificityAtSensitivity,
+    TrueNegatives,
+    TruePositives,
+)
+from hornbeam.metrics.iou import BinaryIoU, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
+from hornbeam.metrics.losses_as_metrics import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalHinge,
+    CosineSimilarity,
+    Hinge,
+    KLDivergence,
+    LogCoshError,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    Poisson,
+    RootMeanSquaredError,
+    SparseCategoricalCrossentropy,
+    SquaredHinge,
+)
+from hornbeam.metrics.metric import MODULE, Metric
+from hornbeam.metrics.reduction import Mean, MeanMetricWrapper, Sum
+from hornbeam.metrics.scores import (
+    ConcordanceCorrelation,
+    F1Score,
+    FBetaScore,
+    PearsonCorrelation,
+    R2Score,
+    concordance_correlation,
+    pearson_correlation,
+)
+from hornbeam.naming import to_snake_case
+
+# Keras's names that are not here, with the reason: none is missing.
+MISSING: dict[str, str] = {}
+
+_BY_KIND: dict[tuple[str, str], type[Metric]] = {
+    ("accuracy", "binary"): BinaryAccuracy,
+    ("accuracy", "categorical"): CategoricalAccuracy,
+    ("accuracy", "sparse_categorical"): SparseCategoricalAccuracy,
+    ("crossentropy", "binary"): BinaryCrossentropy,
+    ("crossentropy", "categorical"): CategoricalCrossentropy,
+    ("crossentropy", "sparse_categorical"): SparseCategoricalCrossentropy,
+}
+_SHAPED = {"accuracy": "accuracy", "acc": "accuracy", "crossentropy": "crossentropy", "ce": "crossentropy"}
+
+
+def for_string(name: str, y_true_shape: Any, y_pred_shape: Any, **options: Any) -> Metric:
+    """The metric that `compile(metrics=[name])` means for targets and predictions of these shapes.
+
+    "accuracy" (or "acc") and "crossentropy" (or "ce") become the binary, categorical or sparse variant and keep the
+    name that was written; every other name goes to `get`. `options` are passed to the metric.
+
+    Raises ShapeError where the shapes fit no variant, UnknownObjectError for unknown names.
+
+    >>> for_string("accuracy", (None, 10), (None, 10))
+    <CategoricalAccuracy name=accuracy>
+    """
+    if name.lower() not in _SHAPED:
+        return get(name)
+    kind = kind_of_labels(y_true_shape, y_pred_shape)
+    return _BY_KIND[_SHAPED[name.lower()], kind](name=name, **options)
+
+
+def serialize(metric: Any) -> Any:
+    """A metric as a config (its totals are not part of it)."""
+    return registry.serialize(metric)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The metric that a config or a name describes. Raises UnknownObjectError for unknown ones."""
+    return get(config) if isinstance(config, str) else registry.deserialize(config, custom_objects)
+
+
+def get(identifier: Any) -> Any:
+    """The metric meant by a name ("mse", "auc"), a config, a class, a metric, or a function; None for None.
+
+    Raises UnknownObjectError with the nearest known name, ValueError for what is no metric.
+
+    >>> get("mse")
+    <MeanSquaredError name=mean_squared_error>
+    """
+    if isinstance(identifier, str):
+        identifier = _class_named(identifier) or identifier
+    made = registry.resolve(identifier, MODULE, "metric")
+    if made is not None and not isinstance(made, Metric) and (inspect.isclass(made) or not callable(made)):
+        raise ValueError(f"{identifier!r} is not a metric: pass a name such as 'accuracy', a function or a Metric")
+    return made
+
+
+def _class_named(name: str) -> type[Metric] | None:
+    """Where a class and a function share a name in snake case, the class is meant."""
+    for known in registry.names_in(MODULE):
+        target = registry._TABLE[MODULE, known]
+        if inspect.isclass(target) and name in (known, to_snake_case(known), known.lower()):
+            return target
+    return None
+
+
+__all__ = [
+    "AUC",
+    "Accuracy",
+    "BinaryAccuracy",
+    "BinaryCrossentropy",
+    "BinaryIoU",
+    "CategoricalAccuracy",
+    "CategoricalCrossentropy",
+    "CategoricalHinge",
+    "ConcordanceCorrelation",
+    "CosineSimilarity",
+    "F1Score",
+    "FBetaScore",
+    "FalseNegatives",
+    "FalsePositives",
+    "Hinge",
+    "IoU",
+    "KLDivergence",
+    "LogCoshError",
+    "Mean",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanIoU",
+    "MeanMetricWrapper",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Metric",
+    "OneHotIoU",
+    "OneHotMeanIoU",
+    "PearsonCorrelation",
+    "Poisson",
+    "Precision",
+    "PrecisionAtRecall",
+    "R2Score",
+    "Recall",
+    "RecallAtPrecision",
+    "RootMeanSquaredError",
+    "SensitivityAtSpecificity",
+    "SparseCategoricalAccuracy",
+    "SparseCategoricalCrossentropy",
+    "SparseTopKCategoricalAccuracy",
+    "SpecificityAtSensitivity",
+    "SquaredHinge",
+    "Sum",
+    "TopKCategoricalAccuracy",
+    "TrueNegatives",
+    "TruePositives",
+    "binary_accuracy",
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_accuracy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_hinge",
+    "concordance_correlation",
+    "deserialize",
+    "for_string",
+    "get",
+    "hinge",
+    "huber",
+    "kl_divergence",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "pearson_correlation",
+    "poisson",
+    "serialize",
+    "sparse_categorical_accuracy",
+    "sparse_categorical_crossentropy",
+    "sparse_top_k_categorical_accuracy",
+    "squared_hinge",
+    "top_k_categorical_accuracy",
+]

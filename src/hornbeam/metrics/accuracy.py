@@ -1,0 +1,196 @@
+"""How often predictions are right.
+
+All functions return one value per sample (or per element of what a sample predicts), 1.0 where right, 0.0 where wrong.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hornbeam import ops
+from hornbeam.config import floatx
+from hornbeam.ir.types import ShapeError
+from hornbeam.losses.shapes import label_pair, one_hot_pair, pair
+from hornbeam.metrics.metric import MODULE
+from hornbeam.metrics.reduction import MeanMetricWrapper
+from hornbeam.registry import exported
+from hornbeam.tensor import Tensor
+
+
+def accuracy(y_true: Any, y_pred: Any) -> Tensor:
+    """1 where prediction and target are equal; targets and predictions of one shape."""
+    return ops.cast(ops.equal(*pair(y_true, y_pred, "accuracy")), floatx())
+
+
+@exported(MODULE)
+def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
+    """1 where (prediction > threshold) equals the target 0 or 1.
+
+    >>> binary_accuracy([[0.0], [1.0]], [[0.3], [0.4]])  # doctest: +SKIP
+    """
+    y_true, y_pred = pair(y_true, y_pred, "binary_accuracy")
+    return ops.cast(ops.equal(y_true, ops.cast(y_pred > threshold, y_true.dtype)), floatx())
+
+
+@exported(MODULE)
+def categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
+    """1 where the largest prediction stands at the largest entry of the one-hot target.
+
+    >>> categorical_accuracy([[0.0, 1.0]], [[0.3, 0.7]])  # doctest: +SKIP
+    """
+    y_true, y_pred = one_hot_pair(y_true, y_pred, "categorical_accuracy")
+    return ops.cast(ops.equal(ops.argmax(y_true, axis=-1), ops.argmax(y_pred, axis=-1)), floatx())
+
+
+@exported(MODULE)
+def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
+    """1 where the largest prediction stands at the class number; targets (N,) or (N, 1), predictions (N, C).
+
+    >>> sparse_categorical_accuracy([1], [[0.3, 0.7]])  # doctest: +SKIP
+    """
+    y_true, y_pred = label_pair(y_true, y_pred, "sparse_categorical_accuracy")
+    return ops.cast(ops.equal(ops.cast(y_true, "int32"), ops.argmax(y_pred, axis=-1)), floatx())
+
+
+def _in_top_k(labels: Tensor, y_pred: Tensor, k: int) -> Tensor:
+    """1 where fewer than k classes have a larger prediction than the labelled one."""
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k!r}")
+    chosen = ops.one_hot(ops.cast(labels, "int32"), y_pred.shape[-1], dtype=y_pred.dtype)
+    own = ops.sum(ops.where(chosen > 0, y_pred, 0.0), axis=-1, keepdims=True)
+    above = ops.sum(ops.cast(y_pred > own, "int32"), axis=-1)
+    return ops.cast(ops.logical_and(above < k, ops.isfinite(ops.squeeze(own, -1))), floatx())
+
+
+@exported(MODULE)
+def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
+    """1 where the one-hot target's class is among the k largest predictions (ties count as in).
+
+    >>> top_k_categorical_accuracy([[0.0, 1.0, 0.0]], [[0.5, 0.3, 0.2]], k=2)  # doctest: +SKIP
+    """
+    y_true, y_pred = one_hot_pair(y_true, y_pred, "top_k_categorical_accuracy")
+    return _in_top_k(ops.argmax(y_true, axis=-1), y_pred, k)
+
+
+@exported(MODULE)
+def sparse_top_k_categorical_accuracy(
+    y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False
+) -> Tensor:
+    """1 where the class number is among the k largest predictions (ties count as in).
+
+    from_sorted_ids: the predictions are class numbers, best first, of which the first k count.
+
+    >>> sparse_top_k_categorical_accuracy([1], [[0.5, 0.3, 0.2]], k=2)  # doctest: +SKIP
+    """
+    y_true, y_pred = label_pair(y_true, y_pred, "sparse_top_k_categorical_accuracy")
+    if from_sorted_ids:
+        same = ops.equal(ops.expand_dims(ops.cast(y_true, y_pred.dtype), -1), y_pred[..., :k])
+        return ops.cast(ops.any(same, axis=-1), floatx())
+    return _in_top_k(y_true, y_pred, k)
+
+
+# -- classes -----------------------------------------------------------------------------------------------
+
+
+@exported(MODULE)
+class Accuracy(MeanMetricWrapper):
+    """How often predictions equal targets.
+
+    >>> m = Accuracy(); m.update_state([1, 2], [1, 3]); float(m.result())
+    0.5
+    """
+
+    def __init__(self, name: str = "accuracy", dtype: Any = None) -> None:
+        super().__init__(accuracy, name, dtype)
+
+
+@exported(MODULE)
+class BinaryAccuracy(MeanMetricWrapper):
+    """How often (prediction > threshold) equals the target 0 or 1. Raises ValueError unless 0 < threshold < 1.
+
+    >>> m = BinaryAccuracy(); m.update_state([[1], [0]], [[0.9], [0.8]]); float(m.result())
+    0.5
+    """
+
+    def __init__(self, name: str = "binary_accuracy", dtype: Any = None, threshold: float = 0.5) -> None:
+        if threshold is not None and not 0 < threshold < 1:
+            raise ValueError(f"threshold must lie between 0 and 1, got {threshold!r}")
+        super().__init__(binary_accuracy, name, dtype, threshold=threshold)
+
+
+@exported(MODULE)
+class CategoricalAccuracy(MeanMetricWrapper):
+    """How often the largest prediction is the one-hot target's class.
+
+    >>> m = CategoricalAccuracy(); m.update_state([[0, 1]], [[0.3, 0.7]]); float(m.result())
+    1.0
+    """
+
+    def __init__(self, name: str = "categorical_accuracy", dtype: Any = None) -> None:
+        super().__init__(categorical_accuracy, name, dtype)
+
+
+@exported(MODULE)
+class SparseCategoricalAccuracy(MeanMetricWrapper):
+    """How often the largest prediction is the class number.
+
+    >>> m = SparseCategoricalAccuracy(); m.update_state([1], [[0.3, 0.7]]); float(m.result())
+    1.0
+    """
+
+    def __init__(self, name: str = "sparse_categorical_accuracy", dtype: Any = None) -> None:
+        super().__init__(sparse_categorical_accuracy, name, dtype)
+
+
+@exported(MODULE)
+class TopKCategoricalAccuracy(MeanMetricWrapper):
+    """How often the one-hot target's class is among the k largest predictions.
+
+    >>> m = TopKCategoricalAccuracy(k=1); m.update_state([[0, 1]], [[0.3, 0.7]]); float(m.result())
+    1.0
+    """
+
+    def __init__(self, k: int = 5, name: str = "top_k_categorical_accuracy", dtype: Any = None) -> None:
+        super().__init__(top_k_categorical_accuracy, name, dtype, k=k)
+        self.k = k
+
+
+@exported(MODULE)
+class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
+    """How often the class number is among the k largest predictions.
+
+    >>> m = SparseTopKCategoricalAccuracy(k=1); m.update_state([1], [[0.3, 0.7]]); float(m.result())
+    1.0
+    """
+
+    def __init__(
+        self,
+        k: int = 5,
+        name: str = "sparse_top_k_categorical_accuracy",
+        dtype: Any = None,
+        from_sorted_ids: bool = False,
+    ) -> None:
+        super().__init__(sparse_top_k_categorical_accuracy, name, dtype, k=k, from_sorted_ids=from_sorted_ids)
+        self.k = k
+        self.from_sorted_ids = from_sorted_ids
+
+
+def kind_of_labels(y_true_shape: Any, y_pred_shape: Any) -> str:
+    """"binary", "categorical" or "sparse_categorical": what targets and predictions of these shapes mean.
+
+    One output per sample is binary; targets of the predictions' shape are one-hot; fewer axes, or a last axis of 1,
+    are class numbers. Raises ShapeError where none fits.
+    """
+    true, pred = tuple(y_true_shape), tuple(y_pred_shape)
+    if not pred:
+        raise ShapeError(f"predictions of shape {pred} have no batch axis, so no accuracy fits them")
+    if len(pred) == 1 or pred[-1] == 1:
+        return "binary"
+    if len(true) == len(pred) and true[-1] == pred[-1]:
+        return "categorical"
+    if len(true) == len(pred) - 1 or (len(true) == len(pred) and true[-1] == 1):
+        return "sparse_categorical"
+    raise ShapeError(
+        f"cannot tell what targets of shape {true} mean beside predictions of shape {pred}: class numbers would have "
+        f"shape {pred[:-1]}, one-hot targets {pred}"
+    )

@@ -1,0 +1,480 @@
+"""Counts of right and wrong yes/no decisions at thresholds, and what is made of them: precision, recall, AUC and kin.
+
+A prediction above the threshold is a yes. TP, FP, TN, FN are the weighted numbers of true/false yes/no decisions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hornbeam import ops
+from hornbeam.config import epsilon
+from hornbeam.ir.types import ShapeError
+from hornbeam.losses.shapes import as_weights, pair
+from hornbeam.metrics.metric import MODULE, Metric
+from hornbeam.registry import exported
+from hornbeam.tensor import Tensor
+from hornbeam.variable import Variable
+
+KINDS = ("true_positives", "false_positives", "true_negatives", "false_negatives")
+Thresholds = float | Sequence[float] | None
+
+
+def counts(
+    y_true: Tensor, y_pred: Tensor, weights: Tensor | None, thresholds: Sequence[float], multi_label: bool = False
+) -> dict[str, Tensor]:
+    """The four counts at each threshold, of shape (thresholds,), or (thresholds, labels) for `multi_label`.
+
+    y_true, y_pred: of one shape, any rank; with `multi_label` (N, labels). weights: of that shape, or None.
+    """
+    shape = (-1, y_pred.shape[-1]) if multi_label else (-1,)
+    target = ops.cast(ops.reshape(ops.cast(y_true, "bool"), shape), y_pred.dtype)
+    weight = ops.ones_like(target) if weights is None else ops.reshape(weights, shape)
+    limits = ops.convert_to_tensor(np.asarray(thresholds), dtype=y_pred.dtype)
+    limits = ops.reshape(limits, (len(thresholds), *(1,) * len(shape)))
+    above = ops.cast(ops.expand_dims(ops.reshape(y_pred, shape), 0) > limits, y_pred.dtype)
+    yes, no = weight * target, weight * (1.0 - target)
+    true_yes = ops.sum(above * ops.expand_dims(yes, 0), axis=1)
+    false_yes = ops.sum(above * ops.expand_dims(no, 0), axis=1)
+    return {
+        "true_positives": true_yes,
+        "false_positives": false_yes,
+        "true_negatives": ops.sum(no, axis=0) - false_yes,
+        "false_negatives": ops.sum(yes, axis=0) - true_yes,
+    }
+
+
+def top_k_only(y_pred: Tensor, k: int) -> Tensor:
+    """The k largest predictions of each row, everything else set to a very small number."""
+    smallest = ops.top_k(y_pred, k)[0][..., -1:]
+    ranks = ops.argsort(ops.argsort(-y_pred, axis=-1), axis=-1)
+    return ops.where(ops.logical_and(ranks < k, y_pred >= smallest), y_pred, -1e10)
+
+
+class ConfusionMetric(Metric):
+    """What the metrics of this file share: thresholds, and variables that count."""
+
+    def __init__(
+        self, thresholds: Sequence[float], kinds: Sequence[str], name: str | None, dtype: Any, names: Sequence[str] = ()
+    ) -> None:
+        super().__init__(dtype, name)
+        self._thresholds = list(thresholds)
+        self._counters: dict[str, Variable] = {}
+        self._kinds, self._names = list(kinds), list(names or kinds)
+        self.top_k: int | None = None
+        self.class_id: int | None = None
+
+    def _build(self, *shape: int) -> None:
+        for kind, name in zip(self._kinds, self._names, strict=True):
+            self._counters[kind] = self.add_variable((len(self._thresholds), *shape), name=name)
+
+    def _update(self, y_true: Any, y_pred: Any, sample_weight: Any, multi_label: bool = False) -> None:
+        y_true, y_pred = pair(y_true, ops.cast(y_pred, self.dtype), self.name)
+        weights = None
+        if sample_weight is not None:
+            given = as_weights(ops.cast(sample_weight, self.dtype), y_pred.shape, "sample_weight", self.name)
+            weights = ops.broadcast_to(given, y_pred.shape)
+        if self.top_k is not None:
+            y_pred = top_k_only(y_pred, self.top_k)
+        if self.class_id is not None:
+            if len(y_pred.shape) < 2 or not -y_pred.shape[-1] <= self.class_id < y_pred.shape[-1]:
+                raise ShapeError(f"{self.name}: class_id={self.class_id} does not exist in predictions {y_pred.shape}")
+            y_true, y_pred = y_true[..., self.class_id], y_pred[..., self.class_id]
+            weights = None if weights is None else weights[..., self.class_id]
+        found = counts(y_true, y_pred, weights, self._thresholds, multi_label)
+        for kind, counter in self._counters.items():
+            counter.assign_add(found[kind])
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+        """Take in targets 0 and 1 and predictions of one shape."""
+        self._update(y_true, y_pred, sample_weight)
+
+    def _rate(self, above: str, *below: str) -> Tensor:
+        """One count divided by a sum of counts, 0 where that is 0."""
+        total: Any = self._counters[below[0]].value
+        for kind in below[1:]:
+            total = total + self._counters[kind]
+        return ops.divide_no_nan(self._counters[above], total)
+
+    def _one_or_all(self, values: Tensor) -> Tensor:
+        return values[0] if len(self._thresholds) == 1 else values
+
+
+def checked_thresholds(thresholds: Thresholds, default: float = 0.5) -> list[float]:
+    """Thresholds as a list. Raises ValueError unless they lie in [0, 1]."""
+    if thresholds is None:
+        thresholds = default
+    listed = [float(t) for t in np.atleast_1d(np.asarray(thresholds, dtype=float))]
+    if not listed or not all(0 <= t <= 1 for t in listed):
+        raise ValueError(f"thresholds must lie between 0 and 1, got {thresholds!r}")
+    return listed
+
+
+class _Count(ConfusionMetric):
+    kind: str
+
+    def __init__(self, thresholds: Thresholds = None, name: str | None = None, dtype: Any = None) -> None:
+        super().__init__(checked_thresholds(thresholds), [self.kind], name, dtype, ["accumulator"])
+        self._given = thresholds
+        self._build()
+
+    def result(self) -> Tensor:
+        """The count, or one per threshold if several were given."""
+        return self._one_or_all(self._counters[self.kind].value)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "thresholds": self._given}
+
+
+@exported(MODULE)
+class TruePositives(_Count):
+    """Weighted number of yes decisions that are right.
+
+    >>> m = TruePositives(); m.update_state([0, 1, 1], [0.9, 0.9, 0.1]); float(m.result())
+    1.0
+    """
+
+    kind = "true_positives"
+
+
+@exported(MODULE)
+class FalsePositives(_Count):
+    """Weighted number of yes decisions that are wrong.
+
+    >>> m = FalsePositives(); m.update_state([0, 1, 1], [0.9, 0.9, 0.1]); float(m.result())
+    1.0
+    """
+
+    kind = "false_positives"
+
+
+@exported(MODULE)
+class TrueNegatives(_Count):
+    """Weighted number of no decisions that are right.
+
+    >>> m = TrueNegatives(); m.update_state([0, 1, 1], [0.9, 0.9, 0.1]); float(m.result())
+    0.0
+    """
+
+    kind = "true_negatives"
+
+
+@exported(MODULE)
+class FalseNegatives(_Count):
+    """Weighted number of no decisions that are wrong.
+
+    >>> m = FalseNegatives(); m.update_state([0, 1, 1], [0.9, 0.9, 0.1]); float(m.result())
+    1.0
+    """
+
+    kind = "false_negatives"
+
+
+class _Share(ConfusionMetric):
+    other: str
+
+    def __init__(
+        self,
+        thresholds: Thresholds = None,
+        top_k: int | None = None,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        # With top_k the k largest predictions are the yes decisions, whatever they are.
+        limits = [-1e9] if top_k is not None and thresholds is None else checked_thresholds(thresholds)
+        super().__init__(limits, ["true_positives", self.other], name, dtype)
+        self._given = thresholds
+        self.top_k = top_k
+        self.class_id = class_id
+        self._build()
+
+    def result(self) -> Tensor:
+        """A scalar, or one value per threshold if several were given."""
+        return self._one_or_all(self._rate("true_positives", "true_positives", self.other))
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"thresholds": self._given, "top_k": self.top_k, "class_id": self.class_id}
+        return {**super().get_config(), **own}
+
+
+@exported(MODULE)
+class Precision(_Share):
+    """TP / (TP + FP): how many of the yes decisions are right.
+
+    thresholds: one or several, 0.5 by default. top_k: the k largest predictions of a sample are its yes decisions.
+    class_id: look at one class only.
+
+    >>> m = Precision(); m.update_state([0, 1, 1], [0.9, 0.9, 0.1]); float(m.result())
+    0.5
+    """
+
+    other = "false_positives"
+
+
+@exported(MODULE)
+class Recall(_Share):
+    """TP / (TP + FN): how many of the true cases were found. Arguments as for `Precision`.
+
+    >>> m = Recall(); m.update_state([0, 1, 1], [0.9, 0.9, 0.1]); float(m.result())
+    0.5
+    """
+
+    other = "false_negatives"
+
+
+class _AtLeast(ConfusionMetric):
+    """The best of one rate among the thresholds where another is at least a value."""
+
+    def __init__(
+        self, label: str, value: float, num_thresholds: int, class_id: int | None, name: str | None, dtype: Any
+    ) -> None:
+        if not 0 <= value <= 1:
+            raise ValueError(f"{label} must lie between 0 and 1, got {value!r}")
+        if num_thresholds < 1:
+            raise ValueError(f"num_thresholds must be at least 1, got {num_thresholds!r}")
+        limits = [0.5] if num_thresholds == 1 else [i / (num_thresholds - 1) for i in range(num_thresholds)]
+        super().__init__(limits, KINDS, name, dtype)
+        self.num_thresholds = num_thresholds
+        self.class_id = class_id
+        self._label, self._value = label, value
+        self._build()
+
+    def _best(self, wanted: Tensor, bound: Tensor) -> Tensor:
+        return ops.max(ops.where(bound >= self._value, wanted, 0.0))
+
+    def _sensitivity(self) -> Tensor:
+        return self._rate("true_positives", "true_positives", "false_negatives")
+
+    def _specificity(self) -> Tensor:
+        return self._rate("true_negatives", "true_negatives", "false_positives")
+
+    def _precision(self) -> Tensor:
+        return self._rate("true_positives", "true_positives", "false_positives")
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"num_thresholds": self.num_thresholds, self._label: self._value, "class_id": self.class_id}
+        return {**super().get_config(), **own}
+
+
+@exported(MODULE)
+class SensitivityAtSpecificity(_AtLeast):
+    """The largest TP / (TP + FN) at thresholds where TN / (TN + FP) >= specificity.
+
+    >>> SensitivityAtSpecificity(0.9, num_thresholds=100)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        specificity: float,
+        num_thresholds: int = 200,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__("specificity", specificity, num_thresholds, class_id, name, dtype)
+        self.specificity = specificity
+
+    def result(self) -> Tensor:
+        return self._best(self._sensitivity(), self._specificity())
+
+
+@exported(MODULE)
+class SpecificityAtSensitivity(_AtLeast):
+    """The largest TN / (TN + FP) at thresholds where TP / (TP + FN) >= sensitivity.
+
+    >>> SpecificityAtSensitivity(0.9, num_thresholds=100)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        sensitivity: float,
+        num_thresholds: int = 200,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__("sensitivity", sensitivity, num_thresholds, class_id, name, dtype)
+        self.sensitivity = sensitivity
+
+    def result(self) -> Tensor:
+        return self._best(self._specificity(), self._sensitivity())
+
+
+@exported(MODULE)
+class PrecisionAtRecall(_AtLeast):
+    """The largest TP / (TP + FP) at thresholds where TP / (TP + FN) >= recall.
+
+    >>> PrecisionAtRecall(0.9, num_thresholds=100)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        recall: float,
+        num_thresholds: int = 200,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__("recall", recall, num_thresholds, class_id, name, dtype)
+        self.recall = recall
+
+    def result(self) -> Tensor:
+        return self._best(self._precision(), self._sensitivity())
+
+
+@exported(MODULE)
+class RecallAtPrecision(_AtLeast):
+    """The largest TP / (TP + FN) at thresholds where TP / (TP + FP) >= precision.
+
+    >>> RecallAtPrecision(0.9, num_thresholds=100)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        precision: float,
+        num_thresholds: int = 200,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__("precision", precision, num_thresholds, class_id, name, dtype)
+        self.precision = precision
+
+    def result(self) -> Tensor:
+        return self._best(self._sensitivity(), self._precision())
+
+
+@exported(MODULE)
+class AUC(ConfusionMetric):
+    """Area under a curve of two rates, as a sum over thresholds.
+
+    curve: "ROC" (recall over FP / (FP + TN)), "PR" (precision over recall), "PRGAIN" (their gains, Flach & Kull 2015).
+    summation_method: between thresholds "interpolation" (trapezoids; for PR the interpolation of Davis & Goadrich
+        2006, https://www.biostat.wisc.edu/~page/rocpr.pdf), "minoring" or "majoring" (lower or upper sums).
+    thresholds: those in between 0 and 1, or `num_thresholds` evenly spaced ones: more of them come closer to the truth.
+    multi_label: predictions (N, labels) are one decision each; the areas are averaged, weighted by `label_weights`.
+    from_logits: the predictions are arguments of a sigmoid.
+
+    >>> m = AUC(); m.update_state([0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9]); round(float(m.result()), 4)
+    0.75
+    """
+
+    def __init__(
+        self,
+        num_thresholds: int = 200,
+        curve: str = "ROC",
+        summation_method: str = "interpolation",
+        name: str | None = None,
+        dtype: Any = None,
+        thresholds: Sequence[float] | None = None,
+        multi_label: bool = False,
+        num_labels: int | None = None,
+        label_weights: Sequence[float] | None = None,
+        from_logits: bool = False,
+    ) -> None:
+        self.curve = _choice("curve", str(curve).upper(), ("ROC", "PR", "PRGAIN"))
+        methods = ("interpolation", "minoring", "majoring")
+        self.summation_method = _choice("summation_method", str(summation_method).lower(), methods)
+        if thresholds is None:
+            if num_thresholds < 2:
+                raise ValueError(f"num_thresholds must be at least 2, got {num_thresholds!r}")
+            inner = [(i + 1) / (num_thresholds - 1) for i in range(num_thresholds - 2)]
+        else:
+            inner = sorted(checked_thresholds(thresholds))
+        super().__init__([-epsilon(), *inner, 1.0 + epsilon()], KINDS, name, dtype)
+        if num_labels and not multi_label:
+            raise ValueError("num_labels is for multi_label=True")
+        self._given = thresholds
+        self.num_thresholds = len(self._thresholds)
+        self.multi_label = multi_label
+        self.num_labels = num_labels
+        self.label_weights = label_weights
+        self.from_logits = from_logits
+        if num_labels or not multi_label:
+            self._build(*([num_labels] if num_labels else []))
+
+    @property
+    def thresholds(self) -> list[float]:
+        """All thresholds, with those just outside of [0, 1]."""
+        return list(self._thresholds)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+        """Take in targets 0 and 1 and predictions of one shape."""
+        if self.from_logits:
+            y_pred = ops.sigmoid(y_pred)
+        if not self._counters:
+            self._build(int(y_pred.shape[-1]))
+        if self.label_weights is not None and not self.multi_label:
+            row = ops.broadcast_to(ops.convert_to_tensor(self.label_weights, dtype=self.dtype), y_pred.shape)
+            if sample_weight is not None:
+                row = row * as_weights(ops.cast(sample_weight, self.dtype), row.shape, "sample_weight", self.name)
+            sample_weight = row
+        self._update(y_true, y_pred, sample_weight, self.multi_label)
+
+    def result(self) -> Tensor:
+        if not self._counters:
+            return ops.convert_to_tensor(0.0, dtype=self.dtype)
+        if self.curve == "PR" and self.summation_method == "interpolation":
+            return self._over_labels(self._interpolated())
+        x, y = self._axes()
+        left, right = y[:-1], y[1:]
+        combine = {"minoring": ops.minimum, "majoring": ops.maximum}.get(self.summation_method)
+        heights = (left + right) / 2.0 if combine is None else combine(left, right)
+        return self._over_labels((x[:-1] - x[1:]) * heights)
+
+    def _axes(self) -> tuple[Tensor, Tensor]:
+        recall = self._rate("true_positives", "true_positives", "false_negatives")
+        if self.curve == "ROC":
+            return self._rate("false_positives", "false_positives", "true_negatives"), recall
+        if self.curve == "PR":
+            return recall, self._rate("true_positives", "true_positives", "false_positives")
+        tp, fp, tn, fn = (self._counters[kind] for kind in KINDS)
+        odds = ops.divide_no_nan(tp + fn, tn + fp)
+        none = ops.equal(tp, 0.0)
+        recall_gain = ops.where(none, 0.0, 1.0 - odds * ops.divide_no_nan(fn, tp))
+        precision_gain = ops.where(none, 1.0, 1.0 - odds * ops.divide_no_nan(fp, tp))
+        return ops.maximum(recall_gain, 0.0), precision_gain
+
+    def _interpolated(self) -> Tensor:
+        """Between two thresholds TP grows linearly with TP + FP; the precision in between is integrated exactly."""
+        tp, fn = self._counters["true_positives"].value, self._counters["false_negatives"].value
+        yes = tp + self._counters["false_positives"]
+        gained = tp[:-1] - tp[1:]
+        slope = ops.divide_no_nan(gained, ops.maximum(yes[:-1] - yes[1:], 0.0))
+        intercept = tp[1:] - slope * yes[1:]
+        both = ops.logical_and(yes[:-1] > 0.0, yes[1:] > 0.0)
+        ratio = ops.where(both, ops.divide_no_nan(yes[:-1], yes[1:]), 1.0)
+        return ops.divide_no_nan(slope * (gained + intercept * ops.log(ratio)), tp[1:] + fn[1:])
+
+    def _over_labels(self, pieces: Tensor) -> Tensor:
+        areas = ops.sum(pieces, axis=0)
+        if not self.multi_label:
+            return areas
+        if self.label_weights is None:
+            return ops.mean(areas)
+        weights = ops.convert_to_tensor(self.label_weights, dtype=self.dtype)
+        return ops.divide_no_nan(ops.sum(areas * weights), ops.sum(weights))
+
+    def get_config(self) -> dict[str, Any]:
+        own = {
+            "num_thresholds": self.num_thresholds,
+            "curve": self.curve,
+            "summation_method": self.summation_method,
+            "multi_label": self.multi_label,
+            "num_labels": self.num_labels,
+            "label_weights": self.label_weights,
+            "from_logits": self.from_logits,
+        }
+        if self._given is not None:
+            own["thresholds"] = self._thresholds[1:-1]
+        return {**super().get_config(), **own}
+
+
+def _choice(name: str, value: str, known: Sequence[str]) -> str:
+    if value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+    return value

@@ -1,0 +1,196 @@
+"""Overlap of segmentations: intersection over union, per class, from one confusion matrix over all batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hornbeam import ops
+from hornbeam.config import floatx
+from hornbeam.ir.types import ShapeError, is_float
+from hornbeam.losses.shapes import as_weights
+from hornbeam.metrics.metric import MODULE, Metric
+from hornbeam.registry import exported
+from hornbeam.tensor import Tensor
+
+
+@exported(MODULE)
+class IoU(Metric):
+    """TP / (TP + FP + FN) per class, averaged over `target_class_ids` (classes that never occur are left out).
+
+    Targets and predictions are class numbers of one shape; with sparse_y_true=False or sparse_y_pred=False they are
+    one-hot (or probabilities) along `axis`. ignore_class: targets of this number do not count. dtype: of the counts,
+    int64 by default; fractional sample weights need a float one.
+
+    >>> m = IoU(num_classes=2, target_class_ids=[0]); m.update_state([0, 0, 1], [0, 1, 1]); float(m.result())
+    0.5
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        target_class_ids: Sequence[int],
+        name: str | None = None,
+        dtype: Any = None,
+        ignore_class: int | None = None,
+        sparse_y_true: bool = True,
+        sparse_y_pred: bool = True,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(dtype or "int64", name)
+        wrong = [c for c in target_class_ids if not 0 <= c < num_classes]
+        if wrong:
+            raise ValueError(f"target_class_ids {wrong} do not exist among {num_classes} classes")
+        self.num_classes = num_classes
+        self.target_class_ids = list(target_class_ids)
+        self.ignore_class = ignore_class
+        self.sparse_y_true = sparse_y_true
+        self.sparse_y_pred = sparse_y_pred
+        self.axis = axis
+        self.total_cm = self.add_variable((num_classes, num_classes), name="total_confusion_matrix")
+
+    def _labels(self, y: Any, sparse: bool) -> Tensor:
+        return ops.cast(y if sparse else ops.argmax(y, axis=self.axis), "int32")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+        """Count targets (rows) against predictions (columns); a class number that does not exist counts nowhere."""
+        true, pred = self._labels(y_true, self.sparse_y_true), self._labels(y_pred, self.sparse_y_pred)
+        if true.size != pred.size:
+            raise ShapeError(f"{self.name}: targets {true.shape} and predictions {pred.shape} differ in size")
+        dtype = "float32" if self.dtype in ("float16", "bfloat16") else self.dtype
+        weights = ops.ones_like(true)
+        if sample_weight is not None:
+            given = ops.convert_to_tensor(sample_weight)
+            if is_float(given.dtype) and not is_float(dtype):
+                raise ValueError(f"{self.name} counts in {dtype}; for fractional weights give it dtype='float32'")
+            weights = ops.broadcast_to(as_weights(given, true.shape, "sample_weight", self.name), true.shape)
+        weights = ops.reshape(ops.cast(weights, dtype), (-1,))
+        true, pred = ops.reshape(true, (-1,)), ops.reshape(pred, (-1,))
+        known = self._known(true, pred)
+        cells = ops.where(known, true * self.num_classes + pred, 0)
+        weights = ops.where(known, weights, ops.zeros_like(weights))
+        flat = ops.scatter(ops.expand_dims(cells, -1), weights, (self.num_classes**2,))
+        self.total_cm.assign_add(ops.reshape(flat, (self.num_classes, self.num_classes)))
+
+    def _known(self, true: Tensor, pred: Tensor) -> Tensor:
+        known = ops.logical_and(true >= 0, true < self.num_classes)
+        known = ops.logical_and(known, ops.logical_and(pred >= 0, pred < self.num_classes))
+        if self.ignore_class is not None:
+            known = ops.logical_and(known, ops.not_equal(true, self.ignore_class))
+        return known
+
+    def result(self) -> Tensor:
+        matrix = ops.cast(self.total_cm, floatx() if not is_float(self.dtype) else self.dtype)
+        hits = ops.diagonal(matrix)
+        union = ops.sum(matrix, axis=0) + ops.sum(matrix, axis=1) - hits
+        chosen = ops.convert_to_tensor(self.target_class_ids, dtype="int32")
+        hits, union = ops.take(hits, chosen), ops.take(union, chosen)
+        present = ops.sum(ops.cast(union > 0.0, union.dtype))
+        return ops.divide_no_nan(ops.sum(ops.divide_no_nan(hits, union)), present)
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("num_classes", "target_class_ids", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _without(config: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key not in names}
+
+
+@exported(MODULE)
+class BinaryIoU(IoU):
+    """IoU of two classes, for predictions that are probabilities: above `threshold` is class 1.
+
+    >>> m = BinaryIoU(target_class_ids=[1]); m.update_state([0, 1], [0.9, 0.9]); float(m.result())
+    0.5
+    """
+
+    def __init__(
+        self,
+        target_class_ids: Sequence[int] = (0, 1),
+        threshold: float | None = 0.5,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(2, target_class_ids, name, dtype)
+        self.threshold = threshold
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+        """Take in targets 0 and 1 and probabilities of one shape."""
+        if self.threshold is not None:
+            y_pred = ops.cast(ops.convert_to_tensor(y_pred) >= self.threshold, "int32")
+        super().update_state(y_true, y_pred, sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        own = ("num_classes", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis")
+        return {**_without(super().get_config(), *own), "threshold": self.threshold}
+
+
+@exported(MODULE)
+class MeanIoU(IoU):
+    """IoU averaged over all classes that occur.
+
+    >>> m = MeanIoU(num_classes=2); m.update_state([0, 0, 1, 1], [0, 1, 0, 1]); round(float(m.result()), 4)
+    0.3333
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        name: str | None = None,
+        dtype: Any = None,
+        ignore_class: int | None = None,
+        sparse_y_true: bool = True,
+        sparse_y_pred: bool = True,
+        axis: int = -1,
+    ) -> None:
+        ids = list(range(num_classes))
+        super().__init__(num_classes, ids, name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis)
+
+    def get_config(self) -> dict[str, Any]:
+        return _without(super().get_config(), "target_class_ids")
+
+
+@exported(MODULE)
+class OneHotIoU(IoU):
+    """IoU for one-hot targets, and for predictions that are probabilities (or class numbers: `sparse_y_pred`).
+
+    >>> OneHotIoU(num_classes=3, target_class_ids=[0, 2])  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        target_class_ids: Sequence[int],
+        name: str | None = None,
+        dtype: Any = None,
+        ignore_class: int | None = None,
+        sparse_y_pred: bool = False,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(num_classes, target_class_ids, name, dtype, ignore_class, False, sparse_y_pred, axis)
+
+    def get_config(self) -> dict[str, Any]:
+        return _without(super().get_config(), "sparse_y_true")
+
+
+@exported(MODULE)
+class OneHotMeanIoU(MeanIoU):
+    """Mean IoU for one-hot targets, and for predictions that are probabilities (or class numbers: `sparse_y_pred`).
+
+    >>> OneHotMeanIoU(num_classes=3)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        name: str | None = None,
+        dtype: Any = None,
+        ignore_class: int | None = None,
+        sparse_y_pred: bool = False,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(num_classes, name, dtype, ignore_class, False, sparse_y_pred, axis)
+
+    def get_config(self) -> dict[str, Any]:
+        return _without(super().get_config(), "sparse_y_true")

@@ -1,0 +1,109 @@
+"""The base of all metrics: variables that updates add to, and a result made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hornbeam import registry
+from hornbeam.config import floatx
+from hornbeam.ir.types import dtype_name
+from hornbeam.naming import to_snake_case, unique_name
+from hornbeam.registry import exported
+from hornbeam.variable import Variable
+
+MODULE = "keras.metrics"
+
+
+@exported(MODULE)
+class Metric:
+    """Base class. A metric defines `update_state(...)` and `result()`; both work eagerly and in compiled code.
+
+    dtype: of the variables and of the result, `floatx` by default. name: key in the logs, made from the class if None.
+
+    >>> class Positives(Metric):
+    ...     def __init__(self, **kwargs):
+    ...         super().__init__(**kwargs)
+    ...         self.count = self.add_variable((), name="count")
+    ...     def update_state(self, y_true, y_pred, sample_weight=None):
+    ...         self.count.assign_add(ops.sum(ops.cast(y_pred > 0, self.dtype)))
+    ...     def result(self): return self.count.value
+    """
+
+    def __init__(self, dtype: Any = None, name: str | None = None) -> None:
+        self.name = name or unique_name(to_snake_case(type(self).__name__))
+        self._dtype = dtype_name(getattr(dtype, "compute_dtype", dtype) if dtype is not None else floatx())
+        self._variables: list[Variable] = []
+
+    @property
+    def dtype(self) -> str:
+        """Dtype of the variables."""
+        return self._dtype
+
+    def add_variable(
+        self,
+        shape: Sequence[int] = (),
+        initializer: Any = "zeros",
+        dtype: Any = None,
+        aggregation: str = "sum",
+        layout: Any = None,
+        name: str | None = None,
+    ) -> Variable:
+        """A variable of the metric. initializer: a number, an array, or what `initializers.get` takes."""
+        dtype = dtype or self.dtype
+        if initializer is None or isinstance(initializer, (int, float)) or initializer == "zeros":
+            start: Any = np.full(tuple(shape), initializer if isinstance(initializer, (int, float)) else 0)
+        elif isinstance(initializer, (str, dict)):
+            from hornbeam import initializers
+
+            start = initializers.get(initializer)
+        else:
+            start = initializer
+        made = Variable(start, tuple(shape), dtype, trainable=False, aggregation=aggregation, layout=layout, name=name)
+        made.path = f"{self.name}/{made.name}"
+        self._variables.append(made)
+        return made
+
+    def add_weight(
+        self, shape: Sequence[int] = (), initializer: Any = "zeros", dtype: Any = None, name: str | None = None
+    ) -> Variable:
+        """`add_variable` under its older name."""
+        return self.add_variable(shape, initializer, dtype, name=name)
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The metric's variables, then those of metrics that it holds as attributes."""
+        inner = [v for part in vars(self).values() if isinstance(part, Metric) for v in part.variables]
+        return [*self._variables, *inner]
+
+    def update_state(self, *args: Any, **kwargs: Any) -> Any:
+        """Take in a batch."""
+        raise NotImplementedError(f"{type(self).__name__} must define update_state()")
+
+    def result(self) -> Any:
+        """The metric over all batches since the last reset: a scalar tensor (or a dict of them)."""
+        raise NotImplementedError(f"{type(self).__name__} must define result()")
+
+    def reset_state(self) -> None:
+        """Forget all batches: set every variable to zero."""
+        for variable in self.variables:
+            variable.assign(np.zeros(variable.shape))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """`update_state`, then `result`."""
+        self.update_state(*args, **kwargs)
+        return self.result()
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal metric (its totals are not part of it)."""
+        return {"name": self.name, "dtype": self._dtype}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Any:
+        """The metric that `get_config` described."""
+        return cls(**{key: registry.deserialize(value) for key, value in config.items()})
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}>"

@@ -1,0 +1,124 @@
+"""Means and sums, and the wrapper that makes a metric of a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hornbeam import ops, registry
+from hornbeam.losses.shapes import as_weights
+from hornbeam.metrics.metric import MODULE, Metric
+from hornbeam.registry import exported
+from hornbeam.tensor import Tensor
+
+
+def per_sample(
+    values: Any, sample_weight: Any, reduce: Callable[..., Tensor], dtype: str, name: str
+) -> tuple[Tensor, Tensor | None]:
+    """Weighted values, one per sample, and the weights that belong to them (None for weights of 1).
+
+    Axes behind the batch are reduced by `reduce`. Weights have the shape of a leading part of the values' shape. The
+    values' mask counts as weights of 0 and 1.
+    """
+    mask = getattr(values, "_keras_mask", None)
+    values = ops.cast(values, dtype)
+    weights = None if sample_weight is None else as_weights(ops.cast(sample_weight, dtype), values.shape, "sample_weight", name)
+    if mask is not None and values.shape[: len(mask.shape)] == tuple(mask.shape):
+        present = as_weights(ops.cast(mask, dtype), values.shape, "mask", name)
+        weights = present if weights is None else weights * present
+    if weights is not None:
+        weights = ops.broadcast_to(weights, values.shape)
+        values = values * weights
+    behind = tuple(range(1, len(values.shape)))
+    if behind:
+        values = reduce(values, axis=behind)
+        weights = None if weights is None else reduce(weights, axis=behind)
+    return values, weights
+
+
+@exported(MODULE)
+class Sum(Metric):
+    """The weighted sum of all values.
+
+    >>> m = Sum(); m.update_state([1.0, 3.0]); float(m.result())
+    4.0
+    """
+
+    def __init__(self, name: str = "sum", dtype: Any = None) -> None:
+        super().__init__(dtype, name)
+        self.total = self.add_variable((), name="total")
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        """Add values of shape (batch, ...)."""
+        values, _ = per_sample(values, sample_weight, ops.sum, self.dtype, self.name)
+        self.total.assign_add(ops.sum(values))
+
+    def result(self) -> Tensor:
+        return self.total.value
+
+
+@exported(MODULE)
+class Mean(Metric):
+    """The weighted mean: sum of values times weights, divided by the sum of the weights; 0 before the first update.
+
+    >>> m = Mean(); m.update_state([1.0, 3.0]); float(m.result())
+    2.0
+    """
+
+    def __init__(self, name: str = "mean", dtype: Any = None) -> None:
+        super().__init__(dtype, name)
+        self.total = self.add_variable((), name="total")
+        self.count = self.add_variable((), name="count")
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        """Take in values of shape (batch, ...); a scalar counts as one value."""
+        values, weights = per_sample(values, sample_weight, ops.mean, self.dtype, self.name)
+        self.total.assign_add(ops.sum(values))
+        self.count.assign_add(float(values.size) if weights is None else ops.sum(weights))
+
+    def result(self) -> Tensor:
+        return ops.divide_no_nan(self.total, self.count)
+
+
+@exported(MODULE)
+class MeanMetricWrapper(Mean):
+    """The mean of a function `fn(y_true, y_pred, **kwargs)` over all samples.
+
+    Values that the predictions' mask leaves out do not count.
+
+    >>> MeanMetricWrapper(hornbeam.losses.mean_squared_error, name="mse")  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any
+    ) -> None:
+        super().__init__(name or getattr(fn, "__name__", "mean_metric_wrapper"), dtype)
+        self._fn = fn
+        self._fn_kwargs = kwargs
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+        """Take in targets and predictions of a batch."""
+        values = ops.convert_to_tensor(self._fn(y_true, y_pred, **self._fn_kwargs))
+        mask = getattr(y_pred, "_keras_mask", None)
+        if values._keras_mask is None:
+            values._keras_mask = mask
+        super().update_state(values, sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"fn": self._fn} if type(self) is MeanMetricWrapper else {}
+        return {**super().get_config(), **own, **self._fn_kwargs}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Any:
+        arguments = {key: registry.deserialize(value) for key, value in config.items()}
+        if isinstance(arguments.get("fn"), str):
+            arguments["fn"] = function_named(arguments["fn"])
+        return cls(**arguments)
+
+
+def function_named(name: str) -> Callable[..., Any]:
+    """One of our functions of targets and predictions, by its name."""
+    for module in (MODULE, "keras.losses"):
+        if name in registry.names_in(module):
+            return registry.resolve(name, module, "metric")
+    return registry.resolve(name, MODULE, "metric")

@@ -1,0 +1,232 @@
+"""Scores that need totals over all batches before they can be computed: F, R2, and correlations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hornbeam import ops
+from hornbeam.config import epsilon
+from hornbeam.ir.types import ShapeError
+from hornbeam.losses.shapes import as_weights, pair
+from hornbeam.metrics.metric import MODULE, Metric
+from hornbeam.metrics.reduction import MeanMetricWrapper
+from hornbeam.registry import exported
+from hornbeam.tensor import Tensor
+from hornbeam.variable import Variable
+
+
+def _matrix(y_true: Any, y_pred: Any, dtype: str, name: str) -> tuple[Tensor, Tensor]:
+    y_true, y_pred = pair(y_true, ops.cast(y_pred, dtype), name)
+    if len(y_pred.shape) != 2:
+        raise ShapeError(f"{name}: needs targets and predictions of shape (batch, outputs), got {y_pred.shape}")
+    return y_true, y_pred
+
+
+@exported(MODULE)
+class FBetaScore(Metric):
+    """(1 + beta**2) * P * R / (beta**2 * P + R) of precision P and recall R, per class.
+
+    Targets are one-hot or 0/1 of shape (batch, classes). threshold: predictions above it are a yes; without one the
+    largest of each row is. average: None gives one score per class; "macro" their mean; "weighted" their mean by
+    the classes' frequency; "micro" one score from the counts of all classes.
+
+    >>> m = FBetaScore(beta=2.0, threshold=0.5); m.update_state([[1, 0]], [[0.9, 0.1]])
+    """
+
+    def __init__(
+        self,
+        average: str | None = None,
+        beta: float = 1.0,
+        threshold: float | None = None,
+        name: str = "fbeta_score",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(dtype, name)
+        if average not in (None, "micro", "macro", "weighted"):
+            raise ValueError(f"average must be None, 'micro', 'macro' or 'weighted', got {average!r}")
+        if not isinstance(beta, (int, float)) or beta <= 0:
+            raise ValueError(f"beta must be a positive number, got {beta!r}")
+        if threshold is not None and not 0 < threshold <= 1:
+            raise ValueError(f"threshold must lie above 0 and not above 1, got {threshold!r}")
+        self.average = average
+        self.beta = beta
+        self.threshold = threshold
+        self._totals: dict[str, Variable] = {}
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+        """Take in targets and predictions of shape (batch, classes)."""
+        y_true, y_pred = _matrix(y_true, y_pred, self.dtype, self.name)
+        axis = None if self.average == "micro" else 0
+        if not self._totals:
+            for name in ("true_positives", "false_positives", "false_negatives", "intermediate_weights"):
+                self._totals[name] = self.add_variable(() if axis is None else y_pred.shape[1:], name=name)
+        if self.threshold is None:
+            largest = ops.max(y_pred, axis=-1, keepdims=True)
+            yes = ops.logical_and(y_pred >= largest, ops.abs(y_pred) > 1e-9)
+        else:
+            yes = y_pred > self.threshold
+        yes = ops.cast(yes, self.dtype)
+        weights = 1.0
+        if sample_weight is not None:
+            weights = as_weights(ops.cast(sample_weight, self.dtype), y_pred.shape, "sample_weight", self.name)
+        found = (yes * y_true, yes * (1.0 - y_true), (1.0 - yes) * y_true, y_true)
+        for total, value in zip(self._totals.values(), found, strict=True):
+            total.assign_add(ops.sum(value * weights, axis=axis))
+
+    def result(self) -> Tensor:
+        if not self._totals:
+            return ops.convert_to_tensor(0.0, dtype=self.dtype)
+        hits, false_yes, missed, frequency = (total.value for total in self._totals.values())
+        precision = hits / (hits + false_yes + epsilon())
+        recall = hits / (hits + missed + epsilon())
+        square = self.beta**2
+        score = (1.0 + square) * (precision * recall / (square * precision + recall + epsilon()))
+        if self.average == "weighted":
+            return ops.sum(score * (frequency / (ops.sum(frequency) + epsilon())))
+        return score if self.average is None else ops.mean(score)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"average": self.average, "beta": self.beta, "threshold": self.threshold}
+        return {**super().get_config(), **own}
+
+
+@exported(MODULE)
+class F1Score(FBetaScore):
+    """2 * P * R / (P + R) of precision P and recall R, per class; see `FBetaScore`.
+
+    >>> m = F1Score(average="macro"); m.update_state([[1, 0]], [[0.9, 0.1]])
+    """
+
+    def __init__(
+        self, average: str | None = None, threshold: float | None = None, name: str = "f1_score", dtype: Any = None
+    ) -> None:
+        super().__init__(average, 1.0, threshold, name, dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["beta"]
+        return config
+
+
+@exported(MODULE)
+class R2Score(Metric):
+    """1 - sum((t - p)**2) / sum((t - mean(t))**2): the share of the targets' variance that predictions explain.
+
+    class_aggregation: over several outputs "uniform_average", "variance_weighted_average", or None for one score each.
+    num_regressors: adjusts for the number k of inputs used, 1 - (1 - R2) * (n - 1) / (n - k - 1); where there are too
+    few samples for that the plain score is given.
+
+    >>> m = R2Score(); m.update_state([[1.0], [2.0]], [[1.0], [2.0]]); float(m.result())
+    1.0
+    """
+
+    def __init__(
+        self,
+        class_aggregation: str | None = "uniform_average",
+        num_regressors: int = 0,
+        name: str = "r2_score",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(dtype, name)
+        if class_aggregation not in (None, "uniform_average", "variance_weighted_average"):
+            raise ValueError(
+                "class_aggregation must be None, 'uniform_average' or 'variance_weighted_average', "
+                f"got {class_aggregation!r}"
+            )
+        if num_regressors < 0:
+            raise ValueError(f"num_regressors must not be negative, got {num_regressors!r}")
+        self.class_aggregation = class_aggregation
+        self.num_regressors = num_regressors
+        self.num_samples = self.add_variable((), name="num_samples")
+        self._totals: dict[str, Variable] = {}
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+        """Take in targets and predictions of shape (batch, outputs)."""
+        y_true, y_pred = _matrix(y_true, y_pred, self.dtype, self.name)
+        if not self._totals:
+            for name in ("squared_sum", "sum", "residual", "count"):
+                self._totals[name] = self.add_variable(y_pred.shape[1:], name=name)
+        weights = ops.ones_like(y_true)
+        if sample_weight is not None:
+            given = as_weights(ops.cast(sample_weight, self.dtype), y_true.shape, "sample_weight", self.name)
+            weights = ops.broadcast_to(given, y_true.shape)
+        found = (y_true * y_true * weights, y_true * weights, ops.square(y_true - y_pred) * weights, weights)
+        for total, value in zip(self._totals.values(), found, strict=True):
+            total.assign_add(ops.sum(value, axis=0))
+        self.num_samples.assign_add(float(y_true.size))
+
+    def result(self) -> Tensor:
+        if not self._totals:
+            return ops.convert_to_tensor(0.0, dtype=self.dtype)
+        squares, sums, residual, count = (total.value for total in self._totals.values())
+        spread = squares - sums * (sums / count)
+        raw = 1.0 - residual / spread
+        raw = ops.where(ops.isinf(raw), 0.0, raw)
+        if self.class_aggregation == "uniform_average":
+            score = ops.mean(raw)
+        elif self.class_aggregation == "variance_weighted_average":
+            score = ops.sum(spread * raw) / ops.sum(spread)
+        else:
+            score = raw
+        if not self.num_regressors:
+            return score
+        left = self.num_samples - float(self.num_regressors) - 1.0
+        adjusted = 1.0 - (1.0 - score) * (self.num_samples - 1.0) / ops.where(left > 0.0, left, 1.0)
+        return ops.where(left > 0.0, adjusted, score)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"class_aggregation": self.class_aggregation, "num_regressors": self.num_regressors}
+        return {**super().get_config(), **own}
+
+
+def _centred(x: Tensor, axis: int) -> Tensor:
+    return x - ops.mean(x, axis=axis, keepdims=True)
+
+
+@exported(MODULE)
+def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
+    """cov(t, p) / (std(t) * std(p)) along `axis`: 1 for a rising line. NaN where one of them does not vary.
+
+    >>> pearson_correlation([[0.0, 1.0, 2.0]], [[1.0, 2.0, 3.0]])  # doctest: +SKIP
+    """
+    y_true, y_pred = pair(y_true, y_pred, "pearson_correlation")
+    t, p = _centred(y_true, axis), _centred(y_pred, axis)
+    scale = ops.sqrt(ops.mean(ops.square(t), axis=axis)) * ops.sqrt(ops.mean(ops.square(p), axis=axis))
+    return ops.mean(t * p, axis=axis) / scale
+
+
+@exported(MODULE)
+def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
+    """2 cov(t, p) / (var(t) + var(p) + (mean(t) - mean(p))**2) along `axis`: 1 only where p = t. Lin 1989.
+
+    >>> concordance_correlation([[0.0, 1.0, 2.0]], [[0.0, 1.0, 2.0]])  # doctest: +SKIP
+    """
+    y_true, y_pred = pair(y_true, y_pred, "concordance_correlation")
+    t, p = _centred(y_true, axis), _centred(y_pred, axis)
+    shift = ops.mean(y_true, axis=axis) - ops.mean(y_pred, axis=axis)
+    spread = ops.mean(ops.square(t), axis=axis) + ops.mean(ops.square(p), axis=axis) + ops.square(shift)
+    return 2.0 * ops.mean(t * p, axis=axis) / (spread + epsilon())
+
+
+@exported(MODULE)
+class PearsonCorrelation(MeanMetricWrapper):
+    """Mean over samples of the correlation of targets and predictions; see `pearson_correlation`.
+
+    >>> PearsonCorrelation(axis=-1)  # doctest: +SKIP
+    """
+
+    def __init__(self, name: str = "pearson_correlation", dtype: Any = None, axis: int = -1) -> None:
+        super().__init__(pearson_correlation, name, dtype, axis=axis)
+        self.axis = axis
+
+
+@exported(MODULE)
+class ConcordanceCorrelation(MeanMetricWrapper):
+    """Mean over samples of the agreement of targets and predictions; see `concordance_correlation`.
+
+    >>> ConcordanceCorrelation(axis=-1)  # doctest: +SKIP
+    """
+
+    def __init__(self, name: str = "concordance_correlation", dtype: Any = None, axis: int = -1) -> None:
+        super().__init__(concordance_correlation, name, dtype, axis=axis)
+        self.axis = axis
