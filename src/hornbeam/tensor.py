@@ -18,7 +18,7 @@ from hornbeam.config import floatx
 from hornbeam.engines import Engine, current_engine
 from hornbeam.ir.graph import Graph, Node, leaf
 from hornbeam.ir.primitive import constant, full
-from hornbeam.ir.trace import current_level
+from hornbeam.ir.trace import current_level, is_constant
 from hornbeam.ir.types import (
     HornbeamTypeError,
     ShapeError,
@@ -297,7 +297,8 @@ def evaluate(nodes: Sequence[Node]) -> None:
     results = engine.executable(Graph(leaves, outputs)).run([buffer_of(n, engine) for n in leaves])
     for node, buffer in zip(outputs, results, strict=True):
         node.value = (engine, buffer)
-        if not getattr(_local, "keep", False):
+        # Constants are shared by every graph that needs them, so they stay what they are.
+        if not getattr(_local, "keep", False) and not is_constant(node):
             node.primitive, node.inputs, node.params = None, (), {}
         node.depth = 0
 

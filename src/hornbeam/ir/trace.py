@@ -59,7 +59,7 @@ def captures(outputs: Sequence[Node], inputs: Sequence[Node], level: int) -> tup
     found: dict[Node, None] = {}
     border = [n for n in _inside(outputs, known, level) if n.level < level]
     for node in border:
-        if not _is_constant(node):
+        if not is_constant(node):
             found[node] = None
     return tuple(found)
 
@@ -79,13 +79,13 @@ def _inside(outputs: Sequence[Node], inputs: set[Node], level: int) -> list[Node
     return order
 
 
-def _is_constant(node: Node) -> bool:
+def is_constant(node: Node) -> bool:
     """Made of constants only, at most a broadcast away from a small literal."""
     if node.primitive is None:
         return False
     if node.name == "constant":
         return True
-    return node.name in ("broadcast", "iota", "reshape", "convert") and all(_is_constant(n) for n in node.inputs)
+    return node.name in ("broadcast", "iota", "reshape", "convert") and all(is_constant(n) for n in node.inputs)
 
 
 def inline(graph: Graph, args: Sequence[Node]) -> tuple[Node, ...]:
