@@ -1,0 +1,130 @@
+"""Activation functions by name, with Keras's signatures. The formulas stand in `ops/activation.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hornbeam import primitives as p
+from hornbeam import registry
+from hornbeam.ir.primitive import full
+from hornbeam.ops import activation as nn
+from hornbeam.ops._common import float_node, node_of
+from hornbeam.ops.elementwise import exp, tanh
+from hornbeam.registry import exported
+from hornbeam.tensor import Tensor, operation
+
+_MODULE = "keras.activations"
+
+celu = exported(_MODULE)(nn.celu)
+elu = exported(_MODULE)(nn.elu)
+glu = exported(_MODULE)(nn.glu)
+hard_shrink = exported(_MODULE)(nn.hard_shrink)
+hard_sigmoid = exported(_MODULE)(nn.hard_sigmoid)
+hard_silu = hard_swish = exported(_MODULE, "hard_swish")(nn.hard_silu)
+hard_tanh = exported(_MODULE)(nn.hard_tanh)
+leaky_relu = exported(_MODULE)(nn.leaky_relu)
+log_sigmoid = exported(_MODULE)(nn.log_sigmoid)
+log_softmax = exported(_MODULE)(nn.log_softmax)
+relu6 = exported(_MODULE)(nn.relu6)
+selu = exported(_MODULE)(nn.selu)
+sigmoid = exported(_MODULE)(nn.sigmoid)
+silu = swish = exported(_MODULE, "swish")(nn.silu)
+soft_shrink = exported(_MODULE)(nn.soft_shrink)
+softmax = exported(_MODULE)(nn.softmax)
+softplus = exported(_MODULE)(nn.softplus)
+softsign = exported(_MODULE)(nn.softsign)
+sparse_plus = exported(_MODULE)(nn.sparse_plus)
+sparse_sigmoid = exported(_MODULE)(nn.sparse_sigmoid)
+sparsemax = exported(_MODULE)(nn.sparsemax)
+squareplus = exported(_MODULE)(nn.squareplus)
+tanh = exported(_MODULE)(tanh)
+tanh_shrink = exported(_MODULE)(nn.tanh_shrink)
+threshold = exported(_MODULE)(nn.threshold)
+
+
+@exported(_MODULE)
+@operation
+def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
+    """max(x, 0), or with other arguments: max_value from there on, x from `threshold` on, else a slope.
+
+    f(x) = max_value if x >= max_value, x if threshold <= x < max_value, negative_slope (x - threshold) below.
+
+    >>> float(hornbeam.activations.relu(-2.0, negative_slope=0.5))
+    -1.0
+    """
+    if not negative_slope and max_value is None and not threshold:
+        return nn.relu(x)
+    node = node_of(x) if not negative_slope else float_node(x)
+    limit = full(threshold, node.type)
+    below = (node - limit) * negative_slope if negative_slope else full(0, node.type)
+    node = p.select(p.gt(node, limit), node, below)
+    if max_value is not None:
+        top = full(max_value, node.type)
+        node = p.select(p.ge(node, top), top, node)
+    return Tensor(node)
+
+
+@exported(_MODULE)
+def gelu(x: Any, approximate: bool = False) -> Tensor:
+    """x Phi(x), Phi the normal distribution function, by erf unless `approximate` (then by tanh).
+
+    Hendrycks & Gimpel, "Gaussian Error Linear Units", 2016.
+
+    >>> float(hornbeam.activations.gelu(0.0))
+    0.0
+    """
+    return nn.gelu(x, approximate)
+
+
+@exported(_MODULE)
+def mish(x: Any) -> Tensor:
+    """x tanh(softplus(x)). Misra, "Mish", 2019.
+
+    >>> float(hornbeam.activations.mish(0.0))
+    0.0
+    """
+    return _mish(x)
+
+
+@operation
+def _mish(x: Any) -> Tensor:
+    node = float_node(x)
+    return Tensor(p.mul(node, p.tanh(nn.softplus_node(node))))
+
+
+@exported(_MODULE)
+def exponential(x: Any) -> Tensor:
+    """exp(x).
+
+    >>> float(hornbeam.activations.exponential(0.0))
+    1.0
+    """
+    return exp(x)
+
+
+@exported(_MODULE)
+def linear(x: Any) -> Any:
+    """x itself: no activation."""
+    return x
+
+
+def serialize(activation: Callable[..., Any]) -> Any:
+    """The name of an activation function, or the config of an object that is one (a layer)."""
+    return registry.serialize(activation)
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """The activation that a name or config stands for. Raises UnknownObjectError for an unknown one."""
+    return registry.resolve(config, _MODULE, "activation", custom_objects)
+
+
+def get(identifier: Any) -> Callable[..., Any]:
+    """The activation function for a name, config or callable; None is `linear`.
+
+    Raises UnknownObjectError, with the nearest name, for an unknown one.
+
+    >>> hornbeam.activations.get("relu") is hornbeam.activations.relu
+    True
+    """
+    return linear if identifier is None else registry.resolve(identifier, _MODULE, "activation")

@@ -1,0 +1,472 @@
+"""First values of weights.
+
+An initializer is called with a shape and dtype and returns values at once, also while a function is being compiled.
+One with a whole number (or nothing) as its seed gives the same values on every call; with a SeedGenerator, new ones.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hornbeam import primitives as p
+from hornbeam import random, registry
+from hornbeam.config import floatx
+from hornbeam.ir.types import ShapeError, dtype_name, is_float
+from hornbeam.ops import creation, linalg
+from hornbeam.registry import exported
+from hornbeam.tensor import Tensor, as_tensor, cast
+
+_MODULE = "keras.initializers"
+Shape = Sequence[int]
+
+
+@exported(_MODULE)
+class Initializer:
+    """A function (shape, dtype) -> tensor. Subclasses define `__call__`, and `get_config` if they have arguments."""
+
+    def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(shape, dtype=None)")
+
+    def get_config(self) -> dict[str, Any]:
+        """What the constructor needs to make one like it."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """An initializer like the one whose `get_config` gave `config`."""
+        return cls(**config)
+
+    def clone(self) -> Any:
+        """Another one with the same config."""
+        return type(self).from_config(self.get_config())
+
+
+# -- without chance --------------------------------------------------------------------------------------------------
+
+
+@exported(_MODULE, "zeros")
+class Zeros(Initializer):
+    """Zeros.
+
+    >>> float(hornbeam.initializers.Zeros()(()))
+    0.0
+    """
+
+    def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
+        return creation.zeros(shape, dtype)
+
+
+@exported(_MODULE, "ones")
+class Ones(Initializer):
+    """Ones.
+
+    >>> float(hornbeam.initializers.Ones()(()))
+    1.0
+    """
+
+    def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
+        return creation.ones(shape, dtype)
+
+
+@exported(_MODULE, "constant")
+class Constant(Initializer):
+    """`value` everywhere; an array must broadcast to the shape.
+
+    >>> float(hornbeam.initializers.Constant(3.0)(()))
+    3.0
+    """
+
+    def __init__(self, value: Any = 0.0) -> None:
+        self.value = value
+
+    def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
+        return creation.full(shape, as_tensor(self.value), dtype or floatx())
+
+    def get_config(self) -> dict[str, Any]:
+        value = self.value
+        return {"value": np.asarray(value) if isinstance(value, (Tensor, np.ndarray)) else value}
+
+
+@exported(_MODULE, "identity", "IdentityInitializer")
+class Identity(Initializer):
+    """`gain` times the identity matrix. Raises ShapeError for anything but a matrix.
+
+    >>> np.asarray(hornbeam.initializers.Identity()((2, 2))).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+
+    def __init__(self, gain: float = 1.0) -> None:
+        self.gain = gain
+
+    def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
+        if len(shape) != 2:
+            raise ShapeError(f"Identity makes matrices, got shape {tuple(shape)}")
+        return cast(self.gain * creation.eye(shape[0], shape[1], dtype=dtype or floatx()), dtype or floatx())
+
+    def get_config(self) -> dict[str, Any]:
+        return {"gain": self.gain}
+
+
+@exported(_MODULE, "stft", "STFTInitializer")
+class STFT(Initializer):
+    """The kernel (length, 1, terms) with which a 1D convolution is one part of a short-time Fourier transform.
+
+    side: "real" (cosines) or "imag" (negative sines). window: "hann", "hamming" or None. scaling: "density",
+    "spectrum" or None, which divide by the root of the sum of squares, or by the sum, of the window. periodic: whether
+    the window is one period of a periodic function. The number of terms must be the transform's length // 2 + 1, for
+    which the smallest power of two that holds the window is taken.
+    """
+
+    def __init__(
+        self, side: str = "real", window: Any = "hann", scaling: str | None = "density", periodic: bool = False
+    ) -> None:
+        if side not in ("real", "imag"):
+            raise ValueError(f'side must be "real" or "imag", got {side!r}')
+        if window not in ("hann", "hamming", None):
+            raise ValueError(f'window must be "hann", "hamming" or None, got {window!r}')
+        if scaling not in ("density", "spectrum", None):
+            raise ValueError(f'scaling must be "density", "spectrum" or None, got {scaling!r}')
+        self.side, self.window, self.scaling, self.periodic = side, window, scaling, periodic
+
+    def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
+        length, _, terms = shape
+        size = (terms - 1) * 2
+        if terms != size // 2 + 1 or size < length:
+            raise ShapeError(f"STFT: a kernel of shape {tuple(shape)} has too few terms for windows of {length}")
+        angles = -2.0 * np.pi * np.outer(np.arange(length), np.arange(terms)) / size
+        values = np.cos(angles) if self.side == "real" else np.sin(angles)
+        if self.window is not None:
+            window = self._window(length)
+            scale = {"density": math.sqrt((window**2).sum()), "spectrum": abs(window.sum()), None: 1.0}[self.scaling]
+            values = values * (window / scale)[:, None]
+        return as_tensor(values[:, None, :], dtype or floatx())
+
+    def _window(self, length: int) -> np.ndarray:
+        turns = 2 * np.pi * np.arange(length) / (length if self.periodic else max(length - 1, 1))
+        return 0.5 - 0.5 * np.cos(turns) if self.window == "hann" else 0.54 - 0.46 * np.cos(turns)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"side": self.side, "window": self.window, "scaling": self.scaling, "periodic": self.periodic}
+
+
+# -- random ----------------------------------------------------------------------------------------------------------
+
+
+class RandomInitializer(Initializer):
+    """What the random ones share: the seed. A given whole number and None both stay the same from call to call."""
+
+    def __init__(self, seed: Any = None) -> None:
+        if seed is not None and not isinstance(seed, (int, np.integer, random.SeedGenerator)):
+            raise ValueError(f"seed must be a whole number, a SeedGenerator or None, got {seed!r}")
+        self._init_seed = seed
+        self.seed = random.make_default_seed() if seed is None else seed
+
+    def _key(self) -> Any:
+        """The seed of this call, known now even if a function is being traced."""
+        return self.seed.host_next() if isinstance(self.seed, random.SeedGenerator) else self.seed
+
+    def get_config(self) -> dict[str, Any]:
+        return {"seed": self._init_seed}
+
+    def clone(self) -> Any:
+        """Another one with the same config; without a given seed it draws other values."""
+        return type(self).from_config(self.get_config())
+
+
+def _random_dtype(dtype: Any) -> str:
+    name = dtype_name(dtype or floatx())
+    if not is_float(name):
+        raise ValueError(f"random initializers make floats, got dtype={name!r}")
+    return name
+
+
+@exported(_MODULE, "random_normal")
+class RandomNormal(RandomInitializer):
+    """Normal distribution with the given mean and standard deviation.
+
+    >>> hornbeam.initializers.RandomNormal(seed=1)((2, 3)).shape
+    (2, 3)
+    """
+
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Any = None) -> None:
+        self.mean, self.stddev = mean, stddev
+        super().__init__(seed)
+
+    def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
+        return random.normal(shape, self.mean, self.stddev, _random_dtype(dtype), self._key())
+
+    def get_config(self) -> dict[str, Any]:
+        return {"mean": self.mean, "stddev": self.stddev, **super().get_config()}
+
+
+@exported(_MODULE, "truncated_normal")
+class TruncatedNormal(RandomInitializer):
+    """Normal distribution without what lies more than two standard deviations (before the cut) from the mean.
+
+    >>> hornbeam.initializers.TruncatedNormal(seed=1)((2, 3)).shape
+    (2, 3)
+    """
+
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Any = None) -> None:
+        self.mean, self.stddev = mean, stddev
+        super().__init__(seed)
+
+    def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
+        return random.truncated_normal(shape, self.mean, self.stddev, _random_dtype(dtype), self._key())
+
+    def get_config(self) -> dict[str, Any]:
+        return {"mean": self.mean, "stddev": self.stddev, **super().get_config()}
+
+
+@exported(_MODULE, "random_uniform")
+class RandomUniform(RandomInitializer):
+    """Uniform distribution on [minval, maxval).
+
+    >>> hornbeam.initializers.RandomUniform(seed=1)((2, 3)).shape
+    (2, 3)
+    """
+
+    def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: Any = None) -> None:
+        self.minval, self.maxval = minval, maxval
+        super().__init__(seed)
+
+    def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
+        return random.uniform(shape, self.minval, self.maxval, _random_dtype(dtype), self._key())
+
+    def get_config(self) -> dict[str, Any]:
+        return {"minval": self.minval, "maxval": self.maxval, **super().get_config()}
+
+
+# Standard deviation of the normal distribution cut at two of its standard deviations.
+_TRUNCATED_STDDEV = 0.87962566103423978
+
+
+def compute_fans(
+    shape: Shape, input_axes: Sequence[int] | None = None, output_axes: Sequence[int] | None = None
+) -> tuple[int, int]:
+    """(number of inputs, number of outputs) of a weight: of a kernel (*window, channels, filters), window * each."""
+    sizes = tuple(shape)
+    if input_axes is not None and output_axes is not None:
+        return math.prod(sizes[a] for a in input_axes), math.prod(sizes[a] for a in output_axes)
+    if len(sizes) < 2:
+        count = sizes[0] if sizes else 1
+        return count, count
+    window = math.prod(sizes[:-2])
+    return sizes[-2] * window, sizes[-1] * window
+
+
+@exported(_MODULE, "variance_scaling")
+class VarianceScaling(RandomInitializer):
+    """Values with variance scale / n, so that signals keep their size through layers.
+
+    mode: n is the number of inputs ("fan_in"), of outputs ("fan_out"), or their mean ("fan_avg"). distribution:
+    "truncated_normal" (cut at two standard deviations and scaled up to make good for the cut), "untruncated_normal"
+    or "uniform" (between -sqrt(3 scale / n) and sqrt(3 scale / n)). input_axes, output_axes: the axes of the weight
+    that count as inputs and as outputs, where they are not the last two. He et al., "Delving Deep into Rectifiers",
+    2015.
+
+    >>> hornbeam.initializers.VarianceScaling(2.0, seed=1)((2, 3)).shape
+    (2, 3)
+    """
+
+    def __init__(
+        self,
+        scale: float = 1.0,
+        mode: str = "fan_in",
+        distribution: str = "truncated_normal",
+        seed: Any = None,
+        input_axes: Sequence[int] | None = None,
+        output_axes: Sequence[int] | None = None,
+    ) -> None:
+        if not scale > 0:
+            raise ValueError(f"scale must be positive, got {scale!r}")
+        if mode not in ("fan_in", "fan_out", "fan_avg"):
+            raise ValueError(f'mode must be "fan_in", "fan_out" or "fan_avg", got {mode!r}')
+        kind = distribution.lower()
+        kind = "truncated_normal" if kind == "normal" else kind
+        if kind not in ("truncated_normal", "untruncated_normal", "uniform"):
+            raise ValueError(f"distribution must be truncated_normal, untruncated_normal or uniform, got {distribution!r}")
+        if (input_axes is None) != (output_axes is None):
+            raise ValueError("give both input_axes and output_axes, or neither")
+        self.scale, self.mode, self.distribution = scale, mode, kind
+        self.input_axes, self.output_axes = input_axes, output_axes
+        super().__init__(seed)
+
+    def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
+        fan_in, fan_out = compute_fans(shape, self.input_axes, self.output_axes)
+        n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
+        variance = self.scale / max(1.0, n)
+        name, key = _random_dtype(dtype), self._key()
+        if self.distribution == "uniform":
+            limit = math.sqrt(3.0 * variance)
+            return random.uniform(shape, -limit, limit, name, key)
+        if self.distribution == "untruncated_normal":
+            return random.normal(shape, 0.0, math.sqrt(variance), name, key)
+        return random.truncated_normal(shape, 0.0, math.sqrt(variance) / _TRUNCATED_STDDEV, name, key)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "scale": self.scale,
+            "mode": self.mode,
+            "distribution": self.distribution,
+            "input_axes": self.input_axes,
+            "output_axes": self.output_axes,
+        }
+
+
+class _Named(VarianceScaling):
+    """A VarianceScaling whose scale, mode and distribution have a name."""
+
+    _kind: tuple[float, str, str]
+
+    def __init__(
+        self, seed: Any = None, input_axes: Sequence[int] | None = None, output_axes: Sequence[int] | None = None
+    ) -> None:
+        super().__init__(*self._kind, seed=seed, input_axes=input_axes, output_axes=output_axes)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"seed": self._init_seed, "input_axes": self.input_axes, "output_axes": self.output_axes}
+
+
+@exported(_MODULE, "glorot_uniform")
+class GlorotUniform(_Named):
+    """Uniform between -sqrt(6 / (inputs + outputs)) and its negative. Glorot & Bengio, 2010.
+
+    >>> hornbeam.initializers.GlorotUniform(seed=1)((2, 3)).shape
+    (2, 3)
+    """
+
+    _kind = (1.0, "fan_avg", "uniform")
+
+
+@exported(_MODULE, "glorot_normal")
+class GlorotNormal(_Named):
+    """Truncated normal with variance 2 / (inputs + outputs). Glorot & Bengio, 2010.
+
+    >>> hornbeam.initializers.GlorotNormal(seed=1)((2, 3)).shape
+    (2, 3)
+    """
+
+    _kind = (1.0, "fan_avg", "truncated_normal")
+
+
+@exported(_MODULE, "lecun_normal")
+class LecunNormal(_Named):
+    """Truncated normal with variance 1 / inputs. LeCun et al., "Efficient BackProp", 1998.
+
+    >>> hornbeam.initializers.LecunNormal(seed=1)((2, 3)).shape
+    (2, 3)
+    """
+
+    _kind = (1.0, "fan_in", "truncated_normal")
+
+
+@exported(_MODULE, "lecun_uniform")
+class LecunUniform(_Named):
+    """Uniform between -sqrt(3 / inputs) and its negative. LeCun et al., "Efficient BackProp", 1998.
+
+    >>> hornbeam.initializers.LecunUniform(seed=1)((2, 3)).shape
+    (2, 3)
+    """
+
+    _kind = (1.0, "fan_in", "uniform")
+
+
+@exported(_MODULE, "he_normal")
+class HeNormal(_Named):
+    """Truncated normal with variance 2 / inputs, for relu networks. He et al., 2015.
+
+    >>> hornbeam.initializers.HeNormal(seed=1)((2, 3)).shape
+    (2, 3)
+    """
+
+    _kind = (2.0, "fan_in", "truncated_normal")
+
+
+@exported(_MODULE, "he_uniform")
+class HeUniform(_Named):
+    """Uniform between -sqrt(6 / inputs) and its negative, for relu networks. He et al., 2015.
+
+    >>> hornbeam.initializers.HeUniform(seed=1)((2, 3)).shape
+    (2, 3)
+    """
+
+    _kind = (2.0, "fan_in", "uniform")
+
+
+@exported(_MODULE, "orthogonal", "OrthogonalInitializer")
+class Orthogonal(RandomInitializer):
+    """`gain` times a random matrix with orthonormal rows or columns, whichever are fewer, reshaped to the shape.
+
+    All axes but the last are the rows. Raises ShapeError for fewer than two axes. Saxe et al., "Exact solutions to the
+    nonlinear dynamics of learning in deep linear neural networks", 2013.
+
+    >>> hornbeam.initializers.Orthogonal(seed=1)((3, 2)).shape
+    (3, 2)
+    """
+
+    def __init__(self, gain: float = 1.0, seed: Any = None) -> None:
+        self.gain = gain
+        super().__init__(seed)
+
+    def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
+        if len(shape) < 2:
+            raise ShapeError(f"Orthogonal makes matrices and more, got shape {tuple(shape)}")
+        name = _random_dtype(dtype)
+        rows, columns = math.prod(shape[:-1]), shape[-1]
+        work = "float64" if name == "float64" else "float32"
+        gaussian = random.normal((max(rows, columns), min(rows, columns)), dtype=work, seed=self._key())
+        q, r = linalg.qr(gaussian)
+        # The signs of R's diagonal make every orthogonal matrix equally likely (Mezzadri, 2007).
+        q = q * _diagonal_signs(r)
+        q = Tensor(p.transpose(q.node, (1, 0))) if rows < columns else q
+        return cast(self.gain * q.reshape(tuple(shape)), name)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "gain": self.gain}
+
+
+def _diagonal_signs(r: Tensor) -> Tensor:
+    """The signs of the diagonal of a square matrix, 1 for 0."""
+    diagonal = creation.diag(r)
+    return Tensor(p.select((diagonal < 0).node, (diagonal * 0 - 1).node, (diagonal * 0 + 1).node))
+
+
+# fmt: off
+zeros, ones, constant, identity, stft, orthogonal = Zeros, Ones, Constant, Identity, STFT, Orthogonal
+random_normal, random_uniform, truncated_normal = RandomNormal, RandomUniform, TruncatedNormal
+variance_scaling, glorot_normal, glorot_uniform = VarianceScaling, GlorotNormal, GlorotUniform
+he_normal, he_uniform, lecun_normal, lecun_uniform = HeNormal, HeUniform, LecunNormal, LecunUniform
+IdentityInitializer, OrthogonalInitializer, STFTInitializer = Identity, Orthogonal, STFT
+# fmt: on
+
+
+def serialize(initializer: Any) -> Any:
+    """The config of an initializer."""
+    return registry.serialize(initializer)
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """The initializer that a name or config stands for. Raises UnknownObjectError for an unknown one."""
+    return registry.resolve(config, _MODULE, "initializer", custom_objects)
+
+
+def get(identifier: Any) -> Any:
+    """The initializer for a name ("he_normal"), config, class, function (shape, dtype) or array; None for None.
+
+    Raises UnknownObjectError, with the nearest name, for an unknown one.
+
+    >>> hornbeam.initializers.get("zeros")((2,)).shape
+    (2,)
+    """
+    if isinstance(identifier, (np.ndarray, Tensor)):
+        return Constant(identifier)
+    if inspect.isclass(identifier):
+        return identifier()
+    return registry.resolve(identifier, _MODULE, "initializer")

@@ -1,0 +1,148 @@
+"""Penalties on weights, added to the loss."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from hornbeam import ops, registry
+from hornbeam.ir.types import ShapeError
+from hornbeam.registry import exported
+from hornbeam.tensor import Tensor
+
+_MODULE = "keras.regularizers"
+
+
+@exported(_MODULE)
+class Regularizer:
+    """A function of a weight that returns a scalar penalty. Subclasses define `__call__` and `get_config`."""
+
+    def __call__(self, x: Any) -> Tensor:
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(x), which returns a scalar penalty")
+
+    def get_config(self) -> dict[str, Any]:
+        raise NotImplementedError(f"{type(self).__name__} must define get_config() to be saved")
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """A regularizer like the one whose `get_config` gave `config`."""
+        return cls(**config)
+
+
+def _factor(name: str, value: Any) -> float:
+    """A penalty's factor: 0 for None, as in Keras. Raises ValueError unless it is a finite number >= 0."""
+    number = 0.0 if value is None else value
+    if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number < math.inf:
+        raise ValueError(f"{name} must be a number that is not negative, got {value!r}")
+    return float(number)
+
+
+@exported(_MODULE, "l1_l2")
+class L1L2(Regularizer):
+    """l1 sum(|x|) + l2 sum(x^2).
+
+    >>> float(hornbeam.regularizers.L1L2(l1=1.0, l2=1.0)(hornbeam.ops.array([2.0])))
+    6.0
+    """
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
+        self.l1 = _factor("l1", l1)
+        self.l2 = _factor("l2", l2)
+
+    def __call__(self, x: Any) -> Tensor:
+        total = ops.zeros((), dtype=ops.dtype(x))
+        if self.l1:
+            total = total + self.l1 * ops.sum(ops.abs(x))
+        if self.l2:
+            total = total + self.l2 * ops.sum(ops.square(x))
+        return total
+
+    def get_config(self) -> dict[str, Any]:
+        return {"l1": self.l1, "l2": self.l2}
+
+
+@exported(_MODULE, "l1")
+class L1(Regularizer):
+    """l1 sum(|x|): drives weights to exactly 0.
+
+    >>> float(hornbeam.regularizers.L1(1.0)(hornbeam.ops.array([2.0, -1.0])))
+    3.0
+    """
+
+    def __init__(self, l1: float = 0.01) -> None:
+        self.l1 = _factor("l1", l1)
+
+    def __call__(self, x: Any) -> Tensor:
+        return self.l1 * ops.sum(ops.abs(x))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"l1": self.l1}
+
+
+@exported(_MODULE, "l2")
+class L2(Regularizer):
+    """l2 sum(x^2): keeps weights small.
+
+    >>> float(hornbeam.regularizers.L2(1.0)(hornbeam.ops.array([2.0, -1.0])))
+    5.0
+    """
+
+    def __init__(self, l2: float = 0.01) -> None:
+        self.l2 = _factor("l2", l2)
+
+    def __call__(self, x: Any) -> Tensor:
+        return self.l2 * ops.sum(ops.square(x))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"l2": self.l2}
+
+
+@exported(_MODULE, "orthogonal_regularizer")
+class OrthogonalRegularizer(Regularizer):
+    """factor * mean |cosine| over pairs of different rows (or columns) of a matrix: 0 if they are orthogonal.
+
+    mode: "rows" or "columns".
+
+    >>> float(hornbeam.regularizers.OrthogonalRegularizer(1.0)(hornbeam.ops.eye(2)))
+    0.0
+    """
+
+    def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
+        self.factor = _factor("factor", factor)
+        if mode not in ("rows", "columns"):
+            raise ValueError(f'mode must be "rows" or "columns", got {mode!r}')
+        self.mode = mode
+
+    def __call__(self, x: Any) -> Tensor:
+        x = ops.convert_to_tensor(x)
+        if len(x.shape) != 2:
+            raise ShapeError(f"OrthogonalRegularizer needs a matrix, got shape {x.shape}")
+        vectors = ops.normalize(x if self.mode == "rows" else ops.transpose(x), axis=1)
+        size = vectors.shape[0]
+        cosines = ops.matmul(vectors, ops.transpose(vectors)) * (1.0 - ops.eye(size, dtype=vectors.dtype))
+        pairs = size * (size - 1) / 2
+        return self.factor * 0.5 * ops.sum(ops.abs(cosines)) / max(pairs, 1.0)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"factor": self.factor, "mode": self.mode}
+
+
+l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
+
+
+def serialize(regularizer: Any) -> Any:
+    """The config of a regularizer."""
+    return registry.serialize(regularizer)
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """The regularizer that a name or config stands for. Raises UnknownObjectError for an unknown one."""
+    return registry.resolve(config, _MODULE, "regularizer", custom_objects)
+
+
+def get(identifier: Any) -> Any:
+    """The regularizer for a name ("l2"), config, class or callable; None for None.
+
+    Raises UnknownObjectError, with the nearest name, for an unknown one.
+    """
+    return registry.resolve(identifier, _MODULE, "regularizer")
