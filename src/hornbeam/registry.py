@@ -114,7 +114,7 @@ def serialize(obj: Any) -> Any:
     if isinstance(obj, np.ndarray):
         return {"class_name": "__numpy__", "config": {"value": obj.tolist(), "dtype": obj.dtype.name}}
     if isinstance(obj, tuple):
-        return {"class_name": "__tuple__", "items": [serialize(x) for x in obj]}
+        return tuple(serialize(x) for x in obj)  # a list in JSON, as Keras writes it
     if isinstance(obj, list):
         return [serialize(x) for x in obj]
     if isinstance(obj, dict):
@@ -170,8 +170,8 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
 
     Raises UnknownObjectError for a name that is neither in the table nor given by the caller.
     """
-    if isinstance(config, list):
-        return [deserialize(x, custom_objects) for x in config]
+    if isinstance(config, (list, tuple)):
+        return type(config)(deserialize(x, custom_objects) for x in config)
     if not isinstance(config, dict):
         return config
     if "class_name" not in config:

@@ -1,0 +1,443 @@
+"""Attention: every position looks at all others, weighted by how well query and key fit."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from hornbeam import constraints, initializers, ops, random, regularizers
+from hornbeam.ir.types import ShapeError
+from hornbeam.layers.arguments import no_support, one_of, positive, rate
+from hornbeam.layers.core import EinsumDense
+from hornbeam.layers.layer import Layer, serialize_argument
+from hornbeam.registry import exported
+from hornbeam.tensor import Tensor
+
+
+def masked_softmax(scores: Tensor, mask: Any) -> Tensor:
+    """Softmax over the last axis, of the places where `mask` (broadcasting, or None) is True.
+
+    A row without any such place gets equal weights.
+    """
+    if mask is not None:
+        low = -3e4 if scores.dtype == "float16" else -1e9
+        scores = ops.where(mask, scores, ops.full_like(scores, low))
+    return ops.softmax(scores, axis=-1)
+
+
+def causal_mask(queries: int, keys: int) -> Tensor:
+    """(1, queries, keys), True where the key is not later than the query."""
+    rows = ops.expand_dims(ops.arange(queries, dtype="int32"), 1)
+    columns = ops.expand_dims(ops.arange(keys, dtype="int32"), 0)
+    return ops.expand_dims(ops.greater_equal(rows, columns), 0)
+
+
+def _and(*masks: Any) -> Any:
+    """All masks that are not None, together."""
+    result = None
+    for mask in masks:
+        if mask is not None:
+            mask = ops.cast(mask, "bool")
+            result = mask if result is None else ops.logical_and(result, mask)
+    return result
+
+
+class _Projected(Layer):
+    """Common to multi-head and group-query attention: projections into heads, and from them out."""
+
+    def _take_dense_arguments(
+        self,
+        use_bias: bool,
+        kernel_initializer: Any,
+        bias_initializer: Any,
+        kernel_regularizer: Any,
+        bias_regularizer: Any,
+        kernel_constraint: Any,
+        bias_constraint: Any,
+    ) -> None:
+        self.use_bias = use_bias
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+
+    def _projection(self, equation: str, output_shape: Any, bias_axes: str, name: str, input_shape: Any) -> EinsumDense:
+        """An EinsumDense of this layer's style, built."""
+        layer = EinsumDense(
+            equation,
+            output_shape=output_shape,
+            bias_axes=bias_axes if self.use_bias else None,
+            # Initializers without a seed of their own draw anew for each projection; with one, each gets a copy.
+            kernel_initializer=type(self.kernel_initializer).from_config(self.kernel_initializer.get_config()),
+            bias_initializer=type(self.bias_initializer).from_config(self.bias_initializer.get_config()),
+            kernel_regularizer=self.kernel_regularizer,
+            bias_regularizer=self.bias_regularizer,
+            kernel_constraint=self.kernel_constraint,
+            bias_constraint=self.bias_constraint,
+            dtype=self.dtype_policy,
+            name=name,
+        )
+        layer.build(input_shape)
+        return layer
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "activity_regularizer": serialize_argument(self.activity_regularizer)}
+
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+@exported("keras.layers")
+class MultiHeadAttention(_Projected):
+    """y = concat over heads of softmax(q k^T / sqrt(key_dim)) v, projected; q, k, v are projections of the inputs.
+
+    query (batch, T, n), value (batch, S, m), key = value unless given -> y (batch, T, n), or (batch, T, *output_shape).
+    attention_axes: axes over which attention runs, all but batch and features by default. value_dim: key_dim by default.
+    Masks: query_mask (batch, T), value_mask and key_mask (batch, S), attention_mask (batch, T, S) or (batch, heads, T, S),
+    use_causal_mask: no position sees later ones. return_attention_scores: also the weights (batch, heads, T, S).
+    (Vaswani et al. 2017)
+
+    Raises ValueError for numbers below 1. flash_attention is accepted: the engine chooses its kernels.
+
+    >>> layer = hornbeam.layers.MultiHeadAttention(num_heads=2, key_dim=4)
+    >>> layer(np.ones((1, 5, 8)), np.ones((1, 3, 8))).shape
+    (1, 5, 8)
+    """
+
+    _not_in_config = frozenset({"flash_attention"})
+
+    def __init__(
+        self,
+        num_heads: int,
+        key_dim: int,
+        value_dim: int | None = None,
+        dropout: float = 0.0,
+        use_bias: bool = True,
+        output_shape: Any = None,
+        attention_axes: Any = None,
+        sliding_window: int | None = None,
+        flash_attention: bool | None = None,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        use_gate: bool = False,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        no_support("MultiHeadAttention", "use attention_mask", sliding_window=sliding_window)
+        no_support("MultiHeadAttention", "gated attention", use_gate=use_gate)
+        self.num_heads = positive("MultiHeadAttention", "num_heads", num_heads)
+        self.key_dim = positive("MultiHeadAttention", "key_dim", key_dim)
+        self.value_dim = self.key_dim if value_dim is None else positive("MultiHeadAttention", "value_dim", value_dim)
+        self.dropout = rate("MultiHeadAttention", "dropout", dropout)
+        self._take_dense_arguments(
+            use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
+            kernel_constraint, bias_constraint,
+        )  # fmt: skip
+        self.output_shape = (output_shape,) if isinstance(output_shape, int) else output_shape
+        self.attention_axes = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
+        self.sliding_window = sliding_window
+        self.use_gate = use_gate
+        self.seed = seed
+        self.seed_generator = random.SeedGenerator(seed)
+        self.supports_masking = True
+
+    def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
+        key_shape = value_shape if key_shape is None else key_shape
+        self.query_dense = self._into_heads(query_shape, self.key_dim, "query")
+        self.key_dense = self._into_heads(key_shape, self.key_dim, "key")
+        self.value_dense = self._into_heads(value_shape, self.value_dim, "value")
+        rank = len(query_shape)
+        free = _LETTERS[: rank - 1]
+        output_shape = self.output_shape or (query_shape[-1],)
+        out = _LETTERS[rank + 1 : rank + 1 + len(output_shape)]
+        self.output_dense = self._projection(
+            f"{free}yz,yz{out}->{free}{out}",
+            (*(None,) * (rank - 2), *output_shape),
+            out,
+            "attention_output",
+            (*query_shape[:-1], self.num_heads, self.value_dim),
+        )
+
+    def _into_heads(self, shape: Any, size: int, name: str) -> EinsumDense:
+        free, last = _LETTERS[: len(shape) - 1], _LETTERS[len(shape) - 1]
+        output_shape = (*(None,) * (len(shape) - 2), self.num_heads, size)
+        return self._projection(f"{free}{last},{last}yz->{free}yz", output_shape, "yz", name, shape)
+
+    def call(
+        self,
+        query: Tensor,
+        value: Tensor,
+        key: Tensor | None = None,
+        query_mask: Any = None,
+        value_mask: Any = None,
+        key_mask: Any = None,
+        attention_mask: Any = None,
+        return_attention_scores: bool = False,
+        training: bool | None = None,
+        use_causal_mask: bool = False,
+    ) -> Any:
+        key = value if key is None else key
+        mask = self._mask(query, value, query_mask, value_mask, key_mask, attention_mask, use_causal_mask)
+        q, k, v = self.query_dense(query), self.key_dense(key), self.value_dense(value)
+        scores, outputs = self._attend(q, k, v, mask, bool(training))
+        result = self.output_dense(outputs)
+        return (result, scores) if return_attention_scores else result
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Any, training: bool) -> tuple[Tensor, Tensor]:
+        """Weights and weighted values of heads (batch, ..., heads, size); the attended axes become one."""
+        rank = q.ndim
+        axes = self.attention_axes or tuple(range(1, rank - 2))
+        axes = tuple(axis % (rank - 1) for axis in axes)
+        others = tuple(axis for axis in range(rank - 2) if axis not in axes)
+        order = (*others, rank - 2, *axes, rank - 1)
+        q, k, v = (ops.transpose(x, order) for x in (q, k, v))
+        lead, inner = len(others) + 1, q.shape[len(others) + 1 : -1]
+        seen = k.shape[lead:-1]
+        q, k, v = (ops.reshape(x, (*x.shape[:lead], math.prod(x.shape[lead:-1]), x.shape[-1])) for x in (q, k, v))
+        turned = (*range(k.ndim - 2), k.ndim - 1, k.ndim - 2)
+        scores = ops.matmul(q * (1.0 / math.sqrt(self.key_dim)), ops.transpose(k, turned))
+        if mask is not None:
+            mask = ops.expand_dims(mask, 1) if mask.ndim < 2 + len(inner) + len(seen) else mask
+            mask = ops.reshape(mask, (*mask.shape[:2], *(1,) * (lead - 2), *scores.shape[-2:])) if len(inner) == 1 else (
+                ops.reshape(mask, (*mask.shape[: mask.ndim - len(inner) - len(seen)], *scores.shape[-2:]))
+            )  # fmt: skip
+        weights = masked_softmax(scores, mask)
+        used = random.dropout(weights, self.dropout, seed=self.seed_generator) if training and self.dropout else weights
+        outputs = ops.matmul(used, v)
+        outputs = ops.reshape(outputs, (*outputs.shape[:lead], *inner, outputs.shape[-1]))
+        back = tuple(int(i) for i in np.argsort(order))
+        return ops.reshape(weights, (*weights.shape[:lead], *inner, *seen)), ops.transpose(outputs, back)
+
+    def _mask(
+        self, query: Tensor, value: Tensor, query_mask: Any, value_mask: Any, key_mask: Any, attention_mask: Any, causal: bool
+    ) -> Any:
+        """Everything that says what may be looked at, as one mask (batch, T, S) or with heads, or None."""
+        parts = [
+            ops.expand_dims(query_mask, 2) if query_mask is not None else None,
+            ops.expand_dims(value_mask, 1) if value_mask is not None else None,
+            ops.expand_dims(key_mask, 1) if key_mask is not None else None,
+            causal_mask(query.shape[1], value.shape[1]) if causal else None,
+        ]
+        mask = _and(*parts)
+        if attention_mask is None or mask is None:
+            return mask if attention_mask is None else ops.cast(attention_mask, "bool")
+        if attention_mask.ndim > mask.ndim:
+            mask = ops.expand_dims(mask, 1)
+        return _and(mask, attention_mask)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        return mask
+
+
+@exported("keras.layers", "GroupedQueryAttention")
+class GroupQueryAttention(_Projected):
+    """Multi-head attention in which groups of query heads share a key and a value head (Ainslie et al. 2023).
+
+    query (batch, T, n), value (batch, S, m), key = value unless given -> y (batch, T, n).
+    num_query_heads must be a multiple of num_key_value_heads. Masks as in MultiHeadAttention.
+
+    Raises ValueError for numbers that do not divide.
+
+    >>> layer = hornbeam.layers.GroupQueryAttention(4, num_query_heads=4, num_key_value_heads=2)
+    >>> layer(np.ones((1, 5, 8)), np.ones((1, 3, 8))).shape
+    (1, 5, 8)
+    """
+
+    _not_in_config = frozenset({"flash_attention"})
+
+    def __init__(
+        self,
+        head_dim: int,
+        num_query_heads: int,
+        num_key_value_heads: int,
+        dropout: float = 0.0,
+        use_bias: bool = True,
+        sliding_window: int | None = None,
+        flash_attention: bool | None = None,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        use_gate: bool = False,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        owner = "GroupQueryAttention"
+        no_support(owner, "use attention_mask", sliding_window=sliding_window)
+        no_support(owner, "gated attention", use_gate=use_gate)
+        self.head_dim = positive(owner, "head_dim", head_dim)
+        self.num_query_heads = positive(owner, "num_query_heads", num_query_heads)
+        self.num_key_value_heads = positive(owner, "num_key_value_heads", num_key_value_heads)
+        if self.num_query_heads % self.num_key_value_heads:
+            raise ValueError(
+                f"{owner}: num_query_heads must be a multiple of num_key_value_heads, got {num_query_heads} and "
+                f"{num_key_value_heads}"
+            )
+        self.dropout = rate(owner, "dropout", dropout)
+        self._take_dense_arguments(
+            use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
+            kernel_constraint, bias_constraint,
+        )  # fmt: skip
+        self.sliding_window = sliding_window
+        self.use_gate = use_gate
+        self.seed = seed
+        self.seed_generator = random.SeedGenerator(seed)
+        self.supports_masking = True
+
+    def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
+        key_shape = value_shape if key_shape is None else key_shape
+        heads, shared, size = self.num_query_heads, self.num_key_value_heads, self.head_dim
+        self.query_dense = self._projection("bqm,muh->bquh", (None, heads, size), "uh", "query", query_shape)
+        self.key_dense = self._projection("bkm,mvh->bkvh", (None, shared, size), "vh", "key", key_shape)
+        self.value_dense = self._projection("bkm,mvh->bkvh", (None, shared, size), "vh", "value", value_shape)
+        self.output_dense = self._projection(
+            "bquh,uhm->bqm", (None, query_shape[-1]), "m", "attention_output", (*query_shape[:-1], heads, size)
+        )
+
+    _mask = MultiHeadAttention._mask
+
+    def call(
+        self,
+        query: Tensor,
+        value: Tensor,
+        key: Tensor | None = None,
+        query_mask: Any = None,
+        value_mask: Any = None,
+        key_mask: Any = None,
+        attention_mask: Any = None,
+        return_attention_scores: bool = False,
+        training: bool | None = None,
+        use_causal_mask: bool = False,
+    ) -> Any:
+        mask = self._mask(query, value, query_mask, value_mask, key_mask, attention_mask, use_causal_mask)  # type: ignore[arg-type]
+        key = value if key is None else key
+        repeats = self.num_query_heads // self.num_key_value_heads
+        q = ops.transpose(self.query_dense(query), (0, 2, 1, 3))
+        k = ops.repeat(ops.transpose(self.key_dense(key), (0, 2, 3, 1)), repeats, axis=1)
+        v = ops.repeat(ops.transpose(self.value_dense(value), (0, 2, 1, 3)), repeats, axis=1)
+        scores = ops.matmul(q * (1.0 / math.sqrt(self.head_dim)), k)
+        if mask is not None and mask.ndim == 3:
+            mask = ops.expand_dims(mask, 1)
+        weights = masked_softmax(scores, mask)
+        used = random.dropout(weights, self.dropout, seed=self.seed_generator) if training and self.dropout else weights
+        result = self.output_dense(ops.transpose(ops.matmul(used, v), (0, 2, 1, 3)))
+        return (result, weights) if return_attention_scores else result
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        return mask
+
+
+@exported("keras.layers")
+class Attention(Layer):
+    """y = softmax(score(q, k)) v, with score q k^T ("dot") or tanh(q + k) summed ("concat") (Luong et al. 2015).
+
+    inputs [query (batch, T, n), value (batch, S, m)] or with key (batch, S, n) as third -> y (batch, T, m).
+    use_scale: multiply scores by a learned number. mask: [query mask (batch, T), value mask (batch, S)].
+    return_attention_scores: also the weights (batch, T, S). use_causal_mask: no position sees later ones.
+
+    Raises ValueError for another number of inputs or an unknown score_mode.
+
+    >>> hornbeam.layers.Attention()([np.ones((1, 5, 8)), np.ones((1, 3, 8))]).shape
+    (1, 5, 8)
+    """
+
+    def __init__(
+        self, use_scale: bool = False, score_mode: str = "dot", dropout: float = 0.0, seed: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.use_scale = use_scale
+        self.score_mode = one_of(type(self).__name__, "score_mode", score_mode, ("dot", "concat"))
+        self.dropout = rate(type(self).__name__, "dropout", dropout)
+        self.seed = seed
+        self.seed_generator = random.SeedGenerator(seed)
+        self.scale: Any = None
+        self.concat_score_weight: Any = None
+
+    def build(self, input_shape: Any) -> None:
+        self._check(input_shape)
+        if self.use_scale:
+            self.scale = self.add_weight((), "ones", name="scale")
+        if self.score_mode == "concat":
+            self.concat_score_weight = self.add_weight((), "ones", name="concat_score_weight")
+
+    def _check(self, inputs: Any) -> None:
+        if not isinstance(inputs, (list, tuple)) or len(inputs) not in (2, 3):
+            raise ValueError(f"{self.describe()} takes a list [query, value] or [query, value, key]")
+
+    def _scores(self, query: Tensor, key: Tensor) -> Tensor:
+        if self.score_mode == "dot":
+            if query.shape[-1] != key.shape[-1]:
+                raise ShapeError(f"{self.describe()}: query {query.shape} and key {key.shape} differ in their last axis")
+            scores = ops.matmul(query, ops.transpose(key, (0, 2, 1)))
+            return scores if self.scale is None else scores * self.scale
+        both = ops.expand_dims(query, -2) + ops.expand_dims(key, -3)
+        both = both if self.scale is None else both * self.scale
+        return self.concat_score_weight * ops.sum(ops.tanh(both), axis=-1)
+
+    def call(
+        self,
+        inputs: Any,
+        mask: Any = None,
+        return_attention_scores: bool = False,
+        training: bool = False,
+        use_causal_mask: bool = False,
+    ) -> Any:
+        self._check(inputs)
+        query, value = inputs[:2]
+        key = inputs[2] if len(inputs) > 2 else value
+        query_mask, value_mask = (mask[0], mask[1]) if isinstance(mask, (list, tuple)) else (mask, None)
+        scores = self._scores(query, key)
+        where = _and(
+            ops.expand_dims(value_mask, -2) if value_mask is not None else None,
+            causal_mask(*scores.shape[-2:]) if use_causal_mask else None,
+        )
+        weights = masked_softmax(scores, where)
+        if training and self.dropout:
+            weights = random.dropout(weights, self.dropout, seed=self.seed_generator)
+        result = ops.matmul(weights, value)
+        if query_mask is not None:
+            result = result * ops.expand_dims(ops.cast(query_mask, result.dtype), -1)
+        return (result, weights) if return_attention_scores else result
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        return mask[0] if isinstance(mask, (list, tuple)) else None
+
+
+@exported("keras.layers")
+class AdditiveAttention(Attention):
+    """y = softmax(sum(scale * tanh(q + k))) v, with a learned vector `scale` (Bahdanau et al. 2015).
+
+    inputs, masks and outputs as in Attention; scale (n,).
+
+    >>> hornbeam.layers.AdditiveAttention()([np.ones((1, 5, 8)), np.ones((1, 3, 8))]).shape
+    (1, 5, 8)
+    """
+
+    def __init__(self, use_scale: bool = True, dropout: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(use_scale=use_scale, dropout=dropout, **kwargs)
+
+    def build(self, input_shape: Any) -> None:
+        self._check(input_shape)
+        if self.use_scale:
+            self.scale = self.add_weight((input_shape[0][-1],), "glorot_uniform", name="scale")
+
+    def _scores(self, query: Tensor, key: Tensor) -> Tensor:
+        both = ops.tanh(ops.expand_dims(query, -2) + ops.expand_dims(key, -3))
+        return ops.sum(both if self.scale is None else both * self.scale, axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "seed": self.seed}

@@ -1,0 +1,386 @@
+"""Normalization layers: batch, layer, group, unit, RMS and spectral."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from hornbeam import constraints, initializers, ops, regularizers
+from hornbeam.ir.types import ShapeError
+from hornbeam.layers.arguments import no_support, positive
+from hornbeam.layers.core import Wrapper
+from hornbeam.layers.input_spec import InputSpec
+from hornbeam.layers.layer import Layer
+from hornbeam.registry import exported
+from hornbeam.tensor import Tensor
+from hornbeam.variable import Variable
+
+
+def _axes_of(owner: str, axis: Any, rank: int) -> list[int]:
+    """Axes counted from the front, in order. Raises ValueError if one does not exist."""
+    given = [axis] if isinstance(axis, int) else list(axis)
+    for one in given:
+        if not -rank <= one < rank:
+            raise ValueError(f"{owner}: axis {one} does not exist in an input of rank {rank}")
+    return sorted(one % rank for one in given)
+
+
+class _Scaled(Layer):
+    """Common to layers that end with y * gamma + beta."""
+
+    def __init__(
+        self,
+        axis: Any,
+        epsilon: float,
+        center: bool,
+        scale: bool,
+        beta_initializer: Any,
+        gamma_initializer: Any,
+        beta_regularizer: Any,
+        gamma_regularizer: Any,
+        beta_constraint: Any,
+        gamma_constraint: Any,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float)) or epsilon < 0:
+            raise ValueError(f"{type(self).__name__}: epsilon must be a number that is not negative, got {epsilon!r}")
+        self.axis = axis
+        self.epsilon = epsilon
+        self.center = center
+        self.scale = scale
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+        self.beta_regularizer = regularizers.get(beta_regularizer)
+        self.gamma_regularizer = regularizers.get(gamma_regularizer)
+        self.beta_constraint = constraints.get(beta_constraint)
+        self.gamma_constraint = constraints.get(gamma_constraint)
+        self.supports_masking = True
+
+    def _add_scale(self, shape: tuple[int, ...]) -> None:
+        self.gamma = self._scale_weight("gamma", shape) if self.scale else None
+        self.beta = self._scale_weight("beta", shape) if self.center else None
+
+    def _scale_weight(self, name: str, shape: tuple[int, ...]) -> Variable:
+        return self.add_weight(
+            shape,
+            getattr(self, f"{name}_initializer"),
+            regularizer=getattr(self, f"{name}_regularizer"),
+            constraint=getattr(self, f"{name}_constraint"),
+            autocast=False,
+            name=name,
+        )
+
+    def _scaled(self, x: Tensor, shape: tuple[int, ...]) -> Tensor:
+        if self.gamma is not None:
+            x = x * ops.reshape(self.gamma, shape)
+        if self.beta is not None:
+            x = x + ops.reshape(self.beta, shape)
+        return x
+
+
+def _wide(x: Tensor) -> Tensor:
+    """16-bit floats as float32, in which means and variances are taken."""
+    return ops.cast(x, "float32") if x.dtype in ("float16", "bfloat16") else x
+
+
+@exported("keras.layers")
+class BatchNormalization(_Scaled):
+    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, per channel (`axis`).
+
+    In training, mean and variance are those of the batch (over all other axes, masked steps left out), and
+    moving = momentum * moving + (1 - momentum) * batch; otherwise, and if the layer is not trainable, the moving ones
+    are used. gamma, beta, moving_mean, moving_variance (channels,). (Ioffe and Szegedy 2015)
+
+    Raises ValueError for a momentum outside [0, 1]. Renormalization and synchronization across machines are not there.
+
+    >>> layer = hornbeam.layers.BatchNormalization()
+    >>> layer(np.ones((8, 4)), training=True).shape
+    (8, 4)
+    """
+
+    def __init__(
+        self,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 0.001,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        moving_mean_initializer: Any = "zeros",
+        moving_variance_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        renorm: bool = False,
+        renorm_clipping: Any = None,
+        renorm_momentum: float = 0.99,
+        synchronized: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        no_support("BatchNormalization", "one machine, plain batch statistics", renorm=renorm, synchronized=synchronized)
+        super().__init__(
+            axis, epsilon, center, scale, beta_initializer, gamma_initializer,
+            beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint, **kwargs,
+        )  # fmt: skip
+        if isinstance(momentum, bool) or not isinstance(momentum, (int, float)) or not 0 <= momentum <= 1:
+            raise ValueError(f"BatchNormalization: momentum must be a number in [0, 1], got {momentum!r}")
+        self.momentum = momentum
+        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
+        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+        self.renorm = renorm
+        self.renorm_clipping = renorm_clipping
+        self.renorm_momentum = renorm_momentum
+        self.synchronized = synchronized
+
+    def build(self, input_shape: Any) -> None:
+        (axis,) = _axes_of(self.describe(), self.axis, len(input_shape))
+        self.input_spec = InputSpec(ndim=len(input_shape), axes={axis: input_shape[axis]})
+        shape = (input_shape[axis],)
+        self._add_scale(shape)
+        kept = {"trainable": False, "autocast": False}
+        self.moving_mean = self.add_weight(shape, self.moving_mean_initializer, name="moving_mean", **kept)
+        self.moving_variance = self.add_weight(shape, self.moving_variance_initializer, name="moving_variance", **kept)
+
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Any = None) -> Tensor:
+        x = _wide(inputs)
+        axis = self.axis % x.ndim
+        shape = tuple(size if i == axis else 1 for i, size in enumerate(x.shape))
+        if training and self.trainable:
+            mean, variance = self._moments(x, axis, mask)
+            self._move(self.moving_mean, mean)
+            self._move(self.moving_variance, variance)
+        else:
+            mean, variance = self.moving_mean.value, self.moving_variance.value
+        factor = ops.rsqrt(variance + self.epsilon)
+        if self.gamma is not None:
+            factor = factor * self.gamma
+        shift = -mean * factor
+        if self.beta is not None:
+            shift = shift + self.beta
+        return ops.cast(x * ops.reshape(factor, shape) + ops.reshape(shift, shape), inputs.dtype)
+
+    def _move(self, moving: Variable, batch: Tensor) -> None:
+        moving.assign(moving * self.momentum + batch * (1 - self.momentum))
+
+    def _moments(self, x: Tensor, axis: int, mask: Any) -> tuple[Tensor, Tensor]:
+        others = tuple(i for i in range(x.ndim) if i != axis)
+        if mask is None:
+            mean = ops.mean(x, axis=others, keepdims=True)
+            variance = ops.mean(ops.square(x - mean), axis=others)
+            return ops.squeeze(mean, others), variance
+        weights = ops.cast(ops.reshape(mask, (*mask.shape, *(1,) * (x.ndim - mask.ndim))), x.dtype)
+        weights = ops.broadcast_to(weights, tuple(1 if i == axis else size for i, size in enumerate(x.shape)))
+        count = ops.maximum(ops.sum(weights), 1e-7)
+        mean = ops.sum(x * weights, axis=others, keepdims=True) / count
+        variance = ops.sum(ops.square(x - mean) * weights, axis=others) / count
+        return ops.squeeze(mean, others), variance
+
+
+@exported("keras.layers")
+class LayerNormalization(_Scaled):
+    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, over `axis` (one or several) of each sample.
+
+    gamma and beta have the shape of those axes. (Ba et al. 2016)
+
+    Raises ValueError for an axis that does not exist, ShapeError if its size is unknown.
+
+    >>> hornbeam.layers.LayerNormalization()(np.ones((2, 5))).shape
+    (2, 5)
+    """
+
+    def __init__(
+        self,
+        axis: Any = -1,
+        epsilon: float = 0.001,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        if kwargs.pop("rms_scaling", False):
+            raise NotImplementedError("LayerNormalization: rms_scaling is RMSNormalization; use that layer")
+        axis = list(axis) if isinstance(axis, (list, tuple)) else axis
+        super().__init__(
+            axis, epsilon, center, scale, beta_initializer, gamma_initializer,
+            beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint, **kwargs,
+        )  # fmt: skip
+
+    def build(self, input_shape: Any) -> None:
+        axes = _axes_of(self.describe(), self.axis, len(input_shape))
+        self._add_scale(tuple(input_shape[axis] for axis in axes))
+
+    def call(self, inputs: Tensor) -> Tensor:
+        x = _wide(inputs)
+        axes = tuple(_axes_of(self.describe(), self.axis, x.ndim))
+        if axes == (x.ndim - 1,) and self.gamma is not None and self.beta is not None:
+            normal = ops.layer_normalization(x, self.gamma, self.beta, axis=-1, epsilon=self.epsilon)
+        else:
+            mean = ops.mean(x, axis=axes, keepdims=True)
+            variance = ops.mean(ops.square(x - mean), axis=axes, keepdims=True)
+            shape = tuple(size if i in axes else 1 for i, size in enumerate(x.shape))
+            normal = self._scaled((x - mean) * ops.rsqrt(variance + self.epsilon), shape)
+        return ops.cast(normal, inputs.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "rms_scaling": False}
+
+
+@exported("keras.layers")
+class GroupNormalization(_Scaled):
+    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, over all positions and a group of channels at a time.
+
+    groups: number of groups that the channels (`axis`) are cut into; -1 for one channel each. gamma, beta (channels,).
+    (Wu and He 2018)
+
+    Raises ShapeError if the channels do not divide into the groups.
+
+    >>> hornbeam.layers.GroupNormalization(groups=2)(np.ones((2, 5, 5, 4))).shape
+    (2, 5, 5, 4)
+    """
+
+    def __init__(
+        self,
+        groups: int = 32,
+        axis: int = -1,
+        epsilon: float = 0.001,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            axis, epsilon, center, scale, beta_initializer, gamma_initializer,
+            beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint, **kwargs,
+        )  # fmt: skip
+        self.groups = groups if groups == -1 else positive("GroupNormalization", "groups", groups)
+
+    def build(self, input_shape: Any) -> None:
+        (axis,) = _axes_of(self.describe(), self.axis, len(input_shape))
+        channels = input_shape[axis]
+        groups = channels if self.groups == -1 else self.groups
+        if channels is None or channels % groups:
+            raise ShapeError(f"{self.describe()}: {channels} channels (axis {self.axis}) do not divide into {groups} groups")
+        self.input_spec = InputSpec(ndim=len(input_shape), axes={axis: channels})
+        self._add_scale((channels,))
+
+    def call(self, inputs: Tensor) -> Tensor:
+        x = _wide(inputs)
+        axis = self.axis % x.ndim
+        channels = x.shape[axis]
+        groups = channels if self.groups == -1 else self.groups
+        cut = ops.reshape(x, (*x.shape[:axis], groups, channels // groups, *x.shape[axis + 1 :]))
+        others = tuple(i for i in range(1, cut.ndim) if i != axis)
+        mean = ops.mean(cut, axis=others, keepdims=True)
+        variance = ops.mean(ops.square(cut - mean), axis=others, keepdims=True)
+        normal = ops.reshape((cut - mean) * ops.rsqrt(variance + self.epsilon), x.shape)
+        shape = tuple(size if i == axis else 1 for i, size in enumerate(x.shape))
+        return ops.cast(self._scaled(normal, shape), inputs.dtype)
+
+
+@exported("keras.layers")
+class UnitNormalization(Layer):
+    """y = x / |x|, the Euclidean length taken over `axis` (one or several).
+
+    >>> np.asarray(hornbeam.layers.UnitNormalization()(np.array([[3.0, 4.0]])))
+    array([[0.6, 0.8]], dtype=float32)
+    """
+
+    def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(axis, int) and not all(isinstance(one, int) for one in axis):
+            raise ValueError(f"UnitNormalization: axis must be a whole number or several, got {axis!r}")
+        self.axis = list(axis) if isinstance(axis, (list, tuple)) else axis
+        self.supports_masking = True
+
+    def call(self, inputs: Tensor) -> Tensor:
+        axis = tuple(self.axis) if isinstance(self.axis, list) else self.axis
+        square = ops.sum(ops.square(inputs), axis=axis, keepdims=True)
+        return inputs * ops.rsqrt(ops.maximum(square, 1e-12))
+
+
+@exported("keras.layers")
+class RMSNormalization(Layer):
+    """y = scale * x / sqrt(mean(x^2) + epsilon), over `axis` (one or several); scale has the shape of those axes.
+
+    (Zhang and Sennrich 2019)
+
+    >>> hornbeam.layers.RMSNormalization()(np.ones((2, 5))).shape
+    (2, 5)
+    """
+
+    def __init__(self, axis: Any = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis = list(axis) if isinstance(axis, (list, tuple)) else axis
+        self.epsilon = epsilon
+        self.supports_masking = True
+
+    def build(self, input_shape: Any) -> None:
+        axes = _axes_of(self.describe(), self.axis, len(input_shape))
+        self.scale = self.add_weight(tuple(input_shape[axis] for axis in axes), "ones", autocast=False, name="scale")
+
+    def call(self, inputs: Tensor) -> Tensor:
+        x = _wide(inputs)
+        axes = tuple(_axes_of(self.describe(), self.axis, x.ndim))
+        shape = tuple(size if i in axes else 1 for i, size in enumerate(x.shape))
+        factor = ops.rsqrt(ops.mean(ops.square(x), axis=axes, keepdims=True) + self.epsilon)
+        return ops.cast(x * factor * ops.reshape(self.scale, shape), inputs.dtype)
+
+
+@exported("keras.layers")
+class SpectralNormalization(Wrapper):
+    """A layer whose kernel is divided by its largest singular value, found by power iteration (Miyato et al. 2018).
+
+    In training the kernel of `layer` (`kernel` or `embeddings`) is replaced by kernel / sigma and the vector of the
+    iteration moves on; otherwise the layer works with the kernel that it has.
+
+    Raises ValueError for power_iterations below 1 or a layer without kernel.
+
+    >>> layer = hornbeam.layers.SpectralNormalization(hornbeam.layers.Dense(3))
+    >>> layer(np.ones((2, 4)), training=True).shape
+    (2, 3)
+    """
+
+    def __init__(self, layer: Layer, power_iterations: int = 1, **kwargs: Any) -> None:
+        super().__init__(layer, **kwargs)
+        self.power_iterations = positive("SpectralNormalization", "power_iterations", power_iterations)
+
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
+        kernel = getattr(self.layer, "kernel", getattr(self.layer, "embeddings", None))
+        if kernel is None:
+            raise ValueError(f"{self.describe()}: {self.layer.describe()} has neither a kernel nor embeddings")
+        self.kernel = kernel
+        self.vector_u = self.add_weight(
+            (1, kernel.shape[-1]), initializers.TruncatedNormal(stddev=0.02), trainable=False, name="vector_u"
+        )
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if training:
+            u, kernel = self._normalized()
+            self.vector_u.assign(u)
+            self.kernel.assign(kernel)
+        return self.layer(inputs)
+
+    def _normalized(self) -> tuple[Tensor, Tensor]:
+        kernel = self.kernel.value
+        matrix = ops.reshape(kernel, (math.prod(kernel.shape[:-1]), kernel.shape[-1]))
+        u = self.vector_u.value
+        for _ in range(self.power_iterations):
+            v = ops.normalize(ops.matmul(u, ops.transpose(matrix)), axis=-1)
+            u = ops.normalize(ops.matmul(v, matrix), axis=-1)
+        u, v = ops.stop_gradient(u), ops.stop_gradient(v)
+        sigma = ops.matmul(ops.matmul(v, matrix), ops.transpose(u))
+        return u, kernel / ops.reshape(sigma, ())
