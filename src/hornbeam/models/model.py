@@ -1,0 +1,208 @@
+"""`Model`: a layer that can be trained, saved and summarised."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from hornbeam import tree
+from hornbeam.layers import Layer
+from hornbeam.naming import nearest
+from hornbeam.registry import exported
+from hornbeam.training.trainer import Trainer
+
+
+@exported("keras.models")
+@exported("keras")
+class Model(Trainer, Layer):
+    """A network: layers, and how they are connected.
+
+    There are three ways to make one. `Model(inputs, outputs)` from symbolic tensors (a functional model); a subclass that
+    makes layers in `__init__` and uses them in `call`; and `Sequential([...])`.
+
+    >>> x = hornbeam.Input((784,))
+    >>> model = hornbeam.Model(x, hornbeam.layers.Dense(10)(x))
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if _is_functional_call(args, kwargs):
+            from hornbeam.models.functional import Functional, functional_class
+
+            # Model(inputs, outputs), or a subclass that passes them to super().__init__: a functional model.
+            self.__class__ = functional_class(type(self))
+            Functional.__init__(self, *args, **kwargs)  # type: ignore[arg-type]
+            return
+        Layer.__init__(self, *args, **kwargs)
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """The model's function on tensors. Subclasses write it."""
+        raise NotImplementedError(
+            f"{type(self).__name__} does not define call(self, inputs): write it, or make the model as Model(inputs, outputs)"
+        )
+
+    # -- layers -------------------------------------------------------------------------------------------------------
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers directly in this model."""
+        return [layer for layer in self._sublayers() if isinstance(layer, Layer)]
+
+    @layers.setter
+    def layers(self, value: Any) -> None:
+        raise AttributeError("`layers` of a model is found by itself and cannot be set: choose another name")
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """The layer with a name, or at an index of `layers`. Raises ValueError if there is none."""
+        if (name is None) == (index is None):
+            raise ValueError("get_layer() takes either a name or an index")
+        layers = self.layers
+        if index is not None:
+            if not -len(layers) <= index < len(layers):
+                raise ValueError(f"model {self.name!r} has {len(layers)} layers, there is no index {index}")
+            return layers[index]
+        for layer in layers:
+            if layer.name == name:
+                return layer
+        names = [layer.name for layer in layers]
+        raise ValueError(f"model {self.name!r} has no layer {name!r}.{nearest(str(name), names)} It has: {', '.join(names)}")
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights for inputs of `input_shape` (batch first, None where unknown), by a trial run of `call`."""
+        Layer.build.__wrapped__(self, input_shape)  # type: ignore[attr-defined]
+
+    def _build_for(self, call: Any) -> None:
+        """Called on data: layers inside build themselves when their turn comes."""
+        if self.built:
+            return
+        if type(self).build is Model.build:
+            self._mark_built(call.shapes)
+        else:
+            super()._build_for(call)
+
+    # -- looking ------------------------------------------------------------------------------------------------------
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Any = None,
+        print_fn: Callable[[str], Any] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Any = None,
+    ) -> None:
+        """Print a table of the layers: output shape, parameters, FLOPs a sample, receptive field, memory."""
+        from hornbeam.insight.summary import summarize
+
+        summarize(
+            self,
+            line_length=line_length,
+            positions=positions,
+            print_fn=print_fn,
+            expand_nested=expand_nested,
+            show_trainable=show_trainable,
+            layer_range=layer_range,
+        )
+
+    # -- saving -------------------------------------------------------------------------------------------------------
+
+    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, zipped: Any = None, **kwargs: Any) -> None:
+        """Save architecture, weights and optimizer to a `.keras` file."""
+        if kwargs:
+            raise TypeError(f"save() does not know {', '.join(map(repr, kwargs))}")
+        from hornbeam.saving import save_model
+
+        save_model(self, filepath, overwrite=overwrite, zipped=zipped)
+
+    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True, max_shard_size: Any = None) -> None:
+        """Save the weights to a `.weights.h5` file."""
+        if max_shard_size is not None:
+            raise NotImplementedError("files in shards are not in this version of Hornbeam: leave max_shard_size away")
+        from hornbeam.saving import save_weights
+
+        save_weights(self, filepath, overwrite=overwrite)
+
+    def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, **kwargs: Any) -> None:
+        """Load weights from a `.weights.h5` file. skip_mismatch: leave weights alone whose shapes differ."""
+        if kwargs:
+            raise TypeError(f"load_weights() does not know {', '.join(map(repr, kwargs))}")
+        from hornbeam.saving import load_weights
+
+        load_weights(self, filepath, skip_mismatch=skip_mismatch)
+
+    def export(self, filepath: Any, format: str = "tf_saved_model", **kwargs: Any) -> None:
+        """Not in this version: raises NotImplementedError."""
+        raise NotImplementedError(f"export(format={format!r}) is not in this version of Hornbeam: save() writes .keras files")
+
+    def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, dict[str, Any]]:
+        """All variables by path: trainable, non-trainable, the optimizer's and the metrics'.
+
+        value_format: "backend_tensor" for Tensors, "numpy_array" for arrays.
+        """
+        if value_format not in ("backend_tensor", "numpy_array"):
+            raise ValueError(f'value_format must be "backend_tensor" or "numpy_array", got {value_format!r}')
+
+        def values(variables: Any) -> dict[str, Any]:
+            return {v.path: np.array(v.numpy()) if value_format == "numpy_array" else v.value for v in variables}
+
+        return {name: values(variables) for name, variables in self._state_parts()}
+
+    def set_state_tree(self, state_tree: dict[str, dict[str, Any]]) -> None:
+        """Set variables from what `get_state_tree` returned. Raises ValueError for unknown paths."""
+        for name, variables in self._state_parts():
+            known = {variable.path: variable for variable in variables}
+            for path, value in state_tree.get(name, {}).items():
+                if path not in known:
+                    raise ValueError(f"model {self.name!r} has no variable {path!r} among its {name}.{nearest(path, known)}")
+                known[path].assign(value)
+
+    def _state_parts(self) -> Iterator[tuple[str, list[Any]]]:
+        metrics = [variable for metric in self.metrics for variable in metric.variables]
+        ids = {id(variable) for variable in metrics}
+        yield "trainable_variables", self.trainable_variables
+        yield "non_trainable_variables", [v for v in self.non_trainable_variables if id(v) not in ids]
+        yield "optimizer_variables", self.optimizer.variables if self.optimizer is not None else []
+        yield "metrics_variables", metrics
+
+    # -- config -------------------------------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """What a subclass was made with. Raises TypeError for arguments that have no config."""
+        base = {"name": self.name, "trainable": self.trainable, "dtype": Layer.get_config(self)["dtype"]}
+        return {**base, **self._constructor_config()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        """The model that a config describes."""
+        from hornbeam.models.functional import Functional, functional_from_config, is_functional_config
+        from hornbeam.registry import custom_object_scope
+
+        with custom_object_scope(custom_objects or {}):
+            if is_functional_config(config) and (cls is Model or issubclass(cls, Functional) or _takes_functional(cls)):
+                return functional_from_config(cls, config)
+            return super().from_config(config)
+
+    def to_json(self, **kwargs: Any) -> str:
+        """The architecture as JSON, without weights. Keyword arguments go to `json.dumps`."""
+        from hornbeam.registry import serialize
+
+        return json.dumps(serialize(self), **kwargs)
+
+
+def _is_functional_call(args: tuple, kwargs: dict[str, Any]) -> bool:
+    if not ("inputs" in kwargs or "outputs" in kwargs or len(args) >= 2):
+        return False
+    values = [kwargs.get("inputs", args[0] if args else None), kwargs.get("outputs", args[-1] if args else None)]
+    if any(value is None or not tree.flatten(value) for value in values):
+        raise ValueError("a functional model needs both: Model(inputs=..., outputs=...)")
+    return True
+
+
+def _takes_functional(cls: type) -> bool:
+    import inspect
+
+    parameters = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
+    return {"inputs", "outputs"} <= set(parameters) or {"args", "kwargs"} <= set(parameters)

@@ -1,0 +1,256 @@
+"""`Sequential`: layers one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hornbeam.layers import InputLayer, Layer
+from hornbeam.models.functional import adjust
+from hornbeam.models.model import Model
+from hornbeam.registry import deserialize, exported, serialize
+from hornbeam.symbolic import KerasTensor
+
+
+@exported("keras.models")
+@exported("keras")
+class Sequential(Model):
+    """A stack of layers, each with one input and one output.
+
+    layers: the layers, or none and `add` them later. Give the input's shape by an `Input` at the front or `input_shape`
+    in the first layer; otherwise the weights are made when the model first sees data.
+
+    >>> model = hornbeam.Sequential([hornbeam.Input((784,)), hornbeam.layers.Dense(10, activation="softmax")])
+    """
+
+    def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None) -> None:
+        Layer.__init__(self, name=name)
+        self._stack: list[Layer] = []
+        self._tensors = _Tensors()
+        self.supports_masking = True
+        if layers is not None and not isinstance(layers, (list, tuple)):
+            layers = [layers]
+        for layer in layers or []:
+            self.add(layer)
+        if not trainable:
+            self.trainable = False
+
+    # -- the stack ----------------------------------------------------------------------------------------------------
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, without the input."""
+        return [layer for layer in self._stack if not isinstance(layer, InputLayer)]
+
+    @layers.setter
+    def layers(self, value: Any) -> None:
+        raise AttributeError("`layers` of a model cannot be set: use add() and pop()")
+
+    def add(self, layer: Any, rebuild: bool = True) -> None:
+        """Put a layer on top. Raises TypeError for what is no layer, ValueError for a name that is there already."""
+        if isinstance(layer, KerasTensor):
+            history = layer.history
+            if history is None or not isinstance(history.operation, InputLayer):
+                raise ValueError(f"a Sequential model begins with an Input; {layer!r} is the output of a layer: add the layer itself")
+            layer = history.operation
+        if isinstance(layer, type) and issubclass(layer, Layer):
+            raise TypeError(f"{layer.__name__} is the class: write {layer.__name__}(...) to make a layer")
+        if not isinstance(layer, Layer):
+            if not callable(layer):
+                raise TypeError(f"Sequential takes layers, got {type(layer).__name__}: {layer!r}")
+            from hornbeam.layers import Lambda
+
+            layer = Lambda(layer)
+        if any(other.name == layer.name for other in self._stack):
+            raise ValueError(
+                f"model {self.name!r} has a layer with the name {layer.name!r} already: names must differ, and a layer can "
+                "stand in a Sequential only once"
+            )
+        if isinstance(layer, InputLayer) and self._stack:
+            raise ValueError(f"model {self.name!r}: the Input must stand before all other layers")
+        if not self._stack and not isinstance(layer, InputLayer):
+            shape = getattr(layer, "_batch_shape_arg", None)
+            if shape is not None:
+                self._push(InputLayer(batch_shape=shape))
+            elif getattr(layer, "_symbolic_inputs", None) is not None:
+                symbol = layer._symbolic_inputs
+                if isinstance(symbol, KerasTensor):
+                    self._push(InputLayer(batch_shape=symbol.shape, dtype=symbol.dtype))
+        self._push(layer)
+
+    def _push(self, layer: Layer) -> None:
+        self._stack.append(layer)
+        self._forget_steps()
+        if isinstance(layer, InputLayer):
+            self._tensors.values = [layer.output]
+        elif self._tensors.values:
+            self._apply(layer)
+            self._after_build()
+
+    def _apply(self, layer: Layer) -> None:
+        """Call a layer on the symbolic output so far."""
+        made = layer(self._tensors.values[-1])
+        if not isinstance(made, KerasTensor):
+            raise ValueError(
+                f"model {self.name!r}: layer {layer.name!r} gives {type(made).__name__} of tensors; Sequential needs layers "
+                "with one output. Use Model(inputs, outputs)"
+            )
+        self._tensors.values.append(made)
+
+    def _after_build(self) -> None:
+        self._mark_built({"input_shape": self._tensors.values[0].shape})
+        self._locked = False
+
+    def pop(self, rebuild: bool = True) -> Layer | None:
+        """Take the top layer away and return it. Raises ValueError if there is none."""
+        if not self.layers:
+            raise ValueError(f"model {self.name!r} has no layer to take away")
+        layer = self._stack.pop()
+        if self._tensors.values:
+            self._tensors.values.pop()
+        self.built = bool(self.layers) and bool(self._tensors.values)
+        self._forget_steps()
+        return layer
+
+    # -- building and calling -----------------------------------------------------------------------------------------
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights for inputs of `input_shape` (batch first, None where unknown)."""
+        if self._tensors.values:
+            return
+        if not self.layers:
+            raise ValueError(f"model {self.name!r} has no layers: add() some before it is built or called")
+        if input_shape is None:
+            raise ValueError(f"model {self.name!r} does not know its input's shape: begin it with Input(shape), or build(input_shape)")
+        if not isinstance(input_shape, (tuple, list)) or any(isinstance(size, (tuple, list)) for size in input_shape):
+            raise ValueError(f"model {self.name!r}: a Sequential has one input; input_shape must be a tuple of sizes, got {input_shape!r}")
+        shape = (None, *input_shape[1:])
+        self._tensors.values = [KerasTensor(shape, self._first_dtype(), name=f"{self.name}_input")]
+        self._tensors.deferred = True
+        try:
+            for layer in self._stack:
+                self._apply(layer)
+        except Exception:
+            self._tensors = _Tensors()
+            raise
+
+    def _first_dtype(self) -> str:
+        return self.compute_dtype
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Apply the layers one after the other."""
+        x = inputs
+        if self._tensors.values and not self._tensors.deferred:
+            if isinstance(x, (list, tuple)) and len(x) == 1:
+                x = x[0]
+            elif isinstance(x, dict) and len(x) == 1:
+                x = next(iter(x.values()))
+            x = adjust(x, self._tensors.values[0], self.name)
+        if mask is not None:
+            x._keras_mask = mask
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """None: the layers inside have put masks on the output."""
+        return None
+
+    # -- structure ----------------------------------------------------------------------------------------------------
+
+    def _known(self, what: str) -> list[KerasTensor]:
+        if (not self.layers and not self._tensors.values) or not self._tensors.values:
+            raise AttributeError(f"model {self.name!r} is not built, so it has no {what} yet: begin it with Input(shape)")
+        return self._tensors.values
+
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        """The symbolic input in a list."""
+        return [self._known("inputs")[0]]
+
+    @property
+    def outputs(self) -> list[KerasTensor]:
+        """The symbolic output in a list."""
+        return [self._known("outputs")[-1]]
+
+    @property
+    def input(self) -> KerasTensor:
+        """The symbolic input."""
+        return self._known("input")[0]
+
+    @property
+    def output(self) -> KerasTensor:
+        """The symbolic output."""
+        return self._known("output")[-1]
+
+    @property
+    def input_shape(self) -> Any:
+        """Shape of the input."""
+        return self.input.shape
+
+    @property
+    def output_shape(self) -> Any:
+        """Shape of the output."""
+        return self.output.shape
+
+    @property
+    def input_names(self) -> list[str]:
+        """Name of the input."""
+        return [self.input.name]
+
+    @property
+    def output_names(self) -> list[str]:
+        """Name of the last layer."""
+        return [self.layers[-1].name] if self.layers else []
+
+    @property
+    def _symbolic_inputs(self) -> Any:
+        values = self._tensors.values
+        return values[0] if values and not self._tensors.deferred else None
+
+    # -- config -------------------------------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """Name, layers and the shape it was built for, in Keras 3's format."""
+        base = Layer.get_config(self)
+        config = {"name": self.name, "trainable": self._trainable, "dtype": base["dtype"]}
+        config["layers"] = [serialize(layer) for layer in self._stack]
+        if self.built and self._tensors.values:
+            config["build_input_shape"] = tuple(self._tensors.values[0].shape)
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Sequential:
+        """The model that a config describes."""
+        layers: Sequence[Any] = config.get("layers", [])
+        model = cls(name=config.get("name"))
+        for layer in layers:
+            model.add(deserialize(layer, custom_objects))
+        if config.get("dtype") is not None:
+            from hornbeam import dtype_policies
+
+            model.dtype_policy = dtype_policies.get(config["dtype"])
+        shape = config.get("build_input_shape")
+        if shape and not model.built:
+            model.build(tuple(shape))
+        if not config.get("trainable", True):
+            model.trainable = False
+        return model
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """The shape of the input."""
+        return {"input_shape": tuple(self._tensors.values[0].shape)} if self.built and self._tensors.values else None
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Build for the shape of `get_build_config`."""
+        if config.get("input_shape") and not self.built:
+            self.build(tuple(config["input_shape"]))
+
+
+class _Tensors:
+    """The symbolic tensors between the layers; one object, so that tracking need not look into it."""
+
+    def __init__(self) -> None:
+        self.values: list[KerasTensor] = []
+        # Built from the shape of data, without an Input of its own: then data keep their dtype.
+        self.deferred = False

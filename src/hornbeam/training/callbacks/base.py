@@ -1,0 +1,252 @@
+"""What a callback is, and the list that calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hornbeam.registry import exported
+
+Logs = Mapping[str, Any]
+
+_BATCH_HOOKS = {
+    "train": ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end"),
+    "test": ("on_test_batch_begin", "on_test_batch_end"),
+    "predict": ("on_predict_batch_begin", "on_predict_batch_end"),
+}
+
+
+@exported("keras.callbacks")
+class Callback:
+    """Something that watches (and may steer) training: override the hooks you need.
+
+    `self.model` is the model, `self.params` has "epochs", "steps", "verbose". `logs` holds floats by metric name. Set
+    `self.model.stop_training = True` to end training after this epoch (from a batch hook: after this batch).
+
+    A callback that overrides a batch hook makes training take one call of the engine per step. With the class
+    attribute `chunked = True` the hooks `on_*_batch_end` are called about eight times a second instead, with the
+    number and logs of the last step, and steps stay free of Python.
+
+    >>> class Echo(hornbeam.callbacks.Callback):
+    ...     def on_epoch_end(self, epoch, logs=None): print(epoch, logs)
+    """
+
+    chunked = False
+
+    def __init__(self) -> None:
+        self.params: dict[str, Any] = {}
+        self._model: Any = None
+        self.validation_data = None
+
+    @property
+    def model(self) -> Any:
+        return self._model
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        self.params = params
+
+    def set_model(self, model: Any) -> None:
+        self._model = model
+
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Older name of `on_train_batch_begin`."""
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Older name of `on_train_batch_end`."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Called before an epoch. epoch: counted from 0."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Called after an epoch and its validation. logs: metrics, those of validation with the prefix `val_`."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Called before a training step."""
+        self.on_batch_begin(batch, logs=logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Called after a training step. logs: means over the epoch so far."""
+        self.on_batch_end(batch, logs=logs)
+
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Called before a step of `evaluate` and of validation."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Called after a step of `evaluate` and of validation."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Called before a step of `predict`."""
+
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Called after a step of `predict`; logs["outputs"] are the batch's predictions."""
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Called once when training starts."""
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Called once when training ends."""
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Called when `evaluate` or validation starts."""
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """Called when `evaluate` or validation ends."""
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        """Called when `predict` starts."""
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        """Called when `predict` ends."""
+
+    def overrides(self, hooks: Iterable[str]) -> bool:
+        """True if one of `hooks` is the callback's own."""
+        return any(
+            hook in self.__dict__ or getattr(type(self), hook) is not getattr(Callback, hook) for hook in hooks
+        )
+
+
+@exported("keras.callbacks")
+class History(Callback):
+    """Records the logs of every epoch; `fit` returns it. history: {name: [one float an epoch]}. epoch: epoch numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.history: dict[str, list[float]] = {}
+        self.epoch: list[int] = []
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.epoch = []
+        self.history = {}
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.epoch.append(epoch)
+        for name, value in (logs or {}).items():
+            self.history.setdefault(name, []).append(value)
+        self.model.history = self
+
+
+@exported("keras.callbacks")
+class CallbackList:
+    """Several callbacks called as one, in order.
+
+    callbacks: Callback or list of them. add_history, add_progbar: put a `History` at the end and a `ProgbarLogger` at
+    the front unless one is among them. params: `verbose`, `epochs`, `steps`, which callbacks see as `self.params`.
+    """
+
+    def __init__(
+        self,
+        callbacks: Any = None,
+        add_history: bool = False,
+        add_progbar: bool = False,
+        model: Any = None,
+        **params: Any,
+    ) -> None:
+        self.callbacks: list[Callback] = _as_list(callbacks)
+        history = next((c for c in self.callbacks if isinstance(c, History)), None)
+        if add_history and history is None:
+            history = History()
+            self.callbacks.append(history)
+        self.history = history
+        if add_progbar:
+            from hornbeam.training.callbacks.progbar import ProgbarLogger
+
+            if not any(isinstance(c, ProgbarLogger) for c in self.callbacks):
+                self.callbacks.insert(0, ProgbarLogger())
+        self.model = model
+        if model is not None:
+            self.set_model(model)
+        self.set_params(params)
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        self.params = params
+        for callback in self.callbacks:
+            callback.set_params(params)
+
+    def set_model(self, model: Any) -> None:
+        if self.history is not None:
+            model.history = self.history
+        for callback in self.callbacks:
+            callback.set_model(model)
+
+    def wants_batches(self, mode: str) -> bool:
+        """True if a callback must be called at every single step of `mode` ("train", "test" or "predict")."""
+        return any(not c.chunked and c.overrides(_BATCH_HOOKS[mode]) for c in self.callbacks)
+
+    def call_chunked(self, mode: str, batch: int, logs: Logs) -> None:
+        """Tell the callbacks that are content with the last step of a chunk."""
+        for callback in self.callbacks:
+            if callback.chunked:
+                getattr(callback, f"on_{mode}_batch_end")(batch, logs)
+
+    @property
+    def watches(self) -> bool:
+        """True if a callback is to be called at the end of chunks."""
+        return any(c.chunked for c in self.callbacks)
+
+    def _call(self, hook: str, *args: Any) -> None:
+        for callback in self.callbacks:
+            getattr(callback, hook)(*args)
+
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        self._call("on_batch_begin", batch, logs)
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self._call("on_batch_end", batch, logs)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._call("on_epoch_begin", epoch, {} if logs is None else logs)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._call("on_epoch_end", epoch, {} if logs is None else logs)
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        self._call("on_train_batch_begin", batch, {} if logs is None else logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self._call("on_train_batch_end", batch, {} if logs is None else logs)
+
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        self._call("on_test_batch_begin", batch, {} if logs is None else logs)
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self._call("on_test_batch_end", batch, {} if logs is None else logs)
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        self._call("on_predict_batch_begin", batch, {} if logs is None else logs)
+
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self._call("on_predict_batch_end", batch, {} if logs is None else logs)
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._call("on_train_begin", {} if logs is None else logs)
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        self._call("on_train_end", {} if logs is None else logs)
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        self._call("on_test_begin", {} if logs is None else logs)
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        self._call("on_test_end", {} if logs is None else logs)
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        self._call("on_predict_begin", {} if logs is None else logs)
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        self._call("on_predict_end", {} if logs is None else logs)
+
+
+def _as_list(callbacks: Any) -> list[Callback]:
+    if callbacks is None:
+        return []
+    if not isinstance(callbacks, (list, tuple)):
+        callbacks = [callbacks]
+    flat: list[Any] = []
+    for callback in callbacks:
+        flat.extend(_as_list(callback) if isinstance(callback, (list, tuple)) else [callback])
+    for callback in flat:
+        if isinstance(callback, type) and issubclass(callback, Callback):
+            raise TypeError(f"callbacks=[{callback.__name__}] is the class: write {callback.__name__}(...) to make one")
+        if not isinstance(callback, Callback):
+            raise TypeError(f"a callback must be a hornbeam.callbacks.Callback, got {type(callback).__name__}")
+    return flat

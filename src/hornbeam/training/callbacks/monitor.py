@@ -1,0 +1,298 @@
+"""Callbacks that compare a metric with its best value so far."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any
+
+import numpy as np
+
+from hornbeam.naming import nearest
+from hornbeam.registry import exported
+from hornbeam.training.callbacks.base import Callback, Logs
+
+_UP = (
+    "acc", "auc", "precision", "recall", "f1", "fbeta", "iou", "r2", "cosine", "top_k", "positives", "negatives",
+    "specificity", "sensitivity",
+)  # fmt: skip
+_DOWN = ("loss", "error", "mae", "mse", "mape", "msle", "rmse", "crossentropy", "hinge", "divergence", "poisson",
+         "logcosh", "log_cosh", "perplexity", "false_")  # fmt: skip
+
+
+class _Monitor(Callback):
+    """Knows which metric is watched, in which direction it improves, and its best value."""
+
+    def __init__(self, monitor: str, mode: str = "auto", min_delta: float = 0.0) -> None:
+        super().__init__()
+        if mode not in ("auto", "min", "max"):
+            raise ValueError(f'mode must be "auto", "min" or "max", got {mode!r}')
+        self.monitor = monitor
+        self.mode = mode
+        self.min_delta = abs(min_delta)
+        self.best: float | None = None
+        self._warned = False
+
+    def _sign(self) -> float:
+        """+1 where larger is better, -1 where smaller is. Raises ValueError if the name does not tell."""
+        if self.mode != "auto":
+            return 1.0 if self.mode == "max" else -1.0
+        name = self.monitor.removeprefix("val_").lower()
+        for metric in self.model.metrics if self.model is not None else ():
+            direction = getattr(metric, "_direction", None)
+            if metric.name == name and direction in ("up", "down"):
+                return 1.0 if direction == "up" else -1.0
+        if any(part in name for part in _DOWN):
+            return -1.0
+        if any(part in name for part in _UP):
+            return 1.0
+        raise ValueError(
+            f"{type(self).__name__}(monitor={self.monitor!r}): the name does not say whether larger is better; "
+            'give mode="min" or mode="max"'
+        )
+
+    def _better(self, value: float, than: float | None) -> bool:
+        if than is None:
+            return not np.isnan(value)
+        return self._sign() * (value - than) > self.min_delta
+
+    def _value(self, logs: Logs | None) -> float | None:
+        """The watched metric, or None after saying once that it is not there."""
+        logs = logs or {}
+        if self.monitor in logs:
+            return float(logs[self.monitor])
+        if not self._warned:
+            self._warned = True
+            why = ""
+            if self.monitor.startswith("val_") and not any(name.startswith("val_") for name in logs):
+                why = " There is no validation: give fit() validation_data or validation_split."
+            warnings.warn(
+                f"{type(self).__name__} watches {self.monitor!r}, which is not among the metrics: "
+                f"{', '.join(logs)}.{why or nearest(self.monitor, logs)}",
+                stacklevel=2,
+            )
+        return None
+
+
+@exported("keras.callbacks")
+class EarlyStopping(_Monitor):
+    """Stops training when `monitor` has not improved for `patience` epochs.
+
+    min_delta: changes up to this do not count. mode: "min", "max", or "auto" by the metric's name. baseline: value that
+    must be beaten. restore_best_weights: end with the weights of the best epoch. start_from_epoch: epochs before this
+    one are not looked at.
+
+    >>> stop = hornbeam.callbacks.EarlyStopping(patience=3, restore_best_weights=True)
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        min_delta: float = 0,
+        patience: int = 0,
+        verbose: int = 0,
+        mode: str = "auto",
+        baseline: float | None = None,
+        restore_best_weights: bool = False,
+        start_from_epoch: int = 0,
+    ) -> None:
+        super().__init__(monitor, mode, min_delta)
+        self.patience = patience
+        self.verbose = verbose
+        self.baseline = baseline
+        self.restore_best_weights = restore_best_weights
+        self.start_from_epoch = start_from_epoch
+        self._restart()
+
+    def _restart(self) -> None:
+        self.best = None
+        self.best_epoch = 0
+        self.best_weights: list[np.ndarray] | None = None
+        self.wait = 0
+        self.stopped_epoch = 0
+        self._stopped = False
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._restart()
+        self._sign()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        value = self._value(logs)
+        if value is None or epoch < self.start_from_epoch:
+            return
+        improved = self._better(value, self.best)
+        if improved:
+            self.best, self.best_epoch = value, epoch
+        if self.restore_best_weights and (improved or self.best_weights is None):
+            self.best_weights = [np.array(w) for w in self.model.get_weights()]
+        if improved and (self.baseline is None or self._better(value, self.baseline)):
+            self.wait = 0
+            return
+        self.wait += 1
+        if self.wait >= max(self.patience, 1) and not (epoch == 0 and self.patience == 0):
+            self.stopped_epoch, self._stopped = epoch, True
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        if self._stopped and self.verbose > 0:
+            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
+        if self.restore_best_weights and self.best_weights is not None:
+            if self.verbose > 0:
+                print(f"Restoring the weights of the best epoch: {self.best_epoch + 1}")
+            self.model.set_weights(self.best_weights)
+
+
+@exported("keras.callbacks")
+class ReduceLROnPlateau(_Monitor):
+    """Multiplies the learning rate by `factor` when `monitor` has not improved for `patience` epochs.
+
+    cooldown: epochs to wait after a reduction. min_lr: it never goes below. min_delta: changes up to this do not count.
+    Raises ValueError for a factor of 1 or more.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        factor: float = 0.1,
+        patience: int = 10,
+        verbose: int = 0,
+        mode: str = "auto",
+        min_delta: float = 0.0001,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        if kwargs:
+            raise TypeError(f"ReduceLROnPlateau does not know {', '.join(map(repr, kwargs))}")
+        super().__init__(monitor, mode, min_delta)
+        if not 0 < factor < 1:
+            raise ValueError(f"factor must lie between 0 and 1, got {factor}: a plateau makes the learning rate smaller")
+        self.factor = factor
+        self.patience = patience
+        self.verbose = verbose
+        self.cooldown = cooldown
+        self.min_lr = min_lr
+        self.cooldown_counter = 0
+        self.wait = 0
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.best, self.cooldown_counter, self.wait = None, 0, 0
+        self._sign()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if logs is not None:
+            logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+        value = self._value(logs)
+        if value is None:
+            return
+        if self.cooldown_counter > 0:
+            self.cooldown_counter -= 1
+            self.wait = 0
+        if self._better(value, self.best):
+            self.best, self.wait = value, 0
+        elif self.cooldown_counter == 0:
+            self.wait += 1
+            if self.wait >= self.patience and self._reduce(epoch):
+                self.cooldown_counter, self.wait = self.cooldown, 0
+
+    def _reduce(self, epoch: int) -> bool:
+        old = float(self.model.optimizer.learning_rate)
+        if old <= np.float32(self.min_lr):
+            return False
+        new = max(old * self.factor, self.min_lr)
+        self.model.optimizer.learning_rate = new
+        if self.verbose > 0:
+            print(f"Epoch {epoch + 1}: learning rate reduced from {old:.4g} to {new:.4g}")
+        return True
+
+
+@exported("keras.callbacks")
+class ModelCheckpoint(_Monitor):
+    """Saves the model, or its weights, while it trains.
+
+    filepath: may name `epoch`, `batch` and metrics: "at-{epoch:02d}-{val_loss:.2f}.keras". It must end in ".keras", or in
+    ".weights.h5" with save_weights_only. save_best_only: only when `monitor` is better than ever.
+    save_freq: "epoch", or a number of steps. initial_value_threshold: best value to start from.
+    """
+
+    def __init__(
+        self,
+        filepath: Any,
+        monitor: str = "val_loss",
+        verbose: int = 0,
+        save_best_only: bool = False,
+        save_weights_only: bool = False,
+        mode: str = "auto",
+        save_freq: Any = "epoch",
+        initial_value_threshold: float | None = None,
+    ) -> None:
+        super().__init__(monitor, mode)
+        self.filepath = os.fspath(filepath)
+        self.verbose = verbose
+        self.save_best_only = save_best_only
+        self.save_weights_only = save_weights_only
+        self.save_freq = save_freq
+        self.best = initial_value_threshold
+        ending = ".weights.h5" if save_weights_only else ".keras"
+        if not self.filepath.endswith(ending):
+            raise ValueError(
+                f"ModelCheckpoint(save_weights_only={save_weights_only}) writes files that end in {ending!r}, "
+                f"got filepath={self.filepath!r}"
+            )
+        if save_freq != "epoch" and (not isinstance(save_freq, int) or save_freq <= 0):
+            raise ValueError(f'save_freq must be "epoch" or a number of steps, got {save_freq!r}')
+        self._steps = 0
+        self._epoch = 0
+        if save_freq != "epoch":
+            self.on_train_batch_end = self._count_batch  # type: ignore[method-assign]
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        if self.save_best_only:
+            self._sign()
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._epoch = epoch
+
+    def _count_batch(self, batch: int, logs: Logs | None = None) -> None:
+        self._steps += 1
+        if self._steps % self.save_freq == 0:
+            self._save(self._epoch, batch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.save_freq == "epoch":
+            self._save(epoch, None, logs)
+
+    def _save(self, epoch: int, batch: int | None, logs: Logs | None) -> None:
+        path = self._path(epoch, batch, logs or {})
+        if self.save_best_only:
+            value = self._value(logs)
+            if value is None:
+                return
+            if not self._better(value, self.best):
+                if self.verbose > 0:
+                    print(f"Epoch {epoch + 1}: {self.monitor} did not improve from {self.best:.5g}")
+                return
+            if self.verbose > 0:
+                before = "" if self.best is None else f" from {self.best:.5g}"
+                print(f"Epoch {epoch + 1}: {self.monitor} improved{before} to {value:.5g}, saving to {path}")
+            self.best = value
+        elif self.verbose > 0:
+            print(f"Epoch {epoch + 1}: saving to {path}")
+        folder = os.path.dirname(path)
+        if folder:
+            os.makedirs(folder, exist_ok=True)
+        if self.save_weights_only:
+            self.model.save_weights(path, overwrite=True)
+        else:
+            self.model.save(path, overwrite=True)
+
+    def _path(self, epoch: int, batch: int | None, logs: Logs) -> str:
+        known = {"epoch": epoch + 1, **logs}
+        if batch is not None:
+            known["batch"] = batch + 1
+        try:
+            return self.filepath.format(**known)
+        except KeyError as missing:
+            raise KeyError(
+                f"ModelCheckpoint(filepath={self.filepath!r}) asks for {missing}, the logs have: {', '.join(known)}"
+            ) from None

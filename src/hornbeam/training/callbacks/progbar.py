@@ -1,0 +1,89 @@
+"""The callback that shows progress."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hornbeam.registry import exported
+from hornbeam.training.callbacks.base import Callback, Logs
+from hornbeam.training.progress import Bar
+
+
+@exported("keras.callbacks")
+class ProgbarLogger(Callback):
+    """Shows progress: with verbose=1 a live bar on a terminal, elsewhere (and with verbose=2) one line an epoch."""
+
+    chunked = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bar: Bar | None = None
+        self._inside_fit = False
+        self._shown: dict[str, Any] = {}
+
+    @property
+    def _epochs(self) -> int:
+        return int(self.params.get("epochs") or 1)
+
+    def _open(self, steps: int | None) -> None:
+        self._bar = Bar(steps)
+        self._bar.live = self._bar.live and self.params.get("verbose") == 1
+        self._shown = {}
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._inside_fit = True
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        if not self.params.get("verbose"):
+            return
+        self._open(self.params.get("steps"))
+        assert self._bar is not None
+        if self._bar.live and self._epochs > 1:
+            print(f"Epoch {epoch + 1}/{self._epochs}")
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self._update(batch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._bar is not None:
+            title = f"Epoch {epoch + 1}/{self._epochs}" if not self._bar.live else ""
+            self._bar.close(logs or {}, title)
+            self._bar = None
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        self._inside_fit = False
+        if self._bar is not None:
+            self._bar.abandon()
+            self._bar = None
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        self._begin()
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        if not self._inside_fit:
+            self._update(batch, logs)
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        self._end(logs)
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        self._begin()
+
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self._update(batch, {})
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        self._end({})
+
+    def _begin(self) -> None:
+        if not self._inside_fit and self.params.get("verbose"):
+            self._open(self.params.get("steps"))
+
+    def _end(self, logs: Logs | None) -> None:
+        if not self._inside_fit and self._bar is not None:
+            self._bar.close(logs or {})
+            self._bar = None
+
+    def _update(self, batch: int, logs: Logs | None) -> None:
+        if self._bar is not None:
+            self._bar.update(batch + 1, logs or {})

@@ -1,0 +1,458 @@
+"""What `fit`, `evaluate` and `predict` accept as data, as one of two things: arrays in memory, or a stream of batches."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from hornbeam import tree
+from hornbeam.engines.base import Engine
+from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name
+from hornbeam.registry import exported
+from hornbeam.tensor import Tensor
+
+Order = Callable[[int], np.ndarray]
+
+
+# -- (x, y, sample_weight) ---------------------------------------------------------------------------------------------
+
+
+@exported("keras.utils")
+def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """What a `train_step` gets as `data`: `x` alone, `(x, y)`, or `(x, y, sample_weight)`."""
+    if y is None and sample_weight is None:
+        return (x,) if isinstance(x, (list, tuple)) else x
+    return (x, y) if sample_weight is None else (x, y, sample_weight)
+
+
+@exported("keras.utils")
+def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
+    """`(x, y, sample_weight)` out of what a `train_step` gets, None for what is not there.
+
+    Raises ValueError for tuples of more than three.
+    """
+    if isinstance(data, list):
+        data = tuple(data)
+    if not isinstance(data, tuple):
+        return data, None, None
+    if len(data) > 3 or not data:
+        raise ValueError(f"data must be x, (x,), (x, y) or (x, y, sample_weight), got a tuple of {len(data)}")
+    return (*data, None, None)[:3]
+
+
+# -- arrays -----------------------------------------------------------------------------------------------------------
+
+
+def as_array(value: Any, what: str) -> np.ndarray:
+    """One array of the user's, without a copy where it is one. `what` names it in errors: "x", "y['a']".
+
+    Raises HornbeamTypeError for strings, ragged lists, complex numbers and what is no array.
+    """
+    if isinstance(value, Tensor):
+        if value.symbolic:
+            raise HornbeamTypeError(f"{what} is the symbolic {value!r}: data must be arrays with values")
+        return value.numpy()
+    if hasattr(value, "detach"):  # torch, possibly on a device or with gradients
+        value = value.detach().cpu().numpy()
+    elif not isinstance(value, np.ndarray) and hasattr(value, "to_numpy"):  # pandas, polars
+        value = value.to_numpy()
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__array__"):
+        raise HornbeamTypeError(
+            f"{what} must be an array, got {type(value).__name__}"
+            + (": turn Python numbers and lists into one with np.array(...)" if isinstance(value, (int, float)) else "")
+        )
+    array = np.asarray(value)
+    if array.dtype.kind in "SU":
+        raise HornbeamTypeError(f"{what} holds strings ({_sample(array)}): models compute with numbers, encode them first")
+    if array.dtype == object:
+        raise HornbeamTypeError(
+            f"{what} has dtype object ({_sample(array)}): its items differ in shape or are not numbers. Pad or resize "
+            "them to one shape, then np.stack them"
+        )
+    if array.dtype.kind == "M" or array.dtype.kind == "m" or array.dtype.kind == "c":
+        raise HornbeamTypeError(f"{what} has dtype {array.dtype}, which models do not take: convert it to numbers first")
+    dtype_name(array.dtype)
+    return array
+
+
+def _sample(array: np.ndarray) -> str:
+    flat = array.reshape(-1)
+    return f"such as {flat[0]!r}"[:60] if flat.size else "empty"
+
+
+def as_arrays(structure: Any, what: str) -> Any:
+    """Every leaf of a structure as an array; a nested list of plain numbers is one array."""
+    if structure is None:
+        return None
+    if isinstance(structure, (list, tuple)):
+        leaves = tree.flatten(structure)
+        if leaves and all(isinstance(leaf, (bool, int, float, np.number)) for leaf in leaves):
+            raise HornbeamTypeError(f"{what} is a {type(structure).__name__} of Python numbers: write np.array({what})")
+        if leaves and all(isinstance(leaf, str) for leaf in leaves):
+            raise HornbeamTypeError(f"{what} is a list of strings: models compute with numbers, encode them first")
+    named = {path: f"{what}{''.join(f'[{part!r}]' for part in path)}" for path, _ in tree.flatten_with_path(structure)}
+    flat = [None if leaf is None else as_array(leaf, named[path]) for path, leaf in tree.flatten_with_path(structure)]
+    return tree.pack_sequence_as(structure, flat)
+
+
+def leaves_of(structure: Any) -> list[np.ndarray]:
+    """The arrays of a structure, without the Nones."""
+    return [leaf for leaf in tree.flatten(structure) if leaf is not None]
+
+
+def types_of(structure: Any, batch: int | None = None) -> Any:
+    """The structure with TensorTypes for its arrays; `batch` replaces the first size."""
+
+    def type_of(array: Any) -> Any:
+        if array is None:
+            return None
+        shape = array.shape if batch is None else (batch, *array.shape[1:])
+        return TensorType(tuple(shape), dtype_name(array.dtype))
+
+    return tree.map_structure(type_of, structure)
+
+
+def rows_of(structure: Any, rows: Any) -> Any:
+    """The structure with the given rows (a slice or an index array) of its arrays."""
+    return tree.map_structure(lambda array: None if array is None else array[rows], structure)
+
+
+def check_lengths(**parts: Any) -> int:
+    """The common number of samples. Raises ShapeError that shows the differing lengths, ValueError for no samples."""
+    lengths: dict[str, int] = {}
+    for name, structure in parts.items():
+        for path, leaf in tree.flatten_with_path(structure):
+            if leaf is not None:
+                label = name + "".join(f"[{part!r}]" for part in path)
+                if leaf.ndim == 0:
+                    raise ShapeError(f"{label} is a single number: data need a first axis of samples, as in np.array([...])")
+                lengths[label] = leaf.shape[0]
+    if len(set(lengths.values())) > 1:
+        shown = ", ".join(f"{label} has {length:,}" for label, length in lengths.items())
+        raise ShapeError(f"all data must have the same number of samples: {shown}")
+    count = next(iter(lengths.values()), 0)
+    if count == 0:
+        raise ValueError(f"there are no samples: {', '.join(lengths) or 'x'} is empty")
+    return count
+
+
+class ArrayData:
+    """Arrays in memory, taken in batches of row numbers.
+
+    data: packed (x, y, sample_weight). rows: the row numbers that take part, None for all. order: a function that
+    gives a permutation of n, or None to keep the order; `by_batch` moves whole batches only.
+    """
+
+    in_memory = True
+
+    def __init__(
+        self, data: Any, batch_size: int, rows: np.ndarray | None = None, order: Order | None = None, by_batch: bool = False
+    ) -> None:
+        self.data = data
+        self.arrays = leaves_of(data)
+        self.batch_size = batch_size
+        self.rows = rows
+        self.order = order
+        self.by_batch = by_batch
+        self.samples: int | None = len(self.arrays[0]) if rows is None else len(rows)
+        self._rest: list[np.ndarray] = []
+        self._placed: tuple[Any, list[Any]] | None = None
+
+    def buffers(self, engine: Engine) -> list[Any]:
+        """The arrays as buffers of `engine`, put there once."""
+        if self._placed is None or self._placed[0] is not engine:
+            self._placed = engine, [engine.put(np.ascontiguousarray(array)) for array in self.arrays]
+        return self._placed[1]
+
+    @property
+    def steps(self) -> int | None:
+        assert self.samples is not None
+        return -(-self.samples // self.batch_size)
+
+    def types(self, batch: int) -> Any:
+        return types_of(self.data, batch)
+
+    def first_batch(self) -> Any:
+        return rows_of(self.data, slice(0, min(self.batch_size, len(self.arrays[0]))))
+
+    def _permuted(self) -> np.ndarray:
+        assert self.samples is not None
+        count, size = self.samples, self.batch_size
+        if self.order is None:
+            order = np.arange(count)
+        elif self.by_batch:
+            starts = np.arange(0, count, size)[self.order(-(-count // size))]
+            order = np.concatenate([np.arange(start, min(start + size, count)) for start in starts])
+        else:
+            order = self.order(count)
+        return (order if self.rows is None else self.rows[order]).astype(np.int64, copy=False)
+
+    def _pass(self) -> list[np.ndarray]:
+        """Row numbers of one pass, as matrices (steps, batch): the full batches, then what is left over."""
+        order, size = self._permuted(), self.batch_size
+        full = len(order) // size
+        parts = [order[: full * size].reshape(full, size)] if full else []
+        if len(order) > full * size:
+            parts.append(order[None, full * size :])
+        return parts
+
+    def rewind(self) -> None:
+        """Begin with the first batch again."""
+        self._rest = []
+
+    def epoch(self, steps: int | None = None) -> list[np.ndarray]:
+        """Row numbers of an epoch. With `steps`, the next so many batches, starting over as often as needed."""
+        if steps is None:
+            return self._pass()
+        taken: list[np.ndarray] = []
+        while steps:
+            if not self._rest:
+                self._rest = self._pass()
+            part = self._rest.pop(0)
+            taken.append(part[:steps])
+            if len(part) > steps:
+                self._rest.insert(0, part[steps:])
+            steps -= len(taken[-1])
+        return taken
+
+
+# -- streams ------------------------------------------------------------------------------------------------------------
+
+
+class StreamData:
+    """Batches from something that is iterated: a PyDataset, a generator, a DataLoader, a tf.data dataset.
+
+    class_weight: applied to every batch.
+    """
+
+    in_memory = False
+
+    def __init__(self, source: Any, shuffle: Order | None = None, class_weight: Mapping[int, float] | None = None) -> None:
+        self.source = source
+        self.shuffle = shuffle
+        self.class_weight = class_weight
+        self.once = iter(source) is source if hasattr(source, "__next__") else False
+        self.samples: int | None = None
+        self.batch_size: int | None = None
+        self._iterator: Iterator[Any] | None = None
+        self._peeked: list[Any] = []
+        self.exhausted = False
+
+    @property
+    def steps(self) -> int | None:
+        if isinstance(self.source, PyDataset):
+            return self.source.num_batches
+        try:
+            return len(self.source)
+        except TypeError:
+            return None
+
+    def _start(self) -> Iterator[Any]:
+        if isinstance(self.source, PyDataset):
+            return self.source.batches(self.shuffle)
+        return iter(self.source)
+
+    def first_batch(self) -> Any:
+        """The first batch, which stays in the stream."""
+        if not self._peeked:
+            if self._iterator is None:
+                self._iterator = self._start()
+            item = next(self._iterator, None)
+            if item is None:
+                raise ValueError("the data hold no batch: the generator or dataset is empty")
+            self._peeked.append(self._converted(item))
+        return self._peeked[0]
+
+    def epoch(self, steps: int | None = None) -> Iterator[Any]:
+        """The batches of an epoch: `steps` of them from where the stream stands, or the rest of it."""
+        taken = 0
+        while steps is None or taken < steps:
+            if self._peeked:
+                taken += 1
+                yield self._peeked.pop()
+                continue
+            if self._iterator is None:
+                if self.once and self.exhausted:
+                    return
+                self._iterator = self._start()
+            item = next(self._iterator, None)
+            if item is None:
+                self._iterator = None
+                self.exhausted = True
+                if steps is None or self.once or taken == 0:
+                    return
+                continue
+            taken += 1
+            yield self._converted(item)
+        if steps is not None and steps == self.steps:
+            self._iterator = None
+
+    def _converted(self, item: Any) -> Any:
+        x, y, sample_weight = unpack_x_y_sample_weight(item)
+        x, y = as_arrays(x, "x"), as_arrays(y, "y")
+        sample_weight = as_arrays(sample_weight, "sample_weight")
+        check_lengths(x=x, y=y, sample_weight=sample_weight)
+        if self.class_weight is not None:
+            sample_weight = apply_class_weight(self.class_weight, y, sample_weight)
+        return pack_x_y_sample_weight(x, y, sample_weight)
+
+
+@exported("keras.utils")
+class PyDataset:
+    """Batches by number: a subclass defines `__getitem__(index)`, which returns a batch `(x, y)`, and `__len__`.
+
+    workers: threads (or processes, with use_multiprocessing) that prepare batches ahead; the order does not depend on
+    them. max_queue_size: how many batches are prepared ahead at most.
+
+    >>> class Squares(hornbeam.utils.PyDataset):
+    ...     def __len__(self): return 10
+    ...     def __getitem__(self, i): return np.ones((4, 1)) * i, np.ones((4, 1)) * i * i
+    """
+
+    def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
+        self.workers = workers
+        self.use_multiprocessing = use_multiprocessing
+        self.max_queue_size = max_queue_size
+
+    def __getitem__(self, index: int) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} must define __getitem__(index), which returns one batch")
+
+    @property
+    def num_batches(self) -> int | None:
+        """Number of batches in an epoch: `len(self)`, or None for a dataset without an end."""
+        if hasattr(self, "__len__"):
+            return len(self)
+        return None
+
+    def on_epoch_begin(self) -> None:
+        """Called before every pass."""
+
+    def on_epoch_end(self) -> None:
+        """Called after every pass."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.batches(None)
+
+    def batches(self, shuffle: Order | None) -> Iterator[Any]:
+        """One pass, in an order given by `shuffle(number)`."""
+        count = self.num_batches
+        self.on_epoch_begin()
+        if count is None:
+            index = 0
+            while True:
+                yield self[index]
+                index += 1
+        order = range(count) if shuffle is None else shuffle(count).tolist()
+        if getattr(self, "workers", 1) > 1 or getattr(self, "use_multiprocessing", False):
+            yield from self._ahead(order)
+        else:
+            for index in order:
+                yield self[index]
+        self.on_epoch_end()
+
+    def _ahead(self, order: Any) -> Iterator[Any]:
+        from collections import deque
+        from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+
+        pool: Executor
+        if self.use_multiprocessing:
+            import multiprocessing
+
+            pool = ProcessPoolExecutor(max(self.workers, 1), mp_context=multiprocessing.get_context("spawn"))
+        else:
+            pool = ThreadPoolExecutor(self.workers)
+        waiting: deque[Future] = deque()
+        try:
+            for index in order:
+                waiting.append(pool.submit(self.__getitem__, index))
+                if len(waiting) >= max(self.max_queue_size, 1):
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+# -- class weights and splits ------------------------------------------------------------------------------------------
+
+
+def class_numbers(y: np.ndarray) -> np.ndarray | None:
+    """The class of every sample if `y` are labels (whole numbers or one-hot rows), else None."""
+    if y.ndim == 2 and y.shape[1] > 1:
+        if y.dtype.kind == "f" and not np.isfinite(y).all():
+            return None
+        one_hot = bool(((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all())
+        return y.argmax(axis=1) if one_hot else None
+    if y.ndim == 1 or (y.ndim == 2 and y.shape[1] == 1):
+        flat = y.reshape(-1)
+        if flat.dtype.kind in "biu":
+            return flat
+        if flat.dtype.kind == "f" and np.isfinite(flat).all() and (flat == np.round(flat)).all():
+            return flat.astype(np.int64)
+    return None
+
+
+def apply_class_weight(class_weight: Mapping[int, float], y: Any, sample_weight: Any) -> np.ndarray:
+    """Weights of the samples: that of their class (1 for classes not named), times `sample_weight`.
+
+    Raises ValueError for several outputs and for targets that are not labels.
+    """
+    if not isinstance(y, np.ndarray):
+        raise ValueError("class_weight works for models with one output; for several give sample_weight for each")
+    bad = [key for key in class_weight if isinstance(key, bool) or not isinstance(key, (int, np.integer))]
+    if bad:
+        raise ValueError(f"the keys of class_weight must be class numbers, got {bad[0]!r}")
+    classes = class_numbers(y)
+    if classes is None:
+        raise ValueError(f"class_weight needs y of class numbers or one-hot rows, got {y.dtype} of shape {y.shape}")
+    weights = np.ones(len(classes), dtype=np.float32)
+    for number, weight in class_weight.items():
+        weights[classes == number] = weight
+    return weights if sample_weight is None else weights * np.asarray(sample_weight).reshape(-1)
+
+
+def split_rows(y: Any, count: int, fraction: float, mode: str, order: Order) -> tuple[np.ndarray, np.ndarray, str]:
+    """Row numbers for training and for validation, and a sentence that says what was done.
+
+    mode: "auto" shuffles, and keeps the classes' proportions where `y` are labels; "tail" takes the last rows.
+    """
+    held = int(count * fraction) if mode == "tail" else round(count * fraction)
+    if held == 0 or held == count:
+        raise ValueError(
+            f"validation_split={fraction} of {count:,} samples leaves {'nothing to validate on' if held == 0 else 'nothing to train on'}"
+        )
+    if mode == "tail":
+        rows = np.arange(count)
+        return rows[:-held], rows[-held:], f"the last {held:,} of {count:,} samples are held out"
+    shuffled = order(count)
+    classes = class_numbers(y) if isinstance(y, np.ndarray) else None
+    if classes is not None and 1 < len(np.unique(classes)) <= max(2, held):
+        chosen = _stratified(classes, shuffled, held)
+        how = "shuffled, every class in proportion"
+    else:
+        chosen = shuffled[:held]
+        how = "shuffled"
+    mask = np.zeros(count, dtype=bool)
+    mask[chosen] = True
+    return np.flatnonzero(~mask), np.flatnonzero(mask), f"{held:,} of {count:,} samples are held out, {how}"
+
+
+def _stratified(classes: np.ndarray, shuffled: np.ndarray, held: int) -> np.ndarray:
+    """`held` of the rows, spread over the classes in proportion: largest remainders get the odd ones."""
+    labels, counts = np.unique(classes, return_counts=True)
+    exact = counts * (held / len(classes))
+    quota = np.floor(exact).astype(int)
+    for index in np.argsort(-(exact - quota), kind="stable")[: held - quota.sum()]:
+        quota[index] += 1
+    in_order = classes[shuffled]
+    return np.concatenate([shuffled[in_order == label][:take] for label, take in zip(labels, quota, strict=True)])
+
+
+def warn_unused(**arguments: Any) -> None:
+    """Say that arguments have no effect with a stream of batches."""
+    given = [name for name, value in arguments.items() if value is not None]
+    if given:
+        warnings.warn(f"{', '.join(given)} has no effect here: the data come in batches already", stacklevel=4)

@@ -1,0 +1,150 @@
+"""The one loop over batches, for training and testing."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+
+from hornbeam import tree
+from hornbeam.engines import current_engine
+from hornbeam.training.callbacks.base import CallbackList
+from hornbeam.training.data import ArrayData, StreamData, rows_of, types_of
+from hornbeam.training.step import EagerStep, uninterrupted
+
+# A chunk of steps should take about as long as the eye needs to see the bar move.
+CHUNK_SECONDS = 0.12
+
+
+def as_floats(logs: Any) -> dict[str, Any]:
+    """Logs as Python floats; what is not a single number stays an array."""
+    return {name: _plain(value) for name, value in logs.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (int, float)):
+        return value
+    array = np.asarray(value)
+    return float(array) if array.ndim == 0 else array
+
+
+class Loop:
+    """Runs `model`'s steps of `mode` ("train" or "test") over data and tells `callbacks`."""
+
+    def __init__(self, model: Any, mode: str, callbacks: CallbackList | None) -> None:
+        self.model = model
+        self.mode = mode
+        self.callbacks = callbacks
+        self.every_batch = callbacks is not None and callbacks.wants_batches(mode)
+        self.done = 0
+        self.logs: dict[str, Any] = {}
+        self._reported = False
+        self.epoch = 0
+
+    def run(self, data: ArrayData | StreamData, steps: int | None) -> dict[str, Any]:
+        """All steps of an epoch. Returns the logs of the last one as floats."""
+        self.done, self.logs = 0, {}
+        if isinstance(data, ArrayData):
+            self._arrays(data, steps)
+        else:
+            self._stream(data, steps)
+        return self.logs
+
+    @property
+    def _stopped(self) -> bool:
+        return self.mode == "train" and self.model.stop_training
+
+    # -- arrays in memory ---------------------------------------------------------------------------------------------
+
+    def _arrays(self, data: ArrayData, steps: int | None) -> None:
+        engine = current_engine()
+        for part in data.epoch(steps):
+            step = self.model._step(self.mode, data.types(part.shape[1]))
+            if isinstance(step, EagerStep):
+                for rows in part:
+                    if self._stopped:
+                        return
+                    self._one(step, rows_of(data.data, rows))
+                continue
+            at = 0
+            while at < len(part) and not self._stopped:
+                size = self.model.steps_per_execution if self.every_batch else step.chunk
+                chunk = part[at : at + size]
+                if self.every_batch:
+                    self._begin()
+                started = time.perf_counter()
+                with uninterrupted():
+                    stacked = step.run_many(data.buffers(engine), chunk)
+                taken = time.perf_counter() - started
+                if len(chunk) == size:
+                    step.chunk = next_chunk(step.chunk, taken)
+                at += len(chunk)
+                self._end(len(chunk), stacked)
+
+    # -- streams of batches --------------------------------------------------------------------------------------------
+
+    def _stream(self, data: StreamData, steps: int | None) -> None:
+        for batch in data.epoch(steps):
+            self._one(self.model._step(self.mode, types_of(batch)), batch)
+            if self._stopped:
+                return
+
+    def _one(self, step: Any, batch: Any) -> None:
+        if self.every_batch:
+            self._begin()
+        with uninterrupted():
+            logs = step.run(batch)
+            values = {name: np.asarray(value)[None] for name, value in _checked(logs, self.mode).items()}
+        self._end(1, values)
+
+    # -- watching -----------------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        assert self.callbacks is not None
+        getattr(self.callbacks, f"on_{self.mode}_batch_begin")(self.done)
+
+    def _end(self, count: int, stacked: dict[str, Any]) -> None:
+        """After `count` steps, whose logs are `stacked`."""
+        first = self.done
+        self.done += count
+        last = tree.map_structure(lambda value: value[-1] if isinstance(value, np.ndarray) else value, dict(stacked))
+        self.logs = as_floats(last)
+        if self.mode == "train" and not self._reported:
+            self._report_nan(first, stacked.get("loss"))
+        if self.every_batch:
+            getattr(self.callbacks, f"on_{self.mode}_batch_end")(self.done - 1, self.logs)
+        elif self.callbacks is not None and self.callbacks.watches:
+            self.callbacks.call_chunked(self.mode, self.done - 1, self.logs)
+
+    def _report_nan(self, first: int, losses: Any) -> None:
+        """Say, once, at which step the loss stopped being a number."""
+        if not isinstance(losses, np.ndarray) or np.isfinite(losses[-1]).all():
+            return
+        self._reported = True
+        bad = ~np.isfinite(losses.reshape(len(losses), -1)).all(axis=1)
+        step = first + int(bad.argmax())
+        warnings.warn(
+            f"the loss is {float(losses.reshape(len(losses), -1)[bad.argmax(), 0])} from epoch {self.epoch + 1}, step {step + 1} "
+            "on. The data are finite where fit() could check them, so look at the learning rate (try a tenth), at logarithms and "
+            "divisions in your own code, and at clipnorm=1.0 in the optimizer. The callback TerminateOnNaN stops training here",
+            RuntimeWarning,
+            stacklevel=6,
+        )
+
+
+def next_chunk(size: int, seconds: float) -> int:
+    """The chunk size after one of `size` steps took `seconds`."""
+    if seconds < CHUNK_SECONDS / 2:
+        return min(size * 2, 4096) if seconds < CHUNK_SECONDS / 4 else size + max(size // 2, 1)
+    if seconds > CHUNK_SECONDS * 2:
+        return max(size // 2, 1)
+    return size
+
+
+def _checked(logs: Any, mode: str) -> dict[str, Any]:
+    """What a step returned. Raises TypeError unless it is a dict."""
+    if not isinstance(logs, dict):
+        raise TypeError(f"{mode}_step must return a dict of logs such as {{'loss': loss}}, got {type(logs).__name__}")
+    return logs

@@ -1,0 +1,104 @@
+"""Outputs of a model by name, and settings (losses, weights, metrics, targets) handed out to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hornbeam import tree
+from hornbeam.naming import nearest
+
+
+def is_several(structure: Any) -> bool:
+    """True for a list, tuple or dict of outputs."""
+    return isinstance(structure, (list, tuple, dict))
+
+
+class Outputs:
+    """The names of a model's outputs, in order.
+
+    y_pred: what the model returned: one tensor, a list or tuple, or a dict. names: the layers' names where the model
+    knows them.
+    """
+
+    def __init__(self, y_pred: Any, names: Sequence[str] | None = None) -> None:
+        self.single = not is_several(y_pred)
+        self.keys = list(y_pred) if isinstance(y_pred, dict) else None
+        flat = [y_pred[key] for key in self.keys] if self.keys is not None else tree.flatten(y_pred)
+        if self.keys is not None:
+            self.names = [str(key) for key in self.keys]
+        elif names is not None and len(names) == len(flat):
+            self.names = _unique(names)
+        else:
+            self.names = ["output"] if self.single else [f"output_{i + 1}" for i in range(len(flat))]
+        self.tensors = flat
+
+    def without_values(self) -> Outputs:
+        """The same names, holding on to no tensors."""
+        made = object.__new__(Outputs)
+        made.single, made.keys, made.names, made.tensors = self.single, self.keys, self.names, []
+        return made
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def by_name(self, setting: Any, what: str, missing: Any = None) -> list[Any]:
+        """`setting` (a dict by output name, or a list in order) as one entry per output.
+
+        Raises ValueError for unknown names and for a list of the wrong length.
+        """
+        if isinstance(setting, dict):
+            unknown = [key for key in setting if str(key) not in self.names]
+            if unknown:
+                raise ValueError(
+                    f"{what} names {unknown[0]!r}, which is not an output of the model."
+                    f"{nearest(str(unknown[0]), self.names)} Outputs: {', '.join(self.names)}"
+                )
+            return [setting.get(name, missing) for name in self.names]
+        if len(setting) != len(self):
+            raise ValueError(
+                f"{what} has {len(setting)} entries, the model has {len(self)} output(s): {', '.join(self.names)}"
+            )
+        return list(setting)
+
+    def targets(self, y: Any, needed: Sequence[bool]) -> list[Any]:
+        """The targets of each output, None where there are none.
+
+        needed: outputs that a loss or metric looks at. Raises ValueError where the structure of y does not match.
+        """
+        if self.single and not is_several(y):
+            return [y]
+        if isinstance(y, dict):
+            found = self.by_name(y, "y")
+            absent = [name for name, target, must in zip(self.names, found, needed, strict=True) if must and target is None]
+            if absent:
+                raise ValueError(f"y has no entry for the output {absent[0]!r}; it has: {', '.join(map(str, y))}")
+            return found
+        if not is_several(y):
+            if sum(needed) == 1:
+                return [y if must else None for must in needed]
+            raise ValueError(
+                f"the model has {len(self)} outputs ({', '.join(self.names)}), y is one array: give a list or a dict of "
+                f"{len(self)} arrays"
+            )
+        if len(y) != len(self) and len(y) == sum(needed):
+            rest = iter(y)
+            return [next(rest) if must else None for must in needed]
+        return self.by_name(y, "y")
+
+    def weights(self, sample_weight: Any) -> list[Any]:
+        """The sample weights of each output; one array goes to all of them."""
+        if is_several(sample_weight):
+            return self.by_name(sample_weight, "sample_weight")
+        return [sample_weight] * len(self)
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    made: list[str] = []
+    for name in names:
+        count, candidate = 0, name
+        while candidate in made:
+            count += 1
+            candidate = f"{name}_{count}"
+        made.append(candidate)
+    return made

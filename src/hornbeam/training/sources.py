@@ -1,0 +1,117 @@
+"""From what the user passes as x, y and sample_weight to data that the loop can run over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hornbeam.naming import nearest
+from hornbeam.random import global_seed_generator, host_permutation
+from hornbeam.training import checks
+from hornbeam.training.data import (
+    ArrayData,
+    PyDataset,
+    StreamData,
+    apply_class_weight,
+    as_arrays,
+    check_lengths,
+    pack_x_y_sample_weight,
+    split_rows,
+    warn_unused,
+)
+
+
+def permutation(count: int) -> np.ndarray:
+    """0 ... count - 1 in a new order, drawn from the global seed."""
+    return host_permutation(global_seed_generator().host_next(), count)
+
+
+def is_stream(x: Any) -> bool:
+    """True for what gives batches when it is iterated: datasets, loaders, generators."""
+    if isinstance(x, PyDataset):
+        return True
+    if isinstance(x, (list, tuple, dict, str, bytes)) or hasattr(x, "__array__") or hasattr(x, "to_numpy"):
+        return False
+    return hasattr(x, "__iter__") or hasattr(x, "__next__")
+
+
+def make_data(
+    x: Any,
+    y: Any,
+    sample_weight: Any,
+    batch_size: Any,
+    method: str,
+    shuffle: Any = False,
+    class_weight: Mapping[int, float] | None = None,
+    what: str = "x",
+) -> ArrayData | StreamData:
+    """Checked data. Raises for every mistake that can be seen without the model."""
+    size = checks.batch_size(batch_size)
+    if shuffle not in (True, False, "batch", None):
+        raise ValueError(f'shuffle must be True, False or "batch", got {shuffle!r}')
+    if x is None:
+        raise ValueError(f"{method}() got no data: {what} is None")
+    if is_stream(x):
+        for name, value in (("y", y), ("sample_weight", sample_weight)):
+            if value is not None:
+                raise ValueError(f"{method}(): {what} is a {type(x).__name__} that gives batches (x, y) itself: leave {name} away")
+        warn_unused(batch_size=batch_size)
+        order = permutation if shuffle and isinstance(x, PyDataset) else None
+        return StreamData(x, order, class_weight)
+    x = as_arrays(x, "x")
+    y = as_arrays(y, "y")
+    sample_weight = as_arrays(sample_weight, "sample_weight")
+    count = check_lengths(x=x, y=y)
+    if sample_weight is not None:
+        checks.check_sample_weight(sample_weight, count)
+    checks.check_finite(x, "x")
+    checks.check_finite(y, "y")
+    if class_weight is not None:
+        sample_weight = apply_class_weight(class_weight, y, sample_weight)
+    return ArrayData(
+        pack_x_y_sample_weight(x, y, sample_weight),
+        size,
+        order=permutation if shuffle else None,
+        by_batch=shuffle == "batch",
+    )
+
+
+def make_validation(value: Any, batch_size: Any) -> ArrayData | StreamData:
+    """Data from `validation_data`."""
+    value = checks.validation_pair(value)
+    if isinstance(value, tuple):
+        x, y, sample_weight = (*value, None, None)[:3]
+        return make_data(x, y, sample_weight, batch_size, "fit", what="validation_data")
+    return make_data(value, None, None, batch_size if not is_stream(value) else None, "fit", what="validation_data")
+
+
+def split(data: ArrayData | StreamData, fraction: float, mode: str, batch_size: Any) -> tuple[ArrayData, ArrayData, str]:
+    """Training and validation data out of one, and a sentence that says how."""
+    if not isinstance(data, ArrayData):
+        raise ValueError(
+            "validation_split needs arrays in memory: give the validation part of a dataset or generator as validation_data"
+        )
+    if mode not in ("auto", "tail"):
+        raise ValueError(f'validation_split_mode must be "auto" or "tail", got {mode!r}.{nearest(str(mode), ["auto", "tail"])}')
+    y = data.data[1] if isinstance(data.data, tuple) and len(data.data) > 1 else None
+    train, held, sentence = split_rows(y, len(data.arrays[0]), fraction, mode, permutation)
+    size = checks.batch_size(batch_size) if batch_size is not None else data.batch_size
+    return (
+        ArrayData(data.data, data.batch_size, train, data.order, data.by_batch),
+        ArrayData(data.data, size, held),
+        sentence,
+    )
+
+
+def check_labels_of(model: Any, losses: Any, data: ArrayData | StreamData, class_weight: Any) -> None:
+    """Look at the target values: all of arrays, the first batch of a stream."""
+    packed = data.data if isinstance(data, ArrayData) else data.first_batch()
+    if isinstance(packed, tuple) and len(packed) > 1 and packed[1] is not None:
+        losses.check_values(packed[1], model, class_weight)
+
+
+def count_rows(data: ArrayData) -> int:
+    """Number of samples that take part."""
+    return int(len(data.arrays[0]) if data.rows is None else np.size(data.rows))

@@ -1,0 +1,139 @@
+"""Steps of training, testing and predicting as compiled graphs, one for each signature of a batch."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from hornbeam import tree
+from hornbeam.config import floatx
+from hornbeam.engines.base import Engine, Executable
+from hornbeam.ir.types import is_float
+from hornbeam.tensor import Tensor, as_tensor, buffer_of, cast, evaluate, keep_history
+from hornbeam.training.data import leaves_of
+from hornbeam.transforms import Compiled, trace_function
+
+
+def with_floatx(data: Any) -> Any:
+    """A batch whose floats have the default float dtype; integers stay."""
+
+    def convert(x: Any) -> Any:
+        if isinstance(x, Tensor) and is_float(x.dtype) and x.dtype != floatx():
+            return cast(x, floatx())
+        return x
+
+    return tree.map_structure(convert, data)
+
+
+class Step:
+    """`fn(data)` for batches of `types`, compiled for `engine`; variables stay on the engine between steps."""
+
+    def __init__(self, fn: Callable[[Any], Any], types: Any, engine: Engine) -> None:
+        self.engine = engine
+        self.traced = trace_function(lambda data: fn(with_floatx(data)), [types])
+        self._one: Compiled | None = None
+        self._many: Executable | None = None
+        self._captured: list[Any] = []
+        # How many steps fit into a chunk; the loop that uses it lets it grow.
+        self.chunk = 1
+
+    def run(self, data: Any) -> Any:
+        """One step on a batch of arrays. Returns what `fn` returned."""
+        if self._one is None:
+            self._one = Compiled(self.traced, self.engine)
+        return self._one(leaves_of(data))
+
+    def run_many(self, buffers: Sequence[Any], indices: np.ndarray) -> Any:
+        """A step for every row of `indices`, on those rows of the whole arrays in `buffers`.
+
+        Returns what `fn` returned, every value with the steps as its first axis.
+        """
+        traced, engine = self.traced, self.engine
+        if self._many is None:
+            self._many = engine.executable(traced.step_graph)
+            evaluate(traced.captured)
+            self._captured = [_copy(engine, buffer_of(node, engine)) for node in traced.captured]
+        state = []
+        for variable in traced.variables:
+            buffer, alone = variable.lend(engine)
+            state.append(buffer if alone else _copy(engine, buffer))
+            del buffer
+        state.extend(self._captured)
+        self._captured = []
+        state, logs = self._many.run_steps(state, buffers, indices)
+        count = len(traced.variables)
+        for variable, value in zip(traced.variables, state[:count], strict=True):
+            variable.settle(engine, value)
+        self._captured = list(state[count:])
+        return traced.pack([engine.get(value) for value in logs])
+
+
+def _copy(engine: Engine, buffer: Any) -> Any:
+    """A buffer with the same values that nobody else sees."""
+    return engine.put(np.array(engine.get(buffer)))
+
+
+class EagerStep:
+    """`fn(data)`, run line by line (`run_eagerly=True`): slow, and every value can be looked at."""
+
+    chunk = 1
+
+    def __init__(self, fn: Callable[[Any], Any]) -> None:
+        self.fn = fn
+
+    def run(self, data: Any) -> Any:
+        """One step on a batch of arrays."""
+        with keep_history():
+            tensors = tree.map_structure(lambda x: None if x is None else as_tensor(x), data)
+            return self.fn(with_floatx(tensors))
+
+
+class Predictor:
+    """`fn(data)` for one signature, with as little Python around the engine as possible. Safe to use from threads."""
+
+    def __init__(self, fn: Callable[[Any], Any], types: Any, engine: Engine) -> None:
+        self.traced = trace_function(lambda data: fn(with_floatx(data)), [types])
+        self.engine = engine
+        self.executable = engine.executable(self.traced.graph)
+        evaluate(self.traced.captured)
+        self._captured = [buffer_of(node, engine) for node in self.traced.captured]
+        self._variables = self.traced.variables
+        self._updated = self.traced.updated
+        self._plain = isinstance(self.traced.result, Tensor)
+
+    def __call__(self, arrays: Sequence[np.ndarray]) -> Any:
+        """The outputs as NumPy arrays."""
+        engine = self.engine
+        inputs = [buffer_of(variable._node, engine) for variable in self._variables]
+        inputs += self._captured
+        inputs += [engine.put(array) for array in arrays]
+        outputs = self.executable.run(inputs)
+        if self._updated:
+            for variable, value in zip(self._updated, outputs, strict=False):
+                variable.settle(engine, value)
+            outputs = outputs[len(self._updated) :]
+        if self._plain:
+            return np.array(engine.get(outputs[0]))
+        return self.traced.pack([np.array(engine.get(value)) for value in outputs])
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C inside takes effect at the end, so that weights are always those of a completed step."""
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    pressed: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if pressed:
+        raise KeyboardInterrupt

@@ -1,0 +1,601 @@
+"""`compile`, `fit`, `evaluate`, `predict` and their batch versions: the only ones there are."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hornbeam import metrics as metrics_module
+from hornbeam import optimizers as optimizers_module
+from hornbeam import registry, tree
+from hornbeam.engines import current_engine
+from hornbeam.tensor import Tensor
+from hornbeam.training import checks
+from hornbeam.training.callbacks.base import CallbackList, History
+from hornbeam.training.compile import CompileMetrics, Losses, describe
+from hornbeam.training.data import (
+    ArrayData,
+    StreamData,
+    apply_class_weight,
+    as_arrays,
+    check_lengths,
+    leaves_of,
+    pack_x_y_sample_weight,
+    rows_of,
+    types_of,
+    unpack_x_y_sample_weight,
+)
+from hornbeam.training.honesty import Seen
+from hornbeam.training.loop import Loop, as_floats
+from hornbeam.training.progress import resolve_verbose
+from hornbeam.training.sources import check_labels_of, count_rows, make_data, make_validation, split
+from hornbeam.training.step import EagerStep, Predictor, Step
+from hornbeam.transforms import _structure as structure_key
+from hornbeam.transforms import gradients
+from hornbeam.variable import outside_traces
+
+
+class TrainingState:
+    """What `compile` and training leave on a model; one plain object, so that the model does not track it as layers."""
+
+    def __init__(self) -> None:
+        self.optimizer: Any = None
+        self.losses: Losses | None = None
+        self.metrics: CompileMetrics | None = None
+        self.loss_tracker: Any = None
+        self.config: dict[str, Any] | None = None
+        self.run_eagerly = False
+        self.steps_per_execution = 1
+        self.steps: dict[Any, Any] = {}
+        self.predictors: dict[Any, Predictor] = {}
+        self.validated_on = Seen()
+
+
+class Trainer:
+    """What a Model adds to a Layer for training."""
+
+    stop_training = False
+    history: Any = None
+
+    # -- compiling ----------------------------------------------------------------------------------------------------
+
+    @property
+    def _fit(self) -> TrainingState:
+        state = self.__dict__.get("_training_state")
+        if state is None:
+            state = TrainingState()
+            object.__setattr__(self, "_training_state", state)
+        return state
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: Any = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Say how the model is trained.
+
+        optimizer: a name or an Optimizer. loss: a name, function `(y_true, y_pred)` or Loss; for several outputs a list,
+        or a dict by output name. loss_weights: factors of the outputs' losses. metrics: a list of names, functions or
+        Metrics; for several outputs a list or dict of such lists; "accuracy" becomes the one that fits the shapes.
+        weighted_metrics: the same, with sample weights. run_eagerly: run steps line by line, for debugging.
+        steps_per_execution: steps between batch callbacks. jit_compile: kept for Keras's signature; steps are always
+        compiled. auto_scale_loss: scale the loss where the policy is mixed_float16.
+
+        Raises UnknownObjectError for unknown names, ValueError for settings that cannot be.
+
+        >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])  # doctest: +SKIP
+        """
+        made = optimizers_module.get(optimizer) if optimizer is not None else None
+        policy = getattr(self, "dtype_policy", None)
+        scaled = isinstance(made, optimizers_module.LossScaleOptimizer)
+        if auto_scale_loss and made is not None and not scaled and policy is not None and policy.name == "mixed_float16":
+            made = optimizers_module.LossScaleOptimizer(made, name="loss_scale_optimizer")
+        losses = Losses(loss, loss_weights)
+        compiled_metrics = None
+        if metrics is not None or weighted_metrics is not None:
+            compiled_metrics = CompileMetrics(metrics, weighted_metrics, self)
+        state = self._fit
+        state.optimizer = made
+        state.losses = losses
+        state.metrics = compiled_metrics
+        state.loss_tracker = metrics_module.Mean(name="loss")
+        state.run_eagerly = bool(run_eagerly)
+        state.steps_per_execution = checks.whole(steps_per_execution, "steps_per_execution", 1)
+        state.config = {
+            "optimizer": optimizer if not isinstance(optimizer, str) else made,
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+            "run_eagerly": bool(run_eagerly),
+            "steps_per_execution": steps_per_execution,
+            "jit_compile": jit_compile if isinstance(jit_compile, bool) else False,
+        }
+        self.stop_training = False
+        self._forget_steps()
+
+    def _forget_steps(self) -> None:
+        """Drop compiled steps: the model or its settings have changed."""
+        self._fit.steps.clear()
+        self._fit.predictors.clear()
+
+    @property
+    def compiled(self) -> bool:
+        """True once `compile` has been called."""
+        return self._fit.config is not None
+
+    @property
+    def optimizer(self) -> Any:
+        """The optimizer given to `compile`."""
+        return self._fit.optimizer
+
+    @optimizer.setter
+    def optimizer(self, value: Any) -> None:
+        self._fit.optimizer = value
+        self._forget_steps()
+
+    @property
+    def loss(self) -> Any:
+        """The loss as it was given to `compile`."""
+        return self._fit.config["loss"] if self._fit.config else None
+
+    @property
+    def run_eagerly(self) -> bool:
+        """Whether steps run line by line."""
+        return self._fit.run_eagerly
+
+    @run_eagerly.setter
+    def run_eagerly(self, value: bool) -> None:
+        self._fit.run_eagerly = bool(value)
+        self._forget_steps()
+
+    @property
+    def steps_per_execution(self) -> int:
+        """Steps between calls of batch callbacks."""
+        return self._fit.steps_per_execution
+
+    @property
+    def jit_compile(self) -> bool:
+        """True: steps are always compiled, unless run_eagerly."""
+        return not self._fit.run_eagerly
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The loss's mean, those of several outputs' losses, the compiled metrics as one, then metrics of the layers."""
+        state = self._fit
+        found: list[Any] = [state.loss_tracker] if state.loss_tracker is not None else []
+        if state.losses is not None:
+            found.extend(state.losses.trackers)
+        if state.metrics is not None:
+            found.append(state.metrics)
+        return [*found, *super().metrics]  # type: ignore[misc]
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """Names of `metrics`."""
+        return [metric.name for metric in self.metrics]
+
+    def reset_metrics(self) -> None:
+        """Start all metrics over."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """The arguments of `compile` as a config, {} if it was not called or holds what has no config (with a warning)."""
+        config = self._fit.config
+        if config is None:
+            return {}
+        try:
+            return {name: registry.serialize(value) for name, value in config.items()}
+        except TypeError as error:
+            warnings.warn(f"the settings of compile() are not part of the config: {error}", stacklevel=3)
+            return {}
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """`compile` with what `get_compile_config` gave, and build the optimizer's state if the model is built."""
+        if not config:
+            return
+        known = {key: registry.deserialize(value) for key, value in config.items()}
+        self.compile(**known)
+        if self.optimizer is not None and self.built and self.trainable_variables:  # type: ignore[attr-defined]
+            self.optimizer.build(self.trainable_variables)  # type: ignore[attr-defined]
+
+    def _require_compiled(self, method: str) -> None:
+        if not self.compiled:
+            raise ValueError(
+                f"{describe(self)} is not compiled: call model.compile(optimizer, loss) before model.{method}()"
+            )
+
+    # -- steps --------------------------------------------------------------------------------------------------------
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Tensor:
+        """The scalar that training makes small: the compiled loss plus what layers added. Override it at will.
+
+        Raises ValueError if there is neither.
+        """
+        total = None
+        losses = self._fit.losses
+        if losses is not None and losses.spec is not None:
+            total = losses(y, y_pred, sample_weight, self)
+        for loss in self.losses:  # type: ignore[attr-defined]
+            total = loss if total is None else total + loss
+        if total is None:
+            raise ValueError(
+                f"{describe(self)} has no loss: give one to compile(loss=...), call add_loss() in a layer, or override "
+                "compute_loss()"
+            )
+        return total
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """Update the compiled metrics with a batch and return all results."""
+        if self._fit.metrics is not None:
+            self._fit.metrics.update_state(y, y_pred, sample_weight)
+        return self.get_metrics_result()
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Present values of all metrics by name."""
+        found: dict[str, Any] = {}
+        for metric in self.metrics:
+            value = metric.result()
+            if isinstance(value, dict):
+                found.update(value)
+            else:
+                found[metric.name] = value
+        return found
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """One update of the weights on a batch. Override it for a training procedure of your own: it is ordinary code,
+        traced and compiled, with `hornbeam.gradients(loss, variables)` and `self.optimizer.apply(gradients, variables)`.
+        """
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        y_pred = self(x, training=True)  # type: ignore[operator]
+        loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
+        self._fit.loss_tracker.update_state(loss, sample_weight=_batch(x))
+        variables = self.trainable_variables  # type: ignore[attr-defined]
+        if variables:
+            if not self.optimizer.built:
+                with outside_traces():
+                    self.optimizer.build(variables)
+            self.optimizer.apply(gradients(self.optimizer.scale_loss(loss), variables), variables)
+        else:
+            warnings.warn(f"{describe(self)} has no trainable weights: fit() changes nothing", stacklevel=2)
+        return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """Loss and metrics of a batch, without an update."""
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        y_pred = self(x, training=False)  # type: ignore[operator]
+        loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False)
+        self._fit.loss_tracker.update_state(loss, sample_weight=_batch(x))
+        return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+    def predict_step(self, data: Any) -> Any:
+        """The outputs for a batch."""
+        x, _, _ = unpack_x_y_sample_weight(data)
+        return self(x, training=False)  # type: ignore[operator]
+
+    def _step(self, mode: str, types: Any) -> Any:
+        """The step of `mode` for batches of `types`, traced when it is first needed."""
+        state = self._fit
+        fn = self.train_step if mode == "train" else self.test_step
+        if state.run_eagerly:
+            return EagerStep(fn)
+        trained = tuple(v.trainable for v in self.weights) if mode == "train" else ()  # type: ignore[attr-defined]
+        engine = current_engine()
+        key = (mode, engine, structure_key(types), tuple(tree.flatten(types)), trained)
+        step = state.steps.get(key)
+        if step is None:
+            step = Step(fn, types, engine)
+            if mode == "train":  # building made weights
+                key = (*key[:-1], tuple(v.trainable for v in self.weights))  # type: ignore[attr-defined]
+            state.steps[key] = step
+        return step
+
+    # -- fit ----------------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: Any = True,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: Any = 1,
+        validation_split_mode: str = "auto",
+    ) -> History:
+        """Train for `epochs` passes over the data. Returns a History with the metrics of every epoch.
+
+        x, y: arrays (lists or dicts of them for several inputs or outputs), or as x alone something that gives batches
+        `(x, y)`: a PyDataset, a generator, a DataLoader. batch_size: samples per update, 32 by default. validation_data:
+        `(x, y)` looked at after each epoch; validation_split: a fraction of the data held out for that, shuffled and with
+        every class in proportion, or with validation_split_mode="tail" the last samples as Keras does. class_weight:
+        {class: weight}. sample_weight: one weight a sample. shuffle: a new order each epoch, from the global seed.
+        steps_per_epoch: updates an epoch, if not one pass. Callbacks: see `hornbeam.callbacks`.
+
+        Ctrl-C leaves the weights of the last completed step. Raises, before the first step, for what cannot be right in
+        settings, data and model.
+
+        >>> history = model.fit(x_train, y_train, epochs=5, validation_split=0.1)  # doctest: +SKIP
+        """
+        self._require_compiled("fit")
+        epochs, initial_epoch = checks.whole(epochs, "epochs", 0), checks.whole(initial_epoch, "initial_epoch", 0)
+        steps = checks.optional_steps(steps_per_epoch, "steps_per_epoch")
+        validation_steps = checks.optional_steps(validation_steps, "validation_steps")
+        fraction, frequency = checks.split_fraction(validation_split), checks.validation_epochs(validation_freq)
+        class_weight, verbose = checks.class_weights(class_weight), resolve_verbose(verbose)
+        data = make_data(x, y, sample_weight, batch_size, "fit", shuffle, class_weight)
+        del x, y, sample_weight
+        validation, sentence = None, ""
+        if validation_data is not None:
+            validation = make_validation(validation_data, validation_batch_size or batch_size)
+            if isinstance(validation, ArrayData):
+                self._fit.validated_on.remember(validation.data)
+        elif fraction:
+            data, validation, sentence = split(data, fraction, validation_split_mode, validation_batch_size)
+        self._prepare("train", data, class_weight)
+        if validation is not None:
+            self._prepare("test", validation, None)
+        number = steps if steps is not None else data.steps
+        if not isinstance(callbacks, CallbackList):
+            callbacks = CallbackList(
+                callbacks, add_history=True, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=epochs, steps=number
+            )
+        if verbose == 1:
+            _say(_plan(data, number, epochs - initial_epoch), sentence)
+        self.stop_training = False
+        logs: dict[str, Any] = {}
+        loop = Loop(self, "train", callbacks)
+        callbacks.on_train_begin()
+        for epoch in range(initial_epoch, epochs):
+            self.reset_metrics()
+            callbacks.on_epoch_begin(epoch)
+            loop.epoch = epoch
+            logs = dict(sorted(loop.run(data, steps).items()))
+            if loop.done == 0 or (steps is not None and loop.done < steps and not self.stop_training):
+                self._ran_out(epoch, epochs, steps, loop.done)
+            if loop.done == 0:
+                break
+            if validation is not None and _due(epoch, frequency):
+                found = self._evaluate(validation, callbacks, validation_steps)
+                logs.update({f"val_{name}": value for name, value in sorted(found.items())})
+            callbacks.on_epoch_end(epoch, logs)
+            if self.stop_training:
+                break
+        if self.optimizer is not None and getattr(self.optimizer, "use_ema", False) and self.optimizer.built:
+            self.optimizer.finalize_variable_values(self.trainable_variables)  # type: ignore[attr-defined]
+        callbacks.on_train_end(logs)
+        return callbacks.history if callbacks.history is not None else self.history
+
+    def _ran_out(self, epoch: int, epochs: int, steps: int | None, done: int) -> None:
+        wanted = f"{steps} steps in each of {epochs} epochs" if steps is not None else f"{epochs} epochs"
+        warnings.warn(
+            f"the data ran out in epoch {epoch + 1} after {done} steps; fit() was to make {wanted}. A generator can be read "
+            "once: let it run for ever and give steps_per_epoch, or use a PyDataset",
+            stacklevel=3,
+        )
+        self.stop_training = True
+
+    def _prepare(self, mode: str, data: ArrayData | StreamData, class_weight: Any) -> None:
+        """Compare data and model, trace the step, then look at the labels: all before anything is run."""
+        if isinstance(data, ArrayData):
+            batch = data.data
+            types = data.types(min(data.batch_size, count_rows(data)))
+        else:
+            batch = data.first_batch()
+            types = types_of(batch)
+            checks.check_finite(unpack_x_y_sample_weight(batch)[0], "x")
+        x, y, _ = unpack_x_y_sample_weight(batch)
+        self._check_inputs(x)
+        method = {"train": self.train_step, "test": self.test_step}[mode]
+        standard = getattr(method, "__func__", None) in (Trainer.train_step, Trainer.test_step)
+        losses = self._fit.losses
+        if standard and y is None and losses is not None and losses.spec is not None:
+            raise ValueError(f"the loss of {describe(self)} compares predictions with targets, but there is no y")
+        if not self._fit.run_eagerly:
+            self._step(mode, types)
+        if losses is not None and losses.spec is not None:
+            check_labels_of(self, losses, data, class_weight)
+
+    def _check_inputs(self, x: Any) -> None:
+        """Compare data with the model's inputs where they are known."""
+        inputs = getattr(self, "_symbolic_inputs", None)
+        if inputs is not None:
+            checks.check_inputs(x, inputs, describe(self))
+
+    # -- evaluate -----------------------------------------------------------------------------------------------------
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Loss and metrics over the data: the loss alone, a list of it and the metrics, or a dict with `return_dict`.
+
+        Warns, once, if `fit` was given the same data as validation_data.
+        """
+        if kwargs:
+            raise TypeError(f"evaluate() does not know {', '.join(map(repr, kwargs))}")
+        self._require_compiled("evaluate")
+        verbose = resolve_verbose(verbose)
+        steps = checks.optional_steps(steps, "steps")
+        data = make_data(x, y, sample_weight, batch_size, "evaluate")
+        if isinstance(data, ArrayData):
+            self._fit.validated_on.check(data.data)
+        self._prepare("test", data, None)
+        number = steps if steps is not None else data.steps
+        if not isinstance(callbacks, CallbackList):
+            callbacks = CallbackList(
+                callbacks, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=1, steps=number
+            )
+        logs = self._evaluate(data, callbacks, steps)
+        if return_dict:
+            return dict(sorted(logs.items()))
+        return _listed(logs)
+
+    def _evaluate(self, data: ArrayData | StreamData, callbacks: CallbackList, steps: int | None) -> dict[str, Any]:
+        self.reset_metrics()
+        callbacks.on_test_begin()
+        loop = Loop(self, "test", callbacks)
+        logs = loop.run(data, steps)
+        if loop.done == 0:
+            raise ValueError("the data hold no batch to evaluate: a generator can be read only once")
+        if isinstance(data, ArrayData):
+            data.rewind()
+        callbacks.on_test_end(logs)
+        return logs
+
+    # -- predict ------------------------------------------------------------------------------------------------------
+
+    def predict(
+        self, x: Any, batch_size: int | None = None, verbose: Any = "auto", steps: int | None = None, callbacks: Any = None
+    ) -> Any:
+        """Outputs for all samples of x, as NumPy arrays in the structure of the model's outputs.
+
+        Safe to call from several threads at once.
+        """
+        if type(x) is np.ndarray and callbacks is None and steps is None and (verbose == "auto" or verbose == 0):
+            # The short way for one batch: nothing but a dictionary look-up and the engine.
+            known = self._fit.predictors.get((x.shape, x.dtype, current_engine(), None))
+            if known is not None and len(x) <= (batch_size or 32):
+                return known([x])
+        verbose = resolve_verbose(verbose)
+        steps = checks.optional_steps(steps, "steps")
+        data = make_data(x, None, None, batch_size, "predict", what="x")
+        number = steps if steps is not None else data.steps
+        if not isinstance(callbacks, CallbackList):
+            show = verbose != 0 and number != 1
+            callbacks = CallbackList(callbacks, add_progbar=show, model=self, verbose=verbose, epochs=1, steps=number)
+        callbacks.on_predict_begin()
+        each, found = callbacks.wants_batches("predict"), []
+        batches = _slices(data, steps) if isinstance(data, ArrayData) else data.epoch(steps)
+        for index, batch in enumerate(batches):
+            if each:
+                callbacks.on_predict_batch_begin(index)
+            found.append(self._predicted(batch))
+            if each:
+                callbacks.on_predict_batch_end(index, {"outputs": found[-1]})
+            elif callbacks.watches:
+                callbacks.call_chunked("predict", index, {})
+        if not found:
+            raise ValueError("the data hold no batch to predict: a generator can be read only once")
+        callbacks.on_predict_end()
+        if len(found) == 1:
+            return found[0]
+        return tree.map_structure(lambda *parts: np.concatenate(parts), *found)
+
+    def _predicted(self, data: Any) -> Any:
+        """The outputs for one batch of arrays."""
+        if self._fit.run_eagerly:
+            return tree.map_structure(np.asarray, EagerStep(self.predict_step).run(data))
+        arrays = leaves_of(data)
+        single = len(arrays) == 1 and data is arrays[0]
+        structure = None if single else (structure_key(data), tuple((a.shape, a.dtype) for a in arrays))
+        key = (arrays[0].shape, arrays[0].dtype, current_engine(), structure)
+        predictor = self._fit.predictors.get(key)
+        if predictor is None:
+            self._check_inputs(unpack_x_y_sample_weight(data)[0])
+            predictor = self._fit.predictors[key] = Predictor(self.predict_step, types_of(data), current_engine())
+        return predictor([np.ascontiguousarray(array) for array in arrays])
+
+    # -- single batches -----------------------------------------------------------------------------------------------
+
+    def train_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """One update on one batch; returns loss and metrics, which go on from the last call until `reset_metrics()`."""
+        self._require_compiled("train_on_batch")
+        data = self._one_batch(x, y, sample_weight, checks.class_weights(class_weight))
+        logs = as_floats(self._step("train", types_of(data)).run(data))
+        return dict(sorted(logs.items())) if return_dict else _listed(logs)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """Loss and metrics of one batch, which go on from the last call until `reset_metrics()`."""
+        self._require_compiled("test_on_batch")
+        data = self._one_batch(x, y, sample_weight, None)
+        logs = as_floats(self._step("test", types_of(data)).run(data))
+        return dict(sorted(logs.items())) if return_dict else _listed(logs)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Outputs for one batch as NumPy arrays."""
+        x = as_arrays(x, "x")
+        check_lengths(x=x)
+        return self._predicted(pack_x_y_sample_weight(x))
+
+    def _one_batch(self, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Any:
+        x, y, sample_weight = as_arrays(x, "x"), as_arrays(y, "y"), as_arrays(sample_weight, "sample_weight")
+        count = check_lengths(x=x, y=y)
+        if sample_weight is not None:
+            checks.check_sample_weight(sample_weight, count)
+        if class_weight is not None:
+            sample_weight = apply_class_weight(class_weight, y, sample_weight)
+        self._check_inputs(x)
+        return pack_x_y_sample_weight(x, y, sample_weight)
+
+
+def _batch(x: Any) -> int:
+    """Number of samples in a batch."""
+    return tree.flatten(x)[0].shape[0]
+
+
+def _listed(logs: dict[str, Any]) -> Any:
+    values = list(logs.values())
+    return values[0] if len(values) == 1 else values
+
+
+def _due(epoch: int, frequency: Any) -> bool:
+    return epoch + 1 in frequency if isinstance(frequency, set) else (epoch + 1) % frequency == 0
+
+
+def _slices(data: ArrayData, steps: int | None) -> Any:
+    count = count_rows(data)
+    starts: Sequence[int] = range(0, count, data.batch_size)
+    for start in starts[:steps]:
+        yield rows_of(data.data, slice(start, start + data.batch_size))
+
+
+def _plan(data: ArrayData | StreamData, steps: int | None, epochs: int) -> str:
+    """How many updates an epoch has, and all epochs together."""
+    if steps is None:
+        return ""
+    updates = f"{steps:,} update{'s' if steps != 1 else ''} an epoch, {steps * max(epochs, 0):,} in all"
+    if isinstance(data, ArrayData):
+        if steps == data.steps:
+            return f"{data.samples:,} samples / {data.batch_size:,} = {updates}"
+        return f"{data.samples:,} samples in batches of {data.batch_size:,}: {updates}"
+    return updates
+
+
+def _say(*sentences: str) -> None:
+    for sentence in sentences:
+        if sentence:
+            print(sentence)
+
