@@ -52,8 +52,8 @@ from hornbeam.losses.similarity import Circle, Dice, Tversky, circle, dice, tver
 
 # Keras's names that are not here, with the reason.
 MISSING = {
-    "CTC": "connectionist temporal classification needs a scan over alignments that this version does not have",
-    "ctc": "connectionist temporal classification needs a scan over alignments that this version does not have",
+    "CTC": "connectionist temporal classification is not written yet",
+    "ctc": "connectionist temporal classification is not written yet",
 }
 
 # Short names of Keras 2 that people still write.
@@ -83,10 +83,11 @@ def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> A
 
 
 def get(identifier: Any) -> Any:
-    """The loss meant by a name ("mse", "MeanSquaredError"), a config, a class, a function or a loss; None for None.
+    """The loss meant by a name ("mse", "MeanSquaredError"), a config, a class, a function or a loss; None for
+    None.
 
-    A function's name gives the function. Raises UnknownObjectError with the nearest known name, ValueError for what
-    is no loss.
+    A function's name gives the function. Raises UnknownObjectError with the nearest known name, ValueError
+    for what is no loss.
 
     >>> get("mse") is mean_squared_error
     True

@@ -1,8 +1,8 @@
 """Cross-entropies: of classes (one-hot or numbered), of yes and no, and their focal and robust relatives.
 
-t is a target, p a predicted probability. `from_logits=True` says that the predictions are scores before softmax or
-sigmoid. Where the predictions come straight out of a softmax or sigmoid, `ops` goes back to the scores by itself, so
-both ways are equally exact.
+t is a target, p a predicted probability. `from_logits=True` says that the predictions are scores before
+softmax or sigmoid. Where the predictions come straight out of a softmax or sigmoid, `ops` goes back to the
+scores by itself, so both ways are equally exact.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def categorical_crossentropy(
 def sparse_categorical_crossentropy(
     y_true: Any, y_pred: Any, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
 ) -> Tensor:
-    """-log p of the right class, for class numbers 0 ... C-1 of the predictions' shape without its class axis.
+    """-log p of the right class, for class numbers 0 ... C-1 of the predictions' shape without its class
+    axis.
 
     ignore_class: samples (or pixels) with this number have loss 0 and do not count in a mean.
     Raises ShapeError for one-hot targets, saying which loss takes them.
@@ -66,7 +67,8 @@ def sparse_categorical_crossentropy(
 def binary_crossentropy(
     y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Tensor:
-    """mean(-t * log p - (1 - t) * log(1 - p)) over `axis`, for targets 0 and 1 of the shape of the predictions.
+    """mean(-t * log p - (1 - t) * log(1 - p)) over `axis`, for targets 0 and 1 of the shape of the
+    predictions.
 
     >>> binary_crossentropy([[0.0, 1.0]], [[0.3, 0.7]])  # doctest: +SKIP
     """
@@ -131,7 +133,8 @@ def binary_focal_crossentropy(
 
 @exported(MODULE)
 def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) -> Tensor:
-    """(1 - p**q) / q of the right class, for class numbers: between cross-entropy (q -> 0) and absolute error (q = 1).
+    """(1 - p**q) / q of the right class, for class numbers: between cross-entropy (q -> 0) and absolute error
+    (q = 1).
 
     Bears wrong labels. Zhang & Sabuncu 2018, https://arxiv.org/abs/1805.07836.
 

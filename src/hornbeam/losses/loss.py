@@ -19,14 +19,18 @@ REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "
 
 @exported(MODULE)
 class Loss:
-    """Base class. A loss is `call(y_true, y_pred)`, which returns one value per sample (or per sample and step).
+    """Base class. A loss is `call(y_true, y_pred)`, which returns one value per sample (or per sample and
+    step).
 
-    reduction: "sum_over_batch_size" (or "mean"): the sum of the weighted values divided by their number. "sum".
-        "mean_with_sample_weight": divided by the sum of the weights. "none" or None: the values as they are.
-    dtype: what targets and predictions are converted to; by default the predictions' dtype, but at least `floatx`.
+    reduction: "sum_over_batch_size" (or "mean"): the sum of the weighted values divided by their number.
+        "sum". "mean_with_sample_weight": divided by the sum of the weights. "none" or None: the values as
+        they are.
+    dtype: what targets and predictions are converted to; by default the predictions' dtype, but at least
+        `floatx`.
 
-    Called with `sample_weight`, of shape (batch,) or any leading part of the shape of the values, it multiplies them.
-    Values that the predictions' mask leaves out do not count, neither above nor below the line.
+    Called with `sample_weight`, of shape (batch,) or any leading part of the shape of the values, it
+    multiplies them. Values that the predictions' mask leaves out do not count, neither above nor below the
+    line.
 
     >>> class Sum(Loss):
     ...     def call(self, y_true, y_pred): return ops.sum(ops.abs(y_true - y_pred), axis=-1)
@@ -123,7 +127,11 @@ class LossFunctionWrapper(Loss):
 
 
 def reduce_weighted(
-    values: Tensor, sample_weight: Any = None, mask: Any = None, reduction: str | None = "mean", name: str = "loss"
+    values: Tensor,
+    sample_weight: Any = None,
+    mask: Any = None,
+    reduction: str | None = "mean",
+    name: str = "loss",
 ) -> Tensor:
     """Weight `values`, leave out what `mask` (bool, True counts) excludes, and reduce.
 
@@ -134,7 +142,8 @@ def reduce_weighted(
         present = ops.cast(mask, "bool")
         weights = ops.cast(present, values.dtype)
         if reduction in ("mean", "sum_over_batch_size"):
-            # Every present value counts for (all / present), so that dividing by all makes the mean of the present.
+            # Every present value counts for (all / present), so that dividing by all makes the mean of the
+            # present.
             share = ops.divide_no_nan(float(weights.size), ops.sum(weights))
             weights = ops.where(present, ops.cast(share, values.dtype), 0.0)
         weights = as_weights(weights, values.shape, "mask", name)

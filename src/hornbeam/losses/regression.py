@@ -1,8 +1,8 @@
 """Losses of numbers: squared, absolute and relative errors, hinges, divergences.
 
-In the formulas t is a target, p a prediction, and the mean runs over the last axis, so that (batch, d) gives (batch,).
-All functions take y_true and y_pred of one shape ((N,) beside (N, 1) is understood) and raise ShapeError where shapes
-would only broadcast. All classes take `reduction`, `name` and `dtype` as `Loss` does.
+In the formulas t is a target, p a prediction, and the mean runs over the last axis, so that (batch, d) gives
+(batch,). All functions take y_true and y_pred of one shape ((N,) beside (N, 1) is understood) and raise
+ShapeError where shapes would only broadcast. All classes take `reduction`, `name` and `dtype` as `Loss` does.
 """
 
 from __future__ import annotations
@@ -68,12 +68,15 @@ def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
     """
     y_true, y_pred = pair(y_true, y_pred, "huber")
     error = ops.abs(y_pred - y_true)
-    return ops.mean(ops.where(error <= delta, 0.5 * ops.square(error), delta * error - 0.5 * delta**2), axis=-1)
+    return ops.mean(
+        ops.where(error <= delta, 0.5 * ops.square(error), delta * error - 0.5 * delta**2), axis=-1
+    )
 
 
 @exported(MODULE, "logcosh")
 def log_cosh(y_true: Any, y_pred: Any) -> Tensor:
-    """mean(log(cosh(p - t))) over the last axis: e**2 / 2 for small, |e| - log 2 for large errors, never overflowing.
+    """mean(log(cosh(p - t))) over the last axis: e**2 / 2 for small, |e| - log 2 for large errors, never
+    overflowing.
 
     >>> log_cosh([[0.0, 3.0]], [[0.5, 0.0]])  # doctest: +SKIP
     """
@@ -166,7 +169,9 @@ class MeanSquaredError(LossFunctionWrapper):
     >>> MeanSquaredError()([[0.0, 1.0]], [[1.0, 1.0]])  # doctest: +SKIP
     """
 
-    def __init__(self, reduction: str | None = _SUM, name: str = "mean_squared_error", dtype: Any = None) -> None:
+    def __init__(
+        self, reduction: str | None = _SUM, name: str = "mean_squared_error", dtype: Any = None
+    ) -> None:
         super().__init__(mean_squared_error, reduction, name, dtype)
 
 
@@ -177,7 +182,9 @@ class MeanAbsoluteError(LossFunctionWrapper):
     >>> MeanAbsoluteError()([[0.0, 1.0]], [[1.0, 1.0]])  # doctest: +SKIP
     """
 
-    def __init__(self, reduction: str | None = _SUM, name: str = "mean_absolute_error", dtype: Any = None) -> None:
+    def __init__(
+        self, reduction: str | None = _SUM, name: str = "mean_absolute_error", dtype: Any = None
+    ) -> None:
         super().__init__(mean_absolute_error, reduction, name, dtype)
 
 
@@ -297,5 +304,7 @@ class CategoricalHinge(LossFunctionWrapper):
     >>> CategoricalHinge()([[0.0, 1.0]], [[0.3, 0.9]])  # doctest: +SKIP
     """
 
-    def __init__(self, reduction: str | None = _SUM, name: str = "categorical_hinge", dtype: Any = None) -> None:
+    def __init__(
+        self, reduction: str | None = _SUM, name: str = "categorical_hinge", dtype: Any = None
+    ) -> None:
         super().__init__(categorical_hinge, reduction, name, dtype)

@@ -14,8 +14,8 @@ Shape = tuple[int, ...]
 def pair(y_true: Any, y_pred: Any, name: str) -> tuple[Tensor, Tensor]:
     """Targets and predictions as tensors of one floating-point dtype and one shape.
 
-    (N,) beside (N, 1) is unambiguous and becomes (N, 1); a last axis of size 1 that the other lacks is dropped for
-    higher ranks. Whatever else would only broadcast is refused.
+    (N,) beside (N, 1) is unambiguous and becomes (N, 1); a last axis of size 1 that the other lacks is
+    dropped for higher ranks. Whatever else would only broadcast is refused.
     """
     y_pred = ops.convert_to_tensor(y_pred)
     if not is_float(y_pred.dtype):
@@ -43,7 +43,8 @@ def _mismatch(name: str, true: Shape, pred: Shape) -> str:
     one_target = true[:1] == pred[:1] and pred[-1:] != (1,) and (true == pred[:-1] or true == (*pred[:-1], 1))
     if one_target:
         fix = (
-            f"one target per sample against {pred[-1]} outputs would only broadcast. For one number per sample end "
+            f"one target per sample against {pred[-1]} outputs would only broadcast. For one number per "
+            f"sample end "
             "the model with one unit (Dense(1)); for class labels use 'sparse_categorical_crossentropy'"
         )
     elif pred[-1:] == (1,) and true[:-1] == pred[:-1]:
@@ -66,28 +67,34 @@ def one_hot_pair(y_true: Any, y_pred: Any, name: str, axis: int = -1) -> tuple[T
     true, pred = y_true.shape, y_pred.shape
     if not pred or pred[axis] == 1:
         raise ShapeError(
-            f"{name}: y_pred has shape {pred}, which is one class: its probability is always 1 and the loss always 0. "
-            "For yes/no targets end with Dense(1, activation='sigmoid') and use 'binary_crossentropy'"
+            f"{name}: y_pred has shape {pred}, which is one class: its probability is always 1, and so "
+            f"there is "
+            "nothing to learn. For yes/no targets end with Dense(1, activation='sigmoid') and use "
+            "'binary_crossentropy'"
         )
     if true == pred:
         return y_true, y_pred
     rest = _without(pred, axis)
     if true in (rest, (*rest, 1)):
+        one_hot = f"make the labels one-hot: utils.to_categorical(y, {pred[axis]})"
+        fix = f"Use 'sparse_{name}', or {one_hot}" if f"sparse_{name}" in _SPARSE else one_hot.capitalize()
         raise ShapeError(
-            f"{name}: y_true has shape {true}, which looks like class numbers, y_pred has shape {pred}. Use "
-            f"'sparse_{name.removeprefix('sparse_')}' or make the labels one-hot: utils.to_categorical(y, {pred[axis]})"
-            if "sparse_" + name in _SPARSE
-            else f"{name}: y_true has shape {true}, which looks like class numbers, y_pred has shape {pred}. Make the "
-            f"labels one-hot: utils.to_categorical(y, {pred[axis]})"
+            f"{name}: y_true has shape {true}, which looks like class numbers, y_pred has shape {pred}. {fix}"
         )
     raise ShapeError(_classes(name, true, pred, axis))
 
 
-_SPARSE = ("sparse_categorical_crossentropy", "sparse_categorical_accuracy", "sparse_top_k_categorical_accuracy")
+_SPARSE = (
+    "sparse_categorical_crossentropy",
+    "sparse_categorical_accuracy",
+    "sparse_top_k_categorical_accuracy",
+)
 
 
 def label_pair(y_true: Any, y_pred: Any, name: str, axis: int = -1) -> tuple[Tensor, Tensor]:
-    """Class numbers, of the shape of the predictions without their class axis, and predictions. One-hot is refused."""
+    """Class numbers, of the shape of the predictions without their class axis, and predictions. One-hot is
+    refused.
+    """
     _check_axis(axis)
     y_pred = ops.convert_to_tensor(y_pred)
     y_true = ops.convert_to_tensor(y_true)
@@ -129,8 +136,8 @@ def _check_axis(axis: Any) -> None:
 def as_weights(weights: Any, shape: Shape, what: str, name: str) -> Tensor:
     """`weights` in a shape that multiplies values of `shape` without enlarging them.
 
-    Weights of a leading part of the shape (one per sample) get axes of size 1 behind; an additional last axis of size 1
-    is dropped. Raises ShapeError for anything else.
+    Weights of a leading part of the shape (one per sample) get axes of size 1 behind; an additional last axis
+    of size 1 is dropped. Raises ShapeError for anything else.
     """
     weights = ops.convert_to_tensor(weights)
     given = weights.shape
@@ -140,8 +147,13 @@ def as_weights(weights: Any, shape: Shape, what: str, name: str) -> Tensor:
     fits = len(size) <= len(shape) and all(w in (1, s) for w, s in zip(size, shape, strict=False))
     if not fits:
         raise ShapeError(
-            f"{name}: {what} has shape {given}, which does not fit values of shape {shape}; give one per sample, "
+            f"{name}: {what} has shape {given}, which does not fit values of shape {shape}; give one per "
+            f"sample, "
             f"of shape {shape[:1]}"
-            + ("" if shape else ". The values are a scalar: targets and predictions need a batch axis, e.g. (batch, 1)")
+            + (
+                ""
+                if shape
+                else ". The values are a scalar: targets and predictions need a batch axis, e.g. (batch, 1)"
+            )
         )
     return ops.reshape(weights, (*size, *(1,) * (len(shape) - len(size)))) if size != () else weights

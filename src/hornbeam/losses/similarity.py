@@ -21,7 +21,8 @@ Axes = int | Sequence[int] | None
 
 @exported(MODULE)
 def dice(y_true: Any, y_pred: Any, axis: Axes = None) -> Tensor:
-    """1 - 2 * sum(t * p) / (sum(t) + sum(p)) over `axis`, or over everything. Milletari et al. 2016, arXiv 1606.04797.
+    """1 - 2 * sum(t * p) / (sum(t) + sum(p)) over `axis`, or over everything. Milletari et al. 2016, arXiv
+    1606.04797.
 
     >>> dice([[0.0, 1.0]], [[0.3, 0.7]])  # doctest: +SKIP
     """
@@ -34,8 +35,8 @@ def dice(y_true: Any, y_pred: Any, axis: Axes = None) -> Tensor:
 def tversky(y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: Axes = None) -> Tensor:
     """1 - TP / (TP + alpha * A + beta * B), TP = sum(t * p), A = sum((1 - p) * t), B = sum(p * (1 - t)).
 
-    alpha = beta = 0.5 is the Dice loss. Salehi et al. 2017, https://arxiv.org/abs/1706.05721; as in Keras, `alpha`
-    weighs what the prediction misses and `beta` what it adds.
+    alpha = beta = 0.5 is the Dice loss. Salehi et al. 2017, https://arxiv.org/abs/1706.05721; as in Keras,
+    `alpha` weighs what the prediction misses and `beta` what it adds.
 
     >>> tversky([[0.0, 1.0]], [[0.3, 0.7]])  # doctest: +SKIP
     """
@@ -62,9 +63,9 @@ def circle(
              log(sum over own class(exp(-gamma * (margin + d) * (margin - d)))))
     for the cosine distances d of a row. Sun et al. 2020, https://arxiv.org/abs/2002.10857.
 
-    y_true: class numbers (N,). y_pred: embeddings (N, d) of length 1. ref_labels, ref_embeddings: what they are
-    compared with, the batch itself if None. remove_diagonal: an embedding is no partner of itself. Returns (N,); rows
-    of loss 0 are masked out of a mean.
+    y_true: class numbers (N,). y_pred: embeddings (N, d) of length 1. ref_labels, ref_embeddings: what they
+    are compared with, the batch itself if None. remove_diagonal: an embedding is no partner of itself.
+    Returns (N,); rows of loss 0 are masked out of a mean.
 
     >>> circle([0, 0, 1], embeddings)  # doctest: +SKIP
     """
@@ -72,7 +73,8 @@ def circle(
     labels = ops.cast(y_true, "int32")
     if len(y_pred.shape) != 2 or labels.shape not in ((y_pred.shape[0],), (y_pred.shape[0], 1)):
         raise ShapeError(
-            f"circle: needs class numbers (N,) and embeddings (N, d), got shapes {labels.shape} and {y_pred.shape}"
+            f"circle: needs class numbers (N,) and embeddings (N, d), got shapes {labels.shape} and "
+            f"{y_pred.shape}"
         )
     others = y_pred if ref_embeddings is None else ops.convert_to_tensor(ref_embeddings)
     other_labels = labels if ref_labels is None else ops.cast(ref_labels, "int32")
@@ -91,7 +93,9 @@ def circle(
 
 
 def _sum_of(scores: Tensor, chosen: Tensor) -> Tensor:
-    """log(sum(exp(scores))) of the chosen ones in each row; a very small number, of slope 0, where there are none."""
+    """log(sum(exp(scores))) of the chosen ones in each row; a very small number, of slope 0, where there are
+    none.
+    """
     lowest = float(np.finfo(numpy_dtype(scores.dtype)).min) / 4
     return ops.logsumexp(ops.where(chosen, scores, lowest), axis=1)
 

@@ -1,4 +1,6 @@
-"""Metrics, with Keras's names: state that updates add to, and a result over all batches since the last reset."""
+"""Metrics, with Keras's names: state that updates add to, and a result over all batches since the last
+reset.
+"""
 
 from __future__ import annotations
 
@@ -100,8 +102,8 @@ _SHAPED = {"accuracy": "accuracy", "acc": "accuracy", "crossentropy": "crossentr
 def for_string(name: str, y_true_shape: Any, y_pred_shape: Any, **options: Any) -> Metric:
     """The metric that `compile(metrics=[name])` means for targets and predictions of these shapes.
 
-    "accuracy" (or "acc") and "crossentropy" (or "ce") become the binary, categorical or sparse variant and keep the
-    name that was written; every other name goes to `get`. `options` are passed to the metric.
+    "accuracy" (or "acc") and "crossentropy" (or "ce") become the binary, categorical or sparse variant and
+    keep the name that was written; every other name goes to `get`. `options` are passed to the metric.
 
     Raises ShapeError where the shapes fit no variant, UnknownObjectError for unknown names.
 
@@ -136,7 +138,9 @@ def get(identifier: Any) -> Any:
         identifier = _class_named(identifier) or identifier
     made = registry.resolve(identifier, MODULE, "metric")
     if made is not None and not isinstance(made, Metric) and (inspect.isclass(made) or not callable(made)):
-        raise ValueError(f"{identifier!r} is not a metric: pass a name such as 'accuracy', a function or a Metric")
+        raise ValueError(
+            f"{identifier!r} is not a metric: pass a name such as 'accuracy', a function or a Metric"
+        )
     return made
 
 
@@ -144,7 +148,11 @@ def _class_named(name: str) -> type[Metric] | None:
     """Where a class and a function share a name in snake case, the class is meant."""
     for known in registry.names_in(MODULE):
         target = registry._TABLE[MODULE, known]
-        if inspect.isclass(target) and name in (known, to_snake_case(known), known.lower()):
+        if (
+            inspect.isclass(target)
+            and issubclass(target, Metric)
+            and name in (known, to_snake_case(known), known.lower())
+        ):
             return target
     return None
 

@@ -1,6 +1,7 @@
 """How often predictions are right.
 
-All functions return one value per sample (or per element of what a sample predicts), 1.0 where right, 0.0 where wrong.
+All functions return one value per sample (or per element of what a sample predicts), 1.0 where right, 0.0
+where wrong.
 """
 
 from __future__ import annotations
@@ -106,7 +107,8 @@ class Accuracy(MeanMetricWrapper):
 
 @exported(MODULE)
 class BinaryAccuracy(MeanMetricWrapper):
-    """How often (prediction > threshold) equals the target 0 or 1. Raises ValueError unless 0 < threshold < 1.
+    """How often (prediction > threshold) equals the target 0 or 1. Raises ValueError unless 0 < threshold <
+    1.
 
     >>> m = BinaryAccuracy(); m.update_state([[1], [0]], [[0.9], [0.8]]); float(m.result())
     0.5
@@ -176,10 +178,10 @@ class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
 
 
 def kind_of_labels(y_true_shape: Any, y_pred_shape: Any) -> str:
-    """"binary", "categorical" or "sparse_categorical": what targets and predictions of these shapes mean.
+    """ "binary", "categorical" or "sparse_categorical": what targets and predictions of these shapes mean.
 
-    One output per sample is binary; targets of the predictions' shape are one-hot; fewer axes, or a last axis of 1,
-    are class numbers. Raises ShapeError where none fits.
+    One output per sample is binary; targets of the predictions' shape are one-hot; fewer axes, or a last axis
+    of 1, are class numbers. Raises ShapeError where none fits.
     """
     true, pred = tuple(y_true_shape), tuple(y_pred_shape)
     if not pred:
@@ -191,6 +193,7 @@ def kind_of_labels(y_true_shape: Any, y_pred_shape: Any) -> str:
     if len(true) == len(pred) - 1 or (len(true) == len(pred) and true[-1] == 1):
         return "sparse_categorical"
     raise ShapeError(
-        f"cannot tell what targets of shape {true} mean beside predictions of shape {pred}: class numbers would have "
+        f"cannot tell what targets of shape {true} mean beside predictions of shape {pred}: class numbers "
+        f"would have "
         f"shape {pred[:-1]}, one-hot targets {pred}"
     )

@@ -1,6 +1,8 @@
-"""Counts of right and wrong yes/no decisions at thresholds, and what is made of them: precision, recall, AUC and kin.
+"""Counts of right and wrong yes/no decisions at thresholds, and what is made of them: precision, recall, AUC
+and kin.
 
-A prediction above the threshold is a yes. TP, FP, TN, FN are the weighted numbers of true/false yes/no decisions.
+A prediction above the threshold is a yes. TP, FP, TN, FN are the weighted numbers of true/false yes/no
+decisions.
 """
 
 from __future__ import annotations
@@ -24,7 +26,11 @@ Thresholds = float | Sequence[float] | None
 
 
 def counts(
-    y_true: Tensor, y_pred: Tensor, weights: Tensor | None, thresholds: Sequence[float], multi_label: bool = False
+    y_true: Tensor,
+    y_pred: Tensor,
+    weights: Tensor | None,
+    thresholds: Sequence[float],
+    multi_label: bool = False,
 ) -> dict[str, Tensor]:
     """The four counts at each threshold, of shape (thresholds,), or (thresholds, labels) for `multi_label`.
 
@@ -58,7 +64,12 @@ class ConfusionMetric(Metric):
     """What the metrics of this file share: thresholds, and variables that count."""
 
     def __init__(
-        self, thresholds: Sequence[float], kinds: Sequence[str], name: str | None, dtype: Any, names: Sequence[str] = ()
+        self,
+        thresholds: Sequence[float],
+        kinds: Sequence[str],
+        name: str | None,
+        dtype: Any,
+        names: Sequence[str] = (),
     ) -> None:
         super().__init__(dtype, name)
         self._thresholds = list(thresholds)
@@ -81,14 +92,16 @@ class ConfusionMetric(Metric):
             y_pred = top_k_only(y_pred, self.top_k)
         if self.class_id is not None:
             if len(y_pred.shape) < 2 or not -y_pred.shape[-1] <= self.class_id < y_pred.shape[-1]:
-                raise ShapeError(f"{self.name}: class_id={self.class_id} does not exist in predictions {y_pred.shape}")
+                raise ShapeError(
+                    f"{self.name}: class_id={self.class_id} does not exist in predictions {y_pred.shape}"
+                )
             y_true, y_pred = y_true[..., self.class_id], y_pred[..., self.class_id]
             weights = None if weights is None else weights[..., self.class_id]
         found = counts(y_true, y_pred, weights, self._thresholds, multi_label)
         for kind, counter in self._counters.items():
             counter.assign_add(found[kind])
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take in targets 0 and 1 and predictions of one shape."""
         self._update(y_true, y_pred, sample_weight)
 
@@ -205,7 +218,8 @@ class _Share(ConfusionMetric):
 class Precision(_Share):
     """TP / (TP + FP): how many of the yes decisions are right.
 
-    thresholds: one or several, 0.5 by default. top_k: the k largest predictions of a sample are its yes decisions.
+    thresholds: one or several, 0.5 by default. top_k: the k largest predictions of a sample are its yes
+        decisions.
     class_id: look at one class only.
 
     >>> m = Precision(); m.update_state([0, 1, 1], [0.9, 0.9, 0.1]); float(m.result())
@@ -230,7 +244,13 @@ class _AtLeast(ConfusionMetric):
     """The best of one rate among the thresholds where another is at least a value."""
 
     def __init__(
-        self, label: str, value: float, num_thresholds: int, class_id: int | None, name: str | None, dtype: Any
+        self,
+        label: str,
+        value: float,
+        num_thresholds: int,
+        class_id: int | None,
+        name: str | None,
+        dtype: Any,
     ) -> None:
         if not 0 <= value <= 1:
             raise ValueError(f"{label} must lie between 0 and 1, got {value!r}")
@@ -352,11 +372,15 @@ class RecallAtPrecision(_AtLeast):
 class AUC(ConfusionMetric):
     """Area under a curve of two rates, as a sum over thresholds.
 
-    curve: "ROC" (recall over FP / (FP + TN)), "PR" (precision over recall), "PRGAIN" (their gains, Flach & Kull 2015).
-    summation_method: between thresholds "interpolation" (trapezoids; for PR the interpolation of Davis & Goadrich
-        2006, https://www.biostat.wisc.edu/~page/rocpr.pdf), "minoring" or "majoring" (lower or upper sums).
-    thresholds: those in between 0 and 1, or `num_thresholds` evenly spaced ones: more of them come closer to the truth.
-    multi_label: predictions (N, labels) are one decision each; the areas are averaged, weighted by `label_weights`.
+    curve: "ROC" (recall over FP / (FP + TN)), "PR" (precision over recall), "PRGAIN" (their gains, Flach &
+        Kull 2015).
+    summation_method: between thresholds "interpolation" (trapezoids; for PR the interpolation of Davis &
+        Goadrich 2006, https://www.biostat.wisc.edu/~page/rocpr.pdf), "minoring" or "majoring" (lower or upper
+        sums).
+    thresholds: those in between 0 and 1, or `num_thresholds` evenly spaced ones: more of them come closer to
+        the truth.
+    multi_label: predictions (N, labels) are one decision each; the areas are averaged, weighted by
+        `label_weights`.
     from_logits: the predictions are arguments of a sigmoid.
 
     >>> m = AUC(); m.update_state([0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9]); round(float(m.result()), 4)
@@ -402,7 +426,7 @@ class AUC(ConfusionMetric):
         """All thresholds, with those just outside of [0, 1]."""
         return list(self._thresholds)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take in targets 0 and 1 and predictions of one shape."""
         if self.from_logits:
             y_pred = ops.sigmoid(y_pred)
@@ -411,7 +435,9 @@ class AUC(ConfusionMetric):
         if self.label_weights is not None and not self.multi_label:
             row = ops.broadcast_to(ops.convert_to_tensor(self.label_weights, dtype=self.dtype), y_pred.shape)
             if sample_weight is not None:
-                row = row * as_weights(ops.cast(sample_weight, self.dtype), row.shape, "sample_weight", self.name)
+                row = row * as_weights(
+                    ops.cast(sample_weight, self.dtype), row.shape, "sample_weight", self.name
+                )
             sample_weight = row
         self._update(y_true, y_pred, sample_weight, self.multi_label)
 
@@ -440,7 +466,9 @@ class AUC(ConfusionMetric):
         return ops.maximum(recall_gain, 0.0), precision_gain
 
     def _interpolated(self) -> Tensor:
-        """Between two thresholds TP grows linearly with TP + FP; the precision in between is integrated exactly."""
+        """Between two thresholds TP grows linearly with TP + FP; the precision in between is integrated
+        exactly.
+        """
         tp, fn = self._counters["true_positives"].value, self._counters["false_negatives"].value
         yes = tp + self._counters["false_positives"]
         gained = tp[:-1] - tp[1:]

@@ -1,4 +1,6 @@
-"""Overlap of segmentations: intersection over union, per class, from one confusion matrix over all batches."""
+"""Overlap of segmentations: intersection over union, per class, from one confusion matrix over all
+batches.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,12 @@ from hornbeam.tensor import Tensor
 
 @exported(MODULE)
 class IoU(Metric):
-    """TP / (TP + FP + FN) per class, averaged over `target_class_ids` (classes that never occur are left out).
+    """TP / (TP + FP + FN) per class, averaged over `target_class_ids` (classes that never occur are left
+    out).
 
-    Targets and predictions are class numbers of one shape; with sparse_y_true=False or sparse_y_pred=False they are
-    one-hot (or probabilities) along `axis`. ignore_class: targets of this number do not count. dtype: of the counts,
-    int64 by default; fractional sample weights need a float one.
+    Targets and predictions are class numbers of one shape; with sparse_y_true=False or sparse_y_pred=False
+    they are one-hot (or probabilities) along `axis`. ignore_class: targets of this number do not count.
+    dtype: of the counts, int64 by default; fractional sample weights need a float one.
 
     >>> m = IoU(num_classes=2, target_class_ids=[0]); m.update_state([0, 0, 1], [0, 1, 1]); float(m.result())
     0.5
@@ -52,8 +55,10 @@ class IoU(Metric):
     def _labels(self, y: Any, sparse: bool) -> Tensor:
         return ops.cast(y if sparse else ops.argmax(y, axis=self.axis), "int32")
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
-        """Count targets (rows) against predictions (columns); a class number that does not exist counts nowhere."""
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Count targets (rows) against predictions (columns); a class number that does not exist counts
+        nowhere.
+        """
         true, pred = self._labels(y_true, self.sparse_y_true), self._labels(y_pred, self.sparse_y_pred)
         if true.size != pred.size:
             raise ShapeError(f"{self.name}: targets {true.shape} and predictions {pred.shape} differ in size")
@@ -62,7 +67,9 @@ class IoU(Metric):
         if sample_weight is not None:
             given = ops.convert_to_tensor(sample_weight)
             if is_float(given.dtype) and not is_float(dtype):
-                raise ValueError(f"{self.name} counts in {dtype}; for fractional weights give it dtype='float32'")
+                raise ValueError(
+                    f"{self.name} counts in {dtype}; for fractional weights give it dtype='float32'"
+                )
             weights = ops.broadcast_to(as_weights(given, true.shape, "sample_weight", self.name), true.shape)
         weights = ops.reshape(ops.cast(weights, dtype), (-1,))
         true, pred = ops.reshape(true, (-1,)), ops.reshape(pred, (-1,))
@@ -115,7 +122,7 @@ class BinaryIoU(IoU):
         super().__init__(2, target_class_ids, name, dtype)
         self.threshold = threshold
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take in targets 0 and 1 and probabilities of one shape."""
         if self.threshold is not None:
             y_pred = ops.cast(ops.convert_to_tensor(y_pred) >= self.threshold, "int32")
@@ -153,7 +160,8 @@ class MeanIoU(IoU):
 
 @exported(MODULE)
 class OneHotIoU(IoU):
-    """IoU for one-hot targets, and for predictions that are probabilities (or class numbers: `sparse_y_pred`).
+    """IoU for one-hot targets, and for predictions that are probabilities (or class numbers:
+    `sparse_y_pred`).
 
     >>> OneHotIoU(num_classes=3, target_class_ids=[0, 2])  # doctest: +SKIP
     """
@@ -176,7 +184,8 @@ class OneHotIoU(IoU):
 
 @exported(MODULE)
 class OneHotMeanIoU(MeanIoU):
-    """Mean IoU for one-hot targets, and for predictions that are probabilities (or class numbers: `sparse_y_pred`).
+    """Mean IoU for one-hot targets, and for predictions that are probabilities (or class numbers:
+    `sparse_y_pred`).
 
     >>> OneHotMeanIoU(num_classes=3)  # doctest: +SKIP
     """

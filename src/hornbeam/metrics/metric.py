@@ -19,9 +19,11 @@ MODULE = "keras.metrics"
 
 @exported(MODULE)
 class Metric:
-    """Base class. A metric defines `update_state(...)` and `result()`; both work eagerly and in compiled code.
+    """Base class. A metric defines `update_state(...)` and `result()`; both work eagerly and in compiled
+    code.
 
-    dtype: of the variables and of the result, `floatx` by default. name: key in the logs, made from the class if None.
+    dtype: of the variables and of the result, `floatx` by default. name: key in the logs, made from the class
+        if None.
 
     >>> class Positives(Metric):
     ...     def __init__(self, **kwargs):
@@ -61,13 +63,19 @@ class Metric:
             start = initializers.get(initializer)
         else:
             start = initializer
-        made = Variable(start, tuple(shape), dtype, trainable=False, aggregation=aggregation, layout=layout, name=name)
+        made = Variable(
+            start, tuple(shape), dtype, trainable=False, aggregation=aggregation, layout=layout, name=name
+        )
         made.path = f"{self.name}/{made.name}"
         self._variables.append(made)
         return made
 
     def add_weight(
-        self, shape: Sequence[int] = (), initializer: Any = "zeros", dtype: Any = None, name: str | None = None
+        self,
+        shape: Sequence[int] = (),
+        initializer: Any = "zeros",
+        dtype: Any = None,
+        name: str | None = None,
     ) -> Variable:
         """`add_variable` under its older name."""
         return self.add_variable(shape, initializer, dtype, name=name)

@@ -17,12 +17,16 @@ def per_sample(
 ) -> tuple[Tensor, Tensor | None]:
     """Weighted values, one per sample, and the weights that belong to them (None for weights of 1).
 
-    Axes behind the batch are reduced by `reduce`. Weights have the shape of a leading part of the values' shape. The
-    values' mask counts as weights of 0 and 1.
+    Axes behind the batch are reduced by `reduce`. Weights have the shape of a leading part of the values'
+    shape. The values' mask counts as weights of 0 and 1.
     """
     mask = getattr(values, "_keras_mask", None)
     values = ops.cast(values, dtype)
-    weights = None if sample_weight is None else as_weights(ops.cast(sample_weight, dtype), values.shape, "sample_weight", name)
+    weights = (
+        None
+        if sample_weight is None
+        else as_weights(ops.cast(sample_weight, dtype), values.shape, "sample_weight", name)
+    )
     if mask is not None and values.shape[: len(mask.shape)] == tuple(mask.shape):
         present = as_weights(ops.cast(mask, dtype), values.shape, "mask", name)
         weights = present if weights is None else weights * present
@@ -59,7 +63,8 @@ class Sum(Metric):
 
 @exported(MODULE)
 class Mean(Metric):
-    """The weighted mean: sum of values times weights, divided by the sum of the weights; 0 before the first update.
+    """The weighted mean: sum of values times weights, divided by the sum of the weights; 0 before the first
+    update.
 
     >>> m = Mean(); m.update_state([1.0, 3.0]); float(m.result())
     2.0
@@ -92,7 +97,7 @@ class MeanMetricWrapper(Mean):
     def __init__(
         self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any
     ) -> None:
-        super().__init__(name or getattr(fn, "__name__", "mean_metric_wrapper"), dtype)
+        super().__init__(name or str(getattr(fn, "__name__", "mean_metric_wrapper")), dtype)
         self._fn = fn
         self._fn_kwargs = kwargs
 

@@ -18,7 +18,9 @@ from hornbeam.variable import Variable
 def _matrix(y_true: Any, y_pred: Any, dtype: str, name: str) -> tuple[Tensor, Tensor]:
     y_true, y_pred = pair(y_true, ops.cast(y_pred, dtype), name)
     if len(y_pred.shape) != 2:
-        raise ShapeError(f"{name}: needs targets and predictions of shape (batch, outputs), got {y_pred.shape}")
+        raise ShapeError(
+            f"{name}: needs targets and predictions of shape (batch, outputs), got {y_pred.shape}"
+        )
     return y_true, y_pred
 
 
@@ -26,9 +28,9 @@ def _matrix(y_true: Any, y_pred: Any, dtype: str, name: str) -> tuple[Tensor, Te
 class FBetaScore(Metric):
     """(1 + beta**2) * P * R / (beta**2 * P + R) of precision P and recall R, per class.
 
-    Targets are one-hot or 0/1 of shape (batch, classes). threshold: predictions above it are a yes; without one the
-    largest of each row is. average: None gives one score per class; "macro" their mean; "weighted" their mean by
-    the classes' frequency; "micro" one score from the counts of all classes.
+    Targets are one-hot or 0/1 of shape (batch, classes). threshold: predictions above it are a yes; without
+    one the largest of each row is. average: None gives one score per class; "macro" their mean; "weighted"
+    their mean by the classes' frequency; "micro" one score from the counts of all classes.
 
     >>> m = FBetaScore(beta=2.0, threshold=0.5); m.update_state([[1, 0]], [[0.9, 0.1]])
     """
@@ -53,7 +55,7 @@ class FBetaScore(Metric):
         self.threshold = threshold
         self._totals: dict[str, Variable] = {}
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take in targets and predictions of shape (batch, classes)."""
         y_true, y_pred = _matrix(y_true, y_pred, self.dtype, self.name)
         axis = None if self.average == "micro" else 0
@@ -66,9 +68,11 @@ class FBetaScore(Metric):
         else:
             yes = y_pred > self.threshold
         yes = ops.cast(yes, self.dtype)
-        weights = 1.0
+        weights: Any = 1.0
         if sample_weight is not None:
-            weights = as_weights(ops.cast(sample_weight, self.dtype), y_pred.shape, "sample_weight", self.name)
+            weights = as_weights(
+                ops.cast(sample_weight, self.dtype), y_pred.shape, "sample_weight", self.name
+            )
         found = (yes * y_true, yes * (1.0 - y_true), (1.0 - yes) * y_true, y_true)
         for total, value in zip(self._totals.values(), found, strict=True):
             total.assign_add(ops.sum(value * weights, axis=axis))
@@ -98,7 +102,11 @@ class F1Score(FBetaScore):
     """
 
     def __init__(
-        self, average: str | None = None, threshold: float | None = None, name: str = "f1_score", dtype: Any = None
+        self,
+        average: str | None = None,
+        threshold: float | None = None,
+        name: str = "f1_score",
+        dtype: Any = None,
     ) -> None:
         super().__init__(average, 1.0, threshold, name, dtype)
 
@@ -110,11 +118,13 @@ class F1Score(FBetaScore):
 
 @exported(MODULE)
 class R2Score(Metric):
-    """1 - sum((t - p)**2) / sum((t - mean(t))**2): the share of the targets' variance that predictions explain.
+    """1 - sum((t - p)**2) / sum((t - mean(t))**2): the share of the targets' variance that predictions
+    explain.
 
-    class_aggregation: over several outputs "uniform_average", "variance_weighted_average", or None for one score each.
-    num_regressors: adjusts for the number k of inputs used, 1 - (1 - R2) * (n - 1) / (n - k - 1); where there are too
-    few samples for that the plain score is given.
+    class_aggregation: over several outputs "uniform_average", "variance_weighted_average", or None for one
+        score each.
+    num_regressors: adjusts for the number k of inputs used, 1 - (1 - R2) * (n - 1) / (n - k - 1); where there
+    are too few samples for that the plain score is given.
 
     >>> m = R2Score(); m.update_state([[1.0], [2.0]], [[1.0], [2.0]]); float(m.result())
     1.0
@@ -140,7 +150,7 @@ class R2Score(Metric):
         self.num_samples = self.add_variable((), name="num_samples")
         self._totals: dict[str, Variable] = {}
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take in targets and predictions of shape (batch, outputs)."""
         y_true, y_pred = _matrix(y_true, y_pred, self.dtype, self.name)
         if not self._totals:

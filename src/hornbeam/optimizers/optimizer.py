@@ -23,7 +23,8 @@ from hornbeam.variable import Variable
 LearningRate = float | LearningRateSchedule | Callable[[], Any]
 Gradients = Sequence[Tensor | None]
 
-# Scalars of a rule (powers of beta, step counts) are computed in this dtype at least, whatever the weights' dtype is.
+# Scalars of a rule (powers of beta, step counts) are computed in this dtype at least, whatever the weights'
+# dtype is.
 _SCALAR = "float32"
 
 
@@ -32,8 +33,8 @@ class Optimizer:
     """Base class. A rule is its `slots` (state per variable) and one `update_step`.
 
     learning_rate: a number, a LearningRateSchedule of the number of updates, or a function without arguments.
-    weight_decay: w <- w - w * weight_decay * learning_rate before each update (decoupled, Loshchilov & Hutter 2019,
-        https://arxiv.org/abs/1711.05101).
+    weight_decay: w <- w - w * weight_decay * learning_rate before each update (decoupled, Loshchilov & Hutter
+        2019, https://arxiv.org/abs/1711.05101).
     clipnorm: each gradient is scaled down to at most this L2 norm. clipvalue: each entry is cut to
         [-clipvalue, clipvalue]. global_clipnorm: all gradients together are scaled down to at most this norm
         (Pascanu et al. 2013, https://arxiv.org/abs/1211.5063). At most one of the three.
@@ -70,13 +71,17 @@ class Optimizer:
         **kwargs: Any,
     ) -> None:
         if kwargs.pop("decay", None) is not None:
-            raise ValueError("`decay` belongs to Keras 1: pass a schedule such as InverseTimeDecay as `learning_rate`")
+            raise ValueError(
+                "`decay` belongs to Keras 1: pass a schedule such as InverseTimeDecay as `learning_rate`"
+            )
         if kwargs:
             raise TypeError(f"{type(self).__name__} does not take {', '.join(map(repr, kwargs))}")
         _check_arguments(clipnorm, clipvalue, global_clipnorm, ema_momentum, ema_overwrite_frequency)
         steps = gradient_accumulation_steps
         if steps is not None and (not isinstance(steps, int) or steps < 2):
-            raise ValueError(f"gradient_accumulation_steps must be a whole number of at least 2, got {steps!r}")
+            raise ValueError(
+                f"gradient_accumulation_steps must be a whole number of at least 2, got {steps!r}"
+            )
         self.name = name or unique_name(to_snake_case(type(self).__name__))
         self.weight_decay = weight_decay
         self.clipnorm = clipnorm
@@ -100,13 +105,13 @@ class Optimizer:
             rate = _checked_rate(learning_rate)
             self._learning_rate = self.add_variable((), rate, floatx(), name="learning_rate")
 
-    # -- state ------------------------------------------------------------------------------------------------------
+    # -- state -----------------------------------------------------------------------------------------------
 
     def slots(self) -> Sequence[Mapping[str, Any]]:
         """Names and initial values of the state that the rule keeps for each variable.
 
-        One dict per group: inside a group the slots of a variable stand together, and groups follow each other. That
-        is the order of `variables` and so of files.
+        One dict per group: inside a group the slots of a variable stand together, and groups follow each
+        other. That is the order of `variables` and so of files.
         """
         return ()
 
@@ -115,12 +120,16 @@ class Optimizer:
         if self.built:
             return
         if not variables:
-            raise ValueError(f"{self.name} was given no variables to train: has the model been built, is it trainable?")
+            raise ValueError(
+                f"{self.name} was given no variables to train: has the model been built, is it trainable?"
+            )
         for variable in variables:
             if not isinstance(variable, Variable) or not is_float(variable.dtype):
                 raise TypeError(f"{self.name} can only train floating-point Variables, got {variable!r}")
         if self.use_ema:
-            self._slots["average"] = dict(zip(variables, self.add_optimizer_variables(variables, "average"), strict=True))
+            self._slots["average"] = dict(
+                zip(variables, self.add_optimizer_variables(variables, "average"), strict=True)
+            )
         if self.gradient_accumulation_steps:
             made = self.add_optimizer_variables(variables, "gradient_accumulator")
             self._slots["gradient_accumulator"] = dict(zip(variables, made, strict=True))
@@ -137,7 +146,9 @@ class Optimizer:
 
     @property
     def variables(self) -> list[Variable]:
-        """iteration, learning_rate (if it is a number), then averages, accumulators and slots: Keras's order."""
+        """iteration, learning_rate (if it is a number), then averages, accumulators and slots: Keras's
+        order.
+        """
         return list(self._variables)
 
     def add_variable(
@@ -159,7 +170,9 @@ class Optimizer:
             start = initializers.get(initializer)
         else:
             start = initializer
-        made = Variable(start, tuple(shape), dtype, trainable=False, aggregation=aggregation, layout=layout, name=name)
+        made = Variable(
+            start, tuple(shape), dtype, trainable=False, aggregation=aggregation, layout=layout, name=name
+        )
         made.path = f"{self.name}/{made.name}"
         self._variables.append(made)
         return made
@@ -186,7 +199,7 @@ class Optimizer:
                 column.append(self.add_variable_from_reference(variable, label, start))
         return columns[0] if isinstance(name, str) else columns
 
-    # -- the numbers a rule reads -----------------------------------------------------------------------------------
+    # -- the numbers a rule reads ----------------------------------------------------------------------------
 
     @property
     def iterations(self) -> Tensor:
@@ -197,7 +210,9 @@ class Optimizer:
 
     @property
     def learning_rate(self) -> Any:
-        """The rate of the next update. Assign a number to change it, or a schedule or function to replace it."""
+        """The rate of the next update. Assign a number to change it, or a schedule or function to replace
+        it.
+        """
         if isinstance(self._learning_rate, LearningRateSchedule):
             return self._learning_rate(self._iterations)
         return self._learning_rate if isinstance(self._learning_rate, Variable) else self._learning_rate()
@@ -211,7 +226,8 @@ class Optimizer:
             self._learning_rate.assign(value)
         else:
             raise TypeError(
-                f"the learning rate of {self.name} follows {self._learning_rate!r}, so it cannot be set to {value!r}: "
+                f"the learning rate of {self.name} follows {self._learning_rate!r}, so it cannot be set to "
+                f"{value!r}: "
                 "give the optimizer a number as learning_rate, or assign another schedule"
             )
 
@@ -219,11 +235,15 @@ class Optimizer:
         """Number of this update, from 1 on, as a scalar float for the formulas of `variable`."""
         return ops.cast(self.iterations + 1, "float64" if variable.dtype == "float64" else _SCALAR)
 
-    # -- updating ---------------------------------------------------------------------------------------------------
+    # -- updating --------------------------------------------------------------------------------------------
 
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
-        """The rule: assign the new values of `variable` and of its slots. The gradient has the variable's dtype."""
-        raise NotImplementedError(f"{type(self).__name__} must define update_step(gradient, variable, learning_rate)")
+        """The rule: assign the new values of `variable` and of its slots. The gradient has the variable's
+        dtype.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} must define update_step(gradient, variable, learning_rate)"
+        )
 
     def assign(self, variable: Variable, value: Any) -> None:
         """Replace a variable's value."""
@@ -259,7 +279,9 @@ class Optimizer:
     def _known(self, trainable_variables: Sequence[Variable] | None) -> list[Variable]:
         if trainable_variables is None:
             if not self.built:
-                raise ValueError(f"{self.name} is not built: pass the variables along, or call build(variables) first")
+                raise ValueError(
+                    f"{self.name} is not built: pass the variables along, or call build(variables) first"
+                )
             return self._trainable_variables
         if not self.built:
             self.build(list(trainable_variables))
@@ -267,8 +289,10 @@ class Optimizer:
         strange = [v.path for v in trainable_variables if v not in known]
         if strange:
             raise ValueError(
-                f"{self.name} was not built on {', '.join(strange)}. Build it on all the variables it will ever train "
-                "(`optimizer.build(model.trainable_variables)`), or make a new optimizer after changing the model"
+                f"{self.name} was not built on {', '.join(strange)}. Build it on all the variables it will "
+                f"ever train "
+                "(`optimizer.build(model.trainable_variables)`), or make a new optimizer after changing "
+                "the model"
             )
         return list(trainable_variables)
 
@@ -277,16 +301,23 @@ class Optimizer:
     ) -> list[tuple[Tensor, Variable]]:
         if len(grads) != len(variables):
             raise ValueError(f"{self.name} got {len(grads)} gradients for {len(variables)} variables")
-        pairs = [(gradient, variable) for gradient, variable in zip(grads, variables, strict=True) if gradient is not None]
+        pairs = [
+            (gradient, variable)
+            for gradient, variable in zip(grads, variables, strict=True)
+            if gradient is not None
+        ]
         if not pairs:
             raise ValueError(f"{self.name} got no gradient for any variable: does the loss depend on them?")
         if len(pairs) < len(variables):
             without = [v.path for g, v in zip(grads, variables, strict=True) if g is None]
-            warnings.warn(f"no gradient for {', '.join(without)}: the loss does not depend on them", stacklevel=3)
+            warnings.warn(
+                f"no gradient for {', '.join(without)}: the loss does not depend on them", stacklevel=3
+            )
         for gradient, variable in pairs:
             if tuple(gradient.shape) != variable.shape:
                 raise ShapeError(
-                    f"the gradient for {variable.path!r} has shape {tuple(gradient.shape)}, the variable {variable.shape}"
+                    f"the gradient for {variable.path!r} has shape {tuple(gradient.shape)}, the variable "
+                    f"{variable.shape}"
                 )
         return [(ops.cast(gradient, variable.dtype), variable) for gradient, variable in pairs]
 
@@ -336,17 +367,20 @@ class Optimizer:
             return [ops.clip(g, -self.clipvalue, self.clipvalue) for g in grads]
         return grads
 
-    # -- weight decay and averages ------------------------------------------------------------------------------------
+    # -- weight decay and averages ---------------------------------------------------------------------------
 
     def exclude_from_weight_decay(
         self, var_list: Sequence[Variable] | None = None, var_names: Sequence[str] | None = None
     ) -> None:
-        """Leave variables out of weight decay: those listed, and those whose name contains one of `var_names` (regexes).
+        """Leave variables out of weight decay: those listed, and those whose name contains one of `var_names`
+        (regexes).
 
         Raises ValueError once the optimizer is built.
         """
         if self.built:
-            raise ValueError("exclude_from_weight_decay() must be called before the optimizer is built (first used)")
+            raise ValueError(
+                "exclude_from_weight_decay() must be called before the optimizer is built (first used)"
+            )
         self._no_decay = set(var_list or ())
         self._no_decay_pattern = re.compile("|".join(var_names)) if var_names else None
 
@@ -380,12 +414,14 @@ class Optimizer:
         """The loss to differentiate: multiplied by `loss_scale_factor`, which `apply` divides out again."""
         return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
 
-    # -- values, files, configs -----------------------------------------------------------------------------------------
+    # -- values, files, configs ------------------------------------------------------------------------------
 
     def stateless_apply(
         self, optimizer_variables: Sequence[Any], grads: Gradients, trainable_variables: Sequence[Any]
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """`apply` on values instead of variables: returns new values of the trainable and the optimizer's variables."""
+        """`apply` on values instead of variables: returns new values of the trainable and the optimizer's
+        variables.
+        """
         if not self.built:
             raise ValueError(f"{self.name} is not built: call build(variables) first")
         theirs, ours = self._trainable_variables, self.variables
@@ -395,7 +431,9 @@ class Optimizer:
                 f"{len(trainable_variables)} and {len(optimizer_variables)} values"
             )
         with Updates():
-            for variable, value in zip((*theirs, *ours), (*trainable_variables, *optimizer_variables), strict=True):
+            for variable, value in zip(
+                (*theirs, *ours), (*trainable_variables, *optimizer_variables), strict=True
+            ):
                 variable.assign(value)
             self.apply(grads)
             return [variable.value for variable in theirs], [variable.value for variable in ours]
@@ -407,7 +445,9 @@ class Optimizer:
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Set `variables`. Raises ValueError for a wrong number, ShapeError for a wrong shape."""
         if not self.built:
-            raise ValueError(f"{self.name} is not built: call build(model.trainable_variables) before set_weights()")
+            raise ValueError(
+                f"{self.name} is not built: call build(model.trainable_variables) before set_weights()"
+            )
         if len(weights) != len(self.variables):
             raise ValueError(f"{self.name} has {len(self.variables)} variables, got {len(weights)} weights")
         for variable, weight in zip(self.variables, weights, strict=True):
@@ -435,7 +475,9 @@ class Optimizer:
         rate = self._learning_rate
         return {
             "name": self.name,
-            "learning_rate": _shortest(rate.numpy()) if isinstance(rate, Variable) else registry.serialize(rate),
+            "learning_rate": _shortest(rate.numpy())
+            if isinstance(rate, Variable)
+            else registry.serialize(rate),
             "weight_decay": self.weight_decay,
             "clipnorm": self.clipnorm,
             "global_clipnorm": self.global_clipnorm,
@@ -470,7 +512,11 @@ def _full_signature(init: Callable[..., None]) -> inspect.Signature:
 
 
 def _check_arguments(
-    clipnorm: float | None, clipvalue: float | None, global_clipnorm: float | None, momentum: float, frequency: int | None
+    clipnorm: float | None,
+    clipvalue: float | None,
+    global_clipnorm: float | None,
+    momentum: float,
+    frequency: int | None,
 ) -> None:
     clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
     given = {name: value for name, value in clips.items() if value is not None}
@@ -487,7 +533,9 @@ def _check_arguments(
 
 def _checked_rate(rate: Any) -> float:
     if isinstance(rate, (str, bool)) or np.ndim(rate) != 0:
-        raise ValueError(f"learning_rate must be a number, a LearningRateSchedule or a function, got {rate!r}")
+        raise ValueError(
+            f"learning_rate must be a number, a LearningRateSchedule or a function, got {rate!r}"
+        )
     value = float(rate)
     if not np.isfinite(value) or value < 0:
         raise ValueError(f"learning_rate must be a finite number that is not negative, got {rate!r}")

@@ -1,7 +1,7 @@
 """Elementwise rules, simplest first: each is its state (`slots`) and one `update_step`.
 
-In the formulas g is the gradient, w the variable, lr the learning rate, t the number of the update from 1 on. Every
-update is one expression per element of a variable, which an engine can run as one loop.
+In the formulas g is the gradient, w the variable, lr the learning rate, t the number of the update from 1 on.
+Every update is one expression per element of a variable, which an engine can run as one loop.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class SGD(Optimizer):
     otherwise:     m <- momentum * m - lr * g;  w <- w + m
     nesterov:      m as above;                  w <- w + momentum * m - lr * g
 
-    Polyak 1964; Sutskever et al. 2013, https://proceedings.mlr.press/v28/sutskever13.html. `**kwargs`: the arguments
-    of `Optimizer`. Raises ValueError unless 0 <= momentum <= 1.
+    Polyak 1964; Sutskever et al. 2013, https://proceedings.mlr.press/v28/sutskever13.html. `**kwargs`: the
+    arguments of `Optimizer`. Raises ValueError unless 0 <= momentum <= 1.
 
     >>> SGD(learning_rate=0.1, momentum=0.9, nesterov=True)
     <SGD name=sgd>
@@ -48,7 +48,9 @@ class SGD(Optimizer):
         if not self.momentum:
             variable.assign(variable - step)
             return
-        momentum = self.slot(variable, "momentum").assign(self.slot(variable, "momentum") * self.momentum - step)
+        momentum = self.slot(variable, "momentum").assign(
+            self.slot(variable, "momentum") * self.momentum - step
+        )
         variable.assign(variable + (momentum * self.momentum - step if self.nesterov else momentum))
 
     def get_config(self) -> dict[str, Any]:
@@ -82,7 +84,9 @@ class Adagrad(Optimizer):
         return [{"accumulator": self.initial_accumulator_value}]
 
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
-        total = self.slot(variable, "accumulator").assign(self.slot(variable, "accumulator") + ops.square(gradient))
+        total = self.slot(variable, "accumulator").assign(
+            self.slot(variable, "accumulator") + ops.square(gradient)
+        )
         variable.assign(variable - gradient * learning_rate / ops.sqrt(total + self.epsilon))
 
     def get_config(self) -> dict[str, Any]:
@@ -98,8 +102,8 @@ class RMSprop(Optimizer):
     centered: v minus the squared running mean of g instead of v.
     w <- w - s, or with momentum m <- momentum * m + s;  w <- w - m.
 
-    Tieleman & Hinton 2012, https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf. `**kwargs`: the
-    arguments of `Optimizer`.
+    Tieleman & Hinton 2012, https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf.
+    `**kwargs`: the arguments of `Optimizer`.
 
     >>> RMSprop(learning_rate=0.001, momentum=0.9)
     <RMSprop name=rm_sprop>
@@ -127,10 +131,14 @@ class RMSprop(Optimizer):
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
         spread = _running_mean(self.slot(variable, "velocity"), ops.square(gradient), self.rho)
         if self.centered:
-            spread = spread - ops.square(_running_mean(self.slot(variable, "average_gradient"), gradient, self.rho))
+            spread = spread - ops.square(
+                _running_mean(self.slot(variable, "average_gradient"), gradient, self.rho)
+            )
         step = gradient * learning_rate / ops.sqrt(spread + self.epsilon)
         if self.momentum:
-            step = self.slot(variable, "momentum").assign(self.slot(variable, "momentum") * self.momentum + step)
+            step = self.slot(variable, "momentum").assign(
+                self.slot(variable, "momentum") * self.momentum + step
+            )
         variable.assign(variable - step)
 
     def get_config(self) -> dict[str, Any]:
@@ -146,9 +154,9 @@ class Adadelta(Optimizer):
     d = sqrt(b + epsilon) / sqrt(a + epsilon) * g
     b <- rho * b + (1 - rho) * d**2;  w <- w - lr * d
 
-    Zeiler 2012, https://arxiv.org/abs/1212.5701. The default learning_rate is 1.0, the paper's: the method has no
-    rate. Keras 3 takes 0.001, with which its own MNIST example ends near 84% instead of 99%. `**kwargs`: the arguments
-    of `Optimizer`.
+    Zeiler 2012, https://arxiv.org/abs/1212.5701. The default learning_rate is 1.0, the paper's: the method
+    has no rate. Keras 3 takes 0.001, with which its own MNIST example ends near 84% instead of 99%.
+    `**kwargs`: the arguments of `Optimizer`.
 
     >>> Adadelta()
     <Adadelta name=adadelta>
@@ -181,8 +189,8 @@ class Lion(Optimizer):
 
     w <- w - lr * sign(beta_1 * m + (1 - beta_1) * g);  m <- beta_2 * m + (1 - beta_2) * g
 
-    Chen et al. 2023, https://arxiv.org/abs/2302.06675; they take a rate 3 to 10 times smaller than Adam's. `**kwargs`:
-    the arguments of `Optimizer`.
+    Chen et al. 2023, https://arxiv.org/abs/2302.06675; they take a rate 3 to 10 times smaller than Adam's.
+    `**kwargs`: the arguments of `Optimizer`.
 
     >>> Lion(learning_rate=1e-4, weight_decay=0.01)
     <Lion name=lion>
@@ -218,8 +226,8 @@ class Adam(Optimizer):
     w <- w - lr * sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (sqrt(v) + epsilon)
     amsgrad: the largest v so far instead of v (Reddi et al. 2018, https://openreview.net/forum?id=ryQu7f-RZ).
 
-    Kingma & Ba 2015, https://arxiv.org/abs/1412.6980; epsilon is the "epsilon hat" of the paper's second form.
-    `**kwargs`: the arguments of `Optimizer`.
+    Kingma & Ba 2015, https://arxiv.org/abs/1412.6980; epsilon is the "epsilon hat" of the paper's second
+    form. `**kwargs`: the arguments of `Optimizer`.
 
     >>> Adam(learning_rate=0.001)
     <Adam name=adam>
@@ -259,10 +267,11 @@ class Adam(Optimizer):
 
 @exported(MODULE)
 class AdamW(Adam):
-    """Adam with decoupled weight decay, on by default: w <- w - lr * weight_decay * w before each update of Adam.
+    """Adam with decoupled weight decay, on by default: w <- w - lr * weight_decay * w before each update of
+    Adam.
 
-    Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101. `**kwargs`: the arguments of `Optimizer`. Raises
-    ValueError for weight_decay=None.
+    Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101. `**kwargs`: the arguments of `Optimizer`.
+    Raises ValueError for weight_decay=None.
 
     >>> AdamW(learning_rate=0.001, weight_decay=0.01)
     <AdamW name=adam_w>
@@ -375,7 +384,9 @@ class Nadam(Optimizer):
         correction = ops.cast(1.0 / (1.0 - ops.power(self.beta_2, step)), variable.dtype)
         mean = _running_mean(self.slot(variable, "momentum"), gradient, self.beta_1)
         spread = _running_mean(self.slot(variable, "velocity"), ops.square(gradient), self.beta_2)
-        variable.assign(variable - (mean * ahead + gradient * here) / (ops.sqrt(spread * correction) + self.epsilon))
+        variable.assign(
+            variable - (mean * ahead + gradient * here) / (ops.sqrt(spread * correction) + self.epsilon)
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
@@ -386,7 +397,9 @@ def _running_mean(slot: Variable, value: Tensor, rate: float) -> Tensor:
     return slot.assign(slot + (value - slot) * (1.0 - rate))
 
 
-def adam_rate(rule: Optimizer, variable: Variable, learning_rate: Tensor, beta_1: float, beta_2: float) -> Tensor:
+def adam_rate(
+    rule: Optimizer, variable: Variable, learning_rate: Tensor, beta_1: float, beta_2: float
+) -> Tensor:
     """lr * sqrt(1 - beta_2**t) / (1 - beta_1**t), in the variable's dtype."""
     step = rule.local_step(variable)
     rate = learning_rate * ops.sqrt(1.0 - ops.power(beta_2, step)) / (1.0 - ops.power(beta_1, step))

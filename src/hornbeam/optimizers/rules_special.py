@@ -16,14 +16,14 @@ from hornbeam.variable import Variable
 
 @exported(MODULE)
 class Ftrl(Optimizer):
-    """"Follow the regularized leader": for sparse linear models, with L1 that gives exact zeros.
+    """ "Follow the regularized leader": for sparse linear models, with L1 that gives exact zeros.
 
     n' = n + g**2;  s = (n'**-p - n**-p) / lr  with p = learning_rate_power
     z <- z + g + 2 * l2_shrinkage * w - s * w;  n <- n'
     w <- (clip(z, -l1, l1) - z) / (n**-p / lr + 2 * l2 + beta / lr)
 
-    McMahan et al. 2013, https://research.google.com/pubs/archive/41159.pdf. `**kwargs`: the arguments of `Optimizer`.
-    Raises ValueError for a positive learning_rate_power or negative strengths.
+    McMahan et al. 2013, https://research.google.com/pubs/archive/41159.pdf. `**kwargs`: the arguments of
+    `Optimizer`. Raises ValueError for a positive learning_rate_power or negative strengths.
 
     >>> Ftrl(learning_rate=0.1, l1_regularization_strength=0.01)
     <Ftrl name=ftrl>
@@ -45,8 +45,12 @@ class Ftrl(Optimizer):
             raise ValueError(f"learning_rate_power must not be positive, got {learning_rate_power!r}")
         self.learning_rate_power = learning_rate_power
         self.initial_accumulator_value = _not_negative("initial_accumulator_value", initial_accumulator_value)
-        self.l1_regularization_strength = _not_negative("l1_regularization_strength", l1_regularization_strength)
-        self.l2_regularization_strength = _not_negative("l2_regularization_strength", l2_regularization_strength)
+        self.l1_regularization_strength = _not_negative(
+            "l1_regularization_strength", l1_regularization_strength
+        )
+        self.l2_regularization_strength = _not_negative(
+            "l2_regularization_strength", l2_regularization_strength
+        )
         self.l2_shrinkage_regularization_strength = _not_negative(
             "l2_shrinkage_regularization_strength", l2_shrinkage_regularization_strength
         )
@@ -87,8 +91,8 @@ class ScheduleFreeAdamW(Optimizer):
     z <- z - lr * min(1, t / warmup_steps) * g / (sqrt(v / (1 - beta_2**t)) + epsilon)
     x <- (1 - 1/t) * x + z / t;  w = (1 - beta_1) * z + beta_1 * x, where training looks at w.
 
-    The slot `momentum` holds z. Defazio et al. 2024, https://arxiv.org/abs/2405.15682. `**kwargs`: the arguments of
-    `Optimizer`.
+    The slot `momentum` holds z. Defazio et al. 2024, https://arxiv.org/abs/2405.15682. `**kwargs`: the
+    arguments of `Optimizer`.
 
     >>> ScheduleFreeAdamW(warmup_steps=100)
     <ScheduleFreeAdamW name=schedule_free_adam_w>
@@ -199,8 +203,10 @@ class Adafactor(Optimizer):
     u = g / sqrt(v);  u <- u / max(1, rms(u) / clip_threshold)
     w <- w - max(epsilon_2, rms(w)) * min(lr, 1 / sqrt(t)) * u, rms(x) = sqrt(mean(x**2))
 
-    Shazeer & Stern 2018, https://arxiv.org/abs/1804.04235. The slot `velocity` of a matrix is kept for Keras's files.
-    relative_step: as in Keras, the rate is bounded by 1 / sqrt(t) either way. `**kwargs`: the arguments of `Optimizer`.
+    Shazeer & Stern 2018, https://arxiv.org/abs/1804.04235. The slot `velocity` of a matrix is kept for
+    Keras's files.
+    relative_step: as in Keras, the rate is bounded by 1 / sqrt(t) either way. `**kwargs`: the arguments of
+        `Optimizer`.
 
     >>> Adafactor(learning_rate=0.01)
     <Adafactor name=adafactor>
@@ -278,9 +284,9 @@ class Muon(Optimizer):
     m <- momentum * m + g;  u = g + momentum * m (nesterov) or m
     w <- w - lr * rms_rate * sqrt(max(rows, columns)) * orthogonal(u)
 
-    `orthogonal` is `ns_steps` steps x <- a x + (b A + c A A) x, A = x x^T, from u / |u|: Newton-Schulz. Variables that
-    are not matrices, embeddings (with `exclude_embeddings`) and those whose path matches one of the regexes
-    `exclude_layers` follow Adam with `adam_*`, at `adam_lr_ratio` times the rate.
+    `orthogonal` is `ns_steps` steps x <- a x + (b A + c A A) x, A = x x^T, from u / |u|: Newton-Schulz.
+    Variables that are not matrices, embeddings (with `exclude_embeddings`) and those whose path matches one
+    of the regexes `exclude_layers` follow Adam with `adam_*`, at `adam_lr_ratio` times the rate.
 
     Jordan 2024, https://kellerjordan.github.io/posts/muon/; the rms scaling: Liu et al. 2025,
     https://arxiv.org/abs/2502.16982. `**kwargs`: the arguments of `Optimizer`.
@@ -329,7 +335,11 @@ class Muon(Optimizer):
         """Whether `variable` is left to Adam."""
         path = variable.path
         embedding = self.exclude_embeddings and "embedding" in path.lower()
-        return len(variable.shape) != 2 or embedding or any(re.search(word, path) for word in self.exclude_layers)
+        return (
+            len(variable.shape) != 2
+            or embedding
+            or any(re.search(word, path) for word in self.exclude_layers)
+        )
 
     def build(self, variables: Sequence[Variable]) -> None:
         if self.built:
@@ -371,8 +381,9 @@ class Muon(Optimizer):
 
     def get_config(self) -> dict[str, Any]:
         names = (
-            "adam_beta_1", "adam_beta_2", "epsilon", "exclude_layers", "muon_a", "muon_b", "muon_c", "adam_lr_ratio",
-            "momentum", "ns_steps", "nesterov", "exclude_embeddings", "adam_weight_decay", "rms_rate",
+            "adam_beta_1", "adam_beta_2", "epsilon", "exclude_layers", "muon_a", "muon_b", "muon_c",
+            "adam_lr_ratio", "momentum", "ns_steps", "nesterov", "exclude_embeddings", "adam_weight_decay",
+            "rms_rate",
         )  # fmt: skip
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 

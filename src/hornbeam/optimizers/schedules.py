@@ -107,7 +107,8 @@ class ExponentialDecay(LearningRateSchedule):
 class PiecewiseConstantDecay(LearningRateSchedule):
     """values[i] while step <= boundaries[i], values[-1] after the last boundary.
 
-    boundaries: increasing steps. values: one more than boundaries. Raises ValueError for other numbers of them.
+    boundaries: increasing steps. values: one more than boundaries. Raises ValueError for other numbers of
+        them.
 
     >>> PiecewiseConstantDecay([1000, 2000], [0.1, 0.01, 0.001])(1500)  # doctest: +SKIP
     """
@@ -225,9 +226,10 @@ class InverseTimeDecay(LearningRateSchedule):
 class CosineDecay(LearningRateSchedule):
     """Half a cosine down to `alpha` times the peak, after an optional linear warmup.
 
-    Warmup (with `warmup_target`): from `initial_learning_rate` to `warmup_target` over `warmup_steps` updates. Then
-    rate = peak * ((1 - alpha) * (1 + cos(pi * t)) / 2 + alpha), t = min(step, decay_steps) / decay_steps, counted
-    from the end of the warmup. Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983.
+    Warmup (with `warmup_target`): from `initial_learning_rate` to `warmup_target` over `warmup_steps`
+    updates. Then rate = peak * ((1 - alpha) * (1 + cos(pi * t)) / 2 + alpha), t = min(step, decay_steps) /
+    decay_steps, counted from the end of the warmup. Loshchilov & Hutter 2017,
+    https://arxiv.org/abs/1608.03983.
 
     >>> CosineDecay(0.0, decay_steps=1000, warmup_target=0.1, warmup_steps=100)(100)  # doctest: +SKIP
     """
@@ -275,7 +277,8 @@ class CosineDecay(LearningRateSchedule):
 
 @exported(MODULE)
 class CosineDecayRestarts(LearningRateSchedule):
-    """Cosine decay that starts again: the i-th span is t_mul**i as long, and starts at m_mul**i times the rate.
+    """Cosine decay that starts again: the i-th span is t_mul**i as long, and starts at m_mul**i times the
+    rate.
 
     rate = initial * ((1 - alpha) * m_mul**i * (1 + cos(pi * t)) / 2 + alpha), t from 0 to 1 within the span.
     Loshchilov & Hutter 2017 (SGDR), https://arxiv.org/abs/1608.03983.
@@ -310,7 +313,9 @@ class CosineDecayRestarts(LearningRateSchedule):
             length = ops.power(_float(self.t_mul), restarts)
             fraction = (passed - (1.0 - length) / (1.0 - self.t_mul)) / length
         height = ops.power(_float(self.m_mul), restarts)
-        return self.initial_learning_rate * ((1.0 - self.alpha) * height * _half_cosine(fraction) + self.alpha)
+        return self.initial_learning_rate * (
+            (1.0 - self.alpha) * height * _half_cosine(fraction) + self.alpha
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -333,6 +338,8 @@ def serialize(learning_rate_schedule: LearningRateSchedule) -> dict[str, Any]:
     return registry.serialize(learning_rate_schedule)
 
 
-def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> LearningRateSchedule:
+def deserialize(
+    config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
+) -> LearningRateSchedule:
     """The schedule that a config describes."""
     return registry.deserialize(config, custom_objects)

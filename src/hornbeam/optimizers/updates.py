@@ -1,4 +1,6 @@
-"""Assignments held back: gather what a piece of code assigns, then make all of it happen at once, or not at all."""
+"""Assignments held back: gather what a piece of code assigns, then make all of it happen at once, or not at
+all.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from hornbeam.variable import Recorder, Variable, current_recorder
 
 
 class Updates(Recorder):
-    """Inside `with`, assigning a variable changes what is read, but not the variable; `commit` then assigns for real.
+    """Inside `with`, assigning a variable changes what is read, but not the variable; `commit` then assigns
+    for real.
 
     Eagerly that makes one computation of a whole optimizer step. With a condition it makes a step that can be
     skipped without a branch in the graph: gradient accumulation and loss scaling are written with it.
@@ -25,6 +28,10 @@ class Updates(Recorder):
     def __init__(self) -> None:
         super().__init__(current_level())
         self.held: dict[Variable, Node] = {}
+
+    def __enter__(self) -> Updates:
+        super().__enter__()
+        return self
 
     def read(self, variable: Variable) -> Node:
         if variable in self.held:

@@ -20,10 +20,11 @@ class LossScaleOptimizer(Optimizer):
     """Keeps float16 gradients from vanishing: the loss is scaled up, gradients down again.
 
     The scale halves, and the update is skipped, when a gradient is not finite; it doubles after
-    `dynamic_growth_steps` finite updates in a row. `apply` expects gradients of the loss that `scale_loss` returned.
+    `dynamic_growth_steps` finite updates in a row. `apply` expects gradients of the loss that `scale_loss`
+    returned.
 
-    Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740. Clipping, averages, weight decay and accumulation are
-    set on `inner_optimizer`; setting them here raises TypeError.
+    Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740. Clipping, averages, weight decay and
+    accumulation are set on `inner_optimizer`.
 
     >>> LossScaleOptimizer(SGD(0.1))
     <LossScaleOptimizer name=loss_scale_optimizer>
@@ -35,11 +36,7 @@ class LossScaleOptimizer(Optimizer):
         initial_scale: float = 2.0**15,
         dynamic_growth_steps: int = 2000,
         name: str | None = None,
-        **kwargs: Any,
     ) -> None:
-        set_here = {key: value for key, value in kwargs.items() if value not in (None, False) and key != "ema_momentum"}
-        if set_here:
-            raise TypeError(f"LossScaleOptimizer does not take {', '.join(set_here)}: set it on the inner optimizer")
         if dynamic_growth_steps < 1:
             raise ValueError(f"dynamic_growth_steps must be at least 1, got {dynamic_growth_steps!r}")
         super().__init__(learning_rate=0.0, name=name)
@@ -121,7 +118,9 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
     >>> groups = OptimizerMap(Adam(), {".*embedding.*": SGD(0.1)})
     """
 
-    def __init__(self, default_optimizer: Optimizer, optimizer_map: Mapping[str, Optimizer] | None = None) -> None:
+    def __init__(
+        self, default_optimizer: Optimizer, optimizer_map: Mapping[str, Optimizer] | None = None
+    ) -> None:
         if not isinstance(default_optimizer, Optimizer):
             raise TypeError(f"default_optimizer must be an Optimizer, got {default_optimizer!r}")
         self.default_optimizer = default_optimizer
@@ -141,7 +140,9 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
     def __setitem__(self, key: str, optimizer: Optimizer) -> None:
         if key in self._patterns:
             raise ValueError(f"the pattern {key!r} already has an optimizer")
-        if not isinstance(optimizer, Optimizer) or isinstance(optimizer, (LossScaleOptimizer, MultiOptimizer)):
+        if not isinstance(optimizer, Optimizer) or isinstance(
+            optimizer, (LossScaleOptimizer, MultiOptimizer)
+        ):
             raise ValueError(f"an OptimizerMap holds plain optimizers, got {optimizer!r}")
         self._patterns[key] = optimizer
 
@@ -181,10 +182,14 @@ class MultiOptimizer(Optimizer):
     <MultiOptimizer name=multi_optimizer>
     """
 
-    def __init__(self, optimizer_map: Any, loss_scale_factor: float | None = None, name: str | None = None) -> None:
+    def __init__(
+        self, optimizer_map: Any, loss_scale_factor: float | None = None, name: str | None = None
+    ) -> None:
         super().__init__(learning_rate=0.0, loss_scale_factor=loss_scale_factor, name=name)
         if not callable(optimizer_map):
-            raise TypeError(f"optimizer_map must be an OptimizerMap or a function of a variable, got {optimizer_map!r}")
+            raise TypeError(
+                f"optimizer_map must be an OptimizerMap or a function of a variable, got {optimizer_map!r}"
+            )
         self.optimizer_map = optimizer_map
         self._groups: list[tuple[Optimizer, list[Variable]]] = []
 
@@ -217,7 +222,9 @@ class MultiOptimizer(Optimizer):
 
     def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
         for optimizer, members in self._groups:
-            optimizer.finalize_variable_values([variable for variable in members if variable in set(var_list)])
+            optimizer.finalize_variable_values(
+                [variable for variable in members if variable in set(var_list)]
+            )
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -228,7 +235,9 @@ class MultiOptimizer(Optimizer):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
-        return cls(**{**config, "optimizer_map": registry.deserialize(config["optimizer_map"], custom_objects)})
+        return cls(
+            **{**config, "optimizer_map": registry.deserialize(config["optimizer_map"], custom_objects)}
+        )
 
 
 def _all_finite(tensors: Sequence[Tensor]) -> Tensor:
