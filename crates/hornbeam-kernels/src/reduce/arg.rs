@@ -1,0 +1,127 @@
+//! Where the extremum is.
+
+use std::marker::PhantomData;
+
+use super::{typed, CHUNK, COLUMNS};
+use crate::dispatch;
+use crate::dtype::{DType, Element};
+use crate::multiversion;
+use crate::pool::{SharedMut, ThreadPool};
+
+/// Which of two values wins.
+trait Order: 'static {
+    type T: Element;
+    /// Strictly better, so that the first of equals wins. NaN beats everything but NaN.
+    fn beats(a: Self::T, b: Self::T) -> bool;
+}
+
+struct Greatest<T>(PhantomData<T>);
+struct Least<T>(PhantomData<T>);
+
+impl<T: Element> Order for Greatest<T> {
+    type T = T;
+    #[inline(always)]
+    fn beats(a: T, b: T) -> bool {
+        let (a, b) = (a.to_acc(), b.to_acc());
+        (a > b) | (a.is_nan() & !b.is_nan())
+    }
+}
+
+impl<T: Element> Order for Least<T> {
+    type T = T;
+    #[inline(always)]
+    fn beats(a: T, b: T) -> bool {
+        let (a, b) = (a.to_acc(), b.to_acc());
+        (a < b) | (a.is_nan() & !b.is_nan())
+    }
+}
+
+multiversion! {
+    /// The index of the winner of each row of `n`.
+    unsafe fn arg_rows[S, O: Order](x: &[O::T], n: usize, y: &mut [i32]) {
+        const LANES: usize = 32;
+        for (row, y) in x.chunks_exact(n).zip(y) {
+            // Lanes find the best value, then the first place that nothing beats is searched.
+            let (body, rest) = row.as_chunks::<LANES>();
+            let mut best = row[0];
+            if let Some((first, body)) = body.split_first() {
+                let mut lanes = *first;
+                for part in body {
+                    for j in 0..LANES {
+                        lanes[j] = if O::beats(part[j], lanes[j]) { part[j] } else { lanes[j] };
+                    }
+                }
+                best = lanes.into_iter().fold(best, |best, x| if O::beats(x, best) { x } else { best });
+            }
+            best = rest.iter().fold(best, |best, x| if O::beats(*x, best) { *x } else { best });
+            *y = row.iter().position(|x| !O::beats(best, *x)).unwrap_or(0) as i32;
+        }
+    }
+
+    /// The row index of the winner of each column.
+    unsafe fn arg_columns[S, O: Order](x: &[O::T], stride: usize, rows: usize, y: &mut [i32]) {
+        const LANES: usize = 64;
+        let columns = y.len();
+        let mut at = 0;
+        while at < columns {
+            let m = LANES.min(columns - at);
+            let mut best = [O::T::ZERO; LANES];
+            let mut index = [0i32; LANES];
+            best[..m].copy_from_slice(&x[at..at + m]);
+            for row in 1..rows {
+                let line = &x[row * stride + at..][..m];
+                for ((best, index), x) in best.iter_mut().zip(&mut index).zip(line) {
+                    let wins = O::beats(*x, *best);
+                    *index = if wins { row as i32 } else { *index };
+                    *best = if wins { *x } else { *best };
+                }
+            }
+            y[at..at + m].copy_from_slice(&index[..m]);
+            at += m;
+        }
+    }
+}
+
+/// The index along `axis`, which is removed, of the greatest element; the first of equals, the first NaN if there is one.
+///
+/// # Panics
+/// When `axis` is empty or a buffer does not fit.
+pub fn argmax(pool: &ThreadPool, dtype: DType, x: &[u8], shape: &[usize], axis: usize, y: &mut [i32]) {
+    dispatch!(dtype, T => arg::<Greatest<T>>(pool, typed(x), shape, axis, y));
+}
+
+/// As [`argmax`], of the least element.
+pub fn argmin(pool: &ThreadPool, dtype: DType, x: &[u8], shape: &[usize], axis: usize, y: &mut [i32]) {
+    dispatch!(dtype, T => arg::<Least<T>>(pool, typed(x), shape, axis, y));
+}
+
+fn arg<O: Order>(pool: &ThreadPool, x: &[O::T], shape: &[usize], axis: usize, y: &mut [i32]) {
+    let n = shape[axis];
+    let (outer, inner): (usize, usize) = (shape[..axis].iter().product(), shape[axis + 1..].iter().product());
+    assert!(x.len() == outer * n * inner && y.len() == outer * inner, "buffers do not fit {shape:?}");
+    if y.is_empty() {
+        return;
+    }
+    assert!(n > 0, "the extremum of nothing");
+    if inner == 1 {
+        let (each, find) = ((CHUNK / n).max(1), arg_rows::<O>());
+        pool.run_chunks(y, each, &|task, y| {
+            // SAFETY: the pointer is the one for this machine; slices are checked.
+            unsafe { find(&x[task * each * n..][..y.len() * n], n, y) };
+        });
+        return;
+    }
+    let find = arg_columns::<O>();
+    let tiles = inner.div_ceil(COLUMNS);
+    let each = (CHUNK / (n * inner.min(COLUMNS))).max(1);
+    let y = SharedMut::new(y);
+    pool.run_ranges(outer * tiles, each, &|range| {
+        for item in range {
+            let (row, tile) = (item / tiles, item % tiles * COLUMNS);
+            let end = (tile + COLUMNS).min(inner);
+            let from = &x[row * n * inner + tile..(row * n + n - 1) * inner + end];
+            // SAFETY: every item writes its own columns.
+            unsafe { find(from, inner, n, y.range(row * inner + tile..row * inner + end)) };
+        }
+    });
+}

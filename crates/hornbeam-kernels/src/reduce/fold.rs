@@ -1,0 +1,200 @@
+//! The loops of reductions: rows and columns of one task.
+
+use std::marker::PhantomData;
+
+use crate::dtype::{Bool, Element};
+use crate::multiversion;
+use crate::scratch::Plain;
+
+/// A reduction of elements `In`, carried in `Acc`.
+pub trait Fold: 'static {
+    type In: Element<Acc = Self::Acc> + Plain;
+    type Acc: Element<Acc = Self::Acc> + Plain;
+    /// The same reduction on what this one gives.
+    type Next: Fold<In = Self::Acc, Acc = Self::Acc>;
+    const IDENTITY: Self::Acc;
+    fn combine(a: Self::Acc, b: Self::Acc) -> Self::Acc;
+}
+
+/// The reduction `O` of elements `T`.
+pub struct Folding<O, T>(PhantomData<(O, T)>);
+
+/// A reduction for elements that accumulate in `A`.
+pub trait Combine<A>: 'static {
+    const IDENTITY: A;
+    fn combine(a: A, b: A) -> A;
+}
+
+impl<O, T, A> Fold for Folding<O, T>
+where
+    O: Combine<A>,
+    T: Element<Acc = A> + Plain,
+    A: Element<Acc = A> + Plain,
+{
+    type In = T;
+    type Acc = A;
+    type Next = Folding<O, A>;
+    const IDENTITY: A = O::IDENTITY;
+    #[inline(always)]
+    fn combine(a: A, b: A) -> A {
+        O::combine(a, b)
+    }
+}
+
+macro_rules! combines {
+    ($($Op:ident: $([$($t:ty),*] $identity:expr, |$a:ident, $b:ident| $body:expr);+;)*) => {$(
+        pub struct $Op;
+        $($(impl Combine<$t> for $Op {
+            const IDENTITY: $t = $identity;
+            #[inline(always)]
+            fn combine($a: $t, $b: $t) -> $t {
+                $body
+            }
+        })*)+
+    )*};
+}
+
+combines! {
+    Sum: [i8, i16, i32, i64, u8, u16, u32, u64] 0, |a, b| a.wrapping_add(b); [f32, f64] 0.0, |a, b| a + b;
+    Prod: [i8, i16, i32, i64, u8, u16, u32, u64] 1, |a, b| a.wrapping_mul(b); [f32, f64] 1.0, |a, b| a * b;
+    Max: [i8, i16, i32, i64, u8, u16, u32, u64, Bool] Element::LOWEST, |a, b| a.max(b);
+        [f32, f64] Element::LOWEST, |a, b| if (a > b) | a.is_nan() { a } else { b };
+    Min: [i8, i16, i32, i64, u8, u16, u32, u64, Bool] Element::HIGHEST, |a, b| a.min(b);
+        [f32, f64] Element::HIGHEST, |a, b| if (a < b) | a.is_nan() { a } else { b };
+    And: [i8, i16, i32, i64, u8, u16, u32, u64] !0, |a, b| a & b;
+    Or: [i8, i16, i32, i64, u8, u16, u32, u64] 0, |a, b| a | b;
+}
+
+const LANES: usize = 64;
+/// Lanes for rows too short for more.
+const SHORT: usize = 16;
+/// 16 additions in each lane.
+const BLOCK: usize = 1024;
+
+multiversion! {
+    /// Folds each row of `n` elements of `x` into one element of `y`.
+    pub unsafe fn fold_rows[S, F: Fold](x: &[F::In], n: usize, y: &mut [F::Acc]) {
+        if n < SHORT {
+            fold_short::<F>(x, n, y);
+        } else if n < 512 {
+            for (row, y) in x.chunks_exact(n).zip(y) {
+                *y = fold_block::<F, SHORT>(row);
+            }
+        } else {
+            for (row, y) in x.chunks_exact(n).zip(y) {
+                *y = fold_long::<F>(row);
+            }
+        }
+    }
+
+    /// Folds `rows` rows at distance `stride` into `y`, column by column.
+    pub unsafe fn fold_columns[S, F: Fold](x: &[F::In], stride: usize, rows: usize, y: &mut [F::Acc]) {
+        let columns = y.len();
+        // Few columns leave vector lanes empty: several rows side by side are one wide row.
+        let side = LANES / columns;
+        if stride == columns && side > 1 && rows >= 8 * side {
+            let mut wide = [F::IDENTITY; LANES];
+            let width = side * columns;
+            let (body, rest) = x.split_at(rows / side * width);
+            add_rows::<F>(body, width, rows / side, &mut wide[..width]);
+            y.copy_from_slice(&wide[..columns]);
+            for part in wide[columns..width].chunks_exact(columns) {
+                for (y, part) in y.iter_mut().zip(part) {
+                    *y = F::combine(*y, *part);
+                }
+            }
+            add_rows::<F>(rest, columns, rows % side, y);
+        } else {
+            y.fill(F::IDENTITY);
+            add_rows::<F>(x, stride, rows, y);
+        }
+    }
+}
+
+/// Folds rows into `y`, eight at a time: the accumulators are then loaded and stored once for eight rows.
+#[inline(always)]
+fn add_rows<F: Fold>(x: &[F::In], stride: usize, rows: usize, y: &mut [F::Acc]) {
+    let columns = y.len();
+    let mut row = 0;
+    while row + 8 <= rows {
+        let group: [&[F::In]; 8] = std::array::from_fn(|i| &x[(row + i) * stride..][..columns]);
+        for (j, y) in y.iter_mut().enumerate() {
+            // SAFETY: each of the eight rows has as many columns as y.
+            let v: [F::Acc; 8] = std::array::from_fn(|i| unsafe { *group[i].get_unchecked(j) }.to_acc());
+            let pairs = [
+                F::combine(F::combine(v[0], v[1]), F::combine(v[2], v[3])),
+                F::combine(F::combine(v[4], v[5]), F::combine(v[6], v[7])),
+            ];
+            *y = F::combine(*y, F::combine(pairs[0], pairs[1]));
+        }
+        row += 8;
+    }
+    for row in row..rows {
+        for (y, x) in y.iter_mut().zip(&x[row * stride..][..columns]) {
+            *y = F::combine(*y, x.to_acc());
+        }
+    }
+}
+
+/// Rows of fewer than 16 elements, sixteen rows side by side.
+#[inline(always)]
+fn fold_short<F: Fold>(x: &[F::In], n: usize, y: &mut [F::Acc]) {
+    let (groups, rest) = y.as_chunks_mut::<SHORT>();
+    let (body, tail) = x.split_at(groups.len() * SHORT * n);
+    for (x, y) in body.chunks_exact(SHORT * n).zip(groups) {
+        let mut sums = [F::IDENTITY; SHORT];
+        for k in 0..n {
+            for (j, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: the chunk holds 16 rows of n elements.
+                *sum = F::combine(*sum, unsafe { x.get_unchecked(j * n + k) }.to_acc());
+            }
+        }
+        *y = sums;
+    }
+    for (row, y) in tail.chunks_exact(n).zip(rest) {
+        *y = row.iter().fold(F::IDENTITY, |sum, x| F::combine(sum, x.to_acc()));
+    }
+}
+
+#[inline(always)]
+fn fold_long<F: Fold>(row: &[F::In]) -> F::Acc {
+    // Blocks are combined pairwise: two results of equal weight as soon as there are two, like carries of a counter.
+    let mut stack = [F::IDENTITY; usize::BITS as usize];
+    let mut depth = 0;
+    for (i, block) in row.chunks(BLOCK).enumerate() {
+        let mut sum = fold_block::<F, LANES>(block);
+        for _ in 0..(i + 1).trailing_zeros() {
+            depth -= 1;
+            sum = F::combine(stack[depth], sum);
+        }
+        stack[depth] = sum;
+        depth += 1;
+    }
+    let mut sum = stack[depth - 1];
+    for part in stack[..depth - 1].iter().rev() {
+        sum = F::combine(*part, sum);
+    }
+    sum
+}
+
+#[inline(always)]
+fn fold_block<F: Fold, const WIDTH: usize>(block: &[F::In]) -> F::Acc {
+    let mut lanes = [F::IDENTITY; WIDTH];
+    let (body, rest) = block.as_chunks::<WIDTH>();
+    for part in body {
+        for j in 0..WIDTH {
+            lanes[j] = F::combine(lanes[j], part[j].to_acc());
+        }
+    }
+    for (lane, x) in lanes.iter_mut().zip(rest) {
+        *lane = F::combine(*lane, x.to_acc());
+    }
+    let mut width = WIDTH / 2;
+    while width > 0 {
+        for j in 0..width {
+            lanes[j] = F::combine(lanes[j], lanes[j + width]);
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
