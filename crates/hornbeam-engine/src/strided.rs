@@ -41,8 +41,11 @@ pub fn period(dims: &[Dim]) -> Option<usize> {
 
 /// Strides of `shape` over the same memory as `from` (extents and strides), if a view can show it.
 pub fn reshape(from: (&[usize], &[isize]), shape: &[usize]) -> Option<Vec<isize>> {
-    let dims = collapse(from.0, from.1);
     let mut strides = vec![0isize; shape.len()];
+    if shape.contains(&0) {
+        return Some(strides); // there is nothing to step over
+    }
+    let dims = collapse(from.0, from.1);
     let mut source = dims.iter().rev().copied();
     let mut current = Dim { extent: 1, stride: 1 };
     for axis in (0..shape.len()).rev() {
