@@ -5,8 +5,10 @@ use hornbeam_kernels::dispatch;
 use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::gemm::{self, Activation, Epilogue, Mat};
 use hornbeam_kernels::movement::{self, Axis};
+use hornbeam_kernels::window::{self, PoolShape};
 
-use crate::execute::Context;
+use crate::execute::{rows, Context};
+use crate::graph::PoolKind;
 use crate::instruction::{Gemm, Instruction, Kind, Operand, Spatial, Strides};
 use crate::memory::Memory;
 use crate::strided::Dim;
@@ -26,6 +28,8 @@ pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
         Kind::Conv { .. } | Kind::ConvInputGrad(_) | Kind::ConvKernelGrad(_) => {
             convolution(instruction, memory, context)
         }
+        Kind::Pool(kind, shape) => pooling(*kind, shape, instruction, memory, context),
+        Kind::Rows { .. } => rows::run(instruction, memory, context),
         Kind::Pad { .. }
         | Kind::Concatenate { .. }
         | Kind::Reverse { .. }
@@ -106,6 +110,30 @@ fn convolution(instruction: &Instruction, memory: Memory, context: &mut Context)
             other => unreachable!("{} is no convolution", other.name()),
         }
     }, else unreachable!("convolution of bool"))
+}
+
+fn pooling(kind: PoolKind, s: &Spatial, instruction: &Instruction, memory: Memory, context: &Context) {
+    let (reads, out, pool) = (&instruction.reads, &instruction.writes[0], context.pool);
+    let shape = PoolShape {
+        batch: s.batch,
+        input: s.input,
+        output: s.output,
+        window: s.window,
+        strides: s.strides,
+        pad: s.pad,
+        channels: s.in_channels,
+    };
+    dispatch!(numeric, out.dtype, T => {
+        let x = memory.read::<T>(&reads[0]);
+        let to = memory.write::<T>(out);
+        match kind {
+            PoolKind::Max => window::max_pool(pool, &shape, x, to),
+            PoolKind::MaxGather => window::max_pool_gather(pool, &shape, x, memory.read(&reads[1]), to),
+            PoolKind::MaxScatter => window::max_pool_scatter(pool, &shape, x, memory.read(&reads[1]), to),
+            PoolKind::Sum => window::sum_pool(pool, &shape, x, to),
+            PoolKind::SumGrad => window::sum_pool_grad(pool, &shape, x, to),
+        }
+    }, else unreachable!("pooling of bool"))
 }
 
 /// Integer scalars as i64, saturated; the kernels clamp them.

@@ -1,0 +1,172 @@
+//! What graphs become: the instruction list as text.
+
+mod common;
+
+use common::{buffer, compile, ramp, values, Text};
+use hornbeam_engine::error::Error;
+use hornbeam_engine::executable::Executable;
+
+#[test]
+fn a_chain_is_one_loop_and_scalars_fold() {
+    let mut t = Text::default();
+    let x = t.input("float32", &[4, 8]);
+    let (two, three) = (t.number(2.0, &[4, 8]), t.number(3.0, &[4, 8]));
+    let six = t.f32("mul", &[two, three], &[4, 8]);
+    let one = t.number(1.0, &[4, 8]);
+    let same = t.f32("mul", &[x, one], &[4, 8]);
+    let scaled = t.f32("mul", &[same, six], &[4, 8]);
+    let flat = t.f32("reshape", &[scaled], &[32]);
+    let out = t.f32("tanh", &[flat], &[32]);
+    let executable = compile(&t, &[out]);
+    assert_eq!(executable.text(), "out0/in0 = fused 32 [mul tanh](in0, lit0)\n".replace("out0/in0", "out0"));
+    let result = executable.run(vec![ramp(&[4, 8])], &[]).unwrap();
+    let expected: Vec<f32> = (0..32).map(|i| ((i as f32 * 0.25 - 3.0) * 6.0).tanh()).collect();
+    assert!(values(&result[0]).iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6));
+}
+
+#[test]
+fn bias_and_relu_ride_on_the_product() {
+    let mut t = Text::default();
+    let (x, w, b) = (t.input("float32", &[8, 5]), t.input("float32", &[5, 3]), t.input("float32", &[3]));
+    let y = t.node("dot_general", &[x, w], "float32", &[8, 3], "\"contract\":[[1],[0]],\"batch\":[[],[]]");
+    let bias = t.node("broadcast", &[b], "float32", &[8, 3], "\"dims\":[1]");
+    let y = t.f32("add", &[y, bias], &[8, 3]);
+    let zero = t.number(0.0, &[8, 3]);
+    let y = t.f32("max", &[y, zero], &[8, 3]);
+    assert_eq!(compile(&t, &[y]).text(), "out0 = dot_general 1x8x3x5 +bias +relu(in0, in1, in2)\n");
+}
+
+#[test]
+fn transposes_are_strides_of_products() {
+    let mut t = Text::default();
+    let (x, y) = (t.input("float32", &[8, 5]), t.input("float32", &[8, 3]));
+    let xt = t.node("transpose", &[x], "float32", &[5, 8], "\"perm\":[1,0]");
+    let z = t.node("dot_general", &[y, xt], "float32", &[3, 5], "\"contract\":[[0],[1]],\"batch\":[[],[]]");
+    // The transposed result is the product of the operands in the other order.
+    let z = t.node("transpose", &[z], "float32", &[5, 3], "\"perm\":[1,0]");
+    let executable = compile(&t, &[z]);
+    assert_eq!(executable.text(), "out0 = dot_general 1x5x3x8(in0, in1)\n");
+    let (a, b) = (ramp(&[8, 5]), ramp(&[8, 3]));
+    let result = values(&executable.run(vec![a.clone(), b.clone()], &[]).unwrap()[0]);
+    let (a, b) = (values(&a), values(&b));
+    for i in 0..5 {
+        for j in 0..3 {
+            let expected: f32 = (0..8).map(|r| a[r * 5 + i] * b[r * 3 + j]).sum();
+            assert!((result[i * 3 + j] - expected).abs() < 1e-3);
+        }
+    }
+}
+
+#[test]
+fn an_optimizer_update_is_one_loop_in_place() {
+    let mut t = Text::default();
+    let (w, m, g) = (t.input("float32", &[100]), t.input("float32", &[100]), t.input("float32", &[100]));
+    let (beta, rate) = (t.number(0.9, &[100]), t.number(0.1, &[100]));
+    let decayed = t.f32("mul", &[m, beta], &[100]);
+    let moment = t.f32("add", &[decayed, g], &[100]);
+    let step = t.f32("mul", &[moment, rate], &[100]);
+    let new = t.f32("sub", &[w, step], &[100]);
+    let executable = compile(&t, &[new, moment]);
+    assert_eq!(executable.text(), "out1/in1, out0/in0 = fused 100 [mul add mul sub](in1, lit0, in2, lit1, in0)\n");
+    assert_eq!(executable.arena_bytes(), 0);
+}
+
+#[test]
+fn a_sum_in_the_middle_splits_loops() {
+    let mut t = Text::default();
+    let x = t.input("float32", &[4, 8]);
+    let e = t.f32("exp", &[x], &[4, 8]);
+    let total = t.node("reduce_sum", &[e], "float32", &[4], "\"axes\":[1]");
+    let wide = t.node("broadcast", &[total], "float32", &[4, 8], "\"dims\":[0]");
+    let y = t.f32("div", &[e, wide], &[4, 8]);
+    let executable = compile(&t, &[y]);
+    assert_eq!(
+        executable.text(),
+        "@0 = fused 32 [exp](in0)\n@128 = reduce_sum [4 -8](@0)\nout0 = fused 32 [div] views=1(@0, @128)\n"
+    );
+    let result = values(&executable.run(vec![ramp(&[4, 8])], &[]).unwrap()[0]);
+    assert!(result.chunks(8).all(|row| (row.iter().sum::<f32>() - 1.0).abs() < 1e-5));
+}
+
+#[test]
+fn unused_and_equal_nodes_vanish() {
+    let mut t = Text::default();
+    let x = t.input("float32", &[16]);
+    let _dead = t.f32("exp", &[x], &[16]);
+    let (a, b) = (t.f32("sin", &[x], &[16]), t.f32("sin", &[x], &[16]));
+    let y = t.f32("mul", &[a, b], &[16]);
+    assert_eq!(compile(&t, &[y]).text(), "out0 = fused 16 [sin mul](in0)\n".replace("out0", "out0/in0"));
+}
+
+#[test]
+fn outputs_that_are_inputs_cost_nothing() {
+    let mut t = Text::default();
+    let x = t.input("float32", &[2, 3]);
+    let flat = t.f32("reshape", &[x], &[6]);
+    let executable = compile(&t, &[flat, x]);
+    assert_eq!(executable.text(), "");
+    let given = ramp(&[2, 3]);
+    let result = executable.run(vec![given.clone()], &[]).unwrap();
+    assert_eq!(result[0].as_ptr(), given.as_ptr());
+    assert_eq!((result[0].tensor.shape.as_slice(), values(&result[1])), ([6].as_slice(), values(&given)));
+}
+
+#[test]
+fn a_view_of_a_row_is_read_once_per_task() {
+    let mut t = Text::default();
+    let (x, b) = (t.input("float32", &[50, 7]), t.input("float32", &[7]));
+    let wide = t.node("broadcast", &[b], "float32", &[50, 7], "\"dims\":[1]");
+    let y = t.f32("mul", &[x, wide], &[50, 7]);
+    let executable = compile(&t, &[y]);
+    let (a, b) = (ramp(&[50, 7]), ramp(&[7]));
+    let result = values(&executable.run(vec![a.clone(), b.clone()], &[]).unwrap()[0]);
+    let (a, b) = (values(&a), values(&b));
+    assert!((0..350).all(|i| result[i] == a[i] * b[i % 7]));
+}
+
+#[test]
+fn malformed_texts_are_errors() {
+    let bad = [
+        "",
+        "{",
+        "{\"inputs\":[],\"nodes\":[],\"outputs\":[0]}",
+        "{\"inputs\":[[\"float31\",[2]]],\"nodes\":[],\"outputs\":[0]}",
+        "{\"inputs\":[[\"float32\",[-2]]],\"nodes\":[],\"outputs\":[0]}",
+        "{\"inputs\":[[\"float32\",[4294967296,4294967296,64]]],\"nodes\":[],\"outputs\":[0]}",
+        r#"{"inputs":[["float32",[2]]],"nodes":[{"op":"add","in":[0,1],"out":[["float32",[2]]]}],"outputs":[1]}"#,
+        r#"{"inputs":[["float32",[2]]],"nodes":[{"op":"add","in":[0],"out":[["float32",[2]]]}],"outputs":[1]}"#,
+        r#"{"inputs":[["float32",[2]]],"nodes":[{"op":"exp","in":[0],"out":[["float32",[3]]]}],"outputs":[1]}"#,
+        r#"{"inputs":[["float32",[2]]],"nodes":[{"op":"exp","in":[0],"out":[]}],"outputs":[1]}"#,
+        r#"{"inputs":[["float32",[2,3]]],"nodes":[{"op":"transpose","in":[0],"out":[["float32",[3,3]]],"params":{"perm":[1,1]}}],"outputs":[1]}"#,
+        r#"{"inputs":[["float32",[4]]],"nodes":[{"op":"slice","in":[0],"out":[["float32",[3]]],"params":{"start":[2],"step":[1]}}],"outputs":[1]}"#,
+        r#"{"inputs":[["float32",[4]]],"nodes":[{"op":"reduce_sum","in":[0],"out":[["float32",[]]],"params":{"axes":[0,0]}}],"outputs":[1]}"#,
+        r#"{"inputs":[["float32",[4]]],"nodes":[{"op":"reduce_sum","in":[0],"out":[["float32",[]]]}],"outputs":[1]}"#,
+        r#"{"inputs":[],"nodes":[{"op":"constant","in":[],"out":[["float32",[]]],"params":{"data":"00"}}],"outputs":[0]}"#,
+        r#"{"inputs":[],"nodes":[{"op":"constant","in":[],"out":[["float32",[]]],"params":{"data":"0000zz00"}}],"outputs":[0]}"#,
+        r#"{"inputs":[],"nodes":[{"op":"constant","in":[],"out":[["float32",[]]],"params":{"buffer":0}}],"outputs":[0]}"#,
+    ];
+    for text in bad {
+        match Executable::compile(text, Vec::new()) {
+            Err(Error::Decode(_)) => {}
+            Err(other) => panic!("{text}: {other}"),
+            Ok(_) => panic!("{text} was accepted"),
+        }
+    }
+    let unknown =
+        r#"{"inputs":[["float32",[2]]],"nodes":[{"op":"warp","in":[0],"out":[["float32",[2]]]}],"outputs":[1]}"#;
+    let error = Executable::compile(unknown, Vec::new()).err().unwrap();
+    assert!(matches!(error, Error::Unsupported(_)) && error.to_string().contains("warp"));
+    let nested = "[".repeat(100_000);
+    assert!(matches!(Executable::compile(&nested, Vec::new()), Err(Error::Decode(_))));
+}
+
+#[test]
+fn wrong_inputs_are_errors() {
+    let mut t = Text::default();
+    let x = t.input("float32", &[2]);
+    let y = t.f32("exp", &[x], &[2]);
+    let executable = compile(&t, &[y]);
+    let error = executable.run(vec![buffer(&[3], &[0.0; 3])], &[]).err().unwrap();
+    assert_eq!(error.to_string(), "input 0 is float32[3], the executable takes float32[2]");
+    assert!(executable.run(vec![], &[]).is_err());
+}
