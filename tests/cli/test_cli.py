@@ -1,0 +1,156 @@
+"""The command line as a user meets it: in this environment, and out of a wheel in a fresh one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hornbeam import compat
+from hornbeam.cli import main
+from hornbeam.insight import mnist as report
+
+ROOT = Path(__file__).parents[2]
+
+SCRIPT = """
+import sys
+import keras
+from keras.datasets import mnist
+from keras.models import Sequential
+from keras.layers import Dense, Dropout, Flatten, Conv2D, MaxPooling2D
+from keras import backend as K
+from tensorflow import keras as other
+from tensorflow.keras.layers import Dense as OtherDense
+
+assert other.layers is keras.layers and OtherDense is Dense
+(x, y), _ = mnist.load_data()
+shape = (1, 28, 28) if K.image_data_format() == 'channels_first' else (28, 28, 1)
+x = x[:512].reshape(512, *shape).astype('float32') / 255
+y = keras.utils.to_categorical(y[:512], 10)
+model = Sequential()
+model.add(Conv2D(4, kernel_size=(3, 3), activation='relu', input_shape=shape))
+model.add(MaxPooling2D(pool_size=(2, 2)))
+model.add(Dropout(0.25))
+model.add(Flatten())
+model.add(Dense(10, activation='softmax'))
+model.compile(loss=keras.losses.categorical_crossentropy, optimizer=keras.optimizers.Adadelta(), metrics=['accuracy'])
+model.fit(x, y, batch_size=128, epochs=1, verbose=1)
+score = model.evaluate(x, y, verbose=0)
+print('Test loss:', score[0])
+print('arguments:', sys.argv[1:])
+"""
+
+
+def run(*command: str | Path, **kwargs: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True, **kwargs)  # type: ignore[call-overload]
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    path = tmp_path / "script.py"
+    path.write_text(SCRIPT)
+    return path
+
+
+def test_run_a_keras_script(script: Path) -> None:
+    done = run(sys.executable, "-m", "hornbeam.cli", "run", script, "--its", "own")
+    assert done.returncode == 0, done.stderr
+    assert "Test loss:" in done.stdout
+    assert "arguments: ['--its', 'own']" in done.stdout
+    assert "512 samples / 128 = 4 updates an epoch" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("import tensorflow as tf; tf.constant(1)", "tensorflow.constant"),
+        ("import tensorflow.data", "tensorflow.data"),
+        ("from keras import nothing_like_it", "nothing_like_it"),
+        ("import keras; keras.layer.Dense", "Did you mean 'layers'?"),
+        ("import keras.nonsense", "keras.nonsense"),
+    ],
+)
+def test_what_is_missing_is_named(tmp_path: Path, line: str, text: str) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(line)
+    done = run(sys.executable, "-m", "hornbeam.cli", "run", script)
+    assert done.returncode != 0
+    assert text in done.stderr
+
+
+def test_a_missing_script(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "no_such_file.py"]) == 2
+    assert "there is no script 'no_such_file.py'" in capsys.readouterr().err
+
+
+def test_the_alias_is_never_active_by_itself() -> None:
+    code = "import sys, hornbeam.compat; print(any('compat' in type(f).__module__ for f in sys.meta_path))"
+    assert run(sys.executable, "-c", code).stdout.strip() == "False"
+    assert "keras" not in sys.modules or not isinstance(sys.modules["keras"], compat._Keras)
+
+
+def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor"]) == 0
+    shown = capsys.readouterr().out
+    for word in ("hornbeam", "python", "cpu", "threads", "engine", "native", "torch"):
+        assert word in shown
+
+
+def test_help_shows_all(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    for command in ("run", "mnist", "doctor"):
+        assert command in shown
+
+
+def test_mnist_at_a_small_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    assert main(["mnist", "--epochs", "2", "--train-samples", "3000", "--output", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "95% interval" in shown
+    assert "taken for" in shown
+    assert (tmp_path / "mnist.keras").exists()
+    assert (tmp_path / "worst_digits.png").stat().st_size > 10_000
+
+
+def test_wilson_interval() -> None:
+    # Values of Newcombe 1998, Table I, method 3.
+    for successes, trials, low, high in [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611)]:
+        np.testing.assert_allclose(report.wilson_interval(successes, trials), (low, high), atol=5e-5)
+
+
+def test_split_is_stratified_and_complete() -> None:
+    labels = np.repeat(np.arange(10), np.arange(100, 1100, 100))
+    train, held = report.split(labels, 550, seed=3)
+    assert sorted([*train, *held]) == list(range(len(labels)))
+    assert np.bincount(labels[held]).tolist() == list(range(10, 110, 10))
+
+
+def test_confusions() -> None:
+    labels, predicted = np.array([4, 4, 4, 7, 1]), np.array([9, 9, 4, 1, 1])
+    assert report.confusions(labels, predicted) == [(4, 9, 2), (7, 1, 1)]
+
+
+@pytest.mark.skipif(not (ROOT / "Cargo.toml").exists(), reason="needs the sources")
+def test_the_wheel(tmp_path: Path, script: Path) -> None:
+    """Built, under 20 MB with MNIST inside, installed into a fresh environment, and used there."""
+    built = run(sys.executable, "-m", "maturin", "build", "--release", "--quiet", "--out", tmp_path, cwd=ROOT)
+    assert built.returncode == 0, built.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.stat().st_size < 20e6
+    assert "abi3" in wheel.name
+
+    venv.create(tmp_path / "fresh", with_pip=True)
+    bin = tmp_path / "fresh" / ("Scripts" if os.name == "nt" else "bin")
+    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    installed = run(bin / "python", "-m", "pip", "install", "--quiet", wheel, env=clean)
+    assert installed.returncode == 0, installed.stderr
+    for command in ([bin / "hornbeam", "doctor"], [bin / "hornbeam", "run", script]):
+        done = run(*command, env=clean, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
