@@ -16,7 +16,7 @@ impl<T: Element<Acc: Real + Plain>> FloatElement for T {}
 
 /// An integer that names a class.
 pub trait Label: Copy + Sync {
-    /// Its class among `n`. A label outside names none: its row has no loss and no gradient.
+    /// Its class among `n`, if it names one.
     fn class(self, n: usize) -> Option<usize>;
 }
 
@@ -25,7 +25,7 @@ macro_rules! label {
         impl Label for $t {
             #[inline(always)]
             fn class(self, n: usize) -> Option<usize> {
-                usize::try_from(self).ok().filter(|&class| class < n)
+                usize::try_from(self).ok().filter(|class| *class < n)
             }
         }
     )*};
@@ -62,7 +62,8 @@ pub(crate) fn sum<A: Real>(n: usize, mut f: impl FnMut(usize) -> A) -> A {
     parts[0]
 }
 
-/// The greatest number of a row; NaN are passed over (they reach the result through the exponentials).
+/// The greatest number of a row, 0 if that is infinite; NaN are passed over (they reach the result through the
+/// exponentials).
 #[inline(always)]
 fn greatest<T: FloatElement>(x: &[T]) -> T::Acc {
     let mut parts = [<T::Acc as Element>::LOWEST; PARTS];
@@ -81,7 +82,11 @@ fn greatest<T: FloatElement>(x: &[T]) -> T::Acc {
     for part in parts {
         best = if part > best { part } else { best };
     }
-    best
+    if best.is_finite() {
+        best
+    } else {
+        T::Acc::ZERO
+    }
 }
 
 /// What the functions of this file do with the shifted logits `z` of a row and their exponentials `e`.
@@ -199,12 +204,7 @@ finish!(DenseLoss<'a, T> { targets: &'a [T] }
 log true, width |_n| 1,
 |self, row, z, e, log_total, total, out| {
     let targets = &self.targets[row * z.len()..][..z.len()];
-    // A class of no weight adds nothing, even if its probability is zero.
-    let loss = sum(z.len(), |i| {
-        let target = targets[i].to_acc();
-        let term = target * (log_total - z[i]);
-        if target == T::Acc::ZERO { T::Acc::ZERO } else { term }
-    });
+    let loss = sum(z.len(), |i| targets[i].to_acc() * (log_total - z[i]));
     out[0] = T::from_acc(loss);
 });
 
@@ -222,7 +222,8 @@ log false, width |n| n,
 finish!(SparseLoss<'a, T, L: Label> { labels: &'a [L] }
 log true, width |_n| 1,
 |self, row, z, e, log_total, total, out| {
-    out[0] = self.labels[row].class(z.len()).map_or(T::ZERO, |class| T::from_acc(log_total - z[class]));
+    let class = self.labels[row].class(z.len());
+    out[0] = class.map_or(T::ZERO, |class| T::from_acc(log_total - z[class]));
 });
 
 finish!(SparseGrad<'a, T, L: Label> { labels: &'a [L], ct: &'a [T] }
@@ -230,7 +231,10 @@ log false, width |n| n,
 |self, row, z, e, log_total, total, out| {
     let ct = self.ct[row].to_acc();
     let scale = T::Acc::ONE / total;
-    let Some(class) = self.labels[row].class(z.len()) else { return out.fill(T::ZERO) };
+    let Some(class) = self.labels[row].class(z.len()) else {
+        out.fill(T::ZERO);
+        return;
+    };
     for (out, e) in out.iter_mut().zip(e) {
         *out = T::from_acc(*e * scale * ct);
     }
@@ -287,7 +291,7 @@ pub fn softmax_cross_entropy_grad<T: FloatElement>(
     run(pool, rows, n, logits, dlogits, &DenseGrad { targets, ct, element: PhantomData });
 }
 
-/// `loss[r] = -log_softmax(logits)[r, labels[r]]`; labels out of range have no loss.
+/// `loss[r] = -log_softmax(logits)[r, labels[r]]`; 0 for a label that names no class.
 ///
 /// # Panics
 /// When a slice does not have its length.
@@ -303,7 +307,7 @@ pub fn sparse_softmax_cross_entropy<T: FloatElement, L: Label>(
     run(pool, rows, n, logits, loss, &SparseLoss { labels, element: PhantomData });
 }
 
-/// `dlogits = (softmax(logits) - onehot(labels)) * ct`, with one `ct` for each row.
+/// `dlogits = (softmax(logits) - onehot(labels)) * ct`, with one `ct` for each row; 0 for a label that names no class.
 ///
 /// # Panics
 /// When a slice does not have its length.
@@ -433,7 +437,7 @@ mod tests {
         let want = reference(&xs, n);
         let (t, c): (Vec<f64>, Vec<f64>) =
             (targets.iter().map(|v| v.to_f64()).collect(), ct.iter().map(|v| v.to_f64()).collect());
-        let class: Vec<Option<usize>> = labels.iter().map(|&l| usize::try_from(l).ok().filter(|&l| l < n)).collect();
+        let class: Vec<Option<usize>> = labels.iter().map(|l| usize::try_from(*l).ok().filter(|l| *l < n)).collect();
         let mut before: Option<Vec<u64>> = None;
         for threads in [1, 2, 3] {
             let pool = ThreadPool::new(threads);
@@ -460,10 +464,10 @@ mod tests {
                 close("dense loss", &narrow[0][r..=r], &[loss], spread * (1.0 + weight));
                 let grad: Vec<f64> = p.iter().zip(t).map(|(p, t)| (p * weight - t) * c[r]).collect();
                 close("dense grad", &wide[2][at.clone()], &grad, 1.0 + weight);
-                close("sparse loss", &narrow[1][r..=r], &[class[r].map_or(0.0, |k| -logp[k])], spread);
-                let scale = if class[r].is_some() { c[r] } else { 0.0 };
-                let grad: Vec<f64> =
-                    p.iter().enumerate().map(|(j, p)| (p - f64::from(u8::from(Some(j) == class[r]))) * scale).collect();
+                close("sparse loss", &narrow[1][r..=r], &[class[r].map_or(0.0, |class| -logp[class])], spread);
+                let onehot = |j: usize| f64::from(u8::from(Some(j) == class[r]));
+                let weight = f64::from(u8::from(class[r].is_some()));
+                let grad: Vec<f64> = p.iter().enumerate().map(|(j, p)| (p - onehot(j)) * weight * c[r]).collect();
                 close("sparse grad", &wide[3][at.clone()], &grad, 1.0);
                 let d: Vec<f64> = dense_ct[at.clone()].iter().map(|v| v.to_f64()).collect();
                 let dot: f64 = p.iter().zip(&d).map(|(p, d)| p * d).sum();
@@ -502,8 +506,10 @@ mod tests {
         assert_eq!(y, [1.0, 0.0, 0.0]);
         softmax(&pool, 1, 3, &[0.0, f32::NAN, 1.0], &mut y);
         assert!(y.iter().all(|v| v.is_nan()));
+        softmax(&pool, 1, 3, &[0.0, f32::INFINITY, 1.0], &mut y);
+        assert!(y[0] == 0.0 && y[1].is_nan() && y[2] == 0.0);
         let mut loss = [0f32];
-        softmax_cross_entropy(&pool, 1, 3, &[0.0, 0.0, f32::NEG_INFINITY], &[0.5, 0.5, 0.0], &mut loss);
+        softmax_cross_entropy(&pool, 1, 3, &[88.0, 88.0, -1e38], &[0.5, 0.5, 0.0], &mut loss);
         assert!((loss[0] - 2f32.ln()).abs() < 1e-6);
         sparse_softmax_cross_entropy(&pool, 1, 3, &[100.0, 0.0, 0.0], &[1u8], &mut loss);
         assert!((loss[0] - 100.0).abs() < 1e-4);

@@ -12,32 +12,10 @@ pub(crate) unsafe fn rows<E: Real>(a: *const E, row: isize, col: isize, rows: us
     unsafe {
         if row == 1 {
             for p in 0..k {
-                let from = std::slice::from_raw_parts(a.offset(p as isize * col), rows);
-                to[p * rows..(p + 1) * rows].copy_from_slice(from);
+                copy(a.offset(p as isize * col), to.as_mut_ptr().add(p * rows), rows);
             }
         } else if col == 1 {
-            let mut i = 0;
-            while i < rows {
-                let height = (rows - i).min(4);
-                let source = a.offset(i as isize * row);
-                if height == 4 {
-                    let [r0, r1, r2, r3] = [0, 1, 2, 3].map(|r| std::slice::from_raw_parts(source.offset(r * row), k));
-                    for p in 0..k {
-                        let at = to.as_mut_ptr().add(p * rows + i);
-                        at.write(r0[p]);
-                        at.add(1).write(r1[p]);
-                        at.add(2).write(r2[p]);
-                        at.add(3).write(r3[p]);
-                    }
-                } else {
-                    for h in 0..height {
-                        for p in 0..k {
-                            *to.as_mut_ptr().add(p * rows + i + h) = *source.offset(h as isize * row + p as isize);
-                        }
-                    }
-                }
-                i += height;
-            }
+            transpose(a, row, rows, k, to.as_mut_ptr(), rows);
         } else {
             for p in 0..k {
                 for i in 0..rows {
@@ -67,39 +45,167 @@ pub(crate) unsafe fn columns<E: Real>(
     unsafe {
         if col == 1 {
             for p in 0..k {
-                let from = std::slice::from_raw_parts(b.offset(p as isize * row), columns);
-                let to = &mut to[p * width..(p + 1) * width];
-                to[..columns].copy_from_slice(from);
-                to[columns..].fill(E::ZERO);
+                copy(b.offset(p as isize * row), to.as_mut_ptr().add(p * width), columns);
+                to[p * width + columns..(p + 1) * width].fill(E::ZERO);
             }
             return;
         }
         if columns < width {
             to[..k * width].fill(E::ZERO);
         }
-        // Blocks of 16 steps: the lines of the source read once, the panel's lines written together.
-        let mut p0 = 0;
-        while p0 < k {
-            let steps = (k - p0).min(16);
-            let mut j = 0;
-            while j < columns {
-                let from = b.offset(p0 as isize * row + j as isize * col);
-                let at = to.as_mut_ptr().add(p0 * width + j);
-                if steps == 16 && columns - j >= 4 {
-                    for p in 0..16 {
-                        for h in 0..4 {
-                            at.add(p * width + h).write(*from.offset(p as isize * row + h as isize * col));
-                        }
+        if row == 1 {
+            transpose(b, col, columns, k, to.as_mut_ptr(), width);
+            return;
+        }
+        for p in 0..k {
+            for j in 0..columns {
+                to[p * width + j] = *b.offset(p as isize * row + j as isize * col);
+            }
+        }
+    }
+}
+
+/// Copies a few elements; as a call of `memcpy` that takes longer than the copy.
+///
+/// # Safety
+/// Both must hold `n` elements.
+#[inline(always)]
+unsafe fn copy<E: Real>(mut from: *const E, mut to: *mut E, n: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        for _ in 0..n / 8 {
+            to.cast::<[E; 8]>().write_unaligned(from.cast::<[E; 8]>().read_unaligned());
+            (from, to) = (from.add(8), to.add(8));
+        }
+        if n & 4 != 0 {
+            to.cast::<[E; 4]>().write_unaligned(from.cast::<[E; 4]>().read_unaligned());
+            (from, to) = (from.add(4), to.add(4));
+        }
+        if n & 2 != 0 {
+            to.cast::<[E; 2]>().write_unaligned(from.cast::<[E; 2]>().read_unaligned());
+            (from, to) = (from.add(2), to.add(2));
+        }
+        if n & 1 != 0 {
+            to.write(from.read());
+        }
+    }
+}
+
+/// `to[p * step + i] = from[i * row + p]` for `i < rows`, `p < k`.
+///
+/// # Safety
+/// Both must hold those elements.
+unsafe fn transpose<E: Real>(from: *const E, row: isize, rows: usize, k: usize, to: *mut E, step: usize) {
+    let mut done = 0;
+    #[cfg(target_arch = "x86_64")]
+    if size_of::<E>() == 4 && is_x86_feature_detected!("avx2") {
+        done = k / 8 * 8;
+        // SAFETY: the caller's promise; `E` is four bytes of plain data, moved as such.
+        unsafe { x86::transpose(from.cast(), row, rows, done, to.cast(), step) };
+    }
+    // Blocks of eight steps, so that the lines of both sides are used whole.
+    while done < k {
+        let steps = (k - done).min(8);
+        for i in 0..rows {
+            for p in done..done + steps {
+                // SAFETY: the caller's promise.
+                unsafe { *to.add(p * step + i) = *from.offset(i as isize * row + p as isize) };
+            }
+        }
+        done += steps;
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    /// [`super::transpose`] in blocks of 8 x 8, `k` a multiple of 8.
+    ///
+    /// # Safety
+    /// As there, on a machine with AVX2.
+    #[target_feature(enable = "avx2")]
+    pub(super) unsafe fn transpose(from: *const f32, row: isize, rows: usize, k: usize, to: *mut f32, step: usize) {
+        for i in (0..rows).step_by(8) {
+            let height = (rows - i).min(8);
+            for p in (0..k).step_by(8) {
+                // SAFETY: rows from `height` on repeat the last one that exists, and are not stored.
+                unsafe {
+                    let line = |h: usize| _mm256_loadu_ps(from.offset((i + h.min(height - 1)) as isize * row).add(p));
+                    let columns = block([line(0), line(1), line(2), line(3), line(4), line(5), line(6), line(7)]);
+                    for (h, column) in columns.into_iter().enumerate() {
+                        store(to.add((p + h) * step + i), column, height);
                     }
-                    j += 4;
-                } else {
-                    for p in 0..steps {
-                        at.add(p * width).write(*from.offset(p as isize * row));
-                    }
-                    j += 1;
                 }
             }
-            p0 += steps;
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn block(r: [__m256; 8]) -> [__m256; 8] {
+        let low = |a, b| _mm256_unpacklo_ps(a, b);
+        let high = |a, b| _mm256_unpackhi_ps(a, b);
+        let t = [
+            low(r[0], r[1]),
+            high(r[0], r[1]),
+            low(r[2], r[3]),
+            high(r[2], r[3]),
+            low(r[4], r[5]),
+            high(r[4], r[5]),
+            low(r[6], r[7]),
+            high(r[6], r[7]),
+        ];
+        let first = |a, b| _mm256_shuffle_ps::<0b01_00_01_00>(a, b);
+        let second = |a, b| _mm256_shuffle_ps::<0b11_10_11_10>(a, b);
+        let u = [
+            first(t[0], t[2]),
+            second(t[0], t[2]),
+            first(t[1], t[3]),
+            second(t[1], t[3]),
+            first(t[4], t[6]),
+            second(t[4], t[6]),
+            first(t[5], t[7]),
+            second(t[5], t[7]),
+        ];
+        let lower = |a, b| _mm256_permute2f128_ps::<0x20>(a, b);
+        let upper = |a, b| _mm256_permute2f128_ps::<0x31>(a, b);
+        [
+            lower(u[0], u[4]),
+            lower(u[1], u[5]),
+            lower(u[2], u[6]),
+            lower(u[3], u[7]),
+            upper(u[0], u[4]),
+            upper(u[1], u[5]),
+            upper(u[2], u[6]),
+            upper(u[3], u[7]),
+        ]
+    }
+
+    /// Stores the first `n` lanes.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn store(mut to: *mut f32, value: __m256, n: usize) {
+        // SAFETY: the caller's pointer holds `n` elements.
+        unsafe {
+            if n == 8 {
+                _mm256_storeu_ps(to, value);
+                return;
+            }
+            let mut part = _mm256_castps256_ps128(value);
+            if n & 4 != 0 {
+                _mm_storeu_ps(to, part);
+                to = to.add(4);
+                part = _mm256_extractf128_ps::<1>(value);
+            }
+            if n & 2 != 0 {
+                _mm_storel_pd(to.cast(), _mm_castps_pd(part));
+                to = to.add(2);
+                part = _mm_movehl_ps(part, part);
+            }
+            if n & 1 != 0 {
+                _mm_store_ss(to, part);
+            }
         }
     }
 }

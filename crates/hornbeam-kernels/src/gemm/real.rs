@@ -12,7 +12,7 @@ const K_BLOCK: usize = 192;
 /// Multiply-adds that are worth a task of their own.
 const TASK_WORK: usize = 1 << 19;
 /// The most tasks a product is cut into beyond what its blocks ask for.
-const TASKS: usize = 64;
+const TASKS: usize = 16;
 /// The most parts k is cut into; their sums are stored apart and added in order.
 const SPLITS: usize = 16;
 /// Bytes of B packed at a time.
@@ -57,32 +57,36 @@ fn plan<E: Real>(kernels: &Kernels<E>, [batch, m, n, k]: [usize; 4], am: Mat, bm
 
     let work = batch * m * n * k;
     let wanted = (work / TASK_WORK).clamp(1, TASKS);
-    let (mut m_block, mut n_block) = (m.min(252), n.min(32 * lanes));
+    let (mut m_block, mut n_block) = (m.min(18 * rows), n.min(32 * lanes));
     let mut splits = 1;
     if k >= 2 * m.max(n) && batch == 1 {
         // Few results, long sums: cutting k reads each operand once.
         splits = wanted.min(k / (2 * K_BLOCK)).clamp(1, SPLITS);
     }
     let tasks = |m_block: usize, n_block: usize| batch * m.div_ceil(m_block) * n.div_ceil(n_block) * splits;
-    while tasks(m_block, n_block) < wanted.min(if splits > 1 { SPLITS } else { TASKS }) {
-        let width = vectors * lanes;
-        if n_block >= m_block && n_block >= 4 * width {
+    let width = vectors * lanes;
+    // A block packs its rows of A and, if it has all rows, its columns of B: cut the longer side (in tiles), but keep
+    // blocks wide enough to pay for the packing as long as that gives enough tasks.
+    let mut least = [16 * lanes, 4 * rows];
+    while tasks(m_block, n_block) < wanted {
+        let (wide, tall) = (n_block >= 2 * least[0].max(width), m_block >= 2 * least[1]);
+        if wide && (!tall || n_block / width >= m_block / rows) {
             n_block = n_block.div_ceil(2).div_ceil(width) * width;
-        } else if m_block >= 2 * rows && m_block >= 24 {
+        } else if tall {
             m_block = m_block.div_ceil(2);
-        } else if n_block >= 2 * width {
-            n_block = n_block.div_ceil(2).div_ceil(width) * width;
+        } else if least[0] > width {
+            least = [width, rows];
         } else {
             break;
         }
     }
-    let n_block = n_block.div_ceil(vectors * lanes) * vectors * lanes;
+    let n_block = n_block.div_ceil(width) * width;
     let k_split = k.div_ceil(splits).max(1);
 
     let far = if am.cols == 1 { aliases::<E>(am.rows) } else { am.cols.unsigned_abs() * size_of::<E>() > 1024 };
     let pack_a = !in_place_a || n >= 20 * lanes || (far && total_vectors > vectors);
     let in_place_b = bm.cols == 1 && bm.rows >= 0 && n % lanes == 0;
-    let pack_b = if in_place_b && (m <= 4 * rows || (m <= 256 && !aliases::<E>(bm.rows))) {
+    let pack_b = if in_place_b && m <= 2 * rows {
         PackB::Direct
     } else if batch == 1 && m > m_block {
         PackB::Shared
