@@ -446,6 +446,9 @@ he_normal, he_uniform, lecun_normal, lecun_uniform = HeNormal, HeUniform, LecunN
 IdentityInitializer, OrthogonalInitializer, STFTInitializer = Identity, Orthogonal, STFT
 # fmt: on
 
+# Short names that Keras still understands, and uses as a default (Embedding).
+_OLDER_NAMES = {"uniform": "random_uniform", "normal": "random_normal", "zero": "zeros", "one": "ones"}
+
 
 def serialize(initializer: Any) -> Any:
     """The config of an initializer."""
@@ -469,4 +472,6 @@ def get(identifier: Any) -> Any:
         return Constant(identifier)
     if inspect.isclass(identifier):
         return identifier()
+    if isinstance(identifier, str):
+        identifier = _OLDER_NAMES.get(identifier, identifier)
     return registry.resolve(identifier, _MODULE, "initializer")

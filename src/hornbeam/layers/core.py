@@ -8,7 +8,7 @@ from typing import Any
 
 from hornbeam import activations, constraints, initializers, ops, regularizers
 from hornbeam.config import floatx
-from hornbeam.ir.types import ShapeError, dtype_name
+from hornbeam.ir.types import ShapeError, dtype_name, is_float
 from hornbeam.layers.arguments import no_support, positive
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer, is_shape
@@ -371,10 +371,65 @@ class Embedding(Layer):
         return ops.cast(ops.take(self.embeddings, indices, axis=0), self.compute_dtype)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        return ops.not_equal(inputs, 0) if self.mask_zero else None
+        if not self.mask_zero or is_float(inputs.dtype):
+            return None
+        return ops.not_equal(inputs, 0)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "activity_regularizer": regularizers.serialize(self.activity_regularizer)}
+
+
+@exported("keras.layers")
+class ReversibleEmbedding(Embedding):
+    """An Embedding that also maps back: with reverse=True, logits y = x @ embeddings^T over the `input_dim` words.
+
+    x (..., output_dim) -> y (..., input_dim). tie_weights: use the embeddings themselves (Press and Wolf 2017), else a
+    matrix of its own, reverse_embeddings (output_dim, input_dim). logit_soft_cap: y = cap * tanh(y / cap).
+
+    Raises ValueError for sizes below 1.
+
+    >>> layer = hornbeam.layers.ReversibleEmbedding(100, 8)
+    >>> layer(layer(np.array([[4, 20]])), reverse=True).shape
+    (1, 2, 100)
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        tie_weights: bool = True,
+        embeddings_initializer: Any = "uniform",
+        embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None,
+        mask_zero: bool = False,
+        reverse_dtype: Any = None,
+        logit_soft_cap: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            input_dim, output_dim, embeddings_initializer, embeddings_regularizer, embeddings_constraint, mask_zero, **kwargs
+        )
+        self.tie_weights = tie_weights
+        self.reverse_dtype = reverse_dtype
+        self.logit_soft_cap = logit_soft_cap
+
+    def build(self, input_shape: Any = None) -> None:
+        super().build(input_shape)
+        if not self.tie_weights:
+            shape = (self.output_dim, self.input_dim)
+            self.reverse_embeddings = self.add_weight(shape, self.embeddings_initializer, name="reverse_embeddings")
+
+    def call(self, inputs: Tensor, reverse: bool = False) -> Tensor:
+        if not reverse:
+            return super().call(inputs)
+        dtype = self.reverse_dtype or self.compute_dtype
+        kernel = ops.transpose(self.embeddings) if self.tie_weights else self.reverse_embeddings
+        logits = ops.matmul(ops.cast(inputs, dtype), ops.cast(kernel, dtype))
+        cap = self.logit_soft_cap
+        return logits if cap is None else ops.tanh(logits / cap) * cap
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "quantization_config": self.quantization_config}
 
 
 @exported("keras.layers")

@@ -582,11 +582,7 @@ class Layer(Tracked):
 
         Raises TypeError for an argument that has no config.
         """
-        config: dict[str, Any] = {
-            "name": self.name,
-            "trainable": self._trainable,
-            "dtype": dtype_policies.serialize(self.dtype_policy),
-        }
+        config = self._base_config()
         owner = next(cls for cls in type(self).__mro__ if "_keras_module" in cls.__dict__)
         if owner is not Layer:
             for argument in _arguments(owner):
@@ -598,11 +594,19 @@ class Layer(Tracked):
             config["activity_regularizer"] = serialize_argument(self.activity_regularizer)
         return config
 
+    def _base_config(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "trainable": self._trainable,
+            "dtype": dtype_policies.serialize(self.dtype_policy),
+        }
+
     def _constructor_config(self) -> dict[str, Any]:
         args, kwargs = self._constructor  # type: ignore[attr-defined]
         if type(self) is Layer:
             return {"activity_regularizer": None, "autocast": self.autocast}
         bound = inspect.signature(type(self).__init__).bind(self, *args, **kwargs).arguments
+        bound.pop(next(iter(bound)))  # self, whatever its author calls it
         bound.update(bound.pop("kwargs", {}))
         return {key: serialize_argument(value) for key, value in bound.items() if key not in ("self", *_BASE_ARGUMENTS)}
 

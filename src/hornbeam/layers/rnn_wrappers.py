@@ -21,7 +21,7 @@ class Bidirectional(Layer):
     layer: an RNN, or a layer with `go_backwards`, `return_sequences`, `return_state`. merge_mode: "concat", "sum",
     "mul", "ave" or None (a list of both). backward_layer: another layer for the way back; it must have the other
     `go_backwards` and the same `return_sequences`. With return_state the states of both follow the output.
-    (Schuster and Paliwal 1997)
+    With return_sequences the output at masked steps is 0. (Schuster and Paliwal 1997)
 
     Raises ValueError for other layers, modes, or layers that do not go together.
 
@@ -55,6 +55,9 @@ class Bidirectional(Layer):
         if self.forward_layer.go_backwards == self.backward_layer.go_backwards:
             raise ValueError("Bidirectional: layer and backward_layer must have opposite go_backwards")
         self.return_sequences = layer.return_sequences
+        for one in (self.forward_layer, self.backward_layer):
+            if hasattr(one, "zero_output_for_mask"):
+                one.zero_output_for_mask = self.return_sequences
         self.return_state = layer.return_state
         self.stateful = getattr(layer, "stateful", False)
         self.supports_masking = True
