@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hornbeam import primitives as p
-from hornbeam.config import floatx
+from hornbeam.config import floatx, standard_data_format
 from hornbeam.ir.graph import Node
 from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.tensor import Tensor, as_tensor, cast_node, result_dtype
@@ -108,3 +108,20 @@ def shape_of(shape: Any) -> tuple[int, ...]:
     if hasattr(shape, "__iter__"):
         return tuple(static_int(size, "a size") for size in shape)
     return (static_int(shape, "a size"),)
+
+
+def image_batch(images: Any, data_format: str | None, name: str) -> tuple[Node, Callable[[Node], Tensor]]:
+    """The images as (n, h, w, c), and what brings a result into the given form."""
+    node = node_of(images)
+    if node.rank not in (3, 4):
+        raise ShapeError(f"{name} needs an image (three axes) or a batch of them (four), got shape {node.shape}")
+    first = standard_data_format(data_format) == "channels_first"
+    single = node.rank == 3
+    batch = p.reshape(node, (1, *node.shape)) if single else node
+    batch = p.transpose(batch, (0, 2, 3, 1)) if first else batch
+
+    def restore(made: Node) -> Tensor:
+        made = p.transpose(made, (0, 3, 1, 2)) if first else made
+        return Tensor(p.reshape(made, made.shape[1:]) if single else made)
+
+    return batch, restore

@@ -48,8 +48,15 @@ from hornbeam.ops.crossentropy import (
     one_hot,
     sparse_categorical_crossentropy,
 )  # fmt: skip
+from hornbeam.ops.ctc import (
+    ctc_decode,
+    ctc_loss,
+)  # fmt: skip
 from hornbeam.ops.elementwise import (
     sigmoid,
+)  # fmt: skip
+from hornbeam.ops.image import (
+    psnr,
 )  # fmt: skip
 from hornbeam.ops.normalization import (
     batch_normalization,
@@ -59,15 +66,23 @@ from hornbeam.ops.normalization import (
     normalize,
     rms_normalization,
 )  # fmt: skip
+from hornbeam.ops.rearranging import (
+    depth_to_space,
+    fold,
+    space_to_depth,
+    unfold,
+)  # fmt: skip
 
 # fmt: off
 __all__ = [
     "adaptive_average_pool", "adaptive_max_pool", "average_pool", "batch_normalization",
-    "binary_crossentropy", "categorical_crossentropy", "celu", "conv", "conv_transpose", "depthwise_conv",
-    "dot_product_attention", "elu", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish",
-    "hard_tanh", "layer_normalization", "leaky_relu", "log_sigmoid", "log_softmax", "max_pool", "moments",
-    "multi_hot", "normalize", "one_hot", "relu", "relu6", "rms_normalization", "selu", "separable_conv",
-    "sigmoid", "silu", "soft_shrink", "softmax", "softplus", "softsign", "sparse_categorical_crossentropy",
+    "binary_crossentropy", "categorical_crossentropy", "celu", "conv", "conv_transpose", "ctc_decode",
+    "ctc_loss", "depth_to_space", "depthwise_conv", "dot_product_attention", "elu", "fold", "gelu", "glu",
+    "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "layer_normalization",
+    "leaky_relu", "log_sigmoid", "log_softmax", "max_pool", "moments", "multi_hot", "normalize", "one_hot",
+    "psnr", "relu", "relu6", "rms_normalization", "selu", "separable_conv", "sigmoid", "silu",
+    "soft_shrink", "softmax", "softplus", "softsign", "space_to_depth", "sparse_categorical_crossentropy",
     "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus", "swish", "tanh_shrink", "threshold",
+    "unfold",
 ]
 # fmt: on

@@ -1,0 +1,130 @@
+"""Connectionist temporal classification: labels aligned with longer sequences. Graves et al., 2006."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hornbeam import primitives as p
+from hornbeam.ir.graph import Node
+from hornbeam.ir.primitive import full, zeros_like
+from hornbeam.ir.types import ShapeError, TensorType
+from hornbeam.ops._common import float_node, node_of
+from hornbeam.tensor import Tensor, operation
+
+__all__ = ["ctc_decode", "ctc_loss"]
+
+# Stands for the logarithm of 0: adding to it does not overflow, and derivatives stay finite.
+_NEVER = -1e30
+
+
+def _log_add(*terms: Node) -> Node:
+    """log(sum of exp), elementwise."""
+    peak = terms[0]
+    for term in terms[1:]:
+        peak = p.maximum(peak, term)
+    peak = p.stop_gradient(peak)
+    total = None
+    for term in terms:
+        part = p.exp(term - peak)
+        total = part if total is None else total + part
+    assert total is not None
+    return peak + p.log(total)
+
+
+def _shifted(state: Node, by: int) -> Node:
+    """States moved `by` places to the right; none come in from the left."""
+    never = full(_NEVER, TensorType((), state.dtype))
+    return p.pad(state, never, (0, by), (0, -by))
+
+
+@operation
+def ctc_loss(target: Any, output: Any, target_length: Any, output_length: Any, mask_index: int = 0) -> Tensor:
+    """-log of the probability that the outputs spell the target, summed over all alignments: (batch,).
+
+    target: (batch, labels) of ints, of which the first target_length count. output: logits (batch, time, classes), of
+    which the first output_length steps count. mask_index: the class that stands for "no label". A target that is too
+    long for its outputs has a very large loss.
+
+    >>> x = hornbeam.ops.zeros((1, 2, 3))
+    >>> round(float(hornbeam.ops.ctc_loss([[1]], x, [1], [2])[0]), 4)
+    1.0986
+    """
+    logits, labels = float_node(output), p.convert(node_of(target), "int32")
+    lengths, steps = (p.convert(node_of(n), "int32") for n in (target_length, output_length))
+    if logits.rank != 3 or labels.rank != 2 or labels.shape[0] != logits.shape[0]:
+        raise ShapeError(f"ctc_loss: target {labels.shape} and output {logits.shape}: (batch, labels), (batch, time, classes)")
+    batch, time, classes = logits.shape
+    count = labels.shape[1]
+    states = 2 * count + 1
+    blank = full(mask_index, TensorType((batch, count, 1), "int32"))
+    # blank, label, blank, label, ..., blank
+    path = p.reshape(p.concatenate(blank, p.reshape(labels, (batch, count, 1)), axis=2), (batch, 2 * count))
+    path = p.concatenate(path, full(mask_index, TensorType((batch, 1), "int32")), axis=1)
+    logs = p.log_softmax(p.convert(logits, "float64" if logits.dtype == "float64" else "float32"))
+    index = p.broadcast(p.reshape(path, (batch, 1, states, 1)), (batch, time, states, 1), (0, 1, 2, 3))
+    emitted = p.transpose(p.gather(logs, index, batch_dims=2), (1, 0, 2))
+
+    # From two states back, unless there is a blank between equal labels or this is a blank itself.
+    before = p.pad(path, full(-1, TensorType((), "int32")), (0, 2), (0, -2))
+    may_skip = p.bit_and(p.ne(path, full(mask_index, path.type)), p.ne(path, before))
+    never = full(_NEVER, TensorType((batch, states), logs.dtype))
+    place = p.iota("int32", (batch, states), 1)
+    start = p.select(p.eq(place, zeros_like(place)), zeros_like(never), never)
+
+    def step(carry: Sequence[Node], items: Sequence[Node]) -> tuple[list[Node], list[Node]]:
+        alpha, (emission, now) = carry[0], items
+        skipped = p.select(may_skip, _shifted(alpha, 2), never)
+        moved = p.maximum(_log_add(alpha, _shifted(alpha, 1), skipped) + emission, never)
+        # Before the first step the sequence stands before the first blank, which may be left out.
+        first = p.maximum(_log_add(alpha, _shifted(alpha, 1)) + emission, never)
+        begun = p.eq(now, zeros_like(now))
+        moved = p.select(p.broadcast(begun, moved.shape, ()), first, moved)
+        running = p.broadcast(p.lt(p.broadcast(now, (batch,), ()), steps), moved.shape, (0,))
+        return [p.select(running, moved, alpha)], []
+
+    final = p.scan(step, [start], [emitted, p.iota("int32", (time,), 0)], length=time)[0][0]
+    last = p.broadcast(lengths + lengths, (batch, states), (0,))
+    ends = p.bit_or(p.eq(place, last), p.eq(place, last - 1))
+    reached = p.select(ends, final, never)
+    return Tensor(p.convert(-p.logsumexp(reached), logits.dtype))
+
+
+@operation
+def ctc_decode(
+    inputs: Any,
+    sequence_lengths: Any,
+    strategy: str = "greedy",
+    beam_width: int = 100,
+    top_paths: int = 1,
+    merge_repeated: bool = True,
+    mask_index: int | None = 0,
+) -> tuple[Tensor, Tensor]:
+    """Labels out of logits (batch, time, classes): the likeliest class of each step, repetitions merged, blanks dropped.
+
+    Returns labels (1, batch, time), int32, filled up with -1, and scores (batch, 1): the sum of the negated largest
+    logits. mask_index: the class that stands for "no label" (the last one for None). Only strategy="greedy" is there.
+    """
+    if strategy != "greedy":
+        raise NotImplementedError(f'ctc_decode: only strategy="greedy" is there, got {strategy!r}')
+    logits, steps = float_node(inputs), p.convert(node_of(sequence_lengths), "int32")
+    if logits.rank != 3:
+        raise ShapeError(f"ctc_decode needs logits (batch, time, classes), got shape {logits.shape}")
+    batch, time, classes = logits.shape
+    blank = classes - 1 if mask_index is None else mask_index
+    best = p.argmax(logits, 2)
+    place = p.iota("int32", (batch, time), 1)
+    valid = p.lt(place, p.broadcast(steps, (batch, time), (0,)))
+    peaks = p.reduce_max(logits, (2,))
+    scores = -p.reduce_sum(p.select(valid, peaks, zeros_like(peaks)), (1,))
+    before = p.pad(best, full(-1, TensorType((), "int32")), (0, 1), (0, -1))
+    kept = p.bit_and(valid, p.ne(best, full(blank, best.type)))
+    if merge_repeated:
+        kept = p.bit_and(kept, p.ne(best, before))
+    # Kept labels are moved to the front, in order.
+    order = p.argsort(p.select(kept, place, place + time), 1)
+    shown = p.select(kept, best, full(-1, best.type))
+    made = p.gather(shown, p.reshape(order, (batch, time, 1)), batch_dims=1)
+    return Tensor(p.reshape(made, (1, batch, time))), Tensor(p.reshape(scores, (batch, 1)))
+
+

@@ -1,0 +1,244 @@
+"""Axes split, merged and moved in one go: rearrange, blocks of space and depth, patches and their sums."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hornbeam import primitives as p
+from hornbeam.config import standard_data_format
+from hornbeam.ir.graph import Node
+from hornbeam.ir.types import ShapeError
+from hornbeam.ops._common import node_of, static_int
+from hornbeam.tensor import Tensor, operation
+
+__all__ = ["depth_to_space", "fold", "rearrange", "space_to_depth", "unfold"]
+
+# -- rearrange ------------------------------------------------------------------------------------------------------
+
+
+def _groups(side: str, pattern: str) -> list[list[str]]:
+    """ "b (h w) c" -> [["b"], ["h", "w"], ["c"]]."""
+    tokens = re.findall(r"\(|\)|\.\.\.|[A-Za-z_]\w*|1|\S", side)
+    groups: list[list[str]] = []
+    inside: list[str] | None = None
+    for token in tokens:
+        if token == "(" and inside is None:
+            inside = []
+        elif token == ")" and inside is not None:
+            groups.append(inside)
+            inside = None
+        elif token in ("...", "1") or token.isidentifier():
+            if inside is None:
+                groups.append([] if token == "1" else [token])
+            elif token not in ("1", "..."):
+                inside.append(token)
+            elif token == "...":
+                raise ValueError(f'rearrange: "..." must not stand in parentheses: {pattern!r}')
+        else:
+            raise ValueError(f"rearrange: cannot read {token!r} in {pattern!r}")
+    if inside is not None:
+        raise ValueError(f"rearrange: a parenthesis is not closed in {pattern!r}")
+    return groups
+
+
+def _spread_dots(groups: list[list[str]], rank: int, pattern: str) -> list[list[str]]:
+    if ["..."] not in groups:
+        return groups
+    at = groups.index(["..."])
+    count = rank - len(groups) + 1
+    if count < 0:
+        raise ShapeError(f"rearrange: {pattern!r} needs more axes than the {rank} there are")
+    return [*groups[:at], *([f"...{i}"] for i in range(count)), *groups[at + 1 :]]
+
+
+def _lengths(group: list[str], size: int, known: dict[str, int], pattern: str) -> None:
+    """Work out the one length of a group that is not known."""
+    open_ = [name for name in group if name not in known]
+    product = math.prod(known[name] for name in group if name in known)
+    if len(open_) > 1:
+        raise ValueError(f"rearrange: give the lengths of all but one of {group} in {pattern!r}")
+    if open_ and product and size % product == 0:
+        known[open_[0]] = size // product
+    elif open_ or product != size:
+        raise ShapeError(f"rearrange: an axis of size {size} is not the product of {group} in {pattern!r}")
+
+
+@operation
+def rearrange(tensor: Any, pattern: str, **axes_lengths: int) -> Tensor:
+    """Axes split, reordered and merged as a pattern says, e.g. "b (h w) c -> b c h w" with h=4.
+
+    Parentheses hold axes that are one axis of the tensor; "..." stands for any axes; 1 for an axis of size 1.
+    Rogozhnikov, "Einops", 2022.
+
+    >>> hornbeam.ops.rearrange(hornbeam.ops.ones((2, 12, 3)), "b (h w) c -> b c h w", h=4).shape
+    (2, 3, 4, 3)
+    """
+    node = node_of(tensor)
+    left, arrow, right = pattern.partition("->")
+    if not arrow:
+        raise ValueError(f'rearrange: a pattern looks like "a b -> b a", got {pattern!r}')
+    source = _spread_dots(_groups(left, pattern), node.rank, pattern)
+    if len(source) != node.rank:
+        raise ShapeError(f"rearrange: {pattern!r} names {len(source)} axes, the tensor has {node.rank}")
+    dots = [group[0] for group in source if group and group[0].startswith("...")]
+    target = [[d] for d in dots]
+    result = _groups(right, pattern)
+    if ["..."] in result:
+        at = result.index(["..."])
+        result = [*result[:at], *target, *result[at + 1 :]]
+    names, wanted = [n for g in source for n in g], [n for g in result for n in g]
+    if sorted(names) != sorted(wanted) or len(set(names)) != len(names):
+        raise ValueError(f"rearrange: both sides must name the same axes, each once: {pattern!r}")
+    known = {name: static_int(size, name) for name, size in axes_lengths.items()}
+    if not set(known) <= set(names):
+        raise ValueError(f"rearrange: {sorted(set(known) - set(names))} are not axes of {pattern!r}")
+    for group, size in zip(source, node.shape, strict=True):
+        _lengths(group, size, known, pattern)
+    split = p.reshape(node, tuple(known[name] for name in names))
+    moved = p.transpose(split, tuple(names.index(name) for name in wanted))
+    return Tensor(p.reshape(moved, tuple(math.prod(known[name] for name in group) for group in result)))
+
+
+# -- space and depth ------------------------------------------------------------------------------------------------
+
+
+def _image(x: Any, block_size: int, data_format: str, name: str) -> tuple[Node, int, bool]:
+    node, block = node_of(x), static_int(block_size, "block_size")
+    if node.rank != 4 or block < 1:
+        raise ShapeError(f"{name} needs images with four axes and a positive block, got {node.shape} and {block}")
+    first = standard_data_format(data_format) == "channels_first"
+    return (p.transpose(node, (0, 2, 3, 1)) if first else node), block, first
+
+
+def _formatted(node: Node, first: bool) -> Tensor:
+    return Tensor(p.transpose(node, (0, 3, 1, 2)) if first else node)
+
+
+@operation
+def depth_to_space(x: Any, block_size: int, data_format: str = "channels_last") -> Tensor:
+    """Channels made into blocks of pixels: (n, h, w, b b c) -> (n, h b, w b, c). Also called pixel shuffle.
+
+    >>> hornbeam.ops.depth_to_space(hornbeam.ops.ones((1, 2, 2, 12)), 2).shape
+    (1, 4, 4, 3)
+    """
+    node, b, first = _image(x, block_size, data_format, "depth_to_space")
+    n, h, w, c = node.shape
+    if c % (b * b):
+        raise ShapeError(f"depth_to_space: {c} channels are not divisible by {b} * {b}")
+    depth = c // (b * b)
+    if first:  # the channel is the slow index there, as in PyTorch
+        split = p.transpose(p.reshape(node, (n, h, w, depth, b, b)), (0, 1, 4, 2, 5, 3))
+    else:
+        split = p.transpose(p.reshape(node, (n, h, w, b, b, depth)), (0, 1, 3, 2, 4, 5))
+    return _formatted(p.reshape(split, (n, h * b, w * b, depth)), first)
+
+
+@operation
+def space_to_depth(x: Any, block_size: int, data_format: str = "channels_last") -> Tensor:
+    """Blocks of pixels made into channels: (n, h b, w b, c) -> (n, h, w, b b c); the inverse of `depth_to_space`.
+
+    >>> hornbeam.ops.space_to_depth(hornbeam.ops.ones((1, 4, 4, 3)), 2).shape
+    (1, 2, 2, 12)
+    """
+    node, b, first = _image(x, block_size, data_format, "space_to_depth")
+    n, h, w, c = node.shape
+    if h % b or w % b:
+        raise ShapeError(f"space_to_depth: images of {h} x {w} are not divisible into blocks of {b}")
+    split = p.reshape(node, (n, h // b, b, w // b, b, c))
+    order = (0, 1, 3, 5, 2, 4) if first else (0, 1, 3, 2, 4, 5)
+    return _formatted(p.reshape(p.transpose(split, order), (n, h // b, w // b, b * b * c)), first)
+
+
+# -- patches ----------------------------------------------------------------------------------------------------------
+
+
+def shifted_slices(
+    x: Node, window: Sequence[int], strides: Sequence[int], dilation: Sequence[int], counts: Sequence[int]
+) -> list[Node]:
+    """x (n, *spatial, c) at each place of the window: one (n, *counts, c) per place, in row-major order."""
+    slices = []
+    for place in np.ndindex(*window):
+        start = tuple(i * d for i, d in zip(place, dilation, strict=True))
+        stop = tuple(a + (n - 1) * s + 1 for a, n, s in zip(start, counts, strides, strict=True))
+        slices.append(p.slice_(x, (0, *start, 0), (x.shape[0], *stop, x.shape[-1]), (1, *strides, 1)))
+    return slices
+
+
+def _two(value: Any, name: str) -> tuple[int, int]:
+    pair = (value, value) if isinstance(value, (int, np.integer)) else tuple(value)
+    if len(pair) != 2:
+        raise ValueError(f"{name} must be an int or a pair, got {value!r}")
+    return int(pair[0]), int(pair[1])
+
+
+def _counts(sizes: Sequence[int], kernel: Sequence[int], dilation: Sequence[int], stride: Sequence[int]) -> tuple[int, ...]:
+    counts = tuple(
+        (n - d * (k - 1) - 1) // s + 1 for n, k, d, s in zip(sizes, kernel, dilation, stride, strict=True)
+    )
+    if min(counts) < 1:
+        raise ShapeError(f"a window of {tuple(kernel)} with dilation {tuple(dilation)} does not fit into {tuple(sizes)}")
+    return counts
+
+
+@operation
+def unfold(x: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
+    """Windows of images (n, c, h, w) as columns: (n, c * kernel height * kernel width, number of windows).
+
+    >>> hornbeam.ops.unfold(hornbeam.ops.ones((1, 3, 4, 4)), 2, stride=2).shape
+    (1, 12, 4)
+    """
+    node = node_of(x)
+    if node.rank != 4:
+        raise ShapeError(f"unfold needs images (n, c, h, w), got shape {node.shape}")
+    kernel, step, margin, stride = (
+        _two(v, n) for v, n in ((kernel_size, "kernel_size"), (dilation, "dilation"), (padding, "padding"), (stride, "stride"))
+    )
+    padded = p.pad(node, 0, (0, 0, *margin), (0, 0, *margin))
+    images = p.transpose(padded, (0, 2, 3, 1))
+    counts = _counts(images.shape[1:3], kernel, step, stride)
+    parts = shifted_slices(images, kernel, stride, step, counts)
+    n, c, places = node.shape[0], node.shape[1], len(parts)
+    stacked = p.concatenate(*(p.reshape(s, (n, math.prod(counts), c, 1)) for s in parts), axis=3)
+    return Tensor(p.reshape(p.transpose(stacked, (0, 2, 3, 1)), (n, c * places, math.prod(counts))))
+
+
+@operation
+def fold(
+    x: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+) -> Tensor:
+    """The transpose of `unfold`: columns put back as windows of images (n, c, *output_size), overlaps added.
+
+    >>> hornbeam.ops.fold(hornbeam.ops.ones((1, 12, 4)), 4, 2, stride=2).shape
+    (1, 3, 4, 4)
+    """
+    node = node_of(x)
+    kernel, step, margin, stride = (
+        _two(v, n) for v, n in ((kernel_size, "kernel_size"), (dilation, "dilation"), (padding, "padding"), (stride, "stride"))
+    )
+    size = _two(output_size, "output_size")
+    grown = tuple(n + 2 * m for n, m in zip(size, margin, strict=True))
+    counts = _counts(grown, kernel, step, stride)
+    places = math.prod(kernel)
+    if node.rank != 3 or node.shape[1] % places or node.shape[2] != math.prod(counts):
+        raise ShapeError(f"fold: columns of shape {node.shape} are not windows of {kernel} in images of {size}")
+    n, c = node.shape[0], node.shape[1] // places
+    parts = p.reshape(node, (n, c, places, *counts))
+    total: Node | None = None
+    for index, place in enumerate(np.ndindex(*kernel)):
+        part = p.reshape(p.slice_(parts, (0, 0, index, 0, 0), (n, c, index + 1, *counts)), (n, c, *counts))
+        low = tuple(i * d for i, d in zip(place, step, strict=True))
+        high = tuple(
+            g - a - (k - 1) * s - 1 for g, a, k, s in zip(grown, low, counts, stride, strict=True)
+        )
+        spread = p.pad(part, 0, (0, 0, *low), (0, 0, *high), (0, 0, *(s - 1 for s in stride)))
+        total = spread if total is None else total + spread
+    assert total is not None
+    start = (0, 0, *margin)
+    return Tensor(p.slice_(total, start, (n, c, *(m + s for m, s in zip(margin, size, strict=True)))))
+
+

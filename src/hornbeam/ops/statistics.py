@@ -1,0 +1,318 @@
+"""Quantiles, differences, correlations, and reductions that skip NaN."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from hornbeam import primitives as p
+from hornbeam.ir.graph import Node
+from hornbeam.ir.primitive import full, ones_like, zeros_like
+from hornbeam.ir.types import ShapeError, is_float
+from hornbeam.ops import reduction
+from hornbeam.ops._common import (
+    Axis,
+    float_node,
+    many_axes,
+    node_of,
+    one_axis,
+    static_int,
+    to_last,
+    with_ones,
+)
+from hornbeam.tensor import Tensor, cast_node, matmul, operation
+
+# fmt: off
+__all__ = [
+    "corrcoef", "diff", "median", "nanargmax", "nanargmin", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmedian",
+    "nanmin", "nanpercentile", "nanprod", "nanquantile", "nanstd", "nansum", "nanvar", "percentile", "quantile",
+    "trapezoid",
+]
+# fmt: on
+
+# -- quantiles -----------------------------------------------------------------------------------------------------
+
+_METHODS = ("linear", "lower", "higher", "midpoint", "nearest")
+
+
+def _quantiles(x: Any, q: Node, axis: Axis, method: str, keepdims: bool, skip_nan: bool, name: str) -> Tensor:
+    """Quantiles at the places `q` (any shape) along `axis`: q's shape, then that of the reduced x."""
+    if method not in _METHODS:
+        raise ValueError(f"{name}: method must be one of {', '.join(_METHODS)}, got {method!r}")
+    node = float_node(x)
+    work = "float64" if node.dtype == "float64" else "float32"
+    axes = many_axes(axis, node.rank, name)
+    if not axes:
+        raise ShapeError(f"{name} needs a tensor with at least one axis")
+    rows = p.sort(to_last(p.convert(node, work), axes))
+    size, lead = rows.shape[-1], rows.shape[:-1]
+    if not size:
+        raise ShapeError(f"{name} of nothing: the shape is {node.shape}")
+    missing = p.reduce_sum(p.convert(p.ne(rows, rows), work), (rows.rank - 1,))
+    known = float(size) - missing if skip_nan else full(size, missing.type)
+    count = math.prod(q.shape)
+    grid = (*lead, count)
+    places = p.broadcast(p.reshape(p.convert(q, work), (count,)), grid, (len(lead),))
+    last = p.maximum(known - 1.0, zeros_like(known))
+    at = places * p.broadcast(last, grid, tuple(range(len(lead))))
+    values = _between(rows, at, method)
+    unknown = p.eq(known, zeros_like(known)) if skip_nan else p.gt(missing, zeros_like(missing))
+    unknown = p.broadcast(unknown, grid, tuple(range(len(lead))))
+    values = p.select(unknown, full(math.nan, values.type), values)
+    values = p.transpose(values, (len(lead), *range(len(lead))))
+    rest = with_ones(node.shape, axes) if keepdims else lead
+    return Tensor(p.convert(p.reshape(values, (*q.shape, *rest)), node.dtype))
+
+
+def _between(rows: Node, at: Node, method: str) -> Node:
+    """The elements of sorted rows at places that need not be whole."""
+
+    def pick(place: Node) -> Node:
+        index = p.convert(place, "int32")
+        return p.gather(rows, p.reshape(index, (*index.shape, 1)), batch_dims=rows.rank - 1)
+
+    if method == "nearest":
+        return pick(p.round_even(at))
+    low, high = p.floor(at), p.ceil(at)
+    if method != "linear":
+        a, b = pick(low), pick(high)
+        return {"lower": a, "higher": b, "midpoint": (a + b) * 0.5}[method]
+    a, b = pick(low), pick(high)
+    # Where both are the same element there is nothing to weigh, also not infinity with 0.
+    return p.select(p.eq(a, b), a, a + (b - a) * (at - low))
+
+
+def _fractions(q: Any, scale: float) -> Node:
+    node = float_node(q)
+    return node * scale if scale != 1.0 else node
+
+
+@operation
+def quantile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Tensor:
+    """The values below which the fractions `q` of the elements over `axis` lie; NaN if there is one among them.
+
+    method: what to take between two elements: "linear", "lower", "higher", "midpoint" or "nearest". Returns the shape
+    of q, then that of the reduced x.
+
+    >>> float(hornbeam.ops.quantile([1.0, 2.0, 4.0], 0.75))
+    3.0
+    """
+    return _quantiles(x, _fractions(q, 1.0), axis, method, keepdims, False, "quantile")
+
+
+@operation
+def percentile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Tensor:
+    """`quantile` with q in percent.
+
+    >>> float(hornbeam.ops.percentile([1.0, 2.0, 4.0], 75))
+    3.0
+    """
+    return _quantiles(x, _fractions(q, 0.01), axis, method, keepdims, False, "percentile")
+
+
+@operation
+def median(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The middle element over `axis`, or the mean of the two in the middle.
+
+    >>> float(hornbeam.ops.median([3.0, 1.0, 2.0]))
+    2.0
+    """
+    return _quantiles(x, float_node(0.5), axis, "linear", keepdims, False, "median")
+
+
+@operation
+def nanquantile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Tensor:
+    """`quantile` of the elements that are not NaN; NaN where there are none."""
+    return _quantiles(x, _fractions(q, 1.0), axis, method, keepdims, True, "nanquantile")
+
+
+@operation
+def nanpercentile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Tensor:
+    """`percentile` of the elements that are not NaN; NaN where there are none."""
+    return _quantiles(x, _fractions(q, 0.01), axis, method, keepdims, True, "nanpercentile")
+
+
+@operation
+def nanmedian(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """`median` of the elements that are not NaN; NaN where there are none."""
+    return _quantiles(x, float_node(0.5), axis, "linear", keepdims, True, "nanmedian")
+
+
+# -- reductions that skip NaN ------------------------------------------------------------------------------------
+
+
+def _without_nan(x: Any, value: float) -> tuple[Node, Node]:
+    """x with `value` for NaN, and where x is NaN."""
+    node = node_of(x)
+    missing = p.ne(node, node)
+    if not is_float(node.dtype):
+        return node, missing
+    return p.select(missing, full(value, node.type), node), missing
+
+
+@operation
+def nansum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Sum over `axis` with 0 for NaN.
+
+    >>> float(hornbeam.ops.nansum([1.0, float("nan")]))
+    1.0
+    """
+    return reduction.sum(Tensor(_without_nan(x, 0)[0]), axis, keepdims)
+
+
+@operation
+def nanprod(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Product over `axis` with 1 for NaN."""
+    return reduction.prod(Tensor(_without_nan(x, 1)[0]), axis, keepdims)
+
+
+@operation
+def nanmean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Mean over `axis` of the elements that are not NaN; NaN where there are none.
+
+    >>> float(hornbeam.ops.nanmean([1.0, 3.0, float("nan")]))
+    2.0
+    """
+    node = float_node(x)
+    known = p.convert(p.eq(node, node), node.dtype)
+    return nansum(Tensor(node), axis, keepdims) / reduction.sum(Tensor(known), axis, keepdims)
+
+
+@operation
+def nanvar(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Variance over `axis` of the elements that are not NaN; NaN where there are none."""
+    node = float_node(x)
+    centred = Tensor(node) - nanmean(Tensor(node), axis, keepdims=True)
+    return nanmean(centred * centred, axis, keepdims)
+
+
+@operation
+def nanstd(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Standard deviation over `axis` of the elements that are not NaN; NaN where there are none."""
+    return Tensor(p.sqrt(nanvar(x, axis, keepdims).node))
+
+
+def _nan_extreme(rule: Any, x: Any, value: float, axis: Axis, keepdims: bool) -> Tensor:
+    node, missing = _without_nan(x, value)
+    found = rule(Tensor(node), axis, keepdims)
+    if not is_float(node.dtype):
+        return found
+    nothing = reduction.all(Tensor(missing), axis, keepdims).node
+    return Tensor(p.select(nothing, full(math.nan, found.node.type), found.node))
+
+
+@operation
+def nanmax(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Largest element over `axis` that is not NaN; NaN where there is none."""
+    return _nan_extreme(reduction.max, x, -math.inf, axis, keepdims)
+
+
+@operation
+def nanmin(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Smallest element over `axis` that is not NaN; NaN where there is none."""
+    return _nan_extreme(reduction.min, x, math.inf, axis, keepdims)
+
+
+def _nan_position(rule: Any, x: Any, value: float, axis: int | None, keepdims: bool) -> Tensor:
+    node, missing = _without_nan(x, value)
+    found = rule(Tensor(node), axis, keepdims).node
+    nothing = reduction.all(Tensor(missing), axis, keepdims).node
+    return Tensor(p.select(nothing, full(-1, found.type), found))
+
+
+@operation
+def nanargmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """Index (int32) of the largest element along `axis` that is not NaN; -1 where there is none."""
+    return _nan_position(reduction.argmax, x, -math.inf, axis, keepdims)
+
+
+@operation
+def nanargmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """Index (int32) of the smallest element along `axis` that is not NaN; -1 where there is none."""
+    return _nan_position(reduction.argmin, x, math.inf, axis, keepdims)
+
+
+@operation
+def nancumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Tensor:
+    """Running sum along `axis` with 0 for NaN."""
+    return reduction.cumsum(Tensor(_without_nan(x, 0)[0]), axis, dtype)
+
+
+@operation
+def nancumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Tensor:
+    """Running product along `axis` with 1 for NaN."""
+    return reduction.cumprod(Tensor(_without_nan(x, 1)[0]), axis, dtype)
+
+
+# -- differences and correlations -------------------------------------------------------------------------------
+
+
+def _neighbours(node: Node, axis: int) -> tuple[Node, Node]:
+    """All but the last and all but the first along `axis`."""
+    size = node.shape[axis]
+    low = tuple(1 if i == axis else 0 for i in range(node.rank))
+    high = tuple(size - 1 if i == axis else n for i, n in enumerate(node.shape))
+    return p.slice_(node, (0,) * node.rank, high), p.slice_(node, low, node.shape)
+
+
+@operation
+def diff(a: Any, n: int = 1, axis: int = -1) -> Tensor:
+    """Differences of neighbours along `axis`, taken n times.
+
+    >>> np.asarray(hornbeam.ops.diff([1, 4, 9])).tolist()
+    [3, 5]
+    """
+    node, times = node_of(a), static_int(n, "n")
+    at = one_axis(axis, node.rank, "diff")
+    if times < 0:
+        raise ValueError(f"diff: n must not be negative, got {n}")
+    for _ in range(times):
+        if not node.shape[at]:
+            break
+        before, behind = _neighbours(node, at)
+        node = p.ne(behind, before) if node.dtype == "bool" else p.sub(behind, before)
+    return Tensor(node)
+
+
+@operation
+def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Tensor:
+    """Integral of y along `axis` by trapezoids, at the places `x`, or `dx` apart.
+
+    >>> float(hornbeam.ops.trapezoid([1.0, 2.0, 3.0]))
+    4.0
+    """
+    node = float_node(y)
+    at = one_axis(axis, node.rank, "trapezoid")
+    before, behind = _neighbours(node, at)
+    height = (before + behind) * 0.5
+    if x is None:
+        return reduction.sum(Tensor(height), at) * Tensor(cast_node(dx, node.dtype))
+    places = cast_node(x, node.dtype)
+    if places.rank == 1:
+        step = p.broadcast(diff(Tensor(places)).node, height.shape, (at,))
+    else:
+        step = diff(Tensor(places), axis=at).node
+    return reduction.sum(Tensor(height) * Tensor(step), at)
+
+
+@operation
+def corrcoef(x: Any) -> Tensor:
+    """Correlations of the rows of x (variables, observations): (variables, variables), 1 on the diagonal.
+
+    >>> np.asarray(hornbeam.ops.corrcoef([[1.0, 2.0], [2.0, 1.0]])).round(3).tolist()
+    [[1.0, -1.0], [-1.0, 1.0]]
+    """
+    node = float_node(x)
+    if node.rank not in (1, 2):
+        raise ShapeError(f"corrcoef needs (variables, observations), got shape {node.shape}")
+    rows = Tensor(p.reshape(node, (1, *node.shape)) if node.rank == 1 else node)
+    centred = rows - reduction.mean(rows, 1, keepdims=True)
+    products = matmul(centred, Tensor(p.transpose(centred.node, (1, 0)))).node
+    size = products.shape[0]
+    hit = p.eq(p.iota("int32", products.shape, 0), p.iota("int32", products.shape, 1))
+    scale = p.rsqrt(p.reduce_sum(p.select(hit, products, zeros_like(products)), (1,)))
+    made = products * p.broadcast(scale, products.shape, (0,)) * p.broadcast(scale, products.shape, (1,))
+    made = p.minimum(p.maximum(made, -ones_like(made)), ones_like(made))
+    return Tensor(p.reshape(made, ()) if node.rank == 1 and size == 1 else made)
+
+
