@@ -7,6 +7,7 @@ pub mod conv;
 pub mod dtype;
 pub mod elementwise;
 pub mod gemm;
+pub mod index;
 pub mod math;
 pub mod movement;
 pub mod norm;

@@ -1,0 +1,469 @@
+//! Gather, scatter and sorting.
+//!
+//! Indices are tuples: `indices` has shape `(..batch, ..., k)` and each row of `k` addresses the `k` axes of `x` after the batch axes;
+//! what is moved is the slice of all remaining axes. Indices out of range are clamped. Scatter applies updates in row order,
+//! whatever the number of threads: work is divided by columns of the slice or by ranges of destination rows, never by updates.
+
+use crate::dispatch;
+use crate::dtype::{DType, Element};
+use crate::elementwise::{binary, Binary, BinaryFn};
+use crate::pool::{SharedMut, ThreadPool};
+use crate::reduce::typed;
+use crate::scratch::with_local;
+
+/// Bytes of one task.
+const TASK_BYTES: usize = 1 << 16;
+
+/// What [`scatter`] does with an update and the element it falls on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scatter {
+    Add,
+    /// The last update wins.
+    Set,
+    Mul,
+    Max,
+    Min,
+}
+
+impl Scatter {
+    pub const ALL: [Scatter; 5] = [Scatter::Add, Scatter::Set, Scatter::Mul, Scatter::Max, Scatter::Min];
+
+    /// The value of the primitive's `mode`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Scatter::Add => "add",
+            Scatter::Set => "set",
+            Scatter::Mul => "mul",
+            Scatter::Max => "max",
+            Scatter::Min => "min",
+        }
+    }
+
+    /// The inverse of [`Scatter::name`].
+    pub fn parse(name: &str) -> Option<Scatter> {
+        Scatter::ALL.into_iter().find(|mode| mode.name() == name)
+    }
+}
+
+/// An operand and how index tuples address it.
+#[derive(Clone, Copy, Debug)]
+pub struct Indexed<'a> {
+    /// Shape of the operand.
+    pub shape: &'a [usize],
+    /// Leading axes that operand and indices share.
+    pub batch_dims: usize,
+    /// Shape of the indices; the last axis is `k`.
+    pub indices_shape: &'a [usize],
+}
+
+impl Indexed<'_> {
+    fn k(&self) -> usize {
+        *self.indices_shape.last().expect("indices have at least the axis of the tuple")
+    }
+
+    fn batch(&self) -> usize {
+        assert_eq!(self.shape[..self.batch_dims], self.indices_shape[..self.batch_dims], "batch axes differ");
+        self.shape[..self.batch_dims].iter().product()
+    }
+
+    /// The axes that a tuple addresses.
+    fn indexed(&self) -> &[usize] {
+        &self.shape[self.batch_dims..self.batch_dims + self.k()]
+    }
+
+    /// Elements of one slice.
+    fn slice(&self) -> usize {
+        self.shape[self.batch_dims + self.k()..].iter().product()
+    }
+
+    /// Index tuples.
+    fn tuples(&self) -> usize {
+        self.indices_shape[..self.indices_shape.len() - 1].iter().product()
+    }
+
+    /// For every tuple the number of its slice in the operand.
+    fn resolve(&self, dtype: DType, indices: &[u8], out: &mut [usize]) {
+        let (k, batch, axes) = (self.k(), self.batch(), self.indexed());
+        let each = out.len().checked_div(batch).unwrap_or(0);
+        let span: usize = axes.iter().product();
+        assert!(out.is_empty() || span > 0, "cannot index an axis of extent 0 in {:?}", self.shape);
+        dispatch!(int, dtype, T => {
+            let indices = typed::<T>(indices);
+            assert_eq!(indices.len(), out.len() * k, "the indices do not fit their shape");
+            for (i, out) in out.iter_mut().enumerate() {
+                let tuple = &indices[i * k..][..k];
+                let within = tuple.iter().zip(axes).fold(0, |flat, (&index, &extent)| {
+                    flat * extent + clamp(index, extent)
+                });
+                *out = i / each * span + within;
+            }
+        }, else panic!("indices of {dtype}"));
+    }
+
+    fn with_slices<R>(&self, dtype: DType, indices: &[u8], body: impl FnOnce(&[usize]) -> R) -> R {
+        with_local(|scratch| {
+            let slices = scratch.take::<usize>(self.tuples());
+            self.resolve(dtype, indices, slices);
+            body(slices)
+        })
+    }
+}
+
+/// The index moved into `0..extent`.
+#[inline(always)]
+fn clamp<T: Element>(index: T, extent: usize) -> usize {
+    if index < T::ZERO {
+        return 0;
+    }
+    // Through f64 only what is far out of range loses digits: 2^53 elements are no array.
+    (index.to_f64() as usize).min(extent - 1)
+}
+
+/// The slices that `indices` address: shape `indices_shape[..-1] + shape[batch_dims + k..]`. `size` is an element's.
+///
+/// # Panics
+/// When a buffer does not fit its shape or `index_dtype` is no integer.
+pub fn gather(
+    pool: &ThreadPool,
+    size: usize,
+    x: &[u8],
+    spec: Indexed,
+    index_dtype: DType,
+    indices: &[u8],
+    y: &mut [u8],
+) {
+    let row = spec.slice() * size;
+    assert_eq!(x.len(), size * spec.shape.iter().product::<usize>(), "the operand does not fit its shape");
+    assert_eq!(y.len(), spec.tuples() * row, "the result does not fit");
+    if y.is_empty() {
+        return;
+    }
+    spec.with_slices(index_dtype, indices, |slices| {
+        let each = (TASK_BYTES / row).max(1);
+        pool.run_chunks(y, each * row, &|task, y| {
+            let slices = &slices[task * each..];
+            match row {
+                // Single elements: a call of memcpy costs more than the copy.
+                1 => gather_elements::<1>(x, slices, y),
+                2 => gather_elements::<2>(x, slices, y),
+                4 => gather_elements::<4>(x, slices, y),
+                8 => gather_elements::<8>(x, slices, y),
+                _ => y.chunks_exact_mut(row).zip(slices).for_each(|(y, &i)| y.copy_from_slice(&x[i * row..][..row])),
+            }
+        });
+    });
+}
+
+fn gather_elements<const N: usize>(x: &[u8], slices: &[usize], y: &mut [u8]) {
+    let (x, y) = (x.as_chunks::<N>().0, y.as_chunks_mut::<N>().0);
+    for (y, &i) in y.iter_mut().zip(slices) {
+        *y = x[i];
+    }
+}
+
+/// Folds `updates`, shaped like the result of [`gather`], into `y`, which holds the operand.
+///
+/// # Panics
+/// When a buffer does not fit its shape, `index_dtype` is no integer, or `dtype` has no such operation.
+pub fn scatter(
+    pool: &ThreadPool,
+    mode: Scatter,
+    dtype: DType,
+    y: &mut [u8],
+    spec: Indexed,
+    index_dtype: DType,
+    indices: &[u8],
+    updates: &[u8],
+) {
+    let size = dtype.size();
+    let slice = spec.slice();
+    let row = slice * size;
+    assert_eq!(y.len(), size * spec.shape.iter().product::<usize>(), "the operand does not fit its shape");
+    assert_eq!(updates.len(), spec.tuples() * row, "the updates do not fit");
+    if updates.is_empty() {
+        return;
+    }
+    let fold = match mode {
+        Scatter::Set => None,
+        Scatter::Add => binary(Binary::Add, dtype),
+        Scatter::Mul => binary(Binary::Mul, dtype),
+        Scatter::Max => binary(Binary::Max, dtype),
+        Scatter::Min => binary(Binary::Min, dtype),
+    };
+    spec.with_slices(index_dtype, indices, |slices| {
+        let target = SharedMut::new(y);
+        let update = |i: usize, at: usize, from: usize, to: usize| {
+            let source = &updates[i * row + from..i * row + to];
+            // SAFETY: tasks differ in their columns or in the slices they own, so nothing is written twice at a time.
+            let place = unsafe { target.range(at * row + from..at * row + to) };
+            apply(fold, size, source, place);
+        };
+        if updates.len() < TASK_BYTES {
+            return slices.iter().enumerate().for_each(|(i, &at)| update(i, at, 0, row));
+        }
+        // Wide slices are cut into columns (a multiple of a cache line), each task seeing all updates.
+        const COLUMN: usize = 1024;
+        if row >= 4 * COLUMN {
+            return pool.run_ranges(row, COLUMN, &|columns| {
+                slices.iter().enumerate().for_each(|(i, &at)| update(i, at, columns.start, columns.end));
+            });
+        }
+        // Narrow ones are sorted by destination, keeping their order, and cut where the destination changes.
+        with_local(|scratch| {
+            let (order, _) = scratch.take2::<u64, u8>(slices.len(), 0);
+            for (i, (order, &at)) in order.iter_mut().zip(slices).enumerate() {
+                *order = (at as u64) << 32 | i as u64;
+            }
+            assert!(slices.len() <= u32::MAX as usize && target.len() / row <= u32::MAX as usize, "too many slices");
+            order.sort_unstable();
+            let order: &[u64] = order;
+            let chunk = (TASK_BYTES / row).max(1);
+            pool.run_ranges(order.len(), chunk, &|range| {
+                // A run of equal destinations belongs to the task in which it begins.
+                let begins = |i: usize| i == 0 || i >= order.len() || order[i] >> 32 != order[i - 1] >> 32;
+                let first = (range.start..range.end).find(|&i| begins(i)).unwrap_or(range.end);
+                let end =
+                    if first == range.end { first } else { (range.end..).find(|&i| begins(i)).unwrap_or(range.end) };
+                for &key in &order[first..end] {
+                    update(key as u32 as usize, (key >> 32) as usize, 0, row);
+                }
+            });
+        });
+    });
+}
+
+#[inline(always)]
+fn apply(fold: Option<BinaryFn>, size: usize, source: &[u8], place: &mut [u8]) {
+    match fold {
+        None => place.copy_from_slice(source),
+        // SAFETY: both hold the same number of elements, and the kernel may work in place.
+        Some(fold) => unsafe { fold(place.as_ptr(), source.as_ptr(), place.as_mut_ptr(), source.len() / size) },
+    }
+}
+
+/// The order that sorts `x` along `axis`: ascending, equal elements in their order, NaN last.
+///
+/// # Panics
+/// When a buffer does not fit the shape.
+pub fn argsort(pool: &ThreadPool, dtype: DType, x: &[u8], shape: &[usize], axis: usize, y: &mut [i32]) {
+    dispatch!(dtype, T => argsort_typed::<T>(pool, typed(x), shape, axis, y));
+}
+
+fn argsort_typed<T: Element>(pool: &ThreadPool, x: &[T], shape: &[usize], axis: usize, y: &mut [i32]) {
+    let n = shape[axis];
+    let inner: usize = shape[axis + 1..].iter().product();
+    assert!(x.len() == shape.iter().product::<usize>() && y.len() == x.len(), "buffers do not fit {shape:?}");
+    if x.is_empty() {
+        return;
+    }
+    let each = (TASK_BYTES / (8 * n)).max(1);
+    let y = SharedMut::new(y);
+    pool.run_ranges(x.len() / n, each, &|lines| {
+        with_local(|scratch| {
+            let (keys, order) = scratch.take2::<u64, u32>(n, n);
+            for line in lines {
+                let at = line / inner * n * inner + line % inner;
+                for (i, (key, order)) in keys.iter_mut().zip(order.iter_mut()).enumerate() {
+                    *key = sort_key(x[at + i * inner]);
+                    *order = i as u32;
+                }
+                // The index as a last resort makes an unstable sort, which needs no memory, stable.
+                order.sort_unstable_by_key(|&i| (keys[i as usize], i));
+                for (i, order) in order.iter().enumerate() {
+                    // SAFETY: every line writes its own elements.
+                    unsafe { y.range(at + i * inner..at + i * inner + 1)[0] = *order as i32 };
+                }
+            }
+        });
+    });
+}
+
+/// An integer that sorts like the element: floats by value (zeros equal), NaN above all.
+#[inline(always)]
+fn sort_key<T: Element>(x: T) -> u64 {
+    match T::DTYPE {
+        DType::I8 | DType::I16 | DType::I32 | DType::I64 => (to_i64(x) as u64) ^ (1 << 63),
+        DType::U64 => to_i64(x) as u64,
+        _ if x.is_nan() => u64::MAX,
+        _ => {
+            // Adding zero turns -0 into +0.
+            let bits = (x.to_f64() + 0.0).to_bits();
+            if bits >> 63 == 1 {
+                !bits
+            } else {
+                bits | 1 << 63
+            }
+        }
+    }
+}
+
+/// An integer element's bits, sign-extended. (`to_f64` would lose digits of 64-bit ones.)
+#[inline(always)]
+fn to_i64<T: Element>(x: T) -> i64 {
+    let mut bytes = [0u8; 8];
+    // SAFETY: an element is plain data of at most eight bytes.
+    unsafe { std::ptr::copy_nonoverlapping(std::ptr::from_ref(&x).cast::<u8>(), bytes.as_mut_ptr(), size_of::<T>()) };
+    let unused = 64 - 8 * size_of::<T>() as u32;
+    i64::from_le_bytes(bytes) << unused >> unused
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Random;
+
+    fn bytes<T: Element>(values: &[T]) -> &[u8] {
+        // SAFETY: elements are plain data without padding.
+        unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+    }
+
+    fn bytes_mut<T: Element>(values: &mut [T]) -> &mut [u8] {
+        // SAFETY: elements are plain data without padding, and any bytes are elements.
+        unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), size_of_val(values)) }
+    }
+
+    /// Offset in the operand of the slice of every tuple, by the definition.
+    fn offsets(spec: Indexed, indices: &[i64]) -> Vec<usize> {
+        let k = spec.k();
+        let per_batch = spec.tuples() / spec.batch();
+        (0..spec.tuples())
+            .map(|i| {
+                let mut flat = i / per_batch;
+                for j in 0..k {
+                    let extent = spec.shape[spec.batch_dims + j];
+                    flat = flat * extent + indices[i * k + j].clamp(0, extent as i64 - 1) as usize;
+                }
+                flat * spec.slice()
+            })
+            .collect()
+    }
+
+    fn cases() -> Vec<(Vec<usize>, usize, Vec<usize>)> {
+        vec![
+            (vec![10], 0, vec![4, 1]),
+            (vec![10, 3], 0, vec![2, 5, 1]),
+            (vec![6, 5, 3], 0, vec![7, 2]),
+            (vec![4, 6, 5], 1, vec![4, 3, 1]),
+            (vec![2, 3, 4, 5], 2, vec![2, 3, 6, 1]),
+            (vec![3, 4], 0, vec![5, 2]),
+            (vec![3, 4], 0, vec![0, 1]),
+            (vec![50, 64], 0, vec![3000, 1]),
+            (vec![5, 3000], 0, vec![40, 1]),
+            (vec![1000], 0, vec![30_000, 1]),
+        ]
+    }
+
+    #[test]
+    fn gathers() {
+        for (shape, batch_dims, indices_shape) in cases() {
+            let spec = Indexed { shape: &shape, batch_dims, indices_shape: &indices_shape };
+            let mut random = Random::new(3);
+            let x: Vec<f32> = random.values(shape.iter().product());
+            let indices: Vec<i64> =
+                (0..indices_shape.iter().product()).map(|_| (random.next() % 70) as i64 - 4).collect();
+            let mut want = Vec::new();
+            for at in offsets(spec, &indices) {
+                want.extend_from_slice(&x[at..at + spec.slice()]);
+            }
+            for threads in [1, 3] {
+                let pool = ThreadPool::new(threads);
+                let mut y = vec![0f32; want.len()];
+                gather(&pool, 4, bytes(&x), spec, DType::I64, bytes(&indices), bytes_mut(&mut y));
+                assert_eq!(y, want, "{shape:?} {indices_shape:?}");
+                let small: Vec<i8> = indices.iter().map(|i| *i as i8).collect();
+                gather(&pool, 4, bytes(&x), spec, DType::I8, bytes(&small), bytes_mut(&mut y));
+                assert_eq!(y, want);
+                let wide: Vec<u64> = x.iter().map(|x| u64::from(x.to_bits()) << 20).collect();
+                let mut y = vec![0u64; want.len()];
+                gather(&pool, 8, bytes(&wide), spec, DType::I64, bytes(&indices), bytes_mut(&mut y));
+                assert!(y.iter().zip(&want).all(|(y, want)| *y == u64::from(want.to_bits()) << 20));
+            }
+        }
+    }
+
+    #[test]
+    fn scatters_in_row_order_on_any_number_of_threads() {
+        for (shape, batch_dims, indices_shape) in cases() {
+            let spec = Indexed { shape: &shape, batch_dims, indices_shape: &indices_shape };
+            let mut random = Random::new(5);
+            let x: Vec<f32> = random.values(shape.iter().product());
+            let indices: Vec<i64> =
+                (0..indices_shape.iter().product()).map(|_| (random.next() % 70) as i64 - 4).collect();
+            let updates: Vec<f32> = random.values(spec.tuples() * spec.slice());
+            for mode in Scatter::ALL {
+                let mut want = x.clone();
+                for (i, at) in offsets(spec, &indices).into_iter().enumerate() {
+                    for j in 0..spec.slice() {
+                        let (old, new) = (want[at + j], updates[i * spec.slice() + j]);
+                        want[at + j] = match mode {
+                            Scatter::Add => old + new,
+                            Scatter::Set => new,
+                            Scatter::Mul => old * new,
+                            Scatter::Max => old.max(new),
+                            Scatter::Min => old.min(new),
+                        };
+                    }
+                }
+                for threads in [1, 2, 3] {
+                    let mut y = x.clone();
+                    let pool = ThreadPool::new(threads);
+                    scatter(
+                        &pool,
+                        mode,
+                        DType::F32,
+                        bytes_mut(&mut y),
+                        spec,
+                        DType::I64,
+                        bytes(&indices),
+                        bytes(&updates),
+                    );
+                    assert!(y == want, "{mode:?} {shape:?} {indices_shape:?}");
+                }
+            }
+        }
+    }
+
+    fn check_argsort<T: Element>(shape: &[usize], axis: usize) {
+        let n: usize = shape.iter().product();
+        let mut x: Vec<T> = Random::new(n as u64).values(n);
+        if T::DTYPE.is_float() && n > 8 {
+            x[1] = T::from_f64(f64::NAN);
+            x[3] = T::from_f64(-0.0);
+            x[4] = T::from_f64(0.0);
+            x[5] = T::from_f64(-f64::NAN);
+            x[7] = T::from_f64(f64::NEG_INFINITY);
+        }
+        if T::DTYPE.is_signed_int() {
+            x.iter_mut().step_by(2).for_each(|x| *x = T::from_f64(-x.to_f64()));
+        }
+        let (extent, inner): (usize, usize) = (shape[axis], shape[axis + 1..].iter().product());
+        for threads in [1, 2] {
+            let mut y = vec![-1; n];
+            argsort(&ThreadPool::new(threads), T::DTYPE, bytes(&x), shape, axis, &mut y);
+            for line in 0..n / extent {
+                let at = |i: usize| line / inner * extent * inner + i * inner + line % inner;
+                let mut want: Vec<usize> = (0..extent).collect();
+                want.sort_by(|&a, &b| {
+                    let (a, b) = (x[at(a)].to_f64(), x[at(b)].to_f64());
+                    a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
+                });
+                let got: Vec<usize> = (0..extent).map(|i| y[at(i)] as usize).collect();
+                assert_eq!(got, want, "{} {shape:?}", T::DTYPE);
+            }
+        }
+    }
+
+    #[test]
+    fn argsorts_stably_with_nan_last() {
+        for dtype in DType::ALL {
+            for (shape, axis) in [(vec![9], 0), (vec![500], 0), (vec![4, 33], 1), (vec![33, 4], 0), (vec![3, 9000], 1)]
+            {
+                dispatch!(dtype, T => check_argsort::<T>(&shape, axis));
+            }
+        }
+        let x = [i64::MAX, i64::MAX - 1, i64::MIN, i64::MIN + 1];
+        let mut y = [0; 4];
+        argsort(&ThreadPool::new(1), DType::I64, bytes(&x), &[4], 0, &mut y);
+        assert_eq!(y, [2, 3, 1, 0]);
+    }
+}
