@@ -17,11 +17,10 @@ use serde_json::{Map, Value as Json};
 
 use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::elementwise::{Binary, Compare, Unary};
+use hornbeam_kernels::reduce::{Reduce, Running};
 
 use crate::error::{malformed, Error, Result};
-use crate::graph::{
-    CumulativeKind, Epilogue, Graph, Nested, Op, PoolKind, ReduceKind, RowKernel, ScatterMode, Value, Window,
-};
+use crate::graph::{Epilogue, Graph, Nested, Op, PoolKind, RowKernel, ScatterMode, Value, Window};
 use crate::passes::builder::Builder;
 use crate::passes::eliminate_dead;
 use crate::types::TensorType;
@@ -264,10 +263,13 @@ fn operation(name: &str, p: &mut Params, operands: &[&TensorType], types: &[Tens
     if let Some(op) = elementwise(name) {
         return Ok(op);
     }
-    if let Some(kind) = reduce_kind(name) {
+    if let Some(op) = Reduce::parse(name) {
         let mut axes: Vec<usize> = take(p, "axes")?;
         axes.sort_unstable();
-        return Ok(Op::Reduce { kind, axes });
+        return Ok(Op::Reduce { op, axes });
+    }
+    if let Some(op) = Running::parse(name) {
+        return Ok(Op::Cumulative { op, axis: take(p, "axis")?, reverse: take(p, "reverse")? });
     }
     let out = types.first().ok_or_else(|| malformed!("no result is declared"))?;
     Ok(match name {
@@ -275,16 +277,6 @@ fn operation(name: &str, p: &mut Params, operands: &[&TensorType], types: &[Tens
         "convert" => Op::Convert,
         "bitcast" => Op::Bitcast,
         "argmax" | "argmin" => Op::ArgReduce { max: name == "argmax", axis: take(p, "axis")? },
-        "cumsum" | "cumprod" | "cummax" | "cummin" => Op::Cumulative {
-            kind: match name {
-                "cumsum" => CumulativeKind::Sum,
-                "cumprod" => CumulativeKind::Prod,
-                "cummax" => CumulativeKind::Max,
-                _ => CumulativeKind::Min,
-            },
-            axis: take(p, "axis")?,
-            reverse: take(p, "reverse")?,
-        },
         "reshape" => Op::Reshape,
         "transpose" => Op::Transpose { perm: take(p, "perm")? },
         "broadcast" => Op::Broadcast { dims: take(p, "dims")? },
@@ -353,18 +345,6 @@ fn elementwise(name: &str) -> Option<Op> {
         .map(Op::Unary)
         .or_else(|| Binary::parse(name).map(Op::Binary))
         .or_else(|| Compare::parse(name).map(Op::Compare))
-}
-
-fn reduce_kind(name: &str) -> Option<ReduceKind> {
-    Some(match name {
-        "reduce_sum" => ReduceKind::Sum,
-        "reduce_prod" => ReduceKind::Prod,
-        "reduce_max" => ReduceKind::Max,
-        "reduce_min" => ReduceKind::Min,
-        "reduce_and" => ReduceKind::And,
-        "reduce_or" => ReduceKind::Or,
-        _ => return None,
-    })
 }
 
 fn scatter_mode(name: &str) -> Result<ScatterMode> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hornbeam_kernels::elementwise::{Binary, Compare, Unary};
+use hornbeam_kernels::reduce::{Reduce, Running};
 
 use crate::types::TensorType;
 
@@ -20,24 +21,6 @@ impl Value {
     pub fn first(node: NodeId) -> Self {
         Value { node, output: 0 }
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum ReduceKind {
-    Sum,
-    Prod,
-    Max,
-    Min,
-    And,
-    Or,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum CumulativeKind {
-    Sum,
-    Prod,
-    Max,
-    Min,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -130,7 +113,7 @@ pub enum Op {
     },
     RandomBits,
     Reduce {
-        kind: ReduceKind,
+        op: Reduce,
         axes: Vec<usize>,
     },
     ArgReduce {
@@ -138,7 +121,7 @@ pub enum Op {
         axis: usize,
     },
     Cumulative {
-        kind: CumulativeKind,
+        op: Running,
         axis: usize,
         reverse: bool,
     },

@@ -4,8 +4,10 @@ use std::fmt;
 
 use hornbeam_kernels::dtype::DType;
 
+use hornbeam_kernels::reduce::{Reduce, Running};
+
 use crate::fused::{Fused, Load};
-use crate::graph::{CumulativeKind, PoolKind, ReduceKind, RowKernel, ScatterMode};
+use crate::graph::{PoolKind, RowKernel, ScatterMode};
 use crate::strided::Dim;
 use crate::types::TensorType;
 
@@ -110,17 +112,18 @@ pub enum Kind {
         dims: Vec<Dim>,
         count: usize,
     },
-    /// Shape of the operand with neighbouring axes of the same fate merged: (extent, reduced).
+    /// The operand's shape with neighbouring axes of the same fate merged.
     Reduce {
-        kind: ReduceKind,
-        axes: Vec<(usize, bool)>,
+        op: Reduce,
+        shape: Vec<usize>,
+        axes: Vec<usize>,
     },
     ArgReduce {
         max: bool,
         along: Along,
     },
     Cumulative {
-        kind: CumulativeKind,
+        op: Running,
         along: Along,
         reverse: bool,
     },
@@ -257,17 +260,10 @@ impl Kind {
         match self {
             Kind::Fused(_) => "fused",
             Kind::Copy { .. } => "copy",
-            Kind::Reduce { kind, .. } => match kind {
-                ReduceKind::Sum => "reduce_sum",
-                ReduceKind::Prod => "reduce_prod",
-                ReduceKind::Max => "reduce_max",
-                ReduceKind::Min => "reduce_min",
-                ReduceKind::And => "reduce_and",
-                ReduceKind::Or => "reduce_or",
-            },
+            Kind::Reduce { op, .. } => op.name(),
             Kind::ArgReduce { max: true, .. } => "argmax",
             Kind::ArgReduce { .. } => "argmin",
-            Kind::Cumulative { .. } => "cumulative",
+            Kind::Cumulative { op, .. } => op.name(),
             Kind::Argsort { .. } => "argsort",
             Kind::Pad { .. } => "pad",
             Kind::Concatenate { .. } => "concatenate",
@@ -331,9 +327,10 @@ impl Instruction {
                 format!("fused {} [{}]{views}", f.count, f.names.join(" "))
             }
             Kind::Copy { count, dims } => format!("copy {count} axes={}", dims.len()),
-            Kind::Reduce { axes, .. } => {
-                let text: Vec<String> = axes.iter().map(|(n, r)| format!("{}{n}", if *r { "-" } else { "" })).collect();
-                format!("{} [{}]", self.kind.name(), text.join(" "))
+            Kind::Reduce { op, shape, axes } => {
+                let mark = |axis: usize| if axes.contains(&axis) { "-" } else { "" };
+                let text: Vec<String> = shape.iter().enumerate().map(|(a, n)| format!("{}{n}", mark(a))).collect();
+                format!("{} [{}]", op.name(), text.join(" "))
             }
             Kind::Dot { gemm, bias, relu } => {
                 let (b, r) = (if *bias { " +bias" } else { "" }, if *relu { " +relu" } else { "" });

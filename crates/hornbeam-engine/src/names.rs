@@ -1,6 +1,7 @@
 //! What this engine can do, by the names of the primitives and composites.
 
 use hornbeam_kernels::elementwise::{Binary, Compare, Unary};
+use hornbeam_kernels::reduce::{Reduce, Running};
 
 const OTHERS: &[&str] = &[
     "constant",
@@ -10,18 +11,8 @@ const OTHERS: &[&str] = &[
     "select",
     "convert",
     "bitcast",
-    "reduce_sum",
-    "reduce_prod",
-    "reduce_max",
-    "reduce_min",
-    "reduce_and",
-    "reduce_or",
     "argmax",
     "argmin",
-    "cumsum",
-    "cumprod",
-    "cummax",
-    "cummin",
     "reshape",
     "transpose",
     "broadcast",
@@ -68,10 +59,12 @@ const OTHERS: &[&str] = &[
 
 /// Names of all primitives, and of the composites that have kernels of their own.
 pub fn instructions() -> Vec<&'static str> {
-    let elementwise = Unary::ALL.iter().map(|op| op.name());
-    let elementwise =
-        elementwise.chain(Binary::ALL.iter().map(|op| op.name())).chain(Compare::ALL.iter().map(|op| op.name()));
-    let mut names: Vec<&str> = elementwise.chain(OTHERS.iter().copied()).collect();
+    let mut names: Vec<&str> = OTHERS.to_vec();
+    names.extend(Unary::ALL.iter().map(|op| op.name()));
+    names.extend(Binary::ALL.iter().map(|op| op.name()));
+    names.extend(Compare::ALL.iter().map(|op| op.name()));
+    names.extend(Reduce::ALL.iter().map(|op| op.name()));
+    names.extend(Running::ALL.iter().map(|op| op.name()));
     names.sort_unstable();
     names
 }

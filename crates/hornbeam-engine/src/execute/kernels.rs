@@ -5,6 +5,7 @@ use hornbeam_kernels::dispatch;
 use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::gemm::{self, Activation, Epilogue, Mat};
 use hornbeam_kernels::movement::{self, Axis};
+use hornbeam_kernels::reduce;
 use hornbeam_kernels::window::{self, PoolShape};
 
 use crate::execute::{rows, Context};
@@ -27,6 +28,21 @@ pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
         Kind::Dot { gemm, bias, relu } => dot(gemm, *bias, *relu, instruction, memory, context),
         Kind::Conv { .. } | Kind::ConvInputGrad(_) | Kind::ConvKernelGrad(_) => {
             convolution(instruction, memory, context)
+        }
+        Kind::Reduce { op, shape, axes } => {
+            let (x, y) = (memory.read_bytes(&reads[0]), memory.write_bytes(&writes[0]));
+            reduce::reduce(context.pool, *op, reads[0].dtype, x, shape, axes, y)
+        }
+        Kind::Cumulative { op, along, reverse } => {
+            let (x, y) = (memory.read_bytes(&reads[0]), memory.write_bytes(&writes[0]));
+            let shape = [along.outer, along.n, along.inner];
+            reduce::running(context.pool, *op, reads[0].dtype, x, &shape, 1, *reverse, y)
+        }
+        Kind::ArgReduce { max, along } => {
+            let shape = [along.outer, along.n, along.inner];
+            let (x, y) = (memory.read_bytes(&reads[0]), memory.write::<i32>(&writes[0]));
+            let kernel = if *max { reduce::argmax } else { reduce::argmin };
+            kernel(context.pool, reads[0].dtype, x, &shape, 1, y)
         }
         Kind::Pool(kind, shape) => pooling(*kind, shape, instruction, memory, context),
         Kind::Rows { .. } => rows::run(instruction, memory, context),

@@ -1,5 +1,7 @@
 //! Single operations: from axes and shapes to the few numbers that their kernels take.
 
+use hornbeam_kernels::dtype::DType;
+
 use crate::error::{Error, Result};
 use crate::graph::{NodeId, Op, PoolKind, RowKernel, Value, Window};
 use crate::instruction::{Along, Gemm, IndexShape, Kind, Operand, Spatial, Strides};
@@ -19,6 +21,7 @@ impl Lowering<'_> {
         }
         let types: Vec<&TensorType> = node.inputs.iter().map(|&v| graph.type_of(v)).collect();
         let kind = kind(&node.op, &types, &node.types)?;
+        supported(&kind, types.first().map_or(node.types[0].dtype, |t| t.dtype))?;
         let reads: Vec<Operand> = node.inputs.iter().map(|&v| self.contiguous(v)).collect();
         let writes = (0..node.types.len() as u32).map(|output| self.define(Value { node: id, output })).collect();
         self.emit(kind, reads, writes);
@@ -69,7 +72,9 @@ impl Lowering<'_> {
             b: Strides { batch: t[0], rows: t[2], cols: t[1] },
         };
         let out = self.define(Value::first(id));
-        self.emit(Kind::Dot { gemm, bias: epilogue.bias, relu: epilogue.relu }, reads, vec![out]);
+        let kind = Kind::Dot { gemm, bias: epilogue.bias, relu: epilogue.relu };
+        supported(&kind, out.dtype)?;
+        self.emit(kind, reads, vec![out]);
         Ok(())
     }
 
@@ -112,6 +117,24 @@ fn single_stride(group: &[Dim]) -> Option<isize> {
     }
 }
 
+/// Refuse, before anything runs, what no kernel takes.
+fn supported(kind: &Kind, dtype: DType) -> Result<()> {
+    let fits = match kind {
+        Kind::Reduce { op, .. } => op.takes(dtype),
+        Kind::Cumulative { .. }
+        | Kind::Dot { .. }
+        | Kind::Conv { .. }
+        | Kind::ConvInputGrad(_)
+        | Kind::ConvKernelGrad(_)
+        | Kind::Pool(..) => dtype != DType::Bool,
+        Kind::Rows { .. } => dtype.is_float(),
+        Kind::Gather(_) | Kind::Scatter(..) | Kind::Argsort { .. } => false,
+        _ => true,
+    };
+    let missing = || Error::Unsupported(format!("the native engine has no {} of {dtype}", kind.name()));
+    fits.then_some(()).ok_or_else(missing)
+}
+
 fn along(shape: &[usize], axis: usize) -> Along {
     Along { outer: shape[..axis].iter().product(), n: shape[axis], inner: shape[axis + 1..].iter().product() }
 }
@@ -120,10 +143,13 @@ fn along(shape: &[usize], axis: usize) -> Along {
 fn kind(op: &Op, x: &[&TensorType], out: &[TensorType]) -> Result<Kind> {
     let shape = &x[0].shape;
     Ok(match op {
-        Op::Reduce { kind, axes } => Kind::Reduce { kind: *kind, axes: merge_axes(shape, axes) },
+        Op::Reduce { op, axes } => {
+            let (shape, axes) = merge_axes(shape, axes);
+            Kind::Reduce { op: *op, shape, axes }
+        }
         Op::ArgReduce { max, axis } => Kind::ArgReduce { max: *max, along: along(shape, *axis) },
-        Op::Cumulative { kind, axis, reverse } => {
-            Kind::Cumulative { kind: *kind, along: along(shape, *axis), reverse: *reverse }
+        Op::Cumulative { op, axis, reverse } => {
+            Kind::Cumulative { op: *op, along: along(shape, *axis), reverse: *reverse }
         }
         Op::Argsort { axis } => Kind::Argsort { along: along(shape, *axis) },
         Op::Pad { low, high, interior } => Kind::Pad {
@@ -190,16 +216,23 @@ fn linalg(op: &Op, x: &[&TensorType]) -> Result<Kind> {
 }
 
 /// Neighbouring axes that are all reduced, or all kept, as one.
-fn merge_axes(shape: &[usize], reduced: &[usize]) -> Vec<(usize, bool)> {
-    let mut merged: Vec<(usize, bool)> = Vec::new();
+fn merge_axes(shape: &[usize], reduced: &[usize]) -> (Vec<usize>, Vec<usize>) {
+    let (mut merged, mut axes): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
+    let mut last = None;
     for (axis, &extent) in shape.iter().enumerate() {
         let fate = reduced.contains(&axis);
         match merged.last_mut() {
-            Some((total, last)) if *last == fate => *total *= extent,
-            _ => merged.push((extent, fate)),
+            Some(total) if last == Some(fate) => *total *= extent,
+            _ => {
+                if fate {
+                    axes.push(merged.len());
+                }
+                merged.push(extent);
+            }
         }
+        last = Some(fate);
     }
-    merged
+    (merged, axes)
 }
 
 fn index_shape(source: &TensorType, indices: &TensorType, batch: usize) -> IndexShape {
