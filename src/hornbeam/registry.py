@@ -129,7 +129,8 @@ def serialize(obj: Any) -> Any:
 
 
 def _serialize_instance(obj: Any) -> dict[str, Any]:
-    cls = type(obj)
+    # Model(inputs, outputs) of a subclass makes a class of its own, which files know by the subclass's name.
+    cls = type(obj).__dict__.get("_plain_class", type(obj))
     ours = getattr(cls, "_keras_module", None) if "_keras_module" in cls.__dict__ else None
     config = {
         "module": ours,

@@ -1,4 +1,6 @@
-"""`Layer`: state (variables, sublayers) and a function on tensors, made when the first input's shape is known."""
+"""`Layer`: state (variables, sublayers) and a function on tensors, made when the first input's shape is
+known.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from hornbeam import constraints, dtype_policies, initializers, regularizers, tr
 from hornbeam.ir.graph import scope
 from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import ShapeError, dtype_name, is_float
-from hornbeam.layers.call import LayerCall, masks_of
+from hornbeam.layers.call import LayerCall
 from hornbeam.layers.context import call_context, current_path, only_shapes, path_scope, shapes_only
 from hornbeam.layers.input_spec import check_inputs
 from hornbeam.layers.tracking import Tracked
@@ -23,7 +25,7 @@ from hornbeam.naming import nearest, to_snake_case, unique_name
 from hornbeam.registry import exported, serialize
 from hornbeam.symbolic import KerasTensor, SymbolicCall, infer_types, symbolic_call
 from hornbeam.tensor import Tensor, as_tensor
-from hornbeam.variable import Recorder, Variable, autocast, current_recorder, outside_traces
+from hornbeam.variable import Recorder, Variable, autocast, outside_traces
 
 L = TypeVar("L", bound="Layer")
 
@@ -59,10 +61,10 @@ def _guarded(build: Callable[..., None]) -> Callable[..., None]:
 class Layer(Tracked):
     """A function with state. Subclasses write `call(inputs)`, and `build(input_shape)` if they have weights.
 
-    activity_regularizer: a loss on the output. trainable: whether the weights are trained. dtype: a dtype or policy
-    (see `dtype_policies`); autocast: whether floating-point inputs are converted to the compute dtype. name: unique
-    in its model; made up if None. input_shape, input_dim, batch_input_shape: the input's shape, for the first layer
-    of a Sequential model.
+    activity_regularizer: a loss on the output. trainable: whether the weights are trained. dtype: a dtype or
+    policy (see `dtype_policies`); autocast: whether floating-point inputs are converted to the compute dtype.
+    name: unique in its model; made up if None. input_shape, input_dim, batch_input_shape: the input's shape,
+    for the first layer of a Sequential model.
 
     Raises ValueError for unknown arguments, ShapeError where an input does not fit.
 
@@ -101,7 +103,9 @@ class Layer(Tracked):
         unknown = [key for key in kwargs if key not in _SHAPE_ARGUMENTS]
         if unknown:
             known = [*inspect.signature(type(self).__init__).parameters, *_BASE_ARGUMENTS]
-            raise ValueError(f"{type(self).__name__} has no argument {unknown[0]!r}.{nearest(unknown[0], known)}")
+            raise ValueError(
+                f"{type(self).__name__} has no argument {unknown[0]!r}.{nearest(unknown[0], known)}"
+            )
         self._name = name or unique_name(to_snake_case(type(self).__name__))
         self._path: str | None = None
         self._trainable = bool(trainable)
@@ -117,7 +121,11 @@ class Layer(Tracked):
         self._take_input_shape(**kwargs)
 
     def _take_input_shape(
-        self, input_shape: Any = None, batch_input_shape: Any = None, input_dim: Any = None, input_dtype: Any = None
+        self,
+        input_shape: Any = None,
+        batch_input_shape: Any = None,
+        input_dim: Any = None,
+        input_dtype: Any = None,
     ) -> None:
         if input_dim is not None:
             input_shape = (input_dim,)
@@ -128,7 +136,7 @@ class Layer(Tracked):
             self._batch_shape_arg = tuple(batch_input_shape)
             self._input_shape_arg = self._batch_shape_arg[1:]
 
-    # -- names, dtypes ------------------------------------------------------------------------------------------------
+    # -- names, dtypes ---------------------------------------------------------------------------------------
 
     @property
     def name(self) -> str:
@@ -182,7 +190,7 @@ class Layer(Tracked):
         with path_scope(self._path), scope(self._path):
             yield
 
-    # -- calling ------------------------------------------------------------------------------------------------------
+    # -- calling ---------------------------------------------------------------------------------------------
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """The layer's function on tensors. Subclasses write it."""
@@ -191,11 +199,13 @@ class Layer(Tracked):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Apply the layer: cast, build if need be, check, settle training and masks, `call`.
 
-        On symbolic tensors the call is recorded and symbolic outputs are returned. `training` and `mask` are passed
-        to `call` where it takes them.
+        On symbolic tensors the call is recorded and symbolic outputs are returned. `training` and `mask` are
+        passed to `call` where it takes them.
         """
         if "_name" not in self.__dict__:
-            raise RuntimeError(f"{type(self).__name__}.__init__() must call super().__init__() before anything else")
+            raise RuntimeError(
+                f"{type(self).__name__}.__init__() must call super().__init__() before anything else"
+            )
         call = LayerCall(self, args, kwargs)
         with call_context(self) as context, self._explained(call):
             if context.entry_layer is self and not call.symbolic:
@@ -246,7 +256,8 @@ class Layer(Tracked):
         if not self.supports_masking:
             if masked:
                 warnings.warn(
-                    f"{self.describe()} does not support masking: the mask of its input ends here", stacklevel=4
+                    f"{self.describe()} does not support masking: the mask of its input ends here",
+                    stacklevel=4,
                 )
             return
         made = self.compute_mask(call.first, mask if masked else None)
@@ -261,13 +272,14 @@ class Layer(Tracked):
         """The mask of the output, given the input's; by default it is handed on."""
         return previous_mask
 
-    # -- building -----------------------------------------------------------------------------------------------------
+    # -- building --------------------------------------------------------------------------------------------
 
     @_guarded
     def build(self, input_shape: Any) -> None:
         """Make the weights for an input of `input_shape` (None for unknown sizes). Runs once.
 
-        Layers without weights of their own need not write it; what they are composed of is built by a trial run.
+        Layers without weights of their own need not write it; what they are composed of is built by a trial
+        run.
         """
         if self._sublayers():
             self.built = True
@@ -332,7 +344,7 @@ class Layer(Tracked):
             inputs, named = _symbols((args, kwargs), self.compute_dtype)
             return tree.map_structure(lambda x: x.shape, layer.compute_output_spec(*inputs, **named))
 
-    # -- weights ------------------------------------------------------------------------------------------------------
+    # -- weights ---------------------------------------------------------------------------------------------
 
     def add_weight(
         self,
@@ -349,13 +361,15 @@ class Layer(Tracked):
     ) -> Variable:
         """Make a variable of this layer.
 
-        shape: sizes, () by default. initializer: Glorot uniform for floats, zeros otherwise, by default. dtype: the
-        policy's by default. regularizer: a loss on it. constraint: applied after each update.
+        shape: sizes, () by default. initializer: Glorot uniform for floats, zeros otherwise, by default.
+        dtype: the policy's by default. regularizer: a loss on it. constraint: applied after each update.
 
         Raises ShapeError if a size is unknown.
         """
         if overwrite_with_gradient:
-            raise NotImplementedError("overwrite_with_gradient belongs to quantized training, which is not there")
+            raise NotImplementedError(
+                "overwrite_with_gradient belongs to quantized training, which is not there"
+            )
         if self._locked:
             raise ValueError(
                 f"{self.describe()} is built: weight {name!r} cannot be added. Add weights in __init__() or build()"
@@ -409,7 +423,10 @@ class Layer(Tracked):
 
     def _own_weights(self) -> list[Variable]:
         own = self._own_variables()
-        return [*(v for v, trainable in own.items() if trainable), *(v for v, trainable in own.items() if not trainable)]
+        return [
+            *(v for v, trainable in own.items() if trainable),
+            *(v for v, trainable in own.items() if not trainable),
+        ]
 
     @property
     def weights(self) -> list[Variable]:
@@ -467,18 +484,28 @@ class Layer(Tracked):
         """
         own = self.weights
         if len(own) != len(weights):
-            why = "" if self.built else " The layer is not built yet: call it on data, or build(input_shape), first."
-            raise ValueError(f"{self.describe()} has {len(own)} weights, set_weights got {len(weights)} arrays.{why}")
+            why = (
+                ""
+                if self.built
+                else " The layer is not built yet: call it on data, or build(input_shape), first."
+            )
+            raise ValueError(
+                f"{self.describe()} has {len(own)} weights, set_weights got {len(weights)} arrays.{why}"
+            )
         for variable, value in zip(own, weights, strict=True):
             if np.shape(value) != variable.shape:
-                raise ShapeError(f"weight {variable.path!r} has shape {variable.shape}, set_weights got {np.shape(value)}")
+                raise ShapeError(
+                    f"weight {variable.path!r} has shape {variable.shape}, set_weights got {np.shape(value)}"
+                )
         for variable, value in zip(own, weights, strict=True):
             variable.assign(value)
 
     def count_params(self) -> int:
         """Number of values in all weights. Raises ValueError if the layer is not built."""
         if not self.built:
-            raise ValueError(f"{self.describe()} is not built, so its weights are not known: call it, or build(input_shape)")
+            raise ValueError(
+                f"{self.describe()} is not built, so its weights are not known: call it, or build(input_shape)"
+            )
         return sum(v.type.size for v in self.weights)
 
     def save_own_variables(self, store: Any) -> None:
@@ -494,17 +521,26 @@ class Layer(Tracked):
         own = self._own_weights()
         if len(store.keys()) != len(own):
             why = "" if self.built else " The layer is not built: build it before loading."
-            raise ValueError(f"{self.describe()} has {len(own)} variables, the file holds {len(store.keys())}.{why}")
+            raise ValueError(
+                f"{self.describe()} has {len(own)} variables, the file holds {len(store.keys())}.{why}"
+            )
         for index, variable in enumerate(own):
             value = np.asarray(store[str(index)])
             if value.shape != variable.shape:
-                raise ShapeError(f"weight {variable.path!r} has shape {variable.shape}, the file holds {value.shape}")
+                raise ShapeError(
+                    f"weight {variable.path!r} has shape {variable.shape}, the file holds {value.shape}"
+                )
             variable.assign(value)
 
     def stateless_call(
-        self, trainable_variables: Sequence[Any], non_trainable_variables: Sequence[Any], *args: Any, **kwargs: Any
+        self,
+        trainable_variables: Sequence[Any],
+        non_trainable_variables: Sequence[Any],
+        *args: Any,
+        **kwargs: Any,
     ) -> tuple[Any, list[Tensor]]:
-        """The layer as a pure function: outputs and new non-trainable values for given values of the variables.
+        """The layer as a pure function: outputs and new non-trainable values for given values of the
+        variables.
 
         `return_losses=True` adds the list of losses.
         """
@@ -512,14 +548,16 @@ class Layer(Tracked):
         own = [*self.trainable_variables, *self.non_trainable_variables]
         given = [*trainable_variables, *non_trainable_variables]
         if len(own) != len(given):
-            raise ValueError(f"{self.describe()} has {len(own)} variables, stateless_call got values for {len(given)}")
+            raise ValueError(
+                f"{self.describe()} has {len(own)} variables, stateless_call got values for {len(given)}"
+            )
         with _Substitution(dict(zip(own, (as_tensor(x).node for x in given), strict=True))) as substitution:
             outputs = self(*args, **kwargs)
             losses = self.losses if return_losses else []
         new = [Tensor(substitution.values[v]) for v in self.non_trainable_variables]
         return (outputs, new, losses) if return_losses else (outputs, new)  # type: ignore[return-value]
 
-    # -- losses -------------------------------------------------------------------------------------------------------
+    # -- losses ----------------------------------------------------------------------------------------------
 
     def add_loss(self, loss: Any) -> None:
         """Add a scalar (or several) to what training minimises; called inside `call`.
@@ -529,14 +567,18 @@ class Layer(Tracked):
         for part in tree.flatten(loss):
             value = as_tensor(part)
             if value.shape != ():
-                raise ShapeError(f"{self.describe()}: add_loss takes scalars, got shape {value.shape}: take the mean or sum")
+                raise ShapeError(
+                    f"{self.describe()}: add_loss takes scalars, got shape {value.shape}: take the mean or sum"
+                )
             self._losses = (*self._losses, value)
 
     @property
     def losses(self) -> list[Tensor]:
         """Losses added in the last call, here and in the layers inside, then the penalties on weights."""
         level = current_level()
-        added = [loss for layer in self._flatten_layers() for loss in layer._losses if loss.node.level <= level]
+        added = [
+            loss for layer in self._flatten_layers() for loss in layer._losses if loss.node.level <= level
+        ]
         return added + [v.regularizer(v) for v in self.trainable_weights if v.regularizer is not None]
 
     def _clear_losses(self) -> None:
@@ -554,31 +596,37 @@ class Layer(Tracked):
         """Not there: raises NotImplementedError."""
         raise NotImplementedError("quantized layers are not in this version of Hornbeam")
 
-    # -- symbolic calls -----------------------------------------------------------------------------------------------
+    # -- symbolic calls --------------------------------------------------------------------------------------
 
     @property
     def input(self) -> Any:
-        """The symbolic input of the first call on symbolic tensors. Raises AttributeError if there was none."""
+        """The symbolic input of the first call on symbolic tensors. Raises AttributeError if there was
+        none.
+        """
         inputs = self._first_call().inputs
         return inputs[0] if len(inputs) == 1 else inputs
 
     @property
     def output(self) -> Any:
-        """The symbolic output of the first call on symbolic tensors. Raises AttributeError if there was none."""
+        """The symbolic output of the first call on symbolic tensors. Raises AttributeError if there was
+        none.
+        """
         return self._first_call().outputs
 
     def _first_call(self) -> SymbolicCall:
         if not self._inbound:
-            raise AttributeError(f"{self.describe()} has not been called on an Input yet, so it has no symbolic input or output")
+            raise AttributeError(
+                f"{self.describe()} has not been called on an Input yet, so it has no symbolic input or output"
+            )
         return self._inbound[0]
 
-    # -- config -------------------------------------------------------------------------------------------------------
+    # -- config ----------------------------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that make the same layer again, as plain values.
 
-        A layer of this library is described by its constructor's arguments, read back from attributes of the same
-        names. A subclass that does not write `get_config` is described by what it was made with.
+        A layer of this library is described by its constructor's arguments, read back from attributes of the
+        same names. A subclass that does not write `get_config` is described by what it was made with.
 
         Raises TypeError for an argument that has no config.
         """
@@ -608,7 +656,11 @@ class Layer(Tracked):
         bound = inspect.signature(type(self).__init__).bind(self, *args, **kwargs).arguments
         bound.pop(next(iter(bound)))  # self, whatever its author calls it
         bound.update(bound.pop("kwargs", {}))
-        return {key: serialize_argument(value) for key, value in bound.items() if key not in ("self", *_BASE_ARGUMENTS)}
+        return {
+            key: serialize_argument(value)
+            for key, value in bound.items()
+            if key not in ("self", *_BASE_ARGUMENTS)
+        }
 
     @classmethod
     def from_config(cls: type[L], config: dict[str, Any]) -> L:
@@ -617,7 +669,11 @@ class Layer(Tracked):
         later: dict[str, Any] = {}
         parameters = inspect.signature(cls.__init__).parameters
         if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-            later = {key: config.pop(key) for key in ("name", "trainable", "dtype") if key in config and key not in parameters}
+            later = {
+                key: config.pop(key)
+                for key in ("name", "trainable", "dtype")
+                if key in config and key not in parameters
+            }
         try:
             layer = cls(**config)
         except TypeError as error:
@@ -663,7 +719,7 @@ def serialize_argument(value: Any) -> Any:
     return serialize(value)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _arguments(cls: type) -> tuple[str, ...]:
     parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]  # type: ignore[misc]
     return tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
@@ -671,7 +727,9 @@ def _arguments(cls: type) -> tuple[str, ...]:
 
 def is_shape(x: Any) -> bool:
     """True for a tuple or list of sizes, some of which may be None."""
-    return isinstance(x, (list, tuple)) and all(size is None or isinstance(size, (int, np.integer)) for size in x)
+    return isinstance(x, (list, tuple)) and all(
+        size is None or isinstance(size, (int, np.integer)) for size in x
+    )
 
 
 def _symbols(structure: Any, dtype: str) -> Any:
@@ -680,7 +738,11 @@ def _symbols(structure: Any, dtype: str) -> Any:
         return KerasTensor(structure, dtype)
     if isinstance(structure, dict):
         return {key: _symbols(value, dtype) for key, value in structure.items()}
-    return type(structure)(_symbols(value, dtype) for value in structure) if isinstance(structure, (list, tuple)) else structure
+    return (
+        type(structure)(_symbols(value, dtype) for value in structure)
+        if isinstance(structure, (list, tuple))
+        else structure
+    )
 
 
 def _as_shapes(structure: Any) -> Any:

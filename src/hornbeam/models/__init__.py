@@ -9,10 +9,21 @@ from hornbeam.models.functional import Function, Functional
 from hornbeam.models.model import Model
 from hornbeam.models.sequential import Sequential
 
-__all__ = ["Function", "Functional", "Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
+__all__ = [
+    "Function",
+    "Functional",
+    "Model",
+    "Sequential",
+    "clone_model",
+    "load_model",
+    "model_from_json",
+    "save_model",
+]
 
 
-def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True) -> Any:
+def load_model(
+    filepath: Any, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True
+) -> Any:
     """The model in a `.keras` file; see `hornbeam.saving.load_model`."""
     from hornbeam import saving
 

@@ -21,7 +21,8 @@ from hornbeam.training.checks import input_problem
 class CallGraph:
     """The calls that lead from `inputs` to `outputs`, operands first, and their operations in Keras's order.
 
-    Raises ValueError if an output depends on an input that is not listed, or if two layers have the same name.
+    Raises ValueError if an output depends on an input that is not listed, or if two layers have the same
+    name.
     """
 
     def __init__(self, inputs: Sequence[KerasTensor], outputs: Sequence[KerasTensor], name: str) -> None:
@@ -35,7 +36,8 @@ class CallGraph:
         self._check_names()
 
     def _key(self, call: SymbolicCall) -> int:
-        """Layers are one operation however often they are called; every call of a function is one of its own."""
+        """Layers are one operation however often they are called; every call of a function is one of its
+        own."""
         return id(call.operation) if isinstance(call.operation, Layer) else id(call)
 
     def _in_order(self) -> list[SymbolicCall]:
@@ -66,12 +68,14 @@ class CallGraph:
     def _disconnected(self, tensor: KerasTensor) -> ValueError:
         listed = ", ".join(x.name or repr(x) for x in self.inputs)
         return ValueError(
-            f"model {self.name!r}: the outputs depend on {tensor!r}, which is not among the inputs ({listed}): add it to "
+            f"model {self.name!r}: the outputs depend on {tensor!r}, which is not among the inputs "
+            f"({listed}): add it to "
             "`inputs`, or leave out what uses it"
         )
 
     def _operations(self) -> list[SymbolicCall]:
-        """One call for each operation: those farthest from the outputs first, then in the order of discovery."""
+        """One call for each operation: those farthest from the outputs first, then in the order of
+        discovery."""
         consumers: dict[int, int] = {}
         depth: dict[int, int] = {}
         first: dict[int, SymbolicCall] = {}
@@ -84,7 +88,11 @@ class CallGraph:
                 if x.history is not None and id(x.history) in inside:
                     consumers[id(x.history)] = max(consumers.get(id(x.history), 0), depth[key] + 1)
         for x in self.inputs:  # inputs that nothing uses are part of the model all the same
-            if x.history is not None and isinstance(x.history.operation, InputLayer) and self._key(x.history) not in depth:
+            if (
+                x.history is not None
+                and isinstance(x.history.operation, InputLayer)
+                and self._key(x.history) not in depth
+            ):
                 key = self._key(x.history)
                 depth[key], first[key], self._seen_at[key] = 0, x.history, -1
         return [first[key] for key in sorted(depth, key=lambda key: (-depth[key], self._seen_at[key]))]
@@ -97,7 +105,9 @@ class CallGraph:
         names = [layer.name for layer in self.layers]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            raise ValueError(f"model {self.name!r} has two layers with the name {twice!r}: give one of them another name")
+            raise ValueError(
+                f"model {self.name!r} has two layers with the name {twice!r}: give one of them another name"
+            )
 
     def names(self) -> dict[int, str]:
         """Names of all operations; those of functions are made here, numbered around the layers' names."""
@@ -140,7 +150,8 @@ class CallGraph:
 class Functional(Model):
     """A model given by symbolic inputs and outputs: `Model(inputs, outputs)`.
 
-    inputs, outputs: a KerasTensor, or a list or dict of them. Inputs may be inner tensors of another model: then this one
+    inputs, outputs: a KerasTensor, or a list or dict of them. Inputs may be inner tensors of another model:
+    then this one
     begins there. Raises ValueError if outputs depend on something that is not among the inputs.
     """
 
@@ -151,7 +162,8 @@ class Functional(Model):
             for leaf in tree.flatten(structure):
                 if not isinstance(leaf, KerasTensor):
                     raise ValueError(
-                        f"{what} of a functional model must be symbolic tensors (Input and what layers make of it), "
+                        f"{what} of a functional model must be symbolic tensors (Input and what layers make "
+                        f"of it), "
                         f"got {type(leaf).__name__}"
                     )
         if len({id(x) for x in tree.flatten(inputs)}) != len(tree.flatten(inputs)):
@@ -164,7 +176,7 @@ class Functional(Model):
         if not trainable:
             self.trainable = False
 
-    # -- structure ----------------------------------------------------------------------------------------------------
+    # -- structure ---------------------------------------------------------------------------------
 
     @property
     def layers(self) -> list[Layer]:
@@ -226,7 +238,7 @@ class Functional(Model):
     def _symbolic_inputs(self) -> Any:
         return self._structure.inputs
 
-    # -- calling ------------------------------------------------------------------------------------------------------
+    # -- calling -----------------------------------------------------------------------------------
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Replay the graph. Inputs may come as a list in order, or as a dict by name."""
@@ -244,7 +256,7 @@ class Functional(Model):
         """None: the layers inside have put masks on the outputs."""
         return None
 
-    # -- config -------------------------------------------------------------------------------------------------------
+    # -- config ------------------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
         """Layers, their connections, inputs and outputs, in Keras 3's format."""
@@ -280,7 +292,9 @@ def functional_class(cls: type) -> type:
     if issubclass(cls, Functional):
         return cls
     if cls not in _variants:
-        _variants[cls] = type(cls.__name__, (cls, Functional), {"_plain_class": cls, "__module__": cls.__module__})
+        _variants[cls] = type(
+            cls.__name__, (cls, Functional), {"_plain_class": cls, "__module__": cls.__module__}
+        )
     return _variants[cls]
 
 
@@ -302,18 +316,22 @@ class Function:
         return tree.pack_sequence_as(self._structure.outputs, self._graph.run(values))
 
 
-# -- inputs ---------------------------------------------------------------------------------------------------------------
+# -- inputs ----------------------------------------------------------------------------------------
 
 
 def match_inputs(inputs: Any, wanted: Any, name: str) -> list[Any]:
-    """The given inputs in the order of the model's. Raises ValueError if names or their number do not match."""
+    """The given inputs in the order of the model's. Raises ValueError if names or their number do not
+    match."""
     symbols = tree.flatten(wanted)
     if isinstance(inputs, dict):
         keys = sorted(wanted) if isinstance(wanted, dict) else [x.name for x in symbols]
         if all(key in inputs for key in keys):
             return [inputs[key] for key in keys]
         if not len(inputs) == len(symbols) == 1:
-            raise ValueError(f"model {name!r} has the inputs {', '.join(map(str, keys))}, got {', '.join(map(str, inputs))}")
+            raise ValueError(
+                f"model {name!r} has the inputs {', '.join(map(str, keys))}, got "
+                f"{', '.join(map(str, inputs))}"
+            )
     given = tree.flatten(inputs)
     if len(given) != len(symbols):
         raise ValueError(f"model {name!r} has {len(symbols)} input(s), got {len(given)}")
@@ -321,7 +339,8 @@ def match_inputs(inputs: Any, wanted: Any, name: str) -> list[Any]:
 
 
 def adjust(value: Any, symbol: KerasTensor, name: str) -> Any:
-    """A value for a symbolic input: of its dtype, with a last axis of size 1 added or dropped where that is missing.
+    """A value for a symbolic input: of its dtype, with a last axis of size 1 added or dropped where that is
+    missing.
 
     Raises ShapeError if the shape is another.
     """
@@ -345,7 +364,7 @@ def adjust(value: Any, symbol: KerasTensor, name: str) -> Any:
     return tensor
 
 
-# -- configs --------------------------------------------------------------------------------------------------------------
+# -- configs ---------------------------------------------------------------------------------------
 
 
 def is_functional_config(config: dict[str, Any]) -> bool:

@@ -21,7 +21,8 @@ from hornbeam.training.trainer import Trainer
 class Model(Trainer, Layer):
     """A network: layers, and how they are connected.
 
-    There are three ways to make one. `Model(inputs, outputs)` from symbolic tensors (a functional model); a subclass that
+    There are three ways to make one. `Model(inputs, outputs)` from symbolic tensors (a functional model); a
+    subclass that
     makes layers in `__init__` and uses them in `call`; and `Sequential([...])`.
 
     >>> x = hornbeam.Input((784,))
@@ -41,10 +42,11 @@ class Model(Trainer, Layer):
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """The model's function on tensors. Subclasses write it."""
         raise NotImplementedError(
-            f"{type(self).__name__} does not define call(self, inputs): write it, or make the model as Model(inputs, outputs)"
+            f"{type(self).__name__} does not define call(self, inputs): write it, or make the model as "
+            f"Model(inputs, outputs)"
         )
 
-    # -- layers -------------------------------------------------------------------------------------------------------
+    # -- layers ------------------------------------------------------------------------------------
 
     @property
     def layers(self) -> list[Layer]:
@@ -68,10 +70,14 @@ class Model(Trainer, Layer):
             if layer.name == name:
                 return layer
         names = [layer.name for layer in layers]
-        raise ValueError(f"model {self.name!r} has no layer {name!r}.{nearest(str(name), names)} It has: {', '.join(names)}")
+        raise ValueError(
+            f"model {self.name!r} has no layer {name!r}.{nearest(str(name), names)} It has: "
+            f"{', '.join(names)}"
+        )
 
     def build(self, input_shape: Any) -> None:
-        """Make the weights for inputs of `input_shape` (batch first, None where unknown), by a trial run of `call`."""
+        """Make the weights for inputs of `input_shape` (batch first, None where unknown), by a trial run of
+        `call`."""
         Layer.build.__wrapped__(self, input_shape)  # type: ignore[attr-defined]
 
     def _build_for(self, call: Any) -> None:
@@ -83,7 +89,7 @@ class Model(Trainer, Layer):
         else:
             super()._build_for(call)
 
-    # -- looking ------------------------------------------------------------------------------------------------------
+    # -- looking -----------------------------------------------------------------------------------
 
     def summary(
         self,
@@ -107,9 +113,11 @@ class Model(Trainer, Layer):
             layer_range=layer_range,
         )
 
-    # -- saving -------------------------------------------------------------------------------------------------------
+    # -- saving ------------------------------------------------------------------------------------
 
-    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, zipped: Any = None, **kwargs: Any) -> None:
+    def save(
+        self, filepath: str | os.PathLike[str], overwrite: bool = True, zipped: Any = None, **kwargs: Any
+    ) -> None:
         """Save architecture, weights and optimizer to a `.keras` file."""
         if kwargs:
             raise TypeError(f"save() does not know {', '.join(map(repr, kwargs))}")
@@ -117,15 +125,21 @@ class Model(Trainer, Layer):
 
         save_model(self, filepath, overwrite=overwrite, zipped=zipped)
 
-    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True, max_shard_size: Any = None) -> None:
+    def save_weights(
+        self, filepath: str | os.PathLike[str], overwrite: bool = True, max_shard_size: Any = None
+    ) -> None:
         """Save the weights to a `.weights.h5` file."""
         if max_shard_size is not None:
-            raise NotImplementedError("files in shards are not in this version of Hornbeam: leave max_shard_size away")
+            raise NotImplementedError(
+                "files in shards are not in this version of Hornbeam: leave max_shard_size away"
+            )
         from hornbeam.saving import save_weights
 
         save_weights(self, filepath, overwrite=overwrite)
 
-    def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, **kwargs: Any) -> None:
+    def load_weights(
+        self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, **kwargs: Any
+    ) -> None:
         """Load weights from a `.weights.h5` file. skip_mismatch: leave weights alone whose shapes differ."""
         if kwargs:
             raise TypeError(f"load_weights() does not know {', '.join(map(repr, kwargs))}")
@@ -135,7 +149,9 @@ class Model(Trainer, Layer):
 
     def export(self, filepath: Any, format: str = "tf_saved_model", **kwargs: Any) -> None:
         """Not in this version: raises NotImplementedError."""
-        raise NotImplementedError(f"export(format={format!r}) is not in this version of Hornbeam: save() writes .keras files")
+        raise NotImplementedError(
+            f"export(format={format!r}) is not in this version of Hornbeam: save() writes .keras files"
+        )
 
     def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, dict[str, Any]]:
         """All variables by path: trainable, non-trainable, the optimizer's and the metrics'.
@@ -146,7 +162,9 @@ class Model(Trainer, Layer):
             raise ValueError(f'value_format must be "backend_tensor" or "numpy_array", got {value_format!r}')
 
         def values(variables: Any) -> dict[str, Any]:
-            return {v.path: np.array(v.numpy()) if value_format == "numpy_array" else v.value for v in variables}
+            return {
+                v.path: np.array(v.numpy()) if value_format == "numpy_array" else v.value for v in variables
+            }
 
         return {name: values(variables) for name, variables in self._state_parts()}
 
@@ -156,7 +174,10 @@ class Model(Trainer, Layer):
             known = {variable.path: variable for variable in variables}
             for path, value in state_tree.get(name, {}).items():
                 if path not in known:
-                    raise ValueError(f"model {self.name!r} has no variable {path!r} among its {name}.{nearest(path, known)}")
+                    raise ValueError(
+                        f"model {self.name!r} has no variable {path!r} among its "
+                        f"{name}.{nearest(path, known)}"
+                    )
                 known[path].assign(value)
 
     def _state_parts(self) -> Iterator[tuple[str, list[Any]]]:
@@ -167,7 +188,7 @@ class Model(Trainer, Layer):
         yield "optimizer_variables", self.optimizer.variables if self.optimizer is not None else []
         yield "metrics_variables", metrics
 
-    # -- config -------------------------------------------------------------------------------------------------------
+    # -- config ------------------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
         """What a subclass was made with. Raises TypeError for arguments that have no config."""
@@ -181,7 +202,9 @@ class Model(Trainer, Layer):
         from hornbeam.registry import custom_object_scope
 
         with custom_object_scope(custom_objects or {}):
-            if is_functional_config(config) and (cls is Model or issubclass(cls, Functional) or _takes_functional(cls)):
+            if is_functional_config(config) and (
+                cls is Model or issubclass(cls, Functional) or _takes_functional(cls)
+            ):
                 return functional_from_config(cls, config)
             return super().from_config(config)
 
@@ -195,7 +218,10 @@ class Model(Trainer, Layer):
 def _is_functional_call(args: tuple, kwargs: dict[str, Any]) -> bool:
     if not ("inputs" in kwargs or "outputs" in kwargs or len(args) >= 2):
         return False
-    values = [kwargs.get("inputs", args[0] if args else None), kwargs.get("outputs", args[-1] if args else None)]
+    values = [
+        kwargs.get("inputs", args[0] if args else None),
+        kwargs.get("outputs", args[-1] if args else None),
+    ]
     if any(value is None or not tree.flatten(value) for value in values):
         raise ValueError("a functional model needs both: Model(inputs=..., outputs=...)")
     return True

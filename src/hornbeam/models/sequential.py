@@ -17,7 +17,8 @@ from hornbeam.symbolic import KerasTensor
 class Sequential(Model):
     """A stack of layers, each with one input and one output.
 
-    layers: the layers, or none and `add` them later. Give the input's shape by an `Input` at the front or `input_shape`
+    layers: the layers, or none and `add` them later. Give the input's shape by an `Input` at the front or
+    `input_shape`
     in the first layer; otherwise the weights are made when the model first sees data.
 
     >>> model = hornbeam.Sequential([hornbeam.Input((784,)), hornbeam.layers.Dense(10, activation="softmax")])
@@ -35,7 +36,7 @@ class Sequential(Model):
         if not trainable:
             self.trainable = False
 
-    # -- the stack ----------------------------------------------------------------------------------------------------
+    # -- the stack ---------------------------------------------------------------------------------
 
     @property
     def layers(self) -> list[Layer]:
@@ -47,11 +48,15 @@ class Sequential(Model):
         raise AttributeError("`layers` of a model cannot be set: use add() and pop()")
 
     def add(self, layer: Any, rebuild: bool = True) -> None:
-        """Put a layer on top. Raises TypeError for what is no layer, ValueError for a name that is there already."""
+        """Put a layer on top. Raises TypeError for what is no layer, ValueError for a name that is there
+        already."""
         if isinstance(layer, KerasTensor):
             history = layer.history
             if history is None or not isinstance(history.operation, InputLayer):
-                raise ValueError(f"a Sequential model begins with an Input; {layer!r} is the output of a layer: add the layer itself")
+                raise ValueError(
+                    f"a Sequential model begins with an Input; {layer!r} is the output of a layer: add the "
+                    f"layer itself"
+                )
             layer = history.operation
         if isinstance(layer, type) and issubclass(layer, Layer):
             raise TypeError(f"{layer.__name__} is the class: write {layer.__name__}(...) to make a layer")
@@ -63,7 +68,8 @@ class Sequential(Model):
             layer = Lambda(layer)
         if any(other.name == layer.name for other in self._stack):
             raise ValueError(
-                f"model {self.name!r} has a layer with the name {layer.name!r} already: names must differ, and a layer can "
+                f"model {self.name!r} has a layer with the name {layer.name!r} already: names must differ, "
+                f"and a layer can "
                 "stand in a Sequential only once"
             )
         if isinstance(layer, InputLayer) and self._stack:
@@ -89,10 +95,12 @@ class Sequential(Model):
 
     def _apply(self, layer: Layer) -> None:
         """Call a layer on the symbolic output so far."""
-        made = layer(self._tensors.values[-1])
+        with self._scope():
+            made = layer(self._tensors.values[-1])
         if not isinstance(made, KerasTensor):
             raise ValueError(
-                f"model {self.name!r}: layer {layer.name!r} gives {type(made).__name__} of tensors; Sequential needs layers "
+                f"model {self.name!r}: layer {layer.name!r} gives {type(made).__name__} of tensors; "
+                f"Sequential needs layers "
                 "with one output. Use Model(inputs, outputs)"
             )
         self._tensors.values.append(made)
@@ -112,7 +120,7 @@ class Sequential(Model):
         self._forget_steps()
         return layer
 
-    # -- building and calling -----------------------------------------------------------------------------------------
+    # -- building and calling ----------------------------------------------------------------------
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights for inputs of `input_shape` (batch first, None where unknown)."""
@@ -121,9 +129,17 @@ class Sequential(Model):
         if not self.layers:
             raise ValueError(f"model {self.name!r} has no layers: add() some before it is built or called")
         if input_shape is None:
-            raise ValueError(f"model {self.name!r} does not know its input's shape: begin it with Input(shape), or build(input_shape)")
-        if not isinstance(input_shape, (tuple, list)) or any(isinstance(size, (tuple, list)) for size in input_shape):
-            raise ValueError(f"model {self.name!r}: a Sequential has one input; input_shape must be a tuple of sizes, got {input_shape!r}")
+            raise ValueError(
+                f"model {self.name!r} does not know its input's shape: begin it with Input(shape), or "
+                f"build(input_shape)"
+            )
+        if not isinstance(input_shape, (tuple, list)) or any(
+            isinstance(size, (tuple, list)) for size in input_shape
+        ):
+            raise ValueError(
+                f"model {self.name!r}: a Sequential has one input; input_shape must be a tuple of sizes, "
+                f"got {input_shape!r}"
+            )
         shape = (None, *input_shape[1:])
         self._tensors.values = [KerasTensor(shape, self._first_dtype(), name=f"{self.name}_input")]
         self._tensors.deferred = True
@@ -156,11 +172,13 @@ class Sequential(Model):
         """None: the layers inside have put masks on the output."""
         return None
 
-    # -- structure ----------------------------------------------------------------------------------------------------
+    # -- structure ---------------------------------------------------------------------------------
 
     def _known(self, what: str) -> list[KerasTensor]:
         if (not self.layers and not self._tensors.values) or not self._tensors.values:
-            raise AttributeError(f"model {self.name!r} is not built, so it has no {what} yet: begin it with Input(shape)")
+            raise AttributeError(
+                f"model {self.name!r} is not built, so it has no {what} yet: begin it with Input(shape)"
+            )
         return self._tensors.values
 
     @property
@@ -208,7 +226,7 @@ class Sequential(Model):
         values = self._tensors.values
         return values[0] if values and not self._tensors.deferred else None
 
-    # -- config -------------------------------------------------------------------------------------------------------
+    # -- config ------------------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
         """Name, layers and the shape it was built for, in Keras 3's format."""
@@ -239,7 +257,11 @@ class Sequential(Model):
 
     def get_build_config(self) -> dict[str, Any] | None:
         """The shape of the input."""
-        return {"input_shape": tuple(self._tensors.values[0].shape)} if self.built and self._tensors.values else None
+        return (
+            {"input_shape": tuple(self._tensors.values[0].shape)}
+            if self.built and self._tensors.values
+            else None
+        )
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Build for the shape of `get_build_config`."""

@@ -1,4 +1,5 @@
-"""Mistakes that are found before the first step. Every error says what was expected, what came, and the likely fix."""
+"""Mistakes that are found before the first step. Every error says what was expected, what came, and the
+likely fix."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ _CATEGORICAL = ("categorical_crossentropy", "categorical_focal_crossentropy")
 _BINARY = ("binary_crossentropy", "binary_focal_crossentropy")
 
 
-# -- arguments ------------------------------------------------------------------------------------------------------------
+# -- arguments -------------------------------------------------------------------------------------
 
 
 def whole(value: Any, name: str, least: int) -> int:
@@ -82,13 +83,15 @@ def validation_pair(value: Any) -> Any:
     if isinstance(value, list) and len(value) in (2, 3):
         value = tuple(value)
     if isinstance(value, tuple) and not 1 <= len(value) <= 3:
-        raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight), got a tuple of {len(value)}")
+        raise ValueError(
+            f"validation_data must be (x, y) or (x, y, sample_weight), got a tuple of {len(value)}"
+        )
     if isinstance(value, np.ndarray):
         raise ValueError("validation_data must be (x, y), got one array")
     return value
 
 
-# -- values ---------------------------------------------------------------------------------------------------------------
+# -- values ----------------------------------------------------------------------------------------
 
 
 def check_finite(structure: Any, what: str) -> None:
@@ -101,7 +104,8 @@ def check_finite(structure: Any, what: str) -> None:
             label = what + "".join(f"[{part!r}]" for part in path)
             kind = "NaN" if np.isnan(np.asarray(array[row], np.float64)).any() else "an infinite value"
             raise ValueError(
-                f"{label} contains {kind}, first in sample {row}: one such value makes all weights NaN. Remove or "
+                f"{label} contains {kind}, first in sample {row}: one such value makes all weights NaN. "
+                f"Remove or "
                 "replace it, for example with np.nan_to_num"
             )
 
@@ -127,13 +131,15 @@ def check_sample_weight(structure: Any, count: int) -> None:
             continue
         label = "sample_weight" + "".join(f"[{part!r}]" for part in path)
         if array.ndim == 0 or len(array) != count:
-            raise ShapeError(f"{label} has shape {array.shape}, there are {count:,} samples: give one weight per sample")
+            raise ShapeError(
+                f"{label} has shape {array.shape}, there are {count:,} samples: give one weight per sample"
+            )
         if array.dtype.kind not in "fiub":
             raise HornbeamTypeError(f"{label} must hold numbers, got dtype {array.dtype}")
     check_finite(structure, "sample_weight")
 
 
-# -- inputs of the model ----------------------------------------------------------------------------------------------
+# -- inputs of the model ---------------------------------------------------------------------------
 
 
 def check_inputs(x: Any, inputs: Any, where: str) -> None:
@@ -150,7 +156,11 @@ def check_inputs(x: Any, inputs: Any, where: str) -> None:
                 f"{where}: x has no entry for the input {absent[0]!r}.{nearest(str(absent[0]), map(str, x))} "
                 f"x has: {', '.join(map(str, x))}; the model's inputs: {', '.join(map(str, names))}"
             )
-        given = [x[name] for name in sorted(names)] if isinstance(inputs, dict) else [x.get(name) for name in names]
+        given = (
+            [x[name] for name in sorted(names)]
+            if isinstance(inputs, dict)
+            else [x.get(name) for name in names]
+        )
         given = list(x.values()) if absent else given
     else:
         given = tree.flatten(x)
@@ -163,18 +173,28 @@ def check_inputs(x: Any, inputs: Any, where: str) -> None:
             problem = input_problem(tuple(array.shape), tuple(tensor.shape))
             if problem:
                 raise ShapeError(
-                    f"{where}: input {tensor.name!r} expects shape {tuple(tensor.shape)}, got {tuple(array.shape)}. {problem}"
+                    f"{where}: input {tensor.name!r} expects shape {tuple(tensor.shape)}, got "
+                    f"{tuple(array.shape)}. {problem}"
                 )
 
 
 def input_problem(given: tuple[int, ...], wanted: tuple[int | None, ...]) -> str | None:
-    """What to do about a shape that an input does not take, or None. A last axis of size 1 may be there or not."""
+    """What to do about a shape that an input does not take, or None. A last axis of size 1 may be there or
+    not."""
     given_free, wanted_free = given[1:], wanted[1:]
     if len(given_free) == len(wanted_free) and _fits(given_free, wanted_free):
         return None
-    if wanted_free[-1:] == (1,) and len(given_free) == len(wanted_free) - 1 and _fits(given_free, wanted_free[:-1]):
+    if (
+        wanted_free[-1:] == (1,)
+        and len(given_free) == len(wanted_free) - 1
+        and _fits(given_free, wanted_free[:-1])
+    ):
         return None
-    if given_free[-1:] == (1,) and len(wanted_free) == len(given_free) - 1 and _fits(given_free[:-1], wanted_free):
+    if (
+        given_free[-1:] == (1,)
+        and len(wanted_free) == len(given_free) - 1
+        and _fits(given_free[:-1], wanted_free)
+    ):
         return None
     if len(given) == len(wanted) - 1 and _fits(given, wanted_free):
         return "That is one sample without a batch axis: add it with x[None]"
@@ -185,7 +205,8 @@ def input_problem(given: tuple[int, ...], wanted: tuple[int | None, ...]) -> str
     if None not in wanted_free and np.prod(given_free) == np.prod(wanted_free):  # type: ignore[arg-type]
         if sorted(given_free) == sorted(wanted_free):  # type: ignore[type-var]
             return "The axes seem to be in another order: np.transpose or np.moveaxis puts them right"
-        return f"Reshape the data (x.reshape({('-1', *map(str, wanted_free))})), or begin the model with Flatten".replace("'", "")
+        return f"Reshape the data (x.reshape({('-1', *map(str, wanted_free))})), or begin the model with "
+        "Flatten".replace("'", "")
     return "Change the data, or the Input of the model"
 
 
@@ -193,7 +214,7 @@ def _fits(given: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
     return len(given) == len(wanted) and all(w is None or g == w for g, w in zip(given, wanted, strict=True))
 
 
-# -- losses against outputs -----------------------------------------------------------------------------------------------
+# -- losses against outputs ------------------------------------------------------------------------
 
 
 def loss_kind(loss: Any) -> str | None:
@@ -217,7 +238,8 @@ def _option(loss: Any, name: str, default: Any) -> Any:
 
 
 def last_activation(node: Node) -> str | None:
-    """What the last layer does, as far as the graph tells: "softmax", "sigmoid", "tanh", "linear" (a weighted sum with
+    """What the last layer does, as far as the graph tells: "softmax", "sigmoid", "tanh", "linear" (a
+    weighted sum with
     a weight that is trained), or None."""
     node = _through(node)
     named = {"softmax": "softmax", "logistic": "sigmoid", "tanh": "tanh"}
@@ -243,7 +265,8 @@ def _is_weighted_sum(node: Node) -> bool:
 def check_activation(loss: Any, prediction: Any, where: str) -> None:
     """Compare a cross-entropy's `from_logits` with the activation that made the prediction.
 
-    Raises ValueError for softmax or sigmoid with from_logits=True, for scores with from_logits=False, and for a softmax
+    Raises ValueError for softmax or sigmoid with from_logits=True, for scores with from_logits=False, and
+    for a softmax
     over one unit.
     """
     act = last_activation(prediction.node)
@@ -253,12 +276,14 @@ def check_activation(loss: Any, prediction: Any, where: str) -> None:
     units = prediction.shape[-1] if prediction.shape else 1
     if act == "softmax" and units == 1 and _function_of(loss):
         raise ValueError(
-            f"{at} ends in a softmax over 1 unit, which is always 1. For yes or no use Dense(1, activation='sigmoid') "
+            f"{at} ends in a softmax over 1 unit, which is always 1. For yes or no use Dense(1, "
+            f"activation='sigmoid') "
             "with binary_crossentropy, for classes one unit each"
         )
     if kind in ("sparse", "categorical") and units == 1:
         raise ValueError(
-            f"{at} has 1 unit, but {loss.name} compares classes: use one unit per class, or binary_crossentropy with "
+            f"{at} has 1 unit, but {loss.name} compares classes: use one unit per class, or "
+            f"binary_crossentropy with "
             "a sigmoid for yes or no"
         )
     if kind is None or act is None:
@@ -266,14 +291,20 @@ def check_activation(loss: Any, prediction: Any, where: str) -> None:
     from_logits = bool(_option(loss, "from_logits", False))
     if from_logits and act in ("softmax", "sigmoid"):
         raise ValueError(
-            f"{at} ends in a {act}, but the loss {loss.name} has from_logits=True and would apply it a second time: "
+            f"{at} ends in a {act}, but the loss {loss.name} has from_logits=True and would apply it a "
+            f"second time: "
             f"remove the activation, or write from_logits=False"
         )
-    if not from_logits and act in ("linear", "tanh") and _function_of(loss) != "categorical_generalized_cross_entropy":
+    if (
+        not from_logits
+        and act in ("linear", "tanh")
+        and _function_of(loss) != "categorical_generalized_cross_entropy"
+    ):
         name = "sigmoid" if kind == "binary" else "softmax"
         range_ = "negative values too" if act == "tanh" else "any numbers (logits)"
         raise ValueError(
-            f"{at} gives {range_}, but the loss {loss.name} expects probabilities: add activation='{name}' to the last "
+            f"{at} gives {range_}, but the loss {loss.name} expects probabilities: add activation='{name}' "
+            f"to the last "
             f"layer, or write {_class_name(loss)}(from_logits=True)"
         )
 
@@ -283,7 +314,7 @@ def _class_name(loss: Any) -> str:
     return "".join(word.capitalize() for word in words)
 
 
-# -- targets --------------------------------------------------------------------------------------------------------------
+# -- targets ---------------------------------------------------------------------------------------
 
 
 def check_labels(loss: Any, y: np.ndarray, prediction: tuple[int, ...], where: str) -> None:
@@ -300,10 +331,12 @@ def check_labels(loss: Any, y: np.ndarray, prediction: tuple[int, ...], where: s
         low, high = y.min(), y.max()
         if low < 0 or high > 1:
             raise ValueError(
-                f"{where}: binary_crossentropy expects targets between 0 and 1, y has values from {low:g} to {high:g}"
+                f"{where}: binary_crossentropy expects targets between 0 and 1, y has values from {low:g} "
+                f"to {high:g}"
                 + (": turn -1 and 1 into 0 and 1 with (y + 1) / 2" if (low, high) == (-1, 1) else "")
                 + (
-                    f": for {int(high) + 1} classes use sparse_categorical_crossentropy and {int(high) + 1} units with softmax"
+                    f": for {int(high) + 1} classes use sparse_categorical_crossentropy and {int(high) + 1} "
+                    f"units with softmax"
                     if low >= 0 and high > 1 and high == int(high)
                     else ""
                 )
@@ -327,9 +360,14 @@ def _check_sparse(loss: Any, y: np.ndarray, units: int, where: str) -> None:
             + ("" if ignored is not None else f". To leave samples out, write ignore_class={low} in the loss")
         )
     if high >= units:
-        hint = " Labels that begin at 1 need y - 1" if low >= 1 and high == units else f" Use {high + 1} units, or check the labels"
+        hint = (
+            " Labels that begin at 1 need y - 1"
+            if low >= 1 and high == units
+            else f" Use {high + 1} units, or check the labels"
+        )
         raise ValueError(
-            f"{where}: y contains the label {high}, the output has {units} units for the classes 0 to {units - 1}.{hint}"
+            f"{where}: y contains the label {high}, the output has {units} units for the classes 0 to "
+            f"{units - 1}.{hint}"
         )
 
 
@@ -340,17 +378,21 @@ def _check_one_hot(y: np.ndarray, where: str, axis: int) -> None:
         if (counts > 1).any():
             row = int(np.argwhere(np.atleast_1d(counts > 1))[0][0])
             raise ValueError(
-                f"{where}: y is not one-hot: sample {row} has {int(np.atleast_1d(counts)[row].max())} ones. For several classes at "
+                f"{where}: y is not one-hot: sample {row} has {int(np.atleast_1d(counts)[row].max())} ones. "
+                f"For several classes at "
                 "once use a sigmoid with binary_crossentropy"
             )
     elif y.dtype.kind in "iu":
         raise ValueError(
-            f"{where}: categorical_crossentropy expects one-hot rows of zeros and ones, y holds whole numbers from {y.min()} to "
+            f"{where}: categorical_crossentropy expects one-hot rows of zeros and ones, y holds whole "
+            f"numbers from {y.min()} to "
             f"{y.max()}: make them one-hot with utils.to_categorical"
         )
 
 
-def check_class_weight(weights: Mapping[int, float], loss: Any, prediction: tuple[int, ...], where: str) -> None:
+def check_class_weight(
+    weights: Mapping[int, float], loss: Any, prediction: tuple[int, ...], where: str
+) -> None:
     """Raise ValueError for class numbers that the output does not have."""
     kind = loss_kind(loss)
     if kind is None:
@@ -358,4 +400,6 @@ def check_class_weight(weights: Mapping[int, float], loss: Any, prediction: tupl
     classes = max(prediction[-1], 2)
     wrong = [key for key in weights if not 0 <= key < classes]
     if wrong:
-        raise ValueError(f"{where}: class_weight has the class {wrong[0]}, the output knows the classes 0 to {classes - 1}")
+        raise ValueError(
+            f"{where}: class_weight has the class {wrong[0]}, the output knows the classes 0 to {classes - 1}"
+        )

@@ -31,7 +31,13 @@ def make_loss(identifier: Any) -> Any:
 
 def check_loss_weights(weights: Any) -> None:
     """Raise ValueError unless `weights` are numbers, a list or a dict of them."""
-    flat = list(weights.values()) if isinstance(weights, dict) else weights if isinstance(weights, (list, tuple)) else [weights]
+    flat = (
+        list(weights.values())
+        if isinstance(weights, dict)
+        else weights
+        if isinstance(weights, (list, tuple))
+        else [weights]
+    )
     for weight in flat:
         if weight is not None and (isinstance(weight, (str, bool)) or not hasattr(weight, "__float__")):
             hint = (
@@ -103,7 +109,9 @@ class Losses:
         targets = outputs.targets(y, self.needed)
         weights = outputs.weights(sample_weight)
         total, trackers = None, iter(self.trackers)
-        rows = zip(outputs.names, self.by_output, targets, outputs.tensors, weights, self.weights, strict=True)
+        rows = zip(
+            outputs.names, self.by_output, targets, outputs.tensors, weights, self.weights, strict=True
+        )
         for name, loss, target, prediction, weight, factor in rows:
             if loss is None:
                 continue
@@ -119,7 +127,8 @@ class Losses:
                 raise ShapeError(f"{at}: {error}") from None
             if value.shape != ():
                 raise ShapeError(
-                    f"{where}: the loss {loss.name!r} gives shape {value.shape}; training needs a scalar: use "
+                    f"{where}: the loss {loss.name!r} gives shape {value.shape}; training needs a scalar: "
+                    f"use "
                     'reduction="sum_over_batch_size"'
                 )
             if self.trackers:
@@ -149,7 +158,8 @@ def describe(model: Any) -> str:
 class CompileMetrics:
     """The metrics of each output, with and without sample weights, as one metric.
 
-    `metrics` are the metric objects; results are named as Keras names them: the metric's name, behind the output's
+    `metrics` are the metric objects; results are named as Keras names them: the metric's name, behind the
+    output's
     name where there are several outputs.
     """
 
@@ -161,7 +171,8 @@ class CompileMetrics:
         self.weighted_spec = weighted_metrics
         self.outputs: Outputs | None = None
         self.rows: list[tuple[int, Any, bool, str]] = []
-        # Names are looked up at once, so that a wrong one is reported by compile(). One object for every mention.
+        # Names are looked up at once, so that a wrong one is reported by compile(). One object for every
+        # mention.
         self._made: dict[int, list[Any]] = {}
         for spec in (metrics, weighted_metrics):
             for part in _leaves(spec):
@@ -175,13 +186,17 @@ class CompileMetrics:
         return [metric for made in self._made.values() for metric in made if metric is not None]
 
     def build(self, outputs: Outputs, targets: Sequence[Any]) -> None:
-        """Hand the metrics out to the model's outputs. "accuracy" is settled by the shapes of targets and outputs."""
+        """Hand the metrics out to the model's outputs. "accuracy" is settled by the shapes of targets and
+        outputs."""
         if self.outputs is not None and self.outputs.names == outputs.names:
             return
         rows: list[tuple[int, Any, bool, str]] = []
         names = {"loss"}
         plain: set[str] = set()
-        for weighted, spec, what in ((False, self.spec, "metrics"), (True, self.weighted_spec, "weighted_metrics")):
+        for weighted, spec, what in (
+            (False, self.spec, "metrics"),
+            (True, self.weighted_spec, "weighted_metrics"),
+        ):
             for index, parts in enumerate(_per_output(spec, outputs, what)):
                 for part in parts:
                     metric = self._object(part, targets[index], outputs.tensors[index], what)
@@ -200,7 +215,9 @@ class CompileMetrics:
         if made is not None:
             return made
         if target is None:
-            raise ValueError(f"{what} has {part!r}, which compares predictions with targets, but there is no y")
+            raise ValueError(
+                f"{what} has {part!r}, which compares predictions with targets, but there is no y"
+            )
         with outside_traces():
             return _accuracy(part, tuple(target.shape), tuple(prediction.shape))
 
@@ -248,8 +265,16 @@ class CompileMetrics:
 def _leaves(spec: Any) -> list[Any]:
     if spec is None:
         return []
-    parts = list(spec.values()) if isinstance(spec, dict) else list(spec) if isinstance(spec, (list, tuple)) else [spec]
-    return [leaf for part in parts for leaf in (_leaves(part) if is_several(part) else [part]) if leaf is not None]
+    parts = (
+        list(spec.values())
+        if isinstance(spec, dict)
+        else list(spec)
+        if isinstance(spec, (list, tuple))
+        else [spec]
+    )
+    return [
+        leaf for part in parts for leaf in (_leaves(part) if is_several(part) else [part]) if leaf is not None
+    ]
 
 
 def _make_metric(identifier: Any) -> Any:
@@ -264,7 +289,9 @@ def _make_metric(identifier: Any) -> Any:
             found = metrics_module.get(identifier)
         except ValueError as error:
             hint = nearest(identifier, known)
-            raise type(error)(f"unknown metric {identifier!r}.{hint} Known: {', '.join(sorted(known))}") from None
+            raise type(error)(
+                f"unknown metric {identifier!r}.{hint} Known: {', '.join(sorted(known))}"
+            ) from None
     else:
         found = metrics_module.get(identifier)
     if isinstance(found, metrics_module.Metric):
@@ -287,7 +314,8 @@ def _function_name(fn: Any) -> str:
 
 
 def _accuracy(name: str, target: tuple[int, ...], prediction: tuple[int, ...]) -> Any:
-    """The accuracy that fits the shapes: one unit is binary, class numbers are sparse, the rest is one-hot."""
+    """The accuracy that fits the shapes: one unit is binary, class numbers are sparse, the rest is
+    one-hot."""
     if prediction[-1] == 1:
         return metrics_module.BinaryAccuracy(name=name)
     if len(target) < len(prediction) or target[-1] == 1:
@@ -311,7 +339,8 @@ def _per_output(spec: Any, outputs: Outputs, what: str) -> list[list[Any]]:
     if len(spec) != len(outputs):
         example = ", ".join(f"{name!r}: [...]" for name in outputs.names[:2])
         raise ValueError(
-            f"{what} has {len(spec)} entries, the model has {len(outputs)} outputs: write them by output, as in "
+            f"{what} has {len(spec)} entries, the model has {len(outputs)} outputs: write them by output, "
+            f"as in "
             f"{what}={{{example}}}"
         )
     return [_as_list(part) for part in spec]

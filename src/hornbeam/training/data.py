@@ -1,4 +1,5 @@
-"""What `fit`, `evaluate` and `predict` accept as data, as one of two things: arrays in memory, or a stream of batches."""
+"""What `fit`, `evaluate` and `predict` accept as data, as one of two things: arrays in memory, or a stream
+of batches."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from hornbeam.tensor import Tensor
 Order = Callable[[int], np.ndarray]
 
 
-# -- (x, y, sample_weight) ---------------------------------------------------------------------------------------------
+# -- (x, y, sample_weight) -------------------------------------------------------------------------
 
 
 @exported("keras.utils")
@@ -43,7 +44,7 @@ def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
     return (*data, None, None)[:3]
 
 
-# -- arrays -----------------------------------------------------------------------------------------------------------
+# -- arrays ----------------------------------------------------------------------------------------
 
 
 def as_array(value: Any, what: str) -> np.ndarray:
@@ -62,18 +63,27 @@ def as_array(value: Any, what: str) -> np.ndarray:
     if isinstance(value, (str, bytes)) or not hasattr(value, "__array__"):
         raise HornbeamTypeError(
             f"{what} must be an array, got {type(value).__name__}"
-            + (": turn Python numbers and lists into one with np.array(...)" if isinstance(value, (int, float)) else "")
+            + (
+                ": turn Python numbers and lists into one with np.array(...)"
+                if isinstance(value, (int, float))
+                else ""
+            )
         )
     array = np.asarray(value)
     if array.dtype.kind in "SU":
-        raise HornbeamTypeError(f"{what} holds strings ({_sample(array)}): models compute with numbers, encode them first")
+        raise HornbeamTypeError(
+            f"{what} holds strings ({_sample(array)}): models compute with numbers, encode them first"
+        )
     if array.dtype == object:
         raise HornbeamTypeError(
-            f"{what} has dtype object ({_sample(array)}): its items differ in shape or are not numbers. Pad or resize "
+            f"{what} has dtype object ({_sample(array)}): its items differ in shape or are not numbers. Pad "
+            f"or resize "
             "them to one shape, then np.stack them"
         )
     if array.dtype.kind == "M" or array.dtype.kind == "m" or array.dtype.kind == "c":
-        raise HornbeamTypeError(f"{what} has dtype {array.dtype}, which models do not take: convert it to numbers first")
+        raise HornbeamTypeError(
+            f"{what} has dtype {array.dtype}, which models do not take: convert it to numbers first"
+        )
     dtype_name(array.dtype)
     return array
 
@@ -90,11 +100,21 @@ def as_arrays(structure: Any, what: str) -> Any:
     if isinstance(structure, (list, tuple)):
         leaves = tree.flatten(structure)
         if leaves and all(isinstance(leaf, (bool, int, float, np.number)) for leaf in leaves):
-            raise HornbeamTypeError(f"{what} is a {type(structure).__name__} of Python numbers: write np.array({what})")
+            raise HornbeamTypeError(
+                f"{what} is a {type(structure).__name__} of Python numbers: write np.array({what})"
+            )
         if leaves and all(isinstance(leaf, str) for leaf in leaves):
-            raise HornbeamTypeError(f"{what} is a list of strings: models compute with numbers, encode them first")
-    named = {path: f"{what}{''.join(f'[{part!r}]' for part in path)}" for path, _ in tree.flatten_with_path(structure)}
-    flat = [None if leaf is None else as_array(leaf, named[path]) for path, leaf in tree.flatten_with_path(structure)]
+            raise HornbeamTypeError(
+                f"{what} is a list of strings: models compute with numbers, encode them first"
+            )
+    named = {
+        path: f"{what}{''.join(f'[{part!r}]' for part in path)}"
+        for path, _ in tree.flatten_with_path(structure)
+    }
+    flat = [
+        None if leaf is None else as_array(leaf, named[path])
+        for path, leaf in tree.flatten_with_path(structure)
+    ]
     return tree.pack_sequence_as(structure, flat)
 
 
@@ -121,14 +141,18 @@ def rows_of(structure: Any, rows: Any) -> Any:
 
 
 def check_lengths(**parts: Any) -> int:
-    """The common number of samples. Raises ShapeError that shows the differing lengths, ValueError for no samples."""
+    """The common number of samples. Raises ShapeError that shows the differing lengths, ValueError for no
+    samples."""
     lengths: dict[str, int] = {}
     for name, structure in parts.items():
         for path, leaf in tree.flatten_with_path(structure):
             if leaf is not None:
                 label = name + "".join(f"[{part!r}]" for part in path)
                 if leaf.ndim == 0:
-                    raise ShapeError(f"{label} is a single number: data need a first axis of samples, as in np.array([...])")
+                    raise ShapeError(
+                        f"{label} is a single number: data need a first axis of samples, as in "
+                        f"np.array([...])"
+                    )
                 lengths[label] = leaf.shape[0]
     if len(set(lengths.values())) > 1:
         shown = ", ".join(f"{label} has {length:,}" for label, length in lengths.items())
@@ -142,14 +166,20 @@ def check_lengths(**parts: Any) -> int:
 class ArrayData:
     """Arrays in memory, taken in batches of row numbers.
 
-    data: packed (x, y, sample_weight). rows: the row numbers that take part, None for all. order: a function that
+    data: packed (x, y, sample_weight). rows: the row numbers that take part, None for all. order: a function
+    that
     gives a permutation of n, or None to keep the order; `by_batch` moves whole batches only.
     """
 
     in_memory = True
 
     def __init__(
-        self, data: Any, batch_size: int, rows: np.ndarray | None = None, order: Order | None = None, by_batch: bool = False
+        self,
+        data: Any,
+        batch_size: int,
+        rows: np.ndarray | None = None,
+        order: Order | None = None,
+        by_batch: bool = False,
     ) -> None:
         self.data = data
         self.arrays = leaves_of(data)
@@ -204,7 +234,8 @@ class ArrayData:
         self._rest = []
 
     def epoch(self, steps: int | None = None) -> list[np.ndarray]:
-        """Row numbers of an epoch. With `steps`, the next so many batches, starting over as often as needed."""
+        """Row numbers of an epoch. With `steps`, the next so many batches, starting over as often as
+        needed."""
         if steps is None:
             return self._pass()
         taken: list[np.ndarray] = []
@@ -219,7 +250,7 @@ class ArrayData:
         return taken
 
 
-# -- streams ------------------------------------------------------------------------------------------------------------
+# -- streams ---------------------------------------------------------------------------------------
 
 
 class StreamData:
@@ -230,7 +261,9 @@ class StreamData:
 
     in_memory = False
 
-    def __init__(self, source: Any, shuffle: Order | None = None, class_weight: Mapping[int, float] | None = None) -> None:
+    def __init__(
+        self, source: Any, shuffle: Order | None = None, class_weight: Mapping[int, float] | None = None
+    ) -> None:
         self.source = source
         self.shuffle = shuffle
         self.class_weight = class_weight
@@ -302,9 +335,11 @@ class StreamData:
 
 @exported("keras.utils")
 class PyDataset:
-    """Batches by number: a subclass defines `__getitem__(index)`, which returns a batch `(x, y)`, and `__len__`.
+    """Batches by number: a subclass defines `__getitem__(index)`, which returns a batch `(x, y)`, and
+    `__len__`.
 
-    workers: threads (or processes, with use_multiprocessing) that prepare batches ahead; the order does not depend on
+    workers: threads (or processes, with use_multiprocessing) that prepare batches ahead; the order does not
+    depend on
     them. max_queue_size: how many batches are prepared ahead at most.
 
     >>> class Squares(hornbeam.utils.PyDataset):
@@ -318,7 +353,9 @@ class PyDataset:
         self.max_queue_size = max_queue_size
 
     def __getitem__(self, index: int) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} must define __getitem__(index), which returns one batch")
+        raise NotImplementedError(
+            f"{type(self).__name__} must define __getitem__(index), which returns one batch"
+        )
 
     @property
     def num_batches(self) -> int | None:
@@ -376,7 +413,7 @@ class PyDataset:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-# -- class weights and splits ------------------------------------------------------------------------------------------
+# -- class weights and splits ----------------------------------------------------------------------
 
 
 def class_numbers(y: np.ndarray) -> np.ndarray | None:
@@ -401,28 +438,36 @@ def apply_class_weight(class_weight: Mapping[int, float], y: Any, sample_weight:
     Raises ValueError for several outputs and for targets that are not labels.
     """
     if not isinstance(y, np.ndarray):
-        raise ValueError("class_weight works for models with one output; for several give sample_weight for each")
+        raise ValueError(
+            "class_weight works for models with one output; for several give sample_weight for each"
+        )
     bad = [key for key in class_weight if isinstance(key, bool) or not isinstance(key, (int, np.integer))]
     if bad:
         raise ValueError(f"the keys of class_weight must be class numbers, got {bad[0]!r}")
     classes = class_numbers(y)
     if classes is None:
-        raise ValueError(f"class_weight needs y of class numbers or one-hot rows, got {y.dtype} of shape {y.shape}")
+        raise ValueError(
+            f"class_weight needs y of class numbers or one-hot rows, got {y.dtype} of shape {y.shape}"
+        )
     weights = np.ones(len(classes), dtype=np.float32)
     for number, weight in class_weight.items():
         weights[classes == number] = weight
     return weights if sample_weight is None else weights * np.asarray(sample_weight).reshape(-1)
 
 
-def split_rows(y: Any, count: int, fraction: float, mode: str, order: Order) -> tuple[np.ndarray, np.ndarray, str]:
+def split_rows(
+    y: Any, count: int, fraction: float, mode: str, order: Order
+) -> tuple[np.ndarray, np.ndarray, str]:
     """Row numbers for training and for validation, and a sentence that says what was done.
 
-    mode: "auto" shuffles, and keeps the classes' proportions where `y` are labels; "tail" takes the last rows.
+    mode: "auto" shuffles, and keeps the classes' proportions where `y` are labels; "tail" takes the last
+    rows.
     """
     held = int(count * fraction) if mode == "tail" else round(count * fraction)
     if held == 0 or held == count:
         raise ValueError(
-            f"validation_split={fraction} of {count:,} samples leaves {'nothing to validate on' if held == 0 else 'nothing to train on'}"
+            f"validation_split={fraction} of {count:,} samples leaves "
+            f"{'nothing to validate on' if held == 0 else 'nothing to train on'}"
         )
     if mode == "tail":
         rows = np.arange(count)
@@ -448,11 +493,15 @@ def _stratified(classes: np.ndarray, shuffled: np.ndarray, held: int) -> np.ndar
     for index in np.argsort(-(exact - quota), kind="stable")[: held - quota.sum()]:
         quota[index] += 1
     in_order = classes[shuffled]
-    return np.concatenate([shuffled[in_order == label][:take] for label, take in zip(labels, quota, strict=True)])
+    return np.concatenate(
+        [shuffled[in_order == label][:take] for label, take in zip(labels, quota, strict=True)]
+    )
 
 
 def warn_unused(**arguments: Any) -> None:
     """Say that arguments have no effect with a stream of batches."""
     given = [name for name, value in arguments.items() if value is not None]
     if given:
-        warnings.warn(f"{', '.join(given)} has no effect here: the data come in batches already", stacklevel=4)
+        warnings.warn(
+            f"{', '.join(given)} has no effect here: the data come in batches already", stacklevel=4
+        )

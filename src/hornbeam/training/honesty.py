@@ -47,8 +47,10 @@ class Seen:
         if self._known.get(mark) is False:
             self._known[mark] = True
             warnings.warn(
-                "evaluate() got the data that fit() was given as validation_data. If you chose anything by it (when to "
-                "stop, which settings), the score is too good to be true: validate on validation_split=0.1 of the training "
+                "evaluate() got the data that fit() was given as validation_data. If you chose anything by "
+                "it (when to "
+                "stop, which settings), the score is too good to be true: validate on validation_split=0.1 "
+                "of the training "
                 "data, and look at the test set once, at the end",
                 TestSetWarning,
                 stacklevel=4,

@@ -56,7 +56,7 @@ class Loop:
     def _stopped(self) -> bool:
         return self.mode == "train" and self.model.stop_training
 
-    # -- arrays in memory ---------------------------------------------------------------------------------------------
+    # -- arrays in memory --------------------------------------------------------------------------
 
     def _arrays(self, data: ArrayData, steps: int | None) -> None:
         engine = current_engine()
@@ -83,7 +83,7 @@ class Loop:
                 at += len(chunk)
                 self._end(len(chunk), stacked)
 
-    # -- streams of batches --------------------------------------------------------------------------------------------
+    # -- streams of batches ------------------------------------------------------------------------
 
     def _stream(self, data: StreamData, steps: int | None) -> None:
         for batch in data.epoch(steps):
@@ -96,10 +96,10 @@ class Loop:
             self._begin()
         with uninterrupted():
             logs = step.run(batch)
-            values = {name: np.asarray(value)[None] for name, value in _checked(logs, self.mode).items()}
+            values = {name: np.asarray(value)[None] for name, value in checked_logs(logs, self.mode).items()}
         self._end(1, values)
 
-    # -- watching -----------------------------------------------------------------------------------------------------
+    # -- watching ----------------------------------------------------------------------------------
 
     def _begin(self) -> None:
         assert self.callbacks is not None
@@ -109,7 +109,9 @@ class Loop:
         """After `count` steps, whose logs are `stacked`."""
         first = self.done
         self.done += count
-        last = tree.map_structure(lambda value: value[-1] if isinstance(value, np.ndarray) else value, dict(stacked))
+        last = tree.map_structure(
+            lambda value: value[-1] if isinstance(value, np.ndarray) else value, dict(stacked)
+        )
         self.logs = as_floats(last)
         if self.mode == "train" and not self._reported:
             self._report_nan(first, stacked.get("loss"))
@@ -126,9 +128,12 @@ class Loop:
         bad = ~np.isfinite(losses.reshape(len(losses), -1)).all(axis=1)
         step = first + int(bad.argmax())
         warnings.warn(
-            f"the loss is {float(losses.reshape(len(losses), -1)[bad.argmax(), 0])} from epoch {self.epoch + 1}, step {step + 1} "
-            "on. The data are finite where fit() could check them, so look at the learning rate (try a tenth), at logarithms and "
-            "divisions in your own code, and at clipnorm=1.0 in the optimizer. The callback TerminateOnNaN stops training here",
+            f"the loss is {float(losses.reshape(len(losses), -1)[bad.argmax(), 0])} from epoch "
+            f"{self.epoch + 1}, step {step + 1} "
+            "on. The data are finite where fit() could check them, so look at the learning rate (try a "
+            "tenth), at logarithms and "
+            "divisions in your own code, and at clipnorm=1.0 in the optimizer. The callback TerminateOnNaN "
+            "stops training here",
             RuntimeWarning,
             stacklevel=6,
         )
@@ -143,8 +148,10 @@ def next_chunk(size: int, seconds: float) -> int:
     return size
 
 
-def _checked(logs: Any, mode: str) -> dict[str, Any]:
+def checked_logs(logs: Any, mode: str) -> dict[str, Any]:
     """What a step returned. Raises TypeError unless it is a dict."""
     if not isinstance(logs, dict):
-        raise TypeError(f"{mode}_step must return a dict of logs such as {{'loss': loss}}, got {type(logs).__name__}")
+        raise TypeError(
+            f"{mode}_step must return a dict of logs such as {{'loss': loss}}, got {type(logs).__name__}"
+        )
     return logs

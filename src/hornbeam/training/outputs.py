@@ -17,7 +17,8 @@ def is_several(structure: Any) -> bool:
 class Outputs:
     """The names of a model's outputs, in order.
 
-    y_pred: what the model returned: one tensor, a list or tuple, or a dict. names: the layers' names where the model
+    y_pred: what the model returned: one tensor, a list or tuple, or a dict. names: the layers' names where
+    the model
     knows them.
     """
 
@@ -57,28 +58,37 @@ class Outputs:
             return [setting.get(name, missing) for name in self.names]
         if len(setting) != len(self):
             raise ValueError(
-                f"{what} has {len(setting)} entries, the model has {len(self)} output(s): {', '.join(self.names)}"
+                f"{what} has {len(setting)} entries, the model has {len(self)} output(s): "
+                f"{', '.join(self.names)}"
             )
         return list(setting)
 
     def targets(self, y: Any, needed: Sequence[bool]) -> list[Any]:
         """The targets of each output, None where there are none.
 
-        needed: outputs that a loss or metric looks at. Raises ValueError where the structure of y does not match.
+        needed: outputs that a loss or metric looks at. Raises ValueError where the structure of y does not
+        match.
         """
         if self.single and not is_several(y):
             return [y]
         if isinstance(y, dict):
             found = self.by_name(y, "y")
-            absent = [name for name, target, must in zip(self.names, found, needed, strict=True) if must and target is None]
+            absent = [
+                name
+                for name, target, must in zip(self.names, found, needed, strict=True)
+                if must and target is None
+            ]
             if absent:
-                raise ValueError(f"y has no entry for the output {absent[0]!r}; it has: {', '.join(map(str, y))}")
+                raise ValueError(
+                    f"y has no entry for the output {absent[0]!r}; it has: {', '.join(map(str, y))}"
+                )
             return found
         if not is_several(y):
             if sum(needed) == 1:
                 return [y if must else None for must in needed]
             raise ValueError(
-                f"the model has {len(self)} outputs ({', '.join(self.names)}), y is one array: give a list or a dict of "
+                f"the model has {len(self)} outputs ({', '.join(self.names)}), y is one array: give a list "
+                f"or a dict of "
                 f"{len(self)} arrays"
             )
         if len(y) != len(self) and len(y) == sum(needed):

@@ -25,7 +25,9 @@ def resolve_verbose(verbose: Any) -> int:
         return 1
     if verbose in (0, 1, 2):  # True and False too
         return int(verbose)
-    raise ValueError(f'verbose must be "auto", 0 (silent), 1 (progress) or 2 (one line an epoch), got {verbose!r}')
+    raise ValueError(
+        f'verbose must be "auto", 0 (silent), 1 (progress) or 2 (one line an epoch), got {verbose!r}'
+    )
 
 
 def duration(seconds: float) -> str:
@@ -63,7 +65,8 @@ def _number(value: Any) -> str:
 
 
 class Bar:
-    """One line that is drawn over: `step/steps ━━━━──── rate ETA metrics`. target: number of steps, None if unknown."""
+    """One line that is drawn over: `step/steps ━━━━──── rate ETA metrics`. target: number of steps, None if
+    unknown."""
 
     def __init__(self, target: int | None, stream: TextIO | None = None) -> None:
         self.target = target

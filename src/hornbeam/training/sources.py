@@ -56,7 +56,10 @@ def make_data(
     if is_stream(x):
         for name, value in (("y", y), ("sample_weight", sample_weight)):
             if value is not None:
-                raise ValueError(f"{method}(): {what} is a {type(x).__name__} that gives batches (x, y) itself: leave {name} away")
+                raise ValueError(
+                    f"{method}(): {what} is a {type(x).__name__} that gives batches (x, y) itself: leave "
+                    f"{name} away"
+                )
         warn_unused(batch_size=batch_size)
         order = permutation if shuffle and isinstance(x, PyDataset) else None
         return StreamData(x, order, class_weight)
@@ -84,17 +87,24 @@ def make_validation(value: Any, batch_size: Any) -> ArrayData | StreamData:
     if isinstance(value, tuple):
         x, y, sample_weight = (*value, None, None)[:3]
         return make_data(x, y, sample_weight, batch_size, "fit", what="validation_data")
-    return make_data(value, None, None, batch_size if not is_stream(value) else None, "fit", what="validation_data")
+    return make_data(
+        value, None, None, batch_size if not is_stream(value) else None, "fit", what="validation_data"
+    )
 
 
-def split(data: ArrayData | StreamData, fraction: float, mode: str, batch_size: Any) -> tuple[ArrayData, ArrayData, str]:
+def split(
+    data: ArrayData | StreamData, fraction: float, mode: str, batch_size: Any
+) -> tuple[ArrayData, ArrayData, str]:
     """Training and validation data out of one, and a sentence that says how."""
     if not isinstance(data, ArrayData):
         raise ValueError(
-            "validation_split needs arrays in memory: give the validation part of a dataset or generator as validation_data"
+            "validation_split needs arrays in memory: give the validation part of a dataset or generator as "
+            "validation_data"
         )
     if mode not in ("auto", "tail"):
-        raise ValueError(f'validation_split_mode must be "auto" or "tail", got {mode!r}.{nearest(str(mode), ["auto", "tail"])}')
+        raise ValueError(
+            f'validation_split_mode must be "auto" or "tail", got {mode!r}.{nearest(str(mode), ["auto", "tail"])}'
+        )
     y = data.data[1] if isinstance(data.data, tuple) and len(data.data) > 1 else None
     train, held, sentence = split_rows(y, len(data.arrays[0]), fraction, mode, permutation)
     size = checks.batch_size(batch_size) if batch_size is not None else data.batch_size

@@ -31,7 +31,8 @@ def with_floatx(data: Any) -> Any:
 
 
 class Step:
-    """`fn(data)` for batches of `types`, compiled for `engine`; variables stay on the engine between steps."""
+    """`fn(data)` for batches of `types`, compiled for `engine`; variables stay on the engine between
+    steps."""
 
     def __init__(self, fn: Callable[[Any], Any], types: Any, engine: Engine) -> None:
         self.engine = engine
@@ -94,7 +95,8 @@ class EagerStep:
 
 
 class Predictor:
-    """`fn(data)` for one signature, with as little Python around the engine as possible. Safe to use from threads."""
+    """`fn(data)` for one signature, with as little Python around the engine as possible. Safe to use from
+    threads."""
 
     def __init__(self, fn: Callable[[Any], Any], types: Any, engine: Engine) -> None:
         self.traced = trace_function(lambda data: fn(with_floatx(data)), [types])

@@ -29,7 +29,7 @@ from hornbeam.training.data import (
     unpack_x_y_sample_weight,
 )
 from hornbeam.training.honesty import Seen
-from hornbeam.training.loop import Loop, as_floats
+from hornbeam.training.loop import Loop, as_floats, checked_logs
 from hornbeam.training.progress import resolve_verbose
 from hornbeam.training.sources import check_labels_of, count_rows, make_data, make_validation, split
 from hornbeam.training.step import EagerStep, Predictor, Step
@@ -39,7 +39,8 @@ from hornbeam.variable import outside_traces
 
 
 class TrainingState:
-    """What `compile` and training leave on a model; one plain object, so that the model does not track it as layers."""
+    """What `compile` and training leave on a model; one plain object, so that the model does not track it as
+    layers."""
 
     def __init__(self) -> None:
         self.optimizer: Any = None
@@ -60,7 +61,7 @@ class Trainer:
     stop_training = False
     history: Any = None
 
-    # -- compiling ----------------------------------------------------------------------------------------------------
+    # -- compiling ---------------------------------------------------------------------------------
 
     @property
     def _fit(self) -> TrainingState:
@@ -84,11 +85,15 @@ class Trainer:
     ) -> None:
         """Say how the model is trained.
 
-        optimizer: a name or an Optimizer. loss: a name, function `(y_true, y_pred)` or Loss; for several outputs a list,
-        or a dict by output name. loss_weights: factors of the outputs' losses. metrics: a list of names, functions or
-        Metrics; for several outputs a list or dict of such lists; "accuracy" becomes the one that fits the shapes.
+        optimizer: a name or an Optimizer. loss: a name, function `(y_true, y_pred)` or Loss; for several
+        outputs a list,
+        or a dict by output name. loss_weights: factors of the outputs' losses. metrics: a list of names,
+        functions or
+        Metrics; for several outputs a list or dict of such lists; "accuracy" becomes the one that fits the
+        shapes.
         weighted_metrics: the same, with sample weights. run_eagerly: run steps line by line, for debugging.
-        steps_per_execution: steps between batch callbacks. jit_compile: kept for Keras's signature; steps are always
+        steps_per_execution: steps between batch callbacks. jit_compile: kept for Keras's signature; steps
+        are always
         compiled. auto_scale_loss: scale the loss where the policy is mixed_float16.
 
         Raises UnknownObjectError for unknown names, ValueError for settings that cannot be.
@@ -98,7 +103,13 @@ class Trainer:
         made = optimizers_module.get(optimizer) if optimizer is not None else None
         policy = getattr(self, "dtype_policy", None)
         scaled = isinstance(made, optimizers_module.LossScaleOptimizer)
-        if auto_scale_loss and made is not None and not scaled and policy is not None and policy.name == "mixed_float16":
+        if (
+            auto_scale_loss
+            and made is not None
+            and not scaled
+            and policy is not None
+            and policy.name == "mixed_float16"
+        ):
             made = optimizers_module.LossScaleOptimizer(made, name="loss_scale_optimizer")
         losses = Losses(loss, loss_weights)
         compiled_metrics = None
@@ -171,7 +182,8 @@ class Trainer:
 
     @property
     def metrics(self) -> list[Any]:
-        """The loss's mean, those of several outputs' losses, the compiled metrics as one, then metrics of the layers."""
+        """The loss's mean, those of several outputs' losses, the compiled metrics as one, then metrics of
+        the layers."""
         state = self._fit
         found: list[Any] = [state.loss_tracker] if state.loss_tracker is not None else []
         if state.losses is not None:
@@ -191,7 +203,8 @@ class Trainer:
             metric.reset_state()
 
     def get_compile_config(self) -> dict[str, Any] | None:
-        """The arguments of `compile` as a config, {} if it was not called or holds what has no config (with a warning)."""
+        """The arguments of `compile` as a config, {} if it was not called or holds what has no config (with
+        a warning)."""
         config = self._fit.config
         if config is None:
             return {}
@@ -202,7 +215,8 @@ class Trainer:
             return {}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """`compile` with what `get_compile_config` gave, and build the optimizer's state if the model is built."""
+        """`compile` with what `get_compile_config` gave, and build the optimizer's state if the model is
+        built."""
         if not config:
             return
         known = {key: registry.deserialize(value) for key, value in config.items()}
@@ -213,15 +227,22 @@ class Trainer:
     def _require_compiled(self, method: str) -> None:
         if not self.compiled:
             raise ValueError(
-                f"{describe(self)} is not compiled: call model.compile(optimizer, loss) before model.{method}()"
+                f"{describe(self)} is not compiled: call model.compile(optimizer, loss) before "
+                f"model.{method}()"
             )
 
-    # -- steps --------------------------------------------------------------------------------------------------------
+    # -- steps -------------------------------------------------------------------------------------
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
     ) -> Tensor:
-        """The scalar that training makes small: the compiled loss plus what layers added. Override it at will.
+        """The scalar that training makes small: the compiled loss plus what layers added. Override it at
+        will.
 
         Raises ValueError if there is neither.
         """
@@ -233,7 +254,8 @@ class Trainer:
             total = loss if total is None else total + loss
         if total is None:
             raise ValueError(
-                f"{describe(self)} has no loss: give one to compile(loss=...), call add_loss() in a layer, or override "
+                f"{describe(self)} has no loss: give one to compile(loss=...), call add_loss() in a layer, "
+                f"or override "
                 "compute_loss()"
             )
         return total
@@ -256,8 +278,10 @@ class Trainer:
         return found
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """One update of the weights on a batch. Override it for a training procedure of your own: it is ordinary code,
-        traced and compiled, with `hornbeam.gradients(loss, variables)` and `self.optimizer.apply(gradients, variables)`.
+        """One update of the weights on a batch. Override it for a training procedure of your own: it is
+        ordinary code,
+        traced and compiled, with `hornbeam.gradients(loss, variables)` and `self.optimizer.apply(gradients,
+        variables)`.
         """
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self(x, training=True)  # type: ignore[operator]
@@ -298,12 +322,13 @@ class Trainer:
         step = state.steps.get(key)
         if step is None:
             step = Step(fn, types, engine)
+            checked_logs(step.traced.result, mode)
             if mode == "train":  # building made weights
                 key = (*key[:-1], tuple(v.trainable for v in self.weights))  # type: ignore[attr-defined]
             state.steps[key] = step
         return step
 
-    # -- fit ----------------------------------------------------------------------------------------------------------
+    # -- fit ---------------------------------------------------------------------------------------
 
     def fit(
         self,
@@ -327,23 +352,35 @@ class Trainer:
     ) -> History:
         """Train for `epochs` passes over the data. Returns a History with the metrics of every epoch.
 
-        x, y: arrays (lists or dicts of them for several inputs or outputs), or as x alone something that gives batches
-        `(x, y)`: a PyDataset, a generator, a DataLoader. batch_size: samples per update, 32 by default. validation_data:
-        `(x, y)` looked at after each epoch; validation_split: a fraction of the data held out for that, shuffled and with
-        every class in proportion, or with validation_split_mode="tail" the last samples as Keras does. class_weight:
-        {class: weight}. sample_weight: one weight a sample. shuffle: a new order each epoch, from the global seed.
+        x, y: arrays (lists or dicts of them for several inputs or outputs), or as x alone something that
+        gives batches
+        `(x, y)`: a PyDataset, a generator, a DataLoader. batch_size: samples per update, 32 by default.
+        validation_data:
+        `(x, y)` looked at after each epoch; validation_split: a fraction of the data held out for that,
+        shuffled and with
+        every class in proportion, or with validation_split_mode="tail" the last samples as Keras does.
+        class_weight:
+        {class: weight}. sample_weight: one weight a sample. shuffle: a new order each epoch, from the global
+        seed.
         steps_per_epoch: updates an epoch, if not one pass. Callbacks: see `hornbeam.callbacks`.
 
-        Ctrl-C leaves the weights of the last completed step. Raises, before the first step, for what cannot be right in
+        Ctrl-C leaves the weights of the last completed step. Raises, before the first step, for what cannot
+        be right in
         settings, data and model.
 
         >>> history = model.fit(x_train, y_train, epochs=5, validation_split=0.1)  # doctest: +SKIP
         """
         self._require_compiled("fit")
-        epochs, initial_epoch = checks.whole(epochs, "epochs", 0), checks.whole(initial_epoch, "initial_epoch", 0)
+        epochs, initial_epoch = (
+            checks.whole(epochs, "epochs", 0),
+            checks.whole(initial_epoch, "initial_epoch", 0),
+        )
         steps = checks.optional_steps(steps_per_epoch, "steps_per_epoch")
         validation_steps = checks.optional_steps(validation_steps, "validation_steps")
-        fraction, frequency = checks.split_fraction(validation_split), checks.validation_epochs(validation_freq)
+        fraction, frequency = (
+            checks.split_fraction(validation_split),
+            checks.validation_epochs(validation_freq),
+        )
         class_weight, verbose = checks.class_weights(class_weight), resolve_verbose(verbose)
         data = make_data(x, y, sample_weight, batch_size, "fit", shuffle, class_weight)
         del x, y, sample_weight
@@ -360,7 +397,13 @@ class Trainer:
         number = steps if steps is not None else data.steps
         if not isinstance(callbacks, CallbackList):
             callbacks = CallbackList(
-                callbacks, add_history=True, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=epochs, steps=number
+                callbacks,
+                add_history=True,
+                add_progbar=verbose != 0,
+                model=self,
+                verbose=verbose,
+                epochs=epochs,
+                steps=number,
             )
         if verbose == 1:
             _say(_plan(data, number, epochs - initial_epoch), sentence)
@@ -391,7 +434,8 @@ class Trainer:
     def _ran_out(self, epoch: int, epochs: int, steps: int | None, done: int) -> None:
         wanted = f"{steps} steps in each of {epochs} epochs" if steps is not None else f"{epochs} epochs"
         warnings.warn(
-            f"the data ran out in epoch {epoch + 1} after {done} steps; fit() was to make {wanted}. A generator can be read "
+            f"the data ran out in epoch {epoch + 1} after {done} steps; fit() was to make {wanted}. A "
+            f"generator can be read "
             "once: let it run for ever and give steps_per_epoch, or use a PyDataset",
             stacklevel=3,
         )
@@ -412,7 +456,9 @@ class Trainer:
         standard = getattr(method, "__func__", None) in (Trainer.train_step, Trainer.test_step)
         losses = self._fit.losses
         if standard and y is None and losses is not None and losses.spec is not None:
-            raise ValueError(f"the loss of {describe(self)} compares predictions with targets, but there is no y")
+            raise ValueError(
+                f"the loss of {describe(self)} compares predictions with targets, but there is no y"
+            )
         if not self._fit.run_eagerly:
             self._step(mode, types)
         if losses is not None and losses.spec is not None:
@@ -424,7 +470,7 @@ class Trainer:
         if inputs is not None:
             checks.check_inputs(x, inputs, describe(self))
 
-    # -- evaluate -----------------------------------------------------------------------------------------------------
+    # -- evaluate ----------------------------------------------------------------------------------
 
     def evaluate(
         self,
@@ -438,7 +484,8 @@ class Trainer:
         return_dict: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """Loss and metrics over the data: the loss alone, a list of it and the metrics, or a dict with `return_dict`.
+        """Loss and metrics over the data: the loss alone, a list of it and the metrics, or a dict with
+        `return_dict`.
 
         Warns, once, if `fit` was given the same data as validation_data.
         """
@@ -461,7 +508,9 @@ class Trainer:
             return dict(sorted(logs.items()))
         return _listed(logs)
 
-    def _evaluate(self, data: ArrayData | StreamData, callbacks: CallbackList, steps: int | None) -> dict[str, Any]:
+    def _evaluate(
+        self, data: ArrayData | StreamData, callbacks: CallbackList, steps: int | None
+    ) -> dict[str, Any]:
         self.reset_metrics()
         callbacks.on_test_begin()
         loop = Loop(self, "test", callbacks)
@@ -473,16 +522,26 @@ class Trainer:
         callbacks.on_test_end(logs)
         return logs
 
-    # -- predict ------------------------------------------------------------------------------------------------------
+    # -- predict -----------------------------------------------------------------------------------
 
     def predict(
-        self, x: Any, batch_size: int | None = None, verbose: Any = "auto", steps: int | None = None, callbacks: Any = None
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
     ) -> Any:
         """Outputs for all samples of x, as NumPy arrays in the structure of the model's outputs.
 
         Safe to call from several threads at once.
         """
-        if type(x) is np.ndarray and callbacks is None and steps is None and (verbose == "auto" or verbose == 0):
+        if (
+            type(x) is np.ndarray
+            and callbacks is None
+            and steps is None
+            and (verbose == "auto" or verbose == 0)
+        ):
             # The short way for one batch: nothing but a dictionary look-up and the engine.
             known = self._fit.predictors.get((x.shape, x.dtype, current_engine(), None))
             if known is not None and len(x) <= (batch_size or 32):
@@ -493,7 +552,9 @@ class Trainer:
         number = steps if steps is not None else data.steps
         if not isinstance(callbacks, CallbackList):
             show = verbose != 0 and number != 1
-            callbacks = CallbackList(callbacks, add_progbar=show, model=self, verbose=verbose, epochs=1, steps=number)
+            callbacks = CallbackList(
+                callbacks, add_progbar=show, model=self, verbose=verbose, epochs=1, steps=number
+            )
         callbacks.on_predict_begin()
         each, found = callbacks.wants_batches("predict"), []
         batches = _slices(data, steps) if isinstance(data, ArrayData) else data.epoch(steps)
@@ -523,21 +584,31 @@ class Trainer:
         predictor = self._fit.predictors.get(key)
         if predictor is None:
             self._check_inputs(unpack_x_y_sample_weight(data)[0])
-            predictor = self._fit.predictors[key] = Predictor(self.predict_step, types_of(data), current_engine())
+            predictor = self._fit.predictors[key] = Predictor(
+                self.predict_step, types_of(data), current_engine()
+            )
         return predictor([np.ascontiguousarray(array) for array in arrays])
 
-    # -- single batches -----------------------------------------------------------------------------------------------
+    # -- single batches ----------------------------------------------------------------------------
 
     def train_on_batch(
-        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
     ) -> Any:
-        """One update on one batch; returns loss and metrics, which go on from the last call until `reset_metrics()`."""
+        """One update on one batch; returns loss and metrics, which go on from the last call until
+        `reset_metrics()`."""
         self._require_compiled("train_on_batch")
         data = self._one_batch(x, y, sample_weight, checks.class_weights(class_weight))
         logs = as_floats(self._step("train", types_of(data)).run(data))
         return dict(sorted(logs.items())) if return_dict else _listed(logs)
 
-    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
         """Loss and metrics of one batch, which go on from the last call until `reset_metrics()`."""
         self._require_compiled("test_on_batch")
         data = self._one_batch(x, y, sample_weight, None)
@@ -598,4 +669,3 @@ def _say(*sentences: str) -> None:
     for sentence in sentences:
         if sentence:
             print(sentence)
-

@@ -20,11 +20,13 @@ _BATCH_HOOKS = {
 class Callback:
     """Something that watches (and may steer) training: override the hooks you need.
 
-    `self.model` is the model, `self.params` has "epochs", "steps", "verbose". `logs` holds floats by metric name. Set
+    `self.model` is the model, `self.params` has "epochs", "steps", "verbose". `logs` holds floats by metric
+    name. Set
     `self.model.stop_training = True` to end training after this epoch (from a batch hook: after this batch).
 
     A callback that overrides a batch hook makes training take one call of the engine per step. With the class
-    attribute `chunked = True` the hooks `on_*_batch_end` are called about eight times a second instead, with the
+    attribute `chunked = True` the hooks `on_*_batch_end` are called about eight times a second instead, with
+    the
     number and logs of the last step, and steps stay free of Python.
 
     >>> class Echo(hornbeam.callbacks.Callback):
@@ -58,7 +60,8 @@ class Callback:
         """Called before an epoch. epoch: counted from 0."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Called after an epoch and its validation. logs: metrics, those of validation with the prefix `val_`."""
+        """Called after an epoch and its validation. logs: metrics, those of validation with the prefix
+        `val_`."""
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Called before a training step."""
@@ -101,13 +104,15 @@ class Callback:
     def overrides(self, hooks: Iterable[str]) -> bool:
         """True if one of `hooks` is the callback's own."""
         return any(
-            hook in self.__dict__ or getattr(type(self), hook) is not getattr(Callback, hook) for hook in hooks
+            hook in self.__dict__ or getattr(type(self), hook) is not getattr(Callback, hook)
+            for hook in hooks
         )
 
 
 @exported("keras.callbacks")
 class History(Callback):
-    """Records the logs of every epoch; `fit` returns it. history: {name: [one float an epoch]}. epoch: epoch numbers."""
+    """Records the logs of every epoch; `fit` returns it. history: {name: [one float an epoch]}. epoch: epoch
+    numbers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -129,8 +134,10 @@ class History(Callback):
 class CallbackList:
     """Several callbacks called as one, in order.
 
-    callbacks: Callback or list of them. add_history, add_progbar: put a `History` at the end and a `ProgbarLogger` at
-    the front unless one is among them. params: `verbose`, `epochs`, `steps`, which callbacks see as `self.params`.
+    callbacks: Callback or list of them. add_history, add_progbar: put a `History` at the end and a
+    `ProgbarLogger` at
+    the front unless one is among them. params: `verbose`, `epochs`, `steps`, which callbacks see as
+    `self.params`.
     """
 
     def __init__(
@@ -246,7 +253,11 @@ def _as_list(callbacks: Any) -> list[Callback]:
         flat.extend(_as_list(callback) if isinstance(callback, (list, tuple)) else [callback])
     for callback in flat:
         if isinstance(callback, type) and issubclass(callback, Callback):
-            raise TypeError(f"callbacks=[{callback.__name__}] is the class: write {callback.__name__}(...) to make one")
+            raise TypeError(
+                f"callbacks=[{callback.__name__}] is the class: write {callback.__name__}(...) to make one"
+            )
         if not isinstance(callback, Callback):
-            raise TypeError(f"a callback must be a hornbeam.callbacks.Callback, got {type(callback).__name__}")
+            raise TypeError(
+                f"a callback must be a hornbeam.callbacks.Callback, got {type(callback).__name__}"
+            )
     return flat

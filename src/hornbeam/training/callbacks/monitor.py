@@ -47,7 +47,8 @@ class _Monitor(Callback):
         if any(part in name for part in _UP):
             return 1.0
         raise ValueError(
-            f"{type(self).__name__}(monitor={self.monitor!r}): the name does not say whether larger is better; "
+            f"{type(self).__name__}(monitor={self.monitor!r}): the name does not say whether larger is "
+            f"better; "
             'give mode="min" or mode="max"'
         )
 
@@ -78,8 +79,10 @@ class _Monitor(Callback):
 class EarlyStopping(_Monitor):
     """Stops training when `monitor` has not improved for `patience` epochs.
 
-    min_delta: changes up to this do not count. mode: "min", "max", or "auto" by the metric's name. baseline: value that
-    must be beaten. restore_best_weights: end with the weights of the best epoch. start_from_epoch: epochs before this
+    min_delta: changes up to this do not count. mode: "min", "max", or "auto" by the metric's name. baseline:
+    value that
+    must be beaten. restore_best_weights: end with the weights of the best epoch. start_from_epoch: epochs
+    before this
     one are not looked at.
 
     >>> stop = hornbeam.callbacks.EarlyStopping(patience=3, restore_best_weights=True)
@@ -146,7 +149,8 @@ class EarlyStopping(_Monitor):
 class ReduceLROnPlateau(_Monitor):
     """Multiplies the learning rate by `factor` when `monitor` has not improved for `patience` epochs.
 
-    cooldown: epochs to wait after a reduction. min_lr: it never goes below. min_delta: changes up to this do not count.
+    cooldown: epochs to wait after a reduction. min_lr: it never goes below. min_delta: changes up to this do
+    not count.
     Raises ValueError for a factor of 1 or more.
     """
 
@@ -166,7 +170,9 @@ class ReduceLROnPlateau(_Monitor):
             raise TypeError(f"ReduceLROnPlateau does not know {', '.join(map(repr, kwargs))}")
         super().__init__(monitor, mode, min_delta)
         if not 0 < factor < 1:
-            raise ValueError(f"factor must lie between 0 and 1, got {factor}: a plateau makes the learning rate smaller")
+            raise ValueError(
+                f"factor must lie between 0 and 1, got {factor}: a plateau makes the learning rate smaller"
+            )
         self.factor = factor
         self.patience = patience
         self.verbose = verbose
@@ -210,7 +216,8 @@ class ReduceLROnPlateau(_Monitor):
 class ModelCheckpoint(_Monitor):
     """Saves the model, or its weights, while it trains.
 
-    filepath: may name `epoch`, `batch` and metrics: "at-{epoch:02d}-{val_loss:.2f}.keras". It must end in ".keras", or in
+    filepath: may name `epoch`, `batch` and metrics: "at-{epoch:02d}-{val_loss:.2f}.keras". It must end in
+    ".keras", or in
     ".weights.h5" with save_weights_only. save_best_only: only when `monitor` is better than ever.
     save_freq: "epoch", or a number of steps. initial_value_threshold: best value to start from.
     """
@@ -236,7 +243,8 @@ class ModelCheckpoint(_Monitor):
         ending = ".weights.h5" if save_weights_only else ".keras"
         if not self.filepath.endswith(ending):
             raise ValueError(
-                f"ModelCheckpoint(save_weights_only={save_weights_only}) writes files that end in {ending!r}, "
+                f"ModelCheckpoint(save_weights_only={save_weights_only}) writes files that end in "
+                f"{ending!r}, "
                 f"got filepath={self.filepath!r}"
             )
         if save_freq != "epoch" and (not isinstance(save_freq, int) or save_freq <= 0):
@@ -294,5 +302,6 @@ class ModelCheckpoint(_Monitor):
             return self.filepath.format(**known)
         except KeyError as missing:
             raise KeyError(
-                f"ModelCheckpoint(filepath={self.filepath!r}) asks for {missing}, the logs have: {', '.join(known)}"
+                f"ModelCheckpoint(filepath={self.filepath!r}) asks for {missing}, the logs have: "
+                f"{', '.join(known)}"
             ) from None

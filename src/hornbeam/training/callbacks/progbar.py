@@ -11,7 +11,8 @@ from hornbeam.training.progress import Bar
 
 @exported("keras.callbacks")
 class ProgbarLogger(Callback):
-    """Shows progress: with verbose=1 a live bar on a terminal, elsewhere (and with verbose=2) one line an epoch."""
+    """Shows progress: with verbose=1 a live bar on a terminal, elsewhere (and with verbose=2) one line an
+    epoch."""
 
     chunked = True
 

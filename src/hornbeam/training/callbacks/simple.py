@@ -17,7 +17,8 @@ from hornbeam.training.callbacks.base import Callback, Logs
 
 @exported("keras.callbacks")
 class LearningRateScheduler(Callback):
-    """Sets the learning rate before every epoch: `schedule(epoch, lr)` or `schedule(epoch)` returns the new one.
+    """Sets the learning rate before every epoch: `schedule(epoch, lr)` or `schedule(epoch)` returns the new
+    one.
 
     Raises TypeError if the schedule does not return a number.
     """
@@ -33,7 +34,9 @@ class LearningRateScheduler(Callback):
             raise ValueError("LearningRateScheduler needs an optimizer that has a learning_rate")
         rate = self._rate(epoch, float(optimizer.learning_rate))
         if isinstance(rate, bool) or not isinstance(rate, (int, float, np.number)):
-            raise TypeError(f"the schedule of LearningRateScheduler must return a number, got {type(rate).__name__}")
+            raise TypeError(
+                f"the schedule of LearningRateScheduler must return a number, got {type(rate).__name__}"
+            )
         optimizer.learning_rate = float(rate)
         if self.verbose > 0:
             print(f"Epoch {epoch + 1}: learning rate set to {float(rate):.4g}")
@@ -76,7 +79,9 @@ class CSVLogger(Callback):
         logs = logs or {}
         if self._writer is None:
             self._names = sorted(logs)
-            self._writer = csv.DictWriter(self._file, ["epoch", *self._names], delimiter=self.separator, restval="NA")
+            self._writer = csv.DictWriter(
+                self._file, ["epoch", *self._names], delimiter=self.separator, restval="NA"
+            )
             if self._header:
                 self._writer.writeheader()
         self._writer.writerow({"epoch": epoch, **{name: logs[name] for name in self._names if name in logs}})
@@ -120,7 +125,8 @@ class LambdaCallback(Callback):
 
 @exported("keras.callbacks")
 class TerminateOnNaN(Callback):
-    """Stops training when the loss is NaN or infinite. raise_error: raise RuntimeError instead of stopping."""
+    """Stops training when the loss is NaN or infinite. raise_error: raise RuntimeError instead of
+    stopping."""
 
     chunked = True
 

@@ -1,0 +1,334 @@
+"""Functional models as configs, in Keras 3's format: layers, operations, and the calls that connect them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from hornbeam import ops, tree
+from hornbeam import tensor as tensor_module
+from hornbeam.layers import InputLayer, Layer
+from hornbeam.models.functional import CallGraph, Functional
+from hornbeam.naming import to_snake_case
+from hornbeam.registry import deserialize, serialize
+from hornbeam.symbolic import KerasTensor, SymbolicCall
+
+# Operations of `hornbeam.ops` as Keras names them: module -> class names, each made of a function's name in
+# camel
+# case. Arguments called by one of _CALL are passed when the operation is called, all others belong to its
+# config.
+_MODULES = {
+    "keras.src.ops.numpy": """
+        Absolute Abs Add All Any Amax Amin Append Arccos Arccosh Arcsin Arcsinh Arctan Arctan2 Arctanh Argmax
+        Argmin
+        Argsort Average BitwiseAnd BitwiseInvert BitwiseNot BitwiseOr BitwiseXor BroadcastTo Ceil Clip
+        Concatenate Copy
+        Cos Cosh CountNonzero Cross Cumprod Cumsum Diag Diagonal Diff Digitize Dot Einsum Equal Exp Exp2
+        ExpandDims
+        Expm1 Flip Floor FloorDivide FullLike GetItem Greater GreaterEqual Hstack Isclose Isfinite Isinf
+        Isnan Less
+        LessEqual Log Log10 Log1p Log2 Logaddexp LogicalAnd LogicalNot LogicalOr LogicalXor Matmul Max
+        Maximum Mean
+        Median Min Minimum Mod Moveaxis NanToNum Negative NotEqual OnesLike Outer Pad Power Prod Quantile
+        Ravel
+        Reciprocal Repeat Reshape Roll Round Sign Sin Sinh Sort Split Sqrt Square Squeeze Stack Std Subtract
+        Multiply
+        Divide DivideNoNan TrueDivide Sum Swapaxes Take TakeAlongAxis Tan Tanh Tensordot Tile Trace Transpose
+        Tril Triu
+        Trunc Var Vdot Vstack Where ZerosLike""",
+    "keras.src.ops.nn": """
+        Relu Relu6 Sigmoid SparseSigmoid Softplus Softsign SoftShrink SparsePlus Silu Squareplus LogSigmoid
+        LeakyRelu
+        HardSigmoid HardSilu Elu Selu Gelu Celu Glu TanhShrink HardTanh HardShrink Threshold Softmax
+        LogSoftmax
+        Sparsemax MaxPool AveragePool Conv DepthwiseConv SeparableConv ConvTranspose OneHot MultiHot Moments
+        BinaryCrossentropy CategoricalCrossentropy SparseCategoricalCrossentropy Normalize
+        DotProductAttention""",
+    "keras.src.ops.math": """
+        SegmentSum SegmentMax TopK InTopK Logsumexp Rsqrt Erf Erfinv""",
+    "keras.src.ops.core": """
+        Cast ConvertToTensor StopGradient Unstack SliceUpdate ScatterUpdate""",
+}
+_CALL = {
+    "x", "x1", "x2", "xs", "y", "a", "key", "indices", "inputs", "kernel", "condition", "target", "output", "targets",
+    "predictions", "weights", "bins", "q", "array", "fill_value", "constant_values", "operands", "variable", "updates",
+    "start_indices", "depthwise_kernel", "pointwise_kernel", "query", "value", "bias", "mask", "scale", "data",
+    "segment_ids",
+}  # fmt: skip
+# Functions of ours that stand for another name of Keras's.
+_SAME_AS = {"getitem": "get_item", "invert": "bitwise_not"}
+
+
+def _classes() -> dict[str, tuple[str, str]]:
+    return {
+        to_snake_case(name): (module, name) for module, names in _MODULES.items() for name in names.split()
+    }
+
+
+def _function(name: str) -> Callable[..., Any] | None:
+    """Our function for a snake-case name, as it is recorded in symbolic calls."""
+    ours = {theirs: mine for mine, theirs in _SAME_AS.items()}.get(name, name)
+    if ours == "getitem":
+        from hornbeam.indexing import getitem
+
+        return getitem
+    return getattr(ops, ours, None) or getattr(tensor_module, ours, None)
+
+
+# -- writing ---------------------------------------------------------------------------------------
+
+
+def functional_config(model: Functional) -> dict[str, Any]:
+    """The config of a functional model. Raises TypeError for functions that have no place in a config."""
+    graph = model._graph
+    names = graph.names()
+    places = _places(graph, names)
+    layers = []
+    for call in graph.operations:
+        if isinstance(call.operation, Layer):
+            entry = serialize(call.operation)
+            calls = [c for c in graph.calls if c.operation is call.operation]
+            calls = (
+                [] if isinstance(call.operation, InputLayer) else _in_creation_order(call.operation, calls)
+            )
+            entry["name"] = call.operation.name
+            entry["inbound_nodes"] = [_node(c.args, c.kwargs, places) for c in calls]
+        else:
+            entry = _operation_entry(call, names[graph._key(call)], places)
+        layers.append(entry)
+    ends = {
+        "input_layers": tree.map_structure(lambda x: list(places[id(x)]), model.input),
+        "output_layers": tree.map_structure(lambda x: list(places[id(x)]), model.output),
+    }
+    return {"name": model.name, "trainable": model.trainable, "layers": layers, **ends}
+
+
+def _in_creation_order(layer: Layer, calls: list[SymbolicCall]) -> list[SymbolicCall]:
+    order = {id(call): index for index, call in enumerate(layer._inbound)}
+    return sorted(calls, key=lambda call: order.get(id(call), 0))
+
+
+def _places(graph: CallGraph, names: dict[int, str]) -> dict[int, tuple[str, int, int]]:
+    """Where every symbolic tensor comes from: operation, number of its call, number of the output."""
+    found: dict[int, tuple[str, int, int]] = {}
+    grouped: dict[int, list[SymbolicCall]] = {}
+    for call in graph.calls:
+        grouped.setdefault(graph._key(call), []).append(call)
+    for call in graph.operations:
+        grouped.setdefault(graph._key(call), [call])
+    for key, calls in grouped.items():
+        operation = calls[0].operation
+        ordered = _in_creation_order(operation, calls) if isinstance(operation, Layer) else calls
+        # Keras counts a functional model's own definition as its first call.
+        first = 1 if isinstance(operation, Functional) else 0
+        for number, call in enumerate(ordered, first):
+            for index, x in enumerate(tree.flatten(call.outputs)):
+                found[id(x)] = (names[key], number, index)
+    return found
+
+
+def _node(args: Any, kwargs: dict[str, Any], places: dict[int, tuple[str, int, int]]) -> dict[str, Any]:
+    return {
+        "args": [_value(x, places) for x in args],
+        "kwargs": {k: _value(x, places) for k, x in kwargs.items()},
+    }
+
+
+def _value(x: Any, places: dict[int, tuple[str, int, int]]) -> Any:
+    """An argument of a call as plain values."""
+    if isinstance(x, KerasTensor):
+        history = list(places[id(x)])
+        return {
+            "class_name": "__keras_tensor__",
+            "config": {"shape": list(x.shape), "dtype": x.dtype, "keras_history": history},
+        }
+    if isinstance(x, slice):
+        return {"class_name": "__slice__", "config": {"start": x.start, "stop": x.stop, "step": x.step}}
+    if x is Ellipsis:
+        return {"class_name": "__ellipsis__", "config": {}}
+    if isinstance(x, (list, tuple)):
+        return [_value(part, places) for part in x]
+    if isinstance(x, dict):
+        return {key: _value(part, places) for key, part in x.items()}
+    if isinstance(x, tensor_module.Tensor):
+        return {"class_name": "__tensor__", "config": {"value": x.tolist(), "dtype": x.dtype}}
+    return serialize(x)
+
+
+def _operation_entry(
+    call: SymbolicCall, name: str, places: dict[int, tuple[str, int, int]]
+) -> dict[str, Any]:
+    own = call.operation.__name__
+    own = _SAME_AS.get(own, own)
+    known = _classes().get(own)
+    if known is None:
+        raise TypeError(
+            f"the function {own!r} on symbolic tensors has no place in a config: put it into a layer "
+            f"(Lambda with a "
+            "registered function, or a Layer of your own)"
+        )
+    module, class_name = known
+    bound = inspect.signature(call.operation).bind(*call.args, **call.kwargs)
+    bound.apply_defaults()
+    args, kwargs, config = [], {}, {"name": name}
+    for key, value in bound.arguments.items():
+        kind = bound.signature.parameters[key].kind
+        if kind is inspect.Parameter.VAR_POSITIONAL:
+            args.extend(_value(x, places) for x in value)
+        elif key in _CALL and own != "einsum" and (key != "fill_value" or own == "full_like"):
+            if kwargs:
+                kwargs[key] = _value(value, places)
+            else:
+                args.append(_value(value, places))
+        else:
+            config[key] = _value(value, places)
+    return {
+        "module": module,
+        "class_name": class_name,
+        "config": config,
+        "registered_name": class_name,
+        "name": name,
+        "inbound_nodes": [{"args": args, "kwargs": kwargs}],
+    }
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+def rebuild(config: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """Inputs, outputs and other constructor arguments out of a config.
+
+    Raises ValueError if the calls depend on each other in a circle or on layers that are not there.
+    """
+    makers = {entry.get("name") or entry["config"]["name"]: _maker(entry) for entry in config["layers"]}
+    waiting = {
+        name: list(entry["inbound_nodes"]) for name, entry in zip(makers, config["layers"], strict=True)
+    }
+    offsets = {name: _offset(entry) for name, entry in zip(makers, config["layers"], strict=True)}
+    results: dict[tuple[str, int], list[Any]] = {}
+    for name, operation in makers.items():
+        if isinstance(operation, InputLayer):
+            results[name, 0] = [operation.output]
+            waiting[name] = []
+    made = dict.fromkeys(makers, 0)
+    progress = True
+    while progress and any(waiting.values()):
+        progress = False
+        for name, nodes in waiting.items():
+            while nodes and all(key in results for key in _needed(nodes[0], offsets)):
+                node = nodes.pop(0)
+                args, kwargs = _filled(node, results, offsets)
+                results[name, made[name]] = tree.flatten(makers[name](*args, **kwargs))
+                made[name] += 1
+                progress = True
+    if any(waiting.values()):
+        stuck = ", ".join(name for name, nodes in waiting.items() if nodes)
+        raise ValueError(
+            f"the config of model {config['name']!r} cannot be built: the inputs of {stuck} are never made"
+        )
+
+    def end(place: Any) -> Any:
+        return _tensor(place, results, offsets)
+
+    options = {key: value for key, value in config.items() if key not in _OWN_KEYS}
+    return _ends(config["input_layers"], end), _ends(config["output_layers"], end), options
+
+
+_OWN_KEYS = {"name", "trainable", "layers", "input_layers", "output_layers", "dtype"}
+
+
+def _offset(entry: dict[str, Any]) -> int:
+    return 1 if entry["class_name"] == "Functional" else 0
+
+
+def _maker(entry: dict[str, Any]) -> Any:
+    """The layer of an entry, or a function that applies its operation."""
+    module = str(entry.get("module"))
+    if not module.startswith("keras.src.ops."):
+        return deserialize(
+            {key: value for key, value in entry.items() if key not in ("name", "inbound_nodes")}
+        )
+    name = to_snake_case(entry["class_name"])
+    function = _function(name) if _classes().get(name) else None
+    if function is None:
+        raise ValueError(
+            f"the config uses the operation {entry['class_name']!r}, which Hornbeam does not have"
+        )
+    options = {
+        key: _plain(value) for key, value in entry["config"].items() if key not in ("name", "dtype_policy")
+    }
+
+    def apply(*args: Any, **kwargs: Any) -> Any:
+        if name == "einsum":
+            return function(options["subscripts"], *args, **kwargs)
+        return function(*args, **kwargs, **options)
+
+    return apply
+
+
+def _plain(value: Any) -> Any:
+    return tuple(_plain(x) for x in value) if isinstance(value, list) else deserialize(value)
+
+
+def _histories(part: Any) -> list[Any]:
+    """The `keras_history` entries in a call's arguments."""
+    if isinstance(part, dict):
+        if part.get("class_name") == "__keras_tensor__":
+            return [part["config"]["keras_history"]]
+        return [found for value in part.values() for found in _histories(value)]
+    return [found for value in part for found in _histories(value)] if isinstance(part, list) else []
+
+
+def _needed(node: dict[str, Any], offsets: dict[str, int]) -> list[tuple[str, int]]:
+    return [(name, number - offsets.get(name, 0)) for name, number, _ in _histories(node)]
+
+
+def _tensor(place: Any, results: dict[tuple[str, int], list[Any]], offsets: dict[str, int]) -> Any:
+    name, number, index = place[:3]
+    found = results.get((name, number - offsets.get(name, 0)))
+    if found is None or index >= len(found):
+        raise ValueError(
+            f"the config names output {index} of call {number} of {name!r}, which does not exist"
+        )
+    return found[index]
+
+
+def _filled(node: dict[str, Any], results: Any, offsets: dict[str, int]) -> tuple[list[Any], dict[str, Any]]:
+    def fill(part: Any) -> Any:
+        if isinstance(part, list):
+            parts = [fill(x) for x in part]
+            # A key of several slices was a tuple.
+            return tuple(parts) if any(isinstance(x, slice) or x is Ellipsis for x in parts) else parts
+        if not isinstance(part, dict):
+            return part
+        kind = part.get("class_name")
+        if kind == "__keras_tensor__":
+            return _tensor(part["config"]["keras_history"], results, offsets)
+        if kind == "__slice__":
+            return slice(*(part["config"][key] for key in ("start", "stop", "step")))
+        if kind == "__ellipsis__":
+            return Ellipsis
+        if kind == "__tensor__":
+            return tensor_module.as_tensor(part["config"]["value"], part["config"]["dtype"])
+        if kind is not None:
+            return deserialize(part)
+        return {key: fill(value) for key, value in part.items()}
+
+    args = [fill(x) for x in node["args"]]
+    kwargs = {key: fill(value) for key, value in node["kwargs"].items()}
+    return args, {key: value for key, value in kwargs.items() if not _only_none(key, value)}
+
+
+def _only_none(key: str, value: Any) -> bool:
+    """Keras notes the absent masks of nested models; they say nothing."""
+    return key == "mask" and all(x is None for x in tree.flatten(value))
+
+
+def _ends(places: Any, tensor: Callable[[Any], Any]) -> Any:
+    """Tensors for the structure of inputs or outputs; a list of one place may be a place itself."""
+    if isinstance(places, dict):
+        return {key: _ends(value, tensor) for key, value in places.items()}
+    if places and isinstance(places[0], str):
+        return tensor(places)
+    return [_ends(place, tensor) for place in places]
