@@ -37,9 +37,9 @@ def resolve_shape(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[int, ...]
 
 
 @operation
-def getitem(x: Tensor, key: Any) -> Tensor:
+def getitem(x: Any, key: Any) -> Tensor:
     """NumPy's basic and integer-array indexing; boolean masks need a value that is known (eager code)."""
-    node = x.node
+    node = as_tensor(x).node
     parts = _expand(key if isinstance(key, tuple) else (key,), node.rank)
     basic, arrays = _split(parts, node.shape)
     node, axis_of = _basic(node, basic)

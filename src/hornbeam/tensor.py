@@ -534,21 +534,21 @@ def invert(x: Any) -> Tensor:
 
 
 @operation
-def bitwise_and(x1: Any, x2: Any) -> Tensor:
+def bitwise_and(x: Any, y: Any) -> Tensor:
     """Elementwise and of booleans or of the bits of integers."""
-    return Tensor(p.bit_and(*unify(x1, x2)))
+    return Tensor(p.bit_and(*unify(x, y)))
 
 
 @operation
-def bitwise_or(x1: Any, x2: Any) -> Tensor:
+def bitwise_or(x: Any, y: Any) -> Tensor:
     """Elementwise or of booleans or of the bits of integers."""
-    return Tensor(p.bit_or(*unify(x1, x2)))
+    return Tensor(p.bit_or(*unify(x, y)))
 
 
 @operation
-def bitwise_xor(x1: Any, x2: Any) -> Tensor:
+def bitwise_xor(x: Any, y: Any) -> Tensor:
     """Elementwise exclusive or of booleans or of the bits of integers."""
-    return Tensor(p.bit_xor(*unify(x1, x2)))
+    return Tensor(p.bit_xor(*unify(x, y)))
 
 
 @operation

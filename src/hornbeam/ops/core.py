@@ -231,10 +231,16 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
         raise ValueError("switch needs at least one branch")
     if isinstance(index, (int, np.integer)):
         return branches[min(max(int(index), 0), len(branches) - 1)](*operands)
-    if len(branches) == 1:
-        return branches[0](*operands)
+    return _switch(index, list(branches), *operands)
+
+
+@operation
+def _switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
     first, *rest = branches
-    return cond(as_tensor(index) <= 0, lambda: first(*operands), lambda: switch(as_tensor(index) - 1, rest, *operands))
+    if not rest:
+        return first(*operands)
+    number = as_tensor(index)
+    return _cond(number <= 0, lambda: first(*operands), lambda: _switch(number - 1, rest, *operands))
 
 
 def while_loop(
@@ -247,6 +253,13 @@ def while_loop(
     >>> int(hornbeam.ops.while_loop(lambda i: i < 10, lambda i: (i + 3,), (0,))[0])
     12
     """
+    return _while_loop(cond, body, loop_vars, maximum_iterations)
+
+
+@operation
+def _while_loop(
+    cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, maximum_iterations: int | None
+) -> Any:
     single = not isinstance(loop_vars, (list, tuple, dict))
     start = (loop_vars,) if single else loop_vars
     init = [node_of(x) for x in tree.flatten(start)]
@@ -346,10 +359,10 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
         return _scan(lambda v, i: (body_fun(i, v), None), init_val, as_tensor(count), None, False)[0]
     low, high = cast(lower, "int32"), cast(upper, "int32")
 
-    def step(i: Any, value: Any) -> tuple[Any, Any]:
-        return i + 1, body_fun(i, value)
+    def step(i: Any, last: Any, value: Any) -> tuple[Any, Any, Any]:
+        return i + 1, last, body_fun(i, value)
 
-    return while_loop(lambda i, _: i < high, step, (low, init_val))[1]
+    return while_loop(lambda i, last, _: i < last, step, (low, high, init_val), None)[2]
 
 
 def map(f: Callable[[Any], Any], xs: Any) -> Any:

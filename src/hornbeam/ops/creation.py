@@ -42,13 +42,12 @@ def copy(x: Any) -> Tensor:
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
-    """A tensor of `shape` filled with `fill_value` (a number or a tensor that broadcasts), in `dtype` or its own.
+    """A tensor of `shape` filled with `fill_value` (a number or a tensor that broadcasts), in `dtype` or `floatx`.
 
     >>> hornbeam.ops.full((2, 3), 7.0).shape
     (2, 3)
     """
-    value = cast_node(fill_value, dtype_name(dtype)) if dtype is not None else node_of(fill_value)
-    return Tensor(broadcast_node(value, shape_of(shape)))
+    return Tensor(broadcast_node(cast_node(fill_value, dtype_name(dtype or floatx())), shape_of(shape)))
 
 
 def zeros(shape: Any, dtype: Any = None) -> Tensor:

@@ -54,7 +54,7 @@ def ctc_loss(target: Any, output: Any, target_length: Any, output_length: Any, m
     lengths, steps = (p.convert(node_of(n), "int32") for n in (target_length, output_length))
     if logits.rank != 3 or labels.rank != 2 or labels.shape[0] != logits.shape[0]:
         raise ShapeError(f"ctc_loss: target {labels.shape} and output {logits.shape}: (batch, labels), (batch, time, classes)")
-    batch, time, classes = logits.shape
+    batch, time, _ = logits.shape
     count = labels.shape[1]
     states = 2 * count + 1
     blank = full(mask_index, TensorType((batch, count, 1), "int32"))

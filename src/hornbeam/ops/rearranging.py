@@ -131,10 +131,7 @@ def depth_to_space(x: Any, block_size: int, data_format: str = "channels_last") 
     if c % (b * b):
         raise ShapeError(f"depth_to_space: {c} channels are not divisible by {b} * {b}")
     depth = c // (b * b)
-    if first:  # the channel is the slow index there, as in PyTorch
-        split = p.transpose(p.reshape(node, (n, h, w, depth, b, b)), (0, 1, 4, 2, 5, 3))
-    else:
-        split = p.transpose(p.reshape(node, (n, h, w, b, b, depth)), (0, 1, 3, 2, 4, 5))
+    split = p.transpose(p.reshape(node, (n, h, w, b, b, depth)), (0, 1, 3, 2, 4, 5))
     return _formatted(p.reshape(split, (n, h * b, w * b, depth)), first)
 
 
@@ -150,8 +147,8 @@ def space_to_depth(x: Any, block_size: int, data_format: str = "channels_last") 
     if h % b or w % b:
         raise ShapeError(f"space_to_depth: images of {h} x {w} are not divisible into blocks of {b}")
     split = p.reshape(node, (n, h // b, b, w // b, b, c))
-    order = (0, 1, 3, 5, 2, 4) if first else (0, 1, 3, 2, 4, 5)
-    return _formatted(p.reshape(p.transpose(split, order), (n, h // b, w // b, b * b * c)), first)
+    moved = p.transpose(split, (0, 1, 3, 2, 4, 5))
+    return _formatted(p.reshape(moved, (n, h // b, w // b, b * b * c)), first)
 
 
 # -- patches ----------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -39,9 +40,10 @@ def ndim(x: Any) -> int:
     return len(as_tensor(x).shape)
 
 
-def size(x: Any) -> int:
-    """Number of elements."""
-    return math.prod(as_tensor(x).shape)
+def size(x: Any) -> Any:
+    """Number of elements; None where a symbolic tensor's size is not known."""
+    shape = as_tensor(x).shape
+    return None if None in shape else math.prod(shape)
 
 
 @operation
@@ -221,7 +223,7 @@ def _cut(node: Node, axis: int, low: int, high: int) -> Node:
 def _pieces(node: Node, borders: Sequence[int], axis: int) -> list[Tensor]:
     length = node.shape[axis]
     marks = [0, *(min(b if b >= 0 else max(b + length, 0), length) for b in borders), length]
-    return [Tensor(_cut(node, axis, a, max(a, b))) for a, b in zip(marks, marks[1:], strict=False)]
+    return [Tensor(_cut(node, axis, a, max(a, b))) for a, b in itertools.pairwise(marks)]
 
 
 @operation
