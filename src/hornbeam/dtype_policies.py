@@ -7,8 +7,8 @@ from typing import Any
 from hornbeam.config import floatx
 from hornbeam.ir.types import FLOATS, dtype_name, is_float
 from hornbeam.naming import nearest
-from hornbeam.registry import exported
 from hornbeam.registry import deserialize as _deserialize
+from hornbeam.registry import exported
 from hornbeam.registry import serialize as _serialize
 
 _MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
@@ -21,8 +21,8 @@ _default: DTypePolicy | None = None
 class DTypePolicy:
     """How a layer treats dtypes: weights are stored in `variable_dtype`, computed with in `compute_dtype`.
 
-    name: a dtype such as "float32" (both are that), or "mixed_float16" / "mixed_bfloat16" (weights in float32, work
-    in 16 bits; see Micikevicius et al. 2018, Mixed Precision Training).
+    name: a dtype such as "float32" (both are that), or "mixed_float16" / "mixed_bfloat16" (weights in
+    float32, work in 16 bits; see Micikevicius et al. 2018, Mixed Precision Training).
 
     Raises ValueError for an unknown name.
 
@@ -40,12 +40,13 @@ class DTypePolicy:
         except TypeError as error:
             known = (*FLOATS, *_MIXED)
             raise ValueError(
-                f"unknown dtype policy {name!r}.{nearest(str(name), known)} A policy is a dtype or one of {', '.join(_MIXED)}"
+                f"unknown dtype policy {name!r}.{nearest(str(name), known)} A policy is a dtype or one of "
+                f"{', '.join(_MIXED)}"
             ) from error
 
     @property
     def name(self) -> str:
-        """"float32", "mixed_bfloat16", ..."""
+        """ "float32", "mixed_bfloat16", ..."""
         return self._name
 
     @property
@@ -86,7 +87,13 @@ FloatDTypePolicy = DTypePolicy
 Policy = DTypePolicy
 
 MISSING = dict.fromkeys(
-    ("AWQDTypePolicy", "GPTQDTypePolicy", "Int4DTypePolicy", "QuantizedDTypePolicy", "QuantizedFloat8DTypePolicy"),
+    (
+        "AWQDTypePolicy",
+        "GPTQDTypePolicy",
+        "Int4DTypePolicy",
+        "QuantizedDTypePolicy",
+        "QuantizedFloat8DTypePolicy",
+    ),
     "quantized layers are not there",
 )
 MISSING["DTypePolicyMap"] = "one policy per sublayer path is not there: pass dtype= to the layers"

@@ -54,7 +54,11 @@ class ReLU(_Elementwise):
     """
 
     def __init__(
-        self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
+        self,
+        max_value: float | None = None,
+        negative_slope: float = 0.0,
+        threshold: float = 0.0,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.max_value = None if max_value is None else _not_negative("ReLU", "max_value", max_value)
@@ -84,9 +88,11 @@ class LeakyReLU(_Elementwise):
 
 @exported("keras.layers")
 class PReLU(_Elementwise):
-    """y = x for x >= 0, else alpha * x with learned slopes alpha (He et al. 2015, Delving Deep into Rectifiers).
+    """y = x for x >= 0, else alpha * x with learned slopes alpha (He et al. 2015, Delving Deep into
+    Rectifiers).
 
-    alpha has the input's shape without the batch, and size 1 on `shared_axes` (counted with the batch as axis 0).
+    alpha has the input's shape without the batch, and size 1 on `shared_axes` (counted with the batch as axis
+    0).
 
     >>> hornbeam.layers.PReLU(shared_axes=[1, 2])(np.ones((1, 4, 4, 3))).shape
     (1, 4, 4, 3)
@@ -115,7 +121,11 @@ class PReLU(_Elementwise):
             constraint=self.alpha_constraint,
             name="alpha",
         )
-        free = {axis: size for axis, size in enumerate(input_shape) if axis and axis not in (self.shared_axes or ())}
+        free = {
+            axis: size
+            for axis, size in enumerate(input_shape)
+            if axis and axis not in (self.shared_axes or ())
+        }
         self.input_spec = InputSpec(ndim=len(input_shape), axes=free)
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -152,7 +162,9 @@ class Softmax(_Elementwise):
 
     def call(self, inputs: Tensor, mask: Any = None) -> Tensor:
         if mask is not None:
-            inputs = inputs + (1.0 - ops.cast(mask, inputs.dtype)) * (-3e4 if inputs.dtype == "float16" else -1e9)
+            inputs = inputs + (1.0 - ops.cast(mask, inputs.dtype)) * (
+                -3e4 if inputs.dtype == "float16" else -1e9
+            )
         if isinstance(self.axis, (list, tuple)):
             if len(self.axis) > 1:
                 return ops.exp(inputs - ops.logsumexp(inputs, axis=tuple(self.axis), keepdims=True))

@@ -30,7 +30,9 @@ def one_of(owner: str, name: str, value: Any, known: Sequence[Any]) -> Any:
     """One of a few known values."""
     if value not in known:
         hint = nearest(value, [k for k in known if isinstance(k, str)]) if isinstance(value, str) else ""
-        raise ValueError(f"{owner}: {name} must be one of {', '.join(map(repr, known))}, got {value!r}.{hint}")
+        raise ValueError(
+            f"{owner}: {name} must be one of {', '.join(map(repr, known))}, got {value!r}.{hint}"
+        )
     return value
 
 
@@ -48,13 +50,20 @@ def sizes(owner: str, name: str, value: Any, rank: int, low: int = 1) -> tuple[i
 
 
 def amounts(owner: str, name: str, value: Any, rank: int) -> tuple[tuple[int, int], ...]:
-    """How much to add or cut before and after each of `rank` axes: an int, an int per axis, or a pair per axis."""
+    """How much to add or cut before and after each of `rank` axes: an int, an int per axis, or a pair per
+    axis.
+    """
     given = (value,) * rank if isinstance(value, (int, np.integer)) else value
     if isinstance(given, (list, tuple)) and len(given) == rank:
         pairs = [(v, v) if isinstance(v, (int, np.integer)) else tuple(v) for v in given]
-        if all(len(pair) == 2 and all(isinstance(v, (int, np.integer)) and v >= 0 for v in pair) for pair in pairs):
+        if all(
+            len(pair) == 2 and all(isinstance(v, (int, np.integer)) and v >= 0 for v in pair)
+            for pair in pairs
+        ):
             return tuple((int(low), int(high)) for low, high in pairs)
-    raise ValueError(f"{owner}: {name} must be an int, or an int or a pair of ints for each of {rank} axes, got {value!r}")
+    raise ValueError(
+        f"{owner}: {name} must be an int, or an int or a pair of ints for each of {rank} axes, got {value!r}"
+    )
 
 
 def no_support(owner: str, reason: str, **arguments: Any) -> None:
@@ -91,9 +100,11 @@ def check_window(
     if min(out) <= 0:
         dilated = "" if max(dilation) == 1 else f" (dilated by {tuple(dilation)})"
         raise ShapeError(
-            f"{where}: a window of {tuple(window)}{dilated} is larger than its input of {tuple(spatial)}, the output "
-            f'would have size {tuple(max(size, 0) for size in out)}. Use padding="same", a smaller window, or fewer pooling '
-            "layers in front"
+            f"{where}: a window of {tuple(window)}{dilated} is larger than its input of {tuple(spatial)}, "
+            "the "
+            f'output would have size {tuple(max(size, 0) for size in out)}. Use padding="same", a smaller '
+            "window, "
+            "or fewer pooling layers in front"
         )
 
 

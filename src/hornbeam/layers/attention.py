@@ -10,7 +10,7 @@ import numpy as np
 from hornbeam import constraints, initializers, ops, random, regularizers
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.arguments import no_support, one_of, positive, rate
-from hornbeam.layers.core import EinsumDense
+from hornbeam.layers.einsum_dense import EinsumDense
 from hornbeam.layers.layer import Layer, serialize_argument
 from hornbeam.registry import exported
 from hornbeam.tensor import Tensor
@@ -44,6 +44,37 @@ def _and(*masks: Any) -> Any:
     return result
 
 
+def _attended(q: Tensor, k: Tensor, v: Tensor, mask: Any, size: int) -> Tensor:
+    """Attention as one operation that engines know: heads (batch, steps, heads, size)."""
+    if mask is not None and mask.ndim == 3:
+        mask = ops.expand_dims(mask, 1)
+    return ops.dot_product_attention(q, k, v, mask=mask, scale=1.0 / math.sqrt(size))
+
+
+def joined_mask(
+    query: Tensor,
+    value: Tensor,
+    query_mask: Any,
+    value_mask: Any,
+    key_mask: Any,
+    attention_mask: Any,
+    causal: bool,
+) -> Any:
+    """Everything that says what may be looked at, as one mask (batch, T, S) or with heads, or None."""
+    parts = [
+        ops.expand_dims(query_mask, 2) if query_mask is not None else None,
+        ops.expand_dims(value_mask, 1) if value_mask is not None else None,
+        ops.expand_dims(key_mask, 1) if key_mask is not None else None,
+        causal_mask(query.shape[1], value.shape[1]) if causal else None,
+    ]
+    mask = _and(*parts)
+    if attention_mask is None or mask is None:
+        return mask if attention_mask is None else ops.cast(attention_mask, "bool")
+    if attention_mask.ndim > mask.ndim:
+        mask = ops.expand_dims(mask, 1)
+    return _and(mask, attention_mask)
+
+
 class _Projected(Layer):
     """Common to multi-head and group-query attention: projections into heads, and from them out."""
 
@@ -65,14 +96,19 @@ class _Projected(Layer):
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
 
-    def _projection(self, equation: str, output_shape: Any, bias_axes: str, name: str, input_shape: Any) -> EinsumDense:
+    def _projection(
+        self, equation: str, output_shape: Any, bias_axes: str, name: str, input_shape: Any
+    ) -> EinsumDense:
         """An EinsumDense of this layer's style, built."""
         layer = EinsumDense(
             equation,
             output_shape=output_shape,
             bias_axes=bias_axes if self.use_bias else None,
-            # Initializers without a seed of their own draw anew for each projection; with one, each gets a copy.
-            kernel_initializer=type(self.kernel_initializer).from_config(self.kernel_initializer.get_config()),
+            # Initializers without a seed of their own draw anew for each projection; with one, each gets a
+            # copy.
+            kernel_initializer=type(self.kernel_initializer).from_config(
+                self.kernel_initializer.get_config()
+            ),
             bias_initializer=type(self.bias_initializer).from_config(self.bias_initializer.get_config()),
             kernel_regularizer=self.kernel_regularizer,
             bias_regularizer=self.bias_regularizer,
@@ -93,13 +129,14 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 @exported("keras.layers")
 class MultiHeadAttention(_Projected):
-    """y = concat over heads of softmax(q k^T / sqrt(key_dim)) v, projected; q, k, v are projections of the inputs.
+    """y = concat over heads of softmax(q k^T / sqrt(key_dim)) v, projected; q, k, v are projections of the
+    inputs.
 
-    query (batch, T, n), value (batch, S, m), key = value unless given -> y (batch, T, n), or (batch, T, *output_shape).
-    attention_axes: axes over which attention runs, all but batch and features by default. value_dim: key_dim by default.
-    Masks: query_mask (batch, T), value_mask and key_mask (batch, S), attention_mask (batch, T, S) or (batch, heads, T, S),
-    use_causal_mask: no position sees later ones. return_attention_scores: also the weights (batch, heads, T, S).
-    (Vaswani et al. 2017)
+    query (batch, T, n), value (batch, S, m), key = value unless given -> y (batch, T, n), or (batch, T,
+    *output_shape). attention_axes: axes over which attention runs, all but batch and features by default.
+    value_dim: key_dim by default. Masks: query_mask (batch, T), value_mask and key_mask (batch, S),
+    attention_mask (batch, T, S) or (batch, heads, T, S), use_causal_mask: no position sees later ones.
+    return_attention_scores: also the weights (batch, heads, T, S). (Vaswani et al. 2017)
 
     Raises ValueError for numbers below 1. flash_attention is accepted: the engine chooses its kernels.
 
@@ -137,7 +174,9 @@ class MultiHeadAttention(_Projected):
         no_support("MultiHeadAttention", "gated attention", use_gate=use_gate)
         self.num_heads = positive("MultiHeadAttention", "num_heads", num_heads)
         self.key_dim = positive("MultiHeadAttention", "key_dim", key_dim)
-        self.value_dim = self.key_dim if value_dim is None else positive("MultiHeadAttention", "value_dim", value_dim)
+        self.value_dim = (
+            self.key_dim if value_dim is None else positive("MultiHeadAttention", "value_dim", value_dim)
+        )
         self.dropout = rate("MultiHeadAttention", "dropout", dropout)
         self._take_dense_arguments(
             use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
@@ -187,8 +226,10 @@ class MultiHeadAttention(_Projected):
         use_causal_mask: bool = False,
     ) -> Any:
         key = value if key is None else key
-        mask = self._mask(query, value, query_mask, value_mask, key_mask, attention_mask, use_causal_mask)
+        mask = joined_mask(query, value, query_mask, value_mask, key_mask, attention_mask, use_causal_mask)
         q, k, v = self.query_dense(query), self.key_dense(key), self.value_dense(value)
+        if q.ndim == 4 and not return_attention_scores and not (training and self.dropout):
+            return self.output_dense(_attended(q, k, v, mask, self.key_dim))
         scores, outputs = self._attend(q, k, v, mask, bool(training))
         result = self.output_dense(outputs)
         return (result, scores) if return_attention_scores else result
@@ -203,37 +244,26 @@ class MultiHeadAttention(_Projected):
         q, k, v = (ops.transpose(x, order) for x in (q, k, v))
         lead, inner = len(others) + 1, q.shape[len(others) + 1 : -1]
         seen = k.shape[lead:-1]
-        q, k, v = (ops.reshape(x, (*x.shape[:lead], math.prod(x.shape[lead:-1]), x.shape[-1])) for x in (q, k, v))
+        q, k, v = (
+            ops.reshape(x, (*x.shape[:lead], math.prod(x.shape[lead:-1]), x.shape[-1])) for x in (q, k, v)
+        )
         turned = (*range(k.ndim - 2), k.ndim - 1, k.ndim - 2)
         scores = ops.matmul(q * (1.0 / math.sqrt(self.key_dim)), ops.transpose(k, turned))
         if mask is not None:
-            mask = ops.expand_dims(mask, 1) if mask.ndim < 2 + len(inner) + len(seen) else mask
-            mask = ops.reshape(mask, (*mask.shape[:2], *(1,) * (lead - 2), *scores.shape[-2:])) if len(inner) == 1 else (
-                ops.reshape(mask, (*mask.shape[: mask.ndim - len(inner) - len(seen)], *scores.shape[-2:]))
-            )  # fmt: skip
+            # What stands before the attended axes is batch (and heads); missing axes go right behind it.
+            front = mask.shape[: mask.ndim - len(inner) - len(seen)]
+            mask = ops.broadcast_to(mask, (*front, *inner, *seen))
+            mask = ops.reshape(mask, (*front, *(1,) * (lead - len(front)), *scores.shape[-2:]))
         weights = masked_softmax(scores, mask)
-        used = random.dropout(weights, self.dropout, seed=self.seed_generator) if training and self.dropout else weights
+        used = (
+            random.dropout(weights, self.dropout, seed=self.seed_generator)
+            if training and self.dropout
+            else weights
+        )
         outputs = ops.matmul(used, v)
         outputs = ops.reshape(outputs, (*outputs.shape[:lead], *inner, outputs.shape[-1]))
         back = tuple(int(i) for i in np.argsort(order))
         return ops.reshape(weights, (*weights.shape[:lead], *inner, *seen)), ops.transpose(outputs, back)
-
-    def _mask(
-        self, query: Tensor, value: Tensor, query_mask: Any, value_mask: Any, key_mask: Any, attention_mask: Any, causal: bool
-    ) -> Any:
-        """Everything that says what may be looked at, as one mask (batch, T, S) or with heads, or None."""
-        parts = [
-            ops.expand_dims(query_mask, 2) if query_mask is not None else None,
-            ops.expand_dims(value_mask, 1) if value_mask is not None else None,
-            ops.expand_dims(key_mask, 1) if key_mask is not None else None,
-            causal_mask(query.shape[1], value.shape[1]) if causal else None,
-        ]
-        mask = _and(*parts)
-        if attention_mask is None or mask is None:
-            return mask if attention_mask is None else ops.cast(attention_mask, "bool")
-        if attention_mask.ndim > mask.ndim:
-            mask = ops.expand_dims(mask, 1)
-        return _and(mask, attention_mask)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return mask
@@ -284,8 +314,8 @@ class GroupQueryAttention(_Projected):
         self.num_key_value_heads = positive(owner, "num_key_value_heads", num_key_value_heads)
         if self.num_query_heads % self.num_key_value_heads:
             raise ValueError(
-                f"{owner}: num_query_heads must be a multiple of num_key_value_heads, got {num_query_heads} and "
-                f"{num_key_value_heads}"
+                f"{owner}: num_query_heads must be a multiple of num_key_value_heads, got {num_query_heads} "
+                f"and {num_key_value_heads}"
             )
         self.dropout = rate(owner, "dropout", dropout)
         self._take_dense_arguments(
@@ -305,10 +335,12 @@ class GroupQueryAttention(_Projected):
         self.key_dense = self._projection("bkm,mvh->bkvh", (None, shared, size), "vh", "key", key_shape)
         self.value_dense = self._projection("bkm,mvh->bkvh", (None, shared, size), "vh", "value", value_shape)
         self.output_dense = self._projection(
-            "bquh,uhm->bqm", (None, query_shape[-1]), "m", "attention_output", (*query_shape[:-1], heads, size)
+            "bquh,uhm->bqm",
+            (None, query_shape[-1]),
+            "m",
+            "attention_output",
+            (*query_shape[:-1], heads, size),
         )
-
-    _mask = MultiHeadAttention._mask
 
     def call(
         self,
@@ -323,8 +355,11 @@ class GroupQueryAttention(_Projected):
         training: bool | None = None,
         use_causal_mask: bool = False,
     ) -> Any:
-        mask = self._mask(query, value, query_mask, value_mask, key_mask, attention_mask, use_causal_mask)  # type: ignore[arg-type]
+        mask = joined_mask(query, value, query_mask, value_mask, key_mask, attention_mask, use_causal_mask)
         key = value if key is None else key
+        if not return_attention_scores and not (training and self.dropout):
+            q, k, v = self.query_dense(query), self.key_dense(key), self.value_dense(value)
+            return self.output_dense(_attended(q, k, v, mask, self.head_dim))
         repeats = self.num_query_heads // self.num_key_value_heads
         q = ops.transpose(self.query_dense(query), (0, 2, 1, 3))
         k = ops.repeat(ops.transpose(self.key_dense(key), (0, 2, 3, 1)), repeats, axis=1)
@@ -333,7 +368,11 @@ class GroupQueryAttention(_Projected):
         if mask is not None and mask.ndim == 3:
             mask = ops.expand_dims(mask, 1)
         weights = masked_softmax(scores, mask)
-        used = random.dropout(weights, self.dropout, seed=self.seed_generator) if training and self.dropout else weights
+        used = (
+            random.dropout(weights, self.dropout, seed=self.seed_generator)
+            if training and self.dropout
+            else weights
+        )
         result = self.output_dense(ops.transpose(ops.matmul(used, v), (0, 2, 1, 3)))
         return (result, weights) if return_attention_scores else result
 
@@ -343,7 +382,8 @@ class GroupQueryAttention(_Projected):
 
 @exported("keras.layers")
 class Attention(Layer):
-    """y = softmax(score(q, k)) v, with score q k^T ("dot") or tanh(q + k) summed ("concat") (Luong et al. 2015).
+    """y = softmax(score(q, k)) v, with score q k^T ("dot") or tanh(q + k) summed ("concat") (Luong et al.
+    2015).
 
     inputs [query (batch, T, n), value (batch, S, m)] or with key (batch, S, n) as third -> y (batch, T, m).
     use_scale: multiply scores by a learned number. mask: [query mask (batch, T), value mask (batch, S)].
@@ -356,7 +396,12 @@ class Attention(Layer):
     """
 
     def __init__(
-        self, use_scale: bool = False, score_mode: str = "dot", dropout: float = 0.0, seed: int | None = None, **kwargs: Any
+        self,
+        use_scale: bool = False,
+        score_mode: str = "dot",
+        dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.use_scale = use_scale
@@ -381,7 +426,9 @@ class Attention(Layer):
     def _scores(self, query: Tensor, key: Tensor) -> Tensor:
         if self.score_mode == "dot":
             if query.shape[-1] != key.shape[-1]:
-                raise ShapeError(f"{self.describe()}: query {query.shape} and key {key.shape} differ in their last axis")
+                raise ShapeError(
+                    f"{self.describe()}: query {query.shape} and key {key.shape} differ in their last axis"
+                )
             scores = ops.matmul(query, ops.transpose(key, (0, 2, 1)))
             return scores if self.scale is None else scores * self.scale
         both = ops.expand_dims(query, -2) + ops.expand_dims(key, -3)

@@ -1,4 +1,6 @@
-"""The arguments of one layer call: bound to names, converted to tensors of the compute dtype, with their masks."""
+"""The arguments of one layer call: bound to names, converted to tensors of the compute dtype, with their
+masks.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ class LayerCall:
         self.bound = bound
         self.arguments = bound.arguments
         for name, value in self.arguments.items():
-            self.arguments[name] = tree.map_structure(self._convert, _numbers_as_array(value, name == self.spec.names[0]))
+            self.arguments[name] = tree.map_structure(
+                self._convert, _numbers_as_array(value, name == self.spec.names[0])
+            )
         if self.training is None:
             self.training = self.arguments.get("training")
         leaves = tree.flatten(list(self.arguments.values()))
@@ -87,7 +91,9 @@ class LayerCall:
         return {
             name: value
             for name, value in self.arguments.items()
-            if name != "mask" and not name.endswith("_mask") and any(isinstance(x, Tensor) for x in tree.flatten(value))
+            if name != "mask"
+            and not name.endswith("_mask")
+            and any(isinstance(x, Tensor) for x in tree.flatten(value))
         }
 
     @functools.cached_property
@@ -124,7 +130,7 @@ class LayerCall:
     def invoke(self) -> Any:
         """Run the layer's `call`."""
         ordered = {name: self.arguments[name] for name in self.spec.names if name in self.arguments}
-        bound = inspect.BoundArguments(self.spec.signature, ordered)  # type: ignore[arg-type]
+        bound = inspect.BoundArguments(self.spec.signature, ordered)
         return self.layer.call(*bound.args, **bound.kwargs)
 
     def summary(self) -> str:
@@ -143,9 +149,9 @@ def _shape_of(x: Any) -> Any:
 
 def _numbers_as_array(value: Any, first: bool) -> Any:
     """A first argument of plain numbers, such as [[1.0, 2.0]], as a tensor."""
-    if first and isinstance(value, (list, tuple)) and value:
-        if all(isinstance(x, (bool, int, float)) for x in tree.flatten(value)):
-            return as_tensor(value)
+    listed = first and isinstance(value, (list, tuple)) and len(value) > 0
+    if listed and all(isinstance(x, (bool, int, float)) for x in tree.flatten(value)):
+        return as_tensor(value)
     return value
 
 

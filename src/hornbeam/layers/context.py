@@ -1,4 +1,6 @@
-"""What layers share during one call: the training flag, where in the model we are, and where shapes alone matter."""
+"""What layers share during one call: the training flag, where in the model we are, and where shapes alone
+matter.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def current_context() -> CallContext | None:
 
 @contextmanager
 def call_context(layer: Any) -> Iterator[CallContext]:
-    """The running context, or a new one if `layer` is the outermost; the training flag is put back at the end."""
+    """The running context, or a new one if `layer` is the outermost; the training flag is put back at the
+    end.
+    """
     outer = current_context()
     context = outer or CallContext(layer)
     training = context.training
@@ -55,7 +59,9 @@ def path_scope(path: str) -> Iterator[None]:
 
 @contextmanager
 def shapes_only() -> Iterator[None]:
-    """Weights made inside are zeros: only their shapes will be looked at, and no random state may be used up."""
+    """Weights made inside are zeros: only their shapes will be looked at, and no random state may be used
+    up.
+    """
     outer = only_shapes()
     _local.shapes_only = True
     try:

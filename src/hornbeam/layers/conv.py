@@ -1,4 +1,6 @@
-"""Convolutions: one base for checks and bias, and below it plain, transposed, depthwise and separable ones."""
+"""Convolutions: one base for checks and bias, and below it plain, transposed, depthwise and separable
+ones.
+"""
 
 from __future__ import annotations
 
@@ -95,7 +97,9 @@ class _Convolution(Layer):
 
     def _check_fit(self, inputs: Tensor) -> None:
         spatial = spatial_sizes(inputs.shape, self.data_format)
-        check_window(self.describe(), spatial, self.kernel_size, self.strides, self.padding, self.dilation_rate)
+        check_window(
+            self.describe(), spatial, self.kernel_size, self.strides, self.padding, self.dilation_rate
+        )
 
     def _pad_causally(self, inputs: Tensor) -> tuple[Tensor, str]:
         """Zeros in front, so that no output sees later steps; returns what padding remains to be done."""
@@ -123,7 +127,9 @@ class _Conv(_Convolution):
         self.filters = positive(owner, "filters", filters)
         self.groups = positive(owner, "groups", groups)
         if self.filters % self.groups:
-            raise ValueError(f"{owner}: filters must be a multiple of groups, got filters={filters}, groups={groups}")
+            raise ValueError(
+                f"{owner}: filters must be a multiple of groups, got filters={filters}, groups={groups}"
+            )
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
@@ -131,8 +137,12 @@ class _Conv(_Convolution):
     def build(self, input_shape: Any) -> None:
         channels = self._channels_of(input_shape)
         if channels % self.groups:
-            raise ShapeError(f"{self.describe()}: {channels} input channels do not divide into groups={self.groups}")
-        self.kernel = self._add_kernel("kernel", (*self.kernel_size, channels // self.groups, self.filters), "kernel")
+            raise ShapeError(
+                f"{self.describe()}: {channels} input channels do not divide into groups={self.groups}"
+            )
+        self.kernel = self._add_kernel(
+            "kernel", (*self.kernel_size, channels // self.groups, self.filters), "kernel"
+        )
         self._add_bias(self.filters)
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -150,16 +160,19 @@ class _Conv(_Convolution):
         )
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "activity_regularizer": regularizers.serialize(self.activity_regularizer)}
+        return {
+            **super().get_config(),
+            "activity_regularizer": regularizers.serialize(self.activity_regularizer),
+        }
 
 
 @exported("keras.layers", "Convolution1D")
 class Conv1D(_Conv):
     """y[t] = activation(sum_k x[t * stride + k * dilation] @ kernel[k] + bias).
 
-    x (batch, steps, channels) -> y (batch, steps', filters); kernel (kernel_size, channels / groups, filters).
-    padding: "valid" (none), "same" (steps' = ceil(steps / stride)), "causal" (y[t] sees nothing after t).
-    data_format="channels_first": x (batch, channels, steps).
+    x (batch, steps, channels) -> y (batch, steps', filters); kernel (kernel_size, channels / groups,
+    filters). padding: "valid" (none), "same" (steps' = ceil(steps / stride)), "causal" (y[t] sees nothing
+    after t). data_format="channels_first": x (batch, channels, steps).
 
     Raises ValueError for bad arguments, ShapeError if the kernel is larger than the input.
 
@@ -197,9 +210,9 @@ class Conv1D(_Conv):
 class Conv2D(_Conv):
     """y[i, j] = activation(sum_{a, b} x[i * stride + a, j * stride + b] @ kernel[a, b] + bias).
 
-    x (batch, height, width, channels) -> y (batch, h', w', filters); kernel (*kernel_size, channels / groups, filters).
-    h' = floor((height - kernel) / stride) + 1 with padding="valid", ceil(height / stride) with "same".
-    data_format="channels_first": x (batch, channels, height, width), y likewise. (LeCun et al. 1989)
+    x (batch, height, width, channels) -> y (batch, h', w', filters); kernel (*kernel_size, channels / groups,
+    filters). h' = floor((height - kernel) / stride) + 1 with padding="valid", ceil(height / stride) with
+    "same". data_format="channels_first": x (batch, channels, height, width), y likewise. (LeCun et al. 1989)
 
     Raises ValueError for bad arguments, ShapeError if the kernel is larger than the input.
 
@@ -234,7 +247,8 @@ class Conv2D(_Conv):
 
 @exported("keras.layers", "Convolution3D")
 class Conv3D(_Conv):
-    """A convolution over volumes: x (batch, depth, height, width, channels) -> y (batch, d', h', w', filters).
+    """A convolution over volumes: x (batch, depth, height, width, channels) -> y (batch, d', h', w',
+    filters).
 
     kernel (*kernel_size, channels / groups, filters); sizes and paddings as in Conv2D.
 

@@ -12,7 +12,9 @@ from hornbeam.tensor import Tensor
 
 
 class _Depthwise(_Convolution):
-    """Common to both: a kernel (*kernel_size, channels, depth_multiplier) applied to every channel by itself."""
+    """Common to both: a kernel (*kernel_size, channels, depth_multiplier) applied to every channel by
+    itself.
+    """
 
     def __init__(
         self,
@@ -29,13 +31,18 @@ class _Depthwise(_Convolution):
         self.depthwise_constraint = constraints.get(depthwise_constraint)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "activity_regularizer": regularizers.serialize(self.activity_regularizer)}
+        return {
+            **super().get_config(),
+            "activity_regularizer": regularizers.serialize(self.activity_regularizer),
+        }
 
 
 class _DepthwiseConv(_Depthwise):
     def build(self, input_shape: Any) -> None:
         channels = self._channels_of(input_shape)
-        self.kernel = self._add_kernel("kernel", (*self.kernel_size, channels, self.depth_multiplier), "depthwise")
+        self.kernel = self._add_kernel(
+            "kernel", (*self.kernel_size, channels, self.depth_multiplier), "depthwise"
+        )
         self._add_bias(channels * self.depth_multiplier)
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -96,7 +103,8 @@ class _SeparableConv(_Depthwise):
 
 @exported("keras.layers")
 class DepthwiseConv1D(_DepthwiseConv):
-    """Each channel of x (batch, steps, channels) is convolved by itself: y (batch, steps', channels * depth_multiplier).
+    """Each channel of x (batch, steps, channels) is convolved by itself: y (batch, steps', channels *
+    depth_multiplier).
 
     kernel (kernel_size, channels, depth_multiplier).
 
@@ -134,7 +142,8 @@ class DepthwiseConv1D(_DepthwiseConv):
 class DepthwiseConv2D(_DepthwiseConv):
     """Each channel of an image is convolved by itself: y (batch, h', w', channels * depth_multiplier).
 
-    kernel (*kernel_size, channels, depth_multiplier); output channel c * depth_multiplier + m comes from channel c.
+    kernel (*kernel_size, channels, depth_multiplier); output channel c * depth_multiplier + m comes from
+    channel c.
 
     Raises ValueError for bad arguments, ShapeError if the kernel is larger than the input.
 
@@ -170,8 +179,8 @@ class DepthwiseConv2D(_DepthwiseConv):
 class SeparableConv1D(_SeparableConv):
     """A depthwise convolution over steps, then a matrix product over channels: y (batch, steps', filters).
 
-    depthwise_kernel (kernel_size, channels, depth_multiplier), pointwise_kernel (1, channels * depth_multiplier, filters).
-    padding may be "causal".
+    depthwise_kernel (kernel_size, channels, depth_multiplier), pointwise_kernel (1, channels *
+    depth_multiplier, filters). padding may be "causal".
 
     Raises ValueError for bad arguments, ShapeError if the kernel is larger than the input.
 
@@ -212,8 +221,8 @@ class SeparableConv1D(_SeparableConv):
 class SeparableConv2D(_SeparableConv):
     """A depthwise convolution over images, then a matrix product over channels: y (batch, h', w', filters).
 
-    depthwise_kernel (*kernel_size, channels, depth_multiplier), pointwise_kernel (1, 1, channels * depth_multiplier,
-    filters). (Chollet 2017, Xception)
+    depthwise_kernel (*kernel_size, channels, depth_multiplier), pointwise_kernel (1, 1, channels *
+    depth_multiplier, filters). (Chollet 2017, Xception)
 
     Raises ValueError for bad arguments, ShapeError if the kernel is larger than the input.
 

@@ -31,7 +31,8 @@ class _ConvTranspose(_Convolution):
             self.output_padding = sizes(owner, "output_padding", output_padding, self.rank, low=0)
             if any(extra >= stride for extra, stride in zip(self.output_padding, self.strides, strict=True)):
                 raise ValueError(
-                    f"{owner}: output_padding must be smaller than strides, got {self.output_padding} and {self.strides}"
+                    f"{owner}: output_padding must be smaller than strides, got {self.output_padding} and "
+                    f"{self.strides}"
                 )
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
@@ -56,7 +57,10 @@ class _ConvTranspose(_Convolution):
         )
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "activity_regularizer": regularizers.serialize(self.activity_regularizer)}
+        return {
+            **super().get_config(),
+            "activity_regularizer": regularizers.serialize(self.activity_regularizer),
+        }
 
 
 @exported("keras.layers", "Convolution1DTranspose")
@@ -138,7 +142,8 @@ class Conv2DTranspose(_ConvTranspose):
 
 @exported("keras.layers", "Convolution3DTranspose")
 class Conv3DTranspose(_ConvTranspose):
-    """A transposed convolution over volumes: x (batch, depth, height, width, channels) -> y (batch, ..., filters).
+    """A transposed convolution over volumes: x (batch, depth, height, width, channels) -> y (batch, ...,
+    filters).
 
     Sizes as in Conv2DTranspose; kernel (*kernel_size, filters, channels).
 

@@ -1,14 +1,15 @@
-"""Layers at the core of most models: Input, Dense, EinsumDense, Embedding, Lambda, Masking, Identity, Wrapper."""
+"""Layers at the core of most models: Input, Dense, EinsumDense, Embedding, Lambda, Masking, Identity,
+Wrapper.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 from hornbeam import activations, constraints, initializers, ops, regularizers
 from hornbeam.config import floatx
-from hornbeam.ir.types import ShapeError, dtype_name, is_float
+from hornbeam.ir.types import dtype_name
 from hornbeam.layers.arguments import no_support, positive
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer, is_shape
@@ -54,16 +55,24 @@ class InputLayer(Layer):
                 raise ValueError(f"{self.name}: input_tensor must be a KerasTensor, got {input_tensor!r}")
             batch_shape, dtype = input_tensor.shape, dtype or input_tensor.dtype
         elif (shape is None) == (batch_shape is None):
-            raise ValueError(f"Input {self.name!r} needs `shape` (without the batch size) or `batch_shape`, and not both")
+            raise ValueError(
+                f"Input {self.name!r} needs `shape` (without the batch size) or `batch_shape`, and not both"
+            )
         if batch_shape is None:
             if isinstance(shape, int) or not is_shape(shape):
-                raise ValueError(f"Input {self.name!r}: shape must be a tuple of sizes such as (784,), got {shape!r}")
+                raise ValueError(
+                    f"Input {self.name!r}: shape must be a tuple of sizes such as (784,), got {shape!r}"
+                )
             batch_shape = (batch_size, *shape)
         self._shape = tuple(batch_shape)
         self._dtype = dtype_name(dtype or floatx())
         self.sparse = self.ragged = False
         self.optional = optional
-        tensor = input_tensor if input_tensor is not None else KerasTensor(self._shape, self._dtype, name=self.name)
+        tensor = (
+            input_tensor
+            if input_tensor is not None
+            else KerasTensor(self._shape, self._dtype, name=self.name)
+        )
         if tensor.history is None:
             tensor.history = SymbolicCall(self, (), {})
             tensor.history.outputs = tensor
@@ -113,7 +122,8 @@ def Input(
 ) -> KerasTensor:
     """A symbolic tensor that stands for the input of a model.
 
-    shape: sizes without the batch, None where unknown. Raises ValueError if neither shape nor batch_shape is given.
+    shape: sizes without the batch, None where unknown. Raises ValueError if neither shape nor batch_shape is
+    given.
 
     >>> x = hornbeam.Input(shape=(28, 28, 1))
     >>> y = hornbeam.layers.Flatten()(x)
@@ -129,7 +139,8 @@ class Dense(Layer):
     x (..., n) -> y (..., units); kernel (n, units), bias (units,). units: number of outputs.
     activation, initializers, regularizers, constraints: names or objects of those modules.
 
-    Raises ValueError for units below 1, ShapeError if the last axis is unknown or not the one it was built for.
+    Raises ValueError for units below 1, ShapeError if the last axis is unknown or not the one it was built
+    for.
 
     >>> y = hornbeam.layers.Dense(10, activation="softmax")(np.ones((2, 5)))
     >>> y.shape
@@ -197,250 +208,15 @@ class Dense(Layer):
 
 
 @exported("keras.layers")
-class EinsumDense(Layer):
-    """y = activation(einsum(equation, x, kernel) + bias): a Dense layer over any axes.
-
-    equation: such as "abc,cd->abd"; "..." may stand for leading axes. output_shape: sizes of the output without the
-    batch, None where they are the input's. bias_axes: letters of the output that the bias has, e.g. "d".
-
-    Raises ValueError for an equation that is not of the form "ab,bc->ac" or does not fit the input.
-
-    >>> layer = hornbeam.layers.EinsumDense("abc,cd->abd", output_shape=(None, 64), bias_axes="d")
-    >>> layer(np.ones((2, 3, 8))).shape
-    (2, 3, 64)
-    """
-
-    _not_in_config = frozenset({"lora_rank", "lora_alpha", "gptq_unpacked_column_size"})
-
-    def __init__(
-        self,
-        equation: str,
-        output_shape: Any,
-        activation: Any = None,
-        bias_axes: str | None = None,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
-        lora_rank: int | None = None,
-        lora_alpha: float | None = None,
-        gptq_unpacked_column_size: int | None = None,
-        quantization_config: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        no_support("EinsumDense", QUANTIZATION, lora_rank=lora_rank, quantization_config=quantization_config)
-        super().__init__(**kwargs)
-        self.equation = equation
-        self.output_shape = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
-        self.activation = activations.get(activation)
-        self.bias_axes = bias_axes
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
-        self.quantization_config = quantization_config
-
-    def build(self, input_shape: Any) -> None:
-        kernel_shape, bias_shape = einsum_shapes(self.equation, self.bias_axes, input_shape, self.output_shape)
-        self.kernel = self.add_weight(
-            kernel_shape,
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-            name="kernel",
-        )
-        self.bias = None
-        if bias_shape is not None:
-            self.bias = self.add_weight(
-                bias_shape,
-                self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-                name="bias",
-            )
-
-    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        outputs = ops.einsum(self.equation, inputs, self.kernel)
-        if self.bias is not None:
-            outputs = outputs + self.bias
-        return self.activation(outputs)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "activity_regularizer": regularizers.serialize(self.activity_regularizer)}
-
-
-def einsum_shapes(
-    equation: str, bias_axes: str | None, input_shape: Any, output_shape: Any
-) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
-    """Shapes of the kernel and of the bias (None without) of an EinsumDense.
-
-    Raises ValueError for an equation of another form, ShapeError if it does not fit the shapes.
-    """
-    match = re.fullmatch(r"(\.\.\.)?([a-zA-Z]+)(\.\.\.)?,([a-zA-Z]+)->(\.\.\.)?([a-zA-Z]+)(\.\.\.)?", equation.replace(" ", ""))
-    if match is None:
-        raise ValueError(f"EinsumDense: equation must have the form 'ab,bc->ac', got {equation!r}")
-    lead, ins, tail, kernel, _, outs, _ = match.groups()
-    full_output = tuple(output_shape) if lead else (input_shape[0], *output_shape)
-    if (not lead and not tail and len(input_shape) != len(ins)) or len(input_shape) < len(ins):
-        raise ShapeError(f"EinsumDense: {equation!r} takes an input of rank {len(ins)}, got shape {tuple(input_shape)}")
-    if len(full_output) < len(outs):
-        raise ShapeError(f"EinsumDense: {equation!r} gives rank {len(outs)}, output_shape={tuple(output_shape)} says otherwise")
-    known = dict(zip(ins, input_shape[-len(ins) :] if lead else input_shape, strict=False))
-    spare = len(full_output) - len(outs)
-    for letter, size in zip(outs, full_output[spare:] if lead else full_output, strict=False):
-        if size is not None and known.get(letter) not in (None, size):
-            raise ShapeError(f"EinsumDense: axis {letter!r} of {equation!r} is {known[letter]} in the input and {size} in output_shape")
-        known[letter] = size if size is not None else known.get(letter)
-    for letter in kernel:
-        if letter not in known:
-            raise ValueError(f"EinsumDense: letter {letter!r} of the kernel in {equation!r} is in neither input nor output")
-    kernel_shape = tuple(known[letter] for letter in kernel)
-    if not bias_axes:
-        return kernel_shape, None
-    absent = [letter for letter in bias_axes if letter not in outs]
-    if absent:
-        raise ValueError(f"EinsumDense: bias_axes {bias_axes!r} has {absent[0]!r}, which the output {outs!r} has not")
-    first = min(outs.index(letter) for letter in bias_axes)
-    after = len(input_shape) - len(ins) if tail else 0
-    return kernel_shape, (*(known[x] if x in bias_axes else 1 for x in outs[first:]), *(1,) * after)
-
-
-@exported("keras.layers")
-class Embedding(Layer):
-    """y[...] = embeddings[x[...]]: whole numbers become vectors that are learned.
-
-    x (...) of integers in [0, input_dim) -> y (..., output_dim); embeddings (input_dim, output_dim).
-    mask_zero: 0 is padding, and later layers are told to skip it. weights: initial values.
-
-    Indices outside the range are clamped into it. Raises ValueError for sizes below 1.
-
-    >>> y = hornbeam.layers.Embedding(1000, 64)(np.array([[4, 20]]))
-    >>> y.shape
-    (1, 2, 64)
-    """
-
-    _not_in_config = frozenset({"lora_rank", "lora_alpha", "weights"})
-
-    def __init__(
-        self,
-        input_dim: int,
-        output_dim: int,
-        embeddings_initializer: Any = "uniform",
-        embeddings_regularizer: Any = None,
-        embeddings_constraint: Any = None,
-        mask_zero: bool = False,
-        weights: Any = None,
-        lora_rank: int | None = None,
-        lora_alpha: float | None = None,
-        quantization_config: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        no_support("Embedding", QUANTIZATION, lora_rank=lora_rank, quantization_config=quantization_config)
-        length = kwargs.pop("input_length", None)  # Keras 2 asked for it; shapes say it now
-        if length is not None:
-            kwargs.setdefault("input_shape", (length,))
-        super().__init__(**kwargs)
-        self.input_dim = positive("Embedding", "input_dim", input_dim)
-        self.output_dim = positive("Embedding", "output_dim", output_dim)
-        self.embeddings_initializer = initializers.get(embeddings_initializer)
-        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
-        self.embeddings_constraint = constraints.get(embeddings_constraint)
-        self.mask_zero = mask_zero
-        self.supports_masking = mask_zero
-        self.autocast = False
-        self.quantization_config = quantization_config
-        if weights is not None:
-            self.build(None)
-            self.set_weights(weights if isinstance(weights, list) else [weights])
-
-    def build(self, input_shape: Any = None) -> None:
-        self.embeddings = self.add_weight(
-            (self.input_dim, self.output_dim),
-            self.embeddings_initializer,
-            regularizer=self.embeddings_regularizer,
-            constraint=self.embeddings_constraint,
-            name="embeddings",
-        )
-
-    def call(self, inputs: Tensor) -> Tensor:
-        indices = ops.cast(inputs, "int32")
-        return ops.cast(ops.take(self.embeddings, indices, axis=0), self.compute_dtype)
-
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        if not self.mask_zero or is_float(inputs.dtype):
-            return None
-        return ops.not_equal(inputs, 0)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "activity_regularizer": regularizers.serialize(self.activity_regularizer)}
-
-
-@exported("keras.layers")
-class ReversibleEmbedding(Embedding):
-    """An Embedding that also maps back: with reverse=True, logits y = x @ embeddings^T over the `input_dim` words.
-
-    x (..., output_dim) -> y (..., input_dim). tie_weights: use the embeddings themselves (Press and Wolf 2017), else a
-    matrix of its own, reverse_embeddings (output_dim, input_dim). logit_soft_cap: y = cap * tanh(y / cap).
-
-    Raises ValueError for sizes below 1.
-
-    >>> layer = hornbeam.layers.ReversibleEmbedding(100, 8)
-    >>> layer(layer(np.array([[4, 20]])), reverse=True).shape
-    (1, 2, 100)
-    """
-
-    def __init__(
-        self,
-        input_dim: int,
-        output_dim: int,
-        tie_weights: bool = True,
-        embeddings_initializer: Any = "uniform",
-        embeddings_regularizer: Any = None,
-        embeddings_constraint: Any = None,
-        mask_zero: bool = False,
-        reverse_dtype: Any = None,
-        logit_soft_cap: float | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            input_dim, output_dim, embeddings_initializer, embeddings_regularizer, embeddings_constraint, mask_zero, **kwargs
-        )
-        self.tie_weights = tie_weights
-        self.reverse_dtype = reverse_dtype
-        self.logit_soft_cap = logit_soft_cap
-
-    def build(self, input_shape: Any = None) -> None:
-        super().build(input_shape)
-        if not self.tie_weights:
-            shape = (self.output_dim, self.input_dim)
-            self.reverse_embeddings = self.add_weight(shape, self.embeddings_initializer, name="reverse_embeddings")
-
-    def call(self, inputs: Tensor, reverse: bool = False) -> Tensor:
-        if not reverse:
-            return super().call(inputs)
-        dtype = self.reverse_dtype or self.compute_dtype
-        kernel = ops.transpose(self.embeddings) if self.tie_weights else self.reverse_embeddings
-        logits = ops.matmul(ops.cast(inputs, dtype), ops.cast(kernel, dtype))
-        cap = self.logit_soft_cap
-        return logits if cap is None else ops.tanh(logits / cap) * cap
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "quantization_config": self.quantization_config}
-
-
-@exported("keras.layers")
 class Lambda(Layer):
     """y = function(x, **arguments), for a function without weights.
 
-    function: takes a tensor (and `mask`, `training` if it names them). output_shape: kept for Keras's signature, shapes
-    are found by a trial run. mask: a tensor, or a function (inputs, mask) -> mask. arguments: further keyword arguments.
+    function: takes a tensor (and `mask`, `training` if it names them). output_shape: kept for Keras's
+    signature, shapes are found by a trial run. mask: a tensor, or a function (inputs, mask) -> mask.
+    arguments: further keyword arguments.
 
-    A model with a Lambda can be saved only if the function is registered with `register_keras_serializable`: code is
-    never put into a file. Raises TypeError otherwise, when it is saved.
+    A model with a Lambda can be saved only if the function is registered with `register_keras_serializable`:
+    code is never put into a file. Raises TypeError otherwise, when it is saved.
 
     >>> hornbeam.layers.Lambda(lambda x: x ** 2)(np.array([3.0]))  # doctest: +SKIP
     """
@@ -465,7 +241,9 @@ class Lambda(Layer):
     def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
         given = {"mask": mask, "training": training}
         wanted = _parameters(self.function)
-        return self.function(inputs, **self.arguments, **{name: value for name, value in given.items() if name in wanted})
+        return self.function(
+            inputs, **self.arguments, **{name: value for name, value in given.items() if name in wanted}
+        )
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return self.mask(inputs, mask) if callable(self.mask) else self.mask
@@ -483,7 +261,9 @@ class Lambda(Layer):
         for name in ("function", "mask"):
             if isinstance(config.get(name), dict):
                 if config[name].get("class_name") == "__lambda__":
-                    raise ValueError("the config holds the code of a lambda, which is never run: pass a registered function")
+                    raise ValueError(
+                        "the config holds the code of a lambda, which is never run: use a registered function"
+                    )
                 config[name] = deserialize(config[name])
             elif isinstance(config.get(name), str):
                 config[name] = activations.get(config[name])
@@ -503,7 +283,8 @@ def _parameters(function: Callable[..., Any]) -> set[str]:
 class Masking(Layer):
     """Marks the steps of a sequence at which all features equal `mask_value`, so that later layers skip them.
 
-    x (batch, steps, features) -> the same, with 0 at masked steps, and a mask (batch, steps), True where to look.
+    x (batch, steps, features) -> the same, with 0 at masked steps, and a mask (batch, steps), True where to
+    look.
 
     >>> y = hornbeam.layers.Masking(mask_value=0.0)(np.zeros((1, 3, 2)))
     >>> np.asarray(y._keras_mask)
@@ -555,12 +336,14 @@ class Wrapper(Layer):
         super().__init__(**kwargs)
         self.layer = layer
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Any) -> None:
         if not self.layer.built:
             self.layer.build(input_shape)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
         config = dict(config)
-        config["layer"] = deserialize(config["layer"]) if isinstance(config["layer"], dict) else config["layer"]
+        config["layer"] = (
+            deserialize(config["layer"]) if isinstance(config["layer"], dict) else config["layer"]
+        )
         return cls(**config)

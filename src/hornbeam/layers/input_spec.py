@@ -1,4 +1,6 @@
-"""What a layer takes: rank, sizes and dtype of an input, and the check of it with an error that says what to do."""
+"""What a layer takes: rank, sizes and dtype of an input, and the check of it with an error that says what to
+do.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,9 @@ from hornbeam.registry import exported
 class InputSpec:
     """Rank, shape and dtype that an input must have; what is None is free.
 
-    dtype: a dtype name. shape: sizes, None for any. ndim, max_ndim, min_ndim: bounds on the rank. axes: {axis: size}.
-    allow_last_axis_squeeze: accept a last axis of size 1 too much or too little. name: for errors. optional: the
-    input may be None.
+    dtype: a dtype name. shape: sizes, None for any. ndim, max_ndim, min_ndim: bounds on the rank. axes:
+    {axis: size}. allow_last_axis_squeeze: accept a last axis of size 1 too much or too little. name: for
+    errors. optional: the input may be None.
 
     >>> layer.input_spec = InputSpec(min_ndim=2, axes={-1: 784})  # doctest: +SKIP
     """
@@ -53,7 +55,17 @@ class InputSpec:
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        names = ("dtype", "shape", "ndim", "max_ndim", "min_ndim", "axes", "allow_last_axis_squeeze", "name", "optional")
+        names = (
+            "dtype",
+            "shape",
+            "ndim",
+            "max_ndim",
+            "min_ndim",
+            "axes",
+            "allow_last_axis_squeeze",
+            "name",
+            "optional",
+        )
         return {name: getattr(self, name) for name in names}
 
     @classmethod
@@ -113,7 +125,8 @@ def _problem(spec: InputSpec, shape: tuple[int | None, ...]) -> tuple[str, str] 
         if size is not None and (axis >= rank or axis < -rank or shape[axis] not in (size, None)):
             return f"with size {size} on axis {axis}", _axis_hint(size, axis, shape)
     if wanted is not None and (
-        len(wanted) != rank or any(w is not None and s is not None and w != s for w, s in zip(wanted, shape, strict=True))
+        len(wanted) != rank
+        or any(w is not None and s is not None and w != s for w, s in zip(wanted, shape, strict=True))
     ):
         return f"of shape {wanted}", _axis_hint(None, -1, shape)
     return None
@@ -143,7 +156,7 @@ def _axis_hint(size: int | None, axis: int, shape: tuple[int | None, ...]) -> st
         return ' The channels seem to be on axis 1: pass data_format="channels_first", or transpose the data'
     if size is not None and len(shape) > 2 and size == _product(shape[1:]):
         return " Put a Flatten layer in front"
-    return " The layer was built for another shape: weights fit one input size only. Make a new layer, or mend the data"
+    return " The layer was built for another shape, which its weights fit: make a new layer, or mend the data"
 
 
 def _product(sizes: tuple[int | None, ...]) -> int:

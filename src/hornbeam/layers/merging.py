@@ -1,4 +1,6 @@
-"""Layers that make one tensor of several: sums, products, concatenation, dot products; and the same as functions."""
+"""Layers that make one tensor of several: sums, products, concatenation, dot products; and the same as
+functions.
+"""
 
 from __future__ import annotations
 
@@ -30,17 +32,24 @@ class _Merge(Layer):
         tensors = self._tensors(inputs)
         rank = max(x.ndim for x in tensors)
         # A missing axis goes behind the batch, so that (batch, n) meets (batch, m, n).
-        tensors = [ops.reshape(x, (x.shape[0], *(1,) * (rank - x.ndim), *x.shape[1:])) if x.ndim < rank else x for x in tensors]
+        tensors = [
+            ops.reshape(x, (x.shape[0], *(1,) * (rank - x.ndim), *x.shape[1:])) if x.ndim < rank else x
+            for x in tensors
+        ]
         shapes = [x.shape for x in tensors]
         for sizes in zip(*shapes, strict=True):
             if len({size for size in sizes if size != 1}) > 1:
-                raise ShapeError(f"{self.describe()}: inputs of shapes {shapes} cannot be combined, sizes differ: {sizes}")
+                raise ShapeError(
+                    f"{self.describe()}: inputs of shapes {shapes} cannot be combined, sizes differ: {sizes}"
+                )
         return self.combine(tensors)
 
     def _tensors(self, inputs: Any) -> list[Tensor]:
         if not isinstance(inputs, (list, tuple)) or len(inputs) < self.minimum:
             count = len(inputs) if isinstance(inputs, (list, tuple)) else "no list"
-            raise ValueError(f"{self.describe()} merges a list of at least {self.minimum} tensors, got {count}")
+            raise ValueError(
+                f"{self.describe()} merges a list of at least {self.minimum} tensors, got {count}"
+            )
         return list(inputs)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
@@ -147,7 +156,8 @@ class Concatenate(_Merge):
         others = {(*shape[:axis], *shape[axis + 1 :]) for shape in shapes}
         if not 0 <= axis < rank or len(others) > 1 or len({len(shape) for shape in shapes}) > 1:
             raise ShapeError(
-                f"{self.describe()}: inputs of shapes {shapes} must have the same rank and agree in all axes but axis={self.axis}"
+                f"{self.describe()}: inputs of shapes {shapes} must have the same rank and agree in all axes "
+                f"but axis={self.axis}"
             )
         return ops.concatenate(tensors, axis=axis)
 
@@ -169,8 +179,8 @@ class Concatenate(_Merge):
 class Dot(_Merge):
     """Dot products of two tensors, sample by sample, over `axes` (one for both, or a pair).
 
-    x1 (batch, a, n), x2 (batch, b, n) with axes=2 -> y (batch, a, b). normalize: make the vectors unit long first, so
-    that y is the cosine of their angle.
+    x1 (batch, a, n), x2 (batch, b, n) with axes=2 -> y (batch, a, b). normalize: make the vectors unit long
+    first, so that y is the cosine of their angle.
 
     Raises ShapeError if the sizes of the axes differ, ValueError for the batch axis.
 
@@ -197,7 +207,9 @@ class Dot(_Merge):
         if 0 in (ax, ay):
             raise ValueError(f"{self.describe()}: axes {self.axes} name the batch axis")
         if x.shape[ax] != y.shape[ay]:
-            raise ShapeError(f"{self.describe()}: axes {self.axes} of shapes {x.shape} and {y.shape} differ in size")
+            raise ShapeError(
+                f"{self.describe()}: axes {self.axes} of shapes {x.shape} and {y.shape} differ in size"
+            )
         if self.normalize:
             x, y = ops.normalize(x, axis=ax), ops.normalize(y, axis=ay)
         product = _batch_dot(x, y, ax, ay)
@@ -221,7 +233,7 @@ def _as_function(cls: Callable[..., Layer], name: str) -> Callable[..., Tensor]:
         return cls(**kwargs)(inputs)
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"`{cls.__name__}(**kwargs)(inputs)`: the layer as a function.\n\n{cls.__doc__}"  # type: ignore[attr-defined]
+    function.__doc__ = f"`{cls.__name__}(**kwargs)(inputs)`: the layer as a function.\n\n{cls.__doc__}"
     return function
 
 

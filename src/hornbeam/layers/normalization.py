@@ -44,7 +44,9 @@ class _Scaled(Layer):
     ) -> None:
         super().__init__(**kwargs)
         if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float)) or epsilon < 0:
-            raise ValueError(f"{type(self).__name__}: epsilon must be a number that is not negative, got {epsilon!r}")
+            raise ValueError(
+                f"{type(self).__name__}: epsilon must be a number that is not negative, got {epsilon!r}"
+            )
         self.axis = axis
         self.epsilon = epsilon
         self.center = center
@@ -89,10 +91,11 @@ class BatchNormalization(_Scaled):
     """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, per channel (`axis`).
 
     In training, mean and variance are those of the batch (over all other axes, masked steps left out), and
-    moving = momentum * moving + (1 - momentum) * batch; otherwise, and if the layer is not trainable, the moving ones
-    are used. gamma, beta, moving_mean, moving_variance (channels,). (Ioffe and Szegedy 2015)
+    moving = momentum * moving + (1 - momentum) * batch; otherwise, and if the layer is not trainable, the
+    moving ones are used. gamma, beta, moving_mean, moving_variance (channels,). (Ioffe and Szegedy 2015)
 
-    Raises ValueError for a momentum outside [0, 1]. Renormalization and synchronization across machines are not there.
+    Raises ValueError for a momentum outside [0, 1]. Renormalization and synchronization across machines are
+    not there.
 
     >>> layer = hornbeam.layers.BatchNormalization()
     >>> layer(np.ones((8, 4)), training=True).shape
@@ -120,7 +123,12 @@ class BatchNormalization(_Scaled):
         synchronized: bool = False,
         **kwargs: Any,
     ) -> None:
-        no_support("BatchNormalization", "one machine, plain batch statistics", renorm=renorm, synchronized=synchronized)
+        no_support(
+            "BatchNormalization",
+            "one machine, plain batch statistics",
+            renorm=renorm,
+            synchronized=synchronized,
+        )
         super().__init__(
             axis, epsilon, center, scale, beta_initializer, gamma_initializer,
             beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint, **kwargs,
@@ -140,9 +148,11 @@ class BatchNormalization(_Scaled):
         self.input_spec = InputSpec(ndim=len(input_shape), axes={axis: input_shape[axis]})
         shape = (input_shape[axis],)
         self._add_scale(shape)
-        kept = {"trainable": False, "autocast": False}
+        kept: dict[str, Any] = {"trainable": False, "autocast": False}
         self.moving_mean = self.add_weight(shape, self.moving_mean_initializer, name="moving_mean", **kept)
-        self.moving_variance = self.add_weight(shape, self.moving_variance_initializer, name="moving_variance", **kept)
+        self.moving_variance = self.add_weight(
+            shape, self.moving_variance_initializer, name="moving_variance", **kept
+        )
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Any = None) -> Tensor:
         x = _wide(inputs)
@@ -235,10 +245,11 @@ class LayerNormalization(_Scaled):
 
 @exported("keras.layers")
 class GroupNormalization(_Scaled):
-    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, over all positions and a group of channels at a time.
+    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, over all positions and a group of channels at
+    a time.
 
-    groups: number of groups that the channels (`axis`) are cut into; -1 for one channel each. gamma, beta (channels,).
-    (Wu and He 2018)
+    groups: number of groups that the channels (`axis`) are cut into; -1 for one channel each. gamma, beta
+    (channels,). (Wu and He 2018)
 
     Raises ShapeError if the channels do not divide into the groups.
 
@@ -272,7 +283,10 @@ class GroupNormalization(_Scaled):
         channels = input_shape[axis]
         groups = channels if self.groups == -1 else self.groups
         if channels is None or channels % groups:
-            raise ShapeError(f"{self.describe()}: {channels} channels (axis {self.axis}) do not divide into {groups} groups")
+            raise ShapeError(
+                f"{self.describe()}: {channels} channels (axis {self.axis}) do not divide into {groups} "
+                "groups"
+            )
         self.input_spec = InputSpec(ndim=len(input_shape), axes={axis: channels})
         self._add_scale((channels,))
 
@@ -313,7 +327,8 @@ class UnitNormalization(Layer):
 
 @exported("keras.layers")
 class RMSNormalization(Layer):
-    """y = scale * x / sqrt(mean(x^2) + epsilon), over `axis` (one or several); scale has the shape of those axes.
+    """y = scale * x / sqrt(mean(x^2) + epsilon), over `axis` (one or several); scale has the shape of those
+    axes.
 
     (Zhang and Sennrich 2019)
 
@@ -329,7 +344,9 @@ class RMSNormalization(Layer):
 
     def build(self, input_shape: Any) -> None:
         axes = _axes_of(self.describe(), self.axis, len(input_shape))
-        self.scale = self.add_weight(tuple(input_shape[axis] for axis in axes), "ones", autocast=False, name="scale")
+        self.scale = self.add_weight(
+            tuple(input_shape[axis] for axis in axes), "ones", autocast=False, name="scale"
+        )
 
     def call(self, inputs: Tensor) -> Tensor:
         x = _wide(inputs)
@@ -341,10 +358,11 @@ class RMSNormalization(Layer):
 
 @exported("keras.layers")
 class SpectralNormalization(Wrapper):
-    """A layer whose kernel is divided by its largest singular value, found by power iteration (Miyato et al. 2018).
+    """A layer whose kernel is divided by its largest singular value, found by power iteration (Miyato et al.
+    2018).
 
-    In training the kernel of `layer` (`kernel` or `embeddings`) is replaced by kernel / sigma and the vector of the
-    iteration moves on; otherwise the layer works with the kernel that it has.
+    In training the kernel of `layer` (`kernel` or `embeddings`) is replaced by kernel / sigma and the vector
+    of the iteration moves on; otherwise the layer works with the kernel that it has.
 
     Raises ValueError for power_iterations below 1 or a layer without kernel.
 
@@ -361,7 +379,9 @@ class SpectralNormalization(Wrapper):
         super().build(input_shape)
         kernel = getattr(self.layer, "kernel", getattr(self.layer, "embeddings", None))
         if kernel is None:
-            raise ValueError(f"{self.describe()}: {self.layer.describe()} has neither a kernel nor embeddings")
+            raise ValueError(
+                f"{self.describe()}: {self.layer.describe()} has neither a kernel nor embeddings"
+            )
         self.kernel = kernel
         self.vector_u = self.add_weight(
             (1, kernel.shape[-1]), initializers.TruncatedNormal(stddev=0.02), trainable=False, name="vector_u"

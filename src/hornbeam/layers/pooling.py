@@ -20,7 +20,13 @@ class _Pooling(Layer):
     reduce: Any
 
     def __init__(
-        self, pool_size: Any, strides: Any, padding: str, data_format: str | None, name: str | None, **kwargs: Any
+        self,
+        pool_size: Any,
+        strides: Any,
+        padding: str,
+        data_format: str | None,
+        name: str | None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(name=name, **kwargs)
         owner = type(self).__name__
@@ -55,9 +61,11 @@ class _AveragePooling(_Pooling):
 
 @exported("keras.layers", "MaxPool1D")
 class MaxPooling1D(_MaxPooling):
-    """y[t] = max of x[t * stride : t * stride + pool_size]: x (batch, steps, channels) -> (batch, steps', channels).
+    """y[t] = max of x[t * stride : t * stride + pool_size]: x (batch, steps, channels) -> (batch, steps',
+    channels).
 
-    strides: pool_size by default. padding: "valid" (whole windows only) or "same" (steps' = ceil(steps / stride)).
+    strides: pool_size by default. padding: "valid" (whole windows only) or "same" (steps' = ceil(steps /
+    stride)).
 
     Raises ValueError for bad arguments, ShapeError if the window is larger than the input.
 
@@ -81,7 +89,8 @@ class MaxPooling1D(_MaxPooling):
 
 @exported("keras.layers", "MaxPool2D")
 class MaxPooling2D(_MaxPooling):
-    """The largest value of each window of an image: (batch, height, width, channels) -> (batch, h', w', channels).
+    """The largest value of each window of an image: (batch, height, width, channels) -> (batch, h', w',
+    channels).
 
     h' = floor((height - pool) / stride) + 1 with padding="valid", ceil(height / stride) with "same".
 

@@ -1,4 +1,6 @@
-"""Pooling to an output of given size: window i of n goes from floor(i * size / n) to ceil((i + 1) * size / n)."""
+"""Pooling to an output of given size: window i of n goes from floor(i * size / n) to ceil((i + 1) * size /
+n).
+"""
 
 from __future__ import annotations
 
@@ -33,13 +35,15 @@ class _AdaptivePooling(Layer):
             size = inputs.shape[axis]
             windows = [(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]
             lead = (slice(None),) * axis
-            inputs = ops.stack([reduce(inputs[(*lead, slice(*window))], axis=axis) for window in windows], axis=axis)
+            places = [(*lead, slice(*window)) for window in windows]
+            inputs = ops.stack([reduce(inputs[place], axis=axis) for place in places], axis=axis)
         return inputs
 
 
 @exported("keras.layers")
 class AdaptiveMaxPooling1D(_AdaptivePooling):
-    """The largest values of `output_size` windows that cover the steps: (batch, steps, c) -> (batch, output_size, c).
+    """The largest values of `output_size` windows that cover the steps: (batch, steps, c) -> (batch,
+    output_size, c).
 
     Raises ValueError for sizes below 1.
 

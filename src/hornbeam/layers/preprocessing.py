@@ -61,13 +61,15 @@ class Rescaling(Layer):
 
 @exported("keras.layers")
 class Normalization(Layer):
-    """y = (x - mean) / sqrt(variance), with mean and variance of the training data, one for each index of `axis`.
+    """y = (x - mean) / sqrt(variance), with mean and variance of the training data, one for each index of
+    `axis`.
 
-    axis: axes that keep values of their own (-1: each feature; None: one mean for all). mean, variance: given, or found
-    by `adapt(data)`; until then 0 and 1. invert: the way back, y = x * sqrt(variance) + mean.
+    axis: axes that keep values of their own (-1: each feature; None: one mean for all). mean, variance:
+    given, or found by `adapt(data)`; until then 0 and 1. invert: the way back, y = x * sqrt(variance) + mean.
     Weights (not trained): mean, variance of the kept axes' shape, and the count of samples.
 
-    Raises ValueError if only one of mean and variance is given, ShapeError if a kept axis has an unknown size.
+    Raises ValueError if only one of mean and variance is given, ShapeError if a kept axis has an unknown
+    size.
 
     >>> layer = hornbeam.layers.Normalization(); layer.adapt(np.array([[1.0], [3.0]]))
     >>> np.asarray(layer(np.array([[1.0], [3.0]]))).tolist()
@@ -92,7 +94,10 @@ class Normalization(Layer):
             raise ValueError(f"{self.describe()}: axis {self.axis} does not exist in an input of rank {rank}")
         keep = sorted(axis % rank for axis in self.axis)
         if any(input_shape[axis] is None for axis in keep):
-            raise ShapeError(f"{self.describe()}: sizes of the kept axes {self.axis} must be known, got {tuple(input_shape)}")
+            raise ShapeError(
+                f"{self.describe()}: sizes of the kept axes {self.axis} must be known, got "
+                f"{tuple(input_shape)}"
+            )
         self._keep = tuple(keep)
         shape = tuple(input_shape[axis] for axis in keep)
         if self.input_mean is None:
@@ -188,8 +193,9 @@ class CenterCrop(Layer):
 class Resizing(Layer):
     """Images in another size: (..., height, width, channels) -> the same with the given height and width.
 
-    interpolation: "bilinear", "nearest", "bicubic", "lanczos3", "lanczos5". By default the image is stretched;
-    crop_to_aspect_ratio cuts its longer side first, pad_to_aspect_ratio fills its shorter side with `fill_value`.
+    interpolation: "bilinear", "nearest", "bicubic", "lanczos3", "lanczos5". By default the image is
+    stretched; crop_to_aspect_ratio cuts its longer side first, pad_to_aspect_ratio fills its shorter side
+    with `fill_value`.
 
     Raises ValueError for sizes below 1, unknown interpolations, or cropping and padding at once.
 
@@ -238,7 +244,9 @@ class Resizing(Layer):
 
 
 def encode(indices: Tensor, count: int, mode: str, dtype: str, weights: Any = None) -> Tensor:
-    """Whole numbers as vectors: "one_hot" one for each, "multi_hot" and "count" one for all of the last axis."""
+    """Whole numbers as vectors: "one_hot" one for each, "multi_hot" and "count" one for all of the last
+    axis.
+    """
     hot = ops.one_hot(ops.cast(indices, "int32"), count, dtype=dtype)
     if mode == "one_hot":
         return ops.squeeze(hot, -2) if indices.ndim > 1 and indices.shape[-1] == 1 else hot
@@ -253,10 +261,11 @@ def encode(indices: Tensor, count: int, mode: str, dtype: str, weights: Any = No
 class CategoryEncoding(Layer):
     """Whole numbers in [0, num_tokens) as vectors (..., num_tokens).
 
-    output_mode: "one_hot" (one vector for each number), "multi_hot" (1 for each number that occurs in a sample),
-    "count" (how often it occurs; `count_weights` weighs them).
+    output_mode: "one_hot" (one vector for each number), "multi_hot" (1 for each number that occurs in a
+    sample), "count" (how often it occurs; `count_weights` weighs them).
 
-    Raises ValueError for an unknown mode, num_tokens below 1, or, where values are known, numbers out of range.
+    Raises ValueError for an unknown mode, num_tokens below 1, or, where values are known, numbers out of
+    range.
 
     >>> np.asarray(hornbeam.layers.CategoryEncoding(4)(np.array([[0, 2]])))
     array([[1., 0., 1., 0.]], dtype=float32)
@@ -265,12 +274,18 @@ class CategoryEncoding(Layer):
     _not_in_config = frozenset({"sparse"})
 
     def __init__(
-        self, num_tokens: int | None = None, output_mode: str = "multi_hot", sparse: bool = False, **kwargs: Any
+        self,
+        num_tokens: int | None = None,
+        output_mode: str = "multi_hot",
+        sparse: bool = False,
+        **kwargs: Any,
     ) -> None:
         no_support("CategoryEncoding", "tensors are dense", sparse=sparse)
         super().__init__(**kwargs)
         self.num_tokens = positive("CategoryEncoding", "num_tokens", num_tokens)
-        self.output_mode = one_of("CategoryEncoding", "output_mode", output_mode, ("one_hot", "multi_hot", "count"))
+        self.output_mode = one_of(
+            "CategoryEncoding", "output_mode", output_mode, ("one_hot", "multi_hot", "count")
+        )
 
     def call(self, inputs: Tensor, count_weights: Any = None) -> Tensor:
         if count_weights is not None and self.output_mode != "count":
@@ -279,7 +294,8 @@ class CategoryEncoding(Layer):
             values = np.asarray(inputs)
             if values.size and (values.min() < 0 or values.max() >= self.num_tokens):
                 raise ValueError(
-                    f"{self.describe()}: values must lie in [0, {self.num_tokens}), got {values.min()} to {values.max()}"
+                    f"{self.describe()}: values must lie in [0, {self.num_tokens}), got {values.min()} to "
+                    f"{values.max()}"
                 )
         return encode(inputs, self.num_tokens, self.output_mode, self.compute_dtype, count_weights)
 
@@ -288,8 +304,8 @@ class CategoryEncoding(Layer):
 class Discretization(Layer):
     """Numbers as the index of the bin they lie in: y = how many of `bin_boundaries` are <= x.
 
-    bin_boundaries: given, or `num_bins` bins of equal counts are found by `adapt(data)`. output_mode: "int", or the
-    index encoded as in CategoryEncoding. epsilon: kept for Keras's signature; the quantiles are exact.
+    bin_boundaries: given, or `num_bins` bins of equal counts are found by `adapt(data)`. output_mode: "int",
+    or the index encoded as in CategoryEncoding. epsilon: kept for Keras's signature; the quantiles are exact.
 
     Raises ValueError if neither or both of bin_boundaries and num_bins are given, or if it is not adapted.
 
@@ -352,4 +368,3 @@ class Discretization(Layer):
         if boundaries is not None:
             layer.bin_boundaries = list(boundaries)
         return layer
-

@@ -47,18 +47,25 @@ class Dropout(_Noise):
             return None
         if len(self.noise_shape) != inputs.ndim:
             raise ValueError(
-                f"{self.describe()}: noise_shape {self.noise_shape} must have a size for each axis of {inputs.shape}"
+                f"{self.describe()}: noise_shape {self.noise_shape} must have a size for each axis of "
+                f"{inputs.shape}"
             )
-        return tuple(have if want is None else want for want, have in zip(self.noise_shape, inputs.shape, strict=True))
+        return tuple(
+            have if want is None else want for want, have in zip(self.noise_shape, inputs.shape, strict=True)
+        )
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         if not training or self.rate == 0:
             return inputs
-        return random.dropout(inputs, self.rate, noise_shape=self._noise_shape(inputs), seed=self.seed_generator)
+        return random.dropout(
+            inputs, self.rate, noise_shape=self._noise_shape(inputs), seed=self.seed_generator
+        )
 
 
 class _SpatialDropout(Dropout):
-    """Dropout of whole channels: neighbouring values are alike, so dropping single ones would hide nothing."""
+    """Dropout of whole channels: neighbouring values are alike, so dropping single ones would hide
+    nothing.
+    """
 
     rank: int
     data_format = "channels_last"
@@ -92,7 +99,9 @@ class SpatialDropout1D(_SpatialDropout):
 
     rank = 1
 
-    def __init__(self, rate: float, seed: int | None = None, name: str | None = None, dtype: Any = None) -> None:
+    def __init__(
+        self, rate: float, seed: int | None = None, name: str | None = None, dtype: Any = None
+    ) -> None:
         super().__init__(rate, seed, name, dtype)
 
 
@@ -184,7 +193,9 @@ class GaussianNoise(_Noise):
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         if not training or self.stddev == 0:
             return inputs
-        return inputs + random.normal(inputs.shape, 0.0, self.stddev, dtype=inputs.dtype, seed=self.seed_generator)
+        return inputs + random.normal(
+            inputs.shape, 0.0, self.stddev, dtype=inputs.dtype, seed=self.seed_generator
+        )
 
 
 # Where SELU saturates: -scale * alpha.
@@ -213,7 +224,9 @@ class AlphaDropout(_Noise):
             return inputs
         shape = inputs.shape
         if self.noise_shape is not None:
-            shape = tuple(have if want is None else want for want, have in zip(self.noise_shape, shape, strict=True))
+            shape = tuple(
+                have if want is None else want for want, have in zip(self.noise_shape, shape, strict=True)
+            )
         keep = ops.cast(random.uniform(shape, seed=self.seed_generator) >= self.rate, inputs.dtype)
         a = ((1 - self.rate) * (1 + self.rate * _SELU_FLOOR**2)) ** -0.5
         b = -a * self.rate * _SELU_FLOOR

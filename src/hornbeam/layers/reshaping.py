@@ -18,7 +18,8 @@ from hornbeam.tensor import Tensor
 class Flatten(Layer):
     """All axes but the batch become one: x (batch, ...) -> y (batch, n).
 
-    With data_format="channels_first" the channels are moved to the end first, so that both formats give the same order.
+    With data_format="channels_first" the channels are moved to the end first, so that both formats give the
+    same order.
 
     >>> hornbeam.layers.Flatten()(np.ones((2, 28, 28, 1))).shape
     (2, 784)
@@ -37,7 +38,8 @@ class Flatten(Layer):
 
 @exported("keras.layers")
 class Reshape(Layer):
-    """The values of each sample in a new shape: x (batch, ...) -> y (batch, *target_shape); one size may be -1.
+    """The values of each sample in a new shape: x (batch, ...) -> y (batch, *target_shape); one size may be
+    -1.
 
     Raises ShapeError if the number of values differs.
 
@@ -48,8 +50,12 @@ class Reshape(Layer):
     def __init__(self, target_shape: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.target_shape = tuple(target_shape)
-        if self.target_shape.count(-1) > 1 or any(not isinstance(size, int) or size < -1 for size in self.target_shape):
-            raise ValueError(f"Reshape: target_shape must be sizes, at most one of them -1, got {target_shape!r}")
+        if self.target_shape.count(-1) > 1 or any(
+            not isinstance(size, int) or size < -1 for size in self.target_shape
+        ):
+            raise ValueError(
+                f"Reshape: target_shape must be sizes, at most one of them -1, got {target_shape!r}"
+            )
 
     def call(self, inputs: Tensor) -> Tensor:
         known = 1
@@ -57,18 +63,21 @@ class Reshape(Layer):
             known *= 1 if size == -1 else size
         values = inputs.size // max(inputs.shape[0], 1)
         if (-1 not in self.target_shape and known != values) or (known and values % known):
+            relation = "holds" if -1 not in self.target_shape else "needs a multiple of"
             raise ShapeError(
                 f"{self.describe()}: a sample of shape {inputs.shape[1:]} has {values} values, target_shape "
-                f"{self.target_shape} {'holds' if -1 not in self.target_shape else 'needs a multiple of'} {known}"
+                f"{self.target_shape} {relation} {known}"
             )
         return ops.reshape(
-            inputs, (inputs.shape[0], *(values // known if size == -1 else size for size in self.target_shape))
+            inputs,
+            (inputs.shape[0], *(values // known if size == -1 else size for size in self.target_shape)),
         )
 
 
 @exported("keras.layers")
 class Permute(Layer):
-    """The axes of each sample in another order: axis i of y is axis dims[i] of x, counted from 1, the batch stays.
+    """The axes of each sample in another order: axis i of y is axis dims[i] of x, counted from 1, the batch
+    stays.
 
     Raises ValueError unless dims are a permutation of 1..n.
 
@@ -80,7 +89,9 @@ class Permute(Layer):
         super().__init__(**kwargs)
         self.dims = tuple(dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
-            raise ValueError(f"Permute: dims must be a permutation of 1..{len(self.dims)} (0 is the batch), got {dims!r}")
+            raise ValueError(
+                f"Permute: dims must be a permutation of 1..{len(self.dims)} (0 is the batch), got {dims!r}"
+            )
         self.input_spec = InputSpec(ndim=len(self.dims) + 1)
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -126,14 +137,17 @@ class _ZeroPadding(_Spatial):
     padding: Any
 
     def call(self, inputs: Tensor) -> Tensor:
-        pairs = amounts(type(self).__name__, "padding", (self.padding,) if self.rank == 1 else self.padding, self.rank)
+        pairs = amounts(
+            type(self).__name__, "padding", (self.padding,) if self.rank == 1 else self.padding, self.rank
+        )
         inner = [(0, 0)] if self.data_format == "channels_last" else []
         return ops.pad(inputs, [(0, 0)] * self._first_axis + list(pairs) + inner)
 
 
 @exported("keras.layers")
 class ZeroPadding1D(_ZeroPadding):
-    """Zeros before and after the steps: x (batch, steps, channels) -> y (batch, steps + low + high, channels).
+    """Zeros before and after the steps: x (batch, steps, channels) -> y (batch, steps + low + high,
+    channels).
 
     padding: a whole number, or a pair (low, high). Raises ValueError for anything else.
 
@@ -145,7 +159,9 @@ class ZeroPadding1D(_ZeroPadding):
 
     def __init__(self, padding: Any = 1, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(data_format, **kwargs)
-        (self.padding,) = amounts("ZeroPadding1D", "padding", padding if isinstance(padding, int) else (padding,), 1)
+        (self.padding,) = amounts(
+            "ZeroPadding1D", "padding", padding if isinstance(padding, int) else (padding,), 1
+        )
 
 
 @exported("keras.layers")
@@ -177,7 +193,9 @@ class ZeroPadding3D(_ZeroPadding):
 
     rank = 3
 
-    def __init__(self, padding: Any = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, padding: Any = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(data_format, **kwargs)
         self.padding = amounts("ZeroPadding3D", "padding", padding, 3)
 
@@ -189,7 +207,9 @@ class _Cropping(_Spatial):
         pairs = (self.cropping,) if self.rank == 1 else self.cropping
         spatial = spatial_sizes(inputs.shape, self.data_format)
         if any(low + high >= size for (low, high), size in zip(pairs, spatial, strict=True)):
-            raise ShapeError(f"{self.describe()}: cropping {self.cropping} leaves nothing of an input of {spatial}")
+            raise ShapeError(
+                f"{self.describe()}: cropping {self.cropping} leaves nothing of an input of {spatial}"
+            )
         cuts = tuple(slice(low, size - high) for (low, high), size in zip(pairs, spatial, strict=True))
         return inputs[(slice(None),) * self._first_axis + cuts]
 
@@ -208,7 +228,9 @@ class Cropping1D(_Cropping):
 
     def __init__(self, cropping: Any = (1, 1), **kwargs: Any) -> None:
         super().__init__("channels_last", **kwargs)
-        (self.cropping,) = amounts("Cropping1D", "cropping", cropping if isinstance(cropping, int) else (cropping,), 1)
+        (self.cropping,) = amounts(
+            "Cropping1D", "cropping", cropping if isinstance(cropping, int) else (cropping,), 1
+        )
 
 
 @exported("keras.layers")
@@ -223,7 +245,9 @@ class Cropping2D(_Cropping):
 
     rank = 2
 
-    def __init__(self, cropping: Any = ((0, 0), (0, 0)), data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, cropping: Any = ((0, 0), (0, 0)), data_format: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(data_format, **kwargs)
         self.cropping = amounts("Cropping2D", "cropping", cropping, 2)
 
@@ -240,7 +264,9 @@ class Cropping3D(_Cropping):
 
     rank = 3
 
-    def __init__(self, cropping: Any = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, cropping: Any = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(data_format, **kwargs)
         self.cropping = amounts("Cropping3D", "cropping", cropping, 3)
 
@@ -285,7 +311,11 @@ class UpSampling2D(_Spatial):
     rank = 2
 
     def __init__(
-        self, size: Any = (2, 2), data_format: str | None = None, interpolation: str = "nearest", **kwargs: Any
+        self,
+        size: Any = (2, 2),
+        data_format: str | None = None,
+        interpolation: str = "nearest",
+        **kwargs: Any,
     ) -> None:
         super().__init__(data_format, **kwargs)
         self.size = sizes("UpSampling2D", "size", size, 2)
@@ -298,7 +328,9 @@ class UpSampling2D(_Spatial):
             return _repeat(_repeat(inputs, self.size[0], axis), self.size[1], axis + 1)
         height, width = spatial_sizes(inputs.shape, self.data_format)
         target = (height * self.size[0], width * self.size[1])
-        return ops.image.resize(inputs, target, interpolation=self.interpolation, data_format=self.data_format)
+        return ops.image.resize(
+            inputs, target, interpolation=self.interpolation, data_format=self.data_format
+        )
 
 
 @exported("keras.layers")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from hornbeam import ops, regularizers, tree
+from hornbeam import ops, tree
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.arguments import collected
 from hornbeam.layers.input_spec import InputSpec
@@ -31,10 +31,11 @@ class RNN(Layer):
     """y[t], states = cell(x[t], states) for every step t of a sequence.
 
     x (batch, steps, ...) -> y (batch, output_size), the last output, or (batch, steps, output_size) with
-    return_sequences. return_state: also the last states. go_backwards: from the last step to the first (outputs come in
-    that order). stateful: states go on from batch to batch. unroll: write the steps out instead of looping.
-    mask (batch, steps): at steps where it is False the states stay and the output is the last one (or zeros with
-    zero_output_for_mask). cell: a layer with `call(inputs, states)` and `state_size`, or a list of such.
+    return_sequences. return_state: also the last states. go_backwards: from the last step to the first
+    (outputs come in that order). stateful: states go on from batch to batch. unroll: write the steps out
+    instead of looping. mask (batch, steps): at steps where it is False the states stay and the output is the
+    last one (or zeros with zero_output_for_mask). cell: a layer with `call(inputs, states)` and `state_size`,
+    or a list of such.
 
     Raises ValueError for something that is no cell, ShapeError if `stateful` without a known batch size.
 
@@ -75,7 +76,9 @@ class RNN(Layer):
         if self.stateful:
             batch = sequences_shape[0]
             if batch is None:
-                raise ShapeError(f"{self.describe()}: stateful=True needs a known batch size: Input(batch_shape=(32, ...))")
+                raise ShapeError(
+                    f"{self.describe()}: stateful=True needs a known batch size: Input(batch_shape=(32, ...))"
+                )
             start = self.get_initial_state(batch)
             self.states = tree.map_structure(
                 lambda x: Variable(x, trainable=False, autocast=False, name="rnn_state"), start
@@ -94,12 +97,16 @@ class RNN(Layer):
 
     reset_states = reset_state
 
-    def call(self, sequences: Tensor, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
+    def call(
+        self, sequences: Tensor, initial_state: Any = None, mask: Any = None, training: bool = False
+    ) -> Any:
         batch = sequences.shape[0]
         if initial_state is None:
             stored = self.states is not None
             initial_state = (
-                tree.map_structure(lambda v: v.value, self.states) if stored else self.get_initial_state(batch)
+                tree.map_structure(lambda v: v.value, self.states)
+                if stored
+                else self.get_initial_state(batch)
             )
         elif not isinstance(initial_state, (list, tuple)):
             initial_state = [initial_state]
@@ -120,9 +127,12 @@ class RNN(Layer):
         expected = self.cell.state_size
         count = len(expected) if isinstance(expected, (list, tuple)) else 1
         if len(states) != count:
-            raise ShapeError(f"{self.describe()}: the cell has {count} states, initial_state has {len(states)}")
+            raise ShapeError(
+                f"{self.describe()}: the cell has {count} states, initial_state has {len(states)}"
+            )
 
-    # -- the loop ---------------------------------------------------------------------------------------------------
+    # -- the loop
+    # ---------------------------------------------------------------------------------------------------
 
     def _run(self, sequences: Tensor, states: Any, mask: Any, training: bool) -> tuple[Tensor, Tensor, Any]:
         """Outputs of all steps (batch first), the last output, the last states."""
@@ -142,9 +152,13 @@ class RNN(Layer):
             output, after = step(x, before)
             after = tree.map_structure(lambda new, old: _where(keep, new, old), after, before)
             last = _where(keep, output, previous)
-            return (after, last), (_where(keep, output, ops.zeros_like(output)) if self.zero_output_for_mask else last)
+            return (after, last), (
+                _where(keep, output, ops.zeros_like(output)) if self.zero_output_for_mask else last
+            )
 
-        nothing = ops.zeros((sequences.shape[0], *_sizes(output_size_of(self.cell))), dtype=self.compute_dtype)
+        nothing = ops.zeros(
+            (sequences.shape[0], *_sizes(output_size_of(self.cell))), dtype=self.compute_dtype
+        )
         (states, last), ys = loop(masked, (states, nothing), (time, masks))
         return ops.moveaxis(ys, 0, 1), (ys[-1] if self.zero_output_for_mask else last), states
 
@@ -249,8 +263,8 @@ class _CellLayer(RNN):
 class SimpleRNN(_CellLayer):
     """h[t] = activation(x[t] @ kernel + h[t-1] @ recurrent_kernel + bias) along a sequence (Elman 1990).
 
-    x (batch, steps, features) -> y (batch, units), or (batch, steps, units) with return_sequences. Weights as in
-    SimpleRNNCell, further arguments as in RNN.
+    x (batch, steps, features) -> y (batch, units), or (batch, steps, units) with return_sequences. Weights as
+    in SimpleRNNCell, further arguments as in RNN.
 
     Raises ValueError for units below 1 or a rate outside [0, 1).
 
@@ -290,11 +304,13 @@ class SimpleRNN(_CellLayer):
 
 @exported("keras.layers")
 class LSTM(_CellLayer):
-    """Long short-term memory along a sequence: c = f * c + i * g, h = o * activation(c) (Hochreiter, Schmidhuber 1997).
+    """Long short-term memory along a sequence: c = f * c + i * g, h = o * activation(c) (Hochreiter,
+    Schmidhuber 1997).
 
-    x (batch, steps, features) -> y (batch, units), or (batch, steps, units) with return_sequences; with return_state
-    also h and c. Weights and formulas as in LSTMCell, further arguments as in RNN. The product of all inputs with the
-    kernel is one matrix product outside of the loop. use_cudnn: without meaning, there is one implementation.
+    x (batch, steps, features) -> y (batch, units), or (batch, steps, units) with return_sequences; with
+    return_state also h and c. Weights and formulas as in LSTMCell, further arguments as in RNN. The product
+    of all inputs with the kernel is one matrix product outside of the loop. use_cudnn: without meaning, there
+    is one implementation.
 
     Raises ValueError for units below 1 or a rate outside [0, 1).
 
@@ -339,8 +355,8 @@ class LSTM(_CellLayer):
 class GRU(_CellLayer):
     """Gated recurrent unit along a sequence: h = z * h + (1 - z) * g (Cho et al. 2014).
 
-    x (batch, steps, features) -> y (batch, units), or (batch, steps, units) with return_sequences. Weights, formulas
-    and `reset_after` as in GRUCell, further arguments as in RNN. use_cudnn: without meaning.
+    x (batch, steps, features) -> y (batch, units), or (batch, steps, units) with return_sequences. Weights,
+    formulas and `reset_after` as in GRUCell, further arguments as in RNN. use_cudnn: without meaning.
 
     Raises ValueError for units below 1 or a rate outside [0, 1).
 

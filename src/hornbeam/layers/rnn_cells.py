@@ -1,7 +1,8 @@
 """What a recurrent layer does in one step: SimpleRNNCell, LSTMCell, GRUCell, StackedRNNCells.
 
-A cell of this library has two halves: `project(inputs)`, which does not depend on the state and so can be done for all
-time steps at once, and `advance(projected, states)`, the step itself. `call` is one after the other.
+A cell of this library has two halves: `project(inputs)`, which does not depend on the state and so can be
+done for all time steps at once, and `advance(projected, states)`, the step itself. `call` is one after the
+other.
 """
 
 from __future__ import annotations
@@ -28,13 +29,17 @@ class DropoutMasks:
     def get_dropout_mask(self, step_input: Tensor) -> Tensor:
         """The mask for inputs (batch, features), the same until `reset_dropout_masks`."""
         if self._input_mask is None:
-            self._input_mask = random.dropout(ops.ones_like(step_input), self.dropout, seed=self.seed_generator)
+            self._input_mask = random.dropout(
+                ops.ones_like(step_input), self.dropout, seed=self.seed_generator
+            )
         return self._input_mask
 
     def get_recurrent_dropout_mask(self, state: Tensor) -> Tensor:
         """The mask for the state (batch, units), the same until `reset_dropout_masks`."""
         if self._state_mask is None:
-            self._state_mask = random.dropout(ops.ones_like(state), self.recurrent_dropout, seed=self.seed_generator)
+            self._state_mask = random.dropout(
+                ops.ones_like(state), self.recurrent_dropout, seed=self.seed_generator
+            )
         return self._state_mask
 
     def reset_dropout_masks(self) -> None:
@@ -92,7 +97,9 @@ class _Cell(Layer, DropoutMasks):
         width = self.gates * self.units
         self.kernel = self._weight("kernel", (input_shape[-1], width), "kernel")
         self.recurrent_kernel = self._weight("recurrent_kernel", (self.units, width), "recurrent")
-        self.bias = self._weight("bias", self._bias_shape(), "bias", self._bias_init()) if self.use_bias else None
+        self.bias = (
+            self._weight("bias", self._bias_shape(), "bias", self._bias_init()) if self.use_bias else None
+        )
 
     def _bias_shape(self) -> tuple[int, ...]:
         return (self.gates * self.units,)
@@ -125,7 +132,9 @@ class _Cell(Layer, DropoutMasks):
         raise NotImplementedError
 
     def _dropped(self, state: Tensor, training: bool | None) -> Tensor:
-        return state * self.get_recurrent_dropout_mask(state) if training and self.recurrent_dropout else state
+        return (
+            state * self.get_recurrent_dropout_mask(state) if training and self.recurrent_dropout else state
+        )
 
     def call(self, inputs: Tensor, states: Any, training: bool = False) -> Any:
         given = list(states) if isinstance(states, (list, tuple)) else [states]
@@ -134,15 +143,17 @@ class _Cell(Layer, DropoutMasks):
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
         """Zeros (batch, units), one for each state."""
-        return [ops.zeros((batch_size, self.units), dtype=self.compute_dtype) for _ in range(self.state_count)]
+        return [
+            ops.zeros((batch_size, self.units), dtype=self.compute_dtype) for _ in range(self.state_count)
+        ]
 
 
 @exported("keras.layers")
 class SimpleRNNCell(_Cell):
     """h' = activation(x @ kernel + h @ recurrent_kernel + bias); the output is h'.
 
-    x (batch, features), h (batch, units); kernel (features, units), recurrent_kernel (units, units), bias (units,).
-    dropout, recurrent_dropout: of inputs and of the state, with one mask for the whole sequence.
+    x (batch, features), h (batch, units); kernel (features, units), recurrent_kernel (units, units), bias
+    (units,). dropout, recurrent_dropout: of inputs and of the state, with one mask for the whole sequence.
 
     Raises ValueError for units below 1 or a rate outside [0, 1).
 
@@ -182,9 +193,10 @@ class SimpleRNNCell(_Cell):
 class LSTMCell(_Cell):
     """c' = f * c + i * g, h' = o * activation(c'), where i, f, g, o are the four gates; the output is h'.
 
-    i, f, o = recurrent_activation(z), g = activation(z), of z = x @ kernel + h @ recurrent_kernel + bias, cut into four
-    in the order i, f, g, o. kernel (features, 4 * units), recurrent_kernel (units, 4 * units), bias (4 * units,).
-    unit_forget_bias: the bias of f starts at 1 (Jozefowicz et al. 2015). (Hochreiter and Schmidhuber 1997)
+    i, f, o = recurrent_activation(z), g = activation(z), of z = x @ kernel + h @ recurrent_kernel + bias, cut
+    into four in the order i, f, g, o. kernel (features, 4 * units), recurrent_kernel (units, 4 * units), bias
+    (4 * units,). unit_forget_bias: the bias of f starts at 1 (Jozefowicz et al. 2015). (Hochreiter and
+    Schmidhuber 1997)
 
     Raises ValueError for units below 1 or a rate outside [0, 1).
 
@@ -229,7 +241,9 @@ class LSTMCell(_Cell):
         def forget_first(shape: Any, dtype: Any = None) -> Tensor:
             ones = ops.ones((self.units,), dtype=dtype)
             first = self.bias_initializer((self.units,), dtype=dtype)
-            return ops.concatenate([first, ones, self.bias_initializer((2 * self.units,), dtype=dtype)], axis=0)
+            return ops.concatenate(
+                [first, ones, self.bias_initializer((2 * self.units,), dtype=dtype)], axis=0
+            )
 
         return forget_first
 
@@ -249,8 +263,8 @@ class GRUCell(_Cell):
 
     z, r = recurrent_activation(x @ W + h @ U + b), and g = activation(x @ W + r * (h @ U + b2) + b) with
     reset_after=True (as cuDNN does, two biases), g = activation(x @ W + (r * h) @ U + b) without.
-    kernel (features, 3 * units) in the order z, r, g, recurrent_kernel (units, 3 * units), bias (2, 3 * units) or
-    (3 * units,). (Cho et al. 2014)
+    kernel (features, 3 * units) in the order z, r, g, recurrent_kernel (units, 3 * units), bias (2, 3 *
+    units) or (3 * units,). (Cho et al. 2014)
 
     Raises ValueError for units below 1 or a rate outside [0, 1).
 
@@ -291,7 +305,7 @@ class GRUCell(_Cell):
         return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
 
     def _input_bias(self) -> Any:
-        return self.bias[0] if self.reset_after else self.bias
+        return self.bias[0] if self.reset_after and self.bias is not None else self.bias
 
     def advance(self, projected: Tensor, states: Sequence[Tensor], training: bool | None = False) -> Any:
         h, n = states[0], self.units
@@ -387,10 +401,14 @@ def initial_state_of(cell: Any, batch_size: int | None, dtype: str) -> Any:
         return cell.get_initial_state(batch_size=batch_size)
     single = isinstance(cell.state_size, int)
     sizes = [cell.state_size] if single else cell.state_size
-    return [ops.zeros((batch_size, *((size,) if isinstance(size, int) else size)), dtype=dtype) for size in sizes]
+    return [
+        ops.zeros((batch_size, *((size,) if isinstance(size, int) else size)), dtype=dtype) for size in sizes
+    ]
 
 
 def run_cell(cell: Any, inputs: Tensor, states: Any, training: bool | None) -> Any:
     """One step of any cell: its output and the list of its new states."""
-    output, new = cell(inputs, states, training=training) if isinstance(cell, Layer) else cell.call(inputs, states)
+    output, new = (
+        cell(inputs, states, training=training) if isinstance(cell, Layer) else cell.call(inputs, states)
+    )
     return output, list(new) if isinstance(new, (list, tuple)) else [new]

@@ -18,10 +18,10 @@ from hornbeam.tensor import Tensor
 class Bidirectional(Layer):
     """A recurrent layer run forwards and, with weights of its own, backwards, and the two outputs merged.
 
-    layer: an RNN, or a layer with `go_backwards`, `return_sequences`, `return_state`. merge_mode: "concat", "sum",
-    "mul", "ave" or None (a list of both). backward_layer: another layer for the way back; it must have the other
-    `go_backwards` and the same `return_sequences`. With return_state the states of both follow the output.
-    With return_sequences the output at masked steps is 0. (Schuster and Paliwal 1997)
+    layer: an RNN, or a layer with `go_backwards`, `return_sequences`, `return_state`. merge_mode: "concat",
+    "sum", "mul", "ave" or None (a list of both). backward_layer: another layer for the way back; it must have
+    the other `go_backwards` and the same `return_sequences`. With return_state the states of both follow the
+    output. With return_sequences the output at masked steps is 0. (Schuster and Paliwal 1997)
 
     Raises ValueError for other layers, modes, or layers that do not go together.
 
@@ -32,14 +32,25 @@ class Bidirectional(Layer):
     _not_in_config = frozenset({"weights"})
 
     def __init__(
-        self, layer: Any, merge_mode: str | None = "concat", weights: Any = None, backward_layer: Any = None, **kwargs: Any
+        self,
+        layer: Any,
+        merge_mode: str | None = "concat",
+        weights: Any = None,
+        backward_layer: Any = None,
+        **kwargs: Any,
     ) -> None:
         needed = ("go_backwards", "return_sequences", "return_state")
         for one in (layer, backward_layer):
-            if one is not None and not (isinstance(one, Layer) and all(hasattr(one, name) for name in needed)):
-                raise ValueError(f"Bidirectional: {one!r} is no recurrent layer: it needs {', '.join(needed)}")
+            if one is not None and not (
+                isinstance(one, Layer) and all(hasattr(one, name) for name in needed)
+            ):
+                raise ValueError(
+                    f"Bidirectional: {one!r} is no recurrent layer: it needs {', '.join(needed)}"
+                )
         super().__init__(**kwargs)
-        self.merge_mode = one_of("Bidirectional", "merge_mode", merge_mode, ("sum", "mul", "ave", "concat", None))
+        self.merge_mode = one_of(
+            "Bidirectional", "merge_mode", merge_mode, ("sum", "mul", "ave", "concat", None)
+        )
         config = serialize(layer)
         # A twin, so that the layer that was given stays as it is.
         self.forward_layer = _twin(config, f"forward_{layer.name.removeprefix('forward_')}")
@@ -78,7 +89,9 @@ class Bidirectional(Layer):
             if "_initial" in self.__dict__:
                 layer.set_weights(self._initial[index])
 
-    def call(self, sequences: Tensor, initial_state: Any = None, mask: Any = None, training: bool | None = None) -> Any:
+    def call(
+        self, sequences: Tensor, initial_state: Any = None, mask: Any = None, training: bool | None = None
+    ) -> Any:
         half = None if initial_state is None else len(initial_state) // 2
         starts = (None, None) if half is None else (list(initial_state[:half]), list(initial_state[half:]))
         forward, backward = (
@@ -131,12 +144,15 @@ class Bidirectional(Layer):
 
 
 def _twin(config: dict[str, Any], name: str, **changes: Any) -> Any:
-    return deserialize({**config, "build_config": None, "config": {**config["config"], "name": name, **changes}})
+    return deserialize(
+        {**config, "build_config": None, "config": {**config["config"], "name": name, **changes}}
+    )
 
 
 @exported("keras.layers")
 class TimeDistributed(Wrapper):
-    """y[:, t] = layer(x[:, t]) at every step t, with the same weights: x (batch, steps, ...) -> y (batch, steps, ...).
+    """y[:, t] = layer(x[:, t]) at every step t, with the same weights: x (batch, steps, ...) -> y (batch,
+    steps, ...).
 
     Steps and batch become one axis for the layer. A mask (batch, steps) is handed on.
 
@@ -153,7 +169,9 @@ class TimeDistributed(Wrapper):
 
     def build(self, input_shape: Any) -> None:
         if len(input_shape) < 3:
-            raise ShapeError(f"{self.describe()} expects an input (batch, steps, ...), it got shape {tuple(input_shape)}")
+            raise ShapeError(
+                f"{self.describe()} expects an input (batch, steps, ...), it got shape {tuple(input_shape)}"
+            )
         if not self.layer.built:
             self.layer.build((input_shape[0], *input_shape[2:]))
 
