@@ -8,6 +8,7 @@ pub mod dtype;
 pub mod elementwise;
 pub mod gemm;
 pub mod index;
+pub mod linalg;
 pub mod math;
 pub mod movement;
 pub mod norm;
