@@ -34,12 +34,16 @@ def linear(**settings: Any) -> hb.Model:
 
 def classifier(**settings: Any) -> hb.Model:
     set_random_seed(1)
-    model = hb.Sequential([hb.Input((4,)), layers.Dense(8, activation="relu"), layers.Dense(3, activation="softmax")])
+    model = hb.Sequential(
+        [hb.Input((4,)), layers.Dense(8, activation="relu"), layers.Dense(3, activation="softmax")]
+    )
     model.compile("adam", "sparse_categorical_crossentropy", **({"metrics": ["accuracy"]} | settings))
     return model
 
 
-def by_hand(w: np.ndarray, b: np.ndarray, x: np.ndarray, y: np.ndarray, batch: int) -> tuple[np.ndarray, np.ndarray]:
+def by_hand(
+    w: np.ndarray, b: np.ndarray, x: np.ndarray, y: np.ndarray, batch: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Steps of gradient descent on the mean squared error."""
     for start in range(0, len(x), batch):
         xs, ys = x[start : start + batch].astype("float64"), y[start : start + batch]
@@ -86,7 +90,10 @@ def test_silence(capsys: pytest.CaptureFixture[str]) -> None:
 def test_all_ways_through_the_loop_give_the_same_weights(how: str) -> None:
     plain = classifier()
     plain.fit(X, LABELS, batch_size=8, epochs=2, verbose=0, shuffle=False)
-    settings: dict[str, Any] = {"line by line": {"run_eagerly": True}, "two at once": {"steps_per_execution": 2}}
+    settings: dict[str, Any] = {
+        "line by line": {"run_eagerly": True},
+        "two at once": {"steps_per_execution": 2},
+    }
     other = classifier(**settings.get(how, {}))
     seen: list[int] = []
     hook = hb.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(batch))
@@ -150,12 +157,14 @@ def test_steps_per_epoch_goes_through_all_data() -> None:
     model = Watcher()
     model.compile()
     hook = hb.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(logs["rows"]))
-    model.fit(np.arange(12.0)[:, None], batch_size=4, steps_per_epoch=2, epochs=3, verbose=0, callbacks=[hook])
+    model.fit(
+        np.arange(12.0)[:, None], batch_size=4, steps_per_epoch=2, epochs=3, verbose=0, callbacks=[hook]
+    )
     assert sorted(np.concatenate(seen[:3]).tolist()) == list(range(12))
     assert sorted(np.concatenate(seen[3:]).tolist()) == list(range(12))
 
 
-# -- evaluate and predict -------------------------------------------------------------------------------------------
+# -- evaluate and predict --------------------------------------------------------------------------
 
 
 def test_evaluate(engine: str) -> None:
@@ -164,7 +173,9 @@ def test_evaluate(engine: str) -> None:
     loss, accuracy = model.evaluate(X, LABELS, batch_size=16, verbose=0)
     assert loss == pytest.approx(-np.log(probabilities[np.arange(50), LABELS]).mean(), rel=1e-5)
     assert accuracy == pytest.approx((probabilities.argmax(1) == LABELS).mean())
-    assert model.evaluate(X, LABELS, verbose=0, return_dict=True) == pytest.approx({"accuracy": accuracy, "loss": loss})
+    assert model.evaluate(X, LABELS, verbose=0, return_dict=True) == pytest.approx(
+        {"accuracy": accuracy, "loss": loss}
+    )
     assert type(linear().evaluate(X, Y, verbose=0)) is float
 
 
@@ -218,7 +229,7 @@ def test_batch_methods() -> None:
     assert after["loss"] < loss  # the mean of both updates
 
 
-# -- several outputs, weights -----------------------------------------------------------------------------------------
+# -- several outputs, weights ----------------------------------------------------------------------
 
 
 def two_outputs(dict_outputs: bool = False, **settings: Any) -> hb.Model:
@@ -260,10 +271,18 @@ def test_names_of_metrics() -> None:
         return ops.mean(y_pred, axis=-1)
 
     model = classifier(
-        metrics=["acc", hb.metrics.SparseTopKCategoricalAccuracy(2), mine], weighted_metrics=["accuracy", "acc"]
+        metrics=["acc", hb.metrics.SparseTopKCategoricalAccuracy(2), mine],
+        weighted_metrics=["accuracy", "acc"],
     )
     found = model.evaluate(X, LABELS, verbose=0, return_dict=True)
-    assert list(found) == ["acc", "accuracy", "loss", "mine", "sparse_top_k_categorical_accuracy", "weighted_acc"]
+    assert list(found) == [
+        "acc",
+        "accuracy",
+        "loss",
+        "mine",
+        "sparse_top_k_categorical_accuracy",
+        "weighted_acc",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -295,10 +314,12 @@ def test_sample_weights_weigh() -> None:
     weights = RNG.uniform(size=50)
     model = linear()
     errors = (model.predict(X, verbose=0) - Y)[:, 0] ** 2
-    assert model.evaluate(X, Y, sample_weight=weights, verbose=0) == pytest.approx((errors * weights).sum() / 50, rel=1e-4)
+    assert model.evaluate(X, Y, sample_weight=weights, verbose=0) == pytest.approx(
+        (errors * weights).sum() / 50, rel=1e-4
+    )
 
 
-# -- validation -------------------------------------------------------------------------------------------------------
+# -- validation ------------------------------------------------------------------------------------
 
 
 def test_validation_split_keeps_proportions(capsys: pytest.CaptureFixture[str]) -> None:
@@ -324,7 +345,9 @@ def test_validation_split_keeps_proportions(capsys: pytest.CaptureFixture[str]) 
     assert np.bincount(y[held]).tolist() == [12, 6, 2]
     assert "20 of 100 samples are held out, shuffled, every class in proportion" in capsys.readouterr().out
     seen.clear()
-    model.fit(x, y, validation_split=0.2, batch_size=100, verbose=0, validation_split_mode="tail", callbacks=[hook])
+    model.fit(
+        x, y, validation_split=0.2, batch_size=100, verbose=0, validation_split_mode="tail", callbacks=[hook]
+    )
     assert np.round(np.concatenate(seen) * 100).astype(int).tolist() == list(range(80, 100))
 
 
@@ -348,7 +371,7 @@ def test_using_the_validation_set_as_the_test_is_said_once() -> None:
         model.evaluate(X[20:], Y[20:], verbose=0)
 
 
-# -- state ------------------------------------------------------------------------------------------------------------
+# -- state -----------------------------------------------------------------------------------------
 
 
 def test_values_that_somebody_holds_do_not_change(engine: str) -> None:
@@ -405,7 +428,11 @@ def test_averaged_weights_at_the_end() -> None:
 def test_mixed_precision() -> None:
     set_random_seed(0)
     model = hb.Sequential(
-        [hb.Input((4,)), layers.Dense(8, activation="relu", dtype="mixed_bfloat16"), layers.Dense(1, dtype="float32")]
+        [
+            hb.Input((4,)),
+            layers.Dense(8, activation="relu", dtype="mixed_bfloat16"),
+            layers.Dense(1, dtype="float32"),
+        ]
     )
     model.compile("adam", "mse")
     first, *_, last = model.fit(X, Y, epochs=5, verbose=0).history["loss"]
@@ -413,7 +440,7 @@ def test_mixed_precision() -> None:
     assert model.layers[0].kernel.dtype == "float32"
 
 
-# -- your own steps ---------------------------------------------------------------------------------------------------
+# -- your own steps --------------------------------------------------------------------------------
 
 
 class Own(hb.Model):
@@ -486,7 +513,9 @@ def test_adversarial_pair() -> None:
             loss = ops.mean(ops.binary_crossentropy(truth, judged))
             own = self.judge.trainable_variables
             self.judge_optimizer.apply(hb.gradients(loss, own), own)
-            fooled = ops.mean(ops.binary_crossentropy(ops.ones((real.shape[0], 1)), self.judge(self.maker(noise))))
+            fooled = ops.mean(
+                ops.binary_crossentropy(ops.ones((real.shape[0], 1)), self.judge(self.maker(noise)))
+            )
             own = self.maker.trainable_variables
             self.maker_optimizer.apply(hb.gradients(fooled, own), own)
             return {"judge": loss, "maker": fooled}
@@ -498,7 +527,7 @@ def test_adversarial_pair() -> None:
     assert int(model.maker_optimizer.iterations) == 10
 
 
-# -- when things go wrong ---------------------------------------------------------------------------------------------
+# -- when things go wrong --------------------------------------------------------------------------
 
 
 def test_nan_is_reported_once_with_its_step() -> None:

@@ -231,7 +231,7 @@ class Functional(Model):
     def output_names(self) -> list[str]:
         """Names of the outputs: those of the layers that make them, or the keys of a dict."""
         if isinstance(self.output, dict):
-            return [str(key) for key in self.output]
+            return [str(path[0]) for path, _ in tree.flatten_with_path(self.output)]
         return [self._graph.name_of(x) for x in self.outputs]
 
     @property

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import tree
+from hornbeam import dtype_policies, tree
 from hornbeam.layers import Layer
 from hornbeam.naming import nearest
 from hornbeam.registry import exported
@@ -192,7 +192,8 @@ class Model(Trainer, Layer):
 
     def get_config(self) -> dict[str, Any]:
         """What a subclass was made with. Raises TypeError for arguments that have no config."""
-        base = {"name": self.name, "trainable": self.trainable, "dtype": Layer.get_config(self)["dtype"]}
+        dtype = dtype_policies.serialize(self.dtype_policy)
+        base = {"name": self.name, "trainable": self.trainable, "dtype": dtype}
         return {**base, **self._constructor_config()}
 
     @classmethod

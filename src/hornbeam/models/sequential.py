@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from hornbeam import dtype_policies
 from hornbeam.layers import InputLayer, Layer
 from hornbeam.models.functional import adjust
 from hornbeam.models.model import Model
@@ -230,8 +231,8 @@ class Sequential(Model):
 
     def get_config(self) -> dict[str, Any]:
         """Name, layers and the shape it was built for, in Keras 3's format."""
-        base = Layer.get_config(self)
-        config = {"name": self.name, "trainable": self._trainable, "dtype": base["dtype"]}
+        dtype = dtype_policies.serialize(self.dtype_policy)
+        config: dict[str, Any] = {"name": self.name, "trainable": self._trainable, "dtype": dtype}
         config["layers"] = [serialize(layer) for layer in self._stack]
         if self.built and self._tensors.values:
             config["build_input_shape"] = tuple(self._tensors.values[0].shape)
@@ -245,8 +246,6 @@ class Sequential(Model):
         for layer in layers:
             model.add(deserialize(layer, custom_objects))
         if config.get("dtype") is not None:
-            from hornbeam import dtype_policies
-
             model.dtype_policy = dtype_policies.get(config["dtype"])
         shape = config.get("build_input_shape")
         if shape and not model.built:

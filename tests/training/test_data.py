@@ -1,0 +1,167 @@
+"""What fit accepts as data, and how it is cut into batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hornbeam as hb
+from hornbeam import layers
+from hornbeam.training.data import (
+    ArrayData,
+    PyDataset,
+    StreamData,
+    apply_class_weight,
+    as_array,
+    class_numbers,
+    pack_x_y_sample_weight,
+    split_rows,
+    unpack_x_y_sample_weight,
+)
+from hornbeam.training.honesty import fingerprint
+
+
+class Numbers(PyDataset):
+    """Ten batches; batch i is full of i."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.ended = 0
+
+    def __len__(self) -> int:
+        return 10
+
+    def __getitem__(self, index: int) -> Any:
+        return np.full((2, 3), index, "float32"), np.full((2, 1), index, "float32")
+
+    def on_epoch_end(self) -> None:
+        self.ended += 1
+
+
+def firsts(dataset: PyDataset, order: Any = None) -> list[int]:
+    return [int(x[0, 0]) for x, _ in dataset.batches(order)]
+
+
+def test_pack_and_unpack() -> None:
+    assert pack_x_y_sample_weight(1) == 1
+    assert pack_x_y_sample_weight([1]) == ([1],)
+    assert pack_x_y_sample_weight(1, 2) == (1, 2)
+    assert unpack_x_y_sample_weight((1,)) == (1, None, None)
+    assert unpack_x_y_sample_weight([1, 2]) == (1, 2, None)
+    assert unpack_x_y_sample_weight((1, 2, 3)) == (1, 2, 3)
+    with pytest.raises(ValueError, match="tuple of 4"):
+        unpack_x_y_sample_weight((1, 2, 3, 4))
+
+
+@pytest.mark.parametrize("settings", [{"workers": 4}, {"workers": 4, "max_queue_size": 2}])
+def test_the_order_does_not_depend_on_workers(settings: dict[str, Any]) -> None:
+    order = np.random.default_rng(0).permutation
+    assert firsts(Numbers(**settings)) == firsts(Numbers()) == list(range(10))
+    shuffled = firsts(Numbers(), order)
+    assert sorted(shuffled) == list(range(10)) != shuffled
+
+
+def test_an_error_in_a_worker_arrives() -> None:
+    class Broken(Numbers):
+        def __getitem__(self, index: int) -> Any:
+            raise OSError(f"batch {index} is corrupt")
+
+    with pytest.raises(OSError, match="batch 0 is corrupt"):
+        firsts(Broken(workers=2))
+
+
+def test_fit_on_a_dataset() -> None:
+    dataset = Numbers(workers=2)
+    model = hb.Sequential([layers.Dense(1)])
+    model.compile(hb.optimizers.SGD(1e-4), "mse")
+    history = model.fit(dataset, epochs=3, verbose=0, validation_data=Numbers())
+    assert history.params["steps"] == 10
+    assert len(history.history["val_loss"]) == 3
+    assert dataset.ended == 3
+    assert model.predict(Numbers(), verbose=0).shape == (20, 1)
+
+
+def test_batches_of_arrays() -> None:
+    data = ArrayData((np.arange(7), np.arange(7)), 3)
+    assert [part.tolist() for part in data.epoch()] == [[[0, 1, 2], [3, 4, 5]], [[6]]]
+    assert (data.samples, data.steps) == (7, 3)
+    assert [part.tolist() for part in data.epoch(2)] == [[[0, 1, 2], [3, 4, 5]]]
+    assert [part.tolist() for part in data.epoch(2)] == [[[6]], [[0, 1, 2]]]
+
+
+def test_shuffling_whole_batches() -> None:
+    data = ArrayData(np.arange(6), 2, order=lambda n: np.arange(n)[::-1], by_batch=True)
+    assert data.epoch()[0].tolist() == [[4, 5], [2, 3], [0, 1]]
+
+
+def test_streams_keep_their_place() -> None:
+    source = [(np.full((1, 1), i, "float32"),) for i in range(5)]
+    data = StreamData(source)
+    assert data.steps == 5
+    data.first_batch()
+    assert [int(x[0, 0]) for x in data.epoch(3)] == [0, 1, 2]
+    assert [int(x[0, 0]) for x in data.epoch(3)] == [3, 4, 0]
+
+
+def test_frames_and_torch_like_tensors() -> None:
+    class Frame:
+        def to_numpy(self) -> np.ndarray:
+            return np.ones(3)
+
+    class Torchlike:
+        def detach(self) -> Any:
+            return self
+
+        cpu = detach
+
+        def numpy(self) -> np.ndarray:
+            return np.zeros(2)
+
+    assert as_array(Frame(), "x").tolist() == [1, 1, 1]
+    assert as_array(Torchlike(), "x").tolist() == [0, 0]
+    assert as_array(hb.ops.ones(2), "x").tolist() == [1, 1]
+
+
+def test_arrays_are_not_copied() -> None:
+    x = np.zeros((4, 2), "float32")
+    assert as_array(x, "x") is x
+
+
+def test_class_numbers() -> None:
+    assert class_numbers(np.array([2.0, 0.0])).tolist() == [2, 0]
+    assert class_numbers(np.array([[1], [0]])).tolist() == [1, 0]
+    assert class_numbers(np.eye(3)[[2, 0]]).tolist() == [2, 0]
+    assert class_numbers(np.array([0.5, 1.0])) is None
+    assert class_numbers(np.ones((3, 2))) is None
+    assert class_numbers(np.zeros((3, 2, 2))) is None
+
+
+def test_class_weights() -> None:
+    y = np.array([0, 1, 2, 1])
+    assert apply_class_weight({1: 3.0}, y, None).tolist() == [1, 3, 1, 3]
+    assert apply_class_weight({1: 3.0}, np.eye(3)[y], np.array([2.0] * 4)).tolist() == [2, 6, 2, 6]
+    with pytest.raises(ValueError, match="needs y of class numbers"):
+        apply_class_weight({1: 3.0}, y + 0.5, None)
+
+
+def test_split_rows() -> None:
+    order = np.random.default_rng(0).permutation
+    y = np.repeat([0, 1, 2], [50, 30, 20])
+    train, held, said = split_rows(y, 100, 0.1, "auto", order)
+    assert sorted([*train, *held]) == list(range(100))
+    assert np.bincount(y[held]).tolist() == [5, 3, 2]
+    assert said == "10 of 100 samples are held out, shuffled, every class in proportion"
+    train, held, said = split_rows(None, 100, 0.1, "auto", order)
+    assert (len(train), len(held)) == (90, 10)
+    assert said.endswith("shuffled")
+    train, held, said = split_rows(y, 100, 0.1, "tail", order)
+    assert held.tolist() == list(range(90, 100))
+
+
+def test_fingerprints() -> None:
+    x = np.random.default_rng(0).normal(size=(1000, 3))
+    assert fingerprint((x, None)) == fingerprint((x.copy(), None))
+    assert fingerprint(x) != fingerprint(x[::-1])
+    assert fingerprint(x) != fingerprint(x.astype("float32"))

@@ -1,0 +1,67 @@
+"""The bar, on a terminal and in a log file."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from hornbeam.training.progress import Bar, duration, per_step, resolve_verbose, show_logs
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_durations() -> None:
+    assert [duration(s) for s in (0.34, 4.21, 42.4, 67, 7380)] == ["340ms", "4.2s", "42s", "1:07", "2:03:00"]
+    assert [per_step(s) for s in (2.5, 0.0123, 0.000045)] == ["2.5s/step", "12ms/step", "45us/step"]
+
+
+def test_logs() -> None:
+    assert (
+        show_logs({"loss": 0.5, "tiny": 1e-7, "none": 0.0})
+        == "loss: 0.5000 - tiny: 1.0000e-07 - none: 0.0000"
+    )
+
+
+def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    stream = Terminal()
+    bar = Bar(10, stream)
+    bar.update(5, {"loss": 1.0})
+    bar.update(6, {"loss": 0.9})  # too soon to be drawn
+    bar.close({"loss": 0.5})
+    first, last = stream.getvalue().split("\r")[1:]
+    assert first.startswith("5/10 ━━━━━━━━━━━━──────────── ")
+    assert "ETA" in first
+    assert "loss: 1.0000" in first
+    assert last.startswith("6/10 - ")
+    assert last.rstrip().endswith("loss: 0.5000")
+    assert last.endswith("\n")
+
+
+def test_long_lines_are_cut_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "40")
+    stream = Terminal()
+    Bar(10, stream).update(5, {f"metric_{i}": 1.0 for i in range(9)})
+    assert len(stream.getvalue().strip("\r")) == 39
+
+
+def test_a_log_file_gets_a_line() -> None:
+    stream = io.StringIO()
+    bar = Bar(None, stream)
+    bar.update(3, {"loss": 1.0})
+    bar.close({"loss": 0.5}, "Epoch 1/2")
+    line = stream.getvalue()
+    assert line.startswith("Epoch 1/2 - 3 - ")
+    assert line.endswith("loss: 0.5000\n")
+
+
+def test_verbose() -> None:
+    assert [resolve_verbose(v) for v in ("auto", 0, 1, 2, True)] == [1, 0, 1, 2, 1]
+    with pytest.raises(ValueError, match="verbose must be"):
+        resolve_verbose(3)
