@@ -17,10 +17,11 @@ use serde_json::{Map, Value as Json};
 
 use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::elementwise::{Binary, Compare, Unary};
+use hornbeam_kernels::index::Scatter;
 use hornbeam_kernels::reduce::{Reduce, Running};
 
 use crate::error::{malformed, Error, Result};
-use crate::graph::{Epilogue, Graph, Nested, Op, PoolKind, RowKernel, ScatterMode, Value, Window};
+use crate::graph::{Epilogue, Graph, Nested, Op, PoolKind, RowKernel, Value, Window};
 use crate::passes::builder::Builder;
 use crate::passes::eliminate_dead;
 use crate::types::TensorType;
@@ -347,15 +348,8 @@ fn elementwise(name: &str) -> Option<Op> {
         .or_else(|| Compare::parse(name).map(Op::Compare))
 }
 
-fn scatter_mode(name: &str) -> Result<ScatterMode> {
-    Ok(match name {
-        "add" => ScatterMode::Add,
-        "set" => ScatterMode::Set,
-        "mul" => ScatterMode::Mul,
-        "max" => ScatterMode::Max,
-        "min" => ScatterMode::Min,
-        _ => return Err(malformed!("unknown scatter mode {name:?}")),
-    })
+fn scatter_mode(name: &str) -> Result<Scatter> {
+    Scatter::parse(name).ok_or_else(|| malformed!("unknown scatter mode {name:?}"))
 }
 
 /// The composites that have kernels, and how each result follows from them. None: the body stands.

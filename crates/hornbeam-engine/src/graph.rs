@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hornbeam_kernels::elementwise::{Binary, Compare, Unary};
+use hornbeam_kernels::index::Scatter;
 use hornbeam_kernels::reduce::{Reduce, Running};
 
 use crate::types::TensorType;
@@ -21,15 +22,6 @@ impl Value {
     pub fn first(node: NodeId) -> Self {
         Value { node, output: 0 }
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum ScatterMode {
-    Add,
-    Set,
-    Mul,
-    Max,
-    Min,
 }
 
 /// What a contraction or convolution does to its result before it is stored.
@@ -153,7 +145,7 @@ pub enum Op {
         batch_dims: usize,
     },
     Scatter {
-        mode: ScatterMode,
+        mode: Scatter,
         batch_dims: usize,
     },
     Argsort {

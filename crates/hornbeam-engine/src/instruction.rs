@@ -4,10 +4,11 @@ use std::fmt;
 
 use hornbeam_kernels::dtype::DType;
 
+use hornbeam_kernels::index::Scatter;
 use hornbeam_kernels::reduce::{Reduce, Running};
 
 use crate::fused::{Fused, Load};
-use crate::graph::{PoolKind, RowKernel, ScatterMode};
+use crate::graph::{PoolKind, RowKernel};
 use crate::strided::Dim;
 use crate::types::TensorType;
 
@@ -96,13 +97,9 @@ pub struct Along {
 
 #[derive(Clone, Debug)]
 pub struct IndexShape {
-    pub batch: usize,
-    /// Rows of indices per batch entry.
-    pub rows: usize,
-    /// Extents of the indexed axes.
-    pub axes: Vec<usize>,
-    /// Elements of one slice.
-    pub slice: usize,
+    pub shape: Vec<usize>,
+    pub batch_dims: usize,
+    pub indices: Vec<usize>,
     pub index: DType,
 }
 
@@ -154,7 +151,7 @@ pub enum Kind {
         sizes: Vec<usize>,
     },
     Gather(IndexShape),
-    Scatter(ScatterMode, IndexShape),
+    Scatter(Scatter, IndexShape),
     Dot {
         gemm: Gemm,
         bias: bool,

@@ -4,13 +4,14 @@ use hornbeam_kernels::conv::{self, ConvShape};
 use hornbeam_kernels::dispatch;
 use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::gemm::{self, Activation, Epilogue, Mat};
+use hornbeam_kernels::index::{self, Indexed};
 use hornbeam_kernels::movement::{self, Axis};
 use hornbeam_kernels::reduce;
 use hornbeam_kernels::window::{self, PoolShape};
 
 use crate::execute::{rows, Context};
 use crate::graph::PoolKind;
-use crate::instruction::{Gemm, Instruction, Kind, Operand, Spatial, Strides};
+use crate::instruction::{Gemm, IndexShape, Instruction, Kind, Operand, Spatial, Strides};
 use crate::memory::Memory;
 use crate::strided::Dim;
 
@@ -44,6 +45,22 @@ pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
             let kernel = if *max { reduce::argmax } else { reduce::argmin };
             kernel(context.pool, reads[0].dtype, x, &shape, 1, y)
         }
+        Kind::Argsort { along } => {
+            let shape = [along.outer, along.n, along.inner];
+            let (x, y) = (memory.read_bytes(&reads[0]), memory.write::<i32>(&writes[0]));
+            index::argsort(context.pool, reads[0].dtype, x, &shape, 1, y)
+        }
+        Kind::Gather(spec) => {
+            let (x, at) = (memory.read_bytes(&reads[0]), memory.read_bytes(&reads[1]));
+            let y = memory.write_bytes(&writes[0]);
+            index::gather(context.pool, reads[0].dtype.size(), x, indexed(spec), spec.index, at, y)
+        }
+        Kind::Scatter(mode, spec) => {
+            memory.settle(&reads[0], &writes[0]);
+            let (at, updates) = (memory.read_bytes(&reads[1]), memory.read_bytes(&reads[2]));
+            let y = memory.write_bytes(&writes[0]);
+            index::scatter(context.pool, *mode, reads[0].dtype, y, indexed(spec), spec.index, at, updates)
+        }
         Kind::Pool(kind, shape) => pooling(*kind, shape, instruction, memory, context),
         Kind::Rows { .. } => rows::run(instruction, memory, context),
         Kind::Pad { .. }
@@ -70,6 +87,10 @@ fn copy(dims: &[Dim], memory: Memory, from: &Operand, to: &Operand, context: &Co
     // SAFETY: the view lies inside its buffer by lowering, the target holds all of its elements, and copies are never
     // planned in place unless contiguous.
     unsafe { movement::copy_strided(context.pool, from.dtype.size(), source, target, &axes) };
+}
+
+fn indexed(spec: &IndexShape) -> Indexed<'_> {
+    Indexed { shape: &spec.shape, batch_dims: spec.batch_dims, indices_shape: &spec.indices }
 }
 
 fn mat(strides: Strides) -> Mat {

@@ -128,7 +128,7 @@ fn supported(kind: &Kind, dtype: DType) -> Result<()> {
         | Kind::ConvKernelGrad(_)
         | Kind::Pool(..) => dtype != DType::Bool,
         Kind::Rows { .. } => dtype.is_float(),
-        Kind::Gather(_) | Kind::Scatter(..) | Kind::Argsort { .. } => false,
+        Kind::Argsort { .. } => dtype != DType::Bool,
         _ => true,
     };
     let missing = || Error::Unsupported(format!("the native engine has no {} of {dtype}", kind.name()));
@@ -235,15 +235,9 @@ fn merge_axes(shape: &[usize], reduced: &[usize]) -> (Vec<usize>, Vec<usize>) {
     (merged, axes)
 }
 
-fn index_shape(source: &TensorType, indices: &TensorType, batch: usize) -> IndexShape {
-    let k = indices.shape[indices.rank() - 1];
-    IndexShape {
-        batch: source.shape[..batch].iter().product(),
-        rows: indices.shape[batch..indices.rank() - 1].iter().product(),
-        axes: source.shape[batch..batch + k].to_vec(),
-        slice: source.shape[batch + k..].iter().product(),
-        index: indices.dtype,
-    }
+fn index_shape(source: &TensorType, indices: &TensorType, batch_dims: usize) -> IndexShape {
+    let (shape, index) = (source.shape.clone(), indices.dtype);
+    IndexShape { shape, batch_dims, indices: indices.shape.clone(), index }
 }
 
 fn spatial(window: &Window, groups: usize, input: &TensorType, output: &TensorType) -> Result<Spatial> {
