@@ -1,0 +1,36 @@
+"""Data sets to learn with: MNIST inside the package, the others downloaded once and checked.
+
+Downloads are kept where Keras keeps them (`$KERAS_HOME` or ~/.keras, in `datasets`), so what Keras has is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__all__ = [
+    "boston_housing",
+    "california_housing",
+    "cifar10",
+    "cifar100",
+    "fashion_mnist",
+    "imdb",
+    "mnist",
+    "reuters",
+]
+
+if TYPE_CHECKING:
+    from hornbeam.datasets import boston_housing as boston_housing
+    from hornbeam.datasets import california_housing as california_housing
+    from hornbeam.datasets import cifar10 as cifar10
+    from hornbeam.datasets import cifar100 as cifar100
+    from hornbeam.datasets import fashion_mnist as fashion_mnist
+    from hornbeam.datasets import imdb as imdb
+    from hornbeam.datasets import mnist as mnist
+    from hornbeam.datasets import reuters as reuters
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return importlib.import_module(f"hornbeam.datasets.{name}")
+    raise AttributeError(f"hornbeam.datasets has no {name!r}; it has: {', '.join(__all__)}")

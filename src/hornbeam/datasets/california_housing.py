@@ -1,0 +1,24 @@
+"""California housing: 20,640 districts, 8 numbers each, and the median price of a house (Pace & Barry 1997)."""
+
+from __future__ import annotations
+
+from hornbeam.datasets.images import Split
+from hornbeam.datasets.tables import load_table
+
+_SHA256 = "1a2e3a52e0398de6463aebe6f4a8da34fb21fbb6b934cf88c3425e766f2a1a6f"
+
+
+def load_data(
+    version: str = "large", path: str = "california_housing.npz", test_split: float = 0.2, seed: int = 113
+) -> tuple[Split, Split]:
+    """`(x_train, y_train), (x_test, y_test)`: float32 (n, 8), prices in dollars.
+
+    version: "large" for all districts, "small" for the first 600. Downloaded once (0.7 MB). Raises DownloadError
+    without network, ValueError for another version or unless 0 <= test_split < 1.
+
+    >>> (x_train, y_train), _ = hornbeam.datasets.california_housing.load_data()  # doctest: +SKIP
+    """
+    if version not in ("large", "small"):
+        raise ValueError(f"version must be 'large' or 'small', got {version!r}")
+    rows = 600 if version == "small" else None
+    return load_table("california_housing.npz", path, _SHA256, test_split, seed, rows)
