@@ -166,7 +166,7 @@ def test_a_metric_that_is_not_there_is_said_once() -> None:
     with pytest.warns(UserWarning, match="There is no validation") as caught:
         drive(callbacks.EarlyStopping(), [1, 1], "loss")
     assert len(caught) == 1
-    with pytest.warns(UserWarning, match="Did you mean 'val_loss'?"):
+    with pytest.warns(UserWarning, match="Did you mean 'val_loss'"):
         drive(callbacks.EarlyStopping("val_los", mode="min"), [1])
 
 
@@ -254,7 +254,7 @@ def test_checkpoint_every_few_steps(tmp_path: Path) -> None:
 
 
 def test_checkpoint_mistakes(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="end in '.keras'"):
+    with pytest.raises(ValueError, match=r"end in '\.keras'"):
         callbacks.ModelCheckpoint("model.h5")
     with pytest.raises(ValueError, match="save_freq must be"):
         callbacks.ModelCheckpoint("model.keras", save_freq="batch")

@@ -545,17 +545,22 @@ def test_interrupt_between_steps() -> None:
         if batch == 1:
             raise KeyboardInterrupt
 
+    hook = hb.callbacks.LambdaCallback(on_train_batch_end=stop)
     with pytest.raises(KeyboardInterrupt):
-        hook = hb.callbacks.LambdaCallback(on_train_batch_end=stop)
         model.fit(X, Y, batch_size=10, shuffle=False, verbose=0, callbacks=[hook])
     np.testing.assert_allclose(model.get_weights()[0], by_hand(w, b, X[:20], Y[:20], 10)[0], rtol=1e-5)
 
 
 def test_an_interrupt_waits_for_the_end_of_the_step() -> None:
     done = []
-    with pytest.raises(KeyboardInterrupt), uninterrupted():
-        os.kill(os.getpid(), signal.SIGINT)
-        done.append(True)
+
+    def step() -> None:
+        with uninterrupted():
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        step()
     assert done
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 

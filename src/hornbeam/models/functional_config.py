@@ -51,10 +51,10 @@ _MODULES = {
         Cast ConvertToTensor StopGradient Unstack SliceUpdate ScatterUpdate""",
 }
 _CALL = {
-    "x", "x1", "x2", "xs", "y", "a", "key", "indices", "inputs", "kernel", "condition", "target", "output", "targets",
-    "predictions", "weights", "bins", "q", "array", "fill_value", "constant_values", "operands", "variable", "updates",
-    "start_indices", "depthwise_kernel", "pointwise_kernel", "query", "value", "bias", "mask", "scale", "data",
-    "segment_ids",
+    "x", "x1", "x2", "xs", "y", "a", "key", "indices", "inputs", "kernel", "condition", "target", "output",
+    "targets", "predictions", "weights", "bins", "q", "array", "fill_value", "constant_values", "operands",
+    "variable", "updates", "start_indices", "depthwise_kernel", "pointwise_kernel", "query", "value", "bias",
+    "mask", "scale", "data", "segment_ids",
 }  # fmt: skip
 # Functions of ours that stand for another name of Keras's.
 _SAME_AS = {"getitem": "get_item", "invert": "bitwise_not"}
@@ -171,7 +171,9 @@ def _operation_entry(
     module, class_name = known
     bound = inspect.signature(call.operation).bind(*call.args, **call.kwargs)
     bound.apply_defaults()
-    args, kwargs, config = [], {}, {"name": name}
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    config: dict[str, Any] = {"name": name}
     for key, value in bound.arguments.items():
         kind = bound.signature.parameters[key].kind
         if kind is inspect.Parameter.VAR_POSITIONAL:

@@ -73,7 +73,8 @@ def class_weights(value: Any) -> Mapping[int, float] | None:
     for key, weight in value.items():
         if isinstance(key, bool) or not isinstance(key, (int, np.integer)):
             raise ValueError(f"the keys of class_weight must be class numbers, got {key!r}")
-        if not np.isscalar(weight) or not np.isfinite(weight) or weight < 0:
+        number = isinstance(weight, (int, float, np.number)) and not isinstance(weight, bool)
+        if not number or not 0 <= weight < np.inf:
             raise ValueError(f"class_weight[{key}] must be a number that is not negative, got {weight!r}")
     return value
 
@@ -165,9 +166,9 @@ def check_inputs(x: Any, inputs: Any, where: str) -> None:
     else:
         given = tree.flatten(x)
     if len(given) != len(wanted):
-        names = ", ".join(tensor.name for tensor in wanted)
+        listed = ", ".join(tensor.name for tensor in wanted)
         got = f"{len(given)} arrays" if len(given) != 1 else "one array"
-        raise ValueError(f"{where} has {len(wanted)} input(s) ({names}), x holds {got}")
+        raise ValueError(f"{where} has {len(wanted)} input(s) ({listed}), x holds {got}")
     for array, tensor in zip(given, wanted, strict=True):
         if array is not None:
             problem = input_problem(tuple(array.shape), tuple(tensor.shape))
@@ -228,9 +229,8 @@ def loss_kind(loss: Any) -> str | None:
 
 
 def _function_of(loss: Any) -> str:
-    fn = getattr(loss, "fn", None)
-    ours = fn is not None and getattr(fn, "__module__", "").startswith("hornbeam.losses")
-    return fn.__name__ if ours else ""
+    fn: Any = getattr(loss, "fn", None)
+    return fn.__name__ if getattr(fn, "__module__", "").startswith("hornbeam.losses") else ""
 
 
 def _option(loss: Any, name: str, default: Any) -> Any:

@@ -102,9 +102,8 @@ def split(
             "validation_data"
         )
     if mode not in ("auto", "tail"):
-        raise ValueError(
-            f'validation_split_mode must be "auto" or "tail", got {mode!r}.{nearest(str(mode), ["auto", "tail"])}'
-        )
+        hint = nearest(str(mode), ["auto", "tail"])
+        raise ValueError(f'validation_split_mode must be "auto" or "tail", got {mode!r}.{hint}')
     y = data.data[1] if isinstance(data.data, tuple) and len(data.data) > 1 else None
     train, held, sentence = split_rows(y, len(data.arrays[0]), fraction, mode, permutation)
     size = checks.batch_size(batch_size) if batch_size is not None else data.batch_size

@@ -13,11 +13,13 @@ from hornbeam.registry import exported
 from hornbeam.training.callbacks.base import Callback, Logs
 
 _UP = (
-    "acc", "auc", "precision", "recall", "f1", "fbeta", "iou", "r2", "cosine", "top_k", "positives", "negatives",
-    "specificity", "sensitivity",
+    "acc", "auc", "precision", "recall", "f1", "fbeta", "iou", "r2", "cosine", "top_k",
+    "positives", "negatives", "specificity", "sensitivity",
 )  # fmt: skip
-_DOWN = ("loss", "error", "mae", "mse", "mape", "msle", "rmse", "crossentropy", "hinge", "divergence", "poisson",
-         "logcosh", "log_cosh", "perplexity", "false_")  # fmt: skip
+_DOWN = (
+    "loss", "error", "mae", "mse", "mape", "msle", "rmse", "crossentropy", "hinge", "divergence",
+    "poisson", "logcosh", "log_cosh", "perplexity", "false_",
+)  # fmt: skip
 
 
 class _Monitor(Callback):
