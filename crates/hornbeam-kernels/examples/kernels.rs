@@ -1,6 +1,6 @@
 //! GFLOP/s of products and convolutions on the shapes of small networks, and their share of the machine's peak.
 //!
-//! `cargo run --release -p hornbeam-kernels --example kernels [threads]`; `HORNBEAM_ISA` picks an instruction set.
+//! `cargo run --release -p hornbeam-kernels --example kernels [threads] [part of a name]`; `HORNBEAM_ISA` picks an instruction set.
 //! Convolutions are counted by the multiplications of their definition, whatever the algorithm saves.
 
 use hornbeam_kernels::conv::{conv_forward, conv_input_grad, conv_kernel_grad, ConvShape};
@@ -103,10 +103,14 @@ struct Bench {
     pool: ThreadPool,
     scratch: Scratch,
     probe: Probe,
+    filter: String,
 }
 
 impl Bench {
     fn report(&mut self, name: &str, flops: f64, body: &mut dyn FnMut(&ThreadPool, &mut Scratch)) {
+        if !name.contains(&self.filter) {
+            return;
+        }
         let (pool, scratch) = (&self.pool, &mut self.scratch);
         let (seconds, share) = time(&mut self.probe, pool.threads(), flops, || body(pool, scratch));
         let share = 100.0 * share / pool.threads() as f64;
@@ -192,10 +196,11 @@ fn valid(batch: usize, side: usize, kernel: usize, channels: [usize; 2]) -> Conv
 
 fn main() {
     let threads = std::env::args().nth(1).and_then(|t| t.parse().ok()).unwrap_or(1);
+    let filter = std::env::args().nth(2).unwrap_or_default();
     let mut probe = Probe::new();
     let peak = (0..200).map(|_| probe.rate()).fold(0.0, f64::max);
     println!("{}, {threads} threads, best rate of one core {:.1} GFLOP/s", isa().name(), peak / 1e9);
-    let mut bench = Bench { pool: ThreadPool::new(threads), scratch: Scratch::new(), probe };
+    let mut bench = Bench { pool: ThreadPool::new(threads), scratch: Scratch::new(), probe, filter };
 
     for side in [256, 512, 1024, 2048] {
         bench.product([side; 3], [false; 2]);

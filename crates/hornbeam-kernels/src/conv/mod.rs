@@ -10,11 +10,13 @@ mod half;
 mod integer;
 mod kernel_grad;
 mod patch;
+mod winograd;
 
-use crate::dtype::{bf16, f16};
+use crate::dtype::{bf16, f16, DType};
 use crate::gemm::{gemm, Epilogue, GemmElement, Mat};
 use crate::pool::ThreadPool;
 use crate::scratch::Scratch;
+use std::any::TypeId;
 
 /// The shape of a convolution; spatial extents as (depth, height, width).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -104,12 +106,14 @@ pub enum Algorithm {
     Product { rows: usize, inner: usize },
     /// One input channel to each output channel, channels as lanes.
     Depthwise,
+    /// F(4x4, 3x3): a quarter of the multiplications, `f32` only.
+    Winograd,
     /// Register tiles over pixels and output channels.
     Direct,
 }
 
-/// The algorithm for a shape. All directions use the same.
-pub fn choose(shape: &ConvShape) -> Algorithm {
+/// The algorithm for a shape and type. All directions use the same.
+pub fn choose(shape: &ConvShape, dtype: DType) -> Algorithm {
     if shape.is_pointwise() {
         let rows = shape.batch * shape.input.iter().product::<usize>();
         Algorithm::Product { rows, inner: shape.in_channels }
@@ -117,6 +121,8 @@ pub fn choose(shape: &ConvShape) -> Algorithm {
         Algorithm::Product { rows: shape.batch, inner: shape.taps() * shape.in_channels }
     } else if shape.groups > 1 && shape.group_in() == 1 && shape.group_out() == 1 {
         Algorithm::Depthwise
+    } else if dtype == DType::F32 && winograd::suits(shape) {
+        Algorithm::Winograd
     } else {
         Algorithm::Direct
     }
@@ -237,6 +243,21 @@ pub fn conv_kernel_grad<T: ConvElement>(
 mod real {
     use super::*;
     use crate::gemm::tile::Real;
+    use crate::scratch::Plain;
+
+    /// The same elements under the name of their type, which the choice of algorithm has established.
+    fn cast<E: Plain, F: Plain>(slice: &[E]) -> &[F] {
+        assert_eq!(TypeId::of::<E>(), TypeId::of::<F>());
+        // SAFETY: the types are one.
+        unsafe { std::slice::from_raw_parts(slice.as_ptr().cast(), slice.len()) }
+    }
+
+    /// [`cast`] of a slice to write.
+    fn cast_mut<E: Plain, F: Plain>(slice: &mut [E]) -> &mut [F] {
+        assert_eq!(TypeId::of::<E>(), TypeId::of::<F>());
+        // SAFETY: the types are one.
+        unsafe { std::slice::from_raw_parts_mut(slice.as_mut_ptr().cast(), slice.len()) }
+    }
 
     pub(super) fn forward<E: Real + GemmElement>(
         pool: &ThreadPool,
@@ -247,13 +268,21 @@ mod real {
         epilogue: Epilogue<E>,
         scratch: &mut Scratch,
     ) {
-        match choose(shape) {
+        match choose(shape, E::DTYPE) {
             Algorithm::Product { rows, inner } => {
                 let n = shape.out_channels;
                 let (am, bm) = (Mat::row_major(rows, inner), Mat::row_major(inner, n));
                 gemm(pool, 1, rows, n, inner, x, am, w, bm, y, epilogue, scratch);
             }
             Algorithm::Depthwise => depthwise::forward(pool, shape, x, w, y, epilogue),
+            Algorithm::Winograd => {
+                let epilogue = Epilogue {
+                    bias: epilogue.bias.map(cast),
+                    activation: epilogue.activation,
+                    accumulate: epilogue.accumulate,
+                };
+                winograd::forward(pool, shape, cast(x), cast(w), cast_mut(y), epilogue, scratch)
+            }
             Algorithm::Direct => direct::forward(pool, shape, x, w, y, epilogue, scratch),
         }
     }
@@ -266,13 +295,14 @@ mod real {
         dx: &mut [E],
         scratch: &mut Scratch,
     ) {
-        match choose(shape) {
+        match choose(shape, E::DTYPE) {
             Algorithm::Product { rows, inner } => {
                 let n = shape.out_channels;
                 let (am, bm) = (Mat::row_major(rows, n), Mat::transposed(n, n));
                 gemm(pool, 1, rows, inner, n, dy, am, w, bm, dx, Epilogue::default(), scratch);
             }
             Algorithm::Depthwise => depthwise::input_grad(pool, shape, dy, w, dx, scratch),
+            Algorithm::Winograd => winograd::input_grad(pool, shape, cast(dy), cast(w), cast_mut(dx), scratch),
             Algorithm::Direct => direct::input_grad(pool, shape, dy, w, dx, scratch),
         }
     }
@@ -285,13 +315,14 @@ mod real {
         dw: &mut [E],
         scratch: &mut Scratch,
     ) {
-        match choose(shape) {
+        match choose(shape, E::DTYPE) {
             Algorithm::Product { rows, inner } => {
                 let n = shape.out_channels;
                 let (am, bm) = (Mat::transposed(inner, inner), Mat::row_major(rows, n));
                 gemm(pool, 1, inner, n, rows, x, am, dy, bm, dw, Epilogue::default(), scratch);
             }
             Algorithm::Depthwise => depthwise::kernel_grad(pool, shape, x, dy, dw, scratch),
+            Algorithm::Winograd => winograd::kernel_grad(pool, shape, cast(x), cast(dy), cast_mut(dw), scratch),
             Algorithm::Direct => kernel_grad::kernel_grad(pool, shape, x, dy, dw, scratch),
         }
     }

@@ -195,9 +195,54 @@ fn shapes_of_real_networks() {
         same(1, 16, 5, 1, [8, 24]),
         valid(5, 4, 4, [6, 10]),
         same(4, 6, 1, 1, [20, 33]),
+        same(7, 9, 3, 1, [17, 30]),
+        ConvShape { input: [3, 9, 9], output: [3, 9, 9], ..same(2, 9, 3, 1, [16, 16]) },
         ConvShape { groups: 32, ..same(2, 14, 3, 2, [32, 32]) },
     ] {
         check::<f32>(&mut random, &shape, 2e-6);
+    }
+}
+
+/// Largest error and root mean square error relative to the root mean square of the exact result.
+fn errors(got: &[f32], want: &[f64]) -> (f64, f64) {
+    let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>() / want.len() as f64;
+    let size = square(&mut want.iter().copied()).sqrt();
+    let differences = || got.iter().zip(want).map(|(g, w)| f64::from(*g) - w);
+    let most = differences().map(f64::abs).fold(0.0, f64::max);
+    (most / size, square(&mut differences()).sqrt() / size)
+}
+
+#[test]
+fn winograd_is_nearly_as_accurate_as_the_definition() {
+    let mut random = Random::new(11);
+    let mut shapes = vec![valid(3, 26, 3, [32, 64]), same(2, 16, 3, 1, [32, 32]), same(9, 7, 3, 1, [40, 17])];
+    shapes.push(ConvShape { pad: [0, 2, 0], output: [1, 14, 9], ..same(4, 12, 3, 1, [16, 23]) });
+    shapes[3].input = [1, 12, 11];
+    for isa in Isa::available() {
+        with_isa(isa, || {
+            for shape in &shapes {
+                assert_eq!(choose(shape, DType::F32), Algorithm::Winograd);
+                let x = random.values::<f32>(shape.input_len());
+                let w = random.values::<f32>(shape.kernel_len());
+                let dy = random.values::<f32>(shape.output_len());
+                let mut sums = [vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]];
+                products(shape, |i, j, k| {
+                    sums[0][k] += f64::from(x[i]) * f64::from(w[j]);
+                    sums[1][i] += f64::from(dy[k]) * f64::from(w[j]);
+                    sums[2][j] += f64::from(x[i]) * f64::from(dy[k]);
+                });
+                let pool = ThreadPool::new(2);
+                let mut scratch = Scratch::new();
+                let (mut y, mut dx, mut dw) = (dy.clone(), x.clone(), w.clone());
+                conv_forward(&pool, shape, &x, &w, &mut y, Epilogue::default(), &mut scratch);
+                conv_input_grad(&pool, shape, &dy, &w, &mut dx, &mut scratch);
+                conv_kernel_grad(&pool, shape, &x, &dy, &mut dw, &mut scratch);
+                for (got, want) in [(&y, &sums[0]), (&dx, &sums[1]), (&dw, &sums[2])] {
+                    let (most, rms) = errors(got, want);
+                    assert!(most < 1e-5 && rms < 1e-6, "{most:e} {rms:e} {shape:?}");
+                }
+            }
+        });
     }
 }
 
