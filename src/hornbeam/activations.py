@@ -46,9 +46,9 @@ threshold = exported(_MODULE)(nn.threshold)
 @exported(_MODULE)
 @operation
 def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
-    """max(x, 0), or with other arguments: max_value from there on, x from `threshold` on, else a slope.
+    """max(x, 0), or with other arguments: max_value from there on, x above `threshold`, else a slope.
 
-    f(x) = max_value if x >= max_value, x if threshold <= x < max_value, negative_slope (x - threshold) below.
+    f(x) = max_value if x >= max_value, x if threshold < x < max_value, else negative_slope (x - threshold).
 
     >>> float(hornbeam.activations.relu(-2.0, negative_slope=0.5))
     -1.0

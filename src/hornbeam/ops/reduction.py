@@ -37,7 +37,8 @@ Reduce = Callable[[Node, tuple[int, ...]], Node]
 
 def _reduce(rule: Reduce, node: Node, axis: Axis, keepdims: bool, name: str) -> Node:
     axes = many_axes(axis, node.rank, name)
-    made = rule(node, axes) if axes else node
+    # Over no axes sums, extremes and the like are the element itself; a variance is not.
+    made = rule(node, axes) if axes or name in ("var", "std") else node
     return p.reshape(made, with_ones(node.shape, axes)) if keepdims else made
 
 
