@@ -22,7 +22,9 @@ TARGET = Path(__file__).resolve().parent.parent / "src" / "hornbeam" / "datasets
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """An array of bytes in the IDX format: two zero bytes, type 8, number of axes, sizes as big-endian int32."""
+    """An array of bytes in the IDX format: two zero bytes, type 8, number of axes, sizes as big-endian
+    int32.
+    """
     content = gzip.decompress(path.read_bytes())
     if content[:3] != b"\x00\x00\x08":
         raise ValueError(f"{path} is not an IDX file of bytes")

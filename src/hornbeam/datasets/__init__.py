@@ -1,6 +1,7 @@
 """Data sets to learn with: MNIST inside the package, the others downloaded once and checked.
 
-Downloads are kept where Keras keeps them (`$KERAS_HOME` or ~/.keras, in `datasets`), so what Keras has is used.
+Downloads are kept where Keras keeps them (`$KERAS_HOME` or ~/.keras, in `datasets`), so what Keras has is
+used.
 """
 
 from __future__ import annotations

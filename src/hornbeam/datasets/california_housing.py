@@ -1,4 +1,6 @@
-"""California housing: 20,640 districts, 8 numbers each, and the median price of a house (Pace & Barry 1997)."""
+"""California housing: 20,640 districts, 8 numbers each, and the median price of a house (Pace & Barry
+1997).
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ def load_data(
 ) -> tuple[Split, Split]:
     """`(x_train, y_train), (x_test, y_test)`: float32 (n, 8), prices in dollars.
 
-    version: "large" for all districts, "small" for the first 600. Downloaded once (0.7 MB). Raises DownloadError
-    without network, ValueError for another version or unless 0 <= test_split < 1.
+    version: "large" for all districts, "small" for the first 600. Downloaded once (0.7 MB). Raises
+    DownloadError without network, ValueError for another version or unless 0 <= test_split < 1.
 
     >>> (x_train, y_train), _ = hornbeam.datasets.california_housing.load_data()  # doctest: +SKIP
     """

@@ -52,19 +52,22 @@ def get_file(
 ) -> str:
     """The local path of a file, downloaded from `origin` unless it is already there.
 
-    fname: name under which it is kept, by default the last part of the URL. With `extract`, the folder's name.
-    file_hash: SHA-256 or MD5 in hex (told apart by length, or by `hash_algorithm`). It is checked after a download, and
-        before a file that is already there is used; one that does not match is downloaded again.
-    cache_dir, cache_subdir: where it is kept; `$KERAS_HOME` or ~/.keras, and "datasets". These are Keras's places, so
-        what Keras has downloaded is used.
-    extract: unpack a tar (plain, gz, bz2, xz) or zip archive, and return the folder. `archive_format`: "tar", "zip",
-        or "auto". `untar` and `md5_hash` are older names of `extract` and `file_hash`.
+    fname: name under which it is kept, by default the last part of the URL. With `extract`, the folder's
+        name.
+    file_hash: SHA-256 or MD5 in hex (told apart by length, or by `hash_algorithm`). It is checked after a
+        download, and before a file that is already there is used; one that does not match is downloaded
+        again.
+    cache_dir, cache_subdir: where it is kept; `$KERAS_HOME` or ~/.keras, and "datasets". These are Keras's
+        places, so what Keras has downloaded is used.
+    extract: unpack a tar (plain, gz, bz2, xz) or zip archive, and return the folder. `archive_format`: "tar",
+        "zip", or "auto". `untar` and `md5_hash` are older names of `extract` and `file_hash`.
 
-    A download goes to a temporary file first, so a broken one leaves nothing behind. Archives are unpacked file by
+    A download goes to a temporary file first, so a broken one leaves nothing behind. Archives are unpacked
+    file by
     file: absolute names, "..", links and devices are refused.
 
-    Raises DownloadError without network, CorruptFileError for a wrong checksum, UnsafeArchiveError, and ValueError for
-    wrong arguments.
+    Raises DownloadError without network, CorruptFileError for a wrong checksum, UnsafeArchiveError, and
+    ValueError for wrong arguments.
 
     >>> path = get_file(origin="https://example.com/data.csv", file_hash="...")  # doctest: +SKIP
     """
@@ -88,7 +91,9 @@ def get_file(
 
 
 def _places(folder: Path, name: str) -> tuple[Path, Path]:
-    """Where archive and folder stand, as in Keras: data.tar.gz and data_extracted, or name_archive and name."""
+    """Where archive and folder stand, as in Keras: data.tar.gz and data_extracted, or name_archive and
+    name.
+    """
     if "." in Path(name).name:
         return folder / name, folder / f"{name[: name.index('.')]}_extracted"
     return folder / f"{name}_archive", folder / name
@@ -104,7 +109,9 @@ def _checksum(value: str | None, algorithm: str) -> Check:
     if name == "auto":
         name = {64: "sha256", 32: "md5"}.get(len(value), "")
     if name not in ("sha256", "md5"):
-        raise ValueError(f"a checksum must be SHA-256 or MD5 in hex, got {value!r} with hash_algorithm={algorithm!r}")
+        raise ValueError(
+            f"a checksum must be SHA-256 or MD5 in hex, got {value!r} with hash_algorithm={algorithm!r}"
+        )
     return name, value.lower()
 
 
@@ -131,7 +138,8 @@ def _fetched(path: Path, origin: str, check: Check, force: bool) -> Path:
             found = file_hash(staged, check[0])
             if found != check[1]:
                 raise CorruptFileError(
-                    f"{origin} has {check[0]} {found}, expected {check[1]}: the download is damaged or the file changed"
+                    f"{origin} has {check[0]} {found}, expected {check[1]}: the download is damaged or the "
+                    f"file changed"
                 )
         os.replace(staged, path)
     except BaseException:
@@ -150,24 +158,28 @@ def _download(origin: str, file: IO[bytes], path: Path) -> None:
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", error)
         raise DownloadError(
-            f"could not download {origin}: {reason}. Without network, get the file elsewhere and put it at {path}"
+            f"could not download {origin}: {reason}. Without network, get the file elsewhere and put it at "
+            f"{path}"
         ) from error
     if expected is not None and file.tell() != int(expected):
         raise DownloadError(f"{origin} broke off after {file.tell()} of {expected} bytes; try again")
 
 
-# -- archives ----------------------------------------------------------------------------------------------------
+# -- archives ------------------------------------------------------------------------------------------------
 
 
 def extract_archive(
-    archive: str | os.PathLike[str], folder: str | os.PathLike[str], archive_format: str | Sequence[str] | None = "auto"
+    archive: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    archive_format: str | Sequence[str] | None = "auto",
 ) -> None:
     """Unpack a tar or zip archive into a new folder: all of it, or nothing.
 
     Raises UnsafeArchiveError for absolute names, "..", links and devices; ValueError for what is no archive.
     """
-    wanted = {"auto": ("tar", "zip"), None: ()}.get(archive_format, archive_format)  # type: ignore[arg-type, call-overload]
-    formats = (wanted,) if isinstance(wanted, str) else tuple(wanted or ())
+    if archive_format == "auto":
+        archive_format = ("tar", "zip")
+    formats = (archive_format,) if isinstance(archive_format, str) else tuple(archive_format or ())
     if set(formats) - {"tar", "zip"}:
         raise ValueError(f"archive_format must be 'auto', 'tar' or 'zip', got {archive_format!r}")
     if "tar" in formats and tarfile.is_tarfile(archive):
@@ -207,7 +219,9 @@ def _tar_members(archive: str | os.PathLike[str]) -> Iterator[Member]:
             elif member.isfile():
                 yield member.name, lambda member=member: tar.extractfile(member)  # type: ignore[misc]
             else:
-                raise UnsafeArchiveError(f"{archive} holds {member.name!r}, which is a link or a device: refused")
+                raise UnsafeArchiveError(
+                    f"{archive} holds {member.name!r}, which is a link or a device: refused"
+                )
 
 
 def _zip_members(archive: str | os.PathLike[str]) -> Iterator[Member]:
@@ -222,5 +236,7 @@ def _safe(name: str) -> Path:
     """A member's name as a path that stays inside the folder."""
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or (path.parts and ":" in path.parts[0]):
-        raise UnsafeArchiveError(f"the archive holds {name!r}, which would be written outside of its folder: refused")
+        raise UnsafeArchiveError(
+            f"the archive holds {name!r}, which would be written outside of its folder: refused"
+        )
     return Path(*path.parts) if path.parts else Path(".")

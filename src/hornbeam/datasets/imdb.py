@@ -1,4 +1,6 @@
-"""IMDB: 50,000 film reviews, praise or blame (Maas et al. 2011, https://ai.stanford.edu/~amaas/data/sentiment/)."""
+"""IMDB: 50,000 film reviews, praise or blame (Maas et al. 2011,
+https://ai.stanford.edu/~amaas/data/sentiment/).
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,14 @@ def load_data(
     oov_char: int | None = 2,
     index_from: int = 3,
 ) -> tuple[Split, Split]:
-    """`(x_train, y_train), (x_test, y_test)`: object arrays of lists of word numbers, labels 0 (blame) and 1 (praise).
+    """`(x_train, y_train), (x_test, y_test)`: object arrays of lists of word numbers, labels 0 (blame) and 1
+    (praise).
 
-    num_words, skip_top: words numbered outside of [skip_top, num_words) become `oov_char` (or go, if that is None).
-    maxlen: only reviews with fewer words. seed: of the order. start_char: stands before each review. index_from: added
-    to the numbers of `get_word_index`. Downloaded once (17 MB). Raises DownloadError without network.
+    num_words, skip_top: words numbered outside of [skip_top, num_words) become `oov_char` (or go, if that is
+        None).
+    maxlen: only reviews with fewer words. seed: of the order. start_char: stands before each review.
+    index_from: added to the numbers of `get_word_index`. Downloaded once (17 MB). Raises DownloadError
+        without network.
 
     >>> (x_train, y_train), _ = hornbeam.datasets.imdb.load_data(num_words=10000)  # doctest: +SKIP
     """

@@ -23,11 +23,11 @@ SHA256 = "dac525553ce2316097581408028355f71b7d26ffedc9ec9574a4dab200c34c3f"
 def load_data(path: str = "mnist.npz") -> tuple[Split, Split]:
     """The digits, as `(x_train, y_train), (x_test, y_test)`.
 
-    Images are uint8 of shape (60000, 28, 28) and (10000, 28, 28), 0 for paper and 255 for ink; labels are uint8 of shape
-    (60000,) and (10000,). The data is bundled and its SHA-256 is checked on every load.
+    Images are uint8 of shape (60000, 28, 28) and (10000, 28, 28), 0 for paper and 255 for ink; labels are
+    uint8 of shape (60000,) and (10000,). The data is bundled and its SHA-256 is checked on every load.
 
-    path: kept for Keras's signature. A path to an .npz file of your own with x_train, y_train, x_test and y_test is read
-    instead; any other value means the bundled file.
+    path: kept for Keras's signature. A path to an .npz file of your own with x_train, y_train, x_test and
+    y_test is read instead; any other value means the bundled file.
 
     Raises CorruptFileError if the bundled file was changed.
 
@@ -40,7 +40,9 @@ def load_data(path: str = "mnist.npz") -> tuple[Split, Split]:
             return (data["x_train"], data["y_train"]), (data["x_test"], data["y_test"])
     content = ARCHIVE.read_bytes()
     if hashlib.sha256(content).hexdigest() != SHA256:
-        raise CorruptFileError(f"{ARCHIVE} does not have the SHA-256 it was made with: install Hornbeam again")
+        raise CorruptFileError(
+            f"{ARCHIVE} does not have the SHA-256 it was made with: install Hornbeam again"
+        )
     with np.load(io.BytesIO(content), allow_pickle=False) as data:
         return _split(data, "train"), _split(data, "test")
 

@@ -1,7 +1,7 @@
 """Reading the pickles in which some old data sets come, without letting them run anything.
 
-A pickle is a program. This reader runs the part that builds numbers, strings, lists, dicts and NumPy arrays of them, and
-refuses everything else, so that a changed file can fail but not act.
+A pickle is a program. This reader runs the part that builds numbers, strings, lists, dicts and NumPy arrays
+of them, and refuses everything else, so that a changed file can fail but not act.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 
 
 class ArrayUnpickler(pickle.Unpickler):
-    """Builds numbers, strings, lists, dicts and plain NumPy arrays. Raises UnpicklingError for anything else."""
+    """Builds numbers, strings, lists, dicts and plain NumPy arrays. Raises UnpicklingError for anything
+    else.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
@@ -58,7 +60,9 @@ def load_pickle(path: Path) -> Any:
 
 
 def load_npz(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file, also those of lists (dtype object), which NumPy would read with a full pickle."""
+    """The arrays of an .npz file, also those of lists (dtype object), which NumPy would read with a full
+    pickle.
+    """
     arrays = {}
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():

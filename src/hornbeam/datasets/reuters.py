@@ -9,8 +9,10 @@ from hornbeam.datasets.images import Split
 
 _SHA256 = "d6586e694ee56d7a4e65172e12b3e987c03096cb01eab99753921ef915959916"
 _TOPICS = (
-    "cocoa grain veg-oil earn acq wheat copper housing money-supply coffee sugar trade reserves ship cotton carcass "
-    "crude nat-gas cpi money-fx interest gnp meal-feed alum oilseed gold tin strategic-metal livestock retail ipi "
+    "cocoa grain veg-oil earn acq wheat copper housing money-supply coffee sugar trade reserves ship "
+    "cotton carcass "
+    "crude nat-gas cpi money-fx interest gnp meal-feed alum oilseed gold tin strategic-metal livestock "
+    "retail ipi "
     "iron-steel rubber heat jobs lei bop zinc orange pet-chem dlr gas silver wpi hog lead"
 )
 
@@ -28,8 +30,8 @@ def load_data(
 ) -> tuple[Split, Split]:
     """`(x_train, y_train), (x_test, y_test)`: object arrays of lists of word numbers, topics 0 ... 45.
 
-    test_split: share of the newswires that is the test set. The other arguments are those of `imdb.load_data`.
-    Downloaded once (2 MB). Raises DownloadError without network.
+    test_split: share of the newswires that is the test set. The other arguments are those of
+    `imdb.load_data`. Downloaded once (2 MB). Raises DownloadError without network.
 
     >>> (x_train, y_train), _ = hornbeam.datasets.reuters.load_data(num_words=10000)  # doctest: +SKIP
     """

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -31,7 +29,9 @@ def load(path: str) -> dict[str, np.ndarray]:
     return load_npz(path)
 
 
-def shuffled(texts: Sequence[Any], labels: np.ndarray, random: np.random.RandomState) -> tuple[Texts, np.ndarray]:
+def shuffled(
+    texts: np.ndarray, labels: np.ndarray, random: np.random.RandomState
+) -> tuple[Texts, np.ndarray]:
     """Texts and labels in a new order, which is Keras's for the same generator."""
     order = np.arange(len(texts))
     random.shuffle(order)

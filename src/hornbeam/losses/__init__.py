@@ -8,6 +8,7 @@ from typing import Any
 
 from hornbeam import registry
 from hornbeam.losses.crossentropy import (
+    CTC,
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
     CategoricalCrossentropy,
@@ -19,6 +20,7 @@ from hornbeam.losses.crossentropy import (
     categorical_crossentropy,
     categorical_focal_crossentropy,
     categorical_generalized_cross_entropy,
+    ctc,
     sparse_categorical_crossentropy,
 )
 from hornbeam.losses.loss import Loss, LossFunctionWrapper
@@ -50,11 +52,8 @@ from hornbeam.losses.regression import (
 )
 from hornbeam.losses.similarity import Circle, Dice, Tversky, circle, dice, tversky
 
-# Keras's names that are not here, with the reason.
-MISSING = {
-    "CTC": "connectionist temporal classification is not written yet",
-    "ctc": "connectionist temporal classification is not written yet",
-}
+# Keras's names that are not here, with the reason: none is missing.
+MISSING: dict[str, str] = {}
 
 # Short names of Keras 2 that people still write.
 mse = MSE = mean_squared_error
@@ -64,12 +63,6 @@ msle = MSLE = mean_squared_logarithmic_error
 bce = BCE = binary_crossentropy
 kld = KLD = kullback_leibler_divergence = kl_divergence
 logcosh = log_cosh
-
-
-def __getattr__(name: str) -> Any:
-    if name in MISSING:
-        raise AttributeError(f"hornbeam.losses.{name} is not there: {MISSING[name]}")
-    raise AttributeError(f"module 'hornbeam.losses' has no attribute {name!r}")
 
 
 def serialize(loss: Any) -> Any:
@@ -92,8 +85,6 @@ def get(identifier: Any) -> Any:
     >>> get("mse") is mean_squared_error
     True
     """
-    if isinstance(identifier, str) and identifier.lower() in MISSING:
-        raise NotImplementedError(f"the loss {identifier!r} is not there: {MISSING[identifier.lower()]}")
     made = registry.resolve(identifier, "keras.losses", "loss")
     if made is not None and not isinstance(made, Loss) and (inspect.isclass(made) or not callable(made)):
         raise ValueError(f"{identifier!r} is not a loss: pass a name such as 'mse', a function or a Loss")
@@ -101,6 +92,7 @@ def get(identifier: Any) -> Any:
 
 
 __all__ = [
+    "CTC",
     "BinaryCrossentropy",
     "BinaryFocalCrossentropy",
     "CategoricalCrossentropy",
@@ -132,6 +124,7 @@ __all__ = [
     "categorical_hinge",
     "circle",
     "cosine_similarity",
+    "ctc",
     "deserialize",
     "dice",
     "get",

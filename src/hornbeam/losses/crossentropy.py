@@ -11,6 +11,7 @@ from typing import Any
 
 from hornbeam import ops
 from hornbeam.config import epsilon
+from hornbeam.ir.types import ShapeError
 from hornbeam.losses.loss import MODULE, LossFunctionWrapper, check_option
 from hornbeam.losses.shapes import label_pair, one_hot_pair, pair
 from hornbeam.registry import exported
@@ -143,6 +144,28 @@ def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) ->
     y_true, y_pred = label_pair(y_true, y_pred, "categorical_generalized_cross_entropy")
     chosen = ops.one_hot(ops.cast(y_true, "int32"), y_pred.shape[-1], dtype=y_pred.dtype)
     return (1.0 - ops.power(ops.sum(y_pred * chosen, axis=-1), q)) / q
+
+
+@exported(MODULE)
+def ctc(y_true: Any, y_pred: Any) -> Tensor:
+    """-log of the probability of a label sequence over all its alignments with the steps of the prediction.
+
+    y_true: labels (batch, length), padded with 0, which is also the blank. y_pred: scores (batch, steps,
+    classes). Returns (batch,). Graves et al. 2006, https://www.cs.toronto.edu/~graves/icml_2006.pdf.
+
+    Raises ShapeError for other shapes.
+
+    >>> ctc([[1, 2, 0]], scores)  # doctest: +SKIP
+    """
+    y_true, y_pred = ops.cast(y_true, "int32"), ops.convert_to_tensor(y_pred)
+    if len(y_true.shape) != 2 or len(y_pred.shape) != 3 or y_true.shape[0] != y_pred.shape[0]:
+        raise ShapeError(
+            "ctc: needs labels (batch, length) and scores (batch, steps, classes), got shapes "
+            f"{y_true.shape} and {y_pred.shape}"
+        )
+    batch, steps, _ = y_pred.shape
+    lengths = ops.sum(ops.cast(ops.not_equal(y_true, 0), "int32"), axis=-1)
+    return ops.ctc_loss(y_true, y_pred, lengths, ops.full((batch,), steps, dtype="int32"), mask_index=0)
 
 
 # -- classes -----------------------------------------------------------------------------------------------
@@ -300,3 +323,16 @@ class CategoricalGeneralizedCrossEntropy(LossFunctionWrapper):
             raise ValueError(f"q must lie between 0 and 1, got {q!r}")
         super().__init__(categorical_generalized_cross_entropy, reduction, name, dtype, q=q)
         self.q = q
+
+
+@exported(MODULE)
+class CTC(LossFunctionWrapper):
+    """Label sequences against predictions that are not aligned with them; see `ctc`.
+
+    >>> CTC()([[1, 2, 0]], scores)  # doctest: +SKIP
+    """
+
+    integer_labels = True
+
+    def __init__(self, reduction: str | None = _SUM, name: str = "ctc", dtype: Any = None) -> None:
+        super().__init__(ctc, reduction, name, dtype)

@@ -1,0 +1,117 @@
+"""Helpers around training, with Keras's names."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from hornbeam.random import set_random_seed as set_random_seed
+from hornbeam.registry import custom_object_scope as custom_object_scope
+from hornbeam.registry import deserialize as deserialize_keras_object
+from hornbeam.registry import get_custom_objects as get_custom_objects
+from hornbeam.registry import get_registered_name as get_registered_name
+from hornbeam.registry import get_registered_object as get_registered_object
+from hornbeam.registry import register_keras_serializable as register_keras_serializable
+from hornbeam.registry import serialize as serialize_keras_object
+from hornbeam.utils.arrays import normalize as normalize
+from hornbeam.utils.arrays import pad_sequences as pad_sequences
+from hornbeam.utils.arrays import to_categorical as to_categorical
+from hornbeam.utils.session import clear_session as clear_session
+from hornbeam.utils.session import get_source_inputs as get_source_inputs
+from hornbeam.utils.session import is_keras_tensor as is_keras_tensor
+from hornbeam.utils.session import standardize_dtype as standardize_dtype
+
+CustomObjectScope = custom_object_scope
+
+# What is imported when it is first asked for: it needs extras, or stands above this module.
+_LATE = {
+    "Progbar": "hornbeam.utils.progbar",
+    "PyDataset": "hornbeam.training.data",
+    "array_to_img": "hornbeam.utils.images",
+    "get_file": "hornbeam.datasets.files",
+    "img_to_array": "hornbeam.utils.images",
+    "load_img": "hornbeam.utils.images",
+    "model_to_dot": "hornbeam.utils.plotting",
+    "pack_x_y_sample_weight": "hornbeam.training.data",
+    "plot_model": "hornbeam.utils.plotting",
+    "save_img": "hornbeam.utils.images",
+    "unpack_x_y_sample_weight": "hornbeam.training.data",
+}
+
+# Keras's names that are not here, with the reason.
+_FOLDERS = "reading folders and long arrays as data sets belongs to `hornbeam.data`, which is not written yet"
+_LOGGING = "progress follows the `verbose` argument of fit, evaluate and predict"
+MISSING = {
+    "Config": "a dict does the same",
+    "FeatureSpace": "preprocessing of tables is not written yet",
+    "audio_dataset_from_directory": _FOLDERS,
+    "bounding_boxes": "layers and losses for bounding boxes are not written yet",
+    "disable_interactive_logging": _LOGGING,
+    "enable_interactive_logging": _LOGGING,
+    "image_dataset_from_directory": _FOLDERS,
+    "is_interactive_logging_enabled": _LOGGING,
+    "legacy": "Keras 2 formats only",
+    "split_dataset": _FOLDERS,
+    "text_dataset_from_directory": _FOLDERS,
+    "timeseries_dataset_from_array": _FOLDERS,
+}
+
+__all__ = [
+    "CustomObjectScope",
+    "Progbar",
+    "PyDataset",
+    "Sequence",
+    "array_to_img",
+    "clear_session",
+    "custom_object_scope",
+    "deserialize_keras_object",
+    "get_custom_objects",
+    "get_file",
+    "get_registered_name",
+    "get_registered_object",
+    "get_source_inputs",
+    "img_to_array",
+    "is_keras_tensor",
+    "load_img",
+    "model_to_dot",
+    "normalize",
+    "pack_x_y_sample_weight",
+    "pad_sequences",
+    "plot_model",
+    "register_keras_serializable",
+    "save_img",
+    "serialize_keras_object",
+    "set_random_seed",
+    "standardize_dtype",
+    "to_categorical",
+    "unpack_x_y_sample_weight",
+]
+
+if TYPE_CHECKING:
+    from hornbeam.datasets.files import get_file as get_file
+    from hornbeam.training.data import PyDataset as PyDataset
+    from hornbeam.training.data import PyDataset as Sequence
+    from hornbeam.training.data import pack_x_y_sample_weight as pack_x_y_sample_weight
+    from hornbeam.training.data import unpack_x_y_sample_weight as unpack_x_y_sample_weight
+    from hornbeam.utils.images import array_to_img as array_to_img
+    from hornbeam.utils.images import img_to_array as img_to_array
+    from hornbeam.utils.images import load_img as load_img
+    from hornbeam.utils.images import save_img as save_img
+    from hornbeam.utils.plotting import model_to_dot as model_to_dot
+    from hornbeam.utils.plotting import plot_model as plot_model
+    from hornbeam.utils.progbar import Progbar as Progbar
+
+
+def __getattr__(name: str) -> Any:
+    if name in MISSING:
+        raise AttributeError(f"hornbeam.utils.{name} is not there: {MISSING[name]}")
+    target = "PyDataset" if name == "Sequence" else name
+    if target not in _LATE:
+        raise AttributeError(f"module 'hornbeam.utils' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_LATE[target]), target)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
