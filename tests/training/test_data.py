@@ -103,6 +103,8 @@ def test_streams_keep_their_place() -> None:
     data.first_batch()
     assert [int(x[0, 0]) for x in data.epoch(3)] == [0, 1, 2]
     assert [int(x[0, 0]) for x in data.epoch(3)] == [3, 4, 0]
+    data.rewind()
+    assert [int(x[0, 0]) for x in data.epoch()] == [0, 1, 2, 3, 4]
 
 
 def test_frames_and_torch_like_tensors() -> None:

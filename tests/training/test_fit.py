@@ -198,6 +198,13 @@ def test_predict_sees_new_weights() -> None:
     assert model.predict(X[:1], verbose=0).tolist() == [[1.0]] != before.tolist()
 
 
+def test_changing_shapes_do_not_fill_the_memory() -> None:
+    model = hb.Sequential([hb.Input((None, 2)), layers.GlobalAveragePooling1D()])
+    for length in range(1, 80):
+        model.predict(np.ones((1, length, 2), "float32"), verbose=0)
+    assert len(model._fit.predictors) == 64
+
+
 def test_predict_from_threads(engine: str) -> None:
     model = classifier()
     expected = model.predict(X, verbose=0)

@@ -31,6 +31,8 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
     stream = Terminal()
     bar = Bar(10, stream)
+    bar.update(4, {"loss": 1.0})  # too soon
+    bar._drawn -= 1.0
     bar.update(5, {"loss": 1.0})
     bar.update(6, {"loss": 0.9})  # too soon to be drawn
     bar.close({"loss": 0.5})
@@ -47,7 +49,9 @@ def test_long_lines_are_cut_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "40")
     stream = Terminal()
-    Bar(10, stream).update(5, {f"metric_{i}": 1.0 for i in range(9)})
+    bar = Bar(10, stream)
+    bar._drawn -= 1.0
+    bar.update(5, {f"metric_{i}": 1.0 for i in range(9)})
     assert len(stream.getvalue().strip("\r")) == 39
 
 

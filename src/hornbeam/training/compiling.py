@@ -11,7 +11,17 @@ from hornbeam import registry
 from hornbeam.training import checks
 from hornbeam.training.compile import CompileMetrics, Losses, describe
 from hornbeam.training.honesty import Seen
-from hornbeam.training.step import Predictor
+
+
+class Bounded(dict[Any, Any]):
+    """A dict that forgets its oldest entries: shapes that keep changing must not fill the memory."""
+
+    limit = 64
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(key, value)
+        while len(self) > self.limit:
+            self.pop(next(iter(self)))
 
 
 class TrainingState:
@@ -26,8 +36,8 @@ class TrainingState:
         self.config: dict[str, Any] | None = None
         self.run_eagerly = False
         self.steps_per_execution = 1
-        self.steps: dict[Any, Any] = {}
-        self.predictors: dict[Any, Predictor] = {}
+        self.steps: Bounded = Bounded()
+        self.predictors: Bounded = Bounded()
         self.validated_on = Seen()
 
 

@@ -299,6 +299,12 @@ class StreamData:
             self._peeked.append(self._converted(item))
         return self._peeked[0]
 
+    def rewind(self) -> None:
+        """Begin with the first batch again, if the source can."""
+        if not self.once:
+            self._iterator = None
+            self._peeked = []
+
     def epoch(self, steps: int | None = None) -> Iterator[Any]:
         """The batches of an epoch: `steps` of them from where the stream stands, or the rest of it."""
         taken = 0

@@ -74,7 +74,8 @@ class Bar:
         self.live = is_terminal(self.stream)
         self.start = time.perf_counter()
         self.step = 0
-        self._drawn = 0.0
+        # The first steps take longer, since they compile: an ETA out of them would frighten.
+        self._drawn = self.start
         self._width = 0
 
     def update(self, step: int, logs: Mapping[str, Any]) -> None:

@@ -327,8 +327,7 @@ class Trainer(Compiling):
         logs = loop.run(data, steps)
         if loop.done == 0:
             raise ValueError("the data hold no batch to evaluate: a generator can be read only once")
-        if isinstance(data, ArrayData):
-            data.rewind()
+        data.rewind()
         callbacks.on_test_end(logs)
         return logs
 
