@@ -117,6 +117,7 @@ class _Projected(Layer):
             dtype=self.dtype_policy,
             name=name,
         )
+        layer.supports_masking = True  # masks are dealt with here, not in the projections
         layer.build(input_shape)
         return layer
 

@@ -1,0 +1,125 @@
+"""Every layer against the numbers of Keras, and what must hold for all of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from layer_cases import CASES, digest, flatten, inputs, label, make, weights
+
+import hornbeam
+from hornbeam import layers, registry, tree
+
+EXPECTED = json.loads((Path(__file__).parent / "layer_expected.json").read_text())
+EVERY = pytest.mark.parametrize("index", range(len(CASES)), ids=label)
+
+# Keras forgets it in this one config; without it a model would not come back as it was.
+OURS_ALONE = {"SimpleRNN": {"seed"}}
+
+
+def built(index: int) -> tuple[Any, list[Any], dict[str, Any]]:
+    """The layer with the fixed weights, its inputs, and what Keras says of it."""
+    case = CASES[index]
+    layer = make(case, layers)
+    values = inputs(case, index)
+    layer(*values, **case.call)
+    layer.set_weights(weights([w.shape for w in layer.weights]))
+    return layer, values, EXPECTED[index]
+
+
+def close(ours: np.ndarray, theirs: list[float]) -> None:
+    """Sums agree as far as float32 sums of so many values can."""
+    scale = 1e-4 * (1 + float(np.abs(np.asarray(ours, "float64")).sum()))
+    np.testing.assert_allclose(digest(ours), theirs, rtol=0, atol=scale)
+
+
+@EVERY
+def test_gives_the_numbers_of_keras(index: int) -> None:
+    layer, values, expected = built(index)
+    outputs = flatten(layer(*values, **CASES[index].call))
+    assert [[list(a.shape), a.dtype.name] for a in outputs] == [fact[:2] for fact in expected["outputs"]]
+    for ours, (_, _, theirs) in zip(outputs, expected["outputs"], strict=True):
+        close(ours, theirs)
+    for after, theirs in zip(layer.get_weights(), expected["after"], strict=True):
+        close(after, theirs)
+
+
+@EVERY
+def test_has_the_weights_of_keras(index: int) -> None:
+    layer, _, expected = built(index)
+    assert [[w.name, list(w.shape), w.dtype] for w in layer.weights] == expected["weights"]
+    assert all(
+        w.path == f"{w.path.rsplit('/', 1)[0]}/{w.name}" and layer.name in w.path for w in layer.weights
+    )
+
+
+@EVERY
+def test_config_has_the_keys_of_keras(index: int) -> None:
+    layer, _, expected = built(index)
+    assert set(layer.get_config()) - OURS_ALONE.get(type(layer).__name__, set()) == set(expected["config"])
+
+
+@EVERY
+def test_comes_back_from_its_config(index: int) -> None:
+    layer, values, _ = built(index)
+    text = json.dumps(registry.serialize(layer))
+    again = registry.deserialize(json.loads(text))
+    assert type(again) is type(layer)
+    assert json.loads(json.dumps(registry.serialize(again))) == json.loads(text)
+    again(*values, **CASES[index].call)
+    assert [w.shape for w in again.weights] == [w.shape for w in layer.weights]
+
+
+@EVERY
+def test_symbolic_shapes_are_those_of_values(index: int) -> None:
+    case = CASES[index]
+    values = inputs(case, index)
+    symbols = tree.map_structure(
+        lambda x: hornbeam.Input(batch_shape=(None, *x.shape[1:]), dtype=x.dtype.name), values
+    )
+    flags = {name: value for name, value in case.call.items() if isinstance(value, bool)}
+    outputs = tree.flatten(make(case, layers)(*symbols, **flags))
+    expected = [(None, *array.shape[1:]) for array in flatten(make(case, layers)(*values, **flags))]
+    assert [x.shape for x in outputs] == expected
+
+
+@EVERY
+def test_gradients_reach_every_trainable_weight(index: int) -> None:
+    case = CASES[index]
+    layer, values, _ = built(index)
+    if not layer.trainable_weights:
+        assert all(not w.trainable for w in layer.weights)
+        return
+    outputs = tree.flatten(layer(*values, **case.call))
+    loss = sum(hornbeam.ops.sum(hornbeam.ops.square(y)) for y in outputs)
+    slopes = hornbeam.gradients(loss, layer.trainable_weights)
+    for weight, slope in zip(layer.trainable_weights, slopes, strict=True):
+        assert slope.shape == weight.shape
+        assert np.isfinite(np.asarray(slope)).all()
+    assert any(np.abs(np.asarray(slope)).max() > 0 for slope in slopes)
+
+
+def test_every_exported_layer_has_a_case() -> None:
+    named = {getattr(layers, name) for case in CASES for name in re.findall(r"\b([A-Z]\w+)\(", case.make)}
+    elsewhere = {layers.Layer, layers.InputLayer, layers.InputSpec, layers.Wrapper, layers.Lambda}
+    classes = {getattr(layers, name) for name in layers.__all__ if name[0].isupper() and name != "Input"}
+    assert classes - named - elsewhere == set()
+
+
+def test_second_names_are_the_same_classes() -> None:
+    assert layers.MaxPool2D is layers.MaxPooling2D
+    assert layers.Convolution2D is layers.Conv2D
+    assert registry.deserialize(
+        {"module": "keras.layers", "class_name": "AvgPool1D", "config": {"pool_size": 2}}
+    )
+
+
+def test_a_missing_layer_says_why() -> None:
+    with pytest.raises(AttributeError, match=r"layers.StringLookup is not in this version.*numbers"):
+        layers.StringLookup  # noqa: B018
+    with pytest.raises(AttributeError, match=r"Did you mean 'Conv2D'"):
+        layers.Conv2d  # noqa: B018
