@@ -14,6 +14,16 @@ from hornbeam.ops.elementwise import exp, tanh
 from hornbeam.registry import exported
 from hornbeam.tensor import Tensor, operation
 
+# fmt: off
+__all__ = [
+    "celu", "deserialize", "elu", "exponential", "gelu", "get", "glu", "hard_shrink", "hard_sigmoid",
+    "hard_silu", "hard_swish", "hard_tanh", "leaky_relu", "linear", "log_sigmoid", "log_softmax", "mish",
+    "relu", "relu6", "selu", "serialize", "sigmoid", "silu", "soft_shrink", "softmax", "softplus",
+    "softsign", "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus", "swish", "tanh", "tanh_shrink",
+    "threshold",
+]
+# fmt: on
+
 _MODULE = "keras.activations"
 
 celu = exported(_MODULE)(nn.celu)
@@ -45,7 +55,9 @@ threshold = exported(_MODULE)(nn.threshold)
 
 @exported(_MODULE)
 @operation
-def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
+def relu(
+    x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
+) -> Tensor:
     """max(x, 0), or with other arguments: max_value from there on, x above `threshold`, else a slope.
 
     f(x) = max_value if x >= max_value, x if threshold < x < max_value, else negative_slope (x - threshold).

@@ -9,15 +9,25 @@ from hornbeam.config import epsilon
 from hornbeam.registry import exported
 from hornbeam.tensor import Tensor
 
+# fmt: off
+__all__ = [
+    "Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "deserialize", "get", "max_norm",
+    "min_max_norm", "non_neg", "serialize", "unit_norm",
+]
+# fmt: on
+
 _MODULE = "keras.constraints"
 
 
 @exported(_MODULE)
 class Constraint:
-    """A function of a weight that returns the nearest allowed one. Subclasses define `__call__` and `get_config`."""
+    """A function of a weight that returns the nearest allowed one. Subclasses define `__call__` and
+    `get_config`."""
 
     def __call__(self, w: Any) -> Tensor:
-        raise NotImplementedError(f"{type(self).__name__} must define __call__(w), which returns the allowed weight")
+        raise NotImplementedError(
+            f"{type(self).__name__} must define __call__(w), which returns the allowed weight"
+        )
 
     def get_config(self) -> dict[str, Any]:
         """What the constructor needs to make one like it."""
@@ -39,8 +49,9 @@ class MaxNorm(Constraint):
 
     axis: 0 for the input weights of each unit of a Dense layer, [0, 1, 2] for each filter of a Conv2D.
 
-    >>> np.asarray(hornbeam.constraints.MaxNorm(1.0)(hornbeam.ops.array([[3.0], [4.0]]))).round(3).tolist()
-    [[0.6], [0.8]]
+    >>> np.asarray(hornbeam.constraints.MaxNorm(1.0)(hornbeam.ops.array([[3.0], [4.0]]))).round(3)
+    array([[0.6],
+           [0.8]], dtype=float32)
     """
 
     def __init__(self, max_value: float = 2, axis: Any = 0) -> None:
@@ -71,8 +82,9 @@ class NonNeg(Constraint):
 class UnitNorm(Constraint):
     """Scales the vectors along `axis` to norm 1.
 
-    >>> np.asarray(hornbeam.constraints.UnitNorm()(hornbeam.ops.array([[3.0], [4.0]]))).round(3).tolist()
-    [[0.6], [0.8]]
+    >>> np.asarray(hornbeam.constraints.UnitNorm()(hornbeam.ops.array([[3.0], [4.0]]))).round(3)
+    array([[0.6],
+           [0.8]], dtype=float32)
     """
 
     def __init__(self, axis: Any = 0) -> None:
@@ -89,11 +101,14 @@ class UnitNorm(Constraint):
 class MinMaxNorm(Constraint):
     """Moves the norms of the vectors along `axis` into [min_value, max_value], by the part `rate` of the way.
 
-    >>> np.asarray(hornbeam.constraints.MinMaxNorm(1.0, 2.0)(hornbeam.ops.array([[0.3], [0.4]]))).round(3).tolist()
-    [[0.6], [0.8]]
+    >>> np.asarray(hornbeam.constraints.MinMaxNorm(1.0, 2.0)(hornbeam.ops.array([[0.3], [0.4]]))).round(3)
+    array([[0.6],
+           [0.8]], dtype=float32)
     """
 
-    def __init__(self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Any = 0) -> None:
+    def __init__(
+        self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Any = 0
+    ) -> None:
         self.min_value = min_value
         self.max_value = max_value
         self.rate = rate
@@ -105,7 +120,12 @@ class MinMaxNorm(Constraint):
         return w * (wanted / (epsilon() + norms))
 
     def get_config(self) -> dict[str, Any]:
-        return {"min_value": self.min_value, "max_value": self.max_value, "rate": self.rate, "axis": self.axis}
+        return {
+            "min_value": self.min_value,
+            "max_value": self.max_value,
+            "rate": self.rate,
+            "axis": self.axis,
+        }
 
 
 max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNorm

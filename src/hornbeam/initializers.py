@@ -1,7 +1,8 @@
 """First values of weights.
 
-An initializer is called with a shape and dtype and returns values at once, also while a function is being compiled.
-One with a whole number (or nothing) as its seed gives the same values on every call; with a SeedGenerator, new ones.
+An initializer is called with a shape and dtype and returns values at once, also while a function is being
+compiled. One with a whole number (or nothing) as its seed gives the same values on every call; with a
+SeedGenerator, new ones.
 """
 
 from __future__ import annotations
@@ -21,13 +22,60 @@ from hornbeam.ops import creation, linalg
 from hornbeam.registry import exported
 from hornbeam.tensor import Tensor, as_tensor, cast
 
+# fmt: off
+__all__ = [
+    "STFT",
+    "Constant",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "Identity",
+    "IdentityInitializer",
+    "Initializer",
+    "LecunNormal",
+    "LecunUniform",
+    "Ones",
+    "Orthogonal",
+    "OrthogonalInitializer",
+    "RandomInitializer",
+    "RandomNormal",
+    "RandomUniform",
+    "STFTInitializer",
+    "TruncatedNormal",
+    "VarianceScaling",
+    "Zeros",
+    "compute_fans",
+    "constant",
+    "deserialize",
+    "get",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "identity",
+    "lecun_normal",
+    "lecun_uniform",
+    "ones",
+    "orthogonal",
+    "random_normal",
+    "random_uniform",
+    "serialize",
+    "stft",
+    "truncated_normal",
+    "variance_scaling",
+    "zeros",
+]
+# fmt: on
+
 _MODULE = "keras.initializers"
 Shape = Sequence[int]
 
 
 @exported(_MODULE)
 class Initializer:
-    """A function (shape, dtype) -> tensor. Subclasses define `__call__`, and `get_config` if they have arguments."""
+    """A function (shape, dtype) -> tensor. Subclasses define `__call__`, and `get_config` if they have
+    arguments."""
 
     def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
         raise NotImplementedError(f"{type(self).__name__} must define __call__(shape, dtype=None)")
@@ -46,7 +94,7 @@ class Initializer:
         return type(self).from_config(self.get_config())
 
 
-# -- without chance --------------------------------------------------------------------------------------------------
+# -- without chance ------------------------------------------------------------------------------------------
 
 
 @exported(_MODULE, "zeros")
@@ -114,16 +162,21 @@ class Identity(Initializer):
 
 @exported(_MODULE, "stft", "STFTInitializer")
 class STFT(Initializer):
-    """The kernel (length, 1, terms) with which a 1D convolution is one part of a short-time Fourier transform.
+    """The kernel (length, 1, terms) with which a 1D convolution is one part of a short-time Fourier
+    transform.
 
     side: "real" (cosines) or "imag" (negative sines). window: "hann", "hamming" or None. scaling: "density",
-    "spectrum" or None, which divide by the root of the sum of squares, or by the sum, of the window. periodic: whether
-    the window is one period of a periodic function. The number of terms must be the transform's length // 2 + 1, for
-    which the smallest power of two that holds the window is taken.
+    "spectrum" or None, which divide by the root of the sum of squares, or by the sum, of the window.
+    periodic: whether the window is one period of a periodic function. The number of terms must be the
+    transform's length // 2 + 1, for which the smallest power of two that holds the window is taken.
     """
 
     def __init__(
-        self, side: str = "real", window: Any = "hann", scaling: str | None = "density", periodic: bool = False
+        self,
+        side: str = "real",
+        window: Any = "hann",
+        scaling: str | None = "density",
+        periodic: bool = False,
     ) -> None:
         if side not in ("real", "imag"):
             raise ValueError(f'side must be "real" or "imag", got {side!r}')
@@ -137,12 +190,16 @@ class STFT(Initializer):
         length, _, terms = shape
         size = (terms - 1) * 2
         if terms != size // 2 + 1 or size < length:
-            raise ShapeError(f"STFT: a kernel of shape {tuple(shape)} has too few terms for windows of {length}")
+            raise ShapeError(
+                f"STFT: a kernel of shape {tuple(shape)} has too few terms for windows of {length}"
+            )
         angles = -2.0 * np.pi * np.outer(np.arange(length), np.arange(terms)) / size
         values = np.cos(angles) if self.side == "real" else np.sin(angles)
         if self.window is not None:
             window = self._window(length)
-            scale = {"density": math.sqrt((window**2).sum()), "spectrum": abs(window.sum()), None: 1.0}[self.scaling]
+            scale = {"density": math.sqrt((window**2).sum()), "spectrum": abs(window.sum()), None: 1.0}[
+                self.scaling
+            ]
             values = values * (window / scale)[:, None]
         return as_tensor(values[:, None, :], dtype or floatx())
 
@@ -154,11 +211,12 @@ class STFT(Initializer):
         return {"side": self.side, "window": self.window, "scaling": self.scaling, "periodic": self.periodic}
 
 
-# -- random ----------------------------------------------------------------------------------------------------------
+# -- random --------------------------------------------------------------------------------------------------
 
 
 class RandomInitializer(Initializer):
-    """What the random ones share: the seed. A given whole number and None both stay the same from call to call."""
+    """What the random ones share: the seed. A given whole number and None both stay the same from call to
+    call."""
 
     def __init__(self, seed: Any = None) -> None:
         if seed is not None and not isinstance(seed, (int, np.integer, random.SeedGenerator)):
@@ -249,7 +307,8 @@ _TRUNCATED_STDDEV = 0.87962566103423978
 def compute_fans(
     shape: Shape, input_axes: Sequence[int] | None = None, output_axes: Sequence[int] | None = None
 ) -> tuple[int, int]:
-    """(number of inputs, number of outputs) of a weight: of a kernel (*window, channels, filters), window * each."""
+    """(number of inputs, number of outputs) of a weight: of a kernel (*window, channels, filters), window *
+    each."""
     sizes = tuple(shape)
     if input_axes is not None and output_axes is not None:
         return math.prod(sizes[a] for a in input_axes), math.prod(sizes[a] for a in output_axes)
@@ -264,11 +323,11 @@ def compute_fans(
 class VarianceScaling(RandomInitializer):
     """Values with variance scale / n, so that signals keep their size through layers.
 
-    mode: n is the number of inputs ("fan_in"), of outputs ("fan_out"), or their mean ("fan_avg"). distribution:
-    "truncated_normal" (cut at two standard deviations and scaled up to make good for the cut), "untruncated_normal"
-    or "uniform" (between -sqrt(3 scale / n) and sqrt(3 scale / n)). input_axes, output_axes: the axes of the weight
-    that count as inputs and as outputs, where they are not the last two. He et al., "Delving Deep into Rectifiers",
-    2015.
+    mode: n is the number of inputs ("fan_in"), of outputs ("fan_out"), or their mean ("fan_avg").
+    distribution: "truncated_normal" (cut at two standard deviations and scaled up to make good for the cut),
+    "untruncated_normal" or "uniform" (between -sqrt(3 scale / n) and sqrt(3 scale / n)). input_axes,
+    output_axes: the axes of the weight that count as inputs and as outputs, where they are not the last two.
+    He et al., "Delving Deep into Rectifiers", 2015.
 
     >>> hornbeam.initializers.VarianceScaling(2.0, seed=1)((2, 3)).shape
     (2, 3)
@@ -290,7 +349,9 @@ class VarianceScaling(RandomInitializer):
         kind = distribution.lower()
         kind = "truncated_normal" if kind == "normal" else kind
         if kind not in ("truncated_normal", "untruncated_normal", "uniform"):
-            raise ValueError(f"distribution must be truncated_normal, untruncated_normal or uniform, got {distribution!r}")
+            raise ValueError(
+                f"distribution must be truncated_normal, untruncated_normal or uniform, got {distribution!r}"
+            )
         if (input_axes is None) != (output_axes is None):
             raise ValueError("give both input_axes and output_axes, or neither")
         self.scale, self.mode, self.distribution = scale, mode, kind
@@ -326,7 +387,10 @@ class _Named(VarianceScaling):
     _kind: tuple[float, str, str]
 
     def __init__(
-        self, seed: Any = None, input_axes: Sequence[int] | None = None, output_axes: Sequence[int] | None = None
+        self,
+        seed: Any = None,
+        input_axes: Sequence[int] | None = None,
+        output_axes: Sequence[int] | None = None,
     ) -> None:
         super().__init__(*self._kind, seed=seed, input_axes=input_axes, output_axes=output_axes)
 
@@ -402,10 +466,11 @@ class HeUniform(_Named):
 
 @exported(_MODULE, "orthogonal", "OrthogonalInitializer")
 class Orthogonal(RandomInitializer):
-    """`gain` times a random matrix with orthonormal rows or columns, whichever are fewer, reshaped to the shape.
+    """`gain` times a random matrix with orthonormal rows or columns, whichever are fewer, reshaped to the
+    shape.
 
-    All axes but the last are the rows. Raises ShapeError for fewer than two axes. Saxe et al., "Exact solutions to the
-    nonlinear dynamics of learning in deep linear neural networks", 2013.
+    All axes but the last are the rows. Raises ShapeError for fewer than two axes. Saxe et al., "Exact
+    solutions to the nonlinear dynamics of learning in deep linear neural networks", 2013.
 
     >>> hornbeam.initializers.Orthogonal(seed=1)((3, 2)).shape
     (3, 2)
@@ -461,7 +526,8 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
 
 
 def get(identifier: Any) -> Any:
-    """The initializer for a name ("he_normal"), config, class, function (shape, dtype) or array; None for None.
+    """The initializer for a name ("he_normal"), config, class, function (shape, dtype) or array; None for
+    None.
 
     Raises UnknownObjectError, with the nearest name, for an unknown one.
 

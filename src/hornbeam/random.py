@@ -1,8 +1,8 @@
 """Random tensors from counters: the same seed gives the same numbers on every engine and number of threads.
 
-Every draw has a key of two 32-bit words, and `random_bits` turns key and position into bits. A whole number as `seed`
-*is* a key, so the same seed gives the same numbers on every call; a `SeedGenerator` gives a new key each time; None
-takes keys from a global generator that `set_random_seed` starts anew.
+Every draw has a key of two 32-bit words, and `random_bits` turns key and position into bits. A whole number
+as `seed` *is* a key, so the same seed gives the same numbers on every call; a `SeedGenerator` gives a new key
+each time; None takes keys from a global generator that `set_random_seed` starts anew.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ __all__ = [
 
 _WORD = 2**32
 
-# -- keys ------------------------------------------------------------------------------------------------------------
+# -- keys ----------------------------------------------------------------------------------------------------
 
 _default_seeds = _python_random.Random()
 
@@ -67,10 +67,11 @@ def _words(seed: int) -> np.ndarray:
 
 @exported("keras.random")
 class SeedGenerator:
-    """A source of keys: its state, two uint32 words (seed, count), is a Variable, so draws are part of the graph.
+    """A source of keys: its state, two uint32 words (seed, count), is a Variable, so draws are part of the
+    graph.
 
-    seed: a whole number; unpredictable (or from `set_random_seed`) if None. Layers that draw random numbers hold one;
-    inside a loop body (scan, while_loop) every step sees the key that was next when the loop began.
+    seed: a whole number; unpredictable (or from `set_random_seed`) if None. Layers that draw random numbers
+    hold one; inside a loop body (scan, while_loop) every step sees the key that was next when the loop began.
 
     >>> generator = hornbeam.random.SeedGenerator(1)
     >>> a, b = (hornbeam.random.normal((2,), seed=generator) for _ in range(2))
@@ -127,8 +128,8 @@ def global_seed_generator() -> SeedGenerator:
 def set_random_seed(seed: int) -> None:
     """Start all randomness anew: Python's, NumPy's, default seeds and the global generator.
 
-    The same seed before the same program gives the same weights, masks and shuffles. Raises ValueError unless `seed`
-    is a whole number of 32 bits.
+    The same seed before the same program gives the same weights, masks and shuffles. Raises ValueError unless
+    `seed` is a whole number of 32 bits.
     """
     if not isinstance(seed, (int, np.integer)) or not 0 <= seed < _WORD:
         raise ValueError(f"seed must be a whole number from 0 to 2**32 - 1, got {seed!r}")
@@ -146,9 +147,15 @@ def draw_seed(seed: Any = None) -> Tensor:
         return seed.next()
     if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
         return Tensor(p.constant(_words(int(seed)), "uint32"))
-    if isinstance(seed, (Tensor, np.ndarray)) and tuple(seed.shape) == (2,) and is_integer(dtype_name(seed.dtype)):
+    if (
+        isinstance(seed, (Tensor, np.ndarray))
+        and tuple(seed.shape) == (2,)
+        and is_integer(dtype_name(seed.dtype))
+    ):
         return Tensor(cast_node(seed, "uint32"))
-    raise ValueError(f"seed must be a whole number, a SeedGenerator, a key of two words, or None, got {seed!r}")
+    raise ValueError(
+        f"seed must be a whole number, a SeedGenerator, a key of two words, or None, got {seed!r}"
+    )
 
 
 def _split(key: Node, count: int) -> list[Node]:
@@ -157,7 +164,7 @@ def _split(key: Node, count: int) -> list[Node]:
     return [p.reshape(p.slice_(words, (i, 0), (i + 1, 2)), (2,)) for i in range(count)]
 
 
-# -- from bits to numbers -----------------------------------------------------------------------------------------------
+# -- from bits to numbers ------------------------------------------------------------------------------------
 
 # Bits that a fraction of each dtype holds; the narrow ones are drawn so that rounding never gives 1.
 _FRACTION = {"bfloat16": 8, "float16": 11, "float32": 24}
@@ -218,7 +225,7 @@ def _is_number(x: Any, value: float) -> bool:
     return isinstance(x, (int, float)) and x == value
 
 
-# -- distributions --------------------------------------------------------------------------------------------------
+# -- distributions -------------------------------------------------------------------------------------------
 
 
 def uniform(shape: Any, minval: Any = 0.0, maxval: Any = 1.0, dtype: Any = None, seed: Any = None) -> Tensor:
@@ -240,7 +247,8 @@ def uniform(shape: Any, minval: Any = 0.0, maxval: Any = 1.0, dtype: Any = None,
 
 
 def normal(shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, seed: Any = None) -> Tensor:
-    """Numbers from the normal distribution, by its inverse: mean + stddev sqrt(2) erfinv(u), u uniform in (-1, 1).
+    """Numbers from the normal distribution, by its inverse: mean + stddev sqrt(2) erfinv(u), u uniform in
+    (-1, 1).
 
     >>> hornbeam.random.normal((2, 3), seed=1).shape
     (2, 3)
@@ -250,7 +258,9 @@ def normal(shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, se
     return _located(p.erf_inv(u) * math.sqrt(2), mean, stddev, name)
 
 
-def truncated_normal(shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, seed: Any = None) -> Tensor:
+def truncated_normal(
+    shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, seed: Any = None
+) -> Tensor:
     """Numbers from the normal distribution without what lies more than two standard deviations from the mean.
 
     >>> hornbeam.random.truncated_normal((2, 3), seed=1).shape
@@ -275,7 +285,9 @@ def randint(shape: Any, minval: Any, maxval: Any, dtype: Any = "int32", seed: An
     if not is_integer(name):
         raise HornbeamTypeError(f"random.randint gives integers, got dtype={name!r}; use uniform for floats")
     if isinstance(minval, (int, float)) and isinstance(maxval, (int, float)) and not minval < maxval:
-        raise ValueError(f"randint: nothing lies between {minval} and {maxval} (which does not belong to the range)")
+        raise ValueError(
+            f"randint: nothing lies between {minval} and {maxval} (which does not belong to the range)"
+        )
     low, high = (broadcast_node(cast_node(bound, "int64"), sizes) for bound in (minval, maxval))
     words = p.random_bits(draw_seed(seed).node, (*sizes, 2))
     # 63 bits, so that the remainder prefers no number by more than 2**-31.
@@ -296,8 +308,8 @@ def bernoulli(key: Node, probability: float, shape: tuple[int, ...]) -> Node:
 def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None) -> Tensor:
     """Each element set to 0 with probability `rate`, the others divided by 1 - rate.
 
-    noise_shape: shape of the mask, which is broadcast (None in it stands for the size of `inputs`). Raises ValueError
-    unless 0 <= rate < 1. Srivastava et al., "Dropout", 2014.
+    noise_shape: shape of the mask, which is broadcast (None in it stands for the size of `inputs`). Raises
+    ValueError unless 0 <= rate < 1. Srivastava et al., "Dropout", 2014.
 
     >>> hornbeam.random.dropout(hornbeam.ops.ones((2, 3)), 0.5, seed=1).shape
     (2, 3)
@@ -314,7 +326,9 @@ def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None)
 
 def _noise_shape(noise_shape: Sequence[int | None], shape: tuple[int, ...]) -> tuple[int, ...]:
     if len(noise_shape) != len(shape):
-        raise ShapeError(f"dropout: noise_shape {tuple(noise_shape)} needs as many axes as the inputs {shape}")
+        raise ShapeError(
+            f"dropout: noise_shape {tuple(noise_shape)} needs as many axes as the inputs {shape}"
+        )
     sizes = tuple(n if size is None else int(size) for size, n in zip(noise_shape, shape, strict=True))
     if any(size not in (1, n) for size, n in zip(sizes, shape, strict=True)):
         raise ShapeError(f"dropout: noise_shape {sizes} does not broadcast to {shape}")
@@ -323,7 +337,8 @@ def _noise_shape(noise_shape: Sequence[int | None], shape: tuple[int, ...]) -> t
 
 @operation
 def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any = None) -> Tensor:
-    """(batch, num_samples) classes drawn from softmax(logits) of (batch, classes), by the largest of logits + noise.
+    """(batch, num_samples) classes drawn from softmax(logits) of (batch, classes), by the largest of logits +
+    noise.
 
     Maddison, Tarlow & Minka, "A* Sampling", 2014 (the Gumbel-max trick).
 
@@ -363,11 +378,12 @@ def _permutation(key: Node, count: int) -> Node:
     return p.argsort(keys, 0)
 
 
-# -- by rejection and by waiting ----------------------------------------------------------------------------------------
+# -- by rejection and by waiting -----------------------------------------------------------------------------
 
 
 def _gamma(key: Node, alpha: Node) -> Node:
-    """Gamma(alpha) in alpha's dtype. Marsaglia & Tsang, "A simple method for generating gamma variables", 2000."""
+    """Gamma(alpha) in alpha's dtype. Marsaglia & Tsang, "A simple method for generating gamma variables",
+    2000."""
     chain, last = _split(key, 2)
     small = p.lt(alpha, full(1, alpha.type))
     raised = p.select(small, alpha + 1.0, alpha)
@@ -427,8 +443,8 @@ def beta(shape: Any, alpha: Any, beta: Any, dtype: Any = None, seed: Any = None)
 def binomial(shape: Any, counts: Any, probabilities: Any, dtype: Any = None, seed: Any = None) -> Tensor:
     """Numbers of successes in `counts` trials, each of which succeeds with `probabilities`, as floats.
 
-    Counts how many geometric waiting times fit into the trials (Devroye, "Non-Uniform Random Variate Generation",
-    1986, X.4), so the time grows with counts * min(p, 1 - p).
+    Counts how many geometric waiting times fit into the trials (Devroye, "Non-Uniform Random Variate
+    Generation", 1986, X.4), so the time grows with counts * min(p, 1 - p).
 
     >>> hornbeam.random.binomial((2,), 10, 0.5, seed=1).shape
     (2,)
@@ -454,11 +470,12 @@ def binomial(shape: Any, counts: Any, probabilities: Any, dtype: Any = None, see
     return Tensor(p.convert(p.select(mirrored, trials - found, found), name))
 
 
-# -- on the host --------------------------------------------------------------------------------------------------------
+# -- on the host ---------------------------------------------------------------------------------------------
 
 
 def host_key(seed: int, *steps: int) -> np.ndarray:
-    """A key, uint32 (2,), for a seed and, say, the number of an epoch: different steps give unrelated keys."""
+    """A key, uint32 (2,), for a seed and, say, the number of an epoch: different steps give unrelated
+    keys."""
     key = _words(int(seed))
     for step in steps:
         key = RANDOM_BITS.reference(key ^ _words(int(step) + 1), shape=(2,))

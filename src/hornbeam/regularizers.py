@@ -10,6 +10,13 @@ from hornbeam.ir.types import ShapeError
 from hornbeam.registry import exported
 from hornbeam.tensor import Tensor
 
+# fmt: off
+__all__ = [
+    "L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer", "deserialize", "get", "l1", "l1_l2", "l2",
+    "orthogonal_regularizer", "serialize",
+]
+# fmt: on
+
 _MODULE = "keras.regularizers"
 
 
@@ -18,7 +25,9 @@ class Regularizer:
     """A function of a weight that returns a scalar penalty. Subclasses define `__call__` and `get_config`."""
 
     def __call__(self, x: Any) -> Tensor:
-        raise NotImplementedError(f"{type(self).__name__} must define __call__(x), which returns a scalar penalty")
+        raise NotImplementedError(
+            f"{type(self).__name__} must define __call__(x), which returns a scalar penalty"
+        )
 
     def get_config(self) -> dict[str, Any]:
         raise NotImplementedError(f"{type(self).__name__} must define get_config() to be saved")

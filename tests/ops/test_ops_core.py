@@ -16,12 +16,18 @@ X = RNG.normal(size=(3, 4)).astype(np.float32)
 
 
 def test_cond_and_switch() -> None:
-    fn = jit(lambda x: ops.cond(ops.sum(x) > 0, lambda: {"a": x * 2, "b": None}, lambda: {"a": -x, "b": None}))
+    fn = jit(
+        lambda x: ops.cond(ops.sum(x) > 0, lambda: {"a": x * 2, "b": None}, lambda: {"a": -x, "b": None})
+    )
     np.testing.assert_array_equal(fn(np.ones(2, np.float32))["a"], [2, 2])
     np.testing.assert_array_equal(fn(-np.ones(2, np.float32))["a"], [1, 1])
     slope = transforms.grad(lambda x: ops.cond(x > 0, lambda: x * x, lambda: -x))
     assert [float(slope(v)) for v in (3.0, -1.0)] == [6.0, -1.0]
-    assert [float(ops.switch(ops.array(i), [lambda: 1.0, lambda: 2.0, lambda: 3.0])) for i in (-1, 1, 9)] == [1, 2, 3]
+    assert [float(ops.switch(ops.array(i), [lambda: 1.0, lambda: 2.0, lambda: 3.0])) for i in (-1, 1, 9)] == [
+        1,
+        2,
+        3,
+    ]
     with pytest.raises(ShapeError, match="scalar predicate"):
         ops.cond(X > 0, lambda: 1.0, lambda: 2.0)
     with pytest.raises(ValueError, match="different structures"):
@@ -46,8 +52,12 @@ def test_scan_is_a_loop_and_has_a_derivative() -> None:
     np.testing.assert_allclose(carry, state, rtol=1e-6)
     np.testing.assert_allclose(ys["c"], kept, rtol=1e-6)
     backwards, _ = ops.scan(lambda c, x: (c * 0.5 + x, c), np.zeros(2, np.float32), xs, reverse=True)
-    np.testing.assert_allclose(backwards, ops.scan(lambda c, x: (c * 0.5 + x, c), np.zeros(2, np.float32), xs[::-1])[0])
-    slopes = transforms.grad(lambda v: ops.sum(ops.scan(lambda c, x: (c * 0.5 + x, c), np.zeros(2, np.float32), v)[0]))(xs)
+    np.testing.assert_allclose(
+        backwards, ops.scan(lambda c, x: (c * 0.5 + x, c), np.zeros(2, np.float32), xs[::-1])[0]
+    )
+    slopes = transforms.grad(
+        lambda v: ops.sum(ops.scan(lambda c, x: (c * 0.5 + x, c), np.zeros(2, np.float32), v)[0])
+    )(xs)
     np.testing.assert_allclose(slopes, 0.5 ** np.arange(4, -1, -1)[:, None] * np.ones((1, 2)), rtol=1e-6)
     count, none = ops.scan(lambda c, _: (c + 1, None), 0, length=4)
     assert (int(count), none) == (4, None)
@@ -61,12 +71,16 @@ def test_fori_loop_map_and_associative_scan() -> None:
     slope = transforms.grad(lambda x: ops.fori_loop(0, 3, lambda i, v: v * x, x))(2.0)
     assert float(slope) == pytest.approx(4 * 2.0**3)
     np.testing.assert_allclose(ops.map(lambda x: ops.sum(x), X), X.sum(axis=1), rtol=1e-5)
-    np.testing.assert_allclose(ops.vectorized_map(lambda t: t[0] @ t[1], (X, X)), (X * X).sum(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(
+        ops.vectorized_map(lambda t: t[0] @ t[1], (X, X)), (X * X).sum(axis=1), rtol=1e-5
+    )
     for axis, reverse in itertools.product((0, 1), (False, True)):
         x = np.flip(X, axis) if reverse else X
         expected = np.cumsum(x, axis=axis)
         expected = np.flip(expected, axis) if reverse else expected
-        np.testing.assert_allclose(ops.associative_scan(ops.add, X, reverse, axis), expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            ops.associative_scan(ops.add, X, reverse, axis), expected, rtol=1e-5, atol=1e-6
+        )
 
 
 def test_slices_and_scatters() -> None:
@@ -81,7 +95,12 @@ def test_slices_and_scatters() -> None:
     changed = X.copy()
     changed[[0, -1], [1, 2]] = [5, 6]
     np.testing.assert_array_equal(ops.scatter_update(X, [[0, 1], [-1, 2]], [5.0, 6.0]), changed)
-    for reduction, expected in (("add", [1, 5, 3]), ("max", [1, 3, 3]), ("min", [1, 2, 3]), ("mul", [1, 6, 3])):
+    for reduction, expected in (
+        ("add", [1, 5, 3]),
+        ("max", [1, 3, 3]),
+        ("min", [1, 2, 3]),
+        ("mul", [1, 6, 3]),
+    ):
         np.testing.assert_array_equal(ops.scatter_update([1, 2, 3], [[1]], [3], reduction), expected)
     assert [t.shape for t in ops.unstack(X, axis=1)] == [(3,)] * 4
     with pytest.raises(ShapeError, match="num=2"):
@@ -106,7 +125,7 @@ def test_stop_gradient_and_jvp() -> None:
     assert float(slope) == pytest.approx(math.cos(0.5) * 2 + math.sin(0.5) * 0.5, rel=1e-6)
 
 
-# -- linear algebra -------------------------------------------------------------------------------------------------
+# -- linear algebra ------------------------------------------------------------------------------------------
 
 A = RNG.normal(size=(2, 4, 4)).astype(np.float64)
 SPD = A @ A.transpose(0, 2, 1) + np.eye(4)
@@ -123,14 +142,22 @@ def test_factorisations() -> None:
         q, r = (np.asarray(t) for t in ops.qr(x, mode))
         assert q.shape[-1] == (x.shape[-2] if mode == "complete" else min(x.shape[-2:]))
         np.testing.assert_allclose(q @ r, x, atol=1e-9)
-        np.testing.assert_allclose(np.swapaxes(q, -1, -2) @ q, np.broadcast_to(np.eye(q.shape[-1]), (*q.shape[:-2], q.shape[-1], q.shape[-1])), atol=1e-9)
+        np.testing.assert_allclose(
+            np.swapaxes(q, -1, -2) @ q,
+            np.broadcast_to(np.eye(q.shape[-1]), (*q.shape[:-2], q.shape[-1], q.shape[-1])),
+            atol=1e-9,
+        )
     for x, full in itertools.product((TALL, TALL.T, A), (True, False)):
         u, s, vh = (np.asarray(t) for t in ops.svd(x, full))
         k = min(x.shape[-2:])
         assert u.shape[-1] == (x.shape[-2] if full else k)
         assert vh.shape[-2] == (x.shape[-1] if full else k)
         np.testing.assert_allclose(u[..., :k] * s[..., None, :] @ vh[..., :k, :], x, atol=1e-9)
-        np.testing.assert_allclose(np.swapaxes(u, -1, -2) @ u, np.broadcast_to(np.eye(u.shape[-1]), (*u.shape[:-2], u.shape[-1], u.shape[-1])), atol=1e-9)
+        np.testing.assert_allclose(
+            np.swapaxes(u, -1, -2) @ u,
+            np.broadcast_to(np.eye(u.shape[-1]), (*u.shape[:-2], u.shape[-1], u.shape[-1])),
+            atol=1e-9,
+        )
     w, v = (np.asarray(t) for t in ops.eigh(SPD))
     np.testing.assert_allclose(v * w[:, None, :] @ v.transpose(0, 2, 1), SPD, atol=1e-9)
     lu, pivots = (np.asarray(t) for t in ops.lu_factor(A[0]))
@@ -148,7 +175,9 @@ def test_solutions() -> None:
     for got, expected in zip(ops.slogdet(A), np.linalg.slogdet(A), strict=True):
         np.testing.assert_allclose(got, expected, atol=1e-9)
     np.testing.assert_allclose(ops.logdet(SPD), np.linalg.slogdet(SPD)[1], atol=1e-9)
-    np.testing.assert_allclose(ops.solve_triangular(np.tril(SPD), B, lower=True), np.linalg.solve(np.tril(SPD), B), atol=1e-9)
+    np.testing.assert_allclose(
+        ops.solve_triangular(np.tril(SPD), B, lower=True), np.linalg.solve(np.tril(SPD), B), atol=1e-9
+    )
     np.testing.assert_allclose(ops.pinv(TALL), np.linalg.pinv(TALL), atol=1e-9)
     for b in (RNG.normal(size=(5,)), RNG.normal(size=(5, 2))):
         np.testing.assert_allclose(ops.lstsq(TALL, b), np.linalg.lstsq(TALL, b, rcond=None)[0], atol=1e-9)
@@ -165,11 +194,15 @@ def test_vector_norms(order: float | None) -> None:
 
 @pytest.mark.parametrize("order", [None, "fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf])
 def test_matrix_norms(order: object) -> None:
-    np.testing.assert_allclose(ops.norm(A, order, axis=(1, 2)), np.linalg.norm(A, order, axis=(1, 2)), rtol=1e-6)
-    np.testing.assert_allclose(ops.norm(A, order, axis=(2, 1)), np.linalg.norm(A, order, axis=(2, 1)), rtol=1e-6)
+    np.testing.assert_allclose(
+        ops.norm(A, order, axis=(1, 2)), np.linalg.norm(A, order, axis=(1, 2)), rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        ops.norm(A, order, axis=(2, 1)), np.linalg.norm(A, order, axis=(2, 1)), rtol=1e-6
+    )
 
 
-# -- signals and segments --------------------------------------------------------------------------------------------
+# -- signals and segments ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 12, 30, 31, 64, 77, 121, 243])
@@ -200,7 +233,9 @@ def test_short_time_transforms(window: str | None) -> None:
     x = RNG.normal(size=(2, 96))
     spectrum = ops.stft(x, 16, 4, 32, window, center=False)
     turns = 2 * np.pi * np.arange(16) / 16
-    weights = {"hann": 0.5 - 0.5 * np.cos(turns), "hamming": 0.54 - 0.46 * np.cos(turns), None: np.ones(16)}[window]
+    weights = {"hann": 0.5 - 0.5 * np.cos(turns), "hamming": 0.54 - 0.46 * np.cos(turns), None: np.ones(16)}[
+        window
+    ]
     third = np.fft.rfft(x[:, 8:40] * np.pad(weights, 8))
     np.testing.assert_allclose(np.asarray(spectrum[0])[:, 2], third.real, atol=1e-9)
     np.testing.assert_allclose(np.asarray(spectrum[1])[:, 2], third.imag, atol=1e-9)
@@ -242,7 +277,8 @@ def test_ctc_loss_sums_over_all_alignments() -> None:
     targets = np.array([[1, 2, 1], [1, 1, 0], [2, 0, 0], [0, 0, 0]])
     lengths, steps = np.array([3, 2, 1, 0]), np.array([5, 4, 5, 3])
     expected = [
-        ctc_by_enumeration(list(t[:n]), x[:s].astype(np.float64)) for t, n, x, s in zip(targets, lengths, logits, steps, strict=True)
+        ctc_by_enumeration(list(t[:n]), x[:s].astype(np.float64))
+        for t, n, x, s in zip(targets, lengths, logits, steps, strict=True)
     ]
     np.testing.assert_allclose(ops.ctc_loss(targets, logits, lengths, steps), expected, rtol=1e-5)
     slopes = transforms.grad(lambda x: ops.sum(ops.ctc_loss(targets, x, lengths, steps)))(logits)

@@ -19,13 +19,53 @@ INTS = RNG.integers(-6, 7, (3, 5)).astype(np.int32)
 NATURAL = RNG.integers(1, 9, (5,)).astype(np.int32)
 
 SAME_NAME = {
-    "exp": X, "exp2": X, "expm1": X, "log": POSITIVE, "log2": POSITIVE, "log10": POSITIVE, "log1p": POSITIVE,
-    "sqrt": POSITIVE, "cbrt": X, "reciprocal": POSITIVE, "sin": X, "cos": X, "tan": UNIT, "arcsin": UNIT,
-    "arccos": UNIT, "arctan": X, "sinh": X, "cosh": X, "tanh": X, "arcsinh": X, "arccosh": POSITIVE + 1,
-    "arctanh": UNIT, "deg2rad": X, "rad2deg": X, "sinc": X, "i0": X * 3, "floor": X, "ceil": X, "trunc": X, "round": X,
-    "abs": X, "absolute": X, "fabs": X, "sign": X, "signbit": X, "square": X, "negative": X, "isnan": X,
-    "isfinite": X, "isinf": X, "logical_not": X, "angle": X, "real": X, "imag": X, "conj": X, "isreal": X,
-}  # fmt: skip
+    "exp": X,
+    "exp2": X,
+    "expm1": X,
+    "log": POSITIVE,
+    "log2": POSITIVE,
+    "log10": POSITIVE,
+    "log1p": POSITIVE,
+    "sqrt": POSITIVE,
+    "cbrt": X,
+    "reciprocal": POSITIVE,
+    "sin": X,
+    "cos": X,
+    "tan": UNIT,
+    "arcsin": UNIT,
+    "arccos": UNIT,
+    "arctan": X,
+    "sinh": X,
+    "cosh": X,
+    "tanh": X,
+    "arcsinh": X,
+    "arccosh": POSITIVE + 1,
+    "arctanh": UNIT,
+    "deg2rad": X,
+    "rad2deg": X,
+    "sinc": X,
+    "i0": X * 3,
+    "floor": X,
+    "ceil": X,
+    "trunc": X,
+    "round": X,
+    "abs": X,
+    "absolute": X,
+    "fabs": X,
+    "sign": X,
+    "signbit": X,
+    "square": X,
+    "negative": X,
+    "isnan": X,
+    "isfinite": X,
+    "isinf": X,
+    "logical_not": X,
+    "angle": X,
+    "real": X,
+    "imag": X,
+    "conj": X,
+    "isreal": X,
+}
 
 
 @pytest.mark.parametrize("name", SAME_NAME)
@@ -46,10 +86,34 @@ def test_integers_are_computed_as_floats(name: str) -> None:
 
 
 BINARY = [
-    "add", "subtract", "multiply", "divide", "true_divide", "floor_divide", "mod", "fmod", "maximum", "minimum", "fmax",
-    "fmin", "arctan2", "hypot", "logaddexp", "logaddexp2", "heaviside", "equal", "not_equal", "less", "less_equal",
-    "greater", "greater_equal", "logical_and", "logical_or", "logical_xor", "nextafter",
-]  # fmt: skip
+    "add",
+    "subtract",
+    "multiply",
+    "divide",
+    "true_divide",
+    "floor_divide",
+    "mod",
+    "fmod",
+    "maximum",
+    "minimum",
+    "fmax",
+    "fmin",
+    "arctan2",
+    "hypot",
+    "logaddexp",
+    "logaddexp2",
+    "heaviside",
+    "equal",
+    "not_equal",
+    "less",
+    "less_equal",
+    "greater",
+    "greater_equal",
+    "logical_and",
+    "logical_or",
+    "logical_xor",
+    "nextafter",
+]
 
 
 @pytest.mark.parametrize("name", BINARY)
@@ -62,10 +126,20 @@ def test_functions_of_two_tensors_broadcast_and_agree_with_numpy(name: str) -> N
 
 @pytest.mark.parametrize(
     ("name", "other"),
-    [("gcd", "gcd"), ("lcm", "lcm"), ("bitwise_and", "bitwise_and"), ("bitwise_or", "bitwise_or"),
-     ("bitwise_xor", "bitwise_xor"), ("left_shift", "left_shift"), ("right_shift", "right_shift"),
-     ("floor_divide", "floor_divide"), ("mod", "mod"), ("fmod", "fmod"), ("power", "power")],
-)  # fmt: skip
+    [
+        ("gcd", "gcd"),
+        ("lcm", "lcm"),
+        ("bitwise_and", "bitwise_and"),
+        ("bitwise_or", "bitwise_or"),
+        ("bitwise_xor", "bitwise_xor"),
+        ("left_shift", "left_shift"),
+        ("right_shift", "right_shift"),
+        ("floor_divide", "floor_divide"),
+        ("mod", "mod"),
+        ("fmod", "fmod"),
+        ("power", "power"),
+    ],
+)
 def test_integer_functions_agree_with_numpy(name: str, other: str) -> None:
     x = np.abs(INTS) if name == "power" else INTS
     got = np.asarray(getattr(ops, name)(x, NATURAL))
@@ -82,11 +156,18 @@ def test_integer_functions_refuse_floats() -> None:
 @pytest.mark.parametrize(
     ("left", "right", "expected"),
     [
-        ("float16", 1.0, "float16"), ("int32", 1, "int32"), ("int32", 1.5, "float32"), ("uint8", "int8", "int16"),
-        ("bfloat16", "float16", "float32"), ("int64", "float16", "float16"), ("bool", 1, "int32"),
-        ("uint32", "int32", "int64"), ("float32", "float64", "float64"), ("bool", "bool", "bool"),
+        ("float16", 1.0, "float16"),
+        ("int32", 1, "int32"),
+        ("int32", 1.5, "float32"),
+        ("uint8", "int8", "int16"),
+        ("bfloat16", "float16", "float32"),
+        ("int64", "float16", "float16"),
+        ("bool", 1, "int32"),
+        ("uint32", "int32", "int64"),
+        ("float32", "float64", "float64"),
+        ("bool", "bool", "bool"),
     ],
-)  # fmt: skip
+)
 def test_promotion(left: str, right: object, expected: str) -> None:
     other = ops.ones((2,), right) if isinstance(right, str) else right
     assert ops.add(ops.ones((2,), left), other).dtype == expected

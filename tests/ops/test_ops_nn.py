@@ -80,7 +80,9 @@ def test_slopes_of_activations_are_finite_everywhere_and_right_between_the_kinks
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize(("name", "slope"), [("relu", 0), ("relu6", 0), ("leaky_relu", 0.2), ("softplus", 0.5), ("elu", 1)])
+@pytest.mark.parametrize(
+    ("name", "slope"), [("relu", 0), ("relu6", 0), ("leaky_relu", 0.2), ("softplus", 0.5), ("elu", 1)]
+)
 def test_slopes_at_zero(name: str, slope: float) -> None:
     assert float(transforms.grad(activations.get(name))(0.0)) == pytest.approx(slope)
 
@@ -99,7 +101,9 @@ def test_softmax(axis: object) -> None:
     np.testing.assert_allclose(ops.softmax(x, axis), expected, rtol=1e-5, atol=1e-12)
     x = x / 50
     shifted = np.exp(x.astype(np.float64))
-    np.testing.assert_allclose(ops.log_softmax(x, axis), np.log(shifted / shifted.sum(axis=axis, keepdims=True)), rtol=1e-5)
+    np.testing.assert_allclose(
+        ops.log_softmax(x, axis), np.log(shifted / shifted.sum(axis=axis, keepdims=True)), rtol=1e-5
+    )
 
 
 def test_sparsemax_is_the_nearest_point_of_the_simplex() -> None:
@@ -118,16 +122,20 @@ def test_glu() -> None:
         ops.glu(x, axis=0)
 
 
-# -- convolutions and pooling ----------------------------------------------------------------------------------------
+# -- convolutions and pooling --------------------------------------------------------------------------------
 
 
-def naive_windows(x: np.ndarray, window: tuple, strides: tuple, dilation: tuple, padding: str, fill: float) -> np.ndarray:
+def naive_windows(
+    x: np.ndarray, window: tuple, strides: tuple, dilation: tuple, padding: str, fill: float
+) -> np.ndarray:
     """(n, *counts, *window, c) by loops."""
     sizes = x.shape[1:-1]
     reach = [d * (k - 1) + 1 for d, k in zip(dilation, window, strict=True)]
     if padding == "same":
         counts = [-(-n // s) for n, s in zip(sizes, strides, strict=True)]
-        totals = [max((c - 1) * s + r - n, 0) for c, s, r, n in zip(counts, strides, reach, sizes, strict=True)]
+        totals = [
+            max((c - 1) * s + r - n, 0) for c, s, r, n in zip(counts, strides, reach, sizes, strict=True)
+        ]
     else:
         counts = [(n - r) // s + 1 for n, r, s in zip(sizes, reach, strides, strict=True)]
         totals = [0] * len(sizes)
@@ -143,15 +151,24 @@ def naive_windows(x: np.ndarray, window: tuple, strides: tuple, dilation: tuple,
 
 
 CONVOLUTIONS = [
-    (1, 3, 1, 1, "valid"), (1, 3, 2, 1, "same"), (1, 2, 1, 3, "valid"), (2, 3, 1, 1, "same"), (2, 2, 2, 1, "valid"),
-    (2, 3, 2, 1, "same"), (2, 2, 1, 2, "same"), (3, 2, 1, 1, "valid"), (3, 3, 2, 1, "same"),
-]  # fmt: skip
+    (1, 3, 1, 1, "valid"),
+    (1, 3, 2, 1, "same"),
+    (1, 2, 1, 3, "valid"),
+    (2, 3, 1, 1, "same"),
+    (2, 2, 2, 1, "valid"),
+    (2, 3, 2, 1, "same"),
+    (2, 2, 1, 2, "same"),
+    (3, 2, 1, 1, "valid"),
+    (3, 3, 2, 1, "same"),
+]
 
 
 @pytest.mark.parametrize(("rank", "kernel", "stride", "dilation", "padding"), CONVOLUTIONS)
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-def test_conv(rank: int, kernel: int, stride: int, dilation: int, padding: str, groups: int, data_format: str) -> None:
+def test_conv(
+    rank: int, kernel: int, stride: int, dilation: int, padding: str, groups: int, data_format: str
+) -> None:
     x = RNG.normal(size=(2, *(7, 6, 5)[:rank], 4)).astype(np.float32)
     w = RNG.normal(size=(*(kernel,) * rank, 4 // groups, 6)).astype(np.float32)
     windows = naive_windows(x, (kernel,) * rank, (stride,) * rank, (dilation,) * rank, padding, 0)
@@ -174,7 +191,9 @@ def test_depthwise_and_separable_conv() -> None:
     windows = naive_windows(x, (3, 2), (1, 1), (1, 1), "same", 0)
     expected = np.einsum("nhwijc,ijcm->nhwcm", windows, depth).reshape(2, 6, 5, 6)
     np.testing.assert_allclose(ops.depthwise_conv(x, depth, 1, "same"), expected, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(ops.separable_conv(x, depth, point, 1, "same"), expected @ point[0, 0], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        ops.separable_conv(x, depth, point, 1, "same"), expected @ point[0, 0], rtol=1e-4, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
@@ -207,7 +226,10 @@ def test_pooling(rank: int, window: int, stride: int | None, padding: str) -> No
     np.testing.assert_allclose(ops.average_pool(x, window, stride, padding), mean, rtol=1e-5, atol=1e-6)
     first = np.moveaxis(x, -1, 1)
     np.testing.assert_allclose(
-        ops.average_pool(first, window, stride, padding, "channels_first"), np.moveaxis(mean, -1, 1), rtol=1e-5, atol=1e-6
+        ops.average_pool(first, window, stride, padding, "channels_first"),
+        np.moveaxis(mean, -1, 1),
+        rtol=1e-5,
+        atol=1e-6,
     )
 
 
@@ -234,12 +256,14 @@ def test_convolution_errors_show_the_shapes() -> None:
         ops.max_pool(np.ones((2, 2), np.float32), 2)
 
 
-# -- cross-entropies ---------------------------------------------------------------------------------------------
+# -- cross-entropies -----------------------------------------------------------------------------------------
 
 LOGITS = RNG.normal(size=(4, 5)).astype(np.float32) * 3
 LABELS = np.array([0, 3, 4, 1])
 ONE_HOT = np.eye(5, dtype=np.float32)[LABELS]
-LOG_PROBABILITIES = LOGITS.astype(np.float64) - np.log(np.exp(LOGITS.astype(np.float64)).sum(axis=1, keepdims=True))
+LOG_PROBABILITIES = LOGITS.astype(np.float64) - np.log(
+    np.exp(LOGITS.astype(np.float64)).sum(axis=1, keepdims=True)
+)
 PROBABILITIES = np.exp(LOG_PROBABILITIES).astype(np.float32)
 NLL = -LOG_PROBABILITIES[np.arange(4), LABELS]
 
@@ -274,7 +298,11 @@ def test_crossentropy_of_what_came_out_of_a_softmax_uses_its_argument() -> None:
     target = np.array([1, 1])
     exact = ops.sparse_categorical_crossentropy(target, ops.softmax(hard))
     np.testing.assert_allclose(exact, [100.0, 0.0], atol=1e-5)
-    np.testing.assert_allclose(ops.categorical_crossentropy(np.eye(2, dtype=np.float32)[target], ops.softmax(hard)), [100, 0], atol=1e-5)
+    np.testing.assert_allclose(
+        ops.categorical_crossentropy(np.eye(2, dtype=np.float32)[target], ops.softmax(hard)),
+        [100, 0],
+        atol=1e-5,
+    )
     np.testing.assert_allclose(ops.binary_crossentropy(1.0, ops.sigmoid(-50.0)), 50.0)
     half = ops.cast(ops.softmax(ops.cast(hard, "float16")), "float32")
     np.testing.assert_allclose(ops.sparse_categorical_crossentropy(target, half), [100.0, 0.0], atol=1e-5)
@@ -301,7 +329,7 @@ def test_labels_as_vectors() -> None:
         ops.one_hot([0.5], 2)
 
 
-# -- normalisation and attention ------------------------------------------------------------------------------
+# -- normalisation and attention -----------------------------------------------------------------------------
 
 
 def test_normalisations() -> None:
@@ -314,13 +342,17 @@ def test_normalisations() -> None:
     expected = (x - x.mean(axis=(0, 1))) / np.sqrt(x.var(axis=(0, 1)) + 1e-3) * scale + offset
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
     expected = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-3) * scale + offset
-    np.testing.assert_allclose(ops.layer_normalization(x, scale, offset, epsilon=1e-3), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        ops.layer_normalization(x, scale, offset, epsilon=1e-3), expected, rtol=1e-4, atol=1e-4
+    )
     expected = (x - x.mean((0, 2), keepdims=True)) / np.sqrt(x.var((0, 2), keepdims=True) + 1e-7)
     np.testing.assert_allclose(ops.layer_normalization(x, axis=(0, 2)), expected, rtol=1e-4, atol=1e-4)
     expected = x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-7) * scale
     np.testing.assert_allclose(ops.rms_normalization(x, scale), expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(ops.normalize(x), x / np.linalg.norm(x, axis=-1, keepdims=True), rtol=1e-5)
-    np.testing.assert_allclose(ops.normalize(x, 1, 3), x / (np.abs(x) ** 3).sum(1, keepdims=True) ** (1 / 3), rtol=1e-4)
+    np.testing.assert_allclose(
+        ops.normalize(x, 1, 3), x / (np.abs(x) ** 3).sum(1, keepdims=True) ** (1 / 3), rtol=1e-4
+    )
 
 
 def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, extra: object = 0.0) -> np.ndarray:
@@ -333,16 +365,22 @@ def test_attention() -> None:
     q, k, v = (RNG.normal(size=(2, n, 4, 8)).astype(np.float32) for n in (3, 5, 5))
     np.testing.assert_allclose(ops.dot_product_attention(q, k, v), attention(q, k, v), rtol=1e-4, atol=1e-5)
     bias = RNG.normal(size=(4, 3, 5)).astype(np.float32)
-    np.testing.assert_allclose(ops.dot_product_attention(q, k, v, bias=bias), attention(q, k, v, bias), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        ops.dot_product_attention(q, k, v, bias=bias), attention(q, k, v, bias), rtol=1e-4, atol=1e-5
+    )
     mask = RNG.random((2, 1, 3, 5)) < 0.6
     mask[..., 0] = True
     expected = attention(q, k, v, np.where(mask, 0, -np.inf))
     np.testing.assert_allclose(ops.dot_product_attention(q, k, v, mask=mask), expected, rtol=1e-4, atol=1e-5)
     causal = np.where(np.tril(np.ones((3, 3), bool)), 0, -np.inf)
     expected = attention(q, k[:, :3], v[:, :3], causal)
-    np.testing.assert_allclose(ops.dot_product_attention(q, k[:, :3], v[:, :3], is_causal=True), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        ops.dot_product_attention(q, k[:, :3], v[:, :3], is_causal=True), expected, rtol=1e-4, atol=1e-5
+    )
     shared = ops.dot_product_attention(q, k[:, :, :2], v[:, :, :2])
-    np.testing.assert_allclose(shared, attention(q, k[:, :, [0, 0, 1, 1]], v[:, :, [0, 0, 1, 1]]), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        shared, attention(q, k[:, :, [0, 0, 1, 1]], v[:, :, [0, 0, 1, 1]]), rtol=1e-4, atol=1e-5
+    )
     capped = np.asarray(ops.dot_product_attention(q, k, v, attn_logits_soft_cap=1e4))
     np.testing.assert_allclose(capped, attention(q, k, v), rtol=1e-3, atol=1e-4)
     with pytest.raises(ShapeError, match="four axes"):

@@ -30,7 +30,9 @@ def test_reductions(name: str, axis: object) -> None:
 
 
 @pytest.mark.parametrize("axis", [None, 0, (0, 2)], ids=str)
-@pytest.mark.parametrize("name", ["nansum", "nanprod", "nanmean", "nanvar", "nanstd", "nanmax", "nanmin", "nanmedian"])
+@pytest.mark.parametrize(
+    "name", ["nansum", "nanprod", "nanmean", "nanvar", "nanstd", "nanmax", "nanmin", "nanmedian"]
+)
 def test_reductions_that_skip_nan(name: str, axis: object) -> None:
     got = getattr(ops, name)(HOLES, axis=axis)
     np.testing.assert_allclose(got, getattr(np, name)(HOLES, axis=axis), rtol=2e-5, atol=1e-6)
@@ -76,7 +78,9 @@ def test_positions(name: str) -> None:
 def test_running_totals(name: str) -> None:
     x = HOLES if name.startswith("nan") else X
     for axis in (None, 0, -1):
-        np.testing.assert_allclose(getattr(ops, name)(x, axis=axis), getattr(np, name)(x, axis=axis), rtol=2e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            getattr(ops, name)(x, axis=axis), getattr(np, name)(x, axis=axis), rtol=2e-5, atol=1e-6
+        )
     assert ops.cumsum(X > 0).dtype == "int32"
     assert ops.cumsum(X, dtype="float64").dtype == "float64"
 
@@ -90,8 +94,12 @@ def test_logsumexp_does_not_overflow() -> None:
 
 def test_average() -> None:
     w = np.abs(X)
-    np.testing.assert_allclose(ops.average(X, 1, weights=w), np.average(X, 1, weights=w), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(ops.average(X, 2, weights=w[0, 0]), np.average(X, 2, weights=w[0, 0]), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        ops.average(X, 1, weights=w), np.average(X, 1, weights=w), rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        ops.average(X, 2, weights=w[0, 0]), np.average(X, 2, weights=w[0, 0]), rtol=1e-5, atol=1e-6
+    )
     with pytest.raises(ShapeError, match="weights"):
         ops.average(X, 0, weights=np.ones(4, np.float32))
 
@@ -103,7 +111,9 @@ def test_quantiles(method: str, axis: object) -> None:
     expected = np.quantile(X, q, axis=axis, method=method)
     np.testing.assert_allclose(ops.quantile(X, q, axis, method), expected, rtol=1e-5, atol=1e-6)
     expected = np.nanquantile(HOLES, 0.3, axis=axis, method=method, keepdims=True)
-    np.testing.assert_allclose(ops.nanquantile(HOLES, 0.3, axis, method, keepdims=True), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        ops.nanquantile(HOLES, 0.3, axis, method, keepdims=True), expected, rtol=1e-5, atol=1e-6
+    )
 
 
 def test_quantiles_of_nan_and_of_unknown_methods() -> None:

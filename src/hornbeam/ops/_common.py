@@ -114,7 +114,9 @@ def image_batch(images: Any, data_format: str | None, name: str) -> tuple[Node, 
     """The images as (n, h, w, c), and what brings a result into the given form."""
     node = node_of(images)
     if node.rank not in (3, 4):
-        raise ShapeError(f"{name} needs an image (three axes) or a batch of them (four), got shape {node.shape}")
+        raise ShapeError(
+            f"{name} needs an image (three axes) or a batch of them (four), got shape {node.shape}"
+        )
     first = standard_data_format(data_format) == "channels_first"
     single = node.rank == 3
     batch = p.reshape(node, (1, *node.shape)) if single else node

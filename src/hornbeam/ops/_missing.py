@@ -5,11 +5,11 @@ from __future__ import annotations
 _COMPLEX = "tensors are real; complex numbers are pairs (real, imaginary), as fft and stft take and give them"
 
 MISSING: dict[str, str] = {
-    "eig": "eigenvalues of matrices that are not symmetric are complex; use eigh for symmetric ones, or NumPy",
+    "eig": "eigenvalues of matrices that are not symmetric are complex; eigh is there for symmetric ones",
     "polar": _COMPLEX,
     "view_as_complex": _COMPLEX,
     "view_as_real": _COMPLEX,
-    "vectorize": "it maps Python functions of scalars; use vectorized_map, or write the function on whole tensors",
+    "vectorize": "it maps Python functions of scalars; write them on whole tensors, or use vectorized_map",
 }
 
 

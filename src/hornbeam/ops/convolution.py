@@ -17,8 +17,8 @@ from hornbeam.tensor import Tensor, cast_node, operation, result_dtype
 
 # fmt: off
 __all__ = [
-    "adaptive_average_pool", "adaptive_max_pool", "average_pool", "conv", "conv_transpose", "depthwise_conv", "max_pool",
-    "separable_conv",
+    "adaptive_average_pool", "adaptive_max_pool", "average_pool", "conv", "conv_transpose",
+    "depthwise_conv", "max_pool", "separable_conv",
 ]
 # fmt: on
 
@@ -36,7 +36,8 @@ def sizes_of(value: Any, rank: int, name: str) -> tuple[int, ...]:
 def padding_of(
     padding: str, sizes: Sequence[int], window: Sequence[int], strides: Sequence[int], dilation: Sequence[int]
 ) -> Pairs:
-    """Zeros before and after each axis: none for "valid"; for "same", so many that the output has ceil(size / stride).
+    """Zeros before and after each axis: none for "valid"; for "same", so many that the output has ceil(size /
+    stride).
 
     An odd zero goes after, as in TensorFlow.
     """
@@ -72,18 +73,20 @@ def _operands(name: str, inputs: Any, kernel: Any, data_format: str | None) -> t
     x, w = cast_node(inputs, dtype), cast_node(kernel, dtype)
     if x.rank not in (3, 4, 5) or w.rank != x.rank:
         raise ShapeError(
-            f"{name} needs inputs (batch, 1 to 3 spatial axes, channels) and a kernel with as many axes, got shapes "
-            f"{x.shape} and {w.shape}"
+            f"{name} needs inputs (batch, 1 to 3 spatial axes, channels) and a kernel with as many axes, "
+            f"got shapes {x.shape} and {w.shape}"
         )
     return channels_last(x, data_format), w, x.rank - 2
 
 
-def _fitting(name: str, sizes: Sequence[int], window: Sequence[int], dilation: Sequence[int], pads: Pairs) -> None:
+def _fitting(
+    name: str, sizes: Sequence[int], window: Sequence[int], dilation: Sequence[int], pads: Pairs
+) -> None:
     reach = [d * (k - 1) + 1 for k, d in zip(window, dilation, strict=True)]
     if any(n + sum(pad) < r for n, r, pad in zip(sizes, reach, pads, strict=True)):
         raise ShapeError(
-            f"{name}: a window of {tuple(reach)} does not fit into spatial axes of {tuple(sizes)}. Use padding=\"same\", "
-            "a smaller window, or larger inputs"
+            f"{name}: a window of {tuple(reach)} does not fit into spatial axes of {tuple(sizes)}. "
+            'Use padding="same", a smaller window, or larger inputs'
         )
 
 
@@ -98,9 +101,10 @@ def conv(
 ) -> Tensor:
     """Convolution (cross-correlation) over one to three spatial axes.
 
-    inputs: (batch, *spatial, channels), or (batch, channels, *spatial) for "channels_first". kernel: (*window,
-    channels / groups, filters); with fewer kernel than input channels the input is cut into groups. padding: "valid"
-    or "same". strides, dilation_rate: one number or one per spatial axis. Raises ShapeError where shapes do not fit.
+    inputs: (batch, *spatial, channels), or (batch, channels, *spatial) for "channels_first". kernel:
+    (*window, channels / groups, filters); with fewer kernel than input channels the input is cut into groups.
+    padding: "valid" or "same". strides, dilation_rate: one number or one per spatial axis. Raises ShapeError
+    where shapes do not fit.
 
     >>> hornbeam.ops.conv(hornbeam.ops.ones((1, 8, 8, 3)), hornbeam.ops.ones((3, 3, 3, 5))).shape
     (1, 6, 6, 5)
@@ -110,8 +114,8 @@ def conv(
     channels, per_group, filters = x.shape[-1], w.shape[-2], w.shape[-1]
     if not per_group or channels % per_group or filters % max(channels // per_group, 1):
         raise ShapeError(
-            f"conv: {channels} input channels do not fit a kernel for {per_group} channels and {filters} filters "
-            f"(inputs {x.shape}, channels last; kernel {w.shape})"
+            f"conv: {channels} input channels do not fit a kernel for {per_group} channels and "
+            f"{filters} filters (inputs {x.shape}, channels last; kernel {w.shape})"
         )
     pads = padding_of(padding, x.shape[1:-1], w.shape[:rank], steps, dilation)
     _fitting("conv", x.shape[1:-1], w.shape[:rank], dilation, pads)
@@ -129,7 +133,8 @@ def depthwise_conv(
 ) -> Tensor:
     """Convolution of every channel by itself, with `multiplier` filters each.
 
-    kernel: (*window, channels, multiplier). Output channel c * multiplier + m is channel c under its filter m.
+    kernel: (*window, channels, multiplier). Output channel c * multiplier + m is channel c under its filter
+    m.
 
     >>> hornbeam.ops.depthwise_conv(hornbeam.ops.ones((1, 8, 8, 3)), hornbeam.ops.ones((3, 3, 3, 2))).shape
     (1, 6, 6, 6)
@@ -157,7 +162,8 @@ def separable_conv(
 ) -> Tensor:
     """A depthwise convolution, then a 1x1 convolution that mixes the channels.
 
-    depthwise_kernel: (*window, channels, multiplier). pointwise_kernel: (1, ..., channels * multiplier, filters).
+    depthwise_kernel: (*window, channels, multiplier). pointwise_kernel: (1, ..., channels * multiplier,
+    filters).
 
     >>> x, d = hornbeam.ops.ones((1, 8, 8, 3)), hornbeam.ops.ones((3, 3, 3, 1))
     >>> hornbeam.ops.separable_conv(x, d, hornbeam.ops.ones((1, 1, 3, 5))).shape
@@ -167,7 +173,9 @@ def separable_conv(
     return conv(middle, pointwise_kernel, 1, "valid", data_format, 1)
 
 
-def transposed_size(size: int, window: int, stride: int, padding: str, output_padding: int | None, dilation: int) -> int:
+def transposed_size(
+    size: int, window: int, stride: int, padding: str, output_padding: int | None, dilation: int
+) -> int:
     """Length of the output of `conv_transpose` along one axis."""
     reach = dilation * (window - 1) + 1
     same = padding.lower() == "same"
@@ -188,8 +196,8 @@ def conv_transpose(
 ) -> Tensor:
     """The transpose of a convolution: spreads every input through the kernel, `strides` apart.
 
-    kernel: (*window, filters, channels). The output has size * stride for "same", and for "valid" as much more as the
-    window is wider than the stride; `output_padding` sets it explicitly.
+    kernel: (*window, filters, channels). The output has size * stride for "same", and for "valid" as much
+    more as the window is wider than the stride; `output_padding` sets it explicitly.
 
     >>> hornbeam.ops.conv_transpose(hornbeam.ops.ones((1, 4, 4, 3)), hornbeam.ops.ones((2, 2, 5, 3)), 2).shape
     (1, 8, 8, 5)
@@ -197,11 +205,15 @@ def conv_transpose(
     x, w, rank = _operands("conv_transpose", inputs, kernel, data_format)
     steps, dilation = sizes_of(strides, rank, "strides"), sizes_of(dilation_rate, rank, "dilation_rate")
     if x.shape[-1] != w.shape[-1]:
-        raise ShapeError(f"conv_transpose: {x.shape[-1]} input channels, the kernel {w.shape} has {w.shape[-1]}")
+        raise ShapeError(
+            f"conv_transpose: {x.shape[-1]} input channels, the kernel {w.shape} has {w.shape[-1]}"
+        )
     padding_of(padding, (), (), (), ())
     extra = (None,) * rank if output_padding is None else _extras(output_padding, rank)
     sizes, pads = [], []
-    for size, k, stride, more, step in zip(x.shape[1:-1], w.shape[:rank], steps, extra, dilation, strict=True):
+    for size, k, stride, more, step in zip(
+        x.shape[1:-1], w.shape[:rank], steps, extra, dilation, strict=True
+    ):
         out = transposed_size(size, k, stride, padding, more, step)
         total = max((size - 1) * stride + step * (k - 1) + 1 - out, 0)
         low = total // 2
@@ -280,7 +292,9 @@ def _inverse_counts(
     return product
 
 
-def _adaptive(name: str, inputs: Any, output_size: Any, data_format: str | None, reduce: Callable[..., Node]) -> Tensor:
+def _adaptive(
+    name: str, inputs: Any, output_size: Any, data_format: str | None, reduce: Callable[..., Node]
+) -> Tensor:
     node = float_node(inputs)
     if node.rank not in (3, 4, 5):
         raise ShapeError(f"{name} needs (batch, 1 to 3 spatial axes, channels), got shape {node.shape}")
@@ -319,5 +333,3 @@ def adaptive_max_pool(inputs: Any, output_size: Any, data_format: str | None = N
     return _adaptive(
         "adaptive_max_pool", inputs, output_size, data_format, lambda x, axis, count: p.reduce_max(x, (axis,))
     )
-
-

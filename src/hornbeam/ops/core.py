@@ -19,9 +19,9 @@ from hornbeam.tensor import Tensor, as_tensor, broadcast_node, cast, cast_node, 
 
 # fmt: off
 __all__ = [
-    "associative_scan", "cast", "cond", "convert_to_numpy", "convert_to_tensor", "dtype", "fori_loop", "is_tensor",
-    "map", "saturate_cast", "scan", "scatter", "scatter_update", "shape", "slice", "slice_update", "stop_gradient",
-    "switch", "unstack", "vectorized_map", "while_loop",
+    "associative_scan", "cast", "cond", "convert_to_numpy", "convert_to_tensor", "dtype", "fori_loop",
+    "is_tensor", "map", "saturate_cast", "scan", "scatter", "scatter_update", "shape", "slice",
+    "slice_update", "stop_gradient", "switch", "unstack", "vectorized_map", "while_loop",
 ]
 # fmt: on
 
@@ -87,7 +87,7 @@ def stop_gradient(variable: Any) -> Tensor:
     return Tensor(p.stop_gradient(node_of(variable)))
 
 
-# -- slices and scatters ---------------------------------------------------------------------------------------
+# -- slices and scatters -------------------------------------------------------------------------------------
 
 
 def _starts(start_indices: Any, rank: int, name: str) -> list[Node]:
@@ -104,8 +104,8 @@ def _starts(start_indices: Any, rank: int, name: str) -> list[Node]:
 def slice(inputs: Any, start_indices: Any, shape: Any) -> Tensor:
     """The block of `shape` of `inputs` that begins at `start_indices`, which may be computed values.
 
-    A size of -1 takes all that is left (the start must then be a known number). A block that would reach beyond the
-    end is moved back so that it fits.
+    A size of -1 takes all that is left (the start must then be a known number). A block that would reach
+    beyond the end is moved back so that it fits.
 
     >>> np.asarray(hornbeam.ops.slice([1, 2, 3, 4], [1], [2])).tolist()
     [2, 3]
@@ -115,7 +115,9 @@ def slice(inputs: Any, start_indices: Any, shape: Any) -> Tensor:
     if len(sizes) != node.rank:
         raise ShapeError(f"slice: needs {node.rank} sizes, got {sizes}")
     known = [int(Tensor(s)) if size == -1 else 0 for s, size in zip(starts, sizes, strict=True)]
-    sizes = tuple(n - at if size == -1 else size for n, at, size in zip(node.shape, known, sizes, strict=True))
+    sizes = tuple(
+        n - at if size == -1 else size for n, at, size in zip(node.shape, known, sizes, strict=True)
+    )
     if any(not 0 <= size <= n for size, n in zip(sizes, node.shape, strict=True)):
         raise ShapeError(f"slice: a block of {sizes} does not fit into shape {node.shape}")
     return Tensor(p.dynamic_slice(node, *starts, sizes=sizes))
@@ -143,14 +145,17 @@ def scatter(indices: Any, values: Any, shape: Any) -> Tensor:
     [1, 0, 5]
     """
     updates = node_of(values)
-    return Tensor(p.scatter(full(0, TensorType(shape_of(shape), updates.dtype)), node_of(indices), updates, "add"))
+    return Tensor(
+        p.scatter(full(0, TensorType(shape_of(shape), updates.dtype)), node_of(indices), updates, "add")
+    )
 
 
 @operation
 def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | None = None) -> Tensor:
     """`inputs` with `updates` written at `indices` (..., k), which address the first k axes.
 
-    reduction: None writes (the last of equal indices wins); "add", "mul", "max", "min" combine with what is there.
+    reduction: None writes (the last of equal indices wins); "add", "mul", "max", "min" combine with what is
+    there.
 
     >>> np.asarray(hornbeam.ops.scatter_update([1, 2, 3], [[1]], [9])).tolist()
     [1, 9, 3]
@@ -169,11 +174,12 @@ def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | Non
     return Tensor(p.scatter(node, index, cast_node(updates, node.dtype), modes[reduction]))
 
 
-# -- control flow -----------------------------------------------------------------------------------------------
+# -- control flow --------------------------------------------------------------------------------------------
 
 
 class _Structure:
-    """What a branch or body returns, as nodes; the nesting is remembered and must not differ between the calls."""
+    """What a branch or body returns, as nodes; the nesting is remembered and must not differ between the
+    calls."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -192,14 +198,16 @@ class _Structure:
             except ValueError as error:
                 raise ValueError(f"{self.name}: the branches return different structures: {error}") from None
         values = iter(nodes)
-        return tree.pack_sequence_as(first, [x if x is None else Tensor(next(values)) for x in tree.flatten(first)])
+        return tree.pack_sequence_as(
+            first, [x if x is None else Tensor(next(values)) for x in tree.flatten(first)]
+        )
 
 
 def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
     """`true_fn()` if the scalar `pred` holds, else `false_fn()`; only one of them runs.
 
-    Both must return the same structure of tensors of the same shapes; dtypes are promoted to a common one. A Python
-    bool decides at once. Variables cannot be assigned inside: return the value and assign it outside.
+    Both must return the same structure of tensors of the same shapes; dtypes are promoted to a common one. A
+    Python bool decides at once. Variables cannot be assigned inside: return the value and assign it outside.
 
     >>> float(hornbeam.ops.cond(hornbeam.ops.array(True), lambda: 1.0, lambda: 2.0))
     1.0
@@ -213,7 +221,9 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> 
 def _cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
     test = cast_node(pred, "bool")
     if math.prod(test.shape) != 1:
-        raise ShapeError(f"cond needs a scalar predicate, got shape {test.shape}; use where for one per element")
+        raise ShapeError(
+            f"cond needs a scalar predicate, got shape {test.shape}; use where for one per element"
+        )
     structure = _Structure("cond")
     outs = p.cond(
         p.reshape(test, ()), lambda: structure.nodes(true_fn()), lambda: structure.nodes(false_fn())
@@ -246,7 +256,8 @@ def _switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) 
 def while_loop(
     cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, maximum_iterations: int | None = None
 ) -> Any:
-    """Repeat `loop_vars = body(*loop_vars)` while `cond(*loop_vars)` holds, at most `maximum_iterations` times.
+    """Repeat `loop_vars = body(*loop_vars)` while `cond(*loop_vars)` holds, at most `maximum_iterations`
+    times.
 
     Shapes and dtypes must not change. It has no reverse derivative: use `scan` or `fori_loop`.
 
@@ -306,10 +317,11 @@ def scan(
     reverse: bool = False,
     unroll: Any = 1,
 ) -> tuple[Any, Any]:
-    """`carry, y = f(carry, x)` for every slice x of `xs` along axis 0; returns the last carry and the stacked ys.
+    """`carry, y = f(carry, x)` for every slice x of `xs` along axis 0; returns the last carry and the stacked
+    ys.
 
-    init, xs and ys may be nested structures. length: number of steps when there are no `xs`. reverse: from the last
-    slice to the first, ys keeping their places. unroll: accepted, without effect. Differentiable.
+    init, xs and ys may be nested structures. length: number of steps when there are no `xs`. reverse: from
+    the last slice to the first, ys keeping their places. unroll: accepted, without effect. Differentiable.
 
     >>> carry, ys = hornbeam.ops.scan(lambda c, x: (c + x, c), 0.0, hornbeam.ops.array([1.0, 2.0, 3.0]))
     >>> float(carry), np.asarray(ys).tolist()
@@ -319,12 +331,16 @@ def scan(
 
 
 @operation
-def _scan(f: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any, length: int | None, reverse: bool) -> Any:
+def _scan(
+    f: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any, length: int | None, reverse: bool
+) -> Any:
     first = [node_of(x) for x in tree.flatten(init)]
     sequences = [] if xs is None else [node_of(x) for x in tree.flatten(xs)]
     lengths = {n.shape[0] if n.rank else None for n in sequences}
     if None in lengths or len(lengths) > 1:
-        raise ShapeError(f"scan: the sequences must have one length along axis 0, got {[n.shape for n in sequences]}")
+        raise ShapeError(
+            f"scan: the sequences must have one length along axis 0, got {[n.shape for n in sequences]}"
+        )
     steps = lengths.pop() if lengths else length
     if steps is None:
         raise ValueError("scan needs xs or length")
@@ -377,7 +393,8 @@ def map(f: Callable[[Any], Any], xs: Any) -> Any:
 def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
     """`function` of every slice of `elements` along axis 0, stacked.
 
-    The results are those of Keras; the slices are computed one after the other inside one loop, not side by side.
+    The results are those of Keras; the slices are computed one after the other inside one loop, not side by
+    side.
 
     >>> np.asarray(hornbeam.ops.vectorized_map(lambda x: x * 2, hornbeam.ops.array([1, 2]))).tolist()
     [2, 4]

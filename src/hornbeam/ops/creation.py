@@ -16,9 +16,9 @@ from hornbeam.tensor import Tensor, as_tensor, broadcast_node, cast, cast_node, 
 
 # fmt: off
 __all__ = [
-    "arange", "array", "bartlett", "blackman", "copy", "diag", "diagflat", "empty", "empty_like", "eye", "full",
-    "full_like", "geomspace", "hamming", "hanning", "identity", "kaiser", "linspace", "logspace", "meshgrid", "ones",
-    "ones_like", "tri", "tril", "triu", "vander", "zeros", "zeros_like",
+    "arange", "array", "bartlett", "blackman", "copy", "diag", "diagflat", "empty", "empty_like", "eye",
+    "full", "full_like", "geomspace", "hamming", "hanning", "identity", "kaiser", "linspace", "logspace",
+    "meshgrid", "ones", "ones_like", "tri", "tril", "triu", "vander", "zeros", "zeros_like",
 ]
 # fmt: on
 
@@ -42,7 +42,8 @@ def copy(x: Any) -> Tensor:
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
-    """A tensor of `shape` filled with `fill_value` (a number or a tensor that broadcasts), in `dtype` or `floatx`.
+    """A tensor of `shape` filled with `fill_value` (a number or a tensor that broadcasts), in `dtype` or
+    `floatx`.
 
     >>> hornbeam.ops.full((2, 3), 7.0).shape
     (2, 3)
@@ -90,7 +91,7 @@ def empty_like(x: Any, dtype: Any = None) -> Tensor:
     return full_like(x, 0, dtype)
 
 
-# -- ranges -----------------------------------------------------------------------------------------------------------
+# -- ranges --------------------------------------------------------------------------------------------------
 
 
 def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Tensor:
@@ -104,7 +105,9 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
     if stop is None:
         start, stop = 0, start
     step = 1 if step is None else step
-    first, last, pace = (x.item() if isinstance(x, (Tensor, np.generic, np.ndarray)) else x for x in (start, stop, step))
+    first, last, pace = (
+        x.item() if isinstance(x, (Tensor, np.generic, np.ndarray)) else x for x in (start, stop, step)
+    )
     if not pace:
         raise ValueError("arange: step must not be 0")
     if dtype is None:
@@ -131,12 +134,18 @@ def _ramp(count: int, first: Any, step: Any, dtype: str) -> Node:
 
 
 def linspace(
-    start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None, axis: int = 0
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: int = 0,
 ) -> Any:
     """`num` evenly spaced values from `start` to `stop`, which is the last one if `endpoint`.
 
-    start, stop: numbers or tensors that broadcast; the new axis is put at `axis`. Returns a float tensor, and with
-    `retstep` also the distance of the values.
+    start, stop: numbers or tensors that broadcast; the new axis is put at `axis`. Returns a float tensor, and
+    with `retstep` also the distance of the values.
 
     >>> np.asarray(hornbeam.ops.linspace(0.0, 1.0, 3)).tolist()
     [0.0, 0.5, 1.0]
@@ -165,7 +174,13 @@ def linspace(
 
 
 def logspace(
-    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10, dtype: Any = None, axis: int = 0
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    base: Any = 10,
+    dtype: Any = None,
+    axis: int = 0,
 ) -> Tensor:
     """base ** linspace(start, stop): `num` values evenly spaced on a logarithmic scale.
 
@@ -188,14 +203,16 @@ def geomspace(
     [1.0, 2.0, 4.0]
     """
     first, last = unify(start, stop, dtype=float_dtype(start, stop))
-    logs = linspace(Tensor(p.log(p.absolute(first))), Tensor(p.log(p.absolute(last))), num, endpoint, axis=axis)
+    logs = linspace(
+        Tensor(p.log(p.absolute(first))), Tensor(p.log(p.absolute(last))), num, endpoint, axis=axis
+    )
     at = one_axis(axis, len(logs.shape), "geomspace")
     dims = tuple(i for i in range(logs.ndim) if i != at)
     values = Tensor(p.mul(p.exp(logs.node), p.broadcast(p.sign(first), logs.shape, dims)))
     return values if dtype is None else cast(values, dtype)
 
 
-# -- matrices -----------------------------------------------------------------------------------------------------------
+# -- matrices ------------------------------------------------------------------------------------------------
 
 
 def _below(rows: int, columns: int, k: int) -> Node:
@@ -234,7 +251,8 @@ def _triangle(x: Any, k: int, lower: bool, name: str) -> Tensor:
     node = node_of(x)
     if node.rank < 2:
         raise ShapeError(f"{name} needs a matrix, got shape {node.shape}")
-    below = _below(*node.shape[-2:], k if lower else k - 1)
+    rows, columns = node.shape[-2:]
+    below = _below(rows, columns, k if lower else k - 1)
     mask = broadcast_node(below if lower else p.logical_not(below), node.shape)
     return Tensor(p.select(mask, node, p.zeros_like(node)))
 
@@ -308,7 +326,8 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Tensor:
 def meshgrid(*x: Any, indexing: str = "xy") -> list[Tensor]:
     """Coordinates of a grid: one tensor per vector, each of the shape of the grid.
 
-    indexing: "xy" puts the first vector along axis 1 and the second along axis 0, "ij" keeps the order of axes.
+    indexing: "xy" puts the first vector along axis 1 and the second along axis 0, "ij" keeps the order of
+    axes.
 
     >>> [t.shape for t in hornbeam.ops.meshgrid([1, 2, 3], [4, 5])]
     [(2, 3), (2, 3)]
@@ -328,7 +347,7 @@ def meshgrid(*x: Any, indexing: str = "xy") -> list[Tensor]:
     return [Tensor(p.broadcast(v, tuple(shape), (axis,))) for axis, v in zip(axes, vectors, strict=True)]
 
 
-# -- windows of signal processing ---------------------------------------------------------------------------------------
+# -- windows of signal processing ----------------------------------------------------------------------------
 
 
 def _window(x: Any, make: Any) -> Tensor:

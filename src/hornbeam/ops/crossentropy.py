@@ -16,7 +16,8 @@ from hornbeam.tensor import Tensor, cast_node, operation
 
 # fmt: off
 __all__ = [
-    "binary_crossentropy", "categorical_crossentropy", "multi_hot", "one_hot", "sparse_categorical_crossentropy",
+    "binary_crossentropy", "categorical_crossentropy", "multi_hot", "one_hot",
+    "sparse_categorical_crossentropy",
 ]
 # fmt: on
 
@@ -40,16 +41,18 @@ def _clipped(node: Node) -> Node:
 
 def _same_shape(target: Node, output: Node, name: str) -> None:
     if target.shape != output.shape:
-        raise ShapeError(f"{name}: target has shape {target.shape}, output {output.shape}; they must be equal")
+        raise ShapeError(
+            f"{name}: target has shape {target.shape}, output {output.shape}; they must be equal"
+        )
 
 
 @operation
 def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Tensor:
     """-(t log(o) + (1 - t) log(1 - o)), elementwise.
 
-    output: probabilities, limited to [epsilon, 1 - epsilon], or with `from_logits` the arguments of a sigmoid.
-    Where `output` has just come out of a sigmoid its argument is used, which is exact. Raises ShapeError unless
-    shapes agree.
+    output: probabilities, limited to [epsilon, 1 - epsilon], or with `from_logits` the arguments of a
+    sigmoid. Where `output` has just come out of a sigmoid its argument is used, which is exact. Raises
+    ShapeError unless shapes agree.
 
     >>> round(float(hornbeam.ops.binary_crossentropy(1.0, 0.5)), 4)
     0.6931
@@ -80,8 +83,9 @@ def _logits(output: Node, from_logits: bool, axis: int) -> Node | None:
 def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Tensor:
     """-sum(t log(o)) along the axis of the classes.
 
-    target: probabilities or one-hot, of the shape of `output`. output: probabilities, made to sum to 1 and limited to
-    [epsilon, 1 - epsilon], or logits. Where `output` has just come out of a softmax its argument is used.
+    target: probabilities or one-hot, of the shape of `output`. output: probabilities, made to sum to 1 and
+    limited to [epsilon, 1 - epsilon], or logits. Where `output` has just come out of a softmax its argument
+    is used.
 
     >>> round(float(hornbeam.ops.categorical_crossentropy([0.0, 1.0], [0.5, 0.5])), 4)
     0.6931
@@ -101,12 +105,14 @@ def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False
 
 
 @operation
-def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Tensor:
+def sparse_categorical_crossentropy(
+    target: Any, output: Any, from_logits: bool = False, axis: int = -1
+) -> Tensor:
     """-log(o[target]) along the axis of the classes.
 
-    target: whole numbers 0 ... classes - 1 of output's shape without that axis (an axis of size 1 in its place is
-    dropped); other labels give no loss. output: probabilities, limited to [epsilon, 1 - epsilon] and made to sum to 1,
-    or logits. Where `output` has just come out of a softmax its argument is used.
+    target: whole numbers 0 ... classes - 1 of output's shape without that axis (an axis of size 1 in its
+    place is dropped); other labels give no loss. output: probabilities, limited to [epsilon, 1 - epsilon] and
+    made to sum to 1, or logits. Where `output` has just come out of a softmax its argument is used.
 
     >>> round(float(hornbeam.ops.sparse_categorical_crossentropy(1, [0.5, 0.5])), 4)
     0.6931
@@ -119,8 +125,9 @@ def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool 
         labels = p.reshape(labels, labels.shape[:at] + labels.shape[at + 1 :])
     if labels.shape != o.shape[:at] + o.shape[at + 1 :]:
         raise ShapeError(
-            f"sparse_categorical_crossentropy: target has shape {labels.shape}, output {o.shape}: the target needs one "
-            f"label for each vector of {o.shape[at]} classes. One-hot targets go with categorical_crossentropy"
+            f"sparse_categorical_crossentropy: target has shape {labels.shape}, output {o.shape}: the target "
+            f"needs one label for each vector of {o.shape[at]} classes. One-hot targets go with "
+            "categorical_crossentropy"
         )
     if not is_integer(labels.dtype):
         labels = p.convert(labels, "int32")
@@ -137,7 +144,8 @@ def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool 
 def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Tensor:
     """A new axis of size `num_classes` at `axis` with 1 in the place that x says and 0 elsewhere.
 
-    Numbers out of range give zeros. dtype: `floatx` unless given. Raises HornbeamTypeError unless x is of integers.
+    Numbers out of range give zeros. dtype: `floatx` unless given. Raises HornbeamTypeError unless x is of
+    integers.
 
     >>> np.asarray(hornbeam.ops.one_hot([2, 0], 3)).tolist()
     [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
@@ -159,7 +167,12 @@ def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse:
 
 @operation
 def multi_hot(
-    inputs: Any, num_classes: int | None = None, axis: int = -1, dtype: Any = None, sparse: bool = False, **kwargs: Any
+    inputs: Any,
+    num_classes: int | None = None,
+    axis: int = -1,
+    dtype: Any = None,
+    sparse: bool = False,
+    **kwargs: Any,
 ) -> Tensor:
     """(batch, n) whole numbers as (batch, num_classes) vectors with 1 wherever a number occurs in the row.
 
@@ -180,4 +193,6 @@ def multi_hot(
         return Tensor(hot)
     over = 1 if node.rank > 1 else 0
     any_hot = p.reduce_or(p.ne(hot, zeros_like(hot)), (over,))
-    return Tensor(p.select(any_hot, full(1, p.reduce_sum(hot, (over,)).type), full(0, p.reduce_sum(hot, (over,)).type)))
+    return Tensor(
+        p.select(any_hot, full(1, p.reduce_sum(hot, (over,)).type), full(0, p.reduce_sum(hot, (over,)).type))
+    )

@@ -42,9 +42,9 @@ def _shifted(state: Node, by: int) -> Node:
 def ctc_loss(target: Any, output: Any, target_length: Any, output_length: Any, mask_index: int = 0) -> Tensor:
     """-log of the probability that the outputs spell the target, summed over all alignments: (batch,).
 
-    target: (batch, labels) of ints, of which the first target_length count. output: logits (batch, time, classes), of
-    which the first output_length steps count. mask_index: the class that stands for "no label". A target that is too
-    long for its outputs has a very large loss.
+    target: (batch, labels) of ints, of which the first target_length count. output: logits (batch, time,
+    classes), of which the first output_length steps count. mask_index: the class that stands for "no label".
+    A target that is too long for its outputs has a very large loss.
 
     >>> x = hornbeam.ops.zeros((1, 2, 3))
     >>> round(float(hornbeam.ops.ctc_loss([[1]], x, [1], [2])[0]), 4)
@@ -53,7 +53,10 @@ def ctc_loss(target: Any, output: Any, target_length: Any, output_length: Any, m
     logits, labels = float_node(output), p.convert(node_of(target), "int32")
     lengths, steps = (p.convert(node_of(n), "int32") for n in (target_length, output_length))
     if logits.rank != 3 or labels.rank != 2 or labels.shape[0] != logits.shape[0]:
-        raise ShapeError(f"ctc_loss: target {labels.shape} and output {logits.shape}: (batch, labels), (batch, time, classes)")
+        raise ShapeError(
+            f"ctc_loss needs target (batch, labels) and output (batch, time, classes), got {labels.shape} "
+            f"and {logits.shape}"
+        )
     batch, time, _ = logits.shape
     count = labels.shape[1]
     states = 2 * count + 1
@@ -100,10 +103,12 @@ def ctc_decode(
     merge_repeated: bool = True,
     mask_index: int | None = 0,
 ) -> tuple[Tensor, Tensor]:
-    """Labels out of logits (batch, time, classes): the likeliest class of each step, repetitions merged, blanks dropped.
+    """Labels out of logits (batch, time, classes): the likeliest class of each step, repetitions merged,
+    blanks dropped.
 
-    Returns labels (1, batch, time), int32, filled up with -1, and scores (batch, 1): the sum of the negated largest
-    logits. mask_index: the class that stands for "no label" (the last one for None). Only strategy="greedy" is there.
+    Returns labels (1, batch, time), int32, filled up with -1, and scores (batch, 1): the sum of the negated
+    largest logits. mask_index: the class that stands for "no label" (the last one for None). Only
+    strategy="greedy" is there.
     """
     if strategy != "greedy":
         raise NotImplementedError(f'ctc_decode: only strategy="greedy" is there, got {strategy!r}')
@@ -126,5 +131,3 @@ def ctc_decode(
     shown = p.select(kept, best, full(-1, best.type))
     made = p.gather(shown, p.reshape(order, (batch, time, 1)), batch_dims=1)
     return Tensor(p.reshape(made, (1, batch, time))), Tensor(p.reshape(scores, (batch, 1)))
-
-

@@ -1,4 +1,5 @@
-"""Elementwise functions: arithmetic, transcendental functions, rounding, comparisons of floats, logic and bits."""
+"""Elementwise functions: arithmetic, transcendental functions, rounding, comparisons of floats, logic and
+bits."""
 
 from __future__ import annotations
 
@@ -11,17 +12,12 @@ import numpy as np
 from hornbeam import primitives as p
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
-from hornbeam.ir.types import HornbeamTypeError, dtype_name, is_float, is_integer, itemsize
+from hornbeam.ir.types import HornbeamTypeError, is_float, is_integer, itemsize
 from hornbeam.ops._common import float_dtype, float_node, node_of
 from hornbeam.tensor import (
     Tensor,
     absolute,
     as_tensor,
-    bitwise_and,
-    bitwise_or,
-    bitwise_xor,
-    cast_node,
-    invert,
     operation,
     true_divide,
     unify,
@@ -38,14 +34,7 @@ __all__ = [
     "arctan",
     "arctan2",
     "arctanh",
-    "bitwise_and",
-    "bitwise_invert",
-    "bitwise_left_shift",
-    "bitwise_not",
-    "bitwise_or",
-    "bitwise_right_shift",
-    "bitwise_xor",
-    "cbrt",
+                                "cbrt",
     "ceil",
     "clip",
     "conj",
@@ -80,26 +69,20 @@ __all__ = [
     "isreal",
     "lcm",
     "ldexp",
-    "left_shift",
-    "log",
+        "log",
     "log1p",
     "log2",
     "log10",
     "logaddexp",
     "logaddexp2",
-    "logical_and",
-    "logical_not",
-    "logical_or",
-    "logical_xor",
-    "maximum",
+                    "maximum",
     "minimum",
     "nan_to_num",
     "nextafter",
     "rad2deg",
     "real",
     "reciprocal",
-    "right_shift",
-    "round",
+        "round",
     "rsqrt",
     "sigmoid",
     "sign",
@@ -112,8 +95,7 @@ __all__ = [
     "tan",
     "tanh",
     "trunc",
-    "view",
-]
+    ]
 # fmt: on
 
 Unary = Callable[[Any], Tensor]
@@ -126,16 +108,15 @@ def _floats(name: str, rule: Callable[[Node], Node], doc: str, example: str) -> 
         return Tensor(rule(float_node(x)))
 
     apply.__name__ = apply.__qualname__ = name
-    apply.__doc__ = (
-        f"Elementwise {doc}\n\n"
-        "    x: any shape; integers and bools are computed as floats. Returns a float tensor of the same shape.\n\n"
-        f"    >>> float(hornbeam.ops.{name}({example.split(' -> ')[0]}))\n    {example.split(' -> ')[1]}\n    "
-    )
+    argument, value = example.split(" -> ")
+    apply.__doc__ = f"""Elementwise {doc}
+
+    x: any shape; integers and bools are computed as floats. Returns a float tensor of the same shape.
+
+    >>> float(hornbeam.ops.{name}({argument}))
+    {value}
+    """
     return operation(apply)
-
-
-def _scaled(rule: Callable[[Node], Node], factor: float) -> Callable[[Node], Node]:
-    return lambda x: p.mul(rule(x), full(factor, x.type))
 
 
 def _cbrt(x: Node) -> Node:
@@ -152,10 +133,12 @@ def _trunc(x: Node) -> Node:
     return p.select(p.lt(x, zeros_like(x)), p.ceil(x), p.floor(x))
 
 
-# Modified Bessel function of order 0: Abramowitz & Stegun, Handbook of Mathematical Functions, 9.8.1 and 9.8.2.
+# Modified Bessel function of order 0: Abramowitz & Stegun, Handbook of Mathematical Functions, 9.8.1 and
+# 9.8.2.
 _I0_SMALL = (1.0, 3.5156229, 3.0899424, 1.2067492, 0.2659732, 0.0360768, 0.0045813)
 _I0_LARGE = (
-    0.39894228, 0.01328592, 0.00225319, -0.00157565, 0.00916281, -0.02057706, 0.02635537, -0.01647633, 0.00392377,
+    0.39894228, 0.01328592, 0.00225319, -0.00157565, 0.00916281, -0.02057706, 0.02635537, -0.01647633,
+    0.00392377,
 )  # fmt: skip
 
 
@@ -202,11 +185,11 @@ tanh = _floats("tanh", p.tanh, "hyperbolic tangent.", "0.0 -> 0.0")
 arcsinh = _floats("arcsinh", p.asinh, "inverse hyperbolic sine.", "0.0 -> 0.0")
 arccosh = _floats("arccosh", p.acosh, "inverse hyperbolic cosine; NaN below 1.", "1.0 -> 0.0")
 arctanh = _floats("arctanh", p.atanh, "inverse hyperbolic tangent; NaN outside [-1, 1].", "0.0 -> 0.0")
-deg2rad = _floats("deg2rad", _scaled(lambda x: x, math.pi / 180), "degrees made radians: x * pi / 180.", "0.0 -> 0.0")
-rad2deg = _floats("rad2deg", _scaled(lambda x: x, 180 / math.pi), "radians made degrees: x * 180 / pi.", "0.0 -> 0.0")
+deg2rad = _floats("deg2rad", lambda x: x * (math.pi / 180), "degrees as radians: x pi / 180.", "0.0 -> 0.0")
+rad2deg = _floats("rad2deg", lambda x: x * (180 / math.pi), "radians as degrees: 180 x / pi.", "0.0 -> 0.0")
 sinc = _floats("sinc", _sinc, "sin(pi x) / (pi x), 1 at 0.", "0.0 -> 1.0")
 
-erf = _floats("erf", p.erf, "error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x.", "0.0 -> 0.0")
+erf = _floats("erf", p.erf, "error function: 2/sqrt(pi) integral of exp(-t^2), 0 to x.", "0.0 -> 0.0")
 erfc = _floats("erfc", lambda x: 1.0 - p.erf(x), "1 - erf(x).", "0.0 -> 1.0")
 erfinv = _floats("erfinv", p.erf_inv, "inverse of the error function; NaN outside [-1, 1].", "0.0 -> 0.0")
 i0 = _floats("i0", _i0, "modified Bessel function of the first kind, order 0 (about 7 digits).", "0.0 -> 1.0")
@@ -219,13 +202,8 @@ def _numeric_node(x: Any) -> Node:
     return p.convert(node, "int32") if node.dtype == "bool" else node
 
 
-def _rounding(name: str, rule: Callable[[Node], Node], doc: str, example: str) -> Unary:
-    """Integers and bools stay what they are in value, and become floats as in Keras."""
-    return _floats(name, rule, doc, example)
-
-
-floor = _rounding("floor", p.floor, "largest whole number <= x, as a float.", "1.5 -> 1.0")
-ceil = _rounding("ceil", p.ceil, "smallest whole number >= x, as a float.", "1.5 -> 2.0")
+floor = _floats("floor", p.floor, "largest whole number <= x, as a float.", "1.5 -> 1.0")
+ceil = _floats("ceil", p.ceil, "smallest whole number >= x, as a float.", "1.5 -> 2.0")
 
 
 @operation
@@ -350,7 +328,7 @@ def isreal(x: Any) -> Tensor:
 conj = conjugate
 
 
-# -- two operands ---------------------------------------------------------------------------------------------------
+# -- two operands --------------------------------------------------------------------------------------------
 
 divide = true_divide
 
@@ -531,7 +509,7 @@ def _gcd(a: Node, b: Node) -> Node:
     return p.absolute(p.while_loop(more, step, a, b)[0])
 
 
-def _integer_pair(name: str, x1: Any, x2: Any) -> list[Node]:
+def integer_pair(name: str, x1: Any, x2: Any) -> list[Node]:
     a, b = unify(x1, x2)
     if a.dtype == "bool":
         a, b = p.convert(a, "int32"), p.convert(b, "int32")
@@ -547,7 +525,7 @@ def gcd(x1: Any, x2: Any) -> Tensor:
     >>> int(hornbeam.ops.gcd(12, 18))
     6
     """
-    return Tensor(_gcd(*_integer_pair("gcd", x1, x2)))
+    return Tensor(_gcd(*integer_pair("gcd", x1, x2)))
 
 
 @operation
@@ -557,11 +535,11 @@ def lcm(x1: Any, x2: Any) -> Tensor:
     >>> int(hornbeam.ops.lcm(4, 6))
     12
     """
-    a, b = _integer_pair("lcm", x1, x2)
+    a, b = integer_pair("lcm", x1, x2)
     return Tensor(p.mul(p.div(p.absolute(a), p.maximum(_gcd(a, b), ones_like(a))), p.absolute(b)))
 
 
-# -- bounds and what is not finite ----------------------------------------------------------------------------------------
+# -- bounds and what is not finite ---------------------------------------------------------------------------
 
 
 @operation
@@ -619,7 +597,8 @@ def isneginf(x: Any) -> Tensor:
 
 @operation
 def isclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
-    """Elementwise |x1 - x2| <= atol + rtol |x2|; infinities are close to themselves, NaN to NaN if `equal_nan`.
+    """Elementwise |x1 - x2| <= atol + rtol |x2|; infinities are close to themselves, NaN to NaN if
+    `equal_nan`.
 
     >>> bool(hornbeam.ops.isclose(1.0, 1.000001))
     True
@@ -660,55 +639,3 @@ def _limits(dtype: str) -> tuple[float, float]:
         return -3.3895313892515355e38, 3.3895313892515355e38
     info = np.finfo(dtype)
     return float(info.min), float(info.max)
-
-
-# -- logic and bits ---------------------------------------------------------------------------------------------------
-
-
-@operation
-def logical_and(x1: Any, x2: Any) -> Tensor:
-    """Elementwise and of truth values (nonzero is true)."""
-    return Tensor(p.bit_and(*unify(Tensor(cast_node(x1, "bool")), Tensor(cast_node(x2, "bool")))))
-
-
-@operation
-def logical_or(x1: Any, x2: Any) -> Tensor:
-    """Elementwise or of truth values (nonzero is true)."""
-    return Tensor(p.bit_or(*unify(Tensor(cast_node(x1, "bool")), Tensor(cast_node(x2, "bool")))))
-
-
-@operation
-def logical_xor(x1: Any, x2: Any) -> Tensor:
-    """Elementwise exclusive or of truth values (nonzero is true)."""
-    return Tensor(p.bit_xor(*unify(Tensor(cast_node(x1, "bool")), Tensor(cast_node(x2, "bool")))))
-
-
-@operation
-def logical_not(x: Any) -> Tensor:
-    """Elementwise not of truth values (nonzero is true)."""
-    return Tensor(p.logical_not(cast_node(x, "bool")))
-
-
-bitwise_not = bitwise_invert = invert
-
-
-@operation
-def left_shift(x: Any, y: Any) -> Tensor:
-    """Elementwise bits of x moved left by y places; 0 once y reaches the number of bits."""
-    return Tensor(p.shift_left(*_integer_pair("left_shift", x, y)))
-
-
-@operation
-def right_shift(x: Any, y: Any) -> Tensor:
-    """Elementwise bits of x moved right by y places; signed integers keep their sign."""
-    return Tensor(p.shift_right(*_integer_pair("right_shift", x, y)))
-
-
-bitwise_left_shift, bitwise_right_shift = left_shift, right_shift
-
-
-@operation
-def view(x: Any, dtype: Any = None) -> Tensor:
-    """The same bits read as another dtype of the same size. Raises HornbeamTypeError for another size."""
-    node = node_of(x)
-    return Tensor(node if dtype is None else p.bitcast(node, dtype_name(dtype)))

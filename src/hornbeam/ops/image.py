@@ -28,9 +28,9 @@ from hornbeam.tensor import Tensor, cast_node, operation
 
 # fmt: off
 __all__ = [
-    "affine_transform", "crop_images", "elastic_transform", "extract_patches", "extract_patches_3d", "gaussian_blur",
-    "hsv_to_rgb", "map_coordinates", "pad_images", "perspective_transform", "psnr", "resize", "rgb_to_grayscale",
-    "rgb_to_hsv", "scale_and_translate", "sobel_edges", "ssim",
+    "affine_transform", "crop_images", "elastic_transform", "extract_patches", "extract_patches_3d",
+    "gaussian_blur", "hsv_to_rgb", "map_coordinates", "pad_images", "perspective_transform", "psnr",
+    "resize", "rgb_to_grayscale", "rgb_to_hsv", "scale_and_translate", "sobel_edges", "ssim",
 ]
 # fmt: on
 
@@ -38,7 +38,9 @@ __all__ = [
 def _colours(images: Any, data_format: str | None, name: str) -> tuple[Node, Callable[[Node], Tensor]]:
     batch, restore = image_batch(images, data_format, name)
     if batch.shape[-1] != 3:
-        raise ShapeError(f"{name} needs three channels, got {batch.shape[-1]} (shape {node_of(images).shape})")
+        raise ShapeError(
+            f"{name} needs three channels, got {batch.shape[-1]} (shape {node_of(images).shape})"
+        )
     return batch, restore
 
 
@@ -46,7 +48,7 @@ def _channel(node: Node, index: int) -> Node:
     return p.slice_(node, (0, 0, 0, index), (*node.shape[:3], index + 1))
 
 
-# -- resizing ---------------------------------------------------------------------------------------------------------
+# -- resizing ------------------------------------------------------------------------------------------------
 
 
 def _triangle(x: np.ndarray) -> np.ndarray:
@@ -75,15 +77,20 @@ _KERNELS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def resize_weights(size: int, out: int, method: str, antialias: bool, scale: float, shift: float) -> np.ndarray:
-    """(out, size): how much each pixel of an axis counts for each pixel of the result. Pixels have their centres at
-    i + 1/2; with `antialias` the kernel is stretched when the axis shrinks. Weights are made to sum to 1."""
+def resize_weights(
+    size: int, out: int, method: str, antialias: bool, scale: float, shift: float
+) -> np.ndarray:
+    """(out, size): how much each pixel of an axis counts for each pixel of the result. Pixels have their
+    centres at i + 1/2; with `antialias` the kernel is stretched when the axis shrinks. Weights are made to
+    sum to 1."""
     inverse = 1.0 / scale
     width = max(inverse, 1.0) if antialias else 1.0
     centres = (np.arange(out) + 0.5 - shift) * inverse - 0.5
     weights = _KERNELS[method]((centres[:, None] - np.arange(size)) / width)
     total = weights.sum(axis=1, keepdims=True)
-    weights = np.divide(weights, total, out=np.zeros_like(weights), where=np.abs(total) > 1000 * np.finfo(np.float32).eps)
+    weights = np.divide(
+        weights, total, out=np.zeros_like(weights), where=np.abs(total) > 1000 * np.finfo(np.float32).eps
+    )
     outside = (centres < -0.5) | (centres > size - 0.5)
     weights[outside] = 0
     return weights
@@ -138,15 +145,17 @@ def resize(
 ) -> Tensor:
     """Images brought to the size (height, width).
 
-    interpolation: "nearest", "bilinear", "bicubic", "lanczos3" or "lanczos5". antialias: average over what a pixel
-    covers when shrinking. Where the proportions differ the image is distorted, unless it is cropped or padded (with
-    `fill_value`) to the new proportions first. Integer images are rounded and stay integers.
+    interpolation: "nearest", "bilinear", "bicubic", "lanczos3" or "lanczos5". antialias: average over what a
+    pixel covers when shrinking. Where the proportions differ the image is distorted, unless it is cropped or
+    padded (with `fill_value`) to the new proportions first. Integer images are rounded and stay integers.
 
     >>> hornbeam.ops.image.resize(hornbeam.ops.ones((1, 8, 8, 3)), (4, 6)).shape
     (1, 4, 6, 3)
     """
     if interpolation != "nearest" and interpolation not in _KERNELS:
-        raise ValueError(f"interpolation must be nearest, bilinear, bicubic, lanczos3 or lanczos5, got {interpolation!r}")
+        raise ValueError(
+            f"interpolation must be nearest, bilinear, bicubic, lanczos3 or lanczos5, got {interpolation!r}"
+        )
     if crop_to_aspect_ratio and pad_to_aspect_ratio:
         raise ValueError("resize: crop_to_aspect_ratio and pad_to_aspect_ratio exclude each other")
     if fill_mode != "constant":
@@ -186,34 +195,46 @@ def scale_and_translate(
     method: str,
     antialias: bool = True,
 ) -> Tensor:
-    """Axes `spatial_dims` of a tensor scaled by `scale`, then moved by `translation` pixels; 0 where nothing was.
+    """Axes `spatial_dims` of a tensor scaled by `scale`, then moved by `translation` pixels; 0 where nothing
+    was.
 
-    scale, translation: known numbers, one per axis. method: "linear" (or "bilinear"), "cubic" ("bicubic"), "lanczos3",
-    "lanczos5". output_shape: of the whole result.
+    scale, translation: known numbers, one per axis. method: "linear" (or "bilinear"), "cubic" ("bicubic"),
+    "lanczos3", "lanczos5". output_shape: of the whole result.
     """
     if method not in _KERNELS:
         raise ValueError(f"scale_and_translate: method must be one of {', '.join(_KERNELS)}, got {method!r}")
     node = float_node(images)
-    scales, shifts = np.asarray(scale, np.float64).reshape(-1), np.asarray(translation, np.float64).reshape(-1)
+    scales, shifts = (
+        np.asarray(scale, np.float64).reshape(-1),
+        np.asarray(translation, np.float64).reshape(-1),
+    )
     if len(output_shape) != node.rank or not len(spatial_dims) == scales.size == shifts.size:
-        raise ShapeError("scale_and_translate: needs a size per axis, and a scale and translation per spatial axis")
+        raise ShapeError(
+            "scale_and_translate: needs a size per axis, and a scale and translation per spatial axis"
+        )
     for axis, factor, shift in zip(spatial_dims, scales, shifts, strict=True):
         at = axis % node.rank
-        weights = resize_weights(node.shape[at], output_shape[at], method, antialias, float(factor), float(shift))
+        weights = resize_weights(
+            node.shape[at], output_shape[at], method, antialias, float(factor), float(shift)
+        )
         node = _along(node, at, weights)
     if node.shape != tuple(output_shape):
-        raise ShapeError(f"scale_and_translate: the other axes of {tuple(output_shape)} differ from {node.shape}")
+        raise ShapeError(
+            f"scale_and_translate: the other axes of {tuple(output_shape)} differ from {node.shape}"
+        )
     return Tensor(node)
 
 
-# -- cropping and padding ------------------------------------------------------------------------------------------
+# -- cropping and padding ------------------------------------------------------------------------------------
 
 
 def _margins(size: int, before: Any, after: Any, target: Any, grow: bool, name: str) -> tuple[int, int]:
     """Amounts before and after an axis, of which two of (before, after, target) are given."""
     given = [x is not None for x in (before, after, target)]
     if sum(given) != 2:
-        raise ValueError(f"{name}: give exactly two of the amounts before and after and the target size of each axis")
+        raise ValueError(
+            f"{name}: give exactly two of the amounts before and after and the target size of each axis"
+        )
     if target is not None:
         rest = (target - size if grow else size - target) - (before or 0) - (after or 0)
         before, after = (rest, after) if before is None else (before, rest)
@@ -233,7 +254,8 @@ def pad_images(
     target_width: int | None = None,
     data_format: str | None = None,
 ) -> Tensor:
-    """Images with rows and columns of zeros around them; of (top, bottom, target height), and so on, give two.
+    """Images with rows and columns of zeros around them; of (top, bottom, target height), and so on, give
+    two.
 
     >>> hornbeam.ops.image.pad_images(hornbeam.ops.ones((1, 2, 2, 3)), 1, 1, 1, 1).shape
     (1, 4, 4, 3)
@@ -255,7 +277,8 @@ def crop_images(
     target_width: int | None = None,
     data_format: str | None = None,
 ) -> Tensor:
-    """Images without some rows and columns at their edges; of (top, bottom, target height), and so on, give two.
+    """Images without some rows and columns at their edges; of (top, bottom, target height), and so on, give
+    two.
 
     >>> hornbeam.ops.image.crop_images(hornbeam.ops.ones((1, 4, 4, 3)), 1, 1, 1, 1).shape
     (1, 2, 2, 3)
@@ -267,7 +290,7 @@ def crop_images(
     return restore(p.slice_(node, (0, top, left, 0), (n, h - bottom, w - right, c)))
 
 
-# -- colours -----------------------------------------------------------------------------------------------------------
+# -- colours -------------------------------------------------------------------------------------------------
 
 
 @operation
@@ -326,7 +349,7 @@ def hsv_to_rgb(images: Any, data_format: str | None = None) -> Tensor:
     return restore(p.concatenate(part(5.0), part(3.0), part(1.0), axis=3))
 
 
-# -- filters ----------------------------------------------------------------------------------------------------------
+# -- filters -------------------------------------------------------------------------------------------------
 
 
 def _filtered(node: Node, kernel: np.ndarray) -> Node:
@@ -371,7 +394,8 @@ def gaussian_blur(
 
 @operation
 def sobel_edges(images: Any, data_format: str | None = None) -> Tensor:
-    """Slopes along rows and along columns by Sobel's kernels: a last axis of two, vertical then horizontal slope."""
+    """Slopes along rows and along columns by Sobel's kernels: a last axis of two, vertical then horizontal
+    slope."""
     batch, restore = image_batch(images, data_format, "sobel_edges")
     node = _mirrored(batch if is_float(batch.dtype) else p.convert(batch, "float32"), 1, 1)
     down = np.array([[-1, -2, -1], [0, 0, 0], [1, 2, 1]], np.float64)
@@ -381,7 +405,8 @@ def sobel_edges(images: Any, data_format: str | None = None) -> Tensor:
 
 @operation
 def psnr(x1: Any, x2: Any, max_val: Any) -> Tensor:
-    """Peak signal-to-noise ratio in decibels: 20 log10(max_val) - 10 log10(mean((x1 - x2)^2)), over everything.
+    """Peak signal-to-noise ratio in decibels: 20 log10(max_val) - 10 log10(mean((x1 - x2)^2)), over
+    everything.
 
     >>> float(hornbeam.ops.psnr([1.0], [0.0], 1.0))
     0.0
@@ -391,7 +416,9 @@ def psnr(x1: Any, x2: Any, max_val: Any) -> Tensor:
     from hornbeam.tensor import subtract
 
     if node_of(x1).shape != node_of(x2).shape:
-        raise ShapeError(f"psnr compares images of one shape, got {node_of(x1).shape} and {node_of(x2).shape}")
+        raise ShapeError(
+            f"psnr compares images of one shape, got {node_of(x1).shape} and {node_of(x2).shape}"
+        )
     error = mean(square(subtract(Tensor(float_node(x1)), Tensor(float_node(x2)))))
     return 20.0 * log10(Tensor(cast_node(max_val, error.dtype))) - 10.0 * log10(error)
 
@@ -409,8 +436,8 @@ def ssim(
 ) -> Tensor:
     """Structural similarity of images, one number each: 1 for equal ones.
 
-    Means, variances and covariance under a Gaussian window of `filter_size`. Wang et al., "Image quality assessment:
-    from error visibility to structural similarity", 2004.
+    Means, variances and covariance under a Gaussian window of `filter_size`. Wang et al., "Image quality
+    assessment: from error visibility to structural similarity", 2004.
     """
     a, _ = image_batch(image1, data_format, "ssim")
     b, _ = image_batch(image2, data_format, "ssim")
@@ -457,14 +484,15 @@ def elastic_transform(
     size = int(6 * sigma) | 1
     shifts = gaussian_blur(noise, (size, size), (sigma, sigma), "channels_last").node * float(alpha)
     places = [
-        p.iota("float32", grid, axis + 1) + p.reshape(p.slice_(shifts, (0, 0, 0, axis), (*grid, axis + 1)), grid)
+        p.iota("float32", grid, axis + 1)
+        + p.reshape(p.slice_(shifts, (0, 0, 0, axis), (*grid, axis + 1)), grid)
         for axis in range(2)
     ]
     order = order_of(interpolation)
     return restore(in_float(node, lambda n: sampled(n, places, order, fill_mode, fill_value, batch_dims=1)))
 
 
-# -- patches ----------------------------------------------------------------------------------------------------------
+# -- patches -------------------------------------------------------------------------------------------------
 
 
 def _patches(node: Node, size: Any, strides: Any, dilation: Any, padding: str, rank: int) -> Node:
@@ -474,7 +502,8 @@ def _patches(node: Node, size: Any, strides: Any, dilation: Any, padding: str, r
     pads = padding_of(padding, node.shape[1:-1], window, steps, rate)
     node = p.pad(node, 0, (0, *(a for a, _ in pads), 0), (0, *(b for _, b in pads), 0))
     counts = tuple(
-        (n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(node.shape[1:-1], window, steps, rate, strict=True)
+        (n - d * (k - 1) - 1) // s + 1
+        for n, k, s, d in zip(node.shape[1:-1], window, steps, rate, strict=True)
     )
     if min(counts) < 1:
         raise ShapeError(f"patches of {window} do not fit into images of {node.shape[1:-1]}")
@@ -490,7 +519,8 @@ def extract_patches(
     padding: str = "valid",
     data_format: str | None = None,
 ) -> Tensor:
-    """Windows of images as channels: (n, rows, columns, height * width * channels). strides: `size` unless given.
+    """Windows of images as channels: (n, rows, columns, height * width * channels). strides: `size` unless
+    given.
 
     >>> hornbeam.ops.image.extract_patches(hornbeam.ops.ones((1, 4, 4, 3)), 2).shape
     (1, 2, 2, 12)
@@ -511,7 +541,9 @@ def extract_patches_3d(
     """Windows of volumes (n, d, h, w, c) as channels, as `extract_patches` does for images."""
     node = node_of(volumes)
     if node.rank not in (4, 5):
-        raise ShapeError(f"extract_patches_3d needs a volume (four axes) or a batch (five), got shape {node.shape}")
+        raise ShapeError(
+            f"extract_patches_3d needs a volume (four axes) or a batch (five), got shape {node.shape}"
+        )
     single, first = node.rank == 4, standard_data_format(data_format) == "channels_first"
     batch = p.reshape(node, (1, *node.shape)) if single else node
     batch = p.transpose(batch, (0, 2, 3, 4, 1)) if first else batch

@@ -16,8 +16,8 @@ from hornbeam.tensor import Tensor, broadcast_node, broadcast_shapes, cast_node,
 
 # fmt: off
 __all__ = [
-    "cholesky", "cholesky_inverse", "det", "eigh", "inv", "jvp", "logdet", "lstsq", "lu_factor", "matrix_rank", "norm",
-    "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd",
+    "cholesky", "cholesky_inverse", "det", "eigh", "inv", "jvp", "logdet", "lstsq", "lu_factor",
+    "matrix_rank", "norm", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd",
 ]
 # fmt: on
 
@@ -29,7 +29,9 @@ def _matrix(x: Any, name: str, square: bool = False) -> Node:
     node = float_node(x)
     node = p.convert(node, _EXACT.get(node.dtype, node.dtype))
     if node.rank < 2 or (square and node.shape[-1] != node.shape[-2]):
-        raise ShapeError(f"{name} needs {'square matrices' if square else 'matrices'} (..., n, m), got {node.shape}")
+        raise ShapeError(
+            f"{name} needs {'square matrices' if square else 'matrices'} (..., n, m), got {node.shape}"
+        )
     return node
 
 
@@ -71,7 +73,8 @@ def cholesky_inverse(x: Any, upper: bool = False) -> Tensor:
 
 @operation
 def lu_factor(x: Any) -> tuple[Tensor, Tensor]:
-    """(lu, pivots): unit-lower L and U of x (..., n, m) in one matrix; row k was exchanged with row pivots[k] (int32)."""
+    """(lu, pivots): unit-lower L and U of x (..., n, m) in one matrix; row k was exchanged with row pivots[k]
+    (int32)."""
     made = p.lu(_matrix(x, "lu_factor"))
     return Tensor(p.project(made, 0)), Tensor(p.project(made, 1))
 
@@ -81,7 +84,10 @@ def _sign_and_diagonal(node: Node) -> tuple[Node, Node]:
     made = p.lu(node)
     pivots = p.project(made, 1)
     moved = p.ne(pivots, p.iota("int32", pivots.shape, pivots.rank - 1))
-    odd = p.rem(p.reduce_sum(p.convert(moved, "int32"), (pivots.rank - 1,)), full(2, TensorType(pivots.shape[:-1], "int32")))
+    odd = p.rem(
+        p.reduce_sum(p.convert(moved, "int32"), (pivots.rank - 1,)),
+        full(2, TensorType(pivots.shape[:-1], "int32")),
+    )
     return 1.0 - p.convert(odd, node.dtype) * 2.0, _diagonal(p.project(made, 0))
 
 
@@ -101,7 +107,9 @@ def slogdet(x: Any) -> tuple[Tensor, Tensor]:
     """(sign, log |det|) of x (..., n, n), where the determinant itself could overflow."""
     sign, diagonal = _sign_and_diagonal(_matrix(x, "slogdet", square=True))
     last = (diagonal.rank - 1,)
-    return Tensor(sign * p.reduce_prod(p.sign(diagonal), last)), Tensor(p.reduce_sum(p.log(p.absolute(diagonal)), last))
+    return Tensor(sign * p.reduce_prod(p.sign(diagonal), last)), Tensor(
+        p.reduce_sum(p.log(p.absolute(diagonal)), last)
+    )
 
 
 @operation
@@ -239,7 +247,8 @@ def _cutoff(s: Node, factor: Any, node: Node) -> Node:
 
 @operation
 def matrix_rank(x: Any, tol: Any = None) -> Tensor:
-    """Number (int32) of singular values of x (..., m, n) above `tol` (largest * max(m, n) * eps unless given)."""
+    """Number (int32) of singular values of x (..., m, n) above `tol` (largest * max(m, n) * eps unless
+    given)."""
     node = _matrix(x, "matrix_rank")
     s = p.project(p.svd(node), 1)
     limit = _cutoff(s, None, node) if tol is None else full(float(tol), s.type)
@@ -248,13 +257,16 @@ def matrix_rank(x: Any, tol: Any = None) -> Tensor:
 
 @operation
 def pinv(x: Any, rcond: Any = None) -> Tensor:
-    """Moore-Penrose inverse (..., n, m) of x (..., m, n); singular values up to rcond * largest count as zero."""
+    """Moore-Penrose inverse (..., n, m) of x (..., m, n); singular values up to rcond * largest count as
+    zero."""
     node = _matrix(x, "pinv")
     made = p.svd(node)
     u, s, vh = (p.project(made, i) for i in range(3))
     small = p.le(s, _cutoff(s, rcond, node))
     inverse = p.select(small, zeros_like(s), 1.0 / p.select(small, ones_like(s), s))
-    scaled = _flipped(vh) * p.broadcast(inverse, (*s.shape[:-1], vh.shape[-1], s.shape[-1]), _without(s.rank + 1, -2))
+    scaled = _flipped(vh) * p.broadcast(
+        inverse, (*s.shape[:-1], vh.shape[-1], s.shape[-1]), _without(s.rank + 1, -2)
+    )
     return matmul(Tensor(scaled), Tensor(_flipped(u)))
 
 
@@ -264,7 +276,8 @@ def _without(rank: int, axis: int) -> tuple[int, ...]:
 
 @operation
 def lstsq(a: Any, b: Any, rcond: Any = None) -> Tensor:
-    """x with the least ||a x - b||, and among those the least ||x||, by singular values; b is (m,) or (m, k)."""
+    """x with the least ||a x - b||, and among those the least ||x||, by singular values; b is (m,) or (m,
+    k)."""
     right = Tensor(float_node(b))
     if right.ndim == 1:
         return matmul(pinv(a, rcond), right)
@@ -314,9 +327,11 @@ def _matrix_norm(node: Node, order: Any, axes: tuple[int, int]) -> Node:
 
 @operation
 def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Norm of vectors (one axis) or matrices (two axes); of all elements as one vector without `ord` and `axis`.
+    """Norm of vectors (one axis) or matrices (two axes); of all elements as one vector without `ord` and
+    `axis`.
 
-    ord of vectors: any number, inf, -inf, 0 (number of nonzeros); of matrices: "fro", "nuc", 1, -1, 2, -2, inf, -inf.
+    ord of vectors: any number, inf, -inf, 0 (number of nonzeros); of matrices: "fro", "nuc", 1, -1, 2, -2,
+    inf, -inf.
 
     >>> float(hornbeam.ops.norm([3.0, 4.0]))
     5.0
@@ -337,7 +352,7 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
     return Tensor(p.reshape(made, with_ones(node.shape, axes)) if keepdims else made)
 
 
-# -- forward derivative ---------------------------------------------------------------------------------------
+# -- forward derivative --------------------------------------------------------------------------------------
 
 
 def jvp(fun: Any, primals: Any, tangents: Any, has_aux: bool = False) -> Any:
@@ -362,5 +377,3 @@ def jvp(fun: Any, primals: Any, tangents: Any, has_aux: bool = False) -> Any:
     forward = autodiff.dense_cotangents(autodiff.gradients(slopes, directions, seeds), seeds)
     derivative = tree.pack_sequence_as(result, [Tensor(n) for n in forward])
     return (result, derivative, aux) if has_aux else (result, derivative)
-
-

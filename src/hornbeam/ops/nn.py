@@ -1,77 +1,37 @@
 """Neural-network functions under Keras's names, gathered from the modules that hold them."""
 
+# ruff: noqa: I001
 from __future__ import annotations
 
+# fmt: off
 from hornbeam.ops.activation import (
-    celu,
-    elu,
-    gelu,
-    glu,
-    hard_shrink,
-    hard_sigmoid,
-    hard_silu,
-    hard_swish,
-    hard_tanh,
-    leaky_relu,
-    log_sigmoid,
-    log_softmax,
-    relu,
-    relu6,
-    selu,
-    silu,
-    soft_shrink,
-    softmax,
-    softplus,
-    softsign,
-    sparse_plus,
-    sparse_sigmoid,
-    sparsemax,
-    squareplus,
-    swish,
-    tanh_shrink,
-    threshold,
-)  # fmt: skip
+    celu, elu, gelu, glu, hard_shrink, hard_sigmoid, hard_silu, hard_swish, hard_tanh, leaky_relu,
+    log_sigmoid, log_softmax, relu, relu6, selu, silu, soft_shrink, softmax, softplus, softsign,
+    sparse_plus, sparse_sigmoid, sparsemax, squareplus, swish, tanh_shrink, threshold,
+)
 from hornbeam.ops.convolution import (
-    adaptive_average_pool,
-    adaptive_max_pool,
-    average_pool,
-    conv,
-    conv_transpose,
-    depthwise_conv,
-    max_pool,
+    adaptive_average_pool, adaptive_max_pool, average_pool, conv, conv_transpose, depthwise_conv, max_pool,
     separable_conv,
-)  # fmt: skip
+)
 from hornbeam.ops.crossentropy import (
-    binary_crossentropy,
-    categorical_crossentropy,
-    multi_hot,
-    one_hot,
-    sparse_categorical_crossentropy,
-)  # fmt: skip
+    binary_crossentropy, categorical_crossentropy, multi_hot, one_hot, sparse_categorical_crossentropy,
+)
 from hornbeam.ops.ctc import (
-    ctc_decode,
-    ctc_loss,
-)  # fmt: skip
+    ctc_decode, ctc_loss,
+)
 from hornbeam.ops.elementwise import (
     sigmoid,
-)  # fmt: skip
+)
 from hornbeam.ops.image import (
     psnr,
-)  # fmt: skip
+)
 from hornbeam.ops.normalization import (
-    batch_normalization,
-    dot_product_attention,
-    layer_normalization,
-    moments,
-    normalize,
-    rms_normalization,
-)  # fmt: skip
+    batch_normalization, dot_product_attention, layer_normalization, moments, normalize, rms_normalization,
+)
 from hornbeam.ops.rearranging import (
-    depth_to_space,
-    fold,
-    space_to_depth,
-    unfold,
-)  # fmt: skip
+    depth_to_space, fold, space_to_depth, unfold,
+)
+# fmt: on
 
 # fmt: off
 __all__ = [

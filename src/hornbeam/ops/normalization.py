@@ -19,7 +19,8 @@ from hornbeam.tensor import Tensor, as_tensor, broadcast_node, cast_node, operat
 
 # fmt: off
 __all__ = [
-    "batch_normalization", "dot_product_attention", "layer_normalization", "moments", "normalize", "rms_normalization",
+    "batch_normalization", "dot_product_attention", "layer_normalization", "moments", "normalize",
+    "rms_normalization",
 ]
 # fmt: on
 
@@ -32,7 +33,9 @@ def moments(x: Any, axes: Axis, keepdims: bool = False, synchronized: bool = Fal
     [2.0, 1.0]
     """
     if synchronized:
-        raise NotImplementedError("moments: synchronized=True needs several devices, which this version does not have")
+        raise NotImplementedError(
+            "moments: synchronized=True needs several devices, which this version does not have"
+        )
     node = float_node(x)
     over = many_axes(axes, node.rank, "moments")
     results = [mean_node(node, over), var_node(node, over)]
@@ -44,7 +47,9 @@ def moments(x: Any, axes: Axis, keepdims: bool = False, synchronized: bool = Fal
 def _along(vector: Any, like: Node, axis: int, name: str) -> Node:
     node = cast_node(vector, like.dtype)
     if node.shape != (like.shape[axis],):
-        raise ShapeError(f"batch_normalization: {name} has shape {node.shape}, axis {axis} has size {like.shape[axis]}")
+        raise ShapeError(
+            f"batch_normalization: {name} has shape {node.shape}, axis {axis} has size {like.shape[axis]}"
+        )
     return node
 
 
@@ -54,7 +59,8 @@ def batch_normalization(
 ) -> Tensor:
     """scale (x - mean) / sqrt(variance + epsilon) + offset, with one number of each per place along `axis`.
 
-    mean, variance, offset, scale: vectors of the size of `axis`. Ioffe & Szegedy, "Batch Normalization", 2015.
+    mean, variance, offset, scale: vectors of the size of `axis`. Ioffe & Szegedy, "Batch Normalization",
+    2015.
 
     >>> np.asarray(hornbeam.ops.batch_normalization([[3.0]], [1.0], [4.0], -1, epsilon=0.0)).tolist()
     [[1.0]]
@@ -92,10 +98,11 @@ def _weights(value: Any, node: Node, axes: tuple[int, ...], dtype: str, default:
 def layer_normalization(
     x: Any, gamma: Any = None, beta: Any = None, axis: Axis = -1, epsilon: float | None = None, **kwargs: Any
 ) -> Tensor:
-    """gamma (x - mean(x)) / sqrt(var(x) + epsilon) + beta, with mean and variance over `axis` of each example.
+    """gamma (x - mean(x)) / sqrt(var(x) + epsilon) + beta, with mean and variance over `axis` of each
+    example.
 
-    gamma, beta: of the shape of the normalised axes. epsilon: `config.epsilon()` unless given. Half precision is
-    computed in float32. Ba, Kiros & Hinton, "Layer Normalization", 2016.
+    gamma, beta: of the shape of the normalised axes. epsilon: `config.epsilon()` unless given. Half precision
+    is computed in float32. Ba, Kiros & Hinton, "Layer Normalization", 2016.
 
     >>> np.asarray(hornbeam.ops.layer_normalization([1.0, 3.0])).round(3).tolist()
     [-1.0, 1.0]
@@ -120,7 +127,8 @@ def _untrail(made: Node, node: Node, axes: tuple[int, ...], back: tuple[int, ...
 
 @operation
 def rms_normalization(x: Any, scale: Any = None, axis: Axis = -1, epsilon: float | None = None) -> Tensor:
-    """scale x / sqrt(mean(x^2) + epsilon) over `axis`. Zhang & Sennrich, "Root Mean Square Layer Normalization", 2019.
+    """scale x / sqrt(mean(x^2) + epsilon) over `axis`. Zhang & Sennrich, "Root Mean Square Layer
+    Normalization", 2019.
 
     epsilon: `config.epsilon()` unless given. Half precision is computed in float32.
 
@@ -145,8 +153,8 @@ def rms_normalization(x: Any, scale: Any = None, axis: Axis = -1, epsilon: float
 def normalize(x: Any, axis: Axis = -1, order: Any = 2, epsilon: float | None = None) -> Tensor:
     """x / max(||x||, epsilon) over `axis`, with the norm of the given order (a number >= 1, or "inf").
 
-    >>> np.asarray(hornbeam.ops.normalize([3.0, 4.0])).round(2).tolist()
-    [0.6, 0.8]
+    >>> np.asarray(hornbeam.ops.normalize([3.0, 4.0])).round(2)
+    array([0.6, 0.8], dtype=float32)
     """
     node = float_node(x)
     small = float(default_epsilon() if epsilon is None else epsilon)
@@ -175,12 +183,14 @@ def dot_product_attention(
     flash_attention: bool | None = None,
     attn_logits_soft_cap: float | None = None,
 ) -> Tensor:
-    """softmax(scale query key^T + bias) value for every head. Vaswani et al., "Attention Is All You Need", 2017.
+    """softmax(scale query key^T + bias) value for every head. Vaswani et al., "Attention Is All You Need",
+    2017.
 
-    query: (batch, T, heads, depth). key, value: (batch, S, key heads, depth), where the heads are a multiple of the
-    key heads. bias: added to the scores, broadcast to (batch, heads, T, S). mask: bool of that shape, true where a
-    query may look. scale: 1 / sqrt(depth) unless given. is_causal: query t looks at keys up to t only.
-    attn_logits_soft_cap: scores become cap * tanh(scores / cap). Returns (batch, T, heads, depth of value).
+    query: (batch, T, heads, depth). key, value: (batch, S, key heads, depth), where the heads are a multiple
+    of the key heads. bias: added to the scores, broadcast to (batch, heads, T, S). mask: bool of that shape,
+    true where a query may look. scale: 1 / sqrt(depth) unless given. is_causal: query t looks at keys up to t
+    only. attn_logits_soft_cap: scores become cap * tanh(scores / cap). Returns (batch, T, heads, depth of
+    value).
 
     >>> q = hornbeam.ops.ones((1, 2, 1, 4)); hornbeam.ops.dot_product_attention(q, q, q).shape
     (1, 2, 1, 4)
@@ -192,7 +202,12 @@ def dot_product_attention(
     if not q.rank == k.rank == v.rank == 4:
         raise ShapeError(f"attention needs four axes, got shapes {q.shape}, {k.shape}, {v.shape}")
     heads, key_heads = q.shape[2], k.shape[2]
-    if k.shape[:3] != v.shape[:3] or q.shape[0] != k.shape[0] or q.shape[3] != k.shape[3] or heads % key_heads:
+    if (
+        k.shape[:3] != v.shape[:3]
+        or q.shape[0] != k.shape[0]
+        or q.shape[3] != k.shape[3]
+        or heads % key_heads
+    ):
         raise ShapeError(f"attention: shapes {q.shape}, {k.shape}, {v.shape} do not fit each other")
     q, k, v = (p.transpose(n, (0, 2, 1, 3)) for n in (q, k, v))
     if heads != key_heads:
@@ -206,7 +221,9 @@ def dot_product_attention(
     logits = p.dot_general(q, k, contract=((3,), (3,)), batch=((0, 1), (0, 1))) * factor
     logits = p.tanh(logits / float(attn_logits_soft_cap)) * float(attn_logits_soft_cap)
     weights = p.softmax(logits if extra is None else logits + extra)
-    return Tensor(p.transpose(p.dot_general(weights, v, contract=((3,), (2,)), batch=((0, 1), (0, 1))), (0, 2, 1, 3)))
+    return Tensor(
+        p.transpose(p.dot_general(weights, v, contract=((3,), (2,)), batch=((0, 1), (0, 1))), (0, 2, 1, 3))
+    )
 
 
 def _repeated_heads(node: Node, times: int) -> Node:

@@ -19,7 +19,19 @@ from hornbeam.tensor import (
     result_dtype,
 )
 
-__all__ = ["correlate", "cross", "dot", "einsum", "inner", "kron", "matmul", "outer", "tensordot", "trace", "vdot"]
+__all__ = [
+    "correlate",
+    "cross",
+    "dot",
+    "einsum",
+    "inner",
+    "kron",
+    "matmul",
+    "outer",
+    "tensordot",
+    "trace",
+    "vdot",
+]
 
 
 def _pair(x1: Any, x2: Any) -> tuple[Node, Node]:
@@ -43,7 +55,9 @@ def dot(x1: Any, x2: Any) -> Tensor:
         return multiply(Tensor(a), Tensor(b))
     over = max(b.rank - 2, 0)
     if a.shape[-1] != b.shape[over]:
-        raise ShapeError(f"dot of {a.shape} and {b.shape}: the sizes {a.shape[-1]} and {b.shape[over]} differ")
+        raise ShapeError(
+            f"dot of {a.shape} and {b.shape}: the sizes {a.shape[-1]} and {b.shape[over]} differ"
+        )
     return Tensor(p.dot_general(a, b, contract=((a.rank - 1,), (over,))))
 
 
@@ -96,7 +110,9 @@ def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Tensor:
     left = [one_axis(i, a.rank, "tensordot") for i in left]
     right = [one_axis(i, b.rank, "tensordot") for i in right]
     if [a.shape[i] for i in left] != [b.shape[i] for i in right]:
-        raise ShapeError(f"tensordot of {a.shape} and {b.shape} over axes {left} and {right}: the sizes differ")
+        raise ShapeError(
+            f"tensordot of {a.shape} and {b.shape} over axes {left} and {right}: the sizes differ"
+        )
     return Tensor(p.dot_general(a, b, contract=(tuple(left), tuple(right))))
 
 
@@ -117,7 +133,9 @@ def kron(x1: Any, x2: Any) -> Tensor:
 
 
 @operation
-def cross(x1: Any, x2: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Tensor:
+def cross(
+    x1: Any, x2: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
+) -> Tensor:
     """Vector product of vectors of 3 (or 2, as if their third element were 0) along `axisa` and `axisb`.
 
     The result has 3 elements along `axisc`; of two vectors of 2, only the third element, without an axis.
@@ -179,16 +197,16 @@ def correlate(x1: Any, x2: Any, mode: str = "valid") -> Tensor:
     return Tensor(p.convert(out, a.dtype))
 
 
-# -- einsum ------------------------------------------------------------------------------------------------------------
+# -- einsum --------------------------------------------------------------------------------------------------
 
 
 @operation
 def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> Tensor:
     """Sums of products, by Einstein's convention: "ij,jk->ik" is a matrix product.
 
-    A letter names an axis; letters that the result does not name are summed; "..." stands for axes that broadcast;
-    without "->" the result has the letters that occur once, in alphabetical order. Operands are taken two at a time
-    from the left, each pair as one contraction. `optimize` is accepted and has no effect.
+    A letter names an axis; letters that the result does not name are summed; "..." stands for axes that
+    broadcast; without "->" the result has the letters that occur once, in alphabetical order. Operands are
+    taken two at a time from the left, each pair as one contraction. `optimize` is accepted and has no effect.
 
     >>> hornbeam.ops.einsum("bij,bjk->bik", hornbeam.ops.ones((2, 3, 4)), hornbeam.ops.ones((2, 4, 5))).shape
     (2, 3, 5)
@@ -219,13 +237,16 @@ def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> Tensor:
 
 
 def _parse(subscripts: str, ranks: Sequence[int]) -> tuple[list[str], str]:
-    """Letters of each operand's axes and of the result's; the axes of "..." get capital-like private letters."""
+    """Letters of each operand's axes and of the result's; the axes of "..." get capital-like private
+    letters."""
     text = subscripts.replace(" ", "")
     left, arrow, result = text.partition("->")
     terms = left.split(",")
     if len(terms) != len(ranks):
         raise ValueError(f"einsum {subscripts!r} names {len(terms)} operands, got {len(ranks)}")
-    hidden = max((rank - len(term.replace("...", "")) for term, rank in zip(terms, ranks, strict=True)), default=0)
+    hidden = max(
+        (rank - len(term.replace("...", "")) for term, rank in zip(terms, ranks, strict=True)), default=0
+    )
     dots = "".join(chr(0x3B1 + i) for i in range(max(hidden, 0)))
     full = []
     for term, rank in zip(terms, ranks, strict=True):
@@ -277,7 +298,8 @@ def _summed(node: Node, term: str, letters: Sequence[str]) -> tuple[Node, str]:
 
 
 def _contract(a: Node, left: str, b: Node, right: str, needed: set[str]) -> tuple[Node, str]:
-    """One contraction of two operands: shared letters are summed unless `needed`, then they are batch axes."""
+    """One contraction of two operands: shared letters are summed unless `needed`, then they are batch
+    axes."""
     # An axis of size 1 beside a larger one broadcasts, so it drops out of this operand.
     a, left = _without_ones(a, left, b, right)
     b, right = _without_ones(b, right, a, left)
@@ -290,7 +312,11 @@ def _contract(a: Node, left: str, b: Node, right: str, needed: set[str]) -> tupl
         contract=(tuple(left.index(c) for c in over), tuple(right.index(c) for c in over)),
         batch=(tuple(left.index(c) for c in batch), tuple(right.index(c) for c in batch)),
     )
-    term = "".join(batch) + "".join(c for c in left if c not in shared) + "".join(c for c in right if c not in shared)
+    term = (
+        "".join(batch)
+        + "".join(c for c in left if c not in shared)
+        + "".join(c for c in right if c not in shared)
+    )
     return _summed(node, term, [c for c in term if c not in needed])
 
 

@@ -18,7 +18,7 @@ from hornbeam.tensor import Tensor, operation
 
 __all__ = ["depth_to_space", "fold", "rearrange", "space_to_depth", "unfold"]
 
-# -- rearrange ------------------------------------------------------------------------------------------------------
+# -- rearrange -----------------------------------------------------------------------------------------------
 
 
 def _groups(side: str, pattern: str) -> list[list[str]]:
@@ -104,13 +104,15 @@ def rearrange(tensor: Any, pattern: str, **axes_lengths: int) -> Tensor:
     return Tensor(p.reshape(moved, tuple(math.prod(known[name] for name in group) for group in result)))
 
 
-# -- space and depth ------------------------------------------------------------------------------------------------
+# -- space and depth -----------------------------------------------------------------------------------------
 
 
 def _image(x: Any, block_size: int, data_format: str, name: str) -> tuple[Node, int, bool]:
     node, block = node_of(x), static_int(block_size, "block_size")
     if node.rank != 4 or block < 1:
-        raise ShapeError(f"{name} needs images with four axes and a positive block, got {node.shape} and {block}")
+        raise ShapeError(
+            f"{name} needs images with four axes and a positive block, got {node.shape} and {block}"
+        )
     first = standard_data_format(data_format) == "channels_first"
     return (p.transpose(node, (0, 2, 3, 1)) if first else node), block, first
 
@@ -137,7 +139,8 @@ def depth_to_space(x: Any, block_size: int, data_format: str = "channels_last") 
 
 @operation
 def space_to_depth(x: Any, block_size: int, data_format: str = "channels_last") -> Tensor:
-    """Blocks of pixels made into channels: (n, h b, w b, c) -> (n, h, w, b b c); the inverse of `depth_to_space`.
+    """Blocks of pixels made into channels: (n, h b, w b, c) -> (n, h, w, b b c); the inverse of
+    `depth_to_space`.
 
     >>> hornbeam.ops.space_to_depth(hornbeam.ops.ones((1, 4, 4, 3)), 2).shape
     (1, 2, 2, 12)
@@ -151,7 +154,7 @@ def space_to_depth(x: Any, block_size: int, data_format: str = "channels_last") 
     return _formatted(p.reshape(moved, (n, h // b, w // b, b * b * c)), first)
 
 
-# -- patches ----------------------------------------------------------------------------------------------------------
+# -- patches -------------------------------------------------------------------------------------------------
 
 
 def shifted_slices(
@@ -173,12 +176,16 @@ def _two(value: Any, name: str) -> tuple[int, int]:
     return int(pair[0]), int(pair[1])
 
 
-def _counts(sizes: Sequence[int], kernel: Sequence[int], dilation: Sequence[int], stride: Sequence[int]) -> tuple[int, ...]:
+def _counts(
+    sizes: Sequence[int], kernel: Sequence[int], dilation: Sequence[int], stride: Sequence[int]
+) -> tuple[int, ...]:
     counts = tuple(
         (n - d * (k - 1) - 1) // s + 1 for n, k, d, s in zip(sizes, kernel, dilation, stride, strict=True)
     )
     if min(counts) < 1:
-        raise ShapeError(f"a window of {tuple(kernel)} with dilation {tuple(dilation)} does not fit into {tuple(sizes)}")
+        raise ShapeError(
+            f"a window of {tuple(kernel)} with dilation {tuple(dilation)} does not fit into {tuple(sizes)}"
+        )
     return counts
 
 
@@ -193,7 +200,13 @@ def unfold(x: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride
     if node.rank != 4:
         raise ShapeError(f"unfold needs images (n, c, h, w), got shape {node.shape}")
     kernel, step, margin, stride = (
-        _two(v, n) for v, n in ((kernel_size, "kernel_size"), (dilation, "dilation"), (padding, "padding"), (stride, "stride"))
+        _two(v, n)
+        for v, n in (
+            (kernel_size, "kernel_size"),
+            (dilation, "dilation"),
+            (padding, "padding"),
+            (stride, "stride"),
+        )
     )
     padded = p.pad(node, 0, (0, 0, *margin), (0, 0, *margin))
     images = p.transpose(padded, (0, 2, 3, 1))
@@ -215,27 +228,31 @@ def fold(
     """
     node = node_of(x)
     kernel, step, margin, stride = (
-        _two(v, n) for v, n in ((kernel_size, "kernel_size"), (dilation, "dilation"), (padding, "padding"), (stride, "stride"))
+        _two(v, n)
+        for v, n in (
+            (kernel_size, "kernel_size"),
+            (dilation, "dilation"),
+            (padding, "padding"),
+            (stride, "stride"),
+        )
     )
     size = _two(output_size, "output_size")
     grown = tuple(n + 2 * m for n, m in zip(size, margin, strict=True))
     counts = _counts(grown, kernel, step, stride)
     places = math.prod(kernel)
     if node.rank != 3 or node.shape[1] % places or node.shape[2] != math.prod(counts):
-        raise ShapeError(f"fold: columns of shape {node.shape} are not windows of {kernel} in images of {size}")
+        raise ShapeError(
+            f"fold: columns of shape {node.shape} are not windows of {kernel} in images of {size}"
+        )
     n, c = node.shape[0], node.shape[1] // places
     parts = p.reshape(node, (n, c, places, *counts))
     total: Node | None = None
     for index, place in enumerate(np.ndindex(*kernel)):
         part = p.reshape(p.slice_(parts, (0, 0, index, 0, 0), (n, c, index + 1, *counts)), (n, c, *counts))
         low = tuple(i * d for i, d in zip(place, step, strict=True))
-        high = tuple(
-            g - a - (k - 1) * s - 1 for g, a, k, s in zip(grown, low, counts, stride, strict=True)
-        )
+        high = tuple(g - a - (k - 1) * s - 1 for g, a, k, s in zip(grown, low, counts, stride, strict=True))
         spread = p.pad(part, 0, (0, 0, *low), (0, 0, *high), (0, 0, *(s - 1 for s in stride)))
         total = spread if total is None else total + spread
     assert total is not None
     start = (0, 0, *margin)
     return Tensor(p.slice_(total, start, (n, c, *(m + s for m, s in zip(margin, size, strict=True)))))
-
-

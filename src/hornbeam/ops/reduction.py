@@ -27,8 +27,8 @@ from hornbeam.tensor import Tensor, cast_node, operation
 
 # fmt: off
 __all__ = [
-    "all", "allclose", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "cumprod", "cumsum",
-    "logsumexp", "max", "mean", "min", "prod", "ptp", "std", "sum", "var",
+    "all", "allclose", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "cumprod",
+    "cumsum", "logsumexp", "max", "mean", "min", "prod", "ptp", "std", "sum", "var",
 ]
 # fmt: on
 
@@ -62,8 +62,8 @@ def var_node(node: Node, axes: tuple[int, ...]) -> Node:
 def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Sum over `axis` (int, ints, or None for all).
 
-    Integers narrower than 32 bits and bools are summed as int32 or uint32; half-precision floats accumulate in
-    float32. Raises ShapeError for an axis that is not there.
+    Integers narrower than 32 bits and bools are summed as int32 or uint32; half-precision floats accumulate
+    in float32. Raises ShapeError for an axis that is not there.
 
     >>> float(hornbeam.ops.sum([1.0, 2.0]))
     3.0
@@ -242,7 +242,9 @@ def count_nonzero(x: Any, axis: Axis = None) -> Tensor:
     return sum(Tensor(p.convert(cast_node(x, "bool"), "int32")), axis)
 
 
-def _position(rule: Callable[[Node, int], Node], x: Any, axis: int | None, keepdims: bool, name: str) -> Tensor:
+def _position(
+    rule: Callable[[Node, int], Node], x: Any, axis: int | None, keepdims: bool, name: str
+) -> Tensor:
     node = node_of(x)
     node = p.convert(node, "int32") if node.dtype == "bool" else node
     if axis is None:
@@ -315,5 +317,3 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """
     node = float_node(x)
     return Tensor(_reduce(lambda n, axes: p.logsumexp(to_last(n, axes)), node, axis, keepdims, "logsumexp"))
-
-

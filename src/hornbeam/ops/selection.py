@@ -25,8 +25,8 @@ from hornbeam.tensor import (
 
 # fmt: off
 __all__ = [
-    "argpartition", "argsort", "bincount", "digitize", "histogram", "isin", "nonzero", "searchsorted", "select", "sort",
-    "take", "take_along_axis", "top_k", "unique", "unravel_index", "where",
+    "argpartition", "argsort", "bincount", "digitize", "histogram", "isin", "nonzero", "searchsorted",
+    "select", "sort", "take", "take_along_axis", "top_k", "unique", "unravel_index", "where",
 ]
 # fmt: on
 
@@ -73,7 +73,9 @@ def nonzero(x: Any) -> tuple[Tensor, ...]:
     [[1, 2]]
     """
     if isinstance(x, Tensor) and x.symbolic:
-        raise ShapeError("nonzero: the number of results depends on values, which a symbolic tensor does not have")
+        raise ShapeError(
+            "nonzero: the number of results depends on values, which a symbolic tensor does not have"
+        )
     return tuple(as_tensor(i.astype(np.int32)) for i in np.nonzero(np.asarray(x)))
 
 
@@ -93,7 +95,8 @@ def _from_front(index: Node, length: int) -> Node:
 
 @operation
 def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
-    """Slices of x at `indices` along `axis` (of the flat x for None); the shape of `indices` stands in its place.
+    """Slices of x at `indices` along `axis` (of the flat x for None); the shape of `indices` stands in its
+    place.
 
     Negative indices count from the end; indices out of range give the nearest slice.
 
@@ -137,7 +140,7 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Tensor:
     return Tensor(p.transpose(found, tuple(perm)))
 
 
-# -- order ------------------------------------------------------------------------------------------------------------
+# -- order ---------------------------------------------------------------------------------------------------
 
 
 def _along_last(node: Node, axis: int) -> tuple[Node, tuple[int, ...]]:
@@ -198,14 +201,17 @@ def top_k(x: Any, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
     """
     node, count = node_of(x), static_int(k, "k")
     if not node.rank or not 0 <= count <= node.shape[-1]:
-        raise ShapeError(f"top_k: k={count} of an axis that has {node.shape[-1] if node.rank else 0} elements")
+        raise ShapeError(
+            f"top_k: k={count} of an axis that has {node.shape[-1] if node.rank else 0} elements"
+        )
     made = p.top_k(node, k=count)
     return Tensor(p.project(made, 0)), Tensor(p.project(made, 1))
 
 
 @operation
 def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Tensor:
-    """int32 places at which `values` keep a sorted vector sorted: before equal elements ("left") or behind ("right").
+    """int32 places at which `values` keep a sorted vector sorted: before equal elements ("left") or behind
+    ("right").
 
     >>> np.asarray(hornbeam.ops.searchsorted([1, 3, 5], [3, 4])).tolist()
     [1, 2]
@@ -227,7 +233,10 @@ def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Tenso
         middle = p.div(low + high, p.full(2, low.type))
         edge = p.gather(edges, p.reshape(middle, (*middle.shape, 1)))
         go_right = p.bit_and(open_, below(edge, found))
-        low, high = p.select(go_right, middle + 1, low), p.select(p.bit_and(open_, p.logical_not(go_right)), middle, high)
+        low, high = (
+            p.select(go_right, middle + 1, low),
+            p.select(p.bit_and(open_, p.logical_not(go_right)), middle, high),
+        )
     return Tensor(low)
 
 
@@ -241,15 +250,16 @@ def digitize(x: Any, bins: Any) -> Tensor:
     return searchsorted(bins, x, side="right")
 
 
-# -- counting -----------------------------------------------------------------------------------------------------------
+# -- counting ------------------------------------------------------------------------------------------------
 
 
 @operation
 def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = False) -> Tensor:
-    """How often each of 0, 1, 2, ... occurs along the last axis of an integer tensor (the sum of `weights` there).
+    """How often each of 0, 1, 2, ... occurs along the last axis of an integer tensor (the sum of `weights`
+    there).
 
-    The length is the larger of `minlength` and the largest value + 1. Inside a compiled function values are not
-    known, and the length is `minlength`, which must be given; values beyond it are left out.
+    The length is the larger of `minlength` and the largest value + 1. Inside a compiled function values are
+    not known, and the length is `minlength`, which must be given; values beyond it are left out.
 
     >>> np.asarray(hornbeam.ops.bincount([0, 1, 1])).tolist()
     [1, 2]
@@ -276,7 +286,8 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = Fal
 def histogram(x: Any, bins: int = 10, range: tuple[float, float] | None = None) -> tuple[Tensor, Tensor]:
     """Counts (int32) of the elements of x in `bins` equal bins, and the bins' edges.
 
-    range: lowest and highest edge; the smallest and largest element unless given. The last bin holds its right edge.
+    range: lowest and highest edge; the smallest and largest element unless given. The last bin holds its
+    right edge.
 
     >>> np.asarray(hornbeam.ops.histogram([0.0, 0.4, 1.0], bins=2)[0]).tolist()
     [2, 1]
@@ -300,9 +311,10 @@ def histogram(x: Any, bins: int = 10, range: tuple[float, float] | None = None) 
     inside = (flat >= low) & (flat <= high)
     places = searchsorted(edges, flat, side="right") - 1
     places = where(flat == high, bins - 1, places)
-    hit = (Tensor(p.broadcast(places.node, (flat.size, bins), (0,))) == Tensor(p.iota("int32", (flat.size, bins), 1))) & Tensor(
-        p.broadcast(inside.node, (flat.size, bins), (0,))
-    )
+    hit = (
+        Tensor(p.broadcast(places.node, (flat.size, bins), (0,)))
+        == Tensor(p.iota("int32", (flat.size, bins), 1))
+    ) & Tensor(p.broadcast(inside.node, (flat.size, bins), (0,)))
     return Tensor(p.reduce_sum(p.convert(hit.node, "int32"), (0,))), edges
 
 
@@ -332,7 +344,8 @@ def unique(
     size: int | None = None,
     fill_value: Any = None,
 ) -> Any:
-    """The different elements of x (slices along `axis`), ascending; optionally indices, inverse and counts (int32).
+    """The different elements of x (slices along `axis`), ascending; optionally indices, inverse and counts
+    (int32).
 
     Their number depends on the values, so x must be known (ConcretizationError inside a compiled function).
     size: cut or fill up (with `fill_value`, the smallest element) to this number.
@@ -341,7 +354,9 @@ def unique(
     [1, 3]
     """
     if isinstance(x, Tensor) and x.symbolic:
-        raise ShapeError("unique: the number of results depends on values, which a symbolic tensor does not have")
+        raise ShapeError(
+            "unique: the number of results depends on values, which a symbolic tensor does not have"
+        )
     values, index, inverse, counts = np.unique(
         np.asarray(x), return_index=True, return_inverse=True, return_counts=True, axis=axis
     )
@@ -351,7 +366,11 @@ def unique(
         values = np.take(values, np.arange(min(size, values.shape[along])), axis=along)
         index, counts = index[:size], counts[:size]
         if missing > 0:
-            fill = np.take(values, [0], axis=along) if fill_value is None else np.asarray(fill_value, values.dtype)
+            fill = (
+                np.take(values, [0], axis=along)
+                if fill_value is None
+                else np.asarray(fill_value, values.dtype)
+            )
             part = np.broadcast_to(fill, (*values.shape[:along], missing, *values.shape[along + 1 :]))
             values = np.concatenate([values, part], axis=along)
             index = np.concatenate([index, np.zeros(missing, index.dtype)])

@@ -26,9 +26,10 @@ from hornbeam.tensor import (
 
 # fmt: off
 __all__ = [
-    "append", "array_split", "broadcast_to", "concatenate", "diagonal", "dsplit", "dstack", "expand_dims", "flip",
-    "fliplr", "flipud", "get_item", "hsplit", "hstack", "moveaxis", "ndim", "pad", "ravel", "repeat", "reshape", "roll",
-    "rot90", "size", "split", "squeeze", "stack", "swapaxes", "tile", "transpose", "unstack", "vsplit", "vstack",
+    "append", "array_split", "broadcast_to", "concatenate", "diagonal", "dsplit", "dstack", "expand_dims",
+    "flip", "fliplr", "flipud", "get_item", "hsplit", "hstack", "moveaxis", "ndim", "pad", "ravel",
+    "repeat", "reshape", "roll", "rot90", "size", "split", "squeeze", "stack", "swapaxes", "tile",
+    "transpose", "unstack", "vsplit", "vstack",
 ]
 # fmt: on
 
@@ -117,7 +118,8 @@ def expand_dims(x: Any, axis: Any) -> Tensor:
 
 @operation
 def squeeze(x: Any, axis: Axis = None) -> Tensor:
-    """x without its axes of size 1, or without those named by `axis`. Raises ShapeError if one is not of size 1."""
+    """x without its axes of size 1, or without those named by `axis`. Raises ShapeError if one is not of size
+    1."""
     node = node_of(x)
     if axis is None:
         return Tensor(p.reshape(node, tuple(n for n in node.shape if n != 1)))
@@ -136,7 +138,7 @@ def broadcast_to(x: Any, shape: Any) -> Tensor:
     return Tensor(broadcast_node(node, target))
 
 
-# -- joining and cutting ------------------------------------------------------------------------------------------------
+# -- joining and cutting -------------------------------------------------------------------------------------
 
 
 def _unified(xs: Any) -> list[Node]:
@@ -228,7 +230,8 @@ def _pieces(node: Node, borders: Sequence[int], axis: int) -> list[Tensor]:
 
 @operation
 def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
-    """x cut along `axis` into a number of equal parts, or at the given places. Raises ShapeError if it does not divide.
+    """x cut along `axis` into a number of equal parts, or at the given places. Raises ShapeError if it does
+    not divide.
 
     >>> [t.shape for t in hornbeam.ops.split([1, 2, 3, 4], 2)]
     [(2,), (2,)]
@@ -290,7 +293,7 @@ def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Tensor]:
     return [Tensor(p.reshape(_cut(node, at, i, i + 1), rest)) for i in range(count)]
 
 
-# -- repeating ------------------------------------------------------------------------------------------------------
+# -- repeating -----------------------------------------------------------------------------------------------
 
 
 @operation
@@ -334,7 +337,7 @@ def tile(x: Any, repeats: Any) -> Tensor:
     return Tensor(p.reshape(spread, tuple(t * n for t, n in zip(times, sizes, strict=True))))
 
 
-# -- turning and shifting -----------------------------------------------------------------------------------------------
+# -- turning and shifting ------------------------------------------------------------------------------------
 
 
 @operation
@@ -395,13 +398,16 @@ def roll(x: Any, shift: Any, axis: Axis = None) -> Tensor:
         length = node.shape[at]
         offset = static_int(by, "shift") % length if length else 0
         if offset:
-            node = p.concatenate(_cut(node, at, length - offset, length), _cut(node, at, 0, length - offset), axis=at)
+            node = p.concatenate(
+                _cut(node, at, length - offset, length), _cut(node, at, 0, length - offset), axis=at
+            )
     return Tensor(node)
 
 
 @operation
 def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """The diagonal of the matrices in the axes `axis1` and `axis2`, `offset` to the right, as a new last axis.
+    """The diagonal of the matrices in the axes `axis1` and `axis2`, `offset` to the right, as a new last
+    axis.
 
     >>> np.asarray(hornbeam.ops.diagonal([[1, 2], [3, 4]])).tolist()
     [1, 4]
@@ -423,7 +429,7 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     return Tensor(p.slice_(flat, (*none, start), (*lead, stop), (*ones, columns + 1)))
 
 
-# -- padding ---------------------------------------------------------------------------------------------------------
+# -- padding -------------------------------------------------------------------------------------------------
 
 
 @operation
@@ -447,7 +453,9 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = N
     if constant_values is not None:
         raise ValueError(f'pad: constant_values goes with mode="constant", got mode={mode!r}')
     if mode not in ("edge", "reflect", "symmetric", "wrap"):
-        raise ValueError(f'pad: mode must be "constant", "edge", "reflect", "symmetric" or "wrap", got {mode!r}')
+        raise ValueError(
+            f'pad: mode must be "constant", "edge", "reflect", "symmetric" or "wrap", got {mode!r}'
+        )
     from hornbeam.ops.selection import take
 
     for axis, (before, after) in enumerate(pairs):

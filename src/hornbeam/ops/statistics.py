@@ -24,13 +24,13 @@ from hornbeam.tensor import Tensor, cast_node, matmul, operation
 
 # fmt: off
 __all__ = [
-    "corrcoef", "diff", "median", "nanargmax", "nanargmin", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmedian",
-    "nanmin", "nanpercentile", "nanprod", "nanquantile", "nanstd", "nansum", "nanvar", "percentile", "quantile",
-    "trapezoid",
+    "corrcoef", "diff", "median", "nanargmax", "nanargmin", "nancumprod", "nancumsum", "nanmax", "nanmean",
+    "nanmedian", "nanmin", "nanpercentile", "nanprod", "nanquantile", "nanstd", "nansum", "nanvar",
+    "percentile", "quantile", "trapezoid",
 ]
 # fmt: on
 
-# -- quantiles -----------------------------------------------------------------------------------------------------
+# -- quantiles -----------------------------------------------------------------------------------------------
 
 _METHODS = ("linear", "lower", "higher", "midpoint", "nearest")
 
@@ -89,10 +89,11 @@ def _fractions(q: Any, scale: float) -> Node:
 
 @operation
 def quantile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Tensor:
-    """The values below which the fractions `q` of the elements over `axis` lie; NaN if there is one among them.
+    """The values below which the fractions `q` of the elements over `axis` lie; NaN if there is one among
+    them.
 
-    method: what to take between two elements: "linear", "lower", "higher", "midpoint" or "nearest". Returns the shape
-    of q, then that of the reduced x.
+    method: what to take between two elements: "linear", "lower", "higher", "midpoint" or "nearest". Returns
+    the shape of q, then that of the reduced x.
 
     >>> float(hornbeam.ops.quantile([1.0, 2.0, 4.0], 0.75))
     3.0
@@ -127,7 +128,9 @@ def nanquantile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepd
 
 
 @operation
-def nanpercentile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Tensor:
+def nanpercentile(
+    x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False
+) -> Tensor:
     """`percentile` of the elements that are not NaN; NaN where there are none."""
     return _quantiles(x, _fractions(q, 0.01), axis, method, keepdims, True, "nanpercentile")
 
@@ -138,7 +141,7 @@ def nanmedian(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return _quantiles(x, float_node(0.5), axis, "linear", keepdims, True, "nanmedian")
 
 
-# -- reductions that skip NaN ------------------------------------------------------------------------------------
+# -- reductions that skip NaN --------------------------------------------------------------------------------
 
 
 def _without_nan(x: Any, value: float) -> tuple[Node, Node]:
@@ -244,7 +247,7 @@ def nancumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Tensor:
     return reduction.cumprod(Tensor(_without_nan(x, 1)[0]), axis, dtype)
 
 
-# -- differences and correlations -------------------------------------------------------------------------------
+# -- differences and correlations ----------------------------------------------------------------------------
 
 
 def _neighbours(node: Node, axis: int) -> tuple[Node, Node]:
@@ -314,5 +317,3 @@ def corrcoef(x: Any) -> Tensor:
     made = products * p.broadcast(scale, products.shape, (0,)) * p.broadcast(scale, products.shape, (1,))
     made = p.minimum(p.maximum(made, -ones_like(made)), ones_like(made))
     return Tensor(p.reshape(made, ()) if node.rank == 1 and size == 1 else made)
-
-

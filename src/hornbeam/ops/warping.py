@@ -41,11 +41,14 @@ def _inside(places: Node, size: int, mode: str) -> Node:
 
 
 def _read(node: Node, places: list[Node], mode: str, fill: Node, batch_dims: int) -> Node:
-    """Values of the axes after `batch_dims` at whole-numbered places; `fill` beyond them in "constant" mode."""
+    """Values of the axes after `batch_dims` at whole-numbered places; `fill` beyond them in "constant"
+    mode."""
     sizes = node.shape[batch_dims : batch_dims + len(places)]
     index = [p.convert(_inside(c, n, mode), "int32") for c, n in zip(places, sizes, strict=True)]
     shape = index[0].shape
-    found = p.gather(node, p.concatenate(*(p.reshape(i, (*shape, 1)) for i in index), axis=len(shape)), batch_dims)
+    found = p.gather(
+        node, p.concatenate(*(p.reshape(i, (*shape, 1)) for i in index), axis=len(shape)), batch_dims
+    )
     if mode != "constant":
         return found
     valid: Node | None = None
@@ -57,7 +60,9 @@ def _read(node: Node, places: list[Node], mode: str, fill: Node, batch_dims: int
     return p.select(valid, found, p.broadcast(fill, found.shape, ()))
 
 
-def sampled(node: Node, places: list[Node], order: int, mode: str, fill_value: Any, batch_dims: int = 0) -> Node:
+def sampled(
+    node: Node, places: list[Node], order: int, mode: str, fill_value: Any, batch_dims: int = 0
+) -> Node:
     """A float tensor read at fractional places along the axes after `batch_dims`.
 
     order 0 takes the nearest pixel, order 1 weighs the pixels around.
@@ -94,7 +99,8 @@ def in_float(node: Node, work: Callable[[Node], Node]) -> Node:
 def map_coordinates(
     inputs: Any, coordinates: Any, order: int, fill_mode: str = "constant", fill_value: Any = 0
 ) -> Tensor:
-    """`inputs` read at `coordinates` (axes, ...), which may lie between elements: shape coordinates.shape[1:].
+    """`inputs` read at `coordinates` (axes, ...), which may lie between elements: shape
+    coordinates.shape[1:].
 
     order: 0 for the nearest element, 1 for linear weights. fill_mode: what lies beyond the edges: "constant"
     (`fill_value`), "nearest", "wrap", "mirror" (about the edge elements) or "reflect" (about the edges).
@@ -105,7 +111,9 @@ def map_coordinates(
     node = node_of(inputs)
     places = cast_node(coordinates, "float64" if node.dtype == "float64" else "float32")
     if not places.rank or places.shape[0] != node.rank:
-        raise ShapeError(f"map_coordinates: {places.shape} must begin with the number of axes of {node.shape}")
+        raise ShapeError(
+            f"map_coordinates: {places.shape} must begin with the number of axes of {node.shape}"
+        )
     rest = places.shape[1:]
     rows = [
         p.reshape(p.slice_(places, (i, *(0,) * len(rest)), (i + 1, *rest)), rest) for i in range(node.rank)
@@ -113,7 +121,7 @@ def map_coordinates(
     return Tensor(in_float(node, lambda x: sampled(x, rows, order, fill_mode, fill_value)))
 
 
-# -- transforms of images -------------------------------------------------------------------------------------------------
+# -- transforms of images ------------------------------------------------------------------------------------
 
 
 def order_of(interpolation: str) -> int:
@@ -124,7 +132,8 @@ def order_of(interpolation: str) -> int:
 
 
 def _projected(node: Node, matrix: Node, order: int, mode: str, fill_value: Any) -> Node:
-    """Images (n, h, w, c) read at ((a x + b y + c) / k, (d x + e y + f) / k), k = g x + h y + 1, matrix (n, 8)."""
+    """Images (n, h, w, c) read at ((a x + b y + c) / k, (d x + e y + f) / k), k = g x + h y + 1, matrix (n,
+    8)."""
     grid = node.shape[:3]
     y, x = p.iota("float32", grid, 1), p.iota("float32", grid, 2)
 
@@ -181,7 +190,9 @@ def perspective_transform(
     starts, ends = (cast_node(x, "float32") for x in (start_points, end_points))
     for points in (starts, ends):
         if points.shape[-2:] != (4, 2) or points.rank > 3:
-            raise ShapeError(f"perspective_transform: points must have shape (4, 2) or (n, 4, 2), got {points.shape}")
+            raise ShapeError(
+                f"perspective_transform: points must have shape (4, 2) or (n, 4, 2), got {points.shape}"
+            )
     count = node.shape[0]
     starts, ends = (broadcast_node(x, (count, 4, 2)) for x in (starts, ends))
 
