@@ -8,6 +8,9 @@
 //! The input gradient is the same walk over `dy` with the flipped kernel. The kernel gradient is the exact transpose:
 //! `dW = Gt [sum over tiles of (Bt d B) * (A dY At)] G`.
 
+// Loops over the columns of a small matrix.
+#![allow(clippy::needless_range_loop)]
+
 use super::ConvShape;
 use crate::gemm::tile::{Kernels, Real, Tile};
 use crate::gemm::vector::*;
@@ -22,7 +25,7 @@ const OUT: usize = 4;
 const IN: usize = OUT + 2;
 const POINTS: usize = IN * IN;
 /// Floats that the transformed inputs and outputs of a block of tiles should take.
-const BLOCK: usize = 1 << 17;
+const BLOCK: usize = 1 << 16;
 /// Partial sums of a kernel gradient, and floats that they may take together.
 const PARTIALS: usize = 8;
 const PARTIAL: usize = 1 << 22;
@@ -538,7 +541,9 @@ fn correlate(
     let points = &*points;
 
     let count = tiling.count();
-    let block = (BLOCK / (POINTS * (deep + wide))).max(28).min(count.div_ceil(16).max(14));
+    // Rows of one register tile at least; two where the kernel's points come from beyond the second-level cache.
+    let least = if inputs * outputs > 1 << 13 { 28 } else { 14 };
+    let block = (BLOCK / (POINTS * (deep + wide))).max(least).min(count.div_ceil(16).max(14));
     let blocks = count.div_ceil(block);
     let [height, across] = tiling.input;
     let image = height * across * inputs;
