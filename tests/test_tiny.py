@@ -27,7 +27,9 @@ def blobs() -> tuple[np.ndarray, np.ndarray]:
 def test_training(engine: str, blobs: tuple[np.ndarray, np.ndarray]) -> None:
     x, y = blobs
     hb.utils.set_random_seed(0)
-    model = hb.Sequential([hb.Input((2,)), layers.Dense(16, activation="relu"), layers.Dense(3, activation="softmax")])
+    model = hb.Sequential(
+        [hb.Input((2,)), layers.Dense(16, activation="relu"), layers.Dense(3, activation="softmax")]
+    )
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     history = model.fit(x, y, epochs=15, batch_size=16, verbose=0)
     assert history.history["loss"][-1] < history.history["loss"][0] / 2

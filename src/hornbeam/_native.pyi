@@ -1,5 +1,6 @@
 """The native engine's Python face (crates/hornbeam-python)."""
 
+from collections.abc import Sequence
 from typing import Any, final
 
 import numpy as np
@@ -41,7 +42,7 @@ class Export:
 class Executable:
     """A compiled graph. Several threads may run it at once."""
 
-    def run(self, inputs: list[Buffer], donate: list[bool] | None = None) -> list[Buffer]:
+    def run(self, inputs: Sequence[Buffer], donate: Sequence[bool] | None = None) -> list[Buffer]:
         """The outputs for `inputs`. Those marked in `donate` are emptied, and overwritten where nobody else holds them."""
 
     def run_steps(

@@ -1,7 +1,7 @@
 """Reverse-mode differentiation: one walk over the graph, made of the primitives' own rules.
 
-It knows no engine, no layer and no single primitive; it depends on the IR alone, so that control flow and composites
-can use it for their own derivatives.
+It knows no engine, no layer and no single primitive; it depends on the IR alone, so that control flow and
+composites can use it for their own derivatives.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def gradients(
 ) -> list[Node | None]:
     """Cotangents of `wrt`, given those of `outputs`: the vector-Jacobian product.
 
-    None stands for "does not depend on it". The result is made of ordinary nodes, so it can be differentiated again.
+    None stands for "does not depend on it". The result is made of ordinary nodes, so it can be differentiated
+    again.
 
     Raises DerivativeError where a path leads through something without a derivative.
     """

@@ -69,5 +69,5 @@ def standardize_dtype(dtype: object) -> str:
 
 def result_type(*dtypes: object) -> str:
     """The dtype that an operation on values of `dtypes` gives; Python's int and float are weak."""
-    kinds = [d.__name__ if d in (int, float) else dtype_name(d) for d in dtypes]  # type: ignore[attr-defined]
+    kinds = [d.__name__ if d in (int, float) else dtype_name(d) for d in dtypes]
     return promote_types(kinds, floatx())

@@ -40,7 +40,8 @@ def _parser() -> argparse.ArgumentParser:
         "mnist",
         help="train a good small net on the bundled MNIST digits and report on it",
         description=(
-            "Train a small convolutional net on the bundled digits with a held-out validation set and early stopping, "
+            "Train a small convolutional net on the bundled digits with a held-out validation set and early "
+            "stopping, "
             "look at the test set once, and save the model and a picture of the worst digits."
         ),
     )
@@ -48,8 +49,12 @@ def _parser() -> argparse.ArgumentParser:
     mnist.add_argument("--epochs", type=_positive, default=20, help="most epochs to train (default 20)")
     mnist.add_argument("--batch-size", type=_positive, default=128, help="samples in an update (default 128)")
     mnist.add_argument("--seed", type=int, default=0, help="of weights, shuffles and dropout (default 0)")
-    mnist.add_argument("--train-samples", type=_positive, default=None, help="use fewer training digits, to try it out")
-    mnist.add_argument("--output", default="mnist-run", help="folder for the model and the picture (default mnist-run)")
+    mnist.add_argument(
+        "--train-samples", type=_positive, default=None, help="use fewer training digits, to try it out"
+    )
+    mnist.add_argument(
+        "--output", default="mnist-run", help="folder for the model and the picture (default mnist-run)"
+    )
     mnist.set_defaults(action=_mnist)
 
     doctor = commands.add_parser("doctor", help="show CPU features, threads, engines found and versions")

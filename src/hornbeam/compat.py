@@ -1,6 +1,6 @@
 """`import keras` and `from tensorflow import keras` mean Hornbeam, for scripts run by `hornbeam run`.
 
-Never active by itself: `hornbeam run` calls `install()` in the process that runs the script, and nothing else does.
+Never active by itself: only `hornbeam run` calls `install()`, in the process that runs the script.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import importlib.abc
 import importlib.machinery
 import runpy
 import sys
-from collections.abc import Sequence
+from collections.abc import MutableSequence, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-# The Keras version whose names and signatures we follow: what scripts that look at `keras.__version__` are told.
+# The Keras version whose names and signatures we follow: what `keras.__version__` tells scripts.
 KERAS_VERSION = "3.15.1"
 
 _PREFIXES = ("keras", "tensorflow.keras", "tf_keras")
@@ -33,7 +33,7 @@ class _Keras(ModuleType):
     """The module that `import keras` gives: Hornbeam under Keras's name and version."""
 
     __version__ = KERAS_VERSION
-    __path__: Sequence[str] = []
+    __path__: MutableSequence[str] = []
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -50,13 +50,14 @@ class _TensorFlow(ModuleType):
     """The module that `import tensorflow` gives: only `tensorflow.keras` is there."""
 
     __version__ = "2.19.0"
-    __path__: Sequence[str] = []
+    __path__: MutableSequence[str] = []
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         raise MissingNameError(
-            f"the script uses tensorflow.{name}; `hornbeam run` provides tensorflow.keras and nothing else of TensorFlow"
+            f"the script uses tensorflow.{name}; `hornbeam run` provides tensorflow.keras and nothing else "
+            "of TensorFlow"
         )
 
 
@@ -73,7 +74,8 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
         if fullname.startswith("tensorflow."):
             raise MissingModuleError(
-                f"the script imports {fullname}; `hornbeam run` provides tensorflow.keras and nothing else of TensorFlow"
+                f"the script imports {fullname}; `hornbeam run` provides tensorflow.keras and nothing else "
+                "of TensorFlow"
             )
         return None
 
@@ -90,7 +92,9 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         except ModuleNotFoundError as error:
             if error.name and not error.name.startswith("hornbeam"):
                 raise
-            raise MissingModuleError(f"the script imports {spec.name}, which Hornbeam does not have") from None
+            raise MissingModuleError(
+                f"the script imports {spec.name}, which Hornbeam does not have"
+            ) from None
 
     def exec_module(self, module: ModuleType) -> None:
         """The module is complete already; it only gets back the spec that the import machinery replaced."""
@@ -118,7 +122,9 @@ def install() -> None:
         return
     loaded = [name for name in ("keras", "tensorflow") if name in sys.modules]
     if loaded:
-        raise RuntimeError(f"{loaded[0]} is already imported: Hornbeam can only stand in for it from the start")
+        raise RuntimeError(
+            f"{loaded[0]} is already imported: Hornbeam can only stand in for it from the start"
+        )
     sys.meta_path.insert(0, _Finder())
 
 

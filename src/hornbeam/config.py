@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hornbeam.engines import current_engine, set_engine
 from hornbeam.ir.types import FLOATS, dtype_name
 
@@ -17,7 +19,7 @@ __all__ = [
     "set_image_data_format",
 ]
 
-_settings = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
+_settings: dict[str, Any] = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
 
 
 def floatx() -> str:

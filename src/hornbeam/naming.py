@@ -1,12 +1,14 @@
-"""Names that people read: snake case, numbered where they repeat, and the nearest known name to a wrong one."""
+"""Names that people read: snake case, numbers where they repeat, the known name nearest to a wrong one."""
 
 from __future__ import annotations
 
 import difflib
 import re
+import threading
 from collections.abc import Iterable
 
 _counts: dict[str, int] = {}
+_lock = threading.Lock()
 
 
 def to_snake_case(name: str) -> str:
@@ -18,8 +20,9 @@ def to_snake_case(name: str) -> str:
 
 def unique_name(prefix: str) -> str:
     """`dense`, then `dense_1`, `dense_2`, ..."""
-    count = _counts.get(prefix, 0)
-    _counts[prefix] = count + 1
+    with _lock:
+        count = _counts.get(prefix, 0)
+        _counts[prefix] = count + 1
     return f"{prefix}_{count}" if count else prefix
 
 

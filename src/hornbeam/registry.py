@@ -1,7 +1,7 @@
 """The closed table of what a config may name, and Keras's config format for it.
 
-A file can only ask for what stands in this table or for what the caller registered or passed as `custom_objects`.
-Nothing is imported by a name out of a config, and no code is ever stored in one.
+A file can only ask for what stands in this table or for what the caller registered or passed as
+`custom_objects`. Nothing is imported by a name out of a config, and no code is ever stored in one.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def names_in(module: str) -> list[str]:
     return [name for m, name in _TABLE if m == module]
 
 
-# -- user objects -------------------------------------------------------------------------------------------------
+# -- user objects --------------------------------------------------------------------------------------------
 
 
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[C], C]:
@@ -90,7 +90,9 @@ def get_registered_name(obj: Any) -> str:
 
 
 def get_registered_object(
-    name: str, custom_objects: Mapping[str, Any] | None = None, module_objects: Mapping[str, Any] | None = None
+    name: str,
+    custom_objects: Mapping[str, Any] | None = None,
+    module_objects: Mapping[str, Any] | None = None,
 ) -> Any:
     """The object that `name` stands for, or None."""
     for place in (custom_objects or {}, *reversed(_SCOPES), _REGISTERED, module_objects or {}):
@@ -99,7 +101,7 @@ def get_registered_object(
     return None
 
 
-# -- configs --------------------------------------------------------------------------------------------------------
+# -- configs -------------------------------------------------------------------------------------------------
 
 
 def serialize(obj: Any) -> Any:
@@ -159,11 +161,20 @@ def serialize_plain(value: Any) -> Any:
 def _serialize_function(fn: Callable[..., Any]) -> Any:
     name = fn.__name__
     if name == "<lambda>":
-        raise TypeError("a lambda has no config: code is never stored in a file. Use a named, registered function")
+        raise TypeError(
+            "a lambda has no config: code is never stored in a file. Use a named, registered function"
+        )
     if fn in _REGISTERED_NAMES:
-        return {"module": "builtins", "class_name": "function", "config": name, "registered_name": _REGISTERED_NAMES[fn]}
+        return {
+            "module": "builtins",
+            "class_name": "function",
+            "config": name,
+            "registered_name": _REGISTERED_NAMES[fn],
+        }
     ours = any(value is fn for value in _TABLE.values())
-    return name if ours else {"module": None, "class_name": "function", "config": name, "registered_name": name}
+    return (
+        name if ours else {"module": None, "class_name": "function", "config": name, "registered_name": name}
+    )
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -211,14 +222,17 @@ def _find(config: Mapping[str, Any], name: str, custom_objects: Mapping[str, Any
         if key in _TABLE:
             return _TABLE[key]
     raise UnknownObjectError(
-        f"the config names {name!r} (module {module!r}), which Hornbeam does not know. If it is yours, decorate it with "
+        f"the config names {name!r} (module {module!r}), which Hornbeam does not know. If it is yours, "
+        "decorate it with "
         "@register_keras_serializable() or pass custom_objects={'" + name + "': ...} to the call"
     )
 
 
 def _related(ours: str, asked: Any) -> bool:
     """Keras writes both public modules and where its sources put a class (`keras.src.models.functional`)."""
-    return asked is None or (isinstance(asked, str) and asked.split(".")[0] in ("keras", "hornbeam", "builtins"))
+    return asked is None or (
+        isinstance(asked, str) and asked.split(".")[0] in ("keras", "hornbeam", "builtins")
+    )
 
 
 def missing_names(config: Any, custom_objects: Mapping[str, Any] | None = None) -> list[str]:
@@ -244,8 +258,8 @@ def missing_names(config: Any, custom_objects: Mapping[str, Any] | None = None) 
 def resolve(identifier: Any, module: str, what: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
     """What `get(identifier)` of a module returns: a string, config, class or object made into an object.
 
-    A string may be the class name, its snake case or a function's name. Raises UnknownObjectError with the nearest
-    known name.
+    A string may be the class name, its snake case or a function's name. Raises UnknownObjectError with the
+    nearest known name.
     """
     if identifier is None:
         return None
@@ -255,7 +269,9 @@ def resolve(identifier: Any, module: str, what: str, custom_objects: Mapping[str
         found = get_registered_object(identifier, custom_objects) or _by_name(identifier, module)
         if found is None:
             known = sorted(names_in(module))
-            raise UnknownObjectError(f"unknown {what} {identifier!r}.{nearest(identifier, known)} Known: {', '.join(known)}")
+            raise UnknownObjectError(
+                f"unknown {what} {identifier!r}.{nearest(identifier, known)} Known: {', '.join(known)}"
+            )
         identifier = found
     if inspect.isclass(identifier):
         return identifier()

@@ -14,15 +14,15 @@ from hornbeam.variable import Recorder
 
 DynamicShape = tuple[int | None, ...]
 
-# Unknown sizes are tried at two values; an output size that differs between the tries is unknown too. The sizes of
-# inner axes are divisible by 32, so that networks which halve them five times can be tried.
+# Unknown sizes are tried at two values; an output size that differs between the tries is unknown too. The
+# sizes of inner axes are divisible by 32, so that networks which halve them five times can be tried.
 _PROBES = ((83, 96), (89, 128))
 
 
 class KerasTensor(Tensor):
-    """A tensor of which only shape and dtype are known; sizes may be None. Made by `Input` and by what is called on it.
+    """A tensor of which only shape and dtype are known. Made by `Input` and by what is called on it.
 
-    shape: tuple of ints and Nones, the batch first. dtype: canonical name. name: shown in summaries and errors.
+    shape: tuple of sizes, the batch first; None is unknown. dtype: canonical name. name: shown in errors.
     """
 
     __slots__ = ("_dtype", "_shape", "history", "name", "output_index")
@@ -63,7 +63,8 @@ class KerasTensor(Tensor):
         return self._dtype
 
     def __repr__(self) -> str:
-        return f"<KerasTensor shape={self._shape} dtype={self._dtype}{f' name={self.name}' if self.name else ''}>"
+        name = f" name={self.name}" if self.name else ""
+        return f"<KerasTensor shape={self._shape} dtype={self._dtype}{name}>"
 
     __str__ = __repr__
     __hash__ = object.__hash__
@@ -122,9 +123,7 @@ class _Specs:
 
 def infer_types(fn: Callable[..., Any], args: Any, kwargs: Any) -> _Specs:
     """Shapes and dtypes of `fn(*args, **kwargs)`, where symbolic arguments may have unknown sizes."""
-    unknown = any(
-        None in x.shape for x in tree.flatten((args, kwargs)) if isinstance(x, KerasTensor)
-    )
+    unknown = any(None in x.shape for x in tree.flatten((args, kwargs)) if isinstance(x, KerasTensor))
     tries = [_probe(fn, args, kwargs, sizes) for sizes in (_PROBES if unknown else _PROBES[:1])]
     structure, first = tries[0]
     leaves: list[Any] = []

@@ -1,11 +1,13 @@
 """The one Tensor: a lazy handle on a node of the graph, with NumPy's promotion and broadcasting.
 
-An operation builds a node; reading the value (`np.asarray`, `print`, `if`, `float`) compiles and runs what is needed.
+An operation builds a node; reading the value (`np.asarray`, `print`, `if`, `float`) compiles and runs what is
+needed.
 """
 
 from __future__ import annotations
 
 import functools
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,10 +33,13 @@ from hornbeam.ir.types import (
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Longer chains of pending work are run without being asked, so that a loop which never reads a value stays small.
+# Longer chains of pending work are run without being asked, so that a loop which never reads a value stays
+# small.
 MAX_PENDING_DEPTH = 400
 
 _local = threading.local()
+# Held while pending nodes are looked at or settled, not while they are computed.
+_pending_lock = threading.RLock()
 
 
 class ConcretizationError(TypeError):
@@ -44,11 +49,14 @@ class ConcretizationError(TypeError):
 class Tensor:
     """An n-dimensional array whose value is computed when it is read.
 
-    shape: tuple of ints. dtype: canonical name such as "float32". Arithmetic broadcasts and promotes as NumPy does,
-    except that Python numbers take the tensor's dtype.
+    shape: tuple of ints. dtype: canonical name such as "float32". Arithmetic broadcasts and promotes as NumPy
+    does, except that Python numbers take the tensor's dtype.
+
+    Reading gives copies or read-only arrays: nothing but `Variable.assign` changes a value.
 
     >>> x = hornbeam.ops.ones((2, 3))
-    >>> float((2 * x).sum())  # doctest: +SKIP
+    >>> float((2 * x)[0, 0])
+    2.0
     """
 
     __slots__ = ("__weakref__", "_keras_mask", "_node")
@@ -87,17 +95,19 @@ class Tensor:
     def size(self) -> int:
         return self.node._single().size
 
-    # -- reading the value -----------------------------------------------------------------------------------------
+    # -- reading the value -----------------------------------------------------------------------------------
 
     def numpy(self) -> np.ndarray:
-        """The value as a NumPy array (read-only where it is shared with the engine)."""
+        """The value as a read-only NumPy array, without a copy where the engine can; `np.array(x)` copies."""
         return value_of(self.node)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()
         if dtype is not None and array.dtype != dtype:
+            if copy is False:
+                raise ValueError(f"a tensor of {self.dtype} cannot become an array of {dtype} without a copy")
             return array.astype(dtype)
-        return array.copy() if copy or copy is None else array
+        return array if copy is False else array.copy()
 
     def item(self) -> Any:
         """The value of a one-element tensor as a Python number."""
@@ -140,7 +150,18 @@ class Tensor:
 
     __hash__ = object.__hash__
 
-    # -- operators ----------------------------------------------------------------------------------------------------
+    def __reduce__(self) -> Any:
+        """Pickled and copied by value."""
+        return as_tensor, (np.asarray(self),)
+
+    def __getattr__(self, name: str) -> Any:
+        ops = sys.modules.get("hornbeam.ops")
+        known = not name.startswith("_") and ops is not None and name in ops.__all__
+        raise AttributeError(
+            f"a Tensor has no {name!r}" + (f": write hornbeam.ops.{name}(x)" if known else "")
+        )
+
+    # -- operators -------------------------------------------------------------------------------------------
 
     def __add__(self, other: Any) -> Tensor:
         return add(self, other)
@@ -218,10 +239,10 @@ class Tensor:
     __rxor__ = __xor__
 
     def __eq__(self, other: Any) -> Any:
-        return equal(self, other)
+        return equal(self, other) if _is_comparable(other) else NotImplemented
 
     def __ne__(self, other: Any) -> Any:
-        return not_equal(self, other)
+        return not_equal(self, other) if _is_comparable(other) else NotImplemented
 
     def __lt__(self, other: Any) -> Tensor:
         return less(self, other)
@@ -246,15 +267,22 @@ class Tensor:
     def reshape(self, *shape: Any) -> Tensor:
         from hornbeam.indexing import reshape
 
-        return reshape(self, shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape)
+        return reshape(self, shape[0] if len(shape) == 1 and hasattr(shape[0], "__iter__") else shape)
 
 
-# -- evaluation -------------------------------------------------------------------------------------------------------
+def _is_comparable(x: Any) -> bool:
+    """Whether x can stand beside a tensor in `==`; None, strings and the like are just not equal."""
+    return isinstance(x, (Tensor, bool, int, float, list, tuple)) or hasattr(x, "__array__")
+
+
+# -- evaluation ----------------------------------------------------------------------------------------------
 
 
 @contextmanager
 def keep_history() -> Iterator[None]:
-    """Values read inside keep what they were computed from, so that gradients can still be taken through them."""
+    """Values read inside keep what they were computed from, so that gradients can still be taken through
+    them.
+    """
     previous = getattr(_local, "keep", False)
     _local.keep = True
     try:
@@ -282,25 +310,37 @@ def buffer_of(node: Node, engine: Engine) -> Any:
 
 def evaluate(nodes: Sequence[Node]) -> None:
     """Compute pending nodes, and with them whatever the user still holds of what lies on the way."""
-    order, leaves = _pending(nodes)
-    traced = next((n for n in (*order, *leaves) if n.level or (n.primitive is None and n.value is None)), None)
-    if traced is not None:
-        raise ConcretizationError(
-            f"the value of {traced.type} is not known here: the function is being compiled and only shapes and dtypes "
-            "are known. Use ops.cond / ops.where instead of `if`, or run_eagerly=True"
+    with _pending_lock:
+        order, leaves = _pending(nodes)
+        traced = next(
+            (n for n in (*order, *leaves) if n.level or (n.primitive is None and n.value is None)), None
         )
-    if not order:
-        return
-    wanted = set(nodes)
-    outputs = [n for n in order if not isinstance(n.type, tuple) and (n in wanted or n.handles > 0)]
-    engine = current_engine()
-    results = engine.executable(Graph(leaves, outputs)).run([buffer_of(n, engine) for n in leaves])
-    for node, buffer in zip(outputs, results, strict=True):
-        node.value = (engine, buffer)
-        # Constants are shared by every graph that needs them, so they stay what they are.
-        if not getattr(_local, "keep", False) and not is_constant(node):
-            node.primitive, node.inputs, node.params = None, (), {}
-        node.depth = 0
+        if traced is not None:
+            raise ConcretizationError(
+                f"the value of {traced.type} is not known here: the function is being compiled and only "
+                "shapes and "
+                "dtypes are known. Use ops.cond / ops.where instead of `if`, or run_eagerly=True"
+            )
+        if not order:
+            return
+        wanted = set(nodes)
+        outputs = [n for n in order if not isinstance(n.type, tuple) and (n in wanted or n.handles > 0)]
+        engine = current_engine()
+        executable = engine.executable(Graph(leaves, outputs))
+        inputs = [buffer_of(n, engine) for n in leaves]
+    results = executable.run(inputs)
+    with _pending_lock:
+        for node, buffer in zip(outputs, results, strict=True):
+            _settle(node, (engine, buffer))
+
+
+def _settle(node: Node, value: Any) -> None:
+    """Give a node its value and let go of how it was computed, unless that is to be kept."""
+    node.value = value
+    # Constants are shared by every graph that needs them, so they stay what they are.
+    if not getattr(_local, "keep", False) and not is_constant(node):
+        node.primitive, node.inputs, node.params = None, (), {}
+    node.depth = 0
 
 
 def _pending(nodes: Sequence[Node]) -> tuple[list[Node], list[Node]]:
@@ -323,40 +363,70 @@ def _pending(nodes: Sequence[Node]) -> tuple[list[Node], list[Node]]:
     return order, leaves
 
 
-# -- making tensors ---------------------------------------------------------------------------------------------------
+# -- making tensors ------------------------------------------------------------------------------------------
 
 
 def as_tensor(x: Any, dtype: Any = None) -> Tensor:
-    """`x` as a Tensor: arrays are copied, Python floats become `floatx`, Python ints int32."""
+    """`x` as a Tensor: arrays are copied, Python floats become `floatx`, Python ints int32 (int64 if they
+    need it).
+    """
     if isinstance(x, Tensor):
         return x if dtype is None or x.dtype == dtype_name(dtype) else cast(x, dtype)
     if isinstance(x, (bool, int, float)):
-        name = dtype_name(dtype) if dtype is not None else promote_types([_kind(x)], floatx())
-        return Tensor(constant(x, name))
+        return Tensor(constant(x, dtype_name(dtype) if dtype is not None else _number_dtype(x)))
+    if _holds_tensors(x):
+        return _stacked(x, dtype)
     return Tensor(leaf_of(_to_array(x, dtype)))
 
 
+def _number_dtype(x: bool | int | float) -> str:
+    wide = isinstance(x, int) and not -(2**31) <= x < 2**31
+    return "int64" if wide else promote_types([_kind(x)], floatx())
+
+
+def _holds_tensors(x: Any) -> bool:
+    return isinstance(x, (list, tuple)) and any(
+        isinstance(part, Tensor) or _holds_tensors(part) for part in x
+    )
+
+
+def _stacked(parts: Sequence[Any], dtype: Any) -> Tensor:
+    """A list in which tensors stand, as one tensor with the list's items along a new first axis."""
+    items = [part if isinstance(part, (bool, int, float)) else as_tensor(part) for part in parts]
+    shapes = {item.shape if isinstance(item, Tensor) else () for item in items}
+    if len(shapes) > 1:
+        raise ShapeError(f"cannot make one tensor of items of shapes {', '.join(map(str, sorted(shapes)))}")
+    nodes = [
+        cast_node(item, dtype_name(dtype) if dtype is not None else result_dtype(*items)) for item in items
+    ]
+    return Tensor(p.concatenate(*(p.reshape(n, (1, *n.shape)) for n in nodes), axis=0))
+
+
 def leaf_of(array: np.ndarray) -> Node:
-    """A node for an array that nobody will write to; a small scalar becomes a literal of the graph."""
+    """A node for an array that nobody else writes to; a scalar becomes a literal of the graph."""
     if array.ndim == 0:
         return constant(array, dtype_name(array.dtype))
+    array.flags.writeable = False
     return leaf((None, array), TensorType(array.shape, dtype_name(array.dtype)))
 
 
 def _to_array(x: Any, dtype: Any) -> np.ndarray:
-    if isinstance(x, (list, tuple)) and any(isinstance(part, Tensor) for part in x):
-        x = [np.asarray(part) for part in x]
+    """`x` as a new array of one of our dtypes."""
     if hasattr(x, "detach"):  # a torch tensor, possibly on a device or with gradients
         x = x.detach().cpu()
-    array = np.array(x)
+    try:
+        array = np.array(x)
+    except ValueError as error:
+        raise ShapeError(f"cannot make a tensor of {type(x).__name__}: {error}") from None
     if array.dtype == object:
-        raise HornbeamTypeError(f"cannot make a tensor of {type(x).__name__}: its items differ in shape or are not numbers")
+        raise HornbeamTypeError(f"cannot make a tensor of {type(x).__name__}: it does not hold numbers")
     if dtype is not None:
         return array.astype(numpy_dtype(dtype_name(dtype)))
+    name = dtype_name(array.dtype)
     if isinstance(x, (list, tuple)):  # Python numbers, whose 64 bits are nobody's choice
-        array = array.astype({"f": floatx(), "i": "int32"}.get(array.dtype.kind, array.dtype))
-    dtype_name(array.dtype)
-    return array
+        fits = array.dtype.kind == "i" and array.size and array.min() >= -(2**31) and array.max() < 2**31
+        name = floatx() if is_float(name) else "int32" if fits else name
+    return array.astype(numpy_dtype(name), copy=False)
 
 
 def _kind(x: Any) -> str:
@@ -411,7 +481,7 @@ def unify(*xs: Any, dtype: str | None = None) -> list[Node]:
     return [broadcast_node(n, shape) for n in nodes]
 
 
-# -- operations --------------------------------------------------------------------------------------------------------
+# -- operations ----------------------------------------------------------------------------------------------
 
 
 def operation(fn: F) -> F:
@@ -480,37 +550,53 @@ def true_divide(x1: Any, x2: Any) -> Tensor:
 
 @operation
 def floor_divide(x1: Any, x2: Any) -> Tensor:
-    """Quotient rounded toward minus infinity."""
-    a, b = unify(x1, x2)
-    if is_float(a.dtype):
-        return Tensor(p.floor(p.div(a, b)))
-    quotient, remainder = p.div(a, b), p.rem(a, b)
-    zero = full(0, a.type)
-    down = p.bit_and(p.ne(remainder, zero), p.ne(p.lt(remainder, zero), p.lt(b, zero)))
-    return Tensor(p.sub(quotient, p.convert(down, a.dtype)))
+    """Quotient rounded toward minus infinity, so that `x1 == (x1 // x2) * x2 + x1 % x2`. An integer by 0
+    gives 0.
+    """
+    a, b = _divisible(x1, x2)
+    remainder = p.rem(a, b)
+    down = _signs_differ(remainder, b)
+    if not is_float(a.dtype):
+        return Tensor(p.sub(p.div(a, b), p.convert(down, a.dtype)))
+    # The quotient itself may have been rounded up to a whole number that is too large: 6 / 0.1 is 60, 6 //
+    # 0.1 is 59.
+    whole = p.round_even(p.sub(p.div(p.sub(a, remainder), b), p.convert(down, a.dtype)))
+    return Tensor(p.select(p.eq(b, full(0, b.type)), p.div(a, b), whole))
 
 
 @operation
 def mod(x1: Any, x2: Any) -> Tensor:
-    """Remainder with the sign of the divisor."""
-    a, b = unify(x1, x2)
-    if a.dtype == "bool":
-        a, b = p.convert(a, "int32"), p.convert(b, "int32")
+    """Remainder with the sign of the divisor. An integer by 0 gives 0."""
+    a, b = _divisible(x1, x2)
     remainder = p.rem(a, b)
-    zero = full(0, a.type)
-    wrong = p.bit_and(p.ne(remainder, zero), p.ne(p.lt(remainder, zero), p.lt(b, zero)))
-    return Tensor(p.select(wrong, p.add(remainder, b), remainder))
+    return Tensor(p.select(_signs_differ(remainder, b), p.add(remainder, b), remainder))
+
+
+def _divisible(x1: Any, x2: Any) -> list[Node]:
+    dtype = result_dtype(x1, x2)
+    return unify(x1, x2, dtype="int32" if dtype == "bool" else dtype)
+
+
+def _signs_differ(remainder: Node, divisor: Node) -> Node:
+    """Where a truncated division has to go one further down: a remainder that is not 0, of the other sign."""
+    zero = full(0, divisor.type)
+    return p.bit_and(p.ne(remainder, zero), p.ne(p.lt(remainder, zero), p.lt(divisor, zero)))
 
 
 @operation
 def power(x1: Any, x2: Any) -> Tensor:
-    """x1 to the power x2. Small whole exponents become products."""
-    if isinstance(x2, int) and not isinstance(x2, bool) and 1 <= x2 <= 4 and isinstance(x1, Tensor):
-        result = base = x1
-        for _ in range(x2 - 1):
-            result = result * base
-        return result
-    a, b = unify(x1, x2)
+    """x1 to the power x2. Small whole exponents become products.
+
+    Raises ValueError for an integer to a negative Python int, whose result would not be an integer.
+    """
+    dtype = result_dtype(x1, x2)
+    if isinstance(x2, int) and not isinstance(x2, bool) and dtype != "bool":
+        if x2 < 0 and not is_float(dtype):
+            raise ValueError(f"{dtype} to the power {x2} is not whole: cast to a float first")
+        if 1 <= x2 <= 4:
+            base = cast_node(x1, dtype)
+            return Tensor(functools.reduce(p.mul, [base] * x2))
+    a, b = unify(x1, x2, dtype="int32" if dtype == "bool" else dtype)
     return Tensor(p.power(a, b))
 
 
@@ -589,7 +675,7 @@ def greater_equal(x1: Any, x2: Any) -> Tensor:
 
 @operation
 def matmul(x1: Any, x2: Any) -> Tensor:
-    """Matrix product over the last two axes; leading axes broadcast, vectors are rows or columns as in NumPy."""
+    """Matrix product over the last two axes; leading axes broadcast, vectors are rows or columns."""
     dtype = result_dtype(x1, x2)
     a, b = cast_node(x1, dtype), cast_node(x2, dtype)
     if not a.rank or not b.rank:
@@ -599,7 +685,9 @@ def matmul(x1: Any, x2: Any) -> Tensor:
     if a.rank == 1 or b.rank <= 2:
         # One contraction: all leading axes of x1 are rows.
         if a.rank > 1 or b.rank <= 2:
-            return Tensor(p.dot_general(a, b, contract=((a.rank - 1,), (max(b.rank - 2, 0),)), batch=((), ())))
+            return Tensor(
+                p.dot_general(a, b, contract=((a.rank - 1,), (max(b.rank - 2, 0),)), batch=((), ()))
+            )
         moved = p.dot_general(b, a, contract=((b.rank - 2,), (0,)), batch=((), ()))
         return Tensor(moved)
     lead = broadcast_shapes(a.shape[:-2], b.shape[:-2])

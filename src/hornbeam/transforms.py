@@ -1,8 +1,9 @@
-"""Functions of functions: jit, grad, value_and_grad, vjp, checkpoint, and the derivative of values at hand."""
+"""Functions of functions: jit, grad, value_and_grad, vjp, checkpoint; derivatives of values at hand."""
 
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,13 +11,14 @@ import numpy as np
 
 from hornbeam import autodiff, tree
 from hornbeam import primitives as p
+from hornbeam.config import floatx
 from hornbeam.engines import current_engine
 from hornbeam.engines.base import Engine, Executable
 from hornbeam.ir.graph import Graph, Node, leaf, placeholder
-from hornbeam.ir.primitive import ones_like, zeros_like
+from hornbeam.ir.primitive import graph_param, ones_like, zeros_like
 from hornbeam.ir.trace import captures, current_level, inline, new_level
 from hornbeam.ir.types import ShapeError, TensorType, dtype_name, is_float
-from hornbeam.tensor import Tensor, as_tensor, buffer_of, evaluate
+from hornbeam.tensor import Tensor, as_tensor, buffer_of, evaluate, has_symbolic
 from hornbeam.variable import Recorder, Variable, current_recorder
 
 __all__ = [
@@ -37,16 +39,17 @@ def _is_array(x: Any) -> bool:
     return isinstance(x, (Tensor, np.ndarray, np.generic))
 
 
-# -- derivatives ------------------------------------------------------------------------------------------------------
+# -- derivatives ---------------------------------------------------------------------------------------------
 
 
 def gradients(loss: Tensor, variables: Sequence[Tensor]) -> list[Tensor]:
-    """Derivative of a scalar `loss` with respect to each of `variables` (zeros where it does not depend on one).
+    """Derivative of a scalar `loss` with respect to each of `variables` (zeros where it does not depend on
+    one).
 
     Use it where the loss has just been computed, as in an overridden `train_step`.
 
-    Raises ShapeError if the loss is not a scalar, DerivativeError if it was read (printed, compared) before, since
-    reading a value in eager code lets go of how it was computed.
+    Raises ShapeError if the loss is not a scalar, DerivativeError if it was read (printed, compared) before,
+    since reading a value in eager code lets go of how it was computed.
 
     >>> g = hornbeam.gradients(loss, model.trainable_variables)  # doctest: +SKIP
     """
@@ -55,7 +58,8 @@ def gradients(loss: Tensor, variables: Sequence[Tensor]) -> list[Tensor]:
         raise ShapeError(f"gradients need a scalar loss, got shape {node.shape}: take its mean or sum first")
     if node.primitive is None and node.value is not None:
         raise autodiff.DerivativeError(
-            "the loss has already been read, and reading a value lets go of how it was computed: take gradients before "
+            "the loss has already been read, and reading a value lets go of how it was computed: take "
+            "gradients before "
             "reading it, or use value_and_grad"
         )
     nodes = [v.node for v in variables]
@@ -68,10 +72,12 @@ def value_and_grad(
 ) -> Callable[..., tuple[Any, Any]]:
     """A function that returns `fn`'s value and its derivative with respect to the arguments `argnums`.
 
-    `fn` returns a scalar (with `has_aux`, a pair of a scalar and anything else). Arguments may be nested structures;
-    the derivative has their structure. Only floating-point leaves are differentiated.
+    `fn` returns a scalar (with `has_aux`, a pair of a scalar and anything else). Arguments may be nested
+    structures; the derivative has their structure. Only floating-point leaves are differentiated.
 
-    >>> value, slope = hornbeam.value_and_grad(lambda w: (w * w).sum())(w)  # doctest: +SKIP
+    >>> value, slope = hornbeam.value_and_grad(lambda w: w * w)(3.0)
+    >>> float(value), float(slope)
+    (9.0, 6.0)
     """
     numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
@@ -79,7 +85,9 @@ def value_and_grad(
     def wrapped(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         for number in numbers:
             if not -len(args) <= number < len(args):
-                raise ValueError(f"argnums={argnums!r}, but the function was called with {len(args)} arguments")
+                raise ValueError(
+                    f"argnums={argnums!r}, but the function was called with {len(args)} arguments"
+                )
         chosen = [args[number] for number in numbers]
         values = [as_tensor(x) for x in tree.flatten(chosen)]
         for value in values:
@@ -108,10 +116,12 @@ def value_and_grad(
     return wrapped
 
 
-def grad(fn: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
+def grad(
+    fn: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Callable[..., Any]:
     """A function that returns the derivative of `fn` with respect to the arguments `argnums`.
 
-    >>> hornbeam.grad(lambda x: x * x)(3.0)  # doctest: +SKIP
+    >>> float(hornbeam.grad(lambda x: x * x)(3.0))
     6.0
     """
     both = value_and_grad(fn, argnums, has_aux)
@@ -143,7 +153,9 @@ def vjp(fn: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple]
 
 
 def _differentiate(
-    call: Callable[[Sequence[Tensor]], tuple[Any, Any]], values: Sequence[Tensor], seed: Callable[[Node], Node]
+    call: Callable[[Sequence[Tensor]], tuple[Any, Any]],
+    values: Sequence[Tensor],
+    seed: Callable[[Node], Node],
 ) -> tuple[Any, Any, list[Tensor]]:
     """Trace `call` on stand-ins for `values`, differentiate, and put the values back in.
 
@@ -152,7 +164,8 @@ def _differentiate(
     args = [value.node for value in values]
     with new_level() as level:
         inputs = [placeholder(n.type, level) for n in args]  # type: ignore[arg-type]
-        with _PassingRecorder(level) as recorder:
+        recorder = _PassingRecorder(level)
+        with recorder:
             result, aux = call([Tensor(n) for n in inputs])
             outs = [as_tensor(x).node for x in tree.flatten(result)]
             found = autodiff.gradients(outs, [seed(out) for out in outs], inputs)
@@ -162,10 +175,14 @@ def _differentiate(
         updates = list(recorder.updates.items())
         graph = Graph(inputs, (*outs, *slopes, *aux_nodes, *(node for _, node in updates)))
     rebound = [Tensor(n) for n in inline(graph, args)]
-    for (variable, _), value in zip(updates, rebound[len(outs) + len(slopes) + len(aux_nodes) :], strict=True):
+    for (variable, _), value in zip(
+        updates, rebound[len(outs) + len(slopes) + len(aux_nodes) :], strict=True
+    ):
         variable.assign(value)
     aux_values = iter(rebound[len(outs) + len(slopes) :])
-    new_aux = tree.pack_sequence_as(aux, [next(aux_values) if isinstance(x, Tensor) else x for x in aux_leaves])
+    new_aux = tree.pack_sequence_as(
+        aux, [next(aux_values) if isinstance(x, Tensor) else x for x in aux_leaves]
+    )
     new_result = tree.pack_sequence_as(result, rebound[: len(outs)])
     return new_result, new_aux, rebound[len(outs) : len(outs) + len(slopes)]
 
@@ -193,7 +210,7 @@ def stop_gradient(x: Any) -> Tensor:
 
 
 def checkpoint(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """`fn`, computed again in the derivative instead of keeping its inner values: less memory for more time."""
+    """`fn`, whose inner values are computed again in the derivative: less memory for more time."""
 
     @functools.wraps(fn)
     def wrapped(*args: Any) -> Any:
@@ -214,14 +231,15 @@ def checkpoint(fn: Callable[..., Any]) -> Callable[..., Any]:
 remat = checkpoint  # Keras's name for it
 
 
-# -- compiled functions ---------------------------------------------------------------------------------------------------
+# -- compiled functions --------------------------------------------------------------------------------------
 
 
 class Traced:
     """A function as a graph.
 
-    The graph's inputs are `variables`, then `captured` values, then the arguments' arrays; its outputs are the new
-    values of `updated` variables, then the results' arrays. `result` is what the function returned, with stand-ins.
+    The graph's inputs are `variables`, then `captured` values, then the arguments' arrays; its outputs are
+    the new values of `updated` variables, then the results' arrays. `result` is what the function returned,
+    with stand-ins.
     """
 
     def __init__(
@@ -241,7 +259,8 @@ class Traced:
         self.outputs = [x.node for x in tree.flatten(result) if isinstance(x, Tensor)]
         inputs = (*variable_inputs, *captured, *arguments)
         self.graph = Graph(inputs, (*(values[v] for v in updated), *self.outputs))
-        # As `graph`, with every variable and captured value among the outputs, so that it can be run step after step.
+        # As `graph`, with every variable and captured value among the outputs, so that it can be run step
+        # after step.
         self.step_graph = Graph(inputs, (*(values[v] for v in variables), *captured, *self.outputs))
 
     def pack(self, arrays: Sequence[Any]) -> Any:
@@ -251,7 +270,9 @@ class Traced:
         return tree.pack_sequence_as(self.result, leaves)
 
 
-def trace_function(fn: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any] | None = None) -> Traced:
+def trace_function(
+    fn: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any] | None = None
+) -> Traced:
     """Trace `fn` on the types of the arrays in `args` and `kwargs` (TensorType may stand for an array)."""
     with new_level() as level:
         arguments: list[Node] = []
@@ -281,13 +302,23 @@ def trace_function(fn: Callable[..., Any], args: Sequence[Any], kwargs: dict[str
         new_values = [recorder.values[v] for v in updated]
         captured = list(captures([*new_values, *outputs], inputs, level))
     return Traced(
-        variables, captured, arguments, recorder.values, updated, result, [recorder.inputs[v] for v in variables]
+        variables,
+        captured,
+        arguments,
+        recorder.values,
+        updated,
+        result,
+        [recorder.inputs[v] for v in variables],
     )
 
 
 def as_type(x: Any) -> str:
-    """Canonical dtype name of an array or tensor."""
-    return dtype_name(x.dtype)
+    """Dtype of an array or tensor. NumPy's float64 scalars are Python floats, which have none."""
+    return floatx() if isinstance(x, float) else dtype_name(x.dtype)
+
+
+# Held by calls that assign variables, which run one at a time: each starts from what the one before it left.
+_assigning = threading.RLock()
 
 
 class Compiled:
@@ -298,8 +329,16 @@ class Compiled:
         self.engine = engine
         self.executable: Executable = engine.executable(traced.graph)
         self._updated = set(traced.updated)
+        # Arrays are borrowed for the call; where a result may be a view of one, a copy is lent instead.
+        self._copies = _may_be_views(traced.graph)
 
     def __call__(self, arrays: Sequence[Any]) -> Any:
+        if self._updated:
+            with _assigning:
+                return self._run(arrays)
+        return self._run(arrays)
+
+    def _run(self, arrays: Sequence[Any]) -> Any:
         traced, engine = self.traced, self.engine
         inputs, donate = [], []
         for variable in traced.variables:
@@ -311,7 +350,7 @@ class Compiled:
         for node in traced.captured:
             inputs.append(buffer_of(node, engine))
         for x in arrays:
-            inputs.append(_input_buffer(x, engine))
+            inputs.append(_input_buffer(x, engine, self._copies))
         donate.extend([False] * (len(inputs) - len(donate)))
         outputs = self.executable.run(inputs, donate)
         for variable, buffer in zip(traced.updated, outputs, strict=False):
@@ -322,13 +361,31 @@ class Compiled:
         )  # fmt: skip
 
 
-def _input_buffer(x: Any, engine: Engine) -> Any:
+def _may_be_views(graph: Graph) -> bool:
+    """Whether an output can be an input, or a part of one, that nothing is computed of on the way."""
+    inputs, seen = set(graph.inputs), set()
+    stack = list(graph.outputs)
+    while stack:
+        node = stack.pop()
+        if node in inputs:
+            return True
+        if node in seen or node.primitive is None:
+            continue
+        seen.add(node)
+        flops, _ = node.primitive.cost([n.type for n in node.inputs], node.type, **node.params)
+        if not flops or graph_param(node.params):
+            stack.extend(node.inputs)
+    return False
+
+
+def _input_buffer(x: Any, engine: Engine, copy: bool) -> Any:
     if isinstance(x, Tensor):
         node = x.node
         if node.value is None:
             evaluate([node])
         return buffer_of(node, engine)
-    return engine.put(np.asarray(x))
+    array = np.asarray(x, as_type(x)) if isinstance(x, float) else np.asarray(x)
+    return engine.put(array.copy() if copy else array)
 
 
 def _settled_tensor(engine: Engine, buffer: Any, like: Node) -> Tensor:
@@ -339,8 +396,9 @@ def _settled_tensor(engine: Engine, buffer: Any, like: Node) -> Tensor:
 def jit(fn: Callable[..., Any] | None = None) -> Callable[..., Any]:
     """`fn`, compiled once for every signature (shapes and dtypes of the arrays, values of everything else).
 
-    Variables that `fn` reads or assigns are inputs and outputs of the compiled code. Inside another compiled function
-    `fn` simply becomes part of it.
+    Variables that `fn` reads or assigns are inputs and outputs of the compiled code. Inside another compiled
+    function and on symbolic tensors `fn` simply becomes part of what is built. Several threads may call it at
+    once; calls that assign variables wait for each other.
 
     Raises ConcretizationError where `fn` reads a value that is not known while compiling.
 
@@ -355,6 +413,8 @@ def jit(fn: Callable[..., Any] | None = None) -> Callable[..., Any]:
         if current_level() or current_recorder() is not None:
             return fn(*args, **kwargs)
         leaves = tree.flatten((list(args), kwargs))
+        if has_symbolic(leaves):
+            return fn(*args, **kwargs)
         key = (current_engine(), _structure((args, kwargs)), tuple(_signature(x) for x in leaves))
         compiled = cache.get(key)
         if compiled is None:
@@ -373,7 +433,7 @@ def _signature(x: Any) -> Any:
         raise TypeError(
             f"an argument of a compiled function must be an array or hashable, got {type(x).__name__}"
         ) from None
-    return (type(x), x)
+    return (type(x), repr(x) if isinstance(x, float) else x)  # 0.0 == -0.0, and nan is never found again
 
 
 def _structure(structure: Any) -> Any:

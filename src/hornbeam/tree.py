@@ -109,5 +109,6 @@ def traverse(func: Callable[[Any], Any], structure: Any, top_down: bool = True) 
 def lists_to_tuples(structure: Any) -> Any:
     """The structure with every list turned into a tuple."""
     return traverse(
-        lambda part: tuple(lists_to_tuples(child) for child in part) if type(part) is list else None, structure
+        lambda part: tuple(lists_to_tuples(child) for child in part) if type(part) is list else None,
+        structure,
     )

@@ -1,4 +1,6 @@
-"""Variables: named values that change. Inside a compiled function reading makes an input, assigning an output."""
+"""Variables: named values that change. Inside a compiled function reading makes an input, assigning an
+output.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ _names = itertools.count(1)
 
 
 class Recorder:
-    """Notes which variables a traced function reads and assigns. Nested recorders read through to the outer ones."""
+    """Notes which variables a traced function reads and assigns. Nested recorders read through to the outer
+    ones.
+    """
 
     def __init__(self, level: int) -> None:
         self.level = level
@@ -49,7 +53,8 @@ class Recorder:
     def assign(self, variable: Variable, node: Node) -> None:
         if node.level > self.level:
             raise RuntimeError(
-                f"variable {variable.path!r} is assigned inside a loop or branch body (scan, while_loop, cond, grad): "
+                f"variable {variable.path!r} is assigned inside a loop or branch body (scan, while_loop, "
+                "cond, grad): "
                 "return the new value from the body and assign it outside"
             )
         self.read(variable)
@@ -90,7 +95,7 @@ class AllocationError(ValueError):
 
 @contextmanager
 def allocation_budget(nbytes: int) -> Iterator[None]:
-    """Inside, variables may take `nbytes` in all: a config cannot ask for more than its file has weights for."""
+    """Inside, variables may take `nbytes` in all: a config gets no more than its file has weights for."""
     outer = getattr(_local, "budget", None)
     _local.budget = nbytes
     try:
@@ -106,15 +111,17 @@ def _charge(shape: Any, dtype: Any) -> None:
         return
     size = TensorType(tuple(shape), dtype_name(dtype or floatx())).nbytes
     if size > budget:
-        raise AllocationError(f"a variable of shape {tuple(shape)} needs {size} bytes, more than the file's weights allow")
+        raise AllocationError(
+            f"a variable of shape {tuple(shape)} needs {size} bytes, more than the file's weights allow"
+        )
     _local.budget = budget - size
 
 
 class Variable(Tensor):
     """A value that can be assigned: weights, optimizer slots, metric totals, random states.
 
-    initializer: an array, a number, or a callable `(shape, dtype) -> tensor` that is called at once with `shape`.
-    dtype: floatx unless given or taken from an array. trainable: whether optimizers update it.
+    initializer: an array, a number, or a callable `(shape, dtype) -> tensor` that is called at once with
+    `shape`. dtype: floatx unless given or taken from an array. trainable: whether optimizers update it.
     aggregation, synchronization, layout: kept for Keras's signature; only their defaults have a meaning here.
 
     >>> v = hornbeam.Variable([1.0, 2.0]); v.assign_add([1.0, 1.0])
@@ -123,7 +130,7 @@ class Variable(Tensor):
     """
 
     __slots__ = (
-        "_frozen", "_keep", "_type", "aggregation", "autocast", "constraint", "name", "path", "regularizer",
+        "_type", "aggregation", "autocast", "constraint", "name", "path", "regularizer",
         "synchronization", "trainable",
     )  # fmt: skip
 
@@ -140,7 +147,9 @@ class Variable(Tensor):
         layout: Any = None,
     ) -> None:
         if layout is not None:
-            raise NotImplementedError("variable layouts need a distributed engine, which this version does not have")
+            raise NotImplementedError(
+                "variable layouts need a distributed engine, which this version does not have"
+            )
         if callable(initializer) and not isinstance(initializer, Tensor):
             if shape is None:
                 raise ValueError("a Variable made by an initializer function needs its `shape`")
@@ -152,7 +161,9 @@ class Variable(Tensor):
             dtype = as_tensor(value).dtype
         value = as_tensor(value, dtype)
         if shape is not None and tuple(shape) != value.shape:
-            raise ShapeError(f"variable {name or ''} should have shape {tuple(shape)}, its initial value has {value.shape}")
+            raise ShapeError(
+                f"variable {name or ''} should have shape {tuple(shape)}, its initial value has {value.shape}"
+            )
         self._type = TensorType(value.shape, value.dtype)
         self._keras_mask = None
         self._node = _settled(value.node, self._type)
@@ -197,7 +208,9 @@ class Variable(Tensor):
         """Replace the value. Raises ShapeError unless the shape is the same; the dtype is converted."""
         new = cast(as_tensor(value), self._type.dtype)
         if new.shape != self.shape:
-            raise ShapeError(f"variable {self.path!r} has shape {self.shape}, it cannot take a value of shape {new.shape}")
+            raise ShapeError(
+                f"variable {self.path!r} has shape {self.shape}, it cannot take a value of shape {new.shape}"
+            )
         recorder = current_recorder()
         if recorder is not None:
             recorder.assign(self, new.node)
@@ -217,11 +230,10 @@ class Variable(Tensor):
         return value_of(self.node)
 
     def lend(self, engine: Engine) -> tuple[Any, bool]:
-        """The buffer on `engine`, and whether nobody else can see it, so that its memory may be given away."""
-        buffer = buffer_of(self._node, engine)
-        # One reference each: the attribute (or the node's value), the local name, and getrefcount's own argument.
-        alone = sys.getrefcount(self._node) <= 2 and sys.getrefcount(buffer) <= 3
-        return buffer, alone
+        """The buffer on `engine`, and whether nobody else sees it, so that its memory may be given away."""
+        buffer_of(self._node, engine)
+        buffer, holders = _held(self)
+        return buffer, all(now <= least for now, least in zip(holders, _ALONE, strict=True))
 
     def settle(self, engine: Engine, buffer: Any) -> None:
         """Take a buffer that a compiled function computed as the new value."""
@@ -233,12 +245,46 @@ class Variable(Tensor):
     __str__ = __repr__
     __hash__ = object.__hash__
 
+    def __reduce__(self) -> Any:
+        """Pickled and copied by value, with the name and the flags."""
+        state = {name: getattr(self, name) for name in _COPIED}
+        return _rebuilt, (np.asarray(Tensor(self._node)), state)
+
+
+_COPIED = (
+    "name", "path", "trainable", "autocast", "aggregation", "synchronization", "constraint", "regularizer",
+)  # fmt: skip
+
+
+def _rebuilt(value: np.ndarray, state: dict[str, Any]) -> Variable:
+    variable = Variable(value)
+    for name, part in state.items():
+        setattr(variable, name, part)
+    return variable
+
 
 def _settled(node: Node, type: TensorType) -> Node:
-    """A leaf of the variable's own with the node's value, computed now: variables hold values, not pending work."""
+    """A leaf of the variable's own with the node's value, computed now: variables hold values, not pending
+    work.
+    """
     if node.value is None:
         evaluate([node])
     owner, buffer = node.value
     return leaf((owner, buffer), type)
 
 
+def _held(variable: Any) -> tuple[Any, tuple[int, int]]:
+    """The variable's buffer, and how often its node and its buffer are referred to, as seen from here."""
+    buffer = variable._node.value[1]
+    return buffer, (sys.getrefcount(variable._node), sys.getrefcount(buffer))
+
+
+class _Unshared:
+    """Looks like a variable whose node and buffer nobody else knows."""
+
+    def __init__(self) -> None:
+        self._node = leaf((None, object()), TensorType((), "bool"))
+
+
+# What `_held` counts when nobody else refers to them; how many of these are its own differs between Pythons.
+_ALONE = _held(_Unshared())[1]

@@ -38,7 +38,8 @@ model.add(MaxPooling2D(pool_size=(2, 2)))
 model.add(Dropout(0.25))
 model.add(Flatten())
 model.add(Dense(10, activation='softmax'))
-model.compile(loss=keras.losses.categorical_crossentropy, optimizer=keras.optimizers.Adadelta(), metrics=['accuracy'])
+model.compile(
+    loss=keras.losses.categorical_crossentropy, optimizer=keras.optimizers.Adadelta(), metrics=['accuracy'])
 model.fit(x, y, batch_size=128, epochs=1, verbose=1)
 score = model.evaluate(x, y, verbose=0)
 print('Test loss:', score[0])
@@ -121,7 +122,11 @@ def test_mnist_at_a_small_size(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 def test_wilson_interval() -> None:
     # Values of Newcombe 1998, Table I, method 3.
-    for successes, trials, low, high in [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611)]:
+    for successes, trials, low, high in [
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+    ]:
         np.testing.assert_allclose(report.wilson_interval(successes, trials), (low, high), atol=5e-5)
 
 

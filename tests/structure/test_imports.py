@@ -94,7 +94,11 @@ def test_nothing_above_engines_names_an_engine() -> None:
         if own(path) in allowed:
             continue
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("hornbeam.engines."):
+            if (
+                isinstance(node, ast.ImportFrom)
+                and node.module
+                and node.module.startswith("hornbeam.engines.")
+            ):
                 assert node.module == "hornbeam.engines.base", f"{path} imports {node.module}"
 
 
@@ -106,7 +110,8 @@ def run(code: str) -> str:
 def test_import_brings_only_declared_dependencies() -> None:
     heavy = run(
         "import sys, hornbeam, hornbeam.layers, hornbeam.models\n"
-        "print([m for m in ('torch', 'jax', 'tensorflow', 'keras', 'matplotlib', 'PIL', 'scipy', 'pandas', 'rich', 'h5py')"
+        "print([m for m in ('torch', 'jax', 'tensorflow', 'keras', 'matplotlib', 'PIL', 'scipy', 'pandas', "
+        "'rich', 'h5py')"
         " if m in sys.modules])"
     )
     assert heavy == "[]"

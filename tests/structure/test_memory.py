@@ -1,4 +1,6 @@
-"""Budgets of a whole process, measured from outside: the tutorial's net in under 600 MB, and no growth in loops."""
+"""Budgets of a whole process, measured from outside: the tutorial's net in under 600 MB, and no growth in
+loops.
+"""
 
 from __future__ import annotations
 

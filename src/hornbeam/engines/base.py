@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -26,8 +27,9 @@ class Executable(Protocol):
     ) -> tuple[list[Buffer], list[Buffer]]:
         """Run once for every row of `indices`, (steps, batch) int64.
 
-        The graph's inputs are the state, then one batch for each array of `data` (its rows at the indices); its outputs
-        are the new state, then logs. State is donated. Returns the last state and the logs stacked to (steps, ...).
+        The graph's inputs are the state, then one batch for each array of `data` (its rows at the indices);
+        its outputs are the new state, then logs. State is donated. Returns the last state and the logs
+        stacked to (steps, ...).
         """
         ...
 
@@ -40,6 +42,7 @@ class Engine(ABC):
 
     def __init__(self) -> None:
         self._executables: OrderedDict[str, Executable] = OrderedDict()
+        self._lock = threading.Lock()
 
     @abstractmethod
     def compile(self, graph: Graph) -> Executable:
@@ -47,7 +50,7 @@ class Engine(ABC):
 
     @abstractmethod
     def put(self, array: np.ndarray) -> Buffer:
-        """A buffer with the array's values. It may borrow the array's memory: the caller does not write to it again."""
+        """A buffer with the array's values. It may borrow the array, which nobody writes to from then on."""
 
     @abstractmethod
     def get(self, buffer: Buffer) -> np.ndarray:
@@ -56,13 +59,16 @@ class Engine(ABC):
     def executable(self, graph: Graph) -> Executable:
         """`compile`, remembered by the graph's text."""
         key = graph.fingerprint
-        found = self._executables.get(key)
-        if found is None:
-            found = self._executables[key] = self.compile(graph.frozen())
+        with self._lock:
+            found = self._executables.get(key)
+            if found is not None:
+                self._executables.move_to_end(key)
+                return found
+        found = self.compile(graph.frozen())
+        with self._lock:
+            self._executables[key] = found
             if len(self._executables) > self.cache_size:
                 self._executables.popitem(last=False)
-        else:
-            self._executables.move_to_end(key)
         return found
 
 

@@ -61,7 +61,7 @@ class NativeEngine(Engine):
         """A buffer with the array's values; a large C-contiguous array is borrowed, so do not write to it again."""
         flags = array.flags
         if not (flags.c_contiguous and flags.aligned):
-            array = np.require(array, requirements="CA")
+            array = np.require(array, requirements=["C", "A"])
         return _native.Buffer.from_numpy(array, dtype_name(array.dtype))
 
     def get(self, buffer: Buffer) -> np.ndarray:

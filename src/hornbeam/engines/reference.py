@@ -1,4 +1,4 @@
-"""The reference engine: NumPy, one node at a time. It is the specification that every other engine is tested against."""
+"""The reference engine: NumPy, one node at a time. The specification that every engine is tested against."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ class ReferenceEngine(Engine):
         return np.asarray(array)
 
     def get(self, buffer: Buffer) -> np.ndarray:
-        return buffer
+        array = buffer.view()
+        array.flags.writeable = False
+        return array
 
 
 def _exact(value: object, type: object) -> np.ndarray:

@@ -46,7 +46,14 @@ def _native_rows() -> Iterator[tuple[str, str]]:
         yield "native engine", f"does not load: {error}"
         return
     features = _native.cpu_features()
-    yield "cpu", ", ".join(f"{key}: {value}" if not isinstance(value, bool) else key for key, value in features.items() if value)
+    yield (
+        "cpu",
+        ", ".join(
+            f"{key}: {value}" if not isinstance(value, bool) else key
+            for key, value in features.items()
+            if value
+        ),
+    )
     yield "threads", str(_native.threads())
 
 

@@ -1,7 +1,7 @@
 """`hornbeam mnist`: the main job. Train a good small net on the bundled digits and report on it honestly.
 
-The digits are split into training, validation and test sets. Everything is chosen on the validation set (when to stop,
-which weights to keep); the test set is looked at once, at the end.
+The digits are split into training, validation and test sets. Everything is chosen on the validation set (when
+to stop, which weights to keep); the test set is looked at once, at the end.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ PATIENCE = 5
 class ShiftedDigits(PyDataset):
     """Batches of training digits, each moved by up to MAX_SHIFT pixels, in a new order every epoch.
 
-    A digit that is a little to the left is the same digit: telling the net so is worth more than a bigger net.
+    A digit that is a little to the left is the same digit: telling the net so is worth more than a bigger
+    net.
     """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, batch_size: int, seed: int) -> None:
@@ -40,7 +41,9 @@ class ShiftedDigits(PyDataset):
 
     def _start_epoch(self) -> None:
         self.order = host_permutation(self.seed + self.epoch, len(self.labels))
-        self.shifts = np.random.default_rng((self.seed, self.epoch)).integers(0, 2 * MAX_SHIFT + 1, (len(self.labels), 2))
+        self.shifts = np.random.default_rng((self.seed, self.epoch)).integers(
+            0, 2 * MAX_SHIFT + 1, (len(self.labels), 2)
+        )
 
     def __len__(self) -> int:
         return math.ceil(len(self.labels) / self.batch_size)
@@ -113,7 +116,8 @@ def run(*, epochs: int, batch_size: int, seed: int, train_samples: int | None, o
     rows, held_out = split(y_train, VALIDATION, seed)
     rows = rows[:train_samples]
     print(
-        f"{len(x_train):,} training digits: {len(rows):,} to learn from, {len(held_out):,} held out for validation "
+        f"{len(x_train):,} training digits: {len(rows):,} to learn from, {len(held_out):,} held out for "
+        "validation "
         f"(shuffled, the same share of each digit). {len(x_test):,} test digits, looked at once, at the end."
     )
     batches = ShiftedDigits(x_train[rows], y_train[rows], batch_size, seed)
@@ -142,11 +146,13 @@ def run(*, epochs: int, batch_size: int, seed: int, train_samples: int | None, o
     return 0
 
 
-# -- the report -------------------------------------------------------------------------------------------------------
+# -- the report ----------------------------------------------------------------------------------------------
 
 
 def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
-    """95% confidence interval of a proportion (Wilson 1927), which stays inside [0, 1] and is right near its ends."""
+    """95% confidence interval of a proportion (Wilson 1927), which stays inside [0, 1] and is right near its
+    ends.
+    """
     share = successes / trials
     scale = 1 + z * z / trials
     centre = (share + z * z / (2 * trials)) / scale
@@ -173,7 +179,9 @@ def _report(probabilities: np.ndarray, labels: np.ndarray) -> str:
         f"test accuracy {right / len(labels):.2%}   95% interval {low:.2%} to {high:.2%}   "
         f"({len(labels) - right} of {len(labels):,} wrong)",
         "most frequent confusions: "
-        + ", ".join(f"{true} taken for {taken} ({count}x)" for true, taken, count in confusions(labels, predicted)),
+        + ", ".join(
+            f"{true} taken for {taken} ({count}x)" for true, taken, count in confusions(labels, predicted)
+        ),
     ]
     return "\n".join(lines)
 

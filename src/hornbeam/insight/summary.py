@@ -1,4 +1,4 @@
-"""`model.summary()`: for each layer its output, parameters, work, memory and how much of the input it sees."""
+"""`model.summary()`: each layer's output, parameters, work, memory and how much of the input it sees."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ from hornbeam.symbolic import KerasTensor
 from hornbeam.tensor import Tensor
 from hornbeam.transforms import trace_function
 
-_WINDOWED = ("Conv", "DepthwiseConv", "SeparableConv", "MaxPooling", "AveragePooling", "MaxPool", "AveragePool")
+_WINDOWED = (
+    "Conv",
+    "DepthwiseConv",
+    "SeparableConv",
+    "MaxPooling",
+    "AveragePooling",
+    "MaxPool",
+    "AveragePool",
+)
 _WHOLE = ("Flatten", "Dense", "Global")
 
 
@@ -35,7 +43,7 @@ class Row:
 
 @dataclass
 class _Field:
-    """Receptive field of a value along one spatial axis: `size` pixels of the input, steps of `jump` pixels."""
+    """Receptive field along one spatial axis: `size` pixels of the input, steps of `jump` pixels."""
 
     size: int = 1
     jump: int = 1
@@ -57,18 +65,19 @@ def summarize(
     """Print a table of the model's layers.
 
     Output volume (without the batch), parameters, FLOPs of one sample's forward pass (a multiply-add is two),
-    receptive field in input pixels along each spatial axis, and bytes of the output for one sample. For a model whose
-    layers have not been called on symbolic inputs only names and parameters are known.
+    receptive field in input pixels along each spatial axis, and bytes of the output for one sample. For a
+    model whose layers have not been called on symbolic inputs only names and parameters are known.
 
-    line_length: width in characters. print_fn: what gets the text, `print` by default. expand_nested: list the layers
-    of inner models. show_trainable: a column that says whether a layer is trained. layer_range: first and last name.
-    Raises ValueError if the model has no weights yet.
+    line_length: width in characters. print_fn: what gets the text, `print` by default. expand_nested: list
+    the layers of inner models. show_trainable: a column that says whether a layer is trained. layer_range:
+    first and last name. Raises ValueError if the model has no weights yet.
     """
     if positions is not None:
         raise ValueError("positions is not used: columns are as wide as their contents")
     if not model.built:
         raise ValueError(
-            f"model {model.name!r} is not built: its shapes are not known. Start it with an Input, call it on data, "
+            f"model {model.name!r} is not built: its shapes are not known. Start it with an Input, call it "
+            "on data, "
             "or build(input_shape)"
         )
     rows = _in_range(list(rows_of(model, expand_nested)), layer_range)
@@ -82,7 +91,9 @@ def rows_of(model: Any, expand_nested: bool = False, depth: int = 0) -> Iterator
     for layer in model.layers:
         call = _call_in(layer, model)
         field = _receptive_field(layer, call, fields) if call is not None else None
-        outputs = [x for x in tree.flatten(call.outputs) if isinstance(x, KerasTensor)] if call is not None else []
+        outputs = (
+            [x for x in tree.flatten(call.outputs) if isinstance(x, KerasTensor)] if call is not None else []
+        )
         outputs = outputs or _input_outputs(layer)
         for x in outputs:
             fields[id(x)] = field or _Field()
@@ -191,11 +202,13 @@ def _in_range(rows: list[Row], layer_range: Sequence[str] | None) -> list[Row]:
     names = [row.name for row in rows]
     missing = [name for name in layer_range if name not in names]
     if len(layer_range) != 2 or missing:
-        raise ValueError(f"layer_range must hold the names of the first and the last layer, got {list(layer_range)}")
+        raise ValueError(
+            f"layer_range must hold the names of the first and the last layer, got {list(layer_range)}"
+        )
     return rows[names.index(layer_range[0]) : names.index(layer_range[1]) + 1]
 
 
-# -- text -------------------------------------------------------------------------------------------------------------
+# -- text ----------------------------------------------------------------------------------------------------
 
 
 def _render(model: Any, rows: Sequence[Row], line_length: int | None, show_trainable: bool) -> str:
@@ -224,7 +237,10 @@ def _render(model: Any, rows: Sequence[Row], line_length: int | None, show_train
     numeric = {2, 3, 4, 5}
 
     def show(line: Sequence[str]) -> str:
-        cells = [c.rjust(w) if i in numeric else c.ljust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))]
+        cells = [
+            c.rjust(w) if i in numeric else c.ljust(w)
+            for i, (c, w) in enumerate(zip(line, widths, strict=True))
+        ]
         text = "  ".join(cells).rstrip()
         return text if line_length is None else text[:line_length]
 

@@ -1,7 +1,8 @@
 """The graph: interned nodes and closed sub-graphs cut out of them.
 
-A `Node` is a value: a primitive applied to other nodes. Equal nodes are the same node, so common subexpressions
-cost nothing and a graph is simply whatever is reachable from its outputs, cut off at its inputs.
+A `Node` is a value: a primitive applied to other nodes. Equal nodes are the same node, so common
+subexpressions cost nothing and a graph is simply whatever is reachable from its outputs, cut off at its
+inputs.
 """
 
 from __future__ import annotations
@@ -30,20 +31,31 @@ _local = threading.local()
 class Node:
     """One value of a graph.
 
-    `primitive` is None for leaves: placeholders (inputs of a graph being traced) and buffers (`value` is set).
-    `level` is the depth of the trace that the value belongs to: a body may use values of lower levels, and those
-    become its captured inputs. `handles` counts the live Tensors that show this value to the user, and `depth` is the
-    longest chain of work that is still to be done for it; eager evaluation uses both.
+    `primitive` is None for leaves: placeholders (inputs of a graph being traced) and buffers (`value` is
+    set). `level` is the depth of the trace that the value belongs to: a body may use values of lower levels,
+    and those become its captured inputs. `handles` counts the live Tensors that show this value to the user,
+    and `depth` is the longest chain of work that is still to be done for it; eager evaluation uses both.
     """
 
     __slots__ = (
-        "primitive", "inputs", "params", "type", "level", "value", "scope", "uid", "handles", "depth", "__weakref__",
+        "__weakref__",
+        "depth",
+        "handles",
+        "inputs",
+        "level",
+        "params",
+        "primitive",
+        "scope",
+        "type",
+        "uid",
+        "value",
     )  # fmt: skip
 
     primitive: Primitive | None
     inputs: tuple[Node, ...]
     params: dict[str, Any]
     value: Any
+    depth: int
 
     def __init__(
         self,
@@ -166,11 +178,11 @@ def current_scope() -> str:
 class Graph:
     """A closed piece of the node DAG: everything that `outputs` need, cut at `inputs`.
 
-    Inputs may be any nodes: what they are computed from lies outside. Buffers that the graph reaches are inputs too,
-    so a graph's text says all of it.
+    Inputs may be any nodes: what they are computed from lies outside. Buffers that the graph reaches are
+    inputs too, so a graph's text says all of it.
     """
 
-    __slots__ = ("inputs", "outputs", "__dict__", "__weakref__")
+    __slots__ = ("__dict__", "__weakref__", "inputs", "outputs")
 
     def __init__(self, inputs: Sequence[Node], outputs: Sequence[Node]) -> None:
         self.inputs = tuple(inputs)
@@ -182,7 +194,9 @@ class Graph:
         nodes = topological(self.outputs, self.inputs)
         free = [n for n in nodes if n.primitive is None]
         if free:
-            raise ValueError(f"the graph is not closed: it reaches {free[0]!r}, which is not among its inputs")
+            raise ValueError(
+                f"the graph is not closed: it reaches {free[0]!r}, which is not among its inputs"
+            )
         return tuple(nodes)
 
     def frozen(self) -> Graph:

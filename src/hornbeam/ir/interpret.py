@@ -13,8 +13,8 @@ Lower = Callable[[Node], Callable[..., Any] | None]
 def run(graph: Graph, args: Sequence[Any], lower: Lower) -> list[Any]:
     """Evaluate `graph` on `args`.
 
-    `lower(node)` gives the function for a node, called as `fn(*inputs, **params)`. None for a composite means: the
-    body is evaluated instead. Values are dropped after their last use.
+    `lower(node)` gives the function for a node, called as `fn(*inputs, **params)`. None for a composite
+    means: the body is evaluated instead. Values are dropped after their last use.
     """
     if len(args) != len(graph.inputs):
         raise ValueError(f"graph takes {len(graph.inputs)} inputs, got {len(args)}")

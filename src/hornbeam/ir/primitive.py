@@ -1,7 +1,7 @@
 """What a primitive is, and how one is applied.
 
-A primitive is said in one place: its type rule, derivative, cost, NumPy reference and samples stand together in one
-`primitive(...)` block of `hornbeam/primitives/<family>.py`.
+A primitive is said in one place: its type rule, derivative, cost, NumPy reference and samples stand together
+in one `primitive(...)` block of `hornbeam/primitives/<family>.py`.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ Cotangents = Sequence[Node | None]
 class Sample:
     """Inputs that the generated tests run a primitive on.
 
-    `shapes` are the operands' shapes and `params` the keyword parameters. `domain` bounds the random values. `make`
-    overrides the random operands: `make(rng, dtype)` returns the arrays. `dtypes` pins the dtype of single operands
-    (None: the dtype under test). `derivative=False` leaves the sample out of derivative tests (kinks, integers).
+    `shapes` are the operands' shapes and `params` the keyword parameters. `domain` bounds the random values.
+    `make` overrides the random operands: `make(rng, dtype)` returns the arrays. `dtypes` pins the dtype of
+    single operands (None: the dtype under test). `derivative=False` leaves the sample out of derivative tests
+    (kinks, integers).
     """
 
     shapes: tuple[tuple[int, ...], ...]
@@ -49,8 +50,10 @@ class Primitive:
 
     type_rule(*types, **params) -> TensorType or tuple of them: checks operands, says what comes out.
     reference(*arrays, **params) -> array or tuple: the specification, in NumPy.
-    vjp(ct, out, *inputs, **params) -> one cotangent Node (or None) per input, made of primitives. With several
-        outputs `ct` is a tuple that holds None for outputs that nobody uses, and `out` is the multi-output node.
+    vjp(ct, out, *inputs, **params) -> one cotangent Node (or None) per input, made of primitives. With
+    several
+        outputs `ct` is a tuple that holds None for outputs that nobody uses, and `out` is the multi-output
+        node.
     cost(in_types, out_type, **params) -> (FLOPs, bytes moved).
     dtypes: what it takes. samples: what the generated tests run.
     composite: this name stands for its params["body"] graph, which engines may replace by a kernel.
@@ -111,7 +114,9 @@ def primitive(
 
 
 def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Node:
-    """Apply `primitive`: check types and return the (interned) node. Python scalars are lifted to the first Node's type."""
+    """Apply `primitive`: check types and return the (interned) node. Python scalars are lifted to the first
+    Node's type.
+    """
     nodes = inputs if all(isinstance(x, Node) for x in inputs) else lift_scalars(inputs)
     key = (primitive.name, tuple(n.uid for n in nodes), tuple(sorted(params.items())))
 
@@ -154,7 +159,7 @@ CONSTANT = primitive(
     reference=_constant_reference,
     vjp=lambda ct, out, **_: (),
     cost=movement_cost,
-    samples=(Sample((), {"data": np.float32([1, 2]).tobytes(), "shape": (2,), "dtype": "float32"}),),
+    samples=(Sample((), {"data": np.array([1, 2], "float32").tobytes(), "shape": (2,), "dtype": "float32"}),),
 )
 
 

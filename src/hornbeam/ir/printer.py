@@ -12,7 +12,7 @@ from hornbeam.ir.types import ValueType, numpy_dtype
 
 
 def to_text(graph: Graph, *, exact: bool = False, indent: str = "") -> str:
-    """One line a node: `%3 = add %1 %2 : float32[8,4]`. With `exact`, constants are written to the last bit."""
+    """One line a node: `%3 = add %1 %2 : float32[8,4]`. `exact` writes constants to the last bit."""
     names: dict[Node, str] = {}
     for index, node in enumerate(graph.inputs):
         names.setdefault(node, f"%{index}")
@@ -20,7 +20,9 @@ def to_text(graph: Graph, *, exact: bool = False, indent: str = "") -> str:
     for number, node in enumerate(graph.nodes, start=len(graph.inputs)):
         names[node] = f"%{number}"
         operands = " ".join(names[n] for n in node.inputs)
-        lines.append(f"{indent}  %{number} = {node.name} {operands}{_params(node, exact, indent)} : {_type(node.type)}")
+        lines.append(
+            f"{indent}  %{number} = {node.name} {operands}{_params(node, exact, indent)} : {_type(node.type)}"
+        )
     lines.append(f"{indent}  return {', '.join(names[n] for n in graph.outputs)}")
     lines.append(f"{indent}}}")
     return "\n".join(lines)

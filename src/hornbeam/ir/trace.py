@@ -40,11 +40,13 @@ def no_level() -> Iterator[None]:
         _local.level = level
 
 
-def trace_body(fn: Callable[..., Sequence[Node]], types: Sequence[TensorType]) -> tuple[Graph, tuple[Node, ...]]:
+def trace_body(
+    fn: Callable[..., Sequence[Node]], types: Sequence[TensorType]
+) -> tuple[Graph, tuple[Node, ...]]:
     """Trace `fn` on placeholders of `types`.
 
-    Returns the graph and the outer nodes that it captured; those are the graph's last inputs, so that calling it
-    with `(*args, *captured)` is the same as calling `fn(*args)`.
+    Returns the graph and the outer nodes that it captured; those are the graph's last inputs, so that calling
+    it with `(*args, *captured)` is the same as calling `fn(*args)`.
     """
     with new_level() as level:
         inputs = [placeholder(type, level) for type in types]
@@ -54,7 +56,7 @@ def trace_body(fn: Callable[..., Sequence[Node]], types: Sequence[TensorType]) -
 
 
 def captures(outputs: Sequence[Node], inputs: Sequence[Node], level: int) -> tuple[Node, ...]:
-    """Nodes of outer levels that a body uses. Constants stay inside: they are cheap and make kernels better."""
+    """Nodes of outer levels that a body uses. Constants stay inside, where they make kernels better."""
     known = set(inputs)
     found: dict[Node, None] = {}
     border = [n for n in _inside(outputs, known, level) if n.level < level]
@@ -81,11 +83,14 @@ def _inside(outputs: Sequence[Node], inputs: set[Node], level: int) -> list[Node
 
 def is_constant(node: Node) -> bool:
     """Made of constants only, at most a broadcast away from a small literal."""
+    # Read before the primitive: another thread may be taking a computed node's history away, the primitive
+    # first.
+    inputs = node.inputs
     if node.primitive is None:
         return False
     if node.name == "constant":
         return True
-    return node.name in ("broadcast", "iota", "reshape", "convert") and all(is_constant(n) for n in node.inputs)
+    return node.name in ("broadcast", "iota", "reshape", "convert") and all(is_constant(n) for n in inputs)
 
 
 def inline(graph: Graph, args: Sequence[Node]) -> tuple[Node, ...]:

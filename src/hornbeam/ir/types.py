@@ -113,8 +113,8 @@ _JOIN = {(a, b): _join(a, b) for a in _ABOVE for b in _ABOVE}
 def promote_types(kinds: Iterable[str], floatx: str = "float32") -> str:
     """Least dtype that holds all of `kinds`, on the lattice bool < ints < floats.
 
-    `kinds` are dtype names, or "int"/"float" for Python numbers, which are weak: `float16 + 1.0` stays float16.
-    int64 with uint64, and any integer with a Python float, give `floatx`.
+    `kinds` are dtype names, or "int"/"float" for Python numbers, which are weak: `float16 + 1.0` stays
+    float16. int64 with uint64, and any integer with a Python float, give `floatx`.
     """
     result = "bool"
     for kind in kinds:

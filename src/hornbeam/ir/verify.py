@@ -1,4 +1,6 @@
-"""Checks that a graph is well formed: every type follows from its rule, and nothing is read that is not there."""
+"""Checks that a graph is well formed: every type follows from its rule, and nothing is read that is not
+there.
+"""
 
 from __future__ import annotations
 

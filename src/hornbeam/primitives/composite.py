@@ -1,8 +1,9 @@
 """Composites: names for small graphs that engines may replace by one kernel.
 
-A composite is a body made of primitives. An engine that has no kernel for the name evaluates the body, so a composite
-costs an engine nothing. `name + "_vjp"` exists by itself: its body is the derivative of the body, and since equal
-nodes are one node, what it recomputes is shared with the forward pass wherever both are inlined.
+A composite is a body made of primitives. An engine that has no kernel for the name evaluates the body, so a
+composite costs an engine nothing. `name + "_vjp"` exists by itself: its body is the derivative of the body,
+and since equal nodes are one node, what it recomputes is shared with the forward pass wherever both are
+inlined.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from functools import lru_cache
 from typing import Any
 
 from hornbeam.autodiff import gradients, outputs_of
-from hornbeam.ir.graph import Graph, Node
+from hornbeam.ir.graph import Graph, Node, placeholder
 from hornbeam.ir.interpret import reference as run_reference
 from hornbeam.ir.primitive import PRIMITIVES, Cotangents, Primitive, Sample, bind, full, primitive, zeros_like
-from hornbeam.ir.trace import inline, trace_body
+from hornbeam.ir.trace import captures, inline, new_level, trace_body
 from hornbeam.ir.types import FLOATS, SIGNED, UNSIGNED, ShapeError, TensorType, ValueType, is_float
 from hornbeam.primitives import contract, elementwise, index, reduce, shape
 from hornbeam.primitives.control import body_cost, optimization_barrier
@@ -24,6 +25,7 @@ __all__ = [
     "attention",
     "checkpoint",
     "composite",
+    "custom_gradient",
     "gelu",
     "keep",
     "layer_norm",
@@ -119,14 +121,14 @@ def composite(
 
     def apply(*nodes: Node, **params: Any) -> Node:
         types = tuple(node.type for node in nodes)
-        return bind(target, *nodes, body=graph(types, tuple(sorted(params.items()))), **params)  # type: ignore[arg-type]
+        return bind(target, *nodes, body=graph(types, tuple(sorted(params.items()))), **params)
 
     target = _register(name, vjp or _default_vjp(name), dtypes=dtypes, samples=samples)
     apply.__name__ = name
     return apply
 
 
-# -- checkpoint ----------------------------------------------------------------------------------------------------
+# -- checkpoint ----------------------------------------------------------------------------------------------
 
 _CHECKPOINT = _register("checkpoint", _default_vjp("checkpoint"))
 
@@ -137,7 +139,42 @@ def checkpoint(fn: Callable[..., Sequence[Node]], *inputs: Node) -> tuple[Node, 
     return outputs_of(bind(_CHECKPOINT, *inputs, *captured, body=graph))
 
 
-# -- helpers for bodies ----------------------------------------------------------------------------------------------
+# -- a derivative of one's own -----------------------------------------------------------------------------------
+
+
+def _custom_vjp(cts: Any, out: Node, *inputs: Node, body: Graph, derivative: Graph) -> Cotangents:
+    given = list(cts) if isinstance(out.type, tuple) else [cts]
+    dense = [zeros_like(x) if ct is None else ct for ct, x in zip(given, outputs_of(out), strict=True)]
+    found = inline(derivative, (*inputs, *dense))
+    return [*found, *(None for _ in inputs[len(found) :])]
+
+
+_CUSTOM_GRADIENT = _register("custom_gradient", _custom_vjp)
+
+
+def custom_gradient(
+    fn: Callable[..., tuple[Sequence[Node], Callable[..., Sequence[Node]]]], *inputs: Node
+) -> tuple[Node, ...]:
+    """`outputs` of `fn(*inputs) = (outputs, rule)`, whose cotangents `rule(*cotangents)` are those of the inputs.
+
+    Values that `fn` takes from outside count as constants.
+    """
+    with new_level() as level:
+        args = [placeholder(x.type, level) for x in inputs]  # type: ignore[arg-type]
+        outputs, rule = fn(*args)
+        cts = [placeholder(x.type, level) for x in outputs]  # type: ignore[arg-type]
+        slopes = tuple(rule(*cts))
+        if [x.type for x in slopes] != [x.type for x in inputs]:
+            raise ShapeError(
+                f"a custom gradient must have the types of the arguments {[str(x.type) for x in inputs]}, it has "
+                f"{[str(x.type) for x in slopes]}"
+            )
+        captured = captures((*outputs, *slopes), (*args, *cts), level)
+    body, derivative = Graph((*args, *captured), outputs), Graph((*args, *captured, *cts), slopes)
+    return outputs_of(bind(_CUSTOM_GRADIENT, *inputs, *captured, body=body, derivative=derivative))
+
+
+# -- helpers for bodies --------------------------------------------------------------------------------------
 
 
 def keep(x: Node, like: Node, axes: tuple[int, ...]) -> Node:
@@ -159,7 +196,7 @@ def _max_last(x: Node) -> Node:
     return stop_gradient(elementwise.select(finite, peak, zeros_like(peak)))
 
 
-# -- activations -----------------------------------------------------------------------------------------------------
+# -- activations ---------------------------------------------------------------------------------------------
 
 
 def _relu_vjp(ct: Node, out: Node, x: Node, **_: Any) -> Cotangents:
@@ -189,7 +226,7 @@ gelu = composite(
     samples=(Sample(((4, 5),), {"approximate": True}), Sample(((6,),), {"approximate": False})),
 )
 
-# -- softmax and cross-entropy ------------------------------------------------------------------------------------------
+# -- softmax and cross-entropy -------------------------------------------------------------------------------
 
 
 def _logsumexp_body(x: Node) -> Node:
@@ -241,7 +278,7 @@ sparse_softmax_cross_entropy = composite(
     dtypes=FLOATS + SIGNED + UNSIGNED,
 )
 
-# -- normalisation ---------------------------------------------------------------------------------------------------
+# -- normalisation -------------------------------------------------------------------------------------------
 
 
 def _layer_norm_body(x: Node, gamma: Node, beta: Node, *, epsilon: float) -> Node:
@@ -259,10 +296,13 @@ layer_norm = composite(
     "layer_norm",
     _layer_norm_body,
     dtypes=FLOATS,
-    samples=(Sample(((4, 5), (5,), (5,)), {"epsilon": 1e-3}), Sample(((2, 3, 6), (6,), (6,)), {"epsilon": 1e-5})),
+    samples=(
+        Sample(((4, 5), (5,), (5,)), {"epsilon": 1e-3}),
+        Sample(((2, 3, 6), (6,), (6,)), {"epsilon": 1e-5}),
+    ),
 )
 
-# -- attention -------------------------------------------------------------------------------------------------------
+# -- attention -----------------------------------------------------------------------------------------------
 
 
 def _attention_body(q: Node, k: Node, v: Node, *bias: Node, scale: float) -> Node:
@@ -282,7 +322,7 @@ attention = composite(
     samples=(Sample(_qkv, {"scale": 0.5}), Sample((*_qkv, (2, 2, 3, 5)), {"scale": 0.5})),
 )
 
-# -- sorting ---------------------------------------------------------------------------------------------------------
+# -- sorting -------------------------------------------------------------------------------------------------
 
 
 def _take_along_last(x: Node, order: Node) -> Node:
@@ -296,7 +336,8 @@ def _sort_body(x: Node) -> Node:
 
 def _top_k_body(x: Node, *, k: int) -> list[Node]:
     axis = x.rank - 1
-    # Stable descending order: sort the reversed axis ascending, then reverse, so that equal values keep their order.
+    # Stable descending order: sort the reversed axis ascending, then reverse, so that equal values keep their
+    # order.
     order = shape.reverse(index.argsort(shape.reverse(x, (axis,)), axis), (axis,))
     last = full(x.shape[-1] - 1, order.type)
     start, stop = (0,) * x.rank, (*x.shape[:-1], k)

@@ -1,8 +1,8 @@
 """Control flow: primitives that carry graphs, and the two that hold the compiler or the derivative back.
 
-The bodies are graphs whose last inputs are the outer values they captured. `scan` keeps the carry of every step as an
-extra output; its derivative is a scan the other way that recomputes each step from it, so that it is differentiable
-to any order without a second forward pass.
+The bodies are graphs whose last inputs are the outer values they captured. `scan` keeps the carry of every
+step as an extra output; its derivative is a scan the other way that recomputes each step from it, so that it
+is differentiable to any order without a second forward pass.
 """
 
 from __future__ import annotations
@@ -34,10 +34,12 @@ def body_cost(graph: Graph, times: int = 1) -> tuple[int, int]:
 
 def _check_inputs(name: str, graph: Graph, types: Sequence[ValueType]) -> None:
     if graph.in_types != tuple(types):
-        raise ShapeError(f"{name} passes {list(map(str, types))} to a body that takes {list(map(str, graph.in_types))}")
+        raise ShapeError(
+            f"{name} passes {list(map(str, types))} to a body that takes {list(map(str, graph.in_types))}"
+        )
 
 
-# -- stop_gradient, optimization_barrier -------------------------------------------------------------------------
+# -- stop_gradient, optimization_barrier ---------------------------------------------------------------------
 
 STOP_GRADIENT = primitive(
     "stop_gradient",
@@ -60,7 +62,11 @@ OPTIMIZATION_BARRIER = primitive(
     reference=lambda *values: values,
     vjp=lambda cts, out, *inputs: cts,
     cost=lambda types, out, **_: (0, 0),
-    samples=(Sample(((2, 3), (4,)),),),
+    samples=(
+        Sample(
+            ((2, 3), (4,)),
+        ),
+    ),
 )
 
 
@@ -69,7 +75,7 @@ def optimization_barrier(*values: Node) -> tuple[Node, ...]:
     return outputs_of(OPTIMIZATION_BARRIER(*values))
 
 
-# -- cond ----------------------------------------------------------------------------------------------------------
+# -- cond ----------------------------------------------------------------------------------------------------
 
 
 def _cond_type(pred: TensorType, *types: TensorType, true_graph: Graph, false_graph: Graph) -> ValueType:
@@ -89,7 +95,9 @@ def _cond_reference(pred: Any, *values: Any, true_graph: Graph, false_graph: Gra
     return tuple(run_reference(true_graph if pred else false_graph, values))
 
 
-def _cond_vjp(cts: Any, out: Node, pred: Node, *operands: Node, true_graph: Graph, false_graph: Graph) -> list:
+def _cond_vjp(
+    cts: Any, out: Node, pred: Node, *operands: Node, true_graph: Graph, false_graph: Graph
+) -> list:
     wanted = [i for i, x in enumerate(operands) if is_float(x.dtype)]
     known = [i for i, ct in enumerate(cts) if ct is not None]
 
@@ -123,7 +131,10 @@ COND = primitive(
 
 
 def cond(
-    pred: Node, true_fn: Callable[..., Sequence[Node]], false_fn: Callable[..., Sequence[Node]], *operands: Node
+    pred: Node,
+    true_fn: Callable[..., Sequence[Node]],
+    false_fn: Callable[..., Sequence[Node]],
+    *operands: Node,
 ) -> tuple[Node, ...]:
     """`true_fn(*operands)` if the scalar `pred` holds, else `false_fn(*operands)`; only one of them runs."""
     types = [x.type for x in operands]
@@ -139,14 +150,16 @@ def cond(
     return outputs_of(node)
 
 
-# -- while_loop ------------------------------------------------------------------------------------------------------
+# -- while_loop ----------------------------------------------------------------------------------------------
 
 
 def _while_type(*types: TensorType, cond_graph: Graph, body_graph: Graph) -> ValueType:
     _check_inputs("while_loop", cond_graph, types)
     _check_inputs("while_loop", body_graph, types)
     if cond_graph.out_types != (TensorType((), "bool"),):
-        raise ShapeError(f"the condition of while_loop must return bool[], got {list(map(str, cond_graph.out_types))}")
+        raise ShapeError(
+            f"the condition of while_loop must return bool[], got {list(map(str, cond_graph.out_types))}"
+        )
     carry = body_graph.out_types
     if carry != tuple(types[: len(carry)]):
         raise ShapeError(
@@ -176,7 +189,7 @@ WHILE = primitive(
 def while_loop(
     cond_fn: Callable[..., Node], body_fn: Callable[..., Sequence[Node]], *init: Node
 ) -> tuple[Node, ...]:
-    """Repeat `carry = body_fn(*carry)` while `cond_fn(*carry)` holds. Has no reverse derivative: use `scan`."""
+    """Repeat `carry = body_fn(*carry)` while `cond_fn(*carry)` holds. It has no derivative: use `scan`."""
     with new_level() as level:
         first = [placeholder(x.type, level) for x in init]  # type: ignore[arg-type]
         test = (cond_fn(*first),)
@@ -187,7 +200,7 @@ def while_loop(
     return outputs_of(WHILE(*init, *shared, cond_graph=cond_graph, body_graph=body_graph))
 
 
-# -- scan --------------------------------------------------------------------------------------------------------------
+# -- scan ----------------------------------------------------------------------------------------------------
 
 
 def _scan_type(
@@ -248,7 +261,9 @@ def _scan_vjp(
         args = (*carry_in, *x, *fixed_in)
         results = inline(body, args)
         seeds = [results[i] for i in float_carry] + [results[carries + i] for i in float_ys]
-        wanted = [carry_in[i] for i in float_carry] + [x[i] for i in float_xs] + [fixed_in[i] for i in float_fixed]
+        wanted = (
+            [carry_in[i] for i in float_carry] + [x[i] for i in float_xs] + [fixed_in[i] for i in float_fixed]
+        )
         found = dense_cotangents(gradients(seeds, [*d_out, *d_ys], wanted), wanted)
         d_in = found[: len(float_carry)]
         for ct, index in zip(d_saved, saved_cts, strict=True):
@@ -303,4 +318,3 @@ def scan(
     outs = outputs_of(node)
     n_ys = len(graph.outputs) - len(init)
     return outs[: len(init)], outs[len(init) : len(init) + n_ys]
-

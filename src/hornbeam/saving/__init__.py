@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hornbeam.registry import custom_object_scope as CustomObjectScope  # noqa: N812
+from hornbeam.registry import custom_object_scope as CustomObjectScope
 from hornbeam.registry import custom_object_scope as custom_object_scope
 from hornbeam.registry import deserialize as deserialize_keras_object
 from hornbeam.registry import get_custom_objects as get_custom_objects

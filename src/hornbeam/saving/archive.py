@@ -28,11 +28,18 @@ MAX_WEIGHTS_RATIO = 50
 SLACK_BYTES = 256 << 20
 
 
-def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
+def save_model(
+    model: Any,
+    filepath: str | os.PathLike[str],
+    overwrite: bool = True,
+    zipped: bool | None = None,
+    **kwargs: Any,
+) -> None:
     """Write architecture, weights, compile settings and optimizer state to a `.keras` file.
 
-    The file is staged beside its target and renamed, so that what was there survives a crash. Raises ValueError for
-    another ending or a model that is not built, TypeError for parts without a config (such as lambdas).
+    The file is staged beside its target and renamed, so that what was there survives a crash. Raises
+    ValueError for another ending or a model that is not built, TypeError for parts without a config (such as
+    lambdas).
     """
     if kwargs:
         raise TypeError(f"save_model does not take {', '.join(kwargs)}: only the .keras format is written")
@@ -59,13 +66,16 @@ def load_model(
 ) -> Any:
     """The model in a `.keras` file, with its weights and, with `compile`, its optimizer and loss.
 
-    Classes and functions of yours must be registered (`@register_keras_serializable`) or given in `custom_objects`; all
-    names that are missing are listed at once. No code in the file is ever run, whatever `safe_mode` says.
+    Classes and functions of yours must be registered (`@register_keras_serializable`) or given in
+    `custom_objects`; all names that are missing are listed at once. No code in the file is ever run, whatever
+    `safe_mode` says.
 
     Raises ModelFileError if the file is damaged or breaks a rule, UnknownObjectError for unknown names.
     """
     if safe_mode is not True:
-        raise ValueError("safe_mode=False is not there: no code from a file is ever run. Register your functions instead")
+        raise ValueError(
+            "safe_mode=False is not there: no code from a file is ever run. Register your functions instead"
+        )
     if not os.path.isfile(filepath):
         raise FileNotFoundError(f"there is no model file {os.fspath(filepath)!r}")
     try:
@@ -80,7 +90,8 @@ def load_model(
     missing = registry.missing_names(config, custom_objects)
     if missing:
         raise registry.UnknownObjectError(
-            f"the file names {', '.join(map(repr, missing))}, which Hornbeam does not know. Decorate them with "
+            f"the file names {', '.join(map(repr, missing))}, which Hornbeam does not know. Decorate them "
+            "with "
             "@register_keras_serializable() before loading, or pass custom_objects={name: class}"
         )
     if not compile:
@@ -108,10 +119,14 @@ def _read_members(archive: zipfile.ZipFile) -> tuple[dict[str, Any], bytes]:
     names = [member.filename for member in members]
     for name in (CONFIG, WEIGHTS):
         if names.count(name) != 1:
-            raise ModelFileError(f"the file holds {names.count(name)} members called {name!r}; a model has exactly one")
+            raise ModelFileError(
+                f"the file holds {names.count(name)} members called {name!r}; a model has exactly one"
+            )
     config_info, weights_info = archive.getinfo(CONFIG), archive.getinfo(WEIGHTS)
     if config_info.file_size > MAX_CONFIG_BYTES:
-        raise ModelFileError(f"the config is {config_info.file_size} bytes; at most {MAX_CONFIG_BYTES} are read")
+        raise ModelFileError(
+            f"the config is {config_info.file_size} bytes; at most {MAX_CONFIG_BYTES} are read"
+        )
     if weights_info.file_size > max(weights_info.compress_size, 1) * MAX_WEIGHTS_RATIO + (1 << 20):
         raise ModelFileError("the weights unpack to far more than they take: refused as a decompression bomb")
     text = _bounded(archive, config_info)

@@ -1,4 +1,6 @@
-"""Writing files so that a reader sees the old one or the new one, never a torn one; and what a bad file raises."""
+"""Writing files so that a reader sees the old one or the new one, never a torn one; and what a bad file
+raises.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,8 @@ class ModelFileError(ValueError):
 def replace_file(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[BinaryIO]:
     """A file to write to that takes the place of `path` when the block ends without an error.
 
-    It is staged beside its target, flushed to the disk and renamed, so that a crash, a kill or a full disk leaves what
-    was there before. Raises FileExistsError if `path` exists and `overwrite` is False.
+    It is staged beside its target, flushed to the disk and renamed, so that a crash, a kill or a full disk
+    leaves what was there before. Raises FileExistsError if `path` exists and `overwrite` is False.
     """
     target = Path(path)
     if target.exists() and not overwrite:

@@ -14,6 +14,7 @@ from hornbeam.naming import to_snake_case
 from hornbeam.optimizers import Optimizer
 from hornbeam.saving.files import ModelFileError, replace_file
 
+
 def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
     """Write the model's weights to a `.weights.h5` file.
 
@@ -27,9 +28,11 @@ def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool =
 
 
 def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
-    """Read a `.weights.h5` file into the model. All or nothing: the file is checked before a weight is changed.
+    """Read a `.weights.h5` file into the model. All or nothing: the file is checked before a weight is
+    changed.
 
-    With `skip_mismatch`, weights that are missing or differ in shape keep their values. Raises ModelFileError.
+    With `skip_mismatch`, weights that are missing or differ in shape keep their values. Raises
+    ModelFileError.
     """
     _check_name(filepath)
     if not model.built:
@@ -76,7 +79,8 @@ def read_weights(model: Any, file: BinaryIO, optimizer: bool = True, skip_mismat
                     found.append((variable, dataset))
         if problems and not skip_mismatch:
             raise ModelFileError(
-                f"the weights do not fit the model ({len(problems)} problems):\n  " + "\n  ".join(problems[:20])
+                f"the weights do not fit the model ({len(problems)} problems):\n  "
+                + "\n  ".join(problems[:20])
             )
         arrays = [(variable, np.asarray(dataset[()])) for variable, dataset in found]
     for variable, array in arrays:
@@ -91,7 +95,9 @@ def _dataset(store: h5py.File, name: str) -> h5py.Dataset | None:
         if link is None:
             return None
         if not isinstance(link, h5py.HardLink):
-            raise ModelFileError(f"the weights hold a link at {name!r}: links to other places are not followed")
+            raise ModelFileError(
+                f"the weights hold a link at {name!r}: links to other places are not followed"
+            )
         place = place[step]
     if not isinstance(place, h5py.Dataset):
         return None
@@ -150,7 +156,9 @@ def _walk(model: Any, optimizer: bool) -> Iterator[tuple[str, Any]]:
 
 
 def _children(part: Any) -> list[tuple[str, Any]]:
-    """Attributes that hold layers or the optimizer, sorted by name with private ones last, as Keras sorts them."""
+    """Attributes that hold layers or the optimizer, sorted by name with private ones last, as Keras sorts
+    them.
+    """
     found = dict(part._attributes)
     if hasattr(part, "layers"):
         found["layers"] = part.layers
