@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -186,3 +188,15 @@ def test_configs_and_errors() -> None:
 def test_bits_are_those_of_the_counter() -> None:
     """Threefry-2x32 with 20 rounds: the test vector of the Random123 library for zeros and for ones."""
     np.testing.assert_array_equal(random.host_bits(np.zeros(2, np.uint32), 2), [0x6B200159, 0x99BA4EFE])
+
+
+def test_the_first_seeding_of_a_process_is_like_any_other() -> None:
+    code = (
+        "import hornbeam as hb\n"
+        "for _ in range(2):\n"
+        "    hb.utils.set_random_seed(3)\n"
+        "    print(hb.random.make_default_seed(), hb.random.normal((2,)).tolist())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    first, second = done.stdout.splitlines()
+    assert first == second

@@ -133,10 +133,11 @@ def set_random_seed(seed: int) -> None:
     """
     if not isinstance(seed, (int, np.integer)) or not 0 <= seed < _WORD:
         raise ValueError(f"seed must be a whole number from 0 to 2**32 - 1, got {seed!r}")
+    generator = global_seed_generator()  # which takes a default seed of its own when it is made
     _python_random.seed(int(seed))
     np.random.seed(int(seed))
     _default_seeds.seed(int(seed))
-    global_seed_generator().state.assign(_words(int(seed)))
+    generator.state.assign(_words(int(seed)))
 
 
 def draw_seed(seed: Any = None) -> Tensor:
