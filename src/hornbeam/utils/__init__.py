@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from hornbeam.random import set_random_seed as set_random_seed
 from hornbeam.registry import custom_object_scope as custom_object_scope
-from hornbeam.registry import deserialize as deserialize_keras_object
 from hornbeam.registry import get_custom_objects as get_custom_objects
 from hornbeam.registry import get_registered_name as get_registered_name
 from hornbeam.registry import get_registered_object as get_registered_object
@@ -17,6 +16,7 @@ from hornbeam.utils.arrays import normalize as normalize
 from hornbeam.utils.arrays import pad_sequences as pad_sequences
 from hornbeam.utils.arrays import to_categorical as to_categorical
 from hornbeam.utils.session import clear_session as clear_session
+from hornbeam.utils.session import deserialize_keras_object as deserialize_keras_object
 from hornbeam.utils.session import get_source_inputs as get_source_inputs
 from hornbeam.utils.session import is_keras_tensor as is_keras_tensor
 from hornbeam.utils.session import standardize_dtype as standardize_dtype

@@ -66,21 +66,39 @@ def plot_model(
     return figure
 
 
-def model_to_dot(model: Any, **kwargs: Any) -> str:
-    """The graph of a built model in Graphviz's language, as text. Options are those of `plot_model`.
+def model_to_dot(
+    model: Any,
+    show_shapes: bool = False,
+    show_dtype: bool = False,
+    show_layer_names: bool = True,
+    rankdir: str = "TB",
+    expand_nested: bool = False,
+    dpi: int = 200,
+    subgraph: bool = False,
+    show_layer_activations: bool = False,
+    show_trainable: bool = False,
+    splines: str = "ortho",
+) -> str:
+    """The graph of a built model in Graphviz's language, as text (Keras returns an object of pydot).
+
+    Options are those of `plot_model`; `dpi` and `splines` are written into the text, `subgraph` gives a
+    subgraph.
 
     >>> print(model_to_dot(model))  # doctest: +SKIP
     """
-    renamed = {
-        "show_shapes": "shapes",
-        "show_dtype": "dtypes",
-        "show_layer_names": "names",
-        "show_layer_activations": "activations",
-        "show_trainable": "trainable",
-    }
-    options = {renamed[key]: value for key, value in kwargs.items() if key in renamed}
-    boxes = boxes_of(model, **options)
-    lines = ["digraph model {", f"  rankdir={kwargs.get('rankdir', 'TB')};", "  node [shape=box];"]
+    if expand_nested:
+        raise NotImplementedError("nested models are drawn as one box: plot them on their own")
+    boxes = boxes_of(
+        model,
+        shapes=show_shapes,
+        dtypes=show_dtype,
+        names=show_layer_names,
+        activations=show_layer_activations,
+        trainable=show_trainable,
+    )
+    head = f"subgraph cluster_{model.name}" if subgraph else "digraph model"
+    settings = [] if subgraph else [f"  rankdir={rankdir}; dpi={dpi}; splines={splines};"]
+    lines = [head + " {", *settings, "  node [shape=box];"]
     for number, box in enumerate(boxes):
         label = "\\n".join(re.sub(r'(["\\])', r"\\\1", line) for line in box.lines)
         lines.append(f'  {number} [label="{label}"];')
@@ -169,18 +187,14 @@ def _draw(boxes: list[Box], rankdir: str, figure_class: Any) -> Any:
     figure = figure_class(figsize=(1, 1))
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_axis_off()
-    for box in boxes:
-        x, y = place(box)
+    frame = {"boxstyle": "round,pad=0.5", "facecolor": "0.95", "edgecolor": "0.4"}
+    style = {"ha": "center", "va": "center", "fontsize": 8, "family": "monospace", "bbox": frame}
+    drawn = [axes.text(*place(box), "\n".join(box.lines), **style) for box in boxes]
+    for box, target in zip(boxes, drawn, strict=True):
         for source in box.inputs:
-            start = place(boxes[source])
-            ends = ((start[0], start[1] - height / 2), (x, y + height / 2))
-            if rankdir == "LR":
-                ends = ((start[0] + _COLUMN * 0.42, start[1]), (x - _COLUMN * 0.42, y))
-            axes.annotate("", xy=ends[1], xytext=ends[0], arrowprops={"arrowstyle": "->", "color": "0.4"})
-        frame = {"boxstyle": "round,pad=0.5", "facecolor": "0.95", "edgecolor": "0.4"}
-        axes.text(
-            x, y, "\n".join(box.lines), ha="center", va="center", fontsize=8, family="monospace", bbox=frame
-        )
+            ends = {"patchA": drawn[source].get_bbox_patch(), "patchB": target.get_bbox_patch()}
+            arrow = {"arrowstyle": "->", "color": "0.4", "shrinkA": 0, "shrinkB": 1, **ends}
+            axes.annotate("", xy=place(box), xytext=place(boxes[source]), arrowprops=arrow)
     places = [place(box) for box in boxes] or [(0.0, 0.0)]
     xs, ys = [p[0] for p in places], [p[1] for p in places]
     axes.set_xlim(min(xs) - _COLUMN / 2, max(xs) + _COLUMN / 2)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from hornbeam import registry
 from hornbeam.ir.types import dtype_name
 from hornbeam.naming import reset_names
 from hornbeam.tensor import Tensor
@@ -58,3 +60,20 @@ def get_source_inputs(tensor: Any) -> list[Any]:
         else:
             found[id(x)] = x
     return list(found.values())
+
+
+def deserialize_keras_object(
+    config: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True
+) -> Any:
+    """The object that a config describes.
+
+    safe_mode: kept for Keras's signature. Code in a config is never run, so False is refused with ValueError.
+    Raises UnknownObjectError for names that are neither ours nor given.
+
+    >>> deserialize_keras_object(serialize_keras_object(layer))  # doctest: +SKIP
+    """
+    if not safe_mode:
+        raise ValueError(
+            "safe_mode=False would run code from a config, which is never done: pass custom_objects"
+        )
+    return registry.deserialize(config, custom_objects)
