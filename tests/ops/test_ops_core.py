@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from hornbeam import jit, ops, transforms
+from hornbeam import Variable, jit, ops, transforms
 from hornbeam.ir.types import ShapeError
 
 RNG = np.random.default_rng(5)
@@ -118,11 +118,41 @@ def test_casts() -> None:
     assert isinstance(ops.convert_to_numpy(ops.array([1.0])), np.ndarray)
 
 
+def test_tensors_made_of_variables_keep_their_value() -> None:
+    variable = Variable([1.0, 2.0])
+    made = [ops.convert_to_tensor(variable), ops.array(variable), ops.real(variable), ops.copy(variable)]
+    variable.assign([5.0, 6.0])
+    for tensor in made:
+        np.testing.assert_array_equal(tensor, [1, 2])
+
+
 def test_stop_gradient_and_jvp() -> None:
     assert float(transforms.grad(lambda x: x * ops.stop_gradient(x))(3.0)) == 3.0
     value, slope = ops.jvp(lambda x, y: ops.sin(x) * y, (0.5, 2.0), (1.0, 0.5))
     assert float(value) == pytest.approx(math.sin(0.5) * 2, rel=1e-6)
     assert float(slope) == pytest.approx(math.cos(0.5) * 2 + math.sin(0.5) * 0.5, rel=1e-6)
+
+
+def test_custom_gradients() -> None:
+    weight = np.float32(5.0)
+
+    @ops.custom_gradient
+    def product(x: object, y: object) -> object:
+        inner = x * y
+
+        def rule(upstream: object, other: object) -> object:
+            return upstream * 10 * inner + other, upstream * weight
+
+        return (inner * 2, x + y), rule
+
+    first, second = transforms.grad(lambda x, y: ops.add(*product(x, y)), argnums=(0, 1))(2.0, 3.0)
+    assert (float(first), float(second)) == (61.0, 5.0)
+    scanned = transforms.grad(lambda x: ops.scan(lambda c, _: (product(c, 1.0)[0], None), x, length=2)[0])
+    assert float(scanned(1.0)) == (10 * 2) * (10 * 1)
+    assert float(jit(lambda x: product(x, x)[0])(np.float32(3))) == 18.0
+    wrong = ops.custom_gradient(lambda x: (x, lambda ct: (ct, ct)))
+    with pytest.raises(ValueError, match="2 derivatives for 1 argument"):
+        wrong(1.0)
 
 
 # -- linear algebra ------------------------------------------------------------------------------------------

@@ -25,6 +25,12 @@ def node_of(x: Any) -> Node:
     return as_tensor(x).node
 
 
+def value_tensor(x: Any, dtype: Any = None) -> Tensor:
+    """`x` as a tensor whose value does not change: of a variable, its present value."""
+    made = as_tensor(x, dtype)
+    return made if made.symbolic or type(made) is Tensor else Tensor(made.node)
+
+
 def float_dtype(*xs: Any) -> str:
     """The promoted dtype of `xs` if it is a float, else `floatx`."""
     dtype = result_dtype(*xs)

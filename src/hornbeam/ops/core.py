@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,14 +14,14 @@ from hornbeam import tree
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name, is_float, is_integer
-from hornbeam.ops._common import node_of, one_axis, shape_of
+from hornbeam.ops._common import float_node, node_of, one_axis, shape_of, value_tensor
 from hornbeam.ops.shaping import unstack
 from hornbeam.tensor import Tensor, as_tensor, broadcast_node, cast, cast_node, operation
 
 # fmt: off
 __all__ = [
-    "associative_scan", "cast", "cond", "convert_to_numpy", "convert_to_tensor", "dtype", "fori_loop",
-    "is_tensor", "map", "saturate_cast", "scan", "scatter", "scatter_update", "shape", "slice",
+    "associative_scan", "cast", "cond", "convert_to_numpy", "convert_to_tensor", "custom_gradient", "dtype",
+    "fori_loop", "is_tensor", "map", "saturate_cast", "scan", "scatter", "scatter_update", "shape", "slice",
     "slice_update", "stop_gradient", "switch", "unstack", "vectorized_map", "while_loop",
 ]
 # fmt: on
@@ -36,7 +37,7 @@ def convert_to_tensor(x: Any, dtype: Any = None, sparse: Any = None, ragged: Any
         raise NotImplementedError("sparse and ragged tensors are not there: use dense tensors and masks")
     if isinstance(x, Tensor) and x.symbolic:
         return x if dtype is None else cast(x, dtype)
-    return as_tensor(x, dtype)
+    return value_tensor(x, dtype)
 
 
 def convert_to_numpy(x: Any) -> np.ndarray:
@@ -85,6 +86,48 @@ def saturate_cast(x: Any, dtype: Any) -> Tensor:
 def stop_gradient(variable: Any) -> Tensor:
     """The same value, through which no derivative flows."""
     return Tensor(p.stop_gradient(node_of(variable)))
+
+
+def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
+    """`f`, which returns its result and a function that says what the derivative is.
+
+    `f(*args)` returns `(result, rule)`; `rule(*upstream)` takes the derivatives of a scalar by the results
+    and returns its derivatives by the arguments, one each. Arguments are float tensors; what `f` takes from
+    elsewhere (variables, say) counts as constant.
+
+    >>> @hornbeam.ops.custom_gradient
+    ... def halved(x):
+    ...     return x * x, lambda upstream: upstream * x
+    >>> float(hornbeam.grad(halved)(3.0))
+    3.0
+    """
+
+    @functools.wraps(f)
+    def call(*args: Any) -> Any:
+        return _custom_gradient(f, *args)
+
+    return call
+
+
+@operation
+def _custom_gradient(f: Callable[..., Any], *args: Any) -> Any:
+    structure: list[Any] = []
+
+    def fn(*inputs: Node) -> tuple[list[Node], Callable[..., list[Node]]]:
+        result, rule = f(*(Tensor(n) for n in inputs))
+        structure[:] = [result]
+
+        def slopes(*cts: Node) -> list[Node]:
+            found = rule(*(Tensor(ct) for ct in cts))
+            listed = found if isinstance(found, (list, tuple)) else [found]
+            if len(listed) != len(inputs):
+                raise ValueError(f"custom_gradient: {len(listed)} derivatives for {len(inputs)} arguments")
+            return [cast_node(x, n.dtype) for x, n in zip(listed, inputs, strict=True)]
+
+        return [node_of(x) for x in tree.flatten(result)], slopes
+
+    outs = p.custom_gradient(fn, *(float_node(x) for x in args))
+    return tree.pack_sequence_as(structure[0], [Tensor(n) for n in outs])
 
 
 # -- slices and scatters -------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from hornbeam import primitives as p
 from hornbeam.config import floatx
 from hornbeam.ir.graph import Node
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name, is_float, numpy_dtype
-from hornbeam.ops._common import float_dtype, node_of, one_axis, shape_of, static_int
+from hornbeam.ops._common import float_dtype, node_of, one_axis, shape_of, static_int, value_tensor
 from hornbeam.tensor import Tensor, as_tensor, broadcast_node, cast, cast_node, operation, unify
 
 # fmt: off
@@ -32,7 +32,7 @@ def array(x: Any, dtype: Any = None) -> Tensor:
     >>> hornbeam.ops.array([1, 2]).dtype
     'int32'
     """
-    return as_tensor(x, dtype)
+    return value_tensor(x, dtype)
 
 
 @operation

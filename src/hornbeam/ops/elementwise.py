@@ -13,7 +13,7 @@ from hornbeam import primitives as p
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import HornbeamTypeError, is_float, is_integer, itemsize
-from hornbeam.ops._common import float_dtype, float_node, node_of
+from hornbeam.ops._common import float_dtype, float_node, node_of, value_tensor
 from hornbeam.tensor import (
     Tensor,
     absolute,
@@ -55,8 +55,7 @@ __all__ = [
     "fmax",
     "fmin",
     "fmod",
-    "gcd",
-    "heaviside",
+        "heaviside",
     "hypot",
     "i0",
     "imag",
@@ -67,8 +66,7 @@ __all__ = [
     "isneginf",
     "isposinf",
     "isreal",
-    "lcm",
-    "ldexp",
+        "ldexp",
         "log",
     "log1p",
     "log2",
@@ -290,13 +288,13 @@ def square(x: Any) -> Tensor:
 @operation
 def conjugate(x: Any) -> Tensor:
     """Complex conjugate: tensors here are real, so `x` itself."""
-    return as_tensor(x)
+    return value_tensor(x)
 
 
 @operation
 def real(x: Any) -> Tensor:
     """Real part: tensors here are real, so `x` itself."""
-    return as_tensor(x)
+    return value_tensor(x)
 
 
 @operation
@@ -493,50 +491,6 @@ def nextafter(x1: Any, x2: Any) -> Tensor:
     moved = p.select(p.eq(a, zero), p.select(p.lt(b, zero), -smallest, smallest), moved)
     unknown = p.bit_or(p.ne(a, a), p.ne(b, b))
     return Tensor(p.select(unknown, a + b, p.select(p.eq(a, b), b, moved)))
-
-
-def _gcd(a: Node, b: Node) -> Node:
-    """Euclid's algorithm on every pair at once."""
-
-    def more(x: Node, y: Node) -> Node:
-        return p.reduce_or(p.ne(y, zeros_like(y)), tuple(range(y.rank)))
-
-    def step(x: Node, y: Node) -> list[Node]:
-        done = p.eq(y, zeros_like(y))
-        rest = p.rem(x, p.select(done, ones_like(y), y))
-        return [p.select(done, x, y), p.select(done, y, rest)]
-
-    return p.absolute(p.while_loop(more, step, a, b)[0])
-
-
-def integer_pair(name: str, x1: Any, x2: Any) -> list[Node]:
-    a, b = unify(x1, x2)
-    if a.dtype == "bool":
-        a, b = p.convert(a, "int32"), p.convert(b, "int32")
-    if not is_integer(a.dtype):
-        raise HornbeamTypeError(f"{name} needs integers, got {a.dtype}")
-    return [a, b]
-
-
-@operation
-def gcd(x1: Any, x2: Any) -> Tensor:
-    """Elementwise greatest common divisor. Raises HornbeamTypeError for floats.
-
-    >>> int(hornbeam.ops.gcd(12, 18))
-    6
-    """
-    return Tensor(_gcd(*integer_pair("gcd", x1, x2)))
-
-
-@operation
-def lcm(x1: Any, x2: Any) -> Tensor:
-    """Elementwise least common multiple, 0 beside 0. Raises HornbeamTypeError for floats.
-
-    >>> int(hornbeam.ops.lcm(4, 6))
-    12
-    """
-    a, b = integer_pair("lcm", x1, x2)
-    return Tensor(p.mul(p.div(p.absolute(a), p.maximum(_gcd(a, b), ones_like(a))), p.absolute(b)))
 
 
 # -- bounds and what is not finite ---------------------------------------------------------------------------

@@ -1,20 +1,21 @@
-"""Truth values and bits."""
+"""Truth values, bits and divisors."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from hornbeam import primitives as p
-from hornbeam.ir.types import dtype_name
+from hornbeam.ir.graph import Node
+from hornbeam.ir.primitive import ones_like, zeros_like
+from hornbeam.ir.types import HornbeamTypeError, dtype_name, is_integer
 from hornbeam.ops._common import node_of
-from hornbeam.ops.elementwise import integer_pair
 from hornbeam.tensor import Tensor, bitwise_and, bitwise_or, bitwise_xor, cast_node, invert, operation, unify
 
 # fmt: off
 __all__ = [
     "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_not", "bitwise_or",
-    "bitwise_right_shift", "bitwise_xor", "left_shift", "logical_and", "logical_not", "logical_or",
-    "logical_xor", "right_shift", "view",
+    "bitwise_right_shift", "bitwise_xor", "gcd", "lcm", "left_shift", "logical_and", "logical_not",
+    "logical_or", "logical_xor", "right_shift", "view",
 ]
 # fmt: on
 
@@ -49,13 +50,13 @@ bitwise_not = bitwise_invert = invert
 @operation
 def left_shift(x: Any, y: Any) -> Tensor:
     """Elementwise bits of x moved left by y places; 0 once y reaches the number of bits."""
-    return Tensor(p.shift_left(*integer_pair("left_shift", x, y)))
+    return Tensor(p.shift_left(*_integer_pair("left_shift", x, y)))
 
 
 @operation
 def right_shift(x: Any, y: Any) -> Tensor:
     """Elementwise bits of x moved right by y places; signed integers keep their sign."""
-    return Tensor(p.shift_right(*integer_pair("right_shift", x, y)))
+    return Tensor(p.shift_right(*_integer_pair("right_shift", x, y)))
 
 
 bitwise_left_shift, bitwise_right_shift = left_shift, right_shift
@@ -66,3 +67,50 @@ def view(x: Any, dtype: Any = None) -> Tensor:
     """The same bits read as another dtype of the same size. Raises HornbeamTypeError for another size."""
     node = node_of(x)
     return Tensor(node if dtype is None else p.bitcast(node, dtype_name(dtype)))
+
+
+# -- divisors -----------------------------------------------------------------------------------------
+
+
+def _gcd(a: Node, b: Node) -> Node:
+    """Euclid's algorithm on every pair at once."""
+
+    def more(x: Node, y: Node) -> Node:
+        return p.reduce_or(p.ne(y, zeros_like(y)), tuple(range(y.rank)))
+
+    def step(x: Node, y: Node) -> list[Node]:
+        done = p.eq(y, zeros_like(y))
+        rest = p.rem(x, p.select(done, ones_like(y), y))
+        return [p.select(done, x, y), p.select(done, y, rest)]
+
+    return p.absolute(p.while_loop(more, step, a, b)[0])
+
+
+def _integer_pair(name: str, x1: Any, x2: Any) -> list[Node]:
+    a, b = unify(x1, x2)
+    if a.dtype == "bool":
+        a, b = p.convert(a, "int32"), p.convert(b, "int32")
+    if not is_integer(a.dtype):
+        raise HornbeamTypeError(f"{name} needs integers, got {a.dtype}")
+    return [a, b]
+
+
+@operation
+def gcd(x1: Any, x2: Any) -> Tensor:
+    """Elementwise greatest common divisor. Raises HornbeamTypeError for floats.
+
+    >>> int(hornbeam.ops.gcd(12, 18))
+    6
+    """
+    return Tensor(_gcd(*_integer_pair("gcd", x1, x2)))
+
+
+@operation
+def lcm(x1: Any, x2: Any) -> Tensor:
+    """Elementwise least common multiple, 0 beside 0. Raises HornbeamTypeError for floats.
+
+    >>> int(hornbeam.ops.lcm(4, 6))
+    12
+    """
+    a, b = _integer_pair("lcm", x1, x2)
+    return Tensor(p.mul(p.div(p.absolute(a), p.maximum(_gcd(a, b), ones_like(a))), p.absolute(b)))

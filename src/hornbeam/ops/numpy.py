@@ -12,16 +12,16 @@ from hornbeam.ops.creation import (
 from hornbeam.ops.elementwise import (
     abs, angle, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, cbrt, ceil, clip, conj,
     conjugate, cos, cosh, deg2rad, divide, divide_no_nan, exp, exp2, expm1, fabs, floor, fmax, fmin, fmod,
-    gcd, heaviside, hypot, i0, imag, isclose, isfinite, isinf, isnan, isneginf, isposinf, isreal, lcm,
-    ldexp, log, log10, log1p, log2, logaddexp, logaddexp2, maximum, minimum, nan_to_num, nextafter, rad2deg,
-    real, reciprocal, round, sign, signbit, sin, sinc, sinh, sqrt, square, tan, tanh, trunc,
+    heaviside, hypot, i0, imag, isclose, isfinite, isinf, isnan, isneginf, isposinf, isreal, ldexp, log,
+    log10, log1p, log2, logaddexp, logaddexp2, maximum, minimum, nan_to_num, nextafter, rad2deg, real,
+    reciprocal, round, sign, signbit, sin, sinc, sinh, sqrt, square, tan, tanh, trunc,
 )
 from hornbeam.ops.linalg import (
     slogdet,
 )
 from hornbeam.ops.logic import (
     bitwise_and, bitwise_invert, bitwise_left_shift, bitwise_not, bitwise_or, bitwise_right_shift,
-    bitwise_xor, left_shift, logical_and, logical_not, logical_or, logical_xor, right_shift, view,
+    bitwise_xor, gcd, lcm, left_shift, logical_and, logical_not, logical_or, logical_xor, right_shift, view,
 )
 from hornbeam.ops.product import (
     correlate, cross, dot, einsum, inner, kron, matmul, outer, tensordot, trace, vdot,
