@@ -87,6 +87,14 @@ def test_build_runs_once_and_locks() -> None:
         layer.extra = layers.Dense(1)
 
 
+def test_weights_may_be_given_by_position_as_keras_2_had_it() -> None:
+    layer = Layer()
+    made = [layer.add_weight("a", (2,), "ones"), layer.add_weight((3,), "ones"), layer.add_weight(name="c")]
+    assert [(w.name, w.shape) for w in made] == [("a", (2,)), ("variable", (3,)), ("c", ())]
+    with pytest.raises(TypeError, match="by position"):
+        layer.add_weight("a", (2,), "ones", "float32", True)
+
+
 def test_a_layer_of_layers_is_built_from_its_shape() -> None:
     class Twice(Layer):
         def __init__(self) -> None:

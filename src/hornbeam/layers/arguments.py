@@ -101,10 +101,8 @@ def check_window(
         dilated = "" if max(dilation) == 1 else f" (dilated by {tuple(dilation)})"
         raise ShapeError(
             f"{where}: a window of {tuple(window)}{dilated} is larger than its input of {tuple(spatial)}, "
-            "the "
-            f'output would have size {tuple(max(size, 0) for size in out)}. Use padding="same", a smaller '
-            "window, "
-            "or fewer pooling layers in front"
+            f"the output would have size {tuple(max(size, 0) for size in out)}. "
+            'Use padding="same", a smaller window, or fewer pooling layers in front'
         )
 
 

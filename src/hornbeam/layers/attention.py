@@ -75,6 +75,13 @@ def joined_mask(
     return _and(mask, attention_mask)
 
 
+def _copied(initializer: Any) -> Any:
+    """One initializer for each projection: with no seed given, each draws a seed of its own."""
+    if not hasattr(initializer, "get_config"):
+        return initializer
+    return type(initializer).from_config(initializer.get_config())
+
+
 class _Projected(Layer):
     """Common to multi-head and group-query attention: projections into heads, and from them out."""
 
@@ -104,12 +111,8 @@ class _Projected(Layer):
             equation,
             output_shape=output_shape,
             bias_axes=bias_axes if self.use_bias else None,
-            # Initializers without a seed of their own draw anew for each projection; with one, each gets a
-            # copy.
-            kernel_initializer=type(self.kernel_initializer).from_config(
-                self.kernel_initializer.get_config()
-            ),
-            bias_initializer=type(self.bias_initializer).from_config(self.bias_initializer.get_config()),
+            kernel_initializer=_copied(self.kernel_initializer),
+            bias_initializer=_copied(self.bias_initializer),
             kernel_regularizer=self.kernel_regularizer,
             bias_regularizer=self.bias_regularizer,
             kernel_constraint=self.kernel_constraint,

@@ -29,8 +29,8 @@ class InputLayer(Layer):
 
     Raises ValueError if neither or both of shape and batch_shape are given.
 
-    >>> layer = hornbeam.layers.InputLayer(shape=(784,)); layer.output
-    <KerasTensor shape=(None, 784) dtype=float32 name=input_layer>
+    >>> layer = hornbeam.layers.InputLayer(shape=(784,), name="pixels"); layer.output
+    <KerasTensor shape=(None, 784) dtype=float32 name=pixels>
     """
 
     def __init__(

@@ -282,7 +282,7 @@ class Layer(Weighted):
         Layers without weights of their own need not write it; what they are composed of is built by a trial
         run.
         """
-        if self._sublayers():
+        if type(self).build is Layer.build and self._sublayers():
             self.built = True
             infer_types(self.__call__, _symbols((input_shape,), self.compute_dtype), {})
             self._clear_losses()
@@ -351,14 +351,14 @@ class Layer(Weighted):
         trainable_variables: Sequence[Any],
         non_trainable_variables: Sequence[Any],
         *args: Any,
+        return_losses: bool = False,
         **kwargs: Any,
     ) -> tuple[Any, list[Tensor]]:
         """The layer as a pure function: outputs and new non-trainable values for given values of the
         variables.
 
-        `return_losses=True` adds the list of losses.
+        return_losses: add the list of losses.
         """
-        return_losses = kwargs.pop("return_losses", False)
         own = [*self.trainable_variables, *self.non_trainable_variables]
         given = [*trainable_variables, *non_trainable_variables]
         if len(own) != len(given):
@@ -403,12 +403,11 @@ class Layer(Weighted):
     def add_metric(self, *args: Any, **kwargs: Any) -> None:
         """Not in Keras 3: raises NotImplementedError that says what to do."""
         raise NotImplementedError(
-            "add_metric is Keras 2: pass metrics to compile(metrics=[...]), or keep a metric as an attribute "
-            "and update "
-            "it in call() with update_state()"
+            "add_metric is Keras 2: pass metrics to compile(metrics=[...]), or keep a metric as an "
+            "attribute and update it in call() with update_state()"
         )
 
-    def quantize(self, mode: str, **kwargs: Any) -> None:
+    def quantize(self, mode: Any = None, type_check: bool = True, config: Any = None) -> None:
         """Not there: raises NotImplementedError."""
         raise NotImplementedError("quantized layers are not in this version of Hornbeam")
 

@@ -38,6 +38,7 @@ class Weighted(Tracked):
 
     def add_weight(
         self,
+        *args: Any,
         shape: Any = None,
         initializer: Any = None,
         dtype: Any = None,
@@ -53,9 +54,17 @@ class Weighted(Tracked):
 
         shape: sizes, () by default. initializer: Glorot uniform for floats, zeros otherwise, by default.
         dtype: the policy's by default. regularizer: a loss on it. constraint: applied after each update.
+        By position come a name (if it is a string), the shape, the initializer and the dtype.
 
         Raises ShapeError if a size is unknown.
         """
+        if args and isinstance(args[0], str):
+            name, *args = args  # type: ignore[assignment]
+        if len(args) > 3:
+            raise TypeError(
+                f"add_weight takes at most name, shape, initializer, dtype by position, got {args}"
+            )
+        shape, initializer, dtype = (*args, *(shape, initializer, dtype)[len(args) :])
         if overwrite_with_gradient:
             raise NotImplementedError(
                 "overwrite_with_gradient belongs to quantized training, which is not there"
@@ -69,8 +78,7 @@ class Weighted(Tracked):
         if None in shape:
             raise ShapeError(
                 f"{self.describe()}: weight {name!r} would have shape {shape}; sizes that weights depend on "
-                "must be "
-                "known when the layer is built: give them in Input(shape=...)"
+                "must be known when the layer is built: give them in Input(shape=...)"
             )
         dtype = dtype_name(dtype) if dtype is not None else self.variable_dtype
         made = initializers.get(initializer or ("glorot_uniform" if is_float(dtype) else "zeros"))
@@ -85,6 +93,8 @@ class Weighted(Tracked):
         if not self._trainable:
             variable.trainable = False
         return variable
+
+    add_variable = add_weight
 
     def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> list[Any]:
         """This layer and those inside it, each once, outer ones first."""
