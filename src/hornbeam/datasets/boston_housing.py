@@ -1,5 +1,4 @@
-"""Boston housing: 506 districts, 13 numbers each, and the median price of a house (Harrison & Rubinfeld
-1978).
+"""Boston housing: 506 districts, 13 numbers each, and the price of a house (Harrison & Rubinfeld 1978).
 
 One of its columns was made on the assumption that house prices depend on the share of Black residents. Prefer
 `california_housing` for anything but comparisons with old results.
@@ -16,8 +15,7 @@ _SHA256 = "f553886a1f8d56431e820c5b82552d9d95cfcb96d1e678153f8839538947dff5"
 def load_data(
     path: str = "boston_housing.npz", test_split: float = 0.2, seed: int = 113
 ) -> tuple[Split, Split]:
-    """`(x_train, y_train), (x_test, y_test)`: float64 (404, 13) and (102, 13), prices in thousands of
-    dollars.
+    """`(x_train, y_train), (x_test, y_test)`: float64 (404, 13) and (102, 13), prices in 1000 dollars.
 
     Downloaded once (57 kB). Raises DownloadError without network, ValueError unless 0 <= test_split < 1.
 

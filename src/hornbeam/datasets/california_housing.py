@@ -1,6 +1,4 @@
-"""California housing: 20,640 districts, 8 numbers each, and the median price of a house (Pace & Barry
-1997).
-"""
+"""California housing: 20,640 districts, 8 numbers each, and the price of a house (Pace & Barry 1997)."""
 
 from __future__ import annotations
 

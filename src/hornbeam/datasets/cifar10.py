@@ -6,8 +6,7 @@ from hornbeam.datasets.images import Split, load_cifar10
 
 
 def load_data() -> tuple[Split, Split]:
-    """`(x_train, y_train), (x_test, y_test)`: images uint8 (50000, 32, 32, 3) and (10000, 32, 32, 3), labels
-    (n, 1).
+    """`(x_train, y_train), (x_test, y_test)`: images uint8 (50000 and 10000, 32, 32, 3), labels (n, 1).
 
     Airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck. Downloaded once (170 MB); the
     pickles inside are read by a reader that can only build arrays. Channels come first if `image_data_format`

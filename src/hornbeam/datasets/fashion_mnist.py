@@ -8,8 +8,7 @@ from hornbeam.datasets.images import Split, load_fashion_mnist
 
 
 def load_data() -> tuple[Split, Split]:
-    """`(x_train, y_train), (x_test, y_test)`: images uint8 (60000, 28, 28) and (10000, 28, 28), labels uint8
-    0 ... 9.
+    """`(x_train, y_train), (x_test, y_test)`: images uint8 (60000 and 10000, 28, 28), labels 0 ... 9.
 
     T-shirt, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag, ankle boot. Downloaded once (30 MB).
     Raises DownloadError without network.

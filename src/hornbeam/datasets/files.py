@@ -91,9 +91,7 @@ def get_file(
 
 
 def _places(folder: Path, name: str) -> tuple[Path, Path]:
-    """Where archive and folder stand, as in Keras: data.tar.gz and data_extracted, or name_archive and
-    name.
-    """
+    """Where archive and folder stand, as in Keras: x.tar.gz and x_extracted, or x_archive and x."""
     if "." in Path(name).name:
         return folder / name, folder / f"{name[: name.index('.')]}_extracted"
     return folder / f"{name}_archive", folder / name

@@ -22,8 +22,7 @@ def load_data(
     oov_char: int | None = 2,
     index_from: int = 3,
 ) -> tuple[Split, Split]:
-    """`(x_train, y_train), (x_test, y_test)`: object arrays of lists of word numbers, labels 0 (blame) and 1
-    (praise).
+    """`(x_train, y_train), (x_test, y_test)`: lists of word numbers, labels 0 (blame) and 1 (praise).
 
     num_words, skip_top: words numbered outside of [skip_top, num_words) become `oov_char` (or go, if that is
         None).

@@ -40,9 +40,7 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 
 
 class ArrayUnpickler(pickle.Unpickler):
-    """Builds numbers, strings, lists, dicts and plain NumPy arrays. Raises UnpicklingError for anything
-    else.
-    """
+    """Builds numbers, strings, lists, dicts and plain arrays. Raises UnpicklingError for anything else."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
@@ -60,9 +58,7 @@ def load_pickle(path: Path) -> Any:
 
 
 def load_npz(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file, also those of lists (dtype object), which NumPy would read with a full
-    pickle.
-    """
+    """The arrays of an .npz file, also those of lists, which NumPy would read with a full pickle."""
     arrays = {}
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():

@@ -76,8 +76,7 @@ def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> A
 
 
 def get(identifier: Any) -> Any:
-    """The loss meant by a name ("mse", "MeanSquaredError"), a config, a class, a function or a loss; None for
-    None.
+    """The loss meant by a name ("mse", "Huber"), a config, a class, a function or a loss; None for None.
 
     A function's name gives the function. Raises UnknownObjectError with the nearest known name, ValueError
     for what is no loss.

@@ -23,7 +23,8 @@ _SUM = "sum_over_batch_size"
 def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
     """mean((t - p)**2) over the last axis.
 
-    >>> mean_squared_error([[0.0, 1.0]], [[1.0, 1.0]])  # doctest: +SKIP
+    >>> np.round(mean_squared_error([[0.0, 1.0]], [[1.0, 1.0]]), 4).tolist()
+    [0.5]
     """
     y_true, y_pred = pair(y_true, y_pred, "mean_squared_error")
     return ops.mean(ops.square(y_true - y_pred), axis=-1)
@@ -33,7 +34,8 @@ def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
 def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
     """mean(|t - p|) over the last axis.
 
-    >>> mean_absolute_error([[0.0, 1.0]], [[1.0, 1.0]])  # doctest: +SKIP
+    >>> np.round(mean_absolute_error([[0.0, 1.0]], [[1.0, 1.0]]), 4).tolist()
+    [0.5]
     """
     y_true, y_pred = pair(y_true, y_pred, "mean_absolute_error")
     return ops.mean(ops.abs(y_true - y_pred), axis=-1)
@@ -43,7 +45,8 @@ def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
 def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Tensor:
     """100 * mean(|t - p| / max(|t|, epsilon)) over the last axis, epsilon = `config.epsilon()`.
 
-    >>> mean_absolute_percentage_error([[2.0]], [[1.0]])  # doctest: +SKIP
+    >>> np.round(mean_absolute_percentage_error([[2.0]], [[1.0]]), 4).tolist()
+    [50.0]
     """
     y_true, y_pred = pair(y_true, y_pred, "mean_absolute_percentage_error")
     return 100.0 * ops.mean(ops.abs((y_true - y_pred) / ops.maximum(ops.abs(y_true), epsilon())), axis=-1)
@@ -53,7 +56,8 @@ def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Tensor:
 def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Tensor:
     """mean((log(1 + t) - log(1 + p))**2) over the last axis; negative values count as 0.
 
-    >>> mean_squared_logarithmic_error([[2.0]], [[1.0]])  # doctest: +SKIP
+    >>> np.round(mean_squared_logarithmic_error([[2.0]], [[1.0]]), 4).tolist()
+    [0.16439999639987946]
     """
     y_true, y_pred = pair(y_true, y_pred, "mean_squared_logarithmic_error")
     logs = [ops.log(ops.maximum(y, epsilon()) + 1.0) for y in (y_pred, y_true)]
@@ -64,7 +68,8 @@ def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Tensor:
 def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
     """Mean of e**2 / 2 where |e| <= delta, and of delta * |e| - delta**2 / 2 beyond, e = t - p. Huber 1964.
 
-    >>> huber([[0.0, 3.0]], [[0.5, 0.0]], delta=1.0)  # doctest: +SKIP
+    >>> np.round(huber([[0.0, 3.0]], [[0.5, 0.0]], delta=1.0), 4).tolist()
+    [1.3125]
     """
     y_true, y_pred = pair(y_true, y_pred, "huber")
     error = ops.abs(y_pred - y_true)
@@ -75,10 +80,10 @@ def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
 
 @exported(MODULE, "logcosh")
 def log_cosh(y_true: Any, y_pred: Any) -> Tensor:
-    """mean(log(cosh(p - t))) over the last axis: e**2 / 2 for small, |e| - log 2 for large errors, never
-    overflowing.
+    """mean(log(cosh(p - t))) over the last axis: e**2 / 2 for small errors, |e| - log 2 for large ones.
 
-    >>> log_cosh([[0.0, 3.0]], [[0.5, 0.0]])  # doctest: +SKIP
+    >>> np.round(log_cosh([[0.0, 3.0]], [[0.5, 0.0]]), 4).tolist()
+    [1.2146999835968018]
     """
     y_true, y_pred = pair(y_true, y_pred, "log_cosh")
     error = ops.abs(y_pred - y_true)
@@ -89,7 +94,8 @@ def log_cosh(y_true: Any, y_pred: Any) -> Tensor:
 def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
     """sum(t * log(t / p)) over the last axis, both cut to [epsilon, 1]. Kullback & Leibler 1951.
 
-    >>> kl_divergence([[0.2, 0.8]], [[0.5, 0.5]])  # doctest: +SKIP
+    >>> np.round(kl_divergence([[0.2, 0.8]], [[0.5, 0.5]]), 4).tolist()
+    [0.19269999861717224]
     """
     y_true, y_pred = pair(y_true, y_pred, "kl_divergence")
     y_true, y_pred = ops.clip(y_true, epsilon(), 1.0), ops.clip(y_pred, epsilon(), 1.0)
@@ -100,7 +106,8 @@ def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
 def poisson(y_true: Any, y_pred: Any) -> Tensor:
     """mean(p - t * log(p + epsilon)) over the last axis: counts t with expectation p.
 
-    >>> poisson([[2.0]], [[1.5]])  # doctest: +SKIP
+    >>> np.round(poisson([[2.0]], [[1.5]]), 4).tolist()
+    [0.6891000270843506]
     """
     y_true, y_pred = pair(y_true, y_pred, "poisson")
     return ops.mean(y_pred - y_true * ops.log(y_pred + epsilon()), axis=-1)
@@ -110,7 +117,8 @@ def poisson(y_true: Any, y_pred: Any) -> Tensor:
 def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
     """Minus the cosine of the angle between targets and predictions along `axis`: -1 is best, 1 worst.
 
-    >>> cosine_similarity([[0.0, 1.0]], [[1.0, 1.0]])  # doctest: +SKIP
+    >>> np.round(cosine_similarity([[0.0, 1.0]], [[1.0, 1.0]]), 4).tolist()
+    [-0.707099974155426]
     """
     y_true, y_pred = pair(y_true, y_pred, "cosine_similarity")
     return -ops.sum(unit(y_true, axis) * unit(y_pred, axis), axis=axis)
@@ -131,7 +139,8 @@ def _plus_minus(y_true: Tensor) -> Tensor:
 def hinge(y_true: Any, y_pred: Any) -> Tensor:
     """mean(max(0, 1 - t * p)) over the last axis, for labels -1 and 1 (or 0 and 1, if all of them are).
 
-    >>> hinge([[-1.0, 1.0]], [[0.5, 0.5]])  # doctest: +SKIP
+    >>> np.round(hinge([[-1.0, 1.0]], [[0.5, 0.5]]), 4).tolist()
+    [1.0]
     """
     y_true, y_pred = pair(y_true, y_pred, "hinge")
     return ops.mean(ops.maximum(1.0 - _plus_minus(y_true) * y_pred, 0.0), axis=-1)
@@ -141,7 +150,8 @@ def hinge(y_true: Any, y_pred: Any) -> Tensor:
 def squared_hinge(y_true: Any, y_pred: Any) -> Tensor:
     """mean(max(0, 1 - t * p)**2) over the last axis, for labels -1 and 1 (or 0 and 1, if all of them are).
 
-    >>> squared_hinge([[-1.0, 1.0]], [[0.5, 0.5]])  # doctest: +SKIP
+    >>> np.round(squared_hinge([[-1.0, 1.0]], [[0.5, 0.5]]), 4).tolist()
+    [1.25]
     """
     y_true, y_pred = pair(y_true, y_pred, "squared_hinge")
     return ops.mean(ops.square(ops.maximum(1.0 - _plus_minus(y_true) * y_pred, 0.0)), axis=-1)
@@ -151,7 +161,8 @@ def squared_hinge(y_true: Any, y_pred: Any) -> Tensor:
 def categorical_hinge(y_true: Any, y_pred: Any) -> Tensor:
     """max(0, 1 + max over the wrong classes of p - p of the right class), for one-hot targets.
 
-    >>> categorical_hinge([[0.0, 1.0]], [[0.3, 0.9]])  # doctest: +SKIP
+    >>> np.round(categorical_hinge([[0.0, 1.0]], [[0.3, 0.9]]), 4).tolist()
+    [0.4000000059604645]
     """
     y_true, y_pred = pair(y_true, y_pred, "categorical_hinge")
     right = ops.sum(y_true * y_pred, axis=-1)
@@ -166,7 +177,8 @@ def categorical_hinge(y_true: Any, y_pred: Any) -> Tensor:
 class MeanSquaredError(LossFunctionWrapper):
     """mean((t - p)**2); see `mean_squared_error`.
 
-    >>> MeanSquaredError()([[0.0, 1.0]], [[1.0, 1.0]])  # doctest: +SKIP
+    >>> round(float(MeanSquaredError()([[0.0, 1.0]], [[1.0, 1.0]])), 4)
+    0.5
     """
 
     def __init__(
@@ -179,7 +191,8 @@ class MeanSquaredError(LossFunctionWrapper):
 class MeanAbsoluteError(LossFunctionWrapper):
     """mean(|t - p|); see `mean_absolute_error`.
 
-    >>> MeanAbsoluteError()([[0.0, 1.0]], [[1.0, 1.0]])  # doctest: +SKIP
+    >>> round(float(MeanAbsoluteError()([[0.0, 1.0]], [[1.0, 1.0]])), 4)
+    0.5
     """
 
     def __init__(
@@ -192,7 +205,8 @@ class MeanAbsoluteError(LossFunctionWrapper):
 class MeanAbsolutePercentageError(LossFunctionWrapper):
     """100 * mean(|t - p| / |t|); see `mean_absolute_percentage_error`.
 
-    >>> MeanAbsolutePercentageError()([[2.0]], [[1.0]])  # doctest: +SKIP
+    >>> round(float(MeanAbsolutePercentageError()([[2.0]], [[1.0]])), 4)
+    50.0
     """
 
     def __init__(
@@ -205,7 +219,8 @@ class MeanAbsolutePercentageError(LossFunctionWrapper):
 class MeanSquaredLogarithmicError(LossFunctionWrapper):
     """mean((log(1 + t) - log(1 + p))**2); see `mean_squared_logarithmic_error`.
 
-    >>> MeanSquaredLogarithmicError()([[2.0]], [[1.0]])  # doctest: +SKIP
+    >>> round(float(MeanSquaredLogarithmicError()([[2.0]], [[1.0]])), 4)
+    0.1644
     """
 
     def __init__(
@@ -218,7 +233,8 @@ class MeanSquaredLogarithmicError(LossFunctionWrapper):
 class Huber(LossFunctionWrapper):
     """Squared for errors up to `delta`, linear beyond; see `huber`.
 
-    >>> Huber(delta=2.0)([[0.0, 3.0]], [[0.5, 0.0]])  # doctest: +SKIP
+    >>> round(float(Huber(delta=2.0)([[0.0, 3.0]], [[0.5, 0.0]])), 4)
+    2.0625
     """
 
     def __init__(
@@ -233,7 +249,8 @@ class Huber(LossFunctionWrapper):
 class LogCosh(LossFunctionWrapper):
     """mean(log(cosh(p - t))); see `log_cosh`.
 
-    >>> LogCosh()([[0.0, 3.0]], [[0.5, 0.0]])  # doctest: +SKIP
+    >>> round(float(LogCosh()([[0.0, 3.0]], [[0.5, 0.0]])), 4)
+    1.2147
     """
 
     def __init__(self, reduction: str | None = _SUM, name: str = "log_cosh", dtype: Any = None) -> None:
@@ -244,7 +261,8 @@ class LogCosh(LossFunctionWrapper):
 class KLDivergence(LossFunctionWrapper):
     """sum(t * log(t / p)) of two distributions; see `kl_divergence`.
 
-    >>> KLDivergence()([[0.2, 0.8]], [[0.5, 0.5]])  # doctest: +SKIP
+    >>> round(float(KLDivergence()([[0.2, 0.8]], [[0.5, 0.5]])), 4)
+    0.1927
     """
 
     def __init__(self, reduction: str | None = _SUM, name: str = "kl_divergence", dtype: Any = None) -> None:
@@ -255,7 +273,8 @@ class KLDivergence(LossFunctionWrapper):
 class Poisson(LossFunctionWrapper):
     """mean(p - t * log(p)) for counts; see `poisson`.
 
-    >>> Poisson()([[2.0]], [[1.5]])  # doctest: +SKIP
+    >>> round(float(Poisson()([[2.0]], [[1.5]])), 4)
+    0.6891
     """
 
     def __init__(self, reduction: str | None = _SUM, name: str = "poisson", dtype: Any = None) -> None:
@@ -266,7 +285,8 @@ class Poisson(LossFunctionWrapper):
 class CosineSimilarity(LossFunctionWrapper):
     """Minus the cosine between targets and predictions; see `cosine_similarity`.
 
-    >>> CosineSimilarity(axis=-1)([[0.0, 1.0]], [[1.0, 1.0]])  # doctest: +SKIP
+    >>> round(float(CosineSimilarity(axis=-1)([[0.0, 1.0]], [[1.0, 1.0]])), 4)
+    -0.7071
     """
 
     def __init__(
@@ -279,7 +299,8 @@ class CosineSimilarity(LossFunctionWrapper):
 class Hinge(LossFunctionWrapper):
     """mean(max(0, 1 - t * p)) for labels -1 and 1; see `hinge`.
 
-    >>> Hinge()([[-1.0, 1.0]], [[0.5, 0.5]])  # doctest: +SKIP
+    >>> round(float(Hinge()([[-1.0, 1.0]], [[0.5, 0.5]])), 4)
+    1.0
     """
 
     def __init__(self, reduction: str | None = _SUM, name: str = "hinge", dtype: Any = None) -> None:
@@ -290,7 +311,8 @@ class Hinge(LossFunctionWrapper):
 class SquaredHinge(LossFunctionWrapper):
     """mean(max(0, 1 - t * p)**2) for labels -1 and 1; see `squared_hinge`.
 
-    >>> SquaredHinge()([[-1.0, 1.0]], [[0.5, 0.5]])  # doctest: +SKIP
+    >>> round(float(SquaredHinge()([[-1.0, 1.0]], [[0.5, 0.5]])), 4)
+    1.25
     """
 
     def __init__(self, reduction: str | None = _SUM, name: str = "squared_hinge", dtype: Any = None) -> None:
@@ -301,7 +323,8 @@ class SquaredHinge(LossFunctionWrapper):
 class CategoricalHinge(LossFunctionWrapper):
     """Margin of the right class over the best wrong one, for one-hot targets; see `categorical_hinge`.
 
-    >>> CategoricalHinge()([[0.0, 1.0]], [[0.3, 0.9]])  # doctest: +SKIP
+    >>> round(float(CategoricalHinge()([[0.0, 1.0]], [[0.3, 0.9]])), 4)
+    0.4
     """
 
     def __init__(

@@ -92,9 +92,7 @@ _SPARSE = (
 
 
 def label_pair(y_true: Any, y_pred: Any, name: str, axis: int = -1) -> tuple[Tensor, Tensor]:
-    """Class numbers, of the shape of the predictions without their class axis, and predictions. One-hot is
-    refused.
-    """
+    """Class numbers, of the predictions' shape without the class axis, and predictions. Refuses one-hot."""
     _check_axis(axis)
     y_pred = ops.convert_to_tensor(y_pred)
     y_true = ops.convert_to_tensor(y_true)

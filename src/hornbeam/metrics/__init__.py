@@ -1,6 +1,4 @@
-"""Metrics, with Keras's names: state that updates add to, and a result over all batches since the last
-reset.
-"""
+"""Metrics, with Keras's names: state that updates add to, and a result over all batches."""
 
 from __future__ import annotations
 

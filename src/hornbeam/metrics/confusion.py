@@ -1,5 +1,4 @@
-"""Counts of right and wrong yes/no decisions at thresholds, and what is made of them: precision, recall, AUC
-and kin.
+"""Counts of right and wrong yes/no decisions at thresholds: precision, recall, AUC and kin.
 
 A prediction above the threshold is a yes. TP, FP, TN, FN are the weighted numbers of true/false yes/no
 decisions.
@@ -284,7 +283,8 @@ class _AtLeast(ConfusionMetric):
 class SensitivityAtSpecificity(_AtLeast):
     """The largest TP / (TP + FN) at thresholds where TN / (TN + FP) >= specificity.
 
-    >>> SensitivityAtSpecificity(0.9, num_thresholds=100)  # doctest: +SKIP
+    >>> SensitivityAtSpecificity(0.9, num_thresholds=100)
+    <SensitivityAtSpecificity name=sensitivity_at_specificity>
     """
 
     def __init__(
@@ -306,7 +306,8 @@ class SensitivityAtSpecificity(_AtLeast):
 class SpecificityAtSensitivity(_AtLeast):
     """The largest TN / (TN + FP) at thresholds where TP / (TP + FN) >= sensitivity.
 
-    >>> SpecificityAtSensitivity(0.9, num_thresholds=100)  # doctest: +SKIP
+    >>> SpecificityAtSensitivity(0.9, num_thresholds=100)
+    <SpecificityAtSensitivity name=specificity_at_sensitivity>
     """
 
     def __init__(
@@ -328,7 +329,8 @@ class SpecificityAtSensitivity(_AtLeast):
 class PrecisionAtRecall(_AtLeast):
     """The largest TP / (TP + FP) at thresholds where TP / (TP + FN) >= recall.
 
-    >>> PrecisionAtRecall(0.9, num_thresholds=100)  # doctest: +SKIP
+    >>> PrecisionAtRecall(0.9, num_thresholds=100)
+    <PrecisionAtRecall name=precision_at_recall>
     """
 
     def __init__(
@@ -350,7 +352,8 @@ class PrecisionAtRecall(_AtLeast):
 class RecallAtPrecision(_AtLeast):
     """The largest TP / (TP + FN) at thresholds where TP / (TP + FP) >= precision.
 
-    >>> RecallAtPrecision(0.9, num_thresholds=100)  # doctest: +SKIP
+    >>> RecallAtPrecision(0.9, num_thresholds=100)
+    <RecallAtPrecision name=recall_at_precision>
     """
 
     def __init__(
@@ -466,9 +469,7 @@ class AUC(ConfusionMetric):
         return ops.maximum(recall_gain, 0.0), precision_gain
 
     def _interpolated(self) -> Tensor:
-        """Between two thresholds TP grows linearly with TP + FP; the precision in between is integrated
-        exactly.
-        """
+        """TP grows linearly with TP + FP between two thresholds; the precision there is integrated."""
         tp, fn = self._counters["true_positives"].value, self._counters["false_negatives"].value
         yes = tp + self._counters["false_positives"]
         gained = tp[:-1] - tp[1:]

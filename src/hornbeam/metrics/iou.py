@@ -1,6 +1,4 @@
-"""Overlap of segmentations: intersection over union, per class, from one confusion matrix over all
-batches.
-"""
+"""Overlap of segmentations: intersection over union, per class, from one confusion matrix."""
 
 from __future__ import annotations
 
@@ -18,8 +16,7 @@ from hornbeam.tensor import Tensor
 
 @exported(MODULE)
 class IoU(Metric):
-    """TP / (TP + FP + FN) per class, averaged over `target_class_ids` (classes that never occur are left
-    out).
+    """TP / (TP + FP + FN) per class, averaged over those of `target_class_ids` that occur.
 
     Targets and predictions are class numbers of one shape; with sparse_y_true=False or sparse_y_pred=False
     they are one-hot (or probabilities) along `axis`. ignore_class: targets of this number do not count.
@@ -56,9 +53,7 @@ class IoU(Metric):
         return ops.cast(y if sparse else ops.argmax(y, axis=self.axis), "int32")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Count targets (rows) against predictions (columns); a class number that does not exist counts
-        nowhere.
-        """
+        """Count targets (rows) against predictions (columns). Unknown class numbers do not count."""
         true, pred = self._labels(y_true, self.sparse_y_true), self._labels(y_pred, self.sparse_y_pred)
         if true.size != pred.size:
             raise ShapeError(f"{self.name}: targets {true.shape} and predictions {pred.shape} differ in size")
@@ -160,10 +155,10 @@ class MeanIoU(IoU):
 
 @exported(MODULE)
 class OneHotIoU(IoU):
-    """IoU for one-hot targets, and for predictions that are probabilities (or class numbers:
-    `sparse_y_pred`).
+    """IoU for one-hot targets, and predictions that are probabilities (class numbers: `sparse_y_pred`).
 
-    >>> OneHotIoU(num_classes=3, target_class_ids=[0, 2])  # doctest: +SKIP
+    >>> OneHotIoU(num_classes=3, target_class_ids=[0, 2])
+    <OneHotIoU name=one_hot_io_u>
     """
 
     def __init__(
@@ -184,10 +179,10 @@ class OneHotIoU(IoU):
 
 @exported(MODULE)
 class OneHotMeanIoU(MeanIoU):
-    """Mean IoU for one-hot targets, and for predictions that are probabilities (or class numbers:
-    `sparse_y_pred`).
+    """Mean IoU for one-hot targets, and predictions that are probabilities (class numbers: `sparse_y_pred`).
 
-    >>> OneHotMeanIoU(num_classes=3)  # doctest: +SKIP
+    >>> OneHotMeanIoU(num_classes=3)
+    <OneHotMeanIoU name=one_hot_mean_io_u>
     """
 
     def __init__(

@@ -157,9 +157,7 @@ class CategoricalHinge(MeanMetricWrapper):
 
 
 def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
-    """The cosine of the angle between targets and predictions along `axis`: 1 is best (the loss is minus
-    this).
-    """
+    """The cosine between targets and predictions along `axis`: 1 is best (the loss is minus this)."""
     y_true, y_pred = pair(y_true, y_pred, "cosine_similarity")
     return ops.sum(unit(y_true, axis) * unit(y_pred, axis), axis=axis)
 

@@ -19,8 +19,7 @@ MODULE = "keras.metrics"
 
 @exported(MODULE)
 class Metric:
-    """Base class. A metric defines `update_state(...)` and `result()`; both work eagerly and in compiled
-    code.
+    """Base class. A metric defines `update_state(...)` and `result()`, which work eagerly and compiled.
 
     dtype: of the variables and of the result, `floatx` by default. name: key in the logs, made from the class
         if None.

@@ -63,8 +63,7 @@ class Sum(Metric):
 
 @exported(MODULE)
 class Mean(Metric):
-    """The weighted mean: sum of values times weights, divided by the sum of the weights; 0 before the first
-    update.
+    """The weighted mean: sum of values times weights, by the sum of the weights; 0 before the first update.
 
     >>> m = Mean(); m.update_state([1.0, 3.0]); float(m.result())
     2.0
@@ -91,7 +90,8 @@ class MeanMetricWrapper(Mean):
 
     Values that the predictions' mask leaves out do not count.
 
-    >>> MeanMetricWrapper(hornbeam.losses.mean_squared_error, name="mse")  # doctest: +SKIP
+    >>> MeanMetricWrapper(hornbeam.losses.mean_squared_error, name="mse")
+    <MeanMetricWrapper name=mse>
     """
 
     def __init__(

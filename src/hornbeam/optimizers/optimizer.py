@@ -146,9 +146,7 @@ class Optimizer:
 
     @property
     def variables(self) -> list[Variable]:
-        """iteration, learning_rate (if it is a number), then averages, accumulators and slots: Keras's
-        order.
-        """
+        """iteration, learning_rate (if a number), averages, accumulators, slots: Keras's order."""
         return list(self._variables)
 
     def add_variable(
@@ -210,9 +208,7 @@ class Optimizer:
 
     @property
     def learning_rate(self) -> Any:
-        """The rate of the next update. Assign a number to change it, or a schedule or function to replace
-        it.
-        """
+        """The rate of the next update. Assign a number to change it, a schedule or function to replace it."""
         if isinstance(self._learning_rate, LearningRateSchedule):
             return self._learning_rate(self._iterations)
         return self._learning_rate if isinstance(self._learning_rate, Variable) else self._learning_rate()
@@ -238,9 +234,7 @@ class Optimizer:
     # -- updating --------------------------------------------------------------------------------------------
 
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
-        """The rule: assign the new values of `variable` and of its slots. The gradient has the variable's
-        dtype.
-        """
+        """The rule: assign new values of `variable` and its slots. The gradient has the variable's dtype."""
         raise NotImplementedError(
             f"{type(self).__name__} must define update_step(gradient, variable, learning_rate)"
         )
@@ -372,8 +366,7 @@ class Optimizer:
     def exclude_from_weight_decay(
         self, var_list: Sequence[Variable] | None = None, var_names: Sequence[str] | None = None
     ) -> None:
-        """Leave variables out of weight decay: those listed, and those whose name contains one of `var_names`
-        (regexes).
+        """Leave out of weight decay the variables listed, and those whose name matches one of `var_names`.
 
         Raises ValueError once the optimizer is built.
         """
@@ -419,9 +412,7 @@ class Optimizer:
     def stateless_apply(
         self, optimizer_variables: Sequence[Any], grads: Gradients, trainable_variables: Sequence[Any]
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """`apply` on values instead of variables: returns new values of the trainable and the optimizer's
-        variables.
-        """
+        """`apply` on values: returns new values of the trainable and of the optimizer's variables."""
         if not self.built:
             raise ValueError(f"{self.name} is not built: call build(variables) first")
         theirs, ours = self._trainable_variables, self.variables

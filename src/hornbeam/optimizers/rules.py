@@ -267,8 +267,7 @@ class Adam(Optimizer):
 
 @exported(MODULE)
 class AdamW(Adam):
-    """Adam with decoupled weight decay, on by default: w <- w - lr * weight_decay * w before each update of
-    Adam.
+    """Adam with decoupled weight decay: w <- w - lr * weight_decay * w before each update of Adam.
 
     Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101. `**kwargs`: the arguments of `Optimizer`.
     Raises ValueError for weight_decay=None.

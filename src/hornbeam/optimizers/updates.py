@@ -1,6 +1,4 @@
-"""Assignments held back: gather what a piece of code assigns, then make all of it happen at once, or not at
-all.
-"""
+"""Assignments held back: gather what code assigns, then make all of it happen at once, or not at all."""
 
 from __future__ import annotations
 
@@ -14,15 +12,16 @@ from hornbeam.variable import Recorder, Variable, current_recorder
 
 
 class Updates(Recorder):
-    """Inside `with`, assigning a variable changes what is read, but not the variable; `commit` then assigns
-    for real.
+    """Inside `with`, assigning changes what is read, but not the variable; `commit` then assigns for real.
 
     Eagerly that makes one computation of a whole optimizer step. With a condition it makes a step that can be
     skipped without a branch in the graph: gradient accumulation and loss scaling are written with it.
 
+    >>> weight = Variable([1.0])
     >>> with Updates() as step:
-    ...     weight.assign(weight - 0.1 * gradient)
-    >>> step.commit(when=ops.all(ops.isfinite(gradient)))  # doctest: +SKIP
+    ...     change = weight.assign(weight + 1.0)
+    >>> step.commit(when=weight < 0.0); weight.numpy().tolist()
+    [1.0]
     """
 
     def __init__(self) -> None:

@@ -26,7 +26,7 @@ class LossScaleOptimizer(Optimizer):
     Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740. Clipping, averages, weight decay and
     accumulation are set on `inner_optimizer`.
 
-    >>> LossScaleOptimizer(SGD(0.1))
+    >>> LossScaleOptimizer(hornbeam.optimizers.SGD(0.1))
     <LossScaleOptimizer name=loss_scale_optimizer>
     """
 
@@ -115,7 +115,9 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
 
     Raises ValueError where two patterns match one path.
 
-    >>> groups = OptimizerMap(Adam(), {".*embedding.*": SGD(0.1)})
+    >>> slow, fast = hornbeam.optimizers.Adam(), hornbeam.optimizers.SGD(0.1)
+    >>> OptimizerMap(slow, {".*embedding.*": fast})["embedding/embeddings"] is fast
+    True
     """
 
     def __init__(
@@ -178,7 +180,8 @@ class MultiOptimizer(Optimizer):
 
     The learning rate, decay and clipping are those of the single optimizers.
 
-    >>> MultiOptimizer(OptimizerMap(Adam(), {".*embedding.*": SGD(0.1)}))
+    >>> slow, fast = hornbeam.optimizers.Adam(), hornbeam.optimizers.SGD(0.1)
+    >>> MultiOptimizer(OptimizerMap(slow, {".*embedding.*": fast}))
     <MultiOptimizer name=multi_optimizer>
     """
 

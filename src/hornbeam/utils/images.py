@@ -121,8 +121,7 @@ def save_img(
     scale: bool = True,
     **kwargs: Any,
 ) -> None:
-    """Write an array as a picture; `file_format` is taken from the file's name if None. `**kwargs` go to
-    Pillow.
+    """Write an array as a picture; `file_format` None: by the file's name. `**kwargs` go to Pillow.
 
     >>> save_img("digit.png", x_test[0][..., None])  # doctest: +SKIP
     """

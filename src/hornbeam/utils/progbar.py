@@ -45,8 +45,7 @@ class Progbar:
     def update(
         self, current: int, values: Iterable[tuple[str, Any]] | None = None, finalize: bool | None = None
     ) -> None:
-        """Say that `current` steps are done. values: pairs of name and value. finalize: end the line; by
-        default at the target."""
+        """Say that `current` steps are done. finalize: end the line; by default at the target."""
         steps = current - self._seen
         for name, value in values or ():
             total, weight = self._totals.get(name, (0.0, 0.0))
