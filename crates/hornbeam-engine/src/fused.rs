@@ -8,6 +8,8 @@ use hornbeam_kernels::pool::ThreadPool;
 use hornbeam_kernels::random;
 
 use crate::buffer::AlignedBytes;
+use crate::instruction::Operand;
+use crate::memory::Memory;
 use crate::strided::{copy_range, Dim};
 
 /// A place in the pointer table of a running loop: first the reads, then the writes, then the lanes.
@@ -105,14 +107,14 @@ impl Fused {
         (TASK / self.cost.max(1)).next_multiple_of(self.block)
     }
 
-    /// Run the loop. `reads` and `writes` point to the operands' first elements.
+    /// Run the loop over the operands in `memory`.
     ///
     /// # Safety
     /// Every pointer is valid and aligned for its load or store over `count` elements; writes overlap nothing, but
     /// for a contiguous read of the same elements that no later step reads (the planner's in-place rule).
-    pub unsafe fn run(&self, pool: &ThreadPool, reads: &[*const u8], writes: &[*mut u8]) {
+    pub unsafe fn run(&self, pool: &ThreadPool, memory: Memory, reads: &[Operand], writes: &[Operand]) {
         let chunk = self.chunk();
-        let operands = Operands { reads, writes };
+        let operands = Operands { memory, reads, writes };
         let operands = &operands;
         pool.run(self.count.div_ceil(chunk), &move |task| {
             let start = task * chunk;
@@ -147,8 +149,8 @@ impl Fused {
             // SAFETY: offsets lie inside the lanes' memory.
             *slot = unsafe { lanes.add(offset) };
         }
-        for (slot, &read) in table.iter_mut().zip(operands.reads) {
-            *slot = read.cast_mut();
+        for (index, slot) in table[..self.loads.len()].iter_mut().enumerate() {
+            *slot = operands.read(index).cast_mut();
         }
         // SAFETY: passed on; the prologue reads scalars and views only.
         unsafe { self.run_steps(&self.prologue, table, operands, start, self.block) };
@@ -158,12 +160,12 @@ impl Fused {
             for (index, load) in self.loads.iter().enumerate() {
                 if let Load::Contiguous { size } = load {
                     // SAFETY: `position < count`.
-                    table[index] = unsafe { operands.reads[index].add(position * size).cast_mut() };
+                    table[index] = unsafe { operands.read(index).add(position * size).cast_mut() };
                 }
             }
             for (index, size) in self.stores.iter().enumerate() {
                 // SAFETY: as above.
-                table[self.loads.len() + index] = unsafe { operands.writes[index].add(position * size) };
+                table[self.loads.len() + index] = unsafe { operands.write(index).add(position * size) };
             }
             // SAFETY: passed on.
             unsafe { self.run_steps(&self.steps, table, operands, position, n) };
@@ -183,7 +185,7 @@ impl Fused {
                     Step::Binary { f, x, y, out } => f(at(x), at(y), at(out), n),
                     Step::Ternary { f, x, y, z, out } => f(at(x), at(y), at(z), at(out), n),
                     Step::Fetch { read, out } => {
-                        let source = operands.reads[*read as usize];
+                        let source = operands.read(*read as usize);
                         match &self.loads[*read as usize] {
                             Load::Scalar { size } => fill(source, *size, at(out), n),
                             Load::Strided { size, dims } => copy_range(source, dims, *size, position, n, at(out)),
@@ -204,8 +206,19 @@ impl Fused {
 }
 
 struct Operands<'a> {
-    reads: &'a [*const u8],
-    writes: &'a [*mut u8],
+    memory: Memory<'a>,
+    reads: &'a [Operand],
+    writes: &'a [Operand],
+}
+
+impl Operands<'_> {
+    fn read(&self, index: usize) -> *const u8 {
+        self.memory.pointer(&self.reads[index])
+    }
+
+    fn write(&self, index: usize) -> *mut u8 {
+        self.memory.pointer(&self.writes[index])
+    }
 }
 
 // SAFETY: tasks write disjoint ranges; see `Fused::run`.

@@ -171,11 +171,9 @@ pub enum Kind {
         n: usize,
     },
     Cholesky {
-        batch: usize,
         n: usize,
     },
     TriangularSolve {
-        batch: usize,
         n: usize,
         columns: usize,
         lower: bool,
@@ -183,22 +181,18 @@ pub enum Kind {
         unit_diagonal: bool,
     },
     Lu {
-        batch: usize,
         m: usize,
         n: usize,
     },
     Qr {
-        batch: usize,
         m: usize,
         n: usize,
     },
     Svd {
-        batch: usize,
         m: usize,
         n: usize,
     },
     Eigh {
-        batch: usize,
         n: usize,
     },
     /// Reads: predicate, operands. Writes: results, arena.

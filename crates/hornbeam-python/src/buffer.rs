@@ -86,8 +86,9 @@ impl PyBuffer {
         let strided = interface.get_item("strides")?.is_some_and(|s| !s.is_none());
         let typestr: String = item("typestr")?.extract()?;
         let width: usize = typestr[2..].parse().map_err(|_| PyTypeError::new_err(typestr.clone()))?;
-        if strided || width != dtype.size() {
-            return Err(PyValueError::new_err(format!("the array must be C-contiguous {dtype}, got {typestr}")));
+        let foreign = typestr.starts_with(if cfg!(target_endian = "little") { '>' } else { '<' });
+        if strided || foreign || width != dtype.size() {
+            return Err(PyValueError::new_err(format!("the array must be C-contiguous native {dtype}, got {typestr}")));
         }
         let tensor = TensorType::new(dtype, shape);
         let bytes = tensor.bytes();

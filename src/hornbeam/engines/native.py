@@ -60,8 +60,8 @@ class NativeEngine(Engine):
     def put(self, array: np.ndarray) -> Buffer:
         """A buffer with the array's values; a large C-contiguous array is borrowed, so do not write to it again."""
         flags = array.flags
-        if not (flags.c_contiguous and flags.aligned):
-            array = np.require(array, requirements=["C", "A"])
+        if not (flags.c_contiguous and flags.aligned and array.dtype.isnative):
+            array = np.require(array, array.dtype.newbyteorder("="), ["C", "A"])
         return _native.Buffer.from_numpy(array, dtype_name(array.dtype))
 
     def get(self, buffer: Buffer) -> np.ndarray:

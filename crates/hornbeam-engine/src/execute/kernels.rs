@@ -9,7 +9,7 @@ use hornbeam_kernels::movement::{self, Axis};
 use hornbeam_kernels::reduce;
 use hornbeam_kernels::window::{self, PoolShape};
 
-use crate::execute::{rows, Context};
+use crate::execute::{linalg, rows, Context};
 use crate::graph::PoolKind;
 use crate::instruction::{Gemm, IndexShape, Instruction, Kind, Operand, Spatial, Strides};
 use crate::memory::Memory;
@@ -19,11 +19,9 @@ pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
     let (reads, writes) = (&instruction.reads, &instruction.writes);
     match &instruction.kind {
         Kind::Fused(fused) => {
-            let from: Vec<*const u8> = reads.iter().map(|o| memory.pointer(o).cast_const()).collect();
-            let to: Vec<*mut u8> = writes.iter().map(|o| memory.pointer(o)).collect();
             // SAFETY: operands reach over the loop's elements by lowering; the planner shares memory only between a
             // write and a contiguous read that ends here.
-            unsafe { fused.run(context.pool, &from, &to) };
+            unsafe { fused.run(context.pool, memory, reads, writes) };
         }
         Kind::Copy { dims, .. } => copy(dims, memory, &reads[0], &writes[0], context),
         Kind::Dot { gemm, bias, relu } => dot(gemm, *bias, *relu, instruction, memory, context),
@@ -68,6 +66,12 @@ pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
         | Kind::Reverse { .. }
         | Kind::DynamicSlice { .. }
         | Kind::DynamicUpdateSlice { .. } => move_elements(instruction, memory, context),
+        Kind::Cholesky { .. }
+        | Kind::TriangularSolve { .. }
+        | Kind::Lu { .. }
+        | Kind::Qr { .. }
+        | Kind::Svd { .. }
+        | Kind::Eigh { .. } => linalg::run(instruction, memory, context),
         other => unreachable!("{} has no kernel", other.name()),
     }
 }

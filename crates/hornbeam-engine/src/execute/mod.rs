@@ -2,6 +2,7 @@
 
 mod control;
 mod kernels;
+mod linalg;
 mod rows;
 
 use std::time::Instant;

@@ -196,21 +196,19 @@ fn linalg(op: &Op, x: &[&TensorType]) -> Result<Kind> {
     let shape = &x[0].shape;
     let rank = shape.len();
     let (m, n) = (shape[rank - 2], shape[rank - 1]);
-    let batch = shape[..rank - 2].iter().product();
     Ok(match op {
-        Op::Cholesky => Kind::Cholesky { batch, n },
+        Op::Cholesky => Kind::Cholesky { n },
         Op::TriangularSolve { lower, transpose, unit_diagonal } => Kind::TriangularSolve {
-            batch,
             n,
             columns: x[1].shape[rank - 1],
             lower: *lower,
             transpose: *transpose,
             unit_diagonal: *unit_diagonal,
         },
-        Op::Lu => Kind::Lu { batch, m, n },
-        Op::Qr => Kind::Qr { batch, m, n },
-        Op::Svd => Kind::Svd { batch, m, n },
-        Op::Eigh => Kind::Eigh { batch, n },
+        Op::Lu => Kind::Lu { m, n },
+        Op::Qr => Kind::Qr { m, n },
+        Op::Svd => Kind::Svd { m, n },
+        Op::Eigh => Kind::Eigh { n },
         other => return Err(Error::Unsupported(format!("the native engine has no kernel for {other:?}"))),
     })
 }

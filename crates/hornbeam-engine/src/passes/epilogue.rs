@@ -106,9 +106,14 @@ fn contraction(graph: &Graph, value: Value, wanted: Epilogue) -> Option<Merged> 
 /// `value`'s source, if it is one vector repeated along all axes but the last.
 fn row_vector(graph: &Graph, value: Value) -> Option<Value> {
     let node = graph.node(value.node);
-    let Op::Broadcast { dims } = &node.op else { return None };
-    let (out, from) = (&node.types[0], graph.type_of(node.inputs[0]));
+    let out = &node.types[0];
     let last = out.rank().checked_sub(1)?;
-    let along_last = dims.last() == Some(&last) && from.shape.last() == Some(&out.shape[last]);
+    let from = graph.type_of(*node.inputs.first()?);
+    let along_last = match &node.op {
+        Op::Broadcast { dims } => dims.last() == Some(&last) && from.shape.last() == Some(&out.shape[last]),
+        // With a single row there is nothing to repeat, and the broadcast has become a reshape.
+        Op::Reshape => out.count() == out.shape[last],
+        _ => false,
+    };
     (along_last && from.count() == out.shape[last]).then_some(node.inputs[0])
 }

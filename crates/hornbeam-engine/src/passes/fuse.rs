@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 
 use crate::graph::{Graph, NodeId, Op, Value};
+use crate::types::TensorType;
 
 /// A cluster grows no further than this many nodes, so that its lanes stay in cache.
 const MAX_NODES: usize = 160;
@@ -197,12 +198,22 @@ impl<'a> Fuser<'a> {
 
     /// Whether running `from` needs `to` to have run (also when they are the same).
     fn reaches(&self, from: usize, to: usize) -> bool {
-        let (from, to) = (self.root(from), self.root(to));
-        from == to
-            || self.clusters[from].after.iter().any(|&next| {
-                let next = self.root(next);
-                !self.clusters[next].closed && self.reaches(next, to)
-            })
+        let to = self.root(to);
+        let mut seen = vec![self.root(from)];
+        let mut next = 0;
+        while next < seen.len() {
+            if seen[next] == to {
+                return true;
+            }
+            for &after in &self.clusters[seen[next]].after {
+                let after = self.root(after);
+                if !self.clusters[after].closed {
+                    push_new(&mut seen, after);
+                }
+            }
+            next += 1;
+        }
+        false
     }
 
     /// Make one cluster of two, if that makes no cycle and the result is not too large.
@@ -283,13 +294,16 @@ fn hoist(graph: &Graph, units: Vec<Unit>) -> Vec<Unit> {
             keys.push((index, 0, index));
             continue;
         }
+        let made: Vec<&TensorType> = units[index].nodes().iter().map(|&n| &graph.node(n).types[0]).collect();
         let mut behind = 0;
         for &s in &reads[index] {
             let maker = made_by[s as usize];
             if maker != usize::MAX && maker != index {
                 behind = behind.max(maker);
             }
-            for &reader in readers.get(&s).into_iter().flatten().filter(|&&r| r != index) {
+            // Only an operand of a result's type can be overwritten.
+            let others = readers.get(&s).into_iter().flatten().filter(|_| made.contains(&&graph.node(s).types[0]));
+            for &reader in others.filter(|&&r| r != index) {
                 // Another final unit is itself on the move; its place is its own affair.
                 if consumed[reader] || matches!(units[reader], Unit::Single(_)) {
                     behind = behind.max(reader);

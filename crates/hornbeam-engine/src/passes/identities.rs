@@ -1,11 +1,13 @@
 //! Rewrites of single nodes: scalar folding and algebraic identities.
 //!
-//! All are exact to the last bit, but for `x + 0` on floats, which may turn -0 into 0.
+//! All are exact to the last bit, but for `x + 0` on floats, which keeps -0, and for the sum of a scattered pooling,
+//! which adds the same terms in another order.
 
 use hornbeam_kernels::dtype::DType;
-use hornbeam_kernels::elementwise::{Binary, Unary};
+use hornbeam_kernels::elementwise::{Binary, Compare, Unary};
+use hornbeam_kernels::reduce::Reduce;
 
-use crate::graph::{Epilogue, Node, Op, Value};
+use crate::graph::{Epilogue, Node, Op, PoolKind, Value};
 use crate::passes::builder::Builder;
 use crate::scalar;
 use crate::types::TensorType;
@@ -19,10 +21,10 @@ pub fn simplify(b: &mut Builder, op: &Op, inputs: &[Value], t: &TensorType) -> O
         Op::Unary(unary) => simplify_unary(b, *unary, inputs[0]),
         Op::Binary(binary) => simplify_binary(b, *binary, inputs, t),
         Op::Select if inputs[1] == inputs[2] => Some(inputs[1]),
-        Op::Select => {
-            let condition = b.graph.literal(inputs[0])?;
-            Some(if condition[0] != 0 { inputs[1] } else { inputs[2] })
-        }
+        Op::Select => match b.graph.literal(inputs[0]) {
+            Some(condition) => Some(if condition[0] != 0 { inputs[1] } else { inputs[2] }),
+            None => relu_before_pool(b, inputs, t),
+        },
         Op::Convert | Op::Bitcast => simplify_convert(b, op, inputs[0], t),
         Op::Barrier => None,
         _ => simplify_shape(b, op, inputs, t),
@@ -103,6 +105,26 @@ fn simplify_binary(b: &mut Builder, binary: Binary, x: &[Value], t: &TensorType)
     }
 }
 
+/// `select(x > 0, max_pool_scatter(x, dy), 0)`, the way back through relu and pooling, masks what pooling let through
+/// instead: a window's gradient goes to where x is its maximum, so x > 0 there if and only if the maximum is.
+fn relu_before_pool(b: &mut Builder, inputs: &[Value], t: &TensorType) -> Option<Value> {
+    let zero = |b: &Builder, v: Value| number(b, v) == Some(0.0);
+    let (mask, scatter) = (b.graph.node(inputs[0].node).clone(), b.graph.node(inputs[1].node).clone());
+    let Op::Pool { kind: PoolKind::MaxScatter, window } = &scatter.op else { return None };
+    let positive = matches!(mask.op, Op::Compare(Compare::Gt)) && mask.inputs[0] == scatter.inputs[0];
+    if !positive || !zero(b, mask.inputs[1]) || !zero(b, inputs[2]) {
+        return None;
+    }
+    let (x, dy) = (scatter.inputs[0], scatter.inputs[1]);
+    let small = b.type_of(dy).clone();
+    let pooled = b.one(Op::Pool { kind: PoolKind::Max, window: window.clone() }, vec![x], small.clone());
+    let nothing = b.literal([0; 8], &small);
+    let truth = TensorType::new(DType::Bool, small.shape.clone());
+    let mask = b.one(Op::Compare(Compare::Gt), vec![pooled, nothing], truth);
+    let dy = b.one(Op::Select, vec![mask, dy, nothing], small);
+    Some(b.one(scatter.op.clone(), vec![x, dy], t.clone()))
+}
+
 fn simplify_convert(b: &mut Builder, op: &Op, x: Value, t: &TensorType) -> Option<Value> {
     let from = b.type_of(x).dtype;
     if from == t.dtype {
@@ -155,7 +177,12 @@ fn simplify_shape(b: &mut Builder, op: &Op, inputs: &[Value], t: &TensorType) ->
         },
         Op::Reduce { axes, .. } => {
             let unit = axes.iter().all(|&a| b.type_of(x).shape[a] == 1);
-            unit.then(|| b.one(Op::Reshape, vec![x], t.clone()))
+            if unit {
+                return Some(b.one(Op::Reshape, vec![x], t.clone()));
+            }
+            // What pooling scatters, it scatters once: the sum over all places is the sum over all windows.
+            let small = scattered_once(&inner, op, axes)?;
+            Some(b.one(op.clone(), vec![small], t.clone()))
         }
         Op::Concatenate { .. } if inputs.len() == 1 => Some(x),
         Op::Reverse { axes } if axes.iter().all(|&a| t.shape[a] <= 1) => Some(x),
@@ -166,6 +193,15 @@ fn simplify_shape(b: &mut Builder, op: &Op, inputs: &[Value], t: &TensorType) ->
         Op::Cumulative { axis, .. } if t.shape[*axis] == 1 => Some(x),
         _ => None,
     }
+}
+
+/// The operand whose elements `max_pool_scatter` spreads over the summed axes, if every window has a place for its own.
+fn scattered_once(scatter: &Node, sum: &Op, axes: &[usize]) -> Option<Value> {
+    let Op::Pool { kind: PoolKind::MaxScatter, window } = &scatter.op else { return None };
+    let sums = matches!(sum, Op::Reduce { op: Reduce::Sum, .. });
+    let spatial = (1..=window.size.len()).all(|axis| axes.contains(&axis)) && !axes.contains(&(window.size.len() + 1));
+    let inside = |(&size, &(low, high)): (&usize, &(i64, i64))| low < size as i64 && high < size as i64;
+    (sums && spatial && window.size.iter().zip(&window.padding).all(inside)).then_some(scatter.inputs[1])
 }
 
 /// Whether `perm` puts the free axes of the second operand of a contraction before those of the first.
