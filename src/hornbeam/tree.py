@@ -3,42 +3,71 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 __all__ = [
+    "MAP_TO_NONE",
+    "assert_same_paths",
     "assert_same_structure",
     "flatten",
     "flatten_with_path",
     "is_nested",
     "lists_to_tuples",
+    "map_shape_structure",
     "map_structure",
+    "map_structure_up_to",
     "pack_sequence_as",
     "traverse",
 ]
 
 
+class MAP_TO_NONE:
+    """What a function given to `traverse` returns to put None in a part's place; None keeps the part."""
+
+
 def is_nested(structure: Any) -> bool:
-    """True for lists, tuples and dicts."""
+    """True for lists, tuples and dicts.
+
+    >>> is_nested([1]), is_nested("text")
+    (True, False)
+    """
     return isinstance(structure, (list, tuple, dict))
 
 
-def _children(structure: Any) -> list[tuple[Any, Any]]:
+def _keys(structure: dict) -> Iterable[Any]:
+    """A dict's keys in the order of its leaves: sorted, but for an OrderedDict."""
+    if isinstance(structure, OrderedDict):
+        return structure
+    try:
+        return sorted(structure)
+    except TypeError:  # keys of several types
+        return sorted(structure, key=lambda key: (type(key).__qualname__, repr(key)))
+
+
+def _children(structure: Any) -> Iterable[tuple[Any, Any]]:
     if isinstance(structure, dict):
-        keys = structure if isinstance(structure, (OrderedDict, defaultdict)) else sorted(structure)
-        return [(key, structure[key]) for key in keys]
-    return list(enumerate(structure))
+        return [(key, structure[key]) for key in _keys(structure)]
+    return enumerate(structure)
 
 
 def flatten(structure: Any) -> list[Any]:
-    """The leaves from left to right; dicts in the order of their sorted keys. None is a leaf."""
+    """The leaves from left to right; dicts in the order of their sorted keys. None is a leaf.
+
+    >>> flatten({"b": 1, "a": [2, (3, None)]})
+    [2, 3, None, 1]
+    """
     if not is_nested(structure):
         return [structure]
     return [leaf for _, child in _children(structure) for leaf in flatten(child)]
 
 
 def flatten_with_path(structure: Any) -> list[tuple[tuple[Any, ...], Any]]:
-    """The leaves with the keys and indices that lead to them."""
+    """The leaves with the keys and indices that lead to them.
+
+    >>> flatten_with_path({"a": [5]})
+    [(('a', 0), 5)]
+    """
     if not is_nested(structure):
         return [((), structure)]
     return [
@@ -46,12 +75,13 @@ def flatten_with_path(structure: Any) -> list[tuple[tuple[Any, ...], Any]]:
     ]
 
 
-def _rebuild(like: Any, children: Sequence[Any]) -> Any:
+def _rebuild(like: Any, children: Iterable[Any]) -> Any:
+    """A structure of the type and keys of `like` with other parts."""
     if isinstance(like, dict):
-        made = dict(zip((key for key, _ in _children(like)), children, strict=True))
-        if isinstance(like, defaultdict):
-            return defaultdict(like.default_factory, made)
+        made = dict(zip(_keys(like), children, strict=True))
         ordered = {key: made[key] for key in like}
+        if isinstance(like, defaultdict):
+            return defaultdict(like.default_factory, ordered)
         return ordered if type(like) is dict else type(like)(ordered)
     if isinstance(like, tuple) and hasattr(like, "_fields"):
         return type(like)(*children)
@@ -59,7 +89,11 @@ def _rebuild(like: Any, children: Sequence[Any]) -> Any:
 
 
 def pack_sequence_as(structure: Any, flat_sequence: Sequence[Any]) -> Any:
-    """`flat_sequence` in the shape of `structure`. Raises ValueError if the numbers of leaves differ."""
+    """`flat_sequence` in the shape of `structure`. Raises ValueError if the numbers of leaves differ.
+
+    >>> pack_sequence_as({"b": 0, "a": [0]}, [1, 2])
+    {'b': 2, 'a': [1]}
+    """
     rest = list(flat_sequence)
     count = len(flatten(structure))
     if count != len(rest):
@@ -74,41 +108,123 @@ def pack_sequence_as(structure: Any, flat_sequence: Sequence[Any]) -> Any:
     return pack(structure)
 
 
-def map_structure(func: Callable[..., Any], *structures: Any) -> Any:
-    """`func` applied to the corresponding leaves of structures of one shape."""
+def map_structure(func: Callable[..., Any], *structures: Any, none_is_leaf: bool = True) -> Any:
+    """`func` applied to the corresponding leaves of structures of one shape.
+
+    With `none_is_leaf=False`, None stays None and `func` is not called for it. Raises ValueError where the
+    structures differ.
+
+    >>> map_structure(lambda x, y: x + y, {"a": [1]}, {"a": [10]})
+    {'a': [11]}
+    """
+    if not structures:
+        raise ValueError("map_structure needs at least one structure")
     first, *others = structures
     for other in others:
         assert_same_structure(first, other)
     columns = zip(*(flatten(s) for s in structures), strict=True)
-    return pack_sequence_as(first, [func(*leaves) for leaves in columns])
+    if none_is_leaf:
+        return pack_sequence_as(first, [func(*leaves) for leaves in columns])
+    return pack_sequence_as(first, [None if leaves[0] is None else func(*leaves) for leaves in columns])
 
 
-def assert_same_structure(a: Any, b: Any) -> None:
-    """Raise ValueError unless both have the same nesting and keys."""
-    paths_a = [path for path, _ in flatten_with_path(a)]
-    paths_b = [path for path, _ in flatten_with_path(b)]
-    if paths_a != paths_b:
-        raise ValueError(f"structures differ: {paths_a} and {paths_b}")
+def map_structure_up_to(shallow_structure: Any, func: Callable[..., Any], *structures: Any) -> Any:
+    """`func` applied to the parts of `structures` that stand where `shallow_structure` has its leaves.
+
+    >>> map_structure_up_to([0, 0], len, [[1, 2], [3]])
+    [2, 1]
+    """
+    if not is_nested(shallow_structure):
+        return func(*structures)
+    for structure in structures:
+        _assert_alike(shallow_structure, structure, ())
+    parts = [
+        map_structure_up_to(child, func, *(structure[key] for structure in structures))
+        for key, child in _children(shallow_structure)
+    ]
+    return _rebuild(shallow_structure, parts)
+
+
+def map_shape_structure(func: Callable[[Any], Any], structure: Any) -> Any:
+    """`func` applied to the shapes in `structure`: tuples and lists of ints and Nones are its leaves.
+
+    >>> map_shape_structure(len, {"a": (None, 3), "b": [(2,)]})
+    {'a': 2, 'b': [1]}
+    """
+    if not is_nested(structure) or _is_shape(structure):
+        return func(structure)
+    return _rebuild(structure, [map_shape_structure(func, child) for _, child in _children(structure)])
+
+
+def _is_shape(x: Any) -> bool:
+    return isinstance(x, (list, tuple)) and all(size is None or isinstance(size, int) for size in x)
+
+
+def assert_same_structure(a: Any, b: Any, check_types: Any = None) -> None:
+    """Raise ValueError, naming the first place, unless both have the same nesting, types and keys.
+
+    A dict and an OrderedDict are of one type. check_types: kept for Keras's signature; they always are.
+    """
+    _assert_same(a, b, ())
+
+
+def _assert_same(a: Any, b: Any, path: tuple[Any, ...]) -> None:
+    if is_nested(a) or is_nested(b):
+        _assert_alike(a, b, path)
+        for key, child in _children(a):
+            _assert_same(child, b[key], (*path, key))
+
+
+def _assert_alike(a: Any, b: Any, path: tuple[Any, ...]) -> None:
+    """Two containers of the same type, length and keys."""
+    place = f" at {'/'.join(map(str, path))!r}" if path else ""
+    kinds = [dict if isinstance(x, dict) else type(x) for x in (a, b)]
+    if kinds[0] is not kinds[1]:
+        raise ValueError(f"structures differ{place}: {type(a).__name__} and {type(b).__name__}")
+    if isinstance(a, dict) and set(a) != set(b):
+        raise ValueError(f"structures differ{place}: keys {list(a)} and {list(b)}")
+    if len(a) != len(b):
+        raise ValueError(f"structures differ{place}: {len(a)} and {len(b)} parts")
+
+
+def assert_same_paths(a: Any, b: Any) -> None:
+    """Raise ValueError unless the leaves of both are reached by the same keys and indices."""
+    paths = [{path for path, _ in flatten_with_path(x)} for x in (a, b)]
+    if paths[0] != paths[1]:
+        only_a, only_b = (sorted(map(str, x)) for x in (paths[0] - paths[1], paths[1] - paths[0]))
+        raise ValueError(f"paths differ: only in the first {only_a}, only in the second {only_b}")
 
 
 def traverse(func: Callable[[Any], Any], structure: Any, top_down: bool = True) -> Any:
-    """Rebuild `structure`, replacing every part for which `func` returns something other than None."""
+    """Rebuild `structure`, replacing every part for which `func` returns something other than None.
+
+    top_down: `func` sees a container before its parts, and what it returns is not looked into; else after
+    them. MAP_TO_NONE puts None in a part's place.
+    """
+
+    def replace(part: Any) -> Any:
+        found = func(part)
+        if found is MAP_TO_NONE or isinstance(found, MAP_TO_NONE):
+            return True, None
+        return found is not None, found
+
     if top_down:
-        found = func(structure)
-        if found is not None:
+        replaced, found = replace(structure)
+        if replaced:
             return found
     made = structure
     if is_nested(structure):
         made = _rebuild(structure, [traverse(func, child, top_down) for _, child in _children(structure)])
     if not top_down:
-        found = func(made)
-        return made if found is None else found
+        replaced, found = replace(made)
+        return found if replaced else made
     return made
 
 
 def lists_to_tuples(structure: Any) -> Any:
-    """The structure with every list turned into a tuple."""
-    return traverse(
-        lambda part: tuple(lists_to_tuples(child) for child in part) if type(part) is list else None,
-        structure,
-    )
+    """The structure with every list turned into a tuple.
+
+    >>> lists_to_tuples({"a": [1, [2]]})
+    {'a': (1, (2,))}
+    """
+    return traverse(lambda x: tuple(x) if isinstance(x, list) else None, structure, top_down=False)
