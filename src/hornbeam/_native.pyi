@@ -9,11 +9,11 @@ __version__: str
 
 @final
 class Buffer:
-    """An immutable value of the engine. After it has been donated to a run it is empty, and using it is an error."""
+    """An immutable value of the engine. Donated to a run, it is empty, and using it is an error."""
 
     @staticmethod
     def from_numpy(array: np.ndarray, dtype: str) -> Buffer:
-        """The values of a C-contiguous NumPy array. Large aligned arrays are borrowed: do not write to them again."""
+        """The values of a C-contiguous array. Large arrays are borrowed: do not write to them again."""
 
     @property
     def dtype(self) -> str: ...
@@ -43,13 +43,14 @@ class Executable:
     """A compiled graph. Several threads may run it at once."""
 
     def run(self, inputs: Sequence[Buffer], donate: Sequence[bool] | None = None) -> list[Buffer]:
-        """The outputs for `inputs`. Those marked in `donate` are emptied, and overwritten where nobody else holds them."""
+        """The outputs for `inputs`. Those in `donate` are emptied, and overwritten if nobody holds them."""
 
     def run_steps(
         self, state: list[Buffer], data: list[Buffer], indices: Buffer
     ) -> tuple[list[Buffer], list[Buffer]]:
-        """Run once per row of `indices` (int64, steps x batch): the inputs are `state`, then one batch per data array,
-        made of its rows; the outputs are the new state, then logs, which come back stacked. The state is donated."""
+        """Run once per row of `indices` (int64, steps x batch): the inputs are `state`, then one batch per
+        data array, made of its rows; the outputs are the new state, then logs, which come back stacked. The
+        state is donated."""
 
     @property
     def text(self) -> str:

@@ -61,7 +61,7 @@ def lines(executable: Any) -> list[str]:
     return executable.text.splitlines()
 
 
-# -- fusion ---------------------------------------------------------------------------------------------------------
+# -- fusion --------------------------------------------------------------------------------------------------
 
 
 def test_broadcasts_of_all_kinds_in_one_loop(rng: np.random.Generator) -> None:
@@ -179,7 +179,7 @@ def test_row_composites_have_kernels(rng: np.random.Generator, dtype: str) -> No
     assert len(lines(executable)) == 5
 
 
-# -- control flow ---------------------------------------------------------------------------------------------------
+# -- control flow --------------------------------------------------------------------------------------------
 
 
 def test_while_loop_with_captures(rng: np.random.Generator) -> None:
@@ -235,7 +235,7 @@ def test_gradient_of_a_scan(rng: np.random.Generator) -> None:
     both(body, floats(rng, 2, 4), floats(rng, 5, 2, 4), floats(rng, 4, 4) * 0.5, tolerance=1e-4)
 
 
-# -- donation, aliasing, many steps ------------------------------------------------------------------------------------
+# -- donation, aliasing, many steps --------------------------------------------------------------------------
 
 
 def _momentum(w: Node, m: Node, g: Node) -> list[Node]:
@@ -344,7 +344,7 @@ def test_ctrl_c_ends_a_long_call_and_keeps_the_state(rng: np.random.Generator) -
     assert 0 < state[1].item() < 1_000_000
 
 
-# -- threads ------------------------------------------------------------------------------------------------------------
+# -- threads -------------------------------------------------------------------------------------------------
 
 
 def test_the_same_bits_for_any_number_of_threads(rng: np.random.Generator) -> None:
@@ -398,7 +398,7 @@ def test_number_of_threads_is_checked() -> None:
         NATIVE.set_threads(0)
 
 
-# -- buffers ------------------------------------------------------------------------------------------------------------
+# -- buffers -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -433,7 +433,7 @@ def test_item() -> None:
         NATIVE.put(np.zeros(2)).item()
 
 
-# -- texts ---------------------------------------------------------------------------------------------------------------
+# -- texts ---------------------------------------------------------------------------------------------------
 
 
 def test_every_primitive_has_an_instruction() -> None:

@@ -1,8 +1,8 @@
 """The native engine: our own compiler and kernels, in Rust.
 
-A graph is written out as compact text once (see crates/hornbeam-engine/src/decode.rs for the format), compiled in a few
-milliseconds, and run as a flat list of instructions without the GIL. Set HORNBEAM_THREADS to bound its threads and
-HORNBEAM_PROFILE=1 to see where the time of a graph goes.
+A graph is written out as compact text once (see crates/hornbeam-engine/src/decode.rs for the format),
+compiled in a few milliseconds, and run as a flat list of instructions without the GIL. HORNBEAM_THREADS bounds
+its threads, and HORNBEAM_PROFILE=1 shows where the time of a graph goes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class NativeExecutable:
     def run_steps(
         self, state: Sequence[Buffer], data: Sequence[Buffer], indices: np.ndarray
     ) -> tuple[list[Buffer], list[Buffer]]:
-        """See `Executable.run_steps`. On Ctrl-C the state of the last whole step stays in the given buffers."""
+        """See `Executable.run_steps`. After Ctrl-C the given buffers hold the state reached."""
         rows = _native.Buffer.from_numpy(np.ascontiguousarray(indices, np.int64), "int64")
         return self.compiled.run_steps(list(state), list(data), rows)
 
@@ -52,13 +52,13 @@ class NativeEngine(Engine):
     name = "native"
 
     def compile(self, graph: Graph) -> Executable:
-        """Compile a closed graph. Raises NotImplementedError, naming the primitive, for what has no kernel."""
+        """Compile a closed graph. What has no kernel raises NotImplementedError, naming the primitive."""
         constants: list[_native.Buffer] = []
         text = json.dumps(encode(graph, constants), separators=(",", ":"))
         return NativeExecutable(_native.compile(text, constants))
 
     def put(self, array: np.ndarray) -> Buffer:
-        """A buffer with the array's values; a large C-contiguous array is borrowed, so do not write to it again."""
+        """A buffer with the array's values. A large array is borrowed: do not write to it again."""
         flags = array.flags
         if not (flags.c_contiguous and flags.aligned and array.dtype.isnative):
             array = np.require(array, array.dtype.newbyteorder("="), ["C", "A"])
@@ -79,7 +79,7 @@ class NativeEngine(Engine):
         _native.set_threads(threads)
 
     def cpu_features(self) -> dict[str, Any]:
-        """Instruction set in use ("isa"), those that the machine has ("available"), and its architecture ("arch")."""
+        """Instruction set in use ("isa"), those of the machine ("available"), and "arch"."""
         return _native.cpu_features()
 
     def instructions(self) -> list[str]:
