@@ -16,7 +16,6 @@ trait Cast<To> {
 
 macro_rules! cast_numbers {
     ($($from:ident)*) => {$(
-        cast_numbers! { @to $from: i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 }
         impl Cast<Bool> for $from {
             #[inline(always)]
             fn cast(self) -> Bool {
@@ -32,13 +31,13 @@ macro_rules! cast_numbers {
         impl Cast<$from> for f16 {
             #[inline(always)]
             fn cast(self) -> $from {
-                self.to_acc() as $from
+                self.to_acc().cast()
             }
         }
         impl Cast<$from> for bf16 {
             #[inline(always)]
             fn cast(self) -> $from {
-                self.to_acc() as $from
+                self.to_acc().cast()
             }
         }
         // Through f32, like NumPy and ml_dtypes.
@@ -49,17 +48,58 @@ macro_rules! cast_numbers {
             }
         }
     )*};
-    (@to $from:ident: $($to:ident)*) => {$(
+}
+
+cast_numbers!(i8 i16 i32 i64 u8 u16 u32 u64 f32 f64);
+
+macro_rules! cast_plainly {
+    ($($from:ident: $($to:ident)*;)*) => {$($(
         impl Cast<$to> for $from {
             #[inline(always)]
             fn cast(self) -> $to {
                 self as $to
             }
         }
-    )*};
+    )*)*};
 }
 
-cast_numbers!(i8 i16 i32 i64 u8 u16 u32 u64 f32 f64);
+cast_plainly! {
+    i8: i8 i16 i32 i64 u8 u16 u32 u64 f32 f64;
+    i16: i8 i16 i32 i64 u8 u16 u32 u64 f32 f64;
+    i32: i8 i16 i32 i64 u8 u16 u32 u64 f32 f64;
+    i64: i8 i16 i32 i64 u8 u16 u32 u64 f32 f64;
+    u8: i8 i16 i32 i64 u8 u16 u32 u64 f32 f64;
+    u16: i8 i16 i32 i64 u8 u16 u32 u64 f32 f64;
+    u32: i8 i16 i32 i64 u8 u16 u32 u64 f32 f64;
+    u64: i8 i16 i32 i64 u8 u16 u32 u64 f32 f64;
+    f32: f32 f64;
+    f64: f32 f64;
+}
+
+macro_rules! cast_saturating {
+    ($($from:ident: $($to:ident)*;)*) => {$($(
+        impl Cast<$to> for $from {
+            /// What `as` does, in a form that LLVM vectorises.
+            #[inline(always)]
+            fn cast(self) -> $to {
+                const LOW: $from = <$to>::MIN as $from;
+                // Twice a power of two, because the greatest value itself may have no float.
+                const HIGH: $from = (<$to>::MAX / 2 + 1) as $from * 2.0;
+                let fits = (self > LOW - 1.0) & (self < HIGH);
+                // SAFETY: finite and, truncated, in range.
+                let inside: $to = unsafe { (if fits { self } else { 0.0 }).to_int_unchecked() };
+                let beyond = if self >= HIGH { <$to>::MAX } else { <$to>::MIN };
+                let beyond = if self.is_nan() { 0 } else { beyond };
+                if fits { inside } else { beyond }
+            }
+        }
+    )*)*};
+}
+
+cast_saturating! {
+    f32: i8 i16 i32 i64 u8 u16 u32 u64;
+    f64: i8 i16 i32 i64 u8 u16 u32 u64;
+}
 
 macro_rules! cast_through_f32 {
     ($($from:ident $to:ident),*) => {$(

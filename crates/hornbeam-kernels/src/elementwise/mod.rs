@@ -19,7 +19,7 @@ use crate::dispatch;
 use crate::dtype::{Bool, DType, Element};
 use crate::math::Real;
 use crate::simd::Target;
-use loops::{choose, map1, map2, Array, Map1, Map2, On, RealBinary, RealUnary, Scalar};
+use loops::{choose, map1, map2, Array, Bits, Map1, Map2, On, RealBinary, RealUnary, Scalar};
 
 /// Integers, with the operations that the tables below name.
 pub trait Int: Element<Acc = Self> + Ord + std::ops::Not<Output = Self> {
@@ -453,7 +453,7 @@ pub fn select(dtype: DType) -> TernaryFn {
 
 /// As [`select`], where `scalars` says whether `x` and `y` point to a single element that is used for all.
 pub fn select_with(dtype: DType, scalars: [bool; 2]) -> TernaryFn {
-    fn pick<T: Element>(scalars: [bool; 2]) -> TernaryFn {
+    fn pick<T: Bits>(scalars: [bool; 2]) -> TernaryFn {
         match scalars {
             [false, false] => choose::<T, Array, Array>(),
             [true, false] => choose::<T, Scalar, Array>(),
