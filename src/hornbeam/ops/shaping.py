@@ -33,7 +33,15 @@ __all__ = [
 ]
 # fmt: on
 
-get_item = getitem
+
+@operation
+def get_item(x: Any, key: Any) -> Tensor:
+    """x[key]: NumPy's indexing with ints, slices, None, Ellipsis, integer arrays and (known) boolean masks.
+
+    >>> np.asarray(hornbeam.ops.get_item([1, 2, 3], slice(1, None))).tolist()
+    [2, 3]
+    """
+    return getitem(as_tensor(x), key)
 
 
 def ndim(x: Any) -> int:
