@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
 from hornbeam import tree
 from hornbeam.ir.graph import Node, placeholder
 from hornbeam.ir.trace import new_level
-from hornbeam.ir.types import TensorType, dtype_name
+from hornbeam.ir.types import ShapeError, TensorType, dtype_name
 from hornbeam.tensor import Tensor
 from hornbeam.variable import Recorder
 
@@ -41,7 +43,7 @@ class KerasTensor(Tensor):
             raise NotImplementedError("sparse and ragged tensors are not there: use dense tensors and masks")
         self._node = None  # type: ignore[assignment]
         self._keras_mask = None
-        self._shape = tuple(None if size is None else int(size) for size in shape)
+        self._shape = _checked_shape(shape)
         self._dtype = dtype_name(dtype)
         self.name = name or ""
         self.history: SymbolicCall | None = None
@@ -69,8 +71,33 @@ class KerasTensor(Tensor):
     __str__ = __repr__
     __hash__ = object.__hash__
 
+    @property
+    def size(self) -> int:
+        return math.prod(self._known_shape())
+
+    def _known_shape(self) -> tuple[int, ...]:
+        if None in self._shape:
+            raise TypeError(f"{self!r} has sizes that are not known yet")
+        return self._shape  # type: ignore[return-value]
+
+    def __len__(self) -> int:
+        if self._shape and self._shape[0] is None:
+            raise TypeError(f"{self!r} has no length yet: its first size is not known")
+        return super().__len__()
+
     def __bool__(self) -> bool:
         raise TypeError(f"{self!r} is symbolic: its value cannot decide an `if`; use ops.where or ops.cond")
+
+
+def _checked_shape(shape: Any) -> DynamicShape:
+    sizes = tuple(shape) if hasattr(shape, "__iter__") else (shape,)
+    try:
+        checked = tuple(None if size is None else operator.index(size) for size in sizes)
+    except TypeError:
+        raise TypeError(f"a shape is a tuple of whole numbers and Nones, got {shape!r}") from None
+    if any(size is not None and size < 0 for size in checked):
+        raise ShapeError(f"sizes are not negative; got {shape!r}")
+    return checked
 
 
 class SymbolicCall:
@@ -124,7 +151,14 @@ class _Specs:
 def infer_types(fn: Callable[..., Any], args: Any, kwargs: Any) -> _Specs:
     """Shapes and dtypes of `fn(*args, **kwargs)`, where symbolic arguments may have unknown sizes."""
     unknown = any(None in x.shape for x in tree.flatten((args, kwargs)) if isinstance(x, KerasTensor))
-    tries = [_probe(fn, args, kwargs, sizes) for sizes in (_PROBES if unknown else _PROBES[:1])]
+    try:
+        tries = [_probe(fn, args, kwargs, sizes) for sizes in (_PROBES if unknown else _PROBES[:1])]
+    except ShapeError as error:
+        if unknown and "sizes that are not known" not in str(error):
+            batch, inner = _PROBES[0]
+            note = f"  (sizes that are not known were tried as {batch} for the batch and {inner} elsewhere)"
+            error.args = (f"{error}\n{note}", *error.args[1:])
+        raise
     structure, first = tries[0]
     leaves: list[Any] = []
     for index, value in enumerate(first):

@@ -8,7 +8,7 @@ import itertools
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -89,6 +89,11 @@ def autocast(dtype: str | None) -> Iterator[None]:
         _local.autocast = previous
 
 
+def _stored() -> AbstractContextManager[None]:
+    """Inside, variables read as they are stored."""
+    return autocast(None)
+
+
 class AllocationError(ValueError):
     """A model from a file would need more memory than its weights account for."""
 
@@ -120,13 +125,16 @@ def _charge(shape: Any, dtype: Any) -> None:
 class Variable(Tensor):
     """A value that can be assigned: weights, optimizer slots, metric totals, random states.
 
-    initializer: an array, a number, or a callable `(shape, dtype) -> tensor` that is called at once with
-    `shape`. dtype: floatx unless given or taken from an array. trainable: whether optimizers update it.
-    aggregation, synchronization, layout: kept for Keras's signature; only their defaults have a meaning here.
+    initializer: an array, a number, or a callable `(shape, dtype) -> tensor` or the name of an initializer,
+    called at once with `shape`. dtype: that of an array, int32 for Python ints, else floatx. trainable:
+    whether optimizers update it. autocast: whether layers read it in their compute dtype. aggregation,
+    synchronization, layout: kept for Keras's signature; only their defaults have a meaning here.
 
-    >>> v = hornbeam.Variable([1.0, 2.0]); v.assign_add([1.0, 1.0])
-    >>> np.asarray(v)
-    array([2., 3.], dtype=float32)
+    Raises ShapeError if the initial value does not have `shape`.
+
+    >>> v = hornbeam.Variable([1.0, 2.0])
+    >>> v.assign_add([1.0, 1.0]).tolist()
+    [2.0, 3.0]
     """
 
     __slots__ = (
@@ -150,16 +158,9 @@ class Variable(Tensor):
             raise NotImplementedError(
                 "variable layouts need a distributed engine, which this version does not have"
             )
-        if callable(initializer) and not isinstance(initializer, Tensor):
-            if shape is None:
-                raise ValueError("a Variable made by an initializer function needs its `shape`")
-            _charge(shape, dtype)
-            value = initializer(tuple(shape), dtype=dtype_name(dtype or floatx()))
-        else:
-            value = initializer
-        if dtype is None and isinstance(value, (list, tuple, int, float)) and not isinstance(value, bool):
-            dtype = as_tensor(value).dtype
-        value = as_tensor(value, dtype)
+        if name is not None and (not isinstance(name, str) or "/" in name):
+            raise ValueError(f"a variable's name must be a string without '/', got {name!r}")
+        value = as_tensor(_initial_value(initializer, shape, dtype), dtype)
         if shape is not None and tuple(shape) != value.shape:
             raise ShapeError(
                 f"variable {name or ''} should have shape {tuple(shape)}, its initial value has {value.shape}"
@@ -219,12 +220,14 @@ class Variable(Tensor):
         return new
 
     def assign_add(self, value: Any) -> Tensor:
-        """Add to the value in place."""
-        return self.assign(self + value)
+        """Add to the value in place, in the dtype in which it is stored."""
+        with _stored():
+            return self.assign(self + value)
 
     def assign_sub(self, value: Any) -> Tensor:
-        """Subtract from the value in place."""
-        return self.assign(self - value)
+        """Subtract from the value in place, in the dtype in which it is stored."""
+        with _stored():
+            return self.assign(self - value)
 
     def numpy(self) -> np.ndarray:
         return value_of(self.node)
@@ -240,7 +243,8 @@ class Variable(Tensor):
         self._node = leaf((engine, buffer), self._type)
 
     def __repr__(self) -> str:
-        return f"<Variable {self.path} shape={self.shape} dtype={self.dtype}>"
+        value = f"\n{value_of(self._node)}" if current_recorder() is None else " (being traced)"
+        return f"<Variable {self.path} shape={self.shape} dtype={self._type.dtype}{value}>"
 
     __str__ = __repr__
     __hash__ = object.__hash__
@@ -249,6 +253,21 @@ class Variable(Tensor):
         """Pickled and copied by value, with the name and the flags."""
         state = {name: getattr(self, name) for name in _COPIED}
         return _rebuilt, (np.asarray(Tensor(self._node)), state)
+
+
+def _initial_value(initializer: Any, shape: Any, dtype: Any) -> Any:
+    if isinstance(initializer, str):
+        from hornbeam import initializers
+
+        initializer = initializers.get(initializer)
+    if isinstance(initializer, type):
+        raise ValueError(f"initializer={initializer.__name__} is the class: write {initializer.__name__}()")
+    if isinstance(initializer, Tensor) or not callable(initializer):
+        return initializer
+    if shape is None:
+        raise ValueError("a Variable made by an initializer function needs its `shape`")
+    _charge(shape, dtype)
+    return initializer(tuple(shape), dtype=dtype_name(dtype or floatx()))
 
 
 _COPIED = (

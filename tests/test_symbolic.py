@@ -1,0 +1,171 @@
+"""Symbolic tensors: shapes with unknown sizes, structures, and errors where a value is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hornbeam
+from hornbeam import KerasTensor, layers, ops
+from hornbeam.ir.types import HornbeamTypeError, ShapeError
+from hornbeam.symbolic import infer_types, symbolic_call
+
+X = KerasTensor((None, 8, 4), name="x")
+Y = KerasTensor((None, None, 4))
+
+
+def test_what_it_knows() -> None:
+    x = KerasTensor((None, 3), "int32", name="x")
+    assert (x.shape, x.dtype, x.ndim, x.name, x.symbolic) == ((None, 3), "int32", 2, "x", True)
+    assert repr(x) == str(x) == "<KerasTensor shape=(None, 3) dtype=int32 name=x>"
+    assert x.history is None
+    assert KerasTensor([2, np.int64(3)]).shape == (2, 3)
+    assert KerasTensor((2, 3)).size == 6
+    assert len(KerasTensor((2, 3))) == 2
+    assert x in [x]
+    assert {x: 1}[x] == 1
+
+
+@pytest.mark.parametrize(
+    ("fn", "shape"),
+    [
+        (lambda: X + 1, (None, 8, 4)),
+        (lambda: 2.0 / X, (None, 8, 4)),
+        (lambda: np.ones((8, 4), "float32") * X, (None, 8, 4)),
+        (lambda: X @ np.ones((4, 5), "float32"), (None, 8, 5)),
+        (lambda: X > 0, (None, 8, 4)),
+        (lambda: -abs(X), (None, 8, 4)),
+        (lambda: X[:, 0], (None, 4)),
+        (lambda: X[..., None, ::2], (None, 8, 1, 2)),
+        (lambda: X[1:], (None, 8, 4)),
+        (lambda: X.reshape(-1, 32), (None, 32)),
+        (lambda: ops.reshape(X, (-1, 2)), (None, 2)),
+        (lambda: X.astype("int32"), (None, 8, 4)),
+        (lambda: ops.sum(X, axis=0), (8, 4)),
+        (lambda: ops.mean(X), ()),
+        (lambda: ops.transpose(X), (4, 8, None)),
+        (lambda: ops.concatenate([X, X], axis=1), (None, 16, 4)),
+        (lambda: ops.concatenate([X, Y], axis=1), (None, None, 4)),
+        (lambda: ops.concatenate([X, X], axis=0), (None, 8, 4)),
+        (lambda: ops.stack([Y, Y], axis=1), (None, 2, None, 4)),
+        (lambda: ops.matmul(Y, ops.transpose(Y, (0, 2, 1))), (None, None, None)),
+        (lambda: ops.pad(Y, ((0, 0), (1, 1), (0, 0))), (None, None, 4)),
+        (lambda: ops.where(Y > 0, Y, 0.0), (None, None, 4)),
+        (lambda: hornbeam.jit(lambda v: v * 2)(Y), (None, None, 4)),
+    ],
+)
+def test_shapes(fn: Callable[[], Any], shape: tuple) -> None:
+    found = fn()
+    assert isinstance(found, KerasTensor)
+    assert found.shape == shape
+
+
+def test_dtypes() -> None:
+    assert (X > 0).dtype == "bool"
+    assert ops.argmax(X, axis=-1).dtype == "int32"
+    assert (KerasTensor((None,), "int32") / 2).dtype == "float32"
+    assert (KerasTensor((None,), "float16") + 1.5).dtype == "float16"
+
+
+def test_structures_come_back() -> None:
+    found = ops.split(X, 2, axis=1)
+    assert [x.shape for x in found] == [(None, 4, 4), (None, 4, 4)]
+    assert [x.output_index for x in found] == [0, 1]
+    assert found[0].history is found[1].history
+
+    made = symbolic_call(lambda x: {"b": x[:, 0], "a": (x, [x + 1]), "n": None, "k": 3}, (X,), {})
+    assert (made["b"].shape, made["a"][1][0].shape, made["n"], made["k"]) == (
+        (None, 4),
+        (None, 8, 4),
+        None,
+        3,
+    )
+    assert made["a"][0].history.outputs is made
+
+
+def test_the_record_of_a_call() -> None:
+    y = ops.add(X, 1.0)
+    call = y.history
+    assert call.inputs == [X]
+    assert call.args == (X, 1.0)
+    assert call.operation.__name__ == "add"
+    z = ops.concatenate([X, y], axis=-1)
+    assert z.history.inputs == [X, y]
+    assert z.history.kwargs == {"axis": -1}
+
+
+def test_masks_travel() -> None:
+    x = layers.Embedding(10, 4, mask_zero=True)(KerasTensor((None, 6), "int32"))
+    assert x.shape == (None, 6, 4)
+    seen = []
+
+    def look(v: Any) -> Any:
+        seen.append(v._keras_mask)
+        return v
+
+    x._keras_mask = KerasTensor((None, 6), "bool")
+    infer_types(look, (x,), {})
+    assert [mask.shape[1] for mask in seen] == [6, 6]
+
+
+def test_a_trial_run_computes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hornbeam import tensor
+
+    def refuse(nodes: object) -> None:
+        raise AssertionError("a trial run must not compute values")
+
+    monkeypatch.setattr(tensor, "evaluate", refuse)
+    huge = KerasTensor((None, 100_000, 100_000))
+    assert ops.matmul(huge, ops.transpose(huge, (0, 2, 1))).shape == (None, 100_000, 100_000)
+
+
+# -- errors --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        np.asarray, np.exp, float, int, bool, list, len, lambda x: x.numpy(), lambda x: x.item(),
+        lambda x: [1, 2][x], lambda x: f"{x:.2f}", lambda x: x.size, lambda x: 1 if x > 0 else 2,
+        lambda x: x.node, lambda x: hornbeam.grad(lambda v: ops.sum(v))(x), lambda x: hornbeam.Variable(x),
+    ],
+)  # fmt: skip
+def test_a_value_is_not_there(read: Callable[[Any], Any]) -> None:
+    with pytest.raises(TypeError, match=r"symbolic|known|only an integer scalar"):
+        read(KerasTensor((None, 3), name="x"))
+
+
+def test_errors_name_the_tensor() -> None:
+    with pytest.raises(TypeError, match=r"<KerasTensor shape=\(None, 3\) dtype=float32 name=x> is symbolic"):
+        KerasTensor((None, 3), name="x").numpy()
+    with pytest.raises(TypeError, match=r"cannot decide an `if`; use ops\.where or ops\.cond"):
+        bool(KerasTensor(()))
+    with pytest.raises(AttributeError, match=r"a Tensor has no 'sum': write hornbeam\.ops\.sum\(x\)"):
+        _ = KerasTensor(()).sum
+
+
+def test_errors_of_shapes_say_what_was_tried() -> None:
+    with pytest.raises(
+        ShapeError, match=r"the inner sizes differ\n  \(sizes that are not known were tried as 83"
+    ):
+        X @ np.ones((5, 5), "float32")
+    with pytest.raises(ShapeError) as error:
+        KerasTensor((2, 3)) + np.ones((2, 4), "float32")
+    assert "tried" not in str(error.value)
+    with pytest.raises(HornbeamTypeError, match="does not take float32"):
+        X & X
+
+
+def test_wrong_specifications() -> None:
+    for shape in (("a",), (1.5,), ((2, 3),)):
+        with pytest.raises(TypeError, match="a tuple of whole numbers and Nones"):
+            KerasTensor(shape)
+    with pytest.raises(ShapeError, match="not negative"):
+        KerasTensor((None, -1))
+    with pytest.raises(TypeError, match="unknown dtype 'float99'"):
+        KerasTensor((1,), "float99")
+    with pytest.raises(NotImplementedError, match="sparse and ragged"):
+        KerasTensor((1,), sparse=True)
