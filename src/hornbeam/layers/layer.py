@@ -282,7 +282,12 @@ class Layer(Weighted):
         Layers without weights of their own need not write it; what they are composed of is built by a trial
         run.
         """
-        if type(self).build is Layer.build and self._sublayers():
+        if type(self).build is Layer.build:
+            self._try_out(input_shape)
+
+    def _try_out(self, input_shape: Any) -> None:
+        """Build what this layer is composed of, by a trial run on symbols."""
+        if self._sublayers():
             self.built = True
             infer_types(self.__call__, _symbols((input_shape,), self.compute_dtype), {})
             self._clear_losses()

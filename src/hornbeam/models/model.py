@@ -78,7 +78,7 @@ class Model(Trainer, Layer):
     def build(self, input_shape: Any) -> None:
         """Make the weights for inputs of `input_shape` (batch first, None where unknown), by a trial run of
         `call`."""
-        Layer.build.__wrapped__(self, input_shape)  # type: ignore[attr-defined]
+        self._try_out(input_shape)
 
     def _build_for(self, call: Any) -> None:
         """Called on data: layers inside build themselves when their turn comes."""
