@@ -1,0 +1,305 @@
+//! The `f32` functions that vectorise.
+
+// Coefficients are written with the digits that they were computed with.
+#![allow(clippy::excessive_precision)]
+
+use crate::simd::{mul_add, mul_add64, Target};
+
+/// `c[0] + c[1] x + ...`
+#[inline(always)]
+fn poly<S: Target, const N: usize>(x: f32, c: [f32; N]) -> f32 {
+    let mut sum = c[N - 1];
+    for i in (0..N - 1).rev() {
+        sum = mul_add::<S>(sum, x, c[i]);
+    }
+    sum
+}
+
+/// Adding it to a small number leaves the nearest integer in the low mantissa bits. Unlike a rounding instruction
+/// this exists on every instruction set.
+const ROUND: f32 = 12_582_912.0;
+const LN2_HIGH: f32 = 0.693_145_75;
+const LN2_LOW: f32 = 1.428_606_8e-6;
+
+/// Splits `x` into `n ln 2 + r` with `|r| <= ln 2 / 2`: gives `n` twice, as an integer and as a float, and `r`.
+#[inline(always)]
+fn split_ln2<S: Target>(x: f32) -> (i32, f32, f32) {
+    let shifted = mul_add::<S>(x, std::f32::consts::LOG2_E, ROUND);
+    let n = shifted - ROUND;
+    let r = mul_add::<S>(n, -LN2_LOW, mul_add::<S>(n, -LN2_HIGH, x));
+    ((shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32), n, r)
+}
+
+/// `2^n` for `-126 <= n <= 127`.
+#[inline(always)]
+fn exp2_int(n: i32) -> f32 {
+    f32::from_bits((n.wrapping_add(127) << 23) as u32)
+}
+
+#[inline(always)]
+pub fn exp<S: Target>(x: f32) -> f32 {
+    let clamped = if x > 89.0 { 89.0 } else { x };
+    let clamped = if clamped < -104.0 { -104.0 } else { clamped };
+    let (n, _, r) = split_ln2::<S>(clamped);
+    let q = poly::<S, 6>(r, [0.5, 0.166_666_67, 0.041_666_262, 0.008_333_263, 0.001_394_672_4, 0.000_199_192_64]);
+    let p = 1.0 + mul_add::<S>(r * r, q, r);
+    // In two halves, because 2^n alone may overflow, or underflow where the result is subnormal.
+    let half = n >> 1;
+    p * exp2_int(half) * exp2_int(n.wrapping_sub(half))
+}
+
+#[inline(always)]
+pub fn expm1<S: Target>(x: f32) -> f32 {
+    let clamped = if x > 89.0 { 89.0 } else { x };
+    let clamped = if clamped < -20.0 { -20.0 } else { clamped };
+    let (n, _, r) = split_ln2::<S>(clamped);
+    let q = poly::<S, 6>(r, [0.5, 0.166_666_67, 0.041_666_348, 0.008_333_271, 0.001_394_156_3, 0.000_199_149_7]);
+    let p = mul_add::<S>(r * r, q, r);
+    // 2^n (p + 1) - 1 with half of 2^n, because 2^128 is no number but the result may be one.
+    let scale = exp2_int(n.wrapping_sub(1));
+    let y = 2.0 * mul_add::<S>(scale, p, scale - 0.5);
+    if n == 0 {
+        if x == 0.0 {
+            x
+        } else {
+            p
+        }
+    } else {
+        y
+    }
+}
+
+#[inline(always)]
+pub fn log<S: Target>(x: f32) -> f32 {
+    let tiny = x < f32::MIN_POSITIVE;
+    let scaled = if tiny { x * 8_388_608.0 } else { x };
+    // Offset so that the mantissa falls into [sqrt(1/2), sqrt(2)).
+    let bits = (scaled.to_bits() as i32).wrapping_sub(0x3f35_04f3);
+    let exponent = (bits >> 23).wrapping_sub(if tiny { 23 } else { 0 }) as f32;
+    let f = f32::from_bits((bits & 0x007f_ffff).wrapping_add(0x3f35_04f3) as u32) - 1.0;
+    let q = poly::<S, 9>(
+        f,
+        [
+            0.333_333_1,
+            -0.249_999_87,
+            0.200_022_27,
+            -0.166_692_5,
+            0.142_186_55,
+            -0.123_843_685,
+            0.118_730_13,
+            -0.117_897_05,
+            0.069_151_655,
+        ],
+    );
+    let square = f * f;
+    // Smallest parts first.
+    let low = mul_add::<S>(exponent, LN2_LOW, mul_add::<S>(square * f, q, -0.5 * square));
+    let y = mul_add::<S>(exponent, LN2_HIGH, f + low);
+    let y = if x == f32::INFINITY { x } else { y };
+    let y = if x == 0.0 { f32::NEG_INFINITY } else { y };
+    if (x < 0.0) | x.is_nan() {
+        f32::NAN
+    } else {
+        y
+    }
+}
+
+#[inline(always)]
+pub fn log1p<S: Target>(x: f32) -> f32 {
+    let u = 1.0 + x;
+    // What rounding took from 1 + x, as a first-order correction.
+    let y = log::<S>(u) + (x - (u - 1.0)) / u;
+    let y = if x == -1.0 { f32::NEG_INFINITY } else { y };
+    if (x == f32::INFINITY) | (x == 0.0) {
+        x
+    } else {
+        y
+    }
+}
+
+#[inline(always)]
+pub fn tanh<S: Target>(x: f32) -> f32 {
+    let magnitude = x.abs();
+    let clamped = if magnitude > 10.0 { 10.0 } else { magnitude };
+    let p = expm1::<S>(2.0 * clamped);
+    (p / (p + 2.0)).copysign(x)
+}
+
+/// `1 / (1 + exp(-x))`, in the form that neither overflows nor loses the small values.
+#[inline(always)]
+pub fn logistic<S: Target>(x: f32) -> f32 {
+    let z = exp::<S>(-x.abs());
+    (if x < 0.0 { z } else { 1.0 }) / (1.0 + z)
+}
+
+#[inline(always)]
+pub fn erf<S: Target>(x: f32) -> f32 {
+    let t = x.abs();
+    let near = poly::<S, 7>(
+        x * x,
+        [0.128_379_17, -0.376_126_26, 0.112_836, -0.026_854_444, 0.005_189_535_7, -0.000_802_084_2, 7.888_912e-5],
+    );
+    let near = mul_add::<S>(near, x, x);
+    let t4 = if t > 4.0 { 4.0 } else { t };
+    let tail = poly::<S, 8>(
+        t4,
+        [
+            0.000_169_203_94,
+            -1.129_488_3,
+            -0.633_400_86,
+            -0.108_220_37,
+            0.025_080_606,
+            -0.004_156_250_5,
+            0.000_431_392_58,
+            -2.082_853e-5,
+        ],
+    );
+    let far = (1.0 - exp::<S>(tail)).copysign(x);
+    if t > 0.95 {
+        far
+    } else {
+        near
+    }
+}
+
+/// After Giles, "Approximating the erfinv function" (2011): one polynomial in `w = -log(1 - x^2)` for the middle, one
+/// in its root for the tails.
+#[inline(always)]
+pub fn erf_inv<S: Target>(x: f32) -> f32 {
+    let w = -log::<S>((1.0 - x) * (1.0 + x));
+    let near = poly::<S, 10>(
+        w - 2.5,
+        [
+            1.501_409_4,
+            0.246_640_28,
+            -0.004_177_387,
+            -0.001_252_741_9,
+            0.000_218_344_45,
+            -4.963_345_4e-6,
+            -3.462_704_6e-6,
+            4.661_701_5e-7,
+            2.323_262_5e-8,
+            -8.791_019e-9,
+        ],
+    );
+    let far = poly::<S, 10>(
+        w.sqrt() - 3.0,
+        [
+            2.832_976_8,
+            1.001_674_8,
+            0.009_444_387,
+            -0.007_635_037,
+            0.005_694_516_5,
+            -0.003_607_934,
+            0.001_465_682_6,
+            -3.620_815_5e-5,
+            -0.000_294_174_7,
+            0.000_100_987_25,
+        ],
+    );
+    let y = x * if w < 5.0 { near } else { far };
+    if x.abs() == 1.0 {
+        x * f32::INFINITY
+    } else {
+        y
+    }
+}
+
+/// Beyond this, `n pi/2` in two pieces is no longer exact enough, and the C library reduces the argument.
+pub(super) const FAR: f32 = 1_048_576.0;
+
+/// `sin` for `QUARTER = 0`, `cos` for `QUARTER = 1`, for arguments that are not [`is_far`](super::Real::is_far).
+#[inline(always)]
+pub(super) fn sin_cos<S: Target, const QUARTER: i64>(x: f32) -> f32 {
+    // Reduced in double precision: pi/2 in two pieces, the first short enough that its product with n is exact.
+    const ROUND64: f64 = 6_755_399_441_055_744.0;
+    const HIGH: f64 = 1.570_796_326_734_125_6;
+    const LOW: f64 = 6.077_100_506_506_192e-11;
+    let wide = f64::from(x);
+    let shifted = wide * std::f64::consts::FRAC_2_PI + ROUND64;
+    let n = shifted - ROUND64;
+    let r = ((wide - n * HIGH) - n * LOW) as f32;
+    let quadrant = (shifted.to_bits() as i64).wrapping_add(QUARTER) as i32;
+    let square = r * r;
+    let sin = poly::<S, 4>(square, [-0.166_666_67, 0.008_333_329, -0.000_198_393_25, 2.718_216_8e-6]);
+    let sin = mul_add::<S>(square * r, sin, r);
+    let cos = poly::<S, 4>(square, [0.041_666_668, -0.001_388_888_3, 2.479_950_9e-5, -2.720_935_3e-7]);
+    let cos = mul_add::<S>(square * square, cos, mul_add::<S>(square, -0.5, 1.0));
+    let y = if quadrant & 1 == 0 { sin } else { cos };
+    let y = f32::from_bits(y.to_bits() ^ ((quadrant as u32 & 2) << 30));
+    // The reduction turns -0 into +0.
+    if (QUARTER == 0) & (x == 0.0) {
+        x
+    } else {
+        y
+    }
+}
+
+/// `x^y` through `2^(y log2 x)` in double precision, which leaves one rounding to `f32`.
+#[inline(always)]
+pub fn pow<S: Target>(x: f32, y: f32) -> f32 {
+    let (base, wide_y) = (f64::from(x.abs()), f64::from(y));
+    // base = m 2^e with m in [sqrt(1/2), sqrt(2)): every f32, subnormals too, is a normal f64.
+    let bits = (base.to_bits() as i64).wrapping_sub(0x3fe6_a09e_667f_3bcd);
+    // The arithmetic shift of 64-bit lanes is missing on AVX2; through the upper 32 bits it vectorises.
+    let e = f64::from((bits >> 32) as i32 >> 20);
+    let m = f64::from_bits((bits & 0x000f_ffff_ffff_ffff).wrapping_add(0x3fe6_a09e_667f_3bcd) as u64);
+    // ln m = 2 artanh s
+    let s = (m - 1.0) / (m + 1.0);
+    let z = s * s;
+    let mut series = 1.0 / 17.0;
+    for odd in [15.0f64, 13.0, 11.0, 9.0, 7.0, 5.0, 3.0, 1.0] {
+        series = mul_add64::<S>(series, z, 1.0 / odd);
+    }
+    let log2 = mul_add64::<S>(series * s, 2.0 * std::f64::consts::LOG2_E, e);
+    let t = wide_y * log2;
+    let t = if t > 200.0 { 200.0 } else { t };
+    let t = if t < -200.0 { -200.0 } else { t };
+    const ROUND64: f64 = 6_755_399_441_055_744.0;
+    let shifted = t + ROUND64;
+    let u = (t - (shifted - ROUND64)) * std::f64::consts::LN_2;
+    let mut exp = 1.0 / 39_916_800.0;
+    for factorial in [3_628_800.0f64, 362_880.0, 40_320.0, 5_040.0, 720.0, 120.0, 24.0, 6.0, 2.0, 1.0, 1.0] {
+        exp = mul_add64::<S>(exp, u, 1.0 / factorial);
+    }
+    let n = (shifted.to_bits() as i64).wrapping_sub(ROUND64.to_bits() as i64);
+    let magnitude = (exp * f64::from_bits((n.wrapping_add(1023) << 52) as u64)) as f32;
+
+    let rounded = (y.abs() + 8_388_608.0) - 8_388_608.0;
+    let huge = y.abs() >= 8_388_608.0;
+    let whole = huge | (rounded == y.abs());
+    // From 2^24 on every f32 is even; from 2^23 on the last mantissa bit tells.
+    let parity = (y.abs() + 8_388_608.0).to_bits() & 1;
+    let odd = if huge { (y.abs() < 16_777_216.0) & (y.to_bits() & 1 == 1) } else { whole & (parity == 1) };
+
+    let magnitude = if x == 0.0 {
+        if y > 0.0 {
+            0.0
+        } else {
+            f32::INFINITY
+        }
+    } else {
+        magnitude
+    };
+    let grows = (x.abs() > 1.0) == (y > 0.0);
+    let infinite = (x.abs() == f32::INFINITY) | (y.abs() == f32::INFINITY);
+    let magnitude = if infinite & (x != 0.0) {
+        if grows {
+            f32::INFINITY
+        } else {
+            0.0
+        }
+    } else {
+        magnitude
+    };
+    let negative = (x.to_bits() >> 31 == 1) & odd;
+    let result = if negative { -magnitude } else { magnitude };
+    let result = if (x < 0.0) & !whole & (x != f32::NEG_INFINITY) { f32::NAN } else { result };
+    let result = if x.is_nan() | y.is_nan() { f32::NAN } else { result };
+    let unit = (x == 1.0) | (y == 0.0) | ((x == -1.0) & (y.abs() == f32::INFINITY));
+    if unit {
+        1.0
+    } else {
+        result
+    }
+}
