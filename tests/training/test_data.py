@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import numpy as np
@@ -61,6 +63,17 @@ def test_the_order_does_not_depend_on_workers(settings: dict[str, Any]) -> None:
     assert firsts(Numbers(**settings)) == firsts(Numbers()) == list(range(10))
     shuffled = firsts(Numbers(), order)
     assert sorted(shuffled) == list(range(10)) != shuffled
+
+
+class Dying(Numbers):
+    def __getitem__(self, index: int) -> Any:
+        os._exit(1)
+
+
+def test_processes() -> None:
+    assert firsts(Numbers(workers=2, use_multiprocessing=True)) == list(range(10))
+    with pytest.raises(BrokenProcessPool):  # and not a wait for ever
+        firsts(Dying(workers=2, use_multiprocessing=True))
 
 
 def test_an_error_in_a_worker_arrives() -> None:

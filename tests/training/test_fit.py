@@ -224,6 +224,14 @@ def test_predict_from_threads(engine: str) -> None:
     assert not wrong
 
 
+def test_line_by_line_gives_the_same_values() -> None:
+    compiled, eager = classifier(), classifier(run_eagerly=True)
+    assert eager.evaluate(X, LABELS, verbose=0) == pytest.approx(compiled.evaluate(X, LABELS, verbose=0))
+    np.testing.assert_allclose(eager.predict(X, verbose=0), compiled.predict(X, verbose=0), rtol=1e-6)
+    eager.reset_metrics()
+    assert eager.test_on_batch(X, LABELS) == pytest.approx(compiled.evaluate(X, LABELS, verbose=0))
+
+
 def test_batch_methods() -> None:
     model = linear(metrics=["mae"])
     first = model.test_on_batch(X, Y)
@@ -369,9 +377,10 @@ def test_validation_freq() -> None:
 def test_using_the_validation_set_as_the_test_is_said_once() -> None:
     model = linear()
     model.fit(X, Y, validation_data=(X[:20], Y[:20]), epochs=2, verbose=0)
-    with pytest.warns(TestSetWarning, match="the data that fit.. was given as validation_data"):
+    with pytest.warns(TestSetWarning, match="the data that fit.. was given as validation_data") as caught:
         value = model.evaluate(X[:20].copy(), Y[:20].copy(), verbose=0)
     assert value > 0
+    assert caught[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.evaluate(X[:20], Y[:20], verbose=0)
@@ -491,6 +500,22 @@ def test_own_compute_loss() -> None:
     plain = hb.Sequential(model.layers)
     plain.compile("sgd", "mse")
     assert doubled == pytest.approx(2 * plain.evaluate(X, Y, verbose=0))
+
+
+def test_scaled_loss_in_half_precision() -> None:
+    previous = hb.dtype_policies.dtype_policy()
+    hb.dtype_policies.set_dtype_policy("mixed_float16")
+    try:
+        set_random_seed(0)
+        model = hb.Sequential(
+            [hb.Input((4,)), layers.Dense(8, activation="relu"), layers.Dense(1, dtype="float32")]
+        )
+        model.compile("sgd", "mse")
+    finally:
+        hb.dtype_policies.set_dtype_policy(previous)
+    assert type(model.optimizer).__name__ == "LossScaleOptimizer"
+    first, *_, last = model.fit(X, Y, epochs=5, verbose=0).history["loss"]
+    assert last < first
 
 
 def test_penalties_count() -> None:

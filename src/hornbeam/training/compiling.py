@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from typing import Any
 
@@ -18,10 +19,15 @@ class Bounded(dict[Any, Any]):
 
     limit = 64
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+
     def __setitem__(self, key: Any, value: Any) -> None:
-        super().__setitem__(key, value)
-        while len(self) > self.limit:
-            self.pop(next(iter(self)))
+        with self._lock:
+            super().__setitem__(key, value)
+            while len(self) > self.limit:
+                self.pop(next(iter(self)))
 
 
 class TrainingState:

@@ -201,9 +201,9 @@ class Trainer(Compiling):
                 self._fit.validated_on.remember(validation.data)
         elif fraction:
             data, validation, sentence = split(data, fraction, validation_split_mode, validation_batch_size)
-        self._prepare("train", data, class_weight)
+        self._prepare("train", data, steps, class_weight)
         if validation is not None:
-            self._prepare("test", validation, None)
+            self._prepare("test", validation, validation_steps, None)
         number = steps if steps is not None else data.steps
         if not isinstance(callbacks, CallbackList):
             callbacks = CallbackList(
@@ -251,14 +251,18 @@ class Trainer(Compiling):
         )
         self.stop_training = True
 
-    def _prepare(self, mode: str, data: ArrayData | StreamData, class_weight: Any) -> None:
+    def _prepare(self, mode: str, data: ArrayData | StreamData, steps: int | None, class_weight: Any) -> None:
         """Compare data and model, trace the step, then look at the labels: all before anything is run."""
         if isinstance(data, ArrayData):
-            batch = data.data
-            types = data.types(min(data.batch_size, count_rows(data)))
+            batch, count = data.data, count_rows(data)
+            sizes = {
+                min(data.batch_size, count),
+                (steps is None and count % data.batch_size) or data.batch_size,
+            }
+            signatures = [data.types(size) for size in sorted(sizes, reverse=True) if size <= count]
         else:
             batch = data.first_batch()
-            types = types_of(batch)
+            signatures = [types_of(batch)]
             checks.check_finite(unpack_x_y_sample_weight(batch)[0], "x")
         x, y, _ = unpack_x_y_sample_weight(batch)
         self._check_inputs(x)
@@ -270,7 +274,8 @@ class Trainer(Compiling):
                 f"the loss of {describe(self)} compares predictions with targets, but there is no y"
             )
         if not self._fit.run_eagerly:
-            self._step(mode, types)
+            for types in signatures:
+                self._step(mode, types)
         if losses is not None and losses.spec is not None:
             check_labels_of(self, losses, data, class_weight)
 
@@ -307,7 +312,7 @@ class Trainer(Compiling):
         data = make_data(x, y, sample_weight, batch_size, "evaluate")
         if isinstance(data, ArrayData):
             self._fit.validated_on.check(data.data)
-        self._prepare("test", data, None)
+        self._prepare("test", data, steps, None)
         number = steps if steps is not None else data.steps
         if not isinstance(callbacks, CallbackList):
             callbacks = CallbackList(
