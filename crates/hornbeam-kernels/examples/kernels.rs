@@ -118,17 +118,24 @@ impl Bench {
     }
 
     fn product(&mut self, [m, n, k]: [usize; 3], transposed: [bool; 2]) {
+        let marks = transposed.map(|t| if t { "'" } else { "" });
+        let name = format!("product a{} b{} {m} x {n} x {k}", marks[0], marks[1]);
+        if !name.contains(&self.filter) {
+            return;
+        }
         let (a, b, mut c) = (values(m * k), values(k * n), vec![0.0; m * n]);
         let am = if transposed[0] { Mat::transposed(m, m) } else { Mat::row_major(m, k) };
         let bm = if transposed[1] { Mat::transposed(k, k) } else { Mat::row_major(k, n) };
-        let marks = transposed.map(|t| if t { "'" } else { "" });
-        let name = format!("product a{} b{} {m} x {n} x {k}", marks[0], marks[1]);
         self.report(&name, 2.0 * (m * n * k) as f64, &mut |pool, scratch| {
             gemm(pool, 1, m, n, k, &a, am, &b, bm, black_box(&mut c), Epilogue::default(), scratch)
         });
     }
 
     fn conv(&mut self, name: &str, shape: &ConvShape) {
+        let directions = ["forward", "input gradient", "kernel gradient"].map(|d| format!("{name} {d}"));
+        if !directions.iter().any(|d| d.contains(&self.filter)) {
+            return;
+        }
         let x = values(shape.input_len());
         let w = values(shape.kernel_len());
         let mut y = values(shape.output_len());
@@ -137,13 +144,13 @@ impl Bench {
         let dy = y.clone();
         let flops = 2.0 * shape.work() as f64;
         let epilogue = Epilogue { bias: Some(&bias[..]), activation: Activation::Relu, accumulate: false };
-        self.report(&format!("{name} forward"), flops, &mut |pool, scratch| {
+        self.report(&directions[0], flops, &mut |pool, scratch| {
             conv_forward(pool, shape, &x, &w, black_box(&mut y), epilogue, scratch)
         });
-        self.report(&format!("{name} input gradient"), flops, &mut |pool, scratch| {
+        self.report(&directions[1], flops, &mut |pool, scratch| {
             conv_input_grad(pool, shape, &dy, &w, black_box(&mut dx), scratch)
         });
-        self.report(&format!("{name} kernel gradient"), flops, &mut |pool, scratch| {
+        self.report(&directions[2], flops, &mut |pool, scratch| {
             conv_kernel_grad(pool, shape, &x, &dy, black_box(&mut dw), scratch)
         });
     }

@@ -86,7 +86,9 @@ fn plan<E: Real>(kernels: &Kernels<E>, [batch, m, n, k]: [usize; 4], am: Mat, bm
     let far = if am.cols == 1 { aliases::<E>(am.rows) } else { am.cols.unsigned_abs() * size_of::<E>() > 1024 };
     let pack_a = !in_place_a || n >= 20 * lanes || (far && total_vectors > vectors);
     let in_place_b = bm.cols == 1 && bm.rows >= 0 && n % lanes == 0;
-    let pack_b = if in_place_b && m <= 2 * rows {
+    // In place a panel is a few lines of each row: where rows are long and little hides it, that walks through memory
+    // in small steps, while packing reads it straight.
+    let pack_b = if in_place_b && m <= 2 * rows && (m >= 4 || n <= 16 * lanes) {
         PackB::Direct
     } else if batch == 1 && m > m_block {
         PackB::Shared
