@@ -10,7 +10,7 @@ use crate::types::TensorType;
 /// Everything that the engine allocates starts on a cache line.
 pub const ALIGNMENT: usize = 64;
 
-/// A block of bytes on a cache line boundary, not initialised by the engine before kernels write it.
+/// A block of bytes on a cache line boundary.
 pub struct AlignedBytes {
     pointer: NonNull<u8>,
     bytes: usize,
@@ -22,7 +22,8 @@ unsafe impl Send for AlignedBytes {}
 unsafe impl Sync for AlignedBytes {}
 
 impl AlignedBytes {
-    /// At least one byte, so that the pointer is always valid. Zeroed: kernels get slices of initialised memory.
+    /// At least one byte, so that the pointer is always valid. The contents are whatever the memory held: kernels write
+    /// every element of a result before anything reads it, and any bits are a value of every dtype.
     pub fn new(bytes: usize) -> Self {
         let layout = Self::layout(bytes);
         // SAFETY: the layout has a non-zero size.

@@ -29,6 +29,9 @@ use crate::types::TensorType;
 /// Graphs may nest this deep (bodies within bodies).
 const MAX_DEPTH: usize = 48;
 
+/// A constant that stood in the text.
+pub type Constant = (TensorType, Vec<u8>);
+
 #[derive(Deserialize)]
 struct TextGraph {
     inputs: Vec<TextType>,
@@ -51,7 +54,7 @@ struct TextNode {
 
 /// Decode and simplify. `constants` are the types of the constant buffers; literals longer than a scalar are appended
 /// to `literals` and numbered behind them.
-pub fn decode(text: &str, constants: &[TensorType]) -> Result<(Graph, Vec<(TensorType, Vec<u8>)>)> {
+pub fn decode(text: &str, constants: &[TensorType]) -> Result<(Graph, Vec<Constant>)> {
     let parsed: TextGraph = serde_json::from_str(text).map_err(|e| malformed!("{e}"))?;
     let mut decoder = Decoder { constants, literals: Vec::new(), depth: 0 };
     let graph = decoder.graph(parsed)?;
@@ -60,7 +63,7 @@ pub fn decode(text: &str, constants: &[TensorType]) -> Result<(Graph, Vec<(Tenso
 
 struct Decoder<'a> {
     constants: &'a [TensorType],
-    literals: Vec<(TensorType, Vec<u8>)>,
+    literals: Vec<Constant>,
     depth: usize,
 }
 

@@ -153,7 +153,8 @@ fn prefers(program: &Program, index: usize, output: u32, input: u32) -> bool {
         .writes
         .iter()
         .any(|w| program.buffers[w.buffer as usize].place == Place::Output(input));
-    !(own && program.inputs.get(output as usize) == program.outputs.get(output as usize)) && !others
+    let own = own && program.inputs.get(output as usize) == program.outputs.get(output as usize);
+    !own && !others
 }
 
 /// Offsets in one growing block of memory: best fit over free ranges, neighbours merged.

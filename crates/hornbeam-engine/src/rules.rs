@@ -231,10 +231,9 @@ fn check_movement(op: &Op, x: &[&TensorType], out: &TensorType) -> Result<()> {
             ensure!(start.len() == rank && step.len() == rank && out.rank() == rank, "slice of {}: rank", x[0]);
             for axis in 0..rank {
                 let count = out.shape[axis];
-                let last = (count > 0)
-                    .then(|| (count - 1).checked_mul(step[axis]).and_then(|d| d.checked_add(start[axis])))
-                    .unwrap_or(Some(0));
-                let fits = step[axis] > 0 && (count == 0 || last.is_some_and(|l| l < x[0].shape[axis]));
+                let reach = |count: usize| (count - 1).checked_mul(step[axis])?.checked_add(start[axis]);
+                let inside = |last: usize| last < x[0].shape[axis];
+                let fits = step[axis] > 0 && (count == 0 || reach(count).is_some_and(inside));
                 ensure!(fits, "slice of {} from {start:?} by {step:?} to {out}", x[0]);
             }
             same_dtype(op, &[x[0], out])?;

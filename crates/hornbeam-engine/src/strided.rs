@@ -56,7 +56,7 @@ pub fn reshape(from: (&[usize], &[isize]), shape: &[usize]) -> Option<Vec<isize>
         if current.extent == 1 {
             current = source.next()?;
         }
-        if current.extent % extent != 0 {
+        if !current.extent.is_multiple_of(extent) {
             return None;
         }
         strides[axis] = current.stride;

@@ -66,7 +66,7 @@ fn many_steps_are_the_same_as_one_by_one() {
         log.extend(values(&outputs[2]));
         current = outputs[..2].to_vec();
     }
-    let steps = executable.run_steps(vec![w, n], &[data.clone()], &rows, &mut || false);
+    let steps = executable.run_steps(vec![w, n], std::slice::from_ref(&data), &rows, &mut || false);
     let logs = steps.logs.unwrap();
     assert_eq!(values(&steps.state[0]), values(&current[0]));
     assert_eq!((values(&steps.state[1]), values(&logs[1])), (vec![3.0], vec![0.0, 1.0, 2.0]));

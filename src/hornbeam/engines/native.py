@@ -1,8 +1,8 @@
 """The native engine: our own compiler and kernels, in Rust.
 
 A graph is written out as compact text once (see crates/hornbeam-engine/src/decode.rs for the format),
-compiled in a few milliseconds, and run as a flat list of instructions without the GIL. HORNBEAM_THREADS bounds
-its threads, and HORNBEAM_PROFILE=1 shows where the time of a graph goes.
+compiled in a few milliseconds, and run as a flat list of instructions without the GIL. HORNBEAM_THREADS
+bounds its threads, and HORNBEAM_PROFILE=1 shows where the time of a graph goes.
 """
 
 from __future__ import annotations

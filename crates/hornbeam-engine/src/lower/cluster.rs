@@ -10,7 +10,7 @@ use crate::fused::{Fused, Load, Loc, Step};
 use crate::graph::{Node, NodeId, Op, Value};
 use crate::instruction::{Kind, Operand};
 use crate::lower::{Lowering, View};
-use crate::strided;
+use crate::strided::{self, Dim};
 
 /// Lanes and streams of one block should fill no more than this much of the first-level cache.
 const BLOCK_BYTES: usize = 24 << 10;
@@ -54,10 +54,8 @@ impl Lowering<'_> {
             tape.drafts.push(Draft { node, operands, dtypes, out: node.types[0].dtype, write: None });
         }
         let writes = self.leave(&mut tape, nodes);
-        if writes.is_empty() {
-            return Ok(());
-        }
-        let count = writes[0].count;
+        // Nobody reads a result, or there are no elements.
+        let Some(count) = writes.first().map(|w| w.count).filter(|&n| n > 0) else { return Ok(()) };
         let fused = tape.build(count, writes.len())?;
         self.emit(Kind::Fused(Box::new(fused)), tape.reads, writes);
         Ok(())
@@ -279,7 +277,7 @@ impl Build<'_, '_> {
                 out
             }
             Load::Strided { size, dims } => {
-                if strided::period(dims).is_some_and(|p| self.block % p == 0) {
+                if self.repeats(dims) {
                     let out = self.constant_lane(*size);
                     self.prologue.push(Step::Fetch { read: read as u16, out });
                     out
@@ -294,12 +292,17 @@ impl Build<'_, '_> {
         loc
     }
 
+    /// Whether every block sees the same elements of a view.
+    fn repeats(&self, dims: &[Dim]) -> bool {
+        strided::period(dims).is_some_and(|period| self.block.is_multiple_of(period))
+    }
+
     /// Whether a lane that holds `source` may be given away after its last read.
     fn is_transient(&self, source: Source) -> bool {
         match source {
             Source::Step(step) => self.tape.drafts[step].write.is_none() || self.is_late(step),
             Source::Read(read) => match &self.tape.loads[read] {
-                Load::Strided { dims, .. } => !strided::period(dims).is_some_and(|p| self.block % p == 0),
+                Load::Strided { dims, .. } => !self.repeats(dims),
                 _ => false,
             },
         }
