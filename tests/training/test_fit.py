@@ -205,23 +205,26 @@ def test_changing_shapes_do_not_fill_the_memory() -> None:
     assert len(model._fit.predictors) == 64
 
 
-def test_predict_from_threads(engine: str) -> None:
-    model = classifier()
-    expected = model.predict(X, verbose=0)
-    wrong: list[str] = []
+@pytest.mark.parametrize("built", [True, False])
+def test_predict_from_threads(engine: str, built: bool) -> None:
+    set_random_seed(1)
+    model = hb.Sequential([layers.Dense(8, activation="relu"), layers.Dense(3)])
+    if built:
+        model.predict(X, verbose=0)
+    found: list[tuple[int, np.ndarray]] = []
 
     def work(row: int) -> None:
-        for _ in range(20):
-            found = model.predict(X[row : row + 1], verbose=0)
-            if not np.allclose(found, expected[row : row + 1], rtol=1e-5):
-                wrong.append(f"row {row}: {found}")
+        found.extend((row, model.predict(X[row : row + 1], verbose=0)) for _ in range(20))
 
     threads = [threading.Thread(target=work, args=(row,)) for row in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert not wrong
+    assert len(found) == 160
+    expected = model.predict(X, verbose=0)
+    for row, value in found:
+        np.testing.assert_allclose(value, expected[row : row + 1], rtol=1e-5)
 
 
 def test_line_by_line_gives_the_same_values() -> None:

@@ -45,6 +45,8 @@ class TrainingState:
         self.steps: Bounded = Bounded()
         self.predictors: Bounded = Bounded()
         self.validated_on = Seen()
+        # Held while a step is traced: tracing may build the layers, which only one thread can do.
+        self.tracing = threading.RLock()
 
 
 class Compiling:

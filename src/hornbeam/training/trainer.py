@@ -395,12 +395,14 @@ class Trainer(Compiling):
         single = len(arrays) == 1 and data is arrays[0]
         structure = None if single else (structure_key(data), tuple((a.shape, a.dtype) for a in arrays))
         key = (arrays[0].shape, arrays[0].dtype, current_engine(), structure)
-        predictor = self._fit.predictors.get(key)
+        known = self._fit.predictors
+        predictor = known.get(key)
         if predictor is None:
-            self._check_inputs(unpack_x_y_sample_weight(data)[0])
-            predictor = self._fit.predictors[key] = Predictor(
-                self.predict_step, types_of(data), current_engine()
-            )
+            with self._fit.tracing:
+                predictor = known.get(key)
+                if predictor is None:
+                    self._check_inputs(unpack_x_y_sample_weight(data)[0])
+                    predictor = known[key] = Predictor(self.predict_step, types_of(data), current_engine())
         return predictor([np.ascontiguousarray(array) for array in arrays])
 
     # -- single batches ----------------------------------------------------------------------------

@@ -40,7 +40,8 @@ class _Monitor(Callback):
         if self.mode != "auto":
             return 1.0 if self.mode == "max" else -1.0
         name = self.monitor.removeprefix("val_").lower()
-        for metric in self.model.metrics if self.model is not None else ():
+        known = self.model.metrics if self.model is not None else ()
+        for metric in (inner for outer in known for inner in getattr(outer, "metrics", [outer])):
             direction = getattr(metric, "_direction", None)
             if metric.name == name and direction in ("up", "down"):
                 return 1.0 if direction == "up" else -1.0
