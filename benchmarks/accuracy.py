@@ -1,7 +1,7 @@
 """Test accuracy over several runs: of a tutorial script, word for word, or of `hornbeam mnist`.
 
-    python benchmarks/accuracy.py mnist [--seeds 0 1 2]
-    python benchmarks/accuracy.py script path/to/mnist_cnn.py [--runs 3]
+python benchmarks/accuracy.py mnist [--seeds 0 1 2]
+python benchmarks/accuracy.py script path/to/mnist_cnn.py [--runs 3]
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ def accuracy(command: list[str], pattern: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     jobs = parser.add_subparsers(dest="job", required=True)
     mnist = jobs.add_parser("mnist")
     mnist.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -38,7 +40,9 @@ def main() -> None:
     script.add_argument("--runs", type=int, default=3)
     args = parser.parse_args()
     if args.job == "script":
-        values = [accuracy([HORNBEAM, "run", args.path], r"Test accuracy: ([\d.]+)") for _ in range(args.runs)]
+        values = [
+            accuracy([HORNBEAM, "run", args.path], r"Test accuracy: ([\d.]+)") for _ in range(args.runs)
+        ]
     else:
         values = []
         for seed in args.seeds:

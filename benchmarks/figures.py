@@ -1,6 +1,6 @@
 """Measure both sides in alternation and print medians and ratios as a Markdown table.
 
-    python benchmarks/figures.py --peer .venv-bench/bin/python [--runs 5] [--write]
+python benchmarks/figures.py --peer .venv-bench/bin/python [--runs 5] [--write]
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def cpu() -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--peer", help="a Python that has Keras and TensorFlow")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--write", action="store_true", help="append the table to results.md")
@@ -58,7 +60,8 @@ def main() -> None:
             results[name].append(measure(command, **environment))
 
     lines = [
-        f"`{' '.join(['python', 'benchmarks/figures.py', *sys.argv[1:]])}` on {cpu()}, {os.cpu_count()} cores, "
+        f"`{' '.join(['python', 'benchmarks/figures.py', *sys.argv[1:]])}` on {cpu()}, "
+        f"{os.cpu_count()} cores, "
         f"Python {platform.python_version()}; medians of {args.runs}, sides in alternation:",
         "",
         "| figure | " + " | ".join(sides) + (" | ratio |" if args.peer else " |"),
@@ -72,7 +75,9 @@ def main() -> None:
             cells.append(f"{statistics.median(b[key] / a[key] for b, a in pairs):.2f}")
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     lines.append("")
-    lines.append("Last loss: " + ", ".join(f"{name} {runs[0]['loss'][-1]:.4f}" for name, runs in results.items()))
+    lines.append(
+        "Last loss: " + ", ".join(f"{name} {runs[0]['loss'][-1]:.4f}" for name, runs in results.items())
+    )
     text = "\n".join(lines)
     print(text)
     if args.write:

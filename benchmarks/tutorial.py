@@ -1,7 +1,7 @@
 """The tutorial's network as a plain Keras script, timed. Prints one line of JSON.
 
-Run as `hornbeam run tutorial.py`, or by a Python that has Keras. The pictures are made here (a pattern per class plus
-noise), so that both sides train on the same numbers without a download.
+Run as `hornbeam run tutorial.py`, or by a Python that has Keras. The pictures are made here (a pattern per
+class plus noise), so that both sides train on the same numbers without a download.
 """
 
 import json
@@ -12,6 +12,7 @@ import time
 
 START = time.perf_counter()
 import keras  # noqa: E402
+from keras import Sequential, layers  # noqa: E402
 
 IMPORT_SECONDS = time.perf_counter() - START
 import numpy as np  # noqa: E402
@@ -51,9 +52,8 @@ def single_sample(model, x, calls=200):
 
 
 def main():
-    layers = keras.layers
     x, y = pictures()
-    model = keras.Sequential(
+    model = Sequential(
         [
             keras.Input((28, 28, 1)),
             layers.Conv2D(32, 3, activation="relu"),
@@ -81,7 +81,8 @@ def main():
                 "epoch_s": min(clock.seconds[1:] or clock.seconds),
                 "predict_one_us": single * 1e6,
                 # The unit of ru_maxrss is KiB on Linux and bytes on macOS.
-                "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10),
+                "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+                / (2**20 if sys.platform == "darwin" else 2**10),
                 "loss": history.history["loss"],
             }
         )

@@ -5,7 +5,7 @@
         weights_grad = evaluate_gradient(loss_fun, data_batch, weights)
         weights += -step_size * weights_grad
 
-An epoch is one pass over all samples: with 60,000 digits in batches of 256 that is 235 updates of the weights.
+An epoch is one pass over all samples: 60,000 digits in batches of 256 are 235 updates of the weights.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ ALPHABET = " abcdefghijklmnopqrstuvwxyz"
 
 
 def sentences(count: int, seed: int) -> tuple[list[str], np.ndarray]:
-    """Questions put the verb before the noun: "can the old dog see a red bird" / "the old dog can see a red bird"."""
+    """Questions begin with the helping verb: "can the old dog see a red bird"."""
     rng = np.random.default_rng(seed)
     adjectives, nouns = ["old", "red", "small", "quick", "blue"], ["dog", "bird", "child", "robot", "teacher"]
     helpers, verbs = ["can", "will", "should", "must"], ["see", "find", "draw", "follow", "teach"]

@@ -1,4 +1,4 @@
-"""A functional model with two inputs and two outputs: which of two digits is larger, and what is their sum?"""
+"""A functional model with two inputs and two outputs: which digit is larger, and what is the sum?"""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ def pairs(x: np.ndarray, y: np.ndarray, count: int, seed: int) -> tuple[dict, di
     i, j = rng.integers(0, len(x), (2, count))
     images = {"left": x[i].astype("float32") / 255, "right": x[j].astype("float32") / 255}
     digits = y.astype("float32")
-    answers = {"larger": (digits[i] > digits[j])[:, None].astype("float32"), "total": (digits[i] + digits[j])[:, None]}
+    answers = {
+        "larger": (digits[i] > digits[j])[:, None].astype("float32"),
+        "total": (digits[i] + digits[j])[:, None],
+    }
     return images, answers
 
 

@@ -40,12 +40,13 @@ _NAMES = {
 }
 
 _MODULES = (
-    "activations", "backend", "callbacks", "config", "constraints", "datasets", "dtype_policies", "engines",
-    "initializers", "insight", "layers", "losses", "metrics", "mixed_precision", "models", "ops", "optimizers",
+    "activations", "backend", "callbacks", "config", "constraints", "datasets", "dtype_policies",
+    "engines", "initializers", "insight", "layers", "losses", "metrics", "mixed_precision", "models", "ops",
+    "optimizers",
     "preprocessing", "random", "regularizers", "saving", "tree", "utils",
 )  # fmt: skip
 
-__all__ = [*_NAMES, *_MODULES, "__version__"]  # noqa: PLE0604
+__all__ = [*_NAMES, *_MODULES, "__version__"]
 
 if TYPE_CHECKING:
     from hornbeam import activations as activations

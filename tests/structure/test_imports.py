@@ -106,7 +106,9 @@ def test_nothing_above_engines_names_an_engine() -> None:
 def run(code: str) -> str:
     # As users run it: with bytecode kept from the run before.
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
     return done.stdout.strip()
 
 
