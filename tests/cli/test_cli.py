@@ -72,7 +72,7 @@ def test_run_a_keras_script(script: Path) -> None:
         ("import tensorflow as tf; tf.constant(1)", "tensorflow.constant"),
         ("import tensorflow.data", "tensorflow.data"),
         ("from keras import nothing_like_it", "nothing_like_it"),
-        ("import keras; keras.layer.Dense", "Did you mean 'layers'?"),
+        ("import keras; keras.optimisers.Adam", "Did you mean 'optimizers'?"),
         ("import keras.nonsense", "keras.nonsense"),
     ],
 )

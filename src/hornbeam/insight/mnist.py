@@ -67,7 +67,7 @@ def build() -> Any:
     def convolution(filters: int, **kwargs: Any) -> list[Any]:
         return [
             layers.Conv2D(filters, 3, use_bias=False, **kwargs),
-            layers.BatchNormalization(),
+            layers.BatchNormalization(momentum=0.9),
             layers.Activation("relu"),
         ]
 
@@ -197,7 +197,7 @@ def _picture(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, 
     rows: Sequence[int] = [int(row) for row in worst(probabilities, labels)]
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 9))
+    figure = Figure(figsize=(10, 8.5), layout="constrained")
     for place, row in enumerate(rows):
         axes = figure.add_subplot(4, 5, place + 1)
         axes.imshow(images[row, ..., 0], cmap="gray_r")
@@ -205,6 +205,5 @@ def _picture(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, 
         taken = int(probabilities[row].argmax())
         axes.set_title(f"{labels[row]} taken for {taken}\n({probabilities[row, taken]:.0%} sure)", fontsize=9)
     figure.suptitle("The test digits whose right answer got the least probability")
-    figure.tight_layout()
     figure.savefig(path, dpi=100)
     return f"picture of the worst digits: {path}"
