@@ -46,6 +46,28 @@ _MODULES = (
     "preprocessing", "random", "regularizers", "saving", "tree", "utils",
 )  # fmt: skip
 
+_SCOPES = "Compiled functions keep variables apart by themselves: use hornbeam.jit and ordinary code."
+_ENGINES = "Engines place their work themselves; this version runs on the CPU."
+# Names of Keras's that are not here, and why.
+MISSING: dict[str, str] = {
+    "Operation": "Functions on tensors are operations: hornbeam.ops, or a Layer without weights.",
+    "Quantizer": "Quantized layers are not in this version.",
+    "RematScope": "Wrap what is to be recomputed in hornbeam.remat(fn).",
+    "StatelessScope": _SCOPES,
+    "SymbolicScope": _SCOPES,
+    "applications": "Pretrained models are not in this version: load a .keras file that Keras wrote.",
+    "device": _ENGINES,
+    "distillation": "Distillation is not in this version: write it as a train_step.",
+    "distribution": _ENGINES,
+    "export": "Exporting is not in this version: save to .keras, which Keras reads and exports.",
+    "legacy": "The formats of Keras 2 are not read: save to .keras with Keras 3.",
+    "name_scope": "Names come from the layers that variables belong to.",
+    "quantizers": "Quantized layers are not in this version.",
+    "src": "Keras's own sources: use the public names.",
+    "visualization": "Pictures of boxes and masks are not in this version: use matplotlib.",
+    "wrappers": "Wrappers for scikit-learn are not in this version.",
+}
+
 __all__ = [*_NAMES, *_MODULES, "__version__"]
 
 if TYPE_CHECKING:
@@ -104,7 +126,8 @@ def __getattr__(name: str) -> Any:
     else:
         from hornbeam.naming import nearest
 
-        raise AttributeError(f"hornbeam has no {name!r}.{nearest(name, __all__)}")
+        reason = f"{MISSING[name]}" if name in MISSING else nearest(name, __all__).strip()
+        raise AttributeError(f"hornbeam has no {name!r}. {reason}".rstrip())
     globals()[name] = value
     return value
 

@@ -68,6 +68,6 @@ def standardize_dtype(dtype: object) -> str:
 
 
 def result_type(*dtypes: object) -> str:
-    """The dtype that an operation on values of `dtypes` gives; Python's int and float are weak."""
-    kinds = [d.__name__ if d in (int, float) else dtype_name(d) for d in dtypes]
+    """The dtype that an operation on values of `dtypes` gives; int and float are weak."""
+    kinds = [d.__name__ if d in (int, float) else dtype_name(d) for d in dtypes or (float,)]
     return promote_types(kinds, floatx())

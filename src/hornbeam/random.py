@@ -104,6 +104,7 @@ class SeedGenerator:
         return key
 
     def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
         return {"seed": self._initial_seed, "name": self.name}
 
     @classmethod

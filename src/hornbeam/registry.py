@@ -6,23 +6,43 @@ A file can only ask for what stands in this table or for what the caller registe
 
 from __future__ import annotations
 
+import importlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
 
+from hornbeam.ir.types import dtype_name, numpy_dtype
 from hornbeam.naming import nearest, to_snake_case
 
 C = TypeVar("C")
 
 # (Keras module, name) -> class or function: what the library itself offers to configs.
 _TABLE: dict[tuple[str, str], Any] = {}
+# name -> the modules that hold it.
+_PLACES: dict[str, list[str]] = {}
 # registered name ("package>name") -> class or function, by `register_keras_serializable`.
 _REGISTERED: dict[str, Any] = {}
 _REGISTERED_NAMES: dict[Any, str] = {}
-_SCOPES: list[dict[str, Any]] = []
+# Operations that functional models may name, as (Keras module, class name): they are no classes of ours.
+_OPERATIONS: set[tuple[str, str]] = set()
+# What `custom_object_scope` opened, in each thread of its own.
+_local = threading.local()
+
+# Modules whose functions a config may name. Others hold functions too, some of which read and write files.
+_FUNCTION_MODULES = ("keras.activations", "keras.losses", "keras.metrics")
+
+# Sub-packages that fill the table when they are imported.
+_FAMILIES = (
+    "activations", "constraints", "initializers", "layers", "losses", "metrics", "models", "optimizers",
+    "regularizers",
+)  # fmt: skip
+
+# Values without a class, as Keras writes them.
+_PLAIN = ("__numpy__", "__tensor__", "__tuple__", "__slice__", "__ellipsis__", "__bytes__")
 
 
 class UnknownObjectError(ValueError):
@@ -37,11 +57,17 @@ def exported(module: str, *aliases: str) -> Callable[[C], C]:
             if (module, name) in _TABLE:
                 raise ValueError(f"{module}.{name} is exported twice")
             _TABLE[module, name] = target
+            _PLACES.setdefault(name, []).append(module)
         if inspect.isclass(target):
             target._keras_module = module  # type: ignore[attr-defined]
         return target
 
     return add
+
+
+def operations(module: str, names: Iterable[str]) -> None:
+    """Let functional models name operations of a Keras module, such as ("keras.src.ops.numpy", "Add")."""
+    _OPERATIONS.update((module, name) for name in names)
 
 
 def names_in(module: str) -> list[str]:
@@ -71,12 +97,18 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
 
 @contextmanager
 def custom_object_scope(custom_objects: Mapping[str, Any]) -> Iterator[None]:
-    """Inside, configs may also name the given classes and functions."""
-    _SCOPES.append(dict(custom_objects))
+    """Inside, and in this thread, configs may also name the given classes and functions."""
+    outer = _scopes()
+    _local.scopes = (dict(custom_objects), *outer)
     try:
         yield
     finally:
-        _SCOPES.pop()
+        _local.scopes = outer
+
+
+def _scopes() -> tuple[dict[str, Any], ...]:
+    """Open scopes, the innermost first."""
+    return getattr(_local, "scopes", ())
 
 
 def get_custom_objects() -> dict[str, Any]:
@@ -95,7 +127,7 @@ def get_registered_object(
     module_objects: Mapping[str, Any] | None = None,
 ) -> Any:
     """The object that `name` stands for, or None."""
-    for place in (custom_objects or {}, *reversed(_SCOPES), _REGISTERED, module_objects or {}):
+    for place in (custom_objects or {}, *_scopes(), _REGISTERED, module_objects or {}):
         if name in place:
             return place[name]
     return None
@@ -114,7 +146,22 @@ def serialize(obj: Any) -> Any:
     if isinstance(obj, (np.integer, np.floating, np.bool_)):
         return obj.item()
     if isinstance(obj, np.ndarray):
-        return {"class_name": "__numpy__", "config": {"value": obj.tolist(), "dtype": obj.dtype.name}}
+        return {
+            "class_name": "__numpy__",
+            "config": {"value": obj.tolist(), "dtype": dtype_name(obj.dtype)},
+        }
+    if obj is Ellipsis:
+        return {"class_name": "__ellipsis__", "config": {}}
+    if isinstance(obj, slice):
+        return {
+            "class_name": "__slice__",
+            "config": {key: serialize(getattr(obj, key)) for key in ("start", "stop", "step")},
+        }
+    if hasattr(obj, "__array__") and hasattr(obj, "dtype"):  # a tensor or a variable
+        return {
+            "class_name": "__tensor__",
+            "config": {"value": np.asarray(obj).tolist(), "dtype": dtype_name(obj.dtype)},
+        }
     if isinstance(obj, tuple):
         return tuple(serialize(x) for x in obj)  # a list in JSON, as Keras writes it
     if isinstance(obj, list):
@@ -122,7 +169,7 @@ def serialize(obj: Any) -> Any:
     if isinstance(obj, dict):
         return {key: serialize(value) for key, value in obj.items()}
     if isinstance(obj, np.dtype):
-        return obj.name
+        return dtype_name(obj)
     if hasattr(obj, "get_config") and not inspect.isclass(obj):
         return _serialize_instance(obj)
     if callable(obj) and hasattr(obj, "__name__"):
@@ -131,11 +178,12 @@ def serialize(obj: Any) -> Any:
 
 
 def _serialize_instance(obj: Any) -> dict[str, Any]:
-    # Model(inputs, outputs) of a subclass makes a class of its own, which files know by the subclass's name.
+    # Functional models of a subclass have a class made for them, which names the one that was written.
     cls = type(obj).__dict__.get("_plain_class", type(obj))
-    ours = getattr(cls, "_keras_module", None) if "_keras_module" in cls.__dict__ else None
+    ours = cls.__dict__.get("_keras_module")
     config = {
-        "module": ours,
+        # A class that is nobody's: its module keeps it apart from a class of ours with the same name.
+        "module": ours or (None if cls in _REGISTERED_NAMES else cls.__module__),
         "class_name": cls.__name__,
         "config": {key: serialize(value) for key, value in obj.get_config().items()},
         "registered_name": None if ours else get_registered_name(cls),
@@ -164,17 +212,20 @@ def _serialize_function(fn: Callable[..., Any]) -> Any:
         raise TypeError(
             "a lambda has no config: code is never stored in a file. Use a named, registered function"
         )
-    if fn in _REGISTERED_NAMES:
-        return {
-            "module": "builtins",
-            "class_name": "function",
-            "config": name,
-            "registered_name": _REGISTERED_NAMES[fn],
-        }
-    ours = any(value is fn for value in _TABLE.values())
-    return (
-        name if ours else {"module": None, "class_name": "function", "config": name, "registered_name": name}
-    )
+    if fn not in _REGISTERED_NAMES and _is_ours(fn):
+        return name
+    return {
+        "module": "builtins" if fn in _REGISTERED_NAMES else fn.__module__,
+        "class_name": "function",
+        "config": get_registered_name(fn),
+        "registered_name": "function",
+    }
+
+
+def _is_ours(fn: Callable[..., Any]) -> bool:
+    """Whether `fn` is a function that the table has under its name (hornbeam.ops has some of them too)."""
+    places = [module for module in _PLACES.get(fn.__name__, ()) if module in _FUNCTION_MODULES]
+    return bool(places) and str(fn.__module__).split(".")[0] == "hornbeam"
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -186,23 +237,16 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
         return type(config)(deserialize(x, custom_objects) for x in config)
     if not isinstance(config, dict):
         return config
-    if "class_name" not in config:
+    name = config.get("class_name")
+    if name in _PLAIN:
+        return _plain_value(name, config, custom_objects)
+    if name is None or "config" not in config:
         return {key: deserialize(value, custom_objects) for key, value in config.items()}
-    name = config["class_name"]
-    if name == "__tuple__":
-        return tuple(deserialize(x, custom_objects) for x in config["items"])
-    if name == "__numpy__":
-        return np.array(config["config"]["value"], dtype=config["config"]["dtype"])
+    found = _find(config, custom_objects)
     if name == "function":
-        return _find(config, config["config"], custom_objects)
-    if "config" not in config:
-        return {key: deserialize(value, custom_objects) for key, value in config.items()}
-    cls = _find(config, name, custom_objects)
-    inner = config["config"] or {}
-    if not inspect.isclass(cls) or not hasattr(cls, "from_config"):
-        raise UnknownObjectError(f"{name!r} is not something that a config can build")
+        return found
     with custom_object_scope(custom_objects or {}):
-        obj = cls.from_config(inner)
+        obj = found.from_config(config["config"] or {})
         if config.get("build_config") and hasattr(obj, "build_from_config"):
             obj.build_from_config(config["build_config"])
         if config.get("compile_config") and hasattr(obj, "compile_from_config"):
@@ -210,49 +254,112 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
     return obj
 
 
-def _find(config: Mapping[str, Any], name: str, custom_objects: Mapping[str, Any] | None) -> Any:
-    registered = config.get("registered_name")
+def _plain_value(name: str, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None) -> Any:
+    if name == "__tuple__":
+        return tuple(deserialize(x, custom_objects) for x in config["items"])
+    inner = config["config"]
+    if name == "__ellipsis__":
+        return Ellipsis
+    if name == "__slice__":
+        return slice(inner["start"], inner["stop"], inner["step"])
+    if name == "__bytes__":
+        return str(inner["value"]).encode()
+    array = np.array(inner["value"], dtype=numpy_dtype(dtype_name(inner["dtype"])))
+    if name == "__numpy__":
+        return array
+    from hornbeam.tensor import as_tensor
+
+    return as_tensor(array)
+
+
+def _find(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None) -> Any:
+    """The class or function that a config names: the caller's, or one of ours that may be named."""
+    kind, module, registered = (config.get(key) for key in ("class_name", "module", "registered_name"))
+    name = config["config"] if kind == "function" else kind
+    if kind == "__lambda__":
+        raise UnknownObjectError(
+            "the config holds the code of a lambda, which is never run. Give the model a named function that "
+            "is decorated with @register_keras_serializable()"
+        )
     for label in (registered, name):
-        if label:
+        if label and isinstance(label, str):
             found = get_registered_object(label, custom_objects)
             if found is not None:
-                return found
-    module = config.get("module")
-    for key in ((module, name), *((m, n) for m, n in _TABLE if n == name and _related(m, module))):
-        if key in _TABLE:
-            return _TABLE[key]
+                return _buildable(found, str(name), kind == "function")
+    # Keras notes no module for classes of its users, but then a registered name.
+    if isinstance(name, str) and _is_library(module) and (module is not None or not registered):
+        found = _in_table(name, module, kind == "function")
+        if found is not None:
+            return found
     raise UnknownObjectError(
         f"the config names {name!r} (module {module!r}), which Hornbeam does not know. If it is yours, "
-        "decorate it with "
-        "@register_keras_serializable() or pass custom_objects={'" + name + "': ...} to the call"
+        "decorate it with @register_keras_serializable() or pass custom_objects={'" + f"{name}': ...}}"
     )
 
 
-def _related(ours: str, asked: Any) -> bool:
+def _in_table(name: str, module: Any, function: bool) -> Any:
+    """What the table offers to configs under `name`, in `module` rather than elsewhere, or None."""
+    _complete_table()
+    for place in sorted(_PLACES.get(name, ()), key=lambda place: place != module):
+        target = _TABLE[place, name]
+        if place in _FUNCTION_MODULES if function else _is_buildable(target):
+            return target
+    return None
+
+
+def _complete_table() -> None:
+    for family in _FAMILIES:
+        importlib.import_module(f"hornbeam.{family}")
+
+
+def _buildable(found: Any, name: str, function: bool) -> Any:
+    if not function and not _is_buildable(found):
+        raise UnknownObjectError(f"{name!r} is not a class with from_config(), so a config cannot build it")
+    return found
+
+
+def _is_buildable(target: Any) -> bool:
+    return inspect.isclass(target) and hasattr(target, "from_config")
+
+
+def _is_library(module: Any) -> bool:
     """Keras writes both public modules and where its sources put a class (`keras.src.models.functional`)."""
-    return asked is None or (
-        isinstance(asked, str) and asked.split(".")[0] in ("keras", "hornbeam", "builtins")
+    return module is None or (
+        isinstance(module, str) and module.split(".")[0] in ("keras", "hornbeam", "builtins")
     )
 
 
 def missing_names(config: Any, custom_objects: Mapping[str, Any] | None = None) -> list[str]:
     """All names in a config that cannot be resolved, without building anything."""
-    missing: list[str] = []
-    if isinstance(config, list):
-        parts: list[Any] = config
-    elif isinstance(config, dict):
-        parts = list(config.values())
-        name = config.get("class_name")
-        if isinstance(name, str) and "config" in config and not name.startswith("__"):
-            try:
-                _find(config, config["config"] if name == "function" else name, custom_objects)
-            except UnknownObjectError:
-                missing.append(str(config.get("registered_name") or name))
-    else:
-        return []
-    for part in parts:
-        missing.extend(missing_names(part, custom_objects))
-    return list(dict.fromkeys(missing))
+    _complete_table()
+    missing: dict[str, None] = {}
+    parts: list[Any] = [config]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, dict):
+            if _needs_a_class(part):
+                try:
+                    _find(part, custom_objects)
+                except UnknownObjectError:
+                    missing[_label(part)] = None
+            part = list(part.values())
+        if isinstance(part, list):
+            parts.extend(reversed(part))
+    return list(missing)
+
+
+def _needs_a_class(config: dict[str, Any]) -> bool:
+    name, module = config.get("class_name"), config.get("module")
+    if name is None or "config" not in config or name in (*_PLAIN, "__keras_tensor__"):
+        return False
+    return not (isinstance(name, str) and isinstance(module, str) and (module, name) in _OPERATIONS)
+
+
+def _label(config: dict[str, Any]) -> str:
+    """The name to show for a config."""
+    if config["class_name"] == "function":
+        return str(config["config"])
+    return str(config.get("registered_name") or config["class_name"])
 
 
 def resolve(identifier: Any, module: str, what: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -264,6 +371,8 @@ def resolve(identifier: Any, module: str, what: str, custom_objects: Mapping[str
     if identifier is None:
         return None
     if isinstance(identifier, dict):
+        if not identifier.get("module") and not identifier.get("registered_name"):
+            identifier = {**identifier, "module": module}
         return deserialize(identifier, custom_objects)
     if isinstance(identifier, str):
         found = get_registered_object(identifier, custom_objects) or _by_name(identifier, module)

@@ -30,6 +30,7 @@ class Regularizer:
         )
 
     def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
         raise NotImplementedError(f"{type(self).__name__} must define get_config() to be saved")
 
     @classmethod

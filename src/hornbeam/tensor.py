@@ -114,6 +114,7 @@ class Tensor:
         return self.numpy().item()
 
     def tolist(self) -> Any:
+        """The value as nested lists of Python numbers."""
         return self.numpy().tolist()
 
     def __float__(self) -> float:
@@ -262,9 +263,11 @@ class Tensor:
         return getitem(self, key)
 
     def astype(self, dtype: Any) -> Tensor:
+        """The tensor converted to `dtype`."""
         return cast(self, dtype)
 
     def reshape(self, *shape: Any) -> Tensor:
+        """The same values in a new shape, given as sizes or as one tuple; one size may be -1."""
         from hornbeam.indexing import reshape
 
         return reshape(self, shape[0] if len(shape) == 1 and hasattr(shape[0], "__iter__") else shape)

@@ -228,7 +228,9 @@ def checkpoint(fn: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-remat = checkpoint  # Keras's name for it
+def remat(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Keras's name for `checkpoint`."""
+    return checkpoint(f)
 
 
 # -- compiled functions --------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from hornbeam import tensor as tensor_module
 from hornbeam.layers import InputLayer, Layer
 from hornbeam.models.functional import CallGraph, Functional
 from hornbeam.naming import to_snake_case
-from hornbeam.registry import deserialize, serialize
+from hornbeam.registry import deserialize, operations, serialize
 from hornbeam.symbolic import KerasTensor, SymbolicCall
 
 # Operations of `hornbeam.ops` as Keras names them: module -> class names, each made of a function's name in
@@ -50,6 +50,8 @@ _MODULES = {
     "keras.src.ops.core": """
         Cast ConvertToTensor StopGradient Unstack SliceUpdate ScatterUpdate""",
 }
+for _module, _names in _MODULES.items():
+    operations(_module, _names.split())
 _CALL = {
     "x", "x1", "x2", "xs", "y", "a", "key", "indices", "inputs", "kernel", "condition", "target", "output",
     "targets", "predictions", "weights", "bins", "q", "array", "fill_value", "constant_values", "operands",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hornbeam.registry import custom_object_scope as CustomObjectScope
 from hornbeam.registry import custom_object_scope as custom_object_scope
-from hornbeam.registry import deserialize as deserialize_keras_object
 from hornbeam.registry import get_custom_objects as get_custom_objects
 from hornbeam.registry import get_registered_name as get_registered_name
 from hornbeam.registry import get_registered_object as get_registered_object
@@ -15,6 +16,7 @@ from hornbeam.saving.archive import load_model as load_model
 from hornbeam.saving.archive import save_model as save_model
 from hornbeam.saving.weights import load_weights as load_weights
 from hornbeam.saving.weights import save_weights as save_weights
+from hornbeam.utils.session import deserialize_keras_object as deserialize_keras_object
 
 __all__ = [
     "CustomObjectScope",
@@ -31,3 +33,13 @@ __all__ = [
     "save_weights",
     "serialize_keras_object",
 ]
+
+# Names of Keras's that are not here, and why.
+MISSING: dict[str, str] = {
+    "KerasFileEditor": "editing files in place is not in this version: load the model, change it, and save it",
+}
+
+
+def __getattr__(name: str) -> Any:
+    reason = f": {MISSING[name]}" if name in MISSING else ""
+    raise AttributeError(f"hornbeam.saving has no {name!r}{reason}")

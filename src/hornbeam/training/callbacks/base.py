@@ -45,9 +45,11 @@ class Callback:
         return self._model
 
     def set_params(self, params: dict[str, Any]) -> None:
+        """Called by `fit` with verbose, epochs and steps."""
         self.params = params
 
     def set_model(self, model: Any) -> None:
+        """Called by `fit` with the model, which is `self.model` from then on."""
         self._model = model
 
     def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
@@ -165,11 +167,13 @@ class CallbackList:
         self.set_params(params)
 
     def set_params(self, params: dict[str, Any]) -> None:
+        """Hand the parameters of `fit` to all callbacks."""
         self.params = params
         for callback in self.callbacks:
             callback.set_params(params)
 
     def set_model(self, model: Any) -> None:
+        """Hand the model to all callbacks."""
         if self.history is not None:
             model.history = self.history
         for callback in self.callbacks:
