@@ -15,6 +15,10 @@ use crate::strided::{self, Dim};
 /// Lanes and streams of one block should fill no more than this much of the first-level cache.
 const BLOCK_BYTES: usize = 24 << 10;
 
+/// Lanes begin at different distances from a page: loads behind stores to the same place in another page stall, and
+/// streams at equal distances share a few cache sets.
+const STAGGER: usize = 192;
+
 /// Where an operand of a step comes from before locations are numbered.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Source {
@@ -177,10 +181,10 @@ impl Tape<'_> {
         let cost = self.drafts.iter().map(|d| step_cost(&d.node.op, d.out)).sum();
         let block = build.block;
         let mut lanes: Vec<usize> = Vec::with_capacity(build.lanes.sizes.len() + 1);
-        let mut offset = 0;
+        let mut offset = STAGGER;
         for size in &build.lanes.sizes {
             lanes.push(offset);
-            offset += (size * block).next_multiple_of(64);
+            offset += (size * block).next_multiple_of(64) + STAGGER;
         }
         lanes.push(offset);
         Ok(Fused {

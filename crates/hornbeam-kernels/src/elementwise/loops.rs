@@ -108,47 +108,92 @@ unsafe fn store<T: Element>(p: *mut T, block: &[T; LANES], m: usize) {
     }
 }
 
+/// One block of [`map1`].
+///
+/// # Safety
+/// `m <= LANES` elements are readable at `src` and writable at `dst`.
+#[inline(always)]
+unsafe fn block1<S: Target, O: Map1>(src: *const O::In, dst: *mut O::Out, m: usize) {
+    // SAFETY: the caller's promise.
+    let x = unsafe { load(src, m) };
+    let mut y = [O::Out::ZERO; LANES];
+    for j in 0..LANES {
+        y[j] = O::apply::<S>(x[j]);
+    }
+    if O::RARE && x.iter().fold(false, |any, x| any | O::is_rare(*x)) {
+        for j in 0..LANES {
+            if O::is_rare(x[j]) {
+                y[j] = O::slow(x[j]);
+            }
+        }
+    }
+    // SAFETY: the caller's promise.
+    unsafe { store(dst, &y, m) };
+}
+
+/// One block of [`map2`].
+///
+/// # Safety
+/// `m <= LANES` elements are readable at `a` and `b` and writable at `dst`.
+#[inline(always)]
+unsafe fn block2<S: Target, O: Map2>(a: *const O::In, b: *const O::In, dst: *mut O::Out, m: usize) {
+    // SAFETY: the caller's promise.
+    let (x, y) = unsafe { (load(a, m), load(b, m)) };
+    let mut z = [O::Out::ZERO; LANES];
+    for j in 0..LANES {
+        z[j] = O::apply::<S>(x[j], y[j]);
+    }
+    // SAFETY: the caller's promise.
+    unsafe { store(dst, &z, m) };
+}
+
+/// One block of [`choose`].
+///
+/// # Safety
+/// `m <= LANES` elements are readable at `c`, `x` and `y` and writable at `dst`.
+#[inline(always)]
+unsafe fn block3<T: Bits>(c: *const Bool, x: *const T, y: *const T, dst: *mut T, m: usize) {
+    // SAFETY: the caller's promise.
+    let (c, x, y) = unsafe { (load(c, m), load(x, m), load(y, m)) };
+    let mut z = [T::ZERO; LANES];
+    for j in 0..LANES {
+        z[j] = x[j].choose(c[j], y[j]);
+    }
+    // SAFETY: the caller's promise.
+    unsafe { store(dst, &z, m) };
+}
+
+// Whole blocks have a loop of their own: where `m` may be either, LLVM sends every block through the stack.
 multiversion! {
     /// Applies `O` to `n` elements.
     pub unsafe fn map1[S, O: Map1](src: *const u8, dst: *mut u8, n: usize) {
         let (src, dst) = (src.cast::<O::In>(), dst.cast::<O::Out>());
+        let whole = n / LANES * LANES;
         let mut i = 0;
-        while i < n {
-            let m = LANES.min(n - i);
-            // SAFETY: i + m <= n elements are readable.
-            let x = unsafe { load(src.add(i), m) };
-            let mut y = [O::Out::ZERO; LANES];
-            for j in 0..LANES {
-                y[j] = O::apply::<S>(x[j]);
-            }
-            if O::RARE && x.iter().fold(false, |any, x| any | O::is_rare(*x)) {
-                for j in 0..LANES {
-                    if O::is_rare(x[j]) {
-                        y[j] = O::slow(x[j]);
-                    }
-                }
-            }
-            // SAFETY: i + m <= n elements are writable.
-            unsafe { store(dst.add(i), &y, m) };
-            i += m;
+        while i < whole {
+            // SAFETY: i + LANES <= n.
+            unsafe { block1::<S, O>(src.add(i), dst.add(i), LANES) };
+            i += LANES;
+        }
+        if i < n {
+            // SAFETY: n - i elements are left.
+            unsafe { block1::<S, O>(src.add(i), dst.add(i), n - i) };
         }
     }
 
     /// Applies `O` to `n` pairs. `a_step` and `b_step` are 1, or 0 for an operand that is one block long and repeats.
     unsafe fn map2_steps(isa)[S, O: Map2](a: *const u8, b: *const u8, steps: [usize; 2], dst: *mut u8, n: usize) {
         let (a, b, dst) = (a.cast::<O::In>(), b.cast::<O::In>(), dst.cast::<O::Out>());
+        let whole = n / LANES * LANES;
         let mut i = 0;
-        while i < n {
-            let m = LANES.min(n - i);
-            // SAFETY: i + m <= n elements are readable where the operand advances, and a block where it does not.
-            let (x, y) = unsafe { (load(a.add(i * steps[0]), m), load(b.add(i * steps[1]), m)) };
-            let mut z = [O::Out::ZERO; LANES];
-            for j in 0..LANES {
-                z[j] = O::apply::<S>(x[j], y[j]);
-            }
-            // SAFETY: i + m <= n elements are writable.
-            unsafe { store(dst.add(i), &z, m) };
-            i += m;
+        while i < whole {
+            // SAFETY: i + LANES <= n elements are there where an operand advances, and a block where it does not.
+            unsafe { block2::<S, O>(a.add(i * steps[0]), b.add(i * steps[1]), dst.add(i), LANES) };
+            i += LANES;
+        }
+        if i < n {
+            // SAFETY: as above, for the n - i elements that are left.
+            unsafe { block2::<S, O>(a.add(i * steps[0]), b.add(i * steps[1]), dst.add(i), n - i) };
         }
     }
 
@@ -170,19 +215,16 @@ multiversion! {
         c: *const u8, x: *const u8, y: *const u8, steps: [usize; 2], dst: *mut u8, n: usize
     ) {
         let (c, x, y, dst) = (c.cast::<Bool>(), x.cast::<T>(), y.cast::<T>(), dst.cast::<T>());
+        let whole = n / LANES * LANES;
         let mut i = 0;
-        while i < n {
-            let m = LANES.min(n - i);
-            // SAFETY: i + m <= n elements are readable where the operand advances, and a block where it does not.
-            let (c, x, y) =
-                unsafe { (load(c.add(i), m), load(x.add(i * steps[0]), m), load(y.add(i * steps[1]), m)) };
-            let mut z = [T::ZERO; LANES];
-            for j in 0..LANES {
-                z[j] = x[j].choose(c[j], y[j]);
-            }
-            // SAFETY: i + m <= n elements are writable.
-            unsafe { store(dst.add(i), &z, m) };
-            i += m;
+        while i < whole {
+            // SAFETY: i + LANES <= n elements are there where an operand advances, and a block where it does not.
+            unsafe { block3(c.add(i), x.add(i * steps[0]), y.add(i * steps[1]), dst.add(i), LANES) };
+            i += LANES;
+        }
+        if i < n {
+            // SAFETY: as above, for the n - i elements that are left.
+            unsafe { block3(c.add(i), x.add(i * steps[0]), y.add(i * steps[1]), dst.add(i), n - i) };
         }
     }
 
