@@ -10,10 +10,10 @@ import importlib.abc
 import importlib.machinery
 import runpy
 import sys
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 # The Keras version whose names and signatures we follow: what `keras.__version__` tells scripts.
 KERAS_VERSION = "3.15.1"
@@ -33,7 +33,7 @@ class _Keras(ModuleType):
     """The module that `import keras` gives: Hornbeam under Keras's name and version."""
 
     __version__ = KERAS_VERSION
-    __path__: MutableSequence[str] = []
+    __path__: ClassVar[list[str]] = []  # type: ignore[misc]
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -50,7 +50,7 @@ class _TensorFlow(ModuleType):
     """The module that `import tensorflow` gives: only `tensorflow.keras` is there."""
 
     __version__ = "2.19.0"
-    __path__: MutableSequence[str] = []
+    __path__: ClassVar[list[str]] = []  # type: ignore[misc]
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

@@ -139,7 +139,7 @@ def checkpoint(fn: Callable[..., Sequence[Node]], *inputs: Node) -> tuple[Node, 
     return outputs_of(bind(_CHECKPOINT, *inputs, *captured, body=graph))
 
 
-# -- a derivative of one's own -----------------------------------------------------------------------------------
+# -- a derivative of one's own ---------------------------------------------------------------------------
 
 
 def _custom_vjp(cts: Any, out: Node, *inputs: Node, body: Graph, derivative: Graph) -> Cotangents:
@@ -155,7 +155,7 @@ _CUSTOM_GRADIENT = _register("custom_gradient", _custom_vjp)
 def custom_gradient(
     fn: Callable[..., tuple[Sequence[Node], Callable[..., Sequence[Node]]]], *inputs: Node
 ) -> tuple[Node, ...]:
-    """`outputs` of `fn(*inputs) = (outputs, rule)`, whose cotangents `rule(*cotangents)` are those of the inputs.
+    """`outputs` of `fn(*inputs) = (outputs, rule)`, with `rule(*cotangents)` as the inputs' cotangents.
 
     Values that `fn` takes from outside count as constants.
     """
@@ -166,8 +166,8 @@ def custom_gradient(
         slopes = tuple(rule(*cts))
         if [x.type for x in slopes] != [x.type for x in inputs]:
             raise ShapeError(
-                f"a custom gradient must have the types of the arguments {[str(x.type) for x in inputs]}, it has "
-                f"{[str(x.type) for x in slopes]}"
+                f"a custom gradient must have the types of the arguments {[str(x.type) for x in inputs]}, "
+                f"it has {[str(x.type) for x in slopes]}"
             )
         captured = captures((*outputs, *slopes), (*args, *cts), level)
     body, derivative = Graph((*args, *captured), outputs), Graph((*args, *captured, *cts), slopes)
