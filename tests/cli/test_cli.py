@@ -159,3 +159,18 @@ def test_the_wheel(tmp_path: Path, script: Path) -> None:
     for command in ([bin / "hornbeam", "doctor"], [bin / "hornbeam", "run", script]):
         done = run(*command, env=clean, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
+
+
+def test_moved_digits() -> None:
+    rng = np.random.default_rng(0)
+    images = rng.random((3, 6, 5, 1)).astype("float32")
+    same, still = np.tile(np.eye(2, dtype="float32"), (3, 1, 1)), np.zeros((3, 2), "float32")
+    np.testing.assert_allclose(report.moved(images, same, still), images, atol=1e-6)
+    down = report.moved(images, same, still + np.float32([-1, 0]))
+    np.testing.assert_allclose(down[:, 1:], images[:, :-1], atol=1e-6)
+    assert not down[:, 0].any()
+    half = report.moved(images, same, still + np.float32([0, 0.5]))
+    np.testing.assert_allclose(half[:, :, :-1], (images[:, :, :-1] + images[:, :, 1:]) / 2, atol=1e-6)
+    turned = report.moved(images[:, :5], same @ np.float32([[0, 1], [-1, 0]]), still)
+    np.testing.assert_allclose(turned[..., 0], np.rot90(images[:, :5, :, 0], axes=(1, 2)), atol=1e-5)
+    assert not report.moved(images, same, still + 100).any()
