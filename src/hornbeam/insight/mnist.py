@@ -27,7 +27,7 @@ PATIENCE = 5
 
 
 class MovedDigits(PyDataset):
-    """Batches of training digits, each turned, scaled, slanted and shifted a little, in a new order every epoch.
+    """Batches of training digits, each turned, scaled, slanted and shifted a little, in an order of the epoch.
 
     A digit that leans a little is the same digit: telling the net so is worth more than a bigger net.
     """
@@ -55,7 +55,7 @@ class MovedDigits(PyDataset):
 
 
 def random_moves(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """`count` linear maps (count, 2, 2) and shifts (count, 2): where each pixel of the result is taken from."""
+    """`count` maps (count, 2, 2) and shifts (count, 2): where each pixel of the result is taken from."""
     angle = rng.uniform(-MAX_TURN, MAX_TURN, count)
     slant = rng.uniform(-MAX_SLANT, MAX_SLANT, count)
     height, width = np.exp(rng.uniform(-MAX_SCALE, MAX_SCALE, (2, count)))
@@ -69,7 +69,7 @@ def random_moves(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.n
 
 
 def moved(images: np.ndarray, maps: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-    """Images (N, H, W, 1) sampled at `maps @ (row, column) + shifts` from their centre, bilinearly, 0 outside."""
+    """Images (N, H, W, 1) sampled bilinearly at `maps @ (row, column) + shifts` from their centre; 0 outside."""
     count, height, width, _ = images.shape
     centre = np.array([(height - 1) / 2, (width - 1) / 2], "float32")
     grid = np.stack(np.mgrid[:height, :width], -1).reshape(-1, 2).astype("float32") - centre
