@@ -27,7 +27,7 @@ PATIENCE = 5
 
 
 class MovedDigits(PyDataset):
-    """Batches of training digits, each turned, scaled, slanted and shifted a little, in an order of the epoch.
+    """Batches of training digits, each turned, scaled, slanted and shifted a little, in a new order an epoch.
 
     A digit that leans a little is the same digit: telling the net so is worth more than a bigger net.
     """
@@ -69,14 +69,13 @@ def random_moves(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.n
 
 
 def moved(images: np.ndarray, maps: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-    """Images (N, H, W, 1) sampled bilinearly at `maps @ (row, column) + shifts` from their centre; 0 outside."""
+    """Images (N, H, W, 1) sampled bilinearly at `maps @ (row, column) + shifts` from the centre; 0 outside."""
     count, height, width, _ = images.shape
     centre = np.array([(height - 1) / 2, (width - 1) / 2], "float32")
-    grid = np.stack(np.mgrid[:height, :width], -1).reshape(-1, 2).astype("float32") - centre
-    # One pixel of margin all around: what lies further out is clipped into it, and it is 0.
-    places = np.clip(
-        grid @ maps.transpose(0, 2, 1) + shifts[:, None] + centre + 1, 0, [height + 0.999, width + 0.999]
-    )
+    grid = np.indices((height, width)).reshape(2, -1).T.astype("float32") - centre
+    # A margin of zeros all around: what lies outside is clipped into it.
+    places = grid @ maps.transpose(0, 2, 1) + shifts[:, None] + centre + 1
+    places = np.clip(places, 0, np.array([height + 1, width + 1], "float32"))
     whole = places.astype("int32")
     rest = (places - whole).astype("float32")
     padded = np.pad(images[..., 0], ((0, 0), (1, 2), (1, 2)))
