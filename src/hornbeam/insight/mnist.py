@@ -69,7 +69,7 @@ def random_moves(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.n
 
 
 def moved(images: np.ndarray, maps: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-    """Images (N, H, W, 1) sampled bilinearly at `maps @ (row, column) + shifts` from the centre; 0 outside."""
+    """Images (N, H, W, 1) sampled linearly at `maps @ (row, column) + shifts` from the centre; 0 outside."""
     count, height, width, _ = images.shape
     centre = np.array([(height - 1) / 2, (width - 1) / 2], "float32")
     grid = np.indices((height, width)).reshape(2, -1).T.astype("float32") - centre
