@@ -38,7 +38,7 @@ _FUNCTION_MODULES = ("keras.activations", "keras.losses", "keras.metrics")
 # Sub-packages that fill the table when they are imported.
 _FAMILIES = (
     "activations", "constraints", "initializers", "layers", "losses", "metrics", "models", "optimizers",
-    "regularizers",
+    "models.functional_config", "regularizers",
 )  # fmt: skip
 
 # Values without a class, as Keras writes them.

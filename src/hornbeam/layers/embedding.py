@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import constraints, initializers, ops, regularizers
-from hornbeam.ir.types import is_float
 from hornbeam.layers.arguments import no_support, positive
 from hornbeam.layers.core import QUANTIZATION
 from hornbeam.layers.layer import Layer
@@ -75,7 +74,7 @@ class Embedding(Layer):
         return ops.cast(ops.take(self.embeddings, indices, axis=0), self.compute_dtype)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        if not self.mask_zero or is_float(inputs.dtype):
+        if not self.mask_zero:
             return None
         return ops.not_equal(inputs, 0)
 

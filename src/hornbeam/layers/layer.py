@@ -474,9 +474,11 @@ class Layer(Weighted):
         args, kwargs = self._constructor  # type: ignore[attr-defined]
         if type(self) is Layer:
             return {"activity_regularizer": None, "autocast": self.autocast}
-        bound = inspect.signature(type(self).__init__).bind(self, *args, **kwargs).arguments
+        signature = inspect.signature(type(self).__init__)
+        bound = signature.bind(self, *args, **kwargs).arguments
         bound.pop(next(iter(bound)))  # self, whatever its author calls it
-        bound.update(bound.pop("kwargs", {}))
+        rest = [p.name for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD]
+        bound.update(bound.pop(rest[0], {}) if rest else {})
         return {
             key: serialize_argument(value)
             for key, value in bound.items()

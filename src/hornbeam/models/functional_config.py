@@ -100,8 +100,8 @@ def functional_config(model: Functional) -> dict[str, Any]:
             entry = _operation_entry(call, names[graph._key(call)], places)
         layers.append(entry)
     ends = {
-        "input_layers": tree.map_structure(lambda x: list(places[id(x)]), model.input),
-        "output_layers": tree.map_structure(lambda x: list(places[id(x)]), model.output),
+        "input_layers": tree.map_structure(lambda x: _end(x, places), model.input),
+        "output_layers": tree.map_structure(lambda x: _end(x, places), model.output),
     }
     return {"name": model.name, "trainable": model.trainable, "layers": layers, **ends}
 
@@ -122,12 +122,19 @@ def _places(graph: CallGraph, names: dict[int, str]) -> dict[int, tuple[str, int
     for key, calls in grouped.items():
         operation = calls[0].operation
         ordered = _in_creation_order(operation, calls) if isinstance(operation, Layer) else calls
-        # Keras counts a functional model's own definition as its first call.
-        first = 1 if isinstance(operation, Functional) else 0
-        for number, call in enumerate(ordered, first):
+        for number, call in enumerate(ordered):
             for index, x in enumerate(tree.flatten(call.outputs)):
                 found[id(x)] = (names[key], number, index)
     return found
+
+
+def _end(x: KerasTensor, places: dict[int, tuple[str, int, int]]) -> list[Any]:
+    """The place of an input or output. Here, unlike in calls, Keras counts a functional model's own definition
+    as its first call.
+    """
+    name, number, index = places[id(x)]
+    inner = x.history is not None and isinstance(x.history.operation, Functional)
+    return [name, number + 1 if inner else number, index]
 
 
 def _node(args: Any, kwargs: dict[str, Any], places: dict[int, tuple[str, int, int]]) -> dict[str, Any]:
@@ -209,7 +216,6 @@ def rebuild(config: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
     waiting = {
         name: list(entry["inbound_nodes"]) for name, entry in zip(makers, config["layers"], strict=True)
     }
-    offsets = {name: _offset(entry) for name, entry in zip(makers, config["layers"], strict=True)}
     results: dict[tuple[str, int], list[Any]] = {}
     for name, operation in makers.items():
         if isinstance(operation, InputLayer):
@@ -220,9 +226,9 @@ def rebuild(config: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
     while progress and any(waiting.values()):
         progress = False
         for name, nodes in waiting.items():
-            while nodes and all(key in results for key in _needed(nodes[0], offsets)):
+            while nodes and all(key in results for key in _needed(nodes[0])):
                 node = nodes.pop(0)
-                args, kwargs = _filled(node, results, offsets)
+                args, kwargs = _filled(node, results)
                 results[name, made[name]] = tree.flatten(makers[name](*args, **kwargs))
                 made[name] += 1
                 progress = True
@@ -233,17 +239,14 @@ def rebuild(config: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
         )
 
     def end(place: Any) -> Any:
-        return _tensor(place, results, offsets)
+        name, number, index = place
+        return _tensor((name, number - isinstance(makers.get(name), Functional), index), results)
 
     options = {key: value for key, value in config.items() if key not in _OWN_KEYS}
     return _ends(config["input_layers"], end), _ends(config["output_layers"], end), options
 
 
 _OWN_KEYS = {"name", "trainable", "layers", "input_layers", "output_layers", "dtype"}
-
-
-def _offset(entry: dict[str, Any]) -> int:
-    return 1 if entry["class_name"] == "Functional" else 0
 
 
 def _maker(entry: dict[str, Any]) -> Any:
@@ -284,13 +287,13 @@ def _histories(part: Any) -> list[Any]:
     return [found for value in part for found in _histories(value)] if isinstance(part, list) else []
 
 
-def _needed(node: dict[str, Any], offsets: dict[str, int]) -> list[tuple[str, int]]:
-    return [(name, number - offsets.get(name, 0)) for name, number, _ in _histories(node)]
+def _needed(node: dict[str, Any]) -> list[tuple[str, int]]:
+    return [(name, number) for name, number, _ in _histories(node)]
 
 
-def _tensor(place: Any, results: dict[tuple[str, int], list[Any]], offsets: dict[str, int]) -> Any:
-    name, number, index = place[:3]
-    found = results.get((name, number - offsets.get(name, 0)))
+def _tensor(place: Any, results: dict[tuple[str, int], list[Any]]) -> Any:
+    name, number, index = place
+    found = results.get((name, number))
     if found is None or index >= len(found):
         raise ValueError(
             f"the config names output {index} of call {number} of {name!r}, which does not exist"
@@ -298,7 +301,7 @@ def _tensor(place: Any, results: dict[tuple[str, int], list[Any]], offsets: dict
     return found[index]
 
 
-def _filled(node: dict[str, Any], results: Any, offsets: dict[str, int]) -> tuple[list[Any], dict[str, Any]]:
+def _filled(node: dict[str, Any], results: Any) -> tuple[list[Any], dict[str, Any]]:
     def fill(part: Any) -> Any:
         if isinstance(part, list):
             parts = [fill(x) for x in part]
@@ -308,7 +311,7 @@ def _filled(node: dict[str, Any], results: Any, offsets: dict[str, int]) -> tupl
             return part
         kind = part.get("class_name")
         if kind == "__keras_tensor__":
-            return _tensor(part["config"]["keras_history"], results, offsets)
+            return _tensor(part["config"]["keras_history"], results)
         if kind == "__slice__":
             return slice(*(part["config"][key] for key in ("start", "stop", "step")))
         if kind == "__ellipsis__":
