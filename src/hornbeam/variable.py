@@ -263,7 +263,9 @@ def _initial_value(initializer: Any, shape: Any, dtype: Any) -> Any:
     if isinstance(initializer, type):
         raise ValueError(f"initializer={initializer.__name__} is the class: write {initializer.__name__}()")
     if isinstance(initializer, Tensor) or not callable(initializer):
-        return initializer
+        value = as_tensor(initializer, dtype)
+        _charge(value.shape, value.dtype)
+        return value
     if shape is None:
         raise ValueError("a Variable made by an initializer function needs its `shape`")
     _charge(shape, dtype)

@@ -160,9 +160,54 @@ def intern(key: tuple, make: Any) -> Node:
     return node
 
 
+class WorkLimitError(RuntimeError):
+    """More operations are applied than whoever set a limit expected."""
+
+
+# How many limits are open in all threads: without one, counting costs a look at an empty list.
+limits: list[None] = []
+
+
+@contextmanager
+def work_limit(steps: int) -> Iterator[None]:
+    """Inside, and in this thread, at most `steps` operations may be applied; a layer's call counts as five.
+
+    A small file can describe a model that takes for ever to build: loops that are unrolled, models inside
+    models.
+    """
+    outer = getattr(_local, "steps", None)
+    _local.steps = steps
+    limits.append(None)
+    try:
+        yield
+    finally:
+        limits.pop()
+        _local.steps = outer
+
+
+def count_steps(number: int) -> None:
+    """So many operations are applied."""
+    steps = getattr(_local, "steps", None)
+    if steps is not None:
+        if steps < number:
+            raise WorkLimitError("the model takes more operations to build than its size accounts for")
+        _local.steps = steps - number
+
+
+def count_elements(number: int) -> None:
+    """An array or list of so many elements is made outside of the graph, because a parameter says so.
+
+    Call it first: a file may ask for a billion pixels, parts or thresholds.
+    """
+    if limits:
+        count_steps(number // 200)
+
+
 @contextmanager
 def scope(name: str) -> Iterator[None]:
     """Nodes made inside carry `name` (a layer path), for errors and profiles."""
+    if limits:
+        count_steps(5)
     previous = current_scope()
     _local.scope = name
     try:

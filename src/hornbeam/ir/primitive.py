@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.ir.graph import Graph, Node, intern
+from hornbeam.ir.graph import Graph, Node, count_steps, intern, limits
 from hornbeam.ir.types import (
     DTYPES,
     HornbeamTypeError,
@@ -117,6 +117,8 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Node:
     """Apply `primitive`: check types and return the (interned) node. Python scalars are lifted to the first
     Node's type.
     """
+    if limits:
+        count_steps(1)
     nodes = inputs if all(isinstance(x, Node) for x in inputs) else lift_scalars(inputs)
     key = (primitive.name, tuple(n.uid for n in nodes), tuple(sorted(params.items())))
 

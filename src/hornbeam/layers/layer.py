@@ -61,10 +61,10 @@ def _guarded(build: Callable[..., None]) -> Callable[..., None]:
 class Layer(Weighted):
     """A function with state. Subclasses write `call(inputs)`, and `build(input_shape)` if they have weights.
 
-    activity_regularizer: a loss on the output. trainable: whether the weights are trained. dtype: a dtype or
-    policy (see `dtype_policies`); autocast: whether floating-point inputs are converted to the compute dtype.
-    name: unique in its model; made up if None. input_shape, input_dim, batch_input_shape: the input's shape,
-    for the first layer of a Sequential model.
+    activity_regularizer: a loss on the output, divided by the batch size. trainable: whether the weights are
+    trained. dtype: a dtype or policy (see `dtype_policies`); autocast: whether floating-point inputs are
+    converted to the compute dtype. name: unique in its model; made up if None. input_shape, input_dim,
+    batch_input_shape: the input's shape, for the first layer of a Sequential model.
 
     Raises ValueError for unknown arguments, ShapeError where an input does not fit.
 
@@ -248,9 +248,11 @@ class Layer(Weighted):
             raise
 
     def _regularize(self, outputs: Any) -> None:
+        """The penalty on outputs, a sample: divided by the batch size, as Keras does."""
         if self.activity_regularizer is not None:
             for output in tree.flatten(outputs):
-                self.add_loss(self.activity_regularizer(output))
+                penalty = self.activity_regularizer(output)
+                self.add_loss(penalty / output.shape[0] if output.ndim else penalty)
 
     def _pass_mask_on(self, call: LayerCall, outputs: Any, mask: Any) -> None:
         masked = any(m is not None for m in tree.flatten(mask))

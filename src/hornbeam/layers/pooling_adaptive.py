@@ -9,6 +9,7 @@ from typing import Any
 
 from hornbeam import ops
 from hornbeam.config import standard_data_format
+from hornbeam.ir.graph import count_elements
 from hornbeam.layers.arguments import sizes
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
@@ -33,6 +34,7 @@ class _AdaptivePooling(Layer):
         reduce: Callable[..., Tensor] = ops.max if self.largest else ops.mean
         for axis, count in enumerate(self.output_size, first):
             size = inputs.shape[axis]
+            count_elements(count)
             windows = [(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]
             lead = (slice(None),) * axis
             places = [(*lead, slice(*window)) for window in windows]

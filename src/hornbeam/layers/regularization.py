@@ -235,7 +235,7 @@ class AlphaDropout(_Noise):
 
 @exported("keras.layers")
 class ActivityRegularization(Layer):
-    """y = x, and l1 * sum|x| + l2 * sum x^2 is added to the loss.
+    """y = x, and (l1 * sum|x| + l2 * sum x^2) / batch size is added to the loss.
 
     >>> layer = hornbeam.layers.ActivityRegularization(l2=0.1)
     >>> layer(np.ones(3)).shape

@@ -13,6 +13,7 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam.config import epsilon
+from hornbeam.ir.graph import count_elements
 from hornbeam.ir.types import ShapeError
 from hornbeam.losses.shapes import as_weights, pair
 from hornbeam.metrics.metric import MODULE, Metric
@@ -255,6 +256,7 @@ class _AtLeast(ConfusionMetric):
             raise ValueError(f"{label} must lie between 0 and 1, got {value!r}")
         if num_thresholds < 1:
             raise ValueError(f"num_thresholds must be at least 1, got {num_thresholds!r}")
+        count_elements(num_thresholds)
         limits = [0.5] if num_thresholds == 1 else [i / (num_thresholds - 1) for i in range(num_thresholds)]
         super().__init__(limits, KINDS, name, dtype)
         self.num_thresholds = num_thresholds
@@ -409,6 +411,7 @@ class AUC(ConfusionMetric):
         if thresholds is None:
             if num_thresholds < 2:
                 raise ValueError(f"num_thresholds must be at least 2, got {num_thresholds!r}")
+            count_elements(num_thresholds)
             inner = [(i + 1) / (num_thresholds - 1) for i in range(num_thresholds - 2)]
         else:
             inner = sorted(checked_thresholds(thresholds))

@@ -7,6 +7,7 @@ from typing import Any
 
 from hornbeam import ops
 from hornbeam.config import floatx
+from hornbeam.ir.graph import count_elements
 from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.losses.shapes import as_weights
 from hornbeam.metrics.metric import MODULE, Metric
@@ -146,6 +147,7 @@ class MeanIoU(IoU):
         sparse_y_pred: bool = True,
         axis: int = -1,
     ) -> None:
+        count_elements(num_classes)
         ids = list(range(num_classes))
         super().__init__(num_classes, ids, name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis)
 

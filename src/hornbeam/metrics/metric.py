@@ -54,11 +54,12 @@ class Metric:
     ) -> Variable:
         """A variable of the metric. initializer: a number, an array, or what `initializers.get` takes."""
         dtype = dtype or self.dtype
-        if initializer is None or isinstance(initializer, (int, float)) or initializer == "zeros":
-            start: Any = np.full(tuple(shape), initializer if isinstance(initializer, (int, float)) else 0)
-        elif isinstance(initializer, (str, dict)):
-            from hornbeam import initializers
+        from hornbeam import initializers
 
+        start: Any
+        if initializer is None or isinstance(initializer, (int, float)):
+            start = initializers.Constant(initializer or 0)
+        elif isinstance(initializer, (str, dict)):
             start = initializers.get(initializer)
         else:
             start = initializer

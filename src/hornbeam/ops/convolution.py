@@ -10,7 +10,7 @@ import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam.config import standard_data_format
-from hornbeam.ir.graph import Node
+from hornbeam.ir.graph import Node, count_elements
 from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.ops._common import float_node, node_of
 from hornbeam.tensor import Tensor, cast_node, operation, result_dtype
@@ -301,6 +301,7 @@ def _adaptive(
     x, rank = channels_last(node, data_format), node.rank - 2
     for axis, count in enumerate(sizes_of(output_size, rank, "output_size"), start=1):
         size = x.shape[axis]
+        count_elements(count)
         borders = [(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]
         parts = []
         for low, high in borders:

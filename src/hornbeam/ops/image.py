@@ -10,7 +10,7 @@ import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam.config import standard_data_format
-from hornbeam.ir.graph import Node
+from hornbeam.ir.graph import Node, count_elements
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError, is_float, numpy_dtype
 from hornbeam.ops._common import float_node, image_batch, node_of
@@ -83,6 +83,7 @@ def resize_weights(
     """(out, size): how much each pixel of an axis counts for each pixel of the result. Pixels have their
     centres at i + 1/2; with `antialias` the kernel is stretched when the axis shrinks. Weights are made to
     sum to 1."""
+    count_elements(out * size)
     inverse = 1.0 / scale
     width = max(inverse, 1.0) if antialias else 1.0
     centres = (np.arange(out) + 0.5 - shift) * inverse - 0.5
@@ -107,6 +108,7 @@ def _nearest(node: Node, axis: int, out: int) -> Node:
     from hornbeam.ops.selection import take
 
     size = node.shape[axis]
+    count_elements(out)
     places = np.minimum(np.floor((np.arange(out) + 0.5) * size / out), size - 1).astype(np.int32)
     return take(Tensor(node), places, axis).node
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam.indexing import getitem, reshape
-from hornbeam.ir.graph import Node
+from hornbeam.ir.graph import Node, count_elements
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import Axis, many_axes, node_of, one_axis, shape_of, static_int
 from hornbeam.tensor import (
@@ -251,6 +251,7 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
         parts = int(indices_or_sections)
         if parts < 1 or length % parts:
             raise ShapeError(f"split: an axis of size {length} does not divide into {parts} equal parts")
+        count_elements(parts)
         each = length // parts
         return _pieces(node, [each * i for i in range(1, parts)], at)
     return _pieces(node, list(shape_of(indices_or_sections)), at)
@@ -266,6 +267,7 @@ def array_split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]
     parts = int(indices_or_sections)
     if parts < 1:
         raise ValueError(f"array_split: the number of parts must be positive, got {parts}")
+    count_elements(parts)
     each, extra = divmod(node.shape[at], parts)
     sizes = [each + (i < extra) for i in range(parts)]
     return _pieces(node, list(np.cumsum(sizes)[:-1].tolist()), at)
@@ -326,6 +328,7 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Tensor:
         raise ShapeError(f"repeat: {counts.size} counts for an axis of size {node.shape[at]}")
     from hornbeam.ops.selection import take
 
+    count_elements(int(counts.sum()))
     return take(Tensor(node), np.repeat(np.arange(node.shape[at], dtype=np.int32), counts), at)
 
 
@@ -468,6 +471,7 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = N
 
     for axis, (before, after) in enumerate(pairs):
         if before or after:
+            count_elements(before + node.shape[axis] + after)
             order = np.pad(np.arange(node.shape[axis], dtype=np.int32), (before, after), mode=mode)  # type: ignore[call-overload]
             node = take(Tensor(node), order, axis).node
     return Tensor(node)

@@ -36,7 +36,8 @@ __all__ = [
 
 # Names of Keras's that are not here, and why.
 MISSING: dict[str, str] = {
-    "KerasFileEditor": "editing files in place is not in this version: load the model, change it, and save it",
+    "KerasFileEditor": "editing files in place is not in this version: load the model, change it, and save "
+    "it",
 }
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 import json
 import os
+import struct
 import time
 import zipfile
+import zlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 from hornbeam import registry
+from hornbeam.ir.graph import work_limit
+from hornbeam.layers.context import shapes_only
 from hornbeam.saving.files import ModelFileError as ModelFileError
 from hornbeam.saving.files import replace_file
 from hornbeam.saving.weights import read_weights, write_weights
@@ -20,12 +24,15 @@ from hornbeam.variable import allocation_budget
 FORMAT_VERSION = "3.15.1"
 METADATA, CONFIG, WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
 
-MAX_CONFIG_BYTES = 64 << 20
+# What a file may cost to read. A config of a megabyte describes a model of a thousand layers.
+MAX_DIRECTORY_BYTES = 1 << 20
+MAX_CONFIG_BYTES = 8 << 20
 MAX_CONFIG_DEPTH = 200
-MAX_MEMBERS = 1000
-# Weights are hardly compressible: a member that unpacks to far more than it takes is a bomb.
-MAX_WEIGHTS_RATIO = 50
-SLACK_BYTES = 256 << 20
+# Weights hardly compress, but for the zeros of a fresh optimizer.
+MAX_WEIGHTS_RATIO = 4
+SLACK_BYTES = 128 << 20
+# Operations applied while the model is built: some for every byte of the config, and for a start.
+WORK_PER_BYTE, WORK = 1, 150_000
 
 
 def save_model(
@@ -39,7 +46,7 @@ def save_model(
 
     The file is staged beside its target and renamed, so that what was there survives a crash. Raises
     ValueError for another ending or a model that is not built, TypeError for parts without a config (such as
-    lambdas).
+    lambdas), FileExistsError unless `overwrite`.
     """
     if kwargs:
         raise TypeError(f"save_model does not take {', '.join(kwargs)}: only the .keras format is written")
@@ -67,8 +74,7 @@ def load_model(
     """The model in a `.keras` file, with its weights and, with `compile`, its optimizer and loss.
 
     Classes and functions of yours must be registered (`@register_keras_serializable`) or given in
-    `custom_objects`; all names that are missing are listed at once. No code in the file is ever run, whatever
-    `safe_mode` says.
+    `custom_objects`; all names that are missing are listed at once. No code in the file is ever run.
 
     Raises ModelFileError if the file is damaged or breaks a rule, UnknownObjectError for unknown names.
     """
@@ -76,67 +82,116 @@ def load_model(
         raise ValueError(
             "safe_mode=False is not there: no code from a file is ever run. Register your functions instead"
         )
-    if not os.path.isfile(filepath):
-        raise FileNotFoundError(f"there is no model file {os.fspath(filepath)!r}")
-    try:
-        archive = zipfile.ZipFile(filepath)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise ModelFileError(f"{os.fspath(filepath)} is not a .keras file: {error}") from None
-    with archive:
-        try:
-            config, weights = _read_members(archive)
-        except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-            raise ModelFileError(f"{os.fspath(filepath)} is damaged: {error}") from None
+    path = os.fspath(filepath)
+    if not os.path.isfile(path):
+        kind = "is a folder, not a .keras file" if os.path.isdir(path) else "does not exist"
+        raise FileNotFoundError(f"{path!r} {kind}")
+    text, weights = _read(path)
+    config = _parsed(text)
+    if not compile:
+        config.pop("compile_config", None)
     missing = registry.missing_names(config, custom_objects)
+    if "__lambda__" in missing:
+        raise ModelFileError(
+            f"{path!r} holds the code of a lambda, which is never run. Save the model with a named function "
+            "that is "
+            "decorated with @register_keras_serializable()"
+        )
     if missing:
         raise registry.UnknownObjectError(
             f"the file names {', '.join(map(repr, missing))}, which Hornbeam does not know. Decorate them "
             "with "
             "@register_keras_serializable() before loading, or pass custom_objects={name: class}"
         )
-    if not compile:
-        config.pop("compile_config", None)
-    # float16 on disk may be float32 in memory, and the optimizer's state is made anew: hence the factor.
-    with allocation_budget(len(weights) * 4 + SLACK_BYTES):
-        try:
-            model = registry.deserialize(config, custom_objects)
-        except (KeyError, AttributeError, RecursionError) as error:
-            raise ModelFileError(f"the config in the file is not a model's: {error!r}") from error
-    if not hasattr(model, "layers"):
-        raise ModelFileError(f"the file holds a {type(model).__name__}, not a model")
-    optimizer = getattr(model, "optimizer", None)
-    if optimizer is not None and not optimizer.built:
-        optimizer.build(model.trainable_variables)
+    model = _built(path, config, custom_objects, WORK + WORK_PER_BYTE * len(text), len(weights))
     read_weights(model, io.BytesIO(weights))
     return model
 
 
-def _read_members(archive: zipfile.ZipFile) -> tuple[dict[str, Any], bytes]:
-    """The config and the bytes of the weights, after checking every size before reading."""
-    members = archive.infolist()
-    if len(members) > MAX_MEMBERS:
-        raise ModelFileError(f"the file has {len(members)} members; a model has a handful")
-    names = [member.filename for member in members]
+def _built(
+    path: str, config: dict[str, Any], custom_objects: Mapping[str, Any] | None, work: int, nbytes: int
+) -> Any:
+    """The model that a config describes, all weights zero, within what its file accounts for."""
+    # float16 on disk may be float32 in memory, and an optimizer may begin with more state than it saved.
+    budget = nbytes * MAX_WEIGHTS_RATIO + SLACK_BYTES
+    try:
+        with allocation_budget(budget), work_limit(work), shapes_only():
+            model = registry.deserialize(config, custom_objects)
+    except registry.UnknownObjectError:
+        raise
+    except Exception as error:
+        raise ModelFileError(f"the model in {path!r} cannot be built: {error}") from error
+    if not hasattr(model, "layers"):
+        raise ModelFileError(f"{path!r} holds a {type(model).__name__}, not a model")
+    if not model.built:
+        raise ModelFileError(f"{path!r} does not say the shapes of the model's inputs, so it has no weights")
+    return model
+
+
+# -- the archive ---------------------------------------------------------------------------------------------
+
+
+def _read(path: str) -> tuple[bytes, bytes]:
+    """The bytes of the config and of the weights, every size checked before anything is read."""
+    try:
+        with open(path, "rb") as file:
+            _check_directory(file)
+            with zipfile.ZipFile(file) as archive:
+                return _read_members(archive, os.path.getsize(path))
+    except ModelFileError as error:
+        raise ModelFileError(f"{path!r}: {error}") from None
+    except (
+        zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, OSError, RuntimeError,
+        ValueError,
+    ) as error:  # fmt: skip
+        raise ModelFileError(f"{path!r} is not a .keras file, or is damaged: {error}") from error
+
+
+def _check_directory(file: BinaryIO) -> None:
+    """The zip's table of contents is small: it is read as a whole, and every entry becomes an object.
+
+    It must be described in the file's last bytes, as Keras and Python's zipfile write it; a comment behind
+    it, or a second description, could make readers see different files.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(size - 98, 0))
+    tail = file.read()
+    end = tail[-22:]
+    if end[:4] != b"PK\5\6" or end[-2:] != b"\0\0":
+        raise ModelFileError("not a zip file as .keras files are")
+    length = struct.unpack("<L", end[12:16])[0]
+    if tail[-42:-38] == b"PK\6\7":  # of a file beyond 4 GiB
+        place = struct.unpack("<Q", tail[-34:-26])[0]
+        if tail[-98:-94] != b"PK\6\6" or place != size - 98:
+            raise ModelFileError("the zip's table of contents is not where it should be")
+        length = struct.unpack("<Q", tail[-58:-50])[0]
+    if length > MAX_DIRECTORY_BYTES:
+        raise ModelFileError(
+            f"the zip's table of contents takes {length} bytes; a model has a handful of members"
+        )
+
+
+def _read_members(archive: zipfile.ZipFile, size: int) -> tuple[bytes, bytes]:
+    names = [member.filename for member in archive.infolist()]
     for name in (CONFIG, WEIGHTS):
         if names.count(name) != 1:
             raise ModelFileError(
                 f"the file holds {names.count(name)} members called {name!r}; a model has exactly one"
             )
-    config_info, weights_info = archive.getinfo(CONFIG), archive.getinfo(WEIGHTS)
-    if config_info.file_size > MAX_CONFIG_BYTES:
-        raise ModelFileError(
-            f"the config is {config_info.file_size} bytes; at most {MAX_CONFIG_BYTES} are read"
-        )
-    if weights_info.file_size > max(weights_info.compress_size, 1) * MAX_WEIGHTS_RATIO + (1 << 20):
-        raise ModelFileError("the weights unpack to far more than they take: refused as a decompression bomb")
-    text = _bounded(archive, config_info)
-    try:
-        config = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ModelFileError(f"the config is not JSON: {error}") from None
-    if not isinstance(config, dict) or _depth(config) > MAX_CONFIG_DEPTH:
-        raise ModelFileError("the config is not an object, or is nested too deeply")
-    return config, _bounded(archive, weights_info)
+    config, weights = archive.getinfo(CONFIG), archive.getinfo(WEIGHTS)
+    for member, most in (
+        (config, MAX_CONFIG_BYTES),
+        (weights, min(weights.compress_size, size) * MAX_WEIGHTS_RATIO + SLACK_BYTES),
+    ):
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ModelFileError(f"{member.filename} is compressed in a way that is not read")
+        if member.file_size > most:
+            raise ModelFileError(
+                f"{member.filename} unpacks to {member.file_size} bytes; at most {most} are read: refused as "
+                "a "
+                "decompression bomb"
+            )
+    return _bounded(archive, config), _bounded(archive, weights)
 
 
 def _bounded(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
@@ -146,6 +201,19 @@ def _bounded(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     if len(data) != info.file_size:
         raise ModelFileError(f"{info.filename} does not have the size that it declares")
     return data
+
+
+# -- the config ----------------------------------------------------------------------------------------------
+
+
+def _parsed(text: bytes) -> dict[str, Any]:
+    try:
+        config = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"the config is not JSON: {error}") from None
+    if not isinstance(config, dict) or _depth(config) > MAX_CONFIG_DEPTH:
+        raise ModelFileError("the config is not an object, or is nested too deeply")
+    return config
 
 
 def _depth(value: Any) -> int:

@@ -23,7 +23,7 @@ def replace_file(path: str | os.PathLike[str], overwrite: bool = True) -> Iterat
     It is staged beside its target, flushed to the disk and renamed, so that a crash, a kill or a full disk
     leaves what was there before. Raises FileExistsError if `path` exists and `overwrite` is False.
     """
-    target = Path(path)
+    target = Path(os.path.realpath(path))  # a link keeps pointing to what it points to
     if target.exists() and not overwrite:
         raise FileExistsError(f"{target} exists: pass overwrite=True to replace it")
     if not target.parent.is_dir():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import h5py
@@ -12,11 +14,18 @@ import numpy as np
 from hornbeam.layers import Layer
 from hornbeam.naming import to_snake_case
 from hornbeam.optimizers import Optimizer
+from hornbeam.random import SeedGenerator
 from hornbeam.saving.files import ModelFileError, replace_file
+
+# HDF5 filters that values may have gone through: gzip, shuffle, Fletcher's checksum. Others are code that
+# HDF5 would look for on this machine.
+_FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
+# A chunk is unpacked as a whole: it may be larger than the array that it belongs to, but not by much.
+_CHUNK_SLACK = 1 << 20
 
 
 def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-    """Write the model's weights to a `.weights.h5` file.
+    """Write the model's weights, and the optimizer's state if it has one, to a `.weights.h5` file.
 
     Raises ValueError for another ending or a model without weights yet, FileExistsError unless `overwrite`.
     """
@@ -24,21 +33,24 @@ def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool =
     if not model.built:
         raise ValueError("the model has no weights yet: build it or call it on data before saving weights")
     with replace_file(filepath, overwrite) as file:
-        write_weights(model, file, optimizer=False)
+        write_weights(model, file)
 
 
 def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
     """Read a `.weights.h5` file into the model. All or nothing: the file is checked before a weight is
     changed.
 
-    With `skip_mismatch`, weights that are missing or differ in shape keep their values. Raises
-    ModelFileError.
+    With `skip_mismatch`, weights that are missing or differ in shape keep their values. An optimizer takes
+    its state from the file if the file has one that fits. Raises ModelFileError.
     """
     _check_name(filepath)
     if not model.built:
         raise ValueError("the model has no weights yet: build it or call it on data before loading weights")
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is not None and not optimizer.built:
+        optimizer.build(model.trainable_variables)
     with open(filepath, "rb") as file:
-        read_weights(model, file, optimizer=False, skip_mismatch=skip_mismatch)
+        read_weights(model, file, skip_mismatch=skip_mismatch)
 
 
 def _check_name(filepath: str | os.PathLike[str]) -> None:
@@ -46,49 +58,96 @@ def _check_name(filepath: str | os.PathLike[str]) -> None:
         raise ValueError(f'the name of a weights file must end in ".weights.h5", got {os.fspath(filepath)!r}')
 
 
-def write_weights(model: Any, file: BinaryIO, optimizer: bool = True) -> None:
-    """Write all weights, and the optimizer's state if wanted, to an open binary file."""
+def write_weights(model: Any, file: BinaryIO) -> None:
+    """Write all weights, and the optimizer's state if there is one, to an open binary file."""
+    parts = list(_parts(model))
+    _check_complete(model, parts)
     with h5py.File(file, "w") as store:
-        for path, part in _walk(model, optimizer):
-            group = store.require_group(f"{path}/vars" if path else "vars")
+        for part in parts:
+            group = store.require_group(_join(part.path, "vars"))
             group.attrs["name"] = part.name
-            for index, variable in enumerate(_own_variables(part)):
-                # NumPy has no bfloat16 of its own and HDF5 none at all; float32 holds it exactly.
+            for index, variable in enumerate(part.variables):
+                # HDF5 has no bfloat16; float32 holds its values exactly.
                 array = variable.numpy()
-                group[str(index)] = array.astype("float32") if variable.dtype == "bfloat16" else array
+                group[str(index)] = array.astype("float32") if array.dtype.name == "bfloat16" else array
 
 
-def read_weights(model: Any, file: BinaryIO, optimizer: bool = True, skip_mismatch: bool = False) -> None:
+def read_weights(model: Any, file: BinaryIO, skip_mismatch: bool = False) -> None:
     """Read what `write_weights` (or Keras 3) wrote. Nothing is assigned unless everything fits."""
     try:
-        store = h5py.File(file, "r")
-    except OSError as error:
-        raise ModelFileError(f"the weights are not a readable HDF5 file: {error}") from None
-    problems: list[str] = []
-    found: list[tuple[Any, h5py.Dataset]] = []
-    with store:
-        for path, part in _walk(model, optimizer):
-            variables = _own_variables(part)
-            for index, variable in enumerate(variables):
-                name = f"{path}/vars/{index}" if path else f"vars/{index}"
-                dataset = _dataset(store, name)
-                problem = _mismatch(name, dataset, variable)
-                if problem:
-                    problems.append(problem)
-                elif dataset is not None:
-                    found.append((variable, dataset))
-        if problems and not skip_mismatch:
-            raise ModelFileError(
-                f"the weights do not fit the model ({len(problems)} problems):\n  "
-                + "\n  ".join(problems[:20])
-            )
-        arrays = [(variable, np.asarray(dataset[()])) for variable, dataset in found]
-    for variable, array in arrays:
+        with h5py.File(file, "r") as store:
+            arrays = _arrays(model, store, skip_mismatch)
+    except ModelFileError:
+        raise
+    except Exception as error:  # whatever h5py makes of a damaged file
+        raise ModelFileError(f"the weights are not a readable HDF5 file: {error}") from error
+    while arrays:
+        variable, array = arrays.pop()
         variable.assign(array)
 
 
-def _dataset(store: h5py.File, name: str) -> h5py.Dataset | None:
-    """The dataset at `name`, reached by hard links only and stored inside this file."""
+@dataclass
+class _Part:
+    """A layer, or what else holds values in a model: its place in the file, and the variables of its own.
+
+    Only the values of layers must be in a file.
+    """
+
+    path: str
+    name: str
+    variables: Sequence[Any]
+    required: bool = True
+
+    def place(self, index: int) -> str:
+        return _join(self.path, "vars", str(index))
+
+
+# -- reading -------------------------------------------------------------------------------------------------
+
+
+def _arrays(model: Any, store: h5py.File, skip_mismatch: bool) -> list[tuple[Any, np.ndarray]]:
+    """Every variable with its value in the file."""
+    problems: list[str] = []
+    found: list[tuple[Any, h5py.Dataset]] = []
+    for part in _parts(model):
+        if not part.required:
+            found.extend(_optional(part, store))
+            continue
+        for index, variable in enumerate(part.variables):
+            dataset = _dataset(store, part.place(index))
+            problem = _mismatch(part.place(index), dataset, variable)
+            if problem:
+                problems.append(problem)
+            else:
+                found.append((variable, dataset))
+    if problems and not skip_mismatch:
+        raise ModelFileError(
+            f"the weights do not fit the model ({len(problems)} problems):\n  " + "\n  ".join(problems[:20])
+        )
+    return [(variable, np.asarray(dataset[()])) for variable, dataset in found]
+
+
+def _optional(part: _Part, store: h5py.File) -> list[tuple[Any, h5py.Dataset]]:
+    """The values of an optimizer or a random state, if the file has all of them."""
+    group = _at(store, _join(part.path, "vars"))
+    stored = len(group) if isinstance(group, h5py.Group) else 0
+    datasets = [_dataset(store, part.place(index)) for index in range(len(part.variables))]
+    pairs = list(zip(part.variables, datasets, strict=True))
+    if stored == len(pairs) and not any(_mismatch("", dataset, variable) for variable, dataset in pairs):
+        return pairs
+    # An optimizer that has made no step yet may have been saved without its slots.
+    if stored and (stored > 2 or datasets[0] is None or int(datasets[0][()]) > 0):
+        warnings.warn(
+            f"the state of {part.name!r} in the file does not fit ({len(pairs)} variables here, {stored} "
+            "there): "
+            "it starts afresh",
+            stacklevel=2,
+        )
+    return []
+
+
+def _at(store: h5py.File, name: str) -> Any:
+    """The object at `name`, reached by hard links only, or None."""
     place: Any = store
     for step in name.split("/"):
         link = place.get(step, getlink=True) if isinstance(place, h5py.Group) else None
@@ -99,11 +158,26 @@ def _dataset(store: h5py.File, name: str) -> h5py.Dataset | None:
                 f"the weights hold a link at {name!r}: links to other places are not followed"
             )
         place = place[step]
-    if not isinstance(place, h5py.Dataset):
-        return None
-    if place.external or place.is_virtual:
-        raise ModelFileError(f"the weights at {name!r} are stored in another file: refused")
     return place
+
+
+def _dataset(store: h5py.File, name: str) -> h5py.Dataset | None:
+    """The dataset at `name`, stored in this file without anything that would take more room or run code."""
+    dataset = _at(store, name)
+    if not isinstance(dataset, h5py.Dataset):
+        return None
+    if dataset.external or dataset.is_virtual:
+        raise ModelFileError(f"the weights at {name!r} are stored in another file: refused")
+    plist = dataset.id.get_create_plist()
+    filters = {plist.get_filter(index)[0] for index in range(plist.get_nfilters())}
+    if not filters.issubset(_FILTERS):
+        raise ModelFileError(f"the weights at {name!r} went through filters that are not read: {filters}")
+    if dataset.chunks is None:
+        if dataset.id.get_storage_size() < dataset.nbytes:
+            raise ModelFileError(f"the weights at {name!r} are declared larger than what is stored")
+    elif int(np.prod(dataset.chunks)) * dataset.dtype.itemsize > dataset.nbytes + _CHUNK_SLACK:
+        raise ModelFileError(f"the weights at {name!r} are packed in chunks larger than themselves: refused")
+    return dataset
 
 
 def _mismatch(name: str, dataset: h5py.Dataset | None, variable: Any) -> str:
@@ -111,63 +185,81 @@ def _mismatch(name: str, dataset: h5py.Dataset | None, variable: Any) -> str:
         return f"{name}: missing in the file (needed by {variable.path}, shape {variable.shape})"
     if dataset.shape != variable.shape:
         return f"{name}: the file has shape {dataset.shape}, {variable.path} has {variable.shape}"
-    if dataset.dtype.kind not in "fiub":
-        return f"{name}: the file has dtype {dataset.dtype}, which is not numeric"
+    if dataset.dtype.kind not in "fiub" or dataset.dtype.itemsize > 8:
+        return f"{name}: the file has dtype {dataset.dtype}, which is not read"
     return ""
 
 
-def _own_variables(part: Any) -> list[Any]:
-    """The variables that belong to this object itself and not to its parts, in Keras's order."""
-    return list(part.variables) if isinstance(part, Optimizer) else part._own_weights()
+# -- the parts of a model ------------------------------------------------------------------------------------
 
 
-def _walk(model: Any, optimizer: bool) -> Iterator[tuple[str, Any]]:
-    """Every part that holds weights with its path; a part that is reached twice counts once."""
+def _parts(model: Any) -> Iterator[_Part]:
+    """Everything that holds values; what is reached twice counts once."""
     seen: set[int] = set()
 
-    def visit(part: Any, path: str) -> Iterator[tuple[str, Any]]:
+    def visit(part: Any, path: str) -> Iterator[_Part]:
         if id(part) in seen:
             return
         seen.add(id(part))
-        yield path, part
         if isinstance(part, Optimizer):
-            return
-        for name, child in _children(part):
-            inner = f"{path}/{name}" if path else name
-            if isinstance(child, Layer):
-                yield from visit(child, inner)
-            elif isinstance(child, Optimizer):
-                if optimizer and part is model and child.built:
-                    yield from visit(child, inner)
-            else:
-                yield from members(child, inner)
-
-    def members(container: Any, path: str) -> Iterator[tuple[str, Any]]:
-        counts: dict[str, int] = {}
-        for child in container.values() if isinstance(container, dict) else container:
-            if not isinstance(child, Layer):
-                continue
-            name = to_snake_case(type(child).__name__)
-            count = counts.get(name, 0)
-            counts[name] = count + 1
-            yield from visit(child, f"{path}/{name}_{count}" if count else f"{path}/{name}")
+            yield _Part(path, part.name, part.variables, required=False)
+        elif isinstance(part, SeedGenerator):
+            yield _Part(path, part.name, [part.state], required=False)
+        elif isinstance(part, Layer):
+            yield _Part(path, part.name, part._own_weights())
+            for name, child in _children(part):
+                yield from visit(child, _join(path, name))
+        elif isinstance(part, (list, tuple, dict)):
+            for name, child in _named(part):
+                yield from visit(child, _join(path, name))
 
     yield from visit(model, "")
 
 
-def _children(part: Any) -> list[tuple[str, Any]]:
-    """Attributes that hold layers or the optimizer, sorted by name with private ones last, as Keras sorts
-    them.
+def _join(*names: str) -> str:
+    return "/".join(name for name in names if name)
+
+
+def _children(part: Layer) -> Iterator[tuple[str, Any]]:
+    """What a layer holds, in the order in which Keras goes through it: attributes by name, `layers` of models
+    among them, those that begin with an underscore last. Sequential and functional models begin with
+    `layers`.
     """
-    found = dict(part._attributes)
-    if hasattr(part, "layers"):
+    from hornbeam.models import Functional, Model, Sequential
+
+    found = {name: value for name, value in part._attributes.items() if name not in _LAYER_LISTS}
+    if isinstance(part, (Sequential, Functional)):
+        yield "layers", part.layers
+    elif isinstance(part, Model):
         found["layers"] = part.layers
-    if getattr(part, "optimizer", None) is not None:
-        found["optimizer"] = part.optimizer
-    wanted = {n: v for n, v in found.items() if isinstance(v, (Layer, Optimizer)) or _holds_layers(v)}
-    return sorted(wanted.items(), key=lambda item: "~" + item[0] if item[0].startswith("_") else item[0])
+    optimizer = getattr(part, "optimizer", None)
+    if optimizer is not None and optimizer.built:
+        found["optimizer"] = optimizer
+    for name in sorted(found, key=lambda name: (name.startswith("_"), name)):
+        yield name, found[name]
 
 
-def _holds_layers(value: Any) -> bool:
-    items = value.values() if isinstance(value, dict) else value
-    return isinstance(value, (list, tuple, dict)) and any(isinstance(item, Layer) for item in items)
+# Where our models keep their layers, besides `layers`.
+_LAYER_LISTS = ("_stack", "_graph_layers")
+
+
+def _named(container: Any) -> Iterator[tuple[str, Any]]:
+    """The items of a list or dict under the names that Keras gives them: their class, numbered."""
+    counts: dict[str, int] = {}
+    for item in container.values() if isinstance(container, dict) else container:
+        kind = "list" if isinstance(item, (list, tuple, dict)) else to_snake_case(type(item).__name__)
+        count = counts.get(kind, 0)
+        counts[kind] = count + 1
+        yield (f"{kind}_{count}" if count else kind), item
+
+
+def _check_complete(model: Any, parts: Sequence[_Part]) -> None:
+    """No weight may be lost because it hangs where nobody looks."""
+    known = {id(variable) for part in parts for variable in part.variables}
+    lost = [variable.path for variable in model.weights if id(variable) not in known]
+    if lost:
+        raise ValueError(
+            f"the weights {', '.join(lost[:5])} cannot be saved: hold their layers in attributes of the "
+            "model, or in "
+            "lists and dicts of layers"
+        )

@@ -72,7 +72,7 @@ def deserialize_keras_object(
 
     >>> deserialize_keras_object(serialize_keras_object(layer))  # doctest: +SKIP
     """
-    if not safe_mode:
+    if safe_mode is not True:
         raise ValueError(
             "safe_mode=False would run code from a config, which is never done: pass custom_objects"
         )

@@ -1,0 +1,71 @@
+"""Load the files listed in argv and say, as a JSON line for each, what came of it and what the interpreter
+did.
+
+Run as a program of its own, since an audit hook cannot be taken out again and a crash must not take the tests
+along.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+WATCHED = (
+    "open", "exec", "compile", "import", "os.system", "os.exec", "os.spawn", "os.posix_spawn", "os.putenv",
+    "os.remove",
+    "os.rename", "os.mkdir", "subprocess.Popen", "socket.", "ctypes.", "marshal.loads", "pickle.find_class",
+    "urllib.Request", "shutil.", "tempfile.", "code.__new__", "function.__new__",
+)  # fmt: skip
+
+events: list[str] = []
+recording = False
+
+
+def hook(event: str, args: tuple) -> None:
+    if recording and event.startswith(WATCHED):
+        events.append(f"{event} {args[:1]!r:.200}")
+
+
+def peak_bytes() -> int:
+    """Largest resident size since the last reset."""
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) * 1024
+
+
+def main(warm_up: str, paths: list[str]) -> None:
+    global recording
+    import warnings
+
+    import hornbeam as hb
+
+    load = hb.models.load_model
+    for name in os.listdir(warm_up):  # imports what is needed, compiles the engine's small graphs
+        load(os.path.join(warm_up, name))
+    sys.addaudithook(hook)
+    for path in paths:
+        Path("/proc/self/clear_refs").write_text("5")
+        before, start, outcome = peak_bytes(), time.perf_counter(), ["loaded", ""]
+        events.clear()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            recording = True
+            try:
+                model = load(path)
+                del model
+            except Exception as error:
+                recording = False
+                outcome = [type(error).__name__, str(error)]
+            recording = False
+        took = time.perf_counter() - start
+        peak = peak_bytes() - before
+        print(
+            json.dumps({"path": path, "outcome": outcome, "events": events, "seconds": took, "peak": peak}),
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])

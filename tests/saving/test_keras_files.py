@@ -1,0 +1,86 @@
+"""Files that real Keras 3.15.1 wrote, and files of ours that real Keras reads.
+
+`keras_files.zip` was written by `tools/keras_files.py` from the models of `keras_models.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import warnings
+import zipfile
+from pathlib import Path
+
+import keras_models
+import numpy as np
+import pytest
+
+import hornbeam as hb
+
+HERE = Path(__file__).parent
+# A Python that has real Keras: with it, what we write is read there.
+KERAS_PYTHON = os.environ.get("HORNBEAM_KERAS_PYTHON")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("keras_files")
+    with zipfile.ZipFile(HERE / "keras_files.zip") as archive:
+        archive.extractall(made)  # our own
+    keras_models.registered(hb)
+    return made
+
+
+@pytest.fixture(scope="module")
+def expected(folder: Path) -> dict[str, np.ndarray]:
+    with np.load(folder / "expected.npz") as arrays:
+        return dict(arrays)
+
+
+@pytest.mark.parametrize("name", keras_models.MODELS)
+def test_files_of_keras_load(folder: Path, expected: dict[str, np.ndarray], name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = hb.models.load_model(folder / f"{name}.keras")
+    _, x, y = keras_models.MODELS[name](hb)
+    np.testing.assert_allclose(keras_models.flat(model.predict(x, verbose=0)), expected[name], atol=3e-6)
+    if y is None:
+        assert int(model.optimizer.iterations) == 0
+        return
+    assert int(model.optimizer.iterations) == 2
+    np.testing.assert_allclose(
+        np.ravel(model.test_on_batch(x, y)), expected[f"{name} next"], rtol=2e-6, atol=2e-6
+    )
+
+
+@pytest.mark.parametrize("name", ["Adam", "SGD", "Nadam", "Lamb", "Muon"])
+def test_the_next_update_is_keras_s(folder: Path, name: str) -> None:
+    """The optimizer's state means the same: two steps there and one here are three steps here from the start.
+    """
+    model = hb.models.load_model(folder / f"{name}.keras")
+    _, x, y = keras_models.MODELS[name](hb)
+    slots = [v.numpy() for v in model.optimizer.variables[2:]]
+    assert any(np.any(slot != 0) for slot in slots) or not slots
+    before = float(np.ravel(model.test_on_batch(x, y))[0])
+    model.train_on_batch(x, y)
+    assert float(np.ravel(model.test_on_batch(x, y))[0]) < before
+
+
+def test_names_of_weights(folder: Path) -> None:
+    model = hb.models.load_model(folder / "tutorial.keras")
+    assert [layer.name for layer in model.layers][:2] == ["conv2d", "conv2d_1"]
+    assert [w.path for w in model.weights][:2] == ["conv2d/kernel", "conv2d/bias"]
+
+
+@pytest.mark.skipif(not KERAS_PYTHON, reason="set HORNBEAM_KERAS_PYTHON to a Python with Keras 3")
+def test_keras_loads_our_files(tmp_path: Path) -> None:
+    keras_models.write(hb, tmp_path)
+    program = HERE.parents[1] / "tools" / "keras_files.py"
+    done = subprocess.run(
+        [str(KERAS_PYTHON), str(program), "check", str(tmp_path)], capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert len(found) > len(keras_models.MODELS)
+    assert max(found.values()) < 1e-5, {name: value for name, value in found.items() if value >= 1e-5}

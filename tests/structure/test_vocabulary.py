@@ -1,0 +1,35 @@
+"""The table of primitives is complete, and the native engine's list of instructions agrees with it."""
+
+from __future__ import annotations
+
+import hornbeam.models  # noqa: F401  (composites are registered where they are defined)
+from hornbeam import _native
+from hornbeam.ir.primitive import PRIMITIVES
+from hornbeam.ir.types import DTYPES
+
+# Their samples are bodies, which stand in tests/primitives/test_control.py.
+CONTROL = {"cond", "while_loop", "scan", "project", "checkpoint", "custom_gradient"}
+
+
+def test_the_native_engine_has_every_primitive_and_nothing_else() -> None:
+    plain = {name for name, primitive in PRIMITIVES.items() if not primitive.composite}
+    composites = set(PRIMITIVES) - plain
+    derivatives = {f"{name}_vjp" for name in composites}
+    instructions = set(_native.instructions())
+    assert plain - instructions == set()
+    assert instructions - plain - composites - derivatives == set()
+    assert len(instructions) == len(_native.instructions())
+
+
+def test_every_block_is_complete() -> None:
+    for name, primitive in PRIMITIVES.items():
+        assert primitive.name == name
+        assert name.isidentifier()
+        assert name == name.lower()
+        assert set(primitive.dtypes) <= set(DTYPES)
+        assert primitive.samples or name in CONTROL or name.endswith("_vjp"), f"{name} has no samples"
+
+
+def test_the_vocabulary_fits_on_a_screen() -> None:
+    plain = [name for name, primitive in PRIMITIVES.items() if not primitive.composite]
+    assert len(plain) <= 110
