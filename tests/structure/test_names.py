@@ -182,7 +182,8 @@ def test_public_names_have_docstrings(name: str) -> None:
         assert _own_doc(target), f"{name}.{public} has no docstring"
         if inspect.isclass(target):
             for method, value in vars(target).items():
-                shown = inspect.isfunction(value) and not method.startswith(("_", "on_"))  # hooks: see Callback
+                # Hooks (on_...) are described where Callback says when they are called.
+                shown = inspect.isfunction(value) and not method.startswith(("_", "on_"))
                 assert not shown or inspect.getdoc(getattr(target, method)), f"{name}.{public}.{method}"
 
 

@@ -129,8 +129,8 @@ def _places(graph: CallGraph, names: dict[int, str]) -> dict[int, tuple[str, int
 
 
 def _end(x: KerasTensor, places: dict[int, tuple[str, int, int]]) -> list[Any]:
-    """The place of an input or output. Here, unlike in calls, Keras counts a functional model's own definition
-    as its first call.
+    """The place of an input or output. Here, unlike in calls, Keras counts a functional model's own
+    definition as its first call.
     """
     name, number, index = places[id(x)]
     inner = x.history is not None and isinstance(x.history.operation, Functional)
