@@ -1,0 +1,43 @@
+"""The same seed gives the same bits: on any number of threads, and in every process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+TRAIN = """
+import hashlib
+import numpy as np
+import hornbeam as hb
+from hornbeam import layers
+
+hb.utils.set_random_seed(7)
+rng = np.random.default_rng(0)
+x, y = rng.normal(size=(800, 28, 28, 1)).astype("float32"), rng.integers(0, 10, 800)
+model = hb.Sequential([
+    hb.Input((28, 28, 1)), layers.Conv2D(32, 3, activation="relu"), layers.Conv2D(64, 3, activation="relu"),
+    layers.MaxPooling2D(2), layers.Dropout(0.25), layers.BatchNormalization(), layers.Flatten(),
+    layers.Dense(128, activation="relu"), layers.Dropout(0.5), layers.Dense(10, activation="softmax")])
+model.compile("adadelta", "sparse_categorical_crossentropy", metrics=["accuracy"])
+model.fit(x, y, batch_size=32, epochs=2, verbose=0)
+digest = hashlib.sha256(b"".join(w.tobytes() for w in model.get_weights()))
+print(model.optimizer.iterations.numpy(), digest.hexdigest())
+"""
+
+
+def weights(threads: int) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", TRAIN],
+        env={**os.environ, "HORNBEAM_THREADS": str(threads), "HORNBEAM_ENGINE": "native"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_fifty_steps_on_any_number_of_threads_and_in_every_run() -> None:
+    first = weights(1)
+    assert first.startswith("50 ")
+    assert {weights(threads) for threads in (2, 3, 8, 2, 2, 2, 2)} == {first}
