@@ -45,26 +45,10 @@ def test_files_of_keras_load(folder: Path, expected: dict[str, np.ndarray], name
         model = hb.models.load_model(folder / f"{name}.keras")
     _, x, y = keras_models.MODELS[name](hb)
     np.testing.assert_allclose(keras_models.flat(model.predict(x, verbose=0)), expected[name], atol=3e-6)
-    if y is None:
-        assert int(model.optimizer.iterations) == 0
-        return
-    assert int(model.optimizer.iterations) == 2
-    np.testing.assert_allclose(
-        np.ravel(model.test_on_batch(x, y)), expected[f"{name} next"], rtol=2e-6, atol=2e-6
-    )
-
-
-@pytest.mark.parametrize("name", ["Adam", "SGD", "Nadam", "Lamb", "Muon"])
-def test_the_next_update_is_keras_s(folder: Path, name: str) -> None:
-    """The optimizer's state means the same: two steps there and one here are three steps here from the start.
-    """
-    model = hb.models.load_model(folder / f"{name}.keras")
-    _, x, y = keras_models.MODELS[name](hb)
-    slots = [v.numpy() for v in model.optimizer.variables[2:]]
-    assert any(np.any(slot != 0) for slot in slots) or not slots
-    before = float(np.ravel(model.test_on_batch(x, y))[0])
-    model.train_on_batch(x, y)
-    assert float(np.ravel(model.test_on_batch(x, y))[0]) < before
+    assert int(model.optimizer.iterations) == (0 if y is None else 2)
+    if y is not None:  # the optimizer goes on as it would have there
+        found = keras_models.losses(hb, str(folder / f"{name}.keras"), x, y)
+        np.testing.assert_allclose(found, expected[f"{name} losses"], rtol=2e-6, atol=2e-6)
 
 
 def test_names_of_weights(folder: Path) -> None:

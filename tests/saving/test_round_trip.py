@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+import time
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -463,3 +466,31 @@ def test_half_floats(tmp_path: Path) -> None:
     assert [w.dtype for w in again.weights] == ["bfloat16"] * 2 + ["float16"] * 2
     for old, new in zip(model.weights, again.weights, strict=True):
         np.testing.assert_array_equal(old.numpy(), new.numpy())
+
+
+# -- kills ---------------------------------------------------------------------------------------------------
+
+SAVE_FOR_EVER = """
+import sys
+import hornbeam as hb
+model = hb.Sequential([hb.Input((100,)), hb.layers.Dense(1000), hb.layers.Dense(100)])
+print("ready", flush=True)
+while True:
+    model.save(sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="kills a process")
+def test_a_kill_while_saving_leaves_a_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    rng = np.random.default_rng(0)
+    for _ in range(25):
+        process = subprocess.Popen([sys.executable, "-c", SAVE_FOR_EVER, str(path)], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(0.02 + 0.2 * rng.random() + (0 if path.exists() else 0.5))
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        assert load_model(path).count_params() == 201_100

@@ -43,6 +43,9 @@ class RNN(Layer):
     (2, 5, 4)
     """
 
+    # What a stateful layer carries from batch to batch is no weight: it is not saved.
+    _untracked = frozenset({"states"})
+
     def __init__(
         self,
         cell: Any,

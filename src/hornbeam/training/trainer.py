@@ -415,9 +415,9 @@ class Trainer(Compiling):
         class_weight: Any = None,
         return_dict: bool = False,
     ) -> Any:
-        """One update on one batch; returns loss and metrics, which go on from the last call until
-        `reset_metrics()`."""
+        """One update on one batch; returns loss and metrics of this batch alone."""
         self._require_compiled("train_on_batch")
+        self.reset_metrics()
         data = self._one_batch(x, y, sample_weight, checks.class_weights(class_weight))
         logs = as_floats(self._step("train", types_of(data)).run(data))
         return dict(sorted(logs.items())) if return_dict else _listed(logs)
@@ -425,8 +425,9 @@ class Trainer(Compiling):
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
-        """Loss and metrics of one batch, which go on from the last call until `reset_metrics()`."""
+        """Loss and metrics of one batch alone."""
         self._require_compiled("test_on_batch")
+        self.reset_metrics()
         data = self._one_batch(x, y, sample_weight, None)
         logs = as_floats(self._step("test", types_of(data)).run(data))
         return dict(sorted(logs.items())) if return_dict else _listed(logs)
