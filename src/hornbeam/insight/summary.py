@@ -1,56 +1,45 @@
-"""`model.summary()`: each layer's output, parameters, work, memory and how much of the input it sees."""
+"""`model.summary()`: each layer's output, parameters, work, memory and how much of the input it sees.
+
+The model is traced once, on one sample, and a watcher notes what every layer gives and which nodes of the
+graph it made: so it is for Sequential, functional and subclassed models alike, and what is counted is what
+will run.
+"""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hornbeam import tree
+from hornbeam.insight.receptive import NOWHERE, Field, Fields, calls_of
+from hornbeam.ir.graph import Node, serial
 from hornbeam.ir.types import TensorType, itemsize
+from hornbeam.layers import InputLayer
+from hornbeam.layers.context import watching
 from hornbeam.symbolic import KerasTensor
-from hornbeam.tensor import Tensor
+from hornbeam.tensor import ConcretizationError, Tensor
 from hornbeam.transforms import trace_function
 
-_WINDOWED = (
-    "Conv",
-    "DepthwiseConv",
-    "SeparableConv",
-    "MaxPooling",
-    "AveragePooling",
-    "MaxPool",
-    "AveragePool",
-)
-_WHOLE = ("Flatten", "Dense", "Global")
+Shape = tuple[int | None, ...]
 
 
 @dataclass
 class Row:
-    """What the summary says of one layer. `flops` and `activations` are for one sample; None is unknown."""
+    """What the summary says of one layer. `flops` and `memory` are for one sample; None is unknown."""
 
     name: str
     kind: str
     output: str
     params: int
-    trainable: bool
+    trained: str
     flops: int | None
-    receptive: str
-    activations: int | None
-    connected: tuple[str, ...]
+    memory: int | None
+    sees: str = ""
+    after: tuple[str, ...] = ()
     depth: int = 0
-
-
-@dataclass
-class _Field:
-    """Receptive field along one spatial axis: `size` pixels of the input, steps of `jump` pixels."""
-
-    size: int = 1
-    jump: int = 1
-    whole: bool = False
-
-    def __str__(self) -> str:
-        return "all" if self.whole else f"{self.size}"
 
 
 def summarize(
@@ -64,13 +53,13 @@ def summarize(
 ) -> None:
     """Print a table of the model's layers.
 
-    Output volume (without the batch), parameters, FLOPs of one sample's forward pass (a multiply-add is two),
-    receptive field in input pixels along each spatial axis, and bytes of the output for one sample. For a
-    model whose layers have not been called on symbolic inputs only names and parameters are known.
+    Output volume (without the batch), parameters, FLOPs of one sample's forward pass (a multiply-add is two)
+    in all calls of the layer, receptive field in input positions along each spatial axis, bytes of the output
+    for one sample. "?" stands for what depends on sizes that are not known.
 
     line_length: width in characters. print_fn: what gets the text, `print` by default. expand_nested: list
     the layers of inner models. show_trainable: a column that says whether a layer is trained. layer_range:
-    first and last name. Raises ValueError if the model has no weights yet.
+    first and last name, or regular expressions for them. Raises ValueError if the model has no weights yet.
     """
     if positions is not None:
         raise ValueError("positions is not used: columns are as wide as their contents")
@@ -80,55 +69,151 @@ def summarize(
             "on data, "
             "or build(input_shape)"
         )
-    rows = _in_range(list(rows_of(model, expand_nested)), layer_range)
-    text = _render(model, rows, line_length, show_trainable)
-    (print_fn or print)(text)
+    trace = Trace(model)
+    rows = _in_range(list(rows_of(model, trace, expand_nested)), layer_range)
+    (print_fn or print)(_render(model, rows, trace, line_length, show_trainable))
 
 
-def rows_of(model: Any, expand_nested: bool = False, depth: int = 0) -> Iterator[Row]:
+# -- what runs -----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Seen:
+    """What a layer gave in one call: its outputs, and the span of node numbers that it made."""
+
+    outputs: list[Tensor]
+    span: tuple[int, int]
+
+
+@dataclass
+class Trace:
+    """One forward pass of the model, without the values. `flops` is None where the sizes of inputs are not
+    known.
+    """
+
+    model: Any
+    calls: dict[int, list[_Seen]] = field(default_factory=dict)
+    flops: int | None = None
+    batch: int = 1
+
+    def __post_init__(self) -> None:
+        sample = _sample(self.model)
+        if sample is None:
+            return
+        self.batch, args, kwargs = sample
+        try:
+            with watching(self._watch):
+                traced = trace_function(lambda *a, **k: _tensors(self.model(*a, **k)), args, kwargs)
+        except ConcretizationError:  # a model that looks at values, and can only run eagerly
+            self.calls.clear()
+            return
+        self._nodes = [(node.uid, _cost(node)) for node in traced.graph.nodes]
+        self.flops = sum(cost for _, cost in self._nodes) // self.batch
+
+    def _watch(self, layer: Any, run: Callable[[], Any]) -> Any:
+        start = serial()
+        outputs = run()
+        self.calls.setdefault(id(layer), []).append(_Seen(_tensors(outputs), (start, serial())))
+        return outputs
+
+    def flops_of(self, layer: Any) -> int | None:
+        """Work of one sample in all calls of a layer."""
+        if self.flops is None:
+            return None
+        spans = [seen.span for seen in self.calls.get(id(layer), ())]
+        costs = (cost for uid, cost in self._nodes if any(low < uid < high for low, high in spans))
+        return sum(costs) // self.batch
+
+    def shapes_of(self, layer: Any) -> list[tuple[Shape, str]]:
+        """Shape and dtype of what the layer gave first."""
+        seen = self.calls.get(id(layer))
+        return [(x.shape, x.dtype) for x in seen[0].outputs] if seen else []
+
+
+def _cost(node: Node) -> int:
+    assert node.primitive is not None
+    return node.primitive.cost([n.type for n in node.inputs], node.type, **node.params)[0]
+
+
+def _sample(model: Any) -> tuple[int, list[Any], dict[str, Any]] | None:
+    """Types of one sample (of a batch, if its size is fixed) to call the model with, or None if sizes are
+    unknown.
+    """
+    inputs = getattr(model, "_symbolic_inputs", None)
+    if inputs is not None:
+        args, kwargs = [tree.map_structure(lambda x: (x.shape, x.dtype), inputs)], {}
+    elif model._build_shapes is not None:
+        shapes = {name.removesuffix("_shape"): shape for name, shape in model._build_shapes.shapes.items()}
+        dtype = model.compute_dtype
+        specs = {name: tree.map_shape_structure(lambda s: (s, dtype), s) for name, s in shapes.items()}
+        first, *_ = specs
+        args, kwargs = [specs.pop(first)], specs
+    else:
+        return None
+    batches: set[int] = set()
+
+    def concrete(part: Any) -> Any:
+        if isinstance(part, tuple) and len(part) == 2 and isinstance(part[1], str):
+            shape, dtype = part
+            batches.add(shape[0] if shape and shape[0] is not None and inputs is not None else 1)
+            return TensorType((max(batches), *shape[1:]), dtype)
+        return None
+
+    args, kwargs = tree.traverse(concrete, args), tree.traverse(concrete, kwargs)
+    types = [x for x in tree.flatten((args, kwargs)) if isinstance(x, TensorType)]
+    if len(batches) != 1 or any(None in t.shape for t in types):
+        return None
+    return batches.pop(), args, kwargs
+
+
+def _tensors(result: Any) -> list[Tensor]:
+    return [x for x in tree.flatten(result) if isinstance(x, Tensor)]
+
+
+# -- rows ----------------------------------------------------------------------------------------------------
+
+
+def rows_of(model: Any, trace: Trace, expand_nested: bool = False, depth: int = 0) -> Iterator[Row]:
     """One row a layer, in the order of the model's layers."""
-    fields: dict[int, _Field] = {}
+    calls = calls_of(model) or []
+    fields = Fields()
+    fields.follow(calls)
     for layer in model.layers:
-        call = _call_in(layer, model)
-        field = _receptive_field(layer, call, fields) if call is not None else None
-        outputs = (
-            [x for x in tree.flatten(call.outputs) if isinstance(x, KerasTensor)] if call is not None else []
-        )
-        outputs = outputs or _input_outputs(layer)
-        for x in outputs:
-            fields[id(x)] = field or _Field()
-        shapes = ", ".join(_volume(x.shape) for x in outputs) or "?"
+        own = [call for call in calls if call.operation is layer]
+        symbols = [x for call in own[:1] for x in tree.flatten(call.outputs) if isinstance(x, KerasTensor)]
+        shapes = [(x.shape, x.dtype) for x in symbols] or trace.shapes_of(layer)
         yield Row(
             name=layer.name,
             kind=type(layer).__name__,
-            output=shapes,
+            output=", ".join(_volume(shape) for shape, _ in shapes) or "?",
             params=sum(v.type.size for v in layer.weights),
-            trainable=bool(layer.trainable),
-            flops=_flops(layer, call) if call is not None else (0 if _is_input(layer) else None),
-            receptive=_shown(field, outputs),
-            activations=_bytes(outputs),
-            connected=tuple(dict.fromkeys(_producer(x) for x in call.inputs)) if call is not None else (),
+            trained=_trained(layer),
+            flops=0 if isinstance(layer, InputLayer) else trace.flops_of(layer),
+            memory=_bytes(shapes),
+            sees=_sees(fields, symbols),
+            after=tuple(dict.fromkeys(_producer(x) for call in own for x in call.inputs)),
             depth=depth,
         )
         if expand_nested and hasattr(layer, "layers"):
-            yield from rows_of(layer, expand_nested, depth + 1)
+            yield from rows_of(layer, trace, expand_nested, depth + 1)
 
 
-def _is_input(layer: Any) -> bool:
-    return type(layer).__name__ == "InputLayer"
+def _sees(fields: Fields, symbols: Sequence[KerasTensor]) -> str:
+    found: list[Field] = [fields.of(x) for x in symbols]
+    return str(found[0]) if found and found[0] != NOWHERE else ""
 
 
-def _input_outputs(layer: Any) -> list[Any]:
-    """The symbolic tensor that an InputLayer stands for."""
-    if not _is_input(layer):
-        return []
-    return [x for x in tree.flatten(layer.output) if isinstance(x, KerasTensor)]
+def _trained(layer: Any) -> str:
+    if not layer.weights:
+        return ""
+    if not layer.trainable_weights:
+        return "no"
+    return "in part" if _has_frozen_parts(layer) else "yes"
 
 
-def _call_in(layer: Any, model: Any) -> Any:
-    """The first recorded call of the layer; a shared layer is shown once."""
-    calls = [call for call in layer._inbound if call.inputs]
-    return calls[0] if calls else None
+def _has_frozen_parts(layer: Any) -> bool:
+    parts = [part for part in layer._sublayers() if getattr(part, "weights", ())]
+    return any(not part.trainable or _has_frozen_parts(part) for part in parts)
 
 
 def _producer(x: KerasTensor) -> str:
@@ -136,135 +221,104 @@ def _producer(x: KerasTensor) -> str:
     return getattr(operation, "name", None) or getattr(operation, "__name__", "") or x.name or "input"
 
 
-def _volume(shape: Sequence[int | None]) -> str:
-    inner = shape[1:]
-    return "×".join("?" if size is None else str(size) for size in inner) or "scalar"
+def _volume(shape: Shape) -> str:
+    return "×".join("?" if size is None else str(size) for size in shape[1:]) or "scalar"
 
 
-def _bytes(outputs: Sequence[KerasTensor]) -> int | None:
-    sizes = [x.shape[1:] for x in outputs]
-    if not sizes or any(None in shape for shape in sizes):
+def _bytes(shapes: Sequence[tuple[Shape, str]]) -> int | None:
+    if not shapes or any(None in shape[1:] for shape, _ in shapes):
         return None
-    return sum(math.prod(x.shape[1:]) * itemsize(x.dtype) for x in outputs)
-
-
-def _flops(layer: Any, call: Any) -> int | None:
-    """FLOPs of one sample, read off the graph that the call makes; None if its sizes are not known."""
-    if any(None in x.shape[1:] for x in call.inputs):
-        return None
-
-    def stand_in(x: Any) -> Any:
-        return TensorType((1, *x.shape[1:]), x.dtype) if isinstance(x, KerasTensor) else x
-
-    args, kwargs = tree.map_structure(stand_in, (list(call.args), call.kwargs))
-    kwargs.pop("training", None)
-    graph = trace_function(lambda *a, **k: _tensors(layer(*a, **k)), args, kwargs).graph
-    total = 0
-    for node in graph.nodes:
-        assert node.primitive is not None
-        total += node.primitive.cost([n.type for n in node.inputs], node.type, **node.params)[0]
-    return total
-
-
-def _tensors(result: Any) -> list[Tensor]:
-    return [x for x in tree.flatten(result) if isinstance(x, Tensor)]
-
-
-def _receptive_field(layer: Any, call: Any, fields: dict[int, _Field]) -> _Field:
-    before = [fields.get(id(x), _Field()) for x in call.inputs]
-    field = _Field(
-        max(f.size for f in before), max(f.jump for f in before), any(f.whole for f in before)
-    ) if before else _Field()  # fmt: skip
-    kind = type(layer).__name__
-    if kind.startswith(_WHOLE) and any(len(x.shape) > 2 for x in call.inputs):
-        return _Field(field.size, field.jump, whole=kind != "Dense" or field.whole)
-    if kind.startswith(_WINDOWED) and not kind.endswith("Transpose"):
-        window = _first(getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", 1))
-        stride = _first(getattr(layer, "strides", None) or window)
-        dilation = _first(getattr(layer, "dilation_rate", 1))
-        return _Field(field.size + (window - 1) * dilation * field.jump, field.jump * stride, field.whole)
-    return field
-
-
-def _first(value: Any) -> int:
-    return int(value[0]) if isinstance(value, (tuple, list)) else int(value)
-
-
-def _shown(field: _Field | None, outputs: Sequence[KerasTensor]) -> str:
-    if field is None:
-        return ""
-    return str(field) if field.whole or any(len(x.shape) > 2 for x in outputs) else "all"
+    return sum(math.prod(size or 1 for size in shape[1:]) * itemsize(dtype) for shape, dtype in shapes)
 
 
 def _in_range(rows: list[Row], layer_range: Sequence[str] | None) -> list[Row]:
     if layer_range is None:
         return rows
-    names = [row.name for row in rows]
-    missing = [name for name in layer_range if name not in names]
-    if len(layer_range) != 2 or missing:
+    if len(layer_range) != 2:
         raise ValueError(
-            f"layer_range must hold the names of the first and the last layer, got {list(layer_range)}"
+            f"layer_range must hold two names, of the first and the last layer, got {layer_range!r}"
         )
-    return rows[names.index(layer_range[0]) : names.index(layer_range[1]) + 1]
+    places = []
+    for pattern in layer_range:
+        found = [i for i, row in enumerate(rows) if row.name == pattern or re.fullmatch(pattern, row.name)]
+        if not found:
+            raise ValueError(
+                f"layer_range: no layer is called {pattern!r}; there are {[row.name for row in rows]}"
+            )
+        places.append(found)
+    return rows[places[0][0] : places[1][-1] + 1]
 
 
 # -- text ----------------------------------------------------------------------------------------------------
 
 
-def _render(model: Any, rows: Sequence[Row], line_length: int | None, show_trainable: bool) -> str:
-    sequential = all(len(row.connected) <= 1 for row in rows)
-    header = ["layer (type)", "output", "params", "FLOPs", "sees", "memory"]
-    lines = [
-        [
-            "  " * row.depth + f"{row.name} ({row.kind})",
-            row.output,
-            f"{row.params:,}",
-            "?" if row.flops is None else _count(row.flops),
-            row.receptive,
-            "?" if row.activations is None else _size(row.activations),
-        ]
-        for row in rows
+@dataclass(frozen=True)
+class _Column:
+    head: str
+    cells: list[str]
+    numeric: bool = False
+
+
+def _columns(rows: Sequence[Row], show_trainable: bool) -> list[_Column]:
+    columns = [
+        _Column("layer (type)", ["  " * row.depth + f"{row.name} ({row.kind})" for row in rows]),
+        _Column("output", [row.output for row in rows]),
+        _Column("params", [f"{row.params:,}" for row in rows], numeric=True),
+        _Column(
+            "FLOPs", ["?" if row.flops is None else _count(row.flops).strip() for row in rows], numeric=True
+        ),
+        _Column("sees", [row.sees for row in rows], numeric=True),
+        _Column("memory", ["?" if row.memory is None else _size(row.memory) for row in rows], numeric=True),
     ]
-    if not sequential:
-        header.append("after")
-        for line, row in zip(lines, rows, strict=True):
-            line.append(", ".join(row.connected))
+    if not any(row.sees not in ("", "?") for row in rows):
+        del columns[4]
+    if any(len(row.after) > 1 for row in rows):
+        columns.append(_Column("after", [", ".join(row.after) for row in rows]))
     if show_trainable:
-        header.append("trained")
-        for line, row in zip(lines, rows, strict=True):
-            line.append("yes" if row.trainable else "no")
-    widths = [max(len(line[i]) for line in [header, *lines]) for i in range(len(header))]
-    numeric = {2, 3, 4, 5}
+        columns.append(_Column("trained", [row.trained for row in rows]))
+    return columns
 
-    def show(line: Sequence[str]) -> str:
-        cells = [
-            c.rjust(w) if i in numeric else c.ljust(w)
-            for i, (c, w) in enumerate(zip(line, widths, strict=True))
+
+def _render(
+    model: Any, rows: Sequence[Row], trace: Trace, line_length: int | None, show_trainable: bool
+) -> str:
+    columns = _columns(rows, show_trainable)
+    widths = [max(map(len, [column.head, *column.cells])) for column in columns]
+
+    def line(cells: Sequence[str]) -> str:
+        parts = [
+            cell.rjust(width) if column.numeric else cell.ljust(width)
+            for cell, width, column in zip(cells, widths, columns, strict=True)
         ]
-        text = "  ".join(cells).rstrip()
-        return text if line_length is None else text[:line_length]
+        text = "  ".join(parts).rstrip()
+        return text if line_length is None or len(text) <= line_length else text[: line_length - 1] + "…"
 
+    table = [line(cells) for cells in zip(*(column.cells for column in columns), strict=True)]
     rule = "─" * min(sum(widths) + 2 * (len(widths) - 1), line_length or 10_000)
-    body = [f'Model "{model.name}"', rule, show(header), rule, *map(show, lines), rule, *_totals(model, rows)]
-    return "\n".join(body)
+    head = line([column.head for column in columns])
+    legend = any(column.head == "sees" for column in columns)
+    return "\n".join(
+        [f'Model "{model.name}"', rule, head, rule, *table, rule, *_totals(model, rows, trace, legend)]
+    )
 
 
-def _totals(model: Any, rows: Sequence[Row]) -> list[str]:
+def _totals(model: Any, rows: Sequence[Row], trace: Trace, legend: bool) -> list[str]:
     trained = sum(v.type.size for v in model.trainable_weights)
     total = sum(v.type.size for v in model.weights)
     nbytes = sum(v.type.nbytes for v in model.weights)
     lines = [f"{total:,} parameters ({_size(nbytes)}), {trained:,} of them trained"]
-    top = [row for row in rows if row.depth == 0]
-    if top and all(row.flops is not None and row.activations is not None for row in top):
-        flops = sum(row.flops or 0 for row in top)
-        memory = sum(row.activations or 0 for row in top)
-        lines.append(f"one sample: {_count(flops)}FLOPs forward, {_size(memory)} of activations")
-    lines.append("sees: pixels of the input, along each axis, that one output value depends on")
+    memory = [row.memory for row in rows if row.depth == 0 and row.kind != "InputLayer"]
+    if trace.flops is not None and None not in memory:
+        kept = sum(nbytes or 0 for nbytes in memory)
+        lines.append(f"one sample: {_count(trace.flops)}FLOPs forward, {_size(kept)} of activations")
+    if legend:
+        lines.append("sees: positions of the input, along each axis, that one output value depends on")
     return lines
 
 
 def _count(number: int) -> str:
-    for unit, scale in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+    """With a unit that a word can follow: "1.5 M", "12 "."""
+    for unit, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if number >= scale:
             return f"{number / scale:.1f} {unit}"
     return f"{number} "

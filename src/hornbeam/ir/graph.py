@@ -137,6 +137,11 @@ def _apply(name: str, *args: Any) -> Node:
     return bind(PRIMITIVES[name], *args)
 
 
+def serial() -> int:
+    """A number above those of all nodes made so far, and below those of all that follow."""
+    return next(_serial)
+
+
 def placeholder(type: TensorType, level: int) -> Node:
     """A fresh input of a graph that is being traced."""
     return Node(None, (), {}, type, level)

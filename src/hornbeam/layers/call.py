@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hornbeam import tree
 from hornbeam.ir.types import is_float
+from hornbeam.layers.context import current_watcher
 from hornbeam.tensor import Tensor, as_tensor, cast
 
 if TYPE_CHECKING:
@@ -131,7 +132,10 @@ class LayerCall:
         """Run the layer's `call`."""
         ordered = {name: self.arguments[name] for name in self.spec.names if name in self.arguments}
         bound = inspect.BoundArguments(self.spec.signature, ordered)
-        return self.layer.call(*bound.args, **bound.kwargs)
+        watcher = current_watcher()
+        if watcher is None:
+            return self.layer.call(*bound.args, **bound.kwargs)
+        return watcher(self.layer, functools.partial(self.layer.call, *bound.args, **bound.kwargs))
 
     def summary(self) -> str:
         """The arguments in one line, for errors."""

@@ -5,7 +5,7 @@ matter.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -39,6 +39,25 @@ def call_context(layer: Any) -> Iterator[CallContext]:
     finally:
         context.training = training
         _local.context = outer
+
+
+# Called as `watcher(layer, run)` in place of `run()`, the layer's `call`; returns what it returns.
+Watcher = Callable[[Any, Callable[[], Any]], Any]
+
+
+@contextmanager
+def watching(watcher: Watcher) -> Iterator[None]:
+    """Inside, and in this thread, `watcher` sees every layer that is run."""
+    outer = current_watcher()
+    _local.watcher = watcher
+    try:
+        yield
+    finally:
+        _local.watcher = outer
+
+
+def current_watcher() -> Watcher | None:
+    return getattr(_local, "watcher", None)
 
 
 def current_path() -> str:
