@@ -1,0 +1,30 @@
+"""The examples in docstrings of the core run and give what they show."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hornbeam
+
+# These have tests of their own beside the rest of their family.
+ELSEWHERE = ("layers", "ops", "utils", "datasets", "dtype_policies", "losses", "metrics", "optimizers")
+# Importing these runs something.
+PROGRAMS = ("hornbeam.cli",)
+
+
+def modules() -> list[str]:
+    root = Path(hornbeam.__file__).parent
+    names = [module.name for module in pkgutil.walk_packages([str(root)], "hornbeam.")]
+    return [n for n in names if n.split(".")[1] not in ELSEWHERE and n not in PROGRAMS]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_examples(name: str) -> None:
+    result = doctest.testmod(importlib.import_module(name), extraglobs={"np": np, "hornbeam": hornbeam})
+    assert result.failed == 0
