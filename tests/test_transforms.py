@@ -205,3 +205,42 @@ def test_values_that_are_held_are_computed_once(monkeypatch):
 
     monkeypatch.setattr(tensor, "evaluate", refuse)
     assert y.tolist() == [0.0, 2.0, 4.0]
+
+
+def test_checkpoint_with_state_and_options():
+    """Dropout masks and batch statistics are those of the plain function, and move on once."""
+    from hornbeam import layers
+
+    x = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
+
+    def run(wrap):
+        dense = layers.Dense(4, kernel_initializer=hornbeam.initializers.GlorotUniform(seed=1))
+        norm, drop = layers.BatchNormalization(), layers.Dropout(0.5, seed=2)
+
+        def block(parts, training=False):
+            return {"out": drop(norm(dense(parts["x"]), training=training), training=training)}
+
+        wrapped = wrap(block)
+        slope = hornbeam.grad(lambda v: ops.sum(ops.square(wrapped({"x": v}, training=True)["out"])))(x)
+        state = [v.numpy() for v in (*norm.weights, drop.seed_generator.state)]
+        return [slope.numpy(), wrapped({"x": x})["out"].numpy(), *state]
+
+    for plain, recomputed in zip(run(lambda f: f), run(hornbeam.remat), strict=True):
+        np.testing.assert_array_equal(plain, recomputed)
+
+
+def test_numpy_s_scalars_are_python_floats_in_compiled_code():
+    fn = hornbeam.jit(lambda x, y: x * y)
+    for x in (np.float32([2.0]), np.float64([2.0])):
+        assert fn(x, np.float64(1.5)).dtype == (as_tensor(x) * np.float64(1.5)).dtype == x.dtype
+
+
+def test_static_arguments_are_told_apart():
+    fn = hornbeam.jit(lambda x, y: x / y if y else x)
+    assert fn(np.float32(1.0), 0.0).item() == 1.0
+    signs = hornbeam.jit(lambda x, y: x / y)
+    with np.errstate(divide="ignore"):
+        assert [signs(np.float32([1.0]), y).tolist()[0] for y in (0.0, -0.0)] == [np.inf, -np.inf]
+    assert hornbeam.jit(lambda x, flag: x + 1 if flag is True else x)(np.float32(1), 1).item() == 1.0
+    with pytest.raises(TypeError, match="must be an array or hashable, got set"):
+        fn(np.float32(1.0), {1})

@@ -55,6 +55,8 @@ class _TensorFlow(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        if name == "keras":
+            return importlib.import_module("tensorflow.keras")
         raise MissingNameError(
             f"the script uses tensorflow.{name}; `hornbeam run` provides tensorflow.keras and nothing else "
             "of TensorFlow"

@@ -84,6 +84,31 @@ def test_what_is_missing_is_named(tmp_path: Path, line: str, text: str) -> None:
     assert text in done.stderr
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import tensorflow as tf; print(tf.keras.layers.Dense)",
+        "import keras.layers as kl; print(kl.Dense)",
+        "import tf_keras; print(tf_keras.layers.Dense)",
+        "from keras.layers import *; print(Dense)",
+        "import importlib; print(importlib.import_module('keras.layers').Dense)",
+        "from keras import layers as kl; print(kl.Dense)",
+    ],
+)
+def test_ways_to_import(tmp_path: Path, line: str) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(line)
+    done = run(sys.executable, "-m", "hornbeam.cli", "run", script)
+    assert done.stdout.strip() == "<class 'hornbeam.layers.core.Dense'>", done.stderr
+
+
+def test_the_script_s_exit_status(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    for line, status in [("raise SystemExit(3)", 3), ("1/0", 1), ("print(__name__)", 0)]:
+        script.write_text(line)
+        assert run(sys.executable, "-m", "hornbeam.cli", "run", script).returncode == status
+
+
 def test_a_missing_script(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "no_such_file.py"]) == 2
     assert "there is no script 'no_such_file.py'" in capsys.readouterr().err

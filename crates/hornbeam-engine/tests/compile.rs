@@ -170,3 +170,18 @@ fn wrong_inputs_are_errors() {
     assert_eq!(error.to_string(), "input 0 is float32[3], the executable takes float32[2]");
     assert!(executable.run(vec![], &[]).is_err());
 }
+
+#[test]
+fn what_is_read_through_a_barrier_is_written_first() {
+    let mut t = Text::default();
+    let x = t.input("float32", &[6]);
+    let (one, zero) = (t.number(1.0, &[6]), t.number(0.0, &[6]));
+    let small = t.node("lt", &[x, one], "bool", &[6], "");
+    let before = t.f32("select", &[small, x, zero], &[6]);
+    let held = t.node("optimization_barrier", &[small], "bool", &[6], "");
+    let held = t.node("project", &[held], "bool", &[6], "\"index\":0");
+    let after = t.f32("select", &[held, x, zero], &[6]);
+    let executable = compile(&t, &[before, after]);
+    let result = executable.run(vec![ramp(&[6])], &[]).unwrap();
+    assert_eq!(values(&result[0]), values(&result[1]));
+}

@@ -155,6 +155,8 @@ impl<'a> Fuser<'a> {
                 }
             }
         }
+        // What is read through memory must have been written: such a node cannot run in the loop that writes it.
+        candidates.retain(|cluster| !after.contains(cluster));
         let target = self.choose(&candidates, &blockers, reads.len(), count);
         self.add(target, id, &after, reads);
         for cluster in candidates.into_iter().filter(|&c| c != target) {
