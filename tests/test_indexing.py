@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 import hornbeam
 from hornbeam import ops
+from hornbeam.evaluation import ConcretizationError
 from hornbeam.indexing import reshape
 from hornbeam.ir.types import ShapeError
-from hornbeam.tensor import ConcretizationError, as_tensor
+from hornbeam.tensor import as_tensor
 
 pytestmark = pytest.mark.usefixtures("engine")
 many = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

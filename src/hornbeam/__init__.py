@@ -35,7 +35,7 @@ _NAMES = {
     "remat": "transforms",
     "stop_gradient": "transforms",
     "value_and_grad": "transforms",
-    "version": "version",
+    "version": "about",
     "vjp": "transforms",
 }
 

@@ -14,11 +14,12 @@ from hornbeam import primitives as p
 from hornbeam.config import floatx
 from hornbeam.engines import current_engine
 from hornbeam.engines.base import Engine, Executable
+from hornbeam.evaluation import buffer_of, evaluate
 from hornbeam.ir.graph import Graph, Node, leaf, placeholder
 from hornbeam.ir.primitive import graph_param, ones_like, zeros_like
 from hornbeam.ir.trace import captures, current_level, inline, new_level
 from hornbeam.ir.types import ShapeError, TensorType, dtype_name, is_float
-from hornbeam.tensor import Tensor, as_tensor, buffer_of, evaluate, has_symbolic
+from hornbeam.tensor import Tensor, as_tensor, has_symbolic
 from hornbeam.variable import Recorder, Variable, current_recorder
 
 __all__ = [

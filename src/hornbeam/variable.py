@@ -15,10 +15,11 @@ import numpy as np
 
 from hornbeam.config import floatx
 from hornbeam.engines import Engine
+from hornbeam.evaluation import buffer_of, evaluate, value_of
 from hornbeam.ir.graph import Node, leaf, placeholder
 from hornbeam.ir.trace import no_level
 from hornbeam.ir.types import ShapeError, TensorType, dtype_name, is_float
-from hornbeam.tensor import Tensor, as_tensor, buffer_of, cast, cast_node, evaluate, value_of
+from hornbeam.tensor import Tensor, as_tensor, cast, cast_node
 
 _local = threading.local()
 _names = itertools.count(1)

@@ -21,7 +21,7 @@ LAYERS = [
     ["primitives"],
     ["engines"],
     ["config", "registry"],
-    ["tensor", "indexing", "symbolic", "variable", "transforms"],
+    ["evaluation", "tensor", "indexing", "symbolic", "variable", "transforms"],
     ["ops"],
     ["random"],
     ["activations", "initializers", "regularizers", "constraints", "dtype_policies", "mixed_precision"],
@@ -31,7 +31,7 @@ LAYERS = [
     ["saving", "insight"],
     ["training", "callbacks"],
     ["models"],
-    ["backend", "version", "compat", "cli"],
+    ["about", "backend", "compat", "cli"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

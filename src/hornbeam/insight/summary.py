@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hornbeam import tree
+from hornbeam.evaluation import ConcretizationError
 from hornbeam.insight.receptive import NOWHERE, Field, Fields, calls_of
 from hornbeam.ir.graph import Node, serial
 from hornbeam.ir.types import TensorType, itemsize
 from hornbeam.layers import InputLayer
 from hornbeam.layers.context import watching
 from hornbeam.symbolic import KerasTensor
-from hornbeam.tensor import ConcretizationError, Tensor
+from hornbeam.tensor import Tensor
 from hornbeam.transforms import trace_function
 
 Shape = tuple[int | None, ...]

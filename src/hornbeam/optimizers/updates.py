@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import ops
+from hornbeam.evaluation import evaluate
 from hornbeam.ir.graph import Node
 from hornbeam.ir.trace import current_level
-from hornbeam.tensor import Tensor, evaluate
+from hornbeam.tensor import Tensor
 from hornbeam.variable import Recorder, Variable, current_recorder
 
 

@@ -1,4 +1,4 @@
-"""`keras.version()`."""
+"""`keras.version()`; not in a module of that name, which would hide the function."""
 
 from hornbeam import __version__
 
