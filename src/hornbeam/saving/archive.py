@@ -137,7 +137,7 @@ def _read(path: str) -> tuple[bytes, bytes]:
         with open(path, "rb") as file:
             _check_directory(file)
             with zipfile.ZipFile(file) as archive:
-                return _read_members(archive, os.path.getsize(path))
+                return _read_members(archive, os.fstat(file.fileno()).st_size)
     except ModelFileError as error:
         raise ModelFileError(f"{path!r}: {error}") from None
     except (
