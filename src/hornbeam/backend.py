@@ -10,11 +10,12 @@ from hornbeam.config import set_epsilon as set_epsilon
 from hornbeam.config import set_floatx as set_floatx
 from hornbeam.config import set_image_data_format as set_image_data_format
 from hornbeam.ir.types import dtype_name, is_float, is_integer, promote_types
-from hornbeam.naming import reset_names
 from hornbeam.naming import unique_name as _unique_name
 from hornbeam.random import SeedGenerator as SeedGenerator
 from hornbeam.symbolic import KerasTensor as KerasTensor
-from hornbeam.tensor import Tensor
+from hornbeam.utils.session import clear_session as clear_session
+from hornbeam.utils.session import is_keras_tensor as is_keras_tensor
+from hornbeam.utils.session import standardize_dtype as standardize_dtype
 
 __all__ = [
     "KerasTensor",
@@ -36,20 +37,10 @@ __all__ = [
 ]
 
 
-def clear_session(free_memory: bool = True) -> None:
-    """Start numbering layer names again. There is nothing else to clear: no global graph grows."""
-    reset_names()
-
-
 def get_uid(prefix: str = "") -> int:
     """How often names with `prefix` have been given out, this time included."""
     name = _unique_name(prefix)
     return int(name.rsplit("_", 1)[-1]) + 1 if name != prefix else 1
-
-
-def is_keras_tensor(x: object) -> bool:
-    """True for the symbolic tensors that `Input` and calls on it make."""
-    return isinstance(x, Tensor) and x.symbolic
 
 
 def is_float_dtype(dtype: object) -> bool:
@@ -60,11 +51,6 @@ def is_float_dtype(dtype: object) -> bool:
 def is_int_dtype(dtype: object) -> bool:
     """True for the signed and unsigned integer dtypes."""
     return is_integer(dtype_name(dtype))
-
-
-def standardize_dtype(dtype: object) -> str:
-    """Canonical name of a dtype; `floatx` for None."""
-    return floatx() if dtype is None else dtype_name(dtype)
 
 
 def result_type(*dtypes: object) -> str:

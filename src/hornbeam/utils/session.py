@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hornbeam import registry
+from hornbeam.config import floatx
 from hornbeam.ir.types import dtype_name
 from hornbeam.naming import reset_names
 from hornbeam.tensor import Tensor
@@ -27,8 +28,6 @@ def standardize_dtype(dtype: Any) -> str:
     >>> standardize_dtype("half")
     'float16'
     """
-    from hornbeam.config import floatx
-
     return floatx() if dtype is None else dtype_name(dtype)
 
 
