@@ -6,6 +6,7 @@
 
 mod depthwise;
 mod direct;
+mod fused;
 mod half;
 mod integer;
 mod kernel_grad;
@@ -15,8 +16,11 @@ mod winograd;
 use crate::dtype::{bf16, f16, DType};
 use crate::gemm::{gemm, Epilogue, GemmElement, Mat};
 use crate::pool::ThreadPool;
-use crate::scratch::Scratch;
+use crate::scratch::{Plain, Scratch};
+use crate::window::PoolElement;
 use std::any::TypeId;
+
+pub use fused::{conv_backward, conv_pool_forward, OutputGrad, NOWHERE};
 
 /// The shape of a convolution; spatial extents as (depth, height, width).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -129,7 +133,7 @@ pub fn choose(shape: &ConvShape, dtype: DType) -> Algorithm {
 }
 
 /// A number that convolutions exist for: floats and integers (which wrap).
-pub trait ConvElement: GemmElement {
+pub trait ConvElement: GemmElement + PoolElement<Acc: Plain> {
     #[doc(hidden)]
     fn forward(
         pool: &ThreadPool,
@@ -243,7 +247,6 @@ pub fn conv_kernel_grad<T: ConvElement>(
 mod real {
     use super::*;
     use crate::gemm::tile::Real;
-    use crate::scratch::Plain;
 
     /// The same elements under the name of their type, which the choice of algorithm has established.
     fn cast<E: Plain, F: Plain>(slice: &[E]) -> &[F] {

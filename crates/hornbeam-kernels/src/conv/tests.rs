@@ -145,7 +145,13 @@ fn shape(random: &mut Random) -> ConvShape {
     shape
 }
 
-fn same(batch: usize, side: usize, kernel: usize, stride: usize, [inputs, outputs]: [usize; 2]) -> ConvShape {
+pub(super) fn same(
+    batch: usize,
+    side: usize,
+    kernel: usize,
+    stride: usize,
+    [inputs, outputs]: [usize; 2],
+) -> ConvShape {
     let out = side.div_ceil(stride);
     let total = ((out - 1) * stride + kernel).saturating_sub(side);
     ConvShape {
@@ -162,7 +168,7 @@ fn same(batch: usize, side: usize, kernel: usize, stride: usize, [inputs, output
     }
 }
 
-fn valid(batch: usize, side: usize, kernel: usize, [inputs, outputs]: [usize; 2]) -> ConvShape {
+pub(super) fn valid(batch: usize, side: usize, kernel: usize, [inputs, outputs]: [usize; 2]) -> ConvShape {
     let out = side - kernel + 1;
     ConvShape { output: [1, out, out], pad: [0; 3], ..same(batch, side, kernel, 1, [inputs, outputs]) }
 }
