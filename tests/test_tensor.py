@@ -554,3 +554,35 @@ def test_threads_calling_a_compiled_function_that_assigns() -> None:
 
     assert in_threads(lambda index: float(add(np.ones(1000, "float32")))) == [1000.0] * 200
     assert total.numpy().tolist() == [200.0] * 1000
+
+
+def test_repeated_code_is_compiled_once(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = engines.current_engine()
+    compiled: list[Graph] = []
+    compile = found.compile
+    monkeypatch.setattr(found, "compile", lambda graph: (compiled.append(graph), compile(graph))[1])
+    x = as_tensor(np.arange(7.0, dtype="float32"))
+    step = as_tensor(np.full(7, 0.125, "float32"))
+    for _ in range(5):
+        x = x - 0.3125 * step
+        x.numpy()
+    assert len(compiled) <= 1
+    before = len(compiled)
+    (x - 0.4375 * step).numpy()
+    (x + 0.3125 * step).numpy()
+    assert len(compiled) == before + 2, "another number and another operation are other graphs"
+
+
+def test_equal_operations_are_one_node_until_nobody_holds_them() -> None:
+    x, y = as_tensor(np.ones(3, "float32")), as_tensor(np.ones(3, "float32"))
+    first = x + y
+    assert (x + y).node is first.node
+    uid = first.node.uid
+    del first
+    assert (x + y).node.uid != uid
+
+
+def test_the_two_zeros_are_two_numbers() -> None:
+    one = as_tensor(np.ones(2, "float32"))
+    assert np.signbit(np.asarray(one * 0.0)).tolist() == [False, False]
+    assert np.signbit(np.asarray(one * -0.0)).tolist() == [True, True]

@@ -26,7 +26,7 @@ class Buffer:
         """Whether the buffer was donated and holds nothing any more."""
 
     def export(self) -> Export:
-        """An object with `__array_interface__` that keeps the memory alive (bfloat16 as uint16)."""
+        """An object with `__array_struct__` that keeps the memory alive (bfloat16 as uint16)."""
 
     def item(self) -> bool | int | float:
         """The single element of a buffer, as a Python number."""
@@ -36,7 +36,7 @@ class Export:
     """Read-only view of a buffer for NumPy."""
 
     @property
-    def __array_interface__(self) -> dict[str, Any]: ...
+    def __array_struct__(self) -> Any: ...
 
 @final
 class Executable:

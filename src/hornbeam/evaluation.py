@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from hornbeam.engines import Engine, current_engine
-from hornbeam.ir.graph import Graph, Node
-from hornbeam.ir.trace import is_constant
+from hornbeam.ir.graph import Graph, Node, Structure
+from hornbeam.ir.trace import FROM_CONSTANTS, is_constant
 
 _local = threading.local()
+_NONE: dict[str, Any] = {}
 # Held while pending nodes are looked at or settled, not while they are computed.
 _pending_lock = threading.RLock()
 
@@ -55,53 +56,60 @@ def buffer_of(node: Node, engine: Engine) -> Any:
 def evaluate(nodes: Sequence[Node]) -> None:
     """Compute pending nodes, and with them whatever the user still holds of what lies on the way."""
     with _pending_lock:
-        order, leaves = _pending(nodes)
-        traced = next(
-            (n for n in (*order, *leaves) if n.level or (n.primitive is None and n.value is None)), None
-        )
-        if traced is not None:
-            raise ConcretizationError(
-                f"the value of {traced.type} is not known here: the function is being compiled and only "
-                "shapes and "
-                "dtypes are known. Use ops.cond / ops.where instead of `if`, or run_eagerly=True"
-            )
+        order, leaves, made = _pending(nodes)
         if not order:
             return
-        wanted = set(nodes)
-        outputs = [n for n in order if not isinstance(n.type, tuple) and (n in wanted or n.handles > 0)]
+        wanted = nodes if len(nodes) == 1 else set(nodes)
+        outputs = [n for n in order if (n.handles > 0 or n in wanted) and not isinstance(n.type, tuple)]
         engine = current_engine()
-        executable = engine.executable(Graph(leaves, outputs))
+        # Repeated code is found by its structure, without a Graph.
+        executable = engine.compiled(made.key(outputs))
+        if executable is None:
+            executable = engine.executable(Graph(leaves, outputs))
         inputs = [buffer_of(n, engine) for n in leaves]
     results = executable.run(inputs)
     with _pending_lock:
+        keep = getattr(_local, "keep", False)
         for node, buffer in zip(outputs, results, strict=True):
-            _settle(node, (engine, buffer))
+            node.value = (engine, buffer)
+            node.depth = 0
+            # How it was computed is let go of. Constants are shared by every graph that needs them, so they
+            # stay what they are.
+            if not keep and (node.name not in FROM_CONSTANTS or not is_constant(node)):
+                node.primitive, node.inputs, node.params = None, (), _NONE
 
 
-def _settle(node: Node, value: Any) -> None:
-    """Give a node its value and let go of how it was computed, unless that is to be kept."""
-    node.value = value
-    # Constants are shared by every graph that needs them, so they stay what they are.
-    if not getattr(_local, "keep", False) and not is_constant(node):
-        node.primitive, node.inputs, node.params = None, (), {}
-    node.depth = 0
+def _pending(nodes: Sequence[Node]) -> tuple[list[Node], list[Node], Structure]:
+    """What must be computed for `nodes`, operands first, the values it starts from, and its structure.
 
-
-def _pending(nodes: Sequence[Node]) -> tuple[list[Node], list[Node]]:
-    """What must be computed for `nodes`, operands first, and the values it starts from."""
-    seen: set[Node] = set()
+    Raises ConcretizationError for values of a function that is being compiled.
+    """
+    seen: set[Node | None] = set()
     order: list[Node] = []
     leaves: list[Node] = []
-    stack: list[tuple[Node, bool]] = [(n, False) for n in reversed(nodes)]
+    made = Structure()
+    # None says that the operands of the node under it are done.
+    stack: list[Node | None] = list(reversed(nodes))
     while stack:
-        node, expanded = stack.pop()
-        if expanded:
+        node = stack.pop()
+        if node is None:
+            node = stack.pop()
+            assert node is not None
             order.append(node)
+            made.node(node)
         elif node not in seen:
             seen.add(node)
+            if node.level or (node.primitive is None and node.value is None):
+                raise ConcretizationError(
+                    f"the value of {node.type} is not known here: the function is being compiled and only "
+                    "shapes and "
+                    "dtypes are known. Use ops.cond / ops.where instead of `if`, or run_eagerly=True"
+                )
             if node.value is not None or node.primitive is None:
                 leaves.append(node)
+                made.input(node)
             else:
-                stack.append((node, True))
-                stack.extend((operand, False) for operand in reversed(node.inputs))
-    return order, leaves
+                stack.append(node)
+                stack.append(None)
+                stack.extend(node.inputs[::-1])
+    return order, leaves, made

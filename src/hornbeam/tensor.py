@@ -378,9 +378,32 @@ def broadcast_node(node: Node, shape: tuple[int, ...]) -> Node:
     return p.broadcast(node, shape, tuple(range(offset, len(shape))))
 
 
+def _alike(x: Any, y: Any) -> list[Node] | None:
+    """The short way for what loops are made of: tensors of one type, and a float tensor beside a Python
+    number.
+    """
+    if isinstance(x, Tensor):
+        node = x.node
+        if isinstance(y, Tensor):
+            other = y.node
+            return [node, other] if node.type == other.type else None
+        if (type(y) is float or type(y) is int) and is_float(node.type.dtype):  # type: ignore[union-attr]
+            return [node, full(y, node.type)]
+    elif (type(x) is float or type(x) is int) and isinstance(y, Tensor):
+        node = y.node
+        if is_float(node.type.dtype):  # type: ignore[union-attr]
+            return [full(x, node.type), node]
+    return None
+
+
 def unify(*xs: Any, dtype: str | None = None) -> list[Node]:
     """Operands as nodes of one dtype (the promoted one unless given) and one shape."""
-    dtype = dtype or result_dtype(*xs)
+    if dtype is None:
+        if len(xs) == 2:
+            pair = _alike(*xs)
+            if pair is not None:
+                return pair
+        dtype = result_dtype(*xs)
     nodes = [cast_node(x, dtype) for x in xs]
     shape = broadcast_shapes(*(n.shape for n in nodes))
     return [broadcast_node(n, shape) for n in nodes]
@@ -394,7 +417,7 @@ def operation(fn: F) -> F:
 
     @functools.wraps(fn)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if has_symbolic(args) or has_symbolic(kwargs.values()):
+        if has_symbolic(args) or (kwargs and has_symbolic(kwargs.values())):
             from hornbeam.symbolic import symbolic_call
 
             return symbolic_call(fn, args, kwargs)

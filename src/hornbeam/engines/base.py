@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -41,7 +40,7 @@ class Engine(ABC):
     cache_size = 256
 
     def __init__(self) -> None:
-        self._executables: OrderedDict[str, Executable] = OrderedDict()
+        self._executables: dict[tuple, Executable] = {}
         self._lock = threading.Lock()
 
     @abstractmethod
@@ -57,19 +56,21 @@ class Engine(ABC):
         """The buffer's values as a (read-only) array, without a copy where the engine can."""
 
     def executable(self, graph: Graph) -> Executable:
-        """`compile`, remembered by the graph's text."""
-        key = graph.fingerprint
-        with self._lock:
-            found = self._executables.get(key)
-            if found is not None:
-                self._executables.move_to_end(key)
-                return found
+        """`compile`, remembered by the graph's structure."""
+        key = graph.structure
+        found = self.compiled(key)
+        if found is not None:
+            return found
         found = self.compile(graph.frozen())
         with self._lock:
             self._executables[key] = found
-            if len(self._executables) > self.cache_size:
-                self._executables.popitem(last=False)
+            while len(self._executables) > self.cache_size:
+                del self._executables[next(iter(self._executables))]
         return found
+
+    def compiled(self, structure: tuple) -> Executable | None:
+        """What is remembered for a structure (see `Graph.structure`)."""
+        return self._executables.get(structure)
 
 
 class SteppingExecutable:

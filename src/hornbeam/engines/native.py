@@ -59,10 +59,13 @@ class NativeEngine(Engine):
 
     def put(self, array: np.ndarray) -> Buffer:
         """A buffer with the array's values. A large array is borrowed: do not write to it again."""
-        flags = array.flags
-        if not (flags.c_contiguous and flags.aligned and array.dtype.isnative):
-            array = np.require(array, array.dtype.newbyteorder("="), ["C", "A"])
-        return _native.Buffer.from_numpy(array, dtype_name(array.dtype))
+        name = dtype_name(array.dtype)
+        try:
+            return _native.Buffer.from_numpy(array, name)
+        except ValueError:  # strided, or of the other byte order
+            return _native.Buffer.from_numpy(
+                np.require(array, array.dtype.newbyteorder("="), ["C", "A"]), name
+            )
 
     def get(self, buffer: Buffer) -> np.ndarray:
         """The buffer's values as a read-only array on the same memory."""

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from hornbeam.ir.primitive import Primitive
 
 _serial = itertools.count()
-_interned: weakref.WeakValueDictionary[tuple, Node] = weakref.WeakValueDictionary()
+# A WeakValueDictionary in effect, at half the cost: nodes take themselves out.
+_interned: dict[tuple, weakref.ref[Node]] = {}
 _local = threading.local()
 
 
@@ -42,6 +43,7 @@ class Node:
         "depth",
         "handles",
         "inputs",
+        "key",
         "level",
         "params",
         "primitive",
@@ -72,10 +74,20 @@ class Node:
         self.type = type
         self.level = level
         self.value = value
-        self.scope = current_scope()
+        self.scope = getattr(_local, "scope", "")
         self.uid = next(_serial)
         self.handles = 0
-        self.depth = 1 + max((n.depth for n in inputs), default=-1)
+        self.key: tuple | None = None
+        depth = -1
+        for node in inputs:
+            if node.depth > depth:
+                depth = node.depth
+        self.depth = depth + 1
+
+    def __del__(self) -> None:
+        if self.key is not None:
+            # A node that took this one's place between its end and now is merely made once more.
+            _interned.pop(self.key, None)
 
     @property
     def name(self) -> str:
@@ -156,12 +168,16 @@ def leaf_array(array: np.ndarray) -> Node:
     return leaf(array, TensorType(array.shape, dtype_name(array.dtype)))
 
 
-def intern(key: tuple, make: Any) -> Node:
-    """The node already known under `key`, or the one that `make()` builds."""
-    node = _interned.get(key)
-    if node is None:
-        node = make()
-        _interned[key] = node
+def interned(key: tuple) -> Node | None:
+    """The node already known under `key`."""
+    known = _interned.get(key)
+    return None if known is None else known()
+
+
+def intern(key: tuple, node: Node) -> Node:
+    """Make a node known under `key`, for as long as it lives."""
+    node.key = key
+    _interned[key] = weakref.ref(node)
     return node
 
 
@@ -266,8 +282,21 @@ class Graph:
         return tuple(n.type for n in self.outputs)
 
     @cached_property
+    def structure(self) -> tuple:
+        """Equal for graphs of the same structure and constants; what executables are cached by.
+
+        Types of nodes inside are left out: types of inputs, primitives and parameters decide them.
+        """
+        made = Structure()
+        for node in self.inputs:
+            made.input(node)
+        for node in self.nodes:
+            made.node(node)
+        return made.key(self.outputs)
+
+    @cached_property
     def fingerprint(self) -> str:
-        """Equal for graphs of the same structure and constants; what executables are cached by."""
+        """Equal for graphs of the same structure and constants: by it bodies are compared."""
         from hornbeam.ir.printer import to_text
 
         return hashlib.blake2b(to_text(self, exact=True).encode(), digest_size=16).hexdigest()
@@ -282,6 +311,46 @@ class Graph:
         from hornbeam.ir.printer import to_text
 
         return to_text(self)
+
+
+class Structure:
+    """What a graph computes, as a tuple that holds no nodes: written node by node, operands first.
+
+    Inputs are numbered -1, -2, ...; nodes inside 0, 1, ... Used for every read of eager code, so it is flat.
+    """
+
+    __slots__ = ("_inside", "_nodes", "_outside", "_types", "numbers")
+
+    def __init__(self) -> None:
+        self.numbers: dict[Node, int] = {}
+        self._types: list[Any] = []
+        self._nodes: list[Any] = []
+        self._inside = 0
+        self._outside = -1
+
+    def input(self, node: Node) -> None:
+        """The next input."""
+        type = node.type
+        # Flat once more: hashing a tuple of strings and numbers takes no Python.
+        self._types += type if isinstance(type, tuple) else (type.shape, type.dtype)
+        self.numbers.setdefault(node, self._outside)
+        self._outside -= 1
+
+    def node(self, node: Node) -> None:
+        """The next node inside, whose operands have been written."""
+        numbers, part = self.numbers, self._nodes
+        numbers[node] = self._inside
+        self._inside += 1
+        # A primitive begins a node's part; numbers follow, then parameters.
+        part.append(node.primitive)
+        for operand in node.inputs:
+            part.append(numbers[operand])
+        if node.params:
+            part.append(tuple(sorted(node.params.items())))
+
+    def key(self, outputs: Iterable[Node]) -> tuple:
+        """The whole, closed by the outputs."""
+        return (*self._types, *self._nodes, None, *[self.numbers[node] for node in outputs])
 
 
 def topological(outputs: Iterable[Node], stop: Iterable[Node] = ()) -> list[Node]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from hornbeam.ir.graph import Graph, Node, count_steps, intern, limits
+from hornbeam.ir.graph import Graph, Node, count_steps, intern, interned, limits
 from hornbeam.ir.types import (
     DTYPES,
     HornbeamTypeError,
@@ -119,16 +120,21 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Node:
     """
     if limits:
         count_steps(1)
-    nodes = inputs if all(isinstance(x, Node) for x in inputs) else lift_scalars(inputs)
-    key = (primitive.name, tuple(n.uid for n in nodes), tuple(sorted(params.items())))
-
-    def make() -> Node:
-        types = [n.type for n in nodes]
-        check_dtypes(primitive, types)
-        out = primitive.type_rule(*types, **params)
-        return Node(primitive, tuple(nodes), params, out, max((n.level for n in nodes), default=0))
-
-    return intern(key, make)
+    # This runs for every operation of eager code.
+    level, uids = 0, []
+    for x in inputs:
+        if not isinstance(x, Node):
+            return bind(primitive, *lift_scalars(inputs), **params)
+        uids.append(x.uid)
+        if x.level > level:
+            level = x.level
+    key = (primitive, *uids, tuple(sorted(params.items()))) if params else (primitive, *uids)
+    found = interned(key)
+    if found is not None:
+        return found
+    types = [x.type for x in inputs]
+    check_dtypes(primitive, types)
+    return intern(key, Node(primitive, inputs, params, primitive.type_rule(*types, **params), level))
 
 
 def check_dtypes(primitive: Primitive, types: Sequence[ValueType]) -> None:
@@ -175,8 +181,17 @@ def full(value: Any, type: ValueType) -> Node:
     """A constant scalar broadcast to `type`."""
     if isinstance(type, tuple):
         raise TypeError("a scalar cannot stand beside a value with several outputs")
+    # Equal numbers make equal bits, but for the two zeros.
+    return _known_full(value, type) if isinstance(value, (int, float)) and value else _full(value, type)
+
+
+def _full(value: Any, type: TensorType) -> Node:
     scalar = constant(value, type.dtype)
     return scalar if not type.shape else bind(PRIMITIVES["broadcast"], scalar, shape=type.shape, dims=())
+
+
+# Loops use the same few numbers again and again.
+_known_full = lru_cache(maxsize=256)(_full)
 
 
 def zeros_like(node: Node) -> Node:

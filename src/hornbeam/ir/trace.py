@@ -81,6 +81,10 @@ def _inside(outputs: Sequence[Node], inputs: set[Node], level: int) -> list[Node
     return order
 
 
+# What constants are made by: "constant" itself and "iota" have no operands.
+FROM_CONSTANTS = frozenset({"constant", "broadcast", "iota", "reshape", "convert"})
+
+
 def is_constant(node: Node) -> bool:
     """Made of constants only, at most a broadcast away from a small literal."""
     # Read before the primitive: another thread may be taking a computed node's history away, the primitive
@@ -88,9 +92,7 @@ def is_constant(node: Node) -> bool:
     inputs = node.inputs
     if node.primitive is None:
         return False
-    if node.name == "constant":
-        return True
-    return node.name in ("broadcast", "iota", "reshape", "convert") and all(is_constant(n) for n in inputs)
+    return node.name in FROM_CONSTANTS and all(is_constant(n) for n in inputs)
 
 
 def inline(graph: Graph, args: Sequence[Node]) -> tuple[Node, ...]:

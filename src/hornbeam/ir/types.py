@@ -38,6 +38,10 @@ class ShapeError(ValueError):
 
 def dtype_name(dtype: Any) -> str:
     """Canonical name of a dtype given as a name, a NumPy dtype, a Python type, or an object with `.dtype`."""
+    if isinstance(dtype, np.dtype):
+        known = _NAMES.get(dtype)
+        if known is not None:
+            return known
     if isinstance(dtype, str):
         if dtype in _NUMPY:
             return dtype
@@ -46,8 +50,6 @@ def dtype_name(dtype: Any) -> str:
         raise HornbeamTypeError(f"unknown dtype {dtype!r}; known: {', '.join(DTYPES)}")
     if isinstance(dtype, type) and dtype in _PYTHON:
         return _PYTHON[dtype]
-    if isinstance(dtype, np.dtype) and dtype in _NAMES:
-        return _NAMES[dtype]
     if hasattr(dtype, "dtype") and not isinstance(dtype, type):
         return dtype_name(dtype.dtype)
     try:
@@ -119,15 +121,24 @@ def promote_types(kinds: Iterable[str], floatx: str = "float32") -> str:
     result = "bool"
     for kind in kinds:
         result = _JOIN[result, kind]
-    return {"int": "int32", "float": floatx}.get(result, result)
+    return "int32" if result == "int" else floatx if result == "float" else result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TensorType:
     """Shape and dtype of a value in a graph. Shapes are concrete."""
 
     shape: Shape
     dtype: str
+
+    # Compared at every operation of eager code, which those that a dataclass makes are too slow for.
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return isinstance(other, TensorType) and self.shape == other.shape and self.dtype == other.dtype
+
+    def __hash__(self) -> int:
+        return hash((self.shape, self.dtype))
 
     @property
     def size(self) -> int:

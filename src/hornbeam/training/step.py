@@ -14,9 +14,11 @@ from hornbeam import tree
 from hornbeam.config import floatx
 from hornbeam.engines.base import Engine, Executable
 from hornbeam.evaluation import buffer_of, evaluate, keep_history
+from hornbeam.ir.graph import Graph
 from hornbeam.ir.types import is_float
 from hornbeam.tensor import Tensor, as_tensor, cast
 from hornbeam.training.data import leaves_of
+from hornbeam.training.frozen import Plan
 from hornbeam.transforms import Compiled, trace_function
 
 
@@ -97,32 +99,39 @@ class EagerStep:
 
 class Predictor:
     """`fn(data)` for one signature, with as little Python around the engine as possible. Safe to use from
-    threads."""
+    threads.
+
+    What depends on the weights alone (batch normalizations folded into weights, casts) is computed once and
+    kept until a weight is assigned.
+    """
 
     def __init__(self, fn: Callable[[Any], Any], types: Any, engine: Engine) -> None:
         self.traced = trace_function(lambda data: fn(with_floatx(data)), [types])
-        self.engine = engine
-        self.executable = engine.executable(self.traced.graph)
         evaluate(self.traced.captured)
-        self._captured = [buffer_of(node, engine) for node in self.traced.captured]
-        self._variables = self.traced.variables
-        self._updated = self.traced.updated
+        self._plan = Plan(self.traced, engine)
+        self._put, self._get = engine.put, engine.get
         self._plain = isinstance(self.traced.result, Tensor)
+
+    @property
+    def graph(self) -> Graph:
+        """What runs for every batch."""
+        return self._plan.graph
+
+    @property
+    def holds_weights(self) -> bool:
+        """Whether prepared weights are kept for the next batch."""
+        return self._plan.holds_weights
+
+    def release(self) -> None:
+        """Let go of the weights, which are about to change."""
+        self._plan.release()
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> Any:
         """The outputs as NumPy arrays."""
-        engine = self.engine
-        inputs = [buffer_of(variable._node, engine) for variable in self._variables]
-        inputs += self._captured
-        inputs += [engine.put(array) for array in arrays]
-        outputs = self.executable.run(inputs)
-        if self._updated:
-            for variable, value in zip(self._updated, outputs, strict=False):
-                variable.settle(engine, value)
-            outputs = outputs[len(self._updated) :]
+        outputs = self._plan.run([self._put(array) for array in arrays])
         if self._plain:
-            return np.array(engine.get(outputs[0]))
-        return self.traced.pack([np.array(engine.get(value)) for value in outputs])
+            return np.array(self._get(outputs[0]))
+        return self.traced.pack([np.array(self._get(value)) for value in outputs])
 
 
 @contextmanager

@@ -123,6 +123,9 @@ class Trainer(Compiling):
     def _step(self, mode: str, types: Any) -> Any:
         """The step of `mode` for batches of `types`, traced when it is first needed."""
         state = self._fit
+        if mode == "train":
+            for predictor in state.predictors.values():
+                predictor.release()
         fn = self.train_step if mode == "train" else self.test_step
         if state.run_eagerly:
             return EagerStep(fn)
