@@ -1,6 +1,6 @@
 //! 16-bit floats: widened to `f32`, multiplied there, rounded once.
 
-use super::{Epilogue, GemmElement, Mat, Product};
+use super::{Epilogue, Finish, GemmElement, Mat, Product};
 use crate::dtype::Element;
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
@@ -40,12 +40,21 @@ pub(crate) fn widen<T: Half>(pool: &ThreadPool, from: &[T], to: &mut [f32]) {
 
 /// Rounds in parallel.
 pub(crate) fn narrow<T: Half>(pool: &ThreadPool, from: &[f32], to: &mut [T]) {
+    narrow_then(pool, from, to, 1, None);
+}
+
+/// [`narrow`] in pieces of whole rows of `n`, each then finished.
+fn narrow_then<T: Half>(pool: &ThreadPool, from: &[f32], to: &mut [T], n: usize, finish: Option<Finish<T>>) {
     assert_eq!(from.len(), to.len());
     let convert = narrow_slice::<T>();
-    pool.run_chunks(to, CHUNK, &|i, to| {
-        let start = i * CHUNK;
+    let chunk = (CHUNK / n).max(1) * n;
+    pool.run_chunks(to, chunk, &|i, to| {
+        let start = i * chunk;
         // SAFETY: compiled for this machine; the body asks nothing else.
         unsafe { convert(&from[start..start + to.len()], to) }
+        if let Some(finish) = finish {
+            finish(start, to);
+        }
     });
 }
 
@@ -86,7 +95,7 @@ fn widen_matrices<T: Half>(
 }
 
 pub(super) fn product<T: Half>(pool: &ThreadPool, product: Product<'_, T>, scratch: &mut Scratch) {
-    let Product { batch, m, n, k, a, am, b, bm, c, epilogue } = product;
+    let Product { batch, m, n, k, a, am, b, bm, c, epilogue, finish } = product;
     // A repeated operand is widened once.
     let a_count = if am.batch == 0 { 1 } else { batch };
     let b_count = if bm.batch == 0 { 1 } else { batch };
@@ -116,9 +125,21 @@ pub(super) fn product<T: Half>(pool: &ThreadPool, product: Product<'_, T>, scrat
         };
         f32::product(
             pool,
-            Product { batch, m, n, k, a: wide_a, am: a_mat, b: wide_b, bm: b_mat, c: wide_c, epilogue: wide_epilogue },
+            Product {
+                batch,
+                m,
+                n,
+                k,
+                a: wide_a,
+                am: a_mat,
+                b: wide_b,
+                bm: b_mat,
+                c: wide_c,
+                epilogue: wide_epilogue,
+                finish: None,
+            },
             scratch,
         );
-        narrow(pool, wide_c, c);
+        narrow_then(pool, wide_c, c, n, finish);
     });
 }

@@ -78,6 +78,11 @@ impl<T> Default for Epilogue<'_, T> {
     }
 }
 
+/// An elementwise program that ends a product while its results are still in a cache: called with consecutive elements
+/// of `c` that are done (bias and activation included) and the index of their first. Each element is in one call, made
+/// by the thread that computed it; a call covers whole rows, or a part of one row where rows are long.
+pub type Finish<'a, T> = &'a (dyn Fn(usize, &mut [T]) + Sync);
+
 /// One product, its operands not yet checked.
 pub struct Product<'a, T> {
     pub batch: usize,
@@ -90,6 +95,7 @@ pub struct Product<'a, T> {
     pub bm: Mat,
     pub c: &'a mut [T],
     pub epilogue: Epilogue<'a, T>,
+    pub finish: Option<Finish<'a, T>>,
 }
 
 /// A number that matrix products and convolutions exist for.
@@ -132,6 +138,28 @@ pub fn gemm<T: GemmElement>(
     epilogue: Epilogue<T>,
     scratch: &mut Scratch,
 ) {
+    gemm_then(pool, batch, m, n, k, a, am, b, bm, c, epilogue, None, scratch);
+}
+
+/// [`gemm`], its results finished by an elementwise program block by block.
+///
+/// # Panics
+/// When a slice is shorter than its matrices.
+pub fn gemm_then<T: GemmElement>(
+    pool: &ThreadPool,
+    batch: usize,
+    m: usize,
+    n: usize,
+    k: usize,
+    a: &[T],
+    am: Mat,
+    b: &[T],
+    bm: Mat,
+    c: &mut [T],
+    epilogue: Epilogue<T>,
+    finish: Option<Finish<T>>,
+    scratch: &mut Scratch,
+) {
     assert!(am.fits(batch, m, k, a.len()), "a: {am:?} of {} elements is no {batch} x {m} x {k}", a.len());
     assert!(bm.fits(batch, k, n, b.len()), "b: {bm:?} of {} elements is no {batch} x {k} x {n}", b.len());
     assert_eq!(c.len(), batch * m * n, "c is not {batch} x {m} x {n}");
@@ -145,7 +173,7 @@ pub fn gemm<T: GemmElement>(
     } else {
         (batch, m, am)
     };
-    T::product(pool, Product { batch, m, n, k, a, am, b, bm, c, epilogue }, scratch);
+    T::product(pool, Product { batch, m, n, k, a, am, b, bm, c, epilogue, finish }, scratch);
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::pack;
 use super::tile::{Kernels, Real, Tile};
-use super::{Activation, Mat, Product};
+use super::{Activation, Finish, Mat, Product};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
 use std::ptr::null;
@@ -112,6 +112,7 @@ struct Job<'a, E: Real> {
     bias: Option<&'a [E]>,
     relu: bool,
     accumulate: bool,
+    finish: Option<Finish<'a, E>>,
 }
 
 /// The part of a product that one task computes: rows, columns and steps of k of matrix `batch`.
@@ -136,7 +137,7 @@ struct Panels<'a, E> {
 }
 
 pub(super) fn product<E: Real>(pool: &ThreadPool, product: Product<'_, E>, scratch: &mut Scratch) {
-    let Product { batch, m, n, k, a, am, b, bm, c, epilogue } = product;
+    let Product { batch, m, n, k, a, am, b, bm, c, epilogue, finish } = product;
     let kernels = E::kernels();
     let plan = plan(kernels, [batch, m, n, k], am, bm);
     let job = Job {
@@ -152,6 +153,7 @@ pub(super) fn product<E: Real>(pool: &ThreadPool, product: Product<'_, E>, scrat
         bias: epilogue.bias,
         relu: epilogue.activation == Activation::Relu,
         accumulate: epilogue.accumulate,
+        finish,
     };
     let partial = if plan.splits > 1 { plan.splits * batch * m * n } else { 0 };
     if plan.pack_b != PackB::Shared {
@@ -232,8 +234,27 @@ impl<E: Real> Job<'_, E> {
                 last: whole,
             };
             // SAFETY: blocks are disjoint in C (or in the partial sums).
-            with_local(|local| unsafe { self.block(&block, panels, &out, local) });
+            unsafe {
+                with_local(|local| self.block(&block, panels, &out, local));
+                self.finish(&block, &out);
+            }
         });
+    }
+
+    /// Hands the finished elements of a block on.
+    ///
+    /// # Safety
+    /// As for `block`.
+    unsafe fn finish(&self, block: &Block, c: &SharedMut<'_, E>) {
+        let Some(finish) = self.finish.filter(|_| block.last) else { return };
+        let ([row0, row1], [column0, column1]) = (block.rows, block.columns);
+        // Whole rows follow one another.
+        let (pieces, height) = if column1 - column0 == self.n { (1, row1 - row0) } else { (row1 - row0, 1) };
+        for i in 0..pieces {
+            let start = block.c + (row0 + i) * self.n + column0;
+            // SAFETY: the block's own part of C, by the caller's promise.
+            finish(start, unsafe { c.range(start..start + height * (column1 - column0)) });
+        }
     }
 
     /// Adds the partial sums of the parts of k in order and finishes.
@@ -266,6 +287,9 @@ impl<E: Real> Job<'_, E> {
                         *c = if *c < E::ZERO { E::ZERO } else { *c };
                     }
                 }
+            }
+            if let Some(finish) = self.finish {
+                finish(start, c);
             }
         });
     }

@@ -83,7 +83,22 @@ fn check<T: GemmElement>(random: &mut Random, [batch, m, n, k]: [usize; 4], tole
     for threads in [1, 2, 3] {
         let mut c = before.clone();
         let pool = ThreadPool::new(threads);
+        let mut finished = before.clone();
         gemm(&pool, batch, m, n, k, &a, am, &b, bm, &mut c, epilogue, &mut Scratch::new());
+        let calls = std::sync::Mutex::new(vec![0; c.len()]);
+        // Each element once, with its index, after all of its terms; what is written stays.
+        let finish = |start: usize, part: &mut [T]| {
+            assert!(start % n + part.len() <= n || (start % n == 0 && part.len() % n == 0));
+            for (i, value) in part.iter_mut().enumerate() {
+                assert!(value.to_f64() == c[start + i].to_f64());
+                *value = T::ONE;
+            }
+            calls.lock().unwrap()[start..start + part.len()].iter_mut().for_each(|n| *n += 1);
+        };
+        let scratch = &mut Scratch::new();
+        gemm_then(&pool, batch, m, n, k, &a, am, &b, bm, &mut finished, epilogue, Some(&finish), scratch);
+        assert!(calls.into_inner().unwrap().iter().all(|&n| n == 1));
+        assert!(finished.iter().all(|v| *v == T::ONE));
         for (i, (c, want)) in c.iter().zip(&want).enumerate() {
             let error = (c.to_f64() - want).abs();
             assert!(
