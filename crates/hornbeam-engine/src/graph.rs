@@ -50,6 +50,17 @@ pub enum PoolKind {
     SumGrad,
 }
 
+/// How the gradient that reaches a convolution is given to [`Op::ConvBackward`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum GradSource {
+    /// As it is.
+    Plain,
+    /// Behind a relu; the next operand is the relu's result.
+    Relu,
+    /// Behind a 2x2 max pooling; the next operand has the codes of [`Op::ConvPool`].
+    Pooled,
+}
+
 /// Composites that have a kernel of their own, over rows of the last axis.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum RowKernel {
@@ -168,6 +179,21 @@ pub enum Op {
     ConvKernelGrad {
         window: Window,
         groups: usize,
+    },
+    /// A convolution and the maximum over 2x2 windows of its result. Results: the maxima, and where each was found.
+    ConvPool {
+        window: Window,
+        groups: usize,
+        epilogue: Epilogue,
+    },
+    /// All gradients of a convolution. Operands: its input, the gradient of its result, what `source` asks for, and the
+    /// kernel if `input`. Results: gradients of the kernel, of the input if `input`, of a bias if `bias`.
+    ConvBackward {
+        window: Window,
+        groups: usize,
+        source: GradSource,
+        input: bool,
+        bias: bool,
     },
     Pool {
         kind: PoolKind,

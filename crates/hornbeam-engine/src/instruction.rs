@@ -8,7 +8,7 @@ use hornbeam_kernels::index::Scatter;
 use hornbeam_kernels::reduce::{Reduce, Running};
 
 use crate::fused::{Fused, Load};
-use crate::graph::{PoolKind, RowKernel};
+use crate::graph::{GradSource, PoolKind, RowKernel};
 use crate::strided::Dim;
 use crate::types::TensorType;
 
@@ -162,6 +162,20 @@ pub enum Kind {
         bias: bool,
         relu: bool,
     },
+    /// Writes: maxima over 2x2 windows, their codes.
+    ConvPool {
+        shape: Spatial,
+        bias: bool,
+        relu: bool,
+    },
+    /// Reads: input, gradient, what `source` asks for, kernel if `input`. Writes: gradients of the kernel, of the input
+    /// if `input`, of the bias if `bias`.
+    ConvBackward {
+        shape: Spatial,
+        source: GradSource,
+        input: bool,
+        bias: bool,
+    },
     ConvInputGrad(Spatial),
     ConvKernelGrad(Spatial),
     Pool(PoolKind, Spatial),
@@ -265,6 +279,8 @@ impl Kind {
             Kind::Scatter(..) => "scatter",
             Kind::Dot { .. } => "dot_general",
             Kind::Conv { .. } => "conv",
+            Kind::ConvPool { .. } => "conv_pool",
+            Kind::ConvBackward { .. } => "conv_backward",
             Kind::ConvInputGrad(_) => "conv_input_grad",
             Kind::ConvKernelGrad(_) => "conv_kernel_grad",
             Kind::Pool(kind, _) => match kind {
@@ -327,9 +343,18 @@ impl Instruction {
                 let (b, r) = (if *bias { " +bias" } else { "" }, if *relu { " +relu" } else { "" });
                 format!("dot_general {}x{}x{}x{}{b}{r}", gemm.batch, gemm.m, gemm.n, gemm.k)
             }
-            Kind::Conv { shape, bias, relu } => {
+            Kind::Conv { shape, bias, relu } | Kind::ConvPool { shape, bias, relu } => {
                 let (b, r) = (if *bias { " +bias" } else { "" }, if *relu { " +relu" } else { "" });
-                format!("conv {shape}{b}{r}")
+                format!("{} {shape}{b}{r}", self.kind.name())
+            }
+            Kind::ConvBackward { shape, source, input, bias } => {
+                let s = match source {
+                    GradSource::Plain => "",
+                    GradSource::Relu => " +relu",
+                    GradSource::Pooled => " +pool",
+                };
+                let (i, b) = (if *input { " +input" } else { "" }, if *bias { " +bias" } else { "" });
+                format!("conv_backward {shape}{s}{i}{b}")
             }
             Kind::ConvInputGrad(shape) | Kind::ConvKernelGrad(shape) | Kind::Pool(_, shape) => {
                 format!("{} {shape}", self.kind.name())

@@ -5,7 +5,7 @@
 use hornbeam_kernels::dtype::DType;
 
 use crate::error::{malformed, Result};
-use crate::graph::{Epilogue, Nested, Op, PoolKind, RowKernel, Window};
+use crate::graph::{Epilogue, GradSource, Nested, Op, PoolKind, RowKernel, Window};
 use crate::types::TensorType;
 
 macro_rules! ensure {
@@ -34,6 +34,13 @@ pub fn check(op: &Op, inputs: &[&TensorType], outputs: &[TensorType]) -> Result<
             check_linalg(op, inputs, outputs)
         }
         Op::Rows(kernel) => check_rows(kernel, inputs, outputs),
+        Op::ConvPool { window, groups, epilogue } => {
+            let conv = Op::Conv { window: window.clone(), groups: *groups, epilogue: *epilogue };
+            let full = convolved(window, inputs[0], &outputs[0]);
+            check_conv(&conv, inputs, &full)?;
+            check_halved(op, &full, &outputs[0], &outputs[1])
+        }
+        Op::ConvBackward { .. } => check_conv_backward(op, inputs, outputs),
         _ => check_single(op, inputs, &outputs[0]),
     }
 }
@@ -45,6 +52,8 @@ fn arity(op: &Op, given: usize) -> Result<usize> {
         Op::Select | Op::Scatter { .. } => 3,
         Op::ConvInputGrad { .. } | Op::ConvKernelGrad { .. } | Op::TriangularSolve { .. } => 2,
         Op::Dot { epilogue, .. } | Op::Conv { epilogue, .. } => 2 + epilogue.bias as usize,
+        Op::ConvPool { epilogue, .. } => 2 + epilogue.bias as usize,
+        Op::ConvBackward { source, input, .. } => 2 + (*source != GradSource::Plain) as usize + *input as usize,
         Op::Pool { kind: PoolKind::MaxGather | PoolKind::MaxScatter, .. } => 2,
         Op::Concatenate { .. } => given.max(1),
         Op::DynamicSlice => given.max(1),
@@ -68,7 +77,8 @@ fn arity(op: &Op, given: usize) -> Result<usize> {
 fn check_output_count(op: &Op, inputs: usize, outputs: usize) -> Result<()> {
     let expected = match op {
         Op::Lu | Op::Svd => 3,
-        Op::Qr | Op::Eigh => 2,
+        Op::Qr | Op::Eigh | Op::ConvPool { .. } => 2,
+        Op::ConvBackward { input, bias, .. } => 1 + *input as usize + *bias as usize,
         Op::Cond { true_graph, .. } => true_graph.0.outputs.len(),
         Op::While { body, .. } => body.0.outputs.len(),
         Op::Scan { body, carries, .. } => body.0.outputs.len() + carries,
@@ -396,6 +406,45 @@ fn check_conv(op: &Op, x: &[&TensorType], out: &TensorType) -> Result<()> {
     ensure!(input.shape[0] == result.shape[0], "{op:?}: batch of {input} and {result}");
     if let Op::Conv { epilogue, .. } = op {
         check_bias(op, epilogue, x, out)?;
+    }
+    Ok(())
+}
+
+/// The type of a convolution of `input`, with the channels and the dtype of `like`.
+pub fn convolved(window: &Window, input: &TensorType, like: &TensorType) -> TensorType {
+    let spatial = &input.shape[1..input.rank().saturating_sub(1).max(1)];
+    let mut shape = vec![input.shape[0]];
+    shape.extend(window_output(window, &spatial[..spatial.len().min(window.size.len())]));
+    shape.push(like.shape[like.rank() - 1]);
+    TensorType::new(like.dtype, shape)
+}
+
+/// `pooled` and `codes` are what 2x2 windows leave of `full`.
+fn check_halved(op: &Op, full: &TensorType, pooled: &TensorType, codes: &TensorType) -> Result<()> {
+    ensure!(full.rank() == 4 && full.dtype.is_float(), "{op:?}: pools images of floats, got {full}");
+    let shape = [full.shape[0], full.shape[1] / 2, full.shape[2] / 2, full.shape[3]];
+    ensure!(pooled.shape == shape && codes.shape == shape, "{op:?} gives {shape:?}, declared are {pooled}, {codes}");
+    ensure!(pooled.dtype == full.dtype && codes.dtype == DType::U8, "{op:?}: {pooled} and {codes} of {full}");
+    Ok(())
+}
+
+fn check_conv_backward(op: &Op, x: &[&TensorType], out: &[TensorType]) -> Result<()> {
+    let Op::ConvBackward { window, groups, source, input, bias } = op else { unreachable!("called for one operation") };
+    let (from, dy) = (x[0], x[1]);
+    let full = if *source == GradSource::Pooled { convolved(window, from, dy) } else { dy.clone() };
+    check_conv(&Op::ConvKernelGrad { window: window.clone(), groups: *groups }, &[from, &full], &out[0])?;
+    match source {
+        GradSource::Plain => {}
+        GradSource::Relu => same(op, "gradient and result", dy, x[2])?,
+        GradSource::Pooled => check_halved(op, &full, dy, x[2])?,
+    }
+    if *input {
+        same(op, "kernel and its gradient", x[x.len() - 1], &out[0])?;
+        same(op, "input and its gradient", from, &out[1])?;
+    }
+    if *bias {
+        let last = &out[out.len() - 1];
+        ensure!(last.dtype == dy.dtype && last.shape == dy.shape[dy.rank() - 1..], "{op:?}: bias {last}");
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! From one instruction to the call of its kernel, with the element type chosen by dtype.
 
-use hornbeam_kernels::conv::{self, ConvShape};
+use hornbeam_kernels::conv::{self, ConvShape, OutputGrad};
 use hornbeam_kernels::dispatch;
 use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::gemm::{self, Activation, Epilogue, Mat};
@@ -10,7 +10,7 @@ use hornbeam_kernels::reduce;
 use hornbeam_kernels::window::{self, PoolShape};
 
 use crate::execute::{linalg, rows, Context};
-use crate::graph::PoolKind;
+use crate::graph::{GradSource, PoolKind};
 use crate::instruction::{Gemm, IndexShape, Instruction, Kind, Operand, Spatial, Strides};
 use crate::memory::Memory;
 use crate::strided::Dim;
@@ -25,6 +25,7 @@ pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
         }
         Kind::Copy { dims, .. } => copy(dims, memory, &reads[0], &writes[0], context),
         Kind::Dot { gemm, bias, relu } => dot(gemm, *bias, *relu, instruction, memory, context),
+        Kind::ConvPool { .. } | Kind::ConvBackward { .. } => fused_convolution(instruction, memory, context),
         Kind::Conv { .. } | Kind::ConvInputGrad(_) | Kind::ConvKernelGrad(_) => {
             convolution(instruction, memory, context)
         }
@@ -151,6 +152,34 @@ fn convolution(instruction: &Instruction, memory: Memory, context: &mut Context)
             other => unreachable!("{} is no convolution", other.name()),
         }
     }, else unreachable!("convolution of bool"))
+}
+
+fn fused_convolution(instruction: &Instruction, memory: Memory, context: &mut Context) {
+    let (reads, writes) = (&instruction.reads, &instruction.writes);
+    dispatch!(float, writes[0].dtype, T => {
+        match &instruction.kind {
+            Kind::ConvPool { shape, bias, relu } => {
+                let end = epilogue(memory, bias.then(|| &reads[2]), *relu);
+                let (x, w) = (memory.read::<T>(&reads[0]), memory.read::<T>(&reads[1]));
+                let (y, codes) = (memory.write(&writes[0]), memory.write(&writes[1]));
+                conv::conv_pool_forward(context.pool, &conv_shape(shape), x, w, end, y, codes, context.scratch)
+            }
+            Kind::ConvBackward { shape, source, input, bias } => {
+                let (x, dy) = (memory.read::<T>(&reads[0]), memory.read::<T>(&reads[1]));
+                let grad = match source {
+                    GradSource::Plain => OutputGrad::Plain(dy),
+                    GradSource::Relu => OutputGrad::Relu { dy, y: memory.read(&reads[2]) },
+                    GradSource::Pooled => OutputGrad::Pooled { dy, codes: memory.read(&reads[2]) },
+                };
+                let w: &[T] = if *input { memory.read(&reads[reads.len() - 1]) } else { &[] };
+                let dx = input.then(|| memory.write(&writes[1]));
+                let db = bias.then(|| memory.write(&writes[writes.len() - 1]));
+                let dw = Some(memory.write(&writes[0]));
+                conv::conv_backward(context.pool, &conv_shape(shape), x, w, grad, dx, dw, db, context.scratch)
+            }
+            other => unreachable!("{} is no fused convolution", other.name()),
+        }
+    }, else unreachable!("fused convolutions are of floats"))
 }
 
 fn pooling(kind: PoolKind, s: &Spatial, instruction: &Instruction, memory: Memory, context: &Context) {

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::graph::{NodeId, Op, PoolKind, RowKernel, Value, Window};
 use crate::instruction::{Along, Gemm, IndexShape, Kind, Operand, Spatial, Strides};
 use crate::lower::{Lowering, View};
-use crate::rules::free_axes;
+use crate::rules::{convolved, free_axes};
 use crate::strided::Dim;
 use crate::types::TensorType;
 
@@ -124,6 +124,8 @@ fn supported(kind: &Kind, dtype: DType) -> Result<()> {
         Kind::Cumulative { .. }
         | Kind::Dot { .. }
         | Kind::Conv { .. }
+        | Kind::ConvPool { .. }
+        | Kind::ConvBackward { .. }
         | Kind::ConvInputGrad(_)
         | Kind::ConvKernelGrad(_)
         | Kind::Pool(..) => dtype != DType::Bool,
@@ -169,6 +171,15 @@ fn kind(op: &Op, x: &[&TensorType], out: &[TensorType]) -> Result<Kind> {
         Op::Scatter { mode, batch_dims } => Kind::Scatter(*mode, index_shape(x[0], x[1], *batch_dims)),
         Op::Conv { window, groups, epilogue } => {
             Kind::Conv { shape: spatial(window, *groups, x[0], &out[0])?, bias: epilogue.bias, relu: epilogue.relu }
+        }
+        Op::ConvPool { window, groups, epilogue } => {
+            let full = convolved(window, x[0], &out[0]);
+            let shape = spatial(window, *groups, x[0], &full)?;
+            Kind::ConvPool { shape, bias: epilogue.bias, relu: epilogue.relu }
+        }
+        Op::ConvBackward { window, groups, source, input, bias } => {
+            let shape = spatial(window, *groups, x[0], &convolved(window, x[0], x[1]))?;
+            Kind::ConvBackward { shape, source: *source, input: *input, bias: *bias }
         }
         Op::ConvInputGrad { window, groups } => Kind::ConvInputGrad(spatial(window, *groups, &out[0], x[0])?),
         Op::ConvKernelGrad { window, groups } => Kind::ConvKernelGrad(spatial(window, *groups, x[0], x[1])?),

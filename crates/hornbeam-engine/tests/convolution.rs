@@ -1,0 +1,89 @@
+//! Convolutions with their pooling and their gradients: what they become, and that the values are those of the parts.
+
+mod common;
+
+use common::{buffer, compile, values, Text};
+use hornbeam_engine::buffer::Buffer;
+
+const CONV: &str = "\"strides\":[1,1],\"padding\":[[0,0],[0,0]],\"dilation\":[1,1],\"groups\":1";
+const POOL: &str = "\"window\":[2,2],\"strides\":[2,2],\"padding\":[[0,0],[0,0]]";
+
+/// A training step of `max_pool(relu(conv(x, w) + b))`: its value and the gradients of all three for the gradient `dp`.
+/// With `watch`, the result of the relu is an output too, so that nothing can be left out.
+fn step(relu: bool, watch: bool) -> (Text, Vec<usize>) {
+    let mut t = Text::default();
+    let (full, half) = ([2, 9, 9, 16], [2, 4, 4, 16]);
+    let x = t.input("float32", &[2, 11, 11, 16]);
+    let (w, b) = (t.input("float32", &[3, 3, 16, 16]), t.input("float32", &[16]));
+    let dp = t.input("float32", &half);
+    let y = t.node("conv", &[x, w], "float32", &full, CONV);
+    let bias = t.node("broadcast", &[b], "float32", &full, "\"dims\":[3]");
+    let mut y = t.f32("add", &[y, bias], &full);
+    let zero = t.number(0.0, &full);
+    if relu {
+        y = t.f32("max", &[y, zero], &full);
+    }
+    let p = t.node("max_pool", &[y], "float32", &half, POOL);
+    let mut dy = t.node("max_pool_scatter", &[y, dp], "float32", &full, POOL);
+    if relu {
+        let on = t.node("gt", &[y, zero], "bool", &full, "");
+        dy = t.f32("select", &[on, dy, zero], &full);
+    }
+    let dw = t.node("conv_kernel_grad", &[x, dy], "float32", &[3, 3, 16, 16], &format!("\"kernel_shape\":[3,3,16,16],{CONV}"));
+    let dx = t.node("conv_input_grad", &[dy, w], "float32", &[2, 11, 11, 16], &format!("\"input_shape\":[2,11,11,16],{CONV}"));
+    let db = t.node("reduce_sum", &[dy], "float32", &[16], "\"axes\":[0,1,2]");
+    let mut outputs = vec![p, dw, dx, db];
+    if watch {
+        outputs.push(y);
+    }
+    (t, outputs)
+}
+
+/// Numbers without ties, so that one element of each window is the largest.
+fn numbers(shape: &[usize], scale: f32) -> Buffer {
+    let count: usize = shape.iter().product();
+    let value = |i: usize| ((i * 7919 % 10007) as f32 / 10007.0 - 0.5) * scale;
+    buffer(shape, &(0..count).map(value).collect::<Vec<_>>())
+}
+
+fn run(relu: bool, watch: bool) -> (String, Vec<Vec<f32>>) {
+    let (t, outputs) = step(relu, watch);
+    let executable = compile(&t, &outputs);
+    let inputs = vec![
+        numbers(&[2, 11, 11, 16], 1.0),
+        numbers(&[3, 3, 16, 16], 0.3),
+        numbers(&[16], 0.2),
+        numbers(&[2, 4, 4, 16], 1.0),
+    ];
+    let results = executable.run(inputs, &[]).unwrap();
+    (executable.text(), results.iter().map(values).collect())
+}
+
+#[test]
+fn a_pooled_convolution_is_two_instructions() {
+    let (text, _) = run(true, false);
+    let shape = "2x1x11x11x16 by 1x3x3 to 1x9x9x16";
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert!(lines[0].contains(&format!("conv_pool {shape} +bias +relu(in0, in1, in2)")), "{text}");
+    assert!(lines[1].contains(&format!("conv_backward {shape} +pool +input +bias(in0, in3, ")), "{text}");
+}
+
+#[test]
+fn a_result_that_is_seen_is_still_made() {
+    let (text, _) = run(true, true);
+    assert!(text.contains("conv 2x") && text.contains("max_pool 2x") && text.contains("+relu +input +bias"), "{text}");
+    assert!(!text.contains("select"), "{text}");
+}
+
+#[test]
+fn merged_and_separate_operations_agree() {
+    for relu in [false, true] {
+        let ((_, merged), (_, separate)) = (run(relu, false), run(relu, true));
+        for (name, (a, b)) in ["p", "dw", "dx", "db"].iter().zip(merged.iter().zip(&separate)) {
+            let largest = b.iter().fold(0f32, |m, v| m.max(v.abs()));
+            let worst = a.iter().zip(b).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
+            assert!(a.len() == b.len() && largest > 0.1 && worst <= 1e-5 * largest, "{name}: {worst} of {largest}");
+        }
+    }
+}
