@@ -29,8 +29,20 @@ fn step(relu: bool, watch: bool) -> (Text, Vec<usize>) {
         let on = t.node("gt", &[y, zero], "bool", &full, "");
         dy = t.f32("select", &[on, dy, zero], &full);
     }
-    let dw = t.node("conv_kernel_grad", &[x, dy], "float32", &[3, 3, 16, 16], &format!("\"kernel_shape\":[3,3,16,16],{CONV}"));
-    let dx = t.node("conv_input_grad", &[dy, w], "float32", &[2, 11, 11, 16], &format!("\"input_shape\":[2,11,11,16],{CONV}"));
+    let dw = t.node(
+        "conv_kernel_grad",
+        &[x, dy],
+        "float32",
+        &[3, 3, 16, 16],
+        &format!("\"kernel_shape\":[3,3,16,16],{CONV}"),
+    );
+    let dx = t.node(
+        "conv_input_grad",
+        &[dy, w],
+        "float32",
+        &[2, 11, 11, 16],
+        &format!("\"input_shape\":[2,11,11,16],{CONV}"),
+    );
     let db = t.node("reduce_sum", &[dy], "float32", &[16], "\"axes\":[0,1,2]");
     let mut outputs = vec![p, dw, dx, db];
     if watch {
@@ -60,20 +72,21 @@ fn run(relu: bool, watch: bool) -> (String, Vec<Vec<f32>>) {
 }
 
 #[test]
-fn a_pooled_convolution_is_two_instructions() {
+fn the_full_result_of_a_pooled_convolution_is_not_made() {
     let (text, _) = run(true, false);
     let shape = "2x1x11x11x16 by 1x3x3 to 1x9x9x16";
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines.len(), 2, "{text}");
+    assert_eq!(lines.len(), 3, "{text}");
     assert!(lines[0].contains(&format!("conv_pool {shape} +bias +relu(in0, in1, in2)")), "{text}");
-    assert!(lines[1].contains(&format!("conv_backward {shape} +pool +input +bias(in0, in3, ")), "{text}");
+    assert!(lines[1].contains("fused 512 [gt select](out0, "), "{text}");
+    assert!(lines[2].contains(&format!("conv_backward {shape} +pool +input +bias(in0, ")), "{text}");
 }
 
 #[test]
 fn a_result_that_is_seen_is_still_made() {
     let (text, _) = run(true, true);
-    assert!(text.contains("conv 2x") && text.contains("max_pool 2x") && text.contains("+relu +input +bias"), "{text}");
-    assert!(!text.contains("select"), "{text}");
+    assert!(text.contains("conv 2x") && text.contains("max_pool 2x") && text.contains("max_pool_scatter"), "{text}");
+    assert!(text.contains("to 1x9x9x16 +input("), "{text}");
 }
 
 #[test]
@@ -86,4 +99,27 @@ fn merged_and_separate_operations_agree() {
             assert!(a.len() == b.len() && largest > 0.1 && worst <= 1e-5 * largest, "{name}: {worst} of {largest}");
         }
     }
+}
+
+#[test]
+fn a_relu_is_taken_into_the_gradients() {
+    let mut t = Text::default();
+    let (x, w) = (t.input("float32", &[2, 8, 8, 16]), t.input("float32", &[3, 3, 16, 16]));
+    let (y, dy) = (t.input("float32", &[2, 6, 6, 16]), t.input("float32", &[2, 6, 6, 16]));
+    let zero = t.number(0.0, &[2, 6, 6, 16]);
+    let on = t.node("gt", &[y, zero], "bool", &[2, 6, 6, 16], "");
+    let dz = t.f32("select", &[on, dy, zero], &[2, 6, 6, 16]);
+    let dw = t.node(
+        "conv_kernel_grad",
+        &[x, dz],
+        "float32",
+        &[3, 3, 16, 16],
+        &format!("\"kernel_shape\":[3,3,16,16],{CONV}"),
+    );
+    let dx =
+        t.node("conv_input_grad", &[dz, w], "float32", &[2, 8, 8, 16], &format!("\"input_shape\":[2,8,8,16],{CONV}"));
+    let text = compile(&t, &[dw, dx]).text();
+    assert_eq!(text, "out0, out1 = conv_backward 2x1x8x8x16 by 1x3x3 to 1x6x6x16 +relu +input(in0, in3, in2, in1)\n");
+    let separate = compile(&t, &[dz, dw, dx]).text();
+    assert!(separate.contains("select") && separate.contains("to 1x6x6x16 +input("), "{separate}");
 }
