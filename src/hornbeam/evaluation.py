@@ -36,6 +36,11 @@ def keep_history() -> Iterator[None]:
         _local.keep = previous
 
 
+def keeps_history() -> bool:
+    """Whether this thread is inside of `keep_history`."""
+    return getattr(_local, "keep", False)
+
+
 def value_of(node: Node) -> np.ndarray:
     """The node's value as an array, computing it if need be."""
     if node.value is None:
@@ -62,14 +67,18 @@ def evaluate(nodes: Sequence[Node]) -> None:
         wanted = nodes if len(nodes) == 1 else set(nodes)
         outputs = [n for n in order if (n.handles > 0 or n in wanted) and not isinstance(n.type, tuple)]
         engine = current_engine()
-        # Repeated code is found by its structure, without a Graph.
-        executable = engine.compiled(made.key(outputs))
-        if executable is None:
-            executable = engine.executable(Graph(leaves, outputs))
-        inputs = [buffer_of(n, engine) for n in leaves]
-    results = executable.run(inputs)
+        plan = order[0].params["body"].plan if len(order) == 1 and order[0].name == "call" else None
+        if plan is not None and plan.engine is engine:
+            weights = list(order[0].inputs[: plan.weights])
+            inputs = [buffer_of(n, engine) for n in order[0].inputs[plan.weights :]]
+        else:
+            plan = None
+            # Repeated code is found by its structure, without a Graph.
+            executable = engine.compiled(made.key(outputs)) or engine.executable(Graph(leaves, outputs))
+            inputs = [buffer_of(n, engine) for n in leaves]
+    results = executable.run(inputs) if plan is None else plan.run(weights, inputs)
     with _pending_lock:
-        keep = getattr(_local, "keep", False)
+        keep = keeps_history()
         for node, buffer in zip(outputs, results, strict=True):
             node.value = (engine, buffer)
             node.depth = 0

@@ -8,7 +8,7 @@ from hornbeam.ir.primitive import PRIMITIVES
 from hornbeam.ir.types import DTYPES
 
 # Their samples are bodies, which stand in tests/primitives/test_control.py.
-CONTROL = {"cond", "while_loop", "scan", "project", "checkpoint", "custom_gradient"}
+CONTROL = {"cond", "while_loop", "scan", "project", "checkpoint", "custom_gradient", "call"}
 
 
 def test_the_native_engine_has_every_primitive_and_nothing_else() -> None:

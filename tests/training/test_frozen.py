@@ -8,7 +8,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import layers
 from hornbeam.random import set_random_seed
-from hornbeam.training.step import Predictor
+from hornbeam.training.frozen import Plan
 
 X = np.random.default_rng(0).normal(size=(6, 8, 8, 4)).astype("float32")
 
@@ -30,8 +30,8 @@ def normalized(*before: layers.Layer, **settings: bool) -> hb.Model:
     return randomized(model)
 
 
-def predictor(model: hb.Model) -> Predictor:
-    return next(iter(model._fit.predictors.values()))
+def plan(model: hb.Model) -> Plan:
+    return next(iter(model._fit.predictors.values())).plan
 
 
 FOLDED = {
@@ -53,7 +53,7 @@ def test_batch_normalization_goes_into_weights(kind: str, settings: dict[str, bo
     model = normalized(*before, **settings)
     expected = np.asarray(model(X[:batch], training=False))
     np.testing.assert_allclose(model.predict(X[:batch], verbose=0), expected, rtol=1e-4, atol=1e-4)
-    names = [node.name for node in predictor(model).graph.nodes]
+    names = [node.name for node in plan(model).graph.nodes]
     assert not {"mul", "rsqrt"} & set(names)
     assert names.count("add") == 1
 
@@ -64,7 +64,7 @@ def test_a_value_that_is_used_twice_is_not_folded() -> None:
     model = hb.Model(image, layers.Add()([once, layers.BatchNormalization()(once)]))
     expected = np.asarray(randomized(model)(X, training=False))
     np.testing.assert_allclose(model.predict(X, verbose=0), expected, rtol=1e-4, atol=1e-4)
-    assert "mul" in [node.name for node in predictor(model).graph.nodes]
+    assert "mul" in [node.name for node in plan(model).graph.nodes]
 
 
 def test_a_normalization_of_the_input_stays() -> None:
@@ -97,9 +97,9 @@ def test_training_lets_go_of_the_weights_that_predict_held() -> None:
     model = normalized(layers.Flatten(), layers.Dense(3))
     model.compile(hb.optimizers.SGD(0.1), "mse")
     model.predict(X, verbose=0)
-    assert predictor(model).holds_weights
+    assert plan(model).holds_weights
     model.train_on_batch(X, np.ones((6, 3), "float32"))
-    assert not predictor(model).holds_weights
+    assert not plan(model).holds_weights
 
 
 def test_states_that_predict_changes_go_on() -> None:
@@ -114,6 +114,6 @@ def test_casts_of_weights_are_made_once() -> None:
     x = X[0, 0]
     expected = np.asarray(model(x, training=False))
     np.testing.assert_allclose(model.predict(x, verbose=0), expected, rtol=2e-2, atol=2e-2)
-    graph = predictor(model).graph
+    graph = plan(model).graph
     casts = [n for n in graph.nodes if n.name == "convert" and n.inputs[0] in graph.inputs]
     assert [n.shape for n in casts] == [(8, 4)], "only that of the input is left"

@@ -250,6 +250,9 @@ class Graph:
 
     __slots__ = ("__dict__", "__weakref__", "inputs", "outputs")
 
+    # Set on the body of a "call": how to run it better than as part of a bigger graph.
+    plan: Any = None
+
     def __init__(self, inputs: Sequence[Node], outputs: Sequence[Node]) -> None:
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)

@@ -36,6 +36,10 @@ class Tracked:
     _attributes: dict[str, Any]  # attributes that hold state or may come to hold it
     _locked: bool
 
+    # Counts changes of public attributes, of all layers: what was derived from a layer before one may be out of
+    # date.
+    changes = 0
+
     # Attributes that are somebody else's.
     _untracked: frozenset[str] = frozenset()
 
@@ -53,6 +57,8 @@ class Tracked:
                 self._attributes[name] = value
                 if isinstance(value, Variable):
                     self._own.setdefault(value, value.trainable)
+        if not name.startswith("_") and self.__dict__.get(name, self) is not value:
+            Tracked.changes += 1
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:

@@ -14,6 +14,7 @@ from hornbeam.layers import Layer
 from hornbeam.naming import nearest
 from hornbeam.registry import exported
 from hornbeam.training.trainer import Trainer
+from hornbeam.training.whole import whole_call
 
 
 @exported("keras.models")
@@ -38,6 +39,18 @@ class Model(Trainer, Layer):
             Functional.__init__(self, *args, **kwargs)  # type: ignore[arg-type]
             return
         Layer.__init__(self, *args, **kwargs)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Apply the model to tensors, arrays or symbols; see `Layer.__call__`.
+
+        In eager code a model of Hornbeam's own layers becomes one node, traced once for each shape: what is
+        read of it is computed as `predict` does.
+        """
+        if len(args) == 1 and not kwargs:
+            found = whole_call(self, args[0])
+            if found is not None:
+                return found
+        return super().__call__(*args, **kwargs)
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """The model's function on tensors. Subclasses write it."""

@@ -23,6 +23,7 @@ from hornbeam.primitives.control import body_cost, optimization_barrier
 
 __all__ = [
     "attention",
+    "call",
     "checkpoint",
     "composite",
     "custom_gradient",
@@ -137,6 +138,16 @@ def checkpoint(fn: Callable[..., Sequence[Node]], *inputs: Node) -> tuple[Node, 
     """`fn(*inputs)`, whose derivative computes it again instead of keeping what lies inside."""
     graph, captured = trace_body(fn, [x.type for x in inputs])  # type: ignore[misc]
     return outputs_of(bind(_CHECKPOINT, *inputs, *captured, body=graph))
+
+
+# -- a graph as one node -------------------------------------------------------------------------------------
+
+_CALL = _register("call", _default_vjp("call"))
+
+
+def call(body: Graph, *inputs: Node) -> tuple[Node, ...]:
+    """The outputs of `body` for `inputs`, as one node: for code that applies a graph again and again."""
+    return outputs_of(bind(_CALL, *inputs, body=body))
 
 
 # -- a derivative of one's own ---------------------------------------------------------------------------

@@ -44,9 +44,19 @@ class TrainingState:
         self.steps_per_execution = 1
         self.steps: Bounded = Bounded()
         self.predictors: Bounded = Bounded()
+        # What eager calls of the whole model go through (see `hornbeam.training.whole`).
+        self.calls: Bounded = Bounded()
         self.validated_on = Seen()
         # Held while a step is traced: tracing may build the layers, which only one thread can do.
         self.tracing = threading.RLock()
+
+    def release_weights(self) -> None:
+        """Weights are about to change: nobody keeps a copy of the old ones."""
+        for predictor in list(self.predictors.values()):
+            predictor.plan.release()
+        for known in list(self.calls.values()):
+            if known.call is not None:
+                known.call.plan.release()
 
 
 class Compiling:
@@ -130,6 +140,7 @@ class Compiling:
         """Drop compiled steps: the model or its settings have changed."""
         self._fit.steps.clear()
         self._fit.predictors.clear()
+        self._fit.calls.clear()
 
     @property
     def compiled(self) -> bool:

@@ -4,55 +4,34 @@ weights alone is computed once, until a weight changes."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 from hornbeam import primitives as p
-from hornbeam.engines.base import Engine, Executable
+from hornbeam.engines.base import Engine
 from hornbeam.evaluation import buffer_of
 from hornbeam.ir.graph import Graph, Node
 from hornbeam.ir.primitive import bind
-from hornbeam.transforms import Traced
 
 
 class Plan:
-    """A traced function whose weights seldom change, ready to run. Safe to use from threads.
+    """A graph whose first inputs are weights, which seldom change, ready to run. Safe to use from threads."""
 
-    A function that assigns variables (random states, states of recurrent layers) runs as it was traced.
-    """
-
-    def __init__(self, traced: Traced, engine: Engine) -> None:
+    def __init__(self, graph: Graph, weights: int, engine: Engine) -> None:
         self.engine = engine
-        self._variables = traced.variables
-        self._captured = traced.captured
-        self._updated = traced.updated
-        count = len(traced.variables) + len(traced.captured)
-        self._direct = list(range(count))
-        self._prepare: Executable | None = None
-        graph = traced.graph
-        if not traced.updated:
-            first, graph, self._direct = cut(fold(graph, count), count)
-            if first.outputs:
-                self._prepare = engine.executable(first)
-        self.graph = graph
-        self._executable: Executable = engine.executable(graph)
-        # The variables' nodes that the second graph's first inputs were made of, and those inputs.
+        self.weights = weights
+        first, self.graph, self._direct = cut(fold(graph, weights), weights)
+        self._prepare = engine.executable(first) if first.outputs else None
+        self._executable = engine.executable(self.graph)
+        # The nodes that weights were prepared of, and the first inputs of the second graph.
         self._held: tuple[list[Node], list[Any]] | None = None
 
-    def run(self, arguments: list[Any]) -> list[Any]:
-        """The outputs for buffers of the arguments."""
-        nodes = [variable._node for variable in self._variables]
+    def run(self, weights: list[Node], arguments: list[Any]) -> list[Any]:
+        """The outputs for nodes of the weights, and buffers of the arguments."""
         held = self._held
         # An assignment gives a variable a new node.
-        if held is None or held[0] != nodes:
-            held = self._held = nodes, self._weights(nodes)
-        if not self._updated:
-            return self._executable.run(held[1] + arguments)
-        self._held = None
-        outputs = self._executable.run(held[1] + arguments)
-        for variable, value in zip(self._updated, outputs, strict=False):
-            variable.settle(self.engine, value)
-        return outputs[len(self._updated) :]
+        if held is None or held[0] != weights:
+            held = self._held = weights, self._prepared(weights)
+        return self._executable.run(held[1] + arguments)
 
     @property
     def holds_weights(self) -> bool:
@@ -63,8 +42,8 @@ class Plan:
         """Let go of the weights: they are about to change, and may then be changed in place."""
         self._held = None
 
-    def _weights(self, nodes: Sequence[Node]) -> list[Any]:
-        buffers = [buffer_of(node, self.engine) for node in (*nodes, *self._captured)]
+    def _prepared(self, weights: list[Node]) -> list[Any]:
+        buffers = [buffer_of(node, self.engine) for node in weights]
         direct = [buffers[i] for i in self._direct]
         return direct if self._prepare is None else [*direct, *self._prepare.run(buffers)]
 

@@ -14,7 +14,6 @@ from hornbeam import tree
 from hornbeam.config import floatx
 from hornbeam.engines.base import Engine, Executable
 from hornbeam.evaluation import buffer_of, evaluate, keep_history
-from hornbeam.ir.graph import Graph
 from hornbeam.ir.types import is_float
 from hornbeam.tensor import Tensor, as_tensor, cast
 from hornbeam.training.data import leaves_of
@@ -102,33 +101,25 @@ class Predictor:
     threads.
 
     What depends on the weights alone (batch normalizations folded into weights, casts) is computed once and
-    kept until a weight is assigned.
+    kept until a weight is assigned. A function that assigns variables itself (random states, states of
+    recurrent layers) runs as it was traced.
     """
 
     def __init__(self, fn: Callable[[Any], Any], types: Any, engine: Engine) -> None:
-        self.traced = trace_function(lambda data: fn(with_floatx(data)), [types])
-        evaluate(self.traced.captured)
-        self._plan = Plan(self.traced, engine)
+        self.traced = traced = trace_function(lambda data: fn(with_floatx(data)), [types])
+        evaluate(traced.captured)
+        self._changing = Compiled(traced, engine) if traced.updated else None
+        self.plan = Plan(traced.graph, len(traced.variables) + len(traced.captured), engine)
+        self._variables, self._captured = traced.variables, traced.captured
         self._put, self._get = engine.put, engine.get
-        self._plain = isinstance(self.traced.result, Tensor)
-
-    @property
-    def graph(self) -> Graph:
-        """What runs for every batch."""
-        return self._plan.graph
-
-    @property
-    def holds_weights(self) -> bool:
-        """Whether prepared weights are kept for the next batch."""
-        return self._plan.holds_weights
-
-    def release(self) -> None:
-        """Let go of the weights, which are about to change."""
-        self._plan.release()
+        self._plain = isinstance(traced.result, Tensor)
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> Any:
         """The outputs as NumPy arrays."""
-        outputs = self._plan.run([self._put(array) for array in arrays])
+        if self._changing is not None:
+            return tree.map_structure(np.array, self._changing(arrays))
+        weights = [variable._node for variable in self._variables] + self._captured
+        outputs = self.plan.run(weights, [self._put(array) for array in arrays])
         if self._plain:
             return np.array(self._get(outputs[0]))
         return self.traced.pack([np.array(self._get(value)) for value in outputs])

@@ -124,8 +124,7 @@ class Trainer(Compiling):
         """The step of `mode` for batches of `types`, traced when it is first needed."""
         state = self._fit
         if mode == "train":
-            for predictor in state.predictors.values():
-                predictor.release()
+            state.release_weights()
         fn = self.train_step if mode == "train" else self.test_step
         if state.run_eagerly:
             return EagerStep(fn)

@@ -1,0 +1,117 @@
+"""`model(x)` in eager code as one node: the same values, gradients and effects as layer by layer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import hornbeam as hb
+from hornbeam import layers, ops
+from hornbeam.ir.types import ShapeError
+from hornbeam.layers import Layer
+from hornbeam.random import set_random_seed
+
+X = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+
+
+def small() -> hb.Model:
+    set_random_seed(0)
+    return hb.Sequential(
+        [hb.Input((4,)), layers.Dense(3), layers.BatchNormalization(), layers.Dropout(0.5), layers.Dense(2)]
+    )
+
+
+def by_layers(model: hb.Model, x: np.ndarray) -> np.ndarray:
+    return np.asarray(Layer.__call__(model, x))
+
+
+@pytest.mark.usefixtures("engine")
+class TestValues:
+    def test_same_values(self) -> None:
+        model = small()
+        np.testing.assert_allclose(np.asarray(model(X)), by_layers(model, X), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(np.asarray(model(X[:2])), by_layers(model, X[:2]), rtol=1e-5, atol=1e-6)
+        assert model(X).node.name == "call"
+
+    def test_same_gradients(self) -> None:
+        model = small()
+
+        def slopes(call: object) -> list[np.ndarray]:
+            loss = ops.mean(ops.square(call(model, X)))  # type: ignore[operator]
+            return [np.asarray(g) for g in hb.gradients(loss, model.trainable_variables)]
+
+        for ours, expected in zip(slopes(type(model).__call__), slopes(Layer.__call__), strict=True):
+            np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-6)
+
+    def test_several_outputs(self) -> None:
+        x = hb.Input((4,))
+        model = hb.Model(x, {"a": layers.Dense(2)(x), "b": [layers.Dense(3)(x), x]})
+        found = model(X)
+        np.testing.assert_allclose(np.asarray(found["a"]), by_layers(model.layers[1], X), rtol=1e-5)
+        np.testing.assert_allclose(np.asarray(found["b"][1]), X)
+
+    def test_part_of_a_bigger_graph(self) -> None:
+        model = small()
+        expected = by_layers(model, X).sum() + 1
+        np.testing.assert_allclose(float(ops.sum(model(X)) + 1), expected, rtol=1e-5)
+
+
+def test_assignments_are_seen_and_come_too_late_for_earlier_calls() -> None:
+    model = small()
+    model(X).numpy()
+    before, expected = model(X), by_layers(model, X)
+    for variable in model.variables:
+        variable.assign(np.asarray(variable) + 0.5)
+    np.testing.assert_allclose(np.asarray(before), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(np.asarray(model(X)), by_layers(model, X), rtol=1e-5, atol=1e-6)
+
+
+def test_a_changed_layer_is_seen() -> None:
+    model = small()
+    plain = np.asarray(model(X))
+    model.layers[-1].activation = hb.activations.relu
+    np.testing.assert_allclose(np.asarray(model(X)), np.maximum(plain, 0), rtol=1e-6)
+    model.add(layers.Dense(7))
+    assert model(X).shape == (5, 7)
+
+
+def test_code_of_the_user_runs_every_time() -> None:
+    seen: list[int] = []
+
+    class Counting(layers.Layer):
+        def call(self, x: hb.Tensor) -> hb.Tensor:
+            seen.append(1)
+            return x
+
+    def noted(x: hb.Tensor) -> hb.Tensor:
+        seen.append(2)
+        return x
+
+    for layer, mark in ((Counting(), 1), (layers.Lambda(noted), 2), (layers.Activation(noted), 2)):
+        model = hb.Sequential([hb.Input((4,)), layer])
+        seen.clear()
+        for _ in range(3):
+            model(X)
+        assert seen == [mark] * 3
+
+
+def test_training_draws_anew() -> None:
+    model = hb.Sequential([hb.Input((4,)), layers.Dropout(0.5)])
+    assert not np.array_equal(np.asarray(model(X, training=True)), np.asarray(model(X, training=True)))
+
+
+def test_losses_and_masks_are_kept() -> None:
+    model = hb.Sequential([hb.Input((4,)), layers.ActivityRegularization(l2=1.0)])
+    for _ in range(2):
+        model(X)
+        np.testing.assert_allclose(float(model.losses[0]), (X**2).sum() / 5, rtol=1e-5)
+    masked = hb.Sequential([hb.Input((3,), dtype="int32"), layers.Embedding(5, 2, mask_zero=True)])
+    for _ in range(2):
+        assert np.asarray(masked(np.array([[1, 0, 2]]))._keras_mask).tolist() == [[True, False, True]]
+
+
+def test_wrong_shapes_are_explained_as_ever() -> None:
+    model = small()
+    model(X)
+    with pytest.raises(ShapeError, match="expects shape"):
+        model(X[:, :3])
