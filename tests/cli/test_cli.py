@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -14,6 +15,7 @@ import pytest
 from hornbeam import compat
 from hornbeam.cli import main
 from hornbeam.insight import mnist as report
+from hornbeam.insight import race
 
 ROOT = Path(__file__).parents[2]
 
@@ -133,6 +135,30 @@ def test_help_shows_all(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     for command in ("run", "mnist", "doctor"):
         assert command in shown
+
+
+def test_a_short_race(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(race, "STEPS", 40)
+    assert main(["mnist", "--race", "--seed", "3", "--train-samples", "5000"]) == 0
+    found = re.match(
+        r"seed 3: ([0-9.]+)% of 10,000 test digits right ([0-9.]+) s after", capsys.readouterr().out
+    )
+    assert found
+    assert float(found[1]) > 85
+    assert 0 < float(found[2]) <= report.age()
+
+
+def test_a_recipe_is_chosen_without_the_test_digits(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (x, y), (x_test, y_test) = report.mnist.load_data()
+    trained: list[np.ndarray] = []
+    train = race.train
+    monkeypatch.setattr(race, "train", lambda images, *rest: trained.append(images) or train(images, *rest))
+    monkeypatch.setattr(race.mnist, "load_data", lambda: ((x, y), (x_test[:0], y_test[:0])))
+    assert race.run(seed=0, validate=True, steps=5) == 0
+    assert "of 5,001 validation digits right" in capsys.readouterr().out
+    assert len(trained[0]) == 60_000 - 5_001
 
 
 def test_mnist_at_a_small_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

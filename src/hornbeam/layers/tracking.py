@@ -36,8 +36,8 @@ class Tracked:
     _attributes: dict[str, Any]  # attributes that hold state or may come to hold it
     _locked: bool
 
-    # Counts changes of public attributes, of all layers: what was derived from a layer before one may be out of
-    # date.
+    # Counts changes of public attributes, of all layers: what was derived from a layer before a change may be
+    # out of date.
     changes = 0
 
     # Attributes that are somebody else's.
