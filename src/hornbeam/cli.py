@@ -59,8 +59,8 @@ def _parser() -> argparse.ArgumentParser:
         "--race",
         action="store_true",
         help="train a tiny net for a fixed number of updates, look at the test digits once, and print the "
-        "accuracy and the seconds since the process was started (aim: 99%% in 5 s on two cores). Of the other "
-        "options only --engine, --seed and --train-samples count",
+        "accuracy and the seconds since the process was started (aim: 99%% in 5 s on two cores). Of the "
+        "other options only --engine, --seed and --train-samples count",
     )
     mnist.add_argument(
         "--validate",

@@ -326,7 +326,7 @@ def _to_array(x: Any, dtype: Any) -> np.ndarray:
     if array.dtype == object:
         raise HornbeamTypeError(f"cannot make a tensor of {type(x).__name__}: it does not hold numbers")
     if dtype is not None:
-        return array.astype(numpy_dtype(dtype_name(dtype)))
+        return array.astype(numpy_dtype(dtype_name(dtype)), copy=False)
     name = dtype_name(array.dtype)
     if isinstance(x, (list, tuple)):  # Python numbers, whose 64 bits are nobody's choice
         fits = array.dtype.kind == "i" and array.size and array.min() >= -(2**31) and array.max() < 2**31

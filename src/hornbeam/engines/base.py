@@ -43,6 +43,11 @@ class Engine(ABC):
         self._executables: dict[tuple, Executable] = {}
         self._lock = threading.Lock()
 
+    @property
+    def threads(self) -> int:
+        """How many threads work on one run."""
+        return 1
+
     @abstractmethod
     def compile(self, graph: Graph) -> Executable:
         """Compile a closed graph."""

@@ -1,8 +1,8 @@
 """`hornbeam mnist --race`: from the start of the process to 99% of the test digits right.
 
-Net, optimizer, schedule, batch size and number of updates were chosen by `--race --validate` alone, which looks
-at 5,000 training digits held out, and at no test digit. A race makes that number of updates on all training
-digits and then looks at the test digits once.
+Net, optimizer, schedule, batch size and number of updates were chosen by `--race --validate` alone, which
+looks at 5,000 training digits held out, and at no test digit. A race makes that number of updates on all
+training digits and then looks at the test digits once.
 """
 
 from __future__ import annotations

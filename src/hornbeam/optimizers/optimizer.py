@@ -12,7 +12,7 @@ import numpy as np
 
 from hornbeam import ops, registry
 from hornbeam.config import floatx
-from hornbeam.ir.types import ShapeError, is_float
+from hornbeam.ir.types import ShapeError, dtype_name, is_float, numpy_dtype
 from hornbeam.naming import to_snake_case, unique_name
 from hornbeam.optimizers.schedules import LearningRateSchedule
 from hornbeam.optimizers.updates import Updates
@@ -161,7 +161,8 @@ class Optimizer:
         """A variable of the optimizer. initializer: a number, an array, or what `initializers.get` takes."""
         dtype = dtype or floatx()
         if isinstance(initializer, (int, float)) or initializer == "zeros":
-            start: Any = np.full(tuple(shape), 0 if initializer == "zeros" else initializer)
+            value = 0 if initializer == "zeros" else initializer
+            start: Any = np.full(tuple(shape), value, numpy_dtype(dtype_name(dtype)))
         elif isinstance(initializer, (str, dict)):
             from hornbeam import initializers
 

@@ -4,7 +4,7 @@ of batches."""
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -305,7 +305,7 @@ class StreamData:
             self._iterator = None
             self._peeked = []
 
-    def epoch(self, steps: int | None = None) -> Iterator[Any]:
+    def epoch(self, steps: int | None = None) -> Generator[Any, None, None]:
         """The batches of an epoch: `steps` of them from where the stream stands, or the rest of it."""
         taken = 0
         while steps is None or taken < steps:

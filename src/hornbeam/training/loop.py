@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 import warnings
+from contextlib import closing
 from typing import Any
 
 import numpy as np
 
 from hornbeam import tree
 from hornbeam.engines import current_engine
+from hornbeam.training.ahead import overlapped
 from hornbeam.training.callbacks.base import CallbackList
 from hornbeam.training.data import ArrayData, StreamData, rows_of, types_of
 from hornbeam.training.step import EagerStep, uninterrupted
@@ -86,10 +88,14 @@ class Loop:
     # -- streams of batches ------------------------------------------------------------------------
 
     def _stream(self, data: StreamData, steps: int | None) -> None:
-        for batch in data.epoch(steps):
-            self._one(self.model._step(self.mode, types_of(batch)), batch)
-            if self._stopped:
-                return
+        batches = data.epoch(steps)
+        if not self.every_batch and not self.model._fit.run_eagerly:
+            batches = overlapped(batches, current_engine().threads)
+        with closing(batches):
+            for batch in batches:
+                self._one(self.model._step(self.mode, types_of(batch)), batch)
+                if self._stopped:
+                    return
 
     def _one(self, step: Any, batch: Any) -> None:
         if self.every_batch:
