@@ -15,6 +15,9 @@ use crate::memory::copy;
 use crate::profile::Profile;
 use crate::types::TensorType;
 
+/// Bytes of a batch that are gathered in one task.
+const GATHERED: usize = 1 << 16;
+
 /// Runs from many threads at once: every run takes an arena of its own from a pool.
 pub struct Executable {
     program: Program,
@@ -285,13 +288,18 @@ impl<'a> Stepper<'a> {
             if self.executable.program.input_buffers[self.states + index].is_none() {
                 continue;
             }
-            let bytes = batch.tensor.bytes() / self.batch.max(1);
-            let target = writable(batch);
-            for (position, &row) in rows.iter().enumerate() {
-                let source = array.as_ptr().wrapping_add(row as usize * bytes);
-                // SAFETY: rows were checked against the data; the batch has one place for each.
-                unsafe { copy(source, target.wrapping_add(position * bytes), bytes) };
-            }
+            let total = batch.tensor.bytes();
+            let bytes = total / self.batch.max(1);
+            // SAFETY: the batch is ours and holds `total` bytes.
+            let target = unsafe { std::slice::from_raw_parts_mut(writable(batch), total) };
+            let some = GATHERED.div_ceil(bytes.max(1));
+            ThreadPool::global().run_chunks(target, (some * bytes).max(1), &|part, target| {
+                for (place, &row) in target.chunks_exact_mut(bytes).zip(&rows[part * some..]) {
+                    let source = array.as_ptr().wrapping_add(row as usize * bytes);
+                    // SAFETY: rows were checked against the data; the batch has one place for each.
+                    unsafe { copy(source, place.as_mut_ptr(), bytes) };
+                }
+            });
         }
     }
 
