@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import hornbeam
-from hornbeam import layers, ops
+from hornbeam import layers, ops, transforms
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.layer import Layer
 
@@ -234,3 +234,78 @@ def test_reads_the_arguments_of_its_cell() -> None:
 def test_wrong_numbers_of_states() -> None:
     with pytest.raises(ShapeError, match="the cell has 2 states, initial_state has 1"):
         layers.LSTM(2)(np.ones((1, 2, 3)), initial_state=[np.zeros((1, 2))])
+
+
+# Arguments of layers that run all steps as one operation.
+VARIANTS: list[dict[str, Any]] = [
+    {},
+    {"go_backwards": True},
+    {"use_bias": False},
+    {"zero_output_for_mask": True},
+    {"go_backwards": True, "zero_output_for_mask": True},
+    {"dropout": 0.3},
+]
+
+
+@pytest.mark.parametrize("cls", [layers.LSTM, layers.GRU])
+@pytest.mark.parametrize("arguments", VARIANTS, ids=str)
+@pytest.mark.parametrize("masked", [False, True])
+def test_one_operation_for_all_steps_is_the_loop(
+    rng: np.random.Generator,
+    monkeypatch: pytest.MonkeyPatch,
+    cls: Any,
+    arguments: dict[str, Any],
+    masked: bool,
+) -> None:
+    layer = cls(5, return_sequences=True, return_state=True, seed=3, **arguments)
+    x = rng.normal(size=(3, 6, 4)).astype("float32")
+    mask = rng.random((3, 6)) < 0.6 if masked else None
+    count = 0 if masked else len(layer.cell.get_initial_state(3))
+    start = [rng.normal(size=(3, 5)).astype("float32") for _ in range(count)]
+
+    def results(x: Any, *states: Any) -> list[Any]:
+        kwargs = {"initial_state": list(states)} if states else {}
+        outputs = layer(x, mask=mask, training=True, **kwargs)
+        loss = sum(ops.sum(ops.sin(y)) for y in outputs)
+        slopes = transforms.gradients(loss, [w.value for w in layer.trainable_variables])
+        return [*outputs, *slopes]
+
+    layer(x)
+    name = cls.__name__.lower()
+    seeds = layer.cell.seed_generator.state.numpy()
+
+    def run() -> tuple[list[np.ndarray], set[str]]:
+        layer.cell.seed_generator.state.assign(seeds)
+        values = [np.asarray(y) for y in results(x, *start)]
+        traced = transforms.trace_function(lambda *a: results(*a), [ops.array(a) for a in (x, *start)])
+        return values, {node.name for node in traced.graph.nodes}
+
+    found, names = run()
+    assert name in names
+    assert f"{name}_grad" in names
+    monkeypatch.setattr(type(layer), "_whole", lambda *_: None)
+    expected, names = run()
+    assert name not in names
+    for got, want in zip(found, expected, strict=True):
+        np.testing.assert_allclose(got, want, rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("cls", "arguments"),
+    [
+        (layers.LSTM, {"activation": "relu"}),
+        (layers.LSTM, {"recurrent_activation": "hard_sigmoid"}),
+        (layers.LSTM, {"recurrent_dropout": 0.5}),
+        (layers.LSTM, {"unroll": True}),
+        (layers.GRU, {"reset_after": False}),
+    ],
+)
+def test_what_the_operation_is_not_goes_step_by_step(
+    rng: np.random.Generator, cls: Any, arguments: dict[str, Any]
+) -> None:
+    layer = cls(5, **arguments)
+    x = rng.normal(size=(3, 6, 4)).astype("float32")
+    layer(x)
+    traced = transforms.trace_function(lambda x: layer(x, training=True), [ops.array(x)])
+    names = {node.name for node in traced.graph.nodes}
+    assert not names & {"lstm", "gru"}

@@ -20,6 +20,7 @@ use hornbeam_kernels::elementwise::{Binary, Compare, Unary};
 use hornbeam_kernels::index::Scatter;
 use hornbeam_kernels::reduce::{Reduce, Running};
 
+use crate::composites;
 use crate::error::{malformed, Error, Result};
 use crate::graph::{Epilogue, Graph, Nested, Op, PoolKind, RowKernel, Value, Window};
 use crate::passes::builder::Builder;
@@ -179,7 +180,11 @@ impl Decoder<'_> {
         let body: TextGraph = take(&mut params, "body")?;
         let mut results = self.body(builder, body, inputs)?;
         expect_types(builder, &results, types)?;
-        if let Some(kernels) = row_kernel(builder, name, &mut params, inputs)? {
+        let found = match row_kernel(builder, name, &mut params, inputs)? {
+            Some(kernels) => Some(kernels),
+            None => composites::kernel(builder, name, &mut params, inputs)?,
+        };
+        if let Some(kernels) = found {
             for (result, kernel) in results.iter_mut().zip(kernels) {
                 *result = kernel;
             }
@@ -233,7 +238,7 @@ fn from_hex(text: &str) -> Result<Vec<u8>> {
         .ok_or_else(|| malformed!("not hexadecimal"))
 }
 
-fn take<T: DeserializeOwned>(params: &mut Map<String, Json>, key: &str) -> Result<T> {
+pub(crate) fn take<T: DeserializeOwned>(params: &mut Map<String, Json>, key: &str) -> Result<T> {
     let value = params.remove(key).ok_or_else(|| malformed!("parameter {key:?} is missing"))?;
     serde_json::from_value(value).map_err(|e| malformed!("parameter {key:?}: {e}"))
 }

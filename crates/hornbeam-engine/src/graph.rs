@@ -81,6 +81,22 @@ pub enum RowKernel {
     },
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Cell {
+    Lstm,
+    Gru,
+}
+
+/// A recurrent layer along a whole sequence, or the way back through it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Recurrent {
+    pub cell: Cell,
+    pub backward: bool,
+    pub reverse: bool,
+    /// The last operand is a mask.
+    pub masked: bool,
+}
+
 /// A graph nested in a control-flow operation. Two are equal only if they are the same one.
 #[derive(Clone, Debug)]
 pub struct Nested(pub Arc<Graph>);
@@ -225,6 +241,7 @@ pub enum Op {
         reverse: bool,
     },
     Rows(RowKernel),
+    Recurrent(Recurrent),
     /// Output k is operand k; keeps equal expressions on its two sides apart.
     Barrier,
 }

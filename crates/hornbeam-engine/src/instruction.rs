@@ -6,9 +6,10 @@ use hornbeam_kernels::dtype::DType;
 
 use hornbeam_kernels::index::Scatter;
 use hornbeam_kernels::reduce::{Reduce, Running};
+use hornbeam_kernels::rnn::Sequence;
 
 use crate::fused::{Fused, Load};
-use crate::graph::{GradSource, PoolKind, RowKernel};
+use crate::graph::{GradSource, PoolKind, Recurrent, RowKernel};
 use crate::strided::Dim;
 use crate::types::TensorType;
 
@@ -184,6 +185,11 @@ pub enum Kind {
         rows: usize,
         n: usize,
     },
+    /// Reads: as the composite's operands. Writes: its results without the last states.
+    Recurrent {
+        layer: Recurrent,
+        shape: Sequence,
+    },
     Cholesky {
         n: usize,
     },
@@ -302,6 +308,7 @@ impl Kind {
                 RowKernel::LayerNorm { .. } => "layer_norm",
                 RowKernel::LayerNormVjp { .. } => "layer_norm_vjp",
             },
+            Kind::Recurrent { layer, .. } => layer.name(),
             Kind::Cholesky { .. } => "cholesky",
             Kind::TriangularSolve { .. } => "triangular_solve",
             Kind::Lu { .. } => "lu",
@@ -358,6 +365,9 @@ impl Instruction {
             }
             Kind::ConvInputGrad(shape) | Kind::ConvKernelGrad(shape) | Kind::Pool(_, shape) => {
                 format!("{} {shape}", self.kind.name())
+            }
+            Kind::Recurrent { layer, shape } => {
+                format!("{} {}x{}x{}", layer.name(), shape.batch, shape.steps, shape.units)
             }
             Kind::Rows { rows, n, .. } => format!("{} {rows}x{n}", self.kind.name()),
             _ => self.kind.name().to_string(),

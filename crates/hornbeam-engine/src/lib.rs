@@ -4,6 +4,7 @@
 //! turns values into memory and operations into instructions, `plan` places the memory, `execute` runs.
 
 pub mod buffer;
+mod composites;
 pub mod decode;
 pub mod error;
 pub mod executable;

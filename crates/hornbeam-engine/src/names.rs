@@ -55,6 +55,10 @@ const OTHERS: &[&str] = &[
     "sparse_softmax_cross_entropy_vjp",
     "layer_norm",
     "layer_norm_vjp",
+    "lstm",
+    "lstm_grad",
+    "gru",
+    "gru_grad",
 ];
 
 /// Names of all primitives, and of the composites that have kernels of their own.

@@ -41,6 +41,7 @@ pub fn check(op: &Op, inputs: &[&TensorType], outputs: &[TensorType]) -> Result<
             check_halved(op, &full, &outputs[0], &outputs[1])
         }
         Op::ConvBackward { .. } => check_conv_backward(op, inputs, outputs),
+        Op::Recurrent(layer) => layer.check(inputs, outputs),
         _ => check_single(op, inputs, &outputs[0]),
     }
 }
@@ -69,7 +70,7 @@ fn arity(op: &Op, given: usize) -> Result<usize> {
             RowKernel::LayerNorm { .. } => 3,
             RowKernel::LayerNormVjp { .. } => 4,
         },
-        Op::Barrier => given,
+        Op::Barrier | Op::Recurrent(_) => given,
         _ => 1,
     })
 }
@@ -84,6 +85,7 @@ fn check_output_count(op: &Op, inputs: usize, outputs: usize) -> Result<()> {
         Op::Scan { body, carries, .. } => body.0.outputs.len() + carries,
         Op::Barrier => inputs,
         Op::Rows(RowKernel::LayerNormVjp { .. }) => 3,
+        Op::Recurrent(_) => outputs, // checked with their types
         _ => 1,
     };
     ensure!(outputs == expected, "{op:?} has {expected} results, {outputs} are declared");

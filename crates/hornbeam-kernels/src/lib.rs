@@ -15,6 +15,7 @@ pub mod norm;
 pub mod pool;
 pub mod random;
 pub mod reduce;
+pub mod rnn;
 pub mod scratch;
 pub mod simd;
 pub mod softmax;

@@ -104,8 +104,9 @@ class RNN(Layer):
         self, sequences: Tensor, initial_state: Any = None, mask: Any = None, training: bool = False
     ) -> Any:
         batch = sequences.shape[0]
+        stored = self.states is not None
+        fresh = initial_state is None and not stored
         if initial_state is None:
-            stored = self.states is not None
             initial_state = (
                 tree.map_structure(lambda v: v.value, self.states)
                 if stored
@@ -117,7 +118,8 @@ class RNN(Layer):
         self._check_states(states)
         self._draw_masks(sequences, states, training)
         try:
-            outputs, last, states = self._run(sequences, states, mask, training)
+            whole = self._whole(sequences, states, mask, training, fresh)
+            outputs, last, states = whole or self._run(sequences, states, mask, training)
         finally:
             self._forget_masks()
         if self.stateful:
@@ -133,6 +135,28 @@ class RNN(Layer):
             raise ShapeError(
                 f"{self.describe()}: the cell has {count} states, initial_state has {len(states)}"
             )
+
+    def _whole(
+        self, sequences: Tensor, states: Any, mask: Any, training: bool, fresh: bool
+    ) -> tuple[Tensor, Tensor, Any] | None:
+        """What `_run` gives, from one operation for all steps where the cell has one, else None.
+
+        fresh: the states are the cell's own initial ones.
+        """
+        along = getattr(self.cell, "along", None)
+        # Before the first step that a mask keeps, outputs are zeros: what `along` gives there are the states.
+        if along is None or self.unroll or sequences.ndim != 3 or not (mask is None or fresh):
+            return None
+        kept = None if mask is None else ops.cast(mask, "bool")
+        found = along(sequences, states, kept, self.go_backwards, training)
+        if found is None:
+            return None
+        outputs, states = found
+        last = states[0]
+        if kept is not None and self.zero_output_for_mask:
+            outputs = ops.where(ops.expand_dims(kept, 2), outputs, ops.zeros_like(outputs))
+            last = outputs[:, 0 if self.go_backwards else -1]
+        return ops.flip(outputs, 1) if self.go_backwards else outputs, last, states
 
     # -- the loop
     # ---------------------------------------------------------------------------------------------------

@@ -11,10 +11,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from hornbeam import activations, constraints, initializers, ops, random, regularizers
+from hornbeam import primitives as p
+from hornbeam.autodiff import outputs_of
+from hornbeam.ir.graph import Node
 from hornbeam.layers.arguments import collected, positive, rate
 from hornbeam.layers.layer import Layer
 from hornbeam.registry import deserialize, exported
-from hornbeam.tensor import Tensor
+from hornbeam.tensor import Tensor, as_tensor, cast_node
 
 
 class DropoutMasks:
@@ -130,6 +133,32 @@ class _Cell(Layer, DropoutMasks):
     def advance(self, projected: Tensor, states: Sequence[Tensor], training: bool | None = False) -> Any:
         """One step: output (batch, units) and the new states."""
         raise NotImplementedError
+
+    def along(
+        self, inputs: Tensor, states: Sequence[Tensor], mask: Any, reverse: bool, training: bool | None
+    ) -> tuple[Tensor, list[Tensor]] | None:
+        """All steps of a sequence as one operation: outputs in the order of time, and the last states.
+
+        None where there is no such operation: dropout between steps, other activations, a subclass with a
+        step of its own.
+        """
+        return None
+
+    def _operands(self, x: Tensor, *others: Any, mask: Any) -> list[Node]:
+        """Everything in one dtype; the mask, if there is one, comes last."""
+        masks = [] if mask is None else [as_tensor(mask).node]
+        return [x.node, *(cast_node(other, x.dtype) for other in others), *masks]
+
+    def _is_plain(self, kind: type, training: bool | None) -> bool:
+        """Whether every step is what the class `kind` says, with its usual activations."""
+        own = type(self)
+        return (
+            own.advance is kind.advance  # type: ignore[attr-defined]
+            and own.call is _Cell.call
+            and self.activation is activations.tanh
+            and getattr(self, "recurrent_activation", None) is activations.sigmoid
+            and not (training and self.recurrent_dropout)
+        )
 
     def _dropped(self, state: Tensor, training: bool | None) -> Tensor:
         return (
@@ -256,6 +285,16 @@ class LSTMCell(_Cell):
         h = gate(o) * self.activation(c)
         return h, [h, c]
 
+    def along(
+        self, inputs: Tensor, states: Sequence[Tensor], mask: Any, reverse: bool, training: bool | None
+    ) -> tuple[Tensor, list[Tensor]] | None:
+        if not self._is_plain(LSTMCell, training):
+            return None
+        operands = self._operands(self.project(inputs, training), self.recurrent_kernel, *states, mask=mask)
+        found = p.lstm(*operands, reverse=reverse, masked=mask is not None)
+        h, h_last, c_last = (Tensor(node) for node in outputs_of(found)[:3])
+        return h, [h_last, c_last]
+
 
 @exported("keras.layers")
 class GRUCell(_Cell):
@@ -326,6 +365,18 @@ class GRUCell(_Cell):
             g = self.activation(x_g + ops.matmul(r * dropped, kernel[:, 2 * n :]))
         h = z * h + (1 - z) * g
         return h, [h]
+
+    def along(
+        self, inputs: Tensor, states: Sequence[Tensor], mask: Any, reverse: bool, training: bool | None
+    ) -> tuple[Tensor, list[Tensor]] | None:
+        if not (self.reset_after and self._is_plain(GRUCell, training)):
+            return None
+        x = self.project(inputs, training)
+        bias = ops.zeros((3 * self.units,), dtype=x.dtype) if self.bias is None else self.bias[1]
+        operands = self._operands(x, self.recurrent_kernel, bias, *states, mask=mask)
+        found = p.gru(*operands, reverse=reverse, masked=mask is not None)
+        h, h_last = (Tensor(node) for node in outputs_of(found)[:2])
+        return h, [h_last]
 
 
 @exported("keras.layers")

@@ -15,3 +15,4 @@ from hornbeam.primitives.linalg import *
 from hornbeam.primitives.random import *
 from hornbeam.primitives.control import *
 from hornbeam.primitives.composite import *
+from hornbeam.primitives.recurrent import *

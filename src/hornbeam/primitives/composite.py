@@ -65,7 +65,7 @@ def _register(name: str, vjp: Callable[..., Cotangents] | None, **rules: Any) ->
     )
 
 
-def _default_vjp(name: str) -> Callable[..., Cotangents]:
+def default_vjp(name: str) -> Callable[..., Cotangents]:
     """The derivative of a composite as a composite of its own, named `name + "_vjp"`."""
 
     def vjp(cts: Any, out: Node, *inputs: Node, body: Graph, **params: Any) -> Cotangents:
@@ -73,7 +73,7 @@ def _default_vjp(name: str) -> Callable[..., Cotangents]:
         known = tuple(i for i, ct in enumerate(given) if ct is not None)
         wanted = tuple(i for i, x in enumerate(inputs) if is_float(x.dtype))
         derivative = _derivative_graph(body, known, wanted, barrier=name == "checkpoint")
-        target = PRIMITIVES.get(f"{name}_vjp") or _register(f"{name}_vjp", _default_vjp(f"{name}_vjp"))
+        target = PRIMITIVES.get(f"{name}_vjp") or _register(f"{name}_vjp", default_vjp(f"{name}_vjp"))
         node = bind(target, *inputs, *(given[i] for i in known), body=derivative, **params)
         found = dict(zip(wanted, outputs_of(node), strict=True))
         return [found.get(i) for i in range(len(inputs))]
@@ -124,14 +124,14 @@ def composite(
         types = tuple(node.type for node in nodes)
         return bind(target, *nodes, body=graph(types, tuple(sorted(params.items()))), **params)
 
-    target = _register(name, vjp or _default_vjp(name), dtypes=dtypes, samples=samples)
+    target = _register(name, vjp or default_vjp(name), dtypes=dtypes, samples=samples)
     apply.__name__ = name
     return apply
 
 
 # -- checkpoint ----------------------------------------------------------------------------------------------
 
-_CHECKPOINT = _register("checkpoint", _default_vjp("checkpoint"))
+_CHECKPOINT = _register("checkpoint", default_vjp("checkpoint"))
 
 
 def checkpoint(fn: Callable[..., Sequence[Node]], *inputs: Node) -> tuple[Node, ...]:

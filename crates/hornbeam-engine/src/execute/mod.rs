@@ -3,6 +3,7 @@
 mod control;
 mod kernels;
 mod linalg;
+mod recurrent;
 mod rows;
 
 use std::time::Instant;

@@ -17,6 +17,7 @@ impl Lowering<'_> {
         match &node.op {
             Op::Cond { .. } | Op::While { .. } | Op::Scan { .. } => return self.control(id),
             Op::Dot { .. } => return self.dot(id),
+            Op::Recurrent(layer) => return self.recurrent(id, layer),
             _ => {}
         }
         let types: Vec<&TensorType> = node.inputs.iter().map(|&v| graph.type_of(v)).collect();

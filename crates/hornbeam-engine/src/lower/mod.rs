@@ -3,6 +3,7 @@
 mod cluster;
 mod control;
 mod geometry;
+mod recurrent;
 
 use std::collections::HashMap;
 
