@@ -142,7 +142,7 @@ def checkpoint(fn: Callable[..., Sequence[Node]], *inputs: Node) -> tuple[Node, 
 
 # -- a graph as one node -------------------------------------------------------------------------------------
 
-_CALL = _register("call", _default_vjp("call"))
+_CALL = _register("call", default_vjp("call"))
 
 
 def call(body: Graph, *inputs: Node) -> tuple[Node, ...]:
