@@ -1,6 +1,7 @@
 //! Convolutions with what surrounds them in a network: pooling behind the forward pass, and one backward pass for all
 //! gradients, in which the gradient of the output may still be that of the relu or of the pooling behind it.
 
+use super::{cast, cast_epilogue, cast_mut, choose, winograd, Algorithm};
 use super::{conv_forward, conv_input_grad, conv_kernel_grad, ConvElement, ConvShape};
 use crate::dtype::Element;
 use crate::gemm::{Activation, Epilogue};
@@ -61,6 +62,11 @@ pub fn conv_pool_forward<T: ConvElement>(
     assert!(!epilogue.accumulate, "a pooled convolution has nothing to add to");
     assert_eq!(y.len(), shape.pooled_len(), "y does not fit {shape:?} pooled");
     assert_eq!(codes.len(), y.len(), "one code for each pooled value");
+    if choose(shape, T::DTYPE) == Algorithm::Winograd {
+        shape.check(x.len(), w.len(), shape.output_len());
+        let (x, w, y) = (cast(x), cast(w), cast_mut(y));
+        return winograd::pool_forward(pool, shape, x, w, cast_epilogue(epilogue), y, codes, scratch);
+    }
     with_local(|local| {
         let whole = local.take::<T>(shape.output_len());
         conv_forward(pool, shape, x, w, whole, epilogue, scratch);
@@ -95,6 +101,16 @@ pub fn conv_backward<T: ConvElement>(
     scratch: &mut Scratch,
 ) {
     check(shape, &grad);
+    if choose(shape, T::DTYPE) == Algorithm::Winograd {
+        shape.check(x.len(), w.len(), shape.output_len());
+        let grad = match grad {
+            OutputGrad::Plain(dy) => OutputGrad::Plain(cast(dy)),
+            OutputGrad::Relu { dy, y } => OutputGrad::Relu { dy: cast(dy), y: cast(y) },
+            OutputGrad::Pooled { dy, codes } => OutputGrad::Pooled { dy: cast(dy), codes },
+        };
+        let [dx, dw, db] = [dx, dw, db].map(|part| part.map(cast_mut));
+        return winograd::backward(pool, shape, cast(x), cast(w), grad, dx, dw, db, scratch);
+    }
     with_local(|local| {
         let dy = match grad {
             OutputGrad::Plain(dy) => dy,
@@ -317,7 +333,7 @@ mod tests {
                 let mut again = vec![T::ZERO; want.len()];
                 max_pool(&pool, &pool_shape(shape), &spread, &mut again);
                 for (i, code) in codes.iter().enumerate() {
-                    let off = activation == Activation::Relu && !(y[i].to_f64() > 0.0);
+                    let off = activation == Activation::Relu && (y[i].to_f64() <= 0.0 || y[i].is_nan());
                     assert_eq!(*code == NOWHERE, off, "code {code} of {:?}", y[i]);
                     assert!(off || y[i].to_f64() <= 0.0 || again[i] == y[i], "code {code} is not where {:?} is", y[i]);
                 }

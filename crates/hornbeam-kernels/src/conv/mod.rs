@@ -243,24 +243,29 @@ pub fn conv_kernel_grad<T: ConvElement>(
     }
 }
 
+/// The same elements under the name of their type, which the choice of algorithm has established.
+fn cast<E: Plain, F: Plain>(slice: &[E]) -> &[F] {
+    assert_eq!(TypeId::of::<E>(), TypeId::of::<F>());
+    // SAFETY: the types are one.
+    unsafe { std::slice::from_raw_parts(slice.as_ptr().cast(), slice.len()) }
+}
+
+/// [`cast`] of a slice to write.
+fn cast_mut<E: Plain, F: Plain>(slice: &mut [E]) -> &mut [F] {
+    assert_eq!(TypeId::of::<E>(), TypeId::of::<F>());
+    // SAFETY: the types are one.
+    unsafe { std::slice::from_raw_parts_mut(slice.as_mut_ptr().cast(), slice.len()) }
+}
+
+/// [`cast`] of an epilogue.
+fn cast_epilogue<E: Plain, F: Plain>(epilogue: Epilogue<E>) -> Epilogue<F> {
+    Epilogue { bias: epilogue.bias.map(cast), activation: epilogue.activation, accumulate: epilogue.accumulate }
+}
+
 /// `f32` and `f64`: the choice of algorithm.
 mod real {
     use super::*;
     use crate::gemm::tile::Real;
-
-    /// The same elements under the name of their type, which the choice of algorithm has established.
-    fn cast<E: Plain, F: Plain>(slice: &[E]) -> &[F] {
-        assert_eq!(TypeId::of::<E>(), TypeId::of::<F>());
-        // SAFETY: the types are one.
-        unsafe { std::slice::from_raw_parts(slice.as_ptr().cast(), slice.len()) }
-    }
-
-    /// [`cast`] of a slice to write.
-    fn cast_mut<E: Plain, F: Plain>(slice: &mut [E]) -> &mut [F] {
-        assert_eq!(TypeId::of::<E>(), TypeId::of::<F>());
-        // SAFETY: the types are one.
-        unsafe { std::slice::from_raw_parts_mut(slice.as_mut_ptr().cast(), slice.len()) }
-    }
 
     pub(super) fn forward<E: Real + GemmElement>(
         pool: &ThreadPool,
@@ -279,12 +284,7 @@ mod real {
             }
             Algorithm::Depthwise => depthwise::forward(pool, shape, x, w, y, epilogue),
             Algorithm::Winograd => {
-                let epilogue = Epilogue {
-                    bias: epilogue.bias.map(cast),
-                    activation: epilogue.activation,
-                    accumulate: epilogue.accumulate,
-                };
-                winograd::forward(pool, shape, cast(x), cast(w), cast_mut(y), epilogue, scratch)
+                winograd::forward(pool, shape, cast(x), cast(w), cast_mut(y), cast_epilogue(epilogue), scratch)
             }
             Algorithm::Direct => direct::forward(pool, shape, x, w, y, epilogue, scratch),
         }
@@ -305,7 +305,10 @@ mod real {
                 gemm(pool, 1, rows, inner, n, dy, am, w, bm, dx, Epilogue::default(), scratch);
             }
             Algorithm::Depthwise => depthwise::input_grad(pool, shape, dy, w, dx, scratch),
-            Algorithm::Winograd => winograd::input_grad(pool, shape, cast(dy), cast(w), cast_mut(dx), scratch),
+            Algorithm::Winograd => {
+                let (grad, dx) = (OutputGrad::Plain(cast(dy)), Some(cast_mut(dx)));
+                winograd::backward(pool, shape, &[], cast(w), grad, dx, None, None, scratch)
+            }
             Algorithm::Direct => direct::input_grad(pool, shape, dy, w, dx, scratch),
         }
     }
@@ -325,7 +328,10 @@ mod real {
                 gemm(pool, 1, inner, n, rows, x, am, dy, bm, dw, Epilogue::default(), scratch);
             }
             Algorithm::Depthwise => depthwise::kernel_grad(pool, shape, x, dy, dw, scratch),
-            Algorithm::Winograd => winograd::kernel_grad(pool, shape, cast(x), cast(dy), cast_mut(dw), scratch),
+            Algorithm::Winograd => {
+                let (grad, dw) = (OutputGrad::Plain(cast(dy)), Some(cast_mut(dw)));
+                winograd::backward(pool, shape, cast(x), &[], grad, None, dw, None, scratch)
+            }
             Algorithm::Direct => kernel_grad::kernel_grad(pool, shape, x, dy, dw, scratch),
         }
     }

@@ -40,7 +40,7 @@ mod x86 {
         ($name:ident, $raw:ty, $element:ty, $lanes:literal, $mask:ty, $set1:ident, $zero:ident, $load:ident,
          $store:ident, $mload:ident, $mstore:ident, $fma:ident, $add:ident, $sub:ident, $mul:ident, $max:ident) => {
             #[derive(Clone, Copy)]
-            pub(crate) struct $name($raw);
+            pub(crate) struct $name(pub(crate) $raw);
 
             // SAFETY of every block below: the trait's contract (AVX-512F on, pointers valid) is the intrinsic's.
             impl Vector for $name {
@@ -146,7 +146,7 @@ mod x86 {
         ($name:ident, $raw:ty, $element:ty, $lanes:literal, $set1:ident, $zero:ident, $load:ident, $store:ident,
          $fma:ident, $add:ident, $sub:ident, $mul:ident, $max:ident) => {
             #[derive(Clone, Copy)]
-            pub(crate) struct $name($raw);
+            pub(crate) struct $name(pub(crate) $raw);
 
             // SAFETY of every block below: the trait's contract (AVX2 and FMA on, pointers valid) is the intrinsic's.
             impl Vector for $name {
@@ -264,7 +264,7 @@ mod arm {
         ($name:ident, $raw:ty, $element:ty, $lanes:literal, $set1:ident, $load:ident, $store:ident, $fma:ident,
          $add:ident, $sub:ident, $mul:ident, $max:ident) => {
             #[derive(Clone, Copy)]
-            pub(crate) struct $name($raw);
+            pub(crate) struct $name(pub(crate) $raw);
 
             // SAFETY of every block below: the trait's contract (NEON on, pointers valid) is the intrinsic's.
             impl Vector for $name {

@@ -1,0 +1,271 @@
+//! Gradients: those of the outputs go to points once, and from there to the kernel and to the patches.
+//!
+//! A pass is cut into parts of consecutive rows of tiles. Each has a partial sum of the kernel's and the bias' gradient;
+//! they are added in order. Patches overlap, and within a part one row of tiles adds to what the last one left. Where a
+//! part starts within an image, it also works out the row of tiles above, for the two rows of pixels that reach down.
+
+use super::points::Taps;
+use super::products::{outer, Panels};
+use super::transforms::{half_len, Points, Rows, Source, Transforms};
+use super::{padded, Tiling, IN, OUT, POINTS};
+use crate::conv::{ConvShape, OutputGrad};
+use crate::pool::{SharedMut, ThreadPool};
+use crate::scratch::{with_local, Scratch};
+use std::ops::Range;
+
+/// Floats that the points of a block of tiles should take.
+const BLOCK: usize = 1 << 17;
+/// Tiles of a block at least.
+const LEAST: usize = 14;
+/// Parts of a pass, and floats that their partial sums may take together.
+const PARTS: usize = 8;
+const PARTIAL: usize = 1 << 22;
+/// Parts of a pass without partial sums, and rows of tiles that outweigh the one worked out twice.
+const MANY_PARTS: usize = 32;
+const PART_ROWS: usize = 8;
+
+/// One walk over the tiles.
+struct Pass<'a> {
+    shape: &'a ConvShape,
+    tiling: Tiling,
+    transforms: &'static Transforms,
+    /// From output channels to input channels.
+    panels: Panels,
+    x: &'a [f32],
+    grad: OutputGrad<'a, f32>,
+    /// The kernel's points, and where the input's gradient goes.
+    input: Option<(&'a [f32], SharedMut<'a, f32>)>,
+}
+
+/// A part's share of a pass.
+struct Share<'a> {
+    rows: Range<usize>,
+    /// Partial sums by point, `[point][input channel][wide]`, of the given points.
+    kernel: Option<(&'a mut [f32], Range<usize>)>,
+    /// Partial sums of the bias' gradient, `[wide]`.
+    bias: Option<&'a mut [f32]>,
+}
+
+/// All gradients that are asked for: see [`crate::conv::conv_backward`].
+pub(crate) fn backward(
+    pool: &ThreadPool,
+    shape: &ConvShape,
+    x: &[f32],
+    w: &[f32],
+    grad: OutputGrad<f32>,
+    dx: Option<&mut [f32]>,
+    dw: Option<&mut [f32]>,
+    db: Option<&mut [f32]>,
+    scratch: &mut Scratch,
+) {
+    let panels = Panels::new([shape.out_channels, shape.in_channels]);
+    let (tiling, transforms) = (Tiling::new(shape), Transforms::get());
+    let wide = panels.deep();
+    let stride = padded(shape.in_channels * wide);
+    // Where there is room for few partial sums, tasks share out the points and transform the same tiles; the input's
+    // gradient then has a pass of its own.
+    let partials = (PARTIAL / (POINTS * stride)).clamp(1, PARTS).min(tiling.rows());
+    let together = dw.is_some() && dx.is_some() && partials == PARTS.min(tiling.rows());
+    let (sums, biases, packed) = scratch.take3::<f32, f32, f32>(
+        if dw.is_some() { partials * POINTS * stride } else { 0 },
+        if db.is_some() { MANY_PARTS * wide } else { 0 },
+        if dx.is_some() { panels.len() } else { 0 },
+    );
+    if dx.is_some() {
+        panels.pack(pool, transforms, w, true, packed);
+    }
+    let mut pass = Pass { shape, tiling, transforms, panels, x, grad, input: None };
+    let mut apart = dx;
+    if together {
+        pass.input = apart.take().map(|dx| (&*packed, SharedMut::new(dx)));
+    }
+    let mut bias = db.is_some().then_some(&mut *biases);
+    let mut parts = 0;
+    if dw.is_some() {
+        parts = partials;
+        pass.with_kernel(pool, partials, stride, sums, bias.take());
+    }
+    if apart.is_some() || bias.is_some() {
+        pass.input = apart.map(|dx| (&*packed, SharedMut::new(dx)));
+        let counted = pass.without_kernel(pool, bias.take());
+        parts = if dw.is_some() { parts } else { counted };
+    }
+    if let Some(dw) = dw {
+        kernel_gradient(pool, transforms, shape, [wide, stride], sums, dw);
+    }
+    if let Some(db) = db {
+        for (c, db) in db.iter_mut().enumerate() {
+            *db = biases[c..].iter().step_by(wide).take(parts).sum();
+        }
+    }
+}
+
+impl Pass<'_> {
+    fn with_kernel(
+        &self,
+        pool: &ThreadPool,
+        partials: usize,
+        stride: usize,
+        sums: &mut [f32],
+        bias: Option<&mut [f32]>,
+    ) {
+        let wide = self.panels.deep();
+        let groups = PARTS.div_ceil(partials).min(6);
+        let sums = SharedMut::new(sums);
+        let bias = bias.map(SharedMut::new);
+        pool.run(partials * groups, &|task| {
+            let (partial, group) = (task / groups, task % groups);
+            let points = group * POINTS / groups..(group + 1) * POINTS / groups;
+            let base = partial * POINTS * stride;
+            // SAFETY: partial sums are a task's own, or its points of them.
+            let kernel = unsafe { sums.range(base + points.start * stride..base + points.end * stride) };
+            let bias = bias.as_ref().filter(|_| group == 0);
+            self.run(Share {
+                rows: self.tiling.part(partial, partials),
+                kernel: Some((kernel, points)),
+                // SAFETY: one task for each part writes its sums.
+                bias: bias.map(|bias| unsafe { bias.range(partial * wide..(partial + 1) * wide) }),
+            });
+        });
+    }
+
+    /// Returns the number of parts.
+    fn without_kernel(&self, pool: &ThreadPool, bias: Option<&mut [f32]>) -> usize {
+        let (rows, wide) = (self.tiling.rows(), self.panels.deep());
+        let parts = rows.div_ceil(PART_ROWS).min(MANY_PARTS);
+        let bias = bias.map(SharedMut::new);
+        pool.run(parts, &|part| {
+            self.run(Share {
+                rows: self.tiling.part(part, parts),
+                kernel: None,
+                // SAFETY: a part's own sums.
+                bias: bias.as_ref().map(|bias| unsafe { bias.range(part * wide..(part + 1) * wide) }),
+            });
+        });
+        parts
+    }
+
+    fn run(&self, mut share: Share<'_>) {
+        if let Some(bias) = &mut share.bias {
+            bias.fill(0.0);
+        }
+        let across = self.tiling.across;
+        let (deep, wide) = (self.panels.wide(), self.panels.deep());
+        let tile = POINTS * (deep + wide);
+        let block = self.tiling.block(BLOCK, tile, LEAST);
+        // One row of tiles more where the part starts within an image.
+        let inside = usize::from(self.input.is_some() && !share.rows.start.is_multiple_of(self.tiling.tall));
+        let count = share.rows.len();
+        let blocks = count.div_ceil(block).max(1);
+        let most = (count.div_ceil(blocks) + inside) * across;
+        let (in_stride, out_stride) = (padded(most * deep), padded(most * wide));
+        with_local(|local| {
+            let (patches, gradients, half) = local.take3::<f32, f32, f32>(
+                POINTS * in_stride,
+                POINTS * out_stride,
+                half_len(across, self.panels.kernels.lanes),
+            );
+            for index in 0..blocks {
+                let rows = share.rows.start + index * count / blocks..share.rows.start + (index + 1) * count / blocks;
+                let above = if index == 0 { inside } else { 0 };
+                let size = (rows.len() + above) * across;
+                for (place, row) in (rows.start - above..rows.end).enumerate() {
+                    let base = gradients[place * across * wide..].as_mut_ptr();
+                    let points =
+                        Points { base, stride: out_stride, step: wide, tiles: across, half: half.as_mut_ptr() };
+                    let sums = share.bias.as_mut().filter(|_| place >= above);
+                    let sums = sums.map_or(std::ptr::null_mut(), |sums| sums.as_mut_ptr());
+                    let image = self.tiling.outputs(row, self.shape.out_channels, |n| self.source(n));
+                    // SAFETY: the image lies within the gradients, the points of the row within theirs.
+                    unsafe { (self.transforms.gradients)(&image, sums, &points) };
+                }
+                if let Some((kernel, range)) = &mut share.kernel {
+                    for (place, row) in rows.clone().enumerate() {
+                        let image = self.tiling.patches(row, self.shape.in_channels, |at| self.x[at..].as_ptr());
+                        let base = patches[place * across * deep..].as_mut_ptr();
+                        let points =
+                            Points { base, stride: in_stride, step: deep, tiles: across, half: half.as_mut_ptr() };
+                        // SAFETY: the image lies within `x`, the points of the row within `patches`.
+                        unsafe { (self.transforms.patches)(&image, &points) };
+                    }
+                    let stride = kernel.len() / range.len();
+                    for (point, kernel) in range.clone().zip(kernel.chunks_exact_mut(stride)) {
+                        let a = &patches[point * in_stride..];
+                        let b = &gradients[point * out_stride + above * across * wide..];
+                        let extents = [self.shape.in_channels, deep, wide];
+                        outer(self.panels.kernels, rows.len() * across, extents, a, b, kernel, index > 0);
+                    }
+                }
+                let Some((packed, dx)) = &self.input else { continue };
+                for point in 0..POINTS {
+                    let (a, c) = (&gradients[point * out_stride..], &mut patches[point * in_stride..]);
+                    self.panels.product(point, packed, size, a, c);
+                }
+                for (place, row) in (rows.start - above..rows.end).enumerate() {
+                    let base = patches[place * across * deep..].as_mut_ptr();
+                    let points = Points { base, stride: in_stride, step: deep, tiles: across, half: half.as_mut_ptr() };
+                    let image = self.tiling.patches(row, self.shape.in_channels, |at| dx.as_ptr().wrapping_add(at));
+                    let tall = self.tiling.tall;
+                    let last = row % tall + 1 == tall || row + 1 < share.rows.end;
+                    let rows = Rows {
+                        from: if place < above { OUT } else { 0 },
+                        to: if last { IN } else { OUT },
+                        add: row % tall > 0,
+                    };
+                    let rows = if place < above { Rows { to: IN, add: false, ..rows } } else { rows };
+                    // SAFETY: rows of pixels belong to the part of the tiles that start there.
+                    unsafe { (self.transforms.pixels)(&image, rows, &points) };
+                }
+            }
+        });
+    }
+
+    /// The gradients of one image.
+    fn source(&self, n: usize) -> Source {
+        let [_, height, width] = self.shape.output;
+        let channels = self.shape.out_channels;
+        let (whole, pooled) = (n * height * width * channels, n * (height / 2) * (width / 2) * channels);
+        match self.grad {
+            OutputGrad::Plain(dy) => Source::Plain(dy[whole..].as_ptr()),
+            OutputGrad::Relu { dy, y } => Source::Relu { dy: dy[whole..].as_ptr(), y: y[whole..].as_ptr() },
+            OutputGrad::Pooled { dy, codes } => {
+                Source::Pooled { dy: dy[pooled..].as_ptr(), codes: codes[pooled..].as_ptr() }
+            }
+        }
+    }
+}
+
+/// Adds up the partial sums and takes them back from points to taps.
+fn kernel_gradient(
+    pool: &ThreadPool,
+    transforms: &Transforms,
+    shape: &ConvShape,
+    [wide, stride]: [usize; 2],
+    sums: &mut [f32],
+    dw: &mut [f32],
+) {
+    let (inputs, outputs) = (shape.in_channels, shape.out_channels);
+    let size = POINTS * stride;
+    let (total, rest) = sums.split_at_mut(size);
+    pool.run_chunks(total, stride, &|point, total| {
+        for part in rest.chunks_exact(size) {
+            for (total, part) in total.iter_mut().zip(&part[point * stride..]) {
+                *total += part;
+            }
+        }
+    });
+    let (total, dw) = (SharedMut::new(total), SharedMut::new(dw));
+    pool.run_ranges(inputs, 8, &|range| {
+        for k in range {
+            let job = Taps {
+                taps: dw.as_ptr().wrapping_add(k * outputs),
+                tap: inputs * outputs,
+                points: total.as_ptr().wrapping_add(k * wide),
+                stride,
+                count: outputs,
+            };
+            // SAFETY: every channel is written by one task; the sums are only read, in rows of whole vectors.
+            unsafe { (transforms.kernel_gradient)(&job) };
+        }
+    });
+}

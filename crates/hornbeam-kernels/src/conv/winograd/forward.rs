@@ -1,0 +1,110 @@
+//! The forward pass: patches to points, products, points to outputs, a block of tiles a task.
+
+use super::products::Panels;
+use super::transforms::{half_len, Finish, Points, Sink, Transforms};
+use super::{padded, Tiling, POINTS};
+use crate::conv::ConvShape;
+use crate::gemm::{Activation, Epilogue};
+use crate::pool::{SharedMut, ThreadPool};
+use crate::scratch::{with_local, Scratch};
+use std::ptr::null;
+
+/// Floats that the points of a block of tiles should take.
+const BLOCK: usize = 1 << 17;
+/// Tiles of a block at least: rows of one register tile; two where the kernel's points come from beyond the
+/// second-level cache.
+const LEAST: usize = 14;
+/// Tasks that a small problem should be cut into.
+const ENOUGH_TASKS: usize = 16;
+
+pub(crate) fn forward(
+    pool: &ThreadPool,
+    shape: &ConvShape,
+    x: &[f32],
+    w: &[f32],
+    y: &mut [f32],
+    epilogue: Epilogue<f32>,
+    scratch: &mut Scratch,
+) {
+    let image = shape.output[1] * shape.output[2] * shape.out_channels;
+    let y = SharedMut::new(y);
+    let sink = |n: usize| Sink::Whole { y: y.as_ptr().wrapping_add(n * image), accumulate: epilogue.accumulate };
+    run(pool, shape, x, w, epilogue, &sink, scratch);
+}
+
+/// [`forward`] and a pooling by 2x2: see [`crate::conv::conv_pool_forward`].
+pub(crate) fn pool_forward(
+    pool: &ThreadPool,
+    shape: &ConvShape,
+    x: &[f32],
+    w: &[f32],
+    epilogue: Epilogue<f32>,
+    y: &mut [f32],
+    codes: &mut [u8],
+    scratch: &mut Scratch,
+) {
+    let image = shape.output[1] / 2 * (shape.output[2] / 2) * shape.out_channels;
+    let (y, codes) = (SharedMut::new(y), SharedMut::new(codes));
+    let sink = |n: usize| Sink::Pooled {
+        y: y.as_ptr().wrapping_add(n * image),
+        codes: codes.as_ptr().wrapping_add(n * image),
+    };
+    run(pool, shape, x, w, epilogue, &sink, scratch);
+}
+
+/// `sink` tells where the outputs of an image go.
+fn run(
+    pool: &ThreadPool,
+    shape: &ConvShape,
+    x: &[f32],
+    w: &[f32],
+    epilogue: Epilogue<f32>,
+    sink: &(dyn Fn(usize) -> Sink + Sync),
+    scratch: &mut Scratch,
+) {
+    let (transforms, tiling) = (Transforms::get(), Tiling::new(shape));
+    let panels = Panels::new([shape.in_channels, shape.out_channels]);
+    let packed = scratch.take::<f32>(panels.len());
+    panels.pack(pool, transforms, w, false, packed);
+    let packed = &*packed;
+
+    let (deep, wide) = (panels.deep(), panels.wide());
+    let least = if panels.len() > 1 << 18 { 2 * LEAST } else { LEAST };
+    let (rows, across) = (tiling.rows(), tiling.across);
+    let block = tiling.block(BLOCK, POINTS * (deep + wide), least);
+    let block = block.min(rows.div_ceil(ENOUGH_TASKS).max(LEAST.div_ceil(across)));
+    let blocks = rows.div_ceil(block);
+    let bias = epilogue.bias;
+    let relu = epilogue.activation == Activation::Relu;
+    pool.run(blocks, &|task| {
+        let range = task * rows / blocks..(task + 1) * rows / blocks;
+        let size = range.len() * across;
+        let (in_stride, out_stride) = (padded(size * deep), padded(size * wide));
+        with_local(|local| {
+            let (patches, results, half) = local.take3::<f32, f32, f32>(
+                POINTS * in_stride,
+                POINTS * out_stride,
+                half_len(across, panels.kernels.lanes),
+            );
+            for (index, row) in range.clone().enumerate() {
+                let image = tiling.patches(row, shape.in_channels, |at| x[at..].as_ptr());
+                let base = patches[index * across * deep..].as_mut_ptr();
+                let points = Points { base, stride: in_stride, step: deep, tiles: across, half: half.as_mut_ptr() };
+                // SAFETY: the image lies within `x`, the points of the row within `patches`.
+                unsafe { (transforms.patches)(&image, &points) };
+            }
+            for point in 0..POINTS {
+                let (a, c) = (&patches[point * in_stride..], &mut results[point * out_stride..]);
+                panels.product(point, packed, size, a, c);
+            }
+            let finish = Finish { bias: bias.map_or(null(), <[f32]>::as_ptr), relu };
+            for (index, row) in range.enumerate() {
+                let image = tiling.outputs(row, shape.out_channels, sink);
+                let base = results[index * across * wide..].as_mut_ptr();
+                let points = Points { base, stride: out_stride, step: wide, tiles: across, half: half.as_mut_ptr() };
+                // SAFETY: rows of tiles are disjoint in the outputs, and each belongs to one task.
+                unsafe { (transforms.outputs)(&image, finish, &points) };
+            }
+        });
+    });
+}
