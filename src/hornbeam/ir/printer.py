@@ -1,4 +1,4 @@
-"""Graphs as stable text: for people, for tests, and as the key of compiled code."""
+"""Graphs as stable text: for people, for tests, and to compare bodies by."""
 
 from __future__ import annotations
 
