@@ -4,6 +4,7 @@ import pytest
 import hornbeam
 from hornbeam import ops
 from hornbeam.autodiff import DerivativeError
+from hornbeam.engines import current_engine
 from hornbeam.evaluation import ConcretizationError, keep_history
 from hornbeam.ir.types import ShapeError
 from hornbeam.tensor import as_tensor
@@ -245,3 +246,21 @@ def test_static_arguments_are_told_apart():
     assert hornbeam.jit(lambda x, flag: x + 1 if flag is True else x)(np.float32(1), 1).item() == 1.0
     with pytest.raises(TypeError, match="must be an array or hashable, got set"):
         fn(np.float32(1.0), {1})
+
+
+def test_a_loop_that_reads_its_loss_does_not_start_over(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = current_engine()
+    sizes: list[int] = []
+    compile = found.compile
+    monkeypatch.setattr(found, "compile", lambda graph: (sizes.append(len(graph.nodes)), compile(graph))[1])
+    x = as_tensor(np.arange(12.0, dtype="float32").reshape(4, 3))
+    weights = as_tensor(np.ones(3, "float32"))
+    expected = np.ones(3)
+    for _ in range(12):
+        loss, slope = hornbeam.value_and_grad(lambda w: ops.mean(ops.square(ops.matmul(x, w))))(weights)
+        weights -= 0.0078125 * slope
+        rows = np.arange(12.0).reshape(4, 3)
+        np.testing.assert_allclose(float(loss), ((rows @ expected) ** 2).mean(), rtol=1e-4)
+        expected = expected - 0.0078125 * 2 * rows.T @ (rows @ expected) / 4
+    assert len(sizes) <= 3, "the first step, the others"
+    assert max(sizes) < 40

@@ -59,13 +59,12 @@ def buffer_of(node: Node, engine: Engine) -> Any:
 
 
 def evaluate(nodes: Sequence[Node]) -> None:
-    """Compute pending nodes, and with them whatever the user still holds of what lies on the way."""
+    """Compute pending nodes, and with them whatever lies on the way and is still held or needed."""
     with _pending_lock:
         order, leaves, made = _pending(nodes)
         if not order:
             return
-        wanted = nodes if len(nodes) == 1 else set(nodes)
-        outputs = [n for n in order if (n.handles > 0 or n in wanted) and not isinstance(n.type, tuple)]
+        outputs = _kept(order, nodes)
         engine = current_engine()
         plan = order[0].params["body"].plan if len(order) == 1 and order[0].name == "call" else None
         if plan is not None and plan.engine is engine:
@@ -85,7 +84,30 @@ def evaluate(nodes: Sequence[Node]) -> None:
             # How it was computed is let go of. Constants are shared by every graph that needs them, so they
             # stay what they are.
             if not keep and (node.name not in FROM_CONSTANTS or not is_constant(node)):
+                for operand in node.inputs:
+                    operand.uses -= 1
                 node.primitive, node.inputs, node.params = None, (), _NONE
+
+
+def _kept(order: Sequence[Node], nodes: Sequence[Node]) -> list[Node]:
+    """Which of the values that are computed for `nodes` are kept: those that somebody holds, and those that
+    other pending work will need. A loop that reads its loss would else compute its weights from the start
+    again, each time.
+    """
+    wanted = nodes if len(nodes) == 1 else set(nodes)
+    for node in order:
+        for operand in node.inputs:
+            operand.uses -= 1
+    kept = [
+        n
+        for n in order
+        if (n.handles > 0 or n in wanted or (n.uses > 0 and not is_constant(n)))
+        and not isinstance(n.type, tuple)
+    ]
+    for node in order:
+        for operand in node.inputs:
+            operand.uses += 1
+    return kept
 
 
 def _pending(nodes: Sequence[Node]) -> tuple[list[Node], list[Node], Structure]:

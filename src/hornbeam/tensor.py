@@ -146,8 +146,10 @@ class Tensor:
         return as_tensor, (np.asarray(self),)
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # NumPy asks for several of them whenever it reads a tensor
+            raise AttributeError(name)
         ops = sys.modules.get("hornbeam.ops")
-        known = not name.startswith("_") and ops is not None and name in ops.__all__
+        known = ops is not None and name in ops.__all__
         raise AttributeError(
             f"a Tensor has no {name!r}" + (f": write hornbeam.ops.{name}(x)" if known else "")
         )

@@ -35,7 +35,8 @@ class Node:
     `primitive` is None for leaves: placeholders (inputs of a graph being traced) and buffers (`value` is
     set). `level` is the depth of the trace that the value belongs to: a body may use values of lower levels,
     and those become its captured inputs. `handles` counts the live Tensors that show this value to the user,
-    and `depth` is the longest chain of work that is still to be done for it; eager evaluation uses both.
+    `uses` how often it is an operand of a node, and `depth` is the longest chain of work that is still to be
+    done for it; eager evaluation uses them.
     """
 
     __slots__ = (
@@ -50,6 +51,7 @@ class Node:
         "scope",
         "type",
         "uid",
+        "uses",
         "value",
     )  # fmt: skip
 
@@ -78,13 +80,17 @@ class Node:
         self.uid = next(_serial)
         self.handles = 0
         self.key: tuple | None = None
+        self.uses = 0
         depth = -1
         for node in inputs:
+            node.uses += 1
             if node.depth > depth:
                 depth = node.depth
         self.depth = depth + 1
 
     def __del__(self) -> None:
+        for node in self.inputs:
+            node.uses -= 1
         if self.key is not None:
             # A node that took this one's place between its end and now is merely made once more.
             _interned.pop(self.key, None)
