@@ -161,12 +161,16 @@ def test_a_recipe_is_chosen_without_the_test_digits(
     assert len(trained[0]) == 60_000 - 5_001
 
 
-def test_mnist_at_a_small_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mnist_at_a_small_size(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("matplotlib")
+    monkeypatch.setattr(report, "MARK", 0.5)
     assert main(["mnist", "--epochs", "2", "--train-samples", "3000", "--output", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert "95% interval" in shown
     assert "taken for" in shown
+    assert re.search(r"validation accuracy first was 50.00% [0-9]+ s after the start", shown)
     assert (tmp_path / "mnist.keras").exists()
     assert (tmp_path / "worst_digits.png").stat().st_size > 10_000
 
