@@ -7,6 +7,7 @@ pub(crate) mod half;
 pub(crate) mod integer;
 pub(crate) mod pack;
 mod real;
+mod row;
 pub(crate) mod tile;
 pub(crate) mod vector;
 

@@ -1,6 +1,7 @@
 //! Copies of operands into the order in which micro-kernels read them.
 
 use super::tile::Real;
+use super::vector::prefetch;
 
 /// Copies rows `0..rows` by steps `0..k` of A (element `(i, p)` at `a + i * row + p * col`) to `[k][rows]`.
 ///
@@ -26,6 +27,9 @@ pub(crate) unsafe fn rows<E: Real>(a: *const E, row: isize, col: isize, rows: us
     }
 }
 
+/// Steps of k between what is copied and what is asked for.
+const AHEAD: usize = 8;
+
 /// Copies steps `0..k` by `columns` columns of B (element `(p, j)` at `b + p * row + j * col`) to `[k][width]`, the
 /// missing columns zero.
 ///
@@ -45,7 +49,11 @@ pub(crate) unsafe fn columns<E: Real>(
     unsafe {
         if col == 1 {
             for p in 0..k {
-                copy(b.offset(p as isize * row), to.as_mut_ptr().add(p * width), columns);
+                let from = b.offset(p as isize * row);
+                for line in (0..columns).step_by(64 / size_of::<E>()) {
+                    prefetch(from.wrapping_offset(AHEAD as isize * row).wrapping_add(line));
+                }
+                copy(from, to.as_mut_ptr().add(p * width), columns);
                 to[p * width + columns..(p + 1) * width].fill(E::ZERO);
             }
             return;
@@ -131,6 +139,13 @@ mod x86 {
             for p in (0..k).step_by(8) {
                 // SAFETY: rows from `height` on repeat the last one that exists, and are not stored.
                 unsafe {
+                    if p % 16 == 0 {
+                        for h in 0..height {
+                            super::super::vector::prefetch(
+                                from.wrapping_offset((i + h) as isize * row).wrapping_add(p + 64),
+                            );
+                        }
+                    }
                     let line = |h: usize| _mm256_loadu_ps(from.offset((i + h.min(height - 1)) as isize * row).add(p));
                     let columns = block([line(0), line(1), line(2), line(3), line(4), line(5), line(6), line(7)]);
                     for (h, column) in columns.into_iter().enumerate() {

@@ -7,10 +7,14 @@ use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
 use std::ptr::null;
 
-/// Steps of k in a block: a panel of B (two vectors wide) then fills about half of a first-level cache.
-const K_BLOCK: usize = 192;
+/// Steps of k in a block: a panel of B (two vectors wide) then fills about a first-level cache.
+const K_BLOCK: usize = 256;
+/// Tiles of rows in a block: what it reads of A and writes to C then stays in a second-level cache.
+const M_BLOCK: usize = 10;
+/// Tiles of rows that B is read in place for.
+const DIRECT: usize = 10;
 /// Multiply-adds that are worth a task of their own.
-const TASK_WORK: usize = 1 << 19;
+pub(super) const TASK_WORK: usize = 1 << 19;
 /// The most tasks a product is cut into beyond what its blocks ask for.
 const TASKS: usize = 16;
 /// The most parts k is cut into; their sums are stored apart and added in order.
@@ -57,7 +61,7 @@ fn plan<E: Real>(kernels: &Kernels<E>, [batch, m, n, k]: [usize; 4], am: Mat, bm
 
     let work = batch * m * n * k;
     let wanted = (work / TASK_WORK).clamp(1, TASKS);
-    let (mut m_block, mut n_block) = (m.min(18 * rows), n.min(32 * lanes));
+    let (mut m_block, mut n_block) = (m.min(M_BLOCK * rows), n.min(32 * lanes));
     let mut splits = 1;
     if k >= 2 * m.max(n) && batch == 1 {
         // Few results, long sums: cutting k reads each operand once.
@@ -83,12 +87,13 @@ fn plan<E: Real>(kernels: &Kernels<E>, [batch, m, n, k]: [usize; 4], am: Mat, bm
     let n_block = n_block.div_ceil(width) * width;
     let k_split = k.div_ceil(splits).max(1);
 
-    let far = if am.cols == 1 { aliases::<E>(am.rows) } else { am.cols.unsigned_abs() * size_of::<E>() > 1024 };
-    let pack_a = !in_place_a || n >= 20 * lanes || (far && total_vectors > vectors);
+    // A broadcast from another line at each step hides behind the sums of one tile. Rows that fall into one another's
+    // sets do not, when several panels of B walk over them.
+    let pack_a = !in_place_a || (am.cols == 1 && aliases::<E>(am.rows) && total_vectors > vectors);
     let in_place_b = bm.cols == 1 && bm.rows >= 0 && n % lanes == 0;
-    // In place a panel is a few lines of each row: where rows are long and little hides it, that walks through memory
-    // in small steps, while packing reads it straight.
-    let pack_b = if in_place_b && m <= 2 * rows && (m >= 4 || n <= 16 * lanes) {
+    // In place a panel is a few lines of each row, which pays while few tiles read it again.
+    let few = if aliases::<E>(bm.rows) { 2 * rows } else { DIRECT * rows };
+    let pack_b = if in_place_b && m <= few {
         PackB::Direct
     } else if batch == 1 && m > m_block {
         PackB::Shared
@@ -99,20 +104,20 @@ fn plan<E: Real>(kernels: &Kernels<E>, [batch, m, n, k]: [usize; 4], am: Mat, bm
 }
 
 /// A product under way: raw operands, checked against their extents by `gemm`.
-struct Job<'a, E: Real> {
-    kernels: &'static Kernels<E>,
+pub(super) struct Job<'a, E: Real> {
+    pub kernels: &'static Kernels<E>,
     plan: Plan,
-    m: usize,
-    n: usize,
-    k: usize,
-    a: &'a [E],
-    am: Mat,
-    b: &'a [E],
-    bm: Mat,
-    bias: Option<&'a [E]>,
-    relu: bool,
-    accumulate: bool,
-    finish: Option<Finish<'a, E>>,
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    pub a: &'a [E],
+    pub am: Mat,
+    pub b: &'a [E],
+    pub bm: Mat,
+    pub bias: Option<&'a [E]>,
+    pub relu: bool,
+    pub accumulate: bool,
+    pub finish: Option<Finish<'a, E>>,
 }
 
 /// The part of a product that one task computes: rows, columns and steps of k of matrix `batch`.
@@ -155,6 +160,9 @@ pub(super) fn product<E: Real>(pool: &ThreadPool, product: Product<'_, E>, scrat
         accumulate: epilogue.accumulate,
         finish,
     };
+    if job.row(pool, batch, c) {
+        return;
+    }
     let partial = if plan.splits > 1 { plan.splits * batch * m * n } else { 0 };
     if plan.pack_b != PackB::Shared {
         let partial = scratch.take::<E>(partial);
@@ -275,23 +283,28 @@ impl<E: Real> Job<'_, E> {
                     *c = E::plus(*c, *part);
                 }
             }
-            for row in c.chunks_mut(n) {
-                if let Some(bias) = self.bias {
-                    for (c, bias) in row.iter_mut().zip(bias) {
-                        *c = E::plus(*c, *bias);
-                    }
-                }
-                if self.relu {
-                    for c in row.iter_mut() {
-                        // A comparison that NaN fails, so that it stays.
-                        *c = if *c < E::ZERO { E::ZERO } else { *c };
-                    }
-                }
-            }
-            if let Some(finish) = self.finish {
-                finish(start, c);
-            }
+            self.end(c, self.bias, start);
         });
+    }
+
+    /// Bias, activation and finish of elements that hold their sums; the first of them has index `start`.
+    pub(super) fn end(&self, c: &mut [E], bias: Option<&[E]>, start: usize) {
+        if let Some(bias) = bias {
+            for row in c.chunks_mut(bias.len()) {
+                for (c, bias) in row.iter_mut().zip(bias) {
+                    *c = E::plus(*c, *bias);
+                }
+            }
+        }
+        if self.relu {
+            for c in c.iter_mut() {
+                // A comparison that NaN fails, so that it stays.
+                *c = if *c < E::ZERO { E::ZERO } else { *c };
+            }
+        }
+        if let Some(finish) = self.finish {
+            finish(start, c);
+        }
     }
 
     fn b_pointer(&self, batch: usize, step: usize, column: usize) -> *const E {
@@ -421,7 +434,7 @@ impl<E: Real> Job<'_, E> {
 }
 
 /// Cuts `start..end` into pieces of at most `most`, as even as can be.
-pub(crate) fn even(start: usize, end: usize, most: usize) -> impl Iterator<Item = [usize; 2]> {
+pub(crate) fn even(start: usize, end: usize, most: usize) -> impl Iterator<Item = [usize; 2]> + Clone {
     let n = end - start;
     let pieces = n.div_ceil(most);
     (0..pieces).map(move |i| [start + i * n / pieces, start + (i + 1) * n / pieces])

@@ -88,7 +88,7 @@ fn check<T: GemmElement>(random: &mut Random, [batch, m, n, k]: [usize; 4], tole
         let calls = std::sync::Mutex::new(vec![0; c.len()]);
         // Each element once, with its index, after all of its terms; what is written stays.
         let finish = |start: usize, part: &mut [T]| {
-            assert!(start % n + part.len() <= n || (start % n == 0 && part.len() % n == 0));
+            assert!(start % n + part.len() <= n || (start.is_multiple_of(n) && part.len().is_multiple_of(n)));
             for (i, value) in part.iter_mut().enumerate() {
                 assert!(value.to_f64() == c[start + i].to_f64());
                 *value = T::ONE;
@@ -126,6 +126,11 @@ fn shapes(random: &mut Random, count: usize) -> Vec<[usize; 4]> {
         [1, 2, 600, 40],
         [5, 17, 31, 19],
         [1, 270, 530, 33],
+        [1, 1, 700, 1030],
+        [3, 1, 130, 50],
+        [2, 1, 37, 601],
+        [1, 300, 1, 70],
+        [2, 19, 1, 35],
     ];
     for _ in 0..count {
         let small = random.below(2) == 0;

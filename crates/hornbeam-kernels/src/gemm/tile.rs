@@ -9,6 +9,7 @@
 //! output pixels), a step of k moving by one. Both are read in place by broadcasting loads, so that A needs packing
 //! only where the cache asks for it.
 
+use super::row::{self, Row, RowFn};
 use super::vector::*;
 use crate::simd::{isa, Isa};
 
@@ -78,6 +79,8 @@ pub(crate) struct Kernels<E: 'static> {
     pub rows: [usize; MAX_VECTORS],
     pub depthwise: unsafe fn(&DepthwiseRow<E>),
     pub depthwise_grad: unsafe fn(&DepthwiseGrad<E>),
+    pub wide: RowFn<E>,
+    pub dots: RowFn<E>,
     strided: [&'static [TileFn<E>]; MAX_VECTORS],
     contiguous: [&'static [TileFn<E>]; MAX_VECTORS],
 }
@@ -133,6 +136,12 @@ macro_rules! step {
 unsafe fn body<V: Vector, const M: usize, const N: usize, const CONTIGUOUS: bool>(t: &Tile<V::Element>) {
     // SAFETY: the caller vouches for the ISA and for every pointer over the extents that `t` describes.
     unsafe {
+        // What is stored in the end is on its way while the sums are built.
+        for i in 0..M {
+            let c = t.c.wrapping_add(i * t.c_step);
+            prefetch(c);
+            prefetch(c.wrapping_add((N - 1) * V::LANES));
+        }
         let mut acc = [[V::zero(); N]; M];
         let mut b = t.b;
         let (a_step, b_step, run) = (t.a_step, t.b_step, t.run);
@@ -360,10 +369,24 @@ macro_rules! kernels {
                 unsafe { super::depthwise_grad::<$vector>(t) }
             }
 
+            $(#[$feature])?
+            unsafe fn wide(t: &Row<$element>) {
+                // SAFETY: as above.
+                unsafe { row::wide::<$vector>(t) }
+            }
+
+            $(#[$feature])?
+            unsafe fn dots(t: &Row<$element>) {
+                // SAFETY: as above.
+                unsafe { row::dots::<$vector>(t, Real::plus) }
+            }
+
             pub(super) static KERNELS: Kernels<$element> = Kernels {
                 lanes: $lanes,
                 depthwise,
                 depthwise_grad,
+                wide,
+                dots,
                 rows: [[$($one),*].len(), [$($two),*].len(), [$($three),*].len(), [$($four),*].len()],
                 strided: [
                     &[$(tile::<$one, 1, false>),*],

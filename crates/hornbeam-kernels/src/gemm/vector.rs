@@ -3,6 +3,18 @@
 //! Kernels are written once over [`Vector`] as `#[inline(always)]` bodies, then instantiated inside functions that
 //! carry the matching `#[target_feature]`; the trait's methods themselves are never called from elsewhere.
 
+/// Asks for the cache line at `p`, which need not be valid.
+#[inline(always)]
+pub(crate) fn prefetch<E>(p: *const E) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which every x86-64 has.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(p.cast())
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
+
 /// A register of `LANES` floats.
 ///
 /// # Safety
