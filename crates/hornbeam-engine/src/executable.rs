@@ -13,6 +13,7 @@ use crate::instruction::{OutputSource, Program};
 use crate::lower::{self, Pool};
 use crate::memory::copy;
 use crate::profile::Profile;
+use crate::tune;
 use crate::types::TensorType;
 
 /// Bytes of a batch that are gathered in one task.
@@ -57,6 +58,7 @@ impl Executable {
         constants.extend(literals.into_iter().map(|(t, bytes)| Buffer::from_bytes(t, &bytes)));
         let mut pool = Pool::new();
         let program = lower::compile(&graph, &mut pool, false)?;
+        tune::tune(&program)?;
         let profile = Profile::wanted(&program);
         Ok(Executable { program, constants, literals: pool.literals, idle: Mutex::new(Vec::new()), profile })
     }

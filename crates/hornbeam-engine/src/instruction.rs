@@ -321,7 +321,7 @@ impl Kind {
         }
     }
 
-    fn programs(&self) -> Vec<(&'static str, &Program)> {
+    pub fn programs(&self) -> Vec<(&'static str, &Program)> {
         match self {
             Kind::Cond { branches } => vec![("true", &branches[0]), ("false", &branches[1])],
             Kind::While { cond, body, .. } => vec![("cond", cond), ("body", body)],

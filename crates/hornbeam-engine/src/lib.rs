@@ -21,4 +21,5 @@ mod profile;
 mod rules;
 mod scalar;
 mod strided;
+mod tune;
 pub mod types;

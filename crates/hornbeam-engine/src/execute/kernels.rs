@@ -119,7 +119,7 @@ fn dot(g: &Gemm, bias: bool, relu: bool, instruction: &Instruction, memory: Memo
     }, else unreachable!("dot_general of bool"))
 }
 
-fn conv_shape(s: &Spatial) -> ConvShape {
+pub fn conv_shape(s: &Spatial) -> ConvShape {
     ConvShape {
         batch: s.batch,
         input: s.input,

@@ -15,6 +15,8 @@ use crate::instruction::{Instruction, Kind, Place, Program};
 use crate::memory::Memory;
 use crate::profile::Profile;
 
+pub use kernels::conv_shape;
+
 /// The pointers of a program, and of the programs nested in it.
 pub struct Frame {
     pub pointers: Vec<*mut u8>,

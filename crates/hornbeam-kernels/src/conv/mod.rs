@@ -11,6 +11,7 @@ mod half;
 mod integer;
 mod kernel_grad;
 mod patch;
+mod tune;
 mod winograd;
 
 use crate::dtype::{bf16, f16, DType};
@@ -21,6 +22,7 @@ use crate::window::PoolElement;
 use std::any::TypeId;
 
 pub use fused::{conv_backward, conv_pool_forward, OutputGrad, NOWHERE};
+pub use tune::{candidates, measure, set_choice};
 
 /// The shape of a convolution; spatial extents as (depth, height, width).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -116,8 +118,13 @@ pub enum Algorithm {
     Direct,
 }
 
-/// The algorithm for a shape and type. All directions use the same.
+/// The algorithm for a shape and type: the one that was measured to be the fastest, or else the cost model's. All
+/// directions use the same.
 pub fn choose(shape: &ConvShape, dtype: DType) -> Algorithm {
+    tune::choice(shape, dtype).unwrap_or_else(|| cost_model(shape, dtype))
+}
+
+fn cost_model(shape: &ConvShape, dtype: DType) -> Algorithm {
     if shape.is_pointwise() {
         let rows = shape.batch * shape.input.iter().product::<usize>();
         Algorithm::Product { rows, inner: shape.in_channels }

@@ -30,8 +30,8 @@ const OUT: usize = 4;
 const IN: usize = OUT + 2;
 const POINTS: usize = IN * IN;
 
-/// Whether the shape is one that this algorithm computes, and faster than the direct one.
-pub(super) fn suits(shape: &ConvShape) -> bool {
+/// Whether the shape is one that this algorithm computes.
+pub(super) fn computes(shape: &ConvShape) -> bool {
     // Every pixel must be seen: the input gradient writes those that a tile covers.
     let seen = |axis: usize| shape.output[axis] + 2 >= shape.input[axis] + shape.pad[axis];
     shape.groups == 1
@@ -44,6 +44,11 @@ pub(super) fn suits(shape: &ConvShape) -> bool {
         && shape.pad[2] <= 2
         && seen(1)
         && seen(2)
+}
+
+/// Whether it is faster than the direct one, too.
+pub(super) fn suits(shape: &ConvShape) -> bool {
+    computes(shape)
         && (16..=512).contains(&shape.in_channels)
         && (16..=512).contains(&shape.out_channels)
         && shape.output[1] >= OUT
