@@ -61,10 +61,13 @@ class Executable:
         """Bytes of working memory of one run."""
 
     def profile(self) -> str | None:
-        """Time per instruction so far, if HORNBEAM_PROFILE was set when the graph was compiled."""
+        """What the runs so far took, as JSON, if a profile is kept."""
 
-def compile(text: str, constants: list[Buffer] = ...) -> Executable:
-    """Compile a graph's text (see the engine's decoder for the format)."""
+    def clear_profile(self) -> None:
+        """Begin the profile, if there is one, anew."""
+
+def compile(text: str, constants: list[Buffer] = ..., profile: bool = False) -> Executable:
+    """Compile a graph's text (see the engine's decoder for the format), and keep a profile if asked."""
 
 def threads() -> int:
     """Number of threads that work on one job."""
@@ -74,6 +77,10 @@ def set_threads(threads: int) -> None:
 
 def cpu_features() -> dict[str, Any]:
     """The instruction set that kernels use here, and those that the machine has."""
+
+def roof() -> dict[str, Any]:
+    """Peaks of the machine with all threads, measured now: "float32" and "bfloat16" (None without an
+    instruction) in FLOPs a second, and for each level of memory its (bytes, read, copy) in bytes a second."""
 
 def instructions() -> list[str]:
     """Names of the primitives and composites that the engine has kernels for."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hornbeam.ir.graph import Node, scope, topological
+from hornbeam.ir.graph import Node, backward_scope, scope, topological
 from hornbeam.ir.interpret import where
 from hornbeam.ir.primitive import Primitive, primitive, zeros_like
 from hornbeam.ir.types import ShapeError, TensorType, ValueType, is_float
@@ -88,7 +88,7 @@ def _propagate(pending: dict[Node, Any], node: Node, ct: Any, active: set[Node])
     assert node.primitive is not None
     if node.primitive.vjp is None:
         raise DerivativeError(f"{node.name} has no derivative{where(node)}")
-    with scope(node.scope):
+    with scope(backward_scope(node.scope)):
         given = tuple(ct) if isinstance(node.type, tuple) else ct
         contributions = node.primitive.vjp(given, node, *node.inputs, **node.params)
         for operand, contribution in zip(node.inputs, contributions, strict=True):

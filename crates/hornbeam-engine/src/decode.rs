@@ -8,6 +8,7 @@
 //! Values are numbered: first the inputs, then one number per node; `project` picks one of a node's several results.
 //! Parameters are the primitive's own (`"params": {"axes": [0]}`), a nested graph is an object of the same form, and a
 //! `constant` holds its bytes in hexadecimal (`"data"`) or the number of a constant buffer (`"buffer"`).
+//! For a profile, nodes may say where they were made: `"scope": 1` is the first of the outermost graph's `"scopes"`.
 
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use hornbeam_kernels::reduce::{Reduce, Running};
 
 use crate::composites;
 use crate::error::{malformed, Error, Result};
-use crate::graph::{Epilogue, Graph, Nested, Op, PoolKind, RowKernel, Value, Window};
+use crate::graph::{Epilogue, Graph, Nested, Op, PoolKind, RowKernel, ScopeId, Value, Window};
 use crate::passes::builder::Builder;
 use crate::passes::eliminate_dead;
 use crate::types::TensorType;
@@ -38,6 +39,8 @@ struct TextGraph {
     inputs: Vec<TextType>,
     nodes: Vec<TextNode>,
     outputs: Vec<usize>,
+    #[serde(default)]
+    scopes: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -51,20 +54,39 @@ struct TextNode {
     out: Vec<TextType>,
     #[serde(default)]
     params: Map<String, Json>,
+    #[serde(default)]
+    scope: ScopeId,
 }
 
-/// Decode and simplify. `constants` are the types of the constant buffers; literals longer than a scalar are appended
-/// to `literals` and numbered behind them.
-pub fn decode(text: &str, constants: &[TensorType]) -> Result<(Graph, Vec<Constant>)> {
-    let parsed: TextGraph = serde_json::from_str(text).map_err(|e| malformed!("{e}"))?;
-    let mut decoder = Decoder { constants, literals: Vec::new(), depth: 0 };
-    let graph = decoder.graph(parsed)?;
-    Ok((graph, decoder.literals))
+/// What a text holds.
+pub struct Decoded {
+    pub graph: Graph,
+    /// Constants that stood in the text; they are numbered behind the constant buffers.
+    pub literals: Vec<Constant>,
+    /// Names of scopes; scope n of a node is the one at n - 1.
+    pub scopes: Vec<String>,
+}
+
+/// Decode and simplify. `constants` are the types of the constant buffers.
+pub fn decode(text: &str, constants: &[TensorType]) -> Result<Decoded> {
+    let mut parsed: TextGraph = serde_json::from_str(text).map_err(|e| malformed!("{e}"))?;
+    let scopes = std::mem::take(&mut parsed.scopes);
+    let mut decoder = Decoder { constants, literals: Vec::new(), scopes: scopes.len(), scope: 0, depth: 0 };
+    let graph = decoder.graph(parsed).map_err(|e| e.inside(name_of(&scopes, decoder.scope)))?;
+    Ok(Decoded { graph, literals: decoder.literals, scopes })
+}
+
+/// The name of a scope.
+pub fn name_of(names: &[String], scope: ScopeId) -> Option<&String> {
+    names.get((scope as usize).checked_sub(1)?)
 }
 
 struct Decoder<'a> {
     constants: &'a [TensorType],
     literals: Vec<Constant>,
+    scopes: usize,
+    /// That of the node being decoded; nodes of a body that say nothing are where the body is.
+    scope: ScopeId,
     depth: usize,
 }
 
@@ -100,14 +122,21 @@ impl Decoder<'_> {
             }
         }
         let mut values: Vec<Vec<Value>> = args.iter().map(|&v| vec![v]).collect();
+        let outer = self.scope;
         for (number, node) in text.nodes.into_iter().enumerate() {
             let op = node.op.clone();
+            if node.scope as usize > self.scopes {
+                return Err(malformed!("node {number} ({op}): no scope {}", node.scope));
+            }
+            self.scope = if node.scope == 0 { outer } else { node.scope };
+            builder.scope = self.scope;
             let results = self.node(builder, node, &values).map_err(|e| match e {
                 Error::Decode(text) => malformed!("node {number} ({op}): {text}"),
                 other => other,
             })?;
             values.push(results);
         }
+        (self.scope, builder.scope) = (outer, outer);
         self.depth -= 1;
         text.outputs.iter().map(|&id| single(&values, id)).collect()
     }

@@ -27,6 +27,18 @@ impl fmt::Display for Error {
     }
 }
 
+impl Error {
+    /// The same error; what is missing is missing in the layer called `scope`, if that is known.
+    pub(crate) fn inside(self, scope: Option<&String>) -> Error {
+        match (self, scope) {
+            (Error::Unsupported(text), Some(name)) if !text.contains(" (in ") => {
+                Error::Unsupported(format!("{text} (in {name})"))
+            }
+            (other, _) => other,
+        }
+    }
+}
+
 impl std::error::Error for Error {}
 
 /// A decode error from a format string.

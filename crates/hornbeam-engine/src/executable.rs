@@ -12,7 +12,7 @@ use crate::execute::{self, Context, Frame, Shared};
 use crate::instruction::{OutputSource, Program};
 use crate::lower::{self, Pool};
 use crate::memory::copy;
-use crate::profile::Profile;
+use crate::profile::{self, Profile};
 use crate::tune;
 use crate::types::TensorType;
 
@@ -52,14 +52,25 @@ pub struct Steps {
 
 impl Executable {
     /// Compile the text of a graph.
-    pub fn compile(text: &str, mut constants: Vec<Buffer>) -> Result<Executable> {
+    pub fn compile(text: &str, constants: Vec<Buffer>) -> Result<Executable> {
+        Executable::build(text, constants, false)
+    }
+
+    /// Compile the text of a graph, and keep a profile of its runs.
+    pub fn profiled(text: &str, constants: Vec<Buffer>) -> Result<Executable> {
+        Executable::build(text, constants, true)
+    }
+
+    fn build(text: &str, mut constants: Vec<Buffer>, profiled: bool) -> Result<Executable> {
         let types: Vec<TensorType> = constants.iter().map(|c| c.tensor.clone()).collect();
-        let (graph, literals) = decode(text, &types)?;
-        constants.extend(literals.into_iter().map(|(t, bytes)| Buffer::from_bytes(t, &bytes)));
+        let decoded = decode(text, &types)?;
+        constants.extend(decoded.literals.into_iter().map(|(t, bytes)| Buffer::from_bytes(t, &bytes)));
         let mut pool = Pool::new();
-        let program = lower::compile(&graph, &mut pool, false)?;
+        pool.scopes = decoded.scopes;
+        let mut program = lower::compile(&decoded.graph, &mut pool, false)?;
         tune::tune(&program)?;
-        let profile = Profile::wanted(&program);
+        program.number(0);
+        let profile = (profiled || profile::is_printed()).then(|| Profile::new(&program, &pool.scopes));
         Ok(Executable { program, constants, literals: pool.literals, idle: Mutex::new(Vec::new()), profile })
     }
 
@@ -81,9 +92,9 @@ impl Executable {
         self.program.arena
     }
 
-    /// Time per instruction so far, if a profile is kept.
-    pub fn profile(&self) -> Option<String> {
-        self.profile.as_ref().map(|p| p.report(&self.program))
+    /// What the runs so far took, if a profile is kept.
+    pub fn profile(&self) -> Option<&Profile> {
+        self.profile.as_ref()
     }
 
     fn workspace(&self) -> Workspace {
@@ -104,10 +115,11 @@ impl Executable {
     }
 
     fn enter(&self, workspace: &mut Workspace) {
-        let mut context = Context { pool: ThreadPool::global(), scratch: &mut workspace.scratch };
+        let profile = self.profile.as_ref();
+        let mut context = Context { pool: ThreadPool::global(), scratch: &mut workspace.scratch, profile };
         // SAFETY: the frame is this program's and used by this run alone; inputs and outputs were set by the caller to
         // buffers of the right types, where outputs are new or uniquely held inputs that may be overwritten.
-        unsafe { execute::run(&self.program, &mut workspace.frame, &mut context, self.profile.as_ref()) };
+        unsafe { execute::run(&self.program, &mut workspace.frame, &mut context) };
     }
 
     fn check(&self, what: &str, index: usize, given: &TensorType, expected: &TensorType) -> Result<()> {
@@ -190,8 +202,8 @@ impl Executable {
 
 impl Drop for Executable {
     fn drop(&mut self) {
-        if let Some(profile) = &self.profile {
-            eprint!("{}", profile.report(&self.program));
+        if let Some(profile) = self.profile.as_ref().filter(|_| profile::is_printed()) {
+            eprint!("{}", profile.report(self.program.arena));
         }
     }
 }

@@ -11,6 +11,9 @@ use crate::types::TensorType;
 /// Index of a node in [`Graph::nodes`].
 pub type NodeId = u32;
 
+/// Index into the names of scopes (layers) that came with a graph; 0 stands for none.
+pub type ScopeId = u32;
+
 /// One output of a node.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct Value {
@@ -273,6 +276,8 @@ pub struct Node {
     pub op: Op,
     pub inputs: Vec<Value>,
     pub types: Vec<TensorType>,
+    /// Where the node was made, for profiles.
+    pub scope: ScopeId,
 }
 
 /// Nodes with operands first. The inputs are the `Op::Input` nodes.

@@ -9,7 +9,7 @@ use hornbeam_kernels::reduce::{Reduce, Running};
 use hornbeam_kernels::rnn::Sequence;
 
 use crate::fused::{Fused, Load};
-use crate::graph::{GradSource, PoolKind, Recurrent, RowKernel};
+use crate::graph::{GradSource, PoolKind, Recurrent, RowKernel, ScopeId};
 use crate::strided::Dim;
 use crate::types::TensorType;
 
@@ -251,6 +251,10 @@ pub struct Instruction {
     pub kind: Kind,
     pub reads: Vec<Operand>,
     pub writes: Vec<Operand>,
+    /// Where its nodes were made, and how many at each place.
+    pub scopes: Vec<(ScopeId, u32)>,
+    /// Unique in the executable, nested programs included.
+    pub number: u32,
 }
 
 /// A compiled graph.
@@ -383,7 +387,30 @@ impl fmt::Display for Spatial {
     }
 }
 
+impl Kind {
+    fn programs_mut(&mut self) -> Vec<&mut Program> {
+        match self {
+            Kind::Cond { branches } => branches.iter_mut().map(|branch| &mut **branch).collect(),
+            Kind::While { cond, body, .. } => vec![&mut **cond, &mut **body],
+            Kind::Scan { body, .. } => vec![&mut **body],
+            _ => Vec::new(),
+        }
+    }
+}
+
 impl Program {
+    /// Number the instructions from `next` on, those of nested programs behind their own; returns the next free number.
+    pub fn number(&mut self, mut next: u32) -> u32 {
+        for instruction in &mut self.instructions {
+            instruction.number = next;
+            next += 1;
+            for program in instruction.kind.programs_mut() {
+                next = program.number(next);
+            }
+        }
+        next
+    }
+
     fn write(&self, f: &mut fmt::Formatter<'_>, indent: &str) -> fmt::Result {
         for instruction in &self.instructions {
             let list = |operands: &[Operand]| {

@@ -16,6 +16,7 @@ pub mod pool;
 pub mod random;
 pub mod reduce;
 pub mod rnn;
+pub mod roof;
 pub mod scratch;
 pub mod simd;
 pub mod softmax;

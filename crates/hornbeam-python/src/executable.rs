@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 
 use hornbeam_engine::buffer::Buffer;
 use hornbeam_engine::executable::Executable;
+use hornbeam_engine::profile::Profile;
 
 use crate::buffer::PyBuffer;
 use crate::{detached, raise};
@@ -22,10 +23,16 @@ pub struct PyExecutable {
 
 /// Compile a graph's text (see the engine's decoder for the format).
 #[pyfunction]
-#[pyo3(signature = (text, constants = Vec::new()))]
-pub fn compile(py: Python<'_>, text: &str, constants: Vec<Bound<'_, PyBuffer>>) -> PyResult<PyExecutable> {
+#[pyo3(signature = (text, constants = Vec::new(), profile = false))]
+pub fn compile(
+    py: Python<'_>,
+    text: &str,
+    constants: Vec<Bound<'_, PyBuffer>>,
+    profile: bool,
+) -> PyResult<PyExecutable> {
     let constants = constants.iter().map(|c| c.get().share()).collect::<PyResult<Vec<Buffer>>>()?;
-    let inner = detached(py, || Executable::compile(text, constants))?.map_err(raise)?;
+    let make = if profile { Executable::profiled } else { Executable::compile };
+    let inner = detached(py, || make(text, constants))?.map_err(raise)?;
     Ok(PyExecutable { inner: Arc::new(inner) })
 }
 
@@ -112,8 +119,15 @@ impl PyExecutable {
         self.inner.arena_bytes()
     }
 
-    /// Time per instruction so far, if HORNBEAM_PROFILE was set when the graph was compiled.
+    /// What the runs so far took, as JSON (see the engine's `Profile::json`), if a profile is kept.
     fn profile(&self) -> Option<String> {
-        self.inner.profile()
+        self.inner.profile().map(Profile::json)
+    }
+
+    /// Begin the profile, if there is one, anew.
+    fn clear_profile(&self) {
+        if let Some(profile) = self.inner.profile() {
+            profile.clear();
+        }
     }
 }

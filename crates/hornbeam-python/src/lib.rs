@@ -68,6 +68,20 @@ fn instructions() -> Vec<&'static str> {
     hornbeam_engine::names::instructions()
 }
 
+/// Peaks of the machine with all threads of the pool, measured now: FLOPs and bytes a second.
+#[pyfunction]
+fn roof(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let roof = detached(py, || hornbeam_kernels::roof::measure(ThreadPool::global().threads()))?;
+    let found = PyDict::new(py);
+    found.set_item("threads", roof.threads)?;
+    found.set_item("float32", roof.float32)?;
+    found.set_item("bfloat16", roof.bfloat16)?;
+    // Per level: bytes of all threads together, read, copy.
+    let levels = roof.memory.map(|level| (level.bytes * roof.threads, level.read, level.copy));
+    found.set_item("memory", levels.to_vec())?;
+    Ok(found)
+}
+
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<buffer::PyBuffer>()?;
@@ -78,6 +92,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(set_threads, module)?)?;
     module.add_function(wrap_pyfunction!(cpu_features, module)?)?;
     module.add_function(wrap_pyfunction!(instructions, module)?)?;
+    module.add_function(wrap_pyfunction!(roof, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     Ok(())
 }

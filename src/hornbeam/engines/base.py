@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -42,6 +43,8 @@ class Engine(ABC):
     def __init__(self) -> None:
         self._executables: dict[tuple, Executable] = {}
         self._lock = threading.Lock()
+        # What was compiled since a profile was begun, by the structure of its graph.
+        self._profiled: dict[tuple, Executable] | None = None
 
     @property
     def threads(self) -> int:
@@ -60,9 +63,33 @@ class Engine(ABC):
     def get(self, buffer: Buffer) -> np.ndarray:
         """The buffer's values as a (read-only) array, without a copy where the engine can."""
 
+    def compile_profiled(self, graph: Graph) -> Executable:
+        """`compile`, for an executable whose `profile()` says where its time went."""
+        raise NotImplementedError(f"the {self.name} engine keeps no profiles; the native one does")
+
+    def roof(self) -> dict[str, Any] | None:
+        """Peaks of the machine as this engine sees it (see `_native.roof`), or None if it cannot tell."""
+        return None
+
+    @contextmanager
+    def profiling(self) -> Iterator[dict[tuple, Executable]]:
+        """What is compiled inside keeps a profile, and is found in the dictionary."""
+        if self._profiled is not None:
+            raise RuntimeError("a profile is being made already")
+        self._profiled = {}
+        try:
+            yield self._profiled
+        finally:
+            self._profiled = None
+
     def executable(self, graph: Graph) -> Executable:
         """`compile`, remembered by the graph's structure."""
         key = graph.structure
+        profiled = self._profiled
+        if profiled is not None:
+            if key not in profiled:
+                profiled[key] = self.compile_profiled(graph.frozen())
+            return profiled[key]
         found = self.compiled(key)
         if found is not None:
             return found

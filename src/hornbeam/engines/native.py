@@ -7,7 +7,9 @@ bounds its threads, and HORNBEAM_PROFILE=1 shows where the time of a graph goes.
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +24,8 @@ from hornbeam.ir.types import TensorType, ValueType, dtype_name, numpy_dtype
 INLINE_BYTES = 256
 
 _BFLOAT16 = numpy_dtype("bfloat16")
+# Whether profiles are printed, which then name the layers.
+_PRINTED = os.environ.get("HORNBEAM_PROFILE", "0") not in ("", "0")
 # Parameters that the types already say, or that only the front end needs.
 _IMPLIED = frozenset({"shape", "dtype", "sizes", "stop", "input_shape", "kernel_shape"})
 
@@ -40,6 +44,14 @@ class NativeExecutable:
         rows = _native.Buffer.from_numpy(np.ascontiguousarray(indices, np.int64), "int64")
         return self.compiled.run_steps(list(state), list(data), rows)
 
+    def profile(self) -> dict[str, Any]:
+        """What the runs of a profiled executable took so far; see `Profile::json` in the engine."""
+        return json.loads(self.compiled.profile() or "{}")
+
+    def clear_profile(self) -> None:
+        """Begin the profile anew."""
+        self.compiled.clear_profile()
+
     @property
     def text(self) -> str:
         """The compiled instructions, one a line."""
@@ -52,10 +64,21 @@ class NativeEngine(Engine):
     name = "native"
 
     def compile(self, graph: Graph) -> Executable:
-        """Compile a closed graph. What has no kernel raises NotImplementedError, naming the primitive."""
-        constants: list[_native.Buffer] = []
-        text = json.dumps(encode(graph, constants), separators=(",", ":"))
-        return NativeExecutable(_native.compile(text, constants))
+        """Compile a closed graph. Raises NotImplementedError for what has no kernel, naming the layer."""
+        try:
+            return NativeExecutable(_compiled(graph, profile=False))
+        except NotImplementedError:
+            # Once more, to hear in which layer.
+            return NativeExecutable(_compiled(graph, profile=True))
+
+    def compile_profiled(self, graph: Graph) -> Executable:
+        """As `compile`; the executable's `profile()` says where its time went, layer by layer."""
+        return NativeExecutable(_compiled(graph, profile=True))
+
+    @functools.cache  # noqa: B019 - there is one engine
+    def roof(self) -> dict[str, Any]:
+        """Peaks of the machine with all threads, measured once: FLOPs and bytes a second."""
+        return _native.roof()
 
     def put(self, array: np.ndarray) -> Buffer:
         """A buffer with the array's values. A large array is borrowed: do not write to it again."""
@@ -90,8 +113,23 @@ class NativeEngine(Engine):
         return _native.instructions()
 
 
-def encode(graph: Graph, constants: list[_native.Buffer]) -> dict[str, Any]:
-    """The graph in the engine's wire format; large constants are appended to `constants`."""
+def _compiled(graph: Graph, profile: bool) -> _native.Executable:
+    constants: list[_native.Buffer] = []
+    scopes: dict[str, int] | None = {} if profile or _PRINTED else None
+    text = encode(graph, constants, scopes)
+    if scopes:
+        text["scopes"] = list(scopes)
+    return _native.compile(json.dumps(text, separators=(",", ":")), constants, profile)
+
+
+def encode(
+    graph: Graph, constants: list[_native.Buffer], scopes: dict[str, int] | None = None
+) -> dict[str, Any]:
+    """The graph in the engine's wire format; large constants are appended to `constants`.
+
+    With `scopes`, nodes say where they were made, by numbers that `scopes` collects. Compiled code is
+    remembered by the text of its graph without them.
+    """
     numbers: dict[Node, int] = {}
     for index, node in enumerate(graph.inputs):
         numbers.setdefault(node, index)
@@ -106,7 +144,13 @@ def encode(graph: Graph, constants: list[_native.Buffer]) -> dict[str, Any]:
         if node.name == "constant":
             text["params"] = _constant(node, constants)
         elif node.params:
-            text["params"] = _params(node.params, constants)
+            assert node.primitive is not None
+            # A composite's body may have been traced for somebody else: what it holds is where the composite
+            # is.
+            inner = None if node.primitive.composite else scopes
+            text["params"] = _params(node.params, constants, inner)
+        if scopes is not None and node.scope:
+            text["scope"] = scopes.setdefault(node.scope, len(scopes) + 1)
         nodes.append(text)
     return {
         "inputs": [_types(node.type)[0] for node in graph.inputs],
@@ -120,9 +164,11 @@ def _types(value: ValueType) -> list[tuple[str, tuple[int, ...]]]:
     return [(t.dtype, t.shape) for t in types]
 
 
-def _params(params: dict[str, Any], constants: list[_native.Buffer]) -> dict[str, Any]:
+def _params(
+    params: dict[str, Any], constants: list[_native.Buffer], scopes: dict[str, int] | None
+) -> dict[str, Any]:
     return {
-        key: encode(value, constants) if isinstance(value, Graph) else value
+        key: encode(value, constants, scopes) if isinstance(value, Graph) else value
         for key, value in params.items()
         if key not in _IMPLIED
     }

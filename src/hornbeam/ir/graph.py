@@ -243,6 +243,15 @@ def scope(name: str) -> Iterator[None]:
         _local.scope = previous
 
 
+# Ends the scope of nodes that belong to the derivative of a layer.
+BACKWARD = " (backward)"
+
+
+def backward_scope(name: str) -> str:
+    """The scope of what differentiates nodes of the scope `name`."""
+    return name if not name or name.endswith(BACKWARD) else name + BACKWARD
+
+
 def current_scope() -> str:
     return getattr(_local, "scope", "")
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from hornbeam import ops, registry
 from hornbeam.config import floatx
+from hornbeam.ir.graph import scope
 from hornbeam.ir.types import ShapeError, dtype_name, is_float, numpy_dtype
 from hornbeam.naming import to_snake_case, unique_name
 from hornbeam.optimizers.schedules import LearningRateSchedule
@@ -267,7 +268,7 @@ class Optimizer:
         """
         variables = self._known(trainable_variables)
         pairs = self._checked_pairs(list(grads), variables)
-        with Updates() as step:
+        with scope(self.name), Updates() as step:
             self._apply([gradient for gradient, _ in pairs], [variable for _, variable in pairs])
         step.commit()
 

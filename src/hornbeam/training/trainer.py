@@ -10,6 +10,8 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.engines import current_engine
+from hornbeam.insight.profile import Profile
+from hornbeam.ir.graph import scope
 from hornbeam.tensor import Tensor
 from hornbeam.training import checks
 from hornbeam.training.callbacks.base import CallbackList, History
@@ -28,6 +30,7 @@ from hornbeam.training.data import (
     unpack_x_y_sample_weight,
 )
 from hornbeam.training.loop import Loop, as_floats, checked_logs
+from hornbeam.training.profiling import profile_model, profiled
 from hornbeam.training.progress import resolve_verbose
 from hornbeam.training.sources import check_labels_of, count_rows, make_data, make_validation, split
 from hornbeam.training.step import EagerStep, Predictor, Step
@@ -58,10 +61,11 @@ class Trainer(Compiling):
         """
         total = None
         losses = self._fit.losses
-        if losses is not None and losses.spec is not None:
-            total = losses(y, y_pred, sample_weight, self)
-        for loss in self.losses:  # type: ignore[attr-defined]
-            total = loss if total is None else total + loss
+        with scope("loss"):
+            if losses is not None and losses.spec is not None:
+                total = losses(y, y_pred, sample_weight, self)
+            for loss in self.losses:  # type: ignore[attr-defined]
+                total = loss if total is None else total + loss
         if total is None:
             raise ValueError(
                 f"{describe(self)} has no loss: give one to compile(loss=...), call add_loss() in a layer, "
@@ -72,9 +76,10 @@ class Trainer(Compiling):
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """Update the compiled metrics with a batch and return all results."""
-        if self._fit.metrics is not None:
-            self._fit.metrics.update_state(y, y_pred, sample_weight)
-        return self.get_metrics_result()
+        with scope("metrics"):
+            if self._fit.metrics is not None:
+                self._fit.metrics.update_state(y, y_pred, sample_weight)
+            return self.get_metrics_result()
 
     def get_metrics_result(self) -> dict[str, Any]:
         """Present values of all metrics by name."""
@@ -161,6 +166,7 @@ class Trainer(Compiling):
         validation_batch_size: int | None = None,
         validation_freq: Any = 1,
         validation_split_mode: str = "auto",
+        profile: Any = False,
     ) -> History:
         """Train for `epochs` passes over the data. Returns a History with the metrics of every epoch.
 
@@ -175,6 +181,8 @@ class Trainer(Compiling):
         {class: weight}. sample_weight: one weight a sample. shuffle: a new order each epoch, from the global
         seed.
         steps_per_epoch: updates an epoch, if not one pass. Callbacks: see `hornbeam.callbacks`.
+        profile: True times every kernel and prints where the time went, a path writes a Chrome trace there;
+        the `Profile` is then the history's `profile`.
 
         Ctrl-C leaves the weights of the last completed step. Raises, before the first step, for what cannot
         be right in
@@ -223,25 +231,40 @@ class Trainer(Compiling):
         logs: dict[str, Any] = {}
         loop = Loop(self, "train", callbacks)
         callbacks.on_train_begin()
-        for epoch in range(initial_epoch, epochs):
-            self.reset_metrics()
-            callbacks.on_epoch_begin(epoch)
-            loop.epoch = epoch
-            logs = dict(sorted(loop.run(data, steps).items()))
-            if loop.done == 0 or (steps is not None and loop.done < steps and not self.stop_training):
-                self._ran_out(epoch, epochs, steps, loop.done)
-            if loop.done == 0:
-                break
-            if validation is not None and _due(epoch, frequency):
-                found = self._evaluate(validation, callbacks, validation_steps)
-                logs.update({f"val_{name}": value for name, value in sorted(found.items())})
-            callbacks.on_epoch_end(epoch, logs)
-            if self.stop_training:
-                break
+        made: list[int] = []
+        with profiled(self, profile, made):
+            for epoch in range(initial_epoch, epochs):
+                self.reset_metrics()
+                callbacks.on_epoch_begin(epoch)
+                loop.epoch = epoch
+                logs = dict(sorted(loop.run(data, steps).items()))
+                made.append(loop.done)
+                if loop.done == 0 or (steps is not None and loop.done < steps and not self.stop_training):
+                    self._ran_out(epoch, epochs, steps, loop.done)
+                if loop.done == 0:
+                    break
+                if validation is not None and _due(epoch, frequency):
+                    found = self._evaluate(validation, callbacks, validation_steps)
+                    logs.update({f"val_{name}": value for name, value in sorted(found.items())})
+                callbacks.on_epoch_end(epoch, logs)
+                if self.stop_training:
+                    break
         if self.optimizer is not None and getattr(self.optimizer, "use_ema", False) and self.optimizer.built:
             self.optimizer.finalize_variable_values(self.trainable_variables)  # type: ignore[attr-defined]
         callbacks.on_train_end(logs)
         return callbacks.history if callbacks.history is not None else self.history
+
+    def profile(self, x: Any, y: Any = None, batch_size: int = 32, steps: int = 10) -> Profile:
+        """Where the time of a training step goes, or without `y` that of a prediction. Weights stay.
+
+        x, y: arrays, as for `fit`. steps: how many are timed, after one that warms up. Returns a `Profile`
+        (hornbeam.insight.profile): print it, look at its `layers` and `kernels`, or write a Chrome trace.
+
+        Raises ValueError for data that are not arrays, NotImplementedError on an engine without profiles.
+
+        >>> print(model.profile(x, y, batch_size=128))  # doctest: +SKIP
+        """
+        return profile_model(self, x, y, batch_size, steps)
 
     def _ran_out(self, epoch: int, epochs: int, steps: int | None, done: int) -> None:
         wanted = f"{steps} steps in each of {epochs} epochs" if steps is not None else f"{epochs} epochs"

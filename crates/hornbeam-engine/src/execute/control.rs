@@ -26,7 +26,7 @@ pub fn run(instruction: &Instruction, memory: Memory, frames: &mut [Frame], cont
 fn enter(program: &Program, frame: &mut Frame, context: &mut Context) {
     // SAFETY: the frame is this program's; its pointers are operands of the instruction, which the planner keeps
     // disjoint, and a carry is passed as both input and output only where `overwrites` allows it.
-    unsafe { execute::run(program, frame, context, None) };
+    unsafe { execute::run(program, frame, context) };
 }
 
 /// Whether the program may write output `n` over its input `n`.

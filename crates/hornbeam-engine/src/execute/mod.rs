@@ -75,6 +75,7 @@ impl Frame {
 pub struct Context<'a> {
     pub pool: &'a ThreadPool,
     pub scratch: &'a mut Scratch,
+    pub profile: Option<&'a Profile>,
 }
 
 /// Run all instructions of `program`.
@@ -82,9 +83,9 @@ pub struct Context<'a> {
 /// # Safety
 /// The frame was made for this program; its arena, inputs and outputs are valid; outputs are disjoint from everything
 /// but inputs that the program says they may overwrite; nobody else uses the arena or the outputs meanwhile.
-pub unsafe fn run(program: &Program, frame: &mut Frame, context: &mut Context, profile: Option<&Profile>) {
+pub unsafe fn run(program: &Program, frame: &mut Frame, context: &mut Context) {
     for (index, instruction) in program.instructions.iter().enumerate() {
-        let started = profile.map(|_| Instant::now());
+        let started = context.profile.map(|_| Instant::now());
         let Frame { pointers, children } = &mut *frame;
         // SAFETY: the caller's promise about the frame, and the planner's about disjointness.
         let memory = unsafe { Memory::new(pointers) };
@@ -94,8 +95,8 @@ pub unsafe fn run(program: &Program, frame: &mut Frame, context: &mut Context, p
             }
             _ => kernels::run(instruction, memory, context),
         }
-        if let (Some(profile), Some(started)) = (profile, started) {
-            profile.record(index, started.elapsed());
+        if let (Some(profile), Some(started)) = (context.profile, started) {
+            profile.record(instruction.number, started);
         }
     }
 }

@@ -9,8 +9,9 @@ use std::collections::HashMap;
 
 use hornbeam_kernels::dtype::DType;
 
+use crate::decode::name_of;
 use crate::error::Result;
-use crate::graph::{Graph, NodeId, Op, Value};
+use crate::graph::{Graph, NodeId, Op, ScopeId, Value};
 use crate::instruction::{BufferInfo, Instruction, Kind, Operand, OutputSource, Place, Program};
 use crate::passes::fuse::{fuse, Unit};
 use crate::passes::{convolution, eliminate_dead, epilogue, use_counts};
@@ -18,10 +19,12 @@ use crate::plan;
 use crate::strided::{self, Dim};
 use crate::types::{row_major, TensorType};
 
-/// Literals that the programs of one executable share.
+/// What the programs of one executable share.
 #[derive(Default)]
 pub struct Pool {
     pub literals: Vec<[u8; 8]>,
+    /// Names of scopes, for errors.
+    pub scopes: Vec<String>,
     known: HashMap<[u8; 8], u32>,
 }
 
@@ -45,7 +48,10 @@ pub fn compile(graph: &Graph, pool: &mut Pool, nested: bool) -> Result<Program> 
     let units = fuse(&graph);
     let mut lowering = Lowering::new(&graph, pool);
     for unit in &units {
-        lowering.unit(unit)?;
+        if let Err(error) = lowering.unit(unit) {
+            let scope = lowering.scopes.first().map_or(0, |(scope, _)| *scope);
+            return Err(error.inside(name_of(&lowering.pool.scopes, scope)));
+        }
     }
     let program = lowering.finish(nested)?;
     Ok(plan::plan(program))
@@ -81,6 +87,8 @@ pub(crate) struct Lowering<'a> {
     pub pool: &'a mut Pool,
     pub buffers: Vec<BufferInfo>,
     pub instructions: Vec<Instruction>,
+    /// Scopes of the nodes that are being lowered, and how many nodes each has.
+    scopes: Vec<(ScopeId, u32)>,
     views: Vec<Vec<Option<View>>>,
     /// Contiguous copies of views that were needed so.
     copies: HashMap<Value, Operand>,
@@ -106,6 +114,7 @@ impl<'a> Lowering<'a> {
             pool,
             buffers: Vec::new(),
             instructions: Vec::new(),
+            scopes: Vec::new(),
             views: graph.nodes.iter().map(|n| vec![None; n.types.len()]).collect(),
             copies: HashMap::new(),
             input_buffers: vec![None; graph.inputs.len()],
@@ -143,7 +152,7 @@ impl<'a> Lowering<'a> {
     pub fn emit(&mut self, kind: Kind, reads: Vec<Operand>, writes: Vec<Operand>) {
         // Nothing to compute: no element is written.
         if writes.iter().any(|w| w.count > 0) {
-            self.instructions.push(Instruction { kind, reads, writes });
+            self.instructions.push(Instruction { kind, reads, writes, scopes: self.scopes.clone(), number: 0 });
         }
     }
 
@@ -233,7 +242,19 @@ impl<'a> Lowering<'a> {
         out
     }
 
+    /// What is emitted from here on is made from these nodes.
+    fn enter(&mut self, nodes: &[NodeId]) {
+        self.scopes.clear();
+        for scope in nodes.iter().map(|&id| self.graph.node(id).scope).filter(|&scope| scope != 0) {
+            match self.scopes.iter_mut().find(|(known, _)| *known == scope) {
+                Some((_, count)) => *count += 1,
+                None => self.scopes.push((scope, 1)),
+            }
+        }
+    }
+
     fn unit(&mut self, unit: &Unit) -> Result<()> {
+        self.enter(unit.nodes());
         match unit {
             Unit::Cluster(nodes) => self.cluster(nodes),
             Unit::Single(node) => self.single(*node),
@@ -247,6 +268,7 @@ impl<'a> Lowering<'a> {
         let mut output_buffers = Vec::with_capacity(outputs.len());
         for (number, &value) in outputs.iter().enumerate() {
             let number = number as u32;
+            self.enter(&[value.node]);
             let (source, buffer) = self.output(value, number, nested);
             sources.push(source);
             output_buffers.push(buffer);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::error::Result;
-use crate::graph::{Graph, Node, NodeId, Op, Value};
+use crate::graph::{Graph, Node, NodeId, Op, ScopeId, Value};
 use crate::passes::identities;
 use crate::rules;
 use crate::types::TensorType;
@@ -13,6 +13,8 @@ type Key = (Op, Vec<Value>, Vec<TensorType>);
 #[derive(Default)]
 pub struct Builder {
     pub graph: Graph,
+    /// The scope of nodes that are added from here on. A pass that rebuilds a graph sets it to that of the old node.
+    pub scope: ScopeId,
     known: HashMap<Key, NodeId>,
 }
 
@@ -71,7 +73,7 @@ impl Builder {
         }
         let id = self.graph.nodes.len() as NodeId;
         let (op, inputs, types) = key.clone();
-        self.graph.nodes.push(Node { op, inputs, types });
+        self.graph.nodes.push(Node { op, inputs, types, scope: self.scope });
         self.known.insert(key, id);
         Value::first(id)
     }

@@ -29,6 +29,7 @@ pub fn merge(graph: &Graph) -> Result<Graph> {
         if !renamed[id].is_empty() || plan.absorbed.contains(&(id as NodeId)) {
             continue;
         }
+        builder.scope = node.scope;
         let rename = |v: Value| renamed[v.node as usize][v.output as usize];
         if let Some(conv) = plan.pools.get(&(id as NodeId)) {
             renamed[id] = pooled(&mut builder, graph.node(*conv), node, &rename)?;
@@ -50,6 +51,7 @@ pub fn merge(graph: &Graph) -> Result<Graph> {
 fn pooled(builder: &mut Builder, conv: &Node, pool: &Node, rename: &dyn Fn(Value) -> Value) -> Result<Vec<Value>> {
     let Op::Conv { window, groups, epilogue } = &conv.op else { unreachable!("planned for convolutions") };
     let op = Op::ConvPool { window: window.clone(), groups: *groups, epilogue: *epilogue };
+    builder.scope = conv.scope;
     let codes = TensorType::new(DType::U8, pool.types[0].shape.clone());
     builder.emit(op, conv.inputs.iter().map(|&v| rename(v)).collect(), vec![pool.types[0].clone(), codes])
 }
@@ -74,6 +76,7 @@ impl Backward {
     fn emit(&self, builder: &mut Builder, graph: &Graph, rename: &dyn Fn(Value) -> Value) -> Result<Vec<Value>> {
         let kernel = graph.node(self.kernel);
         let Op::ConvKernelGrad { window, groups } = &kernel.op else { unreachable!("planned for kernel gradients") };
+        builder.scope = kernel.scope;
         let mut operands = vec![rename(kernel.inputs[0]), rename(self.dy)];
         operands.extend(self.beside.map(|v| {
             let value = rename(v);

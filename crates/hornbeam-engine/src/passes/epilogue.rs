@@ -3,7 +3,7 @@
 use hornbeam_kernels::elementwise::Binary;
 
 use crate::error::Result;
-use crate::graph::{Epilogue, Graph, Op, Value};
+use crate::graph::{Epilogue, Graph, Op, ScopeId, Value};
 use crate::passes::builder::Builder;
 use crate::passes::{eliminate_dead, use_counts};
 use crate::rules::free_axes;
@@ -19,9 +19,11 @@ pub fn merge(graph: &Graph) -> Result<Graph> {
             renamed.push(builder.emit(node.op.clone(), Vec::new(), node.types.clone())?);
             continue;
         }
+        builder.scope = node.scope;
         let rename = |v: Value| renamed[v.node as usize][v.output as usize];
         let results = match find(graph, &uses, Value::first(id as u32)) {
             Some(merged) => {
+                builder.scope = merged.scope;
                 let mut inputs: Vec<Value> = merged.operands.iter().map(|&v| rename(v)).collect();
                 if let Some(bias) = merged.bias {
                     let t = graph.type_of(bias);
@@ -45,6 +47,8 @@ struct Merged {
     op: Op,
     operands: Vec<Value>,
     bias: Option<Value>,
+    /// That of the contraction, which is most of the work.
+    scope: ScopeId,
 }
 
 /// The contraction that ends in `value` by way of a bias, a relu, or both.
@@ -100,7 +104,7 @@ fn contraction(graph: &Graph, value: Value, wanted: Epilogue) -> Option<Merged> 
         }
         _ => return None,
     };
-    Some(Merged { op, operands: node.inputs.clone(), bias: None })
+    Some(Merged { op, operands: node.inputs.clone(), bias: None, scope: node.scope })
 }
 
 /// `value`'s source, if it is one vector repeated along all axes but the last.

@@ -1,0 +1,105 @@
+//! How much an instruction computes and moves, by the textbook: what a profile compares with the machine's roof.
+
+use hornbeam_kernels::dtype::DType;
+
+use crate::fused::{Fused, Load};
+use crate::graph::Cell;
+use crate::instruction::{Instruction, Kind, Operand, Spatial};
+
+/// Of one run. A multiply-add is two FLOPs; every operand and result is moved once. Kernels that save arithmetic
+/// (Winograd) or that find their operands in cache can be faster than these numbers allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Work {
+    pub flops: u64,
+    pub bytes: u64,
+    /// What is computed with.
+    pub dtype: DType,
+}
+
+impl Instruction {
+    pub fn work(&self) -> Work {
+        let dtype = self.reads.first().or(self.writes.first()).map_or(DType::F32, |operand| operand.dtype);
+        let written: usize = self.writes.iter().map(size).sum();
+        let read: usize = self.reads.iter().map(size).sum();
+        let results: usize = self.writes.iter().map(|operand| operand.count).sum();
+        let elements = self.reads.first().map_or(0, |operand| operand.count);
+        let (flops, bytes) = match &self.kind {
+            Kind::Fused(fused) => (arithmetic(fused), written + self.loaded(fused)),
+            Kind::Copy { count, .. } => (0, 2 * count * dtype.size()),
+            Kind::Dot { gemm: g, .. } => {
+                let operands = g.batch * (g.m * g.k + g.k * g.n) * dtype.size();
+                (2 * g.batch * g.m * g.n * g.k, operands + written)
+            }
+            Kind::Conv { shape, .. }
+            | Kind::ConvPool { shape, .. }
+            | Kind::ConvInputGrad(shape)
+            | Kind::ConvKernelGrad(shape) => (convolution(shape), read + written),
+            // The kernel's gradient, and perhaps the input's.
+            Kind::ConvBackward { shape, input, .. } => (convolution(shape) * (1 + usize::from(*input)), read + written),
+            Kind::Pool(_, shape) => (pooling(shape), read + written),
+            Kind::Reduce { .. } | Kind::ArgReduce { .. } | Kind::Cumulative { .. } => (elements, read + written),
+            // Comparisons of a merge sort.
+            Kind::Argsort { along } => (elements * (along.n.max(2).ilog2() as usize), read + written),
+            // A few passes over the rows: largest, exponential, sum, quotient; or moments and their application.
+            Kind::Rows { rows, n, .. } => (5 * rows * n, read + written),
+            // Each step's product with the recurrent weights; forward or backward, the others are products of their own.
+            Kind::Recurrent { layer, shape: s } => {
+                let gates = match layer.cell {
+                    Cell::Lstm => 4,
+                    Cell::Gru => 3,
+                };
+                (2 * s.batch * s.steps * s.units * s.units * gates, read + written)
+            }
+            Kind::Gather(_) => (0, 2 * written + self.reads.get(1).map_or(0, size)),
+            Kind::Scatter(..) => {
+                let updates = self.reads.get(2).map_or(0, |operand| operand.count);
+                (updates, self.reads[1..].iter().map(size).sum::<usize>() + 2 * updates * dtype.size())
+            }
+            Kind::Cholesky { n } => (elements * n / 3, read + written),
+            Kind::TriangularSolve { n, .. } => (results * n, read + written),
+            Kind::Lu { m, n } | Kind::Qr { m, n } | Kind::Svd { m, n } => (2 * elements * m.min(n), read + written),
+            Kind::Eigh { n } => (9 * elements * n, read + written),
+            // The work is that of the programs inside.
+            Kind::Cond { .. } | Kind::While { .. } | Kind::Scan { .. } => (0, 0),
+            Kind::Pad { .. }
+            | Kind::Concatenate { .. }
+            | Kind::Reverse { .. }
+            | Kind::DynamicSlice { .. }
+            | Kind::DynamicUpdateSlice { .. } => (0, 2 * written),
+        };
+        Work { flops: flops as u64, bytes: bytes as u64, dtype }
+    }
+
+    /// Bytes that a fused loop reads: an operand that is repeated counts once.
+    fn loaded(&self, fused: &Fused) -> usize {
+        let one = |(operand, load): (&Operand, &Load)| match load {
+            Load::Contiguous { size } => fused.count * size,
+            Load::Scalar { size } => *size,
+            Load::Strided { size, dims } => {
+                let distinct: usize = dims.iter().filter(|d| d.stride != 0).map(|d| d.extent).product();
+                size * distinct.min(operand.count)
+            }
+            Load::Whole => operand.count * operand.dtype.size(),
+        };
+        self.reads.iter().zip(&fused.loads).map(one).sum()
+    }
+}
+
+fn size(operand: &Operand) -> usize {
+    operand.count * operand.dtype.size()
+}
+
+/// Results of steps that compute.
+fn arithmetic(fused: &Fused) -> usize {
+    let computes = |name: &&&str| !matches!(**name, "convert" | "bitcast" | "iota" | "select");
+    fused.count * fused.names.iter().filter(computes).count()
+}
+
+fn convolution(s: &Spatial) -> usize {
+    let product = |axes: &[usize; 3]| axes.iter().product::<usize>();
+    2 * s.batch * product(&s.output) * product(&s.window) * s.in_channels / s.groups.max(1) * s.out_channels
+}
+
+fn pooling(s: &Spatial) -> usize {
+    s.batch * s.output.iter().product::<usize>() * s.window.iter().product::<usize>() * s.in_channels
+}
