@@ -31,7 +31,7 @@ LAYERS = [
     ["saving", "insight"],
     ["training", "callbacks"],
     ["models"],
-    ["about", "backend", "compat", "cli"],
+    ["about", "backend", "compat", "cli", "bench", "__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

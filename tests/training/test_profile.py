@@ -82,7 +82,7 @@ def test_roofs_are_shares_of_time(trained: Profile) -> None:
 
 def test_the_table_names_layers_and_kernels(trained: Profile) -> None:
     text = trained.table()
-    for word in ("conv", "head", "adam", "conv_kernel_grad", "fused", "[", "GFLOP/s", "of 4 steps"):
+    for word in ("conv", "head", "adam", "conv_backward", "fused", "[", "GFLOP/s", "of 4 steps"):
         assert word in text
     assert "hidden" not in text
     assert len(trained.table(rows=2).splitlines()) < len(text.splitlines())
