@@ -25,7 +25,7 @@ const DENSE: &str = r#"{"scopes": ["dense", "relu"],
 const LOOP: &str = r#"{"scopes": ["rnn"],
  "inputs": [["float32", [7]]],
  "nodes": [
-  {"op": "scan", "in": [0], "out": [["float32", [7]]], "scope": 1,
+  {"op": "scan", "in": [0], "out": [["float32", [7]], ["float32", [5, 7]]], "scope": 1,
    "params": {"carries": 1, "sequences": 0, "length": 5, "reverse": false, "body":
     {"inputs": [["float32", [7]]], "nodes": [{"op": "exp", "in": [0], "out": [["float32", [7]]]}], "outputs": [1]}}},
   {"op": "project", "in": [1], "out": [["float32", [7]]], "params": {"index": 0}}],
