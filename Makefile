@@ -45,7 +45,7 @@ python-test: develop
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
 
 bench: develop  ## the figures of the README; see benchmarks/README.md for the peers
-	$(BIN)/python benchmarks/figures.py
+	$(BIN)/hornbeam bench
 
 clean:
 	rm -rf $(VENV) target dist build

@@ -1,4 +1,4 @@
-"""The command line: `hornbeam run`, `hornbeam mnist`, `hornbeam doctor`."""
+"""The command line: `hornbeam run`, `hornbeam mnist`, `hornbeam bench`, `hornbeam doctor`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from hornbeam.bench.command import add_arguments as add_bench_arguments
+
     parser = argparse.ArgumentParser(
         prog="hornbeam", description="Deep learning that reads like Keras and runs on a plain computer."
     )
@@ -70,6 +72,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     mnist.set_defaults(action=_mnist)
 
+    bench = commands.add_parser(
+        "bench",
+        help="run everyday workloads, and compare with Keras and PyTorch if told where they are",
+        description=(
+            "Train everyday nets on made-up data, each run in a fresh process, and print medians; with "
+            "peers, how many times better than the best of them."
+        ),
+    )
+    add_bench_arguments(bench)
+    bench.set_defaults(action=_bench)
+
     doctor = commands.add_parser("doctor", help="show CPU features, threads, engines found and versions")
     doctor.set_defaults(action=_doctor)
     return parser
@@ -115,6 +128,12 @@ def _mnist(args: argparse.Namespace) -> int:
         train_samples=args.train_samples,
         output=args.output,
     )
+
+
+def _bench(args: argparse.Namespace) -> int:
+    from hornbeam.bench.command import main
+
+    return main(args)
 
 
 def _doctor(args: argparse.Namespace) -> int:

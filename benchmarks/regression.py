@@ -1,0 +1,109 @@
+"""Compare the speed of two commits in one run: python benchmarks/regression.py BASE [HEAD]
+
+Both are built in work trees of their own, and workloads of `hornbeam bench` run on both in alternation, each
+in a fresh process. Prints medians and ratios; the exit status is 1 if something became slower by more than
+the limit.
+
+Without HEAD the work tree is compared as it is, changes that are not committed included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LESS = ("epoch_s", "start_s", "import_s", "predict_one_us", "peak_mib")
+
+
+def run(*command: str, cwd: Path = ROOT, **variables: str) -> str:
+    done = subprocess.run(
+        command, cwd=cwd, env={**os.environ, **variables}, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} ended with {done.returncode}\n{done.stderr[-3000:]}")
+    return done.stdout
+
+
+def checkout(commit: str | None, folder: Path) -> Path:
+    """The sources of a commit, or for None a copy of the work tree's tracked files."""
+    if commit is not None:
+        run("git", "worktree", "add", "--detach", "--quiet", str(folder), commit)
+        return folder
+    for name in run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0"):
+        if name and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def build(folder: Path) -> None:
+    """Build the native engine and put it where the sources are."""
+    run("cargo", "build", "--quiet", "--release", "-p", "hornbeam-python", cwd=folder)
+    built = next((folder / "target" / "release").glob("lib_native.*"))
+    suffix = ".pyd" if os.name == "nt" else ".abi3.so"
+    shutil.copy2(built, folder / "src" / "hornbeam" / f"_native{suffix}")
+
+
+def measure(folder: Path, workload: str) -> dict[str, float]:
+    """One run of this commit's workload on the engine and library in `folder`."""
+    script = str(ROOT / "src" / "hornbeam" / "bench" / "workloads" / f"{workload}.py")
+    command = (sys.executable, "-m", "hornbeam.cli", "run", script)
+    lines = run(*command, PYTHONPATH=str(folder / "src")).splitlines()
+    return json.loads(next(line for line in reversed(lines) if line.startswith("{")))
+
+
+def compare(folders: dict[str, Path], workloads: list[str], runs: int, limit: float) -> list[str]:
+    """Print a table for each workload; returns what became slower."""
+    slower = []
+    for workload in workloads:
+        found: dict[str, list[dict[str, float]]] = {name: [] for name in folders}
+        for _ in range(runs):
+            for name, folder in folders.items():
+                found[name].append(measure(folder, workload))
+        print(f"\n| {workload} | base | head | head / base | |\n|---|---|---|---|---|")
+        for key in LESS:
+            base, head = (statistics.median(record[key] for record in found[name]) for name in folders)
+            flag = head > base * (1 + limit)
+            if flag:
+                slower.append(f"{workload} {key}: {head / base:.2f}")
+            print(f"| {key} | {base:.4g} | {head:.4g} | {head / base:.3f} | {'slower' if flag else ''} |")
+        base, head = (found[name][0]["loss"] for name in folders)
+        print(f"| loss | {base:.5f} | {head:.5f} | | {'' if base == head else 'differs'} |")
+    return slower
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("base", help="the commit to compare with")
+    parser.add_argument("head", nargs="?", help="the commit to judge (default: the work tree)")
+    parser.add_argument("--workloads", nargs="+", default=["tutorial", "mlp", "resnet20", "lstm"])
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--limit", type=float, default=0.05, help="what counts as slower (default 0.05)")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="hornbeam-regression-") as place:
+        folders = {"base": Path(place) / "base", "head": Path(place) / "head"}
+        try:
+            for name, commit in (("base", args.base), ("head", args.head)):
+                checkout(commit, folders[name])
+                build(folders[name])
+            slower = compare(folders, args.workloads, args.runs, args.limit)
+        finally:
+            for folder in folders.values():
+                remove = ["git", "worktree", "remove", "--force", str(folder)]
+                subprocess.run(remove, cwd=ROOT, capture_output=True, check=False)
+    print("\nslower: " + "; ".join(slower) if slower else f"\nnothing is slower by over {args.limit:.0%}")
+    return 1 if slower else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,168 @@
+"""How time and memory grow with the batch, the depth and the threads. Prints Markdown tables.
+
+python benchmarks/scaling.py [batch] [depth] [threads]
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+import hornbeam as hb
+from hornbeam import layers
+from hornbeam.engines import get_engine
+from hornbeam.training.data import types_of
+
+BATCHES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
+DEPTHS = [2, 5, 10, 20, 50, 100, 200]
+
+
+def convnet() -> hb.Model:
+    model = hb.Sequential(
+        [
+            hb.Input((28, 28, 1)),
+            layers.Conv2D(32, 3, activation="relu"),
+            layers.Conv2D(64, 3, activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dense(128, activation="relu"),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def deep(depth: int) -> hb.Model:
+    """A residual perceptron of `depth` layers."""
+    inputs = hb.Input((64,))
+    hidden = inputs
+    for _ in range(depth - 1):
+        hidden = layers.add([hidden, layers.Dense(64, activation="relu")(hidden)])
+    model = hb.Model(inputs, layers.Dense(10, activation="softmax")(hidden))
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def images(count: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(count, 28, 28, 1)).astype("float32"), rng.integers(0, 10, count)
+
+
+def step_seconds(model: hb.Model, x: np.ndarray, y: np.ndarray, batch: int, seconds: float = 1.0) -> float:
+    """The best of several rounds of steps, compiled and warm."""
+    step = model._step("train", (types_of(x, batch), types_of(y, batch)))
+    engine = get_engine("native")
+    buffers = [engine.put(x), engine.put(y)]
+    rows = np.arange(batch)[None]
+    step.run_many(buffers, rows)
+    best, begun = float("inf"), time.perf_counter()
+    while time.perf_counter() - begun < seconds:
+        started = time.perf_counter()
+        step.run_many(buffers, rows)
+        best = min(best, time.perf_counter() - started)
+    return best
+
+
+def memory_mib() -> float:
+    """Largest resident memory so far; sweeps over memory take a fresh process for each point."""
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 2**10
+
+
+def fresh(job: str, value: int) -> dict[str, float]:
+    """One point, measured in a process of its own."""
+    command = [sys.executable, __file__, "--point", job, str(value)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr[-3000:])
+    return json.loads(done.stdout)
+
+
+def point(job: str, value: int) -> dict[str, float]:
+    if job == "batch":
+        x, y = images(value)
+        base = memory_mib()
+        model = convnet()
+        seconds = step_seconds(model, x, y, value)
+        return {"step": seconds, "memory": memory_mib() - base}
+    x, y = np.random.default_rng(0).normal(size=(32, 64)).astype("float32"), np.zeros(32, "int64")
+    base = memory_mib()
+    begun = time.perf_counter()
+    model = deep(value)
+    built = time.perf_counter()
+    step = model._step("train", (types_of(x, 32), types_of(y, 32)))
+    traced = time.perf_counter()
+    get_engine("native").executable(step.traced.step_graph)
+    compiled = time.perf_counter()
+    seconds = step_seconds(model, x, y, 32)
+    return {
+        "build": built - begun,
+        "trace": traced - built,
+        "compile": compiled - traced,
+        "step": seconds,
+        "memory": memory_mib() - base,
+    }
+
+
+def batches() -> None:
+    print("\n| batch | step, ms | µs a sample | memory, MiB |\n|---|---|---|---|")
+    for batch in BATCHES:
+        found = fresh("batch", batch)
+        each = found["step"] / batch * 1e6
+        print(f"| {batch} | {found['step'] * 1e3:.3f} | {each:.1f} | {found['memory']:.0f} |", flush=True)
+
+
+def depths() -> None:
+    print("\n| layers | build, s | trace, s | compile, s | step, ms | memory, MiB |\n" + "|---" * 6 + "|")
+    for depth in DEPTHS:
+        f = fresh("depth", depth)
+        print(
+            f"| {depth} | {f['build']:.3f} | {f['trace']:.3f} | {f['compile']:.3f} | {f['step'] * 1e3:.3f} "
+            f"| {f['memory']:.0f} |",
+            flush=True,
+        )
+
+
+def threads() -> None:
+    engine = get_engine("native")
+    x, y = images(128)
+    most = os.cpu_count() or 1
+    counts = [n for n in (1, 2, 4, 8, 16, 32) if n <= most]
+    print("\n| threads | step, ms | times faster |\n|---|---|---|")
+    first = None
+    for count in counts:
+        engine.set_threads(count)  # type: ignore[attr-defined]
+        gc.collect()
+        seconds = step_seconds(convnet(), x, y, 128, seconds=2.0)
+        first = first or seconds
+        print(f"| {count} | {seconds * 1e3:.2f} | {first / seconds:.2f} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("sweeps", nargs="*", metavar="SWEEP", help="batch, depth, threads (default: all)")
+    parser.add_argument("--point", nargs=2, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.point:
+        print(json.dumps(point(args.point[0], int(args.point[1]))))
+        return
+    sweeps = {"batch": batches, "depth": depths, "threads": threads}
+    unknown = [name for name in args.sweeps if name not in sweeps]
+    if unknown:
+        parser.error(f"no sweep {unknown[0]!r}; there are {', '.join(sweeps)}")
+    for name in args.sweeps or sweeps:
+        sweeps[name]()
+
+
+if __name__ == "__main__":
+    main()

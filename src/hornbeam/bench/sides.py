@@ -1,0 +1,90 @@
+"""Who takes part in a benchmark, and how a workload is run there."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+WORKLOADS = Path(__file__).parent / "workloads"
+BACKENDS = ("tensorflow", "jax", "torch")
+
+
+def workload_names() -> list[str]:
+    """Names of the workloads in the package; the tutorial's first."""
+    found = {path.stem for path in WORKLOADS.glob("*.py")} - {"common"}
+    return sorted(found, key=lambda name: (name != "tutorial", name))
+
+
+@dataclass(frozen=True)
+class Side:
+    """One that takes part. `script` is a path with {} for the workload's name."""
+
+    name: str
+    command: tuple[str, ...]
+    script: str = str(WORKLOADS / "{}.py")
+    arguments: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict, hash=False)
+    ours: bool = False
+
+    def runs(self, workload: str) -> bool:
+        """Whether this side has the workload."""
+        return Path(self.script.format(workload)).is_file()
+
+    def line(self, workload: str) -> list[str]:
+        """The command that runs it."""
+        return [*self.command, self.script.format(workload), *self.arguments]
+
+
+def engine_side(engine: str) -> Side:
+    """Hornbeam itself, on one of its engines."""
+    run = (sys.executable, "-m", "hornbeam.cli", "run", "--engine", engine)
+    counted = {"BENCH_FLOPS": "1"} if engine == "native" else {}
+    return Side(f"hornbeam-{engine}", run, environment=counted, ours=True)
+
+
+def peer(text: str) -> Side:
+    """A side out of `NAME=PYTHON`, `NAME=PYTHON:BACKEND` or `NAME=PYTHON:SCRIPT [ARGUMENTS]`.
+
+    BACKEND is a backend of Keras; SCRIPT has {} for the workload's name. Raises ValueError for anything else.
+    """
+    name, equals, rest = text.partition("=")
+    python, _, what = rest.partition(":")
+    if not (name and equals and python):
+        raise ValueError(f"a peer is NAME=PYTHON[:BACKEND or :SCRIPT], got {text!r}")
+    if not Path(python).is_file():
+        raise ValueError(f"peer {name!r}: there is no {python}")
+    if what in BACKENDS or not what:
+        # Messages and GPUs are left out: this is about the plain computer.
+        quiet = {"KERAS_BACKEND": what or "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+        return Side(name, (python,), environment=quiet)
+    script, *arguments = shlex.split(what)
+    if "{}" not in script:
+        raise ValueError(
+            f"peer {name!r}: {what!r} is neither a backend of Keras ({', '.join(BACKENDS)}) nor a "
+            "script with {} for the workload's name"
+        )
+    return Side(name, (python,), script, tuple(arguments))
+
+
+def environment_of(side: Side, threads: int | None, dtype: str | None, start: float) -> dict[str, str]:
+    """The variables that a run of `side` sees."""
+    found = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "BENCH_START": repr(start), **side.environment}
+    if threads is not None:
+        found |= dict.fromkeys(_THREADS, str(threads))
+    if dtype is not None:
+        found["BENCH_DTYPE"] = dtype
+    return found
+
+
+# What the libraries ask for the number of threads; the process is also kept on so many CPUs.
+_THREADS: Sequence[str] = (
+    "HORNBEAM_THREADS",
+    "OMP_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "BENCH_THREADS",
+)
