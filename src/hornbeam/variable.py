@@ -17,8 +17,9 @@ from hornbeam.config import floatx
 from hornbeam.engines import Engine
 from hornbeam.evaluation import buffer_of, evaluate, value_of
 from hornbeam.ir.graph import Node, leaf, placeholder
+from hornbeam.ir.primitive import CONSTANT
 from hornbeam.ir.trace import no_level
-from hornbeam.ir.types import ShapeError, TensorType, dtype_name, is_float
+from hornbeam.ir.types import ShapeError, TensorType, dtype_name, is_float, numpy_dtype
 from hornbeam.tensor import Tensor, as_tensor, cast, cast_node
 
 _local = threading.local()
@@ -298,6 +299,9 @@ def _settled(node: Node, type: TensorType) -> Node:
     """A leaf of the variable's own with the node's value, computed now: variables hold values, not pending
     work.
     """
+    if node.value is None and node.primitive is CONSTANT:  # metrics start at 0 in every epoch
+        data = np.frombuffer(node.params["data"], numpy_dtype(type.dtype))
+        return leaf((None, data.reshape(type.shape)), type)
     if node.value is None:
         evaluate([node])
     owner, buffer = node.value

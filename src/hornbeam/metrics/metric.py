@@ -9,7 +9,7 @@ import numpy as np
 
 from hornbeam import registry
 from hornbeam.config import floatx
-from hornbeam.ir.types import dtype_name
+from hornbeam.ir.types import dtype_name, numpy_dtype
 from hornbeam.naming import to_snake_case, unique_name
 from hornbeam.registry import exported
 from hornbeam.variable import Variable
@@ -97,7 +97,7 @@ class Metric:
     def reset_state(self) -> None:
         """Forget all batches: set every variable to zero."""
         for variable in self.variables:
-            variable.assign(np.zeros(variable.shape))
+            variable.assign(np.zeros(variable.shape, numpy_dtype(variable.type.dtype)))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """`update_state`, then `result`."""
