@@ -82,7 +82,7 @@ fn correlate<E: Real>(
     y: &mut [E],
     epilogue: Epilogue<E>,
 ) {
-    let kernels = E::kernels();
+    let kernels = E::depthwise();
     let [depth, height, width] = geometry.output;
     let rows = geometry.rows_per_task(batch, ENOUGH_TASKS);
     let strips = height.div_ceil(rows);
@@ -116,7 +116,7 @@ fn correlate<E: Real>(
                     accumulate: epilogue.accumulate,
                 };
                 // SAFETY: the patch covers the windows of the row, whose outputs no other task writes.
-                unsafe { (kernels.depthwise)(&job) };
+                unsafe { (kernels.row)(&job) };
             }
         });
     });
@@ -130,7 +130,7 @@ pub(super) fn kernel_grad<E: Real>(
     dw: &mut [E],
     scratch: &mut Scratch,
 ) {
-    let kernels = E::kernels();
+    let kernels = E::depthwise();
     let geometry = Geometry::forward(shape);
     let [depth, height, width] = shape.output;
     let c = shape.in_channels;
@@ -164,7 +164,7 @@ pub(super) fn kernel_grad<E: Real>(
                         pixels: width,
                     };
                     // SAFETY: the patch covers the windows of the row; the partial sum is this task's.
-                    unsafe { (kernels.depthwise_grad)(&job) };
+                    unsafe { (kernels.grad)(&job) };
                 }
             }
         });

@@ -6,6 +6,7 @@
 pub(crate) mod half;
 pub(crate) mod integer;
 pub(crate) mod pack;
+mod pairs;
 mod real;
 mod row;
 pub(crate) mod tile;
@@ -115,7 +116,8 @@ macro_rules! gemm_element {
     )*};
 }
 gemm_element!(real: f32 f64);
-gemm_element!(half: f16 bf16);
+gemm_element!(half: f16);
+gemm_element!(pairs: bf16);
 gemm_element!(integer: i8 i16 i32 i64 u8 u16 u32 u64);
 
 /// `c[l] = activation(a[l] @ b[l] + bias (+ c[l]))` for each matrix `l` of the batch.

@@ -142,8 +142,16 @@ struct Panels<'a, E> {
 }
 
 pub(super) fn product<E: Real>(pool: &ThreadPool, product: Product<'_, E>, scratch: &mut Scratch) {
+    product_by(E::kernels(), pool, product, scratch);
+}
+
+pub(super) fn product_by<E: Real>(
+    kernels: &'static Kernels<E>,
+    pool: &ThreadPool,
+    product: Product<'_, E>,
+    scratch: &mut Scratch,
+) {
     let Product { batch, m, n, k, a, am, b, bm, c, epilogue, finish } = product;
-    let kernels = E::kernels();
     let plan = plan(kernels, [batch, m, n, k], am, bm);
     let job = Job {
         kernels,

@@ -198,3 +198,42 @@ fn short_operands_are_refused() {
     let (am, bm) = (Mat::row_major(2, 3), Mat::row_major(3, 2));
     gemm(&ThreadPool::new(1), 1, 2, 2, 3, &a, am, &b, bm, &mut c, Epilogue::default(), &mut Scratch::new());
 }
+
+/// Small integers: every sum is exact in `f32`, so that one rounding at the end leaves one right answer.
+#[test]
+fn bfloat16_sums_exactly_what_float32_can_hold() {
+    for isa in Isa::available() {
+        with_isa(isa, || {
+            let mut random = Random::new(4);
+            for [batch, m, n, k] in shapes(&mut random, 30) {
+                let ((am, a_len), (bm, b_len)) = (mat(&mut random, batch, m, k), mat(&mut random, batch, k, n));
+                let mut integers =
+                    |len: usize| (0..len).map(|_| bf16::from_f64(random.below(17) as f64 - 8.0)).collect::<Vec<_>>();
+                let (a, b, mut c) = (integers(a_len), integers(b_len), integers(batch * m * n));
+                let none = Epilogue::default();
+                let (want, _) = reference([batch, m, n, k], &a, am, &b, bm, &c, none);
+                gemm(&ThreadPool::new(2), batch, m, n, k, &a, am, &b, bm, &mut c, none, &mut Scratch::new());
+                let want: Vec<bf16> = want.into_iter().map(bf16::from_f64).collect();
+                assert!(c == want, "{batch}x{m}x{n}x{k} {am:?} {bm:?}");
+            }
+        });
+    }
+}
+
+/// Half a step of bfloat16, and one rounding of `f32` for each of at most `k + 2` sums.
+#[test]
+fn bfloat16_is_as_near_as_its_last_rounding() {
+    let mut random = Random::new(5);
+    for [m, n, k] in [[37, 65, 1000], [128, 64, 512], [1, 200, 333], [130, 1, 257]] {
+        let (a, b) = (random.values::<bf16>(m * k), random.values::<bf16>(k * n));
+        let (am, bm) = (Mat::row_major(m, k), Mat::row_major(k, n));
+        let mut c = vec![bf16::ZERO; m * n];
+        let none = Epilogue::default();
+        let (want, scale) = reference([1, m, n, k], &a, am, &b, bm, &c, none);
+        gemm(&ThreadPool::new(1), 1, m, n, k, &a, am, &b, bm, &mut c, none, &mut Scratch::new());
+        for i in 0..c.len() {
+            let bound = want[i].abs() / 256.0 + (k + 2) as f64 * scale[i] / (1 << 23) as f64;
+            assert!((c[i].to_f64() - want[i]).abs() <= bound, "{m}x{n}x{k} at {i}: {} for {}", c[i], want[i]);
+        }
+    }
+}

@@ -68,6 +68,12 @@ pub(crate) struct DepthwiseGrad<E> {
     pub pixels: usize,
 }
 
+/// The kernels of depthwise convolutions of one ISA and type.
+pub(crate) struct Depthwise<E: 'static> {
+    pub row: unsafe fn(&DepthwiseRow<E>),
+    pub grad: unsafe fn(&DepthwiseGrad<E>),
+}
+
 /// Vectors a tile can be wide.
 pub(crate) const MAX_VECTORS: usize = 4;
 
@@ -77,8 +83,6 @@ pub(crate) struct Kernels<E: 'static> {
     pub lanes: usize,
     /// Most rows of a tile `i + 1` vectors wide: as many as leave registers for B and the broadcast.
     pub rows: [usize; MAX_VECTORS],
-    pub depthwise: unsafe fn(&DepthwiseRow<E>),
-    pub depthwise_grad: unsafe fn(&DepthwiseGrad<E>),
     pub wide: RowFn<E>,
     pub dots: RowFn<E>,
     strided: [&'static [TileFn<E>]; MAX_VECTORS],
@@ -358,18 +362,6 @@ macro_rules! kernels {
             }
 
             $(#[$feature])?
-            unsafe fn depthwise(t: &DepthwiseRow<$element>) {
-                // SAFETY: as above.
-                unsafe { super::depthwise::<$vector>(t) }
-            }
-
-            $(#[$feature])?
-            unsafe fn depthwise_grad(t: &DepthwiseGrad<$element>) {
-                // SAFETY: as above.
-                unsafe { super::depthwise_grad::<$vector>(t) }
-            }
-
-            $(#[$feature])?
             unsafe fn wide(t: &Row<$element>) {
                 // SAFETY: as above.
                 unsafe { row::wide::<$vector>(t) }
@@ -383,8 +375,6 @@ macro_rules! kernels {
 
             pub(super) static KERNELS: Kernels<$element> = Kernels {
                 lanes: $lanes,
-                depthwise,
-                depthwise_grad,
                 wide,
                 dots,
                 rows: [[$($one),*].len(), [$($two),*].len(), [$($three),*].len(), [$($four),*].len()],
@@ -401,6 +391,28 @@ macro_rules! kernels {
                     &[$(tile::<$four, 4, true>),*],
                 ],
             };
+        }
+    };
+}
+
+macro_rules! depthwise {
+    ($module:ident, $vector:ty, $element:ty, $(#[$feature:meta])?) => {
+        mod $module {
+            use super::*;
+
+            $(#[$feature])?
+            unsafe fn row(t: &DepthwiseRow<$element>) {
+                // SAFETY: the caller's promise is passed on, and this function is compiled for the ISA.
+                unsafe { super::depthwise::<$vector>(t) }
+            }
+
+            $(#[$feature])?
+            unsafe fn grad(t: &DepthwiseGrad<$element>) {
+                // SAFETY: as above.
+                unsafe { super::depthwise_grad::<$vector>(t) }
+            }
+
+            pub(super) static KERNELS: Depthwise<$element> = Depthwise { row, grad };
         }
     };
 }
@@ -430,10 +442,43 @@ kernels!(portable_f32, Lanes<f32, 4>, f32, 4, ,
 kernels!(portable_f64, Lanes<f64, 2>, f64, 2, ,
     [1 2 3 4 5 6 7 8] [1 2 3 4 5 6] [1 2 3 4] [1 2]);
 
+// Pairs of bfloat16 in the place of floats.
+#[cfg(target_arch = "x86_64")]
+kernels!(avx512_pairs, Pairs, f32, 16,
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")],
+    [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [1 2 3 4 5 6 7 8] [1 2 3 4 5 6]);
+
+#[cfg(target_arch = "x86_64")]
+depthwise!(depthwise_avx512_f32, F32x16, f32, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]);
+#[cfg(target_arch = "x86_64")]
+depthwise!(depthwise_avx512_f64, F64x8, f64, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]);
+#[cfg(target_arch = "x86_64")]
+depthwise!(depthwise_avx2_f32, F32x8, f32, #[target_feature(enable = "avx2,fma")]);
+#[cfg(target_arch = "x86_64")]
+depthwise!(depthwise_avx2_f64, F64x4, f64, #[target_feature(enable = "avx2,fma")]);
+#[cfg(target_arch = "aarch64")]
+depthwise!(depthwise_neon_f32, F32x4, f32,);
+#[cfg(target_arch = "aarch64")]
+depthwise!(depthwise_neon_f64, F64x2, f64,);
+depthwise!(depthwise_portable_f32, Lanes<f32, 4>, f32, );
+depthwise!(depthwise_portable_f64, Lanes<f64, 2>, f64, );
+
+/// The micro-kernels of matrices whose floats are pairs of bfloat16, two neighbouring steps of k; what they add to is
+/// `f32`. `None` where the CPU has no such instruction.
+pub(crate) fn pairs() -> Option<&'static Kernels<f32>> {
+    #[cfg(target_arch = "x86_64")]
+    if isa() == Isa::Avx512 && is_x86_feature_detected!("avx512bf16") {
+        return Some(&avx512_pairs::KERNELS);
+    }
+    None
+}
+
 /// A float with micro-kernels: `f32` and `f64`.
 pub(crate) trait Real: crate::dtype::Element<Acc = Self> + crate::scratch::Plain {
     /// The micro-kernels for the calling thread's ISA. Tasks get the reference from whoever hands them out.
     fn kernels() -> &'static Kernels<Self>;
+    /// Those of depthwise convolutions.
+    fn depthwise() -> &'static Depthwise<Self>;
     /// The sum, for generic code outside the micro-kernels.
     fn plus(self, other: Self) -> Self;
 }
@@ -448,6 +493,17 @@ impl Real for f32 {
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => &neon_f32::KERNELS,
             _ => &portable_f32::KERNELS,
+        }
+    }
+    fn depthwise() -> &'static Depthwise<f32> {
+        match isa() {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => &depthwise_avx512_f32::KERNELS,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => &depthwise_avx2_f32::KERNELS,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => &depthwise_neon_f32::KERNELS,
+            _ => &depthwise_portable_f32::KERNELS,
         }
     }
     #[inline(always)]
@@ -466,6 +522,17 @@ impl Real for f64 {
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => &neon_f64::KERNELS,
             _ => &portable_f64::KERNELS,
+        }
+    }
+    fn depthwise() -> &'static Depthwise<f64> {
+        match isa() {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => &depthwise_avx512_f64::KERNELS,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => &depthwise_avx2_f64::KERNELS,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => &depthwise_neon_f64::KERNELS,
+            _ => &depthwise_portable_f64::KERNELS,
         }
     }
     #[inline(always)]

@@ -41,7 +41,7 @@ pub(crate) trait Vector: Copy {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86::{F32x16, F32x8, F64x4, F64x8};
+pub(crate) use x86::{F32x16, F32x8, F64x4, F64x8, Pairs};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
@@ -262,6 +262,78 @@ mod x86 {
         _mm256_mul_pd,
         _mm256_max_pd
     );
+
+    /// Sixteen pairs of bfloat16 as operands of `mul_add`, sixteen floats in everything else.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Pairs(F32x16);
+
+    // SAFETY of every block below: the contract of [`F32x16`], with AVX512-BF16 on.
+    impl Vector for Pairs {
+        type Element = f32;
+        const LANES: usize = 16;
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            // SAFETY: see above.
+            Self(unsafe { F32x16::splat(value) })
+        }
+        #[inline(always)]
+        unsafe fn zero() -> Self {
+            // SAFETY: see above.
+            Self(unsafe { F32x16::zero() })
+        }
+        #[inline(always)]
+        unsafe fn load(p: *const f32) -> Self {
+            // SAFETY: see above.
+            Self(unsafe { F32x16::load(p) })
+        }
+        #[inline(always)]
+        unsafe fn store(self, p: *mut f32) {
+            // SAFETY: see above.
+            unsafe { self.0.store(p) }
+        }
+        #[inline(always)]
+        unsafe fn load_first(p: *const f32, n: usize) -> Self {
+            // SAFETY: see above.
+            Self(unsafe { F32x16::load_first(p, n) })
+        }
+        #[inline(always)]
+        unsafe fn store_first(self, p: *mut f32, n: usize) {
+            // SAFETY: see above.
+            unsafe { self.0.store_first(p, n) }
+        }
+        /// `self[2i] * b[2i] + self[2i + 1] * b[2i + 1] + c[i]`.
+        #[inline(always)]
+        unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+            // SAFETY: see above; both types are 512 bits of plain data.
+            unsafe {
+                let (left, right) = (
+                    std::mem::transmute::<__m512, __m512bh>(self.0 .0),
+                    std::mem::transmute::<__m512, __m512bh>(b.0 .0),
+                );
+                Self(F32x16(_mm512_dpbf16_ps(c.0 .0, left, right)))
+            }
+        }
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            // SAFETY: see above.
+            Self(unsafe { self.0.add(other.0) })
+        }
+        #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            // SAFETY: see above.
+            Self(unsafe { self.0.sub(other.0) })
+        }
+        #[inline(always)]
+        unsafe fn mul(self, other: Self) -> Self {
+            // SAFETY: see above.
+            Self(unsafe { self.0.mul(other.0) })
+        }
+        #[inline(always)]
+        unsafe fn relu(self) -> Self {
+            // SAFETY: see above.
+            Self(unsafe { self.0.relu() })
+        }
+    }
 }
 
 #[cfg(target_arch = "aarch64")]
