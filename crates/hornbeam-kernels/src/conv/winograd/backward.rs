@@ -5,6 +5,7 @@
 //! part starts within an image, it also works out the row of tiles above, for the two rows of pixels that reach down.
 
 use super::points::Taps;
+use super::prefetch::Ahead;
 use super::products::{outer, Panels};
 use super::transforms::{half_len, Points, Rows, Source, Transforms};
 use super::{padded, Tiling, IN, OUT, POINTS};
@@ -12,9 +13,10 @@ use crate::conv::{ConvShape, OutputGrad};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
 use std::ops::Range;
+use std::ptr::null_mut;
 
 /// Floats that the points of a block of tiles should take.
-const BLOCK: usize = 1 << 17;
+const BLOCK: usize = 1 << 16;
 /// Tiles of a block at least.
 const LEAST: usize = 14;
 /// Parts of a pass, and floats that their partial sums may take together.
@@ -44,6 +46,19 @@ struct Share<'a> {
     kernel: Option<(&'a mut [f32], Range<usize>)>,
     /// Partial sums of the bias' gradient, `[wide]`.
     bias: Option<&'a mut [f32]>,
+}
+
+/// The tiles at work, with their points; the patches' points are used twice.
+struct Block<'a> {
+    patches: &'a mut [f32],
+    gradients: &'a mut [f32],
+    half: &'a mut [f32],
+    /// Distance between points.
+    in_stride: usize,
+    out_stride: usize,
+    rows: Range<usize>,
+    /// Rows of tiles before them, worked out for what reaches down.
+    above: usize,
 }
 
 /// All gradients that are asked for: see [`crate::conv::conv_backward`].
@@ -151,11 +166,10 @@ impl Pass<'_> {
         }
         let across = self.tiling.across;
         let (deep, wide) = (self.panels.wide(), self.panels.deep());
-        let tile = POINTS * (deep + wide);
-        let block = self.tiling.block(BLOCK, tile, LEAST);
+        let block = self.tiling.block(BLOCK, POINTS * (deep + wide), LEAST);
         // One row of tiles more where the part starts within an image.
         let inside = usize::from(self.input.is_some() && !share.rows.start.is_multiple_of(self.tiling.tall));
-        let count = share.rows.len();
+        let (start, count) = (share.rows.start, share.rows.len());
         let blocks = count.div_ceil(block).max(1);
         let most = (count.div_ceil(blocks) + inside) * across;
         let (in_stride, out_stride) = (padded(most * deep), padded(most * wide));
@@ -165,59 +179,119 @@ impl Pass<'_> {
                 POINTS * out_stride,
                 half_len(across, self.panels.kernels.lanes),
             );
+            let mut block = Block { patches, gradients, half, in_stride, out_stride, rows: start..start, above: 0 };
             for index in 0..blocks {
-                let rows = share.rows.start + index * count / blocks..share.rows.start + (index + 1) * count / blocks;
-                let above = if index == 0 { inside } else { 0 };
-                let size = (rows.len() + above) * across;
-                for (place, row) in (rows.start - above..rows.end).enumerate() {
-                    let base = gradients[place * across * wide..].as_mut_ptr();
-                    let points =
-                        Points { base, stride: out_stride, step: wide, tiles: across, half: half.as_mut_ptr() };
-                    let sums = share.bias.as_mut().filter(|_| place >= above);
-                    let sums = sums.map_or(std::ptr::null_mut(), |sums| sums.as_mut_ptr());
-                    let image = self.tiling.outputs(row, self.shape.out_channels, |n| self.source(n));
-                    // SAFETY: the image lies within the gradients, the points of the row within theirs.
-                    unsafe { (self.transforms.gradients)(&image, sums, &points) };
+                block.rows = start + index * count / blocks..start + (index + 1) * count / blocks;
+                block.above = if index == 0 { inside } else { 0 };
+                let next = block.rows.end..start + ((index + 2) * count / blocks).min(count);
+                self.gradients(&mut block, share.bias.as_deref_mut());
+                if let Some((kernel, points)) = &mut share.kernel {
+                    self.kernel_sums(&mut block, kernel, points.clone(), index > 0, &next);
                 }
-                if let Some((kernel, range)) = &mut share.kernel {
-                    for (place, row) in rows.clone().enumerate() {
-                        let image = self.tiling.patches(row, self.shape.in_channels, |at| self.x[at..].as_ptr());
-                        let base = patches[place * across * deep..].as_mut_ptr();
-                        let points =
-                            Points { base, stride: in_stride, step: deep, tiles: across, half: half.as_mut_ptr() };
-                        // SAFETY: the image lies within `x`, the points of the row within `patches`.
-                        unsafe { (self.transforms.patches)(&image, &points) };
-                    }
-                    let stride = kernel.len() / range.len();
-                    for (point, kernel) in range.clone().zip(kernel.chunks_exact_mut(stride)) {
-                        let a = &patches[point * in_stride..];
-                        let b = &gradients[point * out_stride + above * across * wide..];
-                        let extents = [self.shape.in_channels, deep, wide];
-                        outer(self.panels.kernels, rows.len() * across, extents, a, b, kernel, index > 0);
-                    }
-                }
-                let Some((packed, dx)) = &self.input else { continue };
-                for point in 0..POINTS {
-                    let (a, c) = (&gradients[point * out_stride..], &mut patches[point * in_stride..]);
-                    self.panels.product(point, packed, size, a, c);
-                }
-                for (place, row) in (rows.start - above..rows.end).enumerate() {
-                    let base = patches[place * across * deep..].as_mut_ptr();
-                    let points = Points { base, stride: in_stride, step: deep, tiles: across, half: half.as_mut_ptr() };
-                    let image = self.tiling.patches(row, self.shape.in_channels, |at| dx.as_ptr().wrapping_add(at));
-                    let tall = self.tiling.tall;
-                    let last = row % tall + 1 == tall || row + 1 < share.rows.end;
-                    let rows = Rows {
-                        from: if place < above { OUT } else { 0 },
-                        to: if last { IN } else { OUT },
-                        add: row % tall > 0,
-                    };
-                    let rows = if place < above { Rows { to: IN, add: false, ..rows } } else { rows };
-                    // SAFETY: rows of pixels belong to the part of the tiles that start there.
-                    unsafe { (self.transforms.pixels)(&image, rows, &points) };
+                if let Some((packed, dx)) = &self.input {
+                    self.input_rows(&mut block, packed, dx, share.rows.end, &next);
                 }
             }
         });
+    }
+
+    /// The gradients of the outputs to points.
+    fn gradients(&self, block: &mut Block<'_>, mut bias: Option<&mut [f32]>) {
+        let (tiles, step) = (self.tiling.across, self.panels.deep());
+        for (place, row) in (block.rows.start - block.above..block.rows.end).enumerate() {
+            let base = block.gradients[place * tiles * step..].as_mut_ptr();
+            let points = Points { base, stride: block.out_stride, step, tiles, half: block.half.as_mut_ptr() };
+            // The row above is another part's to add up.
+            let sums = bias.as_deref_mut().filter(|_| place >= block.above);
+            let sums = sums.map_or(null_mut(), <[f32]>::as_mut_ptr);
+            let image = self.tiling.outputs(row, self.shape.out_channels, |n| self.source(n));
+            // SAFETY: the image lies within the gradients, the points of the row within theirs.
+            unsafe { (self.transforms.gradients)(&image, sums, &points) };
+        }
+    }
+
+    /// Patches to points, and their products with the gradients to the sums of the points asked for.
+    fn kernel_sums(
+        &self,
+        block: &mut Block<'_>,
+        kernel: &mut [f32],
+        points: Range<usize>,
+        accumulate: bool,
+        next: &Range<usize>,
+    ) {
+        let (tiles, inputs) = (self.tiling.across, self.shape.in_channels);
+        let (deep, wide) = (self.panels.wide(), self.panels.deep());
+        for (place, row) in block.rows.clone().enumerate() {
+            let image = self.tiling.patches(row, inputs, |at| self.x[at..].as_ptr());
+            let base = block.patches[place * tiles * deep..].as_mut_ptr();
+            let to = Points { base, stride: block.in_stride, step: deep, tiles, half: block.half.as_mut_ptr() };
+            // SAFETY: the image lies within `x`, the points of the row within `patches`.
+            unsafe { (self.transforms.patches)(&image, &to) };
+        }
+        let ahead = Ahead::new(self.x.as_ptr(), self.tiling.read(next), inputs);
+        let stride = kernel.len() / points.len();
+        let size = block.rows.len() * tiles;
+        for (point, kernel) in points.zip(kernel.chunks_exact_mut(stride)) {
+            ahead.fetch::<false>(point);
+            let a = &block.patches[point * block.in_stride..];
+            let b = &block.gradients[point * block.out_stride + block.above * tiles * wide..];
+            outer(self.panels.kernels, size, [inputs, deep, wide], a, b, kernel, accumulate);
+        }
+    }
+
+    /// The gradients of the outputs times the kernel, and from points to the rows of pixels that are this part's; its
+    /// rows of tiles end at `end`.
+    fn input_rows(
+        &self,
+        block: &mut Block<'_>,
+        packed: &[f32],
+        dx: &SharedMut<'_, f32>,
+        end: usize,
+        next: &Range<usize>,
+    ) {
+        let (tiles, step, inputs) = (self.tiling.across, self.panels.wide(), self.shape.in_channels);
+        let size = (block.rows.len() + block.above) * tiles;
+        let behind = Ahead::new(dx.as_ptr(), self.tiling.read(&block.rows), inputs);
+        let ahead = self.gradients_ahead(next);
+        for point in 0..POINTS {
+            behind.fetch::<true>(point);
+            for ahead in ahead.iter().flatten() {
+                ahead.fetch::<false>(point);
+            }
+            let (a, c) = (&block.gradients[point * block.out_stride..], &mut block.patches[point * block.in_stride..]);
+            self.panels.product(point, packed, size, a, c);
+        }
+        let tall = self.tiling.tall;
+        for (place, row) in (block.rows.start - block.above..block.rows.end).enumerate() {
+            let base = block.patches[place * tiles * step..].as_mut_ptr();
+            let points = Points { base, stride: block.in_stride, step, tiles, half: block.half.as_mut_ptr() };
+            let image = self.tiling.patches(row, inputs, |at| dx.as_ptr().wrapping_add(at));
+            let rows = if place < block.above {
+                Rows { from: OUT, to: IN, add: false }
+            } else {
+                let reaches = (row + 1) % tall == 0 || row + 1 < end;
+                Rows { from: 0, to: if reaches { IN } else { OUT }, add: row % tall > 0 }
+            };
+            // SAFETY: rows of pixels belong to the part of the tiles that start there.
+            unsafe { (self.transforms.pixels)(&image, rows, &points) };
+        }
+    }
+
+    /// The gradients that rows of tiles will read.
+    fn gradients_ahead(&self, rows: &Range<usize>) -> [Option<Ahead>; 2] {
+        let (made, channels) = (self.tiling.made(rows), self.shape.out_channels);
+        match self.grad {
+            OutputGrad::Plain(dy) => [Some(Ahead::new(dy.as_ptr(), made, channels)), None],
+            OutputGrad::Relu { dy, y } => {
+                [Some(Ahead::new(dy.as_ptr(), made.clone(), channels)), Some(Ahead::new(y.as_ptr(), made, channels))]
+            }
+            OutputGrad::Pooled { dy, codes } => {
+                // Odd rows and columns aside.
+                let made = made.start / 4..made.end / 4;
+                let codes = Ahead::new(codes.as_ptr(), made.clone(), channels);
+                [Some(Ahead::new(dy.as_ptr(), made, channels)), Some(codes)]
+            }
+        }
     }
 
     /// The gradients of one image.

@@ -1,5 +1,6 @@
 //! The forward pass: patches to points, products, points to outputs, a block of tiles a task.
 
+use super::prefetch::Ahead;
 use super::products::Panels;
 use super::transforms::{half_len, Finish, Points, Sink, Transforms};
 use super::{padded, Tiling, POINTS};
@@ -10,7 +11,7 @@ use crate::scratch::{with_local, Scratch};
 use std::ptr::null;
 
 /// Floats that the points of a block of tiles should take.
-const BLOCK: usize = 1 << 17;
+const BLOCK: usize = 1 << 16;
 /// Tiles of a block at least: rows of one register tile; two where the kernel's points come from beyond the
 /// second-level cache.
 const LEAST: usize = 14;
@@ -93,7 +94,20 @@ fn run(
                 // SAFETY: the image lies within `x`, the points of the row within `patches`.
                 unsafe { (transforms.patches)(&image, &points) };
             }
+            let next = task + pool.threads();
+            let next = next * rows / blocks..(next + 1) * rows / blocks;
+            let behind = match sink(0) {
+                Sink::Whole { y, .. } => Ahead::new(y, tiling.made(&range), shape.out_channels),
+                Sink::Pooled { y, .. } => {
+                    // Odd rows and columns aside.
+                    let made = tiling.made(&range);
+                    Ahead::new(y, made.start / 4..made.end / 4, shape.out_channels)
+                }
+            };
+            let ahead = Ahead::new(x.as_ptr(), tiling.read(&next), shape.in_channels);
             for point in 0..POINTS {
+                ahead.fetch::<false>(point);
+                behind.fetch::<true>(point);
                 let (a, c) = (&patches[point * in_stride..], &mut results[point * out_stride..]);
                 panels.product(point, packed, size, a, c);
             }

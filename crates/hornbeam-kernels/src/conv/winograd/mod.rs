@@ -15,6 +15,7 @@ mod backward;
 mod forward;
 mod lanes;
 mod points;
+mod prefetch;
 mod products;
 mod transforms;
 
@@ -104,6 +105,21 @@ impl Tiling {
         let [height, width] = self.output;
         let image = row / self.tall;
         Image { pixels: pixels(image), height, width, channels, row: (row % self.tall * OUT) as isize, column: 0 }
+    }
+
+    /// Where the first pixel that belongs to a row of tiles lies, in pixels of all inputs or of all outputs.
+    fn first(&self, row: usize, [height, width]: [usize; 2], pad: usize) -> usize {
+        (row / self.tall * height + (row % self.tall * OUT).saturating_sub(pad).min(height)) * width
+    }
+
+    /// The pixels of the input that rows of tiles read, about.
+    fn read(&self, rows: &Range<usize>) -> Range<usize> {
+        self.first(rows.start, self.input, self.pad[0])..self.first(rows.end, self.input, self.pad[0])
+    }
+
+    /// The pixels of the output that rows of tiles make.
+    fn made(&self, rows: &Range<usize>) -> Range<usize> {
+        self.first(rows.start, self.output, 0)..self.first(rows.end, self.output, 0)
     }
 
     /// Rows of one of `parts` parts: of whole images, where there are enough of them.
