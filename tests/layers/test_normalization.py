@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hornbeam import layers
-from hornbeam.transforms import jit
+from hornbeam import layers, ops
+from hornbeam.transforms import grad, jit
 
 
 def test_batch_normalization_uses_and_moves_its_statistics(rng: np.random.Generator) -> None:
@@ -43,6 +43,24 @@ def test_batch_normalization_leaves_masked_steps_out(rng: np.random.Generator) -
     layer(x, training=True, mask=mask)
     np.testing.assert_allclose(layer.moving_mean, x[mask].mean(0), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(layer.moving_variance, x[mask].var(0), rtol=1e-4)
+
+
+def test_batch_normalization_far_from_zero(rng: np.random.Generator) -> None:
+    # Mean 1000, deviation 1: one unit in the last place of an element is 6e-5.
+    x = rng.normal(1e3, 1.0, size=(512, 3)).astype("float32")
+    ct = rng.normal(size=x.shape).astype("float32")
+    layer = layers.BatchNormalization(epsilon=0.0)
+    layer.build(x.shape)
+
+    def loss(batch: Any) -> Any:
+        return ops.sum(layer(batch, training=True) * ct)
+
+    wide, g = x.astype("float64"), ct.astype("float64")
+    deviation = wide.std(0)
+    normal = (wide - wide.mean(0)) / deviation
+    np.testing.assert_allclose(jit(lambda batch: layer(batch, training=True))(x), normal, atol=2e-4)
+    expected = (g - g.mean(0) - normal * (g * normal).mean(0)) / deviation
+    np.testing.assert_allclose(jit(grad(loss))(x), expected, atol=2e-4)
 
 
 def test_batch_normalization_by_another_axis(rng: np.random.Generator) -> None:

@@ -1,4 +1,4 @@
-//! Composites with kernels of their own beside those over rows: recurrent layers.
+//! Composites with kernels of their own beside those over rows: recurrent layers, moments.
 
 use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::rnn::Sequence;
@@ -17,6 +17,7 @@ pub fn kernel(b: &mut Builder, name: &str, p: &mut Map<String, Json>, x: &[Value
         "lstm_grad" => (Cell::Lstm, true),
         "gru" => (Cell::Gru, false),
         "gru_grad" => (Cell::Gru, true),
+        "moments" => return moments(b, take(p, "axes")?, x),
         _ => return Ok(None),
     };
     let op = Recurrent { cell, backward, reverse: take(p, "reverse")?, masked: take(p, "masked")? };
@@ -44,6 +45,21 @@ pub fn kernel(b: &mut Builder, name: &str, p: &mut Map<String, Json>, x: &[Value
         Cell::Lstm => vec![given[0], last(given[0])?, last(given[1])?, given[1], given[2]],
         Cell::Gru => vec![given[0], last(given[0])?, given[1]],
     }))
+}
+
+/// Mean and variance in one pass, over neighbouring axes.
+fn moments(b: &mut Builder, mut axes: Vec<usize>, x: &[Value]) -> Result<Option<Vec<Value>>> {
+    let Some(&first) = x.first() else { return Ok(None) };
+    let t = b.type_of(first).clone();
+    axes.sort_unstable();
+    let neighbours = axes.windows(2).all(|pair| pair[1] == pair[0] + 1);
+    let folded: usize = axes.iter().filter_map(|&axis| t.shape.get(axis)).product();
+    if !matches!(t.dtype, DType::F32 | DType::F64) || !neighbours || t.count() == 0 || folded < 2 {
+        return Ok(None);
+    }
+    let shape = (0..t.rank()).filter(|axis| !axes.contains(axis)).map(|axis| t.shape[axis]).collect();
+    let result = TensorType::new(t.dtype, shape);
+    Ok(Some(b.emit(Op::Moments { axes }, x.to_vec(), vec![result.clone(), result])?))
 }
 
 impl Recurrent {

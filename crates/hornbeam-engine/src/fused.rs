@@ -1,4 +1,5 @@
-//! A fused elementwise loop: a tape of kernels that runs block by block over lanes that stay in cache.
+//! A fused elementwise loop: a tape of kernels that runs block by block over lanes that stay in cache, and may fold what it
+//! computes before the block is gone.
 
 use std::cell::RefCell;
 
@@ -6,6 +7,8 @@ use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::elementwise::{BinaryFn, TernaryFn, UnaryFn};
 use hornbeam_kernels::pool::ThreadPool;
 use hornbeam_kernels::random;
+use hornbeam_kernels::reduce::{self, BlockFold, Extent, Folder};
+use hornbeam_kernels::scratch::Scratch;
 
 use crate::buffer::AlignedBytes;
 use crate::instruction::Operand;
@@ -68,6 +71,94 @@ pub enum Step {
         key: Loc,
         out: Loc,
     },
+    /// Onto the accumulators of fold number `fold`.
+    Fold {
+        fold: u16,
+        x: Loc,
+    },
+}
+
+/// A reduction of something that the loop computes or reads.
+#[derive(Clone)]
+pub struct Fold {
+    pub kind: BlockFold,
+    pub dtype: DType,
+    pub folder: Folder,
+}
+
+/// The iteration space of a loop with folds: the middle axis is folded away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Space {
+    pub outer: usize,
+    pub n: usize,
+    pub inner: usize,
+}
+
+/// How such a space is cut, which depends on the loop alone. A group is what folds into one row of `inner` elements.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cut {
+    pub space: Space,
+    /// Rows of one piece of a group, and pieces of a group.
+    pub height: usize,
+    pub pieces: usize,
+    /// Groups of one task, if each is a single piece.
+    pub groups: usize,
+}
+
+impl Cut {
+    /// Into tasks of about `chunk` elements and blocks of `block`.
+    pub fn new(space: Space, chunk: usize, block: usize) -> Cut {
+        let Space { n, inner, .. } = space;
+        let group = n * inner;
+        if group <= chunk {
+            return Cut { space, height: n, pieces: 1, groups: (chunk / group).max(1) };
+        }
+        // Whole blocks; and where rows are long, enough of them that accumulators are small beside them.
+        let unit = (block / inner).max(1);
+        let height = (chunk / inner).max(if inner > block { 64 } else { 1 }).next_multiple_of(unit).min(n);
+        Cut { space, height, pieces: n.div_ceil(height), groups: 1 }
+    }
+
+    /// Whether blocks hold several groups.
+    pub fn by_row(&self, block: usize) -> bool {
+        self.space.inner == 1 && self.space.n <= block
+    }
+
+    fn tasks(&self) -> usize {
+        self.space.outer.div_ceil(self.groups) * self.pieces
+    }
+
+    fn slots(&self) -> usize {
+        self.space.outer * self.pieces
+    }
+
+    /// Every block begins at a multiple of this.
+    pub fn grid(&self, block: usize) -> usize {
+        let Space { outer, n, inner } = self.space;
+        let mut grid = block;
+        if self.by_row(block) {
+            return if outer > self.groups { gcd(grid, self.groups * n) } else { grid };
+        }
+        if outer > 1 {
+            grid = gcd(grid, n * inner);
+        }
+        if self.pieces > 1 {
+            grid = gcd(grid, self.height * inner);
+        }
+        if inner > block {
+            gcd(grid, inner)
+        } else {
+            grid
+        }
+    }
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 {
+        a
+    } else {
+        gcd(b, a % b)
+    }
 }
 
 #[derive(Clone)]
@@ -80,6 +171,10 @@ pub struct Fused {
     pub stores: Vec<usize>,
     /// Byte offset of every lane in the thread's scratch; the last entry is their total.
     pub lanes: Vec<usize>,
+    /// Reductions, whose results are written behind the stores.
+    pub folds: Vec<Fold>,
+    /// Present if there are folds.
+    pub cut: Option<Cut>,
     /// Run once per task, before its blocks: lanes whose contents do not change.
     pub prologue: Vec<Step>,
     pub steps: Vec<Step>,
@@ -101,10 +196,7 @@ thread_local! {
 impl Fused {
     /// Elements per task: a multiple of the block, fixed by the problem alone.
     fn chunk(&self) -> usize {
-        if self.count * self.cost <= SMALL {
-            return self.count.max(1);
-        }
-        (TASK / self.cost.max(1)).next_multiple_of(self.block)
+        chunk(self.count, self.cost, self.block)
     }
 
     /// Run the loop over the operands in `memory`.
@@ -112,71 +204,222 @@ impl Fused {
     /// # Safety
     /// Every pointer is valid and aligned for its load or store over `count` elements; writes overlap nothing, but
     /// for a contiguous read of the same elements that no later step reads (the planner's in-place rule).
-    pub unsafe fn run(&self, pool: &ThreadPool, memory: Memory, reads: &[Operand], writes: &[Operand]) {
-        let chunk = self.chunk();
-        let operands = Operands { memory, reads, writes };
-        let operands = &operands;
-        pool.run(self.count.div_ceil(chunk), &move |task| {
-            let start = task * chunk;
-            let end = (start + chunk).min(self.count);
-            LANES.with(|lanes| {
-                let mut lanes = lanes.borrow_mut();
-                let needed = self.lanes.last().copied().unwrap_or(0);
-                if lanes.len() < needed {
-                    *lanes = AlignedBytes::new(needed);
-                }
+    pub unsafe fn run(
+        &self,
+        pool: &ThreadPool,
+        memory: Memory,
+        reads: &[Operand],
+        writes: &[Operand],
+        scratch: &mut Scratch,
+    ) {
+        let Some(cut) = &self.cut else {
+            let operands = &Operands { memory, reads, writes, accumulators: Vec::new() };
+            let chunk = self.chunk();
+            let task = |task: usize| {
+                let start = task * chunk;
+                let end = (start + chunk).min(self.count);
                 // SAFETY: tasks cover disjoint ranges; the rest is the caller's promise.
-                unsafe { self.run_range(operands, lanes.as_ptr(), start, end) };
-            });
+                self.with_lanes(operands, start, &|run| unsafe { run.blocks(start, end, self.block) });
+            };
+            return pool.run(self.count.div_ceil(chunk), &task);
+        };
+        let bytes: Vec<usize> = self.folds.iter().map(|fold| fold.scratch(cut)).collect();
+        let lines = |bytes: usize| bytes.next_multiple_of(64);
+        let partial = scratch.take::<u8>(bytes.iter().map(|&b| lines(b)).sum());
+        let mut places: Vec<&mut [u8]> = Vec::with_capacity(bytes.len());
+        let (mut rest, mut write) = (partial, self.stores.len());
+        let mut accumulators: Vec<*mut u8> = Vec::with_capacity(bytes.len());
+        for (fold, &bytes) in self.folds.iter().zip(&bytes) {
+            let (place, behind) = rest.split_at_mut(lines(bytes));
+            let place = &mut place[..bytes];
+            accumulators.push(if bytes == 0 { memory.pointer(&writes[write]) } else { place.as_mut_ptr() });
+            places.push(place);
+            rest = behind;
+            write += fold.kind.planes();
+        }
+        let operands = &Operands { memory, reads, writes, accumulators };
+        pool.run(cut.tasks(), &|task| {
+            let start = cut.start(task);
+            // SAFETY: tasks cover disjoint groups and pieces; the rest is the caller's promise.
+            self.with_lanes(operands, start, &|run| unsafe { run.pieces(cut, task) });
         });
+        let mut results = &writes[self.stores.len()..];
+        for (fold, place) in self.folds.iter().zip(places) {
+            let (own, others) = results.split_at(fold.kind.planes());
+            results = others;
+            if !place.is_empty() {
+                let second = own.get(1).map_or(&mut [][..], |o| memory.write_bytes(o));
+                let Space { outer, n, inner } = cut.space;
+                let into = [memory.write_bytes(&own[0]), second];
+                reduce::finish(pool, fold.kind, fold.dtype, place, [outer, n, inner], cut.height, into);
+            }
+        }
     }
 
-    /// # Safety
-    /// As [`Fused::run`], and `lanes` has room for all lanes.
-    unsafe fn run_range(&self, operands: &Operands, lanes: *mut u8, start: usize, end: usize) {
+    /// Set up this thread's lanes and the table of pointers for one task that begins at `start`.
+    fn with_lanes(&self, operands: &Operands, start: usize, body: &dyn Fn(&mut Run)) {
         const TABLE: usize = 128;
-        let mut fixed = [std::ptr::null_mut::<u8>(); TABLE];
-        let mut heap;
-        let total = self.loads.len() + self.stores.len() + self.lanes.len();
-        let table: &mut [*mut u8] = if total <= TABLE {
-            &mut fixed[..total]
-        } else {
-            heap = vec![std::ptr::null_mut(); total];
-            &mut heap
-        };
-        let first_lane = self.loads.len() + self.stores.len();
-        for (slot, &offset) in table[first_lane..].iter_mut().zip(&self.lanes) {
-            // SAFETY: offsets lie inside the lanes' memory.
-            *slot = unsafe { lanes.add(offset) };
+        LANES.with(|lanes| {
+            let mut lanes = lanes.borrow_mut();
+            let needed = self.lanes.last().copied().unwrap_or(0);
+            if lanes.len() < needed {
+                *lanes = AlignedBytes::new(needed);
+            }
+            let mut fixed = [std::ptr::null_mut::<u8>(); TABLE];
+            let mut heap;
+            let total = self.loads.len() + self.stores.len() + self.lanes.len();
+            let table: &mut [*mut u8] = if total <= TABLE {
+                &mut fixed[..total]
+            } else {
+                heap = vec![std::ptr::null_mut(); total];
+                &mut heap
+            };
+            let first_lane = self.loads.len() + self.stores.len();
+            for (slot, &offset) in table[first_lane..].iter_mut().zip(&self.lanes) {
+                *slot = lanes.as_ptr().wrapping_add(offset);
+            }
+            for (index, slot) in table[..self.loads.len()].iter_mut().enumerate() {
+                *slot = operands.read(index).cast_mut();
+            }
+            let mut run = Run { fused: self, operands, table };
+            // SAFETY: the prologue reads scalars and views only, into lanes.
+            unsafe { run.steps(&self.prologue, &Block { position: start, n: self.block, ..Block::default() }) };
+            body(&mut run);
+        });
+    }
+}
+
+impl Fold {
+    /// Bytes of the accumulators, if they are not the result itself.
+    fn scratch(&self, cut: &Cut) -> usize {
+        if cut.pieces == 1 && matches!(self.kind, BlockFold::Reduce(_)) {
+            return 0;
         }
-        for (index, slot) in table[..self.loads.len()].iter_mut().enumerate() {
-            *slot = operands.read(index).cast_mut();
+        let accumulators = cut.slots() * self.kind.planes() * cut.space.inner;
+        accumulators * self.kind.accumulator(self.dtype).size()
+    }
+}
+
+/// Elements per task of a loop.
+pub fn chunk(count: usize, cost: usize, block: usize) -> usize {
+    if count * cost <= SMALL {
+        return count.max(1);
+    }
+    (TASK / cost.max(1)).next_multiple_of(block)
+}
+
+/// What the steps of one block work on.
+#[derive(Clone, Copy)]
+struct Block {
+    position: usize,
+    n: usize,
+    /// For folds: what part of a piece this is, and the first of its accumulators, counted in planes of `inner` and elements.
+    extent: Extent,
+    slot: usize,
+    column: usize,
+}
+
+impl Default for Block {
+    fn default() -> Self {
+        let extent = Extent { columns: 1, rows: 0, before: 0, plane: 1 };
+        Block { position: 0, n: 0, extent, slot: 0, column: 0 }
+    }
+}
+
+impl Cut {
+    /// The first element of a task.
+    fn start(&self, task: usize) -> usize {
+        let group = self.space.n * self.space.inner;
+        if self.pieces == 1 {
+            return task * self.groups * group;
         }
-        // SAFETY: passed on; the prologue reads scalars and views only.
-        unsafe { self.run_steps(&self.prologue, table, operands, start, self.block) };
+        task / self.pieces * group + task % self.pieces * self.height * self.space.inner
+    }
+}
+
+/// One task of a loop.
+struct Run<'a, 'm> {
+    fused: &'a Fused,
+    operands: &'a Operands<'m>,
+    table: &'a mut [*mut u8],
+}
+
+impl Run<'_, '_> {
+    /// Blocks of `block` elements over a range.
+    ///
+    /// # Safety
+    /// As [`Fused::run`]; the range lies inside of the loop.
+    unsafe fn blocks(&mut self, start: usize, end: usize, block: usize) {
         let mut position = start;
         while position < end {
-            let n = self.block.min(end - position);
-            for (index, load) in self.loads.iter().enumerate() {
-                if let Load::Contiguous { size } = load {
-                    // SAFETY: `position < count`.
-                    table[index] = unsafe { operands.read(index).add(position * size).cast_mut() };
-                }
-            }
-            for (index, size) in self.stores.iter().enumerate() {
-                // SAFETY: as above.
-                table[self.loads.len() + index] = unsafe { operands.write(index).add(position * size) };
-            }
+            let n = block.min(end - position);
             // SAFETY: passed on.
-            unsafe { self.run_steps(&self.steps, table, operands, position, n) };
+            unsafe { self.block(&Block { position, n, ..Block::default() }) };
             position += n;
         }
     }
 
+    /// The groups, or the piece, of a task.
+    ///
+    /// # Safety
+    /// As [`Fused::run`].
+    unsafe fn pieces(&mut self, cut: &Cut, task: usize) {
+        let Space { outer, n, inner } = cut.space;
+        let whole = self.fused.block;
+        let group = n * inner;
+        if cut.by_row(whole) {
+            let (mut row, end) = (task * cut.groups, ((task + 1) * cut.groups).min(outer));
+            while row < end {
+                let rows = (whole / n).min(end - row);
+                let extent = Extent { columns: n, rows, before: 0, plane: 1 };
+                // SAFETY: passed on.
+                unsafe { self.block(&Block { position: row * n, n: rows * n, extent, slot: row, column: 0 }) };
+                row += rows;
+            }
+            return;
+        }
+        let slots = match cut.pieces {
+            1 => task * cut.groups..((task + 1) * cut.groups).min(outer),
+            _ => task..task + 1,
+        };
+        for slot in slots {
+            let (index, piece) = (slot / cut.pieces, slot % cut.pieces);
+            let start = index * group + piece * cut.height * inner;
+            let end = (start + cut.height * inner).min((index + 1) * group);
+            let mut position = start;
+            while position < end {
+                let (before, column) = ((position - start) / inner, (position - start) % inner);
+                let n = if inner > whole { whole.min(inner - column) } else { whole.min(end - position) };
+                let columns = n.min(inner);
+                let extent = Extent { columns, rows: n / columns, before, plane: inner };
+                // SAFETY: passed on.
+                unsafe { self.block(&Block { position, n, extent, slot, column }) };
+                position += n;
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Fused::run`]; the block lies inside of the loop.
+    unsafe fn block(&mut self, block: &Block) {
+        for (index, load) in self.fused.loads.iter().enumerate() {
+            if let Load::Contiguous { size } = load {
+                self.table[index] = self.operands.read(index).wrapping_add(block.position * size).cast_mut();
+            }
+        }
+        let first_write = self.fused.loads.len();
+        for (index, size) in self.fused.stores.iter().enumerate() {
+            self.table[first_write + index] = self.operands.write(index).wrapping_add(block.position * size);
+        }
+        // SAFETY: passed on.
+        unsafe { self.steps(&self.fused.steps, block) };
+    }
+
     /// # Safety
     /// `table` points to at least `n` elements for every location that the steps use.
-    unsafe fn run_steps(&self, steps: &[Step], table: &[*mut u8], operands: &Operands, position: usize, n: usize) {
-        let at = |loc: &Loc| table[*loc as usize];
+    unsafe fn steps(&self, steps: &[Step], block: &Block) {
+        let at = |loc: &Loc| self.table[*loc as usize];
+        let (position, n, operands) = (block.position, block.n, self.operands);
         for step in steps {
             // SAFETY: the caller's promise, for each kernel in turn.
             unsafe {
@@ -186,7 +429,7 @@ impl Fused {
                     Step::Ternary { f, x, y, z, out } => f(at(x), at(y), at(z), at(out), n),
                     Step::Fetch { read, out } => {
                         let source = operands.read(*read as usize);
-                        match &self.loads[*read as usize] {
+                        match &self.fused.loads[*read as usize] {
                             Load::Scalar { size } => fill(source, *size, at(out), n),
                             Load::Strided { size, dims } => copy_range(source, dims, *size, position, n, at(out)),
                             Load::Contiguous { .. } | Load::Whole => {}
@@ -199,6 +442,16 @@ impl Fused {
                         let out = std::slice::from_raw_parts_mut(at(out).cast::<u32>(), n);
                         random::fill_bits(key, position as u64, out);
                     }
+                    Step::Fold { fold, x } => {
+                        let fused = &self.fused.folds[*fold as usize];
+                        let Extent { plane, .. } = block.extent;
+                        let element = block.slot * fused.kind.planes() * plane + block.column;
+                        let size = fused.kind.accumulator(fused.dtype).size();
+                        let to = operands.accumulators[*fold as usize].wrapping_add(element * size);
+                        let by_row = self.fused.cut.is_some_and(|cut| cut.by_row(self.fused.block));
+                        let kernel = if by_row { fused.folder.rows } else { fused.folder.columns };
+                        kernel(at(x), block.extent, to);
+                    }
                 }
             }
         }
@@ -209,6 +462,8 @@ struct Operands<'a> {
     memory: Memory<'a>,
     reads: &'a [Operand],
     writes: &'a [Operand],
+    /// Of every fold: scratch, or the result itself.
+    accumulators: Vec<*mut u8>,
 }
 
 impl Operands<'_> {

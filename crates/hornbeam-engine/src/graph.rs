@@ -138,6 +138,10 @@ pub enum Op {
         op: Reduce,
         axes: Vec<usize>,
     },
+    /// Mean and variance, by the deviations from the mean.
+    Moments {
+        axes: Vec<usize>,
+    },
     ArgReduce {
         max: bool,
         axis: usize,

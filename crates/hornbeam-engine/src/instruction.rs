@@ -8,7 +8,7 @@ use hornbeam_kernels::index::Scatter;
 use hornbeam_kernels::reduce::{Reduce, Running};
 use hornbeam_kernels::rnn::Sequence;
 
-use crate::fused::{Fused, Load};
+use crate::fused::{Cut, Fused, Load, Space};
 use crate::graph::{GradSource, PoolKind, Recurrent, RowKernel, ScopeId};
 use crate::strided::Dim;
 use crate::types::TensorType;
@@ -342,7 +342,11 @@ impl Instruction {
             Kind::Fused(f) => {
                 let strided = f.loads.iter().filter(|l| matches!(l, Load::Strided { .. })).count();
                 let views = if strided > 0 { format!(" views={strided}") } else { String::new() };
-                format!("fused {} [{}]{views}", f.count, f.names.join(" "))
+                let folds = match &f.cut {
+                    Some(Cut { space: Space { outer, n, inner }, .. }) => format!(" over [{outer} -{n} {inner}]"),
+                    None => String::new(),
+                };
+                format!("fused {} [{}]{views}{folds}", f.count, f.names.join(" "))
             }
             Kind::Copy { count, dims } => format!("copy {count} axes={}", dims.len()),
             Kind::Reduce { op, shape, axes } => {

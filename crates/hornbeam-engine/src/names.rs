@@ -59,6 +59,7 @@ const OTHERS: &[&str] = &[
     "lstm_grad",
     "gru",
     "gru_grad",
+    "moments",
 ];
 
 /// Names of all primitives, and of the composites that have kernels of their own.

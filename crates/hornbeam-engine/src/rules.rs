@@ -86,6 +86,7 @@ fn check_output_count(op: &Op, inputs: usize, outputs: usize) -> Result<()> {
         Op::Barrier => inputs,
         Op::Rows(RowKernel::LayerNormVjp { .. }) => 3,
         Op::Recurrent(_) => outputs, // checked with their types
+        Op::Moments { .. } => 2,
         _ => 1,
     };
     ensure!(outputs == expected, "{op:?} has {expected} results, {outputs} are declared");
@@ -168,7 +169,7 @@ fn check_single(op: &Op, x: &[&TensorType], out: &TensorType) -> Result<()> {
             ensure!(x[0].dtype == DType::U32 && x[0].shape == [2], "random_bits needs a uint32[2] key, got {}", x[0]);
             ensure!(out.dtype == DType::U32, "random_bits gives uint32, declared is {out}");
         }
-        Op::Reduce { axes, .. } => {
+        Op::Reduce { axes, .. } | Op::Moments { axes } => {
             ensure!(strictly_increasing(axes), "{op:?}: axes must increase");
             axes.iter().try_for_each(|&a| axis_in(op, a, x[0]))?;
             let kept: Vec<_> = (0..x[0].rank()).filter(|a| !axes.contains(a)).map(|a| x[0].shape[a]).collect();

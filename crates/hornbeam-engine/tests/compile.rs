@@ -82,10 +82,46 @@ fn a_sum_in_the_middle_splits_loops() {
     let executable = compile(&t, &[y]);
     assert_eq!(
         executable.text(),
-        "@0 = fused 32 [exp](in0)\n@128 = reduce_sum [4 -8](@0)\nout0 = fused 32 [div] views=1(@0, @128)\n"
+        "@0, @128 = fused 32 [exp reduce_sum] over [4 -8 1](in0)\nout0 = fused 32 [div] views=1(@0, @128)\n"
     );
     let result = values(&executable.run(vec![ramp(&[4, 8])], &[]).unwrap()[0]);
     assert!(result.chunks(8).all(|row| (row.iter().sum::<f32>() - 1.0).abs() < 1e-5));
+}
+
+#[test]
+fn sums_over_one_space_share_a_loop_and_constant_factors_leave_them() {
+    let mut t = Text::default();
+    let (x, v) = (t.input("float32", &[64, 8]), t.input("float32", &[8]));
+    let e = t.f32("exp", &[x], &[64, 8]);
+    let first = t.node("reduce_sum", &[e], "float32", &[8], "\"axes\":[0]");
+    let wide = t.node("broadcast", &[v], "float32", &[64, 8], "\"dims\":[1]");
+    let scaled = t.f32("mul", &[e, wide], &[64, 8]);
+    let second = t.node("reduce_sum", &[scaled], "float32", &[8], "\"axes\":[0]");
+    let largest = t.node("reduce_max", &[x], "float32", &[8], "\"axes\":[0]");
+    assert_eq!(
+        compile(&t, &[first, second, largest]).text(),
+        "out0, out2 = fused 512 [exp reduce_sum reduce_max] over [1 -64 8](in0)\nout1/in1 = fused 8 [mul](out0, in1)\n"
+    );
+}
+
+#[test]
+fn large_values_that_are_cheap_are_computed_again() {
+    let mut t = Text::default();
+    let shape = [4096, 16];
+    let (x, m) = (t.input("float32", &shape), t.input("float32", &[16]));
+    let wide = t.node("broadcast", &[m], "float32", &shape, "\"dims\":[1]");
+    let centred = t.f32("sub", &[x, wide], &shape);
+    let square = t.f32("mul", &[centred, centred], &shape);
+    let sum = t.node("reduce_sum", &[square], "float32", &[16], "\"axes\":[0]");
+    let root = t.f32("rsqrt", &[sum], &[16]);
+    let wide = t.node("broadcast", &[root], "float32", &shape, "\"dims\":[1]");
+    let y = t.f32("mul", &[centred, wide], &shape);
+    let executable = compile(&t, &[sum, y]);
+    assert_eq!(
+        executable.text(),
+        "out0 = fused 65536 [sub mul reduce_sum] views=1 over [1 -4096 16](in0, in1)\n@0 = fused 16 [rsqrt](out0)\n\
+         out1/in0 = fused 65536 [sub mul] views=2(in0, in1, @0)\n"
+    );
 }
 
 #[test]

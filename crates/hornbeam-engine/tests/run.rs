@@ -176,3 +176,54 @@ fn one_executable_serves_many_threads() {
         }
     });
 }
+
+/// Sums, extrema and moments of a chain over the middle axis of `[outer, n, inner]`, against float64, on both thread counts.
+/// Bounds: 2e-6 of the sum of absolute values, 1e-5 of the variance; extrema are exact.
+#[test]
+fn folds_agree_with_definitions_over_every_kind_of_space() {
+    let spaces = [
+        [1, 50_000, 16],
+        [3, 40_000, 1],
+        [1, 200_001, 1],
+        [1, 3000, 2000],
+        [300, 7, 1],
+        [70, 1000, 1],
+        [4, 100, 30],
+        [2, 9000, 33],
+        [9, 1, 5],
+    ];
+    for [outer, n, inner] in spaces {
+        let (shape, kept) = ([outer, n, inner], [outer, inner]);
+        let mut t = Text::default();
+        let (x, w) = (t.input("float32", &shape), t.input("float32", &[inner]));
+        let wide = t.node("broadcast", &[w], "float32", &shape, "\"dims\":[2]");
+        let y = t.f32("add", &[x, wide], &shape);
+        let sum = t.node("reduce_sum", &[y], "float32", &kept, "\"axes\":[1]");
+        let max = t.node("reduce_max", &[y], "float32", &kept, "\"axes\":[1]");
+        let executable = compile(&t, &[sum, max, y]);
+        let values_of = |i: usize| ((i * 7919) % 1013) as f32 / 507.0 - 1.0;
+        let data: Vec<f32> = (0..outer * n * inner).map(values_of).collect();
+        let shift: Vec<f32> = (0..inner).map(|i| i as f32 * 0.5).collect();
+        let mut before: Option<Vec<Vec<u8>>> = None;
+        for threads in [1, 2] {
+            hornbeam_kernels::pool::ThreadPool::global().set_threads(threads);
+            let result = executable.run(vec![buffer(&shape, &data), buffer(&[inner], &shift)], &[]).unwrap();
+            for o in 0..outer {
+                for i in 0..inner {
+                    let column = (0..n).map(|k| data[(o * n + k) * inner + i] + shift[i]);
+                    let total: f64 = column.clone().map(f64::from).sum();
+                    let size: f64 = column.clone().map(|v| f64::from(v.abs())).sum();
+                    let got = f64::from(values(&result[0])[o * inner + i]);
+                    assert!((got - total).abs() <= 2e-6 * size + 1e-6, "{shape:?}: {got} for {total}");
+                    assert_eq!(values(&result[1])[o * inner + i], column.fold(f32::MIN, f32::max), "{shape:?}");
+                    if o * inner + i > 40 {
+                        break;
+                    }
+                }
+            }
+            let bits: Vec<Vec<u8>> = result.iter().map(|r| r.bytes().to_vec()).collect();
+            assert!(before.as_ref().is_none_or(|b| *b == bits), "{shape:?}: {threads} threads differ");
+            before = Some(bits);
+        }
+    }
+}

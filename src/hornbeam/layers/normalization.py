@@ -167,6 +167,10 @@ class BatchNormalization(_Scaled):
         factor = ops.rsqrt(variance + self.epsilon)
         if self.gamma is not None:
             factor = factor * self.gamma
+        if training and self.trainable:
+            # Centred first: with a mean far from 0 the sums of the way back would cancel.
+            y = (x - ops.reshape(mean, shape)) * ops.reshape(factor, shape)
+            return ops.cast(y if self.beta is None else y + ops.reshape(self.beta, shape), inputs.dtype)
         shift = -mean * factor
         if self.beta is not None:
             shift = shift + self.beta
@@ -178,9 +182,7 @@ class BatchNormalization(_Scaled):
     def _moments(self, x: Tensor, axis: int, mask: Any) -> tuple[Tensor, Tensor]:
         others = tuple(i for i in range(x.ndim) if i != axis)
         if mask is None:
-            mean = ops.mean(x, axis=others, keepdims=True)
-            variance = ops.mean(ops.square(x - mean), axis=others)
-            return ops.squeeze(mean, others), variance
+            return ops.moments(x, others)
         weights = ops.cast(ops.reshape(mask, (*mask.shape, *(1,) * (x.ndim - mask.ndim))), x.dtype)
         weights = ops.broadcast_to(weights, tuple(1 if i == axis else size for i, size in enumerate(x.shape)))
         count = ops.maximum(ops.sum(weights), 1e-7)

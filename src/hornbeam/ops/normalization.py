@@ -38,7 +38,9 @@ def moments(x: Any, axes: Axis, keepdims: bool = False, synchronized: bool = Fal
         )
     node = float_node(x)
     over = many_axes(axes, node.rank, "moments")
-    results = [mean_node(node, over), var_node(node, over)]
+    wide = p.convert(node, "float32") if node.dtype in HALF else node
+    made = p.moments(wide, over) if over else (mean_node(wide, over), var_node(wide, over))
+    results = [p.convert(n, node.dtype) for n in made]
     if keepdims:
         results = [p.reshape(n, with_ones(node.shape, over)) for n in results]
     return Tensor(results[0]), Tensor(results[1])

@@ -8,6 +8,7 @@ inlined.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -32,6 +33,7 @@ __all__ = [
     "layer_norm",
     "log_softmax",
     "logsumexp",
+    "moments",
     "relu",
     "softmax",
     "softmax_cross_entropy",
@@ -312,6 +314,46 @@ layer_norm = composite(
         Sample(((2, 3, 6), (6,), (6,)), {"epsilon": 1e-5}),
     ),
 )
+
+
+def _moments_body(x: Node, *, axes: tuple[int, ...]) -> tuple[Node, Node]:
+    count = float(math.prod(x.shape[axis] for axis in axes))
+    mean = reduce.reduce_sum(x, axes) / count
+    centred = x - keep(mean, x, axes)
+    return mean, reduce.reduce_sum(centred * centred, axes) / count
+
+
+def _moments_vjp(cts: Any, out: Node, x: Node, *, axes: tuple[int, ...], **_: Any) -> Cotangents:
+    # Of the variance with respect to the mean, 0: deviations add up to nothing. Written without that sum.
+    mean, variance = cts
+    count = float(math.prod(x.shape[axis] for axis in axes))
+    parts = []
+    if mean is not None:
+        parts.append(keep(mean / count, x, axes))
+    if variance is not None:
+        parts.append((x - keep(outputs_of(out)[0], x, axes)) * keep(variance * (2.0 / count), x, axes))
+    return (parts[0] + parts[1] if len(parts) == 2 else parts[0],)
+
+
+_MOMENTS = composite(
+    "moments",
+    _moments_body,
+    vjp=_moments_vjp,
+    dtypes=FLOATS,
+    samples=(
+        Sample(((4, 5),), {"axes": (0,)}),
+        Sample(((2, 3, 6),), {"axes": (0, 1)}),
+        Sample(((3, 4),), {"axes": (0, 1)}),
+        Sample(((2, 5, 3),), {"axes": (1,)}),
+    ),
+)
+
+
+def moments(x: Node, axes: tuple[int, ...]) -> tuple[Node, Node]:
+    """Mean and variance (divided by the count) over `axes`, the variance from the deviations."""
+    mean, variance = outputs_of(_MOMENTS(x, axes=axes))
+    return mean, variance
+
 
 # -- attention -----------------------------------------------------------------------------------------------
 

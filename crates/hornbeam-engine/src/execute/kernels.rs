@@ -21,7 +21,7 @@ pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
         Kind::Fused(fused) => {
             // SAFETY: operands reach over the loop's elements by lowering; the planner shares memory only between a
             // write and a contiguous read that ends here.
-            unsafe { fused.run(context.pool, memory, reads, writes) };
+            unsafe { fused.run(context.pool, memory, reads, writes, context.scratch) };
         }
         Kind::Copy { dims, .. } => copy(dims, memory, &reads[0], &writes[0], context),
         Kind::Dot { gemm, bias, relu } => dot(gemm, *bias, *relu, instruction, memory, context),

@@ -4,12 +4,15 @@ use std::collections::HashMap;
 
 use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::elementwise;
+use hornbeam_kernels::reduce;
 
 use crate::error::{Error, Result};
-use crate::fused::{Fused, Load, Loc, Step};
+use crate::fused::{chunk, Cut, Fold, Fused, Load, Loc, Space, Step};
 use crate::graph::{Node, NodeId, Op, Value};
 use crate::instruction::{Kind, Operand};
 use crate::lower::{Lowering, View};
+use crate::passes::cost::step_cost;
+use crate::passes::fuse::{fold_of, space};
 use crate::strided::{self, Dim};
 
 /// Lanes and streams of one block should fill no more than this much of the first-level cache.
@@ -57,12 +60,29 @@ impl Lowering<'_> {
             tape.step_of.insert(id, tape.drafts.len());
             tape.drafts.push(Draft { node, operands, dtypes, out: node.types[0].dtype, write: None });
         }
-        let writes = self.leave(&mut tape, nodes);
+        let mut writes = self.leave(&mut tape, nodes);
+        let stores = writes.len();
+        for &id in nodes.iter().filter(|&&id| fold_of(&self.graph.node(id).op).is_some()) {
+            let results = self.graph.node(id).types.len() as u32;
+            writes.extend((0..results).map(|output| self.define(Value { node: id, output })));
+        }
         // Nobody reads a result, or there are no elements.
-        let Some(count) = writes.first().map(|w| w.count).filter(|&n| n > 0) else { return Ok(()) };
-        let fused = tape.build(count, writes.len())?;
+        let count = tape.drafts.first().map_or(0, |draft| self.elements(draft.node));
+        if writes.is_empty() || count == 0 {
+            return Ok(());
+        }
+        let space = tape.drafts.iter().find_map(|draft| space(self.graph, draft.node));
+        let fused = tape.build(count, stores, space)?;
         self.emit(Kind::Fused(Box::new(fused)), tape.reads, writes);
         Ok(())
+    }
+
+    /// Elements of the loop that a member runs in.
+    fn elements(&self, node: &Node) -> usize {
+        match fold_of(&node.op) {
+            Some(_) => self.graph.type_of(node.inputs[0]).count(),
+            None => node.types[0].count(),
+        }
     }
 
     /// The source of one operand: a member's result, or a read of memory.
@@ -79,7 +99,7 @@ impl Lowering<'_> {
         let view = self.view(value);
         let dims = view.dims();
         let size = view.dtype.size();
-        let load = if strided::is_uniform(&dims) && view.count() > 1 || view.count() == 1 && node.types[0].count() > 1 {
+        let load = if strided::is_uniform(&dims) && view.count() > 1 || view.count() == 1 && self.elements(node) > 1 {
             Load::Scalar { size }
         } else if strided::is_contiguous(&dims) {
             Load::Contiguous { size }
@@ -93,21 +113,19 @@ impl Lowering<'_> {
         tape.read(reach, load)
     }
 
-    /// Members that somebody outside reads get memory.
+    /// Members that somebody outside reads get memory, where the first cluster that computes them does.
     fn leave(&mut self, tape: &mut Tape, nodes: &[NodeId]) -> Vec<Operand> {
-        let inside: std::collections::HashSet<NodeId> = nodes.iter().copied().collect();
         let mut wanted = vec![false; tape.drafts.len()];
-        for &id in nodes {
+        for &id in nodes.iter().filter(|&&id| fold_of(&self.graph.node(id).op).is_none()) {
             let Some(&step) = tape.step_of.get(&id) else { continue };
-            let by_element =
-                |&reader: &NodeId| inside.contains(&reader) && !matches!(self.graph.node(reader).op, Op::RandomBits);
-            wanted[step] |= self.is_output[id as usize] || !self.readers[id as usize].iter().all(by_element);
+            wanted[step] |= self.stored[id as usize];
         }
         let mut writes = Vec::new();
         for &id in nodes {
             let step = tape.step_of.get(&id).copied();
-            let own = step.is_some() && !matches!(self.graph.node(id).op, Op::Reshape);
-            if let Some(step) = step.filter(|&s| own && wanted[s]) {
+            let op = &self.graph.node(id).op;
+            let own = step.is_some() && !matches!(op, Op::Reshape) && fold_of(op).is_none();
+            if let Some(step) = step.filter(|&s| own && wanted[s] && !self.is_defined(Value::first(id))) {
                 tape.drafts[step].write = Some(writes.len());
                 writes.push(self.define(Value::first(id)));
             }
@@ -158,27 +176,31 @@ impl Tape<'_> {
         last
     }
 
-    fn build(&self, count: usize, writes: usize) -> Result<Fused> {
+    fn build(&self, count: usize, stores: usize, space: Option<Space>) -> Result<Fused> {
+        let cost = self.drafts.iter().map(|d| step_cost(&d.node.op, d.out)).sum();
         let mut build = Build {
             tape: self,
             last: self.last_reads(),
             placed: HashMap::new(),
             lanes: Lanes::default(),
             first_write: self.loads.len(),
-            first_lane: self.loads.len() + writes,
+            first_lane: self.loads.len() + stores,
             prologue: Vec::new(),
             steps: Vec::new(),
-            stores: vec![0; writes],
+            stores: vec![0; stores],
+            folds: Vec::new(),
             late: Vec::new(),
             block: 0,
+            grid: 0,
         };
-        build.block = build.choose_block(count);
+        build.block = build.choose_block(count, space);
+        let cut = space.map(|space| Cut::new(space, chunk(count, cost, build.block), build.block));
+        build.grid = cut.map_or(build.block, |cut| cut.grid(build.block));
         for index in 0..self.drafts.len() {
             build.step(index)?;
         }
         build.steps.append(&mut build.late);
         let names = self.drafts.iter().map(|d| step_name(&d.node.op)).collect();
-        let cost = self.drafts.iter().map(|d| step_cost(&d.node.op, d.out)).sum();
         let block = build.block;
         let mut lanes: Vec<usize> = Vec::with_capacity(build.lanes.sizes.len() + 1);
         let mut offset = STAGGER;
@@ -193,6 +215,8 @@ impl Tape<'_> {
             loads: self.loads.clone(),
             stores: build.stores,
             lanes,
+            folds: build.folds,
+            cut,
             prologue: build.prologue,
             steps: build.steps,
             names,
@@ -231,13 +255,17 @@ struct Build<'t, 'a> {
     prologue: Vec<Step>,
     steps: Vec<Step>,
     stores: Vec<usize>,
+    folds: Vec<Fold>,
     late: Vec<Step>,
     block: usize,
+    /// All blocks begin at a multiple of this.
+    grid: usize,
 }
 
 impl Build<'_, '_> {
-    /// Elements per block: as many as keep the lanes in cache, a multiple of the longest period of a repeating view.
-    fn choose_block(&self, count: usize) -> usize {
+    /// Elements per block: as many as keep the lanes in cache, a multiple of the longest period of a repeating view, and whole
+    /// rows of what is folded.
+    fn choose_block(&self, count: usize, space: Option<Space>) -> usize {
         let drafts = &self.tape.drafts;
         let widest = drafts.iter().map(|d| d.out.size()).max().unwrap_or(4);
         let streams = self.tape.loads.len() + self.stores.len() + 3;
@@ -246,15 +274,17 @@ impl Build<'_, '_> {
             Load::Strided { dims, .. } => strided::period(dims),
             _ => None,
         });
-        let block = match periods.filter(|&p| p <= fits).max() {
-            // Even, because random bits come in pairs.
-            Some(period) => {
-                let period = if period % 2 == 0 { period } else { period * 2 };
-                (fits / period).max(1) * period
-            }
-            None => fits,
+        let period = periods.filter(|&p| p <= fits).max();
+        // Even, because random bits come in pairs.
+        let period = period.map_or(1, |p| if p % 2 == 0 { p } else { p * 2 });
+        let Some(space) = space else {
+            let block = if period > 1 { (fits / period).max(1) * period } else { fits };
+            return block.min(count.next_multiple_of(64)).max(1);
         };
-        block.min(count.next_multiple_of(64)).max(1)
+        let row = if space.inner == 1 { space.n } else { space.inner };
+        let row = if row <= fits { row } else { 1 };
+        let both = [row, period].into_iter().filter(|p| p.is_multiple_of(row)).max().unwrap_or(row);
+        (fits / both).max(1) * both
     }
 
     fn lane(&mut self, size: usize) -> Loc {
@@ -298,7 +328,7 @@ impl Build<'_, '_> {
 
     /// Whether every block sees the same elements of a view.
     fn repeats(&self, dims: &[Dim]) -> bool {
-        strided::period(dims).is_some_and(|period| self.block.is_multiple_of(period))
+        strided::period(dims).is_some_and(|period| self.grid.is_multiple_of(period))
     }
 
     /// Whether a lane that holds `source` may be given away after its last read.
@@ -332,6 +362,15 @@ impl Build<'_, '_> {
                 Source::Read(read) if scalars[position] => read as Loc,
                 _ => self.place(source),
             });
+        }
+        if let Some(kind) = fold_of(&draft.node.op) {
+            let dtype = draft.dtypes[0];
+            let missing = || Error::Unsupported(format!("the native engine has no {} of {dtype}", kind.name()));
+            let folder = reduce::folder(kind, dtype).ok_or_else(missing)?;
+            self.steps.push(Step::Fold { fold: self.folds.len() as u16, x: operands[0] });
+            self.folds.push(Fold { kind, dtype, folder });
+            self.release(index);
+            return Ok(());
         }
         // The result gets its place before the operands' lanes are freed, so that kernels never see them overlap.
         let size = draft.out.size();
@@ -424,31 +463,9 @@ fn step_name(op: &Op) -> &'static str {
         Op::Select => "select",
         Op::Convert => "convert",
         Op::Bitcast => "bitcast",
+        Op::Reduce { op, .. } => op.name(),
+        Op::Moments { .. } => "moments",
         Op::Iota { .. } => "iota",
         _ => "random_bits",
     }
-}
-
-/// Rough cost of one element, in additions.
-fn step_cost(op: &Op, dtype: DType) -> usize {
-    let width = dtype.size().div_ceil(4);
-    let base = match op {
-        Op::Unary(op) => match op.name() {
-            "neg" | "abs" | "sign" | "floor" | "ceil" | "round" | "logical_not" | "is_finite" => 1,
-            "sqrt" | "rsqrt" => 4,
-            "lgamma" | "digamma" | "erf_inv" => 60,
-            _ => 12,
-        },
-        Op::Binary(op) => match op.name() {
-            "div" => 4,
-            "rem" => 20,
-            "pow" | "atan2" => 30,
-            _ => 1,
-        },
-        Op::RandomBits => 12,
-        Op::Iota { .. } => 2,
-        _ => 1,
-    };
-    // Sixteen-bit floats are widened and narrowed around every operation.
-    base * width + if matches!(dtype, DType::F16 | DType::BF16) { 2 } else { 0 }
 }

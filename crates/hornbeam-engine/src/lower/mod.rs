@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::graph::{Graph, NodeId, Op, ScopeId, Value};
 use crate::instruction::{BufferInfo, Instruction, Kind, Operand, OutputSource, Place, Program};
 use crate::passes::fuse::{fuse, Unit};
-use crate::passes::{convolution, eliminate_dead, epilogue, use_counts};
+use crate::passes::{convolution, eliminate_dead, epilogue, remat, use_counts};
 use crate::plan;
 use crate::strided::{self, Dim};
 use crate::types::{row_major, TensorType};
@@ -45,8 +45,9 @@ impl Pool {
 /// may also hand back its inputs and constants as they are.
 pub fn compile(graph: &Graph, pool: &mut Pool, nested: bool) -> Result<Program> {
     let graph = convolution::merge(&epilogue::merge(&eliminate_dead(graph))?)?;
-    let units = fuse(&graph);
+    let units = remat::rematerialise(&graph, fuse(&graph));
     let mut lowering = Lowering::new(&graph, pool);
+    lowering.stored = remat::stored(&graph, &units);
     for unit in &units {
         if let Err(error) = lowering.unit(unit) {
             let scope = lowering.scopes.first().map_or(0, |(scope, _)| *scope);
@@ -93,22 +94,13 @@ pub(crate) struct Lowering<'a> {
     /// Contiguous copies of views that were needed so.
     copies: HashMap<Value, Operand>,
     input_buffers: Vec<Option<u32>>,
-    /// Nodes that read each node, for finding what leaves a cluster.
-    pub readers: Vec<Vec<NodeId>>,
-    pub is_output: Vec<bool>,
+    /// Members of clusters that are kept in memory, per node.
+    pub stored: Vec<bool>,
     pub uses: Vec<Vec<u32>>,
 }
 
 impl<'a> Lowering<'a> {
     fn new(graph: &'a Graph, pool: &'a mut Pool) -> Self {
-        let mut readers = vec![Vec::new(); graph.nodes.len()];
-        for (id, node) in graph.nodes.iter().enumerate() {
-            for input in &node.inputs {
-                readers[input.node as usize].push(id as NodeId);
-            }
-        }
-        let mut is_output = vec![false; graph.nodes.len()];
-        graph.outputs.iter().for_each(|v| is_output[v.node as usize] = true);
         Lowering {
             graph,
             pool,
@@ -118,8 +110,7 @@ impl<'a> Lowering<'a> {
             views: graph.nodes.iter().map(|n| vec![None; n.types.len()]).collect(),
             copies: HashMap::new(),
             input_buffers: vec![None; graph.inputs.len()],
-            readers,
-            is_output,
+            stored: Vec::new(),
             uses: use_counts(graph),
         }
     }
@@ -147,6 +138,10 @@ impl<'a> Lowering<'a> {
         let operand = self.temporary(&t);
         self.views[value.node as usize][value.output as usize] = Some(View::whole(operand.buffer, &t));
         operand
+    }
+
+    pub fn is_defined(&self, value: Value) -> bool {
+        self.views[value.node as usize][value.output as usize].is_some()
     }
 
     pub fn emit(&mut self, kind: Kind, reads: Vec<Operand>, writes: Vec<Operand>) {

@@ -1,5 +1,8 @@
 //! Groups elementwise nodes into clusters that run as one loop, and orders the groups.
 //!
+//! Reductions belong to it: a loop folds what it computes while the block is in cache. The results of folds are there only
+//! when the loop is over, so whoever needs them runs after it.
+//!
 //! Nodes are visited in their order. An elementwise node joins an open cluster that computes one of its operands over
 //! the same number of elements (reshapes do not matter: the loop runs over flat indices), and clusters that meet are
 //! merged. A cluster is closed when something outside it needs one of its values; since a closed cluster runs as a
@@ -7,18 +10,58 @@
 
 use std::collections::HashMap;
 
-use crate::graph::{Graph, NodeId, Op, Value};
+use hornbeam_kernels::reduce::{self, BlockFold};
+
+use crate::fused::Space;
+use crate::graph::{Graph, Node, NodeId, Op, Value};
 use crate::types::TensorType;
 
 /// A cluster grows no further than this many nodes, so that its lanes stay in cache.
-const MAX_NODES: usize = 160;
+pub const MAX_NODES: usize = 160;
 /// Nor may it read more than this many different values.
-const MAX_READS: usize = 40;
+pub const MAX_READS: usize = 40;
+/// Accumulators of one fold that stay in cache beside the lanes.
+const MAX_INNER: usize = 4096;
+/// Below this, groups of columns are too small to be folded on their own.
+const MIN_GROUP: usize = 512;
+
+/// The fold that an operation is, if it is one.
+pub fn fold_of(op: &Op) -> Option<BlockFold> {
+    match op {
+        Op::Reduce { op, .. } => Some(BlockFold::Reduce(*op)),
+        Op::Moments { .. } => Some(BlockFold::Moments),
+        _ => None,
+    }
+}
+
+/// The iteration space of a fold, if it folds neighbouring axes.
+pub fn space(graph: &Graph, node: &Node) -> Option<Space> {
+    let (Op::Reduce { axes, .. } | Op::Moments { axes }) = &node.op else { return None };
+    let (first, last) = (*axes.first()?, *axes.last()?);
+    let shape = &graph.type_of(node.inputs[0]).shape;
+    let between = shape[first..=last].iter().enumerate();
+    let neighbours = between.clone().all(|(i, &extent)| extent == 1 || axes.contains(&(first + i)));
+    neighbours.then(|| Space {
+        outer: shape[..first].iter().product(),
+        n: between.map(|(_, extent)| extent).product(),
+        inner: shape[last + 1..].iter().product(),
+    })
+}
+
+/// Whether a loop folds this well. Moments have no kernel of their own: loops take them all.
+fn foldable(graph: &Graph, node: &Node) -> bool {
+    let Some(fold) = fold_of(&node.op) else { return false };
+    let t = graph.type_of(node.inputs[0]);
+    let Some(Space { outer, n, inner }) = space(graph, node) else { return false };
+    let suits = inner <= MAX_INNER && (outer == 1 || inner == 1 || n * inner >= MIN_GROUP);
+    let known = reduce::folder(fold, t.dtype).is_some() && t.count() > 0;
+    known && (suits || fold == BlockFold::Moments)
+}
 
 /// A piece of the program: runs as a whole, after the pieces before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Elementwise nodes (and reshapes between them) over one iteration space, operands first.
+    /// Elementwise nodes (and reshapes between them) and folds over one iteration space, operands first.
     Cluster(Vec<NodeId>),
     /// Any other operation that computes something.
     Single(NodeId),
@@ -50,6 +93,8 @@ struct Cluster {
     nodes: Vec<NodeId>,
     reads: Vec<Value>,
     count: usize,
+    /// Set by the first fold: all have the same.
+    space: Option<Space>,
     /// Open clusters whose values this one reads through anything but a lane.
     after: Vec<usize>,
     closed: bool,
@@ -81,8 +126,8 @@ impl<'a> Fuser<'a> {
         let node = self.graph.node(id);
         match &node.op {
             Op::Input(_) | Op::Constant(_) | Op::Literal(_) => {}
-            op if op.is_elementwise() => self.join(id),
-            Op::Reshape if self.open_member(node.inputs[0].node).is_some() => self.join(id),
+            op if op.is_elementwise() || foldable(self.graph, node) => self.join(id),
+            Op::Reshape if self.open_lane(node.inputs[0].node).is_some() => self.join(id),
             op if op.is_view() => {}
             _ => {
                 for &input in &node.inputs {
@@ -108,6 +153,11 @@ impl<'a> Fuser<'a> {
         (!self.clusters[cluster].closed).then_some(cluster)
     }
 
+    /// The open cluster that has that node's value in a lane, block by block.
+    fn open_lane(&self, node: NodeId) -> Option<usize> {
+        self.open_member(node).filter(|_| fold_of(&self.graph.node(node).op).is_none())
+    }
+
     /// The open cluster that `value` comes from, seen through views.
     fn open_source(&self, mut value: Value) -> Option<usize> {
         loop {
@@ -126,14 +176,15 @@ impl<'a> Fuser<'a> {
 
     fn join(&mut self, id: NodeId) {
         let node = self.graph.node(id);
-        let count = node.types[0].count();
+        let space = space(self.graph, node);
+        let count = if space.is_some() { self.graph.type_of(node.inputs[0]) } else { &node.types[0] }.count();
         let mut direct: Vec<usize> = Vec::new();
         let mut after: Vec<usize> = Vec::new();
         let mut reads: Vec<Value> = Vec::new();
         // The key of random bits is read as a whole, not element by element.
         let by_element = !matches!(node.op, Op::RandomBits);
         for &input in &node.inputs {
-            match (self.open_member(input.node), self.open_source(input)) {
+            match (self.open_lane(input.node), self.open_source(input)) {
                 (Some(cluster), _) if by_element && self.clusters[cluster].count == count => {
                     push_new(&mut direct, cluster)
                 }
@@ -157,8 +208,11 @@ impl<'a> Fuser<'a> {
         }
         // What is read through memory must have been written: such a node cannot run in the loop that writes it.
         candidates.retain(|cluster| !after.contains(cluster));
-        let target = self.choose(&candidates, &blockers, reads.len(), count);
+        let fits = |&&cluster: &&usize| agree(self.clusters[cluster].space, space);
+        let fitting: Vec<usize> = candidates.iter().filter(fits).copied().collect();
+        let target = self.choose(&fitting, &blockers, reads.len(), count);
         self.add(target, id, &after, reads);
+        self.clusters[target].space = self.clusters[target].space.or(space);
         for cluster in candidates.into_iter().filter(|&c| c != target) {
             let other = self.root(cluster);
             if other != target && !self.clusters[other].closed && self.feeds(other, id) && !self.merge(target, other) {
@@ -169,7 +223,7 @@ impl<'a> Fuser<'a> {
 
     /// Whether `id` reads a member of `cluster` directly.
     fn feeds(&self, cluster: usize, id: NodeId) -> bool {
-        self.graph.node(id).inputs.iter().any(|v| self.open_member(v.node) == Some(cluster))
+        self.graph.node(id).inputs.iter().any(|v| self.open_lane(v.node) == Some(cluster))
     }
 
     /// The first candidate that can take a node that reads `blockers` (itself aside), or a new cluster.
@@ -222,12 +276,18 @@ impl<'a> Fuser<'a> {
     fn merge(&mut self, target: usize, other: usize) -> bool {
         let (a, b) = (&self.clusters[target], &self.clusters[other]);
         let room = a.nodes.len() + b.nodes.len() <= MAX_NODES && a.reads.len() + b.reads.len() <= MAX_READS;
-        if !room || a.count != b.count || self.reaches(target, other) || self.reaches(other, target) {
+        if !room
+            || a.count != b.count
+            || !agree(a.space, b.space)
+            || self.reaches(target, other)
+            || self.reaches(other, target)
+        {
             return false;
         }
         let taken = std::mem::take(&mut self.clusters[other]);
         self.clusters[other].merged = Some(target);
         let into = &mut self.clusters[target];
+        into.space = into.space.or(taken.space);
         into.nodes.extend(taken.nodes);
         into.nodes.sort_unstable();
         taken.after.iter().for_each(|&a| push_new(&mut into.after, a));
@@ -252,10 +312,18 @@ impl<'a> Fuser<'a> {
             self.close(needed);
         }
         let nodes = std::mem::take(&mut self.clusters[cluster].nodes);
-        if !nodes.is_empty() {
-            self.units.push(Unit::Cluster(nodes));
+        match nodes.as_slice() {
+            [] => {}
+            // A sum of something in memory has a kernel of its own.
+            [one] if matches!(self.graph.node(*one).op, Op::Reduce { .. }) => self.units.push(Unit::Single(*one)),
+            _ => self.units.push(Unit::Cluster(nodes)),
         }
     }
+}
+
+/// Whether folds over these spaces can share a loop.
+fn agree(a: Option<Space>, b: Option<Space>) -> bool {
+    a.is_none() || b.is_none() || a == b
 }
 
 fn push_new<T: PartialEq>(list: &mut Vec<T>, item: T) {

@@ -1,7 +1,7 @@
 //! Rewrites of single nodes: scalar folding and algebraic identities.
 //!
 //! All are exact to the last bit, but for `x + 0` on floats, which keeps -0, and for the sum of a scattered pooling,
-//! which adds the same terms in another order.
+//! which adds the same terms in another order, and for factors that are taken out of sums.
 
 use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::elementwise::{Binary, Compare, Unary};
@@ -180,6 +180,9 @@ fn simplify_shape(b: &mut Builder, op: &Op, inputs: &[Value], t: &TensorType) ->
             if unit {
                 return Some(b.one(Op::Reshape, vec![x], t.clone()));
             }
+            if let Some(sum) = constant_factor(b, &inner, op, axes, t) {
+                return Some(sum);
+            }
             // What pooling scatters, it scatters once: the sum over all places is the sum over all windows.
             let small = scattered_once(&inner, op, axes)?;
             Some(b.one(op.clone(), vec![small], t.clone()))
@@ -191,6 +194,40 @@ fn simplify_shape(b: &mut Builder, op: &Op, inputs: &[Value], t: &TensorType) ->
             nothing.then_some(x)
         }
         Op::Cumulative { axis, .. } if t.shape[*axis] == 1 => Some(x),
+        _ => None,
+    }
+}
+
+/// The sum of `x * v` is `v * sum(x)` where `v` does not vary along the summed axes; and the sum of `-x` is `-sum(x)`.
+fn constant_factor(b: &mut Builder, inner: &Node, sum: &Op, axes: &[usize], t: &TensorType) -> Option<Value> {
+    if !matches!(sum, Op::Reduce { op: Reduce::Sum, .. }) || !matches!(t.dtype, DType::F32 | DType::F64) {
+        return None;
+    }
+    match &inner.op {
+        Op::Unary(Unary::Neg) => {
+            let total = b.one(sum.clone(), inner.inputs.clone(), t.clone());
+            Some(b.one(inner.op.clone(), vec![total], t.clone()))
+        }
+        Op::Binary(Binary::Mul) => {
+            let sides = [(inner.inputs[0], inner.inputs[1]), (inner.inputs[1], inner.inputs[0])];
+            let (x, vector, dims) = sides.into_iter().find_map(|(x, v)| {
+                let node = b.graph.node(v.node);
+                let Op::Broadcast { dims } = &node.op else { return None };
+                let vector = node.inputs[0];
+                let from = &b.type_of(vector).shape;
+                let varies = |axis: &usize| dims.iter().zip(from).any(|(d, &extent)| d == axis && extent > 1);
+                (!axes.iter().any(|axis| varies(axis))).then(|| (x, vector, dims.clone()))
+            })?;
+            // The axes that are kept, as the result numbers them; summed ones are of extent 1 in the vector.
+            let from = b.type_of(vector).shape.clone();
+            let kept: Vec<usize> = (0..dims.len()).filter(|&i| !axes.contains(&dims[i])).collect();
+            let small = TensorType::new(t.dtype, kept.iter().map(|&i| from[i]).collect());
+            let vector = b.one(Op::Reshape, vec![vector], small);
+            let dims = kept.iter().map(|&i| dims[i] - axes.iter().filter(|&&a| a < dims[i]).count()).collect();
+            let factor = b.one(Op::Broadcast { dims }, vec![vector], t.clone());
+            let total = b.one(sum.clone(), vec![x], t.clone());
+            Some(b.one(inner.op.clone(), vec![total, factor], t.clone()))
+        }
         _ => None,
     }
 }

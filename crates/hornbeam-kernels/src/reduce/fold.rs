@@ -74,40 +74,50 @@ const BLOCK: usize = 1024;
 multiversion! {
     /// Folds each row of `n` elements of `x` into one element of `y`.
     pub unsafe fn fold_rows[S, F: Fold](x: &[F::In], n: usize, y: &mut [F::Acc]) {
-        if n < SHORT {
-            fold_short::<F>(x, n, y);
-        } else if n < 512 {
-            for (row, y) in x.chunks_exact(n).zip(y) {
-                *y = fold_block::<F, SHORT>(row);
-            }
-        } else {
-            for (row, y) in x.chunks_exact(n).zip(y) {
-                *y = fold_long::<F>(row);
-            }
-        }
+        fold_each::<F>(x, n, y);
     }
 
     /// Folds `rows` rows at distance `stride` into `y`, column by column.
     pub unsafe fn fold_columns[S, F: Fold](x: &[F::In], stride: usize, rows: usize, y: &mut [F::Acc]) {
-        let columns = y.len();
-        // Few columns leave vector lanes empty: several rows side by side are one wide row.
-        let side = LANES / columns;
-        if stride == columns && side > 1 && rows >= 8 * side {
-            let mut wide = [F::IDENTITY; LANES];
-            let width = side * columns;
-            let (body, rest) = x.split_at(rows / side * width);
-            add_rows::<F>(body, width, rows / side, &mut wide[..width]);
-            y.copy_from_slice(&wide[..columns]);
-            for part in wide[columns..width].chunks_exact(columns) {
-                for (y, part) in y.iter_mut().zip(part) {
-                    *y = F::combine(*y, *part);
-                }
-            }
-            add_rows::<F>(rest, columns, rows % side, y);
-        } else {
-            y.fill(F::IDENTITY);
-            add_rows::<F>(x, stride, rows, y);
+        y.fill(F::IDENTITY);
+        add_columns::<F>(x, stride, rows, y);
+    }
+}
+
+#[inline(always)]
+pub(super) fn fold_each<F: Fold>(x: &[F::In], n: usize, y: &mut [F::Acc]) {
+    if n < SHORT {
+        fold_short::<F>(x, n, y);
+    } else if n < 512 {
+        for (row, y) in x.chunks_exact(n).zip(y) {
+            *y = fold_block::<F, SHORT>(row);
         }
+    } else {
+        for (row, y) in x.chunks_exact(n).zip(y) {
+            *y = fold_long::<F>(row);
+        }
+    }
+}
+
+/// Folds rows onto what `y` holds, column by column.
+#[inline(always)]
+pub(super) fn add_columns<F: Fold>(x: &[F::In], stride: usize, rows: usize, y: &mut [F::Acc]) {
+    let columns = y.len();
+    // Few columns leave vector lanes empty: several rows side by side are one wide row.
+    let side = LANES / columns;
+    if stride == columns && side > 1 && rows >= 8 * side {
+        let mut wide = [F::IDENTITY; LANES];
+        let width = side * columns;
+        let (body, rest) = x.split_at(rows / side * width);
+        add_rows::<F>(body, width, rows / side, &mut wide[..width]);
+        for part in wide[..width].chunks_exact(columns) {
+            for (y, part) in y.iter_mut().zip(part) {
+                *y = F::combine(*y, *part);
+            }
+        }
+        add_rows::<F>(rest, columns, rows % side, y);
+    } else {
+        add_rows::<F>(x, stride, rows, y);
     }
 }
 
@@ -157,7 +167,7 @@ fn fold_short<F: Fold>(x: &[F::In], n: usize, y: &mut [F::Acc]) {
 }
 
 #[inline(always)]
-fn fold_long<F: Fold>(row: &[F::In]) -> F::Acc {
+pub(super) fn fold_long<F: Fold>(row: &[F::In]) -> F::Acc {
     // Blocks are combined pairwise: two results of equal weight as soon as there are two, like carries of a counter.
     let mut stack = [F::IDENTITY; usize::BITS as usize];
     let mut depth = 0;

@@ -5,6 +5,7 @@
 //! the error grows like the logarithm of the length rather than the length. The 16-bit floats accumulate in `f32`.
 
 mod arg;
+mod block;
 mod fold;
 mod running;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod tests;
 use std::any::TypeId;
 
 pub use arg::{argmax, argmin};
+pub use block::{finish, folder, BlockFold, Extent, Folder};
 pub use running::{running, Running};
 
 use crate::dispatch;

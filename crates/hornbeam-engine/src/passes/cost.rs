@@ -1,0 +1,30 @@
+//! What elementwise operations cost.
+
+use hornbeam_kernels::dtype::DType;
+
+use crate::graph::Op;
+
+/// Rough cost of one element, in additions.
+pub fn step_cost(op: &Op, dtype: DType) -> usize {
+    let width = dtype.size().div_ceil(4);
+    let base = match op {
+        Op::Unary(op) => match op.name() {
+            "neg" | "abs" | "sign" | "floor" | "ceil" | "round" | "logical_not" | "is_finite" => 1,
+            "sqrt" | "rsqrt" => 4,
+            "lgamma" | "digamma" | "erf_inv" => 60,
+            _ => 12,
+        },
+        Op::Binary(op) => match op.name() {
+            "div" => 4,
+            "rem" => 20,
+            "pow" | "atan2" => 30,
+            _ => 1,
+        },
+        Op::RandomBits => 12,
+        Op::Iota { .. } => 2,
+        Op::Moments { .. } => 4,
+        _ => 1,
+    };
+    // Sixteen-bit floats are widened and narrowed around every operation.
+    base * width + if matches!(dtype, DType::F16 | DType::BF16) { 2 } else { 0 }
+}
