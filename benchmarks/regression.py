@@ -47,7 +47,8 @@ def checkout(commit: str | None, folder: Path) -> Path:
 def build(folder: Path) -> None:
     """Build the native engine and put it where the sources are."""
     run("cargo", "build", "--quiet", "--release", "-p", "hornbeam-python", cwd=folder)
-    built = next((folder / "target" / "release").glob("lib_native.*"))
+    names = ("lib_native.so", "lib_native.dylib", "_native.dll")
+    built = next(path for name in names if (path := folder / "target" / "release" / name).is_file())
     suffix = ".pyd" if os.name == "nt" else ".abi3.so"
     shutil.copy2(built, folder / "src" / "hornbeam" / f"_native{suffix}")
 

@@ -1,0 +1,54 @@
+"""The maintainers' scripts in benchmarks/: what they print and conclude."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_regressions_are_found(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    regression = load("regression")
+    folders = {"base": Path("base"), "head": Path("head")}
+    order = []
+
+    def measure(folder: Path, workload: str) -> dict[str, float]:
+        order.append(folder.name)
+        found = dict.fromkeys(regression.LESS, 1.0) | {"loss": 0.5}
+        if folder.name == "head":
+            found |= {"epoch_s": 1.2, "start_s": 1.04, "predict_one_us": 0.5}
+        return found
+
+    monkeypatch.setattr(regression, "measure", measure)
+    assert regression.compare(folders, ["mlp"], runs=3, limit=0.05) == ["mlp epoch_s: 1.20"]
+    assert order == ["base", "head"] * 3
+    printed = capsys.readouterr().out
+    assert "| epoch_s | 1 | 1.2 | 1.200 | slower |" in printed
+    assert "| predict_one_us | 1 | 0.5 | 0.500 |  |" in printed
+    assert "differs" not in printed
+
+
+@pytest.mark.parametrize(("job", "value"), [("depth", 3), ("batch", 2)])
+def test_a_point_of_a_sweep(job: str, value: int) -> None:
+    command = [sys.executable, str(BENCHMARKS / "scaling.py"), "--point", job, str(value)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert 0 < found["step"] < 60
+    assert found["memory"] >= 0
+    assert (job == "depth") == ("compile" in found)
