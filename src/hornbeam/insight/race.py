@@ -18,7 +18,7 @@ from hornbeam.utils import set_random_seed
 
 GOAL = 0.99
 BATCH = 125  # divides 60,000 and 55,000: no smaller batch at the end of an epoch
-STEPS = 816  # 1.7 epochs of 60,000
+STEPS = 600  # 1.25 epochs of 60,000
 PEAK = 0.015
 WARMUP = 0.25
 
