@@ -102,6 +102,19 @@ def test_training_lets_go_of_the_weights_that_predict_held() -> None:
     assert not plan(model).holds_weights
 
 
+def test_plans_for_other_batches_share_what_they_prepare() -> None:
+    model = normalized(layers.Conv2D(5, 3))
+    for batch in (1, 2, 6):
+        model.predict(X[:batch], verbose=0)
+        model(X[:batch]).numpy()
+    assert len(model._fit.predictors) == len(model._fit.calls) == 3
+    assert len(model._fit.prepared) == 1
+    model.layers[0].kernel.assign(np.zeros((3, 3, 4, 5)))
+    for batch in (1, 6):
+        expected = np.asarray(model(X[:batch], training=False))
+        np.testing.assert_allclose(model.predict(X[:batch], verbose=0), expected, rtol=1e-4, atol=1e-4)
+
+
 def test_states_that_predict_changes_go_on() -> None:
     model = hb.Sequential([hb.Input(batch_shape=(2, 3, 4)), layers.SimpleRNN(5, stateful=True)])
     x = X[:2, :3, 0]

@@ -11,6 +11,7 @@ from hornbeam import optimizers as optimizers_module
 from hornbeam import registry
 from hornbeam.training import checks
 from hornbeam.training.compile import CompileMetrics, Losses, describe
+from hornbeam.training.frozen import Store
 from hornbeam.training.honesty import Seen
 
 
@@ -46,14 +47,18 @@ class TrainingState:
         self.predictors: Bounded = Bounded()
         # What eager calls of the whole model go through (see `hornbeam.training.whole`).
         self.calls: Bounded = Bounded()
+        # Weights as their plans want them.
+        self.prepared: Store = {}
         self.validated_on = Seen()
         # Held while a step is traced: tracing may build the layers, which only one thread can do.
         self.tracing = threading.RLock()
 
     def release_weights(self) -> None:
         """Weights are about to change: nobody keeps a copy of the old ones."""
+        self.prepared.clear()
         for predictor in list(self.predictors.values()):
-            predictor.plan.release()
+            if predictor.plan is not None:
+                predictor.plan.release()
         for known in list(self.calls.values()):
             if known.call is not None:
                 known.call.plan.release()
@@ -141,6 +146,7 @@ class Compiling:
         self._fit.steps.clear()
         self._fit.predictors.clear()
         self._fit.calls.clear()
+        self._fit.prepared.clear()
 
     @property
     def compiled(self) -> bool:

@@ -7,18 +7,26 @@ from collections import Counter
 from typing import Any
 
 from hornbeam import primitives as p
-from hornbeam.engines.base import Engine
+from hornbeam.engines.base import Engine, Executable
 from hornbeam.evaluation import buffer_of
 from hornbeam.ir.graph import Graph, Node
 from hornbeam.ir.primitive import bind
 
+# Values prepared by an executable, and the nodes of the weights that they were prepared of.
+Store = dict[Executable, tuple[list[Node], list[Any]]]
+
 
 class Plan:
-    """A graph whose first inputs are weights, which seldom change, ready to run. Safe to use from threads."""
+    """A graph whose first inputs are weights, which seldom change, ready to run. Safe to use from threads.
 
-    def __init__(self, graph: Graph, weights: int, engine: Engine) -> None:
+    store: shared by plans for the same weights, such as those for other batch sizes, so that what they
+    prepare alike is there once.
+    """
+
+    def __init__(self, graph: Graph, weights: int, engine: Engine, store: Store) -> None:
         self.engine = engine
         self.weights = weights
+        self._store = store
         first, self.graph, self._direct = cut(fold(graph, weights), weights)
         self._prepare = engine.executable(first) if first.outputs else None
         self._executable = engine.executable(self.graph)
@@ -45,7 +53,12 @@ class Plan:
     def _prepared(self, weights: list[Node]) -> list[Any]:
         buffers = [buffer_of(node, self.engine) for node in weights]
         direct = [buffers[i] for i in self._direct]
-        return direct if self._prepare is None else [*direct, *self._prepare.run(buffers)]
+        if self._prepare is None:
+            return direct
+        known = self._store.get(self._prepare)
+        if known is None or known[0] != weights:
+            known = self._store[self._prepare] = weights, self._prepare.run(buffers)
+        return direct + known[1]
 
 
 def fold(graph: Graph, weights: int) -> Graph:

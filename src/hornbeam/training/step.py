@@ -17,7 +17,7 @@ from hornbeam.evaluation import buffer_of, evaluate, keep_history
 from hornbeam.ir.types import is_float
 from hornbeam.tensor import Tensor, as_tensor, cast
 from hornbeam.training.data import leaves_of
-from hornbeam.training.frozen import Plan
+from hornbeam.training.frozen import Plan, Store
 from hornbeam.transforms import Compiled, trace_function
 
 
@@ -105,18 +105,20 @@ class Predictor:
     recurrent layers) runs as it was traced.
     """
 
-    def __init__(self, fn: Callable[[Any], Any], types: Any, engine: Engine) -> None:
+    def __init__(self, fn: Callable[[Any], Any], types: Any, engine: Engine, store: Store) -> None:
         self.traced = traced = trace_function(lambda data: fn(with_floatx(data)), [types])
         evaluate(traced.captured)
+        weights = len(traced.variables) + len(traced.captured)
+        self.plan = None if traced.updated else Plan(traced.graph, weights, engine, store)
         self._changing = Compiled(traced, engine) if traced.updated else None
-        self.plan = Plan(traced.graph, len(traced.variables) + len(traced.captured), engine)
         self._variables, self._captured = traced.variables, traced.captured
         self._put, self._get = engine.put, engine.get
         self._plain = isinstance(traced.result, Tensor)
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> Any:
         """The outputs as NumPy arrays."""
-        if self._changing is not None:
+        if self.plan is None:
+            assert self._changing is not None
             return tree.map_structure(np.array, self._changing(arrays))
         weights = [variable._node for variable in self._variables] + self._captured
         outputs = self.plan.run(weights, [self._put(array) for array in arrays])

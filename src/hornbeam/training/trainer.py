@@ -427,7 +427,9 @@ class Trainer(Compiling):
                 predictor = known.get(key)
                 if predictor is None:
                     self._check_inputs(unpack_x_y_sample_weight(data)[0])
-                    predictor = known[key] = Predictor(self.predict_step, types_of(data), current_engine())
+                    predictor = known[key] = Predictor(
+                        self.predict_step, types_of(data), current_engine(), self._fit.prepared
+                    )
         return predictor([np.ascontiguousarray(array) for array in arrays])
 
     # -- single batches ----------------------------------------------------------------------------

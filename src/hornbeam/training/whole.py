@@ -16,7 +16,7 @@ from hornbeam.layers import Layer
 from hornbeam.layers.context import current_context, current_watcher
 from hornbeam.layers.tracking import Tracked
 from hornbeam.tensor import Tensor, as_tensor
-from hornbeam.training.frozen import Plan
+from hornbeam.training.frozen import Plan, Store
 from hornbeam.transforms import Traced, trace_function
 from hornbeam.variable import current_recorder
 
@@ -24,13 +24,12 @@ from hornbeam.variable import current_recorder
 class WholeCall:
     """A model as a graph from its variables and one array to its outputs."""
 
-    def __init__(self, traced: Traced) -> None:
+    def __init__(self, traced: Traced, store: Store) -> None:
         self.traced = traced
         self.variables, self.captured = traced.variables, traced.captured
         evaluate(self.captured)
-        self.plan = traced.graph.plan = Plan(
-            traced.graph, len(self.variables) + len(self.captured), current_engine()
-        )
+        weights = len(self.variables) + len(self.captured)
+        self.plan = traced.graph.plan = Plan(traced.graph, weights, current_engine(), store)
 
     def __call__(self, x: Tensor) -> Any:
         weights = [variable._node for variable in self.variables]
@@ -77,7 +76,7 @@ def _traced(model: Any, x: Any) -> WholeCall | None:
         return None
     if not all(type(result) is Tensor and result._keras_mask is None for result in results):
         return None
-    return WholeCall(traced)
+    return WholeCall(traced, model._fit.prepared)
 
 
 def _is_ours(layer: Any) -> bool:
