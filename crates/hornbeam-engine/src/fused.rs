@@ -405,6 +405,7 @@ impl Run<'_, '_> {
         for (index, load) in self.fused.loads.iter().enumerate() {
             if let Load::Contiguous { size } = load {
                 self.table[index] = self.operands.read(index).wrapping_add(block.position * size).cast_mut();
+                prefetch(self.table[index].wrapping_add(block.n * size), block.n * size);
             }
         }
         let first_write = self.fused.loads.len();
@@ -457,6 +458,19 @@ impl Run<'_, '_> {
         }
     }
 }
+
+/// Ask for what the next block reads: the hardware follows a stream only while it is read, and here streams take turns.
+#[cfg(target_arch = "x86_64")]
+fn prefetch(from: *const u8, bytes: usize) {
+    use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T1};
+    for line in (0..bytes).step_by(64) {
+        // SAFETY: a hint; an address outside of any buffer is no error.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.wrapping_add(line).cast()) };
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn prefetch(_: *const u8, _: usize) {}
 
 struct Operands<'a> {
     memory: Memory<'a>,

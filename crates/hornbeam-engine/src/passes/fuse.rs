@@ -39,11 +39,10 @@ pub fn space(graph: &Graph, node: &Node) -> Option<Space> {
     let (Op::Reduce { axes, .. } | Op::Moments { axes }) = &node.op else { return None };
     let (first, last) = (*axes.first()?, *axes.last()?);
     let shape = &graph.type_of(node.inputs[0]).shape;
-    let between = shape[first..=last].iter().enumerate();
-    let neighbours = between.clone().all(|(i, &extent)| extent == 1 || axes.contains(&(first + i)));
+    let neighbours = (first..=last).all(|axis| shape[axis] == 1 || axes.contains(&axis));
     neighbours.then(|| Space {
         outer: shape[..first].iter().product(),
-        n: between.map(|(_, extent)| extent).product(),
+        n: shape[first..=last].iter().product(),
         inner: shape[last + 1..].iter().product(),
     })
 }

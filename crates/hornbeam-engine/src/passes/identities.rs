@@ -216,7 +216,7 @@ fn constant_factor(b: &mut Builder, inner: &Node, sum: &Op, axes: &[usize], t: &
                 let vector = node.inputs[0];
                 let from = &b.type_of(vector).shape;
                 let varies = |axis: &usize| dims.iter().zip(from).any(|(d, &extent)| d == axis && extent > 1);
-                (!axes.iter().any(|axis| varies(axis))).then(|| (x, vector, dims.clone()))
+                (!axes.iter().any(varies)).then(|| (x, vector, dims.clone()))
             })?;
             // The axes that are kept, as the result numbers them; summed ones are of extent 1 in the vector.
             let from = b.type_of(vector).shape.clone();
