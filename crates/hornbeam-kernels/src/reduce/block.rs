@@ -326,7 +326,7 @@ mod tests {
     }
 
     /// Against two passes in float64. Bounds: the mean to 1e-6 of its size plus the deviation, the variance to 4e-6 of its
-    /// size, and 2e-5 where the first element lies a thousand deviations out.
+    /// size, and 1e-4 where the first element lies a thousand deviations out.
     #[test]
     fn moments_agree_with_two_passes_also_far_from_zero() {
         for isa in Isa::available() {
@@ -350,7 +350,7 @@ mod tests {
                                 "{isa:?} {n} {inner}"
                             );
                             let error = (f64::from(variance[c]) - v).abs();
-                            let bound = if outlier { 2e-5 } else { 4e-6 };
+                            let bound = if outlier { 1e-4 } else { 4e-6 };
                             assert!(error <= bound * v, "{isa:?} {n}x{inner} at {offset}: {} for {v}", variance[c]);
                         }
                     }
