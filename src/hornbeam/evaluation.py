@@ -94,6 +94,8 @@ def _kept(order: Sequence[Node], nodes: Sequence[Node]) -> list[Node]:
     other pending work will need. A loop that reads its loss would else compute its weights from the start
     again, each time.
     """
+    if len(order) == len(nodes) == 1 and not isinstance(order[0].type, tuple):
+        return [order[0]]
     wanted = nodes if len(nodes) == 1 else set(nodes)
     for node in order:
         for operand in node.inputs:
