@@ -256,11 +256,11 @@ def test_a_loop_that_reads_its_loss_does_not_start_over(engine: str, monkeypatch
     x = as_tensor(np.arange(12.0, dtype="float32").reshape(4, 3))
     weights = as_tensor(np.ones(3, "float32"))
     expected = np.ones(3)
-    for _ in range(12):
+    for _ in range(30):
         loss, slope = hornbeam.value_and_grad(lambda w: ops.mean(ops.square(ops.matmul(x, w))))(weights)
-        weights -= 0.0078125 * slope
+        weights -= 0.00390625 * slope
         rows = np.arange(12.0).reshape(4, 3)
         np.testing.assert_allclose(float(loss), ((rows @ expected) ** 2).mean(), rtol=1e-4)
-        expected = expected - 0.0078125 * 2 * rows.T @ (rows @ expected) / 4
-    assert len(sizes) <= 3, "the first step, the others"
+        expected = expected - 0.00390625 * 2 * rows.T @ (rows @ expected) / 4
+    assert len(sizes) <= 5, "the first steps differ from the others, which are alike"
     assert max(sizes) < 40
