@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from hornbeam.config import floatx
+from hornbeam.engines import current_engine
 from hornbeam.ir.types import FLOATS, dtype_name, is_float
 from hornbeam.naming import nearest
 from hornbeam.registry import deserialize as _deserialize
@@ -13,6 +15,8 @@ from hornbeam.registry import serialize as _serialize
 
 _MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 _default: DTypePolicy | None = None
+# The dtypes that were warned of.
+_warned: set[str] = set()
 
 
 @exported("keras")
@@ -113,13 +117,26 @@ def get(identifier: Any) -> DTypePolicy:
     if identifier is None:
         return dtype_policy()
     if isinstance(identifier, DTypePolicy):
-        return identifier
+        return _sensible(identifier)
     if isinstance(identifier, dict):
         made = deserialize(identifier)
         if not isinstance(made, DTypePolicy):
             raise ValueError(f"the config {identifier!r} describes no dtype policy")
-        return made
-    return DTypePolicy(identifier if isinstance(identifier, str) else dtype_name(identifier))
+        return _sensible(made)
+    return _sensible(DTypePolicy(identifier if isinstance(identifier, str) else dtype_name(identifier)))
+
+
+def _sensible(policy: DTypePolicy) -> DTypePolicy:
+    """The policy, after a warning (one for each dtype) if it only makes this machine slower."""
+    dtype = policy.compute_dtype
+    if policy.name in _MIXED and dtype not in _warned and not current_engine().multiplies(dtype):
+        _warned.add(dtype)
+        warnings.warn(
+            f"{policy.name!r}: this CPU has no instruction that multiplies {dtype}, so that training and "
+            "prediction are slower than in float32; only memory is saved",
+            stacklevel=3,
+        )
+    return policy
 
 
 def serialize(dtype_policy: DTypePolicy) -> dict[str, Any]:

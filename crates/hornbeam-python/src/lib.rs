@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use hornbeam_engine::error::Error;
+use hornbeam_kernels::gemm::multiplies_bfloat16;
 use hornbeam_kernels::pool::ThreadPool;
 use hornbeam_kernels::simd;
 
@@ -59,6 +60,7 @@ fn cpu_features(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let names: Vec<&str> = simd::Isa::available().iter().map(|isa| isa.name()).collect();
     features.set_item("available", names)?;
     features.set_item("arch", std::env::consts::ARCH)?;
+    features.set_item("bfloat16", multiplies_bfloat16())?;
     Ok(features)
 }
 

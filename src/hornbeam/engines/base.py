@@ -63,6 +63,11 @@ class Engine(ABC):
     def get(self, buffer: Buffer) -> np.ndarray:
         """The buffer's values as a (read-only) array, without a copy where the engine can."""
 
+    def multiplies(self, dtype: str) -> bool:
+        """Whether the machine multiplies this float dtype itself; else working in it takes longer than in
+        float32, though less memory."""
+        return True
+
     def compile_profiled(self, graph: Graph) -> Executable:
         """`compile`, for an executable whose `profile()` says where its time went."""
         raise NotImplementedError(f"the {self.name} engine keeps no profiles; the native one does")

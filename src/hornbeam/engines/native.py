@@ -105,8 +105,12 @@ class NativeEngine(Engine):
         _native.set_threads(threads)
 
     def cpu_features(self) -> dict[str, Any]:
-        """Instruction set in use ("isa"), those of the machine ("available"), and "arch"."""
+        """See `_native.cpu_features`."""
         return _native.cpu_features()
+
+    def multiplies(self, dtype: str) -> bool:
+        """See `Engine.multiplies`: bfloat16 where the CPU has the instruction, and never float16."""
+        return dtype != "float16" and (dtype != "bfloat16" or bool(_native.cpu_features()["bfloat16"]))
 
     def instructions(self) -> list[str]:
         """Names of the primitives and composites that have kernels."""

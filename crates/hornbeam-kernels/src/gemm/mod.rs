@@ -120,6 +120,11 @@ gemm_element!(half: f16);
 gemm_element!(pairs: bf16);
 gemm_element!(integer: i8 i16 i32 i64 u8 u16 u32 u64);
 
+/// Whether the CPU multiplies `bfloat16` itself; elsewhere they are widened, which costs more than `f32` would.
+pub fn multiplies_bfloat16() -> bool {
+    tile::pairs().is_some()
+}
+
 /// `c[l] = activation(a[l] @ b[l] + bias (+ c[l]))` for each matrix `l` of the batch.
 ///
 /// `a` is `m x k` and `b` is `k x n`, laid out as `am` and `bm` say; `c` is `[batch, m, n]` in row order. 16-bit
