@@ -1,13 +1,14 @@
 //! Convolutions with what surrounds them in a network: pooling behind the forward pass, and one backward pass for all
 //! gradients, in which the gradient of the output may still be that of the relu or of the pooling behind it.
 
-use super::{cast, cast_epilogue, cast_mut, choose, winograd, Algorithm};
+use super::kernel_grad::kernel_grad;
+use super::{cast, cast_epilogue, cast_mut, choose, half, winograd, Algorithm};
 use super::{conv_forward, conv_input_grad, conv_kernel_grad, ConvElement, ConvShape};
-use crate::dtype::Element;
+use crate::dtype::{bf16, f16, DType, Element};
 use crate::gemm::{Activation, Epilogue};
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
-use crate::scratch::{with_local, Scratch};
+use crate::scratch::{with_local, Plain, Scratch};
 use crate::window::PoolElement;
 use std::ops::Range;
 
@@ -24,6 +25,17 @@ pub enum OutputGrad<'a, T> {
     /// Through a 2x2 max pooling with steps of 2: the gradients of the pooled values, and for each the place in its
     /// window (0..=3 in row order), or [`NOWHERE`].
     Pooled { dy: &'a [T], codes: &'a [u8] },
+}
+
+impl<'a, T: Plain> OutputGrad<'a, T> {
+    /// The same under the name of its type.
+    fn cast<U: Plain>(self) -> OutputGrad<'a, U> {
+        match self {
+            OutputGrad::Plain(dy) => OutputGrad::Plain(cast(dy)),
+            OutputGrad::Relu { dy, y } => OutputGrad::Relu { dy: cast(dy), y: cast(y) },
+            OutputGrad::Pooled { dy, codes } => OutputGrad::Pooled { dy: cast(dy), codes },
+        }
+    }
 }
 
 impl ConvShape {
@@ -62,8 +74,20 @@ pub fn conv_pool_forward<T: ConvElement>(
     assert!(!epilogue.accumulate, "a pooled convolution has nothing to add to");
     assert_eq!(y.len(), shape.pooled_len(), "y does not fit {shape:?} pooled");
     assert_eq!(codes.len(), y.len(), "one code for each pooled value");
+    shape.check(x.len(), w.len(), shape.output_len());
+    assert!(epilogue.bias.is_none_or(|bias| bias.len() == shape.out_channels), "one bias for each output channel");
+    match T::DTYPE {
+        DType::F16 => {
+            let (x, w, y) = (cast::<T, f16>(x), cast(w), cast_mut(y));
+            return half::pool_forward(pool, shape, x, w, cast_epilogue(epilogue), y, codes, scratch);
+        }
+        DType::BF16 => {
+            let (x, w, y) = (cast::<T, bf16>(x), cast(w), cast_mut(y));
+            return half::pool_forward(pool, shape, x, w, cast_epilogue(epilogue), y, codes, scratch);
+        }
+        _ => {}
+    }
     if choose(shape, T::DTYPE) == Algorithm::Winograd {
-        shape.check(x.len(), w.len(), shape.output_len());
         let (x, w, y) = (cast(x), cast(w), cast_mut(y));
         return winograd::pool_forward(pool, shape, x, w, cast_epilogue(epilogue), y, codes, scratch);
     }
@@ -85,7 +109,8 @@ pub fn conv_pool_forward<T: ConvElement>(
     });
 }
 
-/// All gradients of [`conv_forward`] that are asked for: in the input, in the kernel, in the bias.
+/// All gradients of [`conv_forward`] that are asked for: in the input, in the kernel, in the bias. Only the kernel's
+/// needs `x`, and only the input's needs `w`: where they are not needed they may be empty.
 ///
 /// # Panics
 /// When a slice does not have the shape's length.
@@ -96,20 +121,39 @@ pub fn conv_backward<T: ConvElement>(
     w: &[T],
     grad: OutputGrad<T>,
     dx: Option<&mut [T]>,
-    dw: Option<&mut [T]>,
+    mut dw: Option<&mut [T]>,
     db: Option<&mut [T]>,
     scratch: &mut Scratch,
 ) {
     check(shape, &grad);
-    if choose(shape, T::DTYPE) == Algorithm::Winograd {
-        shape.check(x.len(), w.len(), shape.output_len());
-        let grad = match grad {
-            OutputGrad::Plain(dy) => OutputGrad::Plain(cast(dy)),
-            OutputGrad::Relu { dy, y } => OutputGrad::Relu { dy: cast(dy), y: cast(y) },
-            OutputGrad::Pooled { dy, codes } => OutputGrad::Pooled { dy: cast(dy), codes },
-        };
+    if let Some(dx) = &dx {
+        assert_eq!(dx.len(), shape.input_len(), "dx does not fit {shape:?}");
+        assert_eq!(w.len(), shape.kernel_len(), "w does not fit {shape:?}");
+    }
+    if let Some(dw) = &dw {
+        assert_eq!(dw.len(), shape.kernel_len(), "dw does not fit {shape:?}");
+        assert_eq!(x.len(), shape.input_len(), "x does not fit {shape:?}");
+    }
+    assert!(db.as_ref().is_none_or(|db| db.len() == shape.out_channels), "one bias for each output channel");
+    match T::DTYPE {
+        DType::F16 => {
+            let [dx, dw, db] = [dx, dw, db].map(|part| part.map(cast_mut::<T, f16>));
+            return half::backward(pool, shape, cast(x), cast(w), grad.cast(), dx, dw, db, scratch);
+        }
+        DType::BF16 => {
+            let [dx, dw, db] = [dx, dw, db].map(|part| part.map(cast_mut::<T, bf16>));
+            return half::backward(pool, shape, cast(x), cast(w), grad.cast(), dx, dw, db, scratch);
+        }
+        _ => {}
+    }
+    let algorithm = choose(shape, T::DTYPE);
+    if algorithm == Algorithm::Winograd {
         let [dx, dw, db] = [dx, dw, db].map(|part| part.map(cast_mut));
-        return winograd::backward(pool, shape, cast(x), cast(w), grad, dx, dw, db, scratch);
+        return winograd::backward(pool, shape, cast(x), cast(w), grad.cast(), dx, dw, db, scratch);
+    }
+    // The first layer of a network, as a rule: nothing asks for the gradient of its input.
+    if let (Algorithm::Direct, DType::F32, None, Some(dw)) = (algorithm, T::DTYPE, &dx, &mut dw) {
+        return kernel_grad(pool, shape, cast(x), grad.cast(), cast_mut::<T, f32>(dw), db.map(cast_mut), scratch);
     }
     with_local(|local| {
         let dy = match grad {
@@ -171,6 +215,7 @@ fn bias_grad<T: ConvElement>(pool: &ThreadPool, shape: &ConvShape, dy: &[T], db:
     let sums = scratch.take::<T::Acc>(PARTIALS * channels);
     let add = sum_rows::<T>();
     pool.run_chunks(sums, channels, &|i, sums| {
+        sums.fill(<T::Acc as Element>::ZERO);
         let range = i * rows / PARTIALS * channels..(i + 1) * rows / PARTIALS * channels;
         // SAFETY: compiled for this machine; the body asks nothing else.
         unsafe { add(&dy[range], sums) };
@@ -210,13 +255,13 @@ multiversion! {
         }
     }
 
-    unsafe fn mask[S, T: Element](dy: &[T], y: &[T], to: &mut [T]) {
+    pub(super) unsafe fn mask[S, T: Element](dy: &[T], y: &[T], to: &mut [T]) {
         for ((to, dy), y) in to.iter_mut().zip(dy).zip(y) {
             *to = if y.to_acc() > <T::Acc as Element>::ZERO { *dy } else { T::ZERO };
         }
     }
 
-    unsafe fn expand_row[S, T: Element](shape: &ConvShape, row: usize, dy: &[T], codes: &[u8], to: &mut [T]) {
+    pub(super) unsafe fn expand_row[S, T: Element](shape: &ConvShape, row: usize, dy: &[T], codes: &[u8], to: &mut [T]) {
         let [height, width] = [shape.output[1] / 2, shape.output[2] / 2];
         let c = shape.out_channels;
         let (image, h) = (row / shape.output[1], row % shape.output[1]);
@@ -238,8 +283,8 @@ multiversion! {
         }
     }
 
-    unsafe fn sum_rows[S, T: PoolElement](x: &[T], sums: &mut [T::Acc]) {
-        sums.fill(<T::Acc as Element>::ZERO);
+    /// Adds rows up.
+    pub(super) unsafe fn sum_rows[S, T: PoolElement](x: &[T], sums: &mut [T::Acc]) {
         for x in x.chunks_exact(sums.len()) {
             for (sum, x) in sums.iter_mut().zip(x) {
                 *sum = T::plus(*sum, x.to_acc());
@@ -252,7 +297,6 @@ multiversion! {
 mod tests {
     use super::*;
     use crate::conv::tests::{same, valid};
-    use crate::dtype::{bf16, DType};
     use crate::simd::{with_isa, Isa};
     use crate::testing::Random;
     use crate::window::{max_pool, PoolShape};
@@ -380,9 +424,9 @@ mod tests {
                 // Any part of it alone.
                 let mut alone = [vec![T::ONE; x.len()], vec![T::ONE; w.len()], vec![T::ONE; bias.len()]];
                 let [dx, dw, db] = &mut alone;
-                conv_backward(&pool, shape, &x, &w, grad, Some(dx), None, None, &mut scratch);
-                conv_backward(&pool, shape, &x, &w, grad, None, Some(dw), None, &mut scratch);
-                conv_backward(&pool, shape, &x, &w, grad, None, None, Some(db), &mut scratch);
+                conv_backward(&pool, shape, &[], &w, grad, Some(dx), None, None, &mut scratch);
+                conv_backward(&pool, shape, &x, &[], grad, None, Some(dw), None, &mut scratch);
+                conv_backward(&pool, shape, &[], &[], grad, None, None, Some(db), &mut scratch);
                 near("input gradient alone", shape, &alone[0], &want[0]);
                 near("kernel gradient alone", shape, &alone[1], &want[1]);
                 near("bias gradient alone", shape, &alone[2], &bias);

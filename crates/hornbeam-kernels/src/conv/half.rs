@@ -1,6 +1,6 @@
 //! 16-bit floats: widened to `f32`, convolved there, rounded once.
 
-use super::{ConvElement, ConvShape};
+use super::{conv_backward, conv_pool_forward, ConvElement, ConvShape, OutputGrad};
 use crate::gemm::half::{narrow, widen, Half};
 use crate::gemm::Epilogue;
 use crate::pool::ThreadPool;
@@ -68,4 +68,87 @@ pub(super) fn kernel_grad<T: Half>(
     scratch: &mut Scratch,
 ) {
     through(pool, x, dy, dw, |x, dy, dw| f32::kernel_grad(pool, shape, x, dy, dw, scratch));
+}
+
+/// See [`conv_pool_forward`].
+pub(super) fn pool_forward<T: Half>(
+    pool: &ThreadPool,
+    shape: &ConvShape,
+    x: &[T],
+    w: &[T],
+    epilogue: Epilogue<T>,
+    y: &mut [T],
+    codes: &mut [u8],
+    scratch: &mut Scratch,
+) {
+    with_local(|local| {
+        let bias_len = epilogue.bias.map_or(0, <[T]>::len);
+        let (inputs, wide_y, bias) = local.take3::<f32, f32, f32>(x.len() + w.len(), y.len(), bias_len);
+        let (wide_x, wide_w) = inputs.split_at_mut(x.len());
+        widen(pool, x, wide_x);
+        widen(pool, w, wide_w);
+        if let Some(values) = epilogue.bias {
+            widen(pool, values, bias);
+        }
+        let wide = Epilogue { bias: epilogue.bias.map(|_| &*bias), activation: epilogue.activation, accumulate: false };
+        conv_pool_forward(pool, shape, wide_x, wide_w, wide, wide_y, codes, scratch);
+        narrow(pool, wide_y, y);
+    });
+}
+
+/// See [`conv_backward`]: operands are widened once for all gradients.
+pub(super) fn backward<T: Half>(
+    pool: &ThreadPool,
+    shape: &ConvShape,
+    x: &[T],
+    w: &[T],
+    grad: OutputGrad<T>,
+    dx: Option<&mut [T]>,
+    dw: Option<&mut [T]>,
+    db: Option<&mut [T]>,
+    scratch: &mut Scratch,
+) {
+    let (dy, y) = match grad {
+        OutputGrad::Plain(dy) | OutputGrad::Pooled { dy, .. } => (dy, &[][..]),
+        OutputGrad::Relu { dy, y } => (dy, y),
+    };
+    let [dx_len, dw_len, db_len] = [&dx, &dw, &db].map(|part| part.as_ref().map_or(0, |part| part.len()));
+    with_local(|local| {
+        let (inputs, gradients, results) =
+            local.take3::<f32, f32, f32>(x.len() + w.len(), dy.len() + y.len(), dx_len + dw_len + db_len);
+        let (wide_x, wide_w) = inputs.split_at_mut(x.len());
+        let (wide_dy, wide_y) = gradients.split_at_mut(dy.len());
+        let (wide_dx, rest) = results.split_at_mut(dx_len);
+        let (wide_dw, wide_db) = rest.split_at_mut(dw_len);
+        // The kernel's gradient reads the input, the input's gradient the kernel.
+        if dw.is_some() {
+            widen(pool, x, wide_x);
+        }
+        if dx.is_some() {
+            widen(pool, w, wide_w);
+        }
+        widen(pool, dy, wide_dy);
+        widen(pool, y, wide_y);
+        let wide = match grad {
+            OutputGrad::Plain(_) => OutputGrad::Plain(&*wide_dy),
+            OutputGrad::Relu { .. } => OutputGrad::Relu { dy: wide_dy, y: wide_y },
+            OutputGrad::Pooled { codes, .. } => OutputGrad::Pooled { dy: wide_dy, codes },
+        };
+        conv_backward(
+            pool,
+            shape,
+            wide_x,
+            wide_w,
+            wide,
+            dx.is_some().then_some(&mut *wide_dx),
+            dw.is_some().then_some(&mut *wide_dw),
+            db.is_some().then_some(&mut *wide_db),
+            scratch,
+        );
+        for (from, to) in [(wide_dx, dx), (wide_dw, dw), (wide_db, db)] {
+            if let Some(to) = to {
+                narrow(pool, from, to);
+            }
+        }
+    });
 }

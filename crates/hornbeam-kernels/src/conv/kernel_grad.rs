@@ -1,14 +1,18 @@
 //! Kernel gradient: register tiles of (kernel column, input channel) by output channels, summed over pixels.
 //!
 //! For a fixed kernel row the inputs that meet a pixel of `dy` are neighbours in memory, so the micro-kernel reads both
-//! tensors in place. Fixed blocks of the images give partial sums, which are added in order.
+//! tensors in place. Fixed blocks of the images give partial sums, which are added in order. Gradients behind a relu or
+//! a pooling are worked out a few rows at a time, and those of the bias are summed on the way.
 
+use super::fused::{expand_row, mask, sum_rows};
 use super::patch::{Geometry, Patch};
-use super::ConvShape;
+use super::{ConvShape, OutputGrad};
 use crate::gemm::tile::{Kernels, Real, Tile};
 use crate::gemm::{even, pack};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
+use crate::window::PoolElement;
+use std::ops::Range;
 use std::ptr::null;
 
 /// Partial sums, where they are small.
@@ -21,6 +25,8 @@ const BLOCK_WORK: usize = 1 << 18;
 struct Job<'a, E: Real> {
     kernels: &'static Kernels<E>,
     shape: &'a ConvShape,
+    grad: OutputGrad<'a, E>,
+    rows_of: Rows<E>,
     geometry: Geometry,
     /// Taps between which the input's memory is not contiguous, and the rows of each.
     starts: usize,
@@ -31,12 +37,21 @@ struct Job<'a, E: Real> {
     strips: usize,
 }
 
-pub(super) fn kernel_grad<E: Real>(
+/// What is done with rows of gradients, for the calling thread's instruction set.
+struct Rows<E> {
+    mask: unsafe fn(&[E], &[E], &mut [E]),
+    expand: unsafe fn(&ConvShape, usize, &[E], &[u8], &mut [E]),
+    sum: unsafe fn(&[E], &mut [E]),
+}
+
+/// The gradient in the kernel, and in the bias if asked for.
+pub(super) fn kernel_grad<E: Real + PoolElement>(
     pool: &ThreadPool,
     shape: &ConvShape,
     x: &[E],
-    dy: &[E],
+    grad: OutputGrad<E>,
     dw: &mut [E],
+    db: Option<&mut [E]>,
     scratch: &mut Scratch,
 ) {
     let kernels = E::kernels();
@@ -44,6 +59,9 @@ pub(super) fn kernel_grad<E: Real>(
     let [depth, height, width] = shape.output;
     if shape.batch * depth * height * width == 0 {
         dw.fill(E::ZERO);
+        if let Some(db) = db {
+            db.fill(E::ZERO);
+        }
         return;
     }
     let (starts, run) = geometry.runs(shape.groups);
@@ -52,6 +70,8 @@ pub(super) fn kernel_grad<E: Real>(
     let job = Job {
         kernels,
         shape,
+        grad,
+        rows_of: Rows { mask: mask::<E>(), expand: expand_row::<E>(), sum: sum_rows::<E>() },
         geometry,
         starts,
         rows: run * shape.group_in(),
@@ -65,18 +85,32 @@ pub(super) fn kernel_grad<E: Real>(
     let blocks = (PARTIAL / size).clamp(1, BLOCKS).min(units).min((shape.work() / BLOCK_WORK).max(1));
     let pieces = shape.groups * job.panels * job.starts;
     let parts = BLOCKS.div_ceil(blocks).min(pieces);
-    let partial = scratch.take::<E>(if blocks > 1 { blocks * size } else { 0 });
+    let channels = shape.out_channels;
+    let (partial, biases) = scratch
+        .take2::<E, E>(if blocks > 1 { blocks * size } else { 0 }, if db.is_some() { blocks * channels } else { 0 });
+    biases.fill(E::ZERO);
     {
         let out = SharedMut::new(if blocks > 1 { &mut *partial } else { &mut *dw });
+        let (sums, counts) = (SharedMut::new(&mut *biases), db.is_some());
         pool.run(blocks * parts, &|task| {
             let (block, part) = (task / parts, task % parts);
             let range = [block * units / blocks, (block + 1) * units / blocks];
             let pieces = [part * pieces / parts, (part + 1) * pieces / parts];
+            // SAFETY: blocks have partial sums of their own, and the first part of a block counts for all.
+            let sums = (counts && part == 0).then(|| unsafe { sums.range(block * channels..(block + 1) * channels) });
             with_local(|local| {
-                // SAFETY: blocks have partial sums of their own, parts of a block write disjoint pieces.
-                unsafe { job.block(x, dy, range, pieces, out.as_ptr().wrapping_add(block * size), local) };
+                // SAFETY: as above, and parts of a block write disjoint pieces.
+                unsafe { job.block(x, range, pieces, out.as_ptr().wrapping_add(block * size), sums, local) };
             });
         });
+    }
+    if let Some(db) = db {
+        db.fill(E::ZERO);
+        for part in biases.chunks_exact(channels) {
+            for (db, part) in db.iter_mut().zip(part) {
+                *db = Real::plus(*db, *part);
+            }
+        }
     }
     if blocks == 1 {
         return;
@@ -87,23 +121,36 @@ pub(super) fn kernel_grad<E: Real>(
         dw.copy_from_slice(&partial[start..start + dw.len()]);
         for block in 1..blocks {
             for (dw, part) in dw.iter_mut().zip(&partial[block * size + start..]) {
-                *dw = E::plus(*dw, *part);
+                *dw = Real::plus(*dw, *part);
             }
         }
     });
 }
 
-impl<E: Real> Job<'_, E> {
+impl<E: Real + PoolElement> Job<'_, E> {
     /// Sums over units `units[0]..units[1]` for the given pieces of the kernel.
     ///
     /// # Safety
     /// `dw` has the kernel's length, and no other task writes these pieces.
-    unsafe fn block(&self, x: &[E], dy: &[E], units: [usize; 2], pieces: [usize; 2], dw: *mut E, local: &mut Scratch) {
+    unsafe fn block(
+        &self,
+        x: &[E],
+        units: [usize; 2],
+        pieces: [usize; 2],
+        dw: *mut E,
+        mut sums: Option<&mut [E]>,
+        local: &mut Scratch,
+    ) {
         let shape = self.shape;
         let [depth, height, width] = shape.output;
         let image = shape.input.iter().product::<usize>() * shape.in_channels;
         let panel = self.rows_per_unit * width * self.vectors * self.kernels.lanes;
-        let (copy, packed) = local.take2::<E, E>(self.geometry.copy_len(self.rows_per_unit), panel);
+        let line = width * shape.out_channels;
+        let (copy, packed, masked) = local.take3::<E, E, E>(
+            self.geometry.copy_len(self.rows_per_unit),
+            panel,
+            if matches!(self.grad, OutputGrad::Plain(_)) { 0 } else { self.rows_per_unit * line },
+        );
         let mut taps = Vec::with_capacity(self.rows_per_unit);
         for unit in units[0]..units[1] {
             let (rest, strip) = (unit / self.strips, unit % self.strips);
@@ -112,11 +159,36 @@ impl<E: Real> Job<'_, E> {
             let patch = self.geometry.patch(&x[n * image..(n + 1) * image], d, rows, copy);
             taps.clear();
             taps.extend((0..rows[1] - rows[0]).map(|r| r * shape.strides[1] * patch.row));
-            let pixel = (rest * height + rows[0]) * width;
-            let pixels = (rows[1] - rows[0]) * width;
-            let dy = &dy[pixel * shape.out_channels..(pixel + pixels) * shape.out_channels];
+            let dy = self.gradients(rest * height + rows[0]..rest * height + rows[1], masked);
+            if let Some(sums) = &mut sums {
+                // SAFETY: compiled for this machine; the body asks nothing else.
+                unsafe { (self.rows_of.sum)(dy, sums) };
+            }
             // SAFETY: the caller's promise.
             unsafe { self.unit(&patch, dy, &taps, pieces, unit > units[0], dw, packed) };
+        }
+    }
+
+    /// Rows of the output's gradient, numbered through all images.
+    fn gradients<'b>(&'b self, rows: Range<usize>, masked: &'b mut [E]) -> &'b [E] {
+        let line = self.shape.output[2] * self.shape.out_channels;
+        let range = rows.start * line..rows.end * line;
+        match self.grad {
+            OutputGrad::Plain(dy) => &dy[range],
+            OutputGrad::Relu { dy, y } => {
+                let masked = &mut masked[..range.len()];
+                // SAFETY: compiled for this machine; the body asks nothing else.
+                unsafe { (self.rows_of.mask)(&dy[range.clone()], &y[range], masked) };
+                masked
+            }
+            OutputGrad::Pooled { dy, codes } => {
+                let masked = &mut masked[..range.len()];
+                for (row, to) in rows.zip(masked.chunks_exact_mut(line)) {
+                    // SAFETY: as above.
+                    unsafe { (self.rows_of.expand)(self.shape, row, dy, codes, to) };
+                }
+                masked
+            }
         }
     }
 

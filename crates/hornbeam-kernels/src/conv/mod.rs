@@ -320,7 +320,7 @@ mod real {
         }
     }
 
-    pub(super) fn kernel_grad<E: Real + GemmElement>(
+    pub(super) fn kernel_grad<E: Real + GemmElement + PoolElement>(
         pool: &ThreadPool,
         shape: &ConvShape,
         x: &[E],
@@ -339,7 +339,7 @@ mod real {
                 let (grad, dw) = (OutputGrad::Plain(cast(dy)), Some(cast_mut(dw)));
                 winograd::backward(pool, shape, cast(x), &[], grad, None, dw, None, scratch)
             }
-            Algorithm::Direct => kernel_grad::kernel_grad(pool, shape, x, dy, dw, scratch),
+            Algorithm::Direct => kernel_grad::kernel_grad(pool, shape, x, OutputGrad::Plain(dy), dw, None, scratch),
         }
     }
 }
