@@ -100,6 +100,16 @@ pub struct Recurrent {
     pub masked: bool,
 }
 
+/// Attention, or the way back through it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Attention {
+    pub backward: bool,
+    /// The fourth operand is a bias.
+    pub biased: bool,
+    /// As the bits of an f64, so that the operation can be hashed.
+    pub scale: u64,
+}
+
 /// A graph nested in a control-flow operation. Two are equal only if they are the same one.
 #[derive(Clone, Debug)]
 pub struct Nested(pub Arc<Graph>);
@@ -249,6 +259,7 @@ pub enum Op {
     },
     Rows(RowKernel),
     Recurrent(Recurrent),
+    Attention(Attention),
     /// Output k is operand k; keeps equal expressions on its two sides apart.
     Barrier,
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use hornbeam_kernels::attention::Heads;
 use hornbeam_kernels::dtype::DType;
 
 use hornbeam_kernels::index::Scatter;
@@ -190,6 +191,12 @@ pub enum Kind {
         layer: Recurrent,
         shape: Sequence,
     },
+    /// Reads and writes: as the composite's, the bias by strides.
+    Attention {
+        backward: bool,
+        heads: Heads,
+        bias: Option<[usize; 3]>,
+    },
     Cholesky {
         n: usize,
     },
@@ -313,6 +320,8 @@ impl Kind {
                 RowKernel::LayerNormVjp { .. } => "layer_norm_vjp",
             },
             Kind::Recurrent { layer, .. } => layer.name(),
+            Kind::Attention { backward: false, .. } => "attention",
+            Kind::Attention { .. } => "attention_grad",
             Kind::Cholesky { .. } => "cholesky",
             Kind::TriangularSolve { .. } => "triangular_solve",
             Kind::Lu { .. } => "lu",
@@ -376,6 +385,10 @@ impl Instruction {
             }
             Kind::Recurrent { layer, shape } => {
                 format!("{} {}x{}x{}", layer.name(), shape.batch, shape.steps, shape.units)
+            }
+            Kind::Attention { heads, .. } => {
+                let (b, h, t, s) = (heads.batch, heads.heads, heads.queries, heads.keys);
+                format!("{} {b}x{h}x{t}x{s}", self.kind.name())
             }
             Kind::Rows { rows, n, .. } => format!("{} {rows}x{n}", self.kind.name()),
             _ => self.kind.name().to_string(),

@@ -60,6 +60,8 @@ const OTHERS: &[&str] = &[
     "gru",
     "gru_grad",
     "moments",
+    "attention",
+    "attention_grad",
 ];
 
 /// Names of all primitives, and of the composites that have kernels of their own.

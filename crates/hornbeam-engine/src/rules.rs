@@ -42,6 +42,7 @@ pub fn check(op: &Op, inputs: &[&TensorType], outputs: &[TensorType]) -> Result<
         }
         Op::ConvBackward { .. } => check_conv_backward(op, inputs, outputs),
         Op::Recurrent(layer) => layer.check(inputs, outputs),
+        Op::Attention(layer) => layer.check(inputs, outputs),
         _ => check_single(op, inputs, &outputs[0]),
     }
 }
@@ -70,7 +71,7 @@ fn arity(op: &Op, given: usize) -> Result<usize> {
             RowKernel::LayerNorm { .. } => 3,
             RowKernel::LayerNormVjp { .. } => 4,
         },
-        Op::Barrier | Op::Recurrent(_) => given,
+        Op::Barrier | Op::Recurrent(_) | Op::Attention(_) => given,
         _ => 1,
     })
 }
@@ -85,7 +86,7 @@ fn check_output_count(op: &Op, inputs: usize, outputs: usize) -> Result<()> {
         Op::Scan { body, carries, .. } => body.0.outputs.len() + carries,
         Op::Barrier => inputs,
         Op::Rows(RowKernel::LayerNormVjp { .. }) => 3,
-        Op::Recurrent(_) => outputs, // checked with their types
+        Op::Recurrent(_) | Op::Attention(_) => outputs, // checked with their types
         Op::Moments { .. } => 2,
         _ => 1,
     };

@@ -3,6 +3,7 @@
 //! Results do not depend on the number of threads: work is cut by the shape of the problem and partial
 //! results are combined in a fixed order. See [`simd`] for what may differ between instruction sets.
 
+pub mod attention;
 pub mod conv;
 pub mod dtype;
 pub mod elementwise;
@@ -20,6 +21,7 @@ pub mod roof;
 pub mod scratch;
 pub mod simd;
 pub mod softmax;
+mod tiles;
 pub mod window;
 
 #[cfg(test)]

@@ -11,11 +11,11 @@ import numpy as np
 from hornbeam import primitives as p
 from hornbeam.config import epsilon as default_epsilon
 from hornbeam.ir.graph import Node
-from hornbeam.ir.primitive import full, ones_like, zeros_like
+from hornbeam.ir.primitive import full, ones_like
 from hornbeam.ir.types import ShapeError, TensorType
 from hornbeam.ops._common import HALF, Axis, float_dtype, float_node, many_axes, one_axis, to_last, with_ones
 from hornbeam.ops.reduction import mean_node, var_node
-from hornbeam.tensor import Tensor, as_tensor, broadcast_node, cast_node, operation
+from hornbeam.tensor import Tensor, as_tensor, broadcast_node, broadcast_shapes, cast_node, operation
 
 # fmt: off
 __all__ = [
@@ -211,40 +211,47 @@ def dot_product_attention(
         or heads % key_heads
     ):
         raise ShapeError(f"attention: shapes {q.shape}, {k.shape}, {v.shape} do not fit each other")
-    q, k, v = (p.transpose(n, (0, 2, 1, 3)) for n in (q, k, v))
     if heads != key_heads:
         k, v = (_repeated_heads(n, heads // key_heads) for n in (k, v))
-    scores = (*q.shape[:3], k.shape[2])
     factor = 1.0 / math.sqrt(q.shape[3]) if scale is None else float(scale)
-    extra = _attention_bias(bias, mask, is_causal, scores, dtype)
+    extra = _attention_bias(bias, mask, is_causal, (q.shape[0], heads, q.shape[1], k.shape[1]), dtype)
     if attn_logits_soft_cap is None:
         operands = (q, k, v) if extra is None else (q, k, v, extra)
-        return Tensor(p.transpose(p.attention(*operands, scale=factor), (0, 2, 1, 3)))
-    logits = p.dot_general(q, k, contract=((3,), (3,)), batch=((0, 1), (0, 1))) * factor
+        return Tensor(p.project(p.attention(*operands, scale=factor), 0))
+    logits = p.dot_general(q, k, contract=((3,), (3,)), batch=((0, 2), (0, 2))) * factor
     logits = p.tanh(logits / float(attn_logits_soft_cap)) * float(attn_logits_soft_cap)
     weights = p.softmax(logits if extra is None else logits + extra)
     return Tensor(
-        p.transpose(p.dot_general(weights, v, contract=((3,), (2,)), batch=((0, 1), (0, 1))), (0, 2, 1, 3))
+        p.transpose(p.dot_general(weights, v, contract=((3,), (1,)), batch=((0, 1), (0, 2))), (0, 2, 1, 3))
     )
 
 
 def _repeated_heads(node: Node, times: int) -> Node:
-    b, h, s, d = node.shape
-    return p.reshape(p.broadcast(node, (b, h, times, s, d), (0, 1, 3, 4)), (b, h * times, s, d))
+    b, s, h, d = node.shape
+    return p.reshape(p.broadcast(node, (b, s, h, times, d), (0, 1, 2, 4)), (b, s, h * times, d))
 
 
 def _attention_bias(bias: Any, mask: Any, causal: bool, shape: Sequence[int], dtype: str) -> Node | None:
-    """What is added to the scores: the bias, and a large negative number where a query must not look."""
-    total = None if bias is None else broadcast_node(cast_node(bias, dtype), tuple(shape))
-    allowed = None if mask is None else broadcast_node(cast_node(as_tensor(mask), "bool"), tuple(shape))
+    """What is added to the scores: the bias, and a large negative number where a query must not look.
+
+    It is computed in the smallest shape that holds it, and repeated from there.
+    """
+    total = None if bias is None else Tensor(cast_node(bias, dtype))
+    allowed = None if mask is None else Tensor(cast_node(as_tensor(mask), "bool"))
     if causal:
-        rows, columns = p.iota("int32", tuple(shape), 2), p.iota("int32", tuple(shape), 3)
-        past = p.ge(rows, columns)
-        allowed = past if allowed is None else p.bit_and(allowed, past)
-    if allowed is None:
-        return total
-    base = zeros_like(full(0, TensorType(tuple(shape), dtype))) if total is None else total
-    return p.select(allowed, base, ones_like(base) * _very_negative(dtype))
+        ends = (shape[2], shape[3])
+        past = Tensor(p.ge(p.iota("int32", ends, 0), p.iota("int32", ends, 1)))
+        allowed = past if allowed is None else Tensor(p.bit_and(*_common(allowed, past)))
+    if allowed is not None:
+        base = Tensor(full(0, TensorType((), dtype))) if total is None else total
+        test, kept = _common(allowed, base)
+        total = Tensor(p.select(test, kept, ones_like(kept) * _very_negative(dtype)))
+    return None if total is None else broadcast_node(total.node, tuple(shape))
+
+
+def _common(a: Tensor, b: Tensor) -> tuple[Node, Node]:
+    shape = broadcast_shapes(a.shape, b.shape)
+    return broadcast_node(a.node, shape), broadcast_node(b.node, shape)
 
 
 def _very_negative(dtype: str) -> float:

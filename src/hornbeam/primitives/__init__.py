@@ -16,3 +16,4 @@ from hornbeam.primitives.random import *
 from hornbeam.primitives.control import *
 from hornbeam.primitives.composite import *
 from hornbeam.primitives.recurrent import *
+from hornbeam.primitives.attention import *

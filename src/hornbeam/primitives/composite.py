@@ -19,17 +19,17 @@ from hornbeam.ir.interpret import reference as run_reference
 from hornbeam.ir.primitive import PRIMITIVES, Cotangents, Primitive, Sample, bind, full, primitive, zeros_like
 from hornbeam.ir.trace import captures, inline, new_level, trace_body
 from hornbeam.ir.types import FLOATS, SIGNED, UNSIGNED, ShapeError, TensorType, ValueType, is_float
-from hornbeam.primitives import contract, elementwise, index, reduce, shape
+from hornbeam.primitives import elementwise, index, reduce, shape
 from hornbeam.primitives.control import body_cost, optimization_barrier
 
 __all__ = [
-    "attention",
     "call",
     "checkpoint",
     "composite",
     "custom_gradient",
     "gelu",
     "keep",
+    "largest_last",
     "layer_norm",
     "log_softmax",
     "logsumexp",
@@ -200,7 +200,7 @@ def _last(x: Node) -> tuple[int, ...]:
     return (x.rank - 1,)
 
 
-def _max_last(x: Node) -> Node:
+def largest_last(x: Node) -> Node:
     """Largest value of the last axis, held constant and finite, for the shift of exponentials."""
     from hornbeam.primitives.control import stop_gradient
 
@@ -243,18 +243,18 @@ gelu = composite(
 
 
 def _logsumexp_body(x: Node) -> Node:
-    peak = _max_last(x)
+    peak = largest_last(x)
     total = reduce.reduce_sum(elementwise.exp(x - keep(peak, x, _last(x))), _last(x))
     return elementwise.log(total) + peak
 
 
 def _softmax_body(x: Node) -> Node:
-    e = elementwise.exp(x - keep(_max_last(x), x, _last(x)))
+    e = elementwise.exp(x - keep(largest_last(x), x, _last(x)))
     return e / keep(reduce.reduce_sum(e, _last(x)), x, _last(x))
 
 
 def _log_softmax_body(x: Node) -> Node:
-    shifted = x - keep(_max_last(x), x, _last(x))
+    shifted = x - keep(largest_last(x), x, _last(x))
     total = reduce.reduce_sum(elementwise.exp(shifted), _last(x))
     return shifted - keep(elementwise.log(total), x, _last(x))
 

@@ -9,7 +9,7 @@ use hornbeam_kernels::movement::{self, Axis};
 use hornbeam_kernels::reduce;
 use hornbeam_kernels::window::{self, PoolShape};
 
-use crate::execute::{linalg, recurrent, rows, Context};
+use crate::execute::{composites, linalg, rows, Context};
 use crate::graph::{GradSource, PoolKind};
 use crate::instruction::{Gemm, IndexShape, Instruction, Kind, Operand, Spatial, Strides};
 use crate::memory::Memory;
@@ -62,7 +62,7 @@ pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
         }
         Kind::Pool(kind, shape) => pooling(*kind, shape, instruction, memory, context),
         Kind::Rows { .. } => rows::run(instruction, memory, context),
-        Kind::Recurrent { .. } => recurrent::run(instruction, memory, context),
+        Kind::Recurrent { .. } | Kind::Attention { .. } => composites::run(instruction, memory, context),
         Kind::Pad { .. }
         | Kind::Concatenate { .. }
         | Kind::Reverse { .. }

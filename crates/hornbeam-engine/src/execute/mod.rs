@@ -1,9 +1,9 @@
 //! Runs programs: a loop over instructions whose operands are all decided.
 
+mod composites;
 mod control;
 mod kernels;
 mod linalg;
-mod recurrent;
 mod rows;
 
 use std::time::Instant;

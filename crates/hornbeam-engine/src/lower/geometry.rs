@@ -18,6 +18,7 @@ impl Lowering<'_> {
             Op::Cond { .. } | Op::While { .. } | Op::Scan { .. } => return self.control(id),
             Op::Dot { .. } => return self.dot(id),
             Op::Recurrent(layer) => return self.recurrent(id, layer),
+            Op::Attention(layer) => return self.attention(id, layer),
             _ => {}
         }
         let types: Vec<&TensorType> = node.inputs.iter().map(|&v| graph.type_of(v)).collect();

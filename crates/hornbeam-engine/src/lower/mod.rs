@@ -1,9 +1,9 @@
 //! From an ordered graph to instructions over buffers: values become memory or views of it.
 
 mod cluster;
+mod composites;
 mod control;
 mod geometry;
-mod recurrent;
 
 use std::collections::HashMap;
 

@@ -1,9 +1,10 @@
 //! Gated recurrent units, with the reset gate after the product.
 
-use super::{quarters, working, zip2, zip3, zip4, Float, Gru, GruGrad, Sequence, Weights};
+use super::{apply, quarters, weights, working, zip2, zip3, zip4, Gru, GruGrad, Sequence};
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
+use crate::tiles::Float;
 
 multiversion! {
     /// One row of one step: from the recurrent sums, the input's share and the former state to gates and state.
@@ -45,7 +46,7 @@ pub(super) fn forward<T: Float>(pool: &ThreadPool, shape: &Sequence, layer: Gru<
     if h.is_empty() {
         return;
     }
-    let weights = Weights::pack(pool, shape, w, [n, wide], [wide, 1], scratch);
+    let weights = weights(pool, shape, w, [n, wide], [wide, 1], scratch);
     let advance = advance::<T>();
     let (h, gates) = (SharedMut::new(h), gates.map(SharedMut::new));
     let block = |block: usize, local: &mut Scratch| {
@@ -53,7 +54,7 @@ pub(super) fn forward<T: Float>(pool: &ThreadPool, shape: &Sequence, layer: Gru<
         let [mut state, mut sums, mut spare] = working::<T>(local, rows.len(), [n, wide, 4 * n]);
         state.load(rows.start, h0);
         for i in 0..shape.steps {
-            weights.apply(rows.len(), state.data, sums.data, Some(b), false);
+            apply(&weights, rows.len(), &state, Some(b), &mut sums, false);
             for (r, row) in rows.clone().enumerate() {
                 let state = state.row(r);
                 // SAFETY: the rows are this task's own, and two steps of a row do not overlap.
@@ -88,7 +89,7 @@ pub(super) fn backward<T: Float>(pool: &ThreadPool, shape: &Sequence, layer: Gru
     if dh0.is_empty() {
         return;
     }
-    let weights = Weights::pack(pool, shape, w, [wide, n], [1, wide], scratch);
+    let weights = weights(pool, shape, w, [wide, n], [1, wide], scratch);
     let retreat = retreat::<T>();
     let (dx, ds, dh0) = (SharedMut::new(dx), SharedMut::new(ds), SharedMut::new(dh0));
     let block = |block: usize, local: &mut Scratch| {
@@ -114,7 +115,7 @@ pub(super) fn backward<T: Float>(pool: &ThreadPool, shape: &Sequence, layer: Gru
                 }
                 ds.copy_from_slice(sums);
             }
-            weights.apply(rows.len(), sums.data, state.data, None, true);
+            apply(&weights, rows.len(), &sums, None, &mut state, true);
         }
         // SAFETY: the rows are this task's own.
         unsafe { state.store(rows, &dh0) };

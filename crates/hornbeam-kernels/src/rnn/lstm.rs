@@ -1,9 +1,10 @@
 //! Long short-term memory.
 
-use super::{quarters, working, zip2, zip3, zip4, Float, Lstm, LstmGrad, Sequence, Weights};
+use super::{apply, quarters, weights, working, zip2, zip3, zip4, Lstm, LstmGrad, Sequence};
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
+use crate::tiles::Float;
 
 multiversion! {
     /// One row of one step: from the recurrent sums and the input's share to gates and states.
@@ -55,7 +56,7 @@ pub(super) fn forward<T: Float>(pool: &ThreadPool, shape: &Sequence, layer: Lstm
     if h.is_empty() {
         return;
     }
-    let weights = Weights::pack(pool, shape, w, [n, wide], [wide, 1], scratch);
+    let weights = weights(pool, shape, w, [n, wide], [wide, 1], scratch);
     let advance = advance::<T>();
     let (h, c, gates) = (SharedMut::new(h), SharedMut::new(c), gates.map(SharedMut::new));
     let block = |block: usize, local: &mut Scratch| {
@@ -63,7 +64,7 @@ pub(super) fn forward<T: Float>(pool: &ThreadPool, shape: &Sequence, layer: Lstm
         let [mut state, mut sums, mut spare] = working::<T>(local, rows.len(), [n, wide, wide]);
         state.load(rows.start, h0);
         for i in 0..shape.steps {
-            weights.apply(rows.len(), state.data, sums.data, None, false);
+            apply(&weights, rows.len(), &state, None, &mut sums, false);
             for (r, row) in rows.clone().enumerate() {
                 let (one, all) = (shape.at(row, i, n), shape.at(row, i, wide));
                 // SAFETY: the rows are this task's own, and two steps of a row do not overlap.
@@ -99,7 +100,7 @@ pub(super) fn backward<T: Float>(pool: &ThreadPool, shape: &Sequence, layer: Lst
     if dh0.is_empty() {
         return;
     }
-    let weights = Weights::pack(pool, shape, w, [wide, n], [1, wide], scratch);
+    let weights = weights(pool, shape, w, [wide, n], [1, wide], scratch);
     let retreat = retreat::<T>();
     let (dx, dh0, dc0) = (SharedMut::new(dx), SharedMut::new(dh0), SharedMut::new(dc0));
     let block = |block: usize, local: &mut Scratch| {
@@ -128,7 +129,7 @@ pub(super) fn backward<T: Float>(pool: &ThreadPool, shape: &Sequence, layer: Lst
                 // SAFETY: the rows are this task's own.
                 unsafe { dx.range(all) }.copy_from_slice(ds);
             }
-            weights.apply(rows.len(), sums.data, state.data, None, true);
+            apply(&weights, rows.len(), &sums, None, &mut state, true);
         }
         // SAFETY: the rows are this task's own.
         unsafe {

@@ -13,14 +13,12 @@ mod lstm;
 mod tests;
 
 use std::ops::Range;
-use std::ptr::null;
 
 use crate::dtype::Bool;
-use crate::gemm::tile::{self, Kernels, Tile};
-use crate::gemm::{even, pack};
 use crate::math;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{Plain, Scratch};
+use crate::tiles::{apart, Float, Left, Packed};
 
 /// Rows of the batch in a task: as many as one tile takes, few enough that small batches keep all cores busy.
 const ROWS: usize = 8;
@@ -171,82 +169,36 @@ macro_rules! recurrent {
 }
 recurrent!(f32 f64);
 
-/// What both kinds of loops need: functions of numbers, and register tiles.
-pub(crate) trait Float: math::Real + tile::Real {}
-impl<T: math::Real + tile::Real> Float for T {}
-
-/// Distance between rows of `n` numbers in working memory: off the powers of two, which share cache sets.
-fn apart(n: usize) -> usize {
-    n.next_multiple_of(16) + 16
+/// The recurrent weights as a right operand `k x n` whose element `(p, j)` lies at `w[p * step[0] + j * step[1]]`.
+fn weights<'a, T: Float>(
+    pool: &ThreadPool,
+    shape: &Sequence,
+    w: &[T],
+    [k, n]: [usize; 2],
+    step: [usize; 2],
+    scratch: &'a mut Scratch,
+) -> Packed<'a, T> {
+    assert_eq!(w.len(), k * n, "the weights are not {k} x {n}");
+    let kernels = T::kernels();
+    // Few rows leave registers for wider tiles, which hide how long one multiply-add takes.
+    let vectors = if shape.batch.min(ROWS) <= kernels.rows[3] { 4 } else { 2 };
+    let width = vectors.min(n.div_ceil(kernels.lanes)) * kernels.lanes;
+    Packed::shared(pool, w, [k, n], step, width, scratch.take(Packed::<T>::len(k, n, width)))
 }
 
-/// Recurrent weights, packed into panels.
-struct Weights<'a, T: 'static> {
-    kernels: &'static Kernels<T>,
-    data: &'a [T],
-    k: usize,
-    n: usize,
-    width: usize,
-}
-
-impl<'a, T: Float> Weights<'a, T> {
-    /// The matrix `k x n` whose element `(p, j)` lies at `w[p * step[0] + j * step[1]]`.
-    fn pack(
-        pool: &ThreadPool,
-        shape: &Sequence,
-        w: &[T],
-        [k, n]: [usize; 2],
-        step: [usize; 2],
-        scratch: &'a mut Scratch,
-    ) -> Self {
-        assert_eq!(w.len(), k * n, "the weights are not {k} x {n}");
-        let kernels = T::kernels();
-        // Few rows leave registers for wider tiles, which hide how long one multiply-add takes.
-        let vectors = if shape.batch.min(ROWS) <= kernels.rows[3] { 4 } else { 2 };
-        let width = vectors.min(n.div_ceil(kernels.lanes)) * kernels.lanes;
-        let data = scratch.take::<T>(n.div_ceil(width) * width * k);
-        pool.run_chunks(data, k * width, &|panel, to| {
-            let column = panel * width;
-            // SAFETY: the steps stay within `w` for every element of a `k x n` matrix.
-            unsafe {
-                let from = w.as_ptr().add(column * step[1]);
-                pack::columns(from, step[0] as isize, step[1] as isize, k, width.min(n - column), width, to);
-            }
-        });
-        Weights { kernels, data, k, n, width }
-    }
-
-    /// `c = a @ weights + bias (+ c)` for a few rows of working memory, [`apart`] from each other.
-    fn apply(&self, rows: usize, a: &[T], c: &mut [T], bias: Option<&[T]>, accumulate: bool) {
-        let (a_step, c_step) = (apart(self.k), apart(self.n));
-        assert!(a.len() >= rows * a_step && c.len() >= rows * c_step);
-        let lanes = self.kernels.lanes;
-        let taps = [0usize];
-        for (panel, b) in self.data.chunks_exact(self.k * self.width).enumerate() {
-            let column = panel * self.width;
-            let columns = self.width.min(self.n - column);
-            let vectors = columns.div_ceil(lanes);
-            for [start, end] in even(0, rows, self.kernels.rows[vectors - 1]) {
-                let tile = Tile {
-                    a: a[start * a_step..].as_ptr(),
-                    a_step,
-                    taps: taps.as_ptr(),
-                    tap_count: 1,
-                    run: self.k,
-                    b: b.as_ptr(),
-                    b_step: self.width,
-                    c: c[start * c_step + column..].as_mut_ptr(),
-                    c_step,
-                    last: columns - (vectors - 1) * lanes,
-                    bias: bias.map_or(null(), |bias| bias[column..column + columns].as_ptr()),
-                    relu: false,
-                    accumulate,
-                };
-                // SAFETY: rows and columns lie within the slices by the assertion; `kernels` is for this machine.
-                unsafe { self.kernels.tile(false, end - start, vectors)(&tile) };
-            }
-        }
-    }
+/// `to = from @ weights + bias (+ to)` for the first rows of working memory.
+fn apply<T: Float>(
+    weights: &Packed<'_, T>,
+    rows: usize,
+    from: &Rows<'_, T>,
+    bias: Option<&[T]>,
+    to: &mut Rows<'_, T>,
+    accumulate: bool,
+) {
+    assert!(from.n == weights.k && to.n == weights.n && to.data.len() >= rows * apart(to.n));
+    let left = Left { data: from.data, step: apart(from.n), turned: false };
+    // SAFETY: the rows lie within `to` by the assertion.
+    unsafe { weights.product(rows, left, bias, to.data.as_mut_ptr(), apart(to.n), accumulate) };
 }
 
 /// Rows of `n` numbers in working memory.

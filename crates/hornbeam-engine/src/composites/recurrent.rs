@@ -1,4 +1,4 @@
-//! Composites with kernels of their own beside those over rows: recurrent layers, moments.
+//! Recurrent layers: their types, and what follows from their kernels.
 
 use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::rnn::Sequence;
@@ -10,20 +10,22 @@ use crate::graph::{Cell, Op, Recurrent, Value};
 use crate::passes::builder::Builder;
 use crate::types::TensorType;
 
-/// The results of the composite `name` from its kernel, where there is one. None: the body stands.
-pub fn kernel(b: &mut Builder, name: &str, p: &mut Map<String, Json>, x: &[Value]) -> Result<Option<Vec<Value>>> {
+pub(super) fn kernel(
+    b: &mut Builder,
+    name: &str,
+    p: &mut Map<String, Json>,
+    x: &[Value],
+) -> Result<Option<Vec<Value>>> {
     let (cell, backward) = match name {
         "lstm" => (Cell::Lstm, false),
         "lstm_grad" => (Cell::Lstm, true),
         "gru" => (Cell::Gru, false),
         "gru_grad" => (Cell::Gru, true),
-        "moments" => return moments(b, take(p, "axes")?, x),
         _ => return Ok(None),
     };
     let op = Recurrent { cell, backward, reverse: take(p, "reverse")?, masked: take(p, "masked")? };
     let operands: Vec<&TensorType> = x.iter().map(|&v| b.type_of(v)).collect();
-    let Some(first) = operands.first().filter(|t| matches!(t.dtype, DType::F32 | DType::F64)) else { return Ok(None) };
-    let dtype = first.dtype;
+    let dtype = operands[0].dtype;
     let shape = op.shape(&operands)?;
     if shape.steps == 0 || shape.batch * shape.units == 0 {
         return Ok(None);
@@ -45,21 +47,6 @@ pub fn kernel(b: &mut Builder, name: &str, p: &mut Map<String, Json>, x: &[Value
         Cell::Lstm => vec![given[0], last(given[0])?, last(given[1])?, given[1], given[2]],
         Cell::Gru => vec![given[0], last(given[0])?, given[1]],
     }))
-}
-
-/// Mean and variance in one pass, over neighbouring axes.
-fn moments(b: &mut Builder, mut axes: Vec<usize>, x: &[Value]) -> Result<Option<Vec<Value>>> {
-    let Some(&first) = x.first() else { return Ok(None) };
-    let t = b.type_of(first).clone();
-    axes.sort_unstable();
-    let neighbours = axes.windows(2).all(|pair| pair[1] == pair[0] + 1);
-    let folded: usize = axes.iter().filter_map(|&axis| t.shape.get(axis)).product();
-    if !matches!(t.dtype, DType::F32 | DType::F64) || !neighbours || t.count() == 0 || folded < 2 {
-        return Ok(None);
-    }
-    let shape = (0..t.rank()).filter(|axis| !axes.contains(axis)).map(|axis| t.shape[axis]).collect();
-    let result = TensorType::new(t.dtype, shape);
-    Ok(Some(b.emit(Op::Moments { axes }, x.to_vec(), vec![result.clone(), result])?))
 }
 
 impl Recurrent {

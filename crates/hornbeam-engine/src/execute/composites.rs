@@ -1,5 +1,6 @@
-//! Recurrent layers along whole sequences.
+//! Recurrent layers along whole sequences, and attention.
 
+use hornbeam_kernels::attention::{Attend, Attention, AttentionGrad, Bias, Heads};
 use hornbeam_kernels::dispatch;
 use hornbeam_kernels::rnn::{Gru, GruGrad, Lstm, LstmGrad, Recurrent as Float, Sequence};
 
@@ -9,14 +10,40 @@ use crate::instruction::{Instruction, Kind};
 use crate::memory::Memory;
 
 pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
-    let Kind::Recurrent { layer, shape } = &instruction.kind else { unreachable!("called for recurrent layers") };
     let dtype = instruction.writes[0].dtype;
-    dispatch!(wide, dtype, T => {
-        typed::<T>(layer, shape, instruction, memory, context)
-    }, else unreachable!("a recurrent layer of {dtype}"))
+    dispatch!(wide, dtype, T => match &instruction.kind {
+        Kind::Recurrent { layer, shape } => recurrent::<T>(layer, shape, instruction, memory, context),
+        Kind::Attention { backward, heads, bias } => {
+            attention::<T>(*backward, heads, *bias, instruction, memory, context)
+        }
+        other => unreachable!("{} is no composite", other.name()),
+    }, else unreachable!("a composite of {dtype}"))
 }
 
-fn typed<T: Float>(
+fn attention<T: Attend>(
+    backward: bool,
+    heads: &Heads,
+    bias: Option<[usize; 3]>,
+    instruction: &Instruction,
+    memory: Memory,
+    context: &Context,
+) {
+    let (reads, writes, pool) = (&instruction.reads, &instruction.writes, context.pool);
+    let read = |i: usize| memory.read::<T>(&reads[i]);
+    let write = |i: usize| memory.write::<T>(&writes[i]);
+    let (q, k, v) = (read(0), read(1), read(2));
+    let bias = bias.map(|strides| Bias { data: read(3), strides });
+    if !backward {
+        let (out, peaks, totals) = (write(0), write(1), write(2));
+        return T::attention(pool, heads, Attention { q, k, v, bias, out, peaks, totals });
+    }
+    let rest = 3 + usize::from(bias.is_some());
+    let (out, peaks, totals, dout) = (read(rest), read(rest + 1), read(rest + 2), read(rest + 3));
+    let (dq, dk, dv, dbias) = (write(0), write(1), write(2), writes.get(3).map(|to| memory.write(to)));
+    T::attention_grad(pool, heads, AttentionGrad { q, k, v, bias, out, peaks, totals, dout, dq, dk, dv, dbias })
+}
+
+fn recurrent<T: Float>(
     layer: &Recurrent,
     shape: &Sequence,
     instruction: &Instruction,

@@ -1,0 +1,167 @@
+//! Against the definition in `f64`, which holds the whole matrix of scores.
+
+use super::*;
+use crate::dtype::Element;
+use crate::simd::{with_isa, Isa};
+use crate::testing::Random;
+
+/// Everything in `f64`: q, k, v, the bias, and the gradient of the result.
+struct Case {
+    heads: Heads,
+    q: Vec<f64>,
+    k: Vec<f64>,
+    v: Vec<f64>,
+    bias: Option<(Vec<f64>, [usize; 3])>,
+    dout: Vec<f64>,
+}
+
+impl Case {
+    fn new(random: &mut Random, extents: [usize; 6], strides: Option<[usize; 3]>) -> Case {
+        let [batch, heads, queries, keys, depth, width] = extents;
+        let rows = batch * heads;
+        let far = |[b, h, t]: [usize; 3]| (batch - 1) * b + (heads - 1) * h + (queries - 1) * t + keys;
+        Case {
+            heads: Heads { batch, heads, queries, keys, depth, width, scale: 1.0 / (depth as f64).sqrt() },
+            q: random.values(rows * queries * depth),
+            k: random.values(rows * keys * depth),
+            v: random.values(rows * keys * width),
+            bias: strides.map(|strides| (random.values(far(strides)), strides)),
+            dout: random.values(rows * queries * width),
+        }
+    }
+
+    /// out, peaks, totals, dq, dk, dv, dbias.
+    fn plain(&self) -> [Vec<f64>; 7] {
+        let Heads { batch, heads, queries, keys, depth, width, scale } = self.heads;
+        let rows = batch * heads;
+        let mut out = vec![0.0; rows * queries * width];
+        let (mut peaks, mut totals) = (vec![0.0; rows * queries], vec![0.0; rows * queries]);
+        let [mut dq, mut dk, mut dv] = [&self.q, &self.k, &self.v].map(|x| vec![0.0; x.len()]);
+        let mut dbias = vec![0.0; rows * queries * keys];
+        for pair in 0..rows {
+            let (b, h) = (pair / heads, pair % heads);
+            let q_at = |t: usize, i: usize| ((b * queries + t) * heads + h) * depth + i;
+            let k_at = |s: usize, i: usize| ((b * keys + s) * heads + h) * depth + i;
+            let v_at = |s: usize, i: usize| ((b * keys + s) * heads + h) * width + i;
+            let o_at = |t: usize, i: usize| ((b * queries + t) * heads + h) * width + i;
+            for t in 0..queries {
+                let added = |s: usize| match &self.bias {
+                    Some((bias, [sb, sh, st])) => bias[b * sb + h * sh + t * st + s],
+                    None => 0.0,
+                };
+                let score = |s: usize| (0..depth).map(|i| self.q[q_at(t, i)] * self.k[k_at(s, i)]).sum::<f64>();
+                let scores: Vec<f64> = (0..keys).map(|s| score(s) * scale + added(s)).collect();
+                let peak = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let total: f64 = scores.iter().map(|s| (s - peak).exp()).sum();
+                peaks[pair * queries + t] = peak;
+                totals[pair * queries + t] = total;
+                let weights: Vec<f64> = scores.iter().map(|s| (s - peak).exp() / total).collect();
+                let inner = |s: usize| (0..width).map(|i| self.dout[o_at(t, i)] * self.v[v_at(s, i)]).sum::<f64>();
+                let inner: Vec<f64> = (0..keys).map(inner).collect();
+                let mean: f64 = weights.iter().zip(&inner).map(|(w, d)| w * d).sum();
+                for s in 0..keys {
+                    let slope = weights[s] * (inner[s] - mean);
+                    dbias[(pair * queries + t) * keys + s] = slope;
+                    for i in 0..width {
+                        out[o_at(t, i)] += weights[s] * self.v[v_at(s, i)];
+                        dv[v_at(s, i)] += weights[s] * self.dout[o_at(t, i)];
+                    }
+                    for i in 0..depth {
+                        dq[q_at(t, i)] += scale * slope * self.k[k_at(s, i)];
+                        dk[k_at(s, i)] += scale * slope * self.q[q_at(t, i)];
+                    }
+                }
+            }
+        }
+        [out, peaks, totals, dq, dk, dv, dbias]
+    }
+
+    /// The same from the kernels.
+    fn run<T: Attend>(&self, threads: usize) -> [Vec<T>; 7] {
+        let pool = ThreadPool::new(threads);
+        let cast = |x: &[f64]| -> Vec<T> { x.iter().map(|&v| T::from_f64(v)).collect() };
+        let nan = |n: usize| vec![T::from_f64(f64::NAN); n];
+        let [q, k, v, dout] = [&self.q, &self.k, &self.v, &self.dout].map(|x| cast(x));
+        let data = self.bias.as_ref().map(|(bias, _)| cast(bias));
+        let bias = self.bias.as_ref().zip(data.as_ref()).map(|((_, strides), data)| Bias { data, strides: *strides });
+        let rows = self.heads.batch * self.heads.heads * self.heads.queries;
+        let (mut out, mut dbias) = (nan(dout.len()), nan(rows * self.heads.keys));
+        let (mut peaks, mut totals) = (nan(rows), nan(rows));
+        let forth = Attention { q: &q, k: &k, v: &v, bias, out: &mut out, peaks: &mut peaks, totals: &mut totals };
+        T::attention(&pool, &self.heads, forth);
+        let [mut dq, mut dk, mut dv] = [nan(q.len()), nan(k.len()), nan(v.len())];
+        for kept in [false, true] {
+            let (out, peaks, totals, dout) = (&out[..], &peaks[..], &totals[..], &dout[..]);
+            let (dq, dk, dv) = (&mut dq[..], &mut dk[..], &mut dv[..]);
+            let dbias = kept.then_some(&mut dbias[..]);
+            let back = AttentionGrad { q: &q, k: &k, v: &v, bias, out, peaks, totals, dout, dq, dk, dv, dbias };
+            T::attention_grad(&pool, &self.heads, back);
+        }
+        [out, peaks, totals, dq, dk, dv, dbias]
+    }
+}
+
+#[test]
+fn results_and_gradients_agree_on_every_instruction_set_and_number_of_threads() {
+    for isa in Isa::available() {
+        with_isa(isa, || {
+            let mut random = Random::new(41);
+            // The last two have more keys, and more queries, than one block or task.
+            let cases = [
+                ([1, 1, 1, 1, 1, 1], None),
+                ([2, 3, 7, 5, 4, 6], Some([0, 0, 0])),
+                ([2, 2, 57, 33, 16, 20], Some([2 * 57 * 33, 57 * 33, 33])),
+                ([1, 2, 17, 1100, 8, 33], Some([0, 0, 1100])),
+                ([2, 1, 300, 70, 32, 32], Some([70, 0, 0])),
+            ];
+            for (extents, strides) in cases {
+                let case = Case::new(&mut random, extents, strides);
+                let want = case.plain();
+                let (wide, narrow) = (case.run::<f64>(1), case.run::<f32>(1));
+                for (i, want) in want.iter().enumerate() {
+                    for (j, want) in want.iter().enumerate() {
+                        let size = 1.0 + want.abs();
+                        let error = (wide[i][j] - want).abs() / size;
+                        assert!(error < 1e-13, "{extents:?}: result {i}[{j}] is off by {error} in f64");
+                        // Sums of up to 1100 products of weights and numbers below 1.
+                        let error = (narrow[i][j].to_f64() - want).abs() / size;
+                        assert!(error < 1e-5, "{extents:?}: result {i}[{j}] is off by {error} in f32");
+                    }
+                }
+                for threads in [2, 3, 8] {
+                    let bits = |x: &[Vec<f32>; 7]| -> Vec<u32> { x.iter().flatten().map(|v| v.to_bits()).collect() };
+                    assert!(bits(&case.run::<f32>(threads)) == bits(&narrow), "{extents:?}: {threads} threads differ");
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn scores_that_count_for_nothing() {
+    let mut random = Random::new(42);
+    let mut case = Case::new(&mut random, [1, 1, 2, 3, 4, 4], Some([0, 0, 3]));
+    if let Some((bias, _)) = &mut case.bias {
+        bias.copy_from_slice(&[-2e38, 0.0, f64::NEG_INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY]);
+    }
+    let [out, peaks, totals, dq, ..] = case.run::<f32>(1);
+    let seen: Vec<f32> = case.v[4..8].iter().map(|&v| v as f32).collect();
+    assert_eq!(out[..4], seen[..], "one key is left");
+    assert!(peaks[0].is_finite() && totals[0] == 1.0 && dq[..4].iter().all(|d| d.abs() < 1e-6));
+    assert!(out[4..].iter().all(|v| v.is_nan()), "no key is left");
+}
+
+/// A query without any key that counts looks at all of them alike, on both ways.
+#[test]
+fn a_large_bias_does_not_hide_how_many_keys_there_are() {
+    let mut random = Random::new(43);
+    let mut case = Case::new(&mut random, [1, 1, 2, 5, 4, 4], Some([0, 0, 0]));
+    if let Some((bias, _)) = &mut case.bias {
+        bias.fill(-2e38);
+    }
+    let [.., dv, _] = case.run::<f32>(1);
+    for (i, dv) in dv.iter().enumerate() {
+        let want = (case.dout[i % 4] + case.dout[4 + i % 4]) / 5.0;
+        assert!((f64::from(*dv) - want).abs() < 1e-6, "{dv} for {want}");
+    }
+}

@@ -1,0 +1,111 @@
+"""Attention: derivatives to the second order, and the kernel against the body."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from gradcheck import check_gradients
+
+from hornbeam import ops
+from hornbeam import primitives as p
+from hornbeam.autodiff import gradients, outputs_of
+from hornbeam.engines.native import NativeEngine
+from hornbeam.engines.reference import ReferenceEngine
+from hornbeam.ir.graph import Node
+from hornbeam.ir.trace import trace_body
+from hornbeam.ir.types import TensorType, dtype_name
+from hornbeam.tensor import Tensor
+
+
+def operands(
+    rng: np.random.Generator, batch: int, heads: int, queries: int, keys: int, depth: int, dtype: str
+) -> list[np.ndarray]:
+    """q, k, v and a bias for the heads, whose batches are all alike."""
+    shapes = [(batch, queries, heads, depth), (batch, keys, heads, depth), (batch, keys, heads, depth + 2)]
+    return [rng.normal(size=shape).astype(dtype) for shape in (*shapes, (heads, queries, keys))]
+
+
+def spread(q: Node, k: Node, v: Node, *bias: Node) -> list[Node]:
+    shape = (q.shape[0], q.shape[2], q.shape[1], k.shape[1])
+    return [q, k, v, *(p.broadcast(b, shape, (1, 2, 3)) for b in bias)]
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_derivatives(rng: np.random.Generator, biased: bool) -> None:
+    arrays = operands(rng, 2, 2, 3, 4, 2, "float64")
+    check_gradients(
+        lambda *nodes: outputs_of(p.attention(*spread(*nodes), scale=0.7))[:1], arrays[: 3 + biased]
+    )
+
+
+def test_derivatives_of_what_was_kept(rng: np.random.Generator) -> None:
+    def totals(*nodes: Node) -> list[Node]:
+        out, peaks, totals = outputs_of(p.attention(*nodes, scale=0.7))
+        return [out, p.log(totals) + peaks]
+
+    q, k, v, _ = operands(rng, 1, 2, 3, 4, 2, "float64")
+    # The largest score counts as a constant, so only the sum of both has a derivative of meaning.
+    graph = trace_body(lambda *n: [totals(*n)[1]], [TensorType(a.shape, "float64") for a in (q, k, v)])[0]
+    scores = np.einsum("bthd,bshd->bhts", q, k) * 0.7
+    found = ReferenceEngine().compile(graph).run([q, k, v])[0]
+    np.testing.assert_allclose(found, np.log(np.exp(scores).sum(-1)), rtol=1e-12)
+
+
+def step_and_back(biased: bool, learned: bool) -> Any:
+    def fn(*nodes: Node) -> list[Node]:
+        out = p.project(p.attention(*spread(*nodes), scale=0.3), 0)
+        found = gradients([out], [p.sin(out)], nodes[: 3 + learned])
+        return [out, *(ct for ct in found if ct is not None)]
+
+    return fn
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("biased", "learned"), [(False, False), (True, False), (True, True)])
+def test_the_kernel_agrees_with_the_body(
+    rng: np.random.Generator, biased: bool, learned: bool, dtype: str
+) -> None:
+    for extents in [(1, 1, 1, 1, 3), (2, 3, 9, 17, 16), (1, 2, 70, 600, 8)]:
+        arrays = operands(rng, *extents, dtype)[: 3 + biased]
+        graph = trace_body(
+            step_and_back(biased, learned), [TensorType(a.shape, dtype_name(a.dtype)) for a in arrays]
+        )[0]
+        native = NativeEngine()
+        executable = native.compile(graph)
+        size = "x".join(map(str, extents[:4]))
+        assert f"attention {size}" in executable.text
+        assert f"attention_grad {size}" in executable.text
+        assert "dot_general" not in executable.text
+        assert "copy" not in executable.text, "a bias is read as it lies"
+        found = [native.get(x) for x in executable.run([native.put(a) for a in arrays])]
+        expected = ReferenceEngine().compile(graph).run(arrays)
+        for got, want in zip(found, expected, strict=True):
+            tolerance = 3e-5 if dtype == "float32" else 1e-12
+            np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
+
+
+def test_masks_are_not_spread_out(rng: np.random.Generator) -> None:
+    q, k, v, _ = (a.astype("float32") for a in operands(rng, 3, 2, 20, 30, 8, "float32"))
+    mask = rng.random((3, 1, 1, 30)) < 0.5
+
+    def fn(q: Node, k: Node, v: Node, mask: Node) -> list[Node]:
+        operands = (Tensor(x) for x in (q, k, v))
+        return [ops.dot_product_attention(*operands, mask=Tensor(mask), is_causal=True).node]
+
+    types = [TensorType(a.shape, dtype_name(a.dtype)) for a in (q, k, v, mask)]
+    graph = trace_body(fn, types)[0]
+    native = NativeEngine()
+    executable = native.compile(graph)
+    assert "fused 1800 " in executable.text, executable.text
+    found = native.get(executable.run([native.put(a) for a in (q, k, v, mask)])[0])
+    scores = np.einsum("bthd,bshd->bhts", q, k) / np.sqrt(8)
+    seen = mask & (np.arange(20)[:, None] >= np.arange(30))
+    # A query that may look at nothing is left out: what it gets has no meaning.
+    any_key = seen.any(-1)
+    weights = np.where(seen, np.exp(scores), 0)
+    weights = weights / np.maximum(weights.sum(-1, keepdims=True), 1e-30)
+    want = np.einsum("bhts,bshd->bthd", weights, v)
+    rows = np.broadcast_to(any_key, (3, 2, 20)).transpose(0, 2, 1)
+    np.testing.assert_allclose(found[rows], want[rows], rtol=2e-5, atol=2e-5)
