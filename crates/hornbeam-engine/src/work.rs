@@ -50,6 +50,11 @@ impl Instruction {
                 };
                 (2 * s.batch * s.steps * s.units * s.units * gates, read + written)
             }
+            // Scores and results; on the way back the scores again, and four gradients.
+            Kind::Attention { backward, heads: h, .. } => {
+                let products = if *backward { 3 * h.depth + 2 * h.width } else { h.depth + h.width };
+                (2 * h.batch * h.heads * h.queries * h.keys * products, read + written)
+            }
             Kind::Gather(_) => (0, 2 * written + self.reads.get(1).map_or(0, size)),
             Kind::Scatter(..) => {
                 let updates = self.reads.get(2).map_or(0, |operand| operand.count);
