@@ -355,26 +355,6 @@ def moments(x: Node, axes: tuple[int, ...]) -> tuple[Node, Node]:
     return mean, variance
 
 
-# -- attention -----------------------------------------------------------------------------------------------
-
-
-def _attention_body(q: Node, k: Node, v: Node, *bias: Node, scale: float) -> Node:
-    scores = contract.dot_general(q, k, contract=((3,), (3,)), batch=((0, 1), (0, 1))) * scale
-    if bias:
-        scores = scores + bias[0]
-    weights = _softmax_body(scores)
-    return contract.dot_general(weights, v, contract=((3,), (2,)), batch=((0, 1), (0, 1)))
-
-
-_qkv = ((2, 2, 3, 4), (2, 2, 5, 4), (2, 2, 5, 6))
-# q (B, H, T, D), k (B, H, S, D), v (B, H, S, E), and a bias (B, H, T, S) added to the scaled scores.
-attention = composite(
-    "attention",
-    _attention_body,
-    dtypes=FLOATS,
-    samples=(Sample(_qkv, {"scale": 0.5}), Sample((*_qkv, (2, 2, 3, 5)), {"scale": 0.5})),
-)
-
 # -- sorting -------------------------------------------------------------------------------------------------
 
 
