@@ -76,8 +76,8 @@ def set_threads(threads: int) -> None:
     """Change the number of threads. Results do not depend on it."""
 
 def cpu_features() -> dict[str, Any]:
-    """The instruction set that kernels use here ("isa"), those that the machine has ("available"), "arch", and
-    whether the CPU multiplies "bfloat16" itself."""
+    """The instruction set that kernels use here ("isa"), those that the machine has ("available"), "arch",
+    and whether the CPU multiplies "bfloat16" itself."""
 
 def roof() -> dict[str, Any]:
     """Peaks of the machine with all threads, measured now: "float32" and "bfloat16" (None without an
