@@ -125,7 +125,8 @@ impl Pass<'_> {
         bias: Option<&mut [f32]>,
     ) {
         let wide = self.panels.deep();
-        let groups = PARTS.div_ceil(partials).min(6);
+        // Pixels have one writer: a pass that makes the input's gradient too does not share out points.
+        let groups = if self.input.is_some() { 1 } else { PARTS.div_ceil(partials).min(6) };
         let sums = SharedMut::new(sums);
         let bias = bias.map(SharedMut::new);
         pool.run(partials * groups, &|task| {
