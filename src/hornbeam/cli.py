@@ -141,7 +141,3 @@ def _doctor(args: argparse.Namespace) -> int:
 
     print(report())
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

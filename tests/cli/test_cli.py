@@ -61,7 +61,7 @@ def script(tmp_path: Path) -> Path:
 
 
 def test_run_a_keras_script(script: Path) -> None:
-    done = run(sys.executable, "-m", "hornbeam.cli", "run", script, "--its", "own")
+    done = run(sys.executable, "-m", "hornbeam", "run", script, "--its", "own")
     assert done.returncode == 0, done.stderr
     assert "Test loss:" in done.stdout
     assert "arguments: ['--its', 'own']" in done.stdout
@@ -81,7 +81,7 @@ def test_run_a_keras_script(script: Path) -> None:
 def test_what_is_missing_is_named(tmp_path: Path, line: str, text: str) -> None:
     script = tmp_path / "script.py"
     script.write_text(line)
-    done = run(sys.executable, "-m", "hornbeam.cli", "run", script)
+    done = run(sys.executable, "-m", "hornbeam", "run", script)
     assert done.returncode != 0
     assert text in done.stderr
 
@@ -100,7 +100,7 @@ def test_what_is_missing_is_named(tmp_path: Path, line: str, text: str) -> None:
 def test_ways_to_import(tmp_path: Path, line: str) -> None:
     script = tmp_path / "script.py"
     script.write_text(line)
-    done = run(sys.executable, "-m", "hornbeam.cli", "run", script)
+    done = run(sys.executable, "-m", "hornbeam", "run", script)
     assert done.stdout.strip() == "<class 'hornbeam.layers.core.Dense'>", done.stderr
 
 
@@ -108,7 +108,7 @@ def test_the_script_s_exit_status(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     for line, status in [("raise SystemExit(3)", 3), ("1/0", 1), ("print(__name__)", 0)]:
         script.write_text(line)
-        assert run(sys.executable, "-m", "hornbeam.cli", "run", script).returncode == status
+        assert run(sys.executable, "-m", "hornbeam", "run", script).returncode == status
 
 
 def test_a_missing_script(capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,9 +26,32 @@ print(model.optimizer.iterations.numpy(), digest.hexdigest())
 """
 
 
-def weights(threads: int) -> str:
+# Batches so small that a convolution has fewer pieces of work than it is cut into at most.
+SMALL = """
+import hashlib
+import numpy as np
+import hornbeam as hb
+from hornbeam import layers
+
+digest = hashlib.sha256()
+for size, batch in ((11, 1), (11, 2), (7, 3), (20, 1)):
+    hb.utils.set_random_seed(7)
+    rng = np.random.default_rng(size)
+    x, y = rng.normal(size=(12, size, size, 16)).astype("float32"), rng.integers(0, 3, 12)
+    model = hb.Sequential([
+        hb.Input((size, size, 16)), layers.Conv2D(16, 3, padding="same", activation="relu"),
+        layers.Conv2D(32, 3), layers.MaxPooling2D(2), layers.Conv2D(16, 3, padding="same"),
+        layers.Flatten(), layers.Dense(3)])
+    model.compile("sgd", hb.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(x, y, batch_size=batch, epochs=3, verbose=0)
+    digest.update(b"".join(w.tobytes() for w in model.get_weights()))
+print(digest.hexdigest())
+"""
+
+
+def weights(threads: int, script: str = TRAIN) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", TRAIN],
+        [sys.executable, "-c", script],
         env={**os.environ, "HORNBEAM_THREADS": str(threads), "HORNBEAM_ENGINE": "native"},
         capture_output=True,
         text=True,
@@ -41,3 +64,7 @@ def test_fifty_steps_on_any_number_of_threads_and_in_every_run() -> None:
     first = weights(1)
     assert first.startswith("50 ")
     assert {weights(threads) for threads in (2, 3, 8, 2, 2, 2, 2)} == {first}
+
+
+def test_small_batches_on_any_number_of_threads_and_in_every_run() -> None:
+    assert {weights(threads, SMALL) for threads in (2, 3, 8, 2, 2, 2)} == {weights(1, SMALL)}

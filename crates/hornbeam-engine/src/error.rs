@@ -9,7 +9,7 @@ pub enum Error {
     Decode(String),
     /// A primitive, or a dtype of one, has no kernel here.
     Unsupported(String),
-    /// Buffers given to a run do not fit the executable.
+    /// Buffers given to a run do not fit the executable, or a setting cannot be followed.
     Argument(String),
     /// The caller asked for the run to end (Ctrl-C).
     Interrupted,

@@ -86,7 +86,7 @@ fn collect(program: &Program, shapes: &mut Vec<ConvShape>) {
 }
 
 fn failed(what: &str, file: &std::path::Path, why: impl std::fmt::Display) -> Error {
-    Error::Unsupported(format!("HORNBEAM_AUTOTUNE: cannot {what} {}: {why}", file.display()))
+    Error::Argument(format!("HORNBEAM_AUTOTUNE: cannot {what} {}: {why}", file.display()))
 }
 
 fn load(file: &std::path::Path) -> Result<Choices> {

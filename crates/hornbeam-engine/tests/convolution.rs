@@ -123,3 +123,18 @@ fn a_relu_is_taken_into_the_gradients() {
     let separate = compile(&t, &[dz, dw, dx]).text();
     assert!(separate.contains("select") && separate.contains("to 1x6x6x16 +input("), "{separate}");
 }
+
+#[test]
+fn convolutions_whose_results_are_added_share_no_gradient_twice() {
+    let mut t = Text::default();
+    let (x, z) = (t.input("float32", &[2, 8, 8, 16]), t.input("float32", &[2, 8, 8, 16]));
+    let (w, dy) = (t.input("float32", &[3, 3, 16, 16]), t.input("float32", &[2, 6, 6, 16]));
+    let kernel = format!("\"kernel_shape\":[3,3,16,16],{CONV}");
+    let dw = t.node("conv_kernel_grad", &[x, dy], "float32", &[3, 3, 16, 16], &kernel);
+    let dv = t.node("conv_kernel_grad", &[z, dy], "float32", &[3, 3, 16, 16], &kernel);
+    let image = format!("\"input_shape\":[2,8,8,16],{CONV}");
+    let dx = t.node("conv_input_grad", &[dy, w], "float32", &[2, 8, 8, 16], &image);
+    let text = compile(&t, &[dw, dv, dx]).text();
+    assert_eq!(text.matches("+input").count(), 1, "{text}");
+    assert_eq!(text.matches("conv_kernel_grad").count(), 1, "{text}");
+}

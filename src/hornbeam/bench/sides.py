@@ -41,7 +41,7 @@ class Side:
 
 def engine_side(engine: str) -> Side:
     """Hornbeam itself, on one of its engines."""
-    run = (sys.executable, "-m", "hornbeam.cli", "run", "--engine", engine)
+    run = (sys.executable, "-m", "hornbeam", "run", "--engine", engine)
     counted = {"BENCH_FLOPS": "1"} if engine == "native" else {}
     return Side(f"hornbeam-{engine}", run, environment=counted, ours=True)
 

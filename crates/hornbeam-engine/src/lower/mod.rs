@@ -44,7 +44,7 @@ impl Pool {
 /// Compile a decoded graph. `nested` programs write all their outputs to memory that the caller names; the outermost
 /// may also hand back its inputs and constants as they are.
 pub fn compile(graph: &Graph, pool: &mut Pool, nested: bool) -> Result<Program> {
-    let graph = convolution::merge(&epilogue::merge(&eliminate_dead(graph))?)?;
+    let graph = convolution::merge(epilogue::merge(&eliminate_dead(graph))?)?;
     let units = remat::rematerialise(&graph, fuse(&graph));
     let mut lowering = Lowering::new(&graph, pool);
     lowering.stored = remat::stored(&graph, &units);

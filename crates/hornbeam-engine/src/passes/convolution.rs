@@ -4,7 +4,7 @@
 //! The result of a pooled convolution then never reaches memory: forward keeps the maxima and one byte each that says
 //! where the gradient goes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::elementwise::Compare;
@@ -17,10 +17,10 @@ use crate::passes::eliminate_dead;
 use crate::types::TensorType;
 
 /// The same graph with convolutions, poolings and gradients brought together where they fit.
-pub fn merge(graph: &Graph) -> Result<Graph> {
-    let plan = Plan::new(graph);
+pub fn merge(graph: Graph) -> Result<Graph> {
+    let plan = Plan::new(&graph);
     if plan.pools.is_empty() && plan.backward.is_empty() {
-        return Ok(graph.clone());
+        return Ok(graph);
     }
     let (mut builder, _) = Builder::with_inputs(&graph.inputs)?;
     let mut renamed: Vec<Vec<Value>> = vec![Vec::new(); graph.nodes.len()];
@@ -34,7 +34,7 @@ pub fn merge(graph: &Graph) -> Result<Graph> {
         if let Some(conv) = plan.pools.get(&(id as NodeId)) {
             renamed[id] = pooled(&mut builder, graph.node(*conv), node, &rename)?;
         } else if let Some(group) = plan.backward.get(&(id as NodeId)) {
-            let results = group.emit(&mut builder, graph, &rename)?;
+            let results = group.emit(&mut builder, &graph, &rename)?;
             for (member, value) in group.members().zip(results) {
                 renamed[member as usize] = vec![value];
             }
@@ -104,7 +104,7 @@ struct Plan {
     /// Groups of gradients by their first member.
     backward: HashMap<NodeId, Backward>,
     /// Nodes that nothing reads afterwards and that could not be made any more.
-    absorbed: Vec<NodeId>,
+    absorbed: HashSet<NodeId>,
 }
 
 struct Finder<'a> {
@@ -117,19 +117,23 @@ impl Plan {
     fn new(graph: &Graph) -> Plan {
         let finder = Finder::new(graph);
         let mut plan = Plan::default();
+        let mut taken = HashSet::new();
         for id in 0..graph.nodes.len() as NodeId {
-            let Some(mut group) = finder.backward(id) else { continue };
+            let Some(mut group) = finder.backward(id, &taken) else { continue };
             if let Some((pool, conv, absorbed)) = finder.through_pool(&mut group) {
                 plan.pools.insert(pool, conv);
                 plan.absorbed.extend(absorbed);
             }
-            let first = group.members().min().unwrap_or(id);
-            plan.backward.insert(first, group);
+            // A kernel's gradient alone has nothing to share.
+            if group.members().count() > 1 || group.source != GradSource::Plain {
+                taken.extend(group.members());
+                plan.backward.insert(group.members().min().unwrap_or(id), group);
+            }
         }
         for id in 0..graph.nodes.len() as NodeId {
             if let Some(conv) = finder.pooled_only(id) {
                 plan.pools.insert(id, conv);
-                plan.absorbed.push(conv);
+                plan.absorbed.insert(conv);
             }
         }
         plan
@@ -150,8 +154,9 @@ impl<'a> Finder<'a> {
         &self.readers[value.node as usize]
     }
 
-    /// The group of gradients that the kernel gradient `id` belongs to, if there is something to gain.
-    fn backward(&self, id: NodeId) -> Option<Backward> {
+    /// The gradients that go together with the kernel gradient `id`; those that are `taken` are of other convolutions,
+    /// whose results were added to this one's.
+    fn backward(&self, id: NodeId, taken: &HashSet<NodeId>) -> Option<Backward> {
         let node = self.graph.node(id);
         let Op::ConvKernelGrad { window, groups } = &node.op else { return None };
         if !node.types[0].dtype.is_float() {
@@ -164,17 +169,17 @@ impl<'a> Finder<'a> {
             let other = self.graph.node(other);
             fits && other.inputs[0] == dz && other.types[0] == *self.graph.type_of(x)
         };
-        let input = self.readers(dz).iter().copied().find(same_conv);
-        let bias = self.readers(dz).iter().copied().find(|&r| self.sums_pixels(r, dz));
+        let free = || self.readers(dz).iter().copied().filter(|reader| !taken.contains(reader));
+        let input = free().find(same_conv);
+        let bias = free().find(|&r| self.sums_pixels(r, dz));
         let mut group = Backward { kernel: id, input, bias, source: GradSource::Plain, dy: dz, beside: None };
         if self.readers(dz).len() == group.members().count() {
             if let Some((dy, y)) = self.relu_gradient(dz) {
                 group = Backward { source: GradSource::Relu, dy, beside: Some(y), ..group };
             }
         }
-        let alone = group.members().count() == 1 && group.source == GradSource::Plain && !self.is_scatter(dz);
         let ready = group.members().all(|member| self.ready(&group, member));
-        (ready && !alone).then_some(group)
+        ready.then_some(group)
     }
 
     /// Whether all operands of the group are there before `member`, so that it could be made in that place.
@@ -192,10 +197,6 @@ impl<'a> Finder<'a> {
 
     fn op(&self, id: NodeId) -> Option<&Op> {
         (id != NodeId::MAX).then(|| &self.graph.node(id).op)
-    }
-
-    fn is_scatter(&self, value: Value) -> bool {
-        matches!(self.graph.node(value.node).op, Op::Pool { kind: PoolKind::MaxScatter, .. })
     }
 
     /// `(dy, y)` if `value` is `dy where y > 0, else 0`.
