@@ -50,6 +50,6 @@ def test_a_file_that_is_no_json_is_an_error(tmp_path: Path) -> None:
     file.write_text("winograd")
     done = run(file)
     assert done.returncode != 0
-    assert "HORNBEAM_AUTOTUNE" in done.stderr
+    assert "ValueError: HORNBEAM_AUTOTUNE" in done.stderr
     assert "tuned.json" in done.stderr
     assert file.read_text() == "winograd"
