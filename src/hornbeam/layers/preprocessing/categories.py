@@ -1,0 +1,72 @@
+"""Whole numbers as vectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hornbeam import ops
+from hornbeam.ir.trace import current_level
+from hornbeam.layers.arguments import no_support, one_of, positive
+from hornbeam.layers.layer import Layer
+from hornbeam.registry import exported
+from hornbeam.tensor import Tensor
+from hornbeam.variable import current_recorder
+
+
+def encode(indices: Tensor, count: int, mode: str, dtype: str, weights: Any = None) -> Tensor:
+    """Whole numbers as vectors: "one_hot" one for each, "multi_hot" and "count" one for all of the last
+    axis.
+    """
+    hot = ops.one_hot(ops.cast(indices, "int32"), count, dtype=dtype)
+    if mode == "one_hot":
+        return ops.squeeze(hot, -2) if indices.ndim > 1 and indices.shape[-1] == 1 else hot
+    if mode == "multi_hot":
+        return ops.max(hot, axis=-2)
+    if weights is not None:
+        hot = hot * ops.expand_dims(ops.cast(weights, dtype), -1)
+    return ops.sum(hot, axis=-2)
+
+
+@exported("keras.layers")
+class CategoryEncoding(Layer):
+    """Whole numbers in [0, num_tokens) as vectors (..., num_tokens).
+
+    output_mode: "one_hot" (one vector for each number), "multi_hot" (1 for each number that occurs in a
+    sample), "count" (how often it occurs; `count_weights` weighs them).
+
+    Raises ValueError for an unknown mode, num_tokens below 1, or, where values are known, numbers out of
+    range.
+
+    >>> np.asarray(hornbeam.layers.CategoryEncoding(4)(np.array([[0, 2]])))
+    array([[1., 0., 1., 0.]], dtype=float32)
+    """
+
+    _not_in_config = frozenset({"sparse"})
+
+    def __init__(
+        self,
+        num_tokens: int | None = None,
+        output_mode: str = "multi_hot",
+        sparse: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        no_support("CategoryEncoding", "tensors are dense", sparse=sparse)
+        super().__init__(**kwargs)
+        self.num_tokens = positive("CategoryEncoding", "num_tokens", num_tokens)
+        self.output_mode = one_of(
+            "CategoryEncoding", "output_mode", output_mode, ("one_hot", "multi_hot", "count")
+        )
+
+    def call(self, inputs: Tensor, count_weights: Any = None) -> Tensor:
+        if count_weights is not None and self.output_mode != "count":
+            raise ValueError(f'{self.describe()}: count_weights belong to output_mode="count"')
+        if not current_level() and current_recorder() is None:
+            values = np.asarray(inputs)
+            if values.size and (values.min() < 0 or values.max() >= self.num_tokens):
+                raise ValueError(
+                    f"{self.describe()}: values must lie in [0, {self.num_tokens}), got {values.min()} to "
+                    f"{values.max()}"
+                )
+        return encode(inputs, self.num_tokens, self.output_mode, self.compute_dtype, count_weights)
