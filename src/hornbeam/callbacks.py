@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hornbeam.training import callbacks as _callbacks
 from hornbeam.training.callbacks import MISSING as MISSING
+from hornbeam.training.callbacks import BackupAndRestore as BackupAndRestore
 from hornbeam.training.callbacks import Callback as Callback
 from hornbeam.training.callbacks import CallbackList as CallbackList
 from hornbeam.training.callbacks import CSVLogger as CSVLogger
@@ -14,6 +15,9 @@ from hornbeam.training.callbacks import LearningRateScheduler as LearningRateSch
 from hornbeam.training.callbacks import ModelCheckpoint as ModelCheckpoint
 from hornbeam.training.callbacks import ProgbarLogger as ProgbarLogger
 from hornbeam.training.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
+from hornbeam.training.callbacks import RemoteMonitor as RemoteMonitor
+from hornbeam.training.callbacks import SwapEMAWeights as SwapEMAWeights
+from hornbeam.training.callbacks import TensorBoard as TensorBoard
 from hornbeam.training.callbacks import TerminateOnNaN as TerminateOnNaN
 
 __all__ = list(_callbacks.__all__)

@@ -125,8 +125,8 @@ def test_predict_hooks() -> None:
 
 
 def test_names_that_are_missing_say_why() -> None:
-    with pytest.raises(AttributeError, match="TensorBoard is not there yet: it needs a writer"):
-        _ = hb.callbacks.TensorBoard
+    with pytest.raises(AttributeError, match="OrbaxCheckpoint is not there: it writes a format"):
+        _ = hb.callbacks.OrbaxCheckpoint
 
 
 # -- early stopping --------------------------------------------------------------------------------
@@ -151,7 +151,8 @@ def test_early_stopping_ignores_small_changes_and_early_epochs() -> None:
 
 
 def test_early_stopping_with_a_baseline() -> None:
-    assert drive(callbacks.EarlyStopping(baseline=0.5, patience=2), [3, 2, 1])[1] == 2
+    assert drive(callbacks.EarlyStopping(baseline=0.5, patience=2), [3, 2, 1, 2])[1] == 4
+    assert drive(callbacks.EarlyStopping(baseline=0.5, patience=2), [3, 3, 3])[1] == 2
     assert drive(callbacks.EarlyStopping(baseline=0.5, patience=2), [3, 0.4, 0.3])[1] == 3
 
 

@@ -405,6 +405,10 @@ class Optimizer:
             for variable in var_list:
                 variable.assign(self.slot(variable, "average").value)
 
+    def averages(self) -> list[tuple[Variable, Variable]]:
+        """With `use_ema`, every variable with its average; empty before the optimizer is built."""
+        return list(self._slots.get("average", {}).items())
+
     def scale_loss(self, loss: Tensor) -> Tensor:
         """The loss to differentiate: multiplied by `loss_scale_factor`, which `apply` divides out again."""
         return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor

@@ -58,11 +58,16 @@ def _check_name(filepath: str | os.PathLike[str]) -> None:
         raise ValueError(f'the name of a weights file must end in ".weights.h5", got {os.fspath(filepath)!r}')
 
 
-def write_weights(model: Any, file: BinaryIO) -> None:
-    """Write all weights, and the optimizer's state if there is one, to an open binary file."""
+def write_weights(model: Any, file: BinaryIO, note: str = "") -> None:
+    """Write all weights, and the optimizer's state if there is one, to an open binary file.
+
+    note: a text that stands beside them, for `read_note`.
+    """
     parts = list(_parts(model))
     _check_complete(model, parts)
     with h5py.File(file, "w") as store:
+        if note:
+            store.attrs["note"] = note
         for part in parts:
             group = store.require_group(_join(part.path, "vars"))
             group.attrs["name"] = part.name
@@ -70,6 +75,15 @@ def write_weights(model: Any, file: BinaryIO) -> None:
                 # HDF5 has no bfloat16; float32 holds its values exactly.
                 array = variable.numpy()
                 group[str(index)] = array.astype("float32") if array.dtype.name == "bfloat16" else array
+
+
+def read_note(file: BinaryIO) -> str:
+    """The text that was given to `write_weights`, or "". Raises ModelFileError for a damaged file."""
+    try:
+        with h5py.File(file, "r") as store:
+            return str(store.attrs.get("note", ""))
+    except Exception as error:  # whatever h5py makes of a damaged file
+        raise ModelFileError(f"the weights are not a readable HDF5 file: {error}") from error
 
 
 def read_weights(model: Any, file: BinaryIO, skip_mismatch: bool = False) -> None:

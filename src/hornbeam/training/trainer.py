@@ -43,6 +43,8 @@ class Trainer(Compiling):
     """What a Model adds to a Layer for training."""
 
     history: Any = None
+    # Where the running `fit` begins; a callback that brings back a backup changes it.
+    _initial_epoch = 0
 
     # -- steps -------------------------------------------------------------------------------------
 
@@ -230,10 +232,11 @@ class Trainer(Compiling):
         self.stop_training = False
         logs: dict[str, Any] = {}
         loop = Loop(self, "train", callbacks)
+        self._initial_epoch = initial_epoch
         callbacks.on_train_begin()
         made: list[int] = []
         with profiled(self, profile, made):
-            for epoch in range(initial_epoch, epochs):
+            for epoch in range(self._initial_epoch, epochs):
                 self.reset_metrics()
                 callbacks.on_epoch_begin(epoch)
                 loop.epoch = epoch
@@ -249,7 +252,7 @@ class Trainer(Compiling):
                 callbacks.on_epoch_end(epoch, logs)
                 if self.stop_training:
                     break
-        if self.optimizer is not None and getattr(self.optimizer, "use_ema", False) and self.optimizer.built:
+        if self.optimizer is not None and self.optimizer.built:
             self.optimizer.finalize_variable_values(self.trainable_variables)  # type: ignore[attr-defined]
         callbacks.on_train_end(logs)
         return callbacks.history if callbacks.history is not None else self.history

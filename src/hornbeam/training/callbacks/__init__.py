@@ -1,17 +1,22 @@
 """Callbacks: what watches and steers training."""
 
+from hornbeam.training.callbacks.average import SwapEMAWeights
+from hornbeam.training.callbacks.backup import BackupAndRestore
 from hornbeam.training.callbacks.base import Callback, CallbackList, History
 from hornbeam.training.callbacks.monitor import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
 from hornbeam.training.callbacks.progbar import ProgbarLogger
+from hornbeam.training.callbacks.remote import RemoteMonitor
 from hornbeam.training.callbacks.simple import (
     CSVLogger,
     LambdaCallback,
     LearningRateScheduler,
     TerminateOnNaN,
 )
+from hornbeam.training.callbacks.tensorboard import TensorBoard
 
 __all__ = [
     "MISSING",
+    "BackupAndRestore",
     "CSVLogger",
     "Callback",
     "CallbackList",
@@ -22,20 +27,19 @@ __all__ = [
     "ModelCheckpoint",
     "ProgbarLogger",
     "ReduceLROnPlateau",
+    "RemoteMonitor",
+    "SwapEMAWeights",
+    "TensorBoard",
     "TerminateOnNaN",
 ]
 
-# Keras's other callbacks, and why they are not here yet.
+# Keras's other callbacks, and why they are not here.
 MISSING = {
-    "BackupAndRestore": "needs checkpoints of optimizer, random state and position in the data",
     "OrbaxCheckpoint": "writes a format of JAX's Orbax library, which Hornbeam does not depend on",
-    "RemoteMonitor": "sends metrics over the network",
-    "SwapEMAWeights": "needs weight averages that optimizers can swap in",
-    "TensorBoard": "needs a writer for TensorBoard's event files",
 }
 
 
 def __getattr__(name: str) -> object:
     if name in MISSING:
-        raise AttributeError(f"hornbeam.callbacks.{name} is not there yet: it {MISSING[name]}")
+        raise AttributeError(f"hornbeam.callbacks.{name} is not there: it {MISSING[name]}")
     raise AttributeError(f"module 'hornbeam.callbacks' has no attribute {name!r}")

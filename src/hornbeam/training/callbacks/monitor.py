@@ -131,10 +131,11 @@ class EarlyStopping(_Monitor):
             self.best, self.best_epoch = value, epoch
         if self.restore_best_weights and (improved or self.best_weights is None):
             self.best_weights = [np.array(w) for w in self.model.get_weights()]
-        if improved and (self.baseline is None or self._better(value, self.baseline)):
-            self.wait = 0
-            return
         self.wait += 1
+        if improved:
+            if self.baseline is None or self._better(value, self.baseline):
+                self.wait = 0
+            return
         if self.wait >= max(self.patience, 1) and not (epoch == 0 and self.patience == 0):
             self.stopped_epoch, self._stopped = epoch, True
             self.model.stop_training = True

@@ -1,0 +1,86 @@
+"""Validation with averaged weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from hornbeam.registry import exported
+from hornbeam.training.callbacks.base import Callback, Logs
+from hornbeam.variable import Variable
+
+
+@exported("keras.callbacks")
+class SwapEMAWeights(Callback):
+    """Puts the averages that an optimizer with `use_ema=True` keeps into the model for every validation,
+    `evaluate` and `predict`, and the trained weights back afterwards.
+
+    swap_on_epoch: leave the averages in from the end of an epoch to the beginning of the next, so that other
+    callbacks save or test those.
+
+    Raises ValueError if no optimizer of the model keeps averages.
+
+    >>> swap = hornbeam.callbacks.SwapEMAWeights()
+    >>> optimizer = hornbeam.optimizers.Adam(use_ema=True)
+    """
+
+    def __init__(self, swap_on_epoch: bool = False) -> None:
+        super().__init__()
+        self.swap_on_epoch = swap_on_epoch
+        self._averages_in_model = False
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        list(_averaging(self.model.optimizer))
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        if self.swap_on_epoch:
+            self._put(averages=False)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if not self.swap_on_epoch:
+            return
+        self._put(averages=True)
+        if epoch == self.params["epochs"] - 1 or self.model.stop_training:
+            # `fit` ends by giving the variables their averages, which are in them already.
+            for variable, average in _pairs(self.model.optimizer):
+                average.assign(variable.value)
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        self._put(averages=True)
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        self._put(averages=False)
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        self._put(averages=True)
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        self._put(averages=False)
+
+    def _put(self, averages: bool) -> None:
+        """Have the averages in the model, or the trained weights."""
+        if averages == self._averages_in_model:
+            return
+        self._averages_in_model = averages
+        for variable, average in _pairs(self.model.optimizer):
+            trained = variable.value
+            variable.assign(average.value)
+            average.assign(trained)
+
+
+def _averaging(optimizer: Any) -> Iterator[Any]:
+    """The optimizers that keep averages: this one, or those inside it."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    parts = getattr(optimizer, "optimizers", [optimizer])
+    found = [part for part in parts if getattr(part, "use_ema", False)]
+    if not found:
+        raise ValueError(
+            f"SwapEMAWeights needs an optimizer that keeps averages: give {optimizer!r} use_ema=True"
+        )
+    yield from found
+
+
+def _pairs(optimizer: Any) -> Iterator[tuple[Variable, Variable]]:
+    """Every variable with its average; none before the first update."""
+    for part in _averaging(optimizer):
+        yield from part.averages()

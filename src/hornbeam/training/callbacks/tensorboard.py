@@ -1,0 +1,263 @@
+"""Event files for TensorBoard, written through tensorboardX (the extra `tensorboard`)."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hornbeam.config import image_data_format
+from hornbeam.layers import Embedding
+from hornbeam.naming import nearest
+from hornbeam.registry import exported
+from hornbeam.training.callbacks.base import Callback, Logs
+
+
+@exported("keras.callbacks")
+class TensorBoard(Callback):
+    """Logs for TensorBoard: metrics and learning rate of every epoch, and what else is asked for.
+
+    log_dir: training goes to its folder `train`, validation to `validation`. histogram_freq: every how many
+    epochs to write histograms of the weights, 0 for never; write_images: and pictures of them. write_graph:
+    the layers, as Keras writes them (functional and Sequential models). write_steps_per_second: the speed.
+    update_freq: "epoch", "batch", or every how many steps to write metrics too. profile_batch: a step or a
+    pair (first, last), counted from 1 over the whole training, to time kernel by kernel; the Chrome trace
+    lands in `train`. embeddings_freq: every how many epochs to write the vectors of Embedding layers for
+    the projector; embeddings_metadata: a file with one label a line, or a dict of them by layer name.
+
+    Raises ImportError without tensorboardX, ValueError for wrong arguments.
+
+    >>> board = hornbeam.callbacks.TensorBoard("logs", histogram_freq=1)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        log_dir: Any = "logs",
+        histogram_freq: int = 0,
+        write_graph: bool = True,
+        write_images: bool = False,
+        write_steps_per_second: bool = False,
+        update_freq: Any = "epoch",
+        profile_batch: Any = 0,
+        embeddings_freq: int = 0,
+        embeddings_metadata: Any = None,
+    ) -> None:
+        super().__init__()
+        _tensorboardx()
+        self.log_dir = os.fspath(log_dir)
+        self.histogram_freq = histogram_freq
+        self.write_graph = write_graph
+        self.write_images = write_images
+        self.write_steps_per_second = write_steps_per_second
+        self.update_freq = 1 if update_freq == "batch" else update_freq
+        if self.update_freq != "epoch" and not (isinstance(self.update_freq, int) and self.update_freq > 0):
+            raise ValueError(
+                f'update_freq must be "epoch", "batch" or a number of steps, got {update_freq!r}'
+            )
+        self.profile_batch = _steps_to_profile(profile_batch)
+        self.embeddings_freq = embeddings_freq
+        self.embeddings_metadata = embeddings_metadata
+        # Who writes once an epoch leaves the steps to the engine.
+        self.chunked = self.update_freq == "epoch" and self.profile_batch is None
+        self._writers: dict[str, Any] = {}
+        self._profiling = ExitStack()
+        self._compiled: Mapping[Any, Any] = {}
+        self._train_steps = self._test_steps = 0
+
+    def set_model(self, model: Any) -> None:
+        super().set_model(model)
+        self._writers = {}
+        self._labels = _labels(model, self.embeddings_metadata) if self.embeddings_freq else {}
+        if self.write_graph and hasattr(model, "inputs"):
+            self._writer("train").file_writer.add_summary(_graph_summary(model.to_json()), 0)
+
+    def _writer(self, folder: str) -> Any:
+        if folder not in self._writers:
+            made = _tensorboardx().SummaryWriter(os.path.join(self.log_dir, folder))
+            self._writers[folder] = made
+        return self._writers[folder]
+
+    # -- steps -------------------------------------------------------------------------------------
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._train_steps = 0
+        if self.profile_batch is not None:
+            from hornbeam.training.profiling import fresh_steps
+
+            self._compiled = self._profiling.enter_context(fresh_steps(self.model))
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        self._train_steps += 1
+        self._batch_began = time.perf_counter()
+        if self.profile_batch is not None and self._train_steps == self.profile_batch[0]:
+            for executable in self._compiled.values():
+                executable.clear_profile()
+            self._profile_began = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        if self.chunked:
+            return
+        if self.profile_batch is not None and self._train_steps == self.profile_batch[1]:
+            self._write_profile()
+        if self.update_freq == "epoch" or self._train_steps % self.update_freq:
+            return
+        if self.write_steps_per_second:
+            speed = 1.0 / (time.perf_counter() - self._batch_began)
+            self._writer("train").add_scalar("batch_steps_per_second", speed, self._train_steps)
+        self._scalars("train", "batch_", logs or {}, self._train_steps)
+
+    def _write_profile(self) -> None:
+        from hornbeam.training.profiling import made_of
+
+        assert self.profile_batch is not None
+        first, last = self.profile_batch
+        seconds = time.perf_counter() - self._profile_began
+        folder = Path(self.log_dir, "train")
+        folder.mkdir(parents=True, exist_ok=True)
+        found = made_of(self._compiled, last - first + 1, seconds)
+        found.to_chrome_trace(folder / f"steps_{first}_to_{last}.trace.json")
+        self._profiling.close()
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        self._profiling.close()
+        for writer in self._writers.values():
+            writer.close()
+        self._writers = {}
+
+    # -- epochs ------------------------------------------------------------------------------------
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        self._updates = getattr(self.model.optimizer, "iterations", None)
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        if self._updates is not None:
+            for name, value in (logs or {}).items():
+                tag = f"evaluation_{name}_vs_iterations"
+                self._writer("validation").add_scalar(tag, value, int(self._updates))
+            self._writer("validation").flush()
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._epoch_began = time.perf_counter()
+        if self.write_steps_per_second:
+            self._updates_before = int(self.model.optimizer.iterations)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        trained = {name: x for name, x in (logs or {}).items() if not name.startswith("val_")}
+        tested = {name[4:]: x for name, x in (logs or {}).items() if name.startswith("val_")}
+        if trained or tested:
+            trained.update(_rates(self.model.optimizer))
+            if self.write_steps_per_second:
+                done = int(self.model.optimizer.iterations) - self._updates_before
+                trained["steps_per_second"] = done / (time.perf_counter() - self._epoch_began)
+        self._scalars("train", "epoch_", trained, epoch)
+        if tested:
+            self._scalars("validation", "epoch_", tested, epoch)
+        if self.histogram_freq and epoch % self.histogram_freq == 0:
+            self._write_weights(epoch)
+        if self.embeddings_freq and epoch % self.embeddings_freq == 0:
+            for layer in _embeddings(self.model):
+                self._writer("train").add_embedding(
+                    layer.embeddings.numpy(), self._labels.get(layer.name), global_step=epoch, tag=layer.name
+                )
+
+    def _scalars(self, folder: str, prefix: str, values: Mapping[str, Any], step: int) -> None:
+        writer = self._writer(folder)
+        for name, value in values.items():
+            if np.ndim(value) == 0:
+                writer.add_scalar(prefix + name, float(value), step)
+        writer.flush()
+
+    def _write_weights(self, epoch: int) -> None:
+        writer = self._writer("train")
+        for layer in self.model.layers:
+            for variable in layer.weights:
+                value = np.array(variable.numpy(), "float32")
+                writer.add_histogram(f"{variable.path}/histogram", value, epoch)
+                pictures = _as_pictures(value) if self.write_images else None
+                if pictures is not None:
+                    writer.add_images(f"{variable.path}/image", pictures, epoch, dataformats="NHWC")
+        writer.flush()
+
+
+def _tensorboardx() -> Any:
+    try:
+        import tensorboardX
+    except ImportError as error:
+        raise ImportError("the TensorBoard callback needs: pip install 'hornbeam[tensorboard]'") from error
+    return tensorboardX
+
+
+def _steps_to_profile(wanted: Any) -> tuple[int, int] | None:
+    """First and last step to profile, or None for none."""
+    try:
+        parts = wanted.split(",") if isinstance(wanted, str) else wanted
+        numbers = [int(x) for x in parts] if isinstance(parts, (list, tuple)) else [int(parts)] * 2
+        first, last = numbers * 2 if len(numbers) == 1 else numbers
+    except (TypeError, ValueError):
+        first, last = -1, -1
+    if first < 0 or last < first or (first == 0) != (last == 0):
+        raise ValueError(
+            f"profile_batch must be the number of a step or a pair (first, last), got {wanted!r}; 0 is none"
+        )
+    return (first, last) if first else None
+
+
+def _rates(optimizer: Any) -> dict[str, float]:
+    """The learning rate, or those of several optimizers."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    if hasattr(optimizer, "optimizers"):
+        return {f"learning_rate_{part.name}": float(part.learning_rate) for part in optimizer.optimizers}
+    return {"learning_rate": float(optimizer.learning_rate)} if optimizer is not None else {}
+
+
+def _as_pictures(value: np.ndarray) -> np.ndarray | None:
+    """A weight as pictures (count, height, width, channels), scaled to 0 ... 1, or None for more axes."""
+    value = np.squeeze(value)
+    if value.ndim == 1:
+        pictures = value.reshape(1, -1, 1, 1)
+    elif value.ndim == 2:
+        turned = value.T if value.shape[0] > value.shape[1] else value
+        pictures = turned[None, :, :, None]
+    elif value.ndim == 3:
+        turned = value.transpose(2, 0, 1) if image_data_format() == "channels_last" else value
+        pictures = turned[..., None]
+    elif value.ndim == 4 and value.shape[-1] in (1, 3, 4):
+        pictures = value
+    else:
+        return None
+    low, high = float(pictures.min()), float(pictures.max())
+    scaled = (pictures - low) / ((high - low) or 1.0)
+    return np.repeat(scaled, 3, axis=-1) if scaled.shape[-1] == 1 else scaled
+
+
+def _embeddings(model: Any) -> Iterator[Any]:
+    return (layer for layer in model.layers if isinstance(layer, Embedding))
+
+
+def _labels(model: Any, metadata: Any) -> dict[str, list[str]]:
+    """Labels of the rows of each Embedding, read from files."""
+    names = [layer.name for layer in _embeddings(model)]
+    files = metadata if isinstance(metadata, Mapping) else dict.fromkeys(names, metadata)
+    for name in files:
+        if name not in names:
+            raise ValueError(
+                f"embeddings_metadata names {name!r}, no Embedding of the model.{nearest(name, names)}"
+            )
+    return {name: Path(file).read_text().splitlines() for name, file in files.items() if file is not None}
+
+
+def _graph_summary(text: str) -> Any:
+    """A model's JSON as the summary that TensorBoard draws layers from."""
+    from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
+    from tensorboardX.proto.tensor_pb2 import TensorProto
+
+    plugin = SummaryMetadata.PluginData(plugin_name="graph_keras_model", content=b"1")
+    tensor = TensorProto(dtype="DT_STRING", string_val=[text.encode()])
+    return Summary(
+        value=[Summary.Value(tag="keras", metadata=SummaryMetadata(plugin_data=plugin), tensor=tensor)]
+    )

@@ -1,0 +1,111 @@
+"""Backups of a training: what was killed goes on as if it had not been."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hornbeam as hb
+from hornbeam import callbacks, layers
+from hornbeam.random import set_random_seed
+
+X = np.random.default_rng(0).normal(size=(24, 3)).astype("float32")
+Y = X.sum(1, keepdims=True)
+
+
+class Killed(Exception):
+    pass
+
+
+class Kill(callbacks.Callback):
+    """Ends the process's training at a step, counted over all epochs."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.left = step
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Killed
+
+
+def made() -> hb.Model:
+    model = hb.Sequential([hb.Input((3,)), layers.Dense(8, "relu"), layers.Dropout(0.5), layers.Dense(1)])
+    model.compile(hb.optimizers.Adam(0.01), "mse")
+    return model
+
+
+def fit(model: hb.Model, *watchers: callbacks.Callback, epochs: int = 4) -> hb.callbacks.History:
+    return model.fit(X, Y, epochs=epochs, batch_size=6, verbose=0, callbacks=list(watchers))
+
+
+def test_a_killed_training_ends_bit_for_bit_like_one_that_was_not(tmp_path: Path) -> None:
+    folder = tmp_path / "backup"
+    set_random_seed(3)
+    whole = made()
+    fit(whole)
+    set_random_seed(3)
+    with pytest.raises(Killed):
+        fit(made(), callbacks.BackupAndRestore(folder), Kill(10))
+    assert [path.name for path in folder.iterdir()] == ["latest.weights.h5"]
+    set_random_seed(99)  # another process: other seeds, other weights
+    resumed = made()
+    history = fit(resumed, callbacks.BackupAndRestore(folder))
+    assert history.epoch == [2, 3]
+    assert int(resumed.optimizer.iterations) == 16
+    for ours, theirs in zip(resumed.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert not folder.exists()
+
+
+def test_steps_and_a_second_copy(tmp_path: Path) -> None:
+    backup = callbacks.BackupAndRestore(tmp_path, save_freq=3, double_checkpoint=True)
+    with pytest.raises(Killed):
+        fit(made(), backup, Kill(7))
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["latest.weights.h5", "previous.weights.h5"]
+    model = made()
+    with pytest.raises(Killed):
+        fit(model, callbacks.BackupAndRestore(tmp_path), Kill(1))
+    assert int(model.optimizer.iterations) == 7  # six steps, and the one that was killed
+    (tmp_path / "latest.weights.h5").write_bytes(b"torn")
+    model = made()
+    with pytest.warns(UserWarning, match="the one before is taken"), pytest.raises(Killed):
+        fit(model, callbacks.BackupAndRestore(tmp_path), Kill(1))
+    assert int(model.optimizer.iterations) == 4
+
+
+def test_what_is_not_a_backup(tmp_path: Path) -> None:
+    (tmp_path / "latest.weights.h5").write_bytes(b"torn")
+    with pytest.raises(hb.saving.ModelFileError, match="cannot be used"):
+        fit(made(), callbacks.BackupAndRestore(tmp_path))
+    made().save_weights(tmp_path / "latest.weights.h5")
+    with pytest.raises(hb.saving.ModelFileError, match="which epoch"):
+        fit(made(), callbacks.BackupAndRestore(tmp_path))
+
+
+def test_the_end_removes_its_own_files_only(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    fit(made(), callbacks.BackupAndRestore(tmp_path), epochs=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    fit(made(), callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False), epochs=1)
+    assert fit(made(), callbacks.BackupAndRestore(tmp_path), epochs=3).epoch == [1, 2]
+
+
+def test_mistakes(tmp_path: Path) -> None:
+    for wrong in (0, "batch", True, 1.5):
+        with pytest.raises(ValueError, match="save_freq must be"):
+            callbacks.BackupAndRestore(tmp_path, save_freq=wrong)
+    with pytest.raises(ValueError, match="needs the name of a folder"):
+        callbacks.BackupAndRestore("")
+    model = hb.Sequential([layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model._fit  # noqa: B018 - compiled, not built
+    backup = callbacks.BackupAndRestore(tmp_path)
+    backup.set_model(model)
+    with pytest.raises(ValueError, match="is built before fit"):
+        backup.on_train_begin()
