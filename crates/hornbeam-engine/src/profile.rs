@@ -32,6 +32,8 @@ struct Entry {
     work: Work,
     runs: AtomicU64,
     nanos: AtomicU64,
+    /// The shortest run: on a machine that does other work too, what the instruction itself takes.
+    least: AtomicU64,
 }
 
 /// One run of an instruction, in nanoseconds since the profile was begun.
@@ -62,6 +64,7 @@ impl Profile {
         let entry = &self.entries[number as usize];
         entry.runs.fetch_add(1, Ordering::Relaxed);
         entry.nanos.fetch_add(nanos, Ordering::Relaxed);
+        entry.least.fetch_min(nanos, Ordering::Relaxed);
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         if events.len() < MAX_EVENTS {
             events.push(Event { number, start: (started - self.begun).as_nanos() as u64, nanos });
@@ -73,6 +76,7 @@ impl Profile {
         for entry in &self.entries {
             entry.runs.store(0, Ordering::Relaxed);
             entry.nanos.store(0, Ordering::Relaxed);
+            entry.least.store(u64::MAX, Ordering::Relaxed);
         }
         self.events.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -116,10 +120,12 @@ impl Profile {
         let total: u64 = rows.iter().map(|r| r.0).sum();
         let outermost = rows.iter().filter(|r| r.1.parent.is_none());
         let runs = outermost.map(|r| r.1.runs.load(Ordering::Relaxed)).max().unwrap_or(0);
+        let least: u64 = rows.iter().filter(|r| r.1.parent.is_none()).map(|r| r.1.least.load(Ordering::Relaxed)).sum();
         let mut text = format!(
-            "{} instructions, {runs} runs, {:.1} us each, arena {} KiB\n",
+            "{} instructions, {runs} runs, {:.1} us each (shortest of each: {:.1}), arena {} KiB\n",
             self.entries.len(),
             total as f64 / 1e3 / runs.max(1) as f64,
+            least as f64 / 1e3,
             arena >> 10
         );
         for (nanos, entry) in rows {
@@ -129,8 +135,9 @@ impl Profile {
             let rate = (each * entry.work.flops as f64) / (micros * 1e3).max(1e-9);
             let places: Vec<&str> = entry.scopes.iter().map(|(name, _)| name.as_str()).collect();
             let nested = if entry.parent.is_some() { format!(" x{each:.0}") } else { String::new() };
+            let least = entry.least.load(Ordering::Relaxed) as f64 / 1e3;
             text += &format!(
-                "{share:6.2}% {micros:10.1} us {rate:7.1} GFLOP/s  {}{nested}  {}\n",
+                "{share:6.2}% {micros:10.1} us (least {least:.1}) {rate:7.1} GFLOP/s  {}{nested}  {}\n",
                 entry.what,
                 places.join(", ")
             );
@@ -151,6 +158,7 @@ fn list(program: &Program, parent: Option<u32>, names: &[String], entries: &mut 
             work: instruction.work(),
             runs: AtomicU64::new(0),
             nanos: AtomicU64::new(0),
+            least: AtomicU64::new(u64::MAX),
         });
         for (_, inner) in instruction.kind.programs() {
             list(inner, Some(instruction.number), names, entries);
