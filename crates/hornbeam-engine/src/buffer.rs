@@ -5,6 +5,8 @@ use std::any::Any;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use hornbeam_kernels::pages::{self, LARGE_PAGE};
+
 use crate::types::TensorType;
 
 /// Everything that the engine allocates starts on a cache line.
@@ -29,13 +31,15 @@ impl AlignedBytes {
         // SAFETY: the layout has a non-zero size.
         let pointer = unsafe { alloc(layout) };
         let Some(pointer) = NonNull::new(pointer) else { handle_alloc_error(layout) };
+        pages::advise(pointer.as_ptr(), layout.size());
         AlignedBytes { pointer, bytes }
     }
 
     fn layout(bytes: usize) -> Layout {
         // Rounded up, so that vector loads past the last element stay inside the allocation.
         let size = bytes.max(1).next_multiple_of(ALIGNMENT);
-        Layout::from_size_align(size, ALIGNMENT).unwrap_or_else(|_| panic!("{bytes} bytes do not fit in memory"))
+        let alignment = if size < LARGE_PAGE { ALIGNMENT } else { LARGE_PAGE };
+        Layout::from_size_align(size, alignment).unwrap_or_else(|_| panic!("{bytes} bytes do not fit in memory"))
     }
 
     pub fn len(&self) -> usize {

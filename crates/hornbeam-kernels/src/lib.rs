@@ -13,6 +13,7 @@ pub mod linalg;
 pub mod math;
 pub mod movement;
 pub mod norm;
+pub mod pages;
 pub mod pool;
 pub mod random;
 pub mod reduce;

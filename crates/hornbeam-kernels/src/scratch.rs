@@ -4,6 +4,8 @@
 
 use std::cell::RefCell;
 
+use crate::pages;
+
 /// A type any bit pattern of which is a value, so that reused memory may be seen as it.
 ///
 /// # Safety
@@ -45,6 +47,8 @@ impl Scratch {
         if self.lines.len() < lines {
             // The old contents mean nothing: free them before asking for more.
             self.lines = Vec::new();
+            self.lines.reserve_exact(lines);
+            pages::advise(self.lines.as_mut_ptr().cast(), lines * LINE);
             self.lines.resize(lines, Line([0; LINE]));
         }
     }
