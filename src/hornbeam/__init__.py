@@ -40,7 +40,7 @@ _NAMES = {
 }
 
 _MODULES = (
-    "activations", "backend", "callbacks", "config", "constraints", "datasets", "dtype_policies",
+    "activations", "backend", "callbacks", "config", "constraints", "data", "datasets", "dtype_policies",
     "engines", "initializers", "insight", "layers", "losses", "metrics", "mixed_precision", "models", "ops",
     "optimizers",
     "preprocessing", "random", "regularizers", "saving", "tree", "utils",
@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from hornbeam import callbacks as callbacks
     from hornbeam import config as config
     from hornbeam import constraints as constraints
+    from hornbeam import data as data
     from hornbeam import datasets as datasets
     from hornbeam import dtype_policies as dtype_policies
     from hornbeam import engines as engines

@@ -3,6 +3,7 @@ of batches."""
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
@@ -10,13 +11,12 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.data import INFINITE_CARDINALITY
+from hornbeam.data.py_dataset import Order, PyDataset
 from hornbeam.engines.base import Engine
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name
 from hornbeam.registry import exported
 from hornbeam.tensor import Tensor
-
-Order = Callable[[int], np.ndarray]
-
 
 # -- (x, y, sample_weight) -------------------------------------------------------------------------
 
@@ -172,6 +172,10 @@ class ArrayData:
     """
 
     in_memory = True
+    # Whether it starts over by itself for ever.
+    endless = False
+    # Whether all rows of the arrays take part.
+    whole = True
 
     def __init__(
         self,
@@ -250,11 +254,28 @@ class ArrayData:
         return taken
 
 
+class TableData(ArrayData):
+    """A Dataset that is `count` rows of arrays in memory, in an order of its own for every pass."""
+
+    def __init__(
+        self, data: Any, batch_size: int, count: int, order: Callable[[], Iterator[int]], endless: bool
+    ) -> None:
+        super().__init__(data, batch_size)
+        self.samples, self.endless = count, endless
+        self.whole = count == len(self.arrays[0])
+        self._order = order
+
+    def _permuted(self) -> np.ndarray:
+        assert self.samples is not None
+        return np.fromiter(itertools.islice(self._order(), self.samples), np.int64, self.samples)
+
+
 # -- streams ---------------------------------------------------------------------------------------
 
 
 class StreamData:
-    """Batches from something that is iterated: a PyDataset, a generator, a DataLoader, a tf.data dataset.
+    """Batches from something that is iterated: a Dataset, ours or TensorFlow's, a PyDataset, a
+    generator, a DataLoader.
 
     class_weight: applied to every batch.
     """
@@ -275,6 +296,13 @@ class StreamData:
         self.exhausted = False
 
     @property
+    def endless(self) -> bool:
+        """Whether the source says that it has no end."""
+        if isinstance(self.source, PyDataset):
+            return self.source.num_batches is None
+        return hasattr(self.source, "cardinality") and int(self.source.cardinality()) == INFINITE_CARDINALITY
+
+    @property
     def steps(self) -> int | None:
         if isinstance(self.source, PyDataset):
             return self.source.num_batches
@@ -286,6 +314,8 @@ class StreamData:
     def _start(self) -> Iterator[Any]:
         if isinstance(self.source, PyDataset):
             return self.source.batches(self.shuffle)
+        if hasattr(self.source, "as_numpy_iterator"):  # our Dataset, and TensorFlow's
+            return self.source.as_numpy_iterator()
         return iter(self.source)
 
     def first_batch(self) -> Any:
@@ -333,90 +363,13 @@ class StreamData:
         x, y, sample_weight = unpack_x_y_sample_weight(item)
         x, y = as_arrays(x, "x"), as_arrays(y, "y")
         sample_weight = as_arrays(sample_weight, "sample_weight")
-        check_lengths(x=x, y=y, sample_weight=sample_weight)
+        try:
+            check_lengths(x=x, y=y, sample_weight=sample_weight)
+        except ShapeError as error:
+            raise ShapeError(f"{error}. Data must come in batches: is .batch(32) missing?") from None
         if self.class_weight is not None:
             sample_weight = apply_class_weight(self.class_weight, y, sample_weight)
         return pack_x_y_sample_weight(x, y, sample_weight)
-
-
-@exported("keras.utils")
-class PyDataset:
-    """Batches by number: a subclass defines `__getitem__(index)`, which returns a batch `(x, y)`, and
-    `__len__`.
-
-    workers: threads (or processes, with use_multiprocessing) that prepare batches ahead; the order does not
-    depend on
-    them. max_queue_size: how many batches are prepared ahead at most.
-
-    >>> class Squares(hornbeam.utils.PyDataset):
-    ...     def __len__(self): return 10
-    ...     def __getitem__(self, i): return np.ones((4, 1)) * i, np.ones((4, 1)) * i * i
-    """
-
-    def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
-        self.workers = workers
-        self.use_multiprocessing = use_multiprocessing
-        self.max_queue_size = max_queue_size
-
-    def __getitem__(self, index: int) -> Any:
-        raise NotImplementedError(
-            f"{type(self).__name__} must define __getitem__(index), which returns one batch"
-        )
-
-    @property
-    def num_batches(self) -> int | None:
-        """Number of batches in an epoch: `len(self)`, or None for a dataset without an end."""
-        if hasattr(self, "__len__"):
-            return len(self)
-        return None
-
-    def on_epoch_begin(self) -> None:
-        """Called before every pass."""
-
-    def on_epoch_end(self) -> None:
-        """Called after every pass."""
-
-    def __iter__(self) -> Iterator[Any]:
-        return self.batches(None)
-
-    def batches(self, shuffle: Order | None) -> Iterator[Any]:
-        """One pass, in an order given by `shuffle(number)`."""
-        count = self.num_batches
-        self.on_epoch_begin()
-        if count is None:
-            index = 0
-            while True:
-                yield self[index]
-                index += 1
-        order = range(count) if shuffle is None else shuffle(count).tolist()
-        if getattr(self, "workers", 1) > 1 or getattr(self, "use_multiprocessing", False):
-            yield from self._ahead(order)
-        else:
-            for index in order:
-                yield self[index]
-        self.on_epoch_end()
-
-    def _ahead(self, order: Any) -> Iterator[Any]:
-        from collections import deque
-        from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-
-        pool: Executor
-        if self.use_multiprocessing:
-            import multiprocessing
-
-            pool = ProcessPoolExecutor(max(self.workers, 1), mp_context=multiprocessing.get_context("spawn"))
-        else:
-            pool = ThreadPoolExecutor(self.workers)
-        waiting: deque[Future] = deque()
-        try:
-            for index in order:
-                waiting.append(pool.submit(self.__getitem__, index))
-                if len(waiting) >= max(self.max_queue_size, 1):
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
 
 # -- class weights and splits ----------------------------------------------------------------------

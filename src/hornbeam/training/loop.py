@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.data.ahead import overlapped
 from hornbeam.engines import current_engine
-from hornbeam.training.ahead import overlapped
 from hornbeam.training.callbacks.base import CallbackList
 from hornbeam.training.data import ArrayData, StreamData, rows_of, types_of
 from hornbeam.training.step import EagerStep, uninterrupted

@@ -7,18 +7,22 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.data import Dataset
+from hornbeam.data.memory import in_memory
+from hornbeam.data.py_dataset import PyDataset
 from hornbeam.naming import nearest
 from hornbeam.random import global_seed_generator, host_permutation
 from hornbeam.training import checks
 from hornbeam.training.data import (
     ArrayData,
-    PyDataset,
     StreamData,
+    TableData,
     apply_class_weight,
     as_arrays,
     check_lengths,
     pack_x_y_sample_weight,
     split_rows,
+    unpack_x_y_sample_weight,
     warn_unused,
 )
 
@@ -61,8 +65,22 @@ def make_data(
                     f"{name} away"
                 )
         warn_unused(batch_size=batch_size)
+        table = in_memory(x) if isinstance(x, Dataset) and method != "predict" else None
+        if table is not None:
+            data = _checked(*unpack_x_y_sample_weight(table.arrays), class_weight)
+            return TableData(data, table.batch_size, table.rows, table.order, table.endless)
         order = permutation if shuffle and isinstance(x, PyDataset) else None
         return StreamData(x, order, class_weight)
+    return ArrayData(
+        _checked(x, y, sample_weight, class_weight),
+        size,
+        order=permutation if shuffle else None,
+        by_batch=shuffle == "batch",
+    )
+
+
+def _checked(x: Any, y: Any, sample_weight: Any, class_weight: Mapping[int, float] | None) -> Any:
+    """Arrays of the user's, packed. Raises for what no model can take."""
     x = as_arrays(x, "x")
     y = as_arrays(y, "y")
     sample_weight = as_arrays(sample_weight, "sample_weight")
@@ -73,12 +91,13 @@ def make_data(
     checks.check_finite(y, "y")
     if class_weight is not None:
         sample_weight = apply_class_weight(class_weight, y, sample_weight)
-    return ArrayData(
-        pack_x_y_sample_weight(x, y, sample_weight),
-        size,
-        order=permutation if shuffle else None,
-        by_batch=shuffle == "batch",
-    )
+    return pack_x_y_sample_weight(x, y, sample_weight)
+
+
+def check_end(data: ArrayData | StreamData, steps: int | None, argument: str) -> None:
+    """Raise ValueError for data without an end where nobody says how many steps to take."""
+    if data.endless and steps is None:
+        raise ValueError(f"the data have no end (a Dataset with repeat()?): give {argument}")
 
 
 def make_validation(value: Any, batch_size: Any) -> ArrayData | StreamData:
@@ -87,16 +106,15 @@ def make_validation(value: Any, batch_size: Any) -> ArrayData | StreamData:
     if isinstance(value, tuple):
         x, y, sample_weight = (*value, None, None)[:3]
         return make_data(x, y, sample_weight, batch_size, "fit", what="validation_data")
-    return make_data(
-        value, None, None, batch_size if not is_stream(value) else None, "fit", what="validation_data"
-    )
+    size = None if is_stream(value) else batch_size
+    return make_data(value, None, None, size, "fit", what="validation_data")
 
 
 def split(
     data: ArrayData | StreamData, fraction: float, mode: str, batch_size: Any
 ) -> tuple[ArrayData, ArrayData, str]:
     """Training and validation data out of one, and a sentence that says how."""
-    if not isinstance(data, ArrayData):
+    if not isinstance(data, ArrayData) or isinstance(data, TableData):
         raise ValueError(
             "validation_split needs arrays in memory: give the validation part of a dataset or generator as "
             "validation_data"
@@ -119,8 +137,3 @@ def check_labels_of(model: Any, losses: Any, data: ArrayData | StreamData, class
     packed = data.data if isinstance(data, ArrayData) else data.first_batch()
     if isinstance(packed, tuple) and len(packed) > 1 and packed[1] is not None:
         losses.check_values(packed[1], model, class_weight)
-
-
-def count_rows(data: ArrayData) -> int:
-    """Number of samples that take part."""
-    return int(len(data.arrays[0]) if data.rows is None else np.size(data.rows))

@@ -32,7 +32,7 @@ from hornbeam.training.data import (
 from hornbeam.training.loop import Loop, as_floats, checked_logs
 from hornbeam.training.profiling import profile_model, profiled
 from hornbeam.training.progress import resolve_verbose
-from hornbeam.training.sources import check_labels_of, count_rows, make_data, make_validation, split
+from hornbeam.training.sources import check_end, check_labels_of, make_data, make_validation, split
 from hornbeam.training.step import EagerStep, Predictor, Step
 from hornbeam.transforms import _structure as structure_key
 from hornbeam.transforms import gradients
@@ -173,10 +173,9 @@ class Trainer(Compiling):
         """Train for `epochs` passes over the data. Returns a History with the metrics of every epoch.
 
         x, y: arrays (lists or dicts of them for several inputs or outputs), or as x alone something that
-        gives batches
-        `(x, y)`: a PyDataset, a generator, a DataLoader. batch_size: samples per update, 32 by default.
-        validation_data:
-        `(x, y)` looked at after each epoch; validation_split: a fraction of the data held out for that,
+        gives batches `(x, y)`: a hornbeam.data.Dataset, a PyDataset, a generator, a DataLoader. batch_size:
+        samples per update, 32 by default. validation_data: `(x, y)` looked at after each epoch;
+        validation_split: a fraction of the data held out for that,
         shuffled and with
         every class in proportion, or with validation_split_mode="tail" the last samples as Keras does.
         class_weight:
@@ -205,11 +204,13 @@ class Trainer(Compiling):
         )
         class_weight, verbose = checks.class_weights(class_weight), resolve_verbose(verbose)
         data = make_data(x, y, sample_weight, batch_size, "fit", shuffle, class_weight)
+        check_end(data, steps, "steps_per_epoch")
         del x, y, sample_weight
         validation, sentence = None, ""
         if validation_data is not None:
             validation = make_validation(validation_data, validation_batch_size or batch_size)
-            if isinstance(validation, ArrayData):
+            check_end(validation, validation_steps, "validation_steps")
+            if isinstance(validation, ArrayData) and validation.whole:
                 self._fit.validated_on.remember(validation.data)
         elif fraction:
             data, validation, sentence = split(data, fraction, validation_split_mode, validation_batch_size)
@@ -282,7 +283,7 @@ class Trainer(Compiling):
     def _prepare(self, mode: str, data: ArrayData | StreamData, steps: int | None, class_weight: Any) -> None:
         """Compare data and model, trace the step, then look at the labels: all before anything is run."""
         if isinstance(data, ArrayData):
-            batch, count = data.data, count_rows(data)
+            batch, count = data.data, data.samples or 0
             sizes = {
                 min(data.batch_size, count),
                 (steps is None and count % data.batch_size) or data.batch_size,
@@ -338,7 +339,8 @@ class Trainer(Compiling):
         verbose = resolve_verbose(verbose)
         steps = checks.optional_steps(steps, "steps")
         data = make_data(x, y, sample_weight, batch_size, "evaluate")
-        if isinstance(data, ArrayData):
+        check_end(data, steps, "steps")
+        if isinstance(data, ArrayData) and data.whole:
             self._fit.validated_on.check(data.data)
         self._prepare("test", data, steps, None)
         number = steps if steps is not None else data.steps
@@ -391,6 +393,7 @@ class Trainer(Compiling):
         verbose = resolve_verbose(verbose)
         steps = checks.optional_steps(steps, "steps")
         data = make_data(x, None, None, batch_size, "predict", what="x")
+        check_end(data, steps, "steps")
         number = steps if steps is not None else data.steps
         if not isinstance(callbacks, CallbackList):
             show = verbose != 0 and number != 1
@@ -494,7 +497,7 @@ def _due(epoch: int, frequency: Any) -> bool:
 
 
 def _slices(data: ArrayData, steps: int | None) -> Any:
-    count = count_rows(data)
+    count = data.samples or 0
     starts: Sequence[int] = range(0, count, data.batch_size)
     for start in starts[:steps]:
         yield rows_of(data.data, slice(start, start + data.batch_size))

@@ -26,7 +26,7 @@ CustomObjectScope = custom_object_scope
 # What is imported when it is first asked for: it needs extras, or stands above this module.
 _LATE = {
     "Progbar": "hornbeam.utils.progbar",
-    "PyDataset": "hornbeam.training.data",
+    "PyDataset": "hornbeam.data.py_dataset",
     "array_to_img": "hornbeam.utils.images",
     "get_file": "hornbeam.datasets.files",
     "img_to_array": "hornbeam.utils.images",
@@ -88,9 +88,9 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from hornbeam.data.py_dataset import PyDataset as PyDataset
+    from hornbeam.data.py_dataset import PyDataset as Sequence
     from hornbeam.datasets.files import get_file as get_file
-    from hornbeam.training.data import PyDataset as PyDataset
-    from hornbeam.training.data import PyDataset as Sequence
     from hornbeam.training.data import pack_x_y_sample_weight as pack_x_y_sample_weight
     from hornbeam.training.data import unpack_x_y_sample_weight as unpack_x_y_sample_weight
     from hornbeam.utils.images import array_to_img as array_to_img

@@ -12,9 +12,9 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers
+from hornbeam.data import ahead
+from hornbeam.data.ahead import DEPTH, TRIED, Ahead, overlapped
 from hornbeam.random import set_random_seed
-from hornbeam.training import ahead
-from hornbeam.training.ahead import DEPTH, TRIED, Ahead, overlapped
 
 
 def threads() -> list[str]:

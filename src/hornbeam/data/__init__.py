@@ -1,0 +1,12 @@
+"""Pipelines of data with the names of tf.data, and what reads folders into them."""
+
+from __future__ import annotations
+
+from hornbeam.data.dataset import AUTOTUNE as AUTOTUNE
+from hornbeam.data.dataset import INFINITE_CARDINALITY as INFINITE_CARDINALITY
+from hornbeam.data.dataset import UNKNOWN_CARDINALITY as UNKNOWN_CARDINALITY
+from hornbeam.data.dataset import Dataset as Dataset
+from hornbeam.data.elements import Strings as Strings
+from hornbeam.data.elements import TensorSpec as TensorSpec
+
+__all__ = ["AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Dataset", "Strings", "TensorSpec"]

@@ -1,0 +1,37 @@
+"""Pipelines that are arrays in memory, taken in batches of rows: `fit` runs those without Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from hornbeam.data import elements as e
+from hornbeam.data.dataset import Dataset
+from hornbeam.data.making import Batch
+from hornbeam.data.stages import Prefetch, Repeat
+
+
+class InMemory(NamedTuple):
+    """Arrays, the size of batches, how many rows a pass has, and the row numbers of a new pass."""
+
+    arrays: Any
+    batch_size: int
+    rows: int
+    order: Callable[[], Iterator[int]]
+    endless: bool
+
+
+def in_memory(dataset: Dataset) -> InMemory | None:
+    """What `from_tensor_slices(...).shuffle(...).batch(...)` and the like are made of, None for others."""
+    stage, endless = dataset._stage, False
+    while isinstance(stage, Prefetch) or (isinstance(stage, Repeat) and stage.times is None):
+        endless = endless or isinstance(stage, Repeat)
+        stage = stage.source
+    if not isinstance(stage, Batch) or stage.make is not e.batch_of:
+        return None
+    table, count = stage.source.table(), stage.source.count()
+    if table is None or count <= 0:
+        return None
+    if stage.drop_remainder:
+        count -= count % stage.size
+    return InMemory(table.arrays, stage.size, count, table.order, endless)
