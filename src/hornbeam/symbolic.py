@@ -7,14 +7,17 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from hornbeam import tree
 from hornbeam.ir.graph import Node, placeholder
 from hornbeam.ir.trace import new_level
-from hornbeam.ir.types import ShapeError, TensorType, dtype_name
+from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name
 from hornbeam.tensor import Tensor
 from hornbeam.variable import Recorder
 
 DynamicShape = tuple[int | None, ...]
+STRING = "string"
 
 # Unknown sizes are tried at two values; an output size that differs between the tries is unknown too. The
 # sizes of inner axes are divisible by 32, so that networks which halve them five times can be tried.
@@ -44,7 +47,7 @@ class KerasTensor(Tensor):
         self._node = None  # type: ignore[assignment]
         self._keras_mask = None
         self._shape = _checked_shape(shape)
-        self._dtype = dtype_name(dtype)
+        self._dtype = symbolic_dtype(dtype)
         self.name = name or ""
         self.history: SymbolicCall | None = None
         self.output_index = 0
@@ -89,6 +92,13 @@ class KerasTensor(Tensor):
         raise TypeError(f"{self!r} is symbolic: its value cannot decide an `if`; use ops.where or ops.cond")
 
 
+def symbolic_dtype(dtype: Any) -> str:
+    """Canonical name of a dtype, "string" among them: only what runs on the host, before the graph, takes
+    strings.
+    """
+    return STRING if isinstance(dtype, str) and dtype == STRING else dtype_name(dtype)
+
+
 def _checked_shape(shape: Any) -> DynamicShape:
     sizes = tuple(shape) if hasattr(shape, "__iter__") else (shape,)
     try:
@@ -124,22 +134,49 @@ def symbolic_call(
 
     `run` is what is traced to find the types, if that differs from `operation`.
     """
-    call = SymbolicCall(operation, args, dict(kwargs))
     specs = infer_types(run or operation, args, kwargs)
+    flat = [KerasTensor(*x) if isinstance(x, tuple) and len(x) == 2 else x for x in specs.leaves]
+    return record_call(operation, args, kwargs, tree.pack_sequence_as(specs.structure, flat))[1]
 
-    def wrap(spec: Any) -> Any:
-        if not isinstance(spec, tuple) or len(spec) != 2:
-            return spec
-        out = KerasTensor(*spec)
-        out.history = call
-        return out
 
-    flat = [wrap(spec) for spec in specs.leaves]
-    for index, out in enumerate(flat):
+def record_call(
+    operation: Callable[..., Any], args: tuple, kwargs: dict[str, Any], outputs: Any
+) -> tuple[SymbolicCall, Any]:
+    """Note that a call gave `outputs`, fresh symbolic tensors. Returns the note and the outputs."""
+    call = SymbolicCall(operation, args, dict(kwargs))
+    for index, out in enumerate(tree.flatten(outputs)):
         if isinstance(out, KerasTensor):
+            out.history = call
             out.output_index = index
-    call.outputs = tree.pack_sequence_as(specs.structure, flat)
-    return call.outputs
+    call.outputs = outputs
+    return call, outputs
+
+
+def holds_strings(x: Any) -> bool:
+    """True for arrays of strings or of other objects, and for symbols that stand for strings."""
+    if isinstance(x, Tensor):
+        return x.dtype == STRING
+    return getattr(getattr(x, "dtype", None), "kind", None) in ("S", "U", "T", "O")
+
+
+def sample_of(x: Any) -> str:
+    """The first value of an array, for errors."""
+    if isinstance(x, KerasTensor):
+        return repr(x)
+    flat = np.asarray(x).reshape(-1)
+    return f"such as {flat[0]!r}"[:60] if flat.size else "empty"
+
+
+def strings_refused(where: str, what: str) -> str:
+    """What to say where strings come to something that computes with numbers."""
+    return (
+        f"{where} computes with numbers, it got strings ({what}): put a TextVectorization, StringLookup or "
+        "Hashing layer in front"
+    )
+
+
+def _name_of(fn: Callable[..., Any]) -> str:
+    return getattr(fn, "__name__", type(fn).__name__)
 
 
 class _Specs:
@@ -178,6 +215,8 @@ def _probe(fn: Callable[..., Any], args: Any, kwargs: Any, sizes: tuple[int, int
         def concrete(x: Any) -> Any:
             if not isinstance(x, KerasTensor):
                 return x
+            if x.dtype == STRING:
+                raise HornbeamTypeError(strings_refused(_name_of(fn), repr(x)))
             shape = tuple((inner if i else batch) if s is None else s for i, s in enumerate(x.shape))
             made = Tensor(placeholder(TensorType(shape, x.dtype), level))
             if x._keras_mask is not None:

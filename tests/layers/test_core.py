@@ -157,13 +157,13 @@ def test_normalization_says_what_is_wrong() -> None:
         layers.Normalization()(hornbeam.Input((None,)))
 
 
-def test_discretization_finds_equal_bins(rng: np.random.Generator) -> None:
+def test_discretization_finds_about_equal_bins(rng: np.random.Generator) -> None:
     layer = layers.Discretization(num_bins=4)
     with pytest.raises(ValueError, match=r"has no boundaries yet: call adapt\(data\)"):
         layer(np.ones(3))
     data = rng.normal(size=1000)
     layer.adapt(data)
-    assert np.bincount(np.asarray(layer(data))).tolist() == [250] * 4
+    np.testing.assert_allclose(np.bincount(np.asarray(layer(data))), 250, atol=10)
     again = registry.deserialize(registry.serialize(layer))
     np.testing.assert_array_equal(np.asarray(again(data)), np.asarray(layer(data)))
 

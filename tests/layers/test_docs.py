@@ -13,7 +13,7 @@ import pytest
 import hornbeam
 from hornbeam import layers
 
-MODULES = [module.name for module in pkgutil.iter_modules(layers.__path__, "hornbeam.layers.")]
+MODULES = [module.name for module in pkgutil.walk_packages(layers.__path__, "hornbeam.layers.")]
 
 
 @pytest.mark.parametrize("name", [*MODULES, "hornbeam.dtype_policies"])

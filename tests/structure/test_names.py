@@ -75,7 +75,7 @@ def test_a_missing_name_says_why() -> None:
         ("compiled functions keep variables apart", lambda: hornbeam.StatelessScope),
         ("never run", lambda: hornbeam.config.enable_unsafe_deserialization),
         ("editing files in place", lambda: hornbeam.saving.KerasFileEditor),
-        ("turn strings into whole numbers", lambda: hornbeam.layers.TextVectorization),
+        ("another framework's code", lambda: hornbeam.layers.TFSMLayer),
         ("Did you mean 'layers'", lambda: hornbeam.layerss),
     ]:
         with pytest.raises(AttributeError, match=f"(?i){text}"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-_STRINGS = "tensors hold numbers: turn strings into whole numbers in NumPy first"
 _AUGMENTATION = (
     "random augmentation of images is not in this version: augment in NumPy, or in a Layer of your own"
 )
@@ -13,7 +12,6 @@ _CONV_LSTM = (
 )
 
 _MISSING_BY_REASON = {
-    _STRINGS: "StringLookup IntegerLookup TextVectorization Hashing HashedCrossing",
     _AUGMENTATION: (
         "AugMix AutoContrast ContrastLimitedAdaptiveHistogramEqualization CutMix Equalization MixUp "
         "Pipeline RandAugment RandomBrightness RandomColorDegeneration RandomColorJitter RandomContrast "

@@ -9,9 +9,12 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hornbeam import tree
-from hornbeam.ir.types import is_float
+from hornbeam.ir.types import HornbeamTypeError, is_float
 from hornbeam.layers.context import current_watcher
+from hornbeam.symbolic import holds_strings, sample_of, strings_refused
 from hornbeam.tensor import Tensor, as_tensor, cast
 
 if TYPE_CHECKING:
@@ -59,9 +62,9 @@ class LayerCall:
         self.bound = bound
         self.arguments = bound.arguments
         for name, value in self.arguments.items():
-            self.arguments[name] = tree.map_structure(
-                self._convert, _numbers_as_array(value, name == self.spec.names[0])
-            )
+            if name == self.spec.names[0]:
+                value = _listed_as_array(value, layer.takes_strings)
+            self.arguments[name] = tree.map_structure(self._convert, value)
         if self.training is None:
             self.training = self.arguments.get("training")
         leaves = tree.flatten(list(self.arguments.values()))
@@ -73,6 +76,10 @@ class LayerCall:
     def _convert(self, x: Any) -> Any:
         if not is_array(x):
             return x
+        if holds_strings(x):
+            if not self.layer.takes_strings:
+                raise HornbeamTypeError(strings_refused(self.layer.describe(), sample_of(x)))
+            return x if isinstance(x, Tensor) else np.asarray(x)
         x = as_tensor(x)
         wanted = self.layer._autocast_dtype
         if x.symbolic or wanted is None or not is_float(x.dtype) or x.dtype == wanted:
@@ -88,13 +95,13 @@ class LayerCall:
 
     @functools.cached_property
     def tensors(self) -> dict[str, Any]:
-        """The arguments that are tensors or structures of tensors; masks are not counted."""
+        """The arguments that are tensors, arrays of strings, or structures of them; masks are not counted."""
         return {
             name: value
             for name, value in self.arguments.items()
             if name != "mask"
             and not name.endswith("_mask")
-            and any(isinstance(x, Tensor) for x in tree.flatten(value))
+            and any(isinstance(x, (Tensor, np.ndarray)) for x in tree.flatten(value))
         }
 
     @functools.cached_property
@@ -148,14 +155,18 @@ def masks_of(structure: Any) -> Any:
 
 
 def _shape_of(x: Any) -> Any:
-    return tuple(x.shape) if isinstance(x, Tensor) else None
+    return tuple(x.shape) if isinstance(x, (Tensor, np.ndarray)) else None
 
 
-def _numbers_as_array(value: Any, first: bool) -> Any:
-    """A first argument of plain numbers, such as [[1.0, 2.0]], as a tensor."""
-    listed = first and isinstance(value, (list, tuple)) and len(value) > 0
-    if listed and all(isinstance(x, (bool, int, float)) for x in tree.flatten(value)):
+def _listed_as_array(value: Any, strings: bool) -> Any:
+    """A first argument of plain numbers, such as [[1.0, 2.0]], as a tensor; of strings, as an array."""
+    if not isinstance(value, (list, tuple)) or not len(value):
+        return value
+    leaves = tree.flatten(value)
+    if all(isinstance(x, (bool, int, float)) for x in leaves):
         return as_tensor(value)
+    if strings and all(isinstance(x, (str, bytes)) for x in leaves):
+        return np.array(value, object)
     return value
 
 

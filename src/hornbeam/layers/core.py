@@ -9,12 +9,11 @@ from typing import Any
 
 from hornbeam import activations, constraints, initializers, ops, regularizers
 from hornbeam.config import floatx
-from hornbeam.ir.types import dtype_name
 from hornbeam.layers.arguments import no_support, positive
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer, is_shape
 from hornbeam.registry import deserialize, exported
-from hornbeam.symbolic import KerasTensor, SymbolicCall
+from hornbeam.symbolic import KerasTensor, SymbolicCall, symbolic_dtype
 from hornbeam.tensor import Tensor
 
 QUANTIZATION = "low-rank and quantized weights are not in this version of Hornbeam"
@@ -65,7 +64,7 @@ class InputLayer(Layer):
                 )
             batch_shape = (batch_size, *shape)
         self._shape = tuple(batch_shape)
-        self._dtype = dtype_name(dtype or floatx())
+        self._dtype = symbolic_dtype(dtype or floatx())
         self.sparse = self.ragged = False
         self.optional = optional
         tensor = (

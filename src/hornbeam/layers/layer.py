@@ -73,6 +73,8 @@ class Layer(Weighted):
     """
 
     _building: bool
+    # Whether `call` may be handed strings, as NumPy arrays; others are told what to put in front.
+    takes_strings = False
     # Constructor arguments that are not part of the config.
     _not_in_config: frozenset[str] = frozenset()
 

@@ -30,6 +30,8 @@ class Model(Trainer, Layer):
     >>> model = hornbeam.Model(x, hornbeam.layers.Dense(10)(x))
     """
 
+    takes_strings = True  # for the layers inside
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if _is_functional_call(args, kwargs):
             from hornbeam.models.functional import Functional, functional_class

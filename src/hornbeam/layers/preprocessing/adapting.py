@@ -2,23 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
+from hornbeam import tree
 from hornbeam.layers.call import is_array
 
+_PLAIN = (bool, int, float, str, bytes, np.generic)
 
-def batches_of(data: Any) -> list[np.ndarray]:
-    """What `adapt` is given, as arrays: one array, or an iterable of batches (of pairs: their first part)."""
+
+def whole_array(data: Any) -> np.ndarray | None:
+    """Data that are one array: an array, a column or table, or nested lists of plain values. Else None."""
+    if hasattr(data, "to_numpy"):
+        return np.asarray(data.to_numpy())
     if is_array(data):
-        return [np.asarray(data)]
-    if isinstance(data, (list, tuple)) and all(isinstance(x, (int, float, list)) for x in data):
-        return [np.asarray(data)]
+        return np.asarray(data)
+    if isinstance(data, (list, tuple)):
+        leaves = tree.flatten(data)
+        if leaves and all(isinstance(leaf, _PLAIN) or leaf is None for leaf in leaves):
+            return _listed(data)
+    return None
+
+
+def _listed(data: Any) -> np.ndarray:
+    try:
+        return np.array(data)
+    except ValueError as error:
+        raise ValueError(f"adapt got lists of different lengths: pad them first ({error})") from None
+
+
+def batches_of(data: Any, steps: int | None = None) -> Iterator[np.ndarray]:
+    """What `adapt` is given, as arrays: one array, or an iterable of batches (of pairs: their first part), of
+    which `steps` are taken.
+
+    Raises ValueError if there is no data.
+    """
+    array = whole_array(data)
+    if array is not None:
+        yield array
+        return
     if not isinstance(data, Iterable):
         raise ValueError(f"adapt takes an array or an iterable of batches, got {type(data).__name__}")
-    arrays = [np.asarray(batch[0] if isinstance(batch, (list, tuple)) else batch) for batch in data]
-    if not arrays:
+    count = 0
+    for batch in itertools.islice(data, steps):
+        count += 1
+        if isinstance(batch, tuple):
+            batch = batch[0]
+        found = whole_array(batch)
+        yield np.asarray(batch) if found is None else found
+    if not count:
         raise ValueError("adapt got no data")
-    return arrays

@@ -12,6 +12,8 @@ from hornbeam.layers.arguments import no_support, one_of, positive
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.preprocessing.adapting import batches_of
 from hornbeam.layers.preprocessing.categories import encode
+from hornbeam.layers.preprocessing.host import no_strings
+from hornbeam.layers.preprocessing.quantiles import EMPTY, compressed, merged, summarized
 from hornbeam.registry import exported
 from hornbeam.tensor import Tensor
 
@@ -20,8 +22,9 @@ from hornbeam.tensor import Tensor
 class Discretization(Layer):
     """Numbers as the index of the bin they lie in: y = how many of `bin_boundaries` are <= x.
 
-    bin_boundaries: given, or `num_bins` bins of equal counts are found by `adapt(data)`. output_mode: "int",
-    or the index encoded as in CategoryEncoding. epsilon: kept for Keras's signature; the quantiles are exact.
+    bin_boundaries: given, or `num_bins` bins of about equal counts are found by `adapt(data)`, from a summary
+    of the data whose ranks are right to about `epsilon`. output_mode: "int", or the index encoded as in
+    CategoryEncoding.
 
     Raises ValueError if neither or both of bin_boundaries and num_bins are given, or if it is not adapted.
 
@@ -49,16 +52,35 @@ class Discretization(Layer):
         modes = ("int", "one_hot", "multi_hot", "count")
         self.output_mode = one_of("Discretization", "output_mode", output_mode, modes)
         self.sparse = sparse
+        self._summary = EMPTY
 
-    def adapt(self, data: Any) -> None:
-        """Find `num_bins` bins that hold equally many values of `data`: an array, or an iterable of batches.
+    def adapt(self, data: Any, steps: int | None = None) -> None:
+        """Find `num_bins` bins that hold about equally many values of `data`: an array, or an iterable of
+        batches, of which `steps` are read.
 
         Raises ValueError if the boundaries were given.
         """
+        self.reset_state()
+        for batch in batches_of(data, steps):
+            self.update_state(batch)
+        self.finalize_state()
+
+    def reset_state(self) -> None:
+        """Forget the data that were looked at."""
         if self.num_bins is None:
             raise ValueError(f"{self.describe()} was given bin_boundaries: there is nothing to adapt")
-        values = np.concatenate([batch.ravel() for batch in batches_of(data)]).astype(np.float64)
-        self.bin_boundaries = np.quantile(values, np.linspace(0, 1, self.num_bins + 1)[1:-1]).tolist()
+        self._summary = EMPTY
+
+    def update_state(self, data: Any) -> None:
+        """Look at a batch."""
+        no_strings(data, self.describe())
+        batch = summarized(np.asarray(data), self.epsilon)
+        self._summary = merged(batch, self._summary, self.epsilon)
+
+    def finalize_state(self) -> None:
+        """Set the boundaries by what was looked at."""
+        if self.num_bins is not None:
+            self.bin_boundaries = compressed(self._summary, 1.0 / self.num_bins).values[:-1].tolist()
 
     def call(self, inputs: Tensor) -> Tensor:
         if self.bin_boundaries is None:

@@ -69,7 +69,7 @@ class Normalization(Layer):
         """
         if self.input_mean is not None:
             raise ValueError(f"{self.describe()} was given mean and variance: there is nothing to adapt")
-        batches = batches_of(data)
+        batches = list(batches_of(data))
         if not self.built:
             self.build((None, *batches[0].shape[1:]))
         others = tuple(axis for axis in range(batches[0].ndim) if axis not in self._keep)

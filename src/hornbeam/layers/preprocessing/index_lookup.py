@@ -1,0 +1,378 @@
+"""What StringLookup and IntegerLookup share: a vocabulary, and what becomes of tokens that are not in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hornbeam.config import floatx
+from hornbeam.layers.arguments import no_support, one_of
+from hornbeam.layers.preprocessing.adapting import batches_of, whole_array
+from hornbeam.layers.preprocessing.fingerprints import fingerprint64, siphash
+from hornbeam.layers.preprocessing.host import HostLayer
+from hornbeam.layers.preprocessing.vocabulary import TokenCounts, Vocabulary, repeated
+
+MODES = ("int", "one_hot", "multi_hot", "count", "tf_idf")
+OOV_METHODS = ("floormod", "farmhash")
+# Older spellings.
+_SECOND_NAMES = {"binary": "multi_hot", "tf-idf": "tf_idf"}
+VOCABULARY_FILE = "vocabulary.txt"
+
+
+def output_mode_of(owner: str, mode: str) -> str:
+    """The checked output mode."""
+    return one_of(owner, "output_mode", _SECOND_NAMES.get(mode, mode), MODES)
+
+
+def salt_of(owner: str, salt: Any) -> list[int] | None:
+    """A salt as two numbers."""
+    if salt is None:
+        return None
+    numbers = [salt, salt] if isinstance(salt, int) else salt
+    if not isinstance(numbers, (list, tuple)) or len(numbers) != 2:
+        raise ValueError(f"{owner}: salt must be a whole number or two of them, got {salt!r}")
+    return [int(number) for number in numbers]
+
+
+def buckets(tokens: Sequence[bytes], number: int, salt: list[int] | None) -> np.ndarray:
+    """The bins of strings, int64: by FarmHash, or with a salt by SipHash."""
+    hashes = fingerprint64(tokens) if salt is None else siphash(tokens, salt)
+    return (hashes % np.uint64(number)).astype(np.int64)
+
+
+class IndexLookup(HostLayer):
+    """From tokens to indices: mask token, out-of-vocabulary indices, then the vocabulary."""
+
+    def __init__(
+        self,
+        max_tokens: int | None,
+        num_oov_indices: int,
+        mask_token: Any,
+        oov_token: Any,
+        vocabulary: Any = None,
+        idf_weights: Any = None,
+        invert: bool = False,
+        output_mode: str = "int",
+        sparse: bool = False,
+        pad_to_max_tokens: bool = False,
+        oov_method: str = "floormod",
+        salt: Any = None,
+        name: str | None = None,
+        vocabulary_size: int | None = None,
+        has_input_vocabulary: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        owner = type(self).__name__
+        no_support(owner, "tensors are dense", sparse=sparse)
+        kwargs.pop("trainable", None), kwargs.pop("dtype", None)
+        super().__init__(name=name, **kwargs)
+        if max_tokens is not None and max_tokens <= 1:
+            raise ValueError(f"{owner}: max_tokens must be above 1, got {max_tokens}")
+        if pad_to_max_tokens and max_tokens is None:
+            raise ValueError(f"{owner}: pad_to_max_tokens=True needs max_tokens")
+        if num_oov_indices < 0:
+            raise ValueError(f"{owner}: num_oov_indices must not be negative, got {num_oov_indices}")
+        self.max_tokens = max_tokens
+        self.num_oov_indices = num_oov_indices
+        self.mask_token = mask_token
+        self.oov_token = oov_token
+        self.output_mode = output_mode_of(owner, output_mode)
+        if invert and self.output_mode != "int":
+            raise ValueError(f'{owner}: invert=True needs output_mode="int", got {output_mode!r}')
+        if idf_weights is not None and self.output_mode != "tf_idf":
+            raise ValueError(f'{owner}: idf_weights belong to output_mode="tf_idf", not to {output_mode!r}')
+        self.invert = invert
+        self.sparse = sparse
+        self.pad_to_max_tokens = pad_to_max_tokens
+        self.oov_method = one_of(owner, "oov_method", oov_method, OOV_METHODS)
+        self.salt = salt_of(owner, salt)
+        self.input_vocabulary = None if isinstance(vocabulary, str) else _plain(vocabulary)
+        self.input_idf_weights = _plain(idf_weights)
+        self.idf_weights: np.ndarray | None = None
+        self._fixed = vocabulary is not None if has_input_vocabulary is None else has_input_vocabulary
+        # The size of nothing but special tokens is that of a layer that has no vocabulary yet.
+        self._frozen_size = None if vocabulary_size == self._token_start else vocabulary_size
+        self._counts = TokenCounts()
+        self._vocabulary: Vocabulary | None = None
+        self.built = True
+        if vocabulary is not None:
+            self._frozen_size = None
+            self.set_vocabulary(vocabulary, idf_weights)
+
+    # -- tokens: what differs between strings and whole numbers ------------------------------------------
+
+    def _read(self, values: Any) -> np.ndarray:
+        """Data as an array of tokens as they are counted and looked up."""
+        raise NotImplementedError
+
+    def _token(self, key: Any) -> Any:
+        """What the vocabulary holds for a token as it is counted."""
+        return key
+
+    def _key(self, token: Any) -> Any:
+        """The reverse of `_token`."""
+        return token
+
+    # -- the vocabulary ----------------------------------------------------------------------------------
+
+    @property
+    def _oov_start(self) -> int:
+        return 1 if self.mask_token is not None and self.output_mode == "int" else 0
+
+    @property
+    def _token_start(self) -> int:
+        return self._oov_start + self.num_oov_indices
+
+    def vocabulary_size(self) -> int:
+        """Number of indices: the vocabulary's, those for unknown tokens, and that of the mask."""
+        return self._token_start + (0 if self._vocabulary is None else len(self._vocabulary))
+
+    def get_vocabulary(self, include_special_tokens: bool = True) -> list[Any]:
+        """The tokens in the order of their indices, with or without mask and out-of-vocabulary tokens."""
+        tokens = [] if self._vocabulary is None else list(self._vocabulary.tokens)
+        return self._special_tokens() + tokens if include_special_tokens else tokens
+
+    def _special_tokens(self) -> list[Any]:
+        return [self.mask_token] * self._oov_start + [self.oov_token] * self.num_oov_indices
+
+    def set_vocabulary(self, vocabulary: Any, idf_weights: Any = None) -> None:
+        """Set the tokens: a list, an array, or the path of a text file with one token a line. Mask and
+        out-of-vocabulary tokens may stand at the front, and only there.
+
+        idf_weights: one weight for each token, if output_mode="tf_idf". Raises ValueError for repeated
+        tokens, special tokens in the middle, more than max_tokens, or weights of another number.
+        """
+        if (self.output_mode == "tf_idf") != (idf_weights is not None):
+            need = "needs idf_weights" if idf_weights is None else "takes no idf_weights"
+            raise ValueError(f"{self.describe()}: output_mode={self.output_mode!r} {need}")
+        given = self._from_file(vocabulary) if isinstance(vocabulary, str) else _plain(vocabulary)
+        if not given:
+            raise ValueError(f"{self.describe()}: the vocabulary is empty")
+        given = [self._token(self._key(token)) for token in given]
+        special = self._special_tokens()
+        headed = bool(special) and given[: len(special)] == special
+        tokens = given[len(special) :] if headed else given
+        self._check_tokens(tokens)
+        self._take(Vocabulary(tokens))
+        if idf_weights is not None:
+            self.idf_weights = self._padded_weights(np.asarray(idf_weights), len(given), headed)
+
+    def _from_file(self, path: str) -> list[Any]:
+        if not os.path.isfile(path):
+            raise ValueError(f"{self.describe()}: there is no vocabulary file {path!r}")
+        with open(path, encoding="utf-8") as file:
+            return [self._parsed(line) for line in file.read().splitlines()]
+
+    def _parsed(self, line: str) -> Any:
+        """A token out of a line of a vocabulary file."""
+        return line
+
+    def _check_tokens(self, tokens: list[Any]) -> None:
+        twice = repeated(tokens)
+        if twice:
+            raise ValueError(f"{self.describe()}: the vocabulary repeats {', '.join(map(repr, twice[:5]))}")
+        barred = [("mask", self.mask_token), ("out-of-vocabulary", self.oov_token if self.invert else None)]
+        for what, token in barred:
+            if token is not None and token in tokens:
+                raise ValueError(
+                    f"{self.describe()}: the {what} token {token!r} stands at {tokens.index(token)} in the "
+                    f"vocabulary. Leave special tokens away, or begin with exactly {self._special_tokens()}"
+                )
+        size = self._token_start + len(tokens)
+        if self.max_tokens is not None and size > self.max_tokens:
+            raise ValueError(
+                f"{self.describe()}: the vocabulary has {size} entries with the special ones, but max_tokens "
+                f"is {self.max_tokens}"
+            )
+
+    def _take(self, vocabulary: Vocabulary) -> None:
+        size = self._token_start + len(vocabulary)
+        fixed = self.output_mode != "int" and not self.pad_to_max_tokens
+        if fixed and self._frozen_size is not None and size != self._frozen_size:
+            raise RuntimeError(
+                f"{self.describe()}: outputs have {self._frozen_size} entries, which layers behind may count "
+                f"on; the new vocabulary would make {size}. Make a new layer, or use pad_to_max_tokens=True"
+            )
+        self._vocabulary = vocabulary
+        self._frozen_size = size
+
+    def _padded_weights(self, weights: np.ndarray, count: int, headed: bool) -> np.ndarray:
+        """The weights with those of the special tokens in front, and of the unused indices behind."""
+        if weights.shape != (count,):
+            raise ValueError(
+                f"{self.describe()}: idf_weights must be {count} numbers, one for each token, got shape "
+                f"{weights.shape}"
+            )
+        front = 0 if headed else self._token_start
+        weights = np.pad(weights, (front, 0), constant_values=weights.mean())
+        if self.pad_to_max_tokens and self.max_tokens is not None:
+            weights = np.pad(weights, (0, self.max_tokens - len(weights)))
+        return weights.astype(floatx())
+
+    # -- adapting ----------------------------------------------------------------------------------------
+
+    def adapt(self, data: Any, steps: int | None = None) -> None:
+        """Make the vocabulary of the tokens in `data`, the most frequent first, max_tokens at most.
+
+        data: an array, a list, a column, or an iterable of batches, of which `steps` are read. For tf_idf,
+        each row is a document. Raises ValueError if the vocabulary was given.
+        """
+        self._check_adaptable()
+        self.reset_state()
+        whole = whole_array(data)
+        if whole is not None:
+            data = [whole[:, None] if whole.ndim == 1 else whole]
+        for batch in batches_of(data, steps):
+            self.update_state(batch)
+        self.finalize_state()
+
+    def _check_adaptable(self) -> None:
+        if self._fixed:
+            raise ValueError(f"{self.describe()} was given its vocabulary: there is nothing to adapt")
+
+    def reset_state(self) -> None:
+        """Forget what has been counted."""
+        self._counts = TokenCounts()
+
+    def update_state(self, data: Any) -> None:
+        """Count the tokens of a batch."""
+        self._check_adaptable()
+        tokens = self._read(data)
+        self._count(tokens.reshape(1, -1) if tokens.ndim < 2 else tokens.reshape(len(tokens), -1))
+
+    def _count(self, rows: Any) -> None:
+        rows = [row.tolist() if isinstance(row, np.ndarray) else row for row in rows]
+        self._counts.add(rows, self.output_mode == "tf_idf")
+
+    def finalize_state(self) -> None:
+        """Make the vocabulary of what has been counted."""
+        special = [self._key(token) for token in (self.mask_token, self.oov_token) if token is not None]
+        number = None if self.max_tokens is None else max(self.max_tokens - self._token_start, 0)
+        keys = self._counts.most_common(number, special)
+        self._take(Vocabulary(map(self._token, keys)))
+        if self.output_mode == "tf_idf":
+            weights = self._counts.inverse_document_frequency(keys)
+            self.idf_weights = self._padded_weights(weights, len(keys), False)
+        self.reset_state()
+
+    # -- calling -----------------------------------------------------------------------------------------
+
+    def _require_vocabulary(self) -> Vocabulary:
+        if self._vocabulary is None:
+            raise ValueError(
+                f"{self.describe()} has no vocabulary yet: call adapt(data) or set_vocabulary([...])"
+            )
+        return self._vocabulary
+
+    @property
+    def _depth(self) -> int:
+        """Length of the vectors that are given."""
+        if self.pad_to_max_tokens and self.max_tokens is not None:
+            return self.max_tokens
+        if self._frozen_size is None:
+            self._require_vocabulary()
+        assert self._frozen_size is not None
+        return self._frozen_size
+
+    def _refuse_unknown(self, unknown: Sequence[Any]) -> None:
+        shown = ", ".join(repr(self._token(key)) for key in list(dict.fromkeys(unknown))[:5])
+        raise ValueError(
+            f"{self.describe()}: {shown} is not in the vocabulary, and num_oov_indices=0 leaves no index for "
+            "unknown tokens: use num_oov_indices=1"
+        )
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The input's shape, or with vectors the vocabulary's size in place of (or behind) the last axis."""
+        shape = tuple(input_shape)
+        if self.output_mode == "int":
+            return shape
+        if self.output_mode == "one_hot" and not (len(shape) > 1 and shape[-1] == 1):
+            return (*shape, self._depth)
+        return (*shape[:-1], self._depth)
+
+    @property
+    def output_dtype(self) -> str:
+        return "int64" if self.output_mode == "int" else floatx()
+
+    # -- configs and files -------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **self._base_config(),
+            "invert": self.invert,
+            "max_tokens": self.max_tokens,
+            "num_oov_indices": self.num_oov_indices,
+            "oov_token": self.oov_token,
+            "mask_token": self.mask_token,
+            "output_mode": self.output_mode,
+            "sparse": self.sparse,
+            "pad_to_max_tokens": self.pad_to_max_tokens,
+            "idf_weights": self.input_idf_weights,
+            "vocabulary": self.input_vocabulary,
+            "vocabulary_size": self._frozen_size,
+            "oov_method": self.oov_method,
+            "salt": self.salt,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        check_no_path(cls.__name__, config)
+        return cls(**config)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Put the weights of tf-idf into a mapping."""
+        if self.idf_weights is not None:
+            store["idf_weights"] = self.idf_weights
+
+    def load_own_variables(self, store: Any) -> None:
+        """Take the weights of tf-idf from a mapping."""
+        if self.output_mode == "tf_idf":
+            self.idf_weights = np.asarray(store["idf_weights"], floatx())
+
+    def asset_texts(self) -> dict[str, str]:
+        """What a file of the model keeps besides weights, by name: the vocabulary, if it is not in the
+        config.
+        """
+        if self.input_vocabulary is not None:
+            return {}
+        return {VOCABULARY_FILE: "\n".join(map(str, self.get_vocabulary()))}
+
+    def take_asset_texts(self, texts: dict[str, str]) -> None:
+        """Set what `asset_texts` gave. Raises ValueError if it is not there or does not fit."""
+        if self.input_vocabulary is not None:
+            return
+        if VOCABULARY_FILE not in texts:
+            raise ValueError(f"{self.describe()}: the file has no vocabulary for it")
+        lines = texts[VOCABULARY_FILE].replace("\r\n", "\n").split("\n")
+        tokens = [self._parsed(line) for line in lines[: _last_filled(lines)]]
+        special = self._special_tokens()
+        if len(tokens) > len(special):
+            self.set_vocabulary(tokens, self.idf_weights)
+
+
+def check_no_path(owner: str, config: dict[str, Any]) -> None:
+    """A config may not name files to read."""
+    if isinstance(config.get("vocabulary"), str):
+        raise ValueError(
+            f"{owner}: the config names a vocabulary file, {config['vocabulary']!r}: files are not read on "
+            "behalf of a config. Call set_vocabulary(path) on the layer"
+        )
+
+
+def _last_filled(lines: list[str]) -> int:
+    count = len(lines)
+    while count and not lines[count - 1]:
+        count -= 1
+    return count
+
+
+def _plain(values: Any) -> Any:
+    """An array or a list as a list of Python values."""
+    if values is None:
+        return None
+    if hasattr(values, "to_numpy"):
+        values = values.to_numpy()
+    return np.asarray(values).tolist() if hasattr(values, "__array__") else list(values)

@@ -1,0 +1,177 @@
+"""Text, lookups and hashes against real Keras, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import text_cases
+
+import hornbeam
+from hornbeam.ir.types import HornbeamTypeError
+
+EXPECTED = json.loads((Path(__file__).parent / "text_expected.json").read_text())
+FACTS = [(name, fact) for name, facts in EXPECTED.items() for fact in facts]
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Any]:
+    return {name: text_cases.plain(make(hornbeam)) for name, make in text_cases.CASES.items()}
+
+
+@pytest.mark.parametrize(("name", "fact"), FACTS)
+def test_gives_what_keras_gives(found: dict[str, Any], name: str, fact: str) -> None:
+    ours, theirs = found[name][fact], EXPECTED[name][fact]
+    if not isinstance(theirs, dict):
+        if isinstance(theirs, list) and theirs and isinstance(theirs[0], float):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+        else:
+            assert ours == theirs
+        return
+    assert ours["dtype"] == theirs["dtype"]
+    if theirs["dtype"].startswith("float"):
+        np.testing.assert_allclose(ours["values"], theirs["values"], rtol=1e-6)
+    else:
+        assert ours["values"] == theirs["values"]
+
+
+L = hornbeam.layers
+CAT = ["cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: L.StringLookup()(["a"]), r"no vocabulary yet: call adapt\(data\) or set_vocabulary"),
+        (lambda: L.TextVectorization()(["a"]), "no vocabulary yet"),
+        (lambda: L.IntegerLookup()([1]), "no vocabulary yet"),
+        (lambda: L.StringLookup(output_mode="count")(hornbeam.Input((2,), dtype="string")), "no vocabulary"),
+        (
+            lambda: L.StringLookup(vocabulary=CAT, num_oov_indices=0)(["cow", "cat"]),
+            "'cow' is not in the",
+        ),
+        (lambda: L.IntegerLookup(vocabulary=[3], num_oov_indices=0)(np.array([3, 4])), "4 is not in the"),
+        (lambda: L.StringLookup(vocabulary=["a", "b", "a"]), "repeats 'a'"),
+        (lambda: L.StringLookup(vocabulary=["a", ""], mask_token=""), "mask token '' stands at 1"),
+        (lambda: L.StringLookup(vocabulary=["a", "[UNK]"], invert=True), "out-of-vocabulary token"),
+        (lambda: L.StringLookup(max_tokens=2, vocabulary=CAT), "has 3 entries .* max_tokens is 2"),
+        (lambda: L.StringLookup(vocabulary=[]), "vocabulary is empty"),
+        (lambda: L.StringLookup(vocabulary="no/such/file"), "no vocabulary file"),
+        (lambda: L.StringLookup(vocabulary=CAT, output_mode="tf_idf"), "needs idf_weights"),
+        (lambda: L.StringLookup(vocabulary=CAT, idf_weights=[1, 2]), "idf_weights belong to"),
+        (
+            lambda: L.StringLookup(vocabulary=CAT, idf_weights=[1.0], output_mode="tf_idf"),
+            "must be 2 numbers",
+        ),
+        (lambda: L.StringLookup(vocabulary=CAT).adapt(CAT), "nothing to adapt"),
+        (lambda: L.TextVectorization(vocabulary=CAT).adapt(CAT), "nothing to adapt"),
+        (lambda: L.StringLookup(max_tokens=1), "above 1"),
+        (lambda: L.StringLookup(pad_to_max_tokens=True), "needs max_tokens"),
+        (lambda: L.StringLookup(num_oov_indices=-1), "must not be negative"),
+        (lambda: L.StringLookup(invert=True, output_mode="count"), "invert=True needs"),
+        (lambda: L.StringLookup(output_mode="counts"), "Did you mean 'count'"),
+        (lambda: L.StringLookup(vocabulary=CAT, invert=True)([0.5]), "argmax"),
+        (lambda: L.StringLookup(salt=[1, 2, 3]), "two of them"),
+        (lambda: L.IntegerLookup(salt=1), "needs oov_method"),
+        (lambda: L.IntegerLookup(vocabulary_dtype="int32"), "must be"),
+        (lambda: L.TextVectorization(standardize="upper"), "standardize must be one of"),
+        (lambda: L.TextVectorization(split="words"), "split must be one of"),
+        (lambda: L.TextVectorization(ngrams="2"), "ngrams must be"),
+        (
+            lambda: L.TextVectorization(output_mode="count", output_sequence_length=3),
+            "belongs to output_mode",
+        ),
+        (lambda: L.TextVectorization(output_sequence_length=0), "positive"),
+        (lambda: L.TextVectorization(vocabulary=CAT)([["a b", "c"]]), r"it got \(1, 2\): use split=None"),
+        (lambda: L.TextVectorization(vocabulary=CAT, split=lambda x: [["a"]])(["a", "b"]), "each of 2 texts"),
+        (lambda: L.Hashing(0), "positive"),
+        (lambda: L.Hashing(3, dtype="float32"), "needs an integer dtype"),
+        (lambda: L.Hashing(3, salt="x"), "salt must be"),
+        (lambda: L.HashedCrossing(3)([np.ones(3, int)]), "at least two inputs"),
+        (lambda: L.HashedCrossing(3)([np.ones(3, int), np.ones(4, int)]), "must have one shape"),
+        (lambda: L.TextVectorization.from_config({"vocabulary": "secrets.txt"}), "not read on behalf of a"),
+    ],
+)
+def test_refuses(make: Any, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: L.Dense(2)(np.array([["a"]])), r"\(Dense\) computes with numbers, it got strings .*'a'"),
+        (lambda: L.Dense(2)(hornbeam.Input((1,), dtype="string")), "put a TextVectorization, StringLookup"),
+        (lambda: hornbeam.ops.exp(hornbeam.Input((1,), dtype="string")), "exp computes with numbers"),
+        (lambda: L.StringLookup(vocabulary=CAT)(np.array([1, 2])), "looked up by IntegerLookup"),
+        (lambda: L.IntegerLookup(vocabulary=[1])(np.array(["a"])), "computes with numbers"),
+        (lambda: L.IntegerLookup().adapt(["a"]), "computes with numbers"),
+        (lambda: L.StringLookup(vocabulary=CAT)(np.array(["a", None], object)), "missing values"),
+        (lambda: L.StringLookup(vocabulary=CAT)(np.array(["a", 3], object)), "among them is 3"),
+        (lambda: L.Discretization(num_bins=2).adapt(np.array(["a"])), "computes with numbers"),
+        (lambda: L.HashedCrossing(3)([np.ones(3), np.ones(3)]), "Discretization"),
+    ],
+)
+def test_refuses_types(make: Any, text: str) -> None:
+    with pytest.raises(HornbeamTypeError, match=text):
+        make()
+
+
+def test_sparse_and_ragged_outputs_are_not_there() -> None:
+    for arguments in ({"sparse": True, "output_mode": "count"}, {"ragged": True}):
+        with pytest.raises(NotImplementedError, match="dense"):
+            L.TextVectorization(**arguments)
+
+
+def test_the_size_of_vectors_may_not_change() -> None:
+    layer = L.StringLookup(output_mode="multi_hot")
+    layer.adapt(CAT)
+    with pytest.raises(RuntimeError, match=r"outputs have 3 entries.*would make 4"):
+        layer.adapt([*CAT, "cow"])
+    L.StringLookup().adapt(CAT)
+
+
+def test_vocabulary_files(tmp_path: Path) -> None:
+    path = tmp_path / "words.txt"
+    path.write_text("fox\ndog\né\n", encoding="utf-8")
+    layer = L.TextVectorization(vocabulary=str(path))
+    assert layer.get_vocabulary() == ["", "[UNK]", "fox", "dog", "é"]
+    assert np.asarray(layer(["É é dog"])).tolist() == [[1, 4, 3]]
+    numbers = tmp_path / "numbers.txt"
+    numbers.write_text("12\n-7\n")
+    assert np.asarray(L.IntegerLookup(vocabulary=str(numbers))([-7, 3, 12])).tolist() == [2, 0, 1]
+
+
+def test_functions_of_the_users() -> None:
+    def shout(texts: np.ndarray) -> Any:
+        return np.char.upper(texts)
+
+    def commas(texts: np.ndarray) -> list[list[str]]:
+        return [text.split(",") for text in texts.tolist()]
+
+    layer = L.TextVectorization(standardize=shout, split=commas)
+    layer.adapt(["a,é c", "é c"])
+    assert layer.get_vocabulary(include_special_tokens=False) == ["É C", "A"]
+
+
+def test_encodings() -> None:
+    latin = "é".encode("latin-1")
+    layer = L.StringLookup(vocabulary=["é"], encoding="latin-1")
+    assert np.asarray(layer(np.array([latin, b"e"]))).tolist() == [1, 0]
+    stray = L.StringLookup()
+    stray.adapt(np.array([latin, latin, b"e"], object))
+    assert np.asarray(stray(np.array([latin, b"e"], object))).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_columns_of_frames(library: str) -> None:
+    frames = pytest.importorskip(library)
+    column = frames.Series(["b", "a", "b"])
+    layer = L.StringLookup()
+    layer.adapt(column)
+    assert layer.get_vocabulary() == ["[UNK]", "b", "a"]
+    assert np.asarray(layer(column)).tolist() == [1, 2, 1]
+    assert np.asarray(L.Hashing(3)(column)).shape == (3,)
