@@ -37,8 +37,42 @@ def keep_history() -> Iterator[None]:
 
 
 def keeps_history() -> bool:
-    """Whether this thread is inside of `keep_history`."""
-    return getattr(_local, "keep", False)
+    """Whether values that this thread reads keep what they were computed from."""
+    return getattr(_local, "keep", False) or bool(getattr(_local, "holders", None))
+
+
+def hold_history(holder: int) -> None:
+    """As `keep_history`, until `release_history(holder)`; holders need not be nested."""
+    if not hasattr(_local, "holders"):
+        _local.holders = {}
+    _local.holders.setdefault(holder, [])
+
+
+def release_history(holder: int) -> None:
+    """Let go of the history of values that were read since `hold_history(holder)`, unless an older holder
+    is left.
+    """
+    holders: dict[int, list[Node]] = getattr(_local, "holders", {})
+    if holder not in holders:
+        return
+    older = list(holders)[: list(holders).index(holder)]
+    nodes = holders.pop(holder)
+    if older:
+        holders[older[-1]].extend(nodes)
+        return
+    with _pending_lock:
+        for node in nodes:
+            _let_go(node)
+
+
+def _let_go(node: Node) -> None:
+    """Forget how a value was computed. Constants are shared by every graph that needs them, so they stay
+    what they are.
+    """
+    if node.name not in FROM_CONSTANTS or not is_constant(node):
+        for operand in node.inputs:
+            operand.uses -= 1
+        node.primitive, node.inputs, node.params = None, (), _NONE
 
 
 def value_of(node: Node) -> np.ndarray:
@@ -81,12 +115,11 @@ def evaluate(nodes: Sequence[Node]) -> None:
         for node, buffer in zip(outputs, results, strict=True):
             node.value = (engine, buffer)
             node.depth = 0
-            # How it was computed is let go of. Constants are shared by every graph that needs them, so they
-            # stay what they are.
-            if not keep and (node.name not in FROM_CONSTANTS or not is_constant(node)):
-                for operand in node.inputs:
-                    operand.uses -= 1
-                node.primitive, node.inputs, node.params = None, (), _NONE
+            if not keep:
+                _let_go(node)
+        holders = getattr(_local, "holders", None)
+        if holders:
+            holders[next(reversed(holders))].extend(outputs)
 
 
 def _kept(order: Sequence[Node], nodes: Sequence[Node]) -> list[Node]:

@@ -42,6 +42,7 @@ __all__ = [
     "make_default_seed",
     "normal",
     "randint",
+    "restart",
     "set_random_seed",
     "shuffle",
     "truncated_normal",
@@ -134,9 +135,14 @@ def set_random_seed(seed: int) -> None:
     """
     if not isinstance(seed, (int, np.integer)) or not 0 <= seed < _WORD:
         raise ValueError(f"seed must be a whole number from 0 to 2**32 - 1, got {seed!r}")
-    generator = global_seed_generator()  # which takes a default seed of its own when it is made
     _python_random.seed(int(seed))
     np.random.seed(int(seed))
+    restart(seed)
+
+
+def restart(seed: int) -> None:
+    """Start default seeds and the global generator anew, and leave Python's and NumPy's numbers alone."""
+    generator = global_seed_generator()  # which takes a default seed of its own when it is made
     _default_seeds.seed(int(seed))
     generator.state.assign(_words(int(seed)))
 

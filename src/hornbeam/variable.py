@@ -7,7 +7,7 @@ from __future__ import annotations
 import itertools
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -59,13 +59,25 @@ class Recorder:
                 "cond, grad): "
                 "return the new value from the body and assign it outside"
             )
-        self.read(variable)
+        before = self.read(variable)
+        _observe(variable, before)
         self.values[variable] = node
         self.assigned[variable] = None
 
 
 def current_recorder() -> Recorder | None:
     return getattr(_local, "recorder", None)
+
+
+def set_observer(observer: Callable[[Variable, Node], None] | None) -> None:
+    """`observer(variable, node)` is told, in this thread, of every value that a variable gives up."""
+    _local.observer = observer
+
+
+def _observe(variable: Variable, before: Node) -> None:
+    observer = getattr(_local, "observer", None)
+    if observer is not None:
+        observer(variable, before)
 
 
 @contextmanager
@@ -227,6 +239,7 @@ class Variable(Tensor):
         if recorder is not None:
             recorder.assign(self, new.node)
         else:
+            _observe(self, self._node)
             self._node = _settled(new.node, self._type)
         return new
 
@@ -251,6 +264,7 @@ class Variable(Tensor):
 
     def settle(self, engine: Engine, buffer: Any) -> None:
         """Take a buffer that a compiled function computed as the new value."""
+        _observe(self, self._node)
         self._node = leaf((engine, buffer), self._type)
 
     def __repr__(self) -> str:

@@ -130,7 +130,8 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Node:
             level = x.level
     key = (primitive, *uids, tuple(sorted(params.items()))) if params else (primitive, *uids)
     found = interned(key)
-    if found is not None:
+    # One that has let go of how it was computed is a value only: derivatives need it made again.
+    if found is not None and found.primitive is not None:
         return found
     types = [x.type for x in inputs]
     check_dtypes(primitive, types)

@@ -1,0 +1,89 @@
+"""Methods that models once had, and old keys of histories."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from hornbeam.compat.names import note, remark
+from hornbeam.compat.spellings.arguments import METHODS, renamed
+
+
+class OldKeys(dict):
+    """A history that is also read by the names that metrics had before Keras 2.3."""
+
+    def __missing__(self, key: str) -> Any:
+        new = key.replace("acc", "accuracy") if key in ("acc", "val_acc") else None
+        if new is None or new not in self:
+            raise KeyError(key)
+        note(f"history[{key!r}]", f"history[{new!r}]")
+        return self[new]
+
+
+def fit_generator(
+    self: Any, generator: Any, steps_per_epoch: int | None = None, epochs: int = 1, **kwargs: Any
+) -> Any:
+    """fit() on batches from a generator."""
+    note("Model.fit_generator()", "Model.fit()")
+    steps = kwargs.pop("samples_per_epoch", None)
+    if steps is not None:
+        remark("samples_per_epoch= counted samples or batches; it is taken for batches: steps_per_epoch=")
+        steps_per_epoch = steps
+    names = {**METHODS["fit"], "nb_val_samples": "validation_steps", "val_samples": "validation_steps"}
+    given = {"epochs": epochs, **renamed(kwargs, names, "Model.fit_generator")}
+    return self.fit(generator, steps_per_epoch=steps_per_epoch, **given)
+
+
+def evaluate_generator(self: Any, generator: Any, steps: int | None = None, **kwargs: Any) -> Any:
+    """evaluate() on batches from a generator."""
+    note("Model.evaluate_generator()", "Model.evaluate()")
+    given = renamed(kwargs, {**METHODS["evaluate"], "val_samples": "steps"}, "Model.evaluate_generator")
+    return self.evaluate(generator, **{"steps": steps, "verbose": 0, **given})
+
+
+def predict_generator(self: Any, generator: Any, steps: int | None = None, **kwargs: Any) -> Any:
+    """predict() on batches from a generator."""
+    note("Model.predict_generator()", "Model.predict()")
+    given = renamed(kwargs, {**METHODS["predict"], "val_samples": "steps"}, "Model.predict_generator")
+    return self.predict(generator, **{"steps": steps, "verbose": 0, **given})
+
+
+def predict_classes(self: Any, x: Any, batch_size: int | None = None, verbose: Any = 0) -> np.ndarray:
+    """The most probable class of each sample."""
+    note("Model.predict_classes(x)", "np.argmax(model.predict(x), axis=-1)")
+    found = self.predict(x, batch_size=batch_size, verbose=verbose)
+    return found.argmax(axis=-1) if found.shape[-1] > 1 else (found > 0.5).astype("int32")
+
+
+def predict_proba(self: Any, x: Any, batch_size: int | None = None, verbose: Any = 0) -> np.ndarray:
+    """predict()."""
+    note("Model.predict_proba()", "Model.predict()")
+    return self.predict(x, batch_size=batch_size, verbose=verbose)
+
+
+def install() -> None:
+    """Give models and histories what they had."""
+    from hornbeam.callbacks import History
+    from hornbeam.models import Model
+
+    model: Any = Model
+    for method in (fit_generator, evaluate_generator, predict_generator, predict_classes, predict_proba):
+        setattr(model, method.__name__, method)
+    init = model.__init__
+
+    @functools.wraps(init)
+    def call(self: Any, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **renamed(kwargs, {"input": "inputs", "output": "outputs"}, "Model"))
+
+    model.__init__ = call
+    history: Any = History
+    begin = history.on_train_begin
+
+    @functools.wraps(begin)
+    def started(self: Any, logs: Any = None) -> None:
+        begin(self, logs)
+        self.history = OldKeys(self.history)
+
+    history.on_train_begin = started

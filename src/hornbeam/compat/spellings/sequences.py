@@ -1,0 +1,56 @@
+"""`keras.preprocessing.sequence`: windows of a series."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hornbeam.utils import PyDataset
+
+NAMES = {"TimeseriesGenerator": "keras.utils.timeseries_dataset_from_array()"}
+
+
+class TimeseriesGenerator(PyDataset):
+    """Batches of windows of `data` and of the target right after each.
+
+    length: of a window, of which every sampling_rate-th row is taken; stride: between windows.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        targets: Any,
+        length: int,
+        sampling_rate: int = 1,
+        stride: int = 1,
+        start_index: int = 0,
+        end_index: int | None = None,
+        shuffle: bool = False,
+        reverse: bool = False,
+        batch_size: int = 128,
+    ) -> None:
+        super().__init__()
+        self.data, self.targets = np.asarray(data), np.asarray(targets)
+        if len(self.data) != len(self.targets):
+            raise ValueError(f"{len(self.data)} rows of data, {len(self.targets)} targets")
+        self.length, self.sampling_rate, self.stride = length, sampling_rate, stride
+        self.start_index = start_index + length
+        self.end_index = len(self.data) - 1 if end_index is None else end_index
+        if self.start_index > self.end_index:
+            raise ValueError(f"no window of length {length} fits between {start_index} and {self.end_index}")
+        self.shuffle, self.reverse, self.batch_size = shuffle, reverse, batch_size
+
+    def __len__(self) -> int:
+        span = self.end_index - self.start_index + self.batch_size * self.stride
+        return span // (self.batch_size * self.stride)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        if self.shuffle:
+            rows = np.random.randint(self.start_index, self.end_index + 1, size=self.batch_size)
+        else:
+            first = self.start_index + self.batch_size * self.stride * index
+            last = min(first + self.batch_size * self.stride, self.end_index + 1)
+            rows = np.arange(first, last, self.stride)
+        windows = np.stack([self.data[row - self.length : row : self.sampling_rate] for row in rows])
+        return (windows[:, ::-1] if self.reverse else windows), self.targets[rows]

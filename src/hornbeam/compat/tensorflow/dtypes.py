@@ -1,0 +1,156 @@
+"""tf.dtypes: dtypes that are Hornbeam's names with TensorFlow's attributes, shapes, and types of tensors."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from hornbeam.ir import types
+from hornbeam.tensor import Tensor, cast
+
+__all__ = [
+    "DType", "as_dtype", "bfloat16", "bool", "cast", "double", "float16", "float32", "float64", "half",
+    "int8", "int16", "int32", "int64", "string", "uint8", "uint16", "uint32", "uint64",
+]  # fmt: skip
+
+
+class DType(str):
+    """A dtype: equal to its name, which is what a Hornbeam tensor's `dtype` is."""
+
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        return str(self)
+
+    @property
+    def as_numpy_dtype(self) -> Any:
+        return np.object_ if self == "string" else types.numpy_dtype(str(self)).type
+
+    @property
+    def is_floating(self) -> Any:
+        return types.is_float(self)
+
+    @property
+    def is_integer(self) -> Any:
+        return types.is_integer(self)
+
+    @property
+    def is_bool(self) -> Any:
+        return self == "bool"
+
+    @property
+    def size(self) -> int:
+        return types.itemsize(str(self))
+
+    @property
+    def max(self) -> Any:
+        return _limits(self).max
+
+    @property
+    def min(self) -> Any:
+        return _limits(self).min
+
+    def __repr__(self) -> str:
+        return f"tf.{self}"
+
+
+def _limits(dtype: DType) -> Any:
+    made = types.numpy_dtype(str(dtype))
+    return np.finfo(made) if dtype.is_floating else np.iinfo(made)
+
+
+bfloat16 = DType("bfloat16")
+bool = DType("bool")
+float16 = half = DType("float16")
+float32 = DType("float32")
+float64 = double = DType("float64")
+int8 = DType("int8")
+int16 = DType("int16")
+int32 = DType("int32")
+int64 = DType("int64")
+string = DType("string")
+uint8 = DType("uint8")
+uint16 = DType("uint16")
+uint32 = DType("uint32")
+uint64 = DType("uint64")
+
+
+def as_dtype(type_value: Any) -> DType:
+    """The DType of a name, a NumPy dtype or a Python type."""
+    if type_value in (str, bytes, "string") or (
+        isinstance(type_value, np.dtype) and type_value.kind in "SUO"
+    ):
+        return string
+    return DType(types.dtype_name(type_value))
+
+
+class TensorShape(tuple):
+    """A shape: a tuple of sizes (None where unknown) with TensorFlow's methods."""
+
+    __slots__ = ()
+
+    def __new__(cls, dims: Any = ()) -> TensorShape:
+        return super().__new__(cls, (dims,) if isinstance(dims, int) else tuple(dims))
+
+    @property
+    def rank(self) -> int:
+        return len(self)
+
+    ndims = rank
+
+    @property
+    def dims(self) -> list[int | None]:
+        return list(self)
+
+    def as_list(self) -> list[int | None]:
+        return list(self)
+
+    def is_fully_defined(self) -> Any:
+        return None not in self
+
+    def num_elements(self) -> int | None:
+        return math.prod(self) if self.is_fully_defined() else None
+
+    def concatenate(self, other: Any) -> TensorShape:
+        return TensorShape((*self, *other))
+
+    def __getitem__(self, key: Any) -> Any:
+        part = super().__getitem__(key)
+        return TensorShape(part) if isinstance(key, slice) else part
+
+    def __add__(self, other: Any) -> TensorShape:
+        return TensorShape((*self, *other))
+
+    def __radd__(self, other: Any) -> TensorShape:
+        return TensorShape((*other, *self))
+
+    def __repr__(self) -> str:
+        return f"TensorShape({list(self)})"
+
+    def __str__(self) -> str:
+        return f"({', '.join(map(str, self))}{',' if len(self) == 1 else ''})"
+
+
+class TensorSpec:
+    """Shape and dtype of a tensor: what `input_signature` and `output_signature` are written with."""
+
+    def __init__(self, shape: Any, dtype: Any = float32, name: str | None = None) -> None:
+        self.shape = None if shape is None else TensorShape(shape)
+        self.dtype = as_dtype(dtype)
+        self.name = name
+
+    @classmethod
+    def from_tensor(cls, tensor: Tensor, name: str | None = None) -> TensorSpec:
+        return cls(tensor.shape, tensor.dtype, name)
+
+    def __eq__(self, other: object) -> Any:
+        return isinstance(other, TensorSpec) and (self.shape, self.dtype) == (other.shape, other.dtype)
+
+    def __hash__(self) -> int:
+        return hash((self.shape, self.dtype))
+
+    def __repr__(self) -> str:
+        return f"TensorSpec(shape={self.shape}, dtype={self.dtype!r}, name={self.name!r})"

@@ -1,0 +1,155 @@
+"""tf.strings: what text tutorials do to strings, on the host."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from hornbeam import ops
+from hornbeam.compat.tensorflow.host import StringTensor, holds_text
+from hornbeam.tensor import Tensor, as_tensor
+
+__all__ = [
+    "as_string", "format", "join", "length", "lower", "reduce_join", "regex_full_match", "regex_replace",
+    "split", "strip", "substr", "to_number", "unicode_split", "upper",
+]  # fmt: skip
+
+
+def _each(fn: Callable[[str], Any], input: Any) -> np.ndarray:
+    array = StringTensor(input).texts()
+    made = np.empty(array.shape, object)
+    for index in np.ndindex(array.shape):
+        made[index] = fn(array[index])
+    return made
+
+
+def lower(input: Any, encoding: str = "", name: str | None = None) -> StringTensor:
+    """Small letters; without an encoding, of ASCII alone."""
+    return StringTensor(_each(str.lower if encoding else _ascii(str.lower), input))
+
+
+def upper(input: Any, encoding: str = "", name: str | None = None) -> StringTensor:
+    """Capital letters; without an encoding, of ASCII alone."""
+    return StringTensor(_each(str.upper if encoding else _ascii(str.upper), input))
+
+
+def _ascii(fn: Callable[[str], str]) -> Callable[[str], str]:
+    return lambda text: "".join(fn(c) if c.isascii() else c for c in text)
+
+
+def strip(input: Any, name: str | None = None) -> StringTensor:
+    """Without white space around."""
+    return StringTensor(_each(str.strip, input))
+
+
+def regex_replace(
+    input: Any, pattern: str, rewrite: str, replace_global: bool = True, name: str | None = None
+) -> StringTensor:
+    """What matches `pattern` replaced; `\\1` in `rewrite` stands for the first group, `\\0` for all."""
+    compiled = re.compile(_python_pattern(pattern))
+    new = rewrite.replace("\\0", "\\g<0>")
+    return StringTensor(_each(lambda text: compiled.sub(new, text, count=0 if replace_global else 1), input))
+
+
+# RE2's names of classes.
+_CLASSES = {"[:punct:]": re.escape("""!"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"""), "[:alpha:]": "A-Za-z",
+            "[:digit:]": "0-9", "[:alnum:]": "A-Za-z0-9", "[:space:]": r"\s", "[:upper:]": "A-Z",
+            "[:lower:]": "a-z"}  # fmt: skip
+
+
+def _python_pattern(pattern: str) -> str:
+    for name, characters in _CLASSES.items():
+        pattern = pattern.replace(name, characters)
+    return pattern.replace(r"\p{P}", re.escape("""!"#%&'()*,-./:;?@[\\]_{}"""))
+
+
+def regex_full_match(input: Any, pattern: str, name: str | None = None) -> Tensor:
+    """Whether `pattern` matches each string from end to end."""
+    compiled = re.compile(_python_pattern(pattern))
+    return as_tensor(_each(lambda text: compiled.fullmatch(text) is not None, input).astype(bool))
+
+
+def join(inputs: Any, separator: str = "", name: str | None = None) -> StringTensor:
+    """Strings at the same places put together; single strings stand beside all."""
+    arrays = np.broadcast_arrays(*(StringTensor(x).texts() for x in inputs))
+    made = np.empty(arrays[0].shape, object)
+    for index in np.ndindex(made.shape):
+        made[index] = separator.join(array[index] for array in arrays)
+    return StringTensor(made)
+
+
+def reduce_join(
+    inputs: Any, axis: int | None = None, keepdims: bool = False, separator: str = "", name: str | None = None
+) -> StringTensor:
+    """The strings along an axis (all unless given) put together."""
+    array = StringTensor(inputs).texts()
+    if axis is None:
+        return StringTensor(separator.join(array.reshape(-1)))
+    rows = np.moveaxis(array, axis, -1)
+    made = np.empty(rows.shape[:-1], object)
+    for index in np.ndindex(made.shape):
+        made[index] = separator.join(rows[index])
+    return StringTensor(np.expand_dims(made, axis) if keepdims else made)
+
+
+def split(input: Any, sep: str | None = None, maxsplit: int = -1, name: str | None = None) -> Any:
+    """The words of a string, or a list of those of each string."""
+    array = StringTensor(input).texts()
+    if array.ndim == 0:
+        return StringTensor(str(array[()]).split(sep or None, maxsplit))
+    return [StringTensor(text.split(sep or None, maxsplit)) for text in array.reshape(-1)]
+
+
+def unicode_split(input: Any, input_encoding: str = "UTF-8", **options: Any) -> Any:
+    """The characters of a string, or a list of those of each string."""
+    array = StringTensor(input).texts()
+    if array.ndim == 0:
+        return StringTensor(list(array[()]))
+    return [StringTensor(list(text)) for text in array.reshape(-1)]
+
+
+def length(input: Any, unit: str = "BYTE", name: str | None = None) -> Tensor:
+    """The number of bytes, or of characters."""
+    count = (lambda text: len(text)) if unit == "UTF8_CHAR" else (lambda text: len(text.encode()))
+    return ops.cast(as_tensor(_each(count, input).astype(np.int64)), "int32")
+
+
+def substr(input: Any, pos: int, len: int, unit: str = "BYTE", name: str | None = None) -> StringTensor:
+    """A part of each string."""
+    end = pos + len if pos + len else None
+    return StringTensor(_each(lambda text: text[pos:end], input))
+
+
+def to_number(input: Any, out_type: Any = "float32", name: str | None = None) -> Tensor:
+    """The numbers that strings spell."""
+    return ops.cast(as_tensor(_each(float, input).astype(np.float64)), out_type)
+
+
+def as_string(input: Any, precision: int = -1, name: str | None = None, **options: Any) -> StringTensor:
+    """How numbers are spelled."""
+    array = np.asarray(input)
+    made = np.empty(array.shape, object)
+    for index in np.ndindex(array.shape):
+        value = array[index]
+        if array.dtype.kind == "b":
+            made[index] = str(bool(value)).lower()
+        elif array.dtype.kind == "f":
+            made[index] = f"{value:.{6 if precision < 0 else precision}f}"
+        else:
+            made[index] = str(value)
+    return StringTensor(made)
+
+
+def format(
+    template: str, inputs: Any, placeholder: str = "{}", summarize: int = 3, name: str | None = None
+) -> StringTensor:
+    """Values in a template."""
+    values = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+    text = template
+    for value in values:
+        shown = StringTensor(value).texts()[()] if holds_text(value) else np.asarray(value)
+        text = text.replace(placeholder, str(shown), 1)
+    return StringTensor(text)

@@ -1,0 +1,149 @@
+"""tf.Tensor and tf.Variable: Hornbeam's, with the methods that scripts call on TensorFlow's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hornbeam import ops, variable
+from hornbeam.compat.tensorflow.dtypes import DType, TensorShape, as_dtype
+from hornbeam.compat.tensorflow.host import StringTensor, holds_text
+from hornbeam.evaluation import value_of
+from hornbeam.ir.types import ShapeError
+from hornbeam.tensor import Tensor, as_tensor
+
+
+class Variable(variable.Variable):
+    """tf.Variable(initial_value): a value that can be assigned."""
+
+    __slots__ = ("__dict__",)
+
+    def __init__(
+        self,
+        initial_value: Any = None,
+        trainable: bool | None = None,
+        validate_shape: bool = True,
+        caching_device: Any = None,
+        name: str | None = None,
+        variable_def: Any = None,
+        dtype: Any = None,
+        import_scope: Any = None,
+        constraint: Any = None,
+        synchronization: Any = None,
+        aggregation: Any = None,
+        shape: Any = None,
+    ) -> None:
+        if initial_value is None:
+            raise ValueError("tf.Variable needs an initial_value")
+        value = initial_value() if callable(initial_value) else initial_value
+        label = None if name is None else name.replace("/", "_").replace(":", "_")
+        super().__init__(as_tensor(value), dtype=dtype, trainable=trainable is not False, name=label)
+        self.constraint = constraint
+
+    def assign(
+        self, value: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
+    ) -> Tensor:
+        return super().assign(value)
+
+    def assign_add(
+        self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
+    ) -> Tensor:
+        return super().assign_add(delta)
+
+    def assign_sub(
+        self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
+    ) -> Tensor:
+        return super().assign_sub(delta)
+
+    def read_value(self) -> Tensor:
+        """The present value, which later assignments do not change."""
+        return Tensor(self.node)
+
+    def scatter_nd_update(self, indices: Any, updates: Any, name: str | None = None) -> Tensor:
+        """Replace the parts at `indices`."""
+        return self.assign(ops.scatter_update(Tensor(self.node), indices, updates))
+
+
+class Reference:
+    """What `ref()` gives: a key of dicts and sets that stands for one tensor."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._tensor = tensor
+
+    def deref(self) -> Tensor:
+        return self._tensor
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Reference) and other._tensor is self._tensor
+
+    def __hash__(self) -> int:
+        return id(self._tensor)
+
+
+def _set_shape(tensor: Tensor, shape: Any) -> None:
+    """Checked: sizes are known here anyway."""
+    sizes = tuple(tensor.shape)
+    fits = len(shape) == len(sizes) and all(a is None or a == b for a, b in zip(shape, sizes, strict=True))
+    if not fits:
+        raise ShapeError(f"a tensor of shape {sizes} does not have the shape {tuple(shape)}")
+
+
+def install() -> None:
+    """Give tensors the methods of TensorFlow's. Called when a script imports tensorflow."""
+    own: Any = Tensor
+    own.shape = property(lambda self: TensorShape(self.node.shape))
+    own.get_shape = lambda self: self.shape
+    own.set_shape = _set_shape
+    # A copy that may be written to, and for a scalar a number.
+    own.numpy = lambda self: np.array(value_of(self.node))[()]
+    own.ref = Reference
+    own.device = "/job:localhost/replica:0/task:0/device:CPU:0"
+    plain: Any = variable.Variable
+    plain.shape = property(lambda self: TensorShape(self._type.shape))
+    plain.numpy = own.numpy
+    plain.read_value = Variable.read_value
+
+
+# -- making and converting -----------------------------------------------------------------------------------
+
+
+def convert_to_tensor(value: Any, dtype: Any = None, dtype_hint: Any = None, name: str | None = None) -> Any:
+    """`value` as a tensor; text as a tensor of strings."""
+    if holds_text(value):
+        return StringTensor(value)
+    return ops.convert_to_tensor(value, dtype)
+
+
+def constant(value: Any, dtype: Any = None, shape: Any = None, name: str = "Const") -> Any:
+    """A tensor of `value`; a single number fills `shape`."""
+    made = convert_to_tensor(value, dtype)
+    if shape is None:
+        return made
+    return ops.broadcast_to(made, tuple(shape)) if made.shape == () else ops.reshape(made, tuple(shape))
+
+
+def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:
+    """`x` converted to `dtype`."""
+    return ops.cast(ops.convert_to_tensor(x), dtype)
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether `x` is a tensor or a variable."""
+    return isinstance(x, (Tensor, StringTensor))
+
+
+def identity(input: Any, name: str | None = None) -> Tensor:
+    """The value of `input`, which later assignments do not change."""
+    made = as_tensor(input)
+    return made if made.symbolic else Tensor(made.node)
+
+
+def stop_gradient(input: Any, name: str | None = None) -> Tensor:
+    """`input`, through which no derivative flows."""
+    return ops.stop_gradient(input)
+
+
+def dtype_of(x: Any) -> DType:
+    """The DType of a tensor, an array or a number."""
+    return as_dtype(ops.convert_to_tensor(x).dtype)
