@@ -456,8 +456,11 @@ def test_shared_values_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> Non
     results = [shared + i for i in range(5)]
     for result in results:
         result.numpy()
-    float(ops.sum(ops.exp(x)))  # the same node again
+    float(ops.sum(shared))
     assert counter.names().count("exp") == 1
+    # Asked for anew it is computed anew: who reads a value must not cut off other people's derivatives.
+    float(ops.sum(ops.exp(x)))
+    assert counter.names().count("exp") == 2
 
 
 def test_what_nobody_holds_is_not_kept() -> None:

@@ -264,3 +264,10 @@ def test_a_loop_that_reads_its_loss_does_not_start_over(engine: str, monkeypatch
         expected = expected - 0.00390625 * 2 * rows.T @ (rows @ expected) / 4
     assert len(sizes) <= 5, "the first steps differ from the others, which are alike"
     assert max(sizes) < 40
+
+
+def test_a_value_that_was_read_before_does_not_cut_the_same_computation_off() -> None:
+    x, v = ops.array([1.0, 2.0]), hornbeam.Variable([1.0, 1.0])
+    seen = x * v
+    assert seen.tolist() == [1.0, 2.0]
+    assert hornbeam.gradients(ops.sum(x * v), [v])[0].tolist() == [1.0, 2.0]

@@ -23,15 +23,21 @@ _NAMES = {
     "Loss": "losses",
     "Metric": "metrics",
     "Model": "models",
+    "Operation": "operation",
     "Optimizer": "optimizers",
     "Regularizer": "regularizers",
+    "RematScope": "scopes",
     "Sequential": "models",
+    "StatelessScope": "scopes",
+    "SymbolicScope": "scopes",
     "Tensor": "tensor",
     "Variable": "variable",
     "checkpoint": "transforms",
+    "device": "scopes",
     "grad": "transforms",
     "gradients": "transforms",
     "jit": "transforms",
+    "name_scope": "scopes",
     "remat": "transforms",
     "stop_gradient": "transforms",
     "value_and_grad": "transforms",
@@ -46,22 +52,15 @@ _MODULES = (
     "preprocessing", "random", "regularizers", "saving", "tree", "utils",
 )  # fmt: skip
 
-_SCOPES = "Compiled functions keep variables apart by themselves: use hornbeam.jit and ordinary code."
 _ENGINES = "Engines place their work themselves; this version runs on the CPU."
 # Names of Keras's that are not here, and why.
 MISSING: dict[str, str] = {
-    "Operation": "Functions on tensors are operations: hornbeam.ops, or a Layer without weights.",
     "Quantizer": "Quantized layers are not in this version.",
-    "RematScope": "Wrap what is to be recomputed in hornbeam.remat(fn).",
-    "StatelessScope": _SCOPES,
-    "SymbolicScope": _SCOPES,
     "applications": "Pretrained models are not in this version: load a .keras file that Keras wrote.",
-    "device": _ENGINES,
     "distillation": "Distillation is not in this version: write it as a train_step.",
     "distribution": _ENGINES,
     "export": "Exporting is not in this version: save to .keras, which Keras reads and exports.",
     "legacy": "The formats of Keras 2 are not read: save to .keras with Keras 3.",
-    "name_scope": "Names come from the layers that variables belong to.",
     "quantizers": "Quantized layers are not in this version.",
     "src": "Keras's own sources: use the public names.",
     "visualization": "Pictures of boxes and masks are not in this version: use matplotlib.",
@@ -104,8 +103,14 @@ if TYPE_CHECKING:
     from hornbeam.metrics import Metric as Metric
     from hornbeam.models import Model as Model
     from hornbeam.models import Sequential as Sequential
+    from hornbeam.operation import Operation as Operation
     from hornbeam.optimizers import Optimizer as Optimizer
     from hornbeam.regularizers import Regularizer as Regularizer
+    from hornbeam.scopes import RematScope as RematScope
+    from hornbeam.scopes import StatelessScope as StatelessScope
+    from hornbeam.scopes import SymbolicScope as SymbolicScope
+    from hornbeam.scopes import device as device
+    from hornbeam.scopes import name_scope as name_scope
     from hornbeam.symbolic import KerasTensor as KerasTensor
     from hornbeam.tensor import Tensor as Tensor
     from hornbeam.transforms import checkpoint as checkpoint

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 from hornbeam.config import floatx
@@ -63,6 +65,10 @@ class DTypePolicy:
         """The dtype in which weights are stored and updated."""
         return self._variable_dtype
 
+    def at(self, path: str) -> DTypePolicy:
+        """The policy of the layer at `path`: this one; a `DTypePolicyMap` has several."""
+        return self
+
     @property
     def quantization_mode(self) -> None:
         """None: quantized policies are not there."""
@@ -90,6 +96,101 @@ class DTypePolicy:
 FloatDTypePolicy = DTypePolicy
 Policy = DTypePolicy
 
+
+@exported("keras.dtype_policies")
+class DTypePolicyMap(DTypePolicy, MutableMapping[str, DTypePolicy]):
+    """A policy for each layer inside a layer, by path: `dtype=` of a layer that hands it on to those inside.
+
+    default_policy: of layers that no entry is about, by default the global policy at the time of asking.
+    policy_map: {path: policy}; a path may be a regular expression that matches the whole path.
+
+    Raises ValueError where a path matches several expressions, or is set twice.
+
+    >>> policies = DTypePolicyMap("float32", {"encoder/.*": DTypePolicy("bfloat16")})
+    >>> policies["encoder/dense"].name, policies["decoder"].name
+    ('bfloat16', 'float32')
+    """
+
+    def __init__(self, default_policy: Any = None, policy_map: dict[str, Any] | None = None) -> None:
+        if isinstance(default_policy, DTypePolicyMap):
+            raise ValueError("default_policy must be one policy, not a DTypePolicyMap")
+        if policy_map is not None and not isinstance(policy_map, dict):
+            raise TypeError(f"policy_map must be a dict of policies by path, got {type(policy_map).__name__}")
+        self._given = default_policy
+        self._policies = {path: get(policy) for path, policy in (policy_map or {}).items()}
+        get(default_policy)  # what is no policy is found now
+
+    @property
+    def default_policy(self) -> DTypePolicy:
+        """The policy of layers that no entry is about."""
+        return get(self._given)
+
+    @property
+    def name(self) -> str:
+        """ "map_" and the default policy's name."""
+        return f"map_{self.default_policy.name}"
+
+    @property
+    def compute_dtype(self) -> str:
+        """The default policy's."""
+        return self.default_policy.compute_dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        """The default policy's."""
+        return self.default_policy.variable_dtype
+
+    def at(self, path: str) -> DTypePolicy:
+        """The policy of the layer at `path`."""
+        return self[path]
+
+    def __getitem__(self, path: str) -> DTypePolicy:
+        if path in self._policies:
+            return self._policies[path]
+        found = [pattern for pattern in self._policies if re.fullmatch(pattern, path)]
+        if len(found) > 1:
+            raise ValueError(f"the path {path!r} matches several entries of the DTypePolicyMap: {found}")
+        return self._policies[found[0]] if found else self.default_policy
+
+    def __setitem__(self, path: str, policy: Any) -> None:
+        if path in self._policies:
+            raise ValueError(f"the DTypePolicyMap has a policy for {path!r} already: delete that first")
+        self._policies[path] = get(policy)
+
+    def __delitem__(self, path: str) -> None:
+        del self._policies[path]
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._policies
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._policies)
+
+    def __len__(self) -> int:
+        return len(self._policies)
+
+    def get_config(self) -> dict[str, Any]:
+        """The default policy as it was given, and the others by path."""
+        given = _serialize(self._given) if isinstance(self._given, DTypePolicy) else self._given
+        return {"default_policy": given, "policy_map": {k: _serialize(v) for k, v in self._policies.items()}}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> DTypePolicyMap:
+        """The map that a config describes."""
+        return cls(_deserialize(config["default_policy"]), _deserialize(config["policy_map"]))
+
+    def __repr__(self) -> str:
+        return (
+            f"<DTypePolicyMap default={self.default_policy.name} { ({k: v.name for k, v in self.items()}) }>"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        same = isinstance(other, DTypePolicyMap)
+        return same and (other._given, other._policies) == (self._given, self._policies)  # type: ignore
+
+    __hash__ = object.__hash__
+
+
 MISSING = dict.fromkeys(
     (
         "AWQDTypePolicy",
@@ -100,7 +201,6 @@ MISSING = dict.fromkeys(
     ),
     "quantized layers are not there",
 )
-MISSING["DTypePolicyMap"] = "one policy per sublayer path is not there: pass dtype= to the layers"
 
 
 def __getattr__(name: str) -> Any:

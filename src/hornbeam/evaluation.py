@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam.engines import Engine, current_engine
-from hornbeam.ir.graph import Graph, Node, Structure, histories
+from hornbeam.ir.graph import Graph, Node, Structure
 from hornbeam.ir.trace import FROM_CONSTANTS, is_constant
 
 _local = threading.local()
@@ -45,9 +45,7 @@ def hold_history(holder: int) -> None:
     """As `keep_history`, until `release_history(holder)`; holders need not be nested."""
     if not hasattr(_local, "holders"):
         _local.holders = {}
-    if holder not in _local.holders:
-        _local.holders[holder] = []
-        histories.append(holder)
+    _local.holders.setdefault(holder, [])
 
 
 def release_history(holder: int) -> None:
@@ -59,7 +57,6 @@ def release_history(holder: int) -> None:
         return
     older = list(holders)[: list(holders).index(holder)]
     nodes = holders.pop(holder)
-    histories.remove(holder)
     if older:
         holders[older[-1]].extend(nodes)
         return

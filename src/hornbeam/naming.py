@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
+_local = threading.local()
 _counts: dict[str, int] = {}
 _lock = threading.Lock()
 
@@ -37,3 +39,19 @@ def nearest(name: str, known: Iterable[str]) -> str:
     folded = {n.lower().replace("_", ""): n for n in names}
     found = difflib.get_close_matches(name.lower().replace("_", ""), folded, n=1, cutoff=0.6)
     return f" Did you mean {folded[found[0]]!r}?" if found else ""
+
+
+def current_path() -> str:
+    """Path of the layer that is being built or called, or of the open name scopes; "" outside."""
+    return getattr(_local, "path", "")
+
+
+@contextmanager
+def path_scope(path: str) -> Iterator[None]:
+    """Layers and variables made inside are children of `path`."""
+    outer = current_path()
+    _local.path = path
+    try:
+        yield
+    finally:
+        _local.path = outer

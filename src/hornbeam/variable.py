@@ -20,6 +20,7 @@ from hornbeam.ir.graph import Node, leaf, placeholder
 from hornbeam.ir.primitive import CONSTANT
 from hornbeam.ir.trace import no_level
 from hornbeam.ir.types import ShapeError, TensorType, dtype_name, is_float, numpy_dtype
+from hornbeam.naming import current_path
 from hornbeam.tensor import Tensor, as_tensor, cast, cast_node
 
 _local = threading.local()
@@ -191,7 +192,7 @@ class Variable(Tensor):
         self._keras_mask = None
         self._node = _settled(value.node, self._type)
         self.name = name or f"variable_{next(_names)}"
-        self.path = self.name
+        self.path = f"{current_path()}/{self.name}" if current_path() else self.name
         self.trainable = bool(trainable)
         self.autocast = autocast
         self.aggregation = aggregation

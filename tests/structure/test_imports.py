@@ -21,7 +21,7 @@ LAYERS = [
     ["primitives"],
     ["engines"],
     ["config", "registry"],
-    ["evaluation", "tensor", "indexing", "symbolic", "variable", "transforms"],
+    ["evaluation", "tensor", "indexing", "symbolic", "variable", "scopes", "transforms", "operation"],
     ["ops"],
     ["random"],
     ["activations", "initializers", "regularizers", "constraints", "dtype_policies", "mixed_precision"],

@@ -72,7 +72,7 @@ def test_what_is_listed_as_missing_is_a_name_of_keras(namespace: str) -> None:
 
 def test_a_missing_name_says_why() -> None:
     for text, get in [
-        ("compiled functions keep variables apart", lambda: hornbeam.StatelessScope),
+        ("engines place their work themselves", lambda: hornbeam.distribution),
         ("never run", lambda: hornbeam.config.enable_unsafe_deserialization),
         ("editing files in place", lambda: hornbeam.saving.KerasFileEditor),
         ("another framework's code", lambda: hornbeam.layers.TFSMLayer),

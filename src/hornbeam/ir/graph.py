@@ -187,10 +187,6 @@ def intern(key: tuple, node: Node) -> Node:
     return node
 
 
-# Who needs to know, in any thread, how values were computed.
-histories: list[int] = []
-
-
 class WorkLimitError(RuntimeError):
     """More operations are applied than whoever set a limit expected."""
 

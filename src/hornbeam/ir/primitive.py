@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.ir.graph import Graph, Node, count_steps, histories, intern, interned, limits
+from hornbeam.ir.graph import Graph, Node, count_steps, intern, interned, limits
 from hornbeam.ir.types import (
     DTYPES,
     HornbeamTypeError,
@@ -130,8 +130,9 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Node:
             level = x.level
     key = (primitive, *uids, tuple(sorted(params.items()))) if params else (primitive, *uids)
     found = interned(key)
-    # One that has let go of how it was computed is a value only: for derivatives it is made again.
-    if found is not None and (found.primitive is not None or not histories):
+    # One that has let go of how it was computed is a value only, through which no derivative flows: it is
+    # made again.
+    if found is not None and found.primitive is not None:
         return found
     types = [x.type for x in inputs]
     check_dtypes(primitive, types)

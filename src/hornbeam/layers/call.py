@@ -14,6 +14,7 @@ import numpy as np
 from hornbeam import tree
 from hornbeam.ir.types import HornbeamTypeError, is_float
 from hornbeam.layers.context import current_watcher
+from hornbeam.layers.remat import rematerialized, wants_remat
 from hornbeam.symbolic import holds_strings, sample_of, strings_refused
 from hornbeam.tensor import Tensor, as_tensor, cast
 
@@ -139,10 +140,12 @@ class LayerCall:
         """Run the layer's `call`."""
         ordered = {name: self.arguments[name] for name in self.spec.names if name in self.arguments}
         bound = inspect.BoundArguments(self.spec.signature, ordered)
-        watcher = current_watcher()
+        call, watcher = self.layer.call, current_watcher()
+        if self.layer._remat is not None and wants_remat(self.layer, bound):
+            call = rematerialized(self.layer)
         if watcher is None:
-            return self.layer.call(*bound.args, **bound.kwargs)
-        return watcher(self.layer, functools.partial(self.layer.call, *bound.args, **bound.kwargs))
+            return call(*bound.args, **bound.kwargs)
+        return watcher(self.layer, functools.partial(call, *bound.args, **bound.kwargs))
 
     def summary(self) -> str:
         """The arguments in one line, for errors."""

@@ -1,6 +1,4 @@
-"""What layers share during one call: the training flag, where in the model we are, and where shapes alone
-matter.
-"""
+"""What layers share during one call: the training flag, who watches, and where shapes alone matter."""
 
 from __future__ import annotations
 
@@ -58,22 +56,6 @@ def watching(watcher: Watcher) -> Iterator[None]:
 
 def current_watcher() -> Watcher | None:
     return getattr(_local, "watcher", None)
-
-
-def current_path() -> str:
-    """Path of the layer that is being built or called, "" outside."""
-    return getattr(_local, "path", "")
-
-
-@contextmanager
-def path_scope(path: str) -> Iterator[None]:
-    """Layers built inside are children of `path`."""
-    outer = current_path()
-    _local.path = path
-    try:
-        yield
-    finally:
-        _local.path = outer
 
 
 @contextmanager

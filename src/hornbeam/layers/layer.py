@@ -18,14 +18,16 @@ from hornbeam.ir.graph import scope
 from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.layers.call import LayerCall
-from hornbeam.layers.context import call_context, current_path, path_scope, shapes_only
+from hornbeam.layers.context import call_context, shapes_only
 from hornbeam.layers.input_spec import check_inputs
 from hornbeam.layers.weights import Weighted
-from hornbeam.naming import nearest, to_snake_case, unique_name
+from hornbeam.naming import current_path, nearest, path_scope, to_snake_case, unique_name
+from hornbeam.operation import Operation
 from hornbeam.registry import exported, serialize
-from hornbeam.symbolic import KerasTensor, SymbolicCall, infer_types, symbolic_call
+from hornbeam.scopes import StatelessScope, current_remat_scope, current_stateless_scope
+from hornbeam.symbolic import KerasTensor, infer_types, symbolic_call
 from hornbeam.tensor import Tensor, as_tensor
-from hornbeam.variable import Recorder, Variable, autocast, outside_traces
+from hornbeam.variable import Variable, autocast, outside_traces
 
 L = TypeVar("L", bound="Layer")
 
@@ -58,7 +60,7 @@ def _guarded(build: Callable[..., None]) -> Callable[..., None]:
 
 @exported("keras")
 @exported("keras.layers")
-class Layer(Weighted):
+class Layer(Operation, Weighted):
     """A function with state. Subclasses write `call(inputs)`, and `build(input_shape)` if they have weights.
 
     activity_regularizer: a loss on the output, divided by the batch size. trainable: whether the weights are
@@ -113,7 +115,7 @@ class Layer(Weighted):
         self._path: str | None = None
         self._trainable = bool(trainable)
         self._losses: Sequence[Tensor] = ()
-        self._inbound: tuple[SymbolicCall, ...] = ()
+        self._remat = current_remat_scope()
         self._build_shapes: Any = None
         self.built = False
         self.autocast = autocast
@@ -142,11 +144,6 @@ class Layer(Weighted):
     # -- names, dtypes ---------------------------------------------------------------------------------------
 
     @property
-    def name(self) -> str:
-        """The layer's name, unique in its model."""
-        return self._name
-
-    @property
     def path(self) -> str:
         """Names of the layers around this one and its own, joined by "/"; known once it is built."""
         return self._path or self._name
@@ -159,12 +156,12 @@ class Layer(Weighted):
     @property
     def variable_dtype(self) -> str:
         """Dtype of the weights."""
-        return self.dtype_policy.variable_dtype
+        return self.dtype_policy.at(self.path).variable_dtype
 
     @property
     def compute_dtype(self) -> str:
         """Dtype in which `call` works."""
-        return self.dtype_policy.compute_dtype
+        return self.dtype_policy.at(self.path).compute_dtype
 
     @property
     def _autocast_dtype(self) -> str | None:
@@ -231,10 +228,12 @@ class Layer(Weighted):
         with self._explained(call):
             outputs = symbolic_call(self, args, kwargs, run=self.__call__)
         self._clear_losses()
-        flat = [x for x in tree.flatten(outputs) if isinstance(x, KerasTensor)]
-        if flat and flat[0].history is not None:
-            self._inbound = (*self._inbound, flat[0].history)
+        self._note_call(outputs)
         return outputs
+
+    def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
+        """Record a call on symbolic tensors: the same as calling the layer on them."""
+        return self(*args, **kwargs)
 
     @contextmanager
     def _explained(self, call: LayerCall) -> Iterator[None]:
@@ -368,17 +367,23 @@ class Layer(Weighted):
 
         return_losses: add the list of losses.
         """
-        own = [*self.trainable_variables, *self.non_trainable_variables]
-        given = [*trainable_variables, *non_trainable_variables]
-        if len(own) != len(given):
-            raise ValueError(
-                f"{self.describe()} has {len(own)} variables, stateless_call got values for {len(given)}"
-            )
-        with _Substitution(dict(zip(own, (as_tensor(x).node for x in given), strict=True))) as substitution:
+        mapping = [
+            *self._paired("trainable", self.trainable_variables, trainable_variables),
+            *self._paired("non-trainable", self.non_trainable_variables, non_trainable_variables),
+        ]
+        with StatelessScope(mapping) as scope:
             outputs = self(*args, **kwargs)
             losses = self.losses if return_losses else []
-        new = [Tensor(substitution.values[v]) for v in self.non_trainable_variables]
+        new = [scope.get_current_value(v) for v in self.non_trainable_variables]
         return (outputs, new, losses) if return_losses else (outputs, new)  # type: ignore[return-value]
+
+    def _paired(self, kind: str, own: Sequence[Variable], given: Sequence[Any]) -> list[tuple[Variable, Any]]:
+        """Variables with the values given for them."""
+        if not self.built:
+            raise ValueError(f"{self.describe()} is not built: call it on data, or build(input_shape), first")
+        if len(own) != len(given):
+            raise ValueError(f"{self.describe()} has {len(own)} {kind} variables, got {len(given)} values")
+        return list(zip(own, given, strict=True))
 
     # -- losses ----------------------------------------------------------------------------------------------
 
@@ -395,6 +400,9 @@ class Layer(Weighted):
                     "sum"
                 )
             self._losses = (*self._losses, value)
+            scope = current_stateless_scope()
+            if scope is not None and scope.collect_losses:
+                scope.add_loss(value)
 
     @property
     def losses(self) -> list[Tensor]:
@@ -419,31 +427,6 @@ class Layer(Weighted):
     def quantize(self, mode: Any = None, type_check: bool = True, config: Any = None) -> None:
         """Not there: raises NotImplementedError."""
         raise NotImplementedError("quantized layers are not in this version of Hornbeam")
-
-    # -- symbolic calls --------------------------------------------------------------------------------------
-
-    @property
-    def input(self) -> Any:
-        """The symbolic input of the first call on symbolic tensors. Raises AttributeError if there was
-        none.
-        """
-        inputs = self._first_call().inputs
-        return inputs[0] if len(inputs) == 1 else inputs
-
-    @property
-    def output(self) -> Any:
-        """The symbolic output of the first call on symbolic tensors. Raises AttributeError if there was
-        none.
-        """
-        return self._first_call().outputs
-
-    def _first_call(self) -> SymbolicCall:
-        if not self._inbound:
-            raise AttributeError(
-                f"{self.describe()} has not been called on an Input yet, so it has no symbolic input or "
-                "output"
-            )
-        return self._inbound[0]
 
     # -- config ----------------------------------------------------------------------------------------------
 
@@ -523,19 +506,6 @@ class _Shapes:
 
     def __init__(self, shapes: Mapping[str, Any]) -> None:
         self.shapes = dict(shapes)
-
-
-class _Substitution(Recorder):
-    """Variables read as given values; assignments go no further."""
-
-    def __init__(self, values: dict[Variable, Any]) -> None:
-        super().__init__(current_level())
-        self.values = values
-
-    def read(self, variable: Variable) -> Any:
-        if variable in self.values:
-            return self.values[variable]
-        return variable._node if self._outer is None else self._outer.read(variable)
 
 
 def serialize_argument(value: Any) -> Any:

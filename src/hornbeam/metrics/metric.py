@@ -12,6 +12,7 @@ from hornbeam.config import floatx
 from hornbeam.ir.types import dtype_name, numpy_dtype
 from hornbeam.naming import to_snake_case, unique_name
 from hornbeam.registry import exported
+from hornbeam.scopes import StatelessScope
 from hornbeam.variable import Variable
 
 MODULE = "keras.metrics"
@@ -98,6 +99,29 @@ class Metric:
         """Forget all batches: set every variable to zero."""
         for variable in self.variables:
             variable.assign(np.zeros(variable.shape, numpy_dtype(variable.type.dtype)))
+
+    def stateless_update_state(self, metric_variables: Sequence[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        """`update_state` as a pure function: the new values of `variables` for given ones."""
+        with self._holding(metric_variables) as scope:
+            self.update_state(*args, **kwargs)
+        return [scope.get_current_value(variable) for variable in self.variables]
+
+    def stateless_result(self, metric_variables: Sequence[Any]) -> Any:
+        """`result` as a pure function of the values of `variables`."""
+        with self._holding(metric_variables):
+            return self.result()
+
+    def stateless_reset_state(self) -> list[Any]:
+        """The values of `variables` after a reset."""
+        with self._holding(self.variables) as scope:
+            self.reset_state()
+        return [scope.get_current_value(variable) for variable in self.variables]
+
+    def _holding(self, values: Sequence[Any]) -> StatelessScope:
+        own = self.variables
+        if len(values) != len(own):
+            raise ValueError(f"metric {self.name!r} has {len(own)} variables, got {len(values)} values")
+        return StatelessScope(zip(own, values, strict=True))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """`update_state`, then `result`."""

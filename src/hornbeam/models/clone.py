@@ -11,8 +11,10 @@ from hornbeam.layers import InputLayer, Layer
 from hornbeam.models.functional import Functional
 from hornbeam.models.model import Model
 from hornbeam.models.sequential import Sequential
+from hornbeam.operation import Operation
 from hornbeam.registry import deserialize, exported
 from hornbeam.symbolic import KerasTensor
+from hornbeam.tensor import operation as recorded
 
 
 @exported("keras.models")
@@ -78,6 +80,23 @@ def _clone_sequential(model: Sequential, input_tensors: Any, copy: Callable[[Lay
     return made
 
 
+def _inputs_like(inputs: list[KerasTensor], given: Any) -> list[Any]:
+    """The symbolic tensors that a copy begins with: the given ones, or new ones like `inputs`."""
+    if given is not None:
+        tensors = tree.flatten(given)
+        if len(tensors) != len(inputs) or not all(isinstance(x, KerasTensor) for x in tensors):
+            raise ValueError(f"input_tensors must be {len(inputs)} symbolic tensors")
+        return tensors
+    made = []
+    for x in inputs:
+        layer = x.history.operation if x.history is not None else None
+        if isinstance(layer, InputLayer):
+            made.append(InputLayer.from_config(layer.get_config()).output)
+        else:
+            made.append(InputLayer(batch_shape=x.shape, dtype=x.dtype, name=x.name or None).output)
+    return made
+
+
 def _clone_functional(
     model: Functional,
     input_tensors: Any,
@@ -85,37 +104,24 @@ def _clone_functional(
     call_function: Callable[..., Any] | None,
 ) -> Model:
     graph = model._graph
-    known: dict[int, Any] = {}
-    if input_tensors is not None:
-        given = tree.flatten(input_tensors)
-        if len(given) != len(graph.inputs) or not all(isinstance(x, KerasTensor) for x in given):
-            raise ValueError(f"input_tensors must be {len(graph.inputs)} symbolic tensors")
-    else:
-        given = []
-        for x in graph.inputs:
-            layer = x.history.operation if x.history is not None else None
-            if isinstance(layer, InputLayer):
-                given.append(InputLayer.from_config(layer.get_config()).output)
-            else:
-                given.append(InputLayer(batch_shape=x.shape, dtype=x.dtype, name=x.name or None).output)
-    known.update((id(old), new) for old, new in zip(graph.inputs, given, strict=True))
+    given = _inputs_like(graph.inputs, input_tensors)
+    known: dict[int, Any] = {id(old): new for old, new in zip(graph.inputs, given, strict=True)}
     copies: dict[int, Any] = {}
 
     def settle(x: Any) -> Any:
         return known[id(x)] if isinstance(x, KerasTensor) else x
 
-    for call in graph.calls:
-        operation: Any = call.operation
-        if isinstance(operation, InputLayer):
-            continue
-        if isinstance(operation, Layer):
-            if id(operation) not in copies:
-                copies[id(operation)] = copy(operation)
-            operation = copies[id(operation)]
-        else:
-            from hornbeam.tensor import operation as as_operation
+    def copied(part: Any) -> Any:
+        if isinstance(part, Layer):
+            if id(part) not in copies:
+                copies[id(part)] = copy(part)
+            return copies[id(part)]
+        return part if isinstance(part, Operation) else recorded(part)
 
-            operation = as_operation(operation)
+    for call in graph.calls:
+        if isinstance(call.operation, InputLayer):
+            continue
+        operation = copied(call.operation)
         args, kwargs = tree.map_structure(settle, (call.args, call.kwargs))
         if call_function is not None and isinstance(operation, Layer):
             result = call_function(operation, *args, **kwargs)

@@ -12,6 +12,7 @@ from hornbeam.ir.types import ShapeError
 from hornbeam.layers import InputLayer, Layer
 from hornbeam.models.model import Model, _takes_functional
 from hornbeam.naming import to_snake_case
+from hornbeam.operation import Operation
 from hornbeam.registry import exported
 from hornbeam.symbolic import KerasTensor, SymbolicCall
 from hornbeam.tensor import as_tensor, cast
@@ -38,7 +39,7 @@ class CallGraph:
     def _key(self, call: SymbolicCall) -> int:
         """Layers are one operation however often they are called; every call of a function is one of its
         own."""
-        return id(call.operation) if isinstance(call.operation, Layer) else id(call)
+        return id(call.operation) if isinstance(call.operation, Operation) else id(call)
 
     def _in_order(self) -> list[SymbolicCall]:
         """Depth first from the outputs, without recursion: deep networks are deeper than Python's stack."""
@@ -101,20 +102,25 @@ class CallGraph:
     def layers(self) -> list[Layer]:
         return [call.operation for call in self.operations if isinstance(call.operation, Layer)]
 
+    @property
+    def _named(self) -> list[Operation]:
+        return [call.operation for call in self.operations if isinstance(call.operation, Operation)]
+
     def _check_names(self) -> None:
-        names = [layer.name for layer in self.layers]
+        names = [made.name for made in self._named]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise ValueError(
-                f"model {self.name!r} has two layers with the name {twice!r}: give one of them another name"
+                f"model {self.name!r} has two layers or operations with the name {twice!r}: give one of them "
+                "another name"
             )
 
     def names(self) -> dict[int, str]:
         """Names of all operations; those of functions are made here, numbered around the layers' names."""
-        taken = {layer.name for layer in self.layers}
+        taken = {made.name for made in self._named}
         found: dict[int, str] = {}
         for call in self.operations:
-            if isinstance(call.operation, Layer):
+            if isinstance(call.operation, Operation):
                 found[self._key(call)] = call.operation.name
                 continue
             base = to_snake_case(re.sub(r"^get_?item$", "get_item", call.operation.__name__))
@@ -299,21 +305,66 @@ def functional_class(cls: type) -> type:
 
 
 @exported("keras")
-class Function:
+class Function(Operation):
     """The computation between symbolic inputs and outputs as a function; a model without training.
 
-    >>> x = hornbeam.Input((3,)); f = Function(x, hornbeam.ops.sum(x, axis=1))  # doctest: +SKIP
+    inputs, outputs: a KerasTensor, or a list or dict of them.
+
+    >>> x = hornbeam.Input((3,)); f = Function(x, hornbeam.ops.sum(x, axis=1))
+    >>> f([[1.0, 2.0, 3.0]]).tolist()
+    [6.0]
     """
 
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None) -> None:
-        self.name = name or "function"
+        super().__init__(name)
         self._structure = _Structure(inputs, outputs)
         self._graph = CallGraph(tree.flatten(inputs), tree.flatten(outputs), self.name)
 
-    def __call__(self, inputs: Any) -> Any:
-        tensors = match_inputs(inputs, self._structure.inputs, self.name)
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        """The symbolic inputs as a flat list."""
+        return list(self._graph.inputs)
+
+    @property
+    def outputs(self) -> list[KerasTensor]:
+        """The symbolic outputs as a flat list."""
+        return list(self._graph.outputs)
+
+    @property
+    def input(self) -> Any:
+        """The symbolic inputs in their structure."""
+        return self._structure.inputs
+
+    @property
+    def output(self) -> Any:
+        """The symbolic outputs in their structure."""
+        return self._structure.outputs
+
+    @property
+    def operations(self) -> list[Any]:
+        """Layers and functions between inputs and outputs."""
+        return [call.operation for call in self._graph.operations]
+
+    def call(self, inputs: Any) -> Any:
+        """The outputs for values of the inputs."""
+        tensors = match_inputs(inputs, self.input, self.name)
         values = {id(s): adjust(t, s, self.name) for s, t in zip(self._graph.inputs, tensors, strict=True)}
-        return tree.pack_sequence_as(self._structure.outputs, self._graph.run(values))
+        return tree.pack_sequence_as(self.output, self._graph.run(values))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shapes of the outputs for inputs of the given shapes."""
+        shapes = input_shape if isinstance(self.input, (list, tuple, dict)) else [input_shape]
+        symbols = [KerasTensor(s, x.dtype) for s, x in zip(_shapes(shapes), self.inputs, strict=True)]
+        made = self.compute_output_spec(tree.pack_sequence_as(self.input, symbols))
+        return tree.map_structure(lambda x: x.shape, made)
+
+    def get_config(self) -> dict[str, Any]:
+        """Not there: raises NotImplementedError, since a `Model` of the same inputs and outputs has one."""
+        raise NotImplementedError("a Function has no config: make a Model of its inputs and outputs")
+
+
+def _shapes(structure: Any) -> list[Any]:
+    return list(structure.values()) if isinstance(structure, dict) else list(structure)
 
 
 # -- inputs ----------------------------------------------------------------------------------------

@@ -8,9 +8,10 @@ from typing import Any
 
 from hornbeam import ops, tree
 from hornbeam import tensor as tensor_module
-from hornbeam.layers import InputLayer, Layer
+from hornbeam.layers import InputLayer
 from hornbeam.models.functional import CallGraph, Functional
 from hornbeam.naming import to_snake_case
+from hornbeam.operation import Operation
 from hornbeam.registry import deserialize, operations, serialize
 from hornbeam.symbolic import KerasTensor, SymbolicCall
 
@@ -88,7 +89,7 @@ def functional_config(model: Functional) -> dict[str, Any]:
     places = _places(graph, names)
     layers = []
     for call in graph.operations:
-        if isinstance(call.operation, Layer):
+        if isinstance(call.operation, Operation):
             entry = serialize(call.operation)
             calls = [c for c in graph.calls if c.operation is call.operation]
             calls = (
@@ -106,7 +107,7 @@ def functional_config(model: Functional) -> dict[str, Any]:
     return {"name": model.name, "trainable": model.trainable, "layers": layers, **ends}
 
 
-def _in_creation_order(layer: Layer, calls: list[SymbolicCall]) -> list[SymbolicCall]:
+def _in_creation_order(layer: Operation, calls: list[SymbolicCall]) -> list[SymbolicCall]:
     order = {id(call): index for index, call in enumerate(layer._inbound)}
     return sorted(calls, key=lambda call: order.get(id(call), 0))
 
@@ -121,7 +122,7 @@ def _places(graph: CallGraph, names: dict[int, str]) -> dict[int, tuple[str, int
         grouped.setdefault(graph._key(call), [call])
     for key, calls in grouped.items():
         operation = calls[0].operation
-        ordered = _in_creation_order(operation, calls) if isinstance(operation, Layer) else calls
+        ordered = _in_creation_order(operation, calls) if isinstance(operation, Operation) else calls
         for number, call in enumerate(ordered):
             for index, x in enumerate(tree.flatten(call.outputs)):
                 found[id(x)] = (names[key], number, index)

@@ -12,6 +12,7 @@ from hornbeam import tree
 from hornbeam.engines import current_engine
 from hornbeam.insight.profile import Profile
 from hornbeam.ir.graph import scope
+from hornbeam.scopes import StatelessScope
 from hornbeam.tensor import Tensor
 from hornbeam.training import checks
 from hornbeam.training.callbacks.base import CallbackList, History
@@ -75,6 +76,33 @@ class Trainer(Compiling):
                 "compute_loss()"
             )
         return total
+
+    def stateless_compute_loss(
+        self,
+        trainable_variables: Sequence[Any],
+        non_trainable_variables: Sequence[Any],
+        metrics_variables: Sequence[Any],
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> tuple[Tensor, tuple[Any, Any, Any]]:
+        """`compute_loss` as a pure function of the variables' values.
+
+        Returns the loss, and (trainable, non-trainable, metrics) values as they are afterwards.
+        """
+        mine: Any = self
+        groups = (mine.non_trainable_variables, mine.metrics_variables)
+        mapping = [
+            *mine._paired("trainable", mine.trainable_variables, trainable_variables),
+            *mine._paired("non-trainable", groups[0], non_trainable_variables),
+            *mine._paired("metrics", groups[1], metrics_variables),
+        ]
+        with StatelessScope(mapping) as scope:
+            loss = self.compute_loss(x, y, y_pred, sample_weight=sample_weight, training=training)
+        states, totals = ([scope.get_current_value(v) for v in group] for group in groups)
+        return loss, (trainable_variables, states, totals)
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """Update the compiled metrics with a batch and return all results."""

@@ -1,0 +1,72 @@
+"""Operations of a user's own, in eager code, in models and in files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hornbeam as hb
+from hornbeam import layers, ops
+
+
+@hb.saving.register_keras_serializable("test")
+class Multiplied(hb.Operation):
+    def __init__(self, factor: float, name: str | None = None) -> None:
+        super().__init__(name)
+        self.factor = factor
+
+    def call(self, x: Any) -> Any:
+        return x * self.factor
+
+
+X = np.arange(6, dtype="float32").reshape(2, 3)
+
+
+def test_eager_and_symbolic() -> None:
+    scale = Multiplied(2.0, name="twice")
+    np.testing.assert_array_equal(scale(ops.array(X)), X * 2)
+    x = hb.Input((3,))
+    y = scale(x)
+    assert y.shape == (None, 3)
+    assert scale.input is x
+    assert scale.output is y
+    assert scale.compute_output_spec(x).shape == (None, 3)
+    assert scale.get_config() == {"name": "twice", "factor": 2.0}
+    assert isinstance(layers.Dense(1), hb.Operation)
+    with pytest.raises(NotImplementedError, match=r"does not define call\(\)"):
+        hb.Operation()(1.0)
+    with pytest.raises(AttributeError, match="has not been called on an Input"):
+        _ = Multiplied(1.0).input
+    with pytest.raises(ValueError, match="without '/'"):
+        Multiplied(1.0, name="a/b")
+
+
+def test_in_a_model_and_a_file(tmp_path: Path) -> None:
+    x = hb.Input((3,))
+    scale = Multiplied(3.0)
+    model = hb.Model(x, scale(layers.Dense(3, kernel_initializer="ones")(scale(x))))
+    expected = model.predict(X, verbose=0)
+    np.testing.assert_allclose(expected, X.sum(1, keepdims=True).repeat(3, 1) * 9)
+    assert [operation.name for operation in model.operations].count(scale.name) == 1
+    model.save(tmp_path / "m.keras")
+    again = hb.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(again.predict(X, verbose=0), expected)
+    twin = hb.models.clone_model(model)
+    twin.set_weights(model.get_weights())
+    np.testing.assert_array_equal(twin.predict(X, verbose=0), expected)
+
+
+def test_functions() -> None:
+    x, y = hb.Input((3,)), hb.Input((3,))
+    f = hb.Function([x, y], {"sum": ops.add(x, y), "flat": ops.sum(x * y, axis=1)}, name="f")
+    made = f([X, X])
+    np.testing.assert_array_equal(made["flat"], (X * X).sum(1))
+    assert len(f.inputs) == 2
+    assert f.compute_output_shape([(5, 3), (5, 3)]) == {"sum": (5, 3), "flat": (5,)}
+    assert len(f.operations) == 5
+    assert f(f.input)["sum"].shape == (None, 3)
+    with pytest.raises(NotImplementedError, match="make a Model"):
+        f.get_config()
