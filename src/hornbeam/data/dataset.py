@@ -41,6 +41,10 @@ class Dataset:
     [[0, 1], [4, 9], [16]]
     """
 
+    # What the functions for folders found: on their results only, as in Keras.
+    class_names: list[str] | None
+    file_paths: list[str]
+
     def __init__(self, stage: s.Stage) -> None:
         self._stage = stage
         self._spec: Any = None

@@ -32,13 +32,15 @@ def calling(function: Callable[..., Any]) -> Callable[[Any], Any]:
 class Calling(Stage):
     """A stage that calls a function of the user's; errors say at which element."""
 
-    def __init__(self, source: Stage, function: Callable[..., Any], name: str) -> None:
+    def __init__(
+        self, source: Stage, function: Callable[..., Any], name: str, as_it_is: bool = False
+    ) -> None:
         super().__init__(source)
         if not callable(function):
             raise TypeError(f"{name} needs a function, got {type(function).__name__}")
         self.function = function
         self.name = f"{name}({describe(function)})"
-        self._call = calling(function)
+        self._call = function if as_it_is else calling(function)
 
     def called(self, numbered: tuple[int, Any]) -> Any:
         """What the function makes of an element, as an element."""
@@ -52,10 +54,15 @@ class Calling(Stage):
 
 
 class Map(Calling):
-    """A function of every element, in order, by one thread or several."""
+    """A function of every element, in order, by one thread or several.
 
-    def __init__(self, source: Stage, function: Callable[..., Any], workers: int) -> None:
-        super().__init__(source, function, "map")
+    as_it_is: the function takes elements as they are inside of a pipeline.
+    """
+
+    def __init__(
+        self, source: Stage, function: Callable[..., Any], workers: int, as_it_is: bool = False
+    ) -> None:
+        super().__init__(source, function, "map", as_it_is)
         self.workers = workers
 
     def run(self) -> Iterator[Any]:
@@ -141,33 +148,43 @@ class Interleave(Calling):
 
 
 class Sound(Stage):
-    """The elements that the source can make, where it is a map; others are left out."""
+    """The elements that the source can make, where it is a map; others are left out.
+
+    most: how many at most in a pass, the next error comes up; None for any number.
+    """
 
     name = "ignore_errors"
 
-    def __init__(self, source: Stage, warns: bool) -> None:
+    def __init__(self, source: Stage, warns: bool, most: int | None = None) -> None:
         super().__init__(source)
         if not isinstance(source, Map):
             raise ValueError(
                 f"ignore_errors() stands right after the map() that may fail, not after {source.name}"
             )
-        self.source_map = source
-        self.warns = warns
+        self.map, self.warns, self.most = source, warns, most
 
     def run(self) -> Iterator[Any]:
-        return (made[0] for made in self.source_map.results(self._tried) if made)
-
-    def _tried(self, numbered: tuple[int, Any]) -> tuple[Any, ...]:
-        try:
-            return (self.source_map.called(numbered),)
-        except Exception as error:
+        left_out = 0
+        for made in self.map.results(self._tried):
+            if not isinstance(made, Exception):
+                yield made[0]
+                continue
+            left_out += 1
+            if self.most is not None and left_out > self.most:
+                raise made
             if self.warns:
-                place = " ".join(getattr(error, "__notes__", ()))
-                warnings.warn(f"left out: {type(error).__name__}: {error} {place}", stacklevel=2)
-            return ()
+                place = " ".join(getattr(made, "__notes__", ()))
+                warnings.warn(f"left out: {type(made).__name__}: {made} {place}", stacklevel=2)
+
+    def _tried(self, numbered: tuple[int, Any]) -> tuple[Any] | Exception:
+        try:
+            return (self.map.called(numbered),)
+        except Exception as error:
+            return error
 
     def count(self) -> int:
-        return UNKNOWN
+        """With a limit, how many there are if all can be made."""
+        return UNKNOWN if self.most is None else self.source.count()
 
     def spec(self) -> Any:
         return self.source.spec()

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hornbeam.preprocessing import image as image
 from hornbeam.preprocessing import sequence as sequence
-from hornbeam.utils import MISSING as _UTILS_MISSING
+from hornbeam.utils import image_dataset_from_directory as image_dataset_from_directory
+from hornbeam.utils import text_dataset_from_directory as text_dataset_from_directory
+from hornbeam.utils import timeseries_dataset_from_array as timeseries_dataset_from_array
 
-__all__ = ["image", "sequence"]
-
-# Keras's names that are not here, with the reason.
-MISSING = {
-    name: _UTILS_MISSING[name]
-    for name in (
-        "image_dataset_from_directory",
-        "text_dataset_from_directory",
-        "timeseries_dataset_from_array",
-    )
-}
-
-
-def __getattr__(name: str) -> Any:
-    reason = f" is not there: {MISSING[name]}" if name in MISSING else " is not known"
-    raise AttributeError(f"hornbeam.preprocessing.{name}{reason}")
+__all__ = [
+    "image",
+    "image_dataset_from_directory",
+    "sequence",
+    "text_dataset_from_directory",
+    "timeseries_dataset_from_array",
+]

@@ -28,32 +28,31 @@ _LATE = {
     "Progbar": "hornbeam.utils.progbar",
     "PyDataset": "hornbeam.data.py_dataset",
     "array_to_img": "hornbeam.utils.images",
+    "audio_dataset_from_directory": "hornbeam.data.audio_folder",
     "get_file": "hornbeam.datasets.files",
+    "image_dataset_from_directory": "hornbeam.data.image_folder",
     "img_to_array": "hornbeam.utils.images",
     "load_img": "hornbeam.utils.images",
     "model_to_dot": "hornbeam.utils.plotting",
     "pack_x_y_sample_weight": "hornbeam.training.data",
     "plot_model": "hornbeam.utils.plotting",
     "save_img": "hornbeam.utils.images",
+    "split_dataset": "hornbeam.data.splitting",
+    "text_dataset_from_directory": "hornbeam.data.text_folder",
+    "timeseries_dataset_from_array": "hornbeam.data.timeseries",
     "unpack_x_y_sample_weight": "hornbeam.training.data",
 }
 
 # Keras's names that are not here, with the reason.
-_FOLDERS = "reading folders and long arrays as data sets belongs to `hornbeam.data`, which is not written yet"
 _LOGGING = "progress follows the `verbose` argument of fit, evaluate and predict"
 MISSING = {
     "Config": "a dict does the same",
     "FeatureSpace": "preprocessing of tables is not written yet",
-    "audio_dataset_from_directory": _FOLDERS,
     "bounding_boxes": "layers and losses for bounding boxes are not written yet",
     "disable_interactive_logging": _LOGGING,
     "enable_interactive_logging": _LOGGING,
-    "image_dataset_from_directory": _FOLDERS,
     "is_interactive_logging_enabled": _LOGGING,
     "legacy": "Keras 2 formats only",
-    "split_dataset": _FOLDERS,
-    "text_dataset_from_directory": _FOLDERS,
-    "timeseries_dataset_from_array": _FOLDERS,
 }
 
 __all__ = [
@@ -62,6 +61,7 @@ __all__ = [
     "PyDataset",
     "Sequence",
     "array_to_img",
+    "audio_dataset_from_directory",
     "clear_session",
     "custom_object_scope",
     "deserialize_keras_object",
@@ -70,6 +70,7 @@ __all__ = [
     "get_registered_name",
     "get_registered_object",
     "get_source_inputs",
+    "image_dataset_from_directory",
     "img_to_array",
     "is_keras_tensor",
     "load_img",
@@ -82,14 +83,22 @@ __all__ = [
     "save_img",
     "serialize_keras_object",
     "set_random_seed",
+    "split_dataset",
     "standardize_dtype",
+    "text_dataset_from_directory",
+    "timeseries_dataset_from_array",
     "to_categorical",
     "unpack_x_y_sample_weight",
 ]
 
 if TYPE_CHECKING:
+    from hornbeam.data.audio_folder import audio_dataset_from_directory as audio_dataset_from_directory
+    from hornbeam.data.image_folder import image_dataset_from_directory as image_dataset_from_directory
     from hornbeam.data.py_dataset import PyDataset as PyDataset
     from hornbeam.data.py_dataset import PyDataset as Sequence
+    from hornbeam.data.splitting import split_dataset as split_dataset
+    from hornbeam.data.text_folder import text_dataset_from_directory as text_dataset_from_directory
+    from hornbeam.data.timeseries import timeseries_dataset_from_array as timeseries_dataset_from_array
     from hornbeam.datasets.files import get_file as get_file
     from hornbeam.training.data import pack_x_y_sample_weight as pack_x_y_sample_weight
     from hornbeam.training.data import unpack_x_y_sample_weight as unpack_x_y_sample_weight

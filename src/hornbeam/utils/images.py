@@ -101,11 +101,11 @@ def load_img(
     if target_size is None:
         return picture
     height, width = target_size
-    box = _middle(picture.width, picture.height, width, height) if keep_aspect_ratio else None
+    box = middle_box(picture.width, picture.height, width, height) if keep_aspect_ratio else None
     return picture.resize((width, height), getattr(image.Resampling, _FILTERS[interpolation]), box=box)
 
 
-def _middle(width: int, height: int, target_width: int, target_height: int) -> tuple[int, int, int, int]:
+def middle_box(width: int, height: int, target_width: int, target_height: int) -> tuple[int, int, int, int]:
     """The largest box of the target's shape in the middle of a picture: left, upper, right, lower."""
     cut_width = min(width, int(height * target_width / target_height))
     cut_height = min(height, int(width * target_height / target_width))
@@ -158,7 +158,7 @@ def smart_resize(
     first = standard_data_format(data_format) == "channels_first"
     vertical = pixels.ndim - (2 if first else 3)
     height, width = pixels.shape[vertical : vertical + 2]
-    left, top, right, bottom = _middle(width, height, size[1], size[0])
+    left, top, right, bottom = middle_box(width, height, size[1], size[0])
     cut = [slice(None)] * pixels.ndim
     cut[vertical : vertical + 2] = slice(top, bottom), slice(left, right)
     resized = ops.image.resize(pixels[tuple(cut)], size, interpolation=interpolation, data_format=data_format)

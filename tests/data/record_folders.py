@@ -1,0 +1,135 @@
+"""Writes keras_folders.npz: what real Keras makes of the folders that `make_folders` writes.
+
+Run with TensorFlow and Keras 3.15.1 installed: python tests/data/record_folders.py
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import wave
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+METHODS = ("bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5", "gaussian", "mitchellcubic")
+FITS: dict[str, dict[str, Any]] = {
+    "grey": {"color_mode": "grayscale"},
+    "rgba": {"color_mode": "rgba"},
+    "cropped": {"crop_to_aspect_ratio": True},
+    "padded": {"pad_to_aspect_ratio": True},
+    "first": {"data_format": "channels_first"},
+}
+ORDERS: dict[str, dict[str, Any]] = {
+    "sorted": {"shuffle": False},
+    "shuffled": {"seed": 3},
+    "training": {"seed": 3, "validation_split": 0.3, "subset": "training"},
+    "validation": {"seed": 3, "validation_split": 0.3, "subset": "validation"},
+    "two": {"shuffle": False, "class_names": ["c", "a"], "label_mode": "binary"},
+    "one_hot": {"shuffle": False, "label_mode": "categorical"},
+    "given": {"shuffle": False, "labels": [2, 0, 1, 0, 2, 1, 1, 0, 0, 2]},
+    "none": {"shuffle": False, "labels": None},
+}
+WINDOWS: dict[str, dict[str, Any]] = {
+    "plain": {"sequence_length": 4},
+    "strided": {"sequence_length": 3, "sequence_stride": 2, "sampling_rate": 3, "batch_size": 4},
+    "part": {"sequence_length": 3, "start_index": 5, "end_index": 20, "batch_size": None},
+}
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """An 8-bit picture (height, width, channels) as a file."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    height, width, channels = pixels.shape
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    head = struct.pack(">IIBBBBB", width, height, 8, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0)
+    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def sound(samples: np.ndarray) -> bytes:
+    """Samples (number, channels) of 16 bits as a .wav file."""
+    made = io.BytesIO()
+    with wave.open(made, "wb") as file:
+        file.setnchannels(samples.shape[1])
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(samples.astype("<i2").tobytes())
+    return made.getvalue()
+
+
+def make_folders(root: Path) -> None:
+    """Ten pictures, texts and sounds in folders a, b and c, one of them inside of another."""
+    rng = np.random.default_rng(7)
+    for index in range(10):
+        folder = root / "abc"[index % 3] / ("inside" if index == 4 else "")
+        folder.mkdir(parents=True, exist_ok=True)
+        size = rng.integers(4, 20, 2)
+        (folder / f"p{index}.png").write_bytes(
+            png(rng.integers(0, 256, (*size, (1, 3, 4)[index % 3]), dtype="uint8"))
+        )
+        (folder / f"t{index}.txt").write_bytes(f"text {index} \u00e9".encode())
+        (folder / f"s{index}.wav").write_bytes(sound(rng.integers(-(2**15), 2**15, (5 + index, 1))))
+    (root / "a" / "notes.md").write_text("not data")
+    (root / ".hidden").mkdir()
+
+
+def record(root: Path) -> dict[str, Any]:
+    """What Keras gives, as arrays by name."""
+    import keras
+
+    found: dict[str, Any] = {}
+    pictures = keras.utils.image_dataset_from_directory
+
+    def whole(dataset: Any) -> list[np.ndarray]:
+        batches = [b if isinstance(b, tuple) else (b,) for b in dataset.as_numpy_iterator()]
+        return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+
+    def size(shape: tuple[int, int], **settings: Any) -> np.ndarray:
+        return whole(pictures(root, image_size=shape, shuffle=False, verbose=False, **settings))[0][:6]
+
+    for method in METHODS:
+        found[f"up/{method}"] = size((13, 11), interpolation=method)
+        found[f"down/{method}"] = size((3, 5), interpolation=method)
+    for name, settings in FITS.items():
+        found[f"fit/{name}"] = size((8, 10), **settings)
+    for name, settings in ORDERS.items():
+        made = pictures(root, image_size=(2, 2), verbose=False, **settings)
+        found[f"paths/{name}"] = [str(Path(path).relative_to(root)) for path in made.file_paths]
+        found[f"classes/{name}"] = made.class_names or []
+        if settings.get("labels", 0) is not None and not settings.get("seed"):
+            found[f"labels/{name}"] = whole(made)[1]
+    texts = keras.utils.text_dataset_from_directory(root, shuffle=False, max_length=6, verbose=False)
+    found["texts"] = whole(texts)[0].astype("S")
+    sounds = keras.utils.audio_dataset_from_directory(root, shuffle=False, verbose=False)
+    found["sounds"] = whole(sounds)[0]
+    cut = keras.utils.audio_dataset_from_directory(
+        root, shuffle=False, verbose=False, output_sequence_length=9
+    )
+    found["sounds/9"] = whole(cut)[0]
+    series, targets = np.arange(60.0).reshape(30, 2), np.arange(30) * 10
+    for name, settings in WINDOWS.items():
+        made = keras.utils.timeseries_dataset_from_array(series, targets, **settings)
+        batches = list(made.as_numpy_iterator())
+        for part in (0, 1):
+            found[f"windows/{name}/{part}"] = batches[0][part]
+            found[f"windows/{name}/{part}/last"] = batches[-1][part]
+        found[f"windows/{name}/number"] = len(batches)
+    left, right = keras.utils.split_dataset((np.arange(20), np.arange(20) * 2), 0.7, shuffle=True, seed=5)
+    found["split/left"], found["split/right"] = (
+        np.array([x for x, _ in part.as_numpy_iterator()]) for part in (left, right)
+    )
+    return found
+
+
+if __name__ == "__main__":
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        make_folders(Path(folder))
+        np.savez_compressed(Path(__file__).with_name("keras_folders.npz"), **record(Path(folder)))
