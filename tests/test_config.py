@@ -116,3 +116,43 @@ def test_unique_numbers() -> None:
     assert hornbeam.layers.Dense(1).name == "dense_1"
     backend.clear_session()
     assert hornbeam.layers.Dense(1).name == "dense"
+
+
+def test_limits_for_a_short_run() -> None:
+    model = hornbeam.Sequential([hornbeam.Input((1,)), hornbeam.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.ones((40, 1), "float32")
+    config.set_max_epochs(2)
+    config.set_max_steps_per_epoch(3)
+    with pytest.warns(UserWarning, match="fit\\(\\) makes 2 of 5 epochs"):
+        history = model.fit(x, x, epochs=5, batch_size=4, verbose=0, validation_data=(x, x))
+    assert (history.epoch, int(model.optimizer.iterations)) == ([0, 1], 6)
+    assert model.predict(x, batch_size=4, verbose=0).shape == (12, 1)
+    config.set_max_steps_per_epoch(100)
+    assert model.predict(x, batch_size=4, verbose=0).shape == (40, 1)
+    assert (config.max_epochs(), config.max_steps_per_epoch()) == (2, 100)
+    for setter in (config.set_max_epochs, config.set_max_steps_per_epoch):
+        for wrong in (0, -1, 1.5, True):
+            with pytest.raises(ValueError, match="whole number above 0"):
+                setter(wrong)
+        setter(None)
+
+
+def test_interactive_logging_decides_about_the_live_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hornbeam.training import progress
+
+    monkeypatch.setattr(progress, "is_terminal", lambda stream: True)
+    assert progress.Bar(3).live
+    config.disable_interactive_logging()
+    assert not hornbeam.utils.is_interactive_logging_enabled()
+    assert not progress.Bar(3).live
+
+
+def test_settings_without_an_effect_say_what_was_set() -> None:
+    assert config.is_traceback_filtering_enabled()
+    config.disable_traceback_filtering()
+    assert not config.is_traceback_filtering_enabled()
+    assert config.is_flash_attention_enabled() is None
+    config.enable_flash_attention()
+    assert config.is_flash_attention_enabled()
+    assert not config.is_nnx_enabled()

@@ -1,4 +1,4 @@
-"""Policies that a machine is slower with."""
+"""Policies: those that a machine is slower with, and maps of several."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+import hornbeam
 from hornbeam import dtype_policies
+from hornbeam.dtype_policies import DTypePolicy, DTypePolicyMap
 from hornbeam.engines import current_engine
 
 
@@ -35,3 +37,38 @@ def test_a_policy_that_the_machine_has_an_instruction_for_is_not(monkeypatch: py
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         dtype_policies.set_dtype_policy("mixed_bfloat16")
+
+
+def test_maps() -> None:
+    policies = DTypePolicyMap("float32", {"block/.*": DTypePolicy("bfloat16"), "block/last": "float16"})
+    assert policies["block/first"].name == "bfloat16"
+    assert policies["block/last"].name == "float16"
+    assert (policies["other"].name, policies.name, policies.compute_dtype) == (
+        "float32",
+        "map_float32",
+        "float32",
+    )
+    assert "other" not in policies
+    policies["other"] = "float64"
+    assert len(policies) == 3
+    again = DTypePolicyMap.from_config(policies.get_config())
+    assert again == policies
+    assert dtype_policies.get(dtype_policies.serialize(policies)) == policies
+    policies["block/f.*"] = "float64"
+    with pytest.raises(ValueError, match="matches several entries"):
+        policies["block/first"]
+    with pytest.raises(ValueError, match="has a policy for 'other' already"):
+        policies["other"] = "float16"
+    with pytest.raises(ValueError, match="must be one policy"):
+        DTypePolicyMap(policies)
+    with pytest.raises(TypeError, match="must be a dict"):
+        DTypePolicyMap(None, [])
+
+
+def test_a_map_reaches_the_layers_inside() -> None:
+    policies = DTypePolicyMap("float32", {"attend/query": DTypePolicy("float64")})
+    layer = hornbeam.layers.MultiHeadAttention(2, 4, dtype=policies, name="attend")
+    layer.build((None, 3, 8), (None, 3, 8))
+    found = {variable.path: variable.dtype for variable in layer.weights}
+    assert found["attend/query/kernel"] == "float64"
+    assert found["attend/key/kernel"] == "float32"

@@ -47,8 +47,8 @@ _NAMES = {
 
 _MODULES = (
     "activations", "backend", "callbacks", "config", "constraints", "data", "datasets", "dtype_policies",
-    "engines", "initializers", "insight", "layers", "losses", "metrics", "mixed_precision", "models", "ops",
-    "optimizers",
+    "engines", "initializers", "insight", "layers", "legacy", "losses", "metrics",
+    "mixed_precision", "models", "ops", "optimizers",
     "preprocessing", "random", "regularizers", "saving", "tree", "utils",
 )  # fmt: skip
 
@@ -60,7 +60,6 @@ MISSING: dict[str, str] = {
     "distillation": "Distillation is not in this version: write it as a train_step.",
     "distribution": _ENGINES,
     "export": "Exporting is not in this version: save to .keras, which Keras reads and exports.",
-    "legacy": "The formats of Keras 2 are not read: save to .keras with Keras 3.",
     "quantizers": "Quantized layers are not in this version.",
     "src": "Keras's own sources: use the public names.",
     "visualization": "Pictures of boxes and masks are not in this version: use matplotlib.",
@@ -82,6 +81,7 @@ if TYPE_CHECKING:
     from hornbeam import initializers as initializers
     from hornbeam import insight as insight
     from hornbeam import layers as layers
+    from hornbeam import legacy as legacy
     from hornbeam import losses as losses
     from hornbeam import metrics as metrics
     from hornbeam import mixed_precision as mixed_precision

@@ -10,43 +10,48 @@ from hornbeam.ir.types import FLOATS, dtype_name
 __all__ = [
     "MISSING",
     "backend",
+    "disable_flash_attention",
+    "disable_interactive_logging",
+    "disable_traceback_filtering",
     "dtype_policy",
+    "enable_flash_attention",
+    "enable_interactive_logging",
+    "enable_traceback_filtering",
     "engine",
     "epsilon",
     "floatx",
     "image_data_format",
+    "is_flash_attention_enabled",
+    "is_interactive_logging_enabled",
+    "is_nnx_enabled",
+    "is_traceback_filtering_enabled",
+    "max_epochs",
+    "max_steps_per_epoch",
     "set_backend",
     "set_dtype_policy",
     "set_engine",
     "set_epsilon",
     "set_floatx",
     "set_image_data_format",
+    "set_max_epochs",
+    "set_max_steps_per_epoch",
 ]
 
-_LOGGING = "fit(verbose=...) and whether the output is a terminal decide what progress looks like"
-_TRACEBACKS = "tracebacks are short as they are, and are never cut"
-_ATTENTION = "engines choose their kernels by themselves"
-_LIMITS = "say how long to train with fit(epochs=..., steps_per_epoch=...)"
 # Names of Keras's that are not here, and why.
 MISSING: dict[str, str] = {
-    "disable_flash_attention": _ATTENTION,
-    "disable_interactive_logging": _LOGGING,
-    "disable_traceback_filtering": _TRACEBACKS,
-    "enable_flash_attention": _ATTENTION,
-    "enable_interactive_logging": _LOGGING,
-    "enable_traceback_filtering": _TRACEBACKS,
     "enable_unsafe_deserialization": "code from a file is never run, so there is nothing to enable",
-    "is_flash_attention_enabled": _ATTENTION,
-    "is_interactive_logging_enabled": _LOGGING,
-    "is_nnx_enabled": "it is about Flax, which Hornbeam does not use",
-    "is_traceback_filtering_enabled": _TRACEBACKS,
-    "max_epochs": _LIMITS,
-    "max_steps_per_epoch": _LIMITS,
-    "set_max_epochs": _LIMITS,
-    "set_max_steps_per_epoch": _LIMITS,
 }
 
-_settings: dict[str, Any] = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
+_settings: dict[str, Any] = {
+    "floatx": "float32",
+    "epsilon": 1e-7,
+    "image_data_format": "channels_last",
+    "interactive_logging": True,
+    "traceback_filtering": True,
+    "flash_attention": None,
+    "max_epochs": None,
+    "max_steps_per_epoch": None,
+}
 
 
 def floatx() -> str:
@@ -110,6 +115,94 @@ def set_backend(backend: str) -> None:
     Raises ValueError for a name that is no engine of this version.
     """
     set_engine(backend)
+
+
+# -- progress, errors, kernels -------------------------------------------------------------------------------
+
+
+def enable_interactive_logging() -> None:
+    """Draw progress as a live bar where the output is a terminal: how it is from the start."""
+    _settings["interactive_logging"] = True
+
+
+def disable_interactive_logging() -> None:
+    """Write progress as one line an epoch, also on a terminal."""
+    _settings["interactive_logging"] = False
+
+
+def is_interactive_logging_enabled() -> bool:
+    """Whether progress may be a live bar."""
+    return bool(_settings["interactive_logging"])
+
+
+def enable_traceback_filtering() -> None:
+    """Kept for programs that call it: tracebacks are short as they are, and none is ever cut."""
+    _settings["traceback_filtering"] = True
+
+
+def disable_traceback_filtering() -> None:
+    """Kept for programs that call it; see `enable_traceback_filtering`."""
+    _settings["traceback_filtering"] = False
+
+
+def is_traceback_filtering_enabled() -> bool:
+    """What was set last, True at first. Nothing depends on it."""
+    return bool(_settings["traceback_filtering"])
+
+
+def enable_flash_attention() -> None:
+    """Kept for programs that call it: engines choose their kernels themselves, with the same results."""
+    _settings["flash_attention"] = True
+
+
+def disable_flash_attention() -> None:
+    """Kept for programs that call it; see `enable_flash_attention`."""
+    _settings["flash_attention"] = False
+
+
+def is_flash_attention_enabled() -> bool | None:
+    """What was set last, None at first. Nothing depends on it."""
+    return _settings["flash_attention"]
+
+
+def is_nnx_enabled() -> bool:
+    """False: NNX is a library of Flax's, which Hornbeam does not use."""
+    return False
+
+
+# -- short runs ----------------------------------------------------------------------------------------------
+
+
+def set_max_epochs(max_epochs: int | None) -> None:
+    """Let no `fit` make more than `max_epochs` epochs, to try a program out. None for no limit.
+
+    Raises ValueError unless it is a whole number above 0 or None.
+    """
+    _settings["max_epochs"] = _limit("max_epochs", max_epochs)
+
+
+def max_epochs() -> int | None:
+    """The limit that `set_max_epochs` set, or None."""
+    return _settings["max_epochs"]
+
+
+def set_max_steps_per_epoch(max_steps_per_epoch: int | None) -> None:
+    """Let no pass of `fit`, `evaluate` or `predict` take more than so many batches. None for no limit.
+
+    Raises ValueError unless it is a whole number above 0 or None.
+    """
+    _settings["max_steps_per_epoch"] = _limit("max_steps_per_epoch", max_steps_per_epoch)
+
+
+def max_steps_per_epoch() -> int | None:
+    """The limit that `set_max_steps_per_epoch` set, or None."""
+    return _settings["max_steps_per_epoch"]
+
+
+def _limit(name: str, value: Any) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ValueError(f"{name} must be a whole number above 0, or None for no limit, got {value!r}")
+    return value
 
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from hornbeam import layers, ops
 from hornbeam.registry import UnknownObjectError, register_keras_serializable
 from hornbeam.saving import ModelFileError, load_model, load_weights, save_model, save_weights
 from hornbeam.saving import archive as archive_module
-from hornbeam.saving.weights import _parts
+from hornbeam.saving.weights import saved_parts
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(24, 6)).astype("float32")
@@ -435,7 +435,7 @@ def test_no_weight_is_lost(tmp_path: Path) -> None:
     """Every weight of every model stands in the file once; one that cannot be reached is an error."""
     for make in MODELS:
         model, _ = make()
-        found = [id(v) for part in _parts(model) if part.required for v in part.variables]
+        found = [id(v) for part in saved_parts(model) if part.required for v in part.variables]
         assert len(set(found)) == len(found)
         assert {id(v) for v in model.weights} <= set(found)
 

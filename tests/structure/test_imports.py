@@ -20,7 +20,7 @@ LAYERS = [
     ["autodiff"],
     ["primitives"],
     ["engines"],
-    ["config", "registry"],
+    ["config", "registry", "legacy"],
     ["evaluation", "tensor", "indexing", "symbolic", "variable", "scopes", "transforms", "operation"],
     ["ops"],
     ["random"],

@@ -74,7 +74,7 @@ def test_a_missing_name_says_why() -> None:
     for text, get in [
         ("engines place their work themselves", lambda: hornbeam.distribution),
         ("never run", lambda: hornbeam.config.enable_unsafe_deserialization),
-        ("editing files in place", lambda: hornbeam.saving.KerasFileEditor),
+        ("are complex", lambda: hornbeam.ops.eig),
         ("another framework's code", lambda: hornbeam.layers.TFSMLayer),
         ("Did you mean 'layers'", lambda: hornbeam.layerss),
     ]:

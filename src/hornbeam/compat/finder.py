@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
+import hornbeam
 from hornbeam.compat import spellings
 from hornbeam.compat.names import MissingModuleError, MissingNameError, note
 
@@ -106,4 +107,7 @@ def _keras_module(fullname: str, relative: str) -> ModuleType:
         if error.name and not error.name.startswith("hornbeam"):
             raise
     # A namespace that is no module of its own, such as a class with static methods.
-    raise MissingModuleError(f"the script imports {fullname}, which Hornbeam does not have") from None
+    reason = hornbeam.MISSING.get(relative.split(".")[0], "")
+    raise MissingModuleError(
+        f"the script imports {fullname}, which Hornbeam does not have. {reason}"
+    ) from None

@@ -91,6 +91,9 @@ from hornbeam.tensor import (
     absolute, add, cast, equal, floor_divide, greater, greater_equal, less, less_equal, mod, multiply,
     negative, not_equal, power, subtract, true_divide,
 )
+from hornbeam.ops.vectorizing import (
+    vectorize,
+)
 # fmt: on
 
 # fmt: off
@@ -132,8 +135,8 @@ __all__ = [
     "square", "squareplus", "squeeze", "stack", "std", "stft", "stop_gradient", "subtract", "sum", "svd",
     "swapaxes", "swish", "switch", "take", "take_along_axis", "tan", "tanh", "tanh_shrink", "tensordot",
     "threshold", "tile", "top_k", "trace", "transpose", "trapezoid", "tri", "tril", "triu", "true_divide",
-    "trunc", "unfold", "unique", "unravel_index", "unstack", "vander", "var", "vdot", "vectorized_map",
-    "view", "vsplit", "vstack", "where", "while_loop", "zeros", "zeros_like",
+    "trunc", "unfold", "unique", "unravel_index", "unstack", "vander", "var", "vdot", "vectorize",
+    "vectorized_map", "view", "vsplit", "vstack", "where", "while_loop", "zeros", "zeros_like",
 ]
 # fmt: on
 

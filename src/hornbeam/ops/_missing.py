@@ -9,7 +9,6 @@ MISSING: dict[str, str] = {
     "polar": _COMPLEX,
     "view_as_complex": _COMPLEX,
     "view_as_real": _COMPLEX,
-    "vectorize": "it maps Python functions of scalars; write them on whole tensors, or use vectorized_map",
 }
 
 

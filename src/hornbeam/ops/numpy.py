@@ -43,6 +43,9 @@ from hornbeam.ops.statistics import (
     corrcoef, diff, median, nanargmax, nanargmin, nancumprod, nancumsum, nanmax, nanmean, nanmedian, nanmin,
     nanpercentile, nanprod, nanquantile, nanstd, nansum, nanvar, percentile, quantile, trapezoid,
 )
+from hornbeam.ops.vectorizing import (
+    vectorize,
+)
 from hornbeam.tensor import (
     absolute, add, equal, floor_divide, greater, greater_equal, less, less_equal, mod, multiply, negative,
     not_equal, power, subtract, true_divide,
@@ -73,7 +76,7 @@ __all__ = [
     "rot90", "round", "searchsorted", "select", "sign", "signbit", "sin", "sinc", "sinh", "size", "slogdet",
     "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "subtract", "sum", "swapaxes", "take",
     "take_along_axis", "tan", "tanh", "tensordot", "tile", "trace", "transpose", "trapezoid", "tri", "tril",
-    "triu", "true_divide", "trunc", "unique", "unravel_index", "vander", "var", "vdot", "view", "vsplit",
-    "vstack", "where", "zeros", "zeros_like",
+    "triu", "true_divide", "trunc", "unique", "unravel_index", "vander", "var", "vdot", "vectorize", "view",
+    "vsplit", "vstack", "where", "zeros", "zeros_like",
 ]
 # fmt: on

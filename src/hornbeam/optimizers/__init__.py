@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hornbeam import registry
+from hornbeam.optimizers import legacy as legacy
 from hornbeam.optimizers import schedules as schedules
 from hornbeam.optimizers.optimizer import Optimizer
 from hornbeam.optimizers.rules import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
@@ -33,12 +34,10 @@ __all__ = [
     "ScheduleFreeAdamW",
     "deserialize",
     "get",
+    "legacy",
     "schedules",
     "serialize",
 ]
-
-# Keras's names that are not here, with the reason.
-MISSING = {"legacy": "Keras 2 optimizers; Keras 3 only keeps names that raise"}
 
 
 def serialize(optimizer: Optimizer) -> dict[str, Any]:

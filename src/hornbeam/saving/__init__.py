@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hornbeam.registry import custom_object_scope as CustomObjectScope
 from hornbeam.registry import custom_object_scope as custom_object_scope
 from hornbeam.registry import get_custom_objects as get_custom_objects
@@ -14,12 +12,14 @@ from hornbeam.registry import serialize as serialize_keras_object
 from hornbeam.saving.archive import ModelFileError as ModelFileError
 from hornbeam.saving.archive import load_model as load_model
 from hornbeam.saving.archive import save_model as save_model
+from hornbeam.saving.editor import KerasFileEditor as KerasFileEditor
 from hornbeam.saving.weights import load_weights as load_weights
 from hornbeam.saving.weights import save_weights as save_weights
 from hornbeam.utils.session import deserialize_keras_object as deserialize_keras_object
 
 __all__ = [
     "CustomObjectScope",
+    "KerasFileEditor",
     "ModelFileError",
     "custom_object_scope",
     "deserialize_keras_object",
@@ -33,14 +33,3 @@ __all__ = [
     "save_weights",
     "serialize_keras_object",
 ]
-
-# Names of Keras's that are not here, and why.
-MISSING: dict[str, str] = {
-    "KerasFileEditor": "editing files in place is not in this version: load the model, change it, and save "
-    "it",
-}
-
-
-def __getattr__(name: str) -> Any:
-    reason = f": {MISSING[name]}" if name in MISSING else ""
-    raise AttributeError(f"hornbeam.saving has no {name!r}{reason}")

@@ -86,7 +86,7 @@ def load_model(
     if not os.path.isfile(path):
         kind = "is a folder, not a .keras file" if os.path.isdir(path) else "does not exist"
         raise FileNotFoundError(f"{path!r} {kind}")
-    text, weights = _read(path)
+    text, weights, _ = read_archive(path)
     config = _parsed(text)
     if not compile:
         config.pop("compile_config", None)
@@ -131,8 +131,8 @@ def _built(
 # -- the archive ---------------------------------------------------------------------------------------------
 
 
-def _read(path: str) -> tuple[bytes, bytes]:
-    """The bytes of the config and of the weights, every size checked before anything is read."""
+def read_archive(path: str) -> tuple[bytes, bytes, bytes]:
+    """The bytes of the config, the weights and the metadata, every size checked before anything is read."""
     try:
         with open(path, "rb") as file:
             _check_directory(file)
@@ -171,7 +171,7 @@ def _check_directory(file: BinaryIO) -> None:
         )
 
 
-def _read_members(archive: zipfile.ZipFile, size: int) -> tuple[bytes, bytes]:
+def _read_members(archive: zipfile.ZipFile, size: int) -> tuple[bytes, bytes, bytes]:
     names = [member.filename for member in archive.infolist()]
     for name in (CONFIG, WEIGHTS):
         if names.count(name) != 1:
@@ -179,7 +179,9 @@ def _read_members(archive: zipfile.ZipFile, size: int) -> tuple[bytes, bytes]:
                 f"the file holds {names.count(name)} members called {name!r}; a model has exactly one"
             )
     config, weights = archive.getinfo(CONFIG), archive.getinfo(WEIGHTS)
+    metadata = archive.getinfo(METADATA) if names.count(METADATA) == 1 else None
     for member, most in (
+        *([(metadata, MAX_CONFIG_BYTES)] if metadata else []),
         (config, MAX_CONFIG_BYTES),
         (weights, min(weights.compress_size, size) * MAX_WEIGHTS_RATIO + SLACK_BYTES),
     ):
@@ -191,7 +193,8 @@ def _read_members(archive: zipfile.ZipFile, size: int) -> tuple[bytes, bytes]:
                 "a "
                 "decompression bomb"
             )
-    return _bounded(archive, config), _bounded(archive, weights)
+    about = _bounded(archive, metadata) if metadata else b""
+    return _bounded(archive, config), _bounded(archive, weights), about
 
 
 def _bounded(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:

@@ -63,7 +63,7 @@ def write_weights(model: Any, file: BinaryIO, note: str = "") -> None:
 
     note: a text that stands beside them, for `read_note`.
     """
-    parts = list(_parts(model))
+    parts = list(saved_parts(model))
     _check_complete(model, parts)
     with h5py.File(file, "w") as store:
         if note:
@@ -123,12 +123,12 @@ def _arrays(model: Any, store: h5py.File, skip_mismatch: bool) -> list[tuple[Any
     """Every variable with its value in the file."""
     problems: list[str] = []
     found: list[tuple[Any, h5py.Dataset]] = []
-    for part in _parts(model):
+    for part in saved_parts(model):
         if not part.required:
             found.extend(_optional(part, store))
             continue
         for index, variable in enumerate(part.variables):
-            dataset = _dataset(store, part.place(index))
+            dataset = checked_dataset(store, part.place(index))
             problem = _mismatch(part.place(index), dataset, variable)
             if problem:
                 problems.append(problem)
@@ -143,9 +143,9 @@ def _arrays(model: Any, store: h5py.File, skip_mismatch: bool) -> list[tuple[Any
 
 def _optional(part: _Part, store: h5py.File) -> list[tuple[Any, h5py.Dataset]]:
     """The values of an optimizer or a random state, if the file has all of them."""
-    group = _at(store, _join(part.path, "vars"))
+    group = checked_object(store, _join(part.path, "vars"))
     stored = len(group) if isinstance(group, h5py.Group) else 0
-    datasets = [_dataset(store, part.place(index)) for index in range(len(part.variables))]
+    datasets = [checked_dataset(store, part.place(index)) for index in range(len(part.variables))]
     pairs = list(zip(part.variables, datasets, strict=True))
     if stored == len(pairs) and not any(_mismatch("", dataset, variable) for variable, dataset in pairs):
         return pairs
@@ -160,7 +160,7 @@ def _optional(part: _Part, store: h5py.File) -> list[tuple[Any, h5py.Dataset]]:
     return []
 
 
-def _at(store: h5py.File, name: str) -> Any:
+def checked_object(store: h5py.File, name: str) -> Any:
     """The object at `name`, reached by hard links only, or None."""
     place: Any = store
     for step in name.split("/"):
@@ -175,9 +175,9 @@ def _at(store: h5py.File, name: str) -> Any:
     return place
 
 
-def _dataset(store: h5py.File, name: str) -> h5py.Dataset | None:
+def checked_dataset(store: h5py.File, name: str) -> h5py.Dataset | None:
     """The dataset at `name`, stored in this file without anything that would take more room or run code."""
-    dataset = _at(store, name)
+    dataset = checked_object(store, name)
     if not isinstance(dataset, h5py.Dataset):
         return None
     if dataset.external or dataset.is_virtual:
@@ -207,7 +207,7 @@ def _mismatch(name: str, dataset: h5py.Dataset | None, variable: Any) -> str:
 # -- the parts of a model ------------------------------------------------------------------------------------
 
 
-def _parts(model: Any) -> Iterator[_Part]:
+def saved_parts(model: Any) -> Iterator[_Part]:
     """Everything that holds values; what is reached twice counts once."""
     seen: set[int] = set()
 

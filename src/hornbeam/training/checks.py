@@ -3,12 +3,14 @@ likely fix."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.config import max_epochs, max_steps_per_epoch
 from hornbeam.ir.graph import Node
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 from hornbeam.naming import nearest
@@ -40,6 +42,22 @@ def batch_size(value: Any, name: str = "batch_size") -> int:
 
 def optional_steps(value: Any, name: str) -> int | None:
     return None if value is None else whole(value, name, 1)
+
+
+def limited_steps(steps: int | None, available: int | None) -> int | None:
+    """`steps`, or fewer where `config.set_max_steps_per_epoch` says so. available: steps of one pass."""
+    most = max_steps_per_epoch()
+    wanted = steps if steps is not None else available
+    return most if most is not None and (wanted is None or wanted > most) else steps
+
+
+def limited_epochs(epochs: int) -> int:
+    """`epochs`, or fewer, with a warning, where `config.set_max_epochs` says so."""
+    most = max_epochs()
+    if most is None or most >= epochs:
+        return epochs
+    warnings.warn(f"fit() makes {most} of {epochs} epochs: config.set_max_epochs({most})", stacklevel=3)
+    return most
 
 
 def split_fraction(value: Any) -> float:

@@ -9,6 +9,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, TextIO
 
+from hornbeam.config import is_interactive_logging_enabled
+
 # How often a bar is drawn.
 INTERVAL = 0.12
 _BAR = 24
@@ -71,7 +73,7 @@ class Bar:
     def __init__(self, target: int | None, stream: TextIO | None = None) -> None:
         self.target = target
         self.stream = stream or sys.stdout
-        self.live = is_terminal(self.stream)
+        self.live = is_terminal(self.stream) and is_interactive_logging_enabled()
         self.start = time.perf_counter()
         self.step = 0
         # The first steps take longer, since they compile: an ETA out of them would frighten.

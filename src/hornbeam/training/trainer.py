@@ -242,8 +242,10 @@ class Trainer(Compiling):
                 self._fit.validated_on.remember(validation.data)
         elif fraction:
             data, validation, sentence = split(data, fraction, validation_split_mode, validation_batch_size)
+        epochs, steps = checks.limited_epochs(epochs), checks.limited_steps(steps, data.steps)
         self._prepare("train", data, steps, class_weight)
         if validation is not None:
+            validation_steps = checks.limited_steps(validation_steps, validation.steps)
             self._prepare("test", validation, validation_steps, None)
         number = steps if steps is not None else data.steps
         if not isinstance(callbacks, CallbackList):
@@ -368,6 +370,7 @@ class Trainer(Compiling):
         steps = checks.optional_steps(steps, "steps")
         data = make_data(x, y, sample_weight, batch_size, "evaluate")
         check_end(data, steps, "steps")
+        steps = checks.limited_steps(steps, data.steps)
         if isinstance(data, ArrayData) and data.whole:
             self._fit.validated_on.check(data.data)
         self._prepare("test", data, steps, None)
@@ -422,6 +425,7 @@ class Trainer(Compiling):
         steps = checks.optional_steps(steps, "steps")
         data = make_data(x, None, None, batch_size, "predict", what="x")
         check_end(data, steps, "steps")
+        steps = checks.limited_steps(steps, data.steps)
         number = steps if steps is not None else data.steps
         if not isinstance(callbacks, CallbackList):
             show = verbose != 0 and number != 1

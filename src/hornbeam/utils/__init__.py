@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from hornbeam.config import disable_interactive_logging as disable_interactive_logging
+from hornbeam.config import enable_interactive_logging as enable_interactive_logging
+from hornbeam.config import is_interactive_logging_enabled as is_interactive_logging_enabled
 from hornbeam.random import set_random_seed as set_random_seed
 from hornbeam.registry import custom_object_scope as custom_object_scope
 from hornbeam.registry import get_custom_objects as get_custom_objects
@@ -12,6 +15,7 @@ from hornbeam.registry import get_registered_name as get_registered_name
 from hornbeam.registry import get_registered_object as get_registered_object
 from hornbeam.registry import register_keras_serializable as register_keras_serializable
 from hornbeam.registry import serialize as serialize_keras_object
+from hornbeam.utils import legacy as legacy
 from hornbeam.utils.arrays import normalize as normalize
 from hornbeam.utils.arrays import pad_sequences as pad_sequences
 from hornbeam.utils.arrays import to_categorical as to_categorical
@@ -25,6 +29,7 @@ CustomObjectScope = custom_object_scope
 
 # What is imported when it is first asked for: it needs extras, or stands above this module.
 _LATE = {
+    "Config": "hornbeam.utils.config",
     "Progbar": "hornbeam.utils.progbar",
     "PyDataset": "hornbeam.data.py_dataset",
     "array_to_img": "hornbeam.utils.images",
@@ -44,18 +49,13 @@ _LATE = {
 }
 
 # Keras's names that are not here, with the reason.
-_LOGGING = "progress follows the `verbose` argument of fit, evaluate and predict"
 MISSING = {
-    "Config": "a dict does the same",
     "FeatureSpace": "preprocessing of tables is not written yet",
     "bounding_boxes": "layers and losses for bounding boxes are not written yet",
-    "disable_interactive_logging": _LOGGING,
-    "enable_interactive_logging": _LOGGING,
-    "is_interactive_logging_enabled": _LOGGING,
-    "legacy": "Keras 2 formats only",
 }
 
 __all__ = [
+    "Config",
     "CustomObjectScope",
     "Progbar",
     "PyDataset",
@@ -65,6 +65,8 @@ __all__ = [
     "clear_session",
     "custom_object_scope",
     "deserialize_keras_object",
+    "disable_interactive_logging",
+    "enable_interactive_logging",
     "get_custom_objects",
     "get_file",
     "get_registered_name",
@@ -72,7 +74,9 @@ __all__ = [
     "get_source_inputs",
     "image_dataset_from_directory",
     "img_to_array",
+    "is_interactive_logging_enabled",
     "is_keras_tensor",
+    "legacy",
     "load_img",
     "model_to_dot",
     "normalize",
@@ -102,6 +106,7 @@ if TYPE_CHECKING:
     from hornbeam.datasets.files import get_file as get_file
     from hornbeam.training.data import pack_x_y_sample_weight as pack_x_y_sample_weight
     from hornbeam.training.data import unpack_x_y_sample_weight as unpack_x_y_sample_weight
+    from hornbeam.utils.config import Config as Config
     from hornbeam.utils.images import array_to_img as array_to_img
     from hornbeam.utils.images import img_to_array as img_to_array
     from hornbeam.utils.images import load_img as load_img

@@ -1,0 +1,95 @@
+"""Functions of small tensors applied to large ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from typing import Any
+
+import numpy as np
+
+from hornbeam import tree
+from hornbeam.indexing import reshape
+from hornbeam.ir.types import ShapeError
+from hornbeam.ops.core import vectorized_map
+from hornbeam.ops.shaping import broadcast_to
+from hornbeam.tensor import as_tensor
+
+_ARGUMENT = re.compile(r"\(([\w, ]*)\)")
+
+
+def vectorize(
+    pyfunc: Callable[..., Any], *, excluded: Collection[Any] | None = None, signature: str | None = None
+) -> Callable[..., Any]:
+    """`pyfunc`, a function of scalars, as a function of tensors that broadcast against each other.
+
+    signature: the function's own axes, such as "(n),(n)->()" for one of two vectors that gives a scalar; all
+    axes before those are looped over. excluded: numbers or names of arguments that are passed on as they
+    are. Named arguments are passed on, too.
+
+    Raises ValueError for a signature that does not parse or does not fit, ShapeError for arguments whose
+    shapes do not fit it.
+
+    >>> distance = hornbeam.ops.vectorize(lambda a, b: hornbeam.ops.sum(hornbeam.ops.abs(a - b)),
+    ...                                   signature="(n),(n)->()")
+    >>> distance([[1.0, 2.0], [3.0, 4.0]], [1.0, 1.0]).tolist()
+    [1.0, 5.0]
+    """
+    names = {} if signature is None else _parsed(signature)
+    kept = set(excluded or ())
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        places = [i for i in range(len(args)) if i not in kept]
+        if names and len(names) != len(places):
+            raise ValueError(f"the signature {signature!r} has {len(names)} arguments, got {len(places)}")
+        tensors = [as_tensor(args[i]) for i in places]
+        cores = [
+            _core(x.shape, names.get(n, ()), f"argument {i}") for n, (i, x) in _numbered(places, tensors)
+        ]
+        _check_sizes(cores, names)
+        loops = [x.shape[: len(x.shape) - len(core)] for x, core in zip(tensors, cores, strict=True)]
+        loop = np.broadcast_shapes(*loops)
+        flat = [
+            reshape(broadcast_to(x, (*loop, *core)), (-1, *core))
+            for x, core in zip(tensors, cores, strict=True)
+        ]
+
+        def one(slices: Any) -> Any:
+            full = list(args)
+            for i, part in zip(places, slices, strict=True):
+                full[i] = part
+            return pyfunc(*full, **kwargs)
+
+        found = vectorized_map(one, flat)
+        return tree.map_structure(lambda x: reshape(x, (*loop, *x.shape[1:])), found)
+
+    return wrapped
+
+
+def _numbered(places: list[int], tensors: list[Any]) -> Any:
+    return enumerate(zip(places, tensors, strict=True))
+
+
+def _parsed(signature: str) -> dict[int, tuple[str, ...]]:
+    """The names of the axes of every argument."""
+    left, arrow, right = signature.partition("->")
+    pieces = _ARGUMENT.findall(left)
+    whole = ",".join(f"({piece})" for piece in pieces)
+    if not arrow or not pieces or whole != left.replace(" ", "").replace(",(", ",(") or not right.strip():
+        raise ValueError(f'signature must look like "(n),(n)->()", got {signature!r}')
+    return {i: tuple(n.strip() for n in piece.split(",") if n.strip()) for i, piece in enumerate(pieces)}
+
+
+def _core(shape: tuple[int, ...], names: tuple[str, ...], what: str) -> tuple[int, ...]:
+    """The sizes of an argument's own axes."""
+    if len(shape) < len(names):
+        raise ShapeError(f"vectorize: {what} has shape {shape}, its axes should be ({', '.join(names)})")
+    return shape[len(shape) - len(names) :]
+
+
+def _check_sizes(cores: list[tuple[int, ...]], names: dict[int, tuple[str, ...]]) -> None:
+    sizes: dict[str, int] = {}
+    for number, core in enumerate(cores):
+        for name, size in zip(names.get(number, ()), core, strict=True):
+            if sizes.setdefault(name, size) != size:
+                raise ShapeError(f"vectorize: axis {name!r} has the sizes {sizes[name]} and {size}")

@@ -1,0 +1,6 @@
+"""`keras.utils.legacy`: configs as Keras 2 wrote them, see `hornbeam.legacy.saving`."""
+
+from hornbeam.legacy.saving import deserialize_keras_object as deserialize_keras_object
+from hornbeam.legacy.saving import serialize_keras_object as serialize_keras_object
+
+__all__ = ["deserialize_keras_object", "serialize_keras_object"]
