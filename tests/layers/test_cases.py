@@ -13,6 +13,7 @@ from layer_cases import CASES, digest, flatten, inputs, label, make, weights
 
 import hornbeam
 from hornbeam import layers, registry, tree
+from hornbeam.layers import augmentation
 
 EXPECTED = json.loads((Path(__file__).parent / "layer_expected.json").read_text())
 EVERY = pytest.mark.parametrize("index", range(len(CASES)), ids=label)
@@ -109,6 +110,8 @@ def test_every_exported_layer_has_a_case() -> None:
     elsewhere |= {layers.StringLookup, layers.IntegerLookup, layers.TextVectorization}  # in test_text.py
     elsewhere |= {layers.Hashing, layers.HashedCrossing}
     classes = {getattr(layers, name) for name in layers.__all__ if name[0].isupper() and name != "Input"}
+    # These have tables of their own.
+    elsewhere |= {getattr(layers, name) for name in augmentation.__all__}
     assert classes - named - elsewhere == set()
 
 

@@ -93,7 +93,7 @@ def test_colours() -> None:
 
 
 def test_filters() -> None:
-    blurred = np.asarray(ops.image.gaussian_blur(IMAGES, (5, 3), (1.5, 0.7)))
+    blurred = np.asarray(ops.image.gaussian_blur(IMAGES, (3, 5), (0.7, 1.5)))
     rows, columns = (np.exp(-0.5 * (np.arange(n) - n // 2) ** 2 / s**2) for n, s in ((5, 1.5), (3, 0.7)))
     kernel = np.outer(rows / rows.sum(), columns / columns.sum())
     padded = np.pad(IMAGES, ((0, 0), (2, 2), (1, 1), (0, 0)))

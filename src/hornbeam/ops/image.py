@@ -125,12 +125,15 @@ def _resized(node: Node, size: Sequence[int], method: str, antialias: bool) -> N
     return node
 
 
-def _aspect(h: int, w: int, size: Sequence[int], larger: bool) -> tuple[int, int]:
-    """Height and width of the smallest (or largest) box of the target's proportions around (or in) h x w."""
-    by_width, by_height = w * size[0] / size[1], h * size[1] / size[0]
+def aspect_window(h: int, w: int, size: Sequence[int], larger: bool) -> tuple[int, int, int, int]:
+    """Top, left, height and width of the largest window in the middle of h x w that has the proportions of
+    `size`, or of the smallest one around it (whose top and left are then negative)."""
+    by_width, by_height = int(w * size[0] / size[1]), int(h * size[1] / size[0])
     if larger:
-        return max(h, int(by_width)), max(w, int(by_height))
-    return min(h, int(by_width)), min(w, int(by_height))
+        height, width = max(h, by_width), max(w, by_height)
+        return -((height - h) // 2), -((width - w) // 2), height, width
+    height, width = max(min(h, by_width), 1), max(min(w, by_height), 1)
+    return (h - height) // 2, (w - width) // 2, height, width
 
 
 @operation
@@ -170,12 +173,11 @@ def resize(
     node = batch if is_float(dtype) or interpolation == "nearest" else p.convert(batch, "float32")
     h, w = node.shape[1:3]
     if crop_to_aspect_ratio:
-        ch, cw = _aspect(h, w, target, larger=False)
-        top, left = (h - ch) // 2, (w - cw) // 2
+        top, left, ch, cw = aspect_window(h, w, target, larger=False)
         node = p.slice_(node, (0, top, left, 0), (node.shape[0], top + ch, left + cw, node.shape[3]))
     if pad_to_aspect_ratio:
-        ph, pw = _aspect(h, w, target, larger=True)
-        top, left = (ph - h) // 2, (pw - w) // 2
+        up, back, ph, pw = aspect_window(h, w, target, larger=True)
+        top, left = -up, -back
         value = full(fill_value, p.reduce_sum(node, (0, 1, 2, 3)).type)
         node = p.pad(node, value, (0, top, left, 0), (0, ph - h - top, pw - w - left, 0))
     node = _resized(node, target, interpolation, antialias)
@@ -354,11 +356,12 @@ def hsv_to_rgb(images: Any, data_format: str | None = None) -> Tensor:
 # -- filters -------------------------------------------------------------------------------------------------
 
 
-def _filtered(node: Node, kernel: np.ndarray) -> Node:
+def _filtered(node: Node, kernel: np.ndarray | Node) -> Node:
     """Every channel under one (h, w) kernel, without padding."""
     channels = node.shape[-1]
-    w = p.constant(kernel[:, :, None, None].astype(numpy_dtype(node.dtype)), node.dtype)
-    w = p.broadcast(w, (*kernel.shape, 1, channels), (0, 1, 2, 3))
+    if not isinstance(kernel, Node):
+        kernel = p.constant(kernel.astype(numpy_dtype(node.dtype)), node.dtype)
+    w = p.broadcast(kernel, (*kernel.shape, 1, channels), (0, 1))
     return p.conv(node, w, (1, 1), ((0, 0), (0, 0)), (1, 1), channels)
 
 
@@ -375,20 +378,33 @@ def gaussian_kernel(size: int, sigma: float) -> np.ndarray:
     return weights / weights.sum()
 
 
+def _gaussian_node(size: int, sigma: Node) -> Node:
+    """`gaussian_kernel` for a computed sigma."""
+    x = p.constant((np.arange(size) - (size - 1) / 2).astype(numpy_dtype(sigma.dtype)), sigma.dtype)
+    ratio = x / p.broadcast(p.reshape(sigma, ()), (size,), ())
+    weights = p.exp(ratio * ratio * -0.5)
+    return weights / p.broadcast(p.reduce_sum(weights, (0,)), (size,), ())
+
+
 @operation
 def gaussian_blur(
     images: Any, kernel_size: Any = (3, 3), sigma: Any = (1.0, 1.0), data_format: str | None = None
 ) -> Tensor:
     """Images averaged with the weights of a normal distribution; zeros beyond the edges.
 
-    kernel_size, sigma: (rows, columns).
+    kernel_size, sigma: (across, down), as in Keras; sigma may be computed values.
     """
     node, restore = image_batch(images, data_format, "gaussian_blur")
     dtype = node.dtype
     node = node if is_float(dtype) else p.convert(node, "float32")
-    rows, columns = sizes_of(kernel_size, 2, "kernel_size")
-    sigmas = (sigma, sigma) if isinstance(sigma, (int, float)) else tuple(float(s) for s in sigma)
-    kernel = np.outer(gaussian_kernel(rows, sigmas[0]), gaussian_kernel(columns, sigmas[1]))
+    columns, rows = sizes_of(kernel_size, 2, "kernel_size")
+    widths = cast_node((sigma, sigma) if isinstance(sigma, (int, float)) else sigma, node.dtype)
+    if widths.shape != (2,):
+        raise ShapeError(f"gaussian_blur: sigma must be one number or two, got shape {widths.shape}")
+    across, down = (
+        _gaussian_node(size, p.slice_(widths, (i,), (i + 1,))) for i, size in enumerate((columns, rows))
+    )
+    kernel = p.broadcast(down, (rows, columns), (0,)) * p.broadcast(across, (rows, columns), (1,))
     pads = padding_of("same", node.shape[1:3], (rows, columns), (1, 1), (1, 1))
     node = p.pad(node, 0, (0, pads[0][0], pads[1][0], 0), (0, pads[0][1], pads[1][1], 0))
     return restore(_to_dtype(_filtered(node, kernel), dtype))
@@ -474,24 +490,37 @@ def elastic_transform(
     seed: Any = None,
     data_format: str | None = None,
 ) -> Tensor:
-    """Images deformed by smooth random shifts: noise from [-1, 1) blurred with `sigma` pixels, times `alpha`.
+    """Images deformed by smooth random shifts, in pixels: normal noise of deviation `sigma`, blurred with
+    `sigma` pixels, times `alpha`.
 
     Simard, Steinkraus & Platt, "Best practices for convolutional neural networks", 2003.
     """
+    node, restore = image_batch(images, data_format, "elastic_transform")
+    order = order_of(interpolation)
+    size = int(6 * sigma) | 1
+    return restore(deformed(node, alpha, sigma, size, order, fill_mode, fill_value, seed))
+
+
+def deformed(
+    node: Node, alpha: Any, sigma: Any, size: int, order: int, fill_mode: str, fill_value: Any, seed: Any
+) -> Node:
+    """Images (n, h, w, c) read at places that lie `alpha` times blurred noise beside their own.
+
+    alpha, sigma: may be computed values. size: of the blur's window, an odd number.
+    """
     from hornbeam import random
 
-    node, restore = image_batch(images, data_format, "elastic_transform")
     grid = node.shape[:3]
-    noise = random.uniform((*grid, 2), -1.0, 1.0, seed=seed, dtype="float32")
-    size = int(6 * sigma) | 1
-    shifts = gaussian_blur(noise, (size, size), (sigma, sigma), "channels_last").node * float(alpha)
+    noise = random.normal((*grid, 2), seed=seed, dtype="float32")
+    width = cast_node(sigma, "float32")
+    blurred = gaussian_blur(noise, size, Tensor(p.broadcast(width, (2,), ())), "channels_last").node
+    shifts = blurred * p.broadcast(cast_node(alpha, "float32") * width, blurred.shape, ())
     places = [
         p.iota("float32", grid, axis + 1)
         + p.reshape(p.slice_(shifts, (0, 0, 0, axis), (*grid, axis + 1)), grid)
         for axis in range(2)
     ]
-    order = order_of(interpolation)
-    return restore(in_float(node, lambda n: sampled(n, places, order, fill_mode, fill_value, batch_dims=1)))
+    return in_float(node, lambda n: sampled(n, places, order, fill_mode, fill_value, batch_dims=1))
 
 
 # -- patches -------------------------------------------------------------------------------------------------

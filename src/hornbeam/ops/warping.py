@@ -184,8 +184,6 @@ def perspective_transform(
 
     The points are (4, 2) or (n, 4, 2) of (x, y) in pixels.
     """
-    from hornbeam.ops.linalg import solve
-
     node, restore = image_batch(images, data_format, "perspective_transform")
     starts, ends = (cast_node(x, "float32") for x in (start_points, end_points))
     for points in (starts, ends):
@@ -193,19 +191,30 @@ def perspective_transform(
             raise ShapeError(
                 f"perspective_transform: points must have shape (4, 2) or (n, 4, 2), got {points.shape}"
             )
-    count = node.shape[0]
-    starts, ends = (broadcast_node(x, (count, 4, 2)) for x in (starts, ends))
+    starts, ends = (broadcast_node(x, (node.shape[0], 4, 2)) for x in (starts, ends))
+    # Pixels of the result are read from the source.
+    matrix = homography(Tensor(ends), Tensor(starts)).node
+    return restore(_projected(node, matrix, order_of(interpolation), "constant", fill_value))
 
-    def coordinate(points: Node, i: int) -> Node:
-        return p.slice_(points, (0, 0, i), (count, 4, i + 1))
 
-    # Eight equations for the eight numbers of the map from result to source pixels.
-    x, y = coordinate(ends, 0), coordinate(ends, 1)
-    u, v = coordinate(starts, 0), coordinate(starts, 1)
+def homography(points: Any, images: Any) -> Tensor:
+    """The numbers (n, 8) of the projective map that takes four `points` (n, 4, 2) of (x, y) to `images`.
+
+    It is (x, y) -> ((a x + b y + c) / k, (d x + e y + f) / k) with k = g x + h y + 1.
+    """
+    from hornbeam.ops.linalg import solve
+
+    from_points, to_points = cast_node(points, "float32"), cast_node(images, "float32")
+    count = from_points.shape[0]
+
+    def coordinate(of: Node, i: int) -> Node:
+        return p.slice_(of, (0, 0, i), (count, 4, i + 1))
+
+    # Eight equations for eight numbers.
+    x, y = coordinate(from_points, 0), coordinate(from_points, 1)
+    u, v = coordinate(to_points, 0), coordinate(to_points, 1)
     one, zero = ones_like(x), zeros_like(x)
     upper = p.concatenate(x, y, one, zero, zero, zero, -(x * u), -(y * u), axis=2)
     lower = p.concatenate(zero, zero, zero, x, y, one, -(x * v), -(y * v), axis=2)
     matrix = solve(Tensor(p.concatenate(upper, lower, axis=1)), Tensor(p.concatenate(u, v, axis=1)))
-    return restore(
-        _projected(node, p.reshape(matrix.node, (count, 8)), order_of(interpolation), "constant", fill_value)
-    )
+    return Tensor(p.reshape(matrix.node, (count, 8)))

@@ -1,11 +1,11 @@
-"""Layers that prepare data: numbers (scaling, bins), images (sizes, crops), texts and categories."""
+"""Layers that prepare data: numbers (scaling, bins), texts and categories."""
 
 from __future__ import annotations
 
 from hornbeam.layers.preprocessing.categories import CategoryEncoding
 from hornbeam.layers.preprocessing.discretization import Discretization
 from hornbeam.layers.preprocessing.hashing import HashedCrossing, Hashing
-from hornbeam.layers.preprocessing.images import CenterCrop, Rescaling, Resizing
+from hornbeam.layers.preprocessing.images import Rescaling
 from hornbeam.layers.preprocessing.integer_lookup import IntegerLookup
 from hornbeam.layers.preprocessing.normalization import Normalization
 from hornbeam.layers.preprocessing.string_lookup import StringLookup
@@ -13,14 +13,12 @@ from hornbeam.layers.preprocessing.text_vectorization import TextVectorization
 
 __all__ = [
     "CategoryEncoding",
-    "CenterCrop",
     "Discretization",
     "HashedCrossing",
     "Hashing",
     "IntegerLookup",
     "Normalization",
     "Rescaling",
-    "Resizing",
     "StringLookup",
     "TextVectorization",
 ]

@@ -1,0 +1,73 @@
+"""Layers that change images as they go into training: places, colours, tones, mixtures, and whole policies.
+
+They act in training only, unless they say otherwise. Each image gets draws of its own, in compiled code too,
+from a random state that belongs to the layer: the same seed gives the same images on any engine.
+"""
+
+from __future__ import annotations
+
+from hornbeam.layers.augmentation.boxes import MaxNumBoundingBoxes
+from hornbeam.layers.augmentation.colour import (
+    RandomBrightness,
+    RandomColorDegeneration,
+    RandomColorJitter,
+    RandomContrast,
+    RandomGrayscale,
+    RandomHue,
+    RandomInvert,
+    RandomSaturation,
+)
+from hornbeam.layers.augmentation.filters import RandomErasing, RandomGaussianBlur, RandomSharpness
+from hornbeam.layers.augmentation.geometry import (
+    RandomFlip,
+    RandomRotation,
+    RandomShear,
+    RandomTranslation,
+    RandomZoom,
+)
+from hornbeam.layers.augmentation.mixing import CutMix, MixUp
+from hornbeam.layers.augmentation.policies import AugMix, Pipeline, RandAugment
+from hornbeam.layers.augmentation.sizes import CenterCrop, RandomCrop, Resizing
+from hornbeam.layers.augmentation.tones import (
+    AutoContrast,
+    ContrastLimitedAdaptiveHistogramEqualization,
+    Equalization,
+    RandomPosterization,
+    Solarization,
+)
+from hornbeam.layers.augmentation.warps import RandomElasticTransform, RandomPerspective
+
+__all__ = [
+    "AugMix",
+    "AutoContrast",
+    "CenterCrop",
+    "ContrastLimitedAdaptiveHistogramEqualization",
+    "CutMix",
+    "Equalization",
+    "MaxNumBoundingBoxes",
+    "MixUp",
+    "Pipeline",
+    "RandAugment",
+    "RandomBrightness",
+    "RandomColorDegeneration",
+    "RandomColorJitter",
+    "RandomContrast",
+    "RandomCrop",
+    "RandomElasticTransform",
+    "RandomErasing",
+    "RandomFlip",
+    "RandomGaussianBlur",
+    "RandomGrayscale",
+    "RandomHue",
+    "RandomInvert",
+    "RandomPerspective",
+    "RandomPosterization",
+    "RandomRotation",
+    "RandomSaturation",
+    "RandomSharpness",
+    "RandomShear",
+    "RandomTranslation",
+    "RandomZoom",
+    "Resizing",
+    "Solarization",
+]

@@ -1,0 +1,52 @@
+"""Layers on bounding boxes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hornbeam import ops
+from hornbeam.layers.arguments import positive
+from hornbeam.layers.augmentation.base import ImageLayer, Transformation
+from hornbeam.registry import exported
+
+
+@exported("keras.layers")
+class MaxNumBoundingBoxes(ImageLayer):
+    """As many boxes for every image: what is beyond `max_number` is dropped, what is missing is `fill_value`.
+
+    Works on dicts with "images" and "bounding_boxes", training or not; needs `bounding_box_format`.
+
+    Raises ValueError for a number below 1.
+
+    >>> layer = hornbeam.layers.MaxNumBoundingBoxes(3, bounding_box_format="xyxy")
+    >>> boxes = {"boxes": np.ones((1, 1, 4)), "labels": np.ones((1, 1))}
+    >>> layer({"images": np.ones((1, 4, 4, 3)), "bounding_boxes": boxes})["bounding_boxes"]["boxes"].shape
+    (1, 3, 4)
+    """
+
+    def __init__(self, max_number: int, fill_value: int = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.max_number = positive("MaxNumBoundingBoxes", "max_number", max_number)
+        self.fill_value = int(fill_value)
+
+    def transform_images(
+        self, images: Any, transformation: Transformation = None, training: bool = True
+    ) -> Any:
+        return images
+
+    def transform_bounding_boxes(
+        self, bounding_boxes: Any, transformation: Transformation = None, training: bool = True
+    ) -> Any:
+        missing = max(self.max_number - bounding_boxes["boxes"].shape[1], 0)
+
+        def fitted(x: Any) -> Any:
+            widths = [(0, 0), (0, missing), *[(0, 0)] * (x.ndim - 2)]
+            return ops.pad(x[:, : self.max_number], widths, constant_values=self.fill_value)
+
+        return {**bounding_boxes, **{key: fitted(bounding_boxes[key]) for key in ("boxes", "labels")}}
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        if self.fill_value == -1:  # Keras never writes it
+            del config["fill_value"]
+        return config

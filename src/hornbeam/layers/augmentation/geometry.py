@@ -1,0 +1,355 @@
+"""Random affine maps of images: flips, rotations, shears, translations, zooms.
+
+Every image of a batch gets a map of its own: eight numbers (a, b, c, d, e, f, 0, 0) that say that the pixel
+at (x, y) of the result is read at (a x + b y + c, d x + e y + f) of the given image. Between pixels values
+are averaged (interpolation "bilinear") or taken from the nearest one ("nearest"); what is read beyond the
+edges is said by fill_mode: "reflect" (about the edge), "wrap", "nearest" (the edge pixel) or "constant"
+(`fill_value`).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from hornbeam import ops, random
+from hornbeam.layers.arguments import one_of
+from hornbeam.layers.augmentation import bounding_boxes as boxes_of
+from hornbeam.layers.augmentation.base import (
+    Boxes,
+    GeometryLayer,
+    Size,
+    Transformation,
+    factor_range,
+)
+from hornbeam.registry import exported
+from hornbeam.tensor import Tensor
+
+FILL_MODES = ("reflect", "wrap", "constant", "nearest")
+INTERPOLATIONS = ("nearest", "bilinear")
+FLIPS = ("horizontal", "vertical", "horizontal_and_vertical")
+
+
+@exported("keras.layers")
+class RandomFlip(GeometryLayer):
+    """In training, mirrors each image with probability 1/2: left to right, upside down, or both at once.
+
+    mode: "horizontal", "vertical" or "horizontal_and_vertical". seed: for the same draws again.
+
+    Images are (height, width, channels), (batch, height, width, channels), or channels first where
+    `data_format` says so; of any dtype, returned in the compute dtype. A dict with the key "images" may hold
+    "labels", "segmentation_masks" and "bounding_boxes" beside ({"boxes": (..., n, 4), "labels": (..., n)},
+    whose numbers are described by the argument `bounding_box_format`, e.g. "xyxy"): they come back as they
+    belong to the new images. This is so for all layers on images.
+
+    Raises ValueError for an unknown mode, ShapeError for what is no image.
+
+    >>> np.asarray(hornbeam.layers.RandomFlip("horizontal")(np.ones((1, 2, 2, 1)), training=False)).shape
+    (1, 2, 2, 1)
+    """
+
+    def __init__(
+        self,
+        mode: str = "horizontal_and_vertical",
+        seed: int | None = None,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(seed=seed, data_format=data_format, **kwargs)
+        self.mode = one_of("RandomFlip", "mode", mode, FLIPS)
+
+    def _draw(self, size: Size, seed: Any) -> Transformation:
+        flips = random.uniform((size.batch, 1, 1, 1), seed=seed) <= 0.5
+        return {"flips": flips, "input_shape": self._shape(size)}
+
+    def _warp(self, images: Tensor, transformation: Transformation, interpolation: str) -> Tensor:
+        flips = ops.reshape(transformation["flips"], (-1, 1, 1, 1))
+        axes = [axis for axis, name in ((2, "horizontal"), (1, "vertical")) if name in self.mode]
+        return ops.where(flips, ops.flip(images, axis=axes), images)
+
+    def _move(self, boxes: Boxes, transformation: Transformation) -> Boxes:
+        size = self._size(transformation["input_shape"])
+        boxes = self._to_xyxy(boxes, size)
+        flips = ops.reshape(transformation["flips"], (-1, 1))
+        left, top, right, bottom = boxes_of.columns(boxes["boxes"])
+        if "horizontal" in self.mode:
+            mirrored = size.width - right, size.width - left
+            left, right = (
+                ops.where(flips, new, old) for new, old in zip(mirrored, (left, right), strict=True)
+            )
+        if "vertical" in self.mode:
+            mirrored = size.height - bottom, size.height - top
+            top, bottom = (
+                ops.where(flips, new, old) for new, old in zip(mirrored, (top, bottom), strict=True)
+            )
+        boxes["boxes"] = boxes_of.joined(left, top, right, bottom)
+        return self._from_xyxy(boxes, size)
+
+
+class AffineLayer(GeometryLayer):
+    """A layer that reads images through a matrix for each of them."""
+
+    fill_mode: str
+    fill_value: float
+
+    def _set_reading(self, fill_mode: str, interpolation: str, fill_value: float) -> None:
+        owner = type(self).__name__
+        self.fill_mode = one_of(owner, "fill_mode", fill_mode, FILL_MODES)
+        self.interpolation = one_of(owner, "interpolation", interpolation, INTERPOLATIONS)
+        self.fill_value = fill_value
+
+    def _matrix(self, transformation: Transformation, size: Size) -> Tensor:
+        """The maps, (n, 8)."""
+        raise NotImplementedError
+
+    def _warp(self, images: Tensor, transformation: Transformation, interpolation: str) -> Tensor:
+        return ops.image.affine_transform(
+            images,
+            self._matrix(transformation, Size(*images.shape)),
+            interpolation=interpolation,
+            fill_mode=self.fill_mode,
+            fill_value=self.fill_value,
+            data_format="channels_last",
+        )
+
+
+def matrix_of(a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> Tensor:
+    """Maps (n, 8) out of their numbers, each (n,) or one for all."""
+    parts = [ops.cast(x, "float32") for x in (a, b, c, d, e, f, 0.0, 0.0)]
+    count = max(x.shape[0] if x.ndim else 1 for x in parts)
+    return ops.stack([ops.broadcast_to(x, (count,)) for x in parts], axis=1)
+
+
+def _column(numbers: Any, index: int) -> Tensor:
+    return ops.cast(numbers, "float32")[:, index]
+
+
+@exported("keras.layers")
+class RandomRotation(AffineLayer):
+    """In training, turns each image about its middle by an angle of its own.
+
+    factor: the angle as a fraction of 2 pi, between -factor and factor, or between two given bounds in
+    [-1, 1]; positive is counter-clockwise. fill_mode, fill_value: what the corners are filled with, see the
+    module; interpolation: "bilinear" or "nearest". Boxes become the upright boxes around the turned ones.
+
+    Raises ValueError for other values.
+
+    >>> x = np.arange(4.0).reshape(1, 2, 2, 1)
+    >>> np.asarray(hornbeam.layers.RandomRotation((0.5, 0.5))(x)).round(2).ravel().tolist()
+    [3.0, 2.0, 1.0, 0.0]
+    """
+
+    def __init__(
+        self,
+        factor: Any,
+        fill_mode: str = "reflect",
+        interpolation: str = "bilinear",
+        seed: int | None = None,
+        fill_value: float = 0.0,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(seed=seed, data_format=data_format, **kwargs)
+        self.factor = factor_range("RandomRotation", "factor", factor)
+        self._set_reading(fill_mode, interpolation, fill_value)
+
+    def _draw(self, size: Size, seed: Any) -> Transformation:
+        low, high = (360.0 * bound for bound in self.factor)
+        angle = random.uniform((size.batch,), low, high, seed=seed)
+        x, y = (size.width - 1) / 2, (size.height - 1) / 2
+        turn = angle * (math.pi / 180)
+        cos, sin = ops.cos(turn), ops.sin(turn)
+        return {
+            "angle": angle,
+            "rotation_matrix": matrix_of(cos, -sin, x - x * cos + y * sin, sin, cos, y - x * sin - y * cos),
+            "image_height": size.height,
+            "image_width": size.width,
+            "batch_size": size.batch,
+        }
+
+    def _matrix(self, transformation: Transformation, size: Size) -> Tensor:
+        return transformation["rotation_matrix"]
+
+    def _move(self, boxes: Boxes, transformation: Transformation) -> Boxes:
+        height, width = transformation["image_height"], transformation["image_width"]
+        size = Size(transformation["batch_size"], height, width, 0)
+        boxes = self._to_xyxy(boxes, size)
+        zero = ops.zeros((size.batch,))
+        boxes["boxes"] = boxes_of.affine_transform(
+            boxes["boxes"], transformation["angle"], zero, zero, zero + 1, zero, zero, height, width
+        )
+        return self._from_xyxy(boxes, size)
+
+
+@exported("keras.layers")
+class RandomShear(AffineLayer):
+    """In training, slants each image: rows are moved by x * height of the row, columns by y * their place.
+
+    x_factor, y_factor: how much along each axis, drawn between -factor and factor, or between two given
+    bounds in [-1, 1]; both get one random sign. interpolation, fill_mode, fill_value: see
+    `RandomRotation`.
+
+    Raises ValueError for other values.
+
+    >>> hornbeam.layers.RandomShear(0.2, 0.1)(np.ones((2, 4, 4, 3))).shape
+    (2, 4, 4, 3)
+    """
+
+    def __init__(
+        self,
+        x_factor: Any = 0.0,
+        y_factor: Any = 0.0,
+        interpolation: str = "bilinear",
+        fill_mode: str = "reflect",
+        fill_value: float = 0.0,
+        data_format: str | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(seed=seed, data_format=data_format, **kwargs)
+        self.x_factor = factor_range("RandomShear", "x_factor", x_factor)
+        self.y_factor = factor_range("RandomShear", "y_factor", y_factor)
+        self._set_reading(fill_mode, interpolation, fill_value)
+
+    def _draw(self, size: Size, seed: Any) -> Transformation:
+        shape = (size.batch, 1)
+        sign = ops.where(random.uniform(shape, seed=seed) > 0.5, -1.0, 1.0)
+        down = random.uniform(shape, *self.y_factor, seed=seed)
+        along = random.uniform(shape, *self.x_factor, seed=seed)
+        return {
+            "shear_factor": ops.concatenate([along, down], axis=1) * sign,
+            "input_shape": self._shape(size),
+        }
+
+    def _matrix(self, transformation: Transformation, size: Size) -> Tensor:
+        shear = transformation["shear_factor"]
+        return matrix_of(1, _column(shear, 0), 0, _column(shear, 1), 1, 0)
+
+    def _move(self, boxes: Boxes, transformation: Transformation) -> Boxes:
+        """The boxes around the slanted corners, each axis by itself."""
+        size = self._size(transformation["input_shape"])
+        boxes = self._to_xyxy(boxes, size)
+        shear = transformation["shear_factor"]
+        along, down = (ops.reshape(_column(shear, i), (-1, 1, 1)) for i in range(2))
+        # The map from source to result is the inverse of the one that images are read through.
+        area = 1 - along * down
+        boxes["boxes"] = boxes_of.corners_hull(
+            boxes["boxes"], lambda x, y: ((x - along * y) / area, (y - down * x) / area)
+        )
+        return self._from_xyxy(boxes, size)
+
+
+@exported("keras.layers")
+class RandomTranslation(AffineLayer):
+    """In training, moves each image down and to the right by parts of its size of its own.
+
+    height_factor, width_factor: the part, drawn between -factor and factor, or between two given bounds in
+    [-1, 1]; positive is down and right. fill_mode, interpolation, fill_value: see `RandomRotation`.
+
+    Raises ValueError for other values.
+
+    >>> layer = hornbeam.layers.RandomTranslation((0.5, 0.5), 0.0, fill_mode="constant")
+    >>> np.asarray(layer(np.ones((1, 2, 2, 1)))).ravel().tolist()
+    [0.0, 0.0, 1.0, 1.0]
+    """
+
+    def __init__(
+        self,
+        height_factor: Any,
+        width_factor: Any,
+        fill_mode: str = "reflect",
+        interpolation: str = "bilinear",
+        seed: int | None = None,
+        fill_value: float = 0.0,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(seed=seed, data_format=data_format, **kwargs)
+        self.height_factor, self.width_factor = height_factor, width_factor
+        self._rows = factor_range("RandomTranslation", "height_factor", height_factor)
+        self._columns = factor_range("RandomTranslation", "width_factor", width_factor)
+        self._set_reading(fill_mode, interpolation, fill_value)
+
+    def _draw(self, size: Size, seed: Any) -> Transformation:
+        shape = (size.batch, 1)
+        down = random.uniform(shape, *self._rows, seed=seed) * size.height
+        along = random.uniform(shape, *self._columns, seed=seed) * size.width
+        return {
+            "translations": ops.concatenate([along, down], axis=1),
+            "input_shape": self._shape(size),
+        }
+
+    def _matrix(self, transformation: Transformation, size: Size) -> Tensor:
+        moves = transformation["translations"]
+        return matrix_of(1, 0, -_column(moves, 0), 0, 1, -_column(moves, 1))
+
+    def _move(self, boxes: Boxes, transformation: Transformation) -> Boxes:
+        size = self._size(transformation["input_shape"])
+        boxes = self._to_xyxy(boxes, size)
+        along, down = (ops.expand_dims(_column(transformation["translations"], i), 1) for i in range(2))
+        boxes["boxes"] = boxes_of.pad(boxes["boxes"], down, along)
+        return self._from_xyxy(boxes, size)
+
+
+@exported("keras.layers")
+class RandomZoom(AffineLayer):
+    """In training, enlarges or shrinks each image about its middle: a part of 1 + factor of it is shown.
+
+    height_factor, width_factor: drawn between -factor and factor, or between two given bounds in (-1, 1];
+    negative zooms in, positive zooms out. width_factor None: the same draw for both, which keeps the
+    proportions. fill_mode, interpolation, fill_value: see `RandomRotation`.
+
+    Raises ValueError for other values.
+
+    >>> hornbeam.layers.RandomZoom(0.2)(np.ones((2, 4, 4, 3))).shape
+    (2, 4, 4, 3)
+    """
+
+    def __init__(
+        self,
+        height_factor: Any,
+        width_factor: Any = None,
+        fill_mode: str = "reflect",
+        interpolation: str = "bilinear",
+        seed: int | None = None,
+        fill_value: float = 0.0,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(seed=seed, data_format=data_format, **kwargs)
+        self.height_factor, self.width_factor = height_factor, width_factor
+        self._rows = _zooms("height_factor", height_factor)
+        self._columns = None if width_factor is None else _zooms("width_factor", width_factor)
+        self._set_reading(fill_mode, interpolation, fill_value)
+
+    def _draw(self, size: Size, seed: Any) -> Transformation:
+        shape = (size.batch, 1)
+        rows = random.uniform(shape, *self._rows, seed=seed)
+        columns = rows if self._columns is None else random.uniform(shape, *self._columns, seed=seed)
+        return {"height_zoom": rows, "width_zoom": columns, "input_shape": self._shape(size)}
+
+    def _matrix(self, transformation: Transformation, size: Size) -> Tensor:
+        across, down = (_column(transformation[key], 0) for key in ("width_zoom", "height_zoom"))
+        x, y = (size.width - 1) / 2, (size.height - 1) / 2
+        return matrix_of(across, 0, x * (1 - across), 0, down, y * (1 - down))
+
+    def _move(self, boxes: Boxes, transformation: Transformation) -> Boxes:
+        size = self._size(transformation["input_shape"])
+        boxes = self._to_xyxy(boxes, size)
+        across, down = (
+            ops.expand_dims(_column(transformation[key], 0), 1) for key in ("width_zoom", "height_zoom")
+        )
+        # Where the map puts the left and the upper edge of the result.
+        x, y = (size.width - 1) / 2 * (1 - across), (size.height - 1) / 2 * (1 - down)
+        left, top, right, bottom = boxes_of.columns(boxes["boxes"])
+        boxes["boxes"] = boxes_of.joined(
+            (left - x) / across, (top - y) / down, (right - x) / across, (bottom - y) / down
+        )
+        return self._from_xyxy(boxes, size)
+
+
+def _zooms(name: str, factor: Any) -> tuple[float, float]:
+    low, high = factor_range("RandomZoom", name, factor)
+    if low <= -1:
+        raise ValueError(f"RandomZoom: {name} must be above -1 (which would show nothing), got {factor!r}")
+    return 1 + low, 1 + high

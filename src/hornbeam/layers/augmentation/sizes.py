@@ -1,0 +1,223 @@
+"""Image layers that change sizes: crops and resizing."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from hornbeam import ops, random
+from hornbeam.layers.arguments import one_of, positive
+from hornbeam.layers.augmentation import bounding_boxes as boxes_of
+from hornbeam.layers.augmentation.base import Boxes, ImageLayer, Size, Transformation
+from hornbeam.ops.image import aspect_window
+from hornbeam.registry import exported
+from hornbeam.tensor import Tensor
+
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
+
+
+class Window(NamedTuple):
+    """The part of images that is kept (or, with negative starts, the frame that they are put into)."""
+
+    top: Any
+    left: Any
+    height: int
+    width: int
+
+
+def boxes_in_window(boxes: Boxes, window: Window, height: int, width: int) -> Boxes:
+    """Boxes in "xyxy" after a window of the images was stretched to height and width."""
+    x = boxes_of.pad(boxes["boxes"], -ops.cast(window.top, "float32"), -ops.cast(window.left, "float32"))
+    across, down = width / window.width, height / window.height
+    left, top, right, bottom = boxes_of.columns(x)
+    return {**boxes, "boxes": boxes_of.joined(left * across, top * down, right * across, bottom * down)}
+
+
+class _Sized(ImageLayer):
+    """A layer that shows a window of images in the size height x width."""
+
+    height: int
+    width: int
+
+    def _window(self, size: Size) -> Window:
+        """Which part of images of `size` is shown: the largest one in the middle of the same proportions."""
+        return Window(*aspect_window(size.height, size.width, (self.height, self.width), larger=False))
+
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
+        """(size of the images, window of them that is shown)."""
+        size = self._size(self._images(data).shape)
+        return size, self._window(size)
+
+    def transform_bounding_boxes(
+        self, bounding_boxes: Any, transformation: Transformation = None, training: bool = True
+    ) -> Any:
+        return self._move(dict(bounding_boxes), transformation)
+
+    def _move(self, boxes: Boxes, transformation: Transformation) -> Boxes:
+        size, window = transformation
+        boxes = self._to_xyxy(boxes, size)
+        boxes = boxes_in_window(boxes, window, self.height, self.width)
+        return self._from_xyxy(boxes, size._replace(height=self.height, width=self.width))
+
+
+class _Crop(_Sized):
+    """A layer that cuts its window out, and stretches it only where it has to."""
+
+    def transform_images(
+        self, images: Any, transformation: Transformation = None, training: bool = True
+    ) -> Tensor:
+        return self._cropped(ops.cast(images, self.compute_dtype), transformation, "bilinear")
+
+    def transform_segmentation_masks(
+        self, segmentation_masks: Any, transformation: Transformation = None, training: bool = True
+    ) -> Tensor:
+        return self._cropped(segmentation_masks, transformation, "nearest")
+
+    def _cropped(self, images: Any, transformation: Transformation, interpolation: str) -> Tensor:
+        x = self._to_last(images)
+        batch, *_, channels = x.shape
+        window = self._window(Size(*x.shape)) if transformation is None else transformation[1]
+        x = ops.slice(x, (0, window.top, window.left, 0), (batch, window.height, window.width, channels))
+        size = (self.height, self.width)
+        x = ops.image.resize(x, size, interpolation=interpolation, data_format="channels_last")
+        return self._from_last(x)
+
+
+@exported("keras.layers")
+class CenterCrop(_Crop):
+    """The middle of images: (..., height, width, channels) -> the same with the given height and width.
+
+    An image that is too small is enlarged: its largest part of the same proportions is stretched. Boxes,
+    masks and labels may come along, see `RandomFlip`.
+
+    Raises ValueError for sizes below 1.
+
+    >>> hornbeam.layers.CenterCrop(2, 2)(np.ones((1, 4, 5, 3))).shape
+    (1, 2, 2, 3)
+    """
+
+    def __init__(self, height: int, width: int, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(data_format=data_format, **kwargs)
+        self.height = positive("CenterCrop", "height", height)
+        self.width = positive("CenterCrop", "width", width)
+
+    def _window(self, size: Size) -> Window:
+        rows, columns = size.height - self.height, size.width - self.width
+        if rows < 0 or columns < 0:
+            return super()._window(size)
+        return Window(rows // 2, columns // 2, self.height, self.width)
+
+
+@exported("keras.layers")
+class RandomCrop(_Crop):
+    """In training, a part of height x width of each batch of images, at a place drawn for the batch.
+
+    Outside of training, and where images are not larger than the crop: the largest part in the middle that
+    has the crop's proportions, resized to it. Boxes, masks and labels may come along, see `RandomFlip`.
+
+    Raises ValueError for sizes below 1.
+
+    >>> hornbeam.layers.RandomCrop(2, 3, seed=1)(np.ones((1, 4, 5, 3))).shape
+    (1, 2, 3, 3)
+    """
+
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        seed: int | None = None,
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(data_format=data_format, name=name, **kwargs)
+        self.height = positive("RandomCrop", "height", height)
+        self.width = positive("RandomCrop", "width", width)
+        self.seed = seed
+        self.generator = random.SeedGenerator(seed)
+
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
+        size, window = super().get_random_transformation(data)
+        rows, columns = size.height - self.height, size.width - self.width
+        if training and rows > 0 and columns > 0:
+            seed = self._seed(seed)
+            top, left = (random.randint((), 0, extra + 1, seed=seed) for extra in (rows, columns))
+            window = Window(top, left, self.height, self.width)
+        return size, window
+
+
+@exported("keras.layers")
+class Resizing(_Sized):
+    """Images in another size: (..., height, width, channels) -> the same with the given height and width.
+
+    interpolation: "bilinear", "nearest", "bicubic", "lanczos3", "lanczos5". By default the image is
+    stretched; crop_to_aspect_ratio cuts its longer side first, pad_to_aspect_ratio fills its shorter side
+    with `fill_value`. Integer images are rounded and stay integers. Boxes, masks and labels may come along,
+    see `RandomFlip`; boxes of only zeros or only -1 become zeros.
+
+    Raises ValueError for sizes below 1, unknown interpolations, or cropping and padding at once.
+
+    >>> hornbeam.layers.Resizing(2, 3)(np.ones((1, 4, 5, 3))).shape
+    (1, 2, 3, 3)
+    """
+
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        interpolation: str = "bilinear",
+        crop_to_aspect_ratio: bool = False,
+        pad_to_aspect_ratio: bool = False,
+        fill_mode: str = "constant",
+        fill_value: float = 0.0,
+        antialias: bool = False,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(data_format=data_format, **kwargs)
+        self.height = positive("Resizing", "height", height)
+        self.width = positive("Resizing", "width", width)
+        self.interpolation = one_of("Resizing", "interpolation", interpolation, INTERPOLATIONS)
+        if crop_to_aspect_ratio and pad_to_aspect_ratio:
+            raise ValueError("Resizing: crop_to_aspect_ratio and pad_to_aspect_ratio cannot both be set")
+        self.crop_to_aspect_ratio = crop_to_aspect_ratio
+        self.pad_to_aspect_ratio = pad_to_aspect_ratio
+        self.fill_mode = one_of("Resizing", "fill_mode", fill_mode, ("constant",))
+        self.fill_value = fill_value
+        self.antialias = bool(antialias)
+
+    def _window(self, size: Size) -> Window:
+        if not (self.crop_to_aspect_ratio or self.pad_to_aspect_ratio):
+            return Window(0, 0, size.height, size.width)
+        target = (self.height, self.width)
+        return Window(*aspect_window(size.height, size.width, target, larger=self.pad_to_aspect_ratio))
+
+    def transform_images(
+        self, images: Any, transformation: Transformation = None, training: bool = True
+    ) -> Tensor:
+        return self._resized(images, self.interpolation)
+
+    def transform_segmentation_masks(
+        self, segmentation_masks: Any, transformation: Transformation = None, training: bool = True
+    ) -> Tensor:
+        return self._resized(segmentation_masks, "nearest")
+
+    def _resized(self, images: Any, interpolation: str) -> Tensor:
+        return ops.image.resize(
+            images,
+            (self.height, self.width),
+            interpolation=interpolation,
+            antialias=self.antialias,
+            crop_to_aspect_ratio=self.crop_to_aspect_ratio,
+            pad_to_aspect_ratio=self.pad_to_aspect_ratio,
+            fill_mode=self.fill_mode,
+            fill_value=self.fill_value,
+            data_format=self.data_format,
+        )
+
+    def _move(self, boxes: Boxes, transformation: Transformation) -> Boxes:
+        given = boxes["boxes"]
+        absent = ops.logical_or(ops.all(given == -1, axis=-1), ops.all(given == 0, axis=-1))
+        size, window = transformation
+        made = boxes_in_window(self._to_xyxy(boxes, size), window, self.height, self.width)
+        made["boxes"] = ops.where(ops.expand_dims(absent, -1), 0.0, made["boxes"])
+        return self._from_xyxy(made, size._replace(height=self.height, width=self.width))
