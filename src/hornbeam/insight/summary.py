@@ -20,7 +20,7 @@ from hornbeam.ir.graph import Node, serial
 from hornbeam.ir.types import TensorType, itemsize
 from hornbeam.layers import InputLayer
 from hornbeam.layers.context import watching
-from hornbeam.symbolic import KerasTensor
+from hornbeam.symbolic import STRING, KerasTensor
 from hornbeam.tensor import Tensor
 from hornbeam.transforms import trace_function
 
@@ -140,7 +140,7 @@ def _sample(model: Any) -> tuple[int, list[Any], dict[str, Any]] | None:
     """Types of one sample (of a batch, if its size is fixed) to call the model with, or None if sizes are
     unknown.
     """
-    inputs = getattr(model, "_symbolic_inputs", None)
+    inputs = model._compiled_inputs()
     if inputs is not None:
         args, kwargs = [tree.map_structure(lambda x: (x.shape, x.dtype), inputs)], {}
     elif model._build_shapes is not None:
@@ -227,7 +227,7 @@ def _volume(shape: Shape) -> str:
 
 
 def _bytes(shapes: Sequence[tuple[Shape, str]]) -> int | None:
-    if not shapes or any(None in shape[1:] for shape, _ in shapes):
+    if not shapes or any(None in shape[1:] or dtype == STRING for shape, dtype in shapes):
         return None
     return sum(math.prod(size or 1 for size in shape[1:]) * itemsize(dtype) for shape, dtype in shapes)
 

@@ -10,13 +10,15 @@ from hornbeam import tree
 from hornbeam.indexing import reshape
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers import InputLayer, Layer
+from hornbeam.models.host import HostPart, adjust_strings, listed_strings, plain_array
 from hornbeam.models.model import Model, _takes_functional
 from hornbeam.naming import to_snake_case
 from hornbeam.operation import Operation
 from hornbeam.registry import exported
-from hornbeam.symbolic import KerasTensor, SymbolicCall
+from hornbeam.symbolic import STRING, KerasTensor, SymbolicCall, holds_strings
 from hornbeam.tensor import as_tensor, cast
 from hornbeam.training.checks import input_problem
+from hornbeam.training.host import Prepared
 
 
 class CallGraph:
@@ -139,17 +141,20 @@ class CallGraph:
     def run(self, values: dict[int, Any]) -> list[Any]:
         """Replay the calls on values of the inputs, by id of the symbolic tensor. Returns the outputs."""
 
+        self.replay([call for call in self.calls if not isinstance(call.operation, InputLayer)], values)
+        return [values[id(x)] for x in self.outputs]
+
+    def replay(self, calls: Sequence[SymbolicCall], values: dict[int, Any]) -> None:
+        """Make some of the calls, and put what they give to the values."""
+
         def settle(x: Any) -> Any:
             return values[id(x)] if isinstance(x, KerasTensor) else x
 
-        for call in self.calls:
-            if isinstance(call.operation, InputLayer):
-                continue
+        for call in calls:
             args, kwargs = tree.map_structure(settle, (call.args, call.kwargs))
             result = call.operation(*args, **kwargs)
             for symbol, value in zip(tree.flatten(call.outputs), tree.flatten(result), strict=True):
                 values[id(symbol)] = value
-        return [values[id(x)] for x in self.outputs]
 
 
 @exported("keras.src.models.functional")
@@ -177,6 +182,7 @@ class Functional(Model):
         self._graph = CallGraph(tree.flatten(inputs), tree.flatten(outputs), self.name)
         self._structure = _Structure(inputs, outputs)
         self._graph_layers = self._graph.layers
+        self._host = HostPart(self._graph)
         self.built = True
         self.supports_masking = True
         if not trainable:
@@ -248,6 +254,8 @@ class Functional(Model):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Replay the graph. Inputs may come as a list in order, or as a dict by name."""
+        if isinstance(inputs, Prepared):
+            return tree.pack_sequence_as(self.output, self._host.finish(inputs))
         tensors = match_inputs(inputs, self.input, self.name)
         masks = tree.flatten(mask) if mask is not None else [None] * len(tensors)
         values: dict[int, Any] = {}
@@ -257,6 +265,16 @@ class Functional(Model):
                 adjusted._keras_mask = given
             values[id(symbol)] = adjusted
         return tree.pack_sequence_as(self.output, self._graph.run(values))
+
+    def _compiled_inputs(self) -> Any:
+        return self._host.symbols() if self._host else self._symbolic_inputs
+
+    def _prepared(self, x: Any) -> Any:
+        if not self._host or isinstance(x, Prepared):
+            return x
+        given = match_inputs(listed_strings(x), self.input, self.name)
+        pairs = zip(given, self.inputs, strict=True)
+        return self._host.prepare([plain_array(adjust(value, symbol, self.name)) for value, symbol in pairs])
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """None: the layers inside have put masks on the outputs."""
@@ -399,6 +417,8 @@ def adjust(value: Any, symbol: KerasTensor, name: str) -> Any:
         if symbol.history is not None and getattr(symbol.history.operation, "optional", False):
             return None
         raise ValueError(f"model {name!r}: input {symbol.name!r} is None")
+    if symbol.dtype == STRING or holds_strings(value):
+        return adjust_strings(value, symbol, name)
     tensor = as_tensor(value)
     shape, wanted = tuple(tensor.shape), tuple(symbol.shape)
     problem = input_problem(shape, wanted)

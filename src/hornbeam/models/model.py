@@ -13,6 +13,7 @@ from hornbeam import dtype_policies, tree
 from hornbeam.layers import Layer
 from hornbeam.naming import nearest
 from hornbeam.registry import exported
+from hornbeam.symbolic import KerasTensor, record_call
 from hornbeam.training.trainer import Trainer
 from hornbeam.training.whole import whole_call
 
@@ -60,6 +61,28 @@ class Model(Trainer, Layer):
             f"{type(self).__name__} does not define call(self, inputs): write it, or make the model as "
             f"Model(inputs, outputs)"
         )
+
+    def _record(self, call: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """Note a call on symbolic tensors. Layers for strings cannot be traced: a model of such gives what it
+        was built for.
+        """
+        from hornbeam.models.host import has_host_layers
+
+        if not has_host_layers(self):
+            return super()._record(call, args, kwargs)
+        if getattr(self, "_symbolic_inputs", None) is None:
+            raise ValueError(
+                f"model {self.name!r} has layers for strings: inside of another model it must be a "
+                "functional one, or a Sequential that begins with an Input"
+            )
+        made = tree.map_structure(lambda x: KerasTensor(x.shape, x.dtype), self.output)
+        note, outputs = record_call(self, args, kwargs, made)
+        self._inbound = (*self._inbound, note)
+        return outputs
+
+    def _compiled_inputs(self) -> Any:
+        """The symbolic tensors at which the compiled part begins, or None where they are not known."""
+        return getattr(self, "_symbolic_inputs", None)
 
     # -- layers ------------------------------------------------------------------------------------
 

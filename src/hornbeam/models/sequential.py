@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hornbeam import dtype_policies
+from hornbeam import dtype_policies, tree
 from hornbeam.layers import InputLayer, Layer
-from hornbeam.models.functional import adjust
+from hornbeam.models.functional import CallGraph, adjust
+from hornbeam.models.host import HostPart, has_host_layers, listed_strings, plain_array
 from hornbeam.models.model import Model
 from hornbeam.registry import deserialize, exported, serialize
-from hornbeam.symbolic import KerasTensor
+from hornbeam.symbolic import STRING, KerasTensor
+from hornbeam.training.host import Prepared
 
 
 @exported("keras.models")
@@ -152,11 +154,13 @@ class Sequential(Model):
             raise
 
     def _first_dtype(self) -> str:
-        return self.compute_dtype
+        return STRING if has_host_layers(self.layers[0]) else self.compute_dtype
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Apply the layers one after the other."""
         x = inputs
+        if isinstance(x, Prepared):
+            return self._host_part().finish(x)[0]
         if self._tensors.values and not self._tensors.deferred:
             if isinstance(x, (list, tuple)) and len(x) == 1:
                 x = x[0]
@@ -168,6 +172,27 @@ class Sequential(Model):
         for layer in self.layers:
             x = layer(x)
         return x
+
+    def _host_part(self) -> HostPart:
+        known = self._tensors
+        if known.host is None or known.host.graph.outputs[0] is not known.values[-1]:
+            known.host = HostPart(CallGraph([known.values[0]], [known.values[-1]], self.name))
+        return known.host
+
+    def _compiled_inputs(self) -> Any:
+        host = self._host_part() if self._symbolic_inputs is not None else None
+        return host.symbols() if host else self._symbolic_inputs
+
+    def _prepared(self, x: Any) -> Any:
+        if isinstance(x, Prepared) or not any(has_host_layers(layer) for layer in self._stack):
+            return x
+        (value,) = tree.flatten(listed_strings(x))
+        value = plain_array(value)
+        if not self.built:
+            self.build((None, *value.shape[1:]))
+        if not self._tensors.deferred:
+            value = plain_array(adjust(value, self._tensors.values[0], self.name))
+        return self._host_part().prepare([value])
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """None: the layers inside have put masks on the output."""
@@ -275,3 +300,4 @@ class _Tensors:
         self.values: list[KerasTensor] = []
         # Built from the shape of data, without an Input of its own: then data keep their dtype.
         self.deferred = False
+        self.host: HostPart | None = None

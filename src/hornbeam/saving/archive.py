@@ -10,24 +10,29 @@ import time
 import zipfile
 import zlib
 from collections.abc import Mapping
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from hornbeam import registry
 from hornbeam.ir.graph import work_limit
 from hornbeam.layers.context import shapes_only
+from hornbeam.layers.preprocessing.host import STRAY_BYTES
 from hornbeam.saving.files import ModelFileError as ModelFileError
 from hornbeam.saving.files import replace_file
-from hornbeam.saving.weights import read_weights, write_weights
+from hornbeam.saving.weights import assets_of, read_weights, take_assets, write_weights
 from hornbeam.variable import allocation_budget
 
 # The version of Keras whose file format this is.
 FORMAT_VERSION = "3.15.1"
 METADATA, CONFIG, WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
+# Vocabularies, each at the place of its layer.
+ASSETS = "assets/"
 
 # What a file may cost to read. A config of a megabyte describes a model of a thousand layers.
 MAX_DIRECTORY_BYTES = 1 << 20
 MAX_CONFIG_BYTES = 8 << 20
 MAX_CONFIG_DEPTH = 200
+# All vocabularies together: some millions of words.
+MAX_ASSETS_BYTES = 64 << 20
 # Weights hardly compress, but for the zeros of a fresh optimizer.
 MAX_WEIGHTS_RATIO = 4
 SLACK_BYTES = 128 << 20
@@ -59,10 +64,13 @@ def save_model(
     metadata = json.dumps({"keras_version": FORMAT_VERSION, "date_saved": time.strftime("%Y-%m-%d@%H:%M:%S")})
     weights = io.BytesIO()
     write_weights(model, weights)
+    assets = assets_of(model)
     with replace_file(name, overwrite) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(METADATA, metadata)
         archive.writestr(CONFIG, config)
         archive.writestr(WEIGHTS, weights.getbuffer())
+        for place, content in assets.items():
+            archive.writestr(ASSETS + place, content.encode("utf-8", STRAY_BYTES))
 
 
 def load_model(
@@ -86,7 +94,8 @@ def load_model(
     if not os.path.isfile(path):
         kind = "is a folder, not a .keras file" if os.path.isdir(path) else "does not exist"
         raise FileNotFoundError(f"{path!r} {kind}")
-    text, weights, _ = read_archive(path)
+    members = read_archive(path)
+    text, weights = members.config, members.weights
     config = _parsed(text)
     if not compile:
         config.pop("compile_config", None)
@@ -105,6 +114,7 @@ def load_model(
         )
     model = _built(path, config, custom_objects, WORK + WORK_PER_BYTE * len(text), len(weights))
     read_weights(model, io.BytesIO(weights))
+    take_assets(model, members.assets)
     return model
 
 
@@ -131,8 +141,17 @@ def _built(
 # -- the archive ---------------------------------------------------------------------------------------------
 
 
-def read_archive(path: str) -> tuple[bytes, bytes, bytes]:
-    """The bytes of the config, the weights and the metadata, every size checked before anything is read."""
+class Members(NamedTuple):
+    """What is read of an archive: bytes, and the vocabularies by their place."""
+
+    config: bytes
+    weights: bytes
+    metadata: bytes
+    assets: dict[str, str]
+
+
+def read_archive(path: str) -> Members:
+    """The members of an archive, every size checked before anything is read."""
     try:
         with open(path, "rb") as file:
             _check_directory(file)
@@ -171,7 +190,7 @@ def _check_directory(file: BinaryIO) -> None:
         )
 
 
-def _read_members(archive: zipfile.ZipFile, size: int) -> tuple[bytes, bytes, bytes]:
+def _read_members(archive: zipfile.ZipFile, size: int) -> Members:
     names = [member.filename for member in archive.infolist()]
     for name in (CONFIG, WEIGHTS):
         if names.count(name) != 1:
@@ -180,10 +199,18 @@ def _read_members(archive: zipfile.ZipFile, size: int) -> tuple[bytes, bytes, by
             )
     config, weights = archive.getinfo(CONFIG), archive.getinfo(WEIGHTS)
     metadata = archive.getinfo(METADATA) if names.count(METADATA) == 1 else None
+    assets = {name: archive.getinfo(name) for name in names if name.startswith(ASSETS) and name[-1] != "/"}
+    total = sum(member.file_size for member in assets.values())
+    if total > MAX_ASSETS_BYTES:
+        raise ModelFileError(
+            f"the vocabularies unpack to {total} bytes; at most {MAX_ASSETS_BYTES} are read: refused as a "
+            "decompression bomb"
+        )
     for member, most in (
         *([(metadata, MAX_CONFIG_BYTES)] if metadata else []),
         (config, MAX_CONFIG_BYTES),
         (weights, min(weights.compress_size, size) * MAX_WEIGHTS_RATIO + SLACK_BYTES),
+        *((member, MAX_ASSETS_BYTES) for member in assets.values()),
     ):
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise ModelFileError(f"{member.filename} is compressed in a way that is not read")
@@ -194,7 +221,11 @@ def _read_members(archive: zipfile.ZipFile, size: int) -> tuple[bytes, bytes, by
                 "decompression bomb"
             )
     about = _bounded(archive, metadata) if metadata else b""
-    return _bounded(archive, config), _bounded(archive, weights), about
+    texts = {
+        name[len(ASSETS) :]: _bounded(archive, member).decode("utf-8", STRAY_BYTES)
+        for name, member in assets.items()
+    }
+    return Members(_bounded(archive, config), _bounded(archive, weights), about, texts)
 
 
 def _bounded(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:

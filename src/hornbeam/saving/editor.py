@@ -38,7 +38,7 @@ class KerasFileEditor:
         self.config: dict[str, Any] | None = None
         self.metadata: dict[str, Any] | None = None
         if self.filepath.endswith(".keras"):
-            config, weights, metadata = read_archive(self.filepath)
+            config, weights, metadata, _ = read_archive(self.filepath)
             self.config, self.metadata = json.loads(config), json.loads(metadata) if metadata else None
             source: Any = io.BytesIO(weights)
         elif self.filepath.endswith(".weights.h5"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -71,6 +71,12 @@ def write_weights(model: Any, file: BinaryIO, note: str = "") -> None:
         for part in parts:
             group = store.require_group(_join(part.path, "vars"))
             group.attrs["name"] = part.name
+            if part.own_store is not None:
+                values: dict[str, Any] = {}
+                part.own_store.save_own_variables(values)
+                for key, value in values.items():
+                    group[key] = np.asarray(value)
+                continue
             for index, variable in enumerate(part.variables):
                 # HDF5 has no bfloat16; float32 holds its values exactly.
                 array = variable.numpy()
@@ -91,10 +97,16 @@ def read_weights(model: Any, file: BinaryIO, skip_mismatch: bool = False) -> Non
     try:
         with h5py.File(file, "r") as store:
             arrays = _arrays(model, store, skip_mismatch)
+            stores = [(part.own_store, _values(part, store)) for part in saved_parts(model) if part.own_store]
     except ModelFileError:
         raise
     except Exception as error:  # whatever h5py makes of a damaged file
         raise ModelFileError(f"the weights are not a readable HDF5 file: {error}") from error
+    for layer, values in stores:
+        try:
+            layer.load_own_variables(values)
+        except Exception as error:  # a layer's own code
+            raise ModelFileError(f"the weights do not fit {layer.describe()}: {error}") from error
     while arrays:
         variable, array = arrays.pop()
         variable.assign(array)
@@ -111,6 +123,16 @@ class _Part:
     name: str
     variables: Sequence[Any]
     required: bool = True
+    layer: Layer | None = None
+
+    @property
+    def own_store(self) -> Layer | None:
+        """The layer, if it has values in a form of its own: it saves and loads them itself."""
+        custom = self.layer is not None and any(
+            getattr(type(self.layer), name) is not getattr(Layer, name)
+            for name in ("save_own_variables", "load_own_variables")
+        )
+        return self.layer if custom else None
 
     def place(self, index: int) -> str:
         return _join(self.path, "vars", str(index))
@@ -127,6 +149,8 @@ def _arrays(model: Any, store: h5py.File, skip_mismatch: bool) -> list[tuple[Any
         if not part.required:
             found.extend(_optional(part, store))
             continue
+        if part.own_store is not None:
+            continue
         for index, variable in enumerate(part.variables):
             dataset = checked_dataset(store, part.place(index))
             problem = _mismatch(part.place(index), dataset, variable)
@@ -139,6 +163,15 @@ def _arrays(model: Any, store: h5py.File, skip_mismatch: bool) -> list[tuple[Any
             f"the weights do not fit the model ({len(problems)} problems):\n  " + "\n  ".join(problems[:20])
         )
     return [(variable, np.asarray(dataset[()])) for variable, dataset in found]
+
+
+def _values(part: _Part, store: h5py.File) -> dict[str, np.ndarray]:
+    """All values of a layer that loads them itself, by name."""
+    group = checked_object(store, _join(part.path, "vars"))
+    names = list(group) if isinstance(group, h5py.Group) else []
+    found = {name: checked_dataset(store, _join(part.path, "vars", name)) for name in names}
+    numbers = {name: x for name, x in found.items() if x is not None and x.dtype.kind in "fiub"}
+    return {name: np.asarray(dataset[()]) for name, dataset in numbers.items()}
 
 
 def _optional(part: _Part, store: h5py.File) -> list[tuple[Any, h5py.Dataset]]:
@@ -204,6 +237,33 @@ def _mismatch(name: str, dataset: h5py.Dataset | None, variable: Any) -> str:
     return ""
 
 
+# -- assets --------------------------------------------------------------------------------------------------
+
+
+def assets_of(model: Any) -> dict[str, str]:
+    """Texts that layers keep besides weights, such as vocabularies, by their place in the file."""
+    return {
+        _join(part.path, name): text
+        for part in saved_parts(model)
+        if hasattr(part.layer, "asset_texts")
+        for name, text in part.layer.asset_texts().items()  # type: ignore[union-attr]
+    }
+
+
+def take_assets(model: Any, assets: Mapping[str, str]) -> None:
+    """Hand the texts of a file to the layers that they belong to. Raises ModelFileError where one is missing
+    or does not fit.
+    """
+    for part in saved_parts(model):
+        if hasattr(part.layer, "take_asset_texts"):
+            start = f"{part.path}/" if part.path else ""
+            texts = {name[len(start) :]: text for name, text in assets.items() if name.startswith(start)}
+            try:
+                part.layer.take_asset_texts(texts)  # type: ignore[union-attr]
+            except Exception as error:  # whatever a damaged vocabulary leads to
+                raise ModelFileError(f"a vocabulary does not fit the model: {error}") from error
+
+
 # -- the parts of a model ------------------------------------------------------------------------------------
 
 
@@ -220,7 +280,7 @@ def saved_parts(model: Any) -> Iterator[_Part]:
         elif isinstance(part, SeedGenerator):
             yield _Part(path, part.name, [part.state], required=False)
         elif isinstance(part, Layer):
-            yield _Part(path, part.name, part._own_weights())
+            yield _Part(path, part.name, part._own_weights(), layer=part)
             for name, child in _children(part):
                 yield from visit(child, _join(path, name))
         elif isinstance(part, (list, tuple, dict)):

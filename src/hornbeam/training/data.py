@@ -17,6 +17,7 @@ from hornbeam.engines.base import Engine
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name
 from hornbeam.registry import exported
 from hornbeam.tensor import Tensor
+from hornbeam.training.host import Prepare
 
 # -- (x, y, sample_weight) -------------------------------------------------------------------------
 
@@ -47,6 +48,12 @@ def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
 # -- arrays ----------------------------------------------------------------------------------------
 
 
+ENCODE = (
+    "models compute with numbers, encode them first (layers.TextVectorization, StringLookup or Hashing, in "
+    "dataset.map or at the front of a functional or Sequential model; for labels StringLookup)"
+)
+
+
 def as_array(value: Any, what: str) -> np.ndarray:
     """One array of the user's, without a copy where it is one. `what` names it in errors: "x", "y['a']".
 
@@ -71,14 +78,11 @@ def as_array(value: Any, what: str) -> np.ndarray:
         )
     array = np.asarray(value)
     if array.dtype.kind in "SU":
-        raise HornbeamTypeError(
-            f"{what} holds strings ({_sample(array)}): models compute with numbers, encode them first"
-        )
+        raise HornbeamTypeError(f"{what} holds strings ({_sample(array)}): {ENCODE}")
     if array.dtype == object:
         raise HornbeamTypeError(
             f"{what} has dtype object ({_sample(array)}): its items differ in shape or are not numbers. Pad "
-            f"or resize "
-            "them to one shape, then np.stack them"
+            f"or resize them to one shape, then np.stack them; as for strings, {ENCODE}"
         )
     if array.dtype.kind == "M" or array.dtype.kind == "m" or array.dtype.kind == "c":
         raise HornbeamTypeError(
@@ -104,9 +108,7 @@ def as_arrays(structure: Any, what: str) -> Any:
                 f"{what} is a {type(structure).__name__} of Python numbers: write np.array({what})"
             )
         if leaves and all(isinstance(leaf, str) for leaf in leaves):
-            raise HornbeamTypeError(
-                f"{what} is a list of strings: models compute with numbers, encode them first"
-            )
+            raise HornbeamTypeError(f"{what} is a list of strings: {ENCODE}")
     named = {
         path: f"{what}{''.join(f'[{part!r}]' for part in path)}"
         for path, _ in tree.flatten_with_path(structure)
@@ -277,17 +279,22 @@ class StreamData:
     """Batches from something that is iterated: a Dataset, ours or TensorFlow's, a PyDataset, a
     generator, a DataLoader.
 
-    class_weight: applied to every batch.
+    class_weight: applied to every batch. prepare: what the model's layers for strings make of x.
     """
 
     in_memory = False
 
     def __init__(
-        self, source: Any, shuffle: Order | None = None, class_weight: Mapping[int, float] | None = None
+        self,
+        source: Any,
+        shuffle: Order | None = None,
+        class_weight: Mapping[int, float] | None = None,
+        prepare: Prepare | None = None,
     ) -> None:
         self.source = source
         self.shuffle = shuffle
         self.class_weight = class_weight
+        self.prepare = prepare
         self.once = iter(source) is source if hasattr(source, "__next__") else False
         self.samples: int | None = None
         self.batch_size: int | None = None
@@ -361,7 +368,8 @@ class StreamData:
 
     def _converted(self, item: Any) -> Any:
         x, y, sample_weight = unpack_x_y_sample_weight(item)
-        x, y = as_arrays(x, "x"), as_arrays(y, "y")
+        x = as_arrays(x if self.prepare is None else self.prepare(x), "x")
+        y = as_arrays(y, "y")
         sample_weight = as_arrays(sample_weight, "sample_weight")
         try:
             check_lengths(x=x, y=y, sample_weight=sample_weight)

@@ -25,6 +25,7 @@ from hornbeam.training.data import (
     unpack_x_y_sample_weight,
     warn_unused,
 )
+from hornbeam.training.host import Prepare
 
 
 def permutation(count: int) -> np.ndarray:
@@ -41,6 +42,10 @@ def is_stream(x: Any) -> bool:
     return hasattr(x, "__iter__") or hasattr(x, "__next__")
 
 
+def _as_it_is(x: Any) -> Any:
+    return x
+
+
 def make_data(
     x: Any,
     y: Any,
@@ -50,8 +55,12 @@ def make_data(
     shuffle: Any = False,
     class_weight: Mapping[int, float] | None = None,
     what: str = "x",
+    prepare: Prepare = _as_it_is,
 ) -> ArrayData | StreamData:
-    """Checked data. Raises for every mistake that can be seen without the model."""
+    """Checked data. Raises for every mistake that can be seen without the model.
+
+    prepare: what the model's layers for strings make of x.
+    """
     size = checks.batch_size(batch_size)
     if shuffle not in (True, False, "batch", None):
         raise ValueError(f'shuffle must be True, False or "batch", got {shuffle!r}')
@@ -67,12 +76,13 @@ def make_data(
         warn_unused(batch_size=batch_size)
         table = in_memory(x) if isinstance(x, Dataset) and method != "predict" else None
         if table is not None:
-            data = _checked(*unpack_x_y_sample_weight(table.arrays), class_weight)
+            x, y, sample_weight = unpack_x_y_sample_weight(table.arrays)
+            data = _checked(prepare(x), y, sample_weight, class_weight)
             return TableData(data, table.batch_size, table.rows, table.order, table.endless)
         order = permutation if shuffle and isinstance(x, PyDataset) else None
-        return StreamData(x, order, class_weight)
+        return StreamData(x, order, class_weight, prepare)
     return ArrayData(
-        _checked(x, y, sample_weight, class_weight),
+        _checked(prepare(x), y, sample_weight, class_weight),
         size,
         order=permutation if shuffle else None,
         by_batch=shuffle == "batch",
@@ -100,14 +110,14 @@ def check_end(data: ArrayData | StreamData, steps: int | None, argument: str) ->
         raise ValueError(f"the data have no end (a Dataset with repeat()?): give {argument}")
 
 
-def make_validation(value: Any, batch_size: Any) -> ArrayData | StreamData:
+def make_validation(value: Any, batch_size: Any, prepare: Prepare = _as_it_is) -> ArrayData | StreamData:
     """Data from `validation_data`."""
     value = checks.validation_pair(value)
     if isinstance(value, tuple):
         x, y, sample_weight = (*value, None, None)[:3]
-        return make_data(x, y, sample_weight, batch_size, "fit", what="validation_data")
+        return make_data(x, y, sample_weight, batch_size, "fit", what="validation_data", prepare=prepare)
     size = None if is_stream(value) else batch_size
-    return make_data(value, None, None, size, "fit", what="validation_data")
+    return make_data(value, None, None, size, "fit", what="validation_data", prepare=prepare)
 
 
 def split(

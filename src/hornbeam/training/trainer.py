@@ -30,6 +30,7 @@ from hornbeam.training.data import (
     types_of,
     unpack_x_y_sample_weight,
 )
+from hornbeam.training.host import Prepared
 from hornbeam.training.loop import Loop, as_floats, checked_logs
 from hornbeam.training.profiling import profile_model, profiled
 from hornbeam.training.progress import resolve_verbose
@@ -231,12 +232,13 @@ class Trainer(Compiling):
             checks.validation_epochs(validation_freq),
         )
         class_weight, verbose = checks.class_weights(class_weight), resolve_verbose(verbose)
-        data = make_data(x, y, sample_weight, batch_size, "fit", shuffle, class_weight)
+        prepare = self._prepared
+        data = make_data(x, y, sample_weight, batch_size, "fit", shuffle, class_weight, prepare=prepare)
         check_end(data, steps, "steps_per_epoch")
         del x, y, sample_weight
         validation, sentence = None, ""
         if validation_data is not None:
-            validation = make_validation(validation_data, validation_batch_size or batch_size)
+            validation = make_validation(validation_data, validation_batch_size or batch_size, prepare)
             check_end(validation, validation_steps, "validation_steps")
             if isinstance(validation, ArrayData) and validation.whole:
                 self._fit.validated_on.remember(validation.data)
@@ -338,8 +340,14 @@ class Trainer(Compiling):
         if losses is not None and losses.spec is not None:
             check_labels_of(self, losses, data, class_weight)
 
+    def _prepared(self, x: Any) -> Any:
+        """What the model's layers for strings make of x, if it has any, else x."""
+        return x
+
     def _check_inputs(self, x: Any) -> None:
         """Compare data with the model's inputs where they are known."""
+        if isinstance(x, Prepared):
+            return
         inputs = getattr(self, "_symbolic_inputs", None)
         if inputs is not None:
             checks.check_inputs(x, inputs, describe(self))
@@ -368,7 +376,7 @@ class Trainer(Compiling):
         self._require_compiled("evaluate")
         verbose = resolve_verbose(verbose)
         steps = checks.optional_steps(steps, "steps")
-        data = make_data(x, y, sample_weight, batch_size, "evaluate")
+        data = make_data(x, y, sample_weight, batch_size, "evaluate", prepare=self._prepared)
         check_end(data, steps, "steps")
         steps = checks.limited_steps(steps, data.steps)
         if isinstance(data, ArrayData) and data.whole:
@@ -423,7 +431,7 @@ class Trainer(Compiling):
                 return known([x])
         verbose = resolve_verbose(verbose)
         steps = checks.optional_steps(steps, "steps")
-        data = make_data(x, None, None, batch_size, "predict", what="x")
+        data = make_data(x, None, None, batch_size, "predict", prepare=self._prepared)
         check_end(data, steps, "steps")
         steps = checks.limited_steps(steps, data.steps)
         number = steps if steps is not None else data.steps
@@ -499,12 +507,13 @@ class Trainer(Compiling):
 
     def predict_on_batch(self, x: Any) -> Any:
         """Outputs for one batch as NumPy arrays."""
-        x = as_arrays(x, "x")
+        x = as_arrays(self._prepared(x), "x")
         check_lengths(x=x)
         return self._predicted(pack_x_y_sample_weight(x))
 
     def _one_batch(self, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Any:
-        x, y, sample_weight = as_arrays(x, "x"), as_arrays(y, "y"), as_arrays(sample_weight, "sample_weight")
+        x, y = as_arrays(self._prepared(x), "x"), as_arrays(y, "y")
+        sample_weight = as_arrays(sample_weight, "sample_weight")
         count = check_lengths(x=x, y=y)
         if sample_weight is not None:
             checks.check_sample_weight(sample_weight, count)

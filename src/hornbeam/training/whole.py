@@ -15,6 +15,7 @@ from hornbeam.ir.trace import current_level
 from hornbeam.layers import Layer
 from hornbeam.layers.context import current_context, current_watcher
 from hornbeam.layers.tracking import Tracked
+from hornbeam.symbolic import holds_strings
 from hornbeam.tensor import Tensor, as_tensor
 from hornbeam.training.frozen import Plan, Store
 from hornbeam.transforms import Traced, trace_function
@@ -51,7 +52,7 @@ def whole_call(model: Any, x: Any) -> Any:
     everything on the way, for models that are not built, that hold layers or functions of the user's (which
     may print, count or draw numbers of their own), that assign variables, add losses or hand on masks.
     """
-    if type(x) is not np.ndarray and type(x) is not Tensor:
+    if (type(x) is not np.ndarray and type(x) is not Tensor) or holds_strings(x):
         return None
     if current_level() or current_recorder() is not None or current_context() is not None:
         return None
@@ -68,6 +69,8 @@ def whole_call(model: Any, x: Any) -> Any:
 def _traced(model: Any, x: Any) -> WholeCall | None:
     """The model on arrays like `x`, if one node can stand for it."""
     layers = model._flatten_layers()
+    if any(getattr(layer, "on_host", False) for layer in layers):
+        return None
     if not all(_is_ours(layer) for layer in layers) or (type(x) is Tensor and x._keras_mask is not None):
         return None
     traced = trace_function(functools.partial(Layer.__call__, model), [x])

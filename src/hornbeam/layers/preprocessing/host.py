@@ -36,16 +36,19 @@ class HostLayer(Layer):
 
     def __call__(self, inputs: Any, **kwargs: Any) -> Any:
         """Apply the layer to arrays, lists or symbols. `training` and `mask` have no meaning here."""
-        if not self.on_host:
-            return super().__call__(inputs, **kwargs)
         unknown = set(kwargs) - {"training", "mask"}
         if unknown:
             raise TypeError(f"{self.describe()} takes one input, it got {', '.join(sorted(unknown))} as well")
         leaves = tree.flatten(inputs)
+        if not self.takes_strings:
+            for x in leaves:
+                no_strings(x, self.describe())
         if any(isinstance(x, KerasTensor) for x in leaves):
             call, outputs = record_call(self, (inputs,), {}, self.compute_output_spec(inputs))
             self._inbound = (*self._inbound, call)
             return outputs
+        if not self.on_host:
+            return super().__call__(inputs)
         if any(isinstance(x, Tensor) and x.node.level for x in leaves):
             raise HornbeamTypeError(
                 f"{self.describe()} works on values, before the graph: it cannot be called inside of a "

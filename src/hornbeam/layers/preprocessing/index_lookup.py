@@ -329,7 +329,7 @@ class IndexLookup(HostLayer):
 
     def load_own_variables(self, store: Any) -> None:
         """Take the weights of tf-idf from a mapping."""
-        if self.output_mode == "tf_idf":
+        if self.output_mode == "tf_idf" and "idf_weights" in store:
             self.idf_weights = np.asarray(store["idf_weights"], floatx())
 
     def asset_texts(self) -> dict[str, str]:
@@ -350,7 +350,8 @@ class IndexLookup(HostLayer):
         tokens = [self._parsed(line) for line in lines[: _last_filled(lines)]]
         special = self._special_tokens()
         if len(tokens) > len(special):
-            self.set_vocabulary(tokens, self.idf_weights)
+            weights = self.idf_weights
+            self.set_vocabulary(tokens, None if weights is None else weights[: len(tokens)])
 
 
 def check_no_path(owner: str, config: dict[str, Any]) -> None:

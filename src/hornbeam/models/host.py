@@ -1,0 +1,161 @@
+"""The part of a model that runs on the host: its layers for strings, and what stands before them.
+
+The graph of calls is cut in two. What leads to a layer that works in NumPy is run on the data as they come;
+the compiled part begins with the tensors at the cut.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hornbeam import tree
+from hornbeam.ir.types import HornbeamTypeError, ShapeError
+from hornbeam.layers import InputLayer, Layer
+from hornbeam.symbolic import STRING, KerasTensor, SymbolicCall, holds_strings, sample_of
+from hornbeam.tensor import Tensor
+from hornbeam.training.checks import input_problem
+from hornbeam.training.host import Prepared
+
+# Rows that are prepared at once: vectors of a large vocabulary take room.
+CHUNK = 2048
+
+
+def has_host_layers(layer: Any) -> bool:
+    """Whether a layer, or one inside of it, works on the host."""
+    return isinstance(layer, Layer) and any(
+        getattr(part, "on_host", False) for part in layer._flatten_layers()
+    )
+
+
+def _needs_host(call: SymbolicCall) -> bool:
+    if isinstance(call.operation, InputLayer):
+        return False
+    ends = [*call.inputs, *tree.flatten(call.outputs)]
+    return has_host_layers(call.operation) or any(
+        isinstance(x, KerasTensor) and x.dtype == STRING for x in ends
+    )
+
+
+class HostPart:
+    """Where a graph of calls is cut.
+
+    graph: a CallGraph. host: its calls that run on the host. cut: the symbolic tensors between the two parts.
+    """
+
+    def __init__(self, graph: Any) -> None:
+        self.graph = graph
+        self.host = self._calls_before_host_layers()
+        self.cut = self._tensors_at_the_cut()
+
+    def _calls_before_host_layers(self) -> set[int]:
+        found: set[int] = set()
+        wanted: set[int] = set()
+        for call in reversed(self.graph.calls):
+            if _needs_host(call) or any(id(x) in wanted for x in tree.flatten(call.outputs)):
+                found.add(id(call))
+                wanted.update(id(x) for x in call.inputs)
+        return found
+
+    def _tensors_at_the_cut(self) -> list[KerasTensor]:
+        """What the compiled part reads: inputs, and outputs of the host part."""
+        given = {id(x) for x in self.graph.inputs}
+        made = {id(x) for call in self._calls(True) for x in tree.flatten(call.outputs)}
+        read = [x for call in self._calls(False) for x in call.inputs]
+        cut = {id(x): x for x in [*read, *self.graph.outputs] if id(x) in given or id(x) in made}
+        return list(cut.values())
+
+    def _calls(self, on_host: bool) -> list[SymbolicCall]:
+        return [
+            call
+            for call in self.graph.calls
+            if (id(call) in self.host) == on_host and not isinstance(call.operation, InputLayer)
+        ]
+
+    def __bool__(self) -> bool:
+        return bool(self.host)
+
+    def symbols(self) -> Prepared:
+        """The symbolic tensors at the cut."""
+        return Prepared(enumerate(self.cut))
+
+    def check(self) -> None:
+        """Raise ValueError if the host part holds what has to be trained, or gives strings."""
+        where = f"model {self.graph.name!r}"
+        for call in self._calls(True):
+            if isinstance(call.operation, Layer) and call.operation.trainable_weights:
+                raise ValueError(
+                    f"{where}: {call.operation.describe()} has trainable weights, and holds or feeds a layer "
+                    "that works on the host, before the compiled part: it cannot be trained. Let that layer "
+                    "stand at the front of the outer model, or use it on the data and on what predict() gives"
+                )
+        if any(x.dtype == STRING for x in self.cut):
+            raise ValueError(f"{where} gives strings: call it on arrays, model(x); predict() gives numbers")
+
+    def prepare(self, values: list[Any]) -> Prepared:
+        """The arrays at the cut for values of the graph's inputs."""
+        self.check()
+        count = len(values[0]) if len(values) and values[0] is not None else 0
+        fixed = all(None not in x.shape[1:] for x in self.cut)
+        if not fixed or count <= CHUNK:
+            return self._run(values)
+        parts = [
+            self._run([None if v is None else v[start : start + CHUNK] for v in values])
+            for start in range(0, count, CHUNK)
+        ]
+        return Prepared({key: np.concatenate([part[key] for part in parts]) for key in parts[0]})
+
+    def _run(self, values: list[Any]) -> Prepared:
+        known = {id(x): value for x, value in zip(self.graph.inputs, values, strict=True)}
+        self.graph.replay(self._calls(True), known)
+        return Prepared({i: np.asarray(known[id(x)], dtype=x.dtype) for i, x in enumerate(self.cut)})
+
+    def finish(self, prepared: Prepared) -> list[Any]:
+        """The outputs of the graph from what was prepared."""
+        known = {id(x): prepared[i] for i, x in enumerate(self.cut)}
+        self.graph.replay(self._calls(False), known)
+        return [known[id(x)] for x in self.graph.outputs]
+
+
+def listed_strings(x: Any) -> Any:
+    """A list of strings as one array."""
+    if isinstance(x, (list, tuple)) and x:
+        leaves = tree.flatten(x)
+        if all(isinstance(leaf, (str, bytes)) for leaf in leaves):
+            return np.array(x, object)
+    return x
+
+
+def plain_array(x: Any) -> Any:
+    """One input of the user's as a NumPy array."""
+    if isinstance(x, Tensor) or x is None:
+        return x if x is None else x.numpy()
+    return np.asarray(x.to_numpy() if hasattr(x, "to_numpy") else x)
+
+
+def adjust_strings(value: Any, symbol: KerasTensor, name: str) -> Any:
+    """An array of strings for a symbolic input, with a last axis of size 1 added or dropped where that is
+    missing.
+
+    Raises HornbeamTypeError if one of them is strings and the other is not, ShapeError for another shape.
+    """
+    if isinstance(value, KerasTensor):
+        shape = value.shape
+    else:
+        value = plain_array(value)
+        shape = value.shape
+    if not holds_strings(value):
+        raise HornbeamTypeError(f"model {name!r}: input {symbol.name!r} takes strings, it got {value.dtype}")
+    if symbol.dtype != STRING:
+        raise HornbeamTypeError(
+            f"model {name!r}: input {symbol.name!r} takes {symbol.dtype}, it got strings "
+            f'({sample_of(value)}): declare it Input(..., dtype="string")'
+        )
+    problem = input_problem(tuple(shape), tuple(symbol.shape))
+    if problem:
+        where = f"model {name!r}: input {symbol.name!r}"
+        raise ShapeError(f"{where} expects shape {symbol.shape}, got {tuple(shape)}. {problem}")
+    if len(shape) == len(symbol.shape) or isinstance(value, KerasTensor):
+        return value
+    return value[..., None] if len(shape) < len(symbol.shape) else value[..., 0]

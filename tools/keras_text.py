@@ -1,0 +1,50 @@
+"""Writes tests/saving/keras_text.zip: models with layers for strings as real Keras on TensorFlow saves them.
+
+Run it with a Python that has keras and tensorflow, from the root of the repository:
+
+    python tools/keras_text.py          writes the file
+    python tools/keras_text.py check F  says, as JSON, what the models in the folder F give
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+FOLDER = Path(__file__).resolve().parent.parent / "tests" / "saving"
+
+spec = importlib.util.spec_from_file_location("text_models", FOLDER / "text_models.py")
+assert spec is not None
+assert spec.loader is not None
+models = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(models)
+
+
+def predicted(model: Any, name: str) -> Any:
+    x = tf.nest.map_structure(tf.constant, models.inputs(name))
+    return model(x).numpy().tolist()
+
+
+if len(sys.argv) > 1:
+    folder = Path(sys.argv[2])
+    print(
+        json.dumps({n: predicted(keras.models.load_model(folder / f"{n}.keras"), n) for n in models.MODELS})
+    )
+else:
+    keras.utils.set_random_seed(0)
+    found = {}
+    with tempfile.TemporaryDirectory() as made, zipfile.ZipFile(FOLDER / "keras_text.zip", "w") as archive:
+        for name, make in models.MODELS.items():
+            model = make(keras)
+            model.save(Path(made) / f"{name}.keras")
+            archive.write(Path(made) / f"{name}.keras", f"{name}.keras", zipfile.ZIP_DEFLATED)
+            found[name] = predicted(model, name)
+        archive.writestr("expected.json", json.dumps(found))
