@@ -317,10 +317,16 @@ def leaf_of(array: np.ndarray) -> Node:
     return leaf((None, array), TensorType(array.shape, dtype_name(array.dtype)))
 
 
+def from_torch(x: Any) -> np.ndarray:
+    """The values of a torch tensor; bfloat16, which torch does not hand to NumPy, as float32."""
+    x = x.detach().cpu()
+    return (x.float() if str(x.dtype) == "torch.bfloat16" else x).numpy()
+
+
 def _to_array(x: Any, dtype: Any) -> np.ndarray:
     """`x` as a new array of one of our dtypes."""
     if hasattr(x, "detach"):  # a torch tensor, possibly on a device or with gradients
-        x = x.detach().cpu()
+        x = from_torch(x)
     try:
         array = np.array(x)
     except ValueError as error:

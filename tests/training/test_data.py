@@ -57,7 +57,7 @@ def test_pack_and_unpack() -> None:
         unpack_x_y_sample_weight((1, 2, 3, 4))
 
 
-@pytest.mark.parametrize("settings", [{"workers": 4}, {"workers": 4, "max_queue_size": 2}])
+@pytest.mark.parametrize("settings", [{"workers": 0}, {"workers": 4}, {"workers": 4, "max_queue_size": 2}])
 def test_the_order_does_not_depend_on_workers(settings: dict[str, Any]) -> None:
     order = np.random.default_rng(0).permutation
     assert firsts(Numbers(**settings)) == firsts(Numbers()) == list(range(10))
@@ -72,17 +72,47 @@ class Dying(Numbers):
 
 def test_processes() -> None:
     assert firsts(Numbers(workers=2, use_multiprocessing=True)) == list(range(10))
-    with pytest.raises(BrokenProcessPool):  # and not a wait for ever
+    with pytest.raises(BrokenProcessPool, match="while batches of Dying were made"):  # no wait for ever
         firsts(Dying(workers=2, use_multiprocessing=True))
 
 
-def test_an_error_in_a_worker_arrives() -> None:
-    class Broken(Numbers):
-        def __getitem__(self, index: int) -> Any:
-            raise OSError(f"batch {index} is corrupt")
+class Broken(Numbers):
+    def __getitem__(self, index: int) -> Any:
+        if index == 3:
+            raise OSError("the file is corrupt")
+        return super().__getitem__(index)
 
-    with pytest.raises(OSError, match="batch 0 is corrupt"):
-        firsts(Broken(workers=2))
+
+@pytest.mark.parametrize("settings", [{}, {"workers": 4}, {"workers": 2, "use_multiprocessing": True}])
+def test_an_error_in_a_worker_arrives_with_its_batch(settings: dict[str, Any]) -> None:
+    with pytest.raises(OSError, match=r"(?s)the file is corrupt.*in batch 3 of Broken"):
+        firsts(Broken(**settings))
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_dataset_without_an_end(workers: int) -> None:
+    class Endless(Numbers):
+        num_batches = None
+
+    model = hb.Sequential([layers.Dense(1)])
+    model.compile(hb.optimizers.SGD(1e-4), "mse")
+    with pytest.raises(ValueError, match=r"no end.*steps_per_epoch"):
+        model.fit(Endless(workers=workers), verbose=0)
+    history = model.fit(Endless(workers=workers), steps_per_epoch=3, epochs=2, verbose=0)
+    assert len(history.history["loss"]) == 2
+
+
+def test_a_worker_sees_what_the_end_of_an_epoch_changed() -> None:
+    class Growing(Numbers):
+        def __getitem__(self, index: int) -> Any:
+            return np.full((1, 1), self.ended)
+
+    dataset = Growing(workers=3)
+    assert [firsts_of(dataset) for _ in range(3)] == [[0] * 10, [1] * 10, [2] * 10]
+
+
+def firsts_of(dataset: PyDataset) -> list[int]:
+    return [int(batch[0, 0]) for batch in dataset]
 
 
 def test_fit_on_a_dataset() -> None:
@@ -126,6 +156,8 @@ def test_frames_and_torch_like_tensors() -> None:
             return np.ones(3)
 
     class Torchlike:
+        dtype = "torch.float32"
+
         def detach(self) -> Any:
             return self
 

@@ -37,6 +37,111 @@ def expected(**settings: Any) -> np.ndarray:
     return weights_after(X, Y, batch_size=SIZE, shuffle=False, **settings)
 
 
+# -- arrays of all kinds -------------------------------------------------------------------------------------
+
+
+def frames(library: str) -> Any:
+    return pytest.importorskip(library)
+
+
+def test_lists_of_numbers() -> None:
+    np.testing.assert_allclose(
+        weights_after(X.tolist(), Y.tolist(), batch_size=SIZE, shuffle=False, sample_weight=W.tolist()),
+        expected(sample_weight=W),
+        rtol=1e-6,
+    )
+    assert model().predict(X.tolist(), verbose=0).shape == (ROWS, 1)
+    with pytest.raises(ValueError, match=r"x has a list whose items differ in length"):
+        model().fit([[1.0, 2.0, 3.0], [1.0]], Y[:2])
+    with pytest.raises(ValueError, match=r"A list of arrays is several inputs: np\.stack"):
+        model().fit(list(X), Y)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_frames(library: str) -> None:
+    lib = frames(library)
+    x = lib.DataFrame({"a": X[:, 0], "b": np.arange(ROWS, dtype="int16"), "c": X[:, 2] > 0})
+    same = np.stack([X[:, 0], np.arange(ROWS), X[:, 2] > 0], axis=1).astype("float32")
+    y, w = lib.Series(Y[:, 0]), lib.Series(W)
+    for settings in ({}, {"validation_split": 0.25, "validation_split_mode": "tail"}):
+        np.testing.assert_allclose(
+            weights_after(x, y, batch_size=SIZE, shuffle=False, sample_weight=w, **settings),
+            weights_after(same, Y, batch_size=SIZE, shuffle=False, sample_weight=W, **settings),
+            rtol=1e-5,
+        )
+    model().fit(X, Y, validation_data=(x, y), verbose=0)
+    model().fit(Dataset.from_tensor_slices((x, y)).batch(SIZE), verbose=0)
+    with pytest.raises(TypeError, match=r"x has columns that are no numbers: 'c' \(String\)"):
+        model().fit(lib.DataFrame({"a": X[:, 0], "b": X[:, 1], "c": ["red"] * ROWS}), Y)
+    with pytest.raises(ValueError, match="x contains NaN, first in sample 19"):
+        model().fit(lib.DataFrame({"a": X[:, 0], "b": [*range(ROWS - 1), None], "c": X[:, 2]}), Y)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_columns_by_name(library: str) -> None:
+    lib = frames(library)
+    a, b = hb.Input((1,), name="a"), hb.Input((1,), name="b")
+    two = hb.Model({"a": a, "b": b}, layers.Dense(1)(layers.Concatenate()([a, b])))
+    two.compile("sgd", "mse")
+    columns = {"a": lib.Series(X[:, 0]), "b": X[:, 1].tolist()}
+    two.fit(columns, lib.Series(Y[:, 0]), verbose=0)
+    two.fit(Dataset.from_tensor_slices((columns, Y)).shuffle(9).batch(4), verbose=0)
+    assert two.predict(columns, verbose=0).shape == (ROWS, 1)
+
+
+def test_gaps_of_nullable_columns_are_named() -> None:
+    pandas = frames("pandas")
+    x = pandas.DataFrame({"a": X[:, 0], "b": pandas.Series([*range(ROWS - 1), None], dtype="Int64")})
+    with pytest.raises(ValueError, match=r"x has missing values in 'b' \(1\): fill them"):
+        model().fit(x, Y)
+
+
+def test_arrays_of_other_libraries() -> None:
+    """As torch's and TensorFlow's tensors and JAX's arrays show themselves."""
+
+    class Tensorlike:
+        def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+            return X
+
+    class Loader:
+        def __len__(self) -> int:
+            return 3
+
+        def __iter__(self) -> Any:
+            return ([x, y] for x, y in Dataset.from_tensor_slices((X, Y)).batch(SIZE).as_numpy_iterator())
+
+    class TensorFlowlike:
+        def as_numpy_iterator(self) -> Any:
+            return iter(Loader())
+
+        def cardinality(self) -> int:
+            return -2
+
+        def __iter__(self) -> Any:
+            raise AssertionError("tensors of another library are not to be made")
+
+    np.testing.assert_allclose(
+        weights_after(Tensorlike(), Y, batch_size=SIZE, shuffle=False), expected(), rtol=1e-6
+    )
+    np.testing.assert_allclose(weights_after(Loader()), expected(), rtol=1e-6)
+    np.testing.assert_allclose(weights_after(TensorFlowlike()), expected(), rtol=1e-6)
+    history = model().fit(Loader(), validation_data=Loader(), verbose=0)
+    assert history.params["steps"] == 3
+
+
+def test_class_weights_of_streams() -> None:
+    labels = (Y[:, 0] > 0).astype("int32")
+    weights = {0: 1.0, 1: 3.0}
+    rows = Dataset.from_tensor_slices((X, labels)).batch(SIZE)
+    for data in (rows, rows.map(lambda x, y: (x, y)), (batch for batch in [*rows.as_numpy_iterator()] * 2)):
+        steps = None if isinstance(data, Dataset) else 3
+        np.testing.assert_allclose(
+            weights_after(data, class_weight=weights, steps_per_epoch=steps),
+            weights_after(X, labels, batch_size=SIZE, shuffle=False, class_weight=weights),
+            rtol=1e-6,
+        )
+
+
 # -- hornbeam.data -----------------------------------------------------------------------------------------
 
 

@@ -126,9 +126,9 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
         lambda: fit(classifier(), np.array([np.zeros(3), np.zeros(4)], dtype=object), LABELS[:2]),
         "x has dtype object",
     ),
-    "a list of numbers": (
-        lambda: fit(classifier(), [[0.0] * 4] * 40, LABELS),
-        "x is a list of Python numbers: write np.array(x)",
+    "a ragged list": (
+        lambda: fit(classifier(), [[0.0] * 4] * 39 + [[0.0]], LABELS),
+        "x has a list whose items differ in length: pad them to one, as pad_sequences does",
     ),
     "complex numbers": (lambda: fit(classifier(), X.astype("complex64"), LABELS), "x has dtype complex64"),
     "a scalar": (lambda: fit(classifier(), np.float32(1.0), LABELS), "x is a single number"),

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.data.frames import frame_array
 from hornbeam.evaluation import evaluate
 from hornbeam.ir.graph import leaf
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name, numpy_dtype
-from hornbeam.tensor import Tensor, as_tensor
+from hornbeam.tensor import Tensor, as_tensor, from_torch
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,10 @@ class TensorSpec:
 
 def spec_dtype(dtype: Any) -> str:
     """Name of a dtype that may be text: str, bytes and "string" are "string"."""
-    if dtype in (str, bytes) or getattr(dtype, "name", dtype) == "string":
+    name = getattr(dtype, "name", dtype)  # TensorFlow's dtypes have one
+    if name in (str, bytes) or name == "string":
         return "string"
-    return dtype_name(dtype)
+    return dtype_name(name if isinstance(name, str) else dtype)
 
 
 class Strings(np.ndarray):
@@ -148,9 +150,10 @@ def plain(value: Any) -> Any:
         kind = numpy_dtype(as_tensor(value).dtype)
         return kind.type(value)
     if hasattr(value, "detach"):  # torch, possibly on a device or with gradients
-        value = value.detach().cpu().numpy()
+        value = from_torch(value)
     elif not isinstance(value, np.ndarray) and hasattr(value, "to_numpy"):  # pandas, polars
-        value = value.to_numpy()
+        array = value.to_numpy()
+        value = array if _has_text(array) else frame_array(value, "a frame")
     elif isinstance(value, list):
         return _from_list(value)
     if not hasattr(value, "__array__"):
@@ -162,6 +165,10 @@ def plain(value: Any) -> Any:
         return _objects(array) if array.ndim else _objects(array).item()
     dtype_name(array.dtype)
     return _number_or_array(array)
+
+
+def _has_text(array: np.ndarray) -> bool:
+    return array.dtype == object and array.ndim == 1 and array.size > 0 and isinstance(array[0], (str, bytes))
 
 
 def _number_or_array(array: np.ndarray) -> Any:

@@ -12,11 +12,12 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.data import INFINITE_CARDINALITY
+from hornbeam.data.frames import frame_array
 from hornbeam.data.py_dataset import Order, PyDataset
 from hornbeam.engines.base import Engine
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name
 from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
+from hornbeam.tensor import Tensor, as_tensor, from_torch
 from hornbeam.training.host import Prepare
 
 # -- (x, y, sample_weight) -------------------------------------------------------------------------
@@ -64,18 +65,11 @@ def as_array(value: Any, what: str) -> np.ndarray:
             raise HornbeamTypeError(f"{what} is the symbolic {value!r}: data must be arrays with values")
         return value.numpy()
     if hasattr(value, "detach"):  # torch, possibly on a device or with gradients
-        value = value.detach().cpu().numpy()
+        value = from_torch(value)
     elif not isinstance(value, np.ndarray) and hasattr(value, "to_numpy"):  # pandas, polars
-        value = value.to_numpy()
+        value = frame_array(value, what)
     if isinstance(value, (str, bytes)) or not hasattr(value, "__array__"):
-        raise HornbeamTypeError(
-            f"{what} must be an array, got {type(value).__name__}"
-            + (
-                ": turn Python numbers and lists into one with np.array(...)"
-                if isinstance(value, (int, float))
-                else ""
-            )
-        )
+        raise HornbeamTypeError(f"{what} must be an array, got {type(value).__name__}")
     array = np.asarray(value)
     if array.dtype.kind in "SU":
         raise HornbeamTypeError(f"{what} holds strings ({_sample(array)}): {ENCODE}")
@@ -98,26 +92,33 @@ def _sample(array: np.ndarray) -> str:
 
 
 def as_arrays(structure: Any, what: str) -> Any:
-    """Every leaf of a structure as an array; a nested list of plain numbers is one array."""
+    """Every leaf of a structure as an array; a nested list of Python numbers is one array."""
     if structure is None:
         return None
-    if isinstance(structure, (list, tuple)):
-        leaves = tree.flatten(structure)
-        if leaves and all(isinstance(leaf, (bool, int, float, np.number)) for leaf in leaves):
-            raise HornbeamTypeError(
-                f"{what} is a {type(structure).__name__} of Python numbers: write np.array({what})"
-            )
-        if leaves and all(isinstance(leaf, str) for leaf in leaves):
-            raise HornbeamTypeError(f"{what} is a list of strings: {ENCODE}")
-    named = {
-        path: f"{what}{''.join(f'[{part!r}]' for part in path)}"
-        for path, _ in tree.flatten_with_path(structure)
-    }
+    if isinstance(structure, (list, tuple, dict)):
+        structure = tree.traverse(lambda part: _from_numbers(part, what), structure)
     flat = [
-        None if leaf is None else as_array(leaf, named[path])
+        None if leaf is None else as_array(leaf, what + "".join(f"[{part!r}]" for part in path))
         for path, leaf in tree.flatten_with_path(structure)
     ]
     return tree.pack_sequence_as(structure, flat)
+
+
+def _from_numbers(part: Any, what: str) -> np.ndarray | None:
+    """A list of Python numbers, or nested ones, as an array; None for other parts."""
+    if not isinstance(part, (list, tuple)):
+        return None
+    leaves = tree.flatten(part)
+    if leaves and all(isinstance(leaf, str) for leaf in leaves):
+        raise HornbeamTypeError(f"{what} is a list of strings: {ENCODE}")
+    if not leaves or not all(isinstance(leaf, (bool, int, float, np.number)) for leaf in leaves):
+        return None
+    try:
+        return as_tensor(part).numpy()
+    except ShapeError as error:
+        raise ShapeError(
+            f"{what} has a list whose items differ in length: pad them to one, as pad_sequences does"
+        ) from error
 
 
 def leaves_of(structure: Any) -> list[np.ndarray]:
@@ -157,8 +158,9 @@ def check_lengths(**parts: Any) -> int:
                     )
                 lengths[label] = leaf.shape[0]
     if len(set(lengths.values())) > 1:
-        shown = ", ".join(f"{label} has {length:,}" for label, length in lengths.items())
-        raise ShapeError(f"all data must have the same number of samples: {shown}")
+        shown = [f"{label} has {length:,}" for label, length in lengths.items()]
+        more = ", ... A list of arrays is several inputs: np.stack makes one" if len(shown) > 6 else ""
+        raise ShapeError(f"all data must have the same number of samples: {', '.join(shown[:6])}{more}")
     count = next(iter(lengths.values()), 0)
     if count == 0:
         raise ValueError(f"there are no samples: {', '.join(lengths) or 'x'} is empty")
