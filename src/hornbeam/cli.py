@@ -15,7 +15,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if getattr(args, "engine", None):
         from hornbeam.engines import set_engine
 
-        set_engine(args.engine)
+        try:
+            set_engine(args.engine)
+        except (ValueError, ImportError, RuntimeError) as error:
+            print(f"hornbeam: --engine {args.engine}: {error}", file=sys.stderr)
+            return 2
     return int(args.action(args) or 0)
 
 
@@ -91,7 +95,11 @@ def _parser() -> argparse.ArgumentParser:
 def _engine_option(parser: argparse.ArgumentParser) -> None:
     from hornbeam.engines import available
 
-    parser.add_argument("--engine", choices=available(), help="what runs the work (default: native)")
+    parser.add_argument(
+        "--engine",
+        metavar="NAME",
+        help=f"what runs the work: {', '.join(available())}; torch:cuda:0 names a device (default: native)",
+    )
 
 
 def _positive(text: str) -> int:

@@ -73,14 +73,22 @@ class Error:
         return Error(max(self.ulp, other.ulp), max(self.absolute, other.absolute), self.strays + other.strays)
 
 
-def measure(got: np.ndarray, exact: np.ndarray, scale: np.ndarray | None = None) -> Error:
-    """Error of `got` against `exact` (float64 for floats), in last places of `scale`, else of it."""
+def measure(
+    got: np.ndarray, exact: np.ndarray, scale: np.ndarray | None = None, flushes: bool = False
+) -> Error:
+    """Error of `got` against `exact` (float64 for floats), in last places of `scale`, else of it.
+
+    With `flushes`, numbers below the smallest normal one count as 0: many libraries drop them.
+    """
     dtype = dtype_name(got.dtype)
     if not is_float(dtype):
         return Error(strays=int(np.sum(got != exact)))
     with np.errstate(all="ignore"):
         expected = exact.astype(numpy_dtype(dtype)).astype(np.float64)  # infinite where the dtype overflows
         values = got.astype(np.float64)
+        if flushes:
+            tiny = float(ml_dtypes.finfo(numpy_dtype(dtype)).tiny)
+            values, exact = (np.where(np.abs(v) <= tiny, 0.0, v) for v in (values, exact))
         finite = np.isfinite(values) & np.isfinite(expected)
         same = (np.isnan(values) & np.isnan(expected)) | (values == expected)
         distance = np.where(finite, np.abs(values - exact), 0.0)
@@ -91,7 +99,13 @@ def measure(got: np.ndarray, exact: np.ndarray, scale: np.ndarray | None = None)
     return Error(float(ulp.max()), float(distance.max()), int(np.sum(~finite & ~same)))
 
 
-def compare(engine: Engine, name: str, arrays: Sequence[np.ndarray], params: dict[str, Any]) -> Error:
+def compare(
+    engine: Engine,
+    name: str,
+    arrays: Sequence[np.ndarray],
+    params: dict[str, Any],
+    flushes: bool = False,
+) -> Error:
     """Error of one primitive on one set of operands, against the reference in float64."""
     primitive = PRIMITIVES[name]
     got = run_on(engine, name, arrays, params)
@@ -108,7 +122,7 @@ def compare(engine: Engine, name: str, arrays: Sequence[np.ndarray], params: dic
     scale = _scale(name, arrays, params, exact[0])
     error = Error()
     for mine, theirs in zip(got, exact, strict=True):
-        error = error.merge(measure(mine, theirs, scale))
+        error = error.merge(measure(mine, theirs, scale, flushes))
     return error
 
 

@@ -1,4 +1,8 @@
-"""Engines, by name. The native engine is the default; the reference engine is the specification."""
+"""Engines, by name. The native engine is the default; the reference engine is the specification.
+
+The others run on a library that the user has; they are imported when they are first asked for. A name may be
+followed by a device, as in "jax:gpu" or "torch:cuda:0".
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,22 @@ def _reference() -> Engine:
     return ReferenceEngine()
 
 
-_known: dict[str, Callable[[], Engine]] = {"native": _native, "reference": _reference}
+def _jax(device: str | None = None) -> Engine:
+    from hornbeam.engines.jax import JaxEngine
+
+    return JaxEngine(device)
+
+
+def _torch(device: str | None = None) -> Engine:
+    from hornbeam.engines.torch import TorchEngine
+
+    return TorchEngine(device)
+
+
+_known: dict[str, Callable[..., Engine]] = {
+    "native": _native, "reference": _reference, "jax": _jax, "torch": _torch
+}  # fmt: skip
+_WITHOUT_DEVICES = ("native", "reference")
 
 
 def available() -> list[str]:
@@ -32,11 +51,18 @@ def available() -> list[str]:
 
 
 def get_engine(name: str) -> Engine:
-    """The engine called `name`, made on first use. Raises ValueError for a name that is not known."""
-    if name not in _known:
-        raise ValueError(f"unknown engine {name!r}; this version has: {', '.join(_known)}")
+    """The engine called `name` ("jax", "jax:cpu", ...), made on first use.
+
+    Raises ValueError for a name that is not known, ImportError for an engine whose library is not installed
+    (it says the command that installs it), and RuntimeError for a device that is not there.
+    """
     if name not in _loaded:
-        _loaded[name] = _known[name]()
+        kind, _, device = name.partition(":")
+        if kind not in _known:
+            raise ValueError(f"unknown engine {name!r}; this version has: {', '.join(_known)}")
+        if device and kind in _WITHOUT_DEVICES:
+            raise ValueError(f"the {kind} engine runs on the CPU and takes no device, got {name!r}")
+        _loaded[name] = _known[kind](device) if device else _known[kind]()
     return _loaded[name]
 
 

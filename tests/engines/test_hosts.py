@@ -1,0 +1,220 @@
+"""Engines over other libraries: all primitives against the reference, training against the native engine.
+
+An engine whose library is not installed is skipped, by name. The sweep over all dtypes is slow.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hornbeam
+from hornbeam import config, layers
+from hornbeam.engines import Engine, get_engine
+from hornbeam.ir.primitive import PRIMITIVES
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "primitives"))
+from engine_cases import DECOMPOSITIONS, SUMS, compare
+from primitive_cases import CASES, dtypes_of, operands
+
+HOSTS = ("jax", "torch")
+# Units of the last place; libraries differ, and none promises a bound. What moves or rounds once is exact.
+ROUGH = {
+    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh", "cumprod", "digamma", "erf",
+    "erf_inv", "exp", "expm1", "lgamma", "log", "log1p", "logistic", "pow", "reduce_prod", "rsqrt", "scatter",
+    "sin", "sinh", "sqrt", "tan", "tanh", "div", "cholesky", "lu", "triangular_solve",
+}  # fmt: skip
+LIMITS = {**dict.fromkeys(ROUGH, 64.0), **dict.fromkeys(SUMS, 16.0), **dict.fromkeys(DECOMPOSITIONS, 64.0)}
+# Where a library is known to go its own way: (engine, primitive) and why.
+KNOWN = {
+    ("torch", "rem"): "fmod is NaN where the quotient overflows",
+    ("torch", "erf"): "bfloat16 numbers next to the smallest normal one lose their last digits",
+}
+
+
+@pytest.fixture(scope="module", params=HOSTS)
+def host(request: pytest.FixtureRequest) -> Engine:
+    try:
+        return get_engine(request.param)
+    except ImportError as error:
+        pytest.skip(f"{error}")
+
+
+@pytest.fixture
+def on() -> Any:
+    """`on("jax")` makes it the engine until the test ends."""
+    yield config.set_engine
+    config.set_engine("native")
+
+
+def check(host: Engine, name: str, index: int, dtype: str) -> None:
+    primitive = PRIMITIVES[name]
+    sample = primitive.samples[index]
+    error = compare(host, name, operands(primitive, index, dtype), sample.params, flushes=True)
+    if (host.name, name) not in KNOWN:
+        assert error.strays == 0, f"{name} {dtype}: {error}"
+        assert error.ulp <= LIMITS.get(name, 0.5), f"{name} {dtype}: {error}"
+
+
+def refused(host: Engine, name: str, index: int, dtype: str) -> bool:
+    """PyTorch has no arithmetic on uint64."""
+    sample = PRIMITIVES[name].samples[index]
+    return host.name == "torch" and "uint64" in (dtype, sample.params.get("dtype"), *(sample.dtypes or ()))
+
+
+# JAX compiles every case, which takes a tenth of a second: a sample of them here, all in the slow sweep.
+@pytest.mark.parametrize(("name", "index"), CASES[::5])
+def test_agrees_with_the_reference(host: Engine, name: str, index: int) -> None:
+    primitive = PRIMITIVES[name]
+    taken = dtypes_of(primitive, primitive.samples[index])
+    for dtype in {"float32", "int32", "bool"}.intersection(taken) or set(taken[:1]):
+        if not refused(host, name, index, dtype):
+            check(host, name, index, dtype)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "index"), CASES)
+def test_agrees_on_every_dtype(host: Engine, name: str, index: int) -> None:
+    primitive = PRIMITIVES[name]
+    for dtype in dtypes_of(primitive, primitive.samples[index]):
+        if not refused(host, name, index, dtype):
+            check(host, name, index, dtype)
+
+
+def test_has_every_primitive(host: Engine) -> None:
+    needed = {name for name, primitive in PRIMITIVES.items() if not primitive.composite}
+    assert needed <= set(host.instructions())  # type: ignore[attr-defined]
+
+
+def convnet() -> hornbeam.Model:
+    return hornbeam.Sequential(
+        [
+            layers.Input((12, 12, 1)),
+            layers.Conv2D(8, 3, use_bias=False),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.MaxPooling2D(),
+            layers.Dropout(0.25),
+            layers.AveragePooling2D(2),
+            layers.Flatten(),
+            layers.Dense(4, activation="softmax"),
+        ]
+    )
+
+
+def reader() -> hornbeam.Model:
+    tokens = layers.Input((9,), dtype="int32")
+    x = layers.Embedding(20, 8, mask_zero=True)(tokens)
+    x = layers.LSTM(8, return_sequences=True)(x)
+    x = layers.MultiHeadAttention(2, 4)(x, x)
+    x = layers.LayerNormalization()(x)
+    x = layers.GRU(6)(x)
+    return hornbeam.Model(tokens, layers.Dense(4, activation="softmax")(x))
+
+
+def data(build: Any, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    y = rng.integers(0, 4, 96)
+    if build is reader:
+        return rng.integers(0, 20, (96, 9)), y
+    return rng.normal(size=(96, 12, 12, 1)).astype("float32"), y
+
+
+def trained(build: Any, optimizer: str, epochs: int = 2) -> tuple[list[float], list[np.ndarray]]:
+    hornbeam.utils.set_random_seed(3)
+    model = build()
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    x, y = data(build, np.random.default_rng(0))
+    history = model.fit(x, y, batch_size=32, epochs=epochs, verbose=0)
+    return history.history["loss"], model.get_weights()
+
+
+@pytest.mark.parametrize(("build", "optimizer"), [(convnet, "adam"), (reader, "rmsprop")])
+def test_trains_as_the_native_engine_does(host: Engine, on: Any, build: Any, optimizer: str) -> None:
+    """The same shuffles, dropout masks, losses and weights, but for rounding."""
+    losses, weights = trained(build, optimizer)
+    on(host.name)
+    found, theirs = trained(build, optimizer)
+    np.testing.assert_allclose(found, losses, rtol=2e-4)
+    for mine, other in zip(weights, theirs, strict=True):
+        np.testing.assert_allclose(other, mine, atol=3e-3)
+
+
+def test_random_numbers_are_the_same_bits(host: Engine, on: Any) -> None:
+    def draw() -> list[np.ndarray]:
+        seed = hornbeam.random.SeedGenerator(7)
+        return [
+            np.asarray(hornbeam.random.uniform((3, 7), seed=seed)),
+            np.asarray(hornbeam.random.randint((11,), 0, 1000, seed=seed)),
+            np.asarray(hornbeam.random.dropout(np.ones((40,), "float32"), 0.4, seed=seed)),
+        ]
+
+    expected = draw()
+    on(host.name)
+    for mine, other in zip(expected, draw(), strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
+def test_a_model_moves_between_engines_in_the_middle(host: Engine, on: Any) -> None:
+    hornbeam.utils.set_random_seed(1)
+    model = convnet()
+    model.compile("adam", "sparse_categorical_crossentropy")
+    x, y = data(convnet, np.random.default_rng(0))
+    losses = []
+    for engine in ("native", host.name, "native", host.name):
+        on(engine)
+        losses += model.fit(x, y, batch_size=32, shuffle=False, verbose=0).history["loss"]
+    on("native")
+    hornbeam.utils.set_random_seed(1)
+    alone = convnet()
+    alone.compile("adam", "sparse_categorical_crossentropy")
+    expected = alone.fit(x, y, batch_size=32, epochs=4, shuffle=False, verbose=0).history["loss"]
+    np.testing.assert_allclose(losses, expected, rtol=2e-4)
+
+
+def test_values_read_before_stay_as_they_were(host: Engine, on: Any) -> None:
+    """Donated buffers must not write over what somebody still looks at."""
+    on(host.name)
+    variable = hornbeam.Variable(np.arange(6, dtype="float32"))
+    before = np.asarray(variable)
+    kept = before.copy()
+
+    @hornbeam.jit
+    def grow(amount: Any) -> Any:
+        variable.assign(variable * 2 + amount)
+        return variable.value
+
+    grow(np.float32(1))
+    grow(np.float32(1))
+    np.testing.assert_array_equal(before, kept)
+    np.testing.assert_array_equal(np.asarray(variable), kept * 4 + 3)
+
+
+def test_loops_and_branches(host: Engine, on: Any) -> None:
+    on(host.name)
+    total = hornbeam.ops.while_loop(lambda i, s: i < 5, lambda i, s: (i + 1, s + i), (0, 0))[1]
+    assert int(np.asarray(total)) == 10
+    assert float(np.asarray(hornbeam.ops.cond(True, lambda: 2.0, lambda: 3.0))) == 2
+
+
+def test_a_device_may_be_named(host: Engine) -> None:
+    engine = get_engine(f"{host.name}:cpu")
+    assert engine.name == f"{host.name}:cpu"
+    np.testing.assert_array_equal(engine.get(engine.put(np.arange(3))), [0, 1, 2])
+    with pytest.raises(RuntimeError):
+        get_engine(f"{host.name}:cuda:99")
+
+
+def test_the_native_engine_takes_no_device() -> None:
+    with pytest.raises(ValueError, match="takes no device"):
+        get_engine("native:gpu")
+
+
+def test_a_missing_library_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "hornbeam.engines.torch", raising=False)
+    with pytest.raises(ImportError, match=r'pip install "hornbeam\[torch\]"'):
+        get_engine("torch:cpu:7")
