@@ -19,7 +19,17 @@ import numpy as np
 FOLDER = Path(__file__).parents[1] / "tests" / "layers" / "augmentation"
 sys.path.insert(0, str(FOLDER))
 
-from augmentation_cases import CASES, Case, boxes_of, flat, images_of, labels_of, masks_of  # noqa: E402
+from augmentation_cases import (  # noqa: E402
+    BOX_CALLS,
+    CASES,
+    Case,
+    box_names,
+    boxes_of,
+    flat,
+    images_of,
+    labels_of,
+    masks_of,
+)
 
 
 def recorded(case: Case) -> dict[str, Any]:
@@ -50,6 +60,9 @@ def main() -> None:
         for index, case in enumerate(CASES)
         for name, value in recorded(case).items()
     }
+    for index, text in enumerate(BOX_CALLS):
+        made = eval(text, {**vars(keras.utils.bounding_boxes), **box_names()})
+        table |= {f"box{index}|{path}": np.asarray(value) for path, value in flat(made)}
     np.savez_compressed(FOLDER / "augmentation_expected.npz", **table)
 
 

@@ -49,7 +49,7 @@ _MODULES = (
     "activations", "backend", "callbacks", "config", "constraints", "data", "datasets", "dtype_policies",
     "engines", "initializers", "insight", "layers", "legacy", "losses", "metrics",
     "mixed_precision", "models", "ops", "optimizers",
-    "preprocessing", "random", "regularizers", "saving", "tree", "utils",
+    "preprocessing", "random", "regularizers", "saving", "tree", "utils", "visualization",
 )  # fmt: skip
 
 _ENGINES = "Engines place their work themselves; this version runs on the CPU."
@@ -62,7 +62,6 @@ MISSING: dict[str, str] = {
     "export": "Exporting is not in this version: save to .keras, which Keras reads and exports.",
     "quantizers": "Quantized layers are not in this version.",
     "src": "Keras's own sources: use the public names.",
-    "visualization": "Pictures of boxes and masks are not in this version: use matplotlib.",
     "wrappers": "Wrappers for scikit-learn are not in this version.",
 }
 
@@ -94,6 +93,7 @@ if TYPE_CHECKING:
     from hornbeam import saving as saving
     from hornbeam import tree as tree
     from hornbeam import utils as utils
+    from hornbeam import visualization as visualization
     from hornbeam.dtype_policies import DTypePolicy as DTypePolicy
     from hornbeam.initializers import Initializer as Initializer
     from hornbeam.layers import Input as Input

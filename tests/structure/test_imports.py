@@ -27,7 +27,7 @@ LAYERS = [
     ["activations", "initializers", "regularizers", "constraints", "dtype_policies", "mixed_precision"],
     ["losses", "metrics", "optimizers"],
     ["layers"],
-    ["utils", "datasets", "data", "preprocessing"],
+    ["utils", "datasets", "data", "preprocessing", "visualization"],
     ["saving", "insight"],
     ["training", "callbacks"],
     ["models"],

@@ -34,6 +34,7 @@ _LATE = {
     "PyDataset": "hornbeam.data.py_dataset",
     "array_to_img": "hornbeam.utils.images",
     "audio_dataset_from_directory": "hornbeam.data.audio_folder",
+    "bounding_boxes": "hornbeam.utils.bounding_boxes",
     "get_file": "hornbeam.datasets.files",
     "image_dataset_from_directory": "hornbeam.data.image_folder",
     "img_to_array": "hornbeam.utils.images",
@@ -51,7 +52,6 @@ _LATE = {
 # Keras's names that are not here, with the reason.
 MISSING = {
     "FeatureSpace": "preprocessing of tables is not written yet",
-    "bounding_boxes": "layers and losses for bounding boxes are not written yet",
 }
 
 __all__ = [
@@ -62,6 +62,7 @@ __all__ = [
     "Sequence",
     "array_to_img",
     "audio_dataset_from_directory",
+    "bounding_boxes",
     "clear_session",
     "custom_object_scope",
     "deserialize_keras_object",
@@ -106,6 +107,7 @@ if TYPE_CHECKING:
     from hornbeam.datasets.files import get_file as get_file
     from hornbeam.training.data import pack_x_y_sample_weight as pack_x_y_sample_weight
     from hornbeam.training.data import unpack_x_y_sample_weight as unpack_x_y_sample_weight
+    from hornbeam.utils import bounding_boxes as bounding_boxes
     from hornbeam.utils.config import Config as Config
     from hornbeam.utils.images import array_to_img as array_to_img
     from hornbeam.utils.images import img_to_array as img_to_array
@@ -122,7 +124,8 @@ def __getattr__(name: str) -> Any:
     target = "PyDataset" if name == "Sequence" else name
     if target not in _LATE:
         raise AttributeError(f"module 'hornbeam.utils' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_LATE[target]), target)
+    module = importlib.import_module(_LATE[target])
+    value = module if name == "bounding_boxes" else getattr(module, target)
     globals()[name] = value
     return value
 

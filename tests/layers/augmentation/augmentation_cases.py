@@ -144,6 +144,56 @@ def labels_of() -> np.ndarray:
     return np.eye(SHAPE[0], 4, dtype="float32")
 
 
+# Calls of functions on boxes, with the arrays of `box_names` as names.
+BOX_CALLS = [
+    *(
+        f"convert_format({source}, '{source}', '{target}', 6, 8)"
+        for source in ("xyxy", "rel_xyxy")
+        for target in (
+            "xyxy", "yxyx", "xywh", "center_xywh", "center_yxhw",
+            "rel_xyxy", "rel_yxyx", "rel_xywh", "rel_center_xywh",
+        )
+    ),
+    *(
+        f"convert_format(xyxy, '{source}', 'xyxy', 6, 8)"
+        for source in ("yxyx", "xywh", "center_xywh", "center_yxhw", "rel_yxyx", "rel_center_xywh")
+    ),
+    "clip_to_image_size({'boxes': wide, 'labels': labels}, 6, 8)",
+    "clip_to_image_size({'boxes': wide, 'labels': labels}, bounding_box_format='rel_xyxy')",
+    "crop(wide, 1, 2, 4, 3)",
+    "pad(xyxy, 2, 3)",
+    "affine_transform(xyxy, angle, move, move, scale, shear, move, 6, 8)",
+    "affine_transform(xyxy, angle, move, -move, scale, move, shear, 6, 8, 0.3, 0.6)",
+    "compute_iou(xyxy, wide, 'xyxy')",
+    "compute_iou(xyxy[0], wide, 'xyxy')",
+    "compute_iou(xyxy[0], wide[0], 'xywh', use_masking=True)",
+    "compute_iou(-xyxy - 1, wide, 'xyxy', use_masking=True, mask_val=-7)",
+    "compute_iou(rel_xyxy, rel_xyxy, 'rel_xyxy', image_shape=(6, 8, 3))",
+    "compute_ciou(xyxy, wide, 'xyxy')",
+    "compute_ciou(xyxy, wide, 'center_xywh')",
+    "encode_box_to_deltas(xyxy, wide, 'xyxy', 'xyxy')",
+    "encode_box_to_deltas(xyxy, rel_xyxy, 'xyxy', 'rel_xyxy', 'center_xywh', [1, 2, 3, 4], (6, 8, 3))",
+    "decode_deltas_to_boxes(xyxy, wide / 9, 'xyxy', 'xywh', variance=[0.1, 0.2, 0.3, 0.4])",
+    "decode_deltas_to_boxes({'a': xyxy}, {'a': wide / 9}, 'xyxy', 'rel_yxyx', 'center_xywh', "
+    "image_shape=(6, 8, 3))",
+]  # fmt: skip
+
+
+def box_names() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(3)
+    boxes = boxes_of()
+    return {
+        "xyxy": boxes["boxes"],
+        "labels": boxes["labels"],
+        "rel_xyxy": boxes["boxes"] / np.array([8, 6, 8, 6], "float32"),
+        "wide": (boxes["boxes"] * 1.7 - 3).astype("float32"),
+        "angle": rng.uniform(-90, 90, 3).astype("float32"),
+        "move": rng.uniform(-0.3, 0.3, 3).astype("float32"),
+        "scale": rng.uniform(0.5, 1.5, 3).astype("float32"),
+        "shear": rng.uniform(-20, 20, 3).astype("float32"),
+    }
+
+
 # -- transformations as flat tables of arrays ----------------------------------------------------------------
 
 

@@ -10,14 +10,26 @@ from typing import Any
 
 import numpy as np
 import pytest
-from augmentation_cases import CASES, boxes_of, images_of, labels_of, masks_of, nested
+from augmentation_cases import (
+    BOX_CALLS,
+    CASES,
+    box_names,
+    boxes_of,
+    flat,
+    images_of,
+    labels_of,
+    masks_of,
+    nested,
+)
 
 from hornbeam import layers
+from hornbeam.utils import bounding_boxes
 
-EXPECTED: list[dict[str, np.ndarray]] = [{} for _ in CASES]
+RECORDED: dict[str, dict[str, np.ndarray]] = {}
 for _label, _value in np.load(Path(__file__).parent / "augmentation_expected.npz").items():
     _index, _, _name = _label.partition("|")
-    EXPECTED[int(_index)][_name] = _value
+    RECORDED.setdefault(_index, {})[_name] = _value
+EXPECTED = [RECORDED[str(i)] for i in range(len(CASES))]
 EVERY = pytest.mark.parametrize("index", range(len(CASES)), ids=lambda i: CASES[i].text)
 
 
@@ -99,3 +111,12 @@ def test_config(index: int) -> None:
     for config in (ours, theirs):
         del config["name"], config["dtype"]
     assert ours == theirs
+
+
+@pytest.mark.parametrize("index", range(len(BOX_CALLS)), ids=lambda i: BOX_CALLS[i])
+def test_boxes(index: int) -> None:
+    ours = dict(flat(eval(BOX_CALLS[index], {**vars(bounding_boxes), **box_names()})))
+    theirs = RECORDED[f"box{index}"]
+    assert set(ours) == set(theirs)
+    for path, value in theirs.items():
+        close(ours[path], value)

@@ -1,0 +1,20 @@
+"""Pictures of images with their boxes and masks. Galleries need the extra `plot` (Matplotlib), names of
+classes in pictures the extra `image` (Pillow).
+"""
+
+from __future__ import annotations
+
+from hornbeam.visualization.drawing import draw_bounding_boxes, draw_segmentation_masks
+from hornbeam.visualization.galleries import (
+    plot_bounding_box_gallery,
+    plot_image_gallery,
+    plot_segmentation_mask_gallery,
+)
+
+__all__ = [
+    "draw_bounding_boxes",
+    "draw_segmentation_masks",
+    "plot_bounding_box_gallery",
+    "plot_image_gallery",
+    "plot_segmentation_mask_gallery",
+]
