@@ -29,7 +29,9 @@ def main():
     for _ in range(1):
         model.add(layers.LSTM(48, return_sequences=True))
     model.add(layers.TimeDistributed(layers.Dense(len(CHARS), activation="softmax")))
-    model.compile(loss="categorical_crossentropy", optimizer=keras.optimizers.Adam(0.01), metrics=["accuracy"])
+    model.compile(
+        loss="categorical_crossentropy", optimizer=keras.optimizers.Adam(0.01), metrics=["accuracy"]
+    )
     losses = []
     for _ in range(5):
         losses += model.fit(x, y, batch_size=32, epochs=2, verbose=0).history["loss"]

@@ -32,7 +32,9 @@ def main():
     outputs = layers.Dense(1, activation="sigmoid")(z)
     model = keras.Model(inputs, outputs)
     model.compile(keras.optimizers.Adam(5e-3), loss="binary_crossentropy", metrics=["accuracy"])
-    history = model.fit(x[:640], y[:640], batch_size=32, epochs=6, validation_data=(x[640:], y[640:]), verbose=2)
+    history = model.fit(
+        x[:640], y[:640], batch_size=32, epochs=6, validation_data=(x[640:], y[640:]), verbose=2
+    )
     return {"loss": history.history["loss"]}
 
 

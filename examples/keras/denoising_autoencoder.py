@@ -36,7 +36,9 @@ def main():
     autoencoder = keras.Model(inputs, x)
     autoencoder.compile(optimizer="adam", loss="binary_crossentropy")
     clean = autoencoder.fit(x=train_data, y=train_data, epochs=3, batch_size=32, shuffle=True, verbose=2)
-    denoised = autoencoder.fit(x=noisy_train_data, y=train_data, epochs=3, batch_size=32, shuffle=True, verbose=2)
+    denoised = autoencoder.fit(
+        x=noisy_train_data, y=train_data, epochs=3, batch_size=32, shuffle=True, verbose=2
+    )
     predictions = autoencoder.predict(noisy_train_data[:10], verbose=0)
     print("mean error", np.abs(predictions - train_data[:10]).mean())
     return {"clean": clean.history["loss"], "denoised": denoised.history["loss"]}

@@ -1,4 +1,4 @@
-"""Knowledge distillation: a small student learns from a teacher's soft answers, by a compute_loss of its own."""
+"""Knowledge distillation: a small student learns from a teacher's soft answers."""
 
 import keras
 import numpy as np

@@ -43,18 +43,15 @@ def make_gradcam_heatmap(img_array, model, last_conv_layer_name, pred_index=None
 def main():
     keras.utils.set_random_seed(0)
     x, y, places = make_pictures(600)
-    model = keras.Sequential(
-        [
-            keras.Input((24, 24, 1)),
-            layers.Conv2D(8, 3, activation="relu", padding="same"),
-            layers.MaxPooling2D(2),
-            layers.Conv2D(16, 3, activation="relu", padding="same", name="last_conv"),
-            layers.GlobalMaxPooling2D(),
-            layers.Dense(2),
-        ]
-    )
+    inputs = keras.Input((24, 24, 1))
+    z = layers.Conv2D(8, 3, activation="relu", padding="same")(inputs)
+    z = layers.MaxPooling2D(2)(z)
+    z = layers.Conv2D(16, 3, activation="relu", padding="same", name="last_conv")(z)
+    z = layers.GlobalAveragePooling2D()(z)
+    model = keras.Model(inputs, layers.Dense(2)(z))
     model.compile(
-        keras.optimizers.Adam(5e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"]
+        optimizer=keras.optimizers.Adam(5e-3),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
     history = model.fit(x, y, batch_size=32, epochs=6, verbose=2)
     inside = []

@@ -1,4 +1,4 @@
-"""Metric learning for image similarity: pairs of one class are pulled together by a train_step of one's own."""
+"""Metric learning for image similarity: a train_step of one's own pulls pairs of one class together."""
 
 import numpy as np
 import tensorflow as tf
@@ -20,16 +20,18 @@ class AnchorPositivePairs(keras.utils.PyDataset):
 
     def __init__(self, x, y, num_batches, **kwargs):
         super().__init__(**kwargs)
-        self.x, self.num_batches = x, num_batches
+        self.x, self.batches = x, num_batches
         self.rows = [np.flatnonzero(y == label) for label in range(CLASSES)]
 
     def __len__(self):
-        return self.num_batches
+        return self.batches
 
     def __getitem__(self, index):
         rng = np.random.default_rng(index)
         pairs = [rng.choice(rows, 2, replace=False) for rows in self.rows]
-        return np.stack([self.x[[anchor for anchor, _ in pairs]], self.x[[positive for _, positive in pairs]]])
+        return np.stack(
+            [self.x[[anchor for anchor, _ in pairs]], self.x[[positive for _, positive in pairs]]]
+        )
 
 
 class EmbeddingModel(keras.Model):

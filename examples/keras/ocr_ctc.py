@@ -31,7 +31,9 @@ def ctc(y_true, y_pred):
 
 def build_model():
     input_img = layers.Input(shape=(32, 12, 1), name="image")
-    x = layers.Conv2D(16, (3, 3), activation="relu", kernel_initializer="he_normal", padding="same")(input_img)
+    x = layers.Conv2D(16, (3, 3), activation="relu", kernel_initializer="he_normal", padding="same")(
+        input_img
+    )
     x = layers.MaxPooling2D((2, 2), name="pool1")(x)
     x = layers.Conv2D(32, (3, 3), activation="relu", kernel_initializer="he_normal", padding="same")(x)
     x = layers.MaxPooling2D((1, 2), name="pool2")(x)

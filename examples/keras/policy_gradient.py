@@ -1,4 +1,4 @@
-"""Policy gradients: an actor and a critic learn to balance a pole, with a gradient tape for each episode."""
+"""Policy gradients: an actor and a critic learn to balance a pole, one gradient tape for an episode."""
 
 import numpy as np
 import tensorflow as tf
@@ -7,7 +7,7 @@ from tensorflow.keras import layers
 
 
 class Pole:
-    """A pole on a cart: the state is position, speed, angle and turning speed; it ends when the pole falls."""
+    """A pole on a cart: position, speed, angle and turning speed, until the pole falls."""
 
     def __init__(self, seed):
         self.rng = np.random.default_rng(seed)
@@ -23,7 +23,9 @@ class Pole:
         push = (force + 0.05 * turning**2 * sin) / 1.1
         turn = (9.8 * sin - cos * push) / (0.5 * (4 / 3 - 0.1 * cos**2 / 1.1))
         accelerate = push - 0.05 * turn * cos / 1.1
-        self.state = np.array([x + 0.02 * v, v + 0.02 * accelerate, angle + 0.02 * turning, turning + 0.02 * turn])
+        self.state = np.array(
+            [x + 0.02 * v, v + 0.02 * accelerate, angle + 0.02 * turning, turning + 0.02 * turn]
+        )
         done = abs(self.state[0]) > 2.4 or abs(self.state[2]) > 0.21
         return self.state, 1.0, done
 

@@ -41,7 +41,9 @@ def main():
     decoder_dense = keras.layers.Dense(len(TOKENS), activation="softmax")
     decoder_outputs = decoder_dense(decoder_outputs)
     model = keras.Model([encoder_inputs, decoder_inputs], decoder_outputs)
-    model.compile(optimizer=keras.optimizers.Adam(0.01), loss="categorical_crossentropy", metrics=["accuracy"])
+    model.compile(
+        optimizer=keras.optimizers.Adam(0.01), loss="categorical_crossentropy", metrics=["accuracy"]
+    )
     history = model.fit(
         [encoder_input_data, decoder_input_data], decoder_target_data, batch_size=32, epochs=8, verbose=2
     )

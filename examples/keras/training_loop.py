@@ -47,7 +47,7 @@ def main():
         val_acc_metric.update_state(y, model(x, training=False))
 
     losses, accuracies = [], []
-    for epoch in range(5):
+    for _ in range(5):
         total = 0.0
         for step, (x_batch_train, y_batch_train) in enumerate(train_dataset):
             loss_value = train_step(x_batch_train, y_batch_train)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -136,6 +136,9 @@ def symbolic_call(
     """
     specs = infer_types(run or operation, args, kwargs)
     flat = [KerasTensor(*x) if isinstance(x, tuple) and len(x) == 2 else x for x in specs.leaves]
+    for out, mask in zip(flat, specs.masks, strict=True):
+        if mask is not None:
+            out._keras_mask = KerasTensor(*mask)
     return record_call(operation, args, kwargs, tree.pack_sequence_as(specs.structure, flat))[1]
 
 
@@ -180,9 +183,12 @@ def _name_of(fn: Callable[..., Any]) -> str:
 
 
 class _Specs:
-    def __init__(self, structure: Any, leaves: list[Any]) -> None:
+    """Leaves of a structure: (shape, dtype) of tensors, anything else as it is; and of the tensors' masks."""
+
+    def __init__(self, structure: Any, leaves: list[Any], masks: list[Any]) -> None:
         self.structure = structure
         self.leaves = leaves
+        self.masks = masks
 
 
 def infer_types(fn: Callable[..., Any], args: Any, kwargs: Any) -> _Specs:
@@ -196,16 +202,17 @@ def infer_types(fn: Callable[..., Any], args: Any, kwargs: Any) -> _Specs:
             note = f"  (sizes that are not known were tried as {batch} for the batch and {inner} elsewhere)"
             error.args = (f"{error}\n{note}", *error.args[1:])
         raise
-    structure, first = tries[0]
-    leaves: list[Any] = []
-    for index, value in enumerate(first):
-        if not isinstance(value, Tensor):
-            leaves.append(value)
-            continue
-        shapes = [flat[index].shape for _, flat in tries]
-        shape = tuple(s[0] if len(set(s)) == 1 else None for s in zip(*shapes, strict=True))
-        leaves.append((shape, value.dtype))
-    return _Specs(structure, leaves)
+    structure = tries[0][0]
+    columns = list(zip(*(flat for _, flat in tries), strict=True))
+    leaves = [_spec(column) if isinstance(column[0], Tensor) else column[0] for column in columns]
+    masks = [[getattr(value, "_keras_mask", None) for value in column] for column in columns]
+    return _Specs(structure, leaves, [None if column[0] is None else _spec(column) for column in masks])
+
+
+def _spec(tries: Sequence[Any]) -> tuple[DynamicShape, str]:
+    """Shape and dtype of what came out of every try; sizes that differ are unknown."""
+    sizes = zip(*(value.shape for value in tries), strict=True)
+    return tuple(s[0] if len(set(s)) == 1 else None for s in sizes), tries[0].dtype
 
 
 def _probe(fn: Callable[..., Any], args: Any, kwargs: Any, sizes: tuple[int, int]) -> tuple[Any, list[Any]]:

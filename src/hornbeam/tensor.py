@@ -92,7 +92,7 @@ class Tensor:
         return value_of(self.node)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        array = self.numpy()
+        array = value_of(self.node)
         if dtype is not None and array.dtype != dtype:
             if copy is False:
                 raise ValueError(f"a tensor of {self.dtype} cannot become an array of {dtype} without a copy")

@@ -43,7 +43,7 @@ class Numbers(PyDataset):
 
 
 def firsts(dataset: PyDataset, order: Any = None) -> list[int]:
-    return [int(x[0, 0]) for x, _ in dataset.batches(order)]
+    return [int(x[0, 0]) for x, _ in dataset._batches(order)]
 
 
 def test_pack_and_unpack() -> None:

@@ -56,9 +56,9 @@ class PyDataset:
         """Called after every pass."""
 
     def __iter__(self) -> Iterator[Any]:
-        return self.batches(None)
+        return self._batches(None)
 
-    def batches(self, shuffle: Order | None) -> Iterator[Any]:
+    def _batches(self, shuffle: Order | None) -> Iterator[Any]:
         """One pass, in an order given by `shuffle(number)`."""
         count = self.num_batches
         self.on_epoch_begin()

@@ -322,7 +322,7 @@ class StreamData:
 
     def _start(self) -> Iterator[Any]:
         if isinstance(self.source, PyDataset):
-            return self.source.batches(self.shuffle)
+            return self.source._batches(self.shuffle)
         if hasattr(self.source, "as_numpy_iterator"):  # our Dataset, and TensorFlow's
             return self.source.as_numpy_iterator()
         return iter(self.source)

@@ -326,9 +326,10 @@ class Trainer(Compiling):
             signatures = [types_of(batch)]
             checks.check_finite(unpack_x_y_sample_weight(batch)[0], "x")
         x, y, _ = unpack_x_y_sample_weight(batch)
-        self._check_inputs(x)
         method = {"train": self.train_step, "test": self.test_step}[mode]
         standard = getattr(method, "__func__", None) in (Trainer.train_step, Trainer.test_step)
+        if standard:  # a step of the user's may take any data apart
+            self._check_inputs(x)
         losses = self._fit.losses
         if standard and y is None and losses is not None and losses.spec is not None:
             raise ValueError(
@@ -337,7 +338,7 @@ class Trainer(Compiling):
         if not self._fit.run_eagerly:
             for types in signatures:
                 self._step(mode, types)
-        if losses is not None and losses.spec is not None:
+        if standard and losses is not None and losses.spec is not None:
             check_labels_of(self, losses, data, class_weight)
 
     def _prepared(self, x: Any) -> Any:
@@ -519,7 +520,8 @@ class Trainer(Compiling):
             checks.check_sample_weight(sample_weight, count)
         if class_weight is not None:
             sample_weight = apply_class_weight(class_weight, y, sample_weight)
-        self._check_inputs(x)
+        if type(self).train_step is Trainer.train_step:
+            self._check_inputs(x)
         return pack_x_y_sample_weight(x, y, sample_weight)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from hornbeam.compat.names import MissingNameError, remark
 from hornbeam.compat.tensorflow import recording
-from hornbeam.compat.tensorflow.host import StringTensor
+from hornbeam.data import Strings
 from hornbeam.evaluation import ConcretizationError
 from hornbeam.ir.trace import current_level
 from hornbeam.transforms import jit
@@ -58,7 +58,7 @@ class Function:
 
 
 def _has_text(args: tuple, kwargs: dict[str, Any]) -> bool:
-    return any(isinstance(x, StringTensor) for x in (*args, *kwargs.values()))
+    return any(isinstance(x, Strings) for x in (*args, *kwargs.values()))
 
 
 def function(

@@ -8,53 +8,44 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.data import Strings
+from hornbeam.tensor import as_tensor
 
 
 def holds_text(x: Any) -> bool:
     """Whether `x` is a string, an array of strings, or nested lists of them."""
-    if isinstance(x, (str, bytes, StringTensor)):
+    if isinstance(x, (str, bytes)):
         return True
     if isinstance(x, np.ndarray):
         return x.dtype.kind in "SUO"
     if isinstance(x, (list, tuple)) and x:
         leaves = tree.flatten(list(x))
-        return bool(leaves) and isinstance(leaves[0], (str, bytes, np.str_, np.bytes_))
+        return bool(leaves) and (isinstance(leaves[0], (str, bytes)) or holds_text(leaves[0]))
     return False
 
 
-class StringTensor:
+class StringTensor(Strings):
     """Strings as bytes: `numpy()`, indexing and comparison as of a tf.Tensor of dtype string."""
 
-    dtype = "string"
-
-    def __init__(self, value: Any) -> None:
-        given: np.ndarray = value.array if isinstance(value, StringTensor) else np.array(value, dtype=object)
-        self.array: np.ndarray = _map(_to_bytes, given)
+    def __new__(cls, value: Any) -> StringTensor:
+        return mapped(_to_bytes, np.array(value, dtype=object)).view(cls)
 
     @property
-    def shape(self) -> Any:
-        from hornbeam.compat.tensorflow.dtypes import TensorShape
-
-        return TensorShape(self.array.shape)
-
-    def numpy(self) -> Any:
-        """Bytes, or an array of them."""
-        return self.array[()]
+    def array(self) -> np.ndarray:
+        """The same bytes in a plain array."""
+        return self.view(np.ndarray)
 
     def texts(self) -> np.ndarray:
         """The strings, decoded from UTF-8, in an array of objects."""
-        return _map(lambda x: x.decode("utf-8", "replace"), self.array)
+        return mapped(lambda x: x.decode("utf-8", "replace"), self.array)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return self.array if dtype is None else self.array.astype(dtype)
+    def get_shape(self) -> tuple[int, ...]:
+        return self.shape
 
-    def __getitem__(self, key: Any) -> StringTensor:
+    def __getitem__(self, key: Any) -> Any:
         return StringTensor(self.array[key])
 
-    def __len__(self) -> int:
-        return len(self.array)
-
-    def __iter__(self) -> Iterator[StringTensor]:
+    def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
 
     def __add__(self, other: Any) -> StringTensor:
@@ -64,23 +55,28 @@ class StringTensor:
         return StringTensor(StringTensor(other).array + self.array)
 
     def __eq__(self, other: object) -> Any:
-        return StringTensor(other).array == self.array if holds_text(other) else NotImplemented
+        if not holds_text(other):
+            return NotImplemented
+        return as_tensor(np.asarray(self.array == StringTensor(other).array, dtype=bool))
 
     def __ne__(self, other: object) -> Any:
-        return StringTensor(other).array != self.array if holds_text(other) else NotImplemented
+        return ~(self == other) if holds_text(other) else NotImplemented
 
-    __hash__ = object.__hash__
+    __hash__ = None  # type: ignore[assignment]
 
-    def __repr__(self) -> str:
-        return f"<StringTensor shape={self.shape}\n{self.array}>"
+
+def as_bytes(strings: Strings) -> Any:
+    """What `numpy()` of a tensor of strings gives: bytes, or an array of them."""
+    array = StringTensor(strings).array
+    return array if array.ndim else array.item()
 
 
 def _to_bytes(x: Any) -> bytes:
     return x if isinstance(x, bytes) else str(x).encode()
 
 
-def _map(fn: Callable[[Any], Any], array: np.ndarray) -> np.ndarray:
-    """`fn` of every element."""
+def mapped(fn: Callable[[Any], Any], array: np.ndarray) -> np.ndarray:
+    """`fn` of every element, in an array of objects."""
     made = np.empty(array.shape, object)
     for index in np.ndindex(array.shape):
         made[index] = fn(array[index])

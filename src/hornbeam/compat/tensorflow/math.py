@@ -60,7 +60,7 @@ reduce_sum, reduce_mean = reduction(_like_input(ops.sum)), reduction(_like_input
 def equal(x: Any, y: Any, name: str | None = None) -> Any:
     """Elementwise `x == y`, of numbers or of strings."""
     if holds_text(x) or holds_text(y):
-        return as_tensor(np.asarray(StringTensor(x).array == StringTensor(y).array, dtype=builtins.bool))
+        return StringTensor(x) == StringTensor(y)
     return ops.equal(x, y)
 
 

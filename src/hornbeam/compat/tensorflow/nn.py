@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from hornbeam import ops
 from hornbeam import random as hb_random
@@ -17,6 +17,14 @@ __all__ = [
     "softsign", "sparse_softmax_cross_entropy_with_logits", "swish", "tanh", "top_k",
     "weighted_cross_entropy_with_logits", "zero_fraction",
 ]  # fmt: skip
+
+
+class TopK(NamedTuple):
+    """What `top_k` gives."""
+
+    values: Tensor
+    indices: Tensor
+
 
 elu, relu, relu6, selu = map(unary, (ops.elu, ops.relu, ops.relu6, ops.selu))
 sigmoid, softplus, softsign, tanh = map(unary, (ops.sigmoid, ops.softplus, ops.softsign, ops.tanh))
@@ -99,7 +107,7 @@ def dropout(
 
 def top_k(input: Any, k: int = 1, sorted: bool = True, name: str | None = None) -> Any:
     """The k largest elements of the last axis and their indices."""
-    return ops.top_k(input, int(k), sorted=sorted)
+    return TopK(*ops.top_k(input, int(k), sorted=sorted))
 
 
 def embedding_lookup(params: Any, ids: Any, max_norm: float | None = None, name: str | None = None) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops
-from hornbeam.compat.tensorflow.host import StringTensor, holds_text
+from hornbeam.compat.tensorflow.host import StringTensor, holds_text, mapped
 from hornbeam.tensor import Tensor, as_tensor
 
 __all__ = [
@@ -19,11 +19,7 @@ __all__ = [
 
 
 def _each(fn: Callable[[str], Any], input: Any) -> np.ndarray:
-    array = StringTensor(input).texts()
-    made = np.empty(array.shape, object)
-    for index in np.ndindex(array.shape):
-        made[index] = fn(array[index])
-    return made
+    return mapped(fn, StringTensor(input).texts())
 
 
 def lower(input: Any, encoding: str = "", name: str | None = None) -> StringTensor:
@@ -130,17 +126,14 @@ def to_number(input: Any, out_type: Any = "float32", name: str | None = None) ->
 
 def as_string(input: Any, precision: int = -1, name: str | None = None, **options: Any) -> StringTensor:
     """How numbers are spelled."""
-    array = np.asarray(input)
-    made = np.empty(array.shape, object)
-    for index in np.ndindex(array.shape):
-        value = array[index]
-        if array.dtype.kind == "b":
-            made[index] = str(bool(value)).lower()
-        elif array.dtype.kind == "f":
-            made[index] = f"{value:.{6 if precision < 0 else precision}f}"
-        else:
-            made[index] = str(value)
-    return StringTensor(made)
+    places = 6 if precision < 0 else precision
+
+    def spelled(value: Any) -> str:
+        if isinstance(value, np.floating):
+            return f"{value:.{places}f}"
+        return str(value).lower() if isinstance(value, np.bool_) else str(value)
+
+    return StringTensor(mapped(spelled, np.asarray(input)))
 
 
 def format(

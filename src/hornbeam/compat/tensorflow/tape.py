@@ -20,7 +20,7 @@ class GradientTape:
     persistent: `gradient` may be asked several times. watch_accessed_variables: trainable variables need no
     `watch`. Hornbeam's graph is there in any case; the tape keeps values that are read from letting go of
     their history, and remembers what a variable was before it was assigned. Other than in TensorFlow, what
-    was computed before the tape was opened counts too.
+    was computed before the tape was opened counts too, and what was computed of tensors that nobody watches.
 
     As in TensorFlow, the gradient is None for a source that the target does not depend on.
     """
@@ -118,8 +118,10 @@ class GradientTape:
             if not watched and not (self._watch_variables and source.trainable):
                 return []
             return list(dict.fromkeys([*self._former.get(source, ()), source.node]))
-        # Tensors that show the same value are one node: whichever was watched.
-        return [source.node] if watched or any(source.node is x.node for x in self._watched) else []
+        # What was computed on the way may be asked for without being watched, as in TensorFlow.
+        if watched or source.node.inputs or any(source.node is x.node for x in self._watched):
+            return [source.node]
+        return []
 
     def jacobian(
         self,

@@ -8,7 +8,8 @@ import numpy as np
 
 from hornbeam import ops, variable
 from hornbeam.compat.tensorflow.dtypes import DType, TensorShape, as_dtype
-from hornbeam.compat.tensorflow.host import StringTensor, holds_text
+from hornbeam.compat.tensorflow.host import StringTensor, as_bytes, holds_text
+from hornbeam.data import Strings
 from hornbeam.evaluation import value_of
 from hornbeam.ir.types import ShapeError
 from hornbeam.tensor import Tensor, as_tensor
@@ -97,8 +98,10 @@ def install() -> None:
     own.set_shape = _set_shape
     # A copy that may be written to, and for a scalar a number.
     own.numpy = lambda self: np.array(value_of(self.node))[()]
-    own.ref = Reference
+    own.ref = lambda self: Reference(self)
     own.device = "/job:localhost/replica:0/task:0/device:CPU:0"
+    strings: Any = Strings
+    strings.numpy = as_bytes
     plain: Any = variable.Variable
     plain.shape = property(lambda self: TensorShape(self._type.shape))
     plain.numpy = own.numpy
@@ -130,7 +133,7 @@ def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:
 
 def is_tensor(x: Any) -> bool:
     """Whether `x` is a tensor or a variable."""
-    return isinstance(x, (Tensor, StringTensor))
+    return isinstance(x, (Tensor, Strings))
 
 
 def identity(input: Any, name: str | None = None) -> Tensor:

@@ -16,13 +16,14 @@ from hornbeam.compat.tensorflow import (
     compat_v1,
     debugging,
     dtypes,
-    function,
     linalg,
     math,
+    module,
     tape,
     tensors,
     version,
 )
+from hornbeam.compat.tensorflow import function as functions
 from hornbeam.tensor import Tensor, as_tensor
 
 VERSION = version.VERSION
@@ -47,7 +48,7 @@ _TAKEN = {
         "DType TensorShape TensorSpec as_dtype bfloat16 bool double float16 float32 float64 half int8 int16 "
         "int32 int64 string uint8 uint16 uint32 uint64"
     ),
-    function: "custom_gradient function numpy_function py_function recompute_grad",
+    functions: "custom_gradient function numpy_function py_function recompute_grad",
     linalg: "einsum matmul norm tensordot",
     math: (
         "abs acos acosh add add_n argmax argmin asin asinh atan atan2 atanh cos cosh cumsum divide equal exp "
@@ -55,6 +56,7 @@ _TAKEN = {
         "multiply negative not_equal pow reduce_all reduce_any reduce_logsumexp reduce_max reduce_mean "
         "reduce_min reduce_prod reduce_sum round sigmoid sign sin sinh sqrt square subtract tan tanh truediv"
     ),
+    module: "Module",
     tape: "GradientTape",
     tensors: "Variable cast constant convert_to_tensor identity is_tensor stop_gradient",
 }

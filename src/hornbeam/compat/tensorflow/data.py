@@ -1,0 +1,39 @@
+"""tf.data: Hornbeam's Datasets, which have its names and semantics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hornbeam.compat.tensorflow.host import StringTensor
+from hornbeam.data import AUTOTUNE, INFINITE_CARDINALITY, UNKNOWN_CARDINALITY, Dataset, TensorSpec
+
+__all__ = [
+    "AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Dataset", "Options", "TextLineDataset",
+    "cardinality",
+]  # fmt: skip
+
+
+class Options:
+    """Accepted: pipelines here are deterministic, and there is nothing to tune."""
+
+    def __init__(self) -> None:
+        self.deterministic = True
+
+
+def cardinality(dataset: Dataset) -> Any:
+    """The number of elements, or one of the two constants."""
+    return dataset.cardinality()
+
+
+def TextLineDataset(filenames: Any, *args: Any, **kwargs: Any) -> Dataset:
+    """The lines of text files, without their ends."""
+    names = [str(name) for name in StringTensor(filenames).texts().reshape(-1)]
+
+    def lines() -> Iterator[str]:
+        for name in names:
+            with Path(name).open(encoding="utf-8") as file:
+                yield from (line.rstrip("\r\n") for line in file)
+
+    return Dataset.from_generator(lines, output_signature=TensorSpec((), "string"))
