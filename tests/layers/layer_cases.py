@@ -216,6 +216,26 @@ CASES = [
     Case("CategoryEncoding(5, 'one_hot')", [(2, 1)], high=5),
     Case("Discretization([-0.5, 0.5])", [(2, 3)]),
     Case("Discretization([-0.5, 0.5], output_mode='one_hot')", [(2, 1)]),
+    # convolutional recurrence
+    Case("ConvLSTM1D(3, 2)", [(2, 5, 6, 2)]),
+    Case("ConvLSTM1D(3, 2, padding='same', return_sequences=True, return_state=True)", [(2, 5, 6, 2)]),
+    Case("ConvLSTM1D(3, 3, dilation_rate=2, unit_forget_bias=False)", [(2, 5, 7, 2)]),
+    Case("ConvLSTM1D(3, 2, return_sequences=True)", [(2, 5, 6, 2)], {"mask": MASK}),
+    Case("ConvLSTM1D(3, 2, return_sequences=True, go_backwards=True)", [(2, 5, 6, 2)], {"mask": LEFT}),
+    Case("ConvLSTM2D(3, (2, 3), strides=2, recurrent_activation='hard_sigmoid')", [(2, 3, 6, 7, 2)]),
+    Case("ConvLSTM2D(3, 2, padding='same', use_bias=False, go_backwards=True)", [(2, 3, 4, 5, 2)]),
+    Case("ConvLSTM3D(2, 2, return_state=True)", [(1, 3, 3, 4, 5, 2)]),
+    # sound
+    Case("STFTSpectrogram(frame_length=8)", [(2, 40, 2)]),
+    Case("STFTSpectrogram('magnitude', 6, 2, 16, scaling='spectrum', padding='same')", [(2, 20, 1)]),
+    Case("STFTSpectrogram('psd', 8, window='hamming', periodic=True, expand_dims=True)", [(2, 20, 2)]),
+    Case("STFTSpectrogram('real', 8, scaling=None)", [(2, 20, 1)]),
+    Case("STFTSpectrogram('imag', 8, window=None)", [(2, 20, 1)]),
+    Case("STFTSpectrogram('angle', 8)", [(2, 20, 1)]),
+    Case("STFTSpectrogram('stft', 8, expand_dims=True)", [(2, 20, 1)]),
+    Case("MelSpectrogram(64, 16, num_mel_bins=10)", [(2, 200)]),
+    Case("MelSpectrogram(64, 16, 50, 'hamming', 8000, 12, 100.0, 3000.0, mag_exp=1.0)", [(2, 200)]),
+    Case("MelSpectrogram(64, 16, power_to_db=False, num_mel_bins=6)", [(2, 300)]),
 ]
 
 

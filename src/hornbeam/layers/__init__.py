@@ -143,7 +143,9 @@ from hornbeam.layers.reshaping import (
 )
 from hornbeam.layers.rnn import GRU, LSTM, RNN, SimpleRNN
 from hornbeam.layers.rnn_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
+from hornbeam.layers.rnn_conv import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from hornbeam.layers.rnn_wrappers import Bidirectional, TimeDistributed
+from hornbeam.layers.sound import MelSpectrogram, STFTSpectrogram
 from hornbeam.naming import nearest
 from hornbeam.registry import deserialize as _deserialize
 from hornbeam.registry import serialize as _serialize
@@ -186,6 +188,9 @@ __all__ = [
     "Conv2DTranspose",
     "Conv3D",
     "Conv3DTranspose",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
     "Convolution1D",
     "Convolution1DTranspose",
     "Convolution2D",
@@ -244,6 +249,7 @@ __all__ = [
     "MaxPooling2D",
     "MaxPooling3D",
     "Maximum",
+    "MelSpectrogram",
     "Minimum",
     "MixUp",
     "MultiHeadAttention",
@@ -280,6 +286,7 @@ __all__ = [
     "Reshape",
     "Resizing",
     "ReversibleEmbedding",
+    "STFTSpectrogram",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",

@@ -25,7 +25,7 @@ from hornbeam.naming import current_path, nearest, path_scope, to_snake_case, un
 from hornbeam.operation import Operation
 from hornbeam.registry import exported, serialize
 from hornbeam.scopes import StatelessScope, current_remat_scope, current_stateless_scope
-from hornbeam.symbolic import KerasTensor, infer_types, symbolic_call
+from hornbeam.symbolic import KerasTensor, infer_types, record_call, symbolic_call
 from hornbeam.tensor import Tensor, as_tensor
 from hornbeam.variable import Variable, autocast, outside_traces
 
@@ -226,7 +226,12 @@ class Layer(Operation, Weighted):
     def _record(self, call: LayerCall, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Note a call on symbolic tensors."""
         with self._explained(call):
-            outputs = symbolic_call(self, args, kwargs, run=self.__call__)
+            # Who says what comes out of a layer knows better than a trial.
+            if type(self).compute_output_spec is not Layer.compute_output_spec:
+                made = self.compute_output_spec(*args, **kwargs)
+                outputs = record_call(self, args, kwargs, made)[1]
+            else:
+                outputs = symbolic_call(self, args, kwargs, run=self.__call__)
         self._clear_losses()
         self._note_call(outputs)
         return outputs

@@ -192,7 +192,7 @@ class RNN(Layer):
     def _step(self, sequences: Tensor, training: bool) -> tuple[Callable[[Tensor, Any], Any], Tensor]:
         """The function of one step and the sequences that it takes."""
         cell = self.cell
-        if hasattr(cell, "project") and sequences.ndim == 3:
+        if hasattr(cell, "project") and sequences.ndim == cell.sequence_rank:
             return lambda x, states: cell.advance(x, states, training), cell.project(sequences, training)
         return lambda x, states: run_cell(cell, x, states, training), sequences
 

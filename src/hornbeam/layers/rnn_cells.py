@@ -55,6 +55,8 @@ class _Cell(Layer, DropoutMasks):
 
     gates: int
     state_count: int = 1
+    # Rank of the sequences that `project` takes at once.
+    sequence_rank: int = 3
 
     def __init__(
         self,
@@ -93,7 +95,7 @@ class _Cell(Layer, DropoutMasks):
         self.recurrent_dropout = rate(owner, "recurrent_dropout", recurrent_dropout)
         self.seed = seed
         self.seed_generator = random.SeedGenerator(seed)
-        self.output_size = self.units
+        self.output_size: Any = self.units
         self.state_size: Any = self.units if self.state_count == 1 else [self.units] * self.state_count
 
     def build(self, input_shape: Any) -> None:
@@ -279,7 +281,11 @@ class LSTMCell(_Cell):
     def advance(self, projected: Tensor, states: Sequence[Tensor], training: bool | None = False) -> Any:
         h, c = states
         z = projected + ops.matmul(self._dropped(h, training), self.recurrent_kernel)
-        i, f, g, o = (z[:, k * self.units : (k + 1) * self.units] for k in range(4))
+        return self._gated([z[:, k * self.units : (k + 1) * self.units] for k in range(4)], c)
+
+    def _gated(self, gates: Sequence[Tensor], c: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The output and the new states from the gates' inputs and the old c."""
+        i, f, g, o = gates
         gate = self.recurrent_activation
         c = gate(f) * c + gate(i) * self.activation(g)
         h = gate(o) * self.activation(c)
