@@ -167,9 +167,9 @@ class STFT(Initializer):
 
     side: "real" (cosines) or "imag" (negative sines). window: "hann", "hamming", another name that SciPy
     knows (extra `audio`), `length` weights, or None. scaling: "density", "spectrum" or None, which divide by
-    the root of the sum of squares, or by the sum, of the window. periodic: whether the window is one period of
-    a periodic function. The number of terms must be the transform's length // 2 + 1, for which the smallest
-    power of two that holds the window is taken.
+    the root of the sum of squares, or by the sum, of the window. periodic: whether the window is one period
+    of a periodic function. The number of terms must be the transform's length // 2 + 1, for which the
+    smallest power of two that holds the window is taken.
     """
 
     def __init__(

@@ -329,7 +329,7 @@ class Function(Operation):
     inputs, outputs: a KerasTensor, or a list or dict of them.
 
     >>> x = hornbeam.Input((3,)); f = Function(x, hornbeam.ops.sum(x, axis=1))
-    >>> f([[1.0, 2.0, 3.0]]).tolist()
+    >>> f(np.array([[1.0, 2.0, 3.0]])).tolist()
     [6.0]
     """
 
