@@ -45,6 +45,10 @@ class Executable:
     def run(self, inputs: Sequence[Buffer], donate: Sequence[bool] | None = None) -> list[Buffer]:
         """The outputs for `inputs`. Those in `donate` are emptied, and overwritten if nobody holds them."""
 
+    def bind(self, weights: Sequence[Buffer]) -> Bound:
+        """The executable with its first inputs given, for many runs: what can be made of them beforehand
+        is."""
+
     def run_steps(
         self, state: list[Buffer], data: list[Buffer], indices: Buffer
     ) -> tuple[list[Buffer], list[Buffer]]:
@@ -65,6 +69,12 @@ class Executable:
 
     def clear_profile(self) -> None:
         """Begin the profile, if there is one, anew."""
+
+class Bound:
+    """An executable together with its first inputs. Several threads may run it at once."""
+
+    def run(self, inputs: Sequence[Buffer]) -> list[Buffer]:
+        """The outputs for the inputs that follow those given."""
 
 def compile(text: str, constants: list[Buffer] = ..., profile: bool = False) -> Executable:
     """Compile a graph's text (see the engine's decoder for the format), and keep a profile if asked."""

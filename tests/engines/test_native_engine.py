@@ -23,7 +23,7 @@ from hornbeam import primitives as p
 from hornbeam.engines.native import NativeEngine, encode
 from hornbeam.engines.reference import ReferenceEngine
 from hornbeam.ir.graph import Graph, Node
-from hornbeam.ir.primitive import PRIMITIVES
+from hornbeam.ir.primitive import PRIMITIVES, full
 from hornbeam.ir.trace import trace_body
 from hornbeam.ir.types import TensorType, dtype_name
 
@@ -469,6 +469,43 @@ def _mutate(rng: np.random.Generator, value: Any) -> Any:
     return choices[rng.integers(len(choices))]
 
 
+@pytest.mark.parametrize("odd", [0.5, np.inf, np.nan])
+def test_bound_weights_give_the_same_bits(rng: np.random.Generator, odd: float) -> None:
+    def body(kernel: Node, bias: Node, weights: Node, x: Node) -> list[Node]:
+        y = p.conv(x, kernel, (1, 1), ((1, 1), (1, 1)), (1, 1))
+        y = p.maximum(y + p.broadcast(bias, y.shape, (3,)), full(0.0, y.type))
+        pooled = p.max_pool(y, (2, 2), (2, 2), ((0, 0), (0, 0)))
+        flat = p.reshape(pooled, (1, 6 * 6 * 24))
+        return [pooled, p.dot_general(flat, weights, ((1,), (0,)), ((), ()))]
+
+    arrays = [floats(rng, 3, 3, 16, 24), floats(rng, 24), floats(rng, 6 * 6 * 24, 200)]
+    # Off behind the relu: what its weights are matters only where 0 times them is not 0.
+    arrays[1][3] = -1e3
+    arrays[2][3, 7] = odd
+    x = floats(rng, 1, 12, 12, 16)
+    executable = NATIVE.compile(graph_of(body, [*arrays, x]))
+    inputs = [NATIVE.put(array) for array in [*arrays, x]]
+    run = executable.bind(inputs[:3])
+    for _ in range(2):
+        for plain, bound in zip(executable.run(inputs), run(inputs[3:]), strict=True):
+            np.testing.assert_array_equal(NATIVE.get(plain), NATIVE.get(bound))
+    assert np.isnan(NATIVE.get(run(inputs[3:])[1])).any() == (not np.isfinite(odd))
+
+
+def test_binding_checks_weights_and_inputs(rng: np.random.Generator) -> None:
+    executable = NATIVE.compile(graph_of(lambda x, y: [x + y], [np.zeros(3, "float32")] * 2))
+    good, bad = NATIVE.put(floats(rng, 3)), NATIVE.put(floats(rng, 4))
+    with pytest.raises(ValueError, match=r"input 0 is float32\[4\]"):
+        executable.bind([bad])
+    with pytest.raises(ValueError, match="3 weights for 2 inputs"):
+        executable.bind([good] * 3)
+    with pytest.raises(ValueError, match="expected 2 inputs, got 1"):
+        executable.bind([good])([])
+    with pytest.raises(ValueError, match=r"input 1 is float32\[4\]"):
+        executable.bind([good])([bad])
+    np.testing.assert_array_equal(NATIVE.get(executable.bind([])([good, good])[0]), 2 * NATIVE.get(good))
+
+
 def test_malformed_texts_never_crash(rng: np.random.Generator) -> None:
     """Whatever is wrong in a text, it is refused with an error, or it still is a graph that runs."""
 
@@ -483,7 +520,7 @@ def test_malformed_texts_never_crash(rng: np.random.Generator) -> None:
         return [y, g, carry, ys, window, p.slice_(x, (1, 0), (3, 4), (1, 2)), p.iota("int32", (3, 2), 1)]
 
     arrays = [floats(rng, 4, 6), floats(rng, 6, 3), rng.integers(0, 4, (5, 1)).astype("int32")]
-    text = encode(graph_of(body, arrays), [])
+    text = json.loads(encode(graph_of(body, arrays), []))
     refused = 0
     for _ in range(1500):
         broken = _mutate(rng, json.loads(json.dumps(text)))
@@ -506,7 +543,7 @@ def test_large_graphs_compile_in_milliseconds() -> None:
 
     graph = graph_of(body, [np.zeros((4, 8), "float32")])
     assert len(graph.nodes) > 3000
-    text = json.dumps(encode(graph, []))
+    text = encode(graph, [])
     start = time.perf_counter()
     _native.compile(text, [])
     assert time.perf_counter() - start < 0.25

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use hornbeam_kernels::pool::ThreadPool;
 use hornbeam_kernels::scratch::Scratch;
 
+use crate::bound::Prepared;
 use crate::buffer::{AlignedBytes, Buffer};
 use crate::decode::decode;
 use crate::error::{Error, Result};
@@ -114,9 +115,13 @@ impl Executable {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
     }
 
-    fn enter(&self, workspace: &mut Workspace) {
+    pub(crate) fn program(&self) -> &Program {
+        &self.program
+    }
+
+    fn enter(&self, workspace: &mut Workspace, prepared: &[Option<Prepared>]) {
         let profile = self.profile.as_ref();
-        let mut context = Context { pool: ThreadPool::global(), scratch: &mut workspace.scratch, profile };
+        let mut context = Context { pool: ThreadPool::global(), scratch: &mut workspace.scratch, profile, prepared };
         // SAFETY: the frame is this program's and used by this run alone; inputs and outputs were set by the caller to
         // buffers of the right types, where outputs are new or uniquely held inputs that may be overwritten.
         unsafe { execute::run(&self.program, &mut workspace.frame, &mut context) };
@@ -131,56 +136,77 @@ impl Executable {
 
     /// Refuse inputs that do not fit.
     pub fn check_inputs(&self, inputs: &[Buffer]) -> Result<()> {
-        let expected = &self.program.inputs;
-        if inputs.len() != expected.len() {
-            return Err(Error::Argument(format!("expected {} inputs, got {}", expected.len(), inputs.len())));
+        let expected = self.program.inputs.len();
+        if inputs.len() != expected {
+            return Err(Error::Argument(format!("expected {expected} inputs, got {}", inputs.len())));
         }
-        let mut pairs = inputs.iter().zip(expected).enumerate();
-        pairs.try_for_each(|(i, (buffer, t))| self.check("input", i, &buffer.tensor, t))
+        self.check_from(0, inputs)
+    }
+
+    /// Refuse inputs that do not fit, the first of which is number `first`.
+    pub(crate) fn check_from(&self, first: usize, inputs: &[Buffer]) -> Result<()> {
+        let mut pairs = inputs.iter().zip(&self.program.inputs[first..]).enumerate();
+        pairs.try_for_each(|(i, (buffer, t))| self.check("input", first + i, &buffer.tensor, t))
     }
 
     /// Run once. Inputs marked in `donate` are overwritten where that helps and nobody else holds them.
     pub fn run(&self, mut inputs: Vec<Buffer>, donate: &[bool]) -> Result<Vec<Buffer>> {
         self.check_inputs(&inputs)?;
-        let mut workspace = self.workspace();
-        let mut computed: Vec<Option<Buffer>> = vec![None; self.program.outputs.len()];
         // Uniqueness is asked before anything shares an input again.
-        let sources = &self.program.sources;
-        for (number, source) in sources.iter().enumerate() {
-            let OutputSource::Computed { reuse } = source else { continue };
-            let given = reuse.map(|j| j as usize).filter(|&j| donate.get(j) == Some(&true));
-            let target = given.and_then(|j| inputs[j].unique_ptr().map(|pointer| (j, pointer)));
-            let pointer = match target {
-                Some((_, pointer)) => pointer,
-                None => {
-                    let mut fresh = Buffer::new(self.program.outputs[number].clone());
-                    let pointer = fresh.unique_ptr().unwrap_or_else(|| unreachable!("a new buffer has one owner"));
-                    computed[number] = Some(fresh);
-                    pointer
+        let mut overwritten = vec![None; self.program.outputs.len()];
+        for (target, source) in overwritten.iter_mut().zip(&self.program.sources) {
+            if let OutputSource::Computed { reuse: Some(input) } = *source {
+                if donate.get(input as usize) == Some(&true) {
+                    *target = inputs[input as usize].unique_ptr();
                 }
-            };
+            }
+        }
+        Ok(self.launch([&inputs, &[]], &overwritten, &[]))
+    }
+
+    /// Run once on inputs that fit, given in two parts. Outputs that have a place in `overwritten` go there: into the
+    /// memory of the input that they may reuse.
+    pub(crate) fn launch(
+        &self,
+        inputs: [&[Buffer]; 2],
+        overwritten: &[Option<*mut u8>],
+        prepared: &[Option<Prepared>],
+    ) -> Vec<Buffer> {
+        let mut workspace = self.workspace();
+        let sources = &self.program.sources;
+        let mut computed: Vec<Option<Buffer>> = vec![None; sources.len()];
+        for (number, source) in sources.iter().enumerate() {
+            let OutputSource::Computed { .. } = source else { continue };
+            let pointer = overwritten.get(number).copied().flatten().unwrap_or_else(|| {
+                let mut fresh = Buffer::new(self.program.outputs[number].clone());
+                let pointer = fresh.unique_ptr().unwrap_or_else(|| unreachable!("a new buffer has one owner"));
+                computed[number] = Some(fresh);
+                pointer
+            });
             workspace.frame.set_output(&self.program, number, pointer);
         }
-        for (index, input) in inputs.iter().enumerate() {
+        for (index, input) in inputs.into_iter().flatten().enumerate() {
             workspace.frame.set_input(&self.program, index, input.as_ptr());
         }
-        self.enter(&mut workspace);
+        self.enter(&mut workspace, prepared);
         self.put_back(workspace);
+        let input = |index: u32| {
+            let index = index as usize;
+            inputs[0].get(index).unwrap_or_else(|| &inputs[1][index - inputs[0].len()]).clone()
+        };
         let mut outputs: Vec<Buffer> = Vec::with_capacity(sources.len());
         for (number, source) in sources.iter().enumerate() {
             let t = &self.program.outputs[number];
             let buffer = match (*source, computed[number].take()) {
                 (_, Some(fresh)) => fresh,
-                (OutputSource::Computed { reuse: Some(j) } | OutputSource::Input(j), None) => {
-                    inputs[j as usize].clone()
-                }
+                (OutputSource::Computed { reuse: Some(j) } | OutputSource::Input(j), None) => input(j),
                 (OutputSource::Constant(n), None) => self.constants[n as usize].clone(),
                 (OutputSource::Output(n), None) => outputs[n as usize].clone(),
                 (OutputSource::Computed { reuse: None }, None) => unreachable!("made above"),
             };
             outputs.push(buffer.retyped(t.clone()));
         }
-        Ok(outputs)
+        outputs
     }
 
     /// Run once for every row of `indices`, with state that stays in place and batches gathered from `data`.
@@ -346,7 +372,7 @@ impl<'a> Stepper<'a> {
         for (output, &pointer) in targets.iter().enumerate() {
             frame.set_output(program, output, pointer);
         }
-        self.executable.enter(workspace);
+        self.executable.enter(workspace, &[]);
         self.copy_uncomputed(&targets, state, batches);
         for (current, other) in state.iter_mut().zip(spare) {
             if let Some(other) = other {

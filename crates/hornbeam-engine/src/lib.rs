@@ -3,6 +3,7 @@
 //! The way of a graph: [`decode`] checks the text and simplifies while it builds, [`passes`] merge and order, `lower`
 //! turns values into memory and operations into instructions, `plan` places the memory, `execute` runs.
 
+pub mod bound;
 pub mod buffer;
 mod composites;
 pub mod decode;

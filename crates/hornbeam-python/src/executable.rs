@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 
+use hornbeam_engine::bound;
 use hornbeam_engine::buffer::Buffer;
 use hornbeam_engine::executable::Executable;
 use hornbeam_engine::profile::Profile;
@@ -36,6 +37,22 @@ pub fn compile(
     Ok(PyExecutable { inner: Arc::new(inner) })
 }
 
+/// An executable together with its first inputs. Several threads may run it at once.
+#[pyclass(name = "Bound", module = "hornbeam._native", frozen)]
+pub struct PyBound {
+    inner: bound::Bound,
+}
+
+#[pymethods]
+impl PyBound {
+    /// The outputs for the inputs that follow those given.
+    fn run(&self, py: Python<'_>, inputs: Handles<'_>) -> PyResult<Vec<PyBuffer>> {
+        let inputs = inputs.iter().map(|b| b.get().share()).collect::<PyResult<Vec<Buffer>>>()?;
+        let outputs = detached(py, || self.inner.run(&inputs))?.map_err(raise)?;
+        Ok(wrap(outputs))
+    }
+}
+
 type Handles<'py> = Vec<Bound<'py, PyBuffer>>;
 
 fn wrap(buffers: Vec<Buffer>) -> Vec<PyBuffer> {
@@ -59,6 +76,14 @@ impl PyExecutable {
         let inner = &self.inner;
         let outputs = detached(py, || inner.run(shared, &donate))?.map_err(raise)?;
         Ok(wrap(outputs))
+    }
+
+    /// The executable with its first inputs given, for many runs: what can be made of them beforehand is.
+    fn bind(&self, py: Python<'_>, weights: Handles<'_>) -> PyResult<PyBound> {
+        let weights = weights.iter().map(|b| b.get().share()).collect::<PyResult<Vec<Buffer>>>()?;
+        let executable = self.inner.clone();
+        let inner = detached(py, || bound::Bound::new(executable, weights))?.map_err(raise)?;
+        Ok(PyBound { inner })
     }
 
     /// Run once per row of `indices` (int64, steps x batch): the inputs are `state`, then one batch per data array, made

@@ -89,6 +89,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<buffer::PyBuffer>()?;
     module.add_class::<buffer::Export>()?;
     module.add_class::<executable::PyExecutable>()?;
+    module.add_class::<executable::PyBound>()?;
     module.add_function(wrap_pyfunction!(executable::compile, module)?)?;
     module.add_function(wrap_pyfunction!(threads, module)?)?;
     module.add_function(wrap_pyfunction!(set_threads, module)?)?;

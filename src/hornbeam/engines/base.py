@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -13,6 +13,8 @@ import numpy as np
 from hornbeam.ir.graph import Graph
 
 Buffer = Any
+# From the inputs that are not bound to outputs.
+Bound = Callable[[Sequence[Buffer]], list[Buffer]]
 
 
 class Executable(Protocol):
@@ -20,6 +22,11 @@ class Executable(Protocol):
 
     def run(self, inputs: Sequence[Buffer], donate: Sequence[bool] | None = None) -> list[Buffer]:
         """The graph's outputs. Inputs marked in `donate` are given away: their memory may be reused."""
+        ...
+
+    def bind(self, weights: Sequence[Buffer]) -> Bound:
+        """The executable with its first inputs given, for many runs. What can be made of them beforehand
+        is."""
         ...
 
     def run_steps(
@@ -111,12 +118,16 @@ class Engine(ABC):
 
 
 class SteppingExecutable:
-    """`run_steps` in terms of `run`, for engines that have nothing better."""
+    """`run_steps` and `bind` in terms of `run`, for engines that have nothing better."""
 
     engine: Engine
 
     def run(self, inputs: Sequence[Buffer], donate: Sequence[bool] | None = None) -> list[Buffer]:
         raise NotImplementedError(f"{type(self).__name__} must define run")
+
+    def bind(self, weights: Sequence[Buffer]) -> Bound:
+        given = list(weights)
+        return lambda inputs: self.run([*given, *inputs])
 
     def run_steps(
         self, state: Sequence[Buffer], data: Sequence[Buffer], indices: np.ndarray

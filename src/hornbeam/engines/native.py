@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import _native
-from hornbeam.engines.base import Buffer, Engine, Executable
+from hornbeam.engines.base import Bound, Buffer, Engine, Executable
 from hornbeam.ir.graph import Graph, Node
 from hornbeam.ir.types import TensorType, ValueType, dtype_name, numpy_dtype
 
@@ -26,6 +26,7 @@ INLINE_BYTES = 256
 _BFLOAT16 = numpy_dtype("bfloat16")
 # Whether profiles are printed, which then name the layers.
 _PRINTED = os.environ.get("HORNBEAM_PROFILE", "0") not in ("", "0")
+_WRITE = json.JSONEncoder(separators=(",", ":")).encode
 # Parameters that the types already say, or that only the front end needs.
 _IMPLIED = frozenset({"shape", "dtype", "sizes", "stop", "input_shape", "kernel_shape"})
 
@@ -36,6 +37,11 @@ class NativeExecutable:
     def __init__(self, compiled: _native.Executable) -> None:
         self.compiled = compiled
         self.run = compiled.run
+
+    def bind(self, weights: Sequence[Buffer]) -> Bound:
+        """See `Executable.bind`. Kernels of convolutions are transformed, and weights looked through for
+        infinities, here rather than in every run."""
+        return self.compiled.bind(list(weights)).run
 
     def run_steps(
         self, state: Sequence[Buffer], data: Sequence[Buffer], indices: np.ndarray
@@ -120,62 +126,57 @@ class NativeEngine(Engine):
 def _compiled(graph: Graph, profile: bool) -> _native.Executable:
     constants: list[_native.Buffer] = []
     scopes: dict[str, int] | None = {} if profile or _PRINTED else None
-    text = encode(graph, constants, scopes)
-    if scopes:
-        text["scopes"] = list(scopes)
-    return _native.compile(json.dumps(text, separators=(",", ":")), constants, profile)
+    return _native.compile(encode(graph, constants, scopes), constants, profile)
 
 
-def encode(
-    graph: Graph, constants: list[_native.Buffer], scopes: dict[str, int] | None = None
-) -> dict[str, Any]:
+def encode(graph: Graph, constants: list[_native.Buffer], scopes: dict[str, int] | None = None) -> str:
     """The graph in the engine's wire format; large constants are appended to `constants`.
 
     With `scopes`, nodes say where they were made, by numbers that `scopes` collects. Compiled code is
     remembered by the text of its graph without them.
     """
+    text = _text(graph, constants, scopes)
+    return f'{text[:-1]},"scopes":{json.dumps(list(scopes))}}}' if scopes else text
+
+
+def _text(graph: Graph, constants: list[_native.Buffer], scopes: dict[str, int] | None) -> str:
+    # Written piece by piece: a step of a deep model has tens of thousands of nodes.
     numbers: dict[Node, int] = {}
     for index, node in enumerate(graph.inputs):
         numbers.setdefault(node, index)
     nodes = []
     for number, node in enumerate(graph.nodes, start=len(graph.inputs)):
         numbers[node] = number
-        text: dict[str, Any] = {
-            "op": node.name,
-            "in": [numbers[operand] for operand in node.inputs],
-            "out": _types(node.type),
-        }
+        operands = ",".join([str(numbers[operand]) for operand in node.inputs])
+        text = f'{{"op":"{node.name}","in":[{operands}],"out":[{_types(node.type)}]'
         if node.name == "constant":
-            text["params"] = _constant(node, constants)
+            text += f',"params":{json.dumps(_constant(node, constants))}'
         elif node.params:
             assert node.primitive is not None
             # A composite's body may have been traced for somebody else: what it holds is where the composite
             # is.
-            inner = None if node.primitive.composite else scopes
-            text["params"] = _params(node.params, constants, inner)
+            text += f',"params":{_params(node, constants, None if node.primitive.composite else scopes)}'
         if scopes is not None and node.scope:
-            text["scope"] = scopes.setdefault(node.scope, len(scopes) + 1)
-        nodes.append(text)
-    return {
-        "inputs": [_types(node.type)[0] for node in graph.inputs],
-        "nodes": nodes,
-        "outputs": [numbers[node] for node in graph.outputs],
-    }
+            text += f',"scope":{scopes.setdefault(node.scope, len(scopes) + 1)}'
+        nodes.append(text + "}")
+    inputs = ",".join([_types(node.type) for node in graph.inputs])
+    outputs = ",".join([str(numbers[node]) for node in graph.outputs])
+    return f'{{"inputs":[{inputs}],"nodes":[{",".join(nodes)}],"outputs":[{outputs}]}}'
 
 
-def _types(value: ValueType) -> list[tuple[str, tuple[int, ...]]]:
+@functools.lru_cache(maxsize=4096)
+def _types(value: ValueType) -> str:
     types = (value,) if isinstance(value, TensorType) else value
-    return [(t.dtype, t.shape) for t in types]
+    return ",".join([f'["{t.dtype}",{list(t.shape)}]' for t in types])
 
 
-def _params(
-    params: dict[str, Any], constants: list[_native.Buffer], scopes: dict[str, int] | None
-) -> dict[str, Any]:
-    return {
-        key: encode(value, constants, scopes) if isinstance(value, Graph) else value
-        for key, value in params.items()
-        if key not in _IMPLIED
-    }
+def _params(node: Node, constants: list[_native.Buffer], scopes: dict[str, int] | None) -> str:
+    parts = []
+    for key, value in node.params.items():
+        if key not in _IMPLIED:
+            text = _text(value, constants, scopes) if isinstance(value, Graph) else _WRITE(value)
+            parts.append(f'"{key}":{text}')
+    return f"{{{','.join(parts)}}}"
 
 
 def _constant(node: Node, constants: list[_native.Buffer]) -> dict[str, Any]:

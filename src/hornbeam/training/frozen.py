@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 from hornbeam import primitives as p
-from hornbeam.engines.base import Engine, Executable
+from hornbeam.engines.base import Bound, Engine, Executable
 from hornbeam.evaluation import buffer_of
 from hornbeam.ir.graph import Graph, Node
 from hornbeam.ir.primitive import bind
@@ -30,16 +30,16 @@ class Plan:
         first, self.graph, self._direct = cut(fold(graph, weights), weights)
         self._prepare = engine.executable(first) if first.outputs else None
         self._executable = engine.executable(self.graph)
-        # The nodes that weights were prepared of, and the first inputs of the second graph.
-        self._held: tuple[list[Node], list[Any]] | None = None
+        # The nodes that weights were prepared of, and the second graph with its first inputs.
+        self._held: tuple[list[Node], Bound] | None = None
 
     def run(self, weights: list[Node], arguments: list[Any]) -> list[Any]:
         """The outputs for nodes of the weights, and buffers of the arguments."""
         held = self._held
         # An assignment gives a variable a new node.
         if held is None or held[0] != weights:
-            held = self._held = weights, self._prepared(weights)
-        return self._executable.run(held[1] + arguments)
+            held = self._held = weights, self._executable.bind(self._prepared(weights))
+        return held[1](arguments)
 
     @property
     def holds_weights(self) -> bool:

@@ -9,6 +9,8 @@ use hornbeam_kernels::movement::{self, Axis};
 use hornbeam_kernels::reduce;
 use hornbeam_kernels::window::{self, PoolShape};
 
+use crate::bound::Prepared;
+use crate::buffer::Buffer;
 use crate::execute::{composites, linalg, rows, Context};
 use crate::graph::{GradSource, PoolKind};
 use crate::instruction::{Gemm, IndexShape, Instruction, Kind, Operand, Spatial, Strides};
@@ -113,7 +115,11 @@ fn dot(g: &Gemm, bias: bool, relu: bool, instruction: &Instruction, memory: Memo
     dispatch!(numeric, out.dtype, T => {
         let end = epilogue::<T>(memory, bias.then(|| &reads[2]), relu);
         let (a, b) = (memory.read(&reads[0]), memory.read(&reads[1]));
-        gemm::gemm(
+        let product = match context.prepared(instruction) {
+            Some(Prepared::Finite) => gemm::gemm_finite,
+            _ => gemm::gemm,
+        };
+        product(
             context.pool, g.batch, g.m, g.n, g.k, a, mat(g.a), b, mat(g.b), memory.write(out), end, context.scratch,
         )
     }, else unreachable!("dot_general of bool"))
@@ -136,6 +142,9 @@ pub fn conv_shape(s: &Spatial) -> ConvShape {
 
 fn convolution(instruction: &Instruction, memory: Memory, context: &mut Context) {
     let (reads, out) = (&instruction.reads, &instruction.writes[0]);
+    if let Some(Prepared::Kernel(kernel)) = context.prepared(instruction) {
+        return prepared_convolution(instruction, kernel, memory, context);
+    }
     dispatch!(numeric, out.dtype, T => {
         let (a, b) = (memory.read::<T>(&reads[0]), memory.read::<T>(&reads[1]));
         let to = memory.write::<T>(out);
@@ -155,8 +164,31 @@ fn convolution(instruction: &Instruction, memory: Memory, context: &mut Context)
     }, else unreachable!("convolution of bool"))
 }
 
+/// A convolution whose kernel was prepared.
+fn prepared_convolution(instruction: &Instruction, kernel: &Buffer, memory: Memory, context: &mut Context) {
+    let (reads, writes) = (&instruction.reads, &instruction.writes);
+    // SAFETY: a prepared kernel is float32.
+    let kernel: &[f32] = unsafe { std::slice::from_raw_parts(kernel.as_ptr().cast(), kernel.tensor.count()) };
+    let (x, y) = (memory.read(&reads[0]), memory.write(&writes[0]));
+    match &instruction.kind {
+        Kind::Conv { shape, bias, relu } => {
+            let end = epilogue(memory, bias.then(|| &reads[2]), *relu);
+            conv::conv_forward_prepared(context.pool, &conv_shape(shape), x, kernel, y, end, context.scratch)
+        }
+        Kind::ConvPool { shape, bias, relu } => {
+            let (end, codes) = (epilogue(memory, bias.then(|| &reads[2]), *relu), memory.write(&writes[1]));
+            let shape = conv_shape(shape);
+            conv::conv_pool_forward_prepared(context.pool, &shape, x, kernel, end, y, codes, context.scratch)
+        }
+        other => unreachable!("{} has no kernel to prepare", other.name()),
+    }
+}
+
 fn fused_convolution(instruction: &Instruction, memory: Memory, context: &mut Context) {
     let (reads, writes) = (&instruction.reads, &instruction.writes);
+    if let Some(Prepared::Kernel(kernel)) = context.prepared(instruction) {
+        return prepared_convolution(instruction, kernel, memory, context);
+    }
     dispatch!(float, writes[0].dtype, T => {
         match &instruction.kind {
             Kind::ConvPool { shape, bias, relu } => {

@@ -11,6 +11,7 @@ use std::time::Instant;
 use hornbeam_kernels::pool::ThreadPool;
 use hornbeam_kernels::scratch::Scratch;
 
+use crate::bound::Prepared;
 use crate::instruction::{Instruction, Kind, Place, Program};
 use crate::memory::Memory;
 use crate::profile::Profile;
@@ -76,6 +77,15 @@ pub struct Context<'a> {
     pub pool: &'a ThreadPool,
     pub scratch: &'a mut Scratch,
     pub profile: Option<&'a Profile>,
+    /// By number of instruction; may end early.
+    pub prepared: &'a [Option<Prepared>],
+}
+
+impl<'a> Context<'a> {
+    /// What was made beforehand for an instruction.
+    fn prepared(&self, instruction: &Instruction) -> Option<&'a Prepared> {
+        self.prepared.get(instruction.number as usize)?.as_ref()
+    }
 }
 
 /// Run all instructions of `program`.

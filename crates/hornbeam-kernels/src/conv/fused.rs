@@ -88,7 +88,7 @@ pub fn conv_pool_forward<T: ConvElement>(
         _ => {}
     }
     if choose(shape, T::DTYPE) == Algorithm::Winograd {
-        let (x, w, y) = (cast(x), cast(w), cast_mut(y));
+        let (x, w, y) = (cast(x), winograd::Kernel::Taps(cast(w)), cast_mut(y));
         return winograd::pool_forward(pool, shape, x, w, cast_epilogue(epilogue), y, codes, scratch);
     }
     with_local(|local| {

@@ -11,6 +11,7 @@ mod half;
 mod integer;
 mod kernel_grad;
 mod patch;
+mod prepared;
 mod tune;
 mod winograd;
 
@@ -22,6 +23,7 @@ use crate::window::PoolElement;
 use std::any::TypeId;
 
 pub use fused::{conv_backward, conv_pool_forward, OutputGrad, NOWHERE};
+pub use prepared::{conv_forward_prepared, conv_pool_forward_prepared, prepare, prepared_len};
 pub use tune::{candidates, measure, set_choice};
 
 /// The shape of a convolution; spatial extents as (depth, height, width).
@@ -291,7 +293,8 @@ mod real {
             }
             Algorithm::Depthwise => depthwise::forward(pool, shape, x, w, y, epilogue),
             Algorithm::Winograd => {
-                winograd::forward(pool, shape, cast(x), cast(w), cast_mut(y), cast_epilogue(epilogue), scratch)
+                let w = winograd::Kernel::Taps(cast(w));
+                winograd::forward(pool, shape, cast(x), w, cast_mut(y), cast_epilogue(epilogue), scratch)
             }
             Algorithm::Direct => direct::forward(pool, shape, x, w, y, epilogue, scratch),
         }

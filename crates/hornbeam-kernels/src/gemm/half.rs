@@ -95,7 +95,7 @@ fn widen_matrices<T: Half>(
 }
 
 pub(super) fn product<T: Half>(pool: &ThreadPool, product: Product<'_, T>, scratch: &mut Scratch) {
-    let Product { batch, m, n, k, a, am, b, bm, c, epilogue, finish } = product;
+    let Product { batch, m, n, k, a, am, b, bm, c, epilogue, finish, .. } = product;
     // A repeated operand is widened once.
     let a_count = if am.batch == 0 { 1 } else { batch };
     let b_count = if bm.batch == 0 { 1 } else { batch };
@@ -137,6 +137,7 @@ pub(super) fn product<T: Half>(pool: &ThreadPool, product: Product<'_, T>, scrat
                 c: wide_c,
                 epilogue: wide_epilogue,
                 finish: None,
+                finite: false,
             },
             scratch,
         );

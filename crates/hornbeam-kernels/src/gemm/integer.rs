@@ -43,7 +43,7 @@ pub(crate) fn finish<T: Integer>(row: &mut [T], bias: Option<&[T]>, activation: 
 }
 
 pub(super) fn product<T: Integer>(pool: &ThreadPool, product: Product<'_, T>, _: &mut Scratch) {
-    let Product { batch, m, n, k, a, am, b, bm, c, epilogue, finish: then } = product;
+    let Product { batch, m, n, k, a, am, b, bm, c, epilogue, finish: then, .. } = product;
     let at = |mat: super::Mat, l: usize, i: usize, j: usize| {
         (mat.offset as isize + l as isize * mat.batch + i as isize * mat.rows + j as isize * mat.cols) as usize
     };

@@ -98,6 +98,8 @@ pub struct Product<'a, T> {
     pub c: &'a mut [T],
     pub epilogue: Epilogue<'a, T>,
     pub finish: Option<Finish<'a, T>>,
+    /// Whether nothing of B is infinite or NaN.
+    pub finite: bool,
 }
 
 /// A number that matrix products and convolutions exist for.
@@ -168,6 +170,33 @@ pub fn gemm_then<T: GemmElement>(
     finish: Option<Finish<T>>,
     scratch: &mut Scratch,
 ) {
+    checked(pool, Product { batch, m, n, k, a, am, b, bm, c, epilogue, finish, finite: false }, scratch);
+}
+
+/// [`gemm`] with a `b` in which nothing is infinite or NaN. Products of a single row may then leave out the rows of `b`
+/// whose factor is 0, which behind a relu are many: they are not even read.
+///
+/// # Panics
+/// When a slice is shorter than its matrices.
+pub fn gemm_finite<T: GemmElement>(
+    pool: &ThreadPool,
+    batch: usize,
+    m: usize,
+    n: usize,
+    k: usize,
+    a: &[T],
+    am: Mat,
+    b: &[T],
+    bm: Mat,
+    c: &mut [T],
+    epilogue: Epilogue<T>,
+    scratch: &mut Scratch,
+) {
+    checked(pool, Product { batch, m, n, k, a, am, b, bm, c, epilogue, finish: None, finite: true }, scratch);
+}
+
+fn checked<T: GemmElement>(pool: &ThreadPool, product: Product<T>, scratch: &mut Scratch) {
+    let Product { batch, m, n, k, a, am, b, bm, ref c, ref epilogue, .. } = product;
     assert!(am.fits(batch, m, k, a.len()), "a: {am:?} of {} elements is no {batch} x {m} x {k}", a.len());
     assert!(bm.fits(batch, k, n, b.len()), "b: {bm:?} of {} elements is no {batch} x {k} x {n}", b.len());
     assert_eq!(c.len(), batch * m * n, "c is not {batch} x {m} x {n}");
@@ -181,7 +210,7 @@ pub fn gemm_then<T: GemmElement>(
     } else {
         (batch, m, am)
     };
-    T::product(pool, Product { batch, m, n, k, a, am, b, bm, c, epilogue, finish }, scratch);
+    T::product(pool, Product { batch, m, am, ..product }, scratch);
 }
 
 #[cfg(test)]

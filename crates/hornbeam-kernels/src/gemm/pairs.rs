@@ -151,7 +151,7 @@ pub(super) fn product(pool: &ThreadPool, product: Product<'_, bf16>, scratch: &m
 }
 
 fn by_pairs(kernels: &'static Kernels<f32>, pool: &ThreadPool, product: Product<'_, bf16>, scratch: &mut Scratch) {
-    let Product { batch, m, n, k, a, am, b, bm, c, epilogue, finish } = product;
+    let Product { batch, m, n, k, a, am, b, bm, c, epilogue, finish, .. } = product;
     let left = Operand::left(a, am, [batch, m, k]);
     let right = Operand::right(b, bm, [batch, k, n]);
     with_local(|local| {
@@ -194,6 +194,7 @@ fn by_pairs(kernels: &'static Kernels<f32>, pool: &ThreadPool, product: Product<
                 accumulate: epilogue.accumulate,
             },
             finish: Some(&round),
+            finite: false,
         };
         real::product_by(kernels, pool, pairs, scratch);
     });

@@ -118,6 +118,8 @@ pub(super) struct Job<'a, E: Real> {
     pub relu: bool,
     pub accumulate: bool,
     pub finish: Option<Finish<'a, E>>,
+    /// Nothing of B is infinite or NaN, so that a factor of 0 adds nothing.
+    pub skip_zeros: bool,
 }
 
 /// The part of a product that one task computes: rows, columns and steps of k of matrix `batch`.
@@ -151,7 +153,7 @@ pub(super) fn product_by<E: Real>(
     product: Product<'_, E>,
     scratch: &mut Scratch,
 ) {
-    let Product { batch, m, n, k, a, am, b, bm, c, epilogue, finish } = product;
+    let Product { batch, m, n, k, a, am, b, bm, c, epilogue, finish, finite } = product;
     let plan = plan(kernels, [batch, m, n, k], am, bm);
     let job = Job {
         kernels,
@@ -167,8 +169,9 @@ pub(super) fn product_by<E: Real>(
         relu: epilogue.activation == Activation::Relu,
         accumulate: epilogue.accumulate,
         finish,
+        skip_zeros: finite,
     };
-    if job.row(pool, batch, c) {
+    if job.row(pool, batch, c, scratch) {
         return;
     }
     let partial = if plan.splits > 1 { plan.splits * batch * m * n } else { 0 };

@@ -2,14 +2,22 @@
 //! speed at which it can be read. Nothing is packed.
 
 use super::real::Job;
-use super::vector::Vector;
+use super::tile::Real;
+use super::vector::{prefetch, Vector};
 use super::Mat;
 use crate::pool::{SharedMut, ThreadPool};
-use crate::scratch::with_local;
+use crate::scratch::{with_local, Scratch};
+#[cfg(target_arch = "x86_64")]
+use crate::simd::{isa, Isa};
+#[cfg(target_arch = "x86_64")]
+use std::any::TypeId;
+use std::ops::Range;
 
-/// `c[j] += sum over p of a[p] * b[p, j]`.
+/// `c[j] += sum over p of a[p] * b[at[p], j]`.
 pub(crate) struct Row<E> {
     pub a: *const E,
+    /// Rows of B where columns lie next to each other, [`AHEAD`] more than `k`; `dots` takes them in order.
+    pub at: *const u32,
     pub b: *const E,
     /// Distance between steps of k in B where columns lie next to each other, and else between columns.
     pub b_step: usize,
@@ -26,10 +34,20 @@ const STREAMS: usize = 8;
 const DOTS: usize = 4;
 /// Vectors of sums that registers hold.
 const SUMS: usize = 8;
-/// Least columns of a task.
+/// Rows of B that are asked for ahead of the one that is added.
+const AHEAD: usize = 8;
+/// Multiply-adds of a task: half a megabyte of the matrix.
+const WORK: usize = 1 << 17;
+/// The most tasks.
+const TASKS: usize = 16;
+/// Least columns of a task, where columns are cut.
 const COLUMNS: usize = 128;
+/// Most lanes of a vector: room behind the lists of [`nonzero`].
+const LANES: usize = 16;
+/// Columns up to which k is cut instead: whole rows are read one after the other, and their sums stay close.
+const SHORT: usize = 4096;
 
-/// Columns next to each other: rows of B are added up from left to right, a few at a time.
+/// Columns next to each other: rows of B are added up, a few at a time.
 #[inline(always)]
 pub(crate) unsafe fn wide<V: Vector>(t: &Row<V::Element>) {
     // SAFETY: the caller vouches for the ISA and for every pointer over the extents that `t` describes.
@@ -75,18 +93,21 @@ unsafe fn sums<V: Vector, const N: usize, const FULL: bool>(t: &Row<V::Element>,
     unsafe {
         let left = (t.n - j).min(V::LANES);
         let load = |p: *const V::Element| if FULL { V::load(p) } else { V::load_first(p, left) };
-        let c = t.c.add(j);
+        let (b, c) = (t.b.add(j), t.c.add(j));
         let mut sums = [V::zero(); N];
         for (i, sum) in sums.iter_mut().enumerate() {
             *sum = load(c.add(i * V::LANES));
         }
-        let mut b = t.b.add(j);
         for p in 0..t.k {
-            let a = V::splat(*t.a.add(p));
-            for (i, sum) in sums.iter_mut().enumerate() {
-                *sum = a.mul_add(load(b.add(i * V::LANES)), *sum);
+            let next = b.wrapping_add(*t.at.add(p + AHEAD) as usize * t.b_step);
+            for i in 0..N {
+                prefetch(next.wrapping_add(i * V::LANES));
             }
-            b = b.wrapping_add(t.b_step);
+            let a = V::splat(*t.a.add(p));
+            let row = b.add(*t.at.add(p) as usize * t.b_step);
+            for (i, sum) in sums.iter_mut().enumerate() {
+                *sum = a.mul_add(load(row.add(i * V::LANES)), *sum);
+            }
         }
         for (i, sum) in sums.iter().enumerate() {
             if FULL {
@@ -108,15 +129,16 @@ unsafe fn rows<V: Vector, const R: usize>(t: &Row<V::Element>, p: usize) {
     // SAFETY: as in `wide`.
     unsafe {
         let mut scale = [V::zero(); R];
-        for (i, scale) in scale.iter_mut().enumerate() {
-            *scale = V::splat(*t.a.add(p + i));
+        let mut b = [t.b; R];
+        for i in 0..R {
+            scale[i] = V::splat(*t.a.add(p + i));
+            b[i] = t.b.add(*t.at.add(p + i) as usize * t.b_step);
         }
-        let b = t.b.add(p * t.b_step);
         let mut j = 0;
         while j + V::LANES <= t.n {
             let mut sum = V::load(t.c.add(j));
-            for (i, scale) in scale.iter().enumerate() {
-                sum = scale.mul_add(V::load(b.add(i * t.b_step + j)), sum);
+            for i in 0..R {
+                sum = scale[i].mul_add(V::load(b[i].add(j)), sum);
             }
             sum.store(t.c.add(j));
             j += V::LANES;
@@ -124,8 +146,8 @@ unsafe fn rows<V: Vector, const R: usize>(t: &Row<V::Element>, p: usize) {
         if j < t.n {
             let left = t.n - j;
             let mut sum = V::load_first(t.c.add(j), left);
-            for (i, scale) in scale.iter().enumerate() {
-                sum = scale.mul_add(V::load_first(b.add(i * t.b_step + j), left), sum);
+            for i in 0..R {
+                sum = scale[i].mul_add(V::load_first(b[i].add(j), left), sum);
             }
             sum.store_first(t.c.add(j), left);
         }
@@ -193,9 +215,66 @@ unsafe fn columns<V: Vector, const N: usize>(
     }
 }
 
-impl<'a, E: super::tile::Real> Job<'a, E> {
+/// The one row, as steps of k, and the matrix.
+struct Operands<'a, E> {
+    n: usize,
+    a: &'a [E],
+    am: Mat,
+    b: &'a [E],
+    bm: Mat,
+    kernel: RowFn<E>,
+    b_step: usize,
+    /// Whether columns lie next to each other.
+    wide: bool,
+}
+
+impl<'a, E: Real> Job<'a, E> {
     /// Computes a product of one row, if this is one and its matrix can be read in place.
-    pub(super) fn row(&self, pool: &ThreadPool, batch: usize, c: &mut [E]) -> bool {
+    pub(super) fn row(&self, pool: &ThreadPool, batch: usize, c: &mut [E], scratch: &mut Scratch) -> bool {
+        let Some(operands) = self.row_operands() else { return false };
+        let n = operands.n;
+        let wanted = (n * self.k / WORK).clamp(1, TASKS);
+        // Columns or steps of k.
+        let (pieces, parts) = if operands.wide && n <= SHORT { (1, wanted) } else { (wanted, 1) };
+        let pieces = pieces.min(n.div_ceil(COLUMNS));
+        let width = n.div_ceil(pieces).next_multiple_of(COLUMNS);
+        let pieces = n.div_ceil(width);
+        let partial = scratch.take::<E>(if parts > 1 { batch * parts * n } else { 0 });
+        let out = SharedMut::new(if parts > 1 { &mut *partial } else { &mut *c });
+        pool.run(batch * pieces * parts, &|task| {
+            let (rest, part) = (task / parts, task % parts);
+            let (l, first) = (rest / pieces, rest % pieces * width);
+            let count = width.min(n - first);
+            let start = (l * parts + part) * n + first;
+            // SAFETY: tasks write disjoint parts of C or of the partial sums.
+            let c = unsafe { out.range(start..start + count) };
+            if parts > 1 || !self.accumulate {
+                c.fill(E::ZERO);
+            }
+            let steps = part * self.k / parts..(part + 1) * self.k / parts;
+            // SAFETY: `gemm` checked the operands' extents.
+            unsafe { self.row_part(&operands, l, first, steps, c) };
+            if parts == 1 {
+                self.end(c, self.row_bias(first, count), start);
+            }
+        });
+        if parts > 1 {
+            for (l, c) in c.chunks_exact_mut(n).enumerate() {
+                if !self.accumulate {
+                    c.fill(E::ZERO);
+                }
+                for part in partial[l * parts * n..(l + 1) * parts * n].chunks_exact(n) {
+                    for (c, part) in c.iter_mut().zip(part) {
+                        *c = E::plus(*c, *part);
+                    }
+                }
+                self.end(c, self.row_bias(0, n), l * n);
+            }
+        }
+        true
+    }
+
+    fn row_operands(&self) -> Option<Operands<'a, E>> {
         // A product of one column is the transposed one of one row.
         let (n, a, am, b, bm) = if self.m == 1 {
             (self.n, self.a, self.am, self.b, self.bm)
@@ -203,42 +282,109 @@ impl<'a, E: super::tile::Real> Job<'a, E> {
             let turned = |mat: Mat| Mat { rows: mat.cols, cols: mat.rows, ..mat };
             (self.m, self.b, turned(self.bm), self.a, turned(self.am))
         } else {
-            return false;
+            return None;
         };
-        let (kernel, b_step) = if bm.cols == 1 && bm.rows >= 0 {
-            (self.kernels.wide, bm.rows as usize)
-        } else if bm.rows == 1 && bm.cols >= 0 {
-            (self.kernels.dots, bm.cols as usize)
-        } else {
-            return false;
-        };
-        let pieces = (n * self.k / super::real::TASK_WORK).clamp(1, n.div_ceil(COLUMNS));
-        let width = n.div_ceil(pieces).next_multiple_of(COLUMNS);
-        let pieces = n.div_ceil(width);
-        let out = SharedMut::new(c);
-        pool.run(batch * pieces, &|task| {
-            let (l, first) = (task / pieces, task % pieces * width);
-            let count = width.min(n - first);
-            let start = l * n + first;
-            // SAFETY: tasks write disjoint parts of C; `gemm` checked the operands' extents.
-            let c = unsafe { out.range(start..start + count) };
-            if !self.accumulate {
-                c.fill(E::ZERO);
-            }
-            with_local(|local| {
-                let packed = local.take::<E>(self.k);
-                for (p, to) in packed.iter_mut().enumerate() {
-                    *to = a[(am.offset as isize + l as isize * am.batch + p as isize * am.cols) as usize];
+        let wide = bm.cols == 1 && bm.rows >= 0;
+        let (kernel, step) = if wide { (self.kernels.wide, bm.rows) } else { (self.kernels.dots, bm.cols) };
+        let fits = (wide || (bm.rows == 1 && bm.cols >= 0)) && u32::try_from(self.k).is_ok();
+        fits.then_some(Operands { n, a, am, b, bm, kernel, b_step: step as usize, wide })
+    }
+
+    fn row_bias(&self, first: usize, count: usize) -> Option<&'a [E]> {
+        self.bias.map(|bias| if self.n == 1 { bias } else { &bias[first..first + count] })
+    }
+
+    /// Adds what some steps of k make of the columns from `first` on.
+    ///
+    /// # Safety
+    /// The operands must hold them, in matrix `l`.
+    unsafe fn row_part(&self, x: &Operands<'a, E>, l: usize, first: usize, steps: Range<usize>, c: &mut [E]) {
+        let skip = self.skip_zeros && x.wide;
+        with_local(|local| {
+            let (values, at) = local.take2::<E, u32>(steps.len() + LANES, steps.len() + LANES);
+            let from = x.am.offset as isize + l as isize * x.am.batch + steps.start as isize * x.am.cols;
+            let count = match skip && x.am.cols == 1 {
+                true => nonzero(&x.a[from as usize..][..steps.len()], values, at),
+                false => {
+                    for (p, (value, at)) in values.iter_mut().zip(at.iter_mut()).enumerate().take(steps.len()) {
+                        (*value, *at) = (x.a[(from + p as isize * x.am.cols) as usize], p as u32);
+                    }
+                    steps.len()
                 }
-                let at = bm.offset as isize + l as isize * bm.batch + first as isize * bm.cols;
-                let b = b.as_ptr().wrapping_offset(at);
-                let row = Row { a: packed.as_ptr(), b, b_step, k: self.k, n: count, c: c.as_mut_ptr() };
-                // SAFETY: as above.
-                unsafe { kernel(&row) };
-            });
-            let bias = self.bias.map(|bias| if self.n == 1 { bias } else { &bias[first..first + count] });
-            self.end(c, bias, start);
+            };
+            at[count..count + AHEAD].fill(0);
+            let start = x.bm.offset as isize
+                + l as isize * x.bm.batch
+                + first as isize * x.bm.cols
+                + steps.start as isize * x.bm.rows;
+            let b = x.b.as_ptr().wrapping_offset(start);
+            let (a, at, k, n) = (values.as_ptr(), at.as_ptr(), count, c.len());
+            // SAFETY: the caller's promise; rows that are only asked for need not exist.
+            unsafe { (x.kernel)(&Row { a, at, b, b_step: x.b_step, k, n, c: c.as_mut_ptr() }) };
         });
-        true
+    }
+}
+
+/// Lists the elements of `a` that are not 0, and their numbers; returns how many there are.
+fn nonzero<E: Real>(a: &[E], values: &mut [E], at: &mut [u32]) -> usize {
+    assert!(values.len() >= a.len() + LANES && at.len() >= a.len() + LANES);
+    let (start, mut count) = nonzero_vectors(a, values, at);
+    for (p, &value) in a.iter().enumerate().skip(start) {
+        (values[count], at[count]) = (value, p as u32);
+        count += usize::from(value != E::ZERO);
+    }
+    count
+}
+
+/// The beginning of [`nonzero`] by whole vectors: how far it got, and how many it listed.
+#[allow(unused_variables)] // Elsewhere than on x86.
+fn nonzero_vectors<E: Real>(a: &[E], values: &mut [E], at: &mut [u32]) -> (usize, usize) {
+    #[cfg(target_arch = "x86_64")]
+    if TypeId::of::<E>() == TypeId::of::<f32>() && isa() == Isa::Avx512 {
+        let len = a.len() / LANES * LANES;
+        let (a, values, at) = (a.as_ptr().cast(), values.as_mut_ptr().cast(), at.as_mut_ptr());
+        // SAFETY: the elements are `f32`, `nonzero` looked at the lists, and the machine has the instructions.
+        return (len, unsafe { nonzero_avx512(a, len, values, at) });
+    }
+    (0, 0)
+}
+
+/// # Safety
+/// `a` holds `len` elements, a multiple of sixteen, and the lists have room for sixteen more.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn nonzero_avx512(a: *const f32, len: usize, values: *mut f32, at: *mut u32) -> usize {
+    use std::arch::x86_64::*;
+    let mut numbers = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    let mut count = 0;
+    for p in (0..len).step_by(LANES) {
+        // SAFETY: the caller's promise; at most `p` elements are listed so far.
+        unsafe {
+            let x = _mm512_loadu_ps(a.add(p));
+            let kept = _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(x, _mm512_setzero_ps());
+            // Packed in a register: packing stores are slow on some machines.
+            _mm512_storeu_ps(values.add(count), _mm512_maskz_compress_ps(kept, x));
+            _mm512_storeu_epi32(at.add(count).cast(), _mm512_maskz_compress_epi32(kept, numbers));
+            count += kept.count_ones() as usize;
+        }
+        numbers = _mm512_add_epi32(numbers, _mm512_set1_epi32(LANES as i32));
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_zero_is_listed_in_order() {
+        for len in [0, 1, 15, 16, 17, 100] {
+            let a: Vec<f32> = (0..len).map(|p| if p % 3 == 0 { f32::NAN } else { (p % 2) as f32 * -0.5 }).collect();
+            let (mut values, mut at) = (vec![0.0; len + LANES], vec![0; len + LANES]);
+            let count = nonzero(&a, &mut values, &mut at);
+            let expected: Vec<u32> = (0..len as u32).filter(|p| p % 3 == 0 || p % 2 == 1).collect();
+            assert_eq!(&at[..count], expected);
+            assert!(at[..count].iter().zip(&values).all(|(&p, v)| v.to_bits() == a[p as usize].to_bits()));
+        }
     }
 }

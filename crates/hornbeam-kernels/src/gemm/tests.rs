@@ -237,3 +237,23 @@ fn bfloat16_is_as_near_as_its_last_rounding() {
         }
     }
 }
+
+#[test]
+fn zeros_of_a_row_leave_out_finite_rows_of_the_matrix() {
+    let mut random = Random::new(11);
+    for (n, k) in [(1, 5), (7, 40), (128, 3000), (130, 2500), (5000, 70)] {
+        let a: Vec<f32> = random.values::<f32>(k).into_iter().map(|x| x.max(0.0)).collect();
+        let (b, bias) = (random.values::<f32>(k * n), random.values::<f32>(n));
+        let end = Epilogue { bias: Some(&bias), activation: Activation::Relu, accumulate: false };
+        let (am, bm) = (Mat::row_major(1, k), Mat::row_major(k, n));
+        let mut results: Vec<Vec<f32>> = Vec::new();
+        for threads in [1, 3] {
+            let (pool, mut scratch) = (ThreadPool::new(threads), Scratch::new());
+            let (mut all, mut some) = (vec![0.0; n], vec![0.0; n]);
+            gemm(&pool, 1, 1, n, k, &a, am, &b, bm, &mut all, end, &mut scratch);
+            gemm_finite(&pool, 1, 1, n, k, &a, am, &b, bm, &mut some, end, &mut scratch);
+            results.extend([all, some]);
+        }
+        assert!(results.iter().all(|result| *result == results[0]), "{n} x {k}");
+    }
+}

@@ -18,11 +18,32 @@ const LEAST: usize = 14;
 /// Tasks that a small problem should be cut into.
 const ENOUGH_TASKS: usize = 16;
 
+/// A convolution's kernel, as it is given or as [`pack`] left it.
+#[derive(Clone, Copy)]
+pub(crate) enum Kernel<'a> {
+    Taps(&'a [f32]),
+    Points(&'a [f32]),
+}
+
+fn panels(shape: &ConvShape) -> Panels {
+    Panels::new([shape.in_channels, shape.out_channels])
+}
+
+/// Floats of [`Kernel::Points`].
+pub(crate) fn packed_len(shape: &ConvShape) -> usize {
+    panels(shape).len()
+}
+
+/// Transforms the kernel `w`.
+pub(crate) fn pack(pool: &ThreadPool, shape: &ConvShape, w: &[f32], packed: &mut [f32]) {
+    panels(shape).pack(pool, Transforms::get(), w, false, packed);
+}
+
 pub(crate) fn forward(
     pool: &ThreadPool,
     shape: &ConvShape,
     x: &[f32],
-    w: &[f32],
+    kernel: Kernel,
     y: &mut [f32],
     epilogue: Epilogue<f32>,
     scratch: &mut Scratch,
@@ -30,7 +51,7 @@ pub(crate) fn forward(
     let image = shape.output[1] * shape.output[2] * shape.out_channels;
     let y = SharedMut::new(y);
     let sink = |n: usize| Sink::Whole { y: y.as_ptr().wrapping_add(n * image), accumulate: epilogue.accumulate };
-    run(pool, shape, x, w, epilogue, &sink, scratch);
+    run(pool, shape, x, kernel, epilogue, &sink, scratch);
 }
 
 /// [`forward`] and a pooling by 2x2: see [`crate::conv::conv_pool_forward`].
@@ -38,7 +59,7 @@ pub(crate) fn pool_forward(
     pool: &ThreadPool,
     shape: &ConvShape,
     x: &[f32],
-    w: &[f32],
+    kernel: Kernel,
     epilogue: Epilogue<f32>,
     y: &mut [f32],
     codes: &mut [u8],
@@ -50,7 +71,7 @@ pub(crate) fn pool_forward(
         y: y.as_ptr().wrapping_add(n * image),
         codes: codes.as_ptr().wrapping_add(n * image),
     };
-    run(pool, shape, x, w, epilogue, &sink, scratch);
+    run(pool, shape, x, kernel, epilogue, &sink, scratch);
 }
 
 /// `sink` tells where the outputs of an image go.
@@ -58,16 +79,20 @@ fn run(
     pool: &ThreadPool,
     shape: &ConvShape,
     x: &[f32],
-    w: &[f32],
+    kernel: Kernel,
     epilogue: Epilogue<f32>,
     sink: &(dyn Fn(usize) -> Sink + Sync),
     scratch: &mut Scratch,
 ) {
-    let (transforms, tiling) = (Transforms::get(), Tiling::new(shape));
-    let panels = Panels::new([shape.in_channels, shape.out_channels]);
-    let packed = scratch.take::<f32>(panels.len());
-    panels.pack(pool, transforms, w, false, packed);
-    let packed = &*packed;
+    let (transforms, tiling, panels) = (Transforms::get(), Tiling::new(shape), panels(shape));
+    let packed = match kernel {
+        Kernel::Points(packed) => packed,
+        Kernel::Taps(w) => {
+            let packed = scratch.take(panels.len());
+            panels.pack(pool, transforms, w, false, packed);
+            &*packed
+        }
+    };
 
     let (deep, wide) = (panels.deep(), panels.wide());
     let least = if panels.len() > 1 << 18 { 2 * LEAST } else { LEAST };

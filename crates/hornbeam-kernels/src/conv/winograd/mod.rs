@@ -24,7 +24,7 @@ use std::ops::Range;
 use transforms::Image;
 
 pub(super) use backward::backward;
-pub(super) use forward::{forward, pool_forward};
+pub(super) use forward::{forward, pack, packed_len, pool_forward, Kernel};
 
 /// Outputs of a tile along one axis, and inputs.
 const OUT: usize = 4;
