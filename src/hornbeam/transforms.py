@@ -17,7 +17,7 @@ from hornbeam.engines.base import Engine, Executable
 from hornbeam.evaluation import buffer_of, evaluate
 from hornbeam.ir.graph import Graph, Node, leaf, placeholder
 from hornbeam.ir.primitive import graph_param, ones_like, zeros_like
-from hornbeam.ir.trace import captures, current_level, inline, new_level
+from hornbeam.ir.trace import captures, current_level, inline, new_level, uncollected
 from hornbeam.ir.types import ShapeError, TensorType, dtype_name, is_float
 from hornbeam.tensor import Tensor, as_tensor, has_symbolic
 from hornbeam.variable import Recorder, Variable, current_recorder
@@ -294,7 +294,7 @@ def trace_function(
     fn: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any] | None = None
 ) -> Traced:
     """Trace `fn` on the types of the arrays in `args` and `kwargs` (TensorType may stand for an array)."""
-    with new_level() as level:
+    with uncollected(), new_level() as level:
         arguments: list[Node] = []
 
         def stand_in(x: Any) -> Any:

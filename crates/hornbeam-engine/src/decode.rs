@@ -103,7 +103,7 @@ impl Decoder<'_> {
         let types = text.inputs.iter().map(tensor_type).collect::<Result<Vec<_>>>()?;
         let (mut builder, values) = Builder::with_inputs(&types)?;
         builder.graph.outputs = self.body(&mut builder, text, &values)?;
-        Ok(eliminate_dead(&builder.graph))
+        Ok(eliminate_dead(builder.graph))
     }
 
     /// Add a graph's nodes to `builder`, its inputs standing for `args`. This is how composites are inlined.
@@ -121,6 +121,7 @@ impl Decoder<'_> {
                 return Err(malformed!("a body takes {declared}, got {}", builder.type_of(arg)));
             }
         }
+        builder.reserve(text.nodes.len());
         let mut values: Vec<Vec<Value>> = args.iter().map(|&v| vec![v]).collect();
         let outer = self.scope;
         for (number, node) in text.nodes.into_iter().enumerate() {

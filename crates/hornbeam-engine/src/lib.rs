@@ -12,6 +12,7 @@ pub mod executable;
 mod execute;
 mod fused;
 pub mod graph;
+mod hash;
 pub mod instruction;
 mod lower;
 mod memory;

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from hornbeam.ir.graph import Graph
+from hornbeam.ir.trace import uncollected
 
 Buffer = Any
 # From the inputs that are not bound to outputs.
@@ -96,6 +97,10 @@ class Engine(ABC):
 
     def executable(self, graph: Graph) -> Executable:
         """`compile`, remembered by the graph's structure."""
+        with uncollected():
+            return self._executable(graph)
+
+    def _executable(self, graph: Graph) -> Executable:
         key = graph.structure
         profiled = self._profiled
         if profiled is not None:

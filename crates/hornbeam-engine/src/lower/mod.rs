@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::graph::{Graph, NodeId, Op, ScopeId, Value};
 use crate::instruction::{BufferInfo, Instruction, Kind, Operand, OutputSource, Place, Program};
 use crate::passes::fuse::{fuse, Unit};
-use crate::passes::{convolution, eliminate_dead, epilogue, remat, use_counts};
+use crate::passes::{convolution, epilogue, remat, use_counts};
 use crate::plan;
 use crate::strided::{self, Dim};
 use crate::types::{row_major, TensorType};
@@ -44,7 +44,7 @@ impl Pool {
 /// Compile a decoded graph. `nested` programs write all their outputs to memory that the caller names; the outermost
 /// may also hand back its inputs and constants as they are.
 pub fn compile(graph: &Graph, pool: &mut Pool, nested: bool) -> Result<Program> {
-    let graph = convolution::merge(epilogue::merge(&eliminate_dead(graph))?)?;
+    let graph = convolution::merge(epilogue::merge(graph)?)?;
     let units = remat::rematerialise(&graph, fuse(&graph));
     let mut lowering = Lowering::new(&graph, pool);
     lowering.stored = remat::stored(&graph, &units);

@@ -1,21 +1,23 @@
 //! Adds nodes to a graph: checks their types, simplifies them, and returns a known node for an equal one.
 
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 
 use crate::error::Result;
 use crate::graph::{Graph, Node, NodeId, Op, ScopeId, Value};
+use crate::hash::{quick, QuickHasher};
 use crate::passes::identities;
 use crate::rules;
 use crate::types::TensorType;
-
-type Key = (Op, Vec<Value>, Vec<TensorType>);
 
 #[derive(Default)]
 pub struct Builder {
     pub graph: Graph,
     /// The scope of nodes that are added from here on. A pass that rebuilds a graph sets it to that of the old node.
     pub scope: ScopeId,
-    known: HashMap<Key, NodeId>,
+    /// The last node of each hash, and for every node the one before it that has the same.
+    known: HashMap<u64, NodeId, BuildHasherDefault<QuickHasher>>,
+    before: Vec<Option<NodeId>>,
 }
 
 impl Builder {
@@ -66,15 +68,28 @@ impl Builder {
         self.insert(Op::Broadcast { dims: Vec::new() }, vec![scalar], vec![t.clone()])
     }
 
+    /// Room for so many nodes more.
+    pub fn reserve(&mut self, nodes: usize) {
+        self.graph.nodes.reserve(nodes);
+        self.known.reserve(nodes);
+        self.before.reserve(nodes);
+    }
+
     fn insert(&mut self, op: Op, inputs: Vec<Value>, types: Vec<TensorType>) -> Value {
-        let key = (op, inputs, types);
-        if let Some(&node) = self.known.get(&key) {
-            return Value::first(node);
+        let hash = quick(&(&op, &inputs, &types));
+        let last = self.known.get(&hash).copied();
+        let mut next = last;
+        while let Some(id) = next {
+            let node = self.graph.node(id);
+            if node.op == op && node.inputs == inputs && node.types == types {
+                return Value::first(id);
+            }
+            next = self.before[id as usize];
         }
         let id = self.graph.nodes.len() as NodeId;
-        let (op, inputs, types) = key.clone();
         self.graph.nodes.push(Node { op, inputs, types, scope: self.scope });
-        self.known.insert(key, id);
+        self.before.push(last);
+        self.known.insert(hash, id);
         Value::first(id)
     }
 }

@@ -23,6 +23,7 @@ pub fn merge(graph: Graph) -> Result<Graph> {
         return Ok(graph);
     }
     let (mut builder, _) = Builder::with_inputs(&graph.inputs)?;
+    builder.reserve(graph.nodes.len());
     let mut renamed: Vec<Vec<Value>> = vec![Vec::new(); graph.nodes.len()];
     for (id, node) in graph.nodes.iter().enumerate() {
         // Results of a group are all made at its first member; what only a group read is not made at all.
@@ -44,7 +45,7 @@ pub fn merge(graph: Graph) -> Result<Graph> {
         }
     }
     builder.graph.outputs = graph.outputs.iter().map(|v| renamed[v.node as usize][v.output as usize]).collect();
-    Ok(eliminate_dead(&builder.graph))
+    Ok(eliminate_dead(builder.graph))
 }
 
 /// The convolution `conv` and the pooling behind it; results: maxima, codes.

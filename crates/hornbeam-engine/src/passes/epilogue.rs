@@ -13,6 +13,7 @@ use crate::types::TensorType;
 pub fn merge(graph: &Graph) -> Result<Graph> {
     let uses = use_counts(graph);
     let (mut builder, _) = Builder::with_inputs(&graph.inputs)?;
+    builder.reserve(graph.nodes.len());
     let mut renamed: Vec<Vec<Value>> = Vec::with_capacity(graph.nodes.len());
     for (id, node) in graph.nodes.iter().enumerate() {
         if let Op::Input(_) = node.op {
@@ -40,7 +41,7 @@ pub fn merge(graph: &Graph) -> Result<Graph> {
         renamed.push(results);
     }
     builder.graph.outputs = graph.outputs.iter().map(|v| renamed[v.node as usize][v.output as usize]).collect();
-    Ok(eliminate_dead(&builder.graph))
+    Ok(eliminate_dead(builder.graph))
 }
 
 struct Merged {

@@ -12,10 +12,10 @@ pub mod fuse;
 pub mod identities;
 pub mod remat;
 
-use crate::graph::{Graph, Node, NodeId, Op, Value};
+use crate::graph::{Graph, NodeId, Op};
 
 /// The graph without the nodes that no output needs. Inputs stay.
-pub fn eliminate_dead(graph: &Graph) -> Graph {
+pub fn eliminate_dead(mut graph: Graph) -> Graph {
     let mut live = vec![false; graph.nodes.len()];
     for output in &graph.outputs {
         live[output.node as usize] = true;
@@ -28,15 +28,19 @@ pub fn eliminate_dead(graph: &Graph) -> Graph {
         }
     }
     let mut renamed = vec![NodeId::MAX; graph.nodes.len()];
-    let mut nodes: Vec<Node> = Vec::with_capacity(graph.nodes.len());
-    for (index, node) in graph.nodes.iter().enumerate().filter(|(i, _)| live[*i]) {
-        renamed[index] = nodes.len() as NodeId;
-        let mut node = node.clone();
-        node.inputs.iter_mut().for_each(|v| v.node = renamed[v.node as usize]);
-        nodes.push(node);
-    }
-    let rename = |v: &Value| Value { node: renamed[v.node as usize], output: v.output };
-    Graph { nodes, inputs: graph.inputs.clone(), outputs: graph.outputs.iter().map(rename).collect() }
+    let (mut index, mut kept) = (0, 0);
+    graph.nodes.retain_mut(|node| {
+        let keep = live[index];
+        if keep {
+            renamed[index] = kept;
+            kept += 1;
+            node.inputs.iter_mut().for_each(|v| v.node = renamed[v.node as usize]);
+        }
+        index += 1;
+        keep
+    });
+    graph.outputs.iter_mut().for_each(|v| v.node = renamed[v.node as usize]);
+    graph
 }
 
 /// How many times each node's value number `output` is read, outputs of the graph included.
