@@ -363,6 +363,7 @@ def test_what_the_table_offers_to_configs() -> None:
         "keras.metrics", "keras.mixed_precision", "keras.models", "keras.optimizers",
         "keras.optimizers.schedules",
         "keras.random", "keras.regularizers", "keras.src.models.functional",
+        "keras.src.layers.preprocessing.feature_space", "keras.utils",
     }  # fmt: skip
     for (module, name), target in registry._TABLE.items():
         if inspect.isclass(target) and hasattr(target, "from_config"):

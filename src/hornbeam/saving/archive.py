@@ -131,7 +131,7 @@ def _built(
         raise
     except Exception as error:
         raise ModelFileError(f"the model in {path!r} cannot be built: {error}") from error
-    if not hasattr(model, "layers"):
+    if not hasattr(model, "layers") and not getattr(model, "saved_alone", False):
         raise ModelFileError(f"{path!r} holds a {type(model).__name__}, not a model")
     if not model.built:
         raise ModelFileError(f"{path!r} does not say the shapes of the model's inputs, so it has no weights")

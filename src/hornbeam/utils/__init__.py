@@ -30,6 +30,7 @@ CustomObjectScope = custom_object_scope
 # What is imported when it is first asked for: it needs extras, or stands above this module.
 _LATE = {
     "Config": "hornbeam.utils.config",
+    "FeatureSpace": "hornbeam.utils.feature_space",
     "Progbar": "hornbeam.utils.progbar",
     "PyDataset": "hornbeam.data.py_dataset",
     "array_to_img": "hornbeam.utils.images",
@@ -50,13 +51,12 @@ _LATE = {
 }
 
 # Keras's names that are not here, with the reason.
-MISSING = {
-    "FeatureSpace": "preprocessing of tables is not written yet",
-}
+MISSING: dict[str, str] = {}
 
 __all__ = [
     "Config",
     "CustomObjectScope",
+    "FeatureSpace",
     "Progbar",
     "PyDataset",
     "Sequence",
@@ -109,6 +109,7 @@ if TYPE_CHECKING:
     from hornbeam.training.data import unpack_x_y_sample_weight as unpack_x_y_sample_weight
     from hornbeam.utils import bounding_boxes as bounding_boxes
     from hornbeam.utils.config import Config as Config
+    from hornbeam.utils.feature_space import FeatureSpace as FeatureSpace
     from hornbeam.utils.images import array_to_img as array_to_img
     from hornbeam.utils.images import img_to_array as img_to_array
     from hornbeam.utils.images import load_img as load_img
