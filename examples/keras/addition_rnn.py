@@ -30,10 +30,10 @@ def main():
         model.add(layers.LSTM(48, return_sequences=True))
     model.add(layers.TimeDistributed(layers.Dense(len(CHARS), activation="softmax")))
     model.compile(
-        loss="categorical_crossentropy", optimizer=keras.optimizers.Adam(0.01), metrics=["accuracy"]
+        loss="categorical_crossentropy", optimizer=keras.optimizers.Adam(0.004), metrics=["accuracy"]
     )
     losses = []
-    for _ in range(5):
+    for _ in range(6):
         losses += model.fit(x, y, batch_size=32, epochs=2, verbose=0).history["loss"]
     preds = np.argmax(model.predict(x[:5], verbose=0), axis=-1)
     for (a, b), guess in zip(numbers, preds):

@@ -58,7 +58,7 @@ class GNNNodeClassifier(keras.Model):
         self.conv2 = GraphConvLayer(hidden_units, len(node_features), name="graph_conv2")
         self.compute_logits = layers.Dense(units=num_classes, name="logits")
 
-    def call(self, input_node_indices):
+    def call(self, input_node_indices, training=None):
         x = self.preprocess(self.features)
         x1 = self.conv1((x, self.edges))
         x = x1 + x

@@ -1,7 +1,7 @@
 """Weather forecasting: windows of a series as a dataset, read by an LSTM."""
 
-import keras
 import numpy as np
+from tensorflow import keras
 
 
 def make_weather(steps=3000, seed=0):

@@ -8,7 +8,7 @@ from typing import Any
 from hornbeam import ops, registry, tree
 from hornbeam.config import floatx
 from hornbeam.ir.types import dtype_name, is_float, promote_types
-from hornbeam.losses.shapes import as_weights
+from hornbeam.losses.shapes import as_weights, same_rank
 from hornbeam.naming import to_snake_case
 from hornbeam.registry import exported
 from hornbeam.tensor import Tensor
@@ -96,6 +96,8 @@ class Loss:
 class LossFunctionWrapper(Loss):
     """A loss made of a function `fn(y_true, y_pred, **options)` that returns one value per sample.
 
+    Targets (batch,) beside predictions (batch, 1) reach the function as (batch, 1), as in Keras.
+
     >>> LossFunctionWrapper(lambda y_true, y_pred: ops.abs(y_true - y_pred), name="mine")
     <LossFunctionWrapper name=mine reduction=sum_over_batch_size>
     """
@@ -113,6 +115,8 @@ class LossFunctionWrapper(Loss):
         self.options = options
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
+        if isinstance(y_true, Tensor) and isinstance(y_pred, Tensor):
+            y_true, y_pred = same_rank(y_true, y_pred)
         return self.fn(y_true, y_pred, **self.options)
 
     def get_config(self) -> dict[str, Any]:

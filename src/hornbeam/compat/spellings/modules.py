@@ -42,6 +42,7 @@ OWN_NAMES = {
     **OWN_MODULES,
     "backend": "backend",
     "layers": "layers",
+    "preprocessing.image": "images",
     "preprocessing.sequence": "sequences",
 }
 

@@ -1,0 +1,151 @@
+# ruff: noqa: E501
+"""What Keras 1 and 2 called things, under `hornbeam run`: it works, and a line says the new spelling."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# (script, what it prints, what is said on stderr)
+SCRIPTS = [
+    (
+        """
+from keras.models import Sequential
+from keras.layers.core import Dense, Activation, Dropout, Flatten
+from keras.layers.convolutional import Convolution2D, MaxPooling2D
+from keras.layers.normalization import BatchNormalization
+from keras.utils import np_utils
+from keras.optimizers import SGD
+import numpy as np
+rng = np.random.default_rng(0)
+model = Sequential()
+model.add(Convolution2D(4, 3, 3, border_mode='same', subsample=(2, 2), dim_ordering='tf', input_shape=(8, 8, 1)))
+model.add(BatchNormalization(mode=0))
+model.add(Activation('relu'))
+model.add(MaxPooling2D(pool_size=(2, 2), border_mode='valid'))
+model.add(Dropout(0.25))
+model.add(Flatten())
+model.add(Dense(output_dim=3, init='uniform', activation='softmax'))
+optimizer = SGD(lr=0.1, decay=1.0, momentum=0.9, nesterov=True)
+model.compile(loss='categorical_crossentropy', optimizer=optimizer, metrics=['accuracy'])
+x, y = rng.random((64, 8, 8, 1)), np_utils.to_categorical(rng.integers(0, 3, 64), 3)
+found = model.fit(x, y, nb_epoch=2, batch_size=64, verbose=0)
+print(len(found.history['acc']), model.predict_classes(x).shape, f"{float(optimizer.lr):.4f}")
+""",
+        "2 (64,) 0.0333",
+        [
+            "keras.layers.core is an old spelling, write keras.layers",
+            "keras.utils.np_utils is an old spelling, write keras.utils",
+            "Conv2D(border_mode=) is an old spelling, write padding=",
+            "Conv2D(dim_ordering=) is an old spelling, write data_format=",
+            "input_shape= on a first layer is an old spelling, write keras.Input(shape) in front of it",
+            "Dense(output_dim=) is an old spelling, write units=",
+            "lr= is an old spelling, write learning_rate=",
+            "InverseTimeDecay",
+            "Model.fit(nb_epoch=) is an old spelling, write epochs=",
+            "BatchNormalization(mode=) has no meaning any more and is left out",
+            "history['acc'] is an old spelling, write history['accuracy']",
+            "np.argmax(model.predict(x), axis=-1)",
+        ],
+    ),
+    (
+        """
+from keras import backend as K
+from keras.models import Model
+from keras.layers import Input, Dense, merge
+import numpy as np
+a, b = Input((3,)), Input((3,))
+model = Model(input=[a, b], output=Dense(2)(merge([a, b], mode='concat')))
+inner = K.function([a, b, K.learning_phase()], [model.layers[2].output])
+rows = np.ones((4, 3))
+print(K.image_data_format(), K.image_dim_ordering(), K.int_shape(model.output), inner([rows, rows, 0])[0].shape)
+v = K.variable([[1.0, -2.0]])
+print(K.get_value(K.sum(K.clip(v, 0.0, K.epsilon() + 5))), K.eval(K.flatten(K.dot(v, K.ones((2, 1))))))
+K.set_value(v, [[3.0, 4.0]])
+print(K.get_value(K.l2_normalize(v, axis=-1)), K.get_value(K.permute_dimensions(v, (1, 0))).shape)
+""",
+        "channels_last tf (None, 2) (4, 6)\n1.0 [-1.]\n[[0.6 0.8]] (2, 1)",
+        [
+            "keras.layers.merge is an old spelling",
+            "Model(input=) is an old spelling, write inputs=",
+            "keras.backend.function is an old spelling, write keras.Model(inputs, outputs)",
+            "keras.backend.clip is an old spelling, write keras.ops.clip",
+        ],
+    ),
+    (
+        """
+from keras.preprocessing.text import Tokenizer, text_to_word_sequence
+from keras.preprocessing.sequence import pad_sequences, TimeseriesGenerator
+import numpy as np
+tokenizer = Tokenizer(num_words=4, oov_token='?')
+tokenizer.fit_on_texts(['the cat sat', 'the dog sat', 'The end!'])
+print(tokenizer.word_index, pad_sequences(tokenizer.texts_to_sequences(['the sat end', 'dog'])).tolist())
+print(text_to_word_sequence('One, two;three'), tokenizer.texts_to_matrix(['the the cat'], mode='count').tolist())
+windows = TimeseriesGenerator(np.arange(10), np.arange(10) * 10, length=3, batch_size=4)
+print(len(windows), windows[0][0].tolist(), windows[1][1].tolist())
+""",
+        "{'?': 1, 'the': 2, 'sat': 3, 'cat': 4, 'dog': 5, 'end': 6} [[2, 3, 1], [0, 0, 1]]\n"
+        "['one', 'two', 'three'] [[0.0, 1.0, 2.0, 0.0]]\n"
+        "2 [[0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 5]] [70, 80, 90]",
+        ["keras.preprocessing.text.Tokenizer is an old spelling, write keras.layers.TextVectorization"],
+    ),
+    (
+        """
+import keras
+from keras.preprocessing.image import ImageDataGenerator, img_to_array
+import numpy as np
+rng = np.random.default_rng(0)
+x, y = rng.random((10, 8, 8, 3)), rng.integers(0, 2, 10)
+plain = ImageDataGenerator(rescale=2.0).flow(x, y, batch_size=4, shuffle=False)
+first, labels = next(plain)
+print(len(plain), np.allclose(first, 2 * x[:4]), labels.tolist() == y[:4].tolist())
+shifted = ImageDataGenerator(width_shift_range=[3], fill_mode='constant', cval=7.0).random_transform(x[0], seed=1)
+print(sorted({int(n) for n in (shifted == 7.0).all(axis=(0, 2)).nonzero()[0]}) in ([0, 1, 2], [5, 6, 7]))
+turned = ImageDataGenerator(rotation_range=40, zoom_range=0.2, shear_range=10, horizontal_flip=True)
+model = keras.Sequential([keras.layers.Flatten(input_shape=(8, 8, 3)), keras.layers.Dense(1, activation='sigmoid')])
+model.compile(keras.optimizers.legacy.Adam(lr=1e-3), 'binary_crossentropy')
+history = model.fit_generator(turned.flow(x, y, batch_size=5, seed=1), steps_per_epoch=2, epochs=3, verbose=0)
+print(len(history.history['loss']), model.evaluate_generator(plain) > 0)
+centred = ImageDataGenerator(featurewise_center=True, featurewise_std_normalization=True)
+centred.fit(x)
+batch = centred.flow(x, batch_size=10, shuffle=False)[0]
+print(np.allclose(batch.mean((0, 1, 2)), 0, atol=1e-5), np.allclose(batch.std((0, 1, 2)), 1, atol=1e-4))
+""",
+        "3 True True\nTrue\n3 True\nTrue True",
+        [
+            "keras.preprocessing.image.ImageDataGenerator is an old spelling",
+            "keras.optimizers.legacy is an old spelling, write keras.optimizers",
+            "Model.fit_generator() is an old spelling, write Model.fit()",
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("script", "printed", "said"), SCRIPTS)
+def test_old_spellings(tmp_path: Path, script: str, printed: str, said: list[str]) -> None:
+    path = tmp_path / "script.py"
+    path.write_text(script)
+    done = subprocess.run(
+        [sys.executable, "-m", "hornbeam", "run", str(path)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == printed
+    for text in said:
+        assert done.stderr.count(text) == 1, f"{text}\n{done.stderr}"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import hornbeam as hb; hb.backend.function",
+        "import hornbeam as hb; hb.optimizers.SGD(lr=0.1)",
+        "import hornbeam as hb; hb.Model.fit_generator",
+        "import hornbeam as hb; hb.layers.Dense(output_dim=2)",
+        "import hornbeam.layers.core as c; from hornbeam.preprocessing.text import Tokenizer",
+    ],
+)
+def test_nothing_of_it_is_there_outside(code: str) -> None:
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 1
