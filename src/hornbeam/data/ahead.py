@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
@@ -19,6 +20,8 @@ DEPTH = 2
 TRIED = 3
 # Seconds an item below which fetching ahead is not worth a thread.
 WORTH = 2e-4
+# Seconds a call from which on workers are worth their changes of the thread.
+LONG = 1e-3
 # How long the end waits for a source that is in the middle of an item.
 PATIENCE = 5.0
 
@@ -137,8 +140,22 @@ def in_order(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def workers_for(num_parallel_calls: Any) -> int:
-    """Threads for a `num_parallel_calls`: None is one, AUTOTUNE (-1) one for each processor.
+def in_order_where_it_pays(
+    function: Callable[[T], R], items: Iterator[T], workers: int
+) -> Generator[R, None, None]:
+    """As `in_order`, with workers only if the first few calls take long enough: threads that hold Python's
+    lock by turns make short calls slower."""
+    started = time.perf_counter()
+    for item in itertools.islice(items, TRIED):
+        yield function(item)
+    if time.perf_counter() - started < LONG * TRIED:
+        yield from map(function, items)
+    else:
+        yield from in_order(function, items, workers)
+
+
+def workers_for(num_parallel_calls: Any) -> int | None:
+    """Threads for a `num_parallel_calls`: None is one; AUTOTUNE (-1) is None, which leaves it open.
 
     Raises ValueError for others below 1.
     """
@@ -146,7 +163,7 @@ def workers_for(num_parallel_calls: Any) -> int:
         return 1
     count = int(num_parallel_calls)
     if count == -1:
-        return os.cpu_count() or 1
+        return None
     if count < 1:
         raise ValueError(f"num_parallel_calls must be 1 or more, or AUTOTUNE, got {num_parallel_calls}")
     return count

@@ -359,8 +359,9 @@ class Dataset:
     ) -> Dataset:
         """`map_func(element)` for every element; it returns an array, or a tuple or dict of them.
 
-        num_parallel_calls: threads that call it (AUTOTUNE: one a processor). The order stays the same,
-        whatever `deterministic` says. Batches are faster than single elements: `batch(32).map(f)`.
+        num_parallel_calls: threads that call it (AUTOTUNE: one a processor, if calls take long enough).
+        The order stays the same, whatever `deterministic` says. Batches are faster than single elements:
+        `batch(32).map(f)`.
 
         >>> dataset = hornbeam.data.Dataset.range(3).map(lambda x: (x, 10 * x))
         >>> [(int(a), int(b)) for a, b in dataset]

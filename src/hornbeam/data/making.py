@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from hornbeam.data import elements as e
-from hornbeam.data.ahead import in_order
+from hornbeam.data.ahead import in_order, in_order_where_it_pays
 from hornbeam.data.errors import describe, located
 from hornbeam.data.stages import INFINITE, UNKNOWN, Slices, Stage, Table, looking
 
@@ -56,11 +57,12 @@ class Calling(Stage):
 class Map(Calling):
     """A function of every element, in order, by one thread or several.
 
-    as_it_is: the function takes elements as they are inside of a pipeline.
+    workers: None for one a processor, where that pays. as_it_is: the function takes elements as they are
+    inside of a pipeline.
     """
 
     def __init__(
-        self, source: Stage, function: Callable[..., Any], workers: int, as_it_is: bool = False
+        self, source: Stage, function: Callable[..., Any], workers: int | None, as_it_is: bool = False
     ) -> None:
         super().__init__(source, function, "map", as_it_is)
         self.workers = workers
@@ -71,9 +73,11 @@ class Map(Calling):
     def results(self, function: Callable[[tuple[int, Any]], T]) -> Iterator[T]:
         """`function((number, element))` of every element."""
         numbered = enumerate(self.source.run())
-        if self.workers > 1 and not looking.get():
-            return in_order(function, numbered, self.workers)
-        return map(function, numbered)
+        if looking.get() or self.workers == 1:
+            return map(function, numbered)
+        if self.workers is None:
+            return in_order_where_it_pays(function, numbered, os.cpu_count() or 1)
+        return in_order(function, numbered, self.workers)
 
     def spec(self) -> Any:
         """As the first result has it; a first axis that varies in the source varies here too."""

@@ -73,12 +73,21 @@ def _taps(method: str, size: int, wanted: int) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(rows[used], 0, size - 1), weights
 
 
-def _along(picture: np.ndarray, axis: int, wanted: int, method: str) -> np.ndarray:
-    rows, weights = _taps(method, picture.shape[axis], wanted)
-    shape = (-1, 1, 1) if axis == 0 else (1, -1, 1)
-    total = picture.take(rows[0], axis) * weights[0].reshape(shape)
-    for row, weight in zip(rows[1:], weights[1:], strict=True):
-        total += picture.take(row, axis) * weight.reshape(shape)
+@functools.lru_cache(maxsize=256)
+def _column_taps(method: str, size: int, wanted: int, channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """As `_taps`, for the numbers of a row of pixels with several channels."""
+    columns, weights = _taps(method, size, wanted)
+    each = columns[:, :, None] * channels + np.arange(channels)
+    return each.reshape(len(columns), -1), np.repeat(weights, channels, axis=1)
+
+
+def _sum(picture: np.ndarray, axis: int, places: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted rows or columns of a matrix, added up."""
+    shape = (-1, 1) if axis == 0 else (1, -1)
+    total = picture.take(places[0], axis, mode="clip") * weights[0].reshape(shape)
+    for place, weight in zip(places[1:], weights[1:], strict=True):
+        part = picture.take(place, axis, mode="clip") * weight.reshape(shape)
+        total += part
     return total
 
 
@@ -90,9 +99,13 @@ def resized(picture: np.ndarray, size: tuple[int, int], method: str) -> np.ndarr
             for have, wanted in zip(picture.shape, size, strict=False)
         )
         return picture[rows[:, None], columns]
+    height, width, channels = picture.shape
+    down = _taps(method, height, size[0])
+    across = _column_taps(method, width, size[1], channels)
+    matrix = picture.reshape(height, width * channels)
     # The axis that loses most goes first.
-    order = sorted((0, 1), key=lambda axis: size[axis] / picture.shape[axis])
-    made = picture
-    for axis in order:
-        made = _along(made, axis, size[axis], method)
-    return made
+    if size[0] * width <= size[1] * height:
+        made = _sum(_sum(matrix, 0, *down), 1, *across)
+    else:
+        made = _sum(_sum(matrix, 1, *across), 0, *down)
+    return made.reshape(*size, channels)
