@@ -71,12 +71,12 @@ class PyDataset:
         if getattr(self, "use_multiprocessing", False):
             yield from self._by_processes(order, workers)
         elif workers > 1:
-            yield from in_order(self._batch, order, workers, self.max_queue_size)
+            yield from in_order(self._numbered_batch, order, workers, self.max_queue_size)
         else:
-            yield from map(self._batch, order)
+            yield from map(self._numbered_batch, order)
         self.on_epoch_end()
 
-    def _batch(self, index: int) -> Any:
+    def _numbered_batch(self, index: int) -> Any:
         try:
             return self[index]
         except Exception as error:
@@ -103,4 +103,4 @@ def _hold(dataset: PyDataset) -> None:
 
 
 def _held_batch(index: int) -> Any:
-    return _held[0]._batch(index)
+    return _held[0]._numbered_batch(index)

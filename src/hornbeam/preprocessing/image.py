@@ -1,5 +1,9 @@
 """Pictures as arrays and files, under Keras's older name."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from hornbeam.utils.images import array_to_img as array_to_img
 from hornbeam.utils.images import img_to_array as img_to_array
 from hornbeam.utils.images import load_img as load_img
@@ -7,3 +11,12 @@ from hornbeam.utils.images import save_img as save_img
 from hornbeam.utils.images import smart_resize as smart_resize
 
 __all__ = ["array_to_img", "img_to_array", "load_img", "save_img", "smart_resize"]
+
+
+def __getattr__(name: str) -> Any:
+    # Keras 2's; Keras 3 keeps it for programs that still use it.
+    if name == "ImageDataGenerator":
+        from hornbeam.preprocessing.generator import ImageDataGenerator
+
+        return ImageDataGenerator
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -297,7 +297,8 @@ class StreamData:
         self.shuffle = shuffle
         self.class_weight = class_weight
         self.prepare = prepare
-        self.once = iter(source) is source if hasattr(source, "__next__") else False
+        numbered = isinstance(source, PyDataset)  # may be an iterator too, but can start again
+        self.once = not numbered and hasattr(source, "__next__") and iter(source) is source
         self.samples: int | None = None
         self.batch_size: int | None = None
         self._iterator: Iterator[Any] | None = None
