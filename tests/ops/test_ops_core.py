@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 
 from hornbeam import Variable, jit, ops, transforms
+from hornbeam.ir.graph import topological
 from hornbeam.ir.types import ShapeError
 
 RNG = np.random.default_rng(5)
@@ -32,6 +34,24 @@ def test_cond_and_switch() -> None:
         ops.cond(X > 0, lambda: 1.0, lambda: 2.0)
     with pytest.raises(ValueError, match="different structures"):
         ops.cond(ops.array(True), lambda: (1.0, 2.0), lambda: [1.0, {"a": 2.0}])
+
+
+def test_a_switch_works_only_on_the_branch_that_is_chosen() -> None:
+    """What branches compute from operands stands inside of them: nothing of it is done beforehand."""
+    branches = [lambda x, k: x @ x * k["by"], lambda x, k: ops.sin(x), lambda x, k: k["to"] + x]
+    square, number = (
+        np.eye(3, dtype="float32"),
+        {"by": np.float32(2), "to": np.ones(3, "float32"), "no": None},
+    )
+
+    def fn(i: Any, x: Any) -> Any:
+        return ops.switch(i, branches, x, number)
+
+    outer = topological([transforms.trace_function(fn, (np.int32(1), square)).result.node], [])
+    assert {"dot_general", "sin"} & {node.name for node in outer if node.primitive} == set()
+    step = jit(fn)
+    for i, expected in enumerate((square * 2, np.sin(square), 1 + square)):
+        np.testing.assert_allclose(np.asarray(step(np.int32(i), square)), expected, rtol=1e-6)
 
 
 def test_while_loop() -> None:

@@ -277,6 +277,8 @@ def _cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) ->
 def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
     """`branches[index](*operands)`, with the index limited to those there are; only that branch runs.
 
+    Work on what a branch takes from outside instead of from its operands is done whichever branch is chosen.
+
     >>> float(hornbeam.ops.switch(hornbeam.ops.array(1), [lambda x: x, lambda x: -x], 2.0))
     -2.0
     """
@@ -289,11 +291,30 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
 
 @operation
 def _switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
-    first, *rest = branches
-    if not rest:
-        return first(*operands)
-    number = as_tensor(index)
-    return _cond(number <= 0, lambda: first(*operands), lambda: _switch(number - 1, rest, *operands))
+    leaves = tree.flatten(list(operands))
+    tensors = [i for i, leaf in enumerate(leaves) if isinstance(leaf, (Tensor, np.ndarray))]
+    structure = _Structure("switch")
+
+    def choose(low: int, high: int, number: Node, *nodes: Node) -> Sequence[Node]:
+        """What the branches from `low` to before `high` give; halves, so that few tests lead to each."""
+        if high - low == 1:
+            values = list(leaves)
+            for i, node in zip(tensors, nodes, strict=True):
+                values[i] = Tensor(node)
+            return structure.nodes(branches[low](*tree.pack_sequence_as(list(operands), values)))
+        middle = (low + high) // 2
+        # What a branch computes from operands belongs to it; what it took from outside would be computed
+        # for every branch.
+        return p.cond(
+            p.lt(number, full(middle, number.type)),
+            functools.partial(choose, low, middle),
+            functools.partial(choose, middle, high),
+            number,
+            *nodes,
+        )
+
+    number = p.reshape(cast_node(index, "int32"), ())
+    return structure.pack(choose(0, len(branches), number, *(node_of(leaves[i]) for i in tensors)))
 
 
 def while_loop(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hornbeam import primitives as p
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
-from hornbeam.ir.types import ShapeError, is_float
+from hornbeam.ir.types import ShapeError, TensorType, is_float
 from hornbeam.ops._common import image_batch, node_of
 from hornbeam.tensor import Tensor, broadcast_node, cast_node, operation
 
@@ -40,24 +40,40 @@ def _inside(places: Node, size: int, mode: str) -> Node:
     return p.minimum(p.maximum(places, zero), last)
 
 
-def _read(node: Node, places: list[Node], mode: str, fill: Node, batch_dims: int) -> Node:
-    """Values of the axes after `batch_dims` at whole-numbered places; `fill` beyond them in "constant"
-    mode."""
-    sizes = node.shape[batch_dims : batch_dims + len(places)]
-    index = [p.convert(_inside(c, n, mode), "int32") for c, n in zip(places, sizes, strict=True)]
-    shape = index[0].shape
-    found = p.gather(
-        node, p.concatenate(*(p.reshape(i, (*shape, 1)) for i in index), axis=len(shape)), batch_dims
-    )
-    if mode != "constant":
-        return found
-    valid: Node | None = None
-    for place, size in zip(places, sizes, strict=True):
-        here = p.bit_and(p.ge(place, zeros_like(place)), p.le(place, full(size - 1, place.type)))
-        valid = here if valid is None else p.bit_and(valid, here)
-    assert valid is not None
-    valid = p.broadcast(valid, found.shape, tuple(range(len(shape))))
-    return p.select(valid, found, p.broadcast(fill, found.shape, ()))
+class _Reader:
+    """A tensor of which slices are read: those at places along the axes after `batch_dims`."""
+
+    def __init__(self, node: Node, count: int, mode: str, fill: Node, batch_dims: int) -> None:
+        self.sizes = node.shape[batch_dims : batch_dims + count]
+        self.batch = node.shape[:batch_dims]
+        self.mode, self.fill = mode, fill
+        # One long axis of slices: addressing it takes one number instead of several.
+        rest = node.shape[batch_dims + count :]
+        self.slices = p.reshape(node, (math.prod(self.batch) * math.prod(self.sizes), *rest))
+
+    def read(self, places: Sequence[Node]) -> Node:
+        """The slices at whole-numbered places; `fill` beyond the edges in "constant" mode."""
+        shape = places[0].shape
+        index: Node | None = None
+        for axis, size in enumerate(self.batch):
+            index = _next_digit(index, p.iota("int32", shape, axis), size)
+        for place, size in zip(places, self.sizes, strict=True):
+            index = _next_digit(index, p.convert(_inside(place, size, self.mode), "int32"), size)
+        assert index is not None
+        found = p.gather(self.slices, p.reshape(index, (*shape, 1)))
+        if self.mode != "constant":
+            return found
+        valid: Node | None = None
+        for place, size in zip(places, self.sizes, strict=True):
+            here = p.bit_and(p.ge(place, zeros_like(place)), p.le(place, full(size - 1, place.type)))
+            valid = here if valid is None else p.bit_and(valid, here)
+        assert valid is not None
+        valid = p.broadcast(valid, found.shape, tuple(range(len(shape))))
+        return p.select(valid, found, p.broadcast(self.fill, found.shape, ()))
+
+
+def _next_digit(index: Node | None, digit: Node, size: int) -> Node:
+    return digit if index is None else index * size + digit
 
 
 def sampled(
@@ -71,21 +87,52 @@ def sampled(
         raise ValueError(f"order must be 0 (nearest) or 1 (linear), got {order!r}")
     if mode not in _FILL_MODES:
         raise ValueError(f"fill_mode must be one of {', '.join(_FILL_MODES)}, got {mode!r}")
-    fill = cast_node(fill_value, node.dtype)
+    reader = _Reader(node, len(places), mode, cast_node(fill_value, node.dtype), batch_dims)
     if order == 0:
-        return _read(node, [p.round_even(c) for c in places], mode, fill, batch_dims)
+        return reader.read([p.round_even(c) for c in places])
     floors = [p.floor(c) for c in places]
-    total: Node | None = None
-    for corner in itertools.product((0, 1), repeat=len(places)):
-        at = [f + float(step) for f, step in zip(floors, corner, strict=True)]
-        value = _read(node, at, mode, fill, batch_dims)
-        for place, floor, step in zip(places, floors, corner, strict=True):
-            part = place - floor
-            weight = p.convert(part if step else 1.0 - part, node.dtype)
-            value = value * p.broadcast(weight, value.shape, tuple(range(weight.rank)))
-        total = value if total is None else total + value
-    assert total is not None
-    return total
+
+    def between(corner: tuple[Node, ...]) -> Node:
+        """The value at a corner of which the first axes are known, on a line along the next axis."""
+        axis = len(corner)
+        if axis == len(places):
+            return reader.read(corner)
+        low, high = (between((*corner, floors[axis] + step)) for step in (0.0, 1.0))
+        part = p.convert(places[axis] - floors[axis], node.dtype)
+        return low + p.broadcast(part, low.shape, tuple(range(part.rank))) * (high - low)
+
+    return between(())
+
+
+def on_grids(node: Node, rows: Node, columns: Node, order: int, mode: str, fill_value: Any) -> Node:
+    """Float images (n, h, w, c) read where `rows` (n, h') and `columns` (n, w') of each image cross.
+
+    As `sampled`, but whole rows are read at once, and columns are weighed by a matrix for each image, which
+    has two numbers in each of its rows: a product is faster than reading pixel by pixel.
+    """
+    node = sampled(node, [rows], order, mode, fill_value, batch_dims=1)
+    count, size = columns.shape[1], node.shape[2]
+    floor = p.round_even(columns) if order == 0 else p.floor(columns)
+    part = columns - floor
+    grid = (node.shape[0], count, size)
+    weights: Node | None = None
+    for step, weight in ((0.0, 1.0 - part), (1.0, part))[: order + 1]:
+        place = floor + step
+        # In "constant" mode places beyond the edges are no column's, so that nothing counts there.
+        place = place if mode == "constant" else _inside(place, size, mode)
+        chosen = p.eq(p.broadcast(place, grid, (0, 1)), p.iota(place.dtype, grid, 2))
+        shares = ones_like(weight) if order == 0 else weight
+        entry = p.select(chosen, p.broadcast(shares, grid, (0, 1)), full(0, TensorType(grid, place.dtype)))
+        weights = entry if weights is None else weights + entry
+    assert weights is not None
+    weights = p.convert(weights, node.dtype)
+    made = p.dot_general(weights, node, batch=((0,), (0,)), contract=((2,), (2,)))
+    made = p.transpose(made, (0, 2, 1, 3))
+    if mode != "constant":
+        return made
+    beyond = 1.0 - p.reduce_sum(weights, (2,))
+    share = p.broadcast(beyond, made.shape, (0, 2))
+    return made + share * p.broadcast(cast_node(fill_value, node.dtype), made.shape, ())
 
 
 def in_float(node: Node, work: Callable[[Node], Node]) -> Node:

@@ -22,8 +22,9 @@ from hornbeam.layers.augmentation.base import (
     Transformation,
     factor_range,
 )
+from hornbeam.ops.warping import in_float, on_grids, order_of
 from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
+from hornbeam.tensor import Tensor, as_tensor
 
 FILL_MODES = ("reflect", "wrap", "constant", "nearest")
 INTERPOLATIONS = ("nearest", "bilinear")
@@ -86,8 +87,8 @@ class RandomFlip(GeometryLayer):
         return self._from_xyxy(boxes, size)
 
 
-class AffineLayer(GeometryLayer):
-    """A layer that reads images through a matrix for each of them."""
+class ReadingLayer(GeometryLayer):
+    """A layer that reads images at places between pixels, and beyond their edges."""
 
     fill_mode: str
     fill_value: float
@@ -97,6 +98,10 @@ class AffineLayer(GeometryLayer):
         self.fill_mode = one_of(owner, "fill_mode", fill_mode, FILL_MODES)
         self.interpolation = one_of(owner, "interpolation", interpolation, INTERPOLATIONS)
         self.fill_value = fill_value
+
+
+class AffineLayer(ReadingLayer):
+    """A layer that reads images through a matrix for each of them."""
 
     def _matrix(self, transformation: Transformation, size: Size) -> Tensor:
         """The maps, (n, 8)."""
@@ -110,6 +115,30 @@ class AffineLayer(GeometryLayer):
             fill_mode=self.fill_mode,
             fill_value=self.fill_value,
             data_format="channels_last",
+        )
+
+
+class GridLayer(ReadingLayer):
+    """A layer whose maps keep rows and columns apart, which makes them several times faster."""
+
+    def _scales(self, transformation: Transformation, size: Size) -> tuple[Any, Any, Any, Any]:
+        """Scale and shift of rows, then of columns: numbers (n, 1) or one for all."""
+        raise NotImplementedError
+
+    def _warp(self, images: Tensor, transformation: Transformation, interpolation: str) -> Tensor:
+        size = Size(*images.shape)
+        down, top, across, left = self._scales(transformation, size)
+        places = [
+            ops.broadcast_to(ops.arange(length, dtype="float32") * scale + shift, (size.batch, length))
+            for length, scale, shift in ((size.height, down, top), (size.width, across, left))
+        ]
+        rows, columns = (x.node for x in places)
+        order = order_of(interpolation)
+        return Tensor(
+            in_float(
+                as_tensor(images).node,
+                lambda n: on_grids(n, rows, columns, order, self.fill_mode, self.fill_value),
+            )
         )
 
 
@@ -240,7 +269,7 @@ class RandomShear(AffineLayer):
 
 
 @exported("keras.layers")
-class RandomTranslation(AffineLayer):
+class RandomTranslation(GridLayer):
     """In training, moves each image down and to the right by parts of its size of its own.
 
     height_factor, width_factor: the part, drawn between -factor and factor, or between two given bounds in
@@ -279,9 +308,9 @@ class RandomTranslation(AffineLayer):
             "input_shape": self._shape(size),
         }
 
-    def _matrix(self, transformation: Transformation, size: Size) -> Tensor:
-        moves = transformation["translations"]
-        return matrix_of(1, 0, -_column(moves, 0), 0, 1, -_column(moves, 1))
+    def _scales(self, transformation: Transformation, size: Size) -> tuple[Any, Any, Any, Any]:
+        moves = ops.cast(transformation["translations"], "float32")
+        return 1.0, -moves[:, 1:], 1.0, -moves[:, :1]
 
     def _move(self, boxes: Boxes, transformation: Transformation) -> Boxes:
         size = self._size(transformation["input_shape"])
@@ -292,7 +321,7 @@ class RandomTranslation(AffineLayer):
 
 
 @exported("keras.layers")
-class RandomZoom(AffineLayer):
+class RandomZoom(GridLayer):
     """In training, enlarges or shrinks each image about its middle: a part of 1 + factor of it is shown.
 
     height_factor, width_factor: drawn between -factor and factor, or between two given bounds in (-1, 1];
@@ -328,10 +357,9 @@ class RandomZoom(AffineLayer):
         columns = rows if self._columns is None else random.uniform(shape, *self._columns, seed=seed)
         return {"height_zoom": rows, "width_zoom": columns, "input_shape": self._shape(size)}
 
-    def _matrix(self, transformation: Transformation, size: Size) -> Tensor:
-        across, down = (_column(transformation[key], 0) for key in ("width_zoom", "height_zoom"))
-        x, y = (size.width - 1) / 2, (size.height - 1) / 2
-        return matrix_of(across, 0, x * (1 - across), 0, down, y * (1 - down))
+    def _scales(self, transformation: Transformation, size: Size) -> tuple[Any, Any, Any, Any]:
+        down, across = (ops.cast(transformation[key], "float32") for key in ("height_zoom", "width_zoom"))
+        return down, (size.height - 1) / 2 * (1 - down), across, (size.width - 1) / 2 * (1 - across)
 
     def _move(self, boxes: Boxes, transformation: Transformation) -> Boxes:
         size = self._size(transformation["input_shape"])

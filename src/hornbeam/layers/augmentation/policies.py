@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hornbeam import ops, random
+from hornbeam import ops, random, tree
+from hornbeam.evaluation import evaluate
+from hornbeam.ir.trace import current_level
 from hornbeam.layers.arguments import one_of, positive
 from hornbeam.layers.augmentation.base import (
     ImageLayer,
@@ -28,6 +30,7 @@ from hornbeam.layers.augmentation.tones import AutoContrast, Equalization, Rando
 from hornbeam.layers.layer import Layer
 from hornbeam.registry import deserialize, exported, serialize
 from hornbeam.tensor import Tensor, as_tensor
+from hornbeam.variable import current_recorder
 
 _PLACES = ("random_shear", "random_translation", "random_rotation")
 _COLOURS = ("random_brightness", "random_color_degeneration", "random_contrast", "random_sharpness")
@@ -77,11 +80,19 @@ class _Policy(RandomImageLayer):
     ) -> Any:
         """`value` after `method` of the layer number `index`; with `last` none for one more."""
 
-        def branch(name: str) -> Callable[[], Any]:
-            return lambda: getattr(getattr(self, name), method)(value, transforms[name])
+        def branch(name: str) -> Callable[..., Any]:
+            return lambda x, drawn: getattr(getattr(self, name), method)(x, drawn.get(name))
 
         branches = [branch(name) for name in self._choices]
-        return ops.switch(index, [*branches, lambda: value] if last else branches)
+        if last:
+            branches.append(lambda x, _: x)
+        if current_level() or current_recorder() is not None:
+            return ops.switch(index, branches, value, transforms)
+        # Outside of compiled code the number can be read: one layer is traced instead of all, and computing
+        # now keeps what is compiled to one layer at a time, whatever follows on what.
+        made = ops.switch(int(index), branches, value, transforms)
+        evaluate([x.node for x in tree.flatten(made) if isinstance(x, Tensor)])
+        return made
 
 
 @exported("keras.layers")
