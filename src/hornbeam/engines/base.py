@@ -122,17 +122,22 @@ class Engine(ABC):
         return self._executables.get(structure)
 
 
-class SteppingExecutable:
-    """`run_steps` and `bind` in terms of `run`, for engines that have nothing better."""
-
-    engine: Engine
+class BindingExecutable:
+    """`bind` in terms of `run`, for engines that have nothing better."""
 
     def run(self, inputs: Sequence[Buffer], donate: Sequence[bool] | None = None) -> list[Buffer]:
         raise NotImplementedError(f"{type(self).__name__} must define run")
 
     def bind(self, weights: Sequence[Buffer]) -> Bound:
+        """See `Executable.bind`. Nothing is made beforehand."""
         given = list(weights)
         return lambda inputs: self.run([*given, *inputs])
+
+
+class SteppingExecutable(BindingExecutable):
+    """`run_steps` in terms of `run`, for engines that have nothing better."""
+
+    engine: Engine
 
     def run_steps(
         self, state: Sequence[Buffer], data: Sequence[Buffer], indices: np.ndarray

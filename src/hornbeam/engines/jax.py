@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.engines.base import Buffer, Executable
+from hornbeam.engines.base import BindingExecutable, Buffer, Executable
 from hornbeam.engines.table import Table, TableEngine, missing_package
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.types import numpy_dtype
@@ -30,7 +30,7 @@ Array = Any
 _HALVES = (jnp.float16, jnp.bfloat16)
 
 
-class JaxExecutable:
+class JaxExecutable(BindingExecutable):
     """A graph as one XLA program for every set of donated inputs (in practice one)."""
 
     def __init__(self, engine: JaxEngine, graph: Graph) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.engines.base import Buffer, Executable
+from hornbeam.engines.base import BindingExecutable, Buffer, Executable
 from hornbeam.engines.table import Table, TableEngine, missing_package
 from hornbeam.ir.graph import Graph, Node
 from hornbeam.ir.interpret import where
@@ -34,7 +34,7 @@ _CARRIERS = {"uint16": torch.int32, "uint32": torch.int64}
 _CARRIED = {torch.uint16: torch.int32, torch.uint32: torch.int64}
 
 
-class TorchExecutable:
+class TorchExecutable(BindingExecutable):
     """A graph that is walked with PyTorch's functions."""
 
     def __init__(self, engine: TorchEngine, graph: Graph) -> None:
