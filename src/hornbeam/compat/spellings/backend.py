@@ -44,6 +44,7 @@ NAMES = {
     "constant": "keras.ops.convert_to_tensor",
     "conv2d": "keras.ops.conv",
     "ctc_batch_cost": "keras.ops.ctc_loss",
+    "ctc_decode": "keras.ops.ctc_decode",
     "dot": "keras.ops.matmul",
     "dropout": "keras.random.dropout",
     "dtype": "x.dtype",
@@ -336,6 +337,19 @@ def ctc_batch_cost(y_true: Any, y_pred: Any, input_length: Any, label_length: An
     labels, steps = (ops.cast(ops.reshape(x, (-1,)), "int32") for x in (label_length, input_length))
     loss = ops.ctc_loss(ops.cast(y_true, "int32"), logits, labels, steps, mask_index=logits.shape[-1] - 1)
     return ops.expand_dims(loss, 1)
+
+
+def ctc_decode(
+    y_pred: Any, input_length: Any, greedy: bool = True, beam_width: int = 100, top_paths: int = 1
+) -> tuple[list[Tensor], Tensor]:
+    """The most probable sequences, filled up with -1, and their scores; the last class is the blank."""
+    logits = ops.log(as_tensor(y_pred) + config.epsilon())
+    lengths = ops.cast(ops.reshape(input_length, (-1,)), "int32")
+    options = {"strategy": "greedy"} if greedy else {"strategy": "beam_search", "beam_width": beam_width}
+    decoded, scores = ops.ctc_decode(
+        logits, lengths, top_paths=top_paths, mask_index=logits.shape[-1] - 1, **options
+    )
+    return list(decoded), scores
 
 
 # -- random numbers ------------------------------------------------------------------------------------------

@@ -63,14 +63,23 @@ def predict_proba(self: Any, x: Any, batch_size: int | None = None, verbose: Any
     return self.predict(x, batch_size=batch_size, verbose=verbose)
 
 
+def reset_states(self: Any) -> None:
+    """reset_state()."""
+    note("Metric.reset_states()", "Metric.reset_state()")
+    self.reset_state()
+
+
 def install() -> None:
     """Give models and histories what they had."""
     from hornbeam.callbacks import History
+    from hornbeam.metrics import Metric
     from hornbeam.models import Model
 
     model: Any = Model
     for method in (fit_generator, evaluate_generator, predict_generator, predict_classes, predict_proba):
         setattr(model, method.__name__, method)
+    metric: Any = Metric
+    metric.reset_states = reset_states
     init = model.__init__
 
     @functools.wraps(init)

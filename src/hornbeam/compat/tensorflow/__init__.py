@@ -22,6 +22,7 @@ _NAMESPACES = {
     "compat.v1": "compat_v1",
     "config": "config",
     "config.experimental": "config",
+    "config.optimizer": "config",
     "config.threading": "config",
     "data": "data",
     "data.experimental": "data",

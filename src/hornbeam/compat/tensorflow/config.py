@@ -17,6 +17,7 @@ __all__ = [
     "run_functions_eagerly",
     "set_inter_op_parallelism_threads",
     "set_intra_op_parallelism_threads",
+    "set_jit",
     "set_memory_growth",
     "set_soft_device_placement",
     "set_visible_devices",
@@ -74,6 +75,10 @@ def set_intra_op_parallelism_threads(num_threads: int) -> None:
 
 
 set_inter_op_parallelism_threads = set_intra_op_parallelism_threads
+
+
+def set_jit(enabled: Any) -> None:
+    """Accepted: tf.function compiles anyway."""
 
 
 def enable_op_determinism() -> None:

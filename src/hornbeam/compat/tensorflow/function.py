@@ -6,16 +6,38 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from hornbeam import tree
 from hornbeam.compat.names import MissingNameError, remark
 from hornbeam.compat.tensorflow import recording
 from hornbeam.data import Strings
 from hornbeam.evaluation import ConcretizationError
 from hornbeam.ir.trace import current_level
 from hornbeam.transforms import jit
-from hornbeam.variable import current_recorder
+from hornbeam.variable import Variable, current_recorder
 
 # Set by tf.config.run_functions_eagerly.
 run_eagerly = False
+
+
+class _Held:
+    """A variable among the arguments: itself, not its value, so that the function may assign it."""
+
+    def __init__(self, variable: Variable) -> None:
+        self.variable = variable
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Held) and other.variable is self.variable
+
+    def __hash__(self) -> int:
+        return id(self.variable)
+
+
+def _held(x: Any) -> Any:
+    return _Held(x) if isinstance(x, Variable) else x
+
+
+def _free(x: Any) -> Any:
+    return x.variable if isinstance(x, _Held) else x
 
 
 class Function:
@@ -28,14 +50,19 @@ class Function:
     def __init__(self, fn: Callable[..., Any]) -> None:
         functools.update_wrapper(self, fn)
         self.python_function = fn
-        self._compiled: Callable[..., Any] | None = jit(fn)
+
+        def run(args: Any, kwargs: Any) -> Any:
+            args, kwargs = tree.map_structure(_free, (args, kwargs))
+            return fn(*args, **kwargs)
+
+        self._compiled: Callable[..., Any] | None = jit(run)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         eager = run_eagerly or recording.is_recording() or self._compiled is None
         if eager or current_level() or current_recorder() is not None or _has_text(args, kwargs):
             return self.python_function(*args, **kwargs)
         try:
-            return self._compiled(*args, **kwargs)  # type: ignore[misc]
+            return self._compiled(*tree.map_structure(_held, (args, kwargs)))  # type: ignore[misc]
         except ConcretizationError:
             self._compiled = None
             name = getattr(self.python_function, "__name__", "function")
@@ -89,7 +116,6 @@ def numpy_function(
     func: Callable[..., Any], inp: Any, Tout: Any, stateful: bool = True, name: str | None = None
 ) -> Any:
     """`func` of the inputs as NumPy arrays, its results as tensors."""
-    from hornbeam import tree
     from hornbeam.compat.tensorflow.tensors import convert_to_tensor
 
     arrays = [x.numpy() if hasattr(x, "numpy") else x for x in inp]

@@ -114,10 +114,13 @@ def cumprod(
     x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None
 ) -> Tensor:
     """Running products."""
-    if exclusive:
-        raise NotImplementedError("tf.math.cumprod(exclusive=True) is not in `hornbeam run`")
     given = as_tensor(x)
-    return ops.flip(ops.cumprod(ops.flip(given, axis), axis), axis) if reverse else ops.cumprod(given, axis)
+    made = ops.flip(given, axis) if reverse else given
+    if exclusive:
+        made = ops.moveaxis(made, axis, 0)
+        made = ops.moveaxis(ops.concatenate([ops.ones_like(made[:1]), made[:-1]], axis=0), 0, axis)
+    made = ops.cumprod(made, axis)
+    return ops.flip(made, axis) if reverse else made
 
 
 def count_nonzero(

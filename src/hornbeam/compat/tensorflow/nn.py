@@ -10,12 +10,42 @@ from hornbeam.compat.tensorflow.named import axes_of, unary
 from hornbeam.tensor import Tensor, as_tensor
 
 __all__ = [
-    "avg_pool2d", "batch_normalization", "bias_add", "conv1d", "conv2d", "conv2d_transpose", "crelu",
-    "dropout", "elu", "embedding_lookup", "gelu", "l2_loss", "l2_normalize", "leaky_relu",
-    "log_poisson_loss", "log_softmax", "max_pool2d", "moments", "relu", "relu6", "selu", "sigmoid",
-    "sigmoid_cross_entropy_with_logits", "silu", "softmax", "softmax_cross_entropy_with_logits", "softplus",
-    "softsign", "sparse_softmax_cross_entropy_with_logits", "swish", "tanh", "top_k",
-    "weighted_cross_entropy_with_logits", "zero_fraction",
+    "avg_pool2d",
+    "batch_normalization",
+    "bias_add",
+    "conv1d",
+    "conv2d",
+    "conv2d_transpose",
+    "crelu",
+    "depth_to_space",
+    "dropout",
+    "elu",
+    "embedding_lookup",
+    "gelu",
+    "l2_loss",
+    "l2_normalize",
+    "leaky_relu",
+    "log_poisson_loss",
+    "log_softmax",
+    "max_pool2d",
+    "moments",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "sigmoid_cross_entropy_with_logits",
+    "silu",
+    "softmax",
+    "softmax_cross_entropy_with_logits",
+    "softplus",
+    "softsign",
+    "space_to_depth",
+    "sparse_softmax_cross_entropy_with_logits",
+    "swish",
+    "tanh",
+    "top_k",
+    "weighted_cross_entropy_with_logits",
+    "zero_fraction",
 ]  # fmt: skip
 
 
@@ -222,6 +252,16 @@ def conv2d_transpose(
     if tuple(int(n) for n in output_shape)[1:] != tuple(made.shape)[1:]:
         raise ValueError(f"conv2d_transpose gives {tuple(made.shape)}, output_shape={tuple(output_shape)}")
     return made
+
+
+def depth_to_space(input: Any, block_size: int, data_format: str = "NHWC", name: str | None = None) -> Tensor:
+    """Channels laid out as blocks of pixels."""
+    return ops.depth_to_space(input, block_size, data_format="channels_last")
+
+
+def space_to_depth(input: Any, block_size: int, data_format: str = "NHWC", name: str | None = None) -> Tensor:
+    """Blocks of pixels stacked into channels."""
+    return ops.space_to_depth(input, block_size, data_format="channels_last")
 
 
 def max_pool2d(

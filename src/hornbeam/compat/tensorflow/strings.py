@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -45,7 +46,7 @@ def regex_replace(
     input: Any, pattern: str, rewrite: str, replace_global: bool = True, name: str | None = None
 ) -> StringTensor:
     """What matches `pattern` replaced; `\\1` in `rewrite` stands for the first group, `\\0` for all."""
-    compiled = re.compile(_python_pattern(pattern))
+    compiled = _compiled(pattern)
     new = rewrite.replace("\\0", "\\g<0>")
     return StringTensor(_each(lambda text: compiled.sub(new, text, count=0 if replace_global else 1), input))
 
@@ -56,15 +57,20 @@ _CLASSES = {"[:punct:]": re.escape("""!"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"""), "[:
             "[:lower:]": "a-z"}  # fmt: skip
 
 
-def _python_pattern(pattern: str) -> str:
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """RE2's syntax as Python's, as far as they differ in what text tutorials write."""
     for name, characters in _CLASSES.items():
         pattern = pattern.replace(name, characters)
-    return pattern.replace(r"\p{P}", re.escape("""!"#%&'()*,-./:;?@[\\]_{}"""))
+    pattern = pattern.replace(r"\p{P}", re.escape("""!"#%&'()*,-./:;?@[\\]_{}"""))
+    with warnings.catch_warnings():
+        # A bracket in a class of characters means itself.
+        warnings.simplefilter("ignore", FutureWarning)
+        return re.compile(pattern)
 
 
 def regex_full_match(input: Any, pattern: str, name: str | None = None) -> Tensor:
     """Whether `pattern` matches each string from end to end."""
-    compiled = re.compile(_python_pattern(pattern))
+    compiled = _compiled(pattern)
     return as_tensor(_each(lambda text: compiled.fullmatch(text) is not None, input).astype(bool))
 
 

@@ -24,14 +24,18 @@ from hornbeam.compat.tensorflow import (
     version,
 )
 from hornbeam.compat.tensorflow import function as functions
+from hornbeam.initializers import Constant, Ones, RandomNormal, RandomUniform, Zeros
 from hornbeam.tensor import Tensor, as_tensor
 
 VERSION = version.VERSION
+constant_initializer, ones_initializer, zeros_initializer = Constant, Ones, Zeros
+random_normal_initializer, random_uniform_initializer = RandomNormal, RandomUniform
 newaxis = None
 
 _OWN = (
     "Tensor newaxis clip_by_value clip_by_norm global_norm clip_by_global_norm group no_op device name_scope "
-    "control_dependencies get_static_value get_logger ensure_shape print"
+    "control_dependencies get_static_value get_logger ensure_shape print constant_initializer "
+    "ones_initializer zeros_initializer random_normal_initializer random_uniform_initializer"
 )
 # Namespace -> its names that stand in `tf` as well.
 _TAKEN = {

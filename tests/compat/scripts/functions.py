@@ -1,0 +1,111 @@
+"""tf.function with variables among its arguments, in layers and pipelines. Holds under TensorFlow, too."""
+
+import string
+
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+
+def same(found, wanted):
+    np.testing.assert_allclose(np.array(found), wanted, rtol=1e-5, atol=1e-5)
+
+
+# A variable among the arguments is itself: it can be differentiated, and assigned.
+picture = tf.Variable([1.0, 2.0])
+
+
+@tf.function
+def loss_and_slope(x, factor):
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(x * x * factor)
+    return loss, tape.gradient(loss, x)
+
+
+for start in (1.0, 3.0):
+    picture.assign([start, start])
+    loss, slope = loss_and_slope(picture, tf.constant(2.0))
+    same(loss, 4 * start**2)
+    same(slope, [4 * start, 4 * start])
+
+
+@tf.function
+def grow(x):
+    x.assign_add(tf.ones_like(x))
+    return tf.reduce_sum(x)
+
+
+picture.assign([0.0, 0.0])
+same([grow(picture) for _ in range(3)], [2, 4, 6])
+same(picture, [3, 3])
+
+
+# Structures and Python values as arguments, structures as results, several signatures.
+@tf.function
+def scaled(parts, by=1.0, names=("a", "b")):
+    return {name: part * by for name, part in zip(names, parts)}
+
+
+found = scaled([tf.constant(1.0), tf.constant([2.0])], by=3.0)
+same(found["b"], [6.0])
+same(scaled([tf.constant(1.0), tf.constant([[2.0]])])["b"], [[2.0]])
+
+
+class Chance(keras.layers.Layer):
+    """Decides by a value, line by line."""
+
+    @tf.function
+    def call(self, x):
+        if tf.random.uniform([]) < 2.0:
+            x = x + 1.0
+        return x
+
+
+same(Chance()(tf.zeros((2,))), [1, 1])
+options = tf.data.Options()
+options.threading.private_threadpool_size = 1
+dataset = tf.data.Dataset.range(3).with_options(options)
+same([Chance()(tf.cast(n, tf.float32)) for n in dataset], [1, 2, 3])
+
+
+# A training loop with a compiled step, optimizer and metrics; the first compiled call makes their state.
+keras.utils.set_random_seed(0)
+model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(8, activation="tanh"), keras.layers.Dense(1)])
+optimizer = keras.optimizers.Adam(0.05)
+mean = keras.metrics.Mean()
+
+
+@tf.function
+def step(x, y):
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(tf.square(model(x, training=True) - y))
+    slopes = tape.gradient(loss, model.trainable_variables)
+    clipped, _ = tf.clip_by_global_norm(slopes, 1.0)
+    optimizer.apply_gradients(zip(clipped, model.trainable_variables))
+    mean.update_state(loss)
+    return loss
+
+
+x = np.random.default_rng(0).normal(size=(64, 3)).astype("float32")
+y = x[:, :1] * x[:, 1:2]
+losses = [float(step(x, y)) for _ in range(150)]
+assert losses[-1] < 0.3 * losses[0], losses[::30]
+same(mean.result(), np.mean(losses))
+assert int(optimizer.iterations) == 150
+
+# Odds and ends.
+same(tf.math.cumprod([[2.0, 3.0, 4.0]], axis=-1, exclusive=True), [[1, 2, 6]])
+same(tf.math.cumprod([2.0, 3.0, 4.0], exclusive=True, reverse=True), [12, 4, 1])
+assert tf.strings.regex_replace("a,b!", f"([{string.punctuation}])", r" \1").numpy() == b"a ,b !"
+same(tf.nn.depth_to_space(tf.reshape(tf.range(4.0), (1, 1, 1, 4)), 2)[0, :, :, 0], [[0, 1], [2, 3]])
+same(tf.random_normal_initializer(stddev=1e-9)(shape=(2,)), [0, 0])
+same(tf.zeros_initializer()(shape=(2,)), [0, 0])
+assert "%.2f" % tf.constant(1.5) == "1.50"
+with tf.device("/CPU:0"), tf.name_scope("scope"):
+    same(tf.add_n([tf.constant(1.0), tf.constant(2.0)]), 3)
+same(tf.py_function(lambda a: a + 1, inp=[tf.constant(1.0)], Tout=tf.float32), 2)
+same(tf.numpy_function(lambda a: np.sort(a), [tf.constant([2.0, 1.0])], tf.float32), [1, 2])
+same(tf.cond(tf.constant(True), lambda: tf.constant(1.0), lambda: tf.constant(2.0)), 1)
+same(tf.while_loop(lambda i: i < 5, lambda i: (i + 2,), [tf.constant(0)]), [6])
+same(tf.map_fn(lambda row: row * 2, tf.constant([1.0, 2.0])), [2, 4])
+print("ok")
