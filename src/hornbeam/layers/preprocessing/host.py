@@ -85,18 +85,20 @@ def as_bytes(values: Any, where: str, encoding: str = "utf-8") -> np.ndarray:
     Raises HornbeamTypeError for numbers and for missing values.
     """
     array = np.asarray(values.to_numpy() if hasattr(values, "to_numpy") else values)
-    if array.dtype.kind == "O" or array.dtype.kind == "S":
-        flat = [_item(item, where, encoding) for item in array.reshape(-1).tolist()]
-    elif holds_strings(array):
-        flat = [str(item).encode("utf-8", STRAY_BYTES) for item in array.reshape(-1).tolist()]
-    else:
+    if not holds_strings(array):
         raise HornbeamTypeError(
             f"{where} takes strings, it got {array.dtype}{list(array.shape)}. Whole numbers are looked up by "
             "IntegerLookup"
         )
-    made = np.empty(len(flat), object)
-    made[:] = flat
-    return made.reshape(array.shape)
+    given = array.reshape(-1).tolist()
+    kinds = set(map(type, given))
+    if kinds == {str}:
+        flat = [item.encode("utf-8", STRAY_BYTES) for item in given]
+    elif kinds == {bytes} and encoding == "utf-8":
+        flat = given
+    else:
+        flat = [_item(item, where, encoding) for item in given]
+    return object_array(flat, array.shape)
 
 
 def no_strings(values: Any, where: str) -> None:
@@ -120,28 +122,33 @@ def text_of(token: bytes) -> str:
     return token.decode("utf-8", STRAY_BYTES)
 
 
-def text_array(tokens: Sequence[str], shape: Any) -> np.ndarray:
-    """Strings as an object array of the given shape."""
-    made = np.empty(len(tokens), object)
-    made[:] = tokens
+def object_array(items: Sequence[Any], shape: Any) -> np.ndarray:
+    """Strings or bytes as an object array of the given shape."""
+    made = np.empty(len(items), object)
+    made[:] = items
     return made.reshape(shape)
 
 
-def encode_rows(values: np.ndarray, rows: np.ndarray, count: int, depth: int, mode: str) -> np.ndarray:
-    """Whole numbers as one vector a row, (count, depth), int64: "multi_hot" 1 where a number occurs, "count"
-    how often.
+def encode_rows(
+    values: np.ndarray, rows: np.ndarray, count: int, depth: int, mode: str, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Whole numbers as one vector a row, (count, depth): "multi_hot" 1 where a number occurs, "count" how
+    often; int64, or with weights how often times the number's weight.
 
     values, rows: the numbers and the rows that they stand in. Numbers outside of [0, depth) are left out.
     """
     inside = (values >= 0) & (values < depth)
-    places = rows[inside] * depth + values[inside]
-    counts = np.bincount(places, minlength=count * depth).reshape(count, depth)
-    return np.minimum(counts, 1) if mode == "multi_hot" else counts
+    places, counts = np.unique(rows[inside] * depth + values[inside], return_counts=True)
+    made = np.zeros(count * depth, np.int64 if weights is None else weights.dtype)
+    made[places] = 1 if mode == "multi_hot" else counts
+    if weights is not None:
+        made[places] *= weights[places % depth]
+    return made.reshape(count, depth)
 
 
-def encode_array(values: np.ndarray, depth: int, mode: str) -> np.ndarray:
-    """Whole numbers (..., n) as vectors, int64: (..., n, depth) for "one_hot", where n = 1 is dropped, else
-    one for each row.
+def encode_array(values: np.ndarray, depth: int, mode: str, weights: np.ndarray | None = None) -> np.ndarray:
+    """Whole numbers (..., n) as vectors: (..., n, depth) for "one_hot", where n = 1 is dropped, else one for
+    each row, as of `encode_rows`.
 
     An array of rank 1 is one row, as in Keras.
     """
@@ -152,4 +159,5 @@ def encode_array(values: np.ndarray, depth: int, mode: str) -> np.ndarray:
     lead, width = values.shape[:-1], values.shape[-1] if values.ndim else 1
     count = int(np.prod(lead, dtype=np.int64))
     rows = np.repeat(np.arange(count), width)
-    return encode_rows(values.reshape(-1), rows, count, depth, mode).reshape(*lead, depth)
+    made = encode_rows(values.reshape(-1), rows, count, depth, mode, weights)
+    return made.reshape(*lead, depth)

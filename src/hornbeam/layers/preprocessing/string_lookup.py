@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
 
-from hornbeam.config import floatx
 from hornbeam.layers.preprocessing.host import (
     as_bytes,
     encode_array,
     encode_rows,
-    text_array,
+    object_array,
     text_of,
 )
 from hornbeam.layers.preprocessing.index_lookup import IndexLookup, buckets
@@ -103,23 +103,19 @@ class StringLookup(IndexLookup):
 
     def vectors(self, found: np.ndarray) -> Tensor:
         """Vectors for an array of indices."""
-        mode = "count" if self.output_mode == "tf_idf" else self.output_mode
-        return self._weighed(encode_array(found, self._depth, mode))
+        return as_tensor(encode_array(found, self._depth, *self._how()))
 
     def rows(self, values: np.ndarray, rows: np.ndarray, count: int) -> Tensor:
         """Vectors for rows of tokens of different numbers, given by the tokens' indices and rows."""
-        mode = "count" if self.output_mode == "tf_idf" else self.output_mode
-        return self._weighed(encode_rows(values, rows, count, self._depth, mode))
+        return as_tensor(encode_rows(values, rows, count, self._depth, *self._how()))
 
-    def _weighed(self, vectors: np.ndarray) -> Tensor:
-        if self.output_mode != "tf_idf":
-            return as_tensor(vectors)
-        return as_tensor(vectors.astype(floatx()) * self.idf_weights)
+    def _how(self) -> tuple[str, np.ndarray | None]:
+        return ("count", self.idf_weights) if self.output_mode == "tf_idf" else (self.output_mode, None)
 
     def indices(self, tokens: list[bytes]) -> np.ndarray:
         """The index of every token, int64."""
         table = self._table()
-        found = np.array([table.get(token, -1) for token in tokens], np.int64)
+        found = np.fromiter(map(table.get, tokens, itertools.repeat(-1)), np.int64, len(tokens))
         unknown = np.flatnonzero(found == -1)
         if not len(unknown):
             return found
@@ -154,7 +150,7 @@ class StringLookup(IndexLookup):
             tokens[index - start] if 0 <= index - start < len(tokens) else self.oov_token
             for index in indices.reshape(-1).tolist()
         ]
-        made = text_array(found, indices.shape)
+        made = object_array(found, indices.shape)
         if self.mask_token is not None:
             made[indices == 0] = self.mask_token
         return made

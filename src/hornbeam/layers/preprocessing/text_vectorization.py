@@ -13,7 +13,7 @@ from hornbeam.config import floatx
 from hornbeam.layers.arguments import no_support, one_of
 from hornbeam.layers.layer import serialize_argument
 from hornbeam.layers.preprocessing.adapting import batches_of, whole_array
-from hornbeam.layers.preprocessing.host import HostLayer, as_bytes, text_array, text_of
+from hornbeam.layers.preprocessing.host import HostLayer, as_bytes, object_array, text_of
 from hornbeam.layers.preprocessing.index_lookup import check_no_path, output_mode_of
 from hornbeam.layers.preprocessing.string_lookup import StringLookup
 from hornbeam.registry import exported
@@ -180,9 +180,7 @@ class TextVectorization(HostLayer):
         table = LOWER if self.standardize.startswith("lower") else None
         remove = PUNCTUATION if self.standardize.endswith("punctuation") else b""
         flat = [text.translate(table, remove) for text in texts.reshape(-1).tolist()]
-        made = np.empty(len(flat), object)
-        made[:] = flat
-        return made.reshape(texts.shape)
+        return object_array(flat, texts.shape)
 
     def _split_up(self, texts: np.ndarray) -> list[Row]:
         if self.split == "whitespace":  # bytes split at ASCII's white space alone, as TensorFlow does
@@ -288,7 +286,7 @@ class TextVectorization(HostLayer):
 
 def _as_str(texts: np.ndarray) -> np.ndarray:
     """Texts as functions of the user's get them: an array of str."""
-    return text_array([text_of(text) for text in texts.reshape(-1).tolist()], texts.shape).astype(str)
+    return object_array([text_of(text) for text in texts.reshape(-1).tolist()], texts.shape).astype(str)
 
 
 def _ngrams(row: Row, sizes: Sequence[int]) -> Row:
