@@ -111,6 +111,7 @@ def test_refuses(make: Any, text: str) -> None:
         (lambda: L.IntegerLookup().adapt(["a"]), "computes with numbers"),
         (lambda: L.StringLookup(vocabulary=CAT)(np.array(["a", None], object)), "missing values"),
         (lambda: L.StringLookup(vocabulary=CAT)(np.array(["a", 3], object)), "among them is 3"),
+        (lambda: L.Normalization().adapt(np.array([["a"]])), "computes with numbers"),
         (lambda: L.Discretization(num_bins=2).adapt(np.array(["a"])), "computes with numbers"),
         (lambda: L.HashedCrossing(3)([np.ones(3), np.ones(3)]), "Discretization"),
     ],

@@ -111,6 +111,43 @@ def test_datasets_and_generators() -> None:
     model.fit(TABLE, TARGETS, validation_data=(TABLE, TARGETS), verbose=0)
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_frames_by_column(library: str) -> None:
+    frames = pytest.importorskip(library)
+    frame = frames.DataFrame(
+        {**{name: values.tolist() for name, values in TABLE.items()}, "note": ["x"] * 12}
+    )
+    model = table()
+    np.testing.assert_allclose(
+        model.predict(frame, verbose=0), model.predict(TABLE, verbose=0), rtol=1e-5, atol=1e-6
+    )
+    assert np.isfinite(model.fit(frame, TARGETS, verbose=0).history["loss"]).all()
+    a, b = hb.Input((1,), name="year"), hb.Input((1,), name="size")
+    numbers = hb.Model([a, b], L.Dense(1)(L.Concatenate()([a, b])))
+    expected = np.asarray(numbers([TABLE["year"][:, None], TABLE["size"][:, None]]))
+    np.testing.assert_allclose(numbers.predict(frame, verbose=0), expected, rtol=1e-5)
+    with pytest.raises(ValueError, match="has the inputs city, year, size, got year"):
+        model.predict(frame[["year"]], verbose=0)
+
+
+def test_export_of_a_text_model(tmp_path: Any) -> None:
+    """Trained on prepared data, then put behind the layer that prepared them."""
+    raw = hb.data.Dataset.from_tensor_slices((TEXTS, LABELS)).batch(8)
+    vectorize = L.TextVectorization(max_tokens=20, output_sequence_length=4)
+    vectorize.adapt(raw.map(lambda text, label: text))
+    model = hb.Sequential([L.Embedding(20, 8), L.GlobalAveragePooling1D(), L.Dense(1)])
+    model.compile(hb.optimizers.Adam(0.05), "mse")
+    model.fit(raw.map(lambda text, label: (vectorize(text), label)), epochs=10, verbose=0)
+    whole = hb.Sequential([vectorize, model, L.Activation("sigmoid")])
+    whole.compile("adam", "mse")
+    assert whole.evaluate(raw, verbose=0) < 0.2
+    expected = 1 / (1 + np.exp(-model.predict(np.asarray(vectorize(TEXTS)), verbose=0)))
+    np.testing.assert_allclose(whole.predict(TEXTS, verbose=0), expected, rtol=1e-5)
+    whole.save(tmp_path / "whole.keras")
+    again = hb.models.load_model(tmp_path / "whole.keras")
+    np.testing.assert_allclose(again.predict(TEXTS, verbose=0), expected, rtol=1e-5)
+
+
 def test_layers_in_dataset_map() -> None:
     layer = words(output_mode="multi_hot")
     dataset = hb.data.Dataset.from_tensor_slices((TEXTS, LABELS)).batch(8).map(lambda x, y: (layer(x), y))

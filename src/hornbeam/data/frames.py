@@ -42,6 +42,16 @@ def frame_array(frame: Any, what: str) -> np.ndarray:
     return arrays[0] if isinstance(table, nw.Series) else np.column_stack(arrays)
 
 
+def is_frame(x: Any) -> bool:
+    """True for tables with named columns."""
+    return hasattr(x, "columns") and hasattr(x, "to_numpy")
+
+
+def columns_of(frame: Any) -> dict[str, Any]:
+    """The columns of a frame by their names."""
+    return {str(name): frame[name] for name in frame.columns}
+
+
 def _columns(table: Any) -> Any:
     return ((str(name), table[name]) for name in table.columns)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hornbeam import tree
+from hornbeam.data.frames import columns_of, is_frame
 from hornbeam.indexing import reshape
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers import InputLayer, Layer
@@ -270,6 +271,10 @@ class Functional(Model):
         return self._host.symbols() if self._host else self._symbolic_inputs
 
     def _prepared(self, x: Any) -> Any:
+        if is_frame(x) and len(self.inputs) > 1:  # each input is a column
+            columns = columns_of(x)
+            match_inputs(columns, self.input, self.name)
+            x = {symbol.name: columns[symbol.name] for symbol in self.inputs if symbol.name in columns}
         if not self._host or isinstance(x, Prepared):
             return x
         given = match_inputs(listed_strings(x), self.input, self.name)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import layers, ops, registry
+from hornbeam.data.frames import columns_of, is_frame
 from hornbeam.layers import Layer
 from hornbeam.layers.arguments import one_of
 from hornbeam.layers.call import is_array
@@ -463,9 +464,7 @@ def _table(data: Any) -> Columns | None:
     """A dict or a frame as a dict of columns, or None for something else."""
     if isinstance(data, Mapping):
         return dict(data)
-    if hasattr(data, "columns") and hasattr(data, "to_numpy"):
-        return {str(name): data[name] for name in data.columns}
-    return None
+    return columns_of(data) if is_frame(data) else None
 
 
 def _tables(data: Any) -> Iterator[Columns]:

@@ -11,6 +11,7 @@ from hornbeam.config import epsilon
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.preprocessing.adapting import batches_of
+from hornbeam.layers.preprocessing.host import no_strings
 from hornbeam.registry import exported
 from hornbeam.tensor import Tensor
 
@@ -75,6 +76,7 @@ class Normalization(Layer):
         others = tuple(axis for axis in range(batches[0].ndim) if axis not in self._keep)
         count, total, square = 0, 0.0, 0.0
         for batch in batches:
+            no_strings(batch, self.describe())
             wide = np.asarray(batch, np.float64)
             here = int(np.prod([wide.shape[axis] for axis in others]))
             mean, variance = wide.mean(axis=others), wide.var(axis=others)
