@@ -102,8 +102,6 @@ x, y = rng.random((10, 8, 8, 3)), rng.integers(0, 2, 10)
 plain = ImageDataGenerator(rescale=2.0).flow(x, y, batch_size=4, shuffle=False)
 first, labels = next(plain)
 print(len(plain), np.allclose(first, 2 * x[:4]), labels.tolist() == y[:4].tolist())
-shifted = ImageDataGenerator(width_shift_range=[3], fill_mode='constant', cval=7.0).random_transform(x[0], seed=1)
-print(sorted({int(n) for n in (shifted == 7.0).all(axis=(0, 2)).nonzero()[0]}) in ([0, 1, 2], [5, 6, 7]))
 turned = ImageDataGenerator(rotation_range=40, zoom_range=0.2, shear_range=10, horizontal_flip=True)
 model = keras.Sequential([keras.layers.Flatten(input_shape=(8, 8, 3)), keras.layers.Dense(1, activation='sigmoid')])
 model.compile(keras.optimizers.legacy.Adam(lr=1e-3), 'binary_crossentropy')
@@ -114,9 +112,8 @@ centred.fit(x)
 batch = centred.flow(x, batch_size=10, shuffle=False)[0]
 print(np.allclose(batch.mean((0, 1, 2)), 0, atol=1e-5), np.allclose(batch.std((0, 1, 2)), 1, atol=1e-4))
 """,
-        "3 True True\nTrue\n3 True\nTrue True",
+        "3 True True\n3 True\nTrue True",
         [
-            "keras.preprocessing.image.ImageDataGenerator is an old spelling",
             "keras.optimizers.legacy is an old spelling, write keras.optimizers",
             "Model.fit_generator() is an old spelling, write Model.fit()",
         ],

@@ -1,7 +1,7 @@
 """What Keras was called before version 3, accepted with one line that says the new spelling.
 
 `modules`: where names were imported from. `arguments`: what arguments were called. `backend`: the functions
-of `keras.backend`. `layers`, `models`, `texts`, `images`, `sequences`: names that are gone. Nothing of it is
+of `keras.backend`. `layers`, `models`, `texts`, `sequences`: names that are gone. Nothing of it is
 there outside of `hornbeam run`.
 """
 

@@ -42,7 +42,6 @@ OWN_NAMES = {
     **OWN_MODULES,
     "backend": "backend",
     "layers": "layers",
-    "preprocessing.image": "images",
     "preprocessing.sequence": "sequences",
 }
 
