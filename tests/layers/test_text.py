@@ -176,3 +176,24 @@ def test_columns_of_frames(library: str) -> None:
     assert layer.get_vocabulary() == ["[UNK]", "b", "a"]
     assert np.asarray(layer(column)).tolist() == [1, 2, 1]
     assert np.asarray(L.Hashing(3)(column)).shape == (3,)
+
+
+def test_a_new_vocabulary_is_seen() -> None:
+    layer = L.IntegerLookup(vocabulary=[7, 5])
+    model = hornbeam.Sequential([hornbeam.Input((2,), dtype="int64"), layer])
+    x = np.array([[5, 9]])
+    assert np.asarray(model(x)).tolist() == [[2, 0]]
+    layer.set_vocabulary([9, 5])
+    assert np.asarray(model(x)).tolist() == [[2, 1]]
+    model.compile()
+    assert model.predict(x, verbose=0).tolist() == [[2, 1]]
+
+
+def test_a_config_may_claim_any_size() -> None:
+    """Nothing is listed or allocated for indices that are only claimed."""
+    huge = 10**15
+    layer = L.StringLookup.from_config({"vocabulary": ["a", "b"], "num_oov_indices": huge})
+    assert layer.vocabulary_size() == huge + 2
+    assert int(np.asarray(layer(np.array("b")))) == huge + 1
+    padded = L.StringLookup(max_tokens=huge, pad_to_max_tokens=True, output_mode="count", vocabulary=["a"])
+    assert padded(hornbeam.Input((1,), dtype="string")).shape == (None, huge)

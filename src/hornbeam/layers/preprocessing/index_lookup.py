@@ -14,6 +14,7 @@ from hornbeam.layers.preprocessing.adapting import batches_of, whole_array
 from hornbeam.layers.preprocessing.fingerprints import fingerprint64, siphash
 from hornbeam.layers.preprocessing.host import HostLayer
 from hornbeam.layers.preprocessing.vocabulary import TokenCounts, Vocabulary, repeated
+from hornbeam.layers.tracking import Tracked
 
 MODES = ("int", "one_hot", "multi_hot", "count", "tf_idf")
 OOV_METHODS = ("floormod", "farmhash")
@@ -152,9 +153,10 @@ class IndexLookup(HostLayer):
         if not given:
             raise ValueError(f"{self.describe()}: the vocabulary is empty")
         given = [self._token(self._key(token)) for token in given]
-        special = self._special_tokens()
-        headed = bool(special) and given[: len(special)] == special
-        tokens = given[len(special) :] if headed else given
+        # A config may claim any number of special tokens: they are listed where they may be there.
+        start = self._token_start
+        headed = 0 < start <= len(given) and given[:start] == self._special_tokens()
+        tokens = given[start:] if headed else given
         self._check_tokens(tokens)
         self._take(Vocabulary(tokens))
         if idf_weights is not None:
@@ -179,7 +181,8 @@ class IndexLookup(HostLayer):
             if token is not None and token in tokens:
                 raise ValueError(
                     f"{self.describe()}: the {what} token {token!r} stands at {tokens.index(token)} in the "
-                    f"vocabulary. Leave special tokens away, or begin with exactly {self._special_tokens()}"
+                    "vocabulary. Leave special tokens away, or begin with exactly the mask token (if "
+                    f"there is one) and {self.num_oov_indices} times {self.oov_token!r}"
                 )
         size = self._token_start + len(tokens)
         if self.max_tokens is not None and size > self.max_tokens:
@@ -198,6 +201,7 @@ class IndexLookup(HostLayer):
             )
         self._vocabulary = vocabulary
         self._frozen_size = size
+        Tracked.changes += 1
 
     def _padded_weights(self, weights: np.ndarray, count: int, headed: bool) -> np.ndarray:
         """The weights with those of the special tokens in front, and of the unused indices behind."""
@@ -348,8 +352,7 @@ class IndexLookup(HostLayer):
             raise ValueError(f"{self.describe()}: the file has no vocabulary for it")
         lines = texts[VOCABULARY_FILE].replace("\r\n", "\n").split("\n")
         tokens = [self._parsed(line) for line in lines[: _last_filled(lines)]]
-        special = self._special_tokens()
-        if len(tokens) > len(special):
+        if len(tokens) > self._token_start:
             weights = self.idf_weights
             self.set_vocabulary(tokens, None if weights is None else weights[: len(tokens)])
 

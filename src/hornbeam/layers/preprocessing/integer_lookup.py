@@ -26,7 +26,8 @@ class IntegerLookup(IndexLookup):
     salt, its SipHash).
 
     x: whole numbers of any shape -> int64 of the same shape, or vectors in place of the last axis. Part of
-    the graph, unless unknown numbers have to be hashed or refused: then it runs on the host, before it.
+    the graph, unless unknown numbers have to be hashed or refused: then it runs on the host, before it. A
+    model that was run with one vocabulary has to be compiled again to see another.
 
     Raises ValueError without a vocabulary, for unknown numbers with num_oov_indices=0, and for vocabularies
     that repeat tokens or are too long; HornbeamTypeError for strings.
