@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import hornbeam as hb
-from hornbeam.preprocessing.image import ImageDataGenerator
+from hornbeam.preprocessing.generator import ImageDataGenerator
 from hornbeam.utils import save_img
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -155,7 +155,7 @@ def test_workers_change_nothing() -> None:
     def batches(workers: int) -> Any:
         flow = ImageDataGenerator(rotation_range=30).flow(X, Y, batch_size=3, seed=1)
         flow.workers = workers
-        return [[x.sum() for x, _ in flow.batches(None)] for _ in range(2)]
+        return [[x.sum() for x, _ in flow._batches(None)] for _ in range(2)]
 
     assert batches(1) == batches(4)
     first, second = batches(1)

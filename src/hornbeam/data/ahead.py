@@ -8,8 +8,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -119,7 +121,10 @@ def in_order(
     depth: how many results are made ahead at most, twice the number of workers if None. An exception comes
     up where its result would have. The workers end when the iterator does.
     """
-    pool = pool or ThreadPoolExecutor(workers, thread_name_prefix="hornbeam-map")
+    if pool is None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="hornbeam-map")
     waiting: deque[Future[R]] = deque()
     source, failure = iter(items), None
     try:

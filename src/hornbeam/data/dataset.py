@@ -15,7 +15,6 @@ from hornbeam.data import elements as e
 from hornbeam.data import making as m
 from hornbeam.data import stages as s
 from hornbeam.data.ahead import workers_for
-from hornbeam.data.kept import KeptInFile
 from hornbeam.ir.types import numpy_dtype
 from hornbeam.random import host_bits, host_key, make_default_seed
 from hornbeam.tensor import Tensor, as_tensor
@@ -303,8 +302,11 @@ class Dataset:
 
         A file that is there already is read instead of the dataset: delete it when the dataset changes.
         """
-        path = str(filename)
-        return self._then(KeptInFile(self._stage, path) if path else s.Kept(self._stage))
+        if not str(filename):
+            return self._then(s.Kept(self._stage))
+        from hornbeam.data.kept import KeptInFile
+
+        return self._then(KeptInFile(self._stage, str(filename)))
 
     def prefetch(self, buffer_size: Any, name: str | None = None) -> Dataset:
         """Make up to `buffer_size` elements ahead of their use, in a thread. AUTOTUNE: where that pays."""

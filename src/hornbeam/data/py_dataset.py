@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import numpy as np
@@ -83,6 +80,9 @@ class PyDataset:
             raise located(error, f"in batch {index} of {type(self).__name__}") from error
 
     def _by_processes(self, order: Iterable[int], workers: int) -> Iterator[Any]:
+        import multiprocessing
+        from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
+
         # Each process gets the dataset once. They are new ones every pass: on_epoch_end may have changed it.
         pool = ProcessPoolExecutor(
             workers, multiprocessing.get_context("spawn"), initializer=_hold, initargs=(self,)

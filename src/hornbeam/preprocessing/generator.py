@@ -1,5 +1,7 @@
-"""`ImageDataGenerator`: Keras 2's way to augment pictures while they are read. New programs are better off
-with `image_dataset_from_directory` and the layers RandomRotation, RandomFlip and their like."""
+"""`ImageDataGenerator`: Keras 2's way to augment pictures while they are read.
+
+New programs are better off with `image_dataset_from_directory` and layers such as RandomRotation.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ class ImageDataGenerator:
 
     featurewise_center, featurewise_std_normalization, zca_whitening: with the statistics that `fit` computed;
     samplewise_*: with those of the picture. rotation_range, shear_range: degrees to both sides.
-    width_shift_range, height_shift_range: a fraction (below 1), pixels, or a list of pixels to choose from.
+    width_shift_range, height_shift_range: a fraction (below 1), pixels, or a list of pixels to choose from;
+    as in Keras 3.15 the first moves pictures up and down, the second to the sides.
     zoom_range: a fraction z for factors from 1 - z to 1 + z, or both factors. brightness_range: two factors.
     channel_shift_range: added to all values. fill_mode: "nearest", "constant" (`cval`), "reflect" or "wrap"
     for what comes into view. rescale: multiplied with all values; preprocessing_function: applied to each

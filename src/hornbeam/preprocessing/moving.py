@@ -29,7 +29,9 @@ def affine(
     try:
         from scipy.ndimage import affine_transform
     except ImportError as error:
-        raise ImportError("turning, shifting, shearing and zooming need SciPy: pip install scipy") from error
+        raise ImportError(
+            "turning, shifting, shearing and zooming need SciPy: pip install 'hornbeam[image]'"
+        ) from error
     turn, slant = np.deg2rad(theta), np.deg2rad(shear)
     matrix = (
         np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
