@@ -7,9 +7,12 @@ each time; None takes keys from a global generator that `set_random_seed` starts
 
 from __future__ import annotations
 
+import itertools
 import math
 import random as _python_random
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -100,7 +103,14 @@ class SeedGenerator:
 
     def host_next(self) -> np.ndarray:
         """As `next`, outside of any compiled function that is being traced."""
-        key = np.array(as_tensor(Tensor(self.state._node)).numpy())
+        shared = getattr(_local, "shared", None)
+        return self._moved_on() if shared is None else shared.next(self)
+
+    def _present(self) -> np.ndarray:
+        return np.array(as_tensor(Tensor(self.state._node)).numpy())
+
+    def _moved_on(self) -> np.ndarray:
+        key = self._present()
         self.state._node = as_tensor(np.array([key[0], (int(key[1]) + 1) % _WORD], np.uint32)).node
         return key
 
@@ -111,6 +121,41 @@ class SeedGenerator:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> SeedGenerator:
         return cls(**config)
+
+
+_local = threading.local()
+
+
+class SharedDraws:
+    """Keys for items of work that several threads share: those of an item depend on its number and on the
+    keys that the generators would give next when the work began, and not on who draws first.
+
+    moves: whether a generator that is drawn from moves on, by one for all items together.
+    """
+
+    def __init__(self, moves: bool = True) -> None:
+        self._moves = moves
+        self._first: dict[SeedGenerator, np.ndarray] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def item(self, number: int) -> Iterator[None]:
+        """Inside, generators give keys of this item, outside of functions that are being traced."""
+        outer = getattr(_local, "shared", None), getattr(_local, "item", ())
+        _local.shared, _local.item = self, (number, itertools.count())
+        try:
+            yield
+        finally:
+            _local.shared, _local.item = outer
+
+    def next(self, generator: SeedGenerator) -> np.ndarray:
+        """The next key of the present item from a generator."""
+        with self._lock:
+            if generator not in self._first:
+                self._first[generator] = generator._moved_on() if self._moves else generator._present()
+        number, drawn = _local.item
+        low, high = (int(word) for word in self._first[generator])
+        return host_key(low + high * _WORD, number, next(drawn))
 
 
 def _advanced(key: Tensor) -> Tensor:

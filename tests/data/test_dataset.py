@@ -267,6 +267,32 @@ def test_reduce_and_single_elements() -> None:
     assert listed(Dataset.range(9).take_while(lambda x: x < 3)) == [0, 1, 2]
 
 
+@pytest.mark.parametrize(
+    "layer", [None, hb.layers.GaussianNoise(1.0, seed=5), hb.layers.Dropout(0.5, seed=5)]
+)
+def test_what_is_drawn_at_random_does_not_depend_on_workers(layer: Any) -> None:
+    def drawn(workers: Any) -> list[Any]:
+        hb.utils.set_random_seed(2)
+        if layer is not None:
+            layer.seed_generator.state.assign(np.array([5, 0], "uint32"))
+
+        def function(x: Any) -> Any:
+            time.sleep(1e-4)
+            if layer is not None:
+                return layer(ops.ones((3,)), training=True)
+            return ops.stack([hb.random.normal(()), hb.random.uniform(())]) + ops.cast(x, "float32") * 0
+
+        dataset = Dataset.range(12).map(function, num_parallel_calls=workers)
+        if workers is None:
+            assert dataset.element_spec.dtype == "float32"  # looking draws nothing
+        return [listed(dataset) for _ in range(2)]
+
+    alone = drawn(None)
+    assert alone == drawn(1) == drawn(4)
+    assert alone[0] != alone[1]  # every pass anew
+    assert len({tuple(row) for row in alone[0]}) > 6
+
+
 # -- shuffles and caches -----------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import warnings
@@ -14,6 +15,7 @@ from hornbeam.data import elements as e
 from hornbeam.data.ahead import in_order, in_order_where_it_pays
 from hornbeam.data.errors import describe, located
 from hornbeam.data.stages import INFINITE, UNKNOWN, Slices, Stage, Table, looking
+from hornbeam.random import SharedDraws
 
 T = TypeVar("T")
 
@@ -43,11 +45,12 @@ class Calling(Stage):
         self.name = f"{name}({describe(function)})"
         self._call = function if as_it_is else calling(function)
 
-    def called(self, numbered: tuple[int, Any]) -> Any:
-        """What the function makes of an element, as an element."""
+    def called(self, draws: SharedDraws, numbered: tuple[int, Any]) -> Any:
+        """What the function makes of an element, as an element. draws: those of the pass."""
         index, element = numbered
         try:
-            return e.element_of(self._call(element))
+            with draws.item(index):
+                return e.element_of(self._call(element))
         except Exception as error:
             raise located(
                 error, f"in step {self.number} of the data, {self.name}, element {index}"
@@ -68,7 +71,7 @@ class Map(Calling):
         self.workers = workers
 
     def run(self) -> Iterator[Any]:
-        return self.results(self.called)
+        return self.results(functools.partial(self.called, SharedDraws(not looking.get())))
 
     def results(self, function: Callable[[tuple[int, Any]], T]) -> Iterator[T]:
         """`function((number, element))` of every element."""
@@ -99,8 +102,9 @@ class Filter(Calling):
         self.until = until
 
     def run(self) -> Iterator[Any]:
+        draws = SharedDraws(not looking.get())
         for index, element in enumerate(self.source.run()):
-            if self.called((index, element)):
+            if self.called(draws, (index, element)):
                 yield element
             elif self.until:
                 return
@@ -121,8 +125,9 @@ class Interleave(Calling):
         super().__init__(source, function, name)
         self.cycle, self.block = cycle, block
 
-    def called(self, numbered: tuple[int, Any]) -> Iterator[Any]:
-        made = super().called(numbered)
+    def opened(self, draws: SharedDraws, numbered: tuple[int, Any]) -> Iterator[Any]:
+        """A run through the dataset that the function makes of an element."""
+        made = self.called(draws, numbered)
         if not e.is_pipeline(made):
             raise TypeError(
                 f"the function given to {self.name} must return a Dataset, got {type(made).__name__}"
@@ -130,7 +135,9 @@ class Interleave(Calling):
         return made._stage.run()
 
     def run(self) -> Iterator[Any]:
-        waiting = map(self.called, enumerate(self.source.run()))
+        waiting = map(
+            functools.partial(self.opened, SharedDraws(not looking.get())), enumerate(self.source.run())
+        )
         open_runs: list[Iterator[Any] | None] = [None] * self.cycle
         place, ended = 0, False
         while not ended or any(run is not None for run in open_runs):
@@ -169,7 +176,7 @@ class Sound(Stage):
 
     def run(self) -> Iterator[Any]:
         left_out = 0
-        for made in self.map.results(self._tried):
+        for made in self.map.results(functools.partial(self._tried, SharedDraws(not looking.get()))):
             if not isinstance(made, Exception):
                 yield made[0]
                 continue
@@ -180,9 +187,9 @@ class Sound(Stage):
                 place = " ".join(getattr(made, "__notes__", ()))
                 warnings.warn(f"left out: {type(made).__name__}: {made} {place}", stacklevel=2)
 
-    def _tried(self, numbered: tuple[int, Any]) -> tuple[Any] | Exception:
+    def _tried(self, draws: SharedDraws, numbered: tuple[int, Any]) -> tuple[Any] | Exception:
         try:
-            return (self.map.called(numbered),)
+            return (self.map.called(draws, numbered),)
         except Exception as error:
             return error
 
