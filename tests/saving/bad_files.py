@@ -199,6 +199,17 @@ def sizes() -> Iterator[tuple[str, Any]]:
         "a nearest image",
         sequential(layer("Resizing", height=10**9, width=9, interpolation="nearest"), shape=image),
     )
+    rgb = (None, 8, 8, 3)
+    for name, made in {
+        "a random crop": layer("RandomCrop", height=10**9, width=10**9),
+        "tiles": layer("ContrastLimitedAdaptiveHistogramEqualization", tile_grid_size=[10**9, 1]),
+        "a blur": layer("RandomGaussianBlur", kernel_size=[10**9 + 1, 1]),
+        "bins": layer("Equalization", bins=10**9),
+        "chains": layer("AugMix", num_chains=10**9),
+        "a chain": layer("AugMix", chain_depth=10**9),
+        "operations on images": layer("RandAugment", num_ops=10**9),
+    }.items():
+        yield name, sequential(made, layer("Flatten"), dense(9), shape=rgb)
     yield "adaptive pooling", sequential(layer("AdaptiveMaxPooling2D", output_size=[10**9, 1]), shape=image)
     yield (
         "a reflection",

@@ -31,7 +31,8 @@ def audited(folder: Path, files: dict[str, Path]) -> dict[str, dict[str, Any]]:
     warm = folder / "warm"
     warm.mkdir()
     bad_files.write(warm / "good.keras")
-    model = hb.Sequential([hb.Input((4, 4, 1)), layers.Conv2D(1, 2), layers.Flatten(), layers.Dense(1)])
+    parts = [layers.RandAugment(), layers.Conv2D(1, 2), layers.Flatten(), layers.Dense(1)]
+    model = hb.Sequential([hb.Input((4, 4, 3)), *parts])
     model.compile("adam", "mse", metrics=["mae"])
     model.save(warm / "other.keras")
     program = Path(__file__).with_name("audited.py")

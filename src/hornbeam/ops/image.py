@@ -380,6 +380,7 @@ def gaussian_kernel(size: int, sigma: float) -> np.ndarray:
 
 def _gaussian_node(size: int, sigma: Node) -> Node:
     """`gaussian_kernel` for a computed sigma."""
+    count_elements(size)
     x = p.constant((np.arange(size) - (size - 1) / 2).astype(numpy_dtype(sigma.dtype)), sigma.dtype)
     ratio = x / p.broadcast(p.reshape(sigma, ()), (size,), ())
     weights = p.exp(ratio * ratio * -0.5)

@@ -210,7 +210,7 @@ def flat(value: Any, path: str = "t") -> Iterator[tuple[str, Any]]:
 
 
 def nested(table: dict[str, Any]) -> Any:
-    """The inverse of `flat`, from paths without the first part. Empty lists and None are gone."""
+    """The inverse of `flat`, from paths without the first part. Empty lists have become None."""
     if set(table) == {""}:
         return table[""]
     groups: dict[str, dict[str, Any]] = {}
@@ -221,4 +221,5 @@ def nested(table: dict[str, Any]) -> Any:
     if next(iter(made)).startswith("."):
         return {head[1:]: value for head, value in made.items()}
     kind = tuple if next(iter(made))[0] == "t" else list
-    return kind(value for _, value in sorted(made.items(), key=lambda item: int(item[0][1:])))
+    places = {int(head[1:]): value for head, value in made.items()}
+    return kind(places.get(i) for i in range(max(places) + 1))

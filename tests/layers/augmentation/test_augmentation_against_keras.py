@@ -13,6 +13,7 @@ import pytest
 from augmentation_cases import (
     BOX_CALLS,
     CASES,
+    SHAPE,
     box_names,
     boxes_of,
     flat,
@@ -22,7 +23,7 @@ from augmentation_cases import (
     nested,
 )
 
-from hornbeam import layers
+from hornbeam import layers, tree
 from hornbeam.utils import bounding_boxes
 
 RECORDED: dict[str, dict[str, np.ndarray]] = {}
@@ -50,19 +51,20 @@ def adapted(layer: Any, transformation: Any) -> Any:
             name: transformation["transforms"].get(name) for name in layer._choices
         }
     if isinstance(layer, layers.AugMix):
-        chains = transformation.get("chain_transforms", [])
-        absent = {"layer_idx": len(layer._choices), "transforms": dict.fromkeys(layer._choices)}
-        transformation["chain_transforms"] = [
-            [
-                {
-                    "layer_idx": layer._choices.index(str(step["layer_name"])),
-                    "transforms": {str(step["layer_name"]): step.get("transformation")},
-                }
-                for step in chain
-            ]
-            or [absent]
-            for chain in chains
-        ]
+        # Drawn as ours are, then replaced by what Keras drew, whose chains are lists without idle steps.
+        chains = layer.get_random_transformation(np.zeros(SHAPE))["chain_transforms"]
+        transforms = tree.map_structure(
+            lambda x: np.array(x) if hasattr(x, "shape") else x, chains["transforms"]
+        )
+        indices = np.full((layer.num_chains, layer.chain_depth), len(layer._choices))
+        for i, chain in enumerate(transformation["chain_transforms"]):
+            for j, step in enumerate(chain or []):
+                name = str(step["layer_name"])
+                indices[i, j] = layer._choices.index(name)
+                for key, value in step.get("transformation", {}).items():
+                    if isinstance(value, np.ndarray):
+                        transforms[name][key][i * layer.chain_depth + j] = value
+        transformation["chain_transforms"] = {"layer_idxes": indices.ravel(), "transforms": transforms}
     return transformation
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from hornbeam import ops, random, tree
 from hornbeam.evaluation import evaluate
 from hornbeam.ir.trace import current_level
@@ -27,6 +29,7 @@ from hornbeam.layers.augmentation.geometry import (
     RandomTranslation,
 )
 from hornbeam.layers.augmentation.tones import AutoContrast, Equalization, RandomPosterization, Solarization
+from hornbeam.layers.call import is_array
 from hornbeam.layers.layer import Layer
 from hornbeam.registry import deserialize, exported, serialize
 from hornbeam.tensor import Tensor, as_tensor
@@ -86,13 +89,29 @@ class _Policy(RandomImageLayer):
         branches = [branch(name) for name in self._choices]
         if last:
             branches.append(lambda x, _: x)
-        if current_level() or current_recorder() is not None:
+        if _traced():
             return ops.switch(index, branches, value, transforms)
         # Outside of compiled code the number can be read: one layer is traced instead of all, and computing
         # now keeps what is compiled to one layer at a time, whatever follows on what.
         made = ops.switch(int(index), branches, value, transforms)
         evaluate([x.node for x in tree.flatten(made) if isinstance(x, Tensor)])
         return made
+
+
+def _traced() -> bool:
+    return bool(current_level()) or current_recorder() is not None
+
+
+def _in_turn(step: Callable[[Any, Any], Any], value: Any, items: Any) -> Any:
+    """`value = step(value, item)` for each slice of the tensors `items` along their first axis.
+
+    In compiled code that is one loop, so that all layers are compiled once and not once for every step.
+    """
+    if _traced():
+        return ops.scan(lambda state, item: (step(state, item), ()), value, items)[0]
+    for i in range(tree.flatten(items)[0].shape[0]):
+        value = step(value, tree.map_structure(lambda x: x[i], items))  # noqa: B023
+    return value
 
 
 @exported("keras.layers")
@@ -134,31 +153,32 @@ class RandAugment(_Policy):
             "transforms": self._draw_all(size, seed),
         }
 
-    def _in_turn(self, method: str, transformation: Transformation, value: Any) -> Any:
+    def _through(self, method: str, transformation: Transformation, value: Any) -> Any:
+        """`value` after `method` of the layers that were drawn."""
+        transforms = transformation["transforms"]
+        value = tree.map_structure(as_tensor, value)
         indices = as_tensor(transformation["layer_idxes"])
-        for i in range(self.num_ops):
-            value = self._switch(method, indices[i], transformation["transforms"], value)
-        return value
+        return _in_turn(lambda x, index: self._switch(method, index, transforms, x), value, indices)
 
     def transform_images(
         self, images: Any, transformation: Transformation = None, training: bool = True
     ) -> Tensor:
         x = ops.cast(images, self.compute_dtype)
-        return self._in_turn("transform_images", transformation, x) if training else x
+        return self._through("transform_images", transformation, x) if training else x
 
     def transform_bounding_boxes(
         self, bounding_boxes: Any, transformation: Transformation = None, training: bool = True
     ) -> Any:
         if not training:
             return bounding_boxes
-        return self._in_turn("transform_bounding_boxes", transformation, bounding_boxes)
+        return self._through("transform_bounding_boxes", transformation, bounding_boxes)
 
     def transform_segmentation_masks(
         self, segmentation_masks: Any, transformation: Transformation = None, training: bool = True
     ) -> Any:
         if not training:
             return segmentation_masks
-        return self._in_turn("transform_segmentation_masks", transformation, segmentation_masks)
+        return self._through("transform_segmentation_masks", transformation, segmentation_masks)
 
 
 @exported("keras.layers")
@@ -207,31 +227,51 @@ class AugMix(_Policy):
         self._set_layers(interpolation, value_range, self.factor)
 
     def _draw(self, size: Size, seed: Any) -> Transformation:
-        """chain_transforms: for each chain and step the number of the layer and what every layer draws."""
+        """chain_transforms: for each step of one chain after another, the number of its layer (the number
+        after all is none), and what every layer draws.
+        """
+        steps = self.num_chains * self.chain_depth
         weights = random.gamma((self.num_chains,), self.alpha, seed=seed)
-        shape = (self.num_chains, self.chain_depth)
-        indices = random.randint(shape, 0, len(self._choices) + 1, seed=seed)
+
+        def by_step(drawn: Any) -> Any:
+            return ops.reshape(drawn, (steps, size.batch, *drawn.shape[1:]))
+
+        drawn = self._draw_all(size._replace(batch=steps * size.batch), seed)
         return {
             "chain_mixing_weights": weights / ops.sum(weights),
             "weight_sample": random.beta((), self.alpha, self.alpha, seed=seed),
-            "chain_transforms": [
-                [
-                    {"layer_idx": indices[chain, step], "transforms": self._draw_all(size, seed)}
-                    for step in range(self.chain_depth)
-                ]
-                for chain in range(self.num_chains)
-            ],
+            "chain_transforms": {
+                "layer_idxes": random.randint((steps,), 0, len(self._choices) + 1, seed=seed),
+                "transforms": tree.map_structure(lambda x: by_step(x) if is_array(x) else x, drawn),
+            },
         }
 
     def _mixed(self, method: str, transformation: Transformation, value: Tensor) -> Tensor:
-        weights = ops.cast(transformation["chain_mixing_weights"], value.dtype)
+        chains = transformation["chain_transforms"]
+        leaves = tree.flatten(chains["transforms"])
+        arrays = [i for i, leaf in enumerate(leaves) if is_array(leaf)]
+        # Each chain begins with the images and counts by what it ends with.
+        first = np.arange(self.num_chains * self.chain_depth) % self.chain_depth == 0
+        weights = ops.repeat(transformation["chain_mixing_weights"], self.chain_depth)
+        items = {
+            "first": as_tensor(first),
+            "weight": ops.where(np.roll(first, -1), ops.cast(weights, value.dtype), 0),
+            "index": as_tensor(chains["layer_idxes"]),
+            "drawn": [as_tensor(leaves[i]) for i in arrays],
+        }
+
+        def step(state: Any, item: Any) -> Any:
+            made, total = state
+            now = list(leaves)
+            for i, drawn in zip(arrays, item["drawn"], strict=True):
+                now[i] = drawn
+            made = ops.where(item["first"], value, made)
+            transforms = tree.pack_sequence_as(chains["transforms"], now)
+            made = self._switch(method, item["index"], transforms, made, last=True)
+            return made, total + item["weight"] * made
+
+        _, total = _in_turn(step, (value, ops.zeros_like(value)), items)
         keep = ops.cast(transformation["weight_sample"], value.dtype)
-        total: Any = 0
-        for i, steps in enumerate(transformation["chain_transforms"]):
-            made = value
-            for step in steps:
-                made = self._switch(method, step["layer_idx"], step["transforms"], made, last=True)
-            total = total + weights[i] * made
         return keep * value + (1 - keep) * total
 
     def transform_images(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops, random
+from hornbeam.ir.graph import count_elements
 from hornbeam.layers.arguments import positive, sizes
 from hornbeam.layers.augmentation.base import (
     ImageLayer,
@@ -201,6 +202,7 @@ class _Tiles:
         self.count = count
         self.length = -(-size // count)
         whole = self.length * count
+        count_elements(whole)
         self.mirrored = np.pad(np.arange(size), (0, whole - size), mode="symmetric").astype("int32")
         place = (np.arange(whole) - self.length / 2.0) / self.length
         floor = np.floor(place)
