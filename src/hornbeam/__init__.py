@@ -46,29 +46,28 @@ _NAMES = {
 }
 
 _MODULES = (
-    "activations", "backend", "callbacks", "config", "constraints", "data", "datasets", "dtype_policies",
-    "engines", "initializers", "insight", "layers", "legacy", "losses", "metrics",
+    "activations", "applications", "backend", "callbacks", "config", "constraints", "data", "datasets",
+    "dtype_policies", "engines", "initializers", "insight", "layers", "legacy", "losses", "metrics",
     "mixed_precision", "models", "ops", "optimizers",
-    "preprocessing", "random", "regularizers", "saving", "tree", "utils", "visualization",
+    "preprocessing", "random", "regularizers", "saving", "tree", "utils", "visualization", "wrappers",
 )  # fmt: skip
 
 _ENGINES = "Engines place their work themselves; this version runs on the CPU."
 # Names of Keras's that are not here, and why.
 MISSING: dict[str, str] = {
     "Quantizer": "Quantized layers are not in this version.",
-    "applications": "Pretrained models are not in this version: load a .keras file that Keras wrote.",
     "distillation": "Distillation is not in this version: write it as a train_step.",
     "distribution": _ENGINES,
     "export": "Exporting is not in this version: save to .keras, which Keras reads and exports.",
     "quantizers": "Quantized layers are not in this version.",
     "src": "Keras's own sources: use the public names.",
-    "wrappers": "Wrappers for scikit-learn are not in this version.",
 }
 
 __all__ = [*_NAMES, *_MODULES, "__version__"]
 
 if TYPE_CHECKING:
     from hornbeam import activations as activations
+    from hornbeam import applications as applications
     from hornbeam import backend as backend
     from hornbeam import callbacks as callbacks
     from hornbeam import config as config
@@ -94,6 +93,7 @@ if TYPE_CHECKING:
     from hornbeam import tree as tree
     from hornbeam import utils as utils
     from hornbeam import visualization as visualization
+    from hornbeam import wrappers as wrappers
     from hornbeam.dtype_policies import DTypePolicy as DTypePolicy
     from hornbeam.initializers import Initializer as Initializer
     from hornbeam.layers import Input as Input

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+import pickle
 import subprocess
 import sys
 import time
@@ -494,3 +496,19 @@ def test_a_kill_while_saving_leaves_a_whole_file(tmp_path: Path) -> None:
         process.wait()
         process.stdout.close()
         assert load_model(path).count_params() == 201_100
+
+
+class Unregistered(hb.layers.Layer):
+    def call(self, inputs: Any) -> Any:
+        return inputs * 2.0
+
+
+def test_models_are_pickled_and_copied() -> None:
+    x = np.ones((4, 3), "float32")
+    model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(2), Unregistered()])
+    model.compile("adam", "mse")
+    model.fit(x, np.ones((4, 2)), verbose=0)
+    for again in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+        assert int(again.optimizer.iterations) == 1
+        assert type(again.layers[-1]) is Unregistered

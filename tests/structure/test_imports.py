@@ -31,6 +31,7 @@ LAYERS = [
     ["saving", "insight"],
     ["training", "callbacks"],
     ["models"],
+    ["applications", "wrappers"],
     ["about", "backend", "compat", "cli", "bench", "__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -185,6 +185,12 @@ class Model(Trainer, Layer):
 
         load_weights(self, filepath, skip_mismatch=skip_mismatch)
 
+    def __reduce__(self) -> Any:
+        """Pickled and copied (`copy.deepcopy`) by the bytes of the `.keras` file."""
+        from hornbeam.saving.pickling import packed, unpacked
+
+        return unpacked, packed(self)
+
     def export(self, filepath: Any, format: str = "tf_saved_model", **kwargs: Any) -> None:
         """Not in this version: raises NotImplementedError."""
         raise NotImplementedError(

@@ -37,15 +37,24 @@ def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool =
 
 
 def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
-    """Read a `.weights.h5` file into the model. All or nothing: the file is checked before a weight is
-    changed.
+    """Read a `.weights.h5` file, or an `.h5` file of Keras 2's weights, into the model. All or nothing: the
+    file is checked before a weight is changed.
 
     With `skip_mismatch`, weights that are missing or differ in shape keep their values. An optimizer takes
     its state from the file if the file has one that fits. Raises ModelFileError.
     """
-    _check_name(filepath)
+    name = os.fspath(filepath)
+    legacy = name.endswith((".h5", ".hdf5")) and not name.endswith(".weights.h5")
+    if not legacy:
+        _check_name(filepath)
     if not model.built:
         raise ValueError("the model has no weights yet: build it or call it on data before loading weights")
+    if legacy:
+        from hornbeam.saving.legacy_h5 import read_legacy_weights
+
+        with open(filepath, "rb") as file:
+            read_legacy_weights(model, file, skip_mismatch=skip_mismatch)
+        return
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None and not optimizer.built:
         optimizer.build(model.trainable_variables)

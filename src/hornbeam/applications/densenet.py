@@ -1,0 +1,86 @@
+"""DenseNet: every layer sees all features before it (Huang et al. 2016, https://arxiv.org/abs/1608.06993)."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hornbeam import layers
+from hornbeam.applications import imagenet_utils
+from hornbeam.applications.building import (
+    architecture,
+    channel_axis,
+    channels,
+    kernels,
+    normalized,
+    rectified,
+)
+from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
+from hornbeam.models import Model
+
+__all__ = ["DenseNet121", "DenseNet169", "DenseNet201", "decode_predictions", "preprocess_input"]
+
+_GROWTH = 32
+_EPSILON = 1.001e-5
+
+
+def _norm(x: Any, name: str, relu: str) -> Any:
+    return rectified(normalized(x, name, epsilon=_EPSILON), relu)
+
+
+def _layer(x: Any, name: str) -> Any:
+    y = _norm(x, f"{name}_0_bn", f"{name}_0_relu")
+    y = layers.Conv2D(4 * _GROWTH, 1, use_bias=False, name=f"{name}_1_conv")(y)
+    y = _norm(y, f"{name}_1_bn", f"{name}_1_relu")
+    y = layers.Conv2D(_GROWTH, 3, padding="same", use_bias=False, name=f"{name}_2_conv")(y)
+    return layers.Concatenate(axis=channel_axis(), name=f"{name}_concat")([x, y])
+
+
+def _transition(x: Any, name: str) -> Any:
+    """Half the channels, half the size."""
+    x = _norm(x, f"{name}_bn", f"{name}_relu")
+    x = layers.Conv2D(channels(x) // 2, 1, use_bias=False, name=f"{name}_conv")(x)
+    return layers.AveragePooling2D(2, strides=2, name=f"{name}_pool")(x)
+
+
+def _body(depths: Sequence[int], x: Any) -> Any:
+    x = layers.ZeroPadding2D(((3, 3), (3, 3)))(x)
+    x = layers.Conv2D(64, 7, strides=2, use_bias=False, name="conv1_conv")(x)
+    x = _norm(x, "conv1_bn", "conv1_relu")
+    x = layers.ZeroPadding2D(((1, 1), (1, 1)))(x)
+    x = layers.MaxPooling2D(3, strides=2, name="pool1")(x)
+    for stage, depth in enumerate(depths, 2):
+        for number in range(1, depth + 1):
+            x = _layer(x, f"conv{stage}_block{number}")
+        if stage < 5:
+            x = _transition(x, f"pool{stage}")
+    return _norm(x, "bn", "relu")
+
+
+def _densenet(class_name: str, depths: Sequence[int], hashes: tuple[str, str]) -> Callable[..., Model]:
+    return architecture(
+        class_name,
+        f"{class_name}, an image classifier of {sum(depths)} densely connected layers "
+        "(https://arxiv.org/abs/1608.06993).",
+        functools.partial(_body, depths),
+        name=class_name.lower(),
+        size=224,
+        files=kernels("densenet", class_name.lower(), *hashes),
+    )
+
+
+DenseNet121 = _densenet(
+    "DenseNet121", (6, 12, 24, 16), ("9d60b8095a5708f2dcce2bca79d332c7", "30ee3e1110167f948a6b9946edeeb738")
+)
+DenseNet169 = _densenet(
+    "DenseNet169", (6, 12, 32, 32), ("d699b8f76981ab1b30698df4c175e90b", "b8c4d4c20dd625c148057b9ff1c1176b")
+)
+DenseNet201 = _densenet(
+    "DenseNet201", (6, 12, 48, 32), ("1ceb130c1ea1b78c3bf6114dbdfd8807", "c13680b51ded0fb44dff2d8f86ac8bb1")
+)
+
+
+def preprocess_input(x: Any, data_format: str | None = None) -> Any:
+    """Images of 0 to 255 for DenseNet: mode "torch" of `imagenet_utils.preprocess_input`."""
+    return imagenet_utils.preprocess_input(x, data_format, "torch")

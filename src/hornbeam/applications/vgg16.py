@@ -1,0 +1,57 @@
+"""VGG16: thirteen 3x3 convolutions and three dense layers (Simonyan & Zisserman 2014,
+https://arxiv.org/abs/1409.1556).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hornbeam import layers
+from hornbeam.applications import imagenet_utils
+from hornbeam.applications.building import Request, architecture, kernels
+from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
+from hornbeam.models import Model
+
+__all__ = ["VGG16", "decode_predictions", "preprocess_input"]
+
+
+def _body(depths: Sequence[int], x: Any) -> Any:
+    for block, (depth, width) in enumerate(zip(depths, (64, 128, 256, 512, 512), strict=True), 1):
+        for number in range(1, depth + 1):
+            name = f"block{block}_conv{number}"
+            x = layers.Conv2D(width, (3, 3), activation="relu", padding="same", name=name)(x)
+        x = layers.MaxPooling2D((2, 2), strides=(2, 2), name=f"block{block}_pool")(x)
+    return x
+
+
+def _head(x: Any, request: Request) -> Any:
+    x = layers.Flatten(name="flatten")(x)
+    for name in ("fc1", "fc2"):
+        x = layers.Dense(4096, activation="relu", name=name)(x)
+    return layers.Dense(request.classes, activation=request.classifier_activation, name="predictions")(x)
+
+
+def vgg(class_name: str, depths: Sequence[int], hashes: tuple[str, str]) -> Callable[..., Model]:
+    """The function that makes a VGG of so many convolutions in each of its five blocks."""
+    return architecture(
+        class_name,
+        f"{class_name}, an image classifier of {sum(depths)} convolutions and three dense layers.",
+        functools.partial(_body, depths),
+        name=class_name.lower(),
+        size=224,
+        head=_head,
+        named_pooling=False,
+        files=kernels(class_name.lower(), class_name.lower(), *hashes),
+    )
+
+
+VGG16 = vgg(
+    "VGG16", (2, 2, 3, 3, 3), ("64373286793e3c8b2b4e3219cbf3544b", "6d6bbae143d832006294945121d1f1fc")
+)
+
+
+def preprocess_input(x: Any, data_format: str | None = None) -> Any:
+    """Images of 0 to 255 for VGG: mode "caffe" of `imagenet_utils.preprocess_input`."""
+    return imagenet_utils.preprocess_input(x, data_format, "caffe")

@@ -1,0 +1,84 @@
+"""Weights in the HDF5 layout of Keras 2, which the published weights of `applications` have: one group a
+layer, whose attribute `weight_names` lists its arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, BinaryIO
+
+import h5py
+import numpy as np
+
+from hornbeam.saving.files import ModelFileError
+from hornbeam.saving.weights import checked_dataset, checked_object
+
+# A list of names may be split over several attributes, `names0`, `names1`, ..., since HDF5 limits their size.
+_MAX_PARTS = 1000
+
+
+def read_legacy_weights(model: Any, file: BinaryIO, skip_mismatch: bool = False) -> None:
+    """Read the weights of `model`, layer by layer in the order of the file. Nothing is assigned unless all
+    fit.
+
+    With `skip_mismatch`, layers whose arrays do not fit keep their weights. Raises ModelFileError.
+    """
+    try:
+        with h5py.File(file, "r") as store:
+            pairs = _pairs(model, store, skip_mismatch)
+    except ModelFileError:
+        raise
+    except Exception as error:  # whatever h5py makes of a damaged file
+        raise ModelFileError(f"the weights are not a readable HDF5 file: {error}") from error
+    for variable, array in pairs:
+        variable.assign(array)
+
+
+def _pairs(model: Any, store: h5py.File, skip_mismatch: bool) -> list[tuple[Any, np.ndarray]]:
+    root = store if "layer_names" in store.attrs or "layer_names0" in store.attrs else None
+    root = checked_object(store, "model_weights") if root is None else root  # a whole model of Keras 2
+    if not isinstance(root, h5py.Group):
+        raise ModelFileError('the file lists no layers: it has no attribute "layer_names"')
+    layers = [layer for layer in model.layers if layer.weights]
+    groups = [(name, checked_object(root, name)) for name in _names(root, "layer_names")]
+    stored = [(name, group, _names(group, "weight_names")) for name, group in groups if group is not None]
+    stored = [entry for entry in stored if entry[2]]
+    if len(stored) != len(layers):
+        raise ModelFileError(f"the file holds {len(stored)} layers with weights, the model has {len(layers)}")
+    found: list[tuple[Any, np.ndarray]] = []
+    problems: list[str] = []
+    for layer, (name, group, weights) in zip(layers, stored, strict=True):
+        datasets = [checked_dataset(group, weight) for weight in weights]
+        own = [*layer.trainable_weights, *layer.non_trainable_weights]
+        problem = _problem(layer, name, own, datasets)
+        if problem:
+            problems.append(problem)
+        else:
+            found.extend((v, np.asarray(d[()])) for v, d in zip(own, datasets, strict=True))  # type: ignore
+    if problems and not skip_mismatch:
+        listed = "\n  ".join(problems[:20])
+        raise ModelFileError(f"the weights do not fit the model ({len(problems)} problems):\n  {listed}")
+    return found
+
+
+def _problem(layer: Any, name: str, own: Sequence[Any], datasets: Sequence[h5py.Dataset | None]) -> str:
+    here = [tuple(variable.shape) for variable in own]
+    there = [None if dataset is None else dataset.shape for dataset in datasets]
+    if here != there:
+        return f"layer {layer.name!r} has shapes {here}, {name!r} in the file {there}"
+    wrong = [
+        d.dtype for d in datasets if d is not None and (d.dtype.kind not in "fiu" or d.dtype.itemsize > 8)
+    ]
+    return f"{name!r} in the file has the dtype {wrong[0]}, which is not read" if wrong else ""
+
+
+def _names(group: h5py.Group, attribute: str) -> list[str]:
+    """A list of names among a group's attributes, as text."""
+    parts = [group.attrs[attribute]] if attribute in group.attrs else []
+    for number in range(_MAX_PARTS if not parts else 0):
+        if f"{attribute}{number}" not in group.attrs:
+            break
+        parts.append(group.attrs[f"{attribute}{number}"])
+    return [
+        n.decode() if isinstance(n, bytes) else str(n) for part in parts for n in np.asarray(part).ravel()
+    ]

@@ -1,0 +1,30 @@
+"""Models as estimators of scikit-learn, for its pipelines and searches (the extra `sklearn`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__all__ = ["SKLearnClassifier", "SKLearnRegressor", "SKLearnTransformer"]
+
+if TYPE_CHECKING:
+    from hornbeam.wrappers.estimators import SKLearnClassifier as SKLearnClassifier
+    from hornbeam.wrappers.estimators import SKLearnRegressor as SKLearnRegressor
+    from hornbeam.wrappers.estimators import SKLearnTransformer as SKLearnTransformer
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'hornbeam.wrappers' has no attribute {name!r}")
+    try:
+        from hornbeam.wrappers import estimators
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] != "sklearn":
+            raise
+        raise ImportError(f"{name} needs scikit-learn: pip install 'hornbeam[sklearn]'") from error
+    value = getattr(estimators, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
