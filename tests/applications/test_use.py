@@ -176,5 +176,5 @@ def test_mistakes() -> None:
     ]:
         with pytest.raises(ValueError, match=text):
             small(**options)
-    with pytest.raises(AttributeError, match="Did you mean 'ResNet50'"):
-        _ = applications.ResNet5O
+    with pytest.raises(AttributeError, match="Did you mean 'Xception'"):
+        _ = applications.Xeption

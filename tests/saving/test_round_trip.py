@@ -333,7 +333,7 @@ def test_permissions_and_links_are_kept(tmp_path: Path) -> None:
         (lambda m, p: Net().save_weights(p / "m.weights.h5"), ValueError, "no weights yet"),
         (lambda m, p: Net().load_weights(p / "m.weights.h5"), ValueError, "no weights yet"),
         (lambda m, p: m.save_weights(p / "m.h5"), ValueError, r'must end in "\.weights\.h5"'),
-        (lambda m, p: m.load_weights(p / "m.h5"), ValueError, r'must end in "\.weights\.h5"'),
+        (lambda m, p: m.load_weights(p / "m.txt"), ValueError, r'must end in "\.weights\.h5"'),
         (lambda m, p: m.load_weights(p / "m.weights.h5"), FileNotFoundError, "m.weights.h5"),
         (lambda m, p: load_model(p / "m.keras"), FileNotFoundError, "does not exist"),
         (lambda m, p: load_model(p), FileNotFoundError, "is a folder, not a .keras file"),
