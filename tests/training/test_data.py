@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -74,6 +77,32 @@ def test_processes() -> None:
     assert firsts(Numbers(workers=2, use_multiprocessing=True)) == list(range(10))
     with pytest.raises(BrokenProcessPool, match="while batches of Dying were made"):  # no wait for ever
         firsts(Dying(workers=2, use_multiprocessing=True))
+
+
+SCRIPT = """
+import os
+import numpy as np
+import hornbeam as hb
+PARENT = os.getpid()
+class Mine(hb.utils.PyDataset):
+    def __len__(self): return 6
+    def __getitem__(self, index):
+        twice = np.asarray(hb.ops.matmul(hb.ops.eye(64), hb.ops.ones((64, 1)))) * index
+        return np.full((2, 3), os.getpid() != PARENT, "float32"), twice[:2].astype("float32")
+model = hb.Sequential([hb.layers.Dense(1)])
+model.compile("sgd", "mse")
+model.fit(Mine(workers=2, use_multiprocessing=True), epochs=2, verbose=0, shuffle=False)
+print([x[0, 0] for x, _ in Mine(workers=2, use_multiprocessing=True)])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked from scripts")
+def test_processes_of_a_script_that_guards_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "script.py"
+    path.write_text(SCRIPT)
+    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("1.0") == 6
 
 
 class Broken(Numbers):

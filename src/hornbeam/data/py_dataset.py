@@ -83,10 +83,12 @@ class PyDataset:
         import multiprocessing
         from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
 
+        # A fresh process cannot import a class of the script itself, or would run the script again: those are
+        # forked where the system can.
+        scripted = type(self).__module__ == "__main__" and "fork" in multiprocessing.get_all_start_methods()
+        context = multiprocessing.get_context("fork" if scripted else "spawn")
         # Each process gets the dataset once. They are new ones every pass: on_epoch_end may have changed it.
-        pool = ProcessPoolExecutor(
-            workers, multiprocessing.get_context("spawn"), initializer=_hold, initargs=(self,)
-        )
+        pool = ProcessPoolExecutor(workers, context, initializer=_hold, initargs=(self,))
         try:
             yield from in_order(_held_batch, order, workers, self.max_queue_size, pool)
         except BrokenProcessPool as error:
