@@ -48,7 +48,7 @@ def __getattr__(name: str) -> Any:
     else:
         from hornbeam.naming import nearest
 
-        raise AttributeError(f"hornbeam.applications has no {name!r}.{nearest(name, __all__)}")
+        raise AttributeError(f"hornbeam.applications has no {name!r}.{nearest(name, [*_MODULES, *_PLACES])}")
     globals()[name] = value
     return value
 
