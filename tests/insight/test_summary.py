@@ -269,6 +269,14 @@ def test_receptive_fields(stack: Any, size: int) -> None:
     assert measured(model, length) == size
 
 
+def test_random_layers_on_images_see_one_pixel_since_they_rest() -> None:
+    parts = [layers.RandomFlip(), layers.RandomRotation(0.1), layers.CenterCrop(24, 24), layers.Conv2D(4, 3)]
+    model = hb.Sequential([hb.Input((32, 32, 3)), *parts])
+    fields = Fields()
+    fields.follow(calls_of(model))
+    assert str(fields.of(model.output)) == "3"
+
+
 def test_fields_of_two_axes_and_of_merged_paths() -> None:
     x = hb.Input((32, 32, 3))
     wide = layers.Conv2D(4, (1, 7), padding="same")(x)

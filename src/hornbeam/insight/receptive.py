@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 from hornbeam import layers, tree
+from hornbeam.layers.augmentation.base import RandomImageLayer
 from hornbeam.symbolic import KerasTensor, SymbolicCall
 
 
@@ -78,6 +79,8 @@ _POINTWISE = (
     layers.Cropping1D, layers.Cropping2D, layers.Cropping3D,
     layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum,
     layers.Concatenate,
+    # They rest outside of training, or keep what is in the middle.
+    RandomImageLayer, layers.CenterCrop,
 )  # fmt: skip
 
 
