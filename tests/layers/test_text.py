@@ -197,3 +197,43 @@ def test_a_config_may_claim_any_size() -> None:
     assert int(np.asarray(layer(np.array("b")))) == huge + 1
     padded = L.StringLookup(max_tokens=huge, pad_to_max_tokens=True, output_mode="count", vocabulary=["a"])
     assert padded(hornbeam.Input((1,), dtype="string")).shape == (None, huge)
+
+
+def in_graph(layer: Any, *values: np.ndarray) -> np.ndarray:
+    """A layer's output where it is called inside of a traced function."""
+
+    def call(*x: Any) -> Any:
+        assert all(part.node.level for part in x)
+        return layer(x[0] if len(x) == 1 else list(x))
+
+    return np.asarray(hornbeam.jit(call)(*map(hornbeam.ops.convert_to_tensor, values)))
+
+
+WHOLE = np.array(
+    [sign * value for k in range(19) for value in (10**k, 10**k - 1, 37 * 10**k // 10) for sign in (1, -1)]
+    + [2**63 - 1, -(2**63), 2**32, -(2**31)]
+)
+
+
+@pytest.mark.parametrize("salt", [None, 3, [2**63 - 1, 5]])
+@pytest.mark.parametrize("mode", ["int", "one_hot", "multi_hot", "count"])
+def test_whole_numbers_are_hashed_in_graphs(salt: Any, mode: str) -> None:
+    """Of every number of digits, the same as outside."""
+    layer = L.Hashing(7 if mode != "int" else 2**31 - 1, salt=salt, output_mode=mode)
+    x = WHOLE.reshape(-1, 2)
+    np.testing.assert_array_equal(in_graph(layer, x), np.asarray(layer(x)))
+
+
+def test_masks_fractions_and_crosses_in_graphs() -> None:
+    masked = L.Hashing(5, mask_value=3)
+    np.testing.assert_array_equal(in_graph(masked, np.arange(9)), np.asarray(masked(np.arange(9))))
+    x = np.array([1.0, 1.9, -2.5, 100.0], "float32")
+    np.testing.assert_array_equal(in_graph(L.Hashing(10), x), np.asarray(L.Hashing(10)(x)))
+    for mode in ("int", "one_hot"):
+        cross = L.HashedCrossing(50, output_mode=mode)
+        pair = WHOLE[:, None], WHOLE[::-1, None] % 1000
+        np.testing.assert_array_equal(in_graph(cross, *pair), np.asarray(cross(list(pair))))
+    with pytest.raises(HornbeamTypeError, match="crosses whole numbers here, it got float32"):
+        in_graph(L.HashedCrossing(5), x, x)
+    with pytest.raises(HornbeamTypeError, match="works on values, before the graph"):
+        in_graph(L.StringLookup(vocabulary=CAT, invert=True), np.arange(2))

@@ -231,8 +231,13 @@ def test_whole_numbers_are_looked_up_in_the_graph() -> None:
     hashed = Looks()
     hashed.numbers = L.Hashing(3)
     hashed.compile("sgd", "mse")
+    hashed.fit(x, np.ones((2, 1)), verbose=0)
+    np.testing.assert_allclose(hashed.predict(x, verbose=0), np.asarray(hashed(x)), rtol=1e-5)
+    refusing = Looks()
+    refusing.numbers = L.IntegerLookup(vocabulary=[7, 5], num_oov_indices=0)
+    refusing.compile("sgd", "mse")
     with pytest.raises(HornbeamTypeError, match="works on values, before the graph"):
-        hashed.fit(x, np.ones((2, 1)), verbose=0)
+        refusing.fit(x, np.ones((2, 1)), verbose=0)
 
 
 def test_many_rows_are_prepared_in_parts() -> None:

@@ -4,16 +4,20 @@
 `siphash` is SipHash-2-4 (Aumasson, Bernstein 2012), which a key protects against made-up collisions.
 
 Both work on many strings at once: those of one length form a matrix of bytes, which is hashed column by
-column in wrapping 64-bit arithmetic.
+column in wrapping 64-bit arithmetic. The arithmetic on words is that of arrays and of tensors alike: in a
+graph, whole numbers are hashed by it (`decimals.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-Words = np.ndarray  # uint64, one for each string
+from hornbeam import ops
+
+Words = Any  # uint64, one for each string: an array, or a tensor
 
 K0 = np.uint64(0xC3A5C85C97CB3127)
 K1 = np.uint64(0xB492B66FBE98F273)
@@ -46,7 +50,7 @@ def fingerprint64(strings: Sequence[bytes]) -> Words:
 
 def siphash(strings: Sequence[bytes], key: Sequence[int]) -> Words:
     """SipHash-2-4 of every string under a key of two 64-bit numbers, as uint64."""
-    return _by_length(strings, lambda matrix: _siphash(matrix, _word(key[0]), _word(key[1])))
+    return _by_length(strings, lambda matrix: _siphash(matrix, key))
 
 
 def combine(first: Words, second: Words) -> Words:
@@ -59,12 +63,22 @@ def combine(first: Words, second: Words) -> Words:
 # -- FarmHash ------------------------------------------------------------------------------------------------
 
 
-def _rotate(x: Words, right: int) -> Words:
-    return (x >> np.uint64(right)) | (x << np.uint64(64 - right))
+def left(x: Words, bits: int) -> Words:
+    """x << bits."""
+    return x << np.uint64(bits) if isinstance(x, np.ndarray) else ops.left_shift(x, np.uint64(bits))
+
+
+def right(x: Words, bits: int) -> Words:
+    """x >> bits."""
+    return x >> np.uint64(bits) if isinstance(x, np.ndarray) else ops.right_shift(x, np.uint64(bits))
+
+
+def _rotate(x: Words, bits: int) -> Words:
+    return right(x, bits) | left(x, 64 - bits)
 
 
 def _shift_mix(x: Words) -> Words:
-    return x ^ (x >> np.uint64(47))
+    return x ^ right(x, 47)
 
 
 def _hash16(u: Words, v: Words, mul: Words | np.uint64) -> Words:
@@ -90,23 +104,42 @@ def _farmhash(s: np.ndarray) -> Words:
 
 def _farmhash_to_16(s: np.ndarray, n: int) -> Words:
     if n >= 8:
-        mul = _word(int(K2) + 2 * n)
-        a, b = _fetch(s, 0) + K2, _fetch(s, n - 8)
-        return _hash16(_rotate(b, 37) * mul + a, (_rotate(a, 25) + b) * mul, mul)
+        return farmhash_8_to_16(_fetch(s, 0), _fetch(s, n - 8), np.uint64(n))
     if n >= 4:
-        first, last = _fetch(s, 0, "<u4"), _fetch(s, n - 4, "<u4")
-        return _hash16(_word(n) + (first << np.uint64(3)), last, _word(int(K2) + 2 * n))
+        return farmhash_4_to_7(_fetch(s, 0, "<u4"), _fetch(s, n - 4, "<u4"), np.uint64(n))
     if n == 0:
         return np.full(len(s), K2)
-    a, b, c = (s[:, place].astype(np.uint64) for place in (0, n >> 1, n - 1))
-    y, z = a + (b << np.uint64(8)), _word(n) + (c << np.uint64(2))
-    return _shift_mix(y * K2 ^ z * K0) * K2
+    first, middle, last = (s[:, place].astype(np.uint64) for place in (0, n >> 1, n - 1))
+    return farmhash_1_to_3(first, middle, last, np.uint64(n))
 
 
 def _farmhash_to_32(s: np.ndarray, n: int) -> Words:
-    mul = _word(int(K2) + 2 * n)
-    a, b = _fetch(s, 0) * K1, _fetch(s, 8)
-    c, d = _fetch(s, n - 8) * mul, _fetch(s, n - 16) * K2
+    first, second, last, before = (_fetch(s, place) for place in (0, 8, n - 8, n - 16))
+    return farmhash_17_to_32(first, second, last, before, np.uint64(n))
+
+
+def farmhash_1_to_3(first: Words, middle: Words, last: Words, n: Words) -> Words:
+    """Strings of n bytes, from three of them."""
+    y, z = first + left(middle, 8), left(last, 2) + n
+    return _shift_mix(y * K2 ^ z * K0) * K2
+
+
+def farmhash_4_to_7(first: Words, last: Words, n: Words) -> Words:
+    """Strings of n bytes, from the first and the last four."""
+    return _hash16(left(first, 3) + n, last, n * np.uint64(2) + K2)
+
+
+def farmhash_8_to_16(first: Words, last: Words, n: Words) -> Words:
+    """Strings of n bytes, from the first and the last eight."""
+    mul = n * np.uint64(2) + K2
+    a = first + K2
+    return _hash16(_rotate(last, 37) * mul + a, (_rotate(a, 25) + last) * mul, mul)
+
+
+def farmhash_17_to_32(first: Words, second: Words, last: Words, before: Words, n: Words) -> Words:
+    """Strings of n bytes, from the first and second eight, the last, and those before them."""
+    mul = n * np.uint64(2) + K2
+    a, b, c, d = first * K1, second, last * mul, before * K2
     return _hash16(_rotate(a + b, 43) + _rotate(c, 30) + d, a + _rotate(b + K2, 18) + c, mul)
 
 
@@ -140,7 +173,7 @@ def _farmhash_long(s: np.ndarray, n: int) -> Words:
     v = w = (np.zeros_like(y), np.zeros_like(y))
     for start in range(0, (n - 1) // 64 * 64, 64):
         x, y, z, v, w = _block(s, start, x, y, z, v, w, K1, np.uint64(1))
-    mul = K1 + ((z & np.uint64(0xFF)) << np.uint64(1))
+    mul = left(z & np.uint64(0xFF), 1) + K1
     w = (w[0] + _word((n - 1) & 63), w[1])
     v = (v[0] + w[0], v[1])
     w = (w[0] + v[0], w[1])
@@ -176,33 +209,30 @@ def _block(
 # -- SipHash -------------------------------------------------------------------------------------------------
 
 
-def _left(x: Words, bits: int) -> Words:
-    return _rotate(x, 64 - bits)
-
-
 def _sip_round(v0: Words, v1: Words, v2: Words, v3: Words) -> tuple[Words, Words, Words, Words]:
     v0, v2 = v0 + v1, v2 + v3
-    v1, v3 = _left(v1, 13) ^ v0, _left(v3, 16) ^ v2
-    v0, v2 = _left(v0, 32) + v3, v2 + v1
-    v1, v3 = _left(v1, 17) ^ v2, _left(v3, 21) ^ v0
-    return v0, v1, _left(v2, 32), v3
+    v1, v3 = _rotate(v1, 64 - 13) ^ v0, _rotate(v3, 64 - 16) ^ v2
+    v0, v2 = _rotate(v0, 32) + v3, v2 + v1
+    v1, v3 = _rotate(v1, 64 - 17) ^ v2, _rotate(v3, 64 - 21) ^ v0
+    return v0, v1, _rotate(v2, 32), v3
 
 
-def _siphash(s: np.ndarray, k0: np.uint64, k1: np.uint64) -> Words:
+def _siphash(s: np.ndarray, key: Sequence[int]) -> Words:
     count, n = s.shape
     # The last word: what is left of the string, zeros, and the string's length in the highest byte.
     padded = np.zeros((count, n // 8 * 8 + 8), np.uint8)
     padded[:, :n] = s
     padded[:, -1] = n & 0xFF
-    start = (
-        k0 ^ _word(0x736F6D6570736575),
-        k1 ^ _word(0x646F72616E646F6D),
-        k0 ^ _word(0x6C7967656E657261),
-        k1 ^ _word(0x7465646279746573),
-    )
-    v0, v1, v2, v3 = (np.full(count, value) for value in start)
-    for at in range(0, padded.shape[1], 8):
-        word = _fetch(padded, at)
+    return siphash_words([_fetch(padded, at) for at in range(0, padded.shape[1], 8)], key)
+
+
+def siphash_words(words: Sequence[Words], key: Sequence[int]) -> Words:
+    """SipHash-2-4 of padded strings, from their words."""
+    k0, k1 = _word(key[0]), _word(key[1])
+    zero = words[0] ^ words[0]
+    v0, v1 = zero + (k0 ^ _word(0x736F6D6570736575)), zero + (k1 ^ _word(0x646F72616E646F6D))
+    v2, v3 = zero + (k0 ^ _word(0x6C7967656E657261)), zero + (k1 ^ _word(0x7465646279746573))
+    for word in words:
         v0, v1, v2, v3 = _sip_round(*_sip_round(v0, v1, v2, v3 ^ word))
         v0 = v0 ^ word
     v2 = v2 ^ np.uint64(0xFF)

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import dtype_policies
+from hornbeam import dtype_policies, ops
 from hornbeam.config import floatx
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, is_integer
 from hornbeam.layers.arguments import no_support, one_of, positive
+from hornbeam.layers.preprocessing.categories import encode
+from hornbeam.layers.preprocessing.decimals import decimal_buckets
 from hornbeam.layers.preprocessing.fingerprints import combine, fingerprint64
 from hornbeam.layers.preprocessing.host import HostLayer, as_bytes, encode_array
 from hornbeam.layers.preprocessing.index_lookup import buckets, salt_of
@@ -35,7 +37,8 @@ class Hashing(HostLayer):
     the output, int64 for "int".
 
     x: strings or numbers of any shape (fractions are dropped) -> the same shape, or vectors of num_bins. The
-    layer runs on the host, in NumPy: a model runs it before its compiled part.
+    layer runs on the host, in NumPy: a model runs it before its compiled part. Inside of a traced function it
+    takes whole numbers.
 
     Raises ValueError for num_bins below 1, unknown modes, a dtype that does not fit the mode, or a bad salt.
 
@@ -84,6 +87,15 @@ class Hashing(HostLayer):
         found = buckets(tokens.reshape(-1).tolist(), self.num_bins - masks, self.salt).reshape(values.shape)
         return np.where(masked, 0, found + 1) if masks else found
 
+    def in_graph(self, inputs: Any) -> Tensor:
+        masks = self.mask_value is not None and self.num_bins > 1
+        found = decimal_buckets(inputs, self.num_bins - masks, self.salt)
+        if masks:
+            found = ops.where(inputs == self.mask_value, 0, found + 1)
+        if self.output_mode == "int":
+            return ops.cast(found, self.output_dtype)
+        return encode(found, self.num_bins, self.output_mode, self.output_dtype)
+
     def _tokens(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What is hashed, and where the mask value stands."""
         if holds_strings(values):
@@ -112,7 +124,8 @@ class HashedCrossing(HostLayer):
     "int" or "one_hot".
 
     inputs: a list of two or more arrays of strings or whole numbers, all of shape (), (batch,) or (batch, 1)
-    -> the same shape, or vectors of num_bins. The layer runs on the host, in NumPy.
+    -> the same shape, or vectors of num_bins. The layer runs on the host, in NumPy; inside of a traced
+    function it takes whole numbers.
 
     Raises ValueError for fewer than two inputs, ShapeError for shapes that differ or are others, and
     HornbeamTypeError for fractions.
@@ -152,6 +165,19 @@ class HashedCrossing(HostLayer):
         if self.output_mode == "one_hot":
             bins = encode_array(bins, self.num_bins, "one_hot")
         return as_tensor(bins.astype(self.output_dtype))
+
+    def in_graph(self, inputs: Any) -> Tensor:
+        tensors = [as_tensor(x) for x in self._several(inputs)]
+        self._check([x.shape for x in tensors])
+        found = ops.full(tensors[0].shape, CROSS_KEY, dtype="uint64")
+        for x in tensors:
+            if not is_integer(x.dtype):
+                raise HornbeamTypeError(f"{self.describe()} crosses whole numbers here, it got {x.dtype}")
+            found = combine(found, ops.cast(ops.cast(x, "int64"), "uint64"))
+        bins = ops.cast(found % np.uint64(self.num_bins), "int64")
+        if self.output_mode == "one_hot":
+            return encode(bins, self.num_bins, "one_hot", self.output_dtype)
+        return ops.cast(bins, self.output_dtype)
 
     def _words(self, values: np.ndarray) -> np.ndarray:
         if holds_strings(values):

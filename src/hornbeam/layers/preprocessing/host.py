@@ -50,12 +50,16 @@ class HostLayer(Layer):
         if not self.on_host:
             return super().__call__(inputs)
         if any(isinstance(x, Tensor) and x.node.level for x in leaves):
-            raise HornbeamTypeError(
-                f"{self.describe()} works on values, before the graph: it cannot be called inside of a "
-                "traced function, such as the call() of a subclassed model in fit(). Build a functional or "
-                "Sequential model, or apply the layer to the data first: dataset.map(...)"
-            )
+            return self.in_graph(inputs)
         return self.call(inputs)
+
+    def in_graph(self, inputs: Any) -> Any:
+        """The layer's function on tensors without values, where it has one."""
+        raise HornbeamTypeError(
+            f"{self.describe()} works on values, before the graph: it cannot be called inside of a traced "
+            "function, such as the call() of a subclassed model in fit(). Build a functional or Sequential "
+            "model, or apply the layer to the data first: dataset.map(...)"
+        )
 
     def compute_output_spec(self, inputs: Any) -> Any:
         """The symbolic output of a call on symbolic `inputs`."""

@@ -9,11 +9,12 @@ import numpy as np
 from hornbeam import ops
 from hornbeam.config import floatx
 from hornbeam.layers.preprocessing.categories import encode
+from hornbeam.layers.preprocessing.decimals import decimal_buckets
 from hornbeam.layers.preprocessing.host import no_strings
-from hornbeam.layers.preprocessing.index_lookup import IndexLookup, buckets
+from hornbeam.layers.preprocessing.index_lookup import IndexLookup
 from hornbeam.registry import exported
 from hornbeam.symbolic import sample_of
-from hornbeam.tensor import Tensor, as_tensor
+from hornbeam.tensor import Tensor
 
 
 @exported("keras.layers")
@@ -26,7 +27,7 @@ class IntegerLookup(IndexLookup):
     salt, its SipHash).
 
     x: whole numbers of any shape -> int64 of the same shape, or vectors in place of the last axis. Part of
-    the graph, unless unknown numbers have to be hashed or refused: then it runs on the host, before it. A
+    the graph, unless unknown numbers have to be refused: then it runs on the host, before it. A
     model that was run with one vocabulary has to be compiled again to see another.
 
     Raises ValueError without a vocabulary, for unknown numbers with num_oov_indices=0, and for vocabularies
@@ -80,12 +81,8 @@ class IntegerLookup(IndexLookup):
         )
 
     @property
-    def _hashes(self) -> bool:
-        return self.num_oov_indices > 1 and self.oov_method == "farmhash"
-
-    @property
     def on_host(self) -> bool:
-        return not self.invert and (self._hashes or self.num_oov_indices == 0)
+        return not self.invert and self.num_oov_indices == 0
 
     def _read(self, values: Any) -> np.ndarray:
         array = np.asarray(values.to_numpy() if hasattr(values, "to_numpy") else values)
@@ -121,12 +118,9 @@ class IntegerLookup(IndexLookup):
 
     def _unknown(self, x: Tensor) -> Tensor:
         """Where a number goes that is not in the vocabulary."""
-        if self._hashes:
-            values = np.asarray(x)
-            digits = [b"%d" % value for value in values.reshape(-1).tolist()]
-            found = buckets(digits, self.num_oov_indices, self.salt).reshape(values.shape)
-            return as_tensor(found + self._oov_start)
-        return x % self.num_oov_indices + self._oov_start
+        hashed = self.num_oov_indices > 1 and self.oov_method == "farmhash"
+        found = decimal_buckets(x, self.num_oov_indices, self.salt) if hashed else x % self.num_oov_indices
+        return found + self._oov_start
 
     def _check_known(self, x: np.ndarray, found: np.ndarray) -> None:
         unknown = x[found == -1]
