@@ -47,16 +47,15 @@ _NAMES = {
 
 _MODULES = (
     "activations", "applications", "backend", "callbacks", "config", "constraints", "data", "datasets",
-    "dtype_policies", "engines", "initializers", "insight", "layers", "legacy", "losses", "metrics",
-    "mixed_precision", "models", "ops", "optimizers",
-    "preprocessing", "random", "regularizers", "saving", "tree", "utils", "visualization", "wrappers",
+    "distillation", "dtype_policies", "engines", "initializers", "insight", "layers", "legacy", "losses",
+    "metrics", "mixed_precision", "models", "ops", "optimizers", "preprocessing", "random", "regularizers",
+    "saving", "tree", "utils", "visualization", "wrappers",
 )  # fmt: skip
 
 _ENGINES = "Engines place their work themselves; this version runs on the CPU."
 # Names of Keras's that are not here, and why.
 MISSING: dict[str, str] = {
     "Quantizer": "Quantized layers are not in this version.",
-    "distillation": "Distillation is not in this version: write it as a train_step.",
     "distribution": _ENGINES,
     "export": "Exporting is not in this version: save to .keras, which Keras reads and exports.",
     "quantizers": "Quantized layers are not in this version.",
@@ -74,6 +73,7 @@ if TYPE_CHECKING:
     from hornbeam import constraints as constraints
     from hornbeam import data as data
     from hornbeam import datasets as datasets
+    from hornbeam import distillation as distillation
     from hornbeam import dtype_policies as dtype_policies
     from hornbeam import engines as engines
     from hornbeam import initializers as initializers

@@ -38,7 +38,8 @@ _FUNCTION_MODULES = ("keras.activations", "keras.losses", "keras.metrics")
 # Sub-packages that fill the table when they are imported.
 _FAMILIES = (
     "activations", "constraints", "initializers", "layers", "losses", "metrics", "models", "optimizers",
-    "models.functional_config", "regularizers", "utils.feature_space",
+    "models.functional_config", "regularizers", "distillation",
+    "applications.convnext", "applications.inception_resnet_v2", "utils.feature_space",
 )  # fmt: skip
 
 # Values without a class, as Keras writes them.

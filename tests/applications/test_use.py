@@ -125,6 +125,18 @@ def test_published_weights_come_from_the_cache(tmp_path: Path, monkeypatch: pyte
     ]
 
 
+def test_their_own_layers_are_known_to_files() -> None:
+    for module, name, config in (
+        ("convnext", "LayerScale", {"init_values": 0.5, "projection_dim": 3}),
+        ("inception_resnet_v2", "CustomScaleLayer", {"scale": 0.17}),
+    ):
+        place = f"keras.src.applications.{module}"
+        made = hb.utils.deserialize_keras_object(
+            {"module": place, "class_name": name, "config": config, "registered_name": name}
+        )
+        assert config.items() <= made.get_config().items()
+
+
 # -- images and classes ------------------------------------------------------------------------------
 
 

@@ -31,7 +31,7 @@ LAYERS = [
     ["saving", "insight"],
     ["training", "callbacks"],
     ["models"],
-    ["applications", "wrappers"],
+    ["applications", "distillation", "wrappers"],
     ["about", "backend", "compat", "cli", "bench", "__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -88,12 +88,13 @@ class Node:
                 depth = node.depth
         self.depth = depth + 1
 
-    def __del__(self) -> None:
+    def __del__(self, pop: Any = _interned.pop) -> None:
         for node in self.inputs:
             node.uses -= 1
         if self.key is not None:
-            # A node that took this one's place between its end and now is merely made once more.
-            _interned.pop(self.key, None)
+            # A node that took this one's place between its end and now is merely made once more. `pop` is an
+            # argument because modules have lost their names by the time that the last nodes end.
+            pop(self.key, None)
 
     @property
     def name(self) -> str:
