@@ -170,11 +170,17 @@ def sample_of(x: Any) -> str:
     return f"such as {flat[0]!r}"[:60] if flat.size else "empty"
 
 
-def strings_refused(where: str, what: str) -> str:
-    """What to say where strings come to something that computes with numbers."""
+def strings_refused(where: str, x: Any) -> str:
+    """What to say where strings, or other objects, come to something that computes with numbers."""
+    flat = [] if isinstance(x, Tensor) else np.asarray(x).reshape(-1)[:1].tolist()
+    if flat and not isinstance(flat[0], (str, bytes)):
+        return (
+            f"{where} computes with numbers, it got objects ({sample_of(x)}): fill missing values, and give "
+            "the array a dtype: x.astype('float32')"
+        )
     return (
-        f"{where} computes with numbers, it got strings ({what}): put a TextVectorization, StringLookup or "
-        "Hashing layer in front"
+        f"{where} computes with numbers, it got strings ({sample_of(x)}): put a TextVectorization, "
+        "StringLookup or Hashing layer in front"
     )
 
 
@@ -223,7 +229,7 @@ def _probe(fn: Callable[..., Any], args: Any, kwargs: Any, sizes: tuple[int, int
             if not isinstance(x, KerasTensor):
                 return x
             if x.dtype == STRING:
-                raise HornbeamTypeError(strings_refused(_name_of(fn), repr(x)))
+                raise HornbeamTypeError(strings_refused(_name_of(fn), x))
             shape = tuple((inner if i else batch) if s is None else s for i, s in enumerate(x.shape))
             made = Tensor(placeholder(TensorType(shape, x.dtype), level))
             if x._keras_mask is not None:

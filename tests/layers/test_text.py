@@ -110,7 +110,10 @@ def test_refuses(make: Any, text: str) -> None:
         (lambda: L.IntegerLookup(vocabulary=[1])(np.array(["a"])), "computes with numbers"),
         (lambda: L.IntegerLookup().adapt(["a"]), "computes with numbers"),
         (lambda: L.StringLookup(vocabulary=CAT)(np.array(["a", None], object)), "missing values"),
+        (lambda: L.StringLookup(vocabulary=CAT)(np.array(["a", np.nan], object)), r"missing values \(nan\)"),
         (lambda: L.StringLookup(vocabulary=CAT)(np.array(["a", 3], object)), "among them is 3"),
+        (lambda: L.IntegerLookup(vocabulary=[1])(np.array([1, None], object)), "it got objects .such as 1"),
+        (lambda: L.Dense(2)(np.array([[1.0, None]], object)), "it got objects .*fill missing values"),
         (lambda: L.Normalization().adapt(np.array([["a"]])), "computes with numbers"),
         (lambda: L.Discretization(num_bins=2).adapt(np.array(["a"])), "computes with numbers"),
         (lambda: L.HashedCrossing(3)([np.ones(3), np.ones(3)]), "Discretization"),
@@ -237,3 +240,34 @@ def test_masks_fractions_and_crosses_in_graphs() -> None:
         in_graph(L.HashedCrossing(5), x, x)
     with pytest.raises(HornbeamTypeError, match="works on values, before the graph"):
         in_graph(L.StringLookup(vocabulary=CAT, invert=True), np.arange(2))
+
+
+def test_columns_with_missing_strings() -> None:
+    frames = pytest.importorskip("pandas")
+    for column in (frames.Series(["a", None], dtype="string"), frames.Series(["a", None], dtype="category")):
+        with pytest.raises(HornbeamTypeError, match="missing values"):
+            L.StringLookup(vocabulary=CAT)(column)
+    kinds = frames.Series(["dog", "cat"], dtype="category")
+    assert np.asarray(L.StringLookup(vocabulary=CAT)(kinds)).tolist() == [2, 1]
+
+
+@pytest.mark.parametrize("mode", ["int", "tf_idf"])
+def test_adapt_takes_what_gives_texts(mode: str) -> None:
+    texts = np.array(["a b", "b c", "c c d"])
+    layer = L.TextVectorization(output_mode=mode)
+    layer.adapt(texts)
+    dataset = hornbeam.data.Dataset.from_tensor_slices(texts)
+    for data in (
+        dataset,
+        dataset.batch(2),
+        iter(texts.tolist()),
+        ((np.array([text]), 0) for text in texts),
+        texts[:, None],
+        texts.astype("S"),
+        texts.tolist(),
+        [[text] for text in texts],
+    ):
+        other = L.TextVectorization(output_mode=mode)
+        other.adapt(data)
+        assert other.get_vocabulary() == layer.get_vocabulary()
+        np.testing.assert_array_equal(np.asarray(other(texts)), np.asarray(layer(texts)))

@@ -15,7 +15,7 @@ from hornbeam import tree
 from hornbeam.ir.types import HornbeamTypeError, is_float
 from hornbeam.layers.context import current_watcher
 from hornbeam.layers.remat import rematerialized, wants_remat
-from hornbeam.symbolic import holds_strings, sample_of, strings_refused
+from hornbeam.symbolic import holds_strings, strings_refused
 from hornbeam.tensor import Tensor, as_tensor, cast
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class LayerCall:
             return x
         if holds_strings(x):
             if not self.layer.takes_strings:
-                raise HornbeamTypeError(strings_refused(self.layer.describe(), sample_of(x)))
+                raise HornbeamTypeError(strings_refused(self.layer.describe(), x))
             return x if isinstance(x, Tensor) else np.asarray(x)
         x = as_tensor(x)
         wanted = self.layer._autocast_dtype

@@ -14,7 +14,7 @@ import numpy as np
 from hornbeam import tree
 from hornbeam.ir.types import HornbeamTypeError
 from hornbeam.layers.layer import Layer
-from hornbeam.symbolic import KerasTensor, holds_strings, record_call, sample_of, strings_refused
+from hornbeam.symbolic import KerasTensor, holds_strings, record_call, strings_refused
 from hornbeam.tensor import Tensor
 
 # How bytes that are no UTF-8 stand in a str, so that they come back as they were.
@@ -108,7 +108,7 @@ def as_bytes(values: Any, where: str, encoding: str = "utf-8") -> np.ndarray:
 def no_strings(values: Any, where: str) -> None:
     """Raise HornbeamTypeError for strings."""
     if holds_strings(values):
-        raise HornbeamTypeError(strings_refused(where, sample_of(values)))
+        raise HornbeamTypeError(strings_refused(where, values))
 
 
 def _item(item: Any, where: str, encoding: str) -> bytes:
@@ -116,7 +116,7 @@ def _item(item: Any, where: str, encoding: str) -> bytes:
         return item if encoding == "utf-8" else item.decode(encoding).encode("utf-8", STRAY_BYTES)
     if isinstance(item, str):
         return item.encode("utf-8", STRAY_BYTES)
-    if item is None or item != item:
+    if item is None or type(item).__name__ == "NAType" or (isinstance(item, float) and item != item):
         raise HornbeamTypeError(f"{where}: the strings have missing values ({item}): fill them first")
     raise HornbeamTypeError(f"{where} takes strings, among them is {item!r} ({type(item).__name__})")
 
