@@ -32,7 +32,7 @@ model.add(Dense(output_dim=3, init='uniform', activation='softmax'))
 optimizer = SGD(lr=0.1, decay=1.0, momentum=0.9, nesterov=True)
 model.compile(loss='categorical_crossentropy', optimizer=optimizer, metrics=['accuracy'])
 x, y = rng.random((64, 8, 8, 1)), np_utils.to_categorical(rng.integers(0, 3, 64), 3)
-found = model.fit(x, y, nb_epoch=2, batch_size=64, verbose=0)
+found = model.fit(x, y, nb_epoch=2, batch_size=64, verbose=0, validation_split=0.25)
 print(len(found.history['acc']), model.predict_classes(x).shape, f"{float(optimizer.lr):.4f}")
 """,
         "2 (64,) 0.0333",
@@ -46,7 +46,9 @@ print(len(found.history['acc']), model.predict_classes(x).shape, f"{float(optimi
             "lr= is an old spelling, write learning_rate=",
             "InverseTimeDecay",
             "Model.fit(nb_epoch=) is an old spelling, write epochs=",
+            "Convolution2D(filters, nb_row, nb_col) is an old spelling, write Conv2D(filters, (nb_row, nb_col))",
             "BatchNormalization(mode=) has no meaning any more and is left out",
+            "validation_split= draws a stratified sample here, Keras takes the last rows",
             "history['acc'] is an old spelling, write history['accuracy']",
             "np.argmax(model.predict(x), axis=-1)",
         ],
@@ -54,8 +56,10 @@ print(len(found.history['acc']), model.predict_classes(x).shape, f"{float(optimi
     (
         """
 from keras import backend as K
-from keras.models import Model
-from keras.layers import Input, Dense, merge
+from keras.engine import Layer, Model
+from keras.engine.topology import InputSpec
+from keras.layers import *
+from keras.layers import merge
 import numpy as np
 a, b = Input((3,)), Input((3,))
 model = Model(input=[a, b], output=Dense(2)(merge([a, b], mode='concat')))
@@ -70,6 +74,8 @@ print(K.get_value(K.l2_normalize(v, axis=-1)), K.get_value(K.permute_dimensions(
         "channels_last tf (None, 2) (4, 6)\n1.0 [-1.]\n[[0.6 0.8]] (2, 1)",
         [
             "keras.layers.merge is an old spelling",
+            "keras.engine is an old spelling, write keras\n",
+            "keras.engine.topology is an old spelling, write keras\n",
             "Model(input=) is an old spelling, write inputs=",
             "keras.backend.function is an old spelling, write keras.Model(inputs, outputs)",
             "keras.backend.clip is an old spelling, write keras.ops.clip",

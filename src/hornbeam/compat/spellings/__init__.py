@@ -33,7 +33,8 @@ def lookup(relative: str, name: str) -> Any:
     if relative in OWN_NAMES:
         module = importlib.import_module(f"hornbeam.compat.spellings.{OWN_NAMES[relative]}")
         if name in module.NAMES:
-            note(f"{place}.{name}", module.NAMES[name])
+            if module.NAMES[name]:
+                note(f"{place}.{name}", module.NAMES[name])
             return getattr(module, name)
     new = NEW_NAMES.get((relative, name))
     if new is None:

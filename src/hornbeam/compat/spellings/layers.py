@@ -6,24 +6,34 @@ from collections.abc import Sequence
 from typing import Any
 
 from hornbeam import layers, ops
+from hornbeam.compat.names import note
 
-# Name -> what to write.
+# Name -> what to write; nothing for those that Keras 3 has, where only a way to call them is old.
 NAMES = {
     "AtrousConvolution2D": "keras.layers.Conv2D(filters, kernel_size, dilation_rate=)",
-    "Convolution1D": "keras.layers.Conv1D(filters, kernel_size)",
-    "Convolution2D": "keras.layers.Conv2D(filters, kernel_size)",
-    "Convolution3D": "keras.layers.Conv3D(filters, kernel_size)",
+    "Convolution1D": "",
+    "Convolution2D": "",
+    "Convolution3D": "",
     "ThresholdedReLU": "keras.layers.ReLU(threshold=theta)",
     "merge": "keras.layers.concatenate(), add(), multiply(), average(), maximum() or dot()",
 }
 
 
+# What the sizes of a kernel were called.
+_SIZES = {1: ("filter_length",), 2: ("nb_row", "nb_col"), 3: ("kernel_dim1", "kernel_dim2", "kernel_dim3")}
+
+
 def _convolution(kind: type, rank: int, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """Sizes of the kernel were arguments one by one."""
-    names = ("nb_row", "nb_col") if rank == 2 else ("kernel_dim1", "kernel_dim2", "kernel_dim3")
-    if rank > 1 and len(args) > rank and all(isinstance(size, int) for size in args[1 : rank + 1]):
+    names = _SIZES[rank]
+    one_by_one = rank > 1 and len(args) > rank and all(isinstance(n, int) for n in args[1 : rank + 1])
+    if one_by_one or names[0] in kwargs:
+        note(
+            f"Convolution{rank}D(filters, {', '.join(names)})", f"Conv{rank}D(filters, ({', '.join(names)}))"
+        )
+    if one_by_one:
         args = (args[0], tuple(args[1 : rank + 1]), *args[rank + 1 :])
-    elif rank > 1 and names[0] in kwargs:
+    elif names[0] in kwargs:
         kwargs["kernel_size"] = tuple(kwargs.pop(name) for name in names)
     return kind(*args, **kwargs)
 

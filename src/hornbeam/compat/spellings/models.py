@@ -80,6 +80,18 @@ def install() -> None:
         setattr(model, method.__name__, method)
     metric: Any = Metric
     metric.reset_states = reset_states
+    fit = model.fit
+
+    @functools.wraps(fit)
+    def fitted(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("validation_split") and "validation_split_mode" not in kwargs:
+            remark(
+                "validation_split= draws a stratified sample here, Keras takes the last rows: "
+                'fit(validation_split_mode="tail") does that'
+            )
+        return fit(self, *args, **kwargs)
+
+    model.fit = fitted
     init = model.__init__
 
     @functools.wraps(init)

@@ -11,21 +11,18 @@ _UTILS = (
     "np_utils generic_utils vis_utils data_utils layer_utils io_utils training_utils visualize_util tf_utils"
 )
 
+_ROOT = (
+    "api api._v2 api._v2.keras engine engine.base_layer engine.input_layer engine.sequential "
+    "engine.topology engine.training"
+)
+
 # Old module -> the one of Keras 3 that has its names.
 NEW_MODULES: dict[str, str] = {
     **{f"layers.{name}": "layers" for name in _LAYERS.split()},
     **{f"utils.{name}": "utils" for name in _UTILS.split()},
-    "api": "",
-    "api._v2": "",
-    "api._v2.keras": "",
+    **{name: "" for name in _ROOT.split()},
     "backend.tensorflow_backend": "backend",
     "callbacks.callbacks": "callbacks",
-    "engine": "layers",
-    "engine.base_layer": "layers",
-    "engine.input_layer": "layers",
-    "engine.topology": "layers",
-    "engine.training": "models",
-    "engine.sequential": "models",
     "legacy.layers": "layers",
     "objectives": "losses",
     "optimizers.experimental": "optimizers",
