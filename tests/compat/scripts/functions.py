@@ -1,6 +1,7 @@
 """tf.function with variables among its arguments, in layers and pipelines. Holds under TensorFlow, too."""
 
 import string
+import tempfile
 
 import numpy as np
 import tensorflow as tf
@@ -92,6 +93,25 @@ losses = [float(step(x, y)) for _ in range(150)]
 assert losses[-1] < 0.3 * losses[0], losses[::30]
 same(mean.result(), np.mean(losses))
 assert int(optimizer.iterations) == 150
+
+# Checkpoints: everything comes back, only the newest are kept.
+with tempfile.TemporaryDirectory() as folder:
+    epoch = tf.Variable(7)
+    checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer, epoch=epoch)
+    manager = tf.train.CheckpointManager(checkpoint, folder, max_to_keep=2)
+    assert manager.latest_checkpoint is None
+    checkpoint.restore(manager.latest_checkpoint)
+    before = model.predict(x, verbose=0)
+    for _ in range(3):
+        path = manager.save()
+    assert path == manager.latest_checkpoint == tf.train.latest_checkpoint(folder)
+    assert len(manager.checkpoints) == 2
+    step(x, y)
+    epoch.assign(0)
+    assert np.abs(model.predict(x, verbose=0) - before).max() > 1e-6
+    checkpoint.restore(path).expect_partial()
+    same(model.predict(x, verbose=0), before)
+    assert (int(epoch), int(optimizer.iterations)) == (7, 150)
 
 # Odds and ends.
 same(tf.math.cumprod([[2.0, 3.0, 4.0]], axis=-1, exclusive=True), [[1, 2, 6]])

@@ -38,6 +38,7 @@ _NAMESPACES = {
     "random": "random",
     "strings": "strings",
     "test": "config",
+    "train": "train",
     "types": "types",
     "types.experimental": "types",
     "version": "version",
