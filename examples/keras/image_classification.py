@@ -23,7 +23,7 @@ def make_images(count, size=32, seed=0):
 
 
 def make_model(input_shape, num_classes):
-    augmentation = [layers.RandomFlip("horizontal", seed=1), layers.RandomRotation(0.05, seed=2)]
+    augmentation = [layers.RandomFlip("horizontal", seed=1), layers.RandomContrast(0.2, seed=2)]
     inputs = keras.Input(shape=input_shape)
     x = inputs
     for layer in augmentation:

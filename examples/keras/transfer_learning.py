@@ -48,6 +48,8 @@ def main():
     frozen = model.fit(x, y, batch_size=20, epochs=5, verbose=2)
 
     base.trainable = True
+    for layer in base.layers:  # statistics of so few pictures would spoil what was learned
+        layer.trainable = not isinstance(layer, layers.BatchNormalization)
     print("trainable weights with the base let go:", len(model.trainable_weights))
     model.compile(keras.optimizers.Adam(1e-4), loss, metrics=[keras.metrics.BinaryAccuracy()])
     tuned = model.fit(x, y, batch_size=20, epochs=3, verbose=2)

@@ -20,6 +20,7 @@ from hornbeam.ir.graph import Node, leaf, placeholder
 from hornbeam.ir.primitive import CONSTANT
 from hornbeam.ir.trace import no_level
 from hornbeam.ir.types import ShapeError, TensorType, dtype_name, is_float, numpy_dtype
+from hornbeam.primitives import stop_gradient
 from hornbeam.naming import current_path
 from hornbeam.tensor import Tensor, as_tensor, cast, cast_node
 
@@ -51,6 +52,9 @@ class Recorder:
         if node is None:
             node = placeholder(variable.type, self.level)
             self.inputs[variable] = self.values[variable] = node
+        elif variable in self.assigned and is_float(node.dtype):
+            # An assignment is no operation that derivatives go through, traced or not.
+            node = stop_gradient(node)
         return node
 
     def assign(self, variable: Variable, node: Node) -> None:
