@@ -20,8 +20,8 @@ from hornbeam.ir.graph import Node, leaf, placeholder
 from hornbeam.ir.primitive import CONSTANT
 from hornbeam.ir.trace import no_level
 from hornbeam.ir.types import ShapeError, TensorType, dtype_name, is_float, numpy_dtype
-from hornbeam.primitives import stop_gradient
 from hornbeam.naming import current_path
+from hornbeam.primitives import stop_gradient
 from hornbeam.tensor import Tensor, as_tensor, cast, cast_node
 
 _local = threading.local()
