@@ -299,7 +299,8 @@ def crop_images(
 
 @operation
 def rgb_to_grayscale(images: Any, data_format: str | None = None) -> Tensor:
-    """0.2989 red + 0.587 green + 0.114 blue (ITU-R BT.601), one channel, in the images' dtype.
+    """0.2989 red + 0.587 green + 0.114 blue (ITU-R BT.601), one channel, in the images' dtype (integers are
+    cut off).
 
     >>> hornbeam.ops.image.rgb_to_grayscale(hornbeam.ops.ones((1, 2, 2, 3))).shape
     (1, 2, 2, 1)
@@ -307,7 +308,7 @@ def rgb_to_grayscale(images: Any, data_format: str | None = None) -> Tensor:
     node, restore = _colours(images, data_format, "rgb_to_grayscale")
     work = node if is_float(node.dtype) else p.convert(node, "float32")
     red, green, blue = (_channel(work, i) for i in range(3))
-    return restore(_to_dtype(red * 0.2989 + green * 0.587 + blue * 0.114, node.dtype))
+    return restore(p.convert(red * 0.2989 + green * 0.587 + blue * 0.114, node.dtype))
 
 
 def _float_colours(images: Any, data_format: str | None, name: str) -> tuple[Node, Callable[[Node], Tensor]]:

@@ -77,6 +77,7 @@ CASES = [
     exact("RandomGrayscale(1.0)"),
     exact(f"RandomGrayscale(1.0, {FIRST})"),
     Case("RandomGrayscale(0.5)"),
+    exact("RandomGrayscale(factor=1)", dtype="uint8"),
     Case("RandomHue(0.7)"),
     Case(f"RandomHue((0.2, 0.9), value_range=(0, 1), {FIRST})", unit=True),
     exact("RandomSaturation((0.7, 0.7), value_range=(0, 1))", unit=True),

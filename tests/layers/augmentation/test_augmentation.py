@@ -324,3 +324,22 @@ def test_pipeline_runs_layers_and_comes_back_from_its_config() -> None:
     still = np.asarray(pipeline(pictures(), training=False))
     np.testing.assert_allclose(still, pictures()[:, 2:6, 2:7] / 255, rtol=1e-6)
     np.testing.assert_array_equal(np.asarray(again(pictures())), np.asarray(pipeline(pictures())))
+
+
+def test_in_a_pipeline_every_batch_has_draws_of_its_own_for_any_number_of_threads() -> None:
+    def brightened(workers: int | None) -> list[bytes]:
+        layer = layers.RandomBrightness(0.3, seed=1)
+        still = hornbeam.data.Dataset.from_tensor_slices(np.full((32, 2, 2, 1), 100.0, "float32")).batch(1)
+        mapped = still.map(lambda x: layer(x, training=True), num_parallel_calls=workers)
+        return [np.asarray(x).tobytes() for x in mapped]
+
+    alone = brightened(None)
+    assert len(set(alone)) == 32
+    assert brightened(4) == alone
+
+
+def test_mixup_in_a_pipeline_of_dicts() -> None:
+    data = {"images": pictures(8), "labels": np.eye(8, dtype="float32")}
+    made = next(iter(hornbeam.data.Dataset.from_tensor_slices(data).batch(4).map(layers.MixUp(seed=1))))
+    assert made["images"].shape == (4, 8, 10, 3)
+    assert np.asarray(made["labels"]).sum(1) == pytest.approx(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -110,7 +111,7 @@ def _in_turn(step: Callable[[Any, Any], Any], value: Any, items: Any) -> Any:
     if _traced():
         return ops.scan(lambda state, item: (step(state, item), ()), value, items)[0]
     for i in range(tree.flatten(items)[0].shape[0]):
-        value = step(value, tree.map_structure(lambda x: x[i], items))  # noqa: B023
+        value = step(value, tree.map_structure(operator.itemgetter(i), items))
     return value
 
 
@@ -311,7 +312,8 @@ class Pipeline(Layer):
 
     def call(self, inputs: Any, training: bool = True, mask: Any = None) -> Any:
         for layer in self._pipeline_layers:
-            inputs = layer(inputs, training=training)
+            # What comes out of a layer carries its mask.
+            inputs, mask = layer(inputs, training=training, mask=mask), None
         return inputs
 
     def get_config(self) -> dict[str, Any]:
@@ -319,4 +321,6 @@ class Pipeline(Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
+        if not isinstance(config.get("layers"), (list, tuple)):
+            raise ValueError(f'Pipeline: the config needs a list "layers", got {config.get("layers")!r}')
         return cls(**{**config, "layers": [deserialize(layer) for layer in config["layers"]]})
