@@ -264,6 +264,26 @@ def discretization(k: Any) -> dict[str, Any]:
     return made
 
 
+@case
+def single_values_and_more_axes(k: Any) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    words, numbers = np.array(WORDS), np.array(NUMBERS)
+    for mode in ("int", "one_hot", "multi_hot", "count"):
+        lookup = k.layers.StringLookup(vocabulary=["fox", "dog"], output_mode=mode)
+        integers = k.layers.IntegerLookup(vocabulary=[7, 5], output_mode=mode)
+        hashing = k.layers.Hashing(4, output_mode=mode)
+        for label, text, number in (("one", "fox", 5), ("row", words[0], numbers[0])):
+            made[f"lookup {mode} {label}"] = lookup(np.array(text))
+            made[f"integers {mode} {label}"] = integers(np.array(number))
+            if label == "row" or mode == "int":  # Keras hashes no single string into a vector
+                made[f"hashing {mode} {label}"] = hashing(np.array(text))
+    made["axes"] = k.layers.StringLookup(vocabulary=["fox"])(words.reshape(2, 2, 3))
+    made["one hot axes"] = k.layers.StringLookup(vocabulary=["fox"], output_mode="one_hot")(
+        words.reshape(2, 2, 3)
+    )
+    return made
+
+
 def plain(value: Any) -> Any:
     """What a case gave, as JSON: arrays as nested lists, with their dtype; bytes as text."""
     if isinstance(value, dict):

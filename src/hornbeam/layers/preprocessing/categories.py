@@ -19,6 +19,8 @@ def encode(indices: Tensor, count: int, mode: str, dtype: str, weights: Any = No
     """Whole numbers as vectors: "one_hot" one for each, "multi_hot" and "count" one for all of the last
     axis.
     """
+    if indices.ndim == 0:
+        indices = ops.expand_dims(indices, -1)
     hot = ops.one_hot(ops.cast(indices, "int32"), count, dtype=dtype)
     if mode == "one_hot":
         return ops.squeeze(hot, -2) if indices.ndim > 1 and indices.shape[-1] == 1 else hot

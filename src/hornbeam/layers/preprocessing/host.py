@@ -156,11 +156,13 @@ def encode_array(values: np.ndarray, depth: int, mode: str, weights: np.ndarray 
 
     An array of rank 1 is one row, as in Keras.
     """
+    if values.ndim == 0:
+        values = values.reshape(1)
     if mode == "one_hot":
         if values.ndim > 1 and values.shape[-1] == 1:
             values = values[..., 0]
         return (values[..., None] == np.arange(depth)).astype(np.int64)
-    lead, width = values.shape[:-1], values.shape[-1] if values.ndim else 1
+    *lead, width = values.shape
     count = int(np.prod(lead, dtype=np.int64))
     rows = np.repeat(np.arange(count), width)
     made = encode_rows(values.reshape(-1), rows, count, depth, mode, weights)
