@@ -143,6 +143,11 @@ def test_config_makes_the_same_layer(name: str) -> None:
     assert {"name", "trainable", "dtype", "data_format", "bounding_box_format"} <= set(layer.get_config())
 
 
+@EVERY
+def test_no_images_at_all(name: str) -> None:
+    assert make(name)(np.zeros((0, 8, 10, 3), "float32")).shape[0] == 0
+
+
 # -- what is drawn -------------------------------------------------------------------------------------------
 
 
@@ -254,6 +259,8 @@ def test_rand_augment_changes_its_layers_in_compiled_code() -> None:
         (lambda: layers.RandomFlip()(np.ones((4, 4))), "images need three axes"),
         (lambda: layers.RandomFlip()({"pictures": np.ones((1, 4, 4, 3))}), 'needs the key "images"'),
         (lambda: layers.RandomHue(0.1)(np.ones((1, 4, 4, 1))), "three channels"),
+        (lambda: layers.MixUp()((np.ones((1, 4, 4, 3)), np.ones((1, 2)))), "takes images or a dict"),
+        (lambda: layers.Pipeline.from_config({"name": "p"}), 'needs a list "layers"'),
     ],
 )
 def test_errors_say_what_was_expected(make_it: Any, text: str) -> None:

@@ -159,6 +159,11 @@ class ImageLayer(Layer):
         if isinstance(data, Mapping) and "images" not in data:
             raise ValueError(f'{self.describe()}: a dict needs the key "images", got {sorted(data)}')
         images = data["images"] if isinstance(data, Mapping) else data
+        if not hasattr(images, "shape"):
+            raise ValueError(
+                f"{self.describe()} takes images or a dict with them, got {type(images).__name__}: put "
+                'images and labels that belong together into {"images": ..., "labels": ...}'
+            )
         if len(images.shape) not in (3, 4):
             raise ShapeError(
                 f"{self.describe()}: images need three axes (one image) or four (a batch), got shape "

@@ -12,6 +12,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from hornbeam import ops, random
 from hornbeam.layers.arguments import one_of
 from hornbeam.layers.augmentation import bounding_boxes as boxes_of
@@ -145,8 +147,8 @@ class GridLayer(ReadingLayer):
 def matrix_of(a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> Tensor:
     """Maps (n, 8) out of their numbers, each (n,) or one for all."""
     parts = [ops.cast(x, "float32") for x in (a, b, c, d, e, f, 0.0, 0.0)]
-    count = max(x.shape[0] if x.ndim else 1 for x in parts)
-    return ops.stack([ops.broadcast_to(x, (count,)) for x in parts], axis=1)
+    shape = np.broadcast_shapes(*(x.shape for x in parts))
+    return ops.stack([ops.broadcast_to(x, shape) for x in parts], axis=1)
 
 
 def _column(numbers: Any, index: int) -> Tensor:
