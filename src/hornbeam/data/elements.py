@@ -118,17 +118,17 @@ def together(function: Callable[[Sequence[Any]], Any], elements: Sequence[Any]) 
 
 
 def _differing(elements: Sequence[Any]) -> str:
-    number, other = next((i, e) for i, e in enumerate(elements) if _form(e) != _form(elements[0]))
-    return (
-        f"elements must have one structure: {_form(elements[0])} at first, {_form(other)} in number {number}"
-    )
+    forms = [form_of(element) for element in elements]
+    number = next(i for i, form in enumerate(forms) if form != forms[0])
+    return f"elements must have one structure: {forms[0]} at first, {forms[number]} in number {number}"
 
 
-def _form(element: Any) -> str:
+def form_of(element: Any) -> str:
+    """An element's structure, to be read."""
     if isinstance(element, tuple):
-        return f"({', '.join(_form(part) for part in element)})"
+        return f"({', '.join(form_of(part) for part in element)})"
     if isinstance(element, dict):
-        return "{" + ", ".join(f"{key!r}: {_form(part)}" for key, part in element.items()) + "}"
+        return "{" + ", ".join(f"{key!r}: {form_of(part)}" for key, part in element.items()) + "}"
     return "array"
 
 

@@ -11,9 +11,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from hornbeam import tree
 from hornbeam.data import elements as e
 from hornbeam.data.ahead import in_order, in_order_where_it_pays
 from hornbeam.data.errors import describe, located
+from hornbeam.data.replay import Replay
 from hornbeam.data.stages import INFINITE, UNKNOWN, Slices, Stage, Table, looking
 from hornbeam.random import SharedDraws
 
@@ -32,6 +34,14 @@ def calling(function: Callable[..., Any]) -> Callable[[Any], Any]:
     return call
 
 
+class Calls:
+    """What the calls of one pass share: draws, and the tapes of a function that can be replayed."""
+
+    def __init__(self, function: Callable[..., Any] | None) -> None:
+        self.draws = SharedDraws(not looking.get())
+        self.replay = None if function is None else Replay.of(function)
+
+
 class Calling(Stage):
     """A stage that calls a function of the user's; errors say at which element."""
 
@@ -44,12 +54,22 @@ class Calling(Stage):
         self.function = function
         self.name = f"{name}({describe(function)})"
         self._call = function if as_it_is else calling(function)
+        self._replayed = None if as_it_is else function
 
-    def called(self, draws: SharedDraws, numbered: tuple[int, Any]) -> Any:
-        """What the function makes of an element, as an element. draws: those of the pass."""
+    def calls(self) -> Calls:
+        """For a new pass."""
+        return Calls(self._replayed)
+
+    def called(self, calls: Calls, numbered: tuple[int, Any]) -> Any:
+        """What the function makes of an element, as an element."""
         index, element = numbered
         try:
-            with draws.item(index):
+            if calls.replay is not None:
+                parts = tree.flatten(element)
+                tape = calls.replay.tape(element, parts)
+                if tape is not None:
+                    return tape.run(parts)
+            with calls.draws.item(index):
                 return e.element_of(self._call(element))
         except Exception as error:
             raise located(
@@ -71,7 +91,7 @@ class Map(Calling):
         self.workers = workers
 
     def run(self) -> Iterator[Any]:
-        return self.results(functools.partial(self.called, SharedDraws(not looking.get())))
+        return self.results(functools.partial(self.called, self.calls()))
 
     def results(self, function: Callable[[tuple[int, Any]], T]) -> Iterator[T]:
         """`function((number, element))` of every element."""
@@ -102,9 +122,9 @@ class Filter(Calling):
         self.until = until
 
     def run(self) -> Iterator[Any]:
-        draws = SharedDraws(not looking.get())
+        calls = self.calls()
         for index, element in enumerate(self.source.run()):
-            if self.called(draws, (index, element)):
+            if self.called(calls, (index, element)):
                 yield element
             elif self.until:
                 return
@@ -125,9 +145,9 @@ class Interleave(Calling):
         super().__init__(source, function, name)
         self.cycle, self.block = cycle, block
 
-    def opened(self, draws: SharedDraws, numbered: tuple[int, Any]) -> Iterator[Any]:
+    def opened(self, calls: Calls, numbered: tuple[int, Any]) -> Iterator[Any]:
         """A run through the dataset that the function makes of an element."""
-        made = self.called(draws, numbered)
+        made = self.called(calls, numbered)
         if not e.is_pipeline(made):
             raise TypeError(
                 f"the function given to {self.name} must return a Dataset, got {type(made).__name__}"
@@ -135,9 +155,7 @@ class Interleave(Calling):
         return made._stage.run()
 
     def run(self) -> Iterator[Any]:
-        waiting = map(
-            functools.partial(self.opened, SharedDraws(not looking.get())), enumerate(self.source.run())
-        )
+        waiting = map(functools.partial(self.opened, self.calls()), enumerate(self.source.run()))
         open_runs: list[Iterator[Any] | None] = [None] * self.cycle
         place, ended = 0, False
         while not ended or any(run is not None for run in open_runs):
@@ -176,7 +194,7 @@ class Sound(Stage):
 
     def run(self) -> Iterator[Any]:
         left_out = 0
-        for made in self.map.results(functools.partial(self._tried, SharedDraws(not looking.get()))):
+        for made in self.map.results(functools.partial(self._tried, self.map.calls())):
             if not isinstance(made, Exception):
                 yield made[0]
                 continue
@@ -187,9 +205,9 @@ class Sound(Stage):
                 place = " ".join(getattr(made, "__notes__", ()))
                 warnings.warn(f"left out: {type(made).__name__}: {made} {place}", stacklevel=2)
 
-    def _tried(self, draws: SharedDraws, numbered: tuple[int, Any]) -> tuple[Any] | Exception:
+    def _tried(self, calls: Calls, numbered: tuple[int, Any]) -> tuple[Any] | Exception:
         try:
-            return (self.map.called(draws, numbered),)
+            return (self.map.called(calls, numbered),)
         except Exception as error:
             return error
 
