@@ -159,7 +159,11 @@ def holds_strings(x: Any) -> bool:
     """True for arrays of strings or of other objects, and for symbols that stand for strings."""
     if isinstance(x, Tensor):
         return x.dtype == STRING
-    return getattr(getattr(x, "dtype", None), "kind", None) in ("S", "U", "T", "O")
+    dtype = getattr(x, "dtype", None)
+    kind = getattr(dtype, "kind", None)
+    if kind is not None:  # NumPy's and pandas's
+        return kind in ("S", "U", "T", "O")
+    return dtype is not None and "string" in str(dtype).lower()  # polars's and TensorFlow's
 
 
 def sample_of(x: Any) -> str:

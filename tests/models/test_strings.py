@@ -126,6 +126,10 @@ def test_frames_by_column(library: str) -> None:
     numbers = hb.Model([a, b], L.Dense(1)(L.Concatenate()([a, b])))
     expected = np.asarray(numbers([TABLE["year"][:, None], TABLE["size"][:, None]]))
     np.testing.assert_allclose(numbers.predict(frame, verbose=0), expected, rtol=1e-5)
+    text = sentiment(hb.Input((), dtype="string"))
+    column = frames.Series(TEXTS.tolist())
+    np.testing.assert_allclose(np.asarray(text(column)), text.predict(TEXTS, verbose=0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(text.predict(column, verbose=0), text.predict(TEXTS, verbose=0), rtol=1e-5)
     with pytest.raises(ValueError, match="has the inputs city, year, size, got year"):
         model.predict(frame[["year"]], verbose=0)
 
