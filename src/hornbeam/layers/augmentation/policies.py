@@ -10,6 +10,7 @@ import numpy as np
 
 from hornbeam import ops, random, tree
 from hornbeam.evaluation import evaluate
+from hornbeam.ir.graph import count_elements
 from hornbeam.ir.trace import current_level
 from hornbeam.layers.arguments import one_of, positive
 from hornbeam.layers.augmentation.base import (
@@ -252,6 +253,7 @@ class AugMix(_Policy):
         leaves = tree.flatten(chains["transforms"])
         arrays = [i for i, leaf in enumerate(leaves) if is_array(leaf)]
         # Each chain begins with the images and counts by what it ends with.
+        count_elements(self.num_chains * self.chain_depth)
         first = np.arange(self.num_chains * self.chain_depth) % self.chain_depth == 0
         weights = ops.repeat(transformation["chain_mixing_weights"], self.chain_depth)
         items = {
