@@ -11,7 +11,7 @@ from typing import Any
 
 from hornbeam.ir.graph import Node, backward_scope, scope, topological
 from hornbeam.ir.interpret import where
-from hornbeam.ir.primitive import Primitive, primitive, zeros_like
+from hornbeam.ir.primitive import Primitive, Sample, primitive, zeros_like
 from hornbeam.ir.types import ShapeError, TensorType, ValueType, is_float
 
 
@@ -32,6 +32,16 @@ PROJECT: Primitive = primitive(
     reference=lambda values, *, index: values[index],
     vjp=None,
     cost=lambda types, out, **_: (0, 0),
+)
+
+# The same value, through which no derivative flows: what lies behind it needs no rule.
+BARRIER: Primitive = primitive(
+    "stop_gradient",
+    type_rule=lambda x: x,
+    reference=lambda x: x,
+    vjp=lambda ct, out, x: (None,),
+    cost=lambda types, out, **_: (0, 0),
+    samples=(Sample(((2, 3),), derivative=False),),
 )
 
 
@@ -58,7 +68,7 @@ def gradients(
     order = topological(outputs)
     active = set(wrt)
     for node in order:
-        if any(operand in active for operand in node.inputs):
+        if node.primitive is not BARRIER and any(operand in active for operand in node.inputs):
             active.add(node)
     pending: dict[Node, Any] = {}
     for node, ct in zip(outputs, cotangents, strict=True):

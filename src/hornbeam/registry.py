@@ -185,7 +185,7 @@ def _serialize_instance(obj: Any) -> dict[str, Any]:
     config = {
         # A class that is nobody's: its module keeps it apart from a class of ours with the same name.
         "module": ours or (None if cls in _REGISTERED_NAMES else cls.__module__),
-        "class_name": cls.__name__,
+        "class_name": cls.__dict__.get("_exported_name", cls.__name__),
         "config": {key: serialize(value) for key, value in obj.get_config().items()},
         "registered_name": None if ours else get_registered_name(cls),
     }

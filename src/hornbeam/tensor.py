@@ -611,8 +611,12 @@ def greater_equal(x1: Any, x2: Any) -> Tensor:
 
 @operation
 def matmul(x1: Any, x2: Any) -> Tensor:
-    """Matrix product over the last two axes; leading axes broadcast, vectors are rows or columns."""
+    """Matrix product over the last two axes; leading axes broadcast, vectors are rows or columns.
+
+    Products of int8 are int32.
+    """
     dtype = result_dtype(x1, x2)
+    dtype = "int32" if dtype == "int8" else dtype
     a, b = cast_node(x1, dtype), cast_node(x2, dtype)
     if not a.rank or not b.rank:
         raise ShapeError(f"matmul needs at least vectors, got shapes {a.shape} and {b.shape}")

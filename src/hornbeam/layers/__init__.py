@@ -6,7 +6,7 @@ from typing import Any
 
 from hornbeam.layers._missing import MISSING
 from hornbeam.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
-from hornbeam.layers.attention import AdditiveAttention, Attention, GroupQueryAttention, MultiHeadAttention
+from hornbeam.layers.attention import AdditiveAttention, Attention, GroupedQueryAttention, MultiHeadAttention
 from hornbeam.layers.augmentation import (
     AugMix,
     AutoContrast,
@@ -325,6 +325,7 @@ __all__ = [
 ]
 
 # Keras's second names.
+GroupQueryAttention = GroupedQueryAttention
 AvgPool1D, AvgPool2D, AvgPool3D = AveragePooling1D, AveragePooling2D, AveragePooling3D
 MaxPool1D, MaxPool2D, MaxPool3D = MaxPooling1D, MaxPooling2D, MaxPooling3D
 GlobalAvgPool1D, GlobalAvgPool2D, GlobalAvgPool3D = (

@@ -259,6 +259,8 @@ class MultiHeadAttention(_Projected):
             mask = ops.broadcast_to(mask, (*front, *inner, *seen))
             mask = ops.reshape(mask, (*front, *(1,) * (lead - len(front)), *scores.shape[-2:]))
         weights = masked_softmax(scores, mask)
+        if mask is not None:  # a query that may look at nothing gets nothing
+            weights = ops.where(mask, weights, 0.0)
         used = (
             random.dropout(weights, self.dropout, seed=self.seed_generator)
             if training and self.dropout
@@ -273,8 +275,8 @@ class MultiHeadAttention(_Projected):
         return mask
 
 
-@exported("keras.layers", "GroupedQueryAttention")
-class GroupQueryAttention(_Projected):
+@exported("keras.layers", "GroupQueryAttention")
+class GroupedQueryAttention(_Projected):
     """Multi-head attention in which groups of query heads share a key and a value head (Ainslie et al. 2023).
 
     query (batch, T, n), value (batch, S, m), key = value unless given -> y (batch, T, n).
@@ -288,6 +290,8 @@ class GroupQueryAttention(_Projected):
     """
 
     _not_in_config = frozenset({"flash_attention"})
+    # Keras writes files under the class's name and configs under this one.
+    _exported_name = "GroupQueryAttention"
 
     def __init__(
         self,
@@ -372,6 +376,8 @@ class GroupQueryAttention(_Projected):
         if mask is not None and mask.ndim == 3:
             mask = ops.expand_dims(mask, 1)
         weights = masked_softmax(scores, mask)
+        if mask is not None:  # a query that may look at nothing gets nothing
+            weights = ops.where(mask, weights, 0.0)
         used = (
             random.dropout(weights, self.dropout, seed=self.seed_generator)
             if training and self.dropout

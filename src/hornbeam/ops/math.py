@@ -12,7 +12,7 @@ from hornbeam import primitives as p
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, is_float, is_integer, numpy_dtype
-from hornbeam.ops._common import float_node, node_of, static_int, wide_dtype
+from hornbeam.ops._common import float_node, node_of, static_int
 from hornbeam.ops.elementwise import erf, erfinv, rsqrt
 from hornbeam.ops.linalg import logdet, norm, qr, solve
 from hornbeam.ops.reduction import logsumexp
@@ -71,10 +71,7 @@ def segment_sum(data: Any, segment_ids: Any, num_segments: int | None = None, so
     >>> np.asarray(hornbeam.ops.segment_sum([1, 2, 3], [0, 0, 1])).tolist()
     [3, 3]
     """
-    node = node_of(data)
-    return _segments(
-        Tensor(p.convert(node, wide_dtype(node.dtype))), segment_ids, num_segments, "add", 0, "segment_sum"
-    )
+    return _segments(data, segment_ids, num_segments, "add", 0, "segment_sum")
 
 
 @operation

@@ -217,7 +217,7 @@ def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> Tensor:
     if not operands:
         raise ValueError("einsum needs at least one operand")
     dtype = result_dtype(*operands)
-    dtype = "int32" if dtype == "bool" else dtype
+    dtype = "int32" if dtype in ("bool", "int8") else dtype
     nodes = [cast_node(x, dtype) for x in operands]
     terms, result = _parse(subscripts, [n.rank for n in nodes])
     sizes = _sizes(subscripts, terms, nodes)

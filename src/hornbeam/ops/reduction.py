@@ -13,6 +13,7 @@ from hornbeam.ir.types import ShapeError, dtype_name
 from hornbeam.ops._common import (
     HALF,
     Axis,
+    float_dtype,
     float_node,
     many_axes,
     node_of,
@@ -123,10 +124,10 @@ def average(x: Any, axis: Axis = None, weights: Any = None) -> Tensor:
     >>> float(hornbeam.ops.average([1.0, 3.0], weights=[3.0, 1.0]))
     1.5
     """
-    values = Tensor(float_node(x))
     if weights is None:
-        return mean(values, axis)
-    w = Tensor(cast_node(weights, values.dtype))
+        return mean(Tensor(float_node(x)), axis)
+    dtype = float_dtype(x, weights)
+    values, w = Tensor(cast_node(x, dtype)), Tensor(cast_node(weights, dtype))
     if w.shape != values.shape:
         if not isinstance(axis, int) or w.ndim != 1:
             raise ShapeError(f"average: weights of shape {w.shape} need x's shape {values.shape} or one axis")
@@ -163,7 +164,10 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) 
     """
     if initial is None:
         return _max(x, axis, keepdims)
-    return maximum(Tensor(_reduce(p.reduce_max, node_of(x), axis, keepdims, "max")), initial)
+    node = node_of(x)
+    return maximum(
+        Tensor(_reduce(p.reduce_max, node, axis, keepdims, "max")), Tensor(cast_node(initial, node.dtype))
+    )
 
 
 @operation
@@ -177,7 +181,10 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) 
     """
     if initial is None:
         return _min(x, axis, keepdims)
-    return minimum(Tensor(_reduce(p.reduce_min, node_of(x), axis, keepdims, "min")), initial)
+    node = node_of(x)
+    return minimum(
+        Tensor(_reduce(p.reduce_min, node, axis, keepdims, "min")), Tensor(cast_node(initial, node.dtype))
+    )
 
 
 @operation

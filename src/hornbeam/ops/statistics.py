@@ -12,6 +12,7 @@ from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.ops import reduction
 from hornbeam.ops._common import (
     Axis,
+    float_dtype,
     float_node,
     many_axes,
     node_of,
@@ -184,9 +185,12 @@ def nanmean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 @operation
 def nanvar(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Variance over `axis` of the elements that are not NaN; NaN where there are none."""
-    node = float_node(x)
-    centred = Tensor(node) - nanmean(Tensor(node), axis, keepdims=True)
-    return nanmean(centred * centred, axis, keepdims)
+    # Zeros in place of NaN before anything is computed from them, so that derivatives are numbers.
+    node, missing = _without_nan(Tensor(float_node(x)), 0.0)
+    given = Tensor(p.select(missing, zeros_like(node), ones_like(node)))
+    mean = reduction.sum(Tensor(node), axis, True) / reduction.sum(given, axis, True)
+    centred = (Tensor(node) - mean) * given
+    return reduction.sum(centred * centred, axis, keepdims) / reduction.sum(given, axis, keepdims)
 
 
 @operation
@@ -284,7 +288,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Tensor:
     >>> float(hornbeam.ops.trapezoid([1.0, 2.0, 3.0]))
     4.0
     """
-    node = float_node(y)
+    node = float_node(y) if x is None else cast_node(y, float_dtype(y, x))
     at = one_axis(axis, node.rank, "trapezoid")
     before, behind = _neighbours(node, at)
     height = (before + behind) * 0.5

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.autodiff import dense_cotangents, gradients, outputs_of, project
+from hornbeam.autodiff import BARRIER, dense_cotangents, gradients, outputs_of, project
 from hornbeam.ir.graph import Graph, Node, placeholder
 from hornbeam.ir.interpret import reference as run_reference
 from hornbeam.ir.primitive import Sample, primitive, zeros_like
@@ -41,19 +41,10 @@ def _check_inputs(name: str, graph: Graph, types: Sequence[ValueType]) -> None:
 
 # -- stop_gradient, optimization_barrier ---------------------------------------------------------------------
 
-STOP_GRADIENT = primitive(
-    "stop_gradient",
-    type_rule=lambda x: x,
-    reference=lambda x: x,
-    vjp=lambda ct, out, x: (None,),
-    cost=lambda types, out, **_: (0, 0),
-    samples=(Sample(((2, 3),), derivative=False),),
-)
-
 
 def stop_gradient(x: Node) -> Node:
     """The same value, through which no derivative flows."""
-    return STOP_GRADIENT(x)
+    return BARRIER(x)
 
 
 OPTIMIZATION_BARRIER = primitive(

@@ -1,0 +1,175 @@
+"""Differences that stay, each with its reason, and public names that need no case of their own.
+
+Keys are `family/case/aspect`, as a failing check prints them; `*` stands for anything.
+"""
+
+from __future__ import annotations
+
+_FULL_POLICY = "the policy is written in full, as every other layer writes it; both sides read both"
+_SEED = "Keras forgets the seed in this one config; without it a layer would not come back as it was"
+_LAPACK = "decompositions are computed and given in 32 bits at least"
+_FLOATS = "whole numbers are computed as floats, and stay floats"
+_OWN_DTYPE = "the result has the dtype of the values that are normalized, or of the predictions"
+_TRUTH = "truth values are not numbers: cast them first"
+_TOO_LARGE = "a number that the dtype cannot hold is refused"
+_REVERSED = "outputs that come in reversed order have a mask in reversed order"
+_SPARSEMAX = "the projection of the paper (its rows sum to one); Keras's rows do not"
+_INDEX = "whole numbers of 64 bits, as without JAX, which has 32 unless told otherwise"
+_UNKNOWN_BATCH = "a batch of unknown size does not fit a known one"
+_LARGE_BATCH = "a batch of unknown size is taken to be large"
+_FORGOTTEN = "Keras's config forgets an argument: what it describes comes back as another one"
+_TENSORFLOW = "as Keras computes it on TensorFlow; on JAX it differs from that"
+
+DIFFERENT: dict[str, str] = {
+    "layers/*go_backwards=True*mask*/masks": _REVERSED,
+    "layers/*MultiHeadAttention*return_attention_scores*/masks": "there an inner mask leaks",
+    "layers/GroupQueryAttention*return_attention_scores*/masks": "there an inner mask leaks",
+    "ops/*view(x, dtype='int32') dtypes": "a view that would change the shape is refused",
+    "ops/*clip(x, -1, 1) dtypes": _TOO_LARGE,
+    "ops/*saturate_cast* dtypes": _TOO_LARGE,
+    "ops/*hard_tanh(x) dtypes": _FLOATS,
+    "ops/*relu6(x) dtypes": "whole numbers stay whole, as with relu",
+    "ops/activations/ops.sparsemax(t, axis=-1)": _SPARSEMAX,
+    "activations/sparsemax*": _SPARSEMAX,
+    "losses/Huber*config*": _FORGOTTEN,
+    "losses/CosineSimilarity*config*": _FORGOTTEN,
+    "losses/SparseCategoricalCrossentropy*config": _FORGOTTEN,
+    "losses/SparseTopKCategoricalAccuracy*config": _FORGOTTEN,
+    "losses/*IoU*/config": _INDEX,
+    "losses/*IoU*/*config*": _INDEX,
+    "losses/AUC*label_weights*config*": "Keras writes a tensor, this a list; both sides read lists",
+    "losses/CategoricalGeneralizedCrossEntropy*/our config there": "Keras does not find its own class",
+    "optimizers/Lamb*/our config there": "Keras does not find its own Lamb by a config",
+    "optimizers/*Nadam*/state's names": "Keras gives this one no name of its own",
+    "optimizers/*Adafactor*/state's names": "Keras gives these no names of their own",
+    "ops/*initial=* dtypes": _TRUTH,
+    "ops/*top_k* dtypes": _TRUTH,
+    "ops/*segment_m* dtypes": _TRUTH,
+    "ops/*histogram(*": "counts are whole numbers",
+    "ops/*space_to_depth*channels_first*": _TENSORFLOW,
+    "ops/products/* dtypes": "products of truth values count; Keras's are truth values",
+    "ops/linear algebra/ops.abs(ops.qr(x*": "a wide matrix has no derivative of its QR here; " + _LAPACK,
+    "ops/linear algebra/ops.abs(ops.svd*dtypes": _LAPACK,
+    "ops/linear algebra/ops.svd*dtypes": _LAPACK,
+    "ops/linear algebra/ops.abs(ops.qr*dtypes": _LAPACK,
+    "ops/linear algebra/ops.pinv*dtypes": _LAPACK,
+    "ops/*batch_normalization* dtypes": _OWN_DTYPE,
+    "ops/losses/*from_logits=True* dtypes": _OWN_DTYPE,
+    "ops/*layer_normalization* dtypes": _FLOATS,
+    "ops/*rms_normalization* dtypes": _FLOATS,
+    "ops/control/ops.custom_gradient* dtypes": _FLOATS,
+    "ops/images/ops.image.affine_transform*'nearest', 'reflect')": _TENSORFLOW,
+    "ops/images/ops.image.map_coordinates*order=0*": _TENSORFLOW,
+    "ops/images/ops.image.affine_transform*affine*": "the last two numbers have no part in an affine map",
+    "initializers/Identity*/*config*": _FORGOTTEN,
+    "ops/statistics/ops.corrcoef(x) symbols": "rows by rows; Keras infers rows by columns",
+    "ops/shapes/ops.diagonal(x) symbols": _LARGE_BATCH,
+    "ops/picking/ops.get_item(x, (slice*symbols": _LARGE_BATCH,
+    "ops/shapes/ops.ndim(x) symbols": "a number, not a tensor",
+    "ops/shapes/ops.size(x) symbols": "not known, rather than a tensor",
+    "ops/shapes/ops.repeat(x, np*symbols": _UNKNOWN_BATCH,
+    "ops/shapes/ops.reshape(x, (4, 3)) symbols": _UNKNOWN_BATCH,
+    "ops/products/ops.tensordot*symbols": _UNKNOWN_BATCH,
+    "ops/images/ops.image.scale_and*symbols": _UNKNOWN_BATCH,
+    "ops/linear algebra/ops.jvp*symbols": "derivatives are taken of values, inside a layer or a function",
+    "ops/windows/ops.adaptive_average_pool*symbols": "Keras infers a wrong shape",
+    "ops/losses/ops.categorical_crossentropy*axis=0) symbols": "Keras infers a wrong shape",
+    "ops/images/ops.image.gaussian_blur*": _TENSORFLOW,
+    "ops/images/ops.image.sobel_edges(img)": _TENSORFLOW,
+    "layers/SpatialDropout*/config": _FULL_POLICY,
+    "layers/Discretization*/config": _FULL_POLICY,
+    "layers/*SimpleRNN(*/config": _SEED,
+    "layers/EinsumDense*(None,*/symbols": "a size that the input gives stays known",
+    "layers/MultiHeadAttention*attention_axes=2*/symbols": "Keras infers a wrong shape",
+    "layers/MultiHeadAttention*query_mask*": "a query_mask that is passed counts; Keras drops it",
+    "layers/CategoryEncoding*float16": "as the layer's spec says; there the count is not cast",
+    "layers/ReversibleEmbedding*reverse*float16": "as the layer's spec says; there the inputs are not cast",
+    "layers/TimeDistributed(BatchNormalization*": "one call for all steps, normalized together",
+}
+
+# Layers (a pattern of how they are made) whose results in half precision are chance or words.
+WITHOUT_HALF = r"nothing yet"
+# What Keras on JAX says where it does not get through in half precision: carries of a GRU that change their
+# dtype, and products that only a GPU has.
+KERAS_CANNOT = r"carry input and carry output must have equal types|is not supported by dot_general on CPU"
+# Heads whose values have another size than their keys, which JAX's attention does not take.
+KERAS_CANNOT_RUN = (
+    r"MultiHeadAttention\(2, 4, value_dim=3|MultiHeadAttention\(2, 3, use_bias=False, value_dim=2"
+)
+
+# Arguments of layers that raise an error here: what stands for them in the report.
+ARGUMENTS_MISSING: dict[str, str] = {
+    "BatchNormalization(renorm=True)": "one machine, plain batch statistics",
+    "BatchNormalization(synchronized=True)": "one machine, plain batch statistics",
+    "MultiHeadAttention(2, 3, use_gate=True)": "gated attention",
+    "MultiHeadAttention(2, 3, sliding_window=2)": "an attention_mask does the same",
+    "GroupQueryAttention(2, 4, 2, use_gate=True)": "gated attention",
+}
+
+# Public names without a case in the tables, a namespace.
+WITHOUT_CASE: dict[str, dict[str, str]] = {
+    "layers": {
+        "Input": "symbolic: every model has one",
+        "InputLayer": "symbolic: every model has one",
+        "InputSpec": "a description, not a layer",
+        "Lambda": "its function has no config; test_training.py runs one",
+        "Layer": "the base class",
+        "Wrapper": "a base class",
+        **{
+            name: "Keras needs TensorFlow for it; tests/layers compares with what it gave there"
+            for name in ("HashedCrossing", "Hashing", "IntegerLookup", "StringLookup", "TextVectorization")
+        },
+        "add": "Add()(...), one line",
+        "average": "Average()(...), one line",
+        "concatenate": "Concatenate()(...), one line",
+        "deserialize": "every case's configs go through it",
+        "dot": "Dot()(...), one line",
+        "maximum": "Maximum()(...), one line",
+        "minimum": "Minimum()(...), one line",
+        "multiply": "Multiply()(...), one line",
+        "serialize": "every case's configs go through it",
+        "subtract": "Subtract()(...), one line",
+    },
+    "ops": {},
+    "activations": {
+        "deserialize": "every case's config goes through it",
+        "get": "every case is asked for by name",
+        "serialize": "every case's config goes through it",
+    },
+    "regularizers": {
+        "Regularizer": "the base class",
+        **{name: "every case's config goes through it" for name in ("deserialize", "get", "serialize")},
+    },
+    "constraints": {
+        "Constraint": "the base class",
+        **{name: "every case's config goes through it" for name in ("deserialize", "get", "serialize")},
+    },
+    "initializers": {
+        "Initializer": "the base class",
+        "RandomInitializer": "the base class",
+        "compute_fans": "ours; the variances of the cases come from it",
+        **{name: "every case's config goes through it" for name in ("deserialize", "get", "serialize")},
+    },
+    "optimizers.schedules": {
+        "LearningRateSchedule": "the base class",
+        **{name: "every case's config goes through it" for name in ("deserialize", "serialize")},
+    },
+    "optimizers": {
+        "MultiOptimizer": "its parts are cases",
+        "OptimizerMap": "a table of optimizers, which are cases",
+        "Optimizer": "the base class",
+        "schedules": "a module, with a table of its own",
+        **{name: "every case's config goes through it" for name in ("deserialize", "get", "serialize")},
+    },
+    "losses": {
+        "CTC": "ops.ctc_loss has a case, and the class wraps it",
+        "Loss": "the base class",
+        "LossFunctionWrapper": "a base class",
+        "ctc": "ops.ctc_loss has a case",
+        **{name: "every case's config goes through it" for name in ("deserialize", "get", "serialize")},
+    },
+    "metrics": {
+        "MeanMetricWrapper": "a base class: most cases are of its subclasses",
+        "Metric": "the base class",
+    },
+}
