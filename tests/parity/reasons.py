@@ -91,10 +91,15 @@ DIFFERENT: dict[str, str] = {
 WITHOUT_HALF = r"nothing yet"
 # What Keras on JAX says where it does not get through in half precision: carries of a GRU that change their
 # dtype, and products that only a GPU has.
-KERAS_CANNOT = r"carry input and carry output must have equal types|is not supported by dot_general on CPU"
-# Heads whose values have another size than their keys, which JAX's attention does not take.
+# Spectrograms of bfloat16 are refused.
+KERAS_CANNOT = (
+    r"Expected `float16`, `float32` or `float64`|carry input and carry output must have equal types"
+    r"|is not supported by dot_general on CPU"
+)
+# Cases that Keras on JAX cannot run: heads whose values have another size than their keys, masks of ConvLSTM.
 KERAS_CANNOT_RUN = (
     r"MultiHeadAttention\(2, 4, value_dim=3|MultiHeadAttention\(2, 3, use_bias=False, value_dim=2"
+    r"|ConvLSTM.* mask "
 )
 
 # Arguments of layers that raise an error here: what stands for them in the report.
@@ -105,6 +110,14 @@ ARGUMENTS_MISSING: dict[str, str] = {
     "MultiHeadAttention(2, 3, sliding_window=2)": "an attention_mask does the same",
     "GroupQueryAttention(2, 4, 2, use_gate=True)": "gated attention",
 }
+
+# Layers that change pictures at random.
+_PICTURES = (
+    "AugMix CutMix MixUp RandAugment RandomBrightness RandomColorDegeneration RandomColorJitter "
+    "RandomContrast RandomCrop RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur "
+    "RandomGrayscale RandomHue RandomInvert RandomPerspective RandomPosterization RandomRotation "
+    "RandomSaturation RandomSharpness RandomShear RandomTranslation RandomZoom"
+)
 
 # Public names without a case in the tables, a namespace.
 WITHOUT_CASE: dict[str, dict[str, str]] = {
@@ -119,6 +132,12 @@ WITHOUT_CASE: dict[str, dict[str, str]] = {
             name: "Keras needs TensorFlow for it; tests/layers compares with what it gave there"
             for name in ("HashedCrossing", "Hashing", "IntegerLookup", "StringLookup", "TextVectorization")
         },
+        **{
+            name: "chance; tests/layers/augmentation compares it with recorded numbers"
+            for name in _PICTURES.split()
+        },
+        "MaxNumBoundingBoxes": "boxes; tests/layers/augmentation compares it with recorded numbers",
+        "Pipeline": "layers one after the other; the layers are cases",
         "add": "Add()(...), one line",
         "average": "Average()(...), one line",
         "concatenate": "Concatenate()(...), one line",
@@ -130,7 +149,7 @@ WITHOUT_CASE: dict[str, dict[str, str]] = {
         "serialize": "every case's configs go through it",
         "subtract": "Subtract()(...), one line",
     },
-    "ops": {},
+    "ops": {"vectorize": "NumPy's, around vectorized_map, which is a case"},
     "activations": {
         "deserialize": "every case's config goes through it",
         "get": "every case is asked for by name",
@@ -155,6 +174,7 @@ WITHOUT_CASE: dict[str, dict[str, str]] = {
         **{name: "every case's config goes through it" for name in ("deserialize", "serialize")},
     },
     "optimizers": {
+        "legacy": "a module with the names of old optimizers",
         "MultiOptimizer": "its parts are cases",
         "OptimizerMap": "a table of optimizers, which are cases",
         "Optimizer": "the base class",
