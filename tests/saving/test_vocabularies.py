@@ -125,3 +125,20 @@ def test_layers_that_save_themselves(tmp_path: Path) -> None:
     model.save(tmp_path / "model.keras")
     again = hb.models.load_model(tmp_path / "model.keras")
     assert again.layers[0].seen.tolist() == [3.0, 4.0]
+
+
+def test_tokens_with_line_breaks(tmp_path: Path) -> None:
+    """By characters, a line break is a word as any other."""
+    texts = ["a\nb", "b\na"]
+    layer = hb.layers.TextVectorization(split="character", standardize=None)
+    layer.adapt(texts)
+    model = hb.Sequential([hb.Input((), dtype="string"), layer])
+    with pytest.raises(ValueError, match="holds a line break"):
+        model.save(tmp_path / "model.keras")
+    given = hb.layers.TextVectorization(
+        split="character", standardize=None, vocabulary=layer.get_vocabulary()
+    )
+    model = hb.Sequential([hb.Input((), dtype="string"), given])
+    model.save(tmp_path / "model.keras")
+    again = hb.models.load_model(tmp_path / "model.keras")
+    assert np.array_equal(np.asarray(again(np.array(texts))), np.asarray(layer(texts)))

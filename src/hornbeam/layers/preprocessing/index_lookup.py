@@ -47,6 +47,9 @@ def buckets(tokens: Sequence[bytes], number: int, salt: list[int] | None) -> np.
 class IndexLookup(HostLayer):
     """From tokens to indices: mask token, out-of-vocabulary indices, then the vocabulary."""
 
+    # Long lists of plain values.
+    _untracked = frozenset({"input_vocabulary", "input_idf_weights"})
+
     def __init__(
         self,
         max_tokens: int | None,
@@ -68,8 +71,9 @@ class IndexLookup(HostLayer):
     ) -> None:
         owner = type(self).__name__
         no_support(owner, "tensors are dense", sparse=sparse)
-        kwargs.pop("trainable", None), kwargs.pop("dtype", None)
-        super().__init__(name=name, **kwargs)
+        # Configs have them, but there is nothing to train or to cast.
+        plain = {key: value for key, value in kwargs.items() if key not in ("trainable", "dtype")}
+        super().__init__(name=name, **plain)
         if max_tokens is not None and max_tokens <= 1:
             raise ValueError(f"{owner}: max_tokens must be above 1, got {max_tokens}")
         if pad_to_max_tokens and max_tokens is None:
@@ -342,7 +346,15 @@ class IndexLookup(HostLayer):
         """
         if self.input_vocabulary is not None:
             return {}
-        return {VOCABULARY_FILE: "\n".join(map(str, self.get_vocabulary()))}
+        lines = [str(token) for token in self.get_vocabulary()]
+        broken = next((line for line in lines if "\n" in line or "\r" in line), None)
+        if broken is not None:
+            raise ValueError(
+                f"{self.describe()}: the token {broken!r} holds a line break, and the vocabulary in a file "
+                "has one token a line: make the layer with vocabulary=layer.get_vocabulary(), which the "
+                "config keeps"
+            )
+        return {VOCABULARY_FILE: "\n".join(lines)}
 
     def take_asset_texts(self, texts: dict[str, str]) -> None:
         """Set what `asset_texts` gave. Raises ValueError if it is not there or does not fit."""
