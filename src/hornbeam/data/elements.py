@@ -291,15 +291,19 @@ def _each_part(given: Any, count: int, single: Callable[[Any], bool]) -> list[An
     """A setting for each of `count` parts, from one for all or a structure of them."""
     if single(given):
         return [given] * count
-    parts = given.values() if isinstance(given, dict) else given
-    found = [
-        setting for part in parts for setting in ([part] if single(part) else _each_part(part, 1, single))
-    ]
+    found = _settings(given, single)
     if len(found) != count:
         raise ValueError(
             f"an element has {count} parts, but there are {len(found)} shapes or values for padding"
         )
     return found
+
+
+def _settings(given: Any, single: Callable[[Any], bool]) -> list[Any]:
+    if single(given):
+        return [given]
+    parts = given.values() if isinstance(given, dict) else given
+    return [setting for part in parts for setting in _settings(part, single)]
 
 
 def _padded(column: Sequence[Any], shape: Any, value: Any) -> np.ndarray:

@@ -268,7 +268,7 @@ class Batch(Stage):
         return below // self.size if self.drop_remainder else -(-below // self.size)
 
     def spec(self) -> Any:
-        size = self.size if self.drop_remainder or self.source.count() == INFINITE else None
+        size = self.size if self.drop_remainder else None
         if self.make is e.batch_of:
             below = self.source.spec()
         else:
