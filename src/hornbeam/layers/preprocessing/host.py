@@ -101,7 +101,7 @@ def as_bytes(values: Any, where: str, encoding: str = "utf-8") -> np.ndarray:
     elif kinds == {bytes} and encoding == "utf-8":
         flat = given
     else:
-        flat = [_item(item, where, encoding) for item in given]
+        flat = [token_bytes(item, where, encoding) for item in given]
     return object_array(flat, array.shape)
 
 
@@ -111,7 +111,8 @@ def no_strings(values: Any, where: str) -> None:
         raise HornbeamTypeError(strings_refused(where, values))
 
 
-def _item(item: Any, where: str, encoding: str) -> bytes:
+def token_bytes(item: Any, where: str, encoding: str) -> bytes:
+    """One string as `as_bytes` has them."""
     if isinstance(item, bytes):
         return item if encoding == "utf-8" else item.decode(encoding).encode("utf-8", STRAY_BYTES)
     if isinstance(item, str):

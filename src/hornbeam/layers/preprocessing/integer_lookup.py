@@ -93,7 +93,7 @@ class IntegerLookup(IndexLookup):
         return whole
 
     def _key(self, token: Any) -> int:
-        return int(self._read(token))
+        return token if type(token) is int else int(self._read(token))
 
     def _parsed(self, line: str) -> int:
         return int(line)

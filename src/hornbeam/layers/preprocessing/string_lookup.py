@@ -13,6 +13,7 @@ from hornbeam.layers.preprocessing.host import (
     encode_rows,
     object_array,
     text_of,
+    token_bytes,
 )
 from hornbeam.layers.preprocessing.index_lookup import IndexLookup, buckets
 from hornbeam.registry import exported
@@ -87,7 +88,7 @@ class StringLookup(IndexLookup):
         return text_of(key)
 
     def _key(self, token: Any) -> bytes:
-        return bytes(as_bytes(token, self.describe(), self._encoding).item())
+        return token_bytes(token, type(self).__name__, self._encoding)
 
     @property
     def output_dtype(self) -> str:
