@@ -122,7 +122,8 @@ class Tensor:
         return bool(self.numpy())
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec else str(self)
+        known_number = not self.shape and not self.node.level
+        return format(self.item(), spec) if spec or known_number else str(self)
 
     def __repr__(self) -> str:
         if self.node.level:

@@ -378,3 +378,7 @@ def test_memory_stays_bounded() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 6e6
+
+
+def test_lengths_print_as_numbers() -> None:
+    assert f"{Dataset.range(7).cardinality()} elements" == "7 elements"
