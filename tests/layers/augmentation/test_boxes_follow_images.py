@@ -153,3 +153,28 @@ def test_functions_say_what_they_need() -> None:
         convert_format(box, "xyxy", "rel_xyxy")
     with pytest.raises(ValueError, match="four numbers in their last axis"):
         convert_format(np.ones((1, 5)), "xyxy", "xywh")
+
+
+def test_one_image_and_its_boxes_go_through_as_a_batch_of_one() -> None:
+    data = scene()
+    one = {"boxes": data["bounding_boxes"]["boxes"][0], "labels": data["bounding_boxes"]["labels"][0]}
+    batch = {key: value[None] for key, value in one.items()}
+    for make in (*LAYERS, *SIZES):
+        layer = make(bounding_box_format="xyxy")
+        transformation = layer.get_random_transformation(data["images"][:1])
+        alone = layer.transform_bounding_boxes(one, transformation)
+        together = layer.transform_bounding_boxes(batch, transformation)
+        for key in ("boxes", "labels"):
+            np.testing.assert_array_equal(np.asarray(alone[key]), np.asarray(together[key])[0])
+        image = layer.transform_images(data["images"][0], transformation)
+        whole = layer.transform_images(data["images"][:1], transformation)
+        np.testing.assert_array_equal(np.asarray(image), np.asarray(whole)[0])
+
+
+def test_labels_may_be_vectors() -> None:
+    data = scene()
+    data["bounding_boxes"]["labels"] = np.ones((COUNT, 1, 5), "float32")
+    layer = layers.RandomTranslation((0.9, 0.9), 0.0, bounding_box_format="xyxy")
+    labels = np.asarray(layer(data, training=True)["bounding_boxes"]["labels"])
+    assert labels.shape == (COUNT, 1, 5)
+    assert (labels == -1).all()

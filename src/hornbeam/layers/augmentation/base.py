@@ -7,7 +7,7 @@ images. Subclasses write `_draw` and `_apply`, always for a batch in channels-la
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from hornbeam import ops, random
@@ -75,9 +75,9 @@ class ImageLayer(Layer):
     def transform_images(
         self, images: Any, transformation: Transformation = None, training: bool = True
     ) -> Tensor:
-        """A batch of images, transformed in training, otherwise only cast to the compute dtype."""
+        """Images (or one), transformed in training, otherwise only cast to the compute dtype."""
         x = ops.cast(images, self.compute_dtype)
-        return self._from_last(self._apply(self._to_last(x), transformation)) if training else x
+        return self._on_batch(lambda batch: self._apply(batch, transformation), x) if training else x
 
     def transform_labels(
         self, labels: Any, transformation: Transformation = None, training: bool = True
@@ -89,7 +89,7 @@ class ImageLayer(Layer):
         self, bounding_boxes: Any, transformation: Transformation = None, training: bool = True
     ) -> Any:
         """The boxes {"boxes": (batch, n, 4), "labels": (batch, n)} on a batch of transformed images."""
-        return self._move(dict(bounding_boxes), transformation) if training else bounding_boxes
+        return self._moved(bounding_boxes, transformation) if training else bounding_boxes
 
     def transform_segmentation_masks(
         self, segmentation_masks: Any, transformation: Transformation = None, training: bool = True
@@ -115,9 +115,7 @@ class ImageLayer(Layer):
         self, bounding_box: Any, transformation: Transformation, training: bool = True
     ) -> Any:
         """As `transform_bounding_boxes`, for the boxes of one image."""
-        batch = {**bounding_box, **{key: _batched(bounding_box[key]) for key in ("boxes", "labels")}}
-        made = self.transform_bounding_boxes(batch, transformation, training=training)
-        return {**made, **{key: ops.squeeze(made[key], 0) for key in ("boxes", "labels")}}
+        return self.transform_bounding_boxes(bounding_box, transformation, training=training)
 
     def transform_single_segmentation_mask(
         self, segmentation_mask: Any, transformation: Transformation, training: bool = True
@@ -188,6 +186,21 @@ class ImageLayer(Layer):
     def _seed(self, seed: Any) -> Any:
         return seed if seed is not None else getattr(self, "generator", None)
 
+    def _on_batch(self, work: Callable[[Tensor], Tensor], images: Any) -> Tensor:
+        """`work`, which takes and gives (n, h, w, c), on images or on one, in the layer's data format."""
+        x = as_tensor(images)
+        if x.ndim == 3:
+            return ops.squeeze(self._on_batch(work, _batched(x)), 0)
+        return self._from_last(work(self._to_last(x)))
+
+    def _moved(self, bounding_boxes: Mapping[str, Any], transformation: Transformation) -> Boxes:
+        """`_move`, also for the boxes (n, 4) of one image."""
+        boxes = {**bounding_boxes, **{key: as_tensor(bounding_boxes[key]) for key in ("boxes", "labels")}}
+        single = {"boxes": 2, "labels": 1} if boxes["boxes"].ndim == 2 else {}
+        single = {key: rank for key, rank in single.items() if boxes[key].ndim == rank}
+        made = self._move({**boxes, **{key: _batched(boxes[key]) for key in single}}, transformation)
+        return {**made, **{key: ops.squeeze(made[key], 0) for key in single}}
+
     def _to_last(self, images: Any) -> Tensor:
         """Images as (n, h, w, c)."""
         x = as_tensor(images)
@@ -248,7 +261,7 @@ class GeometryLayer(RandomImageLayer):
     ) -> Any:
         if not training:
             return segmentation_masks
-        return self._from_last(self._warp(self._to_last(segmentation_masks), transformation, "nearest"))
+        return self._on_batch(lambda batch: self._warp(batch, transformation, "nearest"), segmentation_masks)
 
 
 def _batched(x: Any) -> Tensor:

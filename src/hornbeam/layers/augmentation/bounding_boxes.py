@@ -132,7 +132,10 @@ def clip_to_image_size(
     made = {**bounding_boxes, "boxes": joined(left, top, right, bottom)}
     if bounding_boxes.get("labels") is not None:
         seen = (right - left) * (bottom - top) > 0
-        made["labels"] = ops.where(seen, as_tensor(bounding_boxes["labels"]), -1)
+        labels = as_tensor(bounding_boxes["labels"])
+        # Labels may be vectors.
+        seen = ops.expand_dims(seen, -1) if labels.shape[:-1] == seen.shape else seen
+        made["labels"] = ops.where(seen, labels, -1)
     return made
 
 
@@ -423,7 +426,8 @@ def dense(bounding_boxes: Any) -> dict[str, Any]:
     if isinstance(boxes, (list, tuple)) and boxes and isinstance(labels, (list, tuple)):
         boxes, labels = _filled(boxes, labels)
     boxes, labels = ops.cast(boxes, "float32"), as_tensor(labels)
-    if boxes.ndim not in (2, 3) or boxes.shape[-1] != 4 or labels.shape[: boxes.ndim - 1] != boxes.shape[:-1]:
+    ranks = (boxes.ndim - 1, boxes.ndim)
+    if boxes.ndim not in (2, 3) or boxes.shape[-1] != 4 or labels.ndim not in ranks:
         raise ShapeError(
             f"bounding_boxes: boxes must be (n, 4) or (batch, n, 4) with labels (n,) or (batch, n), got "
             f"{boxes.shape} and {labels.shape}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from hornbeam import ops
 from hornbeam.layers.arguments import positive
-from hornbeam.layers.augmentation.base import ImageLayer, Transformation
+from hornbeam.layers.augmentation.base import Boxes, ImageLayer, Transformation
 from hornbeam.registry import exported
 
 
@@ -37,13 +37,16 @@ class MaxNumBoundingBoxes(ImageLayer):
     def transform_bounding_boxes(
         self, bounding_boxes: Any, transformation: Transformation = None, training: bool = True
     ) -> Any:
-        missing = max(self.max_number - bounding_boxes["boxes"].shape[1], 0)
+        return self._moved(bounding_boxes, transformation)
+
+    def _move(self, boxes: Boxes, transformation: Transformation) -> Boxes:
+        missing = max(self.max_number - boxes["boxes"].shape[1], 0)
 
         def fitted(x: Any) -> Any:
             widths = [(0, 0), (0, missing), *[(0, 0)] * (x.ndim - 2)]
             return ops.pad(x[:, : self.max_number], widths, constant_values=self.fill_value)
 
-        return {**bounding_boxes, **{key: fitted(bounding_boxes[key]) for key in ("boxes", "labels")}}
+        return {**boxes, **{key: fitted(boxes[key]) for key in ("boxes", "labels")}}
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

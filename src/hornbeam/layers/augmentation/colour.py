@@ -162,8 +162,11 @@ class RandomGrayscale(RandomImageLayer):
     ) -> Tensor:
         if not training:
             return images
-        grey = ops.image.rgb_to_grayscale(images, data_format=self.data_format)
-        return ops.where(transformation, grey, images)
+        return self._on_batch(lambda batch: self._apply(batch, transformation), images)
+
+    def _apply(self, images: Tensor, transformation: Transformation) -> Tensor:
+        grey = ops.image.rgb_to_grayscale(images, data_format="channels_last")
+        return ops.where(per_image(transformation, "bool"), grey, images)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

@@ -262,8 +262,10 @@ class RandomShear(AffineLayer):
         boxes = self._to_xyxy(boxes, size)
         shear = transformation["shear_factor"]
         along, down = (ops.reshape(_column(shear, i), (-1, 1, 1)) for i in range(2))
-        # The map from source to result is the inverse of the one that images are read through.
+        # The map from source to result is the inverse of the one that images are read through. Where that one
+        # has none, it brings all onto a line.
         area = 1 - along * down
+        area = ops.where(ops.abs(area) < 1e-6, 1e-6, area)
         boxes["boxes"] = boxes_of.corners_hull(
             boxes["boxes"], lambda x, y: ((x - along * y) / area, (y - down * x) / area)
         )

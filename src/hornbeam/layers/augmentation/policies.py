@@ -12,7 +12,7 @@ from hornbeam import ops, random, tree
 from hornbeam.evaluation import evaluate
 from hornbeam.ir.graph import count_elements
 from hornbeam.ir.trace import current_level
-from hornbeam.layers.arguments import one_of, positive
+from hornbeam.layers.arguments import one_of, positive, sizes
 from hornbeam.layers.augmentation.base import (
     ImageLayer,
     RandomImageLayer,
@@ -109,9 +109,12 @@ def _in_turn(step: Callable[[Any, Any], Any], value: Any, items: Any) -> Any:
 
     In compiled code that is one loop, so that all layers are compiled once and not once for every step.
     """
+    steps = tree.flatten(items)[0].shape[0]
+    if not steps:
+        return value
     if _traced():
         return ops.scan(lambda state, item: (step(state, item), ()), value, items)[0]
-    for i in range(tree.flatten(items)[0].shape[0]):
+    for i in range(steps):
         value = step(value, tree.map_structure(operator.itemgetter(i), items))
     return value
 
@@ -144,7 +147,7 @@ class RandAugment(_Policy):
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.value_range = value_range_of("RandAugment", value_range)
-        self.num_ops = positive("RandAugment", "num_ops", num_ops)
+        (self.num_ops,) = sizes("RandAugment", "num_ops", num_ops, 1, low=0)
         self.factor = factor_range("RandAugment", "factor", factor, 0.0)
         self.interpolation = one_of("RandAugment", "interpolation", interpolation, INTERPOLATIONS)
         self._set_layers(interpolation, value_range, self.factor)

@@ -50,7 +50,7 @@ class _Sized(ImageLayer):
     def transform_bounding_boxes(
         self, bounding_boxes: Any, transformation: Transformation = None, training: bool = True
     ) -> Any:
-        return self._move(dict(bounding_boxes), transformation)
+        return self._moved(bounding_boxes, transformation)
 
     def _move(self, boxes: Boxes, transformation: Transformation) -> Boxes:
         size, window = transformation
@@ -73,13 +73,14 @@ class _Crop(_Sized):
         return self._cropped(segmentation_masks, transformation, "nearest")
 
     def _cropped(self, images: Any, transformation: Transformation, interpolation: str) -> Tensor:
-        x = self._to_last(images)
+        return self._on_batch(lambda batch: self._cut(batch, transformation, interpolation), images)
+
+    def _cut(self, x: Tensor, transformation: Transformation, interpolation: str) -> Tensor:
         batch, *_, channels = x.shape
         window = self._window(Size(*x.shape)) if transformation is None else transformation[1]
         x = ops.slice(x, (0, window.top, window.left, 0), (batch, window.height, window.width, channels))
         size = (self.height, self.width)
-        x = ops.image.resize(x, size, interpolation=interpolation, data_format="channels_last")
-        return self._from_last(x)
+        return ops.image.resize(x, size, interpolation=interpolation, data_format="channels_last")
 
 
 @exported("keras.layers")

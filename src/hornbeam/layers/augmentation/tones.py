@@ -145,10 +145,11 @@ class ContrastLimitedAdaptiveHistogramEqualization(ImageLayer):
     def transform_images(
         self, images: Any, transformation: Transformation = None, training: bool = True
     ) -> Tensor:
-        x = self._to_last(images)
-        work = rescaled(ops.cast(x, "float32"), self.value_range, BYTES)
-        made = rescaled(self._equalized(work), BYTES, self.value_range)
-        return self._from_last(ops.cast(made, x.dtype))
+        return self._on_batch(lambda batch: self._apply(batch, transformation), images)
+
+    def _apply(self, images: Tensor, transformation: Transformation) -> Tensor:
+        work = rescaled(ops.cast(images, "float32"), self.value_range, BYTES)
+        return ops.cast(rescaled(self._equalized(work), BYTES, self.value_range), images.dtype)
 
     def _equalized(self, images: Tensor) -> Tensor:
         size = Size(*images.shape)
