@@ -231,6 +231,12 @@ def test_elastic_transform_moves_masks_with_images() -> None:
     assert 0.02 < (np.asarray(made["images"]) != x).mean() < 0.5
 
 
+@pytest.mark.parametrize("nothing", [{"factor": 0}, {"scale": 0}])
+def test_elastic_transform_of_strength_nothing(nothing: dict[str, Any]) -> None:
+    made = layers.RandomElasticTransform(**nothing)(pictures())
+    np.testing.assert_allclose(np.asarray(made), pictures(), atol=1e-4)
+
+
 def test_rand_augment_changes_its_layers_in_compiled_code() -> None:
     layer = layers.RandAugment(num_ops=1, factor=1.0, seed=1)
     step = jit(lambda batch: layer(batch, training=True))

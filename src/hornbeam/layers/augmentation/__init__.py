@@ -4,8 +4,8 @@ They act in training only, unless they say otherwise. Each image gets draws of i
 from a random state that belongs to the layer: the same seed gives the same images on any engine.
 
 Boxes follow the images in any format. (Keras 3.15.1 takes those of RandomRotation and RandomPerspective for
-"xyxy", swaps the axes of RandomCrop's, approximates RandomShear's and joins MixUp's labels along the wrong
-axis; its RandomCrop does nothing outside of training.)
+"xyxy", swaps the axes of RandomCrop's, approximates RandomShear's, rounds those of Resizing where it crops or
+pads, and joins MixUp's labels along the wrong axis; its RandomCrop does nothing outside of training.)
 """
 
 from __future__ import annotations

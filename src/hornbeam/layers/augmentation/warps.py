@@ -138,15 +138,16 @@ class RandomElasticTransform(GeometryLayer):
     def _draw(self, size: Size, seed: Any) -> Transformation:
         return {
             "apply_transform": chosen(self.factor, size.batch, seed),
-            # A deviation of 0 has no bell curve; this one is as good as 0.
-            "distortion_factor": random.uniform((), *self.scale, seed=seed) + 1e-3,
+            "distortion_factor": random.uniform((), *self.scale, seed=seed),
             "seed": draw_seed(seed),
         }
 
     def _warp(self, images: Tensor, transformation: Transformation, interpolation: str) -> Tensor:
         _, height, width, _ = images.shape
         strength = transformation["distortion_factor"]
-        alpha, sigma = max(height, width) * 0.1 * strength, min(height, width) * 0.05 * strength
+        alpha = max(height, width) * 0.1 * strength
+        # A deviation of 0 has no bell curve; what it is then does not matter, since alpha is 0 too.
+        sigma = ops.maximum(min(height, width) * 0.05 * strength, 1e-3)
         # The window must be known beforehand: it holds three deviations of the strongest distortion.
         window = int(6 * 0.05 * min(height, width) * self.scale[1]) | 1
         order, key = order_of(interpolation), transformation["seed"]
