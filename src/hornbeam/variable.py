@@ -228,6 +228,12 @@ class Variable(Tensor):
         return wanted if wanted is not None and self.autocast and is_float(stored) else stored
 
     @property
+    def overwrite_with_gradient(self) -> bool:
+        """False: variables that take their gradient as value belong to quantized training, which is not
+        there."""
+        return False
+
+    @property
     def value(self) -> Tensor:
         """The present value as a Tensor that later assignments do not change."""
         return Tensor(self.node)

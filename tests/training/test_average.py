@@ -73,6 +73,16 @@ def test_predict_gives_the_weights_back() -> None:
     np.testing.assert_array_equal(model.get_weights()[0], trained)
 
 
+def test_several_optimizers() -> None:
+    averaging = optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5)
+    choose = optimizers.OptimizerMap(optimizers.SGD(0.1), {".*kernel": averaging})
+    model = made(optimizers.MultiOptimizer(choose))
+    spy = Kernels()
+    fit(model, callbacks.SwapEMAWeights(), spy)
+    np.testing.assert_array_equal(spy.seen["test"], model.get_weights()[0])
+    assert np.abs(spy.seen["epoch"] - spy.seen["test"]).max() > 1e-4
+
+
 def test_an_optimizer_without_averages() -> None:
     with pytest.raises(ValueError, match="use_ema=True"):
         fit(made("sgd"), callbacks.SwapEMAWeights())

@@ -209,6 +209,21 @@ def test_schedule() -> None:
         trained(callbacks.LearningRateScheduler(lambda epoch: None))
 
 
+def test_several_optimizers() -> None:
+    slow, fast = hb.optimizers.SGD(0.1, name="slow"), hb.optimizers.SGD(0.4, name="fast")
+    both = hb.optimizers.MultiOptimizer(hb.optimizers.OptimizerMap(slow, {".*bias": fast}))
+    model = hb.Sequential([hb.Input((3,)), layers.Dense(1)])
+    model.compile(both, "mse")
+    watch = [
+        callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2),
+        callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=100.0),
+    ]
+    logs = model.fit(X, Y, epochs=3, verbose=0, callbacks=watch).history
+    assert logs["learning_rate_slow"] == pytest.approx([0.05, 0.025, 0.00625])
+    assert logs["learning_rate_fast"] == pytest.approx([0.2, 0.1, 0.025])
+    assert "learning_rate" not in logs
+
+
 # -- files -----------------------------------------------------------------------------------------
 
 

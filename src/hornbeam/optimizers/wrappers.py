@@ -209,6 +209,11 @@ class MultiOptimizer(Optimizer):
             optimizer.build(members)
 
     @property
+    def optimizers(self) -> list[Optimizer]:
+        """The single optimizers; empty before this one is built."""
+        return [optimizer for optimizer, _ in self._groups]
+
+    @property
     def variables(self) -> list[Variable]:
         """The own ones, then those of each optimizer."""
         return [*self._variables, *(v for optimizer, _ in self._groups for v in optimizer.variables)]

@@ -247,6 +247,19 @@ class CallbackList:
         self._call("on_predict_end", {} if logs is None else logs)
 
 
+def rated_optimizers(optimizer: Any) -> dict[str, Any]:
+    """The optimizers that have a learning rate, by the name under which logs show it."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    if hasattr(optimizer, "optimizers"):
+        return {f"learning_rate_{part.name}": part for part in optimizer.optimizers}
+    return {"learning_rate": optimizer} if hasattr(optimizer, "learning_rate") else {}
+
+
+def learning_rates(optimizer: Any) -> dict[str, float]:
+    """The present learning rates, as logs show them."""
+    return {name: float(part.learning_rate) for name, part in rated_optimizers(optimizer).items()}
+
+
 def _as_list(callbacks: Any) -> list[Callback]:
     if callbacks is None:
         return []

@@ -10,7 +10,7 @@ import numpy as np
 
 from hornbeam.naming import nearest
 from hornbeam.registry import exported
-from hornbeam.training.callbacks.base import Callback, Logs
+from hornbeam.training.callbacks.base import Callback, Logs, learning_rates, rated_optimizers
 
 _UP = (
     "acc", "auc", "precision", "recall", "f1", "fbeta", "iou", "r2", "cosine", "top_k",
@@ -191,7 +191,7 @@ class ReduceLROnPlateau(_Monitor):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if logs is not None:
-            logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+            logs.update(learning_rates(self.model.optimizer))
         value = self._value(logs)
         if value is None:
             return
@@ -202,15 +202,16 @@ class ReduceLROnPlateau(_Monitor):
             self.best, self.wait = value, 0
         elif self.cooldown_counter == 0:
             self.wait += 1
-            if self.wait >= self.patience and self._reduce(epoch):
+            optimizers = rated_optimizers(self.model.optimizer)
+            if self.wait >= self.patience and any([self._reduce(x, epoch) for x in optimizers.values()]):
                 self.cooldown_counter, self.wait = self.cooldown, 0
 
-    def _reduce(self, epoch: int) -> bool:
-        old = float(self.model.optimizer.learning_rate)
+    def _reduce(self, optimizer: Any, epoch: int) -> bool:
+        old = float(optimizer.learning_rate)
         if old <= np.float32(self.min_lr):
             return False
         new = max(old * self.factor, self.min_lr)
-        self.model.optimizer.learning_rate = new
+        optimizer.learning_rate = new
         if self.verbose > 0:
             print(f"Epoch {epoch + 1}: learning rate reduced from {old:.4g} to {new:.4g}")
         return True

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam.registry import exported
-from hornbeam.training.callbacks.base import Callback, Logs
+from hornbeam.training.callbacks.base import Callback, Logs, learning_rates, rated_optimizers
 
 
 @exported("keras.callbacks")
@@ -29,9 +29,13 @@ class LearningRateScheduler(Callback):
         self.verbose = verbose
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        optimizer = self.model.optimizer
-        if not hasattr(optimizer, "learning_rate"):
+        optimizers = rated_optimizers(self.model.optimizer)
+        if not optimizers:
             raise ValueError("LearningRateScheduler needs an optimizer that has a learning_rate")
+        for name, optimizer in optimizers.items():
+            self._set_rate(epoch, name, optimizer)
+
+    def _set_rate(self, epoch: int, name: str, optimizer: Any) -> None:
         rate = self._rate(epoch, float(optimizer.learning_rate))
         if isinstance(rate, bool) or not isinstance(rate, (int, float, np.number)):
             raise TypeError(
@@ -39,7 +43,7 @@ class LearningRateScheduler(Callback):
             )
         optimizer.learning_rate = float(rate)
         if self.verbose > 0:
-            print(f"Epoch {epoch + 1}: learning rate set to {float(rate):.4g}")
+            print(f"Epoch {epoch + 1}: {name.replace('_', ' ', 1)} set to {float(rate):.4g}")
 
     def _rate(self, epoch: int, present: float) -> Any:
         try:
@@ -50,7 +54,7 @@ class LearningRateScheduler(Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if logs is not None:
-            logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+            logs.update(learning_rates(self.model.optimizer))
 
 
 @exported("keras.callbacks")

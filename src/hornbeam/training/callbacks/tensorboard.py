@@ -15,7 +15,7 @@ from hornbeam.config import image_data_format
 from hornbeam.layers import Embedding
 from hornbeam.naming import nearest
 from hornbeam.registry import exported
-from hornbeam.training.callbacks.base import Callback, Logs
+from hornbeam.training.callbacks.base import Callback, Logs, learning_rates
 
 
 @exported("keras.callbacks")
@@ -150,7 +150,7 @@ class TensorBoard(Callback):
         trained = {name: x for name, x in (logs or {}).items() if not name.startswith("val_")}
         tested = {name[4:]: x for name, x in (logs or {}).items() if name.startswith("val_")}
         if trained or tested:
-            trained.update(_rates(self.model.optimizer))
+            trained.update(learning_rates(self.model.optimizer))
             if self.write_steps_per_second:
                 done = int(self.model.optimizer.iterations) - self._updates_before
                 trained["steps_per_second"] = done / (time.perf_counter() - self._epoch_began)
@@ -205,14 +205,6 @@ def _steps_to_profile(wanted: Any) -> tuple[int, int] | None:
             f"profile_batch must be the number of a step or a pair (first, last), got {wanted!r}; 0 is none"
         )
     return (first, last) if first else None
-
-
-def _rates(optimizer: Any) -> dict[str, float]:
-    """The learning rate, or those of several optimizers."""
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    if hasattr(optimizer, "optimizers"):
-        return {f"learning_rate_{part.name}": float(part.learning_rate) for part in optimizer.optimizers}
-    return {"learning_rate": float(optimizer.learning_rate)} if optimizer is not None else {}
 
 
 def _as_pictures(value: np.ndarray) -> np.ndarray | None:
