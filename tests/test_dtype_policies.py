@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 import hornbeam
@@ -37,6 +38,14 @@ def test_a_policy_that_the_machine_has_an_instruction_for_is_not(monkeypatch: py
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         dtype_policies.set_dtype_policy("mixed_bfloat16")
+
+
+def test_inputs_are_converted() -> None:
+    policy = DTypePolicy("mixed_bfloat16")
+    assert policy.convert_input(np.ones(2, "float32"), True, "bfloat16").dtype == "bfloat16"
+    assert policy.convert_input(np.ones(2, "float32"), False, "bfloat16").dtype == "float32"
+    assert policy.convert_input(np.ones(2, "int32"), True, "bfloat16").dtype == "int32"
+    assert policy.convert_input(3.0, True, "bfloat16") == 3.0
 
 
 def test_maps() -> None:

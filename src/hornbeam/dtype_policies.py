@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
+import numpy as np
+
 from hornbeam.config import floatx
 from hornbeam.engines import current_engine
 from hornbeam.ir.types import FLOATS, dtype_name, is_float
@@ -14,6 +16,7 @@ from hornbeam.naming import nearest
 from hornbeam.registry import deserialize as _deserialize
 from hornbeam.registry import exported
 from hornbeam.registry import serialize as _serialize
+from hornbeam.tensor import Tensor, as_tensor, cast
 
 _MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 _default: DTypePolicy | None = None
@@ -68,6 +71,15 @@ class DTypePolicy:
     def at(self, path: str) -> DTypePolicy:
         """The policy of the layer at `path`: this one; a `DTypePolicyMap` has several."""
         return self
+
+    def convert_input(self, x: Any, autocast: bool, dtype: str) -> Any:
+        """`x` as a layer sees it: arrays become tensors, floating-point ones of `dtype` if `autocast`. What
+        is no array stays as it is.
+        """
+        if not isinstance(x, (Tensor, np.ndarray, np.generic)):
+            return x
+        tensor = as_tensor(x)
+        return cast(tensor, dtype) if autocast and is_float(tensor.dtype) else tensor
 
     @property
     def quantization_mode(self) -> None:
