@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUST_NEEDED := 1.89
 JOBS ?= 2
 
-.PHONY: mnist test test-all lint rust-test python-test bench clean check-rust develop
+.PHONY: mnist test test-all lint rust-test python-test sanitize bench clean check-rust develop
 
 mnist: develop  ## set everything up, then train a good small net on MNIST and report on it
 	$(BIN)/hornbeam mnist
@@ -40,6 +40,15 @@ lint: develop
 
 rust-test: check-rust
 	cargo test --workspace --release --quiet
+
+# Instrumented builds are for one compiler and its own standard library: RUSTC_BOOTSTRAP lets the stable one make them.
+SANITIZED ?= /tmp/hornbeam-sanitize
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+
+sanitize: check-rust  ## Rust tests with memory checked by AddressSanitizer, and the thread pool by ThreadSanitizer (Linux; takes long)
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=$(SANITIZED) cargo test --release --quiet --target $(HOST) -p hornbeam-kernels -p hornbeam-engine
+	RUSTC_BOOTSTRAP=1 rustc --edition 2021 --test -O -g -Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer crates/hornbeam-kernels/src/pool.rs -o $(SANITIZED)/pool
+	TSAN_OPTIONS=suppressions=tools/tsan.supp $(SANITIZED)/pool --test-threads=1
 
 python-test: develop
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -94,22 +94,20 @@ def buffer_of(node: Node, engine: Engine) -> Any:
 
 def evaluate(nodes: Sequence[Node]) -> None:
     """Compute pending nodes, and with them whatever lies on the way and is still held or needed."""
+    engine = current_engine()
     with _pending_lock:
-        order, leaves, made = _pending(nodes)
-        if not order:
-            return
-        outputs = _kept(order, nodes)
-        engine = current_engine()
-        plan = order[0].params["body"].plan if len(order) == 1 and order[0].name == "call" else None
-        if plan is not None and plan.engine is engine:
-            weights = list(order[0].inputs[: plan.weights])
-            inputs = [buffer_of(n, engine) for n in order[0].inputs[plan.weights :]]
+        planned = _planned(nodes[0], engine) if len(nodes) == 1 else None
+        if planned is not None:
+            outputs, (run, inputs) = list(nodes), planned
         else:
-            plan = None
+            order, leaves, made = _pending(nodes)
+            if not order:
+                return
+            outputs = _kept(order, nodes)
             # Repeated code is found by its structure, without a Graph.
             executable = engine.compiled(made.key(outputs)) or engine.executable(Graph(leaves, outputs))
-            inputs = [buffer_of(n, engine) for n in leaves]
-    results = executable.run(inputs) if plan is None else plan.run(weights, inputs)
+            run, inputs = executable.run, [buffer_of(n, engine) for n in leaves]
+    results = run(inputs)
     with _pending_lock:
         keep = keeps_history()
         for node, buffer in zip(outputs, results, strict=True):
@@ -120,6 +118,21 @@ def evaluate(nodes: Sequence[Node]) -> None:
         holders = getattr(_local, "holders", None)
         if holders:
             holders[next(reversed(holders))].extend(outputs)
+
+
+def _planned(node: Node, engine: Engine) -> tuple[Callable[[list[Any]], list[Any]], list[Any]] | None:
+    """How to compute a call of a graph that has a plan, and from what, if nothing else has to be computed."""
+    if node.name != "call" or node.value is not None or node.level or isinstance(node.type, tuple):
+        return None
+    plan = node.params["body"].plan
+    if plan is None or plan.engine is not engine:
+        return None
+    for operand in node.inputs:
+        if operand.value is None:
+            return None
+    weights = list(node.inputs[: plan.weights])
+    inputs = [buffer_of(n, engine) for n in node.inputs[plan.weights :]]
+    return lambda given: plan.run(weights, given), inputs
 
 
 def _kept(order: Sequence[Node], nodes: Sequence[Node]) -> list[Node]:

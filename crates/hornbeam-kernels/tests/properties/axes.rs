@@ -1,0 +1,159 @@
+//! Kernels along axes: folds, runs, places of extrema, softmax, cross-entropy and layer normalization.
+
+use crate::{bytes, bytes_mut, cases, flat, floats, guarded, near, on_threads, places, shape, words};
+use hornbeam_kernels::dtype::DType;
+use hornbeam_kernels::index::argsort;
+use hornbeam_kernels::norm::{layer_norm, layer_norm_grad};
+use hornbeam_kernels::reduce::{argmax, argmin, reduce, running, Reduce, Running};
+use hornbeam_kernels::scratch::Scratch;
+use hornbeam_kernels::softmax;
+use proptest::prelude::*;
+
+/// The extents that are left without `axes`.
+fn without(shape: &[usize], axes: &[bool]) -> Vec<usize> {
+    shape.iter().zip(axes).filter(|(_, gone)| !**gone).map(|(extent, _)| *extent).collect()
+}
+
+proptest! {
+    #![proptest_config(cases(300))]
+
+    #[test]
+    fn folds_agree_with_plain_loops(shape in shape(), gone: [bool; 4], seed: u64) {
+        let gone = &gone[..shape.len()];
+        let axes: Vec<usize> = (0..shape.len()).filter(|&axis| gone[axis]).collect();
+        let kept = without(&shape, gone);
+        let (n, size) = (kept.iter().product(), shape.iter().product());
+        let (x, i) = (floats(size, seed), words(size, seed));
+        let target: Vec<usize> = places(&shape).map(|place| flat(&without(&place, gone), &kept)).collect();
+        let sums = on_threads(|pool| guarded(n, 9.0f32, |y| {
+            reduce(pool, Reduce::Sum, DType::F32, bytes(&x), &shape, &axes, bytes_mut(y))
+        }))?;
+        let mut want = vec![0.0; n];
+        x.iter().zip(&target).for_each(|(x, at)| want[*at] += f64::from(*x));
+        near(&sums, &want, 1e-4)?;
+        for (op, start, fold) in [
+            (Reduce::Sum, 0, u32::wrapping_add as fn(u32, u32) -> u32),
+            (Reduce::Prod, 1, u32::wrapping_mul),
+            (Reduce::Max, 0, u32::max),
+            (Reduce::Min, u32::MAX, u32::min),
+            (Reduce::And, u32::MAX, |a, b| a & b),
+            (Reduce::Or, 0, |a, b| a | b),
+        ] {
+            let got = on_threads(|pool| guarded(n, 9u32, |y| {
+                reduce(pool, op, DType::U32, bytes(&i), &shape, &axes, bytes_mut(y))
+            }))?;
+            let mut want = vec![start; n];
+            i.iter().zip(&target).for_each(|(i, at)| want[*at] = fold(want[*at], *i));
+            prop_assert_eq!(got, want, "{}", op.name());
+        }
+    }
+
+    #[test]
+    fn runs_and_places_of_extrema(shape in shape(), axis in 0usize..4, reverse: bool, seed: u64) {
+        let axis = axis % shape.len();
+        let (inner, n): (usize, usize) = (shape[axis + 1..].iter().product(), shape[axis]);
+        let size: usize = shape.iter().product();
+        // Few different values, so that there are equal ones.
+        let x: Vec<i32> = words(size, seed).iter().map(|w| (w % 7) as i32 - 3).collect();
+        let line = |start: usize| (0..n).map(move |k| start + k * inner);
+        let starts = (0..size).filter(|i| i / inner.max(1) % n.max(1) == 0);
+        let run = |op| on_threads(|pool| guarded(size, 9i32, |y| {
+            running(pool, op, DType::I32, bytes(&x), &shape, axis, reverse, bytes_mut(y))
+        }));
+        let (sums, most) = (run(Running::Sum)?, run(Running::Max)?);
+        let order = on_threads(|pool| guarded(size, -1, |y| argsort(pool, DType::I32, bytes(&x), &shape, axis, y)))?;
+        for start in starts.clone() {
+            let mut along: Vec<usize> = line(start).collect();
+            let mut sorted: Vec<usize> = (0..n).collect();
+            sorted.sort_by_key(|&k| x[along[k]]);
+            prop_assert!(along.iter().zip(&sorted).all(|(&at, &k)| order[at] == k as i32), "not sorted");
+            if reverse {
+                along.reverse();
+            }
+            let (mut sum, mut top) = (0i32, i32::MIN);
+            for at in along {
+                (sum, top) = (sum + x[at], top.max(x[at]));
+                prop_assert_eq!((sums[at], most[at]), (sum, top));
+            }
+        }
+        if n > 0 {
+            let find = |kernel: fn(&_, DType, &[u8], &[usize], usize, &mut [i32])| {
+                on_threads(|pool| guarded(size / n, -1, |y| kernel(pool, DType::I32, bytes(&x), &shape, axis, y)))
+            };
+            let (high, low) = (find(argmax)?, find(argmin)?);
+            for (to, start) in starts.enumerate() {
+                let values: Vec<i32> = line(start).map(|at| x[at]).collect();
+                let first = |best: Option<&i32>| values.iter().position(|v| Some(v) == best).map(|k| k as i32);
+                prop_assert_eq!(Some(high[to]), first(values.iter().max()));
+                prop_assert_eq!(Some(low[to]), first(values.iter().min()));
+            }
+        }
+    }
+
+    #[test]
+    fn softmax_and_its_losses(rows in 0usize..40, n in 1usize..90, seed: u64, scale in 1u32..60) {
+        let x: Vec<f32> = floats(rows * n, seed).iter().map(|x| x * scale as f32).collect();
+        let labels: Vec<i32> = words(rows, seed).iter().map(|w| (*w as usize % n) as i32).collect();
+        let ct = floats(rows, seed ^ 1);
+        let (mut want, mut logs, mut losses, mut slopes) = (vec![], vec![], vec![], vec![]);
+        for (r, row) in x.chunks_exact(n).enumerate() {
+            let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let total: f64 = row.iter().map(|x| f64::from(x - top).exp()).sum();
+            let log = |x: &f32| f64::from(*x) - f64::from(top) - total.ln();
+            logs.extend(row.iter().map(log));
+            want.extend(row.iter().map(|x| log(x).exp()));
+            losses.push(-log(&row[labels[r] as usize]));
+            let hot = |j: usize| f64::from(u8::from(j == labels[r] as usize));
+            slopes.extend(row.iter().enumerate().map(|(j, x)| (log(x).exp() - hot(j)) * f64::from(ct[r])));
+        }
+        let size = rows * n;
+        near(&on_threads(|pool| guarded(size, 9.0, |y| softmax::softmax(pool, rows, n, &x, y)))?, &want, 1e-5)?;
+        near(&on_threads(|pool| guarded(size, 9.0, |y| softmax::log_softmax(pool, rows, n, &x, y)))?, &logs, 1e-5)?;
+        let loss = on_threads(|pool| guarded(rows, 9.0, |y| {
+            softmax::sparse_softmax_cross_entropy(pool, rows, n, &x, &labels, y)
+        }))?;
+        near(&loss, &losses, 1e-5)?;
+        let slope = on_threads(|pool| guarded(size, 9.0, |y| {
+            softmax::sparse_softmax_cross_entropy_grad(pool, rows, n, &x, &labels, &ct, y)
+        }))?;
+        near(&slope, &slopes, 1e-5)?;
+    }
+
+    #[test]
+    fn layers_are_normalized(rows in 0usize..60, n in 1usize..200, seed: u64, gamma: bool, beta: bool) {
+        let (x, ct) = (floats(rows * n, seed), floats(rows * n, seed ^ 3));
+        let (g, b) = (floats(n, seed ^ 1), floats(n, seed ^ 2));
+        let (gamma, beta) = (gamma.then_some(&g[..]), beta.then_some(&b[..]));
+        let epsilon = 1e-3;
+        let wide = |v: Option<&[f32]>, j: usize, other: f64| v.map_or(other, |v| f64::from(v[j]));
+        let (mut want, mut slopes) = (vec![], vec![]);
+        let (mut scales, mut shifts) = (vec![0.0; n], vec![0.0; n]);
+        for (row, ct) in x.chunks_exact(n).zip(ct.chunks_exact(n)) {
+            let mean = |values: &dyn Fn(usize) -> f64| (0..n).map(values).sum::<f64>() / n as f64;
+            let center = mean(&|j| f64::from(row[j]));
+            let spread = mean(&|j| (f64::from(row[j]) - center).powi(2));
+            let s = 1.0 / (spread + epsilon).sqrt();
+            let h = |j: usize| (f64::from(row[j]) - center) * s;
+            let g = |j: usize| f64::from(ct[j]) * wide(gamma, j, 1.0);
+            let (first, second) = (mean(&g), mean(&|j| g(j) * h(j)));
+            for j in 0..n {
+                want.push(h(j) * wide(gamma, j, 1.0) + wide(beta, j, 0.0));
+                slopes.push(s * (g(j) - first - h(j) * second));
+                scales[j] += f64::from(ct[j]) * h(j);
+                shifts[j] += f64::from(ct[j]);
+            }
+        }
+        let got = on_threads(|pool| guarded(rows * n, 9.0, |y| layer_norm(pool, rows, n, &x, gamma, beta, epsilon, y)))?;
+        near(&got, &want, 2e-5)?;
+        let [dx, dgamma, dbeta] = on_threads(|pool| {
+            let (mut dgamma, mut dbeta, mut scratch) = (vec![9.0; n], vec![9.0; n], Scratch::new());
+            let dx = guarded(rows * n, 9.0, |dx| {
+                layer_norm_grad(pool, rows, n, &x, gamma, epsilon, &ct, dx, &mut dgamma, &mut dbeta, &mut scratch)
+            });
+            [dx, dgamma, dbeta]
+        })?;
+        near(&dx, &slopes, 5e-4)?;
+        near(&dgamma, &scales, 5e-4)?;
+        near(&dbeta, &shifts, 5e-4)?;
+    }
+}

@@ -1,0 +1,110 @@
+//! Every family of kernels against plain loops, over shapes that a generator thinks of.
+//!
+//! Results lie between guards, off any boundary of vectors, and must have the same bits on any number of threads.
+//! `PROPTEST_CASES=20000 cargo test --release --test properties` looks longer. Products are in `tests/products.rs`.
+
+mod axes;
+mod moving;
+mod pointwise;
+mod sequences;
+mod windows;
+
+use std::fmt::Debug;
+use std::sync::OnceLock;
+
+use hornbeam_kernels::pool::ThreadPool;
+use proptest::prelude::*;
+
+/// So many cases, unless the environment says otherwise.
+fn cases(cases: u32) -> ProptestConfig {
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => config,
+        None => ProptestConfig { cases, ..config },
+    }
+}
+
+/// What `run` gives on one thread, if three give the same.
+fn on_threads<R: PartialEq + Debug>(run: impl Fn(&ThreadPool) -> R) -> Result<R, TestCaseError> {
+    static POOLS: OnceLock<[ThreadPool; 2]> = OnceLock::new();
+    let [one, three] = POOLS.get_or_init(|| [1, 3].map(ThreadPool::new));
+    let result = run(one);
+    prop_assert_eq!(&result, &run(three), "threads change the bits");
+    Ok(result)
+}
+
+/// Numbers between -1 and 1.
+fn floats(n: usize, seed: u64) -> Vec<f32> {
+    words(n, seed).into_iter().map(|word| (word >> 8) as f32 / (1 << 23) as f32 - 1.0).collect()
+}
+
+/// Any bits.
+fn words(n: usize, seed: u64) -> Vec<u32> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z >> 32) as u32
+    };
+    (0..n).map(|_| next()).collect()
+}
+
+const GUARD: usize = 17;
+
+/// What `write` leaves in a slice of `n` that held `value`.
+///
+/// # Panics
+/// When it touched what lies around.
+fn guarded<T: Copy + PartialEq + Debug>(n: usize, value: T, write: impl FnOnce(&mut [T])) -> Vec<T> {
+    let mut data = vec![value; n + 2 * GUARD];
+    write(&mut data[GUARD..GUARD + n]);
+    let around = data[..GUARD].iter().chain(&data[GUARD + n..]);
+    assert!(around.into_iter().all(|v| *v == value), "written outside of the result");
+    data[GUARD..GUARD + n].to_vec()
+}
+
+/// The memory of numbers.
+fn bytes<T: Copy>(values: &[T]) -> &[u8] {
+    // SAFETY: only called for numbers, which have no padding.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+}
+
+/// As [`bytes`], to write.
+fn bytes_mut<T: Copy>(values: &mut [T]) -> &mut [u8] {
+    // SAFETY: only called for numbers, of which any bits are one.
+    unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), size_of_val(values)) }
+}
+
+/// Up to four axes, some of them 0 or 1 long, one perhaps long.
+fn shape() -> impl Strategy<Value = Vec<usize>> {
+    let extent = prop_oneof![1 => 0usize..2, 6 => 1usize..7, 2 => 7usize..70];
+    prop::collection::vec(extent, 1..5)
+}
+
+/// All places of an array, in the order of memory.
+fn places(shape: &[usize]) -> impl Iterator<Item = Vec<usize>> + '_ {
+    (0..shape.iter().product()).map(move |mut flat| {
+        let mut place = vec![0; shape.len()];
+        for axis in (0..shape.len()).rev() {
+            place[axis] = flat % shape[axis];
+            flat /= shape[axis];
+        }
+        place
+    })
+}
+
+/// Where a place lies in memory.
+fn flat(place: &[usize], shape: &[usize]) -> usize {
+    place.iter().zip(shape).fold(0, |flat, (at, extent)| flat * extent + at)
+}
+
+/// Whether every number is as near to what `f64` gives as `bound` says, in parts of 1 + its size.
+fn near(got: &[f32], want: &[f64], bound: f64) -> Result<(), TestCaseError> {
+    prop_assert_eq!(got.len(), want.len());
+    for (i, (got, want)) in got.iter().zip(want).enumerate() {
+        let error = (f64::from(*got) - want).abs();
+        prop_assert!(error <= bound * (1.0 + want.abs()), "{got} for {want} at {i}");
+    }
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! Attention and recurrent layers: results against the definition, gradients of `f32` against those of `f64`, and those
+//! against differences.
+
+use crate::{cases, floats, guarded, near, on_threads, words};
+use hornbeam_kernels::attention::{Attend, Attention, AttentionGrad, Bias, Heads};
+use hornbeam_kernels::dtype::{Bool, Element};
+use hornbeam_kernels::pool::ThreadPool;
+use hornbeam_kernels::rnn::{Gru, GruGrad, Lstm, LstmGrad, Recurrent, Sequence};
+use hornbeam_kernels::scratch::Scratch;
+use proptest::prelude::*;
+
+/// Numbers of the type wanted, all of which `f32` holds.
+fn numbers<T: Element>(n: usize, seed: u64) -> Vec<T> {
+    floats(n, seed).into_iter().map(|x| T::from_f64(x.into())).collect()
+}
+
+fn wide<T: Element>(values: &[T]) -> Vec<f64> {
+    values.iter().map(|v| v.to_f64()).collect()
+}
+
+/// Results, then gradients.
+fn attend<T: Attend + std::fmt::Debug>(pool: &ThreadPool, h: &Heads, biased: bool, seed: u64) -> Vec<Vec<T>> {
+    let rows = h.batch * h.heads;
+    let q = numbers::<T>(rows * h.queries * h.depth, seed);
+    let k = numbers::<T>(rows * h.keys * h.depth, seed ^ 1);
+    let v = numbers::<T>(rows * h.keys * h.width, seed ^ 2);
+    let dout = numbers::<T>(rows * h.queries * h.width, seed ^ 3);
+    let data = numbers::<T>(h.queries * h.keys, seed ^ 4);
+    let bias = biased.then_some(Bias { data: &data, strides: [0, 0, h.keys] });
+    let zero = T::from_f64(0.0);
+    let (mut peaks, mut totals) = (vec![zero; rows * h.queries], vec![zero; rows * h.queries]);
+    let out = guarded(dout.len(), zero, |out| {
+        let (q, k, v) = (&q[..], &k[..], &v[..]);
+        T::attention(pool, h, Attention { q, k, v, bias, out, peaks: &mut peaks, totals: &mut totals });
+    });
+    let (mut dk, mut dv) = (vec![zero; k.len()], vec![zero; v.len()]);
+    let mut scores = vec![zero; rows * h.queries * h.keys];
+    let dq = guarded(q.len(), zero, |dq| {
+        let (q, k, v, out, dout) = (&q[..], &k[..], &v[..], &out[..], &dout[..]);
+        let (peaks, totals, dbias) = (&peaks[..], &totals[..], biased.then_some(&mut scores[..]));
+        let (dk, dv) = (&mut dk[..], &mut dv[..]);
+        T::attention_grad(pool, h, AttentionGrad { q, k, v, bias, out, peaks, totals, dout, dq, dk, dv, dbias });
+    });
+    vec![out, peaks, totals, dq, dk, dv, scores]
+}
+
+fn attention_by_definition(h: &Heads, biased: bool, seed: u64) -> Vec<f64> {
+    let rows = h.batch * h.heads;
+    let [q, k] = [(h.queries, seed), (h.keys, seed ^ 1)].map(|(n, seed)| numbers::<f64>(rows * n * h.depth, seed));
+    let (v, bias) = (numbers::<f64>(rows * h.keys * h.width, seed ^ 2), numbers::<f64>(h.queries * h.keys, seed ^ 4));
+    let mut out = vec![0.0; rows * h.queries * h.width];
+    for (b, head, t) in (0..rows * h.queries).map(|i| (i / h.queries / h.heads, i / h.queries % h.heads, i % h.queries))
+    {
+        let at = |place: usize, n: usize, i: usize, width: usize| ((b * n + place) * h.heads + head) * width + i;
+        let score = |s: usize| {
+            let dot: f64 = (0..h.depth).map(|i| q[at(t, h.queries, i, h.depth)] * k[at(s, h.keys, i, h.depth)]).sum();
+            (dot * h.scale + if biased { bias[t * h.keys + s] } else { 0.0 }).exp()
+        };
+        let weights: Vec<f64> = (0..h.keys).map(score).collect();
+        let total: f64 = weights.iter().sum();
+        for i in 0..h.width {
+            let sum: f64 = weights.iter().enumerate().map(|(s, w)| w * v[at(s, h.keys, i, h.width)]).sum();
+            out[at(t, h.queries, i, h.width)] = sum / total;
+        }
+    }
+    out
+}
+
+struct Layer {
+    shape: Sequence,
+    masked: bool,
+    seed: u64,
+}
+
+impl Layer {
+    fn mask(&self) -> Option<Vec<Bool>> {
+        let all = self.shape.batch * self.shape.steps;
+        self.masked.then(|| words(all, self.seed ^ 9).iter().map(|w| Bool::new(w % 3 > 0)).collect())
+    }
+
+    /// The operands, scaled so that sums over units stay about 1.
+    fn operands<T: Element>(&self, gates: usize) -> [Vec<T>; 6] {
+        let Sequence { batch, steps, units: n, .. } = self.shape;
+        let small = 1.0 / (n as f64).sqrt();
+        let w = floats(n * gates * n, self.seed ^ 1).iter().map(|&w| T::from_f64(f64::from(w) * small)).collect();
+        let state = |salt: u64| numbers::<T>(batch * n, self.seed ^ salt);
+        let x = numbers(batch * steps * gates * n, self.seed);
+        [x, w, numbers(gates * n, self.seed ^ 2), state(3), state(4), numbers(batch * steps * n, self.seed ^ 5)]
+    }
+
+    /// Outputs, then gradients.
+    fn lstm<T: Recurrent + std::fmt::Debug>(&self, pool: &ThreadPool) -> Vec<Vec<T>> {
+        let [x, w, _, h0, c0, dh] = self.operands::<T>(4);
+        let (mask, scratch, zero) = (self.mask(), &mut Scratch::new(), T::from_f64(0.0));
+        let (mask, w) = (mask.as_deref(), &w[..]);
+        let (mut c, mut gates) = (vec![zero; dh.len()], vec![zero; 4 * dh.len()]);
+        let h = guarded(dh.len(), zero, |h| {
+            let (x, h0, c0) = (&x[..], &h0[..], &c0[..]);
+            let layer = Lstm { x, w, h0, c0, mask, h, c: &mut c, gates: Some(&mut gates) };
+            T::lstm(pool, &self.shape, layer, scratch);
+        });
+        let (mut dh0, mut dc0) = (vec![zero; h0.len()], vec![zero; h0.len()]);
+        let dx = guarded(x.len(), zero, |dx| {
+            let (c0, c, gates, dh) = (&c0[..], &c[..], &gates[..], Some(&dh[..]));
+            let (dh_last, dc_last, dh0, dc0) = (&h0[..], c0, &mut dh0[..], &mut dc0[..]);
+            let layer = LstmGrad { w, c0, c, gates, dh_last, dc_last, dh, mask, dx, dh0, dc0 };
+            T::lstm_grad(pool, &self.shape, layer, scratch);
+        });
+        vec![h, c, dx, dh0, dc0]
+    }
+
+    fn gru<T: Recurrent + std::fmt::Debug>(&self, pool: &ThreadPool) -> Vec<Vec<T>> {
+        let [x, w, b, h0, _, dh] = self.operands::<T>(3);
+        let (mask, scratch, zero) = (self.mask(), &mut Scratch::new(), T::from_f64(0.0));
+        let (mask, w) = (mask.as_deref(), &w[..]);
+        let mut gates = vec![zero; 4 * dh.len()];
+        let h = guarded(dh.len(), zero, |h| {
+            let layer = Gru { x: &x, w, b: &b, h0: &h0, mask, h, gates: Some(&mut gates) };
+            T::gru(pool, &self.shape, layer, scratch);
+        });
+        let (mut ds, mut dh0) = (vec![zero; x.len()], vec![zero; h0.len()]);
+        let dx = guarded(x.len(), zero, |dx| {
+            let (h0, h, gates, dh) = (&h0[..], &h[..], &gates[..], Some(&dh[..]));
+            let (dh_last, ds, dh0) = (h0, &mut ds[..], &mut dh0[..]);
+            T::gru_grad(pool, &self.shape, GruGrad { w, h0, h, gates, dh_last, dh, mask, dx, ds, dh0 }, scratch);
+        });
+        vec![h, dx, ds, dh0]
+    }
+
+    /// The outputs by the definition; an LSTM with four gates, a GRU with three.
+    fn by_definition(&self, gates: usize) -> Vec<f64> {
+        let Sequence { batch, steps, units: n, reverse } = self.shape;
+        let [x, w, b, h0, c0, _] = self.operands::<f64>(gates);
+        let (mask, wide) = (self.mask(), gates * n);
+        let logistic = |v: f64| 1.0 / (1.0 + (-v).exp());
+        let mut outputs = vec![0.0; batch * steps * n];
+        for row in 0..batch {
+            let [mut h, mut c] = [&h0, &c0].map(|state| state[row * n..(row + 1) * n].to_vec());
+            for i in 0..steps {
+                let at = row * steps + if reverse { steps - 1 - i } else { i };
+                if mask.as_ref().is_none_or(|mask| mask[at].get()) {
+                    let before = h.clone();
+                    for k in 0..n {
+                        let x = |q: usize| x[at * wide + q * n + k];
+                        let s = |q: usize| (0..n).map(|p| before[p] * w[p * wide + q * n + k]).sum::<f64>();
+                        if gates == 4 {
+                            let gate = |q: usize| logistic(x(q) + s(q));
+                            c[k] = gate(1) * c[k] + gate(0) * (x(2) + s(2)).tanh();
+                            h[k] = gate(3) * c[k].tanh();
+                        } else {
+                            let (z, r) = (logistic(x(0) + s(0) + b[k]), logistic(x(1) + s(1) + b[n + k]));
+                            h[k] = z * before[k] + (1.0 - z) * (x(2) + r * (s(2) + b[2 * n + k])).tanh();
+                        }
+                    }
+                }
+                outputs[at * n..(at + 1) * n].copy_from_slice(&h);
+            }
+        }
+        outputs
+    }
+}
+
+fn compare(narrow: &[Vec<f32>], exact: &[Vec<f64>], bound: f64) -> Result<(), TestCaseError> {
+    narrow.iter().zip(exact).try_for_each(|(narrow, exact)| near(narrow, exact, bound))
+}
+
+fn close(got: &[f64], want: &[f64]) -> bool {
+    got.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-11)
+}
+
+proptest! {
+    #![proptest_config(cases(60))]
+
+    #[test]
+    fn attention_agrees_with_its_definition(
+        batch in 1usize..3, heads in 1usize..4, queries in 1usize..70, keys in 1usize..90, depth in 1usize..40,
+        width in 1usize..40, biased: bool, seed: u64,
+    ) {
+        let heads = Heads { batch, heads, queries, keys, depth, width, scale: 1.0 / (depth as f64).sqrt() };
+        let exact = on_threads(|pool| attend::<f64>(pool, &heads, biased, seed))?;
+        prop_assert!(close(&exact[0], &attention_by_definition(&heads, biased, seed)), "results differ");
+        compare(&on_threads(|pool| attend::<f32>(pool, &heads, biased, seed))?, &exact, 2e-5)?;
+    }
+
+    #[test]
+    fn recurrent_layers_agree_with_their_definition(
+        batch in 1usize..20, steps in 1usize..8, units in 1usize..50, reverse: bool, masked: bool, seed: u64,
+    ) {
+        let layer = Layer { shape: Sequence { batch, steps, units, reverse }, masked, seed };
+        let exact = on_threads(|pool| layer.lstm::<f64>(pool))?;
+        prop_assert!(close(&exact[0], &layer.by_definition(4)), "outputs of an LSTM differ");
+        compare(&on_threads(|pool| layer.lstm::<f32>(pool))?, &exact, 5e-5)?;
+        let exact = on_threads(|pool| layer.gru::<f64>(pool))?;
+        prop_assert!(close(&exact[0], &layer.by_definition(3)), "outputs of a GRU differ");
+        compare(&on_threads(|pool| layer.gru::<f32>(pool))?, &exact, 5e-5)?;
+        prop_assert!(wide(&exact[0]).iter().all(|h| h.abs() <= 1.0), "states leave their bounds");
+    }
+}

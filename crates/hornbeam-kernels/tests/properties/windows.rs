@@ -1,0 +1,261 @@
+//! Convolutions in all their directions, and poolings.
+
+use std::ops::Range;
+
+use crate::{cases, floats, guarded, on_threads};
+use hornbeam_kernels::conv::{
+    conv_backward, conv_forward, conv_forward_prepared, conv_input_grad, conv_kernel_grad, conv_pool_forward, prepare,
+    prepared_len, ConvShape, OutputGrad,
+};
+use hornbeam_kernels::gemm::{Activation, Epilogue};
+use hornbeam_kernels::scratch::Scratch;
+use hornbeam_kernels::simd::{with_isa, Isa};
+use hornbeam_kernels::window::{max_pool, max_pool_gather, max_pool_scatter, sum_pool, sum_pool_grad, PoolShape};
+use proptest::prelude::*;
+
+/// Of one axis: extent, window, stride, dilation, zeros before and after.
+type Axis = (usize, usize, usize, usize, usize, usize);
+
+fn axis(most: usize) -> impl Strategy<Value = Axis> {
+    (1..most, 1usize..5, 1usize..4, 1usize..3, 0usize..4, 0usize..4)
+}
+
+/// Axes as (depth, height, width): one of one, two or three that are more than 1 long.
+fn axes() -> impl Strategy<Value = [Axis; 3]> {
+    let one = (1, 1, 1, 1, 0, 0);
+    prop_oneof![
+        1 => axis(40).prop_map(move |w| [one, one, w]),
+        3 => (axis(16), axis(16)).prop_map(move |(h, w)| [one, h, w]),
+        1 => (axis(7), axis(7), axis(7)).prop_map(|(d, h, w)| [d, h, w]),
+    ]
+}
+
+/// A convolution whose window fits at least once.
+fn convolution() -> impl Strategy<Value = ConvShape> {
+    let channels = prop_oneof![
+        3 => (1usize..4, 1usize..9, 1usize..20),
+        1 => (2usize..40).prop_map(|groups| (groups, 1, 1)),
+        // Enough of them for every algorithm.
+        1 => (Just(1), 16usize..40, 16usize..40),
+    ];
+    // Often three by three with steps of one, for which there is an algorithm of its own.
+    (1usize..4, axes(), channels, 0usize..3).prop_map(|(batch, axes, (groups, inputs, outputs), plain)| {
+        let mut shape = ConvShape {
+            batch,
+            input: [1; 3],
+            output: [1; 3],
+            kernel: [1; 3],
+            strides: [1; 3],
+            dilation: [1; 3],
+            pad: [0; 3],
+            in_channels: groups * inputs,
+            out_channels: groups * outputs,
+            groups,
+        };
+        for (a, (extent, window, stride, dilation, before, after)) in axes.into_iter().enumerate() {
+            let (window, stride, dilation) =
+                if plain == 0 && extent > 1 { (3, 1, 1) } else { (window, stride, dilation) };
+            let span = (window - 1) * dilation + 1;
+            let (before, after) = (before.min(span - 1), after.min(span - 1));
+            shape.input[a] = extent;
+            (shape.kernel[a], shape.strides[a], shape.dilation[a]) = (window, stride, dilation);
+            shape.pad[a] = before;
+            shape.output[a] = ((extent + before + after).max(span) - span) / stride + 1;
+        }
+        shape
+    })
+}
+
+/// Calls `body(place in x, place in w, place in y)` for every product of the definition.
+fn products(s: &ConvShape, mut body: impl FnMut(usize, usize, usize)) {
+    let (group_in, group_out) = (s.in_channels / s.groups, s.out_channels / s.groups);
+    let [outputs, taps]: [usize; 2] = [s.output, s.kernel].map(|extents| extents.iter().product());
+    let split = |i: usize, [_, h, w]: [usize; 3]| [i / (h * w), i / w % h, i % w];
+    for (n, o, t) in (0..s.batch).flat_map(|n| (0..outputs).flat_map(move |o| (0..taps).map(move |t| (n, o, t)))) {
+        let (at, tap) = (split(o, s.output), split(t, s.kernel));
+        let seen = |a: usize| (at[a] * s.strides[a] + tap[a] * s.dilation[a]).checked_sub(s.pad[a]);
+        let Some(x) = (0..3).try_fold(n, |x, a| seen(a).filter(|&p| p < s.input[a]).map(|p| x * s.input[a] + p)) else {
+            continue;
+        };
+        for k in 0..s.out_channels {
+            for c in 0..group_in {
+                let x = x * s.in_channels + k / group_out * group_in + c;
+                body(x, (t * group_in + c) * s.out_channels + k, (n * outputs + o) * s.out_channels + k);
+            }
+        }
+    }
+}
+
+/// The sums of the definition, and those of sizes, by which errors are measured.
+struct Sums(Vec<(f64, f64)>);
+
+impl Sums {
+    fn new(n: usize) -> Sums {
+        Sums(vec![(0.0, 0.0); n])
+    }
+
+    fn add(&mut self, at: usize, term: f64) {
+        self.0[at].0 += term;
+        self.0[at].1 += term.abs();
+    }
+
+    fn agree(&self, what: &str, got: &[f32]) -> Result<(), TestCaseError> {
+        for (i, (got, (want, size))) in got.iter().zip(&self.0).enumerate() {
+            let error = (f64::from(*got) - want).abs();
+            prop_assert!(error <= 3e-6 * (size + 1e-3), "{what}: {got} for {want} at {i}");
+        }
+        Ok(())
+    }
+}
+
+fn convolve(shape: &ConvShape, seed: u64, bias: bool, relu: bool) -> Result<(), TestCaseError> {
+    let (x, w) = (floats(shape.input_len(), seed), floats(shape.kernel_len(), seed ^ 1));
+    let (dy, offsets) = (floats(shape.output_len(), seed ^ 2), floats(shape.out_channels, seed ^ 3));
+    let activation = if relu { Activation::Relu } else { Activation::None };
+    let end = Epilogue { bias: bias.then_some(&offsets[..]), activation, accumulate: false };
+    let (mut y, mut dx, mut dw) = (Sums::new(dy.len()), Sums::new(x.len()), Sums::new(w.len()));
+    let mut db = Sums::new(shape.out_channels);
+    products(shape, |i, j, k| {
+        y.add(k, f64::from(x[i]) * f64::from(w[j]));
+        dx.add(i, f64::from(dy[k]) * f64::from(w[j]));
+        dw.add(j, f64::from(x[i]) * f64::from(dy[k]));
+    });
+    for k in 0..dy.len() {
+        if bias {
+            y.add(k, f64::from(offsets[k % shape.out_channels]));
+        }
+        if relu {
+            y.0[k].0 = y.0[k].0.max(0.0);
+        }
+        db.add(k % shape.out_channels, f64::from(dy[k]));
+    }
+    let got =
+        on_threads(|pool| guarded(dy.len(), 9.0, |y| conv_forward(pool, shape, &x, &w, y, end, &mut Scratch::new())))?;
+    y.agree("forward", &got)?;
+    if let Some(floats) = prepared_len(shape) {
+        let prepared = on_threads(|pool| {
+            let kernel = guarded(floats, 9.0, |kernel| prepare(pool, shape, &w, kernel));
+            guarded(dy.len(), 9.0, |y| conv_forward_prepared(pool, shape, &x, &kernel, y, end, &mut Scratch::new()))
+        })?;
+        prop_assert!(prepared == got, "a prepared kernel changes the bits");
+    }
+    let alone = on_threads(|pool| {
+        let scratch = &mut Scratch::new();
+        let into = guarded(x.len(), 9.0, |dx| conv_input_grad(pool, shape, &dy, &w, dx, scratch));
+        [into, guarded(w.len(), 9.0, |dw| conv_kernel_grad(pool, shape, &x, &dy, dw, scratch))]
+    })?;
+    dx.agree("input gradient", &alone[0])?;
+    dw.agree("kernel gradient", &alone[1])?;
+    let together = on_threads(|pool| {
+        let (mut found, mut dw, mut db) = (vec![], vec![9.0; w.len()], vec![9.0; shape.out_channels]);
+        found.push(guarded(x.len(), 9.0, |dx| {
+            let grad = OutputGrad::Plain(&dy[..]);
+            conv_backward(pool, shape, &x, &w, grad, Some(dx), Some(&mut dw), Some(&mut db), &mut Scratch::new())
+        }));
+        found.extend([dw, db]);
+        found
+    })?;
+    dx.agree("input gradient of all", &together[0])?;
+    dw.agree("kernel gradient of all", &together[1])?;
+    db.agree("bias gradient", &together[2])?;
+    pooled(shape, &x, &w, end, &got)
+}
+
+/// A pooling on the convolution is the pooling of the convolution.
+fn pooled(shape: &ConvShape, x: &[f32], w: &[f32], end: Epilogue<f32>, whole: &[f32]) -> Result<(), TestCaseError> {
+    let n = shape.pooled_len();
+    let [y, codes] = on_threads(|pool| {
+        let mut codes = vec![9u8; n];
+        let y = guarded(n, 9.0, |y| {
+            conv_pool_forward(pool, shape, x, w, end, y, &mut codes, &mut Scratch::new());
+        });
+        [y, codes.into_iter().map(f32::from).collect()]
+    })?;
+    let [_, height, width] = shape.output;
+    let channels = shape.out_channels;
+    for (i, found) in y.iter().enumerate() {
+        let (pixel, c) = (i / channels, i % channels);
+        let (image, h, w) =
+            (pixel / ((height / 2) * (width / 2)), pixel / (width / 2) % (height / 2), pixel % (width / 2));
+        let at = |k: usize| whole[((image * height + 2 * h + k / 2) * width + 2 * w + k % 2) * channels + c];
+        let best = (0..4).map(at).fold(f32::NEG_INFINITY, f32::max);
+        prop_assert!((found - best).abs() <= 1e-4 * (1.0 + best.abs()), "{found} for {best}");
+        prop_assert!(codes[i] <= 4.0, "no place in the window");
+    }
+    Ok(())
+}
+
+fn pooling() -> impl Strategy<Value = PoolShape> {
+    (1usize..4, axes(), prop_oneof![1usize..6, 30usize..70]).prop_map(|(batch, axes, channels)| {
+        let mut shape =
+            PoolShape { batch, input: [1; 3], output: [1; 3], window: [1; 3], strides: [1; 3], pad: [0; 3], channels };
+        for (a, (extent, window, stride, _, before, after)) in axes.into_iter().enumerate() {
+            let (before, after) = (before.min(window - 1), after.min(window - 1));
+            shape.input[a] = extent;
+            (shape.window[a], shape.strides[a], shape.pad[a]) = (window, stride, before);
+            // As long as a window begins inside, it sees something.
+            let whole = ((extent + before + after).max(window) - window) / stride + 1;
+            shape.output[a] = whole.min((extent + before - 1) / stride + 1);
+        }
+        shape
+    })
+}
+
+/// The places in x that an element of y sees, in order.
+fn seen(s: &PoolShape, o: usize) -> Vec<usize> {
+    let (pixel, c) = (o / s.channels, o % s.channels);
+    let [d, h, w] = s.output;
+    let at = [pixel / (h * w) % d, pixel / w % h, pixel % w];
+    let range = |a: usize| -> Range<usize> {
+        let start = at[a] * s.strides[a];
+        let end = (start + s.window[a]).saturating_sub(s.pad[a]).min(s.input[a]);
+        start.saturating_sub(s.pad[a]).min(end)..end
+    };
+    let n = pixel / (d * h * w);
+    let place = |[i, j, k]: [usize; 3]| (((n * s.input[0] + i) * s.input[1] + j) * s.input[2] + k) * s.channels + c;
+    range(0).flat_map(|i| range(1).flat_map(move |j| range(2).map(move |k| [i, j, k]))).map(place).collect()
+}
+
+proptest! {
+    #![proptest_config(cases(60))]
+
+    #[test]
+    fn convolutions_agree_with_plain_loops(shape in convolution(), seed: u64, bias: bool, relu: bool) {
+        for isa in Isa::available() {
+            with_isa(isa, || convolve(&shape, seed, bias, relu))?;
+        }
+    }
+
+    #[test]
+    fn poolings_agree_with_plain_loops(shape in pooling(), seed: u64) {
+        // Few different values: where some are equal, the first counts.
+        let x: Vec<f32> = floats(shape.input_len(), seed).iter().map(|x| (x * 8.0).round()).collect();
+        let (t, dy) = (floats(shape.input_len(), seed ^ 1), floats(shape.output_len(), seed ^ 2));
+        let n = dy.len();
+        let (mut most, mut sums, mut through) = (vec![], vec![], vec![]);
+        let (mut to_most, mut to_all) = (vec![0.0f64; x.len()], vec![0.0f64; x.len()]);
+        for (o, dy) in dy.iter().enumerate() {
+            let seen = seen(&shape, o);
+            let best = seen.iter().copied().reduce(|best, i| if x[i] > x[best] { i } else { best });
+            let best = best.expect("every window sees something");
+            most.push(x[best]);
+            through.push(t[best]);
+            sums.push(seen.iter().map(|&i| f64::from(x[i])).sum::<f64>());
+            to_most[best] += f64::from(*dy);
+            seen.iter().for_each(|&i| to_all[i] += f64::from(*dy));
+        }
+        for isa in Isa::available() {
+            with_isa(isa, || {
+                prop_assert_eq!(&on_threads(|pool| guarded(n, 9.0, |y| max_pool(pool, &shape, &x, y)))?, &most);
+                let got = on_threads(|pool| guarded(n, 9.0, |y| max_pool_gather(pool, &shape, &x, &t, y)))?;
+                prop_assert_eq!(&got, &through);
+                let got = on_threads(|pool| guarded(n, 9.0, |y| sum_pool(pool, &shape, &x, y)))?;
+                crate::near(&got, &sums, 1e-5)?;
+                let got = on_threads(|pool| guarded(x.len(), 9.0, |dx| max_pool_scatter(pool, &shape, &x, &dy, dx)))?;
+                crate::near(&got, &to_most, 1e-5)?;
+                let got = on_threads(|pool| guarded(x.len(), 9.0, |dx| sum_pool_grad(pool, &shape, &dy, dx)))?;
+                crate::near(&got, &to_all, 1e-5)
+            })?;
+        }
+    }
+}
