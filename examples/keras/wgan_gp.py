@@ -20,6 +20,12 @@ class WGAN(keras.Model):
         super().compile()
         self.d_optimizer = d_optimizer
         self.g_optimizer = g_optimizer
+        self.d_loss_tracker = keras.metrics.Mean(name="d_loss")
+        self.g_loss_tracker = keras.metrics.Mean(name="g_loss")
+
+    @property
+    def metrics(self):
+        return [self.d_loss_tracker, self.g_loss_tracker]
 
     def gradient_penalty(self, batch_size, real, fake):
         alpha = tf.random.uniform([batch_size, 1], 0.0, 1.0)
@@ -48,7 +54,9 @@ class WGAN(keras.Model):
             g_loss = -tf.reduce_mean(self.discriminator(self.generator(noise, training=True), training=True))
         gen_gradient = tape.gradient(g_loss, self.generator.trainable_variables)
         self.g_optimizer.apply_gradients(zip(gen_gradient, self.generator.trainable_variables))
-        return {"d_loss": d_loss, "g_loss": g_loss}
+        self.d_loss_tracker.update_state(d_loss)
+        self.g_loss_tracker.update_state(g_loss)
+        return {"d_loss": self.d_loss_tracker.result(), "g_loss": self.g_loss_tracker.result()}
 
 
 def main():
@@ -62,8 +70,8 @@ def main():
     discriminator = keras.Sequential([keras.Input((2,)), *mlp, layers.Dense(1)])
     wgan = WGAN(discriminator, generator)
     wgan.compile(
-        d_optimizer=keras.optimizers.Adam(learning_rate=2e-3, beta_1=0.5, beta_2=0.9),
-        g_optimizer=keras.optimizers.Adam(learning_rate=2e-3, beta_1=0.5, beta_2=0.9),
+        d_optimizer=keras.optimizers.Adam(learning_rate=1e-3, beta_1=0.5, beta_2=0.9),
+        g_optimizer=keras.optimizers.Adam(learning_rate=1e-3, beta_1=0.5, beta_2=0.9),
     )
     history = wgan.fit(ring.astype("float32"), batch_size=50, epochs=10, verbose=0)
     points = generator(tf.random.normal((200, NOISE))).numpy()

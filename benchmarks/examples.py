@@ -1,0 +1,100 @@
+"""Runs the programs of examples/keras under real Keras and under `hornbeam run`, and prints both beside each
+other.
+
+    python benchmarks/examples.py [PROGRAM ...] --tensorflow PYTHON [--keras PYTHON] [--record] [--table FILE]
+
+Programs that import tensorflow run under the Keras of PYTHON with TensorFlow; the others with `--keras`'s,
+on JAX unless KERAS_BACKEND says otherwise. What is compared, and how closely, stands in
+tests/examples/comparing.py. `--record` writes Keras's results where the tests read them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "examples"))
+import comparing
+
+
+def run(command: list[str], name: str, **environment: str) -> dict[str, Any] | str:
+    """What side.py wrote, or the last line of the error."""
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "result.json"
+        program = comparing.PROGRAMS / f"{name}.py"
+        done = subprocess.run(
+            [*command, str(comparing.HERE / "side.py"), str(program), str(output)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **environment},
+        )
+        if done.returncode:
+            return (done.stderr.strip().splitlines() or ["no output"])[-1]
+        return json.loads(output.read_text())
+
+
+def both(name: str, args: argparse.Namespace) -> tuple[dict[str, Any] | str, dict[str, Any] | str]:
+    ours = run([sys.executable, "-m", "hornbeam", "run"], name)
+    if comparing.uses_tensorflow(name):
+        theirs = run([args.tensorflow], name, KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="3")
+    else:
+        theirs = run([args.keras], name, KERAS_BACKEND=os.environ.get("KERAS_BACKEND", "jax"))
+    return ours, theirs
+
+
+def row(name: str, ours: dict[str, Any] | str, theirs: dict[str, Any] | str) -> str:
+    side = "TensorFlow" if comparing.uses_tensorflow(name) else os.environ.get("KERAS_BACKEND", "JAX")
+    for who, found in (("Hornbeam", ours), ("Keras", theirs)):
+        if isinstance(found, str):
+            return f"| {name} | {side} | {who} failed: {found} | | | | |"
+    assert isinstance(ours, dict)
+    assert isinstance(theirs, dict)
+    key = "loss" if "loss" in theirs["result"] else next(iter(theirs["result"]))
+    losses = [str(_ends(found["result"][key])) for found in (theirs, ours)]
+    try:
+        distance, place = comparing.farthest(name, ours["result"], theirs["result"])
+    except AssertionError as error:
+        distance, place = float("inf"), str(error)
+    verdict = f"{distance:.2f}" if distance <= 1 else f"**{distance:.2f}** ({place})"
+    times = f"{theirs['seconds']:.1f} s | {ours['seconds']:.1f} s"
+    return f"| {name} | {side} | {key} {losses[0]} | {losses[1]} | {verdict} | {times} |"
+
+
+def _ends(values: Any) -> str:
+    listed = values if isinstance(values, list) else [values]
+    return f"{listed[0]:.4f} ... {listed[-1]:.4f}" if len(listed) > 1 else f"{listed[0]:.4f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("programs", nargs="*", help="names of programs (default: all)")
+    parser.add_argument("--tensorflow", required=True, metavar="PYTHON", help="one with keras and tensorflow")
+    parser.add_argument("--keras", default=sys.executable, metavar="PYTHON", help="one with keras and jax")
+    parser.add_argument("--record", action="store_true", help="write Keras's results for the tests")
+    parser.add_argument("--table", metavar="FILE", help="write the table to FILE as well")
+    args = parser.parse_args()
+    known = comparing.recorded() if comparing.RECORDED.exists() else {}
+    lines = [
+        "| program | Keras on | Keras's losses | Hornbeam's | distance (1 is allowed) | Keras | Hornbeam |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    print("\n".join(lines), flush=True)
+    for name in args.programs or comparing.programs():
+        ours, theirs = both(name, args)
+        lines.append(row(name, ours, theirs))
+        print(lines[-1], flush=True)
+        if isinstance(theirs, dict) and args.record:
+            known[name] = {"result": theirs["result"]}
+            comparing.RECORDED.write_text(json.dumps(dict(sorted(known.items())), indent=1) + "\n")
+        if args.table:
+            Path(args.table).write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
