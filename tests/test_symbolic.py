@@ -169,3 +169,25 @@ def test_wrong_specifications() -> None:
         KerasTensor((1,), "float99")
     with pytest.raises(NotImplementedError, match="sparse and ragged"):
         KerasTensor((1,), sparse=True)
+
+
+def test_symbols_know_that_they_have_a_mask() -> None:
+    """A layer that insists on a mask can be called in a functional model."""
+
+    class Steps(layers.Layer):
+        def call(self, inputs: Any, mask: Any = None) -> Any:
+            if mask is None:
+                raise ValueError("no mask")
+            return ops.sum(ops.cast(mask, "int32"), axis=1)
+
+        def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+            return None
+
+    words = hornbeam.Input((None,), dtype="int32")
+    embedded = layers.Dense(2)(layers.Embedding(5, 3, mask_zero=True)(words))
+    assert embedded._keras_mask is not None
+    assert (embedded._keras_mask.shape, embedded._keras_mask.dtype) == ((None, None), "bool")
+    model = hornbeam.Model(words, Steps()(embedded))
+    assert model(np.int32([[1, 2, 0], [3, 0, 0]])).tolist() == [2, 1]
+    with pytest.raises(ValueError, match="no mask"):
+        Steps()(layers.Dense(2)(hornbeam.Input((None, 3))))

@@ -256,3 +256,17 @@ def test_wrapped_function_in_a_config() -> None:
     again = losses.LossFunctionWrapper.from_config(json.loads(json.dumps(registry.serialize(loss)["config"])))
     assert again.fn is losses.huber
     assert again.options == {"delta": 2.0}
+
+
+def test_targets_reach_functions_with_the_rank_of_the_predictions() -> None:
+    """(batch,) beside (batch, 1) would broadcast to (batch, batch) in a function of the user's."""
+    seen = []
+
+    def squared(y_true: Tensor, y_pred: Tensor) -> Tensor:
+        seen.append((tuple(y_true.shape), tuple(y_pred.shape)))
+        return ops.mean(ops.square(y_true - y_pred))
+
+    loss = losses.LossFunctionWrapper(squared)
+    assert float(loss(np.float32([1, 2]), np.float32([[1], [4]]))) == 2.0
+    loss(np.float32([[1], [2]]), np.float32([1, 4]))
+    assert seen == [((2, 1), (2, 1))] * 2

@@ -230,3 +230,30 @@ def test_no_thread_is_left_after_training() -> None:
     rows = Dataset.from_tensor_slices((X, Y)).map(lambda x, y: (x, y), num_parallel_calls=2)
     model().fit(rows.batch(SIZE).prefetch(2), verbose=0, epochs=2)
     assert not [t.name for t in threading.enumerate() if t.name.startswith("hornbeam-batches")]
+
+
+def test_a_train_step_of_the_user_s_may_take_any_data_apart() -> None:
+    """Pairs of rows, for a model of single rows."""
+
+    class Pairs(hb.Model):
+        def train_step(self, data: Any) -> dict[str, Any]:
+            first, second = data[0], data[1]
+            loss = hb.ops.mean(hb.ops.square(self(first) - self(second)))
+            slopes = hb.gradients(loss, self.trainable_variables)
+            self.optimizer.apply(slopes, self.trainable_variables)
+            return {"distance": loss}
+
+    class Data(hb.utils.PyDataset):
+        batches = 3  # a name that a subclass may want
+
+        def __len__(self) -> int:
+            return self.batches
+
+        def __getitem__(self, index: int) -> np.ndarray:
+            return np.stack([X[:5], X[5:10]])
+
+    inputs = hb.Input((3,))
+    made = Pairs(inputs, layers.Dense(2)(inputs))
+    made.compile(hb.optimizers.SGD(0.1))
+    found = made.fit(Data(), epochs=2, verbose=0).history["distance"]
+    assert found[1] < found[0]
