@@ -119,10 +119,13 @@ def test_merging_broadcasts_missing_axes_behind_the_batch(rng: np.random.Generat
 def test_masks_of_merged_inputs_are_joined() -> None:
     a = layers.Masking()(np.array([[[1.0], [0.0], [1.0]]]))
     b = layers.Masking()(np.array([[[1.0], [1.0], [0.0]]]))
-    assert np.asarray(layers.Add()([a, b])._keras_mask).tolist() == [[True, False, False]]
+    assert np.asarray(layers.Add()([a, b])._keras_mask).tolist() == [[True, True, True]]
     joined = layers.Concatenate(axis=1)([a, b])
     assert np.asarray(joined._keras_mask).tolist() == [[True, False, True, True, True, False]]
-    assert layers.Add()([np.ones((1, 3, 1)), a])._keras_mask is not None
+    assert layers.Add()([np.ones((1, 3, 1)), a])._keras_mask is None
+    # What is masked does not count: neither as a factor nor as the smallest value.
+    assert np.asarray(layers.Multiply()([a, a * 0 + 2]))[0, 1, 0] == 2
+    assert np.asarray(layers.Minimum()([b + 1, a]))[0, :, 0].tolist() == [1, 2, 1]
     with pytest.raises(ValueError, match="takes exactly 2 tensors, got 3"):
         layers.Subtract()([a, a, a])
 

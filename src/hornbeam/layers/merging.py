@@ -53,9 +53,29 @@ class _Merge(Layer):
         return list(inputs)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """True where all inputs that have a mask are to be looked at."""
-        masks = [m for m in mask if m is not None] if isinstance(mask, (list, tuple)) else []
-        return functools.reduce(ops.logical_and, masks) if masks else None
+        """True where any input is to be looked at; None if one of them has no mask."""
+        if not isinstance(mask, (list, tuple)) or any(m is None for m in mask):
+            return None
+        return functools.reduce(ops.logical_or, mask)
+
+
+def _wide_mask(x: Tensor) -> Tensor | None:
+    """The mask that a tensor carries, as wide as the tensor."""
+    mask = x._keras_mask
+    if mask is None:
+        return None
+    return ops.broadcast_to(ops.reshape(mask, (*mask.shape, *(1,) * (x.ndim - mask.ndim))), x.shape)
+
+
+def _extreme(pick: Callable[[Any, Any], Tensor], inputs: list[Tensor]) -> Tensor:
+    """Largest or smallest values, of those that are not masked."""
+    found, known = inputs[0], _wide_mask(inputs[0])
+    for x in inputs[1:]:
+        mask = _wide_mask(x)
+        x = x if mask is None else ops.where(mask, x, found)
+        found = pick(found if known is None else ops.where(known, found, x), x)
+        known = None if mask is None or known is None else ops.logical_or(known, mask)
+    return found
 
 
 @exported("keras.layers")
@@ -95,7 +115,12 @@ class Multiply(_Merge):
     """
 
     def combine(self, inputs: list[Tensor]) -> Tensor:
-        return functools.reduce(ops.multiply, inputs)
+        masks = [_wide_mask(x) for x in inputs]
+        factors = [x if m is None else ops.where(m, x, 1.0) for x, m in zip(inputs, masks, strict=True)]
+        product = functools.reduce(ops.multiply, factors)
+        if any(m is None for m in masks):
+            return product
+        return ops.where(functools.reduce(ops.logical_or, masks), product, 0.0)
 
 
 @exported("keras.layers")
@@ -119,7 +144,7 @@ class Maximum(_Merge):
     """
 
     def combine(self, inputs: list[Tensor]) -> Tensor:
-        return functools.reduce(ops.maximum, inputs)
+        return _extreme(ops.maximum, inputs)
 
 
 @exported("keras.layers")
@@ -131,7 +156,7 @@ class Minimum(_Merge):
     """
 
     def combine(self, inputs: list[Tensor]) -> Tensor:
-        return functools.reduce(ops.minimum, inputs)
+        return _extreme(ops.minimum, inputs)
 
 
 @exported("keras.layers")

@@ -391,7 +391,7 @@ class Trainer(Compiling):
         logs = self._evaluate(data, callbacks, steps)
         if return_dict:
             return dict(sorted(logs.items()))
-        return _listed(logs)
+        return _listed(logs, self._fit.metrics)
 
     def _evaluate(
         self, data: ArrayData | StreamData, callbacks: CallbackList, steps: int | None
@@ -494,7 +494,7 @@ class Trainer(Compiling):
         self.reset_metrics()
         data = self._one_batch(x, y, sample_weight, checks.class_weights(class_weight))
         logs = as_floats(self._step("train", types_of(data)).run(data))
-        return dict(sorted(logs.items())) if return_dict else _listed(logs)
+        return dict(sorted(logs.items())) if return_dict else _listed(logs, self._fit.metrics)
 
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
@@ -504,7 +504,7 @@ class Trainer(Compiling):
         self.reset_metrics()
         data = self._one_batch(x, y, sample_weight, None)
         logs = as_floats(self._step("test", types_of(data)).run(data))
-        return dict(sorted(logs.items())) if return_dict else _listed(logs)
+        return dict(sorted(logs.items())) if return_dict else _listed(logs, self._fit.metrics)
 
     def predict_on_batch(self, x: Any) -> Any:
         """Outputs for one batch as NumPy arrays."""
@@ -530,8 +530,11 @@ def _batch(x: Any) -> int:
     return tree.flatten(x)[0].shape[0]
 
 
-def _listed(logs: dict[str, Any]) -> Any:
-    values = list(logs.values())
+def _listed(logs: dict[str, Any], metrics: Any) -> Any:
+    """Logs as a list in Keras's order: metrics that an output's name was put before come last, sorted."""
+    late = {name for _, metric, _, name in (metrics.rows if metrics else ()) if metric.name != name}
+    names = [*(name for name in logs if name not in late), *sorted(late & set(logs))]
+    values = [logs[name] for name in names]
     return values[0] if len(values) == 1 else values
 
 

@@ -1,0 +1,89 @@
+"""Random functional models on both sides with the same weights: outputs, penalties, masks, gradients, names.
+
+A failure prints the seed and the model's code; `HORNBEAM_RANDOM_MODELS=START:STOP` runs other seeds.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+import pytest
+from both import numpy_initial_values, run_keras, run_ours
+from comparison import Comparison, assert_close, dtype_of, fresh, leaves, names_of_weights
+from grammar import build, write
+from tolerances import TOLERANCES
+
+import hornbeam
+
+START, STOP = (int(n) for n in os.environ.get("HORNBEAM_RANDOM_MODELS", "0:2000").split(":"))
+IN_CI = 50
+
+
+def seeds() -> list[Any]:
+    return [
+        pytest.param(seed, marks=[pytest.mark.slow] if seed >= START + IN_CI else [])
+        for seed in range(START, STOP)
+    ]
+
+
+@pytest.mark.parametrize("seed", seeds())
+def test_random_models(compare: Comparison, seed: int) -> None:
+    fresh()
+    code = write(seed)
+
+    def both() -> None:
+        try:
+            check(code, seed)
+        except Exception as error:
+            raise AssertionError(f"{type(error).__name__}: {error}\nmodel {seed}:\n{code}") from error
+
+    compare.check("model", both)
+    if seed % 100 == 99:  # compiled functions that will not be needed again
+        jax.clear_caches()
+
+
+def check(code: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    fresh()
+    with numpy_initial_values():
+        ours, theirs = build(code, hornbeam), build(code, keras)
+    assert names_of_weights(ours) == names_of_weights(theirs)
+    assert kinds(ours) == kinds(theirs)
+    assert ours.count_params() == theirs.count_params()
+    shapes = [[tuple(y.shape) for y in leaves(model.outputs)] for model in (ours, theirs)]
+    assert shapes[0] == shapes[1], shapes
+    values = [draw(w, rng) for w in theirs.weights]
+    theirs.set_weights(values)
+    ours.set_weights(values)
+    inputs = [sample(x, rng) for x in theirs.inputs]
+    mine, other = run_ours(ours, [inputs], {}), run_keras(theirs, [inputs], {})
+    assert_close(mine.outputs, other.outputs, *TOLERANCES["random_models"])
+    assert_close(mine.losses, other.losses, *TOLERANCES["random_models"])
+    assert_close(mine.masks, other.masks, 0, 0)
+    assert_close(mine.by_weights, other.by_weights, *TOLERANCES["random_models"])
+    assert_close(mine.by_inputs, other.by_inputs, *TOLERANCES["random_models"])
+
+
+def kinds(model: Any) -> list[str]:
+    """Names of the layers without their numbers: what Keras makes behind the scenes counts there."""
+    return [re.sub(r"_\d+$", "", layer.name) for layer in model.layers]
+
+
+def draw(weight: Any, rng: np.random.Generator) -> np.ndarray:
+    """A value of moderate size; above zero for a variance."""
+    if "float" not in dtype_of(weight):
+        return np.asarray(weight)
+    value = 0.4 * rng.normal(size=tuple(weight.shape))
+    return (np.abs(value) + 0.5 if "variance" in weight.path else value).astype("float32")
+
+
+def sample(symbol: Any, rng: np.random.Generator) -> np.ndarray:
+    shape = (2, *symbol.shape[1:])
+    if "int" in symbol.dtype:
+        return rng.integers(0, 6, shape).astype("int32")
+    return rng.normal(size=shape).astype("float32")
