@@ -178,7 +178,8 @@ class Model(Trainer, Layer):
     def load_weights(
         self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, **kwargs: Any
     ) -> None:
-        """Load weights from a `.weights.h5` file. skip_mismatch: leave weights alone whose shapes differ."""
+        """Load weights from a `.weights.h5` file, or an `.h5` file as Keras 2 wrote it. skip_mismatch: leave
+        weights alone whose shapes differ."""
         if kwargs:
             raise TypeError(f"load_weights() does not know {', '.join(map(repr, kwargs))}")
         from hornbeam.saving import load_weights
