@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import _native
-from hornbeam.engines.base import BindingExecutable, Bound, Buffer, Engine, Executable
+from hornbeam.engines.base import Bound, Buffer, Engine, Executable
 from hornbeam.ir.graph import Graph, Node
 from hornbeam.ir.types import TensorType, ValueType, dtype_name, numpy_dtype
 
@@ -31,18 +31,16 @@ _WRITE = json.JSONEncoder(separators=(",", ":")).encode
 _IMPLIED = frozenset({"shape", "dtype", "sizes", "stop", "input_shape", "kernel_shape"})
 
 
-class NativeExecutable(BindingExecutable):
+class NativeExecutable:
     """A graph compiled by the native engine."""
 
     def __init__(self, compiled: _native.Executable) -> None:
         self.compiled = compiled
-        self.run = compiled.run  # type: ignore[method-assign]
+        self.run = compiled.run
 
     def bind(self, weights: Sequence[Buffer]) -> Bound:
         """See `Executable.bind`. Kernels of convolutions are transformed, and weights looked through for
         infinities, here rather than in every run."""
-        if not hasattr(self.compiled, "bind"):
-            return super().bind(weights)  # the native module is older than this file: build it anew
         return self.compiled.bind(list(weights)).run
 
     def run_steps(

@@ -44,8 +44,11 @@ fn whole(op: Binary, a: i32, b: i32) -> Option<i32> {
     })
 }
 
-/// How far a function of one number may be off, and the function.
-fn function(op: Unary) -> Option<(f64, fn(f64) -> f64)> {
+/// What an operation does to one number.
+type Function = fn(f64) -> f64;
+
+/// How far an operation may be off, and what it is.
+fn function(op: Unary) -> Option<(f64, Function)> {
     Some(match op.name() {
         "neg" => (0.0, |x| -x),
         "abs" => (0.0, f64::abs),
