@@ -34,18 +34,49 @@ fn block(key: [u32; 2], index: u64) -> [u32; 2] {
     threefry2x32(key, [(index >> 32) as u32, index as u32])
 }
 
+/// Blocks that are made side by side: four registers of each word under AVX-512.
+const LANES: usize = 64;
+
+/// Neighbouring blocks whose counters share the high word, round by round.
+#[inline(always)]
+fn blocks(key: [u32; 2], high: u32, low: u32) -> [[u32; LANES]; 2] {
+    let schedule = [key[0], key[1], key[0] ^ key[1] ^ PARITY];
+    let mut x = [high.wrapping_add(key[0]); LANES];
+    let mut y = [0; LANES];
+    for (lane, y) in y.iter_mut().enumerate() {
+        *y = low.wrapping_add(lane as u32).wrapping_add(key[1]);
+    }
+    for group in 0..5 {
+        for rotation in ROTATIONS[group % 2] {
+            for lane in 0..LANES {
+                x[lane] = x[lane].wrapping_add(y[lane]);
+                y[lane] = y[lane].rotate_left(rotation) ^ x[lane];
+            }
+        }
+        let (left, right) = (schedule[(group + 1) % 3], schedule[(group + 2) % 3].wrapping_add(group as u32 + 1));
+        for lane in 0..LANES {
+            x[lane] = x[lane].wrapping_add(left);
+            y[lane] = y[lane].wrapping_add(right);
+        }
+    }
+    [x, y]
+}
+
 multiversion! {
     unsafe fn fill_blocks[S](key: [u32; 2], first: u64, out: &mut [[u32; 2]]) {
-        const LANES: usize = 64;
         let mut chunks = out.chunks_exact_mut(LANES);
         let mut at = first;
         for chunk in &mut chunks {
-            let (mut x, mut y) = ([0u32; LANES], [0u32; LANES]);
-            for lane in 0..LANES {
-                [x[lane], y[lane]] = block(key, at.wrapping_add(lane as u64));
-            }
-            for lane in 0..LANES {
-                chunk[lane] = [x[lane], y[lane]];
+            let (high, low) = ((at >> 32) as u32, at as u32);
+            if low.checked_add(LANES as u32).is_some() {
+                let [x, y] = blocks(key, high, low);
+                for lane in 0..LANES {
+                    chunk[lane] = [x[lane], y[lane]];
+                }
+            } else {
+                for (lane, pair) in chunk.iter_mut().enumerate() {
+                    *pair = block(key, at.wrapping_add(lane as u64));
+                }
             }
             at = at.wrapping_add(LANES as u64);
         }
