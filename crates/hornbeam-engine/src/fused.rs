@@ -2,9 +2,10 @@
 //! computes before the block is gone.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use hornbeam_kernels::dtype::DType;
-use hornbeam_kernels::elementwise::{BinaryFn, TernaryFn, UnaryFn};
+use hornbeam_kernels::elementwise::{BinaryFn, ChainFn, ChainOp, Link, TernaryFn, UnaryFn, MAX_LINKS};
 use hornbeam_kernels::pool::ThreadPool;
 use hornbeam_kernels::random;
 use hornbeam_kernels::reduce::{self, BlockFold, Extent, Folder};
@@ -51,6 +52,13 @@ pub enum Step {
         z: Loc,
         out: Loc,
     },
+    /// Operations that only the next one reads, as one. `constant` operands hold the same for all elements.
+    Chain {
+        f: ChainFn,
+        x: Loc,
+        links: Box<[ChainLink]>,
+        out: Loc,
+    },
     /// Fill a lane from read number `read` (scalar or strided).
     Fetch {
         read: u16,
@@ -76,6 +84,13 @@ pub enum Step {
         fold: u16,
         x: Loc,
     },
+}
+
+#[derive(Clone, Copy)]
+pub struct ChainLink {
+    pub op: ChainOp,
+    pub y: Loc,
+    pub constant: bool,
 }
 
 /// A reduction of something that the loop computes or reads.
@@ -213,13 +228,13 @@ impl Fused {
         scratch: &mut Scratch,
     ) {
         let Some(cut) = &self.cut else {
-            let operands = &Operands { memory, reads, writes, accumulators: Vec::new() };
+            let operands = &Operands { memory, reads, writes, accumulators: Vec::new(), moved: None };
             let chunk = self.chunk();
             let task = |task: usize| {
                 let start = task * chunk;
                 let end = (start + chunk).min(self.count);
                 // SAFETY: tasks cover disjoint ranges; the rest is the caller's promise.
-                self.with_lanes(operands, start, &|run| unsafe { run.blocks(start, end, self.block) });
+                self.with_lanes(operands, start..end, &|run| unsafe { run.blocks(start, end, self.block) });
             };
             return pool.run(self.count.div_ceil(chunk), &task);
         };
@@ -237,11 +252,11 @@ impl Fused {
             rest = behind;
             write += fold.kind.planes();
         }
-        let operands = &Operands { memory, reads, writes, accumulators };
+        let operands = &Operands { memory, reads, writes, accumulators, moved: None };
         pool.run(cut.tasks(), &|task| {
             let start = cut.start(task);
             // SAFETY: tasks cover disjoint groups and pieces; the rest is the caller's promise.
-            self.with_lanes(operands, start, &|run| unsafe { run.pieces(cut, task) });
+            self.with_lanes(operands, start..self.count, &|run| unsafe { run.pieces(cut, task) });
         });
         let mut results = &writes[self.stores.len()..];
         for (fold, place) in self.folds.iter().zip(places) {
@@ -256,8 +271,36 @@ impl Fused {
         }
     }
 
-    /// Set up this thread's lanes and the table of pointers for one task that begins at `start`.
-    fn with_lanes(&self, operands: &Operands, start: usize, body: &dyn Fn(&mut Run)) {
+    /// Run the elements of `range` alone, read number `moved.0` of which lie at `moved.1`.
+    ///
+    /// # Safety
+    /// As [`Fused::run`], but that this read need not be valid in `memory`; the loop has no folds.
+    pub unsafe fn part(
+        &self,
+        memory: Memory,
+        [reads, writes]: [&[Operand]; 2],
+        range: Range<usize>,
+        (read, at): (usize, *const u8),
+    ) {
+        let Load::Contiguous { size } = self.loads[read] else { unreachable!("such a read is contiguous") };
+        let moved = Some((read, at.wrapping_sub(range.start * size)));
+        let operands = &Operands { memory, reads, writes, accumulators: Vec::new(), moved };
+        let (start, end) = (range.start, range.end);
+        // SAFETY: passed on.
+        self.with_lanes(operands, range, &|run| unsafe { run.blocks(start, end, self.block) });
+    }
+
+    /// Ask for what a part will read, but for read number `but`.
+    pub fn announce(&self, memory: Memory, reads: &[Operand], range: Range<usize>, but: usize) {
+        for (index, (load, read)) in self.loads.iter().zip(reads).enumerate() {
+            if let (Load::Contiguous { size }, true) = (load, index != but) {
+                prefetch(memory.pointer(read).wrapping_add(range.start * size), range.len() * size);
+            }
+        }
+    }
+
+    /// Set up this thread's lanes and the table of pointers for one task over a range.
+    fn with_lanes(&self, operands: &Operands, range: Range<usize>, body: &dyn Fn(&mut Run)) {
         const TABLE: usize = 128;
         LANES.with(|lanes| {
             let mut lanes = lanes.borrow_mut();
@@ -283,7 +326,12 @@ impl Fused {
             }
             let mut run = Run { fused: self, operands, table };
             // SAFETY: the prologue reads scalars and views only, into lanes.
-            unsafe { run.steps(&self.prologue, &Block { position: start, n: self.block, ..Block::default() }) };
+            unsafe {
+                run.steps(
+                    &self.prologue,
+                    &Block { position: range.start, n: self.block.min(range.len()), ..Block::default() },
+                )
+            };
             body(&mut run);
         });
     }
@@ -405,7 +453,10 @@ impl Run<'_, '_> {
         for (index, load) in self.fused.loads.iter().enumerate() {
             if let Load::Contiguous { size } = load {
                 self.table[index] = self.operands.read(index).wrapping_add(block.position * size).cast_mut();
-                prefetch(self.table[index].wrapping_add(block.n * size), block.n * size);
+                // What goes with parts of a result was asked for when they were announced.
+                if self.operands.moved.is_none() {
+                    prefetch(self.table[index].wrapping_add(block.n * size), block.n * size);
+                }
             }
         }
         let first_write = self.fused.loads.len();
@@ -428,6 +479,13 @@ impl Run<'_, '_> {
                     Step::Unary { f, x, out } => f(at(x), at(out), n),
                     Step::Binary { f, x, y, out } => f(at(x), at(y), at(out), n),
                     Step::Ternary { f, x, y, z, out } => f(at(x), at(y), at(z), at(out), n),
+                    Step::Chain { f, x, links, out } => {
+                        let mut resolved = [Link { op: ChainOp::Neg, y: std::ptr::null(), step: 0 }; MAX_LINKS];
+                        for (to, link) in resolved.iter_mut().zip(links) {
+                            *to = Link { op: link.op, y: at(&link.y), step: usize::from(!link.constant) };
+                        }
+                        f(at(x), &resolved[..links.len()], at(out), n)
+                    }
                     Step::Fetch { read, out } => {
                         let source = operands.read(*read as usize);
                         match &self.fused.loads[*read as usize] {
@@ -478,11 +536,16 @@ struct Operands<'a> {
     writes: &'a [Operand],
     /// Of every fold: scratch, or the result itself.
     accumulators: Vec<*mut u8>,
+    /// A read that lies elsewhere, and where its first element would be.
+    moved: Option<(usize, *const u8)>,
 }
 
 impl Operands<'_> {
     fn read(&self, index: usize) -> *const u8 {
-        self.memory.pointer(&self.reads[index])
+        match self.moved {
+            Some((moved, at)) if moved == index => at,
+            _ => self.memory.pointer(&self.reads[index]),
+        }
     }
 
     fn write(&self, index: usize) -> *mut u8 {

@@ -254,10 +254,22 @@ pub struct ScanShape {
     pub carry_bytes: Vec<usize>,
 }
 
+/// A loop over the first result of another instruction, run on each part of it while that is in cache. Nobody else reads
+/// that result.
+pub struct Tail {
+    pub fused: Fused,
+    /// The loop's read of the result.
+    pub source: usize,
+    /// Reads and writes of the instruction itself; those of the loop follow.
+    pub reads: usize,
+    pub writes: usize,
+}
+
 pub struct Instruction {
     pub kind: Kind,
     pub reads: Vec<Operand>,
     pub writes: Vec<Operand>,
+    pub tail: Option<Box<Tail>>,
     /// Where its nodes were made, and how many at each place.
     pub scopes: Vec<(ScopeId, u32)>,
     /// Unique in the executable, nested programs included.
@@ -347,16 +359,15 @@ impl Kind {
 impl Instruction {
     /// One line without the operands: what it does and how large it is.
     pub fn describe(&self) -> String {
+        match &self.tail {
+            Some(tail) => format!("{}, then {}", self.kind_text(), loop_text(&tail.fused)),
+            None => self.kind_text(),
+        }
+    }
+
+    fn kind_text(&self) -> String {
         match &self.kind {
-            Kind::Fused(f) => {
-                let strided = f.loads.iter().filter(|l| matches!(l, Load::Strided { .. })).count();
-                let views = if strided > 0 { format!(" views={strided}") } else { String::new() };
-                let folds = match &f.cut {
-                    Some(Cut { space: Space { outer, n, inner }, .. }) => format!(" over [{outer} -{n} {inner}]"),
-                    None => String::new(),
-                };
-                format!("fused {} [{}]{views}{folds}", f.count, f.names.join(" "))
-            }
+            Kind::Fused(f) => format!("fused {} {}", f.count, loop_text(f)),
             Kind::Copy { count, dims } => format!("copy {count} axes={}", dims.len()),
             Kind::Reduce { op, shape, axes } => {
                 let mark = |axis: usize| if axes.contains(&axis) { "-" } else { "" };
@@ -394,6 +405,16 @@ impl Instruction {
             _ => self.kind.name().to_string(),
         }
     }
+}
+
+fn loop_text(fused: &Fused) -> String {
+    let strided = fused.loads.iter().filter(|l| matches!(l, Load::Strided { .. })).count();
+    let views = if strided > 0 { format!(" views={strided}") } else { String::new() };
+    let folds = match &fused.cut {
+        Some(Cut { space: Space { outer, n, inner }, .. }) => format!(" over [{outer} -{n} {inner}]"),
+        None => String::new(),
+    };
+    format!("[{}]{views}{folds}", fused.names.join(" "))
 }
 
 impl fmt::Display for Spatial {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::buffer::ALIGNMENT;
-use crate::fused::Load;
-use crate::instruction::{Instruction, Kind, OutputSource, Place, Program};
+use crate::fused::{Fused, Load};
+use crate::instruction::{Instruction, Kind, Operand, OutputSource, Place, Program};
 
 /// Decide on the place of every buffer.
 pub fn plan(mut program: Program) -> Program {
@@ -56,26 +56,29 @@ fn last_uses(program: &Program) -> Vec<usize> {
 ///
 /// A fused loop reads block i of a contiguous operand before it writes block i of a result (`Build::is_late` sees to
 /// it). The others copy that operand first, and skip the copy when it is already there.
-fn in_place_pairs(instruction: &Instruction) -> Vec<(usize, usize)> {
+pub fn in_place_pairs(instruction: &Instruction) -> Vec<(usize, usize)> {
     let mut pairs = Vec::new();
+    if let Some(tail) = &instruction.tail {
+        let own = loop_pairs(&tail.fused, &instruction.reads[tail.reads..]);
+        let elsewhere = own.into_iter().filter(|&(_, read)| read != tail.source);
+        pairs.extend(elsewhere.map(|(write, read)| (tail.writes + write, tail.reads + read)));
+    }
     match &instruction.kind {
-        Kind::Fused(fused) => {
-            let contiguous: Vec<usize> = (0..fused.loads.len())
-                .filter(|&r| {
-                    matches!(fused.loads[r], Load::Contiguous { .. }) && instruction.reads[r].count >= fused.count
-                })
-                .collect();
-            for write in 0..fused.stores.len() {
-                let fitting =
-                    contiguous.iter().filter(|&&r| fused.loads[r] == Load::Contiguous { size: fused.stores[write] });
-                pairs.extend(fitting.map(|&read| (write, read)));
-            }
-        }
+        Kind::Fused(fused) => pairs.extend(loop_pairs(fused, &instruction.reads)),
         Kind::Copy { dims, .. } if crate::strided::is_contiguous(dims) => pairs.push((0, 0)),
         Kind::Scatter(..) | Kind::DynamicUpdateSlice { .. } => pairs.push((0, 0)),
         Kind::While { carries, .. } => pairs.extend((0..*carries).map(|c| (c, c))),
         Kind::Scan { scan, .. } => pairs.extend((0..scan.carries).filter(|&c| !scan.saved[c]).map(|c| (c, c))),
         _ => {}
+    }
+    pairs
+}
+
+fn loop_pairs(fused: &Fused, reads: &[Operand]) -> Vec<(usize, usize)> {
+    let mut pairs = Vec::new();
+    for (write, &size) in fused.stores.iter().enumerate() {
+        let fits = |&read: &usize| fused.loads[read] == Load::Contiguous { size } && reads[read].count >= fused.count;
+        pairs.extend((0..fused.loads.len()).filter(fits).map(|read| (write, read)));
     }
     pairs
 }

@@ -4,7 +4,7 @@ use hornbeam_kernels::dtype::DType;
 
 use crate::fused::{Fused, Load};
 use crate::graph::Cell;
-use crate::instruction::{Instruction, Kind, Operand, Spatial};
+use crate::instruction::{Instruction, Kind, Operand, Spatial, Tail};
 
 /// Of one run. A multiply-add is two FLOPs; every operand and result is moved once. Kernels that save arithmetic
 /// (Winograd) or that find their operands in cache can be faster than these numbers allow.
@@ -23,12 +23,17 @@ impl Instruction {
         let read: usize = self.reads.iter().map(size).sum();
         let results: usize = self.writes.iter().map(|operand| operand.count).sum();
         let elements = self.reads.first().map_or(0, |operand| operand.count);
+        let own: usize = match &self.tail {
+            // The result stays in cache.
+            Some(tail) => self.writes[1..tail.writes].iter().map(size).sum(),
+            None => written,
+        };
         let (flops, bytes) = match &self.kind {
-            Kind::Fused(fused) => (arithmetic(fused), written + self.loaded(fused)),
+            Kind::Fused(fused) => (arithmetic(fused), written + loaded(fused, &self.reads)),
             Kind::Copy { count, .. } => (0, 2 * count * dtype.size()),
             Kind::Dot { gemm: g, .. } => {
                 let operands = g.batch * (g.m * g.k + g.k * g.n) * dtype.size();
-                (2 * g.batch * g.m * g.n * g.k, operands + written)
+                (2 * g.batch * g.m * g.n * g.k, operands + own)
             }
             Kind::Conv { shape, .. }
             | Kind::ConvPool { shape, .. }
@@ -72,22 +77,29 @@ impl Instruction {
             | Kind::DynamicSlice { .. }
             | Kind::DynamicUpdateSlice { .. } => (0, 2 * written),
         };
-        Work { flops: flops as u64, bytes: bytes as u64, dtype }
+        let (more_flops, more_bytes) = self.tail.as_ref().map_or((0, 0), |tail| self.tail_work(tail));
+        Work { flops: (flops + more_flops) as u64, bytes: (bytes + more_bytes) as u64, dtype }
     }
 
-    /// Bytes that a fused loop reads: an operand that is repeated counts once.
-    fn loaded(&self, fused: &Fused) -> usize {
-        let one = |(operand, load): (&Operand, &Load)| match load {
-            Load::Contiguous { size } => fused.count * size,
-            Load::Scalar { size } => *size,
-            Load::Strided { size, dims } => {
-                let distinct: usize = dims.iter().filter(|d| d.stride != 0).map(|d| d.extent).product();
-                size * distinct.min(operand.count)
-            }
-            Load::Whole => operand.count * operand.dtype.size(),
-        };
-        self.reads.iter().zip(&fused.loads).map(one).sum()
+    fn tail_work(&self, tail: &Tail) -> (usize, usize) {
+        let written: usize = self.writes[tail.writes..].iter().map(size).sum();
+        let source = tail.fused.count * self.writes[0].dtype.size();
+        (arithmetic(&tail.fused), written + loaded(&tail.fused, &self.reads[tail.reads..]) - source)
     }
+}
+
+/// Bytes that a fused loop reads: an operand that is repeated counts once.
+fn loaded(fused: &Fused, reads: &[Operand]) -> usize {
+    let one = |(operand, load): (&Operand, &Load)| match load {
+        Load::Contiguous { size } => fused.count * size,
+        Load::Scalar { size } => *size,
+        Load::Strided { size, dims } => {
+            let distinct: usize = dims.iter().filter(|d| d.stride != 0).map(|d| d.extent).product();
+            size * distinct.min(operand.count)
+        }
+        Load::Whole => operand.count * operand.dtype.size(),
+    };
+    reads.iter().zip(&fused.loads).map(one).sum()
 }
 
 fn size(operand: &Operand) -> usize {

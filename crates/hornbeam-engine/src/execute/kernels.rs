@@ -3,7 +3,7 @@
 use hornbeam_kernels::conv::{self, ConvShape, OutputGrad};
 use hornbeam_kernels::dispatch;
 use hornbeam_kernels::dtype::DType;
-use hornbeam_kernels::gemm::{self, Activation, Epilogue, Mat};
+use hornbeam_kernels::gemm::{self, Activation, Epilogue, Finish, Mat};
 use hornbeam_kernels::index::{self, Indexed};
 use hornbeam_kernels::movement::{self, Axis};
 use hornbeam_kernels::reduce;
@@ -11,6 +11,7 @@ use hornbeam_kernels::window::{self, PoolShape};
 
 use crate::bound::Prepared;
 use crate::buffer::Buffer;
+use crate::execute::tail::Tailing;
 use crate::execute::{composites, linalg, rows, Context};
 use crate::graph::{GradSource, PoolKind};
 use crate::instruction::{Gemm, IndexShape, Instruction, Kind, Operand, Spatial, Strides};
@@ -115,13 +116,17 @@ fn dot(g: &Gemm, bias: bool, relu: bool, instruction: &Instruction, memory: Memo
     dispatch!(numeric, out.dtype, T => {
         let end = epilogue::<T>(memory, bias.then(|| &reads[2]), relu);
         let (a, b) = (memory.read(&reads[0]), memory.read(&reads[1]));
-        let product = match context.prepared(instruction) {
-            Some(Prepared::Finite) => gemm::gemm_finite,
-            _ => gemm::gemm,
-        };
-        product(
-            context.pool, g.batch, g.m, g.n, g.k, a, mat(g.a), b, mat(g.b), memory.write(out), end, context.scratch,
-        )
+        let (pool, a_mat, b_mat, c) = (context.pool, mat(g.a), mat(g.b), memory.write(out));
+        let tail = Tailing::of(instruction, memory);
+        match (context.prepared(instruction), &tail) {
+            (Some(Prepared::Finite), None) => {
+                gemm::gemm_finite(pool, g.batch, g.m, g.n, g.k, a, a_mat, b, b_mat, c, end, context.scratch)
+            }
+            _ => {
+                let finish = tail.as_ref().map(|tail| tail as &dyn Finish<T>);
+                gemm::gemm_then(pool, g.batch, g.m, g.n, g.k, a, a_mat, b, b_mat, c, end, finish, context.scratch)
+            }
+        }
     }, else unreachable!("dot_general of bool"))
 }
 

@@ -5,6 +5,7 @@ mod control;
 mod kernels;
 mod linalg;
 mod rows;
+mod tail;
 
 use std::time::Instant;
 

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use hornbeam_kernels::dtype::DType;
-use hornbeam_kernels::elementwise;
+use hornbeam_kernels::elementwise::{self, ChainOp, MAX_LINKS};
 use hornbeam_kernels::reduce;
 
 use crate::error::{Error, Result};
-use crate::fused::{chunk, Cut, Fold, Fused, Load, Loc, Space, Step};
+use crate::fused::{chunk, ChainLink, Cut, Fold, Fused, Load, Loc, Space, Step};
 use crate::graph::{Node, NodeId, Op, Value};
 use crate::instruction::{Kind, Operand};
 use crate::lower::{Lowering, View};
@@ -40,6 +40,33 @@ struct Draft<'a> {
     out: DType,
     /// Number of the write that takes the result.
     write: Option<usize>,
+    /// What became of the first operand before this node got it, each with the next operand if it has one; the node itself is
+    /// the last. Empty for nodes that are a step of their own.
+    links: Vec<ChainOp>,
+}
+
+impl Draft<'_> {
+    /// What the node is as a link of a chain whose value is operand `position`.
+    fn chain_op(&self, position: usize) -> Option<ChainOp> {
+        let name = match &self.node.op {
+            Op::Unary(op) => op.name(),
+            Op::Binary(op) => op.name(),
+            _ => return None,
+        };
+        let single = self.out == DType::F32 && self.dtypes.iter().all(|&t| t == DType::F32);
+        single.then(|| ChainOp::of(name, position)).flatten()
+    }
+
+    /// Links so far, if more can follow.
+    fn length(&self) -> Option<usize> {
+        if self.write.is_some() || self.links.len() >= MAX_LINKS {
+            return None;
+        }
+        match self.links.len() {
+            0 => self.chain_op(0).map(|_| 1),
+            links => Some(links),
+        }
+    }
 }
 
 impl Lowering<'_> {
@@ -58,7 +85,8 @@ impl Lowering<'_> {
             let operands = node.inputs.iter().map(|&v| self.operand(&mut tape, node, v)).collect();
             let dtypes = node.inputs.iter().map(|&v| graph.type_of(v).dtype).collect();
             tape.step_of.insert(id, tape.drafts.len());
-            tape.drafts.push(Draft { node, operands, dtypes, out: node.types[0].dtype, write: None });
+            let out = node.types[0].dtype;
+            tape.drafts.push(Draft { node, operands, dtypes, out, write: None, links: Vec::new() });
         }
         let mut writes = self.leave(&mut tape, nodes);
         let stores = writes.len();
@@ -72,7 +100,10 @@ impl Lowering<'_> {
             return Ok(());
         }
         let space = tape.drafts.iter().find_map(|draft| space(self.graph, draft.node));
-        let fused = tape.build(count, stores, space)?;
+        let cost = tape.drafts.iter().map(|d| step_cost(&d.node.op, d.out)).sum();
+        let names = tape.drafts.iter().map(|d| step_name(&d.node.op)).collect();
+        tape.chain();
+        let fused = Fused { names, ..tape.build(count, stores, space, cost)? };
         self.emit(Kind::Fused(Box::new(fused)), tape.reads, writes);
         Ok(())
     }
@@ -176,8 +207,54 @@ impl Tape<'_> {
         last
     }
 
-    fn build(&self, count: usize, stores: usize, space: Option<Space>) -> Result<Fused> {
-        let cost = self.drafts.iter().map(|d| step_cost(&d.node.op, d.out)).sum();
+    /// Makes one step of those whose result only the next one reads.
+    fn chain(&mut self) {
+        let mut uses = vec![0; self.drafts.len()];
+        for operand in self.drafts.iter().flat_map(|draft| &draft.operands) {
+            if let Source::Step(step) = operand {
+                uses[*step] += 1;
+            }
+        }
+        let mut gone = vec![false; self.drafts.len()];
+        for index in 0..self.drafts.len() {
+            let length = |position: &usize| match self.drafts[index].operands[*position] {
+                Source::Step(step) if uses[step] == 1 => self.drafts[step].length(),
+                _ => None,
+            };
+            let possible = (0..self.drafts[index].operands.len())
+                .filter(|&position| length(&position).is_some() && self.drafts[index].chain_op(position).is_some());
+            let Some(position) = possible.max_by_key(|position| length(position)) else { continue };
+            let Source::Step(before) = self.drafts[index].operands[position] else { continue };
+            let mut links = std::mem::take(&mut self.drafts[before].links);
+            if links.is_empty() {
+                links.extend(self.drafts[before].chain_op(0));
+            }
+            links.extend(self.drafts[index].chain_op(position));
+            let mut operands = std::mem::take(&mut self.drafts[before].operands);
+            let draft = &mut self.drafts[index];
+            draft.operands.remove(position);
+            operands.append(&mut draft.operands);
+            (draft.operands, draft.links) = (operands, links);
+            gone[before] = true;
+        }
+        // The steps that are left get new numbers.
+        let numbers: Vec<usize> = gone
+            .iter()
+            .scan(0, |next, &gone| {
+                *next += usize::from(!gone);
+                Some(*next - usize::from(!gone))
+            })
+            .collect();
+        let mut gone = gone.into_iter();
+        self.drafts.retain(|_| gone.next() == Some(false));
+        for operand in self.drafts.iter_mut().flat_map(|draft| &mut draft.operands) {
+            if let Source::Step(step) = operand {
+                *step = numbers[*step];
+            }
+        }
+    }
+
+    fn build(&self, count: usize, stores: usize, space: Option<Space>, cost: usize) -> Result<Fused> {
         let mut build = Build {
             tape: self,
             last: self.last_reads(),
@@ -200,7 +277,6 @@ impl Tape<'_> {
             build.step(index)?;
         }
         build.steps.append(&mut build.late);
-        let names = self.drafts.iter().map(|d| step_name(&d.node.op)).collect();
         let block = build.block;
         let mut lanes: Vec<usize> = Vec::with_capacity(build.lanes.sizes.len() + 1);
         let mut offset = STAGGER;
@@ -219,7 +295,7 @@ impl Tape<'_> {
             cut,
             prologue: build.prologue,
             steps: build.steps,
-            names,
+            names: Vec::new(),
             cost,
         })
     }
@@ -357,9 +433,12 @@ impl Build<'_, '_> {
         let mut scalars = [false; 3];
         let mut operands: Vec<Loc> = Vec::with_capacity(draft.operands.len());
         for (position, &source) in draft.operands.iter().enumerate() {
-            scalars[position] = takes_scalar(&draft.node.op, position) && self.is_scalar(source);
+            let scalar = draft.links.is_empty() && takes_scalar(&draft.node.op, position) && self.is_scalar(source);
             operands.push(match source {
-                Source::Read(read) if scalars[position] => read as Loc,
+                Source::Read(read) if scalar => {
+                    scalars[position] = true;
+                    read as Loc
+                }
                 _ => self.place(source),
             });
         }
@@ -389,9 +468,22 @@ impl Build<'_, '_> {
             None => self.lane(size),
         };
         self.placed.insert(Source::Step(index), out);
-        self.steps.push(kernel(draft, &operands, scalars, out)?);
+        self.steps.push(match draft.links.is_empty() {
+            true => kernel(draft, &operands, scalars, out)?,
+            false => self.chain_step(draft, &operands, out),
+        });
         self.release(index);
         Ok(())
+    }
+
+    fn chain_step(&self, draft: &Draft, operands: &[Loc], out: Loc) -> Step {
+        let mut others = draft.operands.iter().zip(operands).skip(1);
+        let link = |&op: &ChainOp| match op.has_operand().then(|| others.next()).flatten() {
+            Some((&source, &y)) => ChainLink { op, y, constant: self.is_scalar(source) },
+            None => ChainLink { op, y: operands[0], constant: false },
+        };
+        let links = draft.links.iter().map(link).collect();
+        Step::Chain { f: elementwise::chain(), x: operands[0], links, out }
     }
 
     fn is_scalar(&self, source: Source) -> bool {

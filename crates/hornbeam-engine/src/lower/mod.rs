@@ -4,6 +4,7 @@ mod cluster;
 mod composites;
 mod control;
 mod geometry;
+mod tails;
 
 use std::collections::HashMap;
 
@@ -55,7 +56,7 @@ pub fn compile(graph: &Graph, pool: &mut Pool, nested: bool) -> Result<Program> 
         }
     }
     let program = lowering.finish(nested)?;
-    Ok(plan::plan(program))
+    Ok(plan::plan(tails::attach(program)))
 }
 
 /// A value in memory.
@@ -147,7 +148,8 @@ impl<'a> Lowering<'a> {
     pub fn emit(&mut self, kind: Kind, reads: Vec<Operand>, writes: Vec<Operand>) {
         // Nothing to compute: no element is written.
         if writes.iter().any(|w| w.count > 0) {
-            self.instructions.push(Instruction { kind, reads, writes, scopes: self.scopes.clone(), number: 0 });
+            let scopes = self.scopes.clone();
+            self.instructions.push(Instruction { kind, reads, writes, tail: None, scopes, number: 0 });
         }
     }
 

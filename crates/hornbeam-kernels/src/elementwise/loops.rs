@@ -12,7 +12,7 @@ use crate::math::Real;
 use crate::multiversion;
 use crate::simd::Target;
 
-const LANES: usize = 64;
+pub(super) const LANES: usize = 64;
 
 /// `n` elements of `src` to `dst`.
 pub type UnaryFn = unsafe fn(src: *const u8, dst: *mut u8, n: usize);
@@ -82,7 +82,7 @@ impl Operand for Scalar {
 /// # Safety
 /// `m <= LANES` elements are readable.
 #[inline(always)]
-unsafe fn load<T: Element>(p: *const T, m: usize) -> [T; LANES] {
+pub(super) unsafe fn load<T: Element>(p: *const T, m: usize) -> [T; LANES] {
     if m == LANES {
         // SAFETY: a full block is readable. Unaligned: buffers may be views into files.
         return unsafe { ptr::read_unaligned(p.cast()) };
@@ -98,7 +98,7 @@ unsafe fn load<T: Element>(p: *const T, m: usize) -> [T; LANES] {
 /// # Safety
 /// `m <= LANES` elements are writable.
 #[inline(always)]
-unsafe fn store<T: Element>(p: *mut T, block: &[T; LANES], m: usize) {
+pub(super) unsafe fn store<T: Element>(p: *mut T, block: &[T; LANES], m: usize) {
     if m == LANES {
         // SAFETY: a full block is writable.
         unsafe { ptr::write_unaligned(p.cast(), *block) };

@@ -7,11 +7,13 @@
 //! Integers wrap; `x / 0` and `x % 0` are 0; shifts by the width or more give 0, or the sign. The 16-bit floats compute in `f32`
 //! and round once.
 
+mod chain;
 mod convert;
 mod loops;
 #[cfg(test)]
 mod tests;
 
+pub use chain::{chain, ChainFn, ChainOp, Link, CONSTANT, MAX_LINKS};
 pub use convert::{bitcast, convert};
 pub use loops::{BinaryFn, TernaryFn, UnaryFn};
 

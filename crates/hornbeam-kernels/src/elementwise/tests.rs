@@ -357,3 +357,52 @@ fn the_instruction_sets_with_fused_multiply_add_agree_bit_by_bit() {
         }
     }
 }
+
+#[test]
+fn a_chain_gives_the_bits_of_its_operations_one_by_one() {
+    let names = ["add", "sub", "mul", "div", "max", "min", "sqrt", "neg"];
+    for isa in Isa::available() {
+        with_isa(isa, || {
+            for (round, n) in [1, 63, 64, 65, 200].into_iter().enumerate() {
+                let (mut links, mut operands, mut want) = (vec![], vec![], samples(DType::F32, n, 3));
+                let x = want.clone();
+                for i in 0..MAX_LINKS {
+                    let (name, position) = (names[(i * 5 + round) % names.len()], i % 2);
+                    let Some(op) = ChainOp::of(name, position) else { continue };
+                    let constant = i % 3 == 0;
+                    let mut y = samples(DType::F32, if constant { CONSTANT } else { n }, i as u64 + 7);
+                    if constant {
+                        y = y[..4].repeat(CONSTANT);
+                    }
+                    let mut out = vec![0; want.len()];
+                    let wide: Vec<u8> = if constant { y[..4].repeat(n) } else { y.clone() };
+                    // SAFETY: n elements each.
+                    unsafe {
+                        match (Binary::parse(name), position) {
+                            (None, _) => unary(Unary::parse(name).unwrap(), DType::F32).unwrap()(
+                                want.as_ptr(),
+                                out.as_mut_ptr(),
+                                n,
+                            ),
+                            (Some(op), 0) => {
+                                binary(op, DType::F32).unwrap()(want.as_ptr(), wide.as_ptr(), out.as_mut_ptr(), n)
+                            }
+                            (Some(op), _) => {
+                                binary(op, DType::F32).unwrap()(wide.as_ptr(), want.as_ptr(), out.as_mut_ptr(), n)
+                            }
+                        }
+                    }
+                    want = out;
+                    links.push((op, usize::from(!constant)));
+                    operands.push(y);
+                }
+                let links: Vec<Link> =
+                    links.iter().zip(&operands).map(|(&(op, step), y)| Link { op, y: y.as_ptr(), step }).collect();
+                let mut got = x.clone();
+                // SAFETY: n elements each, constants one block; in place.
+                unsafe { chain()(got.as_ptr(), &links, got.as_mut_ptr(), n) };
+                assert_eq!(settled(DType::F32, &got), settled(DType::F32, &want), "{isa:?} {n}");
+            }
+        });
+    }
+}

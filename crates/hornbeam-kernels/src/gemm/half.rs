@@ -44,7 +44,7 @@ pub(crate) fn narrow<T: Half>(pool: &ThreadPool, from: &[f32], to: &mut [T]) {
 }
 
 /// [`narrow`] in pieces of whole rows of `n`, each then finished.
-fn narrow_then<T: Half>(pool: &ThreadPool, from: &[f32], to: &mut [T], n: usize, finish: Option<Finish<T>>) {
+fn narrow_then<T: Half>(pool: &ThreadPool, from: &[f32], to: &mut [T], n: usize, finish: Option<&dyn Finish<T>>) {
     assert_eq!(from.len(), to.len());
     let convert = narrow_slice::<T>();
     let chunk = (CHUNK / n).max(1) * n;
@@ -53,7 +53,7 @@ fn narrow_then<T: Half>(pool: &ThreadPool, from: &[f32], to: &mut [T], n: usize,
         // SAFETY: compiled for this machine; the body asks nothing else.
         unsafe { convert(&from[start..start + to.len()], to) }
         if let Some(finish) = finish {
-            finish(start, to);
+            finish.finish(start, to);
         }
     });
 }

@@ -70,7 +70,7 @@ pub(super) fn product<T: Integer>(pool: &ThreadPool, product: Product<'_, T>, _:
         }
         finish(row, epilogue.bias, epilogue.activation);
         if let Some(then) = then {
-            then(task * n, row);
+            then.finish(task * n, row);
         }
     });
 }

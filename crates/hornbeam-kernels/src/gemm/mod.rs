@@ -16,6 +16,7 @@ use crate::dtype::{bf16, f16, Element};
 use crate::pool::ThreadPool;
 use crate::scratch::{Plain, Scratch};
 pub(crate) use real::even;
+use std::ops::Range;
 
 /// Where an operand lies in its slice: element `(i, j)` of matrix `l` at `offset + l * batch + i * rows + j * cols`.
 #[derive(Clone, Copy, Debug)]
@@ -80,10 +81,29 @@ impl<T> Default for Epilogue<'_, T> {
     }
 }
 
-/// An elementwise program that ends a product while its results are still in a cache: called with consecutive elements
-/// of `c` that are done (bias and activation included) and the index of their first. Each element is in one call, made
-/// by the thread that computed it; a call covers whole rows, or a part of one row where rows are long.
-pub type Finish<'a, T> = &'a (dyn Fn(usize, &mut [T]) + Sync);
+/// An elementwise program that ends a product while its results are still in a cache. What it makes of them is its own
+/// affair: the output of such a product is working memory, of which only what `finish` was given can be relied on.
+pub trait Finish<T>: Sync {
+    /// Takes consecutive elements of the result that are done, bias and activation included; the first has index `start`.
+    /// Each element is in one call, made by the thread that computed it; a call covers whole rows, or a part of one row
+    /// where rows are long.
+    fn finish(&self, start: usize, part: &mut [T]);
+
+    /// Hears what it will be given before long, while the arithmetic units are busy and memory is idle: the time to ask for
+    /// what goes with it.
+    fn announce(&self, _elements: Range<usize>) {}
+
+    /// What an element takes, in multiply-adds.
+    fn cost(&self) -> usize {
+        0
+    }
+}
+
+impl<T, F: Fn(usize, &mut [T]) + Sync> Finish<T> for F {
+    fn finish(&self, start: usize, part: &mut [T]) {
+        self(start, part)
+    }
+}
 
 /// One product, its operands not yet checked.
 pub struct Product<'a, T> {
@@ -97,7 +117,7 @@ pub struct Product<'a, T> {
     pub bm: Mat,
     pub c: &'a mut [T],
     pub epilogue: Epilogue<'a, T>,
-    pub finish: Option<Finish<'a, T>>,
+    pub finish: Option<&'a dyn Finish<T>>,
     /// Whether nothing of B is infinite or NaN.
     pub finite: bool,
 }
@@ -151,7 +171,7 @@ pub fn gemm<T: GemmElement>(
     gemm_then(pool, batch, m, n, k, a, am, b, bm, c, epilogue, None, scratch);
 }
 
-/// [`gemm`], its results finished by an elementwise program block by block.
+/// [`gemm`], its results finished by an elementwise program block by block. With one, `c` is working memory.
 ///
 /// # Panics
 /// When a slice is shorter than its matrices.
@@ -167,7 +187,7 @@ pub fn gemm_then<T: GemmElement>(
     bm: Mat,
     c: &mut [T],
     epilogue: Epilogue<T>,
-    finish: Option<Finish<T>>,
+    finish: Option<&dyn Finish<T>>,
     scratch: &mut Scratch,
 ) {
     checked(pool, Product { batch, m, n, k, a, am, b, bm, c, epilogue, finish, finite: false }, scratch);

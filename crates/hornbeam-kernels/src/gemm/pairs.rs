@@ -174,7 +174,7 @@ fn by_pairs(kernels: &'static Kernels<f32>, pool: &ThreadPool, product: Product<
                 let c = c.range(start..start + sums.len());
                 convert(sums, c);
                 if let Some(finish) = finish {
-                    finish(start, c);
+                    finish.finish(start, c);
                 }
             }
         };

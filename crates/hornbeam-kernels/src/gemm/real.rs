@@ -52,14 +52,15 @@ fn aliases<E>(stride: isize) -> bool {
     bytes >= 4096 && (bytes % 4096 < 256 || bytes % 4096 > 4096 - 256)
 }
 
-fn plan<E: Real>(kernels: &Kernels<E>, [batch, m, n, k]: [usize; 4], am: Mat, bm: Mat) -> Plan {
+/// `cost`: multiply-adds of finishing one element.
+fn plan<E: Real>(kernels: &Kernels<E>, [batch, m, n, k]: [usize; 4], am: Mat, bm: Mat, cost: usize) -> Plan {
     let lanes = kernels.lanes;
     let total_vectors = n.div_ceil(lanes);
     let in_place_a = (am.cols == 1 && am.rows >= 0) || (am.rows == 1 && am.cols >= 0);
     let vectors = total_vectors.min(2);
     let rows = kernels.rows[vectors - 1];
 
-    let work = batch * m * n * k;
+    let work = batch * m * n * (k + cost);
     let wanted = (work / TASK_WORK).clamp(1, TASKS);
     let (mut m_block, mut n_block) = (m.min(M_BLOCK * rows), n.min(32 * lanes));
     let mut splits = 1;
@@ -69,10 +70,16 @@ fn plan<E: Real>(kernels: &Kernels<E>, [batch, m, n, k]: [usize; 4], am: Mat, bm
     }
     let tasks = |m_block: usize, n_block: usize| batch * m.div_ceil(m_block) * n.div_ceil(n_block) * splits;
     let width = vectors * lanes;
+    let finished = cost > 0;
+    if finished {
+        // Rows are finished whole where they are not too long for that: cut between them.
+        let needed = wanted.div_ceil(tasks(m, n_block));
+        m_block = m.div_ceil(needed).next_multiple_of(rows).min(m_block);
+    }
     // A block packs its rows of A and, if it has all rows, its columns of B: cut the longer side (in tiles), but keep
     // blocks wide enough to pay for the packing as long as that gives enough tasks.
     let mut least = [16 * lanes, 4 * rows];
-    while tasks(m_block, n_block) < wanted {
+    while tasks(m_block, n_block) < wanted && (!finished || m_block <= rows) {
         let (wide, tall) = (n_block >= 2 * least[0].max(width), m_block >= 2 * least[1]);
         if wide && (!tall || n_block / width >= m_block / rows) {
             n_block = n_block.div_ceil(2).div_ceil(width) * width;
@@ -117,7 +124,7 @@ pub(super) struct Job<'a, E: Real> {
     pub bias: Option<&'a [E]>,
     pub relu: bool,
     pub accumulate: bool,
-    pub finish: Option<Finish<'a, E>>,
+    pub finish: Option<&'a dyn Finish<E>>,
     /// Nothing of B is infinite or NaN, so that a factor of 0 adds nothing.
     pub skip_zeros: bool,
 }
@@ -128,11 +135,15 @@ struct Block {
     rows: [usize; 2],
     columns: [usize; 2],
     steps: [usize; 2],
-    /// Where row 0, column 0 of the result lies in `c`, whose rows are `n` long.
-    c: usize,
     /// Whether this block adds to `c`, and whether bias and activation are its business.
     accumulate: bool,
     last: bool,
+}
+
+/// Where a block's sums go: row by row, `step` apart.
+struct Place<E> {
+    first: *mut E,
+    step: usize,
 }
 
 /// Packed panels of B: panel `j` (of the plan's width) at `j * stride`, first column and first step as given.
@@ -154,7 +165,7 @@ pub(super) fn product_by<E: Real>(
     scratch: &mut Scratch,
 ) {
     let Product { batch, m, n, k, a, am, b, bm, c, epilogue, finish, finite } = product;
-    let plan = plan(kernels, [batch, m, n, k], am, bm);
+    let plan = plan(kernels, [batch, m, n, k], am, bm, finish.map_or(0, Finish::cost));
     let job = Job {
         kernels,
         plan,
@@ -248,31 +259,43 @@ impl<E: Real> Job<'_, E> {
                 rows: [m_index * self.m / m_blocks, (m_index + 1) * self.m / m_blocks],
                 columns: [column, (column + plan.n_block).min(columns[1])],
                 steps: [split * plan.k_split, ((split + 1) * plan.k_split).min(self.k)],
-                c: (if whole { l } else { split }) * size,
                 accumulate: whole && self.accumulate,
                 last: whole,
             };
-            // SAFETY: blocks are disjoint in C (or in the partial sums).
-            unsafe {
-                with_local(|local| self.block(&block, panels, &out, local));
-                self.finish(&block, &out);
+            let start = (if whole { l } else { split }) * size + block.rows[0] * self.n + column;
+            match self.finish.filter(|_| whole) {
+                // What is finished goes nowhere else: a block of sums that stays in cache.
+                Some(finish) if !self.accumulate => with_local(|local| {
+                    let columns = block.columns[1] - block.columns[0];
+                    let sums = local.take::<E>((block.rows[1] - block.rows[0]) * columns);
+                    let place = Place { first: sums.as_mut_ptr(), step: columns };
+                    // SAFETY: the memory is this task's own.
+                    with_local(|local| unsafe { self.block(&block, panels, &place, local) });
+                    self.finish(finish, start, columns, sums);
+                }),
+                finish => {
+                    let place = Place { first: out.as_ptr().wrapping_add(start), step: self.n };
+                    // SAFETY: blocks are disjoint in C (or in the partial sums).
+                    unsafe {
+                        with_local(|local| self.block(&block, panels, &place, local));
+                        let Some(finish) = finish else { return };
+                        for i in 0..block.rows[1] - block.rows[0] {
+                            let start = start + i * self.n;
+                            finish.finish(start, out.range(start..start + block.columns[1] - block.columns[0]));
+                        }
+                    }
+                }
             }
         });
     }
 
-    /// Hands the finished elements of a block on.
-    ///
-    /// # Safety
-    /// As for `block`.
-    unsafe fn finish(&self, block: &Block, c: &SharedMut<'_, E>) {
-        let Some(finish) = self.finish.filter(|_| block.last) else { return };
-        let ([row0, row1], [column0, column1]) = (block.rows, block.columns);
-        // Whole rows follow one another.
-        let (pieces, height) = if column1 - column0 == self.n { (1, row1 - row0) } else { (row1 - row0, 1) };
-        for i in 0..pieces {
-            let start = block.c + (row0 + i) * self.n + column0;
-            // SAFETY: the block's own part of C, by the caller's promise.
-            finish(start, unsafe { c.range(start..start + height * (column1 - column0)) });
+    /// Hands a block of sums on, the first of which has index `start`.
+    fn finish(&self, finish: &dyn Finish<E>, start: usize, columns: usize, sums: &mut [E]) {
+        if columns == self.n {
+            return finish.finish(start, sums);
+        }
+        for (i, row) in sums.chunks_exact_mut(columns).enumerate() {
+            finish.finish(start + i * self.n, row);
         }
     }
 
@@ -314,7 +337,7 @@ impl<E: Real> Job<'_, E> {
             }
         }
         if let Some(finish) = self.finish {
-            finish(start, c);
+            finish.finish(start, c);
         }
     }
 
@@ -331,8 +354,8 @@ impl<E: Real> Job<'_, E> {
     }
 
     /// # Safety
-    /// No other task may write the block's part of `c`.
-    unsafe fn block(&self, block: &Block, shared: Option<&Panels<'_, E>>, c: &SharedMut<'_, E>, local: &mut Scratch) {
+    /// `c` must hold the block, and no other task may write it.
+    unsafe fn block(&self, block: &Block, shared: Option<&Panels<'_, E>>, c: &Place<E>, local: &mut Scratch) {
         let plan = &self.plan;
         let width = self.width();
         let [row0, row1] = block.rows;
@@ -391,7 +414,7 @@ impl<E: Real> Job<'_, E> {
         [step, run]: [usize; 2],
         packed_a: &[E],
         panels: Option<&Panels<'_, E>>,
-        c: &SharedMut<'_, E>,
+        c: &Place<E>,
         [first, last]: [bool; 2],
     ) {
         let lanes = self.kernels.lanes;
@@ -400,6 +423,11 @@ impl<E: Real> Job<'_, E> {
         let [column0, column1] = block.columns;
         let contiguous = self.plan.pack_a || self.am.rows == 1;
         let taps = [0usize];
+        // Each tile announces its share of the block, if that is whole rows.
+        let finish = self.finish.filter(|_| last && column1 - column0 == self.n);
+        let tiles = (column1 - column0).div_ceil(width) * even(row0, row1, self.plan.rows).count();
+        let (first_element, size) = ((block.batch * self.m + row0) * self.n, (row1 - row0) * self.n);
+        let mut done = 0;
         for column in (column0..column1).step_by(width) {
             let columns = width.min(column1 - column);
             let vectors = columns.div_ceil(lanes);
@@ -416,6 +444,10 @@ impl<E: Real> Job<'_, E> {
             };
             for [start, end] in even(row0, row1, self.plan.rows) {
                 let rows = end - start;
+                if let Some(finish) = finish {
+                    finish.announce(first_element + done * size / tiles..first_element + (done + 1) * size / tiles);
+                    done += 1;
+                }
                 let (a, a_step) = if self.plan.pack_a {
                     (packed_a[(start - row0) * run..].as_ptr(), rows)
                 } else {
@@ -430,8 +462,8 @@ impl<E: Real> Job<'_, E> {
                     run,
                     b,
                     b_step,
-                    c: c.as_ptr().wrapping_add(block.c + start * self.n + column),
-                    c_step: self.n,
+                    c: c.first.wrapping_add((start - row0) * c.step + column - column0),
+                    c_step: c.step,
                     last: columns - (vectors - 1) * lanes,
                     bias,
                     relu: self.relu && last,

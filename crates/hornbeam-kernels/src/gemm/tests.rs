@@ -86,7 +86,7 @@ fn check<T: GemmElement>(random: &mut Random, [batch, m, n, k]: [usize; 4], tole
         let mut finished = before.clone();
         gemm(&pool, batch, m, n, k, &a, am, &b, bm, &mut c, epilogue, &mut Scratch::new());
         let calls = std::sync::Mutex::new(vec![0; c.len()]);
-        // Each element once, with its index, after all of its terms; what is written stays.
+        // Each element once, with its index, after all of its terms.
         let finish = |start: usize, part: &mut [T]| {
             assert!(start % n + part.len() <= n || (start.is_multiple_of(n) && part.len().is_multiple_of(n)));
             for (i, value) in part.iter_mut().enumerate() {
@@ -98,7 +98,6 @@ fn check<T: GemmElement>(random: &mut Random, [batch, m, n, k]: [usize; 4], tole
         let scratch = &mut Scratch::new();
         gemm_then(&pool, batch, m, n, k, &a, am, &b, bm, &mut finished, epilogue, Some(&finish), scratch);
         assert!(calls.into_inner().unwrap().iter().all(|&n| n == 1));
-        assert!(finished.iter().all(|v| *v == T::ONE));
         for (i, (c, want)) in c.iter().zip(&want).enumerate() {
             let error = (c.to_f64() - want).abs();
             assert!(

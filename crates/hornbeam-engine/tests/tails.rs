@@ -1,0 +1,65 @@
+//! Loops that run on a product while it is made.
+
+mod common;
+
+use common::{buffer, compile, values, Text};
+use hornbeam_kernels::pool::ThreadPool;
+
+const ROWS: usize = 600;
+const COLUMNS: usize = 256;
+const BATCH: usize = 8;
+
+/// A gradient, its weights updated, and what else is asked for.
+fn step(text: &mut Text) -> [usize; 3] {
+    let shape = [ROWS, COLUMNS];
+    let x = text.input("float32", &[BATCH, ROWS]);
+    let dy = text.input("float32", &[BATCH, COLUMNS]);
+    let w = text.input("float32", &shape);
+    let params = "\"contract\":[[0],[0]],\"batch\":[[],[]]";
+    let gradient = text.node("dot_general", &[x, dy], "float32", &shape, params);
+    let params = "\"contract\":[[1],[1]],\"batch\":[[],[]]";
+    let back = text.node("dot_general", &[dy, w], "float32", &[BATCH, ROWS], params);
+    let rate = text.number(0.5, &shape);
+    let change = text.f32("mul", &[gradient, rate], &shape);
+    [text.f32("sub", &[w, change], &shape), back, gradient]
+}
+
+fn ramp(rows: usize, columns: usize, step: usize) -> Vec<f32> {
+    (0..rows * columns).map(|i| (i * step % 17) as f32 - 8.0).collect()
+}
+
+#[test]
+fn an_update_runs_on_the_product_that_makes_its_gradient() {
+    let mut text = Text::default();
+    let [new, back, _] = step(&mut text);
+    let executable = compile(&text, &[back, new]);
+    let lines = executable.text();
+    // The old weights are read before they are overwritten.
+    let first = "out0 = dot_general 1x8x600x256(in1, in2)";
+    let second = "@0, out1/in2 = dot_general 1x600x256x8, then [mul sub](in0, in1, @0, lit0, in2)";
+    assert_eq!(lines.lines().collect::<Vec<_>>(), [first, second]);
+    let (x, dy, w) = (ramp(BATCH, ROWS, 5), ramp(BATCH, COLUMNS, 3), ramp(ROWS, COLUMNS, 7));
+    let mut results = Vec::new();
+    for threads in [1, 2, 3] {
+        ThreadPool::global().set_threads(threads);
+        let inputs = vec![buffer(&[BATCH, ROWS], &x), buffer(&[BATCH, COLUMNS], &dy), buffer(&[ROWS, COLUMNS], &w)];
+        let outputs = executable.run(inputs, &[false, false, true]).unwrap();
+        results.push(values(&outputs[1]));
+        for i in 0..ROWS {
+            for j in 0..COLUMNS {
+                let gradient: f32 = (0..BATCH).map(|b| x[b * ROWS + i] * dy[b * COLUMNS + j]).sum();
+                // Small integers: all of it is exact.
+                assert_eq!(results[0][i * COLUMNS + j], w[i * COLUMNS + j] - 0.5 * gradient);
+            }
+        }
+    }
+    assert!(results.iter().all(|other| *other == results[0]));
+}
+
+#[test]
+fn a_product_that_others_read_is_kept() {
+    let mut text = Text::default();
+    let [new, _, gradient] = step(&mut text);
+    let lines = compile(&text, &[new, gradient]).text();
+    assert_eq!(lines, "out1 = dot_general 1x600x256x8(in0, in1)\nout0/in2 = fused 153600 [mul sub](out1, lit0, in2)\n");
+}
