@@ -27,8 +27,9 @@ AVAILABLE = sys.version_info >= (3, 11)
 collect_ignore_glob = [] if AVAILABLE else ["test_*.py"]
 
 # The tables of cases that other tests have: one layer, one table.
-for kind in ("layers", "losses", "metrics", "optimizers"):
+for kind in ("layers", "losses", "metrics", "optimizers", "structure"):
     sys.path.insert(0, str(HERE.parent / kind))
+sys.path.insert(0, str(HERE.parents[1] / "tools"))
 
 
 def pytest_report_header() -> str | None:

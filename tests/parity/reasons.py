@@ -5,6 +5,8 @@ Keys are `family/case/aspect`, as a failing check prints them; `*` stands for an
 
 from __future__ import annotations
 
+from test_names import DIFFERENT as SIGNATURES
+
 _FULL_POLICY = "the policy is written in full, as every other layer writes it; both sides read both"
 _SEED = "Keras forgets the seed in this one config; without it a layer would not come back as it was"
 _LAPACK = "decompositions are computed and given in 32 bits at least"
@@ -21,6 +23,7 @@ _FORGOTTEN = "Keras's config forgets an argument: what it describes comes back a
 _TENSORFLOW = "as Keras computes it on TensorFlow; on JAX it differs from that"
 
 DIFFERENT: dict[str, str] = {
+    **{"signatures/{}/{}".format(*name.rsplit(".", 1)): reason for name, reason in SIGNATURES.items()},
     "layers/*go_backwards=True*mask*/masks": _REVERSED,
     "layers/*MultiHeadAttention*return_attention_scores*/masks": "there an inner mask leaks",
     "layers/GroupQueryAttention*return_attention_scores*/masks": "there an inner mask leaks",

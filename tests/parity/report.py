@@ -15,7 +15,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(HERE.parent / "structure")]
 
 import pytest  # noqa: E402
 from reasons import ARGUMENTS_MISSING  # noqa: E402
