@@ -89,6 +89,44 @@ def test_many_outputs_mixed_dtypes_and_comparisons(rng: np.random.Generator) -> 
     assert len(lines(executable)) == 1
 
 
+def test_an_operand_that_waits_for_another_one(rng: np.random.Generator) -> None:
+    """All three operands are loops of their own, and the last one needs the second one whole."""
+
+    def body(x: Node, y: Node) -> list[Node]:
+        a = p.exp(x)
+        return [p.select(p.gt(y, p.full(0.0, y.type)), a, p.log(p.transpose(a, (1, 0)) + 1.0))]
+
+    both(body, floats(rng, 33, 33), floats(rng, 33, 33))
+
+
+def _web(kind: int, x: Node, y: Node, z: Node) -> Node:
+    if kind == 0:
+        return p.transpose(x, (1, 0))
+    if kind == 1:
+        return p.sin(x) * y
+    if kind == 2:
+        return p.select(p.gt(x, p.full(0.0, x.type)), y, z)
+    if kind == 3:
+        return p.tanh(x)
+    return x + p.broadcast(p.reduce_sum(p.tanh(y), (1,)) * 0.1, y.shape, (0,))
+
+
+@pytest.mark.parametrize("first", range(0, 150, 30))
+def test_random_webs_of_loops_and_transposes(first: int) -> None:
+    """Clusters form, merge and wait for each other in all ways, and never in a circle."""
+    for seed in range(first, first + 30):
+        rng = np.random.default_rng(seed)
+
+        def body(*inputs: Node, rng: np.random.Generator = rng) -> list[Node]:
+            values = list(inputs)
+            for _ in range(14):
+                picks = rng.choice(range(max(0, len(values) - 10), len(values)), 3, replace=False)
+                values.append(_web(int(rng.integers(5)), *(values[int(i)] for i in picks)))
+            return values[-3:]
+
+        both(body, *(floats(rng, 12, 12) for _ in range(12)), tolerance=2e-4)
+
+
 def test_a_value_read_again_after_a_result_is_stored(rng: np.random.Generator) -> None:
     """In place, the result of the first step must not be seen by the last, which reads the operand again."""
 

@@ -212,9 +212,15 @@ impl<'a> Fuser<'a> {
         let target = self.choose(&fitting, &blockers, reads.len(), count);
         self.add(target, id, &after, reads);
         self.clusters[target].space = self.clusters[target].space.or(space);
-        for cluster in candidates.into_iter().filter(|&c| c != target) {
+        candidates.retain(|&cluster| cluster != target && self.feeds(cluster, id));
+        for &cluster in &candidates {
             let other = self.root(cluster);
-            if other != target && !self.clusters[other].closed && self.feeds(other, id) && !self.merge(target, other) {
+            if other == target || self.clusters[other].closed {
+                continue;
+            }
+            // An operand that waits for this cluster would wait for the node that it is an operand of, were the two one.
+            let awaited = candidates.iter().map(|&c| self.root(c)).any(|c| c != other && c != target && self.reaches(c, other));
+            if awaited || !self.merge(target, other) {
                 self.depend(target, other);
             }
         }
