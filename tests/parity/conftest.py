@@ -53,7 +53,7 @@ if AVAILABLE:
     @pytest.fixture
     def compare(request: pytest.FixtureRequest) -> Comparison:
         """Collects what a test compares."""
-        family = request.node.path.stem.removeprefix("test_")
+        family = request.node.path.stem.removeprefix("test_").removeprefix("keras_")
         name = request.node.name.partition("[")[2].removesuffix("]") or request.node.originalname
         return Comparison(family, name)
 
