@@ -219,7 +219,8 @@ impl<'a> Fuser<'a> {
                 continue;
             }
             // An operand that waits for this cluster would wait for the node that it is an operand of, were the two one.
-            let awaited = candidates.iter().map(|&c| self.root(c)).any(|c| c != other && c != target && self.reaches(c, other));
+            let awaited =
+                candidates.iter().map(|&c| self.root(c)).any(|c| c != other && c != target && self.reaches(c, other));
             if awaited || !self.merge(target, other) {
                 self.depend(target, other);
             }
