@@ -175,11 +175,12 @@ def _convert(x: Array, *, dtype: str) -> Array:
 _UNARY: Table = {
     "neg": jnp.negative, "sign": jnp.sign, "abs": jnp.abs, "floor": jnp.floor, "ceil": jnp.ceil,
     "round": jnp.rint, "exp": jnp.exp, "expm1": jnp.expm1, "log": jnp.log, "log1p": jnp.log1p,
-    "sqrt": jnp.sqrt, "rsqrt": lax.rsqrt,
-    "logistic": jax.nn.sigmoid, "sin": jnp.sin, "cos": jnp.cos, "tan": jnp.tan, "asin": jnp.arcsin,
-    "acos": jnp.arccos, "atan": jnp.arctan, "sinh": jnp.sinh, "cosh": jnp.cosh, "tanh": jnp.tanh,
-    "asinh": jnp.arcsinh, "acosh": jnp.arccosh, "atanh": jnp.arctanh, "erf": lax.erf, "erf_inv": lax.erf_inv,
-    "lgamma": lax.lgamma, "digamma": _digamma, "logical_not": jnp.invert, "is_finite": jnp.isfinite,
+    "sqrt": jnp.sqrt, "rsqrt": lax.rsqrt, "logistic": jax.nn.sigmoid, "sin": jnp.sin, "cos": jnp.cos,
+    "tan": _widened(jnp.tan), "asin": _widened(jnp.arcsin), "acos": _widened(jnp.arccos),
+    "atan": _widened(jnp.arctan), "sinh": _widened(jnp.sinh), "cosh": _widened(jnp.cosh), "tanh": jnp.tanh,
+    "asinh": _widened(jnp.arcsinh), "acosh": _widened(jnp.arccosh), "atanh": _widened(jnp.arctanh),
+    "erf": lax.erf, "erf_inv": lax.erf_inv, "lgamma": lax.lgamma, "digamma": _digamma,
+    "logical_not": jnp.invert, "is_finite": jnp.isfinite,
     "relu": lambda x, **_: jnp.maximum(x, 0).astype(x.dtype),
 }  # fmt: skip
 _BINARY: Table = {
