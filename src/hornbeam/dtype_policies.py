@@ -197,8 +197,9 @@ class DTypePolicyMap(DTypePolicy, MutableMapping[str, DTypePolicy]):
         )
 
     def __eq__(self, other: object) -> bool:
-        same = isinstance(other, DTypePolicyMap)
-        return same and (other._given, other._policies) == (self._given, self._policies)  # type: ignore
+        return isinstance(other, DTypePolicyMap) and (
+            (other._given, other._policies) == (self._given, self._policies)
+        )
 
     __hash__ = object.__hash__
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from both import floats_in, total
 from cases_ops import EAGER, GROUPS, expressions, values
-from comparison import Comparison, dtype_of, fresh, leaves
+from comparison import Comparison, NothingToCompare, dtype_of, fresh, leaves
 from reasons import WITHOUT_CASE
 
 import hornbeam
@@ -114,14 +114,14 @@ def check_value(compare: Comparison, text: str, other: Any, slopes: dict[str, An
 def check_dtypes(text: str) -> None:
     """The dtype of the result for `x` of each dtype that Keras takes."""
     if not re.search(r"\bx\b", text):
-        return
-    wrong = []
+        raise NothingToCompare(f"{text} has no x")
+    compared, wrong = 0, []
     for dtype in DTYPES:
         x = jax.ShapeDtypeStruct(VALUES["x"].shape, jnp.dtype(dtype))
         try:
             found = jax.eval_shape(lambda x: evaluate(text, keras, {**VALUES, "x": x}), x)
             theirs = [dtype_of(y) for y in leaves(found) if hasattr(y, "dtype")]
-        except Exception:
+        except Exception:  # a dtype that Keras does not take
             continue
         try:
             made = evaluate(text, hornbeam, {**VALUES, "x": hornbeam.ops.cast(VALUES["x"], dtype)})
@@ -130,8 +130,11 @@ def check_dtypes(text: str) -> None:
                 continue
         except Exception as error:
             ours = [f"{type(error).__name__}: {str(error)[:80]}"]
+        compared += 1
         if ours != theirs:
             wrong.append(f"x of {dtype}: {ours} here, {theirs} there")
+    if not compared:
+        raise NothingToCompare(f"{text} gives no tensor there for x of {', '.join(DTYPES)}")
     assert not wrong, "; ".join(wrong)
 
 
@@ -139,7 +142,7 @@ def check_symbols(text: str) -> None:
     """Shapes and dtypes of the result for a symbolic `x` or `t` of unknown first size."""
     names = [name for name in ("x", "t", "img", "seq", "wave") if re.search(rf"\b{name}\b", text)]
     if not names:
-        return
+        raise NothingToCompare(f"{text} takes none of them")
 
     # Beside arrays of a known batch, theirs.
     others = [n for n in VALUES if n not in names and re.search(rf"\b{n}\b", text)]
@@ -153,8 +156,10 @@ def check_symbols(text: str) -> None:
 
     try:
         theirs = specs(keras)
-    except Exception:
-        return
+    except Exception as error:  # an operation that Keras has for values only
+        raise NothingToCompare(f"{text} takes no symbols there") from error
+    if not theirs:
+        raise NothingToCompare(f"{text} gives no symbols there")
     ours = specs(hornbeam)
     assert ours == theirs, f"{ours} here, {theirs} there"
 

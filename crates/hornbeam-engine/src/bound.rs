@@ -63,8 +63,8 @@ impl Bound {
 fn prepare(program: &Program, instruction: &Instruction, weights: &[Buffer]) -> Option<Prepared> {
     let operand = instruction.reads.get(1).filter(|operand| operand.dtype == DType::F32)?;
     let Place::Input(input) = program.buffers[operand.buffer as usize].place else { return None };
-    let weights = weights.get(input as usize)?;
-    // SAFETY: the operand is of this type, and so is the input it lies in.
+    let weights = weights.get(input as usize).filter(|weights| weights.tensor.dtype == DType::F32)?;
+    // SAFETY: the buffer holds as many floats.
     let values: &[f32] = unsafe { std::slice::from_raw_parts(weights.as_ptr().cast(), weights.tensor.count()) };
     match &instruction.kind {
         Kind::Conv { shape, .. } | Kind::ConvPool { shape, .. } if operand.count == values.len() => {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -43,8 +44,10 @@ class JaxExecutable(BindingExecutable):
 
     def run(self, inputs: Sequence[Buffer], donate: Sequence[bool] | None = None) -> list[Buffer]:
         """See `Executable.run`. A buffer that is given twice is not donated."""
-        given = [id(buffer) for buffer in inputs]
-        wanted = tuple(i for i, yes in enumerate(donate or ()) if yes and given.count(given[i]) == 1)
+        wanted: tuple[int, ...] = ()
+        if donate:
+            times = Counter(map(id, inputs))
+            wanted = tuple(i for i, yes in enumerate(donate) if yes and times[id(inputs[i])] == 1)
         program = self._programs.get(wanted)
         if program is None:
             program = self._programs[wanted] = jax.jit(self._compute, donate_argnums=wanted)

@@ -54,7 +54,11 @@ def _pairs(model: Any, store: h5py.File, skip_mismatch: bool) -> list[tuple[Any,
         if problem:
             problems.append(problem)
         else:
-            found.extend((v, np.asarray(d[()])) for v, d in zip(own, datasets, strict=True))  # type: ignore
+            # A dataset that is not there is a problem, so these all are.
+            found.extend(
+                (v, np.asarray(d[()]))  # type: ignore[index]
+                for v, d in zip(own, datasets, strict=True)
+            )
     if problems and not skip_mismatch:
         listed = "\n  ".join(problems[:20])
         raise ModelFileError(f"the weights do not fit the model ({len(problems)} problems):\n  {listed}")
