@@ -6,6 +6,7 @@ A file can only ask for what stands in this table or for what the caller registe
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import threading
@@ -308,9 +309,12 @@ def _in_table(name: str, module: Any, function: bool) -> Any:
     return None
 
 
+@functools.cache
 def _complete_table() -> None:
     for family in _FAMILIES:
-        importlib.import_module(f"hornbeam.{family}")
+        module = importlib.import_module(f"hornbeam.{family}")
+        for name in getattr(module, "__all__", ()):
+            getattr(module, name)  # some are imported when they are first used
 
 
 def _buildable(found: Any, name: str, function: bool) -> Any:

@@ -34,7 +34,7 @@ class Figure:
 FIGURES = (
     Figure("epoch_s", "epoch, s", 2),
     Figure("first_epoch_s", "first epoch, s", 2),
-    Figure("start_s", "process start to first step, s", 2),
+    Figure("start_s", "process start to first step (data apart), s", 2),
     Figure("import_s", "process start to import, s", 3),
     Figure("predict_one_us", "predict one, µs", 0),
     Figure("predict_per_s", "predict, samples/s", 0, "more"),
