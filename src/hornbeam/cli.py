@@ -110,8 +110,13 @@ def _positive(text: str) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from hornbeam.compat import run_script
+    from hornbeam.compat import follow_backend, run_script
 
+    try:
+        follow_backend(by_user=True)
+    except (ValueError, ImportError) as error:
+        print(f"hornbeam run: {error}", file=sys.stderr)
+        return 2
     try:
         run_script(args.script, args.args)
     except FileNotFoundError as error:

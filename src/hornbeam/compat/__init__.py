@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hornbeam.compat.chosen import follow_backend as follow_backend
 from hornbeam.compat.finder import KERAS_VERSION as KERAS_VERSION
 from hornbeam.compat.finder import Finder
 from hornbeam.compat.names import MissingModuleError as MissingModuleError

@@ -13,6 +13,7 @@ from typing import Any
 
 import hornbeam
 from hornbeam.compat import spellings
+from hornbeam.compat.chosen import follow_backend
 from hornbeam.compat.names import MissingModuleError, MissingNameError, note
 
 # The Keras version whose names and signatures we follow: what `keras.__version__` tells scripts.
@@ -101,6 +102,8 @@ def _keras_module(fullname: str, relative: str) -> ModuleType:
     canonical = f"keras.{relative}" if relative else "keras"
     if fullname != canonical:
         return importlib.import_module(canonical)
+    if fullname == "keras":
+        follow_backend()
     try:
         return Alias(fullname, relative, importlib.import_module(f"hornbeam.{relative}".rstrip(".")))
     except ModuleNotFoundError as error:

@@ -7,12 +7,19 @@ followed by a device, as in "jax:gpu" or "torch:cuda:0".
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from hornbeam.engines.base import Engine as Engine
 
 _loaded: dict[str, Engine] = {}
-_current: list[Engine] = []
+_chosen: list[Engine] = []
+_default: list[Engine] = []
+_local = threading.local()
+
+# What KERAS_BACKEND may say, and the engine of ours on the same library.
+KERAS_BACKENDS = {"jax": "jax", "torch": "torch", "tensorflow": "tensorflow", "numpy": "reference"}
 
 
 def _native() -> Engine:
@@ -67,12 +74,49 @@ def get_engine(name: str) -> Engine:
 
 
 def current_engine() -> Engine:
-    """The engine that runs everything now: `set_engine`, else HORNBEAM_ENGINE, else the native one."""
-    if not _current:
-        _current.append(get_engine(os.environ.get("HORNBEAM_ENGINE", "native")))
-    return _current[0]
+    """The engine that runs everything now: that of `using`, else of `set_engine`, else of HORNBEAM_ENGINE,
+    else the native one.
+    """
+    inside: Engine | None = getattr(_local, "engine", None)
+    if inside is not None:
+        return inside
+    if _chosen:
+        return _chosen[0]
+    if not _default:
+        _default.append(get_engine(os.environ.get("HORNBEAM_ENGINE") or "native"))
+    return _default[0]
 
 
 def set_engine(name: str) -> None:
     """Make `name` the engine that runs everything from here on; values move to it when they are next used."""
-    _current[:] = [get_engine(name)]
+    _chosen[:] = [get_engine(name)]
+
+
+@contextmanager
+def using(name: str | None) -> Iterator[None]:
+    """Inside, and in this thread, `name` runs everything whatever `set_engine` says. None changes nothing."""
+    outer = getattr(_local, "engine", None)
+    _local.engine = outer if name is None else get_engine(name)
+    try:
+        yield
+    finally:
+        _local.engine = outer
+
+
+def follow_keras_backend(backend: str) -> str | None:
+    """Run on the engine that `backend`, what KERAS_BACKEND says, means, unless one was chosen by `set_engine`
+    or HORNBEAM_ENGINE. Returns the engine's name, None if another had been chosen.
+
+    Raises ValueError for a backend that is no engine here, ImportError if its library is not installed.
+    """
+    if _chosen or os.environ.get("HORNBEAM_ENGINE"):
+        return None
+    name = KERAS_BACKENDS.get(backend)
+    if name not in _known:
+        known = ", ".join(key for key, engine in KERAS_BACKENDS.items() if engine in _known)
+        raise ValueError(
+            f"KERAS_BACKEND={backend} is no engine of this version; it may be one of {known}, and "
+            "HORNBEAM_ENGINE chooses among all engines"
+        )
+    _default[:] = [get_engine(name)]
+    return name

@@ -56,7 +56,7 @@ def limited_epochs(epochs: int) -> int:
     most = max_epochs()
     if most is None or most >= epochs:
         return epochs
-    warnings.warn(f"fit() makes {most} of {epochs} epochs: config.set_max_epochs({most})", stacklevel=3)
+    warnings.warn(f"fit() makes {most} of {epochs} epochs: config.set_max_epochs({most})", stacklevel=4)
     return most
 
 

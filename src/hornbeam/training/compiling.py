@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from hornbeam import metrics as metrics_module
 from hornbeam import optimizers as optimizers_module
 from hornbeam import registry
+from hornbeam.engines import using
 from hornbeam.training import checks
 from hornbeam.training.compile import CompileMetrics, Losses, describe
 from hornbeam.training.frozen import Store
@@ -62,6 +65,22 @@ class TrainingState:
         for known in list(self.calls.values()):
             if known.call is not None:
                 known.call.plan.release()
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def on_engine(method: F) -> F:
+    """The method, on the engine that its keyword argument `engine` names, if it does."""
+
+    @functools.wraps(method)
+    def call(self: Any, *args: Any, engine: str | None = None, **kwargs: Any) -> Any:
+        if engine is None:
+            return method(self, *args, **kwargs)
+        with using(engine):
+            return method(self, *args, **kwargs)
+
+    return call  # type: ignore[return-value]
 
 
 class Compiling:

@@ -473,5 +473,5 @@ def warn_unused(**arguments: Any) -> None:
     given = [name for name, value in arguments.items() if value is not None]
     if given:
         warnings.warn(
-            f"{', '.join(given)} has no effect here: the data come in batches already", stacklevel=4
+            f"{', '.join(given)} has no effect here: the data come in batches already", stacklevel=5
         )

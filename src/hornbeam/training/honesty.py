@@ -53,5 +53,5 @@ class Seen:
                 "of the training "
                 "data, and look at the test set once, at the end",
                 TestSetWarning,
-                stacklevel=3,
+                stacklevel=4,
             )

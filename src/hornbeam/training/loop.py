@@ -141,7 +141,7 @@ class Loop:
             "divisions in your own code, and at clipnorm=1.0 in the optimizer. The callback TerminateOnNaN "
             "stops training here",
             RuntimeWarning,
-            stacklevel=6,
+            stacklevel=7,
         )
 
 

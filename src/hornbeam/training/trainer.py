@@ -17,7 +17,7 @@ from hornbeam.tensor import Tensor
 from hornbeam.training import checks
 from hornbeam.training.callbacks.base import CallbackList, History
 from hornbeam.training.compile import describe
-from hornbeam.training.compiling import Compiling
+from hornbeam.training.compiling import Compiling, on_engine
 from hornbeam.training.data import (
     ArrayData,
     StreamData,
@@ -178,6 +178,7 @@ class Trainer(Compiling):
 
     # -- fit ---------------------------------------------------------------------------------------
 
+    @on_engine
     def fit(
         self,
         x: Any = None,
@@ -198,6 +199,8 @@ class Trainer(Compiling):
         validation_freq: Any = 1,
         validation_split_mode: str = "auto",
         profile: Any = False,
+        *,
+        engine: str | None = None,
     ) -> History:
         """Train for `epochs` passes over the data. Returns a History with the metrics of every epoch.
 
@@ -213,6 +216,8 @@ class Trainer(Compiling):
         steps_per_epoch: updates an epoch, if not one pass. Callbacks: see `hornbeam.callbacks`.
         profile: True times every kernel and prints where the time went, a path writes a Chrome trace there;
         the `Profile` is then the history's `profile`.
+        engine: what runs this call ("jax", "torch:cuda:0", ...), if not what runs everything; weights and
+        states go along.
 
         Ctrl-C leaves the weights of the last completed step. Raises, before the first step, for what cannot
         be right in
@@ -308,7 +313,7 @@ class Trainer(Compiling):
             f"the data ran out in epoch {epoch + 1} after {done} steps; fit() was to make {wanted}. A "
             f"generator can be read "
             "once: let it run for ever and give steps_per_epoch, or use a PyDataset",
-            stacklevel=3,
+            stacklevel=4,
         )
         self.stop_training = True
 
@@ -355,6 +360,7 @@ class Trainer(Compiling):
 
     # -- evaluate ----------------------------------------------------------------------------------
 
+    @on_engine
     def evaluate(
         self,
         x: Any = None,
@@ -365,10 +371,12 @@ class Trainer(Compiling):
         steps: int | None = None,
         callbacks: Any = None,
         return_dict: bool = False,
+        *,
+        engine: str | None = None,
         **kwargs: Any,
     ) -> Any:
         """Loss and metrics over the data: the loss alone, a list of it and the metrics, or a dict with
-        `return_dict`.
+        `return_dict`. `engine` runs this call, as in `fit`.
 
         Warns, once, if `fit` was given the same data as validation_data.
         """
@@ -408,6 +416,7 @@ class Trainer(Compiling):
 
     # -- predict -----------------------------------------------------------------------------------
 
+    @on_engine
     def predict(
         self,
         x: Any,
@@ -415,8 +424,11 @@ class Trainer(Compiling):
         verbose: Any = "auto",
         steps: int | None = None,
         callbacks: Any = None,
+        *,
+        engine: str | None = None,
     ) -> Any:
-        """Outputs for all samples of x, as NumPy arrays in the structure of the model's outputs.
+        """Outputs for all samples of x, as NumPy arrays in the structure of the model's outputs. `engine`
+        runs this call, as in `fit`.
 
         Safe to call from several threads at once.
         """

@@ -1,0 +1,234 @@
+"""Choosing engines: by variable, by call, several in one program; a model that moves while it is trained."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hornbeam
+from hornbeam import config, layers
+from hornbeam.engines import KERAS_BACKENDS, available, current_engine, get_engine, using
+
+
+def installed() -> list[str]:
+    """Engines whose library is here, but for the native one and the slow reference."""
+    found = []
+    for name in available():
+        if name not in ("native", "reference"):
+            try:
+                found.append(get_engine(name).name)
+            except ImportError:
+                continue
+    return found
+
+
+HOSTS = installed()
+
+
+@pytest.fixture(autouse=True)
+def native() -> Any:
+    yield
+    config.set_engine("native")
+
+
+def net() -> hornbeam.Model:
+    hornbeam.utils.set_random_seed(5)
+    model = hornbeam.Sequential(
+        [
+            layers.Input((10, 10, 2)),
+            layers.Conv2D(4, 3),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.Flatten(),
+            layers.Dropout(0.5),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def samples() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(48, 10, 10, 2)).astype("float32"), rng.integers(0, 3, 48)
+
+
+def test_using_holds_for_its_block_and_its_thread() -> None:
+    seen = []
+    with using("reference"):
+        assert current_engine().name == "reference"
+        thread = threading.Thread(target=lambda: seen.append(current_engine().name))
+        thread.start()
+        thread.join()
+        with using(None):
+            assert current_engine().name == "reference"
+        with pytest.raises(ValueError, match="unknown engine"), using("abacus"):
+            pass
+    assert seen == ["native"]
+    assert config.engine() == "native"
+
+
+def test_fit_evaluate_and_predict_on_an_engine() -> None:
+    x, y = samples()
+    alone, model = net(), net()
+    alone.fit(x, y, batch_size=16, shuffle=False, verbose=0)
+    seen: list[str] = []
+    watch = hornbeam.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(config.engine()))
+    model.fit(x, y, batch_size=16, shuffle=False, verbose=0, callbacks=[watch], engine="reference")
+    assert seen == ["reference"]
+    assert config.engine() == "native"
+    np.testing.assert_allclose(
+        model.evaluate(x, y, verbose=0, engine="reference"), alone.evaluate(x, y, verbose=0), rtol=1e-4
+    )
+    np.testing.assert_allclose(
+        model.predict(x, verbose=0, engine="reference"), alone.predict(x, verbose=0), atol=1e-3
+    )
+    with pytest.raises(ValueError, match="unknown engine 'abacus'"):
+        model.fit(x, y, engine="abacus")
+    assert config.engine() == "native"
+
+
+def test_an_error_puts_the_engine_back() -> None:
+    model = net()
+    with pytest.raises(hornbeam.ir.types.ShapeError):
+        model.fit(np.zeros((4, 3), "float32"), np.zeros(4), engine="reference")
+    assert config.engine() == "native"
+
+
+def state(model: hornbeam.Model) -> list[np.ndarray]:
+    return [np.asarray(v) for v in (*model.variables, *model.optimizer.variables)]
+
+
+def random_state(model: hornbeam.Model) -> list[np.ndarray]:
+    return [np.asarray(v) for v in model.variables if v.dtype == "uint32"]
+
+
+@pytest.mark.skipif(not HOSTS, reason="no other engine is installed")
+def test_a_model_moves_every_three_steps() -> None:
+    """Weights, optimizer and random state move along: the same as all steps on the native engine."""
+    x, y = samples()
+    route = ["native", *HOSTS]
+    moving, staying = net(), net()
+    for number, engine in enumerate(route):
+        for step in range(3):
+            rows = slice(16 * step, 16 * step + 16)
+            with using(engine):
+                loss = moving.train_on_batch(x[rows], y[rows])
+            expected = staying.train_on_batch(x[rows], y[rows])
+            np.testing.assert_allclose(
+                loss, expected, rtol=2e-4, err_msg=f"{engine}, step {step} of {number}"
+            )
+    assert int(np.asarray(moving.optimizer.iterations)) == 3 * len(route)
+    assert len(random_state(moving)) == 1
+    for mine, other in zip(random_state(moving), random_state(staying), strict=True):
+        np.testing.assert_array_equal(mine, other)
+    for mine, other in zip(state(moving), state(staying), strict=True):
+        np.testing.assert_allclose(mine, other, atol=2e-3)
+
+
+@pytest.mark.skipif(not HOSTS, reason="no other engine is installed")
+def test_dropout_masks_are_the_same_bits_on_the_way() -> None:
+    x = np.ones((7, 9), "float32")
+    moving, staying = layers.Dropout(0.4, seed=3), layers.Dropout(0.4, seed=3)
+    for engine in ["native", *HOSTS] * 2:
+        with using(engine):
+            mask = np.asarray(moving(x, training=True))
+        np.testing.assert_array_equal(mask, np.asarray(staying(x, training=True)), err_msg=engine)
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_fit_on_a_device_of_an_engine(name: str) -> None:
+    x, y = samples()
+    model, alone = net(), net()
+    history = model.fit(x, y, batch_size=16, epochs=2, shuffle=False, verbose=0, engine=f"{name}:cpu").history
+    expected = alone.fit(x, y, batch_size=16, epochs=2, shuffle=False, verbose=0).history
+    np.testing.assert_allclose(history["loss"], expected["loss"], rtol=2e-4)
+    assert config.engine() == "native"
+
+
+# -- KERAS_BACKEND -------------------------------------------------------------------------------------------
+
+SCRIPT = """
+import os
+{first}
+import keras
+print(keras.config.backend())
+"""
+
+
+def run(path: Path, *options: str, first: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    script = path / "script.py"
+    script.write_text(SCRIPT.format(first=first))
+    environment = {k: v for k, v in os.environ.items() if k not in ("KERAS_BACKEND", "HORNBEAM_ENGINE")}
+    return subprocess.run(
+        [sys.executable, "-m", "hornbeam", "run", *options, str(script)],
+        capture_output=True,
+        text=True,
+        env={**environment, **variables},
+    )
+
+
+def test_keras_backend_chooses_the_engine_of_a_script(tmp_path: Path) -> None:
+    done = run(tmp_path, KERAS_BACKEND="numpy")
+    assert done.stdout.split() == ["reference"], done.stderr
+    said = "hornbeam run: running on the reference engine, as KERAS_BACKEND=numpy says"
+    assert done.stderr.splitlines() == [said]
+
+
+def test_a_script_may_set_it_itself(tmp_path: Path) -> None:
+    done = run(tmp_path, first="os.environ['KERAS_BACKEND'] = 'numpy'")
+    assert done.stdout.split() == ["reference"], done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("how", ["variable", "option"])
+def test_what_is_chosen_for_hornbeam_wins(tmp_path: Path, how: str) -> None:
+    options = ("--engine", "native") if how == "option" else ()
+    variables = {"HORNBEAM_ENGINE": "native"} if how == "variable" else {}
+    done = run(tmp_path, *options, KERAS_BACKEND="numpy", **variables)
+    assert done.stdout.split() == ["native"], done.stderr
+    said = "hornbeam run: running on the native engine, which was chosen over KERAS_BACKEND=numpy"
+    assert done.stderr.splitlines() == [said]
+
+
+def test_what_is_no_backend_is_an_error(tmp_path: Path) -> None:
+    done = run(tmp_path, KERAS_BACKEND="abacus")
+    assert done.returncode == 2
+    assert "KERAS_BACKEND=abacus is no engine of this version; it may be one of jax, torch" in done.stderr
+
+
+MISSING = [name for name in ("jax", "torch") if name not in HOSTS]
+
+
+@pytest.mark.parametrize("name", MISSING)
+def test_a_backend_that_is_not_installed(tmp_path: Path, name: str) -> None:
+    """The user is told the command; a script that asks for it itself runs where it can."""
+    command = f'pip install "hornbeam[{name}]"'
+    asked = run(tmp_path, KERAS_BACKEND=name)
+    assert asked.returncode == 2
+    assert command in asked.stderr
+    by_script = run(tmp_path, first=f"os.environ['KERAS_BACKEND'] = '{name}'")
+    assert by_script.stdout.split() == ["native"], by_script.stderr
+    assert command in by_script.stderr
+
+
+def test_it_has_no_say_outside_of_hornbeam_run() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import hornbeam; print(hornbeam.config.engine())"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "KERAS_BACKEND": "numpy"},
+        check=True,
+    )
+    assert done.stdout.split() == [os.environ.get("HORNBEAM_ENGINE", "native")]
+
+
+def test_every_engine_on_a_library_of_keras_has_its_name() -> None:
+    assert {name for name in KERAS_BACKENDS.values() if name in available()} >= {"jax", "torch", "reference"}
