@@ -123,5 +123,5 @@ def test_wrong_inputs() -> None:
         layers.Attention()(np.ones((1, 2, 3)))
     with pytest.raises(ValueError, match="score_mode must be one of"):
         layers.Attention(score_mode="cosine")
-    with pytest.raises(NotImplementedError, match="sliding_window=4 is not there"):
-        layers.MultiHeadAttention(1, 1, sliding_window=4)
+    with pytest.raises(ValueError, match="sliding_window must be a positive whole number, got 0"):
+        layers.MultiHeadAttention(1, 1, sliding_window=0)

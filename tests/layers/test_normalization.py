@@ -70,6 +70,42 @@ def test_batch_normalization_by_another_axis(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(np.moveaxis(np.asarray(first), 1, -1), last, atol=1e-6)
 
 
+def test_renormalized_statistics_after_some_batches(rng: np.random.Generator) -> None:
+    layer = layers.BatchNormalization(momentum=0.5, renorm=True, renorm_momentum=0.25, epsilon=1e-3)
+    mean, deviation, seen = np.zeros(3), np.ones(3), np.ones(3)
+    for batch in rng.normal(2, 3, size=(4, 16, 3)):
+        y = layer(batch, training=True)
+        ours = np.sqrt(batch.var(0) + 1e-3)
+        # r and d undo the batch's own statistics: what counts is what moves.
+        np.testing.assert_allclose(y, (batch - mean) / deviation, rtol=1e-3, atol=1e-4)
+        mean = 0.25 * mean + 0.75 * batch.mean(0)
+        deviation, seen = 0.25 * deviation + 0.75 * ours, 0.5 * seen + 0.5 * ours
+    np.testing.assert_allclose(layer.renorm_mean, mean, rtol=1e-4)
+    np.testing.assert_allclose(layer.renorm_stddev, deviation, rtol=1e-4)
+    np.testing.assert_allclose(layer.moving_variance, seen**2 - 1e-3, rtol=1e-4)
+
+
+def test_synchronized_statistics_of_one_process_are_its_own(rng: np.random.Generator) -> None:
+    x = rng.normal(size=(8, 3)).astype("float32")
+    one, other = layers.BatchNormalization(), layers.BatchNormalization(synchronized=True)
+    np.testing.assert_array_equal(one(x, training=True), other(x, training=True))
+    np.testing.assert_array_equal(one.moving_variance, other.moving_variance)
+    assert other.get_config()["synchronized"] is True
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({"max": 3}, "some of the keys rmin, rmax, dmax"),
+        ({"dmax": -1}, "numbers that are not negative"),
+        ({"rmin": 2, "rmax": 1}, "rmin of renorm_clipping must not exceed rmax"),
+    ],
+)
+def test_limits_of_renormalization_are_checked(limits: dict[str, float], expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
+        layers.BatchNormalization(renorm=True, renorm_clipping=limits)
+
+
 @pytest.mark.parametrize("axis", [-1, 1, (1, 2), [-1, 1]])
 def test_layer_normalization(rng: np.random.Generator, axis: Any) -> None:
     x = rng.normal(size=(4, 3, 5))

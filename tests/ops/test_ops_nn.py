@@ -361,6 +361,22 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, extra: object = 0.0) 
     return np.einsum("bhts,bshd->bthd", weights / weights.sum(-1, keepdims=True), v)
 
 
+def test_a_query_that_sees_nothing_has_no_slope() -> None:
+    q, k, v = (RNG.normal(size=(1, 4, 2, 3)).astype("float32") for _ in range(3))
+    mask = np.zeros((1, 1, 4, 4), bool)
+    mask[..., :2, :2] = True
+
+    def loss(q: object, k: object, v: object) -> object:
+        return ops.sum(ops.square(ops.dot_product_attention(q, k, v, mask=mask)))
+
+    by_q, by_k, by_v = (np.asarray(g) for g in transforms.grad(loss, argnums=(0, 1, 2))(q, k, v))
+    assert not by_q[:, 2:].any()
+    assert not by_k[:, 2:].any()
+    assert by_q[:, :2].all()
+    assert by_v.all()
+    np.testing.assert_allclose(ops.dot_product_attention(q, k, v, mask=mask)[:, 2], v.mean(1), rtol=1e-5)
+
+
 def test_attention() -> None:
     q, k, v = (RNG.normal(size=(2, n, 4, 8)).astype(np.float32) for n in (3, 5, 5))
     np.testing.assert_allclose(ops.dot_product_attention(q, k, v), attention(q, k, v), rtol=1e-4, atol=1e-5)

@@ -6,6 +6,7 @@ from layer_cases import LEFT, MASK, SEQUENCE, Case
 
 IMAGE = (2, 6, 5, 3)
 VOLUME = (1, 4, 3, 4, 2)
+SCORES = {"return_attention_scores": True}
 FIRST = "data_format='channels_first'"
 
 MORE: list[Case] = [
@@ -74,6 +75,17 @@ MORE: list[Case] = [
     Case("BatchNormalization(center=False, scale=False)", [SEQUENCE], {"training": True}),
     Case("BatchNormalization()", [SEQUENCE], {"training": True, "mask": MASK}),
     Case("BatchNormalization(trainable=False)", [SEQUENCE], {"training": True}),
+    Case("BatchNormalization(renorm=True)", [SEQUENCE], {"training": True}),
+    Case("BatchNormalization(renorm=True)", [SEQUENCE]),
+    Case(
+        "BatchNormalization(renorm=True, renorm_momentum=0.5)", [SEQUENCE], {"training": True, "mask": MASK}
+    ),
+    Case(
+        "BatchNormalization(1, renorm=True, scale=0, renorm_clipping={'rmin': 1, 'rmax': 1.1, 'dmax': 0.1})",
+        [IMAGE],
+        {"training": True},
+    ),
+    Case("BatchNormalization(center=False, renorm=True)", [(4, 3)], {"training": True}),
     Case("LayerNormalization(center=False, epsilon=1e-2)", [SEQUENCE]),
     Case("LayerNormalization(axis=1)", [SEQUENCE]),
     Case("GroupNormalization(1, center=False, scale=False)", [(2, 3, 4)]),
@@ -106,6 +118,19 @@ MORE: list[Case] = [
     Case("MultiHeadAttention(2, 3, use_bias=False, value_dim=2)", [(2, 4, 6), (2, 4, 6)]),
     Case("MultiHeadAttention(2, 3, output_shape=(2, 2))", [(2, 4, 6), (2, 4, 6)]),
     Case("MultiHeadAttention(2, 3, kernel_regularizer='l2')", [(2, 5, 6), (2, 5, 6)], {"query_mask": MASK}),
+    Case("MultiHeadAttention(2, 3, use_gate=True)", [(2, 4, 6), (2, 5, 6)]),
+    Case("MultiHeadAttention(2, 3, value_dim=4, use_gate=True)", [(2, 5, 6), (2, 5, 6)], SCORES),
+    Case(
+        "MultiHeadAttention(2, 3, use_gate=True, use_bias=False, attention_axes=2)",
+        [(2, 3, 4, 6), (2, 3, 2, 6)],
+    ),
+    Case("MultiHeadAttention(2, 3, sliding_window=2)", [(2, 5, 6), (2, 5, 6)]),
+    Case("MultiHeadAttention(2, 3, sliding_window=2)", [(2, 5, 6), (2, 4, 6)], {"use_causal_mask": True}),
+    Case("MultiHeadAttention(2, 3, sliding_window=1)", [(2, 5, 6), (2, 5, 6)], {"value_mask": LEFT}),
+    Case("MultiHeadAttention(2, 3, sliding_window=3)", [(2, 5, 6), (2, 5, 6)], SCORES),
+    Case("GroupQueryAttention(3, 4, 2, use_gate=True)", [(2, 5, 6), (2, 3, 6)]),
+    Case("GroupQueryAttention(3, 4, 2, use_gate=True, use_bias=False)", [(2, 5, 6), (2, 3, 6)], SCORES),
+    Case("GroupQueryAttention(3, 4, 2, sliding_window=2)", [(2, 5, 6), (2, 5, 6)], {"use_causal_mask": True}),
     Case("GroupQueryAttention(3, 4, 2, use_bias=False)", [(2, 5, 6), (2, 3, 6), (2, 3, 6)]),
     Case("Attention(score_mode='concat', use_scale=True)", [[(2, 5, 6), (2, 3, 6)]]),
     Case("AdditiveAttention(use_scale=False)", [[(2, 5, 6), (2, 5, 6)]], {"mask": [MASK, LEFT]}),

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -32,7 +34,7 @@ def label(index: int) -> str:
 
 
 @pytest.mark.parametrize("index", range(len(ALL)), ids=label)
-def test_layers(compare: Comparison, index: int) -> None:
+def test_layers(compare: Comparison, index: int, tmp_path: Path) -> None:
     case = ALL[index]
     args = inputs(case, index)
     fresh()
@@ -42,6 +44,9 @@ def test_layers(compare: Comparison, index: int) -> None:
         check_round_trips(compare, ours, theirs)
         compare.same("symbols", specs(hornbeam, ours, case, args), specs(keras, theirs, case, args))
         compare.same("weights", names_of_weights(ours), names_of_weights(theirs))
+        compare.same(
+            "files", *(places(side, layer, tmp_path) for side, layer in ((hornbeam, ours), (keras, theirs)))
+        )
         set_random_weights(theirs, np.random.default_rng(index))
         values = theirs.get_weights()
         ours.set_weights(values)
@@ -59,6 +64,17 @@ def specs(side: ModuleType, layer: Any, case: Case, args: list[Any]) -> list[tup
     flags = {name: value for name, value in case.call.items() if isinstance(value, bool)}
     batch = args[0].shape[0] if "stateful" in case.make else None
     return [(tuple(y.shape), dtype_of(y)) for y in leaves(layer(*symbols(side, args, batch), **flags))]
+
+
+def places(side: ModuleType, layer: Any, folder: Path) -> list[tuple[str, tuple[int, ...]]]:
+    """Where a file keeps the weights, and their shapes. States of random numbers need not be there."""
+    found = []
+    path = folder / f"{side.__name__}.weights.h5"
+    side.saving.save_weights(layer, path)
+    with h5py.File(path) as store:
+        store.visititems(lambda name, item: found.append((name, item)))
+        arrays = [(name, item) for name, item in found if isinstance(item, h5py.Dataset)]
+        return sorted((name, item.shape) for name, item in arrays if item.dtype != "uint32")
 
 
 def check_round_trips(compare: Comparison, ours: Any, theirs: Any) -> None:

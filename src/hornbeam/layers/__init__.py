@@ -11,7 +11,8 @@ from hornbeam.naming import nearest
 # Family -> its names.
 _FAMILIES = {
     "activation": "ELU Activation LeakyReLU PReLU ReLU Softmax",
-    "attention": "AdditiveAttention Attention GroupedQueryAttention MultiHeadAttention",
+    "attention": "GroupedQueryAttention MultiHeadAttention",
+    "attention_plain": "AdditiveAttention Attention",
     "augmentation": (
         "AugMix AutoContrast CenterCrop ContrastLimitedAdaptiveHistogramEqualization CutMix Equalization "
         "MaxNumBoundingBoxes MixUp Pipeline RandAugment RandomBrightness RandomColorDegeneration "
@@ -93,12 +94,8 @@ __all__ = [*_PLACES, *_ALIASES, "deserialize", "serialize"]
 
 if TYPE_CHECKING:
     from hornbeam.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
-    from hornbeam.layers.attention import (
-        AdditiveAttention,
-        Attention,
-        GroupedQueryAttention,
-        MultiHeadAttention,
-    )
+    from hornbeam.layers.attention import GroupedQueryAttention, MultiHeadAttention
+    from hornbeam.layers.attention_plain import AdditiveAttention, Attention
     from hornbeam.layers.augmentation import (
         AugMix,
         AutoContrast,

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import constraints, initializers, ops, random, regularizers
-from hornbeam.ir.types import ShapeError
-from hornbeam.layers.arguments import no_support, one_of, positive, rate
+from hornbeam.layers.arguments import positive, rate
 from hornbeam.layers.einsum_dense import EinsumDense
 from hornbeam.layers.layer import Layer, serialize_argument
 from hornbeam.registry import exported
@@ -34,7 +33,14 @@ def causal_mask(queries: int, keys: int) -> Tensor:
     return ops.expand_dims(ops.greater_equal(rows, columns), 0)
 
 
-def _and(*masks: Any) -> Any:
+def band_mask(queries: int, keys: int, width: int) -> Tensor:
+    """(1, queries, keys), True where key and query are less than `width` positions apart."""
+    rows = ops.expand_dims(ops.arange(queries, dtype="int32"), 1)
+    columns = ops.expand_dims(ops.arange(keys, dtype="int32"), 0)
+    return ops.expand_dims(ops.less(ops.abs(rows - columns), width), 0)
+
+
+def all_of(*masks: Any) -> Any:
     """All masks that are not None, together."""
     result = None
     for mask in masks:
@@ -59,6 +65,7 @@ def joined_mask(
     key_mask: Any,
     attention_mask: Any,
     causal: bool,
+    window: int | None,
 ) -> Any:
     """Everything that says what may be looked at, as one mask (batch, T, S) or with heads, or None."""
     parts = [
@@ -66,13 +73,14 @@ def joined_mask(
         ops.expand_dims(value_mask, 1) if value_mask is not None else None,
         ops.expand_dims(key_mask, 1) if key_mask is not None else None,
         causal_mask(query.shape[1], value.shape[1]) if causal else None,
+        band_mask(query.shape[1], value.shape[1], window) if window is not None else None,
     ]
-    mask = _and(*parts)
+    mask = all_of(*parts)
     if attention_mask is None or mask is None:
         return mask if attention_mask is None else ops.cast(attention_mask, "bool")
     if attention_mask.ndim > mask.ndim:
         mask = ops.expand_dims(mask, 1)
-    return _and(mask, attention_mask)
+    return all_of(mask, attention_mask)
 
 
 def _copied(initializer: Any) -> Any:
@@ -85,8 +93,13 @@ def _copied(initializer: Any) -> Any:
 class _Projected(Layer):
     """Common to multi-head and group-query attention: projections into heads, and from them out."""
 
-    def _take_dense_arguments(
+    # Private as in Keras, whose files name it so.
+    _gate_dense: EinsumDense | None = None
+
+    def _take_attention_arguments(
         self,
+        sliding_window: int | None,
+        use_gate: bool,
         use_bias: bool,
         kernel_initializer: Any,
         bias_initializer: Any,
@@ -95,6 +108,12 @@ class _Projected(Layer):
         kernel_constraint: Any,
         bias_constraint: Any,
     ) -> None:
+        self.sliding_window = (
+            sliding_window
+            if sliding_window is None
+            else positive(type(self).__name__, "sliding_window", sliding_window)
+        )
+        self.use_gate = use_gate
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
@@ -104,12 +123,19 @@ class _Projected(Layer):
         self.bias_constraint = constraints.get(bias_constraint)
 
     def _projection(
-        self, equation: str, output_shape: Any, bias_axes: str, name: str, input_shape: Any
+        self,
+        equation: str,
+        output_shape: Any,
+        bias_axes: str,
+        name: str,
+        input_shape: Any,
+        activation: str | None = None,
     ) -> EinsumDense:
         """An EinsumDense of this layer's style, built."""
         layer = EinsumDense(
             equation,
             output_shape=output_shape,
+            activation=activation,
             bias_axes=bias_axes if self.use_bias else None,
             kernel_initializer=_copied(self.kernel_initializer),
             bias_initializer=_copied(self.bias_initializer),
@@ -123,6 +149,10 @@ class _Projected(Layer):
         layer.supports_masking = True  # masks are dealt with here, not in the projections
         layer.build(input_shape)
         return layer
+
+    def _gated(self, query: Tensor, values: Tensor) -> Tensor:
+        """What comes out of each head, let through as far as its gate is open."""
+        return values if self._gate_dense is None else values * self._gate_dense(query)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "activity_regularizer": serialize_argument(self.activity_regularizer)}
@@ -140,7 +170,9 @@ class MultiHeadAttention(_Projected):
     *output_shape). attention_axes: axes over which attention runs, all but batch and features by default.
     value_dim: key_dim by default. Masks: query_mask (batch, T), value_mask and key_mask (batch, S),
     attention_mask (batch, T, S) or (batch, heads, T, S), use_causal_mask: no position sees later ones.
-    return_attention_scores: also the weights (batch, heads, T, S). (Vaswani et al. 2017)
+    sliding_window: positions see those less than so many steps away, to both sides (with use_causal_mask only
+    earlier ones). use_gate: what comes out of a head is multiplied by sigmoid(projection of the query) (Qiu
+    et al. 2025). return_attention_scores: also the weights (batch, heads, T, S). (Vaswani et al. 2017)
 
     Raises ValueError for numbers below 1. flash_attention is accepted: the engine chooses its kernels.
 
@@ -174,22 +206,18 @@ class MultiHeadAttention(_Projected):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        no_support("MultiHeadAttention", "use attention_mask", sliding_window=sliding_window)
-        no_support("MultiHeadAttention", "gated attention", use_gate=use_gate)
         self.num_heads = positive("MultiHeadAttention", "num_heads", num_heads)
         self.key_dim = positive("MultiHeadAttention", "key_dim", key_dim)
         self.value_dim = (
             self.key_dim if value_dim is None else positive("MultiHeadAttention", "value_dim", value_dim)
         )
         self.dropout = rate("MultiHeadAttention", "dropout", dropout)
-        self._take_dense_arguments(
-            use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
-            kernel_constraint, bias_constraint,
+        self._take_attention_arguments(
+            sliding_window, use_gate, use_bias, kernel_initializer, bias_initializer, kernel_regularizer,
+            bias_regularizer, kernel_constraint, bias_constraint,
         )  # fmt: skip
         self.output_shape = (output_shape,) if isinstance(output_shape, int) else output_shape
         self.attention_axes = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
-        self.sliding_window = sliding_window
-        self.use_gate = use_gate
         self.seed = seed
         self.seed_generator = random.SeedGenerator(seed)
         self.supports_masking = True
@@ -198,6 +226,8 @@ class MultiHeadAttention(_Projected):
         key_shape = value_shape if key_shape is None else key_shape
         self.query_dense = self._into_heads(query_shape, self.key_dim, "query")
         self.key_dense = self._into_heads(key_shape, self.key_dim, "key")
+        if self.use_gate:
+            self._gate_dense = self._into_heads(query_shape, self.value_dim, "gate", "sigmoid")
         self.value_dense = self._into_heads(value_shape, self.value_dim, "value")
         rank = len(query_shape)
         free = _LETTERS[: rank - 1]
@@ -211,10 +241,12 @@ class MultiHeadAttention(_Projected):
             (*query_shape[:-1], self.num_heads, self.value_dim),
         )
 
-    def _into_heads(self, shape: Any, size: int, name: str) -> EinsumDense:
+    def _into_heads(self, shape: Any, size: int, name: str, activation: str | None = None) -> EinsumDense:
         free, last = _LETTERS[: len(shape) - 1], _LETTERS[len(shape) - 1]
         output_shape = (*(None,) * (len(shape) - 2), self.num_heads, size)
-        return self._projection(f"{free}{last},{last}yz->{free}yz", output_shape, "yz", name, shape)
+        return self._projection(
+            f"{free}{last},{last}yz->{free}yz", output_shape, "yz", name, shape, activation
+        )
 
     def call(
         self,
@@ -230,12 +262,15 @@ class MultiHeadAttention(_Projected):
         use_causal_mask: bool = False,
     ) -> Any:
         key = value if key is None else key
-        mask = joined_mask(query, value, query_mask, value_mask, key_mask, attention_mask, use_causal_mask)
+        mask = joined_mask(
+            query, value, query_mask, value_mask, key_mask, attention_mask, use_causal_mask,
+            self.sliding_window,
+        )  # fmt: skip
         q, k, v = self.query_dense(query), self.key_dense(key), self.value_dense(value)
         if q.ndim == 4 and not return_attention_scores and not (training and self.dropout):
-            return self.output_dense(_attended(q, k, v, mask, self.key_dim))
+            return self.output_dense(self._gated(query, _attended(q, k, v, mask, self.key_dim)))
         scores, outputs = self._attend(q, k, v, mask, bool(training))
-        result = self.output_dense(outputs)
+        result = self.output_dense(self._gated(query, outputs))
         return (result, scores) if return_attention_scores else result
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Any, training: bool) -> tuple[Tensor, Tensor]:
@@ -280,7 +315,8 @@ class GroupedQueryAttention(_Projected):
     """Multi-head attention in which groups of query heads share a key and a value head (Ainslie et al. 2023).
 
     query (batch, T, n), value (batch, S, m), key = value unless given -> y (batch, T, n).
-    num_query_heads must be a multiple of num_key_value_heads. Masks as in MultiHeadAttention.
+    num_query_heads must be a multiple of num_key_value_heads. Masks, sliding_window and use_gate as in
+    MultiHeadAttention.
 
     Raises ValueError for numbers that do not divide.
 
@@ -290,7 +326,8 @@ class GroupedQueryAttention(_Projected):
     """
 
     _not_in_config = frozenset({"flash_attention"})
-    # Keras writes files under the class's name and configs under this one.
+    # Keras writes files under the class's name and configs under this one; its projections are private there,
+    # and files know them by that.
     _exported_name = "GroupQueryAttention"
 
     def __init__(
@@ -315,8 +352,6 @@ class GroupedQueryAttention(_Projected):
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         owner = "GroupQueryAttention"
-        no_support(owner, "use attention_mask", sliding_window=sliding_window)
-        no_support(owner, "gated attention", use_gate=use_gate)
         self.head_dim = positive(owner, "head_dim", head_dim)
         self.num_query_heads = positive(owner, "num_query_heads", num_query_heads)
         self.num_key_value_heads = positive(owner, "num_key_value_heads", num_key_value_heads)
@@ -326,12 +361,10 @@ class GroupedQueryAttention(_Projected):
                 f"and {num_key_value_heads}"
             )
         self.dropout = rate(owner, "dropout", dropout)
-        self._take_dense_arguments(
-            use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
-            kernel_constraint, bias_constraint,
+        self._take_attention_arguments(
+            sliding_window, use_gate, use_bias, kernel_initializer, bias_initializer, kernel_regularizer,
+            bias_regularizer, kernel_constraint, bias_constraint,
         )  # fmt: skip
-        self.sliding_window = sliding_window
-        self.use_gate = use_gate
         self.seed = seed
         self.seed_generator = random.SeedGenerator(seed)
         self.supports_masking = True
@@ -339,10 +372,16 @@ class GroupedQueryAttention(_Projected):
     def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
         key_shape = value_shape if key_shape is None else key_shape
         heads, shared, size = self.num_query_heads, self.num_key_value_heads, self.head_dim
-        self.query_dense = self._projection("bqm,muh->bquh", (None, heads, size), "uh", "query", query_shape)
-        self.key_dense = self._projection("bkm,mvh->bkvh", (None, shared, size), "vh", "key", key_shape)
-        self.value_dense = self._projection("bkm,mvh->bkvh", (None, shared, size), "vh", "value", value_shape)
-        self.output_dense = self._projection(
+        self._query_dense = self._projection("bqm,muh->bquh", (None, heads, size), "uh", "query", query_shape)
+        self._key_dense = self._projection("bkm,mvh->bkvh", (None, shared, size), "vh", "key", key_shape)
+        if self.use_gate:
+            self._gate_dense = self._projection(
+                "bqm,muh->bquh", (None, heads, size), "uh", "gate", query_shape, "sigmoid"
+            )
+        self._value_dense = self._projection(
+            "bkm,mvh->bkvh", (None, shared, size), "vh", "value", value_shape
+        )
+        self._output_dense = self._projection(
             "bquh,uhm->bqm",
             (None, query_shape[-1]),
             "m",
@@ -363,15 +402,18 @@ class GroupedQueryAttention(_Projected):
         training: bool | None = None,
         use_causal_mask: bool = False,
     ) -> Any:
-        mask = joined_mask(query, value, query_mask, value_mask, key_mask, attention_mask, use_causal_mask)
+        mask = joined_mask(
+            query, value, query_mask, value_mask, key_mask, attention_mask, use_causal_mask,
+            self.sliding_window,
+        )  # fmt: skip
         key = value if key is None else key
         if not return_attention_scores and not (training and self.dropout):
-            q, k, v = self.query_dense(query), self.key_dense(key), self.value_dense(value)
-            return self.output_dense(_attended(q, k, v, mask, self.head_dim))
+            q, k, v = self._query_dense(query), self._key_dense(key), self._value_dense(value)
+            return self._output_dense(self._gated(query, _attended(q, k, v, mask, self.head_dim)))
         repeats = self.num_query_heads // self.num_key_value_heads
-        q = ops.transpose(self.query_dense(query), (0, 2, 1, 3))
-        k = ops.repeat(ops.transpose(self.key_dense(key), (0, 2, 3, 1)), repeats, axis=1)
-        v = ops.repeat(ops.transpose(self.value_dense(value), (0, 2, 1, 3)), repeats, axis=1)
+        q = ops.transpose(self._query_dense(query), (0, 2, 1, 3))
+        k = ops.repeat(ops.transpose(self._key_dense(key), (0, 2, 3, 1)), repeats, axis=1)
+        v = ops.repeat(ops.transpose(self._value_dense(value), (0, 2, 1, 3)), repeats, axis=1)
         scores = ops.matmul(q * (1.0 / math.sqrt(self.head_dim)), k)
         if mask is not None and mask.ndim == 3:
             mask = ops.expand_dims(mask, 1)
@@ -383,118 +425,8 @@ class GroupedQueryAttention(_Projected):
             if training and self.dropout
             else weights
         )
-        result = self.output_dense(ops.transpose(ops.matmul(used, v), (0, 2, 1, 3)))
+        result = self._output_dense(self._gated(query, ops.transpose(ops.matmul(used, v), (0, 2, 1, 3))))
         return (result, weights) if return_attention_scores else result
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return mask
-
-
-@exported("keras.layers")
-class Attention(Layer):
-    """y = softmax(score(q, k)) v, with score q k^T ("dot") or tanh(q + k) summed ("concat") (Luong et al.
-    2015).
-
-    inputs [query (batch, T, n), value (batch, S, m)] or with key (batch, S, n) as third -> y (batch, T, m).
-    use_scale: multiply scores by a learned number. mask: [query mask (batch, T), value mask (batch, S)].
-    return_attention_scores: also the weights (batch, T, S). use_causal_mask: no position sees later ones.
-
-    Raises ValueError for another number of inputs or an unknown score_mode.
-
-    >>> hornbeam.layers.Attention()([np.ones((1, 5, 8)), np.ones((1, 3, 8))]).shape
-    (1, 5, 8)
-    """
-
-    def __init__(
-        self,
-        use_scale: bool = False,
-        score_mode: str = "dot",
-        dropout: float = 0.0,
-        seed: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.use_scale = use_scale
-        self.score_mode = one_of(type(self).__name__, "score_mode", score_mode, ("dot", "concat"))
-        self.dropout = rate(type(self).__name__, "dropout", dropout)
-        self.seed = seed
-        self.seed_generator = random.SeedGenerator(seed)
-        self.scale: Any = None
-        self.concat_score_weight: Any = None
-
-    def build(self, input_shape: Any) -> None:
-        self._check(input_shape)
-        if self.use_scale:
-            self.scale = self.add_weight((), "ones", name="scale")
-        if self.score_mode == "concat":
-            self.concat_score_weight = self.add_weight((), "ones", name="concat_score_weight")
-
-    def _check(self, inputs: Any) -> None:
-        if not isinstance(inputs, (list, tuple)) or len(inputs) not in (2, 3):
-            raise ValueError(f"{self.describe()} takes a list [query, value] or [query, value, key]")
-
-    def _scores(self, query: Tensor, key: Tensor) -> Tensor:
-        if self.score_mode == "dot":
-            if query.shape[-1] != key.shape[-1]:
-                raise ShapeError(
-                    f"{self.describe()}: query {query.shape} and key {key.shape} differ in their last axis"
-                )
-            scores = ops.matmul(query, ops.transpose(key, (0, 2, 1)))
-            return scores if self.scale is None else scores * self.scale
-        both = ops.expand_dims(query, -2) + ops.expand_dims(key, -3)
-        both = both if self.scale is None else both * self.scale
-        return self.concat_score_weight * ops.sum(ops.tanh(both), axis=-1)
-
-    def call(
-        self,
-        inputs: Any,
-        mask: Any = None,
-        return_attention_scores: bool = False,
-        training: bool = False,
-        use_causal_mask: bool = False,
-    ) -> Any:
-        self._check(inputs)
-        query, value = inputs[:2]
-        key = inputs[2] if len(inputs) > 2 else value
-        query_mask, value_mask = (mask[0], mask[1]) if isinstance(mask, (list, tuple)) else (mask, None)
-        scores = self._scores(query, key)
-        where = _and(
-            ops.expand_dims(value_mask, -2) if value_mask is not None else None,
-            causal_mask(*scores.shape[-2:]) if use_causal_mask else None,
-        )
-        weights = masked_softmax(scores, where)
-        if training and self.dropout:
-            weights = random.dropout(weights, self.dropout, seed=self.seed_generator)
-        result = ops.matmul(weights, value)
-        if query_mask is not None:
-            result = result * ops.expand_dims(ops.cast(query_mask, result.dtype), -1)
-        return (result, weights) if return_attention_scores else result
-
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        return mask[0] if isinstance(mask, (list, tuple)) else None
-
-
-@exported("keras.layers")
-class AdditiveAttention(Attention):
-    """y = softmax(sum(scale * tanh(q + k))) v, with a learned vector `scale` (Bahdanau et al. 2015).
-
-    inputs, masks and outputs as in Attention; scale (n,).
-
-    >>> hornbeam.layers.AdditiveAttention()([np.ones((1, 5, 8)), np.ones((1, 3, 8))]).shape
-    (1, 5, 8)
-    """
-
-    def __init__(self, use_scale: bool = True, dropout: float = 0.0, **kwargs: Any) -> None:
-        super().__init__(use_scale=use_scale, dropout=dropout, **kwargs)
-
-    def build(self, input_shape: Any) -> None:
-        self._check(input_shape)
-        if self.use_scale:
-            self.scale = self.add_weight((input_shape[0][-1],), "glorot_uniform", name="scale")
-
-    def _scores(self, query: Tensor, key: Tensor) -> Tensor:
-        both = ops.tanh(ops.expand_dims(query, -2) + ops.expand_dims(key, -3))
-        return ops.sum(both if self.scale is None else both * self.scale, axis=-1)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "seed": self.seed}

@@ -7,7 +7,7 @@ from typing import Any
 
 from hornbeam import constraints, initializers, ops, regularizers
 from hornbeam.ir.types import ShapeError
-from hornbeam.layers.arguments import no_support, positive
+from hornbeam.layers.arguments import positive
 from hornbeam.layers.core import Wrapper
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
@@ -86,6 +86,32 @@ def _wide(x: Tensor) -> Tensor:
     return ops.cast(x, "float32") if x.dtype in ("float16", "bfloat16") else x
 
 
+_LIMITS = ("rmin", "rmax", "dmax")
+
+
+def _momentum(name: str, value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ValueError(f"BatchNormalization: {name} must be a number in [0, 1], got {value!r}")
+    return value
+
+
+def _limits(given: Any) -> dict[str, Any]:
+    """Checked limits of the corrections of renormalization; those that are missing do not limit."""
+    limits = dict(given or {})
+    numbers = {name: value for name, value in limits.items() if value is not None}
+    if set(limits) - set(_LIMITS) or any(
+        isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0
+        for value in numbers.values()
+    ):
+        raise ValueError(
+            "BatchNormalization: renorm_clipping must be a dict with some of the keys rmin, rmax, dmax and "
+            f"numbers that are not negative, got {given!r}"
+        )
+    if numbers.get("rmin", 0) > numbers.get("rmax", math.inf):
+        raise ValueError(f"BatchNormalization: rmin of renorm_clipping must not exceed rmax, got {given!r}")
+    return limits
+
+
 @exported("keras.layers")
 class BatchNormalization(_Scaled):
     """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, per channel (`axis`).
@@ -94,8 +120,13 @@ class BatchNormalization(_Scaled):
     moving = momentum * moving + (1 - momentum) * batch; otherwise, and if the layer is not trainable, the
     moving ones are used. gamma, beta, moving_mean, moving_variance (channels,). (Ioffe and Szegedy 2015)
 
-    Raises ValueError for a momentum outside [0, 1]. Renormalization and synchronization across machines are
-    not there.
+    renorm: what training normalizes is corrected towards statistics that move with `renorm_momentum`,
+    y = gamma * (normal * r + d) + beta, r = deviation / renorm_stddev,
+    d = (mean - renorm_mean) / renorm_stddev, held within renorm_clipping {"rmin", "rmax", "dmax"} and taken
+    as constants by the gradient (Ioffe 2017).
+    synchronized: statistics over all processes that train together; that is one, so it changes nothing.
+
+    Raises ValueError for a momentum outside [0, 1] and for limits of renorm_clipping that exclude each other.
 
     >>> layer = hornbeam.layers.BatchNormalization()
     >>> layer(np.ones((8, 4)), training=True).shape
@@ -123,24 +154,16 @@ class BatchNormalization(_Scaled):
         synchronized: bool = False,
         **kwargs: Any,
     ) -> None:
-        no_support(
-            "BatchNormalization",
-            "one machine, plain batch statistics",
-            renorm=renorm,
-            synchronized=synchronized,
-        )
         super().__init__(
             axis, epsilon, center, scale, beta_initializer, gamma_initializer,
             beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint, **kwargs,
         )  # fmt: skip
-        if isinstance(momentum, bool) or not isinstance(momentum, (int, float)) or not 0 <= momentum <= 1:
-            raise ValueError(f"BatchNormalization: momentum must be a number in [0, 1], got {momentum!r}")
-        self.momentum = momentum
+        self.momentum = _momentum("momentum", momentum)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
         self.renorm = renorm
-        self.renorm_clipping = renorm_clipping
-        self.renorm_momentum = renorm_momentum
+        self.renorm_clipping = _limits(renorm_clipping) if renorm else renorm_clipping
+        self.renorm_momentum = _momentum("renorm_momentum", renorm_momentum)
         self.synchronized = synchronized
 
     def build(self, input_shape: Any) -> None:
@@ -153,31 +176,69 @@ class BatchNormalization(_Scaled):
         self.moving_variance = self.add_weight(
             shape, self.moving_variance_initializer, name="moving_variance", **kept
         )
+        if self.renorm:
+            self.moving_stddev = self.add_weight(shape, self._deviation, name="moving_stddev", **kept)
+            self.renorm_mean = self.add_weight(
+                shape, self.moving_mean_initializer, name="renorm_mean", **kept
+            )
+            self.renorm_stddev = self.add_weight(shape, self._deviation, name="renorm_stddev", **kept)
+
+    def _deviation(self, shape: tuple[int, ...], dtype: Any = None) -> Tensor:
+        return ops.sqrt(self.moving_variance_initializer(shape, dtype=dtype))
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Any = None) -> Tensor:
         x = _wide(inputs)
         axis = self.axis % x.ndim
         shape = tuple(size if i == axis else 1 for i, size in enumerate(x.shape))
-        if training and self.trainable:
+        gamma: Any = self.gamma
+        beta: Any = self.beta
+        learning = training and self.trainable
+        if learning:
             mean, variance = self._moments(x, axis, mask)
-            self._move(self.moving_mean, mean)
-            self._move(self.moving_variance, variance)
+            if self.renorm:
+                gamma, beta = self._corrected(mean, variance)
+            self._remember(mean, variance)
         else:
             mean, variance = self.moving_mean.value, self.moving_variance.value
         factor = ops.rsqrt(variance + self.epsilon)
-        if self.gamma is not None:
-            factor = factor * self.gamma
-        if training and self.trainable:
+        if gamma is not None:
+            factor = factor * gamma
+        if learning:
             # Centred first: with a mean far from 0 the sums of the way back would cancel.
             y = (x - ops.reshape(mean, shape)) * ops.reshape(factor, shape)
-            return ops.cast(y if self.beta is None else y + ops.reshape(self.beta, shape), inputs.dtype)
+            return ops.cast(y if beta is None else y + ops.reshape(beta, shape), inputs.dtype)
         shift = -mean * factor
-        if self.beta is not None:
-            shift = shift + self.beta
+        if beta is not None:
+            shift = shift + beta
         return ops.cast(x * ops.reshape(factor, shape) + ops.reshape(shift, shape), inputs.dtype)
 
-    def _move(self, moving: Variable, batch: Tensor) -> None:
-        moving.assign(moving * self.momentum + batch * (1 - self.momentum))
+    def _corrected(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+        """gamma * r and gamma * d + beta of the class's formula."""
+        known = ops.maximum(self.renorm_stddev, math.sqrt(self.epsilon))
+        r = ops.sqrt(variance + self.epsilon) / known
+        d = (mean - self.renorm_mean) / known
+        low, high, far = (self.renorm_clipping.get(name) for name in _LIMITS)
+        r = r if low is None else ops.maximum(r, low)
+        r = r if high is None else ops.minimum(r, high)
+        d = d if far is None else ops.clip(d, -far, far)
+        r, d = ops.stop_gradient(r), ops.stop_gradient(d)
+        if self.gamma is not None:
+            r, d = r * self.gamma, d * self.gamma
+        return r, d if self.beta is None else d + self.beta
+
+    def _remember(self, mean: Tensor, variance: Tensor) -> None:
+        self._move(self.moving_mean, mean, self.momentum)
+        if not self.renorm:
+            self._move(self.moving_variance, variance, self.momentum)
+            return
+        deviation = ops.sqrt(variance + self.epsilon)
+        self._move(self.renorm_mean, mean, self.renorm_momentum)
+        self._move(self.renorm_stddev, deviation, self.renorm_momentum)
+        self._move(self.moving_stddev, deviation, self.momentum)
+        self.moving_variance.assign(ops.relu(ops.square(self.moving_stddev) - self.epsilon))
+
+    def _move(self, moving: Variable, batch: Tensor, momentum: float) -> None:
+        moving.assign(moving * momentum + batch * (1 - momentum))
 
     def _moments(self, x: Tensor, axis: int, mask: Any) -> tuple[Tensor, Tensor]:
         others = tuple(i for i in range(x.ndim) if i != axis)

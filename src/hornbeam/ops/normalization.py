@@ -11,7 +11,7 @@ import numpy as np
 from hornbeam import primitives as p
 from hornbeam.config import epsilon as default_epsilon
 from hornbeam.ir.graph import Node
-from hornbeam.ir.primitive import full, ones_like
+from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError, TensorType
 from hornbeam.ops._common import HALF, Axis, float_dtype, float_node, many_axes, one_axis, to_last, with_ones
 from hornbeam.ops.reduction import mean_node, var_node
@@ -29,13 +29,11 @@ __all__ = [
 def moments(x: Any, axes: Axis, keepdims: bool = False, synchronized: bool = False) -> tuple[Tensor, Tensor]:
     """Mean and variance (divided by the count) over `axes`; half precision is computed in float32.
 
+    synchronized: over all processes that train together; that is one, so it changes nothing.
+
     >>> [float(t) for t in hornbeam.ops.moments([1.0, 3.0], 0)]
     [2.0, 1.0]
     """
-    if synchronized:
-        raise NotImplementedError(
-            "moments: synchronized=True needs several devices, which this version does not have"
-        )
     node = float_node(x)
     over = many_axes(axes, node.rank, "moments")
     wide = p.convert(node, "float32") if node.dtype in HALF else node
@@ -191,8 +189,8 @@ def dot_product_attention(
     query: (batch, T, heads, depth). key, value: (batch, S, key heads, depth), where the heads are a multiple
     of the key heads. bias: added to the scores, broadcast to (batch, heads, T, S). mask: bool of that shape,
     true where a query may look. scale: 1 / sqrt(depth) unless given. is_causal: query t looks at keys up to t
-    only. attn_logits_soft_cap: scores become cap * tanh(scores / cap). Returns (batch, T, heads, depth of
-    value).
+    only. A query that may look nowhere gets the mean of all values. attn_logits_soft_cap: scores become
+    cap * tanh(scores / cap). Returns (batch, T, heads, depth of value).
 
     >>> q = hornbeam.ops.ones((1, 2, 1, 4)); hornbeam.ops.dot_product_attention(q, q, q).shape
     (1, 2, 1, 4)
@@ -214,7 +212,10 @@ def dot_product_attention(
     if heads != key_heads:
         k, v = (_repeated_heads(n, heads // key_heads) for n in (k, v))
     factor = 1.0 / math.sqrt(q.shape[3]) if scale is None else float(scale)
-    extra = _attention_bias(bias, mask, is_causal, (q.shape[0], heads, q.shape[1], k.shape[1]), dtype)
+    allowed = _allowed(mask, is_causal, q.shape[1], k.shape[1])
+    if mask is not None and allowed is not None:
+        q = _seeing(q, allowed)
+    extra = _attention_bias(bias, allowed, (q.shape[0], heads, q.shape[1], k.shape[1]), dtype)
     if attn_logits_soft_cap is None:
         operands = (q, k, v) if extra is None else (q, k, v, extra)
         return Tensor(p.project(p.attention(*operands, scale=factor), 0))
@@ -231,17 +232,29 @@ def _repeated_heads(node: Node, times: int) -> Node:
     return p.reshape(p.broadcast(node, (b, s, h, times, d), (0, 1, 2, 4)), (b, s, h * times, d))
 
 
-def _attention_bias(bias: Any, mask: Any, causal: bool, shape: Sequence[int], dtype: str) -> Node | None:
+def _allowed(mask: Any, causal: bool, queries: int, keys: int) -> Tensor | None:
+    """Where queries may look, in the smallest shape that holds it; None is everywhere."""
+    allowed = None if mask is None else Tensor(cast_node(as_tensor(mask), "bool"))
+    if not causal:
+        return allowed
+    past = Tensor(p.ge(p.iota("int32", (queries, keys), 0), p.iota("int32", (queries, keys), 1)))
+    return past if allowed is None else Tensor(p.bit_and(*_common(allowed, past)))
+
+
+def _seeing(q: Node, allowed: Tensor) -> Node:
+    """Queries that may look nowhere become 0: what they get does not depend on them, and so has no slope."""
+    sees = p.reduce_or(allowed.node, (allowed.node.rank - 1,))
+    batch, queries, heads, _ = q.shape
+    turned = p.transpose(broadcast_node(sees, (batch, heads, queries)), (0, 2, 1))
+    return p.select(p.broadcast(turned, q.shape, (0, 1, 2)), q, zeros_like(q))
+
+
+def _attention_bias(bias: Any, allowed: Tensor | None, shape: Sequence[int], dtype: str) -> Node | None:
     """What is added to the scores: the bias, and a large negative number where a query must not look.
 
     It is computed in the smallest shape that holds it, and repeated from there.
     """
     total = None if bias is None else Tensor(cast_node(bias, dtype))
-    allowed = None if mask is None else Tensor(cast_node(as_tensor(mask), "bool"))
-    if causal:
-        ends = (shape[2], shape[3])
-        past = Tensor(p.ge(p.iota("int32", ends, 0), p.iota("int32", ends, 1)))
-        allowed = past if allowed is None else Tensor(p.bit_and(*_common(allowed, past)))
     if allowed is not None:
         base = Tensor(full(0, TensorType((), dtype))) if total is None else total
         test, kept = _common(allowed, base)

@@ -1,0 +1,123 @@
+"""Attention without projections: dot products (Luong) and sums (Bahdanau)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hornbeam import ops, random
+from hornbeam.ir.types import ShapeError
+from hornbeam.layers.arguments import one_of, rate
+from hornbeam.layers.attention import all_of, causal_mask, masked_softmax
+from hornbeam.layers.layer import Layer
+from hornbeam.registry import exported
+from hornbeam.tensor import Tensor
+
+
+@exported("keras.layers")
+class Attention(Layer):
+    """y = softmax(score(q, k)) v, with score q k^T ("dot") or tanh(q + k) summed ("concat") (Luong et al.
+    2015).
+
+    inputs [query (batch, T, n), value (batch, S, m)] or with key (batch, S, n) as third -> y (batch, T, m).
+    use_scale: multiply scores by a learned number. mask: [query mask (batch, T), value mask (batch, S)].
+    return_attention_scores: also the weights (batch, T, S). use_causal_mask: no position sees later ones.
+
+    Raises ValueError for another number of inputs or an unknown score_mode.
+
+    >>> hornbeam.layers.Attention()([np.ones((1, 5, 8)), np.ones((1, 3, 8))]).shape
+    (1, 5, 8)
+    """
+
+    def __init__(
+        self,
+        use_scale: bool = False,
+        score_mode: str = "dot",
+        dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.use_scale = use_scale
+        self.score_mode = one_of(type(self).__name__, "score_mode", score_mode, ("dot", "concat"))
+        self.dropout = rate(type(self).__name__, "dropout", dropout)
+        self.seed = seed
+        self.seed_generator = random.SeedGenerator(seed)
+        self.scale: Any = None
+        self.concat_score_weight: Any = None
+
+    def build(self, input_shape: Any) -> None:
+        self._check(input_shape)
+        if self.use_scale:
+            self.scale = self.add_weight((), "ones", name="scale")
+        if self.score_mode == "concat":
+            self.concat_score_weight = self.add_weight((), "ones", name="concat_score_weight")
+
+    def _check(self, inputs: Any) -> None:
+        if not isinstance(inputs, (list, tuple)) or len(inputs) not in (2, 3):
+            raise ValueError(f"{self.describe()} takes a list [query, value] or [query, value, key]")
+
+    def _scores(self, query: Tensor, key: Tensor) -> Tensor:
+        if self.score_mode == "dot":
+            if query.shape[-1] != key.shape[-1]:
+                raise ShapeError(
+                    f"{self.describe()}: query {query.shape} and key {key.shape} differ in their last axis"
+                )
+            scores = ops.matmul(query, ops.transpose(key, (0, 2, 1)))
+            return scores if self.scale is None else scores * self.scale
+        both = ops.expand_dims(query, -2) + ops.expand_dims(key, -3)
+        both = both if self.scale is None else both * self.scale
+        return self.concat_score_weight * ops.sum(ops.tanh(both), axis=-1)
+
+    def call(
+        self,
+        inputs: Any,
+        mask: Any = None,
+        return_attention_scores: bool = False,
+        training: bool = False,
+        use_causal_mask: bool = False,
+    ) -> Any:
+        self._check(inputs)
+        query, value = inputs[:2]
+        key = inputs[2] if len(inputs) > 2 else value
+        query_mask, value_mask = (mask[0], mask[1]) if isinstance(mask, (list, tuple)) else (mask, None)
+        scores = self._scores(query, key)
+        where = all_of(
+            ops.expand_dims(value_mask, -2) if value_mask is not None else None,
+            causal_mask(*scores.shape[-2:]) if use_causal_mask else None,
+        )
+        weights = masked_softmax(scores, where)
+        if training and self.dropout:
+            weights = random.dropout(weights, self.dropout, seed=self.seed_generator)
+        result = ops.matmul(weights, value)
+        if query_mask is not None:
+            result = result * ops.expand_dims(ops.cast(query_mask, result.dtype), -1)
+        return (result, weights) if return_attention_scores else result
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        return mask[0] if isinstance(mask, (list, tuple)) else None
+
+
+@exported("keras.layers")
+class AdditiveAttention(Attention):
+    """y = softmax(sum(scale * tanh(q + k))) v, with a learned vector `scale` (Bahdanau et al. 2015).
+
+    inputs, masks and outputs as in Attention; scale (n,).
+
+    >>> hornbeam.layers.AdditiveAttention()([np.ones((1, 5, 8)), np.ones((1, 3, 8))]).shape
+    (1, 5, 8)
+    """
+
+    def __init__(self, use_scale: bool = True, dropout: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(use_scale=use_scale, dropout=dropout, **kwargs)
+
+    def build(self, input_shape: Any) -> None:
+        self._check(input_shape)
+        if self.use_scale:
+            self.scale = self.add_weight((input_shape[0][-1],), "glorot_uniform", name="scale")
+
+    def _scores(self, query: Tensor, key: Tensor) -> Tensor:
+        both = ops.tanh(ops.expand_dims(query, -2) + ops.expand_dims(key, -3))
+        return ops.sum(both if self.scale is None else both * self.scale, axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "seed": self.seed}
