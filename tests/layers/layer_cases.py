@@ -247,7 +247,12 @@ def label(index: int) -> str:
 
 def make(case: Case, layers: ModuleType) -> Any:
     """The layer of a case, out of our layers or Keras's."""
-    return eval(case.make, vars(layers))
+    return eval(case.make, names_of(layers))
+
+
+def names_of(module: ModuleType) -> dict[str, Any]:
+    """What a module has, imported or not yet: of ours, a family comes when one of its names is used."""
+    return {name: getattr(module, name) for name in getattr(module, "__all__", dir(module))}
 
 
 def inputs(case: Case, index: int) -> list[Any]:

@@ -19,7 +19,7 @@ import pytest
 from both import numpy_initial_values, run_keras, run_ours, set_random_weights, symbols
 from cases_layers import MORE
 from comparison import Comparison, dtype_of, fresh, leaves, names_of_weights, plain
-from layer_cases import CASES, Case, inputs, make
+from layer_cases import CASES, Case, inputs, make, names_of
 from reasons import ARGUMENTS_MISSING, KERAS_CANNOT, KERAS_CANNOT_RUN, WITHOUT_CASE, WITHOUT_HALF
 
 import hornbeam
@@ -135,4 +135,4 @@ def test_every_public_layer_has_a_case() -> None:
 @pytest.mark.parametrize("text", ARGUMENTS_MISSING)
 def test_arguments_that_are_not_there_say_so(text: str) -> None:
     with pytest.raises(NotImplementedError, match=r"is not there"):
-        eval(text, vars(hornbeam.layers))
+        eval(text, names_of(hornbeam.layers))
