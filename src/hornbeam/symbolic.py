@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.ir.graph import Node, placeholder
+from hornbeam.ir.lines import users_place
 from hornbeam.ir.trace import new_level
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name
 from hornbeam.tensor import Tensor
@@ -113,13 +115,15 @@ def _checked_shape(shape: Any) -> DynamicShape:
 class SymbolicCall:
     """One call on symbolic tensors: what was called, with what, and what came out."""
 
-    __slots__ = ("args", "kwargs", "operation", "outputs")
+    __slots__ = ("args", "kwargs", "operation", "outputs", "place")
 
     def __init__(self, operation: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> None:
         self.operation = operation
         self.args = args
         self.kwargs = kwargs
         self.outputs: Any = None
+        # The user's line, for errors.
+        self.place = users_place(sys._getframe(1))
 
     @property
     def inputs(self) -> list[KerasTensor]:

@@ -13,9 +13,10 @@ from hornbeam import autodiff, tree
 from hornbeam import primitives as p
 from hornbeam.config import floatx
 from hornbeam.engines import current_engine
-from hornbeam.engines.base import Engine, Executable
+from hornbeam.engines.base import Engine, Executable, MissingPrimitiveError
 from hornbeam.evaluation import buffer_of, evaluate
 from hornbeam.ir.graph import Graph, Node, leaf, placeholder
+from hornbeam.ir.lines import recorded_lines
 from hornbeam.ir.primitive import graph_param, ones_like, zeros_like
 from hornbeam.ir.trace import captures, current_level, inline, new_level, uncollected
 from hornbeam.ir.types import ShapeError, TensorType, dtype_name, is_float
@@ -332,6 +333,24 @@ def trace_function(
     )
 
 
+def trace_for(
+    engine: Engine, fn: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any] | None = None
+) -> Traced:
+    """`trace_function` for an engine. What the engine lacks is an error that names the user's line.
+
+    Raises MissingPrimitiveError. Lines are not noted while tracing: `fn` is traced again to find one.
+    """
+    traced = trace_function(fn, args, kwargs)
+    try:
+        engine.check(traced.graph)
+    except MissingPrimitiveError:
+        with recorded_lines():
+            again = trace_function(fn, args, kwargs)
+        engine.check(again.graph)
+        raise
+    return traced
+
+
 def as_type(x: Any) -> str:
     """Dtype of an array or tensor. NumPy's float64 scalars are Python floats, which have none."""
     return floatx() if isinstance(x, float) else dtype_name(x.dtype)
@@ -438,7 +457,7 @@ def jit(fn: Callable[..., Any] | None = None) -> Callable[..., Any]:
         key = (current_engine(), _structure((args, kwargs)), tuple(_signature(x) for x in leaves))
         compiled = cache.get(key)
         if compiled is None:
-            compiled = cache[key] = Compiled(trace_function(fn, args, kwargs), current_engine())
+            compiled = cache[key] = Compiled(trace_for(current_engine(), fn, args, kwargs), current_engine())
         return compiled([x for x in leaves if _is_array(x)])
 
     return wrapped

@@ -18,6 +18,10 @@ Buffer = Any
 Bound = Callable[[Sequence[Buffer]], list[Buffer]]
 
 
+class MissingPrimitiveError(NotImplementedError):
+    """A graph asks for something that the engine does not have."""
+
+
 class Executable(Protocol):
     """A compiled graph. Immutable, so that several threads may run it at once."""
 
@@ -58,6 +62,9 @@ class Engine(ABC):
     def threads(self) -> int:
         """How many threads work on one run."""
         return 1
+
+    def check(self, graph: Graph) -> None:  # noqa: B027  (an engine may lack nothing)
+        """Raises MissingPrimitiveError for the first thing in a graph that the engine lacks."""
 
     @abstractmethod
     def compile(self, graph: Graph) -> Executable:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam.engines.base import BindingExecutable, Buffer, Executable
-from hornbeam.engines.table import Table, TableEngine, missing_package
+from hornbeam.engines.table import Table, TableEngine, missing_package, require_version
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.types import numpy_dtype
 
@@ -26,6 +26,7 @@ try:
     from jax import lax
 except ImportError as error:
     raise missing_package("jax", "JAX", error) from error
+require_version("jax", "JAX", jax.__version__, "0.8")
 
 Array = Any
 _HALVES = (jnp.float16, jnp.bfloat16)

@@ -7,10 +7,11 @@ graph already, so nothing else is asked of the host.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hornbeam.engines.base import Engine
+from hornbeam.engines.base import Engine, MissingPrimitiveError
 from hornbeam.ir.graph import Graph, Node
 from hornbeam.ir.interpret import run, where
 from hornbeam.ir.primitive import graph_param
@@ -32,12 +33,14 @@ class TableEngine(Engine):
         return list(self.table)
 
     def check(self, graph: Graph) -> None:
-        """Raises NotImplementedError for the first thing that the table lacks, naming it and the layer."""
+        """Raises MissingPrimitiveError for the first thing that the table lacks, naming it, the layer and, if
+        known, the user's line.
+        """
         for node in graph.nodes:
             fn = self.lower(node)
             composite = node.primitive is not None and node.primitive.composite
             if fn is None and not composite:
-                raise NotImplementedError(f"the {self.name} engine has no {node.name!r}{where(node)}")
+                raise MissingPrimitiveError(f"the {self.name} engine has no {node.name!r}{where(node)}")
             if fn is None or not composite:
                 for body in graph_param(node.params):
                     self.check(body)
@@ -45,6 +48,21 @@ class TableEngine(Engine):
     def evaluate(self, graph: Graph, args: Sequence[Any]) -> list[Any]:
         """The graph's outputs, computed node by node with the table."""
         return run(graph, args, self.lower)
+
+
+def require_version(engine: str, package: str, found: str, needed: str) -> None:
+    """Raises ImportError, with the command that helps, if `found`, the host's version, is below `needed`."""
+    if _numbers(found) < _numbers(needed):
+        raise ImportError(
+            f"the {engine} engine needs {package} {needed} or later, {found} is installed: "
+            f'pip install --upgrade "hornbeam[{engine}]"'
+        )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The leading numbers of a version: 2.15.0+cpu is (2, 15, 0)."""
+    numbers = re.match(r"\d+(\.\d+)*", version)
+    return tuple(map(int, numbers[0].split("."))) if numbers else ()
 
 
 def missing_package(engine: str, package: str, error: ImportError) -> ImportError:

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.engines.base import BindingExecutable, Buffer, Executable
-from hornbeam.engines.table import Table, TableEngine, missing_package
+from hornbeam.engines.base import BindingExecutable, Buffer, Executable, MissingPrimitiveError
+from hornbeam.engines.table import Table, TableEngine, missing_package, require_version
 from hornbeam.ir.graph import Graph, Node
 from hornbeam.ir.interpret import where
 from hornbeam.ir.types import TensorType, numpy_dtype
@@ -26,6 +26,7 @@ try:
     import torch.nn.functional as F
 except ImportError as error:
     raise missing_package("torch", "PyTorch", error) from error
+require_version("torch", "PyTorch", torch.__version__, "2.3")
 
 Tensor = Any
 _BFLOAT16 = numpy_dtype("bfloat16")
@@ -85,7 +86,9 @@ class TorchEngine(TableEngine):
         for node in (*graph.inputs, *graph.nodes):
             types = node.type if isinstance(node.type, tuple) else (node.type,)
             if any(t.dtype == "uint64" for t in types):
-                raise NotImplementedError(f"the {self.name} engine does not compute with uint64{where(node)}")
+                raise MissingPrimitiveError(
+                    f"the {self.name} engine does not compute with uint64{where(node)}"
+                )
 
     def lower(self, node: Node) -> Callable[..., Any] | None:
         """The function for a node; results of carried unsigned types wrap as theirs do."""

@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -185,7 +185,14 @@ def intern(key: tuple, node: Node) -> Node:
     """Make a node known under `key`, for as long as it lives."""
     node.key = key
     _interned[key] = weakref.ref(node)
+    if watchers:
+        for watch in watchers:
+            watch(node)
     return node
+
+
+# Told of every new node, in whatever thread; see `hornbeam.ir.lines`.
+watchers: list[Callable[[Node], None]] = []
 
 
 class WorkLimitError(RuntimeError):
@@ -250,7 +257,28 @@ BACKWARD = " (backward)"
 
 def backward_scope(name: str) -> str:
     """The scope of what differentiates nodes of the scope `name`."""
-    return name if not name or name.endswith(BACKWARD) else name + BACKWARD
+    if not name or name.endswith(BACKWARD):
+        return name
+    return Located(name + BACKWARD, name.place) if isinstance(name, Located) else name + BACKWARD
+
+
+# A file's name and a line number.
+Place = tuple[str, int]
+
+
+class Located(str):
+    """A scope that knows which line of the user's it comes from: of the layer's making, or of the node's."""
+
+    __slots__ = ("place",)
+    place: Place
+
+    def __new__(cls, name: str, place: Place) -> Located:
+        made = super().__new__(cls, name)
+        made.place = place
+        return made
+
+    def __getnewargs__(self) -> tuple[str, Place]:  # type: ignore[override]
+        return str(self), self.place
 
 
 def current_scope() -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hornbeam.ir.graph import Graph, Node
+from hornbeam.ir.graph import Graph, Located, Node
 
 Lower = Callable[[Node], Callable[..., Any] | None]
 
@@ -54,4 +55,9 @@ def reference(graph: Graph, args: Sequence[Any]) -> list[Any]:
 
 
 def where(node: Node) -> str:
-    return f" (in {node.scope})" if node.scope else ""
+    """Where a node comes from, as far as it is known: its layer, and a line of the user's."""
+    parts = [f"in {node.scope}"] if node.scope else []
+    if isinstance(node.scope, Located):
+        file, line = node.scope.place
+        parts.append(f"{os.path.relpath(file) if os.path.isabs(file) else file}:{line}")
+    return f" ({', '.join(parts)})" if parts else ""

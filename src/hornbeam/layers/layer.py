@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from hornbeam import dtype_policies, regularizers, tree
-from hornbeam.ir.graph import scope
+from hornbeam.ir.graph import Located, Place, scope
+from hornbeam.ir.lines import users_place
 from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.layers.call import LayerCall
@@ -75,6 +77,7 @@ class Layer(Operation, Weighted):
     """
 
     _building: bool
+    _made_at: Place | None
     # Whether `call` may be handed strings, as NumPy arrays; others are told what to put in front.
     takes_strings = False
     # Constructor arguments that are not part of the config.
@@ -86,6 +89,8 @@ class Layer(Operation, Weighted):
         # Kept for layers without a get_config of their own; what they hold is not this layer's state.
         object.__setattr__(layer, "_constructor", (args, kwargs))
         object.__setattr__(layer, "_building", False)
+        # The user's line, for errors.
+        object.__setattr__(layer, "_made_at", users_place(sys._getframe(1)))
         return layer
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -186,7 +191,8 @@ class Layer(Operation, Weighted):
     def _scope(self) -> Iterator[None]:
         outer = current_path()
         if self._path is None:
-            self._path = f"{outer}/{self._name}" if outer else self._name
+            path = f"{outer}/{self._name}" if outer else self._name
+            self._path = Located(path, self._made_at) if self._made_at else path
         with path_scope(self._path), scope(self._path):
             yield
 

@@ -9,6 +9,7 @@ from typing import Any
 from hornbeam import tree
 from hornbeam.data.frames import columns_of, is_frame
 from hornbeam.indexing import reshape
+from hornbeam.ir.lines import located
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers import InputLayer, Layer
 from hornbeam.models.host import HostPart, adjust_strings, listed_strings, plain_array
@@ -153,7 +154,8 @@ class CallGraph:
 
         for call in calls:
             args, kwargs = tree.map_structure(settle, (call.args, call.kwargs))
-            result = call.operation(*args, **kwargs)
+            with located(call.place):
+                result = call.operation(*args, **kwargs)
             for symbol, value in zip(tree.flatten(call.outputs), tree.flatten(result), strict=True):
                 values[id(symbol)] = value
 

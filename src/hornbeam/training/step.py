@@ -18,7 +18,7 @@ from hornbeam.ir.types import is_float
 from hornbeam.tensor import Tensor, as_tensor, cast
 from hornbeam.training.data import leaves_of
 from hornbeam.training.frozen import Plan, Store
-from hornbeam.transforms import Compiled, trace_function
+from hornbeam.transforms import Compiled, trace_for
 
 
 def with_floatx(data: Any) -> Any:
@@ -38,7 +38,7 @@ class Step:
 
     def __init__(self, fn: Callable[[Any], Any], types: Any, engine: Engine) -> None:
         self.engine = engine
-        self.traced = trace_function(lambda data: fn(with_floatx(data)), [types])
+        self.traced = trace_for(engine, lambda data: fn(with_floatx(data)), [types])
         self._one: Compiled | None = None
         self._many: Executable | None = None
         self._captured: list[Any] = []
@@ -106,7 +106,7 @@ class Predictor:
     """
 
     def __init__(self, fn: Callable[[Any], Any], types: Any, engine: Engine, store: Store) -> None:
-        self.traced = traced = trace_function(lambda data: fn(with_floatx(data)), [types])
+        self.traced = traced = trace_for(engine, lambda data: fn(with_floatx(data)), [types])
         evaluate(traced.captured)
         weights = len(traced.variables) + len(traced.captured)
         self.plan = None if traced.updated else Plan(traced.graph, weights, engine, store)

@@ -18,7 +18,7 @@ from hornbeam.layers.tracking import Tracked
 from hornbeam.symbolic import holds_strings
 from hornbeam.tensor import Tensor, as_tensor
 from hornbeam.training.frozen import Plan, Store
-from hornbeam.transforms import Traced, trace_function
+from hornbeam.transforms import Traced, trace_for
 from hornbeam.variable import current_recorder
 
 
@@ -73,7 +73,7 @@ def _traced(model: Any, x: Any) -> WholeCall | None:
         return None
     if not all(_is_ours(layer) for layer in layers) or (type(x) is Tensor and x._keras_mask is not None):
         return None
-    traced = trace_function(functools.partial(Layer.__call__, model), [x])
+    traced = trace_for(current_engine(), functools.partial(Layer.__call__, model), [x])
     results = tree.flatten(traced.result)
     if traced.updated or any(layer._losses for layer in layers):
         return None
