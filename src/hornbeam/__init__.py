@@ -33,6 +33,7 @@ _NAMES = {
     "Tensor": "tensor",
     "Variable": "variable",
     "checkpoint": "transforms",
+    "compare_engines": "training.comparing",
     "device": "scopes",
     "grad": "transforms",
     "gradients": "transforms",
@@ -113,6 +114,7 @@ if TYPE_CHECKING:
     from hornbeam.scopes import name_scope as name_scope
     from hornbeam.symbolic import KerasTensor as KerasTensor
     from hornbeam.tensor import Tensor as Tensor
+    from hornbeam.training.comparing import compare_engines as compare_engines
     from hornbeam.transforms import checkpoint as checkpoint
     from hornbeam.transforms import grad as grad
     from hornbeam.transforms import gradients as gradients

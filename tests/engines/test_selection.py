@@ -14,22 +14,9 @@ import pytest
 
 import hornbeam
 from hornbeam import config, layers
-from hornbeam.engines import KERAS_BACKENDS, available, current_engine, get_engine, using
+from hornbeam.engines import KERAS_BACKENDS, available, current_engine, installed, using
 
-
-def installed() -> list[str]:
-    """Engines whose library is here, but for the native one and the slow reference."""
-    found = []
-    for name in available():
-        if name not in ("native", "reference"):
-            try:
-                found.append(get_engine(name).name)
-            except ImportError:
-                continue
-    return found
-
-
-HOSTS = installed()
+HOSTS = [name for name in installed() if name != "native"]
 
 
 @pytest.fixture(autouse=True)

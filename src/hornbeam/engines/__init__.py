@@ -57,6 +57,17 @@ def available() -> list[str]:
     return list(_known)
 
 
+def installed() -> list[str]:
+    """Names of the engines whose library is here; without the reference, which is for comparing, and slow."""
+    found = []
+    for name in _known:
+        try:
+            found.append(get_engine(name).name)
+        except ImportError:
+            continue
+    return [name for name in found if name != "reference"]
+
+
 def get_engine(name: str) -> Engine:
     """The engine called `name` ("jax", "jax:cpu", ...), made on first use.
 
