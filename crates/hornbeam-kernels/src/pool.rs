@@ -1,7 +1,7 @@
 //! Threads: one persistent pool that hands out the tasks of one job by an atomic counter.
 //!
-//! The caller works too. Workers spin for about 50 microseconds after a job, because the next one of a training step
-//! usually follows at once, and then sleep, so that an idle process costs nothing. A worker that wakes late misses
+//! The caller works too. Workers spin for a while after a job, because the next one of a training step usually follows
+//! at once, and then sleep, so that an idle process costs nothing. A worker that wakes late misses
 //! the job instead of delaying it: the caller waits only for workers that have joined.
 
 use std::any::Any;
@@ -15,7 +15,10 @@ use std::time::{Duration, Instant};
 
 type Task<'a> = dyn Fn(usize) + Sync + 'a;
 
-const SPIN: Duration = Duration::from_micros(50);
+/// Longer than what the caller computes alone between two jobs of a training step (losses, metrics, small updates).
+const SPIN: Duration = Duration::from_micros(300);
+/// For so long a worker keeps its core; then it offers it to others between two looks.
+const KEEP: Duration = Duration::from_micros(50);
 
 /// `Crew::state` is `epoch << 32 | OPEN | number of workers in the job`.
 const OPEN: u64 = 1 << 31;
@@ -272,9 +275,14 @@ impl Crew {
             std::hint::spin_loop();
             spins += 1;
             // Reading the clock costs about as much as twenty spins.
-            if spins.is_multiple_of(64) && since.elapsed() > SPIN {
-                self.sleep(done);
-                since = Instant::now();
+            if spins.is_multiple_of(64) {
+                let waited = since.elapsed();
+                if waited > SPIN {
+                    self.sleep(done);
+                    since = Instant::now();
+                } else if waited > KEEP {
+                    std::thread::yield_now();
+                }
             }
         }
     }
