@@ -1,0 +1,127 @@
+"""The table of docs/engines.md: which engine has which primitive, read from the engines' own tables.
+
+    python tests/engines/who_has_what.py [--write]
+
+Columns of engines whose library is not installed stay as they are: run it in each environment.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "primitives"))
+from primitive_cases import NAMES, dtypes_of, operands, types_of
+
+from hornbeam.autodiff import outputs_of
+from hornbeam.engines import Engine, available, get_engine, installed
+from hornbeam.engines.base import MissingPrimitiveError
+from hornbeam.ir.graph import Graph, placeholder
+from hornbeam.ir.primitive import PRIMITIVES, bind
+from hornbeam.ir.types import DTYPES, TensorType
+
+DOCS = Path(__file__).parents[2] / "docs/engines.md"
+BEGIN, END = "<!-- who has what: begin -->\n", "<!-- who has what: end -->\n"
+# primitive -> engine -> what stands in its cell
+Cells = dict[str, dict[str, str]]
+
+
+def cell(engine: Engine, name: str) -> str:
+    """ "yes", perhaps with dtypes that are refused, "body" for a composite that is walked, or "no"."""
+    if name not in engine.instructions():  # type: ignore[attr-defined]
+        return "body" if PRIMITIVES[name].composite else "no"
+    refused = dtypes_refused(engine, name) if name in NAMES else set()
+    return f"not {', '.join(dtype for dtype in DTYPES if dtype in refused)}" if refused else "yes"
+
+
+def dtypes_refused(engine: Engine, name: str) -> set[str]:
+    """Dtypes with which no sample of a primitive passes the engine's check."""
+    primitive = PRIMITIVES[name]
+    passing: set[str] = set()
+    blamed: set[str] = set()
+    for index, sample in enumerate(primitive.samples):
+        for dtype in dtypes_of(primitive, sample):
+            graph = single(name, types_of(operands(primitive, index, dtype)), sample.params)
+            dtypes = {node.dtype for node in (*graph.inputs, *graph.outputs)}
+            if passes(engine, graph):
+                passing |= dtypes
+            else:  # of two dtypes it is the one that not even a reshape takes
+                blamed |= {other for other in dtypes if not moves(engine, other)} or {dtype}
+    return blamed - passing
+
+
+def moves(engine: Engine, dtype: str) -> bool:
+    """Whether an engine takes a dtype at all."""
+    return passes(engine, single("reshape", [TensorType((2,), dtype)], {"shape": (2, 1)}))
+
+
+def single(name: str, types: Sequence[TensorType], params: dict[str, Any]) -> Graph:
+    inputs = [placeholder(type, 0) for type in types]
+    return Graph(inputs, outputs_of(bind(PRIMITIVES[name], *inputs, **params)))
+
+
+def passes(engine: Engine, graph: Graph) -> bool:
+    try:
+        engine.check(graph)
+    except MissingPrimitiveError:
+        return False
+    return True
+
+
+def read(text: str) -> Cells:
+    """The cells of the table in the docs."""
+    rows = [line.strip("|").split("|") for line in text[text.index(BEGIN) : text.index(END)].splitlines()[1:]]
+    if not rows:
+        return {}
+    engines = re.findall(r"`(\w+)`", "".join(rows[0]))
+    found: Cells = {}
+    for names, *cells in rows[2:]:
+        for name in re.findall(r"`(\w+)`", names):
+            found[name] = dict(zip(engines, (c.strip() for c in cells), strict=True))
+    return found
+
+
+def made(before: Cells) -> Cells:
+    """The cells as the installed engines have them, and as they were for the others."""
+    here = {name: get_engine(name) for name in installed()}
+    table: Cells = {}
+    for name in PRIMITIVES:
+        table[name] = {}
+        for engine in available():
+            if engine in here:
+                table[name][engine] = cell(here[engine], name)
+            elif engine in before.get(name, {}):
+                table[name][engine] = before[name][engine]
+    return table
+
+
+def written(table: Cells) -> str:
+    """The table, primitives with equal cells in one row; rows of few names last."""
+    engines = [e for e in available() if any(e in cells for cells in table.values())]
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name, cells in table.items():
+        groups.setdefault(tuple(cells.get(e, "?") for e in engines), []).append(name)
+    lines = [
+        f"| | {' | '.join(f'`{e}`' for e in engines)} |",
+        f"|---|{'---|' * len(engines)}",
+    ]
+    for cells, names in sorted(groups.items(), key=lambda group: -len(group[1])):
+        lines.append(f"| {' '.join(f'`{name}`' for name in sorted(names))} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def replaced(text: str) -> str:
+    """The docs with the table as it should be."""
+    table = written(made(read(text)))
+    return text[: text.index(BEGIN)] + BEGIN + table + text[text.index(END) :]
+
+
+if __name__ == "__main__":
+    text = replaced(DOCS.read_text())
+    if "--write" in sys.argv:
+        DOCS.write_text(text)
+    else:
+        print(text[text.index(BEGIN) + len(BEGIN) : text.index(END)])
