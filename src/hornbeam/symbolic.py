@@ -113,14 +113,19 @@ def _checked_shape(shape: Any) -> DynamicShape:
 
 
 class SymbolicCall:
-    """One call on symbolic tensors: what was called, with what, and what came out."""
+    """One call on symbolic tensors: what was called, with what, and what came out.
 
-    __slots__ = ("args", "kwargs", "operation", "outputs", "place")
+    masks: masks that were handed to a layer because its input carries them. They are no inputs, for values
+    bring their masks along, but Keras counts them as such where it puts layers in order.
+    """
+
+    __slots__ = ("args", "kwargs", "masks", "operation", "outputs", "place")
 
     def __init__(self, operation: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> None:
         self.operation = operation
         self.args = args
         self.kwargs = kwargs
+        self.masks: list[KerasTensor] = []
         self.outputs: Any = None
         # The user's line, for errors.
         self.place = users_place(sys._getframe(1))

@@ -104,6 +104,23 @@ def test_masks_flow(engine: str) -> None:
     np.testing.assert_allclose(found[0], (table[1] + table[2]) / 2, rtol=1e-5)
 
 
+def test_the_making_of_masks_counts_in_the_order_of_layers() -> None:
+    x = hb.Input((4, 3), name="x")
+    beside, behind = layers.Dense(3, name="beside"), layers.Dense(3, name="behind")
+    flat = layers.Flatten(name="flat")(layers.ReLU(name="relu")(beside(x)))
+    masked = layers.Masking(name="masking")(behind(x))
+    plain = hb.Model(x, [flat, layers.Dense(2, name="other")(masked)])
+    assert [made.name for made in plain.layers] == [
+        "x", "beside", "behind", "relu", "masking", "flat", "other",
+    ]  # fmt: skip
+    # lstm <- any <- not_equal <- behind, which is one step longer than flat <- relu <- beside
+    model = hb.Model(x, [flat, layers.LSTM(2, name="lstm")(masked)])
+    assert [made.name for made in model.layers] == [
+        "x", "behind", "beside", "relu", "masking", "flat", "lstm",
+    ]  # fmt: skip
+    assert model.operations == model.layers  # what makes masks does not show
+
+
 def test_training_flag_reaches_the_layers() -> None:
     x = hb.Input((4,))
     model = hb.Model(x, layers.Dropout(0.5)(x))

@@ -94,7 +94,9 @@ class Attention(Layer):
         return (result, weights) if return_attention_scores else result
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        return mask[0] if isinstance(mask, (list, tuple)) else None
+        if not isinstance(mask, (list, tuple)) or mask[0] is None:
+            return None
+        return ops.copy(mask[0])  # an operation, as in Keras: the order of layers depends on their number
 
 
 @exported("keras.layers")

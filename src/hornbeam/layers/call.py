@@ -15,7 +15,7 @@ from hornbeam import tree
 from hornbeam.ir.types import HornbeamTypeError, is_float
 from hornbeam.layers.context import current_watcher
 from hornbeam.layers.remat import rematerialized, wants_remat
-from hornbeam.symbolic import holds_strings, strings_refused
+from hornbeam.symbolic import KerasTensor, holds_strings, strings_refused
 from hornbeam.tensor import Tensor, as_tensor, cast
 
 if TYPE_CHECKING:
@@ -134,7 +134,14 @@ class LayerCall:
                 mask = masks_of(value)
                 if any(m is not None for m in tree.flatten(mask)):
                     self.arguments[label] = mask
-        return masks_of(self.first)
+        given = self.arguments.get("mask")
+        return masks_of(self.first) if given is None else given
+
+    @property
+    def alone(self) -> bool:
+        """Whether the call is `layer(x)`, with one tensor of the layer's dtype."""
+        x = self.first
+        return len(self.arguments) == 1 and isinstance(x, Tensor) and x.dtype == self.layer.compute_dtype
 
     def invoke(self) -> Any:
         """Run the layer's `call`."""
@@ -153,8 +160,13 @@ class LayerCall:
 
 
 def masks_of(structure: Any) -> Any:
-    """The masks that the tensors of a structure carry."""
-    return tree.map_structure(lambda x: getattr(x, "_keras_mask", None), structure)
+    """The masks that the tensors of a structure carry; of symbolic ones, those whose making is recorded."""
+    return tree.map_structure(_mask_of, structure)
+
+
+def _mask_of(x: Any) -> Any:
+    mask = getattr(x, "_keras_mask", None)
+    return None if isinstance(mask, KerasTensor) and mask.history is None else mask
 
 
 def _shape_of(x: Any) -> Any:

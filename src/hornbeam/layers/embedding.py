@@ -137,12 +137,18 @@ class ReversibleEmbedding(Embedding):
 
     def call(self, inputs: Tensor, reverse: bool = False) -> Tensor:
         if not reverse:
-            return super().call(inputs)
+            embedded = super().call(inputs)
+            embedded._keras_mask = super().compute_mask(inputs)
+            return embedded
         dtype = self.reverse_dtype or self.compute_dtype
         kernel = ops.transpose(self.embeddings) if self.tie_weights else self.reverse_embeddings
         logits = ops.matmul(ops.cast(inputs, dtype), ops.cast(kernel, dtype))
         cap = self.logit_soft_cap
         return logits if cap is None else ops.tanh(logits / cap) * cap
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+        """None: `call` puts a mask on embedded words, and logits have none."""
+        return None
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "quantization_config": self.quantization_config}

@@ -28,7 +28,7 @@ from hornbeam.operation import Operation
 from hornbeam.registry import exported, serialize
 from hornbeam.scopes import StatelessScope, current_remat_scope, current_stateless_scope
 from hornbeam.symbolic import KerasTensor, infer_types, record_call, symbolic_call
-from hornbeam.tensor import Tensor, as_tensor
+from hornbeam.tensor import Tensor, as_tensor, cast
 from hornbeam.variable import Variable, autocast, outside_traces
 
 L = TypeVar("L", bound="Layer")
@@ -80,6 +80,8 @@ class Layer(Operation, Weighted):
     _made_at: Place | None
     # Whether `call` may be handed strings, as NumPy arrays; others are told what to put in front.
     takes_strings = False
+    # Whether a call casts its inputs; models leave that to their layers.
+    _casts_inputs = True
     # Constructor arguments that are not part of the config.
     _not_in_config: frozenset[str] = frozenset()
 
@@ -238,9 +240,38 @@ class Layer(Operation, Weighted):
                 outputs = record_call(self, args, kwargs, made)[1]
             else:
                 outputs = symbolic_call(self, args, kwargs, run=self.__call__)
+            self._follow_masks(call, outputs)
         self._clear_losses()
         self._note_call(outputs)
         return outputs
+
+    def _follow_masks(self, call: LayerCall, outputs: Any) -> None:
+        """Record how the masks of symbolic outputs are made, and which masks this call was handed.
+
+        In Keras these are operations of the model. Here values bring their masks along, and what is recorded
+        only puts layers in the same order. A mask becomes an argument there, by an alias of a dict, where a
+        layer was called as `layer(x)` and had nothing to cast.
+        """
+        alone = call.alone
+        mask = call.resolve_masks()
+        flat = [x for x in tree.flatten(outputs) if isinstance(x, KerasTensor)]
+        if (alone or not self._casts_inputs) and flat and flat[0].history is not None:
+            given = tree.flatten(call.arguments.get("mask"))
+            flat[0].history.masks = [m for m in given if isinstance(m, KerasTensor)]
+        if self.supports_masking:
+            inputs = tree.map_structure(self._cast_symbol, call.first)
+            masked = any(m is not None for m in tree.flatten(mask))
+            for x, made in zip(
+                flat, tree.flatten(self.compute_mask(inputs, mask if masked else None)), strict=False
+            ):
+                if isinstance(made, KerasTensor):
+                    x._keras_mask = made
+
+    def _cast_symbol(self, x: Any) -> Any:
+        wanted = self._autocast_dtype
+        if not isinstance(x, KerasTensor) or wanted in (None, x.dtype) or not is_float(x.dtype):
+            return x
+        return cast(x, wanted)
 
     def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
         """Record a call on symbolic tensors: the same as calling the layer on them."""

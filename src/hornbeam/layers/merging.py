@@ -67,6 +67,13 @@ def _wide_mask(x: Tensor) -> Tensor | None:
     return ops.broadcast_to(ops.reshape(mask, (*mask.shape, *(1,) * (x.ndim - mask.ndim))), x.shape)
 
 
+def _widened(mask: Any, x: Any) -> Any:
+    """A mask as wide as the tensor. By these operations: Keras's order of layers depends on their number."""
+    if mask.ndim == x.ndim:
+        return mask
+    return ops.logical_or(ops.expand_dims(mask, tuple(range(mask.ndim, x.ndim))), ops.zeros_like(x, "bool"))
+
+
 def _extreme(pick: Callable[[Any, Any], Tensor], inputs: list[Tensor]) -> Tensor:
     """Largest or smallest values, of those that are not masked."""
     found, known = inputs[0], _wide_mask(inputs[0])
@@ -190,12 +197,11 @@ class Concatenate(_Merge):
         if not isinstance(mask, (list, tuple)) or all(m is None for m in mask):
             return None
         axis = self.axis + inputs[0].ndim if self.axis < 0 else self.axis
-        wide = []
-        for x, m in zip(inputs, mask, strict=True):
-            m = ops.ones(x.shape[:2], "bool") if m is None else m
-            # As wide as the tensor, for the features may be what is concatenated.
-            m = ops.reshape(m, (*m.shape, *(1,) * (x.ndim - m.ndim)))
-            wide.append(ops.broadcast_to(m, x.shape))
+        # As wide as the tensor, for the features may be what is concatenated.
+        wide = [
+            ops.ones_like(x, "bool") if m is None else _widened(m, x)
+            for x, m in zip(inputs, mask, strict=True)
+        ]
         joined = ops.concatenate(wide, axis=axis)
         return ops.any(joined, axis=tuple(range(2, joined.ndim))) if joined.ndim > 2 else joined
 

@@ -45,29 +45,34 @@ class CallGraph:
         own."""
         return id(call.operation) if isinstance(call.operation, Operation) else id(call)
 
-    def _in_order(self) -> list[SymbolicCall]:
-        """Depth first from the outputs, without recursion: deep networks are deeper than Python's stack."""
+    def _in_order(self, masks: bool = False) -> list[SymbolicCall]:
+        """Depth first from the outputs, without recursion: deep networks are deeper than Python's stack.
+
+        masks: also what makes the masks, as far as that comes from the inputs.
+        """
+        self._seen_at = {}
         done: set[int] = set()
         order: list[SymbolicCall] = []
         stack: list[tuple[KerasTensor, bool]] = [(x, False) for x in reversed(self.outputs)]
         while stack:
             tensor, expanded = stack.pop()
             call = tensor.history
-            if call is None or id(call) in done:
-                if call is None and id(tensor) not in self._stop:
-                    raise self._disconnected(tensor)
+            if call is not None and id(call) in done:
                 continue
-            if expanded:
+            if call is not None and expanded:
                 done.add(id(call))
                 order.append(call)
                 continue
-            if id(tensor) in self._stop and not isinstance(call.operation, InputLayer):
+            if call is None or isinstance(call.operation, InputLayer):
+                if id(tensor) not in self._stop and not masks:
+                    raise self._disconnected(tensor)
+                if call is None or id(tensor) not in self._stop:
+                    continue
+            elif id(tensor) in self._stop:
                 continue
-            if isinstance(call.operation, InputLayer) and id(tensor) not in self._stop:
-                raise self._disconnected(tensor)
             self._seen_at.setdefault(self._key(call), len(self._seen_at))
             stack.append((tensor, True))
-            stack.extend((x, False) for x in reversed(call.inputs))
+            stack.extend((x, False) for x in reversed(_inputs_and_masks(call) if masks else call.inputs))
         return order
 
     def _disconnected(self, tensor: KerasTensor) -> ValueError:
@@ -80,27 +85,33 @@ class CallGraph:
 
     def _operations(self) -> list[SymbolicCall]:
         """One call for each operation: those farthest from the outputs first, then in the order of
-        discovery."""
+        discovery.
+
+        Where masks are handed to layers, the way that they come counts as well, as in Keras.
+        """
+        calls = self.calls
+        if any(call.masks for call in calls):
+            calls = self._in_order(masks=True)
         consumers: dict[int, int] = {}
         depth: dict[int, int] = {}
         first: dict[int, SymbolicCall] = {}
-        inside = {id(call) for call in self.calls}
-        for call in reversed(self.calls):
+        inside = {id(call) for call in calls}
+        for call in reversed(calls):
             key = self._key(call)
             depth[key] = max(depth.get(key, 0), consumers.get(id(call), 0))
             first[key] = call
-            for x in call.inputs:
+            for x in _inputs_and_masks(call):
                 if x.history is not None and id(x.history) in inside:
                     consumers[id(x.history)] = max(consumers.get(id(x.history), 0), depth[key] + 1)
+        own = {self._key(call) for call in self.calls}
         for x in self.inputs:  # inputs that nothing uses are part of the model all the same
-            if (
-                x.history is not None
-                and isinstance(x.history.operation, InputLayer)
-                and self._key(x.history) not in depth
-            ):
+            if x.history is not None and isinstance(x.history.operation, InputLayer):
                 key = self._key(x.history)
-                depth[key], first[key], self._seen_at[key] = 0, x.history, -1
-        return [first[key] for key in sorted(depth, key=lambda key: (-depth[key], self._seen_at[key]))]
+                own.add(key)
+                if key not in depth:
+                    depth[key], first[key], self._seen_at[key] = 0, x.history, -1
+        order = sorted(depth, key=lambda key: (-depth[key], self._seen_at[key]))
+        return [first[key] for key in order if key in own]
 
     @property
     def layers(self) -> list[Layer]:
@@ -160,6 +171,10 @@ class CallGraph:
                 values[id(symbol)] = value
 
 
+def _inputs_and_masks(call: SymbolicCall) -> list[KerasTensor]:
+    return [*call.inputs, *call.masks]
+
+
 @exported("keras.src.models.functional")
 class Functional(Model):
     """A model given by symbolic inputs and outputs: `Model(inputs, outputs)`.
@@ -168,6 +183,8 @@ class Functional(Model):
     then this one
     begins there. Raises ValueError if outputs depend on something that is not among the inputs.
     """
+
+    _casts_inputs = False
 
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any) -> None:
         trainable = kwargs.pop("trainable", True)

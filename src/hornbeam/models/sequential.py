@@ -168,7 +168,7 @@ class Sequential(Model):
                 x = next(iter(x.values()))
             x = adjust(x, self._tensors.values[0], self.name)
         if mask is not None:
-            x._keras_mask = mask
+            (x._keras_mask,) = tree.flatten(mask)
         for layer in self.layers:
             x = layer(x)
         return x
