@@ -104,6 +104,24 @@ def test_gradients_after_reading_say_so():
         assert hornbeam.gradients(loss, [v])[0].tolist() == [2.0, 4.0]
 
 
+def test_gradients_through_what_was_read_say_so():
+    v, other = Variable([1.0, 2.0]), Variable([1.0, 1.0])
+    inner = v * v
+    inner.tolist()
+    with pytest.raises(DerivativeError, match=r"through a float32\[2\] that has been read"):
+        hornbeam.gradients(ops.sum(inner * other), [other, v])
+    # Whoever asks for something else has nothing to fear, nor who wants no derivative.
+    assert hornbeam.gradients(ops.sum(inner * other), [other])[0].tolist() == [1.0, 4.0]
+    stopped = ops.stop_gradient(inner)
+    stopped.tolist()
+    slopes = hornbeam.gradients(ops.sum(stopped * other), [other, v])
+    assert [s.tolist() for s in slopes] == [[1.0, 4.0], [0.0, 0.0]]
+    later = inner + 1.0
+    later.tolist()
+    with pytest.raises(DerivativeError, match="has been read"):
+        hornbeam.gradients(ops.sum(later), [v])
+
+
 def test_jit_compiles_once_a_signature():
     traces = []
 

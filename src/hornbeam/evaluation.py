@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from hornbeam.autodiff import BARRIER
 from hornbeam.engines import Engine, current_engine
 from hornbeam.ir.graph import Graph, Node, Structure
 from hornbeam.ir.trace import FROM_CONSTANTS, is_constant
+from hornbeam.ir.types import is_float
 
 _local = threading.local()
 _NONE: dict[str, Any] = {}
 # Held while pending nodes are looked at or settled, not while they are computed.
 _pending_lock = threading.RLock()
+
+
+# What a value that has let go of its history was computed from: weak references to leaves.
+_SOURCES = "computed_from"
 
 
 class ConcretizationError(TypeError):
@@ -65,14 +72,34 @@ def release_history(holder: int) -> None:
             _let_go(node)
 
 
-def _let_go(node: Node) -> None:
+def sources_of(node: Node) -> frozenset[weakref.ref[Node]]:
+    """The leaves on which a value depended that has let go of its history: through it no derivative with
+    respect to them is found.
+    """
+    return node.params.get(_SOURCES, frozenset()) if node.primitive is None else frozenset()
+
+
+def _note_of(order: Sequence[Node], leaves: Sequence[Node]) -> tuple[set[Node], dict[str, Any]]:
+    """Which of the values just computed have a slope, and what they will say of where they came from."""
+    sources = [leaf for leaf in leaves if not isinstance(leaf.type, tuple) and is_float(leaf.type.dtype)]
+    dependent = set(sources)
+    for node in order:
+        if node.primitive is BARRIER or dependent.isdisjoint(node.inputs):
+            continue
+        if isinstance(node.type, tuple) or is_float(node.type.dtype):
+            dependent.add(node)
+    known = {ref for leaf in sources for ref in sources_of(leaf) if ref() is not None}
+    return dependent, {_SOURCES: frozenset(known.union(map(weakref.ref, sources)))}
+
+
+def _let_go(node: Node, note: dict[str, Any] = _NONE) -> None:
     """Forget how a value was computed. Constants are shared by every graph that needs them, so they stay
     what they are.
     """
     if node.name not in FROM_CONSTANTS or not is_constant(node):
         for operand in node.inputs:
             operand.uses -= 1
-        node.primitive, node.inputs, node.params = None, (), _NONE
+        node.primitive, node.inputs, node.params = None, (), note
 
 
 def value_of(node: Node) -> np.ndarray:
@@ -98,7 +125,8 @@ def evaluate(nodes: Sequence[Node]) -> None:
     with _pending_lock:
         planned = _planned(nodes[0], engine) if len(nodes) == 1 else None
         if planned is not None:
-            outputs, (run, inputs) = list(nodes), planned
+            order, leaves, outputs = list(nodes), list(nodes[0].inputs), list(nodes)
+            run, inputs = planned
         else:
             order, leaves, made = _pending(nodes)
             if not order:
@@ -110,11 +138,12 @@ def evaluate(nodes: Sequence[Node]) -> None:
     results = run(inputs)
     with _pending_lock:
         keep = keeps_history()
+        dependent, note = (set(), _NONE) if keep else _note_of(order, leaves)
         for node, buffer in zip(outputs, results, strict=True):
             node.value = (engine, buffer)
             node.depth = 0
             if not keep:
-                _let_go(node)
+                _let_go(node, note if node in dependent else _NONE)
         holders = getattr(_local, "holders", None)
         if holders:
             holders[next(reversed(holders))].extend(outputs)

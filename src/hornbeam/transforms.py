@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,8 +15,8 @@ from hornbeam import primitives as p
 from hornbeam.config import floatx
 from hornbeam.engines import current_engine
 from hornbeam.engines.base import Engine, Executable, MissingPrimitiveError
-from hornbeam.evaluation import buffer_of, evaluate
-from hornbeam.ir.graph import Graph, Node, leaf, placeholder
+from hornbeam.evaluation import buffer_of, evaluate, sources_of
+from hornbeam.ir.graph import Graph, Node, leaf, placeholder, topological
 from hornbeam.ir.lines import recorded_lines
 from hornbeam.ir.primitive import graph_param, ones_like, zeros_like
 from hornbeam.ir.trace import captures, current_level, inline, new_level, uncollected
@@ -65,8 +66,22 @@ def gradients(loss: Tensor, variables: Sequence[Tensor]) -> list[Tensor]:
             "reading it, or use value_and_grad"
         )
     nodes = [v.node for v in variables]
-    found = autodiff.gradients([node], [ones_like(node)], nodes)
-    return [Tensor(zeros_like(n) if g is None else g) for n, g in zip(nodes, found, strict=True)]
+    cut = [n for n in topological([node]) if not sources_of(n).isdisjoint(map(weakref.ref, nodes))]
+    found = autodiff.gradients([node], [ones_like(node)], [*nodes, *cut])
+    _check_whole(cut, found[len(nodes) :])
+    return [Tensor(zeros_like(n) if g is None else g) for n, g in zip(nodes, found, strict=False)]
+
+
+def _check_whole(cut: Sequence[Node], slopes: Sequence[Node | None]) -> None:
+    """Raise if the loss depends on a value that no longer knows that it came from a variable."""
+    for node, slope in zip(cut, slopes, strict=True):
+        if slope is not None:
+            raise autodiff.DerivativeError(
+                f"the loss depends on the variables through a {node.type} that has been read (printed, "
+                "compared, converted, or computed along with what was), and reading a value lets go of how "
+                "it was computed: take gradients before reading, or use value_and_grad; ops.stop_gradient "
+                "says that no derivative is wanted"
+            )
 
 
 def value_and_grad(

@@ -213,8 +213,35 @@ def test_a_subclassed_model_takes_strings_in_eager_code_alone() -> None:
     model = Subclassed()
     assert model(TEXTS).shape == (32, 1)
     model.compile("sgd", "mse")
-    with pytest.raises(HornbeamTypeError, match="x holds strings"):
-        model.fit(TEXTS, LABELS)
+    advice = r"calls layer 'text_vectorization.* Apply the layer to the data, dataset.map.* functional"
+    stream = hb.data.Dataset.from_tensor_slices((TEXTS, LABELS)).batch(8)
+    for act in (
+        lambda: model.fit(TEXTS, LABELS, verbose=0),
+        lambda: model.fit(stream, verbose=0),
+        lambda: model.evaluate(stream, verbose=0),
+        lambda: model.predict(list(TEXTS), verbose=0),
+    ):
+        with pytest.raises(HornbeamTypeError, match=advice):
+            act()
+
+
+def test_the_advice_for_subclassed_models_works() -> None:
+    layer = words(output_mode="multi_hot")
+    stream = hb.data.Dataset.from_tensor_slices((TEXTS, LABELS)).batch(8)
+    stream = stream.map(lambda x, y: (layer(x), y))
+
+    class Numbers(hb.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = L.Dense(1)
+
+        def call(self, inputs: Any) -> Any:
+            return self.dense(hb.ops.cast(inputs, "float32"))
+
+    model = Numbers()
+    model.compile(hb.optimizers.Adam(0.1), "mse")
+    losses = model.fit(stream, epochs=8, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
 
 
 def test_whole_numbers_are_looked_up_in_the_graph() -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from hornbeam.evaluation import keep_history
+
 _local = threading.local()
 
 
@@ -27,16 +29,23 @@ def current_context() -> CallContext | None:
 def call_context(layer: Any) -> Iterator[CallContext]:
     """The running context, or a new one if `layer` is the outermost; the training flag is put back at the
     end.
+
+    What a layer reads, or computes in order to assign it, keeps its history: gradients are taken through it.
     """
     outer = current_context()
-    context = outer or CallContext(layer)
-    training = context.training
-    _local.context = context
+    if outer is None:
+        with keep_history():
+            _local.context = context = CallContext(layer)
+            try:
+                yield context
+            finally:
+                _local.context = None
+        return
+    training = outer.training
     try:
-        yield context
+        yield outer
     finally:
-        context.training = training
-        _local.context = outer
+        outer.training = training
 
 
 # Called as `watcher(layer, run)` in place of `run()`, the layer's `call`; returns what it returns.

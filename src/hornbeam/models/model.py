@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from hornbeam import dtype_policies, tree
+from hornbeam.ir.types import HornbeamTypeError
 from hornbeam.layers import Layer
+from hornbeam.models.host import listed_strings
 from hornbeam.naming import nearest
 from hornbeam.registry import exported
-from hornbeam.symbolic import KerasTensor, record_call
+from hornbeam.symbolic import KerasTensor, holds_strings, record_call
 from hornbeam.training.trainer import Trainer
 from hornbeam.training.whole import whole_call
 
@@ -85,6 +87,17 @@ class Model(Trainer, Layer):
         return getattr(self, "_symbolic_inputs", None)
 
     # -- layers ------------------------------------------------------------------------------------
+
+    def _prepared(self, x: Any) -> Any:
+        host = next((layer for layer in self._flatten_layers() if getattr(layer, "on_host", False)), None)
+        if host is None or not any(map(holds_strings, tree.flatten(listed_strings(x)))):
+            return x
+        raise HornbeamTypeError(
+            f"model {self.name!r} calls {host.describe()} on strings in a call() of its own: fit, evaluate "
+            "and predict compile call(), and a compiled graph holds numbers. Apply the layer to the data, "
+            "dataset.map(lambda x, y: (layer(x), y)), or make the model functional or Sequential: there such "
+            "layers run before the graph. model(x) itself runs on strings"
+        )
 
     @property
     def layers(self) -> list[Layer]:
