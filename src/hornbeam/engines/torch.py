@@ -15,15 +15,18 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.engines import get_engine
 from hornbeam.engines.base import BindingExecutable, Buffer, Executable, MissingPrimitiveError
 from hornbeam.engines.table import Table, TableEngine, missing_package, require_version
-from hornbeam.ir.graph import Graph, Node
+from hornbeam.ir.graph import Graph, Node, placeholder
 from hornbeam.ir.interpret import where
+from hornbeam.ir.primitive import PRIMITIVES
 from hornbeam.ir.types import TensorType, numpy_dtype
 
 try:
     import torch
     import torch.nn.functional as F
+    from torch.utils.weak import WeakTensorKeyDictionary
 except ImportError as error:
     raise missing_package("torch", "PyTorch", error) from error
 require_version("torch", "PyTorch", torch.__version__, "2.3")
@@ -93,7 +96,11 @@ class TorchEngine(TableEngine):
     def lower(self, node: Node) -> Callable[..., Any] | None:
         """The function for a node; results of carried unsigned types wrap as theirs do."""
         fn = super().lower(node)
+        if node.name == "select" and self.device.type == "cpu" and _is_zero(node.inputs[2]):
+            return _kept
         if fn is None or not isinstance(node.type, TensorType) or node.type.dtype not in _CARRIERS:
+            return fn
+        if node.name in _WITHIN:
             return fn
         return _wrapping(fn, (1 << 8 * np.dtype(node.type.dtype).itemsize) - 1)
 
@@ -118,6 +125,13 @@ class TorchEngine(TableEngine):
         if dtype in ("float32", "float64") or self.device.type != "cpu":
             return True
         return dtype == "bfloat16" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+# What gives no number that its operands' carriers would have to wrap.
+_WITHIN = frozenset(
+    {"and", "broadcast", "concatenate", "constant", "or", "random_bits", "reshape", "select", "shift_right"}
+    | {"slice", "transpose", "xor"}
+)
 
 
 def _torch_dtype(name: str) -> torch.dtype:
@@ -193,6 +207,23 @@ def _shift(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return torch.where(inside, fn(x, torch.where(inside, y, torch.zeros_like(y))), far)
 
     return shifted
+
+
+def _is_zero(node: Node) -> bool:
+    """Whether a node is a constant of zero bits."""
+    source = node.inputs[0] if node.name == "broadcast" else node
+    return source.name == "constant" and not any(source.params["data"])
+
+
+_SAME_SIZE = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+def _kept(condition: Tensor, x: Tensor, zero: Tensor) -> Tensor:
+    """x where the condition holds, else 0, by its bits: on CPUs `torch.where` takes several times as long."""
+    bits = _SAME_SIZE[x.element_size()]
+    if x.dtype == torch.bool:
+        return condition & x
+    return condition.to(bits).neg_().bitwise_and_(x.view(bits)).view(x.dtype)
 
 
 def _sign(x: Tensor) -> Tensor:
@@ -467,6 +498,15 @@ def _convolved(x: Tensor, padding: Any) -> tuple[Tensor, list[int]]:
     return F.pad(x, _around(padding)), [0] * len(padding)
 
 
+def _unfilled(like: Tensor, shape: Any, padding: Any) -> tuple[Tensor, list[int]]:
+    """As `_convolved`, of an x of which only shape and layout count."""
+    n, *spatial, channels = shape
+    if _even(padding):
+        return _first(like.new_empty(shape)), [low for low, _ in padding]
+    grown = [size + low + high for size, (low, high) in zip(spatial, padding, strict=True)]
+    return _first(like.new_empty((n, *grown, channels))), [0] * len(padding)
+
+
 _CONVOLUTIONS = (F.conv1d, F.conv2d, F.conv3d)
 
 
@@ -481,46 +521,51 @@ def _conv(x: Tensor, w: Tensor, *, strides: Any, padding: Any, dilation: Any, gr
     return _last(fn(inside, _kernel(w), None, strides, amounts, dilation, groups))
 
 
-def _conv_gradient(
-    x: Tensor,
-    dy: Tensor,
-    w: Tensor,
-    of_input: bool,
-    *,
-    strides: Any,
-    padding: Any,
-    dilation: Any,
-    groups: int,
-) -> Tensor:
-    """PyTorch's own derivative of a convolution. Of the unneeded one of x and w only the shape counts."""
-    inside, amounts = _convolved(_first(x), padding)
-    nothing = [0] * len(strides)
+def _conv_gradients(
+    dy: Tensor, x: Tensor, w: Tensor, amounts: Any, wanted: Any, *, strides: Any, dilation: Any, groups: int
+) -> tuple[Tensor, Tensor]:
+    """PyTorch's own derivatives of a convolution. Of what is not differentiated only the shape counts."""
     dx, dw, _ = torch.ops.aten.convolution_backward(
-        _first(dy), inside, _kernel(w), None, strides, amounts, dilation, False, nothing, groups,
-        [of_input, not of_input, False],
-    )  # fmt: skip
-    if not of_input:
-        return dw.permute(*range(2, dw.dim()), 1, 0)
-    return _last(dx if _even(padding) else _inside(dx, x.shape, padding))
+        _first(dy), x, w, None, strides, amounts, dilation, False, [0] * len(strides), groups, wanted
+    )
+    return dx, dw
 
 
-def _conv_input_grad(dy: Tensor, w: Tensor, *, input_shape: Any, **window: Any) -> Tensor:
-    return _conv_gradient(dy.new_zeros(()).expand(input_shape), dy, w, True, **window)
+def _conv_input_grad(dy: Tensor, w: Tensor, *, input_shape: Any, padding: Any, **window: Any) -> Tensor:
+    x, amounts = _unfilled(dy, input_shape, padding)
+    dx, _ = _conv_gradients(dy, x, _kernel(w), amounts, [True, False, False], **window)
+    return _last(dx if _even(padding) else _inside(dx, input_shape, padding))
 
 
-def _conv_kernel_grad(x: Tensor, dy: Tensor, *, kernel_shape: Any, **window: Any) -> Tensor:
-    return _conv_gradient(x, dy, x.new_zeros(()).expand(kernel_shape), False, **window)
+def _conv_kernel_grad(x: Tensor, dy: Tensor, *, kernel_shape: Any, padding: Any, **window: Any) -> Tensor:
+    inside, amounts = _convolved(_first(x), padding)
+    w = _kernel(x.new_empty(kernel_shape))
+    _, dw = _conv_gradients(dy, inside, w, amounts, [False, True, False], **window)
+    return dw.permute(*range(2, dw.dim()), 1, 0)
 
 
 _POOLS = (F.max_pool1d, F.max_pool2d, F.max_pool3d)
 
 
+# The way back takes the places that the way forward found: x -> (window, what `_pooled` gave).
+_known_places: Any = WeakTensorKeyDictionary()
+
+
 def _pooled(x: Tensor, window: Any) -> tuple[Tensor, Tensor, Tensor]:
     """The padded x as (N, C, *S), its maxima, and their places in its flattened spatial axes."""
-    padded = F.pad(_first(x), _around(window["padding"]), value=-math.inf)
+    known = _known_places.get(x)
+    if known is not None and known[0] == window:
+        return _padded(x, window["padding"], -math.inf), *known[1]
+    padded = _padded(x, window["padding"], -math.inf)
     fn = _POOLS[len(window["window"]) - 1]
-    out, places = fn(padded, window["window"], window["strides"], return_indices=True)
-    return padded, out, places
+    found = fn(padded, window["window"], window["strides"], return_indices=True)
+    _known_places[x] = window, found
+    return padded, *found
+
+
+def _padded(x: Tensor, padding: Any, value: float) -> Tensor:
+    """(N, *S, C) as (N, C, *S), padded; F.pad copies also where there is nothing to pad."""
+    return F.pad(_first(x), _around(padding), value=value) if any(map(any, padding)) else _first(x)
 
 
 def _max_pool(x: Tensor, **window: Any) -> Tensor:
@@ -529,13 +574,24 @@ def _max_pool(x: Tensor, **window: Any) -> Tensor:
 
 def _max_pool_gather(x: Tensor, t: Tensor, **window: Any) -> Tensor:
     _, out, places = _pooled(x, window)
-    padded = F.pad(_first(t), _around(window["padding"]))
+    padded = _padded(t, window["padding"], 0)
     taken = torch.gather(padded.flatten(2), 2, places.flatten(2))
     return _last(taken.reshape(out.shape))
 
 
+_POOL_GRADIENTS = {
+    2: torch.ops.aten.max_pool2d_with_indices_backward,
+    3: torch.ops.aten.max_pool3d_with_indices_backward,
+}
+
+
 def _max_pool_scatter(x: Tensor, dy: Tensor, **window: Any) -> Tensor:
     padded, _, places = _pooled(x, window)
+    backward = _POOL_GRADIENTS.get(len(window["window"]))
+    if backward is not None:
+        still = [0] * (x.dim() - 2)
+        sizes = window["window"], window["strides"], still, [1] * (x.dim() - 2), False
+        return _last(_inside(backward(_first(dy), padded, *sizes, places), x.shape, window["padding"]))
     flat = torch.zeros_like(padded, memory_format=torch.contiguous_format).flatten(2)
     spread = flat.scatter_add(2, places.flatten(2), _first(dy).flatten(2)).reshape(padded.shape)
     return _last(_inside(spread, x.shape, window["padding"]))
@@ -555,7 +611,7 @@ def _flat_window(window: Any) -> tuple[list[int], list[int]]:
 
 
 def _sum_pool(x: Tensor, **window: Any) -> Tensor:
-    padded = F.pad(_first(x), _around(window["padding"]))
+    padded = _padded(x, window["padding"], 0)
     sizes, strides = _flat_window(window)
     fn = F.avg_pool3d if len(sizes) == 3 else F.avg_pool2d
     if x.dim() == 3:
@@ -625,6 +681,8 @@ _WORD = 0xFFFFFFFF
 
 def _random_bits(key: Tensor, *, shape: tuple[int, ...]) -> Tensor:
     """Threefry-2x32 with 20 rounds; see `primitives/random.py`. Words travel as int64."""
+    if key.device.type == "cpu":
+        return torch.from_numpy(_native_bits(key.numpy().astype(np.uint32), shape).astype(np.int64))
     size = math.prod(shape)
     block = torch.arange((size + 1) // 2, device=key.device)
     keys = (key[0], key[1], key[0] ^ key[1] ^ 0x1BD11BDA)
@@ -636,6 +694,14 @@ def _random_bits(key: Tensor, *, shape: tuple[int, ...]) -> Tensor:
         x = (x + keys[injection % 3]) & _WORD
         y = (y + keys[(injection + 1) % 3] + injection) & _WORD
     return torch.stack([x, y], -1).reshape(-1)[:size].reshape(shape)
+
+
+def _native_bits(key: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Bits by our own kernel: PyTorch takes some 150 passes over memory for them."""
+    native = get_engine("native")
+    given = placeholder(TensorType((2,), "uint32"), 0)
+    executable = native.executable(Graph([given], [PRIMITIVES["random_bits"](given, shape=shape)]))
+    return native.get(executable.run([native.put(key)])[0])
 
 
 _PLUMBING: Table = {
