@@ -15,6 +15,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if getattr(args, "engine", None):
         from hornbeam.engines import set_engine
 
+        if args.action is _run:
+            from hornbeam.compat import install
+
+            install()  # before the engine's library brings the real Keras
         try:
             set_engine(args.engine)
         except (ValueError, ImportError, RuntimeError) as error:

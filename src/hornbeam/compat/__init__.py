@@ -12,6 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hornbeam import engines
+from hornbeam.compat.beside import real_libraries
 from hornbeam.compat.chosen import follow_backend as follow_backend
 from hornbeam.compat.finder import KERAS_VERSION as KERAS_VERSION
 from hornbeam.compat.finder import Finder
@@ -32,6 +34,7 @@ def install() -> None:
             f"{loaded[0]} is already imported: Hornbeam can only stand in for it from the start"
         )
     sys.meta_path.insert(0, Finder())
+    engines.host_libraries = lambda: real_libraries(lambda hook: isinstance(hook, Finder))
 
 
 def run_script(path: str, args: Sequence[str]) -> None:

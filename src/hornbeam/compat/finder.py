@@ -13,6 +13,7 @@ from typing import Any
 
 import hornbeam
 from hornbeam.compat import spellings
+from hornbeam.compat.beside import is_inner
 from hornbeam.compat.chosen import follow_backend
 from hornbeam.compat.names import MissingModuleError, MissingNameError, note
 
@@ -61,6 +62,8 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
+        if is_inner(fullname):
+            return None
         if relative_to_keras(fullname) is None and fullname.split(".")[0] != "tensorflow":
             return None
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from hornbeam.engines.base import Engine as Engine
 
@@ -17,6 +17,9 @@ _loaded: dict[str, Engine] = {}
 _chosen: list[Engine] = []
 _default: list[Engine] = []
 _local = threading.local()
+
+# Around the import of a host library; `hornbeam run`, where `import tensorflow` means ours, has its own.
+host_libraries: Callable[[], AbstractContextManager[None]] = nullcontext
 
 # What KERAS_BACKEND may say, and the engine of ours on the same library.
 KERAS_BACKENDS = {"jax": "jax", "torch": "torch", "tensorflow": "tensorflow", "numpy": "reference"}
@@ -46,8 +49,14 @@ def _torch(device: str | None = None) -> Engine:
     return TorchEngine(device)
 
 
+def _tensorflow(device: str | None = None) -> Engine:
+    from hornbeam.engines.tensorflow import TensorFlowEngine
+
+    return TensorFlowEngine(device)
+
+
 _known: dict[str, Callable[..., Engine]] = {
-    "native": _native, "reference": _reference, "jax": _jax, "torch": _torch
+    "native": _native, "reference": _reference, "jax": _jax, "torch": _torch, "tensorflow": _tensorflow
 }  # fmt: skip
 _WITHOUT_DEVICES = ("native", "reference")
 
@@ -80,7 +89,8 @@ def get_engine(name: str) -> Engine:
             raise ValueError(f"unknown engine {name!r}; this version has: {', '.join(_known)}")
         if device and kind in _WITHOUT_DEVICES:
             raise ValueError(f"the {kind} engine runs on the CPU and takes no device, got {name!r}")
-        _loaded[name] = _known[kind](device) if device else _known[kind]()
+        with host_libraries():
+            _loaded[name] = _known[kind](device) if device else _known[kind]()
     return _loaded[name]
 
 
