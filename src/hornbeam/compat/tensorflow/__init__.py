@@ -27,22 +27,29 @@ _NAMESPACES = {
     "data": "data",
     "data.experimental": "data",
     "debugging": "debugging",
+    "distribute": "distribute",
     "dtypes": "dtypes",
     "errors": "errors",
     "image": "image",
     "io": "io",
     "io.gfile": "gfile",
     "linalg": "linalg",
+    "lookup": "lookup",
     "math": "math",
+    "nest": "nest",
     "nn": "nn",
     "random": "random",
     "strings": "strings",
+    "summary": "summary",
     "test": "config",
     "train": "train",
     "types": "types",
     "types.experimental": "types",
     "version": "version",
 }
+
+# Names of Keras's that stand in `tf` as well.
+_OF_KERAS = {f"tensorflow.{name}" for name in ("initializers", "losses", "metrics", "optimizers")}
 
 
 class Namespace(ModuleType):
@@ -62,6 +69,8 @@ class Namespace(ModuleType):
         if name in self.__all__:
             return getattr(self._target, name)
         below = f"{self.__name__}.{name}"
+        if below in _OF_KERAS:
+            return importlib.import_module(f"tensorflow.keras.{name}")
         if below == "tensorflow.keras" or _relative(below) in _NAMESPACES:
             return importlib.import_module(below)
         raise MissingNameError(

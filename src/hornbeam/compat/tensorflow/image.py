@@ -26,7 +26,7 @@ __all__ = [
     "psnr", "random_brightness", "random_contrast", "random_crop", "random_flip_left_right",
     "random_flip_up_down", "random_hue", "random_saturation", "resize", "resize_with_crop_or_pad",
     "resize_with_pad", "rgb_to_grayscale", "rgb_to_hsv", "rot90", "sobel_edges", "ssim",
-    "stateless_random_flip_left_right", "transpose",
+    "stateless_random_flip_left_right", "total_variation", "transpose",
 ]  # fmt: skip
 
 
@@ -119,6 +119,14 @@ def random_crop(value: Any, size: Any, seed: int | None = None, name: str | None
         for have, want in zip(given.shape, sizes, strict=True)
     ]
     return ops.slice(given, starts, sizes)
+
+
+def total_variation(images: Any, name: str | None = None) -> Tensor:
+    """Of each picture the sum of differences between neighbouring pixels."""
+    given = as_tensor(images)
+    down = ops.absolute(given[..., 1:, :, :] - given[..., :-1, :, :])
+    across = ops.absolute(given[..., :, 1:, :] - given[..., :, :-1, :])
+    return ops.sum(down, axis=(-3, -2, -1)) + ops.sum(across, axis=(-3, -2, -1))
 
 
 def extract_patches(

@@ -13,7 +13,8 @@ from hornbeam.tensor import Tensor, as_tensor
 
 __all__ = [
     "band_part", "cholesky", "cross", "det", "diag", "diag_part", "eigh", "einsum", "eye", "inv",
-    "l2_normalize", "lstsq", "matmul", "matrix_transpose", "matvec", "norm", "pinv", "qr", "set_diag",
+    "l2_normalize", "logdet", "lstsq", "matmul", "matrix_transpose", "matvec", "norm", "normalize", "pinv",
+    "qr", "set_diag",
     "slogdet", "solve", "svd", "tensordot", "trace", "triangular_solve",
 ]  # fmt: skip
 
@@ -63,6 +64,19 @@ def norm(
     if kind is None:
         return ops.sqrt(ops.sum(ops.square(given), axis=axes_of(axis), keepdims=keepdims))
     return ops.norm(given, ord=kind, axis=axes_of(axis), keepdims=keepdims)
+
+
+def normalize(
+    tensor: Any, ord: Any = "euclidean", axis: Any = None, name: str | None = None
+) -> tuple[Tensor, Tensor]:
+    """The tensor divided by its norm, and the norm."""
+    length = norm(tensor, ord, axis, keepdims=True)
+    return as_tensor(tensor) / length, length
+
+
+def logdet(matrix: Any, name: str | None = None) -> Tensor:
+    """The logarithm of the determinant of a positive definite matrix."""
+    return ops.slogdet(matrix)[1]
 
 
 def cross(a: Any, b: Any, name: str | None = None) -> Tensor:

@@ -10,7 +10,15 @@ import numpy as np
 from hornbeam import ops
 from hornbeam.compat.tensorflow.host import StringTensor, holds_text
 from hornbeam.compat.tensorflow.named import axes_of, binary, reduction, unary
-from hornbeam.compat.tensorflow.nn import l2_normalize, log_softmax, softmax, softplus, softsign, top_k
+from hornbeam.compat.tensorflow.nn import (
+    l2_normalize,
+    log_softmax,
+    softmax,
+    softplus,
+    softsign,
+    top_k,
+    zero_fraction,
+)
 from hornbeam.tensor import Tensor, as_tensor
 
 abs = unary(ops.absolute)
@@ -85,6 +93,22 @@ def add_n(inputs: Any, name: str | None = None) -> Tensor:
     for x in inputs[1:]:
         total = total + x
     return total
+
+
+accumulate_n = add_n
+
+
+def reduce_euclidean_norm(
+    input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None
+) -> Tensor:
+    """The square root of the sum of squares."""
+    return ops.sqrt(ops.sum(ops.square(input_tensor), axis=axes_of(axis), keepdims=keepdims))
+
+
+def xlogy(x: Any, y: Any, name: str | None = None) -> Tensor:
+    """x log(y), and 0 wherever x is 0."""
+    none = ops.equal(x, 0)
+    return ops.where(none, ops.zeros_like(y), x * ops.log(ops.where(none, ops.ones_like(y), y)))
 
 
 def argmax(
@@ -207,16 +231,19 @@ unsorted_segment_mean = _unsorted_segments(_segment_means)
 
 # fmt: off
 __all__ = [
-    "abs", "acos", "acosh", "add", "add_n", "argmax", "argmin", "asin", "asinh", "atan", "atan2", "atanh",
+    "abs", "accumulate_n", "acos", "acosh", "add", "add_n", "argmax", "argmin", "asin", "asinh", "atan",
+    "atan2", "atanh",
     "bincount", "ceil", "confusion_matrix", "cos", "cosh", "count_nonzero", "cumprod", "cumsum", "divide",
     "divide_no_nan", "equal", "erf", "erfinv", "exp", "expm1", "floor", "floordiv", "floormod", "greater",
     "greater_equal", "in_top_k", "is_finite", "is_inf", "is_nan", "l2_normalize", "less", "less_equal",
     "log", "log1p", "log_sigmoid", "log_softmax", "logical_and", "logical_not", "logical_or", "logical_xor",
     "maximum", "minimum", "mod", "multiply", "multiply_no_nan", "negative", "not_equal", "polyval", "pow",
-    "reciprocal", "reduce_all", "reduce_any", "reduce_logsumexp", "reduce_max", "reduce_mean", "reduce_min",
+    "reciprocal", "reduce_all", "reduce_any", "reduce_euclidean_norm", "reduce_logsumexp", "reduce_max",
+    "reduce_mean", "reduce_min",
     "reduce_prod", "reduce_std", "reduce_sum", "reduce_variance", "rint", "round", "rsqrt", "segment_max",
     "segment_mean", "segment_min", "segment_sum", "sigmoid", "sign", "sin", "sinh", "softmax", "softplus",
     "softsign", "sqrt", "square", "squared_difference", "subtract", "tan", "tanh", "top_k", "truediv",
     "unsorted_segment_max", "unsorted_segment_mean", "unsorted_segment_min", "unsorted_segment_sum",
+    "xlogy", "zero_fraction",
 ]
 # fmt: on

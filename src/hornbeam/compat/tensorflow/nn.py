@@ -10,27 +10,35 @@ from hornbeam.compat.tensorflow.named import axes_of, unary
 from hornbeam.tensor import Tensor, as_tensor
 
 __all__ = [
+    "avg_pool",
     "avg_pool2d",
     "batch_normalization",
     "bias_add",
+    "compute_average_loss",
     "conv1d",
     "conv2d",
     "conv2d_transpose",
+    "conv3d",
     "crelu",
+    "ctc_loss",
     "depth_to_space",
+    "depthwise_conv2d",
     "dropout",
     "elu",
     "embedding_lookup",
     "gelu",
+    "in_top_k",
     "l2_loss",
     "l2_normalize",
     "leaky_relu",
     "log_poisson_loss",
     "log_softmax",
+    "max_pool",
     "max_pool2d",
     "moments",
     "relu",
     "relu6",
+    "scale_regularization_loss",
     "selu",
     "sigmoid",
     "sigmoid_cross_entropy_with_logits",
@@ -182,6 +190,41 @@ def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any, name: str
     return ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
 
 
+def ctc_loss(
+    labels: Any,
+    logits: Any,
+    label_length: Any,
+    logit_length: Any,
+    logits_time_major: bool = True,
+    unique: Any = None,
+    blank_index: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The loss of each sequence of labels, padded to one length; class 0 is the blank unless given."""
+    frames = ops.transpose(logits, (1, 0, 2)) if logits_time_major else as_tensor(logits)
+    blank = 0 if blank_index is None else blank_index % frames.shape[-1]
+    return ops.ctc_loss(labels, frames, label_length, logit_length, mask_index=blank)
+
+
+def compute_average_loss(
+    per_example_loss: Any, sample_weight: Any = None, global_batch_size: int | None = None
+) -> Tensor:
+    """The sum of the losses of a batch, divided by the size of the batch."""
+    losses = as_tensor(per_example_loss)
+    weighted = losses if sample_weight is None else losses * sample_weight
+    return ops.sum(weighted) / (losses.shape[0] if global_batch_size is None else global_batch_size)
+
+
+def scale_regularization_loss(regularization_loss: Any) -> Tensor:
+    """The sum: there is one replica to share it."""
+    return ops.sum(regularization_loss)
+
+
+def in_top_k(targets: Any, predictions: Any, k: int, name: str | None = None) -> Tensor:
+    """Whether each target is among the k largest predictions."""
+    return ops.in_top_k(targets, predictions, k)
+
+
 def log_poisson_loss(
     targets: Any, log_input: Any, compute_full_loss: bool = False, name: str | None = None
 ) -> Tensor:
@@ -237,6 +280,36 @@ def conv2d(
     )
 
 
+def conv3d(
+    input: Any,
+    filters: Any,
+    strides: Any,
+    padding: str,
+    data_format: str = "NDHWC",
+    dilations: Any = None,
+    name: str | None = None,
+) -> Tensor:
+    """Convolution over three axes, channels last."""
+    return ops.conv(
+        input, filters, _spatial(strides, 3), padding.lower(), "channels_last", _spatial(dilations or 1, 3)
+    )
+
+
+def depthwise_conv2d(
+    input: Any,
+    filter: Any,
+    strides: Any,
+    padding: str,
+    data_format: str | None = None,
+    dilations: Any = None,
+    name: str | None = None,
+) -> Tensor:
+    """A convolution of each channel alone, over two axes, channels last."""
+    return ops.depthwise_conv(
+        input, filter, _spatial(strides), padding.lower(), "channels_last", _spatial(dilations or 1)
+    )
+
+
 def conv2d_transpose(
     input: Any,
     filters: Any,
@@ -276,3 +349,33 @@ def avg_pool2d(
 ) -> Tensor:
     """The mean of each window."""
     return ops.average_pool(input, _spatial(ksize), _spatial(strides), padding.lower(), "channels_last")
+
+
+def _pooled(fn: Any, input: Any, ksize: Any, strides: Any, padding: str) -> Tensor:
+    given = as_tensor(input)
+    rank = given.ndim - 2
+    return fn(given, _spatial(ksize, rank), _spatial(strides, rank), padding.lower(), "channels_last")
+
+
+def max_pool(
+    input: Any,
+    ksize: Any,
+    strides: Any,
+    padding: str,
+    data_format: str | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The largest of each window, over one to three axes, channels last."""
+    return _pooled(ops.max_pool, input, ksize, strides, padding)
+
+
+def avg_pool(
+    input: Any,
+    ksize: Any,
+    strides: Any,
+    padding: str,
+    data_format: str | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The mean of each window, over one to three axes, channels last."""
+    return _pooled(ops.average_pool, input, ksize, strides, padding)

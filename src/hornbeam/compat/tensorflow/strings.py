@@ -11,11 +11,12 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam.compat.tensorflow.host import StringTensor, holds_text, mapped
+from hornbeam.layers.preprocessing.fingerprints import fingerprint64
 from hornbeam.tensor import Tensor, as_tensor
 
 __all__ = [
     "as_string", "format", "join", "length", "lower", "reduce_join", "regex_full_match", "regex_replace",
-    "split", "strip", "substr", "to_number", "unicode_split", "upper",
+    "split", "strip", "substr", "to_hash_bucket_fast", "to_number", "unicode_split", "upper",
 ]  # fmt: skip
 
 
@@ -128,6 +129,13 @@ def substr(input: Any, pos: int, len: int, unit: str = "BYTE", name: str | None 
 def to_number(input: Any, out_type: Any = "float32", name: str | None = None) -> Tensor:
     """The numbers that strings spell."""
     return ops.cast(as_tensor(_each(float, input).astype(np.float64)), out_type)
+
+
+def to_hash_bucket_fast(input: Any, num_buckets: int, name: str | None = None) -> Tensor:
+    """A number below `num_buckets` for each string, TensorFlow's: FarmHash's fingerprint modulo that."""
+    array = StringTensor(input).array
+    hashes = fingerprint64(array.reshape(-1).tolist()) % np.uint64(num_buckets)
+    return as_tensor(hashes.astype(np.int64).reshape(array.shape))
 
 
 def as_string(input: Any, precision: int = -1, name: str | None = None, **options: Any) -> StringTensor:

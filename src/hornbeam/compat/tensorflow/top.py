@@ -19,6 +19,7 @@ from hornbeam.compat.tensorflow import (
     linalg,
     math,
     module,
+    sequences,
     tape,
     tensors,
     version,
@@ -33,7 +34,8 @@ random_normal_initializer, random_uniform_initializer = RandomNormal, RandomUnif
 newaxis = None
 
 _OWN = (
-    "Tensor newaxis clip_by_value clip_by_norm global_norm clip_by_global_norm group no_op device name_scope "
+    "Tensor newaxis saturate_cast clip_by_value clip_by_norm global_norm clip_by_global_norm group "
+    "no_op device name_scope "
     "control_dependencies get_static_value get_logger ensure_shape print constant_initializer "
     "ones_initializer zeros_initializer random_normal_initializer random_uniform_initializer"
 )
@@ -61,6 +63,7 @@ _TAKEN = {
         "reduce_min reduce_prod reduce_sum round sigmoid sign sin sinh sqrt square subtract tan tanh truediv"
     ),
     module: "Module",
+    sequences: "TensorArray foldl scan",
     tape: "GradientTape",
     tensors: "Variable cast constant convert_to_tensor identity is_tensor stop_gradient",
 }
@@ -77,6 +80,11 @@ def __getattr__(name: str) -> Any:
 def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None) -> Tensor:
     """Nothing below the one and nothing above the other."""
     return ops.minimum(ops.maximum(t, clip_value_min), clip_value_max)
+
+
+def saturate_cast(value: Any, dtype: Any, name: str | None = None) -> Tensor:
+    """Converted, with what the dtype cannot hold brought to its nearest end."""
+    return ops.saturate_cast(value, str(dtype))
 
 
 def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = None) -> Tensor:
