@@ -35,6 +35,7 @@ _NAMES = {
     "checkpoint": "transforms",
     "compare_engines": "training.comparing",
     "device": "scopes",
+    "from_dlpack": "interop",
     "grad": "transforms",
     "gradients": "transforms",
     "jit": "transforms",
@@ -48,9 +49,9 @@ _NAMES = {
 
 _MODULES = (
     "activations", "applications", "backend", "callbacks", "config", "constraints", "data", "datasets",
-    "distillation", "dtype_policies", "engines", "initializers", "insight", "layers", "legacy", "losses",
-    "metrics", "mixed_precision", "models", "ops", "optimizers", "preprocessing", "random", "regularizers",
-    "saving", "tree", "utils", "visualization", "wrappers",
+    "distillation", "dtype_policies", "engines", "initializers", "insight", "interop", "layers", "legacy",
+    "losses", "metrics", "mixed_precision", "models", "ops", "optimizers", "preprocessing", "random",
+    "regularizers", "saving", "tree", "utils", "visualization", "wrappers",
 )  # fmt: skip
 
 _ENGINES = "Engines place their work themselves; this version runs on the CPU."
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
     from hornbeam import engines as engines
     from hornbeam import initializers as initializers
     from hornbeam import insight as insight
+    from hornbeam import interop as interop
     from hornbeam import layers as layers
     from hornbeam import legacy as legacy
     from hornbeam import losses as losses
@@ -97,6 +99,7 @@ if TYPE_CHECKING:
     from hornbeam import wrappers as wrappers
     from hornbeam.dtype_policies import DTypePolicy as DTypePolicy
     from hornbeam.initializers import Initializer as Initializer
+    from hornbeam.interop import from_dlpack as from_dlpack
     from hornbeam.layers import Input as Input
     from hornbeam.layers import InputSpec as InputSpec
     from hornbeam.layers import Layer as Layer

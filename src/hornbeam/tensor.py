@@ -99,6 +99,24 @@ class Tensor:
             return array.astype(dtype)
         return array if copy is False else array.copy()
 
+    def __dlpack__(self, **options: Any) -> Any:
+        """The value for another library, on the same memory where the engine can: `torch.from_dlpack(x)`.
+
+        Nobody may write to it. A library that cannot be told so (DLPack before 1.0) gets a copy; BufferError
+        for dtypes that NumPy does not export, such as bfloat16 on the native engine.
+        """
+        owner, buffer = _value(self.node)
+        if hasattr(buffer, "__dlpack__"):
+            given: Any = buffer if owner is not None else _exportable(buffer, options)
+        else:
+            given = _exportable(owner.get(buffer), options)
+        return given.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """Where the value is, in DLPack's numbers."""
+        owner, buffer = _value(self.node)
+        return (buffer if hasattr(buffer, "__dlpack_device__") else owner.get(buffer)).__dlpack_device__()
+
     def item(self) -> Any:
         """The value of a one-element tensor as a Python number."""
         return self.numpy().item()
@@ -266,6 +284,19 @@ class Tensor:
         return reshape(self, shape[0] if len(shape) == 1 and hasattr(shape[0], "__iter__") else shape)
 
 
+def _value(node: Node) -> tuple[Any, Any]:
+    """The engine that owns the node's value (None for a NumPy array), and its buffer."""
+    if node.value is None:
+        evaluate([node])
+    return node.value
+
+
+def _exportable(array: np.ndarray, options: dict[str, Any]) -> np.ndarray:
+    """`array` or, for who knows nothing of read-only memory, a copy."""
+    version = options.get("max_version")
+    return array if version is not None and version >= (1, 0) else array.copy()
+
+
 def _is_comparable(x: Any) -> bool:
     """Whether x can stand beside a tensor in `==`; None, strings and the like are just not equal."""
     return isinstance(x, (Tensor, bool, int, float, list, tuple)) or hasattr(x, "__array__")
@@ -329,7 +360,11 @@ def _to_array(x: Any, dtype: Any) -> np.ndarray:
     if hasattr(x, "detach"):  # a torch tensor, possibly on a device or with gradients
         x = from_torch(x)
     try:
-        array = np.array(x)
+        array = np.asarray(x)
+        if (
+            isinstance(x, np.ndarray) or array.flags.writeable
+        ):  # who gives read-only memory never writes to it
+            array = np.array(array)
     except ValueError as error:
         raise ShapeError(f"cannot make a tensor of {type(x).__name__}: {error}") from None
     if array.dtype == object:

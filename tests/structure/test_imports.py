@@ -31,7 +31,7 @@ LAYERS = [
     ["saving", "insight"],
     ["training", "callbacks"],
     ["models"],
-    ["applications", "distillation", "wrappers"],
+    ["applications", "distillation", "interop", "wrappers"],
     ["about", "backend", "compat", "cli", "bench", "__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

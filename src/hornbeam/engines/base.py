@@ -74,6 +74,10 @@ class Engine(ABC):
     def put(self, array: np.ndarray) -> Buffer:
         """A buffer with the array's values. It may borrow the array, which nobody writes to from then on."""
 
+    def borrow(self, x: Any) -> Buffer:
+        """A buffer on the memory of an array with `__dlpack__`, or with its values where it cannot be."""
+        return self.put(np.from_dlpack(x))
+
     @abstractmethod
     def get(self, buffer: Buffer) -> np.ndarray:
         """The buffer's values as a (read-only) array, without a copy where the engine can."""

@@ -96,6 +96,11 @@ class JaxEngine(TableEngine):
         with jax.enable_x64(True):
             return jax.device_put(np.ascontiguousarray(array).reshape(array.shape), self.device)
 
+    def borrow(self, x: Any) -> Buffer:
+        """See `Engine.borrow`."""
+        with jax.enable_x64(True):
+            return jax.device_put(jnp.from_dlpack(x), self.device)
+
     def get(self, buffer: Buffer) -> np.ndarray:
         array = np.asarray(buffer)
         array.flags.writeable = False
@@ -185,7 +190,7 @@ _UNARY: Table = {
     "asinh": _widened(jnp.arcsinh), "acosh": _widened(jnp.arccosh), "atanh": _widened(jnp.arctanh),
     "erf": lax.erf, "erf_inv": lax.erf_inv, "lgamma": lax.lgamma, "digamma": _digamma,
     "logical_not": jnp.invert, "is_finite": jnp.isfinite,
-    "relu": lambda x, **_: jnp.maximum(x, 0).astype(x.dtype),
+    "relu": lambda x, **_: jax.nn.relu(x),
 }  # fmt: skip
 _BINARY: Table = {
     "add": lax.add, "sub": lax.sub, "mul": lax.mul, "div": _divide, "rem": _remainder, "pow": _power,

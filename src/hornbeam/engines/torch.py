@@ -112,6 +112,10 @@ class TorchEngine(TableEngine):
             tensor = torch.from_numpy(bits)
         return (tensor.view(torch.bfloat16) if bits is not array else tensor).to(self.device)
 
+    def borrow(self, x: Any) -> Buffer:
+        """See `Engine.borrow`."""
+        return torch.from_dlpack(x.detach() if isinstance(x, torch.Tensor) else x).to(self.device)
+
     def get(self, buffer: Buffer) -> np.ndarray:
         tensor = buffer.cpu()
         half = tensor.dtype == torch.bfloat16
