@@ -66,6 +66,19 @@ def available() -> list[str]:
     return list(_known)
 
 
+def register(name: str, make: Callable[..., Engine]) -> None:
+    """Let `set_engine`, `fit(engine=...)` and the like know an engine of your own.
+
+    make: called without arguments for `name`, with what follows for `"name:device"`. Raises ValueError for a
+    name that is taken or has a colon. How to write one: docs/write_an_engine.md.
+    """
+    if name in _known or not name or ":" in name:
+        raise ValueError(
+            f"{name!r} cannot be the name of an engine: it has a colon, or is one of {available()}"
+        )
+    _known[name] = make
+
+
 def installed() -> list[str]:
     """Names of the engines whose library is here; without the reference, which is for comparing, and slow."""
     found = []
