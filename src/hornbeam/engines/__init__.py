@@ -55,8 +55,15 @@ def _tensorflow(device: str | None = None) -> Engine:
     return TensorFlowEngine(device)
 
 
+def _onnxruntime(device: str | None = None) -> Engine:
+    from hornbeam.engines.onnxruntime import OrtEngine
+
+    return OrtEngine(device)
+
+
 _known: dict[str, Callable[..., Engine]] = {
-    "native": _native, "reference": _reference, "jax": _jax, "torch": _torch, "tensorflow": _tensorflow
+    "native": _native, "reference": _reference, "jax": _jax, "torch": _torch, "tensorflow": _tensorflow,
+    "onnxruntime": _onnxruntime,
 }  # fmt: skip
 _WITHOUT_DEVICES = ("native", "reference")
 

@@ -50,12 +50,12 @@ class TableEngine(Engine):
         return run(graph, args, self.lower)
 
 
-def require_version(engine: str, package: str, found: str, needed: str) -> None:
+def require_version(engine: str, package: str, found: str, needed: str, extra: str | None = None) -> None:
     """Raises ImportError, with the command that helps, if `found`, the host's version, is below `needed`."""
     if _numbers(found) < _numbers(needed):
         raise ImportError(
             f"the {engine} engine needs {package} {needed} or later, {found} is installed: "
-            f'pip install --upgrade "hornbeam[{engine}]"'
+            f'pip install --upgrade "hornbeam[{extra or engine}]"'
         )
 
 
@@ -65,9 +65,9 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(map(int, numbers[0].split("."))) if numbers else ()
 
 
-def missing_package(engine: str, package: str, error: ImportError) -> ImportError:
-    """What to say when an engine's library is not installed."""
+def missing_package(engine: str, package: str, error: ImportError, extra: str | None = None) -> ImportError:
+    """What to say when an engine's library is not installed: `extra` installs it, by default of its name."""
     return ImportError(
         f"the {engine} engine needs {package}, which is not installed ({error}): "
-        f'pip install "hornbeam[{engine}]"'
+        f'pip install "hornbeam[{extra or engine}]"'
     )

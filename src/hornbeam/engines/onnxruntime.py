@@ -1,0 +1,131 @@
+"""The ONNX Runtime engine: a graph becomes one ONNX model, gradients and optimizer inside, run by a session.
+
+`set_engine("onnxruntime")` runs on the CPU, as `"onnxruntime:cpu"` does. Buffers are `OrtValue`s. The models
+are written by `onnx_emit.py` with the functions of `onnx_table.py` and `onnx_windows.py`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from hornbeam.engines.base import BindingExecutable, Buffer, Executable, MissingPrimitiveError
+from hornbeam.engines.onnx_emit import Emitter, onnx_type
+from hornbeam.engines.onnx_table import MAKERS, TABLE
+from hornbeam.engines.table import TableEngine, missing_package, require_version
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.interpret import where
+from hornbeam.ir.types import numpy_dtype
+
+try:
+    import onnxruntime
+except ImportError as error:
+    raise missing_package("onnxruntime", "ONNX Runtime", error, extra="onnx") from error
+require_version("onnxruntime", "ONNX Runtime", onnxruntime.__version__, "1.32", extra="onnx")
+
+# One pool of threads for all sessions: making one for each would take most of a session's time.
+_THREADS = int(os.environ.get("HORNBEAM_THREADS", 0)) or os.cpu_count() or 1
+onnxruntime.set_global_thread_pool_sizes(_THREADS, 1)
+
+# What has no operator and no formula here.
+REFUSED = {(name, "float64") for name in ("erf", "erf_inv")}
+_BUFFERS = {"tensor(float)": "float32", "tensor(double)": "float64"}
+
+
+class OrtExecutable(BindingExecutable):
+    """A graph as one session."""
+
+    def __init__(self, graph: Graph) -> None:
+        model = Emitter(TABLE, MAKERS).model(graph)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.use_per_session_threads = False
+        self._session = onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        self._inputs = [x.name for x in model.graph.input]
+        self._outputs = [x.name for x in model.graph.output]
+
+    def run(self, inputs: Sequence[Buffer], donate: Sequence[bool] | None = None) -> list[Buffer]:
+        """See `Executable.run`. Nothing is written in place, so donated buffers stay as they are."""
+        return self._session.run_with_ort_values(self._outputs, dict(zip(self._inputs, inputs, strict=True)))
+
+    def run_steps(
+        self, state: Sequence[Buffer], data: Sequence[Buffer], indices: np.ndarray
+    ) -> tuple[list[Buffer], list[Buffer]]:
+        """See `Executable.run_steps`. Batches are gathered by NumPy."""
+        arrays = [_array(buffer) for buffer in data]
+        current, logs = list(state), []
+        for rows in indices:
+            outputs = self.run([*current, *(_buffer(x[rows]) for x in arrays)])
+            current = outputs[: len(current)]
+            logs.append([_array(x) for x in outputs[len(current) :]])
+        return current, [_buffer(np.stack(column)) for column in zip(*logs, strict=True)]
+
+
+class OrtEngine(TableEngine):
+    """Runs graphs by ONNX Runtime on the CPU. Raises RuntimeError for another device."""
+
+    def __init__(self, device: str | None = None) -> None:
+        super().__init__()
+        self.table = {**TABLE, **MAKERS}
+        self.name = f"onnxruntime:{device}" if device else "onnxruntime"
+        if device not in (None, "cpu"):
+            raise RuntimeError(f"the onnxruntime engine runs on the CPU, there is no {device}")
+
+    @property
+    def threads(self) -> int:
+        """How many threads work on one run."""
+        return _THREADS
+
+    def compile(self, graph: Graph) -> Executable:
+        self.check(graph)
+        return OrtExecutable(graph)
+
+    def check(self, graph: Graph) -> None:
+        """As `TableEngine.check`; dtypes that a primitive lacks are refused too."""
+        super().check(graph)
+        for node in graph.nodes:
+            dtype = node.inputs[0].dtype if node.name in ("erf", "erf_inv") else ""
+            if (node.name, dtype) in REFUSED:
+                raise MissingPrimitiveError(
+                    f"the {self.name} engine does not compute {node.name!r} of {dtype}{where(node)}"
+                )
+
+    def put(self, array: np.ndarray) -> Buffer:
+        return _buffer(np.asarray(array))
+
+    def get(self, buffer: Buffer) -> np.ndarray:
+        array = _array(buffer)
+        array.flags.writeable = False
+        return array
+
+    def multiplies(self, dtype: str) -> bool:
+        """See `Engine.multiplies`: 16-bit floats are computed in float32."""
+        return dtype in ("float32", "float64")
+
+
+def _buffer(array: np.ndarray) -> Buffer:
+    """An OrtValue on the array's memory."""
+    array = np.ascontiguousarray(array).reshape(array.shape)
+    make = onnxruntime.OrtValue.ortvalue_from_numpy
+    if array.dtype == numpy_dtype("bfloat16"):
+        make = onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type
+        return make(array.view(np.uint16), onnx_type("bfloat16"))
+    return make(array)
+
+
+def _array(buffer: Buffer) -> np.ndarray:
+    """The OrtValue's memory as an array, which keeps it alive."""
+    kind = buffer.data_type()
+    dtype = numpy_dtype(_BUFFERS.get(kind) or kind[len("tensor(") : -1])
+    shape = buffer.shape()
+    size = int(np.prod(shape)) * dtype.itemsize
+    if not size:
+        return np.empty(shape, dtype)
+    memory = (ctypes.c_ubyte * size).from_address(buffer.data_ptr())
+    memory.owner = buffer  # type: ignore[attr-defined]
+    return np.frombuffer(memoryview(memory), np.uint8).view(dtype).reshape(shape)
