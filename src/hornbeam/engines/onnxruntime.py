@@ -1,7 +1,7 @@
 """The ONNX Runtime engine: a graph becomes one ONNX model, gradients and optimizer inside, run by a session.
 
 `set_engine("onnxruntime")` runs on the CPU, as `"onnxruntime:cpu"` does. Buffers are `OrtValue`s. The models
-are written by `onnx_emit.py` with the functions of `onnx_table.py` and `onnx_windows.py`.
+are written by `onnx_emit.py` with the functions of `onnx_table.py`.
 """
 
 from __future__ import annotations
