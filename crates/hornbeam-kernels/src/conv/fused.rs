@@ -29,7 +29,7 @@ pub enum OutputGrad<'a, T> {
 
 impl<'a, T: Plain> OutputGrad<'a, T> {
     /// The same under the name of its type.
-    fn cast<U: Plain>(self) -> OutputGrad<'a, U> {
+    pub(super) fn cast<U: Plain>(self) -> OutputGrad<'a, U> {
         match self {
             OutputGrad::Plain(dy) => OutputGrad::Plain(cast(dy)),
             OutputGrad::Relu { dy, y } => OutputGrad::Relu { dy: cast(dy), y: cast(y) },
@@ -47,6 +47,32 @@ impl ConvShape {
     /// Elements behind a 2x2 pooling.
     pub fn pooled_len(&self) -> usize {
         self.batch * self.output[0] * self.pooled().iter().product::<usize>() * self.out_channels
+    }
+}
+
+/// A number as one of a type that holds all of its values.
+pub(super) trait Widens<O>: Element {
+    fn widened(self) -> O;
+}
+
+impl<T: Element> Widens<T> for T {
+    #[inline(always)]
+    fn widened(self) -> T {
+        self
+    }
+}
+
+impl Widens<f32> for f16 {
+    #[inline(always)]
+    fn widened(self) -> f32 {
+        self.to_acc()
+    }
+}
+
+impl Widens<f32> for bf16 {
+    #[inline(always)]
+    fn widened(self) -> f32 {
+        self.to_acc()
     }
 }
 
@@ -89,7 +115,7 @@ pub fn conv_pool_forward<T: ConvElement>(
     }
     if choose(shape, T::DTYPE) == Algorithm::Winograd {
         let (x, w, y) = (cast(x), winograd::Kernel::Taps(cast(w)), cast_mut(y));
-        return winograd::pool_forward(pool, shape, x, w, cast_epilogue(epilogue), y, codes, scratch);
+        return winograd::pool_forward::<f32>(pool, shape, x, w, cast_epilogue(epilogue), y, codes, scratch);
     }
     with_local(|local| {
         let whole = local.take::<T>(shape.output_len());
@@ -149,18 +175,26 @@ pub fn conv_backward<T: ConvElement>(
     let algorithm = choose(shape, T::DTYPE);
     if algorithm == Algorithm::Winograd {
         let [dx, dw, db] = [dx, dw, db].map(|part| part.map(cast_mut));
-        return winograd::backward(pool, shape, cast(x), cast(w), grad.cast(), dx, dw, db, scratch);
+        return winograd::backward::<f32>(pool, shape, cast(x), cast(w), grad.cast(), dx, dw, db, scratch);
     }
     // The first layer of a network, as a rule: nothing asks for the gradient of its input.
     if let (Algorithm::Direct, DType::F32, None, Some(dw)) = (algorithm, T::DTYPE, &dx, &mut dw) {
-        return kernel_grad(pool, shape, cast(x), grad.cast(), cast_mut::<T, f32>(dw), db.map(cast_mut), scratch);
+        return kernel_grad(
+            pool,
+            shape,
+            cast(x),
+            grad.cast::<f32>(),
+            cast_mut::<T, f32>(dw),
+            db.map(cast_mut),
+            scratch,
+        );
     }
     with_local(|local| {
         let dy = match grad {
             OutputGrad::Plain(dy) => dy,
             OutputGrad::Relu { dy, y } => {
                 let whole = local.take::<T>(shape.output_len());
-                let masked = mask::<T>();
+                let masked = mask::<T, T>();
                 pool.run_chunks(whole, TASK, &|i, to| {
                     let range = i * TASK..i * TASK + to.len();
                     // SAFETY: compiled for this machine; the body asks nothing else.
@@ -170,7 +204,7 @@ pub fn conv_backward<T: ConvElement>(
             }
             OutputGrad::Pooled { dy, codes } => {
                 let whole = local.take::<T>(shape.output_len());
-                let expanded = expand_row::<T>();
+                let expanded = expand_row::<T, T>();
                 pool.run_chunks(whole, shape.output[2] * shape.out_channels, &|row, to| {
                     // SAFETY: compiled for this machine; the body asks nothing else.
                     unsafe { expanded(shape, row, dy, codes, to) };
@@ -255,30 +289,32 @@ multiversion! {
         }
     }
 
-    pub(super) unsafe fn mask[S, T: Element](dy: &[T], y: &[T], to: &mut [T]) {
+    pub(super) unsafe fn mask[S, O: Element, T: Widens<O>](dy: &[T], y: &[T], to: &mut [O]) {
         for ((to, dy), y) in to.iter_mut().zip(dy).zip(y) {
-            *to = if y.to_acc() > <T::Acc as Element>::ZERO { *dy } else { T::ZERO };
+            *to = if y.to_acc() > <T::Acc as Element>::ZERO { dy.widened() } else { O::ZERO };
         }
     }
 
-    pub(super) unsafe fn expand_row[S, T: Element](shape: &ConvShape, row: usize, dy: &[T], codes: &[u8], to: &mut [T]) {
+    pub(super) unsafe fn expand_row[S, O: Element, T: Widens<O>](
+        shape: &ConvShape, row: usize, dy: &[T], codes: &[u8], to: &mut [O],
+    ) {
         let [height, width] = [shape.output[1] / 2, shape.output[2] / 2];
         let c = shape.out_channels;
         let (image, h) = (row / shape.output[1], row % shape.output[1]);
         if h / 2 >= height {
-            to.fill(T::ZERO);
+            to.fill(O::ZERO);
             return;
         }
         let line = (image * height + h / 2) * width * c;
         for (w, to) in to.chunks_exact_mut(c).enumerate() {
             if w / 2 >= width {
-                to.fill(T::ZERO);
+                to.fill(O::ZERO);
                 continue;
             }
             let place = (h % 2 * 2 + w % 2) as u8;
             let from = line + w / 2 * c;
             for ((to, dy), code) in to.iter_mut().zip(&dy[from..from + c]).zip(&codes[from..from + c]) {
-                *to = if *code == place { *dy } else { T::ZERO };
+                *to = if *code == place { dy.widened() } else { O::ZERO };
             }
         }
     }

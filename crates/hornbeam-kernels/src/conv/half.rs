@@ -1,6 +1,10 @@
-//! 16-bit floats: widened to `f32`, convolved there, rounded once.
+//! 16-bit floats: widened to `f32`, convolved there, rounded once; but for what [`rounded`] computes.
 
-use super::{conv_backward, conv_pool_forward, ConvElement, ConvShape, OutputGrad};
+use super::fused::Widens;
+use super::kernel_grad::kernel_grad as float_kernel_grad;
+use super::{cast, cast_epilogue, cast_mut, rounded};
+use super::{choose, conv_backward, conv_pool_forward, Algorithm, ConvElement, ConvShape, OutputGrad};
+use crate::dtype::DType;
 use crate::gemm::half::{narrow, widen, Half};
 use crate::gemm::Epilogue;
 use crate::pool::ThreadPool;
@@ -15,6 +19,9 @@ pub(super) fn forward<T: Half>(
     epilogue: Epilogue<T>,
     scratch: &mut Scratch,
 ) {
+    if rounded::suits(shape, T::DTYPE) {
+        return rounded::forward(pool, shape, cast(x), cast(w), cast_mut(y), cast_epilogue(epilogue), scratch);
+    }
     with_local(|local| {
         let bias_len = epilogue.bias.map_or(0, <[T]>::len);
         let (inputs, wide_y, bias) = local.take3::<f32, f32, f32>(x.len() + w.len(), y.len(), bias_len);
@@ -56,6 +63,10 @@ pub(super) fn input_grad<T: Half>(
     dx: &mut [T],
     scratch: &mut Scratch,
 ) {
+    if rounded::suits(shape, T::DTYPE) {
+        let (grad, dx) = (OutputGrad::Plain(cast(dy)), Some(cast_mut(dx)));
+        return rounded::backward(pool, shape, &[], cast(w), grad, dx, None, None, scratch);
+    }
     through(pool, dy, w, dx, |dy, w, dx| f32::input_grad(pool, shape, dy, w, dx, scratch));
 }
 
@@ -67,6 +78,10 @@ pub(super) fn kernel_grad<T: Half>(
     dw: &mut [T],
     scratch: &mut Scratch,
 ) {
+    if rounded::suits(shape, T::DTYPE) {
+        let (grad, dw) = (OutputGrad::Plain(cast(dy)), Some(cast_mut(dw)));
+        return rounded::backward(pool, shape, cast(x), &[], grad, None, dw, None, scratch);
+    }
     through(pool, x, dy, dw, |x, dy, dw| f32::kernel_grad(pool, shape, x, dy, dw, scratch));
 }
 
@@ -81,6 +96,10 @@ pub(super) fn pool_forward<T: Half>(
     codes: &mut [u8],
     scratch: &mut Scratch,
 ) {
+    if rounded::suits(shape, T::DTYPE) {
+        let (x, w, y) = (cast(x), cast(w), cast_mut(y));
+        return rounded::pool_forward(pool, shape, x, w, cast_epilogue(epilogue), y, codes, scratch);
+    }
     with_local(|local| {
         let bias_len = epilogue.bias.map_or(0, <[T]>::len);
         let (inputs, wide_y, bias) = local.take3::<f32, f32, f32>(x.len() + w.len(), y.len(), bias_len);
@@ -97,17 +116,24 @@ pub(super) fn pool_forward<T: Half>(
 }
 
 /// See [`conv_backward`]: operands are widened once for all gradients.
-pub(super) fn backward<T: Half>(
+pub(super) fn backward<T: Half + Widens<f32>>(
     pool: &ThreadPool,
     shape: &ConvShape,
     x: &[T],
     w: &[T],
     grad: OutputGrad<T>,
     dx: Option<&mut [T]>,
-    dw: Option<&mut [T]>,
+    mut dw: Option<&mut [T]>,
     db: Option<&mut [T]>,
     scratch: &mut Scratch,
 ) {
+    if rounded::suits(shape, T::DTYPE) {
+        let [dx, dw, db] = [dx, dw, db].map(|part| part.map(cast_mut));
+        return rounded::backward(pool, shape, cast(x), cast(w), grad.cast(), dx, dw, db, scratch);
+    }
+    if let (None, Some(dw), Algorithm::Direct) = (&dx, &mut dw, choose(shape, DType::F32)) {
+        return widened_rows(pool, shape, x, grad, dw, db, scratch);
+    }
     let (dy, y) = match grad {
         OutputGrad::Plain(dy) | OutputGrad::Pooled { dy, .. } => (dy, &[][..]),
         OutputGrad::Relu { dy, y } => (dy, y),
@@ -149,6 +175,28 @@ pub(super) fn backward<T: Half>(
             if let Some(to) = to {
                 narrow(pool, from, to);
             }
+        }
+    });
+}
+
+/// Gradients of the first layer of a network, as a rule: those of its output are widened row by row.
+fn widened_rows<T: Half + Widens<f32>>(
+    pool: &ThreadPool,
+    shape: &ConvShape,
+    x: &[T],
+    grad: OutputGrad<T>,
+    dw: &mut [T],
+    db: Option<&mut [T]>,
+    scratch: &mut Scratch,
+) {
+    with_local(|local| {
+        let db_len = db.as_ref().map_or(0, |db| db.len());
+        let (wide_x, wide_dw, wide_db) = local.take3::<f32, f32, f32>(x.len(), dw.len(), db_len);
+        widen(pool, x, wide_x);
+        float_kernel_grad(pool, shape, wide_x, grad, wide_dw, db.is_some().then_some(&mut *wide_db), scratch);
+        narrow(pool, wide_dw, dw);
+        if let Some(db) = db {
+            narrow(pool, wide_db, db);
         }
     });
 }

@@ -4,14 +4,16 @@
 //! tensors in place. Fixed blocks of the images give partial sums, which are added in order. Gradients behind a relu or
 //! a pooling are worked out a few rows at a time, and those of the bias are summed on the way.
 
-use super::fused::{expand_row, mask, sum_rows};
+use super::cast;
+use super::fused::{expand_row, mask, sum_rows, Widens};
 use super::patch::{Geometry, Patch};
 use super::{ConvShape, OutputGrad};
 use crate::gemm::tile::{Kernels, Real, Tile};
 use crate::gemm::{even, pack};
 use crate::pool::{SharedMut, ThreadPool};
-use crate::scratch::{with_local, Scratch};
+use crate::scratch::{with_local, Plain, Scratch};
 use crate::window::PoolElement;
+use std::any::TypeId;
 use std::ops::Range;
 use std::ptr::null;
 
@@ -22,11 +24,11 @@ const PARTIAL: usize = 1 << 22;
 /// Multiply-adds that are worth a partial sum.
 const BLOCK_WORK: usize = 1 << 18;
 
-struct Job<'a, E: Real> {
+struct Job<'a, E: Real, G> {
     kernels: &'static Kernels<E>,
     shape: &'a ConvShape,
-    grad: OutputGrad<'a, E>,
-    rows_of: Rows<E>,
+    grad: OutputGrad<'a, G>,
+    rows_of: Rows<E, G>,
     geometry: Geometry,
     /// Taps between which the input's memory is not contiguous, and the rows of each.
     starts: usize,
@@ -38,18 +40,18 @@ struct Job<'a, E: Real> {
 }
 
 /// What is done with rows of gradients, for the calling thread's instruction set.
-struct Rows<E> {
-    mask: unsafe fn(&[E], &[E], &mut [E]),
-    expand: unsafe fn(&ConvShape, usize, &[E], &[u8], &mut [E]),
+struct Rows<E, G> {
+    mask: unsafe fn(&[G], &[G], &mut [E]),
+    expand: unsafe fn(&ConvShape, usize, &[G], &[u8], &mut [E]),
     sum: unsafe fn(&[E], &mut [E]),
 }
 
-/// The gradient in the kernel, and in the bias if asked for.
-pub(super) fn kernel_grad<E: Real + PoolElement>(
+/// The gradient in the kernel, and in the bias if asked for. The output's may be of a narrower type.
+pub(super) fn kernel_grad<E: Real + PoolElement, G: Widens<E> + Plain>(
     pool: &ThreadPool,
     shape: &ConvShape,
     x: &[E],
-    grad: OutputGrad<E>,
+    grad: OutputGrad<G>,
     dw: &mut [E],
     db: Option<&mut [E]>,
     scratch: &mut Scratch,
@@ -71,7 +73,7 @@ pub(super) fn kernel_grad<E: Real + PoolElement>(
         kernels,
         shape,
         grad,
-        rows_of: Rows { mask: mask::<E>(), expand: expand_row::<E>(), sum: sum_rows::<E>() },
+        rows_of: Rows { mask: mask::<E, G>(), expand: expand_row::<E, G>(), sum: sum_rows::<E>() },
         geometry,
         starts,
         rows: run * shape.group_in(),
@@ -127,7 +129,7 @@ pub(super) fn kernel_grad<E: Real + PoolElement>(
     });
 }
 
-impl<E: Real + PoolElement> Job<'_, E> {
+impl<E: Real + PoolElement, G: Widens<E> + Plain> Job<'_, E, G> {
     /// Sums over units `units[0]..units[1]` for the given pieces of the kernel.
     ///
     /// # Safety
@@ -149,7 +151,11 @@ impl<E: Real + PoolElement> Job<'_, E> {
         let (copy, packed, masked) = local.take3::<E, E, E>(
             self.geometry.copy_len(self.rows_per_unit),
             panel,
-            if matches!(self.grad, OutputGrad::Plain(_)) { 0 } else { self.rows_per_unit * line },
+            if TypeId::of::<G>() == TypeId::of::<E>() && matches!(self.grad, OutputGrad::Plain(_)) {
+                0
+            } else {
+                self.rows_per_unit * line
+            },
         );
         let mut taps = Vec::with_capacity(self.rows_per_unit);
         for unit in units[0]..units[1] {
@@ -174,7 +180,12 @@ impl<E: Real + PoolElement> Job<'_, E> {
         let line = self.shape.output[2] * self.shape.out_channels;
         let range = rows.start * line..rows.end * line;
         match self.grad {
-            OutputGrad::Plain(dy) => &dy[range],
+            OutputGrad::Plain(dy) if TypeId::of::<G>() == TypeId::of::<E>() => cast(&dy[range]),
+            OutputGrad::Plain(dy) => {
+                let masked = &mut masked[..range.len()];
+                masked.iter_mut().zip(&dy[range]).for_each(|(to, dy)| *to = dy.widened());
+                masked
+            }
             OutputGrad::Relu { dy, y } => {
                 let masked = &mut masked[..range.len()];
                 // SAFETY: compiled for this machine; the body asks nothing else.

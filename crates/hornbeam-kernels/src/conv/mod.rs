@@ -12,6 +12,7 @@ mod integer;
 mod kernel_grad;
 mod patch;
 mod prepared;
+mod rounded;
 mod tune;
 mod winograd;
 
@@ -294,7 +295,7 @@ mod real {
             Algorithm::Depthwise => depthwise::forward(pool, shape, x, w, y, epilogue),
             Algorithm::Winograd => {
                 let w = winograd::Kernel::Taps(cast(w));
-                winograd::forward(pool, shape, cast(x), w, cast_mut(y), cast_epilogue(epilogue), scratch)
+                winograd::forward::<f32>(pool, shape, cast(x), w, cast_mut(y), cast_epilogue(epilogue), scratch)
             }
             Algorithm::Direct => direct::forward(pool, shape, x, w, y, epilogue, scratch),
         }
@@ -317,7 +318,7 @@ mod real {
             Algorithm::Depthwise => depthwise::input_grad(pool, shape, dy, w, dx, scratch),
             Algorithm::Winograd => {
                 let (grad, dx) = (OutputGrad::Plain(cast(dy)), Some(cast_mut(dx)));
-                winograd::backward(pool, shape, &[], cast(w), grad, dx, None, None, scratch)
+                winograd::backward::<f32>(pool, shape, &[], cast(w), grad, dx, None, None, scratch)
             }
             Algorithm::Direct => direct::input_grad(pool, shape, dy, w, dx, scratch),
         }
@@ -340,7 +341,7 @@ mod real {
             Algorithm::Depthwise => depthwise::kernel_grad(pool, shape, x, dy, dw, scratch),
             Algorithm::Winograd => {
                 let (grad, dw) = (OutputGrad::Plain(cast(dy)), Some(cast_mut(dw)));
-                winograd::backward(pool, shape, cast(x), &[], grad, None, dw, None, scratch)
+                winograd::backward::<f32>(pool, shape, cast(x), &[], grad, None, dw, None, scratch)
             }
             Algorithm::Direct => kernel_grad::kernel_grad(pool, shape, x, OutputGrad::Plain(dy), dw, None, scratch),
         }

@@ -252,6 +252,48 @@ fn winograd_is_nearly_as_accurate_as_the_definition() {
     }
 }
 
+/// Root mean square error of products whose operands are rounded to `bfloat16`.
+const ROUNDED: f64 = 2.4e-3;
+
+#[test]
+fn rounded_points_cost_a_few_times_what_rounded_operands_do() {
+    let mut random = Random::new(12);
+    let mut shapes = vec![valid(3, 26, 3, [32, 64]), same(2, 16, 3, 1, [32, 32]), same(9, 7, 3, 1, [40, 17])];
+    shapes.push(ConvShape { pad: [0, 2, 0], output: [1, 14, 9], ..same(4, 12, 3, 1, [17, 23]) });
+    shapes[3].input = [1, 12, 11];
+    for shape in &shapes {
+        assert_eq!(choose(shape, DType::F32), Algorithm::Winograd);
+        let x = random.values::<bf16>(shape.input_len());
+        let w = random.values::<bf16>(shape.kernel_len());
+        let dy = random.values::<bf16>(shape.output_len());
+        let mut sums = [vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]];
+        products(shape, |i, j, k| {
+            sums[0][k] += f64::from(x[i]) * f64::from(w[j]);
+            sums[1][i] += f64::from(dy[k]) * f64::from(w[j]);
+            sums[2][j] += f64::from(x[i]) * f64::from(dy[k]);
+        });
+        let mut before = None;
+        for threads in [1, 2, 3] {
+            let pool = ThreadPool::new(threads);
+            let mut scratch = Scratch::new();
+            let (mut y, mut dx, mut dw) = (dy.clone(), x.clone(), w.clone());
+            conv_forward(&pool, shape, &x, &w, &mut y, Epilogue::default(), &mut scratch);
+            conv_input_grad(&pool, shape, &dy, &w, &mut dx, &mut scratch);
+            conv_kernel_grad(&pool, shape, &x, &dy, &mut dw, &mut scratch);
+            for (got, want) in [(&y, &sums[0]), (&dx, &sums[1]), (&dw, &sums[2])] {
+                let got: Vec<f32> = got.iter().map(|v| v.to_f32()).collect();
+                let (most, rms) = errors(&got, want);
+                // Operands rounded to 8 bits: 2^-8 / sqrt(3) a pair of them, about.
+                println!("{most:.1e} {rms:.1e}");
+                assert!(rms < 6.0 * ROUNDED && most < 60.0 * ROUNDED, "{most:e} {rms:e} {shape:?}");
+            }
+            let now = [y, dx, dw];
+            assert!(before.is_none_or(|before| before == now), "{threads} threads differ: {shape:?}");
+            before = Some(now);
+        }
+    }
+}
+
 #[test]
 fn sixteen_bit_floats_round_once() {
     let mut random = Random::new(6);

@@ -7,6 +7,7 @@ use hornbeam_kernels::conv::{
     conv_backward, conv_forward, conv_forward_prepared, conv_input_grad, conv_kernel_grad, conv_pool_forward, prepare,
     prepared_len, ConvShape, OutputGrad,
 };
+use hornbeam_kernels::dtype::bf16;
 use hornbeam_kernels::gemm::{Activation, Epilogue};
 use hornbeam_kernels::scratch::Scratch;
 use hornbeam_kernels::simd::{with_isa, Isa};
@@ -185,6 +186,68 @@ fn pooled(shape: &ConvShape, x: &[f32], w: &[f32], end: Epilogue<f32>, whole: &[
     Ok(())
 }
 
+/// What a product of `terms` pairs of numbers between -1 and 1 may be off by in `bfloat16`: about twice the largest error
+/// that Winograd's algorithm makes with points of that type, and the rounding of the result.
+fn rounded(what: &str, got: &[bf16], want: &Sums, terms: usize) -> Result<(), TestCaseError> {
+    let size = (terms as f64).sqrt() / 3.0;
+    for (i, (got, (want, _))) in got.iter().zip(&want.0).enumerate() {
+        let error = (f64::from(*got) - want).abs();
+        prop_assert!(error <= 0.15 * size + want.abs() / 256.0, "{what}: {got} for {want} at {i}");
+    }
+    Ok(())
+}
+
+fn convolve_rounded(shape: &ConvShape, seed: u64) -> Result<(), TestCaseError> {
+    let values = |n, seed| floats(n, seed).into_iter().map(bf16::from_f32).collect::<Vec<_>>();
+    let (x, w) = (values(shape.input_len(), seed), values(shape.kernel_len(), seed ^ 1));
+    let dy = values(shape.output_len(), seed ^ 2);
+    let (mut y, mut dx, mut dw) = (Sums::new(dy.len()), Sums::new(x.len()), Sums::new(w.len()));
+    products(shape, |i, j, k| {
+        y.add(k, f64::from(x[i]) * f64::from(w[j]));
+        dx.add(i, f64::from(dy[k]) * f64::from(w[j]));
+        dw.add(j, f64::from(x[i]) * f64::from(dy[k]));
+    });
+    let (end, nine) = (Epilogue::default(), bf16::from_f32(9.0));
+    let got = on_threads(|pool| {
+        let scratch = &mut Scratch::new();
+        let (mut found, mut codes) = (vec![], vec![0; shape.pooled_len()]);
+        found.push(guarded(dy.len(), nine, |y| conv_forward(pool, shape, &x, &w, y, end, scratch)));
+        found.push(guarded(x.len(), nine, |dx| conv_input_grad(pool, shape, &dy, &w, dx, scratch)));
+        found.push(guarded(w.len(), nine, |dw| conv_kernel_grad(pool, shape, &x, &dy, dw, scratch)));
+        let mut apart = [vec![nine; w.len()], vec![nine; shape.out_channels]];
+        found.push(guarded(x.len(), nine, |dx| {
+            let (grad, [dw, db]) = (OutputGrad::Plain(&dy[..]), &mut apart);
+            conv_backward(pool, shape, &x, &w, grad, Some(dx), Some(dw), Some(db), scratch)
+        }));
+        found.extend(apart);
+        found.push(guarded(shape.pooled_len(), nine, |y| {
+            conv_pool_forward(pool, shape, &x, &w, end, y, &mut codes, scratch);
+        }));
+        found
+    })?;
+    let taps: usize = shape.kernel.iter().product();
+    let (inputs, outputs) = (taps * shape.in_channels / shape.groups, taps * shape.out_channels / shape.groups);
+    let pixels = dy.len() / shape.out_channels;
+    rounded("forward", &got[0], &y, inputs)?;
+    for (what, of) in [("alone", 1), ("of all", 3)] {
+        rounded(&format!("input gradient {what}"), &got[of], &dx, outputs)?;
+        rounded(&format!("kernel gradient {what}"), &got[of + 1], &dw, pixels)?;
+    }
+    let mut db = Sums::new(shape.out_channels);
+    dy.iter().enumerate().for_each(|(k, dy)| db.add(k % shape.out_channels, f64::from(*dy)));
+    rounded("bias gradient", &got[5], &db, pixels)?;
+    let [_, height, width] = shape.output;
+    let mut pooled = Sums::new(shape.pooled_len());
+    for (i, (most, _)) in pooled.0.iter_mut().enumerate() {
+        let (pixel, c) = (i / shape.out_channels, i % shape.out_channels);
+        let [image, h, w] =
+            [pixel / (height / 2 * (width / 2)), pixel / (width / 2) % (height / 2), pixel % (width / 2)];
+        let at = |k: usize| ((image * height + 2 * h + k / 2) * width + 2 * w + k % 2) * shape.out_channels + c;
+        *most = (0..4).map(|k| y.0[at(k)].0).fold(f64::NEG_INFINITY, f64::max);
+    }
+    rounded("pooled", &got[6], &pooled, inputs)
+}
+
 fn pooling() -> impl Strategy<Value = PoolShape> {
     (1usize..4, axes(), prop_oneof![1usize..6, 30usize..70]).prop_map(|(batch, axes, channels)| {
         let mut shape =
@@ -224,6 +287,11 @@ proptest! {
         for isa in Isa::available() {
             with_isa(isa, || convolve(&shape, seed, bias, relu))?;
         }
+    }
+
+    #[test]
+    fn rounded_convolutions_agree_with_plain_loops(shape in convolution(), seed: u64) {
+        convolve_rounded(&shape, seed)?;
     }
 
     #[test]

@@ -4,10 +4,11 @@
 //! they are added in order. Patches overlap, and within a part one row of tiles adds to what the last one left. Where a
 //! part starts within an image, it also works out the row of tiles above, for the two rows of pixels that reach down.
 
+use super::pixels::Pixel;
 use super::points::Taps;
 use super::prefetch::Ahead;
 use super::products::{outer, Panels};
-use super::transforms::{half_len, Points, Rows, Source, Transforms};
+use super::transforms::{half_len, Beside, Points, Rows, Source, Transforms};
 use super::{padded, Tiling, IN, OUT, POINTS};
 use crate::conv::{ConvShape, OutputGrad};
 use crate::pool::{SharedMut, ThreadPool};
@@ -17,6 +18,8 @@ use std::ptr::null_mut;
 
 /// Floats that the points of a block of tiles should take.
 const BLOCK: usize = 1 << 16;
+/// As many times that where points are pairs and the kernel's gradient sums over them: a sum is written once a block.
+const PAIRED_BLOCKS: usize = 3;
 /// Tiles of a block at least.
 const LEAST: usize = 14;
 /// Parts of a pass, and floats that their partial sums may take together.
@@ -27,16 +30,18 @@ const MANY_PARTS: usize = 32;
 const PART_ROWS: usize = 8;
 
 /// One walk over the tiles.
-struct Pass<'a> {
+struct Pass<'a, E: Pixel> {
     shape: &'a ConvShape,
     tiling: Tiling,
-    transforms: &'static Transforms,
+    transforms: &'static Transforms<E>,
     /// From output channels to input channels.
     panels: Panels,
-    x: &'a [f32],
-    grad: OutputGrad<'a, f32>,
+    /// Output channels in whole vectors.
+    wide: usize,
+    x: &'a [E],
+    grad: OutputGrad<'a, E>,
     /// The kernel's points, and where the input's gradient goes.
-    input: Option<(&'a [f32], SharedMut<'a, f32>)>,
+    input: Option<(&'a [f32], SharedMut<'a, E>)>,
 }
 
 /// A part's share of a pass.
@@ -51,31 +56,34 @@ struct Share<'a> {
 /// The tiles at work, with their points; the patches' points are used twice.
 struct Block<'a> {
     patches: &'a mut [f32],
+    /// For the kernel's gradient, in pairs of tiles if they are rounded, and then for the input's in pairs of channels.
     gradients: &'a mut [f32],
+    halves: &'a mut [f32],
     half: &'a mut [f32],
-    /// Distance between points.
-    in_stride: usize,
-    out_stride: usize,
+    /// Two rows of pixels for the next row of tiles.
+    carry: &'a mut [f32],
+    /// Distances between points of the first three.
+    strides: [usize; 3],
     rows: Range<usize>,
     /// Rows of tiles before them, worked out for what reaches down.
     above: usize,
 }
 
 /// All gradients that are asked for: see [`crate::conv::conv_backward`].
-pub(crate) fn backward(
+pub(crate) fn backward<E: Pixel>(
     pool: &ThreadPool,
     shape: &ConvShape,
-    x: &[f32],
+    x: &[E],
     w: &[f32],
-    grad: OutputGrad<f32>,
-    dx: Option<&mut [f32]>,
+    grad: OutputGrad<E>,
+    dx: Option<&mut [E]>,
     dw: Option<&mut [f32]>,
     db: Option<&mut [f32]>,
     scratch: &mut Scratch,
 ) {
-    let panels = Panels::new([shape.out_channels, shape.in_channels]);
-    let (tiling, transforms) = (Tiling::new(shape), Transforms::get());
-    let wide = panels.deep();
+    let panels = Panels::new::<E>([shape.out_channels, shape.in_channels]);
+    let (tiling, transforms) = (Tiling::new(shape), E::transforms());
+    let wide = shape.out_channels.next_multiple_of(panels.kernels.lanes);
     let stride = padded(shape.in_channels * wide);
     // Where there is room for few partial sums, tasks share out the points and transform the same tiles; the input's
     // gradient then has a pass of its own.
@@ -89,7 +97,7 @@ pub(crate) fn backward(
     if dx.is_some() {
         panels.pack(pool, transforms, w, true, packed);
     }
-    let mut pass = Pass { shape, tiling, transforms, panels, x, grad, input: None };
+    let mut pass = Pass { shape, tiling, transforms, panels, wide, x, grad, input: None };
     let mut apart = dx;
     if together {
         pass.input = apart.take().map(|dx| (&*packed, SharedMut::new(dx)));
@@ -115,7 +123,7 @@ pub(crate) fn backward(
     }
 }
 
-impl Pass<'_> {
+impl<E: Pixel> Pass<'_, E> {
     fn with_kernel(
         &self,
         pool: &ThreadPool,
@@ -124,7 +132,7 @@ impl Pass<'_> {
         sums: &mut [f32],
         bias: Option<&mut [f32]>,
     ) {
-        let wide = self.panels.deep();
+        let wide = self.wide;
         // Pixels have one writer: a pass that makes the input's gradient too does not share out points.
         let groups = if self.input.is_some() { 1 } else { PARTS.div_ceil(partials).min(6) };
         let sums = SharedMut::new(sums);
@@ -147,7 +155,7 @@ impl Pass<'_> {
 
     /// Returns the number of parts.
     fn without_kernel(&self, pool: &ThreadPool, bias: Option<&mut [f32]>) -> usize {
-        let (rows, wide) = (self.tiling.rows(), self.panels.deep());
+        let (rows, wide) = (self.tiling.rows(), self.wide);
         let parts = rows.div_ceil(PART_ROWS).min(MANY_PARTS);
         let bias = bias.map(SharedMut::new);
         pool.run(parts, &|part| {
@@ -166,48 +174,80 @@ impl Pass<'_> {
             bias.fill(0.0);
         }
         let across = self.tiling.across;
-        let (deep, wide) = (self.panels.wide(), self.panels.deep());
-        let block = self.tiling.block(BLOCK, POINTS * (deep + wide), LEAST);
+        let (deep, wide) = (self.panels.wide(), self.wide);
+        let times = if E::PAIRED && share.kernel.is_some() { PAIRED_BLOCKS } else { 1 };
+        let block = self.tiling.block(times * BLOCK, POINTS * (deep + wide), LEAST);
         // One row of tiles more where the part starts within an image.
         let inside = usize::from(self.input.is_some() && !share.rows.start.is_multiple_of(self.tiling.tall));
         let (start, count) = (share.rows.start, share.rows.len());
         let blocks = count.div_ceil(block).max(1);
-        let most = (count.div_ceil(blocks) + inside) * across;
-        let (in_stride, out_stride) = (padded(most * deep), padded(most * wide));
+        let most = count.div_ceil(blocks) + inside;
+        let (in_stride, out_stride) = (padded(most * across * deep), padded(most * self.together() * wide));
+        let halves = E::PAIRED && (self.input.is_some() || share.kernel.is_none());
+        let halves_stride = if halves { padded(most * across * self.panels.deep()) } else { 0 };
         with_local(|local| {
-            let (patches, gradients, half) = local.take3::<f32, f32, f32>(
+            let half = half_len(across, self.panels.kernels.lanes);
+            let (patches, gradients, small) = local.take3::<f32, f32, f32>(
                 POINTS * in_stride,
-                POINTS * out_stride,
-                half_len(across, self.panels.kernels.lanes),
+                POINTS * (out_stride + halves_stride),
+                half + 2 * self.tiling.input[1] * self.shape.in_channels,
             );
-            let mut block = Block { patches, gradients, half, in_stride, out_stride, rows: start..start, above: 0 };
+            let (gradients, halves) = gradients.split_at_mut(POINTS * out_stride);
+            let (half, carry) = small.split_at_mut(half);
+            let rows = start..start;
+            let strides = [in_stride, out_stride, halves_stride];
+            let mut block = Block { patches, gradients, halves, half, carry, strides, rows, above: 0 };
             for index in 0..blocks {
                 block.rows = start + index * count / blocks..start + (index + 1) * count / blocks;
                 block.above = if index == 0 { inside } else { 0 };
                 let next = block.rows.end..start + ((index + 2) * count / blocks).min(count);
-                self.gradients(&mut block, share.bias.as_deref_mut());
+                self.gradients(&mut block, share.bias.as_deref_mut(), share.kernel.is_some());
                 if let Some((kernel, points)) = &mut share.kernel {
                     self.kernel_sums(&mut block, kernel, points.clone(), index > 0, &next);
                 }
                 if let Some((packed, dx)) = &self.input {
-                    self.input_rows(&mut block, packed, dx, share.rows.end, &next);
+                    self.input_rows(&mut block, packed, dx, &next);
                 }
             }
         });
     }
 
+    /// Rows of numbers, one for each channel, that the points of a row of tiles take in sums over tiles.
+    fn together(&self) -> usize {
+        if E::PAIRED {
+            self.tiling.across.div_ceil(2)
+        } else {
+            self.tiling.across
+        }
+    }
+
     /// The gradients of the outputs to points.
-    fn gradients(&self, block: &mut Block<'_>, mut bias: Option<&mut [f32]>) {
-        let (tiles, step) = (self.tiling.across, self.panels.deep());
+    fn gradients(&self, block: &mut Block<'_>, mut bias: Option<&mut [f32]>, kernel: bool) {
+        let tiles = self.tiling.across;
+        let transform = match (kernel, self.input.is_some()) {
+            (true, true) => self.transforms.twofold,
+            _ => self.transforms.gradients[usize::from(kernel)],
+        };
         for (place, row) in (block.rows.start - block.above..block.rows.end).enumerate() {
-            let base = block.gradients[place * tiles * step..].as_mut_ptr();
-            let points = Points { base, stride: block.out_stride, step, tiles, half: block.half.as_mut_ptr() };
+            let step = self.panels.deep();
+            let channels = Beside {
+                base: block.halves.as_mut_ptr().wrapping_add(place * tiles * step),
+                stride: block.strides[2],
+                step,
+            };
+            let first = Beside {
+                base: block.gradients[place * self.together() * self.wide..].as_mut_ptr(),
+                stride: block.strides[1],
+                step: self.wide,
+            };
+            let Beside { base, stride, step } = if E::PAIRED && !kernel { channels } else { first };
+            let points = Points { base, stride, step, tiles, half: block.half.as_mut_ptr(), beside: channels };
             // The row above is another part's to add up.
             let sums = bias.as_deref_mut().filter(|_| place >= block.above);
             let sums = sums.map_or(null_mut(), <[f32]>::as_mut_ptr);
             let image = self.tiling.outputs(row, self.shape.out_channels, |n| self.source(n));
             // SAFETY: the image lies within the gradients, the points of the row within theirs.
-            unsafe { (self.transforms.gradients)(&image, sums, &points) };
+            unsafe { transform(&image, sums, &points) };
         }
     }
 
@@ -220,36 +260,29 @@ impl Pass<'_> {
         accumulate: bool,
         next: &Range<usize>,
     ) {
-        let (tiles, inputs) = (self.tiling.across, self.shape.in_channels);
-        let (deep, wide) = (self.panels.wide(), self.panels.deep());
+        let (tiles, together, inputs) = (self.tiling.across, self.together(), self.shape.in_channels);
+        let (deep, wide) = (self.panels.wide(), self.wide);
         for (place, row) in block.rows.clone().enumerate() {
             let image = self.tiling.patches(row, inputs, |at| self.x[at..].as_ptr());
-            let base = block.patches[place * tiles * deep..].as_mut_ptr();
-            let to = Points { base, stride: block.in_stride, step: deep, tiles, half: block.half.as_mut_ptr() };
+            let base = block.patches[place * together * deep..].as_mut_ptr();
+            let half = block.half.as_mut_ptr();
+            let to = Points { base, stride: block.strides[0], step: deep, tiles, half, beside: Beside::NOTHING };
             // SAFETY: the image lies within `x`, the points of the row within `patches`.
-            unsafe { (self.transforms.patches)(&image, &to) };
+            unsafe { (self.transforms.patches[1])(&image, &to) };
         }
         let ahead = Ahead::new(self.x.as_ptr(), self.tiling.read(next), inputs);
         let stride = kernel.len() / points.len();
-        let size = block.rows.len() * tiles;
+        let size = block.rows.len() * together;
         for (point, kernel) in points.zip(kernel.chunks_exact_mut(stride)) {
             ahead.fetch::<false>(point);
-            let a = &block.patches[point * block.in_stride..];
-            let b = &block.gradients[point * block.out_stride + block.above * tiles * wide..];
+            let a = &block.patches[point * block.strides[0]..];
+            let b = &block.gradients[point * block.strides[1] + block.above * together * wide..];
             outer(self.panels.kernels, size, [inputs, deep, wide], a, b, kernel, accumulate);
         }
     }
 
-    /// The gradients of the outputs times the kernel, and from points to the rows of pixels that are this part's; its
-    /// rows of tiles end at `end`.
-    fn input_rows(
-        &self,
-        block: &mut Block<'_>,
-        packed: &[f32],
-        dx: &SharedMut<'_, f32>,
-        end: usize,
-        next: &Range<usize>,
-    ) {
+    /// The gradients of the outputs times the kernel, and from points to the rows of pixels that are this part's.
+    fn input_rows(&self, block: &mut Block<'_>, packed: &[f32], dx: &SharedMut<'_, E>, next: &Range<usize>) {
         let (tiles, step, inputs) = (self.tiling.across, self.panels.wide(), self.shape.in_channels);
         let size = (block.rows.len() + block.above) * tiles;
         let behind = Ahead::new(dx.as_ptr(), self.tiling.read(&block.rows), inputs);
@@ -259,19 +292,25 @@ impl Pass<'_> {
             for ahead in ahead.iter().flatten() {
                 ahead.fetch::<false>(point);
             }
-            let (a, c) = (&block.gradients[point * block.out_stride..], &mut block.patches[point * block.in_stride..]);
+            let a = if E::PAIRED {
+                &block.halves[point * block.strides[2]..]
+            } else {
+                &block.gradients[point * block.strides[1]..]
+            };
+            let c = &mut block.patches[point * block.strides[0]..];
             self.panels.product(point, packed, size, a, c);
         }
         let tall = self.tiling.tall;
         for (place, row) in (block.rows.start - block.above..block.rows.end).enumerate() {
             let base = block.patches[place * tiles * step..].as_mut_ptr();
-            let points = Points { base, stride: block.in_stride, step, tiles, half: block.half.as_mut_ptr() };
+            let (half, beside) = (block.half.as_mut_ptr(), Beside::NOTHING);
+            let points = Points { base, stride: block.strides[0], step, tiles, half, beside };
             let image = self.tiling.patches(row, inputs, |at| dx.as_ptr().wrapping_add(at));
+            let (carry, last) = (block.carry.as_mut_ptr(), (row + 1) % tall == 0);
             let rows = if place < block.above {
-                Rows { from: OUT, to: IN, add: false }
+                Rows { written: 0, taken: false, left: true, carry }
             } else {
-                let reaches = (row + 1) % tall == 0 || row + 1 < end;
-                Rows { from: 0, to: if reaches { IN } else { OUT }, add: row % tall > 0 }
+                Rows { written: if last { IN } else { OUT }, taken: row % tall > 0, left: !last, carry }
             };
             // SAFETY: rows of pixels belong to the part of the tiles that start there.
             unsafe { (self.transforms.pixels)(&image, rows, &points) };
@@ -296,7 +335,7 @@ impl Pass<'_> {
     }
 
     /// The gradients of one image.
-    fn source(&self, n: usize) -> Source {
+    fn source(&self, n: usize) -> Source<E> {
         let [_, height, width] = self.shape.output;
         let channels = self.shape.out_channels;
         let (whole, pooled) = (n * height * width * channels, n * (height / 2) * (width / 2) * channels);
@@ -311,9 +350,9 @@ impl Pass<'_> {
 }
 
 /// Adds up the partial sums and takes them back from points to taps.
-fn kernel_gradient(
+fn kernel_gradient<E: Pixel>(
     pool: &ThreadPool,
-    transforms: &Transforms,
+    transforms: &Transforms<E>,
     shape: &ConvShape,
     [wide, stride]: [usize; 2],
     sums: &mut [f32],

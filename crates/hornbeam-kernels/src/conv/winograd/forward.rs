@@ -1,8 +1,9 @@
 //! The forward pass: patches to points, products, points to outputs, a block of tiles a task.
 
+use super::pixels::Pixel;
 use super::prefetch::Ahead;
 use super::products::Panels;
-use super::transforms::{half_len, Finish, Points, Sink, Transforms};
+use super::transforms::{half_len, Beside, Finish, Points, Sink};
 use super::{padded, Tiling, POINTS};
 use crate::conv::ConvShape;
 use crate::gemm::{Activation, Epilogue};
@@ -25,26 +26,27 @@ pub(crate) enum Kernel<'a> {
     Points(&'a [f32]),
 }
 
-fn panels(shape: &ConvShape) -> Panels {
-    Panels::new([shape.in_channels, shape.out_channels])
+fn panels<E: Pixel>(shape: &ConvShape) -> Panels {
+    Panels::new::<E>([shape.in_channels, shape.out_channels])
 }
 
 /// Floats of [`Kernel::Points`].
 pub(crate) fn packed_len(shape: &ConvShape) -> usize {
-    panels(shape).len()
+    panels::<f32>(shape).len()
 }
 
 /// Transforms the kernel `w`.
 pub(crate) fn pack(pool: &ThreadPool, shape: &ConvShape, w: &[f32], packed: &mut [f32]) {
-    panels(shape).pack(pool, Transforms::get(), w, false, packed);
+    panels::<f32>(shape).pack(pool, f32::transforms(), w, false, packed);
 }
 
-pub(crate) fn forward(
+/// A kernel of `bfloat16` comes as taps.
+pub(crate) fn forward<E: Pixel>(
     pool: &ThreadPool,
     shape: &ConvShape,
-    x: &[f32],
+    x: &[E],
     kernel: Kernel,
-    y: &mut [f32],
+    y: &mut [E],
     epilogue: Epilogue<f32>,
     scratch: &mut Scratch,
 ) {
@@ -55,13 +57,13 @@ pub(crate) fn forward(
 }
 
 /// [`forward`] and a pooling by 2x2: see [`crate::conv::conv_pool_forward`].
-pub(crate) fn pool_forward(
+pub(crate) fn pool_forward<E: Pixel>(
     pool: &ThreadPool,
     shape: &ConvShape,
-    x: &[f32],
+    x: &[E],
     kernel: Kernel,
     epilogue: Epilogue<f32>,
-    y: &mut [f32],
+    y: &mut [E],
     codes: &mut [u8],
     scratch: &mut Scratch,
 ) {
@@ -75,16 +77,16 @@ pub(crate) fn pool_forward(
 }
 
 /// `sink` tells where the outputs of an image go.
-fn run(
+fn run<E: Pixel>(
     pool: &ThreadPool,
     shape: &ConvShape,
-    x: &[f32],
+    x: &[E],
     kernel: Kernel,
     epilogue: Epilogue<f32>,
-    sink: &(dyn Fn(usize) -> Sink + Sync),
+    sink: &(dyn Fn(usize) -> Sink<E> + Sync),
     scratch: &mut Scratch,
 ) {
-    let (transforms, tiling, panels) = (Transforms::get(), Tiling::new(shape), panels(shape));
+    let (transforms, tiling, panels) = (E::transforms(), Tiling::new(shape), panels::<E>(shape));
     let packed = match kernel {
         Kernel::Points(packed) => packed,
         Kernel::Taps(w) => {
@@ -115,9 +117,16 @@ fn run(
             for (index, row) in range.clone().enumerate() {
                 let image = tiling.patches(row, shape.in_channels, |at| x[at..].as_ptr());
                 let base = patches[index * across * deep..].as_mut_ptr();
-                let points = Points { base, stride: in_stride, step: deep, tiles: across, half: half.as_mut_ptr() };
+                let points = Points {
+                    base,
+                    stride: in_stride,
+                    step: deep,
+                    tiles: across,
+                    half: half.as_mut_ptr(),
+                    beside: Beside::NOTHING,
+                };
                 // SAFETY: the image lies within `x`, the points of the row within `patches`.
-                unsafe { (transforms.patches)(&image, &points) };
+                unsafe { (transforms.patches[0])(&image, &points) };
             }
             let next = task + pool.threads();
             let next = next * rows / blocks..(next + 1) * rows / blocks;
@@ -140,7 +149,14 @@ fn run(
             for (index, row) in range.enumerate() {
                 let image = tiling.outputs(row, shape.out_channels, sink);
                 let base = results[index * across * wide..].as_mut_ptr();
-                let points = Points { base, stride: out_stride, step: wide, tiles: across, half: half.as_mut_ptr() };
+                let points = Points {
+                    base,
+                    stride: out_stride,
+                    step: wide,
+                    tiles: across,
+                    half: half.as_mut_ptr(),
+                    beside: Beside::NOTHING,
+                };
                 // SAFETY: rows of tiles are disjoint in the outputs, and each belongs to one task.
                 unsafe { (transforms.outputs)(&image, finish, &points) };
             }

@@ -14,6 +14,8 @@
 mod backward;
 mod forward;
 mod lanes;
+mod layouts;
+mod pixels;
 mod points;
 mod prefetch;
 mod products;

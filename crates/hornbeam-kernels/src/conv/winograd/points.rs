@@ -116,7 +116,7 @@ pub(super) unsafe fn kernel_points_transposed<V: Lanes>(s: [V; IN]) -> [V; 3] {
 
 /// Kernels and their points: tap `t` of kernel `n` at `taps + t * tap + n`, its point `p` at `points + p * stride + n`.
 /// `count` of them; points may be written, and are read, in whole vectors.
-pub(super) struct Taps {
+pub(crate) struct Taps {
     pub taps: *mut f32,
     pub tap: usize,
     pub points: *mut f32,

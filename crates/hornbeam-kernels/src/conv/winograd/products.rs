@@ -1,12 +1,16 @@
 //! The products of points: kernels in panels, patches and gradients by rows of channels.
 
+use super::pixels::Pixel;
 use super::points::Taps;
 use super::transforms::Transforms;
 use super::{padded, POINTS};
 use crate::gemm::even;
-use crate::gemm::tile::{Kernels, Real, Tile};
+use crate::gemm::tile::{Kernels, Tile};
 use crate::pool::{SharedMut, ThreadPool};
 use std::ptr::null;
+
+/// Columns of the widest panel.
+const WIDEST: usize = 2 * 16;
 
 /// How the kernel's points lie, and with it those of what it is multiplied with: `[point][panel][inner][width]`.
 #[derive(Clone, Copy)]
@@ -19,15 +23,27 @@ pub(super) struct Panels {
     panels: usize,
     /// Distance between points.
     stride: usize,
+    /// Whether two channels lie in the place of a float.
+    paired: bool,
 }
 
 impl Panels {
-    pub fn new([inner, outer]: [usize; 2]) -> Self {
-        let kernels = f32::kernels();
+    pub fn new<E: Pixel>([inner, outer]: [usize; 2]) -> Self {
+        let kernels = E::kernels();
         let vectors = outer.div_ceil(kernels.lanes).min(2);
         let width = vectors * kernels.lanes;
         let panels = outer.div_ceil(width);
-        Self { kernels, inner, outer, vectors, panels, stride: padded(panels * inner * width) }
+        let steps = if E::PAIRED { inner.div_ceil(2) } else { inner };
+        Self { kernels, inner, outer, vectors, panels, stride: padded(panels * steps * width), paired: E::PAIRED }
+    }
+
+    /// Floats that are summed over.
+    fn steps(&self) -> usize {
+        if self.paired {
+            self.inner.div_ceil(2)
+        } else {
+            self.inner
+        }
     }
 
     fn width(&self) -> usize {
@@ -36,7 +52,12 @@ impl Panels {
 
     /// Floats of a tile's left side and of its result, for each point.
     pub fn deep(&self) -> usize {
-        self.inner.next_multiple_of(self.kernels.lanes)
+        let whole = self.inner.next_multiple_of(self.kernels.lanes);
+        if self.paired {
+            whole / 2
+        } else {
+            whole
+        }
     }
 
     pub fn wide(&self) -> usize {
@@ -49,35 +70,69 @@ impl Panels {
     }
 
     /// Transforms the kernel `w` (`[3, 3, inputs, outputs]`); `transposed` sums over its outputs.
-    pub fn pack(&self, pool: &ThreadPool, transforms: &Transforms, w: &[f32], transposed: bool, to: &mut [f32]) {
+    pub fn pack<E: Pixel>(
+        &self,
+        pool: &ThreadPool,
+        transforms: &Transforms<E>,
+        w: &[f32],
+        transposed: bool,
+        to: &mut [f32],
+    ) {
         assert!(to.len() >= self.len());
-        let (width, to) = (self.width(), SharedMut::new(to));
-        let (row, col) = if transposed { (1, self.inner) } else { (self.outer, 1) };
+        let (width, steps, to) = (self.width(), self.steps(), SharedMut::new(to));
         // A few channels a task: the transform of one is short.
-        pool.run_ranges(self.inner, 8, &|range| {
-            let mut taps = [0.0; 9 * 2 * 16];
-            for (k, panel) in range.flat_map(|k| (0..self.panels).map(move |panel| (k, panel))) {
-                let columns = width.min(self.outer - panel * width);
-                for (t, taps) in taps.chunks_exact_mut(width).enumerate().take(9) {
-                    let from = &w[t * self.inner * self.outer + k * row + panel * width * col..];
-                    for (to, from) in taps[..columns].iter_mut().zip(from.iter().step_by(col)) {
-                        *to = *from;
-                    }
-                    taps[columns..].fill(0.0);
+        pool.run_ranges(steps, 8, &|range| {
+            for (step, panel) in range.flat_map(|step| (0..self.panels).map(move |panel| (step, panel))) {
+                let points = to.as_ptr().wrapping_add((panel * steps + step) * width);
+                if !self.paired {
+                    // SAFETY: every (step, panel) is written by one task; a panel is whole vectors.
+                    unsafe { self.points(transforms, w, transposed, [step, panel], points, self.stride) };
+                    continue;
                 }
-                let points = to.as_ptr().wrapping_add((panel * self.inner + k) * width);
-                let job = Taps { taps: taps.as_mut_ptr(), tap: width, points, stride: self.stride, count: width };
-                // SAFETY: every (k, panel) is written by one task; a panel is whole vectors.
-                unsafe { (transforms.kernel)(&job) };
+                let mut pair = [[0.0; POINTS * WIDEST]; 2];
+                for (k, pair) in pair.iter_mut().enumerate().take(self.inner - 2 * step) {
+                    // SAFETY: room for all points of a panel's width.
+                    unsafe { self.points(transforms, w, transposed, [2 * step + k, panel], pair.as_mut_ptr(), width) };
+                }
+                let rows = pair[0].chunks_exact(width).zip(pair[1].chunks_exact(width));
+                for (point, (first, second)) in rows.enumerate().take(POINTS) {
+                    // SAFETY: as above.
+                    unsafe { (transforms.pairs)(first, second, points.wrapping_add(point * self.stride)) };
+                }
             }
         });
     }
 
+    /// The points of one channel and one panel, `stride` apart.
+    unsafe fn points<E: Pixel>(
+        &self,
+        transforms: &Transforms<E>,
+        w: &[f32],
+        transposed: bool,
+        [k, panel]: [usize; 2],
+        points: *mut f32,
+        stride: usize,
+    ) {
+        let width = self.width();
+        let (row, col) = if transposed { (1, self.inner) } else { (self.outer, 1) };
+        let mut taps = [0.0; 9 * WIDEST];
+        let columns = width.min(self.outer - panel * width);
+        for (t, taps) in taps.chunks_exact_mut(width).enumerate().take(9) {
+            let from = &w[t * self.inner * self.outer + k * row + panel * width * col..];
+            for (to, from) in taps[..columns].iter_mut().zip(from.iter().step_by(col)) {
+                *to = *from;
+            }
+        }
+        let job = Taps { taps: taps.as_mut_ptr(), tap: width, points, stride, count: width };
+        // SAFETY: the caller's promise.
+        unsafe { (transforms.kernel)(&job) };
+    }
+
     /// `c = a @ kernel` at one point, for `size` tiles.
     pub fn product(&self, point: usize, packed: &[f32], size: usize, a: &[f32], c: &mut [f32]) {
-        let (deep, wide, width) = (self.deep(), self.wide(), self.width());
+        let (deep, wide, width, steps) = (self.deep(), self.wide(), self.width(), self.steps());
         let taps = [0usize];
-        let b = &packed[point * self.stride..][..self.panels * self.inner * width];
+        let b = &packed[point * self.stride..][..self.panels * steps * width];
         assert!(a.len() >= size * deep && c.len() >= size * wide);
         for panel in 0..self.panels {
             for [start, end] in even(0, size, self.kernels.rows[self.vectors - 1]) {
@@ -86,8 +141,8 @@ impl Panels {
                     a_step: deep,
                     taps: taps.as_ptr(),
                     tap_count: 1,
-                    run: self.inner,
-                    b: b[panel * self.inner * width..].as_ptr(),
+                    run: steps,
+                    b: b[panel * steps * width..].as_ptr(),
                     b_step: width,
                     c: c[start * wide + panel * width..].as_mut_ptr(),
                     c_step: wide,

@@ -6,30 +6,49 @@
 //! twice. Pixels outside the image are zeros that are never stored anywhere.
 
 use super::lanes::Lanes;
+#[cfg(target_arch = "x86_64")]
+use super::layouts::{Both, Channels, Tiles};
+use super::layouts::{Floats, Layout};
+use super::pixels::Fills;
 use super::points::*;
-use super::{IN, OUT};
+use super::{IN, OUT, POINTS};
+use crate::dtype::bf16;
 use crate::simd::{isa, Isa};
 
 /// The points of a row of `tiles` tiles: point `p` of tile `t`, channel `c` at `base + p * stride + t * step + c`.
 /// There is room for whole vectors.
 #[derive(Clone, Copy)]
-pub(super) struct Points {
+pub(crate) struct Points {
     pub base: *mut f32,
     pub stride: usize,
     pub step: usize,
     pub tiles: usize,
     /// Floats that the passes hand over: [`half_len`].
     pub half: *mut f32,
+    /// Where a layout of two parts puts the second.
+    pub beside: Beside,
+}
+
+/// As `base`, `stride` and `step` of [`Points`].
+#[derive(Clone, Copy)]
+pub(crate) struct Beside {
+    pub base: *mut f32,
+    pub stride: usize,
+    pub step: usize,
+}
+
+impl Beside {
+    pub const NOTHING: Self = Self { base: std::ptr::null_mut(), stride: 0, step: 0 };
 }
 
 /// Floats between the passes for a row of `tiles` tiles, vectors of at most `lanes`.
 pub(super) fn half_len(tiles: usize, lanes: usize) -> usize {
-    (tiles * OUT + 2) * IN * lanes
+    ((tiles * OUT + 2) * IN).max(2 * POINTS) * lanes
 }
 
 /// An image, and the row of it where a row of tiles starts: tile `t` covers columns from `column + t * OUT` on.
 #[derive(Clone, Copy)]
-pub(super) struct Image<P> {
+pub(crate) struct Image<P> {
     pub pixels: P,
     pub height: usize,
     pub width: usize,
@@ -49,21 +68,25 @@ impl<P> Image<P> {
 }
 
 #[inline(always)]
-unsafe fn patches<V: Lanes>(image: &Image<*const f32>, t: &Points) {
+unsafe fn patches<V: Lanes, L: Layout<V>, E: Fills<V>>(image: &Image<*const E>, t: &Points) {
     // SAFETY: the caller vouches for the ISA and the extents.
     unsafe {
         for c in (0..image.channels).step_by(V::LANES) {
             if image.channels - c >= V::LANES {
-                patches_of::<V, true>(image, t, c);
+                patches_of::<V, L, E, true>(image, t, c);
             } else {
-                patches_of::<V, false>(image, t, c);
+                patches_of::<V, L, E, false>(image, t, c);
             }
         }
     }
 }
 
 #[inline(always)]
-unsafe fn patches_of<V: Lanes, const FULL: bool>(image: &Image<*const f32>, t: &Points, c: usize) {
+unsafe fn patches_of<V: Lanes, L: Layout<V>, E: Fills<V>, const FULL: bool>(
+    image: &Image<*const E>,
+    t: &Points,
+    c: usize,
+) {
     // SAFETY: as in `patches`; rows and columns outside the image are not read.
     unsafe {
         let n = if FULL { V::LANES } else { image.channels - c };
@@ -84,12 +107,12 @@ unsafe fn patches_of<V: Lanes, const FULL: bool>(image: &Image<*const f32>, t: &
             let mut d = [V::zero(); IN];
             if rows == [0, IN] {
                 for (i, d) in d.iter_mut().enumerate() {
-                    *d = V::load_if::<FULL>(at.wrapping_add(i * pitch), n);
+                    *d = E::load::<FULL>(at.wrapping_add(i * pitch), n);
                 }
             } else {
                 for (i, d) in d.iter_mut().enumerate() {
                     if i >= rows[0] && i < rows[1] {
-                        *d = V::load_if::<FULL>(at.wrapping_add(i * pitch), n);
+                        *d = E::load::<FULL>(at.wrapping_add(i * pitch), n);
                     }
                 }
             }
@@ -97,44 +120,56 @@ unsafe fn patches_of<V: Lanes, const FULL: bool>(image: &Image<*const f32>, t: &
                 value.store(half(column, i));
             }
         }
-        for tile in 0..t.tiles {
-            let to = t.base.wrapping_add(tile * t.step + c);
+        for tile in (0..t.tiles).step_by(L::TILES) {
+            let paired = L::TILES == 2 && tile + 1 < t.tiles;
             for i in 0..IN {
-                let at = |j: usize| V::load(half(tile * OUT + j, i));
-                let points = to_points([at(0), at(1), at(2), at(3), at(4), at(5)]);
-                let to = to.wrapping_add(i * IN * t.stride);
-                for (j, point) in points.into_iter().enumerate() {
-                    point.store(to.wrapping_add(j * t.stride));
-                }
+                let first = patch_row(half(tile * OUT, i));
+                let second = if paired { patch_row(half((tile + 1) * OUT, i)) } else { [V::zero(); IN] };
+                L::put(t, tile, c, i, [first, second]);
             }
         }
     }
 }
 
-/// Which of a tile's six rows of pixels are written, and whether the first two are added to what is there.
+/// A row of points, from where its first column lies. (A closure that is called twice is not inlined, and then compiled
+/// for the wrong instruction set.)
+#[inline(always)]
+unsafe fn patch_row<V: Lanes>(from: *const f32) -> [V; IN] {
+    // SAFETY: as in `patches`.
+    unsafe {
+        let at = |j: usize| V::load(from.wrapping_add(j * IN * V::LANES));
+        to_points([at(0), at(1), at(2), at(3), at(4), at(5)])
+    }
+}
+
+/// What becomes of a tile's six rows of pixels. The last two overlap with the next row of tiles of the image: they wait
+/// for it in a carry, two rows of floats.
 #[derive(Clone, Copy)]
-pub(super) struct Rows {
-    pub from: usize,
-    pub to: usize,
-    pub add: bool,
+pub(crate) struct Rows {
+    /// How many are written to the image.
+    pub written: usize,
+    /// Whether the first two are added to what waits, and whether the last two wait.
+    pub taken: bool,
+    pub left: bool,
+    pub carry: *mut f32,
 }
 
 #[inline(always)]
-unsafe fn pixels<V: Lanes>(image: &Image<*mut f32>, rows: Rows, t: &Points) {
+unsafe fn pixels<V: Lanes, E: Fills<V>>(image: &Image<*mut E>, rows: Rows, t: &Points) {
     // SAFETY: the caller vouches for the ISA and the extents.
     unsafe {
         for c in (0..image.channels).step_by(V::LANES) {
             if image.channels - c >= V::LANES {
-                pixels_of::<V, true>(image, rows, t, c);
+                pixels_of::<V, E, true>(image, rows, t, c);
             } else {
-                pixels_of::<V, false>(image, rows, t, c);
+                pixels_of::<V, E, false>(image, rows, t, c);
             }
         }
     }
 }
 
 #[inline(always)]
-unsafe fn pixels_of<V: Lanes, const FULL: bool>(image: &Image<*mut f32>, rows: Rows, t: &Points, c: usize) {
+unsafe fn pixels_of<V: Lanes, E: Fills<V>, const FULL: bool>(image: &Image<*mut E>, rows: Rows, t: &Points, c: usize) {
     // SAFETY: as in `pixels`; rows and columns outside the image are not touched.
     unsafe {
         let n = if FULL { V::LANES } else { image.channels - c };
@@ -154,21 +189,27 @@ unsafe fn pixels_of<V: Lanes, const FULL: bool>(image: &Image<*mut f32>, rows: R
             }
         }
         let [first, end] = Image::<()>::inside(image.row, IN, image.height);
-        let (first, end) = (first.max(rows.from), end.min(rows.to));
+        let end = end.min(rows.written);
         let pitch = image.width * image.channels;
         let start = (image.row * image.width as isize + image.column) * image.channels as isize + c as isize;
         let origin = image.pixels.wrapping_offset(start);
         let columns = Image::<()>::inside(image.column, t.tiles * OUT + 2, image.width);
         for column in columns[0]..columns[1] {
             let at = |i: usize| V::load(half(column, i));
-            let d = to_points_transposed([at(0), at(1), at(2), at(3), at(4), at(5)]);
-            for (i, mut d) in d.into_iter().enumerate() {
+            let mut d = to_points_transposed([at(0), at(1), at(2), at(3), at(4), at(5)]);
+            let pixel = (column as isize + image.column) as usize * image.channels + c;
+            let carry = [rows.carry.wrapping_add(pixel), rows.carry.wrapping_add(pixel + pitch)];
+            if rows.taken {
+                d[0] = d[0].add(V::load_if::<FULL>(carry[0], n));
+                d[1] = d[1].add(V::load_if::<FULL>(carry[1], n));
+            }
+            if rows.left {
+                d[OUT].store_if::<FULL>(carry[0], n);
+                d[OUT + 1].store_if::<FULL>(carry[1], n);
+            }
+            for (i, d) in d.into_iter().enumerate() {
                 if i >= first && i < end {
-                    let to = origin.wrapping_add(column * image.channels + i * pitch);
-                    if i < 2 && rows.add {
-                        d = d.add(V::load_if::<FULL>(to, n));
-                    }
-                    d.store_if::<FULL>(to, n);
+                    E::store::<FULL>(d, origin.wrapping_add(column * image.channels + i * pitch), n);
                 }
             }
         }
@@ -177,30 +218,30 @@ unsafe fn pixels_of<V: Lanes, const FULL: bool>(image: &Image<*mut f32>, rows: R
 
 /// Where outputs go: to the image itself, or the maxima of 2x2 windows and their places to a smaller one.
 #[derive(Clone, Copy)]
-pub(super) enum Sink {
-    Whole { y: *mut f32, accumulate: bool },
-    Pooled { y: *mut f32, codes: *mut u8 },
+pub(crate) enum Sink<E> {
+    Whole { y: *mut E, accumulate: bool },
+    Pooled { y: *mut E, codes: *mut u8 },
 }
 
 /// What happens to outputs on their way.
 #[derive(Clone, Copy)]
-pub(super) struct Finish {
+pub(crate) struct Finish {
     /// One value for each channel, or null.
     pub bias: *const f32,
     pub relu: bool,
 }
 
 #[inline(always)]
-unsafe fn outputs<V: Lanes>(image: &Image<Sink>, finish: Finish, t: &Points) {
+unsafe fn outputs<V: Lanes, E: Fills<V>>(image: &Image<Sink<E>>, finish: Finish, t: &Points) {
     // SAFETY: the caller vouches for the ISA and the extents.
     unsafe {
         for c in (0..image.channels).step_by(V::LANES) {
             let full = image.channels - c >= V::LANES;
             match (image.pixels, full) {
-                (Sink::Whole { y, accumulate }, true) => whole_of::<V, true>(image, y, accumulate, finish, t, c),
-                (Sink::Whole { y, accumulate }, false) => whole_of::<V, false>(image, y, accumulate, finish, t, c),
-                (Sink::Pooled { y, codes }, true) => pooled_of::<V, true>(image, y, codes, finish, t, c),
-                (Sink::Pooled { y, codes }, false) => pooled_of::<V, false>(image, y, codes, finish, t, c),
+                (Sink::Whole { y, accumulate }, true) => whole_of::<V, E, true>(image, y, accumulate, finish, t, c),
+                (Sink::Whole { y, accumulate }, false) => whole_of::<V, E, false>(image, y, accumulate, finish, t, c),
+                (Sink::Pooled { y, codes }, true) => pooled_of::<V, E, true>(image, y, codes, finish, t, c),
+                (Sink::Pooled { y, codes }, false) => pooled_of::<V, E, false>(image, y, codes, finish, t, c),
             }
         }
     }
@@ -233,9 +274,9 @@ unsafe fn output_row<V: Lanes>(t: &Points, i: usize, bias: V) -> [V; OUT] {
 }
 
 #[inline(always)]
-unsafe fn whole_of<V: Lanes, const FULL: bool>(
-    image: &Image<Sink>,
-    y: *mut f32,
+unsafe fn whole_of<V: Lanes, E: Fills<V>, const FULL: bool>(
+    image: &Image<Sink<E>>,
+    y: *mut E,
     accumulate: bool,
     finish: Finish,
     t: &Points,
@@ -257,12 +298,12 @@ unsafe fn whole_of<V: Lanes, const FULL: bool>(
                     if j < width {
                         let to = origin.wrapping_add(i * pitch + j * image.channels);
                         if accumulate {
-                            value = value.add(V::load_if::<FULL>(to, n));
+                            value = value.add(E::load::<FULL>(to, n));
                         }
                         if finish.relu {
                             value = value.relu();
                         }
-                        value.store_if::<FULL>(to, n);
+                        E::store::<FULL>(value, to, n);
                     }
                 }
             }
@@ -271,9 +312,9 @@ unsafe fn whole_of<V: Lanes, const FULL: bool>(
 }
 
 #[inline(always)]
-unsafe fn pooled_of<V: Lanes, const FULL: bool>(
-    image: &Image<Sink>,
-    y: *mut f32,
+unsafe fn pooled_of<V: Lanes, E: Fills<V>, const FULL: bool>(
+    image: &Image<Sink<E>>,
+    y: *mut E,
     codes: *mut u8,
     finish: Finish,
     t: &Points,
@@ -295,7 +336,7 @@ unsafe fn pooled_of<V: Lanes, const FULL: bool>(
                         let window = [above[2 * j], above[2 * j + 1], below[2 * j], below[2 * j + 1]];
                         let to = ((row + i) * width + column) * image.channels + c;
                         let most = V::pool(window, finish.relu, codes.wrapping_add(to), n);
-                        most.store_if::<FULL>(y.wrapping_add(to), n);
+                        E::store::<FULL>(most, y.wrapping_add(to), n);
                     }
                 }
             }
@@ -305,31 +346,31 @@ unsafe fn pooled_of<V: Lanes, const FULL: bool>(
 
 /// Where the gradients of outputs come from: see [`crate::conv::OutputGrad`].
 #[derive(Clone, Copy)]
-pub(super) enum Source {
-    Plain(*const f32),
-    Relu { dy: *const f32, y: *const f32 },
-    Pooled { dy: *const f32, codes: *const u8 },
+pub(crate) enum Source<E> {
+    Plain(*const E),
+    Relu { dy: *const E, y: *const E },
+    Pooled { dy: *const E, codes: *const u8 },
 }
 
 /// `sums`: where the gradients' sums over pixels are added up, one for each channel with room for whole vectors; or null.
 #[inline(always)]
-unsafe fn gradients<V: Lanes>(image: &Image<Source>, sums: *mut f32, t: &Points) {
+unsafe fn gradients<V: Lanes, L: Layout<V>, E: Fills<V>>(image: &Image<Source<E>>, sums: *mut f32, t: &Points) {
     // SAFETY: the caller vouches for the ISA and the extents.
     unsafe {
         for c in (0..image.channels).step_by(V::LANES) {
             let n = image.channels - c;
             if n >= V::LANES {
-                gradients_of::<V, true>(image, sums, t, c, V::LANES);
+                gradients_of::<V, L, E, true>(image, sums, t, c, V::LANES);
             } else {
-                gradients_of::<V, false>(image, sums, t, c, n);
+                gradients_of::<V, L, E, false>(image, sums, t, c, n);
             }
         }
     }
 }
 
 #[inline(always)]
-unsafe fn gradients_of<V: Lanes, const FULL: bool>(
-    image: &Image<Source>,
+unsafe fn gradients_of<V: Lanes, L: Layout<V>, E: Fills<V>, const FULL: bool>(
+    image: &Image<Source<E>>,
     sums: *mut f32,
     t: &Points,
     c: usize,
@@ -338,25 +379,27 @@ unsafe fn gradients_of<V: Lanes, const FULL: bool>(
     // SAFETY: as in `gradients`.
     unsafe {
         let mut sum = V::zero();
-        for tile in 0..t.tiles {
-            for pair in 0..OUT / 2 {
-                let columns = gradient_columns::<V, FULL>(image, tile * OUT + 2 * pair, c, n);
-                for (j, d) in columns.into_iter().enumerate() {
-                    sum = sum.add(d[0].add(d[1]).add(d[2].add(d[3])));
-                    let half = t.half.wrapping_add((2 * pair + j) * V::LANES);
-                    for (i, value) in from_points_transposed(d).into_iter().enumerate() {
-                        value.store(half.wrapping_add(i * IN * V::LANES));
+        for tile in (0..t.tiles).step_by(L::TILES) {
+            let together = if L::TILES == 2 { (t.tiles - tile).min(2) } else { 1 };
+            for k in 0..together {
+                let half = t.half.wrapping_add(k * POINTS * V::LANES);
+                for pair in 0..OUT / 2 {
+                    let columns = gradient_columns::<V, E, FULL>(image, (tile + k) * OUT + 2 * pair, c, n);
+                    for (j, d) in columns.into_iter().enumerate() {
+                        sum = sum.add(d[0].add(d[1]).add(d[2].add(d[3])));
+                        let half = half.wrapping_add((2 * pair + j) * V::LANES);
+                        for (i, value) in from_points_transposed(d).into_iter().enumerate() {
+                            value.store(half.wrapping_add(i * IN * V::LANES));
+                        }
                     }
                 }
             }
-            let to = t.base.wrapping_add(tile * t.step + c);
             for i in 0..IN {
-                let at = |j: usize| V::load(t.half.wrapping_add((i * IN + j) * V::LANES));
-                let points = from_points_transposed([at(0), at(1), at(2), at(3)]);
-                let to = to.wrapping_add(i * IN * t.stride);
-                for (j, point) in points.into_iter().enumerate() {
-                    point.store(to.wrapping_add(j * t.stride));
-                }
+                let half = t.half.wrapping_add(i * IN * V::LANES);
+                let first = gradient_row(half);
+                let second =
+                    if together == 2 { gradient_row(half.wrapping_add(POINTS * V::LANES)) } else { [V::zero(); IN] };
+                L::put(t, tile, c, i, [first, second]);
             }
         }
         if !sums.is_null() {
@@ -365,10 +408,20 @@ unsafe fn gradients_of<V: Lanes, const FULL: bool>(
     }
 }
 
+/// A row of points from the row between the passes.
+#[inline(always)]
+unsafe fn gradient_row<V: Lanes>(from: *const f32) -> [V; IN] {
+    // SAFETY: as in `gradients`.
+    unsafe {
+        let at = |j: usize| V::load(from.wrapping_add(j * V::LANES));
+        from_points_transposed([at(0), at(1), at(2), at(3)])
+    }
+}
+
 /// The gradients of two columns of a tile, zero outside the image.
 #[inline(always)]
-unsafe fn gradient_columns<V: Lanes, const FULL: bool>(
-    image: &Image<Source>,
+unsafe fn gradient_columns<V: Lanes, E: Fills<V>, const FULL: bool>(
+    image: &Image<Source<E>>,
     column: usize,
     c: usize,
     n: usize,
@@ -383,7 +436,7 @@ unsafe fn gradient_columns<V: Lanes, const FULL: bool>(
                 let (h, w) = (row / 2 + i, column / 2);
                 if h < height / 2 && w < width / 2 {
                     let at = (h * (width / 2) + w) * channels + c;
-                    let places = V::load_if::<FULL>(dy.wrapping_add(at), n).by_code(codes.wrapping_add(at), n);
+                    let places = E::load::<FULL>(dy.wrapping_add(at), n).by_code(codes.wrapping_add(at), n);
                     [d[0][2 * i], d[1][2 * i], d[0][2 * i + 1], d[1][2 * i + 1]] = places;
                 }
             }
@@ -395,10 +448,10 @@ unsafe fn gradient_columns<V: Lanes, const FULL: bool>(
                     let at = ((row + i) * width + column + j) * channels + c;
                     *d = match image.pixels {
                         Source::Relu { dy, y } => {
-                            let y = V::load_if::<FULL>(y.wrapping_add(at), n);
-                            V::load_if::<FULL>(dy.wrapping_add(at), n).where_positive(y)
+                            let y = E::load::<FULL>(y.wrapping_add(at), n);
+                            E::load::<FULL>(dy.wrapping_add(at), n).where_positive(y)
                         }
-                        Source::Plain(dy) | Source::Pooled { dy, .. } => V::load_if::<FULL>(dy.wrapping_add(at), n),
+                        Source::Plain(dy) | Source::Pooled { dy, .. } => E::load::<FULL>(dy.wrapping_add(at), n),
                     };
                 }
             }
@@ -407,43 +460,51 @@ unsafe fn gradient_columns<V: Lanes, const FULL: bool>(
     }
 }
 
-/// The transforms of one ISA.
-pub(super) struct Transforms {
-    pub patches: unsafe fn(&Image<*const f32>, &Points),
-    pub pixels: unsafe fn(&Image<*mut f32>, Rows, &Points),
-    pub outputs: unsafe fn(&Image<Sink>, Finish, &Points),
-    pub gradients: unsafe fn(&Image<Source>, *mut f32, &Points),
+/// From gradients to points, with their sums over pixels.
+type Gradients<E> = unsafe fn(&Image<Source<E>>, *mut f32, &Points);
+
+/// The transforms of one ISA and one kind of pixels.
+pub(crate) struct Transforms<E> {
+    /// For sums over channels, and for sums over tiles.
+    pub patches: [unsafe fn(&Image<*const E>, &Points); 2],
+    pub gradients: [Gradients<E>; 2],
+    /// For both: over tiles, and beside it over channels. Where one layout serves both, nothing lies beside.
+    pub twofold: Gradients<E>,
+    pub pixels: unsafe fn(&Image<*mut E>, Rows, &Points),
+    pub outputs: unsafe fn(&Image<Sink<E>>, Finish, &Points),
     pub kernel: unsafe fn(&Taps),
     pub kernel_gradient: unsafe fn(&Taps),
+    /// Pairs of two rows of floats, of whole vectors.
+    pub pairs: unsafe fn(&[f32], &[f32], *mut f32),
 }
 
 macro_rules! transforms {
-    ($name:ident, $vector:ty, $(#[$feature:meta])?) => {
+    ($name:ident, $vector:ty, $element:ty, [$channels:ty, $tiles:ty, $twofold:ty], $pairs:expr, $(#[$feature:meta])?) => {
         mod $name {
             use super::*;
 
             $(#[$feature])?
-            unsafe fn patches(image: &Image<*const f32>, t: &Points) {
+            unsafe fn patches<L: Layout<$vector>>(image: &Image<*const $element>, t: &Points) {
                 // SAFETY: the caller's promise is passed on, and this function is compiled for the ISA.
-                unsafe { super::patches::<$vector>(image, t) }
+                unsafe { super::patches::<$vector, L, $element>(image, t) }
             }
 
             $(#[$feature])?
-            unsafe fn pixels(image: &Image<*mut f32>, rows: Rows, t: &Points) {
+            unsafe fn gradients<L: Layout<$vector>>(image: &Image<Source<$element>>, sums: *mut f32, t: &Points) {
                 // SAFETY: as above.
-                unsafe { super::pixels::<$vector>(image, rows, t) }
+                unsafe { super::gradients::<$vector, L, $element>(image, sums, t) }
             }
 
             $(#[$feature])?
-            unsafe fn outputs(image: &Image<Sink>, finish: Finish, t: &Points) {
+            unsafe fn pixels(image: &Image<*mut $element>, rows: Rows, t: &Points) {
                 // SAFETY: as above.
-                unsafe { super::outputs::<$vector>(image, finish, t) }
+                unsafe { super::pixels::<$vector, $element>(image, rows, t) }
             }
 
             $(#[$feature])?
-            unsafe fn gradients(image: &Image<Source>, sums: *mut f32, t: &Points) {
+            unsafe fn outputs(image: &Image<Sink<$element>>, finish: Finish, t: &Points) {
                 // SAFETY: as above.
-                unsafe { super::gradients::<$vector>(image, sums, t) }
+                unsafe { super::outputs::<$vector, $element>(image, finish, t) }
             }
 
             $(#[$feature])?
@@ -458,21 +519,60 @@ macro_rules! transforms {
                 unsafe { points_to_taps::<$vector>(t) }
             }
 
-            pub(super) static TRANSFORMS: Transforms =
-                Transforms { patches, pixels, outputs, gradients, kernel, kernel_gradient };
+            pub(super) static TRANSFORMS: Transforms<$element> = Transforms {
+                patches: [patches::<$channels>, patches::<$tiles>],
+                gradients: [gradients::<$channels>, gradients::<$tiles>],
+                twofold: gradients::<$twofold>,
+                pixels,
+                outputs,
+                kernel,
+                kernel_gradient,
+                pairs: $pairs,
+            };
         }
     };
 }
 
 #[cfg(target_arch = "x86_64")]
-transforms!(avx512, crate::gemm::vector::F32x16, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]);
+transforms!(avx512, crate::gemm::vector::F32x16, f32, [Floats, Floats, Floats], no_pairs,
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]);
 #[cfg(target_arch = "x86_64")]
-transforms!(avx2, crate::gemm::vector::F32x8, #[target_feature(enable = "avx2,fma")]);
+transforms!(avx512_rounded, crate::gemm::vector::F32x16, bf16, [Channels, Tiles, Both], pairs,
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]);
+#[cfg(target_arch = "x86_64")]
+transforms!(avx2, crate::gemm::vector::F32x8, f32, [Floats, Floats, Floats], no_pairs,
+    #[target_feature(enable = "avx2,fma")]);
 #[cfg(target_arch = "aarch64")]
-transforms!(neon, crate::gemm::vector::F32x4,);
-transforms!(portable, crate::gemm::vector::Lanes<f32, 4>,);
+transforms!(neon, crate::gemm::vector::F32x4, f32, [Floats, Floats, Floats], no_pairs,);
+transforms!(portable, crate::gemm::vector::Lanes<f32, 4>, f32, [Floats, Floats, Floats], no_pairs,);
 
-impl Transforms {
+unsafe fn no_pairs(_: &[f32], _: &[f32], _: *mut f32) {
+    unreachable!("floats are not paired")
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+unsafe fn pairs(first: &[f32], second: &[f32], to: *mut f32) {
+    use super::lanes::Rounding;
+    use crate::gemm::vector::{F32x16, Vector};
+    for (i, (first, second)) in first.chunks_exact(F32x16::LANES).zip(second.chunks_exact(F32x16::LANES)).enumerate() {
+        // SAFETY: the caller vouches for as many floats at `to`, and this function is compiled for the ISA.
+        unsafe { F32x16::load(first.as_ptr()).pair(F32x16::load(second.as_ptr())).store(to.add(i * F32x16::LANES)) };
+    }
+}
+
+impl Transforms<bf16> {
+    /// Where [`crate::gemm::tile::pairs`] has micro-kernels.
+    pub fn rounded() -> Option<&'static Self> {
+        #[cfg(target_arch = "x86_64")]
+        if crate::gemm::tile::pairs().is_some() {
+            return Some(&avx512_rounded::TRANSFORMS);
+        }
+        None
+    }
+}
+
+impl Transforms<f32> {
     /// Those of the calling thread's instruction set.
     pub fn get() -> &'static Self {
         match isa() {
