@@ -114,8 +114,9 @@ def _positive(text: str) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from hornbeam.compat import follow_backend, run_script
+    from hornbeam.compat import follow_backend, install, run_script
 
+    install()  # before the engine's library brings the real Keras
     try:
         follow_backend(by_user=True)
     except (ValueError, ImportError) as error:

@@ -169,10 +169,13 @@ def test_keras_backend_chooses_the_engine_of_a_script(tmp_path: Path) -> None:
     assert done.stderr.splitlines() == [said]
 
 
-def test_a_script_may_set_it_itself(tmp_path: Path) -> None:
-    done = run(tmp_path, first="os.environ['KERAS_BACKEND'] = 'numpy'")
-    assert done.stdout.split() == ["reference"], done.stderr
-    assert len(done.stderr.splitlines()) == 1
+@pytest.mark.parametrize("backend", ["numpy", *(name for name in HOSTS if name in KERAS_BACKENDS)])
+def test_a_script_may_set_it_itself(tmp_path: Path, backend: str) -> None:
+    by_script = run(tmp_path, first=f"os.environ['KERAS_BACKEND'] = {backend!r}")
+    by_user = run(tmp_path, KERAS_BACKEND=backend)
+    for done in (by_script, by_user):
+        assert done.stdout.split() == [KERAS_BACKENDS[backend]], done.stderr
+        assert done.stderr.count(f"engine, as KERAS_BACKEND={backend} says") == 1
 
 
 @pytest.mark.parametrize("how", ["variable", "option"])
