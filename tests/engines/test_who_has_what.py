@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from who_has_what import DOCS, cell, made, read, replaced, written
+from who_has_what import DOCS, SHOWN, cell, made, read, replaced, written
 
 from hornbeam.engines import available, get_engine, installed
 from hornbeam.engines.table import TableEngine
-from hornbeam.ir.primitive import PRIMITIVES
 
 TEXT = DOCS.read_text()
 
@@ -15,12 +14,12 @@ TEXT = DOCS.read_text()
 @pytest.mark.parametrize("name", installed())
 def test_the_docs_have_the_engines_table(name: str) -> None:
     table, engine = read(TEXT), get_engine(name)
-    assert {p: cells[name] for p, cells in table.items()} == {p: cell(engine, p) for p in PRIMITIVES}
+    assert {p: cells[name] for p, cells in table.items()} == {p: cell(engine, p) for p in SHOWN}
 
 
 def test_every_engine_but_the_specification_has_a_column() -> None:
     table = read(TEXT)
-    assert set(table) == set(PRIMITIVES)
+    assert set(table) == set(SHOWN)
     for cells in table.values():
         assert set(cells) == set(available()) - {"reference"}
         assert "?" not in cells.values()

@@ -25,6 +25,8 @@ from hornbeam.ir.types import DTYPES, TensorType
 
 DOCS = Path(__file__).parents[2] / "docs/engines.md"
 BEGIN, END = "<!-- who has what: begin -->\n", "<!-- who has what: end -->\n"
+# Derivatives of composites are registered when they are first taken, and computed as their composites are.
+SHOWN = [name for name in PRIMITIVES if not name.endswith("_vjp")]
 # primitive -> engine -> what stands in its cell
 Cells = dict[str, dict[str, str]]
 
@@ -88,7 +90,7 @@ def made(before: Cells) -> Cells:
     """The cells as the installed engines have them, and as they were for the others."""
     here = {name: get_engine(name) for name in installed()}
     table: Cells = {}
-    for name in PRIMITIVES:
+    for name in SHOWN:
         table[name] = {}
         for engine in available():
             if engine in here:

@@ -29,6 +29,13 @@ require_version("onnxruntime", "ONNX Runtime", onnxruntime.__version__, "1.32", 
 # One pool of threads for all sessions: making one for each would take most of a session's time.
 _THREADS = int(os.environ.get("HORNBEAM_THREADS", 0)) or os.cpu_count() or 1
 onnxruntime.set_global_thread_pool_sizes(_THREADS, 1)
+# And one pool of memory.
+onnxruntime.create_and_register_allocator(
+    onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    ),
+    onnxruntime.OrtArenaCfg(0, -1, -1, -1),
+)
 
 # What has no operator and no formula here.
 REFUSED = {(name, "float64") for name in ("erf", "erf_inv")}
@@ -43,8 +50,14 @@ class OrtExecutable(BindingExecutable):
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.use_per_session_threads = False
+        options.add_session_config_entry("session.use_env_allocators", "1")
+        # Folding would compute the random numbers of an initializer when the session is made, and keep every
+        # step of that in memory.
         self._session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            model.SerializeToString(),
+            options,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=["ConstantFolding"],
         )
         self._inputs = [x.name for x in model.graph.input]
         self._outputs = [x.name for x in model.graph.output]
