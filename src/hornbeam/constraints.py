@@ -6,6 +6,7 @@ from typing import Any
 
 from hornbeam import ops, registry
 from hornbeam.config import epsilon
+from hornbeam.expected import axes, number
 from hornbeam.registry import exported
 from hornbeam.tensor import Tensor
 
@@ -55,8 +56,8 @@ class MaxNorm(Constraint):
     """
 
     def __init__(self, max_value: float = 2, axis: Any = 0) -> None:
-        self.max_value = max_value
-        self.axis = axis
+        self.max_value = number("max_value", max_value, 0)
+        self.axis = axes("axis", axis)
 
     def __call__(self, w: Any) -> Tensor:
         norms = _norms(w, self.axis)

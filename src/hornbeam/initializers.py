@@ -17,6 +17,7 @@ import numpy as np
 from hornbeam import primitives as p
 from hornbeam import random, registry
 from hornbeam.config import floatx
+from hornbeam.expected import number
 from hornbeam.ir.types import ShapeError, dtype_name, is_float
 from hornbeam.ops import creation, linalg
 from hornbeam.registry import exported
@@ -278,7 +279,7 @@ class RandomNormal(RandomInitializer):
     """
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Any = None) -> None:
-        self.mean, self.stddev = mean, stddev
+        self.mean, self.stddev = number("mean", mean), number("stddev", stddev)
         super().__init__(seed)
 
     def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
@@ -297,7 +298,7 @@ class TruncatedNormal(RandomInitializer):
     """
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Any = None) -> None:
-        self.mean, self.stddev = mean, stddev
+        self.mean, self.stddev = number("mean", mean), number("stddev", stddev)
         super().__init__(seed)
 
     def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:

@@ -367,6 +367,11 @@ def _to_array(x: Any, dtype: Any) -> np.ndarray:
             array = np.array(array)
     except ValueError as error:
         raise ShapeError(f"cannot make a tensor of {type(x).__name__}: {error}") from None
+    if array.dtype.kind in "US":
+        raise HornbeamTypeError(
+            f"tensors hold numbers, got strings (such as {str(array.reshape(-1)[:1])[1:-1]}): turn them into "
+            "numbers with layers.StringLookup, TextVectorization or Hashing"
+        )
     if array.dtype == object:
         raise HornbeamTypeError(f"cannot make a tensor of {type(x).__name__}: it does not hold numbers")
     if dtype is not None:

@@ -220,10 +220,13 @@ def test_unknown_names() -> None:
     ("make", "match"),
     [
         (lambda: losses.MeanSquaredError(reduction="avg"), "unknown reduction"),
-        (lambda: losses.Huber(delta=0.0), "delta must be positive"),
+        (lambda: losses.Huber(delta=0.0), "delta must be a positive number"),
         (lambda: losses.BinaryCrossentropy(label_smoothing=2.0), "label_smoothing must lie between"),
         (lambda: losses.CategoricalGeneralizedCrossEntropy(q=1.5), "q must lie between"),
-        (lambda: losses.CategoricalCrossentropy(axis=True)(np.eye(2), np.eye(2)), "axis must be an int"),
+        (
+            lambda: losses.CategoricalCrossentropy(axis=True)(np.eye(2), np.eye(2)),
+            "axis must be the number of an axis",
+        ),
     ],
 )
 def test_wrong_options(make: Any, match: str) -> None:

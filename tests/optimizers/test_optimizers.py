@@ -230,7 +230,7 @@ def test_half_precision_weights_keep_their_dtype() -> None:
         (lambda: optimizers.SGD(decay=0.1), ValueError, "InverseTimeDecay"),
         (lambda: optimizers.SGD(momentum=1.5), ValueError, "momentum must be"),
         (lambda: optimizers.SGD(clipnorm=1.0, clipvalue=1.0), ValueError, "only one of"),
-        (lambda: optimizers.SGD(clipnorm=-1.0), ValueError, "clipnorm must be positive"),
+        (lambda: optimizers.SGD(clipnorm=-1.0), ValueError, "clipnorm must be a positive number"),
         (lambda: optimizers.SGD(gradient_accumulation_steps=1), ValueError, "at least 2"),
         (lambda: optimizers.SGD(use_ema=True, ema_momentum=2.0), ValueError, "ema_momentum"),
         (
@@ -259,7 +259,11 @@ def test_half_precision_weights_keep_their_dtype() -> None:
             NotImplementedError,
             "update_step",
         ),
-        (lambda: schedules.ExponentialDecay(0.1, 0, 0.5), ValueError, "decay_steps must be positive"),
+        (
+            lambda: schedules.ExponentialDecay(0.1, 0, 0.5),
+            ValueError,
+            "decay_steps must be a positive number",
+        ),
         (lambda: schedules.PiecewiseConstantDecay([1, 2], [0.1, 0.2]), ValueError, "one more item"),
         (lambda: schedules.PiecewiseConstantDecay([2, 1], [0.1, 0.2, 0.3]), ValueError, "must increase"),
     ],

@@ -34,7 +34,7 @@ def test_to_categorical(x: Any, classes: int | None, expected: Any) -> None:
     ("x", "classes", "match"),
     [
         ([0, 3], 3, "class 3 does not exist among 3 classes"),
-        ([-1, 0], None, "class -1 does not exist"),
+        ([-1, 0], None, "takes class numbers from 0 on, got -1"),
         ([0.5], None, r"not whole such as 0\.5"),
         (["a"], None, "class numbers"),
     ],

@@ -217,6 +217,8 @@ class MultiHeadAttention(_Projected):
             bias_regularizer, kernel_constraint, bias_constraint,
         )  # fmt: skip
         self.output_shape = (output_shape,) if isinstance(output_shape, int) else output_shape
+        for size in self.output_shape or ():
+            positive("MultiHeadAttention", "output_shape", size)
         self.attention_axes = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
         self.seed = seed
         self.seed_generator = random.SeedGenerator(seed)

@@ -9,6 +9,7 @@ from typing import Any
 
 from hornbeam import activations, constraints, initializers, ops, regularizers
 from hornbeam.config import floatx
+from hornbeam.ir.types import ShapeError
 from hornbeam.layers.arguments import no_support, positive
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer, is_shape
@@ -181,6 +182,10 @@ class Dense(Layer):
         self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
+        if len(input_shape) < 1:
+            raise ShapeError(
+                f"{self.describe()} expects an input of shape (batch, ..., features), it got a single number"
+            )
         self.kernel = self.add_weight(
             (input_shape[-1], self.units),
             self.kernel_initializer,

@@ -344,6 +344,10 @@ class Layer(Operation, Weighted):
             self._mark_built(call.shapes)
             return
         parameters = list(inspect.signature(type(self).build).parameters.values())[1:]
+        if not call.shapes and "_keras_module" in type(self).__dict__:
+            raise TypeError(
+                f"{self.describe()} takes tensors or arrays, got {call.first!r} ({type(call.first).__name__})"
+            )
         if len(parameters) == 1:
             self.build(next(iter(call.shapes.values()), None))
             return

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from hornbeam import constraints, initializers, ops, regularizers
+from hornbeam.expected import axes
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.arguments import positive
 from hornbeam.layers.core import Wrapper
@@ -47,7 +48,7 @@ class _Scaled(Layer):
             raise ValueError(
                 f"{type(self).__name__}: epsilon must be a number that is not negative, got {epsilon!r}"
             )
-        self.axis = axis
+        self.axis = axes(f"{type(self).__name__}: axis", axis)
         self.epsilon = epsilon
         self.center = center
         self.scale = scale

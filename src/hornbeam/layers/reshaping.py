@@ -36,6 +36,12 @@ class Flatten(Layer):
         return ops.reshape(inputs, (inputs.shape[0], inputs.size // max(inputs.shape[0], 1)))
 
 
+def _listed(owner: str, name: str, value: Any) -> tuple[Any, ...]:
+    if not hasattr(value, "__iter__"):
+        raise ValueError(f"{owner}: {name} must be a tuple of whole numbers such as (2, 3), got {value!r}")
+    return tuple(value)
+
+
 @exported("keras.layers")
 class Reshape(Layer):
     """The values of each sample in a new shape: x (batch, ...) -> y (batch, *target_shape); one size may be
@@ -49,7 +55,7 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.target_shape = tuple(target_shape)
+        self.target_shape = _listed("Reshape", "target_shape", target_shape)
         if self.target_shape.count(-1) > 1 or any(
             not isinstance(size, int) or size < -1 for size in self.target_shape
         ):
@@ -87,7 +93,7 @@ class Permute(Layer):
 
     def __init__(self, dims: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.dims = tuple(dims)
+        self.dims = _listed("Permute", "dims", dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
             raise ValueError(
                 f"Permute: dims must be a permutation of 1..{len(self.dims)} (0 is the batch), got {dims!r}"

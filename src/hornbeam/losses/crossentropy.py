@@ -11,6 +11,7 @@ from typing import Any
 
 from hornbeam import ops
 from hornbeam.config import epsilon
+from hornbeam.expected import axes
 from hornbeam.ir.types import ShapeError
 from hornbeam.losses.loss import MODULE, LossFunctionWrapper, check_option
 from hornbeam.losses.shapes import label_pair, one_hot_pair, pair
@@ -195,7 +196,7 @@ class CategoricalCrossentropy(LossFunctionWrapper):
         super().__init__(categorical_crossentropy, reduction, name, dtype, **options)
         self.from_logits = from_logits
         self.label_smoothing = check_option("label_smoothing", label_smoothing, 0.0, 1.0)
-        self.axis = axis
+        self.axis = axes("axis", axis)
 
 
 @exported(MODULE)
@@ -221,7 +222,7 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
         super().__init__(sparse_categorical_crossentropy, reduction, name, dtype, **options)
         self.from_logits = from_logits
         self.ignore_class = ignore_class
-        self.axis = axis
+        self.axis = axes("axis", axis)
 
 
 @exported(MODULE)
@@ -245,7 +246,7 @@ class BinaryCrossentropy(LossFunctionWrapper):
         super().__init__(binary_crossentropy, reduction, name, dtype, **options)
         self.from_logits = from_logits
         self.label_smoothing = check_option("label_smoothing", label_smoothing, 0.0, 1.0)
-        self.axis = axis
+        self.axis = axes("axis", axis)
 
 
 @exported(MODULE)
@@ -273,7 +274,7 @@ class CategoricalFocalCrossentropy(LossFunctionWrapper):
         )
         self.from_logits = from_logits
         self.label_smoothing = check_option("label_smoothing", label_smoothing, 0.0, 1.0)
-        self.axis = axis
+        self.axis = axes("axis", axis)
         self.alpha = alpha
         self.gamma = gamma
 
@@ -303,7 +304,7 @@ class BinaryFocalCrossentropy(LossFunctionWrapper):
         super().__init__(binary_focal_crossentropy, reduction, name, dtype, **options, **focal)
         self.from_logits = from_logits
         self.label_smoothing = check_option("label_smoothing", label_smoothing, 0.0, 1.0)
-        self.axis = axis
+        self.axis = axes("axis", axis)
         self.apply_class_balancing = apply_class_balancing
         self.alpha = alpha
         self.gamma = gamma

@@ -11,6 +11,7 @@ from typing import Any
 
 from hornbeam import ops
 from hornbeam.config import epsilon
+from hornbeam.expected import above, axes
 from hornbeam.losses.loss import MODULE, LossFunctionWrapper
 from hornbeam.losses.shapes import pair
 from hornbeam.registry import exported
@@ -240,8 +241,7 @@ class Huber(LossFunctionWrapper):
     def __init__(
         self, delta: float = 1.0, reduction: str | None = _SUM, name: str = "huber_loss", dtype: Any = None
     ) -> None:
-        if delta <= 0:
-            raise ValueError(f"delta must be positive, got {delta!r}")
+        above("delta", delta)
         super().__init__(huber, reduction, name, dtype, delta=delta)
 
 
@@ -292,7 +292,7 @@ class CosineSimilarity(LossFunctionWrapper):
     def __init__(
         self, axis: int = -1, reduction: str | None = _SUM, name: str = "cosine_similarity", dtype: Any = None
     ) -> None:
-        super().__init__(cosine_similarity, reduction, name, dtype, axis=axis)
+        super().__init__(cosine_similarity, reduction, name, dtype, axis=axes("axis", axis))
 
 
 @exported(MODULE)

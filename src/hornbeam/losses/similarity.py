@@ -9,6 +9,7 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam.config import epsilon
+from hornbeam.expected import axes, number
 from hornbeam.ir.types import ShapeError, numpy_dtype
 from hornbeam.losses.loss import MODULE, LossFunctionWrapper
 from hornbeam.losses.shapes import pair
@@ -111,7 +112,7 @@ class Dice(LossFunctionWrapper):
         self, reduction: str | None = _SUM, name: str = "dice", axis: Axes = None, dtype: Any = None
     ) -> None:
         super().__init__(dice, reduction, name, dtype, axis=axis)
-        self.axis = axis
+        self.axis = axes("axis", axis)
 
 
 @exported(MODULE)
@@ -132,9 +133,9 @@ class Tversky(LossFunctionWrapper):
         dtype: Any = None,
     ) -> None:
         super().__init__(tversky, reduction, name, dtype, alpha=alpha, beta=beta, axis=axis)
-        self.alpha = alpha
-        self.beta = beta
-        self.axis = axis
+        self.alpha = number("alpha", alpha)
+        self.beta = number("beta", beta)
+        self.axis = axes("axis", axis)
 
 
 @exported(MODULE)

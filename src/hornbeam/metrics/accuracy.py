@@ -10,6 +10,7 @@ from typing import Any
 
 from hornbeam import ops
 from hornbeam.config import floatx
+from hornbeam.expected import whole
 from hornbeam.ir.types import ShapeError
 from hornbeam.losses.shapes import label_pair, one_hot_pair, pair
 from hornbeam.metrics.metric import MODULE
@@ -158,7 +159,7 @@ class TopKCategoricalAccuracy(MeanMetricWrapper):
 
     def __init__(self, k: int = 5, name: str = "top_k_categorical_accuracy", dtype: Any = None) -> None:
         super().__init__(top_k_categorical_accuracy, name, dtype, k=k)
-        self.k = k
+        self.k = whole("k", k, 1)
 
 
 @exported(MODULE)
@@ -177,7 +178,7 @@ class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
         from_sorted_ids: bool = False,
     ) -> None:
         super().__init__(sparse_top_k_categorical_accuracy, name, dtype, k=k, from_sorted_ids=from_sorted_ids)
-        self.k = k
+        self.k = whole("k", k, 1)
         self.from_sorted_ids = from_sorted_ids
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam.config import epsilon
+from hornbeam.expected import whole
 from hornbeam.ir.graph import count_elements
 from hornbeam.ir.types import ShapeError
 from hornbeam.losses.shapes import as_weights, pair
@@ -201,7 +202,7 @@ class _Share(ConfusionMetric):
         limits = [-1e9] if top_k is not None and thresholds is None else checked_thresholds(thresholds)
         super().__init__(limits, ["true_positives", self.other], name, dtype)
         self._given = thresholds
-        self.top_k = top_k
+        self.top_k = None if top_k is None else whole("top_k", top_k, 1)
         self.class_id = class_id
         self._build()
 

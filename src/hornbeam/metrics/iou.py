@@ -7,6 +7,7 @@ from typing import Any
 
 from hornbeam import ops
 from hornbeam.config import floatx
+from hornbeam.expected import whole
 from hornbeam.ir.graph import count_elements
 from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.losses.shapes import as_weights
@@ -39,6 +40,7 @@ class IoU(Metric):
         axis: int = -1,
     ) -> None:
         super().__init__(dtype or "int64", name)
+        whole("num_classes", num_classes, 1)
         wrong = [c for c in target_class_ids if not 0 <= c < num_classes]
         if wrong:
             raise ValueError(f"target_class_ids {wrong} do not exist among {num_classes} classes")
@@ -148,7 +150,7 @@ class MeanIoU(IoU):
         axis: int = -1,
     ) -> None:
         count_elements(num_classes)
-        ids = list(range(num_classes))
+        ids = list(range(whole("num_classes", num_classes, 1)))
         super().__init__(num_classes, ids, name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis)
 
     def get_config(self) -> dict[str, Any]:

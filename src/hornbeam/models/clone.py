@@ -38,6 +38,8 @@ def clone_model(
 
     >>> twin = hornbeam.models.clone_model(model)  # doctest: +SKIP
     """
+    if not isinstance(model, Model):
+        raise TypeError(f"clone_model takes a Model, got {model!r}")
     if kwargs:
         raise TypeError(f"clone_model() does not know {', '.join(map(repr, kwargs))}")
 

@@ -43,6 +43,8 @@ class Model(Trainer, Layer):
             self.__class__ = functional_class(type(self))
             Functional.__init__(self, *args, **kwargs)  # type: ignore[arg-type]
             return
+        if type(self) is Model and args:
+            raise TypeError("a functional model needs both: Model(inputs, outputs), got one argument")
         Layer.__init__(self, *args, **kwargs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

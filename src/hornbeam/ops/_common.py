@@ -10,7 +10,7 @@ from typing import Any
 from hornbeam import primitives as p
 from hornbeam.config import floatx, standard_data_format
 from hornbeam.ir.graph import Node
-from hornbeam.ir.types import ShapeError, is_float
+from hornbeam.ir.types import HornbeamTypeError, ShapeError, is_float
 from hornbeam.tensor import Tensor, as_tensor, cast_node, result_dtype
 
 Axis = int | Sequence[int] | None
@@ -49,7 +49,10 @@ def wide_dtype(dtype: str) -> str:
 
 def one_axis(axis: Any, rank: int, name: str) -> int:
     """`axis` counted from the front. Raises ShapeError when there is no such axis."""
-    index = operator.index(axis)
+    try:
+        index = operator.index(axis)
+    except TypeError:
+        raise HornbeamTypeError(f"{name}: an axis must be a whole number, got {axis!r}") from None
     if not -rank <= index < rank:
         raise ShapeError(f"{name}: axis {axis} is out of range for a tensor with {rank} axes")
     return index % rank

@@ -11,6 +11,7 @@ import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam import tree
+from hornbeam.expected import function as callable_of
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name, is_float, is_integer
@@ -328,6 +329,8 @@ def while_loop(
     >>> int(hornbeam.ops.while_loop(lambda i: i < 10, lambda i: (i + 3,), (0,))[0])
     12
     """
+    callable_of("while_loop: cond", cond)
+    callable_of("while_loop: body", body)
     return _while_loop(cond, body, loop_vars, maximum_iterations)
 
 
@@ -463,7 +466,7 @@ def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
     >>> np.asarray(hornbeam.ops.vectorized_map(lambda x: x * 2, hornbeam.ops.array([1, 2]))).tolist()
     [2, 4]
     """
-    return map(function, elements)
+    return map(callable_of("vectorized_map: function", function), elements)
 
 
 def associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool = False, axis: int = 0) -> Any:

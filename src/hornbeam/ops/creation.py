@@ -48,7 +48,10 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
     >>> hornbeam.ops.full((2, 3), 7.0).shape
     (2, 3)
     """
-    return Tensor(broadcast_node(cast_node(fill_value, dtype_name(dtype or floatx())), shape_of(shape)))
+    sizes = shape_of(shape)
+    if any(size < 0 for size in sizes):
+        raise ShapeError(f"sizes are not negative; got {sizes}")
+    return Tensor(broadcast_node(cast_node(fill_value, dtype_name(dtype or floatx())), sizes))
 
 
 def zeros(shape: Any, dtype: Any = None) -> Tensor:
@@ -108,6 +111,9 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
     first, last, pace = (
         x.item() if isinstance(x, (Tensor, np.generic, np.ndarray)) else x for x in (start, stop, step)
     )
+    for bound in (first, last, pace):
+        if isinstance(bound, str):
+            raise HornbeamTypeError(f"arange: bounds and step are numbers, got {bound!r}")
     if not pace:
         raise ValueError("arange: step must not be 0")
     if dtype is None:

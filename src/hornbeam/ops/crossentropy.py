@@ -159,6 +159,8 @@ def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse:
     if node.dtype not in ("int32", "int64", "uint32", "uint64"):
         node = p.convert(node, "int32")
     count = static_int(num_classes, "num_classes")
+    if count < 0:
+        raise ShapeError(f"one_hot: num_classes must not be negative, got {count}")
     at = one_axis(axis, node.rank + 1, "one_hot")
     shape = (*node.shape[:at], count, *node.shape[at:])
     spread = p.broadcast(node, shape, tuple(i for i in range(len(shape)) if i != at))

@@ -12,7 +12,7 @@ import numpy as np
 from hornbeam import primitives as p
 from hornbeam.indexing import getitem, reshape
 from hornbeam.ir.graph import Node, count_elements
-from hornbeam.ir.types import ShapeError
+from hornbeam.ir.types import HornbeamTypeError, ShapeError
 from hornbeam.ops._common import Axis, many_axes, node_of, one_axis, shape_of, static_int
 from hornbeam.tensor import (
     Tensor,
@@ -318,6 +318,8 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Tensor:
         node, axis = p.reshape(node, (math.prod(node.shape),)), 0
     at = one_axis(axis, node.rank, "repeat")
     counts = np.asarray(repeats).reshape(-1)
+    if counts.dtype.kind not in "iu":
+        raise HornbeamTypeError(f"repeat: repeats must be whole numbers, got {repeats!r}")
     if counts.size == 1:
         times = int(counts[0])
         shape = (*node.shape[: at + 1], times, *node.shape[at + 1 :])

@@ -12,6 +12,7 @@ import numpy as np
 
 from hornbeam import ops, registry
 from hornbeam.config import floatx
+from hornbeam.expected import above, number
 from hornbeam.ir.graph import scope
 from hornbeam.ir.types import ShapeError, dtype_name, is_float, numpy_dtype
 from hornbeam.naming import to_snake_case, unique_name
@@ -76,7 +77,8 @@ class Optimizer:
                 "`decay` belongs to Keras 1: pass a schedule such as InverseTimeDecay as `learning_rate`"
             )
         if kwargs:
-            raise TypeError(f"{type(self).__name__} does not take {', '.join(map(repr, kwargs))}")
+            hint = ". It is called learning_rate" if "lr" in kwargs else ""
+            raise TypeError(f"{type(self).__name__} does not take {', '.join(map(repr, kwargs))}{hint}")
         _check_arguments(clipnorm, clipvalue, global_clipnorm, ema_momentum, ema_overwrite_frequency)
         steps = gradient_accumulation_steps
         if steps is not None and (not isinstance(steps, int) or steps < 2):
@@ -84,7 +86,7 @@ class Optimizer:
                 f"gradient_accumulation_steps must be a whole number of at least 2, got {steps!r}"
             )
         self.name = name or unique_name(to_snake_case(type(self).__name__))
-        self.weight_decay = weight_decay
+        self.weight_decay = None if weight_decay is None else number("weight_decay", weight_decay)
         self.clipnorm = clipnorm
         self.clipvalue = clipvalue
         self.global_clipnorm = global_clipnorm
@@ -255,7 +257,12 @@ class Optimizer:
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Tensor | None, Variable]]) -> Variable:
         """`apply` on pairs of gradient and variable; returns the count of calls."""
-        pairs = list(grads_and_vars)
+        try:
+            pairs = [(gradient, variable) for gradient, variable in grads_and_vars]
+        except TypeError:
+            raise TypeError(
+                f"apply_gradients takes pairs, zip(gradients, variables), got {grads_and_vars!r}"
+            ) from None
         self.apply([gradient for gradient, _ in pairs], [variable for _, variable in pairs])
         return self._iterations
 
@@ -520,10 +527,8 @@ def _check_arguments(
     if len(given) > 1:
         raise ValueError(f"only one of clipnorm, clipvalue and global_clipnorm can be set, got {given}")
     for name, value in given.items():
-        if value <= 0:
-            raise ValueError(f"{name} must be positive, got {value!r}")
-    if not 0 <= momentum <= 1:
-        raise ValueError(f"ema_momentum must lie between 0 and 1, got {momentum!r}")
+        above(name, value)
+    number("ema_momentum", momentum, 0, 1)
     if frequency is not None and (not isinstance(frequency, int) or frequency < 1):
         raise ValueError(f"ema_overwrite_frequency must be a whole number of at least 1, got {frequency!r}")
 

@@ -119,7 +119,7 @@ class RMSprop(Optimizer):
         **kwargs: Any,
     ) -> None:
         super().__init__(learning_rate, **kwargs)
-        self.rho = rho
+        self.rho = _fraction("rho", rho)
         self.momentum = _fraction("momentum", momentum)
         self.epsilon = epsilon
         self.centered = centered
@@ -166,7 +166,7 @@ class Adadelta(Optimizer):
         self, learning_rate: LearningRate = 1.0, rho: float = 0.95, epsilon: float = 1e-7, **kwargs: Any
     ) -> None:
         super().__init__(learning_rate, **kwargs)
-        self.rho = rho
+        self.rho = _fraction("rho", rho)
         self.epsilon = epsilon
 
     def slots(self) -> Sequence[dict[str, float]]:
@@ -202,8 +202,8 @@ class Lion(Optimizer):
         super().__init__(learning_rate, **kwargs)
         if not 0 < beta_1 <= 1:
             raise ValueError(f"beta_1 must lie above 0 and not above 1, got {beta_1!r}")
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
+        self.beta_1 = _fraction("beta_1", beta_1)
+        self.beta_2 = _fraction("beta_2", beta_2)
 
     def slots(self) -> Sequence[dict[str, float]]:
         return [{"momentum": 0.0}]
@@ -243,8 +243,8 @@ class Adam(Optimizer):
         **kwargs: Any,
     ) -> None:
         super().__init__(learning_rate, **kwargs)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
+        self.beta_1 = _fraction("beta_1", beta_1)
+        self.beta_2 = _fraction("beta_2", beta_2)
         self.epsilon = epsilon
         self.amsgrad = amsgrad
 
@@ -313,8 +313,8 @@ class Adamax(Optimizer):
         **kwargs: Any,
     ) -> None:
         super().__init__(learning_rate, **kwargs)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
+        self.beta_1 = _fraction("beta_1", beta_1)
+        self.beta_2 = _fraction("beta_2", beta_2)
         self.epsilon = epsilon
 
     def slots(self) -> Sequence[dict[str, float]]:
@@ -355,8 +355,8 @@ class Nadam(Optimizer):
         **kwargs: Any,
     ) -> None:
         super().__init__(learning_rate, **kwargs)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
+        self.beta_1 = _fraction("beta_1", beta_1)
+        self.beta_2 = _fraction("beta_2", beta_2)
         self.epsilon = epsilon
 
     def slots(self) -> Sequence[dict[str, float]]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from hornbeam import ops, registry
 from hornbeam.config import floatx
+from hornbeam.expected import above, number
 from hornbeam.registry import exported
 from hornbeam.tensor import Tensor
 
@@ -58,12 +59,6 @@ def _float(x: Any) -> Tensor:
     return ops.cast(x, floatx())
 
 
-def _positive(name: str, value: Any) -> Any:
-    if value <= 0:
-        raise ValueError(f"{name} must be positive, got {value!r}")
-    return value
-
-
 @exported(MODULE)
 class ExponentialDecay(LearningRateSchedule):
     """rate = initial_learning_rate * decay_rate ** (step / decay_steps).
@@ -82,8 +77,8 @@ class ExponentialDecay(LearningRateSchedule):
         staircase: bool = False,
         name: str = "ExponentialDecay",
     ) -> None:
-        self.initial_learning_rate = initial_learning_rate
-        self.decay_steps = _positive("decay_steps", decay_steps)
+        self.initial_learning_rate = number("initial_learning_rate", initial_learning_rate)
+        self.decay_steps = above("decay_steps", decay_steps)
         self.decay_rate = decay_rate
         self.staircase = staircase
         self.name = name
@@ -159,8 +154,8 @@ class PolynomialDecay(LearningRateSchedule):
         cycle: bool = False,
         name: str = "PolynomialDecay",
     ) -> None:
-        self.initial_learning_rate = initial_learning_rate
-        self.decay_steps = _positive("decay_steps", decay_steps)
+        self.initial_learning_rate = number("initial_learning_rate", initial_learning_rate)
+        self.decay_steps = above("decay_steps", decay_steps)
         self.end_learning_rate = end_learning_rate
         self.power = power
         self.cycle = cycle
@@ -204,8 +199,8 @@ class InverseTimeDecay(LearningRateSchedule):
         staircase: bool = False,
         name: str = "InverseTimeDecay",
     ) -> None:
-        self.initial_learning_rate = initial_learning_rate
-        self.decay_steps = _positive("decay_steps", decay_steps)
+        self.initial_learning_rate = number("initial_learning_rate", initial_learning_rate)
+        self.decay_steps = above("decay_steps", decay_steps)
         self.decay_rate = decay_rate
         self.staircase = staircase
         self.name = name
@@ -248,8 +243,8 @@ class CosineDecay(LearningRateSchedule):
         warmup_target: float | None = None,
         warmup_steps: int = 0,
     ) -> None:
-        self.initial_learning_rate = initial_learning_rate
-        self.decay_steps = _positive("decay_steps", decay_steps)
+        self.initial_learning_rate = number("initial_learning_rate", initial_learning_rate)
+        self.decay_steps = above("decay_steps", decay_steps)
         self.alpha = alpha
         self.name = name
         self.warmup_target = warmup_target
@@ -300,8 +295,8 @@ class CosineDecayRestarts(LearningRateSchedule):
         alpha: float = 0.0,
         name: str = "SGDRDecay",
     ) -> None:
-        self.initial_learning_rate = initial_learning_rate
-        self.first_decay_steps = _positive("first_decay_steps", first_decay_steps)
+        self.initial_learning_rate = number("initial_learning_rate", initial_learning_rate)
+        self.first_decay_steps = above("first_decay_steps", first_decay_steps)
         self.t_mul = t_mul
         self.m_mul = m_mul
         self.alpha = alpha

@@ -40,6 +40,8 @@ class LossScaleOptimizer(Optimizer):
         if dynamic_growth_steps < 1:
             raise ValueError(f"dynamic_growth_steps must be at least 1, got {dynamic_growth_steps!r}")
         super().__init__(learning_rate=0.0, name=name)
+        if not isinstance(inner_optimizer, Optimizer):
+            raise TypeError(f"LossScaleOptimizer takes an Optimizer, got {inner_optimizer!r}")
         self.inner_optimizer = inner_optimizer
         self.inner_optimizer.loss_scale_factor = None
         self.initial_scale = initial_scale

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.expected import whole
+
 
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
     """Class numbers as one-hot rows: float64 of shape (*x.shape, num_classes).
@@ -29,6 +31,8 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
     if numbers.ndim > 1 and numbers.shape[-1] == 1:
         numbers = numbers[..., 0]
     highest = int(numbers.max()) if numbers.size else -1
+    if numbers.size and numbers.min() < 0:
+        raise ValueError(f"to_categorical takes class numbers from 0 on, got {int(numbers.min())}")
     classes = highest + 1 if num_classes is None else int(num_classes)
     if numbers.size and (numbers.min() < 0 or highest >= classes):
         wrong = int(numbers.min()) if numbers.min() < 0 else highest
@@ -77,6 +81,10 @@ def pad_sequences(
     for name, choice in (("padding", padding), ("truncating", truncating)):
         if choice not in ("pre", "post"):
             raise ValueError(f"{name} must be 'pre' or 'post', got {choice!r}")
+    if not hasattr(sequences, "__len__"):
+        raise TypeError(f"pad_sequences takes a list of sequences, got {sequences!r}")
+    if maxlen is not None:
+        whole("maxlen", maxlen, 0)
     for index, item in enumerate(sequences):
         if not hasattr(item, "__len__"):
             raise ValueError(f"pad_sequences takes a list of sequences, item {index} is {item!r}")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam.config import floatx
+from hornbeam.expected import whole
 from hornbeam.layers.arguments import no_support, one_of
 from hornbeam.layers.preprocessing.adapting import batches_of, whole_array
 from hornbeam.layers.preprocessing.fingerprints import fingerprint64, siphash
@@ -74,8 +75,8 @@ class IndexLookup(HostLayer):
         # Configs have them, but there is nothing to train or to cast.
         plain = {key: value for key, value in kwargs.items() if key not in ("trainable", "dtype")}
         super().__init__(name=name, **plain)
-        if max_tokens is not None and max_tokens <= 1:
-            raise ValueError(f"{owner}: max_tokens must be above 1, got {max_tokens}")
+        if max_tokens is not None:
+            whole(f"{owner}: max_tokens", max_tokens, 2)
         if pad_to_max_tokens and max_tokens is None:
             raise ValueError(f"{owner}: pad_to_max_tokens=True needs max_tokens")
         if num_oov_indices < 0:
@@ -94,6 +95,10 @@ class IndexLookup(HostLayer):
         self.pad_to_max_tokens = pad_to_max_tokens
         self.oov_method = one_of(owner, "oov_method", oov_method, OOV_METHODS)
         self.salt = salt_of(owner, salt)
+        if vocabulary is not None and not hasattr(vocabulary, "__len__"):
+            raise TypeError(
+                f"{owner}: vocabulary must be a list of tokens or a file's name, got {vocabulary!r}"
+            )
         self.input_vocabulary = None if isinstance(vocabulary, str) else _plain(vocabulary)
         self.input_idf_weights = _plain(idf_weights)
         self.idf_weights: np.ndarray | None = None

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.expected import whole
 from hornbeam.naming import nearest
 from hornbeam.registry import exported
 from hornbeam.training.callbacks.base import Callback, Logs, learning_rates, rated_optimizers
@@ -29,6 +30,10 @@ class _Monitor(Callback):
         super().__init__()
         if mode not in ("auto", "min", "max"):
             raise ValueError(f'mode must be "auto", "min" or "max", got {mode!r}')
+        if not isinstance(monitor, str):
+            raise TypeError(
+                f"monitor must be the name of a value in logs, such as 'val_loss', got {monitor!r}"
+            )
         self.monitor = monitor
         self.mode = mode
         self.min_delta = abs(min_delta)
@@ -103,7 +108,7 @@ class EarlyStopping(_Monitor):
         start_from_epoch: int = 0,
     ) -> None:
         super().__init__(monitor, mode, min_delta)
-        self.patience = patience
+        self.patience = whole("patience", patience, 0)
         self.verbose = verbose
         self.baseline = baseline
         self.restore_best_weights = restore_best_weights
@@ -178,7 +183,7 @@ class ReduceLROnPlateau(_Monitor):
                 f"factor must lie between 0 and 1, got {factor}: a plateau makes the learning rate smaller"
             )
         self.factor = factor
-        self.patience = patience
+        self.patience = whole("patience", patience, 0)
         self.verbose = verbose
         self.cooldown = cooldown
         self.min_lr = min_lr

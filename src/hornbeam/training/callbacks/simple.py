@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.expected import function
 from hornbeam.registry import exported
 from hornbeam.training.callbacks.base import Callback, Logs, learning_rates, rated_optimizers
 
@@ -25,7 +26,7 @@ class LearningRateScheduler(Callback):
 
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
         super().__init__()
-        self.schedule = schedule
+        self.schedule = function("schedule", schedule)
         self.verbose = verbose
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -124,7 +125,7 @@ class LambdaCallback(Callback):
             if not (name.startswith("on_") and hasattr(Callback, name)):
                 raise TypeError(f"LambdaCallback does not know the hook {name!r}")
             if hook is not None:
-                setattr(self, name, hook)
+                setattr(self, name, function(name, hook))
 
 
 @exported("keras.callbacks")
