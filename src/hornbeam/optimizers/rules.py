@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hornbeam import ops
+from hornbeam.expected import number
 from hornbeam.optimizers.optimizer import LearningRate, Optimizer
 from hornbeam.registry import exported
 from hornbeam.tensor import Tensor
@@ -406,6 +407,4 @@ def adam_rate(
 
 
 def _fraction(name: str, value: float) -> float:
-    if not isinstance(value, (int, float)) or not 0 <= value <= 1:
-        raise ValueError(f"{name} must be a number between 0 and 1, got {value!r}")
-    return value
+    return number(name, value, 0, 1)  # type: ignore[no-any-return]
