@@ -407,4 +407,4 @@ def adam_rate(
 
 
 def _fraction(name: str, value: float) -> float:
-    return number(name, value, 0, 1)  # type: ignore[no-any-return]
+    return number(name, value, 0, 1)
