@@ -1,4 +1,4 @@
-"""The real Keras and TensorFlow beside ours: an engine whose library brings them gets them, no script does."""
+"""Real Keras and TensorFlow beside ours: an engine whose library brings them gets them, no script does."""
 
 from __future__ import annotations
 
