@@ -164,6 +164,22 @@ def names_of_weights(layer: Any) -> list[tuple[str, tuple[int, ...], str, bool]]
     return [(w.path.split("/")[-1], tuple(w.shape), dtype_of(w), w.trainable) for w in layer.weights]
 
 
+def order_of_layers(model: Any) -> list[str]:
+    """The layers as they come, each called by its class and its number among those of the class, inner ones
+    too.
+
+    What Keras makes behind the scenes is counted in names, so names are not the same.
+    """
+    made: dict[str, list[int]] = {}
+    found = []
+    for layer in model.layers:
+        kind, _, number = layer.name.rpartition("_")
+        kind, number = (kind, int(number)) if number.isdigit() else (layer.name, 0)
+        made.setdefault(kind, []).append(number)
+        found.append((kind, number, getattr(layer, "layers", None) and order_of_layers(layer)))
+    return [f"{kind} {sorted(made[kind]).index(number)} {inner or ''}" for kind, number, inner in found]
+
+
 def fresh() -> None:
     """Both sides count names from the start, so that configs and paths are comparable."""
     # Not keras.backend.clear_session, which collects garbage: a fifth of a second.

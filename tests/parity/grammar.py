@@ -29,6 +29,9 @@ layers.RepeatVector({s})({x})
 layers.Reshape((-1, 1))({x})
 layers.Reshape(({n}, 1, 1))({x})
 layers.Rescaling(0.5, offset=0.1)({x})
+layers.ELU()(layers.Identity()({x}))
+layers.Dense({w}, kernel_constraint='unit_norm', bias_initializer='ones')({x})
+layers.Reshape((1, {n}))(layers.GaussianDropout(0.3)({x}))
 keras.ops.tanh({x})
 {x} * 0.5 + 1.0
 1.0 - {x}
@@ -75,7 +78,21 @@ layers.Permute((2, 1))({x})
 layers.GlobalAveragePooling1D()({x})
 layers.GlobalMaxPooling1D()({x})
 layers.Flatten()({x})
-layers.Masking(0.0)({x})
+layers.Masking()(layers.ReLU()({x}))
+layers.LSTM({w}, go_backwards=True)(layers.Masking()(layers.ReLU()({x})))
+layers.GRU({w}, return_sequences=True)({x}, initial_state=layers.Dense({w})({x}[:, 0]))
+layers.SimpleRNN({w}, return_sequences=True)({x}, mask=keras.ops.any({x} > 0.0, axis=-1))
+layers.Bidirectional(layers.SimpleRNN({w}, return_sequences=True), merge_mode='mul')({x})
+layers.TimeDistributed(keras.Sequential([layers.Dense({w}), layers.Activation({act!r})]))({x})
+layers.Cropping1D((1, 0))(layers.ZeroPadding1D(1)({x}))
+layers.Conv1D({n}, 3, groups={n}, padding='same')({x})
+layers.GlobalMaxPooling1D(keepdims=True)({x})
+layers.MultiHeadAttention(2, 2, value_dim=2, output_shape={w})({x} * 1.0, {x} * 1.0)
+layers.Dot(axes=2)([{x}, {x}])
+layers.Concatenate(axis=1)([{x}, {x}[:, :2]])
+keras.ops.einsum('btc,bsc->bts', {x}, {x})
+keras.ops.where({x} > 0.0, {x}, 0.1 * {x})
+keras.ops.max({x}, axis=1)
 layers.Reshape((-1, {n}, 1))({x})
 layers.Activation({act!r})({x})
 keras.ops.sum({x}, axis=1)
@@ -112,15 +129,51 @@ layers.TimeDistributed(layers.Conv1D({w}, 2, padding='same'))({x})
 layers.Activation({act!r})({x})
 keras.ops.mean({x}, axis=(1, 2))
 keras.ops.max({x}, axis=-1)
+layers.Conv2D({w}, (2, 1), strides=(2, 1), kernel_regularizer='l2')({x})
+layers.Cropping2D(((0, 1), (1, 0)))(layers.ZeroPadding2D(1)({x}))
+layers.DepthwiseConv2D((2, 1), depth_multiplier=2, strides=2, padding='same')({x})
+layers.ConvLSTM1D({w}, 2, padding='same')({x})
+layers.TimeDistributed(layers.LSTM({w}))({x})
+layers.Reshape((-1, 2, {n}, 1))(layers.UpSampling2D((1, 2))({x}))
+layers.AveragePooling2D(2, padding='same')(layers.RMSNormalization()({x}))
+keras.ops.stack([{x}, {x} * 0.5], axis=1)
+keras.ops.squeeze({x}[:, :1], axis=1)
+keras.ops.average_pool({x}, 2, strides=1, padding='same')
 """
-PRODUCTIONS = {2: VECTOR.split("\n")[1:-1], 3: SEQUENCE.split("\n")[1:-1], 4: IMAGE.split("\n")[1:-1]}
+VOLUME = """
+layers.Conv3D({w}, 2, padding={pad!r}, activation={act!r})({x})
+layers.Conv3D({w}, (1, 2, 1), strides=(1, 2, 1), padding='same')({x})
+layers.Conv3DTranspose({w}, 2, padding='same')({x})
+layers.MaxPooling3D(2, padding='same')({x})
+layers.AveragePooling3D((1, 2, 2), padding='same')({x})
+layers.UpSampling3D((1, 2, 1))({x})
+layers.ZeroPadding3D((1, 0, 0))({x})
+layers.Cropping3D(((0, 1), (0, 0), (0, 0)))(layers.ZeroPadding3D((1, 0, 0))({x}))
+layers.ConvLSTM2D({w}, 2, padding='same')({x})
+layers.TimeDistributed(layers.Conv2D({w}, 2, padding='same'))({x})
+layers.TimeDistributed(layers.GlobalAveragePooling2D())({x})
+layers.BatchNormalization()({x})
+layers.LayerNormalization(axis=[-2, -1])({x})
+layers.SpatialDropout3D(0.3)({x})
+layers.Dense({w}, activation={act!r})({x})
+layers.GlobalAveragePooling3D()({x})
+layers.GlobalMaxPooling3D()({x})
+layers.Permute((2, 3, 1, 4))({x})
+layers.Reshape((-1, {n}))({x})
+layers.Flatten()({x})
+keras.ops.mean({x}, axis=1)
+{x}[:, 0]
+"""
+PRODUCTIONS = {
+    axes: text.split("\n")[1:-1] for axes, text in ((2, VECTOR), (3, SEQUENCE), (4, IMAGE), (5, VOLUME))
+}
 # Keras's MultiHeadAttention takes the masks off the tensors that it is given, whoever else uses them, and its
 # RMSNormalization drops them: they get products with 1, which have none.
 # Two tensors of one shape, and two vectors or sequences that may differ in some sizes.
 MERGES = ("Add", "Multiply", "Average", "Maximum", "Minimum", "Subtract", "Concatenate")
 ACTIVATIONS = ("relu", "tanh", "gelu", "sigmoid", "elu", "softplus", "silu", "linear", "selu", "mish")
 LARGEST = 400  # values a sample
-INPUTS = ("(5,)", "(4, 3)", "(6, 5, 2)")
+INPUTS = ("(5,)", "(4, 3)", "(6, 5, 2)", "(2, 4, 3, 2)")
 
 
 class Writer:
@@ -133,6 +186,8 @@ class Writer:
         self.tensors: dict[str, tuple[int, ...]] = {}
         self.used: set[str] = set()
         self.inputs: list[str] = []
+        # Inputs in a dict are named by its keys.
+        self.named = self.rng.random() < 0.2
         exec(self.lines[0], self.names)
 
     def add(self, expression: str, uses: tuple[str, ...] = ()) -> str:
@@ -150,13 +205,14 @@ class Writer:
         self.lines.append(f"{name} = {expression}")
 
     def input(self) -> None:
-        kind = self.rng.randrange(5)
-        if kind < 3:
-            self.inputs.append(self.add(f"keras.Input({INPUTS[kind]})"))
+        kind = self.rng.randrange(len(INPUTS) + 3)
+        name = f", name='in{len(self.inputs)}'" if self.named else ""
+        if kind < len(INPUTS):
+            self.inputs.append(self.add(f"keras.Input({INPUTS[kind]}{name})"))
             return
-        ids = self.add("keras.Input((4,), dtype='int32')")
+        ids = self.add(f"keras.Input((4,), dtype='int32'{name})")
         self.inputs.append(ids)
-        masked = "True" if kind == 3 else "False"
+        masked = kind > len(INPUTS)
         self.add(f"layers.Embedding(6, 3, mask_zero={masked})({ids})", (ids,))
         # Whole numbers go no further.
         self.tensors[ids] = ()
@@ -201,6 +257,8 @@ class Writer:
                     "layers.MultiHeadAttention(2, 2)({x} * 1.0, {y} * 1.0)",
                     "layers.Attention()([{x}, {y}])",
                     "layers.Concatenate(axis=1)([{x}, {y}])",
+                    "layers.Dot(axes=2, normalize=True)([{x}, {y}])",
+                    "layers.GRU(2, return_sequences=True)({y}, initial_state=layers.GRU(2)({x}))",
                 )
             )
             made = self.add(how.format(x=x, y=y), (x, y))
@@ -208,8 +266,9 @@ class Writer:
             production = self.rng.choice(PRODUCTIONS[len(shape)])
             made = self.add(production.format(x=x, **self.choices(shape)), (x,))
         if self.size(made) > LARGEST:
-            shrunk = {3: "layers.GlobalAveragePooling1D()", 4: "layers.GlobalAveragePooling2D()"}
-            self.add(f"{shrunk.get(len(self.tensors[made]), 'layers.Dense(4)')}({made})", (made,))
+            axes = len(self.tensors[made])
+            shrink = f"GlobalAveragePooling{axes - 2}D()" if axes > 2 else "Dense(4)"
+            self.add(f"layers.{shrink}({made})", (made,))
 
     def size(self, name: str) -> int:
         size = 1
@@ -225,11 +284,32 @@ class Writer:
             x=f"{inner}_input", **self.choices(shape)
         )
         self.define(f"{inner}_output", production)
+        alike = [n for n, other in self.tensors.items() if other == shape and n != x]
+        if alike and self.rng.random() < 0.4:
+            return self.nested_pair(inner, x, self.rng.choice(alike))
         self.define(inner, f"keras.Model({inner}_input, {inner}_output)")
         made = self.add(f"{inner}({x})", (x,))
         if self.rng.random() < 0.3:
             made = self.add(f"{inner}({x} * 0.5) + {made}", (x, made))
         return made
+
+    def nested_pair(self, inner: str, x: str, y: str) -> str:
+        """The inner model with a second input, a dict of outputs, or both as dicts."""
+        self.define(f"{inner}_other", f"keras.Input({tuple(self.tensors[x][1:])})")
+        ins, given = f"[{inner}_input, {inner}_other]", f"[{x}, {y}]"
+        if self.rng.random() < 0.3:
+            self.define(f"{inner}_input", f"keras.Input({tuple(self.tensors[x][1:])}, name='{inner}_a')")
+            self.define(f"{inner}_other", f"keras.Input({tuple(self.tensors[x][1:])}, name='{inner}_b')")
+            self.define(f"{inner}_output", f"layers.Dense(3)({inner}_input)")
+            ins, given = (
+                f"{{'{inner}_a': {a}, '{inner}_b': {b}}}"
+                for a, b in ((f"{inner}_input", f"{inner}_other"), (x, y))
+            )
+        outs = f"{{'p': {inner}_output, 'q': layers.Subtract()([{inner}_input, {inner}_other])}}"
+        self.define(inner, f"keras.Model({ins}, {outs})")
+        self.define(f"{inner}_made", f"{inner}({given})")
+        self.add(f"{inner}_made['p']", (x, y))
+        return self.add(f"{inner}_made['q']")
 
     def finish(self) -> str:
         """The outputs: what nobody used, three at most."""
@@ -241,7 +321,10 @@ class Writer:
         outputs = f"[{', '.join(kept)}]" if len(kept) > 1 else kept[0]
         if len(kept) > 1 and self.rng.random() < 0.3:
             outputs = "{" + ", ".join(f"'{'abc'[i]}': {name}" for i, name in enumerate(kept)) + "}"
-        self.lines.append(f"return keras.Model([{', '.join(self.inputs)}], {outputs})")
+        inputs = f"[{', '.join(self.inputs)}]"
+        if self.named:
+            inputs = "{" + ", ".join(f"'in{i}': {name}" for i, name in enumerate(self.inputs)) + "}"
+        self.lines.append(f"return keras.Model({inputs}, {outputs})")
         return "def build(keras):\n" + "".join(f"    {line}\n" for line in self.lines)
 
 

@@ -2,19 +2,28 @@
 
 Runs the suite and counts its checks: equal, different with a reason, unexplained; and the public names that
 Keras has and Hornbeam has not. `--write` puts the table and all reasons into docs/parity.md.
+
+`python tests/parity/report.py --models START:STOP` runs those of the 2,000 random models instead, and notes
+in tests/parity/random_models.json and docs/parity.md what came out, beside what other runs found with the
+same grammar. They need not be run in one go.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
+import os
+import re
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+RECORD = HERE / "random_models.json"
 sys.path[:0] = [str(HERE), str(HERE.parent / "structure")]
 
 import pytest  # noqa: E402
@@ -46,6 +55,61 @@ class Results:
                 self.equal[family] += counts["equal"]
                 self.unexplained[family] += len(counts["unexplained"])
                 self.different.setdefault(family, {}).update(counts["different"])
+
+
+class ModelResults:
+    """A pytest plugin that notes how each random model came out."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[int, str] = {}
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        if report.when == "call":
+            counts = next((counts for name, counts in report.user_properties if name == "parity"), {})
+            outcome = (
+                "equal"
+                if counts.get("equal")
+                else next(iter(counts.get("different", {}).values()), "unexplained")
+            )
+            self.outcomes[int(report.nodeid.partition("[")[2].rstrip("]"))] = outcome
+
+
+def run_models(span: str) -> int:
+    """Run the random models START:STOP, and add them to the record."""
+    os.environ["HORNBEAM_RANDOM_MODELS"] = span
+    results = ModelResults()
+    began = time.process_time()
+    file = str(HERE / "test_random_models.py")
+    code = pytest.main([file, "-q", "-m", "", "-p", "no:cacheprovider"], plugins=[results])
+    found = record()
+    found["outcomes"].update({str(seed): outcome for seed, outcome in results.outcomes.items()})
+    found["cpu_seconds"] += round(time.process_time() - began)
+    RECORD.write_text(json.dumps(found, indent=0, sort_keys=True) + "\n")
+    page = ROOT / "docs" / "parity.md"
+    page.write_text(re.sub(r"Random models: .*\n", models(), page.read_text()))
+    return int(code)
+
+
+def record() -> dict[str, Any]:
+    """What came out of random models of this grammar so far."""
+    grammar = hashlib.sha256((HERE / "grammar.py").read_bytes()).hexdigest()
+    found = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    if found.get("grammar") != grammar:
+        return {"grammar": grammar, "outcomes": {}, "cpu_seconds": 0}
+    return found
+
+
+def models() -> str:
+    """The record in one line."""
+    found = record()
+    outcomes = Counter(found["outcomes"].values())
+    equal, unexplained = outcomes.pop("equal", 0), outcomes.pop("unexplained", 0)
+    reasons = "".join(f" ({count}: {reason})" for reason, count in outcomes.items())
+    return (
+        f"Random models: of 2,000, {len(found['outcomes']):,} have been compared with this grammar: {equal:,} "
+        f"equal, {outcomes.total()} different with a reason{reasons}, {unexplained} unexplained, in "
+        f"{found['cpu_seconds'] / 60:.0f} minutes of one processor.\n"
+    )
 
 
 def missing() -> dict[str, dict[str, str]]:
@@ -100,6 +164,8 @@ def reasons(results: Results) -> str:
 
 def main() -> int:
     arguments = sys.argv[1:]
+    if arguments[:1] == ["--models"]:
+        return run_models(arguments[1])
     write = "--write" in arguments
     results = Results()
     rest = [argument for argument in arguments if argument != "--write"]
@@ -108,7 +174,7 @@ def main() -> int:
     )
     print(table(results))
     if write:
-        (ROOT / "docs" / "parity.md").write_text(f"{TEXT}{table(results)}\n{reasons(results)}")
+        (ROOT / "docs" / "parity.md").write_text(f"{TEXT}{table(results)}\n{models()}\n{reasons(results)}")
     return int(code)
 
 

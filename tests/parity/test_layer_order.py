@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import pytest
 from both import numpy_initial_values
-from comparison import fresh
+from comparison import fresh, order_of_layers
 from grammar import build
 
 import hornbeam
@@ -84,28 +83,12 @@ def write(seed: int) -> str:
     return "def build(keras):\n" + "".join(f"    {line}\n" for line in lines)
 
 
-def order(model: Any) -> list[str]:
-    """The layers as they come, each called by its class and its number among those of the class, inner ones
-    too.
-
-    What Keras makes behind the scenes is counted in names, so names are not the same.
-    """
-    made: dict[str, list[int]] = {}
-    found = []
-    for layer in model.layers:
-        kind, _, number = layer.name.rpartition("_")
-        kind, number = (kind, int(number)) if number.isdigit() else (layer.name, 0)
-        made.setdefault(kind, []).append(number)
-        found.append((kind, number, getattr(layer, "layers", None) and order(layer)))
-    return [f"{kind} {sorted(made[kind]).index(number)} {inner or ''}" for kind, number, inner in found]
-
-
 @pytest.mark.parametrize("seed", range(MODELS))
 def test_layers_of_masked_models_come_in_keras_order(seed: int) -> None:
     code = write(seed)
     fresh()
     ours, theirs = build(code, hornbeam), build(code, keras)
-    assert order(ours) == order(theirs), code
+    assert order_of_layers(ours) == order_of_layers(theirs), code
 
 
 # Two layers of one shape: the mask is made from `behind`, which therefore comes before `beside`.
