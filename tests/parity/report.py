@@ -58,36 +58,31 @@ class Results:
 
 
 class ModelResults:
-    """A pytest plugin that notes how each random model came out."""
+    """A pytest plugin that notes how each random model came out, one by one: a long run may be stopped."""
 
     def __init__(self) -> None:
-        self.outcomes: dict[int, str] = {}
+        self.clock = time.process_time()
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        if report.when == "call":
-            counts = next((counts for name, counts in report.user_properties if name == "parity"), {})
-            outcome = (
-                "equal"
-                if counts.get("equal")
-                else next(iter(counts.get("different", {}).values()), "unexplained")
-            )
-            self.outcomes[int(report.nodeid.partition("[")[2].rstrip("]"))] = outcome
+        if report.when != "call":
+            return
+        counts = next((counts for name, counts in report.user_properties if name == "parity"), {})
+        reason = next(iter(counts.get("different", {}).values()), "unexplained")
+        found, now = record(), time.process_time()
+        seed = report.nodeid.partition("[")[2].rstrip("]")
+        found["outcomes"][seed] = "equal" if counts.get("equal") else reason
+        found["cpu_seconds"] = round(found["cpu_seconds"] + now - self.clock, 2)
+        self.clock = now
+        RECORD.write_text(json.dumps(found, indent=0, sort_keys=True) + "\n")
+        page = ROOT / "docs" / "parity.md"
+        page.write_text(re.sub(r"Random models: .*\n", models(), page.read_text()))
 
 
 def run_models(span: str) -> int:
     """Run the random models START:STOP, and add them to the record."""
     os.environ["HORNBEAM_RANDOM_MODELS"] = span
-    results = ModelResults()
-    began = time.process_time()
     file = str(HERE / "test_random_models.py")
-    code = pytest.main([file, "-q", "-m", "", "-p", "no:cacheprovider"], plugins=[results])
-    found = record()
-    found["outcomes"].update({str(seed): outcome for seed, outcome in results.outcomes.items()})
-    found["cpu_seconds"] += round(time.process_time() - began)
-    RECORD.write_text(json.dumps(found, indent=0, sort_keys=True) + "\n")
-    page = ROOT / "docs" / "parity.md"
-    page.write_text(re.sub(r"Random models: .*\n", models(), page.read_text()))
-    return int(code)
+    return int(pytest.main([file, "-q", "-m", "", "-p", "no:cacheprovider"], plugins=[ModelResults()]))
 
 
 def record() -> dict[str, Any]:
@@ -106,9 +101,9 @@ def models() -> str:
     equal, unexplained = outcomes.pop("equal", 0), outcomes.pop("unexplained", 0)
     reasons = "".join(f" ({count}: {reason})" for reason, count in outcomes.items())
     return (
-        f"Random models: of 2,000, {len(found['outcomes']):,} have been compared with this grammar: {equal:,} "
-        f"equal, {outcomes.total()} different with a reason{reasons}, {unexplained} unexplained, in "
-        f"{found['cpu_seconds'] / 60:.0f} minutes of one processor.\n"
+        f"Random models: {len(found['outcomes']):,} of 2,000 have been compared with this grammar: {equal:,} "
+        f"equal, {outcomes.total()} different with a reason{reasons}, {unexplained} unexplained, "
+        f"in {found['cpu_seconds'] / 60:.1f} minutes of one processor.\n"
     )
 
 
