@@ -44,11 +44,14 @@ def checkout(commit: str | None, folder: Path) -> Path:
     return folder
 
 
-def build(folder: Path) -> None:
-    """Build the native engine and put it where the sources are."""
-    run("cargo", "build", "--quiet", "--release", "-p", "hornbeam-python", cwd=folder)
+def build(folder: Path, target: Path) -> None:
+    """Build the native engine in `target`, which commits share, and put it where the sources are."""
+    run(
+        "cargo", "build", "--quiet", "--release", "-p", "hornbeam-python",
+        cwd=folder, CARGO_TARGET_DIR=str(target),
+    )  # fmt: skip
     names = ("lib_native.so", "lib_native.dylib", "_native.dll")
-    built = next(path for name in names if (path := folder / "target" / "release" / name).is_file())
+    built = next(path for name in names if (path := target / "release" / name).is_file())
     suffix = ".pyd" if os.name == "nt" else ".abi3.so"
     shutil.copy2(built, folder / "src" / "hornbeam" / f"_native{suffix}")
 
@@ -96,7 +99,7 @@ def main() -> int:
         try:
             for name, commit in (("base", args.base), ("head", args.head)):
                 checkout(commit, folders[name])
-                build(folders[name])
+                build(folders[name], Path(place) / "target")
             slower = compare(folders, args.workloads, args.runs, args.limit)
         finally:
             for folder in folders.values():
