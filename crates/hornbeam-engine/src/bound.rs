@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hornbeam_kernels::conv;
-use hornbeam_kernels::dtype::DType;
+use hornbeam_kernels::dtype::{bf16, DType, Element};
 use hornbeam_kernels::pool::ThreadPool;
 
 use crate::buffer::Buffer;
@@ -61,25 +61,33 @@ impl Bound {
 
 /// What can be made beforehand of the second operand of a contraction, if that is one of the weights.
 fn prepare(program: &Program, instruction: &Instruction, weights: &[Buffer]) -> Option<Prepared> {
-    let operand = instruction.reads.get(1).filter(|operand| operand.dtype == DType::F32)?;
+    let operand = instruction.reads.get(1)?;
     let Place::Input(input) = program.buffers[operand.buffer as usize].place else { return None };
-    let weights = weights.get(input as usize).filter(|weights| weights.tensor.dtype == DType::F32)?;
-    // SAFETY: the buffer holds as many floats.
-    let values: &[f32] = unsafe { std::slice::from_raw_parts(weights.as_ptr().cast(), weights.tensor.count()) };
+    let weights = weights.get(input as usize).filter(|weights| weights.tensor.dtype == operand.dtype)?;
     match &instruction.kind {
-        Kind::Conv { shape, .. } | Kind::ConvPool { shape, .. } if operand.count == values.len() => {
+        Kind::Conv { shape, .. } | Kind::ConvPool { shape, .. } if operand.count == weights.tensor.count() => {
             let shape = conv_shape(shape);
-            let mut kernel = Buffer::new(TensorType::new(DType::F32, vec![conv::prepared_len(&shape)?]));
-            let floats = kernel.tensor.count();
+            let floats = conv::prepared_len(&shape, operand.dtype)?;
+            let mut kernel = Buffer::new(TensorType::new(DType::F32, vec![floats]));
             let pointer = kernel.unique_ptr()?.cast::<f32>();
             // SAFETY: the buffer is new and holds as many floats.
             let prepared = unsafe { std::slice::from_raw_parts_mut(pointer, floats) };
-            conv::prepare(ThreadPool::global(), &shape, values, prepared);
+            match operand.dtype {
+                DType::BF16 => conv::prepare(ThreadPool::global(), &shape, values::<bf16>(weights), prepared),
+                _ => conv::prepare(ThreadPool::global(), &shape, values::<f32>(weights), prepared),
+            }
             Some(Prepared::Kernel(kernel))
         }
-        Kind::Dot { gemm, .. } if gemm.batch == 1 && gemm.m == 1 => {
-            values.iter().all(|value| value.is_finite()).then_some(Prepared::Finite)
+        Kind::Dot { gemm, .. } if operand.dtype == DType::F32 && gemm.batch == 1 && gemm.m == 1 => {
+            values::<f32>(weights).iter().all(|value| value.is_finite()).then_some(Prepared::Finite)
         }
         _ => None,
     }
+}
+
+/// What a buffer of the type holds.
+fn values<T: Element>(buffer: &Buffer) -> &[T] {
+    assert_eq!(buffer.tensor.dtype, T::DTYPE, "a buffer of another type");
+    // SAFETY: the buffer holds as many elements of the type.
+    unsafe { std::slice::from_raw_parts(buffer.as_ptr().cast(), buffer.tensor.count()) }
 }

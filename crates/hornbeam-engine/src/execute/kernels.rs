@@ -174,19 +174,21 @@ fn prepared_convolution(instruction: &Instruction, kernel: &Buffer, memory: Memo
     let (reads, writes) = (&instruction.reads, &instruction.writes);
     // SAFETY: a prepared kernel is float32.
     let kernel: &[f32] = unsafe { std::slice::from_raw_parts(kernel.as_ptr().cast(), kernel.tensor.count()) };
-    let (x, y) = (memory.read(&reads[0]), memory.write(&writes[0]));
-    match &instruction.kind {
-        Kind::Conv { shape, bias, relu } => {
-            let end = epilogue(memory, bias.then(|| &reads[2]), *relu);
-            conv::conv_forward_prepared(context.pool, &conv_shape(shape), x, kernel, y, end, context.scratch)
+    dispatch!(float, writes[0].dtype, T => {
+        let (x, y) = (memory.read::<T>(&reads[0]), memory.write::<T>(&writes[0]));
+        match &instruction.kind {
+            Kind::Conv { shape, bias, relu } => {
+                let end = epilogue(memory, bias.then(|| &reads[2]), *relu);
+                conv::conv_forward_prepared(context.pool, &conv_shape(shape), x, kernel, y, end, context.scratch)
+            }
+            Kind::ConvPool { shape, bias, relu } => {
+                let (end, codes) = (epilogue(memory, bias.then(|| &reads[2]), *relu), memory.write(&writes[1]));
+                let shape = conv_shape(shape);
+                conv::conv_pool_forward_prepared(context.pool, &shape, x, kernel, end, y, codes, context.scratch)
+            }
+            other => unreachable!("{} has no kernel to prepare", other.name()),
         }
-        Kind::ConvPool { shape, bias, relu } => {
-            let (end, codes) = (epilogue(memory, bias.then(|| &reads[2]), *relu), memory.write(&writes[1]));
-            let shape = conv_shape(shape);
-            conv::conv_pool_forward_prepared(context.pool, &shape, x, kernel, end, y, codes, context.scratch)
-        }
-        other => unreachable!("{} has no kernel to prepare", other.name()),
-    }
+    }, else unreachable!("a prepared convolution of integers"))
 }
 
 fn fused_convolution(instruction: &Instruction, memory: Memory, context: &mut Context) {

@@ -20,7 +20,8 @@ pub(super) fn forward<T: Half>(
     scratch: &mut Scratch,
 ) {
     if rounded::suits(shape, T::DTYPE) {
-        return rounded::forward(pool, shape, cast(x), cast(w), cast_mut(y), cast_epilogue(epilogue), scratch);
+        let w = rounded::Weights::Given(cast(w));
+        return rounded::forward(pool, shape, cast(x), w, cast_mut(y), cast_epilogue(epilogue), scratch);
     }
     with_local(|local| {
         let bias_len = epilogue.bias.map_or(0, <[T]>::len);
@@ -97,7 +98,7 @@ pub(super) fn pool_forward<T: Half>(
     scratch: &mut Scratch,
 ) {
     if rounded::suits(shape, T::DTYPE) {
-        let (x, w, y) = (cast(x), cast(w), cast_mut(y));
+        let (x, w, y) = (cast(x), rounded::Weights::Given(cast(w)), cast_mut(y));
         return rounded::pool_forward(pool, shape, x, w, cast_epilogue(epilogue), y, codes, scratch);
     }
     with_local(|local| {

@@ -15,21 +15,50 @@ pub(super) fn suits(shape: &ConvShape, dtype: DType) -> bool {
     dtype == DType::BF16 && multiplies_bfloat16() && choose(shape, DType::F32) == Algorithm::Winograd
 }
 
+/// Floats of a kernel in the algorithm's own form.
+pub(super) fn prepared_len(shape: &ConvShape) -> usize {
+    winograd::packed_len::<bf16>(shape)
+}
+
+/// Brings a kernel into that form.
+pub(super) fn prepare(pool: &ThreadPool, shape: &ConvShape, w: &[bf16], prepared: &mut [f32]) {
+    with_local(|local| {
+        let taps = local.take::<f32>(w.len());
+        widen(pool, w, taps);
+        winograd::pack::<bf16>(pool, shape, taps, prepared);
+    });
+}
+
+/// A kernel as it comes, or as [`prepare`] left it.
+#[derive(Clone, Copy)]
+pub(super) enum Weights<'a> {
+    Given(&'a [bf16]),
+    Prepared(&'a [f32]),
+}
+
 /// Hands the kernel and an epilogue on as floats.
 fn with_floats<R>(
     pool: &ThreadPool,
-    w: &[bf16],
+    w: Weights,
     epilogue: Epilogue<bf16>,
     body: impl FnOnce(Kernel, Epilogue<f32>) -> R,
 ) -> R {
     with_local(|local| {
-        let (taps, bias) = local.take2::<f32, f32>(w.len(), epilogue.bias.map_or(0, <[bf16]>::len));
-        widen(pool, w, taps);
+        let given = match w {
+            Weights::Given(w) => w,
+            Weights::Prepared(_) => &[],
+        };
+        let (taps, bias) = local.take2::<f32, f32>(given.len(), epilogue.bias.map_or(0, <[bf16]>::len));
+        widen(pool, given, taps);
         if let Some(values) = epilogue.bias {
             widen(pool, values, bias);
         }
         let Epilogue { activation, accumulate, .. } = epilogue;
-        body(Kernel::Taps(taps), Epilogue { bias: epilogue.bias.map(|_| &*bias), activation, accumulate })
+        let kernel = match w {
+            Weights::Given(_) => Kernel::Taps(taps),
+            Weights::Prepared(points) => Kernel::Points(points),
+        };
+        body(kernel, Epilogue { bias: epilogue.bias.map(|_| &*bias), activation, accumulate })
     })
 }
 
@@ -37,7 +66,7 @@ pub(super) fn forward(
     pool: &ThreadPool,
     shape: &ConvShape,
     x: &[bf16],
-    w: &[bf16],
+    w: Weights,
     y: &mut [bf16],
     epilogue: Epilogue<bf16>,
     scratch: &mut Scratch,
@@ -50,7 +79,7 @@ pub(super) fn pool_forward(
     pool: &ThreadPool,
     shape: &ConvShape,
     x: &[bf16],
-    w: &[bf16],
+    w: Weights,
     epilogue: Epilogue<bf16>,
     y: &mut [bf16],
     codes: &mut [u8],

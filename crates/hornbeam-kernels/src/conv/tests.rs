@@ -316,6 +316,13 @@ fn integers_are_exact() {
 
 #[test]
 fn a_prepared_kernel_gives_the_same_bits() {
+    prepared_as_given::<f32>();
+    if crate::gemm::multiplies_bfloat16() {
+        prepared_as_given::<bf16>();
+    }
+}
+
+fn prepared_as_given<T: ConvElement>() {
     let shape = ConvShape {
         batch: 1,
         input: [1, 14, 13],
@@ -330,17 +337,17 @@ fn a_prepared_kernel_gives_the_same_bits() {
     };
     let shape = ConvShape { output: [1, 12, 13], ..shape };
     let mut random = Random::new(5);
-    let (x, w) = (random.values::<f32>(shape.input_len()), random.values::<f32>(shape.kernel_len()));
-    let bias = random.values::<f32>(shape.out_channels);
+    let (x, w) = (random.values::<T>(shape.input_len()), random.values::<T>(shape.kernel_len()));
+    let bias = random.values::<T>(shape.out_channels);
     let end = Epilogue { bias: Some(&bias), activation: Activation::Relu, accumulate: false };
     let (pool, mut scratch) = (ThreadPool::new(2), Scratch::new());
-    let mut kernel = vec![0.0; prepared_len(&shape).expect("a kernel for Winograd's algorithm")];
+    let mut kernel = vec![0.0; prepared_len(&shape, T::DTYPE).expect("a kernel for Winograd's algorithm")];
     prepare(&pool, &shape, &w, &mut kernel);
-    let [mut plain, mut prepared] = [(); 2].map(|()| vec![0.0; shape.output_len()]);
+    let [mut plain, mut prepared] = [(); 2].map(|()| vec![T::ZERO; shape.output_len()]);
     conv_forward(&pool, &shape, &x, &w, &mut plain, end, &mut scratch);
     conv_forward_prepared(&pool, &shape, &x, &kernel, &mut prepared, end, &mut scratch);
     assert_eq!(plain, prepared);
-    let [mut plain, mut prepared] = [(); 2].map(|()| (vec![0.0; shape.pooled_len()], vec![9; shape.pooled_len()]));
+    let [mut plain, mut prepared] = [(); 2].map(|()| (vec![T::ZERO; shape.pooled_len()], vec![9; shape.pooled_len()]));
     conv_pool_forward(&pool, &shape, &x, &w, end, &mut plain.0, &mut plain.1, &mut scratch);
     conv_pool_forward_prepared(&pool, &shape, &x, &kernel, end, &mut prepared.0, &mut prepared.1, &mut scratch);
     assert_eq!(plain, prepared);

@@ -7,7 +7,7 @@ use hornbeam_kernels::conv::{
     conv_backward, conv_forward, conv_forward_prepared, conv_input_grad, conv_kernel_grad, conv_pool_forward, prepare,
     prepared_len, ConvShape, OutputGrad,
 };
-use hornbeam_kernels::dtype::bf16;
+use hornbeam_kernels::dtype::{bf16, DType};
 use hornbeam_kernels::gemm::{Activation, Epilogue};
 use hornbeam_kernels::scratch::Scratch;
 use hornbeam_kernels::simd::{with_isa, Isa};
@@ -133,7 +133,7 @@ fn convolve(shape: &ConvShape, seed: u64, bias: bool, relu: bool) -> Result<(), 
     let got =
         on_threads(|pool| guarded(dy.len(), 9.0, |y| conv_forward(pool, shape, &x, &w, y, end, &mut Scratch::new())))?;
     y.agree("forward", &got)?;
-    if let Some(floats) = prepared_len(shape) {
+    if let Some(floats) = prepared_len(shape, DType::F32) {
         let prepared = on_threads(|pool| {
             let kernel = guarded(floats, 9.0, |kernel| prepare(pool, shape, &w, kernel));
             guarded(dy.len(), 9.0, |y| conv_forward_prepared(pool, shape, &x, &kernel, y, end, &mut Scratch::new()))

@@ -31,16 +31,15 @@ fn panels<E: Pixel>(shape: &ConvShape) -> Panels {
 }
 
 /// Floats of [`Kernel::Points`].
-pub(crate) fn packed_len(shape: &ConvShape) -> usize {
-    panels::<f32>(shape).len()
+pub(crate) fn packed_len<E: Pixel>(shape: &ConvShape) -> usize {
+    panels::<E>(shape).len()
 }
 
-/// Transforms the kernel `w`.
-pub(crate) fn pack(pool: &ThreadPool, shape: &ConvShape, w: &[f32], packed: &mut [f32]) {
-    panels::<f32>(shape).pack(pool, f32::transforms(), w, false, packed);
+/// Transforms the kernel `w` for pixels of the type.
+pub(crate) fn pack<E: Pixel>(pool: &ThreadPool, shape: &ConvShape, w: &[f32], packed: &mut [f32]) {
+    panels::<E>(shape).pack(pool, E::transforms(), w, false, packed);
 }
 
-/// A kernel of `bfloat16` comes as taps.
 pub(crate) fn forward<E: Pixel>(
     pool: &ThreadPool,
     shape: &ConvShape,
