@@ -444,16 +444,31 @@ def _over(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return _through(_long, _widened(lambda x, *, axes: fn(x, list(axes)) if axes else x))
 
 
-def _extremes(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def _extremes(fn: Callable[..., Tensor], of_nothing: Callable[[Any], Any]) -> Callable[..., Tensor]:
     """The largest or smallest over axes; NaN if there is one."""
 
-    def extremes(x: Tensor, axes: list[int]) -> Tensor:
-        out = fn(x, axes)
+    def extremes(x: Tensor, *, axes: tuple[int, ...]) -> Tensor:
+        if not axes:
+            return x
+        if not x.shape.num_elements():
+            kept = [size for axis, size in enumerate(x.shape) if axis not in axes]
+            return tf.fill(kept, tf.constant(of_nothing(x.dtype), x.dtype))
+        if x.dtype == tf.uint64:
+            return _unsigned(fn(_sort_key(x), list(axes)))
+        out = _through(_long, fn)(x, axis=list(axes))
         if not x.dtype.is_floating:
             return out
-        return tf.where(tf.reduce_any(tf.math.is_nan(x), axes), tf.constant(math.nan, x.dtype), out)
+        return tf.where(tf.reduce_any(tf.math.is_nan(x), list(axes)), tf.constant(math.nan, x.dtype), out)
 
     return extremes
+
+
+def _lowest(dtype: Any) -> Any:
+    return -math.inf if dtype.is_floating else dtype.min
+
+
+def _highest(dtype: Any) -> Any:
+    return math.inf if dtype.is_floating else dtype.max
 
 
 def _position(x: Tensor, axis: int, largest: bool) -> Tensor:
@@ -498,6 +513,11 @@ def _sort_key(x: Tensor) -> Tensor:
     return tf.cast(x, tf.int64)
 
 
+def _unsigned(key: Tensor) -> Tensor:
+    """The uint64 numbers that `_sort_key` made these of."""
+    return tf.bitcast(tf.bitwise.bitwise_xor(key, tf.constant(tf.int64.min, tf.int64)), tf.uint64)
+
+
 def _argsort(x: Tensor, *, axis: int) -> Tensor:
     key = _sort_key(x)
     if not x.shape.num_elements():
@@ -511,8 +531,8 @@ def _argsort(x: Tensor, *, axis: int) -> Tensor:
 _REDUCE: Table = {
     "reduce_sum": _over(tf.reduce_sum),
     "reduce_prod": _over(tf.reduce_prod),
-    "reduce_max": _over(_extremes(tf.reduce_max)),
-    "reduce_min": _over(_extremes(tf.reduce_min)),
+    "reduce_max": _extremes(tf.reduce_max, _lowest),
+    "reduce_min": _extremes(tf.reduce_min, _highest),
     "reduce_and": lambda x, *, axes: tf.reduce_all(x, list(axes)),
     "reduce_or": lambda x, *, axes: tf.reduce_any(x, list(axes)),
     "argmax": lambda x, *, axis: _position(x, axis, True),
@@ -575,15 +595,9 @@ def _scatter(x: Tensor, indices: Tensor, updates: Tensor, *, mode: str, batch_di
     if mode == "set" and x.dtype != tf.bool:
         wide = x.dtype
     if x.dtype == tf.uint64 and mode in ("max", "min"):  # int64 in the order of uint64
-        return _unsigned_extremes(flat, rows, parts, mode, x)
+        return tf.reshape(_unsigned(_combine(_sort_key(flat), rows, _sort_key(parts), mode)), x.shape)
     out = tf.cast(_combine(tf.cast(flat, wide), rows, tf.cast(parts, wide), mode), x.dtype)
     return tf.reshape(out, x.shape)
-
-
-def _unsigned_extremes(flat: Tensor, rows: Tensor, parts: Tensor, mode: str, x: Tensor) -> Tensor:
-    out = _combine(_sort_key(flat), rows, _sort_key(parts), mode)
-    bits = tf.bitwise.bitwise_xor(out, tf.constant(tf.int64.min, tf.int64))
-    return tf.reshape(tf.bitcast(bits, tf.uint64), x.shape)
 
 
 _INDEX: Table = {"gather": _gather, "scatter": _scatter}
@@ -807,6 +821,9 @@ def _triangular_solve(a: Tensor, b: Tensor, *, lower: bool, transpose: bool, uni
 def _lu(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Gaussian elimination, a column a turn: TensorFlow's own wants square matrices that have an inverse."""
     *batch, m, n = x.shape
+    if not x.shape.num_elements():
+        none = tf.zeros([*batch, min(m, n)], tf.int32)
+        return x, none, tf.broadcast_to(tf.range(m), [*batch, m])
     rows, columns = tf.range(m), tf.range(n)
 
     def turn(i: Tensor, x: Tensor, pivots: Tensor, order: Tensor) -> tuple[Tensor, ...]:
