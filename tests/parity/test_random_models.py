@@ -1,8 +1,6 @@
 """Random functional models on both sides with the same weights: outputs, penalties, masks, gradients, names.
 
 A failure prints the seed and the model's code; `HORNBEAM_RANDOM_MODELS=START:STOP` runs other seeds.
-XLA without optimization (conftest.py) was seen to give NaN on Keras's side where it gives numbers with it:
-look at such a seed again with `XLA_FLAGS=--xla_backend_optimization_level=1`.
 """
 
 from __future__ import annotations
