@@ -14,8 +14,8 @@ from typing import Any
 
 os.environ["KERAS_BACKEND"] = "jax"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Nearly all of the time goes into compiling small functions: they need not become fast. (Without any optimization XLA
-# was seen to give wrong gradients and NaN.)
+# Nearly all of the time goes into compiling small functions: they need not become fast.
+# Without any optimization XLA was seen to give wrong gradients and NaN.
 os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true "
