@@ -72,7 +72,8 @@ def check(code: str, seed: int) -> None:
         inputs = dict(zip(theirs.input, inputs, strict=True))
     mine, other = run_ours(ours, [inputs], {}), run_keras(theirs, [inputs], {})
     assert_close(mine.outputs, other.outputs, *TOLERANCES["random_models"])
-    assert_close(mine.losses, other.losses, *TOLERANCES["random_models"])
+    # Penalties of a layer that is called twice come in the order of the calls, which may differ.
+    assert_close(sorted(mine.losses), sorted(other.losses), *TOLERANCES["random_models"])
     assert_close(mine.masks, other.masks, 0, 0)
     assert_close(mine.by_weights, other.by_weights, *TOLERANCES["random_models"])
     assert_close(mine.by_inputs, other.by_inputs, *TOLERANCES["random_models"])
