@@ -36,8 +36,8 @@ def traced(fn: Any, *types: TensorType) -> Graph:
 
 
 def model(graph: Graph) -> Any:
-    from hornbeam.engines.onnx_emit import Emitter
-    from hornbeam.engines.onnx_table import MAKERS, TABLE
+    from hornbeam.engines.onnx.emit import Emitter
+    from hornbeam.engines.onnx.table import MAKERS, TABLE
 
     return Emitter(TABLE, MAKERS).model(graph)
 

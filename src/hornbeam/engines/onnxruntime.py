@@ -1,7 +1,7 @@
 """The ONNX Runtime engine: a graph becomes one ONNX model, gradients and optimizer inside, run by a session.
 
 `set_engine("onnxruntime")` runs on the CPU, as `"onnxruntime:cpu"` does. Buffers are `OrtValue`s. The models
-are written by `onnx_emit.py` with the functions of `onnx_table.py`.
+are written by `onnx/emit.py` with the functions of `onnx/table.py`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from hornbeam.engines.base import BindingExecutable, Buffer, Executable, MissingPrimitiveError
-from hornbeam.engines.onnx_emit import Emitter, onnx_type
-from hornbeam.engines.onnx_table import MAKERS, TABLE
+from hornbeam.engines.onnx.emit import Emitter, onnx_type
+from hornbeam.engines.onnx.table import MAKERS, TABLE
 from hornbeam.engines.table import TableEngine, missing_package, require_version
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import where

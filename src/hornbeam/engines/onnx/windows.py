@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.engines.onnx_emit import (
+from hornbeam.engines.onnx.emit import (
     HALVES,
     Functions,
     Value,

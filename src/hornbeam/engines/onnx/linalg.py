@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.engines.onnx_emit import (
+from hornbeam.engines.onnx.emit import (
     Functions,
     Value,
     elementwise,
@@ -22,8 +22,8 @@ from hornbeam.engines.onnx_emit import (
     where,
     zeros,
 )
-from hornbeam.engines.onnx_emit import transpose as turned
-from hornbeam.engines.onnx_windows import reduce_sum
+from hornbeam.engines.onnx.emit import transpose as turned
+from hornbeam.engines.onnx.windows import reduce_sum
 from hornbeam.ir.types import Shape
 
 

@@ -1,5 +1,5 @@
 """What writes each primitive as ONNX nodes: movement, reductions, indices, random bits and control flow here,
-the rest in `onnx_elementwise.py`, `onnx_windows.py` and `onnx_linalg.py`.
+the rest in `elementwise.py`, `windows.py` and `linalg.py`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.engines.onnx_elementwise import BINARY, UNARY, convert, is_nan
-from hornbeam.engines.onnx_emit import (
+from hornbeam.engines.onnx.elementwise import BINARY, UNARY, convert, is_nan
+from hornbeam.engines.onnx.emit import (
     Emitter,
     Functions,
     Value,
@@ -27,8 +27,8 @@ from hornbeam.engines.onnx_emit import (
     where,
     zeros,
 )
-from hornbeam.engines.onnx_linalg import LINALG
-from hornbeam.engines.onnx_windows import WINDOWS
+from hornbeam.engines.onnx.linalg import LINALG
+from hornbeam.engines.onnx.windows import WINDOWS
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.types import Shape, TensorType, is_float, numpy_dtype
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from hornbeam.engines.onnx_emit import HALVES, Functions, Value, compare, elementwise, where
+from hornbeam.engines.onnx.emit import HALVES, Functions, Value, compare, elementwise, where
 from hornbeam.ir.types import is_float, numpy_dtype
 
 Unary = Callable[[Value], Value]
