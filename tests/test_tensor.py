@@ -241,7 +241,7 @@ def test_dtypes_of_new_tensors() -> None:
 
 def test_what_cannot_be_a_tensor() -> None:
     for wrong, text in [
-        (1j, "unknown dtype"), ("a", "unknown dtype"), (None, "cannot make a tensor of NoneType"),
+        (1j, "unknown dtype"), ("a", "tensors hold numbers"), (None, "cannot make a tensor of NoneType"),
         (object(), "cannot make a tensor of object"), ([1, None], "cannot make a tensor of list"),
         (np.array(["2020-01-01"], "M8[D]"), "unknown dtype"),
     ]:  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -12,19 +13,23 @@ from hornbeam import __version__
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the `hornbeam` command; returns the exit status."""
     args = _parser().parse_args(argv)
-    if getattr(args, "engine", None):
-        from hornbeam.engines import set_engine
-
-        if args.action is _run:
-            from hornbeam.compat import install
-
-            install()  # before the engine's library brings the real Keras
-        try:
-            set_engine(args.engine)
-        except (ValueError, ImportError, RuntimeError) as error:
-            print(f"hornbeam: --engine {args.engine}: {error}", file=sys.stderr)
-            return 2
+    # A script chooses later: the engine's library may bring the real Keras.
+    if args.action is not _run and not _choose(getattr(args, "engine", None)):
+        return 2
     return int(args.action(args) or 0)
+
+
+def _choose(engine: str | None) -> bool:
+    """Make an engine the one that runs everything; False, and a line that says why, if that cannot be."""
+    from hornbeam.engines import set_engine
+
+    try:
+        if engine:
+            set_engine(engine)
+    except (ValueError, ImportError, RuntimeError) as error:
+        print(f"hornbeam: --engine {engine}: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -116,19 +121,18 @@ def _positive(text: str) -> int:
 def _run(args: argparse.Namespace) -> int:
     from hornbeam.compat import follow_backend, install, run_script
 
-    install()  # before the engine's library brings the real Keras
+    if not os.path.isfile(args.script):
+        print(f"hornbeam run: there is no script {args.script!r}", file=sys.stderr)
+        return 2
+    install()
+    if not _choose(args.engine):
+        return 2
     try:
         follow_backend(by_user=True)
     except (ValueError, ImportError) as error:
         print(f"hornbeam run: {error}", file=sys.stderr)
         return 2
-    try:
-        run_script(args.script, args.args)
-    except FileNotFoundError as error:
-        if error.filename is not None:  # the script's own
-            raise
-        print(f"hornbeam run: {error}", file=sys.stderr)
-        return 2
+    run_script(args.script, args.args)
     return 0
 
 

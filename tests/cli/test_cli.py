@@ -71,7 +71,7 @@ def test_run_a_keras_script(script: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "text"),
     [
-        ("import tensorflow as tf; tf.distribute.MirroredStrategy()", "tensorflow.distribute"),
+        ("import tensorflow as tf; tf.quantization.quantize", "tensorflow.quantization"),
         ("import tensorflow.lite", "tensorflow.lite"),
         ("import tensorflow as tf; tf.math.reduce_meen", "Did you mean 'reduce_mean'?"),
         ("from keras import nothing_like_it", "nothing_like_it"),

@@ -10,7 +10,7 @@ from types import ModuleType
 # What TensorFlow is made of. It imports these parts of itself when it needs them; scripts do not.
 _INNER = ("_api", "compiler", "core", "dtensor", "lite", "python", "tools", "tsl")
 _set_aside: dict[str, ModuleType] = {}
-# Whether the real ones were let in.
+# Whether there is a real TensorFlow by now.
 _state = {"real": False}
 
 
@@ -27,13 +27,13 @@ def real_libraries(stand_ins: Callable[[object], bool]) -> Iterator[None]:
     stand_ins: whether an import hook is one that stands in for them.
     """
     ours = _take_outer()
-    _state["real"] = True
     hooks = [hook for hook in sys.meta_path if stand_ins(hook)]
     sys.meta_path[:] = [hook for hook in sys.meta_path if hook not in hooks]
     sys.modules.update(_set_aside)
     try:
         yield
     finally:
+        _state["real"] |= "tensorflow" in sys.modules
         _set_aside.update(_take_outer())
         sys.modules.update(ours)
         sys.meta_path[:0] = hooks
