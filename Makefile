@@ -46,7 +46,7 @@ SANITIZED ?= /tmp/hornbeam-sanitize
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 
 sanitize: check-rust  ## Rust tests with memory checked by AddressSanitizer, and the thread pool by ThreadSanitizer (Linux; takes long)
-	ASAN_OPTIONS=detect_leaks=0 RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=$(SANITIZED) cargo test --release --quiet --target $(HOST) -p hornbeam-kernels -p hornbeam-engine
+	ASAN_OPTIONS=detect_leaks=0 RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=$(SANITIZED) cargo test --release --quiet --lib --tests --target $(HOST) -p hornbeam-kernels -p hornbeam-engine
 	RUSTC_BOOTSTRAP=1 rustc --edition 2021 --test -O -g -Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer crates/hornbeam-kernels/src/pool.rs -o $(SANITIZED)/pool
 	TSAN_OPTIONS=suppressions=tools/tsan.supp $(SANITIZED)/pool --test-threads=1
 
