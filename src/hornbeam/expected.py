@@ -28,13 +28,14 @@ def above(name: str, value: Any, low: float = 0) -> Any:
     return value
 
 
-def whole(name: str, value: Any, low: int | None = None) -> Any:
-    """A whole number of at least `low`. Raises ValueError for anything else."""
+def whole(name: str, value: Any, low: int | None = None) -> int:
+    """A whole number of at least `low`, as an int. Raises ValueError for anything else."""
     good = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if not good or (low is not None and value < low):
         wanted = "a whole number" if low is None else f"a whole number of at least {low}"
-        raise ValueError(f"{name} must be {wanted}, got {value!r}")
-    return value
+        hint = f": write {name}={int(value)}" if isinstance(value, float) and value.is_integer() else ""
+        raise ValueError(f"{name} must be {wanted}, got {value!r}{hint}")
+    return int(value)
 
 
 def axes(name: str, value: Any) -> Any:

@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from hornbeam.compat.tensorflow import nn
 
 THERE = {
     "tf": (
@@ -176,3 +179,17 @@ def test_modules_that_are_refused(line: str, tmp_path: Path) -> None:
     )
     assert done.returncode != 0
     assert "which `hornbeam run` does not have" in done.stderr
+
+
+IMAGES = np.ones((1, 4, 4, 2), "float32")
+KERNEL = np.ones((2, 2, 2, 3), "float32")
+
+
+def test_what_a_layer_operation_does_not_compute_is_an_error() -> None:
+    with pytest.raises(NotImplementedError, match=r"data_format='NCHW' is not there"):
+        nn.conv2d(IMAGES, KERNEL, 1, "SAME", data_format="NCHW")
+    with pytest.raises(NotImplementedError, match=r"write 'SAME' or 'VALID', and tf\.pad in front"):
+        nn.conv2d(IMAGES, KERNEL, 1, [[0, 0], [1, 1], [1, 1], [0, 0]])
+    with pytest.raises(NotImplementedError, match=r"data_format='NCHW' is not there"):
+        nn.max_pool(IMAGES, 2, 2, "VALID", data_format="NCHW")
+    assert nn.conv2d(IMAGES, KERNEL, 1, "SAME", "NHWC").shape == (1, 4, 4, 3)

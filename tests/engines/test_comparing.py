@@ -10,6 +10,7 @@ import pytest
 import hornbeam
 from hornbeam import layers
 from hornbeam.engines import installed
+from hornbeam.training.comparing import _compared, _Run
 
 
 def net() -> hornbeam.Model:
@@ -73,6 +74,16 @@ def test_losses_are_those_of_single_batches() -> None:
     (result,) = hornbeam.compare_engines(model, X, Y, steps=3, engines=["native"], batch_size=20)
     expected = [alone.train_on_batch(X[rows], Y[rows])[0] for rows in (slice(20), slice(20, 40), slice(20))]
     np.testing.assert_allclose(result.losses, expected, rtol=1e-6)
+
+
+def test_a_weight_that_is_no_number_is_the_furthest() -> None:
+    first, other = (
+        _Run(np.zeros(1), {"a": np.zeros(2), "b": np.full(2, value), "c": np.ones(1) * far}, 0.0)
+        for value, far in ((0.0, 0.0), (np.nan, 5.0))
+    )
+    found = _compared("other", other, first)
+    assert found.furthest == "b"
+    assert np.isnan(found.weight_difference)
 
 
 def test_mistakes() -> None:

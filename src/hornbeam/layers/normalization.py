@@ -8,7 +8,7 @@ from typing import Any
 from hornbeam import constraints, initializers, ops, regularizers
 from hornbeam.expected import axes
 from hornbeam.ir.types import ShapeError
-from hornbeam.layers.arguments import positive
+from hornbeam.layers.arguments import positive, rate
 from hornbeam.layers.core import Wrapper
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
@@ -90,12 +90,6 @@ def _wide(x: Tensor) -> Tensor:
 _LIMITS = ("rmin", "rmax", "dmax")
 
 
-def _momentum(name: str, value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-        raise ValueError(f"BatchNormalization: {name} must be a number in [0, 1], got {value!r}")
-    return value
-
-
 def _limits(given: Any) -> dict[str, Any]:
     """Checked limits of the corrections of renormalization; those that are missing do not limit."""
     limits = dict(given or {})
@@ -159,12 +153,12 @@ class BatchNormalization(_Scaled):
             axis, epsilon, center, scale, beta_initializer, gamma_initializer,
             beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint, **kwargs,
         )  # fmt: skip
-        self.momentum = _momentum("momentum", momentum)
+        self.momentum = rate("BatchNormalization", "momentum", momentum, closed=True)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
         self.renorm = renorm
         self.renorm_clipping = _limits(renorm_clipping) if renorm else renorm_clipping
-        self.renorm_momentum = _momentum("renorm_momentum", renorm_momentum)
+        self.renorm_momentum = rate("BatchNormalization", "renorm_momentum", renorm_momentum, closed=True)
         self.synchronized = synchronized
 
     def build(self, input_shape: Any) -> None:

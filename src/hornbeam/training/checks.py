@@ -11,6 +11,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.config import max_epochs, max_steps_per_epoch
+from hornbeam.expected import whole
 from hornbeam.ir.graph import Node
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 from hornbeam.naming import nearest
@@ -25,23 +26,13 @@ _BINARY = ("binary_crossentropy", "binary_focal_crossentropy")
 # -- arguments -------------------------------------------------------------------------------------
 
 
-def whole(value: Any, name: str, least: int) -> int:
-    """`value` as an int of at least `least`. Raises ValueError otherwise."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        hint = f": write {name}={int(value)}" if isinstance(value, float) and value == int(value) else ""
-        raise ValueError(f"{name} must be a whole number, got {value!r}{hint}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
-    return int(value)
-
-
 def batch_size(value: Any, name: str = "batch_size") -> int:
     """The batch size, 32 for None."""
-    return 32 if value is None else whole(value, name, 1)
+    return 32 if value is None else whole(name, value, 1)
 
 
 def optional_steps(value: Any, name: str) -> int | None:
-    return None if value is None else whole(value, name, 1)
+    return None if value is None else whole(name, value, 1)
 
 
 def limited_steps(steps: int | None, available: int | None) -> int | None:
@@ -75,8 +66,8 @@ def split_fraction(value: Any) -> float:
 def validation_epochs(value: Any) -> Any:
     """validation_freq as a predicate's argument: a whole number or a collection of epoch numbers."""
     if isinstance(value, (list, tuple, set)):
-        return {whole(epoch, "validation_freq", 1) for epoch in value}
-    return whole(value, "validation_freq", 1)
+        return {whole("validation_freq", epoch, 1) for epoch in value}
+    return whole("validation_freq", value, 1)
 
 
 def class_weights(value: Any) -> Mapping[int, float] | None:

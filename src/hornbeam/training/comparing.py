@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam.engines import current_engine, installed, using
-from hornbeam.training import checks
+from hornbeam.expected import whole
 from hornbeam.training.data import ArrayData
 from hornbeam.training.sources import is_stream, make_data
 
@@ -64,7 +64,7 @@ def compare_engines(
     >>> compare_engines(model, x, y, engines=["native", "jax"])  # doctest: +SKIP
     """
     model._require_compiled("compare_engines")
-    steps = checks.whole(steps, "steps", 1)
+    steps = whole("steps", steps, 1)
     names = list(installed() if engines is None else engines)
     if not names or isinstance(engines, str):
         raise ValueError(f'engines must be a list of names such as ["native", "jax"], got {engines!r}')
@@ -110,7 +110,8 @@ def _run(model: Any, data: ArrayData, rows: np.ndarray, name: str) -> _Run:
 
 def _compared(name: str, run: _Run, first: _Run) -> EngineResult:
     apart = {path: _largest(value - first.weights[path]) for path, value in run.weights.items()}
-    furthest = max(apart, key=lambda path: apart[path], default="")
+    # Comparisons with NaN are false, so it is asked for first.
+    furthest = max(apart, key=lambda path: (np.isnan(apart[path]), apart[path]), default="")
     return EngineResult(
         engine=name,
         losses=tuple(run.losses.tolist()),

@@ -12,7 +12,7 @@ from hornbeam import metrics as metrics_module
 from hornbeam import optimizers as optimizers_module
 from hornbeam import registry
 from hornbeam.engines import using
-from hornbeam.training import checks
+from hornbeam.expected import whole
 from hornbeam.training.compile import CompileMetrics, Losses, describe
 from hornbeam.training.frozen import Store
 from hornbeam.training.honesty import Seen
@@ -146,7 +146,7 @@ class Compiling:
         state.metrics = compiled_metrics
         state.loss_tracker = metrics_module.Mean(name="loss")
         state.run_eagerly = bool(run_eagerly)
-        state.steps_per_execution = checks.whole(steps_per_execution, "steps_per_execution", 1)
+        state.steps_per_execution = whole("steps_per_execution", steps_per_execution, 1)
         state.config = {
             "optimizer": optimizer if not isinstance(optimizer, str) else made,
             "loss": loss,

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from hornbeam.engines import current_engine
+from hornbeam.expected import whole
 from hornbeam.insight.profile import Profile
-from hornbeam.training import checks
 from hornbeam.training.compiling import Bounded
 from hornbeam.training.data import ArrayData, rows_of
 from hornbeam.training.sources import is_stream, make_data
@@ -62,7 +62,7 @@ def profiled(model: Any, wanted: bool | str | os.PathLike[str], steps: list[int]
 
 def profile_model(model: Any, x: Any, y: Any, batch_size: int, steps: int) -> Profile:
     """See `Model.profile`."""
-    steps = checks.whole(steps, "steps", 1)
+    steps = whole("steps", steps, 1)
     if is_stream(x):
         raise ValueError("profile() takes arrays in memory: give it one batch of what the data gives")
     data = make_data(x, y, None, batch_size, "profile", prepare=model._prepared)

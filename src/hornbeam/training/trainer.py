@@ -10,6 +10,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.engines import current_engine
+from hornbeam.expected import whole
 from hornbeam.insight.profile import Profile
 from hornbeam.ir.graph import scope
 from hornbeam.scopes import StatelessScope
@@ -227,8 +228,8 @@ class Trainer(Compiling):
         """
         self._require_compiled("fit")
         epochs, initial_epoch = (
-            checks.whole(epochs, "epochs", 0),
-            checks.whole(initial_epoch, "initial_epoch", 0),
+            whole("epochs", epochs, 0),
+            whole("initial_epoch", initial_epoch, 0),
         )
         steps = checks.optional_steps(steps_per_epoch, "steps_per_epoch")
         validation_steps = checks.optional_steps(validation_steps, "validation_steps")

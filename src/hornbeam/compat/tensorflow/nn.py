@@ -245,8 +245,27 @@ def _spatial(value: Any, rank: int = 2) -> Any:
     return tuple(sizes[1:-1]) if len(sizes) == rank + 2 else sizes[0] if len(sizes) == 1 else tuple(sizes)
 
 
+def _layout(data_format: str | None) -> str:
+    """Channels last, the one layout here. Raises NotImplementedError for NCHW and the like."""
+    if data_format is not None and data_format.upper().startswith("NC"):
+        raise NotImplementedError(
+            f"data_format={data_format!r} is not there: channels come last under hornbeam run"
+        )
+    return "channels_last"
+
+
+def _padding(padding: Any) -> str:
+    """SAME or VALID. Raises NotImplementedError for amounts."""
+    if not isinstance(padding, str) or padding.upper() not in ("SAME", "VALID"):
+        raise NotImplementedError(
+            f"padding={padding!r} is not there: write 'SAME' or 'VALID', and tf.pad in front for amounts"
+        )
+    return padding.lower()
+
+
 def bias_add(value: Any, bias: Any, data_format: str | None = None, name: str | None = None) -> Tensor:
     """A number added to each channel."""
+    _layout(data_format)
     return as_tensor(value) + bias
 
 
@@ -261,7 +280,12 @@ def conv1d(
 ) -> Tensor:
     """Convolution over one axis, channels last."""
     return ops.conv(
-        input, filters, _spatial(stride, 1), padding.lower(), "channels_last", _spatial(dilations or 1, 1)
+        input,
+        filters,
+        _spatial(stride, 1),
+        _padding(padding),
+        _layout(data_format),
+        _spatial(dilations or 1, 1),
     )
 
 
@@ -276,7 +300,7 @@ def conv2d(
 ) -> Tensor:
     """Convolution over two axes, channels last."""
     return ops.conv(
-        input, filters, _spatial(strides), padding.lower(), "channels_last", _spatial(dilations or 1)
+        input, filters, _spatial(strides), _padding(padding), _layout(data_format), _spatial(dilations or 1)
     )
 
 
@@ -291,7 +315,12 @@ def conv3d(
 ) -> Tensor:
     """Convolution over three axes, channels last."""
     return ops.conv(
-        input, filters, _spatial(strides, 3), padding.lower(), "channels_last", _spatial(dilations or 1, 3)
+        input,
+        filters,
+        _spatial(strides, 3),
+        _padding(padding),
+        _layout(data_format),
+        _spatial(dilations or 1, 3),
     )
 
 
@@ -306,7 +335,7 @@ def depthwise_conv2d(
 ) -> Tensor:
     """A convolution of each channel alone, over two axes, channels last."""
     return ops.depthwise_conv(
-        input, filter, _spatial(strides), padding.lower(), "channels_last", _spatial(dilations or 1)
+        input, filter, _spatial(strides), _padding(padding), _layout(data_format), _spatial(dilations or 1)
     )
 
 
@@ -321,7 +350,15 @@ def conv2d_transpose(
     name: str | None = None,
 ) -> Tensor:
     """The transpose of a convolution over two axes, channels last."""
-    made = ops.conv_transpose(input, filters, _spatial(strides), padding.lower(), data_format="channels_last")
+    made = ops.conv_transpose(
+        input,
+        filters,
+        _spatial(strides),
+        _padding(padding),
+        None,
+        _layout(data_format),
+        _spatial(dilations or 1),
+    )
     if tuple(int(n) for n in output_shape)[1:] != tuple(made.shape)[1:]:
         raise ValueError(f"conv2d_transpose gives {tuple(made.shape)}, output_shape={tuple(output_shape)}")
     return made
@@ -329,32 +366,34 @@ def conv2d_transpose(
 
 def depth_to_space(input: Any, block_size: int, data_format: str = "NHWC", name: str | None = None) -> Tensor:
     """Channels laid out as blocks of pixels."""
-    return ops.depth_to_space(input, block_size, data_format="channels_last")
+    return ops.depth_to_space(input, block_size, data_format=_layout(data_format))
 
 
 def space_to_depth(input: Any, block_size: int, data_format: str = "NHWC", name: str | None = None) -> Tensor:
     """Blocks of pixels stacked into channels."""
-    return ops.space_to_depth(input, block_size, data_format="channels_last")
+    return ops.space_to_depth(input, block_size, data_format=_layout(data_format))
 
 
 def max_pool2d(
     input: Any, ksize: Any, strides: Any, padding: str, data_format: str = "NHWC", name: str | None = None
 ) -> Tensor:
     """The largest of each window."""
-    return ops.max_pool(input, _spatial(ksize), _spatial(strides), padding.lower(), "channels_last")
+    return ops.max_pool(input, _spatial(ksize), _spatial(strides), _padding(padding), _layout(data_format))
 
 
 def avg_pool2d(
     input: Any, ksize: Any, strides: Any, padding: str, data_format: str = "NHWC", name: str | None = None
 ) -> Tensor:
     """The mean of each window."""
-    return ops.average_pool(input, _spatial(ksize), _spatial(strides), padding.lower(), "channels_last")
+    return ops.average_pool(
+        input, _spatial(ksize), _spatial(strides), _padding(padding), _layout(data_format)
+    )
 
 
-def _pooled(fn: Any, input: Any, ksize: Any, strides: Any, padding: str) -> Tensor:
+def _pooled(fn: Any, input: Any, ksize: Any, strides: Any, padding: str, data_format: str | None) -> Tensor:
     given = as_tensor(input)
     rank = given.ndim - 2
-    return fn(given, _spatial(ksize, rank), _spatial(strides, rank), padding.lower(), "channels_last")
+    return fn(given, _spatial(ksize, rank), _spatial(strides, rank), _padding(padding), _layout(data_format))
 
 
 def max_pool(
@@ -366,7 +405,7 @@ def max_pool(
     name: str | None = None,
 ) -> Tensor:
     """The largest of each window, over one to three axes, channels last."""
-    return _pooled(ops.max_pool, input, ksize, strides, padding)
+    return _pooled(ops.max_pool, input, ksize, strides, padding, data_format)
 
 
 def avg_pool(
@@ -378,4 +417,4 @@ def avg_pool(
     name: str | None = None,
 ) -> Tensor:
     """The mean of each window, over one to three axes, channels last."""
-    return _pooled(ops.average_pool, input, ksize, strides, padding)
+    return _pooled(ops.average_pool, input, ksize, strides, padding, data_format)
