@@ -1,0 +1,269 @@
+"""Movement, reductions, gather and scatter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from hornbeam.engines.table import Table
+from hornbeam.engines.tensorflow.elementwise import (
+    HALVES,
+    Tensor,
+    long,
+    maximum,
+    minimum,
+    through,
+    widened,
+    zero_like,
+)
+from hornbeam.ir.types import numpy_dtype
+
+# -- shape ---------------------------------------------------------------------------------------------------
+
+
+def _constant(*, data: bytes, shape: tuple[int, ...], dtype: str) -> Tensor:
+    return tf.constant(np.frombuffer(data, numpy_dtype(dtype)).reshape(shape))
+
+
+def _iota(*, dtype: str, shape: tuple[int, ...], axis: int) -> Tensor:
+    steps = tf.cast(tf.range(shape[axis], dtype=tf.int64), numpy_dtype(dtype))
+    return tf.broadcast_to(tf.reshape(steps, [-1 if a == axis else 1 for a in range(len(shape))]), shape)
+
+
+def _broadcast(x: Tensor, *, shape: tuple[int, ...], dims: tuple[int, ...]) -> Tensor:
+    sizes = [1] * len(shape)
+    for size, axis in zip(x.shape, dims, strict=True):
+        sizes[axis] = size
+    return tf.broadcast_to(tf.reshape(x, sizes), shape)
+
+
+def pad(x: Tensor, value: Tensor, *, low: Any, high: Any, interior: Any) -> Tensor:
+    for axis, between in enumerate(interior):
+        size = x.shape[axis]
+        if between and size:
+            after = [[0, 0]] * (axis + 1) + [[0, between]] + [[0, 0]] * (x.shape.rank - axis - 1)
+            x = tf.pad(tf.expand_dims(x, axis + 1), after, constant_values=value)
+            wide = [*x.shape[:axis], size * (between + 1), *x.shape[axis + 2 :]]
+            x = tf.gather(tf.reshape(x, wide), tf.range(wide[axis] - between), axis=axis)
+    grown = [[max(a, 0), max(b, 0)] for a, b in zip(low, high, strict=True)]
+    if any(map(any, grown)):
+        x = tf.pad(x, grown, constant_values=value)
+    return x[tuple(slice(max(-a, 0), n - max(-b, 0)) for n, a, b in zip(x.shape, low, high, strict=True))]
+
+
+def _starts(starts: Sequence[Tensor], shape: Any, sizes: Sequence[int]) -> list[Tensor]:
+    """Starts as int32, moved so that the block lies inside."""
+    ends = [n - size for n, size in zip(shape, sizes, strict=True)]
+    return [_inside_range(start, end) for start, end in zip(starts, ends, strict=True)]
+
+
+def _inside_range(index: Tensor, last: int) -> Tensor:
+    top = tf.constant(min(last, index.dtype.max), index.dtype)
+    return tf.cast(tf.maximum(tf.minimum(index, top), tf.zeros_like(index)), tf.int32)
+
+
+def _dynamic_slice(x: Tensor, *starts: Tensor, sizes: tuple[int, ...]) -> Tensor:
+    return tf.slice(x, tf.stack(_starts(starts, x.shape, sizes)), sizes) if sizes else x
+
+
+def _update(x: Tensor, update: Tensor, *starts: Tensor) -> Tensor:
+    inside = tf.constant(True)
+    if not update.shape.num_elements():
+        return x
+    for axis, start in enumerate(_starts(starts, x.shape, update.shape)):
+        place, size = tf.range(x.shape[axis]) - start, update.shape[axis]
+        update = tf.gather(update, tf.clip_by_value(place, 0, size - 1), axis=axis)
+        here = tf.reshape((place >= 0) & (place < size), [-1] + [1] * (x.shape.rank - axis - 1))
+        inside = inside & here
+    return tf.where(inside, update, x)
+
+
+def _strided(x: Tensor, *, start: Any, stop: Any, step: Any) -> Tensor:
+    return x[tuple(map(slice, start, stop, step))] if start else x
+
+
+SHAPE: Table = {
+    "constant": _constant,
+    "iota": _iota,
+    "reshape": lambda x, *, shape: tf.reshape(x, shape),
+    "transpose": lambda x, *, perm: tf.transpose(x, perm),
+    "broadcast": _broadcast,
+    "pad": pad,
+    "slice": _strided,
+    "concatenate": lambda *xs, axis: tf.concat(xs, axis),
+    "reverse": lambda x, *, axes: tf.reverse(x, axes) if axes else x,
+    "dynamic_slice": _dynamic_slice,
+    "dynamic_update_slice": _update,
+    "select": tf.where,
+}
+
+
+# -- reductions ----------------------------------------------------------------------------------------------
+
+
+def _over(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A reduction over `axes`; TensorFlow's are not defined for all dtypes, but int64 is among them."""
+    return through(long, widened(lambda x, *, axes: fn(x, list(axes)) if axes else x))
+
+
+def _extremes(fn: Callable[..., Tensor], of_nothing: Callable[[Any], Any]) -> Callable[..., Tensor]:
+    """The largest or smallest over axes; NaN if there is one."""
+
+    def extremes(x: Tensor, *, axes: tuple[int, ...]) -> Tensor:
+        if not axes:
+            return x
+        if not x.shape.num_elements():
+            kept = [size for axis, size in enumerate(x.shape) if axis not in axes]
+            return tf.fill(kept, tf.constant(of_nothing(x.dtype), x.dtype))
+        if x.dtype == tf.uint64:
+            return _unsigned(fn(_sort_key(x), list(axes)))
+        out = through(long, fn)(x, axis=list(axes))
+        if not x.dtype.is_floating:
+            return out
+        return tf.where(tf.reduce_any(tf.math.is_nan(x), list(axes)), tf.constant(math.nan, x.dtype), out)
+
+    return extremes
+
+
+def _lowest(dtype: Any) -> Any:
+    return -math.inf if dtype.is_floating else dtype.min
+
+
+def _highest(dtype: Any) -> Any:
+    return math.inf if dtype.is_floating else dtype.max
+
+
+def _position(x: Tensor, axis: int, largest: bool) -> Tensor:
+    """Of the first largest (smallest) along an axis, NaN before all."""
+    best = (tf.reduce_max if largest else tf.reduce_min)(x, axis, keepdims=True)
+    found = x == best
+    if x.dtype.is_floating:
+        nans = tf.math.is_nan(x)
+        found = tf.where(tf.reduce_any(nans, axis, keepdims=True), nans, found)
+    return tf.argmax(tf.cast(found, tf.int32), axis, output_type=tf.int32)
+
+
+def _cumulative(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    return through(long, widened(lambda x, *, axis, reverse: fn(x, axis, reverse=reverse)))
+
+
+def _running(pick: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Running maxima or minima, by blocks that double."""
+
+    def running(x: Tensor, *, axis: int, reverse: bool) -> Tensor:
+        x = tf.reverse(x, [axis]) if reverse else x
+        size, reach = x.shape[axis], 1
+        while reach < size:
+            before, rest = tf.split(x, [reach, size - reach], axis)
+            earlier = tf.split(x, [size - reach, reach], axis)[0]
+            x, reach = tf.concat([before, pick(rest, earlier)], axis), 2 * reach
+        return tf.reverse(x, [axis]) if reverse else x
+
+    return running
+
+
+def _sort_key(x: Tensor) -> Tensor:
+    """Signed integers in the order of x: -0 equal to 0, NaN last."""
+    if x.dtype.is_floating:
+        x = tf.cast(x, tf.float32) if x.dtype in HALVES else x
+        whole = {tf.float32: tf.int32, tf.float64: tf.int64}[x.dtype]
+        bits = tf.bitcast(tf.where(x == 0, zero_like(x), x), whole)
+        ordered = tf.where(bits < 0, tf.bitwise.bitwise_xor(bits, tf.constant(whole.max, whole)), bits)
+        return tf.where(tf.math.is_nan(x), tf.constant(whole.max, whole), ordered)
+    if x.dtype == tf.uint64:
+        return tf.bitwise.bitwise_xor(tf.bitcast(x, tf.int64), tf.constant(tf.int64.min, tf.int64))
+    return tf.cast(x, tf.int64)
+
+
+def _unsigned(key: Tensor) -> Tensor:
+    """The uint64 numbers that `_sort_key` made these of."""
+    return tf.bitcast(tf.bitwise.bitwise_xor(key, tf.constant(tf.int64.min, tf.int64)), tf.uint64)
+
+
+def _argsort(x: Tensor, *, axis: int) -> Tensor:
+    key = _sort_key(x)
+    if not x.shape.num_elements():
+        return tf.zeros(x.shape, tf.int32)
+    moved = [a for a in range(x.shape.rank) if a != axis] + [axis]
+    # All bits turned round, the smallest is the largest; of equals the first comes first.
+    last = tf.bitwise.invert(tf.transpose(key, moved))
+    return tf.transpose(tf.math.top_k(last, x.shape[axis]).indices, np.argsort(moved))
+
+
+REDUCE: Table = {
+    "reduce_sum": _over(tf.reduce_sum),
+    "reduce_prod": _over(tf.reduce_prod),
+    "reduce_max": _extremes(tf.reduce_max, _lowest),
+    "reduce_min": _extremes(tf.reduce_min, _highest),
+    "reduce_and": lambda x, *, axes: tf.reduce_all(x, list(axes)),
+    "reduce_or": lambda x, *, axes: tf.reduce_any(x, list(axes)),
+    "argmax": lambda x, *, axis: _position(x, axis, True),
+    "argmin": lambda x, *, axis: _position(x, axis, False),
+    "cumsum": _cumulative(tf.cumsum),
+    "cumprod": _cumulative(tf.math.cumprod),
+    "cummax": _running(maximum),
+    "cummin": _running(minimum),
+    "argsort": _argsort,
+}
+
+
+# -- gather, scatter -----------------------------------------------------------------------------------------
+
+
+def _rows(shape: Sequence[int], indices: Tensor, batch_dims: int) -> Tensor:
+    """Numbers of the addressed rows, of x as (rows, rest), clamped into range; one per row of `indices`."""
+    *grid, depth = indices.shape
+    number = tf.zeros(grid, tf.int32)
+    for axis in range(batch_dims):
+        number = number * shape[axis] + _iota(dtype="int32", shape=tuple(grid), axis=axis)
+    for i in range(depth):
+        size = shape[batch_dims + i]
+        number = number * size + _inside_range(indices[..., i], max(size - 1, 0))
+    return tf.reshape(number, [-1])
+
+
+def _gather(x: Tensor, indices: Tensor, *, batch_dims: int) -> Tensor:
+    depth = batch_dims + indices.shape[-1]
+    flat = tf.reshape(x, [math.prod(x.shape[:depth]), *x.shape[depth:]])
+    taken = tf.gather(flat, _rows(x.shape, indices, batch_dims))
+    return tf.reshape(taken, [*indices.shape[:-1], *x.shape[depth:]])
+
+
+def _combine(x: Tensor, rows: Tensor, updates: Tensor, mode: str) -> Tensor:
+    """x (rows, rest) with `updates` (n, rest) combined at `rows` (n)."""
+    count = x.shape[0]
+    if mode == "set":  # later rows win, whatever order the device writes in
+        winner = tf.math.unsorted_segment_max(tf.range(rows.shape[0]), rows, count)
+        hit = (winner >= 0)[:, None]
+        return tf.where(hit, tf.gather(updates, tf.maximum(winner, 0)), x)
+    if mode == "mul":
+        return x * tf.math.unsorted_segment_prod(updates, rows, count)
+    fn = {
+        "add": tf.tensor_scatter_nd_add, "max": tf.tensor_scatter_nd_max, "min": tf.tensor_scatter_nd_min
+    }[mode]  # fmt: skip
+    return fn(x, rows[:, None], updates)
+
+
+def _scatter(x: Tensor, indices: Tensor, updates: Tensor, *, mode: str, batch_dims: int) -> Tensor:
+    depth = batch_dims + indices.shape[-1]
+    rows = _rows(x.shape, indices, batch_dims)
+    if not rows.shape[0] or not x.shape.num_elements():
+        return x
+    flat = tf.reshape(x, [math.prod(x.shape[:depth]), math.prod(x.shape[depth:])])
+    parts = tf.reshape(updates, [rows.shape[0], flat.shape[1]])
+    if x.dtype == tf.bool:
+        mode = {"add": "max", "mul": "min"}.get(mode, mode)
+    wide = tf.float32 if x.dtype in HALVES else tf.int32 if x.dtype == tf.bool else long(x.dtype)
+    if mode == "set" and x.dtype != tf.bool:
+        wide = x.dtype
+    if x.dtype == tf.uint64 and mode in ("max", "min"):  # int64 in the order of uint64
+        return tf.reshape(_unsigned(_combine(_sort_key(flat), rows, _sort_key(parts), mode)), x.shape)
+    out = tf.cast(_combine(tf.cast(flat, wide), rows, tf.cast(parts, wide), mode), x.dtype)
+    return tf.reshape(out, x.shape)
+
+
+INDEX: Table = {"gather": _gather, "scatter": _scatter}

@@ -1,0 +1,71 @@
+"""Linear algebra."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from hornbeam.engines.table import Table
+from hornbeam.engines.tensorflow.elementwise import Tensor, zero_like
+
+
+def _triangular_solve(a: Tensor, b: Tensor, *, lower: bool, transpose: bool, unit_diagonal: bool) -> Tensor:
+    if unit_diagonal:
+        a = tf.linalg.set_diag(a, tf.ones(a.shape[:-1], a.dtype))
+    return tf.linalg.triangular_solve(a, b, lower=lower, adjoint=transpose)
+
+
+def _lu(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Gaussian elimination, a column a turn: TensorFlow's own wants square matrices that have an inverse."""
+    *batch, m, n = x.shape
+    if not x.shape.num_elements():
+        none = tf.zeros([*batch, min(m, n)], tf.int32)
+        return x, none, tf.broadcast_to(tf.range(m), [*batch, m])
+    rows, columns = tf.range(m), tf.range(n)
+
+    def turn(i: Tensor, x: Tensor, pivots: Tensor, order: Tensor) -> tuple[Tensor, ...]:
+        column = tf.gather(x, i, axis=-1)
+        p = tf.argmax(tf.where(rows < i, tf.constant(-1, x.dtype), tf.abs(column)), -1, tf.int32)
+        here, there = rows == i, rows == p[..., None]
+        swapped = tf.where(here, p[..., None], tf.where(there, i, rows))
+        x = tf.gather(x, swapped, axis=-2, batch_dims=len(batch))
+        order = tf.gather(order, swapped, axis=-1, batch_dims=len(batch))
+        column, row = tf.gather(x, i, axis=-1), tf.gather(x, i, axis=-2)
+        pivot = tf.gather(column, i, axis=-1)[..., None]
+        below = (rows > i) & (pivot != 0)
+        factors = tf.where(
+            below, column / tf.where(pivot == 0, tf.ones_like(pivot), pivot), zero_like(column)
+        )
+        rest = tf.where(columns > i, row, zero_like(row))
+        x = x - factors[..., :, None] * rest[..., None, :]
+        x = tf.where((columns == i) & below[..., :, None], factors[..., :, None], x)
+        return i + 1, x, tf.where(tf.range(min(m, n)) == i, p[..., None], pivots), order
+
+    start = (
+        tf.constant(0), x, tf.zeros([*batch, min(m, n)], tf.int32), tf.broadcast_to(rows, [*batch, m])
+    )  # fmt: skip
+    _, packed, pivots, order = tf.while_loop(
+        lambda i, *_: i < min(m, n), turn, start, maximum_iterations=min(m, n)
+    )
+    return packed, pivots, order
+
+
+def _svd(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    s, u, v = tf.linalg.svd(x)
+    return u, s, tf.linalg.matrix_transpose(v)
+
+
+def _tupled(fn: Callable[..., Any]) -> Callable[..., tuple[Tensor, ...]]:
+    return lambda x: tuple(fn(x))
+
+
+DECOMPOSITIONS: Table = {
+    "qr": _tupled(tf.linalg.qr),
+    "svd": _svd,
+    "eigh": _tupled(tf.linalg.eigh),
+}
+LINALG: Table = {
+    "cholesky": tf.linalg.cholesky, "triangular_solve": _triangular_solve, "lu": _lu, **DECOMPOSITIONS
+}  # fmt: skip

@@ -1,0 +1,220 @@
+"""Products, convolutions and pools: for XLA, and what oneDNN and Eigen compute in its place on a CPU."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from hornbeam.engines.table import Table
+from hornbeam.engines.tensorflow.arrays import pad
+from hornbeam.engines.tensorflow.elementwise import Tensor, long, maximum, raw, through, widened, zero_like
+from hornbeam.ir.graph import Node
+
+# -- products, convolutions, pools ---------------------------------------------------------------------------
+
+
+def _dot(x: Tensor, y: Tensor, *, contract: Any, batch: Any) -> Tensor:
+    x_free = [a for a in range(x.shape.rank) if a not in contract[0] and a not in batch[0]]
+    y_free = [a for a in range(y.shape.rank) if a not in contract[1] and a not in batch[1]]
+    batches = [x.shape[a] for a in batch[0]]
+    left, right = [x.shape[a] for a in x_free], [y.shape[a] for a in y_free]
+    inner = math.prod(x.shape[a] for a in contract[0])
+    n = [math.prod(batches)] if batches else []
+    rows = tf.reshape(tf.transpose(x, [*batch[0], *x_free, *contract[0]]), [*n, math.prod(left), inner])
+    columns = tf.transpose(y, [*batch[1], *contract[1], *y_free])
+    product = tf.matmul(rows, tf.reshape(columns, [*n, inner, math.prod(right)]))
+    return tf.reshape(product, [*batches, *left, *right])
+
+
+class _Window:
+    """A convolution with at least two spatial axes, in the terms of TensorFlow's own operations."""
+
+    def __init__(self, strides: Any, padding: Any, dilation: Any, groups: int) -> None:
+        lonely = len(strides) == 1
+        self.lonely = lonely
+        self.strides = [1, *([1] * lonely), *strides, 1]
+        self.dilations = [1, *([1] * lonely), *dilation, 1]
+        self.padding = [[0, 0], *([[0, 0]] * lonely), *([list(pair) for pair in padding]), [0, 0]]
+        self.deep = len(strides) == 3
+
+    def flat(self, shape: Sequence[int], at: int) -> list[int]:
+        """A shape with the axis of size 1 that a convolution over one axis gets."""
+        return [*shape[:at], *([1] * self.lonely), *shape[at:]]
+
+    def image(self, x: Tensor) -> Tensor:
+        return tf.reshape(x, self.flat(x.shape, 1))
+
+    def options(self) -> dict[str, Any]:
+        """Three-dimensional ones take no amounts of padding: what they see is padded."""
+        if self.deep:
+            return {"strides": self.strides, "dilations": self.dilations, "padding": "VALID"}
+        amounts = [amount for pair in self.padding for amount in pair]
+        return {
+            "strides": self.strides, "dilations": self.dilations, "padding": "EXPLICIT",
+            "explicit_paddings": amounts,
+        }  # fmt: skip
+
+    def grown(self, shape: Sequence[int]) -> list[int]:
+        """The shape that an input has when it is convolved."""
+        sizes = self.flat(shape, 1)
+        return [n + sum(pair) for n, pair in zip(sizes, self.padding, strict=True)] if self.deep else sizes
+
+
+def _conv(x: Tensor, w: Tensor, **params: Any) -> Tensor:
+    window = _Window(**params)
+    kernel = tf.reshape(w, window.flat(w.shape, 0))
+    if window.deep:
+        out = raw.Conv3D(input=tf.pad(x, window.padding), filter=kernel, **window.options())
+    else:
+        out = raw.Conv2D(input=window.image(x), filter=kernel, **window.options())
+    return tf.squeeze(out, 1) if window.lonely else out
+
+
+def _conv_input_grad(dy: Tensor, w: Tensor, *, input_shape: Any, **params: Any) -> Tensor:
+    window = _Window(**params)
+    fn = raw.Conv3DBackpropInputV2 if window.deep else raw.Conv2DBackpropInput
+    kernel = tf.reshape(w, window.flat(w.shape, 0))
+    sizes = tf.constant(window.grown(input_shape), tf.int32)
+    dx = fn(input_sizes=sizes, filter=kernel, out_backprop=window.image(dy), **window.options())
+    if window.deep:
+        dx = tf.slice(dx, [low for low, _ in window.padding], input_shape)
+    return tf.reshape(dx, input_shape)
+
+
+def _conv_kernel_grad(x: Tensor, dy: Tensor, *, kernel_shape: Any, **params: Any) -> Tensor:
+    window = _Window(**params)
+    sizes = tf.constant(window.flat(kernel_shape, 0), tf.int32)
+    if window.deep:
+        given = tf.pad(x, window.padding)
+        return raw.Conv3DBackpropFilterV2(
+            input=given, filter_sizes=sizes, out_backprop=dy, **window.options()
+        )
+    dw = raw.Conv2DBackpropFilter(
+        input=window.image(x), filter_sizes=sizes, out_backprop=window.image(dy), **window.options()
+    )
+    return tf.reshape(dw, kernel_shape)
+
+
+def _views(x: Tensor, fill: Any, window: Any, strides: Any, padding: Any) -> list[Tensor]:
+    """For every window position, the elements of the padded x that it meets."""
+    padded = tf.pad(x, [[0, 0], *map(list, padding), [0, 0]], constant_values=tf.constant(fill, x.dtype))
+    sizes = [(n - k) // s + 1 for n, k, s in zip(padded.shape[1:-1], window, strides, strict=True)]
+
+    def view(at: Sequence[int]) -> Tensor:
+        reaches = zip(at, sizes, strides, strict=True)
+        spatial = [slice(k, k + (n - 1) * s + 1, s) for k, n, s in reaches]
+        return padded[tuple([slice(None), *spatial])]
+
+    return [view(at) for at in itertools.product(*map(range, window))]
+
+
+def _spread(parts: Sequence[Tensor], shape: Any, window: Any, strides: Any, padding: Any) -> Tensor:
+    """The transpose of `_views`: parts added up where they came from."""
+    total = tf.zeros(shape, parts[0].dtype)
+    zero = tf.constant(0, parts[0].dtype)
+    for at, part in zip(itertools.product(*map(range, window)), parts, strict=True):
+        low, high = [0], [0]
+        for k, s, n, m, pair in zip(at, strides, shape[1:-1], part.shape[1:-1], padding, strict=True):
+            low.append(k - pair[0])
+            high.append(n - (k - pair[0]) - ((m - 1) * s + 1))
+        total += pad(part, zero, low=[*low, 0], high=[*high, 0], interior=[0, *(s - 1 for s in strides), 0])
+    return total
+
+
+def _choices(x: Tensor, window: Any) -> list[Tensor]:
+    """For every window position, where it holds the element that its window chooses."""
+    values = _views(x, 0, **window)
+    valid = _views(tf.ones_like(x, tf.bool), False, **window)
+    best, chosen = zero_like(values[0]), tf.fill(values[0].shape, -1)
+    for place, (value, real) in enumerate(zip(values, valid, strict=True)):
+        larger = (value > best) | (tf.math.is_nan(value) & ~tf.math.is_nan(best))
+        take = real & ((chosen < 0) | larger)
+        best, chosen = tf.where(take, value, best), tf.where(take, place, chosen)
+    return [chosen == place for place in range(len(values))]
+
+
+def _max_pool(x: Tensor, **window: Any) -> Tensor:
+    views = _views(x, -math.inf, **window)
+    out = views[0]
+    for view in views[1:]:
+        out = maximum(out, view)
+    return out
+
+
+def _max_pool_gather(x: Tensor, t: Tensor, **window: Any) -> Tensor:
+    pairs = zip(_choices(x, window), _views(t, 0, **window), strict=True)
+    return tf.add_n([tf.where(chosen, view, zero_like(view)) for chosen, view in pairs])
+
+
+def _max_pool_scatter(x: Tensor, dy: Tensor, **window: Any) -> Tensor:
+    parts = [tf.where(chosen, dy, zero_like(dy)) for chosen in _choices(x, window)]
+    return _spread(parts, x.shape, **window)
+
+
+def _sum_pool(x: Tensor, **window: Any) -> Tensor:
+    return tf.add_n(_views(x, 0, **window))
+
+
+def _sum_pool_grad(dy: Tensor, *, input_shape: Any, **window: Any) -> Tensor:
+    return _spread([dy] * math.prod(window["window"]), input_shape, **window)
+
+
+CONTRACT: Table = {
+    "dot_general": through(long, widened(_dot)),
+    "conv": widened(_conv),
+    "conv_input_grad": widened(_conv_input_grad),
+    "conv_kernel_grad": widened(_conv_kernel_grad),
+    "max_pool": _max_pool,
+    "max_pool_gather": _max_pool_gather,
+    "max_pool_scatter": widened(_max_pool_scatter),
+    "sum_pool": widened(_sum_pool),
+    "sum_pool_grad": widened(_sum_pool_grad),
+}
+
+
+# -- what oneDNN and Eigen compute ---------------------------------------------------------------------------
+
+
+def is_plain(node: Node) -> bool:
+    """Convolutions and pools over two axes that TensorFlow has kernels for: no groups, no dilation."""
+    operand, params = node.inputs[0], node.params
+    if operand.dtype != "float32" or len(params["strides"]) != 2 or 0 in operand.shape:
+        return False
+    if "window" in params:
+        return not any(map(any, params["padding"]))
+    return params["groups"] == 1 and set(params["dilation"]) == {1}
+
+
+def _pool_options(window: Any) -> dict[str, Any]:
+    return {"ksize": [1, *window["window"], 1], "strides": [1, *window["strides"], 1], "padding": "VALID"}
+
+
+def _fast_max_pool_scatter(x: Tensor, dy: Tensor, **window: Any) -> Tensor:
+    options = _pool_options(window)
+    return raw.MaxPoolGrad(orig_input=x, orig_output=raw.MaxPool(input=x, **options), grad=dy, **options)
+
+
+def _fast_sum_pool(x: Tensor, **window: Any) -> Tensor:
+    return raw.AvgPool(value=x, **_pool_options(window)) * float(math.prod(window["window"]))
+
+
+def _fast_sum_pool_grad(dy: Tensor, *, input_shape: Any, **window: Any) -> Tensor:
+    scaled = dy * float(math.prod(window["window"]))
+    return raw.AvgPoolGrad(
+        orig_input_shape=tf.constant(input_shape, tf.int32), grad=scaled, **_pool_options(window)
+    )
+
+
+HOST: Table = {
+    "conv": _conv,
+    "conv_input_grad": _conv_input_grad,
+    "conv_kernel_grad": _conv_kernel_grad,
+    "max_pool": lambda x, **window: raw.MaxPool(input=x, **_pool_options(window)),
+    "max_pool_scatter": _fast_max_pool_scatter,
+    "sum_pool": _fast_sum_pool,
+    "sum_pool_grad": _fast_sum_pool_grad,
+}
