@@ -218,12 +218,35 @@ fn errors(got: &[f32], want: &[f64]) -> (f64, f64) {
     (most / size, square(&mut differences()).sqrt() / size)
 }
 
+/// Shapes for Winograd's algorithm: whole tiles, cut ones, and the last with `channels` of input and uneven sides.
+fn tiled(channels: usize) -> [ConvShape; 4] {
+    let uneven = ConvShape { pad: [0, 2, 0], output: [1, 14, 9], ..same(4, 12, 3, 1, [channels, 23]) };
+    [
+        valid(3, 26, 3, [32, 64]),
+        same(2, 16, 3, 1, [32, 32]),
+        same(9, 7, 3, 1, [40, 17]),
+        ConvShape { input: [1, 12, 11], ..uneven },
+    ]
+}
+
+/// The output and both gradients as sums of products in `f64`.
+fn by_definition<T: Copy>(shape: &ConvShape, x: &[T], w: &[T], dy: &[T]) -> [Vec<f64>; 3]
+where
+    f64: From<T>,
+{
+    let mut sums = [vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]];
+    products(shape, |i, j, k| {
+        sums[0][k] += f64::from(x[i]) * f64::from(w[j]);
+        sums[1][i] += f64::from(dy[k]) * f64::from(w[j]);
+        sums[2][j] += f64::from(x[i]) * f64::from(dy[k]);
+    });
+    sums
+}
+
 #[test]
 fn winograd_is_nearly_as_accurate_as_the_definition() {
     let mut random = Random::new(11);
-    let mut shapes = vec![valid(3, 26, 3, [32, 64]), same(2, 16, 3, 1, [32, 32]), same(9, 7, 3, 1, [40, 17])];
-    shapes.push(ConvShape { pad: [0, 2, 0], output: [1, 14, 9], ..same(4, 12, 3, 1, [16, 23]) });
-    shapes[3].input = [1, 12, 11];
+    let shapes = tiled(16);
     for isa in Isa::available() {
         with_isa(isa, || {
             for shape in &shapes {
@@ -231,12 +254,7 @@ fn winograd_is_nearly_as_accurate_as_the_definition() {
                 let x = random.values::<f32>(shape.input_len());
                 let w = random.values::<f32>(shape.kernel_len());
                 let dy = random.values::<f32>(shape.output_len());
-                let mut sums = [vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]];
-                products(shape, |i, j, k| {
-                    sums[0][k] += f64::from(x[i]) * f64::from(w[j]);
-                    sums[1][i] += f64::from(dy[k]) * f64::from(w[j]);
-                    sums[2][j] += f64::from(x[i]) * f64::from(dy[k]);
-                });
+                let sums = by_definition(shape, &x, &w, &dy);
                 let pool = ThreadPool::new(2);
                 let mut scratch = Scratch::new();
                 let (mut y, mut dx, mut dw) = (dy.clone(), x.clone(), w.clone());
@@ -258,20 +276,12 @@ const ROUNDED: f64 = 2.4e-3;
 #[test]
 fn rounded_points_cost_a_few_times_what_rounded_operands_do() {
     let mut random = Random::new(12);
-    let mut shapes = vec![valid(3, 26, 3, [32, 64]), same(2, 16, 3, 1, [32, 32]), same(9, 7, 3, 1, [40, 17])];
-    shapes.push(ConvShape { pad: [0, 2, 0], output: [1, 14, 9], ..same(4, 12, 3, 1, [17, 23]) });
-    shapes[3].input = [1, 12, 11];
-    for shape in &shapes {
+    for shape in &tiled(17) {
         assert_eq!(choose(shape, DType::F32), Algorithm::Winograd);
         let x = random.values::<bf16>(shape.input_len());
         let w = random.values::<bf16>(shape.kernel_len());
         let dy = random.values::<bf16>(shape.output_len());
-        let mut sums = [vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]];
-        products(shape, |i, j, k| {
-            sums[0][k] += f64::from(x[i]) * f64::from(w[j]);
-            sums[1][i] += f64::from(dy[k]) * f64::from(w[j]);
-            sums[2][j] += f64::from(x[i]) * f64::from(dy[k]);
-        });
+        let sums = by_definition(shape, &x, &w, &dy);
         let mut before = None;
         for threads in [1, 2, 3] {
             let pool = ThreadPool::new(threads);
@@ -284,7 +294,6 @@ fn rounded_points_cost_a_few_times_what_rounded_operands_do() {
                 let got: Vec<f32> = got.iter().map(|v| v.to_f32()).collect();
                 let (most, rms) = errors(&got, want);
                 // Operands rounded to 8 bits: 2^-8 / sqrt(3) a pair of them, about.
-                println!("{most:.1e} {rms:.1e}");
                 assert!(rms < 6.0 * ROUNDED && most < 60.0 * ROUNDED, "{most:e} {rms:e} {shape:?}");
             }
             let now = [y, dx, dw];
