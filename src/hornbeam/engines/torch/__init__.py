@@ -1,0 +1,192 @@
+"""The PyTorch engine: graphs run operation by operation on PyTorch's kernels, on CPUs and GPUs.
+
+`set_engine("torch")` takes a GPU if PyTorch sees one, else the CPU; `"torch:cpu"` and `"torch:cuda:1"` say
+which. Buffers are `torch.Tensor`s. PyTorch stores unsigned integers of more than 8 bits but hardly computes
+with them: inside of a graph uint16 travels as int32 and uint32 as int64; uint64 is refused.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from hornbeam.engines.base import BindingExecutable, Buffer, Executable, MissingPrimitiveError
+from hornbeam.engines.table import Table, TableEngine, missing_package, require_version
+from hornbeam.ir.graph import Graph, Node
+from hornbeam.ir.interpret import where
+from hornbeam.ir.types import TensorType, numpy_dtype
+
+try:
+    import torch
+except ImportError as error:
+    raise missing_package("torch", "PyTorch", error) from error
+require_version("torch", "PyTorch", torch.__version__, "2.3")
+
+from hornbeam.engines.torch.arrays import INDEX, REDUCE, SHAPE, creation  # noqa: E402
+from hornbeam.engines.torch.elementwise import (  # noqa: E402
+    BINARY,
+    CARRIERS,
+    UNARY,
+    Tensor,
+    carried,
+    is_zero,
+    kept,
+    torch_dtype,
+)
+from hornbeam.engines.torch.linalg import LINALG  # noqa: E402
+from hornbeam.engines.torch.random import random_bits  # noqa: E402
+from hornbeam.engines.torch.windows import CONTRACT  # noqa: E402
+
+_BFLOAT16 = numpy_dtype("bfloat16")
+
+
+class TorchExecutable(BindingExecutable):
+    """A graph that is walked with PyTorch's functions."""
+
+    def __init__(self, engine: TorchEngine, graph: Graph) -> None:
+        self._engine = engine
+        self._graph = graph
+        self._outputs = [torch_dtype(node.dtype) for node in graph.outputs]
+
+    def run(self, inputs: Sequence[Buffer], donate: Sequence[bool] | None = None) -> list[Buffer]:
+        """See `Executable.run`. Nothing is written in place, so donated buffers stay as they are."""
+        with torch.no_grad():
+            values = self._engine.evaluate(self._graph, [carried(x) for x in inputs])
+            return [x.to(dtype).contiguous() for x, dtype in zip(values, self._outputs, strict=True)]
+
+    def run_steps(
+        self, state: Sequence[Buffer], data: Sequence[Buffer], indices: np.ndarray
+    ) -> tuple[list[Buffer], list[Buffer]]:
+        """See `Executable.run_steps`. Batches are gathered on the device."""
+        current, logs = list(state), []
+        for rows in torch.from_numpy(np.ascontiguousarray(indices)).to(self._engine.device):
+            outputs = self.run([*current, *(x[rows] for x in data)])
+            current = outputs[: len(current)]
+            logs.append(outputs[len(current) :])
+        return current, [torch.stack(column) for column in zip(*logs, strict=True)]
+
+
+class TorchEngine(TableEngine):
+    """Runs graphs with PyTorch on one device. Raises RuntimeError for a device that PyTorch does not see."""
+
+    def __init__(self, device: str | None = None) -> None:
+        super().__init__()
+        self.name = f"torch:{device}" if device else "torch"
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=self.device)  # an error now, if it is not there
+        self.table = {**TABLE, **creation(self.device), **_control(self.evaluate)}
+
+    @property
+    def threads(self) -> int:
+        """How many threads work on one run."""
+        return torch.get_num_threads()
+
+    def compile(self, graph: Graph) -> Executable:
+        self.check(graph)
+        return TorchExecutable(self, graph)
+
+    def check(self, graph: Graph) -> None:
+        """As `TableEngine.check`; uint64 is refused too."""
+        super().check(graph)
+        for node in (*graph.inputs, *graph.nodes):
+            types = node.type if isinstance(node.type, tuple) else (node.type,)
+            if any(t.dtype == "uint64" for t in types):
+                raise MissingPrimitiveError(
+                    f"the {self.name} engine does not compute with uint64{where(node)}"
+                )
+
+    def lower(self, node: Node) -> Callable[..., Any] | None:
+        """The function for a node; results of carried unsigned types wrap as theirs do."""
+        fn = super().lower(node)
+        if node.name == "select" and self.device.type == "cpu" and is_zero(node.inputs[2]):
+            return kept
+        if fn is None or not isinstance(node.type, TensorType) or node.type.dtype not in CARRIERS:
+            return fn
+        if node.name in _WITHIN:
+            return fn
+        return _wrapping(fn, (1 << 8 * np.dtype(node.type.dtype).itemsize) - 1)
+
+    def put(self, array: np.ndarray) -> Buffer:
+        array = np.ascontiguousarray(array).reshape(array.shape)
+        bits = array.view(np.int16) if array.dtype == _BFLOAT16 else array
+        with warnings.catch_warnings():  # of arrays that may not be written to: nobody does
+            warnings.simplefilter("ignore", UserWarning)
+            tensor = torch.from_numpy(bits)
+        return (tensor.view(torch.bfloat16) if bits is not array else tensor).to(self.device)
+
+    def borrow(self, x: Any) -> Buffer:
+        """See `Engine.borrow`."""
+        return torch.from_dlpack(x.detach() if isinstance(x, torch.Tensor) else x).to(self.device)
+
+    def get(self, buffer: Buffer) -> np.ndarray:
+        tensor = buffer.cpu()
+        half = tensor.dtype == torch.bfloat16
+        array = (tensor.view(torch.int16) if half else tensor).numpy()
+        array = array.view(_BFLOAT16) if half else array.view()
+        array.flags.writeable = False
+        return array
+
+    def multiplies(self, dtype: str) -> bool:
+        """See `Engine.multiplies`: on a CPU only what oneDNN has instructions for."""
+        if dtype in ("float32", "float64") or self.device.type != "cpu":
+            return True
+        return dtype == "bfloat16" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+# What gives no number that its operands' carriers would have to wrap.
+_WITHIN = frozenset(
+    {"and", "broadcast", "concatenate", "constant", "or", "random_bits", "reshape", "select", "shift_right"}
+    | {"slice", "transpose", "xor"}
+)
+
+
+@functools.cache
+def _wrapping(fn: Callable[..., Tensor], mask: int) -> Callable[..., Tensor]:
+    return lambda *args, **params: fn(*args, **params) & mask
+
+
+_PLUMBING: Table = {
+    "random_bits": random_bits,
+    "project": lambda values, *, index: values[index],
+    "stop_gradient": lambda x: x,
+    "optimization_barrier": lambda *values: values,
+}
+
+
+def _control(walk: Callable[[Graph, Sequence[Tensor]], list[Tensor]]) -> Table:
+    """Control flow in Python: the condition is read from the device."""
+
+    def cond(pred: Tensor, *operands: Tensor, true_graph: Graph, false_graph: Graph) -> tuple[Tensor, ...]:
+        return tuple(walk(true_graph if bool(pred) else false_graph, operands))
+
+    def while_loop(*values: Tensor, cond_graph: Graph, body_graph: Graph) -> tuple[Tensor, ...]:
+        count = len(body_graph.outputs)
+        carry, fixed = list(values[:count]), values[count:]
+        while bool(walk(cond_graph, (*carry, *fixed))[0]):
+            carry = walk(body_graph, (*carry, *fixed))
+        return tuple(carry)
+
+    def scan(
+        *values: Tensor, body: Graph, length: int, carries: int, sequences: int, reverse: bool
+    ) -> tuple[Tensor, ...]:
+        carry, fixed = values[:carries], values[carries + sequences :]
+        steps = [x.unbind(0) for x in values[carries : carries + sequences]]
+        rows: list[tuple[Tensor, ...]] = []
+        for step in reversed(range(length)) if reverse else range(length):
+            results = walk(body, (*carry, *(x[step] for x in steps), *fixed))
+            rows.append((*results[carries:], *carry))
+            carry = tuple(results[:carries])
+        if reverse:
+            rows.reverse()
+        return (*carry, *(torch.stack(column) for column in zip(*rows, strict=True)))
+
+    return {"cond": cond, "while_loop": while_loop, "scan": scan}
+
+
+TABLE: Table = {
+    **UNARY, **BINARY, **SHAPE, **REDUCE, **INDEX, **CONTRACT, **LINALG, **_PLUMBING
+}  # fmt: skip
