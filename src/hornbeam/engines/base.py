@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from hornbeam.engines.mesh import Job, Layout, Mesh
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.trace import uncollected
 
@@ -46,11 +47,19 @@ class Executable(Protocol):
         ...
 
 
+_ALONE = (
+    "runs in one process on one device. Several devices or processes need the jax or the torch engine: "
+    'hornbeam.config.set_engine("jax"), or HORNBEAM_ENGINE=jax'
+)
+
+
 class Engine(ABC):
     """A way to run graphs. `name` is what users select it by."""
 
     name: str
     cache_size = 256
+    # What it runs on, if that is several devices.
+    mesh: Mesh | None = None
 
     def __init__(self) -> None:
         self._executables: dict[tuple, Executable] = {}
@@ -81,6 +90,48 @@ class Engine(ABC):
     @abstractmethod
     def get(self, buffer: Buffer) -> np.ndarray:
         """The buffer's values as a (read-only) array, without a copy where the engine can."""
+
+    def copy(self, buffer: Buffer) -> Buffer:
+        """A buffer with the same values that nobody else sees."""
+        return self.put(np.array(self.get(buffer)))
+
+    @property
+    def local(self) -> Engine:
+        """The engine for what each process computes by itself, such as its data: this one, or that under a
+        mesh."""
+        return self
+
+    @property
+    def process(self) -> tuple[int, int]:
+        """The number of this process, and how many compute together."""
+        return 0, 1
+
+    def devices(self, kind: str | None = None) -> list[str]:
+        """Names ("cpu:0", "gpu:1") of the devices of all processes: those of `kind`, or of the best kind.
+        Raises RuntimeError for a kind that is not there."""
+        if kind not in (None, "cpu"):
+            raise RuntimeError(f"the {self.name} engine runs on the CPU, it has no {kind}")
+        return ["cpu:0"]
+
+    def join(self, job: Job) -> None:
+        """Compute together with the other processes of a job from here on. All call it, before anything is
+        computed; joining the same job again changes nothing.
+
+        Raises RuntimeError if it is too late or there is another job.
+        """
+        raise NotImplementedError(f"the {self.name} engine {_ALONE}")
+
+    def exchange(self, array: np.ndarray) -> np.ndarray:
+        """The array of every process, (processes, ...). All call it at the same point, with one shape; none
+        goes on before all have."""
+        return array[None]
+
+    def on_mesh(self, mesh: Mesh) -> MeshEngine:
+        """An engine that runs every graph on all devices of the mesh; the same for the same mesh.
+
+        Raises ValueError for a mesh that is not made of this engine's devices.
+        """
+        raise NotImplementedError(f"the {self.name} engine {_ALONE}")
 
     def multiplies(self, dtype: str) -> bool:
         """Whether the machine multiplies this float dtype itself; else working in it takes longer than in
@@ -131,6 +182,58 @@ class Engine(ABC):
     def compiled(self, structure: tuple) -> Executable | None:
         """What is remembered for a structure (see `Graph.structure`)."""
         return self._executables.get(structure)
+
+
+class MeshExecutable(Executable, Protocol):
+    """A graph for all devices of a mesh. Shapes in the graph are those of whole values.
+
+    `run_steps` keeps the layouts of the state; its data are `MeshEngine.rows`, and every batch is laid out as
+    `Mesh.batch_layout` says.
+    """
+
+    def run(
+        self,
+        inputs: Sequence[Buffer],
+        donate: Sequence[bool] | None = None,
+        layouts: Sequence[Layout | None] | None = None,
+    ) -> list[Buffer]:
+        """As `Executable.run`. layouts: of the outputs, None for those that may have any."""
+        ...
+
+
+class MeshEngine(Engine):
+    """An engine on several devices, maybe of several processes, which all make the same calls in the same
+    order. Buffers know their layouts; values and shapes are whole ones everywhere but in `own` data.
+    """
+
+    mesh: Mesh
+
+    @property
+    @abstractmethod
+    def part(self) -> tuple[int, int]:
+        """Which part of a batch the devices of this process have, and how many parts there are: as many as
+        processes, unless some share a part (or each has the whole batch)."""
+
+    @abstractmethod
+    def put(self, array: np.ndarray, layout: Layout = (), own: bool = False) -> Buffer:
+        """A buffer laid out as `layout` says. Every process gives the whole array, and keeps its pieces.
+
+        own: it gives the rows of its `part` instead, an equal number in all processes, and the buffer has
+        the rows of all parts.
+        """
+
+    @abstractmethod
+    def rows(self, array: np.ndarray, own: bool = False) -> Buffer:
+        """Data that `run_steps` takes batches of by row number. own: row numbers are those of the process's
+        own data, and a batch is made of the rows that each process took."""
+
+    @abstractmethod
+    def lay(self, buffer: Buffer, layout: Layout) -> Buffer:
+        """The buffer in another layout; itself if it has that."""
+
+    @abstractmethod
+    def get(self, buffer: Buffer) -> np.ndarray:
+        """The whole value. Where the pieces are in several processes all have to call it together."""
 
 
 class BindingExecutable:
