@@ -63,7 +63,7 @@ def test_initializers_are_called_once() -> None:
         ),
         (lambda: Variable(1.0, name="a/b"), ValueError, "without '/'"),
         (lambda: Variable(None), TypeError, "cannot make a tensor of NoneType"),
-        (lambda: Variable(1.0, layout="x"), NotImplementedError, "distributed engine"),
+        (lambda: Variable(1.0, layout="x"), TypeError, "TensorLayout"),
     ],
 )
 def test_what_cannot_be_a_variable(make: object, error: type[Exception], text: str) -> None:

@@ -49,16 +49,14 @@ _NAMES = {
 
 _MODULES = (
     "activations", "applications", "backend", "callbacks", "config", "constraints", "data", "datasets",
-    "distillation", "dtype_policies", "engines", "initializers", "insight", "interop", "layers", "legacy",
-    "losses", "metrics", "mixed_precision", "models", "ops", "optimizers", "preprocessing", "random",
-    "regularizers", "saving", "tree", "utils", "visualization", "wrappers",
+    "distillation", "distribution", "dtype_policies", "engines", "initializers", "insight", "interop",
+    "layers", "legacy", "losses", "metrics", "mixed_precision", "models", "ops", "optimizers",
+    "preprocessing", "random", "regularizers", "saving", "tree", "utils", "visualization", "wrappers",
 )  # fmt: skip
 
-_ENGINES = "Engines place their work themselves; this version runs on the CPU."
 # Names of Keras's that are not here, and why.
 MISSING: dict[str, str] = {
     "Quantizer": "Quantized layers are not in this version.",
-    "distribution": _ENGINES,
     "export": "Exporting is not in this version: save to .keras, which Keras reads and exports.",
     "quantizers": "Quantized layers are not in this version.",
     "src": "Keras's own sources: use the public names.",
@@ -76,6 +74,7 @@ if TYPE_CHECKING:
     from hornbeam import data as data
     from hornbeam import datasets as datasets
     from hornbeam import distillation as distillation
+    from hornbeam import distribution as distribution
     from hornbeam import dtype_policies as dtype_policies
     from hornbeam import engines as engines
     from hornbeam import initializers as initializers

@@ -64,6 +64,11 @@ def make_default_seed() -> int:
     return _default_seeds.randrange(1, 10**9)
 
 
+def default_state() -> Any:
+    """What default seeds depend on, for comparing."""
+    return _default_seeds.getstate()
+
+
 def _words(seed: int) -> np.ndarray:
     """A whole number as a key (low word, high word)."""
     return np.array([seed % _WORD, (seed // _WORD) % _WORD], dtype=np.uint32)

@@ -6,7 +6,7 @@ import functools
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -14,7 +14,14 @@ from hornbeam import autodiff, tree
 from hornbeam import primitives as p
 from hornbeam.config import floatx
 from hornbeam.engines import current_engine
-from hornbeam.engines.base import Engine, Executable, MissingPrimitiveError
+from hornbeam.engines.base import (
+    Buffer,
+    Engine,
+    Executable,
+    MeshEngine,
+    MeshExecutable,
+    MissingPrimitiveError,
+)
 from hornbeam.evaluation import buffer_of, evaluate, sources_of
 from hornbeam.ir.graph import Graph, Node, leaf, placeholder, topological
 from hornbeam.ir.lines import recorded_lines
@@ -378,9 +385,12 @@ _assigning = threading.RLock()
 class Compiled:
     """One traced and compiled signature of a jitted function."""
 
-    def __init__(self, traced: Traced, engine: Engine) -> None:
+    def __init__(
+        self, traced: Traced, engine: Engine, put: Callable[[np.ndarray], Buffer] | None = None
+    ) -> None:
         self.traced = traced
         self.engine = engine
+        self._put = put or engine.put
         self.executable: Executable = engine.executable(traced.graph)
         self._updated = set(traced.updated)
         # Arrays are borrowed for the call; where a result may be a view of one, a copy is lent instead.
@@ -404,15 +414,30 @@ class Compiled:
         for node in traced.captured:
             inputs.append(buffer_of(node, engine))
         for x in arrays:
-            inputs.append(_input_buffer(x, engine, self._copies))
+            inputs.append(self._input(x))
         donate.extend([False] * (len(inputs) - len(donate)))
-        outputs = self.executable.run(inputs, donate)
+        outputs = self._outputs(inputs, donate)
         for variable, buffer in zip(traced.updated, outputs, strict=False):
             variable.settle(engine, buffer)
         return traced.pack(
             [_settled_tensor(engine, buffer, node) for buffer, node in zip(
                 outputs[len(traced.updated) :], traced.outputs, strict=True)]
         )  # fmt: skip
+
+    def _outputs(self, inputs: list[Buffer], donate: list[bool]) -> list[Buffer]:
+        if not isinstance(self.engine, MeshEngine):
+            return self.executable.run(inputs, donate)
+        layouts = [*(v.placement for v in self.traced.updated), *(None for _ in self.traced.outputs)]
+        return cast(MeshExecutable, self.executable).run(inputs, donate, layouts)
+
+    def _input(self, x: Any) -> Buffer:
+        if isinstance(x, Tensor):
+            node = x.node
+            if node.value is None:
+                evaluate([node])
+            return buffer_of(node, self.engine)
+        array = np.asarray(x, as_type(x)) if isinstance(x, float) else np.asarray(x)
+        return self._put(array.copy() if self._copies else array)
 
 
 def _may_be_views(graph: Graph) -> bool:
@@ -430,16 +455,6 @@ def _may_be_views(graph: Graph) -> bool:
         if not flops or graph_param(node.params):
             stack.extend(node.inputs)
     return False
-
-
-def _input_buffer(x: Any, engine: Engine, copy: bool) -> Any:
-    if isinstance(x, Tensor):
-        node = x.node
-        if node.value is None:
-            evaluate([node])
-        return buffer_of(node, engine)
-    array = np.asarray(x, as_type(x)) if isinstance(x, float) else np.asarray(x)
-    return engine.put(array.copy() if copy else array)
 
 
 def _settled_tensor(engine: Engine, buffer: Any, like: Node) -> Tensor:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from hornbeam.config import floatx
-from hornbeam.engines import Engine
+from hornbeam.engines import Engine, MeshEngine, current_engine
+from hornbeam.engines.mesh import Layout
 from hornbeam.evaluation import buffer_of, evaluate, value_of
 from hornbeam.ir.graph import Node, leaf, placeholder
 from hornbeam.ir.primitive import CONSTANT
@@ -77,6 +78,11 @@ def current_recorder() -> Recorder | None:
 def set_observer(observer: Callable[[Variable, Node], None] | None) -> None:
     """`observer(variable, node)` is told, in this thread, of every value that a variable gives up."""
     _local.observer = observer
+
+
+def set_placing(placing: Callable[[Variable], Layout] | None) -> None:
+    """`placing(variable)` says, in this thread, where the pieces of each variable live."""
+    _local.placing = placing
 
 
 def _observe(variable: Variable, before: Node) -> None:
@@ -154,8 +160,10 @@ class Variable(Tensor):
 
     initializer: an array, a number, or a callable `(shape, dtype) -> tensor` or the name of an initializer,
     called at once with `shape`. dtype: that of an array, int32 for Python ints, else floatx. trainable:
-    whether optimizers update it. autocast: whether layers read it in their compute dtype. aggregation,
-    synchronization, layout: kept for Keras's signature; only their defaults have a meaning here.
+    whether optimizers update it. autocast: whether layers read it in their compute dtype. layout: a
+    TensorLayout (see `hornbeam.distribution`), if not what the distribution gives it, or another variable
+    whose layout it shares. aggregation, synchronization: kept for Keras's signature; only their defaults
+    have a meaning here.
 
     Raises ShapeError if the initial value does not have `shape`.
 
@@ -165,7 +173,7 @@ class Variable(Tensor):
     """
 
     __slots__ = (
-        "_type", "aggregation", "autocast", "constraint", "name", "path", "regularizer",
+        "_layout", "_type", "aggregation", "autocast", "constraint", "name", "path", "regularizer",
         "synchronization", "trainable",
     )  # fmt: skip
 
@@ -181,10 +189,8 @@ class Variable(Tensor):
         name: str | None = None,
         layout: Any = None,
     ) -> None:
-        if layout is not None:
-            raise NotImplementedError(
-                "variable layouts need a distributed engine, which this version does not have"
-            )
+        if layout is not None and not isinstance(layout, Variable) and not hasattr(layout, "axes"):
+            raise TypeError(f"layout must be a hornbeam.distribution.TensorLayout, got {layout!r}")
         if name is not None and (not isinstance(name, str) or "/" in name):
             raise ValueError(f"a variable's name must be a string without '/', got {name!r}")
         value = as_tensor(_initial_value(initializer, shape, dtype), dtype)
@@ -201,8 +207,11 @@ class Variable(Tensor):
         self.autocast = autocast
         self.aggregation = aggregation
         self.synchronization = synchronization
+        self._layout = layout
         self.constraint: Any = None
         self.regularizer: Any = None
+        if self.placement:
+            self.place(current_engine())
 
     def __del__(self) -> None:
         """A variable's node is not a handle that evaluation must serve: it is always a leaf."""
@@ -267,9 +276,29 @@ class Variable(Tensor):
     def numpy(self) -> np.ndarray:
         return value_of(self.node)
 
+    @property
+    def placement(self) -> Layout:
+        """Which mesh axis cuts each dimension, as this thread's distribution says; () for a whole copy on
+        every device."""
+        placing = getattr(_local, "placing", None)
+        return () if placing is None else placing(self)
+
+    def place(self, engine: Engine) -> None:
+        """Move the buffer to `engine`, and there to where the distribution wants it."""
+        if not isinstance(engine, MeshEngine):
+            buffer_of(self._node, engine)
+            return
+        owner, buffer = self._node.value
+        if owner is engine:
+            laid = engine.lay(buffer, self.placement)
+        else:
+            laid = engine.put(buffer if owner is None else owner.get(buffer), self.placement)
+        if laid is not buffer:
+            self._node.value = (engine, laid)
+
     def lend(self, engine: Engine) -> tuple[Any, bool]:
         """The buffer on `engine`, and whether nobody else sees it, so that its memory may be given away."""
-        buffer_of(self._node, engine)
+        self.place(engine)
         buffer, holders = _held(self)
         return buffer, all(now <= least for now, least in zip(holders, _ALONE, strict=True))
 

@@ -72,7 +72,6 @@ def test_what_is_listed_as_missing_is_a_name_of_keras(namespace: str) -> None:
 
 def test_a_missing_name_says_why() -> None:
     for text, get in [
-        ("engines place their work themselves", lambda: hornbeam.distribution),
         ("never run", lambda: hornbeam.config.enable_unsafe_deserialization),
         ("are complex", lambda: hornbeam.ops.eig),
         ("another framework's code", lambda: hornbeam.layers.TFSMLayer),

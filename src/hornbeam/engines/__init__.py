@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from hornbeam.engines.base import Engine as Engine
+from hornbeam.engines.base import MeshEngine as MeshEngine
+from hornbeam.engines.mesh import Mesh
 
 _loaded: dict[str, Engine] = {}
 _chosen: list[Engine] = []
@@ -116,8 +118,14 @@ def get_engine(name: str) -> Engine:
 
 def current_engine() -> Engine:
     """The engine that runs everything now: that of `using`, else of `set_engine`, else of HORNBEAM_ENGINE,
-    else the native one.
+    else the native one; on the mesh of `set_mesh`, if this thread has one.
     """
+    mesh: Mesh | None = getattr(_local, "mesh", None)
+    engine = _current()
+    return engine if mesh is None else engine.on_mesh(mesh)
+
+
+def _current() -> Engine:
     inside: Engine | None = getattr(_local, "engine", None)
     if inside is not None:
         return inside
@@ -142,6 +150,25 @@ def using(name: str | None) -> Iterator[None]:
         yield
     finally:
         _local.engine = outer
+
+
+def set_mesh(mesh: Mesh | None) -> None:
+    """Let this thread compute on all devices of a mesh; None ends that. Raises NotImplementedError if the
+    current engine cannot."""
+    if mesh is not None:
+        _current().on_mesh(mesh)
+    _local.mesh = mesh
+
+
+@contextmanager
+def locally() -> Iterator[None]:
+    """Inside, this process computes by itself: what belongs to its data, not to the model."""
+    mesh = getattr(_local, "mesh", None)
+    _local.mesh = None
+    try:
+        yield
+    finally:
+        _local.mesh = mesh
 
 
 def follow_keras_backend(backend: str) -> str | None:

@@ -2,7 +2,7 @@
 
 `set_engine("jax")` takes JAX's default device, `"jax:cpu"`, `"jax:gpu"`, `"jax:tpu:1"` a particular one.
 Buffers are `jax.Array`s. JAX's own settings (matmul precision, platforms, caches) apply; 64-bit dtypes are
-switched on for our calls alone.
+switched on for our calls alone. Several devices, of one process or many, are in `jax_mesh.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.engines.base import BindingExecutable, Buffer, Executable
+from hornbeam.engines.base import BindingExecutable, Buffer, Executable, MeshEngine
+from hornbeam.engines.mesh import Job, Mesh, job_of
 from hornbeam.engines.table import Table, TableEngine, missing_package, require_version
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.types import numpy_dtype
@@ -24,6 +25,7 @@ try:
     import jax
     import jax.numpy as jnp
     from jax import lax
+    from jax.experimental import multihost_utils
 except ImportError as error:
     raise missing_package("jax", "JAX", error) from error
 require_version("jax", "JAX", jax.__version__, "0.8")
@@ -35,7 +37,7 @@ _HALVES = (jnp.float16, jnp.bfloat16)
 class JaxExecutable(BindingExecutable):
     """A graph as one XLA program for every set of donated inputs (in practice one)."""
 
-    def __init__(self, engine: JaxEngine, graph: Graph) -> None:
+    def __init__(self, engine: TableEngine, graph: Graph) -> None:
         self._graph = graph
         self._engine = engine
         self._programs: dict[tuple[int, ...], Callable[..., list[Array]]] = {}
@@ -45,10 +47,7 @@ class JaxExecutable(BindingExecutable):
 
     def run(self, inputs: Sequence[Buffer], donate: Sequence[bool] | None = None) -> list[Buffer]:
         """See `Executable.run`. A buffer that is given twice is not donated."""
-        wanted: tuple[int, ...] = ()
-        if donate:
-            times = Counter(map(id, inputs))
-            wanted = tuple(i for i, yes in enumerate(donate) if yes and times[id(inputs[i])] == 1)
+        wanted = donated(inputs, donate)
         program = self._programs.get(wanted)
         if program is None:
             program = self._programs[wanted] = jax.jit(self._compute, donate_argnums=wanted)
@@ -75,18 +74,81 @@ class JaxExecutable(BindingExecutable):
             return current, [jnp.stack(column) for column in zip(*logs, strict=True)]
 
 
+def donated(inputs: Sequence[Buffer], donate: Sequence[bool] | None) -> tuple[int, ...]:
+    """Numbers of the inputs that are given away: marked so, and given once."""
+    if not donate:
+        return ()
+    times = Counter(map(id, inputs))
+    return tuple(i for i, yes in enumerate(donate) if yes and times[id(inputs[i])] == 1)
+
+
 class JaxEngine(TableEngine):
     """Runs graphs by `jax.jit` on one device. Raises RuntimeError for a device that JAX does not see."""
 
     def __init__(self, device: str | None = None) -> None:
         super().__init__()
-        platform, _, index = (device or "").partition(":")
-        devices = jax.devices(platform or None)
-        if int(index or 0) >= len(devices):
-            raise RuntimeError(f"JAX sees {len(devices)} devices of {platform}, there is no {device}")
-        self.device = devices[int(index or 0)]
+        self._asked = device or ""
         self.name = f"jax:{device}" if device else "jax"
         self.table = {**TABLE, **_control(self.evaluate)}
+        self._on: dict[Mesh, MeshEngine] = {}
+        if device:
+            job = job_of()
+            if job is not None:  # asking JAX for devices settles who takes part
+                self.join(job)
+            _ = self.device  # an error now, if it is not there
+
+    @functools.cached_property
+    def device(self) -> Any:
+        """The device of this process that computes. Asked for late: a job can be joined until then."""
+        platform, _, index = self._asked.partition(":")
+        devices = jax.local_devices(backend=platform or None)
+        if int(index or 0) >= len(devices):
+            raise RuntimeError(f"JAX sees {len(devices)} devices of {platform}, there is no {self._asked}")
+        return devices[int(index or 0)]
+
+    @property
+    def process(self) -> tuple[int, int]:
+        """See `Engine.process`."""
+        return (jax.process_index(), jax.process_count()) if jax.distributed.is_initialized() else (0, 1)
+
+    def devices(self, kind: str | None = None) -> list[str]:
+        """See `Engine.devices`: "platform:id" in JAX's order."""
+        return [f"{device.platform}:{device.id}" for device in jax.devices(kind)]
+
+    def join(self, job: Job) -> None:
+        """See `Engine.join`. On CPUs processes talk by gloo; on GPUs each takes that of its local number."""
+        if jax.distributed.is_initialized():
+            if None not in (job.index, job.count) and self.process != (job.index, job.count):
+                raise RuntimeError(
+                    f"this process is number {self.process[0]} of {self.process[1]} already, it cannot "
+                    f"become number {job.index} of {job.count}"
+                )
+            return
+        jax.config.update("jax_cpu_collectives_implementation", "gloo")
+        try:
+            jax.distributed.initialize(job.address, job.count, job.index, job.local)
+        except RuntimeError as error:
+            if "before" not in str(error):
+                raise
+            raise RuntimeError(
+                "it is too late to join a job: JAX has been computing already. Call "
+                "distribution.initialize() before anything else, variables and models included"
+            ) from error
+
+    def exchange(self, array: np.ndarray) -> np.ndarray:
+        """See `Engine.exchange`."""
+        if self.process[1] == 1:
+            return array[None]
+        with jax.enable_x64(True):
+            return np.asarray(multihost_utils.process_allgather(array))
+
+    def on_mesh(self, mesh: Mesh) -> MeshEngine:
+        """See `Engine.on_mesh`."""
+        if mesh not in self._on:
+            from hornbeam.engines.jax_mesh import JaxMeshEngine
+
+            self._on[mesh] = JaxMeshEngine(self, mesh)
+        return self._on[mesh]
 
     def compile(self, graph: Graph) -> Executable:
         self.check(graph)

@@ -21,13 +21,15 @@ class Mesh:
     """Devices in a box with named axes.
 
     devices: names as `Engine.devices` gives them, row-major, over all processes. batch: the axis along which
-    batches of data are cut, None if they are not.
+    batches of data are cut, None if they are not. own: whether each process gives rows of its own, which
+    make up a batch together, where it else gives the whole batch as all others do.
     """
 
     shape: tuple[int, ...]
     axis_names: tuple[str, ...]
     devices: tuple[str, ...]
     batch: str | None = None
+    own: bool = False
 
     @property
     def size(self) -> int:
@@ -137,4 +139,3 @@ def _number(environment: Mapping[str, str], name: str) -> int:
     if not text.isdigit():
         raise ValueError(f"the environment variable {name} must be a whole number, got {text!r}")
     return int(text)
-

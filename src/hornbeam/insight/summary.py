@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hornbeam import tree
+from hornbeam.distribution.processes import say
 from hornbeam.evaluation import ConcretizationError
 from hornbeam.insight.receptive import NOWHERE, Field, Fields, calls_of
 from hornbeam.ir.graph import Node, serial
@@ -72,7 +73,7 @@ def summarize(
         )
     trace = Trace(model)
     rows = _in_range(list(rows_of(model, trace, expand_nested)), layer_range)
-    (print_fn or print)(_render(model, rows, trace, line_length, show_trainable))
+    (print_fn or say)(_render(model, rows, trace, line_length, show_trainable))
 
 
 # -- what runs -----------------------------------------------------------------------------------------------

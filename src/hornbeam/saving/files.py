@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from hornbeam.distribution.processes import agreed, is_first
+
 
 class ModelFileError(ValueError):
     """A file is not a model that can be loaded safely. The message names the rule that it breaks."""
@@ -21,8 +23,21 @@ def replace_file(path: str | os.PathLike[str], overwrite: bool = True) -> Iterat
     """A file to write to that takes the place of `path` when the block ends without an error.
 
     It is staged beside its target, flushed to the disk and renamed, so that a crash, a kill or a full disk
-    leaves what was there before. Raises FileExistsError if `path` exists and `overwrite` is False.
+    leaves what was there before. In a job of several processes all call this; the first writes, and all go on
+    when the file is there. Raises FileExistsError if `path` exists and `overwrite` is False.
     """
+    try:
+        with _staged(path, overwrite) if is_first() else tempfile.TemporaryFile() as file:
+            yield file
+    except Exception:
+        agreed(False)
+        raise
+    if not agreed(True):
+        raise OSError(f"{os.fspath(path)} was not written: another process of the job failed")
+
+
+@contextmanager
+def _staged(path: str | os.PathLike[str], overwrite: bool) -> Iterator[BinaryIO]:
     target = Path(os.path.realpath(path))  # a link keeps pointing to what it points to
     if target.exists() and not overwrite:
         raise FileExistsError(f"{target} exists: pass overwrite=True to replace it")

@@ -14,10 +14,11 @@ from hornbeam import tree
 from hornbeam.data import INFINITE_CARDINALITY
 from hornbeam.data.frames import frame_array
 from hornbeam.data.py_dataset import Order, PyDataset
-from hornbeam.engines.base import Engine
+from hornbeam.engines import Engine, locally
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name
 from hornbeam.registry import exported
 from hornbeam.tensor import Tensor, as_tensor, from_torch
+from hornbeam.training.batches import rows_for
 from hornbeam.training.host import Prepare
 
 # -- (x, y, sample_weight) -------------------------------------------------------------------------
@@ -202,7 +203,7 @@ class ArrayData:
     def buffers(self, engine: Engine) -> list[Any]:
         """The arrays as buffers of `engine`, put there once."""
         if self._placed is None or self._placed[0] is not engine:
-            self._placed = engine, [engine.put(np.ascontiguousarray(array)) for array in self.arrays]
+            self._placed = engine, [rows_for(engine, array) for array in self.arrays]
         return self._placed[1]
 
     @property
@@ -331,9 +332,7 @@ class StreamData:
     def first_batch(self) -> Any:
         """The first batch, which stays in the stream."""
         if not self._peeked:
-            if self._iterator is None:
-                self._iterator = self._start()
-            item = next(self._iterator, None)
+            item = self._next()
             if item is None:
                 raise ValueError("the data hold no batch: the generator or dataset is empty")
             self._peeked.append(self._converted(item))
@@ -345,6 +344,13 @@ class StreamData:
             self._iterator = None
             self._peeked = []
 
+    def _next(self) -> Any:
+        """What the source gives next, None at its end."""
+        with locally():
+            if self._iterator is None:
+                self._iterator = self._start()
+            return next(self._iterator, None)
+
     def epoch(self, steps: int | None = None) -> Generator[Any, None, None]:
         """The batches of an epoch: `steps` of them from where the stream stands, or the rest of it."""
         taken = 0
@@ -353,11 +359,9 @@ class StreamData:
                 taken += 1
                 yield self._peeked.pop()
                 continue
-            if self._iterator is None:
-                if self.once and self.exhausted:
-                    return
-                self._iterator = self._start()
-            item = next(self._iterator, None)
+            if self._iterator is None and self.once and self.exhausted:
+                return
+            item = self._next()
             if item is None:
                 self._iterator = None
                 self.exhausted = True

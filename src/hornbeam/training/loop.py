@@ -11,6 +11,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.data.ahead import overlapped
+from hornbeam.distribution.processes import slowest
 from hornbeam.engines import current_engine
 from hornbeam.training.callbacks.base import CallbackList
 from hornbeam.training.data import ArrayData, StreamData, rows_of, types_of
@@ -81,7 +82,7 @@ class Loop:
                     stacked = step.run_many(data.buffers(engine), chunk)
                 taken = time.perf_counter() - started
                 if len(chunk) == size:
-                    step.chunk = next_chunk(step.chunk, taken)
+                    step.chunk = next_chunk(step.chunk, slowest(taken))  # all processes take equal ones
                 at += len(chunk)
                 self._end(len(chunk), stacked)
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 from hornbeam.config import is_interactive_logging_enabled
+from hornbeam.distribution.processes import is_first
 
 # How often a bar is drawn.
 INTERVAL = 0.12
@@ -22,11 +23,12 @@ def is_terminal(stream: TextIO) -> bool:
 
 
 def resolve_verbose(verbose: Any) -> int:
-    """0, 1 or 2. Raises ValueError for anything but these, a bool, or "auto" (which means 1)."""
+    """0, 1 or 2, and always 0 in all processes of a job but the first. Raises ValueError for anything but
+    these, a bool, or "auto" (which means 1)."""
     if verbose == "auto":
-        return 1
+        verbose = 1
     if verbose in (0, 1, 2):  # True and False too
-        return int(verbose)
+        return int(verbose) if is_first() else 0
     raise ValueError(
         f'verbose must be "auto", 0 (silent), 1 (progress) or 2 (one line an epoch), got {verbose!r}'
     )

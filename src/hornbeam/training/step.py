@@ -16,6 +16,7 @@ from hornbeam.engines.base import Engine, Executable
 from hornbeam.evaluation import buffer_of, evaluate, keep_history
 from hornbeam.ir.types import is_float
 from hornbeam.tensor import Tensor, as_tensor, cast
+from hornbeam.training.batches import own_rows, putter
 from hornbeam.training.data import leaves_of
 from hornbeam.training.frozen import Plan, Store
 from hornbeam.transforms import Compiled, trace_for
@@ -48,7 +49,7 @@ class Step:
     def run(self, data: Any) -> Any:
         """One step on a batch of arrays. Returns what `fn` returned."""
         if self._one is None:
-            self._one = Compiled(self.traced, self.engine)
+            self._one = Compiled(self.traced, self.engine, putter(self.engine))
         return self._one(leaves_of(data))
 
     def run_many(self, buffers: Sequence[Any], indices: np.ndarray) -> Any:
@@ -60,11 +61,11 @@ class Step:
         if self._many is None:
             self._many = engine.executable(traced.step_graph)
             evaluate(traced.captured)
-            self._captured = [_copy(engine, buffer_of(node, engine)) for node in traced.captured]
+            self._captured = [engine.copy(buffer_of(node, engine)) for node in traced.captured]
         state = []
         for variable in traced.variables:
             buffer, alone = variable.lend(engine)
-            state.append(buffer if alone else _copy(engine, buffer))
+            state.append(buffer if alone else engine.copy(buffer))
             del buffer
         state.extend(self._captured)
         self._captured = []
@@ -74,11 +75,6 @@ class Step:
             variable.settle(engine, value)
         self._captured = list(state[count:])
         return traced.pack([engine.get(value) for value in logs])
-
-
-def _copy(engine: Engine, buffer: Any) -> Any:
-    """A buffer with the same values that nobody else sees."""
-    return engine.put(np.array(engine.get(buffer)))
 
 
 class EagerStep:
@@ -109,22 +105,25 @@ class Predictor:
         self.traced = traced = trace_for(engine, lambda data: fn(with_floatx(data)), [types])
         evaluate(traced.captured)
         weights = len(traced.variables) + len(traced.captured)
+        self._put, self._get, self._engine = putter(engine), engine.get, engine
         self.plan = None if traced.updated else Plan(traced.graph, weights, engine, store)
-        self._changing = Compiled(traced, engine) if traced.updated else None
+        self._changing = Compiled(traced, engine, self._put) if traced.updated else None
         self._variables, self._captured = traced.variables, traced.captured
-        self._put, self._get = engine.put, engine.get
         self._plain = isinstance(traced.result, Tensor)
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> Any:
         """The outputs as NumPy arrays."""
         if self.plan is None:
             assert self._changing is not None
-            return tree.map_structure(np.array, self._changing(arrays))
+            return tree.map_structure(lambda x: own_rows(np.array(x), self._engine), self._changing(arrays))
+        if self._engine.mesh is not None:
+            for variable in self._variables:
+                variable.place(self._engine)
         weights = [variable._node for variable in self._variables] + self._captured
         outputs = self.plan.run(weights, [self._put(array) for array in arrays])
         if self._plain:
-            return np.array(self._get(outputs[0]))
-        return self.traced.pack([np.array(self._get(value)) for value in outputs])
+            return own_rows(np.array(self._get(outputs[0])), self._engine)
+        return self.traced.pack([own_rows(np.array(self._get(value)), self._engine) for value in outputs])
 
 
 @contextmanager

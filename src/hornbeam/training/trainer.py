@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.distribution.processes import say
 from hornbeam.engines import current_engine
 from hornbeam.expected import whole
 from hornbeam.insight.profile import Profile
@@ -16,6 +17,7 @@ from hornbeam.ir.graph import scope
 from hornbeam.scopes import StatelessScope
 from hornbeam.tensor import Tensor
 from hornbeam.training import checks
+from hornbeam.training.batches import whole_types
 from hornbeam.training.callbacks.base import CallbackList, History
 from hornbeam.training.compile import describe
 from hornbeam.training.compiling import Compiling, on_engine
@@ -167,6 +169,7 @@ class Trainer(Compiling):
             return EagerStep(fn)
         trained = tuple(v.trainable for v in self.weights) if mode == "train" else ()  # type: ignore[attr-defined]
         engine = current_engine()
+        types = whole_types(types, engine)
         key = (mode, engine, structure_key(types), tuple(tree.flatten(types)), trained)
         step = state.steps.get(key)
         if step is None:
@@ -488,7 +491,10 @@ class Trainer(Compiling):
                 if predictor is None:
                     self._check_inputs(unpack_x_y_sample_weight(data)[0])
                     predictor = known[key] = Predictor(
-                        self.predict_step, types_of(data), current_engine(), self._fit.prepared
+                        self.predict_step,
+                        whole_types(types_of(data), current_engine()),
+                        current_engine(),
+                        self._fit.prepared,
                     )
         return predictor([np.ascontiguousarray(array) for array in arrays])
 
@@ -577,4 +583,4 @@ def _plan(data: ArrayData | StreamData, steps: int | None, epochs: int) -> str:
 def _say(*sentences: str) -> None:
     for sentence in sentences:
         if sentence:
-            print(sentence)
+            say(sentence)

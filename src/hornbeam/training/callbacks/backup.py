@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.distribution.processes import is_first, wait_for_all
 from hornbeam.random import global_seed_generator
 from hornbeam.registry import exported
 from hornbeam.training.callbacks.base import Callback, Logs
@@ -89,19 +90,20 @@ class BackupAndRestore(Callback):
             self._save()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        if self.delete_checkpoint:
+        if self.delete_checkpoint and is_first():
             self._latest.unlink(missing_ok=True)
             self._previous.unlink(missing_ok=True)
             folder = Path(self.backup_dir)
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
+        wait_for_all()
 
     def _save(self) -> None:
         from hornbeam.saving.files import replace_file
         from hornbeam.saving.weights import write_weights
 
         os.makedirs(self.backup_dir, exist_ok=True)
-        if self.double_checkpoint and self._latest.exists():
+        if self.double_checkpoint and self._latest.exists() and is_first():
             os.replace(self._latest, self._previous)
         state = global_seed_generator().state.numpy()
         note = json.dumps({"epoch": self._epoch, "seed": [int(word) for word in state]})

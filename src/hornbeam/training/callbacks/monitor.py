@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.distribution.processes import say
 from hornbeam.expected import whole
 from hornbeam.naming import nearest
 from hornbeam.registry import exported
@@ -147,10 +148,10 @@ class EarlyStopping(_Monitor):
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if self._stopped and self.verbose > 0:
-            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
+            say(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.restore_best_weights and self.best_weights is not None:
             if self.verbose > 0:
-                print(f"Restoring the weights of the best epoch: {self.best_epoch + 1}")
+                say(f"Restoring the weights of the best epoch: {self.best_epoch + 1}")
             self.model.set_weights(self.best_weights)
 
 
@@ -218,7 +219,7 @@ class ReduceLROnPlateau(_Monitor):
         new = max(old * self.factor, self.min_lr)
         optimizer.learning_rate = new
         if self.verbose > 0:
-            print(f"Epoch {epoch + 1}: learning rate reduced from {old:.4g} to {new:.4g}")
+            say(f"Epoch {epoch + 1}: learning rate reduced from {old:.4g} to {new:.4g}")
         return True
 
 
@@ -288,14 +289,14 @@ class ModelCheckpoint(_Monitor):
                 return
             if not self._better(value, self.best):
                 if self.verbose > 0:
-                    print(f"Epoch {epoch + 1}: {self.monitor} did not improve from {self.best:.5g}")
+                    say(f"Epoch {epoch + 1}: {self.monitor} did not improve from {self.best:.5g}")
                 return
             if self.verbose > 0:
                 before = "" if self.best is None else f" from {self.best:.5g}"
-                print(f"Epoch {epoch + 1}: {self.monitor} improved{before} to {value:.5g}, saving to {path}")
+                say(f"Epoch {epoch + 1}: {self.monitor} improved{before} to {value:.5g}, saving to {path}")
             self.best = value
         elif self.verbose > 0:
-            print(f"Epoch {epoch + 1}: saving to {path}")
+            say(f"Epoch {epoch + 1}: saving to {path}")
         folder = os.path.dirname(path)
         if folder:
             os.makedirs(folder, exist_ok=True)

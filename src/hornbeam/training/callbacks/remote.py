@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.distribution.processes import is_first
 from hornbeam.registry import exported
 from hornbeam.training.callbacks.base import Callback
 
@@ -47,6 +48,8 @@ class RemoteMonitor(Callback):
         self.send_as_json = send_as_json
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if not is_first():
+            return
         # Takes a while to import, which only those pay who send something.
         from urllib.parse import urlencode
         from urllib.request import Request, urlopen

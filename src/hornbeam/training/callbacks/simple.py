@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.distribution.processes import is_first, say
 from hornbeam.expected import function
 from hornbeam.registry import exported
 from hornbeam.training.callbacks.base import Callback, Logs, learning_rates, rated_optimizers
@@ -44,7 +45,7 @@ class LearningRateScheduler(Callback):
             )
         optimizer.learning_rate = float(rate)
         if self.verbose > 0:
-            print(f"Epoch {epoch + 1}: {name.replace('_', ' ', 1)} set to {float(rate):.4g}")
+            say(f"Epoch {epoch + 1}: {name.replace('_', ' ', 1)} set to {float(rate):.4g}")
 
     def _rate(self, epoch: int, present: float) -> Any:
         try:
@@ -77,7 +78,8 @@ class CSVLogger(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         going_on = self.append and os.path.exists(self.filename) and os.path.getsize(self.filename) > 0
         self._header = not going_on
-        self._file = open(self.filename, "a" if self.append else "w", newline="")  # noqa: SIM115
+        name = self.filename if is_first() else os.devnull
+        self._file = open(name, "a" if self.append else "w", newline="")  # noqa: SIM115
         self._writer = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -146,5 +148,5 @@ class TerminateOnNaN(Callback):
         message = f"Batch {batch}: invalid loss ({float(loss)}), terminating training"
         if self.raise_error:
             raise RuntimeError(message)
-        print(message)
+        say(message)
         self.model.stop_training = True

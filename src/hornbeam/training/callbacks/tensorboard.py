@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam.config import image_data_format
+from hornbeam.distribution.processes import is_first
 from hornbeam.layers import Embedding
 from hornbeam.naming import nearest
 from hornbeam.registry import exported
@@ -78,8 +79,8 @@ class TensorBoard(Callback):
 
     def _writer(self, folder: str) -> Any:
         if folder not in self._writers:
-            made = _tensorboardx().SummaryWriter(os.path.join(self.log_dir, folder))
-            self._writers[folder] = made
+            wanted = os.path.join(self.log_dir, folder)
+            self._writers[folder] = _tensorboardx().SummaryWriter(wanted, write_to_disk=is_first())
         return self._writers[folder]
 
     # -- steps -------------------------------------------------------------------------------------

@@ -1,0 +1,13 @@
+"""Training on several devices and processes: Keras's names. docs/distribution.md shows how."""
+
+from hornbeam.distribution.distributions import DataParallel as DataParallel
+from hornbeam.distribution.distributions import Distribution as Distribution
+from hornbeam.distribution.distributions import ModelParallel as ModelParallel
+from hornbeam.distribution.distributions import distribution as distribution
+from hornbeam.distribution.distributions import set_distribution as set_distribution
+from hornbeam.distribution.mesh import DeviceMesh as DeviceMesh
+from hornbeam.distribution.mesh import LayoutMap as LayoutMap
+from hornbeam.distribution.mesh import TensorLayout as TensorLayout
+from hornbeam.distribution.mesh import get_device_count as get_device_count
+from hornbeam.distribution.mesh import list_devices as list_devices
+from hornbeam.distribution.processes import initialize as initialize
