@@ -100,7 +100,10 @@ def _propagate(pending: dict[Node, Any], node: Node, ct: Any, active: set[Node])
         raise DerivativeError(f"{node.name} has no derivative{where(node)}")
     with scope(backward_scope(node.scope)):
         given = tuple(ct) if isinstance(node.type, tuple) else ct
-        contributions = node.primitive.vjp(given, node, *node.inputs, **node.params)
+        params = node.params
+        if node.primitive.selective:
+            params = {**params, "active": [operand in active for operand in node.inputs]}
+        contributions = node.primitive.vjp(given, node, *node.inputs, **params)
         for operand, contribution in zip(node.inputs, contributions, strict=True):
             if contribution is not None and operand in active:
                 _accumulate(pending, operand, contribution)

@@ -207,7 +207,7 @@ def test_what_the_engines_need_is_what_their_extras_install() -> None:
     root = Path(__file__).parents[2]
     extras = dict(re.findall(r'^(\w+) = \["\w+>=([\d.]+)', (root / "pyproject.toml").read_text(), re.M))
     found = {}
-    for path in (root / "src/hornbeam/engines").glob("*.py"):
+    for path in (root / "src/hornbeam/engines").rglob("*.py"):
         found.update(re.findall(r'^require_version\("(\w+)",.*"([\d.]+)"\)', path.read_text(), re.M))
     assert {"jax", "torch"} <= set(found)
     assert {name: extras[name] for name in found} == found

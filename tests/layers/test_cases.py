@@ -109,6 +109,8 @@ def test_every_exported_layer_has_a_case() -> None:
     elsewhere = {layers.Layer, layers.InputLayer, layers.InputSpec, layers.Wrapper, layers.Lambda}
     elsewhere |= {layers.StringLookup, layers.IntegerLookup, layers.TextVectorization}  # in test_text.py
     elsewhere |= {layers.Hashing, layers.HashedCrossing}
+    # In tests/interop/test_foreign_layers.py.
+    elsewhere |= {layers.FlaxLayer, layers.JaxLayer, layers.TorchModuleWrapper}
     classes = {getattr(layers, name) for name in layers.__all__ if name[0].isupper() and name != "Input"}
     # These have tables of their own.
     elsewhere |= {getattr(layers, name) for name in augmentation.__all__}
@@ -124,7 +126,7 @@ def test_second_names_are_the_same_classes() -> None:
 
 
 def test_a_missing_layer_says_why() -> None:
-    with pytest.raises(AttributeError, match=r"layers.TFSMLayer is not in this version.*framework"):
+    with pytest.raises(AttributeError, match=r"layers.TFSMLayer is not in this version.*SavedModel"):
         layers.TFSMLayer  # noqa: B018
     with pytest.raises(AttributeError, match=r"Did you mean 'Conv2D'"):
         layers.Conv2d  # noqa: B018

@@ -74,7 +74,7 @@ def test_a_missing_name_says_why() -> None:
     for text, get in [
         ("never run", lambda: hornbeam.config.enable_unsafe_deserialization),
         ("are complex", lambda: hornbeam.ops.eig),
-        ("another framework's code", lambda: hornbeam.layers.TFSMLayer),
+        ("no code from a file is ever run", lambda: hornbeam.layers.TFSMLayer),
         ("Did you mean 'layers'", lambda: hornbeam.layerss),
     ]:
         with pytest.raises(AttributeError, match=f"(?i){text}"):

@@ -57,6 +57,8 @@ class Engine(ABC):
     """A way to run graphs. `name` is what users select it by."""
 
     name: str
+    # The library whose own code (`primitives/host.py`) it runs, by the name of its engine.
+    library = ""
     cache_size = 256
     # What it runs on, if that is several devices.
     mesh: Mesh | None = None
@@ -74,6 +76,11 @@ class Engine(ABC):
 
     def check(self, graph: Graph) -> None:  # noqa: B027  (an engine may lack nothing)
         """Raises MissingPrimitiveError for the first thing in a graph that the engine lacks."""
+
+    @property
+    def host(self) -> Any:
+        """What its library says of functions of its own (see `primitives/host.py`)."""
+        raise NotImplementedError(f"the {self.name} engine runs no code but the graph's")
 
     @abstractmethod
     def compile(self, graph: Graph) -> Executable:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam.engines.base import BindingExecutable, Buffer, Executable, MeshEngine
+from hornbeam.engines.host import HostCalls
 from hornbeam.engines.mesh import Job, Mesh, job_of
 from hornbeam.engines.table import Table, TableEngine, missing_package, require_version
 from hornbeam.ir.graph import Graph
@@ -29,6 +30,8 @@ try:
 except ImportError as error:
     raise missing_package("jax", "JAX", error) from error
 require_version("jax", "JAX", jax.__version__, "0.8")
+
+from hornbeam.engines.jax_host import JaxHost  # noqa: E402
 
 Array = Any
 _HALVES = (jnp.float16, jnp.bfloat16)
@@ -85,11 +88,14 @@ def donated(inputs: Sequence[Buffer], donate: Sequence[bool] | None) -> tuple[in
 class JaxEngine(TableEngine):
     """Runs graphs by `jax.jit` on one device. Raises RuntimeError for a device that JAX does not see."""
 
+    library = "jax"
+    host = JaxHost()
+
     def __init__(self, device: str | None = None) -> None:
         super().__init__()
         self._asked = device or ""
         self.name = f"jax:{device}" if device else "jax"
-        self.table = {**TABLE, **_control(self.evaluate)}
+        self.table = {**TABLE, **_control(self.evaluate), "host_call": HostCalls()}
         self._on: dict[Mesh, MeshEngine] = {}
         if device:
             job = job_of()

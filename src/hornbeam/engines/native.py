@@ -17,6 +17,7 @@ import numpy as np
 
 from hornbeam import _native
 from hornbeam.engines.base import Bound, Buffer, Engine, Executable
+from hornbeam.engines.host import refuse_foreign
 from hornbeam.ir.graph import Graph, Node
 from hornbeam.ir.types import TensorType, ValueType, dtype_name, numpy_dtype
 
@@ -151,6 +152,8 @@ def _text(graph: Graph, constants: list[_native.Buffer], scopes: dict[str, int] 
         text = f'{{"op":"{node.name}","in":[{operands}],"out":[{_types(node.type)}]'
         if node.name == "constant":
             text += f',"params":{json.dumps(_constant(node, constants))}'
+        elif node.name == "host_call":
+            refuse_foreign("native", "", node)
         elif node.params:
             assert node.primitive is not None
             # A composite's body may have been traced for somebody else: what it holds is where the composite

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from hornbeam.engines.base import Buffer, Engine, Executable, SteppingExecutable
+from hornbeam.engines.host import refuse_foreign
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import reference
+from hornbeam.ir.primitive import graph_param
 from hornbeam.ir.types import TensorType, numpy_dtype
 
 
@@ -28,7 +30,16 @@ class ReferenceEngine(Engine):
     name = "reference"
 
     def compile(self, graph: Graph) -> Executable:
+        self.check(graph)
         return ReferenceExecutable(self, graph)
+
+    def check(self, graph: Graph) -> None:
+        """Raises MissingPrimitiveError for code of another library."""
+        for node in graph.nodes:
+            if node.name == "host_call":
+                refuse_foreign(self.name, self.library, node)
+            for body in graph_param(node.params):
+                self.check(body)
 
     def put(self, array: np.ndarray) -> Buffer:
         return np.asarray(array)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hornbeam.engines.base import Engine, MissingPrimitiveError
+from hornbeam.engines.host import refuse_foreign
 from hornbeam.ir.graph import Graph, Node
 from hornbeam.ir.interpret import run, where
 from hornbeam.ir.primitive import graph_param
@@ -37,6 +38,8 @@ class TableEngine(Engine):
         known, the user's line.
         """
         for node in graph.nodes:
+            if node.name == "host_call":
+                refuse_foreign(self.name, self.library, node)
             fn = self.lower(node)
             composite = node.primitive is not None and node.primitive.composite
             if fn is None and not composite:

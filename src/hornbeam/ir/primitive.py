@@ -58,6 +58,8 @@ class Primitive:
     cost(in_types, out_type, **params) -> (FLOPs, bytes moved).
     dtypes: what it takes. samples: what the generated tests run.
     composite: this name stands for its params["body"] graph, which engines may replace by a kernel.
+    selective: vjp is told by `active`, a bool for each input, which cotangents are asked for; what others
+    compute in vain is never run, but this one's derivative is one piece.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Primitive:
     dtypes: tuple[str, ...]
     samples: tuple[Sample, ...]
     composite: bool = False
+    selective: bool = False
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"

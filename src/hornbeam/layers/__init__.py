@@ -28,6 +28,7 @@ _FAMILIES = {
     "einsum_dense": "EinsumDense",
     "embedding": "Embedding ReversibleEmbedding",
     "input_spec": "InputSpec",
+    "jax_layer": "FlaxLayer JaxLayer",
     "layer": "Layer",
     "merging": (
         "Add Average Concatenate Dot Maximum Minimum Multiply Subtract add average concatenate dot maximum "
@@ -63,6 +64,7 @@ _FAMILIES = {
     "rnn_conv": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
     "rnn_wrappers": "Bidirectional TimeDistributed",
     "sound": "MelSpectrogram STFTSpectrogram",
+    "torch_module": "TorchModuleWrapper",
 }
 # Keras's second names.
 _ALIASES = {
@@ -150,6 +152,7 @@ if TYPE_CHECKING:
     from hornbeam.layers.einsum_dense import EinsumDense
     from hornbeam.layers.embedding import Embedding, ReversibleEmbedding
     from hornbeam.layers.input_spec import InputSpec
+    from hornbeam.layers.jax_layer import FlaxLayer, JaxLayer
     from hornbeam.layers.layer import Layer
     from hornbeam.layers.merging import (
         Add,
@@ -240,6 +243,7 @@ if TYPE_CHECKING:
     from hornbeam.layers.rnn_conv import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
     from hornbeam.layers.rnn_wrappers import Bidirectional, TimeDistributed
     from hornbeam.layers.sound import MelSpectrogram, STFTSpectrogram
+    from hornbeam.layers.torch_module import TorchModuleWrapper
 
     GroupQueryAttention = GroupedQueryAttention
     AvgPool1D, AvgPool2D, AvgPool3D = AveragePooling1D, AveragePooling2D, AveragePooling3D

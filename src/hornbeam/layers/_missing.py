@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 _FOREIGN = (
-    "layers that hold another framework's code are not there: a graph is made of primitives, which every "
-    "engine runs. Export the weights and rebuild the layer, or put the model into the other framework "
-    "(hornbeam.interop.torch_module, jax_function)"
+    "a SavedModel is code of TensorFlow's whose variables are inside of it, and no code from a file is ever "
+    "run. Put the model into another framework instead (hornbeam.interop.tf_module, model.export), or hold "
+    "another framework's code in a layer (TorchModuleWrapper, JaxLayer, FlaxLayer)"
 )
 
 _MISSING_BY_REASON = {
-    _FOREIGN: "FlaxLayer JaxLayer TFSMLayer TorchModuleWrapper",
+    _FOREIGN: "TFSMLayer",
 }
 
 MISSING: dict[str, str] = {name: why for why, names in _MISSING_BY_REASON.items() for name in names.split()}

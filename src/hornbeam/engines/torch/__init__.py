@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam.engines.base import BindingExecutable, Buffer, Executable, MissingPrimitiveError
+from hornbeam.engines.host import HostCalls
 from hornbeam.engines.table import Table, TableEngine, missing_package, require_version
 from hornbeam.ir.graph import Graph, Node
 from hornbeam.ir.interpret import where
@@ -37,6 +38,7 @@ from hornbeam.engines.torch.elementwise import (  # noqa: E402
     kept,
     torch_dtype,
 )
+from hornbeam.engines.torch.host import TorchHost  # noqa: E402
 from hornbeam.engines.torch.linalg import LINALG  # noqa: E402
 from hornbeam.engines.torch.random import random_bits  # noqa: E402
 from hornbeam.engines.torch.windows import CONTRACT  # noqa: E402
@@ -73,12 +75,16 @@ class TorchExecutable(BindingExecutable):
 class TorchEngine(TableEngine):
     """Runs graphs with PyTorch on one device. Raises RuntimeError for a device that PyTorch does not see."""
 
+    library = "torch"
+    host = TorchHost()
+
     def __init__(self, device: str | None = None) -> None:
         super().__init__()
         self.name = f"torch:{device}" if device else "torch"
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         torch.empty(0, device=self.device)  # an error now, if it is not there
         self.table = {**TABLE, **creation(self.device), **_control(self.evaluate)}
+        self.table["host_call"] = HostCalls()
 
     @property
     def threads(self) -> int:
