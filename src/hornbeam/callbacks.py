@@ -7,6 +7,7 @@ from hornbeam.training.callbacks import MISSING as MISSING
 from hornbeam.training.callbacks import BackupAndRestore as BackupAndRestore
 from hornbeam.training.callbacks import Callback as Callback
 from hornbeam.training.callbacks import CallbackList as CallbackList
+from hornbeam.training.callbacks import Checkpoint as Checkpoint
 from hornbeam.training.callbacks import CSVLogger as CSVLogger
 from hornbeam.training.callbacks import EarlyStopping as EarlyStopping
 from hornbeam.training.callbacks import History as History

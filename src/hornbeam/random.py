@@ -45,8 +45,10 @@ __all__ = [
     "make_default_seed",
     "normal",
     "randint",
+    "random_state",
     "restart",
     "set_random_seed",
+    "set_random_state",
     "shuffle",
     "truncated_normal",
     "uniform",
@@ -195,6 +197,32 @@ def restart(seed: int) -> None:
     generator = global_seed_generator()  # which takes a default seed of its own when it is made
     _default_seeds.seed(int(seed))
     generator.state.assign(_words(int(seed)))
+
+
+def random_state() -> dict[str, Any]:
+    """Where the global generator, NumPy's and Python's stand, as numbers and arrays; see
+    `set_random_state`."""
+    numpy_state: Any = np.random.get_state(legacy=False)
+    version, words, gauss = _python_random.getstate()
+    return {
+        "hornbeam": np.array(global_seed_generator().state.numpy()),
+        "numpy": dict(numpy_state),
+        "python": {"version": version, "words": np.array(words, np.uint64), "gauss": gauss},
+    }
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Let all three generators go on from where they stood in a `random_state()`.
+
+    Raises ValueError for what is none.
+    """
+    words = np.asarray(state["hornbeam"])
+    if words.shape != (2,) or words.dtype != np.uint32:
+        raise ValueError(f"the state of the global generator is two uint32 words, got {words!r}")
+    python = state["python"]
+    np.random.set_state(state["numpy"])
+    _python_random.setstate((python["version"], tuple(int(w) for w in python["words"]), python["gauss"]))
+    global_seed_generator().state.assign(words)
 
 
 def draw_seed(seed: Any = None) -> Tensor:

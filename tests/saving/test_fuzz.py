@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import os
@@ -125,7 +126,7 @@ def test_other_values_in_configs(tmp_path: Path, base: bytes, data: st.DataObjec
         places = list(_places(config))
         container, key = places[data.draw(st.integers(0, len(places) - 1))]
         if data.draw(st.booleans()) or isinstance(container, list):
-            container[key] = data.draw(CONTENT)
+            container[key] = copy.deepcopy(data.draw(CONTENT))  # values are shared between draws
         else:
             del container[key]
     attempt(tmp_path, rebuilt(base, config=json.dumps(config).encode()))

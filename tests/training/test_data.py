@@ -165,7 +165,7 @@ def test_batches_of_arrays() -> None:
 
 def test_shuffling_whole_batches() -> None:
     data = ArrayData(np.arange(6), 2, order=lambda n: np.arange(n)[::-1], by_batch=True)
-    assert data.epoch()[0].tolist() == [[4, 5], [2, 3], [0, 1]]
+    assert next(data.epoch()).tolist() == [[4, 5], [2, 3], [0, 1]]
 
 
 def test_streams_keep_their_place() -> None:

@@ -94,6 +94,18 @@ class Dataset:
         """The elements as NumPy arrays and numbers, and Python strings."""
         return self._stage.run()
 
+    def _orders(self) -> list[list[int]]:
+        """Of each shuffle in the pipeline, seed and number of passes so far."""
+        return [[stage.seed, stage.passes] for stage in self._stage.shuffles()]
+
+    def _set_orders(self, orders: list[list[int]]) -> None:
+        """Let shuffles go on as those with the given `_orders()`. Raises ValueError for another pipeline."""
+        stages = list(self._stage.shuffles())
+        if len(stages) != len(orders):
+            raise ValueError(f"{self!r} shuffles {len(stages)} times, the one before did {len(orders)} times")
+        for stage, (seed, passes) in zip(stages, orders, strict=True):
+            stage.seed, stage.passes = seed, passes
+
     def get_single_element(self, name: str | None = None) -> Any:
         """The only element. Raises ValueError if there is none, or another."""
         found = list(itertools.islice(self, 2))

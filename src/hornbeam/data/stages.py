@@ -69,6 +69,11 @@ class Stage:
         """The elements as rows of arrays, if that is what they are."""
         return None
 
+    def shuffles(self) -> Iterator[Shuffle]:
+        """This stage and those before it that have an order of their own for every pass."""
+        for stage in self.before:
+            yield from stage.shuffles()
+
 
 @contextmanager
 def peeking() -> Iterator[None]:
@@ -157,13 +162,14 @@ class Shuffle(Rearranging):
     def __init__(self, source: Stage, buffer_size: int, seed: int, reshuffles: bool) -> None:
         super().__init__(source)
         self.buffer_size, self.seed, self.reshuffles = buffer_size, seed, reshuffles
-        self._passes = itertools.count()
+        self.passes = 0
 
     def arrange(self, run: Callable[[], Iterator[T]]) -> Iterator[T]:
         if looking.get():
             yield from run()
             return
-        number = next(self._passes) if self.reshuffles else 0
+        number = self.passes if self.reshuffles else 0
+        self.passes += 1
         source = run()
         buffer = list(itertools.islice(source, self.buffer_size))
         draws = self._draws(number)
@@ -173,6 +179,10 @@ class Shuffle(Rearranging):
             yield drawn
         for place in host_permutation(self.seed, len(buffer), number).tolist():
             yield buffer[place]
+
+    def shuffles(self) -> Iterator[Shuffle]:
+        yield from super().shuffles()
+        yield self
 
     def _draws(self, number: int) -> Iterator[int]:
         """Places in a full buffer, without end."""

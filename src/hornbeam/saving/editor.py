@@ -14,7 +14,7 @@ import numpy as np
 from hornbeam.naming import nearest
 from hornbeam.saving.archive import read_archive
 from hornbeam.saving.files import ModelFileError, replace_file
-from hornbeam.saving.weights import checked_dataset, checked_object, saved_parts
+from hornbeam.saving.weights import checked_dataset, checked_object, created, saved_parts
 
 Tree = dict[str, Any]  # names -> arrays (the weights of an object) and further trees (the objects inside it)
 
@@ -175,7 +175,7 @@ class KerasFileEditor:
         """Write the weights, as they are now, to a `.weights.h5` file. ValueError for another ending."""
         if not os.fspath(filepath).endswith(".weights.h5"):
             raise ValueError(f'the file must end in ".weights.h5", got {os.fspath(filepath)!r}')
-        with replace_file(filepath) as file, h5py.File(file, "w") as store:
+        with replace_file(filepath) as file, created(file) as store:
             store.require_group("vars")
             for path, name, value in _walk(self.weights_dict):
                 if isinstance(value, dict):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import h5py
 import numpy as np
@@ -67,50 +69,87 @@ def _check_name(filepath: str | os.PathLike[str]) -> None:
         raise ValueError(f'the name of a weights file must end in ".weights.h5", got {os.fspath(filepath)!r}')
 
 
-def write_weights(model: Any, file: BinaryIO, note: str = "") -> None:
-    """Write all weights, and the optimizer's state if there is one, to an open binary file.
+class Group(NamedTuple):
+    """The values of one part of a model: its place in a file, its name, and arrays by theirs."""
 
-    note: a text that stands beside them, for `read_note`.
-    """
+    path: str
+    name: str
+    values: dict[str, np.ndarray]
+
+
+def weight_groups(model: Any) -> list[Group]:
+    """All weights, and the optimizer's state if there is one, as they are now: copies, which later steps do
+    not change."""
     parts = list(saved_parts(model))
     _check_complete(model, parts)
-    with h5py.File(file, "w") as store:
-        if note:
-            store.attrs["note"] = note
-        for part in parts:
-            group = store.require_group(_join(part.path, "vars"))
-            group.attrs["name"] = part.name
-            if part.own_store is not None:
-                values: dict[str, Any] = {}
-                part.own_store.save_own_variables(values)
-                for key, value in values.items():
-                    group[key] = np.asarray(value)
-                continue
-            for index, variable in enumerate(part.variables):
-                # HDF5 has no bfloat16; float32 holds its values exactly.
-                array = variable.numpy()
-                group[str(index)] = array.astype("float32") if array.dtype.name == "bfloat16" else array
+    return [Group(_join(part.path, "vars"), part.name, _present_values(part)) for part in parts]
 
 
-def read_note(file: BinaryIO) -> str:
-    """The text that was given to `write_weights`, or "". Raises ModelFileError for a damaged file."""
+def _present_values(part: _Part) -> dict[str, np.ndarray]:
+    if part.own_store is not None:
+        own: dict[str, Any] = {}
+        part.own_store.save_own_variables(own)
+        return {key: np.array(value) for key, value in own.items()}
+    arrays = (np.array(variable.numpy()) for variable in part.variables)
+    return {str(index): storable(array) for index, array in enumerate(arrays)}
+
+
+def storable(array: np.ndarray) -> np.ndarray:
+    """The array in a dtype that HDF5 has: it lacks bfloat16, whose values float32 holds exactly."""
+    return array.astype("float32") if array.dtype.name == "bfloat16" else array
+
+
+def write_groups(groups: Iterable[Group], store: h5py.File) -> None:
+    """Write values to an open HDF5 file."""
+    for group in groups:
+        place = store.require_group(group.path)
+        place.attrs["name"] = group.name
+        for key, value in group.values.items():
+            place[key] = value
+
+
+def write_weights(model: Any, file: BinaryIO) -> None:
+    """Write all weights, and the optimizer's state if there is one, to an open binary file."""
+    groups = weight_groups(model)
+    with created(file) as store:
+        write_groups(groups, store)
+
+
+@contextmanager
+def created(file: BinaryIO) -> Iterator[h5py.File]:
+    """A new HDF5 file, written to an open binary file when the block ends.
+
+    It is made in memory: HDF5 can neither go on nor close a file that a full disk has refused.
+    """
+    image = file if isinstance(file, io.BytesIO) else io.BytesIO()
+    with h5py.File(image, "w") as store:
+        yield store
+    if image is not file:
+        file.write(image.getbuffer())
+
+
+@contextmanager
+def opened(file: BinaryIO) -> Iterator[h5py.File]:
+    """The HDF5 file in an open binary file. Raises ModelFileError for a damaged one, inside too."""
     try:
         with h5py.File(file, "r") as store:
-            return str(store.attrs.get("note", ""))
-    except Exception as error:  # whatever h5py makes of a damaged file
-        raise ModelFileError(f"the weights are not a readable HDF5 file: {error}") from error
-
-
-def read_weights(model: Any, file: BinaryIO, skip_mismatch: bool = False) -> None:
-    """Read what `write_weights` (or Keras 3) wrote. Nothing is assigned unless everything fits."""
-    try:
-        with h5py.File(file, "r") as store:
-            arrays = _arrays(model, store, skip_mismatch)
-            stores = [(part.own_store, _values(part, store)) for part in saved_parts(model) if part.own_store]
+            yield store
     except ModelFileError:
         raise
     except Exception as error:  # whatever h5py makes of a damaged file
         raise ModelFileError(f"the weights are not a readable HDF5 file: {error}") from error
+
+
+def read_weights(
+    model: Any, file: BinaryIO, skip_mismatch: bool = False, state_required: bool = False
+) -> None:
+    """Read what `write_weights` (or Keras 3) wrote. Nothing is assigned unless everything fits.
+
+    state_required: the states of the optimizer and of random generators must be there and fit as well.
+    """
+    with opened(file) as store:
+        arrays = _arrays(model, store, skip_mismatch, state_required)
+        stores = [(part.own_store, _values(part, store)) for part in saved_parts(model) if part.own_store]
     for layer, values in stores:
         try:
             layer.load_own_variables(values)
@@ -150,12 +189,14 @@ class _Part:
 # -- reading -------------------------------------------------------------------------------------------------
 
 
-def _arrays(model: Any, store: h5py.File, skip_mismatch: bool) -> list[tuple[Any, np.ndarray]]:
+def _arrays(
+    model: Any, store: h5py.File, skip_mismatch: bool, state_required: bool
+) -> list[tuple[Any, np.ndarray]]:
     """Every variable with its value in the file."""
     problems: list[str] = []
     found: list[tuple[Any, h5py.Dataset]] = []
     for part in saved_parts(model):
-        if not part.required:
+        if not part.required and not state_required:
             found.extend(_optional(part, store))
             continue
         if part.own_store is not None:

@@ -20,6 +20,7 @@ from hornbeam.registry import exported
 from hornbeam.tensor import Tensor, as_tensor, from_torch
 from hornbeam.training.batches import rows_for
 from hornbeam.training.host import Prepare
+from hornbeam.training.track import Track
 
 # -- (x, y, sample_weight) -------------------------------------------------------------------------
 
@@ -198,6 +199,7 @@ class ArrayData:
         self.by_batch = by_batch
         self.samples: int | None = len(self.arrays[0]) if rows is None else len(rows)
         self._rest: list[np.ndarray] = []
+        self.track = Track()
         self._placed: tuple[Any, list[Any]] | None = None
 
     def buffers(self, engine: Engine) -> list[Any]:
@@ -231,6 +233,7 @@ class ArrayData:
 
     def _pass(self) -> list[np.ndarray]:
         """Row numbers of one pass, as matrices (steps, batch): the full batches, then what is left over."""
+        self.track.begin()
         order, size = self._permuted(), self.batch_size
         full = len(order) // size
         parts = [order[: full * size].reshape(full, size)] if full else []
@@ -241,31 +244,71 @@ class ArrayData:
     def rewind(self) -> None:
         """Begin with the first batch again."""
         self._rest = []
+        self.track.abandon()
 
-    def epoch(self, steps: int | None = None) -> list[np.ndarray]:
-        """Row numbers of an epoch. With `steps`, the next so many batches, starting over as often as
-        needed."""
+    def epoch(self, steps: int | None = None) -> Iterator[np.ndarray]:
+        """Row numbers of an epoch: the next `steps` batches, starting over as often as needed, or all of a
+        pass. What was left over by `steps`, or by `go_to`, comes first."""
         if steps is None:
-            return self._pass()
-        taken: list[np.ndarray] = []
+            parts, self._rest = self._rest or self._pass(), []
+            yield from parts
+            return
         while steps:
             if not self._rest:
                 self._rest = self._pass()
             part = self._rest.pop(0)
-            taken.append(part[:steps])
             if len(part) > steps:
                 self._rest.insert(0, part[steps:])
-            steps -= len(taken[-1])
-        return taken
+                part = part[:steps]
+            steps -= len(part)
+            yield part
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What must be the same for a training that goes on in the middle of a pass."""
+        return {"samples": self.samples, "batch_size": self.batch_size}
+
+    @property
+    def over(self) -> bool:
+        """Whether the present pass has no more batches."""
+        return not self._rest
+
+    def position(self) -> dict[str, Any]:
+        """Where in the data the batches end that were used; see `Track`."""
+        rows = None if self.rows is None else self.rows.astype(np.uint32)  # a split was drawn, once
+        return {**self.track.position(over=self.track.taken == self.steps), "rows": rows}
+
+    def go_to(self, position: dict[str, Any]) -> None:
+        """Go on behind the batches that were used when `position` was asked for. Global random states are
+        then as they were after the draws for those batches."""
+        skip = self.track.go_to(position)
+        self._rest = []
+        if position["rows"] is not None:
+            self.rows = position["rows"].astype(np.int64)
+        if skip is None:
+            return
+        left = skip
+        for part in self._pass():
+            if len(part) > left:
+                self._rest.append(part[left:])
+            left = max(left - len(part), 0)
+        self.track.skipped(skip)
 
 
 class TableData(ArrayData):
     """A Dataset that is `count` rows of arrays in memory, in an order of its own for every pass."""
 
     def __init__(
-        self, data: Any, batch_size: int, count: int, order: Callable[[], Iterator[int]], endless: bool
+        self,
+        data: Any,
+        batch_size: int,
+        count: int,
+        order: Callable[[], Iterator[int]],
+        endless: bool,
+        source: Any = None,
     ) -> None:
         super().__init__(data, batch_size)
+        self.track = Track(source)
         self.samples, self.endless = count, endless
         self.whole = count == len(self.arrays[0])
         self._order = order
@@ -305,6 +348,9 @@ class StreamData:
         self._iterator: Iterator[Any] | None = None
         self._peeked: list[Any] = []
         self.exhausted = False
+        self.track = Track(source)
+        # How many batches were given out; with a thread that reads ahead, more than were used.
+        self._handed = 0
 
     @property
     def endless(self) -> bool:
@@ -323,6 +369,7 @@ class StreamData:
             return None
 
     def _start(self) -> Iterator[Any]:
+        self.track.begin(self._handed)
         if isinstance(self.source, PyDataset):
             return self.source._batches(self.shuffle)
         if hasattr(self.source, "as_numpy_iterator"):  # our Dataset, and TensorFlow's
@@ -343,13 +390,52 @@ class StreamData:
         if not self.once:
             self._iterator = None
             self._peeked = []
+            self._handed = 0
+            self.track.abandon()
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """See `ArrayData.description`."""
+        return {"batches": self.steps}
+
+    @property
+    def over(self) -> bool:
+        """See `ArrayData.over`."""
+        return self._iterator is None and not self._peeked
+
+    def position(self) -> dict[str, Any]:
+        """See `ArrayData.position`."""
+        return self.track.position(self.over, self._handed)
+
+    def go_to(self, position: dict[str, Any]) -> None:
+        """See `ArrayData.go_to`. Batches that were used are made again and thrown away.
+
+        Raises ValueError if there are fewer of them.
+        """
+        self.rewind()
+        skip = self.track.go_to(position)
+        if skip is None:
+            return
+        if not self._peeked:
+            self._begin()
+        for number in range(skip):
+            if self._peeked:
+                self._peeked.pop()
+            elif self._next() is None:
+                raise ValueError(f"the data end after {number} batches, where {skip} were used before")
+        self._handed = skip
+        self.track.skipped(skip)
 
     def _next(self) -> Any:
         """What the source gives next, None at its end."""
         with locally():
-            if self._iterator is None:
-                self._iterator = self._start()
+            self._begin()
+            assert self._iterator is not None
             return next(self._iterator, None)
+
+    def _begin(self) -> None:
+        if self._iterator is None:
+            self._iterator = self._start()
 
     def epoch(self, steps: int | None = None) -> Generator[Any, None, None]:
         """The batches of an epoch: `steps` of them from where the stream stands, or the rest of it."""
@@ -357,6 +443,7 @@ class StreamData:
         while steps is None or taken < steps:
             if self._peeked:
                 taken += 1
+                self._handed += 1
                 yield self._peeked.pop()
                 continue
             if self._iterator is None and self.once and self.exhausted:
@@ -369,6 +456,7 @@ class StreamData:
                     return
                 continue
             taken += 1
+            self._handed += 1
             yield self._converted(item)
         if steps is not None and steps == self.steps:
             self._iterator = None

@@ -46,18 +46,27 @@ class Loop:
         self._reported = False
         self.epoch = 0
 
+    def begin(self, epoch: int) -> None:
+        """The next `run` is that of a whole epoch."""
+        self.done, self.logs, self.epoch = 0, {}, epoch
+
     def run(self, data: ArrayData | StreamData, steps: int | None) -> dict[str, Any]:
-        """All steps of an epoch. Returns the logs of the last one as floats."""
-        self.done, self.logs = 0, {}
+        """The steps of an epoch, or those that are not done yet. Returns the logs of the last one as
+        floats."""
+        left = None if steps is None else max(steps - self.done, 0)
+        if self.done and (left == 0 or (steps is None and data.over)):
+            return self.logs
         if isinstance(data, ArrayData):
-            self._arrays(data, steps)
+            self._arrays(data, left)
         else:
-            self._stream(data, steps)
+            self._stream(data, left)
         return self.logs
 
     @property
     def _stopped(self) -> bool:
-        return self.mode == "train" and self.model.stop_training
+        run = self.model._run
+        asked = run is not None and run.asked_to_leave
+        return asked or (self.mode == "train" and self.model.stop_training)
 
     # -- arrays in memory --------------------------------------------------------------------------
 
@@ -69,7 +78,7 @@ class Loop:
                 for rows in part:
                     if self._stopped:
                         return
-                    self._one(step, rows_of(data.data, rows))
+                    self._one(step, rows_of(data.data, rows), data)
                 continue
             at = 0
             while at < len(part) and not self._stopped:
@@ -84,6 +93,7 @@ class Loop:
                 if len(chunk) == size:
                     step.chunk = next_chunk(step.chunk, slowest(taken))  # all processes take equal ones
                 at += len(chunk)
+                data.track.used += len(chunk)
                 self._end(len(chunk), stacked)
 
     # -- streams of batches ------------------------------------------------------------------------
@@ -94,16 +104,17 @@ class Loop:
             batches = overlapped(batches, current_engine().threads)
         with closing(batches):
             for batch in batches:
-                self._one(self.model._step(self.mode, types_of(batch)), batch)
+                self._one(self.model._step(self.mode, types_of(batch)), batch, data)
                 if self._stopped:
                     return
 
-    def _one(self, step: Any, batch: Any) -> None:
+    def _one(self, step: Any, batch: Any, data: ArrayData | StreamData) -> None:
         if self.every_batch:
             self._begin()
         with uninterrupted():
             logs = step.run(batch)
             values = {name: np.asarray(value)[None] for name, value in checked_logs(logs, self.mode).items()}
+        data.track.used += 1
         self._end(1, values)
 
     # -- watching ----------------------------------------------------------------------------------

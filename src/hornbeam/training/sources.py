@@ -76,9 +76,10 @@ def make_data(
         warn_unused(batch_size=batch_size)
         table = in_memory(x) if isinstance(x, Dataset) and method != "predict" else None
         if table is not None:
+            source = x
             x, y, sample_weight = unpack_x_y_sample_weight(table.arrays)
             data = _checked(prepare(x), y, sample_weight, class_weight)
-            return TableData(data, table.batch_size, table.rows, table.order, table.endless)
+            return TableData(data, table.batch_size, table.rows, table.order, table.endless, source)
         order = permutation if shuffle and isinstance(x, PyDataset) else None
         return StreamData(x, order, class_weight, prepare)
     return ArrayData(

@@ -19,6 +19,7 @@ from hornbeam.tensor import Tensor
 from hornbeam.training import checks
 from hornbeam.training.batches import whole_types
 from hornbeam.training.callbacks.base import CallbackList, History
+from hornbeam.training.callbacks.checkpoint import continue_from, with_checkpoint
 from hornbeam.training.compile import describe
 from hornbeam.training.compiling import Compiling, on_engine
 from hornbeam.training.data import (
@@ -37,6 +38,7 @@ from hornbeam.training.host import Prepared
 from hornbeam.training.loop import Loop, as_floats, checked_logs
 from hornbeam.training.profiling import profile_model, profiled
 from hornbeam.training.progress import resolve_verbose
+from hornbeam.training.run import Run, running
 from hornbeam.training.sources import check_end, check_labels_of, make_data, make_validation, split
 from hornbeam.training.step import EagerStep, Predictor, Step
 from hornbeam.transforms import _structure as structure_key
@@ -48,8 +50,8 @@ class Trainer(Compiling):
     """What a Model adds to a Layer for training."""
 
     history: Any = None
-    # Where the running `fit` begins; a callback that brings back a backup changes it.
-    _initial_epoch = 0
+    # The `fit` that runs, for callbacks.
+    _run: Run | None = None
 
     # -- steps -------------------------------------------------------------------------------------
 
@@ -205,6 +207,7 @@ class Trainer(Compiling):
         profile: Any = False,
         *,
         engine: str | None = None,
+        resume: Any = None,
     ) -> History:
         """Train for `epochs` passes over the data. Returns a History with the metrics of every epoch.
 
@@ -222,10 +225,12 @@ class Trainer(Compiling):
         the `Profile` is then the history's `profile`.
         engine: what runs this call ("jax", "torch:cuda:0", ...), if not what runs everything; weights and
         states go along.
+        resume: a folder for checkpoints of this training, made if it is not there: the training goes on from
+        the newest one in it, to the same bits as if it had never stopped, and writes more (see
+        `callbacks.Checkpoint`). Or one checkpoint's file, to go on from.
 
-        Ctrl-C leaves the weights of the last completed step. Raises, before the first step, for what cannot
-        be right in
-        settings, data and model.
+        Ctrl-C leaves the weights of the last completed step; with checkpoints, it makes one first. Raises,
+        before the first step, for what cannot be right in settings, data and model.
 
         >>> history = model.fit(x_train, y_train, epochs=5, validation_split=0.1)  # doctest: +SKIP
         """
@@ -259,6 +264,7 @@ class Trainer(Compiling):
             validation_steps = checks.limited_steps(validation_steps, validation.steps)
             self._prepare("test", validation, validation_steps, None)
         number = steps if steps is not None else data.steps
+        callbacks, found = with_checkpoint(callbacks, resume)
         if not isinstance(callbacks, CallbackList):
             callbacks = CallbackList(
                 callbacks,
@@ -273,31 +279,44 @@ class Trainer(Compiling):
             _say(_plan(data, number, epochs - initial_epoch), sentence)
         self.stop_training = False
         logs: dict[str, Any] = {}
-        loop = Loop(self, "train", callbacks)
-        self._initial_epoch = initial_epoch
-        callbacks.on_train_begin()
         made: list[int] = []
-        with profiled(self, profile, made):
-            for epoch in range(self._initial_epoch, epochs):
-                self.reset_metrics()
-                callbacks.on_epoch_begin(epoch)
-                loop.epoch = epoch
-                logs = dict(sorted(loop.run(data, steps).items()))
-                made.append(loop.done)
-                if loop.done == 0 or (steps is not None and loop.done < steps and not self.stop_training):
-                    self._ran_out(epoch, epochs, steps, loop.done)
-                if loop.done == 0:
-                    break
-                if validation is not None and _due(epoch, frequency):
-                    found = self._evaluate(validation, callbacks, validation_steps)
-                    logs.update({f"val_{name}": value for name, value in sorted(found.items())})
-                callbacks.on_epoch_end(epoch, logs)
-                if self.stop_training:
-                    break
+        with running(Run(self, data, validation, callbacks, initial_epoch)) as run:
+            callbacks.on_train_begin()
+            going_on = continue_from(run, found)
+            if verbose == 1:
+                _say(going_on)
+            with profiled(self, profile, made):
+                while run.epoch < epochs and not self.stop_training:
+                    logs = self._epoch(run, steps, validation_steps, frequency, epochs)
+                    made.append(run.loop.done)
         if self.optimizer is not None and self.optimizer.built:
             self.optimizer.finalize_variable_values(self.trainable_variables)  # type: ignore[attr-defined]
         callbacks.on_train_end(logs)
         return callbacks.history if callbacks.history is not None else self.history
+
+    def _epoch(
+        self, run: Run, steps: int | None, validation_steps: int | None, frequency: Any, epochs: int
+    ) -> dict[str, Any]:
+        """The present epoch of a run, or the rest of it; validation; callbacks. Returns its logs."""
+        loop, callbacks, epoch = run.loop, run.callbacks, run.epoch
+        if not run.continues:
+            loop.begin(epoch)
+            self.reset_metrics()
+        run.continues = False
+        callbacks.on_epoch_begin(epoch)
+        logs = dict(sorted(loop.run(run.data, steps).items()))
+        run.leave_if_asked()
+        if loop.done == 0 or (steps is not None and loop.done < steps and not self.stop_training):
+            self._ran_out(epoch, epochs, steps, loop.done)
+        if loop.done:
+            if run.validation is not None and _due(epoch, frequency):
+                seen = self._evaluate(run.validation, callbacks, validation_steps)
+                run.leave_if_asked()
+                logs.update({f"val_{name}": value for name, value in sorted(seen.items())})
+            callbacks.on_epoch_end(epoch, logs)
+        run.updates += loop.done
+        run.epoch += 1
+        return logs
 
     def profile(self, x: Any, y: Any = None, batch_size: int = 32, steps: int = 10) -> Profile:
         """Where the time of a training step goes, or without `y` that of a prediction. Weights stay.

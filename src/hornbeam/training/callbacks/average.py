@@ -24,6 +24,8 @@ class SwapEMAWeights(Callback):
     >>> optimizer = hornbeam.optimizers.Adam(use_ema=True)
     """
 
+    kept = ("_averages_in_model",)
+
     def __init__(self, swap_on_epoch: bool = False) -> None:
         super().__init__()
         self.swap_on_epoch = swap_on_epoch

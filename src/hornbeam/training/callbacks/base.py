@@ -34,6 +34,10 @@ class Callback:
     """
 
     chunked = False
+    # Called behind all others, whose state it looks at.
+    comes_last = False
+    # Attributes that `get_state` keeps.
+    kept: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         self.params: dict[str, Any] = {}
@@ -51,6 +55,17 @@ class Callback:
     def set_model(self, model: Any) -> None:
         """Called by `fit` with the model, which is `self.model` from then on."""
         self._model = model
+
+    def get_state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of the callback: numbers, texts, arrays, and lists and dicts of them. By
+        default the attributes that the class names in `kept`."""
+        return {name: getattr(self, name) for name in self.kept}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from a `get_state()`; called behind `on_train_begin`."""
+        for name in self.kept:
+            if name in state:
+                setattr(self, name, state[name])
 
     def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Older name of `on_train_batch_begin`."""
@@ -116,6 +131,8 @@ class History(Callback):
     """Records the logs of every epoch; `fit` returns it. history: {name: [one float an epoch]}. epoch: epoch
     numbers."""
 
+    kept = ("history", "epoch")
+
     def __init__(self) -> None:
         super().__init__()
         self.history: dict[str, list[float]] = {}
@@ -156,6 +173,7 @@ class CallbackList:
             history = History()
             self.callbacks.append(history)
         self.history = history
+        self.callbacks.sort(key=lambda callback: callback.comes_last)
         if add_progbar:
             from hornbeam.training.callbacks.progbar import ProgbarLogger
 

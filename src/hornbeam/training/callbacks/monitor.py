@@ -97,6 +97,8 @@ class EarlyStopping(_Monitor):
     >>> stop = hornbeam.callbacks.EarlyStopping(patience=3, restore_best_weights=True)
     """
 
+    kept = ("best", "best_epoch", "best_weights", "wait", "stopped_epoch", "_stopped")
+
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -163,6 +165,8 @@ class ReduceLROnPlateau(_Monitor):
     not count.
     Raises ValueError for a factor of 1 or more.
     """
+
+    kept = ("best", "cooldown_counter", "wait")
 
     def __init__(
         self,
@@ -232,6 +236,8 @@ class ModelCheckpoint(_Monitor):
     ".weights.h5" with save_weights_only. save_best_only: only when `monitor` is better than ever.
     save_freq: "epoch", or a number of steps. initial_value_threshold: best value to start from.
     """
+
+    kept = ("best", "_steps")
 
     def __init__(
         self,

@@ -71,33 +71,37 @@ class CSVLogger(Callback):
         self.filename = os.fspath(filename)
         self.separator = separator
         self.append = append
-        self._file: Any = None
-        self._writer: Any = None
         self._names: list[str] = []
+        # How long the file was at the end of the last epoch: what a checkpoint did not see is written again.
+        self._length = 0
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        going_on = self.append and os.path.exists(self.filename) and os.path.getsize(self.filename) > 0
-        self._header = not going_on
-        name = self.filename if is_first() else os.devnull
-        self._file = open(name, "a" if self.append else "w", newline="")  # noqa: SIM115
-        self._writer = None
+        if is_first():
+            open(self.filename, "a").close()  # a name that cannot be written shows now
+        self._names, self._length = [], 0
+
+    def get_state(self) -> dict[str, Any]:
+        return {"length": self._length}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._length = state["length"]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        logs = logs or {}
-        if self._writer is None:
+        if not is_first():
+            return
+        logs, new = logs or {}, False
+        if not self._names:
             self._names = sorted(logs)
-            self._writer = csv.DictWriter(
-                self._file, ["epoch", *self._names], delimiter=self.separator, restval="NA"
-            )
-            if self._header:
-                self._writer.writeheader()
-        self._writer.writerow({"epoch": epoch, **{name: logs[name] for name in self._names if name in logs}})
-        self._file.flush()
-
-    def on_train_end(self, logs: Logs | None = None) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = self._writer = None
+            there = os.path.getsize(self.filename)
+            keep = min(self._length or (there if self.append else 0), there)
+            os.truncate(self.filename, keep)
+            new = keep == 0
+        with open(self.filename, "a", newline="") as file:
+            writer = csv.DictWriter(file, ["epoch", *self._names], delimiter=self.separator, restval="NA")
+            if new:
+                writer.writeheader()
+            writer.writerow({"epoch": epoch, **{name: logs[name] for name in self._names if name in logs}})
+        self._length = os.path.getsize(self.filename)
 
 
 @exported("keras.callbacks")

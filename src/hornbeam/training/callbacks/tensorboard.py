@@ -36,6 +36,8 @@ class TensorBoard(Callback):
     >>> board = hornbeam.callbacks.TensorBoard("logs", histogram_freq=1)  # doctest: +SKIP
     """
 
+    kept = ("_train_steps", "_test_steps")
+
     def __init__(
         self,
         log_dir: Any = "logs",

@@ -1,0 +1,288 @@
+"""Checkpoints of a whole training, written while it goes on, and going on from them."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import os
+import threading
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hornbeam.distribution.processes import is_first, slowest
+from hornbeam.engines import current_engine
+from hornbeam.expected import whole
+from hornbeam.training.callbacks.base import Callback, CallbackList, Logs
+from hornbeam.training.callbacks.monitor import _Monitor
+from hornbeam.training.run import Run
+
+
+class Saver(Callback):
+    """Makes checkpoints: takes the state of a run between two steps, and has a thread write it.
+
+    A subclass says where they go (`_path`) and what goes when one is written (`_written`). A checkpoint that
+    is due while another is being written waits, and gives way to a later one unless it is the best.
+    """
+
+    comes_last = True
+    chunked = True
+    background = True
+    # Whether a `fit` goes on from its checkpoints by itself.
+    resumes = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._writer: threading.Thread | None = None
+        # The newest, and the best that is not written yet.
+        self._waiting: dict[str, tuple[Path, list[Any], dict[str, Any]]] = {}
+        self._lock = threading.Lock()
+        self._failed: OSError | None = None
+        self._reported = False
+
+    def _path(self, run: Run, finished: bool) -> Path:
+        raise NotImplementedError
+
+    def _written(self, path: Path) -> None:
+        """Called, maybe in another thread, when a checkpoint is on the disk."""
+
+    def candidates(self) -> list[Path]:
+        """Checkpoints to go on from, the best choice first."""
+        raise NotImplementedError
+
+    def save_now(self) -> str:
+        """Write a checkpoint of the present moment and wait for it. Returns its file's name.
+
+        Raises OSError if it cannot be written.
+        """
+        path = self._save(finished=False)
+        self.wait()
+        if self._failed is not None:
+            raise self._failed
+        return str(path)
+
+    def wait(self) -> None:
+        """Wait until everything is written."""
+        writer = self._writer
+        if writer is not None:
+            writer.join()
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        self.wait()
+        self._report()
+
+    def _save(self, finished: bool, best: bool = False) -> Path:
+        from hornbeam.saving.weights import weight_groups
+
+        self._report()
+        run = self.model._run
+        path = self._path(run, finished)
+        job = path, weight_groups(self.model), copy.deepcopy(run.state(finished))
+        if not self.background or current_engine().process[1] > 1:  # all write together, see replace_file
+            self._write(*job)
+            return path
+        with self._lock:
+            self._waiting["best" if best else "newest"] = job
+            if self._writer is None:
+                self._writer = threading.Thread(target=self._write_waiting, name="hornbeam-checkpoints")
+                self._writer.start()
+        return path
+
+    def _write_waiting(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._writer = None
+                    return
+                job = self._waiting.pop(next(iter(self._waiting)))
+            self._write(*job)
+
+    def _write(self, path: Path, groups: list[Any], state: dict[str, Any]) -> None:
+        from hornbeam.saving.checkpoint import write_checkpoint
+
+        try:
+            os.makedirs(path.parent, exist_ok=True)
+            write_checkpoint(path, groups, state)
+            self._written(path)
+            self._failed = None
+        except OSError as error:  # a full disk: training goes on, and so does what was written before
+            self._failed = error
+
+    def _report(self) -> None:
+        """Say, once, that checkpoints cannot be written."""
+        if self._failed is None or self._reported:
+            self._reported = self._failed is not None
+            return
+        self._reported = True
+        kept = self.candidates()
+        warnings.warn(
+            f"{type(self).__name__}: a checkpoint could not be written ({self._failed}). Training goes on; "
+            + (f"the last good checkpoint is {str(kept[0])!r}" if kept else "there is no good checkpoint"),
+            RuntimeWarning,
+            stacklevel=4,
+        )
+
+
+class Checkpoint(_Monitor, Saver):
+    """Keeps checkpoints of the whole training in a folder, from which `fit(resume=folder)` goes on as if it
+    had never stopped: to the same bits, on the native engine.
+
+    A checkpoint is a `.weights.h5` file, which `load_weights` (and Keras) can read, with everything else
+    beside the weights: optimizer, random states, position in the data and their order, metrics, history, and
+    what callbacks remember. A thread writes it while training goes on; it is there as a whole or not at all,
+    and every value in it has a checksum.
+
+    folder: made if it is not there. every: "epoch", a number of steps, or a datetime.timedelta; steps and
+    times are looked at about eight times a second. keep: how many of the newest stay. keep_best: the name of
+    a metric, such as "val_loss": the best one stays too, its name is `best_path`. mode: "min" or "max", where
+    the metric's name does not tell.
+
+    With a Checkpoint, Ctrl-C and SIGTERM make one more at the end of the step and then end the training; a
+    second Ctrl-C ends it at once. If the disk is full, training goes on and says so.
+
+    Raises ValueError for wrong arguments.
+
+    >>> keep = hornbeam.callbacks.Checkpoint("run", every="epoch", keep=2, keep_best="val_loss")
+    """
+
+    def __init__(
+        self,
+        folder: Any,
+        every: Any = "epoch",
+        keep: int = 2,
+        keep_best: str | None = None,
+        mode: str = "auto",
+        background: bool = True,
+    ) -> None:
+        super().__init__(keep_best or "loss", mode)
+        if not isinstance(folder, (str, os.PathLike)) or not os.fspath(folder):
+            raise ValueError(f"Checkpoint needs the name of a folder, got {folder!r}")
+        self.folder = Path(folder)
+        number = isinstance(every, (int, np.integer)) and not isinstance(every, bool) and every > 0
+        if every != "epoch" and not number and not isinstance(every, datetime.timedelta):
+            raise ValueError(
+                f'every must be "epoch", a number of steps or a datetime.timedelta, got {every!r}'
+            )
+        self.every = every
+        self.keep = whole("keep", keep, 1)
+        self.keep_best = keep_best
+        self.background = background
+        self.best_path: str | None = None
+        self.kept = () if keep_best is None else ("best", "best_path")
+        self._interval = every.total_seconds() if isinstance(every, datetime.timedelta) else every
+        self._began = 0.0
+
+    def candidates(self) -> list[Path]:
+        from hornbeam.saving.checkpoint import newest_first
+
+        return newest_first(self.folder)
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.best, self.best_path = None, None
+        if self.keep_best is not None:
+            self._sign()
+        self._begin_interval()
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        if self.every != "epoch" and self._passed() >= self._interval:
+            self._save(finished=False)
+            self._begin_interval()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        value = None if self.keep_best is None else self._value(logs)
+        best = value is not None and self._better(value, self.best)
+        if best:
+            assert value is not None
+            self.best = value
+            self.best_path = str(self._path(self.model._run, finished=True))
+        if best or self.every == "epoch":
+            self._save(finished=True, best=best)
+            self._begin_interval()
+
+    @property
+    def _timed(self) -> bool:
+        return isinstance(self.every, datetime.timedelta)
+
+    def _passed(self) -> float:
+        """Seconds or updates since the last checkpoint, the same in all processes."""
+        if self._timed:
+            return slowest(time.monotonic() - self._began)
+        return self.model._run.updates_now - self._began
+
+    def _begin_interval(self) -> None:
+        self._began = time.monotonic() if self._timed else self.model._run.updates_now
+
+    def _path(self, run: Run, finished: bool) -> Path:
+        return self.folder / f"step-{run.updates_now:010d}.weights.h5"
+
+    def _written(self, path: Path) -> None:
+        for old in self.candidates()[self.keep :] if is_first() else ():
+            if str(old) != self.best_path:
+                old.unlink(missing_ok=True)
+
+
+def with_checkpoint(callbacks: Any, resume: Any) -> tuple[Any, list[Path] | None]:
+    """What `fit(resume=...)` adds to its callbacks, and the files to go on from: None for those of a callback
+    that goes on by itself.
+
+    Raises TypeError for what is no path, FileNotFoundError for a checkpoint that is not there.
+    """
+    if resume is None:
+        return callbacks, None
+    if not isinstance(resume, (str, os.PathLike)) or not os.fspath(resume):
+        raise TypeError(f"resume must be a folder for checkpoints or the file of one, got {resume!r}")
+    path = Path(resume)
+    if path.name.endswith(".h5"):
+        if not path.is_file():
+            raise FileNotFoundError(f"resume={str(path)!r}: there is no such checkpoint")
+        return callbacks, [path]
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"resume={str(path)!r} is neither a folder nor a checkpoint (.weights.h5)")
+    given = CallbackList(callbacks).callbacks if not isinstance(callbacks, CallbackList) else None
+    known = callbacks.callbacks if given is None else given
+    saver = next((c for c in known if isinstance(c, Checkpoint) and c.folder == path), None)
+    if saver is None:
+        if given is None:
+            raise ValueError(f"resume={str(path)!r}: put a Checkpoint({str(path)!r}) into the CallbackList")
+        saver = Checkpoint(path)
+        given.append(saver)
+    return (callbacks if given is None else given), saver.candidates()
+
+
+def continue_from(run: Run, candidates: Sequence[Path] | None) -> str:
+    """Restore a run from the first of the checkpoints that is whole, if there is any. Without `candidates`,
+    from those of a callback that goes on by itself. Returns a sentence that says so.
+
+    Raises ModelFileError if there are some and none is good.
+    """
+    from hornbeam.saving.checkpoint import read_checkpoint
+    from hornbeam.saving.files import ModelFileError
+
+    if candidates is None:
+        candidates = [path for saver in run.savers if saver.resumes for path in saver.candidates()]
+    model = run.model
+    if candidates and not model.built:
+        raise ValueError(
+            "a training can go on with a model that is built before fit() only: begin it with an Input, or "
+            "call it on a batch of data"
+        )
+    optimizer = model.optimizer
+    if candidates and optimizer is not None and not optimizer.built:
+        optimizer.build(model.trainable_variables)
+    for path in candidates:
+        try:
+            state = read_checkpoint(model, path)
+        except ModelFileError as error:
+            if path == candidates[-1]:
+                raise ModelFileError(f"the checkpoint {str(path)!r} cannot be used: {error}") from error
+            warnings.warn(
+                f"the checkpoint {str(path)!r} cannot be used, an earlier one is taken: {error}", stacklevel=3
+            )
+            continue
+        run.restore(state)
+        return f"going on from {str(path)!r}: epoch {run.epoch + 1}, update {run.updates_now + 1:,}"
+    return ""

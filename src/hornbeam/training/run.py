@@ -1,0 +1,167 @@
+"""A running `fit` as a value: what must be known to go on with it, in another process and on another day."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from hornbeam.distribution.processes import slowest
+from hornbeam.random import random_state, set_random_state
+from hornbeam.training.callbacks.base import CallbackList
+from hornbeam.training.data import ArrayData, StreamData
+from hornbeam.training.leaving import Leaving
+from hornbeam.training.loop import Loop
+
+Data = ArrayData | StreamData
+
+
+class Run:
+    """Where a `fit` stands.
+
+    epoch: the one that runs. updates: of the optimizer, before this epoch. `state()` and `restore()` together
+    let another `fit` with the same model, data and callbacks end as this one would have.
+    """
+
+    def __init__(
+        self, model: Any, data: Data, validation: Data | None, callbacks: CallbackList, epoch: int
+    ) -> None:
+        self.model = model
+        self.data = data
+        self.validation = validation
+        self.callbacks = callbacks
+        self.epoch = epoch
+        self.updates = 0
+        self.loop = Loop(model, "train", callbacks)
+        # Whether the epoch that runs was begun before: its first batches are behind it.
+        self.continues = False
+        self.leaving: Leaving | None = None
+
+    @property
+    def asked_to_leave(self) -> bool:
+        """Whether a signal asks the run to save and leave: in any process of a job, for they stop at one
+        step."""
+        if self.leaving is not None:
+            self.leaving.asked = int(slowest(self.leaving.asked or 0)) or None
+        return self.leaving is not None and self.leaving.asked is not None
+
+    def leave_if_asked(self) -> None:
+        """Save and leave as a signal asked to. Raises KeyboardInterrupt or SystemExit."""
+        if self.leaving is None or not self.asked_to_leave:
+            return
+        places = [saver.save_now() for saver in self.savers]
+        self.leaving.leave(
+            f"the training was cut off at update {self.updates_now:,}; fit(resume={places[0]!r}) goes on "
+            "there"
+        )
+
+    @property
+    def savers(self) -> list[Any]:
+        """The callbacks that keep checkpoints."""
+        return [callback for callback in self.callbacks.callbacks if hasattr(callback, "save_now")]
+
+    @property
+    def updates_now(self) -> int:
+        """Updates so far, over all epochs."""
+        return self.updates + self.loop.done
+
+    def state(self, finished: bool) -> dict[str, Any]:
+        """Everything besides weights and the optimizer's state, as JSON values and arrays.
+
+        finished: whether the epoch is over, callbacks included.
+        """
+        return {
+            "epoch": self.epoch + finished,
+            "done": 0 if finished else self.loop.done,
+            "updates": self.updates_now if finished else self.updates,
+            "logs": {} if finished else self.loop.logs,
+            "stopped": bool(self.model.stop_training),
+            "form": self.data.description,
+            "data": self.data.position(),
+            "validation": None if self.validation is None else self.validation.position(),
+            "random": random_state(),
+            "metrics": [np.array(v.numpy()) for v in self.model.metrics_variables],
+            "callbacks": [
+                {"class": type(callback).__name__, "state": callback.get_state()}
+                for callback in self.callbacks.callbacks
+            ],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a `state()`. Raises ValueError if data or metrics are others than they were."""
+        if state["done"] and state["form"] != self.data.description:
+            raise ValueError(
+                f"the training was cut off in the middle of an epoch over {_form(state['form'])}, and cannot "
+                f"go on with {_form(self.data.description)}"
+            )
+        if state["form"] != self.data.description:
+            warnings.warn(
+                f"the training goes on with {_form(self.data.description)}, it began with "
+                f"{_form(state['form'])}",
+                stacklevel=4,
+            )
+        else:
+            self.data.go_to(state["data"])
+        if self.validation is not None and state["validation"] is not None:
+            self.validation.go_to(state["validation"])
+        if not state["data"].get("ahead"):
+            set_random_state(state["random"])
+        self._restore_metrics(state)
+        self._restore_callbacks(state["callbacks"])
+        self.epoch, self.updates = state["epoch"], state["updates"]
+        self.loop.done, self.loop.logs = state["done"], dict(state["logs"])
+        self.continues = state["done"] > 0
+        self.model.stop_training = state["stopped"]
+
+    def _restore_metrics(self, state: dict[str, Any]) -> None:
+        variables, arrays = self.model.metrics_variables, state["metrics"]
+        if [v.shape for v in variables] != [a.shape for a in arrays]:
+            if not state["done"]:
+                return  # they begin anew with the epoch
+            raise ValueError(
+                "the training was cut off in the middle of an epoch with other metrics: compile the model "
+                "as it was"
+            )
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.assign(array)
+
+    def _restore_callbacks(self, states: list[dict[str, Any]]) -> None:
+        """By class, in order: the first EarlyStopping goes on as the first one did."""
+        left = list(states)
+        for callback in self.callbacks.callbacks:
+            found = next((s for s in left if s["class"] == type(callback).__name__), None)
+            if found is not None:
+                left.remove(found)
+                callback.set_state(found["state"])
+        lost = [s["class"] for s in left if s["state"]]
+        if lost:
+            warnings.warn(
+                f"the training had {', '.join(lost)} among its callbacks before: they are not there any more",
+                stacklevel=5,
+            )
+
+
+@contextmanager
+def running(run: Run) -> Iterator[Run]:
+    """Inside, the run is its model's `_run`, and signals let it save and leave if it keeps checkpoints."""
+    run.model._run = run
+    try:
+        if run.savers:
+            with Leaving() as run.leaving:
+                yield run
+        else:
+            yield run
+    finally:
+        run.model._run = None
+        for saver in run.savers:
+            saver.wait()
+
+
+def _form(form: dict[str, Any]) -> str:
+    """Data in words."""
+    if "samples" in form:
+        return f"{form['samples']:,} samples in batches of {form['batch_size']}"
+    return "a stream of batches" if form["batches"] is None else f"{form['batches']:,} batches"
