@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "primitives"))
 from engine_cases import DECOMPOSITIONS, SUMS, compare
 from primitive_cases import CASES, dtypes_of, operands, types_of
 
-HOSTS = ("jax", "torch", "tensorflow", "onnxruntime")
+HOSTS = ("jax", "torch", "tensorflow", "onnxruntime", "pytensor")
 # Units of the last place; libraries differ, and none promises a bound. What moves or rounds once is exact.
 ROUGH = {
     "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh", "cumprod", "digamma", "erf",

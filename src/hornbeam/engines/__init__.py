@@ -63,9 +63,15 @@ def _onnxruntime(device: str | None = None) -> Engine:
     return OrtEngine(device)
 
 
+def _pytensor(device: str | None = None) -> Engine:
+    from hornbeam.engines.pytensor import PyTensorEngine
+
+    return PyTensorEngine(device)
+
+
 _known: dict[str, Callable[..., Engine]] = {
     "native": _native, "reference": _reference, "jax": _jax, "torch": _torch, "tensorflow": _tensorflow,
-    "onnxruntime": _onnxruntime,
+    "onnxruntime": _onnxruntime, "pytensor": _pytensor,
 }  # fmt: skip
 _WITHOUT_DEVICES = ("native", "reference")
 

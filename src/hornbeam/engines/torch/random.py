@@ -7,11 +7,8 @@ import math
 import numpy as np
 import torch
 
-from hornbeam.engines import get_engine
+from hornbeam.engines.random import random_bits as native_bits
 from hornbeam.engines.torch.elementwise import Tensor
-from hornbeam.ir.graph import Graph, placeholder
-from hornbeam.ir.primitive import PRIMITIVES
-from hornbeam.ir.types import TensorType
 
 _WORD = 0xFFFFFFFF
 
@@ -19,7 +16,7 @@ _WORD = 0xFFFFFFFF
 def random_bits(key: Tensor, *, shape: tuple[int, ...]) -> Tensor:
     """Threefry-2x32 with 20 rounds; see `primitives/random.py`. Words travel as int64."""
     if key.device.type == "cpu":
-        return torch.from_numpy(_native_bits(key.numpy().astype(np.uint32), shape).astype(np.int64))
+        return torch.from_numpy(native_bits(key.numpy().astype(np.uint32), shape=shape).astype(np.int64))
     size = math.prod(shape)
     block = torch.arange((size + 1) // 2, device=key.device)
     keys = (key[0], key[1], key[0] ^ key[1] ^ 0x1BD11BDA)
@@ -31,11 +28,3 @@ def random_bits(key: Tensor, *, shape: tuple[int, ...]) -> Tensor:
         x = (x + keys[injection % 3]) & _WORD
         y = (y + keys[(injection + 1) % 3] + injection) & _WORD
     return torch.stack([x, y], -1).reshape(-1)[:size].reshape(shape)
-
-
-def _native_bits(key: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Bits by our own kernel: PyTorch takes some 150 passes over memory for them."""
-    native = get_engine("native")
-    given = placeholder(TensorType((2,), "uint32"), 0)
-    executable = native.executable(Graph([given], [PRIMITIVES["random_bits"](given, shape=shape)]))
-    return native.get(executable.run([native.put(key)])[0])
