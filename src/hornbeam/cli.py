@@ -96,6 +96,31 @@ def _parser() -> argparse.ArgumentParser:
     add_bench_arguments(bench)
     bench.set_defaults(action=_bench)
 
+    inspect = commands.add_parser(
+        "inspect",
+        help="show what is in the file of a model: layers, arrays, what it would need; nothing is built",
+    )
+    inspect.add_argument("file", help=".keras, .weights.h5, .h5, .safetensors or .npz")
+    inspect.set_defaults(action=_inspect)
+
+    verify = commands.add_parser(
+        "verify",
+        help="read a whole file, compare checksums, and name what is damaged; status 1 if anything is",
+    )
+    verify.add_argument("file", nargs="+", help="as for inspect, checkpoints too")
+    verify.set_defaults(action=_verify)
+
+    convert = commands.add_parser(
+        "convert",
+        help="write a model, or its weights, in another format",
+        description="The endings of the names say the formats: a .keras or .h5 model becomes a .keras file, "
+        "or its weights .weights.h5, .safetensors or .npz. Classes of your own cannot be given here.",
+    )
+    convert.add_argument("source")
+    convert.add_argument("target")
+    convert.add_argument("--overwrite", action="store_true", help="replace the target if it exists")
+    convert.set_defaults(action=_convert)
+
     doctor = commands.add_parser("doctor", help="show CPU features, threads, engines found and versions")
     doctor.set_defaults(action=_doctor)
     return parser
@@ -156,6 +181,41 @@ def _bench(args: argparse.Namespace) -> int:
     from hornbeam.bench.command import main
 
     return main(args)
+
+
+def _inspect(args: argparse.Namespace) -> int:
+    from hornbeam.saving import ModelFileError, inspect_model
+
+    try:
+        print(inspect_model(args.file))
+    except (ModelFileError, FileNotFoundError, ValueError, ImportError) as error:
+        print(f"hornbeam inspect: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from hornbeam.saving import verify_model
+
+    found = {name: verify_model(name) for name in args.file}
+    for name, problems in found.items():
+        print("\n".join([f"{name}: {'damaged' if problems else 'good'}", *(f"  {p}" for p in problems)]))
+    return int(any(found.values()))
+
+
+def _convert(args: argparse.Namespace) -> int:
+    from hornbeam.saving import ModelFileError, load_model
+
+    try:
+        model = load_model(args.source)
+        if args.target.endswith(".keras"):
+            model.save(args.target, overwrite=args.overwrite)
+        else:
+            model.save_weights(args.target, overwrite=args.overwrite)
+    except (ModelFileError, OSError, ValueError, ImportError) as error:
+        print(f"hornbeam convert: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _doctor(args: argparse.Namespace) -> int:

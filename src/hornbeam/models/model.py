@@ -179,27 +179,38 @@ class Model(Trainer, Layer):
         save_model(self, filepath, overwrite=overwrite, zipped=zipped)
 
     def save_weights(
-        self, filepath: str | os.PathLike[str], overwrite: bool = True, max_shard_size: Any = None
+        self,
+        filepath: str | os.PathLike[str],
+        overwrite: bool = True,
+        max_shard_size: Any = None,
+        *,
+        names: Any = None,
     ) -> None:
-        """Save the weights to a `.weights.h5` file."""
+        """Save the weights to a `.weights.h5`, `.safetensors` or `.npz` file; see `saving.save_weights`."""
         if max_shard_size is not None:
             raise NotImplementedError(
                 "files in shards are not in this version of Hornbeam: leave max_shard_size away"
             )
         from hornbeam.saving import save_weights
 
-        save_weights(self, filepath, overwrite=overwrite)
+        save_weights(self, filepath, overwrite=overwrite, names=names)
 
     def load_weights(
-        self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, **kwargs: Any
+        self,
+        filepath: str | os.PathLike[str],
+        skip_mismatch: bool = False,
+        *,
+        names: Any = None,
+        **kwargs: Any,
     ) -> None:
-        """Load weights from a `.weights.h5` file, or an `.h5` file as Keras 2 wrote it. skip_mismatch: leave
-        weights alone whose shapes differ."""
+        """Load weights from a `.weights.h5`, `.safetensors` or `.npz` file, or an `.h5` file as Keras 2 wrote
+        it. skip_mismatch: leave weights alone whose shapes differ. names: what the file calls the weights;
+        see `saving.load_weights`."""
         if kwargs:
             raise TypeError(f"load_weights() does not know {', '.join(map(repr, kwargs))}")
         from hornbeam.saving import load_weights
 
-        load_weights(self, filepath, skip_mismatch=skip_mismatch)
+        load_weights(self, filepath, skip_mismatch=skip_mismatch, names=names)
 
     def __reduce__(self) -> Any:
         """Pickled and copied (`copy.deepcopy`) by the bytes of the `.keras` file."""

@@ -13,6 +13,8 @@ from hornbeam.saving.archive import ModelFileError as ModelFileError
 from hornbeam.saving.archive import load_model as load_model
 from hornbeam.saving.archive import save_model as save_model
 from hornbeam.saving.editor import KerasFileEditor as KerasFileEditor
+from hornbeam.saving.inspection import inspect_model as inspect_model
+from hornbeam.saving.inspection import verify_model as verify_model
 from hornbeam.saving.weights import load_weights as load_weights
 from hornbeam.saving.weights import save_weights as save_weights
 from hornbeam.utils.session import deserialize_keras_object as deserialize_keras_object
@@ -26,10 +28,12 @@ __all__ = [
     "get_custom_objects",
     "get_registered_name",
     "get_registered_object",
+    "inspect_model",
     "load_model",
     "load_weights",
     "register_keras_serializable",
     "save_model",
     "save_weights",
     "serialize_keras_object",
+    "verify_model",
 ]

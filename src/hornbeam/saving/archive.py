@@ -12,13 +12,23 @@ import zlib
 from collections.abc import Mapping
 from typing import Any, BinaryIO, NamedTuple
 
+import numpy as np
+
 from hornbeam import registry
 from hornbeam.ir.graph import work_limit
 from hornbeam.layers.context import shapes_only
 from hornbeam.layers.preprocessing.host import STRAY_BYTES
 from hornbeam.saving.files import ModelFileError as ModelFileError
 from hornbeam.saving.files import replace_file
-from hornbeam.saving.weights import assets_of, read_weights, take_assets, write_weights
+from hornbeam.saving.weights import (
+    assets_of,
+    opened,
+    read_weights,
+    stored_arrays,
+    take_assets,
+    values_of,
+    write_weights,
+)
 from hornbeam.variable import allocation_budget
 
 # The version of Keras whose file format this is.
@@ -78,11 +88,16 @@ def load_model(
     custom_objects: Mapping[str, Any] | None = None,
     compile: bool = True,
     safe_mode: bool = True,
+    *,
+    weights_only: bool = False,
 ) -> Any:
     """The model in a `.keras` file, with its weights and, with `compile`, its optimizer and loss.
 
     Classes and functions of yours must be registered (`@register_keras_serializable`) or given in
     `custom_objects`; all names that are missing are listed at once. No code in the file is ever run.
+
+    weights_only: return the layers' arrays instead, {place in the file: array}, and build nothing: a way out
+    where classes are missing. `inspect_model` shows what is in a file.
 
     Raises ModelFileError if the file is damaged or breaks a rule, UnknownObjectError for unknown names.
     """
@@ -96,7 +111,9 @@ def load_model(
         raise FileNotFoundError(f"{path!r} {kind}")
     members = read_archive(path)
     text, weights = members.config, members.weights
-    config = _parsed(text)
+    if weights_only:
+        return _arrays_alone(weights)
+    config = parsed_config(text)
     if not compile:
         config.pop("compile_config", None)
     missing = registry.missing_names(config, custom_objects)
@@ -116,6 +133,13 @@ def load_model(
     read_weights(model, io.BytesIO(weights))
     take_assets(model, members.assets)
     return model
+
+
+def _arrays_alone(weights: bytes) -> dict[str, np.ndarray]:
+    """The arrays of layers by their places."""
+    with opened(io.BytesIO(weights)) as store:
+        found = dict(stored_arrays(store))
+        return {name: values_of(x) for name, x in found.items() if not name.startswith("optimizer/")}
 
 
 def _built(
@@ -240,7 +264,8 @@ def _bounded(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 # -- the config ----------------------------------------------------------------------------------------------
 
 
-def _parsed(text: bytes) -> dict[str, Any]:
+def parsed_config(text: bytes) -> dict[str, Any]:
+    """The config of a model as what JSON makes of it. Raises ModelFileError."""
     try:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -25,6 +25,7 @@ from hornbeam.saving.weights import (
     opened,
     read_weights,
     storable,
+    values_of,
     write_groups,
 )
 
@@ -70,6 +71,15 @@ def verify_checkpoint(path: str | os.PathLike[str]) -> list[str]:
         return [str(error)]
 
 
+def training_note(store: h5py.File) -> dict[str, Any] | None:
+    """Where the training of a checkpoint stands, in plain values; None for a file that is none."""
+    if checked_dataset(store, f"{_PLACE}/state") is None:
+        return None
+    state = _note(store)["state"]
+    names = ("epoch", "done", "updates", "stopped")
+    return {name: state.get(name) for name in names} if isinstance(state, dict) else {}
+
+
 def newest_first(folder: str | os.PathLike[str]) -> list[Path]:
     """The checkpoints of a folder, by the number of updates in their names."""
     return sorted(Path(folder).glob("step-*.weights.h5"), key=lambda path: path.name, reverse=True)
@@ -82,7 +92,7 @@ def _checked_state(store: h5py.File) -> dict[str, Any]:
         more = f" (and {len(damaged) - 3} more)" if len(damaged) > 3 else ""
         raise ModelFileError(f"the checkpoint is damaged: {'; '.join(damaged[:3])}{more}")
     arrays = [name for name in note["sums"] if name.startswith(f"{_PLACE}/")]
-    values = {name: np.asarray(_dataset(store, name)[()]) for name in arrays}
+    values = {name: values_of(_dataset(store, name)) for name in arrays}
     try:
         state = _unpacked(note["state"], values)
     except (KeyError, TypeError, RecursionError) as error:
@@ -101,7 +111,7 @@ def _note(store: h5py.File) -> dict[str, Any]:
         )
     if dataset.dtype != np.uint8 or dataset.ndim != 1 or dataset.size > _LONGEST:
         raise ModelFileError("the checkpoint's state is not a text, or longer than 64 MiB")
-    text = bytes(dataset[()])
+    text = bytes(values_of(dataset))
     if store[_PLACE].attrs.get("sha256") != hashlib.sha256(text).hexdigest():
         raise ModelFileError("the checkpoint is damaged: its state is not what was written")
     note = json.loads(text)
@@ -120,7 +130,7 @@ def _damage(store: h5py.File, sums: dict[str, str]) -> Iterator[str]:
             yield f"{name} is missing"
         else:
             try:
-                same = _sum(np.asarray(dataset[()])) == expected
+                same = _sum(values_of(dataset)) == expected
             except OSError:  # what HDF5 cannot read any more
                 same = False
             if not same:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import h5py
@@ -17,6 +18,7 @@ from hornbeam.layers import Layer
 from hornbeam.naming import to_snake_case
 from hornbeam.optimizers import Optimizer
 from hornbeam.random import SeedGenerator
+from hornbeam.saving.arrays import ENDINGS, Names, read_arrays, write_arrays
 from hornbeam.saving.files import ModelFileError, replace_file
 
 # HDF5 filters that values may have gone through: gzip, shuffle, Fletcher's checksum. Others are code that
@@ -24,31 +26,49 @@ from hornbeam.saving.files import ModelFileError, replace_file
 _FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
 # A chunk is unpacked as a whole: it may be larger than the array that it belongs to, but not by much.
 _CHUNK_SLACK = 1 << 20
+# Values hardly compress, but for zeros.
+_MAX_RATIO, _SLACK = 4, 128 << 20
+# Entries of a file that are looked at.
+_MOST = 1_000_000
 
 
-def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-    """Write the model's weights, and the optimizer's state if it has one, to a `.weights.h5` file.
+def save_weights(
+    model: Any, filepath: str | os.PathLike[str], overwrite: bool = True, names: Names | None = None
+) -> None:
+    """Write the model's weights, and the optimizer's state if it has one, to a `.weights.h5` file; or the
+    weights alone to a `.safetensors` or `.npz` file, under their paths ("dense/kernel") or what `names` (a
+    dict or function) makes of those.
 
-    Raises ValueError for another ending or a model without weights yet, FileExistsError unless `overwrite`.
+    Raises ValueError for another ending or a model without weights yet, FileExistsError unless `overwrite`,
+    ImportError where safetensors is not installed.
     """
-    _check_name(filepath)
+    _check_name(filepath, names)
     if not model.built:
         raise ValueError("the model has no weights yet: build it or call it on data before saving weights")
+    ending = Path(filepath).suffix
     with replace_file(filepath, overwrite) as file:
-        write_weights(model, file)
+        if ending in ENDINGS:
+            write_arrays(model, file, ending, names)
+        else:
+            write_weights(model, file)
 
 
-def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
-    """Read a `.weights.h5` file, or an `.h5` file of Keras 2's weights, into the model. All or nothing: the
-    file is checked before a weight is changed.
+def load_weights(
+    model: Any, filepath: str | os.PathLike[str], skip_mismatch: bool = False, names: Names | None = None
+) -> None:
+    """Read a `.weights.h5`, `.safetensors` or `.npz` file, or an `.h5` file of Keras 2's weights, into the
+    model. All or nothing: the file is checked before a weight is changed.
 
     With `skip_mismatch`, weights that are missing or differ in shape keep their values. An optimizer takes
-    its state from the file if the file has one that fits. Raises ModelFileError.
+    its state from a `.weights.h5` file that has one that fits.
+    names: for `.safetensors` and `.npz`, what the file calls a weight: a dict or function from its path to a
+    name, or to a pair of a name and a function that makes the value of the array, such as
+    {"dense/kernel": ("fc.weight", np.transpose)}. Raises ModelFileError.
     """
     name = os.fspath(filepath)
     legacy = name.endswith((".h5", ".hdf5")) and not name.endswith(".weights.h5")
     if not legacy:
-        _check_name(filepath)
+        _check_name(filepath, names)
     if not model.built:
         raise ValueError("the model has no weights yet: build it or call it on data before loading weights")
     if legacy:
@@ -57,6 +77,11 @@ def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bo
         with open(filepath, "rb") as file:
             read_legacy_weights(model, file, skip_mismatch=skip_mismatch)
         return
+    ending = Path(filepath).suffix
+    if ending in ENDINGS:
+        with open(filepath, "rb") as file:
+            read_arrays(model, file, ending, names, skip_mismatch)
+        return
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None and not optimizer.built:
         optimizer.build(model.trainable_variables)
@@ -64,9 +89,14 @@ def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bo
         read_weights(model, file, skip_mismatch=skip_mismatch)
 
 
-def _check_name(filepath: str | os.PathLike[str]) -> None:
-    if not os.fspath(filepath).endswith(".weights.h5"):
-        raise ValueError(f'the name of a weights file must end in ".weights.h5", got {os.fspath(filepath)!r}')
+def _check_name(filepath: str | os.PathLike[str], names: Names | None) -> None:
+    name = os.fspath(filepath)
+    if not name.endswith((".weights.h5", *ENDINGS)):
+        raise ValueError(
+            f'the name of a weights file must end in ".weights.h5", ".safetensors" or ".npz", got {name!r}'
+        )
+    if names is not None and not name.endswith(ENDINGS):
+        raise ValueError(f"names= is for .safetensors and .npz files, got {name!r}")
 
 
 class Group(NamedTuple):
@@ -275,6 +305,39 @@ def checked_dataset(store: h5py.File, name: str) -> h5py.Dataset | None:
     elif int(np.prod(dataset.chunks)) * dataset.dtype.itemsize > dataset.nbytes + _CHUNK_SLACK:
         raise ModelFileError(f"the weights at {name!r} are packed in chunks larger than themselves: refused")
     return dataset
+
+
+def values_of(dataset: h5py.Dataset) -> np.ndarray:
+    """The values of a checked dataset that nothing else says the size of. Raises ModelFileError if they would
+    take far more room than what is stored."""
+    if dataset.nbytes > dataset.id.get_storage_size() * _MAX_RATIO + _SLACK:
+        raise ModelFileError(f"{dataset.name} is declared much larger than what is stored: refused")
+    if dataset.dtype.kind not in "fiub":
+        raise ModelFileError(f"{dataset.name} has dtype {dataset.dtype}, which is not read")
+    return np.asarray(dataset[()])
+
+
+def stored_arrays(store: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
+    """Arrays stored in the file itself; links are left alone."""
+    places: list[tuple[str, Any]] = [("", store)]
+    looked_at: set[int] = set()  # two names of one group may make a circle
+    while places:
+        path, group = places.pop()
+        for name in sorted(group):
+            place = f"{path}/{name}" if path else name
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                continue
+            entry = group[name]
+            address = h5py.h5o.get_info(entry.id).addr
+            if address in looked_at:
+                continue
+            looked_at.add(address)
+            if len(looked_at) > _MOST:
+                raise ModelFileError(f"the file holds more than {_MOST:,} entries, which no model does")
+            if isinstance(entry, h5py.Group):
+                places.append((place, entry))
+            elif (dataset := checked_dataset(store, place)) is not None:
+                yield place, dataset
 
 
 def _mismatch(name: str, dataset: h5py.Dataset | None, variable: Any) -> str:

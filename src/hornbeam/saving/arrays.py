@@ -1,0 +1,160 @@
+"""Weights as named arrays: `.safetensors` (by the library of that name) and NumPy's `.npz`, never pickled."""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from hornbeam.saving.files import ModelFileError
+
+ENDINGS = (".safetensors", ".npz")
+
+# The name in the file of a weight, or that and a function that makes the weight's value of the array.
+Source = str | tuple[str, Callable[[np.ndarray], np.ndarray]]
+Names = Mapping[str, Source] | Callable[[str], Source]
+
+# An .npz may be compressed; weights hardly are.
+_MAX_RATIO, _SLACK = 4, 128 << 20
+
+
+def write_arrays(model: Any, file: BinaryIO, ending: str, names: Names | None = None) -> None:
+    """Write the model's weights under their paths inside the model, or under what `names` calls those.
+
+    Raises ValueError if two weights have one name.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    for variable in model.weights:
+        name = _source(_own_name(model, variable), names)[0]
+        if name in arrays:
+            raise ValueError(f"two weights have the name {name!r}: give their layers other names")
+        arrays[name] = np.ascontiguousarray(variable.numpy())
+    if ending == ".npz":
+        exact = {n: a.astype("float32") if a.dtype.name == "bfloat16" else a for n, a in arrays.items()}
+        np.savez(file, **exact)  # type: ignore[arg-type]
+    else:
+        file.write(_safetensors().numpy.save(arrays, {"format": "hornbeam"}))
+
+
+def read_arrays(
+    model: Any, file: BinaryIO, ending: str, names: Names | None = None, skip_mismatch: bool = False
+) -> None:
+    """Give the model's weights the values in a file; all or nothing, as `load_weights`.
+
+    Raises ModelFileError, also for arrays of the file that no weight takes (unless `skip_mismatch`).
+    """
+    stored = arrays_in(file, ending)
+    left, problems, found = set(stored), [], []
+    for variable in model.weights:
+        name, change = _source(_own_name(model, variable), names)
+        left.discard(name)
+        if name not in stored:
+            problems.append(
+                f"{name}: missing in the file (needed by {variable.path}, shape {variable.shape})"
+            )
+            continue
+        array = stored[name] if change is None else np.asarray(change(stored[name]))
+        if array.shape != variable.shape:
+            problems.append(f"{name}: the file has shape {array.shape}, {variable.path} has {variable.shape}")
+        else:
+            found.append((variable, array))
+    problems += [
+        f"{name}: no weight of the model takes it (shape {stored[name].shape})" for name in sorted(left)
+    ]
+    if problems and not skip_mismatch:
+        raise ModelFileError(
+            f"the weights do not fit the model ({len(problems)} problems):\n  "
+            + "\n  ".join(problems[:20])
+            + "\n  names={path of a weight: name in the file} says which belongs to which"
+        )
+    for variable, array in found:
+        variable.assign(array)
+
+
+def arrays_in(file: BinaryIO, ending: str) -> dict[str, np.ndarray]:
+    """All arrays of a file by name. Raises ModelFileError for what cannot be read, or is no array of
+    numbers."""
+    read = _read_npz if ending == ".npz" else _read_safetensors
+    try:
+        found = read(file)
+    except (ModelFileError, ImportError):
+        raise
+    except Exception as error:  # whatever NumPy or safetensors make of a damaged file
+        raise ModelFileError(f"not a readable {ending} file: {error}") from error
+    for name, array in found.items():
+        if array.dtype.kind not in "fiubV" or (array.dtype.kind == "V" and array.dtype.name != "bfloat16"):
+            raise ModelFileError(f"{name!r} has dtype {array.dtype}, which is not read")
+    return found
+
+
+def _read_npz(file: BinaryIO) -> dict[str, np.ndarray]:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    with zipfile.ZipFile(file) as archive:
+        total = sum(member.file_size for member in archive.infolist())
+        if total > size * _MAX_RATIO + _SLACK:
+            raise ModelFileError(f"the arrays unpack to {total} bytes: refused as a decompression bomb")
+        found = {}
+        for member in archive.infolist():
+            with archive.open(member) as part:
+                data = part.read(member.file_size + 1)
+            if len(data) != member.file_size:
+                raise ModelFileError(f"{member.filename} does not have the size that it declares")
+            found[member.filename.removesuffix(".npy")] = _read_npy(data)
+    return found
+
+
+def _read_npy(data: bytes) -> np.ndarray:
+    """One array, whose declared size must be what follows; object arrays, which are pickles, are refused."""
+    stream = io.BytesIO(data)
+    version = np.lib.format.read_magic(stream)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = header(stream)
+    if dtype.hasobject:
+        raise ModelFileError("it holds pickled objects, which are never read")
+    if dtype.itemsize * int(np.prod(shape, dtype=object)) != len(data) - stream.tell():
+        raise ModelFileError(f"an array is declared as {dtype} of shape {shape}, but is not as large")
+    stream.seek(0)
+    return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+def _read_safetensors(file: BinaryIO) -> dict[str, np.ndarray]:
+    from hornbeam.ir.types import numpy_dtype
+
+    dtypes = {
+        "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64",
+        "I32": "int32", "I16": "int16", "I8": "int8", "U64": "uint64", "U32": "uint32", "U16": "uint16",
+        "U8": "uint8", "BOOL": "bool",
+    }  # fmt: skip
+    found = {}
+    for name, part in _safetensors().deserialize(file.read()):
+        if part["dtype"] not in dtypes:
+            raise ModelFileError(f"{name!r} has dtype {part['dtype']}, which is not read")
+        dtype = numpy_dtype(dtypes[part["dtype"]])
+        found[name] = np.frombuffer(bytes(part["data"]), dtype).reshape(part["shape"])
+    return found
+
+
+def _own_name(model: Any, variable: Any) -> str:
+    """The path of a weight inside its model: models made twice have other names."""
+    return str(variable.path).removeprefix(f"{model.name}/")
+
+
+def _source(path: str, names: Names | None) -> tuple[str, Callable[[np.ndarray], np.ndarray] | None]:
+    """What a weight is called in the file, and how its value is made of what stands there."""
+    found = path if names is None else names(path) if callable(names) else names.get(path, path)
+    return (found, None) if isinstance(found, str) else found
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors.numpy
+    except ImportError as error:
+        raise ImportError(
+            f'.safetensors files need safetensors ({error}): pip install "hornbeam[safetensors]"'
+        ) from error
+    return safetensors
