@@ -49,15 +49,14 @@ _NAMES = {
 
 _MODULES = (
     "activations", "applications", "backend", "callbacks", "config", "constraints", "data", "datasets",
-    "distillation", "distribution", "dtype_policies", "engines", "initializers", "insight", "interop",
-    "layers", "legacy", "losses", "metrics", "mixed_precision", "models", "ops", "optimizers",
+    "distillation", "distribution", "dtype_policies", "engines", "export", "initializers", "insight",
+    "interop", "layers", "legacy", "losses", "metrics", "mixed_precision", "models", "ops", "optimizers",
     "preprocessing", "random", "regularizers", "saving", "tree", "utils", "visualization", "wrappers",
 )  # fmt: skip
 
 # Names of Keras's that are not here, and why.
 MISSING: dict[str, str] = {
     "Quantizer": "Quantized layers are not in this version.",
-    "export": "Exporting is not in this version: save to .keras, which Keras reads and exports.",
     "quantizers": "Quantized layers are not in this version.",
     "src": "Keras's own sources: use the public names.",
 }
@@ -77,6 +76,7 @@ if TYPE_CHECKING:
     from hornbeam import distribution as distribution
     from hornbeam import dtype_policies as dtype_policies
     from hornbeam import engines as engines
+    from hornbeam import export as export
     from hornbeam import initializers as initializers
     from hornbeam import insight as insight
     from hornbeam import interop as interop

@@ -1,4 +1,4 @@
-"""In and out of PyTorch and JAX: arrays on shared memory, a model as a torch module or as a JAX function."""
+"""In and out of PyTorch, JAX and TensorFlow: arrays on shared memory, a model as their kind of function."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hornbeam.tensor import Tensor
 from hornbeam.transforms import Traced, trace_for
 from hornbeam.variable import Variable
 
-__all__ = ["from_dlpack", "jax_function", "torch_module"]
+__all__ = ["from_dlpack", "jax_function", "tf_module", "torch_module"]
 
 
 def from_dlpack(x: Any) -> Tensor:
@@ -55,6 +55,10 @@ def _unbuilt(model: Any) -> bool:
     return not getattr(model, "built", True)
 
 
+def _variables_of(model: Any) -> list[Variable]:
+    return list(dict.fromkeys(model.variables))
+
+
 class _Derivative:
     """A graph and the way back, as two graphs; what the way back needs of the way forward is handed over.
 
@@ -73,6 +77,19 @@ class _Derivative:
         border = _border(slopes, given)
         self.forward = Graph(graph.inputs, (*graph.outputs, *border))
         self.backward = Graph((*border, *given), slopes)
+
+
+class _Run:
+    """A model for one signature, compiled for the way forward and the way back."""
+
+    def __init__(self, model: Any, engine: Engine, types: Any, training: bool) -> None:
+        self.traced = traced = _traced(model, engine, types, training)
+        self.captured = [buffer_of(node, engine) for node in traced.captured]
+        self.derivative = _Derivative(traced.graph)
+        self.count = len(traced.graph.outputs)
+        self.floats = self.derivative.outputs
+        self.forward = engine.executable(self.derivative.forward)
+        self.backward = engine.executable(self.derivative.backward)
 
 
 def _border(outputs: Sequence[Node], given: Sequence[Node]) -> list[Node]:
@@ -138,7 +155,7 @@ def _module_class(torch: Any) -> Any:
         """One run of a derivative's two graphs."""
 
         @staticmethod
-        def forward(ctx: Any, run: _TorchRun, *inputs: Any) -> Any:
+        def forward(ctx: Any, run: _Run, *inputs: Any) -> Any:
             values = run.forward.run([x.detach() for x in inputs])
             ctx.run, ctx.count = run, len(inputs)
             ctx.save_for_backward(*values[run.count :])
@@ -162,7 +179,7 @@ def _module_class(torch: Any) -> Any:
         def __init__(self, model: Any, engine: Engine) -> None:
             super().__init__()
             self._model, self._engine = [model], engine  # a list: torch looks into attributes
-            self._runs: dict[Any, _TorchRun] = {}
+            self._runs: dict[Any, _Run] = {}
             self._names: dict[Variable, str] = {}
             for variable in _variables_of(model):
                 name = _torch_name(model, variable, len(self._names))
@@ -177,7 +194,7 @@ def _module_class(torch: Any) -> Any:
             types = [TensorType(tuple(x.shape), str(x.dtype).removeprefix("torch.")) for x in inputs]
             key = (self.training, *((t.shape, t.dtype) for t in types))
             if key not in self._runs:
-                self._runs[key] = _TorchRun(self._model[0], self._engine, types, self.training)
+                self._runs[key] = _Run(self._model[0], self._engine, types, self.training)
             run = self._runs[key]
             weights = [getattr(self, self._names[v]) for v in run.traced.variables]
             results = Apply.apply(run, *weights, *run.captured, *inputs)
@@ -199,23 +216,6 @@ def _torch_name(model: Any, variable: Variable, number: int) -> str:
     """The path inside of the model; a number for random states, which lie outside, under counted names."""
     inside = variable.path.removeprefix(f"{model.path}/")
     return f"state_{number}" if inside == variable.path else inside.replace("/", "_").replace(".", "_")
-
-
-class _TorchRun:
-    """A model for one signature, compiled for the way forward and the way back."""
-
-    def __init__(self, model: Any, engine: Engine, types: Any, training: bool) -> None:
-        self.traced = traced = _traced(model, engine, types, training)
-        self.captured = [buffer_of(node, engine) for node in traced.captured]
-        self.derivative = _Derivative(traced.graph)
-        self.count = len(traced.graph.outputs)
-        self.floats = self.derivative.outputs
-        self.forward = engine.executable(self.derivative.forward)
-        self.backward = engine.executable(self.derivative.backward)
-
-
-def _variables_of(model: Any) -> list[Variable]:
-    return list(dict.fromkeys(model.variables))
 
 
 # -- JAX -----------------------------------------------------------------------------------------------------
@@ -265,3 +265,83 @@ def jax_function(model: Any, training: bool = False) -> tuple[Callable[..., Any]
         return outputs, {**weights, **dict(zip((v.path for v in traced.updated), values, strict=False))}
 
     return function, weights
+
+
+# -- TensorFlow ----------------------------------------------------------------------------------------------
+
+
+def tf_module(model: Any) -> Any:
+    """The model as a `tf.Module`: a callable on TensorFlow's tensors with `variables`, for `tf.GradientTape`,
+    `tf.function` and optimizers of TensorFlow's.
+
+    model: a built Model or Layer. Its weights are copied to `tf.Variable`s, whose names are their paths in
+    the model. `module(*inputs, training=False)` takes tensors of the model's input shapes, all sizes known:
+    each batch size is traced once. Derivatives are Hornbeam's own, once: there is no second. Training assigns
+    batch statistics and random states to the variables. `module.write_back()` assigns all variables to the
+    model's. For files that need no Python see `hornbeam.export.ExportArchive`.
+
+    Raises ImportError without TensorFlow (with the command that installs it), ValueError for a model that is
+    not built and for a size that is not known, MissingPrimitiveError for what the engine lacks.
+
+    >>> module = tf_module(model)  # doctest: +SKIP
+    >>> tf.keras.optimizers.SGD().apply_gradients(zip(slopes, module.trainable_variables))  # doctest: +SKIP
+    """
+    engine: Any = get_engine("tensorflow")
+    if _unbuilt(model):
+        raise ValueError("tf_module() needs a model that is built: call it on data, or build(shape), first")
+    return _tf_class(engine.tf)(model, engine)
+
+
+def _tf_class(tf: Any) -> Any:
+    class HornbeamModule(tf.Module):
+        """See `hornbeam.interop.tf_module`."""
+
+        def __init__(self, model: Any, engine: Engine) -> None:
+            super().__init__()
+            runs: dict[Any, _Run] = {}
+            self._hidden = (model, engine, runs)
+            self._held = [
+                tf.Variable(buffer_of(v.value.node, engine), trainable=v.trainable, name=v.path)
+                for v in _variables_of(model)
+            ]
+
+        def __call__(self, *inputs: Any, training: bool = False) -> Any:
+            model, engine, runs = self._hidden
+            given = [tf.convert_to_tensor(x) for x in inputs]
+            if any(None in x.shape for x in given):
+                raise ValueError(f"all sizes must be known, got {[tuple(x.shape) for x in given]}")
+            types = [TensorType(tuple(x.shape), x.dtype.name) for x in given]
+            key = (training, *types)
+            if key not in runs:
+                with tf.init_scope():
+                    runs[key] = _Run(model, engine, types, training)
+            run = runs[key]
+            held = dict(zip(_variables_of(model), self._held, strict=True))
+            weights = [held[v].read_value() for v in run.traced.variables]
+            results = _tf_apply(tf, run)(*weights, *run.captured, *given)
+            count = len(run.traced.updated)
+            for variable, value in zip(run.traced.updated, results[:count], strict=True):
+                held[variable].assign(value)
+            return run.traced.pack(results[count:])
+
+        def write_back(self) -> None:
+            """Assign the variables' values to the model's."""
+            for variable, held in zip(_variables_of(self._hidden[0]), self._held, strict=True):
+                variable.assign(held.numpy())
+
+    return HornbeamModule
+
+
+def _tf_apply(tf: Any, run: _Run) -> Callable[..., Any]:
+    @tf.custom_gradient
+    def apply(*inputs: Any) -> Any:
+        values = run.forward.run(inputs)
+
+        def backward(*slopes: Any) -> list[Any]:
+            found = run.backward.run([*values[run.count :], *(slopes[i] for i in run.floats)])
+            places = dict(zip(run.derivative.inputs, found, strict=True))
+            return [places.get(i) for i in range(len(inputs))]
+
+        return tuple(values[: run.count]), backward
+
+    return apply

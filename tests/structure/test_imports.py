@@ -32,7 +32,7 @@ LAYERS = [
     ["saving", "insight"],
     ["training", "callbacks"],
     ["models"],
-    ["applications", "distillation", "interop", "wrappers"],
+    ["applications", "distillation", "export", "interop", "wrappers"],
     ["about", "backend", "compat", "cli", "bench", "__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

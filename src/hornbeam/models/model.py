@@ -218,11 +218,32 @@ class Model(Trainer, Layer):
 
         return unpacked, packed(self)
 
-    def export(self, filepath: Any, format: str = "tf_saved_model", **kwargs: Any) -> None:
-        """Not in this version: raises NotImplementedError."""
-        raise NotImplementedError(
-            f"export(format={format!r}) is not in this version of Hornbeam: save() writes .keras files"
-        )
+    def export(
+        self,
+        filepath: Any,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write the model's inference as a SavedModel, which TensorFlow runs without Hornbeam.
+
+        filepath: a folder. format: "tf_saved_model". verbose: whether to say what was written (by default it
+        is). input_signature: a structure for each argument (see `hornbeam.export.ExportArchive`), by default
+        the model's inputs with any number of rows.
+
+        Raises NotImplementedError for another format, ImportError without TensorFlow, ValueError for a model
+        that is not built or cannot be computed in pieces.
+        """
+        if format != "tf_saved_model" or kwargs:
+            given = ", ".join([f"format={format!r}", *kwargs])
+            raise NotImplementedError(
+                f'export({given}) is not in this version of Hornbeam: "tf_saved_model" is, without further '
+                "arguments, and save() writes .keras files"
+            )
+        from hornbeam.export import export_saved_model
+
+        export_saved_model(self, filepath, verbose, input_signature)
 
     def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, dict[str, Any]]:
         """All variables by path: trainable, non-trainable, the optimizer's and the metrics'.

@@ -17,7 +17,7 @@ import numpy as np
 from hornbeam.engines.base import BindingExecutable, Buffer, Executable
 from hornbeam.engines.table import Table, TableEngine, missing_package, require_version
 from hornbeam.ir.graph import Graph, Node
-from hornbeam.ir.interpret import use_counts
+from hornbeam.ir.interpret import run, use_counts
 from hornbeam.ir.types import numpy_dtype
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # what TensorFlow tells about the machine
@@ -69,6 +69,9 @@ class TensorFlowExecutable(BindingExecutable):
 class TensorFlowEngine(TableEngine):
     """Runs graphs with TensorFlow on one device. Raises RuntimeError for a device that it does not see."""
 
+    # The library itself: under `hornbeam run`, `import tensorflow` means ours.
+    tf = tf
+
     def __init__(self, device: str | None = None) -> None:
         super().__init__()
         self.name = f"tensorflow:{device}" if device else "tensorflow"
@@ -104,6 +107,10 @@ class TensorFlowEngine(TableEngine):
         if node.name in DECOMPOSITIONS:
             return DECOMPOSITIONS[node.name]
         return HOST[node.name] if self._on_cpu and node.name in HOST and is_plain(node) else None
+
+    def inlined(self, graph: Graph, args: Sequence[Tensor]) -> list[Tensor]:
+        """The graph's outputs by TensorFlow's own operations alone, for graphs that leave this process."""
+        return run(graph, args, lambda node: self._host(node) or self.lower(node))
 
     def _has_host(self, graph: Graph) -> bool:
         return any(
