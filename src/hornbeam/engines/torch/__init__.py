@@ -8,14 +8,16 @@ with them: inside of a graph uint16 travels as int32 and uint32 as int64; uint64
 from __future__ import annotations
 
 import functools
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from hornbeam.engines.base import BindingExecutable, Buffer, Executable, MissingPrimitiveError
+from hornbeam.engines.base import BindingExecutable, Buffer, Executable, MeshEngine, MissingPrimitiveError
 from hornbeam.engines.host import HostCalls
+from hornbeam.engines.mesh import Job, Mesh
 from hornbeam.engines.table import Table, TableEngine, missing_package, require_version
 from hornbeam.ir.graph import Graph, Node
 from hornbeam.ir.interpret import where
@@ -23,6 +25,7 @@ from hornbeam.ir.types import TensorType, numpy_dtype
 
 try:
     import torch
+    import torch.distributed as dist
 except ImportError as error:
     raise missing_package("torch", "PyTorch", error) from error
 require_version("torch", "PyTorch", torch.__version__, "2.3")
@@ -85,11 +88,65 @@ class TorchEngine(TableEngine):
         torch.empty(0, device=self.device)  # an error now, if it is not there
         self.table = {**TABLE, **creation(self.device), **_control(self.evaluate)}
         self.table["host_call"] = HostCalls()
+        self._on: dict[Mesh, MeshEngine] = {}
 
     @property
     def threads(self) -> int:
         """How many threads work on one run."""
         return torch.get_num_threads()
+
+    @property
+    def process(self) -> tuple[int, int]:
+        """See `Engine.process`."""
+        joined = dist.is_available() and dist.is_initialized()
+        return (dist.get_rank(), dist.get_world_size()) if joined else (0, 1)
+
+    def devices(self, kind: str | None = None) -> list[str]:
+        """See `Engine.devices`: one of each process, by its number."""
+        here = "gpu" if self.device.type == "cuda" else self.device.type
+        if kind not in (None, here, "cpu"):
+            raise RuntimeError(f"the {self.name} engine runs on {here}, there is no {kind}")
+        return [f"{kind or here}:{number}" for number in range(self.process[1])]
+
+    def join(self, job: Job) -> None:
+        """See `Engine.join`: by gloo on CPUs and NCCL on GPUs, where each process takes the GPU of its local
+        number."""
+        if dist.is_initialized():
+            if None not in (job.index, job.count) and self.process != (job.index, job.count):
+                raise RuntimeError(
+                    f"this process is number {self.process[0]} of {self.process[1]} already, it cannot "
+                    f"become number {job.index} of {job.count}"
+                )
+            return
+        if job.address is None or job.index is None or job.count is None:
+            raise ValueError(
+                "the torch engine needs to be told where the processes meet, how many there are and which "
+                "this is: start them by `hornbeam launch` or torchrun, or give initialize() its arguments"
+            )
+        if self.device.type == "cuda" and self.device.index is None:
+            torch.cuda.set_device(job.local if job.local is not None else job.index)
+        # torchrun has a meeting place of its own, which only its variables lead to.
+        named = ":".join(os.environ.get(f"MASTER_{part}", "") for part in ("ADDR", "PORT"))
+        method = "env://" if named == job.address and "RANK" in os.environ else f"tcp://{job.address}"
+        backend = "cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, init_method=method, rank=job.index, world_size=job.count)
+
+    def exchange(self, array: np.ndarray) -> np.ndarray:
+        """See `Engine.exchange`."""
+        if self.process[1] == 1:
+            return array[None]
+        given = torch.from_numpy(np.frombuffer(array.tobytes(), np.uint8).copy())
+        found = [torch.empty_like(given) for _ in range(self.process[1])]
+        dist.all_gather(found, given)
+        return np.stack([x.numpy().view(array.dtype).reshape(array.shape) for x in found])
+
+    def on_mesh(self, mesh: Mesh) -> MeshEngine:
+        """See `Engine.on_mesh`."""
+        if mesh not in self._on:
+            from hornbeam.engines.torch.mesh import TorchMeshEngine
+
+            self._on[mesh] = TorchMeshEngine(self, mesh)
+        return self._on[mesh]
 
     def compile(self, graph: Graph) -> Executable:
         self.check(graph)
