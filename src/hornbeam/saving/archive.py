@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any, BinaryIO, NamedTuple
 
+import h5py
 import numpy as np
 
 from hornbeam import registry
@@ -20,6 +21,8 @@ from hornbeam.layers.context import shapes_only
 from hornbeam.layers.preprocessing.host import STRAY_BYTES
 from hornbeam.saving.files import ModelFileError as ModelFileError
 from hornbeam.saving.files import replace_file
+from hornbeam.saving.legacy_config import modern_config
+from hornbeam.saving.legacy_h5 import read_legacy_weights
 from hornbeam.saving.weights import (
     assets_of,
     opened,
@@ -91,7 +94,8 @@ def load_model(
     *,
     weights_only: bool = False,
 ) -> Any:
-    """The model in a `.keras` file, with its weights and, with `compile`, its optimizer and loss.
+    """The model in a `.keras` file, with its weights and, with `compile`, its optimizer and loss; or in an
+    `.h5` file of Keras 2, whose optimizer begins afresh.
 
     Classes and functions of yours must be registered (`@register_keras_serializable`) or given in
     `custom_objects`; all names that are missing are listed at once. No code in the file is ever run.
@@ -109,6 +113,8 @@ def load_model(
     if not os.path.isfile(path):
         kind = "is a folder, not a .keras file" if os.path.isdir(path) else "does not exist"
         raise FileNotFoundError(f"{path!r} {kind}")
+    if path.endswith((".h5", ".hdf5")):
+        return _load_legacy(path, custom_objects, compile, weights_only)
     members = read_archive(path)
     text, weights = members.config, members.weights
     if weights_only:
@@ -116,6 +122,15 @@ def load_model(
     config = parsed_config(text)
     if not compile:
         config.pop("compile_config", None)
+    _check_names(path, config, custom_objects)
+    model = _built(path, config, custom_objects, WORK + WORK_PER_BYTE * len(text), len(weights))
+    read_weights(model, io.BytesIO(weights))
+    take_assets(model, members.assets)
+    return model
+
+
+def _check_names(path: str, config: dict[str, Any], custom_objects: Mapping[str, Any] | None) -> None:
+    """Raises for names that a config needs and that are not known, all at once."""
     missing = registry.missing_names(config, custom_objects)
     if "__lambda__" in missing:
         raise ModelFileError(
@@ -129,17 +144,45 @@ def load_model(
             "with "
             "@register_keras_serializable() before loading, or pass custom_objects={name: class}"
         )
-    model = _built(path, config, custom_objects, WORK + WORK_PER_BYTE * len(text), len(weights))
-    read_weights(model, io.BytesIO(weights))
-    take_assets(model, members.assets)
-    return model
 
 
 def _arrays_alone(weights: bytes) -> dict[str, np.ndarray]:
     """The arrays of layers by their places."""
     with opened(io.BytesIO(weights)) as store:
         found = dict(stored_arrays(store))
-        return {name: values_of(x) for name, x in found.items() if not name.startswith("optimizer/")}
+        return {name: values_of(x) for name, x in found.items() if not name.startswith("optimizer")}
+
+
+def _load_legacy(
+    path: str, custom_objects: Mapping[str, Any] | None, compile: bool, weights_only: bool
+) -> Any:
+    """A whole model in one HDF5 file, as Keras 2 wrote it (and Keras 3 does when told to)."""
+    with open(path, "rb") as file:
+        data = file.read()
+    if weights_only:
+        return _arrays_alone(data)
+    with opened(io.BytesIO(data)) as store:
+        texts = [_text_of(store, name) for name in ("model_config", "training_config")]
+    if texts[0] is None:
+        raise ModelFileError(
+            f"{path!r} holds weights and no model: build the model and call load_weights({path!r}), or take "
+            "load_model(..., weights_only=True)"
+        )
+    training = parsed_config(texts[1]) if compile and texts[1] is not None else None
+    config = modern_config(parsed_config(texts[0]), training)
+    _check_names(path, config, custom_objects)
+    model = _built(path, config, custom_objects, WORK + WORK_PER_BYTE * len(texts[0]), len(data))
+    read_legacy_weights(model, io.BytesIO(data))
+    return model
+
+
+def _text_of(store: h5py.File, name: str) -> bytes | None:
+    """An attribute that is a text, of a length that a config may have."""
+    value = store.attrs.get(name)
+    text = value.encode() if isinstance(value, str) else value
+    if text is not None and (not isinstance(text, bytes) or len(text) > MAX_CONFIG_BYTES):
+        raise ModelFileError(f"the file's {name} is not a text, or longer than {MAX_CONFIG_BYTES} bytes")
+    return text
 
 
 def _built(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -16,20 +16,22 @@ ENDINGS = (".safetensors", ".npz")
 
 # The name in the file of a weight, or that and a function that makes the weight's value of the array.
 Source = str | tuple[str, Callable[[np.ndarray], np.ndarray]]
+# The weights of a model by name.
+Weights = Sequence[tuple[str, Any]]
 Names = Mapping[str, Source] | Callable[[str], Source]
 
 # An .npz may be compressed; weights hardly are.
 _MAX_RATIO, _SLACK = 4, 128 << 20
 
 
-def write_arrays(model: Any, file: BinaryIO, ending: str, names: Names | None = None) -> None:
-    """Write the model's weights under their paths inside the model, or under what `names` calls those.
+def write_arrays(weights: Weights, file: BinaryIO, ending: str, names: Names | None = None) -> None:
+    """Write a model's weights under their names, or under what `names` calls those.
 
     Raises ValueError if two weights have one name.
     """
     arrays: dict[str, np.ndarray] = {}
-    for variable in model.weights:
-        name = _source(_own_name(model, variable), names)[0]
+    for path, variable in weights:
+        name = _source(path, names)[0]
         if name in arrays:
             raise ValueError(f"two weights have the name {name!r}: give their layers other names")
         arrays[name] = np.ascontiguousarray(variable.numpy())
@@ -41,25 +43,23 @@ def write_arrays(model: Any, file: BinaryIO, ending: str, names: Names | None = 
 
 
 def read_arrays(
-    model: Any, file: BinaryIO, ending: str, names: Names | None = None, skip_mismatch: bool = False
+    weights: Weights, file: BinaryIO, ending: str, names: Names | None = None, skip_mismatch: bool = False
 ) -> None:
-    """Give the model's weights the values in a file; all or nothing, as `load_weights`.
+    """Give a model's weights the values in a file; all or nothing, as `load_weights`.
 
     Raises ModelFileError, also for arrays of the file that no weight takes (unless `skip_mismatch`).
     """
     stored = arrays_in(file, ending)
     left, problems, found = set(stored), [], []
-    for variable in model.weights:
-        name, change = _source(_own_name(model, variable), names)
+    for path, variable in weights:
+        name, change = _source(path, names)
         left.discard(name)
         if name not in stored:
-            problems.append(
-                f"{name}: missing in the file (needed by {variable.path}, shape {variable.shape})"
-            )
+            problems.append(f"{name}: missing in the file (needed by {path}, shape {variable.shape})")
             continue
         array = stored[name] if change is None else np.asarray(change(stored[name]))
         if array.shape != variable.shape:
-            problems.append(f"{name}: the file has shape {array.shape}, {variable.path} has {variable.shape}")
+            problems.append(f"{name}: the file has shape {array.shape}, {path} has {variable.shape}")
         else:
             found.append((variable, array))
     problems += [
@@ -69,7 +69,7 @@ def read_arrays(
         raise ModelFileError(
             f"the weights do not fit the model ({len(problems)} problems):\n  "
             + "\n  ".join(problems[:20])
-            + "\n  names={path of a weight: name in the file} says which belongs to which"
+            + "\n  names={name here: name in the file} says which belongs to which"
         )
     for variable, array in found:
         variable.assign(array)
@@ -137,11 +137,6 @@ def _read_safetensors(file: BinaryIO) -> dict[str, np.ndarray]:
         dtype = numpy_dtype(dtypes[part["dtype"]])
         found[name] = np.frombuffer(bytes(part["data"]), dtype).reshape(part["shape"])
     return found
-
-
-def _own_name(model: Any, variable: Any) -> str:
-    """The path of a weight inside its model: models made twice have other names."""
-    return str(variable.path).removeprefix(f"{model.name}/")
 
 
 def _source(path: str, names: Names | None) -> tuple[str, Callable[[np.ndarray], np.ndarray] | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,8 +37,8 @@ def save_weights(
     model: Any, filepath: str | os.PathLike[str], overwrite: bool = True, names: Names | None = None
 ) -> None:
     """Write the model's weights, and the optimizer's state if it has one, to a `.weights.h5` file; or the
-    weights alone to a `.safetensors` or `.npz` file, under their paths ("dense/kernel") or what `names` (a
-    dict or function) makes of those.
+    weights alone to a `.safetensors` or `.npz` file, under their names ("dense/kernel", see `weight_names`)
+    or what `names` (a dict or function) makes of those.
 
     Raises ValueError for another ending or a model without weights yet, FileExistsError unless `overwrite`,
     ImportError where safetensors is not installed.
@@ -48,7 +49,7 @@ def save_weights(
     ending = Path(filepath).suffix
     with replace_file(filepath, overwrite) as file:
         if ending in ENDINGS:
-            write_arrays(model, file, ending, names)
+            write_arrays(weight_names(model), file, ending, names)
         else:
             write_weights(model, file)
 
@@ -61,8 +62,8 @@ def load_weights(
 
     With `skip_mismatch`, weights that are missing or differ in shape keep their values. An optimizer takes
     its state from a `.weights.h5` file that has one that fits.
-    names: for `.safetensors` and `.npz`, what the file calls a weight: a dict or function from its path to a
-    name, or to a pair of a name and a function that makes the value of the array, such as
+    names: for `.safetensors` and `.npz`, what the file calls a weight: a dict or function from its name here
+    to one there, or to a pair of a name and a function that makes the value of the array, such as
     {"dense/kernel": ("fc.weight", np.transpose)}. Raises ModelFileError.
     """
     name = os.fspath(filepath)
@@ -80,7 +81,7 @@ def load_weights(
     ending = Path(filepath).suffix
     if ending in ENDINGS:
         with open(filepath, "rb") as file:
-            read_arrays(model, file, ending, names, skip_mismatch)
+            read_arrays(weight_names(model), file, ending, names, skip_mismatch)
         return
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None and not optimizer.built:
@@ -348,6 +349,39 @@ def _mismatch(name: str, dataset: h5py.Dataset | None, variable: Any) -> str:
     if dataset.dtype.kind not in "fiub" or dataset.dtype.itemsize > 8:
         return f"{name}: the file has dtype {dataset.dtype}, which is not read"
     return ""
+
+
+def weight_names(model: Any) -> list[tuple[str, Any]]:
+    """The weights of a model under names that say where they are: the layers on the way and the weight, as
+    "block/dense_1/kernel".
+
+    A layer has the name that it was given, else its class's, numbered inside its model: a model that is made
+    again has the same names.
+    """
+    shown = {"": ""}
+    found = []
+    for part in saved_parts(model):
+        if part.layer is None:
+            continue
+        steps = part.path.split("/") if part.path else []
+        above = next(
+            (p for p in ("/".join(steps[:n]) for n in range(len(steps) - 1, -1, -1)) if p in shown), ""
+        )
+        rest = [step for step in steps[len(above.split("/")) if above else 0 :] if step != "layers"]
+        kind = to_snake_case(type(part.layer).__name__)
+        if rest and _is_numbered(rest[-1], kind) and not _is_numbered(part.layer.name, kind):
+            rest[-1] = part.layer.name
+        shown[part.path] = _join(shown[above], *rest)
+        counts: dict[str, int] = {}
+        for variable in part.variables:
+            count = counts[variable.name] = counts.get(variable.name, -1) + 1
+            name = f"{variable.name}_{count}" if count else variable.name
+            found.append((_join(shown[part.path], name), variable))
+    return found
+
+
+def _is_numbered(name: str, kind: str) -> bool:
+    return re.fullmatch(rf"{re.escape(kind)}(_\d+)?", name) is not None
 
 
 # -- assets --------------------------------------------------------------------------------------------------

@@ -1,0 +1,76 @@
+"""Writes tests/golden/keras2: models as Keras 2 saves them, and what they compute. Needs tf_keras:
+
+python tests/golden/make_keras2.py
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import numpy as np
+import tf_keras as keras
+from tf_keras import layers
+
+FOLDER = Path(__file__).parent / "keras2"
+
+
+def convolutions() -> Any:
+    return keras.Sequential(
+        [
+            layers.Conv2D(3, 3, activation="relu", input_shape=(8, 8, 1), kernel_regularizer="l2"),
+            layers.BatchNormalization(),
+            layers.DepthwiseConv2D(3),
+            layers.SeparableConv2D(4, 2),
+            layers.MaxPooling2D(),
+            layers.Dropout(0.2),
+            layers.Flatten(),
+            layers.Dense(3, "softmax"),
+        ]
+    )
+
+
+def shared() -> Any:
+    a, b = keras.Input((5,), name="a"), keras.Input((5,), name="b")
+    both = layers.Dense(4, activation="tanh")
+    inner = keras.Sequential([layers.Dense(4, input_shape=(4,)), layers.LeakyReLU(0.2)], name="inner")
+    middle = keras.Input((4,))
+    functional = keras.Model(middle, layers.Dense(4)(middle), name="functional")
+    x = inner(layers.Dense(4)(layers.Concatenate()([both(a), both(b)])))
+    y = layers.Add()([x, inner(both(a)), functional(x)])
+    return keras.Model([a, b], [layers.Dense(2, name="z")(y), inner(y), functional(y)])
+
+
+def recurrent() -> Any:
+    words = keras.Input((6,), dtype="int32")
+    x = layers.Embedding(10, 4, mask_zero=True)(words)
+    x = layers.Bidirectional(layers.LSTM(3, return_sequences=True))(x)
+    x = layers.GRU(3)(x)
+    return keras.Model(words, layers.TimeDistributed(layers.Dense(2))(layers.RepeatVector(2)(x)))
+
+
+def main() -> None:
+    keras.utils.set_random_seed(0)
+    draw = np.random.default_rng(0)
+    five = [draw.normal(size=(4, 5)).astype("float32") for _ in range(2)]
+    cases = {
+        "convolutions": (convolutions(), "adam", [draw.normal(size=(4, 8, 8, 1)).astype("float32")]),
+        "shared": (shared(), keras.optimizers.SGD(0.1, momentum=0.9), five),
+        "recurrent": (recurrent(), "rmsprop", [draw.integers(0, 10, (4, 6)).astype("int32")]),
+    }
+    for name, (model, optimizer, inputs) in cases.items():
+        model.compile(optimizer, "mse", metrics=["mae"] if name == "convolutions" else None)
+        for weight in model.weights:  # not as they began
+            weight.assign(weight + 0.01)
+        outputs = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
+        outputs = outputs if isinstance(outputs, list) else [outputs]
+        model.save(FOLDER / f"{name}.h5")
+        arrays = {f"x{i}": x for i, x in enumerate(inputs)} | {f"y{i}": y for i, y in enumerate(outputs)}
+        np.savez(FOLDER / f"{name}.npz", **arrays)
+
+
+if __name__ == "__main__":
+    main()
