@@ -1,14 +1,13 @@
-"""What each process of a job runs in test_torch_mesh.py: trains a model and keeps what it saw.
+"""What each process of a job runs in test_torch_mesh.py: trains models and keeps what it saw.
 
-    python mesh_job.py SCENARIO FILE
+    python mesh_job.py FOLDER SCENARIO...
 
-FILE-RANK.npz gets the losses, the weights, and how many bytes of state the process held.
+FOLDER/SCENARIO-RANK.npz gets the losses, the weights, and how many bytes of state the process held.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -40,14 +39,13 @@ def convnet() -> tuple[hb.Model, np.ndarray, np.ndarray]:
 
 
 def by_rows(mesh: Any) -> Any:
-    """Everything that divides is cut along its first dimension."""
+    """What is large is cut along the batch's axis, where it divides."""
     found = distribution.LayoutMap(mesh)
-    for name in ("second", "wide"):
-        rest = (None, None, None) if name == "second" else (None,)
-        axes = (None, None, "batch", None) if name == "second" else ("batch", *rest)
-        found[f".*{name}/kernel"] = axes
-        found[f".*{name}/bias"] = ("batch",)
+    found[".*second/kernel"] = (None, None, "batch", None)
+    found[".*wide/.*kernel"] = ("batch", None)
+    found[".*(wide|second)/bias"] = ("batch",)
     found[".*last/kernel"] = ("batch", None)
+    found[".*table/embeddings"] = ("batch", None)
     return found
 
 
@@ -63,7 +61,7 @@ def by_columns(mesh: Any) -> Any:
 
 
 def distributed(scenario: str) -> Any:
-    count = current_engine().process[1] if scenario == "none" else len(distribution.list_devices())
+    count = len(distribution.list_devices())
     if scenario == "data":
         return distribution.DataParallel()
     if scenario == "own":
@@ -88,31 +86,42 @@ def bytes_here(values: list[Any]) -> int:
     return found
 
 
-def run(scenario: str, make: Callable[[], Any] = convnet) -> dict[str, np.ndarray]:
-    if scenario != "none":
-        distribution.set_distribution(distributed(scenario))
+def tokens() -> tuple[hb.Model, np.ndarray, np.ndarray]:
+    """What embeds, recurs and attends."""
+    given = hb.Input((6,), dtype="int32")
+    x = layers.Embedding(20, 8, mask_zero=True, name="table")(given)
+    x = layers.LSTM(8, return_sequences=True, dropout=0.1, name="wide")(x)
+    x = x + layers.MultiHeadAttention(2, 4, name="second")(x, x)
+    x = layers.GRU(8)(layers.LayerNormalization()(x))
+    rng = np.random.default_rng(0)
+    x_train = rng.integers(0, 20, (SAMPLES, 6)).astype("int32")
+    return hb.Model(given, layers.Dense(4, activation="softmax", name="last")(x)), x_train, x_train[:, 0] % 4
+
+
+def run(scenario: str) -> dict[str, np.ndarray]:
+    name, _, net = scenario.partition("_")
+    distribution.set_distribution(None if name in ("alone", "ordered") else distributed(name))
     hb.utils.set_random_seed(3)
-    model, x, y = make()
+    model, x, y = tokens() if net == "tokens" else convnet()
     model.compile(hb.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    index, count = current_engine().process
-    if scenario == "own":  # each has every n-th of 12 rows of a batch, one piece after the other
-        rows = np.concatenate([np.arange(36)[b : b + 12] for b in range(0, 36, 12)]).reshape(3, count, -1)
-        x, y = x[rows[:, index].reshape(-1)], y[rows[:, index].reshape(-1)]
+    if name in ("own", "ordered"):
+        index, count = (0, 1) if name == "ordered" else current_engine().process
+        rows = np.arange(36).reshape(3, count, -1)[:, index].reshape(-1)
+        x, y = x[rows], y[rows]
         history = model.fit(x, y, batch_size=12 // count, epochs=3, shuffle=False, verbose=0)
-    elif scenario == "none" and len(sys.argv) > 3:
-        history = model.fit(x[:36], y[:36], batch_size=12, epochs=3, shuffle=False, verbose=0)
     else:
         history = model.fit(x, y, batch_size=12, epochs=3, verbose=0)
     state = [*model.variables, *model.optimizer.variables]
     held = bytes_here(state)
-    found = {f"history {name}": np.array(values) for name, values in history.history.items()}
+    found = {f"history {key}": np.array(values) for key, values in history.history.items()}
     found |= {f"variable {i}": np.asarray(v.numpy()) for i, v in enumerate(state)}
-    if scenario != "own":
+    if name not in ("own", "ordered"):
         found["predictions"] = model.predict(x[:12], verbose=0)
         found["evaluation"] = np.array(model.evaluate(x, y, batch_size=12, verbose=0))
     return {**found, "held": np.array(held)}
 
 
 if __name__ == "__main__":
-    results = run(sys.argv[1])
-    np.savez(f"{sys.argv[2]}-{current_engine().process[0]}.npz", **results)
+    for scenario in sys.argv[2:]:
+        results = run(scenario)
+        np.savez(f"{sys.argv[1]}/{scenario}-{current_engine().process[0]}.npz", **results)

@@ -11,8 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import hornbeam as hb
+from hornbeam import distribution
+from hornbeam.engines.mesh import Job, Mesh
+
 pytest.importorskip("torch")
 
+JOB = Path(__file__).with_name("mesh_job.py")
 Results = list[dict[str, np.ndarray]]
 
 
@@ -22,16 +27,15 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def run_job(folder: Path, scenario: str, count: int, *more: str) -> Results:
-    """What each process of a job has seen."""
-    script, port = Path(__file__).with_name("mesh_job.py"), free_port()
+def run_job(folder: Path, count: int, *scenarios: str) -> dict[str, Results]:
+    """Of each scenario what each process of a job has seen."""
+    folder.mkdir()
     environment = {**os.environ, "HORNBEAM_ENGINE": "torch:cpu", "OMP_NUM_THREADS": "1"}
     if count > 1:
-        environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(count)}
-    name = folder / f"{scenario}-{count}"
+        environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(count)}
     processes = [
         subprocess.Popen(
-            [sys.executable, str(script), scenario, str(name), *more],
+            [sys.executable, str(JOB), str(folder), *scenarios],
             env={**environment, **({"RANK": str(rank), "LOCAL_RANK": str(rank)} if count > 1 else {})},
             stderr=subprocess.PIPE,
             text=True,
@@ -41,21 +45,18 @@ def run_job(folder: Path, scenario: str, count: int, *more: str) -> Results:
     errors = [process.communicate(timeout=300)[1] for process in processes]
     for process, error in zip(processes, errors, strict=True):
         assert process.returncode == 0, error[-3000:]
-    found = []
-    for rank in range(count):
-        with np.load(f"{name}-{rank}.npz") as file:
-            found.append(dict(file))
-    return found
+    return {name: [load(folder / f"{name}-{rank}.npz") for rank in range(count)] for name in scenarios}
+
+
+def load(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path) as file:
+        return dict(file)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("jobs")
-
-
-@pytest.fixture(scope="module")
-def alone(folder: Path) -> dict[str, np.ndarray]:
-    return run_job(folder, "none", 1)[0]
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, np.ndarray]]:
+    folder = tmp_path_factory.mktemp("alone") / "found"
+    return {name: found for name, (found,) in run_job(folder, 1, "alone", "ordered", "alone_tokens").items()}
 
 
 def compare(expected: dict[str, np.ndarray], results: Results) -> None:
@@ -69,17 +70,43 @@ def compare(expected: dict[str, np.ndarray], results: Results) -> None:
 
 
 @pytest.mark.parametrize("count", [2, 4])
-@pytest.mark.parametrize("scenario", ["data", "rows", "columns"])
 def test_a_job_trains_as_one_process_does(
-    folder: Path, alone: dict[str, np.ndarray], scenario: str, count: int
+    alone: dict[str, dict[str, np.ndarray]], count: int, tmp_path: Path
 ) -> None:
-    results = run_job(folder, scenario, count)
-    compare(alone, results)
-    if scenario == "data":
-        assert results[0]["held"] == alone["held"]
-    if scenario == "rows":  # but for first/kernel, batch normalization and what belongs to them
-        assert results[0]["held"] < alone["held"] * (1 / count + 0.08)
+    """The same weights in all processes, large ones in pieces, columns in pieces; data of their own."""
+    found = run_job(tmp_path / "found", count, "data", "rows", "columns", "own", "data_tokens", "rows_tokens")
+    for name, results in found.items():
+        like = "ordered" if name == "own" else "alone_tokens" if name.endswith("tokens") else "alone"
+        compare(alone[like], results)
+    assert found["data"][0]["held"] == alone["alone"]["held"]
+    # All but the first kernel, batch normalization and what belongs to them is in pieces.
+    assert found["rows"][0]["held"] < alone["alone"]["held"] * (1 / count + 0.08)
 
 
-def test_each_process_with_data_of_its_own(folder: Path) -> None:
-    compare(run_job(folder, "none", 1, "in order")[0], run_job(folder, "own", 2))
+def test_a_mesh_of_one_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hb.engines, "_chosen", [hb.engines.get_engine("torch:cpu")])
+    results = []
+    for placed in (False, True):
+        distribution.set_distribution(distribution.DataParallel() if placed else None)
+        try:
+            hb.utils.set_random_seed(1)
+            model = hb.Sequential(
+                [hb.Input((4,)), hb.layers.Dense(3), hb.layers.Dropout(0.5), hb.layers.Dense(1)]
+            )
+            model.compile("sgd", "mse")
+            x = np.random.default_rng(0).normal(size=(24, 4)).astype("float32")
+            history = model.fit(x, x[:, :1], batch_size=8, epochs=2, verbose=0)
+            results.append([*history.history["loss"], *(w.sum() for w in model.get_weights())])
+        finally:
+            distribution.set_distribution(None)
+    np.testing.assert_allclose(results[1], results[0], rtol=1e-6)
+
+
+def test_a_mesh_needs_a_process_for_each_device() -> None:
+    with pytest.raises(ValueError, match=r"one device of each process.*hornbeam launch --nproc 2"):
+        hb.engines.get_engine("torch:cpu").on_mesh(Mesh((2,), ("batch",), ("cpu:0", "cpu:1"), "batch"))
+
+
+def test_a_job_that_nobody_named() -> None:
+    with pytest.raises(ValueError, match="hornbeam launch"):
+        hb.engines.get_engine("torch:cpu").join(Job())

@@ -39,7 +39,7 @@ def bucketed(graph: Graph) -> Graph:
                     known.update(zip(group, _joined(group, [known[x.inputs[0]] for x in group]), strict=True))
                 elif node.primitive is not None:
                     known[node] = bind(node.primitive, *(known[x] for x in node.inputs), **node.params)
-    return Graph([known[x] for x in graph.inputs], [known[x] for x in graph.outputs])
+    return Graph([known[x] for x in graph.inputs], [known[x] for x in graph.outputs]).frozen()
 
 
 def _joins(node: Node) -> bool:

@@ -218,7 +218,7 @@ class Rewrite(Context):
             outputs = [self._at(x, p) for x, p in zip(self.graph.outputs, places, strict=True)]
         came = zip(self.graph.inputs, self.ins, strict=True)
         gathered = (i for i, (x, p) in enumerate(came) if is_dim(p) and (x, None) in self._made)
-        return Cut(Graph(inputs, outputs), places, frozenset(gathered))
+        return Cut(Graph(inputs, outputs).frozen(), places, frozenset(gathered))
 
     def _natural(self, node: Node) -> None:
         """Make a node's value where its plan leaves it, and where an open sum is taken."""
