@@ -14,7 +14,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the `hornbeam` command; returns the exit status."""
     args = _parser().parse_args(argv)
     # A script chooses later: the engine's library may bring the real Keras.
-    if args.action is not _run and not _choose(getattr(args, "engine", None)):
+    if args.action not in (_run, _launch) and not _choose(getattr(args, "engine", None)):
         return 2
     return int(args.action(args) or 0)
 
@@ -50,6 +50,29 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("script")
     run.add_argument("args", nargs=argparse.REMAINDER, metavar="ARG")
     run.set_defaults(action=_run)
+
+    launch = commands.add_parser(
+        "launch",
+        help="run a script in several processes that train one model together",
+        description=(
+            "Run a script in several processes. With hornbeam.distribution.DataParallel() or ModelParallel() "
+            "they train one model together, on the jax or the torch engine. When one of them dies the others "
+            "are stopped. What follows the script's name is passed on to it."
+        ),
+    )
+    launch.add_argument("--nproc", type=_positive, default=1, help="processes on this machine (default 1)")
+    launch.add_argument("--nodes", type=_positive, default=1, help="machines that run this (default 1)")
+    launch.add_argument("--node", type=int, default=0, help="the number of this machine, from 0")
+    launch.add_argument("--address", metavar="HOST:PORT", help="of machine 0, where the processes meet")
+    launch.add_argument(
+        "--keras",
+        action="store_true",
+        help="a Keras script: `import keras` means Hornbeam, as in `run`",
+    )
+    _engine_option(launch)
+    launch.add_argument("script")
+    launch.add_argument("args", nargs=argparse.REMAINDER, metavar="ARG")
+    launch.set_defaults(action=_launch)
 
     mnist = commands.add_parser(
         "mnist",
@@ -159,6 +182,30 @@ def _run(args: argparse.Namespace) -> int:
         return 2
     run_script(args.script, args.args)
     return 0
+
+
+def _launch(args: argparse.Namespace) -> int:
+    from hornbeam.distribution.launch import launch
+
+    if not os.path.isfile(args.script):
+        print(f"hornbeam launch: there is no script {args.script!r}", file=sys.stderr)
+        return 2
+    if not 0 <= args.node < args.nodes:
+        print(f"hornbeam launch: --node counts from 0 to {args.nodes - 1}, got {args.node}", file=sys.stderr)
+        return 2
+    keras = ["-m", "hornbeam", "run"] if args.keras else []
+    try:
+        return launch(
+            [sys.executable, *keras, args.script, *args.args],
+            args.nproc,
+            machines=args.nodes,
+            machine=args.node,
+            address=args.address,
+            engine=args.engine,
+        )
+    except ValueError as error:
+        print(f"hornbeam launch: {error}", file=sys.stderr)
+        return 2
 
 
 def _mnist(args: argparse.Namespace) -> int:

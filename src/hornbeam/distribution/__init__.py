@@ -3,6 +3,7 @@
 from hornbeam.distribution.distributions import DataParallel as DataParallel
 from hornbeam.distribution.distributions import Distribution as Distribution
 from hornbeam.distribution.distributions import ModelParallel as ModelParallel
+from hornbeam.distribution.distributions import distribute_tensor as distribute_tensor
 from hornbeam.distribution.distributions import distribution as distribution
 from hornbeam.distribution.distributions import set_distribution as set_distribution
 from hornbeam.distribution.mesh import DeviceMesh as DeviceMesh

@@ -10,14 +10,29 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam import primitives as p
+from hornbeam import tree
 from hornbeam.distribution.mesh import DeviceMesh, LayoutMap, TensorLayout, list_devices
 from hornbeam.distribution.processes import join_job
-from hornbeam.engines import current_engine, set_mesh
+from hornbeam.engines import MeshEngine, current_engine, set_mesh
 from hornbeam.engines.mesh import Layout, Mesh, trimmed
+from hornbeam.evaluation import buffer_of, evaluate
+from hornbeam.ir.graph import leaf
+from hornbeam.ir.trace import current_level
+from hornbeam.ir.types import TensorType
 from hornbeam.registry import exported
+from hornbeam.symbolic import KerasTensor
+from hornbeam.tensor import Tensor, as_tensor
 from hornbeam.variable import Variable, set_placing
 
-__all__ = ["DataParallel", "Distribution", "ModelParallel", "distribution", "set_distribution"]
+__all__ = [
+    "DataParallel",
+    "Distribution",
+    "ModelParallel",
+    "distribute_tensor",
+    "distribution",
+    "set_distribution",
+]
 
 _local = threading.local()
 
@@ -99,6 +114,13 @@ class Distribution:
         """The layout of an intermediate tensor by its path, None to leave it as it is."""
         return None
 
+    def laid(self, outputs: Any, path: str) -> Any:
+        """What a layer gave, with the layout for its path, if there is one."""
+        layout = self.get_tensor_layout(path)
+        if layout is None:
+            return outputs
+        return tree.map_structure(lambda x: distribute_tensor(x, layout), outputs)
+
     def distribute_dataset(self, dataset: Any) -> Any:
         """The dataset itself: `fit` takes each process's part of every batch."""
         return dataset
@@ -121,14 +143,8 @@ class Distribution:
     # -- for the engines -------------------------------------------------------------------------------------
 
     def _mesh(self) -> Mesh:
-        mesh = self.device_mesh
-        return Mesh(
-            tuple(mesh.shape),
-            tuple(mesh.axis_names),
-            tuple(map(str, mesh.devices.reshape(-1))),
-            self.batch_dim_name,
-            not self.auto_shard_dataset and self._processes > 1,
-        )
+        own = not self.auto_shard_dataset and self._processes > 1
+        return _engine_mesh(self.device_mesh, self.batch_dim_name, own)
 
     def _placement(self, variable: Variable) -> Layout:
         layout = trimmed(self.get_variable_layout(variable).axes)
@@ -230,6 +246,48 @@ class ModelParallel(Distribution):
     def get_tensor_layout(self, path: str) -> TensorLayout | None:
         """The layout of an intermediate tensor (a layer's path and "/output"), None to leave it as it is."""
         return self._layout_map[path]
+
+
+@exported("keras.distribution")
+def distribute_tensor(tensor: Any, layout: TensorLayout) -> Any:
+    """The tensor with its pieces where `layout` says. Its values stay. Inside a compiled function it is a
+    hint for where they are computed, without effect on dimensions that the devices do not divide. Symbolic
+    tensors are returned as they are.
+
+    Raises ValueError for a layout without a mesh, and outside of compiled functions for sizes that the
+    devices do not divide.
+
+    >>> mesh = hornbeam.distribution.DeviceMesh((1,), ["model"], ["cpu:0"])
+    >>> layout = hornbeam.distribution.TensorLayout((None, "model"), mesh)
+    >>> hornbeam.distribution.distribute_tensor(hornbeam.ops.ones((2, 3)), layout)  # doctest: +SKIP
+    """
+    if isinstance(tensor, KerasTensor):
+        return tensor
+    if not isinstance(layout, TensorLayout) or layout.device_mesh is None:
+        raise ValueError(f"distribute_tensor needs a TensorLayout with a device_mesh, got {layout!r}")
+    x, axes, mesh = as_tensor(tensor), trimmed(layout.axes), _engine_mesh(layout.device_mesh)
+    if x.node.level or current_level():
+        fitting = [
+            axis if axis is None or size % mesh.length(axis) == 0 else None
+            for axis, size in zip(axes, x.shape, strict=False)
+        ]
+        return Tensor(p.laid(x.node, axes=trimmed(fitting)))
+    mesh.check(axes, x.shape, "the tensor")
+    found = distribution()
+    with_mesh = current_engine() if found is not None and found.device_mesh is layout.device_mesh else None
+    engine = with_mesh or current_engine().local.on_mesh(mesh)
+    assert isinstance(engine, MeshEngine)
+    if x.node.value is None:
+        evaluate([x.node])
+    buffer = engine.lay(buffer_of(x.node, engine), axes)
+    assert isinstance(x.node.type, TensorType)
+    return Tensor(leaf((engine, buffer), x.node.type))
+
+
+def _engine_mesh(mesh: DeviceMesh, batch: str | None = None, own: bool = False) -> Mesh:
+    """The mesh as the engines take it."""
+    names = tuple(map(str, mesh.devices.reshape(-1)))
+    return Mesh(tuple(mesh.shape), tuple(mesh.axis_names), names, batch, own)
 
 
 @exported("keras.distribution")

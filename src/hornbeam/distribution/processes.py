@@ -26,7 +26,7 @@ def initialize(
     environment says it: KERAS_DISTRIBUTION_JOB_ADDRESSES, _NUM_PROCESSES and _PROCESS_ID, or what
     `hornbeam launch` and torchrun set (MASTER_ADDR, MASTER_PORT, WORLD_SIZE, RANK); on a TPU slice the
     engine finds out by itself. A `DataParallel` or `ModelParallel` joins the job of the environment without
-    being told.
+    being told. Where nothing names a job this process computes alone.
 
     The processes draw the same random numbers from here on: unless they agree already, as after
     `set_random_seed`, the first one gives a seed to all.

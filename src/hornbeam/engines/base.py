@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -122,11 +124,13 @@ class Engine(ABC):
 
     def join(self, job: Job) -> None:
         """Compute together with the other processes of a job from here on. All call it, before anything is
-        computed; joining the same job again changes nothing.
+        computed; joining the same job again changes nothing. `Job()` is that which the engine's library
+        finds, or this process alone if it finds none.
 
         Raises RuntimeError if it is too late or there is another job.
         """
-        raise NotImplementedError(f"the {self.name} engine {_ALONE}")
+        if job.count not in (None, 1):
+            raise NotImplementedError(f"the {self.name} engine {_ALONE}")
 
     def exchange(self, array: np.ndarray) -> np.ndarray:
         """The array of every process, (processes, ...). All call it at the same point, with one shape; none
@@ -241,6 +245,20 @@ class MeshEngine(Engine):
     @abstractmethod
     def get(self, buffer: Buffer) -> np.ndarray:
         """The whole value. Where the pieces are in several processes all have to call it together."""
+
+
+def leave_on_errors() -> None:
+    """An error that nobody catches ends this process at once, as its job has to hear: left to themselves,
+    libraries wait at the exit for the other processes, which wait for this one."""
+    show = sys.excepthook
+
+    def leave(*error: Any) -> None:
+        show(*error)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
+
+    sys.excepthook = leave
 
 
 class BindingExecutable:

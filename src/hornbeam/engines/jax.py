@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.engines.base import BindingExecutable, Buffer, Executable, MeshEngine
+from hornbeam.engines.base import BindingExecutable, Buffer, Executable, MeshEngine, leave_on_errors
 from hornbeam.engines.host import HostCalls
 from hornbeam.engines.mesh import Job, Mesh, job_of
 from hornbeam.engines.table import Table, TableEngine, missing_package, require_version
@@ -95,7 +95,7 @@ class JaxEngine(TableEngine):
         super().__init__()
         self._asked = device or ""
         self.name = f"jax:{device}" if device else "jax"
-        self.table = {**TABLE, **_control(self.evaluate), "host_call": HostCalls()}
+        self.table = {**TABLE, **control(self.evaluate), "host_call": HostCalls()}
         self._on: dict[Mesh, MeshEngine] = {}
         if device:
             job = job_of()
@@ -133,6 +133,10 @@ class JaxEngine(TableEngine):
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         try:
             jax.distributed.initialize(job.address, job.count, job.index, job.local)
+        except ValueError:
+            if job.address is None:  # no job was found
+                return
+            raise
         except RuntimeError as error:
             if "before" not in str(error):
                 raise
@@ -140,6 +144,7 @@ class JaxEngine(TableEngine):
                 "it is too late to join a job: JAX has been computing already. Call "
                 "distribution.initialize() before anything else, variables and models included"
             ) from error
+        leave_on_errors()
 
     def exchange(self, array: np.ndarray) -> np.ndarray:
         """See `Engine.exchange`."""
@@ -536,7 +541,7 @@ _PLUMBING: Table = {
 }
 
 
-def _control(walk: Callable[[Graph, Sequence[Array]], list[Array]]) -> Table:
+def control(walk: Callable[[Graph, Sequence[Array]], list[Array]]) -> Table:
     """Control flow by XLA's own; `walk` evaluates a body."""
 
     def cond(pred: Array, *operands: Array, true_graph: Graph, false_graph: Graph) -> tuple[Array, ...]:

@@ -14,7 +14,7 @@ from jax import numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
 from hornbeam.engines.base import Buffer, Engine, MeshEngine
-from hornbeam.engines.jax import JaxEngine, JaxExecutable, donated
+from hornbeam.engines.jax import JaxEngine, JaxExecutable, control, donated
 from hornbeam.engines.mesh import Layout, Mesh
 from hornbeam.engines.table import TableEngine
 from hornbeam.ir.graph import Graph
@@ -35,6 +35,12 @@ class JaxMeshExecutable(JaxExecutable):
 
     def __init__(self, engine: JaxMeshEngine, graph: Graph) -> None:
         super().__init__(engine, graph)
+        dependent = set(graph.inputs)
+        for node in graph.nodes:
+            if not dependent.isdisjoint(node.inputs):
+                dependent.add(node)
+        # Outputs that JAX lays out by their operands; those without any it would leave on one device.
+        self._free = [node in dependent for node in graph.outputs]
         self._laid: dict[Any, Callable[..., list[Buffer]]] = {}
 
     def run(
@@ -44,17 +50,16 @@ class JaxMeshExecutable(JaxExecutable):
         layouts: Sequence[Layout | None] | None = None,
     ) -> list[Buffer]:
         """See `MeshExecutable.run`."""
-        if layouts is None and not inputs:  # else JAX would compute on its default device
-            layouts = [()] * len(self._graph.outputs)
-        wanted = None if layouts is None else [self._sharding(layout) for layout in layouts]
+        given = layouts or [None] * len(self._free)
+        wanted = [
+            None if layout is None and free else self._engine.sharding(layout or ())
+            for layout, free in zip(given, self._free, strict=True)
+        ]
         with jax.enable_x64(True):
             return self._program(donated(inputs, donate), wanted)(*inputs)
 
-    def _sharding(self, layout: Layout | None) -> NamedSharding | None:
-        return None if layout is None else self._engine.sharding(layout)
-
-    def _program(self, wanted: tuple[int, ...], outputs: Any) -> Callable[..., list[Buffer]]:
-        key = wanted, None if outputs is None else tuple(outputs)
+    def _program(self, wanted: tuple[int, ...], outputs: list[Any]) -> Callable[..., list[Buffer]]:
+        key = wanted, tuple(outputs)
         program = self._laid.get(key)
         if program is None:
             program = self._laid[key] = jax.jit(self._compute, donate_argnums=wanted, out_shardings=outputs)
@@ -88,7 +93,8 @@ class JaxMeshEngine(TableEngine, MeshEngine):
         unknown = [name for name in mesh.devices if name not in seen]
         if unknown:
             raise ValueError(f"the mesh has {unknown[0]!r}, JAX sees {', '.join(seen)}")
-        self.base, self.mesh, self.name, self.table = base, mesh, base.name, base.table
+        self.base, self.mesh, self.name = base, mesh, base.name
+        self.table = {**base.table, **control(self.evaluate), "laid": self._constrained}
         self._devices = [seen[name] for name in mesh.devices]
         if self.process[1] > 1 and len({device.process_index for device in self._devices}) < self.process[1]:
             raise ValueError(
@@ -153,6 +159,9 @@ class JaxMeshEngine(TableEngine, MeshEngine):
         if found is None:
             found = self._shardings[layout] = NamedSharding(self._mesh, PartitionSpec(*layout))
         return found
+
+    def _constrained(self, x: Buffer, *, axes: Layout, **_: Any) -> Buffer:
+        return jax.lax.with_sharding_constraint(x, self.sharding(axes))
 
     def put(self, array: np.ndarray, layout: Layout = (), own: bool = False) -> Buffer:
         """See `MeshEngine.put`."""

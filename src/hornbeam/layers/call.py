@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.distribution import distribution
 from hornbeam.ir.types import HornbeamTypeError, is_float
 from hornbeam.layers.context import current_watcher
 from hornbeam.layers.remat import rematerialized, wants_remat
+from hornbeam.naming import current_path
 from hornbeam.symbolic import KerasTensor, holds_strings, strings_refused
 from hornbeam.tensor import Tensor, as_tensor, cast
 
@@ -151,8 +153,11 @@ class LayerCall:
         if self.layer._remat is not None and wants_remat(self.layer, bound):
             call = rematerialized(self.layer)
         if watcher is None:
-            return call(*bound.args, **bound.kwargs)
-        return watcher(self.layer, functools.partial(call, *bound.args, **bound.kwargs))
+            outputs = call(*bound.args, **bound.kwargs)
+        else:
+            outputs = watcher(self.layer, functools.partial(call, *bound.args, **bound.kwargs))
+        found = distribution()
+        return outputs if found is None else found.laid(outputs, f"{current_path()}/output")
 
     def summary(self) -> str:
         """The arguments in one line, for errors."""

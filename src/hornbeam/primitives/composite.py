@@ -29,6 +29,7 @@ __all__ = [
     "custom_gradient",
     "gelu",
     "keep",
+    "laid",
     "largest_last",
     "layer_norm",
     "log_softmax",
@@ -207,6 +208,19 @@ def largest_last(x: Node) -> Node:
     peak = reduce.reduce_max(x, _last(x))
     finite = elementwise.is_finite(peak)
     return stop_gradient(elementwise.select(finite, peak, zeros_like(peak)))
+
+
+# -- layouts on a mesh of devices ----------------------------------------------------------------------------
+
+
+def _laid_vjp(ct: Node, out: Node, x: Node, *, axes: tuple[str | None, ...], **_: Any) -> Cotangents:
+    return [laid(ct, axes=axes)]
+
+
+# x, cut along the named mesh axes (see `engines/mesh.py`) where an engine has them; a hint, no computation.
+laid = composite(
+    "laid", lambda x, *, axes: x, samples=(Sample(((4, 5),), {"axes": (None, None)}),), vjp=_laid_vjp
+)
 
 
 # -- activations ---------------------------------------------------------------------------------------------

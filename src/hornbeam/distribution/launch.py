@@ -1,0 +1,185 @@
+"""`hornbeam launch`: a script in several processes that compute together.
+
+Each gets the variables that torchrun sets: RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR and
+MASTER_PORT, which `hornbeam.distribution` reads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import BinaryIO
+
+# How long processes that are told to stop may take, and how often is looked.
+GRACE_SECONDS = 3.0
+_LOOK = 0.05
+
+
+def launch(
+    command: Sequence[str],
+    processes: int,
+    *,
+    machines: int = 1,
+    machine: int = 0,
+    address: str | None = None,
+    engine: str | None = None,
+) -> int:
+    """Run `command` in `processes` processes on this machine and return the exit status of the job.
+
+    machines, machine: how many machines run the same, and the number of this one; address: "host:port" on
+    machine 0, where all meet, by default a free port of this machine. engine: HORNBEAM_ENGINE for all.
+
+    Lines of output begin with the process's number. When a process ends badly the others are stopped, and a
+    message says which one it was and how it ended; the status is its status, or 128 + the signal's number.
+
+    Raises ValueError for several machines without an address.
+    """
+    if machines > 1 and address is None:
+        raise ValueError("several machines need --address HOST:PORT of the first one")
+    host, _, port = (address or f"127.0.0.1:{_free_port()}").rpartition(":")
+    shared = {"MASTER_ADDR": host, "MASTER_PORT": port, "WORLD_SIZE": str(processes * machines)}
+    shared |= {"LOCAL_WORLD_SIZE": str(processes), "PYTHONUNBUFFERED": "1"}
+    shared["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS") or str(
+        max((os.cpu_count() or 1) // processes, 1)
+    )
+    if engine:
+        shared["HORNBEAM_ENGINE"] = engine
+    first = machine * processes
+    workers = [
+        Worker(command, first + n, {**shared, "RANK": str(first + n), "LOCAL_RANK": str(n)})
+        for n in range(processes)
+    ]
+    try:
+        with _stopped_by(signal.SIGTERM):
+            failed = _wait(workers)
+    except KeyboardInterrupt:
+        stop(workers, signal.SIGINT)
+        return 128 + signal.SIGINT
+    finally:
+        stop(workers)
+    for worker in workers:
+        worker.finish()
+    if failed is None:
+        return 0
+    others = "; the others were stopped" if processes * machines > 1 else ""
+    print(
+        f"hornbeam launch: process {failed.rank} {failed.end}{others}. What was trained since the last "
+        "backup is lost: with the callback BackupAndRestore(folder) the same command, with as many processes "
+        "or another number, goes on from there",
+        file=sys.stderr,
+    )
+    return failed.status
+
+
+class Worker:
+    """One process, whose output is written out line by line."""
+
+    def __init__(self, command: Sequence[str], rank: int, environment: Mapping[str, str]) -> None:
+        self.rank = rank
+        self.process = subprocess.Popen(
+            command,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # so that what it starts is stopped with it
+        )
+        pairs = [(self.process.stdout, sys.stdout), (self.process.stderr, sys.stderr)]
+        self._readers = [threading.Thread(target=self._copy, args=pair, daemon=True) for pair in pairs]
+        for reader in self._readers:
+            reader.start()
+
+    def _copy(self, source: BinaryIO, target: object) -> None:
+        for line in source:
+            text = line.decode(errors="replace").rstrip("\n")
+            print(f"[{self.rank}] {text}", file=target, flush=True)  # type: ignore[call-overload]
+
+    def finish(self) -> None:
+        """Write out what is left."""
+        for reader in self._readers:
+            reader.join(GRACE_SECONDS)
+
+    def send(self, number: int) -> None:
+        """Send a signal to the process and to those that it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
+
+    @property
+    def status(self) -> int:
+        """The exit status as a shell gives it."""
+        code = self.process.returncode
+        return 128 - code if code < 0 else code
+
+    @property
+    def end(self) -> str:
+        """How the process ended, in words."""
+        code = self.process.returncode
+        if code >= 0:
+            return f"ended with exit status {code}"
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = "no name"
+        return f"was killed by signal {-code} ({name})"
+
+
+def _wait(workers: Sequence[Worker]) -> Worker | None:
+    """Until all have ended well, or one has not, which is returned."""
+    left = list(workers)
+    while left:
+        for worker in list(left):
+            code = worker.process.poll()
+            if code:
+                return worker
+            if code == 0:
+                left.remove(worker)
+        time.sleep(_LOOK)
+    return None
+
+
+def stop(workers: Sequence[Worker], number: int = signal.SIGTERM) -> None:
+    """Ask all that still run to end; after a while, make them."""
+    running = [worker for worker in workers if worker.process.poll() is None]
+    for worker in running:
+        worker.send(number)
+    deadline = time.monotonic() + GRACE_SECONDS
+    for worker in running:
+        try:
+            worker.process.wait(max(deadline - time.monotonic(), 0.01))
+        except subprocess.TimeoutExpired:
+            worker.send(signal.SIGKILL)
+            worker.process.wait()
+
+
+class _stopped_by:
+    """Inside, the signal is a KeyboardInterrupt, so that whoever stops the launcher stops its processes."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        self._number = number
+
+    def __enter__(self) -> None:
+        def interrupt(number: int, frame: object) -> None:
+            raise KeyboardInterrupt
+
+        self._before = signal.signal(self._number, interrupt) if _in_main_thread() else None
+
+    def __exit__(self, *exc: object) -> None:
+        if _in_main_thread():
+            signal.signal(self._number, self._before)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
