@@ -117,10 +117,8 @@ def test_a_backup_goes_on_in_another_number_of_processes(
     assert sorted(path.name for path in backup.iterdir()) == names
     found = run(tmp_path, "backed_up", processes=after, BACKUP=str(backup))["backed_up"]
     for value in found:
-        assert value["epochs"] == [2, 3]
-        for name in ("evaluated", "predicted", "on_batch", "weights"):
-            np.testing.assert_allclose(value[name], wanted[name], **CLOSE, err_msg=name)
-        np.testing.assert_allclose(value["loss"], wanted["loss"][2:], **CLOSE)
+        assert value["epochs"] == [0, 1, 2, 3]
+        same(value, wanted)
     assert (backup / "log.csv").read_text().count("\n") == 5
 
 
@@ -143,8 +141,8 @@ def test_a_lost_process_ends_the_job_and_the_backup_goes_on(tmp_path: Path) -> N
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
     found = run(tmp_path, "endless", BACKUP=str(tmp_path), EPOCHS="2")["endless"][0]
-    assert len(found["epochs"]) == 2
-    assert found["epochs"][0] > 0
+    assert found["epochs"] == list(range(len(found["epochs"])))
+    assert len(found["epochs"]) > 2
 
 
 def test_an_error_of_one_process_ends_the_job(tmp_path: Path) -> None:

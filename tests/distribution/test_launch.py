@@ -82,7 +82,7 @@ def test_who_stops_the_launcher_stops_its_processes(tmp_path: Path) -> None:
     pid = int(job.stdout.readline().split()[1])
     job.send_signal(signal.SIGTERM)
     job.communicate(timeout=30)
-    assert job.returncode == 130
+    assert job.returncode == 128 + signal.SIGTERM
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 

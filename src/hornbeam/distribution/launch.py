@@ -14,11 +14,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
 
-# How long processes that are told to stop may take, and how often is looked.
-GRACE_SECONDS = 3.0
+# How long processes may take that are told to stop: because another one was lost, which they may be waiting
+# for, or by the user, when they may have a checkpoint to write. And how often is looked.
+LOST_SECONDS = 3.0
+USER_SECONDS = 30.0
 _LOOK = 0.05
 
 
@@ -57,13 +59,13 @@ def launch(
         for n in range(processes)
     ]
     try:
-        with _stopped_by(signal.SIGTERM):
+        with _told():
             failed = _wait(workers)
-    except KeyboardInterrupt:
-        stop(workers, signal.SIGINT)
-        return 128 + signal.SIGINT
+    except Stopped as stopped:
+        stop(workers, USER_SECONDS, stopped.number)
+        return 128 + stopped.number
     finally:
-        stop(workers)
+        stop(workers, LOST_SECONDS)
     for worker in workers:
         worker.finish()
     if failed is None:
@@ -104,7 +106,7 @@ class Worker:
     def finish(self) -> None:
         """Write out what is left."""
         for reader in self._readers:
-            reader.join(GRACE_SECONDS)
+            reader.join(LOST_SECONDS)
 
     def send(self, number: int) -> None:
         """Send a signal to the process and to those that it started."""
@@ -144,39 +146,45 @@ def _wait(workers: Sequence[Worker]) -> Worker | None:
     return None
 
 
-def stop(workers: Sequence[Worker], number: int = signal.SIGTERM) -> None:
-    """Ask all that still run to end; after a while, make them."""
+def stop(workers: Sequence[Worker], seconds: float, number: int = signal.SIGTERM) -> None:
+    """Ask all that still run to end; after `seconds`, or a second Ctrl-C, make them."""
     running = [worker for worker in workers if worker.process.poll() is None]
     for worker in running:
         worker.send(number)
-    deadline = time.monotonic() + GRACE_SECONDS
+    deadline = time.monotonic() + seconds
     for worker in running:
         try:
             worker.process.wait(max(deadline - time.monotonic(), 0.01))
-        except subprocess.TimeoutExpired:
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            deadline = 0.0
             worker.send(signal.SIGKILL)
             worker.process.wait()
 
 
-class _stopped_by:
-    """Inside, the signal is a KeyboardInterrupt, so that whoever stops the launcher stops its processes."""
+class Stopped(BaseException):
+    """The launcher was told to stop, by Ctrl-C or by whoever runs it."""
 
-    def __init__(self, number: signal.Signals) -> None:
-        self._number = number
-
-    def __enter__(self) -> None:
-        def interrupt(number: int, frame: object) -> None:
-            raise KeyboardInterrupt
-
-        self._before = signal.signal(self._number, interrupt) if _in_main_thread() else None
-
-    def __exit__(self, *exc: object) -> None:
-        if _in_main_thread():
-            signal.signal(self._number, self._before)
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
-def _in_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Inside, SIGINT and SIGTERM are `Stopped`, so that whoever stops the launcher stops its processes."""
+
+    def stopped(number: int, frame: object) -> None:
+        raise Stopped(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, stopped) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _free_port() -> int:
