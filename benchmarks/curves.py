@@ -37,9 +37,8 @@ def main() -> None:
         found = hornbeam.compare_engines(model, x, y, args.steps, args.engines, batch_size)
         for result in found:
             relative = max(abs(a / b - 1) for a, b in zip(result.losses, found[0].losses, strict=True))
-            print(
-                f"{result.engine}: losses {result.losses[0]:.5f} to {result.losses[-1]:.5f}, apart {relative:.1e}"
-            )
+            first, last = result.losses[0], result.losses[-1]
+            print(f"{result.engine}: losses {first:.5f} to {last:.5f}, apart by {relative:.1e} of their size")
 
     # The scripts are for any Keras and end by measuring themselves.
     common.measure = compare
