@@ -500,3 +500,22 @@ def test_pieces_that_do_not_divide_are_an_error() -> None:
     x = placeholder(TensorType((3,), "float32"), 1)
     with pytest.raises(ValueError, match="cannot cut dimension 0 of float32\\[3\\] into 2 equal pieces"):
         partition(Graph([x], [p.neg(x)]), [None], "batch", 2, wanted=[0])
+
+
+def test_a_hint_says_where_a_value_is() -> None:
+    """On the axes that it names; the values are the same, and so is what follows from them."""
+
+    def fn(x: Node, w: Node) -> list[Node]:
+        return [p.laid(p.dot_general(x, w, contract=((1,), (0,))), axes=(None, "batch")) * 2.0]
+
+    graph, arrays = traced(fn, (4, 2), (2, 6))
+    assert counts(check(graph, arrays, [None, None], 2)) == {}
+    assert partition(graph, [None, None], "batch", 2).places == (1,)
+    assert partition(graph, [0, None], "batch", 2).places == (1,)
+    assert partition(graph, [None, 0], "batch", 2).places == (1,)
+    assert counts(check(graph, arrays, [1, 0], 2)) == {"reduce_scatter": 1}
+    assert partition(graph, [None, None], "other", 2).places == (None,)
+    member, found = partition_for({"other": 2, "batch": 2}, graph, [("other",), ()])
+    verify(member)
+    assert found == [("other", "batch")]
+    assert not any(node.name == "laid" for node in member.nodes)

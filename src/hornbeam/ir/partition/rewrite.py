@@ -25,6 +25,8 @@ from hornbeam.ir.trace import inline, new_level
 from hornbeam.ir.types import TensorType
 
 Wanted = Sequence[Place] | None
+# The composite that does nothing but say along which mesh axes a value is to be cut.
+HINT = "laid"
 REPEATABLE = ELEMENTWISE | {"broadcast", "reshape", "transpose"}
 
 
@@ -50,7 +52,7 @@ class Axis:
 
 
 def _cut(axis: Axis, graph: Graph, ins: Sequence[Place], wanted: Wanted, partial: bool) -> Cut:
-    graph = expanded(graph, lambda node: node.name not in axis.kernels)
+    graph = expanded(graph, lambda node: node.name not in axis.kernels and node.name != HINT)
     while True:
         rewrite = Rewrite(axis, graph, ins, wanted, partial)
         rewrite.settle()
@@ -132,6 +134,8 @@ class Rewrite(Context):
     def _plan(self, node: Node, ins: tuple[Any, ...]) -> Plan:
         if node.name == "project":
             return Plan(ins, ins[0][node.params["index"]])
+        if node.name == HINT:
+            return self._hint(node, ins)
         whole = Plan((None,) * len(ins), (None,) * len(node.type) if isinstance(node.type, tuple) else None)
         if all(p is None for p in ins):
             return whole
@@ -139,6 +143,14 @@ class Rewrite(Context):
             return self._kernel(node, ins) or whole
         rule = RULES.get(node.name)
         return (rule(node, ins, self) if rule else None) or whole
+
+    def _hint(self, node: Node, ins: tuple[Place, ...]) -> Plan:
+        """Where somebody wants a value; as it is on axes of which nothing was said."""
+        axes = node.params["axes"]
+        dim = axes.index(self.axis.name) if self.axis.name in axes else None
+        if dim is None or node.shape[dim] % self.size:
+            return Plan(ins, ins[0])
+        return Plan((dim,), dim)
 
     def _kernel(self, node: Node, ins: tuple[Place, ...]) -> Plan | None:
         """A composite stays one if each member can do its part alone."""
@@ -225,12 +237,24 @@ class Rewrite(Context):
         plan = self.plans[node]
         operands = [self._at(x, p) for x, p in zip(node.inputs, plan.ins, strict=True)]
         assert node.primitive is not None
-        made = bind(node.primitive, *operands, **{**node.params, **plan.params})
+        if node.name == HINT:
+            made = self._hinted(node, operands[0])
+        else:
+            made = bind(node.primitive, *operands, **{**node.params, **plan.params})
         if plan.reduced is not None:
             made = self.axis.send("all_reduce", made, how=plan.reduced)
         self._made[node, plan.out] = made
         if self.places[node] != plan.out:
             self._at(node, self.places[node])
+
+    def _hinted(self, node: Node, operand: Node) -> Node:
+        """A value that has been cut along this axis; what is said of others is still to be done."""
+        axes = tuple(None if name == self.axis.name else name for name in node.params["axes"])
+        if not any(axes):
+            return operand
+        same = placeholder(operand.type, operand.level + 1)  # type: ignore[arg-type]
+        assert node.primitive is not None
+        return bind(node.primitive, operand, axes=axes, body=Graph([same], [same]))
 
     def _at(self, node: Node, place: Any) -> Node:
         """A value at a place."""
