@@ -228,7 +228,7 @@ impl Fused {
         scratch: &mut Scratch,
     ) {
         let Some(cut) = &self.cut else {
-            let operands = &Operands { memory, reads, writes, accumulators: Vec::new(), moved: None };
+            let operands = &Operands { memory, reads, writes, accumulators: Vec::new(), moved: None, announced: false };
             let chunk = self.chunk();
             let task = |task: usize| {
                 let start = task * chunk;
@@ -252,7 +252,7 @@ impl Fused {
             rest = behind;
             write += fold.kind.planes();
         }
-        let operands = &Operands { memory, reads, writes, accumulators, moved: None };
+        let operands = &Operands { memory, reads, writes, accumulators, moved: None, announced: false };
         pool.run(cut.tasks(), &|task| {
             let start = cut.start(task);
             // SAFETY: tasks cover disjoint groups and pieces; the rest is the caller's promise.
@@ -271,7 +271,7 @@ impl Fused {
         }
     }
 
-    /// Run the elements of `range` alone, read number `moved.0` of which lie at `moved.1`.
+    /// Run the elements of `range` alone, read number `moved.0` of which lie at `moved.1`. The others were asked for if `announced`.
     ///
     /// # Safety
     /// As [`Fused::run`], but that this read need not be valid in `memory`; the loop has no folds.
@@ -281,10 +281,11 @@ impl Fused {
         [reads, writes]: [&[Operand]; 2],
         range: Range<usize>,
         (read, at): (usize, *const u8),
+        announced: bool,
     ) {
         let Load::Contiguous { size } = self.loads[read] else { unreachable!("such a read is contiguous") };
         let moved = Some((read, at.wrapping_sub(range.start * size)));
-        let operands = &Operands { memory, reads, writes, accumulators: Vec::new(), moved };
+        let operands = &Operands { memory, reads, writes, accumulators: Vec::new(), moved, announced };
         let (start, end) = (range.start, range.end);
         // SAFETY: passed on.
         self.with_lanes(operands, range, &|run| unsafe { run.blocks(start, end, self.block) });
@@ -453,8 +454,8 @@ impl Run<'_, '_> {
         for (index, load) in self.fused.loads.iter().enumerate() {
             if let Load::Contiguous { size } = load {
                 self.table[index] = self.operands.read(index).wrapping_add(block.position * size).cast_mut();
-                // What goes with parts of a result was asked for when they were announced.
-                if self.operands.moved.is_none() {
+                // What goes with parts of a product was asked for when they were announced.
+                if !self.operands.announced {
                     prefetch(self.table[index].wrapping_add(block.n * size), block.n * size);
                 }
             }
@@ -538,6 +539,8 @@ struct Operands<'a> {
     accumulators: Vec<*mut u8>,
     /// A read that lies elsewhere, and where its first element would be.
     moved: Option<(usize, *const u8)>,
+    /// Whether the reads were asked for before.
+    announced: bool,
 }
 
 impl Operands<'_> {

@@ -66,7 +66,7 @@ pub fn in_place_pairs(instruction: &Instruction) -> Vec<(usize, usize)> {
     match &instruction.kind {
         Kind::Fused(fused) => pairs.extend(loop_pairs(fused, &instruction.reads)),
         Kind::Copy { dims, .. } if crate::strided::is_contiguous(dims) => pairs.push((0, 0)),
-        Kind::Scatter(..) | Kind::DynamicUpdateSlice { .. } => pairs.push((0, 0)),
+        Kind::Scatter(..) | Kind::DynamicUpdateSlice { .. } if instruction.tail.is_none() => pairs.push((0, 0)),
         Kind::While { carries, .. } => pairs.extend((0..*carries).map(|c| (c, c))),
         Kind::Scan { scan, .. } => pairs.extend((0..scan.carries).filter(|&c| !scan.saved[c]).map(|c| (c, c))),
         _ => {}

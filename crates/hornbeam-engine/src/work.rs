@@ -63,7 +63,7 @@ impl Instruction {
             Kind::Gather(_) => (0, 2 * written + self.reads.get(1).map_or(0, size)),
             Kind::Scatter(..) => {
                 let updates = self.reads.get(2).map_or(0, |operand| operand.count);
-                (updates, self.reads[1..].iter().map(size).sum::<usize>() + 2 * updates * dtype.size())
+                (updates, self.reads[1..3].iter().map(size).sum::<usize>() + 2 * updates * dtype.size())
             }
             Kind::Cholesky { n } => (elements * n / 3, read + written),
             Kind::TriangularSolve { n, .. } => (results * n, read + written),

@@ -1,8 +1,8 @@
-//! Loops that run on a product while it is made.
+//! Loops that run on a product, or on rows that are added up, while they are made.
 
 mod common;
 
-use common::{buffer, compile, values, Text};
+use common::{buffer, compile, indices, values, Text};
 use hornbeam_kernels::pool::ThreadPool;
 
 const ROWS: usize = 600;
@@ -62,4 +62,44 @@ fn a_product_that_others_read_is_kept() {
     let [new, _, gradient] = step(&mut text);
     let lines = compile(&text, &[new, gradient]).text();
     assert_eq!(lines, "out1 = dot_general 1x600x256x8(in0, in1)\nout0/in2 = fused 153600 [mul sub](out1, lit0, in2)\n");
+}
+
+/// The gradient of a table of rows, which updates the table.
+fn table(text: &mut Text, base: f32) -> [usize; 2] {
+    let shape = [ROWS, COLUMNS];
+    let at = text.input("int64", &[BATCH, 1]);
+    let rows = text.input("float32", &[BATCH, COLUMNS]);
+    let w = text.input("float32", &shape);
+    let zeros = text.number(base, &shape);
+    let params = "\"mode\":\"add\",\"batch_dims\":0";
+    let gradient = text.node("scatter", &[zeros, at, rows], "float32", &shape, params);
+    let rate = text.number(0.3, &shape);
+    let change = text.f32("mul", &[gradient, rate], &shape);
+    [text.f32("sub", &[w, change], &shape), gradient]
+}
+
+#[test]
+fn an_update_runs_on_the_rows_that_are_added_into_its_gradient() {
+    for base in [0.0, 0.125] {
+        let mut text = Text::default();
+        let [new, gradient] = table(&mut text, base);
+        let (joined, apart) = (compile(&text, &[new]), compile(&text, &[new, gradient]));
+        let lines = joined.text();
+        assert!(lines.lines().count() == 1 && lines.contains("scatter, then [mul sub]"), "{lines}");
+        assert!(apart.text().contains("fused") && !apart.text().contains("then"), "{}", apart.text());
+        // Rows that come up more than once, next to each other, at both ends, and out of range.
+        let at = [[7], [0], [7], [599], [8], [7], [-3], [700]];
+        let at = || indices(&[&at[0], &at[1], &at[2], &at[3], &at[4], &at[5], &at[6], &at[7]]);
+        let rows: Vec<f32> = ramp(BATCH, COLUMNS, 3).iter().map(|v| v * 0.1).collect();
+        for threads in [1, 2, 3] {
+            ThreadPool::global().set_threads(threads);
+            let inputs =
+                || vec![at(), buffer(&[BATCH, COLUMNS], &rows), buffer(&[ROWS, COLUMNS], &ramp(ROWS, COLUMNS, 7))];
+            let [own, other] = [&joined, &apart].map(|executable| {
+                let found = executable.run(inputs(), &[false, false, true]).unwrap();
+                values(&found[0]).iter().map(|v| v.to_bits()).collect::<Vec<_>>()
+            });
+            assert!(own == other, "{threads} threads");
+        }
+    }
 }

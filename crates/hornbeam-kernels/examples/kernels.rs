@@ -6,6 +6,7 @@
 use hornbeam_kernels::conv::{conv_forward, conv_input_grad, conv_kernel_grad, ConvShape};
 use hornbeam_kernels::gemm::{gemm, Activation, Epilogue, Mat};
 use hornbeam_kernels::pool::ThreadPool;
+use hornbeam_kernels::rnn::{Lstm, LstmGrad, Recurrent, Sequence};
 use hornbeam_kernels::scratch::Scratch;
 use hornbeam_kernels::simd::isa;
 use hornbeam_kernels::softmax::softmax;
@@ -155,6 +156,31 @@ impl Bench {
         });
     }
 
+    fn lstm(&mut self, shape: &Sequence) {
+        let Sequence { batch, steps, units, .. } = *shape;
+        let name = format!("lstm {batch} x {steps} x {units}");
+        if !name.contains(&self.filter) {
+            return;
+        }
+        let (all, wide) = (batch * steps * units, 4 * batch * steps * units);
+        let small = |n: usize| values(n).iter().map(|v| 0.1 * v).collect::<Vec<f32>>();
+        let (x, w, zeros) = (small(wide), small(4 * units * units), vec![0.0; batch * units]);
+        let (mut h, mut c, mut gates, mut dx) = (vec![0.0; all], vec![0.0; all], vec![0.0; wide], vec![0.0; wide]);
+        let (mut dh0, mut dc0, last) = (zeros.clone(), zeros.clone(), small(batch * units));
+        let flops = (8 * all * units) as f64;
+        self.report(&name, flops, &mut |pool, scratch| {
+            let (h, c, gates) = (&mut h[..], &mut c[..], Some(black_box(&mut gates[..])));
+            f32::lstm(pool, shape, Lstm { x: &x, w: &w, h0: &zeros, c0: &zeros, mask: None, h, c, gates }, scratch)
+        });
+        self.report(&format!("{name} back"), flops, &mut |pool, scratch| {
+            let (dx, dh0, dc0) = (black_box(&mut dx[..]), &mut dh0[..], &mut dc0[..]);
+            let (dh_last, dc_last) = (&last[..], &zeros[..]);
+            let (c0, c, gates) = (&zeros[..], &c[..], &gates[..]);
+            let grad = LstmGrad { w: &w, c0, c, gates, dh_last, dc_last, dh: None, mask: None, dx, dh0, dc0 };
+            f32::lstm_grad(pool, shape, grad, scratch)
+        });
+    }
+
     fn others(&mut self) {
         let shape = PoolShape {
             batch: 128,
@@ -235,6 +261,12 @@ fn main() {
     bench.conv("32 x 32 x 16 -> 32, 1 x 1 / 2", &same(128, 32, 1, 2, [16, 32]));
     bench.conv("16 x 16 x 32 -> 32, 3 x 3", &same(128, 16, 3, 1, [32, 32]));
     bench.conv("8 x 8 x 64 -> 64, 3 x 3", &same(128, 8, 3, 1, [64, 64]));
+    println!("a text classifier of 80 steps: the cells, and the products before and behind them");
+    bench.lstm(&Sequence { batch: 32, steps: 80, units: 128, reverse: false });
+    bench.product([2560, 512, 128], [false; 2]);
+    bench.product([2560, 128, 512], [false, true]);
+    bench.product([128, 512, 2560], [true, false]);
+    bench.product([256, 512, 2560], [true, false]);
     println!("others");
     bench.conv("56 x 56 x 64 -> 64, 1 x 1", &same(8, 56, 1, 1, [64, 64]));
     bench.conv("14 x 14 x 256 -> 256, 3 x 3", &same(8, 14, 3, 1, [256, 256]));

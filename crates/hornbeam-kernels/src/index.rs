@@ -7,9 +7,10 @@
 use crate::dispatch;
 use crate::dtype::{DType, Element};
 use crate::elementwise::{binary, Binary, BinaryFn};
+use crate::gemm::Finish;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::reduce::typed;
-use crate::scratch::with_local;
+use crate::scratch::{with_local, Plain};
 
 /// Bytes of one task.
 const TASK_BYTES: usize = 1 << 16;
@@ -37,6 +38,18 @@ impl Scatter {
             Scatter::Max => "max",
             Scatter::Min => "min",
         }
+    }
+
+    /// The operation, but for `Set`.
+    fn fold(self, dtype: DType) -> Option<BinaryFn> {
+        let op = match self {
+            Scatter::Set => return None,
+            Scatter::Add => Binary::Add,
+            Scatter::Mul => Binary::Mul,
+            Scatter::Max => Binary::Max,
+            Scatter::Min => Binary::Min,
+        };
+        binary(op, dtype)
     }
 
     /// The inverse of [`Scatter::name`].
@@ -183,13 +196,7 @@ pub fn scatter(
     if updates.is_empty() {
         return;
     }
-    let fold = match mode {
-        Scatter::Set => None,
-        Scatter::Add => binary(Binary::Add, dtype),
-        Scatter::Mul => binary(Binary::Mul, dtype),
-        Scatter::Max => binary(Binary::Max, dtype),
-        Scatter::Min => binary(Binary::Min, dtype),
-    };
+    let fold = mode.fold(dtype);
     spec.with_slices(index_dtype, indices, |slices| {
         let target = SharedMut::new(y);
         let update = |i: usize, at: usize, from: usize, to: usize| {
@@ -210,13 +217,7 @@ pub fn scatter(
         }
         // Narrow ones are sorted by destination, keeping their order, and cut where the destination changes.
         with_local(|scratch| {
-            let (order, _) = scratch.take2::<u64, u8>(slices.len(), 0);
-            for (i, (order, &at)) in order.iter_mut().zip(slices).enumerate() {
-                *order = (at as u64) << 32 | i as u64;
-            }
-            assert!(slices.len() <= u32::MAX as usize && target.len() / row <= u32::MAX as usize, "too many slices");
-            order.sort_unstable();
-            let order: &[u64] = order;
+            let order = by_destination(slices, target.len() / row, scratch.take(slices.len()));
             let chunk = (TASK_BYTES / row).max(1);
             pool.run_ranges(order.len(), chunk, &|range| {
                 // A run of equal destinations belongs to the task in which it begins.
@@ -232,6 +233,61 @@ pub fn scatter(
     });
 }
 
+/// Slice numbers and places of updates in one key each, sorted by destination, those of one destination in their order.
+fn by_destination<'a>(slices: &[usize], destinations: usize, order: &'a mut [u64]) -> &'a [u64] {
+    assert!(slices.len() <= u32::MAX as usize && destinations <= u32::MAX as usize, "too many slices");
+    for (i, (order, &at)) in order.iter_mut().zip(slices).enumerate() {
+        *order = (at as u64) << 32 | i as u64;
+    }
+    order.sort_unstable();
+    order
+}
+
+/// Elements that [`scatter_then`] hands on at a time, if slices are no longer than that: they stay in a second-level cache.
+const PART: usize = 1 << 14;
+
+/// [`scatter`] into an operand that holds `base` everywhere. Nothing is written: `finish` takes the result, part by part,
+/// while it is in a cache.
+///
+/// # Panics
+/// As [`scatter`].
+pub fn scatter_then<T: Element + Plain>(
+    pool: &ThreadPool,
+    mode: Scatter,
+    base: T,
+    spec: Indexed,
+    index_dtype: DType,
+    indices: &[u8],
+    updates: &[T],
+    finish: &dyn Finish<T>,
+) {
+    let (slice, count) = (spec.slice(), spec.shape.iter().product::<usize>());
+    assert_eq!(updates.len(), spec.tuples() * slice, "the updates do not fit");
+    if count == 0 {
+        return;
+    }
+    let fold = mode.fold(T::DTYPE);
+    let rows = (PART / slice).max(1);
+    spec.with_slices(index_dtype, indices, |slices| {
+        with_local(|scratch| {
+            let order = by_destination(slices, count / slice, scratch.take(slices.len()));
+            pool.run_ranges(count / slice, rows, &|rows| {
+                with_local(|scratch| {
+                    let part = scratch.take::<T>(rows.len() * slice);
+                    part.fill(base);
+                    let first = order.partition_point(|key| ((key >> 32) as usize) < rows.start);
+                    for key in order[first..].iter().take_while(|&key| ((key >> 32) as usize) < rows.end) {
+                        let (to, from) = (((key >> 32) as usize - rows.start) * slice, *key as u32 as usize * slice);
+                        let (to, from) = (&mut part[to..to + slice], &updates[from..from + slice]);
+                        apply(fold, size_of::<T>(), bytes(from), bytes_mut(to));
+                    }
+                    finish.finish(rows.start * slice, part);
+                })
+            });
+        });
+    });
+}
+
 #[inline(always)]
 fn apply(fold: Option<BinaryFn>, size: usize, source: &[u8], place: &mut [u8]) {
     match fold {
@@ -239,6 +295,16 @@ fn apply(fold: Option<BinaryFn>, size: usize, source: &[u8], place: &mut [u8]) {
         // SAFETY: both hold the same number of elements, and the kernel may work in place.
         Some(fold) => unsafe { fold(place.as_ptr(), source.as_ptr(), place.as_mut_ptr(), source.len() / size) },
     }
+}
+
+fn bytes<T: Plain>(values: &[T]) -> &[u8] {
+    // SAFETY: plain data without padding.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+}
+
+fn bytes_mut<T: Plain>(values: &mut [T]) -> &mut [u8] {
+    // SAFETY: as above, and any bytes are values.
+    unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), size_of_val(values)) }
 }
 
 /// The order that sorts `x` along `axis`: ascending, equal elements in their order, NaN last.
@@ -311,16 +377,6 @@ fn to_i64<T: Element>(x: T) -> i64 {
 mod tests {
     use super::*;
     use crate::testing::Random;
-
-    fn bytes<T: Element>(values: &[T]) -> &[u8] {
-        // SAFETY: elements are plain data without padding.
-        unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
-    }
-
-    fn bytes_mut<T: Element>(values: &mut [T]) -> &mut [u8] {
-        // SAFETY: elements are plain data without padding, and any bytes are elements.
-        unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), size_of_val(values)) }
-    }
 
     /// Offset in the operand of the slice of every tuple, by the definition.
     fn offsets(spec: Indexed, indices: &[i64]) -> Vec<usize> {
@@ -423,7 +479,7 @@ mod tests {
         }
     }
 
-    fn check_argsort<T: Element>(shape: &[usize], axis: usize) {
+    fn check_argsort<T: Element + Plain>(shape: &[usize], axis: usize) {
         let n: usize = shape.iter().product();
         let mut x: Vec<T> = Random::new(n as u64).values(n);
         if T::DTYPE.is_float() && n > 8 {
@@ -465,5 +521,36 @@ mod tests {
         let mut y = [0; 4];
         argsort(&ThreadPool::new(1), DType::I64, bytes(&x), &[4], 0, &mut y);
         assert_eq!(y, [2, 3, 1, 0]);
+    }
+
+    #[test]
+    fn a_scatter_that_is_handed_on_has_the_bits_of_one_that_is_written() {
+        for (shape, batch_dims, indices_shape) in cases() {
+            let spec = Indexed { shape: &shape, batch_dims, indices_shape: &indices_shape };
+            let mut random = Random::new(7);
+            let count: usize = shape.iter().product();
+            let indices: Vec<i64> =
+                (0..indices_shape.iter().product()).map(|_| (random.next() % 70) as i64 - 4).collect();
+            let updates: Vec<f32> = random.values(spec.tuples() * spec.slice());
+            for (mode, base) in Scatter::ALL.into_iter().zip([0f32, 1.0, 2.0, -1.0, 0.5]) {
+                let mut want = vec![base; count];
+                let one = ThreadPool::new(1);
+                let (at, new) = (bytes(&indices), bytes(&updates));
+                scatter(&one, mode, DType::F32, bytes_mut(&mut want), spec, DType::I64, at, new);
+                for threads in [1, 2, 3] {
+                    let pool = ThreadPool::new(threads);
+                    let mut found = vec![f32::NAN; count];
+                    let shared = SharedMut::new(&mut found);
+                    // Parts may be changed by whoever takes them.
+                    let finish = |start: usize, part: &mut [f32]| {
+                        // SAFETY: parts do not overlap.
+                        unsafe { shared.range(start..start + part.len()) }.copy_from_slice(part);
+                        part.fill(f32::NAN);
+                    };
+                    scatter_then(&pool, mode, base, spec, DType::I64, at, &updates, &finish);
+                    assert!(found.iter().zip(&want).all(|(x, y)| x.to_bits() == y.to_bits()), "{mode:?} {shape:?}");
+                }
+            }
+        }
     }
 }

@@ -91,33 +91,56 @@ impl<'a, T: Float> Packed<'a, T> {
         c_step: usize,
         accumulate: bool,
     ) {
+        for panel in 0..self.panels() {
+            // SAFETY: the caller's promise.
+            unsafe { self.columns(panel, rows, a, bias, c, c_step, accumulate) };
+        }
+    }
+
+    pub fn panels(&self) -> usize {
+        self.n.div_ceil(self.width)
+    }
+
+    /// The columns of [`Packed::product`] that one panel makes.
+    ///
+    /// # Safety
+    /// As there.
+    pub unsafe fn columns(
+        &self,
+        panel: usize,
+        rows: usize,
+        a: Left<'_, T>,
+        bias: Option<&[T]>,
+        c: *mut T,
+        c_step: usize,
+        accumulate: bool,
+    ) {
         let (across, along) = if a.turned { (1, a.step) } else { (a.step, 1) };
         assert!(rows > 0 && a.data.len() > (rows - 1) * across + (self.k - 1) * along);
         let lanes = self.kernels.lanes;
         let taps = [0usize];
-        for (panel, b) in self.data.chunks_exact(self.k * self.width).enumerate() {
-            let column = panel * self.width;
-            let columns = self.width.min(self.n - column);
-            let vectors = columns.div_ceil(lanes);
-            for [start, end] in even(0, rows, self.kernels.rows[vectors - 1]) {
-                let tile = Tile {
-                    a: a.data[start * across..].as_ptr(),
-                    a_step: a.step,
-                    taps: taps.as_ptr(),
-                    tap_count: 1,
-                    run: self.k,
-                    b: b.as_ptr(),
-                    b_step: self.width,
-                    c: c.wrapping_add(start * c_step + column),
-                    c_step,
-                    last: columns - (vectors - 1) * lanes,
-                    bias: bias.map_or(null(), |bias| bias[column..column + columns].as_ptr()),
-                    relu: false,
-                    accumulate,
-                };
-                // SAFETY: `a` by the assertion, `b` by construction, `c` by the caller's promise.
-                unsafe { self.kernels.tile(a.turned, end - start, vectors)(&tile) };
-            }
+        let b = &self.data[panel * self.k * self.width..][..self.k * self.width];
+        let column = panel * self.width;
+        let columns = self.width.min(self.n - column);
+        let vectors = columns.div_ceil(lanes);
+        for [start, end] in even(0, rows, self.kernels.rows[vectors - 1]) {
+            let tile = Tile {
+                a: a.data[start * across..].as_ptr(),
+                a_step: a.step,
+                taps: taps.as_ptr(),
+                tap_count: 1,
+                run: self.k,
+                b: b.as_ptr(),
+                b_step: self.width,
+                c: c.wrapping_add(start * c_step + column),
+                c_step,
+                last: columns - (vectors - 1) * lanes,
+                bias: bias.map_or(null(), |bias| bias[column..column + columns].as_ptr()),
+                relu: false,
+                accumulate,
+            };
+            // SAFETY: `a` by the assertion, `b` by construction, `c` by the caller's promise.
+            unsafe { self.kernels.tile(a.turned, end - start, vectors)(&tile) };
         }
     }
 }

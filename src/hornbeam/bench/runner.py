@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import statistics
@@ -9,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from hornbeam.bench.sides import Side, environment_of
@@ -100,7 +102,12 @@ def compare(
     dtype: str | None = None,
     watch: Callable[[str], None] = lambda text: None,
 ) -> list[Result]:
-    """Every workload on every side that has it, `runs` times, the sides in alternation."""
+    """Every workload on every side that has it, `runs` times, the sides in alternation.
+
+    Peers were compiled to bytecode when pip installed them. So is this package, of which nobody knows how it
+    came here: starts of a checkout are not to depend on whether it ran before.
+    """
+    compileall.compile_dir(Path(__file__).parent.parent, quiet=2)
     results = []
     for workload in workloads:
         result = Result(workload)

@@ -226,24 +226,27 @@ class Model(Trainer, Layer):
         input_signature: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Write the model's inference as a SavedModel, which TensorFlow runs without Hornbeam.
+        """Write the model's inference for programs without Hornbeam.
 
-        filepath: a folder. format: "tf_saved_model". verbose: whether to say what was written (by default it
-        is). input_signature: a structure for each argument (see `hornbeam.export.ExportArchive`), by default
-        the model's inputs with any number of rows.
+        filepath: a folder; for "onnx" also a file that ends in ".onnx", for "litert" one that ends in
+        ".tflite". format: "tf_saved_model" for TensorFlow, "onnx" for onnxruntime and others (the folder has
+        an example that runs), "stablehlo" for XLA's compilers, "litert" for phones. verbose: whether to say
+        what was written (by default it is). input_signature: a structure for each argument (see
+        `hornbeam.export.ExportArchive`), by default the model's inputs with any number of rows, or with one
+        for the last two formats.
 
-        Raises NotImplementedError for another format, ImportError without TensorFlow, ValueError for a model
-        that is not built or cannot be computed in pieces.
+        Raises NotImplementedError for another format, ImportError without the format's library, ValueError
+        for a model that is not built or cannot be written for any number of rows.
         """
-        if format != "tf_saved_model" or kwargs:
+        from hornbeam.export import FORMATS
+
+        if format not in FORMATS or kwargs:
             given = ", ".join([f"format={format!r}", *kwargs])
             raise NotImplementedError(
-                f'export({given}) is not in this version of Hornbeam: "tf_saved_model" is, without further '
-                "arguments, and save() writes .keras files"
+                f"export({given}) is not in this version of Hornbeam: format may be one of "
+                f"{', '.join(FORMATS)}, without further arguments, and save() writes .keras files"
             )
-        from hornbeam.export import export_saved_model
-
-        export_saved_model(self, filepath, verbose, input_signature)
+        FORMATS[format](self, filepath, verbose, input_signature)
 
     def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, dict[str, Any]]:
         """All variables by path: trainable, non-trainable, the optimizer's and the metrics'.

@@ -4,7 +4,7 @@ use hornbeam_kernels::conv::{self, ConvShape, OutputGrad};
 use hornbeam_kernels::dispatch;
 use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::gemm::{self, Activation, Epilogue, Finish, Mat};
-use hornbeam_kernels::index::{self, Indexed};
+use hornbeam_kernels::index::{self, Indexed, Scatter};
 use hornbeam_kernels::movement::{self, Axis};
 use hornbeam_kernels::reduce;
 use hornbeam_kernels::window::{self, PoolShape};
@@ -57,12 +57,7 @@ pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
             let y = memory.write_bytes(&writes[0]);
             index::gather(context.pool, reads[0].dtype.size(), x, indexed(spec), spec.index, at, y)
         }
-        Kind::Scatter(mode, spec) => {
-            memory.settle(&reads[0], &writes[0]);
-            let (at, updates) = (memory.read_bytes(&reads[1]), memory.read_bytes(&reads[2]));
-            let y = memory.write_bytes(&writes[0]);
-            index::scatter(context.pool, *mode, reads[0].dtype, y, indexed(spec), spec.index, at, updates)
-        }
+        Kind::Scatter(mode, spec) => scatter(*mode, spec, instruction, memory, context),
         Kind::Pool(kind, shape) => pooling(*kind, shape, instruction, memory, context),
         Kind::Rows { .. } => rows::run(instruction, memory, context),
         Kind::Recurrent { .. } | Kind::Attention { .. } => composites::run(instruction, memory, context),
@@ -96,6 +91,20 @@ fn copy(dims: &[Dim], memory: Memory, from: &Operand, to: &Operand, context: &Co
     // SAFETY: the view lies inside its buffer by lowering, the target holds all of its elements, and copies are never
     // planned in place unless contiguous.
     unsafe { movement::copy_strided(context.pool, from.dtype.size(), source, target, &axes) };
+}
+
+fn scatter(mode: Scatter, spec: &IndexShape, instruction: &Instruction, memory: Memory, context: &Context) {
+    let (reads, writes, pool) = (&instruction.reads, &instruction.writes, context.pool);
+    let at = memory.read_bytes(&reads[1]);
+    let Some(tail) = Tailing::of(instruction, memory) else {
+        memory.settle(&reads[0], &writes[0]);
+        let (y, updates) = (memory.write_bytes(&writes[0]), memory.read_bytes(&reads[2]));
+        return index::scatter(pool, mode, reads[0].dtype, y, indexed(spec), spec.index, at, updates);
+    };
+    dispatch!(numeric, reads[0].dtype, T => {
+        let (base, updates) = (memory.read::<T>(&reads[0])[0], memory.read::<T>(&reads[2]));
+        index::scatter_then(pool, mode, base, indexed(spec), spec.index, at, updates, &tail)
+    }, else unreachable!("no loop follows a scatter of bool"))
 }
 
 fn indexed(spec: &IndexShape) -> Indexed<'_> {

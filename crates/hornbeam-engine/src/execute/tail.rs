@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use hornbeam_kernels::gemm::Finish;
 
-use crate::instruction::{Instruction, Tail};
+use crate::instruction::{Instruction, Kind, Tail};
 use crate::memory::Memory;
 
 /// The tail of an instruction that is under way.
@@ -28,9 +28,10 @@ impl<T> Finish<T> for Tailing<'_> {
         let Tail { fused, source, reads, writes } = self.tail;
         let operands = [&self.instruction.reads[*reads..], &self.instruction.writes[*writes..]];
         let range = start..start + part.len();
+        let announced = matches!(self.instruction.kind, Kind::Dot { .. });
         // SAFETY: the part holds the range's elements of the result; every other operand reaches over the loop by lowering,
         // and shares memory only as the planner allows.
-        unsafe { fused.part(self.memory, operands, range, (*source, part.as_ptr().cast())) };
+        unsafe { fused.part(self.memory, operands, range, (*source, part.as_ptr().cast()), announced) };
     }
 
     fn announce(&self, elements: Range<usize>) {

@@ -1,14 +1,16 @@
 //! Loops that run on a product while its results are in cache: masks, dropout, the update of an optimizer. What the product
-//! itself computes then never reaches memory.
+//! itself computes then never reaches memory. So it is with rows that are added into zeros, as the gradient of an embedding.
 
 use crate::fused::Load;
-use crate::instruction::{Instruction, Kind, Place, Program, Tail};
+use crate::instruction::{Instruction, Kind, Operand, Place, Program, Tail};
 use crate::plan::in_place_pairs;
 
 /// Bytes of a result that a loop would find in cache anyway.
 const SMALL: usize = 1 << 19;
 /// Columns of a result that products finish row by row as a whole: a loop over many short pieces loses more than it saves.
 const COLUMNS: usize = 512;
+/// Elements of a slice that a scatter hands on as a whole.
+const SLICE: usize = 4096;
 
 /// Let a loop that is the only reader of a product become its tail.
 pub fn attach(mut program: Program) -> Program {
@@ -16,7 +18,7 @@ pub fn attach(mut program: Program) -> Program {
     let mut slots = Slots::new(&program, instructions);
     for product in 0..slots.instructions.len() {
         if let Some(follower) = slots.follower(&program, product) {
-            slots.merge(product, follower);
+            slots.merge(&program, product, follower);
         }
     }
     program.instructions = slots.instructions.into_iter().flatten().collect();
@@ -75,7 +77,11 @@ impl Slots {
     /// The loop that alone reads the product at `at`, element by element.
     fn follower(&self, program: &Program, at: usize) -> Option<Follower> {
         let product = self.instructions[at].as_ref()?;
-        if !matches!(&product.kind, Kind::Dot { gemm, .. } if gemm.n <= COLUMNS) {
+        let finishes = match &product.kind {
+            Kind::Dot { gemm, .. } => gemm.n <= COLUMNS,
+            _ => self.filled(program, product).is_some(),
+        };
+        if !finishes {
             return None;
         }
         let result = product.writes[0];
@@ -100,6 +106,25 @@ impl Slots {
         Some(Follower { at: reader, source, target })
     }
 
+    /// The number that all of a scatter's operand holds, if it was made for this scatter, and the copy that made it. Only where
+    /// updates are few and slices short: the result is made in order, and a task has all updates of its part.
+    fn filled(&self, program: &Program, scatter: &Instruction) -> Option<(Operand, usize)> {
+        let Kind::Scatter(_, spec) = &scatter.kind else { return None };
+        let tuple = spec.indices.last().copied().unwrap_or(0);
+        let slice: usize = spec.shape[spec.batch_dims + tuple..].iter().product();
+        if slice > SLICE || scatter.reads[2].count > scatter.writes[0].count {
+            return None;
+        }
+        let buffer = scatter.reads[0].buffer as usize;
+        let (writer, [_]) = (self.writer[buffer]?, &self.readers[buffer][..]) else { return None };
+        let copy = self.instructions[writer].as_ref()?;
+        let Kind::Copy { dims, .. } = &copy.kind else { return None };
+        let number = Operand { count: 1, ..copy.reads[0] };
+        let fixed = matches!(program.buffers[number.buffer as usize].place, Place::Constant(_) | Place::Literal(_));
+        let kept = matches!(program.buffers[buffer].place, Place::Output(_));
+        (fixed && !kept && dims.iter().all(|dim| dim.stride == 0)).then_some((number, writer))
+    }
+
     /// Whether the loop finds all that it reads at `to`, and nobody in between still needs what it may overwrite.
     fn can_rise(&self, follower: &Instruction, from: usize, to: usize) -> bool {
         let ready = |buffer: u32| self.writer[buffer as usize].is_none_or(|writer| writer <= to);
@@ -119,8 +144,13 @@ impl Slots {
         !self.between(from, to).any(overwrites)
     }
 
-    fn merge(&mut self, product: usize, Follower { at, source, target }: Follower) {
+    fn merge(&mut self, program: &Program, product: usize, Follower { at, source, target }: Follower) {
+        let filled = self.instructions[product].as_ref().and_then(|one| self.filled(program, one));
         let (Some(mut merged), Some(tail)) = (self.take(product), self.take(at)) else { return };
+        if let Some((number, copy)) = filled {
+            merged.reads[0] = number;
+            self.take(copy);
+        }
         let Kind::Fused(fused) = tail.kind else { unreachable!("only loops follow") };
         let (reads, writes) = (merged.reads.len(), merged.writes.len());
         merged.tail = Some(Box::new(Tail { fused: *fused, source, reads, writes }));

@@ -2,6 +2,7 @@
 
 use super::tile::Real;
 use super::vector::prefetch;
+use crate::multiversion;
 
 /// Copies rows `0..rows` by steps `0..k` of A (element `(i, p)` at `a + i * row + p * col`) to `[k][rows]`.
 ///
@@ -45,6 +46,10 @@ pub(crate) unsafe fn columns<E: Real>(
     to: &mut [E],
 ) {
     assert!(to.len() >= k * width && columns <= width);
+    // SAFETY: the caller's promise.
+    if columns == width && unsafe { panels(b, row, col, k, 1, width, to) } == 1 {
+        return;
+    }
     // SAFETY: the source by the caller's promise, the destination by the assertion.
     unsafe {
         if col == 1 {
@@ -68,6 +73,68 @@ pub(crate) unsafe fn columns<E: Real>(
         for p in 0..k {
             for j in 0..columns {
                 to[p * width + j] = *b.offset(p as isize * row + j as isize * col);
+            }
+        }
+    }
+}
+
+/// As many calls of [`columns`] for panels of B that lie side by side, if their columns are whole cache lines of memory: all
+/// panels of one step are read at once. Says how many it has copied: all or none.
+///
+/// # Safety
+/// The source must be readable at every `(p, j)`.
+pub(crate) unsafe fn panels<E: Real>(
+    b: *const E,
+    row: isize,
+    col: isize,
+    k: usize,
+    count: usize,
+    width: usize,
+    to: &mut [E],
+) -> usize {
+    let copy = match width * size_of::<E>() {
+        64 => lines_of_1(),
+        128 => lines_of_2(),
+        _ => return 0,
+    };
+    if col != 1 {
+        return 0;
+    }
+    assert!(to.len() >= count * k * width);
+    // SAFETY: the source by the caller's promise, the destination by the assertion.
+    unsafe { copy(b.cast(), row * size_of::<E>() as isize, k, count, to.as_mut_ptr().cast()) };
+    count
+}
+
+type Line = [u8; 64];
+
+multiversion! {
+    unsafe fn lines_of_1[S](from: *const Line, row: isize, k: usize, panels: usize, to: *mut Line) {
+        // SAFETY: the caller's promise.
+        unsafe { lines::<1>(from, row, k, panels, to) }
+    }
+    unsafe fn lines_of_2[S](from: *const Line, row: isize, k: usize, panels: usize, to: *mut Line) {
+        // SAFETY: the caller's promise.
+        unsafe { lines::<2>(from, row, k, panels, to) }
+    }
+}
+
+/// Copies `k` rows, `row` bytes apart, of `panels` panels of `N` lines to `[panels][k][N]`.
+///
+/// # Safety
+/// Both must hold those lines.
+#[inline(always)]
+unsafe fn lines<const N: usize>(from: *const Line, row: isize, k: usize, panels: usize, to: *mut Line) {
+    for p in 0..k {
+        let from = from.wrapping_byte_offset(p as isize * row);
+        for line in 0..N * panels {
+            prefetch(from.wrapping_byte_offset(AHEAD as isize * row).wrapping_add(line));
+        }
+        for panel in 0..panels {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let line = from.add(panel * N).cast::<[Line; N]>().read_unaligned();
+                to.add((panel * k + p) * N).cast::<[Line; N]>().write_unaligned(line);
             }
         }
     }

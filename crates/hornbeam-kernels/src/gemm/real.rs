@@ -78,7 +78,12 @@ fn plan<E: Real>(kernels: &Kernels<E>, [batch, m, n, k]: [usize; 4], am: Mat, bm
     }
     // A block packs its rows of A and, if it has all rows, its columns of B: cut the longer side (in tiles), but keep
     // blocks wide enough to pay for the packing as long as that gives enough tasks.
-    let mut least = [16 * lanes, 4 * rows];
+    // Long sums go by columns as far as they can: a block then has rows enough for its own copy of B, made in cache.
+    let long = splits > 1 && m <= 2 * M_BLOCK * rows;
+    let mut least = if long { [8 * lanes, m] } else { [16 * lanes, 4 * rows] };
+    if long {
+        m_block = m;
+    }
     while tasks(m_block, n_block) < wanted && (!finished || m_block <= rows) {
         let (wide, tall) = (n_block >= 2 * least[0].max(width), m_block >= 2 * least[1]);
         if wide && (!tall || n_block / width >= m_block / rows) {
@@ -99,7 +104,7 @@ fn plan<E: Real>(kernels: &Kernels<E>, [batch, m, n, k]: [usize; 4], am: Mat, bm
     let pack_a = !in_place_a || (am.cols == 1 && aliases::<E>(am.rows) && total_vectors > vectors);
     let in_place_b = bm.cols == 1 && bm.rows >= 0 && n % lanes == 0;
     // In place a panel is a few lines of each row, which pays while few tiles read it again.
-    let few = if aliases::<E>(bm.rows) { 2 * rows } else { DIRECT * rows };
+    let few = if long || aliases::<E>(bm.rows) { 2 * rows } else { DIRECT * rows };
     let pack_b = if in_place_b && m <= few {
         PackB::Direct
     } else if batch == 1 && m > m_block {
@@ -372,7 +377,10 @@ impl<E: Real> Job<'_, E> {
             // SAFETY: `gemm` checked the operands' extents; the rest is the caller's promise.
             unsafe {
                 self.pack_a(block, step, run, packed_a);
-                for panel in 0..local_b {
+                let whole = if local_b > 0 { (column1 - column0) / width } else { 0 };
+                let from = self.b_pointer(block.batch, step, column0);
+                let copied = pack::panels(from, self.bm.rows, self.bm.cols, run, whole, width, packed_b);
+                for panel in copied..local_b {
                     let column = column0 + panel * width;
                     let to = &mut packed_b[panel * run * width..(panel + 1) * run * width];
                     let from = self.b_pointer(block.batch, step, column);

@@ -15,6 +15,18 @@ pub(crate) fn prefetch<E>(p: *const E) {
     let _ = p;
 }
 
+/// [`prefetch`] into the second-level cache: what comes first is to stay in the first.
+#[inline(always)]
+pub(crate) fn prefetch_far<E>(p: *const E) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: as above.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(p.cast())
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
+
 /// A register of `LANES` floats.
 ///
 /// # Safety

@@ -40,33 +40,51 @@ fn exp2_int(n: i32) -> f32 {
 pub fn exp<S: Target>(x: f32) -> f32 {
     let clamped = if x > 89.0 { 89.0 } else { x };
     let clamped = if clamped < -104.0 { -104.0 } else { clamped };
-    let (n, _, r) = split_ln2::<S>(clamped);
-    let q = poly::<S, 6>(r, [0.5, 0.166_666_67, 0.041_666_262, 0.008_333_263, 0.001_394_672_4, 0.000_199_192_64]);
-    let p = 1.0 + mul_add::<S>(r * r, q, r);
+    let (n, p) = exp_parts::<S>(clamped);
     // In two halves, because 2^n alone may overflow, or underflow where the result is subnormal.
     let half = n >> 1;
     p * exp2_int(half) * exp2_int(n.wrapping_sub(half))
+}
+
+/// `exp(x)` for `x <= 0`, with the same bits.
+#[inline(always)]
+fn exp_down<S: Target>(x: f32) -> f32 {
+    let clamped = if x < -104.0 { -104.0 } else { x };
+    let (n, p) = exp_parts::<S>(clamped);
+    // In two steps, of which only the second may round to a subnormal number.
+    p * exp2_int(n.wrapping_add(64)) * exp2_int(-64)
+}
+
+/// `n` and `p` such that `exp(x) = 2^n p`.
+#[inline(always)]
+fn exp_parts<S: Target>(x: f32) -> (i32, f32) {
+    let (n, _, r) = split_ln2::<S>(x);
+    let q = poly::<S, 6>(r, [0.5, 0.166_666_67, 0.041_666_262, 0.008_333_263, 0.001_394_672_4, 0.000_199_192_64]);
+    (n, 1.0 + mul_add::<S>(r * r, q, r))
 }
 
 #[inline(always)]
 pub fn expm1<S: Target>(x: f32) -> f32 {
     let clamped = if x > 89.0 { 89.0 } else { x };
     let clamped = if clamped < -20.0 { -20.0 } else { clamped };
-    let (n, _, r) = split_ln2::<S>(clamped);
+    let y = expm1_within::<S>(clamped);
+    // -0 and the smallest numbers.
+    if x.abs() < f32::MIN_POSITIVE {
+        x
+    } else {
+        y
+    }
+}
+
+/// [`expm1`] between -20 and 89, but for numbers next to 0.
+#[inline(always)]
+fn expm1_within<S: Target>(x: f32) -> f32 {
+    let (n, _, r) = split_ln2::<S>(x);
     let q = poly::<S, 6>(r, [0.5, 0.166_666_67, 0.041_666_348, 0.008_333_271, 0.001_394_156_3, 0.000_199_149_7]);
     let p = mul_add::<S>(r * r, q, r);
     // 2^n (p + 1) - 1 with half of 2^n, because 2^128 is no number but the result may be one.
     let scale = exp2_int(n.wrapping_sub(1));
-    let y = 2.0 * mul_add::<S>(scale, p, scale - 0.5);
-    if n == 0 {
-        if x == 0.0 {
-            x
-        } else {
-            p
-        }
-    } else {
-        y
-    }
+    2.0 * mul_add::<S>(scale, p, scale - 0.5)
 }
 
 #[inline(always)]
@@ -121,14 +139,14 @@ pub fn log1p<S: Target>(x: f32) -> f32 {
 pub fn tanh<S: Target>(x: f32) -> f32 {
     let magnitude = x.abs();
     let clamped = if magnitude > 10.0 { 10.0 } else { magnitude };
-    let p = expm1::<S>(2.0 * clamped);
+    let p = expm1_within::<S>(2.0 * clamped);
     (p / (p + 2.0)).copysign(x)
 }
 
 /// `1 / (1 + exp(-x))`, in the form that neither overflows nor loses the small values.
 #[inline(always)]
 pub fn logistic<S: Target>(x: f32) -> f32 {
-    let z = exp::<S>(-x.abs());
+    let z = exp_down::<S>(-x.abs());
     (if x < 0.0 { z } else { 1.0 }) / (1.0 + z)
 }
 

@@ -54,7 +54,7 @@ pub(super) fn forward<T: Float>(pool: &ThreadPool, shape: &Sequence, layer: Gru<
         let [mut state, mut sums, mut spare] = working::<T>(local, rows.len(), [n, wide, 4 * n]);
         state.load(rows.start, h0);
         for i in 0..shape.steps {
-            apply(&weights, rows.len(), &state, Some(b), &mut sums, false);
+            apply(&weights, rows.len(), &state, Some(b), &mut sums, false, &[]);
             for (r, row) in rows.clone().enumerate() {
                 let state = state.row(r);
                 // SAFETY: the rows are this task's own, and two steps of a row do not overlap.
@@ -115,7 +115,7 @@ pub(super) fn backward<T: Float>(pool: &ThreadPool, shape: &Sequence, layer: Gru
                 }
                 ds.copy_from_slice(sums);
             }
-            apply(&weights, rows.len(), &sums, None, &mut state, true);
+            apply(&weights, rows.len(), &sums, None, &mut state, true, &[]);
         }
         // SAFETY: the rows are this task's own.
         unsafe { state.store(rows, &dh0) };

@@ -64,7 +64,7 @@ pub(super) fn forward<T: Float>(pool: &ThreadPool, shape: &Sequence, layer: Lstm
         let [mut state, mut sums, mut spare] = working::<T>(local, rows.len(), [n, wide, wide]);
         state.load(rows.start, h0);
         for i in 0..shape.steps {
-            apply(&weights, rows.len(), &state, None, &mut sums, false);
+            apply(&weights, rows.len(), &state, None, &mut sums, false, &[]);
             for (r, row) in rows.clone().enumerate() {
                 let (one, all) = (shape.at(row, i, n), shape.at(row, i, wide));
                 // SAFETY: the rows are this task's own, and two steps of a row do not overlap.
@@ -129,7 +129,9 @@ pub(super) fn backward<T: Float>(pool: &ThreadPool, shape: &Sequence, layer: Lst
                 // SAFETY: the rows are this task's own.
                 unsafe { dx.range(all) }.copy_from_slice(ds);
             }
-            apply(&weights, rows.len(), &sums, None, &mut state, true);
+            let ahead = [(gates, i.saturating_sub(1), wide), (c, i.saturating_sub(2), n)];
+            let ahead = ahead.map(|(sequence, i, n)| shape.ahead(sequence, &rows, i, n));
+            apply(&weights, rows.len(), &sums, None, &mut state, true, &ahead);
         }
         // SAFETY: the rows are this task's own.
         unsafe {

@@ -15,6 +15,7 @@ mod tests;
 use std::ops::Range;
 
 use crate::dtype::Bool;
+use crate::gemm::vector::prefetch_far;
 use crate::math;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{Plain, Scratch};
@@ -55,6 +56,11 @@ impl Sequence {
     fn at(&self, row: usize, i: usize, n: usize) -> Range<usize> {
         let at = (row * self.steps + self.time(i)) * n;
         at..at + n
+    }
+
+    /// What `rows` have of a sequence of `n` features as number `i`.
+    fn ahead<'a, T>(&self, sequence: &'a [T], rows: &Range<usize>, i: usize, n: usize) -> Ahead<'a, T> {
+        Ahead { sequence, first: self.at(rows.start, i, n).start, rows: rows.len(), apart: self.steps * n, n }
     }
 
     /// Whether element `(row, number i)` is to be passed over.
@@ -186,7 +192,8 @@ fn weights<'a, T: Float>(
     Packed::shared(pool, w, [k, n], step, width, scratch.take(Packed::<T>::len(k, n, width)))
 }
 
-/// `to = from @ weights + bias (+ to)` for the first rows of working memory.
+/// `to = from @ weights + bias (+ to)` for the first rows of working memory. Meanwhile, a share for each panel of the
+/// weights, memory is asked for what the next step will read.
 fn apply<T: Float>(
     weights: &Packed<'_, T>,
     rows: usize,
@@ -194,11 +201,36 @@ fn apply<T: Float>(
     bias: Option<&[T]>,
     to: &mut Rows<'_, T>,
     accumulate: bool,
+    ahead: &[Ahead<'_, T>],
 ) {
     assert!(from.n == weights.k && to.n == weights.n && to.data.len() >= rows * apart(to.n));
     let left = Left { data: from.data, step: apart(from.n), turned: false };
-    // SAFETY: the rows lie within `to` by the assertion.
-    unsafe { weights.product(rows, left, bias, to.data.as_mut_ptr(), apart(to.n), accumulate) };
+    let panels = weights.panels();
+    for panel in 0..panels {
+        ahead.iter().for_each(|ahead| ahead.fetch(panel, panels));
+        // SAFETY: the rows lie within `to` by the assertion.
+        unsafe { weights.columns(panel, rows, left, bias, to.data.as_mut_ptr(), apart(to.n), accumulate) };
+    }
+}
+
+/// What some rows have of a sequence at one step: pieces of `n` numbers, `apart` from each other.
+struct Ahead<'a, T> {
+    sequence: &'a [T],
+    first: usize,
+    rows: usize,
+    apart: usize,
+    n: usize,
+}
+
+impl<T> Ahead<'_, T> {
+    /// Asks for part number `part` of `parts`.
+    fn fetch(&self, part: usize, parts: usize) {
+        const LINE: usize = 64;
+        for row in part * self.rows / parts..(part + 1) * self.rows / parts {
+            let piece = self.sequence.as_ptr().wrapping_add(self.first + row * self.apart);
+            (0..self.n * size_of::<T>()).step_by(LINE).for_each(|at| prefetch_far(piece.wrapping_byte_add(at)));
+        }
+    }
 }
 
 /// Rows of `n` numbers in working memory.

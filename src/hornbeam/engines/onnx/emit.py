@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -224,6 +224,8 @@ def compare(operator: str, *operands: Value | float) -> Value:
     return _broadcasting(operator, [x.cast(work) for x in xs], "bool")
 
 
+# From this version of ONNX on there is BitCast.
+_BIT_CASTS = 26
 _WORDS = {4: "int32", 8: "int64"}
 
 
@@ -237,6 +239,8 @@ def where(condition: Value, x: Value | float, y: Value | float) -> Value:
     if x.dtype == "bool":
         return (condition & x) | (~condition & y)
     size = numpy_dtype(x.dtype).itemsize
+    if x.emitter.opset < _BIT_CASTS:
+        return _broadcasting("Where", [condition, x, y], x.dtype)
     if size not in _WORDS:
         work = "float32" if x.floating else "int32"
         return where(condition, x.cast(work), y.cast(work)).cast(x.dtype)
@@ -378,8 +382,8 @@ class Emitter:
     """Collects the nodes of one model. `table` has a function for every primitive; those in `makers` take the
     emitter as well, because they have no operand or walk a graph."""
 
-    def __init__(self, table: Functions, makers: Functions) -> None:
-        self._table, self._makers = table, makers
+    def __init__(self, table: Functions, makers: Functions, opset: int = OPSET) -> None:
+        self._table, self._makers, self.opset = table, makers, opset
         self._count = 0
         self._constants: dict[tuple, Value] = {}
         self._zeros: set[str] = set()
@@ -515,16 +519,38 @@ class Emitter:
             "Scan", [*carry, *xs], [*types[:count], *stacked], body=body, num_scan_inputs=len(xs), **order
         )
 
-    def model(self, graph: Graph) -> ModelProto:
-        """`graph` as a model of fixed shapes. Inputs and outputs stand in the graph's order."""
+    def model(
+        self,
+        graph: Graph,
+        weights: Sequence[tuple[str, np.ndarray, str]] = (),
+        inputs: Sequence[str] = (),
+        outputs: Sequence[str] = (),
+    ) -> ModelProto:
+        """`graph` as a model of fixed shapes. Inputs and outputs stand in the graph's order.
+
+        weights: (name, array, dtype) of the first inputs, which become part of the model. inputs, outputs:
+        names, by default numbers.
+        """
+        count = len(weights)
         args = [self._fresh(n.dtype, n.shape) for n in graph.inputs]
+        for i, (name, array, dtype) in enumerate(weights):
+            args[i] = replace(args[i], name=name)
+            self._initializers.append(
+                helper.make_tensor(name, onnx_type(dtype), array.shape, array.tobytes(), raw=True)
+            )
+        for i, name in enumerate(inputs, count):
+            args[i] = replace(args[i], name=name)
         with self._scope() as scope:
-            outputs = self._returned(self.walk(graph, args))
+            found = self._returned(self.walk(graph, args))
+            for i, name in enumerate(outputs):
+                self._add(helper.make_node("Identity", [found[i].name], [name]))
+                found[i] = replace(found[i], name=name)
         made = helper.make_graph(
-            scope.nodes, "hornbeam", _infos(args), _infos(outputs), initializer=self._initializers
+            scope.nodes, "hornbeam", _infos(args[count:]), _infos(found), initializer=self._initializers
         )
-        versions = [helper.make_opsetid("", OPSET)]
-        return helper.make_model(made, opset_imports=versions, producer_name="hornbeam")
+        versions = [helper.make_opsetid("", self.opset)]
+        options = {} if self.opset == OPSET else {"ir_version": 10}
+        return helper.make_model(made, opset_imports=versions, producer_name="hornbeam", **options)
 
 
 def _infos(values: Sequence[Value]) -> list[Any]:

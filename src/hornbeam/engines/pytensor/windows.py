@@ -41,7 +41,7 @@ def _dot_general(x: Variable, y: Variable, *, contract: Any, batch: Any) -> Vari
 # -- convolutions --------------------------------------------------------------------------------------------
 
 # Numbers in the windows that are multiplied at once.
-_CACHED = 1 << 19
+_CACHED = 1 << 20
 
 
 class _Window:
@@ -91,9 +91,9 @@ class _Window:
         )
         return view.reshape(groups, n * math.prod(self.output), math.prod(self.kernel) * channels)
 
-    def parts(self, n: int, channels: int) -> Iterator[slice]:
-        """Images that are computed at once."""
-        size = max(1, _CACHED // max(1, math.prod(self.output) * math.prod(self.kernel) * channels))
+    def parts(self, n: int, row: int) -> Iterator[slice]:
+        """Images that are computed at once, if a matrix has a row of so many numbers for each place."""
+        size = max(1, _CACHED // max(1, math.prod(self.output) * row))
         return (slice(at, min(at + size, n)) for at in range(0, n, size))
 
 
@@ -113,7 +113,7 @@ def _conv(x: Array, w: Array, *, groups: int, **sizes: Any) -> Array:
     padded, weights = window.pad(x), _by_group(w, groups)
     out = np.empty((x.shape[0], *window.output, w.shape[-1]), x.dtype)
     if out.size:
-        for part in window.parts(len(x), x.shape[-1]):
+        for part in window.parts(len(x), math.prod(w.shape[:-2]) * x.shape[-1]):
             products = np.matmul(window.rows(padded[part], groups), weights)
             out[part] = products.transpose(1, 0, 2).reshape(out[part].shape)
     return out
@@ -124,7 +124,7 @@ def _conv_input_grad(dy: Array, w: Array, *, input_shape: Any, groups: int, **si
     total = np.zeros(window.padded, dy.dtype)
     if not dy.size:
         return window.inside(total)
-    for part in window.parts(len(dy), w.shape[-1]):
+    for part in window.parts(len(dy), max(w.shape[-1], input_shape[-1])):
         rows = _grouped(dy[part], groups)
         for at, places in window.taps():
             products = np.matmul(rows, _by_group(w[at], groups).swapaxes(1, 2))
@@ -138,7 +138,7 @@ def _conv_kernel_grad(x: Array, dy: Array, *, kernel_shape: Any, groups: int, **
     padded = window.pad(x)
     total = np.zeros((groups, math.prod(kernel_shape[:-1]), kernel_shape[-1] // groups), x.dtype)
     if dy.size:
-        for part in window.parts(len(x), x.shape[-1]):
+        for part in window.parts(len(x), math.prod(kernel_shape[:-2]) * x.shape[-1]):
             total += np.matmul(window.rows(padded[part], groups).swapaxes(1, 2), _grouped(dy[part], groups))
     return total.transpose(1, 0, 2).reshape(kernel_shape)
 

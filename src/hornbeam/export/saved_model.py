@@ -1,4 +1,4 @@
-"""Models as artifacts that run without Hornbeam: TensorFlow's SavedModel, with Keras's names."""
+"""TensorFlow's SavedModel, with Keras's names."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from hornbeam import tree
 from hornbeam.engines import get_engine
 from hornbeam.evaluation import buffer_of, evaluate
+from hornbeam.export.signature import signature_of
 from hornbeam.ir.types import TensorType, is_float, numpy_dtype
 from hornbeam.models.host import has_host_layers
 from hornbeam.transforms import Traced, trace_for
@@ -267,21 +268,7 @@ def _try_rows(name: str, many: _Part, one: _Part, free: Sequence[int]) -> None:
 
 def export_saved_model(model: Any, filepath: Any, verbose: bool | None, input_signature: Any) -> None:
     """What `Model.export` does: inference of the model as the endpoint "serve"."""
-    if not model.built:
-        raise ValueError(f"model {model.name!r} is not built: call it on data, or build(shape), first")
+    signature = signature_of(model) if input_signature is None else input_signature
     archive = ExportArchive()
-    if input_signature is None:
-        input_signature = _signature_of(model)
-    archive.track_and_add_endpoint("serve", model, input_signature)
+    archive.track_and_add_endpoint("serve", model, signature)
     archive.write_out(filepath, verbose=verbose is not False)
-
-
-def _signature_of(model: Any) -> list[Any]:
-    """The model's inputs, one structure for its one argument."""
-    symbols = getattr(model, "_symbolic_inputs", None)
-    if symbols is None:
-        raise ValueError(
-            f"model {model.name!r} does not say what it takes: give export() an input_signature, such as "
-            "[hornbeam.InputSpec(shape=(None, 3))]"
-        )
-    return [symbols]

@@ -1,0 +1,160 @@
+"""A model for batches of any size, out of models for three sizes.
+
+Graphs of ours have known sizes, so an emitted model does as well. Emitted for another number of rows it has
+the same nodes with the same names; what differs are sizes in vectors of integers (shapes, bounds), each of
+the form k * rows + c. Two models tell k and c, the third one proves them; a few nodes then compute such
+vectors from the size of an input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from onnx import ModelProto, NodeProto, helper, numpy_helper
+
+from hornbeam.engines.onnx.emit import onnx_type
+
+# Primes, unlike the sizes that models have: a size that is one of them by chance would go along.
+SIZES = (1009, 1013, 1019)
+
+
+class RowsError(ValueError):
+    """The model depends on the number of rows in a way that cannot be written."""
+
+
+def any_rows(models: Sequence[ModelProto], free: Sequence[int]) -> ModelProto:
+    """The model for any number of rows, given those for SIZES. free: the inputs whose first size that is.
+
+    Raises RowsError where the number of rows stands anywhere but in sizes, in sums or means over all rows.
+    """
+    first = models[0]
+    for other in models[1:]:
+        _same_nodes(first.graph.node, other.graph.node)
+    tensors = [{t.name: t for t in model.graph.initializer} for model in models]
+    if any(t.keys() != tensors[0].keys() for t in tensors[1:]):
+        raise RowsError("it has other constants for another number of rows")
+    made = ModelProto()
+    made.CopyFrom(first)
+    graph = made.graph
+    del graph.initializer[:]
+    before: list[NodeProto] = []
+    source = graph.input[free[0]].name
+    for name, tensor in tensors[0].items():
+        values = [numpy_helper.to_array(t[name]) for t in tensors]
+        if all(v.shape == values[0].shape and v.tobytes() == values[0].tobytes() for v in values[1:]):
+            graph.initializer.append(tensor)
+        elif (inferred := _inferred(graph.node, name, values)) is not None:
+            graph.initializer.append(numpy_helper.from_array(inferred, name))
+        else:
+            before += _computed(graph, name, values, source, bool(before))
+    nodes = [*before, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    _free_sizes(models, graph)
+    return made
+
+
+def _same_nodes(nodes: Sequence[NodeProto], others: Sequence[NodeProto]) -> None:
+    """Raises RowsError unless the nodes differ at most in the sizes that bodies of loops note."""
+    if len(nodes) != len(others):
+        raise RowsError("it has other nodes for another number of rows")
+    for node, other in zip(nodes, others, strict=True):
+        bodies = [[a.g for a in n.attribute if a.type == a.GRAPH] for n in (node, other)]
+        plain = [[a for a in n.attribute if a.type != a.GRAPH] for n in (node, other)]
+        same = (node.op_type, list(node.input), list(node.output), len(bodies[0]), plain[0]) == (
+            other.op_type, list(other.input), list(other.output), len(bodies[1]), plain[1],
+        )  # fmt: skip
+        if not same:
+            raise RowsError(f"its node {node.op_type} is another one for another number of rows")
+        for body, twin in zip(*bodies, strict=True):
+            _same_nodes(body.node, twin.node)
+
+
+def _line(values: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray] | None:
+    """k and c with value = k * rows + c for all three sizes, if there are any."""
+    a, b, c = (v.astype(object) if v.dtype.kind in "iu" else v.astype(np.float64) for v in values)
+    slope = (b - a) // (SIZES[1] - SIZES[0]) if values[0].dtype.kind in "iu" else None
+    if slope is None:
+        return None
+    offset = a - slope * SIZES[0]
+    good = all((slope * size + offset == v).all() for size, v in zip(SIZES, (a, b, c), strict=True))
+    return (slope.astype(np.int64), offset.astype(np.int64)) if good else None
+
+
+def _inferred(nodes: Sequence[NodeProto], name: str, values: Sequence[np.ndarray]) -> np.ndarray | None:
+    """A shape for Reshape with one size that it finds out by itself."""
+    line = _line(values) if values[0].dtype == np.int64 and values[0].ndim == 1 else None
+    if line is None or np.count_nonzero(line[0]) != 1 or not values[0].all():
+        return None
+    if any(name in node.input and node.op_type != "Reshape" for node in all_nodes(nodes)):
+        return None
+    return np.where(line[0] != 0, -1, values[0])
+
+
+def all_nodes(nodes: Sequence[NodeProto]) -> list[NodeProto]:
+    """The nodes, and those of bodies inside of them."""
+    found = list(nodes)
+    for node in nodes:
+        for attribute in node.attribute:
+            if attribute.type == attribute.GRAPH:
+                found += all_nodes(attribute.g.node)
+    return found
+
+
+def _computed(
+    graph: Any, name: str, values: Sequence[np.ndarray], source: str, begun: bool
+) -> list[NodeProto]:
+    """Nodes that make a constant out of the number of rows."""
+    nodes = [] if begun else [helper.make_node("Shape", [source], ["rows"], start=0, end=1)]
+
+    def constant(suffix: str, array: np.ndarray) -> str:
+        graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(array), f"{name}_{suffix}"))
+        return f"{name}_{suffix}"
+
+    shapes = {v.shape for v in values}
+    line = _line(values) if len(shapes) == 1 else None
+    if line is not None and values[0].ndim <= 1:
+        k, c = (constant(suffix, np.atleast_1d(part)) for suffix, part in zip("kc", line, strict=True))
+        nodes.append(helper.make_node("Mul", ["rows", k], [f"{name}_part"]))
+        nodes.append(helper.make_node("Add", [f"{name}_part", c], [f"{name}_wide"]))
+        return [*nodes, *_as(values[0], f"{name}_wide", name, constant)]
+    if len(shapes) == 1 and values[0].size == 1 and values[0].dtype.kind == "f":
+        numbers = np.array([float(v.reshape(())) for v in values])
+        sizes = np.array(SIZES, float)
+        for operator, fixed in (("Mul", numbers / sizes), ("Div", numbers * sizes)):
+            if np.allclose(fixed, fixed[0], rtol=1e-6):
+                kind = onnx_type(values[0].dtype.name)
+                cast = helper.make_node("Cast", ["rows"], [f"{name}_rows"], to=kind)
+                k = constant("k", np.array([fixed[0]], values[0].dtype))
+                order = [f"{name}_rows", k] if operator == "Mul" else [k, f"{name}_rows"]
+                made = helper.make_node(operator, order, [f"{name}_wide"])
+                return [*nodes, cast, made, *_as(values[0], f"{name}_wide", name, constant)]
+    raise RowsError(f"it has a constant of shape {values[0].shape} that is another one for other rows")
+
+
+def _as(value: np.ndarray, wide: str, name: str, constant: Any) -> list[NodeProto]:
+    """`wide`, a vector, in the dtype and rank of a constant."""
+    kind = onnx_type(value.dtype.name)
+    last = [helper.make_node("Cast", [wide], [f"{name}_cast"], to=kind)]
+    shape = constant("shape", np.array(value.shape, np.int64))
+    return [*last, helper.make_node("Reshape", [f"{name}_cast", shape], [name])]
+
+
+def _free_sizes(models: Sequence[ModelProto], graph: Any) -> None:
+    """Sizes of inputs and outputs that go with the number of rows have names instead."""
+    for kind in ("input", "output"):
+        for index, value in enumerate(getattr(graph, kind)):
+            for axis, size in enumerate(value.type.tensor_type.shape.dim):
+                seen = [
+                    getattr(m.graph, kind)[index].type.tensor_type.shape.dim[axis].dim_value for m in models
+                ]
+                if len(set(seen)) > 1:
+                    size.Clear()
+                    size.dim_param = "batch" if tuple(seen) == SIZES else f"size_{index}_{axis}"
+    for node in all_nodes(graph.node):
+        for attribute in node.attribute:
+            for body in [attribute.g] if attribute.type == attribute.GRAPH else []:
+                for value in (*body.input, *body.output):
+                    value.type.tensor_type.ClearField("shape")

@@ -1,0 +1,54 @@
+"""Models as artifacts that run without Hornbeam: SavedModel, ONNX, StableHLO, LiteRT."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hornbeam.export.saved_model import ExportArchive as ExportArchive
+
+__all__ = ["ExportArchive"]
+
+
+def _saved_model(model: Any, filepath: Any, verbose: bool | None, input_signature: Any) -> None:
+    from hornbeam.export.saved_model import export_saved_model
+
+    export_saved_model(model, filepath, verbose, input_signature)
+
+
+def _told(load: Callable[[], Callable[..., Any]]) -> Callable[..., None]:
+    """What writes a format, which is imported when it is used, and says where."""
+
+    def export(model: Any, filepath: Any, verbose: bool | None, input_signature: Any) -> None:
+        written = load()(model, filepath, input_signature)
+        if verbose is not False:
+            print(f"Saved to {written}")
+
+    return export
+
+
+def _onnx() -> Callable[..., Any]:
+    from hornbeam.export.onnx import export_onnx
+
+    return export_onnx
+
+
+def _stablehlo() -> Callable[..., Any]:
+    from hornbeam.export.stablehlo import export_stablehlo
+
+    return export_stablehlo
+
+
+def _litert() -> Callable[..., Any]:
+    from hornbeam.export.litert import export_litert
+
+    return export_litert
+
+
+# What `Model.export` knows: of model, filepath, verbose and input_signature.
+FORMATS: dict[str, Callable[[Any, Any, bool | None, Any], None]] = {
+    "tf_saved_model": _saved_model,
+    "onnx": _told(_onnx),
+    "stablehlo": _told(_stablehlo),
+    "litert": _told(_litert),
+}

@@ -1,0 +1,38 @@
+"""A model's inference for LiteRT (TensorFlow Lite), through TensorFlow's converter."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hornbeam import tree
+from hornbeam.export.saved_model import ExportArchive
+from hornbeam.export.signature import fixed_specs
+from hornbeam.layers import InputSpec
+from hornbeam.saving.files import replace_file
+
+
+def export_litert(model: Any, filepath: str | os.PathLike[str], input_signature: Any = None) -> Path:
+    """Write a `.tflite` file for phones and small devices. Sizes are fixed: by `input_signature`, else a
+    batch is one row. Returns the file.
+
+    Raises ImportError without TensorFlow, ValueError for another ending or a model that is not built, and
+    what the converter raises for operations that LiteRT does not have.
+    """
+    target = Path(filepath)
+    if target.suffix != ".tflite":
+        raise ValueError(f"a LiteRT model is a file whose name ends in .tflite, got {str(target)!r}")
+    structure, specs = fixed_specs(model, input_signature)
+    fixed = tree.pack_sequence_as(structure, [InputSpec(shape=shape, dtype=dtype) for shape, dtype in specs])
+    archive = ExportArchive()
+    archive.track_and_add_endpoint("serve", model, fixed)
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory() as folder:
+        archive.write_out(folder, verbose=False)
+        data = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["serve"]).convert()
+    with replace_file(target) as file:
+        file.write(data)
+    return target

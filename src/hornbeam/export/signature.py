@@ -1,0 +1,35 @@
+"""What a model takes, for formats that have to know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hornbeam import tree
+
+
+def signature_of(model: Any) -> list[Any]:
+    """The model's inputs, one structure for its one argument. Raises ValueError for a model that does not
+    say, or is not built."""
+    if not model.built:
+        raise ValueError(f"model {model.name!r} is not built: call it on data, or build(shape), first")
+    symbols = getattr(model, "_symbolic_inputs", None)
+    if symbols is None:
+        raise ValueError(
+            f"model {model.name!r} does not say what it takes: give export() an input_signature, such as "
+            "[hornbeam.InputSpec(shape=(None, 3))]"
+        )
+    return [symbols]
+
+
+def fixed_specs(model: Any, input_signature: Any) -> tuple[list[Any], list[tuple[tuple[int, ...], str]]]:
+    """The signature, and shape and dtype of each input, one row where their number is not known."""
+    structure = signature_of(model) if input_signature is None else list(input_signature)
+    found = []
+    for spec in tree.flatten(structure):
+        shape = tuple(spec.shape)
+        if None in shape[1:]:
+            raise ValueError(
+                f"only the first size of an input may be unknown, got {shape}: give input_signature"
+            )
+        found.append(((1, *shape[1:]) if shape[:1] == (None,) else shape, str(spec.dtype or "float32")))
+    return structure, found

@@ -1,0 +1,55 @@
+"""A model's inference as StableHLO, the language of XLA's compilers, through JAX."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+from hornbeam import tree
+from hornbeam.export.signature import fixed_specs
+from hornbeam.interop import jax_function
+from hornbeam.saving.files import replace_file
+
+
+class _Flat:
+    """A model as a function of its inputs one by one."""
+
+    built = True
+
+    def __init__(self, model: Any, structure: list[Any]) -> None:
+        self._model, self._structure = model, structure
+        self.variables = model.variables
+
+    def __call__(self, *inputs: Any, training: bool) -> Any:
+        return self._model(*tree.pack_sequence_as(self._structure, list(inputs)), training=training)
+
+
+def export_stablehlo(model: Any, filepath: str | os.PathLike[str], input_signature: Any = None) -> Path:
+    """Write the folder `filepath`: `model.mlir`, the program as text with its weights in it, and `model.jax`,
+    which `jax.export.deserialize(bytes).call(*inputs)` runs. Sizes are fixed: by `input_signature`, else a
+    batch is one row. Returns the folder.
+
+    Raises ImportError without JAX and flatbuffers, ValueError for a model that is not built.
+    """
+    structure, specs = fixed_specs(model, input_signature)
+    function, weights = jax_function(_Flat(model, structure))
+    import jax
+    import jax.export
+
+    if importlib.util.find_spec("flatbuffers") is None:
+        raise ImportError('StableHLO files need flatbuffers: pip install "hornbeam[stablehlo]"')
+
+    with jax.enable_x64(True):
+        arguments = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in specs]
+        exported = jax.export.export(jax.jit(lambda *xs: function(weights, *xs)))(*arguments)
+    target = Path(filepath)
+    target.mkdir(parents=True, exist_ok=True)
+    for name, data in (
+        ("model.mlir", str(exported.mlir_module()).encode()),
+        ("model.jax", bytes(exported.serialize())),
+    ):
+        with replace_file(target / name) as file:
+            file.write(data)
+    return target
