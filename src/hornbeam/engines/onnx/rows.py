@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto, NodeProto, helper, numpy_helper
 
-from hornbeam.engines.onnx.emit import onnx_type
+from hornbeam.engines.onnx.emit import ModelProto, NodeProto, helper, onnx, onnx_type
 
 # Primes, unlike the sizes that models have: a size that is one of them by chance would go along.
 SIZES = (1009, 1013, 1019)
@@ -42,11 +41,11 @@ def any_rows(models: Sequence[ModelProto], free: Sequence[int]) -> ModelProto:
     before: list[NodeProto] = []
     source = graph.input[free[0]].name
     for name, tensor in tensors[0].items():
-        values = [numpy_helper.to_array(t[name]) for t in tensors]
+        values = [onnx.numpy_helper.to_array(t[name]) for t in tensors]
         if all(v.shape == values[0].shape and v.tobytes() == values[0].tobytes() for v in values[1:]):
             graph.initializer.append(tensor)
         elif (inferred := _inferred(graph.node, name, values)) is not None:
-            graph.initializer.append(numpy_helper.from_array(inferred, name))
+            graph.initializer.append(onnx.numpy_helper.from_array(inferred, name))
         else:
             before += _computed(graph, name, values, source, bool(before))
     nodes = [*before, *graph.node]
@@ -110,7 +109,9 @@ def _computed(
     nodes = [] if begun else [helper.make_node("Shape", [source], ["rows"], start=0, end=1)]
 
     def constant(suffix: str, array: np.ndarray) -> str:
-        graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(array), f"{name}_{suffix}"))
+        graph.initializer.append(
+            onnx.numpy_helper.from_array(np.ascontiguousarray(array), f"{name}_{suffix}")
+        )
         return f"{name}_{suffix}"
 
     shapes = {v.shape for v in values}
