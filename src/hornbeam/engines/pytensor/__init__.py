@@ -120,10 +120,11 @@ class PyTensorExecutable(BindingExecutable):
         return state, self._engine.compiled_function([rows, *data], outputs[count:], updates)
 
     def _buffers(self, values: Sequence[Array]) -> list[Buffer]:
-        return [
-            np.ascontiguousarray(x, numpy_dtype(dtype)).reshape(x.shape)
-            for x, dtype in zip(values, self._dtypes, strict=True)
-        ]
+        with np.errstate(invalid="ignore"):  # NaN that signal
+            return [
+                np.ascontiguousarray(x, numpy_dtype(dtype)).reshape(x.shape)
+                for x, dtype in zip(values, self._dtypes, strict=True)
+            ]
 
 
 class PyTensorEngine(TableEngine):
@@ -199,4 +200,5 @@ def _shared(type: ValueType) -> Any:
 
 def _carried(x: Buffer) -> Array:
     """A buffer as the values inside of a graph."""
-    return x.astype(carrier(x.dtype.name), copy=False)
+    with np.errstate(invalid="ignore"):
+        return x.astype(carrier(x.dtype.name), copy=False)

@@ -12,6 +12,11 @@ from hornbeam.engines.table import Table
 from hornbeam.ir.types import is_integer, numpy_dtype
 
 
+def _logistic(x: Variable) -> Variable:
+    """PyTensor's own loses the digits of small results."""
+    return pt.reciprocal(pt.exp(-x) + np.array(1, x.dtype))
+
+
 def _lgamma(x: Variable) -> Variable:
     """SciPy has -inf at -inf."""
     return pt.switch(pt.eq(x, np.array(-np.inf, x.dtype)), np.array(np.inf, x.dtype), pt.gammaln(x))
@@ -22,7 +27,7 @@ EXPRESSIONS: Table = {
     "neg": pt.neg, "sign": pt.sign, "abs": pt.abs, "floor": pt.floor, "ceil": pt.ceil,
     "round": lambda x: pt.round(x, mode="half_to_even"), "exp": pt.exp, "expm1": pt.expm1, "log": pt.log,
     "log1p": pt.log1p, "sqrt": pt.sqrt, "rsqrt": lambda x: pt.reciprocal(pt.sqrt(x)),
-    "logistic": pt.sigmoid, "sin": pt.sin, "cos": pt.cos, "tan": pt.tan, "asin": pt.arcsin,
+    "logistic": _logistic, "sin": pt.sin, "cos": pt.cos, "tan": pt.tan, "asin": pt.arcsin,
     "acos": pt.arccos, "atan": pt.arctan, "sinh": pt.sinh, "cosh": pt.cosh, "tanh": pt.tanh,
     "asinh": pt.arcsinh, "acosh": pt.arccosh, "atanh": pt.arctanh, "erf": pt.erf, "erf_inv": pt.erfinv,
     "lgamma": _lgamma, "digamma": pt.psi, "logical_not": pt.invert,
