@@ -25,16 +25,21 @@ SOURCES = Path(hornbeam.__file__).parents[1]
 # Sums over a batch are made in another order.
 CLOSE = {"rtol": 2e-5, "atol": 2e-6}
 
-needs_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
-pytestmark = needs_jax
+
+@pytest.fixture(scope="module", params=["jax", "torch"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """The engines that run in several processes, if they are installed."""
+    if importlib.util.find_spec(request.param) is None:
+        pytest.skip(f"{request.param} is not installed")
+    return request.param
 
 
 def start(
-    folder: Path, *scenarios: str, processes: int = 1, devices: int = 1, **variables: str
+    engine: str, folder: Path, *scenarios: str, processes: int = 1, devices: int = 1, **variables: str
 ) -> subprocess.Popen[str]:
     """A job, begun."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("KERAS_")}
-    environment |= {"PYTHONPATH": str(SOURCES), "HORNBEAM_ENGINE": "jax", "JAX_PLATFORMS": "cpu"}
+    environment |= {"PYTHONPATH": str(SOURCES), "HORNBEAM_ENGINE": engine, "JAX_PLATFORMS": "cpu"}
     environment |= {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}", **variables}
     launch = ["-m", "hornbeam", "launch", "--nproc", str(processes)] if processes > 1 else []
     return subprocess.Popen(
@@ -43,9 +48,9 @@ def start(
     )  # fmt: skip
 
 
-def run(folder: Path, *scenarios: str, **options: Any) -> dict[str, list[dict[str, Any]]]:
+def run(engine: str, folder: Path, *scenarios: str, **options: Any) -> dict[str, list[dict[str, Any]]]:
     """A job, done: of each scenario what each process found."""
-    job = start(folder, *scenarios, **options)
+    job = start(engine, folder, *scenarios, **options)
     out, err = job.communicate(timeout=300)
     assert job.returncode == 0, f"{out}\n{err}"
     processes = options.get("processes", 1)
@@ -56,10 +61,10 @@ def run(folder: Path, *scenarios: str, **options: Any) -> dict[str, list[dict[st
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def alone(engine: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """One process on one device."""
     folder = tmp_path_factory.mktemp("alone")
-    found = run(folder, "arrays", "stream", "in_order", "backed_up", BACKUP=str(folder))
+    found = run(engine, folder, "arrays", "stream", "in_order", "backed_up", BACKUP=str(folder))
     assert (folder / "log.csv").read_text().count("\n") == 5
     return {name: values[0] for name, values in found.items()}
 
@@ -70,15 +75,18 @@ def same(found: dict[str, Any], wanted: dict[str, Any]) -> None:
         np.testing.assert_allclose(value, wanted[name], **CLOSE, err_msg=name)
 
 
-def test_eight_devices_train_as_one(alone: dict[str, Any], tmp_path: Path) -> None:
+def test_eight_devices_train_as_one(engine: str, alone: dict[str, Any], tmp_path: Path) -> None:
+    if engine == "torch":
+        pytest.skip("the torch engine has one device a process")
     names = ["data_parallel", "data_parallel_stream", "model_parallel", "sharded_state"]
-    found = run(tmp_path, *names, devices=8)
+    found = run(engine, tmp_path, *names, devices=8)
     for name in names:
         same(found[name][0], alone["stream" if name.endswith("stream") else "arrays"])
 
 
-def test_two_processes_train_as_one(alone: dict[str, Any], tmp_path: Path) -> None:
-    found = run(tmp_path, "data_parallel_stream", "model_parallel", "sharded_state", "own_data", processes=2)
+def test_two_processes_train_as_one(engine: str, alone: dict[str, Any], tmp_path: Path) -> None:
+    names = ["data_parallel_stream", "model_parallel", "sharded_state", "own_data"]
+    found = run(engine, tmp_path, *names, processes=2)
     own = found.pop("own_data")
     for name, values in found.items():
         for value in values:
@@ -92,9 +100,11 @@ def test_two_processes_train_as_one(alone: dict[str, Any], tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_four_processes_of_two_devices_train_as_one(alone: dict[str, Any], tmp_path: Path) -> None:
+def test_four_processes_of_two_devices_train_as_one(
+    engine: str, alone: dict[str, Any], tmp_path: Path
+) -> None:
     names = ["data_parallel", "data_parallel_stream", "model_parallel", "sharded_state"]
-    found = run(tmp_path, *names, processes=4, devices=2)
+    found = run(engine, tmp_path, *names, processes=4, devices=2)  # on torch of one device each
     for name, values in found.items():
         for value in values:
             same(value, alone["stream" if name.endswith("stream") else "arrays"])
@@ -102,11 +112,11 @@ def test_four_processes_of_two_devices_train_as_one(alone: dict[str, Any], tmp_p
 
 @pytest.mark.parametrize(("before", "after"), [(2, 1), pytest.param(1, 4, marks=pytest.mark.slow)])
 def test_a_backup_goes_on_in_another_number_of_processes(
-    before: int, after: int, alone: dict[str, Any], tmp_path: Path
+    engine: str, before: int, after: int, alone: dict[str, Any], tmp_path: Path
 ) -> None:
     wanted, backup = alone["backed_up"], tmp_path / "backup"
     backup.mkdir()
-    first = start(tmp_path, "backed_up", processes=before, BACKUP=str(backup), STOP_AFTER="2")
+    first = start(engine, tmp_path, "backed_up", processes=before, BACKUP=str(backup), STOP_AFTER="2")
     out, err = first.communicate(timeout=300)
     assert first.returncode == 0, err
     if before > 1:
@@ -115,15 +125,15 @@ def test_a_backup_goes_on_in_another_number_of_processes(
         assert all(line.startswith("[0] ") for line in written)
     names = ["1.keras", "2.keras", "latest.weights.h5", "log.csv"]
     assert sorted(path.name for path in backup.iterdir()) == names
-    found = run(tmp_path, "backed_up", processes=after, BACKUP=str(backup))["backed_up"]
+    found = run(engine, tmp_path, "backed_up", processes=after, BACKUP=str(backup))["backed_up"]
     for value in found:
         assert value["epochs"] == [0, 1, 2, 3]
         same(value, wanted)
     assert (backup / "log.csv").read_text().count("\n") == 5
 
 
-def test_a_lost_process_ends_the_job_and_the_backup_goes_on(tmp_path: Path) -> None:
-    job = start(tmp_path, "endless", processes=2, BACKUP=str(tmp_path))
+def test_a_lost_process_ends_the_job_and_the_backup_goes_on(engine: str, tmp_path: Path) -> None:
+    job = start(engine, tmp_path, "endless", processes=2, BACKUP=str(tmp_path))
     backup = tmp_path / "backup" / "latest.weights.h5"
     deadline = time.monotonic() + 120
     while not backup.exists() and time.monotonic() < deadline and job.poll() is None:
@@ -140,16 +150,17 @@ def test_a_lost_process_ends_the_job_and_the_backup_goes_on(tmp_path: Path) -> N
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
-    found = run(tmp_path, "endless", BACKUP=str(tmp_path), EPOCHS="2")["endless"][0]
+    found = run(engine, tmp_path, "endless", BACKUP=str(tmp_path), EPOCHS="2")["endless"][0]
     assert found["epochs"] == list(range(len(found["epochs"])))
     assert len(found["epochs"]) > 2
 
 
-def test_an_error_of_one_process_ends_the_job(tmp_path: Path) -> None:
-    job = start(tmp_path, "failing", processes=2)
+def test_an_error_of_one_process_ends_the_job(engine: str, tmp_path: Path) -> None:
+    job = start(engine, tmp_path, "failing", processes=2)
     began = time.monotonic()
     _, err = job.communicate(timeout=120)
     assert time.monotonic() - began < 50
     assert job.returncode == 1
-    assert "[1] KeyError: 'only here'" in err
+    said = next(line for line in err.splitlines() if "KeyError: 'only here'" in line)
+    assert said.startswith("[1] ")
     assert "process 1 ended with exit status 1" in err
