@@ -412,3 +412,12 @@ def check_class_weight(
         raise ValueError(
             f"{where}: class_weight has the class {wrong[0]}, the output knows the classes 0 to {classes - 1}"
         )
+
+
+def debugging(debug_nans: Any, run_eagerly: bool) -> bool:
+    """The argument debug_nans of fit(). Raises ValueError where steps are not compiled."""
+    if debug_nans not in (True, False):
+        raise ValueError(f"debug_nans must be True or False, got {debug_nans!r}")
+    if debug_nans and run_eagerly:
+        raise ValueError("debug_nans follows a compiled step back: compile without run_eagerly=True for it")
+    return bool(debug_nans)

@@ -15,6 +15,7 @@ from hornbeam.distribution.processes import slowest
 from hornbeam.engines import current_engine
 from hornbeam.training.callbacks.base import CallbackList
 from hornbeam.training.data import ArrayData, StreamData, rows_of, types_of
+from hornbeam.training.nans import CheckedStep
 from hornbeam.training.step import EagerStep, uninterrupted
 
 # A chunk of steps should take about as long as the eye needs to see the bar move.
@@ -74,10 +75,12 @@ class Loop:
         engine = current_engine()
         for part in data.epoch(steps):
             step = self.model._step(self.mode, data.types(part.shape[1]))
-            if isinstance(step, EagerStep):
+            if isinstance(step, (EagerStep, CheckedStep)):
                 for rows in part:
                     if self._stopped:
                         return
+                    if isinstance(step, CheckedStep):
+                        step.rows = rows
                     self._one(step, rows_of(data.data, rows), data)
                 continue
             at = 0
@@ -150,8 +153,8 @@ class Loop:
             f"{self.epoch + 1}, step {step + 1} "
             "on. The data are finite where fit() could check them, so look at the learning rate (try a "
             "tenth), at logarithms and "
-            "divisions in your own code, and at clipnorm=1.0 in the optimizer. The callback TerminateOnNaN "
-            "stops training here",
+            "divisions in your own code, and at clipnorm=1.0 in the optimizer. fit(debug_nans=True) says "
+            "where it begins, the callback TerminateOnNaN stops training here",
             RuntimeWarning,
             stacklevel=7,
         )

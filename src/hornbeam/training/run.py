@@ -39,6 +39,8 @@ class Run:
         # Whether the epoch that runs was begun before: its first batches are behind it.
         self.continues = False
         self.leaving: Leaving | None = None
+        # Whether every step is looked at for what is not finite.
+        self.debug_nans = False
 
     @property
     def asked_to_leave(self) -> bool:

@@ -36,6 +36,7 @@ from hornbeam.training.data import (
 )
 from hornbeam.training.host import Prepared
 from hornbeam.training.loop import Loop, as_floats, checked_logs
+from hornbeam.training.nans import CheckedStep
 from hornbeam.training.profiling import profile_model, profiled
 from hornbeam.training.progress import resolve_verbose
 from hornbeam.training.run import Run, running
@@ -180,7 +181,8 @@ class Trainer(Compiling):
             if mode == "train":  # building made weights
                 key = (*key[:-1], tuple(v.trainable for v in self.weights))  # type: ignore[attr-defined]
             state.steps[key] = step
-        return step
+        checked = mode == "train" and self._run is not None and self._run.debug_nans
+        return CheckedStep(step) if checked else step
 
     # -- fit ---------------------------------------------------------------------------------------
 
@@ -208,6 +210,7 @@ class Trainer(Compiling):
         *,
         engine: str | None = None,
         resume: Any = None,
+        debug_nans: bool = False,
     ) -> History:
         """Train for `epochs` passes over the data. Returns a History with the metrics of every epoch.
 
@@ -228,6 +231,9 @@ class Trainer(Compiling):
         resume: a folder for checkpoints of this training, made if it is not there: the training goes on from
         the newest one in it, to the same bits as if it had never stopped, and writes more (see
         `callbacks.Checkpoint`). Or one checkpoint's file, to go on from.
+        debug_nans: stop with a FloatingPointError at the first step that leaves a loss, metric or weight that
+        is not finite, which names the layer, the operation and the samples by which that began. Steps are
+        slower, since each runs by itself.
 
         Ctrl-C leaves the weights of the last completed step; with checkpoints, it makes one first. Raises,
         before the first step, for what cannot be right in settings, data and model.
@@ -280,7 +286,9 @@ class Trainer(Compiling):
         self.stop_training = False
         logs: dict[str, Any] = {}
         made: list[int] = []
-        with running(Run(self, data, validation, callbacks, initial_epoch)) as run:
+        run = Run(self, data, validation, callbacks, initial_epoch)
+        run.debug_nans = checks.debugging(debug_nans, self._fit.run_eagerly)
+        with running(run):
             callbacks.on_train_begin()
             going_on = continue_from(run, found)
             if verbose == 1:

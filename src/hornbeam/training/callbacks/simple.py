@@ -136,8 +136,8 @@ class LambdaCallback(Callback):
 
 @exported("keras.callbacks")
 class TerminateOnNaN(Callback):
-    """Stops training when the loss is NaN or infinite. raise_error: raise RuntimeError instead of
-    stopping."""
+    """Stops training when the loss is NaN or infinite, and names the first weight that is. raise_error: raise
+    RuntimeError instead of stopping."""
 
     chunked = True
 
@@ -149,7 +149,12 @@ class TerminateOnNaN(Callback):
         loss = (logs or {}).get("loss")
         if loss is None or math.isfinite(float(loss)):
             return
+        bad = next(
+            (v.path for v in self.model.weights if not np.isfinite(np.asarray(v.numpy(), float)).all()), ""
+        )
         message = f"Batch {batch}: invalid loss ({float(loss)}), terminating training"
+        message += f"; the first weight that is not finite is {bad!r}" if bad else "; all weights are finite"
+        message += ". fit(debug_nans=True) says where it begins"
         if self.raise_error:
             raise RuntimeError(message)
         say(message)
