@@ -15,9 +15,9 @@ import torch
 
 from hornbeam.engines.base import BindingExecutable, Buffer, Engine, MeshEngine
 from hornbeam.engines.mesh import Layout, Mesh, trimmed
-from hornbeam.engines.torch import TorchEngine, TorchExecutable
+from hornbeam.engines.torch import TorchEngine
 from hornbeam.engines.torch.collectives import Line, lines, table
-from hornbeam.engines.torch.elementwise import Tensor
+from hornbeam.engines.torch.elementwise import Tensor, carried, torch_dtype
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.partition import partition_for
 from hornbeam.ir.primitive import PRIMITIVES
@@ -45,7 +45,8 @@ class TorchMeshExecutable(BindingExecutable):
     def __init__(self, engine: TorchMeshEngine, graph: Graph) -> None:
         self._engine = engine
         self._graph = graph
-        self._programs: dict[Any, tuple[TorchExecutable, list[Layout]]] = {}
+        self._outputs = [torch_dtype(node.dtype) for node in graph.outputs]
+        self._programs: dict[Any, tuple[Graph, list[Layout]]] = {}
 
     def run(
         self,
@@ -55,18 +56,20 @@ class TorchMeshExecutable(BindingExecutable):
     ) -> list[Buffer]:
         """See `MeshExecutable.run`."""
         wanted = None if layouts is None else tuple(layouts)
-        program, found = self._program(tuple(x.layout for x in inputs), wanted)
-        outputs = program.run([x.piece for x in inputs])
-        return [Laid(_alone(x), layout) for x, layout in zip(outputs, found, strict=True)]
+        graph, found = self._program(tuple(x.layout for x in inputs), wanted)
+        with torch.no_grad():
+            values = self._engine.evaluate(graph, [carried(x.piece) for x in inputs])
+            pieces = [x.to(dtype).contiguous() for x, dtype in zip(values, self._outputs, strict=True)]
+            return [Laid(_alone(x), layout) for x, layout in zip(pieces, found, strict=True)]
 
     def _program(
         self, ins: tuple[Layout, ...], wanted: tuple[Layout | None, ...] | None
-    ) -> tuple[TorchExecutable, list[Layout]]:
+    ) -> tuple[Graph, list[Layout]]:
         key = ins, wanted
         if key not in self._programs:
             engine = self._engine
             graph, found = partition_for(engine.axes, self._graph, ins, wanted, engine.kernels)
-            self._programs[key] = TorchExecutable(engine, graph), [trimmed(layout) for layout in found]
+            self._programs[key] = graph, [trimmed(layout) for layout in found]
         return self._programs[key]
 
     def run_steps(
