@@ -1,71 +1,145 @@
-"""A step of the tutorial's net on an engine, beside Keras on the same library, in one process.
+"""Everyday workloads on an engine, beside the native engine and beside Keras on the same library.
 
-    python benchmarks/engines.py torch [--steps 4] [--runs 12]
+    python benchmarks/engines.py torch [tutorial lstm resnet20 transformer] [--steps 6] [--json FILE]
+    python benchmarks/engines.py torch:cuda:0 tutorial --steps 50
+    python benchmarks/engines.py --table FILE...
 
-Needs Keras and the library. Both sides run the same steps in alternation; prints smallest and median times.
+Needs the engine's library; Keras too where it has that library as a backend, on the library's default device.
+For each workload of `hornbeam bench`: the same steps from one state on the native engine and on this one
+(largest differences of losses and weights), then the time of a step after two fits that warm up, Hornbeam and
+Keras in alternation in one process. Only ratios of such pairs mean something on a busy machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import runpy
 import statistics
+import sys
 import time
+import types
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+WORKLOADS = ("tutorial", "lstm", "resnet20", "transformer")
+BACKENDS = {"jax": "jax", "torch": "torch", "tensorflow": "tensorflow"}
 
-def net(library: Any, x: np.ndarray, y: np.ndarray) -> Any:
-    """The tutorial's net, compiled, after two steps."""
-    layers = library.layers
+
+def made(workload: str, library: Any, count: int) -> tuple[Any, np.ndarray, np.ndarray, int]:
+    """A workload's compiled model, data and batch size, of `library`, which is Hornbeam or Keras."""
+    import hornbeam.bench as bench
+
+    folder = Path(bench.__file__).parent / "workloads"
+    found: list[Any] = []
+    os.environ["SAMPLES"] = str(count)
+    # The workloads import Keras by its name, and measure themselves at their end.
+    aside = {name: sys.modules.get(name) for name in ("keras", "keras.layers", "common")}
     library.utils.set_random_seed(0)
-    model = library.Sequential(
-        [
-            layers.Input((28, 28, 1)),
-            layers.Conv2D(32, 3, activation="relu"),
-            layers.Conv2D(64, 3, activation="relu"),
-            layers.MaxPooling2D(2),
-            layers.Dropout(0.25),
-            layers.Flatten(),
-            layers.Dense(128, activation="relu"),
-            layers.Dropout(0.5),
-            layers.Dense(10, activation="softmax"),
+    try:
+        sys.modules.update({"keras": library, "keras.layers": library.layers})
+        names = runpy.run_path(str(folder / "common.py"))
+        common = types.ModuleType("common")
+        common.__dict__.update({**names, "measure": lambda *given: found.extend(given)})
+        sys.modules["common"] = common
+        runpy.run_path(str(folder / f"{workload}.py"))
+    finally:
+        for name, module in aside.items():
+            if module is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = module
+    model, x, y, batch = found
+    return model, np.asarray(x), np.asarray(y), batch
+
+
+def timed(
+    sides: dict[str, Any], x: np.ndarray, y: np.ndarray, batch: int, runs: int
+) -> dict[str, list[float]]:
+    """Milliseconds a step of fits in alternation, after two of each."""
+    steps = len(x) // batch
+    found: dict[str, list[float]] = {name: [] for name in sides}
+    for run in range(runs + 2):
+        for name, fit in sides.items():
+            started = time.perf_counter()
+            fit(x, y, batch_size=batch, verbose=0)
+            if run >= 2:
+                found[name].append(1000 * (time.perf_counter() - started) / steps)
+    return found
+
+
+def measured(engine: str, workload: str, steps: int, runs: int) -> dict[str, Any]:
+    """One row of the table."""
+    import hornbeam
+
+    model, x, y, batch = made(workload, hornbeam, 1 << 30 if steps > 100 else steps * 128)
+    x, y = x[: steps * batch], y[: steps * batch]
+    native, other = hornbeam.compare_engines(
+        model, x, y, steps=steps, engines=["native", engine], batch_size=batch
+    )
+    sides = {"hornbeam": lambda *data, **kw: model.fit(*data, engine=engine, **kw)}
+    backend = BACKENDS.get(engine.partition(":")[0])
+    if backend:
+        import keras
+
+        sides["keras"] = made(workload, keras, len(x))[0].fit
+    seconds = timed(sides, x, y, batch, runs)
+    return {
+        "engine": engine,
+        "workload": workload,
+        "losses": [list(native.losses), list(other.losses)],
+        "loss_difference": other.loss_difference,
+        "weight_difference": other.weight_difference,
+        "steps": len(x) // batch,
+        "ms": {name: [min(found), statistics.median(found)] for name, found in seconds.items()},
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Rows as Markdown; of times the smallest and the median."""
+    heads = ("workload", "engine", "loss", "differs by", "weights by", "ms a step", "Keras", "Keras / ours")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for row in rows:
+        ours, theirs = row["ms"]["hornbeam"], row["ms"].get("keras")
+        cells = [
+            row["workload"],
+            row["engine"],
+            f"{row['losses'][0][-1]:.3f}",
+            f"{row['loss_difference']:.1e}",
+            f"{row['weight_difference']:.1e}",
+            f"{ours[0]:.0f}, {ours[1]:.0f}",
+            f"{theirs[0]:.0f}, {theirs[1]:.0f}" if theirs else "-",
+            f"{theirs[0] / ours[0]:.2f}, {theirs[1] / ours[1]:.2f}" if theirs else "-",
         ]
-    )
-    model.compile(
-        library.optimizers.Adadelta(learning_rate=1.0), "categorical_crossentropy", metrics=["accuracy"]
-    )
-    for _ in range(2):
-        model.fit(x[:256], y[:256], batch_size=128, verbose=0)
-    return model
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_argument("engine", choices=["jax", "torch", "tensorflow"])
-    parser.add_argument("--steps", type=int, default=4)
-    parser.add_argument("--runs", type=int, default=12)
+    parser.add_argument("engine", nargs="?", help="its name, with a device if need be")
+    parser.add_argument("workloads", nargs="*", default=[], help=", ".join(WORKLOADS))
+    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="a file to which rows are appended")
+    parser.add_argument("--table", type=Path, nargs="+", help="print the rows of such files")
     args = parser.parse_args()
-    os.environ["KERAS_BACKEND"] = args.engine
-    import keras
-
-    import hornbeam
-
-    hornbeam.config.set_engine(args.engine)
-    rng = np.random.default_rng(0)
-    x = rng.random((128 * args.steps, 28, 28, 1), dtype="float32")
-    y = np.eye(10, dtype="float32")[rng.integers(0, 10, len(x))]
-    models = {"hornbeam": net(hornbeam, x, y), "keras": net(keras, x, y)}
-    seconds: dict[str, list[float]] = {name: [] for name in models}
-    for _ in range(args.runs):
-        for name, model in models.items():
-            started = time.perf_counter()
-            model.fit(x, y, batch_size=128, verbose=0)
-            seconds[name].append((time.perf_counter() - started) / args.steps)
-    for name, found in seconds.items():
-        least, median = 1000 * min(found), 1000 * statistics.median(found)
-        print(f"{name:10} on {args.engine}: smallest {least:.0f} ms a step, median {median:.0f}")
+    if args.table:
+        print(table([json.loads(line) for path in args.table for line in path.read_text().splitlines()]))
+        return
+    if not args.engine:
+        parser.error("which engine?")
+    os.environ["KERAS_BACKEND"] = BACKENDS.get(args.engine.partition(":")[0], "numpy")
+    rows = []
+    for workload in args.workloads or WORKLOADS:
+        rows.append(measured(args.engine, workload, args.steps, args.runs))
+        if args.json:
+            with args.json.open("a") as file:
+                file.write(json.dumps(rows[-1]) + "\n")
+    print(table(rows))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ with them: inside of a graph uint16 travels as int32 and uint32 as int64; uint64
 from __future__ import annotations
 
 import functools
+import math
 import os
 import warnings
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from hornbeam.engines.host import HostCalls
 from hornbeam.engines.mesh import Job, Mesh
 from hornbeam.engines.table import Table, TableEngine, missing_package, require_version
 from hornbeam.ir.graph import Graph, Node
-from hornbeam.ir.interpret import where
+from hornbeam.ir.interpret import run, where
 from hornbeam.ir.types import TensorType, numpy_dtype
 
 try:
@@ -31,6 +32,7 @@ except ImportError as error:
 require_version("torch", "PyTorch", torch.__version__, "2.3")
 
 from hornbeam.engines.torch.arrays import INDEX, REDUCE, SHAPE, creation  # noqa: E402
+from hornbeam.engines.torch.compiling import compiled, runs_before  # noqa: E402
 from hornbeam.engines.torch.elementwise import (  # noqa: E402
     BINARY,
     CARRIERS,
@@ -50,18 +52,44 @@ _BFLOAT16 = numpy_dtype("bfloat16")
 
 
 class TorchExecutable(BindingExecutable):
-    """A graph that is walked with PyTorch's functions."""
+    """A graph that is walked with PyTorch's functions, or, once it pays, compiled (see `compiling.py`)."""
 
     def __init__(self, engine: TorchEngine, graph: Graph) -> None:
         self._engine = engine
         self._graph = graph
         self._outputs = [torch_dtype(node.dtype) for node in graph.outputs]
+        self._runs_left = runs_before(graph)
+        self._program: Callable[[Sequence[Buffer]], Sequence[Buffer]] | None = None
 
     def run(self, inputs: Sequence[Buffer], donate: Sequence[bool] | None = None) -> list[Buffer]:
         """See `Executable.run`. Nothing is written in place, so donated buffers stay as they are."""
+        if self._program is None:
+            self._runs_left -= 1
+            if self._runs_left < 0:
+                self._compile(inputs)
         with torch.no_grad():
-            values = self._engine.evaluate(self._graph, [carried(x) for x in inputs])
-            return [x.to(dtype).contiguous() for x, dtype in zip(values, self._outputs, strict=True)]
+            if self._program is not None:
+                return list(self._program(inputs))
+            return self._walk(self._engine.lower, *inputs)
+
+    def _walk(self, lower: Callable[[Node], Any], *inputs: Buffer) -> list[Buffer]:
+        values = run(self._graph, [carried(x) for x in inputs], lower)
+        return [x.to(dtype).contiguous() for x, dtype in zip(values, self._outputs, strict=True)]
+
+    def _compile(self, inputs: Sequence[Buffer]) -> None:
+        self._runs_left = math.inf
+
+        def walk(bits: Any, *xs: Buffer) -> list[Buffer]:
+            return self._walk(lambda n: bits if n.name == "random_bits" else self._engine.lower(n), *xs)
+
+        try:
+            self._program = compiled(walk, inputs)
+        except Exception as error:
+            warnings.warn(
+                f"torch.compile failed, so PyTorch goes on operation by operation ({type(error).__name__}: "
+                f"{str(error)[:300]}); HORNBEAM_TORCH_COMPILE=0 leaves it out",
+                stacklevel=2,
+            )
 
     def run_steps(
         self, state: Sequence[Buffer], data: Sequence[Buffer], indices: np.ndarray
