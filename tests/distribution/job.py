@@ -102,7 +102,17 @@ def in_order(own: bool = False) -> dict[str, Any]:
 def own_data() -> dict[str, Any]:
     """`in_order`, each process with its part of the data."""
     dist.set_distribution(dist.DataParallel(auto_shard_dataset=False))
-    return in_order(own=True)
+    x, y = data()
+    rank = hornbeam.engines.current_engine().process[0]
+    refused = []
+    for rows, eagerly in [(20 + rank, False), (20, True)]:
+        made = model()
+        made.run_eagerly = eagerly
+        try:
+            made.fit(x[:rows], y[:rows], BATCH, verbose=0)
+        except ValueError as error:
+            refused.append(str(error))
+    return {"refused": refused, **in_order(own=True)}
 
 
 def data_parallel() -> dict[str, Any]:
@@ -124,6 +134,9 @@ def _model_parallel(groups: int, layouts: dict[str, tuple[str | None, ...]]) -> 
     for path, layout in layouts.items():
         table[path] = layout
     dist.set_distribution(dist.ModelParallel(layout_map=table))
+    values = np.arange(16.0).reshape(2, 8)
+    moved = dist.distribute_tensor(values, dist.TensorLayout((None, "model"), mesh))
+    assert (np.asarray(moved + 1) == values + 1).all()
     made = model()
     x, y = data()
     history = made.fit(x, y, BATCH, epochs=3, verbose=0, validation_data=(x[:10], y[:10]))

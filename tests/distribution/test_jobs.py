@@ -95,6 +95,8 @@ def test_two_processes_train_as_one(engine: str, alone: dict[str, Any], tmp_path
         wanted = alone["in_order"]
         np.testing.assert_allclose(value["loss"], wanted["loss"], **CLOSE)
         np.testing.assert_allclose(value["evaluated"], wanted["evaluated"], **CLOSE)
+        assert "they have 20, 21 samples" in value["refused"][0]
+        assert "run_eagerly" in value["refused"][1]
         np.testing.assert_allclose(value["own"], np.array(wanted["own"])[value["rows"]], **CLOSE)
     assert sorted(own[0]["rows"] + own[1]["rows"]) == alone["in_order"]["rows"]
 

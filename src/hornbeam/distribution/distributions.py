@@ -161,8 +161,8 @@ class DataParallel(Distribution):
     device_mesh: a mesh of one axis; of one with several the first cuts the batch, with a warning. devices:
     names of devices instead, by default all that `list_devices()` has. auto_shard_dataset: True: every
     process reads the same data in the same order and takes its part. False: each gives data of its own,
-    equally many samples in equally large batches; a batch of training is made of those of all processes, so
-    `batch_size` is what each process gives.
+    equally many samples in equally large batches, for validation too; a batch is made of those of all
+    processes, so `batch_size` is what each process gives.
 
     A batch that the number of devices does not divide is computed whole by every device: nothing is lost or
     repeated. Raises ValueError for what is no mesh.

@@ -41,8 +41,10 @@ def launch(
     Lines of output begin with the process's number. When a process ends badly the others are stopped, and a
     message says which one it was and how it ended; the status is its status, or 128 + the signal's number.
 
-    Raises ValueError for several machines without an address.
+    Raises ValueError for several machines without an address, and on Windows.
     """
+    if os.name == "nt":
+        raise ValueError("processes are started on Linux and macOS only")
     if machines > 1 and address is None:
         raise ValueError("several machines need --address HOST:PORT of the first one")
     host, _, port = (address or f"127.0.0.1:{_free_port()}").rpartition(":")

@@ -47,6 +47,24 @@ def whole_types(types: Any, engine: Engine) -> Any:
     return tree.map_structure(whole, types)
 
 
+def check_own(engine: Engine, samples: int, rows: int, eagerly: bool) -> None:
+    """Raises ValueError where processes that give data of their own give unequal ones: `samples` in all (0 if
+    that is not known) and `rows` in a batch; or where steps run eagerly, on which their rows do not meet.
+    """
+    if not has_own_data(engine):
+        return
+    if eagerly:
+        raise ValueError("run_eagerly=True computes on whole batches: it needs auto_shard_dataset=True")
+    found = engine.exchange(np.array([samples, rows]))
+    for what, numbers in zip(("samples", "samples in a batch"), found.T.tolist(), strict=True):
+        if len(set(numbers)) > 1:
+            raise ValueError(
+                "with auto_shard_dataset=False all processes must give equally much, but they have "
+                f"{', '.join(f'{number:,}' for number in numbers)} {what}: leave some out, or let every "
+                "process give all data (auto_shard_dataset=True)"
+            )
+
+
 def own_rows(array: np.ndarray, engine: Engine) -> np.ndarray:
     """Of outputs for a batch, those for the rows that this process gave."""
     if not has_own_data(engine) or not array.ndim:

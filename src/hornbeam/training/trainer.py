@@ -17,7 +17,7 @@ from hornbeam.ir.graph import scope
 from hornbeam.scopes import StatelessScope
 from hornbeam.tensor import Tensor
 from hornbeam.training import checks
-from hornbeam.training.batches import whole_types
+from hornbeam.training.batches import check_own, whole_types
 from hornbeam.training.callbacks.base import CallbackList, History
 from hornbeam.training.callbacks.checkpoint import continue_from, with_checkpoint
 from hornbeam.training.compile import describe
@@ -361,6 +361,8 @@ class Trainer(Compiling):
             batch = data.first_batch()
             signatures = [types_of(batch)]
             checks.check_finite(unpack_x_y_sample_weight(batch)[0], "x")
+        rows = data.batch_size if isinstance(data, ArrayData) else len(leaves_of(batch)[0])
+        check_own(current_engine(), data.samples or 0, rows or 0, self._fit.run_eagerly)
         x, y, _ = unpack_x_y_sample_weight(batch)
         method = {"train": self.train_step, "test": self.test_step}[mode]
         standard = getattr(method, "__func__", None) in (Trainer.train_step, Trainer.test_step)
