@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -349,6 +352,33 @@ def test_a_layer_of_a_registered_function_is_saved(tmp_path: Path) -> None:
     model.save(tmp_path / "m.keras")
     loaded = hornbeam.models.load_model(tmp_path / "m.keras")
     close(loaded.predict(np.ones((2, 4)), verbose=0, engine="jax"), np.full((2, 4), 3.0))
+
+
+ON_A_MESH = """
+import numpy as np, hornbeam, jax.numpy as jnp
+from hornbeam import distribution, layers
+hornbeam.config.set_engine("jax")
+hornbeam.utils.set_random_seed(0)
+distribution.set_distribution(distribution.DataParallel())
+weights = np.full((4, 2), 0.1, "float32")
+layer = layers.JaxLayer(lambda params, inputs: jnp.tanh(inputs @ params), params=weights)
+model = hornbeam.Sequential([layers.Input((4,)), layer])
+model.compile("sgd", "mse")
+x = np.random.default_rng(0).normal(size=(16, 4)).astype("float32")
+history = model.fit(x, x[:, :2], batch_size=16, verbose=0).history
+print(history["loss"][0], len(distribution.list_devices()))
+"""
+
+
+@NEEDS_JAX
+def test_a_function_of_jax_runs_on_several_devices() -> None:
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    ran = subprocess.run([sys.executable, "-c", ON_A_MESH], capture_output=True, text=True, env=environment)
+    assert ran.returncode == 0, ran.stderr
+    loss, devices = ran.stdout.split()[-2:]
+    x = np.random.default_rng(0).normal(size=(16, 4)).astype("float32")
+    close(float(loss), ((np.tanh(x @ np.full((4, 2), 0.1)) - x[:, :2]) ** 2).mean(), 1e-5)
+    assert devices == "2"
 
 
 # -- Flax ----------------------------------------------------------------------------------------------------

@@ -84,6 +84,8 @@ class JaxMeshExecutable(JaxExecutable):
 class JaxMeshEngine(TableEngine, MeshEngine):
     """What `JaxEngine.on_mesh` gives. Raises ValueError for a mesh of devices that JAX does not see."""
 
+    library = "jax"
+
     def __init__(self, base: JaxEngine, mesh: Mesh) -> None:
         super().__init__()
         seen = {f"{device.platform}:{device.id}": device for device in jax.devices()}
