@@ -73,6 +73,10 @@ def distributed(scenario: str) -> Any:
         shape = (count // 2, 2) if count > 2 else (1, count)
         mesh = distribution.DeviceMesh(shape, ("batch", "model"))
         return distribution.ModelParallel(layout_map=by_columns(mesh), batch_dim_name="batch")
+    if scenario == "backwards":  # the first device of the mesh is that of the last process
+        devices = distribution.list_devices()[::-1]
+        mesh = distribution.DeviceMesh((count,), ("batch",), devices)
+        return distribution.ModelParallel(layout_map=by_rows(mesh), batch_dim_name="batch")
     raise ValueError(scenario)
 
 
