@@ -19,7 +19,7 @@ from hornbeam.ir.partition.places import (
     piece,
     piece_type,
 )
-from hornbeam.ir.partition.rules import ELEMENTWISE, RULES
+from hornbeam.ir.partition.rules import ELEMENTWISE, RULES, reshaped_dim
 from hornbeam.ir.primitive import PRIMITIVES, bind, constant, graph_param, zeros_like
 from hornbeam.ir.trace import inline, new_level
 from hornbeam.ir.types import TensorType
@@ -99,6 +99,7 @@ class Rewrite(Context):
         self.loud: set[Node] = set()
         self.work = _work(graph)
         self._near: set[Node] = set()  # in pieces, and made of nothing but inputs, element by element
+        self._whole: set[Node] = set()  # not wanted in pieces
         self._made: dict[tuple[Node, Any], Node] = {}
 
     def cut(self, body: Graph, ins: Sequence[Place], wanted: Wanted = None, partial: bool = False) -> Cut:
@@ -108,6 +109,8 @@ class Rewrite(Context):
 
     def settle(self) -> None:
         """Find places for all values, and take sums where that is least."""
+        self._place()
+        self._whole = {node for node, wish in self._wishes().items() if not is_dim(wish)}
         while True:
             self._place()
             found = self._sums_to_take()
@@ -141,6 +144,10 @@ class Rewrite(Context):
             return whole
         if node.primitive is not None and node.primitive.composite:
             return self._kernel(node, ins) or whole
+        if node in self._whole and node.name in ELEMENTWISE:
+            cut = [x for x, p in zip(node.inputs, ins, strict=True) if is_dim(p)]
+            if 0 < len(cut) < len(ins) and self._near.issuperset(cut):
+                return whole  # inputs are gathered together, and this would have to be gathered alone
         rule = RULES.get(node.name)
         return (rule(node, ins, self) if rule else None) or whole
 
@@ -190,20 +197,34 @@ class Rewrite(Context):
         return {node: wishes.get(node) for node, found in where.items() if found == frozenset((node,))}
 
     def _wishes(self) -> dict[Node, Place]:
-        """The dimension along which all that read a value want it in pieces, or do not mind."""
+        """The dimension along which all that mind want a value in pieces; None if some want it whole."""
         wishes: dict[Node, Place] = {}
         for node, place in zip(self.graph.outputs, self._out_places(), strict=True):
             wishes[node] = place if wishes.get(node, place) == place else None
         for node in reversed(self.graph.nodes):
             if node.name in ("reduce_sum", "reduce_max", "reduce_min", "reduce_and", "reduce_or"):
                 continue
-            same = node.name in ELEMENTWISE
             for x, place in zip(node.inputs, self.plans[node].ins, strict=True):
-                if same and not is_dim(place) and node not in wishes:
-                    continue
-                wish = place if is_dim(place) else wishes.get(node) if same else None
+                wish: Place = place if is_dim(place) else None
+                beside = any(is_dim(self.places[y]) for y in node.inputs if y is not x)
+                if node.name in REPEATABLE and not (is_dim(place) and beside):
+                    if node not in wishes:
+                        continue
+                    wish = self._before(node, wishes[node])
                 wishes[x] = wish if wishes.get(x, wish) == wish else None
-        return {node: wish for node, wish in wishes.items() if is_dim(wish)}
+        return wishes
+
+    def _before(self, node: Node, place: Place) -> Place:
+        """Where the operand of something repeatable is cut if the result is at a place."""
+        if not isinstance(place, int) or node.name in ELEMENTWISE:
+            return place
+        if node.name == "transpose":
+            return node.params["perm"][place]
+        shape = node.inputs[0].shape
+        if node.name == "reshape":
+            return reshaped_dim(node.shape, shape, place, self.size)
+        dims = node.params["dims"]
+        return dims.index(place) if place in dims and shape[dims.index(place)] == node.shape[place] else None
 
     def _out_places(self) -> Sequence[Place]:
         """Where the outputs are to be, at last."""
