@@ -78,8 +78,9 @@ fn plan<E: Real>(kernels: &Kernels<E>, [batch, m, n, k]: [usize; 4], am: Mat, bm
     }
     // A block packs its rows of A and, if it has all rows, its columns of B: cut the longer side (in tiles), but keep
     // blocks wide enough to pay for the packing as long as that gives enough tasks.
-    // Long sums go by columns as far as they can: a block then has rows enough for its own copy of B, made in cache.
-    let long = splits > 1 && m <= 2 * M_BLOCK * rows;
+    // Long sums of many rows go by columns as far as they can: a block then has rows enough for its own copy of B, made in
+    // cache. For fewer rows B is read in place.
+    let long = splits > 1 && m > DIRECT / 2 * rows && m <= 2 * M_BLOCK * rows;
     let mut least = if long { [8 * lanes, m] } else { [16 * lanes, 4 * rows] };
     if long {
         m_block = m;
