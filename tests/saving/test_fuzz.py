@@ -177,3 +177,16 @@ def test_damaged_weights(tmp_path: Path, base: bytes) -> None:
         capture_output=True, text=True, timeout=300, env=dict(os.environ),
     )  # fmt: skip
     assert done.stdout.strip() == "done", done.stderr[-2000:]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("part", range(4))
+def test_ten_thousand_mutated_files_of_all_formats(part: int, tmp_path: Path) -> None:
+    """Each part in a process of its own, which a crash or a hang ends."""
+    program = [sys.executable, str(Path(__file__).with_name("fuzz_files.py")), "--keep", str(tmp_path)]
+    done = subprocess.run(
+        [*program, "--start", str(part * 2500), "--count", "2500"],
+        capture_output=True, text=True, timeout=900, env={**os.environ, "HDF5_USE_FILE_LOCKING": "FALSE"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert done.stdout.count("{") == 3

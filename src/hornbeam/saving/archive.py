@@ -19,6 +19,7 @@ from hornbeam import registry
 from hornbeam.ir.graph import work_limit
 from hornbeam.layers.context import shapes_only
 from hornbeam.layers.preprocessing.host import STRAY_BYTES
+from hornbeam.saving.attributes import Raw, texts
 from hornbeam.saving.files import ModelFileError as ModelFileError
 from hornbeam.saving.files import replace_file
 from hornbeam.saving.legacy_config import modern_config
@@ -162,27 +163,28 @@ def _load_legacy(
     if weights_only:
         return _arrays_alone(data)
     with opened(io.BytesIO(data)) as store:
-        texts = [_text_of(store, name) for name in ("model_config", "training_config")]
-    if texts[0] is None:
+        model_text, training_text = (_text_of(store, n, data) for n in ("model_config", "training_config"))
+    if model_text is None:
         raise ModelFileError(
             f"{path!r} holds weights and no model: build the model and call load_weights({path!r}), or take "
             "load_model(..., weights_only=True)"
         )
-    training = parsed_config(texts[1]) if compile and texts[1] is not None else None
-    config = modern_config(parsed_config(texts[0]), training)
+    training = parsed_config(training_text) if compile and training_text is not None else None
+    config = modern_config(parsed_config(model_text), training)
     _check_names(path, config, custom_objects)
-    model = _built(path, config, custom_objects, WORK + WORK_PER_BYTE * len(texts[0]), len(data))
+    model = _built(path, config, custom_objects, WORK + WORK_PER_BYTE * len(model_text), len(data))
     read_legacy_weights(model, io.BytesIO(data))
     return model
 
 
-def _text_of(store: h5py.File, name: str) -> bytes | None:
+def _text_of(store: h5py.File, name: str, raw: Raw) -> bytes | None:
     """An attribute that is a text, of a length that a config may have."""
-    value = store.attrs.get(name)
-    text = value.encode() if isinstance(value, str) else value
-    if text is not None and (not isinstance(text, bytes) or len(text) > MAX_CONFIG_BYTES):
-        raise ModelFileError(f"the file's {name} is not a text, or longer than {MAX_CONFIG_BYTES} bytes")
-    return text
+    found = texts(store, name, raw)
+    if found is None:
+        return None
+    if len(found) != 1 or len(found[0]) > MAX_CONFIG_BYTES:
+        raise ModelFileError(f"the file's {name} is not one text of at most {MAX_CONFIG_BYTES:,} bytes")
+    return found[0].encode()
 
 
 def _built(

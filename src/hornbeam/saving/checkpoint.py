@@ -47,7 +47,7 @@ def write_checkpoint(path: str | os.PathLike[str], groups: Iterable[Group], stat
     with replace_file(path) as file, created(file) as store:
         write_groups(groups, store)
         store[_PLACE]["state"] = np.frombuffer(text, np.uint8)
-        store[_PLACE].attrs["sha256"] = hashlib.sha256(text).hexdigest()
+        store[_PLACE]["sha256"] = np.frombuffer(hashlib.sha256(text).digest(), np.uint8)
 
 
 def read_checkpoint(model: Any, path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -112,7 +112,12 @@ def _note(store: h5py.File) -> dict[str, Any]:
     if dataset.dtype != np.uint8 or dataset.ndim != 1 or dataset.size > _LONGEST:
         raise ModelFileError("the checkpoint's state is not a text, or longer than 64 MiB")
     text = bytes(values_of(dataset))
-    if store[_PLACE].attrs.get("sha256") != hashlib.sha256(text).hexdigest():
+    expected = checked_dataset(store, f"{_PLACE}/sha256")
+    if (
+        expected is None
+        or expected.shape != (32,)
+        or bytes(values_of(expected)) != hashlib.sha256(text).digest()
+    ):
         raise ModelFileError("the checkpoint is damaged: its state is not what was written")
     note = json.loads(text)
     version = note.get("version") if isinstance(note, dict) else None

@@ -13,8 +13,9 @@ import numpy as np
 
 from hornbeam.naming import nearest
 from hornbeam.saving.archive import read_archive
+from hornbeam.saving.attributes import texts
 from hornbeam.saving.files import ModelFileError, replace_file
-from hornbeam.saving.weights import checked_dataset, checked_object, created, saved_parts
+from hornbeam.saving.weights import checked_dataset, checked_object, created, saved_parts, values_of
 
 Tree = dict[str, Any]  # names -> arrays (the weights of an object) and further trees (the objects inside it)
 
@@ -49,8 +50,10 @@ class KerasFileEditor:
         self.object_metadata: dict[str, dict[str, Any]] = {}
         with source:
             try:
-                with h5py.File(source, "r") as store:
+                self._raw = source.read()
+                with h5py.File(io.BytesIO(self._raw), "r") as store:
                     self.weights_dict = self._read(store, "")
+                del self._raw
             except ModelFileError:
                 raise
             except Exception as error:  # whatever h5py makes of a damaged file
@@ -60,12 +63,13 @@ class KerasFileEditor:
         found: Tree = {}
         own = checked_object(group, "vars") if "vars" in group else None
         if isinstance(own, h5py.Group):
-            if "name" in own.attrs:
-                self.object_metadata[path] = {"name": str(own.attrs["name"])}
+            name = texts(own, "name", self._raw)
+            if name:
+                self.object_metadata[path] = {"name": name[0]}
             for index in sorted(own, key=lambda name: (len(name), name)):
                 dataset = checked_dataset(own, index)
                 if dataset is not None:
-                    found[index] = np.asarray(dataset[()])
+                    found[index] = values_of(dataset)
         for name in group:
             inner = checked_object(group, name) if name != "vars" else None
             if isinstance(inner, h5py.Group):

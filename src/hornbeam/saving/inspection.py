@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import mmap
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ import numpy as np
 from hornbeam import registry
 from hornbeam.saving.archive import parsed_config, read_archive
 from hornbeam.saving.arrays import ENDINGS, arrays_in
+from hornbeam.saving.attributes import texts
 from hornbeam.saving.checkpoint import training_note, verify_checkpoint
 from hornbeam.saving.files import ModelFileError
 from hornbeam.saving.weights import checked_dataset, opened, stored_arrays, values_of
@@ -167,12 +169,13 @@ def _inspect_hdf5(found: Inspection, file: BinaryIO, custom_objects: Mapping[str
         note = training_note(store)
         if note is not None:
             found.kind, found.training = "checkpoint", note
-        config = store.attrs.get("model_config")
-        if config is not None:
-            found.kind = "model"
-            found.version = str(store.attrs.get("keras_version", "2"))
-            text = config if isinstance(config, bytes) else str(config).encode()
-            _describe(found, parsed_config(text), custom_objects)
+        if not os.fstat(file.fileno()).st_size or "model_config" not in store.attrs:
+            return
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
+            (config,) = texts(store, "model_config", raw) or [""]
+            (found.version,) = texts(store, "keras_version", raw) or ["2"]
+        found.kind = "model"
+        _describe(found, parsed_config(config.encode()), custom_objects)
 
 
 def _describe(found: Inspection, config: dict[str, Any], custom_objects: Mapping[str, Any] | None) -> None:

@@ -4,12 +4,14 @@ layer, whose attribute `weight_names` lists its arrays.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
 
+from hornbeam.saving.attributes import Raw, texts
 from hornbeam.saving.files import ModelFileError
 from hornbeam.saving.weights import checked_dataset, checked_object
 
@@ -24,8 +26,9 @@ def read_legacy_weights(model: Any, file: BinaryIO, skip_mismatch: bool = False)
     With `skip_mismatch`, layers whose arrays do not fit keep their weights. Raises ModelFileError.
     """
     try:
-        with h5py.File(file, "r") as store:
-            pairs = _pairs(model, store, skip_mismatch)
+        raw = file.read()
+        with h5py.File(io.BytesIO(raw), "r") as store:
+            pairs = _pairs(model, store, raw, skip_mismatch)
     except ModelFileError:
         raise
     except Exception as error:  # whatever h5py makes of a damaged file
@@ -34,14 +37,16 @@ def read_legacy_weights(model: Any, file: BinaryIO, skip_mismatch: bool = False)
         variable.assign(array)
 
 
-def _pairs(model: Any, store: h5py.File, skip_mismatch: bool) -> list[tuple[Any, np.ndarray]]:
+def _pairs(model: Any, store: h5py.File, raw: Raw, skip_mismatch: bool) -> list[tuple[Any, np.ndarray]]:
     root = store if "layer_names" in store.attrs or "layer_names0" in store.attrs else None
     root = checked_object(store, "model_weights") if root is None else root  # a whole model of Keras 2
     if not isinstance(root, h5py.Group):
         raise ModelFileError('the file lists no layers: it has no attribute "layer_names"')
     layers = [layer for layer in model.layers if layer.weights]
-    groups = [(name, checked_object(root, name)) for name in _names(root, "layer_names")]
-    stored = [(name, group, _names(group, "weight_names")) for name, group in groups if group is not None]
+    groups = [(name, checked_object(root, name)) for name in _names(root, "layer_names", raw)]
+    stored = [
+        (name, group, _names(group, "weight_names", raw)) for name, group in groups if group is not None
+    ]
     stored = [entry for entry in stored if entry[2]]
     if len(stored) != len(layers):
         raise ModelFileError(f"the file holds {len(stored)} layers with weights, the model has {len(layers)}")
@@ -76,13 +81,15 @@ def _problem(layer: Any, name: str, own: Sequence[Any], datasets: Sequence[h5py.
     return f"{name!r} in the file has the dtype {wrong[0]}, which is not read" if wrong else ""
 
 
-def _names(group: h5py.Group, attribute: str) -> list[str]:
-    """A list of names among a group's attributes, as text."""
-    parts = [group.attrs[attribute]] if attribute in group.attrs else []
-    for number in range(_MAX_PARTS if not parts else 0):
-        if f"{attribute}{number}" not in group.attrs:
+def _names(group: h5py.Group, attribute: str, raw: Raw) -> list[str]:
+    """A list of names among a group's attributes. One of none is stored as numbers."""
+    if attribute in group.attrs:
+        empty = group.attrs.get_id(attribute).shape == (0,)
+        return [] if empty else texts(group, attribute, raw) or []
+    found: list[str] = []
+    for number in range(_MAX_PARTS):
+        part = texts(group, f"{attribute}{number}", raw)
+        if part is None:
             break
-        parts.append(group.attrs[f"{attribute}{number}"])
-    return [
-        n.decode() if isinstance(n, bytes) else str(n) for part in parts for n in np.asarray(part).ravel()
-    ]
+        found += part
+    return found

@@ -1,0 +1,79 @@
+"""Texts among the attributes of an HDF5 file from a stranger.
+
+HDF5 makes room for as many bytes as an attribute claims its text to have, up to 4 GiB, before it looks
+whether they are there. So the claims are read here first, from the file's bytes: every message that an
+attribute of the name could be in.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import h5py
+import numpy as np
+
+from hornbeam.saving.files import ModelFileError
+
+Raw = bytes | mmap.mmap
+
+_VARIABLE = 9  # the class of datatypes whose values lie elsewhere in the file
+_ELEMENT = 16  # length, address and number of such a value
+
+
+def texts(group: h5py.Group, name: str, raw: Raw) -> list[str] | None:
+    """The texts of an attribute, one or several, or None if it is not there. raw: the bytes of the file.
+
+    Raises ModelFileError for what is no text, or claims more of them than the file could hold.
+    """
+    if name not in group.attrs:
+        return None
+    if h5py.h5o.get_info(group.id).meta_size.attr.heap_size:
+        raise ModelFileError("the file keeps its attributes in a heap, as no model's does: refused")
+    claims = list(_claims(raw, name.encode() + b"\0"))
+    if not claims or sum(claims) > len(raw):
+        raise ModelFileError(f"the file's {name} claims {sum(claims):,} bytes, it has {len(raw):,}: refused")
+    found = np.asarray(group.attrs[name]).ravel().tolist()
+    if not all(isinstance(text, (str, bytes)) for text in found):
+        raise ModelFileError(f"the file's {name} is not a text")
+    return [text.decode() if isinstance(text, bytes) else text for text in found]
+
+
+def _claims(raw: Raw, name: bytes) -> Iterator[int]:
+    """How long the texts say they are that attributes of the name could have."""
+    at = raw.find(name)
+    while at >= 0:
+        for start in (at - 8, at - 9):
+            if start >= 0:
+                yield from _message(raw, start, at, name)
+        at = raw.find(name, at + 1)
+
+
+def _message(raw: Raw, start: int, at: int, name: bytes) -> Iterator[int]:
+    """The same of one message, if there is one whose name stands at `at`. HDF5's specification, IV.A.2.m."""
+    version, flags, *sizes = struct.unpack_from("<BBHHH", raw, start)
+    if version not in ((1, 2) if at - start == 8 else (3,)) or sizes[0] != len(name):
+        return
+    if version > 1 and flags:
+        raise ModelFileError("the file shares datatypes between attributes, as no model's does: refused")
+    places = [at]
+    for size in sizes:
+        places.append(places[-1] + (-(-size // 8) * 8 if version == 1 else size))
+    _, kind, space, values = places
+    if kind + 8 > len(raw) or space + 4 > len(raw):
+        return
+    if raw[kind] & 15 != _VARIABLE:
+        yield 0  # the text is in the message itself
+        return
+    rank, offset = raw[space + 1], 8 if raw[space] == 1 else 4
+    dims = raw[space + offset : space + offset + 8 * rank]
+    count = 1
+    for size in struct.unpack(f"<{len(dims) // 8}Q", dims[: len(dims) // 8 * 8]):
+        count *= size
+    if values + count * _ELEMENT > len(raw):
+        yield len(raw) + 1
+        return
+    data: Any = raw[values : values + count * _ELEMENT]
+    yield int(np.frombuffer(data, "<u4")[::4].astype(np.int64).sum())

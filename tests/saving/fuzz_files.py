@@ -1,0 +1,175 @@
+"""Mutated files of every format, one after the other, in this process:
+
+    python tests/saving/fuzz_files.py --count 1000000 --seed 0
+
+Each must be loaded or refused with a ModelFileError or UnknownObjectError, within seconds and within 4 times
+its size + 256 MiB of memory. What breaks that is kept in --keep and named. After a crash --start goes on
+behind the last thousand that was printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import sys
+import time
+import warnings
+import zipfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import hornbeam as hb
+from hornbeam.registry import UnknownObjectError
+from hornbeam.saving import ModelFileError, inspect_model, load_model, verify_model
+from hornbeam.saving.checkpoint import read_checkpoint
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+SECONDS, MEMORY = 10.0, 256 << 20
+# What numbers and lengths become.
+EXTREMES = [b"\0" * 8, b"\xff" * 8, b"\x7f" + b"\xff" * 7, b"\xff" * 7 + b"\x7f", b"\x01", b"\x80", b""]
+VALUES: list[Any] = [
+    None, True, -1, 0, 1, 3.5, 10**9, 10**18, -(10**30), 1e308, float("inf"), float("nan"), "", "x", "Dense",
+    "../../x", "relu", "float99", [], {}, [None], [1, 2, 3], [[]], {"class_name": "Dense", "config": {}},
+]  # fmt: skip
+
+
+def bases() -> dict[str, bytes]:
+    """The corpus: a file of each format."""
+    ours = next((GOLDEN / "hornbeam").iterdir())
+    files = [ours / n for n in ("model.keras", "model.weights.h5", "model.npz", "model.safetensors")]
+    files += [*(ours / "run").iterdir(), *sorted((GOLDEN / "keras2").glob("*.h5"))]
+    return {path.name: path.read_bytes() for path in files}
+
+
+def mutated(name: str, data: bytes, draw: np.random.Generator) -> bytes:
+    """A file with a few changes: of bytes, of a member under a right checksum, or of a config's values."""
+    if not name.endswith((".keras", ".npz")) or draw.random() < 0.2:
+        return changed(data, draw)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = {info.filename: archive.read(info) for info in archive.infolist()}
+    chosen = list(members)[draw.integers(len(members))]
+    if chosen == "config.json" and draw.random() < 0.7:
+        config = json.loads(members[chosen])
+        for _ in range(draw.integers(1, 4)):
+            replace_value(config, draw)
+        members[chosen] = json.dumps(config).encode()
+    else:
+        members[chosen] = changed(members[chosen], draw)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for member, content in members.items():
+            archive.writestr(member, content)
+    return buffer.getvalue()
+
+
+def changed(data: bytes, draw: np.random.Generator) -> bytes:
+    for _ in range(draw.integers(1, 7)):
+        at = int(draw.integers(len(data) + 1)) if len(data) else 0
+        gone = int(draw.choice([0, 0, 1, 1, 2, 4, 8, 64, 512]))
+        new = draw.bytes(int(draw.integers(9))) if draw.random() < 0.5 else EXTREMES[draw.integers(7)]
+        same_length = draw.random() < 0.7
+        data = data[:at] + new + data[at + (len(new) if same_length else gone) :]
+    return data[: int(draw.integers(len(data) + 1))] if draw.random() < 0.1 else data
+
+
+def replace_value(config: Any, draw: np.random.Generator) -> None:
+    places: list[tuple[Any, Any]] = []
+    parts = [config]
+    while parts:
+        part = parts.pop()
+        for key in list(part) if isinstance(part, dict) else range(len(part)):
+            places.append((part, key))
+            if isinstance(part[key], (dict, list)):
+                parts.append(part[key])
+    container, key = places[draw.integers(len(places))]
+    if draw.random() < 0.8 or isinstance(container, list):
+        container[key] = json.loads(json.dumps(VALUES[draw.integers(len(VALUES))]))
+    else:
+        del container[key]
+
+
+def loaders() -> dict[str, list[Callable[[Path], Any]]]:
+    """What is tried with a file, by its ending."""
+    sys.path.insert(0, str(GOLDEN))
+    import make_hornbeam
+
+    model = make_hornbeam.model()
+    model.optimizer.build(model.trainable_variables)
+    return {
+        ".keras": [load_model, inspect_model, verify_model],
+        "model.weights.h5": [model.load_weights, inspect_model, verify_model],
+        ".weights.h5": [lambda path: read_checkpoint(model, path), inspect_model, verify_model],
+        ".h5": [load_model, inspect_model, lambda path: load_model(path, weights_only=True)],
+        ".npz": [model.load_weights, inspect_model],
+        ".safetensors": [model.load_weights, inspect_model],
+    }
+
+
+def peak() -> int:
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) * 1024
+
+
+def fuzz(count: int, seed: int, folder: Path, start: int = 0) -> tuple[Counter[str], list[str]]:
+    """Outcomes of so many files, and what was wrong with any."""
+    corpus, tried = bases(), loaders()
+    outcomes: Counter[str] = Counter()
+    problems: list[str] = []
+    names = list(corpus)
+    for number in range(start, start + count):
+        draw = np.random.default_rng([seed, number])
+        name = names[number % len(names)]
+        content = mutated(name, corpus[name], draw)
+        path = folder / name
+        path.write_bytes(content)
+        calls = next(found for ending, found in tried.items() if name.endswith(ending))
+        call = calls[int(draw.integers(len(calls)))]
+        Path("/proc/self/clear_refs").write_text("5")
+        before, began = peak(), time.perf_counter()
+        outcome = "loaded"
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                call(path)
+        except (ModelFileError, UnknownObjectError) as error:
+            outcome = "refused" if len(str(error)) > 15 else f"said only {error}"
+        except BaseException as error:
+            outcome = f"{type(error).__name__}: {error}"
+        outcomes[f"{Path(name).suffix} {outcome[:60]}"] += 1
+        took, used = time.perf_counter() - began, peak() - before
+        if outcome not in ("loaded", "refused") or took > SECONDS or used > 4 * len(content) + MEMORY:
+            kept = folder / f"bad-{number}-{name}"
+            kept.write_bytes(content)
+            cost = f"{took:.1f} s, {used >> 20} MiB"
+            problems.append(f"file {number} ({name}): {outcome}; {cost}, kept as {kept}")
+    return outcomes, problems
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", type=int, default=0)
+    parser.add_argument("--keep", type=Path, default=Path("fuzzed"))
+    args = parser.parse_args()
+    args.keep.mkdir(exist_ok=True)
+    total: Counter[str] = Counter()
+    bad: list[str] = []
+    for start in range(args.start, args.start + args.count, 1000):
+        outcomes, problems = fuzz(min(1000, args.start + args.count - start), args.seed, args.keep, start)
+        total += outcomes
+        bad += problems
+        print(start, dict(total), *problems, sep="\n  ", flush=True)
+    return int(bool(bad))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
+    hb.utils.set_random_seed(0)
+    sys.exit(main())
