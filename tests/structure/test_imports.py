@@ -134,3 +134,15 @@ def test_import_is_quick() -> None:
         "import hornbeam, hornbeam.models, hornbeam.layers; print(time.process_time() - t)"
     )
     assert min(float(run(code)) for _ in range(5)) < 0.3
+
+
+def test_training_reads_no_files() -> None:
+    """Nor does it import what reads them: h5py takes longer than building and compiling a small model."""
+    code = (
+        "import sys, numpy as np, hornbeam as hb\n"
+        "model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(1)])\n"
+        "model.compile('adam', 'mse')\n"
+        "model.fit(np.ones((4, 3), 'float32'), np.ones((4, 1), 'float32'), verbose=0)\n"
+        "print([m for m in ('h5py', 'zipfile', 'hornbeam.saving') if m in sys.modules])"
+    )
+    assert run(code) == "[]"

@@ -259,19 +259,22 @@ def continue_from(run: Run, candidates: Sequence[Path] | None) -> str:
 
     Raises ModelFileError if there are some and none is good.
     """
+    if candidates is None:
+        candidates = [path for saver in run.savers if saver.resumes for path in saver.candidates()]
+    if not candidates:
+        return ""
+    # Only here: h5py takes longer to import than a small model takes to compile.
     from hornbeam.saving.checkpoint import read_checkpoint
     from hornbeam.saving.files import ModelFileError
 
-    if candidates is None:
-        candidates = [path for saver in run.savers if saver.resumes for path in saver.candidates()]
     model = run.model
-    if candidates and not model.built:
+    if not model.built:
         raise ValueError(
             "a training can go on with a model that is built before fit() only: begin it with an Input, or "
             "call it on a batch of data"
         )
     optimizer = model.optimizer
-    if candidates and optimizer is not None and not optimizer.built:
+    if optimizer is not None and not optimizer.built:
         optimizer.build(model.trainable_variables)
     for path in candidates:
         try:
