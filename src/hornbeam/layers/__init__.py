@@ -38,6 +38,7 @@ _FAMILIES = {
         "BatchNormalization GroupNormalization LayerNormalization RMSNormalization SpectralNormalization "
         "UnitNormalization"
     ),
+    "onnx_graph": "OnnxGraph",
     "pooling": (
         "AveragePooling1D AveragePooling2D AveragePooling3D GlobalAveragePooling1D GlobalAveragePooling2D "
         "GlobalAveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D MaxPooling1D "
@@ -180,6 +181,7 @@ if TYPE_CHECKING:
         SpectralNormalization,
         UnitNormalization,
     )
+    from hornbeam.layers.onnx_graph import OnnxGraph
     from hornbeam.layers.pooling import (
         AveragePooling1D,
         AveragePooling2D,

@@ -15,6 +15,7 @@ from hornbeam.saving.archive import save_model as save_model
 from hornbeam.saving.editor import KerasFileEditor as KerasFileEditor
 from hornbeam.saving.inspection import inspect_model as inspect_model
 from hornbeam.saving.inspection import verify_model as verify_model
+from hornbeam.saving.onnx_file import load_onnx as load_onnx
 from hornbeam.saving.weights import load_weights as load_weights
 from hornbeam.saving.weights import save_weights as save_weights
 from hornbeam.utils.session import deserialize_keras_object as deserialize_keras_object
@@ -30,6 +31,7 @@ __all__ = [
     "get_registered_object",
     "inspect_model",
     "load_model",
+    "load_onnx",
     "load_weights",
     "register_keras_serializable",
     "save_model",

@@ -24,6 +24,7 @@ from hornbeam.saving.files import ModelFileError as ModelFileError
 from hornbeam.saving.files import replace_file
 from hornbeam.saving.legacy_config import modern_config
 from hornbeam.saving.legacy_h5 import read_legacy_weights
+from hornbeam.saving.onnx_file import load_onnx, onnx_arrays
 from hornbeam.saving.weights import (
     assets_of,
     opened,
@@ -96,7 +97,7 @@ def load_model(
     weights_only: bool = False,
 ) -> Any:
     """The model in a `.keras` file, with its weights and, with `compile`, its optimizer and loss; or in an
-    `.h5` file of Keras 2, whose optimizer begins afresh.
+    `.h5` file of Keras 2, whose optimizer begins afresh; or in an `.onnx` file (see `load_onnx`).
 
     Classes and functions of yours must be registered (`@register_keras_serializable`) or given in
     `custom_objects`; all names that are missing are listed at once. No code in the file is ever run.
@@ -116,6 +117,8 @@ def load_model(
         raise FileNotFoundError(f"{path!r} {kind}")
     if path.endswith((".h5", ".hdf5")):
         return _load_legacy(path, custom_objects, compile, weights_only)
+    if path.endswith(".onnx"):
+        return onnx_arrays(path) if weights_only else load_onnx(path)
     members = read_archive(path)
     text, weights = members.config, members.weights
     if weights_only:

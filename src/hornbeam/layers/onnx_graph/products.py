@@ -1,0 +1,35 @@
+"""ONNX operators that multiply matrices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hornbeam import ops
+from hornbeam.layers.onnx_graph.vocabulary import Call, operator
+from hornbeam.tensor import Tensor, as_tensor
+
+
+@operator("MatMul", weights=(0, 1))
+def matmul(call: Call, x: Any, y: Any) -> Tensor:
+    """The product of matrices, for each of the leading axes."""
+    return ops.matmul(as_tensor(x), as_tensor(y))
+
+
+@operator("Gemm", weights=(1, 2))
+def gemm(call: Call, a: Any, b: Any, c: Any = None) -> Tensor:
+    """alpha A B + beta C, with either matrix turned."""
+    left, right = as_tensor(a), as_tensor(b)
+    left = ops.transpose(left) if call.get("transA", 0) else left
+    right = ops.transpose(right) if call.get("transB", 0) else right
+    made = ops.matmul(left, right)
+    alpha, beta = call.get("alpha", 1.0), call.get("beta", 1.0)
+    made = made if alpha == 1 else made * ops.cast(as_tensor(alpha), made.dtype)
+    if c is None or beta == 0:
+        return made
+    return made + (as_tensor(c) if beta == 1 else as_tensor(c) * ops.cast(as_tensor(beta), made.dtype))
+
+
+@operator("Einsum", weights=(0, 1, 2))
+def einsum(call: Call, *xs: Any) -> Tensor:
+    """Sums of products, by Einstein's notation."""
+    return ops.einsum(call.get("equation", "").replace(" ", ""), *map(as_tensor, xs))

@@ -1,0 +1,86 @@
+"""ONNX operators that reduce axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hornbeam import ops
+from hornbeam.layers.onnx_graph.vocabulary import Call, axes_of, axis_of, number, operator
+from hornbeam.tensor import Tensor, as_tensor
+
+Reduction = Callable[[Tensor, tuple[int, ...], bool], Tensor]
+
+# The version from which on axes are an input, and the reduction.
+REDUCTIONS: dict[str, tuple[int, Reduction]] = {
+    "ReduceSum": (13, ops.sum),
+    "ReduceMean": (18, ops.mean),
+    "ReduceProd": (18, ops.prod),
+    "ReduceMax": (18, ops.max),
+    "ReduceMin": (18, ops.min),
+    "ReduceL1": (18, lambda x, axes, keep: ops.sum(ops.absolute(x), axes, keep)),
+    "ReduceL2": (18, lambda x, axes, keep: ops.sqrt(ops.sum(x * x, axes, keep))),
+    "ReduceSumSquare": (18, lambda x, axes, keep: ops.sum(x * x, axes, keep)),
+    "ReduceLogSum": (18, lambda x, axes, keep: ops.log(ops.sum(x, axes, keep))),
+    "ReduceLogSumExp": (18, ops.logsumexp),
+}
+
+
+def _reduced(since: int, reduction: Reduction) -> Callable[..., Any]:
+    def compute(call: Call, x: Any, axes: Any = None) -> Tensor:
+        x = as_tensor(x)
+        over = axes_of(call, axes, len(x.shape), since)
+        if not over:
+            if call.get("noop_with_empty_axes", 0):
+                # Nothing is summed up, but what is done to each element is done.
+                over = ()
+            else:
+                over = tuple(range(len(x.shape)))
+        return ops.cast(reduction(x, over, bool(call.get("keepdims", 1))), x.dtype)
+
+    return compute
+
+
+for _name, (_since, _reduction) in REDUCTIONS.items():
+    operator(_name)(_reduced(_since, _reduction))
+
+
+def _position(find: Callable[..., Tensor]) -> Callable[..., Any]:
+    def compute(call: Call, x: Any) -> Tensor:
+        x = as_tensor(x)
+        axis = axis_of(call.get("axis", 0), len(x.shape))
+        keep = bool(call.get("keepdims", 1))
+        if not call.get("select_last_index", 0):
+            return ops.cast(find(x, axis, keep), "int64")
+        backwards = ops.cast(find(ops.flip(x, axis), axis, keep), "int64")
+        return x.shape[axis] - 1 - backwards
+
+    return compute
+
+
+operator("ArgMax")(_position(ops.argmax))
+operator("ArgMin")(_position(ops.argmin))
+
+
+@operator("TopK")
+def top_k(call: Call, x: Any, k: Any = None) -> tuple[Tensor, Tensor]:
+    """The k largest (or smallest) elements along an axis, in order, and where they stand."""
+    x = as_tensor(x)
+    axis = axis_of(call.get("axis", -1), len(x.shape))
+    count = call.get("k", 0) if call.opset < 10 else number(k, "k")
+    rows = ops.moveaxis(x, axis, -1)
+    if call.get("largest", 1):
+        values, places = ops.top_k(rows, count)
+    else:
+        places = ops.argsort(rows)[..., :count]
+        values = ops.take_along_axis(rows, places, axis=-1)
+    return ops.moveaxis(values, -1, axis), ops.cast(ops.moveaxis(places, -1, axis), "int64")
+
+
+@operator("LpNormalization")
+def lp_normalization(call: Call, x: Any) -> Tensor:
+    """x divided by its norm along an axis."""
+    x, axis = as_tensor(x), call.get("axis", -1)
+    if call.get("p", 2) == 1:
+        return x / ops.sum(ops.absolute(x), axis, True)
+    return x / ops.sqrt(ops.sum(x * x, axis, True))

@@ -1,0 +1,378 @@
+"""Models out of ONNX files: right, trainable, saved like any other; and what files must not do."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from onnx_bytes import external, graph, lengthy, message, model, node, tensor, value, varint
+
+import hornbeam as hb
+from hornbeam.saving import ModelFileError, load_model, load_onnx, onnx_wire
+from hornbeam.saving.onnx_wire import packed_integers
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "onnx"
+FILES = sorted(GOLDEN.glob("*.onnx"))
+
+
+def data_of(path: Path) -> Any:
+    return np.load(GOLDEN / f"{path.stem.split('_')[0]}.npz")
+
+
+# -- models of PyTorch's -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_outputs_agree(path: Path) -> None:
+    data = data_of(path)
+    made = load_model(path)
+    assert [x.name for x in made.inputs] == ["x"]
+    assert made.inputs[0].shape[0] is None
+    assert made.outputs[0].shape == (None, data["y"].shape[1])
+    np.testing.assert_allclose(made.predict(data["x"], verbose=0), data["y"], rtol=1e-4, atol=1e-6)
+    one = made.predict(data["x"][:1], verbose=0)
+    np.testing.assert_allclose(one, data["y"][:1], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_gradients_agree(path: Path) -> None:
+    """Those of the last layer, as PyTorch computed them."""
+    data = data_of(path)
+    made = load_onnx(path)
+    loss = hb.losses.SparseCategoricalCrossentropy(from_logits=True)
+    weights = made.trainable_variables
+    labels, x = data["labels"], data["x"]
+
+    def cost(*values: Any) -> Any:
+        fixed = [v for v in made.non_trainable_variables]
+        return loss(labels, made.stateless_call(values, fixed, x)[0])
+
+    slopes = hb.grad(cost, tuple(range(len(weights))))(*weights)
+    for expected in (data["kernel"], data["bias"]):
+        near = [s for s in map(np.asarray, slopes) if s.shape in (expected.shape, expected.T.shape)]
+        errors = [
+            min(np.abs(t - expected).max() for t in (s, s.T) if t.shape == expected.shape) for s in near
+        ]
+        assert min(errors) < 1e-6
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_fine_tuning_lowers_the_loss(path: Path) -> None:
+    data = data_of(path)
+    made = load_onnx(path)
+    made.compile(hb.optimizers.Adam(0.03), hb.losses.SparseCategoricalCrossentropy(from_logits=True))
+    losses = made.fit(data["x"], data["labels"], epochs=15, verbose=0).history["loss"]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_saving(tmp_path: Path) -> None:
+    path = GOLDEN / "transformer_dynamo.onnx"
+    made, x = load_onnx(path), data_of(path)["x"]
+    made.compile("adam", hb.losses.SparseCategoricalCrossentropy(from_logits=True))
+    made.fit(x, data_of(path)["labels"], verbose=0)
+    made.save(tmp_path / "m.keras")
+    again = load_model(tmp_path / "m.keras")
+    expected = made.predict(x, verbose=0)
+    np.testing.assert_array_equal(again.predict(x, verbose=0), expected)
+    made.save_weights(tmp_path / "m.weights.h5")
+    third = load_onnx(path)
+    third.load_weights(tmp_path / "m.weights.h5")
+    np.testing.assert_array_equal(third.predict(x, verbose=0), expected)
+
+
+def test_arrays_alone() -> None:
+    path = GOLDEN / "resnet_script.onnx"
+    arrays = load_model(path, weights_only=True)
+    assert {tuple(v.shape) for v in load_onnx(path).weights} <= {x.shape for x in arrays.values()}
+
+
+def test_the_summary_counts_weights(capsys: Any) -> None:
+    made = load_onnx(GOLDEN / "recurrent_script.onnx")
+    made.summary()
+    assert "OnnxGraph" in capsys.readouterr().out
+    assert made.count_params() == sum(v.size for v in made.weights) > 1000
+
+
+# -- which arrays are trained --------------------------------------------------------------------------------
+
+
+def saved(tmp_path: Path, data: bytes) -> Path:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(data)
+    return path
+
+
+def floats(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal(shape).astype("float32")
+
+
+def test_trained_and_untrained_arrays(tmp_path: Path) -> None:
+    mask = np.where(np.tri(3) > 0, 0, -np.inf).astype("float32")
+    nodes = [
+        node("Sub", ["x", "mean"], ["a"]),
+        node("Transpose", ["kernel"], ["k"]),
+        node("MatMul", ["a", "k"], ["b"]),
+        node("Add", ["b", "bias"], ["c"]),
+        node("Add", ["c", "mask"], ["d"]),
+        node("Mul", ["d", "half"], ["y"]),
+    ]
+    arrays = {
+        "mean": floats(3),
+        "kernel": floats(3, 3),
+        "bias": floats(3),
+        "mask": mask[:1],
+        "half": floats(1)[0:1],
+    }
+    made = load_onnx(saved(tmp_path, model(graph(nodes, [tensor(k, x) for k, x in arrays.items()]))))
+    assert {v.name for v in made.trainable_variables} == {"kernel", "bias"}
+    assert made.non_trainable_variables == []
+
+
+def test_several_outputs_have_names(tmp_path: Path) -> None:
+    nodes = [node("Relu", ["x"], ["y"]), node("Neg", ["x"], ["part/z"])]
+    outputs = [value("y", ["n", 3]), value("part/z", ["n", 3])]
+    made = load_onnx(saved(tmp_path, model(graph(nodes, output=outputs))))
+    assert made.output_names == ["y", "part_z"]
+    y, z = made.predict(np.array([[1, -2, 3]], "float32"), verbose=0)
+    assert y.tolist() == [[1, 0, 3]]
+    assert z.tolist() == [[-1, 2, -3]]
+
+
+# -- files from strangers ------------------------------------------------------------------------------------
+
+GEMM = [node("Gemm", ["x", "w"], ["y"])]
+RELU = [node("Relu", ["x"], ["y"])]
+W = tensor("w", floats(3, 3))
+
+
+def nested(depth: int) -> bytes:
+    inner = graph(RELU, input=[], output=[value("y", [3])])
+    for _ in range(depth):
+        inner = graph(
+            [node("If", ["c"], ["y"], then_branch=inner, else_branch=graph(RELU, input=[]))], input=[]
+        )
+    return inner
+
+
+BAD: dict[str, tuple[bytes, str]] = {
+    "nothing": (b"", "no graph"),
+    "text": (b"hello, this is no model at all", "ModelFile|field|number|wire"),
+    "no version": (message("model", ir_version=9, graph=graph(RELU)), "which version"),
+    "old": (model(graph(RELU), opset=6), "operator sets 7 to"),
+    "new": (model(graph(RELU), opset=99), "operator sets 7 to"),
+    "own domain": (
+        model(graph([node("Attention", ["x"], ["y"], domain="com.microsoft")])),
+        "com.microsoft::Attention",
+    ),
+    "missing": (
+        model(graph([node("RoiAlign", ["x"], ["a"]), node("NonMaxSuppression", ["a"], ["y"])])),
+        "NonMaxSuppression, RoiAlign",
+    ),
+    "cycle": (
+        model(graph([node("Add", ["x", "b"], ["a"]), node("Neg", ["a"], ["b"]), node("Neg", ["b"], ["y"])])),
+        "circle",
+    ),
+    "missing input": (model(graph([node("Add", ["x", "nobody"], ["y"])])), "'nobody'"),
+    "missing output": (model(graph(RELU, output=[value("z", [3])])), "'z'"),
+    "given twice": (model(graph([*RELU, *RELU])), "given once"),
+    "array twice": (model(graph(GEMM, [W, W])), "two arrays"),
+    "second graph": (model(graph(RELU)) + lengthy(7, graph(RELU)), "graph"),
+    "no inputs": (model(graph(RELU, [tensor("x", floats(3))])), "no inputs"),
+    "huge": (model(graph(GEMM, [tensor("w", floats(3, 3), dims=[1 << 40, 1 << 20])])), "more than"),
+    "large": (model(graph(GEMM, [tensor("w", floats(3, 3), dims=[1 << 15, 1 << 15])])), "has 36 bytes"),
+    "negative": (model(graph(GEMM, [tensor("w", floats(3, 3), dims=[-3, -3])])), "shape"),
+    "short": (model(graph(GEMM, [tensor("w", floats(3, 3), raw_data=b"abc")])), "has 3 bytes"),
+    "strange dtype": (model(graph(GEMM, [tensor("w", floats(3, 3), data_type=8)])), "dtype 8"),
+    "bools": (
+        model(
+            graph([node("Where", ["w", "x", "x"], ["y"])], [tensor("w", np.array([True]), raw_data=b"\2")])
+        ),
+        "0 and 1",
+    ),
+    "deep": (model(nested(40)), "nested"),
+    "deeper": (model(nested(400)), "nested"),
+    "cut": (model(graph(GEMM, [W]))[:-9], "longer than what is left|cut off"),
+    "packed": (
+        model(graph(GEMM, [message("tensor", dims=[3, 3], data_type=7, name="w") + lengthy(7, b"\xff" * 9)])),
+        "cut off",
+    ),
+    "sequence": (model(graph(RELU, input=[message("value", name="x", type=b"")])), "not a tensor"),
+    "constant": (model(graph([node("Constant", [], ["c"], value_what=3), *RELU])), "constant is written as"),
+    "data in a shape": (
+        model(
+            graph(
+                [node("Cast", ["x"], ["s"], to=7), node("Reshape", ["x", "s"], ["y"])],
+                input=[value("x", [3])],
+            )
+        ),
+        "computed from the data",
+    ),
+}
+
+
+@pytest.mark.parametrize("label", BAD)
+def test_bad_files_are_refused(label: str, tmp_path: Path) -> None:
+    data, rule = BAD[label]
+    with pytest.raises(ModelFileError, match=rule):
+        load_onnx(saved(tmp_path, data))
+
+
+def test_fields_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty nodes take two bytes in a file, and hundreds in memory."""
+    monkeypatch.setattr(onnx_wire, "MAX_FIELDS", 10_000)
+    monkeypatch.setattr(onnx_wire, "MAX_VARINT_BYTES", 1000)
+    with pytest.raises(ModelFileError, match="more than 10000 fields"):
+        load_onnx(saved(tmp_path, model(graph([b""] * 10_000))))
+    array = message("tensor", dims=[2000], data_type=7, name="w") + lengthy(7, b"\1" * 2000)
+    with pytest.raises(ModelFileError, match="raw_data"):
+        load_onnx(saved(tmp_path, model(graph(RELU, [array]))))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(-(2**63), 2**63 - 1)))
+def test_packed_numbers(values: list[int]) -> None:
+    data = b"".join(map(varint, values))
+    assert packed_integers(np.frombuffer(data, np.uint8)).tolist() == values
+
+
+def _plain(folder: Path) -> dict[str, Any]:
+    (folder / "w.bin").write_bytes(b"\0" * 4 + floats(3, 3).tobytes())
+    return {"location": "w.bin", "offset": 4, "length": 36}
+
+
+def _link(folder: Path) -> dict[str, Any]:
+    (folder / "real.bin").write_bytes(bytes(36))
+    (folder / "w.bin").symlink_to(folder / "real.bin")
+    return {"location": "w.bin"}
+
+
+def _hard_link(folder: Path) -> dict[str, Any]:
+    (folder / "real.bin").write_bytes(bytes(36))
+    os.link(folder / "real.bin", folder / "w.bin")
+    return {"location": "w.bin"}
+
+
+def _above(folder: Path) -> dict[str, Any]:
+    (folder.parent / "w.bin").write_bytes(bytes(36))
+    return {"location": "../w.bin"}
+
+
+def _absolute(folder: Path) -> dict[str, Any]:
+    (folder / "w.bin").write_bytes(bytes(36))
+    return {"location": str(folder / "w.bin")}
+
+
+def _inside(folder: Path) -> dict[str, Any]:
+    (folder / "sub").mkdir()
+    (folder / "sub" / "w.bin").write_bytes(bytes(36))
+    return {"location": "sub/w.bin"}
+
+
+def _short(folder: Path) -> dict[str, Any]:
+    (folder / "w.bin").write_bytes(bytes(20))
+    return {"location": "w.bin"}
+
+
+def _folder(folder: Path) -> dict[str, Any]:
+    (folder / "w.bin").mkdir()
+    return {"location": "w.bin"}
+
+
+def _pipe(folder: Path) -> dict[str, Any]:
+    os.mkfifo(folder / "w.bin")
+    return {"location": "w.bin"}
+
+
+def test_data_beside_the_file(tmp_path: Path) -> None:
+    made = load_onnx(saved(tmp_path, model(graph(GEMM, [external("w", [3, 3], **_plain(tmp_path))]))))
+    x = floats(2, 3)
+    np.testing.assert_allclose(made.predict(x, verbose=0), x @ floats(3, 3), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("place", "rule"),
+    [
+        (_link, "link"),
+        (_hard_link, "plain file"),
+        (_above, "plain file"),
+        (_absolute, "plain file"),
+        (_inside, "plain file"),
+        (_short, "which has 20"),
+        (_folder, "not a plain file"),
+        (_pipe, "not a plain file"),
+        (lambda _: {"location": "w.bin"}, "not there"),
+        (lambda _: {"location": ""}, "plain file"),
+        (lambda _: {"location": ".."}, "plain file"),
+        (lambda f: {**_plain(f), "offset": -4}, "no number"),
+        (lambda f: {**_plain(f), "offset": 1 << 50}, "which has"),
+        (lambda f: {**_plain(f), "length": 4}, "needs 36"),
+        (lambda _: {"location": "w\0.bin"}, "plain file"),
+        (lambda _: {"location": "C:w.bin"}, "plain file"),
+        (lambda _: {"location": "..\\w.bin"}, "plain file"),
+    ],
+)
+def test_data_elsewhere_is_refused(
+    place: Callable[[Path], dict[str, Any]], rule: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    with pytest.raises(ModelFileError, match=rule):
+        load_onnx(saved(folder, model(graph(GEMM, [external("w", [3, 3], **place(folder))]))))
+
+
+def test_a_saved_graph_is_checked_as_a_file_is(tmp_path: Path) -> None:
+    layer = load_onnx(saved(tmp_path, model(graph(GEMM, [W])))).layers[-1]
+    config = layer.get_config()
+    for change, rule in (
+        ({"opset": 3}, "operator sets"),
+        ({"nodes": [{"op": "Evil", "name": "", "inputs": [], "outputs": ["y"], "attributes": {}}]}, "Evil"),
+        ({"nodes": "x"}, "list of nodes"),
+        ({"constants": {"c": {"dtype": "float32", "shape": [1 << 30], "data": "AAAA"}}}, "shape"),
+        ({"inputs": [{"name": "x", "dtype": "str", "shape": []}]}, "dtype"),
+    ):
+        with pytest.raises(ValueError, match=rule):
+            hb.layers.OnnxGraph.from_config({**config, "graph": {**config["graph"], **change}})
+
+
+def test_a_folder_and_nothing(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="folder"):
+        load_onnx(tmp_path)
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        load_onnx(tmp_path / "none.onnx")
+
+
+SEEDS = (
+    [path.read_bytes() for path in FILES[:1]]
+    + [data for data, _ in BAD.values() if len(data) < 2000]
+    + [
+        model(graph(GEMM, [W])),
+        model(graph([node("If", ["x"], ["y"], then_branch=graph(RELU), else_branch=graph(RELU))])),
+    ]
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(SEEDS),
+    st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(0, 255)), max_size=4),
+    st.booleans(),
+)
+@pytest.mark.filterwarnings("ignore")
+def test_mutated_files_are_refused_or_loaded(
+    tmp_path: Path, seed: bytes, changes: list[tuple[int, int]], cut: bool
+) -> None:
+    data = bytearray(seed)
+    for place, byte in changes:
+        if data:
+            data[place % len(data)] = byte
+    if cut and changes:
+        del data[changes[0][0] % (len(data) + 1) :]
+    with contextlib.suppress(ModelFileError):
+        load_onnx(saved(tmp_path, bytes(data)))
