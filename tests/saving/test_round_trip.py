@@ -23,6 +23,7 @@ import hornbeam as hb
 from hornbeam import layers, ops
 from hornbeam.registry import UnknownObjectError, register_keras_serializable
 from hornbeam.saving import ModelFileError, load_model, load_weights, save_model, save_weights
+from hornbeam.saving.weights import saved_parts
 from hornbeam.saving import archive as archive_module
 from hornbeam.saving.weights import saved_parts
 
@@ -512,3 +513,15 @@ def test_models_are_pickled_and_copied() -> None:
         np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
         assert int(again.optimizer.iterations) == 1
         assert type(again.layers[-1]) is Unregistered
+
+
+def test_no_part_of_a_large_model_is_passed_over() -> None:
+    """Lists that a model makes for each look at it lie in memory where others lay before."""
+    given = hb.Input((4,))
+    x = given
+    for _ in range(60):
+        inner = hb.Input((4,))
+        x = hb.Model(inner, layers.Dense(4)(layers.Identity()(inner)))(x)
+    model = hb.Model(given, x)
+    for _ in range(20):
+        assert sum(len(part.variables) for part in saved_parts(model)) == 120

@@ -178,6 +178,7 @@ def read_weights(
 
     state_required: the states of the optimizer and of random generators must be there and fit as well.
     """
+    _check_complete(model, list(saved_parts(model)))
     with opened(file) as store:
         arrays = _arrays(model, store, skip_mismatch, state_required)
         stores = [(part.own_store, _values(part, store)) for part in saved_parts(model) if part.own_store]
@@ -416,12 +417,12 @@ def take_assets(model: Any, assets: Mapping[str, str]) -> None:
 
 def saved_parts(model: Any) -> Iterator[_Part]:
     """Everything that holds values; what is reached twice counts once."""
-    seen: set[int] = set()
+    seen: dict[int, Any] = {}  # kept alive: another object may get the place of one that is gone
 
     def visit(part: Any, path: str) -> Iterator[_Part]:
         if id(part) in seen:
             return
-        seen.add(id(part))
+        seen[id(part)] = part
         if isinstance(part, Optimizer):
             yield _Part(path, part.name, part.variables, required=False)
         elif isinstance(part, SeedGenerator):
@@ -480,7 +481,6 @@ def _check_complete(model: Any, parts: Sequence[_Part]) -> None:
     lost = [variable.path for variable in model.weights if id(variable) not in known]
     if lost:
         raise ValueError(
-            f"the weights {', '.join(lost[:5])} cannot be saved: hold their layers in attributes of the "
-            "model, or in "
-            "lists and dicts of layers"
+            f"the weights {', '.join(lost[:5])} have no place in a file: hold their layers in attributes of "
+            "the model, or in lists and dicts of layers"
         )
