@@ -94,7 +94,9 @@ class TensorFlowEngine(TableEngine):
             return tf.constant(np.ascontiguousarray(array).reshape(array.shape))
 
     def get(self, buffer: Buffer) -> np.ndarray:
-        array = np.asarray(buffer.numpy()).view()
+        # `numpy()` copies; a tensor's memory can be seen where Python has a code for its dtype.
+        seen = self._on_cpu and buffer.dtype.as_numpy_dtype is not numpy_dtype("bfloat16").type
+        array = np.asarray(memoryview(buffer) if seen else buffer.numpy()).view()
         array.flags.writeable = False
         return array
 
