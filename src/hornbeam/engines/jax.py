@@ -32,6 +32,7 @@ except ImportError as error:
 require_version("jax", "JAX", jax.__version__, "0.8")
 
 from hornbeam.engines.jax_host import JaxHost  # noqa: E402
+from hornbeam.engines.jax_recurrent import RECURRENT  # noqa: E402
 
 Array = Any
 _HALVES = (jnp.float16, jnp.bfloat16)
@@ -68,9 +69,9 @@ class JaxExecutable(BindingExecutable):
     def run_steps(
         self, state: Sequence[Buffer], data: Sequence[Buffer], indices: np.ndarray
     ) -> tuple[list[Buffer], list[Buffer]]:
-        """See `Executable.run_steps`. JAX queues the steps; the given state stays valid."""
+        """See `Executable.run_steps`. JAX queues the steps."""
         with jax.enable_x64(True):
-            current, logs = [jnp.array(x, copy=True) for x in state], []
+            current, logs = list(state), []
             for rows in indices:
                 current, log = self._step(current, list(data), rows)
                 logs.append(log)
@@ -577,5 +578,5 @@ def control(walk: Callable[[Graph, Sequence[Array]], list[Array]]) -> Table:
 _INDEX: Table = {"gather": _gather, "scatter": _scatter}
 
 TABLE: Table = {
-    **_UNARY, **_BINARY, **_SHAPE, **_REDUCE, **_INDEX, **_CONTRACT, **_LINALG, **_PLUMBING
+    **_UNARY, **_BINARY, **_SHAPE, **_REDUCE, **_INDEX, **_CONTRACT, **_LINALG, **_PLUMBING, **RECURRENT
 }  # fmt: skip
