@@ -147,6 +147,11 @@ WITHOUT_CASE: dict[str, dict[str, str]] = {
         },
         "MaxNumBoundingBoxes": "boxes; tests/layers/augmentation compares it with recorded numbers",
         "Pipeline": "layers one after the other; the layers are cases",
+        **{
+            name: "runs what another library brings; tests/interop compares it with that"
+            for name in ("FlaxLayer", "JaxLayer", "TorchModuleWrapper")
+        },
+        "OnnxGraph": "Keras has none; tests/saving compares it with onnxruntime",
         "add": "Add()(...), one line",
         "average": "Average()(...), one line",
         "concatenate": "Concatenate()(...), one line",

@@ -28,6 +28,7 @@ _NO_EXTRA = "unknown keyword arguments are errors, not ignored"
 DIFFERENT = {
     "keras.KerasTensor": _NO_EXTRA,
     "keras.Variable": _NO_EXTRA,
+    "keras.export.ExportArchive": "the argument has a name",
     "keras.mixed_precision.LossScaleOptimizer": _NO_EXTRA,
     "keras.optimizers.Adadelta": "the learning rate is 1.0, as in the paper",
     "keras.optimizers.LossScaleOptimizer": _NO_EXTRA,
