@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hornbeam import ops
+import hornbeam
+from hornbeam import layers, ops
 from hornbeam.ir.trace import trace_body
 from hornbeam.ir.types import TensorType
 from hornbeam.layers.onnx_graph.vocabulary import OPERATORS
@@ -189,3 +190,18 @@ def test_chains_of_convolutions_stay_with_channels_last(tmp_path: Path) -> None:
     body = trace_body(lambda x: [layer(Tensor(x)).node], [TensorType((2, 3, 8, 8), "float32")])[0]
     large = [n for n in body.nodes if n.name == "transpose" and n.shape[0] == 2]
     assert len(large) == 2
+
+
+def test_our_export_comes_back_trainable(tmp_path: Path) -> None:
+    """Weights inside of loops are trained too."""
+    model = hornbeam.Sequential(
+        [layers.Input((6, 3)), layers.LSTM(5, return_sequences=True), layers.GRU(4), layers.Dense(2)]
+    )
+    model.export(tmp_path / "model.onnx", format="onnx", verbose=False)
+    again = load_onnx(tmp_path / "model.onnx")
+    x = floats(4, 6, 3)
+    np.testing.assert_allclose(again.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
+    assert len(again.trainable_variables) == len(model.trainable_variables)
+    again.compile("adam", "mse")
+    losses = again.fit(x, np.zeros((4, 2), "float32"), epochs=5, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]

@@ -21,7 +21,7 @@ from hornbeam.layers.onnx_graph.structure import (
     MAX_CONSTANT_BYTES,
     MAX_DEPTH,
     check_operators,
-    is_graph,
+    graphs_in,
     packed,
 )
 from hornbeam.layers.onnx_graph.vocabulary import OPERATORS
@@ -400,21 +400,18 @@ def _declared(value: Mapping[str, Any], what: str) -> dict[str, Any]:
 def _used(part: Mapping[str, Any]) -> set[str]:
     """All names that nodes take, in branches too."""
     names: set[str] = set()
-    parts = [part]
-    while parts:
-        part = parts.pop()
-        names.update(part.get("outputs", ()))
-        for node in part["nodes"]:
-            names.update(node["inputs"])
-            parts.extend(x["graph"] for x in node["attributes"].values() if is_graph(x))
+    for each, _ in graphs_in(part):
+        names.update(each.get("outputs", ()))
+        names.update(name for node in each["nodes"] for name in node["inputs"])
     return names
 
 
 def _trained(part: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> set[str]:
     """Names of the float arrays that stand where operators have weights, or come there turned or reshaped."""
-    makers = {name: node for node in part["nodes"] for name in node["outputs"]}
+    nodes = [node for each, _ in graphs_in(part) for node in each["nodes"]]
+    makers = {name: node for node in nodes for name in node["outputs"]}
     trained: set[str] = set()
-    for node in part["nodes"]:
+    for node in nodes:
         operator = OPERATORS[node["op"]]
         for place in operator.weights:
             name = node["inputs"][place] if place < len(node["inputs"]) else ""

@@ -16,10 +16,12 @@ import numpy as np
 
 from hornbeam.saving.files import ModelFileError
 
-# A field costs a Python object or two; a graph of 100,000 nodes has about a million.
-MAX_FIELDS = 2_000_000
+# A field costs a Python object, a message of several fields a dict and lists: as much as eight more. A graph
+# of 20,000 nodes has about half a million.
+MAX_FIELDS = 1_500_000
+MESSAGE = 8
 # Numbers written one after the other in as many bytes as each needs: small arrays. Others are `raw_data`.
-MAX_VARINT_BYTES = 8 << 20
+MAX_VARINT_BYTES = 4 << 20
 MAX_DEPTH = 60
 
 # Message -> number of a field -> (its name, what it is). "*" marks what may come several times.
@@ -70,6 +72,7 @@ class Reader:
         schema = SCHEMA[kind]
         found: dict[str, Any] = {name: [] for name, what in schema.values() if what[0] == "*"}
         self._depth += 1
+        self.fields += MESSAGE
         if self._depth > MAX_DEPTH:
             raise ModelFileError(f"messages are nested more than {MAX_DEPTH} deep")
         for number, wire, value in self._fields(start, len(self.data) if stop is None else stop):

@@ -100,6 +100,7 @@ def split(call: Call, x: Any, sizes: Any = None) -> tuple[Tensor, ...]:
         lengths = ints(given, "sizes")
     else:
         count = call.attributes.get("num_outputs", call.outputs)
+        count_elements(200 * count)
         each = -(-x.shape[axis] // count)
         lengths = [min(each, x.shape[axis] - i * each) for i in range(count)]
     if sum(lengths) != x.shape[axis] or min(lengths, default=0) < 0:

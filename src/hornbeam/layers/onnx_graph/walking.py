@@ -8,7 +8,8 @@ are tensors.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +22,9 @@ from hornbeam.layers.onnx_graph.structure import is_graph, unpacked
 from hornbeam.layers.onnx_graph.vocabulary import ANY, LAST, OPERATORS, Call, GraphError, Operator
 from hornbeam.tensor import Tensor, as_tensor
 
-# Results of more elements than this are computed when the model runs, known or not.
-MAX_KNOWN = 1 << 16
+# Results of more elements than this are computed when the model runs, known or not; and so are all others,
+# once so many are known.
+MAX_KNOWN, MAX_ALL_KNOWN = 1 << 14, 1 << 22
 
 
 @dataclass(frozen=True)
@@ -53,50 +55,72 @@ def plain(x: Any) -> Any:
 def run_graph(graph: Mapping[str, Any], values: dict[str, Any]) -> list[Any]:
     """The outputs of a graph, given the values of its inputs and weights."""
     names = [output["name"] for output in graph["outputs"]]
-    return [as_tensor(plain(x)) for x in _run(graph, names, values, graph["opset"])]
+    return [as_tensor(x) for x in Walk(graph["opset"]).run(graph, names, values)]
 
 
-def _run(part: Mapping[str, Any], outputs: Sequence[str], values: dict[str, Any], opset: int) -> list[Any]:
-    values.update((name, unpacked(value)) for name, value in part["constants"].items())
-    for node in part["nodes"]:
+class Walk:
+    """One walk through a graph, and through the graphs in it."""
+
+    def __init__(self, opset: int) -> None:
+        self._opset = opset
+        self._known = 0
+
+    def run(self, part: Mapping[str, Any], outputs: Sequence[str], values: dict[str, Any]) -> list[Any]:
+        """The values of `outputs`; `values` are those that are there already, and get those of all nodes."""
+        values.update((name, unpacked(value)) for name, value in part["constants"].items())
 
         def branch(inner: Any, *given: Any) -> list[Any]:
             graph = inner["graph"]
-            own = {**values, **dict(zip(graph.get("inputs", ()), given, strict=True))}
-            return [plain(x) for x in _run(graph, graph["outputs"], own, opset)]
+            own = dict(zip(graph.get("inputs", ()), given, strict=True))
+            return self.run(graph, graph["outputs"], {**values, **own})
 
-        inputs = [values[name] if name else None for name in node["inputs"]]
-        attributes = {
-            key: unpacked(x) if isinstance(x, dict) and not is_graph(x) else x
-            for key, x in node["attributes"].items()
-        }
-        call = Call(node["op"], attributes, len(node["outputs"]), opset, branch)
-        try:
-            results = _apply(OPERATORS[call.op], call, inputs)
-            if len(results) < call.outputs:
-                raise GraphError(f"only the first {len(results)} outputs are there")
-        except Exception as error:
-            if not hasattr(error, "onnx_node"):
-                error.onnx_node = node["name"]  # type: ignore[attr-defined]
-                text = error.args[0] if error.args and isinstance(error.args[0], str) else repr(error)
-                error.args = (f"{text}\n  in the ONNX operator {call.op} (node {node['name']!r:.80})",)
-            raise
-        values.update((name, x) for name, x in zip(node["outputs"], results, strict=False) if name)
-    return [values[name] for name in outputs]
+        for node in part["nodes"]:
+            inputs = [values[name] if name else None for name in node["inputs"]]
+            attributes = {
+                key: unpacked(x) if isinstance(x, dict) and not is_graph(x) else x
+                for key, x in node["attributes"].items()
+            }
+            call = Call(node["op"], attributes, len(node["outputs"]), self._opset, branch)
+            with _explained(node):
+                results = self._apply(OPERATORS[call.op], call, inputs)
+                if len(results) < call.outputs:
+                    raise GraphError(f"only the first {len(results)} outputs are there")
+            values.update((name, x) for name, x in zip(node["outputs"], results, strict=False) if name)
+        return [plain(values[name]) for name in outputs]
+
+    def _apply(self, operator: Operator, call: Call, inputs: list[Any]) -> tuple[Any, ...]:
+        """The results of one node."""
+        known = all(x is None or isinstance(x, np.ndarray) for x in inputs)
+        if known and not any(map(is_graph, call.attributes.values())):
+            return tuple(self._settled(x) for x in _results(operator.compute(call, *inputs)))
+        if operator.layout == LAST:
+            if inputs[0] is not None and len(moved(inputs[0]).shape) > 2:
+                first, *rest = _results(operator.compute(call, moved(inputs[0]), *map(plain, inputs[1:])))
+                return Last(first), *rest
+        elif operator.layout == ANY and (work := _together(inputs)) is not None:
+            return tuple(Last(x) for x in _results(operator.compute(call, *work)))
+        return _results(operator.compute(call, *map(plain, inputs)))
+
+    def _settled(self, x: Any) -> Any:
+        """A result of known operands as an array, if it is small."""
+        if isinstance(x, Tensor):
+            x = known_value(x.node) if x.node.level <= 0 and self._known < MAX_ALL_KNOWN else x
+        if isinstance(x, np.ndarray):
+            self._known += x.size
+        return x
 
 
-def _apply(operator: Operator, call: Call, inputs: list[Any]) -> tuple[Any, ...]:
-    """The results of one node."""
-    known = all(x is None or isinstance(x, np.ndarray) for x in inputs)
-    if known and not any(map(is_graph, call.attributes.values())):
-        return tuple(_settled(x) for x in _results(operator.compute(call, *inputs)))
-    if operator.layout == LAST:
-        if inputs[0] is not None and len(moved(inputs[0]).shape) > 2:
-            first, *rest = _results(operator.compute(call, moved(inputs[0]), *map(plain, inputs[1:])))
-            return Last(first), *rest
-    elif operator.layout == ANY and (work := _together(inputs)) is not None:
-        return tuple(Last(x) for x in _results(operator.compute(call, *work)))
-    return _results(operator.compute(call, *map(plain, inputs)))
+@contextmanager
+def _explained(node: Mapping[str, Any]) -> Iterator[None]:
+    """Errors that pass through say, once, in which node they came up."""
+    try:
+        yield
+    except Exception as error:
+        if not hasattr(error, "onnx_node"):
+            error.onnx_node = node["name"]  # type: ignore[attr-defined]
+            text = error.args[0] if error.args and isinstance(error.args[0], str) else repr(error)
+            error.args = (f"{text}\n  in the ONNX operator {node['op']} (node {node['name']!r:.80})",)
+        raise
 
 
 def _results(found: Any) -> tuple[Any, ...]:
@@ -120,13 +144,6 @@ def _aligned(x: Any, rank: int) -> Any:
         return x.tensor if isinstance(x, Last) else x
     tensor = as_tensor(x)
     return moved(ops.reshape(tensor, (1,) * (rank - len(tensor.shape)) + tuple(tensor.shape)))
-
-
-def _settled(x: Any) -> Any:
-    """A result of known operands as an array, if it is small."""
-    if not isinstance(x, Tensor):
-        return x
-    return known_value(x.node) if x.node.level <= 0 else x
 
 
 def known_value(node: Node) -> Any:

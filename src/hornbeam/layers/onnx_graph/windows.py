@@ -161,6 +161,7 @@ def average_pool(call: Call, x: Any) -> Tensor:
     else:
         first, *rest = _shifted(node, 0.0, window, strides, dilation, wide)
         total = sum(rest, first)
+    count_elements(math.prod(total.shape[1:-1]))
     counts = np.ones((), np.float64)
     for axis, (size, k, s, d, (low, high)) in enumerate(
         zip(node.shape[1:-1], window, strides, dilation, pads, strict=True)
