@@ -23,8 +23,11 @@ _local = threading.local()
 # Around the import of a host library; `hornbeam run`, where `import tensorflow` means ours, has its own.
 host_libraries: Callable[[], AbstractContextManager[None]] = nullcontext
 
-# What KERAS_BACKEND may say, and the engine of ours on the same library.
-KERAS_BACKENDS = {"jax": "jax", "torch": "torch", "tensorflow": "tensorflow", "numpy": "reference"}
+# What KERAS_BACKEND may say, and the engine of ours on the same library, or on its heir.
+KERAS_BACKENDS = {
+    "jax": "jax", "torch": "torch", "tensorflow": "tensorflow", "numpy": "reference", "theano": "pytensor",
+    "cntk": "onnxruntime",
+}  # fmt: skip
 
 
 def _native() -> Engine:
