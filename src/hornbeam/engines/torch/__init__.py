@@ -46,6 +46,7 @@ from hornbeam.engines.torch.elementwise import (  # noqa: E402
 from hornbeam.engines.torch.host import TorchHost  # noqa: E402
 from hornbeam.engines.torch.linalg import LINALG  # noqa: E402
 from hornbeam.engines.torch.random import random_bits  # noqa: E402
+from hornbeam.engines.torch.reuse import overwriting  # noqa: E402
 from hornbeam.engines.torch.windows import CONTRACT  # noqa: E402
 
 _BFLOAT16 = numpy_dtype("bfloat16")
@@ -58,11 +59,13 @@ class TorchExecutable(BindingExecutable):
         self._engine = engine
         self._graph = graph
         self._outputs = [torch_dtype(node.dtype) for node in graph.outputs]
+        # Other devices keep freed memory themselves.
+        self._over = overwriting(graph) if engine.device.type == "cpu" else {}
         self._runs_left = runs_before(graph)
         self._program: Callable[[Sequence[Buffer]], Sequence[Buffer]] | None = None
 
     def run(self, inputs: Sequence[Buffer], donate: Sequence[bool] | None = None) -> list[Buffer]:
-        """See `Executable.run`. Nothing is written in place, so donated buffers stay as they are."""
+        """See `Executable.run`. Inputs are not written to, so donated buffers stay as they are."""
         if self._program is None:
             self._runs_left -= 1
             if self._runs_left < 0:
@@ -70,7 +73,7 @@ class TorchExecutable(BindingExecutable):
         with torch.no_grad():
             if self._program is not None:
                 return list(self._program(inputs))
-            return self._walk(self._engine.lower, *inputs)
+            return self._walk(lambda node: self._over.get(node) or self._engine.lower(node), *inputs)
 
     def _walk(self, lower: Callable[[Node], Any], *inputs: Buffer) -> list[Buffer]:
         values = run(self._graph, [carried(x) for x in inputs], lower)
