@@ -46,6 +46,7 @@ from hornbeam.engines.torch.elementwise import (  # noqa: E402
 from hornbeam.engines.torch.host import TorchHost  # noqa: E402
 from hornbeam.engines.torch.linalg import LINALG  # noqa: E402
 from hornbeam.engines.torch.random import random_bits  # noqa: E402
+from hornbeam.engines.torch.recurrent import RECURRENT  # noqa: E402
 from hornbeam.engines.torch.reuse import overwriting  # noqa: E402
 from hornbeam.engines.torch.windows import CONTRACT  # noqa: E402
 
@@ -282,5 +283,5 @@ def _control(walk: Callable[[Graph, Sequence[Tensor]], list[Tensor]]) -> Table:
 
 
 TABLE: Table = {
-    **UNARY, **BINARY, **SHAPE, **REDUCE, **INDEX, **CONTRACT, **LINALG, **_PLUMBING
+    **UNARY, **BINARY, **SHAPE, **REDUCE, **INDEX, **CONTRACT, **LINALG, **_PLUMBING, **RECURRENT
 }  # fmt: skip

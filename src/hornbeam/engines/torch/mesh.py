@@ -18,6 +18,7 @@ from hornbeam.engines.mesh import Layout, Mesh, trimmed
 from hornbeam.engines.torch import TorchEngine
 from hornbeam.engines.torch.collectives import Line, lines, table
 from hornbeam.engines.torch.elementwise import Tensor, carried, torch_dtype
+from hornbeam.engines.torch.recurrent import RECURRENT
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.partition import partition_for
 from hornbeam.ir.primitive import PRIMITIVES
@@ -105,8 +106,11 @@ class TorchMeshEngine(TorchEngine, MeshEngine):
         self.lines: dict[str, Line] = lines(mesh, ranks, self._number)
         self.table = {**self.table, **table(self.lines)}
         self.axes = dict(zip(mesh.axis_names, mesh.shape, strict=True))
+        # Recurrent layers are cut in terms of their bodies.
         self.kernels = frozenset(
-            name for name in self.table if name in PRIMITIVES and PRIMITIVES[name].composite
+            name
+            for name in self.table.keys() - RECURRENT.keys()
+            if name in PRIMITIVES and PRIMITIVES[name].composite
         )
 
     @property
