@@ -364,7 +364,8 @@ def test_what_the_table_offers_to_configs() -> None:
         "keras.optimizers.schedules",
         "keras.random", "keras.regularizers", "keras.src.models.functional",
         "keras.src.layers.preprocessing.feature_space", "keras.utils", "keras.distillation",
-            "keras.src.applications.convnext", "keras.src.applications.inception_resnet_v2",
+        "keras.src.applications.convnext", "keras.src.applications.inception_resnet_v2",
+        "hornbeam.layers",  # of our own: OnnxGraph
     }  # fmt: skip
     for (module, name), target in registry._TABLE.items():
         if inspect.isclass(target) and hasattr(target, "from_config"):

@@ -10,6 +10,7 @@ behind the last thousand that was printed.
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import io
 import json
 import os
@@ -131,6 +132,7 @@ def fuzz(count: int, seed: int, folder: Path, start: int = 0) -> tuple[Counter[s
         calls = next(found for ending, found in tried.items() if name.endswith(ending))
         call = calls[int(draw.integers(len(calls)))]
         Path("/proc/self/clear_refs").write_text("5")
+        faulthandler.dump_traceback_later(60, exit=True)  # a hang; the file stays in the folder
         before, began = peak(), time.perf_counter()
         outcome = "loaded"
         try:
@@ -141,6 +143,7 @@ def fuzz(count: int, seed: int, folder: Path, start: int = 0) -> tuple[Counter[s
             outcome = "refused" if len(str(error)) > 15 else f"said only {error}"
         except BaseException as error:
             outcome = f"{type(error).__name__}: {error}"
+        faulthandler.cancel_dump_traceback_later()
         outcomes[f"{Path(name).suffix} {outcome[:60]}"] += 1
         took, used = time.perf_counter() - began, peak() - before
         if outcome not in ("loaded", "refused") or took > SECONDS or used > 4 * len(content) + MEMORY:

@@ -1,8 +1,8 @@
 """Texts among the attributes of an HDF5 file from a stranger.
 
 HDF5 makes room for as many bytes as an attribute claims its text to have, up to 4 GiB, before it looks
-whether they are there. So the claims are read here first, from the file's bytes: every message that an
-attribute of the name could be in.
+whether they are there, and goes round for ever in a damaged heap. So the claims are read here first, from the
+file's bytes: every message that an attribute of the name could be in, and the heaps that those point to.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import mmap
 import struct
 from collections.abc import Iterator
-from typing import Any
 
 import h5py
 import numpy as np
@@ -75,5 +74,32 @@ def _message(raw: Raw, start: int, at: int, name: bytes) -> Iterator[int]:
     if values + count * _ELEMENT > len(raw):
         yield len(raw) + 1
         return
-    data: Any = raw[values : values + count * _ELEMENT]
-    yield int(np.frombuffer(data, "<u4")[::4].astype(np.int64).sum())
+    heaps: dict[int, dict[int, int]] = {}
+    for place in range(values, values + count * _ELEMENT, _ELEMENT):
+        length, address, number = struct.unpack_from("<IQI", raw, place)
+        if length and address not in heaps:
+            heaps[address] = _sizes(raw, address)
+        if length and heaps[address].get(number, 0) < length:
+            raise ModelFileError("a text of the file's attributes is longer than what is stored: refused")
+        yield length
+
+
+def _sizes(raw: Raw, address: int) -> dict[int, int]:
+    """The sizes of the objects in a global heap, by number. HDF5's specification, III.E."""
+    bad = ModelFileError("a heap of texts in the file is damaged")
+    if address + 16 > len(raw) or raw[address : address + 4] != b"GCOL":
+        raise bad
+    (size,) = struct.unpack_from("<Q", raw, address + 8)
+    at, end, found = address + 16, address + size, {}
+    if end > len(raw):
+        raise bad
+    while at + 16 <= end:
+        number, _, _, size = struct.unpack_from("<HHIQ", raw, at)
+        # What is free has its header in its size, objects do not.
+        taken = 16 + -(-size // 8) * 8 if number else size
+        if taken < 16 or at + taken > end:
+            raise bad
+        if number:
+            found[number] = size
+        at += taken
+    return found
