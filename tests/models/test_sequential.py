@@ -193,7 +193,7 @@ def test_what_is_not_there_says_so() -> None:
     with pytest.raises(NotImplementedError, match="does not define call"):
         hb.Model()(X)
     with pytest.raises(NotImplementedError, match="export"):
-        Two().export("somewhere", format="litert")
+        Two().export("somewhere", format="openvino")
 
 
 def test_state_tree() -> None:
