@@ -56,12 +56,12 @@ def launch(
     if engine:
         shared["HORNBEAM_ENGINE"] = engine
     first = machine * processes
-    workers = [
-        Worker(command, first + n, {**shared, "RANK": str(first + n), "LOCAL_RANK": str(n)})
-        for n in range(processes)
-    ]
+    workers: list[Worker] = []
     try:
-        with _told():
+        with _told():  # from the first one on: none may be left behind
+            for n in range(processes):
+                local = {"RANK": str(first + n), "LOCAL_RANK": str(n)}
+                workers.append(Worker(command, first + n, {**shared, **local}))
             failed = _wait(workers)
     except Stopped as stopped:
         stop(workers, USER_SECONDS, stopped.number)
@@ -141,7 +141,9 @@ def _wait(workers: Sequence[Worker]) -> Worker | None:
         for worker in list(left):
             code = worker.process.poll()
             if code:
-                return worker
+                # Others may have ended because of the one that was lost: that one was killed, they gave up.
+                ended = [w for w in left if w.process.poll()]
+                return next((w for w in ended if w.process.returncode < 0), worker)
             if code == 0:
                 left.remove(worker)
         time.sleep(_LOOK)
