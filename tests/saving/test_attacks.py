@@ -20,7 +20,7 @@ import hornbeam as hb
 from hornbeam import layers
 from hornbeam.registry import UnknownObjectError
 from hornbeam.saving import ModelFileError
-from hornbeam.saving.archive import SLACK_BYTES
+from hornbeam.saving.files import SLACK_BYTES
 
 # Without attacking anything: they load, and take nothing until they are run.
 HARMLESS = {"positions", "one-hot"}

@@ -14,7 +14,7 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers
-from hornbeam.saving import ModelFileError, inspect_model, load_model
+from hornbeam.saving import ModelFileError, inspect_model, load_model, verify_model
 from hornbeam.saving.checkpoint import newest_first, verify_checkpoint
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -63,6 +63,7 @@ def test_models_of_keras_2(case: str) -> None:
         inputs if len(inputs) > 1 else inputs[0], targets if len(targets) > 1 else targets[0], verbose=0
     )
     assert inspect_model(GOLDEN / "keras2" / f"{case}.h5").kind == "model"
+    assert verify_model(GOLDEN / "keras2" / f"{case}.h5") == []
 
 
 def test_what_keras_2_compiled_with() -> None:
@@ -118,6 +119,12 @@ def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:
         config["config"]["layers"].append({"class_name": "Mine", "config": {"name": "m"}})
         return config
 
+    def with_switch(config: Any) -> Any:
+        config["config"]["layers"][1]["config"]["wheels"] = True
+        return config
+
+    with pytest.raises(ModelFileError, match="wheels=True"):
+        load_model(changed(tmp_path / "s.h5", model_config=with_switch))
     with pytest.raises(ModelFileError, match="wheels=4"):
         load_model(changed(tmp_path / "a.h5", model_config=with_setting))
     with pytest.raises(ModelFileError, match="code of a lambda"):

@@ -316,3 +316,51 @@ def test_signals_save_and_leave(number: signal.Signals, tmp_path: Path) -> None:
         assert errors == ""
         ends.append(output)
     assert ends[0] == ends[1]
+
+
+class Signals(callbacks.Callback):
+    """Sends itself signals at the end of an epoch."""
+
+    def __init__(self, epoch: int, *numbers: signal.Signals) -> None:
+        super().__init__()
+        self.at, self.numbers = epoch, numbers
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if epoch == self.at:
+            for number in self.numbers:
+                os.kill(os.getpid(), number)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("epoch", [1, EPOCHS - 1])
+def test_a_signal_between_epochs_or_behind_the_last_is_not_lost(epoch: int, tmp_path: Path) -> None:
+    set_random_seed(3)
+    whole, _ = fit(DATA["arrays"]())
+    set_random_seed(3)
+    with pytest.raises(KeyboardInterrupt, match=f"at update {7 * (epoch + 1)}"):
+        fit(DATA["arrays"](), Signals(epoch, signal.SIGINT), resume=tmp_path)
+    set_random_seed(99)
+    resumed, _ = fit(DATA["arrays"](), resume=tmp_path)
+    same(resumed, whole)
+
+
+TWICE = """
+import os, signal, sys, time, numpy as np, hornbeam as hb
+class Long(hb.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.3)
+        time.sleep(60)
+model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(1)])
+model.compile("sgd", "mse")
+model.fit(np.ones((4, 3)), np.ones((4, 1)), verbose=0, callbacks=[Long()], resume=sys.argv[1])
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_second_interrupt_leaves_at_once(tmp_path: Path) -> None:
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", TWICE, str(tmp_path)], timeout=60, check=False)
+    assert done.returncode == 128 + signal.SIGINT
+    assert time.monotonic() - began < 30  # the step would have taken a minute

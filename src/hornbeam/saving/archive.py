@@ -21,7 +21,7 @@ from hornbeam.layers.context import shapes_only
 from hornbeam.layers.preprocessing.host import STRAY_BYTES
 from hornbeam.saving.attributes import Raw, texts
 from hornbeam.saving.files import ModelFileError as ModelFileError
-from hornbeam.saving.files import replace_file
+from hornbeam.saving.files import most_bytes, replace_file
 from hornbeam.saving.legacy_config import modern_config
 from hornbeam.saving.legacy_h5 import read_legacy_weights
 from hornbeam.saving.onnx_file import load_onnx, onnx_arrays
@@ -48,9 +48,6 @@ MAX_CONFIG_BYTES = 8 << 20
 MAX_CONFIG_DEPTH = 200
 # All vocabularies together: some millions of words.
 MAX_ASSETS_BYTES = 64 << 20
-# Weights hardly compress, but for the zeros of a fresh optimizer.
-MAX_WEIGHTS_RATIO = 4
-SLACK_BYTES = 128 << 20
 # Operations applied while the model is built: some for every byte of the config, and for a start.
 WORK_PER_BYTE, WORK = 1, 150_000
 
@@ -166,7 +163,7 @@ def _load_legacy(
     if weights_only:
         return _arrays_alone(data)
     with opened(io.BytesIO(data)) as store:
-        model_text, training_text = (_text_of(store, n, data) for n in ("model_config", "training_config"))
+        model_text, training_text = (text_of(store, n, data) for n in ("model_config", "training_config"))
     if model_text is None:
         raise ModelFileError(
             f"{path!r} holds weights and no model: build the model and call load_weights({path!r}), or take "
@@ -180,7 +177,7 @@ def _load_legacy(
     return model
 
 
-def _text_of(store: h5py.File, name: str, raw: Raw) -> bytes | None:
+def text_of(store: h5py.File, name: str, raw: Raw) -> bytes | None:
     """An attribute that is a text, of a length that a config may have."""
     found = texts(store, name, raw)
     if found is None:
@@ -195,7 +192,7 @@ def _built(
 ) -> Any:
     """The model that a config describes, all weights zero, within what its file accounts for."""
     # float16 on disk may be float32 in memory, and an optimizer may begin with more state than it saved.
-    budget = nbytes * MAX_WEIGHTS_RATIO + SLACK_BYTES
+    budget = most_bytes(nbytes)
     try:
         with allocation_budget(budget), work_limit(work), shapes_only():
             model = registry.deserialize(config, custom_objects)
@@ -281,7 +278,7 @@ def _read_members(archive: zipfile.ZipFile, size: int) -> Members:
     for member, most in (
         *([(metadata, MAX_CONFIG_BYTES)] if metadata else []),
         (config, MAX_CONFIG_BYTES),
-        (weights, min(weights.compress_size, size) * MAX_WEIGHTS_RATIO + SLACK_BYTES),
+        (weights, most_bytes(min(weights.compress_size, size))),
         *((member, MAX_ASSETS_BYTES) for member in assets.values()),
     ):
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

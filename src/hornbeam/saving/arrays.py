@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from hornbeam.saving.files import ModelFileError
+from hornbeam.saving.files import ModelFileError, most_bytes, storable
 
 ENDINGS = (".safetensors", ".npz")
 
@@ -19,9 +19,6 @@ Source = str | tuple[str, Callable[[np.ndarray], np.ndarray]]
 # The weights of a model by name.
 Weights = Sequence[tuple[str, Any]]
 Names = Mapping[str, Source] | Callable[[str], Source]
-
-# An .npz may be compressed; weights hardly are.
-_MAX_RATIO, _SLACK = 4, 128 << 20
 
 
 def write_arrays(weights: Weights, file: BinaryIO, ending: str, names: Names | None = None) -> None:
@@ -36,8 +33,7 @@ def write_arrays(weights: Weights, file: BinaryIO, ending: str, names: Names | N
             raise ValueError(f"two weights have the name {name!r}: give their layers other names")
         arrays[name] = np.ascontiguousarray(variable.numpy())
     if ending == ".npz":
-        exact = {n: a.astype("float32") if a.dtype.name == "bfloat16" else a for n, a in arrays.items()}
-        np.savez(file, **exact)  # type: ignore[arg-type]
+        np.savez(file, **{n: storable(a) for n, a in arrays.items()})  # type: ignore[arg-type]
     else:
         file.write(_safetensors().numpy.save(arrays, {"format": "hornbeam"}))
 
@@ -96,7 +92,7 @@ def _read_npz(file: BinaryIO) -> dict[str, np.ndarray]:
     file.seek(0)
     with zipfile.ZipFile(file) as archive:
         total = sum(member.file_size for member in archive.infolist())
-        if total > size * _MAX_RATIO + _SLACK:
+        if total > most_bytes(size):
             raise ModelFileError(f"the arrays unpack to {total} bytes: refused as a decompression bomb")
         found = {}
         for member in archive.infolist():

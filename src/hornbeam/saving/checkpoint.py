@@ -17,14 +17,13 @@ from typing import Any
 import h5py
 import numpy as np
 
-from hornbeam.saving.files import ModelFileError, replace_file
+from hornbeam.saving.files import ModelFileError, replace_file, storable
 from hornbeam.saving.weights import (
     Group,
     checked_dataset,
     created,
     opened,
     read_weights,
-    storable,
     values_of,
     write_groups,
 )

@@ -11,7 +11,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
 from hornbeam.distribution.processes import agreed, is_first
+
+# Weights hardly compress, but for the zeros of a fresh optimizer.
+MAX_RATIO = 4
+SLACK_BYTES = 128 << 20
+
+
+def most_bytes(stored: int) -> int:
+    """What so many stored bytes of weights may take when they are unpacked."""
+    return stored * MAX_RATIO + SLACK_BYTES
+
+
+def storable(array: np.ndarray) -> np.ndarray:
+    """The array in a dtype that HDF5 and NumPy's files have: they lack bfloat16, whose values float32 holds
+    exactly."""
+    return array.astype("float32") if array.dtype.name == "bfloat16" else array
 
 
 class ModelFileError(ValueError):

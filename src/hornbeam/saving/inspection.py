@@ -14,9 +14,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from hornbeam import registry
-from hornbeam.saving.archive import parsed_config, read_archive
+from hornbeam.saving.archive import parsed_config, read_archive, text_of
 from hornbeam.saving.arrays import ENDINGS, arrays_in
-from hornbeam.saving.attributes import texts
 from hornbeam.saving.checkpoint import training_note, verify_checkpoint
 from hornbeam.saving.files import ModelFileError
 from hornbeam.saving.weights import checked_dataset, opened, stored_arrays, values_of
@@ -50,8 +49,8 @@ class Inspection:
     """What `inspect_model` found; print it.
 
     kind: "model", "weights", "checkpoint" or "arrays". missing: names of classes and functions that the
-    caller would have to give to load it. training: where a checkpoint's training stands. notes: what
-    `load_model` would refuse, and other things worth knowing.
+    caller would have to give to load it. training: where a checkpoint's training stands. refused: why
+    `load_model` would not load it. notes: what else is in it.
     """
 
     path: str
@@ -62,6 +61,7 @@ class Inspection:
     arrays: list[ArrayInfo] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     training: dict[str, Any] | None = None
+    refused: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -86,7 +86,8 @@ class Inspection:
             lines.append(
                 f"  to load it, register or give in custom_objects: {', '.join(map(repr, self.missing))}"
             )
-        return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
+        lines += [f"  refused: {reason}" for reason in self.refused]
+        return "\n".join([*lines, *(f"  with {note}" for note in self.notes)])
 
 
 def inspect_model(
@@ -130,15 +131,17 @@ def verify_model(path: str | os.PathLike[str]) -> list[str]:
         return [str(error)]
     if found.kind == "checkpoint":
         return verify_checkpoint(path)
-    problems = [f"{array.name}: {note}" for array, note in _unreadable(found)]
-    return problems + [note for note in found.notes if note.startswith("refused")]
+    return [f"{array.name}: {note}" for array, note in _unreadable(found)] + found.refused
 
 
 def _unreadable(found: Inspection) -> Iterator[tuple[ArrayInfo, str]]:
     if found.path.endswith(ENDINGS):
         return  # they were read
-    data: Any = io.BytesIO(read_archive(found.path).weights) if found.kind == "model" else None
-    with open(found.path, "rb") if data is None else data as file, opened(file) as store:
+    if found.path.endswith(".keras"):
+        data = read_archive(found.path).weights
+    else:
+        data = Path(found.path).read_bytes()
+    with opened(io.BytesIO(data)) as store:
         for array in found.arrays:
             dataset = checked_dataset(store, array.name)
             try:
@@ -155,7 +158,7 @@ def _inspect_archive(found: Inspection, custom_objects: Mapping[str, Any] | None
         about = json.loads(members.metadata or b"{}")
         found.version = str(about.get("keras_version")) if isinstance(about, dict) else None
     except ValueError:
-        found.notes.append("refused: the metadata are not JSON")
+        found.refused.append("the metadata are not JSON")
     _describe(found, parsed_config(members.config), custom_objects)
     with opened(io.BytesIO(members.weights)) as store:
         found.arrays = [ArrayInfo(name, tuple(x.shape), x.dtype.name) for name, x in stored_arrays(store)]
@@ -169,13 +172,11 @@ def _inspect_hdf5(found: Inspection, file: BinaryIO, custom_objects: Mapping[str
         note = training_note(store)
         if note is not None:
             found.kind, found.training = "checkpoint", note
-        if not os.fstat(file.fileno()).st_size or "model_config" not in store.attrs:
-            return
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
-            (config,) = texts(store, "model_config", raw) or [""]
-            (found.version,) = texts(store, "keras_version", raw) or ["2"]
-        found.kind = "model"
-        _describe(found, parsed_config(config.encode()), custom_objects)
+            config, version = (text_of(store, name, raw) for name in ("model_config", "keras_version"))
+    if config is not None:
+        found.kind, found.version = "model", "2" if version is None else version.decode()
+        _describe(found, parsed_config(config), custom_objects)
 
 
 def _describe(found: Inspection, config: dict[str, Any], custom_objects: Mapping[str, Any] | None) -> None:
@@ -183,7 +184,7 @@ def _describe(found: Inspection, config: dict[str, Any], custom_objects: Mapping
     missing = registry.missing_names(config, custom_objects)
     if "__lambda__" in missing:
         missing.remove("__lambda__")
-        found.notes.append("refused: it holds the code of a lambda, which is never run")
+        found.refused.append("it holds the code of a lambda, which is never run")
     found.missing = missing
 
 

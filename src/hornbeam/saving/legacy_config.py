@@ -10,7 +10,7 @@ from hornbeam import layers
 from hornbeam.saving.files import ModelFileError
 
 # Classes and arguments that have other names now.
-_CLASSES = {"Model": "Functional", "CuDNNLSTM": "LSTM", "CuDNNGRU": "GRU"}
+_CLASSES = {"Model": "Functional"}
 _ARGUMENTS: dict[str, dict[str, str]] = {
     "InputLayer": {"batch_input_shape": "batch_shape"},
     "LeakyReLU": {"alpha": "negative_slope"},
@@ -76,7 +76,8 @@ def _settings(name: Any, config: dict[str, Any]) -> dict[str, Any]:
     dropped = _DROPPED | _DROPPED_OF.get(name, set())
     found = {key: value for key, value in config.items() if key in known}
     for key, value in config.items():
-        if key not in known and key not in dropped and value not in (None, False, 1):
+        neutral = value is None or value is False or (value == 1 and value is not True)
+        if key not in known and key not in dropped and not neutral:
             raise ModelFileError(
                 f"{name} {config.get('name')!r} has {key}={value!r}, which means nothing any more"
             )

@@ -20,15 +20,13 @@ from hornbeam.naming import to_snake_case
 from hornbeam.optimizers import Optimizer
 from hornbeam.random import SeedGenerator
 from hornbeam.saving.arrays import ENDINGS, Names, read_arrays, write_arrays
-from hornbeam.saving.files import ModelFileError, replace_file
+from hornbeam.saving.files import ModelFileError, most_bytes, replace_file, storable
 
 # HDF5 filters that values may have gone through: gzip, shuffle, Fletcher's checksum. Others are code that
 # HDF5 would look for on this machine.
 _FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
 # A chunk is unpacked as a whole: it may be larger than the array that it belongs to, but not by much.
 _CHUNK_SLACK = 1 << 20
-# Values hardly compress, but for zeros.
-_MAX_RATIO, _SLACK = 4, 128 << 20
 # Entries of a file that are looked at.
 _MOST = 1_000_000
 
@@ -123,11 +121,6 @@ def _present_values(part: _Part) -> dict[str, np.ndarray]:
         return {key: np.array(value) for key, value in own.items()}
     arrays = (np.array(variable.numpy()) for variable in part.variables)
     return {str(index): storable(array) for index, array in enumerate(arrays)}
-
-
-def storable(array: np.ndarray) -> np.ndarray:
-    """The array in a dtype that HDF5 has: it lacks bfloat16, whose values float32 holds exactly."""
-    return array.astype("float32") if array.dtype.name == "bfloat16" else array
 
 
 def write_groups(groups: Iterable[Group], store: h5py.File) -> None:
@@ -312,7 +305,7 @@ def checked_dataset(store: h5py.File, name: str) -> h5py.Dataset | None:
 def values_of(dataset: h5py.Dataset) -> np.ndarray:
     """The values of a checked dataset that nothing else says the size of. Raises ModelFileError if they would
     take far more room than what is stored."""
-    if dataset.nbytes > dataset.id.get_storage_size() * _MAX_RATIO + _SLACK:
+    if dataset.nbytes > most_bytes(dataset.id.get_storage_size()):
         raise ModelFileError(f"{dataset.name} is declared much larger than what is stored: refused")
     if dataset.dtype.kind not in "fiub":
         raise ModelFileError(f"{dataset.name} has dtype {dataset.dtype}, which is not read")

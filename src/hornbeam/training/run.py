@@ -36,6 +36,7 @@ class Run:
         self.epoch = epoch
         self.updates = 0
         self.loop = Loop(model, "train", callbacks)
+        self.loop.begin(epoch)
         # Whether the epoch that runs was begun before: its first batches are behind it.
         self.continues = False
         self.leaving: Leaving | None = None
@@ -59,6 +60,12 @@ class Run:
             f"the training was cut off at update {self.updates_now:,}; fit(resume={places[0]!r}) goes on "
             "there"
         )
+
+    def finish_epoch(self) -> None:
+        """The epoch is over, callbacks included: the next one begins with nothing done."""
+        self.updates += self.loop.done
+        self.epoch += 1
+        self.loop.begin(self.epoch)
 
     @property
     def savers(self) -> list[Any]:
@@ -114,6 +121,7 @@ class Run:
         self._restore_metrics(state)
         self._restore_callbacks(state["callbacks"])
         self.epoch, self.updates = state["epoch"], state["updates"]
+        self.loop.begin(self.epoch)
         self.loop.done, self.loop.logs = state["done"], dict(state["logs"])
         self.continues = state["done"] > 0
         self.model.stop_training = state["stopped"]

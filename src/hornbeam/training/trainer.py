@@ -295,8 +295,10 @@ class Trainer(Compiling):
                 _say(going_on)
             with profiled(self, profile, made):
                 while run.epoch < epochs and not self.stop_training:
+                    before = run.updates
                     logs = self._epoch(run, steps, validation_steps, frequency, epochs)
-                    made.append(run.loop.done)
+                    made.append(run.updates - before)
+            run.leave_if_asked()  # the signal may have come behind the last step
         if self.optimizer is not None and self.optimizer.built:
             self.optimizer.finalize_variable_values(self.trainable_variables)  # type: ignore[attr-defined]
         callbacks.on_train_end(logs)
@@ -308,7 +310,6 @@ class Trainer(Compiling):
         """The present epoch of a run, or the rest of it; validation; callbacks. Returns its logs."""
         loop, callbacks, epoch = run.loop, run.callbacks, run.epoch
         if not run.continues:
-            loop.begin(epoch)
             self.reset_metrics()
         run.continues = False
         callbacks.on_epoch_begin(epoch)
@@ -322,8 +323,7 @@ class Trainer(Compiling):
                 run.leave_if_asked()
                 logs.update({f"val_{name}": value for name, value in sorted(seen.items())})
             callbacks.on_epoch_end(epoch, logs)
-        run.updates += loop.done
-        run.epoch += 1
+        run.finish_epoch()
         return logs
 
     def profile(self, x: Any, y: Any = None, batch_size: int = 32, steps: int = 10) -> Profile:

@@ -15,7 +15,7 @@ import numpy as np
 
 from hornbeam.engines.onnx.emit import ModelProto, NodeProto, helper, onnx, onnx_type
 
-# Primes, unlike the sizes that models have: a size that is one of them by chance would go along.
+# Primes, unlike the sizes that models have: equal vectors are one constant, and must be so in all three.
 SIZES = (1009, 1013, 1019)
 
 
@@ -73,10 +73,10 @@ def _same_nodes(nodes: Sequence[NodeProto], others: Sequence[NodeProto]) -> None
 
 def _line(values: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray] | None:
     """k and c with value = k * rows + c for all three sizes, if there are any."""
-    a, b, c = (v.astype(object) if v.dtype.kind in "iu" else v.astype(np.float64) for v in values)
-    slope = (b - a) // (SIZES[1] - SIZES[0]) if values[0].dtype.kind in "iu" else None
-    if slope is None:
+    if values[0].dtype.kind not in "iu":
         return None
+    a, b, c = (v.astype(object) for v in values)
+    slope = (b - a) // (SIZES[1] - SIZES[0])
     offset = a - slope * SIZES[0]
     good = all((slope * size + offset == v).all() for size, v in zip(SIZES, (a, b, c), strict=True))
     return (slope.astype(np.int64), offset.astype(np.int64)) if good else None
