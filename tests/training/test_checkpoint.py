@@ -344,6 +344,40 @@ def test_a_signal_between_epochs_or_behind_the_last_is_not_lost(epoch: int, tmp_
     same(resumed, whole)
 
 
+class Before(callbacks.Callback):
+    """Sends itself a signal when validation begins."""
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_signal_before_the_first_batch_of_validation(tmp_path: Path) -> None:
+    set_random_seed(3)
+    whole, history = fit(DATA["validated"]())
+    set_random_seed(3)
+    with pytest.raises(KeyboardInterrupt, match="at update 7;"):
+        fit(DATA["validated"](), Before(), resume=tmp_path)
+    set_random_seed(99)
+    resumed, again = fit(DATA["validated"](), resume=tmp_path)
+    same(resumed, whole)
+    assert again == history
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_an_evaluation_of_the_user_s_comes_to_its_end(tmp_path: Path) -> None:
+    seen: list[Any] = []
+
+    class Looking(callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            seen.append(self.model.evaluate(X, Y, verbose=0))
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(DATA["arrays"](), Looking(), resume=tmp_path)
+    assert len(seen) == 1
+
+
 TWICE = """
 import os, signal, sys, time, numpy as np, hornbeam as hb
 class Long(hb.callbacks.Callback):

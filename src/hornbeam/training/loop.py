@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -46,6 +47,8 @@ class Loop:
         self.logs: dict[str, Any] = {}
         self._reported = False
         self.epoch = 0
+        # Whether a signal asks to end between two steps; the run that a loop belongs to says so.
+        self.asked_to_leave: Callable[[], bool] = lambda: False
 
     def begin(self, epoch: int) -> None:
         """The next `run` is that of a whole epoch."""
@@ -65,9 +68,7 @@ class Loop:
 
     @property
     def _stopped(self) -> bool:
-        run = self.model._run
-        asked = run is not None and run.asked_to_leave
-        return asked or (self.mode == "train" and self.model.stop_training)
+        return self.asked_to_leave() or (self.mode == "train" and self.model.stop_training)
 
     # -- arrays in memory --------------------------------------------------------------------------
 

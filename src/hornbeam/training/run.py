@@ -37,13 +37,13 @@ class Run:
         self.updates = 0
         self.loop = Loop(model, "train", callbacks)
         self.loop.begin(epoch)
+        self.loop.asked_to_leave = self.asked_to_leave
         # Whether the epoch that runs was begun before: its first batches are behind it.
         self.continues = False
         self.leaving: Leaving | None = None
         # Whether every step is looked at for what is not finite.
         self.debug_nans = False
 
-    @property
     def asked_to_leave(self) -> bool:
         """Whether a signal asks the run to save and leave: in any process of a job, for they stop at one
         step."""
@@ -53,7 +53,7 @@ class Run:
 
     def leave_if_asked(self) -> None:
         """Save and leave as a signal asked to. Raises KeyboardInterrupt or SystemExit."""
-        if self.leaving is None or not self.asked_to_leave:
+        if self.leaving is None or not self.asked_to_leave():
             return
         places = [saver.save_now() for saver in self.savers]
         self.leaving.leave(

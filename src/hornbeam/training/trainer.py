@@ -319,8 +319,7 @@ class Trainer(Compiling):
             self._ran_out(epoch, epochs, steps, loop.done)
         if loop.done:
             if run.validation is not None and _due(epoch, frequency):
-                seen = self._evaluate(run.validation, callbacks, validation_steps)
-                run.leave_if_asked()
+                seen = self._evaluate(run.validation, callbacks, validation_steps, run)
                 logs.update({f"val_{name}": value for name, value in sorted(seen.items())})
             callbacks.on_epoch_end(epoch, logs)
         run.finish_epoch()
@@ -435,12 +434,17 @@ class Trainer(Compiling):
         return _listed(logs, self._fit.metrics)
 
     def _evaluate(
-        self, data: ArrayData | StreamData, callbacks: CallbackList, steps: int | None
+        self, data: ArrayData | StreamData, callbacks: CallbackList, steps: int | None, run: Run | None = None
     ) -> dict[str, Any]:
+        """Loss and metrics over the data. run: the `fit` that they are the validation of."""
         self.reset_metrics()
         callbacks.on_test_begin()
         loop = Loop(self, "test", callbacks)
+        if run is not None:
+            loop.asked_to_leave = run.asked_to_leave
         logs = loop.run(data, steps)
+        if run is not None:
+            run.leave_if_asked()
         if loop.done == 0:
             raise ValueError("the data hold no batch to evaluate: a generator can be read only once")
         data.rewind()
