@@ -58,14 +58,14 @@ def launch(
     first = machine * processes
     workers: list[Worker] = []
     try:
-        with _told():  # from the first one on: none may be left behind
+        with _told() as told:  # from the first process on: none may be left behind
             for n in range(processes):
                 local = {"RANK": str(first + n), "LOCAL_RANK": str(n)}
                 workers.append(Worker(command, first + n, {**shared, **local}))
-            failed = _wait(workers)
-    except Stopped as stopped:
-        stop(workers, USER_SECONDS, stopped.number)
-        return 128 + stopped.number
+            failed = _wait(workers, told)
+        if told:
+            stop(workers, USER_SECONDS, told[0])
+            return 128 + told[0]
     finally:
         stop(workers, LOST_SECONDS)
     for worker in workers:
@@ -134,10 +134,10 @@ class Worker:
         return f"was killed by signal {-code} ({name})"
 
 
-def _wait(workers: Sequence[Worker]) -> Worker | None:
-    """Until all have ended well, or one has not, which is returned."""
+def _wait(workers: Sequence[Worker], told: Sequence[int]) -> Worker | None:
+    """Until all have ended well, or one has not, which is returned, or a signal is in `told`."""
     left = list(workers)
-    while left:
+    while left and not told:
         for worker in list(left):
             code = worker.process.poll()
             if code:
@@ -165,27 +165,21 @@ def stop(workers: Sequence[Worker], seconds: float, number: int = signal.SIGTERM
             worker.process.wait()
 
 
-class Stopped(BaseException):
-    """The launcher was told to stop, by Ctrl-C or by whoever runs it."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """Inside, SIGINT and SIGTERM are `Stopped`, so that whoever stops the launcher stops its processes."""
-
-    def stopped(number: int, frame: object) -> None:
-        raise Stopped(number)
-
+def _told() -> Iterator[list[int]]:
+    """Inside, SIGINT and SIGTERM are put into the list, so that whoever stops the launcher stops its
+    processes. Nothing is raised: a process that is just being started would be left behind."""
+    told: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield told
         return
-    before = {number: signal.signal(number, stopped) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number: int, frame: object) -> None:
+        told.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield told
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
