@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 import hornbeam
 from hornbeam import ops
-from hornbeam.evaluation import ConcretizationError
 from hornbeam.indexing import reshape
 from hornbeam.ir.types import ShapeError
+from hornbeam.pending import ConcretizationError
 from hornbeam.tensor import as_tensor
 
 pytestmark = pytest.mark.usefixtures("engine")

@@ -112,12 +112,12 @@ def test_masks_travel() -> None:
 
 
 def test_a_trial_run_computes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    from hornbeam import evaluation
+    from hornbeam import pending
 
     def refuse(nodes: object) -> None:
         raise AssertionError("a trial run must not compute values")
 
-    monkeypatch.setattr(evaluation, "evaluate", refuse)
+    monkeypatch.setattr(pending, "evaluate", refuse)
     huge = KerasTensor((None, 100_000, 100_000))
     assert ops.matmul(huge, ops.transpose(huge, (0, 2, 1))).shape == (None, 100_000, 100_000)
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from hornbeam import autodiff
 from hornbeam.engines import Engine, current_engine, get_engine
-from hornbeam.evaluation import buffer_of, evaluate
 from hornbeam.ir.graph import Graph, Node, leaf, placeholder
 from hornbeam.ir.primitive import zeros_like
 from hornbeam.ir.trace import is_constant
 from hornbeam.ir.types import TensorType, dtype_name, is_float
+from hornbeam.pending import buffer_of, evaluate
 from hornbeam.tensor import Tensor
 from hornbeam.transforms import Traced, trace_for
 from hornbeam.variable import Variable

@@ -15,7 +15,6 @@ import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam.config import floatx
-from hornbeam.evaluation import evaluate, value_of
 from hornbeam.ir.graph import Node, leaf
 from hornbeam.ir.primitive import constant, full
 from hornbeam.ir.trace import current_level
@@ -28,6 +27,7 @@ from hornbeam.ir.types import (
     numpy_dtype,
     promote_types,
 )
+from hornbeam.pending import evaluate, value_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 

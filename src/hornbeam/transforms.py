@@ -22,12 +22,12 @@ from hornbeam.engines.base import (
     MeshExecutable,
     MissingPrimitiveError,
 )
-from hornbeam.evaluation import buffer_of, evaluate, sources_of
 from hornbeam.ir.graph import Graph, Node, leaf, placeholder, topological
 from hornbeam.ir.lines import recorded_lines
 from hornbeam.ir.primitive import graph_param, ones_like, zeros_like
 from hornbeam.ir.trace import captures, current_level, inline, new_level, uncollected
 from hornbeam.ir.types import ShapeError, TensorType, dtype_name, is_float
+from hornbeam.pending import buffer_of, evaluate, sources_of
 from hornbeam.tensor import Tensor, as_tensor, has_symbolic
 from hornbeam.variable import Recorder, Variable, current_recorder
 

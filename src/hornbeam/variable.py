@@ -16,12 +16,12 @@ import numpy as np
 from hornbeam.config import floatx
 from hornbeam.engines import Engine, MeshEngine, current_engine
 from hornbeam.engines.mesh import Layout
-from hornbeam.evaluation import buffer_of, evaluate, value_of
 from hornbeam.ir.graph import Node, leaf, placeholder
 from hornbeam.ir.primitive import CONSTANT
 from hornbeam.ir.trace import no_level
 from hornbeam.ir.types import ShapeError, TensorType, dtype_name, is_float, numpy_dtype
 from hornbeam.naming import current_path
+from hornbeam.pending import buffer_of, evaluate, value_of
 from hornbeam.primitives import stop_gradient
 from hornbeam.tensor import Tensor, as_tensor, cast, cast_node
 

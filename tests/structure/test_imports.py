@@ -21,7 +21,7 @@ LAYERS = [
     ["primitives"],
     ["engines"],
     ["config", "registry", "legacy"],
-    ["evaluation", "tensor", "indexing", "symbolic", "variable", "scopes", "transforms", "operation"],
+    ["pending", "tensor", "indexing", "symbolic", "variable", "scopes", "transforms", "operation"],
     ["ops"],
     ["random"],
     ["distribution"],

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from hornbeam.data.frames import frame_array
-from hornbeam.evaluation import evaluate
 from hornbeam.ir.graph import leaf
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name, numpy_dtype
+from hornbeam.pending import evaluate
 from hornbeam.tensor import Tensor, as_tensor, from_torch
 
 

@@ -16,10 +16,10 @@ from hornbeam.distribution.mesh import DeviceMesh, LayoutMap, TensorLayout, list
 from hornbeam.distribution.processes import join_job
 from hornbeam.engines import MeshEngine, current_engine, set_mesh
 from hornbeam.engines.mesh import Layout, Mesh, trimmed
-from hornbeam.evaluation import buffer_of, evaluate
 from hornbeam.ir.graph import leaf
 from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import TensorType
+from hornbeam.pending import buffer_of, evaluate
 from hornbeam.registry import exported
 from hornbeam.symbolic import KerasTensor
 from hornbeam.tensor import Tensor, as_tensor

@@ -11,10 +11,10 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.engines import current_engine
-from hornbeam.evaluation import buffer_of, evaluate
 from hornbeam.export.signature import signature_of
 from hornbeam.ir.types import TensorType
 from hornbeam.models.host import has_host_layers
+from hornbeam.pending import buffer_of, evaluate
 from hornbeam.saving.files import replace_file
 from hornbeam.saving.weights import weight_names
 from hornbeam.transforms import trace_for

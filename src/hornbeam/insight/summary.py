@@ -15,12 +15,12 @@ from typing import Any
 
 from hornbeam import tree
 from hornbeam.distribution.processes import say
-from hornbeam.evaluation import ConcretizationError
 from hornbeam.insight.receptive import NOWHERE, Field, Fields, calls_of
 from hornbeam.ir.graph import Node, serial
 from hornbeam.ir.types import TensorType, itemsize
 from hornbeam.layers import InputLayer
 from hornbeam.layers.context import watching
+from hornbeam.pending import ConcretizationError
 from hornbeam.symbolic import STRING, KerasTensor
 from hornbeam.tensor import Tensor
 from hornbeam.transforms import trace_function

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import ops
-from hornbeam.evaluation import evaluate
 from hornbeam.ir.graph import Node
 from hornbeam.ir.trace import current_level
+from hornbeam.pending import evaluate
 from hornbeam.tensor import Tensor
 from hornbeam.variable import Recorder, Variable, current_recorder
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from hornbeam import primitives as p
 from hornbeam.engines.base import Bound, Engine, Executable
-from hornbeam.evaluation import buffer_of
 from hornbeam.ir.graph import Graph, Node
 from hornbeam.ir.primitive import bind
+from hornbeam.pending import buffer_of
 
 # Values prepared by an executable, and the nodes of the weights that they were prepared of.
 Store = dict[Executable, tuple[list[Node], list[Any]]]

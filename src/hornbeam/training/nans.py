@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
-from hornbeam.evaluation import buffer_of
 from hornbeam.ir.graph import BACKWARD, Graph, Located, Node
 from hornbeam.ir.interpret import reference, where
+from hornbeam.pending import buffer_of
 from hornbeam.training.data import leaves_of
 from hornbeam.training.step import Step
 

@@ -13,8 +13,8 @@ import numpy as np
 from hornbeam import tree
 from hornbeam.config import floatx
 from hornbeam.engines.base import Engine, Executable
-from hornbeam.evaluation import buffer_of, evaluate, keep_history
 from hornbeam.ir.types import is_float
+from hornbeam.pending import buffer_of, evaluate, keep_history
 from hornbeam.tensor import Tensor, as_tensor, cast
 from hornbeam.training.batches import own_rows, putter
 from hornbeam.training.data import leaves_of

@@ -10,11 +10,11 @@ import numpy as np
 from hornbeam import primitives as p
 from hornbeam import tree
 from hornbeam.engines import current_engine
-from hornbeam.evaluation import evaluate, keeps_history
 from hornbeam.ir.trace import current_level
 from hornbeam.layers import Layer
 from hornbeam.layers.context import current_context, current_watcher
 from hornbeam.layers.tracking import Tracked
+from hornbeam.pending import evaluate, keeps_history
 from hornbeam.symbolic import holds_strings
 from hornbeam.tensor import Tensor, as_tensor
 from hornbeam.training.frozen import Plan, Store

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from hornbeam import config, ops, random
-from hornbeam.evaluation import keep_history
 from hornbeam.ops.convolution import conv as _conv
+from hornbeam.pending import keep_history
 from hornbeam.tensor import Tensor, as_tensor
 from hornbeam.variable import Variable
 

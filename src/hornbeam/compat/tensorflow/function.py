@@ -10,8 +10,8 @@ from hornbeam import tree
 from hornbeam.compat.names import MissingNameError, remark
 from hornbeam.compat.tensorflow import recording
 from hornbeam.data import Strings
-from hornbeam.evaluation import ConcretizationError
 from hornbeam.ir.trace import current_level
+from hornbeam.pending import ConcretizationError
 from hornbeam.transforms import jit
 from hornbeam.variable import Variable, current_recorder
 

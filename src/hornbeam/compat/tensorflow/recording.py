@@ -7,8 +7,8 @@ import weakref
 from typing import Any
 
 from hornbeam import variable
-from hornbeam.evaluation import hold_history, release_history
 from hornbeam.ir.graph import Node
+from hornbeam.pending import hold_history, release_history
 
 _local = threading.local()
 

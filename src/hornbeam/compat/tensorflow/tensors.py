@@ -10,8 +10,8 @@ from hornbeam import ops, variable
 from hornbeam.compat.tensorflow.dtypes import DType, TensorShape, as_dtype
 from hornbeam.compat.tensorflow.host import StringTensor, as_bytes, holds_text
 from hornbeam.data import Strings
-from hornbeam.evaluation import value_of
 from hornbeam.ir.types import ShapeError
+from hornbeam.pending import value_of
 from hornbeam.tensor import Tensor, as_tensor
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops, random, tree
-from hornbeam.evaluation import evaluate
 from hornbeam.ir.graph import count_elements
 from hornbeam.ir.trace import current_level
 from hornbeam.layers.arguments import one_of, positive, sizes
@@ -33,6 +32,7 @@ from hornbeam.layers.augmentation.geometry import (
 from hornbeam.layers.augmentation.tones import AutoContrast, Equalization, RandomPosterization, Solarization
 from hornbeam.layers.call import is_array
 from hornbeam.layers.layer import Layer
+from hornbeam.pending import evaluate
 from hornbeam.registry import deserialize, exported, serialize
 from hornbeam.tensor import Tensor, as_tensor
 from hornbeam.variable import current_recorder
