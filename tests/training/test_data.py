@@ -14,15 +14,14 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers
+from hornbeam.data.splits import class_numbers, split_rows
 from hornbeam.training.data import (
     ArrayData,
     PyDataset,
     StreamData,
     apply_class_weight,
     as_array,
-    class_numbers,
     pack_x_y_sample_weight,
-    split_rows,
     unpack_x_y_sample_weight,
 )
 from hornbeam.training.honesty import fingerprint

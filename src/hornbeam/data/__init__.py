@@ -1,4 +1,4 @@
-"""Pipelines of data with the names of tf.data, and what reads folders into them."""
+"""Pipelines of data with the names of tf.data, what reads folders into them, and splits."""
 
 from __future__ import annotations
 
@@ -8,5 +8,10 @@ from hornbeam.data.dataset import UNKNOWN_CARDINALITY as UNKNOWN_CARDINALITY
 from hornbeam.data.dataset import Dataset as Dataset
 from hornbeam.data.elements import Strings as Strings
 from hornbeam.data.elements import TensorSpec as TensorSpec
+from hornbeam.data.folds import k_fold as k_fold
+from hornbeam.data.splits import split as split
 
-__all__ = ["AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Dataset", "Strings", "TensorSpec"]
+__all__ = [
+    "AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Dataset", "Strings", "TensorSpec", "k_fold",
+    "split",
+]  # fmt: skip

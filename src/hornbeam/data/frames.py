@@ -47,6 +47,11 @@ def is_frame(x: Any) -> bool:
     return hasattr(x, "columns") and hasattr(x, "to_numpy")
 
 
+def frame_rows(frame: Any, rows: np.ndarray) -> Any:
+    """The rows of a frame or series with these numbers, whatever its index says."""
+    return frame.iloc[rows] if hasattr(frame, "iloc") else frame[rows]
+
+
 def columns_of(frame: Any) -> dict[str, Any]:
     """The columns of a frame by their names."""
     return {str(name): frame[name] for name in frame.columns}

@@ -14,6 +14,7 @@ from hornbeam import tree
 from hornbeam.data import INFINITE_CARDINALITY
 from hornbeam.data.frames import frame_array
 from hornbeam.data.py_dataset import Order, PyDataset
+from hornbeam.data.splits import class_numbers
 from hornbeam.engines import Engine, locally
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name
 from hornbeam.registry import exported
@@ -475,23 +476,7 @@ class StreamData:
         return pack_x_y_sample_weight(x, y, sample_weight)
 
 
-# -- class weights and splits ----------------------------------------------------------------------
-
-
-def class_numbers(y: np.ndarray) -> np.ndarray | None:
-    """The class of every sample if `y` are labels (whole numbers or one-hot rows), else None."""
-    if y.ndim == 2 and y.shape[1] > 1:
-        if y.dtype.kind == "f" and not np.isfinite(y).all():
-            return None
-        one_hot = bool(((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all())
-        return y.argmax(axis=1) if one_hot else None
-    if y.ndim == 1 or (y.ndim == 2 and y.shape[1] == 1):
-        flat = y.reshape(-1)
-        if flat.dtype.kind in "biu":
-            return flat
-        if flat.dtype.kind == "f" and np.isfinite(flat).all() and (flat == np.round(flat)).all():
-            return flat.astype(np.int64)
-    return None
+# -- class weights ---------------------------------------------------------------------------------
 
 
 def apply_class_weight(class_weight: Mapping[int, float], y: Any, sample_weight: Any) -> np.ndarray:
@@ -515,49 +500,6 @@ def apply_class_weight(class_weight: Mapping[int, float], y: Any, sample_weight:
     for number, weight in class_weight.items():
         weights[classes == number] = weight
     return weights if sample_weight is None else weights * np.asarray(sample_weight).reshape(-1)
-
-
-def split_rows(
-    y: Any, count: int, fraction: float, mode: str, order: Order
-) -> tuple[np.ndarray, np.ndarray, str]:
-    """Row numbers for training and for validation, and a sentence that says what was done.
-
-    mode: "auto" shuffles, and keeps the classes' proportions where `y` are labels; "tail" takes the last
-    rows.
-    """
-    held = int(count * fraction) if mode == "tail" else round(count * fraction)
-    if held == 0 or held == count:
-        raise ValueError(
-            f"validation_split={fraction} of {count:,} samples leaves "
-            f"{'nothing to validate on' if held == 0 else 'nothing to train on'}"
-        )
-    if mode == "tail":
-        rows = np.arange(count)
-        return rows[:-held], rows[-held:], f"the last {held:,} of {count:,} samples are held out"
-    shuffled = order(count)
-    classes = class_numbers(y) if isinstance(y, np.ndarray) else None
-    if classes is not None and 1 < len(np.unique(classes)) <= max(2, held):
-        chosen = _stratified(classes, shuffled, held)
-        how = "shuffled, every class in proportion"
-    else:
-        chosen = shuffled[:held]
-        how = "shuffled"
-    mask = np.zeros(count, dtype=bool)
-    mask[chosen] = True
-    return np.flatnonzero(~mask), np.flatnonzero(mask), f"{held:,} of {count:,} samples are held out, {how}"
-
-
-def _stratified(classes: np.ndarray, shuffled: np.ndarray, held: int) -> np.ndarray:
-    """`held` of the rows, spread over the classes in proportion: largest remainders get the odd ones."""
-    labels, counts = np.unique(classes, return_counts=True)
-    exact = counts * (held / len(classes))
-    quota = np.floor(exact).astype(int)
-    for index in np.argsort(-(exact - quota), kind="stable")[: held - quota.sum()]:
-        quota[index] += 1
-    in_order = classes[shuffled]
-    return np.concatenate(
-        [shuffled[in_order == label][:take] for label, take in zip(labels, quota, strict=True)]
-    )
 
 
 def warn_unused(**arguments: Any) -> None:

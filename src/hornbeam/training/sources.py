@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from hornbeam.data import Dataset
 from hornbeam.data.memory import in_memory
 from hornbeam.data.py_dataset import PyDataset
+from hornbeam.data.splits import permutation, split_rows
 from hornbeam.naming import nearest
-from hornbeam.random import global_seed_generator, host_permutation
 from hornbeam.training import checks
 from hornbeam.training.data import (
     ArrayData,
@@ -21,16 +19,10 @@ from hornbeam.training.data import (
     as_arrays,
     check_lengths,
     pack_x_y_sample_weight,
-    split_rows,
     unpack_x_y_sample_weight,
     warn_unused,
 )
 from hornbeam.training.host import Prepare
-
-
-def permutation(count: int) -> np.ndarray:
-    """0 ... count - 1 in a new order, drawn from the global seed."""
-    return host_permutation(global_seed_generator().host_next(), count)
 
 
 def is_stream(x: Any) -> bool:
