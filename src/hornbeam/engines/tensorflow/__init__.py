@@ -10,6 +10,7 @@ import itertools
 import math
 import os
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -34,13 +35,28 @@ from hornbeam.engines.tensorflow.windows import CONTRACT, HOST, is_plain  # noqa
 
 
 class TensorFlowExecutable(BindingExecutable):
-    """A graph as one `tf.function`."""
+    """A graph as one `tf.function`, traced for the types that the graph says."""
 
     def __init__(self, engine: TensorFlowEngine, graph: Graph) -> None:
         self._engine = engine
         self._graph = graph
-        self._program = tf.function(self._compute, autograph=False)
-        self._step = tf.function(self._gathered, autograph=False)
+
+        self._step: Callable[..., list[Tensor]] | None = None
+
+    # Traced by hand: TensorFlow warns of a function that is traced often, and takes all of these for one.
+    @cached_property
+    def _program(self) -> Callable[[list[Tensor]], list[Tensor]]:
+        specs = [tf.TensorSpec(x.shape, numpy_dtype(x.dtype)) for x in self._graph.inputs]
+        return tf.function(self._compute, autograph=False).get_concrete_function(specs)
+
+    def _traced_step(self, count: int) -> Callable[..., list[Tensor]]:
+        """A step on `count` inputs and batches of the others, gathered from any number of rows."""
+        inputs = self._graph.inputs
+        state = [tf.TensorSpec(x.shape, numpy_dtype(x.dtype)) for x in inputs[:count]]
+        data = [tf.TensorSpec((None, *x.shape[1:]), numpy_dtype(x.dtype)) for x in inputs[count:]]
+        rows = tf.TensorSpec(inputs[count].shape[:1], tf.int64)
+        step = tf.function(self._gathered, autograph=False)
+        return step.get_concrete_function(state, data, rows)
 
     def _compute(self, inputs: list[Tensor]) -> list[Tensor]:
         return [tf.identity(x) for x in self._engine.parts(self._graph, inputs)]
@@ -59,7 +75,9 @@ class TensorFlowExecutable(BindingExecutable):
         """See `Executable.run_steps`. Batches are gathered on the device."""
         current, logs, given = list(state), [], list(data)
         with tf.device(self._engine.device):
-            for rows in tf.constant(indices):
+            if self._step is None:
+                self._step = self._traced_step(len(current))
+            for rows in tf.constant(indices, tf.int64):
                 outputs = list(self._step(current, given, rows))
                 current = outputs[: len(current)]
                 logs.append(outputs[len(current) :])

@@ -31,15 +31,26 @@ def _dot(x: Tensor, y: Tensor, *, contract: Any, batch: Any) -> Tensor:
 
 
 class _Window:
-    """A convolution with at least two spatial axes, in the terms of TensorFlow's own operations."""
+    """A convolution with at least two spatial axes, in the terms of TensorFlow's own operations.
 
-    def __init__(self, strides: Any, padding: Any, dilation: Any, groups: int) -> None:
-        lonely = len(strides) == 1
-        self.lonely = lonely
-        self.strides = [1, *([1] * lonely), *strides, 1]
-        self.dilations = [1, *([1] * lonely), *dilation, 1]
-        self.padding = [[0, 0], *([[0, 0]] * lonely), *([list(pair) for pair in padding]), [0, 0]]
+    Their gradients take four times as long with amounts of padding that are written out: those that
+    TensorFlow has a word for are said by it, and for others what they see is padded.
+    """
+
+    def __init__(self, shape: Sequence[int], size: Sequence[int], *, strides: Any, padding: Any,
+                 dilation: Any, groups: int) -> None:  # fmt: skip
+        self.lonely = len(strides) == 1
         self.deep = len(strides) == 3
+        reaches = [(k - 1) * d + 1 for k, d in zip(size, dilation, strict=True)]
+        same = [_same(*given) for given in zip(shape[1:-1], reaches, strides, strict=True)]
+        amounts = [tuple(pair) for pair in padding]
+        said = amounts == same
+        self.padding = [(0, 0)] * len(amounts) if said else amounts
+        self.options = {
+            "strides": [1, *([1] * self.lonely), *strides, 1],
+            "dilations": [1, *([1] * self.lonely), *dilation, 1],
+            "padding": "SAME" if said else "VALID",
+        }
 
     def flat(self, shape: Sequence[int], at: int) -> list[int]:
         """A shape with the axis of size 1 that a convolution over one axis gets."""
@@ -48,54 +59,48 @@ class _Window:
     def image(self, x: Tensor) -> Tensor:
         return tf.reshape(x, self.flat(x.shape, 1))
 
-    def options(self) -> dict[str, Any]:
-        """Three-dimensional ones take no amounts of padding: what they see is padded."""
-        if self.deep:
-            return {"strides": self.strides, "dilations": self.dilations, "padding": "VALID"}
-        amounts = [amount for pair in self.padding for amount in pair]
-        return {
-            "strides": self.strides, "dilations": self.dilations, "padding": "EXPLICIT",
-            "explicit_paddings": amounts,
-        }  # fmt: skip
+    def kernel(self, w: Tensor) -> Tensor:
+        return tf.reshape(w, self.flat(w.shape, 0))
+
+    def padded(self, x: Tensor) -> Tensor:
+        """What a convolution sees of its input."""
+        return self.image(tf.pad(x, [(0, 0), *self.padding, (0, 0)]) if any(map(any, self.padding)) else x)
 
     def grown(self, shape: Sequence[int]) -> list[int]:
-        """The shape that an input has when it is convolved."""
-        sizes = self.flat(shape, 1)
-        return [n + sum(pair) for n, pair in zip(sizes, self.padding, strict=True)] if self.deep else sizes
+        """The shape of that."""
+        spatial = [n + sum(pair) for n, pair in zip(shape[1:-1], self.padding, strict=True)]
+        return self.flat([shape[0], *spatial, shape[-1]], 1)
+
+
+def _same(size: int, reach: int, stride: int) -> tuple[int, int]:
+    """The padding that TensorFlow calls "SAME"."""
+    total = max((-(-size // stride) - 1) * stride + reach - size, 0)
+    return total // 2, total - total // 2
 
 
 def _conv(x: Tensor, w: Tensor, **params: Any) -> Tensor:
-    window = _Window(**params)
-    kernel = tf.reshape(w, window.flat(w.shape, 0))
-    if window.deep:
-        out = raw.Conv3D(input=tf.pad(x, window.padding), filter=kernel, **window.options())
-    else:
-        out = raw.Conv2D(input=window.image(x), filter=kernel, **window.options())
+    window = _Window(x.shape, w.shape[:-2], **params)
+    fn = raw.Conv3D if window.deep else raw.Conv2D
+    out = fn(input=window.padded(x), filter=window.kernel(w), **window.options)
     return tf.squeeze(out, 1) if window.lonely else out
 
 
 def _conv_input_grad(dy: Tensor, w: Tensor, *, input_shape: Any, **params: Any) -> Tensor:
-    window = _Window(**params)
+    window = _Window(input_shape, w.shape[:-2], **params)
     fn = raw.Conv3DBackpropInputV2 if window.deep else raw.Conv2DBackpropInput
-    kernel = tf.reshape(w, window.flat(w.shape, 0))
     sizes = tf.constant(window.grown(input_shape), tf.int32)
-    dx = fn(input_sizes=sizes, filter=kernel, out_backprop=window.image(dy), **window.options())
-    if window.deep:
-        dx = tf.slice(dx, [low for low, _ in window.padding], input_shape)
+    dx = fn(input_sizes=sizes, filter=window.kernel(w), out_backprop=window.image(dy), **window.options)
+    if any(map(any, window.padding)):
+        begin = [0, *([0] * window.lonely), *(low for low, _ in window.padding), 0]
+        dx = tf.slice(dx, begin, window.flat(input_shape, 1))
     return tf.reshape(dx, input_shape)
 
 
 def _conv_kernel_grad(x: Tensor, dy: Tensor, *, kernel_shape: Any, **params: Any) -> Tensor:
-    window = _Window(**params)
+    window = _Window(x.shape, kernel_shape[:-2], **params)
+    fn = raw.Conv3DBackpropFilterV2 if window.deep else raw.Conv2DBackpropFilter
     sizes = tf.constant(window.flat(kernel_shape, 0), tf.int32)
-    if window.deep:
-        given = tf.pad(x, window.padding)
-        return raw.Conv3DBackpropFilterV2(
-            input=given, filter_sizes=sizes, out_backprop=dy, **window.options()
-        )
-    dw = raw.Conv2DBackpropFilter(
-        input=window.image(x), filter_sizes=sizes, out_backprop=window.image(dy), **window.options()
-    )
+    dw = fn(input=window.padded(x), filter_sizes=sizes, out_backprop=window.image(dy), **window.options)
     return tf.reshape(dw, kernel_shape)
 
 
