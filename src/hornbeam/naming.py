@@ -33,6 +33,18 @@ def reset_names() -> None:
     _counts.clear()
 
 
+@contextmanager
+def numbering_kept() -> Iterator[None]:
+    """What is made inside leaves no gap in the numbers of later names."""
+    before = dict(_counts)
+    try:
+        yield
+    finally:
+        with _lock:
+            _counts.clear()
+            _counts.update(before)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """` Did you mean 'x'?` for the known name closest to a wrong one, or an empty string."""
     names = list(known)

@@ -166,6 +166,46 @@ class Model(Trainer, Layer):
             layer_range=layer_range,
         )
 
+    def explain(
+        self,
+        x: Any = None,
+        y: Any = None,
+        *,
+        expand_nested: bool = False,
+        ablate: bool = False,
+        batch_size: int = 32,
+        epochs: int = 1,
+        seeds: int = 3,
+        samples: int | None = 4000,
+    ) -> Any:
+        """What each layer does in this model: its output and its weights with the arithmetic, what it costs,
+        what it sees of the input, what it is put for, and what changes if it goes.
+
+        x, y: arrays, as for `fit`; with them the share of time is measured (`profile`), in training if there
+        is a y and the model is compiled. expand_nested: explain the layers of inner models too. ablate: train
+        anew without each layer, where shapes allow, and say whether that is worse, better, or whether nobody
+        can tell; batch_size, epochs, seeds and samples (the most that are used) are those of this training.
+        Weights, the optimizer and random states stay as they are.
+
+        Returns a `hornbeam.insight.Told`: print it, or read its `notes`; notebooks show it. Raises ValueError
+        for a model that is not built, and with `ablate` for one that is not compiled or has no data.
+
+        >>> print(model.explain())  # doctest: +SKIP
+        """
+        from hornbeam.insight.explaining import explain
+
+        return explain(
+            self,
+            x,
+            y,
+            expand_nested=expand_nested,
+            ablate=ablate,
+            batch_size=batch_size,
+            epochs=epochs,
+            seeds=seeds,
+            samples=samples,
+        )
+
     # -- saving ------------------------------------------------------------------------------------
 
     def save(
