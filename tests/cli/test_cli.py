@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -176,6 +177,8 @@ def test_mnist_at_a_small_size(
     assert "95% interval" in shown
     assert "taken for" in shown
     assert re.search(r"validation accuracy first was 50.00% [0-9]+ s after the start", shown)
+    (look,) = (tmp_path / "test_looks.jsonl").read_text().splitlines()  # another run would be the second
+    assert json.loads(look)["what"] == "report"
     assert (tmp_path / "mnist.keras").exists()
     assert (tmp_path / "worst_digits.png").stat().st_size > 10_000
 

@@ -9,9 +9,12 @@ from hornbeam.data.dataset import Dataset as Dataset
 from hornbeam.data.elements import Strings as Strings
 from hornbeam.data.elements import TensorSpec as TensorSpec
 from hornbeam.data.folds import k_fold as k_fold
+from hornbeam.data.sealed import Sealed as Sealed
+from hornbeam.data.sealed import SealedError as SealedError
+from hornbeam.data.sealed import seal as seal
 from hornbeam.data.splits import split as split
 
 __all__ = [
-    "AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Dataset", "Strings", "TensorSpec", "k_fold",
-    "split",
+    "AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Dataset", "Sealed", "SealedError",
+    "Strings", "TensorSpec", "k_fold", "seal", "split",
 ]  # fmt: skip

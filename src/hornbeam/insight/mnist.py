@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import layers
+from hornbeam.data.sealed import seal
 from hornbeam.datasets import mnist
 from hornbeam.random import host_permutation
 from hornbeam.utils import PyDataset, set_random_seed
@@ -143,12 +144,16 @@ def run(*, epochs: int, batch_size: int, seed: int, train_samples: int | None, o
     set_random_seed(seed)
     (x_train, y_train), (x_test, y_test) = mnist.load_data()
     x_train, x_test = (x[..., None].astype("float32") / 255 for x in (x_train, x_test))
+    folder = Path(output)
+    test = seal(x_test, y_test, name="the official test digits", path=folder / "test_looks.jsonl")
+    del x_test, y_test
     rows, held_out = split(y_train, VALIDATION, seed)
     rows = rows[:train_samples]
     print(
         f"{len(x_train):,} training digits: {len(rows):,} to learn from, {len(held_out):,} held out for "
         "validation "
-        f"(shuffled, the same share of each digit). {len(x_test):,} test digits, looked at once, at the end."
+        f"(shuffled, the same share of each digit). {len(test):,} test digits are under seal, looked at "
+        "once, at the end."
     )
     batches = MovedDigits(x_train[rows], y_train[rows], batch_size, seed)
     model = build()
@@ -173,11 +178,15 @@ def run(*, epochs: int, batch_size: int, seed: int, train_samples: int | None, o
     ).history
     trained = time.perf_counter() - start
 
-    probabilities = model.predict(x_test, batch_size=500, verbose=0)
-    folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     model.save(folder / "mnist.keras")
-    print(_report(probabilities, y_test))
+
+    def report(images: np.ndarray, labels: np.ndarray) -> str:
+        probabilities = model.predict(images, batch_size=500, verbose=0)
+        print(_report(probabilities, labels))
+        return _picture(images, labels, probabilities, folder / "worst_digits.png")
+
+    picture = test.look(report)
     best = int(np.argmin(history["val_loss"]))
     print(
         f"trained for {len(history['loss'])} epochs in {trained:.0f} s; kept the weights of epoch {best + 1} "
@@ -186,7 +195,7 @@ def run(*, epochs: int, batch_size: int, seed: int, train_samples: int | None, o
     if reached:
         print(f"validation accuracy first was {MARK:.2%} {reached[0]:.0f} s after the start of the process")
     print(f"model: {folder / 'mnist.keras'}")
-    print(_picture(x_test, y_test, probabilities, folder / "worst_digits.png"))
+    print(picture)
     return 0
 
 

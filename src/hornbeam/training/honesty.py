@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from typing import Any
 
-import numpy as np
-
-from hornbeam.training.data import leaves_of
-
-_SAMPLES = 64
+from hornbeam.data.sealed import Sealed, sealed_with
+from hornbeam.distribution.processes import say
+from hornbeam.rows import fingerprint
 
 
 class TestSetWarning(UserWarning):
     """The data given to `evaluate` as a test have served as validation data before."""
 
     __test__ = False
-
-
-def fingerprint(data: Any) -> str:
-    """Equal for equal data: shapes, dtypes and a hash of some rows spread over the arrays."""
-    digest = hashlib.blake2b(digest_size=16)
-    for array in leaves_of(data):
-        digest.update(f"{array.shape}{array.dtype}".encode())
-        rows = np.unique(np.linspace(0, len(array) - 1, min(_SAMPLES, len(array))).astype(np.int64))
-        digest.update(np.ascontiguousarray(array[rows]).tobytes())
-    return digest.hexdigest()
 
 
 class Seen:
@@ -55,3 +42,32 @@ class Seen:
                 TestSetWarning,
                 stacklevel=4,
             )
+
+
+def unsealed(x: Any, y: Any, sample_weight: Any, fitting: bool) -> tuple[Any, Any, Any, Sealed | None]:
+    """What `evaluate` was given, out of its seal if it is under one, and the seal.
+
+    Raises SealedError in the middle of `fit`: such a look is made to choose by.
+    """
+    sealed = sealed_with(x)
+    if sealed is None:
+        return x, y, sample_weight, None
+    if fitting:
+        sealed._refuse("evaluate() in the middle of fit() is validation")
+    if x is not sealed:  # its arrays
+        return x, y, sample_weight, sealed
+    for name, value in (("y", y), ("sample_weight", sample_weight)):
+        if value is not None:
+            raise ValueError(f"evaluate(): what is sealed brings its own {name}: leave {name} away")
+    return *sealed._opened(), sealed
+
+
+def count_look(sealed: Sealed | None, what: str, quiet: bool) -> None:
+    """Count a look at what is sealed, and say so; a quiet caller hears of the second and later ones."""
+    if sealed is None:
+        return
+    sentence = sealed.count(what)
+    if not quiet:
+        say(sentence)
+    elif not sentence.startswith("first"):
+        warnings.warn(sentence, TestSetWarning, stacklevel=5)

@@ -8,6 +8,7 @@ from typing import Any
 from hornbeam.data import Dataset
 from hornbeam.data.memory import in_memory
 from hornbeam.data.py_dataset import PyDataset
+from hornbeam.data.sealed import Sealed, refuse_sealed
 from hornbeam.data.splits import permutation, split_rows
 from hornbeam.naming import nearest
 from hornbeam.training import checks
@@ -58,6 +59,8 @@ def make_data(
         raise ValueError(f'shuffle must be True, False or "batch", got {shuffle!r}')
     if x is None:
         raise ValueError(f"{method}() got no data: {what} is None")
+    if method == "fit" or isinstance(x, Sealed):
+        refuse_sealed((x, y), f"{method}() got it as {what}")
     if is_stream(x):
         for name, value in (("y", y), ("sample_weight", sample_weight)):
             if value is not None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.data.sealed import refuse_sealed
 from hornbeam.distribution.processes import say
 from hornbeam.engines import current_engine
 from hornbeam.expected import whole
@@ -34,6 +35,7 @@ from hornbeam.training.data import (
     types_of,
     unpack_x_y_sample_weight,
 )
+from hornbeam.training.honesty import count_look, unsealed
 from hornbeam.training.host import Prepared
 from hornbeam.training.loop import Loop, as_floats, checked_logs
 from hornbeam.training.nans import CheckedStep
@@ -410,13 +412,17 @@ class Trainer(Compiling):
         """Loss and metrics over the data: the loss alone, a list of it and the metrics, or a dict with
         `return_dict`. `engine` runs this call, as in `fit`.
 
-        Warns, once, if `fit` was given the same data as validation_data.
+        x may be a sealed test set (`hornbeam.data.seal`): the look is counted, and said.
+
+        Warns, once, if `fit` was given the same data as validation_data. Raises SealedError for sealed data
+        in the middle of `fit`.
         """
         if kwargs:
             raise TypeError(f"evaluate() does not know {', '.join(map(repr, kwargs))}")
         self._require_compiled("evaluate")
         verbose = resolve_verbose(verbose)
         steps = checks.optional_steps(steps, "steps")
+        x, y, sample_weight, sealed = unsealed(x, y, sample_weight, self._run is not None)
         data = make_data(x, y, sample_weight, batch_size, "evaluate", prepare=self._prepared)
         check_end(data, steps, "steps")
         steps = checks.limited_steps(steps, data.steps)
@@ -428,6 +434,7 @@ class Trainer(Compiling):
             callbacks = CallbackList(
                 callbacks, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=1, steps=number
             )
+        count_look(sealed, f"evaluate of {describe(self)}", quiet=verbose == 0)
         logs = self._evaluate(data, callbacks, steps)
         if return_dict:
             return dict(sorted(logs.items()))
@@ -543,6 +550,7 @@ class Trainer(Compiling):
     ) -> Any:
         """One update on one batch; returns loss and metrics of this batch alone."""
         self._require_compiled("train_on_batch")
+        refuse_sealed(x, "train_on_batch() got it as x")
         self.reset_metrics()
         data = self._one_batch(x, y, sample_weight, checks.class_weights(class_weight))
         logs = as_floats(self._step("train", types_of(data)).run(data))

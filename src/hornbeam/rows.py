@@ -1,0 +1,123 @@
+"""Rows of arrays as words of 64 bits: equal rows have equal words, others differ (but for one pair in 2^64).
+
+Not for secrets: who knows the constants can make rows that collide.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from hornbeam import tree
+
+_SAMPLES = 64
+# Words that are mixed at a time: they stay in a cache.
+_BLOCK = 1 << 16
+
+
+def fingerprint(data: Any) -> str:
+    """Equal for equal data: shapes, dtypes and a hash of some rows spread over the arrays."""
+    digest = hashlib.blake2b(digest_size=16)
+    for array in tree.flatten(data):
+        if array is not None:
+            digest.update(f"{array.shape}{array.dtype}".encode())
+            digest.update(_bytes(array[spread(len(array))]))
+    return digest.hexdigest()
+
+
+def _bytes(array: np.ndarray) -> bytes:
+    if array.dtype.kind == "O":  # the bytes would be addresses
+        return repr(array.tolist()).encode("utf-8", "backslashreplace")
+    return np.ascontiguousarray(array).tobytes()
+
+
+def spread(count: int, most: int = _SAMPLES) -> np.ndarray:
+    """Up to `most` row numbers, spread evenly over `count` rows."""
+    return np.unique(np.linspace(0, count - 1, min(most, count)).astype(np.int64))
+
+
+def words_of(array: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
+    """A word (uint64) for each row of an array of numbers or strings, (rows, ...) -> (rows,).
+
+    dtype: what numbers are compared as. -0.0 is 0.0, and all NaN are one.
+    """
+    if array.dtype.kind in "OSUT":
+        return np.fromiter(map(_text_word, array.reshape(len(array), -1).tolist()), np.uint64, len(array))
+    flat = array.reshape(len(array), -1)
+    found = np.empty(len(flat), np.uint64)
+    width = -(-flat.shape[1] * np.dtype(dtype).itemsize // 8)
+    weights = _odd(width)
+    step = max(1, _BLOCK // max(width, 1))
+    for start in range(0, len(flat), step):
+        block = flat[start : start + step].astype(dtype)
+        if block.dtype.kind == "f":
+            block += 0  # -0.0 becomes 0.0
+            block[np.isnan(block)] = np.nan
+        raw = block.view(np.uint8).reshape(len(block), -1)
+        if raw.shape[1] < 8 * width:
+            raw = np.pad(raw, ((0, 0), (0, 8 * width - raw.shape[1])))
+        found[start : start + step] = _mixed(raw.view(np.uint64), weights)
+    return found
+
+
+def _text_word(row: list[Any]) -> int:
+    digest = hashlib.blake2b(digest_size=8)
+    for part in row:
+        digest.update(part if isinstance(part, bytes) else str(part).encode("utf-8", "backslashreplace"))
+        digest.update(b"\xff")  # in no text of UTF-8
+    return int.from_bytes(digest.digest(), "little")
+
+
+def _mixed(words: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Each word stirred, so that its high bits count (sums of products alone lose those of round numbers),
+    then the sum of products with odd weights, stirred again."""
+    total: np.ndarray = (_stirred(words) * weights).sum(axis=1, dtype=np.uint64)
+    return _stirred(total)
+
+
+def _stirred(words: np.ndarray) -> np.ndarray:
+    """A permutation of the words of 64 bits (the finalizer of MurmurHash3, A. Appleby)."""
+    words = words ^ (words >> np.uint64(33))
+    words *= np.uint64(0xFF51AFD7ED558CCD)
+    words ^= words >> np.uint64(33)
+    words *= np.uint64(0xC4CEB9FE1A85EC53)
+    words ^= words >> np.uint64(33)
+    return words
+
+
+@functools.lru_cache(maxsize=8)
+def _odd(count: int) -> np.ndarray:
+    return np.random.Generator(np.random.PCG64(count)).integers(0, 2**64, count, np.uint64) | np.uint64(1)
+
+
+class Known:
+    """The words of many rows, in bounded memory: of too many, those with the smallest words are kept.
+
+    Which those are does not depend on the order, so what is kept of two sets can be compared.
+    """
+
+    def __init__(self, limit: int = 1 << 18) -> None:
+        self.limit = limit
+        self.words = np.empty(0, np.uint64)
+        self.below: int = 1 << 64
+
+    def add(self, words: np.ndarray) -> None:
+        """Note rows."""
+        self.words = np.union1d(self.words, self.comparable(words))
+        if len(self.words) > self.limit:
+            self.below = int(self.words[self.limit])
+            self.words = self.words[: self.limit]
+
+    def comparable(self, words: np.ndarray) -> np.ndarray:
+        """Those of the words that would have been kept."""
+        return words if self.below == 1 << 64 else words[words < np.uint64(self.below)]
+
+    def has(self, words: np.ndarray) -> np.ndarray:
+        """Which of (comparable) words are known."""
+        return np.isin(words, self.words)
+
+    def __len__(self) -> int:
+        return len(self.words)
