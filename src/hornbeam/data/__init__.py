@@ -6,6 +6,7 @@ from hornbeam.data.dataset import AUTOTUNE as AUTOTUNE
 from hornbeam.data.dataset import INFINITE_CARDINALITY as INFINITE_CARDINALITY
 from hornbeam.data.dataset import UNKNOWN_CARDINALITY as UNKNOWN_CARDINALITY
 from hornbeam.data.dataset import Dataset as Dataset
+from hornbeam.data.duplicates import find_duplicates as find_duplicates
 from hornbeam.data.elements import Strings as Strings
 from hornbeam.data.elements import TensorSpec as TensorSpec
 from hornbeam.data.folds import k_fold as k_fold
@@ -16,5 +17,5 @@ from hornbeam.data.splits import split as split
 
 __all__ = [
     "AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Dataset", "Sealed", "SealedError",
-    "Strings", "TensorSpec", "k_fold", "seal", "split",
+    "Strings", "TensorSpec", "find_duplicates", "k_fold", "seal", "split",
 ]  # fmt: skip

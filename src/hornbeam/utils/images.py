@@ -22,7 +22,8 @@ _FILTERS = {
 }
 
 
-def _pillow() -> Any:
+def pillow() -> Any:
+    """Pillow's module `Image`. Raises ImportError that says how to get it."""
     try:
         from PIL import Image
     except ImportError as error:
@@ -39,7 +40,7 @@ def array_to_img(x: Any, data_format: str | None = None, scale: bool = True, dty
     >>> array_to_img(np.zeros((2, 2, 1)), scale=False).size
     (2, 2)
     """
-    image = _pillow()
+    image = pillow()
     pixels = np.asarray(x, dtype=numpy_dtype(dtype_name(dtype or floatx())))
     if pixels.ndim != 3:
         raise ValueError(
@@ -90,7 +91,7 @@ def load_img(
 
     >>> load_img("digit.png", color_mode="grayscale", target_size=(28, 28))  # doctest: +SKIP
     """
-    image = _pillow()
+    image = pillow()
     if color_mode not in _COLORS:
         raise ValueError(f"color_mode must be one of {', '.join(_COLORS)}, got {color_mode!r}")
     if interpolation not in _FILTERS:
