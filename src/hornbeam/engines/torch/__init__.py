@@ -48,6 +48,7 @@ from hornbeam.engines.torch.linalg import LINALG  # noqa: E402
 from hornbeam.engines.torch.random import random_bits  # noqa: E402
 from hornbeam.engines.torch.recurrent import RECURRENT  # noqa: E402
 from hornbeam.engines.torch.reuse import overwriting  # noqa: E402
+from hornbeam.engines.torch.rows import ROWS  # noqa: E402
 from hornbeam.engines.torch.windows import CONTRACT  # noqa: E402
 
 _BFLOAT16 = numpy_dtype("bfloat16")
@@ -283,5 +284,5 @@ def _control(walk: Callable[[Graph, Sequence[Tensor]], list[Tensor]]) -> Table:
 
 
 TABLE: Table = {
-    **UNARY, **BINARY, **SHAPE, **REDUCE, **INDEX, **CONTRACT, **LINALG, **_PLUMBING, **RECURRENT
+    **UNARY, **BINARY, **SHAPE, **REDUCE, **INDEX, **CONTRACT, **LINALG, **_PLUMBING, **RECURRENT, **ROWS
 }  # fmt: skip
