@@ -264,6 +264,9 @@ def test_the_tutorial() -> None:
     assert conv.fact("sees") == "every value depends on 5×5 positions of the input"
     assert "88.3% of all" in conv.fact("costs")
     assert "0.25 × 9,216 = 2,304 values" in told["drop_1"].fact("does")
+    assert told["dense"].fact("does") == (
+        "128 weighted sums of all 9,216 inputs; then relu keeps what is positive and sets the rest to 0"
+    )
     assert "98.3% of the parameters are in dense." in told.closing
     # What the model would be without them, against models written by hand.
     assert "110,986 parameters instead of 1,199,882" in told["dense"].fact("without")

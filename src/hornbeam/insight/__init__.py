@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any
 # Public name -> the module it lives in, imported when the name is first used.
 _NAMES = {
     "Told": "told",
+    "Plan": "plan",
     "explain": "explaining",
+    "explain_training": "training_told",
 }
 
 __all__ = list(_NAMES)
 
 if TYPE_CHECKING:
     from hornbeam.insight.explaining import explain as explain
+    from hornbeam.insight.plan import Plan as Plan
     from hornbeam.insight.told import Told as Told
+    from hornbeam.insight.training_told import explain_training as explain_training
 
 
 def __getattr__(name: str) -> Any:

@@ -206,6 +206,30 @@ class Model(Trainer, Layer):
             samples=samples,
         )
 
+    def explain_training(
+        self,
+        x: Any = None,
+        y: Any = None,
+        *,
+        samples: int | None = None,
+        batch_size: int | None = None,
+        epochs: int | None = None,
+    ) -> Any:
+        """How the compiled model is trained: batches, epochs and updates with the arithmetic; what the
+        optimizer does, with its formula and the numbers of this run; the loss, and what guessing gives.
+
+        After `fit` it speaks of that run; samples, batch_size and epochs speak of another one. x, y: arrays,
+        as for `fit`; with them, one update is made on the first batch, measured, and taken back.
+
+        Returns a `hornbeam.insight.Told`. Raises ValueError for a model that is not compiled, or without a
+        `fit`, x or samples.
+
+        >>> print(model.explain_training(x, y, batch_size=128, epochs=12))  # doctest: +SKIP
+        """
+        from hornbeam.insight.training_told import explain_training
+
+        return explain_training(self, x, y, samples=samples, batch_size=batch_size, epochs=epochs)
+
     # -- saving ------------------------------------------------------------------------------------
 
     def save(

@@ -13,6 +13,7 @@ from hornbeam.data.sealed import refuse_sealed
 from hornbeam.distribution.processes import say
 from hornbeam.engines import current_engine
 from hornbeam.expected import whole
+from hornbeam.insight.plan import Plan
 from hornbeam.insight.profile import Profile
 from hornbeam.ir.graph import scope
 from hornbeam.scopes import StatelessScope
@@ -283,8 +284,11 @@ class Trainer(Compiling):
                 epochs=epochs,
                 steps=number,
             )
+        plan = _plan(data, number, epochs - initial_epoch)
+        if callbacks.history is not None:
+            callbacks.history.plan = plan
         if verbose == 1:
-            _say(_plan(data, number, epochs - initial_epoch), sentence)
+            _say(plan.sentence(), sentence)
         self.stop_training = False
         logs: dict[str, Any] = {}
         made: list[int] = []
@@ -609,16 +613,11 @@ def _slices(data: ArrayData, steps: int | None) -> Any:
         yield rows_of(data.data, slice(start, start + data.batch_size))
 
 
-def _plan(data: ArrayData | StreamData, steps: int | None, epochs: int) -> str:
-    """How many updates an epoch has, and all epochs together."""
-    if steps is None:
-        return ""
-    updates = f"{steps:,} update{'s' if steps != 1 else ''} an epoch, {steps * max(epochs, 0):,} in all"
+def _plan(data: ArrayData | StreamData, steps: int | None, epochs: int) -> Plan:
+    """What is going to be done, in numbers."""
     if isinstance(data, ArrayData):
-        if steps == data.steps:
-            return f"{data.samples:,} samples / {data.batch_size:,} = {updates}"
-        return f"{data.samples:,} samples in batches of {data.batch_size:,}: {updates}"
-    return updates
+        return Plan(data.samples, data.batch_size, steps, epochs, whole=steps == data.steps)
+    return Plan(None, None, steps, epochs)
 
 
 def _say(*sentences: str) -> None:

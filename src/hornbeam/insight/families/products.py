@@ -14,8 +14,8 @@ def dense(place: Place) -> Words:
     rows = size_of(place.into[1:-1]) if len(place.into) > 2 else 1
     at = "" if rows == 1 else f", at each of {plural(rows, 'place')} alike"
     one = layer.units == 1
-    does = f"{plural(layer.units, 'weighted sum')} of "
-    f"{'all ' if given != 1 else ''}{plural(given, 'input')}{at}{then(layer)}"
+    inputs = f"{'all ' if given != 1 else ''}{plural(given, 'input')}"
+    does = f"{plural(layer.units, 'weighted sum')} of {inputs}{at}{then(layer)}"
     if place.is_last:
         why = (
             f"the answer: {'one number' if one else f'{number(layer.units)} numbers, one a class or target'}"

@@ -115,8 +115,8 @@ def activation(place: Place) -> Words:
     if isinstance(layer, layers.LeakyReLU):
         said = f"keeps what is positive, and {slope:g} of what is negative"
     elif isinstance(layer, layers.PReLU):
-        said = "keeps what is positive, and a learned share of what is negative "
-        f"({plural(layer.alpha.type.size, 'slope')})"
+        slopes = plural(layer.alpha.type.size, "slope")
+        said = f"keeps what is positive, and a learned share of what is negative ({slopes})"
     elif isinstance(layer, layers.ELU):
         said = f"keeps what is positive; below 0 it is {layer.alpha:g} × (exp(x) - 1)"
     return Words(

@@ -129,9 +129,10 @@ class Callback:
 @exported("keras.callbacks")
 class History(Callback):
     """Records the logs of every epoch; `fit` returns it. history: {name: [one float an epoch]}. epoch: epoch
-    numbers."""
+    numbers. plan: samples, batches and updates (`insight.plan.Plan`), None outside of `fit`."""
 
     kept = ("history", "epoch")
+    plan: Any = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -147,6 +148,13 @@ class History(Callback):
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
         self.model.history = self
+
+    def explain(self, x: Any = None, y: Any = None) -> Any:
+        """The loop, the optimizer and the loss of this training with their numbers; see
+        `Model.explain_training`."""
+        from hornbeam.insight.training_told import explain_training
+
+        return explain_training(self.model, x, y, history=self)
 
 
 @exported("keras.callbacks")

@@ -1,0 +1,274 @@
+"""`model.explain_training()`: formulas are computed beside the optimizers, schedules and losses that they
+speak of.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hornbeam as hb
+from hornbeam import layers, losses, optimizers
+from hornbeam.insight.losses_told import guessed, kind_of
+from hornbeam.insight.plan import Plan
+from hornbeam.insight.rules_told import rule_of, schedule_of
+from hornbeam.insight.training_told import explain_training, one_update
+from hornbeam.optimizers import schedules
+from hornbeam.random import random_state
+
+o = optimizers
+
+
+def orthogonal(x: np.ndarray) -> np.ndarray:
+    """Newton and Schulz's iteration, as Muon's docstring has it."""
+    tall = x.shape[0] > x.shape[1]
+    x = (x.T if tall else x) / (np.linalg.norm(x) + 1e-7)
+    for _ in range(5):
+        a = x @ x.T
+        x = 3.4445 * x + (-4.775 * a + 2.0315 * a @ a) @ x
+    return x.T if tall else x
+
+
+FUNCTIONS = {
+    "sqrt": np.sqrt, "abs": np.abs, "sign": np.sign, "max": np.maximum, "min": np.minimum, "clip": np.clip,
+    "norm": np.linalg.norm, "mean": lambda r: r.mean(), "rows": lambda q: q.mean(-1, keepdims=True),
+    "columns": lambda q: q.mean(-2, keepdims=True), "rms": lambda u: np.sqrt(np.mean(u**2)),
+    "longer_side": lambda w: max(w.shape), "orthogonal": orthogonal,
+}  # fmt: skip
+
+OPTIMIZERS = [
+    o.SGD(0.1), o.SGD(0.1, momentum=0.9), o.SGD(0.1, momentum=0.8, nesterov=True), o.Adagrad(0.1),
+    o.RMSprop(0.01), o.RMSprop(0.01, momentum=0.5), o.RMSprop(0.01, centered=True), o.Adadelta(),
+    o.Lion(0.01), o.Adam(0.01), o.Adam(0.01, amsgrad=True), o.AdamW(0.01, weight_decay=0.1), o.Adamax(0.01),
+    o.Nadam(0.01), o.Ftrl(0.1), o.ScheduleFreeAdamW(0.01), o.ScheduleFreeAdamW(0.01, warmup_steps=3),
+    o.Ftrl(0.1, l1_regularization_strength=0.01, l2_regularization_strength=0.02, beta=0.1,
+           l2_shrinkage_regularization_strength=0.03),
+    o.Lamb(0.01), o.Adafactor(0.01), o.Muon(0.01, weight_decay=None), o.Muon(0.01, nesterov=False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda opt: type(opt).__name__)
+def test_the_formula_is_what_the_optimizer_does(optimizer: Any) -> None:
+    rule = rule_of(optimizer)
+    assert rule is not None
+    rng = np.random.default_rng(0)
+    start = rng.normal(size=(4, 3))
+    variable = hb.Variable(start, dtype="float64")
+    lines = list(rule.lines)
+    if optimizer.weight_decay:
+        lines.insert(0, f"w <- w - lr * {optimizer.weight_decay:g} * w")
+    state: dict[str, Any] = {name: np.zeros_like(start) for name in "mvacbhuzrcdsk"}
+    for name, value in rule.starts:
+        state[name] = start if value == "w" else np.full_like(start, value)
+    state |= {"w": start, "lr": float(np.asarray(optimizer.learning_rate))}
+    for t in range(1, 6):
+        gradient = rng.normal(size=start.shape)
+        optimizer.apply([hb.ops.convert_to_tensor(gradient)], [variable])
+        state |= {"t": t, "g": gradient}
+        for line in lines:
+            name, _, expression = line.partition(" <- ")
+            state[name] = eval(expression, {"__builtins__": {}, **FUNCTIONS}, state)
+        np.testing.assert_allclose(np.asarray(variable), state["w"], rtol=2e-5, atol=1e-7)
+
+
+def test_every_optimizer_has_a_rule() -> None:
+    made_of_others = {"LossScaleOptimizer", "MultiOptimizer", "OptimizerMap", "Optimizer"}
+    tested = {type(optimizer).__name__ for optimizer in OPTIMIZERS}
+    assert tested == {name for name in o.__all__ if isinstance(getattr(o, name), type)} - made_of_others
+
+
+SCHEDULES = [
+    schedules.ExponentialDecay(0.1, 7, 0.9), schedules.ExponentialDecay(0.1, 7, 0.9, staircase=True),
+    schedules.InverseTimeDecay(0.1, 5, 0.5), schedules.InverseTimeDecay(0.1, 5, 0.5, staircase=True),
+    schedules.PiecewiseConstantDecay([10, 20], [0.3, 0.2, 0.1]),
+    schedules.PolynomialDecay(0.1, 30, 0.01, power=2.0), schedules.PolynomialDecay(0.1, 8, 0.01, cycle=True),
+    schedules.CosineDecay(0.1, 30, alpha=0.1),
+    schedules.CosineDecay(0.0, 30, warmup_target=0.1, warmup_steps=6),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: type(s).__name__)
+def test_the_formula_of_a_schedule(schedule: Any) -> None:
+    names = {"floor": math.floor, "ceil": math.ceil, "min": min, "max": max, "cos": math.cos, "pi": math.pi}
+    for step in range(0, 45, 2):
+        scope = {"__builtins__": {}, **names, "step": step}
+        formula = next(text for condition, text in schedule_of(schedule) if eval(condition, scope))
+        assert eval(formula, scope) == pytest.approx(float(schedule(step)), rel=1e-5, abs=1e-9)
+
+
+# -- losses ------------------------------------------------------------------------------------------------
+
+
+CLASSES = 7
+GUESSES = [
+    (losses.SparseCategoricalCrossentropy(), math.log(CLASSES)),
+    (losses.SparseCategoricalCrossentropy(from_logits=True), math.log(CLASSES)),
+    (losses.CategoricalCrossentropy(label_smoothing=0.1), math.log(CLASSES)),
+    (losses.CategoricalFocalCrossentropy(gamma=2.0), 0.25 * (1 - 1 / CLASSES) ** 2 * math.log(CLASSES)),
+    (losses.CategoricalGeneralizedCrossEntropy(q=0.5), (1 - (1 / CLASSES) ** 0.5) / 0.5),
+    (losses.KLDivergence(), math.log(CLASSES)),
+    (losses.CategoricalHinge(), 1.0),
+    (losses.BinaryCrossentropy(), math.log(2)),
+    (losses.BinaryCrossentropy(from_logits=True), math.log(2)),
+    (losses.BinaryFocalCrossentropy(), 0.25 * math.log(2)),
+    (losses.Hinge(), 1.0),
+    (losses.SquaredHinge(), 1.0),
+    (losses.CosineSimilarity(), 0.0),
+]
+
+
+@pytest.mark.parametrize(("loss", "value"), GUESSES, ids=lambda x: getattr(x, "name", ""))
+def test_what_guessing_gives(loss: Any, value: float) -> None:
+    found = guessed(loss, kind_of(loss), CLASSES, None)
+    assert found is not None
+    assert found[0] == pytest.approx(value, rel=1e-4, abs=1e-6)
+
+
+def test_guesses_that_need_targets() -> None:
+    targets = np.random.default_rng(1).gamma(2.0, size=(400, 1)).astype("float32")
+    middle = np.median(targets)
+    for loss, value in (
+        (losses.MeanSquaredError(), targets.var()),
+        (losses.MeanAbsoluteError(), np.abs(targets - middle).mean()),
+        (losses.Poisson(), (targets.mean() - targets * np.log(targets.mean())).mean()),
+    ):
+        kind = kind_of(loss)
+        assert guessed(loss, kind, 1, None) is None
+        assert guessed(loss, kind, 1, targets)[0] == pytest.approx(value, rel=1e-4)
+    for loss in (losses.Huber(), losses.LogCosh(), losses.MeanSquaredLogarithmicError(), losses.Dice()):
+        assert guessed(loss, kind_of(loss), 1, (targets > 2).astype("float32")) is not None
+
+
+def test_every_loss_has_a_kind() -> None:
+    for name in losses.__all__:
+        made = getattr(losses, name)
+        if isinstance(made, type) and made not in (losses.Loss, losses.LossFunctionWrapper):
+            assert kind_of(made()) is not None, name
+    assert kind_of(losses.LossFunctionWrapper(lambda a, b: a, name="own")) is None
+
+
+# -- the loop ----------------------------------------------------------------------------------------------
+
+
+def test_the_arithmetic_of_the_loop() -> None:
+    plan = Plan(60_000, 128, 469, 12)
+    assert plan.sentence() == "60,000 samples / 128 = 469 updates an epoch, 5,628 in all"
+    assert plan.epoch() == (
+        "60,000 / 128 = 468.75, so 469 batches: 468 of 128 and one of 96; each batch is one update"
+    )
+    assert plan.all() == "12 × 469 = 5,628 updates; each sample is looked at 12 times"
+    assert Plan(64, 32, 2, 1).epoch() == "64 / 32 = 2; each batch is one update"
+    assert "makes 10 updates" in Plan(1000, 10, 10, 2, whole=False).epoch()
+    assert "0.2 times" in Plan(1000, 10, 10, 2, whole=False).all()
+    assert "stream" in Plan(None, None, None, 2).epoch()
+    assert Plan(None, None, None, 2).sentence() == ""
+    assert Plan(None, None, 5, 2).sentence() == "5 updates an epoch, 10 in all"
+
+
+def _model(optimizer: Any = "adam") -> Any:
+    model = hb.Sequential(
+        [
+            hb.Input((4,)),
+            layers.Dense(8, activation="relu"),
+            layers.Dropout(0.5),
+            layers.Dense(3, activation="softmax"),
+        ],
+        name="net",
+    )
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def _data() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(100, 4)).astype("float32"), rng.integers(0, 3, 100)
+
+
+def test_before_and_after_a_run() -> None:
+    model, (x, y) = _model(), _data()
+    with pytest.raises(ValueError, match="after fit"):
+        model.explain_training()
+    told = model.explain_training(samples=60_000, batch_size=128, epochs=12)
+    assert "468.75, so 469 batches" in told["The loop"].fact("epoch")
+    assert "ln 3 = 1.099" in told["The loss: sparse_categorical_crossentropy"].fact("guessing")
+    assert told["The optimizer: Adam"].fact("keeps") == "2 × 67 = 134 numbers beside the weights"
+    history = model.fit(x, y, batch_size=30, epochs=2, validation_split=0.2, verbose=0)
+    told = history.explain()
+    assert told["The loop"].fact("epoch").startswith("80 / 30 = 2.66")
+    assert told["The loop"].fact("so far") == "6 updates were made"
+    assert "134 numbers beside 67 weights" in told["The optimizer: Adam"].fact("keeps")
+    run = told["This run"]
+    assert f"{history.history['loss'][0]:.4g} in the first epoch" in run.fact("loss")
+    assert "guessing gives 1.099" in run.fact("loss")
+    assert "of 2:" in run.fact("validation")
+    assert "on validation data" in run.fact("accuracy")
+
+
+def test_one_update_is_measured_and_taken_back() -> None:
+    model, (x, y) = _model(optimizers.SGD(0.5)), _data()
+    model.fit(x, y, verbose=0)
+    before, state = [np.array(v) for v in model.variables], random_state()["hornbeam"]
+    steps = np.array(model.optimizer.iterations)
+    told = model.explain_training(x, y)
+    norms, loss = one_update(model, x[:32], y[:32])
+    for old, new in zip(before, model.variables, strict=True):
+        np.testing.assert_array_equal(old, np.array(new))
+    np.testing.assert_array_equal(state, random_state()["hornbeam"])
+    assert np.array(model.optimizer.iterations) == steps
+    # The same update, made for good.
+    old = {v.path: np.array(v) for v in model.trainable_variables}
+    model.train_on_batch(x[:32], y[:32])
+    for variable in model.trainable_variables:
+        moved = np.linalg.norm(np.array(variable) - old[variable.path])
+        assert norms[variable.path] == pytest.approx((np.linalg.norm(old[variable.path]), moved), rel=1e-4)
+    assert f"{loss:.4g} on 32 samples" in told["One update, measured"].fact("loss")
+    shares = np.bincount(y) / len(y)
+    entropy = -(shares * np.log(shares)).sum()
+    assert f"{entropy:.4g}" in told["The loss: sparse_categorical_crossentropy"].fact("frequencies")
+
+
+def test_schedules_wrappers_and_extras() -> None:
+    rate = schedules.CosineDecay(0.1, 100)
+    adam = optimizers.Adam(rate, weight_decay=0.01, clipnorm=1.0, use_ema=True, gradient_accumulation_steps=4)
+    note = _model(adam).explain_training(samples=100, batch_size=1)["The optimizer: Adam"]
+    assert note.fact("formula").startswith("w <- w - lr * 0.01 * w; m <- 0.9 * m + 0.1 * g")
+    assert f"{float(rate(99)):.4g} at update 100" in note.fact("rate")
+    assert "1 / (1 - 0.9) = 10 updates" in note.fact("looks back")
+    assert "4 batches" in note.fact("gathers")
+    assert note.fact("clips")
+    assert note.fact("averages")
+    assert "m begins at 0, v begins at 0" in note.fact("letters")
+    scaled = optimizers.LossScaleOptimizer(optimizers.SGD(0.1))
+    told = _model(scaled).explain_training(samples=10)
+    assert [n.title for n in told.notes if "optimizer" in n.title] == [
+        "The optimizer: LossScaleOptimizer", "The optimizer: SGD",
+    ]  # fmt: skip
+    assert "32,768" in told["The optimizer: LossScaleOptimizer"].fact("does")
+
+    class Mine(optimizers.Optimizer):
+        def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+            variable.assign(variable - gradient * learning_rate)
+
+    told = _model(Mine(0.1)).explain_training(samples=10)
+    assert "rule of its own" in told["The optimizer: Mine"].fact("does")
+
+
+def test_losses_of_several_outputs() -> None:
+    i = hb.Input((4,))
+    model = hb.Model(i, [layers.Dense(1, name="size")(i), layers.Dense(5, name="kind")(i)])
+    model.compile("sgd", {"size": "mse", "kind": losses.SparseCategoricalCrossentropy(from_logits=True)})
+    x, y = np.ones((50, 4), "float32"), {"size": np.arange(50.0)[:, None], "kind": np.arange(50) % 5}
+    told = explain_training(model, x, y)
+    titles = [note.title for note in told.notes if "loss" in note.title]
+    assert titles == [
+        "The loss: mean_squared_error of size",
+        "The loss: sparse_categorical_crossentropy of kind",
+    ]
+    assert f"{np.arange(50.0).var():.4g}" in told[titles[0]].fact("guessing")
+    assert "ln 5 = 1.609" in told[titles[1]].fact("guessing")
+    own = hb.Sequential([hb.Input((2,)), layers.Dense(1)])
+    own.compile("sgd", lambda y_true, y_pred: hb.ops.mean(hb.ops.square(y_true - y_pred)))
+    assert "function of its own" in own.explain_training(samples=5).notes[-1].fact("measures")
