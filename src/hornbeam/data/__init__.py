@@ -10,6 +10,8 @@ from hornbeam.data.duplicates import find_duplicates as find_duplicates
 from hornbeam.data.elements import Strings as Strings
 from hornbeam.data.elements import TensorSpec as TensorSpec
 from hornbeam.data.folds import k_fold as k_fold
+from hornbeam.data.looking import Look as Look
+from hornbeam.data.looking import look as look
 from hornbeam.data.sealed import Sealed as Sealed
 from hornbeam.data.sealed import SealedError as SealedError
 from hornbeam.data.sealed import seal as seal

@@ -1,0 +1,265 @@
+"""What `data.look` says is so: numbers against NumPy, planted findings, silence where there are none."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+import hornbeam as hb
+from hornbeam.data import Dataset, look
+from hornbeam.data.neighbours import nearest
+from hornbeam.data.summaries import summary_of
+from hornbeam.rows import Known, fingerprint, words_of
+
+
+def advised(report: Any) -> str:
+    return "\n".join(f"{what} | {why}" for what, why in report.advice)
+
+
+# -- numbers -----------------------------------------------------------------------------------------
+
+
+@given(
+    st.integers(1, 300), st.integers(1, 5), st.sampled_from(["uint8", "int32", "float32", "float64", "bool"]),
+    st.booleans(), st.integers(0, 2**31),
+)  # fmt: skip
+def test_summaries_are_numpy_s(n: int, features: int, dtype: str, gaps: bool, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    array = rng.integers(0, 200, (n, features)).astype(dtype)
+    if gaps and array.dtype.kind == "f":
+        array[rng.random(array.shape) < 0.2] = np.nan
+        array[rng.random(array.shape) < 0.1] = np.inf
+    found = summary_of(array, "x")
+    wide = array.astype(np.float64)
+    good = np.isfinite(wide)
+    assert (found.missing, found.infinite) == (int(np.isnan(wide).sum()), int(np.isinf(wide).sum()))
+    if not good.any():
+        assert found.mean is None
+        return
+    np.testing.assert_allclose(
+        (found.low, found.high, found.mean, found.deviation),
+        (wide[good].min(), wide[good].max(), wide[good].mean(), wide[good].std()),
+        rtol=1e-9, atol=1e-9,
+    )  # fmt: skip
+    for j in range(features):
+        column = wide[good[:, j], j]
+        assert found.gaps[j] == n - len(column)
+        if len(column):
+            np.testing.assert_allclose(
+                (found.lows[j], found.highs[j], found.means[j], found.deviations[j]),
+                (column.min(), column.max(), column.mean(), column.std()), rtol=1e-9, atol=1e-9,
+            )  # fmt: skip
+
+
+def test_summaries_of_many_blocks() -> None:
+    array = np.random.default_rng(0).normal(3, 2, (5000, 700)).astype("float32")
+    found = summary_of(array, "x")
+    np.testing.assert_allclose(found.means, array.mean(axis=0, dtype=np.float64), rtol=1e-6)
+    np.testing.assert_allclose(found.deviations, array.std(axis=0, dtype=np.float64), rtol=1e-6)
+
+
+@given(st.integers(2, 60), st.integers(1, 4), st.sampled_from(["uint8", "int64", "float32", "float64"]))
+def test_words_are_equal_where_rows_are(n: int, width: int, dtype: str) -> None:
+    array = np.random.default_rng(n).integers(0, 3, (n, width)).astype(dtype)
+    words = words_of(array, array.dtype)
+    assert len(np.unique(words)) == len(np.unique(array, axis=0))
+    for i in range(n):
+        assert ((words == words[i]) == (array == array[i]).all(axis=1)).all()
+
+
+def test_words_of_numbers_that_are_one_and_of_texts() -> None:
+    array = np.array([[0.0, np.nan], [-0.0, -np.nan], [1.0, np.nan]])
+    assert len(np.unique(words_of(array, np.float64))) == 2
+    round_numbers = np.stack(np.meshgrid(*[np.arange(16.0)] * 4), axis=-1).reshape(-1, 4)
+    assert len(np.unique(words_of(round_numbers, np.float64))) == 16**4
+    texts = np.array([["ab", "c"], ["a", "bc"], ["ab", "c"]], object)
+    assert len(np.unique(words_of(texts))) == 2
+    assert (words_of(texts) == words_of(texts.astype("U"))).all()
+    assert fingerprint(np.array(["a", "b"], object)) != fingerprint(np.array(["a", "c"], object))
+
+
+def test_bounded_knowledge_keeps_the_same_words_in_any_order() -> None:
+    words = words_of(np.arange(1000)[:, None], np.int64)
+    one, other = Known(100), Known(100)
+    for part in np.array_split(words, 7):
+        one.add(part)
+    other.add(words[::-1])
+    assert one.words.tolist() == other.words.tolist()
+    assert len(one) == 100 == len(one.comparable(words))
+    assert one.has(one.comparable(words)).all()
+
+
+def test_nearest_is_brute_force() -> None:
+    rng = np.random.default_rng(0)
+    points, among = (rng.normal(size=(n, 6)).astype("float32") for n in (1500, 300))
+    skip = rng.integers(-1, 300, 1500)
+    apart = np.square(points[:, None].astype(float) - among[None]).sum(axis=2)
+    apart[np.flatnonzero(skip >= 0), skip[skip >= 0]] = np.inf
+    rows, distances = nearest(points, among, 4, skip)
+    wanted = np.sort(apart, axis=1)[:, :4]
+    np.testing.assert_allclose(np.take_along_axis(apart, rows, axis=1), wanted, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(distances, wanted, rtol=1e-3, atol=1e-4)
+
+
+# -- findings ----------------------------------------------------------------------------------------
+
+
+def blobs(n: int = 400, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, classes, n)
+    centres = 4 * rng.normal(size=(classes, 6))
+    x = centres[y] + rng.normal(size=(n, 6))
+    return ((x - x.mean(axis=0)) / x.std(axis=0)).astype("float32"), y
+
+
+def test_good_data_need_nothing() -> None:
+    report = look(*blobs())
+    assert report.advice == []
+    assert report.suspicious == []
+    text = str(report)
+    assert "Nothing to do" in text
+    assert "No sample is there twice." in text
+    assert "No label is contradicted" in text
+
+
+def test_wrong_labels_are_found() -> None:
+    x, y = blobs()
+    wrong = [7, 100, 333]
+    y[wrong] = (y[wrong] + 1) % 4
+    report = look(x, y)
+    assert sorted(one.row for one in report.suspicious) == wrong
+    assert all(one.neighbours == (one.label - 1) % 4 for one in report.suspicious)
+    assert "look at the labels of rows" in advised(report)
+    assert look(x, y, neighbours=False).suspicious is None
+
+
+def test_labels_that_neighbours_cannot_tell() -> None:
+    rng = np.random.default_rng(0)
+    report = look(rng.normal(size=(400, 6)), rng.integers(0, 4, 400))
+    assert report.suspicious is None
+    assert "do not tell" in str(report)
+
+
+def test_a_rare_class_is_not_a_wrong_label() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(1000, 4)), np.zeros(1000, int)
+    y[:30] = 1  # the same cloud: of its neighbours nearly all are 0
+    assert look(x, y).suspicious == []
+
+
+def changed(x: np.ndarray, row: Any, value: Any) -> np.ndarray:
+    x = x.copy()
+    x[row] = value
+    return x
+
+
+X, Y = blobs()
+FINDINGS = {
+    "missing": (changed(X, (3, 2), np.nan), Y, r"fill or drop.* \| 1 missing \(NaN\) values, in 1 of 6"),
+    "infinite": (changed(X, (3, 2), np.inf), Y, r"1 infinite values"),
+    "scale": (X * [1, 1000, 1, 1, 1, 1], Y, r"standardize x: .*Normalization.* 1 to 1e\+03.*training part"),
+    "offset": (X + 100, Y, r"standardize x"),
+    "constant": (changed(X, (slice(None), 4), 1.5), Y, r"leave out feature 4 of x"),
+    "balance": (X[:150], np.repeat([0, 1], [120, 30]), r"class_weight=\{0: 0.625, 1: 2.5\}.*4.0 times"),
+    "few": (X, np.where(np.arange(400) < 5, 4, Y), r"more samples of 4"),
+    "one class": (X, np.zeros(400, int), r"all samples have the label 0"),
+    "from one": (X, Y + 1, r"count classes from 0: y - 1"),
+    "signs": (X, np.where(Y % 2, 1, -1), r"\(y \+ 1\) // 2"),
+    "gaps": (X, Y * 3, r"without gaps.*10 units"),
+    "texts": (X, np.array(["cat", "dog", "cow", "hen"])[Y], r"labels into numbers"),
+    "twice": (np.concatenate([X, X[:5]]), np.concatenate([Y, Y[:5]]), r"5 of 405 samples repeat"),
+    "contradiction": (np.concatenate([X, X[:1]]), np.append(Y, (Y[0] + 1) % 4), r"2 samples have a twin"),
+    "target": (X, X[:, 0] * 5000, r"scale y: .*by numbers of the training part"),
+    "words": (np.array([["a"], ["b"]] * 200, object), Y, r"encode x, which holds text"),
+    "pixels": (np.random.default_rng(0).integers(0, 256, (400, 12, 12, 3), np.uint8), Y, r"divide x by 255"),
+    "channels": (np.random.default_rng(0).random((400, 12, 12)), Y, r"x\[\.\.\., None\]"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FINDINGS)
+def test_advice(name: str) -> None:
+    x, y, wanted = FINDINGS[name]
+    report = look(x, y)
+    assert re.search(wanted, advised(report)), advised(report)
+    plain = re.sub(r"\s+", " ", str(report))
+    for what, _ in report.advice:
+        assert re.sub(r"\s+", " ", what) in plain
+
+
+def test_class_weights_balance() -> None:
+    y = np.repeat([0, 1, 2], [60, 30, 10])
+    weights = look(np.random.default_rng(0).normal(size=(100, 2)), y).classes.weights
+    totals = [weights[number] * count for number, count in enumerate([60, 30, 10])]
+    np.testing.assert_allclose(totals, 100 / 3, rtol=1e-3)
+
+
+# -- kinds of data -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("library", [pd, pl])
+def test_frames(library: Any) -> None:
+    table = {"age": [30, 41, None, 25] * 20, "city": ["Bonn", "Köln", "Bonn", None] * 20, "one": [1] * 80}
+    report = look(library.DataFrame(table), library.Series([0, 1] * 40))
+    by_name = {summary.name: summary for summary in report.x}
+    assert by_name["x['age']"].missing == 20
+    assert by_name["x['age']"].mean == 32
+    assert (by_name["x['city']"].missing, by_name["x['city']"].distinct) == (20, 2)
+    text = advised(report)
+    assert "encode x['city']" in text
+    assert "leave out x['one']" in text
+    assert "2 different" in str(report)
+
+
+def test_datasets_and_structures() -> None:
+    x, y = blobs(100)
+    whole = look(x, y)
+    for dataset in (Dataset.from_tensor_slices((x, y)), Dataset.from_tensor_slices((x, y)).batch(32)):
+        report = look(dataset)
+        assert str(report) == str(whole)
+    part = look(Dataset.from_tensor_slices((x, y)).repeat(), limit=50)
+    assert part.samples == 50
+    assert "the first 50 samples of a Dataset" in str(part)
+    alone = look(Dataset.from_tensor_slices(x))
+    assert (alone.y, alone.classes) == ([], None)
+    several = look({"a": x, "b": x[:, :2]}, {"one": y, "two": x[:, 0]})
+    assert [summary.name for summary in several.x] == ["x['a']", "x['b']"]
+    assert [summary.name for summary in several.y] == ["y['one']", "y['two']"]
+    one_hot = look(x, np.eye(4)[y])
+    assert one_hot.classes.counts.tolist() == whole.classes.counts.tolist()
+    with pytest.raises(ValueError, match="leave y away"):
+        look(Dataset.from_tensor_slices((x, y)), y)
+    with pytest.raises(ValueError, match="no samples"):
+        look(x[:0], y[:0])
+    with pytest.raises(ValueError, match="class_names has 2 names"):
+        look(x, y, class_names=["a", "b"])
+
+
+def test_it_is_shown_by_rich_in_html_and_as_a_picture(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    (x, y), _ = hb.datasets.mnist.load_data()
+    report = look(x[:500], y[:500], class_names=[f"digit {i}" for i in range(10)])
+    for text in (str(report), repr(report)):
+        assert "500 x 28 x 28" in text
+        assert "digit 9" in text
+        assert "█" in text
+    html = report._repr_html_()
+    assert html.startswith("<pre")
+    assert "digit 9" in html
+    assert "font-weight: bold" in html
+    console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(report)
+    console.file.close()
+    assert "What to do" in console.export_text()
+    assert report.plot(tmp_path / "look.png").stat().st_size > 20_000
+    table = look(*blobs()).plot(tmp_path / "sub" / "table.svg")
+    assert "samples of each class" in table.read_text()
+    look(np.zeros((10, 9, 9, 3)) + np.arange(10).reshape(-1, 1, 1, 1) / 10).plot(tmp_path / "colour.png")
