@@ -183,16 +183,6 @@ def test_mnist_at_a_small_size(
     assert (tmp_path / "worst_digits.png").stat().st_size > 10_000
 
 
-def test_wilson_interval() -> None:
-    # Values of Newcombe 1998, Table I, method 3.
-    for successes, trials, low, high in [
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0, 0.1611),
-    ]:
-        np.testing.assert_allclose(report.wilson_interval(successes, trials), (low, high), atol=5e-5)
-
-
 def test_split_is_stratified_and_complete() -> None:
     labels = np.repeat(np.arange(10), np.arange(100, 1100, 100))
     train, held = report.split(labels, 550, seed=3)

@@ -29,7 +29,7 @@ LAYERS = [
     ["losses", "metrics", "optimizers"],
     ["layers"],
     ["utils", "datasets", "data", "preprocessing", "visualization"],
-    ["saving", "insight"],
+    ["saving", "evaluation", "insight"],
     ["training", "callbacks"],
     ["models"],
     ["applications", "distillation", "export", "interop", "wrappers"],

@@ -19,6 +19,7 @@ import numpy as np
 from hornbeam import layers
 from hornbeam.data.sealed import seal
 from hornbeam.datasets import mnist
+from hornbeam.evaluation.intervals import wilson
 from hornbeam.random import host_permutation
 from hornbeam.utils import PyDataset, set_random_seed
 
@@ -216,17 +217,6 @@ def age() -> float:
 # -- the report ----------------------------------------------------------------------------------------------
 
 
-def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
-    """95% confidence interval of a proportion (Wilson 1927), which stays inside [0, 1] and is right near its
-    ends.
-    """
-    share = successes / trials
-    scale = 1 + z * z / trials
-    centre = (share + z * z / (2 * trials)) / scale
-    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)) / scale
-    return centre - half, centre + half
-
-
 def confusions(labels: np.ndarray, predicted: np.ndarray, most: int = 5) -> list[tuple[int, int, int]]:
     """(true digit, digit it was taken for, how often), the most frequent first."""
     counts = np.zeros((10, 10), int)
@@ -240,10 +230,10 @@ def confusions(labels: np.ndarray, predicted: np.ndarray, most: int = 5) -> list
 def _report(probabilities: np.ndarray, labels: np.ndarray) -> str:
     predicted = probabilities.argmax(-1)
     right = int((predicted == labels).sum())
-    low, high = wilson_interval(right, len(labels))
+    bounds = wilson(right, len(labels))
     lines = [
         "",
-        f"test accuracy {right / len(labels):.2%}   95% interval {low:.2%} to {high:.2%}   "
+        f"test accuracy {right / len(labels):.2%}   95% interval {bounds.low:.2%} to {bounds.high:.2%}   "
         f"({len(labels) - right} of {len(labels):,} wrong)",
         "most frequent confusions: "
         + ", ".join(

@@ -171,6 +171,8 @@ class CompileMetrics:
         self.weighted_spec = weighted_metrics
         self.outputs: Outputs | None = None
         self.rows: list[tuple[int, Any, bool, str]] = []
+        # Shapes of the outputs behind the batch.
+        self.shapes: list[tuple[int, ...]] = []
         # Names are looked up at once, so that a wrong one is reported by compile(). One object for every
         # mention.
         self._made: dict[int, list[Any]] = {}
@@ -207,6 +209,7 @@ class CompileMetrics:
                         plain.add(name)
                     rows.append((index, metric, weighted, _free(outputs, index, name, names)))
         self.rows = rows
+        self.shapes = [tuple(prediction.shape[1:]) for prediction in outputs.tensors]
         self.outputs = outputs.without_values()
 
     def _object(self, part: Any, target: Any, prediction: Any, what: str) -> Any:

@@ -55,9 +55,12 @@ def per_step(seconds: float) -> str:
     return f"{seconds * 1e3:.0f}ms/step" if seconds >= 1e-3 else f"{seconds * 1e6:.0f}us/step"
 
 
-def show_logs(logs: Mapping[str, Any]) -> str:
-    """`name: value` pairs with four digits; very small values as powers of ten."""
-    return " - ".join(f"{name}: {_number(value)}" for name, value in logs.items())
+def show_logs(logs: Mapping[str, Any], beside: Mapping[str, str] | None = None) -> str:
+    """`name: value` pairs with four digits; very small values as powers of ten. beside: texts behind
+    values.
+    """
+    behind = {name: f" ({text})" for name, text in (beside or {}).items()}
+    return " - ".join(f"{name}: {_number(value)}{behind.get(name, '')}" for name, value in logs.items())
 
 
 def _number(value: Any) -> str:
@@ -90,14 +93,16 @@ class Bar:
             self._drawn = now
             self._draw(self._line(now - self.start, logs))
 
-    def close(self, logs: Mapping[str, Any], title: str = "") -> None:
+    def close(
+        self, logs: Mapping[str, Any], title: str = "", beside: Mapping[str, str] | None = None
+    ) -> None:
         """Write the last line."""
         elapsed = time.perf_counter() - self.start
         head = f"{self.step}/{self.target}" if self.target else f"{self.step}"
         parts = [head, duration(elapsed)]
         if self.step:
             parts.append(per_step(elapsed / self.step))
-        line = " - ".join(part for part in (title, *parts, show_logs(logs)) if part)
+        line = " - ".join(part for part in (title, *parts, show_logs(logs, beside)) if part)
         if self.live:
             self._draw(line, whole=True)
             self.stream.write("\n")

@@ -416,7 +416,9 @@ class Trainer(Compiling):
         """Loss and metrics over the data: the loss alone, a list of it and the metrics, or a dict with
         `return_dict`. `engine` runs this call, as in `fit`.
 
-        x may be a sealed test set (`hornbeam.data.seal`): the look is counted, and said.
+        x may be a sealed test set (`hornbeam.data.seal`): the look is counted, and said. The line that it
+        prints states accuracies with their 95% interval (Wilson); `hornbeam.evaluation.evaluate` does so for
+        every metric.
 
         Warns, once, if `fit` was given the same data as validation_data. Raises SealedError for sealed data
         in the middle of `fit`.

@@ -6,13 +6,14 @@ from typing import Any
 
 from hornbeam.registry import exported
 from hornbeam.training.callbacks.base import Callback, Logs
+from hornbeam.training.judged import accuracy_intervals
 from hornbeam.training.progress import Bar
 
 
 @exported("keras.callbacks")
 class ProgbarLogger(Callback):
     """Shows progress: with verbose=1 a live bar on a terminal, elsewhere (and with verbose=2) one line an
-    epoch."""
+    epoch. `evaluate` states accuracies with their 95% interval."""
 
     chunked = True
 
@@ -65,7 +66,9 @@ class ProgbarLogger(Callback):
             self._update(batch, logs)
 
     def on_test_end(self, logs: Logs | None = None) -> None:
-        self._end(logs)
+        if not self._inside_fit and self._bar is not None:
+            known = accuracy_intervals(self.model)
+            self._end(logs, {name: f"95% interval {bounds}" for name, bounds in known.items()})
 
     def on_predict_begin(self, logs: Logs | None = None) -> None:
         self._begin()
@@ -80,9 +83,9 @@ class ProgbarLogger(Callback):
         if not self._inside_fit and self.params.get("verbose"):
             self._open(self.params.get("steps"))
 
-    def _end(self, logs: Logs | None) -> None:
+    def _end(self, logs: Logs | None, beside: dict[str, str] | None = None) -> None:
         if not self._inside_fit and self._bar is not None:
-            self._bar.close(logs or {})
+            self._bar.close(logs or {}, beside=beside)
             self._bar = None
 
     def _update(self, batch: int, logs: Logs | None) -> None:

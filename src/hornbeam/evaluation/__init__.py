@@ -1,0 +1,47 @@
+"""Honest numbers: scores with how sure they are, and comparisons that may say "cannot tell".
+
+Names are imported when they are first used, so that training, which states intervals, stays quick to import.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+# Public name -> the file it lives in.
+_NAMES = {
+    "Estimate": "evaluating",
+    "Evaluation": "evaluating",
+    "Interval": "intervals",
+    "IntervalWarning": "showing",
+    "evaluate": "evaluating",
+    "f1_interval": "intervals",
+    "mean_interval": "intervals",
+    "wilson": "intervals",
+}
+
+__all__ = list(_NAMES)
+
+if TYPE_CHECKING:
+    from hornbeam.evaluation.evaluating import Estimate as Estimate
+    from hornbeam.evaluation.evaluating import Evaluation as Evaluation
+    from hornbeam.evaluation.evaluating import evaluate as evaluate
+    from hornbeam.evaluation.intervals import Interval as Interval
+    from hornbeam.evaluation.intervals import f1_interval as f1_interval
+    from hornbeam.evaluation.intervals import mean_interval as mean_interval
+    from hornbeam.evaluation.intervals import wilson as wilson
+    from hornbeam.evaluation.showing import IntervalWarning as IntervalWarning
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NAMES:
+        from hornbeam.naming import nearest
+
+        raise AttributeError(f"hornbeam.evaluation has no {name!r}.{nearest(name, __all__)}")
+    value = getattr(importlib.import_module(f"hornbeam.evaluation.{_NAMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

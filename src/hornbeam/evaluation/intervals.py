@@ -1,0 +1,133 @@
+"""Intervals with a formula: of a share, of an F1 score, of a mean of few values."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Bounds that hold the true value in `level` of all samples that one could have drawn, and how they were
+    made.
+    """
+
+    low: float
+    high: float
+    level: float = 0.95
+    method: str = ""
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter((self.low, self.high))
+
+    def __str__(self) -> str:
+        return f"{self.low:.4f} to {self.high:.4f}"
+
+
+def check_level(level: float) -> float:
+    """`level` if it is a share between 0.5 and 1, else ValueError."""
+    if not 0.5 <= level < 1:
+        raise ValueError(
+            f"level is the share of samples in which an interval holds, such as 0.95, got {level!r}"
+        )
+    return float(level)
+
+
+def normal_quantile(level: float) -> float:
+    """The z of a two-sided interval: 1.96 for 0.95."""
+    return NormalDist().inv_cdf((1 + check_level(level)) / 2)
+
+
+def wilson(successes: float, trials: float, level: float = 0.95) -> Interval:
+    """Interval of a share p = successes / trials (Wilson 1927): all p' with |p - p'| <= z sqrt(p'(1 - p') /
+    n).
+
+        (p + z^2/2n +- z sqrt(p(1 - p)/n + z^2/4n^2)) / (1 + z^2/n)
+
+    It stays inside [0, 1] and is right near its ends, also where all or none succeed. Trials must be
+    independent.
+
+    Raises ValueError unless 0 <= successes <= trials and trials > 0.
+
+    >>> print(wilson(15, 148))
+    0.0624 to 0.1605
+    """
+    if not (trials > 0 and 0 <= successes <= trials):
+        raise ValueError(
+            f"a share needs 0 <= successes <= trials and trials > 0, got {successes} of {trials}"
+        )
+    z = normal_quantile(level)
+    share = successes / trials
+    scale = 1 + z * z / trials
+    centre = (share + z * z / (2 * trials)) / scale
+    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)) / scale
+    low = 0.0 if successes == 0 else max(centre - half, 0.0)
+    high = 1.0 if successes == trials else min(centre + half, 1.0)
+    return Interval(low, high, level, "Wilson")
+
+
+def f1_interval(true_positives: float, wrong: float, level: float = 0.95) -> Interval:
+    """Interval of F1 = 2 TP / (2 TP + FP + FN), with `wrong` = FP + FN.
+
+    F1 = 2 J / (1 + J) of the share J = TP / (TP + FP + FN), whose Wilson interval is mapped.
+
+    Raises ValueError if there is nothing to count.
+
+    >>> print(f1_interval(90, 20))
+    0.8478 to 0.9357
+    """
+    share = wilson(true_positives, true_positives + wrong, level)
+    low, high = (2 * bound / (1 + bound) for bound in share)
+    return Interval(low, high, level, "Wilson (of the Jaccard share)")
+
+
+def student_quantile(level: float, freedom: int) -> float:
+    """The t of a two-sided interval of Student's distribution: 2.776 for 0.95 and 4 degrees of freedom.
+
+    The distribution function of whole degrees of freedom is a finite sum (Abramowitz and Stegun 26.7.3,
+    26.7.4); it is turned round by halving.
+    """
+    check_level(level)
+    if freedom < 1:
+        raise ValueError(f"Student's distribution needs at least one degree of freedom, got {freedom}")
+    low, high = 0.0, 1.0
+    while _student_inside(high, freedom) < level:
+        high *= 2
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _student_inside(middle, freedom) < level else (low, middle)
+    return high
+
+
+def _student_inside(t: float, freedom: int) -> float:
+    """P(|T| <= t)."""
+    angle = math.atan(t / math.sqrt(freedom))
+    cosine = math.cos(angle)
+    odd = freedom % 2
+    term, total = (cosine, 0.0) if odd else (1.0, 0.0)
+    for k in range(odd, freedom - 1, 2):
+        total += term
+        term *= cosine * cosine * (k + 1) / (k + 2)
+    inside = math.sin(angle) * total
+    return 2 / math.pi * (angle + inside) if odd else inside
+
+
+def mean_interval(values: list[float], level: float = 0.95) -> Interval:
+    """Interval of the mean of independent values: mean +- t s / sqrt(n), with Student's t.
+
+    Raises ValueError for fewer than two values, of which no spread can be seen.
+
+    >>> print(mean_interval([0.98, 0.99, 0.985]))
+    0.9726 to 0.9974
+    """
+    count = len(values)
+    if count < 2:
+        raise ValueError(f"an interval of a mean needs at least two values, got {count}")
+    mean = math.fsum(values) / count
+    spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
+    half = student_quantile(level, count - 1) * spread / math.sqrt(count)
+    return Interval(mean - half, mean + half, level, "Student's t")

@@ -1,0 +1,120 @@
+"""Intervals by resampling: draw the samples anew with replacement and see how far the value moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import NormalDist
+
+import numpy as np
+
+from hornbeam.evaluation.intervals import Interval, wilson
+from hornbeam.evaluation.statistics import Statistic
+
+# Numbers of a block of counts: 32 MB.
+_BLOCK = 4_000_000
+
+
+def counted(samples: int, resamples: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """How often each sample was drawn, (b, samples) float64, in blocks that make `resamples` rows
+    together.
+    """
+    size = max(_BLOCK // samples, 1)
+    for start in range(0, resamples, size):
+        rows = min(size, resamples - start)
+        drawn = rng.integers(0, samples, (rows, samples))
+        drawn += np.arange(rows)[:, None] * samples
+        yield np.bincount(drawn.ravel(), minlength=rows * samples).reshape(rows, samples).astype(np.float64)
+
+
+def interval(
+    statistic: Statistic, level: float = 0.95, resamples: int = 2000, rng: np.random.Generator | None = None
+) -> Interval | None:
+    """The interval that suits the statistic, or None where the samples cannot say anything about it.
+
+    A share has Wilson's. A mean has the bootstrap-t interval (Efron 1981), anything else the BCa interval
+    (Efron 1987): docs/evaluation.md shows how often each of them holds.
+    """
+    rng = rng or np.random.default_rng(0)
+    if statistic.kind == "share":
+        successes, failures = statistic.states.sum(0)
+        return wilson(successes, successes + failures, level) if successes + failures else None
+    if len(statistic.states) < 2:
+        return None
+    if statistic.kind == "mean":
+        return _studentized(statistic, level, resamples, rng)
+    return _corrected(statistic, level, resamples, rng)
+
+
+def _studentized(
+    statistic: Statistic, level: float, resamples: int, rng: np.random.Generator
+) -> Interval | None:
+    """Bootstrap-t: the quantiles of t* = (m* - m) / s* take the place of Student's, so skewness counts.
+
+        m - t*(1 - a/2) s   to   m - t*(a/2) s
+
+    Means are sums by weights, m = S/W, and s^2 = sum (v_i - m w_i)^2 / W^2.
+    """
+    value, weight = statistic.states.T
+    if not weight.sum():
+        return None
+    mean = value.sum() / weight.sum()
+    deviation = np.sqrt(((value - mean * weight) ** 2).sum()) / weight.sum()
+    # All alike up to rounding.
+    if deviation <= 1e-14 * abs(mean):
+        return None
+    # Centred first: squares of large means would leave nothing of small deviations.
+    rest = value - mean * weight
+    moments = np.stack([rest, weight, rest * rest, rest * weight, weight * weight], 1)
+    sums = np.concatenate([block @ moments for block in counted(len(value), resamples, rng)])
+    moved = sums[:, 0] / np.where(sums[:, 1] > 0, sums[:, 1], 1)
+    squares = sums[:, 2] - 2 * moved * sums[:, 3] + moved**2 * sums[:, 4]
+    spread = np.sqrt(np.maximum(squares, 0)) / np.where(sums[:, 1] > 0, sums[:, 1], 1)
+    usable = spread > 1e-9 * deviation
+    # Resamples without any spread are infinitely far out on their side.
+    t = np.divide(moved, spread, out=np.sign(moved) * np.inf, where=usable)
+    tail = (1 - level) / 2
+    upper, lower = np.quantile(t, [1 - tail, tail], method="inverted_cdf")
+    bounds = np.array([mean - upper * deviation, mean - lower * deviation])
+    lowest, highest = _range(value, weight)
+    bounds = np.clip(bounds, lowest, highest)
+    low, high = statistic.values(np.stack([bounds, np.ones(2)], 1))
+    return Interval(float(low), float(high), level, "bootstrap-t")
+
+
+def _range(value: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """Where a mean can lie that we know of: not below 0 if no value is, and not beyond what is finite."""
+    return (0.0 if (value >= 0).all() and (weight >= 0).all() else -np.inf), np.inf
+
+
+def _corrected(
+    statistic: Statistic, level: float, resamples: int, rng: np.random.Generator
+) -> Interval | None:
+    """BCa: quantiles of the resampled values, shifted for bias (z0) and for a spread that changes with the
+    value (a).
+
+        level' = Phi(z0 + (z0 + z) / (1 - a (z0 + z)))
+
+    a is a third moment of the values without one sample each (the jackknife).
+    """
+    states = statistic.states
+    total = states.sum(0)
+    value = statistic.value
+    moved = np.concatenate(
+        [statistic.values(block @ states) for block in counted(len(states), resamples, rng)]
+    )
+    moved = moved[np.isfinite(moved)]
+    if len(moved) < resamples / 2 or np.ptp(moved) <= 1e-7 * max(abs(value), 1e-30):
+        return None
+    without = statistic.values(total - states)
+    influence = without.mean() - without
+    squares = (influence**2).sum()
+    skew = (influence**3).sum() / (6 * squares**1.5) if squares > 0 else 0.0
+    below = ((moved < value).mean() + (moved <= value).mean()) / 2
+    normal = NormalDist()
+    bias = normal.inv_cdf(min(max(below, 1 / len(moved)), 1 - 1 / len(moved)))
+    levels = []
+    for tail in ((1 - level) / 2, (1 + level) / 2):
+        shifted = bias + normal.inv_cdf(tail)
+        levels.append(normal.cdf(bias + shifted / max(1 - skew * shifted, 0.05)))
+    low, high = np.quantile(moved, levels)
+    return Interval(float(low), float(high), level, "bootstrap (BCa)")

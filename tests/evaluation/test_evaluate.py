@@ -1,0 +1,282 @@
+"""`evaluation.evaluate` beside `model.evaluate`, for every kind of data, output, loss and metric."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hornbeam as hb
+from hornbeam import evaluation, layers, metrics
+from hornbeam.evaluation import IntervalWarning
+
+
+def classifier(activation: str | None = "softmax", classes: int = 3, **compiled: Any) -> hb.Sequential:
+    hb.utils.set_random_seed(0)
+    model = hb.Sequential([hb.Input((4,)), layers.Dense(8, "relu"), layers.Dense(classes, activation)])
+    model.compile("adam", **{"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"], **compiled})
+    return model
+
+
+def data(n: int = 500, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(n, 4)).astype("float32")
+    return x, np.argmax(x[:, :classes] + rng.normal(size=(n, classes)), -1)
+
+
+def test_values_are_those_of_the_model() -> None:
+    x, y = data()
+    model = classifier(metrics=["accuracy", metrics.SparseTopKCategoricalAccuracy(2, name="top2")])
+    model.fit(x, y, epochs=3, verbose=0)
+    found = evaluation.evaluate(model, x, y)
+    want = model.evaluate(x, y, verbose=0, return_dict=True)
+    assert {name: e.value for name, e in found.metrics.items()} == pytest.approx(want, rel=1e-5)
+    assert found["accuracy"].interval == evaluation.wilson(round(want["accuracy"] * 500), 500)
+    assert found["loss"].low < want["loss"] < found["loss"].high
+    assert found["loss"].interval.method == "bootstrap-t"  # type: ignore[union-attr]
+    assert (found.n, found["loss"].n, list(found.notes)) == (500, 500, [])
+
+
+def test_intervals_shrink_with_the_root_of_n() -> None:
+    x, y = data(6400)
+    model = classifier()
+    widths = []
+    for n in (400, 6400):
+        loss = evaluation.evaluate(model, x[:n], y[:n])["loss"]
+        widths.append(loss.high - loss.low)
+    assert widths[0] / widths[1] == pytest.approx(4, rel=0.25)
+
+
+def test_every_kind_of_metric() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 4)).astype("float32")
+    y = (x[:, :1] + 0.5 * rng.normal(size=(300, 1)) > 0).astype("float32")
+    model = hb.Sequential([hb.Input((4,)), layers.Dense(1, "sigmoid")])
+    measures = ["accuracy", metrics.AUC(name="auc"), metrics.Precision(name="precision"),
+                metrics.Recall(name="recall"), metrics.F1Score(average="micro", threshold=0.5, name="f1"),
+                metrics.MeanSquaredError(name="mse"),
+                metrics.RootMeanSquaredError(name="rmse"), metrics.R2Score(name="r2"),
+                metrics.BinaryIoU([0, 1], name="iou")]  # fmt: skip
+    model.compile("adam", "binary_crossentropy", metrics=measures)
+    model.fit(x, y, epochs=5, verbose=0)
+    found = evaluation.evaluate(model, x, y)
+    want = model.evaluate(x, y, verbose=0, return_dict=True)
+    assert {name: e.value for name, e in found.metrics.items()} == pytest.approx(want, rel=1e-4)
+    for name, estimate in found.metrics.items():
+        assert estimate.low < estimate.value < estimate.high, name
+    methods = {name: e.interval.method for name, e in found.metrics.items() if e.interval}
+    assert methods["precision"] == methods["recall"] == methods["accuracy"] == "Wilson"
+    assert methods["auc"] == methods["f1"] == methods["r2"] == methods["iou"] == "bootstrap (BCa)"
+    assert methods["mse"] == methods["rmse"] == "bootstrap-t"
+    assert found["rmse"].low == pytest.approx(found["mse"].low ** 0.5, rel=0.05)
+
+
+def test_streams_and_weights() -> None:
+    x, y = data()
+    model = classifier(weighted_metrics=["accuracy"], metrics=None)
+    weights = np.linspace(0.5, 2, len(x)).astype("float32")
+    arrays = evaluation.evaluate(model, x, y, sample_weight=weights)
+    want = model.evaluate(x, y, sample_weight=weights, verbose=0, return_dict=True)
+    assert {name: e.value for name, e in arrays.metrics.items()} == pytest.approx(want, rel=1e-5)
+    assert arrays["accuracy"].interval.method == "bootstrap-t"  # type: ignore[union-attr]
+    stream = hb.data.Dataset.from_tensor_slices((x, y, weights)).batch(64)
+    assert evaluation.evaluate(model, stream).as_dict() == arrays.as_dict()
+    generator = ((x[at : at + 50], y[at : at + 50], weights[at : at + 50]) for at in range(0, 500, 50))
+    assert evaluation.evaluate(model, generator).as_dict() == arrays.as_dict()
+    assert evaluation.evaluate(model, x, y, batch_size=50, steps=2).n == 100
+
+
+def test_a_sealed_set_counts_one_look(capsys: pytest.CaptureFixture[str]) -> None:
+    x, y = data()
+    model = classifier()
+    sealed = hb.data.seal(x, y)
+    found = evaluation.evaluate(model, sealed)
+    assert sealed.looks == 1
+    assert "first look at this test set (500 samples)" in capsys.readouterr().out
+    evaluation.evaluate(model, x, y)  # its arrays
+    assert sealed.looks == 2
+    assert found.n == 500
+
+
+def test_several_outputs_and_penalties() -> None:
+    x, y = data()
+    inputs = hb.Input((4,))
+    a = layers.Dense(3, "softmax", name="a", kernel_regularizer="l2")(inputs)
+    b = layers.Dense(2, name="b")(inputs)
+    model = hb.Model(inputs, [a, b])
+    model.compile("adam", ["sparse_categorical_crossentropy", "mse"], loss_weights=[1.0, 0.5],
+                  metrics=[["accuracy"], ["mae"]])  # fmt: skip
+    targets = [y, x[:, :2]]
+    found = evaluation.evaluate(model, x, targets)
+    want = model.evaluate(x, targets, verbose=0, return_dict=True)
+    assert {name: e.value for name, e in found.metrics.items()} == pytest.approx(want, rel=1e-4)
+    assert found.classes == []
+
+
+def test_logits_are_known_by_the_loss() -> None:
+    x, y = data(classes=2)
+    loss = hb.losses.BinaryCrossentropy(from_logits=True)
+    model = classifier(None, 1, loss=loss, metrics=[metrics.BinaryAccuracy(threshold=0.5)])
+    model.layers[-1].kernel.assign(model.layers[-1].kernel * 0.01)
+    logits = model.predict(x, verbose=0)[:, 0]
+    found = evaluation.evaluate(model, x, y)
+    assert {score.label: score.claimed for score in found.classes} == {
+        0: int((logits <= 0).sum()),
+        1: int((logits > 0).sum()),
+    }
+
+
+def test_classes() -> None:
+    x, y = data(300)
+    model = classifier()
+    model.fit(x, y, epochs=60, verbose=0)
+    taken = model.predict(x, verbose=0).argmax(-1)
+    for score in evaluation.evaluate(model, x, y).classes:
+        k = score.label
+        right = int(((taken == k) & (y == k)).sum())
+        assert (score.n, score.claimed, score.found) == (int((y == k).sum()), int((taken == k).sum()), right)
+        assert score.precision == right / score.claimed
+        assert score.f1 == pytest.approx(2 / (1 / score.precision + 1 / score.recall))
+        for value, bounds in zip((score.precision, score.recall, score.f1), score.intervals, strict=True):
+            assert bounds is not None
+            assert value in bounds
+
+
+def test_sequences_are_drawn_whole() -> None:
+    """Ten copies of a step are no more than one: the interval must not become narrower."""
+    rng = np.random.default_rng(0)
+    one = rng.normal(size=(200, 1, 2)).astype("float32")
+    y = (one[..., :1] + rng.normal(size=(200, 1, 1)) > 0).astype("float32")
+    model = hb.Sequential([hb.Input((None, 2)), layers.Dense(1, "sigmoid")])
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    single = evaluation.evaluate(model, one, y)
+    many = evaluation.evaluate(model, np.repeat(one, 10, 1), np.repeat(y, 10, 1))
+    assert many["accuracy"].value == pytest.approx(single["accuracy"].value)
+    width = single["accuracy"].high - single["accuracy"].low
+    assert many["accuracy"].high - many["accuracy"].low == pytest.approx(width, rel=0.15)
+
+
+def test_masked_outputs_are_refused() -> None:
+    model = hb.Sequential([hb.Input((5,)), layers.Embedding(9, 3, mask_zero=True), layers.Dense(1)])
+    model.compile("adam", "mse")
+    x = np.array([[1, 2, 0, 0, 0], [1, 1, 1, 1, 0]])
+    with pytest.raises(NotImplementedError, match="outputs with a mask"):
+        evaluation.evaluate(model, x, np.zeros((2, 5, 1)))
+
+
+def test_what_cannot_be_known_is_said() -> None:
+    class Own(hb.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = layers.Dense(3, "softmax")
+
+        def call(self, x: Any) -> Any:
+            return self.dense(x)
+
+        def compute_loss(self, **kwargs: Any) -> Any:
+            return super().compute_loss(**kwargs) * 2.0
+
+    class Largest(metrics.Metric):
+        def __init__(self) -> None:
+            super().__init__(name="largest")
+            self.seen = self.add_variable((), name="seen")
+
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+            self.seen.assign(hb.ops.maximum(self.seen, hb.ops.max(y_pred)))
+
+        def result(self) -> Any:
+            return self.seen.value
+
+    x, y = data()
+    model = Own()
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy", Largest()])
+    with pytest.warns(IntervalWarning) as caught:
+        found = evaluation.evaluate(model, x, y)
+    assert list(found.metrics) == ["accuracy"]
+    texts = [str(one.message) for one in caught]
+    assert any("own compute_loss()" in text for text in texts)
+    assert any(text == "largest is left out: its state is no sum over samples" for text in texts)
+    assert list(found.notes) == texts
+
+
+def test_a_loss_of_batches_has_no_interval() -> None:
+    def contrast(y_true: Any, y_pred: Any) -> Any:
+        return hb.ops.mean((y_pred - hb.ops.mean(y_pred, axis=0)) ** 2, axis=-1)
+
+    x, y = data()
+    model = classifier(loss=contrast, metrics=None)
+    with pytest.warns(IntervalWarning, match="not the mean of its samples' losses"):
+        assert evaluation.evaluate(model, x, y).metrics == {}
+
+
+def test_small_and_perfect_sets_warn() -> None:
+    x, y = data(24)
+    model = classifier()
+    with pytest.warns(IntervalWarning, match=r"fewer than 10 samples|decided by few|rests on"):
+        evaluation.evaluate(model, x, y)
+
+
+def test_how_it_is_shown() -> None:
+    x, y = data()
+    found = evaluation.evaluate(classifier(), x, y)
+    shown = str(found)
+    accuracy = found["accuracy"]
+    assert re.search(
+        rf"accuracy +{accuracy.value:.4f} +{accuracy.low:.4f} to {accuracy.high:.4f} +Wilson", shown
+    )
+    assert "500 samples; intervals of 95%" in shown
+    page = found._repr_html_()
+    assert '<th scope="col">interval</th>' in page
+    assert f"<td>{accuracy.low:.4f} to {accuracy.high:.4f}</td>" in page
+    told = found.as_dict()
+    assert told["metrics"]["accuracy"]["low"] == accuracy.low
+    assert [c["n"] for c in told["classes"]] == np.bincount(y).tolist()
+    with pytest.raises(KeyError, match="no 'acc' among loss, accuracy"):
+        found["acc"]
+
+
+def test_the_random_state_stays() -> None:
+    x, y = data(100)
+    model = classifier()
+    hb.utils.set_random_seed(5)
+    first = np.asarray(hb.random.normal((3,)))
+    hb.utils.set_random_seed(5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", IntervalWarning)
+        one, two = (evaluation.evaluate(model, x, y) for _ in range(2))
+    assert one.as_dict() == two.as_dict()
+    np.testing.assert_array_equal(np.asarray(hb.random.normal((3,))), first)
+
+
+def test_the_line_of_evaluate(capsys: pytest.CaptureFixture[str]) -> None:
+    x, y = data()
+    model = classifier(metrics=["accuracy"], weighted_metrics=["accuracy"])
+    loss, accuracy, weighted = model.evaluate(x, y)
+    shown = capsys.readouterr().out
+    bounds = evaluation.wilson(round(accuracy * 500), 500)
+    assert f" - accuracy: {accuracy:.4f} (95% interval {bounds}) - " in shown
+    assert shown.count("interval") == 1  # the weighted one has none
+    assert (loss, weighted) == pytest.approx((loss, accuracy))
+    model.fit(x, y, validation_data=(x, y), epochs=1)
+    assert "interval" not in capsys.readouterr().out
+    model.evaluate(x[:100], y[:100], verbose=0)
+    assert capsys.readouterr().out == ""
+
+
+def test_steps_of_sequences_have_no_interval_in_the_line(capsys: pytest.CaptureFixture[str]) -> None:
+    model = hb.Sequential([hb.Input((5, 2)), layers.Dense(2, "softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.evaluate(np.zeros((20, 5, 2)), np.zeros((20, 5), int))
+    assert "interval" not in capsys.readouterr().out
+
+
+def test_no_targets() -> None:
+    x, y = data()
+    with pytest.raises(ValueError, match="there is no y"):
+        evaluation.evaluate(classifier(), x)
+    model = hb.Sequential([hb.Input((4,)), layers.Dense(1)])
+    with pytest.raises(ValueError, match="is not compiled"):
+        evaluation.evaluate(model, x, y)
