@@ -233,5 +233,3 @@ def test_plots_that_cannot_be() -> None:
         utils.plot_model(hornbeam.Sequential([layers.Dense(1)]))
     with pytest.raises(ValueError, match="rankdir"):
         utils.plot_model(_model(), rankdir="XY")
-    with pytest.raises(NotImplementedError, match="one box"):
-        utils.plot_model(_model(), expand_nested=True)

@@ -1,24 +1,87 @@
-"""A model as a picture: boxes for layers, arrows for tensors. Needs the extra `plot` (Matplotlib)."""
+"""A model as a picture: boxes for layers, arrows for tensors. Pictures need the extra `plot` (Matplotlib)."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# Width of a column of boxes, in inches.
-_COLUMN = 3.2
+from hornbeam import tree
+from hornbeam.visualization.layout import Layout, Point, layered
+
+# Inches: a character and a line of the font, what is around the text, and around the boxes of a model inside.
+FONT = 8
+_CHARACTER, _LINE, _MARGIN, _FRAME = 0.602 * FONT / 72, 1.35 * FONT / 72, 0.1, 0.2
+
+# Fills of boxes: tints of the palette of Okabe and Ito (2008), which colour-blind readers can tell apart.
+_TINTS = {
+    "Input": "#ffffff", "Conv": "#bbdcf0", "Pool": "#ccefe2", "Dense": "#fbe3b3", "Norm": "#f2d3e4",
+    "Dropout": "#e2e2e2", "RNN": "#f7cdb5", "LSTM": "#f7cdb5", "GRU": "#f7cdb5", "Attention": "#faf5b4",
+    "Embedding": "#fbe3b3",
+}  # fmt: skip
+_PLAIN, _EDGE, _LINE_COLOUR = "#f4f4f4", "#555555", "#333333"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is written into boxes, and whether models inside are opened."""
+
+    shapes: bool = False
+    dtypes: bool = False
+    names: bool = False
+    activations: bool = False
+    trainable: bool = False
+    expand_nested: bool = False
 
 
 @dataclass
 class Box:
-    """One call of a layer or operation: what to write, and the boxes it takes tensors from."""
+    """One call of a layer or operation: what to write, and the boxes it takes tensors from.
+
+    kind: name of the class. inner: the boxes of a model that is opened.
+    """
 
     lines: list[str]
     inputs: list[int] = field(default_factory=list)
-    row: int = 0
-    column: int = 0
+    kind: str = ""
+    inner: list[Box] = field(default_factory=list)
+    layout: Layout | None = None
+
+    @property
+    def head(self) -> float:
+        """Height of the text."""
+        return len(self.lines) * _LINE + 2 * _MARGIN
+
+    @property
+    def size(self) -> Point:
+        """Width and height; of an opened model, around its boxes."""
+        width = max((len(line) for line in self.lines), default=1) * _CHARACTER + 2 * _MARGIN
+        if self.layout is None:
+            return width, self.head
+        return max(width, self.layout.width + 2 * _FRAME), self.head + self.layout.height + _FRAME
+
+
+@dataclass
+class Placed:
+    """A box in the picture: its upper left corner and size, y downwards."""
+
+    box: Box
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass
+class Drawing:
+    """All boxes, outer ones before those inside of them, the lines between them, and the size of it all."""
+
+    boxes: list[Placed]
+    lines: list[list[Point]]
+    width: float
+    height: float
 
 
 def plot_model(
@@ -38,8 +101,9 @@ def plot_model(
     """Draw a built model into a file (png, svg, pdf: by its name); returns the Matplotlib figure.
 
     show_shapes, show_dtype: of each output. show_layer_names, show_layer_activations, show_trainable: more
-    lines in the boxes. rankdir: "TB" from top to bottom, "LR" from left to right. Graphviz is not needed, and
-    so `splines` has no effect; nested models are one box, `expand_nested=True` is refused.
+    lines in the boxes. rankdir: "TB" from top to bottom, "LR" from left to right. expand_nested: open models
+    inside of the model. Graphviz is not needed, and so `splines` has no effect. A layer that is called twice
+    is drawn once a call, and says so.
 
     Raises ValueError for a model that is not built or has no graph of layers (subclassed), ImportError
     without Matplotlib.
@@ -48,21 +112,17 @@ def plot_model(
     """
     if kwargs:
         raise TypeError(f"plot_model does not take {', '.join(kwargs)}")
-    if expand_nested:
-        raise NotImplementedError("nested models are drawn as one box: plot them on their own")
     if rankdir not in ("TB", "LR"):
         raise ValueError(f"rankdir must be 'TB' or 'LR', got {rankdir!r}")
-    boxes = boxes_of(
-        model,
-        shapes=show_shapes,
-        dtypes=show_dtype,
-        names=show_layer_names,
-        activations=show_layer_activations,
-        trainable=show_trainable,
+    options = Options(
+        show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable, expand_nested
     )
-    figure = _draw(boxes, rankdir, _figure_class())
+    boxes = boxes_of(model, options)
+    figure = _draw(drawing_of(boxes, rankdir == "LR"), _figure_class())
     if to_file is not None:
-        figure.savefig(to_file, dpi=dpi, bbox_inches="tight")
+        about = {"Title": f"Model {model.name}", "Description": alternative(model.name, boxes)}
+        kind = str(to_file).rsplit(".", 1)[-1].lower()
+        figure.savefig(to_file, dpi=dpi, metadata=about if kind in ("png", "svg") else None)
     return figure
 
 
@@ -86,37 +146,52 @@ def model_to_dot(
 
     >>> print(model_to_dot(model))  # doctest: +SKIP
     """
-    if expand_nested:
-        raise NotImplementedError("nested models are drawn as one box: plot them on their own")
-    boxes = boxes_of(
-        model,
-        shapes=show_shapes,
-        dtypes=show_dtype,
-        names=show_layer_names,
-        activations=show_layer_activations,
-        trainable=show_trainable,
+    options = Options(
+        show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable, expand_nested
     )
-    head = f"subgraph cluster_{model.name}" if subgraph else "digraph model"
-    settings = [] if subgraph else [f"  rankdir={rankdir}; dpi={dpi}; splines={splines};"]
+    head = f'subgraph "cluster_{model.name}"' if subgraph else "digraph model"
+    settings = [] if subgraph else [f"  rankdir={rankdir}; dpi={dpi}; splines={splines}; compound=true;"]
     lines = [head + " {", *settings, "  node [shape=box];"]
-    for number, box in enumerate(boxes):
-        label = "\\n".join(re.sub(r'(["\\])', r"\\\1", line) for line in box.lines)
-        lines.append(f'  {number} [label="{label}"];')
-        lines.extend(f"  {source} -> {number};" for source in box.inputs)
+    lines.extend(_dot(boxes_of(model, options), ""))
     return "\n".join([*lines, "}"])
 
 
-def boxes_of(
-    model: Any,
-    shapes: bool = False,
-    dtypes: bool = False,
-    names: bool = False,
-    activations: bool = False,
-    trainable: bool = False,
-) -> list[Box]:
-    """The calls of a model's graph, operands first, with the row and column that each is drawn at."""
+def _dot(boxes: list[Box], path: str) -> Iterator[str]:
+    """Nodes named by their path; edges to and from an opened model end at its frame."""
+    for number, box in enumerate(boxes):
+        label = "\\n".join(re.sub(r'(["\\])', r"\\\1", line) for line in box.lines)
+        name = f"{path}{number}"
+        if box.inner:
+            yield f'  subgraph "cluster_{name}" {{ label="{label}";'
+            yield from _dot(box.inner, f"{name}.")
+            yield "  }"
+        else:
+            yield f'  "{name}" [label="{label}"];'
+        for source in box.inputs:
+            start, end = _end(f"{path}{source}", boxes[source], -1), _end(name, box, 0)
+            frames = [
+                f'{side}="cluster_{at}"'
+                for side, at, part in (("ltail", f"{path}{source}", boxes[source]), ("lhead", name, box))
+                if part.inner
+            ]
+            yield f'  "{start}" -> "{end}"{" [" + ", ".join(frames) + "]" if frames else ""};'
+
+
+def _end(name: str, box: Box, side: int) -> str:
+    """A box that an edge can end at: inside of an opened model its first or last one."""
+    if not box.inner:
+        return name
+    index = range(len(box.inner))[side]
+    return _end(f"{name}.{index}", box.inner[index], side)
+
+
+# -- boxes --------------------------------------------------------------------------------------------------
+
+
+def boxes_of(model: Any, options: Options = Options()) -> list[Box]:
+    """The calls of a model's graph, operands first."""
     try:
-        outputs = list(model.outputs)
+        outputs, inputs = list(model.outputs), list(model.inputs)
     except (AttributeError, ValueError) as error:
         raise ValueError(
             f"{getattr(model, 'name', model)!r} has no graph of layers to draw: only built Sequential and "
@@ -125,45 +200,118 @@ def boxes_of(
         ) from error
     boxes: list[Box] = []
     numbers: dict[int, int] = {}
-    stack = [(x, False) for x in reversed(outputs)]
+    made: dict[int, list[Box]] = {}
+    starts = {id(x) for x in inputs}
+    # Inputs that nothing reads are drawn too: they are popped last.
+    stack = [(x, False) for x in [*reversed(inputs), *reversed(outputs)]]
     while stack:
         tensor, expanded = stack.pop()
-        call = tensor.history
+        call = None if id(tensor) in starts and _is_inner(tensor) else tensor.history
         key = id(call) if call is not None else id(tensor)
         if key in numbers:
             continue
-        inputs = [] if call is None else call.inputs
-        if not expanded and inputs:
+        operands = [] if call is None else call.inputs
+        if not expanded and operands:
             stack.append((tensor, True))
-            stack.extend((x, False) for x in reversed(inputs))
+            stack.extend((x, False) for x in reversed(operands))
             continue
-        sources = [numbers[id(x.history) if x.history is not None else id(x)] for x in inputs]
+        sources = [numbers[_key(x, starts)] for x in operands]
         operation = None if call is None else call.operation
-        lines = _lines(operation, tensor, names, activations, trainable)
-        if shapes:
-            lines.append(f"output {tensor.shape}")
-        if dtypes:
-            lines.append(tensor.dtype)
-        row = max((boxes[i].row + 1 for i in sources), default=0)
-        column = sum(box.row == row for box in boxes)
+        box = Box(_lines(operation, tensor, options), list(dict.fromkeys(sources)), _kind(operation))
+        if call is not None:
+            box.lines.extend(_types(call.outputs, options))
+            made.setdefault(id(operation), []).append(box)
+        else:
+            box.lines.extend(_types(tensor, options))
+        if options.expand_nested and hasattr(operation, "layers") and getattr(operation, "_inbound", None):
+            box.inner = boxes_of(operation, options)
         numbers[key] = len(boxes)
-        boxes.append(Box(lines, list(dict.fromkeys(sources)), row, column))
+        boxes.append(box)
+    for calls in made.values():
+        if len(calls) > 1:
+            for number, box in enumerate(calls):
+                box.lines.append(f"call {number + 1} of {len(calls)}")
     return boxes
 
 
-def _lines(operation: Any, tensor: Any, names: bool, activations: bool, trainable: bool) -> list[str]:
+def _is_inner(tensor: Any) -> bool:
+    """True for a tensor that a layer has made, at which a model may begin."""
+    return tensor.history is not None and bool(tensor.history.inputs)
+
+
+def _key(tensor: Any, starts: set[int]) -> int:
+    inner = id(tensor) in starts and _is_inner(tensor)
+    return id(tensor.history) if tensor.history is not None and not inner else id(tensor)
+
+
+def _kind(operation: Any) -> str:
+    return "Input" if operation is None else type(operation).__name__
+
+
+def _types(outputs: Any, options: Options) -> list[str]:
+    tensors = [x for x in tree.flatten(outputs) if hasattr(x, "history")]
+    lines = [f"output {', '.join(str(x.shape) for x in tensors)}"] if options.shapes else []
+    return lines + [", ".join(dict.fromkeys(x.dtype for x in tensors))] * options.dtypes
+
+
+def _lines(operation: Any, tensor: Any, options: Options) -> list[str]:
     if operation is None:
         return [tensor.name or "Input"]
     is_layer = hasattr(operation, "trainable_variables")
     lines = [type(operation).__name__ if is_layer else getattr(operation, "__name__", str(operation))]
-    if is_layer and names:
+    if is_layer and options.names:
         lines[0] = f"{operation.name} ({lines[0]})"
     activation = getattr(operation, "activation", None)
-    if activations and activation is not None:
+    if options.activations and activation is not None:
         lines.append(f"activation {getattr(activation, '__name__', type(activation).__name__)}")
-    if trainable and is_layer:
+    if options.trainable and is_layer:
         lines.append("trainable" if operation.trainable else "frozen")
     return lines
+
+
+def alternative(name: str, boxes: list[Box]) -> str:
+    """The picture in a sentence, for those who cannot see it."""
+    parts = [box.lines[0] for box in boxes]
+    shown = ", ".join(parts[:12]) + (f" and {len(parts) - 12} more" if len(parts) > 12 else "")
+    arrows = sum(len(box.inputs) for box in boxes)
+    return f"The graph of model {name}: {len(boxes)} boxes, {arrows} arrows; {shown}."
+
+
+# -- geometry -----------------------------------------------------------------------------------------------
+
+
+def drawing_of(boxes: list[Box], sideways: bool = False) -> Drawing:
+    """Where everything goes, in inches; the upper left corner is (0, 0)."""
+    placed: list[Placed] = []
+    lines: list[list[Point]] = []
+    layout = _laid_out(boxes, sideways)
+    _collect(boxes, layout, _FRAME, _FRAME, placed, lines)
+    return Drawing(placed, lines, layout.width + 2 * _FRAME, layout.height + 2 * _FRAME)
+
+
+def _laid_out(boxes: list[Box], sideways: bool) -> Layout:
+    """Models inside are laid out first, and then are boxes like the others."""
+    for box in boxes:
+        if box.inner:
+            box.layout = _laid_out(box.inner, sideways)
+    edges = [(source, target) for target, box in enumerate(boxes) for source in box.inputs]
+    return layered([box.size for box in boxes], edges, sideways)
+
+
+def _collect(
+    boxes: list[Box], layout: Layout, x: float, y: float, placed: list[Placed], lines: list[list[Point]]
+) -> None:
+    for box, (across, down) in zip(boxes, layout.centres, strict=True):
+        width, height = box.size
+        left, top = x + across - width / 2, y + down - height / 2
+        placed.append(Placed(box, left, top, width, height))
+        if box.layout is not None:
+            inside = left + (width - box.layout.width) / 2
+            _collect(box.inner, box.layout, inside, top + box.head, placed, lines)
+    lines.extend([(x + px, y + py) for px, py in points] for _, _, points in layout.edges)
+
+
+# -- ink ----------------------------------------------------------------------------------------------------
 
 
 def _figure_class() -> Any:
@@ -174,30 +322,38 @@ def _figure_class() -> Any:
     return Figure
 
 
-def _draw(boxes: list[Box], rankdir: str, figure_class: Any) -> Any:
-    widest = {box.row: sum(other.row == box.row for other in boxes) for box in boxes}
-    height = max((len(box.lines) for box in boxes), default=1) * 0.25 + 0.35
-    row = height + 0.45 if rankdir == "TB" else _COLUMN
-    column = _COLUMN if rankdir == "TB" else height + 0.3
+def _tint(kind: str) -> str:
+    return next((colour for word, colour in _TINTS.items() if word in kind), _PLAIN)
 
-    def place(box: Box) -> tuple[float, float]:
-        across, along = (box.column - (widest[box.row] - 1) / 2) * column, box.row * row
-        return (across, -along) if rankdir == "TB" else (along, -across)
 
-    figure = figure_class(figsize=(1, 1))
+def _draw(drawing: Drawing, figure_class: Any) -> Any:
+    from matplotlib.patches import FancyBboxPatch
+
+    figure = figure_class(figsize=(drawing.width, drawing.height))
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_axis_off()
-    frame = {"boxstyle": "round,pad=0.5", "facecolor": "0.95", "edgecolor": "0.4"}
-    style = {"ha": "center", "va": "center", "fontsize": 8, "family": "monospace", "bbox": frame}
-    drawn = [axes.text(*place(box), "\n".join(box.lines), **style) for box in boxes]
-    for box, target in zip(boxes, drawn, strict=True):
-        for source in box.inputs:
-            ends = {"patchA": drawn[source].get_bbox_patch(), "patchB": target.get_bbox_patch()}
-            arrow = {"arrowstyle": "->", "color": "0.4", "shrinkA": 0, "shrinkB": 1, **ends}
-            axes.annotate("", xy=place(box), xytext=place(boxes[source]), arrowprops=arrow)
-    places = [place(box) for box in boxes] or [(0.0, 0.0)]
-    xs, ys = [p[0] for p in places], [p[1] for p in places]
-    axes.set_xlim(min(xs) - _COLUMN / 2, max(xs) + _COLUMN / 2)
-    axes.set_ylim(min(ys) - height, max(ys) + height)
-    figure.set_size_inches(max(xs) - min(xs) + _COLUMN, max(ys) - min(ys) + 2 * height)
+    axes.set_xlim(0, drawing.width)
+    axes.set_ylim(drawing.height, 0)
+    for part in drawing.boxes:
+        opened = bool(part.box.inner)
+        axes.add_patch(
+            FancyBboxPatch(
+                (part.x, part.y),
+                part.width,
+                part.height,
+                boxstyle="round,pad=0,rounding_size=0.06",
+                facecolor="#fcfcfc" if opened else _tint(part.box.kind),
+                edgecolor=_EDGE,
+                linestyle="--" if opened else "-",
+                linewidth=0.8,
+            )
+        )
+        middle = part.y + part.box.head / 2 if opened else part.y + part.height / 2
+        text = {"ha": "center", "va": "center", "fontsize": FONT, "family": "monospace", "linespacing": 1.2}
+        axes.text(part.x + part.width / 2, middle, "\n".join(part.box.lines), **text)
+    for points in drawing.lines:
+        xs, ys = zip(*points, strict=True)
+        axes.plot(xs[:-1], ys[:-1], color=_LINE_COLOUR, linewidth=0.8, solid_joinstyle="round")
+        arrow = {"arrowstyle": "-|>", "color": _LINE_COLOUR, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0}
+        axes.annotate("", xy=points[-1], xytext=points[-2], arrowprops=arrow)
     return figure
