@@ -9,6 +9,7 @@ from hornbeam.training.callbacks import Callback as Callback
 from hornbeam.training.callbacks import CallbackList as CallbackList
 from hornbeam.training.callbacks import Checkpoint as Checkpoint
 from hornbeam.training.callbacks import CSVLogger as CSVLogger
+from hornbeam.training.callbacks import Doctor as Doctor
 from hornbeam.training.callbacks import EarlyStopping as EarlyStopping
 from hornbeam.training.callbacks import History as History
 from hornbeam.training.callbacks import LambdaCallback as LambdaCallback

@@ -17,7 +17,7 @@ from hornbeam.ir.graph import scope
 from hornbeam.ir.types import ShapeError, dtype_name, is_float, numpy_dtype
 from hornbeam.naming import to_snake_case, unique_name
 from hornbeam.optimizers.schedules import LearningRateSchedule
-from hornbeam.optimizers.updates import Updates
+from hornbeam.optimizers.updates import Updates, notice
 from hornbeam.registry import exported
 from hornbeam.tensor import Tensor
 from hornbeam.variable import Variable
@@ -276,6 +276,7 @@ class Optimizer:
         """
         variables = self._known(trainable_variables)
         pairs = self._checked_pairs(list(grads), variables)
+        notice(pairs)
         with scope(self.name), Updates() as step:
             self._apply([gradient for gradient, _ in pairs], [variable for _, variable in pairs])
         step.commit()

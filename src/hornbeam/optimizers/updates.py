@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from hornbeam import ops
@@ -50,3 +53,26 @@ class Updates(Recorder):
             evaluate([value.node for value in values.values()])
         for variable, value in values.items():
             variable.assign(value)
+
+
+_local = threading.local()
+
+
+@contextmanager
+def noticed_gradients() -> Iterator[dict[Variable, Tensor]]:
+    """Inside, and in this thread, the gradient of every variable that an optimizer updates is noted, as the
+    rule gets it: unscaled, not clipped yet."""
+    outer = getattr(_local, "noticed", None)
+    found: dict[Variable, Tensor] = {}
+    _local.noticed = found
+    try:
+        yield found
+    finally:
+        _local.noticed = outer
+
+
+def notice(pairs: Sequence[tuple[Tensor, Variable]]) -> None:
+    """An optimizer is about to update variables by these gradients."""
+    noticed = getattr(_local, "noticed", None)
+    if noticed is not None:
+        noticed.update({variable: gradient for gradient, variable in pairs})

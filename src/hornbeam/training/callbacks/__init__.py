@@ -4,6 +4,7 @@ from hornbeam.training.callbacks.average import SwapEMAWeights
 from hornbeam.training.callbacks.backup import BackupAndRestore
 from hornbeam.training.callbacks.base import Callback, CallbackList, History
 from hornbeam.training.callbacks.checkpoint import Checkpoint
+from hornbeam.training.callbacks.doctor import Doctor
 from hornbeam.training.callbacks.monitor import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
 from hornbeam.training.callbacks.progbar import ProgbarLogger
 from hornbeam.training.callbacks.remote import RemoteMonitor
@@ -22,6 +23,7 @@ __all__ = [
     "Callback",
     "CallbackList",
     "Checkpoint",
+    "Doctor",
     "EarlyStopping",
     "History",
     "LambdaCallback",

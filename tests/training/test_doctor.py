@@ -1,0 +1,157 @@
+"""The doctor finds what is wrong with trainings, is silent about healthy ones, and changes none of them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import doctor_table
+import numpy as np
+import pytest
+from doctor_faults import FAULTS
+from doctor_healthy import HEALTHY
+from doctor_parts import Fit, X, Y, conv, net, pictures, sgd
+
+import hornbeam as hb
+from hornbeam import layers
+from hornbeam.training.doctor import CHECKS, Finding
+
+
+def findings(make: Callable[[], Fit]) -> list[Finding]:
+    hb.random.set_random_seed(0)
+    doctor = hb.callbacks.Doctor(verbose=0)
+    with warnings.catch_warnings():
+        # What fit() itself says of some of the faults.
+        warnings.simplefilter("ignore")
+        make()(doctor)
+    return doctor.findings
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_finds(name: str) -> None:
+    make, wanted, others = FAULTS[name]
+    found = findings(make)
+    names = [finding.name for finding in found]
+    assert wanted in names, found
+    assert set(names) <= {wanted, *others}, found
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_is_silent(name: str) -> None:
+    assert findings(HEALTHY[name]) == []
+
+
+def test_every_check_has_a_program() -> None:
+    assert {check.name for check in CHECKS} == {wanted for _, wanted, _ in FAULTS.values()}
+
+
+def with_everything() -> hb.Model:
+    """Batch statistics, dropout, noise, metrics and an optimizer with slots."""
+    return conv(extra=[layers.BatchNormalization(), layers.GaussianNoise(0.1)])
+
+
+@pytest.mark.parametrize("verbose", [0, 1])
+def test_a_training_with_it_ends_in_the_same_bits(verbose: int) -> None:
+    x, y = pictures()
+
+    def state(callbacks: list) -> list[np.ndarray]:
+        hb.random.set_random_seed(3)
+        model = with_everything()
+        model.fit(x, y, epochs=4, batch_size=30, verbose=0, callbacks=callbacks, validation_split=0.2)
+        numbers = [*model.weights, *model.optimizer.variables, *model.metrics_variables]
+        chance = hb.random.random_state()
+        drawn = [chance["hornbeam"], chance["python"]["words"], chance["numpy"]["state"]["key"]]
+        history = [np.array(values) for values in model.history.history.values()]
+        return [np.array(v) for v in numbers] + history + [np.asarray(part) for part in drawn]
+
+    doctor = hb.callbacks.Doctor(verbose=verbose)
+    for left, right in zip(state([]), state([doctor]), strict=True):
+        np.testing.assert_array_equal(left, right)
+    assert doctor.seconds > 0
+
+
+def test_streams_keep_all_their_batches() -> None:
+    def seen(callbacks: list) -> list[np.ndarray]:
+        hb.random.set_random_seed(1)
+        data = (
+            hb.data.Dataset.from_tensor_slices((X, Y)).map(lambda x, y: (x, y)).shuffle(64, seed=2).batch(32)
+        )
+        model = net(optimizer=sgd(0.1))
+        model.fit(data, epochs=3, verbose=0, callbacks=callbacks)
+        return model.get_weights()
+
+    for left, right in zip(seen([]), seen([hb.callbacks.Doctor()]), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+@pytest.mark.parametrize("name", ["jax", "torch", "reference", "native"])
+def test_engines_find_the_same(name: str) -> None:
+    if name in ("jax", "torch"):
+        pytest.importorskip(name)
+    bad = net(bias_initializer=hb.initializers.Constant(-30.0))
+    doctor = hb.callbacks.Doctor(verbose=0)
+    bad.fit(X[:128], Y[:128], epochs=2, verbose=0, callbacks=[doctor], engine=name)
+    assert [finding.name for finding in doctor.findings] == ["constant_output"]
+    x, y = pictures(64)
+    conv().fit(x, y, epochs=1, verbose=0, callbacks=[doctor], engine=name)
+    assert doctor.findings == []
+
+
+def test_says_each_finding_once_with_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    x, y = pictures()
+    conv(scaled=False).fit(x, y, epochs=3, verbose=0, callbacks=[hb.callbacks.Doctor()])
+    text = " ".join(capsys.readouterr().out.split())
+    assert text.count("doctor:") == text.count("doctor: unscaled_inputs.") == 1
+    assert "inputs of up to 230" in text or "inputs of up to 229" in text
+    assert "Divide images by 255" in text
+
+
+def test_findings_are_data() -> None:
+    x, y = pictures()
+    doctor = hb.callbacks.Doctor(verbose=0)
+    model = conv(scaled=False)
+    model.fit(x, y, epochs=1, verbose=0, callbacks=[doctor])
+    (finding,) = doctor.findings
+    assert (finding.name, finding.epoch) == ("unscaled_inputs", 0)
+    assert finding.layers == (model.layers[0].path,)
+    assert str(finding) == f"unscaled_inputs: {finding.evidence}. {finding.advice}."
+
+
+def test_ignores_what_it_is_told_to(capsys: pytest.CaptureFixture[str]) -> None:
+    x, y = pictures()
+    ignore = ["unscaled_inputs", "saturated_outputs", "bad_start"]
+    conv(scaled=False).fit(x, y, epochs=1, verbose=0, callbacks=[hb.callbacks.Doctor(ignore=ignore)])
+    assert capsys.readouterr().out == ""
+
+
+def test_refuses_unknown_findings() -> None:
+    with pytest.raises(ValueError, match=r"no finding 'dead_unit'. Did you mean 'dead_units'"):
+        hb.callbacks.Doctor(ignore=["dead_unit"])
+
+
+def test_looks_early_into_a_long_epoch() -> None:
+    bias = np.where(np.arange(32) < 24, -30.0, 0.0)
+    model, doctor = net(hidden=(32,)), hb.callbacks.Doctor(verbose=0)
+    model.layers[0].bias.assign(bias)
+    model.fit(X, Y, steps_per_epoch=400, verbose=0, callbacks=[doctor])
+    assert [(finding.name, finding.epoch) for finding in doctor.findings] == [("dead_units", 0)]
+
+
+def test_follows_layers_that_are_thawed() -> None:
+    """The step that it looks into is the one that is trained now."""
+
+    class Thaw(hb.callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
+            if epoch == 2:
+                self.model.layers[0].trainable = True
+
+    model, doctor = net(), hb.callbacks.Doctor(verbose=0)
+    model.layers[0].trainable = False
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.optimizer.build([v for layer in model.layers for v in layer.weights])
+    model.fit(X, Y, epochs=4, verbose=0, callbacks=[Thaw(), doctor])
+    assert doctor.findings == []
+
+
+def test_the_page_has_the_table() -> None:
+    assert doctor_table.text() == doctor_table.DOCS.read_text(), "run tests/training/doctor_table.py --write"
