@@ -10,19 +10,31 @@ from typing import TYPE_CHECKING, Any
 
 # Public name -> the file it lives in.
 _NAMES = {
+    "BestOfWarning": "repeating",
+    "compare": "comparing",
+    "Comparison": "comparing",
+    "Difference": "comparing",
     "Estimate": "evaluating",
+    "evaluate": "evaluating",
     "Evaluation": "evaluating",
+    "f1_interval": "intervals",
     "Interval": "intervals",
     "IntervalWarning": "showing",
-    "evaluate": "evaluating",
-    "f1_interval": "intervals",
+    "mcnemar": "paired",
     "mean_interval": "intervals",
+    "repeat": "repeating",
+    "Repeated": "repeating",
+    "share_difference": "paired",
+    "Spread": "repeating",
     "wilson": "intervals",
 }
 
 __all__ = list(_NAMES)
 
 if TYPE_CHECKING:
+    from hornbeam.evaluation.comparing import Comparison as Comparison
+    from hornbeam.evaluation.comparing import Difference as Difference
+    from hornbeam.evaluation.comparing import compare as compare
     from hornbeam.evaluation.evaluating import Estimate as Estimate
     from hornbeam.evaluation.evaluating import Evaluation as Evaluation
     from hornbeam.evaluation.evaluating import evaluate as evaluate
@@ -30,6 +42,12 @@ if TYPE_CHECKING:
     from hornbeam.evaluation.intervals import f1_interval as f1_interval
     from hornbeam.evaluation.intervals import mean_interval as mean_interval
     from hornbeam.evaluation.intervals import wilson as wilson
+    from hornbeam.evaluation.paired import mcnemar as mcnemar
+    from hornbeam.evaluation.paired import share_difference as share_difference
+    from hornbeam.evaluation.repeating import BestOfWarning as BestOfWarning
+    from hornbeam.evaluation.repeating import Repeated as Repeated
+    from hornbeam.evaluation.repeating import Spread as Spread
+    from hornbeam.evaluation.repeating import repeat as repeat
     from hornbeam.evaluation.showing import IntervalWarning as IntervalWarning
 
 

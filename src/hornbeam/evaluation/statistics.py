@@ -79,6 +79,8 @@ def of_metric(metric: Any, name: str, y: Any, y_pred: Any, weights: Any, sign: i
     if kind == "share":
         states = states if not isinstance(metric, metrics.Mean) else _success_and_failure(states)
         return [Statistic(name, states, _success_rate, "share", sign)]
+    if type(metric).result is metrics.Mean.result:
+        return [Statistic(name, states, ratio, kind, sign)]
     if first.size == 1:
         return [Statistic(name, states, _flat(run, 0), kind, sign)]
     return [Statistic(f"{name}[{k}]", states, _flat(run, k), "free", sign) for k in range(first.size)]
