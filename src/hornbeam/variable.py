@@ -132,10 +132,12 @@ class AllocationError(ValueError):
 
 
 @contextmanager
-def allocation_budget(nbytes: int) -> Iterator[None]:
-    """Inside, variables may take `nbytes` in all: a config gets no more than its file has weights for."""
+def allocation_budget(nbytes: int, size: int) -> Iterator[None]:
+    """Inside, variables may take `nbytes` and hold `size` numbers in all: a config gets no more than its file
+    has weights for.
+    """
     outer = getattr(_local, "budget", None)
-    _local.budget = nbytes
+    _local.budget = nbytes, size
     try:
         yield
     finally:
@@ -147,12 +149,15 @@ def _charge(shape: Any, dtype: Any) -> None:
     budget = getattr(_local, "budget", None)
     if budget is None:
         return
-    size = TensorType(tuple(shape), dtype_name(dtype or floatx())).nbytes
-    if size > budget:
+    needed = TensorType(tuple(shape), dtype_name(dtype or floatx()))
+    if needed.nbytes > budget[0]:
         raise AllocationError(
-            f"a variable of shape {tuple(shape)} needs {size} bytes, more than the file's weights allow"
+            f"a variable of shape {tuple(shape)} needs {needed.nbytes} bytes, more than the file's weights "
+            "allow"
         )
-    _local.budget = budget - size
+    if needed.size > budget[1]:
+        raise AllocationError(f"with a variable of shape {tuple(shape)} there are too many parameters")
+    _local.budget = budget[0] - needed.nbytes, budget[1] - needed.size
 
 
 class Variable(Tensor):

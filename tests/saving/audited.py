@@ -11,7 +11,9 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 WATCHED = (
     "open", "exec", "compile", "import", "os.system", "os.exec", "os.spawn", "os.posix_spawn", "os.putenv",
@@ -35,15 +37,33 @@ def peak_bytes() -> int:
         return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) * 1024
 
 
+def callers(hb: Any, model: Any) -> dict[str, list[Callable[[str], Any]]]:
+    """What is tried with a file, by its ending: loading it first."""
+    load, inspect, verify = hb.saving.load_model, hb.saving.inspect_model, hb.saving.verify_model
+
+    def arrays(path: str) -> Any:
+        return load(path, weights_only=True)
+
+    return {
+        ".keras": [load, inspect, verify, arrays],
+        ".h5": [load, inspect, verify, arrays],
+        ".npz": [model.load_weights, inspect],
+        ".safetensors": [model.load_weights, inspect],
+        ".onnx": [load, arrays],
+    }
+
+
 def main(warm_up: str, paths: list[str]) -> None:
     global recording
     import warnings
 
     import hornbeam as hb
 
-    load = hb.models.load_model
-    for name in os.listdir(warm_up):  # imports what is needed, compiles the engine's small graphs
-        load(os.path.join(warm_up, name))
+    good = os.path.join(warm_up, "good.keras")
+    calls = callers(hb, hb.saving.load_model(good))
+    for name in sorted(os.listdir(warm_up)):  # imports what is needed, compiles the engine's small graphs
+        for call in calls[os.path.splitext(name)[1]]:
+            call(os.path.join(warm_up, name))
     sys.addaudithook(hook)
     for path in paths:
         Path("/proc/self/clear_refs").write_text("5")
@@ -51,14 +71,17 @@ def main(warm_up: str, paths: list[str]) -> None:
         events.clear()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            recording = True
-            try:
-                model = load(path)
-                del model
-            except Exception as error:
+            # What the first one says counts; the others may find nothing wrong.
+            for number, call in enumerate(calls[os.path.splitext(path)[1]]):
+                recording = True
+                try:
+                    call(path)
+                except Exception as error:
+                    recording = False
+                    known = isinstance(error, (hb.saving.ModelFileError, hb.registry.UnknownObjectError))
+                    if number == 0 or not known:
+                        outcome = [type(error).__name__, str(error)]
                 recording = False
-                outcome = [type(error).__name__, str(error)]
-            recording = False
         took = time.perf_counter() - start
         peak = peak_bytes() - before
         print(

@@ -25,7 +25,7 @@ def lengthy(number: int, data: bytes) -> bytes:
 
 def message(kind: str, **fields: Any) -> bytes:
     """A message; values that are bytes already stand for messages inside."""
-    made = b""
+    made = bytearray()
     numbers = {name: (number, what) for number, (name, what) in SCHEMA[kind].items()}
     for name, value in fields.items():
         number, what = numbers[name]
@@ -36,7 +36,7 @@ def message(kind: str, **fields: Any) -> bytes:
                 made += varint(number << 3 | 5) + struct.pack("<f", each)
             else:
                 made += lengthy(number, each.encode() if isinstance(each, str) else bytes(each))
-    return made
+    return bytes(made)
 
 
 def tensor(name: str, array: np.ndarray, **changed: Any) -> bytes:

@@ -16,7 +16,7 @@ ROOT = Path(hornbeam.__file__).parent
 
 # Each layer may import itself and what stands before it.
 LAYERS = [
-    ["_native", "expected", "ir", "naming", "rows", "tree"],
+    ["_native", "budgets", "expected", "ir", "naming", "rows", "tree"],
     ["autodiff"],
     ["primitives"],
     ["engines"],

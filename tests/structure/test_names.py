@@ -29,6 +29,7 @@ DIFFERENT = {
     "keras.KerasTensor": _NO_EXTRA,
     "keras.Variable": _NO_EXTRA,
     "keras.export.ExportArchive": "the argument has a name",
+    "keras.models.load_model": "weights_only= gives arrays and builds nothing",
     "keras.mixed_precision.LossScaleOptimizer": _NO_EXTRA,
     "keras.optimizers.Adadelta": "the learning rate is 1.0, as in the paper",
     "keras.optimizers.LossScaleOptimizer": _NO_EXTRA,

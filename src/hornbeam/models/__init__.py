@@ -22,12 +22,17 @@ __all__ = [
 
 
 def load_model(
-    filepath: Any, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True
+    filepath: Any,
+    custom_objects: Any = None,
+    compile: bool = True,
+    safe_mode: bool = True,
+    *,
+    weights_only: bool = False,
 ) -> Any:
     """The model in a `.keras` file; see `hornbeam.saving.load_model`."""
     from hornbeam import saving
 
-    return saving.load_model(filepath, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode)
+    return saving.load_model(filepath, custom_objects, compile, safe_mode, weights_only=weights_only)
 
 
 def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: Any = None, **kwargs: Any) -> None:

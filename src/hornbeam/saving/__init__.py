@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hornbeam.budgets import Budget as Budget
+from hornbeam.budgets import budget as budget
 from hornbeam.registry import custom_object_scope as CustomObjectScope
 from hornbeam.registry import custom_object_scope as custom_object_scope
 from hornbeam.registry import get_custom_objects as get_custom_objects
@@ -21,9 +23,11 @@ from hornbeam.saving.weights import save_weights as save_weights
 from hornbeam.utils.session import deserialize_keras_object as deserialize_keras_object
 
 __all__ = [
+    "Budget",
     "CustomObjectScope",
     "KerasFileEditor",
     "ModelFileError",
+    "budget",
     "custom_object_scope",
     "deserialize_keras_object",
     "get_custom_objects",

@@ -10,18 +10,19 @@ import time
 import zipfile
 import zlib
 from collections.abc import Mapping
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
 
 from hornbeam import registry
-from hornbeam.ir.graph import work_limit
+from hornbeam.budgets import current_budget
+from hornbeam.ir.graph import WorkLimitError, work_limit
 from hornbeam.layers.context import shapes_only
 from hornbeam.layers.preprocessing.host import STRAY_BYTES
 from hornbeam.saving.attributes import Raw, texts
 from hornbeam.saving.files import ModelFileError as ModelFileError
-from hornbeam.saving.files import most_bytes, replace_file
+from hornbeam.saving.files import Room, most_texts, raised, replace_file
 from hornbeam.saving.legacy_config import modern_config
 from hornbeam.saving.legacy_h5 import read_legacy_weights
 from hornbeam.saving.onnx_file import load_onnx, onnx_arrays
@@ -34,7 +35,8 @@ from hornbeam.saving.weights import (
     values_of,
     write_weights,
 )
-from hornbeam.variable import allocation_budget
+from hornbeam.saving.zips import opened_zip, unpacked
+from hornbeam.variable import AllocationError, allocation_budget
 
 # The version of Keras whose file format this is.
 FORMAT_VERSION = "3.15.1"
@@ -42,14 +44,8 @@ METADATA, CONFIG, WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
 # Vocabularies, each at the place of its layer.
 ASSETS = "assets/"
 
-# What a file may cost to read. A config of a megabyte describes a model of a thousand layers.
-MAX_DIRECTORY_BYTES = 1 << 20
-MAX_CONFIG_BYTES = 8 << 20
-MAX_CONFIG_DEPTH = 200
-# All vocabularies together: some millions of words.
-MAX_ASSETS_BYTES = 64 << 20
-# Operations applied while the model is built: some for every byte of the config, and for a start.
-WORK_PER_BYTE, WORK = 1, 150_000
+# Operations applied while the model is built, besides one for every byte of the config.
+WORK = 150_000
 
 
 def save_model(
@@ -124,7 +120,7 @@ def load_model(
     if not compile:
         config.pop("compile_config", None)
     _check_names(path, config, custom_objects)
-    model = _built(path, config, custom_objects, WORK + WORK_PER_BYTE * len(text), len(weights))
+    model = _built(path, config, custom_objects, len(text), len(weights))
     read_weights(model, io.BytesIO(weights))
     take_assets(model, members.assets)
     return model
@@ -150,8 +146,9 @@ def _check_names(path: str, config: dict[str, Any], custom_objects: Mapping[str,
 def _arrays_alone(weights: bytes) -> dict[str, np.ndarray]:
     """The arrays of layers by their places."""
     with opened(io.BytesIO(weights)) as store:
-        found = dict(stored_arrays(store))
-        return {name: values_of(x) for name, x in found.items() if not name.startswith("optimizer")}
+        room = Room(len(weights))
+        found = [(name, x) for name, x in stored_arrays(store) if not name.startswith("optimizer")]
+        return {name: values_of(x, room) for name, x in found}
 
 
 def _load_legacy(
@@ -172,7 +169,7 @@ def _load_legacy(
     training = parsed_config(training_text) if compile and training_text is not None else None
     config = modern_config(parsed_config(model_text), training)
     _check_names(path, config, custom_objects)
-    model = _built(path, config, custom_objects, WORK + WORK_PER_BYTE * len(model_text), len(data))
+    model = _built(path, config, custom_objects, len(model_text), len(data))
     read_legacy_weights(model, io.BytesIO(data))
     return model
 
@@ -182,22 +179,31 @@ def text_of(store: h5py.File, name: str, raw: Raw) -> bytes | None:
     found = texts(store, name, raw)
     if found is None:
         return None
-    if len(found) != 1 or len(found[0]) > MAX_CONFIG_BYTES:
-        raise ModelFileError(f"the file's {name} is not one text of at most {MAX_CONFIG_BYTES:,} bytes")
+    if len(found) != 1 or len(found[0]) > current_budget().text:
+        raise ModelFileError(
+            f"the file's {name} is not one text of at most {current_budget().text:,} bytes. {raised('text')}"
+        )
     return found[0].encode()
 
 
 def _built(
-    path: str, config: dict[str, Any], custom_objects: Mapping[str, Any] | None, work: int, nbytes: int
+    path: str, config: dict[str, Any], custom_objects: Mapping[str, Any] | None, described: int, nbytes: int
 ) -> Any:
     """The model that a config describes, all weights zero, within what its file accounts for."""
     # float16 on disk may be float32 in memory, and an optimizer may begin with more state than it saved.
-    budget = most_bytes(nbytes)
+    budget = current_budget()
+    room = allocation_budget(budget.bytes_for(nbytes), budget.parameters)
     try:
-        with allocation_budget(budget), work_limit(work), shapes_only():
+        with room, work_limit(budget.work_for(described, WORK)), shapes_only():
             model = registry.deserialize(config, custom_objects)
     except registry.UnknownObjectError:
         raise
+    except AllocationError as error:
+        raise ModelFileError(
+            f"the model in {path!r} cannot be built: {error}. {raised('bytes=..., parameters')}"
+        ) from error
+    except WorkLimitError as error:
+        raise ModelFileError(f"the model in {path!r} cannot be built: {error}. {raised('work')}") from error
     except Exception as error:
         raise ModelFileError(f"the model in {path!r} cannot be built: {error}") from error
     if not hasattr(model, "layers") and not getattr(model, "saved_alone", False):
@@ -223,9 +229,9 @@ def read_archive(path: str) -> Members:
     """The members of an archive, every size checked before anything is read."""
     try:
         with open(path, "rb") as file:
-            _check_directory(file)
-            with zipfile.ZipFile(file) as archive:
-                return _read_members(archive, os.fstat(file.fileno()).st_size)
+            size = os.fstat(file.fileno()).st_size
+            with opened_zip(file) as archive:
+                return _read_members(archive, size)
     except ModelFileError as error:
         raise ModelFileError(f"{path!r}: {error}") from None
     except (
@@ -235,31 +241,8 @@ def read_archive(path: str) -> Members:
         raise ModelFileError(f"{path!r} is not a .keras file, or is damaged: {error}") from error
 
 
-def _check_directory(file: BinaryIO) -> None:
-    """The zip's table of contents is small: it is read as a whole, and every entry becomes an object.
-
-    It must be described in the file's last bytes, as Keras and Python's zipfile write it; a comment behind
-    it, or a second description, could make readers see different files.
-    """
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(size - 98, 0))
-    tail = file.read()
-    end = tail[-22:]
-    if end[:4] != b"PK\5\6" or end[-2:] != b"\0\0":
-        raise ModelFileError("not a zip file as .keras files are")
-    length = struct.unpack("<L", end[12:16])[0]
-    if tail[-42:-38] == b"PK\6\7":  # of a file beyond 4 GiB
-        place = struct.unpack("<Q", tail[-34:-26])[0]
-        if tail[-98:-94] != b"PK\6\6" or place != size - 98:
-            raise ModelFileError("the zip's table of contents is not where it should be")
-        length = struct.unpack("<Q", tail[-58:-50])[0]
-    if length > MAX_DIRECTORY_BYTES:
-        raise ModelFileError(
-            f"the zip's table of contents takes {length} bytes; a model has a handful of members"
-        )
-
-
 def _read_members(archive: zipfile.ZipFile, size: int) -> Members:
+    budget = current_budget()
     names = [member.filename for member in archive.infolist()]
     for name in (CONFIG, WEIGHTS):
         if names.count(name) != 1:
@@ -270,43 +253,28 @@ def _read_members(archive: zipfile.ZipFile, size: int) -> Members:
     metadata = archive.getinfo(METADATA) if names.count(METADATA) == 1 else None
     assets = {name: archive.getinfo(name) for name in names if name.startswith(ASSETS) and name[-1] != "/"}
     total = sum(member.file_size for member in assets.values())
-    if total > MAX_ASSETS_BYTES:
+    if total > most_texts():
         raise ModelFileError(
-            f"the vocabularies unpack to {total} bytes; at most {MAX_ASSETS_BYTES} are read: refused as a "
-            "decompression bomb"
+            f"the vocabularies unpack to {total} bytes; at most {most_texts()} are read: refused as a "
+            f"decompression bomb. {raised('text')}"
         )
     for member, most in (
-        *([(metadata, MAX_CONFIG_BYTES)] if metadata else []),
-        (config, MAX_CONFIG_BYTES),
-        (weights, most_bytes(min(weights.compress_size, size))),
-        *((member, MAX_ASSETS_BYTES) for member in assets.values()),
+        *([(metadata, budget.text)] if metadata else []),
+        (config, budget.text),
+        (weights, budget.bytes_for(min(weights.compress_size, size))),
     ):
-        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ModelFileError(f"{member.filename} is compressed in a way that is not read")
         if member.file_size > most:
+            limit = "bytes" if member is weights else "text"
             raise ModelFileError(
                 f"{member.filename} unpacks to {member.file_size} bytes; at most {most} are read: refused as "
-                "a "
-                "decompression bomb"
+                f"a decompression bomb. {raised(limit)}"
             )
-    about = _bounded(archive, metadata) if metadata else b""
+    about = unpacked(archive, metadata) if metadata else b""
     texts = {
-        name[len(ASSETS) :]: _bounded(archive, member).decode("utf-8", STRAY_BYTES)
+        name[len(ASSETS) :]: unpacked(archive, member).decode("utf-8", STRAY_BYTES)
         for name, member in assets.items()
     }
-    return Members(_bounded(archive, config), _bounded(archive, weights), about, texts)
-
-
-def _bounded(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """The member's bytes, never more than its header declares."""
-    with archive.open(info) as member:
-        data = member.read(info.file_size + 1)
-    if len(data) != info.file_size:
-        raise ModelFileError(f"{info.filename} does not have the size that it declares")
-    return data
-
-
-# -- the config ----------------------------------------------------------------------------------------------
+    return Members(unpacked(archive, config), unpacked(archive, weights), about, texts)
 
 
 def parsed_config(text: bytes) -> dict[str, Any]:
@@ -315,15 +283,18 @@ def parsed_config(text: bytes) -> dict[str, Any]:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ModelFileError(f"the config is not JSON: {error}") from None
-    if not isinstance(config, dict) or _depth(config) > MAX_CONFIG_DEPTH:
-        raise ModelFileError("the config is not an object, or is nested too deeply")
+    most = current_budget().nesting
+    if not isinstance(config, dict) or _depth(config, most) > most:
+        raise ModelFileError(
+            f"the config is not an object, or is nested more than {most} deep. {raised('nesting')}"
+        )
     return config
 
 
-def _depth(value: Any) -> int:
-    """Nesting depth, by levels instead of recursion."""
+def _depth(value: Any, most: int) -> int:
+    """Nesting depth up to `most` and one more, by levels instead of recursion."""
     depth, level = 0, [value]
-    while level and depth <= MAX_CONFIG_DEPTH:
+    while level and depth <= most:
         depth += 1
         level = [
             child

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import io
+import math
 import os
-import zipfile
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from hornbeam.saving.files import ModelFileError, most_bytes, storable
+from hornbeam.budgets import current_budget
+from hornbeam.saving.files import ModelFileError, Room, raised, storable
+from hornbeam.saving.zips import opened_zip, unpacked
 
+_LONGEST_HEADER = 10_000
 ENDINGS = (".safetensors", ".npz")
 
 # The name in the file of a weight, or that and a function that makes the weight's value of the array.
@@ -89,33 +92,46 @@ def arrays_in(file: BinaryIO, ending: str) -> dict[str, np.ndarray]:
 
 def _read_npz(file: BinaryIO) -> dict[str, np.ndarray]:
     size = file.seek(0, os.SEEK_END)
-    file.seek(0)
-    with zipfile.ZipFile(file) as archive:
-        total = sum(member.file_size for member in archive.infolist())
-        if total > most_bytes(size):
-            raise ModelFileError(f"the arrays unpack to {total} bytes: refused as a decompression bomb")
-        found = {}
-        for member in archive.infolist():
-            with archive.open(member) as part:
-                data = part.read(member.file_size + 1)
-            if len(data) != member.file_size:
-                raise ModelFileError(f"{member.filename} does not have the size that it declares")
-            found[member.filename.removesuffix(".npy")] = _read_npy(data)
+    with opened_zip(file) as archive:
+        members = archive.infolist()
+        room, found = Room(size), {}
+        for member in members:
+            room.take(member.filename, 0, member.file_size)
+        if len({member.filename for member in members}) != len(members):
+            raise ModelFileError("two arrays have one name")
+        for member in members:
+            array = _read_npy(unpacked(archive, member), member.filename, room)
+            found[member.filename.removesuffix(".npy")] = array
     return found
 
 
-def _read_npy(data: bytes) -> np.ndarray:
-    """One array, whose declared size must be what follows; object arrays, which are pickles, are refused."""
-    stream = io.BytesIO(data)
-    version = np.lib.format.read_magic(stream)
-    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = header(stream)
-    if dtype.hasobject:
-        raise ModelFileError("it holds pickled objects, which are never read")
-    if dtype.itemsize * int(np.prod(shape, dtype=object)) != len(data) - stream.tell():
-        raise ModelFileError(f"an array is declared as {dtype} of shape {shape}, but is not as large")
-    stream.seek(0)
-    return np.lib.format.read_array(stream, allow_pickle=False)
+# The header of an array of plain numbers as NumPy writes it. NumPy's own reader would have Python parse it.
+_NPY = re.compile(
+    rb"\{'descr': '([<>|]\w+)', 'fortran_order': (True|False), 'shape': \(([0-9, ]*)\), \} *\n", re.ASCII
+)
+
+
+def _read_npy(data: bytes, name: str, room: Room) -> np.ndarray:
+    """One array, whose declared size must be what follows; object arrays, which are pickles, are refused.
+    Described in NumPy's documentation (numpy.lib.format)."""
+    size = {1: 2, 2: 4}.get(data[6] if len(data) > 12 else 0)
+    if data[:6] != b"\x93NUMPY" or size is None:
+        raise ModelFileError(f"{name} is not an array as NumPy writes them")
+    start = 8 + size
+    stop = start + int.from_bytes(data[8:start], "little")
+    header = data[start : min(stop, start + _LONGEST_HEADER)]
+    if b"O'" in header:
+        raise ModelFileError(f"{name} holds pickled objects, which are never read")
+    found = _NPY.fullmatch(header)
+    if found is None:
+        raise ModelFileError(f"{name} is not an array of plain numbers: {header[:100]!r}")
+    kind, order, sizes = found[1].decode(), found[2] == b"True", found[3].decode()
+    shape = tuple(int(size) for size in sizes.split(",") if size.strip())
+    dtype, count = np.dtype(kind), math.prod(shape)
+    room.take(name, count, 0)
+    if dtype.itemsize * count != len(data) - stop:
+        raise ModelFileError(f"{name} is declared as {dtype} of shape {shape}, but is not as large")
+    return np.frombuffer(data, dtype, count, stop).reshape(shape, order="F" if order else "C")
 
 
 def _read_safetensors(file: BinaryIO) -> dict[str, np.ndarray]:
@@ -126,11 +142,16 @@ def _read_safetensors(file: BinaryIO) -> dict[str, np.ndarray]:
         "I32": "int32", "I16": "int16", "I8": "int8", "U64": "uint64", "U32": "uint32", "U16": "uint16",
         "U8": "uint8", "BOOL": "bool",
     }  # fmt: skip
-    found = {}
-    for name, part in _safetensors().deserialize(file.read()):
+    data = file.read()
+    most = 10 * current_budget().members
+    if data.count(b'"data_offsets"') > most:
+        raise ModelFileError(f"the file has more than {most:,} arrays. {raised('members')}")
+    room, found = Room(len(data)), {}
+    for name, part in _safetensors().deserialize(data):
         if part["dtype"] not in dtypes:
             raise ModelFileError(f"{name!r} has dtype {part['dtype']}, which is not read")
         dtype = numpy_dtype(dtypes[part["dtype"]])
+        room.take(name, math.prod(part["shape"]), len(part["data"]))
         found[name] = np.frombuffer(bytes(part["data"]), dtype).reshape(part["shape"])
     return found
 

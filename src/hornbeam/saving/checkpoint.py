@@ -17,7 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from hornbeam.saving.files import ModelFileError, replace_file, storable
+from hornbeam.saving.files import ModelFileError, Room, most_texts, raised, replace_file, storable
 from hornbeam.saving.weights import (
     Group,
     checked_dataset,
@@ -30,8 +30,6 @@ from hornbeam.saving.weights import (
 
 VERSION = 1
 _PLACE = "training"
-# How long a state may be: a thousand epochs of ten metrics take a fiftieth of this.
-_LONGEST = 64 << 20
 
 
 def write_checkpoint(path: str | os.PathLike[str], groups: Iterable[Group], state: dict[str, Any]) -> None:
@@ -91,7 +89,8 @@ def _checked_state(store: h5py.File) -> dict[str, Any]:
         more = f" (and {len(damaged) - 3} more)" if len(damaged) > 3 else ""
         raise ModelFileError(f"the checkpoint is damaged: {'; '.join(damaged[:3])}{more}")
     arrays = [name for name in note["sums"] if name.startswith(f"{_PLACE}/")]
-    values = {name: values_of(_dataset(store, name)) for name in arrays}
+    room = Room(store.id.get_filesize())
+    values = {name: values_of(_dataset(store, name), room) for name in arrays}
     try:
         state = _unpacked(note["state"], values)
     except (KeyError, TypeError, RecursionError) as error:
@@ -108,8 +107,10 @@ def _note(store: h5py.File) -> dict[str, Any]:
         raise ModelFileError(
             "the file has weights and no state of a training: load_weights() reads them, resume= cannot"
         )
-    if dataset.dtype != np.uint8 or dataset.ndim != 1 or dataset.size > _LONGEST:
-        raise ModelFileError("the checkpoint's state is not a text, or longer than 64 MiB")
+    if dataset.dtype != np.uint8 or dataset.ndim != 1 or dataset.size > most_texts():
+        raise ModelFileError(
+            f"the checkpoint's state is not a text of at most {most_texts():,} bytes. {raised('text')}"
+        )
     text = bytes(values_of(dataset))
     expected = checked_dataset(store, f"{_PLACE}/sha256")
     if (

@@ -14,7 +14,7 @@ import numpy as np
 from hornbeam.naming import nearest
 from hornbeam.saving.archive import read_archive
 from hornbeam.saving.attributes import texts
-from hornbeam.saving.files import ModelFileError, replace_file
+from hornbeam.saving.files import ModelFileError, Room, replace_file
 from hornbeam.saving.weights import checked_dataset, checked_object, created, saved_parts, values_of
 
 Tree = dict[str, Any]  # names -> arrays (the weights of an object) and further trees (the objects inside it)
@@ -51,9 +51,10 @@ class KerasFileEditor:
         with source:
             try:
                 self._raw = source.read()
+                self._room = Room(len(self._raw))
                 with h5py.File(io.BytesIO(self._raw), "r") as store:
                     self.weights_dict = self._read(store, "")
-                del self._raw
+                del self._raw, self._room
             except ModelFileError:
                 raise
             except Exception as error:  # whatever h5py makes of a damaged file
@@ -69,7 +70,7 @@ class KerasFileEditor:
             for index in sorted(own, key=lambda name: (len(name), name)):
                 dataset = checked_dataset(own, index)
                 if dataset is not None:
-                    found[index] = values_of(dataset)
+                    found[index] = values_of(dataset, self._room)
         for name in group:
             inner = checked_object(group, name) if name != "vars" else None
             if isinstance(inner, h5py.Group):

@@ -13,16 +13,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from hornbeam.budgets import current_budget
 from hornbeam.distribution.processes import agreed, is_first
-
-# Weights hardly compress, but for the zeros of a fresh optimizer.
-MAX_RATIO = 4
-SLACK_BYTES = 128 << 20
-
-
-def most_bytes(stored: int) -> int:
-    """What so many stored bytes of weights may take when they are unpacked."""
-    return stored * MAX_RATIO + SLACK_BYTES
 
 
 def storable(array: np.ndarray) -> np.ndarray:
@@ -33,6 +25,40 @@ def storable(array: np.ndarray) -> np.ndarray:
 
 class ModelFileError(ValueError):
     """A file is not a model that can be loaded safely. The message names the rule that it breaks."""
+
+
+def raised(name: str) -> str:
+    """How a caller raises a limit, for messages."""
+    return f"hornbeam.saving.budget({name}=...) raises the limit for a file that you trust"
+
+
+def most_texts() -> int:
+    """Bytes of all vocabularies together, some millions of words, or of the state of a training."""
+    return 8 * current_budget().text
+
+
+class Room:
+    """What the arrays of a file of `stored` bytes take together, counted before there is room for them."""
+
+    def __init__(self, stored: int) -> None:
+        self._bytes = current_budget().bytes_for(stored)
+        self._parameters = current_budget().parameters
+
+    def grow(self, stored: int) -> None:
+        """Another file of so many bytes belongs to it."""
+        self._bytes += current_budget().bytes_for(stored) - current_budget().bytes_for(0)
+
+    def take(self, name: str, size: int, nbytes: int) -> None:
+        """An array of so many numbers and bytes is made. Raises ModelFileError where that is too many."""
+        self._bytes -= nbytes
+        self._parameters -= size
+        if self._bytes < 0:
+            raise ModelFileError(
+                f"{name} is declared much larger than what is stored, or unpacks to it: refused as a "
+                f"decompression bomb. {raised('bytes')}"
+            )
+        if self._parameters < 0:
+            raise ModelFileError(f"the arrays hold too many numbers, at {name}. {raised('parameters')}")
 
 
 @contextmanager

@@ -31,9 +31,14 @@ def modern_config(config: dict[str, Any], training: dict[str, Any] | None) -> di
 
     Raises ModelFileError for settings that have no counterpart.
     """
-    found = _converted(config)
-    if training is not None:
-        found["compile_config"] = _compiling(training)
+    try:
+        found = _converted(config)
+        if training is not None:
+            found["compile_config"] = _compiling(training)
+    except ModelFileError:
+        raise
+    except Exception as error:  # whatever is not where Keras 2 puts it
+        raise ModelFileError(f"the config is not as Keras 2 writes it: {error!r:.200}") from error
     return found
 
 
@@ -100,7 +105,7 @@ def _named_function(config: dict[str, Any], key: str) -> Any:
 def _parameters(cls: type) -> Iterator[str]:
     """Names of the arguments that a class and its bases take."""
     for base in cls.__mro__:
-        if "__init__" in vars(base):
+        if "__init__" in vars(base) and base is not object:
             yield from inspect.signature(base.__init__).parameters  # type: ignore[misc]
 
 
@@ -127,6 +132,8 @@ def _functional(config: dict[str, Any]) -> dict[str, Any]:
     for entry in config["layers"]:
         nodes = [n if isinstance(n, dict) else _node(n, first) for n in entry.get("inbound_nodes", ())]
         entries.append({**_converted(entry), "inbound_nodes": nodes})
+    if any(isinstance(node, dict) for entry in config["layers"] for node in entry.get("inbound_nodes", ())):
+        return {**config, "layers": entries}  # Keras 3 wrote it
     sequential = {e["name"] for e in entries if e["class_name"] == "Sequential" and "name" in e}
     ends = [_moved(place, {name: first[name] for name in sequential}) for place in config["output_layers"]]
     return {**config, "layers": entries, "output_layers": ends}

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.budgets import current_budget
 from hornbeam.ir.graph import work_limit
 from hornbeam.ir.types import is_float, numpy_dtype
 from hornbeam.layers.core import Identity, Input
@@ -19,25 +20,27 @@ from hornbeam.layers.onnx_graph import GraphError, OnnxGraph
 from hornbeam.layers.onnx_graph.elementwise import dtype_of
 from hornbeam.layers.onnx_graph.structure import (
     MAX_CONSTANT_BYTES,
-    MAX_DEPTH,
     check_operators,
     graphs_in,
+    max_depth,
     packed,
 )
 from hornbeam.layers.onnx_graph.vocabulary import OPERATORS
-from hornbeam.saving.files import ModelFileError
+from hornbeam.saving.files import ModelFileError, Room, raised
 from hornbeam.saving.onnx_wire import read_model
 
 # What a file may cost to read. Protocol Buffers themselves end at 2 GiB; data beside the file may be larger.
 MAX_FILE_BYTES = (2 << 30) - 1
-MAX_DATA_BYTES = 64 << 30
 MAX_RANK = 32
-# Operations applied while shapes are found: some for every byte, and for a start.
-WORK_PER_BYTE, WORK = 1, 300_000
+# Operations applied while shapes are found, besides one for every byte.
+WORK = 300_000
 # Arrays of no more elements are part of the graph unless they are trained: sizes, axes, scales, bounds.
 SMALL = {"float": 16, "whole": 4096}
 # Numbers beyond it are no weights but signs, such as those that a mask adds to scores.
 LARGEST_WEIGHT = 1e4
+
+# How many operators that only reshape a weight are looked through.
+THROUGH = 8
 
 _STANDARD = ("", "ai.onnx")
 _FLOAT, _INT, _STRING, _TENSOR, _GRAPH, _FLOATS, _INTS, _STRINGS = range(1, 9)
@@ -61,14 +64,14 @@ def load_onnx(filepath: str | os.PathLike[str]) -> Any:
     path = os.fspath(filepath)
     data = _bytes_of(path)
     with _explained(path):
-        return _model(_Source(read_model(data), path), WORK + WORK_PER_BYTE * len(data))
+        return _model(_Source(data, path), current_budget().work_for(len(data), WORK))
 
 
 def onnx_arrays(filepath: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """The arrays of an ONNX file by their names; nothing is built. Raises what `load_onnx` raises."""
     path = os.fspath(filepath)
     with _explained(path):
-        return _Source(read_model(_bytes_of(path)), path).arrays()
+        return _Source(_bytes_of(path), path).arrays()
 
 
 def _bytes_of(path: str) -> bytes:
@@ -128,9 +131,11 @@ def _named(x: Any, name: str, taken: set[str]) -> Any:
 class _Source:
     """A file that has been read: it becomes a graph, as `OnnxGraph` takes it, and arrays of weights."""
 
-    def __init__(self, model: Mapping[str, Any], path: str) -> None:
+    def __init__(self, data: bytes, path: str) -> None:
+        model, stored = read_model(data), len(data)
         self._folder = os.path.dirname(path) or "."
-        self._bytes = 0
+        self._room = Room(stored)
+        self._beside: set[tuple[int, int]] = set()  # files whose size is counted
         self.weights: dict[str, np.ndarray] = {}
         if "graph" not in model:
             raise ModelFileError("not an ONNX file: it holds no graph")
@@ -193,8 +198,8 @@ class _Source:
 
     def _part(self, graph: Mapping[str, Any], depth: int) -> dict[str, Any]:
         """The nodes of a graph, and what its `Constant`s say."""
-        if depth > MAX_DEPTH:
-            raise ModelFileError(f"graphs are nested more than {MAX_DEPTH} deep")
+        if depth > max_depth():
+            raise ModelFileError(f"graphs are nested more than {max_depth()} deep. {raised('nesting')}")
         constants: dict[str, Any] = {}
         nodes = []
         for node in graph["node"]:
@@ -258,18 +263,17 @@ class _Source:
         if "segment" in tensor:
             raise ModelFileError(f"the array {name!r:.80} is cut into segments, which are not read")
         size = math.prod(shape)
-        self._bytes += size * dtype.itemsize
-        if self._bytes > MAX_DATA_BYTES:
-            raise ModelFileError(f"the arrays say that they take more than {MAX_DATA_BYTES} bytes")
+        nbytes = size * dtype.itemsize
         if tensor.get("data_location", 0) == _EXTERNAL:
-            data = self._external(name, tensor["external_data"], size * dtype.itemsize)
-        elif tensor["external_data"]:
-            raise ModelFileError(f"the array {name!r:.80} is both in the file and beside it")
-        elif "raw_data" in tensor:
-            data = tensor["raw_data"]
+            data: Any = self._external(name, tensor["external_data"], size, nbytes)
         else:
-            return _from_numbers(name, tensor, dtype, shape)
-        if len(data) != size * dtype.itemsize:
+            if tensor["external_data"]:
+                raise ModelFileError(f"the array {name!r:.80} is both in the file and beside it")
+            self._room.take(f"the array {name!r:.80}", size, nbytes)
+            if "raw_data" not in tensor:
+                return _from_numbers(name, tensor, dtype, shape)
+            data = tensor["raw_data"]
+        if len(data) != nbytes:
             raise ModelFileError(
                 f"the array {name!r:.80} says that it has shape {shape}, and has {len(data)} bytes"
             )
@@ -277,7 +281,7 @@ class _Source:
             raise ModelFileError(f"the array {name!r:.80} of bools has other values than 0 and 1")
         return np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype, copy=False).reshape(shape)
 
-    def _external(self, name: str, entries: list[Mapping[str, str]], nbytes: int) -> bytes:
+    def _external(self, name: str, entries: list[Mapping[str, str]], size: int, nbytes: int) -> bytes:
         """Bytes out of a file beside the model: a plain file in the same folder, and nothing else."""
         keys = {x.get("key", ""): x.get("value", "") for x in entries}
         place = keys.get("location", "")
@@ -292,6 +296,7 @@ class _Source:
             raise ModelFileError(f"the array {name!r:.80} needs {nbytes} bytes, and is said to have {length}")
         path = os.path.join(self._folder, place)
         try:
+            _check_plain(os.lstat(path), place)  # not even opened otherwise
             handle = os.open(path, _PLAINLY)
         except OSError as error:
             raise ModelFileError(
@@ -300,15 +305,16 @@ class _Source:
             ) from None
         try:
             about = os.fstat(handle)
-            if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1 or os.path.islink(path):
-                raise ModelFileError(
-                    f"{place!r:.80} beside the model is not a plain file: links are not followed, copy it"
-                )
+            _check_plain(about, place)
             if offset + length > about.st_size:
                 raise ModelFileError(
                     f"the array {name!r:.80} needs bytes up to {offset + length} of {place!r:.80}, which has "
                     f"{about.st_size}"
                 )
+            if (about.st_dev, about.st_ino) not in self._beside:
+                self._beside.add((about.st_dev, about.st_ino))
+                self._room.grow(about.st_size)
+            self._room.take(f"the array {name!r:.80}", size, nbytes)
             with os.fdopen(handle, "rb", closefd=False) as file:
                 file.seek(offset)
                 return file.read(length)
@@ -318,6 +324,13 @@ class _Source:
 
 # Neither through a link nor waiting for who writes to a pipe, where the system has such flags.
 _PLAINLY = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
+
+
+def _check_plain(about: os.stat_result, place: str) -> None:
+    if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
+        raise ModelFileError(
+            f"{place!r:.80} beside the model is not a plain file: links are not followed, copy it"
+        )
 
 
 def _natural(text: str, key: str) -> int:
@@ -415,7 +428,7 @@ def _trained(part: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> set[s
         operator = OPERATORS[node["op"]]
         for place in operator.weights:
             name = node["inputs"][place] if place < len(node["inputs"]) else ""
-            for _ in range(MAX_DEPTH):
+            for _ in range(THROUGH):
                 maker = makers.get(name)
                 if maker is None or not OPERATORS[maker["op"]].through or not maker["inputs"]:
                     break

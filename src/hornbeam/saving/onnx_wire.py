@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.saving.files import ModelFileError
+from hornbeam.budgets import current_budget
+from hornbeam.saving.files import ModelFileError, raised
 
 # A field costs a Python object, a message of several fields a dict and lists: as much as eight more. A graph
 # of 20,000 nodes has about half a million.
-MAX_FIELDS = 1_500_000
+FIELDS = 150  # for every member that a file may have
 MESSAGE = 8
 # Numbers written one after the other in as many bytes as each needs: small arrays. Others are `raw_data`.
 MAX_VARINT_BYTES = 4 << 20
-MAX_DEPTH = 60
 
 # Message -> number of a field -> (its name, what it is). "*" marks what may come several times.
 SCHEMA: dict[str, dict[int, tuple[str, str]]] = {
@@ -55,6 +55,7 @@ SCHEMA: dict[str, dict[int, tuple[str, str]]] = {
     "dim": {1: ("dim_value", "int"), 2: ("dim_param", "text")},
 }  # fmt: skip
 
+_LISTS = {kind: [name for name, what in s.values() if what[0] == "*"] for kind, s in SCHEMA.items()}
 _FIXED = {"float": (5, "<f4"), "double": (1, "<f8")}
 
 
@@ -65,16 +66,18 @@ class Reader:
     data: memoryview
     fields: int = 0
     varint_bytes: int = 0
+    most_fields: int = field(default_factory=lambda: FIELDS * current_budget().members)
+    most_deep: int = field(default_factory=lambda: current_budget().nesting * 3 // 10)
     _depth: int = field(default=0, repr=False)
 
     def message(self, kind: str, start: int = 0, stop: int | None = None) -> dict[str, Any]:
         """A message as a dict; fields that the schema does not name are skipped."""
         schema = SCHEMA[kind]
-        found: dict[str, Any] = {name: [] for name, what in schema.values() if what[0] == "*"}
+        found: dict[str, Any] = {name: [] for name in _LISTS[kind]}
         self._depth += 1
         self.fields += MESSAGE
-        if self._depth > MAX_DEPTH:
-            raise ModelFileError(f"messages are nested more than {MAX_DEPTH} deep")
+        if self._depth > self.most_deep:
+            raise ModelFileError(f"messages are nested more than {self.most_deep} deep. {raised('nesting')}")
         for number, wire, value in self._fields(start, len(self.data) if stop is None else stop):
             if number not in schema:
                 continue
@@ -92,8 +95,8 @@ class Reader:
         """Number, wire type and value of each field: a number, or the borders of its bytes."""
         while at < stop:
             self.fields += 1
-            if self.fields > MAX_FIELDS:
-                raise ModelFileError(f"the file has more than {MAX_FIELDS} fields")
+            if self.fields > self.most_fields:
+                raise ModelFileError(f"the file has more than {self.most_fields} fields. {raised('members')}")
             key, at = self._varint(at, stop)
             number, wire = key >> 3, key & 7
             if wire == 0:
@@ -113,6 +116,8 @@ class Reader:
             raise ModelFileError("a field is longer than the message that it is in")
 
     def _varint(self, at: int, stop: int) -> tuple[int, int]:
+        if at < stop and (byte := self.data[at]) < 0x80:  # nearly all of them
+            return byte, at + 1
         result = shift = 0
         while at < stop and shift < 70:
             byte = self.data[at]

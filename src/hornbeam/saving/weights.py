@@ -15,20 +15,19 @@ from typing import Any, BinaryIO, NamedTuple
 import h5py
 import numpy as np
 
+from hornbeam.budgets import current_budget
 from hornbeam.layers import Layer
 from hornbeam.naming import to_snake_case
 from hornbeam.optimizers import Optimizer
 from hornbeam.random import SeedGenerator
 from hornbeam.saving.arrays import ENDINGS, Names, read_arrays, write_arrays
-from hornbeam.saving.files import ModelFileError, most_bytes, replace_file, storable
+from hornbeam.saving.files import ModelFileError, Room, raised, replace_file, storable
 
 # HDF5 filters that values may have gone through: gzip, shuffle, Fletcher's checksum. Others are code that
 # HDF5 would look for on this machine.
 _FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
 # A chunk is unpacked as a whole: it may be larger than the array that it belongs to, but not by much.
 _CHUNK_SLACK = 1 << 20
-# Entries of a file that are looked at.
-_MOST = 1_000_000
 
 
 def save_weights(
@@ -246,7 +245,8 @@ def _values(part: _Part, store: h5py.File) -> dict[str, np.ndarray]:
     names = list(group) if isinstance(group, h5py.Group) else []
     found = {name: checked_dataset(store, _join(part.path, "vars", name)) for name in names}
     numbers = {name: x for name, x in found.items() if x is not None and x.dtype.kind in "fiub"}
-    return {name: np.asarray(dataset[()]) for name, dataset in numbers.items()}
+    room = Room(store.id.get_filesize())
+    return {name: values_of(dataset, room) for name, dataset in numbers.items()}
 
 
 def _optional(part: _Part, store: h5py.File) -> list[tuple[Any, h5py.Dataset]]:
@@ -302,11 +302,14 @@ def checked_dataset(store: h5py.File, name: str) -> h5py.Dataset | None:
     return dataset
 
 
-def values_of(dataset: h5py.Dataset) -> np.ndarray:
+def values_of(dataset: h5py.Dataset, room: Room | None = None) -> np.ndarray:
     """The values of a checked dataset that nothing else says the size of. Raises ModelFileError if they would
-    take far more room than what is stored."""
-    if dataset.nbytes > most_bytes(dataset.id.get_storage_size()):
-        raise ModelFileError(f"{dataset.name} is declared much larger than what is stored: refused")
+    take far more room than what is stored.
+
+    room: of the whole file, where values of several datasets are kept.
+    """
+    room = Room(dataset.id.get_storage_size()) if room is None else room
+    room.take(str(dataset.name), dataset.size, dataset.nbytes)
     if dataset.dtype.kind not in "fiub":
         raise ModelFileError(f"{dataset.name} has dtype {dataset.dtype}, which is not read")
     return np.asarray(dataset[()])
@@ -315,6 +318,7 @@ def values_of(dataset: h5py.Dataset) -> np.ndarray:
 def stored_arrays(store: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
     """Arrays stored in the file itself; links are left alone."""
     places: list[tuple[str, Any]] = [("", store)]
+    most = 100 * current_budget().members
     looked_at: set[int] = set()  # two names of one group may make a circle
     while places:
         path, group = places.pop()
@@ -327,8 +331,10 @@ def stored_arrays(store: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
             if address in looked_at:
                 continue
             looked_at.add(address)
-            if len(looked_at) > _MOST:
-                raise ModelFileError(f"the file holds more than {_MOST:,} entries, which no model does")
+            if len(looked_at) > most:
+                raise ModelFileError(
+                    f"the file holds more than {most:,} entries, which no model does. {raised('members')}"
+                )
             if isinstance(entry, h5py.Group):
                 places.append((place, entry))
             elif (dataset := checked_dataset(store, place)) is not None:

@@ -21,13 +21,12 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.budgets import current_budget
 from hornbeam.ir.types import DTYPES, numpy_dtype
 from hornbeam.layers.onnx_graph.vocabulary import OPERATORS, GraphError
 
 # Versions of the operator set that the table knows the differences of.
 OLDEST, NEWEST = 7, 28
-MAX_NODES = 100_000
-MAX_DEPTH = 8
 MAX_RANK = 32
 # Arrays of a graph: what is larger is a weight.
 MAX_CONSTANT_BYTES = 1 << 16
@@ -70,6 +69,11 @@ def checked_shape(value: Any) -> tuple[int | None, ...]:
     return tuple(shape)
 
 
+def max_depth() -> int:
+    """How many graphs may be inside of each other."""
+    return current_budget().nesting // 25
+
+
 def check_operators(graph: Any) -> None:
     """Raises GraphError that names all operators which the table does not have, those of branches too."""
     nodes = [node for part, _ in graphs_in(graph) for node in listed(part, "nodes")]
@@ -89,9 +93,11 @@ def graphs_in(graph: Any) -> Iterator[tuple[Any, int]]:
         part, depth = parts.pop()
         nodes = listed(part, "nodes")
         count += len(nodes)
-        if count > MAX_NODES or depth > MAX_DEPTH:
+        most = 10 * current_budget().members
+        if count > most or depth > max_depth():
             raise GraphError(
-                f"a graph has at most {MAX_NODES} nodes, and at most {MAX_DEPTH} levels of graphs in graphs"
+                f"a graph has at most {most} nodes, and at most {max_depth()} levels of graphs in graphs: "
+                "hornbeam.saving.budget(members=..., nesting=...) raises the limits for a file that you trust"
             )
         yield part, depth
         for node in nodes:
