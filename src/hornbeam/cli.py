@@ -1,4 +1,4 @@
-"""The command line: `hornbeam run`, `hornbeam mnist`, `hornbeam bench`, `hornbeam doctor`."""
+"""The command line: `hornbeam run`, `hornbeam mnist`, `hornbeam bench`, `hornbeam runs`, ..."""
 
 from __future__ import annotations
 
@@ -94,6 +94,10 @@ def _parser() -> argparse.ArgumentParser:
         "--output", default="mnist-run", help="folder for the model and the picture (default mnist-run)"
     )
     mnist.add_argument(
+        "--runs", default="runs", metavar="FOLDER", help="where the run is recorded (default runs)"
+    )
+    mnist.add_argument("--no-record", action="store_true", help="record no run")
+    mnist.add_argument(
         "--race",
         action="store_true",
         help="train a tiny net for a fixed number of updates, look at the test digits once, and print the "
@@ -118,6 +122,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_bench_arguments(bench)
     bench.set_defaults(action=_bench)
+
+    from hornbeam.insight.command import add_commands
+
+    add_commands(commands)
 
     inspect = commands.add_parser(
         "inspect",
@@ -221,6 +229,7 @@ def _mnist(args: argparse.Namespace) -> int:
         seed=args.seed,
         train_samples=args.train_samples,
         output=args.output,
+        runs=None if args.no_record else args.runs,
     )
 
 

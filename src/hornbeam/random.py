@@ -59,11 +59,17 @@ _WORD = 2**32
 # -- keys ----------------------------------------------------------------------------------------------------
 
 _default_seeds = _python_random.Random()
+_chosen: list[int] = []
 
 
 def make_default_seed() -> int:
     """A seed for whatever was given none: unpredictable, unless `set_random_seed` was called."""
     return _default_seeds.randrange(1, 10**9)
+
+
+def chosen_seed() -> int | None:
+    """What `set_random_seed` was last given, None if it was not called."""
+    return _chosen[0] if _chosen else None
 
 
 def default_state() -> Any:
@@ -195,6 +201,7 @@ def set_random_seed(seed: int) -> None:
 def restart(seed: int) -> None:
     """Start default seeds and the global generator anew, and leave Python's and NumPy's numbers alone."""
     generator = global_seed_generator()  # which takes a default seed of its own when it is made
+    _chosen[:] = [int(seed)]
     _default_seeds.seed(int(seed))
     generator.state.assign(_words(int(seed)))
 

@@ -16,7 +16,7 @@ import pytest
 from hornbeam import compat
 from hornbeam.cli import main
 from hornbeam.insight import mnist as report
-from hornbeam.insight import race
+from hornbeam.insight import race, read_run
 
 ROOT = Path(__file__).parents[2]
 
@@ -138,7 +138,7 @@ def test_help_shows_all(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     shown = capsys.readouterr().out
-    for command in ("run", "mnist", "doctor"):
+    for command in ("run", "mnist", "runs", "doctor"):
         assert command in shown
 
 
@@ -172,6 +172,7 @@ def test_mnist_at_a_small_size(
 ) -> None:
     pytest.importorskip("matplotlib")
     monkeypatch.setattr(report, "MARK", 0.5)
+    monkeypatch.chdir(tmp_path)
     assert main(["mnist", "--epochs", "2", "--train-samples", "3000", "--output", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert "95% interval" in shown
@@ -181,6 +182,11 @@ def test_mnist_at_a_small_size(
     assert json.loads(look)["what"] == "report"
     assert (tmp_path / "mnist.keras").exists()
     assert (tmp_path / "worst_digits.png").stat().st_size > 10_000
+    (folder,) = (tmp_path / "runs").iterdir()
+    recorded = read_run(folder)
+    assert recorded.finished
+    assert len(recorded.epochs) == 2
+    assert recorded.info["seed"] == 0
 
 
 def test_split_is_stratified_and_complete() -> None:

@@ -22,10 +22,11 @@ _OPTIONAL = {
 
 def report() -> str:
     """Versions, CPU features, threads and engines as text."""
-    return "\n".join(f"{label:<14}{text}" for label, text in _rows())
+    return "\n".join(f"{label:<14}{text}" for label, text in facts())
 
 
-def _rows() -> Iterator[tuple[str, str]]:
+def facts() -> Iterator[tuple[str, str]]:
+    """(name, text) of all that is reported."""
     from hornbeam import __version__
     from hornbeam.engines import available, current_engine
 

@@ -135,9 +135,11 @@ def split(labels: np.ndarray, size: int, seed: int) -> tuple[np.ndarray, np.ndar
     return order[keep[order]], validation
 
 
-def run(*, epochs: int, batch_size: int, seed: int, train_samples: int | None, output: str) -> int:
-    """Train, evaluate and report; returns the exit status of the command."""
-    from hornbeam.callbacks import Callback, EarlyStopping
+def run(
+    *, epochs: int, batch_size: int, seed: int, train_samples: int | None, output: str, runs: str | None
+) -> int:
+    """Train, evaluate and report; returns the exit status of the command. runs: where the run is recorded."""
+    from hornbeam.callbacks import Callback, EarlyStopping, RunRecorder
     from hornbeam.optimizers import Adam
     from hornbeam.optimizers.schedules import CosineDecay
 
@@ -171,11 +173,12 @@ def run(*, epochs: int, batch_size: int, seed: int, train_samples: int | None, o
                 reached.append(age())
 
     stopping = EarlyStopping(monitor="val_loss", patience=PATIENCE, restore_best_weights=True)
+    recorders = [] if runs is None else [RunRecorder("mnist", runs)]
     history = model.fit(
         batches,
         epochs=epochs,
         validation_data=(x_train[held_out], y_train[held_out]),
-        callbacks=[stopping, Watch()],
+        callbacks=[stopping, Watch(), *recorders],
     ).history
     trained = time.perf_counter() - start
 
@@ -196,6 +199,8 @@ def run(*, epochs: int, batch_size: int, seed: int, train_samples: int | None, o
     if reached:
         print(f"validation accuracy first was {MARK:.2%} {reached[0]:.0f} s after the start of the process")
     print(f"model: {folder / 'mnist.keras'}")
+    for recorder in recorders:
+        print(f"run: {recorder.path}")
     print(picture)
     return 0
 

@@ -70,7 +70,7 @@ def replace_file(path: str | os.PathLike[str], overwrite: bool = True) -> Iterat
     when the file is there. Raises FileExistsError if `path` exists and `overwrite` is False.
     """
     try:
-        with _staged(path, overwrite) if is_first() else tempfile.TemporaryFile() as file:
+        with staged(path, overwrite) if is_first() else tempfile.TemporaryFile() as file:
             yield file
     except Exception:
         agreed(False)
@@ -80,7 +80,8 @@ def replace_file(path: str | os.PathLike[str], overwrite: bool = True) -> Iterat
 
 
 @contextmanager
-def _staged(path: str | os.PathLike[str], overwrite: bool) -> Iterator[BinaryIO]:
+def staged(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[BinaryIO]:
+    """As `replace_file`, for what one process writes by itself."""
     target = Path(os.path.realpath(path))  # a link keeps pointing to what it points to
     if target.exists() and not overwrite:
         raise FileExistsError(f"{target} exists: pass overwrite=True to replace it")

@@ -7,6 +7,7 @@ from hornbeam.training.callbacks.checkpoint import Checkpoint
 from hornbeam.training.callbacks.doctor import Doctor
 from hornbeam.training.callbacks.monitor import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
 from hornbeam.training.callbacks.progbar import ProgbarLogger
+from hornbeam.training.callbacks.recorder import RunRecorder
 from hornbeam.training.callbacks.remote import RemoteMonitor
 from hornbeam.training.callbacks.simple import (
     CSVLogger,
@@ -32,6 +33,7 @@ __all__ = [
     "ProgbarLogger",
     "ReduceLROnPlateau",
     "RemoteMonitor",
+    "RunRecorder",
     "SwapEMAWeights",
     "TensorBoard",
     "TerminateOnNaN",

@@ -1,0 +1,7 @@
+"""Runs: what a training was, kept in a folder of plain JSON, listed and compared."""
+
+from hornbeam.insight.runs.comparing import compare_runs
+from hornbeam.insight.runs.listing import list_runs
+from hornbeam.insight.runs.reading import Run, RunError, read_run
+
+__all__ = ["Run", "RunError", "compare_runs", "list_runs", "read_run"]

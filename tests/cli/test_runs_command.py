@@ -1,0 +1,44 @@
+"""`hornbeam runs` and `hornbeam report`, as they are called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hornbeam as hb
+from hornbeam.cli import main
+
+
+def record(folder: Path, name: str) -> str:
+    model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    recorder = hb.callbacks.RunRecorder(name, folder)
+    model.fit(np.ones((8, 3), "float32"), np.ones((8, 1), "float32"), verbose=0, callbacks=[recorder])
+    return str(recorder.path)
+
+
+def test_the_list(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["runs"]) == 1
+    assert "there is no folder runs" in capsys.readouterr().err
+    record(Path("runs"), "one")
+    assert main(["runs"]) == 0
+    assert "one" in capsys.readouterr().out
+
+
+def test_the_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = record(tmp_path, "one"), record(tmp_path, "two")
+    assert main(["runs", "compare", first, second]) == 0
+    assert "what differs" in capsys.readouterr().out
+    assert main(["runs", "compare", first, str(tmp_path)]) == 1
+    assert "is no run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["compare"], ["compare", "a"], ["a", "b"]])
+def test_wrong_arguments(words: list[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["runs", *words])
