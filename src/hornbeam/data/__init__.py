@@ -12,6 +12,7 @@ from hornbeam.data.elements import TensorSpec as TensorSpec
 from hornbeam.data.folds import k_fold as k_fold
 from hornbeam.data.looking import Look as Look
 from hornbeam.data.looking import look as look
+from hornbeam.data.picture_folder import images_from_folder as images_from_folder
 from hornbeam.data.sealed import Sealed as Sealed
 from hornbeam.data.sealed import SealedError as SealedError
 from hornbeam.data.sealed import seal as seal
@@ -19,5 +20,5 @@ from hornbeam.data.splits import split as split
 
 __all__ = [
     "AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Dataset", "Sealed", "SealedError",
-    "Strings", "TensorSpec", "find_duplicates", "k_fold", "seal", "split",
+    "Strings", "TensorSpec", "find_duplicates", "images_from_folder", "k_fold", "seal", "split",
 ]  # fmt: skip

@@ -24,6 +24,8 @@ TRIED = 3
 WORTH = 2e-4
 # Seconds a call from which on workers are worth their changes of the thread.
 LONG = 1e-3
+# Seconds after which a result that is not there yet makes one look whether the workers live.
+ALIVE = 1.0
 # How long the end waits for a source that is in the middle of an item.
 PATIENCE = 5.0
 
@@ -119,12 +121,16 @@ def in_order(
     """`function(item)` for every item, made by `workers` threads (or by `pool`), in the order of the items.
 
     depth: how many results are made ahead at most, twice the number of workers if None. An exception comes
-    up where its result would have. The workers end when the iterator does.
+    up where its result would have, and RuntimeError if somebody killed a worker. The workers end when the
+    iterator does.
     """
+    threads: list[threading.Thread] = []
     if pool is None:
         from concurrent.futures import ThreadPoolExecutor
 
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="hornbeam-map")
+        pool = ThreadPoolExecutor(
+            workers, "hornbeam-map", initializer=lambda: threads.append(threading.current_thread())
+        )
     waiting: deque[Future[R]] = deque()
     source, failure = iter(items), None
     try:
@@ -136,13 +142,24 @@ def in_order(
             except Exception as error:  # comes up after the results of the items before it
                 failure = error
             if len(waiting) >= max(depth or 2 * workers, 1):
-                yield waiting.popleft().result()
+                yield _awaited(waiting.popleft(), threads)
         while waiting:
-            yield waiting.popleft().result()
+            yield _awaited(waiting.popleft(), threads)
         if failure is not None:
             raise failure
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _awaited(future: Future[R], threads: list[threading.Thread]) -> R:
+    """A result. Raises RuntimeError if one of the threads ended before it was there: they do not by
+    themselves, and what a killed one had taken would be waited for without end."""
+    from concurrent.futures import wait
+
+    while not wait([future], ALIVE).done:
+        if not all(thread.is_alive() for thread in list(threads)) and not wait([future], ALIVE).done:
+            raise RuntimeError("a thread that prepares data was killed: what it was making is lost")
+    return future.result()
 
 
 def in_order_where_it_pays(

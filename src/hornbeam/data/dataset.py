@@ -43,6 +43,9 @@ class Dataset:
     # What the functions for folders found: on their results only, as in Keras.
     class_names: list[str] | None
     file_paths: list[str]
+    # On those of `images_from_folder`: files that cannot be read and why, and what was done to the others.
+    bad_files: dict[str, str]
+    report: str
 
     def __init__(self, stage: s.Stage) -> None:
         self._stage = stage

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hornbeam.data.ahead import in_order
-from hornbeam.data.decoding import ENDINGS, decoded, why
+from hornbeam.data.decoding import ENDINGS, PictureFile, why
 from hornbeam.data.folders import files_in
 from hornbeam.tensor import Tensor
 
@@ -266,8 +266,9 @@ def _look_at(path: str, near: bool) -> tuple[bytes | None, Looks | None, str]:
     except OSError as error:
         return None, None, why(error)
     try:
-        picture = decoded(path, "rgb", (4 * _SIDE, 4 * _SIDE))
-        return key, _looks(np.asarray(picture.convert("RGB"))[None]), ""
+        with PictureFile(path) as file:
+            picture = file.pixels("rgb", (4 * _SIDE, 4 * _SIDE), (0, 0, 0), deep=False)
+        return key, _looks(np.asarray(picture)[None]), ""
     except Exception as error:  # decoders raise whatever they like
         return key, None, why(error)
 
@@ -283,7 +284,8 @@ def _same_pixels(paths: Sequence[str], pairs: Iterable[tuple[int, int]]) -> list
     """Those of near files whose pixels are all the same."""
     keys: dict[tuple[Any, bytes], list[int]] = defaultdict(list)
     for number in sorted({number for pair in pairs for number in pair}):
-        pixels = np.asarray(decoded(paths[number], "rgba"))
+        with PictureFile(paths[number]) as file:
+            pixels = np.asarray(file.pixels("rgba"))
         keys[pixels.shape, hashlib.blake2b(pixels.tobytes()).digest()].append(number)
     return [group for group in keys.values() if len(group) > 1]
 

@@ -161,7 +161,7 @@ class Wanted(NamedTuple):
                 f"no {subset + ' ' if subset else ''}files of this kind were found in {self.directory}"
             )
         paths = np.array(files.paths, dtype=object)
-        labels = self._encoded(files)
+        labels = encoded(files.labels, files.class_names, self.label_mode)
         rows = Dataset(Slices(paths if labels is None else (paths, labels), "files"))
         if self.shuffle and subset != "validation":
             rows = rows.shuffle(len(paths), seed)
@@ -175,13 +175,14 @@ class Wanted(NamedTuple):
         made.file_paths = files.paths
         return made
 
-    def _encoded(self, files: Files) -> np.ndarray | None:
-        """The labels as `label_mode` wants them."""
-        if files.labels is None or files.class_names is None or self.label_mode == "int":
-            return files.labels
-        if self.label_mode == "binary":
-            return files.labels.astype(np.float32)[:, None]
-        return (files.labels[:, None] == np.arange(len(files.class_names))).astype(np.float32)
+
+def encoded(labels: np.ndarray | None, class_names: Sequence[str] | None, mode: str | None) -> Any:
+    """Class numbers as a `label_mode` wants them: int32, one-hot rows, or 0.0 and 1.0 in a column."""
+    if labels is None or class_names is None or mode == "int":
+        return labels
+    if mode == "binary":
+        return labels.astype(np.float32)[:, None]
+    return (labels[:, None] == np.arange(len(class_names))).astype(np.float32)
 
 
 def files_in(folder: str, endings: tuple[str, ...], follow_links: bool) -> list[str]:

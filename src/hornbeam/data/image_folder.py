@@ -9,10 +9,11 @@ import numpy as np
 
 from hornbeam.config import standard_data_format
 from hornbeam.data.dataset import AUTOTUNE, Dataset, whole
+from hornbeam.data.decoding import PictureFile
 from hornbeam.data.folders import Wanted, only_ours
 from hornbeam.data.resizing import METHODS, resized
 from hornbeam.naming import nearest
-from hornbeam.utils.images import load_img, middle_box
+from hornbeam.utils.images import middle_box
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 
@@ -98,8 +99,9 @@ def _size(image_size: Any) -> tuple[int, int]:
 
 
 def _pixels(path: str, color_mode: str) -> np.ndarray:
-    """The picture in a file: uint8 (height, width, channels)."""
-    pixels = np.asarray(load_img(path, color_mode=color_mode))
+    """The picture in a file: uint8 (height, width, channels), as it lies there and without its alpha."""
+    with PictureFile(path, upright=False) as file:
+        pixels = np.asarray(file.pixels(color_mode, deep=False))
     return pixels if pixels.ndim == 3 else pixels[:, :, None]
 
 

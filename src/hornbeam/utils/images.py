@@ -31,6 +31,13 @@ def pillow() -> Any:
     return Image
 
 
+def filter_of(interpolation: str) -> Any:
+    """Pillow's filter of a name. Raises ValueError for others, ImportError without Pillow."""
+    if interpolation not in _FILTERS:
+        raise ValueError(f"unknown interpolation {interpolation!r}.{nearest(interpolation, _FILTERS)}")
+    return getattr(pillow().Resampling, _FILTERS[interpolation])
+
+
 def array_to_img(x: Any, data_format: str | None = None, scale: bool = True, dtype: Any = None) -> Any:
     """An array (height, width, channels) as a Pillow image; 1 channel is grey, 3 are RGB, 4 RGBA.
 
@@ -94,8 +101,7 @@ def load_img(
     image = pillow()
     if color_mode not in _COLORS:
         raise ValueError(f"color_mode must be one of {', '.join(_COLORS)}, got {color_mode!r}")
-    if interpolation not in _FILTERS:
-        raise ValueError(f"unknown interpolation {interpolation!r}.{nearest(interpolation, _FILTERS)}")
+    kind = filter_of(interpolation)
     with image.open(path) as opened:
         opened.load()
         picture = opened if opened.mode == _COLORS[color_mode] else opened.convert(_COLORS[color_mode])
@@ -103,7 +109,7 @@ def load_img(
         return picture
     height, width = target_size
     box = middle_box(picture.width, picture.height, width, height) if keep_aspect_ratio else None
-    return picture.resize((width, height), getattr(image.Resampling, _FILTERS[interpolation]), box=box)
+    return picture.resize((width, height), kind, box=box)
 
 
 def middle_box(width: int, height: int, target_width: int, target_height: int) -> tuple[int, int, int, int]:

@@ -1,0 +1,510 @@
+"""`images_from_folder`: pixels against Pillow, what is said, bad files, order for any number of workers."""
+
+from __future__ import annotations
+
+import ctypes
+import io
+import threading
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+import hornbeam as hb
+from hornbeam import layers, utils
+from hornbeam.data import TensorSpec, ahead, find_duplicates, images_from_folder
+from hornbeam.data.fitting import buckets
+
+SIZES = [(40, 30), (30, 40), (64, 17), (50, 50), (20, 20), (13, 90), (97, 96), (31, 47)]  # width, height
+FILTER = Image.Resampling.BILINEAR
+
+
+def noise(size: tuple[int, int], seed: int, channels: int = 3) -> np.ndarray:
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], channels), dtype="uint8")
+    return pixels if channels > 1 else pixels[..., 0]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures of all SIZES, in folders "a" and "b" by turns."""
+    made = tmp_path_factory.mktemp("pictures")
+    for number, size in enumerate(SIZES * 3):
+        folder = made / "ab"[number % 2]
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(noise(size, number)).save(folder / f"{number:02}.png")
+    return made
+
+
+def quiet(path: Any, *args: Any, **settings: Any) -> Any:
+    return images_from_folder(path, *args, **{"verbose": False, "draft": False, **settings})
+
+
+def whole(dataset: Any) -> Any:
+    """All pictures and labels of a pass."""
+    batches = [b if isinstance(b, tuple) else (b,) for b in dataset.as_numpy_iterator()]
+    parts = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+    return parts[0] if len(parts) == 1 else parts
+
+
+def single(folder: Path, picture: Any, name: str = "a.png", size: Any = None, **settings: Any) -> np.ndarray:
+    """What becomes of one picture."""
+    folder.mkdir(exist_ok=True)
+    save = settings.pop("save", {})
+    picture.save(folder / name, **save)
+    made = quiet(folder, size, labels=None, **settings)
+    pixels: np.ndarray = whole(made)[0]
+    (folder / name).unlink()
+    return pixels
+
+
+# -- pixels ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "nearest", "lanczos"])
+@pytest.mark.parametrize("resize", ["stretch", "pad", "crop"])
+@pytest.mark.parametrize("size", [(24, 32), (40, 16), (110, 110)])  # height, width
+def test_policies_are_those_of_pillow(
+    root: Path, resize: str, size: tuple[int, int], interpolation: str
+) -> None:
+    kind = getattr(Image.Resampling, interpolation.upper())
+    ways: dict[str, Any] = {
+        "stretch": lambda p, s: p.resize(s, kind),
+        "pad": lambda p, s: ImageOps.pad(p, s, kind, color=(7, 7, 7)),
+        "crop": lambda p, s: ImageOps.fit(p, s, kind),
+    }
+    made = quiet(root, size, resize, shuffle=False, interpolation=interpolation, fill=7)
+    pixels, labels = whole(made)
+    assert pixels.dtype == np.float32
+    assert labels.tolist() == [0] * 12 + [1] * 12
+    for path, found in zip(made.file_paths, pixels, strict=True):
+        np.testing.assert_array_equal(found, np.asarray(ways[resize](Image.open(path), size[::-1])))
+
+
+def test_random_crops_are_places_of_pillow(root: Path) -> None:
+    """Each picture is `fit` for some centre, another one every pass."""
+    made = quiet(root, 16, "random_crop", shuffle=False, seed=3, dtype="uint8")
+    first, second = whole(made)[0], whole(made)[0]
+    assert (first != second).any(axis=(1, 2, 3)).sum() >= 15  # some pictures are square
+    for path, found in zip(made.file_paths, first, strict=True):
+        picture = Image.open(path)
+        long = max(picture.size) - min(picture.size)
+        tries = [
+            np.asarray(ImageOps.fit(picture, (16, 16), FILTER, centering=(c, c)))
+            for c in np.linspace(0, 1, 4 * long + 1)
+        ]
+        assert min(np.abs(t.astype(int) - found).mean() for t in tries) < 8
+
+
+@pytest.mark.parametrize("turned", range(1, 9))
+@pytest.mark.parametrize("resize", ["pad", "crop"])
+def test_drafts_are_near_the_whole(tmp_path: Path, resize: str, turned: int) -> None:
+    """Smooth pictures that the decoder makes smaller: less than a level apart on average. Sizes are such
+    that the smaller picture ends in the middle of a pixel."""
+    smooth = Image.fromarray(noise((6, 4), 1)).resize((604, 451), Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif[0x0112] = turned
+    settings = {"size": (50, 56), "resize": resize, "name": "a.jpg", "save": {"quality": 95, "exif": exif}}
+    exact = single(tmp_path, smooth, **settings)
+    assert 0 < np.abs(single(tmp_path, smooth, draft=True, **settings) - exact).mean() < 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif"])
+def test_turned_upright(tmp_path: Path, name: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    settings: dict[str, Any] = {"exif": exif, **({"lossless": True} if name == "a.webp" else {})}
+    picture = Image.fromarray(noise((24, 16), 0))
+    made = io.BytesIO()
+    picture.save(made, {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "tif": "TIFF"}[name[2:]], **settings)
+    wanted = np.asarray(ImageOps.exif_transpose(Image.open(made)).convert("RGB"))
+    assert wanted.shape[:2] == ((16, 24) if orientation < 5 else (24, 16))
+    found = single(tmp_path, picture, name, save=settings)
+    np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.gif", "a.tiff", "a.JPG", "a.jpeg", "a.webp"])
+def test_formats(tmp_path: Path, name: str) -> None:
+    picture = Image.fromarray(noise((9, 7), 2))
+    made = io.BytesIO()
+    kind = {"JPG": "JPEG", "jpeg": "JPEG"}.get(name[2:], name[2:].upper())
+    picture.save(made, kind)
+    np.testing.assert_array_equal(
+        single(tmp_path, picture, name), np.asarray(Image.open(made).convert("RGB"))
+    )
+
+
+def test_colours(tmp_path: Path) -> None:
+    grey, colour, alpha = (Image.fromarray(noise((8, 8), 3, c)) for c in (1, 3, 4))
+    np.testing.assert_array_equal(single(tmp_path, grey), np.asarray(grey.convert("RGB")))
+    np.testing.assert_array_equal(
+        single(tmp_path, colour, color_mode="grayscale")[..., 0], np.asarray(colour.convert("L"))
+    )
+    np.testing.assert_array_equal(single(tmp_path, alpha, color_mode="rgba"), np.asarray(alpha))
+    np.testing.assert_array_equal(single(tmp_path, colour, color_mode="rgba")[..., 3], 255)
+    ground = Image.new("RGBA", (8, 8), (200, 200, 200, 255))
+    ground.alpha_composite(alpha)
+    found = single(tmp_path, alpha, fill=200)
+    np.testing.assert_array_equal(found, np.asarray(ground)[..., :3])
+    cmyk = colour.convert("CMYK")
+    np.testing.assert_array_equal(single(tmp_path, cmyk, "a.tif"), np.asarray(cmyk.convert("RGB")))
+    few = colour.quantize(8)
+    clear = single(tmp_path, few, "a.gif", save={"transparency": 0}, fill=9)
+    drawn = np.asarray(few)
+    np.testing.assert_array_equal(clear[drawn == 0], 9)
+    np.testing.assert_array_equal(clear[drawn != 0], np.asarray(few.convert("RGB"))[drawn != 0])
+
+
+def test_16_bits_keep_their_fractions(tmp_path: Path) -> None:
+    values = np.linspace(0, 65535, 64).astype("uint16").reshape(8, 8)
+    deep = Image.fromarray(values)
+    for name in ("a.png", "a.tif"):
+        found = single(tmp_path, deep, name, color_mode="grayscale")
+        np.testing.assert_allclose(found[..., 0], values / 257, rtol=1e-6)
+        assert found.max() == 255
+    rounded = single(tmp_path, deep, dtype="uint8")
+    np.testing.assert_array_equal(rounded[..., 2], np.rint(values / 257))
+    assert (single(tmp_path, deep, color_mode="rgba")[..., 3] == 255).all()
+    small = single(tmp_path, deep, size=4, color_mode="grayscale")[..., 0]
+    wanted = Image.fromarray((values / 257).astype("float32")).resize((4, 4), FILTER)
+    np.testing.assert_allclose(small, np.asarray(wanted), rtol=1e-5)
+    floating = Image.fromarray(np.ones((4, 4), "float32"))
+    with pytest.raises(ValueError, match="range is not known"):
+        single(tmp_path, floating, "a.tif")
+
+
+def test_keras_names_keep_their_ways(tmp_path: Path) -> None:
+    """No turning, 16 bits cut to 8, alpha dropped: as TensorFlow decodes."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = Image.fromarray(noise((24, 16), 0))
+    picture.save(tmp_path / "a.png", exif=exif)
+    Image.fromarray(np.full((16, 24), 0x80FF, "uint16")).save(tmp_path / "b.png")
+    Image.fromarray(noise((24, 16), 1, 4)).save(tmp_path / "c.png")
+    found = whole(utils.image_dataset_from_directory(
+        tmp_path, labels=None, image_size=(16, 24), shuffle=False, verbose=False
+    ))  # fmt: skip
+    np.testing.assert_array_equal(found[0], np.asarray(picture))
+    assert (found[1] == 0x80).all()
+    np.testing.assert_array_equal(found[2], noise((24, 16), 1, 4)[..., :3])
+
+
+# -- batches -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("resize", ["pad", "random_crop", "bucket"])
+def test_batches_are_the_same_for_any_workers(root: Path, resize: str) -> None:
+    passes: list[list[Any]] = []
+    for workers in (0, 1, 4):
+        made = quiet(root, 24, resize, seed=5, batch_size=7, workers=workers, sizes=3)
+        passes.append([list(made.as_numpy_iterator()) for _ in range(2)])
+    for other in passes[1:]:
+        for ours, theirs in zip(passes[0], other, strict=True):
+            for (x, y), (x2, y2) in zip(ours, theirs, strict=True):
+                np.testing.assert_array_equal(x, x2)
+                assert y.tolist() == y2.tolist()
+    labels = [[y.tolist() for _, y in one] for one in passes[0]]
+    assert labels[0] != labels[1]
+    another = quiet(root, 24, resize, seed=6, batch_size=7, sizes=3)
+    assert [y.tolist() for _, y in another.as_numpy_iterator()] != labels[0]
+
+
+def test_what_a_dataset_says_of_itself(root: Path) -> None:
+    made = quiet(root, (24, 20), batch_size=7)
+    assert len(made) == 4
+    assert made.element_spec == (TensorSpec((None, 24, 20, 3), "float32"), TensorSpec((None,), "int32"))
+    assert made.class_names == ["a", "b"]
+    assert sorted(Path(path).name for path in made.file_paths) == [f"{i:02}.png" for i in range(24)]
+    first = quiet(
+        root, 24, data_format="channels_first", dtype="uint8", label_mode="categorical", batch_size=5
+    )
+    assert first.element_spec == (TensorSpec((None, 3, 24, 24), "uint8"), TensorSpec((None, 2), "float32"))
+    for x, y in first.as_numpy_iterator():
+        assert x.shape[1:] == (3, 24, 24)
+        assert y.sum(axis=1).tolist() == [1] * len(y)
+    one = quiet(root, 24, batch_size=None, labels=None)
+    assert one.element_spec == TensorSpec((24, 24, 3), "float32")
+    assert [x.shape for x in one.as_numpy_iterator()] == [(24, 24, 3)] * 24
+    binary = quiet(root, 24, label_mode="binary", shuffle=False)
+    assert whole(binary)[1].tolist() == [[0.0]] * 12 + [[1.0]] * 12
+    mixed = quiet(root, None, "bucket")
+    assert mixed.element_spec[0] == TensorSpec((None, None, None, 3), "float32")
+    assert sum(len(y) for _, y in mixed.as_numpy_iterator()) == 24
+    assert len(list(mixed.as_numpy_iterator())) == len(mixed)
+
+
+def test_a_pass_can_be_drawn_again(root: Path) -> None:
+    """As checkpoints do: the order of another Dataset that stood there."""
+    made = quiet(root, 8, "random_crop", seed=1)
+    whole(made)
+    state = made._orders()
+    second = whole(made)
+    other = quiet(root, 8, "random_crop", seed=2)
+    other._set_orders(state)
+    for ours, theirs in zip(whole(other), second, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_looking_at_the_form_of_elements_is_no_pass(root: Path) -> None:
+    made = quiet(root, 8, seed=1)
+    plain = [y.tolist() for _, y in quiet(root, 8, seed=1).as_numpy_iterator()]
+    halved = made.map(lambda x, y: (x / 2, y))
+    assert halved.element_spec[0].shape == (None, 8, 8, 3)
+    assert [y.tolist() for _, y in halved.as_numpy_iterator()] == plain
+
+
+# -- parts and labels --------------------------------------------------------------------------------------
+
+
+def test_parts(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = images_from_folder(root, 16, "random_crop", validation=0.25, test=4, seed=2)
+    train, validation, test = made
+    assert [len(part.file_paths) for part in made] == [14, 6, 4]
+    assert len(set(train.file_paths + validation.file_paths + test.file_paths)) == 24
+    for part, wanted in ((train, 7), (validation, 3), (test, 2)):
+        assert sum("/a/" in path for path in part.file_paths) == wanted
+    assert (
+        "24 pictures: 14 train, 6 validation, 4 test; drawn, every class in proportion"
+        in capsys.readouterr().out
+    )
+    again = quiet(root, 16, "random_crop", validation=0.25, test=4, seed=2)
+    assert [part.file_paths for part in again] == [part.file_paths for part in made]
+    # What is held out is neither shuffled nor cut at random.
+    wanted = [np.asarray(ImageOps.fit(Image.open(path), (16, 16), FILTER)) for path in validation.file_paths]
+    for _ in range(2):
+        np.testing.assert_array_equal(whole(again.validation)[0], wanted)
+    only = quiet(root, 16, validation=6)
+    assert only.test is None
+    assert len(find_duplicates({"train": only.train, "validation": only.validation}, near=False)) == 0
+
+
+def test_tables_of_labels(root: Path, tmp_path: Path) -> None:
+    names = ["a/00.png", "b/01.png", "a/02.png"]
+    texts = quiet(root, 8, labels=dict(zip(names, ["cat", "dog", "cat"], strict=True)), shuffle=False)
+    assert [Path(path).name for path in texts.file_paths] == ["00.png", "02.png", "01.png"]
+    assert (texts.class_names, whole(texts)[1].tolist()) == (["cat", "dog"], [0, 0, 1])
+    table = tmp_path / "labels.csv"
+    for rows, classes, labels in (
+        ("file,label\na/00.png,dog\na/02.png,cat\n", ["cat", "dog"], [1, 0]),
+        ("a/00.png,2\na/02.png,0\n", ["0", "1", "2"], [2, 0]),
+        ("file,weight\na/00.png,2.5\na/02.png,1\n", None, [2.5, 1.0]),
+    ):
+        table.write_text(rows)
+        made = quiet(root, 8, labels=table, shuffle=False)
+        assert (getattr(made, "class_names", None), whole(made)[1].tolist()) == (classes, labels)
+    ordered = quiet(root, 8, labels={names[0]: "x"}, class_names=["y", "x"])
+    assert whole(ordered)[1].tolist() == [1]
+
+
+# -- what is said ------------------------------------------------------------------------------------------
+
+
+def report(folder: Path, sizes: list[tuple[int, int]], *args: Any, **settings: Any) -> str:
+    for number, size in enumerate(sizes):
+        Image.new("RGB", size).save(folder / f"{number}.png")
+    text: str = quiet(folder, *args, labels=None, **settings).report
+    return text
+
+
+def test_costs_of_policies(tmp_path: Path) -> None:
+    sizes = [(200, 100), (100, 100)]
+    assert "2 sizes from 100 x 100 to 200 x 100" in report(tmp_path, sizes, 50)
+    assert 'resize="pad" to 50 x 50: 25% of a frame is filled up on average, 50% at most' in report(
+        tmp_path, sizes, 50
+    )
+    assert "25% of a picture is cut off on average, 50% at most" in report(tmp_path, sizes, 50, "crop")
+    assert "distorted by a factor of 1.50 on average, 2.00 at most" in report(tmp_path, sizes, 50, "stretch")
+    assert "50% of the pictures are smaller and get enlarged" in report(tmp_path, sizes, (100, 200), "pad")
+    assert "2 sizes: 96 x 96 (1), 192 x 96 (1)" in report(tmp_path, sizes, None, "bucket")
+    alike = report(tmp_path, [(64, 64)] * 2, 32)
+    assert "all 64 x 64 (2 colour)" in alike
+    assert "nothing is filled up, cut off or distorted" in alike
+
+
+def test_buckets() -> None:
+    sizes = np.array([[320, 240]] * 10 + [[240, 320]] * 5 + [[322, 239]] * 2 + [[1000, 100]])
+    assert buckets(sizes, None, 8).tolist() == [[320, 256]] * 10 + [[256, 320]] * 5 + [[320, 224]] * 2 + [
+        [992, 96]
+    ]
+    three = buckets(sizes, None, 3).tolist()
+    assert three == [[320, 256]] * 10 + [[256, 320]] * 5 + [[320, 224]] * 3
+    assert len({tuple(size) for size in buckets(sizes, None, 1).tolist()}) == 1
+    areas = buckets(sizes * 3, (224, 224), 8).prod(axis=1)
+    assert (np.abs(areas / 224**2 - 1) < 0.15).all()
+
+
+def test_mixed_sizes_train(root: Path) -> None:
+    made = quiet(root, 48, "bucket", batch_size=6, seed=0, sizes=3)
+    shapes = {x.shape[1:] for x, _ in made.as_numpy_iterator()}
+    assert len(shapes) == 3
+    model = hb.Sequential([
+        hb.Input((None, None, 3)), layers.Rescaling(1 / 255), layers.Conv2D(4, 3, activation="relu"),
+        layers.GlobalAveragePooling2D(), layers.Dense(2, activation="softmax"),
+    ])  # fmt: skip
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    history = model.fit(made, epochs=2, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    assert np.isfinite(model.evaluate(made, verbose=0)[0])
+
+
+# -- bad files ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    """200 pictures; 2 that are none, and 4 that end too early."""
+    for number in range(200):
+        Image.fromarray(noise((32, 24), number)).save(tmp_path / f"{number:03}.png")
+    for number in (17, 120):
+        (tmp_path / f"{number:03}.png").write_bytes(b"no picture at all")
+    for number in (3, 40, 41, 199):
+        path = tmp_path / f"{number:03}.png"
+        path.write_bytes(path.read_bytes()[:700])
+    return tmp_path
+
+
+def test_bad_files_are_left_out_and_named(broken: Path) -> None:
+    seen = []
+    for workers in (0, 1, 4):
+        made = quiet(broken, 16, labels=None, shuffle=False, workers=workers)
+        assert sorted(Path(p).name for p in made.bad_files) == ["017.png", "120.png"]
+        with pytest.warns(UserWarning, match="4 pictures left out") as caught:
+            batches = list(made.as_numpy_iterator())
+        assert [len(batch) for batch in batches] == [32] * 6 + [2]
+        (said,) = [str(w.message) for w in caught]
+        bad = {Path(path).name: reason for path, reason in made.bad_files.items()}
+        assert sorted(bad) == ["003.png", "017.png", "040.png", "041.png", "120.png", "199.png"]
+        assert all(f"{name}: {bad[name]}" in said for name in ("003.png", "040.png", "041.png", "199.png"))
+        assert bad["017.png"] == "no picture of a known format"
+        assert "truncated" in bad["003.png"]
+        with warnings.catch_warnings():  # said once
+            warnings.simplefilter("error")
+            again = np.concatenate(list(made.as_numpy_iterator()))
+        np.testing.assert_array_equal(again, np.concatenate(batches))
+        seen.append(again)
+    np.testing.assert_array_equal(seen[0], seen[1])
+    np.testing.assert_array_equal(seen[0], seen[2])
+    good = [p for p in sorted(broken.iterdir()) if p.name not in bad]
+    np.testing.assert_array_equal(
+        seen[0], [np.asarray(ImageOps.pad(Image.open(p), (16, 16), FILTER)) for p in good]
+    )
+
+
+def test_too_many_bad_files_are_an_error(broken: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"2 pictures more than max_bad=0.005 of 200 files(.|\n)*017.png: no picture"
+    ):
+        quiet(broken, 16, labels=None, max_bad=0.005)
+    for workers in (0, 3):
+        made = quiet(broken, 16, labels=None, max_bad=0.015, workers=workers)
+        with pytest.raises(ValueError, match=r"3 pictures more than max_bad|4 pictures more than max_bad"):
+            list(made.as_numpy_iterator())
+        assert len(made.bad_files) >= 5
+    for path in broken.iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"200 pictures were found in .* none of which can be read"):
+        quiet(broken, 16, labels=None, max_bad=1)
+
+
+def test_training_on_with_bad_files(broken: Path) -> None:
+    made = quiet(broken, 16, labels={p.name: int(p.stem) % 2 for p in broken.iterdir()}, seed=1)
+    model = hb.Sequential([hb.Input((16, 16, 3)), layers.Flatten(), layers.Dense(2)])
+    model.compile("sgd", hb.losses.SparseCategoricalCrossentropy(from_logits=True))
+    with pytest.warns(UserWarning, match="4 pictures left out"):
+        model.fit(made.map(lambda x, y: (x / 255, y)), epochs=2, verbose=0)
+
+
+# -- threads -----------------------------------------------------------------------------------------------
+
+
+def workers_alive() -> list[threading.Thread]:
+    return [t for t in threading.enumerate() if t.name.startswith("hornbeam-map")]
+
+
+def test_what_a_thread_raises_comes_up(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hornbeam.data import pictures
+
+    def fail(*_: Any) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(pictures, "write", fail)
+    with pytest.raises(MemoryError, match="no room"):
+        list(quiet(root, 16, workers=2).as_numpy_iterator())
+
+
+def kill(thread: threading.Thread) -> None:
+    """Raise SystemExit in a thread, whatever it does: as near as one comes to killing it."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit)
+    )
+
+
+def test_killed_workers_do_not_hang_the_loop(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Idle ones take what they were to make with them; busy ones hand on what ended them."""
+    monkeypatch.setattr(ahead, "ALIVE", 0.05)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    items = iter(ahead.in_order(lambda number: number, iter(range(100)), 2, 2))
+    assert next(items) == 0
+    for thread in workers_alive():
+        kill(thread)
+    started = time.perf_counter()
+    with pytest.raises((RuntimeError, SystemExit)):
+        list(items)
+    assert time.perf_counter() - started < 10
+
+
+def test_threads_end_with_the_iterator(root: Path) -> None:
+    run = quiet(root, 16, workers=3, batch_size=2).as_numpy_iterator()
+    next(run)
+    assert workers_alive()
+    run.close()
+    until = time.monotonic() + 10
+    while workers_alive() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not workers_alive()
+
+
+# -- mistakes ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "settings", "error", "what"),
+    [
+        ((16, "padd"), {}, ValueError, "Did you mean 'pad'"),
+        (((1, 2, 3),), {}, ValueError, "size must be"),
+        ((None,), {}, ValueError, 'the pictures have 8 sizes(.|\n)*resize="bucket"'),
+        ((16,), {"color_mode": "bgr"}, ValueError, "color_mode must be"),
+        ((16,), {"dtype": "int8"}, ValueError, "dtype must be"),
+        ((16,), {"fill": (1, 2)}, ValueError, "fill must be"),
+        ((16,), {"interpolation": "bilinaer"}, ValueError, "Did you mean 'bilinear'"),
+        ((16,), {"max_bad": 2}, ValueError, "max_bad is a fraction"),
+        ((16,), {"label_mode": "ints"}, ValueError, "label_mode must be"),
+        ((16,), {"class_names": ["a", "c"]}, ValueError, "class_names has 'c'"),
+        ((16,), {"class_names": ["a"], "label_mode": "binary"}, ValueError, "needs two classes"),
+        ((16,), {"labels": "names.txt"}, ValueError, "labels must be"),
+        ((16,), {"labels": {"z.png": 1}}, ValueError, "1 files that are not in"),
+        ((16,), {"labels": {"a/00.png": -1}}, ValueError, "class numbers must be 0"),
+        ((16,), {"labels": {"a/00.png": "x"}, "class_names": ["y"]}, ValueError, "has the class 'x'"),
+        ((16,), {"labels": {"a/00.png": None}}, ValueError, "strings or finite numbers"),
+        ((16,), {"validation": 0.6, "test": 0.6}, ValueError, "leave nothing"),
+        ((16,), {"workers": -1}, ValueError, "workers must be 0"),
+    ],
+)
+def test_mistakes(
+    root: Path, args: tuple[Any, ...], settings: dict[str, Any], error: type[Exception], what: str
+) -> None:
+    with pytest.raises(error, match=what):
+        quiet(root, *args, **settings)
+
+
+def test_no_folder_and_no_classes(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        quiet(tmp_path / "nowhere", 16)
+    with pytest.raises(ValueError, match="no pictures"):
+        quiet(tmp_path, 16)
+    with pytest.raises(ValueError, match="give labels=None or a table"):
+        quiet(root / "a", 16)
