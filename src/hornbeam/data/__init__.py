@@ -19,6 +19,6 @@ from hornbeam.data.sealed import seal as seal
 from hornbeam.data.splits import split as split
 
 __all__ = [
-    "AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Dataset", "Sealed", "SealedError",
-    "Strings", "TensorSpec", "find_duplicates", "images_from_folder", "k_fold", "seal", "split",
+    "AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Dataset", "Look", "Sealed", "SealedError",
+    "Strings", "TensorSpec", "find_duplicates", "images_from_folder", "k_fold", "look", "seal", "split",
 ]  # fmt: skip
