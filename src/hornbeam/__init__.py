@@ -39,6 +39,7 @@ _NAMES = {
     "grad": "transforms",
     "gradients": "transforms",
     "jit": "transforms",
+    "lr_find": "training.rates",
     "name_scope": "scopes",
     "remat": "transforms",
     "stop_gradient": "transforms",
@@ -119,6 +120,7 @@ if TYPE_CHECKING:
     from hornbeam.symbolic import KerasTensor as KerasTensor
     from hornbeam.tensor import Tensor as Tensor
     from hornbeam.training.comparing import compare_engines as compare_engines
+    from hornbeam.training.rates import lr_find as lr_find
     from hornbeam.transforms import checkpoint as checkpoint
     from hornbeam.transforms import grad as grad
     from hornbeam.transforms import gradients as gradients
