@@ -196,11 +196,6 @@ def test_split_is_stratified_and_complete() -> None:
     assert np.bincount(labels[held]).tolist() == list(range(10, 110, 10))
 
 
-def test_confusions() -> None:
-    labels, predicted = np.array([4, 4, 4, 7, 1]), np.array([9, 9, 4, 1, 1])
-    assert report.confusions(labels, predicted) == [(4, 9, 2), (7, 1, 1)]
-
-
 @pytest.mark.skipif(not (ROOT / "Cargo.toml").exists(), reason="needs the sources")
 def test_the_wheel(tmp_path: Path, script: Path) -> None:
     """Built, under 20 MB with MNIST inside, installed into a fresh environment, and used there."""

@@ -125,7 +125,7 @@ def mean(rng: Rng, n: int, name: str, draws: int, resamples: int = 1000) -> Cove
 
 # -- anything else ---------------------------------------------------------------------------------
 
-THRESHOLDS = 200
+THRESHOLDS = 50
 
 
 def auc_values(states: np.ndarray) -> np.ndarray:

@@ -70,14 +70,14 @@ def _strip(line: Any, name: str, pictures: np.ndarray, titles: list[str]) -> Non
             if grey:
                 axes.imshow(picture.reshape(picture.shape[:2]), cmap="gray")
             else:
-                axes.imshow(_unit(picture))
+                axes.imshow(unit(picture))
             if titles:
                 axes.set_title(titles[index], fontsize=7)
     if name:
         line[0].text(-0.15, 0.5, name, transform=line[0].transAxes, ha="right", va="center", fontsize=9)
 
 
-def _unit(picture: np.ndarray) -> np.ndarray:
+def unit(picture: np.ndarray) -> np.ndarray:
     """Values as imshow takes them: 0 to 1."""
     wide = picture.astype(np.float32)
     low, high = float(wide.min()), float(wide.max())

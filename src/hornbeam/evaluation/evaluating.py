@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam.evaluation.intervals import Interval, check_level
-from hornbeam.evaluation.labels import labels_of
+from hornbeam.evaluation.labels import Labels, labels_of
 from hornbeam.evaluation.per_class import ClassScore, class_scores
 from hornbeam.evaluation.quantities import quantities
 from hornbeam.evaluation.resampling import interval
@@ -48,14 +48,15 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Evaluation(Report):
-    """What `evaluate` found: `metrics` by name, `classes` for classifiers,
-    `notes`.
+    """What `evaluate` found: `metrics` by name, `classes` for classifiers, `baselines` if training
+    data were given, `notes`.
     """
 
     n: int
     level: float
     metrics: Mapping[str, Estimate]
     classes: Sequence[ClassScore] = ()
+    baselines: Any = None
     notes: Sequence[str] = field(default=())
 
     def __getitem__(self, name: str) -> Estimate:
@@ -80,10 +81,12 @@ class Evaluation(Report):
             shown.append(
                 Table(title, ("class", "n", "precision", "recall", "F1"), [score.row() for score in chosen])
             )
+        if self.baselines is not None:
+            shown += self.baselines.tables()
         return shown
 
     def remarks(self) -> list[str]:
-        return list(self.notes)
+        return [*self.notes, *(self.baselines.remarks() if self.baselines is not None else ())]
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -91,6 +94,7 @@ class Evaluation(Report):
             "level": self.level,
             "metrics": {name: estimate.as_dict() for name, estimate in self.metrics.items()},
             "classes": [score.as_dict() for score in self.classes],
+            "baselines": self.baselines.as_dict() if self.baselines is not None else None,
             "notes": list(self.notes),
         }
 
@@ -106,13 +110,15 @@ def evaluate(
     level: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
+    train: tuple[Any, Any] | None = None,
 ) -> Evaluation:
     """Loss and metrics of a compiled model with their intervals, and figures for each class.
 
     x, y, sample_weight, batch_size, steps: as for `model.evaluate`; arrays of any dtype (n, ...), or a
     Dataset, PyDataset or generator of batches. level: share of samples that one could have drawn in which an
     interval holds. resamples: of the bootstrap. seed: of its draws, which do not touch Hornbeam's random
-    state.
+    state. train: (x, y) of the training data: baselines that learned from them (see `baselines`) are stated
+    beside the model and compared with it.
 
     Shares such as accuracy have Wilson's interval, means such as the loss a bootstrap-t, all others (AUC, F1,
     R2, IoU) a BCa bootstrap. A row is one independent sample: for sequences whole sequences are drawn. Where
@@ -129,7 +135,7 @@ def evaluate(
     check_level(level)
     resamples = whole("resamples", resamples, 100)
     model._require_compiled("evaluate")
-    found = predictions(model, x, y, sample_weight, batch_size, steps)
+    found = predictions(model, x, y, sample_weight, batch_size, steps, keep_x=train is not None)
     rng = np.random.default_rng(seed)
     measured, notes = quantities(model, found)
     estimates = {}
@@ -143,7 +149,16 @@ def evaluate(
     notes += _rare(classes)
     for note in notes:
         warnings.warn(note, IntervalWarning, stacklevel=2)
-    return Evaluation(found.count, level, estimates, classes, notes)
+    beside = None
+    if train is not None:
+        from hornbeam.evaluation.standing import baselines
+
+        beside = baselines(*train, found.x, found.y, y_pred=_answers(labels, found), level=level, seed=seed)
+    return Evaluation(found.count, level, estimates, classes, beside, notes)
+
+
+def _answers(labels: Labels | None, found: Any) -> Any:
+    return found.y_pred if labels is None else labels.predicted
 
 
 def _moved(bounds: Interval | None, constant: float) -> Interval | None:

@@ -10,7 +10,6 @@ import importlib.util
 import math
 import os
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,9 @@ import numpy as np
 from hornbeam import layers
 from hornbeam.data.sealed import seal
 from hornbeam.datasets import mnist
+from hornbeam.evaluation.confusing import confusion_matrix, mixups
 from hornbeam.evaluation.intervals import wilson
+from hornbeam.evaluation.mistaking import contact_sheet, surest_mistakes
 from hornbeam.random import host_permutation
 from hornbeam.utils import PyDataset, set_random_seed
 
@@ -222,16 +223,6 @@ def age() -> float:
 # -- the report ----------------------------------------------------------------------------------------------
 
 
-def confusions(labels: np.ndarray, predicted: np.ndarray, most: int = 5) -> list[tuple[int, int, int]]:
-    """(true digit, digit it was taken for, how often), the most frequent first."""
-    counts = np.zeros((10, 10), int)
-    np.add.at(counts, (labels, predicted), 1)
-    np.fill_diagonal(counts, 0)
-    order = np.argsort(-counts, axis=None, kind="stable")[:most]
-    pairs = [divmod(int(place), 10) for place in order]
-    return [(true, taken, int(counts[true, taken])) for true, taken in pairs if counts[true, taken]]
-
-
 def _report(probabilities: np.ndarray, labels: np.ndarray) -> str:
     predicted = probabilities.argmax(-1)
     right = int((predicted == labels).sum())
@@ -242,30 +233,19 @@ def _report(probabilities: np.ndarray, labels: np.ndarray) -> str:
         f"({len(labels) - right} of {len(labels):,} wrong)",
         "most frequent confusions: "
         + ", ".join(
-            f"{true} taken for {taken} ({count}x)" for true, taken, count in confusions(labels, predicted)
+            f"{m.true} taken for {m.taken} ({m.count}x)"
+            for m in mixups(confusion_matrix(labels.astype(int), predicted, 10))
         ),
     ]
     return "\n".join(lines)
 
 
-def worst(probabilities: np.ndarray, labels: np.ndarray, most: int = 20) -> np.ndarray:
-    """Rows whose right digit got the least probability."""
-    return np.argsort(probabilities[np.arange(len(labels)), labels], kind="stable")[:most]
-
-
 def _picture(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, path: Path) -> str:
     if importlib.util.find_spec("matplotlib") is None:
         return 'picture of the worst digits: not drawn, it needs matplotlib: pip install "hornbeam[plot]"'
-    rows: Sequence[int] = [int(row) for row in worst(probabilities, labels)]
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 8.5), layout="constrained")
-    for place, row in enumerate(rows):
-        axes = figure.add_subplot(4, 5, place + 1)
-        axes.imshow(images[row, ..., 0], cmap="gray_r")
-        axes.set_axis_off()
-        taken = int(probabilities[row].argmax())
-        axes.set_title(f"{labels[row]} taken for {taken}\n({probabilities[row, taken]:.0%} sure)", fontsize=9)
-    figure.suptitle("The test digits whose right answer got the least probability")
-    figure.savefig(path, dpi=100)
+    found, _ = surest_mistakes(labels, probabilities, 20, [str(digit) for digit in range(10)])
+    if not found:
+        return "picture of the worst digits: not drawn, all are right"
+    rows = [mistake.row for mistake in found]
+    contact_sheet(images[rows], found, path, "The test digits that the net was surest of, and wrong")
     return f"picture of the worst digits: {path}"
