@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import hornbeam as hb
 from hornbeam import layers
-from hornbeam.insight.ablation import CannotGo, interval, parameters_without, student, without
+from hornbeam.insight.ablation import CannotGo, parameters_without, without
 from hornbeam.insight.arithmetic import percent, weight_sum, window_sum
 from hornbeam.insight.told import Note, Told
 from hornbeam.random import random_state
@@ -361,17 +361,6 @@ def test_what_can_go() -> None:
     for name, reason in (("sum", "joins"), ("out", "another shape"), ("a", "come in")):
         with pytest.raises(CannotGo, match=reason):
             without(model, by_name[name])
-
-
-def test_students_t() -> None:
-    from scipy import stats
-
-    for freedom in (1, 2, 5, 10, 11, 20, 60):
-        assert student(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=2e-3)
-    low, high = interval([1.0, 2.0, 4.0])
-    assert (low, high) == pytest.approx(
-        stats.t.interval(0.95, 2, 7 / 3, stats.sem([1.0, 2.0, 4.0])), rel=1e-3
-    )
 
 
 def test_ablation_finds_what_matters_and_leaves_everything() -> None:

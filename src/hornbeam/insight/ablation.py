@@ -16,14 +16,13 @@ from typing import Any
 import numpy as np
 
 from hornbeam import layers, tree
+from hornbeam.evaluation.intervals import mean_interval
 from hornbeam.expected import whole
 from hornbeam.layers.context import shapes_only
 from hornbeam.naming import numbering_kept
 from hornbeam.random import host_permutation, random_state, set_random_seed, set_random_state
 
 HELD_OUT = 0.2
-# 97.5% points of Student's t for 1, 2, ... degrees of freedom.
-_STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
 
 class CannotGo(ValueError):
@@ -189,7 +188,7 @@ def _scores(
 def _judged(name: str, metric: str, base: Sequence[float], scores: Sequence[float]) -> Ablation:
     differences = np.subtract(scores, base)
     mean = float(differences.mean())
-    low, high = interval(differences)
+    low, high = mean_interval(differences.tolist())
     gain = low > 0 if "acc" in metric else high < 0
     harm = high < 0 if "acc" in metric else low > 0
     verdict = "better" if gain else "worse" if harm else "cannot tell"
@@ -203,23 +202,6 @@ def _judged(name: str, metric: str, base: Sequence[float], scores: Sequence[floa
         f"{_signed(metric, low)} and {_signed(metric, high)}"
     )
     return Ablation(name, verdict, sentence, tuple(scores), mean, low, high)
-
-
-def interval(values: Any) -> tuple[float, float]:
-    """95% interval of the mean of a few draws, by Student's t (1908)."""
-    values = np.asarray(values, float)
-    count = len(values)
-    half = student(count - 1) * float(values.std(ddof=1)) / math.sqrt(count)
-    return float(values.mean()) - half, float(values.mean()) + half
-
-
-def student(freedom: int) -> float:
-    """The 97.5% point of Student's t; beyond the table by the series of Cornish and Fisher (1938)."""
-    if freedom <= len(_STUDENT):
-        return _STUDENT[freedom - 1]
-    z = 1.959964
-    first, second = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    return z + first / freedom + second / freedom**2
 
 
 def _mean(metric: str, scores: Sequence[float]) -> str:

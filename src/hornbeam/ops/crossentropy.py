@@ -35,6 +35,15 @@ def _before(node: Node, name: str) -> Node | None:
     return p.convert(node.inputs[0], dtype)
 
 
+def score_behind(output: Tensor) -> Tensor:
+    """What a softmax or sigmoid made `output` of, as long as that is still known, else `output` itself."""
+    for name in ("softmax", "logistic"):
+        found = _before(output.node, name)
+        if found is not None:
+            return Tensor(found)
+    return output
+
+
 def _clipped(node: Node) -> Node:
     return clip(Tensor(node), epsilon(), 1 - epsilon()).node
 

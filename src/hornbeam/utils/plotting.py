@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hornbeam import tree
+from hornbeam.visualization.files import figure_class, save_figure
 from hornbeam.visualization.layout import Layout, Point, layered
 
 # Inches: a character and a line of the font, what is around the text, and around the boxes of a model inside.
@@ -118,11 +119,9 @@ def plot_model(
         show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable, expand_nested
     )
     boxes = boxes_of(model, options)
-    figure = _draw(drawing_of(boxes, rankdir == "LR"), _figure_class())
+    figure = _draw(drawing_of(boxes, rankdir == "LR"), figure_class("drawing a model"))
     if to_file is not None:
-        about = {"Title": f"Model {model.name}", "Description": alternative(model.name, boxes)}
-        kind = str(to_file).rsplit(".", 1)[-1].lower()
-        figure.savefig(to_file, dpi=dpi, metadata=about if kind in ("png", "svg") else None)
+        save_figure(figure, to_file, f"Model {model.name}", alternative(model.name, boxes), dpi)
     return figure
 
 
@@ -314,22 +313,14 @@ def _collect(
 # -- ink ----------------------------------------------------------------------------------------------------
 
 
-def _figure_class() -> Any:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("drawing a model needs Matplotlib: pip install 'hornbeam[plot]'") from error
-    return Figure
-
-
 def _tint(kind: str) -> str:
     return next((colour for word, colour in _TINTS.items() if word in kind), _PLAIN)
 
 
-def _draw(drawing: Drawing, figure_class: Any) -> Any:
+def _draw(drawing: Drawing, figure_type: Any) -> Any:
     from matplotlib.patches import FancyBboxPatch
 
-    figure = figure_class(figsize=(drawing.width, drawing.height))
+    figure = figure_type(figsize=(drawing.width, drawing.height))
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_axis_off()
     axes.set_xlim(0, drawing.width)

@@ -1,0 +1,27 @@
+"""Figures into files, with words for those who cannot see them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+# The palette of Okabe and Ito (2008), which colour-blind readers can tell apart; black comes last.
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#f0e442", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+_KEYS = {"png": ("Title", "Description"), "svg": ("Title", "Description"), "pdf": ("Title", "Subject")}
+
+
+def figure_class(what: str) -> Any:
+    """Matplotlib's Figure. Raises ImportError, which says what needs it."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(f"{what} needs Matplotlib: pip install 'hornbeam[plot]'") from error
+    return Figure
+
+
+def save_figure(figure: Any, path: str | Path, title: str, alternative: str, dpi: int = 150) -> None:
+    """Write a figure in the format that the name ends with; PNG, SVG and PDF carry title and description."""
+    kind = str(path).rsplit(".", 1)[-1].lower()
+    about = dict(zip(_KEYS[kind], (title, alternative), strict=True)) if kind in _KEYS else None
+    figure.savefig(path, dpi=dpi, metadata=about)
