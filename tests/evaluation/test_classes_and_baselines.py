@@ -191,6 +191,7 @@ def test_learning_curve(tmp_path: Path) -> None:
     assert "from 200 to 2,000 samples accuracy changed by +" in str(found)
     assert "more data are likely to help" in str(found)
     assert [point.train.n for point in found.points] == sizes
+    assert "larger parts also made more updates" in str(found)
     pytest.importorskip("matplotlib")
     assert found.plot(tmp_path / "curve.png").stat().st_size > 5_000
 

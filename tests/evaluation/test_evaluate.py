@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 from typing import Any
@@ -217,6 +218,33 @@ def test_small_and_perfect_sets_warn() -> None:
     model = classifier()
     with pytest.warns(IntervalWarning, match=r"fewer than 10 samples|decided by few|rests on"):
         evaluation.evaluate(model, x, y)
+
+
+def test_a_handful_of_samples_has_no_interval() -> None:
+    x, y = data(24)
+    with pytest.warns(IntervalWarning) as caught:
+        found = evaluation.evaluate(classifier(), x[:2], y[:2])
+    assert any("loss has no interval: these samples are too few" in str(one.message) for one in caught)
+    assert found["loss"].interval is None
+    assert found["loss"].as_dict()["low"] is None
+    assert "unknown" in str(found)
+    assert found["accuracy"].interval is not None
+    json.loads(json.dumps(found.as_dict(), allow_nan=False))
+
+
+def test_what_layers_add_is_left_out() -> None:
+    x, y = data()
+    model = hb.Sequential([hb.Input((4,)), layers.Dense(3, "softmax", activity_regularizer="l2",
+                                                        kernel_regularizer="l2")])  # fmt: skip
+    model.compile("adam", "sparse_categorical_crossentropy")
+    with pytest.warns(IntervalWarning, match="layers add to the loss"):
+        found = evaluation.evaluate(model, x, y)
+    plain = hb.losses.SparseCategoricalCrossentropy()(y, model.predict(x, verbose=0))
+    penalty = 0.01 * float(np.square(np.asarray(model.layers[0].kernel)).sum())
+    assert found["loss"].value == pytest.approx(float(plain) + penalty, rel=1e-5)
+    interval = found["loss"].interval
+    assert interval is not None
+    assert interval.low > penalty
 
 
 def test_how_it_is_shown() -> None:

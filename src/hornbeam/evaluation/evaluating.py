@@ -122,8 +122,8 @@ def evaluate(
 
     Shares such as accuracy have Wilson's interval, means such as the loss a bootstrap-t, all others (AUC, F1,
     R2, IoU) a BCa bootstrap. A row is one independent sample: for sequences whole sequences are drawn. Where
-    intervals are known to be too narrow, a note and an `IntervalWarning` say so. What layers add to the loss
-    has no interval: it is taken as constant.
+    intervals are known to be too narrow, a note and an `IntervalWarning` say so. Penalties on weights
+    are constant; what layers add to the loss by what they see is left out, and said.
 
     Raises ValueError for a model without compile() and data without targets, NotImplementedError for masked
     outputs.

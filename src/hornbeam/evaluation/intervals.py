@@ -65,8 +65,8 @@ def wilson(successes: float, trials: float, level: float = 0.95) -> Interval:
     scale = 1 + z * z / trials
     centre = (share + z * z / (2 * trials)) / scale
     half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)) / scale
-    low = 0.0 if successes == 0 else max(centre - half, 0.0)
-    high = 1.0 if successes == trials else min(centre + half, 1.0)
+    low = 0.0 if successes == 0 else max(float(centre - half), 0.0)
+    high = 1.0 if successes == trials else min(float(centre + half), 1.0)
     return Interval(low, high, level, "Wilson")
 
 

@@ -147,6 +147,11 @@ def learning_curve(
         estimates = [_estimate(score, level, rng) for score in scores]
         points.append(Point(size, estimates[0], estimates[1]))
         found.append(scores[1])
+    if "steps_per_epoch" not in fit:
+        notes.append(
+            "larger parts also made more updates, as every size went through the same number of epochs: give "
+            "steps_per_epoch to keep updates alike"
+        )
     before, after = (score.statistic for score in found[-2:])
     assert before is not None
     assert after is not None

@@ -70,7 +70,10 @@ def _losses(model: Any, found: Any, notes: list[str]) -> list[Quantity]:
     outputs = Outputs(found.y_pred, getattr(model, "output_names", None))
     losses.build(outputs)
     targets, weights = outputs.targets(found.y, losses.needed), outputs.weights(found.sample_weight)
-    added = float(sum((float(np.asarray(part)) for part in model.losses), 0.0))
+    regular = [weight for weight in model.trainable_weights if weight.regularizer is not None]
+    penalty = sum((float(np.asarray(weight.regularizer(weight))) for weight in regular), 0.0)
+    if found.adds_losses:
+        notes.append("layers add to the loss by what they see: that part is left out here")
     total, parts = np.zeros(found.count), []
     rows = zip(
         outputs.names, losses.by_output, targets, outputs.tensors, weights, losses.weights, strict=True
@@ -85,7 +88,7 @@ def _losses(model: Any, found: Any, notes: list[str]) -> list[Quantity]:
             return []
         total += factor * values
         parts.append(_shifted(f"{name}_loss", values, 0.0))
-    return [_shifted("loss", total, added), *(parts if len(parts) > 1 else ())]
+    return [_shifted("loss", total, penalty), *(parts if len(parts) > 1 else ())]
 
 
 def _shifted(name: str, values: np.ndarray, constant: float) -> Quantity:

@@ -71,19 +71,16 @@ def _studentized(
     spread = np.sqrt(np.maximum(squares, 0)) / np.where(sums[:, 1] > 0, sums[:, 1], 1)
     usable = spread > 1e-9 * deviation
     # Resamples without any spread are infinitely far out on their side.
-    t = np.divide(moved, spread, out=np.sign(moved) * np.inf, where=usable)
+    t = np.divide(moved, spread, out=np.copysign(np.inf, moved), where=usable)
     tail = (1 - level) / 2
     upper, lower = np.quantile(t, [1 - tail, tail], method="inverted_cdf")
     bounds = np.array([mean - upper * deviation, mean - lower * deviation])
-    lowest, highest = _range(value, weight)
-    bounds = np.clip(bounds, lowest, highest)
+    if (value >= 0).all() and (weight >= 0).all():
+        bounds = np.maximum(bounds, 0.0)
+    if not np.isfinite(bounds).all():  # resamples without spread, of few samples
+        return None
     low, high = statistic.values(np.stack([bounds, np.ones(2)], 1))
     return Interval(float(low), float(high), level, "bootstrap-t")
-
-
-def _range(value: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
-    """Where a mean can lie that we know of: not below 0 if no value is, and not beyond what is finite."""
-    return (0.0 if (value >= 0).all() and (weight >= 0).all() else -np.inf), np.inf
 
 
 def _corrected(

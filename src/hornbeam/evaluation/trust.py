@@ -37,7 +37,7 @@ def doubts(name: str, statistic: Statistic | None, bounds: Interval | None) -> l
         return []
     if bounds is None:
         return [
-            f"{name} has no interval: these samples show no spread, so they cannot say how far it would move"
+            f"{name} has no interval: these samples are too few or too much alike to say how far it may move"
         ]
     if statistic.kind == "share":
         successes, failures = statistic.states.sum(0)

@@ -25,12 +25,16 @@ from hornbeam.training.sources import check_end, make_data
 
 @dataclass(frozen=True)
 class Predictions:
-    """Structures of arrays with a row for each sample; `x` and `sample_weight` may be None."""
+    """Structures of arrays with a row for each sample; `x` and `sample_weight` may be None.
+
+    adds_losses: whether layers add to the loss by what they see.
+    """
 
     x: Any
     y: Any
     y_pred: Any
     sample_weight: Any
+    adds_losses: bool
 
     @property
     def count(self) -> int:
@@ -62,18 +66,20 @@ def predictions(
     if isinstance(data, ArrayData) and data.whole:
         model._fit.validated_on.check(data.data)
     found: list[tuple[Any, Any, Any, Any]] = []
+    adds_losses = False
     for batch in _batches(data, steps):
         inputs, targets, weights = unpack_x_y_sample_weight(batch)
         if targets is None:
             raise ValueError("predictions are compared with targets, but there is no y")
         if not found:
-            _check_unmasked(model, inputs)
+            adds_losses = _tried(model, inputs)
         outputs = model._predicted(pack_x_y_sample_weight(inputs))
         found.append((inputs if keep_x else None, targets, outputs, weights))
     if not found:
         raise ValueError("the data hold no batch to evaluate: a generator can be read only once")
     data.rewind()
-    return Predictions(*(_joined([row[part] for row in found]) for part in range(4)))
+    inputs, targets, outputs, weights = (_joined([row[part] for row in found]) for part in range(4))
+    return Predictions(inputs, targets, outputs, weights, adds_losses)
 
 
 def opened(model: Any, x: Any, y: Any, sample_weight: Any, look: str) -> tuple[Any, Any, Any]:
@@ -99,10 +105,13 @@ def _joined(parts: list[Any]) -> Any:
     return tree.map_structure(lambda *arrays: None if arrays[0] is None else np.concatenate(arrays), *parts)
 
 
-def _check_unmasked(model: Any, x: Any) -> None:
+def _tried(model: Any, x: Any) -> bool:
+    """Call the model with one sample: are there outputs with a mask, and losses that layers add?"""
     outputs = model(rows_of(x, slice(0, 1)), training=False)
     if any(getattr(part, "_keras_mask", None) is not None for part in tree.flatten(outputs)):
         raise NotImplementedError(
             f"{describe(model)} gives outputs with a mask, which predictions do not keep: give "
             "the mask as sample_weight to evaluate(), or look at the last step alone"
         )
+    penalties = sum(weight.regularizer is not None for weight in model.trainable_weights)
+    return len(model.losses) > penalties
