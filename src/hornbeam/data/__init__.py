@@ -10,6 +10,7 @@ from hornbeam.data.duplicates import find_duplicates as find_duplicates
 from hornbeam.data.elements import Strings as Strings
 from hornbeam.data.elements import TensorSpec as TensorSpec
 from hornbeam.data.folds import k_fold as k_fold
+from hornbeam.data.leaks import find_leaks as find_leaks
 from hornbeam.data.looking import Look as Look
 from hornbeam.data.looking import look as look
 from hornbeam.data.picture_folder import images_from_folder as images_from_folder
@@ -20,5 +21,6 @@ from hornbeam.data.splits import split as split
 
 __all__ = [
     "AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Dataset", "Look", "Sealed", "SealedError",
-    "Strings", "TensorSpec", "find_duplicates", "images_from_folder", "k_fold", "look", "seal", "split",
+    "Strings", "TensorSpec", "find_duplicates", "find_leaks", "images_from_folder", "k_fold", "look", "seal",
+    "split",
 ]  # fmt: skip

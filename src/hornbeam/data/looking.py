@@ -13,13 +13,13 @@ import numpy as np
 from hornbeam import tree
 from hornbeam.data.advice import Advice, advice_for
 from hornbeam.data.dataset import Dataset
-from hornbeam.data.neighbours import Suspicion, features_of, suspicious_labels
+from hornbeam.data.neighbours import Suspicion, features_of, projected, suspicious_labels
 from hornbeam.data.samples import named_arrays, same_count, samples_of
 from hornbeam.data.splits import labels_of
 from hornbeam.data.splitting import _batch_size
 from hornbeam.data.summaries import Summary, are_pictures, summary_of
 from hornbeam.expected import whole
-from hornbeam.rows import words_of
+from hornbeam.rows import words_of_samples
 
 # Pictures of each class, and of suspicious labels, that are kept to be shown.
 SHOWN = 12
@@ -149,7 +149,7 @@ def look(
     numeric = [array for array, summary in zip(arrays.values(), found.x, strict=True) if summary.numeric]
     if neighbours and numbers is not None and numeric:
         numeric = [array if array.dtype != object else array.astype(np.float64) for array in numeric]
-        found.suspicious = suspicious_labels(features_of(numeric, pictures), numbers)
+        found.suspicious = suspicious_labels(projected(features_of(numeric, pictures)), numbers)
     if pictures:
         _contact_sheet(found, next(iter(arrays.values())))
     else:
@@ -203,8 +203,7 @@ def _classes(y: Any, names: Sequence[str] | None) -> Classes | None:
 
 
 def _repeated(arrays: list[np.ndarray], numbers: np.ndarray | None) -> Repeated:
-    words = np.stack([words_of(array, _exact(array)) for array in arrays], axis=1)
-    single = words[:, 0] if words.shape[1] == 1 else words_of(words, np.uint64)
+    single = words_of_samples(arrays, [_exact(array) for array in arrays])
     _, inverse, counts = np.unique(single, return_inverse=True, return_counts=True)
     inverse = inverse.reshape(-1)
     rows = np.flatnonzero(counts[inverse] > 1)

@@ -14,9 +14,8 @@ _BLOCK = 1024
 
 
 def features_of(arrays: list[np.ndarray], pictures: bool) -> np.ndarray:
-    """Samples as points, float32 (n, d): centred, columns of tables at one scale, then what lies in the
-    directions in which they vary most (found by two steps of a randomized subspace iteration, N. Halko, P.
-    Martinsson, J. Tropp 2011). What is missing lies in the middle.
+    """Samples as points, float32 (n, d): centred, columns of tables at one scale. What is missing lies in the
+    middle.
 
     Of more than 1,024 features evenly spread ones are taken, of pictures means over little squares.
     """
@@ -33,6 +32,12 @@ def features_of(arrays: list[np.ndarray], pictures: bool) -> np.ndarray:
     if not pictures:
         deviations = np.sqrt(np.einsum("ij,ij->j", x, x, dtype=np.float64) / len(x))
         x /= np.where(deviations > 0, deviations, 1).astype(np.float32)
+    return x
+
+
+def projected(x: np.ndarray) -> np.ndarray:
+    """What lies of points in the 40 directions in which they vary most, nearly: two steps of a randomized
+    subspace iteration (N. Halko, P. Martinsson, J. Tropp 2011)."""
     if x.shape[1] <= DIMENSIONS:
         return x
     some = x[np.linspace(0, len(x) - 1, min(len(x), REFERENCES)).astype(int)]

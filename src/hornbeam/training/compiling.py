@@ -15,7 +15,7 @@ from hornbeam.engines import using
 from hornbeam.expected import whole
 from hornbeam.training.compile import CompileMetrics, Losses, describe
 from hornbeam.training.frozen import Store
-from hornbeam.training.honesty import Seen
+from hornbeam.training.honesty import Seen, Trained
 
 
 class Bounded(dict[Any, Any]):
@@ -53,6 +53,7 @@ class TrainingState:
         # Weights as their plans want them.
         self.prepared: Store = {}
         self.validated_on = Seen()
+        self.trained_on = Trained()
         # Held while a step is traced: tracing may build the layers, which only one thread can do.
         self.tracing = threading.RLock()
 

@@ -36,7 +36,7 @@ from hornbeam.training.data import (
     types_of,
     unpack_x_y_sample_weight,
 )
-from hornbeam.training.honesty import count_look, unsealed
+from hornbeam.training.honesty import count_look, unsealed, warn_of_known_samples
 from hornbeam.training.host import Prepared
 from hornbeam.training.loop import Loop, as_floats, checked_logs
 from hornbeam.training.nans import CheckedStep
@@ -258,6 +258,7 @@ class Trainer(Compiling):
         prepare = self._prepared
         data = make_data(x, y, sample_weight, batch_size, "fit", shuffle, class_weight, prepare=prepare)
         check_end(data, steps, "steps_per_epoch")
+        self._fit.trained_on.remember(self, x)
         del x, y, sample_weight
         validation, sentence = None, ""
         if validation_data is not None:
@@ -265,6 +266,8 @@ class Trainer(Compiling):
             check_end(validation, validation_steps, "validation_steps")
             if isinstance(validation, ArrayData) and validation.whole:
                 self._fit.validated_on.remember(validation.data)
+                if isinstance(data, ArrayData):
+                    warn_of_known_samples(data.data, validation.data)
         elif fraction:
             data, validation, sentence = split(data, fraction, validation_split_mode, validation_batch_size)
         epochs, steps = checks.limited_epochs(epochs), checks.limited_steps(steps, data.steps)
@@ -434,6 +437,7 @@ class Trainer(Compiling):
         steps = checks.limited_steps(steps, data.steps)
         if isinstance(data, ArrayData) and data.whole:
             self._fit.validated_on.check(data.data)
+            self._fit.trained_on.check(self, x)
         self._prepare("test", data, steps, None)
         number = steps if steps is not None else data.steps
         if not isinstance(callbacks, CallbackList):

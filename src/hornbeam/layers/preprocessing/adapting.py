@@ -10,6 +10,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.layers.call import is_array
+from hornbeam.rows import Known, words_of
 
 _PLAIN = (bool, int, float, str, bytes, np.generic)
 
@@ -55,3 +56,13 @@ def batches_of(data: Any, steps: int | None = None) -> Iterator[np.ndarray]:
         yield np.asarray(batch) if found is None else found
     if not count:
         raise ValueError("adapt got no data")
+
+
+def remembered(layer: Any, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The batches, of whose rows the layer keeps words: so `data.find_leaks` and `evaluate` can tell whether
+    it was adapted on test data."""
+    known = layer._adapted_on = Known()
+    for batch in batches:
+        if batch.ndim and len(batch):
+            known.add(words_of(batch))
+        yield batch

@@ -10,7 +10,7 @@ import numpy as np
 from hornbeam import ops
 from hornbeam.layers.arguments import no_support, one_of, positive
 from hornbeam.layers.layer import Layer
-from hornbeam.layers.preprocessing.adapting import batches_of
+from hornbeam.layers.preprocessing.adapting import batches_of, remembered
 from hornbeam.layers.preprocessing.categories import encode
 from hornbeam.layers.preprocessing.host import no_strings
 from hornbeam.layers.preprocessing.quantiles import EMPTY, compressed, merged, summarized
@@ -61,7 +61,7 @@ class Discretization(Layer):
         Raises ValueError if the boundaries were given.
         """
         self.reset_state()
-        for batch in batches_of(data, steps):
+        for batch in remembered(self, batches_of(data, steps)):
             self.update_state(batch)
         self.finalize_state()
 

@@ -11,7 +11,7 @@ import numpy as np
 from hornbeam.config import floatx
 from hornbeam.expected import whole
 from hornbeam.layers.arguments import no_support, one_of
-from hornbeam.layers.preprocessing.adapting import batches_of, whole_array
+from hornbeam.layers.preprocessing.adapting import batches_of, remembered, whole_array
 from hornbeam.layers.preprocessing.fingerprints import fingerprint64, siphash
 from hornbeam.layers.preprocessing.host import HostLayer
 from hornbeam.layers.preprocessing.vocabulary import TokenCounts, Vocabulary, repeated
@@ -238,7 +238,7 @@ class IndexLookup(HostLayer):
         whole = whole_array(data)
         if whole is not None:
             data = [whole[:, None] if whole.ndim == 1 else whole]
-        for batch in batches_of(data, steps):
+        for batch in remembered(self, batches_of(data, steps)):
             self.update_state(batch)
         self.finalize_state()
 

@@ -10,7 +10,7 @@ from hornbeam import ops
 from hornbeam.config import epsilon
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.layer import Layer
-from hornbeam.layers.preprocessing.adapting import batches_of
+from hornbeam.layers.preprocessing.adapting import batches_of, remembered
 from hornbeam.layers.preprocessing.host import no_strings
 from hornbeam.registry import exported
 from hornbeam.tensor import Tensor
@@ -70,7 +70,7 @@ class Normalization(Layer):
         """
         if self.input_mean is not None:
             raise ValueError(f"{self.describe()} was given mean and variance: there is nothing to adapt")
-        batches = list(batches_of(data))
+        batches = list(remembered(self, batches_of(data)))
         if not self.built:
             self.build((None, *batches[0].shape[1:]))
         others = tuple(axis for axis in range(batches[0].ndim) if axis not in self._keep)

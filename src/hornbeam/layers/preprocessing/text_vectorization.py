@@ -12,7 +12,7 @@ from hornbeam import registry
 from hornbeam.config import floatx
 from hornbeam.layers.arguments import no_support, one_of
 from hornbeam.layers.layer import serialize_argument
-from hornbeam.layers.preprocessing.adapting import batches_of, whole_array
+from hornbeam.layers.preprocessing.adapting import batches_of, remembered, whole_array
 from hornbeam.layers.preprocessing.host import HostLayer, as_bytes, object_array, text_of
 from hornbeam.layers.preprocessing.index_lookup import check_no_path, output_mode_of
 from hornbeam.layers.preprocessing.string_lookup import StringLookup
@@ -119,7 +119,7 @@ class TextVectorization(HostLayer):
         whole = whole_array(data)
         if whole is not None:
             data = [whole[:, None] if whole.ndim == 1 else whole]
-        for batch in batches_of(data, steps):
+        for batch in remembered(self, batches_of(data, steps)):
             self.update_state(batch)
         self.finalize_state()
 
