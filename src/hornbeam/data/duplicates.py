@@ -20,10 +20,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hornbeam.data.ahead import in_order
+from hornbeam.data.ahead import in_portions
 from hornbeam.data.decoding import ENDINGS, PictureFile, why
 from hornbeam.data.folders import files_in
 from hornbeam.tensor import Tensor
+from hornbeam.utils.images import filter_of
 
 # Bits by which hashes of near duplicates differ at most, and the least correlation of their thumbnails.
 DISTANCE = 8
@@ -35,8 +36,11 @@ _CONTRAST = 1.5
 _FLAT = 2.0
 # Smaller pictures are not looked at unasked: two digits of MNIST are often as alike as two copies of a photo.
 _LEAST = 32
-# Rows, and pairs, that are worked on at a time.
+# Rows, and pairs, that are worked on at a time; and files.
 _BLOCK = 1024
+_PORTION = 32
+# Files are looked at in this size: eight times the points of the hash.
+_THUMBNAIL = (72, 64)
 _SHOWN = 10
 
 
@@ -236,17 +240,20 @@ def duplicate_files(
     """
     members = [Member(name, row, path) for name, paths in parts.items() for row, path in enumerate(paths)]
     keys: dict[bytes, list[int]] = defaultdict(list)
-    looks, seen, bad = [], [], {}
+    thumbnails, looks, seen, bad = [], [], [], {}
     looking = functools.partial(_look_at, near=near)
-    made = in_order(looking, (str(m.path) for m in members), workers or os.cpu_count() or 1)
-    for number, (key, look, reason) in enumerate(made):
+    made = in_portions(looking, [str(m.path) for m in members], workers or os.cpu_count() or 1, _PORTION)
+    for number, (key, thumbnail, reason) in enumerate(made):
         if key is not None:
             keys[key].append(number)
-        if look is not None:
-            looks.append(look)
+        if thumbnail is not None:
+            thumbnails.append(thumbnail)
             seen.append(number)
         if reason:
             bad[str(members[number].path)] = reason
+        if len(thumbnails) == _PORTION or (thumbnails and number == len(members) - 1):
+            looks.append(_looks(np.stack(thumbnails)))
+            thumbnails = []
     same = [group for group in keys.values() if len(group) > 1]
     pairs: list[tuple[int, int]] = []
     if looks:
@@ -256,19 +263,19 @@ def duplicate_files(
     return Duplicates(_groups(members, same, pairs), len(members), bad)
 
 
-def _look_at(path: str, near: bool) -> tuple[bytes | None, Looks | None, str]:
-    """The hash of a file, what its picture looks like, and why that cannot be seen."""
+def _look_at(path: str, near: bool) -> tuple[bytes | None, np.ndarray | None, str]:
+    """The hash of a file, a thumbnail, and why there is none."""
     try:
-        with open(path, "rb") as file:
-            key = _digest(file)
+        with open(path, "rb") as opened:
+            key = _digest(opened)
         if not near:
             return key, None, ""
     except OSError as error:
         return None, None, why(error)
     try:
         with PictureFile(path) as file:
-            picture = file.pixels("rgb", (4 * _SIDE, 4 * _SIDE), (0, 0, 0), deep=False)
-        return key, _looks(np.asarray(picture)[None]), ""
+            picture = file.pixels("rgb", _THUMBNAIL, (0, 0, 0), deep=False)
+        return key, np.asarray(picture.resize(_THUMBNAIL, filter_of("box"))), ""
     except Exception as error:  # decoders raise whatever they like
         return key, None, why(error)
 

@@ -132,10 +132,10 @@ def found(sizes: np.ndarray, counts: dict[str, Any]) -> str:
     kinds_text = ", ".join(f"{number:,} {kind}" for kind, number in counts.items() if number)
     if len(kinds) == 1:
         return f"all {_shown(kinds[0])} ({kinds_text})"
-    area = kinds.prod(axis=1)
+    by_area = np.argsort(kinds.prod(axis=1), kind="stable")
     often = times.argmax()
     return (
-        f"{len(kinds):,} sizes from {_shown(kinds[area.argmin()])} to {_shown(kinds[area.argmax()])}, "
+        f"{len(kinds):,} sizes from {_shown(kinds[by_area[0]])} to {_shown(kinds[by_area[-1]])}, "
         f"most often {_shown(kinds[often])} ({times[often] / len(sizes):.0%}) ({kinds_text})"
     )
 

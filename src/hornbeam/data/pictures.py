@@ -71,7 +71,9 @@ class Recipe(NamedTuple):
         if frame.inner != wanted:
             into[:top] = into[top + height :] = self.fill
             into[:, :left] = into[:, left + width :] = self.fill
-        made = picture.resize(frame.inner, filter_of(self.interpolation), box=frame.box)
+        # 1.0: averages of whole numbers of pixels first, down to no less than the size that is wanted.
+        gap = 1.0 if self.draft else None
+        made = picture.resize(frame.inner, filter_of(self.interpolation), box=frame.box, reducing_gap=gap)
         write(made, into[top : top + height, left : left + width])
 
 
@@ -95,7 +97,8 @@ class Pictures(Stage):
     """Batches (pictures, labels) out of files.
 
     paths: of all files; labels: None, or an array with a row for each. sizes: of the frame that each file
-    gets, (width, height) in rows. batch_size: None for single pictures. bad: what could not be read so far,
+    gets, (width, height) in rows. batch_size: None for single pictures. kept: None, or the dtype in which
+    pictures stay in memory when they have been decoded. bad: what could not be read so far,
     path and reason; shared with whoever wants to know. max_bad: the fraction of files above which it is an
     error.
     """
@@ -114,6 +117,7 @@ class Pictures(Stage):
         workers: int | None,
         bad: dict[str, str],
         max_bad: float,
+        kept: str | None = None,
     ) -> None:
         super().__init__()
         self.paths, self.labels, self.sizes, self.recipe = paths, labels, sizes, recipe
@@ -122,6 +126,8 @@ class Pictures(Stage):
         self.bad, self.max_bad = bad, max_bad
         self.passes = 0
         self.buckets = [np.flatnonzero((sizes == size).all(axis=1)) for size in np.unique(sizes, axis=0)]
+        self._memory: list[np.ndarray | None] | None = None if kept is None else [None] * len(paths)
+        self._kept = kept
 
     # -- what it is ----------------------------------------------------------------------------------------
 
@@ -205,13 +211,26 @@ class Pictures(Stage):
         batch = piece.batch
         for place in piece.places:
             try:
-                centre = _MIDDLE if batch.centres is None else batch.centres[place]
-                self.recipe.put(self.paths[batch.rows[place]], centre, batch.pixels[place])
+                self._put(batch, place)
             except MemoryError:
                 raise
             except Exception as error:  # decoders raise whatever they like about a broken file
                 batch.failed[place] = why(error)
         return piece
+
+    def _put(self, batch: Batch, place: int) -> None:
+        """A picture into its place in the batch: from memory, if it is there."""
+        row, into = batch.rows[place], batch.pixels[place]
+        if self._memory is None:
+            centre = _MIDDLE if batch.centres is None else batch.centres[place]
+            self.recipe.put(self.paths[row], centre, into)
+            return
+        kept = self._memory[row]
+        if kept is None:
+            kept = np.empty(into.shape, self._kept)
+            self.recipe.put(self.paths[row], _MIDDLE, kept)
+            self._memory[row] = kept
+        into[...] = kept
 
     def _sound(self, pieces: Iterable[Piece]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Pixels and rows of whole batches, without those that failed."""
