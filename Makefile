@@ -5,12 +5,12 @@ BIN := $(VENV)/bin
 RUST_NEEDED := 1.89
 JOBS ?= 2
 
-.PHONY: mnist test test-all lint rust-test python-test sanitize bench clean check-rust develop
+.PHONY: mnist test test-all docs lint rust-test python-test sanitize bench clean check-rust develop
 
 mnist: develop  ## set everything up, then train a good small net on MNIST and report on it
 	$(BIN)/hornbeam mnist
 
-test: lint rust-test python-test  ## set everything up, then run all checks
+test: lint rust-test python-test docs  ## set everything up, then run all checks
 
 test-all: lint rust-test  ## as `test`, with the long sweeps
 	$(BIN)/python -m pytest -n $(JOBS) -m "slow or not slow"
@@ -52,6 +52,10 @@ sanitize: check-rust  ## Rust tests with memory checked by AddressSanitizer, and
 
 python-test: develop
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+
+docs: develop  ## the site of docs/, in build/docs: warnings are errors
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --quiet --extras docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
 
 bench: develop  ## the figures of the README; see benchmarks/README.md for the peers
 	$(BIN)/hornbeam bench

@@ -1,0 +1,32 @@
+"""How Sphinx builds these pages: `make docs`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import hornbeam
+
+project = "Hornbeam"
+author = "the Hornbeam contributors"
+version = release = hornbeam.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "reference_pages"]
+exclude_patterns = ["_build", "matplotlibrc"]
+html_theme = "furo"
+html_title = "Hornbeam"
+# Nothing is fetched from elsewhere when a page is read.
+html_theme_options = {"source_repository": "", "navigation_with_keys": True}
+
+myst_heading_anchors = 3
+myst_enable_extensions = ["dollarmath", "colon_fence"]
+
+autosummary_generate = False
+autodoc_typehints = "none"
+autodoc_class_signature = "mixed"
+autodoc_member_order = "bysource"
+# Examples in docstrings are run by the tests, with `hornbeam`, `np` and `ops` at hand.
+highlight_language = "python"
+toc_object_entries = False
