@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,15 +47,19 @@ def write_checkpoint(path: str | os.PathLike[str], groups: Iterable[Group], stat
         store[_PLACE]["sha256"] = np.frombuffer(hashlib.sha256(text).digest(), np.uint8)
 
 
-def read_checkpoint(model: Any, path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_checkpoint(
+    model: Any, path: str | os.PathLike[str], take: Callable[[dict[str, Any]], None] | None = None
+) -> dict[str, Any]:
     """Check a whole checkpoint, give the model (and its optimizer) their values, and return the state.
 
+    take: is given the state when the weights are known to fit, and before one is changed; it may refuse it.
     Raises ModelFileError if anything is damaged, missing or does not fit: nothing has been changed then.
     """
     with open(path, "rb") as file:
         with opened(file) as store:
             state = _checked_state(store)
-        read_weights(model, file, state_required=True)
+        before = None if take is None else lambda: take(state)
+        read_weights(model, file, state_required=True, before=before)
     return state
 
 

@@ -6,7 +6,7 @@ import io
 import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,16 +164,23 @@ def opened(file: BinaryIO) -> Iterator[h5py.File]:
 
 
 def read_weights(
-    model: Any, file: BinaryIO, skip_mismatch: bool = False, state_required: bool = False
+    model: Any,
+    file: BinaryIO,
+    skip_mismatch: bool = False,
+    state_required: bool = False,
+    before: Callable[[], None] | None = None,
 ) -> None:
     """Read what `write_weights` (or Keras 3) wrote. Nothing is assigned unless everything fits.
 
     state_required: the states of the optimizer and of random generators must be there and fit as well.
+    before: called when everything fits and nothing is assigned yet.
     """
     _check_complete(model, list(saved_parts(model)))
     with opened(file) as store:
         arrays = _arrays(model, store, skip_mismatch, state_required)
         stores = [(part.own_store, _values(part, store)) for part in saved_parts(model) if part.own_store]
+    if before is not None:
+        before()
     for layer, values in stores:
         try:
             layer.load_own_variables(values)

@@ -279,15 +279,25 @@ class ArrayData:
         rows = None if self.rows is None else self.rows.astype(np.uint32)  # a split was drawn, once
         return {**self.track.position(over=self.track.taken == self.steps), "rows": rows}
 
+    def _has(self, rows: np.ndarray) -> bool:
+        """Whether a checkpoint's rows may be those of a split of these data."""
+        assert self.rows is not None
+        return rows.shape == self.rows.shape and bool((rows < len(self.arrays[0])).all())
+
     def go_to(self, position: dict[str, Any]) -> None:
         """Go on behind the batches that were used when `position` was asked for. Global random states are
         then as they were after the draws for those batches."""
+        rows = position["rows"]
+        if (rows is None) != (self.rows is None) or (rows is not None and not self._has(rows)):
+            raise ValueError("the training that goes on was one of other rows of the data")
         skip = self.track.go_to(position)
         self._rest = []
-        if position["rows"] is not None:
-            self.rows = position["rows"].astype(np.int64)
+        if rows is not None:
+            self.rows = rows.astype(np.int64)
         if skip is None:
             return
+        if self.steps is not None and skip > self.steps:
+            raise ValueError(f"a pass over the data has {self.steps} batches, where {skip} were used before")
         left = skip
         for part in self._pass():
             if len(part) > left:

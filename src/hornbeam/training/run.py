@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from hornbeam.training.callbacks.base import CallbackList
 from hornbeam.training.data import ArrayData, StreamData
 from hornbeam.training.leaving import Leaving
 from hornbeam.training.loop import Loop
+from hornbeam.training.state import check_kept, check_state
 
 Data = ArrayData | StreamData
 
@@ -100,7 +102,38 @@ class Run:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a `state()`. Raises ValueError if data or metrics are others than they were."""
+        """Go on from a `state()`. Raises ModelFileError for what is none, ValueError if data or metrics are
+        others than they were; everything is then as it was, but for a stream, of which batches are gone.
+        """
+        check_state(state)
+        before = self._standing()
+        try:
+            self._take(state)
+        except BaseException as error:
+            self._go_back(before)
+            if isinstance(error, (KeyError, TypeError, AttributeError, IndexError, OverflowError)):
+                from hornbeam.saving.files import ModelFileError
+
+                raise ModelFileError(
+                    f"the checkpoint's state does not fit this training: {error!r:.200}"
+                ) from error
+            raise
+
+    def _standing(self) -> list[Any]:
+        """What `_take` changes, to be put back."""
+        metrics = [np.array(v.numpy()) for v in self.model.metrics_variables]
+        kept = [copy.deepcopy(callback.get_state()) for callback in self.callbacks.callbacks]
+        return [random_state(), metrics, kept]
+
+    def _go_back(self, before: list[Any]) -> None:
+        random, metrics, kept = before
+        set_random_state(random)
+        for variable, array in zip(self.model.metrics_variables, metrics, strict=True):
+            variable.assign(array)
+        for callback, state in zip(self.callbacks.callbacks, kept, strict=True):
+            callback.set_state(state)
+
+    def _take(self, state: dict[str, Any]) -> None:
         if state["done"] and state["form"] != self.data.description:
             raise ValueError(
                 f"the training was cut off in the middle of an epoch over {_form(state['form'])}, and cannot "
@@ -144,7 +177,8 @@ class Run:
         for callback in self.callbacks.callbacks:
             found = next((s for s in left if s["class"] == type(callback).__name__), None)
             if found is not None:
-                left.remove(found)
+                left = [s for s in left if s is not found]
+                check_kept(callback, found["state"])
                 callback.set_state(found["state"])
         lost = [s["class"] for s in left if s["state"]]
         if lost:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from hornbeam.registry import exported
+from hornbeam.training.state import each, named, natural, number
 
 Logs = Mapping[str, Any]
 
@@ -38,6 +39,8 @@ class Callback:
     comes_last = False
     # Attributes that `get_state` keeps.
     kept: tuple[str, ...] = ()
+    # What those of them may be that now are of no kind: see `hornbeam.training.state`.
+    forms: ClassVar[dict[str, Any]] = {}
 
     def __init__(self) -> None:
         self.params: dict[str, Any] = {}
@@ -132,6 +135,7 @@ class History(Callback):
     numbers. plan: samples, batches and updates (`insight.plan.Plan`), None outside of `fit`."""
 
     kept = ("history", "epoch")
+    forms: ClassVar[dict[str, Any]] = {"history": named(each(number)), "epoch": each(natural)}
     plan: Any = None
 
     def __init__(self) -> None:

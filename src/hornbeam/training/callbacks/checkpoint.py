@@ -278,7 +278,7 @@ def continue_from(run: Run, candidates: Sequence[Path] | None) -> str:
         optimizer.build(model.trainable_variables)
     for path in candidates:
         try:
-            state = read_checkpoint(model, path)
+            read_checkpoint(model, path, run.restore)
         except ModelFileError as error:
             if path == candidates[-1]:
                 raise ModelFileError(f"the checkpoint {str(path)!r} cannot be used: {error}") from error
@@ -286,6 +286,5 @@ def continue_from(run: Run, candidates: Sequence[Path] | None) -> str:
                 f"the checkpoint {str(path)!r} cannot be used, an earlier one is taken: {error}", stacklevel=3
             )
             continue
-        run.restore(state)
         return f"going on from {str(path)!r}: epoch {run.epoch + 1}, update {run.updates_now + 1:,}"
     return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from hornbeam.expected import whole
 from hornbeam.naming import nearest
 from hornbeam.registry import exported
 from hornbeam.training.callbacks.base import Callback, Logs, learning_rates, rated_optimizers
+from hornbeam.training.state import any_array, each, maybe, number
 
 _UP = (
     "acc", "auc", "precision", "recall", "f1", "fbeta", "iou", "r2", "cosine", "top_k",
@@ -26,6 +27,8 @@ _DOWN = (
 
 class _Monitor(Callback):
     """Knows which metric is watched, in which direction it improves, and its best value."""
+
+    forms: ClassVar[dict[str, Any]] = {"best": maybe(number)}
 
     def __init__(self, monitor: str, mode: str = "auto", min_delta: float = 0.0) -> None:
         super().__init__()
@@ -98,6 +101,7 @@ class EarlyStopping(_Monitor):
     """
 
     kept = ("best", "best_epoch", "best_weights", "wait", "stopped_epoch", "_stopped")
+    forms: ClassVar[dict[str, Any]] = {**_Monitor.forms, "best_weights": maybe(each(any_array))}
 
     def __init__(
         self,
