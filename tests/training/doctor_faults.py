@@ -49,7 +49,9 @@ def overfit() -> Fit:
 
 def underfit() -> Fit:
     x, y = rings()
-    return run(net(2, 1, hidden=(), last="sigmoid", loss="binary_crossentropy"), x, y, epochs=24)
+    return run(
+        net(2, 1, hidden=(), last="sigmoid", loss="binary_crossentropy", optimizer=sgd(0.5)), x, y, epochs=24
+    )
 
 
 def underfit_numbers() -> Fit:

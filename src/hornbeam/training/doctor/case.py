@@ -50,18 +50,35 @@ class Case:
         ]
 
     @functools.cached_property
+    def reference_rows(self) -> np.ndarray | None:
+        """Numbers of up to a thousand samples, whole batches of them; None for streams."""
+        if not isinstance(self.data, ArrayData):
+            return None
+        rows = _spread(self.data, REFERENCE)
+        return rows[: len(rows) - len(rows) % self.batch_size]
+
+    @functools.cached_property
     def reference(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Up to a thousand samples of the training, (n, features), and their labels or targets, in which
-        neighbours are looked for. None for several inputs, whole numbers (tokens) and large samples."""
+        """Those samples (of a stream, the ones that are looked at) as (n, features), and their labels or
+        targets, in which neighbours are looked for. None for several inputs, whole numbers (tokens) and large
+        samples."""
         x, y = self.probe
-        if isinstance(self.data, ArrayData):
-            rows = _spread(self.data, REFERENCE)
+        if self.reference_rows is not None:
             packed = unpack_x_y_sample_weight(self.data.data)
-            x, y = ([leaf[rows] for leaf in leaves_of(part)] for part in packed[:2])
+            x, y = ([leaf[self.reference_rows] for leaf in leaves_of(part)] for part in packed[:2])
         if len(x) != 1 or len(y) != 1 or (x[0].dtype.kind in "iu" and x[0].dtype.itemsize > 1):
             return None
         flat = x[0].reshape(len(x[0]), -1).astype("float64")
         return (flat, y[0]) if flat.shape[1] <= 4096 else None
+
+    def answers(self) -> np.ndarray | None:
+        """What the model gives each class of each reference sample now, as it is used; None for streams and
+        for layers that would remember the samples."""
+        layers = self.model._flatten_layers()
+        if self.reference_rows is None or any(getattr(layer, "stateful", False) for layer in layers):
+            return None
+        x = rows_of(unpack_x_y_sample_weight(self.data.data)[0], self.reference_rows)
+        return self._as_probabilities(self.model.predict(x, batch_size=self.batch_size, verbose=0))
 
     @property
     def batch_size(self) -> int:
@@ -184,8 +201,13 @@ class Case:
         look = look or self.looks[-1]
         if self.probe_labels is None or len(look.predictions) != 1:
             return None
-        scores = look.predictions[0].astype("float64")
-        if scores.ndim != 2 or len(scores) != len(self.probe_labels):
+        found = self._as_probabilities(look.predictions[0])
+        return found if found is not None and len(found) == len(self.probe_labels) else None
+
+    def _as_probabilities(self, outputs: np.ndarray) -> np.ndarray | None:
+        """Outputs of the model as probabilities (n, classes); None for one of another rank."""
+        scores = outputs.astype("float64")
+        if scores.ndim != 2:
             return None
         with np.errstate(all="ignore"):
             if scores.shape[1] == 1:

@@ -27,7 +27,8 @@ def rate_too_low(case: Case) -> Evidence | None:
     parts = [part for look in case.looks if (part := moved(look)) is not None]
     if not parts or max(parts) * case.planned > 0.003 or max(parts) == 0.0:
         return None
-    if case.constant_loss is not None and not case.nothing_learned():
+    first, last = case.looks[0].loss, case.looks[-1].loss
+    if first is not None and last is not None and last < 0.98 * first:
         return None
     return Evidence(
         f"{rate_of(case)} moves weights by {max(parts):.1g} of their size in one update: all "

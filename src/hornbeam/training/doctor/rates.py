@@ -30,7 +30,8 @@ def regularization_swamps(case: Case) -> Evidence | None:
             f"before training {first.penalty:.3g} of a loss of {first.loss:.3g} are penalties on weights, "
             f"{first.loss - first.penalty:.3g} compare predictions with targets"
         )
-    if last.updates < _SETTLED or not case.nothing_learned():
+    decay = last.penalty > 0 or getattr(case.model.optimizer, "weight_decay", None)
+    if not decay or last.updates < _SETTLED or not case.nothing_learned():
         return None
     shrunk = [
         (after.path, before.rms, after.rms)

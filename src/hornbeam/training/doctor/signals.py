@@ -110,6 +110,7 @@ def bad_start(case: Case) -> Evidence | None:
     "Nothing behind it can tell samples apart: look at its weights and at what it gets",
     unless=(
         "constant_inputs",
+        "unscaled_inputs",
         "batch_norm_small_batch",
         "rate_too_high",
         "not_finite",
@@ -159,7 +160,7 @@ def dead_units(case: Case) -> Evidence | None:
         dead = layer.dead
         if len(looks) == 2 and looks[0].layers[number].path == layer.path:
             dead = dead & looks[0].layers[number].dead
-        if dead.mean() >= (0.5 if len(looks) == 2 else 0.8):
+        if dead.mean() >= (0.6 if len(looks) == 2 else 0.8):
             found.append((layer, int(dead.sum())))
     if not found:
         return None

@@ -57,35 +57,43 @@ def _resting(case: Case) -> int:
     ),
 )
 def label_noise(case: Case) -> Evidence | None:
-    labels, probabilities = case.probe_labels, case.probabilities()
-    if labels is None or probabilities is None or case.reference is None or len(labels) < 96:
+    labels, seen = case.probe_labels, case.probabilities()
+    if labels is None or seen is None or case.reference is None or len(labels) < 96:
         return None
-    if case.updates < 50 or case.looks[-1].epoch != case.epoch:
+    if case.updates < 50 or case.looks[-1].epoch != case.epoch or not len(_odd(seen, labels, 0.6)):
         return None
-    share = np.unique(labels, return_counts=True)[1] / len(labels)
-    answer, certainty = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    wrong = answer != labels
-    if not 0.04 < wrong.mean() < 0.6 * (1 - share.max()):
+    # The samples looked at raise a suspicion; many more must bear it out.
+    (x, y), answers = case.reference, case.answers()
+    if answers is None or len(answers) < 200:
         return None
-    certain = np.argsort(-certainty, kind="stable")[: len(labels) // 2]
-    odd = certain[wrong[certain]]
-    # Hard samples are those of which a model is least certain; wrong labels are everywhere.
-    if len(odd) < 5 or len(odd) / len(certain) < 0.6 * wrong.mean():
+    labels, answer = _labels_of(y), answers.argmax(axis=1)
+    odd = _odd(answers, labels, 0.75)
+    if len(odd) < 10:
         return None
-    x, y = case.reference
-    voted = votes(_labels_of(y)[neighbours(_flat(case)[odd], x, _NEIGHBOURS)])
-    against = int(((voted == answer[odd]) & (voted != labels[odd])).sum())
-    if against < max(5, 0.6 * len(odd)):
+    voted = votes(labels[neighbours(x[odd], x, _NEIGHBOURS)])
+    against = odd[(voted == answer[odd]) & (voted != labels[odd])]
+    if len(against) < 0.75 * len(odd):
         return None
+    assert case.reference_rows is not None
+    rows = ", ".join(map(str, np.sort(case.reference_rows[against])[:8]))
     return Evidence(
-        f"of the {len(certain)} samples that the model is most certain of, {len(odd)} have another label, "
-        f"and in {against} of those cases most of the {_NEIGHBOURS} nearest samples side with the model"
+        f"of the {len(labels) // 2} samples, out of {len(labels)}, that the model is most certain of, "
+        f"{len(odd)} have another label, and for {len(against)} of those most of the "
+        f"{_NEIGHBOURS} nearest samples side with the model: rows {rows}, ..."
     )
 
 
-def _flat(case: Case) -> np.ndarray:
-    x = case.probe[0][0]
-    return x.reshape(len(x), -1).astype("float64")
+def _odd(probabilities: np.ndarray, labels: np.ndarray, share: float) -> np.ndarray:
+    """Numbers of samples that the model is certain of and gives another class, if they are as frequent among
+    those as among all, nearly: hard samples are those of which it is least certain, wrong labels are
+    everywhere. None if it has learned too little to have a say."""
+    wrong = probabilities.argmax(axis=1) != labels
+    largest = np.unique(labels, return_counts=True)[1].max() / len(labels)
+    if not 0.04 < wrong.mean() < 0.6 * (1 - largest):
+        return np.zeros(0, int)
+    certain = np.argsort(-probabilities.max(axis=1), kind="stable")[: len(labels) // 2]
+    odd = certain[wrong[certain]]
+    return odd if len(odd) >= share * wrong.mean() * len(certain) else odd[:0]
 
 
 def _labels_of(y: np.ndarray) -> np.ndarray:
