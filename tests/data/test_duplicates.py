@@ -90,11 +90,26 @@ def test_near_pictures_of_arrays() -> None:
             assert names(found) == wanted, how
 
 
+def test_many_frames_of_one_film_are_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is near to each: that is found in portions, however small."""
+    rng = np.random.default_rng(5)
+    one, other = scene(rng), scene(rng)
+    noise = rng.integers(-2, 3, (60, *one.shape))
+    x = (np.concatenate([np.stack([one] * 40), np.stack([other] * 20)]) + noise).clip(0, 255).astype("uint8")
+    wanted = [("near", [f"row {i}" for i in range(40)]), ("near", [f"row {i}" for i in range(40, 60)])]
+    assert names(find_duplicates(x)) == wanted
+    monkeypatch.setattr(d, "_PAIRS", 100)
+    monkeypatch.setattr(d, "_BLOCK", 7)
+    assert names(find_duplicates(x)) == wanted
+
+
 def test_flat_pictures_are_near_by_their_colour() -> None:
     greys = np.array([10, 11, 60, 61, 200])
     x = np.broadcast_to(greys[:, None, None], (5, 32, 32)).astype("uint8")
     assert names(find_duplicates(x)) == [("near", ["row 0", "row 1"]), ("near", ["row 2", "row 3"])]
     assert len(find_duplicates(x, near=False)) == 0
+    noisy = x + np.random.default_rng(6).integers(0, 2, x.shape).astype("uint8")
+    assert names(find_duplicates(noisy)) == names(find_duplicates(x))
 
 
 def test_every_close_pair_is_a_candidate() -> None:

@@ -36,8 +36,9 @@ _CONTRAST = 1.5
 _FLAT = 2.0
 # Smaller pictures are not looked at unasked: two digits of MNIST are often as alike as two copies of a photo.
 _LEAST = 32
-# Rows, and pairs, that are worked on at a time; and files.
+# Rows, pairs of hashes, and files that are worked on at a time.
 _BLOCK = 1024
+_PAIRS = 1 << 22
 _PORTION = 32
 # Files are looked at in this size: eight times the points of the hash.
 _THUMBNAIL = (72, 64)
@@ -312,7 +313,8 @@ class Looks(NamedTuple):
 
 def difference_hashes(pictures: np.ndarray) -> np.ndarray:
     """A hash of 64 bits (uint64) of each picture: bit 8 * y + x says whether, in a thumbnail of 9 x 8, point
-    (x, y) is darker than point (x + 1, y). Pictures are (n, height, width) or (n, height, width, channels).
+    (x, y) is darker than point (x + 1, y); 0 for flat ones. Pictures are (n, height, width) or (n, height, width,
+    channels).
 
     >>> [int(h) for h in difference_hashes(np.stack([np.arange(9.0)[None].repeat(8, 0)] * 2))]
     [18446744073709551615, 18446744073709551615]
@@ -349,7 +351,9 @@ def _looks(pictures: np.ndarray) -> Looks:
     lengths = np.linalg.norm(small, axis=1)
     small /= np.where(lengths > 0, lengths, 1)[:, None]
     top = 1.0 if pictures.dtype.kind == "f" and np.abs(values).max(initial=0) <= 1 else 255.0
-    return Looks(hashes, small, means * (255 / top), deviations * (255 / top))
+    means, deviations = means * (255 / top), deviations * (255 / top)
+    hashes[deviations < _FLAT] = 0  # nothing but noise
+    return Looks(hashes, small, means, deviations)
 
 
 def _joined(looks: Sequence[Looks]) -> Looks:
@@ -357,17 +361,30 @@ def _joined(looks: Sequence[Looks]) -> Looks:
 
 
 def _near_pairs(looks: Looks, rows: np.ndarray, distance: int, alike: float) -> list[tuple[int, int]]:
-    """Pairs of those rows whose pictures look alike."""
+    """Pairs of those rows whose pictures look alike: enough to join all of a group, not each with each."""
     found: list[tuple[int, int]] = []
+    joined = np.arange(len(looks.hashes))
     for left, right in _candidates(looks.hashes[rows], distance):
-        a, b = rows[left], rows[right]
-        likeness = np.einsum("ij,ij->i", looks.thumbnails[a], looks.thumbnails[b])
-        flat = (looks.deviations[a] < _FLAT) & (looks.deviations[b] < _FLAT)
-        close = np.abs(looks.means[a] - looks.means[b]) < _FLAT
-        low, high = np.sort([looks.deviations[a], looks.deviations[b]], axis=0)
-        good = np.where(flat, close, (likeness >= alike) & (high <= _CONTRAST * low))
-        found += zip(a[good].tolist(), b[good].tolist(), strict=True)
+        for start in range(0, len(left), _BLOCK):
+            a, b = rows[left[start : start + _BLOCK]], rows[right[start : start + _BLOCK]]
+            apart = joined[a] != joined[b]
+            a, b = a[apart], b[apart]
+            good = _alike(looks, a, b, alike)
+            for one, other in zip(a[good].tolist(), b[good].tolist(), strict=True):
+                if joined[one] != joined[other]:
+                    found.append((one, other))
+                    joined[joined == joined[other]] = joined[one]
     return found
+
+
+def _alike(looks: Looks, a: np.ndarray, b: np.ndarray, alike: float) -> np.ndarray:
+    """Whether the pictures a[i] and b[i] look alike."""
+    likeness = np.einsum("ij,ij->i", looks.thumbnails[a], looks.thumbnails[b])
+    flat = (looks.deviations[a] < _FLAT) & (looks.deviations[b] < _FLAT)
+    close = np.abs(looks.means[a] - looks.means[b]) < _FLAT
+    low, high = np.sort([looks.deviations[a], looks.deviations[b]], axis=0)
+    good: np.ndarray = np.where(flat, close, (likeness >= alike) & (high <= _CONTRAST * low))
+    return good
 
 
 def _candidates(hashes: np.ndarray, distance: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -397,8 +414,9 @@ def _runs(share: np.ndarray) -> list[np.ndarray]:
 def _close(hashes: np.ndarray, rows: np.ndarray, distance: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pairs of `rows` whose hashes are close."""
     values = hashes[rows]
-    for start in range(0, len(rows), _BLOCK):
-        block = values[start : start + _BLOCK, None]
+    each = max(_PAIRS // len(rows), 1)
+    for start in range(0, len(rows), each):
+        block = values[start : start + each, None]
         left, right = np.nonzero(_ones(block ^ values[None, start:]) <= distance)
         later = right > left
         if later.any():
