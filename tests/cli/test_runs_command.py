@@ -42,3 +42,21 @@ def test_the_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_wrong_arguments(words: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["runs", *words])
+
+
+def test_the_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["report"]) == 1
+    assert "there is no folder runs" in capsys.readouterr().err
+    record(Path("runs"), "one")
+    newest = Path(record(Path("runs"), "two"))
+    assert main(["report"]) == 0
+    assert capsys.readouterr().out.strip() == str(newest / "report.html")
+    assert main(["report", str(newest), "-o", "two.html"]) == 0
+    assert Path("two.html").read_text() == (newest / "report.html").read_text()
+    assert main(["report", "nowhere"]) == 1
+    assert "nowhere is no run" in capsys.readouterr().err
+    assert main(["report", str(newest), "-o", "nowhere/two.html"]) == 1
+    assert "there is no folder" in capsys.readouterr().err

@@ -26,6 +26,7 @@ _NAMES = {
     "plot_history": "pictures.curves",
     "principal_components": "pictures.spread",
     "saliency": "pictures.attribution",
+    "report": "reporting.page",
 }
 
 __all__ = list(_NAMES)
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from hornbeam.insight.pictures.spread import plot_embeddings as plot_embeddings
     from hornbeam.insight.pictures.spread import principal_components as principal_components
     from hornbeam.insight.plan import Plan as Plan
+    from hornbeam.insight.reporting.page import report as report
     from hornbeam.insight.runs import Run as Run
     from hornbeam.insight.runs import RunError as RunError
     from hornbeam.insight.runs import read_run as read_run

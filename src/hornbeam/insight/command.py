@@ -18,6 +18,29 @@ def add_commands(commands: Any) -> None:
     runs.add_argument("what", nargs="*", metavar="FOLDER | compare A B")
     runs.set_defaults(action=_runs, parser=runs)
 
+    report = commands.add_parser(
+        "report",
+        help="write one HTML page about a recorded run",
+        description="Write a page about a run: findings, curves, evaluation, data, model, profile, "
+        "environment. It is one file, loads nothing and runs no script.",
+    )
+    report.add_argument("run", nargs="?", help="the folder of a run (default: the newest in runs)")
+    report.add_argument("-o", "--output", metavar="FILE", help="default report.html in the run's folder")
+    report.set_defaults(action=_report)
+
+
+def _report(args: argparse.Namespace) -> int:
+    from hornbeam.insight.reporting import report
+    from hornbeam.insight.runs import RunError
+    from hornbeam.insight.runs.listing import newest_run
+
+    try:
+        print(report(args.run or newest_run("runs"), args.output))
+    except (RunError, OSError) as error:
+        print(f"hornbeam report: {error}", file=sys.stderr)
+        return 1
+    return 0
+
 
 def _runs(args: argparse.Namespace) -> int:
     from rich.console import Console

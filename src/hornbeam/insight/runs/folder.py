@@ -21,7 +21,7 @@ from hornbeam.saving.files import staged
 
 INFO, HISTORY = "run.json", "history.jsonl"
 # What else a run may hold, each in a file of its name.
-PARTS = ("model", "explanation", "data", "profile", "evaluation", "doctor")
+PARTS = ("model", "explanation", "data", "profile", "evaluation", "confusion", "mistakes", "doctor")
 
 _LONGEST_NAME = 40
 

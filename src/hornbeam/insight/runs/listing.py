@@ -49,6 +49,14 @@ def runs_in(folder: str | os.PathLike[str]) -> tuple[list[Run], list[str]]:
     return runs, broken
 
 
+def newest_run(folder: str | os.PathLike[str]) -> Run:
+    """The newest run in a folder. Raises RunError if there is none."""
+    runs, broken = runs_in(folder)
+    if not runs:
+        raise RunError("; ".join([f"there is no run in {os.fspath(folder)}", *broken]))
+    return runs[-1]
+
+
 def _row(run: Run) -> list[str]:
     epochs = f"{len(run.epochs)}" if run.finished else f"{len(run.epochs)}, unfinished"
     return [run.path.name, params(run), epochs, best(run), test(run), duration(run.seconds)]
@@ -68,18 +76,24 @@ def best(run: Run) -> str:
 
 def test(run: Run) -> str:
     """The first metric of the test, with its interval."""
+    name, value, bounds = test_of(run)
+    return f"{name} {value}{f' ({bounds})' if bounds else ''}" if value else ""
+
+
+def test_of(run: Run) -> tuple[str, str, str]:
+    """The first metric of the test that is not the loss: name, value, interval; "" for what is not known."""
     metrics = run.parts.get("evaluation", {}).get("metrics")
     if not isinstance(metrics, dict) or not metrics:
-        return ""
+        return "", "", ""
     name = next((n for n in metrics if n != "loss"), "loss")
-    found = metrics[name]
-    if not isinstance(found, dict) or not isinstance(found.get("value"), (int, float)):
-        return ""
-    text = f"{name} {number(name, found['value'])}"
-    low, high = found.get("low"), found.get("high")
+    found = metrics[name] if isinstance(metrics[name], dict) else {}
+    value, low, high = (found.get(key) for key in ("value", "low", "high"))
+    if not isinstance(value, (int, float)):
+        return "", "", ""
+    bounds = ""
     if isinstance(low, (int, float)) and isinstance(high, (int, float)):
-        text += f" ({number(name, low)} to {number(name, high)})"
-    return text
+        bounds = f"{number(name, low)} to {number(name, high)}"
+    return name, number(name, value), bounds
 
 
 def number(name: str, value: float) -> str:

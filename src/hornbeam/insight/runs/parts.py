@@ -6,11 +6,13 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from hornbeam.insight.png import encoded, is_picture
 from hornbeam.insight.profile import Profile
 from hornbeam.insight.summary import Trace, rows_of
 from hornbeam.insight.told import Told
 
-_MOST_KERNELS = 40
+_MOST_KERNELS, _MOST_ARRAYS = 40, 30
+_MOST_PICTURES, _MOST_IN_A_ROW = 12, 8
 
 
 def of_model(model: Any) -> dict[str, Any]:
@@ -87,10 +89,63 @@ def of_findings(findings: Sequence[Any]) -> dict[str, Any]:
     }
 
 
+def of_look(look: Any) -> dict[str, Any]:
+    """Ranges, classes, what is there twice, doubtful labels, advice, some pictures."""
+    from hornbeam.data.look_report import _repeated, _row
+
+    classes = look.classes
+    names = [] if classes is None else list(classes.names)
+    sentences = [_repeated(look)]
+    doubtful = []
+    for place, one in enumerate((look.suspicious or ())[:_MOST_PICTURES]):
+        text = f"row {one.row}: labelled {names[one.label]}, its neighbours are {names[one.neighbours]}"
+        if place < len(look.doubtful) and is_picture(look.doubtful[place]):
+            doubtful.append({"text": text, "picture": encoded(look.doubtful[place])})
+        else:
+            sentences.append(f"label to check, {text}")
+    if classes is not None and look.suspicious == []:
+        sentences.append("no label is contradicted by its nearest neighbours")
+    arrays = []
+    for what in (*look.x[:_MOST_ARRAYS], *look.y[:_MOST_ARRAYS]):
+        name, shape, dtype, _, *numbers = _row(what)
+        arrays.append({"name": name, "shape": shape, "dtype": dtype, "numbers": numbers})
+    return {
+        "samples": look.samples,
+        "note": look.note,
+        "arrays": arrays,
+        "classes": None if classes is None else {"names": names[:40], "counts": classes.counts[:40]},
+        "sentences": sentences,
+        "advice": [{"what": advice.what, "why": advice.why} for advice in look.advice],
+        "pictures": {
+            name: [encoded(picture) for picture in pictures[:_MOST_IN_A_ROW]]
+            for name, pictures in look.pictures.items()
+            if len(pictures) and is_picture(pictures[0])
+        },
+        "doubtful": doubtful,
+    }
+
+
+def of_result(result: Any) -> dict[str, Any]:
+    """A result of `hornbeam.evaluation`."""
+    found: dict[str, Any] = result.as_dict()
+    return found
+
+
+def of_mistakes(result: Any) -> dict[str, Any]:
+    """Mistakes, with pictures of the samples where they are pictures."""
+    samples = result.x if hasattr(result.x, "shape") else ()
+    pictures = [encoded(sample) for sample in samples if is_picture(sample)]
+    return {**result.as_dict(), "pictures": pictures}
+
+
 # Class -> (name of the part, what makes it). Classes are found by name, without importing what is not used.
 _KINDS: dict[str, tuple[str, Callable[[Any], dict[str, Any]]]] = {
     "Told": ("explanation", of_told),
     "Profile": ("profile", of_profile),
+    "Look": ("data", of_look),
+    "Evaluation": ("evaluation", of_result),
+    "Confusion": ("confusion", of_result),
+    "Mistakes": ("mistakes", of_mistakes),
 }
 
 

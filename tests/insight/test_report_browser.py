@@ -1,0 +1,172 @@
+"""The page about a run in a real browser: needs Playwright, and Chromium as Debian installs it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from report_pages import record
+
+import hornbeam as hb
+
+sync_api = pytest.importorskip(
+    "playwright.sync_api", reason="Playwright is not installed: pip install playwright"
+)
+BROWSER = os.environ.get("HORNBEAM_TEST_BROWSER") or shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(BROWSER is None, reason="there is no Chromium: apt-get install chromium"),
+]
+
+# Elements whose right end lies outside of the window, unless a box around them scrolls by itself.
+OUTSIDE = """() => [...document.querySelectorAll('body *')].filter(e => {
+  if (e.matches('.skip') || e.parentElement.closest('.scroll, .tall')) return false;
+  const box = e.getBoundingClientRect();
+  return box.width > 0 && box.right > document.documentElement.clientWidth + 1;
+}).map(e => e.outerHTML.slice(0, 80))"""
+
+# WCAG 2.2: contrast of all texts with the first ground behind them that covers.
+CONTRASTS = """() => {
+  const numbers = c => { const m = c.match(/[\\d.]+/g).map(Number);
+    const unit = c.startsWith('color(srgb') ? 255 : 1;
+    return [m[0] * unit, m[1] * unit, m[2] * unit, m[3] ?? 1]; };
+  const over = (top, under) => [0, 1, 2].map(i => top[i] * top[3] + under[i] * (1 - top[3])).concat(1);
+  const light = c => { const l = c.slice(0, 3).map(v => { v /= 255;
+    return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
+    return 0.2126 * l[0] + 0.7152 * l[1] + 0.0722 * l[2]; };
+  const ground = e => { const stack = [];
+    for (let p = e; p; p = p.parentElement) stack.push(numbers(getComputedStyle(p).backgroundColor));
+    return stack.reverse().reduce((under, top) => over(top, under), [255, 255, 255, 1]); };
+  const found = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const e = walker.currentNode.parentElement;
+    if (!walker.currentNode.data.trim() || ['STYLE', 'TITLE', 'title'].includes(e.tagName)) continue;
+    const style = getComputedStyle(e), drawn = e instanceof SVGElement;
+    const ink = numbers(drawn ? style.fill : style.color), back = ground(e);
+    const [a, b] = [light(over(ink, back)), light(back)].sort((x, y) => y - x);
+    found.push([(a + 0.05) / (b + 0.05), e.outerHTML.slice(0, 80)]);
+  }
+  return found;
+}"""
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = record(
+        tmp_path_factory.mktemp("runs"), "A run with a_very_long_name_without_any_blank_to_break_at"
+    )
+    return hb.insight.report(folder).as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        # A container's root has no sandbox; the page is ours and runs nothing.
+        launched = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(params=["light", "dark"])
+def scheme(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def opened(browser: Any, address: str, scheme: str, width: int) -> tuple[Any, list[str]]:
+    """The page with everything unfolded, and what was said or asked for on the way."""
+    page = browser.new_context(viewport={"width": width, "height": 740}, color_scheme=scheme).new_page()
+    heard: list[str] = []
+    page.on("console", lambda message: heard.append(f"console: {message.text}"))
+    page.on("pageerror", lambda error: heard.append(f"error: {error}"))
+    page.on("request", lambda request: heard.append(f"request: {request.url[:80]}"))
+    page.goto(address)
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    return page, [line for line in heard if line not in (f"request: {address[:80]}",) and "data:" not in line]
+
+
+@pytest.mark.parametrize("width", [320, 360, 768, 1280])
+def test_nothing_is_asked_for_and_nothing_sticks_out(
+    browser: Any, address: str, scheme: str, width: int
+) -> None:
+    page, heard = opened(browser, address, scheme, width)
+    assert heard == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(OUTSIDE) == []
+    page.context.close()
+
+
+def test_texts_can_be_read(browser: Any, address: str, scheme: str) -> None:
+    page, _ = opened(browser, address, scheme, 1280)
+    found = page.evaluate(CONTRASTS)
+    assert len(found) > 300
+    assert [where for ratio, where in found if ratio < 4.5] == []
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (ground == "rgb(246, 246, 243)") == (scheme == "light")  # the scheme is followed
+    page.context.close()
+
+
+def test_pictures_are_drawn(browser: Any, address: str) -> None:
+    page, _ = opened(browser, address, "light", 360)
+    sizes = page.evaluate("[...document.images].map(i => i.naturalWidth)")
+    assert len(sizes) > 3
+    assert all(size == 8 for size in sizes)
+    lines = page.evaluate("[...document.querySelectorAll('.chart polyline')].map(l => l.getTotalLength())")
+    assert len(lines) == 4
+    assert min(lines) > 100
+    # Letters of curves on a phone are as large as they are meant, for the pictures are not scaled down much.
+    scale = page.evaluate("document.querySelector('.chart').getBoundingClientRect().width / 380")
+    assert 12 * scale > 9
+    page.context.close()
+
+
+def test_boxes_of_layers_hold_their_texts(browser: Any, address: str) -> None:
+    page, _ = opened(browser, address, "light", 1280)
+    assert (
+        page.evaluate("""() => [...document.querySelectorAll('.architecture g g')].filter(g => {
+          const box = g.querySelector('.box').getBoundingClientRect();
+          return [...g.querySelectorAll('text')].some(t => { const r = t.getBoundingClientRect();
+            return r.left < box.left || r.right > box.right || r.top < box.top || r.bottom > box.bottom; });
+        }).map(g => g.textContent)""")
+        == []
+    )
+    page.context.close()
+
+
+def test_by_keyboard(browser: Any, address: str) -> None:
+    """Tab goes to the link over everything, the sections, what scrolls and what is folded, and is seen."""
+    page, _ = opened(browser, address, "light", 360)
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = false)")
+    seen = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        name, outline = page.evaluate(
+            "[document.activeElement.tagName + '.' + document.activeElement.className,"
+            " getComputedStyle(document.activeElement).outlineStyle]"
+        )
+        if name == "BODY.":
+            break
+        seen.append(name)
+        assert outline != "none", name
+    assert seen[0] == "A.skip"
+    assert {"A.", "DIV.scroll", "SUMMARY."} <= set(seen)
+    page.context.close()
+
+
+def test_the_tree_that_screen_readers_get(browser: Any, address: str) -> None:
+    page, _ = opened(browser, address, "light", 360)
+    tree = page.locator("body").aria_snapshot()
+    for part in (
+        "- banner",
+        "- navigation",
+        "- main",
+        "- contentinfo",
+        'heading "Curves" [level=2]',
+        "- table",
+    ):
+        assert part in tree, part
+    assert 'img "loss over 4 epochs' in tree
+    page.context.close()
