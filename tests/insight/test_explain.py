@@ -343,6 +343,26 @@ def test_time_is_measured_with_data() -> None:
         np.testing.assert_array_equal(old, new)
 
 
+def test_what_layers_do_on_data() -> None:
+    model = hb.Sequential([hb.Input((2,)), layers.Dense(3, activation="relu", name="d"), layers.Dense(1)])
+    model.get_layer("d").set_weights(
+        [np.array([[1.0, -1.0, 0.0], [0.0, 0.0, 0.0]]), np.array([0.0, 0.0, -1.0])]
+    )
+    x = np.array([[1.0, 5.0], [-3.0, 5.0]], "float32")
+    values = np.array([[1.0, 0.0, 0.0], [0.0, 3.0, 0.0]])
+    text = model.explain(x)["d"].fact("on data")
+    assert text == (
+        f"mean {values.mean():.3g}, deviation {values.std():.3g}, 67% of the values are 0; "
+        "1 of 3 channels are 0 throughout"
+    )
+    told = model.explain(x)
+    assert "prediction" in told.closing[-1]
+    with hb.engines.using("reference"):
+        told = model.explain(x)
+    assert "could not be measured" in told.closing[-1]
+    assert "FLOPs" in told["d"].fact("costs")
+
+
 def test_percents() -> None:
     assert [percent(1, 3), percent(1, 2), percent(1, 100_000), percent(0, 5), percent(1, 0)] == [
         "33.3%", "50%", "under 0.1%", "0%", "",

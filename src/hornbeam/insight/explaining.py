@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from hornbeam import tree
 from hornbeam.insight.ablation import CannotGo, parameters_without
 from hornbeam.insight.arithmetic import number, percent, volume, weight_sum
@@ -38,22 +40,27 @@ def explain(
     """
     if not model.built:
         raise ValueError(
-            f"model {model.name!r} is not built: its shapes are not known. Start it with an Input, call "
-            "it on "
-            "data, or build(input_shape)"
+            f"model {model.name!r} is not built: its shapes are not known. Start it with an Input, call it "
+            "on data, or build(input_shape)"
         )
     if ablate and (x is None or y is None):
         raise ValueError("explain(ablate=True) trains anew without each layer: it needs data, x= and y=")
     trace = Trace(model)
     rows = list(rows_of(model, trace, expand_nested))
     places = list(places_of(model, expand_nested))
-    seconds = _seconds(model, places, x, y, batch_size) if x is not None else None
+    seconds, timed = _seconds(model, places, x, y, batch_size)
     costs = _Costs(rows, trace.flops, seconds)
+    total = sum(weight.type.size for weight in model.weights)
     facts = [
-        _facts(place, row, costs, _consequence(model, place.layer) if row.depth == 0 else "")
+        _facts(place, row, costs, _consequence(model, place.layer, total) if row.depth == 0 else "")
         for place, row in zip(places, rows, strict=True)
     ]
-    closing, extra = _closing(model, rows, trace, seconds is not None), {}
+    if x is not None:
+        seen = _on_data(model, x, batch_size)
+        for place, parts in zip(places, facts, strict=True):
+            if id(place.layer) in seen:
+                parts.insert(1, ("on data", seen[id(place.layer)]))
+    closing, extra = [*_closing(model, rows, trace, total), timed], {}
     if ablate:
         from hornbeam.insight.ablation import ablations
 
@@ -77,12 +84,19 @@ def places_of(model: Any, expand_nested: bool = False, outside: tuple[Any, ...] 
     """
     calls = calls_of(model) or []
     trace = Trace(model) if not calls else None
+    made_by: dict[int, list[SymbolicCall]] = {}
+    readers: dict[int, list[Any]] = {}
+    for call in calls:
+        made_by.setdefault(id(call.operation), []).append(call)
+        for x in call.inputs:
+            if x.history is not None:
+                readers.setdefault(id(x.history.operation), []).append(call.operation)
     for layer in model.layers:
-        own = [call for call in calls if call.operation is layer]
+        own = made_by.get(id(layer), [])
         if own:
             given = tuple(x.shape for x in own[0].inputs)
             made = tuple(x.shape for x in tree.flatten(own[0].outputs) if isinstance(x, KerasTensor))
-            behind = tuple(call.operation for call in calls if _reads(call, own)) or outside
+            behind = tuple(readers.get(id(layer), ())) or outside
         else:
             given = _built_for(layer)
             made = tuple(shape for shape, _ in trace.shapes_of(layer)) if trace is not None else ()
@@ -90,10 +104,6 @@ def places_of(model: Any, expand_nested: bool = False, outside: tuple[Any, ...] 
         yield Place(layer, given, made, behind)
         if expand_nested and hasattr(layer, "layers"):
             yield from places_of(layer, expand_nested, behind)
-
-
-def _reads(call: SymbolicCall, made: Sequence[SymbolicCall]) -> bool:
-    return any(x.history in made for x in call.inputs)
 
 
 def _built_for(layer: Any) -> tuple[tuple[int | None, ...], ...]:
@@ -143,19 +153,56 @@ class _Costs:
         return "; ".join(parts) or "not known before sizes are"
 
 
-def _seconds(model: Any, places: Sequence[Place], x: Any, y: Any, batch_size: int) -> dict[str, float]:
-    """Measured seconds a step of each layer, by name. Raises what `Model.profile` raises."""
-    profile = model.profile(x, y if model.compiled else None, batch_size=batch_size, steps=5)
+def _seconds(
+    model: Any, places: Sequence[Place], x: Any, y: Any, batch_size: int
+) -> tuple[dict[str, float] | None, str]:
+    """Measured seconds a step of each layer, by name, if that can be; and a sentence on what costs are.
+
+    Raises what `Model.profile` raises, but for engines that have no profiles.
+    """
+    if x is None:
+        return None, "Costs are counted. With data, explain(x, y), time is measured."
+    targets = y if model.compiled else None
+    try:
+        profile = model.profile(x, targets, batch_size=batch_size, steps=5)
+    except NotImplementedError as error:
+        return None, f"Costs are counted, time could not be measured: {error}"
     found = {}
     for place in places:
-        parts = [place.layer, *place.layer._flatten_layers()]
-        paths = {part._path for part in parts}
+        paths = {part._path for part in (place.layer, *place.layer._flatten_layers())}
         found[place.layer.name] = sum(
             time.seconds
             for time in profile.layers
             if time.name in paths or any(time.name.startswith(path + "/") for path in paths)
         )
+    what = "prediction" if targets is None else "training"
+    return found, f"Time is that of {profile.steps} steps of {what} with {batch_size} samples."
+
+
+def _on_data(model: Any, x: Any, batch_size: int) -> dict[int, str]:
+    """What layers give for the first batch, in inference, by id of the layer; only floating-point values."""
+    from hornbeam.training.probing import layer_values
+
+    batch = tree.map_structure(lambda part: np.asarray(part)[:batch_size], x)
+    found: dict[int, str] = {}
+    for value in layer_values(model, batch):
+        if value.output.dtype.kind == "f" and value.output.size and value.layer is not model:
+            found.setdefault(id(value.layer), _spread(value.output.astype("float32"), value.layer))
     return found
+
+
+def _spread(values: np.ndarray, layer: Any) -> str:
+    """Mean, deviation, and what is 0."""
+    text = f"mean {values.mean():.3g}, deviation {values.std():.3g}"
+    zeros = float((values == 0).mean())
+    if zeros >= 0.01:
+        text += f", {zeros:.0%} of the values are 0"
+    axis = 1 if getattr(layer, "data_format", "") == "channels_first" and values.ndim > 2 else -1
+    others = tuple(i for i in range(values.ndim) if i != axis % values.ndim)
+    silent = int((~(values != 0).any(axis=others)).sum())
+    if silent:
+        text += f"; {number(silent)} of {number(values.shape[axis])} channels are 0 throughout"
+    return text
 
 
 # -- sentences ----------------------------------------------------------------------------------------------
@@ -189,9 +236,8 @@ def _sees(field: str, place: Place) -> str:
     return f"every value depends on {sizes} positions of the input"
 
 
-def _consequence(model: Any, layer: Any) -> str:
-    """What the model would be without a layer: its parameters, or why that is no model."""
-    total = sum(weight.type.size for weight in model.weights)
+def _consequence(model: Any, layer: Any, total: int) -> str:
+    """What the model would be without a layer: its parameters instead of `total`, or why that is no model."""
     large = len(model.layers) > COPIED_LAYERS or total > COPIED_PARAMETERS
     if large or isinstance(layer, InputLayer) or calls_of(model) is None:
         return ""
@@ -204,8 +250,7 @@ def _consequence(model: Any, layer: Any) -> str:
     return f". The model would have {number(left)} parameters instead of {number(total)}"
 
 
-def _closing(model: Any, rows: Sequence[Row], trace: Trace, measured: bool) -> list[str]:
-    total = sum(weight.type.size for weight in model.weights)
+def _closing(model: Any, rows: Sequence[Row], trace: Trace, total: int) -> list[str]:
     trained = sum(weight.type.size for weight in model.trainable_weights)
     first = f"All together: {number(total)} parameters, {number(trained)} of them trained"
     if trace.flops is not None:
@@ -214,6 +259,4 @@ def _closing(model: Any, rows: Sequence[Row], trace: Trace, measured: bool) -> l
     lines = [first + "."]
     if heavy is not None and total and heavy.params * 2 > total:
         lines.append(f"{percent(heavy.params, total)} of the parameters are in {heavy.name}.")
-    if not measured:
-        lines.append("Costs are counted. With data, explain(x, y), time is measured.")
     return lines

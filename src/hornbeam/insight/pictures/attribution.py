@@ -6,7 +6,6 @@ that ends the model, if one does.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,8 @@ import numpy as np
 from hornbeam import ops
 from hornbeam.config import image_data_format
 from hornbeam.expected import whole
-from hornbeam.insight.pictures.inside import Seen, batch_of, layer_of
+from hornbeam.insight.pictures.inside import batch_of, called, layer_of
 from hornbeam.insight.pictures.picture import ImagePanel, Picture, finished, square
-from hornbeam.layers.context import watching
 from hornbeam.ops.crossentropy import score_behind
 from hornbeam.tensor import Tensor, as_tensor
 from hornbeam.transforms import gradients, jit
@@ -27,7 +25,10 @@ SHOWN = 9
 
 def _scores(model: Any, x: Any) -> Tensor:
     """(n, classes), before the last softmax or sigmoid."""
-    output = model(x, training=False)
+    return _as_scores(model, model(x, training=False))
+
+
+def _as_scores(model: Any, output: Any) -> Tensor:
     if not isinstance(output, Tensor):
         raise ValueError(f"model {model.name!r} has several outputs: make a model with the one that is meant")
     output = score_behind(output)
@@ -106,10 +107,8 @@ def grad_cam(
     part = layer_of(model, layer) if layer is not None else _last_with_places(model, batch)
 
     def run(inputs: Any, classes: Any) -> Any:
-        seen = Seen(part)
-        with watching(seen):
-            scores = _scores(model, inputs)
-        maps = seen.output
+        output, maps = called(model, inputs, part)
+        scores = _as_scores(model, output)
         if len(maps.shape) != 4:
             raise ValueError(f"layer {part.name!r} gives {maps.shape}: Grad-CAM needs (n, h, w, channels)")
         slopes = gradients(ops.sum(_chosen(scores, classes)), [maps])[0]
@@ -137,23 +136,20 @@ def _size(batch: np.ndarray) -> tuple[int, int]:
 
 def _last_with_places(model: Any, batch: np.ndarray) -> Any:
     """The last layer that runs and gives (n, h, w, channels) with more than one place."""
+    from hornbeam.training.probing import recorded_calls
+
     found: list[Any] = []
 
-    def note(layer: Any, run: Callable[[], Any]) -> Any:
-        result = run()
-        if isinstance(result, Tensor) and len(result.shape) == 4 and not hasattr(layer, "summary"):
-            places = (
-                result.shape[2:]
-                if getattr(layer, "data_format", "") == "channels_first"
-                else result.shape[1:3]
-            )
-            if max(places) > 1:
-                found.append(layer)
-        return result
-
     def run(inputs: Any) -> Any:
-        with watching(note):
-            return model(inputs, training=False)
+        with recorded_calls() as calls:
+            result = model(inputs, training=False)
+        for call in calls:
+            shape = call.outputs[0].shape if call.outputs else ()
+            first = getattr(call.layer, "data_format", "channels_last") == "channels_first"
+            inner = hasattr(call.layer, "summary")  # a model, whose layers were noted themselves
+            if not inner and len(shape) == 4 and max(shape[2:] if first else shape[1:3]) > 1:
+                found.append(call.layer)
+        return result
 
     jit(run)(batch[:1])
     if not found:

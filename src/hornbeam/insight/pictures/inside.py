@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ import numpy as np
 
 from hornbeam import layers, tree
 from hornbeam.insight.pictures.picture import ImagePanel, Picture, finished, square
-from hornbeam.layers.context import watching
 from hornbeam.naming import nearest
 from hornbeam.tensor import Tensor
 from hornbeam.transforms import jit
@@ -43,25 +42,17 @@ def batch_of(model: Any, x: Any) -> Any:
     return tree.pack_sequence_as(x, flat)
 
 
-class Seen:
-    """Inside of a traced call, the first output of a layer: `with seen.watching(): model(x)`."""
+def called(model: Any, batch: Any, layer: Any) -> tuple[Any, Tensor]:
+    """In a traced function: what the model gives in inference, and the first output of a layer's first call.
+    Raises ValueError if the layer does not run."""
+    from hornbeam.training.probing import recorded_calls
 
-    def __init__(self, layer: Any) -> None:
-        self.layer = layer
-        self.outputs: list[Tensor] = []
-
-    def __call__(self, layer: Any, run: Callable[[], Any]) -> Any:
-        result = run()
-        if layer is self.layer:
-            self.outputs.extend(x for x in tree.flatten(result) if isinstance(x, Tensor))
-        return result
-
-    @property
-    def output(self) -> Tensor:
-        """Raises ValueError if the layer did not run."""
-        if not self.outputs:
-            raise ValueError(f"layer {self.layer.name!r} does not run when the model is called")
-        return self.outputs[0]
+    with recorded_calls() as calls:
+        result = model(batch, training=False)
+    outputs = [call.outputs[0] for call in calls if call.layer is layer and call.outputs]
+    if not outputs:
+        raise ValueError(f"layer {layer.name!r} does not run when the model is called")
+    return result, outputs[0]
 
 
 def activations(model: Any, x: Any, layer: Any) -> np.ndarray:
@@ -75,13 +66,7 @@ def activations(model: Any, x: Any, layer: Any) -> np.ndarray:
     """
     part = layer_of(model, layer)
 
-    def run(batch: Any) -> Any:
-        seen = Seen(part)
-        with watching(seen):
-            model(batch, training=False)
-        return seen.output
-
-    return np.asarray(jit(run)(batch_of(model, x)))
+    return np.asarray(jit(lambda batch: called(model, batch, part)[1])(batch_of(model, x)))
 
 
 def plot_activations(
