@@ -352,6 +352,13 @@ def test_costs_of_policies(tmp_path: Path) -> None:
     assert "nothing is filled up, cut off or distorted" in alike
 
 
+def test_files_of_other_kinds_are_counted(tmp_path: Path) -> None:
+    for name in ("a.heic", "b.HEIC", "notes.txt", ".hidden", "plain"):
+        (tmp_path / name).write_text("x")
+    said = report(tmp_path, [(8, 8)])
+    assert "(and 4 files of other kinds, left alone: 2 .heic, 1 " in said
+
+
 def test_buckets() -> None:
     sizes = np.array([[320, 240]] * 10 + [[240, 320]] * 5 + [[322, 239]] * 2 + [[1000, 100]])
     assert buckets(sizes, None, 8).tolist() == [[320, 256]] * 10 + [[256, 320]] * 5 + [[320, 224]] * 2 + [

@@ -313,8 +313,7 @@ class Looks(NamedTuple):
 
 def difference_hashes(pictures: np.ndarray) -> np.ndarray:
     """A hash of 64 bits (uint64) of each picture: bit 8 * y + x says whether, in a thumbnail of 9 x 8, point
-    (x, y) is darker than point (x + 1, y); 0 for flat ones. Pictures are (n, height, width) or (n, height, width,
-    channels).
+    (x, y) is darker than point (x + 1, y); 0 for flat ones. Pictures are (n, height, width[, channels]).
 
     >>> [int(h) for h in difference_hashes(np.stack([np.arange(9.0)[None].repeat(8, 0)] * 2))]
     [18446744073709551615, 18446744073709551615]

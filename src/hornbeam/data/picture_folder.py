@@ -6,6 +6,7 @@ import csv
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -122,7 +123,7 @@ def images_from_folder(
     actual = np.array([(h.width, h.height) for h in headers], np.int64)
     frames = _frames(actual, wanted, resize, whole(sizes, "sizes", 1))
     kept = _kept(cache, recipe, headers)
-    lines = [_counted(listed, root), *_report(resize, actual, frames, headers)]
+    lines = [_counted(listed, root) + _others(root, labels), *_report(resize, actual, frames, headers)]
     if kept is not None:
         space = int(frames.prod(axis=1).sum()) * recipe.channels * np.dtype(kept).itemsize
         lines.append(f"kept in memory once decoded: {space / 1e6:,.0f} MB")
@@ -356,6 +357,23 @@ def _counted(listed: Labelled, root: str) -> str:
     shown = [f"{name} {number:,}" for name, number in zip(listed.class_names, numbers, strict=True)]
     more = f", ... ({len(shown)} classes)" if len(shown) > 10 else ""
     return f"{text}: {', '.join(shown[:10])}{more}"
+
+
+def _others(root: str, labels: Any) -> str:
+    """How many files of other kinds there are, which nobody asked about: a format may be among them that is
+    not read, such as HEIC."""
+    if labels is not None and not (isinstance(labels, str) and labels == "inferred"):
+        return ""
+    names = (Path(path).name for path in files_in(root, ("",), False))
+    kinds = Counter(
+        Path(name).suffix.lower() or "without an ending"
+        for name in names
+        if not name.startswith(".") and not name.lower().endswith(ENDINGS)
+    )
+    if not kinds:
+        return ""
+    shown = ", ".join(f"{number:,} {kind}" for kind, number in kinds.most_common(5))
+    return f" (and {kinds.total():,} files of other kinds, left alone: {shown})"
 
 
 def _report(resize: str, actual: np.ndarray, frames: np.ndarray, headers: list[Header]) -> list[str]:
