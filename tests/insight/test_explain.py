@@ -383,6 +383,29 @@ def test_what_can_go() -> None:
             without(model, by_name[name])
 
 
+def test_attention_to_oneself_can_go_and_strings_are_told() -> None:
+    x = hb.Input((6, 8))
+    h = layers.MultiHeadAttention(2, 4, name="mha")(x, x)
+    model = hb.Model(x, layers.Dense(1)(layers.GlobalAveragePooling1D()(h)))
+    mha = model.get_layer("mha")
+    assert parameters_without(model, mha) == model.count_params() - mha.count_params() == 9
+    words = layers.TextVectorization(max_tokens=20, output_sequence_length=5)
+    words.adapt(np.array(["a b c d", "b c e"]))
+    text = hb.Sequential(
+        [
+            hb.Input((1,), dtype="string"),
+            words,
+            layers.Embedding(20, 4, name="e"),
+            layers.LSTM(3),
+            layers.Dense(2),
+        ]
+    )
+    told = text.explain(np.array([["a b"], ["c d"]]))
+    assert told["e"].fact("on data").startswith("mean ")
+    assert "vocabulary" in told[words.name].fact("does")
+    assert told.closing[-1] == "Time is that of 5 steps of prediction with 2 samples."
+
+
 def test_ablation_finds_what_matters_and_leaves_everything() -> None:
     # Classes by the sign of a product: linear layers cannot tell, a hidden layer with relu can.
     rng = np.random.default_rng(0)

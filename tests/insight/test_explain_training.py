@@ -99,6 +99,16 @@ def test_the_formula_of_a_schedule(schedule: Any) -> None:
         assert eval(formula, scope) == pytest.approx(float(schedule(step)), rel=1e-5, abs=1e-9)
 
 
+def test_the_formula_of_restarts() -> None:
+    schedule = schedules.CosineDecayRestarts(0.1, 10, t_mul=1.0, m_mul=0.5, alpha=0.1)
+    ((_, formula),) = schedule_of(schedule)
+    for step in range(0, 35, 3):
+        scope = {"cos": math.cos, "pi": math.pi, "i": step // 10, "f": step % 10 / 10}
+        assert eval(formula, {"__builtins__": {}}, scope) == pytest.approx(float(schedule(step)), rel=1e-4)
+    model = _model(optimizers.SGD(schedule))
+    assert "i restarts behind it" in model.explain_training(samples=10)["The optimizer: SGD"].fact("rate")
+
+
 # -- losses ------------------------------------------------------------------------------------------------
 
 
@@ -161,6 +171,9 @@ def test_the_arithmetic_of_the_loop() -> None:
     )
     assert plan.all() == "12 × 469 = 5,628 updates; each sample is looked at 12 times"
     assert Plan(64, 32, 2, 1).epoch() == "64 / 32 = 2; each batch is one update"
+    assert Plan(20, 32, 1, 1).epoch() == (
+        "20 samples are one batch, smaller than 32; each batch is one update"
+    )
     assert "makes 10 updates" in Plan(1000, 10, 10, 2, whole=False).epoch()
     assert "0.2 times" in Plan(1000, 10, 10, 2, whole=False).all()
     assert "stream" in Plan(None, None, None, 2).epoch()

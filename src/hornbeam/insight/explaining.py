@@ -169,14 +169,16 @@ def _seconds(
         return None, f"Costs are counted, time could not be measured: {error}"
     found = {}
     for place in places:
-        paths = {part._path for part in (place.layer, *place.layer._flatten_layers())}
+        # A layer for strings, before the graph, has no path in it.
+        paths = {part._path for part in (place.layer, *place.layer._flatten_layers()) if part._path}
         found[place.layer.name] = sum(
             time.seconds
             for time in profile.layers
             if time.name in paths or any(time.name.startswith(path + "/") for path in paths)
         )
     what = "prediction" if targets is None else "training"
-    return found, f"Time is that of {profile.steps} steps of {what} with {batch_size} samples."
+    size = min(batch_size, len(tree.flatten(x)[0]))
+    return found, f"Time is that of {profile.steps} steps of {what} with {size} samples."
 
 
 def _on_data(model: Any, x: Any, batch_size: int) -> dict[int, str]:

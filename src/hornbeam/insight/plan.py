@@ -45,7 +45,9 @@ class Plan:
         exact = self.samples / self.batch_size
         full, rest = divmod(self.samples, self.batch_size)
         text = f"{self.samples:,} / {self.batch_size:,} = {exact:,.10g}"
-        if rest:
+        if not full:
+            text = f"{self.samples:,} samples are one batch, smaller than {self.batch_size:,}"
+        elif rest:
             text += f", so {math.ceil(exact):,} batches: {full:,} of {self.batch_size:,} and one of {rest:,}"
         if self.steps is not None and not self.whole:
             return f"{text}; steps_per_epoch makes {_updates(self.steps)} an epoch"
