@@ -113,6 +113,19 @@ def test_drafts_are_near_the_whole(tmp_path: Path, resize: str, turned: int) -> 
     assert 0 < np.abs(single(tmp_path, smooth, draft=True, **settings) - exact).mean() < 1
 
 
+def test_photos_of_several_pictures(tmp_path: Path) -> None:
+    """The first one of those that telephones write (MPO, which is JPEG with others behind it)."""
+    first, second = (
+        Image.fromarray(noise((6, 4), n)).resize((600, 400), Image.Resampling.BICUBIC) for n in (1, 2)
+    )
+    save = {"format": "MPO", "save_all": True, "append_images": [second], "quality": 95}
+    exact = single(tmp_path, first, "a.jpg", 50, save=save)
+    wanted = np.asarray(ImageOps.pad(first, (50, 50), FILTER)).astype(float)
+    assert np.abs(exact - wanted).mean() < 2
+    drafted = single(tmp_path, first, "a.jpg", 50, save=save, draft=True)
+    assert 0 < np.abs(drafted - exact).mean() < 1
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif"])
 def test_turned_upright(tmp_path: Path, name: str, orientation: int) -> None:

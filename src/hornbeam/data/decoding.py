@@ -106,7 +106,7 @@ class PictureFile:
         Raises OSError, ValueError for files that hold no such picture, or only a part of it.
         """
         mode, picture = COLORS[color_mode][0], self._picture
-        if least is not None and picture.format == "JPEG":
+        if least is not None and picture.format in ("JPEG", "MPO"):
             made = picture.draft(mode, self._seen(least))
             if made is not None:  # the box of the smaller picture that the whole one fills, with fractions
                 self._scale = made[1][2] / self._whole[0]
