@@ -182,6 +182,53 @@ def residual() -> Fit:
     return run(compiled(model), *pictures(), epochs=4)
 
 
+def mobile() -> Fit:
+    """Weights before normalizations: their gradients are large, and do no harm."""
+    x = np.random.default_rng(0).normal(size=(64, 32, 32, 3)).astype("float32")
+    model = hb.applications.MobileNetV2(input_shape=(32, 32, 3), weights=None, classes=3, alpha=0.35)
+    return run(compiled(model), x, np.arange(64) % 3, epochs=2, batch_size=16)
+
+
+def texts_as_they_come() -> Fit:
+    words = np.array(["good film", "bad film", "very good", "very bad"] * 16)
+    split = layers.TextVectorization(max_tokens=20, output_sequence_length=4)
+    split.adapt(words)
+    stack = [
+        hb.Input((1,), dtype="string"), split, layers.Embedding(20, 8), layers.GlobalAveragePooling1D(),
+        layers.Dense(1, "sigmoid"),
+    ]  # fmt: skip
+    return run(compiled(stack, "adam", "binary_crossentropy"), words[:, None], np.array([1, 0] * 32))
+
+
+def stateful() -> Fit:
+    x, y = sequences(64)
+    stack = [hb.Input(batch_shape=(32, 12, 2)), layers.LSTM(8, stateful=True), layers.Dense(1, "sigmoid")]
+    return run(compiled(stack, "adam", "binary_crossentropy"), x, y, shuffle=False)
+
+
+def segmentation() -> Fit:
+    stack = [
+        hb.Input((12, 12, 1)), layers.Rescaling(1 / 255),
+        layers.Conv2D(8, 3, padding="same", activation="relu"), layers.Conv2D(2, 1, activation="softmax"),
+    ]  # fmt: skip
+    x, _ = pictures(128)
+    return run(compiled(stack), x, (x[..., 0] > 120).astype("int32"))
+
+
+def augmented() -> Fit:
+    stack = [
+        hb.Input((12, 12, 1)), layers.RandomFlip("horizontal"), layers.RandomTranslation(0.1, 0.1),
+        layers.Rescaling(1 / 255), layers.Conv2D(8, 3, activation="relu"), layers.Flatten(),
+        layers.Dense(2, "softmax"),
+    ]  # fmt: skip
+    return run(compiled(stack), *pictures())
+
+
+def deep() -> Fit:
+    block = (lambda: layers.Dense(32), layers.LayerNormalization, lambda: layers.Activation("tanh"))
+    return run(stacked(*(make() for _ in range(8) for make in block)), X, Y)
+
+
 def separable() -> Fit:
     stack = [
         hb.Input((12, 12, 1)), layers.Rescaling(1 / 255), layers.Conv2D(8, 3, activation="relu"),
@@ -322,6 +369,15 @@ HEALTHY: dict[str, Callable[[], Fit]] = {
     ),
     "separable convolutions": separable,
     "residual blocks": residual,
+    "MobileNetV2": mobile,
+    "segmentation": segmentation,
+    "augmented": augmented,
+    "eight normalized layers": deep,
+    "texts as they come": texts_as_they_come,
+    "LSTM with states": stateful,
+    "several classes at once": lambda: run(
+        net(last="sigmoid", loss="binary_crossentropy"), X, (X[:, :4] > 0).astype("float32")
+    ),
     "LSTM": recurrent(layers.LSTM),
     "GRU": recurrent(layers.GRU),
     "SimpleRNN": recurrent(layers.SimpleRNN),

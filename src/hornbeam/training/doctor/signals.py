@@ -14,6 +14,8 @@ check = Checks()
 
 # Updates behind which what was odd before the first one is no accident of the start any more.
 _SETTLED = 10
+# How many times its weight a gradient may be. Where a normalization follows, it is a hundred times easily.
+_STEEP = 1000
 
 
 def _settled(case: Case) -> bool:
@@ -53,7 +55,7 @@ def exploding_gradients(case: Case) -> Evidence | None:
     steep = [
         w
         for w in look.kernels()
-        if w.rms > 0 and w.gradient is not None and w.gradient > 100 * max(w.rms, 0.05)
+        if w.rms > 0 and w.gradient is not None and w.gradient > _STEEP * max(w.rms, 0.05)
     ]
     if steep:
         worst = max(steep, key=lambda w: (w.gradient or 0) / w.rms)
