@@ -196,10 +196,15 @@ def test_advice(name: str) -> None:
 
 
 def test_class_weights_balance() -> None:
-    y = np.repeat([0, 1, 2], [60, 30, 10])
-    weights = look(np.random.default_rng(0).normal(size=(100, 2)), y).classes.weights
-    totals = [weights[number] * count for number, count in enumerate([60, 30, 10])]
-    np.testing.assert_allclose(totals, 100 / 3, rtol=1e-3)
+    x, y = np.random.default_rng(0).normal(size=(100, 2)), np.repeat([0, 1, 2], [60, 30, 10])
+    texts = np.array(["few", "more", "most"])[y]
+    for labels in (y, np.eye(3)[y], texts):
+        report = look(x, labels, class_names=["a", "b", "c"])
+        weights = report.classes.weights
+        totals = [weights[number] * count for number, count in enumerate([60, 30, 10])]
+        np.testing.assert_allclose(totals, 100 / 3, rtol=1e-3)
+        assert "class_weight={0: 0.556, 1: 1.111, 2: 3.333}" in advised(report)
+    assert list(look(x, y + 5).classes.weights) == [5, 6, 7]
 
 
 # -- kinds of data -----------------------------------------------------------------------------------

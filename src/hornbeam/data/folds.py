@@ -55,8 +55,9 @@ def k_fold(
     """`k` ways to train on most samples and validate on the others; every sample is held out once.
 
     x, y, groups, stratify, seed: as for `split`. time: rows are in the order of time. Fold i then trains on
-    all rows before its validation rows and on none behind; the first k-th of the rows and a bit, (n / (k +
-    1)), is never held out. gap: rows left out between the two, so that windows of samples do not overlap.
+    all rows before its validation rows and on none behind; each holds n // (k + 1) rows out, and the rows
+    before the first are never held out. gap: rows left out between the two, so that windows of samples do
+    not overlap.
 
     Gives k `Fold`s: train, validation, train_rows, validation_rows. Raises ValueError if there are fewer
     samples or groups than folds, or groups and time go together.

@@ -37,13 +37,17 @@ class Repeated(NamedTuple):
 
 @dataclass
 class Classes:
-    """The labels: their values, how many samples each has, the least number for each, and each sample's
-    class."""
+    """The labels: the names of the classes, how many samples each has, and each sample's class 0 ... k - 1.
+
+    coding: "text", "one-hot" or "numbers". values: what stands for the classes in y, for text 0 ... k - 1.
+    low, high: the least and the largest number, None for text.
+    """
 
     names: list[str]
     counts: np.ndarray
     numbers: np.ndarray
     coding: str
+    values: list[int]
     low: int | None = None
     high: int | None = None
 
@@ -51,9 +55,7 @@ class Classes:
     def weights(self) -> dict[int, float]:
         """Class weights under which every class counts the same: n / (classes * samples of the class)."""
         balanced = self.counts.sum() / (len(self.counts) * self.counts)
-        first = 0 if self.low is None else self.low
-        keys = range(first, first + len(balanced)) if self.coding == "text" else map(int, self.names)
-        return dict(zip(keys, np.round(balanced, 3).tolist(), strict=True))
+        return dict(zip(self.values, np.round(balanced, 3).tolist(), strict=True))
 
 
 @dataclass
@@ -117,8 +119,8 @@ def look(
     advice with its reason.
 
     x, y: arrays, lists or dicts of arrays, frames, or as x alone a Dataset of (x, y), of which at most
-    `limit` samples are read. class_names: what the classes 0, 1, ... are called. neighbours: compare samples
-    with their nearest (60,000 digits take about a second).
+    `limit` samples are read. class_names: what the classes 0, 1, ... are called. neighbours: compare labels
+    with those of nearest neighbours, which takes most of the time.
 
     Gives a `Look`: print it, or call its `plot(path)`. Raises ShapeError for different lengths, ValueError
     for no samples.
@@ -199,7 +201,8 @@ def _classes(y: Any, names: Sequence[str] | None) -> Classes | None:
             raise ValueError(f"class_names has {len(names)} names, but y has the label {top}")
         shown = [str(names[int(value)]) for value in values]
     low, high = (None, None) if text else (int(values[0]), int(values[-1]))
-    return Classes(shown, counts, numbers.reshape(-1), coding, low, high)
+    keys = list(range(len(shown))) if text else [int(value) for value in values]
+    return Classes(shown, counts, numbers.reshape(-1), coding, keys, low, high)
 
 
 def _repeated(arrays: list[np.ndarray], numbers: np.ndarray | None) -> Repeated:

@@ -73,7 +73,7 @@ class Sealed:
         return found
 
     def count(self, what: str) -> str:
-        """Count a look, and say the how manieth it is. what: who looks."""
+        """Count a look, and give the sentence that says which it is. what: who looks."""
         if self.path is None:
             self._looks += 1
             number = self._looks
