@@ -1,0 +1,141 @@
+"""One hash: a training ends with the same bits however often it is run, on any number of threads, and when it
+goes on with another number of them than it began with. The whole of it as a script:
+
+python tests/saving/test_reruns.py --reruns 20 --threads 1 2 4 8
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hornbeam as hb
+from hornbeam import _native, callbacks, layers
+
+DRAW = np.random.default_rng(0)
+X = DRAW.normal(size=(96, 12, 12, 1)).astype("float32")
+Y = DRAW.integers(0, 4, 96)
+EPOCHS = 3
+
+
+def model() -> hb.Model:
+    """Convolution, batch normalization, pooling, LSTM, dropout, dense: all that sums or draws."""
+    hb.utils.set_random_seed(7)
+    made = hb.Sequential(
+        [
+            hb.Input((12, 12, 1)),
+            layers.Conv2D(16, 3, padding="same", activation="relu"),
+            layers.BatchNormalization(),
+            layers.MaxPooling2D(),
+            layers.Reshape((6, 96)),
+            layers.LSTM(24),
+            layers.Dropout(0.3),
+            layers.Dense(64, "relu"),
+            layers.Dense(4, "softmax"),
+        ]
+    )
+    made.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return made
+
+
+def fit(made: hb.Model, *more: Any, **options: Any) -> None:
+    made.fit(X, Y, batch_size=16, epochs=EPOCHS, verbose=0, callbacks=list(more), **options)
+
+
+def digest(made: hb.Model) -> str:
+    """Of all weights, batch statistics and the optimizer's state."""
+    total = hashlib.sha256()
+    for variable in [*made.variables, *made.optimizer.variables]:
+        total.update(np.ascontiguousarray(variable.numpy()).tobytes())
+    return total.hexdigest()
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    before = _native.threads()
+    _native.set_threads(count)
+    try:
+        yield
+    finally:
+        _native.set_threads(before)
+
+
+def rerun(count: int) -> str:
+    with threads(count):
+        made = model()
+        fit(made)
+        return digest(made)
+
+
+class Cut(callbacks.Callback):
+    """Cuts a training off behind a step, counted over all epochs."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.left = step
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def test_reruns_on_other_numbers_of_threads() -> None:
+    assert len({rerun(count) for count in (1, 2, 4, 8, 2)}) == 1
+
+
+@pytest.mark.slow
+def test_twenty_reruns_on_each_number_of_threads() -> None:
+    """Each number of threads in a process of its own."""
+    assert len({text for count in (1, 2, 4, 8) for text in in_a_process(count, 20)}) == 1
+
+
+@pytest.mark.parametrize(("before", "after", "step"), [(1, 4, 7), (4, 1, 3), (2, 8, 12)])
+def test_going_on_with_another_number_of_threads(before: int, after: int, step: int, tmp_path: Path) -> None:
+    keep = callbacks.Checkpoint(tmp_path, every=1)
+    with threads(before), pytest.raises(KeyboardInterrupt):
+        fit(model(), keep, Cut(step), resume=tmp_path)
+    with threads(after):
+        hb.utils.set_random_seed(99)  # nothing of the process matters
+        made = model()
+        fit(made, resume=tmp_path)
+    assert digest(made) == rerun(2)
+
+
+def in_a_process(count: int, reruns: int) -> list[str]:
+    program = [sys.executable, __file__, "--threads", str(count), "--reruns", str(reruns), "--one"]
+    return subprocess.run(program, capture_output=True, text=True, check=True).stdout.split()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--reruns", type=int, default=20)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2, 4, 8])
+    parser.add_argument("--one", action="store_true", help="print each hash: used for each process")
+    args = parser.parse_args()
+    if args.one:
+        print(*(rerun(args.threads[0]) for _ in range(args.reruns)), sep="\n")
+        return 0
+    start, found = time.perf_counter(), {}
+    for count in args.threads:
+        found[count] = in_a_process(count, args.reruns)
+        print(f"{count} threads, {args.reruns} reruns: {', '.join(sorted(set(found[count])))}", flush=True)
+    hashes = {text for texts in found.values() for text in texts}
+    print(
+        f"{len(hashes)} hash of {sum(map(len, found.values()))} runs, {time.perf_counter() - start:.0f} s"
+    )
+    return int(len(hashes) != 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
