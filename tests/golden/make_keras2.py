@@ -72,5 +72,36 @@ def main() -> None:
         np.savez(FOLDER / f"{name}.npz", **arrays)
 
 
+OPTIMIZERS = {
+    "adam": keras.optimizers.Adam(0.01),
+    "amsgrad": keras.optimizers.Adam(0.01, amsgrad=True),
+    "sgd": keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True),
+    "rmsprop": keras.optimizers.RMSprop(0.001, momentum=0.5, centered=True),
+    "adagrad": keras.optimizers.Adagrad(0.1),
+    "older_adam": keras.optimizers.legacy.Adam(0.01),
+    "older_sgd": keras.optimizers.legacy.SGD(0.01, momentum=0.9),
+    "older_rmsprop": keras.optimizers.legacy.RMSprop(0.001, centered=True),
+}
+
+
+def trainings() -> None:
+    """Models in the middle of a training, and the weights at its end."""
+    x = np.random.default_rng(1).normal(size=(16, 4)).astype("float32")
+    y = (x[:, :1] - x[:, 1:2] ** 2).astype("float32")
+    arrays = {"x": x, "y": y}
+    for name, optimizer in OPTIMIZERS.items():
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential(
+            [layers.Dense(6, "tanh", input_shape=(4,)), layers.BatchNormalization(), layers.Dense(1)]
+        )
+        model.compile(optimizer, "mse")
+        model.fit(x, y, epochs=5, verbose=0, shuffle=False)
+        model.save(FOLDER / f"training_{name}.h5")
+        model.fit(x, y, epochs=5, verbose=0, shuffle=False)
+        arrays |= {f"{name}_{i}": w for i, w in enumerate(model.get_weights())}
+    np.savez(FOLDER / "trainings.npz", **arrays)
+
+
 if __name__ == "__main__":
     main()
+    trainings()

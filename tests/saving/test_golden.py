@@ -74,6 +74,36 @@ def test_what_keras_2_compiled_with() -> None:
     assert load_model(GOLDEN / "keras2" / "shared.h5", compile=False).optimizer is None
 
 
+@pytest.mark.parametrize("path", sorted((GOLDEN / "keras2").glob("training_*.h5")), ids=lambda p: p.stem[9:])
+def test_trainings_of_keras_2_go_on(path: Path) -> None:
+    """Five more epochs end where they ended in Keras 2, as they do not without the optimizer's state."""
+    arrays = np.load(GOLDEN / "keras2" / "trainings.npz")
+    name = path.stem.removeprefix("training_")
+    expected = [arrays[f"{name}_{i}"] for i in range(8)]
+
+    def distance(model: hb.Model) -> float:
+        model.fit(arrays["x"], arrays["y"], epochs=5, verbose=0, shuffle=False)
+        pairs = zip(model.get_weights(), expected, strict=True)
+        return max(float(np.abs(a - b).max()) for a, b in pairs)
+
+    model = load_model(path)
+    assert int(model.optimizer.iterations) == 5
+    afresh = load_model(path)
+    for variable in afresh.optimizer.variables[2:]:
+        variable.assign(np.zeros(variable.shape))
+    afresh.optimizer.iterations.assign(0)
+    assert distance(model) < 5e-6 < 1e-4 < distance(afresh)
+
+
+def test_an_optimizer_s_state_that_does_not_fit_is_said(tmp_path: Path) -> None:
+    shutil.copy(GOLDEN / "keras2" / "training_adam.h5", tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5", "r+") as store:
+        del store["optimizer_weights/Adam/v/dense/kernel:0"]
+    with pytest.warns(UserWarning, match="starts afresh"):
+        model = load_model(tmp_path / "m.h5")
+    assert int(model.optimizer.iterations) == 0
+
+
 def changed(path: Path, **attributes: Any) -> Path:
     """A copy of a file of Keras 2 with other configs."""
     shutil.copy(GOLDEN / "keras2" / "convolutions.h5", path)

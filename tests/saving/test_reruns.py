@@ -131,9 +131,7 @@ def main() -> int:
         found[count] = in_a_process(count, args.reruns)
         print(f"{count} threads, {args.reruns} reruns: {', '.join(sorted(set(found[count])))}", flush=True)
     hashes = {text for texts in found.values() for text in texts}
-    print(
-        f"{len(hashes)} hash of {sum(map(len, found.values()))} runs, {time.perf_counter() - start:.0f} s"
-    )
+    print(f"{len(hashes)} hash of {sum(map(len, found.values()))} runs, {time.perf_counter() - start:.0f} s")
     return int(len(hashes) != 1)
 
 

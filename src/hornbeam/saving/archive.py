@@ -24,7 +24,7 @@ from hornbeam.saving.attributes import Raw, texts
 from hornbeam.saving.files import ModelFileError as ModelFileError
 from hornbeam.saving.files import Room, most_texts, raised, replace_file
 from hornbeam.saving.legacy_config import modern_config
-from hornbeam.saving.legacy_h5 import read_legacy_weights
+from hornbeam.saving.legacy_h5 import read_legacy_optimizer, read_legacy_weights
 from hornbeam.saving.onnx_file import load_onnx, onnx_arrays
 from hornbeam.saving.weights import (
     assets_of,
@@ -90,7 +90,7 @@ def load_model(
     weights_only: bool = False,
 ) -> Any:
     """The model in a `.keras` file, with its weights and, with `compile`, its optimizer and loss; or in an
-    `.h5` file of Keras 2, whose optimizer begins afresh; or in an `.onnx` file (see `load_onnx`).
+    `.h5` file of Keras 2; or in an `.onnx` file (see `load_onnx`).
 
     Classes and functions of yours must be registered (`@register_keras_serializable`) or given in
     `custom_objects`; all names that are missing are listed at once. No code in the file is ever run.
@@ -171,6 +171,9 @@ def _load_legacy(
     _check_names(path, config, custom_objects)
     model = _built(path, config, custom_objects, len(model_text), len(data))
     read_legacy_weights(model, io.BytesIO(data))
+    if getattr(model, "optimizer", None) is not None:
+        with opened(io.BytesIO(data)) as store:
+            read_legacy_optimizer(model, store, data)
     return model
 
 

@@ -5,6 +5,7 @@ layer, whose attribute `weight_names` lists its arrays.
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from typing import Any, BinaryIO
 
@@ -35,6 +36,54 @@ def read_legacy_weights(model: Any, file: BinaryIO, skip_mismatch: bool = False)
         raise ModelFileError(f"the weights are not a readable HDF5 file: {error}") from error
     for variable, array in pairs:
         variable.assign(array)
+
+
+# What optimizers of Keras 2 call the state of a variable, those of its last versions and the ones before.
+_SLOTS = {
+    "m": "momentum", "v": "velocity", "vhat": "velocity_hat", "momentum": "momentum", "velocity": "velocity",
+    "rms": "velocity", "average_gradient": "average_gradient", "mg": "average_gradient",
+    "accumulator": "accumulator",
+}  # fmt: skip
+_STEPS = ("iteration", "iter")
+
+
+def read_legacy_optimizer(model: Any, store: h5py.File, raw: Raw) -> None:
+    """Give the model's optimizer the state in a file of a whole model, so that training goes on as it would
+    have in Keras 2. A state that is not there or does not fit leaves it as it begins, with a warning.
+    """
+    group = checked_object(store, "optimizer_weights")
+    names = _names(group, "weight_names", raw) if isinstance(group, h5py.Group) else []
+    if not names or not model.trainable_variables:
+        return
+    optimizer = model.optimizer
+    optimizer.build(model.trainable_variables)
+    found: dict[str, list[h5py.Dataset | None]] = {}
+    newer = any(name.split(":")[0] == "iteration" for name in names)
+    for name in names:
+        steps = name.split(":")[0].split("/")
+        # "Adam/m/dense/kernel:0", and before "Adam/dense/kernel/m:0".
+        kind = steps[1] if newer and len(steps) > 1 else steps[-1]
+        found.setdefault(_SLOTS.get(kind, kind), []).append(checked_dataset(group, name))
+    pairs = [(optimizer.iterations, d) for key in _STEPS for d in found.pop(key, ())]
+    wanted = {name for slots in optimizer.slots() for name in slots}
+    if not found and all(d is not None and d.shape == () and int(d[()]) == 0 for _, d in pairs):
+        return  # saved before its first step
+    for name in wanted & set(found):
+        own = [optimizer.slot(variable, name) for variable in model.trainable_variables]
+        pairs += zip(own, found[name], strict=False)
+    here = [tuple(variable.shape) for variable, _ in pairs]
+    there = [None if dataset is None else dataset.shape for _, dataset in pairs]
+    count = 1 + len(wanted) * len(model.trainable_variables)
+    kinds = {d.dtype.kind for _, d in pairs if d is not None}
+    if set(found) != wanted or len(names) != count or here != there or not kinds <= set("fiu"):
+        warnings.warn(
+            f"the state of {optimizer.name!r} in the file does not fit ({len(names)} arrays, {count} here): "
+            "it starts afresh",
+            stacklevel=4,
+        )
+        return
+    for variable, dataset in pairs:
+        variable.assign(np.asarray(dataset[()]))  # type: ignore[index]
 
 
 def _pairs(model: Any, store: h5py.File, raw: Raw, skip_mismatch: bool) -> list[tuple[Any, np.ndarray]]:
