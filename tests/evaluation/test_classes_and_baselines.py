@@ -206,3 +206,5 @@ def test_sizes_of_learning_curves() -> None:
             evaluation.learning_curve(classifier, **run, sizes=sizes)
     with pytest.raises(ValueError, match="metric 'auc' is not among"):
         evaluation.learning_curve(classifier, **run, metric="auc")
+    with pytest.raises(hb.data.SealedError, match="learning_curve"):
+        evaluation.learning_curve(classifier, x, y, hb.data.seal(x.copy(), y))

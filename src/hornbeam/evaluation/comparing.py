@@ -10,10 +10,17 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.evaluation.intervals import Interval, check_level
-from hornbeam.evaluation.paired import difference_interval, mcnemar, permutation_test, share_difference
+from hornbeam.evaluation.paired import (
+    difference_interval,
+    gain_of,
+    mcnemar,
+    permutation_test,
+    share_difference,
+)
 from hornbeam.evaluation.quantities import Quantity, quantities
 from hornbeam.evaluation.showing import Report, Table
 from hornbeam.evaluation.statistics import Statistic
+from hornbeam.evaluation.trust import doubts
 from hornbeam.expected import whole
 
 CANNOT_TELL = "cannot tell"
@@ -34,6 +41,7 @@ class Difference:
     p: float
     test: str
     verdict: str
+    doubts: Sequence[str] = ()
 
     @property
     def value(self) -> float:
@@ -94,7 +102,7 @@ class Comparison(Report):
         return [Table(f"{self.n:,} samples", heads, rows)]
 
     def remarks(self) -> list[str]:
-        return list(self.notes)
+        return [*self.notes, *(doubt for found in self.differences.values() for doubt in found.doubts)]
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -104,7 +112,7 @@ class Comparison(Report):
             "main": self.main,
             "verdict": self.verdict,
             "differences": {name: found.as_dict() for name, found in self.differences.items()},
-            "notes": list(self.notes),
+            "notes": self.remarks(),
         }
 
 
@@ -125,7 +133,7 @@ def compare(
     """Is model_a "better" or "worse" than model_b, or can the samples not tell?
 
     Both models, compiled, answer the same samples, so differences are judged sample by sample: accuracy by
-    McNemar's test and Tango's interval, all that both report besides by a permutation test and a bootstrap of
+    McNemar's test and Tango's interval, all that both report besides by a permutation test and an interval of
     the difference.
 
     x, y, sample_weight, batch_size, steps: as for `evaluate`. main: the metric whose verdict counts, by
@@ -214,6 +222,7 @@ def difference(
     """The difference of one statistic of the same samples under two models."""
     rng = rng or np.random.default_rng(0)
     bounds: Interval | None
+    doubtful: list[str] = []
     if _judged_once(a) and _judged_once(b):
         right_a, right_b = a.states[:, 0] > 0, b.states[:, 0] > 0
         only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
@@ -221,12 +230,14 @@ def difference(
         bounds = share_difference(only_a, only_b, len(right_a), level)
     else:
         p, test = permutation_test(a, b, resamples, rng), "permutation"
-        bounds = difference_interval(a, b, level, resamples, rng)
-    gain = a.value - b.value
+        gain = gain_of(a, b)
+        bounds = difference_interval(gain, level, resamples, rng)
+        if bounds is not None:
+            doubtful = doubts(f"the difference of {a.name}", gain, bounds)
     sure = p <= 1 - level + 1e-12 and bounds is not None and 0.0 not in bounds
     words = {1: ("better", "worse"), -1: ("worse", "better"), 0: ("higher", "lower")}[a.sign]
-    verdict = (words[0] if gain > 0 else words[1]) if sure else CANNOT_TELL
-    return Difference(a.value, b.value, bounds, p, test, verdict)
+    verdict = (words[0] if a.value > b.value else words[1]) if sure else CANNOT_TELL
+    return Difference(a.value, b.value, bounds, p, test, verdict, doubtful)
 
 
 def _judged_once(statistic: Statistic) -> bool:

@@ -94,6 +94,8 @@ def student_quantile(level: float, freedom: int) -> float:
     check_level(level)
     if freedom < 1:
         raise ValueError(f"Student's distribution needs at least one degree of freedom, got {freedom}")
+    if freedom > 5000:  # the normal one, up to 0.02%
+        return normal_quantile(level)
     low, high = 0.0, 1.0
     while _student_inside(high, freedom) < level:
         high *= 2

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.data.sealed import refuse_sealed
 from hornbeam.evaluation.comparing import CANNOT_TELL, Difference, difference
 from hornbeam.evaluation.evaluating import Estimate
 from hornbeam.evaluation.intervals import check_level
@@ -120,7 +121,8 @@ def learning_curve(
     The last two sizes are compared sample by sample, as `compare` does. One training for each size: `repeat`
     says how much of a number is luck.
 
-    Raises ValueError for fewer than two sizes, sizes that do not fit, and for an unknown metric.
+    Raises ValueError for fewer than two sizes, sizes that do not fit, and for an unknown metric,
+    SealedError for sealed data.
 
     >>> learning_curve(build, x, y, (x_val, y_val), epochs=5).plot("curve.png")  # doctest: +SKIP
     """
@@ -128,6 +130,7 @@ def learning_curve(
     from hornbeam.utils import set_random_seed
 
     check_level(level)
+    refuse_sealed(validation_data, "learning_curve() validates on it")
     count = len(tree.flatten(x)[0])
     counts = _counts(sizes, count)
     order = host_permutation(seed, count)

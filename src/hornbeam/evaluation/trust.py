@@ -11,7 +11,8 @@ from hornbeam.evaluation.statistics import Statistic
 FEW_TRIALS, FEW_CASES = 20, 3
 # Sum of cubes by (sum of squares)^1.5 of what samples contribute: skewness / sqrt(n).
 LOPSIDED = 0.4
-FEW_SAMPLES = 30
+# A mean, and anything else.
+FEW_SAMPLES = {"mean": 30, "free": 50}
 
 
 def lopsidedness(statistic: Statistic) -> float:
@@ -46,7 +47,7 @@ def doubts(name: str, statistic: Statistic | None, bounds: Interval | None) -> l
             return [f"{name} rests on {rarer} of {trials:,} cases: its interval is a rough one"]
         return []
     samples = len(statistic.states)
-    if samples < FEW_SAMPLES or lopsidedness(statistic) > LOPSIDED:
+    if samples < FEW_SAMPLES[statistic.kind] or lopsidedness(statistic) > LOPSIDED:
         return [
             f"{name} is decided by few of the {samples:,} samples: its interval holds less often than "
             f"{bounds.level:.0%}"
