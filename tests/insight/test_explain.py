@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -457,3 +458,16 @@ def test_wrong_requests() -> None:
 def test_told_by_title() -> None:
     told = Told("t", [Note("The loop", (("a", "b"),))])
     assert told["The loop"].fact("a") == "b"
+
+
+def test_the_guide_shows_what_is_printed() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "insight.md").read_text()
+    shown = {line.strip() for line in guide.splitlines()}
+    model = tutorial()
+    told = model.explain()
+    for name in ("conv_2", "drop_1", "dense"):
+        block = next(part for part in told.text.split("\n\n") if part.startswith(f"{name} "))
+        assert {line.strip() for line in block.splitlines()} <= shown
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    loop = model.explain_training(samples=60_000, batch_size=128, epochs=12).text
+    assert {line.strip() for line in loop.splitlines()} <= shown
