@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam.distribution.processes import is_first, wait_for_all
 from hornbeam.registry import exported
 from hornbeam.training.callbacks.base import Logs
 from hornbeam.training.callbacks.checkpoint import Saver
-from hornbeam.training.run import Run
+
+if TYPE_CHECKING:  # a run has callbacks
+    from hornbeam.training.run import Run
 
 
 @exported("keras.callbacks")

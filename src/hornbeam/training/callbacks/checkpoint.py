@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +19,9 @@ from hornbeam.engines import current_engine
 from hornbeam.expected import whole
 from hornbeam.training.callbacks.base import Callback, CallbackList, Logs
 from hornbeam.training.callbacks.monitor import _Monitor
-from hornbeam.training.run import Run
+
+if TYPE_CHECKING:  # a run has callbacks
+    from hornbeam.training.run import Run
 
 
 class Saver(Callback):
