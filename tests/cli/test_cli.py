@@ -17,6 +17,7 @@ from hornbeam import compat
 from hornbeam.cli import main
 from hornbeam.insight import mnist as report
 from hornbeam.insight import race, read_run
+from hornbeam.insight.runs.folder import PARTS
 
 ROOT = Path(__file__).parents[2]
 
@@ -187,6 +188,9 @@ def test_mnist_at_a_small_size(
     assert recorded.finished
     assert len(recorded.epochs) == 2
     assert recorded.info["seed"] == 0
+    assert set(recorded.parts) == set(PARTS) - {"doctor"}
+    assert main(["report"]) == 0
+    assert "95% interval" in (folder / "report.html").read_text()
 
 
 def test_split_is_stratified_and_complete() -> None:

@@ -383,3 +383,41 @@ def test_recording_is_cheap(tmp_path: Path) -> None:
     for epoch in range(50):
         recorder.on_epoch_end(epoch, {"loss": 0.5})
     assert (time.process_time() - started) / 50 < 0.005
+
+
+def test_one_look_at_test_data_for_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    x, y = data(240)
+    sealed = hb.data.seal(x[96:], y[96:])
+    recorder = RunRecorder(folder=tmp_path, explain=False)
+    with pytest.raises(RuntimeError, match="there is no model yet"):
+        recorder.evaluate(sealed)
+    trained = model()
+    trained.fit(x[:96], y[:96], verbose=0, callbacks=[recorder])
+    found = recorder.evaluate(sealed, names=["small", "large"])
+    assert sealed.looks == 1
+    assert recorder.path is not None
+    parts = read_run(recorder.path).parts
+    predicted = trained.predict(x[96:], verbose=0).argmax(1)
+    assert parts["evaluation"]["metrics"]["accuracy"]["value"] == pytest.approx((predicted == y[96:]).mean())
+    assert found["accuracy"].n == 144
+    assert parts["evaluation"]["names"] == parts["confusion"]["names"] == ["small", "large"]
+    assert np.sum(parts["confusion"]["matrix"]) == 144
+    assert parts["mistakes"]["wrong"] == (predicted != y[96:]).sum()
+    assert np.trace(parts["confusion"]["matrix"]) == (predicted == y[96:]).sum()
+    assert parts["mistakes"]["pictures"] == []
+    trained.fit(x[:96], y[:96], verbose=0, callbacks=[recorder])  # a second run of the same recorder
+    assert set(read_run(recorder.path).parts) == {"model"}
+
+
+def test_what_is_no_classifier_is_evaluated_too(tmp_path: Path) -> None:
+    x, _ = data(200)
+    regression = hb.Sequential([hb.Input((5,)), layers.Dense(1)])
+    regression.compile("sgd", "mse", metrics=["mae"])
+    recorder = RunRecorder(folder=tmp_path, explain=False)
+    regression.fit(x, x[:, :1], verbose=0, callbacks=[recorder])
+    recorder.evaluate(x[:150], x[:150, :1])
+    assert recorder.path is not None
+    parts = read_run(recorder.path).parts
+    assert set(parts) == {"model", "evaluation"}
+    assert parts["evaluation"]["metrics"]["mae"]["low"] < parts["evaluation"]["metrics"]["mae"]["high"]
+    assert "Each class" not in hb.insight.report(recorder).read_text()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam.evaluation.intervals import Interval, wilson
-from hornbeam.evaluation.labels import require_labels
+from hornbeam.evaluation.labels import Labels, require_labels
 from hornbeam.evaluation.showing import Report, Table, figure
 
 _MOST_CLASSES = 20
@@ -151,9 +151,12 @@ def confusion(
     """
     from hornbeam.training.predictions import predictions
 
-    labels = require_labels(
-        model, predictions(model, x, y, batch_size=batch_size, look="confusion"), "confusion()"
-    )
+    found = predictions(model, x, y, batch_size=batch_size, look="confusion")
+    return confusion_of(require_labels(model, found, "confusion()"), names, level)
+
+
+def confusion_of(labels: Labels, names: Sequence[str] | None = None, level: float = 0.95) -> Confusion:
+    """As `confusion`, of labels that are known."""
     return Confusion(
         confusion_matrix(labels.true, labels.predicted, labels.classes),
         class_names(names, labels.classes),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -136,6 +136,22 @@ def evaluate(
     resamples = whole("resamples", resamples, 100)
     model._require_compiled("evaluate")
     found = predictions(model, x, y, sample_weight, batch_size, steps, keep_x=train is not None)
+    result, labels = evaluation_of(model, found, level, resamples, seed)
+    for note in result.notes:
+        warnings.warn(note, IntervalWarning, stacklevel=2)
+    if train is None:
+        return result
+    from hornbeam.evaluation.standing import baselines
+
+    answers = _answers(labels, found)
+    beside = baselines(*train, found.x, found.y, y_pred=answers, level=level, seed=seed)
+    return replace(result, baselines=beside)
+
+
+def evaluation_of(
+    model: Any, found: Any, level: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> tuple[Evaluation, Labels | None]:
+    """As `evaluate`, of predictions (`training.predictions`) that were made before, and their labels."""
     rng = np.random.default_rng(seed)
     measured, notes = quantities(model, found)
     estimates = {}
@@ -147,14 +163,7 @@ def evaluate(
     labels = labels_of(model, found)
     classes = class_scores(labels, level) if labels is not None else []
     notes += _rare(classes)
-    for note in notes:
-        warnings.warn(note, IntervalWarning, stacklevel=2)
-    beside = None
-    if train is not None:
-        from hornbeam.evaluation.standing import baselines
-
-        beside = baselines(*train, found.x, found.y, y_pred=_answers(labels, found), level=level, seed=seed)
-    return Evaluation(found.count, level, estimates, classes, beside, notes)
+    return Evaluation(found.count, level, estimates, classes, None, notes), labels
 
 
 def _answers(labels: Labels | None, found: Any) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 
 from hornbeam.data.look_picture import unit
 from hornbeam.evaluation.confusing import class_names
-from hornbeam.evaluation.labels import require_labels
+from hornbeam.evaluation.labels import Labels, require_labels
 from hornbeam.evaluation.showing import Report, Table, figure
 from hornbeam.expected import whole
 
@@ -136,12 +136,17 @@ def mistakes(
 
     >>> mistakes(model, x_val, y_val).plot("mistakes.png")  # doctest: +SKIP
     """
-    from hornbeam import tree
     from hornbeam.training.predictions import predictions
 
     most = whole("most", most, 1)
     found = predictions(model, x, y, batch_size=batch_size, keep_x=True, look="mistakes")
-    labels = require_labels(model, found, "mistakes()")
+    return mistakes_of(found, require_labels(model, found, "mistakes()"), most, names)
+
+
+def mistakes_of(found: Any, labels: Labels, most: int = 20, names: Sequence[str] | None = None) -> Mistakes:
+    """As `mistakes`, of predictions with their samples (`training.predictions`) and labels that are known."""
+    from hornbeam import tree
+
     chosen, wrong = surest_mistakes(
         labels.true, labels.probabilities, most, class_names(names, labels.classes)
     )

@@ -141,8 +141,10 @@ def run(
 ) -> int:
     """Train, evaluate and report; returns the exit status of the command. runs: where the run is recorded."""
     from hornbeam.callbacks import Callback, EarlyStopping, RunRecorder
+    from hornbeam.data import look
     from hornbeam.optimizers import Adam
     from hornbeam.optimizers.schedules import CosineDecay
+    from hornbeam.training.predictions import Predictions
 
     start = time.perf_counter()
     set_random_seed(seed)
@@ -174,7 +176,7 @@ def run(
                 reached.append(age())
 
     stopping = EarlyStopping(monitor="val_loss", patience=PATIENCE, restore_best_weights=True)
-    recorders = [] if runs is None else [RunRecorder("mnist", runs)]
+    recorders = [] if runs is None else [RunRecorder("mnist", runs, explain=False)]
     history = model.fit(
         batches,
         epochs=epochs,
@@ -189,6 +191,8 @@ def run(
     def report(images: np.ndarray, labels: np.ndarray) -> str:
         probabilities = model.predict(images, batch_size=500, verbose=0)
         print(_report(probabilities, labels))
+        for recorder in recorders:
+            recorder.judge(Predictions(images, labels, probabilities, None, adds_losses=False))
         return _picture(images, labels, probabilities, folder / "worst_digits.png")
 
     picture = test.look(report)
@@ -201,7 +205,10 @@ def run(
         print(f"validation accuracy first was {MARK:.2%} {reached[0]:.0f} s after the start of the process")
     print(f"model: {folder / 'mnist.keras'}")
     for recorder in recorders:
-        print(f"run: {recorder.path}")
+        recorder.add(model.explain())
+        recorder.add(look(x_train[rows], y_train[rows]))
+        recorder.add(model.profile(*batches[0], batch_size=batch_size))
+        print(f"run: {recorder.path} (hornbeam report {recorder.path} writes a page about it)")
     print(picture)
     return 0
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam.distribution.processes import is_first
 from hornbeam.training.callbacks.base import Callback, Logs
+
+if TYPE_CHECKING:
+    from hornbeam.training.predictions import Predictions
 
 
 class RunRecorder(Callback):
@@ -25,12 +29,14 @@ class RunRecorder(Callback):
     recorded, None before the training begins.
 
     A `Doctor` among the callbacks of the same `fit` is asked for its findings. `add` keeps what else is
-    known: a look at the data, a profile, an evaluation. A training that goes on from a checkpoint goes on in
-    its folder. The command line is kept as it was given: do not put secrets there.
+    known: a look at the data, a profile; `evaluate` looks at test data, once, and keeps what it finds. A
+    training that goes on from a checkpoint goes on in its folder. The command line is kept as it was given:
+    do not put secrets there.
 
     >>> recorder = hornbeam.callbacks.RunRecorder("first try")
     >>> model.fit(x, y, callbacks=[recorder])  # doctest: +SKIP
     >>> recorder.add(model.profile(x, y))  # doctest: +SKIP
+    >>> recorder.evaluate(x_test, y_test)  # doctest: +SKIP
     >>> hornbeam.insight.report(recorder)  # doctest: +SKIP
     """
 
@@ -115,6 +121,45 @@ class RunRecorder(Callback):
 
         name, values = part_of(thing)
         self.keep(name, values)
+
+    def evaluate(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        batch_size: int | None = None,
+        *,
+        names: Sequence[str] | None = None,
+    ) -> Any:
+        """Evaluate the model that was trained, in one look at the data, and keep what is found: scores with
+        intervals and, for a classifier, each class, confusions and the surest mistakes.
+
+        x, y, sample_weight, batch_size: as for `hornbeam.evaluation.evaluate`, or sealed data. names: of the
+        classes. Returns its `Evaluation`.
+
+        Raises RuntimeError before a training has begun, and what `evaluation.evaluate` raises.
+        """
+        from hornbeam.training.predictions import predictions
+
+        if self.model is None:
+            raise RuntimeError("there is no model yet: give the RunRecorder to fit(callbacks=...) first")
+        found = predictions(self.model, x, y, sample_weight, batch_size, keep_x=True)
+        return self.judge(found, names)
+
+    def judge(self, found: Predictions, names: Sequence[str] | None = None) -> Any:
+        """As `evaluate`, of predictions that were made before (`hornbeam.training.predictions`)."""
+        from hornbeam.evaluation.confusing import class_names, confusion_of
+        from hornbeam.evaluation.evaluating import evaluation_of
+        from hornbeam.evaluation.mistaking import mistakes_of
+        from hornbeam.insight.runs.parts import of_result
+
+        result, labels = evaluation_of(self.model, found)
+        named = None if labels is None else class_names(names, labels.classes)
+        self.keep("evaluation", {**of_result(result), "names": named})
+        if labels is not None:
+            self.add(confusion_of(labels, named))
+            self.add(mistakes_of(found, labels, names=named))
+        return result
 
     def keep(self, part: str, values: dict[str, Any]) -> None:
         """Keep plain values as a part of the run, one of `hornbeam.insight.runs.folder.PARTS`.
