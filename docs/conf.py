@@ -26,6 +26,8 @@ myst_enable_extensions = ["dollarmath", "colon_fence"]
 autosummary_generate = False
 autodoc_typehints = "none"
 autodoc_class_signature = "mixed"
+# A method that overrides another one is shown where it says something of its own.
+autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
 # Examples in docstrings are run by the tests, with `hornbeam`, `np` and `ops` at hand.
 highlight_language = "python"

@@ -103,6 +103,18 @@ def read_plainly(app: Any, what: str, name: str, value: Any, options: Any, lines
     lines[:] = plain(lines)
 
 
+def signature(
+    app: Any, what: str, name: str, value: Any, options: Any, shown: str | None, returns: str | None
+) -> tuple[str | None, str | None] | None:
+    """Of a class the arguments of its `__init__`, which a `__new__` that takes everything would hide."""
+    if what != "class" or not inspect.isfunction(vars(value).get("__init__", value.__init__)):
+        return None
+    found = inspect.signature(value.__init__)
+    empty = inspect.Parameter.empty
+    kept = [each.replace(annotation=empty) for each in list(found.parameters.values())[1:]]
+    return str(found.replace(parameters=kept, return_annotation=empty)), None
+
+
 _OUTSIDE = re.compile(r"\[([^]]*)\]\(\.\./(?:\.\./)*([\w./-]+)(?:#[\w-]*)?\)")
 
 
@@ -120,6 +132,7 @@ def leave_outside(app: Any, name: str, source: list[str]) -> None:
 
 def setup(app: Any) -> dict[str, Any]:
     app.connect("builder-inited", write)
+    app.connect("autodoc-process-signature", signature)
     app.connect("source-read", leave_outside)
     app.connect("autodoc-process-docstring", read_plainly)
     return {"version": hornbeam.__version__, "parallel_read_safe": True}
