@@ -104,6 +104,16 @@ def test_an_optimizer_s_state_that_does_not_fit_is_said(tmp_path: Path) -> None:
     assert int(model.optimizer.iterations) == 0
 
 
+def test_models_of_keras_1_are_refused(tmp_path: Path) -> None:
+    """Their arguments had other names and meanings; the arrays are there."""
+    shutil.copy(GOLDEN / "keras2" / "convolutions.h5", tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5", "r+") as store:
+        store.attrs["keras_version"] = "1.2.2"
+    with pytest.raises(ModelFileError, match=r"written by Keras 1\.2\.2"):
+        load_model(tmp_path / "m.h5")
+    assert load_model(tmp_path / "m.h5", weights_only=True)
+
+
 def changed(path: Path, **attributes: Any) -> Path:
     """A copy of a file of Keras 2 with other configs."""
     shutil.copy(GOLDEN / "keras2" / "convolutions.h5", path)

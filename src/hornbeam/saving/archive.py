@@ -160,11 +160,17 @@ def _load_legacy(
     if weights_only:
         return _arrays_alone(data)
     with opened(io.BytesIO(data)) as store:
-        model_text, training_text = (text_of(store, n, data) for n in ("model_config", "training_config"))
+        names = ("model_config", "training_config", "keras_version")
+        model_text, training_text, version = (text_of(store, name, data) for name in names)
     if model_text is None:
         raise ModelFileError(
             f"{path!r} holds weights and no model: build the model and call load_weights({path!r}), or take "
             "load_model(..., weights_only=True)"
+        )
+    if version is not None and version.startswith(b"1."):
+        raise ModelFileError(
+            f"{path!r} was written by Keras {version.decode()}, whose models are not read: load and save it "
+            "with Keras 2 first, or take load_model(..., weights_only=True) and a model that you build anew"
         )
     training = parsed_config(training_text) if compile and training_text is not None else None
     config = modern_config(parsed_config(model_text), training)
