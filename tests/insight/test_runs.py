@@ -309,6 +309,7 @@ def test_the_list(tmp_path: Path) -> None:
     assert first.path is not None
     assert first.path.name in shown
     assert shown.index("-first") < shown.index("-second")
+    assert first.path.name in text(list_runs(tmp_path), width=80)  # names can be copied
     assert "accuracy 90.00% (85.00% to 94.00%)" in shown
     assert f"{5 * 7 + 7 + 7 * 2 + 2}" in shown
     assert "val_accuracy" in shown

@@ -19,6 +19,7 @@ from hornbeam.insight.summary import _count, _size
 _MANY_LAYERS = 24
 _MOST_CLASSES = 25
 _MOST_KERNELS = 15
+_SAME_BITS = "with the same code, data and versions, the native engine gives the same bits again."
 
 
 def _unknown(what: str, code: str) -> list[Html]:
@@ -212,7 +213,7 @@ def mistakes(run: Run) -> Any:
         return tag("p", "There are no mistakes.", class_="fine")
     intro = (
         f"{int(part['wrong']):,} of {int(part['n']):,} samples are wrong; these {len(found)} are those of "
-        "which the model was surest. Look at them first: among them are wrong labels."
+        "which the model was surest. Wrong labels, if there are any, are likely among them."
     )
     pictures = part.get("pictures") or []
     if not pictures:
@@ -473,9 +474,7 @@ def environment(run: Run) -> Any:
         text = "No seed was set, so weights and shuffles come out otherwise next time. This sets one:"
         made += _unknown(text, "hornbeam.utils.set_random_seed(0)")
     else:
-        made.append(
-            tag("p", f"The seed was {seed}: on the native engine the same command gives the same bits.")
-        )
+        made.append(tag("p", f"The seed was {seed}: {_SAME_BITS}"))
     for again in info.get("resumed") or []:
         made.append(tag("p", f"It was cut off, and went on in epoch {again['epoch']} ({again['time']})."))
     facts = [(str(name), str(text)) for name, text in (info.get("environment") or {}).items()]
