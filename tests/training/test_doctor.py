@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import doctor_table
 import numpy as np
@@ -148,6 +149,17 @@ def test_ignores_what_it_is_told_to(capsys: pytest.CaptureFixture[str]) -> None:
 def test_refuses_unknown_findings() -> None:
     with pytest.raises(ValueError, match=r"no finding 'dead_unit'. Did you mean 'dead_units'"):
         hb.callbacks.Doctor(ignore=["dead_unit"])
+
+
+def test_a_training_that_goes_on(tmp_path: Path) -> None:
+    """Its weights are back before the first look, and epochs are counted as fit counts them."""
+    bias = np.where(np.arange(32) < 24, -30.0, 0.0)
+    for epochs, doctors in ((2, []), (4, [hb.callbacks.Doctor(verbose=0)])):
+        model = net(hidden=(32,))
+        if not doctors:
+            model.layers[0].bias.assign(bias)
+        model.fit(X, Y, epochs=epochs, verbose=0, resume=tmp_path, callbacks=doctors)
+    assert [(finding.name, finding.epoch) for finding in doctors[0].findings] == [("dead_units", 3)]
 
 
 def test_looks_early_into_a_long_epoch() -> None:

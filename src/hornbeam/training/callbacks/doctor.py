@@ -68,6 +68,12 @@ class Doctor(Callback):
         self.findings, self._unsaid, self._exams, self.seconds = [], [], {}, 0.0
         steps = self.params.get("steps")
         self._case = Case(self.model, run, int(self.params.get("epochs") or 1), steps)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        case = self._case
+        if case is None or case.looks:
+            return
+        case.began = epoch  # and by now a training that goes on has its weights back
         self._look(0)
         self._find("look")
         self._say()
@@ -128,7 +134,7 @@ class Doctor(Callback):
             if evidence is not None:
                 case.found.add(check.name)
                 paths = tuple(map(str, evidence.layers))
-                finding = Finding(check.name, evidence.text, check.advice, paths, case.epoch)
+                finding = Finding(check.name, evidence.text, check.advice, paths, case.epoch_now)
                 self.findings.append(finding)
                 self._unsaid.append(finding)
 

@@ -35,6 +35,8 @@ class Case:
         self.looks: list[Look] = []
         self.history: list[dict[str, Any]] = []
         self.found: set[str] = set()
+        # Epochs of it that another fit had made.
+        self.began = 0
         self.batches = probe_batches(run.data)
 
     # -- the data --------------------------------------------------------------------------------------------
@@ -166,7 +168,13 @@ class Case:
 
     @property
     def epoch(self) -> int:
+        """How many epochs were seen."""
         return len(self.history)
+
+    @property
+    def epoch_now(self) -> int:
+        """The number of the last of them, as `fit` counts from 1; 0 before the first."""
+        return self.began + self.epoch
 
     @property
     def updates(self) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import ops, tree
+from hornbeam import ops
 from hornbeam.engines.base import Engine
 from hornbeam.ir.graph import Node, topological
 from hornbeam.ir.types import is_float
@@ -271,8 +271,3 @@ def _weighed(look: WeightLook, parts: list[dict[str, Any]]) -> WeightLook:
     values = {name: np.mean([part[name] for part in parts]) for name in parts[0]}
     alike = bool(values.pop("alike", False))
     return WeightLook(**{**vars(look), **{name: float(x) for name, x in values.items()}, "alike": alike})
-
-
-def leaves(structure: Any) -> list[np.ndarray]:
-    """The arrays of a structure."""
-    return [leaf for leaf in tree.flatten(structure) if leaf is not None]

@@ -83,8 +83,8 @@ def overfitting(case: Case) -> Evidence | None:
     if since < 3 or not losses[-1] < 0.8 * losses[best] or not min(held[-2:]) > 1.3 * held[best]:
         return None
     return Evidence(
-        f"val_loss was lowest in epoch {best + 1} ({held[best]:.3g}) and is {held[-1]:.3g} now, while loss "
-        f"fell from {losses[best]:.3g} to {losses[-1]:.3g}"
+        f"val_loss was lowest in epoch {case.began + best + 1} ({held[best]:.3g}) and is "
+        f"{held[-1]:.3g} now, while loss fell from {losses[best]:.3g} to {losses[-1]:.3g}"
     )
 
 

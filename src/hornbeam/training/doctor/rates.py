@@ -66,14 +66,14 @@ def _broken(case: Case) -> str | None:
     for name in ("loss", "val_loss"):
         values = case.losses(name)
         if values and not math.isfinite(values[-1]):
-            return f"the {name} is {values[-1]} in epoch {case.epoch}"
+            return f"the {name} is {values[-1]} in epoch {case.epoch_now}"
     first, last = case.looks[0].loss, case.losses()
     if first is None or not last or not math.isfinite(first) or case.looks[-1].updates < 10:
         return None
     seen = [*last[-1:], *([case.looks[-1].loss] if case.looks[-1].loss is not None else [])]
     if min(seen) <= 1.5 * abs(first) + 1e-6:
         return None
-    return f"the loss went from {first:.3g} before training to {min(seen):.3g} in epoch {case.epoch}"
+    return f"the loss went from {first:.3g} before training to {min(seen):.3g} in epoch {case.epoch_now}"
 
 
 @check(
@@ -107,5 +107,5 @@ def rate_too_high(case: Case) -> Evidence | None:
 def not_finite(case: Case) -> Evidence | None:
     for name, value in case.history[-1].items():
         if "loss" in name and np.ndim(value) == 0 and not math.isfinite(value):
-            return Evidence(f"{name} is {value} in epoch {case.epoch}")
+            return Evidence(f"{name} is {value} in epoch {case.epoch_now}")
     return None

@@ -160,6 +160,6 @@ def loss_not_falling(case: Case) -> Evidence | None:
     if not _resting(case) or not case.nothing_learned():
         return None
     return Evidence(
-        f"loss was {losses[0]:.4g} in epoch 1 and is {losses[-1]:.4g} in epoch {len(losses)}; a constant "
-        f"answer has {case.constant_loss:.4g}"
+        f"loss was {losses[0]:.4g} in epoch {case.began + 1} and is {losses[-1]:.4g} in epoch "
+        f"{case.epoch_now}; a constant answer has {case.constant_loss:.4g}"
     )
