@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -309,7 +310,10 @@ def test_the_list(tmp_path: Path) -> None:
     assert first.path is not None
     assert first.path.name in shown
     assert shown.index("-first") < shown.index("-second")
-    assert first.path.name in text(list_runs(tmp_path), width=80)  # names can be copied
+    narrow = text(list_runs(tmp_path), width=80)
+    assert first.path.name in narrow  # names can be copied
+    assert "time" in narrow
+    assert re.search(r"[0-9.]+ s$", narrow, re.M)
     assert "accuracy 90.00% (85.00% to 94.00%)" in shown
     assert f"{5 * 7 + 7 + 7 * 2 + 2}" in shown
     assert "val_accuracy" in shown

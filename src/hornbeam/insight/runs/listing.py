@@ -27,8 +27,8 @@ def list_runs(folder: str | os.PathLike[str] = "runs") -> Any:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for head in _HEADS:
         left = head in ("run", "best", "test")
-        width = max((len(run.path.name) for run in runs), default=0) if head == "run" else None
-        table.add_column(head, justify="left" if left else "right", overflow="fold", min_width=width)
+        folds = head in ("best", "test")  # what a narrow terminal breaks into lines
+        table.add_column(head, justify="left" if left else "right", overflow="fold", no_wrap=not folds)
     for run in runs:
         table.add_row(*map(Text, _row(run)))
     parts: list[Any] = [table if runs else Text(f"no runs in {os.fspath(folder)}")]
