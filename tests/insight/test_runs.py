@@ -313,7 +313,7 @@ def test_the_list(tmp_path: Path) -> None:
     narrow = text(list_runs(tmp_path), width=80)
     assert first.path.name in narrow  # names can be copied
     assert "time" in narrow
-    assert re.search(r"[0-9.]+ s$", narrow, re.M)
+    assert re.search(r"[0-9.]+ s *$", narrow, re.M)
     assert "accuracy 90.00% (85.00% to 94.00%)" in shown
     assert f"{5 * 7 + 7 + 7 * 2 + 2}" in shown
     assert "val_accuracy" in shown
