@@ -95,3 +95,15 @@ def roof() -> dict[str, Any]:
 
 def instructions() -> list[str]:
     """Names of the primitives and composites that the engine has kernels for."""
+
+def resize(
+    pixels: bytes,
+    size: tuple[int, int],
+    channels: int,
+    box: tuple[float, float, float, float],
+    into: tuple[int, int],
+    method: str,
+) -> bytes:
+    """The part `box` (left, upper, right, lower) of a picture in a new size, antialiased. Sizes are (width,
+    height), channels 1 or 3, method "bilinear", "hamming" or "box". Other threads run meanwhile.
+    """

@@ -18,7 +18,9 @@ from PIL import Image, ImageOps
 import hornbeam as hb
 from hornbeam import layers, utils
 from hornbeam.data import TensorSpec, ahead, find_duplicates, images_from_folder
+from hornbeam.data.decoding import resized
 from hornbeam.data.fitting import buckets
+from hornbeam.utils.images import filter_of
 
 SIZES = [(40, 30), (30, 40), (64, 17), (50, 50), (20, 20), (13, 90), (97, 96), (31, 47)]  # width, height
 FILTER = Image.Resampling.BILINEAR
@@ -581,3 +583,16 @@ def test_no_folder_and_no_classes(root: Path, tmp_path: Path) -> None:
         quiet(tmp_path, 16)
     with pytest.raises(ValueError, match="give labels=None or a table"):
         quiet(root / "a", 16)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "box", "hamming", "bicubic", "nearest"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_quick_resizing_is_that_of_pillow(mode: str, interpolation: str, rng: np.random.Generator) -> None:
+    """Within 1 of 255, also of a part with fractions, smaller and larger."""
+    pixels = np.kron(rng.integers(0, 256, (20, 30, len(mode))), np.ones((5, 4, 1))).astype("uint8")
+    picture = Image.fromarray(pixels.squeeze())
+    for size in ((64, 32), (200, 150), (1, 1)):
+        box = (3.5, 2.25, picture.width - 1.5, picture.height - 0.25)
+        exact = np.asarray(picture.resize(size, filter_of(interpolation), box=box))
+        found = np.asarray(resized(picture, size, box, interpolation)).reshape(exact.shape)
+        assert np.abs(found.astype(int) - exact).max() <= 1

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hornbeam.utils.images import pillow
+from hornbeam import _native
+from hornbeam.utils.images import filter_of, pillow
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
@@ -168,6 +169,23 @@ def _upright(picture: Any, orientation: int) -> Any:
         8: turn.ROTATE_90,
     }
     return picture.transpose(ways[orientation]) if orientation in ways else picture
+
+
+# What the native engine computes, to within 1 of 255 of Pillow. Others bend values beyond both ends, which
+# Pillow cuts off between its two passes.
+_SMOOTH = ("bilinear", "box", "hamming")
+
+
+def resized(
+    picture: Any, size: tuple[int, int], box: tuple[float, float, float, float], interpolation: str
+) -> Any:
+    """As Pillow's `resize`, up to rounding, in a quarter of the time where the native engine does it: a
+    picture, or an array of its pixels."""
+    if interpolation not in _SMOOTH or picture.mode not in ("L", "RGB"):
+        return picture.resize(size, filter_of(interpolation), box=box)
+    channels = len(picture.mode)
+    pixels = _native.resize(picture.tobytes(), picture.size, channels, box, size, interpolation)
+    return np.frombuffer(pixels, np.uint8).reshape(size[1], size[0], channels)
 
 
 def write(picture: Any, into: np.ndarray) -> None:

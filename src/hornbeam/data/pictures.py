@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hornbeam.data.ahead import in_order
-from hornbeam.data.decoding import COLORS, PictureFile, why, write
+from hornbeam.data.decoding import COLORS, PictureFile, resized, why, write
 from hornbeam.data.elements import TensorSpec
 from hornbeam.data.fitting import POLICIES
 from hornbeam.data.stages import Stage, looking
@@ -71,9 +71,10 @@ class Recipe(NamedTuple):
         if frame.inner != wanted:
             into[:top] = into[top + height :] = self.fill
             into[:, :left] = into[:, left + width :] = self.fill
-        # 1.0: averages of whole numbers of pixels first, down to no less than the size that is wanted.
-        gap = 1.0 if self.draft else None
-        made = picture.resize(frame.inner, filter_of(self.interpolation), box=frame.box, reducing_gap=gap)
+        if self.draft:
+            made = resized(picture, frame.inner, frame.box, self.interpolation)
+        else:
+            made = picture.resize(frame.inner, filter_of(self.interpolation), box=frame.box)
         write(made, into[top : top + height, left : left + width])
 
 
