@@ -98,9 +98,9 @@ def images_from_folder(
 
     cache: keep decoded pictures in memory, a byte a number (16 bits of grey: four), which the report says the
     sum of; from the second pass on no file is read. Not for "random_crop", which looks elsewhere every pass.
-    draft: the decoder of JPEG shrinks by 2, 4 or 8 first where pictures are much larger, and the native engine
-    resizes, to within 1 of 255, which is faster. False: as `PIL.Image.resize` of the whole picture, pixel for
-    pixel.
+    draft: the decoder of JPEG shrinks by 2, 4 or 8 first where pictures are much larger, and the native
+    engine resizes, to within 1 of 255, which is faster. False: as `PIL.Image.resize` of the whole picture,
+    pixel for pixel.
     interpolation: "bilinear", "nearest", "box", "hamming", "bicubic" or "lanczos", all but "nearest" over as
     many pixels as shrinking needs. Needs the extra `image` (Pillow).
 
