@@ -1,9 +1,6 @@
-"""Minibatch gradient descent by hand, with the loop of the CS231n course notes.
+"""Minibatch gradient descent by hand: the loop to which the CS231n course notes reduce training.
 
-    while True:
-        data_batch = sample_training_data(data, 256)
-        weights_grad = evaluate_gradient(loss_fun, data_batch, weights)
-        weights += -step_size * weights_grad
+Draw a batch, take the gradient of the loss on it, step against the gradient; again.
 
 An epoch is one pass over all samples: 60,000 digits in batches of 256 are 235 updates of the weights.
 """
@@ -23,19 +20,19 @@ def loss_fun(weights: dict, data_batch: tuple) -> hb.Tensor:
     return ops.mean(ops.sparse_categorical_crossentropy(labels, scores, from_logits=True))
 
 
-def main(updates: int = 1000, batch: int = 256, step_size: float = 0.2) -> float:
+def main(updates: int = 1000, batch: int = 256, step: float = 0.2) -> float:
     (x_train, y_train), (x_test, y_test) = hb.datasets.mnist.load_data()
     x_train = x_train.reshape(-1, 784).astype("float32") / 255
     x_test = x_test.reshape(-1, 784).astype("float32") / 255
     rng = np.random.default_rng(0)
 
     weights = {"W": ops.zeros((784, 10)), "b": ops.zeros((10,))}
-    evaluate_gradient = hb.jit(hb.value_and_grad(loss_fun))
+    loss_and_gradient = hb.jit(hb.value_and_grad(loss_fun))
     for update in range(updates):
         rows = rng.integers(0, len(x_train), batch)
-        loss, weights_grad = evaluate_gradient(weights, (x_train[rows], y_train[rows]))
+        loss, gradient = loss_and_gradient(weights, (x_train[rows], y_train[rows]))
         for name in weights:
-            weights[name] += -step_size * weights_grad[name]
+            weights[name] += -step * gradient[name]
         if update % 100 == 0:
             print(f"update {update:5d}  loss {float(loss):.4f}")
 

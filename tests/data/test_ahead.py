@@ -12,8 +12,8 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers
-from hornbeam.data import ahead
-from hornbeam.data.ahead import DEPTH, TRIED, Ahead, overlapped
+from hornbeam.data.pipeline import ahead
+from hornbeam.data.pipeline.ahead import DEPTH, TRIED, Ahead, overlapped
 from hornbeam.random import set_random_seed
 
 

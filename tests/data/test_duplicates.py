@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 import hornbeam as hb
-from hornbeam.data import duplicates as d
 from hornbeam.data import find_duplicates
+from hornbeam.data.looking import duplicates as d
 
 
 def scene(rng: np.random.Generator, height: int = 96, width: int = 128) -> np.ndarray:

@@ -12,7 +12,7 @@ from record_folders import FITS, METHODS, ORDERS, WINDOWS, make_folders, png, so
 import hornbeam as hb
 from hornbeam import utils
 from hornbeam.data import Dataset, TensorSpec
-from hornbeam.data.resizing import resized
+from hornbeam.data.folders.resizing import resized
 
 KERAS = np.load(Path(__file__).with_name("keras_folders.npz"))
 # Resizing: weights that TensorFlow takes from a table of 1024 steps, and rounding in float32.

@@ -14,7 +14,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import layers
 from hornbeam.data import find_leaks, seal, split
-from hornbeam.data.twins import bits
+from hornbeam.data.looking.twins import bits
 from hornbeam.rows import found_in
 from hornbeam.training.honesty import LeakWarning
 

@@ -16,8 +16,8 @@ from rich.console import Console
 
 import hornbeam as hb
 from hornbeam.data import Dataset, look
-from hornbeam.data.neighbours import nearest
-from hornbeam.data.summaries import summary_of
+from hornbeam.data.looking.neighbours import nearest
+from hornbeam.data.looking.summaries import summary_of
 from hornbeam.rows import Known, fingerprint, words_of
 
 

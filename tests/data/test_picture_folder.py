@@ -17,9 +17,10 @@ from PIL import Image, ImageOps
 
 import hornbeam as hb
 from hornbeam import layers, utils
-from hornbeam.data import TensorSpec, ahead, find_duplicates, images_from_folder
-from hornbeam.data.decoding import resized
-from hornbeam.data.fitting import buckets
+from hornbeam.data import TensorSpec, find_duplicates, images_from_folder
+from hornbeam.data.folders.decoding import resized
+from hornbeam.data.folders.fitting import buckets
+from hornbeam.data.pipeline import ahead
 from hornbeam.utils.images import filter_of
 
 SIZES = [(40, 30), (30, 40), (64, 17), (50, 50), (20, 20), (13, 90), (97, 96), (31, 47)]  # width, height
@@ -475,7 +476,7 @@ def workers_alive() -> list[threading.Thread]:
 
 
 def test_what_a_thread_raises_comes_up(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hornbeam.data import pictures
+    from hornbeam.data.folders import pictures
 
     def fail(*_: Any) -> None:
         raise MemoryError("no room")

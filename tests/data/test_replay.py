@@ -12,8 +12,9 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import ops
-from hornbeam.data import Dataset, replay
-from hornbeam.data.purity import is_pure
+from hornbeam.data import Dataset
+from hornbeam.data.pipeline import replay
+from hornbeam.data.pipeline.purity import is_pure
 
 FACTOR, SIZES = 2.0, (3, 4)
 COUNTS = [0]

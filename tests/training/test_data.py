@@ -14,7 +14,7 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers
-from hornbeam.data.splits import class_numbers, split_rows
+from hornbeam.data.splits.split import class_numbers, split_rows
 from hornbeam.training.data import (
     ArrayData,
     PyDataset,

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from hornbeam.data.dataset import AUTOTUNE as AUTOTUNE
-from hornbeam.data.dataset import INFINITE_CARDINALITY as INFINITE_CARDINALITY
-from hornbeam.data.dataset import UNKNOWN_CARDINALITY as UNKNOWN_CARDINALITY
-from hornbeam.data.dataset import Dataset as Dataset
-from hornbeam.data.duplicates import find_duplicates as find_duplicates
 from hornbeam.data.elements import Strings as Strings
 from hornbeam.data.elements import TensorSpec as TensorSpec
-from hornbeam.data.folds import k_fold as k_fold
-from hornbeam.data.leaks import find_leaks as find_leaks
-from hornbeam.data.looking import Look as Look
-from hornbeam.data.looking import look as look
-from hornbeam.data.picture_folder import images_from_folder as images_from_folder
-from hornbeam.data.sealed import Sealed as Sealed
-from hornbeam.data.sealed import SealedError as SealedError
-from hornbeam.data.sealed import seal as seal
-from hornbeam.data.splits import split as split
+from hornbeam.data.folders.picture_folder import images_from_folder as images_from_folder
+from hornbeam.data.looking.duplicates import find_duplicates as find_duplicates
+from hornbeam.data.looking.leaks import find_leaks as find_leaks
+from hornbeam.data.looking.look import Look as Look
+from hornbeam.data.looking.look import look as look
+from hornbeam.data.pipeline.dataset import AUTOTUNE as AUTOTUNE
+from hornbeam.data.pipeline.dataset import INFINITE_CARDINALITY as INFINITE_CARDINALITY
+from hornbeam.data.pipeline.dataset import UNKNOWN_CARDINALITY as UNKNOWN_CARDINALITY
+from hornbeam.data.pipeline.dataset import Dataset as Dataset
+from hornbeam.data.splits.folds import k_fold as k_fold
+from hornbeam.data.splits.sealed import Sealed as Sealed
+from hornbeam.data.splits.sealed import SealedError as SealedError
+from hornbeam.data.splits.sealed import seal as seal
+from hornbeam.data.splits.split import split as split
 
 __all__ = [
     "AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Dataset", "Look", "Sealed", "SealedError",

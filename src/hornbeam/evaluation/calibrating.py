@@ -316,7 +316,7 @@ def temperature(
 
     >>> calibrated = temperature(model, x_val, y_val).model(model)  # doctest: +SKIP
     """
-    from hornbeam.data.sealed import refuse_sealed
+    from hornbeam.data.splits.sealed import refuse_sealed
     from hornbeam.evaluation.labels import from_logits
     from hornbeam.training.predictions import predictions
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
-from hornbeam.data.sealed import refuse_sealed
+from hornbeam.data.splits.sealed import refuse_sealed
 from hornbeam.evaluation.comparing import CANNOT_TELL, Difference, difference
 from hornbeam.evaluation.evaluating import Estimate
 from hornbeam.evaluation.intervals import check_level

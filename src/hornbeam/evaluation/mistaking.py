@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.data.look_picture import unit
+from hornbeam.data.looking.picture import unit
 from hornbeam.evaluation.confusing import class_names
 from hornbeam.evaluation.labels import Labels, require_labels
 from hornbeam.evaluation.showing import Report, Table, figure

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
-from hornbeam.data.neighbours import nearest
+from hornbeam.data.looking.neighbours import nearest
 from hornbeam.evaluation.comparing import Difference, difference
 from hornbeam.evaluation.intervals import Interval
 from hornbeam.evaluation.labels import numbers

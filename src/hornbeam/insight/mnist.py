@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import layers
-from hornbeam.data.sealed import seal
+from hornbeam.data.splits.sealed import seal
 from hornbeam.datasets import mnist
 from hornbeam.evaluation.confusing import confusion_matrix, mixups
 from hornbeam.evaluation.intervals import wilson

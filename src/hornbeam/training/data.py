@@ -13,8 +13,8 @@ import numpy as np
 from hornbeam import tree
 from hornbeam.data import INFINITE_CARDINALITY
 from hornbeam.data.frames import frame_array
-from hornbeam.data.py_dataset import Order, PyDataset
-from hornbeam.data.splits import class_numbers
+from hornbeam.data.pipeline.py_dataset import Order, PyDataset
+from hornbeam.data.splits.split import class_numbers
 from hornbeam.engines import Engine, locally
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name
 from hornbeam.registry import exported

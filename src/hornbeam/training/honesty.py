@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
-from hornbeam.data.leaks import adapted_layers
+from hornbeam.data.looking.leaks import adapted_layers
 from hornbeam.data.samples import named_arrays, samples_of
-from hornbeam.data.sealed import Sealed, sealed_with
+from hornbeam.data.splits.sealed import Sealed, sealed_with
 from hornbeam.distribution.processes import say
 from hornbeam.rows import Known, fingerprint, found_in, spread, words_of
 from hornbeam.training.sources import is_stream

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
-from hornbeam.data.ahead import overlapped
+from hornbeam.data.pipeline.ahead import overlapped
 from hornbeam.distribution.processes import slowest
 from hornbeam.engines import current_engine
 from hornbeam.training.callbacks.base import CallbackList

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from hornbeam.data import Dataset
-from hornbeam.data.memory import in_memory
-from hornbeam.data.py_dataset import PyDataset
-from hornbeam.data.sealed import Sealed, refuse_sealed
-from hornbeam.data.splits import permutation, split_rows
+from hornbeam.data.pipeline.memory import in_memory
+from hornbeam.data.pipeline.py_dataset import PyDataset
+from hornbeam.data.splits.sealed import Sealed, refuse_sealed
+from hornbeam.data.splits.split import permutation, split_rows
 from hornbeam.naming import nearest
 from hornbeam.training import checks
 from hornbeam.training.data import (

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
-from hornbeam.data.sealed import refuse_sealed
+from hornbeam.data.splits.sealed import refuse_sealed
 from hornbeam.distribution.processes import say
 from hornbeam.engines import current_engine
 from hornbeam.expected import whole

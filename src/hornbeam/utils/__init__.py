@@ -32,21 +32,21 @@ _LATE = {
     "Config": "hornbeam.utils.config",
     "FeatureSpace": "hornbeam.utils.feature_space",
     "Progbar": "hornbeam.utils.progbar",
-    "PyDataset": "hornbeam.data.py_dataset",
+    "PyDataset": "hornbeam.data.pipeline.py_dataset",
     "array_to_img": "hornbeam.utils.images",
-    "audio_dataset_from_directory": "hornbeam.data.audio_folder",
+    "audio_dataset_from_directory": "hornbeam.data.folders.audio_folder",
     "bounding_boxes": "hornbeam.utils.bounding_boxes",
     "get_file": "hornbeam.datasets.files",
-    "image_dataset_from_directory": "hornbeam.data.image_folder",
+    "image_dataset_from_directory": "hornbeam.data.folders.image_folder",
     "img_to_array": "hornbeam.utils.images",
     "load_img": "hornbeam.utils.images",
     "model_to_dot": "hornbeam.utils.plotting",
     "pack_x_y_sample_weight": "hornbeam.training.data",
     "plot_model": "hornbeam.utils.plotting",
     "save_img": "hornbeam.utils.images",
-    "split_dataset": "hornbeam.data.splitting",
-    "text_dataset_from_directory": "hornbeam.data.text_folder",
-    "timeseries_dataset_from_array": "hornbeam.data.timeseries",
+    "split_dataset": "hornbeam.data.splits.split_dataset",
+    "text_dataset_from_directory": "hornbeam.data.folders.text_folder",
+    "timeseries_dataset_from_array": "hornbeam.data.folders.timeseries",
     "unpack_x_y_sample_weight": "hornbeam.training.data",
 }
 
@@ -97,13 +97,19 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from hornbeam.data.audio_folder import audio_dataset_from_directory as audio_dataset_from_directory
-    from hornbeam.data.image_folder import image_dataset_from_directory as image_dataset_from_directory
-    from hornbeam.data.py_dataset import PyDataset as PyDataset
-    from hornbeam.data.py_dataset import PyDataset as Sequence
-    from hornbeam.data.splitting import split_dataset as split_dataset
-    from hornbeam.data.text_folder import text_dataset_from_directory as text_dataset_from_directory
-    from hornbeam.data.timeseries import timeseries_dataset_from_array as timeseries_dataset_from_array
+    from hornbeam.data.folders.audio_folder import (
+        audio_dataset_from_directory as audio_dataset_from_directory,
+    )
+    from hornbeam.data.folders.image_folder import (
+        image_dataset_from_directory as image_dataset_from_directory,
+    )
+    from hornbeam.data.folders.text_folder import text_dataset_from_directory as text_dataset_from_directory
+    from hornbeam.data.folders.timeseries import (
+        timeseries_dataset_from_array as timeseries_dataset_from_array,
+    )
+    from hornbeam.data.pipeline.py_dataset import PyDataset as PyDataset
+    from hornbeam.data.pipeline.py_dataset import PyDataset as Sequence
+    from hornbeam.data.splits.split_dataset import split_dataset as split_dataset
     from hornbeam.datasets.files import get_file as get_file
     from hornbeam.training.data import pack_x_y_sample_weight as pack_x_y_sample_weight
     from hornbeam.training.data import unpack_x_y_sample_weight as unpack_x_y_sample_weight

@@ -91,7 +91,7 @@ def of_findings(findings: Sequence[Any]) -> dict[str, Any]:
 
 def of_look(look: Any) -> dict[str, Any]:
     """Ranges, classes, what is there twice, doubtful labels, advice, some pictures."""
-    from hornbeam.data.look_report import _repeated, _row
+    from hornbeam.data.looking.report import _repeated, _row
 
     classes = look.classes
     names = [] if classes is None else list(classes.names)

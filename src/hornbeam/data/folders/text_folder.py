@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hornbeam.data.dataset import AUTOTUNE, Dataset
-from hornbeam.data.folders import Wanted, only_ours
+from hornbeam.data.folders.listing import Wanted, only_ours
+from hornbeam.data.pipeline.dataset import AUTOTUNE, Dataset
 
 
 def text_dataset_from_directory(

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hornbeam.config import standard_data_format
-from hornbeam.data.ahead import in_portions
-from hornbeam.data.dataset import Dataset, whole
-from hornbeam.data.decoding import COLORS, ENDINGS, Header, header, why
-from hornbeam.data.fitting import POLICIES, buckets, cost, found
-from hornbeam.data.folders import encoded, files_in
-from hornbeam.data.pictures import Pictures, Recipe, check_bad, said
-from hornbeam.data.splits import NAMES, Split, order_of, parted, sizes_of
+from hornbeam.data.folders.decoding import COLORS, ENDINGS, Header, header, why
+from hornbeam.data.folders.fitting import POLICIES, buckets, cost, found
+from hornbeam.data.folders.listing import encoded, files_in
+from hornbeam.data.folders.pictures import Pictures, Recipe, check_bad, said
+from hornbeam.data.pipeline.ahead import in_portions
+from hornbeam.data.pipeline.dataset import Dataset, whole
+from hornbeam.data.splits.split import NAMES, Split, order_of, parted, sizes_of
 from hornbeam.distribution.processes import say
 from hornbeam.naming import nearest
 from hornbeam.random import make_default_seed

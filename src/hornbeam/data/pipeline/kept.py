@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam.data import elements as e
-from hornbeam.data.stages import Stage
+from hornbeam.data.pipeline.stages import Stage
 from hornbeam.ir.types import dtype_name, numpy_dtype
 
 _INDEX = "index.json"

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from hornbeam.config import standard_data_format
-from hornbeam.data.dataset import AUTOTUNE, Dataset, whole
-from hornbeam.data.decoding import PictureFile
-from hornbeam.data.folders import Wanted, only_ours
-from hornbeam.data.resizing import METHODS, resized
+from hornbeam.data.folders.decoding import PictureFile
+from hornbeam.data.folders.listing import Wanted, only_ours
+from hornbeam.data.folders.resizing import METHODS, resized
+from hornbeam.data.pipeline.dataset import AUTOTUNE, Dataset, whole
 from hornbeam.naming import nearest
 from hornbeam.utils.images import middle_box
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.data.dataset import AUTOTUNE, Dataset, whole
-from hornbeam.data.folders import Wanted
+from hornbeam.data.folders.listing import Wanted
+from hornbeam.data.pipeline.dataset import AUTOTUNE, Dataset, whole
 
 
 def audio_dataset_from_directory(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hornbeam.data.summaries import Summary, summary_of
+from hornbeam.data.looking.summaries import Summary, summary_of
 from hornbeam.rows import spread
 
 # How near to 0 and 1 means and deviations of scaled features are, in float32 and float64; the mean over all

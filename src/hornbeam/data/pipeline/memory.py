@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from hornbeam.data import elements as e
-from hornbeam.data.dataset import Dataset
-from hornbeam.data.making import Batch
-from hornbeam.data.stages import Prefetch, Repeat
+from hornbeam.data.pipeline.dataset import Dataset
+from hornbeam.data.pipeline.making import Batch
+from hornbeam.data.pipeline.stages import Prefetch, Repeat
 
 
 class InMemory(NamedTuple):

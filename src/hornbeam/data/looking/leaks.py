@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hornbeam.data.looking.scaling import scaling_leaks
+from hornbeam.data.looking.twins import Twins, near_twins, same_twins
 from hornbeam.data.samples import count_of, is_table, named_arrays, samples_of
-from hornbeam.data.scaling import scaling_leaks
-from hornbeam.data.sealed import Sealed
-from hornbeam.data.splits import NAMES, Split
-from hornbeam.data.twins import Twins, near_twins, same_twins
+from hornbeam.data.splits.sealed import Sealed
+from hornbeam.data.splits.split import NAMES, Split
 from hornbeam.rows import Known, words_of
 
 _SHOWN = 5

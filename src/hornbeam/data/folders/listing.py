@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hornbeam.data.ahead import workers_for
-from hornbeam.data.dataset import AUTOTUNE, Dataset
-from hornbeam.data.making import Map, Sound
-from hornbeam.data.stages import Slices
+from hornbeam.data.pipeline.ahead import workers_for
+from hornbeam.data.pipeline.dataset import AUTOTUNE, Dataset
+from hornbeam.data.pipeline.making import Map, Sound
+from hornbeam.data.pipeline.stages import Slices
 from hornbeam.random import make_default_seed
 
 _MODES = ("int", "categorical", "binary", None)

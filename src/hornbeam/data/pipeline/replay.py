@@ -9,7 +9,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.data import elements as e
-from hornbeam.data.purity import is_pure
+from hornbeam.data.pipeline.purity import is_pure
 from hornbeam.engines import current_engine
 from hornbeam.engines.base import Engine, Executable
 from hornbeam.ir.types import HornbeamTypeError, TensorType, dtype_name

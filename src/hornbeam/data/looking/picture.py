@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from hornbeam.data.looking import Look
+    from hornbeam.data.looking.look import Look
 
 _ACROSS = 12
 

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hornbeam import tree
-from hornbeam.data.advice import Advice, advice_for
-from hornbeam.data.dataset import Dataset
-from hornbeam.data.neighbours import Suspicion, features_of, projected, suspicious_labels
+from hornbeam.data.looking.advice import Advice, advice_for
+from hornbeam.data.looking.neighbours import Suspicion, features_of, projected, suspicious_labels
+from hornbeam.data.looking.summaries import Summary, are_pictures, summary_of
+from hornbeam.data.pipeline.dataset import Dataset
 from hornbeam.data.samples import named_arrays, same_count, samples_of
-from hornbeam.data.splits import labels_of
-from hornbeam.data.splitting import _batch_size
-from hornbeam.data.summaries import Summary, are_pictures, summary_of
+from hornbeam.data.splits.split import labels_of
+from hornbeam.data.splits.split_dataset import _batch_size
 from hornbeam.expected import whole
 from hornbeam.rows import words_of_samples
 
@@ -80,19 +80,19 @@ class Look:
     values: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        from hornbeam.data.look_report import as_text
+        from hornbeam.data.looking.report import as_text
 
         return as_text(self)
 
     __repr__ = __str__
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
-        from hornbeam.data.look_report import parts_of
+        from hornbeam.data.looking.report import parts_of
 
         return iter(parts_of(self))
 
     def _repr_html_(self) -> str:
-        from hornbeam.data.look_report import as_html
+        from hornbeam.data.looking.report import as_html
 
         return as_html(self)
 
@@ -101,7 +101,7 @@ class Look:
 
         Needs matplotlib (extra `plot`). Returns the path.
         """
-        from hornbeam.data.look_picture import draw
+        from hornbeam.data.looking.picture import draw
 
         return draw(self, Path(path))
 

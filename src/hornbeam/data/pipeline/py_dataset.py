@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.data.ahead import in_order
 from hornbeam.data.errors import located
+from hornbeam.data.pipeline.ahead import in_order
 from hornbeam.registry import exported
 
 Order = Callable[[int], np.ndarray]

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hornbeam.data.ahead import in_order
-from hornbeam.data.decoding import COLORS, PictureFile, resized, why, write
 from hornbeam.data.elements import TensorSpec
-from hornbeam.data.fitting import POLICIES
-from hornbeam.data.stages import Stage, looking
+from hornbeam.data.folders.decoding import COLORS, PictureFile, resized, why, write
+from hornbeam.data.folders.fitting import POLICIES
+from hornbeam.data.pipeline.ahead import in_order
+from hornbeam.data.pipeline.stages import Stage, looking
 from hornbeam.random import host_bits, host_key, host_permutation
 from hornbeam.utils.images import filter_of
 

@@ -13,10 +13,10 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.data import elements as e
-from hornbeam.data.ahead import in_order, in_order_where_it_pays
 from hornbeam.data.errors import describe, located
-from hornbeam.data.replay import Replay
-from hornbeam.data.stages import INFINITE, UNKNOWN, Slices, Stage, Table, looking
+from hornbeam.data.pipeline.ahead import in_order, in_order_where_it_pays
+from hornbeam.data.pipeline.replay import Replay
+from hornbeam.data.pipeline.stages import INFINITE, UNKNOWN, Slices, Stage, Table, looking
 from hornbeam.random import SharedDraws
 
 T = TypeVar("T")

@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hornbeam.data.summaries import Summary
+from hornbeam.data.looking.summaries import Summary
 
 if TYPE_CHECKING:
-    from hornbeam.data.looking import Look
+    from hornbeam.data.looking.look import Look
 
 _ROWS = 30
 _SHADES = " ░▒▓█"

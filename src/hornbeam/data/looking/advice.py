@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from hornbeam.data.summaries import Summary
+from hornbeam.data.looking.summaries import Summary
 
 if TYPE_CHECKING:
-    from hornbeam.data.looking import Look
+    from hornbeam.data.looking.look import Look
 
 
 class Advice(NamedTuple):

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hornbeam.data.neighbours import features_of, nearest, projected
-from hornbeam.data.summaries import are_pictures, summary_of
+from hornbeam.data.looking.neighbours import features_of, nearest, projected
+from hornbeam.data.looking.summaries import are_pictures, summary_of
 from hornbeam.rows import spread, words_of_samples
 
 # A sample of so many bits is there twice only if somebody put it there twice.

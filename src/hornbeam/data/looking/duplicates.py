@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hornbeam.data.ahead import in_portions
-from hornbeam.data.decoding import ENDINGS, PictureFile, why
-from hornbeam.data.folders import files_in
+from hornbeam.data.folders.decoding import ENDINGS, PictureFile, why
+from hornbeam.data.folders.listing import files_in
+from hornbeam.data.pipeline.ahead import in_portions
 from hornbeam.tensor import Tensor
 from hornbeam.utils.images import filter_of
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from hornbeam.data import elements as e
-from hornbeam.data.dataset import Dataset
-from hornbeam.data.making import Batch
-from hornbeam.data.stages import Prefetch, Stage
+from hornbeam.data.pipeline.dataset import Dataset
+from hornbeam.data.pipeline.making import Batch
+from hornbeam.data.pipeline.stages import Prefetch, Stage
 from hornbeam.random import make_default_seed
 
 

@@ -1,0 +1,1 @@
+"""Folders of pictures, texts and sounds, and series in memory, as Datasets."""

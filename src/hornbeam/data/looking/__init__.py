@@ -1,0 +1,1 @@
+"""What data look like, and what is wrong with them: ranges, labels, twins, leaks."""

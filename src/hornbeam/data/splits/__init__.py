@@ -1,0 +1,1 @@
+"""Training, validation and test samples that stay apart."""
