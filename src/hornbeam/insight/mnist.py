@@ -140,7 +140,7 @@ def run(
     *, epochs: int, batch_size: int, seed: int, train_samples: int | None, output: str, runs: str | None
 ) -> int:
     """Train, evaluate and report; returns the exit status of the command. runs: where the run is recorded."""
-    from hornbeam.callbacks import Callback, EarlyStopping, RunRecorder
+    from hornbeam.callbacks import Callback, Doctor, EarlyStopping, RunRecorder
     from hornbeam.data import look
     from hornbeam.optimizers import Adam
     from hornbeam.optimizers.schedules import CosineDecay
@@ -181,7 +181,7 @@ def run(
         batches,
         epochs=epochs,
         validation_data=(x_train[held_out], y_train[held_out]),
-        callbacks=[stopping, Watch(), *recorders],
+        callbacks=[stopping, Watch(), Doctor(), *recorders],
     ).history
     trained = time.perf_counter() - start
 
