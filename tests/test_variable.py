@@ -226,12 +226,14 @@ def test_errors_in_compiled_code_leave_the_variable_alone() -> None:
 
 
 def test_allocation_budget() -> None:
-    with allocation_budget(100):
+    with allocation_budget(100, size=1000):
         Variable("zeros", shape=(10,))
         with pytest.raises(AllocationError, match=r"shape \(16,\) needs 64 bytes"):
             Variable("zeros", shape=(16,))
-        with allocation_budget(1000):
+        with allocation_budget(1000, size=250):
             Variable("zeros", shape=(200,), dtype="float16")
+            with pytest.raises(AllocationError, match="too many parameters"):
+                Variable("zeros", shape=(51,), dtype="int8")
         Variable("zeros", shape=(15,))
         with pytest.raises(AllocationError):
             Variable("zeros", shape=(1,))
@@ -242,7 +244,7 @@ def test_the_budget_is_checked_before_anything_is_made() -> None:
     def refuse(shape: tuple[int, ...], dtype: str) -> Tensor:
         raise AssertionError("the initializer must not run")
 
-    with allocation_budget(1 << 20), pytest.raises(AllocationError):
+    with allocation_budget(1 << 20, size=1 << 60), pytest.raises(AllocationError):
         Variable(refuse, shape=(600_000_000, 128))
 
 

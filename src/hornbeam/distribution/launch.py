@@ -100,10 +100,12 @@ class Worker:
         for reader in self._readers:
             reader.start()
 
-    def _copy(self, source: BinaryIO, target: object) -> None:
+    def _copy(self, source: BinaryIO, TextIO, target: TextIO) -> None:
         for line in source:
             text = line.decode(errors="replace").rstrip("\n")
-            print(f"[{self.rank}] {text}", file=target, flush=True)  # type: ignore[call-overload]
+            # One write a line: print() makes two, between which another process may come.
+            target.write(f"[{self.rank}] {text}\n")
+            target.flush()
 
     def finish(self) -> None:
         """Write out what is left."""
