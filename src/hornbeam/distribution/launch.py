@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 # How long processes may take that are told to stop: because another one was lost, which they may be waiting
 # for, or by the user, when they may have a checkpoint to write. And how often is looked.
@@ -100,7 +100,7 @@ class Worker:
         for reader in self._readers:
             reader.start()
 
-    def _copy(self, source: BinaryIO, TextIO, target: TextIO) -> None:
+    def _copy(self, source: BinaryIO, target: TextIO) -> None:
         for line in source:
             text = line.decode(errors="replace").rstrip("\n")
             # One write a line: print() makes two, between which another process may come.
