@@ -188,7 +188,7 @@ def test_mnist_at_a_small_size(
     assert recorded.finished
     assert len(recorded.epochs) == 2
     assert recorded.info["seed"] == 0
-    assert set(recorded.parts) == set(PARTS) - {"doctor"}
+    assert set(recorded.parts) == set(PARTS)
     assert main(["report"]) == 0
     assert "95% interval" in (folder / "report.html").read_text()
 
