@@ -52,3 +52,16 @@ FORMATS: dict[str, Callable[[Any, Any, bool | None, Any], None]] = {
     "stablehlo": _told(_stablehlo),
     "litert": _told(_litert),
 }
+
+
+def export_step(
+    model: Any, filepath: Any, format: str, verbose: bool | None, input_signature: Any, batch_size: int | None
+) -> None:
+    """What `Model.export(training=True)` does."""
+    if format != "onnx":
+        raise ValueError(f'training=True goes with format="onnx", got format={format!r}')
+    from hornbeam.export.onnx_step import export_onnx_step
+
+    written = export_onnx_step(model, filepath, input_signature, batch_size)
+    if verbose is not False:
+        print(f"Saved to {written}")

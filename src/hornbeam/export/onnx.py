@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hornbeam import tree
-from hornbeam.engines import current_engine
+from hornbeam.engines import Engine, current_engine
 from hornbeam.export.signature import signature_of
+from hornbeam.ir.graph import Node
 from hornbeam.ir.types import TensorType
 from hornbeam.models.host import has_host_layers
 from hornbeam.pending import buffer_of, evaluate
@@ -67,38 +69,62 @@ def export_onnx(model: Any, filepath: str | os.PathLike[str], input_signature: A
 
 def onnx_model(model: Any, input_signature: Any = None) -> tuple[Any, list[tuple[str, tuple[int, ...], str]]]:
     """The inference of a model as an `onnx.ModelProto`, and an example (name, shape, dtype) of each input."""
-    if has_host_layers(model):
-        raise ValueError(
-            f"{model.describe()} has layers for strings, which are no part of a graph: export the model "
-            "behind them"
-        )
-    from hornbeam.engines.onnx.rows import SIZES, RowsError, any_rows  # needs onnx
-
+    check_graph(model)
     structure = signature_of(model) if input_signature is None else list(input_signature)
     specs = tree.flatten(structure)
-    shapes = [tuple(spec.shape) for spec in specs]
-    if any(None in shape[1:] for shape in shapes):
-        raise ValueError(
-            f"only the first size of an input may be unknown, got {shapes}: give input_signature"
-        )
-    free = [i for i, shape in enumerate(shapes) if shape and shape[0] is None]
-    sizes = SIZES if free else (0,)
-    made = [_for_rows(model, structure, specs, free, rows) for rows in sizes]
-    try:
-        found = any_rows(made, free) if free else made[0]
-    except RowsError as error:
-        raise ValueError(
-            f"{model.describe()} cannot be written for batches of any size, since {error}: give "
-            "input_signature a batch size"
-        ) from None
-    _drop_unused(found)
-    if found.ByteSize() > _LARGEST:
-        raise ValueError(f"{model.describe()} takes {found.ByteSize():,} bytes, an ONNX file at most 2 GiB")
+    free = free_inputs(specs)
+    found = for_any_rows(model, lambda rows: _for_rows(model, structure, specs, free, rows), free)
     examples = [
         (v.name, tuple(d.dim_value or 1 for d in v.type.tensor_type.shape.dim), str(spec.dtype or "float32"))
         for v, spec in zip(found.graph.input, specs, strict=True)
     ]
     return found, examples
+
+
+def check_graph(model: Any) -> None:
+    """Raises ValueError for a model that is not a graph as a whole."""
+    if has_host_layers(model):
+        raise ValueError(
+            f"{model.describe()} has layers for strings, which are no part of a graph: export the model "
+            "behind them"
+        )
+
+
+def free_inputs(specs: Sequence[Any]) -> list[int]:
+    """Which inputs have an unknown first size. Raises ValueError for other unknown sizes."""
+    shapes = [tuple(spec.shape) for spec in specs]
+    if any(None in shape[1:] for shape in shapes):
+        raise ValueError(
+            f"only the first size of an input may be unknown, got {shapes}: give input_signature"
+        )
+    return [i for i, shape in enumerate(shapes) if shape and shape[0] is None]
+
+
+def for_any_rows(
+    model: Any,
+    make: Callable[[int], Any],
+    free: Sequence[int],
+    kept: Collection[str] = (),
+    fix: str = "give input_signature a batch size",
+) -> Any:
+    """`make(rows)`, an ONNX model of `model` for a number of rows, as one for any number, which is the first
+    size of the inputs `free`. Constants that nothing needs are left out, but for those in `kept`.
+
+    Raises ValueError where ONNX cannot say it (`fix` says what helps), or if it is too large.
+    """
+    from hornbeam.engines.onnx.rows import SIZES, RowsError, any_rows  # needs onnx
+
+    made = [make(rows) for rows in (SIZES if free else (0,))]
+    try:
+        found = any_rows(made, free) if free else made[0]
+    except RowsError as error:
+        raise ValueError(
+            f"{model.describe()} cannot be written for batches of any size, since {error}: {fix}"
+        ) from None
+    _drop_unused(found, kept)
+    if found.ByteSize() > _LARGEST:
+        raise ValueError(f"{model.describe()} takes {found.ByteSize():,} bytes, an ONNX file at most 2 GiB")
+    return found
 
 
 def _for_rows(model: Any, structure: list[Any], specs: list[Any], free: list[int], rows: int) -> Any:
@@ -116,30 +142,35 @@ def _for_rows(model: Any, structure: list[Any], specs: list[Any], free: list[int
     )
     if traced.updated:
         raise ValueError(f"{model.describe()} changes variables while it predicts, which a file cannot")
-    evaluate(traced.captured)
     names = {id(variable): name for name, variable in weight_names(model)}
     weights = [
-        (names.get(id(variable), variable.path), np.ascontiguousarray(variable.numpy()), variable.dtype)
+        (names.get(id(variable), variable.path), np.asarray(variable.numpy()), variable.dtype)
         for variable in traced.variables
     ]
-    weights += [
-        (f"constant_{i}", np.ascontiguousarray(engine.get(buffer_of(node, engine))), node.dtype)
-        for i, node in enumerate(traced.captured)
-    ]
+    weights += constants(traced.captured, engine)
     emitter = Emitter(TABLE, MAKERS, opset=OPSET)
     inputs = _names(getattr(model, "input_names", None), "input", len(specs))
     outputs = _names(getattr(model, "output_names", None), "output", len(traced.outputs))
     return emitter.model(traced.graph, weights, inputs, outputs)
 
 
-def _drop_unused(made: Any) -> None:
+def constants(nodes: Sequence[Node], engine: Engine) -> list[tuple[str, np.ndarray, str]]:
+    """Name, array and dtype of values that a function took from outside."""
+    evaluate(nodes)
+    return [
+        (f"constant_{i}", np.asarray(engine.get(buffer_of(node, engine))), node.dtype)
+        for i, node in enumerate(nodes)
+    ]
+
+
+def _drop_unused(made: Any, kept: Collection[str]) -> None:
     """Leave out constants that only another number of rows needed."""
     from hornbeam.engines.onnx.rows import all_nodes
 
-    used = {name for node in all_nodes(made.graph.node) for name in node.input}
-    kept = [tensor for tensor in made.graph.initializer if tensor.name in used]
+    used = {name for node in all_nodes(made.graph.node) for name in node.input} | set(kept)
+    tensors = [tensor for tensor in made.graph.initializer if tensor.name in used]
     del made.graph.initializer[:]
-    made.graph.initializer.extend(kept)
+    made.graph.initializer.extend(tensors)
 
 
 def _names(known: Any, kind: str, count: int) -> list[str]:

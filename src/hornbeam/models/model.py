@@ -288,9 +288,12 @@ class Model(Trainer, Layer):
         format: str = "tf_saved_model",
         verbose: bool | None = None,
         input_signature: Any = None,
+        *,
+        training: bool = False,
+        batch_size: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Write the model's inference for programs without Hornbeam.
+        """Write the model's inference, or a step of its training, for programs without Hornbeam.
 
         filepath: a folder; for "onnx" also a file that ends in ".onnx", for "litert" one that ends in
         ".tflite". format: "tf_saved_model" for TensorFlow, "onnx" for onnxruntime and others (the folder has
@@ -298,11 +301,17 @@ class Model(Trainer, Layer):
         what was written (by default it is). input_signature: a structure for each argument (see
         `hornbeam.export.ExportArchive`), by default the model's inputs with any number of rows, or with one
         for the last two formats.
+        training: with "onnx", a file that ends in ".onnx" with one training step: forward, backward and the
+        optimizer's update (see docs/saving.md). The model must be compiled; it stays as it is. batch_size:
+        the rows of a training batch, None for any number. input_signature is then `(x, y)`, by default the
+        model's inputs, and targets of the shapes that its losses ask for.
 
         Raises NotImplementedError for another format, ImportError without the format's library, ValueError
-        for a model that is not built or cannot be written for any number of rows.
+        for a model that is not built (or compiled, for training) or cannot be written for any number of rows.
+
+        >>> model.export("step.onnx", format="onnx", training=True)  # doctest: +SKIP
         """
-        from hornbeam.export import FORMATS
+        from hornbeam.export import FORMATS, export_step
 
         if format not in FORMATS or kwargs:
             given = ", ".join([f"format={format!r}", *kwargs])
@@ -310,7 +319,12 @@ class Model(Trainer, Layer):
                 f"export({given}) is not in this version of Hornbeam: format may be one of "
                 f"{', '.join(FORMATS)}, without further arguments, and save() writes .keras files"
             )
-        FORMATS[format](self, filepath, verbose, input_signature)
+        if training:
+            export_step(self, filepath, format, verbose, input_signature, batch_size)
+        elif batch_size is not None:
+            raise ValueError("batch_size goes with training=True: give input_signature a batch size")
+        else:
+            FORMATS[format](self, filepath, verbose, input_signature)
 
     def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, dict[str, Any]]:
         """All variables by path: trainable, non-trainable, the optimizer's and the metrics'.

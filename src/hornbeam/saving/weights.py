@@ -365,26 +365,35 @@ def weight_names(model: Any) -> list[tuple[str, Any]]:
     A layer has the name that it was given, else its class's, numbered inside its model: a model that is made
     again has the same names.
     """
-    shown = {"": ""}
     found = []
-    for part in saved_parts(model):
+    for place, part in named_parts(model):
         if part.layer is None:
             continue
+        counts: dict[str, int] = {}
+        for variable in part.variables:
+            count = counts[variable.name] = counts.get(variable.name, -1) + 1
+            name = f"{variable.name}_{count}" if count else variable.name
+            found.append((_join(place, name), variable))
+    return found
+
+
+def named_parts(model: Any) -> Iterator[tuple[str, _Part]]:
+    """Everything that holds values, under a name that says where it is (see `weight_names`)."""
+    shown = {"": ""}
+    for part in saved_parts(model):
         steps = part.path.split("/") if part.path else []
         above = next(
             (p for p in ("/".join(steps[:n]) for n in range(len(steps) - 1, -1, -1)) if p in shown), ""
         )
         rest = [step for step in steps[len(above.split("/")) if above else 0 :] if step != "layers"]
+        if part.layer is None:
+            yield _join(shown[above], *rest), part
+            continue
         kind = to_snake_case(type(part.layer).__name__)
         if rest and _is_numbered(rest[-1], kind) and not _is_numbered(part.layer.name, kind):
             rest[-1] = part.layer.name
         shown[part.path] = _join(shown[above], *rest)
-        counts: dict[str, int] = {}
-        for variable in part.variables:
-            count = counts[variable.name] = counts.get(variable.name, -1) + 1
-            name = f"{variable.name}_{count}" if count else variable.name
-            found.append((_join(shown[part.path], name), variable))
-    return found
+        yield shown[part.path], part
 
 
 def _is_numbered(name: str, kind: str) -> bool:

@@ -237,6 +237,11 @@ def loss_kind(loss: Any) -> str | None:
     return "binary" if name in _BINARY else None
 
 
+def loss_axis(loss: Any) -> int:
+    """The axis of the classes of one of our cross-entropies."""
+    return int(_option(loss, "axis", -1))
+
+
 def _function_of(loss: Any) -> str:
     fn: Any = getattr(loss, "fn", None)
     return fn.__name__ if getattr(fn, "__module__", "").startswith("hornbeam.losses") else ""
@@ -335,7 +340,7 @@ def check_labels(loss: Any, y: np.ndarray, prediction: tuple[int, ...], where: s
     if kind is None or y.size == 0 or y.dtype.kind not in "fiub":
         return
     if kind == "sparse":
-        _check_sparse(loss, y, prediction[_option(loss, "axis", -1)], where)
+        _check_sparse(loss, y, prediction[loss_axis(loss)], where)
     elif kind == "binary":
         low, high = y.min(), y.max()
         if low < 0 or high > 1:

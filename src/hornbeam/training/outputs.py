@@ -29,7 +29,7 @@ class Outputs:
         if self.keys is not None:
             self.names = [str(key) for key in self.keys]
         elif names is not None and len(names) == len(flat):
-            self.names = _unique(names)
+            self.names = unique_names(names)
         else:
             self.names = ["output"] if self.single else [f"output_{i + 1}" for i in range(len(flat))]
         self.tensors = flat
@@ -103,7 +103,8 @@ class Outputs:
         return [sample_weight] * len(self)
 
 
-def _unique(names: Sequence[str]) -> list[str]:
+def unique_names(names: Sequence[str]) -> list[str]:
+    """The names, numbered where one comes again."""
     made: list[str] = []
     for name in names:
         count, candidate = 0, name

@@ -15,8 +15,9 @@ import numpy as np
 
 from hornbeam.engines.onnx.emit import ModelProto, NodeProto, helper, onnx, onnx_type
 
-# Primes, unlike the sizes that models have: equal vectors are one constant, and must be so in all three.
-SIZES = (1009, 1013, 1019)
+# Primes, unlike the sizes that models have: equal vectors are one constant, and must be so in all three. And
+# large enough for numbers of rows to be counted by nodes, see `_iota` in table.py.
+SIZES = (1031, 1033, 1039)
 
 
 class RowsError(ValueError):
@@ -78,8 +79,8 @@ def _line(values: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray] | None:
     a, b, c = (v.astype(object) for v in values)
     slope = (b - a) // (SIZES[1] - SIZES[0])
     offset = a - slope * SIZES[0]
-    good = all((slope * size + offset == v).all() for size, v in zip(SIZES, (a, b, c), strict=True))
-    return (slope.astype(np.int64), offset.astype(np.int64)) if good else None
+    good = all(np.all(slope * size + offset == v) for size, v in zip(SIZES, (a, b, c), strict=True))
+    return (np.asarray(slope, np.int64), np.asarray(offset, np.int64)) if good else None
 
 
 def _inferred(nodes: Sequence[NodeProto], name: str, values: Sequence[np.ndarray]) -> np.ndarray | None:
@@ -125,7 +126,7 @@ def _computed(
         numbers = np.array([float(v.reshape(())) for v in values])
         sizes = np.array(SIZES, float)
         for operator, fixed in (("Mul", numbers / sizes), ("Div", numbers * sizes)):
-            if np.allclose(fixed, fixed[0], rtol=1e-6):
+            if np.allclose(fixed, fixed[0], rtol=1e-6, atol=0):
                 kind = onnx_type(values[0].dtype.name)
                 cast = helper.make_node("Cast", ["rows"], [f"{name}_rows"], to=kind)
                 k = constant("k", np.array([fixed[0]], values[0].dtype))

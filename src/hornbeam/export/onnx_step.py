@@ -1,0 +1,255 @@
+"""A training step as an ONNX model: a batch and the state in, losses and the next state out.
+
+Every state variable is an input with a default, which ONNX writes as an initializer of the input's name. A
+program therefore gives the batch alone in the first step, and later what the step before returned as well.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hornbeam import tree
+from hornbeam.config import floatx
+from hornbeam.engines import current_engine
+from hornbeam.export.onnx import OPSET, check_graph, constants, for_any_rows, free_inputs
+from hornbeam.export.signature import signature_of
+from hornbeam.ir.graph import Graph, Node, topological
+from hornbeam.ir.types import TensorType
+from hornbeam.layers.input_spec import InputSpec
+from hornbeam.saving.files import replace_file
+from hornbeam.saving.weights import named_parts, weight_names
+from hornbeam.training.checks import loss_axis, loss_kind
+from hornbeam.training.data import pack_x_y_sample_weight, unpack_x_y_sample_weight
+from hornbeam.training.loop import checked_logs
+from hornbeam.training.outputs import Outputs, unique_names
+from hornbeam.training.probing import unmoved_chance
+from hornbeam.training.step import with_floatx
+from hornbeam.transforms import Traced, trace_for
+
+_DOC = """One training step of model {name!r}: forward, backward, the optimizer's update. Written by Hornbeam.
+
+A run takes a batch ({batch}) and gives {logs} of that batch. The other inputs are the state: weights, the
+optimizer's values, random states, rates. Their defaults are the values from when this file was written: leave
+them out in the first run. From then on give each output NAME.next to the input NAME.
+
+import numpy as np, onnxruntime
+
+options = onnxruntime.SessionOptions()
+options.log_severity_level = 3  # a warning says that defaults of inputs are no constants
+session = onnxruntime.InferenceSession({file!r}, options)
+names, state = [output.name for output in session.get_outputs()], {{}}
+for batch in batches:  # dicts of arrays: {batch}
+    found = dict(zip(names, session.run(None, {{**batch, **state}})))
+    state = {{name[:-5]: value for name, value in found.items() if name.endswith(".next")}}
+    print({{name: value for name, value in found.items() if not name.endswith(".next")}})
+np.savez("state.npz", **state)  # to go on: state = dict(np.load("state.npz"))
+"""
+
+
+def export_onnx_step(
+    model: Any, filepath: str | os.PathLike[str], input_signature: Any = None, batch_size: int | None = None
+) -> Path:
+    """Write a training step of a compiled model to the file `filepath`, which ends in ".onnx". Returns it.
+
+    Inputs: the model's inputs, the targets ("y", of several outputs "y_<output>"), and the state: weights
+    under their names ("dense/kernel", see `saving.weights.weight_names`), the optimizer's values
+    ("optimizer/iteration", "optimizer/dense/kernel/momentum"), random states
+    ("dropout/seed_generator/state"). Outputs: the logs of the step for this batch alone ("loss", metrics),
+    and "<name>.next" for every state variable that the step assigns. What metrics gather is no part of the
+    state: they begin anew in each step, and a program that wants means takes those of the logs.
+
+    input_signature: `(x, y)`, or `(x, y, sample_weight)`, structures of InputSpecs; by default the model's
+    inputs, and targets with the shape of the output, or without its classes (int64) for losses of class
+    numbers. batch_size: the number of rows, None for any.
+
+    Raises ValueError for a model that is not built or compiled, for another ending, and for a step that
+    depends on the number of rows in a way that ONNX cannot say; ImportError without onnx.
+    """
+    target = Path(filepath)
+    if target.suffix != ".onnx":
+        raise ValueError(f'a training step is one file: its name must end in ".onnx", got {str(filepath)!r}')
+    made = onnx_step(model, input_signature, batch_size, target.name)
+    with replace_file(target) as file:
+        file.write(made.SerializeToString())
+    return target
+
+
+def onnx_step(
+    model: Any, input_signature: Any = None, batch_size: int | None = None, file: str = "step.onnx"
+) -> Any:
+    """A training step as an `onnx.ModelProto`, see `export_onnx_step`. file: the name that its text shows."""
+    model._require_compiled("export")
+    if model.optimizer is None:
+        raise ValueError(f"{model.describe()} is compiled without an optimizer, so there is no step to write")
+    check_graph(model)
+    batch = _signature(model) if input_signature is None else tuple(input_signature)
+    data = pack_x_y_sample_weight(*unpack_x_y_sample_weight(batch))
+    free = free_inputs(tree.flatten(data))
+
+    def traced(rows: int) -> Traced:
+        types = tree.map_structure(lambda spec: _type_of(spec, batch_size or rows), data)
+        return _traced(model, types)
+
+    step = _Step(model, traced(2), _batch_names(model, batch))  # which builds what a first step builds
+    made = for_any_rows(
+        model,
+        lambda rows: step.emitted(traced(rows)),
+        free if batch_size is None else [],
+        step.names.values(),
+        "give export() a batch_size",
+    )
+    step.describe(made, file)
+    return made
+
+
+def _traced(model: Any, types: Any) -> Traced:
+    """A step of training whose metrics begin anew."""
+
+    def step(data: Any) -> Any:
+        model.reset_metrics()
+        return checked_logs(model.train_step(with_floatx(data)), "train")
+
+    with unmoved_chance():
+        return trace_for(current_engine(), step, [types])
+
+
+class _Step:
+    """The names of a step's inputs and outputs, and the step written with them."""
+
+    def __init__(self, model: Any, traced: Traced, batch: Sequence[str]) -> None:
+        self._model = model
+        self._gathered = {id(variable) for variable in model.metrics_variables}
+        self._known = _state_names(model)
+        logs = ["/".join(map(str, path)) for path, _ in tree.flatten_with_path(traced.result)]
+        state = [v for v in traced.variables if id(v) not in self._gathered]
+        names = unique_names([*batch, *logs, *(self._known.get(id(v), v.path) for v in state)])
+        self.batch, self.logs = names[: len(batch)], names[len(batch) : len(batch) + len(logs)]
+        # By variable.
+        self.names = dict(zip(map(id, state), names[len(batch) + len(logs) :], strict=True))
+
+    def emitted(self, traced: Traced) -> Any:
+        """The step for one number of rows, its state inside."""
+        from hornbeam.engines.onnx.emit import Emitter
+        from hornbeam.engines.onnx.table import MAKERS, TABLE
+
+        inputs, values, count = traced.graph.inputs, traced.graph.outputs, len(traced.variables)
+        state = [(v, node) for v, node in zip(traced.variables, inputs, strict=False) if id(v) in self.names]
+        changed = [(v, node) for v, node in zip(traced.updated, values, strict=False) if id(v) in self.names]
+        outputs = (*traced.outputs, *(node for _, node in changed))
+        self._check_metrics(traced, outputs)
+        # What was computed outside of the step is written into it, since it may depend on the rows.
+        border = len(traced.captured)
+        leaves = [node for node in topological(traced.captured) if node.primitive is None]
+        graph = Graph((*(node for _, node in state), *leaves, *inputs[count + border :]), outputs)
+        weights = [(self.names[id(v)], np.asarray(v.numpy()), v.dtype) for v, _ in state]
+        after = [f"{self.names[id(v)]}.next" for v, _ in changed]
+        engine = current_engine()
+        return Emitter(TABLE, MAKERS, opset=OPSET).model(
+            graph, [*weights, *constants(leaves, engine)], self.batch, [*self.logs, *after]
+        )
+
+    def _check_metrics(self, traced: Traced, outputs: Sequence[Node]) -> None:
+        """Raises ValueError if something of a metric is there from one step to the next."""
+        needed = {x for node in Graph(traced.graph.inputs, outputs).nodes for x in node.inputs} | set(outputs)
+        for variable, node in zip(traced.variables, traced.graph.inputs, strict=False):
+            if id(variable) in self._gathered and node in needed:
+                raise ValueError(
+                    f"{self._model.describe()} cannot be written as a step: reset_state() of its metrics "
+                    f"leaves {variable.path!r} as it is"
+                )
+
+    def describe(self, made: Any, file: str) -> None:
+        """Make inputs with defaults of the state, and say in the file how it is used."""
+        from hornbeam.engines.onnx.emit import helper
+
+        state = set(self.names.values())
+        made.graph.input.extend(
+            helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            for tensor in made.graph.initializer
+            if tensor.name in state
+        )
+        outputs = [output.name for output in made.graph.output]
+        fed = {name: f"{name}.next" for name in self.names.values() if f"{name}.next" in outputs}
+        batch, logs = ", ".join(self.batch), ", ".join(self.logs)
+        made.doc_string = _DOC.format(name=self._model.name, batch=batch, logs=logs, file=file)
+        helper.set_model_props(
+            made, {"hornbeam.batch": json.dumps(self.batch), "hornbeam.state": json.dumps(fed)}
+        )
+
+
+# -- names ---------------------------------------------------------------------------------------------------
+
+
+def _batch_names(model: Any, batch: Sequence[Any]) -> list[str]:
+    """Names for the arrays of (x, y, sample_weight)."""
+    names = []
+    for kind, structure in zip(("x", "y", "sample_weight"), batch, strict=False):
+        paths = [path for path, leaf in tree.flatten_with_path(structure) if leaf is not None]
+        own = getattr(model, "input_names", None) if kind == "x" else None
+        if own is not None and len(own) == len(paths):
+            names += own
+        else:
+            names += ["_".join([kind, *map(str, path)]) for path in paths]
+    return names
+
+
+def _state_names(model: Any) -> dict[int, str]:
+    """Names of a model's variables: the weights' as in files, slots of the optimizer beside them."""
+    found = {id(variable): name for name, variable in weight_names(model)}
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    slots = {
+        id(made): f"optimizer/{found.get(id(variable), variable.path)}/{slot}"
+        for slot, column in optimizer._slots.items()
+        for variable, made in column.items()
+    }
+    others = {
+        id(variable): f"{place}/{variable.name.removeprefix('seed_generator_')}"
+        for place, part in named_parts(model)
+        if part.layer is None
+        for variable in part.variables
+    }
+    return {**others, **found, **slots}
+
+
+# -- shapes --------------------------------------------------------------------------------------------------
+
+
+def _type_of(spec: Any, rows: int) -> TensorType:
+    shape = tuple(spec.shape)
+    return TensorType((rows, *shape[1:]) if shape[:1] == (None,) else shape, str(spec.dtype or floatx()))
+
+
+def _signature(model: Any) -> tuple[Any, Any]:
+    """The model's inputs, and the targets that its losses ask for (None if there are no losses)."""
+    if model.built and getattr(model, "_symbolic_inputs", None) is None:
+        raise ValueError(
+            f"{model.describe()} does not say what it takes: give export() an input_signature (x, y), such "
+            "as (hornbeam.InputSpec(shape=(None, 3)), hornbeam.InputSpec(shape=(None, 1)))"
+        )
+    (x,) = signature_of(model)
+    losses = model._fit.losses
+    if losses.spec is None:
+        return x, None
+    outputs = Outputs(model.output, model.output_names)
+    losses.build(outputs)
+    found = {
+        name: _target(loss, output)
+        for name, loss, output in zip(outputs.names, losses.by_output, outputs.tensors, strict=True)
+        if loss is not None
+    }
+    return x, next(iter(found.values())) if outputs.single else found
+
+
+def _target(loss: Any, output: Any) -> InputSpec:
+    """What a loss compares an output with."""
+    shape = list(output.shape)
+    if loss_kind(loss) != "sparse":
+        return InputSpec(shape=shape, dtype=floatx())
+    del shape[loss_axis(loss)]
+    return InputSpec(shape=shape, dtype="int64")

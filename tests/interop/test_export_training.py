@@ -1,0 +1,297 @@
+"""A training step as an ONNX file: onnxruntime alone, fed with its own outputs, trains as `fit` does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hornbeam as hb
+from hornbeam import layers
+from hornbeam.engines import installed
+from hornbeam.optimizers import SGD, Adam, RMSprop
+from hornbeam.optimizers.schedules import ExponentialDecay
+from hornbeam.saving.weights import weight_names
+
+RNG = np.random.default_rng(0)
+ROWS = 4
+needs_onnx = pytest.mark.skipif("onnxruntime" not in installed(), reason="needs ONNX and ONNX Runtime")
+
+
+def floats(*shape: int) -> np.ndarray:
+    return RNG.normal(size=(20, *shape)).astype("float32")
+
+
+def classes(count: int) -> np.ndarray:
+    return RNG.integers(0, count, 20)
+
+
+def compiled(parts: list[Any], optimizer: Any, loss: str, metrics: Any = None) -> hb.Sequential:
+    model = hb.Sequential(parts)
+    model.compile(optimizer, loss, metrics=metrics)
+    return model
+
+
+def mlp() -> tuple[hb.Model, Any, Any]:
+    parts = [hb.Input((6,)), layers.Dense(8, "relu"), layers.Dense(3, "softmax")]
+    model = compiled(parts, Adam(0.01), "sparse_categorical_crossentropy", ["accuracy"])
+    return model, floats(6), classes(3)
+
+
+def cnn() -> tuple[hb.Model, Any, Any]:
+    hidden = [layers.Conv2D(4, 3), layers.BatchNormalization(), layers.ReLU(), layers.MaxPooling2D()]
+    parts = [hb.Input((8, 8, 2)), *hidden, layers.Flatten(), layers.Dense(3, "softmax")]
+    model = compiled(parts, SGD(0.05, momentum=0.9), "sparse_categorical_crossentropy")
+    return model, floats(8, 8, 2), classes(3)
+
+
+def dropout() -> tuple[hb.Model, Any, Any]:
+    parts = [hb.Input((6,)), layers.Dense(32, "relu"), layers.Dropout(0.5, seed=3), layers.Dense(1)]
+    return compiled(parts, Adam(0.01), "mse", ["mae"]), floats(6), floats(1)
+
+
+def lstm() -> tuple[hb.Model, Any, Any]:
+    parts = [hb.Input((5, 3)), layers.LSTM(4, return_sequences=True), layers.LSTM(3), layers.Dense(1)]
+    return compiled(parts, RMSprop(0.01), "mse"), floats(5, 3), floats(1)
+
+
+def schedule() -> tuple[hb.Model, Any, Any]:
+    parts = [hb.Input((6,)), layers.Dense(4, "tanh", kernel_regularizer="l2"), layers.Dense(2)]
+    return compiled(parts, SGD(ExponentialDecay(0.2, 2, 0.5)), "mse"), floats(6), floats(2)
+
+
+def several() -> tuple[hb.Model, Any, Any]:
+    a, b = hb.Input((3,), name="a"), hb.Input((2,), name="b")
+    y = layers.Dense(4, "gelu")(layers.Concatenate()([a, b]))
+    outputs = [layers.Dense(3, "softmax", name="kind")(y), layers.Dense(1, name="size")(y)]
+    model = hb.Model([a, b], outputs)
+    losses = ["sparse_categorical_crossentropy", "mse"]
+    model.compile(Adam(0.01, gradient_accumulation_steps=2, clipnorm=1.0), losses, loss_weights=[1.0, 0.5])
+    return model, [floats(3), floats(2)], [classes(3), floats(1)]
+
+
+CASES: dict[str, Callable[[], tuple[hb.Model, Any, Any]]] = {
+    "mlp": mlp, "cnn": cnn, "dropout": dropout, "lstm": lstm, "schedule": schedule, "several": several,
+}  # fmt: skip
+
+# In a process of its own, which has nothing of Hornbeam's.
+SESSION = """
+import sys, numpy as np, onnx, onnxruntime
+onnx.checker.check_model(onnx.load(sys.argv[1]), full_check=True)
+options = onnxruntime.SessionOptions()
+options.log_severity_level = 3
+session = onnxruntime.InferenceSession(sys.argv[1], options)
+given, rows = dict(np.load(sys.argv[2])), int(sys.argv[4])
+assert sorted(given) == sorted(i.name for i in session.get_inputs()), [i.name for i in session.get_inputs()]
+names, state, logs = [output.name for output in session.get_outputs()], {}, []
+for start in range(0, len(next(iter(given.values()))), rows):
+    batch = {name: array[start : start + rows] for name, array in given.items()}
+    found = dict(zip(names, session.run(None, {**batch, **state})))
+    state = {name[:-5]: value for name, value in found.items() if name.endswith(".next")}
+    logs.append({"log " + name: value for name, value in found.items() if not name.endswith(".next")})
+assert "hornbeam" not in sys.modules
+np.savez(sys.argv[3], **state, **{name: np.stack([log[name] for log in logs]) for name in logs[0]})
+"""
+
+
+def stepped(folder: Path, batch: dict[str, np.ndarray], rows: int = ROWS) -> dict[str, np.ndarray]:
+    """What onnxruntime makes of `step.onnx` in a folder: the state at the end, and logs of all steps."""
+    np.savez(folder / "batch.npz", **batch)
+    files = [str(folder / name) for name in ("step.onnx", "batch.npz", "end.npz")]
+    subprocess.run([sys.executable, "-c", SESSION, *files, str(rows)], check=True)
+    return dict(np.load(folder / "end.npz"))
+
+
+def named(model: hb.Model, x: Any, y: Any) -> dict[str, np.ndarray]:
+    if not isinstance(x, list):
+        return {model.input_names[0]: x, "y": y}
+    targets = {f"y_{name}": array for name, array in zip(model.output_names, y, strict=True)}
+    return dict(zip(model.input_names, x, strict=True)) | targets
+
+
+class BatchLogs(hb.callbacks.Callback):
+    """The logs of each step by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[dict[str, float]] = []
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self.model.reset_metrics()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.found.append(dict(logs))
+
+
+@needs_onnx
+@pytest.mark.parametrize(("batch_size", "rows"), [(ROWS, ROWS), (None, ROWS), (None, 8)])
+@pytest.mark.parametrize("case", CASES)
+def test_steps_of_the_file_are_steps_of_fit(
+    case: str, batch_size: int | None, rows: int, tmp_path: Path
+) -> None:
+    hb.utils.set_random_seed(1)
+    model, x, y = CASES[case]()
+    before = [np.array(v) for v in model.get_weights()]
+    path = tmp_path / "step.onnx"
+    model.export(path, format="onnx", verbose=False, training=True, batch_size=batch_size)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)  # writing a step makes none
+    found = stepped(tmp_path, named(model, x, y), rows)
+    logs = BatchLogs()
+    with hb.engines.using("native"):
+        model.fit(x, y, batch_size=rows, shuffle=False, verbose=0, callbacks=[logs])
+    assert {f"log {name}" for name in logs.found[0]} == {name for name in found if name.startswith("log ")}
+    for name in logs.found[0]:
+        expected = [step[name] for step in logs.found]
+        np.testing.assert_allclose(found[f"log {name}"], expected, rtol=1e-5, atol=1e-5, err_msg=name)
+    steps = len(logs.found)
+    assert steps == {4: 5, 8: 3}[rows]
+    assert any(not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+    for name, variable in weight_names(model):
+        np.testing.assert_allclose(found[name], variable.numpy(), rtol=1e-5, atol=1e-5, err_msg=name)
+    assert int(found["optimizer/iteration"]) == steps
+    if case == "dropout":
+        state = model.layers[1].seed_generator.state.numpy()
+        np.testing.assert_array_equal(found["dropout/seed_generator/state"], state)
+        assert state[1] == steps
+
+
+@needs_onnx
+def test_larger_models(tmp_path: Path) -> None:
+    words = [layers.Bidirectional(layers.GRU(3, return_sequences=True, dropout=0.2)), layers.LSTM(4)]
+    embedded = [hb.Input((7,), dtype="int32"), layers.Embedding(20, 8, mask_zero=True), *words]
+    model = compiled([*embedded, layers.Dense(1, "sigmoid")], "adamw", "binary_crossentropy", ["AUC"])
+    follows(model, RNG.integers(0, 20, (20, 7)).astype("int32"), RNG.integers(0, 2, (20, 1)), tmp_path)
+    x = hb.Input((6, 16), name="x")
+    y = layers.LayerNormalization()(x + layers.MultiHeadAttention(2, 8, dropout=0.1)(x, x))
+    y = layers.GlobalAveragePooling1D()(layers.Dense(8, "gelu")(y))
+    model = hb.Model(x, layers.Dense(2)(y))
+    model.compile(SGD(0.1, nesterov=True, momentum=0.5), "huber")
+    follows(model, floats(6, 16), floats(2), tmp_path)
+
+
+def follows(model: hb.Model, x: np.ndarray, y: np.ndarray, folder: Path) -> None:
+    signature = tuple(hb.InputSpec(shape=(None, *a.shape[1:]), dtype=a.dtype.name) for a in (x, y))
+    model.export(folder / "step.onnx", "onnx", False, signature, training=True)
+    found = stepped(folder, named(model, x, y))
+    with hb.engines.using("native"):
+        model.fit(x, y, batch_size=ROWS, shuffle=False, verbose=0)
+    for name, variable in weight_names(model):
+        np.testing.assert_allclose(found[name], variable.numpy(), rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+@needs_onnx
+def test_the_text_in_the_file_is_a_program(tmp_path: Path) -> None:
+    import onnx
+
+    model, x, y = mlp()
+    model.fit(x, y, verbose=0)  # from the middle of a training
+    gathered = [np.array(v.numpy()) for v in model.metrics_variables]
+    model.export(tmp_path / "step.onnx", format="onnx", verbose=False, training=True)
+    for before, variable in zip(gathered, model.metrics_variables, strict=True):
+        np.testing.assert_array_equal(before, variable.numpy())
+    made = onnx.load(tmp_path / "step.onnx")
+    props = {p.key: json.loads(p.value) for p in made.metadata_props}
+    assert props["hornbeam.batch"] == [model.input_names[0], "y"]
+    fed = props["hornbeam.state"]
+    assert {"dense/kernel", "optimizer/iteration", "optimizer/dense/kernel/velocity"} < set(fed)
+    assert all(after == f"{name}.next" for name, after in fed.items())
+    assert set(fed.values()) < {output.name for output in made.graph.output}
+    assert "optimizer/learning_rate" not in fed  # which the step does not change
+    assert {"optimizer/learning_rate", *fed} < {i.name for i in made.graph.input}
+    program = made.doc_string[made.doc_string.index("import numpy") :]
+    np.savez(tmp_path / "batch.npz", **named(model, x, y))
+    given = "batches = [dict(numpy.load('batch.npz'))] * 3\n"
+    command = [sys.executable, "-c", "import numpy\n" + given + program]
+    ran = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert ran.stdout.count("'loss'") == ran.stdout.count("'accuracy'") == 3
+    assert not ran.stderr
+    model.fit(x, y, batch_size=20, epochs=3, shuffle=False, verbose=0)
+    expected, state = model.predict(x, verbose=0), dict(np.load(tmp_path / "state.npz"))
+    for name, variable in weight_names(model):
+        np.testing.assert_allclose(state[name], variable.numpy(), rtol=1e-5, atol=1e-5, err_msg=name)
+        variable.assign(state.get(name, variable))  # as docs/saving.md says
+    np.testing.assert_allclose(model.predict(x, verbose=0), expected, rtol=1e-4, atol=1e-5)
+
+
+class Remembers(layers.Layer):
+    """Notes what it saw last, which no step reads."""
+
+    def build(self, shape: Any) -> None:
+        self.seen = self.add_weight((), "zeros", trainable=False, name="seen")
+
+    def call(self, x: Any) -> Any:
+        self.seen.assign(hb.ops.mean(x))
+        return x
+
+
+class Plain(hb.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.end = layers.Dense(1)
+
+    def call(self, x: Any) -> Any:
+        return self.end(x)
+
+
+@needs_onnx
+def test_state_that_is_only_written_and_models_without_symbols(tmp_path: Path) -> None:
+    model = compiled([hb.Input((6,)), Remembers(), layers.Dense(1)], "sgd", "mse")
+    x, y = floats(6), floats(1)
+    model.export(tmp_path / "step.onnx", format="onnx", verbose=False, training=True)
+    found = stepped(tmp_path, named(model, x, y))
+    np.testing.assert_allclose(found["remembers/seen"], x[-ROWS:].mean(), rtol=1e-5)
+
+    plain = Plain()
+    plain.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="is not built"):
+        plain.export(tmp_path / "step.onnx", format="onnx", training=True)
+    plain(x)
+    with pytest.raises(ValueError, match=r"give export\(\) an input_signature \(x, y\)"):
+        plain.export(tmp_path / "step.onnx", format="onnx", training=True)
+    specs = [hb.InputSpec(shape=(None, *a.shape[1:]), dtype="float32") for a in (x, y, y[:, 0])]
+    plain.export(tmp_path / "step.onnx", "onnx", False, specs, training=True)
+    weights = np.linspace(0, 1, 20, dtype="float32")
+    found = stepped(tmp_path, {"x": x, "y": y, "sample_weight": weights})
+    plain.fit(x, y, sample_weight=weights, batch_size=ROWS, shuffle=False, verbose=0)
+    np.testing.assert_allclose(found["end/kernel"], plain.end.kernel.numpy(), rtol=1e-5, atol=1e-5)
+
+
+class Stubborn(hb.metrics.Mean):
+    def reset_state(self) -> None:
+        pass
+
+
+def test_wrong_requests(tmp_path: Path) -> None:
+    model = hb.Sequential([hb.Input((6,)), layers.Dense(1)])
+    with pytest.raises(ValueError, match="batch_size goes with training=True"):
+        model.export(tmp_path / "x.onnx", format="onnx", batch_size=3)
+    with pytest.raises(ValueError, match=r'training=True goes with format="onnx", got format=\'stablehlo\''):
+        model.export(tmp_path / "x", format="stablehlo", training=True)
+    with pytest.raises(NotImplementedError, match="tf_saved_model, onnx"):
+        model.export(tmp_path / "x", format="pickle", training=True)
+
+
+@needs_onnx
+def test_what_no_step_can_be_made_of(tmp_path: Path) -> None:
+    model = hb.Sequential([hb.Input((6,)), layers.Dense(3), layers.Dropout(0.5), layers.Dense(1)])
+    with pytest.raises(ValueError, match=r"not compiled: call model.compile"):
+        model.export(tmp_path / "x.onnx", format="onnx", training=True)
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=r'must end in "\.onnx"'):
+        model.export(tmp_path / "x", format="onnx", training=True)
+    with pytest.raises(ValueError, match=r"batches of any size.*give export\(\) a batch_size"):
+        model.export(tmp_path / "x.onnx", format="onnx", training=True)  # random numbers come in pairs
+    model.compile(None, "mse")
+    with pytest.raises(ValueError, match="without an optimizer"):
+        model.export(tmp_path / "x.onnx", format="onnx", training=True)
+    model.compile("sgd", "mse", metrics=[Stubborn()])
+    with pytest.raises(ValueError, match=r"reset_state\(\) of its metrics leaves"):
+        model.export(tmp_path / "x.onnx", format="onnx", training=True, batch_size=4)
+    assert not list(tmp_path.iterdir())
