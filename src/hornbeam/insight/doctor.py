@@ -7,6 +7,7 @@ import importlib.util
 import platform
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 # Engine or feature -> (module, distribution): found without importing them, since some take seconds.
 _OPTIONAL = {
@@ -47,15 +48,14 @@ def _native_rows() -> Iterator[tuple[str, str]]:
         yield "native engine", f"does not load: {error}"
         return
     features = _native.cpu_features()
-    yield (
-        "cpu",
-        ", ".join(
-            f"{key}: {value}" if not isinstance(value, bool) else key
-            for key, value in features.items()
-            if value
-        ),
-    )
+    yield "cpu", ", ".join(_said(key, value) for key, value in features.items() if value)
     yield "threads", str(_native.threads())
+
+
+def _said(key: str, value: Any) -> str:
+    if value is True:
+        return key
+    return f"{key}: {' '.join(value) if isinstance(value, list) else value}"
 
 
 def _version(name: str, module: str) -> str:
