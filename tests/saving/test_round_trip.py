@@ -491,7 +491,10 @@ def test_a_kill_while_saving_leaves_a_whole_file(tmp_path: Path) -> None:
         process = subprocess.Popen([sys.executable, "-c", SAVE_FOR_EVER, str(path)], stdout=subprocess.PIPE)
         assert process.stdout is not None
         process.stdout.readline()
-        time.sleep(0.02 + 0.2 * rng.random() + (0 if path.exists() else 0.5))
+        until = time.monotonic() + 60
+        while not path.exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.02 + 0.2 * rng.random())
         process.kill()
         process.wait()
         process.stdout.close()
