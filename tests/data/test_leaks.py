@@ -400,11 +400,11 @@ CLEAN: dict[str, Case] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("name", CLEAN)
+# The digits are what they are: one look at them is enough.
+@pytest.mark.parametrize(
+    ("name", "seed"), [(name, seed) for name in CLEAN for seed in range(1 if name == "digits" else 5)]
+)
 def test_clean_programs_hear_nothing(name: str, seed: int) -> None:
-    if name == "digits" and seed:
-        pytest.skip("one look at the digits is enough")
     found = find_leaks(**CLEAN[name](np.random.default_rng(seed)))
     assert not found, str(found)
     assert str(found) == "No leak was found."

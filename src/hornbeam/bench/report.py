@@ -165,11 +165,9 @@ def write_json(path: str, results: Sequence[Result], sides: Sequence[Side], abou
 
 def chart(path: str, results: Sequence[Result], sides: Sequence[Side], heading: str) -> None:
     """Epochs as a bar chart in a picture. Raises ImportError without matplotlib."""
-    try:
-        from matplotlib.figure import Figure as Picture
-    except ImportError as error:
-        raise ImportError("--chart needs matplotlib: pip install 'hornbeam[plot]'") from error
-    picture = Picture(figsize=(1.5 + 2.2 * len(results), 4.2), layout="constrained")
+    from hornbeam.visualization.files import blank_figure, save_figure
+
+    picture = blank_figure("--chart", (1.5 + 2.2 * len(results), 4.2))
     axes = picture.subplots()
     width = 0.8 / len(sides)
     for place, side in enumerate(sides):
@@ -181,7 +179,7 @@ def chart(path: str, results: Sequence[Result], sides: Sequence[Side], heading: 
     axes.set_title(heading, fontsize=8)
     axes.grid(axis="y", alpha=0.3, zorder=0)
     axes.legend(fontsize=8)
-    picture.savefig(path, dpi=150)
+    save_figure(picture, path, "Time of an epoch, slowest = 1", heading)
 
 
 def _relative(result: Result, side: str) -> float:

@@ -12,9 +12,10 @@ import numpy as np
 from hornbeam.evaluation.intervals import Interval, check_level, wilson
 from hornbeam.evaluation.labels import Labels, require_labels, softmax
 from hornbeam.evaluation.resampling import interval
-from hornbeam.evaluation.showing import Report, Table, figure
+from hornbeam.evaluation.showing import Report, Table
 from hornbeam.evaluation.statistics import mean_of
 from hornbeam.expected import whole
+from hornbeam.visualization.files import blank_figure, save_figure
 
 _SIMULATIONS = 1000
 
@@ -139,8 +140,7 @@ class Calibration(Report):
 
     def plot(self, path: str | Path) -> Path:
         """Draw the reliability curve, with intervals, above how many samples there are. Needs matplotlib."""
-        path = Path(path)
-        drawn = figure((5, 6))
+        drawn = blank_figure("a reliability curve", (5, 6))
         upper, lower = drawn.subplots(2, 1, height_ratios=[3, 1], sharex=True)
         upper.plot([0, 1], [0, 1], color="grey", linestyle="--", label="what it should be")
         bounds = [one.interval(self.level) for one in self.bins]
@@ -156,9 +156,7 @@ class Calibration(Report):
         lower.bar([one.low for one in self.bins], [one.count for one in self.bins], width, align="edge")
         lower.set_xlabel("confidence")
         lower.set_ylabel("samples")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        drawn.savefig(path, dpi=110)
-        return path
+        return save_figure(drawn, path, "Reliability", self.headline(), dpi=110)
 
 
 def calibration(

@@ -11,7 +11,8 @@ import numpy as np
 
 from hornbeam.evaluation.intervals import Interval, wilson
 from hornbeam.evaluation.labels import Labels, require_labels
-from hornbeam.evaluation.showing import Report, Table, figure
+from hornbeam.evaluation.showing import Report, Table
+from hornbeam.visualization.files import blank_figure, save_figure
 
 _MOST_CLASSES = 20
 
@@ -108,9 +109,8 @@ class Confusion(Report):
 
     def plot(self, path: str | Path) -> Path:
         """Draw shares of each true class into a picture. Raises ImportError without matplotlib."""
-        path = Path(path)
         size = max(4.0, min(0.45 * len(self.matrix) + 1.5, 16.0))
-        drawn = figure((size, size))
+        drawn = blank_figure("a confusion matrix", (size, size))
         axes = drawn.add_subplot()
         shares = self.matrix / np.maximum(self.matrix.sum(1, keepdims=True), 1)
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -125,9 +125,7 @@ class Confusion(Report):
                 axes.text(taken, true, count, ha="center", va="center", fontsize=7, color=colour)
         axes.set_xlabel("predicted")
         axes.set_ylabel("true")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        drawn.savefig(path, dpi=110)
-        return path
+        return save_figure(drawn, path, "What is taken for what", self.headline(), dpi=110)
 
 
 def confusion(

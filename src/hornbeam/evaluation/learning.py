@@ -16,8 +16,9 @@ from hornbeam.evaluation.evaluating import Estimate
 from hornbeam.evaluation.intervals import check_level
 from hornbeam.evaluation.quantities import Quantity, quantities
 from hornbeam.evaluation.resampling import interval
-from hornbeam.evaluation.showing import Report, Table, figure
+from hornbeam.evaluation.showing import Report, Table
 from hornbeam.random import host_permutation
+from hornbeam.visualization.files import blank_figure, save_figure
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,7 @@ class LearningCurve(Report):
 
     def plot(self, path: str | Path) -> Path:
         """Draw both scores against the number of samples. Raises ImportError without matplotlib."""
-        path = Path(path)
-        drawn = figure((6, 4))
+        drawn = blank_figure("a learning curve", (6, 4))
         axes = drawn.add_subplot()
         sizes = [point.size for point in self.points]
         for name, colour in (("training", "#4477aa"), ("validation", "#cc6677")):
@@ -94,9 +94,7 @@ class LearningCurve(Report):
         axes.set_xlabel("training samples")
         axes.set_ylabel(self.metric)
         axes.legend()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        drawn.savefig(path, dpi=110)
-        return path
+        return save_figure(drawn, path, "Learning curve", self.headline(), dpi=110)
 
 
 def learning_curve(

@@ -12,8 +12,9 @@ import numpy as np
 from hornbeam.data.looking.picture import unit
 from hornbeam.evaluation.confusing import class_names
 from hornbeam.evaluation.labels import Labels, require_labels
-from hornbeam.evaluation.showing import Report, Table, figure
+from hornbeam.evaluation.showing import Report, Table
 from hornbeam.expected import whole
+from hornbeam.visualization.files import blank_figure, save_figure
 
 _ACROSS = 5
 
@@ -85,9 +86,8 @@ def contact_sheet(pictures: np.ndarray, found: Sequence[Mistake], path: str | Pa
     """Draw pictures with what they are and what they were taken for. Raises ImportError without
     matplotlib.
     """
-    path = Path(path)
     lines = -(-len(found) // _ACROSS)
-    drawn = figure((10, 0.5 + 2.0 * lines))
+    drawn = blank_figure("a contact sheet", (10, 0.5 + 2.0 * lines))
     for place, (picture, mistake) in enumerate(zip(pictures, found, strict=True)):
         axes = drawn.add_subplot(lines, _ACROSS, place + 1)
         flat = picture.ndim == 2 or picture.shape[-1] == 1
@@ -97,9 +97,8 @@ def contact_sheet(pictures: np.ndarray, found: Sequence[Mistake], path: str | Pa
         axes.set_axis_off()
         axes.set_title(f"{mistake.true} taken for {mistake.taken}\n({mistake.sure:.0%} sure)", fontsize=9)
     drawn.suptitle(title)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    drawn.savefig(path, dpi=100)
-    return path
+    listed = "; ".join(f"{m.true} taken for {m.taken}" for m in found)
+    return save_figure(drawn, path, title, listed, dpi=100)
 
 
 def surest_mistakes(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import html
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from hornbeam.visualization.terminal import plain_text
 
 
 class IntervalWarning(UserWarning):
@@ -63,12 +64,7 @@ class Report:
         return Group(*parts)
 
     def __str__(self) -> str:
-        from rich.console import Console
-
-        console = Console(file=io.StringIO(), width=110, color_system=None)
-        console.print(self)
-        lines: list[str] = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-        return "\n".join(line.rstrip() for line in lines).strip()
+        return plain_text(self, 110).strip()
 
     def _repr_html_(self) -> str:
         parts = [f"<p>{html.escape(self.headline())}</p>"] if self.headline() else []
@@ -85,12 +81,3 @@ class Report:
         if self.remarks():
             parts.append("<ul>" + "".join(f"<li>{html.escape(x)}</li>" for x in self.remarks()) + "</ul>")
         return "".join(parts)
-
-
-def figure(size: tuple[float, float]) -> Any:
-    """A matplotlib figure without a window. Raises ImportError that says what to install."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError('pictures need matplotlib: pip install "hornbeam[plot]"') from error
-    return Figure(figsize=size, layout="constrained")

@@ -7,7 +7,6 @@ layers is split between them by the number of nodes.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -151,8 +150,10 @@ class Profile:
 
     def table(self, rows: int | None = 20) -> str:
         """Layers and kernels as tables, the costliest first; `rows` bounds each of them (None: all)."""
-        from rich.console import Console, Group
+        from rich.console import Group
         from rich.text import Text
+
+        from hornbeam.visualization.terminal import plain_text
 
         parts = [
             Text(self._head()),
@@ -162,10 +163,7 @@ class Profile:
         hidden = len(self.kernels) - len(self.kernels[:rows])
         if hidden:
             parts.append(Text(f"and {hidden} kernels more"))
-        console = Console(file=io.StringIO(), width=150, color_system=None)
-        console.print(Group(*parts))
-        lines: list[str] = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-        return "\n".join(line.rstrip() for line in lines)
+        return plain_text(Group(*parts), 150)
 
     def __str__(self) -> str:
         return self.table()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import html
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from hornbeam.visualization.terminal import plain_text
 
 WIDTH = 100
 
@@ -49,12 +50,7 @@ class Told:
     @property
     def text(self) -> str:
         """Everything as plain text, `WIDTH` characters wide."""
-        from rich.console import Console
-
-        console = Console(file=io.StringIO(), width=WIDTH, color_system=None)
-        console.print(self.__rich__())
-        lines: list[str] = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-        return "\n".join(line.rstrip() for line in lines)
+        return plain_text(self, WIDTH)
 
     def show(self) -> None:
         """Print in colours, as wide as the terminal is."""

@@ -41,10 +41,8 @@ class Seen:
             self._known[mark] = True
             warnings.warn(
                 "evaluate() got the data that fit() was given as validation_data. If you chose anything by "
-                "it (when to "
-                "stop, which settings), the score is too good to be true: validate on validation_split=0.1 "
-                "of the training "
-                "data, and look at the test set once, at the end",
+                "it (when to stop, which settings), the score is too good to be true: validate on "
+                "validation_split=0.1 of the training data, and look at the test set once, at the end",
                 TestSetWarning,
                 stacklevel=4,
             )

@@ -21,13 +21,14 @@ from hornbeam.training.data import ArrayData, StreamData, types_of
 from hornbeam.training.sources import make_data
 from hornbeam.training.step import Step
 from hornbeam.variable import Variable
+from hornbeam.visualization.terminal import BARS
 
 # How many steps are made between two looks at whether the loss has run away.
 _CHUNK = 10
 # Steps before and behind one that the smoothed curve averages with it: a mean of earlier ones alone would
 # show everything at rates that are several times too large.
 _AROUND = 4
-_COLUMNS, _ROWS, _BARS = 60, 8, " ▁▂▃▄▅▆▇█"
+_COLUMNS, _ROWS, _BARS = 60, 8, " " + BARS
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,9 @@ class RateCurve:
 
         Raises ImportError without matplotlib (extra `plot`).
         """
-        from hornbeam.evaluation.showing import figure
+        from hornbeam.visualization.files import blank_figure, save_figure
 
-        made = figure((7, 4))
+        made = blank_figure("a range test", (7, 4))
         axes = made.add_subplot()
         axes.semilogx(self.rates, self.losses, color="0.75", linewidth=1, label="loss of a step")
         axes.semilogx(self.rates, self.smoothed, label="smoothed")
@@ -82,7 +83,7 @@ class RateCurve:
         axes.set(xlabel="learning rate", ylabel="loss", ylim=(low - 0.05 * (high - low), high))
         axes.legend()
         if path is not None:
-            made.savefig(path)
+            save_figure(made, path, "Loss by learning rate", self.sentence())
         return made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,19 @@ def figure_class(what: str) -> Any:
     return Figure
 
 
-def save_figure(figure: Any, path: str | Path, title: str, alternative: str, dpi: int = 150) -> None:
-    """Write a figure in the format that the name ends with; PNG, SVG and PDF carry title and description."""
+def blank_figure(what: str, size: tuple[float, float]) -> Any:
+    """A figure of (width, height) inches without a window. Raises ImportError, as `figure_class`."""
+    return figure_class(what)(figsize=size, layout="constrained")
+
+
+def save_figure(
+    figure: Any, path: str | os.PathLike[str], title: str, alternative: str, dpi: int = 150
+) -> Path:
+    """Write a figure in the format that the name ends with, and make its folder; returns the path. PNG, SVG
+    and PDF carry title and description.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     kind = str(path).rsplit(".", 1)[-1].lower()
     about = dict(zip(_KEYS[kind], (title, alternative), strict=True)) if kind in _KEYS else None
     figure.savefig(path, dpi=dpi, metadata=about)
+    return Path(path)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hornbeam.visualization.files import blank_figure, save_figure
+
 if TYPE_CHECKING:
     from hornbeam.data.looking.look import Look
 
@@ -16,12 +18,8 @@ _ACROSS = 12
 def draw(look: Look, path: Path) -> Path:
     """Values and classes above, pictures or histograms of features below. Raises ImportError without
     matplotlib."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("plot() needs matplotlib: pip install 'hornbeam[plot]'") from error
     rows = _picture_rows(look)
-    figure = Figure(figsize=(11, 3.2 + 0.95 * max(len(rows), 3)), layout="constrained")
+    figure = blank_figure("a picture of data", (11, 3.2 + 0.95 * max(len(rows), 3)))
     parts: Any = figure.subfigures(2, 1, height_ratios=[3, max(len(rows), 3)])
     upper, lower = parts
     upper.suptitle(f"{look.samples:,} samples", fontsize=11)
@@ -45,9 +43,9 @@ def draw(look: Look, path: Path) -> Path:
         ):
             axes.set_title(name, fontsize=8)
             axes.set_axis_off() if values is None else _histogram(axes, values)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-    return path
+    return save_figure(
+        figure, path, "A look at the data", f"{look.samples:,} samples: values, classes, pictures", dpi=110
+    )
 
 
 def _picture_rows(look: Look) -> list[tuple[str, np.ndarray, list[str]]]:

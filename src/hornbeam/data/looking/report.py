@@ -12,21 +12,19 @@ from rich.table import Table
 from rich.text import Text
 
 from hornbeam.data.looking.summaries import Summary
+from hornbeam.visualization.terminal import SHADES, plain_text
 
 if TYPE_CHECKING:
     from hornbeam.data.looking.look import Look
 
 _ROWS = 30
-_SHADES = " ░▒▓█"
 _CELL = 16
 _WIDTH = 100
 
 
 def as_text(look: Look, width: int = _WIDTH) -> str:
     """The report without colours."""
-    stream = io.StringIO()
-    Console(file=stream, width=width, no_color=True, highlight=False, legacy_windows=False).print(look)
-    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
+    return plain_text(look, width)
 
 
 def as_html(look: Look) -> str:
@@ -156,4 +154,4 @@ def _shaded(picture: np.ndarray) -> list[str]:
     small = sums / np.maximum(np.outer(heights, widths), 1)
     span = float(small.max() - small.min())
     levels = np.zeros(small.shape, int) if span == 0 else ((small - small.min()) / span * 4.999).astype(int)
-    return ["".join(_SHADES[level] for level in line) for line in levels]
+    return ["".join(SHADES[level] for level in line) for line in levels]

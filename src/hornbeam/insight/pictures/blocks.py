@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from hornbeam.insight.pictures.picture import ImagePanel, LinePanel, Picture, PointPanel
+from hornbeam.visualization.terminal import BARS, SHADES
 
-SHADES, BARS, MARKS = " ░▒▓█", "▁▂▃▄▅▆▇█", "0123456789abcdefghijklmnopqrstuvwxyz"
+MARKS = "0123456789abcdefghijklmnopqrstuvwxyz"
 # Characters that a panel is wide at most, all panels of a row together, and rows of panels that are shown.
 _WIDE, _ALL, _ROWS = 56, 100, 4
 

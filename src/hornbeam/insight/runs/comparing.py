@@ -8,8 +8,8 @@ from typing import Any
 
 from hornbeam.insight.runs.listing import best, duration, number, params, test
 from hornbeam.insight.runs.reading import Run, larger_is_better
+from hornbeam.visualization.terminal import BARS
 
-_BLOCKS = "▁▂▃▄▅▆▇█"
 _WIDTH = 30
 # Facts of every run that differ without meaning anything.
 _OWN = ("status", "started", "ended", "seconds", "resumed", "format")
@@ -118,8 +118,8 @@ def _curve(name: str, values: Sequence[float], low: float, high: float) -> str:
 def sparkline(values: Sequence[float], low: float, high: float, width: int = _WIDTH) -> str:
     """Values between low and high as blocks, at most `width` of them; what is not finite is a dot."""
     step = max(1, math.ceil(len(values) / width))
-    scale = (len(_BLOCKS) - 1) / (high - low) if high > low else 0.0
+    scale = (len(BARS) - 1) / (high - low) if high > low else 0.0
     return "".join(
-        _BLOCKS[min(max(round((value - low) * scale), 0), len(_BLOCKS) - 1)] if math.isfinite(value) else "·"
+        BARS[min(max(round((value - low) * scale), 0), len(BARS) - 1)] if math.isfinite(value) else "·"
         for value in values[::step]
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hornbeam.distribution.processes import is_first
 from hornbeam.training.callbacks.base import Callback, Logs
+from hornbeam.training.callbacks.doctor import Doctor
 
 if TYPE_CHECKING:
     from hornbeam.training.predictions import Predictions
@@ -220,7 +221,7 @@ class RunRecorder(Callback):
 
         run = self.model._run
         others = run.callbacks.callbacks if run is not None else ()
-        found = [c.findings for c in others if type(c).__name__ == "Doctor" and hasattr(c, "findings")]
+        found = [callback.findings for callback in others if isinstance(callback, Doctor)]
         if found:
             self.keep("doctor", of_findings([finding for each in found for finding in each]))
 
