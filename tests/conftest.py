@@ -7,8 +7,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from hornbeam import engines
+
+# How long an example takes is the machine's business: what else runs on it decides.
+settings.register_profile("hornbeam", deadline=None)
+settings.load_profile("hornbeam")
 
 # A shell starts commands in the background with Ctrl-C ignored; tests send it to themselves.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -17,7 +17,7 @@ from hornbeam.pending import ConcretizationError
 from hornbeam.tensor import as_tensor
 
 pytestmark = pytest.mark.usefixtures("engine")
-many = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+many = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 ARRAY = np.arange(24.0).reshape(2, 3, 4)
 

@@ -23,7 +23,7 @@ from hornbeam.tensor import MAX_PENDING_DEPTH, Tensor, as_tensor
 
 pytestmark = pytest.mark.usefixtures("engine")
 # The engine is the same for every example, so the fixture may be shared by them.
-few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 BINARY = [
     operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod, operator.eq,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hornbeam.data import Dataset
 
-often = settings(deadline=None, max_examples=150)
+often = settings(max_examples=150)
 
 
 class Step(NamedTuple):

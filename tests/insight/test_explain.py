@@ -171,7 +171,7 @@ def test_embedding_and_channels_first() -> None:
     assert model.output_shape == (None, 2, 7, 6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
     window=st.tuples(st.integers(1, 5), st.integers(1, 5)),
@@ -214,7 +214,7 @@ def test_random_convolutions(
     assert weight_sum(layer.weights).endswith(f"= {by_hand:,}")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     size=st.integers(1, 20),
     window=st.integers(1, 5),

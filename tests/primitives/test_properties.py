@@ -14,7 +14,7 @@ from hornbeam.ir.graph import Node, leaf_array
 shapes = st.lists(st.integers(0, 4), min_size=0, max_size=4).map(tuple)
 filled = st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple)
 seeds = st.integers(0, 2**32 - 1)
-few = settings(max_examples=60, deadline=None)
+few = settings(max_examples=60)
 
 
 def normal(shape: tuple[int, ...], seed: int) -> np.ndarray:

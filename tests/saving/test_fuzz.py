@@ -22,7 +22,7 @@ from hornbeam import layers
 from hornbeam.registry import UnknownObjectError
 from hornbeam.saving import ModelFileError
 
-few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 # Models that are built although their config was changed may warn, as any model may.
 pytestmark = pytest.mark.filterwarnings("ignore")
 

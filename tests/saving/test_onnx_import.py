@@ -241,7 +241,7 @@ def test_fields_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         load_onnx(saved(tmp_path, model(graph(RELU, [array]))))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(-(2**63), 2**63 - 1)))
 def test_packed_numbers(values: list[int]) -> None:
     data = b"".join(map(varint, values))
@@ -364,7 +364,7 @@ SEEDS = (
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(SEEDS),
     st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(0, 255)), max_size=4),

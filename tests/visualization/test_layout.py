@@ -162,7 +162,7 @@ def test_crossings_are_undone() -> None:
     assert (x[0] - x[1]) * (x[3] - x[2]) > 0
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(data=st.data(), count=st.integers(1, 14), sideways=st.booleans())
 def test_random_graphs(data: Any, count: int, sideways: bool) -> None:
     sizes = data.draw(
