@@ -39,11 +39,13 @@ def _mean(name: str, of: str, keep: float) -> str:
 
 def _sgd(o: Any) -> Rule:
     if not o.momentum:
-        return Rule("every weight goes down its slope, by the rate times the slope", ("w <- w - lr * g",))
+        return Rule(
+            "every weight moves against its gradient, by the rate times the gradient", ("w <- w - lr * g",)
+        )
     lines = [f"m <- {o.momentum:g} * m - lr * g"]
     lines.append(f"w <- w + {o.momentum:g} * m - lr * g" if o.nesterov else "w <- w + m")
     return Rule(
-        f"a heavy ball: steps add up to {1 / (1 - o.momentum):.3g} times one step while slopes agree"
+        f"a heavy ball: steps add up to {1 / (1 - o.momentum):.3g} times one step while gradients agree"
         if o.momentum < 1
         else "a ball without friction",
         tuple(lines),
@@ -52,7 +54,7 @@ def _sgd(o: Any) -> Rule:
 
 def _adagrad(o: Any) -> Rule:
     return Rule(
-        "weights whose slopes were large so far take smaller steps, for ever smaller",
+        "weights whose gradients were large so far take smaller steps, for ever smaller",
         ("a <- a + g**2", f"w <- w - lr * g / sqrt(a + {o.epsilon:g})"),
         (("a", o.initial_accumulator_value),),
     )
@@ -70,13 +72,13 @@ def _rmsprop(o: Any) -> Rule:
     else:
         lines.append("w <- w - s")
     return Rule(
-        "steps are measured in the recent size of each slope, so that all weights move alike", tuple(lines)
+        "steps are measured in the recent size of each gradient, so that all weights move alike", tuple(lines)
     )
 
 
 def _adadelta(o: Any) -> Rule:
     return Rule(
-        "the size of recent steps over the size of recent slopes takes the place of a rate",
+        "the size of recent steps over the size of recent gradients takes the place of a rate",
         (
             _mean("a", "g**2", o.rho),
             f"d <- sqrt(b + {o.epsilon:g}) / sqrt(a + {o.epsilon:g}) * g",
@@ -88,7 +90,7 @@ def _adadelta(o: Any) -> Rule:
 
 def _lion(o: Any) -> Rule:
     return Rule(
-        "every weight moves by the rate, up or down: only the sign of the mean slope counts",
+        "every weight moves by the rate, up or down: only the sign of the mean gradient counts",
         (
             f"w <- w - lr * sign({o.beta_1:g} * m + {1 - o.beta_1:.10g} * g)",
             _mean("m", "g", o.beta_2),
@@ -96,7 +98,7 @@ def _lion(o: Any) -> Rule:
     )
 
 
-_ADAM_SAYS = "the mean slope over the size of recent slopes: each weight moves by about the rate"
+_ADAM_SAYS = "the mean gradient over the size of recent gradients: each weight moves by about the rate"
 
 
 def _adam(o: Any) -> Rule:
@@ -110,7 +112,7 @@ def _adam(o: Any) -> Rule:
 
 def _adamax(o: Any) -> Rule:
     return Rule(
-        "the mean slope over the largest recent slope",
+        "the mean gradient over the largest recent gradient",
         (
             _mean("m", "g", o.beta_1),
             f"u <- max({o.beta_2:g} * u, abs(g))",
@@ -144,7 +146,7 @@ def _ftrl(o: Any) -> Rule:
          f" + {o.beta:g} / lr" if o.beta else ""]
     )  # fmt: skip
     return Rule(
-        "the weight that would have been best against all slopes so far"
+        "the weight that would have been best against all gradients so far"
         + (", exactly 0 where they are weak" if l1 else ""),
         (
             "k <- n + g**2",
@@ -184,7 +186,7 @@ def _lamb(o: Any) -> Rule:
 
 def _adafactor(o: Any) -> Rule:
     return Rule(
-        "the size of recent slopes, kept for rows and columns of a matrix instead of each weight",
+        "the size of recent gradients, kept for rows and columns of a matrix instead of each weight",
         (
             f"b <- 1 - t**{o.beta_2_decay:g}",
             f"r <- b * r + (1 - b) * rows(g**2 + {o.epsilon_1:g})",

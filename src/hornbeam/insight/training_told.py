@@ -80,7 +80,7 @@ def _loop(plan: Plan, model: Any) -> Facts:
         ("all", plan.all()),
         (
             "update",
-            "forward, loss, the slope of the loss for each of "
+            "forward, loss, the gradient of the loss for each of "
             f"{number(sum(v.type.size for v in model.trainable_weights))} trained weights, and one step "
             "of all of them",
         ),
@@ -96,7 +96,7 @@ def _batch(plan: Plan) -> str:
     size = min(plan.batch_size, plan.samples or plan.batch_size)
     noise = f"1/√{size} = {1 / math.sqrt(size):.2g}"
     return (
-        f"{number(size)} samples: the mean of their slopes stands for that of all data; its error is "
+        f"{number(size)} samples: the mean of their gradients stands for that of all data; its error is "
         f"about {noise} "
         "of the spread between samples"
     )
@@ -119,9 +119,9 @@ def _optimizers(optimizer: Any, plan: Plan, model: Any) -> Iterator[Note]:
             (
                 (
                     "does",
-                    f"multiplies the loss by {scale:,.6g} so that small slopes do not vanish in float16, "
+                    f"multiplies the loss by {scale:,.6g} so that small gradients do not vanish in float16, "
                     "divides the "
-                    "slopes by it, and skips an update with slopes that are not finite",
+                    "gradients by it, and skips an update with gradients that are not finite",
                 ),
             ),
         )
@@ -159,7 +159,7 @@ def _letters(rule: Rule) -> str:
     starts = dict(rule.starts)
     own = dict.fromkeys(line.split(" <- ")[0] for line in rule.lines)
     kept = [letter for letter in own if letter != "w" and _is_state(letter, rule.lines)]
-    text = "w a weight, g its slope, lr the rate, t the number of the update"
+    text = "w a weight, g its gradient, lr the rate, t the number of the update"
     if kept:
         text += "; " + ", ".join(f"{letter} begins at {starts.get(letter, 0)}" for letter in kept)
     return text
@@ -203,7 +203,12 @@ def _rate(optimizer: Any, plan: Plan) -> str:
     return text
 
 
-_MEANS = {"beta_1": "slopes", "beta_2": "squared slopes", "rho": "squared slopes", "momentum": "steps"}
+_MEANS = {
+    "beta_1": "gradients",
+    "beta_2": "squared gradients",
+    "rho": "squared gradients",
+    "momentum": "steps",
+}
 
 
 def _memory_of_means(optimizer: Any) -> Facts:
@@ -235,16 +240,16 @@ def _state(optimizer: Any, model: Any) -> Facts:
 def _extras(optimizer: Any) -> Iterator[tuple[str, str]]:
     """What is done besides the rule."""
     if optimizer.clipnorm:
-        yield "clips", f"the slopes of each weight array to a norm of at most {optimizer.clipnorm:g}"
+        yield "clips", f"the gradients of each weight array to a norm of at most {optimizer.clipnorm:g}"
     if optimizer.global_clipnorm:
-        yield "clips", f"all slopes together to a norm of at most {optimizer.global_clipnorm:g}"
+        yield "clips", f"all gradients together to a norm of at most {optimizer.global_clipnorm:g}"
     if optimizer.clipvalue:
-        yield "clips", f"each slope to {-optimizer.clipvalue:g} ... {optimizer.clipvalue:g}"
+        yield "clips", f"each gradient to {-optimizer.clipvalue:g} ... {optimizer.clipvalue:g}"
     if optimizer.gradient_accumulation_steps:
         steps = optimizer.gradient_accumulation_steps
         yield (
             "gathers",
-            f"the mean slope of {steps} batches for a step: batches {steps} times as large, in effect",
+            f"the mean gradient of {steps} batches for a step: batches {steps} times as large, in effect",
         )
     if optimizer.use_ema:
         keep = optimizer.ema_momentum

@@ -67,8 +67,8 @@ def saliency(model: Any, x: Any, target: Any = None, *, path: str | Path | None 
     largest over its channels.
 
     x: a batch (n, ...) or one sample, of a model with one input. target: a class, or one a sample; by default
-    the likeliest. path: write the picture there. `data`: the slopes (n, ...) with their signs, all channels.
-    Raises ValueError for classes that are not there.
+    the likeliest. path: write the picture there. `data`: the gradients (n, ...) with their signs, all
+    channels. Raises ValueError for classes that are not there.
 
     Simonyan, Vedaldi, Zisserman 2014, https://arxiv.org/abs/1312.6034.
 
