@@ -14,7 +14,10 @@ import faulthandler
 import io
 import json
 import os
+import shutil
+import signal
 import sys
+import tempfile
 import time
 import warnings
 import zipfile
@@ -40,12 +43,13 @@ VALUES: list[Any] = [
 ]  # fmt: skip
 
 
-def bases() -> dict[str, bytes]:
-    """The corpus: a file of each format."""
+def bases() -> list[dict[str, bytes]]:
+    """The corpus: files of each format, which all get as many turns."""
     ours = next((GOLDEN / "hornbeam").iterdir())
-    files = [ours / n for n in ("model.keras", "model.weights.h5", "model.npz", "model.safetensors")]
-    files += [*(ours / "run").iterdir(), *sorted((GOLDEN / "keras2").glob("*.h5"))]
-    return {path.name: path.read_bytes() for path in files}
+    files = [[ours / n] for n in ("model.keras", "model.weights.h5", "model.npz", "model.safetensors")]
+    files += [sorted((ours / "run").iterdir()), sorted(GOLDEN.glob("keras[12]/*.h5"))]
+    files += [sorted((GOLDEN / "onnx").glob("*.onnx"))]
+    return [{path.name: path.read_bytes() for path in paths} for paths in files]
 
 
 def mutated(name: str, data: bytes, draw: np.random.Generator) -> bytes:
@@ -109,6 +113,7 @@ def loaders() -> dict[str, list[Callable[[Path], Any]]]:
         ".h5": [load_model, inspect_model, lambda path: load_model(path, weights_only=True)],
         ".npz": [model.load_weights, inspect_model],
         ".safetensors": [model.load_weights, inspect_model],
+        ".onnx": [load_model, lambda path: load_model(path, weights_only=True)],
     }
 
 
@@ -117,22 +122,24 @@ def peak() -> int:
         return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) * 1024
 
 
-def fuzz(count: int, seed: int, folder: Path, start: int = 0) -> tuple[Counter[str], list[str]]:
-    """Outcomes of so many files, and what was wrong with any."""
+def fuzz(numbers: range, seed: int, folder: Path, keep: Path) -> tuple[Counter[str], list[str]]:
+    """Outcomes of these files, and what was wrong with any."""
     corpus, tried = bases(), loaders()
     outcomes: Counter[str] = Counter()
     problems: list[str] = []
-    names = list(corpus)
-    for number in range(start, start + count):
+    # A hang ends the process with a traceback; the file stays in the folder.
+    faulthandler.register(signal.SIGALRM, chain=True)
+    for number in numbers:
         draw = np.random.default_rng([seed, number])
-        name = names[number % len(names)]
-        content = mutated(name, corpus[name], draw)
+        files = corpus[number % len(corpus)]
+        name = list(files)[draw.integers(len(files))]
+        content = mutated(name, files[name], draw)
         path = folder / name
         path.write_bytes(content)
         calls = next(found for ending, found in tried.items() if name.endswith(ending))
         call = calls[int(draw.integers(len(calls)))]
         Path("/proc/self/clear_refs").write_text("5")
-        faulthandler.dump_traceback_later(60, exit=True)  # a hang; the file stays in the folder
+        signal.alarm(60)
         before, began = peak(), time.perf_counter()
         outcome = "loaded"
         try:
@@ -143,11 +150,11 @@ def fuzz(count: int, seed: int, folder: Path, start: int = 0) -> tuple[Counter[s
             outcome = "refused" if len(str(error)) > 15 else f"said only {error}"
         except BaseException as error:
             outcome = f"{type(error).__name__}: {error}"
-        faulthandler.cancel_dump_traceback_later()
+        signal.alarm(0)
         outcomes[f"{Path(name).suffix} {outcome[:60]}"] += 1
         took, used = time.perf_counter() - began, peak() - before
         if outcome not in ("loaded", "refused") or took > SECONDS or used > 4 * len(content) + MEMORY:
-            kept = folder / f"bad-{number}-{name}"
+            kept = keep / f"bad-{number}-{name}"
             kept.write_bytes(content)
             cost = f"{took:.1f} s, {used >> 20} MiB"
             problems.append(f"file {number} ({name}): {outcome}; {cost}, kept as {kept}")
@@ -162,13 +169,17 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, default=Path("fuzzed"))
     args = parser.parse_args()
     args.keep.mkdir(exist_ok=True)
+    memory = Path("/dev/shm")  # where writing a file again waits for no disk
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-", dir=memory if memory.is_dir() else None))
     total: Counter[str] = Counter()
     bad: list[str] = []
-    for start in range(args.start, args.start + args.count, 1000):
-        outcomes, problems = fuzz(min(1000, args.start + args.count - start), args.seed, args.keep, start)
+    end = args.start + args.count
+    for start in range(args.start, end, 1000):
+        outcomes, problems = fuzz(range(start, min(start + 1000, end)), args.seed, folder, args.keep)
         total += outcomes
         bad += problems
         print(start, dict(total), *problems, sep="\n  ", flush=True)
+    shutil.rmtree(folder)
     return int(bool(bad))
 
 

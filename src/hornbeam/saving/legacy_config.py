@@ -74,7 +74,7 @@ def _settings(name: Any, config: dict[str, Any]) -> dict[str, Any]:
         return {**config, **{key: _named_function(config, key) for key in functions}}
     renamed = _ARGUMENTS.get(name, {})
     config = {renamed.get(key, key): value for key, value in config.items()}
-    cls = getattr(layers, str(name), None) if isinstance(name, str) else None
+    cls = getattr(layers, name, None) if isinstance(name, str) and name in layers.__all__ else None
     if not inspect.isclass(cls) or not issubclass(cls, layers.Layer):
         return config
     known = {*_OF_ALL, *_parameters(cls)}
