@@ -42,6 +42,7 @@ class Row:
     sees: str = ""
     after: tuple[str, ...] = ()
     depth: int = 0
+    built: bool = True
 
 
 def summarize(
@@ -61,16 +62,11 @@ def summarize(
 
     line_length: width in characters. print_fn: what gets the text, `print` by default. expand_nested: list
     the layers of inner models. show_trainable: a column that says whether a layer is trained. layer_range:
-    first and last name, or regular expressions for them. Raises ValueError if the model has no weights yet.
+    first and last name, or regular expressions for them. A model that is not built shows its layers, and says
+    how it gets its weights.
     """
     if positions is not None:
         raise ValueError("positions is not used: columns are as wide as their contents")
-    if not model.built:
-        raise ValueError(
-            f"model {model.name!r} is not built: its shapes are not known. Start it with an Input, call it "
-            "on data, "
-            "or build(input_shape)"
-        )
     trace = Trace(model)
     rows = _in_range(list(rows_of(model, trace, expand_nested)), layer_range)
     (print_fn or say)(_render(model, rows, trace, line_length, show_trainable))
@@ -99,7 +95,7 @@ class Trace:
     batch: int = 1
 
     def __post_init__(self) -> None:
-        sample = _sample(self.model)
+        sample = _sample(self.model) if self.model.built else None
         if sample is None:
             return
         self.batch, args, kwargs = sample
@@ -195,6 +191,7 @@ def rows_of(model: Any, trace: Trace, expand_nested: bool = False, depth: int = 
             sees=_sees(fields, symbols),
             after=tuple(dict.fromkeys(_producer(x) for call in own for x in call.inputs)),
             depth=depth,
+            built=layer.built,
         )
         if expand_nested and hasattr(layer, "layers"):
             yield from rows_of(layer, trace, expand_nested, depth + 1)
@@ -265,7 +262,7 @@ def _columns(rows: Sequence[Row], show_trainable: bool) -> list[_Column]:
     columns = [
         _Column("layer (type)", ["  " * row.depth + f"{row.name} ({row.kind})" for row in rows]),
         _Column("output", [row.output for row in rows]),
-        _Column("params", [f"{row.params:,}" for row in rows], numeric=True),
+        _Column("params", [f"{row.params:,}" if row.built else "?" for row in rows], numeric=True),
         _Column(
             "FLOPs", ["?" if row.flops is None else _count(row.flops).strip() for row in rows], numeric=True
         ),
@@ -305,6 +302,8 @@ def _render(
 
 
 def _totals(model: Any, rows: Sequence[Row], trace: Trace, legend: bool) -> list[str]:
+    if not model.built:
+        return ["not built: sizes are known once it is called on data, or built by build(input_shape)"]
     trained = sum(v.type.size for v in model.trainable_weights)
     total = sum(v.type.size for v in model.weights)
     nbytes = sum(v.type.nbytes for v in model.weights)
