@@ -492,6 +492,22 @@ def test_own_train_step(engine: str) -> None:
     assert errors[-1] < errors[0]
 
 
+@pytest.mark.parametrize("eager", [False, True])
+def test_logs_of_a_metric_that_is_several(eager: bool) -> None:
+    """Own steps of Keras's guides log `metric.result()` under `metric.name`, and one of those is a dict."""
+
+    class Listed(hb.Sequential):
+        def train_step(self, data: Any) -> dict[str, Any]:
+            super().train_step(data)
+            logs = {metric.name: metric.result() for metric in self.metrics}
+            return logs | {"more": {"size": ops.sum(data[1])}}
+
+    model = Listed([hb.Input((4,)), layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=["mae"], run_eagerly=eager)
+    assert set(model.fit(X, Y, verbose=0).history) == {"loss", "mae", "size"}
+    assert set(model.train_on_batch(X[:8], Y[:8], return_dict=True)) == {"loss", "mae", "size"}
+
+
 def test_own_compute_loss() -> None:
     class Doubled(hb.Sequential):
         def compute_loss(self, **kwargs: Any) -> Any:

@@ -24,8 +24,17 @@ CHUNK_SECONDS = 0.12
 
 
 def as_floats(logs: Any) -> dict[str, Any]:
-    """Logs as Python floats; what is not a single number stays an array."""
-    return {name: _plain(value) for name, value in logs.items()}
+    """Logs as Python floats, those of inner dicts beside the others; what is not a single number stays an
+    array."""
+    return {name: _plain(value) for name, value in _flat(logs).items()}
+
+
+def _flat(logs: dict[str, Any]) -> dict[str, Any]:
+    """Without dicts in the dict: a metric that is made of several gives all of theirs under its one name."""
+    flat: dict[str, Any] = {}
+    for name, value in logs.items():
+        flat.update(_flat(value) if isinstance(value, dict) else {name: value})
+    return flat
 
 
 def _plain(value: Any) -> Any:
@@ -92,7 +101,7 @@ class Loop:
                     self._begin()
                 started = time.perf_counter()
                 with uninterrupted():
-                    stacked = step.run_many(data.buffers(engine), chunk)
+                    stacked = _flat(step.run_many(data.buffers(engine), chunk))
                 taken = time.perf_counter() - started
                 if len(chunk) == size:
                     step.chunk = next_chunk(step.chunk, slowest(taken))  # all processes take equal ones
@@ -171,9 +180,9 @@ def next_chunk(size: int, seconds: float) -> int:
 
 
 def checked_logs(logs: Any, mode: str) -> dict[str, Any]:
-    """What a step returned. Raises TypeError unless it is a dict."""
+    """What a step returned, without inner dicts. Raises TypeError unless it is a dict."""
     if not isinstance(logs, dict):
         raise TypeError(
             f"{mode}_step must return a dict of logs such as {{'loss': loss}}, got {type(logs).__name__}"
         )
-    return logs
+    return _flat(logs)
