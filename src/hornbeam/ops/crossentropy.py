@@ -8,7 +8,7 @@ from hornbeam import primitives as p
 from hornbeam.config import epsilon, floatx
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full, zeros_like
-from hornbeam.ir.types import HornbeamTypeError, ShapeError, dtype_name, is_integer
+from hornbeam.ir.types import ShapeError, dtype_name, is_float, is_integer
 from hornbeam.ops._common import float_dtype, float_node, node_of, one_axis, static_int
 from hornbeam.ops.activation import softplus_node
 from hornbeam.ops.elementwise import clip
@@ -153,8 +153,7 @@ def sparse_categorical_crossentropy(
 def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Tensor:
     """A new axis of size `num_classes` at `axis` with 1 in the place that x says and 0 elsewhere.
 
-    Numbers out of range give zeros. dtype: `floatx` unless given. Raises HornbeamTypeError unless x is of
-    integers.
+    Numbers out of range give zeros, and so do floats that are not whole. dtype: `floatx` unless given.
 
     >>> np.asarray(hornbeam.ops.one_hot([2, 0], 3)).tolist()
     [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
@@ -162,11 +161,8 @@ def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse:
     if sparse:
         raise NotImplementedError("one_hot: sparse tensors are not there")
     node = node_of(x)
-    node = p.convert(node, "int32") if node.dtype == "bool" else node
-    if not is_integer(node.dtype):
-        raise HornbeamTypeError(f"one_hot needs integers, got {node.dtype}")
-    if node.dtype not in ("int32", "int64", "uint32", "uint64"):
-        node = p.convert(node, "int32")
+    if node.dtype not in ("int32", "int64", "uint32", "uint64", "float32", "float64"):
+        node = p.convert(node, "float32" if is_float(node.dtype) else "int32")
     count = static_int(num_classes, "num_classes")
     if count < 0:
         raise ShapeError(f"one_hot: num_classes must not be negative, got {count}")

@@ -391,10 +391,10 @@ def _check_one_hot(y: np.ndarray, where: str, axis: int) -> None:
         counts = y.sum(axis=axis)
         if (counts > 1).any():
             row = int(np.argwhere(np.atleast_1d(counts > 1))[0][0])
-            raise ValueError(
+            warnings.warn(
                 f"{where}: y is not one-hot: sample {row} has {int(np.atleast_1d(counts)[row].max())} ones. "
-                f"For several classes at "
-                "once use a sigmoid with binary_crossentropy"
+                "For several classes at once use a sigmoid with binary_crossentropy",
+                stacklevel=5,
             )
     elif y.dtype.kind in "iu":
         raise ValueError(
