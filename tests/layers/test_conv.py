@@ -42,6 +42,20 @@ def test_causal_outputs_see_nothing_later(rng: np.random.Generator) -> None:
     assert np.abs(np.asarray(layer(x))[:, 5:] - np.asarray(layer(changed))[:, 5:]).min() > 0
 
 
+def test_subclasses_convolve_by_another_kernel(rng: np.random.Generator) -> None:
+    class Doubled(layers.Conv1D):
+        def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+            return super().convolution_op(inputs, 2 * kernel)
+
+    x = rng.normal(size=(2, 7, 3)).astype("float32")
+    layer = Doubled(4, 3, padding="causal", activation="relu", bias_initializer="ones")
+    found = np.asarray(layer(x))
+    plain = layers.Conv1D(4, 3, padding="causal")
+    plain.build(x.shape)
+    plain.set_weights([2 * np.asarray(layer.kernel), layer.bias])
+    np.testing.assert_allclose(found, np.maximum(np.asarray(plain(x)), 0), atol=1e-5)
+
+
 def test_separable_is_depthwise_then_pointwise(rng: np.random.Generator) -> None:
     layer = layers.SeparableConv2D(4, 3, depth_multiplier=2, padding="same")
     x = rng.normal(size=(2, 5, 6, 3)).astype("float32")

@@ -145,19 +145,21 @@ class _Conv(_Convolution):
         )
         self._add_bias(self.filters)
 
+    def convolution_op(self, inputs: Tensor, kernel: Any) -> Tensor:
+        """The convolution alone, by any kernel of this one's shape: subclasses override or use it."""
+        inputs, padding = self._pad_causally(inputs)
+        return ops.conv(
+            inputs,
+            kernel,
+            strides=self.strides,
+            padding=padding,
+            data_format=self.data_format,
+            dilation_rate=self.dilation_rate,
+        )
+
     def call(self, inputs: Tensor) -> Tensor:
         self._check_fit(inputs)
-        inputs, padding = self._pad_causally(inputs)
-        return self._finish(
-            ops.conv(
-                inputs,
-                self.kernel,
-                strides=self.strides,
-                padding=padding,
-                data_format=self.data_format,
-                dilation_rate=self.dilation_rate,
-            )
-        )
+        return self._finish(self.convolution_op(inputs, self.kernel))
 
     def get_config(self) -> dict[str, Any]:
         return {
