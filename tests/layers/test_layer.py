@@ -162,6 +162,16 @@ def test_training_comes_from_the_argument_then_the_caller_then_the_default() -> 
     assert seen == [False, True, True, True, False, True]
 
 
+def test_training_without_a_default_may_be_left_out() -> None:
+    class Told(Layer):
+        def call(self, inputs: Any, training: bool) -> Any:
+            return inputs if training is None else inputs + (1 if training else 2)
+
+    x = np.zeros(2)
+    assert [float(told[0]) for told in (Told()(x), Told()(x, True), Told()(x, training=False))] == [0, 1, 2]
+    assert float(layers.Pipeline([Told()])(x, training=True)[0]) == 1
+
+
 def test_masks_are_handed_on_and_stopped_with_a_warning() -> None:
     x = np.array([[[1.0], [0.0]]])
     masked = layers.Masking()(x)

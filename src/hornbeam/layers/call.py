@@ -35,7 +35,10 @@ class CallSignature:
         self.names = [p.name for p in self.parameters]
         self.takes_training = "training" in self.names
         default = self.signature.parameters["training"].default if self.takes_training else None
-        self.default_training = None if default is inspect.Parameter.empty else default
+        required = default is inspect.Parameter.empty
+        self.default_training = None if required else default
+        # Where `training` stands if callers may leave it out although it has no default, as in Keras 2.
+        self.training_place = self.names.index("training") if required else None
 
 
 call_signature = functools.lru_cache(maxsize=None)(CallSignature)
@@ -58,6 +61,8 @@ class LayerCall:
         for name in ("training", "mask"):
             if name in kwargs and name not in self.spec.names and not self._takes_any():
                 kwargs.pop(name)
+        if self.spec.training_place is not None and len(args) <= self.spec.training_place:
+            kwargs.setdefault("training", None)
         try:
             bound = self.spec.signature.bind(*args, **kwargs)
         except TypeError as error:
