@@ -91,4 +91,9 @@ same(tf.linalg.diag_part(square), np.diag(square))
 same(tf.linalg.set_diag(square, [1.0, 2.0, 3.0]), square - np.diag(np.diag(square)) + np.diag([1, 2, 3]))
 same(tf.linalg.band_part(tf.ones((3, 3)), -1, 0), np.tril(np.ones((3, 3))))
 same(tf.linalg.band_part(tf.ones((3, 4)), 0, 1), np.triu(np.ones((3, 4))) - np.triu(np.ones((3, 4)), 2))
+
+# gamma: as many for each pair of parameters
+assert tf.random.gamma([4], 2.0).shape == (4,)
+assert tf.random.gamma([4], [0.5, 2.0]).shape == (4, 2)
+assert tf.random.gamma([4, 1], tf.ones((3, 1)), beta=tf.ones((2,))).shape == (4, 1, 3, 2)
 print("ok")

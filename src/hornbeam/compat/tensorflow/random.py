@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from hornbeam import ops
 from hornbeam import random as hb_random
 from hornbeam.compat.tensorflow.arrays import shuffle
@@ -94,8 +96,9 @@ def gamma(
     seed: Any = None,
     name: str | None = None,
 ) -> Tensor:
-    """Numbers from the gamma distribution."""
-    made = hb_random.gamma(shape_of(shape), alpha, dtype=dtype, seed=_source(seed))
+    """Numbers from the gamma distribution, `shape` of them for each pair of alpha and beta."""
+    pairs = np.broadcast_shapes(np.shape(alpha), np.shape(1.0 if beta is None else beta))
+    made = hb_random.gamma((*shape_of(shape), *pairs), alpha, dtype=dtype, seed=_source(seed))
     return made if beta is None else made / beta
 
 
