@@ -156,6 +156,30 @@ def test_a_cell_of_the_user() -> None:
     assert np.asarray(state).tolist() == [[3, 3]]
 
 
+@pytest.mark.parametrize("stacked", [False, True])
+def test_cells_that_are_made_of_layers(stacked: bool) -> None:
+    class Mixed(Layer):
+        state_size = (2, 3)
+        output_size = 3
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = layers.Dense(2), layers.Dense(3)
+
+        def call(self, inputs: Any, states: Any) -> Any:
+            short = self.first(inputs) + states[0]
+            long = self.second(short) + states[1]
+            return long, [short, long]
+
+    layer = layers.RNN([Mixed(), layers.GRUCell(4)] if stacked else Mixed())
+    model = hornbeam.Sequential([hornbeam.Input((5, 4)), layer, layers.Dense(1)])
+    assert layer.count_params() == 19 + (108 if stacked else 0)
+    model.compile("sgd", "mse")
+    before = np.asarray(layer.weights[0])
+    model.fit(np.ones((6, 5, 4)), np.ones((6, 1)), verbose=0)
+    assert not np.array_equal(before, layer.weights[0])
+
+
 def test_stacked_cells_are_layers_on_top_of_each_other(rng: np.random.Generator) -> None:
     x = rng.normal(size=(2, 5, 3)).astype("float32")
     stacked = layers.RNN([layers.LSTMCell(4), layers.GRUCell(3)], return_sequences=True)

@@ -16,6 +16,7 @@ from hornbeam.layers.rnn_cells import (
     LSTMCell,
     SimpleRNNCell,
     StackedRNNCells,
+    build_cell,
     check_cell,
     initial_state_of,
     output_size_of,
@@ -73,9 +74,7 @@ class RNN(Layer):
         self.states: Any = None
 
     def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
-        step_shape = (sequences_shape[0], *sequences_shape[2:])
-        if isinstance(self.cell, Layer) and not self.cell.built:
-            self.cell.build(step_shape)
+        build_cell(self.cell, (sequences_shape[0], *sequences_shape[2:]))
         if self.stateful:
             batch = sequences_shape[0]
             if batch is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hornbeam import activations, constraints, initializers, ops, random, regularizers
+from hornbeam import activations, constraints, initializers, ops, random, regularizers, tree
 from hornbeam import primitives as p
 from hornbeam.autodiff import outputs_of
 from hornbeam.ir.graph import Node
@@ -416,8 +416,7 @@ class StackedRNNCells(Layer):
 
     def build(self, input_shape: Any) -> None:
         for cell in self.cells:
-            if isinstance(cell, Layer) and not cell.built:
-                cell.build(input_shape)
+            build_cell(cell, input_shape)
             input_shape = (input_shape[0], output_size_of(cell))
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Any]:
@@ -461,6 +460,17 @@ def initial_state_of(cell: Any, batch_size: int | None, dtype: str) -> Any:
     return [
         ops.zeros((batch_size, *((size,) if isinstance(size, int) else size)), dtype=dtype) for size in sizes
     ]
+
+
+def build_cell(cell: Any, step_shape: Any) -> None:
+    """Make the weights of a cell for steps of `step_shape`; one that is composed of layers takes a step."""
+    if not isinstance(cell, Layer) or cell.built:
+        return
+    if type(cell).build is not Layer.build:
+        cell.build(step_shape)
+        return
+    states = initial_state_of(cell, 1, cell.compute_dtype)
+    cell._try_out(step_shape, tree.map_structure(lambda x: (step_shape[0], *x.shape[1:]), states))
 
 
 def run_cell(cell: Any, inputs: Tensor, states: Any, training: bool | None) -> Any:
