@@ -49,6 +49,23 @@ def test_embedding_looks_up_and_masks(rng: np.random.Generator) -> None:
     assert np.asarray(slope)[:, 0].tolist() == [1, 2, 0, 0, 1]
 
 
+def test_an_activation_is_taken_off_by_none(rng: np.random.Generator) -> None:
+    """As scripts do that want the scores behind a model's last softmax."""
+    x = rng.normal(size=(2, 6, 3)).astype("float32")
+    for layer in (
+        layers.Dense(4, activation="softmax"),
+        layers.EinsumDense("abc,cd->abd", (None, 4), activation="softmax"),
+        layers.Conv1D(4, 2, activation="softmax"),
+    ):
+        probabilities = layer(x)
+        layer.activation = None
+        np.testing.assert_allclose(hornbeam.ops.softmax(layer(x)), probabilities, atol=1e-6)
+        again = type(layer).from_config(layer.get_config())
+        again.build(x.shape)
+        again.set_weights(layer.get_weights())
+        np.testing.assert_array_equal(again(x), layer(x))
+
+
 def test_einsum_dense_checks_its_equation() -> None:
     with pytest.raises(ValueError, match="must have the form 'ab,bc->ac'"):
         layers.EinsumDense("abc", 4)(np.ones((2, 3)))

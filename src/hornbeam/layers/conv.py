@@ -93,7 +93,7 @@ class _Convolution(Layer):
             bias = self.bias
             shape = (-1,) if self.data_format == "channels_last" else (-1, *(1,) * self.rank)
             outputs = outputs + ops.reshape(bias, shape)
-        return self.activation(outputs)
+        return outputs if self.activation is None else self.activation(outputs)
 
     def _check_fit(self, inputs: Tensor) -> None:
         spatial = spatial_sizes(inputs.shape, self.data_format)

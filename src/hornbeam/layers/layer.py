@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from hornbeam import dtype_policies, regularizers, tree
+from hornbeam import dtype_policies, ops, regularizers, tree
 from hornbeam.ir.graph import Located, Place, scope
 from hornbeam.ir.lines import users_place
 from hornbeam.ir.trace import current_level
-from hornbeam.ir.types import ShapeError, is_float
+from hornbeam.ir.types import is_float
 from hornbeam.layers.call import LayerCall
 from hornbeam.layers.context import call_context, shapes_only
 from hornbeam.layers.input_spec import check_inputs
@@ -330,11 +330,11 @@ class Layer(Operation, Weighted):
         if type(self).build is Layer.build:
             self._try_out(input_shape)
 
-    def _try_out(self, input_shape: Any) -> None:
-        """Build what this layer is composed of, by a trial run on symbols."""
+    def _try_out(self, *shapes: Any) -> None:
+        """Build what this layer is composed of, by a trial run on symbols, one for each argument."""
         if self._sublayers():
             self.built = True
-            infer_types(self.__call__, _symbols((input_shape,), self.compute_dtype), {})
+            infer_types(self.__call__, _symbols(shapes, self.compute_dtype), {})
             self._clear_losses()
 
     def _build_for(self, call: LayerCall) -> None:
@@ -434,17 +434,11 @@ class Layer(Operation, Weighted):
     # -- losses ----------------------------------------------------------------------------------------------
 
     def add_loss(self, loss: Any) -> None:
-        """Add a scalar (or several) to what training minimises; called inside `call`.
-
-        Raises ShapeError unless it is a scalar.
-        """
+        """Add a loss (or several) to what training minimises; called inside `call`. Of a tensor, its sum."""
         for part in tree.flatten(loss):
             value = as_tensor(part)
             if value.shape != ():
-                raise ShapeError(
-                    f"{self.describe()}: add_loss takes scalars, got shape {value.shape}: take the mean or "
-                    "sum"
-                )
+                value = ops.sum(value)
             self._losses = (*self._losses, value)
             scope = current_stateless_scope()
             if scope is not None and scope.collect_losses:

@@ -51,13 +51,13 @@ def _sources(case: Case) -> Iterator[tuple[LayerLook, LayerLook]]:
 
 
 def _is_linear_activation(layer: Any) -> bool:
-    return isinstance(layer, kinds.Activation) and layer.activation is linear
+    return isinstance(layer, kinds.Activation) and layer.activation in (None, linear)
 
 
 def _is_weighted_sum(layer: Any) -> bool:
     return (
         isinstance(layer, (kinds.Dense, *_CONVOLUTIONS))
-        and layer.activation is linear
+        and layer.activation in (None, linear)
         and getattr(layer, "groups", 1) == 1
     )
 
