@@ -240,6 +240,28 @@ def test_an_optimizer_without_steps_may_have_no_state(tmp_path: Path) -> None:
         assert int(load_model(tmp_path / "model.keras").optimizer.iterations) == 0
 
 
+def test_weights_of_models_that_are_never_called_themselves(tmp_path: Path) -> None:
+    """Two players with a train_step of their own, say: their layers are built, and that is enough."""
+
+    class Pair(hb.Model):
+        def __init__(self, rate: float) -> None:
+            super().__init__()
+            self.one = hb.Sequential([hb.Input((2,)), layers.Dense(3), layers.Dropout(rate)])
+            self.other = layers.Dense(1)
+
+    pair = Pair(0.1)
+    path = tmp_path / "pair.weights.h5"
+    with pytest.raises(ValueError, match="build it or call it on data before saving weights"):
+        pair.save_weights(path)
+    pair.other.build((None, 3))
+    pair.save_weights(path)
+    again = Pair(0.2)
+    again.other.build((None, 3))
+    again.load_weights(path)
+    for mine, theirs in zip(pair.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
 def test_weights_files_hold_the_optimizer_s_state(tmp_path: Path) -> None:
     path = tmp_path / "model.weights.h5"
     model, data = dense()

@@ -41,14 +41,22 @@ def save_weights(
     ImportError where safetensors is not installed.
     """
     _check_name(filepath, names)
-    if not model.built:
-        raise ValueError("the model has no weights yet: build it or call it on data before saving weights")
+    _check_built(model, "saving")
     ending = Path(filepath).suffix
     with replace_file(filepath, overwrite) as file:
         if ending in ENDINGS:
             write_arrays(weight_names(model), file, ending, names)
         else:
             write_weights(model, file)
+
+
+def _check_built(model: Any, doing: str) -> None:
+    """A model with a `train_step` of its own may never be called itself; then its layers have to be built."""
+    if model.built:
+        return
+    layers = model._flatten_layers(include_self=False)
+    if not layers or not all(layer.built for layer in layers):
+        raise ValueError(f"the model has no weights yet: build it or call it on data before {doing} weights")
 
 
 def load_weights(
@@ -67,8 +75,7 @@ def load_weights(
     legacy = name.endswith((".h5", ".hdf5")) and not name.endswith(".weights.h5")
     if not legacy:
         _check_name(filepath, names)
-    if not model.built:
-        raise ValueError("the model has no weights yet: build it or call it on data before loading weights")
+    _check_built(model, "loading")
     if legacy:
         from hornbeam.saving.legacy_h5 import read_legacy_weights
 
