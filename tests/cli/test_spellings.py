@@ -124,6 +124,47 @@ print(np.allclose(batch.mean((0, 1, 2)), 0, atol=1e-5), np.allclose(batch.std((0
             "Model.fit_generator() is an old spelling, write Model.fit()",
         ],
     ),
+    (
+        """
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+class Own(keras.Model):
+    def train_step(self, data):
+        x, y = data
+        with tf.GradientTape() as tape:
+            loss = self.compiled_loss(y, self(x, training=True), regularization_losses=self.losses)
+        slopes = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply_gradients(zip(slopes, self.trainable_variables))
+        self.compiled_metrics.update_state(y, self(x))
+        return {m.name: m.result() for m in self.metrics}
+
+x = np.random.default_rng(0).normal(size=(32, 3)).astype("float32")
+first = keras.Input((3,))
+own = Own(first, keras.layers.Dense(1, kernel_regularizer="l2", kernel_initializer="ones")(first))
+own.compile("sgd", "mse", metrics=["mae"])
+history = own.fit(x, x[:, :1], batch_size=32, verbose=0).history
+expected = ((x[:, 1:].sum(1)) ** 2).mean() + 0.03
+print(sorted(history), np.isclose(history["loss"][0], expected, rtol=1e-4))
+""",
+        "['loss', 'mae'] True",
+        [
+            "Model.compiled_loss(y, y_pred) is an old spelling, write Model.compute_loss(y=y, y_pred=y_pred)",
+            "Model.compiled_metrics.update_state(y, y_pred) is an old spelling, write Model.compute_metrics(",
+        ],
+    ),
+    (  # what is refused elsewhere is said here
+        """
+import keras
+import numpy as np
+model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+model.compile("sgd", keras.losses.CategoricalCrossentropy())
+print(len(model.fit(np.ones((4, 2)), np.ones((4, 3)), verbose=0).history["loss"]))
+""",
+        "1",
+        ["gives any numbers (logits), but the loss", "y is not one-hot: sample 0 has 3 ones"],
+    ),
 ]
 
 

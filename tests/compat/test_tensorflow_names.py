@@ -62,7 +62,7 @@ THERE = {
         "random_saturation random_hue adjust_brightness adjust_contrast adjust_saturation adjust_hue "
         "adjust_gamma rgb_to_grayscale grayscale_to_rgb rgb_to_hsv hsv_to_rgb convert_image_dtype "
         "per_image_standardization rot90 transpose psnr ssim total_variation extract_patches sobel_edges "
-        "ResizeMethod stateless_random_flip_left_right"
+        "ResizeMethod stateless_random_flip_left_right crop_and_resize rgb_to_yuv yuv_to_rgb"
     ),
     "tf.io": "read_file write_file decode_image decode_jpeg decode_png decode_raw encode_jpeg gfile",
     "tf.strings": (
@@ -83,6 +83,8 @@ THERE = {
     "tf.autograph": "experimental set_verbosity",
     "tf.autograph.experimental": "do_not_convert",
     "tf.distribute": "get_strategy MirroredStrategy OneDeviceStrategy",
+    "tf.distribute.cluster_resolver": "TPUClusterResolver",
+    "tf.compat": "as_bytes as_str as_text",
     "tf.train": "Checkpoint CheckpointManager latest_checkpoint",
     "tf.keras": (
         "layers models losses metrics optimizers callbacks datasets utils preprocessing applications "
@@ -113,7 +115,7 @@ REFUSED = {
     "tf.linalg": "expm",
     "tf.random": "poisson stateless_truncated_normal log_uniform_candidate_sampler split",
     "tf.image": (
-        "crop_and_resize draw_bounding_boxes non_max_suppression combined_non_max_suppression "
+        "draw_bounding_boxes non_max_suppression combined_non_max_suppression "
         "stateless_random_crop stateless_random_brightness image_gradients"
     ),
     "tf.io": (
@@ -125,8 +127,7 @@ REFUSED = {
     "tf.lookup": "StaticVocabularyTable",
     "tf.autograph.experimental": "set_loop_options",
     "tf.distribute": (
-        "TPUStrategy MultiWorkerMirroredStrategy ReduceOp cluster_resolver in_cross_replica_context "
-        "get_replica_context"
+        "TPUStrategy MultiWorkerMirroredStrategy ReduceOp in_cross_replica_context get_replica_context"
     ),
     "tf.train": "Example Features Feature BytesList FloatList Int64List",
     "tf.compat.v1": "disable_eager_execution placeholder Session",

@@ -165,6 +165,10 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
         lambda: fit(classifier("categorical_crossentropy"), X, LABELS),
         "looks like class numbers, y_pred has shape (32, 3). Use 'sparse_categorical_crossentropy'",
     ),
+    "several ones in a row": (
+        lambda: fit(classifier("categorical_crossentropy"), X, np.ones((40, 3), "float32")),
+        "y is not one-hot: sample 0 has 3 ones",
+    ),
     "one-hot with the wrong number of classes": (
         lambda: fit(classifier("categorical_crossentropy"), X, np.eye(4)[LABELS]),
         "the targets have 4 classes, the model's last layer 3 units",
@@ -408,12 +412,6 @@ def test_is_told_what_is_wrong(name: str) -> None:
     hb.backend.clear_session()
     with pytest.raises((ValueError, TypeError, RuntimeError), match=re.escape(text)):
         make()
-
-
-def test_several_ones_in_a_row_are_no_error() -> None:
-    """A sum of cross entropies, which some want; most want a sigmoid."""
-    with pytest.warns(UserWarning, match="y is not one-hot: sample 0 has 3 ones"):
-        fit(classifier("categorical_crossentropy"), X, np.ones((40, 3), "float32"))
 
 
 def test_nothing_is_changed_by_a_mistake() -> None:

@@ -19,6 +19,8 @@ from hornbeam.compat.finder import KERAS_VERSION as KERAS_VERSION
 from hornbeam.compat.finder import Finder
 from hornbeam.compat.names import MissingModuleError as MissingModuleError
 from hornbeam.compat.names import MissingNameError as MissingNameError
+from hornbeam.compat.names import remark
+from hornbeam.training import checks
 
 
 def install() -> None:
@@ -34,6 +36,7 @@ def install() -> None:
             f"{loaded[0]} is already imported: Hornbeam can only stand in for it from the start"
         )
     sys.meta_path.insert(0, Finder())
+    checks.on_doubt = remark
     engines.host_libraries = lambda: real_libraries(lambda hook: isinstance(hook, Finder))
 
 

@@ -4,7 +4,7 @@ likely fix."""
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,16 @@ from hornbeam.ir.types import HornbeamTypeError, ShapeError
 from hornbeam.naming import nearest
 
 _CHUNK = 1 << 20
+
+
+def refuse(text: str) -> None:
+    """Raises ValueError."""
+    raise ValueError(text)
+
+
+# What is done about a training that could be computed and will hardly be worth it. `hornbeam run` says a line
+# and goes on: its scripts were written for a library that does not ask.
+on_doubt: Callable[[str], None] = refuse
 
 _SPARSE = ("sparse_categorical_crossentropy", "categorical_generalized_cross_entropy")
 _CATEGORICAL = ("categorical_crossentropy", "categorical_focal_crossentropy")
@@ -279,9 +289,8 @@ def _is_weighted_sum(node: Node) -> bool:
 def check_activation(loss: Any, prediction: Any, where: str) -> None:
     """Compare a cross-entropy's `from_logits` with the activation that made the prediction.
 
-    Raises ValueError for softmax or sigmoid with from_logits=True, for scores with from_logits=False, and
-    for a softmax
-    over one unit.
+    Doubts softmax or sigmoid with from_logits=True, scores with from_logits=False, and a softmax over one
+    unit. Raises ValueError for classes that are compared with one unit.
     """
     act = last_activation(prediction.node)
     layer = prediction.node.scope
@@ -289,7 +298,7 @@ def check_activation(loss: Any, prediction: Any, where: str) -> None:
     kind = loss_kind(loss)
     units = prediction.shape[-1] if prediction.shape else 1
     if act == "softmax" and units == 1 and _function_of(loss):
-        raise ValueError(
+        on_doubt(
             f"{at} ends in a softmax over 1 unit, which is always 1. For yes or no use Dense(1, "
             f"activation='sigmoid') "
             "with binary_crossentropy, for classes one unit each"
@@ -304,7 +313,7 @@ def check_activation(loss: Any, prediction: Any, where: str) -> None:
         return
     from_logits = bool(_option(loss, "from_logits", False))
     if from_logits and act in ("softmax", "sigmoid"):
-        raise ValueError(
+        on_doubt(
             f"{at} ends in a {act}, but the loss {loss.name} has from_logits=True and would apply it a "
             f"second time: "
             f"remove the activation, or write from_logits=False"
@@ -316,7 +325,7 @@ def check_activation(loss: Any, prediction: Any, where: str) -> None:
     ):
         name = "sigmoid" if kind == "binary" else "softmax"
         range_ = "negative values too" if act == "tanh" else "any numbers (logits)"
-        raise ValueError(
+        on_doubt(
             f"{at} gives {range_}, but the loss {loss.name} expects probabilities: add activation='{name}' "
             f"to the last "
             f"layer, or write {_class_name(loss)}(from_logits=True)"
@@ -391,10 +400,9 @@ def _check_one_hot(y: np.ndarray, where: str, axis: int) -> None:
         counts = y.sum(axis=axis)
         if (counts > 1).any():
             row = int(np.argwhere(np.atleast_1d(counts > 1))[0][0])
-            warnings.warn(
+            on_doubt(
                 f"{where}: y is not one-hot: sample {row} has {int(np.atleast_1d(counts)[row].max())} ones. "
-                "For several classes at once use a sigmoid with binary_crossentropy",
-                stacklevel=5,
+                "For several classes at once use a sigmoid with binary_crossentropy"
             )
     elif y.dtype.kind in "iu":
         raise ValueError(

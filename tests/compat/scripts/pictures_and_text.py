@@ -47,6 +47,23 @@ for name, low, high in [("brightness", None, 0.1), ("contrast", 0.9, 1.1), ("sat
     args = [high] if low is None else [low, high]
     assert getattr(tf.image, f"random_{name}")(image, *args).shape == image.shape
 
+yuv = tf.image.rgb_to_yuv(image)
+same(yuv[..., 0], image @ [0.299, 0.587, 0.114])
+same(yuv[..., 1], 0.492 * (image[..., 2] - yuv[..., 0]), 1e-3)
+same(tf.image.yuv_to_rgb(yuv), image, 1e-5)
+
+# Boxes of pictures: the whole, a part, and one that reaches over the edge.
+ramp = np.arange(30, dtype="float32").reshape(1, 5, 6, 1)
+boxes = np.array([[0, 0, 1, 1], [0.25, 0.2, 0.75, 0.6], [0, 0, 2, 1], [1, 1, 0, 0]], "float32")
+crops = tf.image.crop_and_resize(ramp, boxes, [0, 0, 0, 0], (5, 6))
+same(crops[0, ..., 0], ramp[0, ..., 0])
+same(crops[1, 0, :, 0], 6 + np.linspace(1, 3, 6))
+same(crops[2, :, 0, 0], [0, 12, 24, 0, 0])
+same(crops[3, ..., 0], ramp[0, ::-1, ::-1, 0])
+same(tf.image.crop_and_resize(ramp, boxes[1:2], [0], (1, 1)), [[[[14.0]]]])
+same(tf.image.crop_and_resize(ramp, boxes[2:3], [0], (2, 2), extrapolation_value=-1.0)[0, 1, :, 0], [-1, -1])
+same(tf.image.crop_and_resize(ramp, boxes[1:2], [0], (2, 2), method="nearest")[0, ..., 0], [[7, 9], [19, 21]])
+
 # Files.
 with tempfile.TemporaryDirectory() as folder:
     path = os.path.join(folder, "picture.png")

@@ -70,6 +70,12 @@ strategy = tf.distribute.get_strategy()
 with strategy.scope():
     model = tf.keras.Sequential([tf.keras.Input((2,)), tf.keras.layers.Dense(1)])
 assert strategy.num_replicas_in_sync == 1
+try:
+    tf.distribute.cluster_resolver.TPUClusterResolver()
+    raise AssertionError("a TPU")
+except ValueError:
+    pass
+assert tf.compat.as_bytes("ab") == tf.compat.as_bytes(b"ab") == b"ab"
 
 
 # Python's own decisions by values

@@ -63,6 +63,37 @@ def predict_proba(self: Any, x: Any, batch_size: int | None = None, verbose: Any
     return self.predict(x, batch_size=batch_size, verbose=verbose)
 
 
+class CompiledLoss:
+    """`model.compiled_loss` of Keras 2: the compiled loss of a batch, which the model's mean loss counts."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def __call__(
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None, regularization_losses: Any = None
+    ) -> Any:
+        """A scalar, with `regularization_losses` in it."""
+        note("Model.compiled_loss(y, y_pred)", "Model.compute_loss(y=y, y_pred=y_pred)")
+        state = self._model._fit
+        loss = sum(regularization_losses or (), state.losses(y_true, y_pred, sample_weight, self._model))
+        state.loss_tracker.update_state(loss)
+        return loss
+
+
+class CompiledMetrics:
+    """`model.compiled_metrics` of Keras 2: all that compile() got as metrics."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Count a batch."""
+        note("Model.compiled_metrics.update_state(y, y_pred)", "Model.compute_metrics(x, y, y_pred)")
+        metrics = self._model._fit.metrics
+        if metrics is not None:
+            metrics.update_state(y_true, y_pred, sample_weight)
+
+
 def reset_states(self: Any) -> None:
     """reset_state()."""
     note("Metric.reset_states()", "Metric.reset_state()")
@@ -78,6 +109,8 @@ def install() -> None:
     model: Any = Model
     for method in (fit_generator, evaluate_generator, predict_generator, predict_classes, predict_proba):
         setattr(model, method.__name__, method)
+    model.compiled_loss = property(CompiledLoss)
+    model.compiled_metrics = property(CompiledMetrics)
     metric: Any = Metric
     metric.reset_states = reset_states
     fit = model.fit

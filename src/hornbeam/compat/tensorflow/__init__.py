@@ -28,6 +28,7 @@ _NAMESPACES = {
     "data.experimental": "data",
     "debugging": "debugging",
     "distribute": "distribute",
+    "distribute.cluster_resolver": "cluster_resolver",
     "dtypes": "dtypes",
     "errors": "errors",
     "image": "image",

@@ -7,7 +7,7 @@ from typing import Any
 from hornbeam.compat.tensorflow.random import set_seed
 
 __all__ = [
-    "as_str", "as_text", "enable_eager_execution", "enable_v2_behavior", "executing_eagerly",
+    "as_bytes", "as_str", "as_text", "enable_eager_execution", "enable_v2_behavior", "executing_eagerly",
     "logging", "set_random_seed",
 ]  # fmt: skip
 
@@ -35,6 +35,11 @@ def as_text(bytes_or_text: Any, encoding: str = "utf-8") -> str:
 
 
 as_str = as_text
+
+
+def as_bytes(bytes_or_text: Any, encoding: str = "utf-8") -> bytes:
+    """Bytes out of text."""
+    return bytes_or_text if isinstance(bytes_or_text, bytes) else bytes_or_text.encode(encoding)
 
 
 class logging:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from hornbeam import ops
 from hornbeam import random as hb_random
 from hornbeam.compat.tensorflow.io import (
@@ -20,13 +22,14 @@ from hornbeam.tensor import Tensor, as_tensor
 
 __all__ = [
     "ResizeMethod", "adjust_brightness", "adjust_contrast", "adjust_gamma", "adjust_hue",
-    "adjust_saturation", "central_crop", "convert_image_dtype", "crop_to_bounding_box", "decode_image",
-    "decode_jpeg", "decode_png", "encode_jpeg", "encode_png", "extract_patches", "flip_left_right",
+    "adjust_saturation", "central_crop", "convert_image_dtype", "crop_and_resize", "crop_to_bounding_box",
+    "decode_image", "decode_jpeg", "decode_png", "encode_jpeg", "encode_png", "extract_patches",
+    "flip_left_right",
     "flip_up_down", "grayscale_to_rgb", "hsv_to_rgb", "pad_to_bounding_box", "per_image_standardization",
     "psnr", "random_brightness", "random_contrast", "random_crop", "random_flip_left_right",
     "random_flip_up_down", "random_hue", "random_saturation", "resize", "resize_with_crop_or_pad",
-    "resize_with_pad", "rgb_to_grayscale", "rgb_to_hsv", "rot90", "sobel_edges", "ssim",
-    "stateless_random_flip_left_right", "total_variation", "transpose",
+    "resize_with_pad", "rgb_to_grayscale", "rgb_to_hsv", "rgb_to_yuv", "rot90", "sobel_edges", "ssim",
+    "stateless_random_flip_left_right", "total_variation", "transpose", "yuv_to_rgb",
 ]  # fmt: skip
 
 
@@ -221,6 +224,61 @@ def rgb_to_hsv(images: Any, name: str | None = None) -> Tensor:
 def hsv_to_rgb(images: Any, name: str | None = None) -> Tensor:
     """Red, green, blue."""
     return ops.image.hsv_to_rgb(images, data_format="channels_last")
+
+
+# Brightness, and how far blue and red are from it (ITU-R BT.601), a column each.
+_YUV = np.array(
+    [
+        [0.299, -0.14714119, 0.61497538],
+        [0.587, -0.28886916, -0.51496512],
+        [0.114, 0.43601035, -0.10001026],
+    ]
+)
+
+
+def rgb_to_yuv(images: Any) -> Tensor:
+    """Brightness and two differences of colour."""
+    return ops.matmul(images, as_tensor(_YUV, as_tensor(images).dtype))
+
+
+def yuv_to_rgb(images: Any) -> Tensor:
+    """Red, green, blue."""
+    return ops.matmul(images, as_tensor(np.linalg.inv(_YUV), as_tensor(images).dtype))
+
+
+def crop_and_resize(
+    image: Any,
+    boxes: Any,
+    box_indices: Any,
+    crop_size: Any,
+    method: str = "bilinear",
+    extrapolation_value: float = 0.0,
+    name: str | None = None,
+) -> Tensor:
+    """(boxes, *crop_size, channels): of image `box_indices[i]` the box `boxes[i]`, made `crop_size` large.
+
+    boxes: (n, 4), top, left, bottom, right, where 0 is the middle of the first pixel and 1 that of the last.
+    `extrapolation_value` stands where a box reaches beyond its image.
+    """
+    if method not in ("bilinear", "nearest"):
+        raise ValueError(f"crop_and_resize: method must be 'bilinear' or 'nearest', got {method!r}")
+    pixels, boxes = ops.cast(image, "float32"), ops.cast(boxes, "float32")
+    height, width = shape_of(crop_size)
+    rows, above = _taken(boxes[:, 0], boxes[:, 2], pixels.shape[1], height, method)
+    columns, beside = _taken(boxes[:, 1], boxes[:, 3], pixels.shape[2], width, method)
+    found = ops.einsum("nih,nhwc->niwc", rows, ops.take(pixels, box_indices, axis=0))
+    found = ops.einsum("njw,niwc->nijc", columns, found)
+    inside = ops.logical_and(above[:, :, None], beside[:, None, :])[..., None]
+    return ops.where(inside, found, float(extrapolation_value))
+
+
+def _taken(first: Tensor, last: Tensor, size: int, count: int, method: str) -> tuple[Tensor, Tensor]:
+    """How much of each of `size` places `count` places between first and last take, and which are inside."""
+    between = np.linspace(0, 1, count, dtype="float32") if count > 1 else np.array([0.5], "float32")
+    at = (first[:, None] + (last - first)[:, None] * between) * (size - 1)
+    inside = ops.logical_and(at >= 0, at <= size - 1)
+    at = ops.floor(at + 0.5) if method == "nearest" else at
+    return ops.relu(1 - ops.abs(at[..., None] - np.arange(size, dtype="float32"))), inside
 
 
 def _of_floats(fn: Any, image: Any) -> Tensor:
