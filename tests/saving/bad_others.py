@@ -149,7 +149,8 @@ def keras2_places(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def lying_texts(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """Found by fuzzing: a length that nothing is behind, and a heap in which nothing comes after."""
+    """Found by fuzzing: a length that nothing is behind, a heap in which nothing comes after, and a datatype
+    that is neither of texts nor of sequences, which HDF5 reads through a null pointer."""
     message = data.index(b"model_config\0") - 8
     name, kind, space = (
         -(-int.from_bytes(data[message + i : message + i + 2], "little") // 8) * 8 for i in (2, 4, 6)
@@ -159,6 +160,10 @@ def lying_texts(data: bytes) -> Iterator[tuple[str, bytes]]:
     heap = int.from_bytes(data[value + 4 : value + 12], "little")
     assert data[heap : heap + 4] == b"GCOL"
     yield "an endless heap", data[: heap + 16] + bytes(16) + data[heap + 32 :]
+    datatype = message + 8 + name
+    assert data[datatype : datatype + 2] == b"\x19\1"
+    for at, wrong in ((1, 3), (1, 0), (4, 8), (12, 2)):
+        yield "a datatype of nothing", data[: datatype + at] + bytes([wrong]) + data[datatype + at + 1 :]
 
 
 # -- .npz ----------------------------------------------------------------------------------------------------

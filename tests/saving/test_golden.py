@@ -182,8 +182,8 @@ def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:
         load_model(tmp_path / "x.h5")
 
 
-def test_texts_that_hdf5_would_allocate_or_hang_for(tmp_path: Path) -> None:
+def test_texts_that_hdf5_would_allocate_hang_or_crash_for(tmp_path: Path) -> None:
     for _, content in bad_others.lying_texts((GOLDEN / "keras2" / "shared.h5").read_bytes()):
         (tmp_path / "x.h5").write_bytes(content)
-        with pytest.raises(ModelFileError, match=r"longer than what is stored|heap of texts"):
+        with pytest.raises(ModelFileError, match=r"longer than what is stored|heap of texts|none of texts"):
             load_model(tmp_path / "x.h5")

@@ -1,8 +1,9 @@
 """Texts among the attributes of an HDF5 file from a stranger.
 
 HDF5 makes room for as many bytes as an attribute claims its text to have, up to 4 GiB, before it looks
-whether they are there, and goes round for ever in a damaged heap. So the claims are read here first, from the
-file's bytes: every message that an attribute of the name could be in, and the heaps that those point to.
+whether they are there, and goes round for ever in a damaged heap, or nowhere, which ends the process,
+in a damaged datatype. So both are read here first, from the file's bytes: every message that an attribute of
+the name could be in, and the heaps that those point to.
 """
 
 from __future__ import annotations
@@ -18,8 +19,12 @@ from hornbeam.saving.files import ModelFileError
 
 Raw = bytes | mmap.mmap
 
-_VARIABLE = 9  # the class of datatypes whose values lie elsewhere in the file
-_ELEMENT = 16  # length, address and number of such a value
+# Classes of datatypes: numbers, which an empty list of texts is one of, texts in place, and values elsewhere.
+_NUMBERS, _FIXED, _VARIABLE = (0, 1), 3, 9
+_ELEMENT = 16  # length, address and number of a value that is elsewhere
+# The size of such elements, and the bytes that they consist of. HDF5 follows others into pointers to nothing.
+_TEXT_SIZE = struct.pack("<I", _ELEMENT)
+_BYTE_SIZE = struct.pack("<I", 1)
 
 
 def texts(group: h5py.Group, name: str, raw: Raw) -> list[str] | None:
@@ -63,9 +68,11 @@ def _message(raw: Raw, start: int, at: int, name: bytes) -> Iterator[int]:
     _, kind, space, values = places
     if kind + 8 > len(raw) or space + 4 > len(raw):
         return
-    if raw[kind] & 15 != _VARIABLE:
+    if raw[kind] & 15 in (*_NUMBERS, _FIXED):
         yield 0  # the text is in the message itself
         return
+    if not _is_text(raw, kind):
+        raise ModelFileError("the datatype of one of the file's attributes is none of texts: refused")
     rank, offset = raw[space + 1], 8 if raw[space] == 1 else 4
     dims = raw[space + offset : space + offset + 8 * rank]
     count = 1
@@ -82,6 +89,19 @@ def _message(raw: Raw, start: int, at: int, name: bytes) -> Iterator[int]:
         if length and heaps[address].get(number, 0) < length:
             raise ModelFileError("a text of the file's attributes is longer than what is stored: refused")
         yield length
+
+
+def _is_text(raw: Raw, kind: int) -> bool:
+    """Whether the datatype at `kind` is that of texts of any length. HDF5's specification, IV.A.2.d."""
+    described = raw[kind : kind + 20]
+    return (
+        len(described) == 20
+        and described[0] & 15 == _VARIABLE
+        and described[1] & 15 == 1  # a text, no sequence of other values
+        and described[4:8] == _TEXT_SIZE
+        and described[8] & 15 in (0, _FIXED)
+        and described[12:16] == _BYTE_SIZE
+    )
 
 
 def _sizes(raw: Raw, address: int) -> dict[int, int]:
