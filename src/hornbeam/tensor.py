@@ -365,6 +365,13 @@ def _to_array(x: Any, dtype: Any) -> np.ndarray:
             isinstance(x, np.ndarray) or array.flags.writeable
         ):  # who gives read-only memory never writes to it
             array = np.array(array)
+    except TypeError as error:
+        if "traced array" not in str(error):  # what JAX says of its own
+            raise
+        raise HornbeamTypeError(
+            "a value that JAX is tracing cannot be a tensor here: hornbeam.grad, value_and_grad and jit take "
+            "Hornbeam's functions, and hornbeam.interop.jax_function(model) makes a model one of JAX's"
+        ) from error
     except ValueError as error:
         raise ShapeError(f"cannot make a tensor of {type(x).__name__}: {error}") from None
     if array.dtype.kind in "US":

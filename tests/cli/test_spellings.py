@@ -154,6 +154,18 @@ print(sorted(history), np.isclose(history["loss"][0], expected, rtol=1e-4))
             "Model.compiled_metrics.update_state(y, y_pred) is an old spelling, write Model.compute_metrics(",
         ],
     ),
+    (
+        """
+import keras
+model = keras.Sequential([keras.Input((2,), name="first"), keras.layers.Dense(3)])
+try:
+    model.zero_grad()
+except AttributeError as error:
+    print("torch_module(model)" in str(error), hasattr(model, "parameters"))
+""",
+        "True False",
+        [],
+    ),
     (  # what is refused elsewhere is said here
         """
 import keras

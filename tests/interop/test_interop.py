@@ -11,6 +11,7 @@ import pytest
 import hornbeam
 from hornbeam import config, interop, layers, ops
 from hornbeam.engines import installed, using
+from hornbeam.ir.types import HornbeamTypeError
 
 HOSTS = [name for name in installed() if name in ("jax", "torch")]
 RNG = np.random.default_rng(0)
@@ -256,6 +257,14 @@ def test_a_jax_function_that_trains_returns_its_state() -> None:
     assert set(after) == set(weights)
     for variable in model.variables:
         np.testing.assert_allclose(after[variable.path], np.asarray(variable), atol=1e-5)
+
+
+@needs_jax
+def test_what_jax_traces_is_no_tensor() -> None:
+    import jax
+
+    with pytest.raises(HornbeamTypeError, match=r"hornbeam.interop.jax_function\(model\) makes a model one"):
+        jax.grad(lambda x: ops.sum(x))(np.ones(3, "float32"))
 
 
 @needs_jax

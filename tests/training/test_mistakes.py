@@ -381,6 +381,10 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
         lambda: hb.Sequential([hb.Input((8, 8)), layers.Conv2D(3, 3, name="first")]),
         "layer 'sequential",
     ),
+    "train_step of Keras on JAX": (
+        lambda: fit(_Stateless(), X, YES),
+        "train_step(state, data) is how Keras has it on JAX",
+    ),
     "train_step that returns no dict": (
         lambda: fit(_Silent(), X, YES),
         "train_step must return a dict of logs",
@@ -399,6 +403,11 @@ class _Silent(hb.Model):
 
     def train_step(self, data: Any) -> Any:
         return hb.ops.sum(self(data[0]))
+
+
+class _Stateless(_Silent):
+    def train_step(self, state: Any, data: Any) -> Any:  # type: ignore[override]
+        return {}, state
 
 
 def _compiled(model: hb.Model) -> hb.Model:

@@ -3,6 +3,7 @@ likely fix."""
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -31,6 +32,22 @@ on_doubt: Callable[[str], None] = refuse
 _SPARSE = ("sparse_categorical_crossentropy", "categorical_generalized_cross_entropy")
 _CATEGORICAL = ("categorical_crossentropy", "categorical_focal_crossentropy")
 _BINARY = ("binary_crossentropy", "binary_focal_crossentropy")
+
+
+def check_own_step(step: Callable[..., Any], name: str) -> None:
+    """Raises TypeError for a step of the user's that wants more than a batch, as Keras on JAX has it."""
+    needed = [
+        p.name
+        for p in inspect.signature(step).parameters.values()
+        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    if len(needed) > 1:
+        raise TypeError(
+            f"{name}({', '.join(needed)}) is how Keras has it on JAX, where variables are handed through. "
+            f"Here {name}(data) is one for all engines: self(x, training=True), hornbeam.gradients(loss, "
+            "self.trainable_variables), self.optimizer.apply(gradients, self.trainable_variables), and a "
+            "dict of logs"
+        )
 
 
 # -- arguments -------------------------------------------------------------------------------------

@@ -171,6 +171,7 @@ class Trainer(Compiling):
         if mode == "train":
             state.release_weights()
         fn = self.train_step if mode == "train" else self.test_step
+        checks.check_own_step(fn, f"{mode}_step")
         if state.run_eagerly:
             return EagerStep(fn)
         trained = tuple(v.trainable for v in self.weights) if mode == "train" else ()  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.compat.names import note, remark
+from hornbeam.compat.names import MissingNameError, note, remark
 from hornbeam.compat.spellings.arguments import METHODS, renamed
 
 
@@ -94,6 +94,19 @@ class CompiledMetrics:
             metrics.update_state(y_true, y_pred, sample_weight)
 
 
+def _of_torch(name: str) -> Any:
+    """A name that models have where Keras runs on PyTorch."""
+
+    def missing(self: Any) -> Any:
+        raise MissingNameError(
+            f"{type(self).__name__}.{name}: with Keras on PyTorch a model is a torch.nn.Module, and here it "
+            "is none. hornbeam.interop.torch_module(model) makes one of it; without PyTorch, "
+            "hornbeam.value_and_grad and optimizer.apply train on every engine"
+        )
+
+    return property(missing)
+
+
 def reset_states(self: Any) -> None:
     """reset_state()."""
     note("Metric.reset_states()", "Metric.reset_state()")
@@ -109,6 +122,8 @@ def install() -> None:
     model: Any = Model
     for method in (fit_generator, evaluate_generator, predict_generator, predict_classes, predict_proba):
         setattr(model, method.__name__, method)
+    for name in ("parameters", "named_parameters", "zero_grad", "state_dict", "load_state_dict"):
+        setattr(model, name, _of_torch(name))
     model.compiled_loss = property(CompiledLoss)
     model.compiled_metrics = property(CompiledMetrics)
     metric: Any = Metric
