@@ -18,6 +18,7 @@ def test_input_is_a_symbol_with_its_layer() -> None:
     layer = x.history.operation
     assert isinstance(layer, layers.InputLayer)
     assert layer.output is x
+    assert layer.input is x
     again = registry.deserialize(registry.serialize(layer))
     assert (again.batch_shape, again.dtype, again.name) == ((4, 28, 28), "uint8", "image")
     with pytest.raises(NotImplementedError, match="sparse=True is not there"):

@@ -92,6 +92,11 @@ class InputLayer(Layer):
         return self._dtype
 
     @property
+    def input(self) -> KerasTensor:
+        """The symbolic tensor, of which scripts say `model.layers[0].input`."""
+        return self.output
+
+    @property
     def output(self) -> KerasTensor:
         """The symbolic tensor."""
         return self._inbound[0].outputs

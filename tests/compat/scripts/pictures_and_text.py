@@ -47,6 +47,11 @@ for name, low, high in [("brightness", None, 0.1), ("contrast", 0.9, 1.1), ("sat
     args = [high] if low is None else [low, high]
     assert getattr(tf.image, f"random_{name}")(image, *args).shape == image.shape
 
+same(tf.image.resize(image, (3, 4), method="area"), image.reshape(3, 2, 4, 2, 3).mean((1, 3)))
+same(
+    tf.image.resize(image[None, :3, :1], (2, 1), method="area")[0, 0, 0],
+    (image[0, 0] + image[1, 0] / 2) / 1.5,
+)
 yuv = tf.image.rgb_to_yuv(image)
 same(yuv[..., 0], image @ [0.299, 0.587, 0.114])
 same(yuv[..., 1], 0.492 * (image[..., 2] - yuv[..., 0]), 1e-3)

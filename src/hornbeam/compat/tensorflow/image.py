@@ -62,10 +62,22 @@ def resize(
         height, width = round(given.shape[-3] * scale), round(given.shape[-2] * scale)
     if method == "nearest":
         return ops.image.resize(given, (height, width), interpolation="nearest", data_format="channels_last")
+    if method == "area":
+        pixels = ops.cast(given, "float32")
+        rows, columns = _shares(given.shape[-3], height), _shares(given.shape[-2], width)
+        return ops.einsum("ih,...hwc,jw->...ijc", rows, pixels, columns)
     floats = given if is_float(given.dtype) else ops.cast(given, "float32")
     return ops.image.resize(
         floats, (height, width), interpolation=method, antialias=antialias, data_format="channels_last"
     )
+
+
+def _shares(size: int, count: int) -> np.ndarray:
+    """(count, size): how much of each of `count` equal parts each of `size` places is."""
+    edges, place = np.linspace(0, size, count + 1), np.arange(size)
+    low, high = edges[:-1, None], edges[1:, None]
+    overlap = np.minimum(high, place + 1) - np.maximum(low, place)
+    return (np.maximum(overlap, 0) / (high - low)).astype("float32")
 
 
 def resize_with_pad(
