@@ -193,6 +193,26 @@ def test_old_spellings(tmp_path: Path, script: str, printed: str, said: list[str
         assert done.stderr.count(text) == 1, f"{text}\n{done.stderr}"
 
 
+def test_warnings_name_the_line_of_the_script(tmp_path: Path) -> None:
+    path = tmp_path / "script.py"
+    path.write_text(
+        """
+import keras
+import numpy as np
+model = keras.Sequential([keras.Input((2,)), keras.layers.Flatten()])
+model.compile("sgd", "mse")
+model.fit(
+    np.ones((4, 2)), np.ones((4, 2)), verbose=0
+)
+"""
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "hornbeam", "run", str(path)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"{path}:6: UserWarning: model 'sequential' has no trainable weights" in done.stderr
+
+
 @pytest.mark.parametrize(
     "code",
     [

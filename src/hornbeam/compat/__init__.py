@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hornbeam import engines
+from hornbeam.compat import warned
 from hornbeam.compat.beside import real_libraries
 from hornbeam.compat.chosen import follow_backend as follow_backend
 from hornbeam.compat.finder import KERAS_VERSION as KERAS_VERSION
@@ -37,6 +38,7 @@ def install() -> None:
         )
     sys.meta_path.insert(0, Finder())
     checks.on_doubt = remark
+    warned.install()
     engines.host_libraries = lambda: real_libraries(lambda hook: isinstance(hook, Finder))
 
 
