@@ -69,6 +69,7 @@ THERE = {
         "lower upper split join length strip regex_replace regex_full_match substr to_number as_string "
         "reduce_join unicode_split to_hash_bucket_fast format"
     ),
+    "tf.data.experimental": "make_csv_dataset",
     "tf.data": "Dataset AUTOTUNE Options TextLineDataset cardinality experimental INFINITE_CARDINALITY",
     "tf.lookup": "StaticHashTable KeyValueTensorInitializer TextFileInitializer",
     "tf.summary": "create_file_writer scalar image histogram text flush",

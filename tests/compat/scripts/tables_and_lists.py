@@ -1,5 +1,7 @@
 """Tables, growing lists, loops over rows, strategies, and functions beside the everyday ones."""
 
+import tempfile
+
 import numpy as np
 import tensorflow as tf
 
@@ -17,6 +19,31 @@ names = tf.lookup.StaticHashTable(
     default_value="none",
 )
 assert names.lookup(tf.constant([1, 7, 0])).numpy().tolist() == [b"dog", b"none", b"cat"]
+
+# tables in files
+with tempfile.TemporaryDirectory() as folder:
+    path = f"{folder}/cats.csv"
+    with open(path, "w") as file:
+        file.write('name,age,weight,owner\n"Tom, the cat",3,4.5,2\nKitty,,3.5,5000000000\nRex,7,?,1\n')
+    read = tf.data.experimental.make_csv_dataset(path, 2, num_epochs=1, shuffle=False, na_value="?")
+    one, other = list(read)
+    assert list(one) == ["name", "age", "weight", "owner"]
+    assert [one[name].dtype for name in ("age", "weight", "owner")] == [tf.int32, tf.float32, tf.int64]
+    assert one["name"].numpy().tolist() == [b"Tom, the cat", b"Kitty"]
+    assert (one["age"].numpy().tolist(), other["weight"].numpy().tolist()) == ([3, 0], [0.0])
+    read = tf.data.experimental.make_csv_dataset(
+        path,
+        3,
+        label_name="age",
+        select_columns=["name", "age", "weight"],
+        column_defaults=[["?"], [-1], [9.5]],
+        num_epochs=1,
+        shuffle=False,
+        na_value="?",
+    )
+    columns, ages = next(iter(read))
+    assert (list(columns), ages.numpy().tolist()) == (["name", "weight"], [3, -1, 7])
+    assert columns["weight"].numpy().tolist() == [4.5, 3.5, 9.5]
 
 # tf.TensorArray, tf.scan, tf.foldl
 array = tf.TensorArray(tf.float32, size=0, dynamic_size=True)

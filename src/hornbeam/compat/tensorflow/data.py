@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hornbeam.compat.tensorflow.csv_tables import make_csv_dataset
 from hornbeam.compat.tensorflow.host import StringTensor
 from hornbeam.data import AUTOTUNE, INFINITE_CARDINALITY, UNKNOWN_CARDINALITY, Dataset, TensorSpec
 
 __all__ = [
     "AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Dataset", "Options", "TextLineDataset",
-    "cardinality",
+    "cardinality", "make_csv_dataset",
 ]  # fmt: skip
 
 
