@@ -91,6 +91,10 @@ assert texts.dtype == tf.string or texts.dtype == object
 assert texts.numpy().tolist() == [b"Hello, World!", b"ab c"]
 assert tf.strings.lower(texts)[0].numpy() == b"hello, world!"
 assert tf.strings.regex_replace(texts, "[,!]", "").numpy()[0] == b"Hello World"
+lists = tf.strings.split(tf.constant(["3,1,2", "7"]), ",")
+assert lists.to_tensor().numpy().tolist() == [[b"3", b"1", b"2"], [b"7", b"", b""]]
+assert lists.to_tensor()[:, -1].numpy().tolist() == [b"2", b""]
+assert tf.strings.to_number(lists).to_tensor(-1).numpy().tolist() == [[3, 1, 2], [7, -1, -1]]
 assert [part.numpy().tolist() for part in tf.strings.split(texts)] == [[b"Hello,", b"World!"], [b"ab", b"c"]]
 assert tf.strings.length(texts).numpy().tolist() == [13, 4]
 assert tf.strings.join(["a", "b"], separator="-").numpy() == b"a-b"

@@ -98,12 +98,32 @@ def reduce_join(
     return StringTensor(np.expand_dims(made, axis) if keepdims else made)
 
 
+class Rows(list):
+    """Rows of different lengths, as a list; of a ragged tensor's methods it has the one that pads."""
+
+    def to_tensor(self, default_value: Any = None) -> Any:
+        """One array, with `default_value` ("" or 0) behind the short rows."""
+        width = max((len(row) for row in self), default=0)
+        if any(isinstance(row, StringTensor) for row in self):
+            gap = "" if default_value is None else default_value
+            return StringTensor([[*row.texts(), *[gap] * (width - len(row))] for row in self])
+        return ops.stack(
+            [ops.pad(row, [(0, width - len(row))], constant_values=default_value or 0) for row in self]
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"rows of different lengths have no {name!r}: there are no ragged tensors in `hornbeam run`, "
+            "to_tensor() pads them, and a loop goes over them"
+        )
+
+
 def split(input: Any, sep: str | None = None, maxsplit: int = -1, name: str | None = None) -> Any:
     """The words of a string, or a list of those of each string."""
     array = StringTensor(input).texts()
     if array.ndim == 0:
         return StringTensor(str(array[()]).split(sep or None, maxsplit))
-    return [StringTensor(text.split(sep or None, maxsplit)) for text in array.reshape(-1)]
+    return Rows(StringTensor(text.split(sep or None, maxsplit)) for text in array.reshape(-1))
 
 
 def unicode_split(input: Any, input_encoding: str = "UTF-8", **options: Any) -> Any:
@@ -111,7 +131,7 @@ def unicode_split(input: Any, input_encoding: str = "UTF-8", **options: Any) -> 
     array = StringTensor(input).texts()
     if array.ndim == 0:
         return StringTensor(list(array[()]))
-    return [StringTensor(list(text)) for text in array.reshape(-1)]
+    return Rows(StringTensor(list(text)) for text in array.reshape(-1))
 
 
 def length(input: Any, unit: str = "BYTE", name: str | None = None) -> Tensor:
@@ -126,8 +146,10 @@ def substr(input: Any, pos: int, len: int, unit: str = "BYTE", name: str | None 
     return StringTensor(_each(lambda text: text[pos:end], input))
 
 
-def to_number(input: Any, out_type: Any = "float32", name: str | None = None) -> Tensor:
+def to_number(input: Any, out_type: Any = "float32", name: str | None = None) -> Any:
     """The numbers that strings spell."""
+    if isinstance(input, Rows):
+        return Rows(to_number(row, out_type) for row in input)
     return ops.cast(as_tensor(_each(float, input).astype(np.float64)), out_type)
 
 
