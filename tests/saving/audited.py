@@ -67,7 +67,7 @@ def main(warm_up: str, paths: list[str]) -> None:
     sys.addaudithook(hook)
     for path in paths:
         Path("/proc/self/clear_refs").write_text("5")
-        before, start, outcome = peak_bytes(), time.perf_counter(), ["loaded", ""]
+        before, start, outcome = peak_bytes(), time.process_time(), ["loaded", ""]
         events.clear()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -82,7 +82,7 @@ def main(warm_up: str, paths: list[str]) -> None:
                     if number == 0 or not known:
                         outcome = [type(error).__name__, str(error)]
                 recording = False
-        took = time.perf_counter() - start
+        took = time.process_time() - start
         peak = peak_bytes() - before
         print(
             json.dumps({"path": path, "outcome": outcome, "events": events, "seconds": took, "peak": peak}),

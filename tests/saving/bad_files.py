@@ -361,6 +361,15 @@ def hdf5(folder: Path) -> Iterator[tuple[str, bytes]]:
 # -- zip -----------------------------------------------------------------------------------------------------
 
 
+def keys_twice(text: str) -> dict[str, str]:
+    """A config that says two things, of which a reader sees one: at its top, inside, and in other letters."""
+    return {
+        "key_twice": f'{{"class_name": "Functional", {text[1:]}',
+        "inner_key_twice": text.replace('"units": 3', '"units": 3, "activation": "relu", "units": 3'),
+        "key_in_other_letters": text.replace('"config": {', '"config": {"n": 1, "\\u006e": 2, ', 1),
+    }
+
+
 def archives(folder: Path) -> Iterator[str]:
     """Names of files in `folder` whose zip is what is wrong."""
     zeros = bytes(GIB)
@@ -388,6 +397,11 @@ def archives(folder: Path) -> Iterator[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # zipfile notices
         yield put("duplicates.keras", [*good, good[1]])
+        yield put("metadata_twice.keras", [*good, good[0]])
+        words = ("assets/layers/string_lookup/vocabulary.txt", "a")
+        yield put("words_twice.keras", [*good, words, words])
+    for name, text in keys_twice(json.dumps(GOOD)).items():
+        yield put(f"{name}.keras", [good[0], ("config.json", text), good[2]])
     write(folder / "many_members.keras")
     with zipfile.ZipFile(folder / "many_members.keras", "a") as archive:
         for index in range(40_000):

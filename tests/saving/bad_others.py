@@ -105,6 +105,8 @@ def keras2_code(folder: Path) -> Iterator[tuple[str, bytes]]:
 def keras2_sizes(folder: Path) -> Iterator[tuple[str, bytes]]:
     for name, config in bad_files.sizes():
         yield name, keras2(config)
+    for name, text in bad_files.keys_twice(json.dumps(GOOD)).items():
+        yield name, keras2(text)
     yield "a deep config", keras2('{"a":' * 300 + "1" + "}" * 300)
     yield "a deeper config", keras2("[" * 100_000)
 
@@ -228,6 +230,7 @@ def npz_files(folder: Path) -> Iterator[tuple[str, bytes]]:
     yield "dates", instead(npy(np.zeros((4, 3), "M8[s]")))
     yield "a record", instead(npy(np.zeros((4, 3), [("a", "f4")])))
     yield "twice", npz([kernel, kernel, bias])
+    yield "twice, once without an ending", npz([kernel, bias, ("dense/kernel", npy(VALUES))])
     yield "lzma", npz([kernel, bias], compression=zipfile.ZIP_LZMA)
     yield "many members", npz([kernel, bias, *((str(i), b"") for i in range(40_000))])
     yield "names of files elsewhere", npz([kernel, bias, ("../../evil.npy", npy(BIAS)), ("/evil", npy(BIAS))])
@@ -278,7 +281,16 @@ def safetensors_files(folder: Path) -> Iterator[tuple[str, bytes]]:
         "a hole",
         safetensors([TENSORS[0], ("dense/bias", {**TENSORS[1][1], "data_offsets": [60, 72]})], bytes(72)),
     )
+    good = safetensors(TENSORS)
+    other = good[8:-60].replace(b'"dense/kernel"', b'"dense\\u002fkernel"')
+    twice = b"{" + good[9:-61] + b", " + other[1:]
     yield "a name twice", safetensors([*TENSORS, TENSORS[0]])
+    yield "a name twice in other letters", struct.pack("<Q", len(twice)) + twice + bytes(60)
+    yield (
+        "metadata twice",
+        safetensors([("__metadata__", {"a": "b"}), *TENSORS, ("__metadata__", {"a": "c"})]),
+    )
+    yield "a header without end", safetensors([("__metadata__", {"a": "b" * (17 << 20)}), *TENSORS])
     yield "a strange dtype", changed(dtype="F8_E4M3", shape=[4, 12])
     yield "a dtype with a name of a function", changed(dtype="os.system")
     yield "a header as long as it likes", safetensors(TENSORS, length=(1 << 63) - 1)
@@ -332,6 +344,14 @@ def onnx_files(folder: Path) -> Iterator[tuple[str, bytes]]:
     yield "graphs in graphs", onnx.model(inner)
     long = [onnx.node("Neg", [f"a{i}" if i else "x"], [f"a{i + 1}"]) for i in range(100_000)]
     yield "a chain that is too long", of([*long, onnx.node("Neg", ["a100000"], ["y"])])
+    axes = [onnx.message("attribute", name="axis", type=2, i=i) for i in (0, 1)]
+    softmax = onnx.message("node", input=x, output=["y"], op_type="Softmax", attribute=axes)
+    yield "an attribute twice", of([softmax])
+    entry = onnx.message("entry", key="location", value="data")
+    where = onnx.message(
+        "tensor", dims=[3, 3], data_type=1, name="w", data_location=1, external_data=[entry, entry]
+    )
+    yield "a place twice", of(GEMM, [where])
     yield "a circle", of([onnx.node("Add", ["x", "b"], ["a"]), onnx.node("Neg", ["a"], ["b"]),
                           onnx.node("Neg", ["b"], ["y"])])  # fmt: skip
     body = onnx.graph(

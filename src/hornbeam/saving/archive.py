@@ -22,7 +22,7 @@ from hornbeam.layers.context import shapes_only
 from hornbeam.layers.preprocessing.host import STRAY_BYTES
 from hornbeam.saving.attributes import Raw, texts
 from hornbeam.saving.files import ModelFileError as ModelFileError
-from hornbeam.saving.files import Room, most_texts, raised, replace_file
+from hornbeam.saving.files import Room, most_texts, parsed_json, raised, replace_file
 from hornbeam.saving.legacy_config import modern_config
 from hornbeam.saving.legacy_h5 import read_legacy_optimizer, read_legacy_weights
 from hornbeam.saving.onnx_file import load_onnx, onnx_arrays
@@ -288,10 +288,7 @@ def _read_members(archive: zipfile.ZipFile, size: int) -> Members:
 
 def parsed_config(text: bytes) -> dict[str, Any]:
     """The config of a model as what JSON makes of it. Raises ModelFileError."""
-    try:
-        config = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ModelFileError(f"the config is not JSON: {error}") from None
+    config = parsed_json(text, "the config")
     most = current_budget().nesting
     if not isinstance(config, dict) or _depth(config, most) > most:
         raise ModelFileError(

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from hornbeam.budgets import current_budget
-from hornbeam.saving.files import ModelFileError, Room, raised, storable
+from hornbeam.saving.files import ModelFileError, Room, parsed_json, raised, storable
 from hornbeam.saving.zips import opened_zip, unpacked
 
 _LONGEST_HEADER = 10_000
@@ -97,11 +97,12 @@ def _read_npz(file: BinaryIO) -> dict[str, np.ndarray]:
         room, found = Room(size), {}
         for member in members:
             room.take(member.filename, 0, member.file_size)
-        if len({member.filename for member in members}) != len(members):
-            raise ModelFileError("two arrays have one name")
         for member in members:
             array = _read_npy(unpacked(archive, member), member.filename, room)
-            found[member.filename.removesuffix(".npy")] = array
+            name = member.filename.removesuffix(".npy")
+            if name in found:
+                raise ModelFileError(f"two arrays are called {name!r:.80}")
+            found[name] = array
     return found
 
 
@@ -146,8 +147,14 @@ def _read_safetensors(file: BinaryIO) -> dict[str, np.ndarray]:
     most = 10 * current_budget().members
     if data.count(b'"data_offsets"') > most:
         raise ModelFileError(f"the file has more than {most:,} arrays. {raised('members')}")
+    parts = _safetensors().deserialize(data)
+    # The library takes the last of two arrays with one name, other readers may take the first.
+    length = int.from_bytes(data[:8], "little")
+    if length > 2 * current_budget().text:
+        raise ModelFileError(f"the header has {length:,} bytes, too many. {raised('text')}")
+    parsed_json(data[8 : 8 + length], "the header")
     room, found = Room(len(data)), {}
-    for name, part in _safetensors().deserialize(data):
+    for name, part in parts:
         if part["dtype"] not in dtypes:
             raise ModelFileError(f"{name!r} has dtype {part['dtype']}, which is not read")
         dtype = numpy_dtype(dtypes[part["dtype"]])

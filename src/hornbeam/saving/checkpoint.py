@@ -17,7 +17,15 @@ from typing import Any
 import h5py
 import numpy as np
 
-from hornbeam.saving.files import ModelFileError, Room, most_texts, raised, replace_file, storable
+from hornbeam.saving.files import (
+    ModelFileError,
+    Room,
+    most_texts,
+    parsed_json,
+    raised,
+    replace_file,
+    storable,
+)
 from hornbeam.saving.weights import (
     Group,
     checked_dataset,
@@ -123,7 +131,7 @@ def _note(store: h5py.File) -> dict[str, Any]:
         or bytes(values_of(expected)) != hashlib.sha256(text).digest()
     ):
         raise ModelFileError("the checkpoint is damaged: its state is not what was written")
-    note = json.loads(text)
+    note = parsed_json(text, "the checkpoint's state")
     version = note.get("version") if isinstance(note, dict) else None
     if not isinstance(version, int) or version > VERSION:
         raise ModelFileError(f"the checkpoint has version {version}, this Hornbeam reads up to {VERSION}")

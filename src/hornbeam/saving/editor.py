@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -12,9 +11,9 @@ import h5py
 import numpy as np
 
 from hornbeam.naming import nearest
-from hornbeam.saving.archive import read_archive
+from hornbeam.saving.archive import parsed_config, read_archive
 from hornbeam.saving.attributes import texts
-from hornbeam.saving.files import ModelFileError, Room, replace_file
+from hornbeam.saving.files import ModelFileError, Room, parsed_json, replace_file
 from hornbeam.saving.weights import checked_dataset, checked_object, created, saved_parts, values_of
 
 Tree = dict[str, Any]  # names -> arrays (the weights of an object) and further trees (the objects inside it)
@@ -40,7 +39,8 @@ class KerasFileEditor:
         self.metadata: dict[str, Any] | None = None
         if self.filepath.endswith(".keras"):
             config, weights, metadata, _ = read_archive(self.filepath)
-            self.config, self.metadata = json.loads(config), json.loads(metadata) if metadata else None
+            self.config = parsed_config(config)
+            self.metadata = parsed_json(metadata, "metadata.json") if metadata else None
             source: Any = io.BytesIO(weights)
         elif self.filepath.endswith(".weights.h5"):
             source = open(self.filepath, "rb")  # noqa: SIM115 - closed below

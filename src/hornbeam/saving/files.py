@@ -4,12 +4,14 @@ raises.
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -35,6 +37,26 @@ def raised(name: str) -> str:
 def most_texts() -> int:
     """Bytes of all vocabularies together, some millions of words, or of the state of a training."""
     return 8 * current_budget().text
+
+
+def parsed_json(text: bytes | str, what: str) -> Any:
+    """What a JSON text says. Of a key that an object has twice, programs take the first or the last: one
+    would check what another loads. Raises ModelFileError for that, and for what is no JSON.
+    """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        if len(made) != len(pairs):
+            (twice, _), *_ = Counter(key for key, _ in pairs).most_common(1)
+            raise ModelFileError(f"{what} says {twice!r:.80} twice in one object")
+        return made
+
+    try:
+        return json.loads(text, object_pairs_hook=once)
+    except ModelFileError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"{what} is not JSON: {error}") from None
 
 
 class Room:

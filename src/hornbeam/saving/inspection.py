@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import mmap
 import os
 from collections.abc import Iterator, Mapping
@@ -17,7 +16,7 @@ from hornbeam import registry
 from hornbeam.saving.archive import parsed_config, read_archive, text_of
 from hornbeam.saving.arrays import ENDINGS, arrays_in
 from hornbeam.saving.checkpoint import training_note, verify_checkpoint
-from hornbeam.saving.files import ModelFileError
+from hornbeam.saving.files import ModelFileError, parsed_json
 from hornbeam.saving.weights import checked_dataset, opened, stored_arrays, values_of
 
 
@@ -155,10 +154,10 @@ def _inspect_archive(found: Inspection, custom_objects: Mapping[str, Any] | None
     members = read_archive(found.path)
     found.kind = "model"
     try:
-        about = json.loads(members.metadata or b"{}")
+        about = parsed_json(members.metadata or b"{}", "metadata.json")
         found.version = str(about.get("keras_version")) if isinstance(about, dict) else None
-    except ValueError:
-        found.refused.append("the metadata are not JSON")
+    except ModelFileError as error:
+        found.refused.append(str(error))
     _describe(found, parsed_config(members.config), custom_objects)
     with opened(io.BytesIO(members.weights)) as store:
         found.arrays = [ArrayInfo(name, tuple(x.shape), x.dtype.name) for name, x in stored_arrays(store)]

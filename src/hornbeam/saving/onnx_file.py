@@ -205,6 +205,8 @@ class _Source:
         for node in graph["node"]:
             op, domain = node.get("op_type", ""), node.get("domain", "")
             attributes = {x.get("name", ""): self._attribute(x, depth) for x in node["attribute"]}
+            if len(attributes) != len(node["attribute"]):
+                raise ModelFileError(f"a node {op!r:.80} has two attributes of one name")
             if op == "Constant" and domain in _STANDARD and len(node["output"]) == 1:
                 name = node["output"][0]
                 if name in constants:
@@ -225,6 +227,8 @@ class _Source:
     def _branch(self, graph: Mapping[str, Any], depth: int) -> dict[str, Any]:
         part = self._part(graph, depth)
         for name, array in self._initializers(graph).items():
+            if name in part["constants"]:
+                raise ModelFileError(f"two arrays are called {name!r:.80}")
             part["constants"][name] = _small(array)
         names = {key: [x.get("name", "") for x in graph[key[:-1]]] for key in ("inputs", "outputs")}
         return {"graph": {**part, **names}}
@@ -284,6 +288,8 @@ class _Source:
     def _external(self, name: str, entries: list[Mapping[str, str]], size: int, nbytes: int) -> bytes:
         """Bytes out of a file beside the model: a plain file in the same folder, and nothing else."""
         keys = {x.get("key", ""): x.get("value", "") for x in entries}
+        if len(keys) != len(entries):
+            raise ModelFileError(f"the array {name!r:.80} says twice where it lies")
         place = keys.get("location", "")
         if not place or place in (".", "..") or re.search(r"[/\\:\0]", place):
             raise ModelFileError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
@@ -27,6 +28,10 @@ def opened_zip(file: BinaryIO) -> Iterator[zipfile.ZipFile]:
         members = archive.infolist()
         if len(members) > most:
             raise ModelFileError(_many(f"the archive has {len(members):,} members", most))
+        names = [member.filename for member in members]
+        if len(set(names)) != len(names):  # of which readers take the first or the last
+            (twice, _), *_ = Counter(names).most_common(1)
+            raise ModelFileError(f"the archive has two members called {twice!r:.80}")
         for member in members:
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise ModelFileError(f"{member.filename} is compressed in a way that is not read")
