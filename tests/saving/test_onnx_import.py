@@ -136,6 +136,39 @@ def test_trained_and_untrained_arrays(tmp_path: Path) -> None:
     assert made.non_trainable_variables == []
 
 
+def test_weights_behind_operators_that_cut_and_join_are_trained(tmp_path: Path) -> None:
+    """As PyTorch writes gates of recurrent layers, and a token of a class in front of others."""
+    nodes = [
+        node("Slice", ["gates", "zero", "two", "zero"], ["first"]),
+        node("Concat", ["first", "second"], ["kernel"], axis=0),
+        node("MatMul", ["x", "kernel"], ["h"]),
+        node("Shape", ["x"], ["shape"]),
+        node("Expand", ["token", "shape"], ["tokens"]),
+        node("Concat", ["tokens", "h"], ["both"], axis=0),
+        node("GatherND", ["table", "places"], ["row"]),
+        node("Add", ["both", "row"], ["y"]),
+    ]
+    arrays = {
+        "gates": floats(4, 3), "second": floats(1, 3), "token": floats(1, 3), "table": floats(2, 3),
+        "zero": np.array([0]), "two": np.array([2]), "places": np.array([1]),
+    }  # fmt: skip
+    made = load_onnx(saved(tmp_path, model(graph(nodes, [tensor(k, x) for k, x in arrays.items()]))))
+    assert {v.name for v in made.trainable_variables} == {"gates", "second", "token", "table"}
+    x = floats(2, 3)
+    kernel = np.concatenate([arrays["gates"][:2], arrays["second"]])
+    expected = np.concatenate([arrays["token"].repeat(2, 0), x @ kernel]) + arrays["table"][1]
+    np.testing.assert_allclose(np.asarray(made(x)), expected, rtol=1e-5)
+
+
+def test_names_that_layers_cannot_have_together(tmp_path: Path) -> None:
+    nodes = [node("Add", ["a/b", "a_b"], ["c"]), node("Add", ["c", "onnx_graph"], ["y"])]
+    inputs = [value(name, ["n", 3]) for name in ("a/b", "a_b", "onnx_graph")]
+    made = load_onnx(saved(tmp_path, model(graph(nodes, input=inputs))))
+    assert made.input_names == ["a_b", "a_b_input", "onnx_graph"]
+    x = floats(2, 3)
+    np.testing.assert_array_equal(made.predict([x, x, x], verbose=0), x + x + x)
+
+
 def test_several_outputs_have_names(tmp_path: Path) -> None:
     nodes = [node("Relu", ["x"], ["y"]), node("Neg", ["x"], ["part/z"])]
     outputs = [value("y", ["n", 3]), value("part/z", ["n", 3])]

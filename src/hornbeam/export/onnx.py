@@ -10,16 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import tree
-from hornbeam.engines import Engine, current_engine
+from hornbeam import ops, tree
+from hornbeam.engines import current_engine
 from hornbeam.export.signature import signature_of
-from hornbeam.ir.graph import Node
+from hornbeam.ir.graph import Graph, Node, topological
 from hornbeam.ir.types import TensorType
-from hornbeam.models.host import has_host_layers
+from hornbeam.models.host import host_layers
 from hornbeam.pending import buffer_of, evaluate
 from hornbeam.saving.files import replace_file
 from hornbeam.saving.weights import weight_names
-from hornbeam.transforms import trace_for
+from hornbeam.training.outputs import unique_names
+from hornbeam.transforms import Traced, trace_for
 
 # What is written for other runtimes: old enough for those of the last years.
 OPSET = 20
@@ -42,11 +43,14 @@ def export_onnx(model: Any, filepath: str | os.PathLike[str], input_signature: A
     """Write the inference of a model to `filepath`: a file if its name ends in ".onnx", else a folder of
     `model.onnx`, `signature.json` and `example.py`, which need nothing but onnxruntime. Returns the file.
 
-    Inputs and outputs have the model's names, weights theirs (see `saving.weight_names`). The first size of
-    an input may be unknown: the model then takes batches of any size.
+    Inputs and outputs have the model's names, or those of the keys of dicts, and weights theirs (see
+    `saving.weight_names`); a name that comes again is numbered. bfloat16 is float32 at both ends. The first
+    size of an input may be unknown: the model then takes batches of any size.
 
-    Raises ValueError for a model that is not built, has strings for inputs, or depends on the number of rows
-    in a way that ONNX cannot say; ImportError without onnx.
+    Raises ValueError for a model that is not built, has layers for strings or hashes, changes variables while
+    it predicts (stateful recurrent layers), or depends on the number of rows in a way that ONNX cannot say;
+    NotImplementedError for an operation that onnxruntime has not for a dtype; ImportError without onnx. They
+    name the layer.
     """
     made, examples = onnx_model(model, input_signature)
     data = made.SerializeToString()
@@ -83,10 +87,10 @@ def onnx_model(model: Any, input_signature: Any = None) -> tuple[Any, list[tuple
 
 def check_graph(model: Any) -> None:
     """Raises ValueError for a model that is not a graph as a whole."""
-    if has_host_layers(model):
+    if host := host_layers(model):
         raise ValueError(
-            f"{model.describe()} has layers for strings, which are no part of a graph: export the model "
-            "behind them"
+            f"{model.describe()} has layers for strings or hashes, which are no part of a graph: "
+            f"{', '.join(part.describe() for part in host)}. Export the model behind them"
         )
 
 
@@ -132,34 +136,57 @@ def _for_rows(model: Any, structure: list[Any], specs: list[Any], free: list[int
     from hornbeam.engines.onnx.emit import Emitter
     from hornbeam.engines.onnx.table import MAKERS, TABLE
 
+    dtypes = [str(spec.dtype or "float32") for spec in specs]
     types = [
-        TensorType((rows, *spec.shape[1:]) if i in free else tuple(spec.shape), str(spec.dtype or "float32"))
-        for i, spec in enumerate(specs)
+        TensorType((rows, *spec.shape[1:]) if i in free else tuple(spec.shape), _outside_dtype(dtype))
+        for i, (spec, dtype) in enumerate(zip(specs, dtypes, strict=True))
     ]
-    engine = current_engine()
-    traced = trace_for(
-        engine, lambda *xs: model(*tree.pack_sequence_as(structure, list(xs)), training=False), types
-    )
+
+    def predict(*xs: Any) -> Any:
+        given = [ops.cast(x, dtype) for x, dtype in zip(xs, dtypes, strict=True)]
+        found = model(*tree.pack_sequence_as(structure, given), training=False)
+        return tree.map_structure(lambda y: ops.cast(y, _outside_dtype(y.dtype)), found)
+
+    traced = trace_for(current_engine(), predict, types)
     if traced.updated:
-        raise ValueError(f"{model.describe()} changes variables while it predicts, which a file cannot")
-    names = {id(variable): name for name, variable in weight_names(model)}
-    weights = [
-        (names.get(id(variable), variable.path), np.asarray(variable.numpy()), variable.dtype)
-        for variable in traced.variables
+        changed = ", ".join(sorted({variable.path for variable in traced.updated}))
+        raise ValueError(
+            f"{model.describe()} changes {changed} while it predicts, which a file cannot: make recurrent "
+            "layers without stateful=True, with their states as inputs and outputs if need be"
+        )
+    known = {id(variable): name for name, variable in weight_names(model)}
+    one = structure[0] if len(structure) == 1 else structure
+    inputs = _names(getattr(model, "input_names", None), "input", one)
+    outputs = _names(getattr(model, "output_names", None), "output", traced.result)
+    weights = [known.get(id(variable), variable.path) for variable in traced.variables]
+    names = unique_names([*inputs, *outputs, *weights])
+    end, begin = len(inputs), len(inputs) + len(outputs)
+    leaves, given = outside(traced), traced.graph.inputs
+    count = len(weights)
+    graph = Graph((*given[:count], *leaves, *given[count + len(traced.captured) :]), traced.graph.outputs)
+    values = [
+        (name, np.asarray(variable.numpy()), variable.dtype)
+        for name, variable in zip(names[begin:], traced.variables, strict=True)
     ]
-    weights += constants(traced.captured, engine)
-    emitter = Emitter(TABLE, MAKERS, opset=OPSET)
-    inputs = _names(getattr(model, "input_names", None), "input", len(specs))
-    outputs = _names(getattr(model, "output_names", None), "output", len(traced.outputs))
-    return emitter.model(traced.graph, weights, inputs, outputs)
+    values += constants(leaves, names)
+    return Emitter(TABLE, MAKERS, opset=OPSET).model(graph, values, names[:end], names[end:begin])
 
 
-def constants(nodes: Sequence[Node], engine: Engine) -> list[tuple[str, np.ndarray, str]]:
-    """Name, array and dtype of values that a function took from outside."""
+def outside(traced: Traced) -> list[Node]:
+    """The values from which everything is computed that a function took from outside. It is written into the
+    model from there on, since it may depend on the number of rows.
+    """
+    return [node for node in topological(traced.captured) if node.primitive is None]
+
+
+def constants(nodes: Sequence[Node], names: Sequence[str]) -> list[tuple[str, np.ndarray, str]]:
+    """Name, array and dtype of values from outside; `names` are those that are taken."""
     evaluate(nodes)
+    engine = current_engine()
+    own = unique_names([*names, *(f"constant_{i}" for i in range(len(nodes)))])[len(names) :]
     return [
-        (f"constant_{i}", np.asarray(engine.get(buffer_of(node, engine))), node.dtype)
-        for i, node in enumerate(nodes)
+        (name, np.asarray(engine.get(buffer_of(node, engine))), node.dtype)
+        for name, node in zip(own, nodes, strict=True)
     ]
 
 
@@ -173,10 +200,21 @@ def _drop_unused(made: Any, kept: Collection[str]) -> None:
     made.graph.initializer.extend(tensors)
 
 
-def _names(known: Any, kind: str, count: int) -> list[str]:
-    """Names of inputs or outputs, each once."""
-    given = list(known) if known is not None and len(known) == count else [kind] * count
-    return [n if given.count(n) == 1 else f"{n}_{given[:i].count(n)}" for i, n in enumerate(given)]
+def _outside_dtype(dtype: str) -> str:
+    """What stands for a dtype in the inputs and outputs of a file: onnxruntime takes and gives NumPy's
+    arrays, which have no bfloat16, and float32 holds it exactly.
+    """
+    return "float32" if dtype == "bfloat16" else dtype
+
+
+def _names(known: Any, kind: str, structure: Any) -> list[str]:
+    """Names of inputs or outputs: those of the model, else the keys in their structure, else numbers."""
+    paths = [path for path, _ in tree.flatten_with_path(structure)]
+    if known is not None and len(known) == len(paths):
+        return list(known)
+    if any(isinstance(key, str) for path in paths for key in path):
+        return ["_".join(map(str, path)) for path in paths]
+    return [kind] if len(paths) == 1 else [f"{kind}_{i}" for i in range(len(paths))]
 
 
 def _info(value: Any) -> dict[str, Any]:

@@ -17,9 +17,9 @@ import numpy as np
 from hornbeam import tree
 from hornbeam.config import floatx
 from hornbeam.engines import current_engine
-from hornbeam.export.onnx import OPSET, check_graph, constants, for_any_rows, free_inputs
+from hornbeam.export.onnx import OPSET, check_graph, constants, for_any_rows, free_inputs, outside
 from hornbeam.export.signature import signature_of
-from hornbeam.ir.graph import Graph, Node, topological
+from hornbeam.ir.graph import Graph, Node
 from hornbeam.ir.types import TensorType
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.saving.files import replace_file
@@ -143,15 +143,14 @@ class _Step:
         changed = [(v, node) for v, node in zip(traced.updated, values, strict=False) if id(v) in self.names]
         outputs = (*traced.outputs, *(node for _, node in changed))
         self._check_metrics(traced, outputs)
-        # What was computed outside of the step is written into it, since it may depend on the rows.
         border = len(traced.captured)
-        leaves = [node for node in topological(traced.captured) if node.primitive is None]
+        leaves = outside(traced)
         graph = Graph((*(node for _, node in state), *leaves, *inputs[count + border :]), outputs)
         weights = [(self.names[id(v)], np.asarray(v.numpy()), v.dtype) for v, _ in state]
         after = [f"{self.names[id(v)]}.next" for v, _ in changed]
-        engine = current_engine()
+        known = constants(leaves, [*self.batch, *self.logs, *self.names.values(), *after])
         return Emitter(TABLE, MAKERS, opset=OPSET).model(
-            graph, [*weights, *constants(leaves, engine)], self.batch, [*self.logs, *after]
+            graph, [*weights, *known], self.batch, [*self.logs, *after]
         )
 
     def _check_metrics(self, traced: Traced, outputs: Sequence[Node]) -> None:

@@ -22,11 +22,15 @@ from hornbeam.training.host import Prepared
 CHUNK = 2048
 
 
+def host_layers(layer: Any) -> list[Layer]:
+    """Those of a layer, and of the layers inside of it, that work on the host."""
+    parts = layer._flatten_layers() if isinstance(layer, Layer) else ()
+    return [part for part in parts if getattr(part, "on_host", False)]
+
+
 def has_host_layers(layer: Any) -> bool:
     """Whether a layer, or one inside of it, works on the host."""
-    return isinstance(layer, Layer) and any(
-        getattr(part, "on_host", False) for part in layer._flatten_layers()
-    )
+    return bool(host_layers(layer))
 
 
 def _needs_host(call: SymbolicCall) -> bool:

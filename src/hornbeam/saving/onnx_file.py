@@ -39,7 +39,7 @@ SMALL = {"float": 16, "whole": 4096}
 # Numbers beyond it are no weights but signs, such as those that a mask adds to scores.
 LARGEST_WEIGHT = 1e4
 
-# How many operators that only reshape a weight are looked through.
+# How many operators that hand a weight on are looked through.
 THROUGH = 8
 
 _STANDARD = ("", "ai.onnx")
@@ -103,16 +103,16 @@ def _model(source: _Source, work: int) -> Any:
 
     graph = source.graph()
     with work_limit(work):
-        layer = OnnxGraph(graph, name="onnx_graph")
-        layer.assign(source.weights)
+        taken: set[str] = set()
         inputs = [
-            Input(batch_shape=tuple(x["shape"]), dtype=x["dtype"], name=x["name"].replace("/", "_"))
+            Input(batch_shape=tuple(x["shape"]), dtype=x["dtype"], name=_free(x["name"], "_input", taken))
             for x in graph["inputs"]
         ]
+        layer = OnnxGraph(graph, name=_free("onnx_graph", "_layer", taken))
+        layer.assign(source.weights)
         outputs = layer(inputs[0] if len(inputs) == 1 else inputs)
         if isinstance(outputs, list):
             # Losses and targets can then be given by the outputs' names.
-            taken = {x.name for x in inputs} | {layer.name}
             outputs = [
                 _named(x, out["name"], taken) for x, out in zip(outputs, graph["outputs"], strict=True)
             ]
@@ -120,12 +120,17 @@ def _model(source: _Source, work: int) -> Any:
     return Functional(inputs[0] if len(inputs) == 1 else inputs, outputs, name=name or None)
 
 
-def _named(x: Any, name: str, taken: set[str]) -> Any:
+def _free(name: str, ending: str, taken: set[str]) -> str:
+    """A name for a layer, as the file has it if it can be."""
     name = name.replace("/", "_")
     while name in taken:
-        name += "_output"
+        name += ending
     taken.add(name)
-    return Identity(name=name, dtype=x.dtype if is_float(x.dtype) else None)(x)
+    return name
+
+
+def _named(x: Any, name: str, taken: set[str]) -> Any:
+    return Identity(name=_free(name, "_output", taken), dtype=x.dtype if is_float(x.dtype) else None)(x)
 
 
 class _Source:
@@ -426,22 +431,23 @@ def _used(part: Mapping[str, Any]) -> set[str]:
 
 
 def _trained(part: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> set[str]:
-    """Names of the float arrays that stand where operators have weights, or come there turned or reshaped."""
+    """Names of the float arrays that stand where operators have weights, or come there turned, reshaped, cut
+    or joined.
+    """
     nodes = [node for each, _ in graphs_in(part) for node in each["nodes"]]
     makers = {name: node for node in nodes for name in node["outputs"]}
-    trained: set[str] = set()
-    for node in nodes:
-        operator = OPERATORS[node["op"]]
-        for place in operator.weights:
-            name = node["inputs"][place] if place < len(node["inputs"]) else ""
-            for _ in range(THROUGH):
-                maker = makers.get(name)
-                if maker is None or not OPERATORS[maker["op"]].through or not maker["inputs"]:
-                    break
-                name = maker["inputs"][0]
-            if name in arrays and _is_weight(arrays[name]):
-                trained.add(name)
-    return trained
+    found = {
+        name
+        for node in nodes
+        for place, name in enumerate(node["inputs"])
+        if place in OPERATORS[node["op"]].weights
+    }
+    level = found
+    for _ in range(THROUGH):
+        steps = [makers[name] for name in level if name in makers]
+        level = {x for node in steps for x in node["inputs"][: OPERATORS[node["op"]].through]} - found
+        found = found | level
+    return {name for name in found if name in arrays and _is_weight(arrays[name])}
 
 
 def _is_weight(array: np.ndarray) -> bool:

@@ -105,11 +105,11 @@ class Outputs:
 
 def unique_names(names: Sequence[str]) -> list[str]:
     """The names, numbered where one comes again."""
-    made: list[str] = []
+    made: dict[str, None] = {}
     for name in names:
         count, candidate = 0, name
         while candidate in made:
             count += 1
             candidate = f"{name}_{count}"
-        made.append(candidate)
-    return made
+        made[candidate] = None
+    return list(made)

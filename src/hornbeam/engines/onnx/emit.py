@@ -10,6 +10,7 @@ dtype that holds it exactly (16-bit floats in float32, rounded once; integers in
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ import numpy as np
 from hornbeam.engines.table import missing_package, require_version
 from hornbeam.ir.graph import Graph, Node
 from hornbeam.ir.interpret import run
+from hornbeam.ir.interpret import where as place_of
 from hornbeam.ir.types import Shape, TensorType, is_float, numpy_dtype
 
 try:
@@ -80,19 +82,35 @@ _CARRIERS = {
 
 
 def carrier(operator: str, dtype: str) -> str:
-    """The dtype that `operator` computes in for operands of `dtype`. Raises NotImplementedError if none."""
+    """The dtype that `operator` computes in for operands of `dtype`. Raises NoKernelError if none."""
     kernels = KERNELS.get(operator)
     if kernels is None or dtype in kernels:
         return dtype
     for wider in _CARRIERS.get(dtype, ()):
         if wider in kernels:
             return wider
-    raise NotImplementedError(f"ONNX Runtime has no {operator} of {dtype}")
+    raise NoKernelError(f"ONNX Runtime has no {operator} of {dtype}")
 
 
 def onnx_type(dtype: str) -> int:
     """ONNX's number of a dtype."""
     return TensorProto.DataType.Value(_TYPES.get(dtype, dtype.upper()))
+
+
+class NoKernelError(NotImplementedError):
+    """ONNX Runtime does not compute an operator on a dtype."""
+
+
+def _located(write: Callable[..., Any], node: Node) -> Callable[..., Any]:
+    """`write`, whose refusals say, once, where the node comes from."""
+
+    def located(*operands: Any, **params: Any) -> Any:
+        try:
+            return write(*operands, **params)
+        except NoKernelError as error:
+            raise NotImplementedError(f"{error}{place_of(node)}") from None
+
+    return located
 
 
 @dataclass(frozen=True, eq=False)
@@ -389,13 +407,13 @@ class Emitter:
         self._zeros: set[str] = set()
         self._initializers: list[TensorProto] = []
         self._scopes: list[Scope] = []
+        self._taken: frozenset[str] = frozenset()
 
     def lower(self, node: Node) -> Callable[..., Any] | None:
         """The function that writes a node, or None for a composite that is to be walked."""
         maker = self._makers.get(node.name)
-        if maker is None:
-            return self._table.get(node.name)
-        return lambda *operands, **params: maker(self, *operands, **params)
+        write = self._table.get(node.name) if maker is None else functools.partial(maker, self)
+        return None if write is None else _located(write, node)
 
     def walk(self, graph: Graph, args: Sequence[Value]) -> list[Value]:
         """The outputs of `graph`, its nodes written into the present scope."""
@@ -437,6 +455,8 @@ class Emitter:
 
     def _fresh(self, dtype: str, shape: Shape, stored: Shape | None = None) -> Value:
         self._count += 1
+        while f"v{self._count}" in self._taken:
+            self._count += 1
         return Value(self, f"v{self._count}", dtype, shape, shape if stored is None else stored)
 
     def nodes(
@@ -529,9 +549,13 @@ class Emitter:
         """`graph` as a model of fixed shapes. Inputs and outputs stand in the graph's order.
 
         weights: (name, array, dtype) of the first inputs, which become part of the model. inputs, outputs:
-        names, by default numbers.
+        names, by default numbers. The names may be any; raises ValueError if one comes twice.
         """
         count = len(weights)
+        given = [*(name for name, _, _ in weights), *inputs, *outputs]
+        self._taken = frozenset(given)
+        if len(self._taken) != len(given):
+            raise ValueError(f"each value has a name of its own, got {sorted(given)}")
         args = [self._fresh(n.dtype, n.shape) for n in graph.inputs]
         for i, (name, array, dtype) in enumerate(weights):
             args[i] = replace(args[i], name=name)

@@ -40,7 +40,9 @@ def any_rows(models: Sequence[ModelProto], free: Sequence[int]) -> ModelProto:
     graph = made.graph
     del graph.initializer[:]
     before: list[NodeProto] = []
-    source = graph.input[free[0]].name
+    names = _Names(graph)
+    count = names.fresh("rows")
+    source = helper.make_node("Shape", [graph.input[free[0]].name], [count], start=0, end=1)
     for name, tensor in tensors[0].items():
         values = [onnx.numpy_helper.to_array(t[name]) for t in tensors]
         if all(v.shape == values[0].shape and v.tobytes() == values[0].tobytes() for v in values[1:]):
@@ -48,8 +50,8 @@ def any_rows(models: Sequence[ModelProto], free: Sequence[int]) -> ModelProto:
         elif (inferred := _inferred(graph.node, name, values)) is not None:
             graph.initializer.append(onnx.numpy_helper.from_array(inferred, name))
         else:
-            before += _computed(graph, name, values, source, bool(before))
-    nodes = [*before, *graph.node]
+            before += _Computed(graph, name, values, count, names).nodes()
+    nodes = [*([source] if before else []), *before, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
     _free_sizes(models, graph)
@@ -103,45 +105,74 @@ def all_nodes(nodes: Sequence[NodeProto]) -> list[NodeProto]:
     return found
 
 
-def _computed(
-    graph: Any, name: str, values: Sequence[np.ndarray], source: str, begun: bool
-) -> list[NodeProto]:
-    """Nodes that make a constant out of the number of rows."""
-    nodes = [] if begun else [helper.make_node("Shape", [source], ["rows"], start=0, end=1)]
+class _Names:
+    """The names of a graph's values, and new ones that are not among them."""
 
-    def constant(suffix: str, array: np.ndarray) -> str:
-        graph.initializer.append(
-            onnx.numpy_helper.from_array(np.ascontiguousarray(array), f"{name}_{suffix}")
-        )
-        return f"{name}_{suffix}"
+    def __init__(self, graph: Any) -> None:
+        nodes = all_nodes(graph.node)
+        self._taken = {name for node in nodes for name in (*node.input, *node.output)}
+        bodies = [a.g for node in nodes for a in node.attribute if a.type == a.GRAPH]
+        for part in (graph, *bodies):
+            self._taken.update(x.name for x in (*part.input, *part.output, *part.initializer))
 
-    shapes = {v.shape for v in values}
-    line = _line(values) if len(shapes) == 1 else None
-    if line is not None and values[0].ndim <= 1:
-        k, c = (constant(suffix, np.atleast_1d(part)) for suffix, part in zip("kc", line, strict=True))
-        nodes.append(helper.make_node("Mul", ["rows", k], [f"{name}_part"]))
-        nodes.append(helper.make_node("Add", [f"{name}_part", c], [f"{name}_wide"]))
-        return [*nodes, *_as(values[0], f"{name}_wide", name, constant)]
-    if len(shapes) == 1 and values[0].size == 1 and values[0].dtype.kind == "f":
-        numbers = np.array([float(v.reshape(())) for v in values])
-        sizes = np.array(SIZES, float)
-        for operator, fixed in (("Mul", numbers / sizes), ("Div", numbers * sizes)):
-            if np.allclose(fixed, fixed[0], rtol=1e-6, atol=0):
-                kind = onnx_type(values[0].dtype.name)
-                cast = helper.make_node("Cast", ["rows"], [f"{name}_rows"], to=kind)
-                k = constant("k", np.array([fixed[0]], values[0].dtype))
-                order = [f"{name}_rows", k] if operator == "Mul" else [k, f"{name}_rows"]
-                made = helper.make_node(operator, order, [f"{name}_wide"])
-                return [*nodes, cast, made, *_as(values[0], f"{name}_wide", name, constant)]
-    raise RowsError(f"it has a constant of shape {values[0].shape} that is another one for other rows")
+    def fresh(self, name: str) -> str:
+        """`name`, or one that is like it."""
+        while name in self._taken:
+            name += "_"
+        self._taken.add(name)
+        return name
 
 
-def _as(value: np.ndarray, wide: str, name: str, constant: Any) -> list[NodeProto]:
-    """`wide`, a vector, in the dtype and rank of a constant."""
-    kind = onnx_type(value.dtype.name)
-    last = [helper.make_node("Cast", [wide], [f"{name}_cast"], to=kind)]
-    shape = constant("shape", np.array(value.shape, np.int64))
-    return [*last, helper.make_node("Reshape", [f"{name}_cast", shape], [name])]
+class _Computed:
+    """Nodes that make a constant, `name`, out of the number of rows, which `count` holds."""
+
+    def __init__(
+        self, graph: Any, name: str, values: Sequence[np.ndarray], count: str, names: _Names
+    ) -> None:
+        self._graph, self._name, self._values = graph, name, values
+        self._count, self._names = count, names
+
+    def nodes(self) -> list[NodeProto]:
+        """The nodes; their constants are put into the graph."""
+        values = self._values
+        shapes = {v.shape for v in values}
+        line = _line(values) if len(shapes) == 1 else None
+        if line is not None and values[0].ndim <= 1:
+            k, c = (self._constant(np.atleast_1d(part)) for part in line)
+            part, wide = self._fresh(), self._fresh()
+            nodes = [
+                helper.make_node("Mul", [self._count, k], [part]),
+                helper.make_node("Add", [part, c], [wide]),
+            ]
+            return [*nodes, *self._as(wide)]
+        if len(shapes) == 1 and values[0].size == 1 and values[0].dtype.kind == "f":
+            numbers = np.array([float(v.reshape(())) for v in values])
+            sizes = np.array(SIZES, float)
+            for operator, fixed in (("Mul", numbers / sizes), ("Div", numbers * sizes)):
+                if np.allclose(fixed, fixed[0], rtol=1e-6, atol=0):
+                    rows, wide = self._fresh(), self._fresh()
+                    k = self._constant(np.array([fixed[0]], values[0].dtype))
+                    order = [rows, k] if operator == "Mul" else [k, rows]
+                    cast = self._cast(self._count, rows)
+                    return [cast, helper.make_node(operator, order, [wide]), *self._as(wide)]
+        raise RowsError(f"it has a constant of shape {values[0].shape} that is another one for other rows")
+
+    def _fresh(self) -> str:
+        return self._names.fresh(f"{self._name}_of_rows")
+
+    def _constant(self, array: np.ndarray) -> str:
+        name = self._fresh()
+        self._graph.initializer.append(onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def _cast(self, source: str, made: str) -> NodeProto:
+        return helper.make_node("Cast", [source], [made], to=onnx_type(self._values[0].dtype.name))
+
+    def _as(self, wide: str) -> list[NodeProto]:
+        """`wide`, a vector, in the dtype and rank of the constant."""
+        cast = self._fresh()
+        shape = self._constant(np.array(self._values[0].shape, np.int64))
+        return [self._cast(wide, cast), helper.make_node("Reshape", [cast, shape], [self._name])]
 
 
 def _free_sizes(models: Sequence[ModelProto], graph: Any) -> None:

@@ -43,7 +43,7 @@ operator("Add", ANY, weights=(0, 1))(lambda call, x, y: ops.add(as_tensor(x), as
 operator("Mul", ANY, weights=(0, 1))(lambda call, x, y: ops.multiply(as_tensor(x), as_tensor(y)))
 
 
-@operator("Identity Dropout", ANY, through=True)
+@operator("Identity Dropout", ANY, through=1)
 def identity(call: Call, x: Any, *rest: Any) -> Any:
     """What comes; the mask of a dropout keeps all."""
     return (x, ops.ones_like(as_tensor(x), dtype="bool"))[: call.outputs]
@@ -202,7 +202,7 @@ def dtype_of(code: Any) -> str:
     return DTYPES[code]
 
 
-@operator("Cast", ANY, through=True)
+@operator("Cast", ANY, through=1)
 def cast(call: Call, x: Any) -> Tensor:
     """x in another dtype."""
     return ops.cast(as_tensor(x), dtype_of(call.get("to")))
@@ -227,7 +227,7 @@ def _along(vector: Any, axis: int, rank: int) -> Tensor:
     return ops.reshape(tensor, tuple(-1 if i == axis % rank else 1 for i in range(rank)))
 
 
-@operator("DequantizeLinear", through=True)
+@operator("DequantizeLinear", through=1)
 def dequantize(call: Call, x: Any, scale: Any, zero: Any = None) -> Tensor:
     """(x - zero) scale, with one of each, or one along an axis."""
     call.only(block_size=0)

@@ -14,6 +14,7 @@ from hornbeam.ir.graph import count_elements
 from hornbeam.ir.types import dtype_name
 from hornbeam.layers.onnx_graph.elementwise import dtype_of
 from hornbeam.layers.onnx_graph.vocabulary import (
+    EVERY,
     Call,
     GraphError,
     axes_of,
@@ -39,7 +40,7 @@ def size(call: Call, x: Any) -> np.ndarray:
     return np.array(math.prod(as_tensor(x).shape), "int64")
 
 
-@operator("Reshape", through=True)
+@operator("Reshape", through=1)
 def reshape(call: Call, x: Any, sizes: Any) -> Tensor:
     """Another shape; 0 keeps a size, unless `allowzero`, and -1 is what is left."""
     x = as_tensor(x)
@@ -51,13 +52,13 @@ def reshape(call: Call, x: Any, sizes: Any) -> Tensor:
     return ops.reshape(x, tuple(wanted))
 
 
-@operator("Transpose", through=True)
+@operator("Transpose", through=1)
 def transpose(call: Call, x: Any) -> Tensor:
     """Axes in another order: turned round, unless told."""
     return ops.transpose(as_tensor(x), call.attributes.get("perm"))
 
 
-@operator("Flatten", through=True)
+@operator("Flatten", through=1)
 def flatten(call: Call, x: Any) -> Tensor:
     """A matrix: the axes before `axis` are rows."""
     x, axis = as_tensor(x), call.get("axis", 1)
@@ -65,7 +66,7 @@ def flatten(call: Call, x: Any) -> Tensor:
     return ops.reshape(x, (math.prod(x.shape[:at]), math.prod(x.shape[at:])))
 
 
-@operator("Squeeze", through=True)
+@operator("Squeeze", through=1)
 def squeeze(call: Call, x: Any, axes: Any = None) -> Tensor:
     """Without axes of size 1."""
     x = as_tensor(x)
@@ -73,7 +74,7 @@ def squeeze(call: Call, x: Any, axes: Any = None) -> Tensor:
     return ops.squeeze(x, over) if over is None or over else x
 
 
-@operator("Unsqueeze", through=True)
+@operator("Unsqueeze", through=1)
 def unsqueeze(call: Call, x: Any, axes: Any = None) -> Tensor:
     """With axes of size 1 at the given places of the result."""
     x = as_tensor(x)
@@ -84,13 +85,13 @@ def unsqueeze(call: Call, x: Any, axes: Any = None) -> Tensor:
     return ops.reshape(x, tuple(1 if i in over else next(rest) for i in range(len(x.shape) + count)))
 
 
-@operator("Concat")
+@operator("Concat", weights=EVERY, through=len(EVERY))
 def concat(call: Call, *xs: Any) -> Tensor:
     """Tensors one after the other along an axis."""
     return ops.concatenate([as_tensor(x) for x in xs], axis=call.get("axis", 1 if call.opset < 4 else 0))
 
 
-@operator("Split")
+@operator("Split", through=1)
 def split(call: Call, x: Any, sizes: Any = None) -> tuple[Tensor, ...]:
     """Parts along an axis: of the given sizes, or as many as there are outputs."""
     x = as_tensor(x)
@@ -108,7 +109,7 @@ def split(call: Call, x: Any, sizes: Any = None) -> tuple[Tensor, ...]:
     return tuple(ops.split(x, [int(n) for n in np.cumsum(lengths)[:-1]], axis=axis)) if lengths[1:] else (x,)
 
 
-@operator("Slice", through=True)
+@operator("Slice", through=1)
 def slice_(
     call: Call, x: Any, starts: Any = None, ends: Any = None, axes: Any = None, steps: Any = None
 ) -> Tensor:
@@ -128,7 +129,7 @@ def slice_(
     return x[tuple(key)]
 
 
-@operator("Expand")
+@operator("Expand", through=1)
 def expand(call: Call, x: Any, sizes: Any) -> Tensor:
     """Repeated by the rule of broadcasting, whichever side has a 1."""
     x = as_tensor(x)
@@ -268,7 +269,7 @@ def gather_elements(call: Call, x: Any, indices: Any) -> Tensor:
     return Tensor(p.gather(x.node, _rows_of(x, indices, axis)))
 
 
-@operator("GatherND")
+@operator("GatherND", weights=(0,))
 def gather_nd(call: Call, x: Any, indices: Any) -> Tensor:
     """Slices at places, which are the last axis of the indices."""
     x, index = as_tensor(x), _from_front(as_tensor(x), as_tensor(indices), call.get("batch_dims", 0))

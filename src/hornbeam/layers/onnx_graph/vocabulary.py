@@ -15,6 +15,9 @@ from hornbeam.tensor import Tensor, as_tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+# Positions of inputs of operators that take any number.
+EVERY = range(1000)
+
 # How an operator takes tensors whose channels have been moved to the end.
 PLAIN = "plain"  # it does not: they are moved back first
 ANY = "any"  # it works element by element, wherever the channels are
@@ -30,20 +33,21 @@ class Operator:
     """One row of the table. `compute(call, *inputs)` takes tensors, arrays whose values are known (of shapes,
     mostly) and Nones for inputs that are left out.
 
-    weights: positions at which a float array of the file is trainable. through: whether it hands weights on.
+    weights: positions at which a float array of the file is trainable. through: how many of its first inputs
+    it hands on, so that weights may stand behind it.
     """
 
     compute: Callable[..., Any]
     layout: str
-    weights: tuple[int, ...]
-    through: bool
+    weights: Sequence[int]
+    through: int
 
 
 OPERATORS: dict[str, Operator] = {}
 
 
 def operator(
-    name: str, layout: str = PLAIN, weights: tuple[int, ...] = (), through: bool = False
+    name: str, layout: str = PLAIN, weights: Sequence[int] = (), through: int = 0
 ) -> Callable[[F], F]:
     """Put a function into the table, under one name or several."""
 
