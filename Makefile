@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUST_NEEDED := 1.89
 JOBS ?= 2
 
-.PHONY: mnist test test-all docs lint rust-test python-test sanitize bench clean check-rust develop
+.PHONY: mnist test test-all docs lint rust-test python-test sanitize fuzz bench clean check-rust develop
 
 mnist: develop  ## set everything up, then train a good small net on MNIST and report on it
 	$(BIN)/hornbeam mnist
@@ -46,9 +46,21 @@ SANITIZED ?= /tmp/hornbeam-sanitize
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 
 sanitize: check-rust  ## Rust tests with memory checked by AddressSanitizer, and the thread pool by ThreadSanitizer (Linux; takes long)
-	ASAN_OPTIONS=detect_leaks=0 RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=$(SANITIZED) cargo test --release --quiet --lib --tests --target $(HOST) -p hornbeam-kernels -p hornbeam-engine
+	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=$(SANITIZED) cargo test --release --quiet --lib --tests --target $(HOST) -p hornbeam-kernels -p hornbeam-engine
 	RUSTC_BOOTSTRAP=1 rustc --edition 2021 --test -O -g -Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer crates/hornbeam-kernels/src/pool.rs -o $(SANITIZED)/pool
 	TSAN_OPTIONS=suppressions=tools/tsan.supp $(SANITIZED)/pool --test-threads=1
+
+# Each target looks for so many seconds. A single thread, as what a fuzzer finds has to happen again.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= decode graph pictures
+
+fuzz: check-rust  ## libFuzzer on what parses in Rust, memory checked by AddressSanitizer (Linux; takes long to build): make fuzz FUZZ_SECONDS=3600
+	@cargo fuzz --version >/dev/null 2>&1 || { echo "make fuzz needs cargo-fuzz: cargo install cargo-fuzz"; exit 1; }
+	for target in $(FUZZ_TARGETS); do \
+	  mkdir -p fuzz/corpus/$$target && \
+	  ASAN_OPTIONS=detect_leaks=0 HORNBEAM_THREADS=1 RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir fuzz --target-dir $(SANITIZED)/fuzz $$target fuzz/corpus/$$target fuzz/seeds fuzz/found -- \
+	    -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=1536 -malloc_limit_mb=64 || exit 1; \
+	done
 
 python-test: develop
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"

@@ -55,7 +55,7 @@ impl Bound {
             return Err(Error::Argument(format!("expected {expected} inputs, got {given}")));
         }
         self.executable.check_from(self.weights.len(), inputs)?;
-        Ok(self.executable.launch([&self.weights, inputs], &[], &self.prepared))
+        self.executable.launch([&self.weights, inputs], &[], &self.prepared)
     }
 }
 
@@ -68,7 +68,7 @@ fn prepare(program: &Program, instruction: &Instruction, weights: &[Buffer]) -> 
         Kind::Conv { shape, .. } | Kind::ConvPool { shape, .. } if operand.count == weights.tensor.count() => {
             let shape = conv_shape(shape);
             let floats = conv::prepared_len(&shape, operand.dtype)?;
-            let mut kernel = Buffer::new(TensorType::new(DType::F32, vec![floats]));
+            let mut kernel = Buffer::new(TensorType::new(DType::F32, vec![floats])).ok()?;
             let pointer = kernel.unique_ptr()?.cast::<f32>();
             // SAFETY: the buffer is new and holds as many floats.
             let prepared = unsafe { std::slice::from_raw_parts_mut(pointer, floats) };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use hornbeam_kernels::pages::{self, LARGE_PAGE};
 
+use crate::error::{Error, Result};
 use crate::types::TensorType;
 
 /// Everything that the engine allocates starts on a cache line.
@@ -27,12 +28,16 @@ impl AlignedBytes {
     /// At least one byte, so that the pointer is always valid. The contents are whatever the memory held: kernels write
     /// every element of a result before anything reads it, and any bits are a value of every dtype.
     pub fn new(bytes: usize) -> Self {
+        Self::try_new(bytes).unwrap_or_else(|| handle_alloc_error(Self::layout(bytes)))
+    }
+
+    /// None where there is no memory for so many.
+    pub fn try_new(bytes: usize) -> Option<Self> {
         let layout = Self::layout(bytes);
         // SAFETY: the layout has a non-zero size.
-        let pointer = unsafe { alloc(layout) };
-        let Some(pointer) = NonNull::new(pointer) else { handle_alloc_error(layout) };
+        let pointer = NonNull::new(unsafe { alloc(layout) })?;
         pages::advise(pointer.as_ptr(), layout.size());
-        AlignedBytes { pointer, bytes }
+        Some(AlignedBytes { pointer, bytes })
     }
 
     fn layout(bytes: usize) -> Layout {
@@ -92,9 +97,13 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    pub fn new(tensor: TensorType) -> Self {
-        let bytes = AlignedBytes::new(tensor.bytes());
-        Buffer { storage: Arc::new(Storage::Owned(bytes)), tensor }
+    /// Room for a value, or an error that says how much there would have to be.
+    pub fn new(tensor: TensorType) -> Result<Self> {
+        tensor.validate()?;
+        let Some(bytes) = AlignedBytes::try_new(tensor.bytes()) else {
+            return Err(Error::Memory(format!("no memory for a value of type {tensor}: {} bytes", tensor.bytes())));
+        };
+        Ok(Buffer { storage: Arc::new(Storage::Owned(bytes)), tensor })
     }
 
     pub fn from_bytes(tensor: TensorType, data: &[u8]) -> Self {

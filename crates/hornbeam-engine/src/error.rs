@@ -11,6 +11,8 @@ pub enum Error {
     Unsupported(String),
     /// Buffers given to a run do not fit the executable, or a setting cannot be followed.
     Argument(String),
+    /// There is no room for a value of a run, or for all that it computes on the way.
+    Memory(String),
     /// The caller asked for the run to end (Ctrl-C).
     Interrupted,
 }
@@ -21,7 +23,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Decode(text) => write!(f, "malformed graph: {text}"),
-            Error::Unsupported(text) | Error::Argument(text) => f.write_str(text),
+            Error::Unsupported(text) | Error::Argument(text) | Error::Memory(text) => f.write_str(text),
             Error::Interrupted => f.write_str("interrupted"),
         }
     }

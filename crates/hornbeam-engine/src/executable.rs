@@ -98,17 +98,17 @@ impl Executable {
         self.profile.as_ref()
     }
 
-    fn workspace(&self) -> Workspace {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        idle.unwrap_or_else(|| {
-            let arena = AlignedBytes::new(self.program.arena);
-            let shared = Shared {
-                constants: self.constants.iter().map(Buffer::as_ptr).collect(),
-                literals: self.literals.as_ptr(),
-            };
-            let frame = Frame::new(&self.program, arena.as_ptr(), &shared);
-            Workspace { frame, scratch: Scratch::new(), _arena: arena }
-        })
+    fn workspace(&self) -> Result<Workspace> {
+        if let Some(idle) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            return Ok(idle);
+        }
+        let Some(arena) = AlignedBytes::try_new(self.program.arena) else {
+            return Err(Error::Memory(format!("no memory for a run: it works on {} bytes", self.program.arena)));
+        };
+        let shared =
+            Shared { constants: self.constants.iter().map(Buffer::as_ptr).collect(), literals: self.literals.as_ptr() };
+        let frame = Frame::new(&self.program, arena.as_ptr(), &shared);
+        Ok(Workspace { frame, scratch: Scratch::new(), _arena: arena })
     }
 
     fn put_back(&self, workspace: Workspace) {
@@ -161,7 +161,7 @@ impl Executable {
                 }
             }
         }
-        Ok(self.launch([&inputs, &[]], &overwritten, &[]))
+        self.launch([&inputs, &[]], &overwritten, &[])
     }
 
     /// Run once on inputs that fit, given in two parts. Outputs that have a place in `overwritten` go there: into the
@@ -171,18 +171,16 @@ impl Executable {
         inputs: [&[Buffer]; 2],
         overwritten: &[Option<*mut u8>],
         prepared: &[Option<Prepared>],
-    ) -> Vec<Buffer> {
-        let mut workspace = self.workspace();
+    ) -> Result<Vec<Buffer>> {
+        let mut workspace = self.workspace()?;
         let sources = &self.program.sources;
         let mut computed: Vec<Option<Buffer>> = vec![None; sources.len()];
         for (number, source) in sources.iter().enumerate() {
             let OutputSource::Computed { .. } = source else { continue };
-            let pointer = overwritten.get(number).copied().flatten().unwrap_or_else(|| {
-                let mut fresh = Buffer::new(self.program.outputs[number].clone());
-                let pointer = fresh.unique_ptr().unwrap_or_else(|| unreachable!("a new buffer has one owner"));
-                computed[number] = Some(fresh);
-                pointer
-            });
+            let pointer = match overwritten.get(number).copied().flatten() {
+                Some(pointer) => pointer,
+                None => writable(computed[number].insert(Buffer::new(self.program.outputs[number].clone())?)),
+            };
             workspace.frame.set_output(&self.program, number, pointer);
         }
         for (index, input) in inputs.into_iter().flatten().enumerate() {
@@ -206,7 +204,7 @@ impl Executable {
             };
             outputs.push(buffer.retyped(t.clone()));
         }
-        outputs
+        Ok(outputs)
     }
 
     /// Run once for every row of `indices`, with state that stays in place and batches gathered from `data`.
@@ -232,6 +230,13 @@ impl Drop for Executable {
             eprint!("{}", profile.report(self.program.arena));
         }
     }
+}
+
+/// What the steps of one call write: new state that does not overwrite the old, batches, logs.
+struct Room {
+    spare: Vec<Option<Buffer>>,
+    batches: Vec<Buffer>,
+    logs: Vec<Buffer>,
 }
 
 /// One call of `run_steps`, checked.
@@ -284,27 +289,11 @@ impl<'a> Stepper<'a> {
     }
 
     fn run(&self, mut state: Vec<Buffer>, interrupted: &mut dyn FnMut() -> bool) -> Steps {
-        let program = &self.executable.program;
-        let mut workspace = self.executable.workspace();
-        let mut spare: Vec<Option<Buffer>> = Vec::with_capacity(self.states);
-        for (n, buffer) in state.iter_mut().enumerate() {
-            let unchanged = program.sources[n] == OutputSource::Input(n as u32);
-            if !unchanged && buffer.unique_ptr().is_none() {
-                *buffer = Buffer::from_bytes(buffer.tensor.clone(), buffer.bytes());
-            }
-            let in_place = unchanged || self.overwrites(n);
-            spare.push((!in_place).then(|| Buffer::new(buffer.tensor.clone())));
-        }
-        let mut batches: Vec<Buffer> =
-            (0..self.data.len()).map(|i| Buffer::new(program.inputs[self.states + i].clone())).collect();
-        let mut logs: Vec<Buffer> = program.outputs[self.states..]
-            .iter()
-            .map(|t| {
-                let mut shape = t.shape.clone();
-                shape.insert(0, self.steps);
-                Buffer::new(TensorType::new(t.dtype, shape))
-            })
-            .collect();
+        let (mut workspace, Room { mut spare, mut batches, mut logs }) =
+            match self.executable.workspace().and_then(|workspace| Ok((workspace, self.room(&mut state)?))) {
+                Ok(both) => both,
+                Err(error) => return Steps { state, logs: Err(error) },
+            };
         for step in 0..self.steps {
             if interrupted() {
                 self.executable.put_back(workspace);
@@ -315,6 +304,24 @@ impl<'a> Stepper<'a> {
         }
         self.executable.put_back(workspace);
         Steps { state, logs: Ok(logs) }
+    }
+
+    /// Room for what the steps write. State that somebody else holds is copied.
+    fn room(&self, state: &mut [Buffer]) -> Result<Room> {
+        let program = &self.executable.program;
+        let mut spare: Vec<Option<Buffer>> = Vec::with_capacity(self.states);
+        for (n, buffer) in state.iter_mut().enumerate() {
+            let unchanged = program.sources[n] == OutputSource::Input(n as u32);
+            if !unchanged && buffer.unique_ptr().is_none() {
+                *buffer = Buffer::from_bytes(buffer.tensor.clone(), buffer.bytes());
+            }
+            let in_place = unchanged || self.overwrites(n);
+            spare.push(if in_place { None } else { Some(Buffer::new(buffer.tensor.clone())?) });
+        }
+        let batches = program.inputs[self.states..].iter().map(|t| Buffer::new(t.clone())).collect::<Result<_>>()?;
+        let stacked = |t: &TensorType| TensorType::new(t.dtype, [&[self.steps], &t.shape[..]].concat());
+        let logs = program.outputs[self.states..].iter().map(|t| Buffer::new(stacked(t))).collect::<Result<_>>()?;
+        Ok(Room { spare, batches, logs })
     }
 
     fn overwrites(&self, n: usize) -> bool {

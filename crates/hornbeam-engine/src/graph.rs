@@ -1,5 +1,6 @@
 //! The engine's own graph: values in topological order, each one output of an operation.
 
+use std::fmt;
 use std::sync::Arc;
 
 use hornbeam_kernels::elementwise::{Binary, Compare, Unary};
@@ -111,8 +112,15 @@ pub struct Attention {
 }
 
 /// A graph nested in a control-flow operation. Two are equal only if they are the same one.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Nested(pub Arc<Graph>);
+
+/// Errors name operations: the graph inside would be pages.
+impl fmt::Debug for Nested {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "graph of {} nodes", self.0.nodes.len())
+    }
+}
 
 impl PartialEq for Nested {
     fn eq(&self, other: &Self) -> bool {
@@ -314,6 +322,16 @@ impl Graph {
 
     pub fn output_types(&self) -> Vec<TensorType> {
         self.outputs.iter().map(|&v| self.type_of(v).clone()).collect()
+    }
+
+    /// What `value` shows, if it is a view.
+    pub fn viewed(&self, value: Value) -> Option<Value> {
+        let node = self.node(value.node);
+        match &node.op {
+            Op::Barrier => Some(node.inputs[value.output as usize]),
+            op if op.is_view() => Some(node.inputs[0]),
+            _ => None,
+        }
     }
 
     /// The scalar that `value` is, if it is one known at compile time (possibly broadcast or reshaped).

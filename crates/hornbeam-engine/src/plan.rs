@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::buffer::ALIGNMENT;
+use crate::error::{malformed, Result};
 use crate::fused::{Fused, Load};
 use crate::instruction::{Instruction, Kind, Operand, OutputSource, Place, Program};
+use crate::types::LARGEST;
 
-/// Decide on the place of every buffer.
-pub fn plan(mut program: Program) -> Program {
+/// Decide on the place of every buffer. Programs whose values fit into no memory are refused.
+pub fn plan(mut program: Program) -> Result<Program> {
     let last = last_uses(&program);
     let mut planner = Planner { arena: Arena::default(), placed: vec![false; program.buffers.len()] };
     let mut taken = vec![false; program.buffers.len()];
@@ -18,6 +20,10 @@ pub fn plan(mut program: Program) -> Program {
         let writes: Vec<u32> = program.instructions[index].writes.iter().map(|w| w.buffer).collect();
         for &buffer in &writes {
             planner.allocate(&mut program, buffer);
+        }
+        if planner.arena.size > LARGEST {
+            let instruction = program.instructions[index].kind.name();
+            return Err(malformed!("no memory is as large as what lives at once at {instruction}"));
         }
         let operands = &program.instructions[index];
         let mut ending: Vec<u32> = operands.reads.iter().chain(&operands.writes).map(|o| o.buffer).collect();
@@ -30,7 +36,7 @@ pub fn plan(mut program: Program) -> Program {
         }
     }
     program.arena = planner.arena.size;
-    program
+    Ok(program)
 }
 
 /// The last instruction that touches each buffer; the end for what leaves the program.

@@ -228,15 +228,12 @@ fn check_movement(op: &Op, x: &[&TensorType], out: &TensorType) -> Result<()> {
             ensure!(low.len() == rank && high.len() == rank && interior.len() == rank, "pad of {}: rank", x[0]);
             let mut shape = Vec::with_capacity(rank);
             for axis in 0..rank {
-                let limit = i64::MAX / 8;
-                ensure!(
-                    low[axis].abs() < limit && high[axis].abs() < limit && interior[axis] < 1 << 40,
-                    "pad of {}: amounts out of range",
-                    x[0]
-                );
-                let extent = x[0].shape[axis] as i64;
-                let spread = extent + (extent - 1).max(0) * interior[axis] as i64;
-                shape.push((spread + low[axis] + high[axis]).max(0) as usize);
+                let [extent, interior] = [x[0].shape[axis], interior[axis]].map(|n| n as i128);
+                let [low, high] = [low[axis], high[axis]].map(i128::from);
+                let spread = extent + (extent - 1).max(0) * interior;
+                let moderate = [spread, interior, low, high].iter().all(|n| n.abs() < 1 << 56);
+                ensure!(moderate, "pad of {}: amounts out of range", x[0]);
+                shape.push((spread + low + high).max(0) as usize);
             }
             expect_shape(op, out, &shape)?;
         }
@@ -247,7 +244,9 @@ fn check_movement(op: &Op, x: &[&TensorType], out: &TensorType) -> Result<()> {
                 let count = out.shape[axis];
                 let reach = |count: usize| (count - 1).checked_mul(step[axis])?.checked_add(start[axis]);
                 let inside = |last: usize| last < x[0].shape[axis];
-                let fits = step[axis] > 0 && (count == 0 || reach(count).is_some_and(inside));
+                let ends =
+                    count == 0 && start[axis] <= x[0].shape[axis] || count > 0 && reach(count).is_some_and(inside);
+                let fits = step[axis] > 0 && ends;
                 ensure!(fits, "slice of {} from {start:?} by {step:?} to {out}", x[0]);
             }
             same_dtype(op, &[x[0], out])?;
@@ -259,7 +258,7 @@ fn check_movement(op: &Op, x: &[&TensorType], out: &TensorType) -> Result<()> {
             shape[*axis] = 0;
             for part in x {
                 axis_in(op, *axis, part)?;
-                shape[*axis] += part.shape[*axis];
+                shape[*axis] = shape[*axis].saturating_add(part.shape[*axis]);
                 let mut like = part.shape.clone();
                 like[*axis] = shape[*axis];
                 ensure!(like == shape, "concatenate of {} and {part}", x[0]);
@@ -370,7 +369,8 @@ fn check_window(op: &Op, window: &Window, spatial: usize) -> Result<()> {
         small(&window.strides) && small(&window.dilation) && window.size.iter().all(|&n| n < 1 << 24),
         "{op:?}: strides and dilation must be positive"
     );
-    ensure!(window.padding.iter().all(|p| p.0.abs() < 1 << 24 && p.1.abs() < 1 << 24), "{op:?}: padding out of range");
+    let moderate = |n: i64| n.unsigned_abs() < 1 << 24;
+    ensure!(window.padding.iter().all(|p| moderate(p.0) && moderate(p.1)), "{op:?}: padding out of range");
     Ok(())
 }
 
@@ -403,7 +403,10 @@ fn check_conv(op: &Op, x: &[&TensorType], out: &TensorType) -> Result<()> {
     ensure!(window.size == kernel.shape[..rank - 2], "{op:?}: kernel {kernel}");
     let (c_in, c_out) = (input.shape[rank - 1], result.shape[rank - 1]);
     ensure!(
-        groups > 0 && c_in == kernel.shape[rank - 2] * groups && c_out == kernel.shape[rank - 1] && c_out % groups == 0,
+        groups > 0
+            && kernel.shape[rank - 2].checked_mul(groups) == Some(c_in)
+            && c_out == kernel.shape[rank - 1]
+            && c_out % groups == 0,
         "{op:?}: channels of {input}, {kernel}, {result}"
     );
     ensure!(window_output(window, &input.shape[1..rank - 1]) == result.shape[1..rank - 1], "{op:?}: spatial extents");
@@ -464,6 +467,7 @@ fn check_pool(op: &Op, kind: PoolKind, window: &Window, x: &[&TensorType], out: 
     ensure!(rank >= 3 && pooled.rank() == rank, "{op:?} of {input}");
     check_window(op, window, rank - 2)?;
     ensure!(window.size.iter().all(|&n| n > 0), "{op:?}: an empty window");
+    ensure!(window.dilation.iter().all(|&n| n == 1), "{op:?}: windows of a pooling have no dilation");
     ensure!(window_output(window, &input.shape[1..rank - 1]) == pooled.shape[1..rank - 1], "{op:?}: spatial extents");
     ensure!(input.shape[0] == pooled.shape[0] && input.shape[rank - 1] == pooled.shape[rank - 1], "{op:?}: channels");
     match kind {

@@ -6,6 +6,9 @@ use hornbeam_kernels::dtype::DType;
 
 use crate::error::{malformed, Result};
 
+/// Bytes of the largest value, and of all that live at once: 128 TiB, where addresses have 64 bits.
+pub const LARGEST: usize = isize::MAX as usize >> 16;
+
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct TensorType {
     pub dtype: DType,
@@ -34,14 +37,14 @@ impl TensorType {
         self.shape.len()
     }
 
-    /// Refuse shapes whose byte size does not fit the address space, so that later products cannot overflow.
+    /// Refuse shapes larger than any memory, so that sums over values, and products with a dtype's size, cannot overflow.
     pub fn validate(&self) -> Result<()> {
         let mut total = self.dtype.size();
         for &extent in &self.shape {
             // Zero extents must not hide an overflow among the others.
             total = total
                 .checked_mul(extent.max(1))
-                .filter(|&t| t <= isize::MAX as usize / 16)
+                .filter(|&t| t <= LARGEST)
                 .ok_or_else(|| malformed!("a value of type {self} is too large"))?;
         }
         Ok(())

@@ -33,42 +33,46 @@ impl Instruction {
             Kind::Copy { count, .. } => (0, 2 * count * dtype.size()),
             Kind::Dot { gemm: g, .. } => {
                 let operands = g.batch * (g.m * g.k + g.k * g.n) * dtype.size();
-                (2 * g.batch * g.m * g.n * g.k, operands + own)
+                (product(&[2, g.batch, g.m, g.n, g.k]), operands + own)
             }
             Kind::Conv { shape, .. }
             | Kind::ConvPool { shape, .. }
             | Kind::ConvInputGrad(shape)
             | Kind::ConvKernelGrad(shape) => (convolution(shape), read + written),
             // The kernel's gradient, and perhaps the input's.
-            Kind::ConvBackward { shape, input, .. } => (convolution(shape) * (1 + usize::from(*input)), read + written),
+            Kind::ConvBackward { shape, input, .. } => {
+                (convolution(shape).saturating_mul(1 + u64::from(*input)), read + written)
+            }
             Kind::Pool(_, shape) => (pooling(shape), read + written),
-            Kind::Reduce { .. } | Kind::ArgReduce { .. } | Kind::Cumulative { .. } => (elements, read + written),
+            Kind::Reduce { .. } | Kind::ArgReduce { .. } | Kind::Cumulative { .. } => (elements as u64, read + written),
             // Comparisons of a merge sort.
-            Kind::Argsort { along } => (elements * (along.n.max(2).ilog2() as usize), read + written),
+            Kind::Argsort { along } => (product(&[elements, along.n.max(2).ilog2() as usize]), read + written),
             // A few passes over the rows: largest, exponential, sum, quotient; or moments and their application.
-            Kind::Rows { rows, n, .. } => (5 * rows * n, read + written),
+            Kind::Rows { rows, n, .. } => (product(&[5, *rows, *n]), read + written),
             // Each step's product with the recurrent weights; forward or backward, the others are products of their own.
             Kind::Recurrent { layer, shape: s } => {
                 let gates = match layer.cell {
                     Cell::Lstm => 4,
                     Cell::Gru => 3,
                 };
-                (2 * s.batch * s.steps * s.units * s.units * gates, read + written)
+                (product(&[2, s.batch, s.steps, s.units, s.units, gates]), read + written)
             }
             // Scores and results; on the way back the scores again, and four gradients.
             Kind::Attention { backward, heads: h, .. } => {
                 let products = if *backward { 3 * h.depth + 2 * h.width } else { h.depth + h.width };
-                (2 * h.batch * h.heads * h.queries * h.keys * products, read + written)
+                (product(&[2, h.batch, h.heads, h.queries, h.keys, products]), read + written)
             }
             Kind::Gather(_) => (0, 2 * written + self.reads.get(1).map_or(0, size)),
             Kind::Scatter(..) => {
                 let updates = self.reads.get(2).map_or(0, |operand| operand.count);
-                (updates, self.reads[1..3].iter().map(size).sum::<usize>() + 2 * updates * dtype.size())
+                (updates as u64, self.reads[1..3].iter().map(size).sum::<usize>() + 2 * updates * dtype.size())
             }
-            Kind::Cholesky { n } => (elements * n / 3, read + written),
-            Kind::TriangularSolve { n, .. } => (results * n, read + written),
-            Kind::Lu { m, n } | Kind::Qr { m, n } | Kind::Svd { m, n } => (2 * elements * m.min(n), read + written),
-            Kind::Eigh { n } => (9 * elements * n, read + written),
+            Kind::Cholesky { n } => (product(&[elements, *n]) / 3, read + written),
+            Kind::TriangularSolve { n, .. } => (product(&[results, *n]), read + written),
+            Kind::Lu { m, n } | Kind::Qr { m, n } | Kind::Svd { m, n } => {
+                (product(&[2, elements, *m.min(n)]), read + written)
+            }
+            Kind::Eigh { n } => (product(&[9, elements, *n]), read + written),
             // The work is that of the programs inside.
             Kind::Cond { .. } | Kind::While { .. } | Kind::Scan { .. } => (0, 0),
             Kind::Pad { .. }
@@ -78,10 +82,10 @@ impl Instruction {
             | Kind::DynamicUpdateSlice { .. } => (0, 2 * written),
         };
         let (more_flops, more_bytes) = self.tail.as_ref().map_or((0, 0), |tail| self.tail_work(tail));
-        Work { flops: (flops + more_flops) as u64, bytes: (bytes + more_bytes) as u64, dtype }
+        Work { flops: flops.saturating_add(more_flops), bytes: (bytes + more_bytes) as u64, dtype }
     }
 
-    fn tail_work(&self, tail: &Tail) -> (usize, usize) {
+    fn tail_work(&self, tail: &Tail) -> (u64, usize) {
         let written: usize = self.writes[tail.writes..].iter().map(size).sum();
         let source = tail.fused.count * self.writes[0].dtype.size();
         (arithmetic(&tail.fused), written + loaded(&tail.fused, &self.reads[tail.reads..]) - source)
@@ -106,17 +110,22 @@ fn size(operand: &Operand) -> usize {
     operand.count * operand.dtype.size()
 }
 
+/// No graph is refused for its work, so this may be more than can be counted.
+fn product(factors: &[usize]) -> u64 {
+    factors.iter().fold(1, |product, &factor| product.saturating_mul(factor as u64))
+}
+
 /// Results of steps that compute.
-fn arithmetic(fused: &Fused) -> usize {
+fn arithmetic(fused: &Fused) -> u64 {
     let computes = |name: &&&str| !matches!(**name, "convert" | "bitcast" | "iota" | "select");
-    fused.count * fused.names.iter().filter(computes).count()
+    product(&[fused.count, fused.names.iter().filter(computes).count()])
 }
 
-fn convolution(s: &Spatial) -> usize {
-    let product = |axes: &[usize; 3]| axes.iter().product::<usize>();
-    2 * s.batch * product(&s.output) * product(&s.window) * s.in_channels / s.groups.max(1) * s.out_channels
+fn convolution(s: &Spatial) -> u64 {
+    let channels = [s.in_channels / s.groups.max(1), s.out_channels];
+    product(&[&[2, s.batch], &s.output[..], &s.window[..], &channels[..]].concat())
 }
 
-fn pooling(s: &Spatial) -> usize {
-    s.batch * s.output.iter().product::<usize>() * s.window.iter().product::<usize>() * s.in_channels
+fn pooling(s: &Spatial) -> u64 {
+    product(&[&[s.batch, s.in_channels], &s.output[..], &s.window[..]].concat())
 }

@@ -4,8 +4,9 @@
 mod buffer;
 mod executable;
 mod pictures;
+mod resizing;
 
-use pyo3::exceptions::{PyNotImplementedError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyNotImplementedError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -20,6 +21,7 @@ pub(crate) fn raise(error: Error) -> PyErr {
     match error {
         Error::Decode(_) | Error::Argument(_) => PyValueError::new_err(text),
         Error::Unsupported(_) => PyNotImplementedError::new_err(text),
+        Error::Memory(_) => PyMemoryError::new_err(text),
         Error::Interrupted => pyo3::exceptions::PyKeyboardInterrupt::new_err(text),
     }
 }

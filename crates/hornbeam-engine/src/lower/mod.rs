@@ -56,7 +56,7 @@ pub fn compile(graph: &Graph, pool: &mut Pool, nested: bool) -> Result<Program> 
         }
     }
     let program = lowering.finish(nested)?;
-    Ok(plan::plan(tails::attach(program)))
+    plan::plan(tails::attach(program))
 }
 
 /// A value in memory.
@@ -158,6 +158,21 @@ impl<'a> Lowering<'a> {
         if let Some(view) = &self.views[value.node as usize][value.output as usize] {
             return view.clone();
         }
+        // Views of views are made from the innermost on: there may be more of them than a stack has room for.
+        let mut missing = Vec::new();
+        let mut next = self.graph.viewed(value);
+        while let Some(source) = next.filter(|&source| !self.is_defined(source)) {
+            missing.push(source);
+            next = self.graph.viewed(source);
+        }
+        for source in missing.into_iter().rev() {
+            self.make_view(source);
+        }
+        self.make_view(value)
+    }
+
+    /// The view of a value whose source has one.
+    fn make_view(&mut self, value: Value) -> View {
         let node = self.graph.node(value.node);
         let t = &node.types[value.output as usize];
         let made = match &node.op {
@@ -198,7 +213,9 @@ impl<'a> Lowering<'a> {
             Op::Slice { start, step } => {
                 let source = self.view(node.inputs[0]);
                 let shift: isize = start.iter().zip(&source.strides).map(|(&s, &d)| s as isize * d).sum();
-                let strides = source.strides.iter().zip(step).map(|(&d, &s)| d * s as isize).collect();
+                // Whoever takes one element may step as far as he likes.
+                let steps = step.iter().zip(&t.shape).map(|(&s, &count)| if count > 1 { s as isize } else { 1 });
+                let strides = source.strides.iter().zip(steps).map(|(&d, s)| d * s).collect();
                 // An empty slice may start behind the end.
                 let offset = if t.count() == 0 { source.offset } else { (source.offset as isize + shift) as usize };
                 View { offset, shape: t.shape.clone(), strides, ..source }

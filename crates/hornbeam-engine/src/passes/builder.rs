@@ -10,6 +10,9 @@ use crate::passes::identities;
 use crate::rules;
 use crate::types::TensorType;
 
+/// What a rewrite adds is rewritten in its turn: the factors of a sum, one by one. Deeper than this it stays, as stacks end.
+const DEEPEST: usize = 64;
+
 #[derive(Default)]
 pub struct Builder {
     pub graph: Graph,
@@ -17,6 +20,8 @@ pub struct Builder {
     pub scope: ScopeId,
     /// The last node of each hash, and for every node the one before it that has the same.
     known: HashMap<u64, NodeId, BuildHasherDefault<QuickHasher>>,
+    /// Of rewrites within rewrites.
+    depth: usize,
     before: Vec<Option<NodeId>>,
 }
 
@@ -53,10 +58,10 @@ impl Builder {
 
     /// Add an operation with one result whose types are known to be right.
     pub fn one(&mut self, op: Op, inputs: Vec<Value>, t: TensorType) -> Value {
-        match identities::simplify(self, &op, &inputs, &t) {
-            Some(value) => value,
-            None => self.insert(op, inputs, vec![t]),
-        }
+        self.depth += 1;
+        let simpler = if self.depth < DEEPEST { identities::simplify(self, &op, &inputs, &t) } else { None };
+        self.depth -= 1;
+        simpler.unwrap_or_else(|| self.insert(op, inputs, vec![t]))
     }
 
     /// A scalar known now, broadcast to `t`.

@@ -164,12 +164,7 @@ impl<'a> Fuser<'a> {
                 let cluster = self.root(cluster);
                 return (!self.clusters[cluster].closed).then_some(cluster);
             }
-            let node = self.graph.node(value.node);
-            match &node.op {
-                Op::Barrier => value = node.inputs[value.output as usize],
-                op if op.is_view() => value = node.inputs[0],
-                _ => return None,
-            }
+            value = self.graph.viewed(value)?;
         }
     }
 
@@ -395,12 +390,8 @@ fn hoist(graph: &Graph, units: Vec<Unit>) -> Vec<Unit> {
 
 /// The node that holds the memory behind a value, seen through views.
 pub fn source(graph: &Graph, mut value: Value) -> NodeId {
-    loop {
-        let node = graph.node(value.node);
-        match &node.op {
-            Op::Barrier => value = node.inputs[value.output as usize],
-            op if op.is_view() => value = node.inputs[0],
-            _ => return value.node,
-        }
+    while let Some(shown) = graph.viewed(value) {
+        value = shown;
     }
+    value.node
 }
