@@ -92,6 +92,10 @@ same(tf.linalg.set_diag(square, [1.0, 2.0, 3.0]), square - np.diag(np.diag(squar
 same(tf.linalg.band_part(tf.ones((3, 3)), -1, 0), np.tril(np.ones((3, 3))))
 same(tf.linalg.band_part(tf.ones((3, 4)), 0, 1), np.triu(np.ones((3, 4))) - np.triu(np.ones((3, 4)), 2))
 
+assert tf.concat((np.arange(2), np.arange(3)), 0).dtype == tf.int64
+assert tf.concat((np.arange(2, dtype="uint8"), np.arange(3, dtype="uint8")), 0).dtype == tf.uint8
+assert tf.reshape(tf.range(6), tf.concat([tf.shape(tf.zeros((2, 1)))[:1], [3]], 0)).shape == (2, 3)
+
 # gamma: as many for each pair of parameters
 assert tf.random.gamma([4], 2.0).shape == (4,)
 assert tf.random.gamma([4], [0.5, 2.0]).shape == (4, 2)

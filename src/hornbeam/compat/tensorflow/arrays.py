@@ -165,7 +165,9 @@ def concat(values: Any, axis: int, name: str = "concat") -> Any:
         return StringTensor(np.concatenate([StringTensor(part).array for part in parts], int(axis)))
     if all(isinstance(part, (list, tuple, np.ndarray, int, np.integer)) for part in parts):
         arrays = [np.asarray(part) for part in parts]
-        if all(array.dtype.kind in "iu" and array.ndim == 1 for array in arrays):
+        given = [part for part in parts if isinstance(part, np.ndarray)]
+        sizes = all(array.dtype.kind in "iu" and array.ndim == 1 for array in arrays)
+        if sizes and all(part.dtype == np.int32 for part in given):
             return _sizes(np.concatenate(arrays))
     return ops.concatenate(parts, axis=int(axis))
 
