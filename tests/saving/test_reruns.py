@@ -1,5 +1,5 @@
-"""One hash: a training ends with the same bits however often it is run, on any number of threads, and when it
-goes on with another number of them than it began with. The whole of it as a script:
+"""One hash: a training ends with the same bits however often it is run, on any number of threads, with any
+vectors that have fused multiply-adds, and when it goes on with other threads than it began with. As a script:
 
 python tests/saving/test_reruns.py --reruns 20 --threads 1 2 4 8
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import subprocess
 import sys
 import time
@@ -100,6 +101,13 @@ def test_twenty_reruns_on_each_number_of_threads() -> None:
     assert len({text for count in (1, 2, 4, 8) for text in in_a_process(count, 20)}) == 1
 
 
+def test_reruns_with_other_vectors() -> None:
+    """AVX2, AVX-512 and NEON end alike: `python tests/saving/test_reruns.py --one` has one hash on all."""
+    fused = set(_native.cpu_features()["available"]) - {"portable"}
+    found = {isa: in_a_process(2, 1, HORNBEAM_ISA=isa) for isa in fused or {"portable"}}
+    assert len({text for texts in found.values() for text in texts}) == 1
+
+
 @pytest.mark.parametrize(("before", "after", "step"), [(1, 4, 7), (4, 1, 3), (2, 8, 12)])
 def test_going_on_with_another_number_of_threads(before: int, after: int, step: int, tmp_path: Path) -> None:
     keep = callbacks.Checkpoint(tmp_path, every=1)
@@ -112,9 +120,12 @@ def test_going_on_with_another_number_of_threads(before: int, after: int, step: 
     assert digest(made) == rerun(2)
 
 
-def in_a_process(count: int, reruns: int) -> list[str]:
+def in_a_process(count: int, reruns: int, **environment: str) -> list[str]:
     program = [sys.executable, __file__, "--threads", str(count), "--reruns", str(reruns), "--one"]
-    return subprocess.run(program, capture_output=True, text=True, check=True).stdout.split()
+    done = subprocess.run(
+        program, capture_output=True, text=True, check=True, env={**os.environ, **environment}
+    )
+    return done.stdout.split()
 
 
 def main() -> int:

@@ -8,7 +8,9 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use crate::multiversion;
-use crate::simd::{isa, Isa};
+use crate::simd::isa;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::Isa;
 
 /// Each measurement takes the best of the rounds that fit into this time.
 const TIME: Duration = Duration::from_millis(12);
@@ -80,15 +82,14 @@ const STEPS: usize = 20_000;
 /// Multiply-adds on registers.
 fn float32_flops() -> f64 {
     let (factor, term) = (black_box(0.999), black_box(1e-3));
-    // SAFETY: the dispatch asks the CPU for the features.
-    let (sum, lanes) = unsafe {
-        match isa() {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => (chains_avx512(factor, term), 16),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => (chains_avx2(factor, term), 8),
-            _ => (chains(factor, term), 16),
-        }
+    let (sum, lanes) = match isa() {
+        // SAFETY: the dispatch asks the CPU for the features.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => (unsafe { chains_avx512(factor, term) }, 16),
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => (unsafe { chains_avx2(factor, term) }, 8),
+        _ => (chains(factor, term), 16),
     };
     black_box(sum);
     2.0 * (lanes * CHAINS * STEPS) as f64

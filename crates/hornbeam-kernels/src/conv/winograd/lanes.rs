@@ -1,7 +1,6 @@
 //! What the transforms ask of a register beside arithmetic: parts of it, and the selections of relu and pooling.
 
 use crate::conv::NOWHERE;
-use crate::dtype::bf16;
 use crate::gemm::vector::Vector;
 
 /// Lanes of the widest register.
@@ -173,62 +172,6 @@ impl Lanes for crate::gemm::vector::F32x16 {
             }
             _mm_mask_storeu_epi8(codes.cast(), ((1u32 << n) - 1) as __mmask16, places);
             Self(best)
-        }
-    }
-}
-
-/// A register that rounds to `bfloat16`.
-///
-/// # Safety
-/// As for [`Vector`], with AVX512-BF16 on.
-pub(super) trait Rounding: Lanes {
-    /// The first `n` values; with `FULL`, all.
-    unsafe fn widened<const FULL: bool>(p: *const bf16, n: usize) -> Self;
-    /// Stores as many, rounded.
-    unsafe fn rounded<const FULL: bool>(self, p: *mut bf16, n: usize);
-    /// Rounded values of `self` and of `other`, each two in the place of a float.
-    unsafe fn pair(self, other: Self) -> Self;
-}
-
-#[cfg(target_arch = "x86_64")]
-impl Rounding for crate::gemm::vector::F32x16 {
-    #[inline(always)]
-    unsafe fn widened<const FULL: bool>(p: *const bf16, n: usize) -> Self {
-        use std::arch::x86_64::*;
-        // SAFETY: the trait's contract; masked-off values are not touched.
-        unsafe {
-            let narrow = if FULL {
-                _mm256_loadu_si256(p.cast())
-            } else {
-                _mm256_maskz_loadu_epi16(((1u32 << n) - 1) as __mmask16, p.cast())
-            };
-            Self(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(narrow))))
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn rounded<const FULL: bool>(self, p: *mut bf16, n: usize) {
-        use std::arch::x86_64::*;
-        // SAFETY: the trait's contract; both types are 256 bits of plain data, masked-off values are not touched.
-        unsafe {
-            let narrow = std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(self.0));
-            if FULL {
-                _mm256_storeu_si256(p.cast(), narrow);
-            } else {
-                _mm256_mask_storeu_epi16(p.cast(), ((1u32 << n) - 1) as __mmask16, narrow);
-            }
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn pair(self, other: Self) -> Self {
-        use std::arch::x86_64::*;
-        // SAFETY: the trait's contract; the types are 256 or 512 bits of plain data.
-        unsafe {
-            let [low, high] = [self, other].map(|half| {
-                _mm512_cvtepu16_epi32(std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(half.0)))
-            });
-            Self(_mm512_castsi512_ps(_mm512_or_si512(low, _mm512_slli_epi32::<16>(high))))
         }
     }
 }

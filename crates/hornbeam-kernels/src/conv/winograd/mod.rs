@@ -19,6 +19,8 @@ mod pixels;
 mod points;
 mod prefetch;
 mod products;
+#[cfg(target_arch = "x86_64")]
+mod rounded;
 mod transforms;
 
 use super::ConvShape;

@@ -1,7 +1,7 @@
 //! What images consist of: floats, or `bfloat16` whose points are rounded to that type again, so that one instruction
 //! multiplies two of them; sums are floats in both.
 
-use super::lanes::{Lanes, Rounding};
+use super::lanes::Lanes;
 use super::transforms::Transforms;
 use crate::dtype::bf16;
 use crate::gemm::tile::{self, Kernels, Real};
@@ -59,19 +59,5 @@ impl<V: Lanes> Fills<V> for f32 {
     unsafe fn store<const FULL: bool>(value: V, p: *mut f32, n: usize) {
         // SAFETY: the caller's promise.
         unsafe { value.store_if::<FULL>(p, n) }
-    }
-}
-
-impl<V: Rounding> Fills<V> for bf16 {
-    #[inline(always)]
-    unsafe fn load<const FULL: bool>(p: *const bf16, n: usize) -> V {
-        // SAFETY: the caller's promise.
-        unsafe { V::widened::<FULL>(p, n) }
-    }
-
-    #[inline(always)]
-    unsafe fn store<const FULL: bool>(value: V, p: *mut bf16, n: usize) {
-        // SAFETY: the caller's promise.
-        unsafe { value.rounded::<FULL>(p, n) }
     }
 }

@@ -6,11 +6,11 @@
 //! twice. Pixels outside the image are zeros that are never stored anywhere.
 
 use super::lanes::Lanes;
-#[cfg(target_arch = "x86_64")]
-use super::layouts::{Both, Channels, Tiles};
 use super::layouts::{Floats, Layout};
 use super::pixels::Fills;
 use super::points::*;
+#[cfg(target_arch = "x86_64")]
+use super::rounded::{pairs, Both, Channels, Tiles};
 use super::{IN, OUT, POINTS};
 use crate::dtype::bf16;
 use crate::simd::{isa, Isa};
@@ -26,6 +26,7 @@ pub(crate) struct Points {
     /// Floats that the passes hand over: [`half_len`].
     pub half: *mut f32,
     /// Where a layout of two parts puts the second.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // no layout has two there
     pub beside: Beside,
 }
 
@@ -548,17 +549,6 @@ transforms!(portable, crate::gemm::vector::Lanes<f32, 4>, f32, [Floats, Floats, 
 
 unsafe fn no_pairs(_: &[f32], _: &[f32], _: *mut f32) {
     unreachable!("floats are not paired")
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
-unsafe fn pairs(first: &[f32], second: &[f32], to: *mut f32) {
-    use super::lanes::Rounding;
-    use crate::gemm::vector::{F32x16, Vector};
-    for (i, (first, second)) in first.chunks_exact(F32x16::LANES).zip(second.chunks_exact(F32x16::LANES)).enumerate() {
-        // SAFETY: the caller vouches for as many floats at `to`, and this function is compiled for the ISA.
-        unsafe { F32x16::load(first.as_ptr()).pair(F32x16::load(second.as_ptr())).store(to.add(i * F32x16::LANES)) };
-    }
 }
 
 impl Transforms<bf16> {
