@@ -226,15 +226,17 @@ fn check_movement(op: &Op, x: &[&TensorType], out: &TensorType) -> Result<()> {
             ensure!(x[1].rank() == 0, "the pad value must be a scalar, got {}", x[1]);
             same_dtype(op, &[x[0], x[1], out])?;
             ensure!(low.len() == rank && high.len() == rank && interior.len() == rank, "pad of {}: rank", x[0]);
-            let mut shape = Vec::with_capacity(rank);
+            let (mut grown, mut shape) = (Vec::with_capacity(rank), Vec::with_capacity(rank));
             for axis in 0..rank {
                 let [extent, interior] = [x[0].shape[axis], interior[axis]].map(|n| n as i128);
                 let [low, high] = [low[axis], high[axis]].map(i128::from);
                 let spread = extent + (extent - 1).max(0) * interior;
-                let moderate = [spread, interior, low, high].iter().all(|n| n.abs() < 1 << 56);
-                ensure!(moderate, "pad of {}: amounts out of range", x[0]);
-                shape.push((spread + low + high).max(0) as usize);
+                ensure!(spread + low + high >= 0, "pad of {} cuts off more of axis {axis} than there is", x[0]);
+                grown.push(usize::try_from(spread + low.max(0) + high.max(0)).unwrap_or(usize::MAX));
+                shape.push((spread + low + high) as usize);
             }
+            // Before anything is cut off, so that places of single elements are numbers too.
+            TensorType::new(out.dtype, grown).validate()?;
             expect_shape(op, out, &shape)?;
         }
         Op::Slice { start, step } => {

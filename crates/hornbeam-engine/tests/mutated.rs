@@ -134,13 +134,13 @@ fn numbers_near_the_end_of_their_range_are_refused() {
     let least = i64::MIN;
     let padded =
         t.node("pad", &[x, zero], "float32", &[3], &format!("\"low\":[{least}],\"high\":[{least}],\"interior\":[0]"));
-    refused(&t, &[padded], "amounts out of range");
+    refused(&t, &[padded], "cuts off more of axis 0 than there is");
     let mut t = Text::default();
     let (x, zero) = (t.input("float32", &[5]), t.input("float32", &[]));
     // 4 times as much, and 5, wrap around to 5.
     let padded =
         t.node("pad", &[x, zero], "float32", &[5], "\"low\":[0],\"high\":[0],\"interior\":[4611686018427387904]");
-    refused(&t, &[padded], "amounts out of range");
+    refused(&t, &[padded], "float32[18446744073709551615] is too large");
     let mut t = Text::default();
     let x = t.input("float32", &[1, 4, 1]);
     let window = format!("\"window\":[2],\"strides\":[1],\"padding\":[[{least},{least}]]");

@@ -160,7 +160,8 @@ fn kind(op: &Op, x: &[&TensorType], out: &[TensorType]) -> Result<Kind> {
             shape: shape.clone(),
             low: low.iter().map(|&n| n as isize).collect(),
             high: high.iter().map(|&n| n as isize).collect(),
-            interior: interior.clone(),
+            // Nothing lies between elements where there is one.
+            interior: interior.iter().zip(shape).map(|(&n, &extent)| if extent > 1 { n } else { 0 }).collect(),
         },
         Op::Concatenate { axis } => Kind::Concatenate {
             outer: shape[..*axis].iter().product(),
