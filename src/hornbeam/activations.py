@@ -10,7 +10,7 @@ from hornbeam import registry
 from hornbeam.ir.primitive import full
 from hornbeam.ops import activation as nn
 from hornbeam.ops._common import float_node, node_of
-from hornbeam.ops.elementwise import exp, tanh
+from hornbeam.ops.elementwise import clip, exp, tanh
 from hornbeam.registry import exported
 from hornbeam.tensor import Tensor, operation
 
@@ -103,6 +103,16 @@ def mish(x: Any) -> Tensor:
 def _mish(x: Any) -> Tensor:
     node = float_node(x)
     return Tensor(p.mul(node, p.tanh(nn.softplus_node(node))))
+
+
+@exported(_MODULE)
+def hard_sigmoid_of_keras_2(x: Any) -> Tensor:
+    """x / 5 + 1/2 limited to [0, 1]: what Keras 1 and 2 called hard_sigmoid, for their files.
+
+    >>> float(hornbeam.activations.hard_sigmoid_of_keras_2(1.0)) == np.float32(0.7)
+    True
+    """
+    return clip(Tensor(float_node(x) * 0.2 + 0.5), 0.0, 1.0)
 
 
 @exported(_MODULE)

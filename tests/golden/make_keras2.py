@@ -52,6 +52,14 @@ def recurrent() -> Any:
     return keras.Model(words, layers.TimeDistributed(layers.Dense(2))(layers.RepeatVector(2)(x)))
 
 
+def older() -> Any:
+    """What Keras 3 computes otherwise, or has under other names."""
+    x = keras.Input((6, 4))
+    y = layers.LSTM(3, recurrent_activation="hard_sigmoid", return_sequences=True)(x)
+    y = layers.GRU(5, activation="hard_sigmoid", reset_after=False)(y)
+    return keras.Model(x, layers.ThresholdedReLU(0.4)(layers.Activation("hard_sigmoid")(y)))
+
+
 def main() -> None:
     keras.utils.set_random_seed(0)
     draw = np.random.default_rng(0)
@@ -60,6 +68,7 @@ def main() -> None:
         "convolutions": (convolutions(), "adam", [draw.normal(size=(4, 8, 8, 1)).astype("float32")]),
         "shared": (shared(), keras.optimizers.SGD(0.1, momentum=0.9), five),
         "recurrent": (recurrent(), "rmsprop", [draw.integers(0, 10, (4, 6)).astype("int32")]),
+        "older": (older(), "sgd", [draw.normal(size=(4, 6, 4)).astype("float32")]),
     }
     for name, (model, optimizer, inputs) in cases.items():
         model.compile(optimizer, "mse", metrics=["mae"] if name == "convolutions" else None)
@@ -78,9 +87,15 @@ OPTIMIZERS = {
     "sgd": keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True),
     "rmsprop": keras.optimizers.RMSprop(0.001, momentum=0.5, centered=True),
     "adagrad": keras.optimizers.Adagrad(0.1),
+    "adadelta": keras.optimizers.Adadelta(1.0),
+    "adamax": keras.optimizers.Adamax(0.01),
+    "ftrl": keras.optimizers.Ftrl(0.1, l1_regularization_strength=0.01),
     "older_adam": keras.optimizers.legacy.Adam(0.01),
     "older_sgd": keras.optimizers.legacy.SGD(0.01, momentum=0.9),
     "older_rmsprop": keras.optimizers.legacy.RMSprop(0.001, centered=True),
+    "older_adadelta": keras.optimizers.legacy.Adadelta(1.0),
+    "older_adamax": keras.optimizers.legacy.Adamax(0.01),
+    "older_ftrl": keras.optimizers.legacy.Ftrl(0.1, beta=0.1),
 }
 
 

@@ -48,7 +48,7 @@ def test_our_own_files(version: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(model.predict(x), expected, rtol=1e-5, atol=1e-6)
 
 
-CASES = ("convolutions", "shared", "recurrent")
+CASES = ("convolutions", "shared", "recurrent", "older")
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -102,16 +102,6 @@ def test_an_optimizer_s_state_that_does_not_fit_is_said(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="starts afresh"):
         model = load_model(tmp_path / "m.h5")
     assert int(model.optimizer.iterations) == 0
-
-
-def test_models_of_keras_1_are_refused(tmp_path: Path) -> None:
-    """Their arguments had other names and meanings; the arrays are there."""
-    shutil.copy(GOLDEN / "keras2" / "convolutions.h5", tmp_path / "m.h5")
-    with h5py.File(tmp_path / "m.h5", "r+") as store:
-        store.attrs["keras_version"] = "1.2.2"
-    with pytest.raises(ModelFileError, match=r"written by Keras 1\.2\.2"):
-        load_model(tmp_path / "m.h5")
-    assert load_model(tmp_path / "m.h5", weights_only=True)
 
 
 def changed(path: Path, **attributes: Any) -> Path:

@@ -24,7 +24,8 @@ from hornbeam.saving.attributes import Raw, texts
 from hornbeam.saving.files import ModelFileError as ModelFileError
 from hornbeam.saving.files import Room, most_texts, parsed_json, raised, replace_file
 from hornbeam.saving.legacy_config import modern_config
-from hornbeam.saving.legacy_h5 import read_legacy_optimizer, read_legacy_weights
+from hornbeam.saving.legacy_h5 import read_legacy_weights
+from hornbeam.saving.legacy_optimizer import read_legacy_optimizer
 from hornbeam.saving.onnx_file import load_onnx, onnx_arrays
 from hornbeam.saving.weights import (
     assets_of,
@@ -167,20 +168,35 @@ def _load_legacy(
             f"{path!r} holds weights and no model: build the model and call load_weights({path!r}), or take "
             "load_model(..., weights_only=True)"
         )
-    if version is not None and version.startswith(b"1."):
-        raise ModelFileError(
-            f"{path!r} was written by Keras {version.decode()}, whose models are not read: load and save it "
-            "with Keras 2 first, or take load_model(..., weights_only=True) and a model that you build anew"
-        )
     training = parsed_config(training_text) if compile and training_text is not None else None
-    config = modern_config(parsed_config(model_text), training)
+    written_by = "2" if version is None else version.decode()
+    config, shapes = modern_config(parsed_config(model_text), training, written_by)
     _check_names(path, config, custom_objects)
     model = _built(path, config, custom_objects, len(model_text), len(data))
-    read_legacy_weights(model, io.BytesIO(data))
+    _check_shapes(model, shapes)
+    read_legacy_weights(model, io.BytesIO(data), named=True)
     if getattr(model, "optimizer", None) is not None:
         with opened(io.BytesIO(data)) as store:
             read_legacy_optimizer(model, store, data)
     return model
+
+
+def _check_shapes(model: Any, shapes: Mapping[str, Any]) -> None:
+    """Raises where the output of a layer has other sizes than the file says."""
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            _check_shapes(layer, shapes)
+        elif layer.name in shapes:
+            wanted, made = shapes[layer.name], tuple(layer.output.shape)
+            sizes = wanted if isinstance(wanted, list) and len(wanted) == len(made) else made
+            if wanted != sizes or any(
+                n not in (None, size) for n, size in zip(wanted[1:], made[1:], strict=True)
+            ):
+                raise ModelFileError(
+                    f"the output of layer {layer.name!r} has the shape {wanted} in the file, {made} here, "
+                    "where strides and padding alone say it: build the model anew with output_padding=, and "
+                    "take load_weights()"
+                )
 
 
 def text_of(store: h5py.File, name: str, raw: Raw) -> bytes | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import mmap
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from hornbeam.saving.archive import parsed_config, read_archive, text_of
 from hornbeam.saving.arrays import ENDINGS, arrays_in
 from hornbeam.saving.checkpoint import training_note, verify_checkpoint
 from hornbeam.saving.files import ModelFileError, parsed_json
+from hornbeam.saving.legacy_config import modern_config
 from hornbeam.saving.weights import checked_dataset, opened, stored_arrays, values_of
 
 
@@ -175,7 +177,14 @@ def _inspect_hdf5(found: Inspection, file: BinaryIO, custom_objects: Mapping[str
             config, version = (text_of(store, name, raw) for name in ("model_config", "keras_version"))
     if config is not None:
         found.kind, found.version = "model", "2" if version is None else version.decode()
-        _describe(found, parsed_config(config), custom_objects)
+        described = parsed_config(config)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # load_model gives them
+                described, _ = modern_config(described, None, found.version)
+        except ModelFileError as error:
+            found.refused.append(str(error))
+        _describe(found, described, custom_objects)
 
 
 def _describe(found: Inspection, config: dict[str, Any], custom_objects: Mapping[str, Any] | None) -> None:

@@ -1,49 +1,90 @@
-"""Configs as Keras 2 wrote them, in the form of Keras 3's: names, arguments and calls that have changed."""
+"""Configs as Keras 2 wrote them, in the form of Keras 3's: names, arguments and calls that have changed.
+Those of Keras 1 go through `keras1_config` first."""
 
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from hornbeam import layers
+from hornbeam import initializers, layers
 from hornbeam.saving.files import ModelFileError
+from hornbeam.saving.keras1_config import keras2_config
 
 # Classes and arguments that have other names now.
-_CLASSES = {"Model": "Functional"}
+_CLASSES = {
+    "Model": "Functional", "ThresholdedReLU": "ReLU",
+    "BatchNormalizationV1": "BatchNormalization", "BatchNormalizationV2": "BatchNormalization",
+}  # fmt: skip
 _ARGUMENTS: dict[str, dict[str, str]] = {
     "InputLayer": {"batch_input_shape": "batch_shape"},
     "LeakyReLU": {"alpha": "negative_slope"},
+    "ReLU": {"theta": "threshold"},
 }
+# What a config of former days means where it says nothing.
+_SILENT = {"GRU": {"reset_after": False}}
+# Functions that compute something else under their old name.
+_FUNCTIONS = {"hard_sigmoid": "hard_sigmoid_of_keras_2"}
+_ACTIVATIONS = ("activation", "recurrent_activation")
 _MODELS = ("Functional", "Sequential")
 # Arguments without a meaning now: they chose among ways to compute the same, or repeat what stands elsewhere.
 _DROPPED = {"batch_input_shape", "input_dtype", "implementation", "input_length", "is_legacy_optimizer"}
 _DROPPED_OF = {
     "SeparableConv1D": {"kernel_initializer", "kernel_regularizer", "kernel_constraint", "groups"},
     "SeparableConv2D": {"kernel_initializer", "kernel_regularizer", "kernel_constraint", "groups"},
+    **{f"SpatialDropout{n}D": {"noise_shape"} for n in (1, 2, 3)},
 }
 # Any layer takes these.
 _OF_ALL = {"name", "trainable", "dtype", "activity_regularizer"}
 
 
-def modern_config(config: dict[str, Any], training: dict[str, Any] | None) -> dict[str, Any]:
-    """The config of a model, and what it was compiled with, as Keras 3 would have written them.
+def modern_config(
+    config: dict[str, Any], training: dict[str, Any] | None, version: str = "2"
+) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """The config of a model, and what it was compiled with, as Keras 3 would have written them; and the
+    shapes that outputs of its layers must have, by name, where the file says them.
 
-    Raises ModelFileError for settings that have no counterpart.
+    version: of the Keras that wrote them. Raises ModelFileError for settings that have no counterpart.
     """
+    shapes: dict[str, list[Any]] = {}
     try:
-        found = _converted(config)
+        if version.startswith("1."):
+            config, shapes = keras2_config(config)
+        found = _converted(config if version.startswith("3.") else _in_new_words(config))
         if training is not None:
-            found["compile_config"] = _compiling(training)
+            found["compile_config"] = _compiling(training, version)
     except ModelFileError:
         raise
-    except Exception as error:  # whatever is not where Keras 2 puts it
-        raise ModelFileError(f"the config is not as Keras 2 writes it: {error!r:.200}") from error
-    return found
+    except Exception as error:  # whatever is not where Keras 1 and 2 put it
+        raise ModelFileError(f"the config is not as Keras {version} writes it: {error!r:.200}") from error
+    return found, shapes
+
+
+def before_tf_keras(version: str) -> bool:
+    """Whether it is a Keras of its own, which went up to 2.3, and not TensorFlow's ("2.2.4-tf", then 2.4)."""
+    return "tf" not in version and version.startswith(("1.", "2.0.", "2.1.", "2.2.", "2.3."))
 
 
 def _class(entry: dict[str, Any]) -> Any:
     return _CLASSES.get(entry["class_name"], entry["class_name"])
+
+
+def _in_new_words(value: Any) -> Any:
+    """The same with what Keras 3 understands otherwise: functions whose name means another one, and settings
+    that began with a later version."""
+    if isinstance(value, list):
+        return [_in_new_words(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    found = {key: _in_new_words(item) for key, item in value.items()}
+    for key in _ACTIVATIONS:
+        if isinstance(found.get(key), str):
+            found[key] = _FUNCTIONS.get(found[key], found[key])
+    name, config = found.get("class_name"), found.get("config")
+    if isinstance(name, str) and isinstance(config, dict):
+        found["config"] = {**_SILENT.get(name, {}), **config}
+    return found
 
 
 def _converted(value: Any) -> Any:
@@ -74,12 +115,17 @@ def _settings(name: Any, config: dict[str, Any]) -> dict[str, Any]:
         return {**config, **{key: _named_function(config, key) for key in functions}}
     renamed = _ARGUMENTS.get(name, {})
     config = {renamed.get(key, key): value for key, value in config.items()}
+    cls = (
+        getattr(initializers, name, None) if isinstance(name, str) and name in initializers.__all__ else None
+    )
+    if inspect.isclass(cls):
+        return {key: value for key, value in config.items() if key != "dtype"}  # the layer says it
     cls = getattr(layers, name, None) if isinstance(name, str) and name in layers.__all__ else None
     if not inspect.isclass(cls) or not issubclass(cls, layers.Layer):
         return config
     known = {*_OF_ALL, *_parameters(cls)}
     dropped = _DROPPED | _DROPPED_OF.get(name, set())
-    found = {key: value for key, value in config.items() if key in known}
+    found = {key: value for key, value in config.items() if key in known and key not in dropped}
     for key, value in config.items():
         neutral = value is None or value is False or (value == 1 and value is not True)
         if key not in known and key not in dropped and not neutral:
@@ -113,6 +159,7 @@ def _sequential(config: Any) -> dict[str, Any]:
     config = {"layers": config} if isinstance(config, list) else dict(config)  # a list in the oldest files
     entries = config["layers"]
     first = entries[0]["config"] if entries else {}
+    first = first if isinstance(first, dict) else {}  # a model
     found = _converted(entries)
     if entries and entries[0]["class_name"] != "InputLayer" and "batch_input_shape" in first:
         name = f"{first.get('name', 'layer')}_input"
@@ -125,7 +172,7 @@ def _functional(config: dict[str, Any]) -> dict[str, Any]:
     """Layers and calls. A model inside a model counted its own making as its first call, and no longer does
     (but for a functional one where it is an output)."""
     first = {
-        entry.get("name", entry["config"].get("name")): int(_class(entry) in _MODELS)
+        entry["name"] if "name" in entry else entry["config"].get("name"): int(_class(entry) in _MODELS)
         for entry in config["layers"]
     }
     entries = []
@@ -163,20 +210,28 @@ def _tensor(place: list[Any], first: dict[str, int]) -> dict[str, Any]:
 # -- what a model was compiled with --------------------------------------------------------------------------
 
 
-def _compiling(training: dict[str, Any]) -> dict[str, Any]:
+def _compiling(training: dict[str, Any], version: str) -> dict[str, Any]:
     found = {
         key: _function_or_class(training.get(key))
         for key in ("loss", "metrics", "weighted_metrics", "loss_weights")
     }
-    return {**found, "optimizer": _optimizer(training.get("optimizer_config"))}
+    return {**found, "optimizer": _optimizer(training.get("optimizer_config"), version)}
 
 
-def _optimizer(config: Any) -> Any:
+def _optimizer(config: Any, version: str) -> Any:
     if not isinstance(config, dict):
         return config
     settings = dict(config["config"])
     if "lr" in settings:
         settings["learning_rate"] = settings.pop("lr")
+    if "clipnorm" in settings and before_tf_keras(version):  # of all gradients together
+        settings["global_clipnorm"] = settings.pop("clipnorm")
+    if config["class_name"] == "Nadam" and not {"decay", "schedule_decay"}.isdisjoint(settings):
+        settings = {k: v for k, v in settings.items() if k not in ("decay", "schedule_decay")}
+        warnings.warn(
+            "Nadam's momentum grew by another rule in the Keras that wrote the file: it grows by Keras 3's",
+            stacklevel=6,
+        )
     decay = settings.pop("decay", 0.0)
     if decay:
         rate = {"initial_learning_rate": settings["learning_rate"], "decay_steps": 1, "decay_rate": decay}

@@ -1,4 +1,5 @@
-"""Arguments under their old names: a table, and what translates a call by it."""
+"""Arguments under their old names: tables (those of layers in `saving.keras1_names`), and what translates a
+call by them."""
 
 from __future__ import annotations
 
@@ -8,49 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hornbeam.compat.names import note, remark
-
-# Stands for an argument that means nothing any more.
-GONE = ""
-
-_DENSE = {
-    "output_dim": "units", "init": "kernel_initializer", "bias": "use_bias",
-    "W_regularizer": "kernel_regularizer", "b_regularizer": "bias_regularizer",
-    "W_constraint": "kernel_constraint", "b_constraint": "bias_constraint",
-}  # fmt: skip
-_WINDOWS = {"border_mode": "padding", "dim_ordering": "data_format"}
-_CONV = {
-    **_DENSE, **_WINDOWS, "nb_filter": "filters", "subsample": "strides", "subsample_length": "strides",
-    "filter_length": "kernel_size", "atrous_rate": "dilation_rate",
-}  # fmt: skip
-_POOL = {**_WINDOWS, "pool_length": "pool_size", "stride": "strides"}
-_RNN = {
-    **_DENSE, "inner_init": "recurrent_initializer", "inner_activation": "recurrent_activation",
-    "U_regularizer": "recurrent_regularizer", "U_constraint": "recurrent_constraint",
-    "dropout_W": "dropout", "dropout_U": "recurrent_dropout", "forget_bias_init": GONE, "consume_less": GONE,
-    "implementation": GONE,
-}  # fmt: skip
-
-LAYERS: dict[str, Mapping[str, str]] = {
-    "Dense": _DENSE,
-    **{f"Conv{n}D": _CONV for n in (1, 2, 3)},
-    **{name: _CONV for name in ("SeparableConv2D", "Conv2DTranspose", "DepthwiseConv2D")},
-    **{f"{kind}Pooling{n}D": _POOL for kind in ("Max", "Average") for n in (1, 2, 3)},
-    **{f"Global{kind}Pooling{n}D": _WINDOWS for kind in ("Max", "Average") for n in (1, 2, 3)},
-    **{f"{kind}{n}D": _WINDOWS for kind in ("UpSampling", "ZeroPadding", "Cropping") for n in (2, 3)},
-    "UpSampling1D": {"length": "size"},
-    **{name: _RNN for name in ("LSTM", "GRU", "SimpleRNN")},
-    "Embedding": {
-        "init": "embeddings_initializer", "W_regularizer": "embeddings_regularizer",
-        "W_constraint": "embeddings_constraint", "input_length": GONE,
-    },
-    "BatchNormalization": {"mode": GONE, "gamma_init": "gamma_initializer", "beta_init": "beta_initializer"},
-    "Dropout": {"p": "rate"},
-    "SpatialDropout1D": {"p": "rate"},
-    "SpatialDropout2D": {"p": "rate"},
-    "GaussianDropout": {"p": "rate"},
-    "GaussianNoise": {"sigma": "stddev"},
-    "LeakyReLU": {"alpha": "negative_slope"},
-}  # fmt: skip
+from hornbeam.saving.keras1_names import ARGUMENTS, DATA_FORMATS, GONE
 
 _QUEUES = {
     "max_queue_size": GONE, "max_q_size": GONE, "workers": GONE, "use_multiprocessing": GONE,
@@ -69,8 +28,6 @@ CALLBACKS: dict[str, Mapping[str, str]] = {
     "TensorBoard": {"write_grads": GONE, "batch_size": GONE},
 }
 
-_DATA_FORMATS = {"tf": "channels_last", "th": "channels_first"}
-
 
 def renamed(kwargs: dict[str, Any], names: Mapping[str, str], where: str) -> dict[str, Any]:
     """`kwargs` under their new names, a line on stderr for each."""
@@ -83,7 +40,7 @@ def renamed(kwargs: dict[str, Any], names: Mapping[str, str], where: str) -> dic
             remark(f"{where}({name}=) has no meaning any more and is left out")
         else:
             note(f"{where}({name}=)", f"{new}=")
-            made[new] = _DATA_FORMATS.get(value, value) if new == "data_format" else value
+            made[new] = DATA_FORMATS.get(value, value) if new == "data_format" else value
     return made
 
 
@@ -106,7 +63,7 @@ def install() -> None:
     """Translate calls of layers, optimizers, callbacks and models."""
     from hornbeam import callbacks, layers, models
 
-    for name, table in LAYERS.items():
+    for name, table in ARGUMENTS.items():
         accept(getattr(layers, name), "__init__", table)
     for name, table in CALLBACKS.items():
         if hasattr(callbacks, name):

@@ -7,6 +7,7 @@ from typing import Any
 
 from hornbeam import layers, ops
 from hornbeam.compat.names import note
+from hornbeam.saving.keras1_names import SIZES
 
 # Name -> what to write; nothing for those that Keras 3 has, where only a way to call them is old.
 NAMES = {
@@ -19,13 +20,9 @@ NAMES = {
 }
 
 
-# What the sizes of a kernel were called.
-_SIZES = {1: ("filter_length",), 2: ("nb_row", "nb_col"), 3: ("kernel_dim1", "kernel_dim2", "kernel_dim3")}
-
-
 def _convolution(kind: type, rank: int, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """Sizes of the kernel were arguments one by one."""
-    names = _SIZES[rank]
+    names = SIZES[rank]
     one_by_one = rank > 1 and len(args) > rank and all(isinstance(n, int) for n in args[1 : rank + 1])
     if one_by_one or names[0] in kwargs:
         note(
