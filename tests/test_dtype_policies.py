@@ -81,3 +81,12 @@ def test_a_map_reaches_the_layers_inside() -> None:
     found = {variable.path: variable.dtype for variable in layer.weights}
     assert found["attend/query/kernel"] == "float64"
     assert found["attend/key/kernel"] == "float32"
+
+
+def test_a_layer_takes_a_policy_by_its_name() -> None:
+    layer = hornbeam.layers.Dense(2)
+    layer.dtype_policy = "mixed_float16"
+    assert (layer.compute_dtype, layer.variable_dtype) == ("float16", "float32")
+    assert layer(np.ones((1, 3), "float32")).dtype == "float16"
+    with pytest.raises(ValueError, match="mixed"):
+        layer.dtype_policy = "mixed_float17"

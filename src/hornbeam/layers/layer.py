@@ -126,7 +126,7 @@ class Layer(Operation, Weighted):
         self._build_shapes: Any = None
         self.built = False
         self.autocast = autocast
-        self.dtype_policy = dtype_policies.get(dtype)
+        self.dtype_policy = dtype
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.input_spec: Any = None
         self.supports_masking = type(self).compute_mask is not Layer.compute_mask
@@ -154,6 +154,16 @@ class Layer(Operation, Weighted):
     def path(self) -> str:
         """Names of the layers around this one and its own, joined by "/"; known once it is built."""
         return self._path or self._name
+
+    @property
+    def dtype_policy(self) -> Any:
+        """The dtypes of weights and of computing. May be set, to a policy or its name; weights that are there
+        stay as they are."""
+        return self._dtype_policy
+
+    @dtype_policy.setter
+    def dtype_policy(self, policy: Any) -> None:
+        self._dtype_policy = dtype_policies.get(policy)
 
     @property
     def dtype(self) -> str:
@@ -535,7 +545,7 @@ class Layer(Operation, Weighted):
         if "name" in later:
             layer._name = later["name"]
         if "dtype" in later:
-            layer.dtype_policy = dtype_policies.get(later["dtype"])
+            layer.dtype_policy = later["dtype"]
         if not later.get("trainable", True):
             layer.trainable = False
         return layer
