@@ -67,6 +67,12 @@ def fit(model: hb.Model, *args: Any, **kwargs: Any) -> None:
     model.fit(*args, verbose=0, **kwargs)
 
 
+def embedding() -> hb.Model:
+    model = hb.Sequential([layers.Embedding(10, 4), layers.Flatten(), layers.Dense(3, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
 def uncompiled() -> hb.Model:
     return hb.Sequential([hb.Input((4,)), layers.Dense(1)], name="net")
 
@@ -145,6 +151,14 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
         "x is a generator that gives batches (x, y) itself: leave y away",
     ),
     "empty generator": (lambda: fit(classifier(), iter(())), "the data hold no batch"),
+    "an index without a vector": (
+        lambda: fit(embedding(), LABELS[:, None] + 9, LABELS),
+        "x contains the index 11, the layer has vectors for 0 to 9. Write Embedding(12, ...)",
+    ),
+    "a negative index": (
+        lambda: embedding().evaluate(LABELS[:, None] - 1, LABELS, verbose=0),
+        "x contains the index -1, the layer has vectors for 0 to 9. Indices begin at 0",
+    ),
     # -- labels ------------------------------------------------------------------------------------
     "label too large": (
         lambda: fit(classifier(), X, LABELS + 1),

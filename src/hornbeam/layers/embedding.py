@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from hornbeam import constraints, initializers, ops, regularizers
 from hornbeam.layers.arguments import no_support, positive
 from hornbeam.layers.core import QUANTIZATION
@@ -19,7 +21,8 @@ class Embedding(Layer):
     x (...) of integers in [0, input_dim) -> y (..., output_dim); embeddings (input_dim, output_dim).
     mask_zero: 0 is padding, and later layers are told to skip it. weights: initial values.
 
-    Indices outside the range are clamped into it. Raises ValueError for sizes below 1.
+    Indices outside the range are clamped into it; `fit` and `evaluate` look at those of a model's inputs
+    before they begin, and raise ValueError. Raises ValueError for sizes below 1.
 
     >>> y = hornbeam.layers.Embedding(1000, 64)(np.array([[4, 20]]))
     >>> y.shape
@@ -68,6 +71,20 @@ class Embedding(Layer):
             constraint=self.embeddings_constraint,
             name="embeddings",
         )
+
+    def check_values(self, x: np.ndarray) -> None:
+        """Raises ValueError for indices that have no vector."""
+        if x.size == 0 or x.dtype.kind not in "iuf" or type(self).call is not Embedding.call:
+            return
+        low, high = x.min(), x.max()
+        if low < 0 or high >= self.input_dim:
+            wrong, fix = low, "Indices begin at 0"
+            if low >= 0:
+                wrong, fix = high, f"Write Embedding({int(high) + 1}, ...), or check the indices"
+            raise ValueError(
+                f"{self.describe()}: x contains the index {wrong:g}, the layer has vectors for 0 to "
+                f"{self.input_dim - 1}. {fix}"
+            )
 
     def call(self, inputs: Tensor) -> Tensor:
         indices = ops.cast(inputs, "int32")

@@ -12,6 +12,7 @@ from hornbeam.models.host import HostPart, has_host_layers, listed_strings, plai
 from hornbeam.models.model import Model
 from hornbeam.registry import deserialize, exported, serialize
 from hornbeam.symbolic import STRING, KerasTensor
+from hornbeam.training import checks
 from hornbeam.training.host import Prepared
 
 
@@ -111,6 +112,11 @@ class Sequential(Model):
     def _after_build(self) -> None:
         self._mark_built({"input_shape": self._tensors.values[0].shape})
         self._locked = False
+
+    def _check_inputs(self, x: Any, values: bool = False) -> None:
+        super()._check_inputs(x, values)
+        if values and self._symbolic_inputs is None and self.layers:
+            checks.check_values(self.layers[0], x)
 
     def pop(self, rebuild: bool = True) -> Layer | None:
         """Take the top layer away and return it. Raises ValueError if there is none."""

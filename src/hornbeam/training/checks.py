@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -179,8 +179,9 @@ def check_sample_weight(structure: Any, count: int) -> None:
 # -- inputs of the model ---------------------------------------------------------------------------
 
 
-def check_inputs(x: Any, inputs: Any, where: str) -> None:
-    """Compare data with the symbolic `inputs` (in the model's structure) that it is for.
+def check_inputs(x: Any, inputs: Any, where: str) -> list[Any]:
+    """Compare data with the symbolic `inputs` (in the model's structure) that it is for. Returns the arrays
+    in the order of the inputs.
 
     Raises ValueError for missing names and wrong numbers, ShapeError for shapes.
     """
@@ -213,6 +214,24 @@ def check_inputs(x: Any, inputs: Any, where: str) -> None:
                     f"{where}: input {tensor.name!r} expects shape {tuple(tensor.shape)}, got "
                     f"{tuple(array.shape)}. {problem}"
                 )
+    return given
+
+
+def check_input_values(layers: Iterable[Any], given: Sequence[Any], inputs: Any) -> None:
+    """Show arrays to the layers that read them as they come."""
+    arrays = {id(tensor): x for x, tensor in zip(given, tree.flatten(inputs), strict=True)}
+    for layer in layers:
+        for tensor in {id(x) for call in layer._inbound for x in call.inputs} & set(arrays):
+            check_values(layer, arrays[tensor])
+
+
+def check_values(layer: Any, x: Any) -> None:
+    """Doubt what a layer refuses that has a `check_values`."""
+    if hasattr(layer, "check_values") and isinstance(x, np.ndarray):
+        try:
+            layer.check_values(x)
+        except ValueError as error:
+            on_doubt(str(error))
 
 
 def input_problem(given: tuple[int, ...], wanted: tuple[int | None, ...]) -> str | None:

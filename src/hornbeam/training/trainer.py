@@ -385,6 +385,8 @@ class Trainer(Compiling):
         if not self._fit.run_eagerly:
             for types in signatures:
                 self._step(mode, types)
+        if standard:
+            self._check_inputs(x, values=True)
         if standard and losses is not None and losses.spec is not None:
             check_labels_of(self, losses, data, class_weight)
 
@@ -392,13 +394,15 @@ class Trainer(Compiling):
         """What the model's layers for strings make of x, if it has any, else x."""
         return x
 
-    def _check_inputs(self, x: Any) -> None:
-        """Compare data with the model's inputs where they are known."""
+    def _check_inputs(self, x: Any, values: bool = False) -> None:
+        """Compare data with the model's inputs where they are known, and values with what layers take."""
         if isinstance(x, Prepared):
             return
         inputs = getattr(self, "_symbolic_inputs", None)
         if inputs is not None:
-            checks.check_inputs(x, inputs, describe(self))
+            given = checks.check_inputs(x, inputs, describe(self))
+            if values:
+                checks.check_input_values(self.layers, given, inputs)  # type: ignore[attr-defined]
 
     # -- evaluate ----------------------------------------------------------------------------------
 
