@@ -29,7 +29,7 @@ $(VENV)/.tools: $(BIN)/python pyproject.toml
 	touch $@
 
 develop: check-rust $(VENV)/.tools
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --quiet --extras dev,parity,onnx
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --quiet --extras dev,parity
 
 lint: develop
 	$(BIN)/ruff check .

@@ -311,7 +311,6 @@ MISTAKES = [
     ("U.model_to_dot(3)", "3 has no graph of layers to draw: only built Sequential and"),
     ("hb.Sequential(3)", "Sequential takes layers, got int: 3"),
     ("hb.Sequential([3])", "Sequential takes layers, got int: 3"),
-    ("hb.Sequential().summary()", "is not built: its shapes are not known. Start it with an Input,"),
     ("hb.Sequential([L.Dense(1)]).fit(v)", "is not compiled: call model.compile(optimizer, loss) before"),
     ("hb.Model(3,4)", "inputs of a functional model must be symbolic tensors (Input"),
     ("hb.Model(L.Input((3,)))", "a functional model needs both: Model(inputs, outputs), got one"),

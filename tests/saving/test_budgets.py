@@ -63,8 +63,8 @@ LOW: dict[str, tuple[int, set[str]]] = {
     "bytes": (20, set(READERS) - {"its layers too"}),
     "parameters": (5, set(READERS) - {"its layers", "its layers too"}),
     "members": (1, {"a model", "its arrays", "its layers", "npz", "an editor", "onnx", "arrays of onnx"}),
-    "nesting": (2, {*MODELS, "onnx", "arrays of onnx"}),
-    "text": (40, {*MODELS, "its arrays", "a checkpoint", "an editor"}),
+    "nesting": (2, {*MODELS, "an editor", "onnx", "arrays of onnx"}),
+    "text": (40, {*MODELS, "its arrays", "a checkpoint", "an editor", "safetensors"}),
     "work": (1, {"a model", "a model of Keras 2", "onnx"}),
 }  # fmt: skip
 
