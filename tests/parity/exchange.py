@@ -39,7 +39,7 @@ weights and inputs. Keras {version}, ONNX Runtime {onnxruntime}; written by
   other. `tests/parity/test_exchange.py` holds it on every run.
 - **onnxruntime**: our model, written by `model.export("m.onnx", format="onnx")` for batches of any size and
   run by onnxruntime on {rows} rows. **imported**: the same file, read by `load_model`. Both are compared with
-  `predict`; `tests/parity/test_served.py` holds it on every run.
+  `predict`; `tests/parity/test_served.py` holds it where onnxruntime is installed.
 
 Where a layer has several cases the largest counts. Of a layer that is random in training a file holds what it
 does in `predict`: nothing, or the same for every image. Keras's are random there too until they are saved and
