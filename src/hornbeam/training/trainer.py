@@ -376,7 +376,7 @@ class Trainer(Compiling):
         method = {"train": self.train_step, "test": self.test_step}[mode]
         standard = getattr(method, "__func__", None) in (Trainer.train_step, Trainer.test_step)
         if standard:  # a step of the user's may take any data apart
-            self._check_inputs(x)
+            self._check_inputs(x, values=True)
         losses = self._fit.losses
         if standard and y is None and losses is not None and losses.spec is not None:
             raise ValueError(
@@ -385,8 +385,6 @@ class Trainer(Compiling):
         if not self._fit.run_eagerly:
             for types in signatures:
                 self._step(mode, types)
-        if standard:
-            self._check_inputs(x, values=True)
         if standard and losses is not None and losses.spec is not None:
             check_labels_of(self, losses, data, class_weight)
 
