@@ -19,7 +19,7 @@ use serde_json::{Map, Value as Json};
 use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::elementwise::{Binary, Compare, Unary};
 use hornbeam_kernels::index::Scatter;
-use hornbeam_kernels::reduce::{Reduce, Running};
+use hornbeam_kernels::reduce::{Cumulative, Reduce};
 
 use crate::composites;
 use crate::error::{malformed, Error, Result};
@@ -307,7 +307,7 @@ fn operation(name: &str, p: &mut Params, operands: &[&TensorType], types: &[Tens
         axes.sort_unstable();
         return Ok(Op::Reduce { op, axes });
     }
-    if let Some(op) = Running::parse(name) {
+    if let Some(op) = Cumulative::parse(name) {
         return Ok(Op::Cumulative { op, axis: take(p, "axis")?, reverse: take(p, "reverse")? });
     }
     let out = types.first().ok_or_else(|| malformed!("no result is declared"))?;

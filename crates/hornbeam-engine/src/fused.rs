@@ -8,7 +8,7 @@ use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::elementwise::{BinaryFn, ChainFn, ChainOp, Link, TernaryFn, UnaryFn, MAX_LINKS};
 use hornbeam_kernels::pool::ThreadPool;
 use hornbeam_kernels::random;
-use hornbeam_kernels::reduce::{self, BlockFold, Extent, Folder};
+use hornbeam_kernels::reduce::{self, BlockExtent, BlockFold, FoldKernels};
 use hornbeam_kernels::scratch::Scratch;
 
 use crate::buffer::AlignedBytes;
@@ -98,7 +98,7 @@ pub struct ChainLink {
 pub struct Fold {
     pub kind: BlockFold,
     pub dtype: DType,
-    pub folder: Folder,
+    pub folder: FoldKernels,
 }
 
 /// The iteration space of a loop with folds: the middle axis is folded away.
@@ -266,7 +266,7 @@ impl Fused {
                 let second = own.get(1).map_or(&mut [][..], |o| memory.write_bytes(o));
                 let Space { outer, n, inner } = cut.space;
                 let into = [memory.write_bytes(&own[0]), second];
-                reduce::finish(pool, fold.kind, fold.dtype, place, [outer, n, inner], cut.height, into);
+                reduce::combine_partials(pool, fold.kind, fold.dtype, place, [outer, n, inner], cut.height, into);
             }
         }
     }
@@ -363,14 +363,14 @@ struct Block {
     position: usize,
     n: usize,
     /// For folds: what part of a piece this is, and the first of its accumulators, counted in planes of `inner` and elements.
-    extent: Extent,
+    extent: BlockExtent,
     slot: usize,
     column: usize,
 }
 
 impl Default for Block {
     fn default() -> Self {
-        let extent = Extent { columns: 1, rows: 0, before: 0, plane: 1 };
+        let extent = BlockExtent { columns: 1, rows: 0, before: 0, plane: 1 };
         Block { position: 0, n: 0, extent, slot: 0, column: 0 }
     }
 }
@@ -420,7 +420,7 @@ impl Run<'_, '_> {
             let (mut row, end) = (task * cut.groups, ((task + 1) * cut.groups).min(outer));
             while row < end {
                 let rows = (whole / n).min(end - row);
-                let extent = Extent { columns: n, rows, before: 0, plane: 1 };
+                let extent = BlockExtent { columns: n, rows, before: 0, plane: 1 };
                 // SAFETY: passed on.
                 unsafe { self.block(&Block { position: row * n, n: rows * n, extent, slot: row, column: 0 }) };
                 row += rows;
@@ -440,7 +440,7 @@ impl Run<'_, '_> {
                 let (before, column) = ((position - start) / inner, (position - start) % inner);
                 let n = if inner > whole { whole.min(inner - column) } else { whole.min(end - position) };
                 let columns = n.min(inner);
-                let extent = Extent { columns, rows: n / columns, before, plane: inner };
+                let extent = BlockExtent { columns, rows: n / columns, before, plane: inner };
                 // SAFETY: passed on.
                 unsafe { self.block(&Block { position, n, extent, slot, column }) };
                 position += n;
@@ -504,7 +504,7 @@ impl Run<'_, '_> {
                     }
                     Step::Fold { fold, x } => {
                         let fused = &self.fused.folds[*fold as usize];
-                        let Extent { plane, .. } = block.extent;
+                        let BlockExtent { plane, .. } = block.extent;
                         let element = block.slot * fused.kind.planes() * plane + block.column;
                         let size = fused.kind.accumulator(fused.dtype).size();
                         let to = operands.accumulators[*fold as usize].wrapping_add(element * size);

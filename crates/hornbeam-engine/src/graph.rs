@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hornbeam_kernels::elementwise::{Binary, Compare, Unary};
 use hornbeam_kernels::index::Scatter;
-use hornbeam_kernels::reduce::{Reduce, Running};
+use hornbeam_kernels::reduce::{Cumulative, Reduce};
 
 use crate::types::TensorType;
 
@@ -165,7 +165,7 @@ pub enum Op {
         axis: usize,
     },
     Cumulative {
-        op: Running,
+        op: Cumulative,
         axis: usize,
         reverse: bool,
     },

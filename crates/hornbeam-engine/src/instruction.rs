@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use hornbeam_kernels::attention::Heads;
+use hornbeam_kernels::attention::AttentionShape;
 use hornbeam_kernels::dtype::DType;
 
 use hornbeam_kernels::index::Scatter;
-use hornbeam_kernels::reduce::{Reduce, Running};
-use hornbeam_kernels::rnn::Sequence;
+use hornbeam_kernels::reduce::{Cumulative, Reduce};
+use hornbeam_kernels::rnn::SequenceShape;
 
 use crate::fused::{Cut, Fused, Load, Space};
 use crate::graph::{GradSource, PoolKind, Recurrent, RowKernel, ScopeId};
@@ -122,7 +122,7 @@ pub enum Kind {
         along: Along,
     },
     Cumulative {
-        op: Running,
+        op: Cumulative,
         along: Along,
         reverse: bool,
     },
@@ -189,12 +189,12 @@ pub enum Kind {
     /// Reads: as the composite's operands. Writes: its results without the last states.
     Recurrent {
         layer: Recurrent,
-        shape: Sequence,
+        shape: SequenceShape,
     },
     /// Reads and writes: as the composite's, the bias by strides.
     Attention {
         backward: bool,
-        heads: Heads,
+        heads: AttentionShape,
         bias: Option<[usize; 3]>,
     },
     Cholesky {

@@ -1,7 +1,7 @@
 //! What this engine can do, by the names of the primitives and composites.
 
 use hornbeam_kernels::elementwise::{Binary, Compare, Unary};
-use hornbeam_kernels::reduce::{Reduce, Running};
+use hornbeam_kernels::reduce::{Cumulative, Reduce};
 
 const OTHERS: &[&str] = &[
     "constant",
@@ -71,7 +71,7 @@ pub fn instructions() -> Vec<&'static str> {
     names.extend(Binary::ALL.iter().map(|op| op.name()));
     names.extend(Compare::ALL.iter().map(|op| op.name()));
     names.extend(Reduce::ALL.iter().map(|op| op.name()));
-    names.extend(Running::ALL.iter().map(|op| op.name()));
+    names.extend(Cumulative::ALL.iter().map(|op| op.name()));
     names.sort_unstable();
     names
 }

@@ -40,13 +40,13 @@ fn tune_into(program: &Program, file: PathBuf) -> Result<()> {
     let mut measured = false;
     for shape in shapes {
         let key = format!("{shape:?}");
-        let possible = conv::candidates(&shape, DType::F32);
+        let possible = conv::candidate_algorithms(&shape, DType::F32);
         match known.get(&key).map(|name| possible.iter().find(|a| name_of(a) == name)) {
-            Some(Some(&algorithm)) => conv::set_choice(&shape, DType::F32, algorithm),
+            Some(Some(&algorithm)) => conv::set_algorithm(&shape, DType::F32, algorithm),
             // Nothing to choose from, or a name of another version.
             _ if possible.len() < 2 => {}
             _ => {
-                let (fastest, _) = conv::measure(pool, &shape, &mut scratch);
+                let (fastest, _) = conv::autotune(pool, &shape, &mut scratch);
                 known.insert(key, name_of(&fastest).to_string());
                 measured = true;
             }

@@ -1,4 +1,4 @@
-//! Running: donation, many steps, control flow, threads.
+//! Cumulative: donation, many steps, control flow, threads.
 
 mod common;
 

@@ -6,7 +6,7 @@
 use hornbeam_kernels::conv::{conv_forward, conv_input_grad, conv_kernel_grad, ConvShape};
 use hornbeam_kernels::gemm::{gemm, Activation, Epilogue, Mat};
 use hornbeam_kernels::pool::ThreadPool;
-use hornbeam_kernels::rnn::{Lstm, LstmGrad, Recurrent, Sequence};
+use hornbeam_kernels::rnn::{Lstm, LstmGrad, RnnElement, SequenceShape};
 use hornbeam_kernels::scratch::Scratch;
 use hornbeam_kernels::simd::isa;
 use hornbeam_kernels::softmax::softmax;
@@ -156,8 +156,8 @@ impl Bench {
         });
     }
 
-    fn lstm(&mut self, shape: &Sequence) {
-        let Sequence { batch, steps, units, .. } = *shape;
+    fn lstm(&mut self, shape: &SequenceShape) {
+        let SequenceShape { batch, steps, units, .. } = *shape;
         let name = format!("lstm {batch} x {steps} x {units}");
         if !name.contains(&self.filter) {
             return;
@@ -262,7 +262,7 @@ fn main() {
     bench.conv("16 x 16 x 32 -> 32, 3 x 3", &same(128, 16, 3, 1, [32, 32]));
     bench.conv("8 x 8 x 64 -> 64, 3 x 3", &same(128, 8, 3, 1, [64, 64]));
     println!("a text classifier of 80 steps: the cells, and the products before and behind them");
-    bench.lstm(&Sequence { batch: 32, steps: 80, units: 128, reverse: false });
+    bench.lstm(&SequenceShape { batch: 32, steps: 80, units: 128, reverse: false });
     bench.product([2560, 512, 128], [false; 2]);
     bench.product([2560, 128, 512], [false, true]);
     bench.product([128, 512, 2560], [true, false]);

@@ -7,7 +7,7 @@
 use crate::dispatch;
 use crate::dtype::{DType, Element};
 use crate::elementwise::{binary, Binary, BinaryFn};
-use crate::gemm::Finish;
+use crate::gemm::FusedEpilogue;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::reduce::typed;
 use crate::scratch::{with_local, Plain};
@@ -60,7 +60,7 @@ impl Scatter {
 
 /// An operand and how index tuples address it.
 #[derive(Clone, Copy, Debug)]
-pub struct Indexed<'a> {
+pub struct IndexSpec<'a> {
     /// Shape of the operand.
     pub shape: &'a [usize],
     /// Leading axes that operand and indices share.
@@ -69,7 +69,7 @@ pub struct Indexed<'a> {
     pub indices_shape: &'a [usize],
 }
 
-impl Indexed<'_> {
+impl IndexSpec<'_> {
     fn k(&self) -> usize {
         *self.indices_shape.last().expect("indices have at least the axis of the tuple")
     }
@@ -140,7 +140,7 @@ pub fn gather(
     pool: &ThreadPool,
     size: usize,
     x: &[u8],
-    spec: Indexed,
+    spec: IndexSpec,
     index_dtype: DType,
     indices: &[u8],
     y: &mut [u8],
@@ -183,7 +183,7 @@ pub fn scatter(
     mode: Scatter,
     dtype: DType,
     y: &mut [u8],
-    spec: Indexed,
+    spec: IndexSpec,
     index_dtype: DType,
     indices: &[u8],
     updates: &[u8],
@@ -243,23 +243,23 @@ fn by_destination<'a>(slices: &[usize], destinations: usize, order: &'a mut [u64
     order
 }
 
-/// Elements that [`scatter_then`] hands on at a time, if slices are no longer than that: they stay in a second-level cache.
+/// Elements that [`scatter_fused`] hands on at a time, if slices are no longer than that: they stay in a second-level cache.
 const PART: usize = 1 << 14;
 
-/// [`scatter`] into an operand that holds `base` everywhere. Nothing is written: `finish` takes the result, part by part,
+/// [`scatter`] into an operand that holds `base` everywhere. Nothing is written: `fused` takes the result, part by part,
 /// while it is in a cache.
 ///
 /// # Panics
 /// As [`scatter`].
-pub fn scatter_then<T: Element + Plain>(
+pub fn scatter_fused<T: Element + Plain>(
     pool: &ThreadPool,
     mode: Scatter,
     base: T,
-    spec: Indexed,
+    spec: IndexSpec,
     index_dtype: DType,
     indices: &[u8],
     updates: &[T],
-    finish: &dyn Finish<T>,
+    fused: &dyn FusedEpilogue<T>,
 ) {
     let (slice, count) = (spec.slice(), spec.shape.iter().product::<usize>());
     assert_eq!(updates.len(), spec.tuples() * slice, "the updates do not fit");
@@ -281,7 +281,7 @@ pub fn scatter_then<T: Element + Plain>(
                         let (to, from) = (&mut part[to..to + slice], &updates[from..from + slice]);
                         apply(fold, size_of::<T>(), bytes(from), bytes_mut(to));
                     }
-                    finish.finish(rows.start * slice, part);
+                    fused.apply(rows.start * slice, part);
                 })
             });
         });
@@ -379,7 +379,7 @@ mod tests {
     use crate::testing::Random;
 
     /// Offset in the operand of the slice of every tuple, by the definition.
-    fn offsets(spec: Indexed, indices: &[i64]) -> Vec<usize> {
+    fn offsets(spec: IndexSpec, indices: &[i64]) -> Vec<usize> {
         let k = spec.k();
         let per_batch = spec.tuples() / spec.batch();
         (0..spec.tuples())
@@ -412,7 +412,7 @@ mod tests {
     #[test]
     fn gathers() {
         for (shape, batch_dims, indices_shape) in cases() {
-            let spec = Indexed { shape: &shape, batch_dims, indices_shape: &indices_shape };
+            let spec = IndexSpec { shape: &shape, batch_dims, indices_shape: &indices_shape };
             let mut random = Random::new(3);
             let x: Vec<f32> = random.values(shape.iter().product());
             let indices: Vec<i64> =
@@ -440,7 +440,7 @@ mod tests {
     #[test]
     fn scatters_in_row_order_on_any_number_of_threads() {
         for (shape, batch_dims, indices_shape) in cases() {
-            let spec = Indexed { shape: &shape, batch_dims, indices_shape: &indices_shape };
+            let spec = IndexSpec { shape: &shape, batch_dims, indices_shape: &indices_shape };
             let mut random = Random::new(5);
             let x: Vec<f32> = random.values(shape.iter().product());
             let indices: Vec<i64> =
@@ -526,7 +526,7 @@ mod tests {
     #[test]
     fn a_scatter_that_is_handed_on_has_the_bits_of_one_that_is_written() {
         for (shape, batch_dims, indices_shape) in cases() {
-            let spec = Indexed { shape: &shape, batch_dims, indices_shape: &indices_shape };
+            let spec = IndexSpec { shape: &shape, batch_dims, indices_shape: &indices_shape };
             let mut random = Random::new(7);
             let count: usize = shape.iter().product();
             let indices: Vec<i64> =
@@ -542,12 +542,12 @@ mod tests {
                     let mut found = vec![f32::NAN; count];
                     let shared = SharedMut::new(&mut found);
                     // Parts may be changed by whoever takes them.
-                    let finish = |start: usize, part: &mut [f32]| {
+                    let fused = |start: usize, part: &mut [f32]| {
                         // SAFETY: parts do not overlap.
                         unsafe { shared.range(start..start + part.len()) }.copy_from_slice(part);
                         part.fill(f32::NAN);
                     };
-                    scatter_then(&pool, mode, base, spec, DType::I64, at, &updates, &finish);
+                    scatter_fused(&pool, mode, base, spec, DType::I64, at, &updates, &fused);
                     assert!(found.iter().zip(&want).all(|(x, y)| x.to_bits() == y.to_bits()), "{mode:?} {shape:?}");
                 }
             }

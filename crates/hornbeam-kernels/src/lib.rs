@@ -18,7 +18,7 @@ pub mod pool;
 pub mod random;
 pub mod reduce;
 pub mod rnn;
-pub mod roof;
+pub mod roofline;
 pub mod scratch;
 pub mod simd;
 pub mod softmax;

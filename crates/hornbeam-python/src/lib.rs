@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use hornbeam_engine::error::Error;
-use hornbeam_kernels::gemm::multiplies_bfloat16;
+use hornbeam_kernels::gemm::has_native_bfloat16;
 use hornbeam_kernels::pool::ThreadPool;
 use hornbeam_kernels::simd;
 
@@ -63,7 +63,7 @@ fn cpu_features(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let names: Vec<&str> = simd::Isa::available().iter().map(|isa| isa.name()).collect();
     features.set_item("available", names)?;
     features.set_item("arch", std::env::consts::ARCH)?;
-    features.set_item("bfloat16", multiplies_bfloat16())?;
+    features.set_item("bfloat16", has_native_bfloat16())?;
     Ok(features)
 }
 
@@ -76,7 +76,7 @@ fn instructions() -> Vec<&'static str> {
 /// Peaks of the machine with all threads of the pool, measured now: FLOPs and bytes a second.
 #[pyfunction]
 fn roof(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
-    let roof = detached(py, || hornbeam_kernels::roof::measure(ThreadPool::global().threads()))?;
+    let roof = detached(py, || hornbeam_kernels::roofline::measure(ThreadPool::global().threads()))?;
     let found = PyDict::new(py);
     found.set_item("threads", roof.threads)?;
     found.set_item("float32", roof.float32)?;

@@ -1,6 +1,6 @@
 //! Attention: its types, and what follows from its kernels.
 
-use hornbeam_kernels::attention::Heads;
+use hornbeam_kernels::attention::AttentionShape;
 use hornbeam_kernels::dtype::DType;
 use serde_json::{Map, Value as Json};
 
@@ -36,18 +36,18 @@ impl Attention {
         }
     }
 
-    pub fn heads(&self, x: &[&TensorType]) -> Result<Heads> {
+    pub fn heads(&self, x: &[&TensorType]) -> Result<AttentionShape> {
         let shape = |i: usize| x.get(i).map(|t: &&TensorType| &t.shape[..]);
         match (shape(0), shape(1), shape(2)) {
             (Some(&[batch, queries, heads, depth]), Some(&[_, keys, ..]), Some(&[_, _, _, width])) => {
-                Ok(Heads { batch, heads, queries, keys, depth, width, scale: f64::from_bits(self.scale) })
+                Ok(AttentionShape { batch, heads, queries, keys, depth, width, scale: f64::from_bits(self.scale) })
             }
             _ => Err(malformed!("{}: {x:?} are no queries, keys and values", self.name())),
         }
     }
 
     /// The results.
-    pub fn types(&self, h: &Heads, dtype: DType) -> Vec<TensorType> {
+    pub fn types(&self, h: &AttentionShape, dtype: DType) -> Vec<TensorType> {
         let [q, k, v, out, line, bias] = every(h, dtype);
         match (self.backward, self.biased) {
             (false, _) => vec![out, line.clone(), line],
@@ -76,7 +76,7 @@ impl Attention {
 }
 
 /// The types of queries, keys, values, results, what is kept for every query, and the bias.
-fn every(h: &Heads, dtype: DType) -> [TensorType; 6] {
+fn every(h: &AttentionShape, dtype: DType) -> [TensorType; 6] {
     [
         vec![h.batch, h.queries, h.heads, h.depth],
         vec![h.batch, h.keys, h.heads, h.depth],

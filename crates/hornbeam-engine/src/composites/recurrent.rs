@@ -1,7 +1,7 @@
 //! Recurrent layers: their types, and what follows from their kernels.
 
 use hornbeam_kernels::dtype::DType;
-use hornbeam_kernels::rnn::Sequence;
+use hornbeam_kernels::rnn::SequenceShape;
 use serde_json::{Map, Value as Json};
 
 use crate::decode::take;
@@ -74,14 +74,14 @@ impl Recurrent {
     }
 
     /// What a layer of these operands walks along.
-    pub fn shape(&self, x: &[&TensorType]) -> Result<Sequence> {
+    pub fn shape(&self, x: &[&TensorType]) -> Result<SequenceShape> {
         let (sequence, state) = match (self.cell, self.backward) {
             (_, false) | (Cell::Lstm, true) => (if self.backward { 2 } else { 0 }, 1 + 2 * usize::from(!self.backward)),
             (Cell::Gru, true) => (2, 1),
         };
         match (x.get(sequence).map(|t| &t.shape[..]), x.get(state).map(|t| &t.shape[..])) {
             (Some(&[batch, steps, _]), Some(&[_, units])) => {
-                Ok(Sequence { batch, steps, units, reverse: self.reverse })
+                Ok(SequenceShape { batch, steps, units, reverse: self.reverse })
             }
             _ => Err(malformed!("{}: operands {x:?} are no sequence and no state", self.name())),
         }
@@ -95,7 +95,7 @@ impl Recurrent {
     }
 
     /// The results.
-    pub fn types(&self, s: &Sequence, dtype: DType) -> Vec<TensorType> {
+    pub fn types(&self, s: &SequenceShape, dtype: DType) -> Vec<TensorType> {
         let all = |n: usize| TensorType::new(dtype, vec![s.batch, s.steps, n * s.units]);
         let row = || TensorType::new(dtype, vec![s.batch, s.units]);
         match (self.cell, self.backward) {

@@ -1,8 +1,8 @@
 //! Recurrent layers along whole sequences, and attention.
 
-use hornbeam_kernels::attention::{Attend, Attention, AttentionGrad, Bias, Heads};
+use hornbeam_kernels::attention::{Attention, AttentionElement, AttentionGrad, AttentionShape, Bias};
 use hornbeam_kernels::dispatch;
-use hornbeam_kernels::rnn::{Gru, GruGrad, Lstm, LstmGrad, Recurrent as Float, Sequence};
+use hornbeam_kernels::rnn::{Gru, GruGrad, Lstm, LstmGrad, RnnElement as Float, SequenceShape};
 
 use crate::execute::Context;
 use crate::graph::{Cell, Recurrent};
@@ -20,9 +20,9 @@ pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
     }, else unreachable!("a composite of {dtype}"))
 }
 
-fn attention<T: Attend>(
+fn attention<T: AttentionElement>(
     backward: bool,
-    heads: &Heads,
+    heads: &AttentionShape,
     bias: Option<[usize; 3]>,
     instruction: &Instruction,
     memory: Memory,
@@ -34,18 +34,18 @@ fn attention<T: Attend>(
     let (q, k, v) = (read(0), read(1), read(2));
     let bias = bias.map(|strides| Bias { data: read(3), strides });
     if !backward {
-        let (out, peaks, totals) = (write(0), write(1), write(2));
-        return T::attention(pool, heads, Attention { q, k, v, bias, out, peaks, totals });
+        let (out, row_max, row_sum) = (write(0), write(1), write(2));
+        return T::attention(pool, heads, Attention { q, k, v, bias, out, row_max, row_sum });
     }
     let rest = 3 + usize::from(bias.is_some());
-    let (out, peaks, totals, dout) = (read(rest), read(rest + 1), read(rest + 2), read(rest + 3));
+    let (out, row_max, row_sum, dout) = (read(rest), read(rest + 1), read(rest + 2), read(rest + 3));
     let (dq, dk, dv, dbias) = (write(0), write(1), write(2), writes.get(3).map(|to| memory.write(to)));
-    T::attention_grad(pool, heads, AttentionGrad { q, k, v, bias, out, peaks, totals, dout, dq, dk, dv, dbias })
+    T::attention_grad(pool, heads, AttentionGrad { q, k, v, bias, out, row_max, row_sum, dout, dq, dk, dv, dbias })
 }
 
 fn recurrent<T: Float>(
     layer: &Recurrent,
-    shape: &Sequence,
+    shape: &SequenceShape,
     instruction: &Instruction,
     memory: Memory,
     context: &mut Context,

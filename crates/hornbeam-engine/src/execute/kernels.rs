@@ -3,8 +3,8 @@
 use hornbeam_kernels::conv::{self, ConvShape, OutputGrad};
 use hornbeam_kernels::dispatch;
 use hornbeam_kernels::dtype::DType;
-use hornbeam_kernels::gemm::{self, Activation, Epilogue, Finish, Mat};
-use hornbeam_kernels::index::{self, Indexed, Scatter};
+use hornbeam_kernels::gemm::{self, Activation, Epilogue, FusedEpilogue, Mat};
+use hornbeam_kernels::index::{self, IndexSpec, Scatter};
 use hornbeam_kernels::movement::{self, Axis};
 use hornbeam_kernels::reduce;
 use hornbeam_kernels::window::{self, PoolShape};
@@ -39,7 +39,7 @@ pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
         Kind::Cumulative { op, along, reverse } => {
             let (x, y) = (memory.read_bytes(&reads[0]), memory.write_bytes(&writes[0]));
             let shape = [along.outer, along.n, along.inner];
-            reduce::running(context.pool, *op, reads[0].dtype, x, &shape, 1, *reverse, y)
+            reduce::cumulative(context.pool, *op, reads[0].dtype, x, &shape, 1, *reverse, y)
         }
         Kind::ArgReduce { max, along } => {
             let shape = [along.outer, along.n, along.inner];
@@ -103,12 +103,12 @@ fn scatter(mode: Scatter, spec: &IndexShape, instruction: &Instruction, memory: 
     };
     dispatch!(numeric, reads[0].dtype, T => {
         let (base, updates) = (memory.read::<T>(&reads[0])[0], memory.read::<T>(&reads[2]));
-        index::scatter_then(pool, mode, base, indexed(spec), spec.index, at, updates, &tail)
+        index::scatter_fused(pool, mode, base, indexed(spec), spec.index, at, updates, &tail)
     }, else unreachable!("no loop follows a scatter of bool"))
 }
 
-fn indexed(spec: &IndexShape) -> Indexed<'_> {
-    Indexed { shape: &spec.shape, batch_dims: spec.batch_dims, indices_shape: &spec.indices }
+fn indexed(spec: &IndexShape) -> IndexSpec<'_> {
+    IndexSpec { shape: &spec.shape, batch_dims: spec.batch_dims, indices_shape: &spec.indices }
 }
 
 fn mat(strides: Strides) -> Mat {
@@ -132,8 +132,8 @@ fn dot(g: &Gemm, bias: bool, relu: bool, instruction: &Instruction, memory: Memo
                 gemm::gemm_finite(pool, g.batch, g.m, g.n, g.k, a, a_mat, b, b_mat, c, end, context.scratch)
             }
             _ => {
-                let finish = tail.as_ref().map(|tail| tail as &dyn Finish<T>);
-                gemm::gemm_then(pool, g.batch, g.m, g.n, g.k, a, a_mat, b, b_mat, c, end, finish, context.scratch)
+                let fused = tail.as_ref().map(|tail| tail as &dyn FusedEpilogue<T>);
+                gemm::gemm_fused(pool, g.batch, g.m, g.n, g.k, a, a_mat, b, b_mat, c, end, fused, context.scratch)
             }
         }
     }, else unreachable!("dot_general of bool"))

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use hornbeam_kernels::gemm::Finish;
+use hornbeam_kernels::gemm::FusedEpilogue;
 
 use crate::instruction::{Instruction, Kind, Tail};
 use crate::memory::Memory;
@@ -23,8 +23,8 @@ impl<'a> Tailing<'a> {
     }
 }
 
-impl<T> Finish<T> for Tailing<'_> {
-    fn finish(&self, start: usize, part: &mut [T]) {
+impl<T> FusedEpilogue<T> for Tailing<'_> {
+    fn apply(&self, start: usize, part: &mut [T]) {
         let Tail { fused, source, reads, writes } = self.tail;
         let operands = [&self.instruction.reads[*reads..], &self.instruction.writes[*writes..]];
         let range = start..start + part.len();
@@ -34,7 +34,7 @@ impl<T> Finish<T> for Tailing<'_> {
         unsafe { fused.part(self.memory, operands, range, (*source, part.as_ptr().cast()), announced) };
     }
 
-    fn announce(&self, elements: Range<usize>) {
+    fn prefetch(&self, elements: Range<usize>) {
         let Tail { fused, source, reads, .. } = self.tail;
         fused.announce(self.memory, &self.instruction.reads[*reads..], elements, *source);
     }

@@ -445,7 +445,7 @@ impl Build<'_, '_> {
         if let Some(kind) = fold_of(&draft.node.op) {
             let dtype = draft.dtypes[0];
             let missing = || Error::Unsupported(format!("the native engine has no {} of {dtype}", kind.name()));
-            let folder = reduce::folder(kind, dtype).ok_or_else(missing)?;
+            let folder = reduce::fold_kernels(kind, dtype).ok_or_else(missing)?;
             self.steps.push(Step::Fold { fold: self.folds.len() as u16, x: operands[0] });
             self.folds.push(Fold { kind, dtype, folder });
             self.release(index);

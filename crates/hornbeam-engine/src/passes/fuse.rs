@@ -53,7 +53,7 @@ fn foldable(graph: &Graph, node: &Node) -> bool {
     let t = graph.type_of(node.inputs[0]);
     let Some(Space { outer, n, inner }) = space(graph, node) else { return false };
     let suits = inner <= MAX_INNER && (outer == 1 || inner == 1 || n * inner >= MIN_GROUP);
-    let known = reduce::folder(fold, t.dtype).is_some() && t.count() > 0;
+    let known = reduce::fold_kernels(fold, t.dtype).is_some() && t.count() > 0;
     known && (suits || fold == BlockFold::Moments)
 }
 

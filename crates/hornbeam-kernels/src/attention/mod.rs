@@ -24,7 +24,7 @@ const PARTS: usize = 16;
 
 /// The extents of an attention.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Heads {
+pub struct AttentionShape {
     pub batch: usize,
     pub heads: usize,
     pub queries: usize,
@@ -52,8 +52,8 @@ pub struct Attention<'a, T> {
     /// `[batch, queries, heads, width]`.
     pub out: &'a mut [T],
     /// The largest score of every query, and the sum of exponentials below it, `[batch, heads, queries]`.
-    pub peaks: &'a mut [T],
-    pub totals: &'a mut [T],
+    pub row_max: &'a mut [T],
+    pub row_sum: &'a mut [T],
 }
 
 /// The way back through [`Attention`].
@@ -63,8 +63,8 @@ pub struct AttentionGrad<'a, T> {
     pub v: &'a [T],
     pub bias: Option<Bias<'a, T>>,
     pub out: &'a [T],
-    pub peaks: &'a [T],
-    pub totals: &'a [T],
+    pub row_max: &'a [T],
+    pub row_sum: &'a [T],
     /// Gradient of `out`.
     pub dout: &'a [T],
     pub dq: &'a mut [T],
@@ -75,26 +75,26 @@ pub struct AttentionGrad<'a, T> {
 }
 
 /// A float that attention exists for.
-pub trait Attend: math::Real + Plain {
+pub trait AttentionElement: math::Real + Plain {
     /// # Panics
     /// In both: when a slice does not have its length.
-    fn attention(pool: &ThreadPool, heads: &Heads, operands: Attention<'_, Self>);
-    fn attention_grad(pool: &ThreadPool, heads: &Heads, operands: AttentionGrad<'_, Self>);
+    fn attention(pool: &ThreadPool, heads: &AttentionShape, operands: Attention<'_, Self>);
+    fn attention_grad(pool: &ThreadPool, heads: &AttentionShape, operands: AttentionGrad<'_, Self>);
 }
 
-macro_rules! attend {
+macro_rules! attention_element {
     ($($t:ty)*) => {$(
-        impl Attend for $t {
-            fn attention(pool: &ThreadPool, heads: &Heads, operands: Attention<'_, $t>) {
+        impl AttentionElement for $t {
+            fn attention(pool: &ThreadPool, heads: &AttentionShape, operands: Attention<'_, $t>) {
                 forward(pool, heads, operands)
             }
-            fn attention_grad(pool: &ThreadPool, heads: &Heads, operands: AttentionGrad<'_, $t>) {
+            fn attention_grad(pool: &ThreadPool, heads: &AttentionShape, operands: AttentionGrad<'_, $t>) {
                 backward(pool, heads, operands)
             }
         }
     )*};
 }
-attend!(f32 f64);
+attention_element!(f32 f64);
 
 multiversion! {
     /// Turns a row of products into exponentials below the largest score so far, which goes up if need be.
@@ -185,7 +185,7 @@ fn shift<T: Float>(scores: &mut [T], bias: Option<&[T]>, scale: T) {
     }
 }
 
-impl Heads {
+impl AttentionShape {
     /// Where row `at` of head `head` begins in a sequence of `length` rows with `n` features a head.
     fn at(&self, batch: usize, at: usize, head: usize, length: usize, n: usize) -> usize {
         ((batch * length + at) * self.heads + head) * n
@@ -243,17 +243,17 @@ fn panel<T>(kernels: &Kernels<T>) -> usize {
     2 * kernels.lanes
 }
 
-fn forward<T: Float>(pool: &ThreadPool, heads: &Heads, operands: Attention<'_, T>) {
-    let Attention { q, k, v, bias, out, peaks, totals } = operands;
+fn forward<T: Float>(pool: &ThreadPool, heads: &AttentionShape, operands: Attention<'_, T>) {
+    let Attention { q, k, v, bias, out, row_max, row_sum } = operands;
     if out.is_empty() || heads.keys == 0 || heads.depth == 0 {
         return out.fill(T::ZERO);
     }
-    heads.check(q, k, v, bias, out.len(), [peaks.len(), totals.len()]);
+    heads.check(q, k, v, bias, out.len(), [row_max.len(), row_sum.len()]);
     let kernels = T::kernels();
     let width = panel(kernels);
     let (weigh, scaled) = (weigh::<T>(), scaled::<T>());
     let scale = T::from_f64(heads.scale);
-    let [out, peaks, totals] = [out, peaks, totals].map(SharedMut::new);
+    let [out, row_max, row_sum] = [out, row_max, row_sum].map(SharedMut::new);
     let (d, e, keys) = (heads.depth, heads.width, heads.keys.min(KEYS));
     let chunks = heads.queries.div_ceil(TASK);
     let work = |task: usize, local: &mut Scratch| {
@@ -305,22 +305,22 @@ fn forward<T: Float>(pool: &ThreadPool, heads: &Heads, operands: Attention<'_, T
             unsafe {
                 scaled(out.range(at..at + e), T::ONE / total);
                 let line = pair * heads.queries + query;
-                peaks.range(line..line + 1)[0] = settled(peak);
-                totals.range(line..line + 1)[0] = total;
+                row_max.range(line..line + 1)[0] = settled(peak);
+                row_sum.range(line..line + 1)[0] = total;
             }
         }
     };
     pool.run(heads.batch * heads.heads * chunks, &|task| with_local(|local| work(task, local)));
 }
 
-fn backward<T: Float>(pool: &ThreadPool, heads: &Heads, operands: AttentionGrad<'_, T>) {
-    let AttentionGrad { q, k, v, bias, out, peaks, totals, dout, dq, dk, dv, dbias } = operands;
+fn backward<T: Float>(pool: &ThreadPool, heads: &AttentionShape, operands: AttentionGrad<'_, T>) {
+    let AttentionGrad { q, k, v, bias, out, row_max, row_sum, dout, dq, dk, dv, dbias } = operands;
     if out.is_empty() || heads.keys == 0 || heads.depth == 0 {
         [dq, dk, dv].into_iter().for_each(|slopes| slopes.fill(T::ZERO));
         return dbias.into_iter().for_each(|slopes| slopes.fill(T::ZERO));
     }
-    heads.check(q, k, v, bias, out.len(), [peaks.len(), totals.len()]);
-    heads.check(dq, dk, dv, None, dout.len(), [peaks.len(), totals.len()]);
+    heads.check(q, k, v, bias, out.len(), [row_max.len(), row_sum.len()]);
+    heads.check(dq, dk, dv, None, dout.len(), [row_max.len(), row_sum.len()]);
     let scores = heads.batch * heads.heads * heads.queries * heads.keys;
     assert!(dbias.as_ref().is_none_or(|d| d.len() == scores), "the bias's gradient does not have the shape {heads:?}");
     let kernels = T::kernels();
@@ -377,7 +377,7 @@ fn backward<T: Float>(pool: &ThreadPool, heads: &Heads, operands: AttentionGrad<
                         let kept =
                             dbias.as_ref().map(|all| all.range(line * heads.keys + from..line * heads.keys + to));
                         let range = r * step..r * step + count;
-                        let state = [peaks[line], totals[line], delta];
+                        let state = [row_max[line], row_sum[line], delta];
                         slopes(&mut weights[range.clone()], bias, scale, state, &mut changes[range], kept);
                     }
                     let left = Left { data: changes, step, turned: false };

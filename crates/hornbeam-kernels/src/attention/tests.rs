@@ -7,7 +7,7 @@ use crate::testing::Random;
 
 /// Everything in `f64`: q, k, v, the bias, and the gradient of the result.
 struct Case {
-    heads: Heads,
+    heads: AttentionShape,
     q: Vec<f64>,
     k: Vec<f64>,
     v: Vec<f64>,
@@ -21,7 +21,7 @@ impl Case {
         let rows = batch * heads;
         let far = |[b, h, t]: [usize; 3]| (batch - 1) * b + (heads - 1) * h + (queries - 1) * t + keys;
         Case {
-            heads: Heads { batch, heads, queries, keys, depth, width, scale: 1.0 / (depth as f64).sqrt() },
+            heads: AttentionShape { batch, heads, queries, keys, depth, width, scale: 1.0 / (depth as f64).sqrt() },
             q: random.values(rows * queries * depth),
             k: random.values(rows * keys * depth),
             v: random.values(rows * keys * width),
@@ -30,12 +30,12 @@ impl Case {
         }
     }
 
-    /// out, peaks, totals, dq, dk, dv, dbias.
+    /// out, row_max, row_sum, dq, dk, dv, dbias.
     fn plain(&self) -> [Vec<f64>; 7] {
-        let Heads { batch, heads, queries, keys, depth, width, scale } = self.heads;
+        let AttentionShape { batch, heads, queries, keys, depth, width, scale } = self.heads;
         let rows = batch * heads;
         let mut out = vec![0.0; rows * queries * width];
-        let (mut peaks, mut totals) = (vec![0.0; rows * queries], vec![0.0; rows * queries]);
+        let (mut row_max, mut row_sum) = (vec![0.0; rows * queries], vec![0.0; rows * queries]);
         let [mut dq, mut dk, mut dv] = [&self.q, &self.k, &self.v].map(|x| vec![0.0; x.len()]);
         let mut dbias = vec![0.0; rows * queries * keys];
         for pair in 0..rows {
@@ -53,8 +53,8 @@ impl Case {
                 let scores: Vec<f64> = (0..keys).map(|s| score(s) * scale + added(s)).collect();
                 let peak = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
                 let total: f64 = scores.iter().map(|s| (s - peak).exp()).sum();
-                peaks[pair * queries + t] = peak;
-                totals[pair * queries + t] = total;
+                row_max[pair * queries + t] = peak;
+                row_sum[pair * queries + t] = total;
                 let weights: Vec<f64> = scores.iter().map(|s| (s - peak).exp() / total).collect();
                 let inner = |s: usize| (0..width).map(|i| self.dout[o_at(t, i)] * self.v[v_at(s, i)]).sum::<f64>();
                 let inner: Vec<f64> = (0..keys).map(inner).collect();
@@ -73,11 +73,11 @@ impl Case {
                 }
             }
         }
-        [out, peaks, totals, dq, dk, dv, dbias]
+        [out, row_max, row_sum, dq, dk, dv, dbias]
     }
 
     /// The same from the kernels.
-    fn run<T: Attend>(&self, threads: usize) -> [Vec<T>; 7] {
+    fn run<T: AttentionElement>(&self, threads: usize) -> [Vec<T>; 7] {
         let pool = ThreadPool::new(threads);
         let cast = |x: &[f64]| -> Vec<T> { x.iter().map(|&v| T::from_f64(v)).collect() };
         let nan = |n: usize| vec![T::from_f64(f64::NAN); n];
@@ -86,18 +86,19 @@ impl Case {
         let bias = self.bias.as_ref().zip(data.as_ref()).map(|((_, strides), data)| Bias { data, strides: *strides });
         let rows = self.heads.batch * self.heads.heads * self.heads.queries;
         let (mut out, mut dbias) = (nan(dout.len()), nan(rows * self.heads.keys));
-        let (mut peaks, mut totals) = (nan(rows), nan(rows));
-        let forth = Attention { q: &q, k: &k, v: &v, bias, out: &mut out, peaks: &mut peaks, totals: &mut totals };
+        let (mut row_max, mut row_sum) = (nan(rows), nan(rows));
+        let forth =
+            Attention { q: &q, k: &k, v: &v, bias, out: &mut out, row_max: &mut row_max, row_sum: &mut row_sum };
         T::attention(&pool, &self.heads, forth);
         let [mut dq, mut dk, mut dv] = [nan(q.len()), nan(k.len()), nan(v.len())];
         for kept in [false, true] {
-            let (out, peaks, totals, dout) = (&out[..], &peaks[..], &totals[..], &dout[..]);
+            let (out, row_max, row_sum, dout) = (&out[..], &row_max[..], &row_sum[..], &dout[..]);
             let (dq, dk, dv) = (&mut dq[..], &mut dk[..], &mut dv[..]);
             let dbias = kept.then_some(&mut dbias[..]);
-            let back = AttentionGrad { q: &q, k: &k, v: &v, bias, out, peaks, totals, dout, dq, dk, dv, dbias };
+            let back = AttentionGrad { q: &q, k: &k, v: &v, bias, out, row_max, row_sum, dout, dq, dk, dv, dbias };
             T::attention_grad(&pool, &self.heads, back);
         }
-        [out, peaks, totals, dq, dk, dv, dbias]
+        [out, row_max, row_sum, dq, dk, dv, dbias]
     }
 }
 
@@ -144,10 +145,10 @@ fn scores_that_count_for_nothing() {
     if let Some((bias, _)) = &mut case.bias {
         bias.copy_from_slice(&[-2e38, 0.0, f64::NEG_INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY]);
     }
-    let [out, peaks, totals, dq, ..] = case.run::<f32>(1);
+    let [out, row_max, row_sum, dq, ..] = case.run::<f32>(1);
     let seen: Vec<f32> = case.v[4..8].iter().map(|&v| v as f32).collect();
     assert_eq!(out[..4], seen[..], "one key is left");
-    assert!(peaks[0].is_finite() && totals[0] == 1.0 && dq[..4].iter().all(|d| d.abs() < 1e-6));
+    assert!(row_max[0].is_finite() && row_sum[0] == 1.0 && dq[..4].iter().all(|d| d.abs() < 1e-6));
     assert!(out[4..].iter().all(|v| v.is_nan()), "no key is left");
 }
 

@@ -2,7 +2,7 @@
 //! gradients, in which the gradient of the output may still be that of the relu or of the pooling behind it.
 
 use super::kernel_grad::kernel_grad;
-use super::{cast, cast_epilogue, cast_mut, choose, half, winograd, Algorithm};
+use super::{cast, cast_epilogue, cast_mut, half, select_algorithm, winograd, Algorithm};
 use super::{conv_forward, conv_input_grad, conv_kernel_grad, ConvElement, ConvShape};
 use crate::dtype::{bf16, f16, DType, Element};
 use crate::gemm::{Activation, Epilogue};
@@ -13,7 +13,7 @@ use crate::window::PoolElement;
 use std::ops::Range;
 
 /// The code of a pooled value whose gradient goes nowhere: the relu was off.
-pub const NOWHERE: u8 = 4;
+pub const MASKED: u8 = 4;
 
 /// Where the gradient of a convolution's output comes from.
 #[derive(Clone, Copy)]
@@ -23,7 +23,7 @@ pub enum OutputGrad<'a, T> {
     /// Through a relu whose result was `y`: `dy` where `y > 0`, else 0.
     Relu { dy: &'a [T], y: &'a [T] },
     /// Through a 2x2 max pooling with steps of 2: the gradients of the pooled values, and for each the place in its
-    /// window (0..=3 in row order), or [`NOWHERE`].
+    /// window (0..=3 in row order), or [`MASKED`].
     Pooled { dy: &'a [T], codes: &'a [u8] },
 }
 
@@ -83,7 +83,7 @@ const PARTIALS: usize = 16;
 
 /// `y = max_pool(activation(conv(x, w) + bias))` over windows of 2x2 with steps of 2, depth by depth, and for each
 /// value the place in its window (0..=3 in row order). The first maximum wins, and NaN wins over numbers. Behind a
-/// relu the code is [`NOWHERE`] where the value is not above 0. An odd last row or column is left out.
+/// relu the code is [`MASKED`] where the value is not above 0. An odd last row or column is left out.
 ///
 /// # Panics
 /// When a slice does not have the shape's length, or when the epilogue accumulates.
@@ -113,7 +113,7 @@ pub fn conv_pool_forward<T: ConvElement>(
         }
         _ => {}
     }
-    if choose(shape, T::DTYPE) == Algorithm::Winograd {
+    if select_algorithm(shape, T::DTYPE) == Algorithm::Winograd {
         let (x, w, y) = (cast(x), winograd::Kernel::Taps(cast(w)), cast_mut(y));
         return winograd::pool_forward::<f32>(pool, shape, x, w, cast_epilogue(epilogue), y, codes, scratch);
     }
@@ -172,7 +172,7 @@ pub fn conv_backward<T: ConvElement>(
         }
         _ => {}
     }
-    let algorithm = choose(shape, T::DTYPE);
+    let algorithm = select_algorithm(shape, T::DTYPE);
     if algorithm == Algorithm::Winograd {
         let [dx, dw, db] = [dx, dw, db].map(|part| part.map(cast_mut));
         return winograd::backward::<f32>(pool, shape, cast(x), cast(w), grad.cast(), dx, dw, db, scratch);
@@ -283,7 +283,7 @@ multiversion! {
             }
             if relu {
                 for (y, code) in y.iter().zip(codes) {
-                    *code = if y.to_acc() > <T::Acc as Element>::ZERO { *code } else { NOWHERE };
+                    *code = if y.to_acc() > <T::Acc as Element>::ZERO { *code } else { MASKED };
                 }
             }
         }
@@ -414,7 +414,7 @@ mod tests {
                 max_pool(&pool, &pool_shape(shape), &spread, &mut again);
                 for (i, code) in codes.iter().enumerate() {
                     let off = activation == Activation::Relu && (y[i].to_f64() <= 0.0 || y[i].is_nan());
-                    assert_eq!(*code == NOWHERE, off, "code {code} of {:?}", y[i]);
+                    assert_eq!(*code == MASKED, off, "code {code} of {:?}", y[i]);
                     assert!(off || y[i].to_f64() <= 0.0 || again[i] == y[i], "code {code} is not where {:?} is", y[i]);
                 }
                 let places = super::tests::whole(shape, &OutputGrad::Pooled { dy: &want, codes: &codes });
@@ -523,7 +523,7 @@ mod tests {
         let (pool, mut scratch) = (ThreadPool::new(1), Scratch::new());
         let nan = f32::NAN;
         let x = [3.0, 3.0, -1.0, -1.0, 1.0, nan, 3.0, 3.0, -1.0, -2.0, 5.0, nan];
-        for (activation, want) in [(Activation::None, [0, 0, 1]), (Activation::Relu, [0, NOWHERE, NOWHERE])] {
+        for (activation, want) in [(Activation::None, [0, 0, 1]), (Activation::Relu, [0, MASKED, MASKED])] {
             let (mut y, mut codes) = ([0f32; 3], [9; 3]);
             let epilogue = Epilogue { activation, ..Epilogue::default() };
             conv_pool_forward(&pool, &shape, &x, &[1.0], epilogue, &mut y, &mut codes, &mut scratch);

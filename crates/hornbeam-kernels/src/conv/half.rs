@@ -3,7 +3,7 @@
 use super::fused::Widens;
 use super::kernel_grad::kernel_grad as float_kernel_grad;
 use super::{cast, cast_epilogue, cast_mut, rounded};
-use super::{choose, conv_backward, conv_pool_forward, Algorithm, ConvElement, ConvShape, OutputGrad};
+use super::{conv_backward, conv_pool_forward, select_algorithm, Algorithm, ConvElement, ConvShape, OutputGrad};
 use crate::dtype::DType;
 use crate::gemm::half::{narrow, widen, Half};
 use crate::gemm::Epilogue;
@@ -132,7 +132,7 @@ pub(super) fn backward<T: Half + Widens<f32>>(
         let [dx, dw, db] = [dx, dw, db].map(|part| part.map(cast_mut));
         return rounded::backward(pool, shape, cast(x), cast(w), grad.cast(), dx, dw, db, scratch);
     }
-    if let (None, Some(dw), Algorithm::Direct) = (&dx, &mut dw, choose(shape, DType::F32)) {
+    if let (None, Some(dw), Algorithm::Direct) = (&dx, &mut dw, select_algorithm(shape, DType::F32)) {
         return widened_rows(pool, shape, x, grad, dw, db, scratch);
     }
     let (dy, y) = match grad {

@@ -1,7 +1,7 @@
 //! Integer convolutions: the definition as loops, wrapping.
 
 use super::ConvShape;
-use crate::gemm::integer::{finish, Integer};
+use crate::gemm::integer::{apply_epilogue, Integer};
 use crate::gemm::Epilogue;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::Scratch;
@@ -56,7 +56,7 @@ pub(super) fn forward<T: Integer>(
                 }
             }
         }
-        finish(y, epilogue.bias, epilogue.activation);
+        apply_epilogue(y, epilogue.bias, epilogue.activation);
     });
 }
 

@@ -23,9 +23,9 @@ use crate::scratch::{Plain, Scratch};
 use crate::window::PoolElement;
 use std::any::TypeId;
 
-pub use fused::{conv_backward, conv_pool_forward, OutputGrad, NOWHERE};
+pub use fused::{conv_backward, conv_pool_forward, OutputGrad, MASKED};
 pub use prepared::{conv_forward_prepared, conv_pool_forward_prepared, prepare, prepared_len};
-pub use tune::{candidates, measure, set_choice};
+pub use tune::{autotune, candidate_algorithms, set_algorithm};
 
 /// The shape of a convolution; spatial extents as (depth, height, width).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -123,7 +123,7 @@ pub enum Algorithm {
 
 /// The algorithm for a shape and type: the one that was measured to be the fastest, or else the cost model's. All
 /// directions use the same.
-pub fn choose(shape: &ConvShape, dtype: DType) -> Algorithm {
+pub fn select_algorithm(shape: &ConvShape, dtype: DType) -> Algorithm {
     tune::choice(shape, dtype).unwrap_or_else(|| cost_model(shape, dtype))
 }
 
@@ -286,7 +286,7 @@ mod real {
         epilogue: Epilogue<E>,
         scratch: &mut Scratch,
     ) {
-        match choose(shape, E::DTYPE) {
+        match select_algorithm(shape, E::DTYPE) {
             Algorithm::Product { rows, inner } => {
                 let n = shape.out_channels;
                 let (am, bm) = (Mat::row_major(rows, inner), Mat::row_major(inner, n));
@@ -309,7 +309,7 @@ mod real {
         dx: &mut [E],
         scratch: &mut Scratch,
     ) {
-        match choose(shape, E::DTYPE) {
+        match select_algorithm(shape, E::DTYPE) {
             Algorithm::Product { rows, inner } => {
                 let n = shape.out_channels;
                 let (am, bm) = (Mat::row_major(rows, n), Mat::transposed(n, n));
@@ -332,7 +332,7 @@ mod real {
         dw: &mut [E],
         scratch: &mut Scratch,
     ) {
-        match choose(shape, E::DTYPE) {
+        match select_algorithm(shape, E::DTYPE) {
             Algorithm::Product { rows, inner } => {
                 let n = shape.out_channels;
                 let (am, bm) = (Mat::transposed(inner, inner), Mat::row_major(rows, n));

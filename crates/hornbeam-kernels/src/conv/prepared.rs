@@ -3,7 +3,7 @@
 
 use super::rounded::{self, Weights};
 use super::winograd::{self, Kernel};
-use super::{cast, cast_epilogue, cast_mut, choose, Algorithm, ConvElement, ConvShape};
+use super::{cast, cast_epilogue, cast_mut, select_algorithm, Algorithm, ConvElement, ConvShape};
 use crate::dtype::DType;
 use crate::gemm::Epilogue;
 use crate::pool::ThreadPool;
@@ -18,7 +18,7 @@ const FLOATS: usize = 1 << 20;
 pub fn prepared_len(shape: &ConvShape, dtype: DType) -> Option<usize> {
     let pixels = shape.batch * shape.output.iter().product::<usize>();
     let suits = match dtype {
-        DType::F32 => choose(shape, DType::F32) == Algorithm::Winograd,
+        DType::F32 => select_algorithm(shape, DType::F32) == Algorithm::Winograd,
         _ => rounded::suits(shape, dtype),
     };
     (suits && pixels <= TILES * 16).then(|| packed_len(shape, dtype)).filter(|&floats| floats <= FLOATS)
@@ -95,7 +95,7 @@ pub fn conv_pool_forward_prepared<T: ConvElement>(
 
 fn check<T: ConvElement>(shape: &ConvShape, x: &[T], kernel: &[f32], epilogue: &Epilogue<T>) {
     assert!(matches!(T::DTYPE, DType::F32 | DType::BF16), "no kernels are prepared of {}", T::DTYPE);
-    // Not what `choose` says now: a measurement may have changed its mind since.
+    // Not what `select_algorithm` says now: a measurement may have changed its mind since.
     assert!(winograd::computes(shape), "kernels are not prepared for {shape:?}");
     shape.check(x.len(), shape.kernel_len(), shape.output_len());
     assert_eq!(kernel.len(), packed_len(shape, T::DTYPE), "the prepared kernel does not fit {shape:?}");

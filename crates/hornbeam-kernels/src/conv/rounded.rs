@@ -3,16 +3,16 @@
 //! operands, and half of the time of products of `f32`.
 
 use super::winograd::{self, Kernel};
-use super::{choose, Algorithm, ConvShape, OutputGrad};
+use super::{select_algorithm, Algorithm, ConvShape, OutputGrad};
 use crate::dtype::{bf16, DType};
 use crate::gemm::half::{narrow, widen};
-use crate::gemm::{multiplies_bfloat16, Epilogue};
+use crate::gemm::{has_native_bfloat16, Epilogue};
 use crate::pool::ThreadPool;
 use crate::scratch::{with_local, Scratch};
 
 /// Whether a convolution of the type is computed here.
 pub(super) fn suits(shape: &ConvShape, dtype: DType) -> bool {
-    dtype == DType::BF16 && multiplies_bfloat16() && choose(shape, DType::F32) == Algorithm::Winograd
+    dtype == DType::BF16 && has_native_bfloat16() && select_algorithm(shape, DType::F32) == Algorithm::Winograd
 }
 
 /// Floats of a kernel in the algorithm's own form.

@@ -250,7 +250,7 @@ fn winograd_is_nearly_as_accurate_as_the_definition() {
     for isa in Isa::available() {
         with_isa(isa, || {
             for shape in &shapes {
-                assert_eq!(choose(shape, DType::F32), Algorithm::Winograd);
+                assert_eq!(select_algorithm(shape, DType::F32), Algorithm::Winograd);
                 let x = random.values::<f32>(shape.input_len());
                 let w = random.values::<f32>(shape.kernel_len());
                 let dy = random.values::<f32>(shape.output_len());
@@ -277,7 +277,7 @@ const ROUNDED: f64 = 2.4e-3;
 fn rounded_points_cost_a_few_times_what_rounded_operands_do() {
     let mut random = Random::new(12);
     for shape in &tiled(17) {
-        assert_eq!(choose(shape, DType::F32), Algorithm::Winograd);
+        assert_eq!(select_algorithm(shape, DType::F32), Algorithm::Winograd);
         let x = random.values::<bf16>(shape.input_len());
         let w = random.values::<bf16>(shape.kernel_len());
         let dy = random.values::<bf16>(shape.output_len());
@@ -326,7 +326,7 @@ fn integers_are_exact() {
 #[test]
 fn a_prepared_kernel_gives_the_same_bits() {
     prepared_as_given::<f32>();
-    if crate::gemm::multiplies_bfloat16() {
+    if crate::gemm::has_native_bfloat16() {
         prepared_as_given::<bf16>();
     }
 }

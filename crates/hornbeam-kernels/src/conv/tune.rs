@@ -31,16 +31,19 @@ pub(super) fn choice(shape: &ConvShape, dtype: DType) -> Option<Algorithm> {
 /// Sets the algorithm for a shape.
 ///
 /// # Panics
-/// When it is none of the shape's [`candidates`].
-pub fn set_choice(shape: &ConvShape, dtype: DType, algorithm: Algorithm) {
-    assert!(candidates(shape, dtype).contains(&algorithm), "{algorithm:?} does not compute {shape:?} of {dtype}");
+/// When it is none of the shape's [`candidate_algorithms`].
+pub fn set_algorithm(shape: &ConvShape, dtype: DType, algorithm: Algorithm) {
+    assert!(
+        candidate_algorithms(shape, dtype).contains(&algorithm),
+        "{algorithm:?} does not compute {shape:?} of {dtype}"
+    );
     let mut choices = CHOICES.write().unwrap_or_else(PoisonError::into_inner);
     choices.get_or_insert_with(HashMap::new).insert((*shape, dtype), algorithm);
     ANY.store(true, Ordering::Release);
 }
 
 /// The algorithms that compute this shape within their bound of error, the cost model's choice first.
-pub fn candidates(shape: &ConvShape, dtype: DType) -> Vec<Algorithm> {
+pub fn candidate_algorithms(shape: &ConvShape, dtype: DType) -> Vec<Algorithm> {
     let first = cost_model(shape, dtype);
     let others = [Algorithm::Winograd, Algorithm::Direct].into_iter().filter(|&other| {
         let possible = match other {
@@ -53,12 +56,16 @@ pub fn candidates(shape: &ConvShape, dtype: DType) -> Vec<Algorithm> {
 }
 
 /// Times forward and backward of every candidate for `f32` and keeps the fastest; returns it with the times.
-pub fn measure(pool: &ThreadPool, shape: &ConvShape, scratch: &mut Scratch) -> (Algorithm, Vec<(Algorithm, Duration)>) {
+pub fn autotune(
+    pool: &ThreadPool,
+    shape: &ConvShape,
+    scratch: &mut Scratch,
+) -> (Algorithm, Vec<(Algorithm, Duration)>) {
     let (x, w) = (vec![0.5f32; shape.input_len()], vec![0.25f32; shape.kernel_len()]);
     let (mut y, mut dx, mut dw) = (vec![0f32; shape.output_len()], x.clone(), w.clone());
     let mut times = Vec::new();
-    for algorithm in candidates(shape, DType::F32) {
-        set_choice(shape, DType::F32, algorithm);
+    for algorithm in candidate_algorithms(shape, DType::F32) {
+        set_algorithm(shape, DType::F32, algorithm);
         let mut once = || {
             let started = Instant::now();
             conv_forward(pool, shape, &x, &w, &mut y, Epilogue::default(), scratch);
@@ -69,7 +76,7 @@ pub fn measure(pool: &ThreadPool, shape: &ConvShape, scratch: &mut Scratch) -> (
         times.push((algorithm, (0..RUNS).map(|_| once()).min().unwrap_or_default()));
     }
     let fastest = times.iter().min_by_key(|(_, time)| *time).map_or(Algorithm::Direct, |(algorithm, _)| *algorithm);
-    set_choice(shape, DType::F32, fastest);
+    set_algorithm(shape, DType::F32, fastest);
     (fastest, times)
 }
 
@@ -95,19 +102,19 @@ mod tests {
     #[test]
     fn a_measured_choice_is_one_of_the_candidates_and_is_kept() {
         let shape = shape();
-        let all = candidates(&shape, DType::F32);
+        let all = candidate_algorithms(&shape, DType::F32);
         assert!(all.contains(&Algorithm::Winograd) && all.contains(&Algorithm::Direct));
-        let (fastest, times) = measure(ThreadPool::global(), &shape, &mut Scratch::new());
+        let (fastest, times) = autotune(ThreadPool::global(), &shape, &mut Scratch::new());
         assert_eq!(times.len(), all.len());
         assert_eq!(choice(&shape, DType::F32), Some(fastest));
-        set_choice(&shape, DType::F32, Algorithm::Direct);
-        assert_eq!(super::super::choose(&shape, DType::F32), Algorithm::Direct);
+        set_algorithm(&shape, DType::F32, Algorithm::Direct);
+        assert_eq!(super::super::select_algorithm(&shape, DType::F32), Algorithm::Direct);
     }
 
     #[test]
     fn what_only_one_algorithm_computes_has_one_candidate() {
         let strided = ConvShape { strides: [1, 2, 2], output: [1, 4, 5], ..shape() };
-        assert_eq!(candidates(&strided, DType::F32), [Algorithm::Direct]);
-        assert_eq!(candidates(&shape(), DType::F64), [Algorithm::Direct]);
+        assert_eq!(candidate_algorithms(&strided, DType::F32), [Algorithm::Direct]);
+        assert_eq!(candidate_algorithms(&shape(), DType::F64), [Algorithm::Direct]);
     }
 }

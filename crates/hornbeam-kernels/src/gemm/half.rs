@@ -1,6 +1,6 @@
 //! 16-bit floats: widened to `f32`, multiplied there, rounded once.
 
-use super::{Epilogue, Finish, GemmElement, Mat, Product};
+use super::{Epilogue, FusedEpilogue, GemmElement, Mat, Product};
 use crate::dtype::Element;
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
@@ -40,11 +40,17 @@ pub(crate) fn widen<T: Half>(pool: &ThreadPool, from: &[T], to: &mut [f32]) {
 
 /// Rounds in parallel.
 pub(crate) fn narrow<T: Half>(pool: &ThreadPool, from: &[f32], to: &mut [T]) {
-    narrow_then(pool, from, to, 1, None);
+    narrow_fused(pool, from, to, 1, None);
 }
 
-/// [`narrow`] in pieces of whole rows of `n`, each then finished.
-fn narrow_then<T: Half>(pool: &ThreadPool, from: &[f32], to: &mut [T], n: usize, finish: Option<&dyn Finish<T>>) {
+/// [`narrow`] in pieces of whole rows of `n`, each then passed to the fused epilogue.
+fn narrow_fused<T: Half>(
+    pool: &ThreadPool,
+    from: &[f32],
+    to: &mut [T],
+    n: usize,
+    fused: Option<&dyn FusedEpilogue<T>>,
+) {
     assert_eq!(from.len(), to.len());
     let convert = narrow_slice::<T>();
     let chunk = (CHUNK / n).max(1) * n;
@@ -52,8 +58,8 @@ fn narrow_then<T: Half>(pool: &ThreadPool, from: &[f32], to: &mut [T], n: usize,
         let start = i * chunk;
         // SAFETY: compiled for this machine; the body asks nothing else.
         unsafe { convert(&from[start..start + to.len()], to) }
-        if let Some(finish) = finish {
-            finish.finish(start, to);
+        if let Some(fused) = fused {
+            fused.apply(start, to);
         }
     });
 }
@@ -95,7 +101,7 @@ fn widen_matrices<T: Half>(
 }
 
 pub(super) fn product<T: Half>(pool: &ThreadPool, product: Product<'_, T>, scratch: &mut Scratch) {
-    let Product { batch, m, n, k, a, am, b, bm, c, epilogue, finish, .. } = product;
+    let Product { batch, m, n, k, a, am, b, bm, c, epilogue, fused, .. } = product;
     // A repeated operand is widened once.
     let a_count = if am.batch == 0 { 1 } else { batch };
     let b_count = if bm.batch == 0 { 1 } else { batch };
@@ -136,11 +142,11 @@ pub(super) fn product<T: Half>(pool: &ThreadPool, product: Product<'_, T>, scrat
                 bm: b_mat,
                 c: wide_c,
                 epilogue: wide_epilogue,
-                finish: None,
+                fused: None,
                 finite: false,
             },
             scratch,
         );
-        narrow_then(pool, wide_c, c, n, finish);
+        narrow_fused(pool, wide_c, c, n, fused);
     });
 }

@@ -29,7 +29,7 @@ integer!(i8 i16 i32 i64 u8 u16 u32 u64);
 
 /// Adds the bias and applies the activation to one row or pixel.
 #[inline]
-pub(crate) fn finish<T: Integer>(row: &mut [T], bias: Option<&[T]>, activation: Activation) {
+pub(crate) fn apply_epilogue<T: Integer>(row: &mut [T], bias: Option<&[T]>, activation: Activation) {
     if let Some(bias) = bias {
         for (value, bias) in row.iter_mut().zip(bias) {
             *value = value.wrapping_plus(*bias);
@@ -43,7 +43,7 @@ pub(crate) fn finish<T: Integer>(row: &mut [T], bias: Option<&[T]>, activation: 
 }
 
 pub(super) fn product<T: Integer>(pool: &ThreadPool, product: Product<'_, T>, _: &mut Scratch) {
-    let Product { batch, m, n, k, a, am, b, bm, c, epilogue, finish: then, .. } = product;
+    let Product { batch, m, n, k, a, am, b, bm, c, epilogue, fused, .. } = product;
     let at = |mat: super::Mat, l: usize, i: usize, j: usize| {
         (mat.offset as isize + l as isize * mat.batch + i as isize * mat.rows + j as isize * mat.cols) as usize
     };
@@ -68,9 +68,9 @@ pub(super) fn product<T: Integer>(pool: &ThreadPool, product: Product<'_, T>, _:
                 }
             }
         }
-        finish(row, epilogue.bias, epilogue.activation);
-        if let Some(then) = then {
-            then.finish(task * n, row);
+        apply_epilogue(row, epilogue.bias, epilogue.activation);
+        if let Some(fused) = fused {
+            fused.apply(task * n, row);
         }
     });
 }

@@ -82,16 +82,16 @@ impl<T> Default for Epilogue<'_, T> {
 }
 
 /// An elementwise program that ends a product while its results are still in a cache. What it makes of them is its own
-/// affair: the output of such a product is working memory, of which only what `finish` was given can be relied on.
-pub trait Finish<T>: Sync {
+/// affair: the output of such a product is working memory, of which only what `apply` was given can be relied on.
+pub trait FusedEpilogue<T>: Sync {
     /// Takes consecutive elements of the result that are done, bias and activation included; the first has index `start`.
     /// Each element is in one call, made by the thread that computed it; a call covers whole rows, or a part of one row
     /// where rows are long.
-    fn finish(&self, start: usize, part: &mut [T]);
+    fn apply(&self, start: usize, part: &mut [T]);
 
     /// Hears what it will be given before long, while the arithmetic units are busy and memory is idle: the time to ask for
     /// what goes with it.
-    fn announce(&self, _elements: Range<usize>) {}
+    fn prefetch(&self, _elements: Range<usize>) {}
 
     /// What an element takes, in multiply-adds.
     fn cost(&self) -> usize {
@@ -99,8 +99,8 @@ pub trait Finish<T>: Sync {
     }
 }
 
-impl<T, F: Fn(usize, &mut [T]) + Sync> Finish<T> for F {
-    fn finish(&self, start: usize, part: &mut [T]) {
+impl<T, F: Fn(usize, &mut [T]) + Sync> FusedEpilogue<T> for F {
+    fn apply(&self, start: usize, part: &mut [T]) {
         self(start, part)
     }
 }
@@ -117,7 +117,7 @@ pub struct Product<'a, T> {
     pub bm: Mat,
     pub c: &'a mut [T],
     pub epilogue: Epilogue<'a, T>,
-    pub finish: Option<&'a dyn Finish<T>>,
+    pub fused: Option<&'a dyn FusedEpilogue<T>>,
     /// Whether nothing of B is infinite or NaN.
     pub finite: bool,
 }
@@ -143,7 +143,7 @@ gemm_element!(pairs: bf16);
 gemm_element!(integer: i8 i16 i32 i64 u8 u16 u32 u64);
 
 /// Whether the CPU multiplies `bfloat16` itself; elsewhere they are widened, which costs more than `f32` would.
-pub fn multiplies_bfloat16() -> bool {
+pub fn has_native_bfloat16() -> bool {
     tile::pairs().is_some()
 }
 
@@ -168,14 +168,14 @@ pub fn gemm<T: GemmElement>(
     epilogue: Epilogue<T>,
     scratch: &mut Scratch,
 ) {
-    gemm_then(pool, batch, m, n, k, a, am, b, bm, c, epilogue, None, scratch);
+    gemm_fused(pool, batch, m, n, k, a, am, b, bm, c, epilogue, None, scratch);
 }
 
-/// [`gemm`], its results finished by an elementwise program block by block. With one, `c` is working memory.
+/// [`gemm`], with an elementwise program fused into it, block by block. With one, `c` is working memory.
 ///
 /// # Panics
 /// When a slice is shorter than its matrices.
-pub fn gemm_then<T: GemmElement>(
+pub fn gemm_fused<T: GemmElement>(
     pool: &ThreadPool,
     batch: usize,
     m: usize,
@@ -187,10 +187,10 @@ pub fn gemm_then<T: GemmElement>(
     bm: Mat,
     c: &mut [T],
     epilogue: Epilogue<T>,
-    finish: Option<&dyn Finish<T>>,
+    fused: Option<&dyn FusedEpilogue<T>>,
     scratch: &mut Scratch,
 ) {
-    checked(pool, Product { batch, m, n, k, a, am, b, bm, c, epilogue, finish, finite: false }, scratch);
+    checked(pool, Product { batch, m, n, k, a, am, b, bm, c, epilogue, fused, finite: false }, scratch);
 }
 
 /// [`gemm`] with a `b` in which nothing is infinite or NaN. Products of a single row may then leave out the rows of `b`
@@ -212,7 +212,7 @@ pub fn gemm_finite<T: GemmElement>(
     epilogue: Epilogue<T>,
     scratch: &mut Scratch,
 ) {
-    checked(pool, Product { batch, m, n, k, a, am, b, bm, c, epilogue, finish: None, finite: true }, scratch);
+    checked(pool, Product { batch, m, n, k, a, am, b, bm, c, epilogue, fused: None, finite: true }, scratch);
 }
 
 fn checked<T: GemmElement>(pool: &ThreadPool, product: Product<T>, scratch: &mut Scratch) {

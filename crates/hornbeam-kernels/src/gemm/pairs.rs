@@ -151,7 +151,7 @@ pub(super) fn product(pool: &ThreadPool, product: Product<'_, bf16>, scratch: &m
 }
 
 fn by_pairs(kernels: &'static Kernels<f32>, pool: &ThreadPool, product: Product<'_, bf16>, scratch: &mut Scratch) {
-    let Product { batch, m, n, k, a, am, b, bm, c, epilogue, finish, .. } = product;
+    let Product { batch, m, n, k, a, am, b, bm, c, epilogue, fused, .. } = product;
     let left = Operand::left(a, am, [batch, m, k]);
     let right = Operand::right(b, bm, [batch, k, n]);
     with_local(|local| {
@@ -173,8 +173,8 @@ fn by_pairs(kernels: &'static Kernels<f32>, pool: &ThreadPool, product: Product<
             unsafe {
                 let c = c.range(start..start + sums.len());
                 convert(sums, c);
-                if let Some(finish) = finish {
-                    finish.finish(start, c);
+                if let Some(fused) = fused {
+                    fused.apply(start, c);
                 }
             }
         };
@@ -193,7 +193,7 @@ fn by_pairs(kernels: &'static Kernels<f32>, pool: &ThreadPool, product: Product<
                 activation: epilogue.activation,
                 accumulate: epilogue.accumulate,
             },
-            finish: Some(&round),
+            fused: Some(&round),
             finite: false,
         };
         real::product_by(kernels, pool, pairs, scratch);

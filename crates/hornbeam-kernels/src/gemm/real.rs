@@ -2,7 +2,7 @@
 
 use super::pack;
 use super::tile::{Kernels, Real, Tile};
-use super::{Activation, Finish, Mat, Product};
+use super::{Activation, FusedEpilogue, Mat, Product};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
 use std::ptr::null;
@@ -70,9 +70,9 @@ fn plan<E: Real>(kernels: &Kernels<E>, [batch, m, n, k]: [usize; 4], am: Mat, bm
     }
     let tasks = |m_block: usize, n_block: usize| batch * m.div_ceil(m_block) * n.div_ceil(n_block) * splits;
     let width = vectors * lanes;
-    let finished = cost > 0;
-    if finished {
-        // Rows are finished whole where they are not too long for that: cut between them.
+    let fuses = cost > 0;
+    if fuses {
+        // The epilogue takes whole rows where they are not too long for that: cut between them.
         let needed = wanted.div_ceil(tasks(m, n_block));
         m_block = m.div_ceil(needed).next_multiple_of(rows).min(m_block);
     }
@@ -85,7 +85,7 @@ fn plan<E: Real>(kernels: &Kernels<E>, [batch, m, n, k]: [usize; 4], am: Mat, bm
     if long {
         m_block = m;
     }
-    while tasks(m_block, n_block) < wanted && (!finished || m_block <= rows) {
+    while tasks(m_block, n_block) < wanted && (!fuses || m_block <= rows) {
         let (wide, tall) = (n_block >= 2 * least[0].max(width), m_block >= 2 * least[1]);
         if wide && (!tall || n_block / width >= m_block / rows) {
             n_block = n_block.div_ceil(2).div_ceil(width) * width;
@@ -130,7 +130,7 @@ pub(super) struct Job<'a, E: Real> {
     pub bias: Option<&'a [E]>,
     pub relu: bool,
     pub accumulate: bool,
-    pub finish: Option<&'a dyn Finish<E>>,
+    pub fused: Option<&'a dyn FusedEpilogue<E>>,
     /// Nothing of B is infinite or NaN, so that a factor of 0 adds nothing.
     pub skip_zeros: bool,
 }
@@ -170,8 +170,8 @@ pub(super) fn product_by<E: Real>(
     product: Product<'_, E>,
     scratch: &mut Scratch,
 ) {
-    let Product { batch, m, n, k, a, am, b, bm, c, epilogue, finish, finite } = product;
-    let plan = plan(kernels, [batch, m, n, k], am, bm, finish.map_or(0, Finish::cost));
+    let Product { batch, m, n, k, a, am, b, bm, c, epilogue, fused, finite } = product;
+    let plan = plan(kernels, [batch, m, n, k], am, bm, fused.map_or(0, FusedEpilogue::cost));
     let job = Job {
         kernels,
         plan,
@@ -185,7 +185,7 @@ pub(super) fn product_by<E: Real>(
         bias: epilogue.bias,
         relu: epilogue.activation == Activation::Relu,
         accumulate: epilogue.accumulate,
-        finish,
+        fused,
         skip_zeros: finite,
     };
     if job.row(pool, batch, c, scratch) {
@@ -269,25 +269,25 @@ impl<E: Real> Job<'_, E> {
                 last: whole,
             };
             let start = (if whole { l } else { split }) * size + block.rows[0] * self.n + column;
-            match self.finish.filter(|_| whole) {
-                // What is finished goes nowhere else: a block of sums that stays in cache.
-                Some(finish) if !self.accumulate => with_local(|local| {
+            match self.fused.filter(|_| whole) {
+                // The output of a fused product is scratch: a block of sums that stays in cache.
+                Some(fused) if !self.accumulate => with_local(|local| {
                     let columns = block.columns[1] - block.columns[0];
                     let sums = local.take::<E>((block.rows[1] - block.rows[0]) * columns);
                     let place = Place { first: sums.as_mut_ptr(), step: columns };
                     // SAFETY: the memory is this task's own.
                     with_local(|local| unsafe { self.block(&block, panels, &place, local) });
-                    self.finish(finish, start, columns, sums);
+                    self.apply_fused(fused, start, columns, sums);
                 }),
-                finish => {
+                fused => {
                     let place = Place { first: out.as_ptr().wrapping_add(start), step: self.n };
                     // SAFETY: blocks are disjoint in C (or in the partial sums).
                     unsafe {
                         with_local(|local| self.block(&block, panels, &place, local));
-                        let Some(finish) = finish else { return };
+                        let Some(fused) = fused else { return };
                         for i in 0..block.rows[1] - block.rows[0] {
                             let start = start + i * self.n;
-                            finish.finish(start, out.range(start..start + block.columns[1] - block.columns[0]));
+                            fused.apply(start, out.range(start..start + block.columns[1] - block.columns[0]));
                         }
                     }
                 }
@@ -296,12 +296,12 @@ impl<E: Real> Job<'_, E> {
     }
 
     /// Hands a block of sums on, the first of which has index `start`.
-    fn finish(&self, finish: &dyn Finish<E>, start: usize, columns: usize, sums: &mut [E]) {
+    fn apply_fused(&self, fused: &dyn FusedEpilogue<E>, start: usize, columns: usize, sums: &mut [E]) {
         if columns == self.n {
-            return finish.finish(start, sums);
+            return fused.apply(start, sums);
         }
         for (i, row) in sums.chunks_exact_mut(columns).enumerate() {
-            finish.finish(start + i * self.n, row);
+            fused.apply(start + i * self.n, row);
         }
     }
 
@@ -323,12 +323,12 @@ impl<E: Real> Job<'_, E> {
                     *c = E::plus(*c, *part);
                 }
             }
-            self.end(c, self.bias, start);
+            self.apply_epilogue(c, self.bias, start);
         });
     }
 
-    /// Bias, activation and finish of elements that hold their sums; the first of them has index `start`.
-    pub(super) fn end(&self, c: &mut [E], bias: Option<&[E]>, start: usize) {
+    /// Bias, activation and fused epilogue of elements that hold their sums; the first of them has index `start`.
+    pub(super) fn apply_epilogue(&self, c: &mut [E], bias: Option<&[E]>, start: usize) {
         if let Some(bias) = bias {
             for row in c.chunks_mut(bias.len()) {
                 for (c, bias) in row.iter_mut().zip(bias) {
@@ -342,8 +342,8 @@ impl<E: Real> Job<'_, E> {
                 *c = if *c < E::ZERO { E::ZERO } else { *c };
             }
         }
-        if let Some(finish) = self.finish {
-            finish.finish(start, c);
+        if let Some(fused) = self.fused {
+            fused.apply(start, c);
         }
     }
 
@@ -433,7 +433,7 @@ impl<E: Real> Job<'_, E> {
         let contiguous = self.plan.pack_a || self.am.rows == 1;
         let taps = [0usize];
         // Each tile announces its share of the block, if that is whole rows.
-        let finish = self.finish.filter(|_| last && column1 - column0 == self.n);
+        let fused = self.fused.filter(|_| last && column1 - column0 == self.n);
         let tiles = (column1 - column0).div_ceil(width) * even(row0, row1, self.plan.rows).count();
         let (first_element, size) = ((block.batch * self.m + row0) * self.n, (row1 - row0) * self.n);
         let mut done = 0;
@@ -453,8 +453,8 @@ impl<E: Real> Job<'_, E> {
             };
             for [start, end] in even(row0, row1, self.plan.rows) {
                 let rows = end - start;
-                if let Some(finish) = finish {
-                    finish.announce(first_element + done * size / tiles..first_element + (done + 1) * size / tiles);
+                if let Some(fused) = fused {
+                    fused.prefetch(first_element + done * size / tiles..first_element + (done + 1) * size / tiles);
                     done += 1;
                 }
                 let (a, a_step) = if self.plan.pack_a {

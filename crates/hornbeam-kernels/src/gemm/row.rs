@@ -255,7 +255,7 @@ impl<'a, E: Real> Job<'a, E> {
             // SAFETY: `gemm` checked the operands' extents.
             unsafe { self.row_part(&operands, l, first, steps, c) };
             if parts == 1 {
-                self.end(c, self.row_bias(first, count), start);
+                self.apply_epilogue(c, self.row_bias(first, count), start);
             }
         });
         if parts > 1 {
@@ -268,7 +268,7 @@ impl<'a, E: Real> Job<'a, E> {
                         *c = E::plus(*c, *part);
                     }
                 }
-                self.end(c, self.row_bias(0, n), l * n);
+                self.apply_epilogue(c, self.row_bias(0, n), l * n);
             }
         }
         true

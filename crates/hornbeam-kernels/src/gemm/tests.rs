@@ -83,11 +83,11 @@ fn check<T: GemmElement>(random: &mut Random, [batch, m, n, k]: [usize; 4], tole
     for threads in [1, 2, 3] {
         let mut c = before.clone();
         let pool = ThreadPool::new(threads);
-        let mut finished = before.clone();
+        let mut fused_output = before.clone();
         gemm(&pool, batch, m, n, k, &a, am, &b, bm, &mut c, epilogue, &mut Scratch::new());
         let calls = std::sync::Mutex::new(vec![0; c.len()]);
         // Each element once, with its index, after all of its terms.
-        let finish = |start: usize, part: &mut [T]| {
+        let fused = |start: usize, part: &mut [T]| {
             assert!(start % n + part.len() <= n || (start.is_multiple_of(n) && part.len().is_multiple_of(n)));
             for (i, value) in part.iter_mut().enumerate() {
                 assert!(value.to_f64() == c[start + i].to_f64());
@@ -96,7 +96,7 @@ fn check<T: GemmElement>(random: &mut Random, [batch, m, n, k]: [usize; 4], tole
             calls.lock().unwrap()[start..start + part.len()].iter_mut().for_each(|n| *n += 1);
         };
         let scratch = &mut Scratch::new();
-        gemm_then(&pool, batch, m, n, k, &a, am, &b, bm, &mut finished, epilogue, Some(&finish), scratch);
+        gemm_fused(&pool, batch, m, n, k, &a, am, &b, bm, &mut fused_output, epilogue, Some(&fused), scratch);
         assert!(calls.into_inner().unwrap().iter().all(|&n| n == 1));
         for (i, (c, want)) in c.iter().zip(&want).enumerate() {
             let error = (c.to_f64() - want).abs();

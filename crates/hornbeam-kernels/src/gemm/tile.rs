@@ -178,15 +178,18 @@ unsafe fn body<V: Vector, const M: usize, const N: usize, const CONTIGUOUS: bool
             }
         }
         if t.last == V::LANES {
-            finish::<V, M, N, true>(t, &acc);
+            store_tile::<V, M, N, true>(t, &acc);
         } else {
-            finish::<V, M, N, false>(t, &acc);
+            store_tile::<V, M, N, false>(t, &acc);
         }
     }
 }
 
 #[inline(always)]
-unsafe fn finish<V: Vector, const M: usize, const N: usize, const FULL: bool>(t: &Tile<V::Element>, acc: &[[V; N]; M]) {
+unsafe fn store_tile<V: Vector, const M: usize, const N: usize, const FULL: bool>(
+    t: &Tile<V::Element>,
+    acc: &[[V; N]; M],
+) {
     // SAFETY: as in `body`.
     unsafe {
         columns!(J < N, {

@@ -1,7 +1,7 @@
 //! Reductions of the blocks that a fused loop computes, while they are in cache.
 //!
 //! A loop over `[outer, n, inner]` folds away the middle axis. It is cut into pieces of rows by the problem alone; every
-//! piece carries accumulators of its own from block to block, and [`finish`] folds those of a group in order.
+//! piece carries accumulators of its own from block to block, and [`combine_partials`] folds those of a group in order.
 
 use crate::dispatch;
 use crate::dtype::{DType, Element};
@@ -47,7 +47,7 @@ impl BlockFold {
 
 /// The part of a piece that one block holds.
 #[derive(Clone, Copy, Debug)]
-pub struct Extent {
+pub struct BlockExtent {
     pub columns: usize,
     pub rows: usize,
     /// Rows of the piece before these.
@@ -58,11 +58,11 @@ pub struct Extent {
 
 /// Folds a block of `rows` rows of `columns` elements onto the accumulators of as many columns. The first block of a piece
 /// (`before` is 0) sets them.
-pub type FoldFn = unsafe fn(x: *const u8, at: Extent, accumulators: *mut u8);
+pub type FoldFn = unsafe fn(x: *const u8, at: BlockExtent, accumulators: *mut u8);
 
 /// The kernels of one kind of fold.
 #[derive(Clone, Copy)]
-pub struct Folder {
+pub struct FoldKernels {
     pub columns: FoldFn,
     /// Whole rows that are folded one by one, each into an accumulator of its own: `columns` is here their length. Planes
     /// of one row lie side by side.
@@ -70,12 +70,12 @@ pub struct Folder {
 }
 
 /// The kernels of `fold` for elements of `dtype`, where the loop can carry such a fold.
-pub fn folder(fold: BlockFold, dtype: DType) -> Option<Folder> {
+pub fn fold_kernels(fold: BlockFold, dtype: DType) -> Option<FoldKernels> {
     macro_rules! with {
         ($($t:ident),*: $Op:ident) => {
             match dtype {
                 $(<$t as Element>::DTYPE => {
-                    Some(Folder { columns: reduce_columns::<Folding<$Op, $t>>(), rows: reduce_rows::<Folding<$Op, $t>>() })
+                    Some(FoldKernels { columns: reduce_columns::<Folding<$Op, $t>>(), rows: reduce_rows::<Folding<$Op, $t>>() })
                 })*
                 _ => None,
             }
@@ -95,15 +95,15 @@ pub fn folder(fold: BlockFold, dtype: DType) -> Option<Folder> {
         BlockFold::Reduce(Reduce::And) => with!(int And),
         BlockFold::Reduce(Reduce::Or) => with!(int Or),
         BlockFold::Moments => match dtype {
-            DType::F32 => Some(Folder { columns: moments_columns::<f32>(), rows: moments_rows::<f32>() }),
-            DType::F64 => Some(Folder { columns: moments_columns::<f64>(), rows: moments_rows::<f64>() }),
+            DType::F32 => Some(FoldKernels { columns: moments_columns::<f32>(), rows: moments_rows::<f32>() }),
+            DType::F64 => Some(FoldKernels { columns: moments_columns::<f64>(), rows: moments_rows::<f64>() }),
             _ => None,
         },
     }
 }
 
 multiversion! {
-    unsafe fn reduce_columns[S, F: Fold](x: *const u8, at: Extent, accumulators: *mut u8) {
+    unsafe fn reduce_columns[S, F: Fold](x: *const u8, at: BlockExtent, accumulators: *mut u8) {
         // SAFETY: the caller's block and accumulators.
         let (x, y) = unsafe {
             let x = std::slice::from_raw_parts(x.cast::<F::In>(), at.rows * at.columns);
@@ -120,7 +120,7 @@ multiversion! {
         add_columns::<F>(x, at.columns, at.rows, y);
     }
 
-    unsafe fn reduce_rows[S, F: Fold](x: *const u8, at: Extent, accumulators: *mut u8) {
+    unsafe fn reduce_rows[S, F: Fold](x: *const u8, at: BlockExtent, accumulators: *mut u8) {
         // SAFETY: the caller's block, and one accumulator for each of its rows.
         let (x, y) = unsafe {
             let x = std::slice::from_raw_parts(x.cast::<F::In>(), at.rows * at.columns);
@@ -129,7 +129,7 @@ multiversion! {
         fold_each::<F>(x, at.columns, y);
     }
 
-    unsafe fn moments_columns[S, T: Deviate](x: *const u8, at: Extent, accumulators: *mut u8) {
+    unsafe fn moments_columns[S, T: Deviate](x: *const u8, at: BlockExtent, accumulators: *mut u8) {
         // SAFETY: the caller's block, and two planes of accumulators.
         let (x, mean, spread) = unsafe {
             let accumulators = accumulators.cast::<f64>();
@@ -142,7 +142,7 @@ multiversion! {
         add_moments(x, at.columns, at.before, mean, spread);
     }
 
-    unsafe fn moments_rows[S, T: Deviate](x: *const u8, at: Extent, accumulators: *mut u8) {
+    unsafe fn moments_rows[S, T: Deviate](x: *const u8, at: BlockExtent, accumulators: *mut u8) {
         // SAFETY: the caller's block, and two accumulators for each of its rows.
         let (x, y) = unsafe {
             let x = std::slice::from_raw_parts(x.cast::<T>(), at.rows * at.columns);
@@ -256,7 +256,7 @@ fn merge(mean: &mut [f64], spread: &mut [f64], count: f64, (means, spreads): (&[
 ///
 /// # Panics
 /// When a buffer does not fit.
-pub fn finish(
+pub fn combine_partials(
     pool: &ThreadPool,
     fold: BlockFold,
     dtype: DType,
@@ -296,7 +296,7 @@ mod tests {
 
     /// Moments of `[n, inner]` in blocks of `block` rows and pieces of `height`.
     fn moments<T: Element>(x: &[T], n: usize, inner: usize, height: usize, block: usize) -> [Vec<T>; 2] {
-        let kernels = folder(BlockFold::Moments, T::DTYPE).unwrap();
+        let kernels = fold_kernels(BlockFold::Moments, T::DTYPE).unwrap();
         let pieces = n.div_ceil(height);
         let mut partial = vec![0.0f64; pieces * 2 * inner];
         for piece in 0..pieces {
@@ -304,7 +304,7 @@ mod tests {
             let mut row = piece * height;
             while row < end {
                 let rows = block.min(end - row);
-                let at = Extent { columns: inner, rows, before: row - piece * height, plane: inner };
+                let at = BlockExtent { columns: inner, rows, before: row - piece * height, plane: inner };
                 let (x, y) = (&x[row * inner..], &mut partial[piece * 2 * inner..]);
                 // SAFETY: the block lies in x; y holds two planes.
                 unsafe { (kernels.columns)(x.as_ptr().cast(), at, y.as_mut_ptr().cast()) };
@@ -321,7 +321,7 @@ mod tests {
         let partial = unsafe { std::slice::from_raw_parts(partial.as_ptr().cast::<u8>(), partial.len() * 8) };
         let shape = [1, n, inner];
         let results = [bytes(mean), bytes(variance)];
-        finish(&ThreadPool::new(1), BlockFold::Moments, T::DTYPE, partial, shape, height, results);
+        combine_partials(&ThreadPool::new(1), BlockFold::Moments, T::DTYPE, partial, shape, height, results);
         out
     }
 

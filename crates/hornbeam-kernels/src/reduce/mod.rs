@@ -1,4 +1,4 @@
-//! Reductions over axes of a contiguous array, and running ones along an axis.
+//! Reductions over axes of a contiguous array, and cumulative ones along an axis.
 //!
 //! Order of the additions: a row is summed in 64 lanes (short ones in 16) within blocks of 1024, blocks are added pairwise; columns are added in groups of
 //! eight rows within chunks. Chunks depend on the shape alone, so the result is the same on any number of threads, and
@@ -6,16 +6,16 @@
 
 mod arg;
 mod block;
+mod cumulative;
 mod fold;
-mod running;
 #[cfg(test)]
 mod tests;
 
 use std::any::TypeId;
 
 pub use arg::{argmax, argmin};
-pub use block::{finish, folder, BlockFold, Extent, Folder};
-pub use running::{running, Running};
+pub use block::{combine_partials, fold_kernels, BlockExtent, BlockFold, FoldKernels};
+pub use cumulative::{cumulative, Cumulative};
 
 use crate::dispatch;
 use crate::dtype::{DType, Element};

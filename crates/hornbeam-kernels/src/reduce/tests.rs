@@ -226,7 +226,7 @@ fn extrema_are_found_where_they_first_are() {
 #[test]
 fn running_reductions() {
     for (shape, axis) in [(vec![6], 0), (vec![300], 0), (vec![4, 100], 1), (vec![50, 130], 0), (vec![3, 9, 5], 1)] {
-        for op in Running::ALL {
+        for op in Cumulative::ALL {
             for reverse in [false, true] {
                 let n: usize = shape.iter().product();
                 let mut x: Vec<f32> = Random::new(n as u64).values(n);
@@ -235,7 +235,7 @@ fn running_reductions() {
                     x[77] = f32::NAN;
                 }
                 let mut y = vec![0f32; n];
-                running(&ThreadPool::new(2), op, DType::F32, bytes(&x), &shape, axis, reverse, bytes_mut(&mut y));
+                cumulative(&ThreadPool::new(2), op, DType::F32, bytes(&x), &shape, axis, reverse, bytes_mut(&mut y));
                 let (extent, inner): (usize, usize) = (shape[axis], shape[axis + 1..].iter().product());
                 for i in 0..n / extent {
                     let at =
@@ -256,6 +256,6 @@ fn running_reductions() {
     }
     let x: Vec<half::f16> = vec![half::f16::from_f32_const(0.1); 4000];
     let mut y = x.clone();
-    running(&ThreadPool::new(1), Running::Sum, DType::F16, bytes(&x), &[4000], 0, false, bytes_mut(&mut y));
+    cumulative(&ThreadPool::new(1), Cumulative::Sum, DType::F16, bytes(&x), &[4000], 0, false, bytes_mut(&mut y));
     assert!((y[3999].to_acc() - 400.0).abs() < 0.5, "carried in f32, {}", y[3999]);
 }

@@ -1,6 +1,6 @@
 //! Gated recurrent units, with the reset gate after the product.
 
-use super::{apply, quarters, weights, working, zip2, zip3, zip4, Gru, GruGrad, Sequence};
+use super::{apply, quarters, weights, working, zip2, zip3, zip4, Gru, GruGrad, SequenceShape};
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
@@ -37,7 +37,7 @@ multiversion! {
     }
 }
 
-pub(super) fn forward<T: Float>(pool: &ThreadPool, shape: &Sequence, layer: Gru<'_, T>, scratch: &mut Scratch) {
+pub(super) fn forward<T: Float>(pool: &ThreadPool, shape: &SequenceShape, layer: Gru<'_, T>, scratch: &mut Scratch) {
     let Gru { x, w, b, h0, mask, h, gates } = layer;
     let (n, wide) = (shape.units, 3 * shape.units);
     let kept = gates.as_ref().map_or(4 * h.len(), |gates| gates.len());
@@ -77,7 +77,12 @@ pub(super) fn forward<T: Float>(pool: &ThreadPool, shape: &Sequence, layer: Gru<
     pool.run(shape.blocks(), &|task| with_local(|local| block(task, local)));
 }
 
-pub(super) fn backward<T: Float>(pool: &ThreadPool, shape: &Sequence, layer: GruGrad<'_, T>, scratch: &mut Scratch) {
+pub(super) fn backward<T: Float>(
+    pool: &ThreadPool,
+    shape: &SequenceShape,
+    layer: GruGrad<'_, T>,
+    scratch: &mut Scratch,
+) {
     let GruGrad { w, h0, h, gates, dh_last, dh, mask, dx, ds, dh0 } = layer;
     let (n, wide) = (shape.units, 3 * shape.units);
     let given = dh.map_or(h.len(), |dh| dh.len());

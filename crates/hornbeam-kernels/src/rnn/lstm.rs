@@ -1,6 +1,6 @@
 //! Long short-term memory.
 
-use super::{apply, quarters, weights, working, zip2, zip3, zip4, Lstm, LstmGrad, Sequence};
+use super::{apply, quarters, weights, working, zip2, zip3, zip4, Lstm, LstmGrad, SequenceShape};
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
@@ -48,7 +48,7 @@ multiversion! {
     }
 }
 
-pub(super) fn forward<T: Float>(pool: &ThreadPool, shape: &Sequence, layer: Lstm<'_, T>, scratch: &mut Scratch) {
+pub(super) fn forward<T: Float>(pool: &ThreadPool, shape: &SequenceShape, layer: Lstm<'_, T>, scratch: &mut Scratch) {
     let Lstm { x, w, h0, c0, mask, h, c, gates } = layer;
     let (n, wide) = (shape.units, 4 * shape.units);
     let kept = gates.as_ref().map_or(x.len(), |gates| gates.len());
@@ -88,7 +88,12 @@ pub(super) fn forward<T: Float>(pool: &ThreadPool, shape: &Sequence, layer: Lstm
     pool.run(shape.blocks(), &|task| with_local(|local| block(task, local)));
 }
 
-pub(super) fn backward<T: Float>(pool: &ThreadPool, shape: &Sequence, layer: LstmGrad<'_, T>, scratch: &mut Scratch) {
+pub(super) fn backward<T: Float>(
+    pool: &ThreadPool,
+    shape: &SequenceShape,
+    layer: LstmGrad<'_, T>,
+    scratch: &mut Scratch,
+) {
     let LstmGrad { w, c0, c, gates, dh_last, dc_last, dh, mask, dx, dh0, dc0 } = layer;
     let (n, wide) = (shape.units, 4 * shape.units);
     let given = dh.map_or(c.len(), |dh| dh.len());

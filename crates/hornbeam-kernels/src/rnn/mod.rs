@@ -1,4 +1,4 @@
-//! Recurrent layers along whole sequences: LSTM and GRU, forward and backward.
+//! RnnElement layers along whole sequences: LSTM and GRU, forward and backward.
 //!
 //! The rows of a batch do not see each other, so a task takes a block of rows through all steps and waits for nobody.
 //! The recurrent weights are packed once and then stay in each core's second-level cache; a step is one product of
@@ -26,14 +26,14 @@ const ROWS: usize = 8;
 
 /// The extents of a sequence, and whether it is walked from its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sequence {
+pub struct SequenceShape {
     pub batch: usize,
     pub steps: usize,
     pub units: usize,
     pub reverse: bool,
 }
 
-impl Sequence {
+impl SequenceShape {
     /// The place in time of what is computed as number `i`.
     fn time(&self, i: usize) -> usize {
         if self.reverse {
@@ -146,28 +146,28 @@ pub struct GruGrad<'a, T> {
 }
 
 /// A float that recurrent layers exist for.
-pub trait Recurrent: math::Real + Plain {
+pub trait RnnElement: math::Real + Plain {
     /// # Panics
     /// In all four: when a slice does not have its length.
-    fn lstm(pool: &ThreadPool, shape: &Sequence, layer: Lstm<'_, Self>, scratch: &mut Scratch);
-    fn lstm_grad(pool: &ThreadPool, shape: &Sequence, layer: LstmGrad<'_, Self>, scratch: &mut Scratch);
-    fn gru(pool: &ThreadPool, shape: &Sequence, layer: Gru<'_, Self>, scratch: &mut Scratch);
-    fn gru_grad(pool: &ThreadPool, shape: &Sequence, layer: GruGrad<'_, Self>, scratch: &mut Scratch);
+    fn lstm(pool: &ThreadPool, shape: &SequenceShape, layer: Lstm<'_, Self>, scratch: &mut Scratch);
+    fn lstm_grad(pool: &ThreadPool, shape: &SequenceShape, layer: LstmGrad<'_, Self>, scratch: &mut Scratch);
+    fn gru(pool: &ThreadPool, shape: &SequenceShape, layer: Gru<'_, Self>, scratch: &mut Scratch);
+    fn gru_grad(pool: &ThreadPool, shape: &SequenceShape, layer: GruGrad<'_, Self>, scratch: &mut Scratch);
 }
 
 macro_rules! recurrent {
     ($($t:ty)*) => {$(
-        impl Recurrent for $t {
-            fn lstm(pool: &ThreadPool, shape: &Sequence, layer: Lstm<'_, $t>, scratch: &mut Scratch) {
+        impl RnnElement for $t {
+            fn lstm(pool: &ThreadPool, shape: &SequenceShape, layer: Lstm<'_, $t>, scratch: &mut Scratch) {
                 lstm::forward(pool, shape, layer, scratch)
             }
-            fn lstm_grad(pool: &ThreadPool, shape: &Sequence, layer: LstmGrad<'_, $t>, scratch: &mut Scratch) {
+            fn lstm_grad(pool: &ThreadPool, shape: &SequenceShape, layer: LstmGrad<'_, $t>, scratch: &mut Scratch) {
                 lstm::backward(pool, shape, layer, scratch)
             }
-            fn gru(pool: &ThreadPool, shape: &Sequence, layer: Gru<'_, $t>, scratch: &mut Scratch) {
+            fn gru(pool: &ThreadPool, shape: &SequenceShape, layer: Gru<'_, $t>, scratch: &mut Scratch) {
                 gru::forward(pool, shape, layer, scratch)
             }
-            fn gru_grad(pool: &ThreadPool, shape: &Sequence, layer: GruGrad<'_, $t>, scratch: &mut Scratch) {
+            fn gru_grad(pool: &ThreadPool, shape: &SequenceShape, layer: GruGrad<'_, $t>, scratch: &mut Scratch) {
                 gru::backward(pool, shape, layer, scratch)
             }
         }
@@ -178,7 +178,7 @@ recurrent!(f32 f64);
 /// The recurrent weights as a right operand `k x n` whose element `(p, j)` lies at `w[p * step[0] + j * step[1]]`.
 fn weights<'a, T: Float>(
     pool: &ThreadPool,
-    shape: &Sequence,
+    shape: &SequenceShape,
     w: &[T],
     [k, n]: [usize; 2],
     step: [usize; 2],

@@ -15,7 +15,7 @@ enum Kind {
 #[derive(Clone)]
 struct Case {
     kind: Kind,
-    shape: Sequence,
+    shape: SequenceShape,
     x: Vec<f64>,
     w: Vec<f64>,
     b: Vec<f64>,
@@ -25,7 +25,7 @@ struct Case {
 }
 
 impl Case {
-    fn new(random: &mut Random, kind: Kind, shape: Sequence, masked: bool) -> Case {
+    fn new(random: &mut Random, kind: Kind, shape: SequenceShape, masked: bool) -> Case {
         let (all, n) = (shape.batch * shape.steps, shape.units);
         let wide = if kind == Kind::Lstm { 4 * n } else { 3 * n };
         let small = |values: Vec<f64>| -> Vec<f64> { values.iter().map(|v| v / (n as f64).sqrt()).collect() };
@@ -43,7 +43,7 @@ impl Case {
 
     /// All outputs and the last `c`, from the definition.
     fn plain(&self) -> (Vec<f64>, Vec<f64>) {
-        let Sequence { batch, steps, units: n, .. } = self.shape;
+        let SequenceShape { batch, steps, units: n, .. } = self.shape;
         let wide = self.x.len() / (batch * steps);
         let mut outputs = vec![0.0; batch * steps * n];
         let mut cells = self.c0.clone();
@@ -99,7 +99,7 @@ fn cast<T: Element>(values: &[f64]) -> Vec<T> {
 }
 
 /// Everything that the kernels give: h, c, then the gradients of x, of the sums (a GRU's), of h0 and c0.
-fn run<T: Recurrent>(case: &Case, from: &Gradients, threads: usize) -> Vec<Vec<T>> {
+fn run<T: RnnElement>(case: &Case, from: &Gradients, threads: usize) -> Vec<Vec<T>> {
     let pool = ThreadPool::new(threads);
     let (shape, mut scratch) = (case.shape, Scratch::new());
     let (states, rows) = (shape.batch * shape.steps * shape.units, shape.batch * shape.units);
@@ -136,7 +136,7 @@ fn run<T: Recurrent>(case: &Case, from: &Gradients, threads: usize) -> Vec<Vec<T
 
 fn case(random: &mut Random, kind: Kind, extents: [usize; 3], reverse: bool, masked: bool) -> (Case, Gradients) {
     let [batch, steps, units] = extents;
-    let case = Case::new(random, kind, Sequence { batch, steps, units, reverse }, masked);
+    let case = Case::new(random, kind, SequenceShape { batch, steps, units, reverse }, masked);
     let all = batch * steps * units;
     let from = Gradients {
         dh: random.values(all),

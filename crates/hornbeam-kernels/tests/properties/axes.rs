@@ -4,7 +4,7 @@ use crate::{bytes, bytes_mut, cases, flat, floats, guarded, near, on_threads, pl
 use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::index::argsort;
 use hornbeam_kernels::norm::{layer_norm, layer_norm_grad};
-use hornbeam_kernels::reduce::{argmax, argmin, reduce, running, Reduce, Running};
+use hornbeam_kernels::reduce::{argmax, argmin, cumulative, reduce, Cumulative, Reduce};
 use hornbeam_kernels::scratch::Scratch;
 use hornbeam_kernels::softmax;
 use proptest::prelude::*;
@@ -58,9 +58,9 @@ proptest! {
         let line = |start: usize| (0..n).map(move |k| start + k * inner);
         let starts = (0..size).filter(|i| i / inner.max(1) % n.max(1) == 0);
         let run = |op| on_threads(|pool| guarded(size, 9i32, |y| {
-            running(pool, op, DType::I32, bytes(&x), &shape, axis, reverse, bytes_mut(y))
+            cumulative(pool, op, DType::I32, bytes(&x), &shape, axis, reverse, bytes_mut(y))
         }));
-        let (sums, most) = (run(Running::Sum)?, run(Running::Max)?);
+        let (sums, most) = (run(Cumulative::Sum)?, run(Cumulative::Max)?);
         let order = on_threads(|pool| guarded(size, -1, |y| argsort(pool, DType::I32, bytes(&x), &shape, axis, y)))?;
         for start in starts.clone() {
             let mut along: Vec<usize> = line(start).collect();

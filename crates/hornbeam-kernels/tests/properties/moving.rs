@@ -2,7 +2,7 @@
 
 use crate::{bytes, bytes_mut, cases, flat, floats, guarded, on_threads, places, shape, words};
 use hornbeam_kernels::dtype::DType;
-use hornbeam_kernels::index::{gather, scatter, Indexed, Scatter};
+use hornbeam_kernels::index::{gather, scatter, IndexSpec, Scatter};
 use hornbeam_kernels::movement::{
     broadcast, concatenate, dynamic_update_slice, pad, padded_shape, reverse, slice, transpose,
 };
@@ -136,7 +136,7 @@ proptest! {
         let indices_shape = [batch, tuples, k];
         // Some are outside, and count as the edge.
         let at: Vec<i32> = words(batch * tuples * k, seed).iter().map(|w| (w % 9) as i32 - 1).collect();
-        let spec = Indexed { shape: &shape, batch_dims: 1, indices_shape: &indices_shape };
+        let spec = IndexSpec { shape: &shape, batch_dims: 1, indices_shape: &indices_shape };
         let x = words(shape.iter().product(), seed ^ 1);
         let source = |t: usize| {
             let each = |(a, &extent): (usize, &usize)| at[t * k + a].clamp(0, extent as i32 - 1) as usize;
@@ -176,7 +176,7 @@ proptest! {
         let at: Vec<u32> = words(tuples, seed).iter().map(|w| w % rows as u32).collect();
         let (x, updates) = (floats(rows * inner, seed), floats(tuples * inner, seed ^ 1));
         let (shape, indices_shape) = ([rows, inner], [tuples, 1]);
-        let spec = Indexed { shape: &shape, batch_dims: 0, indices_shape: &indices_shape };
+        let spec = IndexSpec { shape: &shape, batch_dims: 0, indices_shape: &indices_shape };
         let got = on_threads(|pool| guarded(x.len(), 1.0, |y| {
             y.copy_from_slice(&x);
             scatter(pool, Scatter::Add, DType::F32, bytes_mut(y), spec, DType::U32, bytes(&at), bytes(&updates))

@@ -2,10 +2,10 @@
 //! against differences.
 
 use crate::{cases, floats, guarded, near, on_threads, words};
-use hornbeam_kernels::attention::{Attend, Attention, AttentionGrad, Bias, Heads};
+use hornbeam_kernels::attention::{Attention, AttentionElement, AttentionGrad, AttentionShape, Bias};
 use hornbeam_kernels::dtype::{Bool, Element};
 use hornbeam_kernels::pool::ThreadPool;
-use hornbeam_kernels::rnn::{Gru, GruGrad, Lstm, LstmGrad, Recurrent, Sequence};
+use hornbeam_kernels::rnn::{Gru, GruGrad, Lstm, LstmGrad, RnnElement, SequenceShape};
 use hornbeam_kernels::scratch::Scratch;
 use proptest::prelude::*;
 
@@ -19,7 +19,12 @@ fn wide<T: Element>(values: &[T]) -> Vec<f64> {
 }
 
 /// Results, then gradients.
-fn attend<T: Attend + std::fmt::Debug>(pool: &ThreadPool, h: &Heads, biased: bool, seed: u64) -> Vec<Vec<T>> {
+fn attend<T: AttentionElement + std::fmt::Debug>(
+    pool: &ThreadPool,
+    h: &AttentionShape,
+    biased: bool,
+    seed: u64,
+) -> Vec<Vec<T>> {
     let rows = h.batch * h.heads;
     let q = numbers::<T>(rows * h.queries * h.depth, seed);
     let k = numbers::<T>(rows * h.keys * h.depth, seed ^ 1);
@@ -28,23 +33,23 @@ fn attend<T: Attend + std::fmt::Debug>(pool: &ThreadPool, h: &Heads, biased: boo
     let data = numbers::<T>(h.queries * h.keys, seed ^ 4);
     let bias = biased.then_some(Bias { data: &data, strides: [0, 0, h.keys] });
     let zero = T::from_f64(0.0);
-    let (mut peaks, mut totals) = (vec![zero; rows * h.queries], vec![zero; rows * h.queries]);
+    let (mut row_max, mut row_sum) = (vec![zero; rows * h.queries], vec![zero; rows * h.queries]);
     let out = guarded(dout.len(), zero, |out| {
         let (q, k, v) = (&q[..], &k[..], &v[..]);
-        T::attention(pool, h, Attention { q, k, v, bias, out, peaks: &mut peaks, totals: &mut totals });
+        T::attention(pool, h, Attention { q, k, v, bias, out, row_max: &mut row_max, row_sum: &mut row_sum });
     });
     let (mut dk, mut dv) = (vec![zero; k.len()], vec![zero; v.len()]);
     let mut scores = vec![zero; rows * h.queries * h.keys];
     let dq = guarded(q.len(), zero, |dq| {
         let (q, k, v, out, dout) = (&q[..], &k[..], &v[..], &out[..], &dout[..]);
-        let (peaks, totals, dbias) = (&peaks[..], &totals[..], biased.then_some(&mut scores[..]));
+        let (row_max, row_sum, dbias) = (&row_max[..], &row_sum[..], biased.then_some(&mut scores[..]));
         let (dk, dv) = (&mut dk[..], &mut dv[..]);
-        T::attention_grad(pool, h, AttentionGrad { q, k, v, bias, out, peaks, totals, dout, dq, dk, dv, dbias });
+        T::attention_grad(pool, h, AttentionGrad { q, k, v, bias, out, row_max, row_sum, dout, dq, dk, dv, dbias });
     });
-    vec![out, peaks, totals, dq, dk, dv, scores]
+    vec![out, row_max, row_sum, dq, dk, dv, scores]
 }
 
-fn attention_by_definition(h: &Heads, biased: bool, seed: u64) -> Vec<f64> {
+fn attention_by_definition(h: &AttentionShape, biased: bool, seed: u64) -> Vec<f64> {
     let rows = h.batch * h.heads;
     let [q, k] = [(h.queries, seed), (h.keys, seed ^ 1)].map(|(n, seed)| numbers::<f64>(rows * n * h.depth, seed));
     let (v, bias) = (numbers::<f64>(rows * h.keys * h.width, seed ^ 2), numbers::<f64>(h.queries * h.keys, seed ^ 4));
@@ -67,7 +72,7 @@ fn attention_by_definition(h: &Heads, biased: bool, seed: u64) -> Vec<f64> {
 }
 
 struct Layer {
-    shape: Sequence,
+    shape: SequenceShape,
     masked: bool,
     seed: u64,
 }
@@ -80,7 +85,7 @@ impl Layer {
 
     /// The operands, scaled so that sums over units stay about 1.
     fn operands<T: Element>(&self, gates: usize) -> [Vec<T>; 6] {
-        let Sequence { batch, steps, units: n, .. } = self.shape;
+        let SequenceShape { batch, steps, units: n, .. } = self.shape;
         let small = 1.0 / (n as f64).sqrt();
         let w = floats(n * gates * n, self.seed ^ 1).iter().map(|&w| T::from_f64(f64::from(w) * small)).collect();
         let state = |salt: u64| numbers::<T>(batch * n, self.seed ^ salt);
@@ -89,7 +94,7 @@ impl Layer {
     }
 
     /// Outputs, then gradients.
-    fn lstm<T: Recurrent + std::fmt::Debug>(&self, pool: &ThreadPool) -> Vec<Vec<T>> {
+    fn lstm<T: RnnElement + std::fmt::Debug>(&self, pool: &ThreadPool) -> Vec<Vec<T>> {
         let [x, w, _, h0, c0, dh] = self.operands::<T>(4);
         let (mask, scratch, zero) = (self.mask(), &mut Scratch::new(), T::from_f64(0.0));
         let (mask, w) = (mask.as_deref(), &w[..]);
@@ -109,7 +114,7 @@ impl Layer {
         vec![h, c, dx, dh0, dc0]
     }
 
-    fn gru<T: Recurrent + std::fmt::Debug>(&self, pool: &ThreadPool) -> Vec<Vec<T>> {
+    fn gru<T: RnnElement + std::fmt::Debug>(&self, pool: &ThreadPool) -> Vec<Vec<T>> {
         let [x, w, b, h0, _, dh] = self.operands::<T>(3);
         let (mask, scratch, zero) = (self.mask(), &mut Scratch::new(), T::from_f64(0.0));
         let (mask, w) = (mask.as_deref(), &w[..]);
@@ -129,7 +134,7 @@ impl Layer {
 
     /// The outputs by the definition; an LSTM with four gates, a GRU with three.
     fn by_definition(&self, gates: usize) -> Vec<f64> {
-        let Sequence { batch, steps, units: n, reverse } = self.shape;
+        let SequenceShape { batch, steps, units: n, reverse } = self.shape;
         let [x, w, b, h0, c0, _] = self.operands::<f64>(gates);
         let (mask, wide) = (self.mask(), gates * n);
         let logistic = |v: f64| 1.0 / (1.0 + (-v).exp());
@@ -176,7 +181,7 @@ proptest! {
         batch in 1usize..3, heads in 1usize..4, queries in 1usize..70, keys in 1usize..90, depth in 1usize..40,
         width in 1usize..40, biased: bool, seed: u64,
     ) {
-        let heads = Heads { batch, heads, queries, keys, depth, width, scale: 1.0 / (depth as f64).sqrt() };
+        let heads = AttentionShape { batch, heads, queries, keys, depth, width, scale: 1.0 / (depth as f64).sqrt() };
         let exact = on_threads(|pool| attend::<f64>(pool, &heads, biased, seed))?;
         prop_assert!(close(&exact[0], &attention_by_definition(&heads, biased, seed)), "results differ");
         compare(&on_threads(|pool| attend::<f32>(pool, &heads, biased, seed))?, &exact, 2e-5)?;
@@ -186,7 +191,7 @@ proptest! {
     fn recurrent_layers_agree_with_their_definition(
         batch in 1usize..20, steps in 1usize..8, units in 1usize..50, reverse: bool, masked: bool, seed: u64,
     ) {
-        let layer = Layer { shape: Sequence { batch, steps, units, reverse }, masked, seed };
+        let layer = Layer { shape: SequenceShape { batch, steps, units, reverse }, masked, seed };
         let exact = on_threads(|pool| layer.lstm::<f64>(pool))?;
         prop_assert!(close(&exact[0], &layer.by_definition(4)), "outputs of an LSTM differ");
         compare(&on_threads(|pool| layer.lstm::<f32>(pool))?, &exact, 5e-5)?;

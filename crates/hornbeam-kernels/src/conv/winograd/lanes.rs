@@ -1,6 +1,6 @@
 //! What the transforms ask of a register beside arithmetic: parts of it, and the selections of relu and pooling.
 
-use crate::conv::NOWHERE;
+use crate::conv::MASKED;
 use crate::gemm::vector::Vector;
 
 /// Lanes of the widest register.
@@ -98,7 +98,7 @@ pub(super) trait Lanes: Vector<Element = f32> {
         }
     }
 
-    /// The maximum of a window, at least 0 behind a relu; its place goes to the first `n` codes, [`NOWHERE`] where the
+    /// The maximum of a window, at least 0 behind a relu; its place goes to the first `n` codes, [`MASKED`] where the
     /// relu is off.
     #[inline(always)]
     unsafe fn pool(window: [Self; 4], relu: bool, codes: *mut u8, n: usize) -> Self {
@@ -116,7 +116,7 @@ pub(super) trait Lanes: Vector<Element = f32> {
             }
             if relu {
                 for (best, code) in best.iter_mut().zip(&mut places) {
-                    *code = if *best > 0.0 { *code } else { NOWHERE };
+                    *code = if *best > 0.0 { *code } else { MASKED };
                     *best = if *best < 0.0 { 0.0 } else { *best };
                 }
             }
@@ -167,7 +167,7 @@ impl Lanes for crate::gemm::vector::F32x16 {
             }
             if relu {
                 let off = _mm512_cmp_ps_mask::<_CMP_NGT_UQ>(best, _mm512_setzero_ps());
-                places = _mm_mask_mov_epi8(places, off, _mm_set1_epi8(NOWHERE as i8));
+                places = _mm_mask_mov_epi8(places, off, _mm_set1_epi8(MASKED as i8));
                 best = _mm512_max_ps(_mm512_setzero_ps(), best);
             }
             _mm_mask_storeu_epi8(codes.cast(), ((1u32 << n) - 1) as __mmask16, places);

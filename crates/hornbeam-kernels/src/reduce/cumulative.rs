@@ -1,4 +1,4 @@
-//! Running reductions: cumulative sum, product, maximum and minimum.
+//! Cumulative reductions: cumulative sum, product, maximum and minimum.
 
 use super::fold::{Fold, Folding, Max, Min, Prod, Sum};
 use super::{typed, typed_mut, CHUNK};
@@ -8,29 +8,29 @@ use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Running {
+pub enum Cumulative {
     Sum,
     Prod,
     Max,
     Min,
 }
 
-impl Running {
-    pub const ALL: [Running; 4] = [Running::Sum, Running::Prod, Running::Max, Running::Min];
+impl Cumulative {
+    pub const ALL: [Cumulative; 4] = [Cumulative::Sum, Cumulative::Prod, Cumulative::Max, Cumulative::Min];
 
     /// The name of the primitive.
     pub const fn name(self) -> &'static str {
         match self {
-            Running::Sum => "cumsum",
-            Running::Prod => "cumprod",
-            Running::Max => "cummax",
-            Running::Min => "cummin",
+            Cumulative::Sum => "cumsum",
+            Cumulative::Prod => "cumprod",
+            Cumulative::Max => "cummax",
+            Cumulative::Min => "cummin",
         }
     }
 
-    /// The inverse of [`Running::name`].
-    pub fn parse(name: &str) -> Option<Running> {
-        Running::ALL.into_iter().find(|op| op.name() == name)
+    /// The inverse of [`Cumulative::name`].
+    pub fn parse(name: &str) -> Option<Cumulative> {
+        Cumulative::ALL.into_iter().find(|op| op.name() == name)
     }
 }
 
@@ -74,9 +74,9 @@ multiversion! {
 ///
 /// # Panics
 /// When a buffer does not fit the shape, or for a sum or product of bool.
-pub fn running(
+pub fn cumulative(
     pool: &ThreadPool,
-    op: Running,
+    op: Cumulative,
     dtype: DType,
     x: &[u8],
     shape: &[usize],
@@ -94,10 +94,10 @@ pub fn running(
         };
     }
     match op {
-        Running::Sum => with!(Sum),
-        Running::Prod => with!(Prod),
-        Running::Max => with!(any Max),
-        Running::Min => with!(any Min),
+        Cumulative::Sum => with!(Sum),
+        Cumulative::Prod => with!(Prod),
+        Cumulative::Max => with!(any Max),
+        Cumulative::Min => with!(any Min),
     }
 }
 

@@ -26,7 +26,7 @@ pub struct Bandwidth {
 
 /// Peaks of all threads together.
 #[derive(Clone, Debug)]
-pub struct Roof {
+pub struct Roofline {
     pub threads: usize,
     /// FLOPs a second in float32; a multiply-add is two.
     pub float32: f64,
@@ -42,12 +42,12 @@ const IN_L3: usize = 4 << 20;
 const IN_MEMORY: usize = 96 << 20;
 
 /// Measure with `threads` threads, which should be idle otherwise.
-pub fn measure(threads: usize) -> Roof {
+pub fn measure(threads: usize) -> Roofline {
     let threads = threads.max(1);
     let memory = [IN_L2, IN_L3, IN_MEMORY / threads].map(|bytes| bandwidth(threads, bytes));
     let float32 = rate(threads, || (), |()| float32_flops());
     let bfloat16 = bfloat16_kernel().map(|kernel| rate(threads, || (), |()| kernel()));
-    Roof { threads, float32, bfloat16, memory }
+    Roofline { threads, float32, bfloat16, memory }
 }
 
 /// What all threads reach together: `round` returns what it did, `prepare` makes what it works on.
