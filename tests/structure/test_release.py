@@ -1,0 +1,76 @@
+"""What a release needs: one version, complete metadata, pinned and minimal workflows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+import hornbeam
+
+ROOT = Path(__file__).parents[2]
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+CARGO = (ROOT / "Cargo.toml").read_text(encoding="utf-8")
+REPOSITORY = "https://github.com/hornbeam-dl/hornbeam"
+
+
+def workflow(name: str) -> dict:
+    return yaml.safe_load((ROOT / ".github/workflows" / f"{name}.yml").read_text(encoding="utf-8"))
+
+
+def test_cargo_has_the_only_version() -> None:
+    (version,) = re.findall(r'^version = "([^"]+)"$', CARGO, re.M)
+    assert hornbeam.__version__ == version
+    assert 'dynamic = ["version"]' in PYPROJECT
+    for crate in (ROOT / "crates").glob("*/Cargo.toml"):
+        assert "\nversion.workspace = true\n" in crate.read_text(encoding="utf-8"), crate
+
+
+def test_type_checkers_find_the_annotations() -> None:
+    assert (Path(hornbeam.__file__).parent / "py.typed").exists()
+    assert '"Typing :: Typed"' in PYPROJECT
+
+
+def test_all_places_name_the_same_repository() -> None:
+    assert f'repository = "{REPOSITORY}"' in CARGO
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["repository-code"] == REPOSITORY
+    urls = re.findall(r'= "(https://github[^"]*)"', PYPROJECT)
+    assert urls
+    assert all(url.startswith(REPOSITORY) for url in urls)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_actions_are_pinned_by_commit(path: Path) -> None:
+    uses = re.findall(r"uses: (.+)$", path.read_text(encoding="utf-8"), re.M)
+    assert uses
+    for action in uses:
+        assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action), action
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflows_may_read_and_no_more(path: Path) -> None:
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert content["permissions"] == {"contents": "read"}
+    writing = {name for name, job in content["jobs"].items() if "permissions" in job}
+    assert writing == ({"publish"} if path.stem == "release" else set())
+    assert all("timeout-minutes" in job for job in content["jobs"].values())
+
+
+def test_python_is_tested_on_every_supported_system() -> None:
+    matrix = workflow("ci")["jobs"]["python"]["strategy"]["matrix"]
+    assert {system.partition("-")[0] for system in matrix["os"]} == {"ubuntu", "macos", "windows"}
+    assert matrix["python"] == ["3.10", "3.12", "3.14"]
+    assert {f"Programming Language :: Python :: {version}" for version in matrix["python"]} <= set(
+        re.findall(r'"(Programming Language[^"]+)"', PYPROJECT)
+    )
+
+
+def test_only_tags_are_published() -> None:
+    publish = workflow("release")["jobs"]["publish"]
+    assert "refs/tags/v" in publish["if"]
+    assert set(publish["needs"]) == {"wheels", "sdist"}
+    assert publish["permissions"]["id-token"] == "write"
