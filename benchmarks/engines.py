@@ -31,7 +31,7 @@ BACKENDS = {"jax": "jax", "torch": "torch", "tensorflow": "tensorflow"}
 
 def made(workload: str, library: Any, count: int) -> tuple[Any, np.ndarray, np.ndarray, int]:
     """A workload's compiled model, data and batch size, of `library`, which is Hornbeam or Keras."""
-    import hornbeam.bench as bench
+    import hornbeam.cli.bench as bench
 
     folder = Path(bench.__file__).parent / "workloads"
     found: list[Any] = []

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 import hornbeam
 from hornbeam import ops
-from hornbeam.indexing import reshape
+from hornbeam.core.indexing import reshape
+from hornbeam.core.lazy import ConcretizationError
+from hornbeam.core.tensor import as_tensor
 from hornbeam.ir.types import ShapeError
-from hornbeam.pending import ConcretizationError
-from hornbeam.tensor import as_tensor
 
 pytestmark = pytest.mark.usefixtures("engine")
 many = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from hornbeam import Variable, initializers, jit, ops, random, registry
+from hornbeam import Variable, initializers, jit, ops, random
+from hornbeam.core import registry
 from hornbeam.ir.types import ShapeError
 
 SHAPE = (200, 120)

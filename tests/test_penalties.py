@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hornbeam import constraints, registry, regularizers
+from hornbeam import constraints, regularizers
+from hornbeam.core import registry
 from hornbeam.ir.types import ShapeError
 
 W = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32) * 2

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from hornbeam import jit, ops, random
+from hornbeam.core.transforms import value_and_grad
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
-from hornbeam.transforms import value_and_grad
 
 N = 40000
 

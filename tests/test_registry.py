@@ -16,19 +16,9 @@ import numpy as np
 import pytest
 
 import hornbeam
-from hornbeam import (
-    activations,
-    initializers,
-    layers,
-    losses,
-    metrics,
-    models,
-    ops,
-    optimizers,
-    registry,
-    regularizers,
-)
-from hornbeam.registry import (
+from hornbeam import activations, initializers, layers, losses, metrics, models, ops, optimizers, regularizers
+from hornbeam.core import registry
+from hornbeam.core.registry import (
     UnknownObjectError,
     custom_object_scope,
     deserialize,
@@ -378,7 +368,7 @@ def test_what_the_table_offers_to_configs() -> None:
 def test_the_table_fills_itself() -> None:
     """Also where nothing but this module was imported."""
     code = (
-        "from hornbeam.registry import deserialize\n"
+        "from hornbeam.core.registry import deserialize\n"
         "config = {'module': 'keras.layers', 'class_name': 'Dense', 'config': {'units': 2}}\n"
         "print(type(deserialize(config)).__name__)"
     )

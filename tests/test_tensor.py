@@ -16,10 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import hornbeam
-from hornbeam import engines, ops, tensor
+from hornbeam import engines, ops
+from hornbeam.core import tensor
+from hornbeam.core.tensor import MAX_PENDING_DEPTH, Tensor, as_tensor
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
-from hornbeam.tensor import MAX_PENDING_DEPTH, Tensor, as_tensor
 
 pytestmark = pytest.mark.usefixtures("engine")
 # The engine is the same for every example, so the fixture may be shared by them.

@@ -10,10 +10,8 @@ import pytest
 
 import hornbeam
 from hornbeam import engines, initializers, ops
-from hornbeam.ir.trace import new_level
-from hornbeam.ir.types import ShapeError
-from hornbeam.tensor import Tensor
-from hornbeam.variable import (
+from hornbeam.core.tensor import Tensor
+from hornbeam.core.variable import (
     AllocationError,
     Recorder,
     Variable,
@@ -22,6 +20,8 @@ from hornbeam.variable import (
     current_recorder,
     outside_traces,
 )
+from hornbeam.ir.trace import new_level
+from hornbeam.ir.types import ShapeError
 
 pytestmark = pytest.mark.usefixtures("engine")
 

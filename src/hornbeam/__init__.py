@@ -5,8 +5,9 @@ Names are re-exported explicitly and imported when they are first used, so that 
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hornbeam._internal.lazy_imports import attach
 
 __version__ = "0.1.0"
 
@@ -18,34 +19,34 @@ _NAMES = {
     "Initializer": "initializers",
     "Input": "layers",
     "InputSpec": "layers",
-    "KerasTensor": "symbolic",
+    "KerasTensor": "core.symbolic",
     "Layer": "layers",
     "Loss": "losses",
     "Metric": "metrics",
     "Model": "models",
-    "Operation": "operation",
+    "Operation": "core.operation",
     "Optimizer": "optimizers",
     "Regularizer": "regularizers",
-    "RematScope": "scopes",
+    "RematScope": "core.scopes",
     "Sequential": "models",
-    "StatelessScope": "scopes",
-    "SymbolicScope": "scopes",
-    "Tensor": "tensor",
-    "Variable": "variable",
-    "checkpoint": "transforms",
-    "compare_engines": "training.comparing",
-    "device": "scopes",
+    "StatelessScope": "core.scopes",
+    "SymbolicScope": "core.scopes",
+    "Tensor": "core.tensor",
+    "Variable": "core.variable",
+    "checkpoint": "core.transforms",
+    "compare_engines": "diagnostics.engine_comparison",
+    "device": "core.scopes",
     "from_dlpack": "interop",
-    "grad": "transforms",
-    "gradients": "transforms",
-    "jit": "transforms",
-    "lr_find": "training.rates",
-    "name_scope": "scopes",
-    "remat": "transforms",
-    "stop_gradient": "transforms",
-    "value_and_grad": "transforms",
-    "version": "about",
-    "vjp": "transforms",
+    "grad": "core.transforms",
+    "gradients": "core.transforms",
+    "jit": "core.transforms",
+    "lr_find": "diagnostics.lr_finder",
+    "name_scope": "core.scopes",
+    "remat": "core.transforms",
+    "stop_gradient": "core.transforms",
+    "value_and_grad": "core.transforms",
+    "version": "_internal.version",
+    "vjp": "core.transforms",
 }
 
 _MODULES = (
@@ -62,8 +63,6 @@ MISSING: dict[str, str] = {
     "quantizers": "Quantized layers are not in this version.",
     "src": "Keras's own sources: use the public names.",
 }
-
-__all__ = [*_NAMES, *_MODULES, "__version__"]
 
 if TYPE_CHECKING:
     from hornbeam import activations as activations
@@ -99,6 +98,25 @@ if TYPE_CHECKING:
     from hornbeam import utils as utils
     from hornbeam import visualization as visualization
     from hornbeam import wrappers as wrappers
+    from hornbeam.core.operation import Operation as Operation
+    from hornbeam.core.scopes import RematScope as RematScope
+    from hornbeam.core.scopes import StatelessScope as StatelessScope
+    from hornbeam.core.scopes import SymbolicScope as SymbolicScope
+    from hornbeam.core.scopes import device as device
+    from hornbeam.core.scopes import name_scope as name_scope
+    from hornbeam.core.symbolic import KerasTensor as KerasTensor
+    from hornbeam.core.tensor import Tensor as Tensor
+    from hornbeam.core.transforms import checkpoint as checkpoint
+    from hornbeam.core.transforms import grad as grad
+    from hornbeam.core.transforms import gradients as gradients
+    from hornbeam.core.transforms import jit as jit
+    from hornbeam.core.transforms import remat as remat
+    from hornbeam.core.transforms import stop_gradient as stop_gradient
+    from hornbeam.core.transforms import value_and_grad as value_and_grad
+    from hornbeam.core.transforms import vjp as vjp
+    from hornbeam.core.variable import Variable as Variable
+    from hornbeam.diagnostics.engine_comparison import compare_engines as compare_engines
+    from hornbeam.diagnostics.lr_finder import lr_find as lr_find
     from hornbeam.dtype_policies import DTypePolicy as DTypePolicy
     from hornbeam.initializers import Initializer as Initializer
     from hornbeam.interop import from_dlpack as from_dlpack
@@ -109,42 +127,8 @@ if TYPE_CHECKING:
     from hornbeam.metrics import Metric as Metric
     from hornbeam.models import Model as Model
     from hornbeam.models import Sequential as Sequential
-    from hornbeam.operation import Operation as Operation
     from hornbeam.optimizers import Optimizer as Optimizer
     from hornbeam.regularizers import Regularizer as Regularizer
-    from hornbeam.scopes import RematScope as RematScope
-    from hornbeam.scopes import StatelessScope as StatelessScope
-    from hornbeam.scopes import SymbolicScope as SymbolicScope
-    from hornbeam.scopes import device as device
-    from hornbeam.scopes import name_scope as name_scope
-    from hornbeam.symbolic import KerasTensor as KerasTensor
-    from hornbeam.tensor import Tensor as Tensor
-    from hornbeam.training.comparing import compare_engines as compare_engines
-    from hornbeam.training.rates import lr_find as lr_find
-    from hornbeam.transforms import checkpoint as checkpoint
-    from hornbeam.transforms import grad as grad
-    from hornbeam.transforms import gradients as gradients
-    from hornbeam.transforms import jit as jit
-    from hornbeam.transforms import remat as remat
-    from hornbeam.transforms import stop_gradient as stop_gradient
-    from hornbeam.transforms import value_and_grad as value_and_grad
-    from hornbeam.transforms import vjp as vjp
-    from hornbeam.variable import Variable as Variable
 
-
-def __getattr__(name: str) -> Any:
-    if name in _NAMES:
-        value = getattr(importlib.import_module(f"hornbeam.{_NAMES[name]}"), name)
-    elif name in _MODULES:
-        value = importlib.import_module(f"hornbeam.{name}")
-    else:
-        from hornbeam.naming import nearest
-
-        reason = f"{MISSING[name]}" if name in MISSING else nearest(name, __all__).strip()
-        raise AttributeError(f"hornbeam has no {name!r}. {reason}".rstrip())
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = attach(__name__, _NAMES, _MODULES, MISSING)
+__all__ += ["__version__"]

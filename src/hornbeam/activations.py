@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from hornbeam import primitives as p
-from hornbeam import registry
+from hornbeam.core import registry
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor, operation
 from hornbeam.ir.primitive import full
 from hornbeam.ops import activation as nn
 from hornbeam.ops._common import float_node, node_of
 from hornbeam.ops.elementwise import clip, exp, tanh
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor, operation
 
 # fmt: off
 __all__ = [

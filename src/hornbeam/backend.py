@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hornbeam._internal.naming import unique_name as _unique_name
 from hornbeam.config import backend as backend
 from hornbeam.config import epsilon as epsilon
 from hornbeam.config import floatx as floatx
@@ -9,10 +10,9 @@ from hornbeam.config import image_data_format as image_data_format
 from hornbeam.config import set_epsilon as set_epsilon
 from hornbeam.config import set_floatx as set_floatx
 from hornbeam.config import set_image_data_format as set_image_data_format
+from hornbeam.core.symbolic import KerasTensor as KerasTensor
 from hornbeam.ir.types import dtype_name, is_float, is_integer, promote_types
-from hornbeam.naming import unique_name as _unique_name
 from hornbeam.random import SeedGenerator as SeedGenerator
-from hornbeam.symbolic import KerasTensor as KerasTensor
 from hornbeam.utils.session import clear_session as clear_session
 from hornbeam.utils.session import is_keras_tensor as is_keras_tensor
 from hornbeam.utils.session import standardize_dtype as standardize_dtype

@@ -1,30 +1,57 @@
-"""`hornbeam.callbacks`: what watches and steers training."""
+"""Callbacks: hooks that observe and steer training."""
 
 from __future__ import annotations
 
-from hornbeam.training import callbacks as _callbacks
-from hornbeam.training.callbacks import MISSING as MISSING
-from hornbeam.training.callbacks import BackupAndRestore as BackupAndRestore
-from hornbeam.training.callbacks import Callback as Callback
-from hornbeam.training.callbacks import CallbackList as CallbackList
-from hornbeam.training.callbacks import Checkpoint as Checkpoint
-from hornbeam.training.callbacks import CSVLogger as CSVLogger
-from hornbeam.training.callbacks import Doctor as Doctor
-from hornbeam.training.callbacks import EarlyStopping as EarlyStopping
-from hornbeam.training.callbacks import History as History
-from hornbeam.training.callbacks import LambdaCallback as LambdaCallback
-from hornbeam.training.callbacks import LearningRateScheduler as LearningRateScheduler
-from hornbeam.training.callbacks import ModelCheckpoint as ModelCheckpoint
-from hornbeam.training.callbacks import ProgbarLogger as ProgbarLogger
-from hornbeam.training.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
-from hornbeam.training.callbacks import RemoteMonitor as RemoteMonitor
-from hornbeam.training.callbacks import RunRecorder as RunRecorder
-from hornbeam.training.callbacks import SwapEMAWeights as SwapEMAWeights
-from hornbeam.training.callbacks import TensorBoard as TensorBoard
-from hornbeam.training.callbacks import TerminateOnNaN as TerminateOnNaN
+from typing import TYPE_CHECKING
 
-__all__ = list(_callbacks.__all__)
+from hornbeam._internal.lazy_imports import attach
 
+# Public name -> the module that defines it.
+_NAMES = {
+    "BackupAndRestore": "hornbeam.training.callbacks.backup",
+    "CSVLogger": "hornbeam.training.callbacks.simple",
+    "Callback": "hornbeam.training.callbacks.base",
+    "CallbackList": "hornbeam.training.callbacks.base",
+    "Checkpoint": "hornbeam.training.callbacks.checkpoint",
+    "Doctor": "hornbeam.diagnostics.doctor_callback",
+    "EarlyStopping": "hornbeam.training.callbacks.monitor",
+    "History": "hornbeam.training.callbacks.base",
+    "LambdaCallback": "hornbeam.training.callbacks.simple",
+    "LearningRateScheduler": "hornbeam.training.callbacks.simple",
+    "ModelCheckpoint": "hornbeam.training.callbacks.monitor",
+    "ProgbarLogger": "hornbeam.training.callbacks.progbar",
+    "ReduceLROnPlateau": "hornbeam.training.callbacks.monitor",
+    "RemoteMonitor": "hornbeam.training.callbacks.remote",
+    "RunRecorder": "hornbeam.insight.runs.recorder",
+    "SwapEMAWeights": "hornbeam.training.callbacks.average",
+    "TensorBoard": "hornbeam.training.callbacks.tensorboard",
+    "TerminateOnNaN": "hornbeam.training.callbacks.simple",
+}
 
-def __getattr__(name: str) -> object:
-    return getattr(_callbacks, name)
+# Keras's other callbacks, with the reason for their absence.
+MISSING = {
+    "OrbaxCheckpoint": "It writes a format of JAX's Orbax library, which Hornbeam does not depend on.",
+}
+
+if TYPE_CHECKING:
+    from hornbeam.diagnostics.doctor_callback import Doctor as Doctor
+    from hornbeam.insight.runs.recorder import RunRecorder as RunRecorder
+    from hornbeam.training.callbacks import BackupAndRestore as BackupAndRestore
+    from hornbeam.training.callbacks import Callback as Callback
+    from hornbeam.training.callbacks import CallbackList as CallbackList
+    from hornbeam.training.callbacks import Checkpoint as Checkpoint
+    from hornbeam.training.callbacks import CSVLogger as CSVLogger
+    from hornbeam.training.callbacks import EarlyStopping as EarlyStopping
+    from hornbeam.training.callbacks import History as History
+    from hornbeam.training.callbacks import LambdaCallback as LambdaCallback
+    from hornbeam.training.callbacks import LearningRateScheduler as LearningRateScheduler
+    from hornbeam.training.callbacks import ModelCheckpoint as ModelCheckpoint
+    from hornbeam.training.callbacks import ProgbarLogger as ProgbarLogger
+    from hornbeam.training.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
+    from hornbeam.training.callbacks import RemoteMonitor as RemoteMonitor
+    from hornbeam.training.callbacks import SwapEMAWeights as SwapEMAWeights
+    from hornbeam.training.callbacks import TensorBoard as TensorBoard
+    from hornbeam.training.callbacks import TerminateOnNaN as TerminateOnNaN
+
+__getattr__, __dir__, _public = attach(__name__, _NAMES, missing=MISSING)
+__all__ = list(_NAMES)

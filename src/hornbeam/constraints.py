@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from hornbeam import ops, registry
+from hornbeam import ops
+from hornbeam._internal.validation import axes, number
 from hornbeam.config import epsilon
-from hornbeam.expected import axes, number
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
+from hornbeam.core import registry
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 
 # fmt: off
 __all__ = [

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam._internal.naming import nearest
 from hornbeam.config import floatx
+from hornbeam.core.registry import deserialize as _deserialize
+from hornbeam.core.registry import exported
+from hornbeam.core.registry import serialize as _serialize
+from hornbeam.core.tensor import Tensor, as_tensor, cast
 from hornbeam.engines import current_engine
 from hornbeam.ir.types import FLOATS, dtype_name, is_float
-from hornbeam.naming import nearest
-from hornbeam.registry import deserialize as _deserialize
-from hornbeam.registry import exported
-from hornbeam.registry import serialize as _serialize
-from hornbeam.tensor import Tensor, as_tensor, cast
 
 _MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 _default: DTypePolicy | None = None

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 
 from hornbeam import primitives as p
-from hornbeam import random, registry
+from hornbeam import random
+from hornbeam._internal.validation import number
 from hornbeam.config import floatx
-from hornbeam.expected import number
+from hornbeam.core import registry
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor, as_tensor, cast
 from hornbeam.ir.types import ShapeError, dtype_name, is_float
 from hornbeam.ops import creation, linalg
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor, as_tensor, cast
 
 # fmt: off
 __all__ = [

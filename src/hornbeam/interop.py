@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hornbeam import autodiff
+from hornbeam.core.lazy import buffer_of, evaluate
+from hornbeam.core.tensor import Tensor
+from hornbeam.core.transforms import Traced, trace_for
+from hornbeam.core.variable import Variable
 from hornbeam.engines import Engine, current_engine, get_engine
+from hornbeam.ir import autodiff
 from hornbeam.ir.graph import Graph, Node, leaf, placeholder
 from hornbeam.ir.primitive import zeros_like
 from hornbeam.ir.trace import is_constant
 from hornbeam.ir.types import TensorType, dtype_name, is_float
-from hornbeam.pending import buffer_of, evaluate
-from hornbeam.tensor import Tensor
-from hornbeam.transforms import Traced, trace_for
-from hornbeam.variable import Variable
 
 __all__ = ["from_dlpack", "jax_function", "tf_module", "torch_module"]
 

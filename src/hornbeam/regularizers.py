@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from hornbeam import ops, registry
+from hornbeam import ops
+from hornbeam.core import registry
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 # fmt: off
 __all__ = [

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from hornbeam.bench import report, runner
-from hornbeam.bench.sides import Side, engine_side, environment_of, peer, workload_names
 from hornbeam.cli import main
+from hornbeam.cli.bench import report, runner
+from hornbeam.cli.bench.competitors import Side, engine_side, environment_of, peer, workload_names
 
 FAST = {"EPOCHS": "1", "SAMPLES": "64", "HORNBEAM_THREADS": "1"}
 

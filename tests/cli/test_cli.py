@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from hornbeam import compat
-from hornbeam.cli import main
-from hornbeam.insight import mnist as report
-from hornbeam.insight import race, read_run
+from hornbeam.cli import main, speedrun
+from hornbeam.cli import mnist as report
+from hornbeam.insight import read_run
 from hornbeam.insight.runs.folder import PARTS
 
 ROOT = Path(__file__).parents[2]
@@ -144,7 +144,7 @@ def test_help_shows_all(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_short_race(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(race, "STEPS", 40)
+    monkeypatch.setattr(speedrun, "STEPS", 40)
     assert main(["mnist", "--race", "--seed", "3", "--train-samples", "5000"]) == 0
     found = re.match(
         r"seed 3: ([0-9.]+)% of 10,000 test digits right ([0-9.]+) s after", capsys.readouterr().out
@@ -160,10 +160,12 @@ def test_a_recipe_is_chosen_without_the_test_digits(
 ) -> None:
     (x, y), (x_test, y_test) = report.mnist.load_data()
     trained: list[np.ndarray] = []
-    train = race.train
-    monkeypatch.setattr(race, "train", lambda images, *rest: trained.append(images) or train(images, *rest))
-    monkeypatch.setattr(race.mnist, "load_data", lambda: ((x, y), (x_test[:0], y_test[:0])))
-    assert race.run(seed=0, validate=True, steps=5) == 0
+    train = speedrun.train
+    monkeypatch.setattr(
+        speedrun, "train", lambda images, *rest: trained.append(images) or train(images, *rest)
+    )
+    monkeypatch.setattr(speedrun.mnist, "load_data", lambda: ((x, y), (x_test[:0], y_test[:0])))
+    assert speedrun.run(seed=0, validate=True, steps=5) == 0
     assert "of 5,001 validation digits right" in capsys.readouterr().out
     assert len(trained[0]) == 60_000 - 5_001
 

@@ -12,8 +12,8 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers
-from hornbeam.data.pipeline import ahead
-from hornbeam.data.pipeline.ahead import DEPTH, TRIED, Ahead, overlapped
+from hornbeam.data.pipeline import prefetch
+from hornbeam.data.pipeline.prefetch import DEPTH, TRIED, Ahead, overlapped
 from hornbeam.random import set_random_seed
 
 
@@ -51,8 +51,8 @@ def test_a_source_that_computes_is_read_ahead_on_spare_processors_only(
     processors: int, apart: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
-    monkeypatch.setattr(ahead.os, "cpu_count", lambda: processors)
-    monkeypatch.setattr(ahead.time, "perf_counter", time.thread_time)  # others may have our processor
+    monkeypatch.setattr(prefetch.os, "cpu_count", lambda: processors)
+    monkeypatch.setattr(prefetch.time, "perf_counter", time.thread_time)  # others may have our processor
     assert list(overlapped(computing(8, seen), threads=2)) == list(range(8))
     assert ("hornbeam-batches" in seen) == apart
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 import hornbeam as hb
 from hornbeam.data import find_duplicates
-from hornbeam.data.looking import duplicates as d
+from hornbeam.data.inspection import duplicates as d
 
 
 def scene(rng: np.random.Generator, height: int = 96, width: int = 128) -> np.ndarray:

@@ -13,10 +13,10 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers
+from hornbeam._internal.row_hash import found_in
 from hornbeam.data import find_leaks, seal, split
-from hornbeam.data.looking.twins import bits
-from hornbeam.rows import found_in
-from hornbeam.training.honesty import LeakWarning
+from hornbeam.data.inspection.near_duplicates import bits
+from hornbeam.training.data_leakage import LeakWarning
 
 Case = Callable[[np.random.Generator], dict[str, Any]]
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import hornbeam as hb
+from hornbeam._internal.neighbors import nearest
+from hornbeam._internal.row_hash import Known, fingerprint, words_of
 from hornbeam.data import Dataset, look
-from hornbeam.data.looking.neighbours import nearest
-from hornbeam.data.looking.summaries import summary_of
-from hornbeam.rows import Known, fingerprint, words_of
+from hornbeam.data.inspection.statistics import summary_of
 
 
 def advised(report: Any) -> str:

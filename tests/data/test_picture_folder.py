@@ -18,9 +18,10 @@ from PIL import Image, ImageOps
 import hornbeam as hb
 from hornbeam import layers, utils
 from hornbeam.data import TensorSpec, find_duplicates, images_from_folder
-from hornbeam.data.folders.decoding import resized
-from hornbeam.data.folders.fitting import buckets
-from hornbeam.data.pipeline import ahead
+from hornbeam.data.folders import image_loader
+from hornbeam.data.folders.image_decoding import resized
+from hornbeam.data.folders.resize_plan import buckets
+from hornbeam.data.pipeline import prefetch
 from hornbeam.utils.images import filter_of
 
 SIZES = [(40, 30), (30, 40), (64, 17), (50, 50), (20, 20), (13, 90), (97, 96), (31, 47)]  # width, height
@@ -476,12 +477,11 @@ def workers_alive() -> list[threading.Thread]:
 
 
 def test_what_a_thread_raises_comes_up(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hornbeam.data.folders import pictures
 
     def fail(*_: Any) -> None:
         raise MemoryError("no room")
 
-    monkeypatch.setattr(pictures, "write", fail)
+    monkeypatch.setattr(image_loader, "write", fail)
     with pytest.raises(MemoryError, match="no room"):
         list(quiet(root, 16, workers=2).as_numpy_iterator())
 
@@ -497,10 +497,10 @@ def kill(thread: threading.Thread) -> None:
 def test_killed_workers_do_not_hang_the_loop(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """It ends, by an error or with all items: an idle worker takes what it was to make with it, one that dies
     between two leaves nothing undone."""
-    monkeypatch.setattr(ahead, "ALIVE", 0.05)
+    monkeypatch.setattr(prefetch, "ALIVE", 0.05)
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
     monkeypatch.setattr(logging.getLogger("concurrent.futures"), "disabled", True)
-    items = iter(ahead.in_order(lambda number: number, iter(range(100)), workers, workers))
+    items = iter(prefetch.in_order(lambda number: number, iter(range(100)), workers, workers))
     assert next(items) == 0
     for thread in workers_alive():
         kill(thread)
@@ -520,15 +520,15 @@ def test_killed_workers_do_not_hang_the_loop(workers: int, monkeypatch: pytest.M
 
 
 def test_a_result_that_is_lost_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ahead, "ALIVE", 0.01)
+    monkeypatch.setattr(prefetch, "ALIVE", 0.01)
     ended = threading.Thread(target=lambda: None)
     ended.start()
     ended.join()
     with pytest.raises(RuntimeError, match="a thread that prepares data was killed"):
-        ahead._awaited(Future(), [threading.main_thread(), ended])
+        prefetch._awaited(Future(), [threading.main_thread(), ended])
     done: Future[int] = Future()
     done.set_result(5)
-    assert ahead._awaited(done, [ended]) == 5
+    assert prefetch._awaited(done, [ended]) == 5
 
 
 def test_threads_end_with_the_iterator(root: Path) -> None:

@@ -17,7 +17,7 @@ from sklearn.model_selection import GridSearchCV
 import hornbeam as hb
 from hornbeam import layers
 from hornbeam.data import SealedError, seal
-from hornbeam.training.honesty import TestSetWarning
+from hornbeam.training.data_leakage import TestSetWarning
 from hornbeam.wrappers import SKLearnClassifier
 
 

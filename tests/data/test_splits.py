@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import hornbeam as hb
 from hornbeam.data import k_fold, split
-from hornbeam.data.splits.apportion import apportion
+from hornbeam.data.splits.allocation import apportion
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 
 SEEDS = st.integers(0, 2**31)

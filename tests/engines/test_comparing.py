@@ -9,8 +9,8 @@ import pytest
 
 import hornbeam
 from hornbeam import layers
+from hornbeam.diagnostics.engine_comparison import _compared, _Run
 from hornbeam.engines import installed
-from hornbeam.training.comparing import _compared, _Run
 
 
 def net() -> hornbeam.Model:

@@ -14,8 +14,8 @@ import pytest
 
 import hornbeam
 from hornbeam import config, layers
-from hornbeam.autodiff import outputs_of
 from hornbeam.engines import Engine, get_engine
+from hornbeam.ir.autodiff import outputs_of
 from hornbeam.ir.graph import Graph, placeholder
 from hornbeam.ir.primitive import PRIMITIVES, bind
 

@@ -258,7 +258,7 @@ def test_scan_swaps_and_stacks(rng: np.random.Generator, reverse: bool) -> None:
 
 
 def test_gradient_of_a_scan(rng: np.random.Generator) -> None:
-    from hornbeam.autodiff import gradients
+    from hornbeam.ir.autodiff import gradients
 
     def body(h: Node, xs: Node, w: Node) -> list[Node]:
         def step(carry: Sequence[Node], items: Sequence[Node]) -> tuple[list[Node], list[Node]]:

@@ -14,7 +14,7 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import engines, ops
-from hornbeam.tensor import Tensor
+from hornbeam.core.tensor import Tensor
 
 SHAPES = [(3, 4), (4, 3), (5,), (2, 3, 4)]
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hornbeam.autodiff import outputs_of
 from hornbeam.engines import Engine, get_engine
+from hornbeam.ir.autodiff import outputs_of
 from hornbeam.ir.graph import Graph, placeholder
 from hornbeam.ir.types import TensorType
 from hornbeam.primitives import recurrent

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import hornbeam.primitives as p
-from hornbeam.autodiff import gradients
 from hornbeam.engines import Engine, get_engine
+from hornbeam.ir.autodiff import gradients
 from hornbeam.ir.graph import Graph, Node, placeholder
 from hornbeam.ir.types import TensorType
 

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hornbeam._internal.intervals import f1_interval, wilson
 from hornbeam.evaluation import resampling
-from hornbeam.evaluation.intervals import f1_interval, wilson
+from hornbeam.evaluation.coverage import doubts
 from hornbeam.evaluation.statistics import Statistic, mean_of
-from hornbeam.evaluation.trust import doubts
 
 Rng = np.random.Generator
 

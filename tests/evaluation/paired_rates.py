@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hornbeam.evaluation.comparing import CANNOT_TELL, difference
+from hornbeam.evaluation.comparison import CANNOT_TELL, difference
 from hornbeam.evaluation.statistics import Statistic, mean_of
 
 Pair = tuple[Statistic, Statistic]

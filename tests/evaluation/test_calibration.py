@@ -11,8 +11,13 @@ from test_evaluate import classifier, data
 
 import hornbeam as hb
 from hornbeam import evaluation
-from hornbeam.evaluation.calibrating import best_temperature, calibration_of, expected_error, scaled
 from hornbeam.evaluation.labels import Labels, softmax
+from hornbeam.evaluation.probability_calibration import (
+    best_temperature,
+    calibration_of,
+    expected_error,
+    scaled,
+)
 
 
 def drawn(n: int, sharpness: float, seed: int = 0, classes: int = 4) -> Labels:

@@ -11,7 +11,7 @@ from test_evaluate import classifier, data
 
 import hornbeam as hb
 from hornbeam import evaluation
-from hornbeam.evaluation.confusing import confusion_matrix, mixups
+from hornbeam.evaluation.confusion_matrix import confusion_matrix, mixups
 
 
 def trained(x: np.ndarray, y: np.ndarray) -> hb.Sequential:

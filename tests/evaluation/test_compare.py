@@ -9,7 +9,7 @@ from test_evaluate import classifier, data
 
 import hornbeam as hb
 from hornbeam import evaluation, layers
-from hornbeam.evaluation.comparing import difference
+from hornbeam.evaluation.comparison import difference
 from hornbeam.evaluation.paired import difference_interval, gain_of, permutation_test
 from hornbeam.evaluation.statistics import mean_of
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from hornbeam import evaluation
-from hornbeam.evaluation.intervals import student_quantile
+from hornbeam._internal.intervals import student_quantile
+from hornbeam.evaluation.coverage import doubts
 from hornbeam.evaluation.resampling import interval
 from hornbeam.evaluation.statistics import mean_of
-from hornbeam.evaluation.trust import doubts
 
 
 @pytest.mark.parametrize(

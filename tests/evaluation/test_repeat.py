@@ -9,7 +9,7 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import evaluation
-from hornbeam.evaluation.repeating import BestOfWarning, luck
+from hornbeam.evaluation.seed_variance import BestOfWarning, luck
 
 VALUES = [0.981, 0.984, 0.979, 0.985, 0.983]
 

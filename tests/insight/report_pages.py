@@ -11,7 +11,7 @@ import numpy as np
 
 import hornbeam as hb
 from hornbeam import layers
-from hornbeam.insight.png import encoded
+from hornbeam.visualization.png import encoded
 
 
 def record(folder: Path, name: str = "small pictures") -> Path:

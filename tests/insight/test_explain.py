@@ -19,7 +19,7 @@ import hornbeam as hb
 from hornbeam import layers
 from hornbeam.insight.ablation import CannotGo, parameters_without, without
 from hornbeam.insight.arithmetic import percent, weight_sum, window_sum
-from hornbeam.insight.told import Note, Told
+from hornbeam.insight.explanations.explanation import Note, Told
 from hornbeam.random import random_state
 
 SUM = re.compile(r"([\d(⌊⌈](?:(?<=\d),(?=\d)|[\d.()⌊⌋⌈⌉×+\-/ ])*) = ([\d,.]+)")

@@ -12,12 +12,12 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers, losses, optimizers
-from hornbeam.insight.losses_told import guessed, kind_of
-from hornbeam.insight.plan import Plan
-from hornbeam.insight.rules_told import rule_of, schedule_of
-from hornbeam.insight.training_told import explain_training, one_update
+from hornbeam.insight.explanations.losses import guessed, kind_of
+from hornbeam.insight.explanations.optimizers import rule_of, schedule_of
+from hornbeam.insight.explanations.training import explain_training, one_update
 from hornbeam.optimizers import schedules
 from hornbeam.random import random_state
+from hornbeam.training.schedule import Plan
 
 o = optimizers
 

@@ -13,10 +13,10 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import engines, insight, layers
-from hornbeam.insight.pictures.blocks import shrunk
-from hornbeam.insight.pictures.curves import directions
-from hornbeam.insight.pictures.picture import ImagePanel
+from hornbeam.insight.figures.curves import directions
 from hornbeam.random import random_state
+from hornbeam.visualization.blocks import shrunk
+from hornbeam.visualization.figure import ImagePanel
 
 RNG = np.random.default_rng(7)
 
@@ -330,7 +330,7 @@ def test_pictures_are_the_same_each_time(tmp_path: Path) -> None:
 
 
 def test_blocks() -> None:
-    from hornbeam.insight.pictures.picture import LinePanel, Picture
+    from hornbeam.visualization.figure import LinePanel, Picture
 
     step = Picture("step", "a step", [ImagePanel(np.array([[0.0, 1.0], [0.5, 0.25]]))])
     assert step.text == "step\n\n  ██\n▒▒░░"

@@ -18,12 +18,12 @@ from report_pages import Page, parts_of, record
 
 import hornbeam as hb
 from hornbeam.insight import RunError, read_run
-from hornbeam.insight.png import as_bytes, encode, is_picture
 from hornbeam.insight.reporting import page
 from hornbeam.insight.reporting.architecture import architecture
 from hornbeam.insight.reporting.curves import Axis, Series, chart, round_numbers
 from hornbeam.insight.reporting.markup import Html, tag
 from hornbeam.insight.reporting.style import DARK, LIGHT
+from hornbeam.visualization.png import as_bytes, encode, is_picture
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers, ops
-from hornbeam.insight.receptive import Fields, calls_of
+from hornbeam.insight.receptive_field import Fields, calls_of
 from hornbeam.insight.summary import Trace, rows_of
 
 

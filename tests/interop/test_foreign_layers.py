@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import hornbeam
-from hornbeam import config, layers, ops, registry
+from hornbeam import config, layers, ops
+from hornbeam.core import registry
 from hornbeam.engines import installed, using
 from hornbeam.engines.base import MissingPrimitiveError
 

@@ -17,7 +17,8 @@ from members import Meeting, pieces, whole
 import hornbeam as hb
 from hornbeam import layers, ops
 from hornbeam import primitives as p
-from hornbeam.autodiff import outputs_of
+from hornbeam.core.transforms import trace_function
+from hornbeam.ir.autodiff import outputs_of
 from hornbeam.ir.graph import Graph, Node, placeholder
 from hornbeam.ir.interpret import reference
 from hornbeam.ir.partition import Place, partition, partition_for
@@ -28,7 +29,6 @@ from hornbeam.ir.primitive import PRIMITIVES, bind
 from hornbeam.ir.trace import new_level
 from hornbeam.ir.types import TensorType
 from hornbeam.ir.verify import verify
-from hornbeam.transforms import trace_function
 
 for folder in ("primitives", "engines"):
     sys.path.insert(0, str(Path(__file__).parents[1] / folder))

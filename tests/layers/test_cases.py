@@ -12,7 +12,8 @@ import pytest
 from layer_cases import CASES, digest, flatten, inputs, label, make, weights
 
 import hornbeam
-from hornbeam import layers, registry, tree
+from hornbeam import layers, tree
+from hornbeam.core import registry
 from hornbeam.layers import augmentation
 
 EXPECTED = json.loads((Path(__file__).parent / "layer_expected.json").read_text())

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import hornbeam
-from hornbeam import layers, ops, registry
+from hornbeam import layers, ops
+from hornbeam.core import registry
 from hornbeam.ir.types import ShapeError
 
 

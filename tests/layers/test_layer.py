@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import hornbeam
-from hornbeam import dtype_policies, layers, ops, registry
+from hornbeam import dtype_policies, layers, ops
+from hornbeam.core import registry
+from hornbeam.core.transforms import trace_function
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.layer import Layer
-from hornbeam.transforms import trace_function
 
 
 class Scale(Layer):

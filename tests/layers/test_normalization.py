@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hornbeam import layers, ops
-from hornbeam.transforms import grad, jit
+from hornbeam.core.transforms import grad, jit
 
 
 def test_batch_normalization_uses_and_moves_its_statistics(rng: np.random.Generator) -> None:

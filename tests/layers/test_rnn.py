@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import hornbeam
-from hornbeam import layers, ops, transforms
+from hornbeam import layers, ops
+from hornbeam.core import transforms
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.layer import Layer
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from loss_cases import CASES, inputs
 
-from hornbeam import losses, ops, registry, transforms
+from hornbeam import losses, ops
+from hornbeam.core import registry, transforms
+from hornbeam.core.tensor import Tensor, as_tensor
 from hornbeam.ir.types import ShapeError
-from hornbeam.tensor import Tensor, as_tensor
 
 EXPECTED = json.loads((Path(__file__).parent / "loss_expected.json").read_text())
 DATA = inputs()

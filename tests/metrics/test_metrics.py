@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from metric_cases import CASES, inputs, weighted
 
-from hornbeam import losses, metrics, ops, registry, transforms
+from hornbeam import losses, metrics, ops
+from hornbeam.core import registry, transforms
+from hornbeam.core.tensor import as_tensor
 from hornbeam.ir.types import ShapeError
-from hornbeam.tensor import as_tensor
 
 EXPECTED = json.loads((Path(__file__).parent / "metric_expected.json").read_text())
 DATA = inputs()

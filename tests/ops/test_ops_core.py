@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hornbeam import Variable, jit, ops, transforms
+from hornbeam import Variable, jit, ops
+from hornbeam.core import transforms
 from hornbeam.ir.graph import topological
 from hornbeam.ir.types import ShapeError
 

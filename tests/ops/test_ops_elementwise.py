@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from hornbeam import ops, transforms
+from hornbeam import ops
+from hornbeam.core import transforms
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 
 RNG = np.random.default_rng(1)

@@ -8,7 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from hornbeam import activations, ops, transforms
+from hornbeam import activations, ops
+from hornbeam.core import transforms
 from hornbeam.ir.types import ShapeError
 
 RNG = np.random.default_rng(4)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hornbeam import ops, transforms
+from hornbeam import ops
+from hornbeam.core import transforms
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 from hornbeam.ops._missing import MISSING, MissingOperationError
 

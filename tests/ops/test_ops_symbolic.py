@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hornbeam import activations, ops, random
-from hornbeam.symbolic import KerasTensor
+from hornbeam.core.symbolic import KerasTensor
 
 IMAGE = KerasTensor((None, 8, 6, 3))
 ROWS = KerasTensor((None, 5))

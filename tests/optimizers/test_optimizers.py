@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from optimizer_cases import CASES, SCHEDULES, gradients, weights
 
-from hornbeam import ops, optimizers, registry, transforms
+from hornbeam import ops, optimizers
+from hornbeam.core import registry, transforms
+from hornbeam.core.tensor import as_tensor
+from hornbeam.core.variable import Variable
 from hornbeam.ir.types import ShapeError
 from hornbeam.optimizers import schedules
 from hornbeam.optimizers.updates import Updates
-from hornbeam.tensor import as_tensor
-from hornbeam.variable import Variable
 
 EXPECTED = json.loads((Path(__file__).parent / "optimizer_expected.json").read_text())
 IDS = ["-".join([name, *(f"{k}={v}" for k, v in options.items())]) for name, options in CASES]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from hornbeam.autodiff import gradients
+from hornbeam.ir.autodiff import gradients
 from hornbeam.ir.graph import Graph, Node
 from hornbeam.ir.interpret import reference
 from hornbeam.ir.primitive import zeros_like

@@ -10,14 +10,14 @@ from gradcheck import check_gradients
 
 from hornbeam import ops
 from hornbeam import primitives as p
-from hornbeam.autodiff import gradients, outputs_of
+from hornbeam.core.tensor import Tensor
+from hornbeam.core.transforms import trace_function
 from hornbeam.engines.native import NativeEngine
 from hornbeam.engines.reference import ReferenceEngine
+from hornbeam.ir.autodiff import gradients, outputs_of
 from hornbeam.ir.graph import Node
 from hornbeam.ir.trace import trace_body
 from hornbeam.ir.types import TensorType, dtype_name
-from hornbeam.tensor import Tensor
-from hornbeam.transforms import trace_function
 
 
 def operands(

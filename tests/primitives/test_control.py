@@ -5,11 +5,11 @@ import pytest
 
 from hornbeam import ops
 from hornbeam import primitives as p
-from hornbeam.autodiff import DerivativeError
+from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.transforms import checkpoint, grad, trace_function
+from hornbeam.ir.autodiff import DerivativeError
 from hornbeam.ir.types import ShapeError
 from hornbeam.ir.verify import verify
-from hornbeam.tensor import Tensor, as_tensor
-from hornbeam.transforms import checkpoint, grad, trace_function
 
 pytestmark = pytest.mark.usefixtures("engine")
 

@@ -20,7 +20,7 @@ from primitive_cases import (
 )
 
 from hornbeam import primitives as p
-from hornbeam.autodiff import outputs_of
+from hornbeam.ir.autodiff import outputs_of
 from hornbeam.ir.graph import Graph, Node, placeholder
 from hornbeam.ir.interpret import reference
 from hornbeam.ir.primitive import PRIMITIVES, bind, check_dtypes

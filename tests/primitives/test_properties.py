@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from primitive_cases import value
 
 from hornbeam import primitives as p
-from hornbeam.autodiff import gradients
+from hornbeam.ir.autodiff import gradients
 from hornbeam.ir.graph import Node, leaf_array
 
 shapes = st.lists(st.integers(0, 4), min_size=0, max_size=4).map(tuple)

@@ -11,9 +11,9 @@ from gradcheck import check_gradients
 
 from hornbeam import _native
 from hornbeam import primitives as p
-from hornbeam.autodiff import gradients, outputs_of
 from hornbeam.engines.native import NativeEngine
 from hornbeam.engines.reference import ReferenceEngine
+from hornbeam.ir.autodiff import gradients, outputs_of
 from hornbeam.ir.graph import Node
 from hornbeam.ir.trace import trace_body
 from hornbeam.ir.types import TensorType, dtype_name

@@ -11,7 +11,7 @@ import scipy.special
 from primitive_cases import random_array, value
 
 from hornbeam import primitives as p
-from hornbeam.autodiff import gradients
+from hornbeam.ir.autodiff import gradients
 from hornbeam.ir.graph import Node, leaf_array
 from hornbeam.ir.primitive import PRIMITIVES
 from hornbeam.ir.types import FLOATS, SIGNED, numpy_dtype

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 import hornbeam as hb
-from hornbeam.registry import UnknownObjectError
+from hornbeam.core.registry import UnknownObjectError
 from hornbeam.saving import ModelFileError, inspect_model, load_model, verify_model
 from hornbeam.saving.checkpoint import read_checkpoint
 

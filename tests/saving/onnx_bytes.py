@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.saving.onnx_wire import SCHEMA
+from hornbeam.saving.onnx.wire import SCHEMA
 
 
 def varint(value: int) -> bytes:

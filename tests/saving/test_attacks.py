@@ -20,8 +20,8 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers
-from hornbeam.budgets import SLACK_BYTES
-from hornbeam.registry import UnknownObjectError
+from hornbeam._internal.limits import SLACK_BYTES
+from hornbeam.core.registry import UnknownObjectError
 from hornbeam.saving import ModelFileError
 
 # Without attacking anything: they load, and take nothing until they are run.

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import hornbeam as hb
 from hornbeam import layers
-from hornbeam.registry import UnknownObjectError
+from hornbeam.core.registry import UnknownObjectError
 from hornbeam.saving import ModelFileError
 
 few = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -14,7 +14,7 @@ import pytest
 
 import hornbeam as hb
 from hornbeam.saving import ModelFileError, inspect_model, load_model, verify_model
-from hornbeam.saving.keras1_config import keras2_config
+from hornbeam.saving.legacy.keras1_config import keras2_config
 
 FOLDER = Path(__file__).parents[1] / "golden" / "keras1"
 CASES = sorted(path.stem for path in FOLDER.glob("*.npz") if path.stem != "trainings")

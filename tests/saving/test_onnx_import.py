@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from onnx_bytes import external, graph, lengthy, message, model, node, tensor, value, varint
 
 import hornbeam as hb
-from hornbeam.saving import ModelFileError, load_model, load_onnx, onnx_wire
-from hornbeam.saving.onnx_wire import packed_integers
+from hornbeam.saving import ModelFileError, load_model, load_onnx
+from hornbeam.saving.onnx import wire
+from hornbeam.saving.onnx.wire import packed_integers
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "onnx"
 FILES = sorted(GOLDEN.glob("*.onnx"))
@@ -268,7 +269,7 @@ def test_fields_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(ModelFileError, match="more than 1500000 fields"):
         load_onnx(path)
     assert time.process_time() - start < 15
-    monkeypatch.setattr(onnx_wire, "MAX_VARINT_BYTES", 1000)
+    monkeypatch.setattr(wire, "MAX_VARINT_BYTES", 1000)
     array = message("tensor", dims=[2000], data_type=7, name="w") + lengthy(7, b"\1" * 2000)
     with pytest.raises(ModelFileError, match="raw_data"):
         load_onnx(saved(tmp_path, model(graph(RELU, [array]))))

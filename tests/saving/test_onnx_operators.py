@@ -10,11 +10,11 @@ import pytest
 
 import hornbeam
 from hornbeam import layers, ops
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.trace import trace_body
 from hornbeam.ir.types import TensorType
 from hornbeam.layers.onnx_graph.vocabulary import OPERATORS
 from hornbeam.saving import load_onnx
-from hornbeam.tensor import Tensor
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")

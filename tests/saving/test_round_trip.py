@@ -21,7 +21,7 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers, ops
-from hornbeam.registry import UnknownObjectError, register_keras_serializable
+from hornbeam.core.registry import UnknownObjectError, register_keras_serializable
 from hornbeam.saving import ModelFileError, load_model, load_weights, save_model, save_weights
 from hornbeam.saving import archive as archive_module
 from hornbeam.saving.weights import saved_parts

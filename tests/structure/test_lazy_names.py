@@ -40,7 +40,7 @@ def test_one_layer_does_not_bring_all_others() -> None:
 
 def test_a_config_finds_a_layer_that_was_never_used() -> None:
     code = (
-        "import hornbeam; from hornbeam import registry;"
+        "import hornbeam; from hornbeam.core import registry;"
         "made = registry.deserialize({'module': 'keras.layers', 'class_name': 'AugMix', 'config': {}});"
         "print(type(made).__name__)"
     )

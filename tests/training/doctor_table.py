@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from hornbeam.training.doctor import CHECKS
+from hornbeam.diagnostics.doctor import CHECKS
 
 DOCS = Path(__file__).parents[2] / "docs/doctor.md"
 BEGIN, END = "<!-- findings: begin -->\n", "<!-- findings: end -->"

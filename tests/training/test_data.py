@@ -24,7 +24,7 @@ from hornbeam.training.data import (
     pack_x_y_sample_weight,
     unpack_x_y_sample_weight,
 )
-from hornbeam.training.honesty import fingerprint
+from hornbeam.training.data_leakage import fingerprint
 
 
 class Numbers(PyDataset):

@@ -15,7 +15,7 @@ from doctor_parts import Fit, X, Y, blobs, conv, net, pictures, sgd
 
 import hornbeam as hb
 from hornbeam import layers
-from hornbeam.training.doctor import CHECKS, Finding
+from hornbeam.diagnostics.doctor import CHECKS, Finding
 
 
 def findings(make: Callable[[], Fit], seed: int = 0) -> list[Finding]:

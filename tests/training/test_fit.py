@@ -15,7 +15,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import layers, ops
 from hornbeam.random import set_random_seed
-from hornbeam.training.honesty import TestSetWarning
+from hornbeam.training.data_leakage import TestSetWarning
 from hornbeam.training.loop import next_chunk
 from hornbeam.training.step import uninterrupted
 

@@ -8,7 +8,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import layers
 from hornbeam.random import set_random_seed
-from hornbeam.training.frozen import Plan
+from hornbeam.training.inference_plan import Plan
 
 X = np.random.default_rng(0).normal(size=(6, 8, 8, 4)).astype("float32")
 

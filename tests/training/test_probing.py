@@ -9,8 +9,8 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers, ops
+from hornbeam.diagnostics.capture import Probe, layer_values, recorded_calls
 from hornbeam.ir.types import TensorType
-from hornbeam.training.probing import Probe, layer_values, recorded_calls
 
 
 def small() -> hb.Model:

@@ -11,8 +11,8 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers
+from hornbeam.diagnostics.profile import ELSEWHERE, Profile
 from hornbeam.engines import current_engine, get_engine, set_engine
-from hornbeam.insight.profile import ELSEWHERE, Profile
 from hornbeam.random import set_random_seed
 
 RNG = np.random.default_rng(0)

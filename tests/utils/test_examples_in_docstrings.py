@@ -11,7 +11,7 @@ import pytest
 
 import hornbeam
 from hornbeam import ops
-from hornbeam.naming import reset_names
+from hornbeam._internal.naming import reset_names
 
 MODULES = [
     f"hornbeam.{package}.{module.name}"

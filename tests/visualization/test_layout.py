@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import hornbeam as hb
 from hornbeam import layers, utils
-from hornbeam.utils.plotting import Drawing, Options, Placed, boxes_of, drawing_of
-from hornbeam.visualization.layout import layered
+from hornbeam.visualization.graph_layout import layered
+from hornbeam.visualization.model_graph import Drawing, Options, Placed, boxes_of, drawing_of
 
 Point = tuple[float, float]
 

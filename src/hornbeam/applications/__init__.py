@@ -7,8 +7,7 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from hornbeam._internal.lazy_imports import attach
 
 # Module -> the architectures in it.
 _ARCHITECTURES = {
@@ -37,21 +36,4 @@ _ARCHITECTURES = {
 _PLACES = {name: module for module, names in _ARCHITECTURES.items() for name in names.split()}
 _MODULES = (*_ARCHITECTURES, "imagenet_utils", "resnet50")
 
-__all__ = [*_PLACES, *_MODULES]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _PLACES:
-        value = getattr(importlib.import_module(f"hornbeam.applications.{_PLACES[name]}"), name)
-    elif name in _MODULES:
-        value = importlib.import_module(f"hornbeam.applications.{name}")
-    else:
-        from hornbeam.naming import nearest
-
-        raise AttributeError(f"hornbeam.applications has no {name!r}.{nearest(name, [*_MODULES, *_PLACES])}")
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = attach(__name__, _PLACES, _MODULES)

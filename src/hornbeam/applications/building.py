@@ -10,9 +10,9 @@ from typing import Any
 
 from hornbeam import activations, layers
 from hornbeam.config import image_data_format
+from hornbeam.core.symbolic import KerasTensor
 from hornbeam.datasets.files import get_file, keras_home
 from hornbeam.models import Functional, Model
-from hornbeam.symbolic import KerasTensor
 from hornbeam.utils.session import get_source_inputs
 
 STORE = "https://storage.googleapis.com/tensorflow/keras-applications/"

@@ -12,8 +12,8 @@ from hornbeam.applications.building import Request, build, channels, described, 
 from hornbeam.applications.imagenet_utils import DEVIATION, MEAN
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
 from hornbeam.config import image_data_format
+from hornbeam.core.registry import exported
 from hornbeam.models import Model, Sequential
-from hornbeam.registry import exported
 
 __all__ = [
     "ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtSmall", "ConvNeXtTiny", "ConvNeXtXLarge",

@@ -10,8 +10,8 @@ import numpy as np
 from hornbeam import ops
 from hornbeam.applications.building import cached
 from hornbeam.config import floatx, standard_data_format
+from hornbeam.core.tensor import Tensor, as_tensor
 from hornbeam.ir.types import is_float
-from hornbeam.tensor import Tensor, as_tensor
 
 # Of ImageNet's training images, red, green and blue.
 MEAN = (0.485, 0.456, 0.406)

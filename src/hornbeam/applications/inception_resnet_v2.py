@@ -18,7 +18,7 @@ from hornbeam.applications.building import (
     rectified,
 )
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
-from hornbeam.registry import exported
+from hornbeam.core.registry import exported
 
 __all__ = ["InceptionResNetV2", "decode_predictions", "preprocess_input"]
 

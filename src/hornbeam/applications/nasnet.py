@@ -20,8 +20,8 @@ from hornbeam.applications.building import (
 )
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
 from hornbeam.config import image_data_format
+from hornbeam.core.scopes import name_scope
 from hornbeam.models import Model
-from hornbeam.scopes import name_scope
 
 __all__ = ["NASNetLarge", "NASNetMobile", "decode_predictions", "preprocess_input"]
 

@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hornbeam import engines
-from hornbeam.compat import warned
-from hornbeam.compat.beside import real_libraries
-from hornbeam.compat.chosen import follow_backend as follow_backend
-from hornbeam.compat.finder import KERAS_VERSION as KERAS_VERSION
-from hornbeam.compat.finder import Finder
-from hornbeam.compat.names import MissingModuleError as MissingModuleError
-from hornbeam.compat.names import MissingNameError as MissingNameError
-from hornbeam.compat.names import remark
+from hornbeam.compat import warning_filter
+from hornbeam.compat.backend_env import follow_backend as follow_backend
+from hornbeam.compat.import_hook import KERAS_VERSION as KERAS_VERSION
+from hornbeam.compat.import_hook import Finder
+from hornbeam.compat.messages import MissingModuleError as MissingModuleError
+from hornbeam.compat.messages import MissingNameError as MissingNameError
+from hornbeam.compat.messages import remark
+from hornbeam.compat.real_keras import real_libraries
 from hornbeam.training import checks
 
 
@@ -38,7 +38,7 @@ def install() -> None:
         )
     sys.meta_path.insert(0, Finder())
     checks.on_doubt = remark
-    warned.install()
+    warning_filter.install()
     engines.host_libraries = lambda: real_libraries(lambda hook: isinstance(hook, Finder))
 
 

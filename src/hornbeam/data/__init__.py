@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from hornbeam.data.elements import Strings as Strings
 from hornbeam.data.elements import TensorSpec as TensorSpec
-from hornbeam.data.folders.picture_folder import images_from_folder as images_from_folder
-from hornbeam.data.looking.duplicates import find_duplicates as find_duplicates
-from hornbeam.data.looking.leaks import find_leaks as find_leaks
-from hornbeam.data.looking.look import Look as Look
-from hornbeam.data.looking.look import look as look
+from hornbeam.data.folders.images_from_folder import images_from_folder as images_from_folder
+from hornbeam.data.inspection.duplicates import find_duplicates as find_duplicates
+from hornbeam.data.inspection.inspect import Look as Look
+from hornbeam.data.inspection.inspect import look as look
+from hornbeam.data.inspection.leakage import find_leaks as find_leaks
 from hornbeam.data.pipeline.dataset import AUTOTUNE as AUTOTUNE
 from hornbeam.data.pipeline.dataset import INFINITE_CARDINALITY as INFINITE_CARDINALITY
 from hornbeam.data.pipeline.dataset import UNKNOWN_CARDINALITY as UNKNOWN_CARDINALITY

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.core.lazy import evaluate
+from hornbeam.core.tensor import Tensor, as_tensor, from_torch
 from hornbeam.data.frames import frame_array
 from hornbeam.ir.graph import leaf
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name, numpy_dtype
-from hornbeam.pending import evaluate
-from hornbeam.tensor import Tensor, as_tensor, from_torch
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ used.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-__all__ = [
+from hornbeam._internal.lazy_imports import attach
+
+_MODULES = (
     "boston_housing",
     "california_housing",
     "cifar10",
@@ -18,7 +19,7 @@ __all__ = [
     "imdb",
     "mnist",
     "reuters",
-]
+)
 
 if TYPE_CHECKING:
     from hornbeam.datasets import boston_housing as boston_housing
@@ -30,8 +31,4 @@ if TYPE_CHECKING:
     from hornbeam.datasets import mnist as mnist
     from hornbeam.datasets import reuters as reuters
 
-
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        return importlib.import_module(f"hornbeam.datasets.{name}")
-    raise AttributeError(f"hornbeam.datasets has no {name!r}; it has: {', '.join(__all__)}")
+__getattr__, __dir__, __all__ = attach(__name__, modules=_MODULES)

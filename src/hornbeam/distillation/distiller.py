@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hornbeam import losses, ops, registry, tree
+from hornbeam import losses, ops, tree
+from hornbeam.core import registry
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.distillation.losses import DistillationLoss
 from hornbeam.metrics import Mean
 from hornbeam.models import Model
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 _FINAL = "final_output"
 

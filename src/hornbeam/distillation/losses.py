@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from hornbeam import losses, ops, registry, tree
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
+from hornbeam import losses, ops, tree
+from hornbeam.core import registry
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 
 
 @exported("keras.distillation")

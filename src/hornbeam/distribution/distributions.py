@@ -12,6 +12,11 @@ import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam import tree
+from hornbeam.core.lazy import buffer_of, evaluate
+from hornbeam.core.registry import exported
+from hornbeam.core.symbolic import KerasTensor
+from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.variable import Variable, set_placing
 from hornbeam.distribution.mesh import DeviceMesh, LayoutMap, TensorLayout, list_devices
 from hornbeam.distribution.processes import join_job
 from hornbeam.engines import MeshEngine, current_engine, set_mesh
@@ -19,11 +24,6 @@ from hornbeam.engines.mesh import Layout, Mesh, trimmed
 from hornbeam.ir.graph import leaf
 from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import TensorType
-from hornbeam.pending import buffer_of, evaluate
-from hornbeam.registry import exported
-from hornbeam.symbolic import KerasTensor
-from hornbeam.tensor import Tensor, as_tensor
-from hornbeam.variable import Variable, set_placing
 
 __all__ = [
     "DataParallel",

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.core.registry import exported
 from hornbeam.distribution.processes import join_job
 from hornbeam.engines import current_engine
-from hornbeam.registry import exported
 
 __all__ = ["DeviceMesh", "LayoutMap", "TensorLayout", "get_device_count", "list_devices"]
 

@@ -7,10 +7,10 @@ import hashlib
 import numpy as np
 
 from hornbeam import random
+from hornbeam._internal.validation import whole
+from hornbeam.core.registry import exported
 from hornbeam.engines import current_engine
 from hornbeam.engines.mesh import Job, job_of
-from hornbeam.expected import whole
-from hornbeam.registry import exported
 
 __all__ = ["agreed", "initialize", "is_first", "join_job", "say", "slowest", "wait_for_all"]
 

@@ -5,85 +5,72 @@ Names are imported when they are first used, so that training, which states inte
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hornbeam._internal.lazy_imports import attach
 
 # Public name -> the file it lives in.
 _NAMES = {
-    "Baselines": "standing",
-    "baselines": "standing",
-    "BestOfWarning": "repeating",
-    "Calibration": "calibrating",
-    "calibration": "calibrating",
-    "compare": "comparing",
-    "Comparison": "comparing",
-    "Confusion": "confusing",
-    "confusion": "confusing",
-    "Difference": "comparing",
-    "Estimate": "evaluating",
-    "evaluate": "evaluating",
-    "Evaluation": "evaluating",
-    "f1_interval": "intervals",
-    "Interval": "intervals",
-    "IntervalWarning": "showing",
-    "learning_curve": "learning",
-    "LearningCurve": "learning",
+    "Baselines": "baseline_models",
+    "baselines": "baseline_models",
+    "BestOfWarning": "seed_variance",
+    "Calibration": "probability_calibration",
+    "calibration": "probability_calibration",
+    "compare": "comparison",
+    "Comparison": "comparison",
+    "Confusion": "confusion_matrix",
+    "confusion": "confusion_matrix",
+    "Difference": "comparison",
+    "Estimate": "estimates",
+    "evaluate": "estimates",
+    "Evaluation": "estimates",
+    "f1_interval": "hornbeam._internal.intervals",
+    "Interval": "hornbeam._internal.intervals",
+    "IntervalWarning": "display",
+    "learning_curve": "learning_curves",
+    "LearningCurve": "learning_curves",
     "mcnemar": "paired",
-    "mean_interval": "intervals",
-    "Mistakes": "mistaking",
-    "mistakes": "mistaking",
-    "repeat": "repeating",
-    "Repeated": "repeating",
+    "mean_interval": "hornbeam._internal.intervals",
+    "Mistakes": "top_errors",
+    "mistakes": "top_errors",
+    "repeat": "seed_variance",
+    "Repeated": "seed_variance",
     "share_difference": "paired",
-    "Spread": "repeating",
-    "Temperature": "calibrating",
-    "temperature": "calibrating",
-    "wilson": "intervals",
+    "Spread": "seed_variance",
+    "Temperature": "probability_calibration",
+    "temperature": "probability_calibration",
+    "wilson": "hornbeam._internal.intervals",
 }
 
-__all__ = list(_NAMES)
-
 if TYPE_CHECKING:
-    from hornbeam.evaluation.calibrating import Calibration as Calibration
-    from hornbeam.evaluation.calibrating import Temperature as Temperature
-    from hornbeam.evaluation.calibrating import calibration as calibration
-    from hornbeam.evaluation.calibrating import temperature as temperature
-    from hornbeam.evaluation.comparing import Comparison as Comparison
-    from hornbeam.evaluation.comparing import Difference as Difference
-    from hornbeam.evaluation.comparing import compare as compare
-    from hornbeam.evaluation.confusing import Confusion as Confusion
-    from hornbeam.evaluation.confusing import confusion as confusion
-    from hornbeam.evaluation.evaluating import Estimate as Estimate
-    from hornbeam.evaluation.evaluating import Evaluation as Evaluation
-    from hornbeam.evaluation.evaluating import evaluate as evaluate
-    from hornbeam.evaluation.intervals import Interval as Interval
-    from hornbeam.evaluation.intervals import f1_interval as f1_interval
-    from hornbeam.evaluation.intervals import mean_interval as mean_interval
-    from hornbeam.evaluation.intervals import wilson as wilson
-    from hornbeam.evaluation.learning import LearningCurve as LearningCurve
-    from hornbeam.evaluation.learning import learning_curve as learning_curve
-    from hornbeam.evaluation.mistaking import Mistakes as Mistakes
-    from hornbeam.evaluation.mistaking import mistakes as mistakes
+    from hornbeam._internal.intervals import Interval as Interval
+    from hornbeam._internal.intervals import f1_interval as f1_interval
+    from hornbeam._internal.intervals import mean_interval as mean_interval
+    from hornbeam._internal.intervals import wilson as wilson
+    from hornbeam.evaluation.baseline_models import Baselines as Baselines
+    from hornbeam.evaluation.baseline_models import baselines as baselines
+    from hornbeam.evaluation.comparison import Comparison as Comparison
+    from hornbeam.evaluation.comparison import Difference as Difference
+    from hornbeam.evaluation.comparison import compare as compare
+    from hornbeam.evaluation.confusion_matrix import Confusion as Confusion
+    from hornbeam.evaluation.confusion_matrix import confusion as confusion
+    from hornbeam.evaluation.display import IntervalWarning as IntervalWarning
+    from hornbeam.evaluation.estimates import Estimate as Estimate
+    from hornbeam.evaluation.estimates import Evaluation as Evaluation
+    from hornbeam.evaluation.estimates import evaluate as evaluate
+    from hornbeam.evaluation.learning_curves import LearningCurve as LearningCurve
+    from hornbeam.evaluation.learning_curves import learning_curve as learning_curve
     from hornbeam.evaluation.paired import mcnemar as mcnemar
     from hornbeam.evaluation.paired import share_difference as share_difference
-    from hornbeam.evaluation.repeating import BestOfWarning as BestOfWarning
-    from hornbeam.evaluation.repeating import Repeated as Repeated
-    from hornbeam.evaluation.repeating import Spread as Spread
-    from hornbeam.evaluation.repeating import repeat as repeat
-    from hornbeam.evaluation.showing import IntervalWarning as IntervalWarning
-    from hornbeam.evaluation.standing import Baselines as Baselines
-    from hornbeam.evaluation.standing import baselines as baselines
+    from hornbeam.evaluation.probability_calibration import Calibration as Calibration
+    from hornbeam.evaluation.probability_calibration import Temperature as Temperature
+    from hornbeam.evaluation.probability_calibration import calibration as calibration
+    from hornbeam.evaluation.probability_calibration import temperature as temperature
+    from hornbeam.evaluation.seed_variance import BestOfWarning as BestOfWarning
+    from hornbeam.evaluation.seed_variance import Repeated as Repeated
+    from hornbeam.evaluation.seed_variance import Spread as Spread
+    from hornbeam.evaluation.seed_variance import repeat as repeat
+    from hornbeam.evaluation.top_errors import Mistakes as Mistakes
+    from hornbeam.evaluation.top_errors import mistakes as mistakes
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _NAMES:
-        from hornbeam.naming import nearest
-
-        raise AttributeError(f"hornbeam.evaluation has no {name!r}.{nearest(name, __all__)}")
-    value = getattr(importlib.import_module(f"hornbeam.evaluation.{_NAMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = attach(__name__, _NAMES)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from hornbeam.evaluation.intervals import Interval, normal_quantile, student_quantile
+from hornbeam._internal.intervals import Interval, normal_quantile, student_quantile
 from hornbeam.evaluation.resampling import interval
 from hornbeam.evaluation.statistics import Statistic, ratio
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.evaluation.intervals import Interval, f1_interval, wilson
+from hornbeam._internal.intervals import Interval, f1_interval, wilson
 from hornbeam.evaluation.labels import Labels
 
 

@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from hornbeam.evaluation.intervals import Interval, wilson
+from hornbeam._internal.intervals import Interval, wilson
 from hornbeam.evaluation.statistics import Statistic
 
 # Numbers of a block of counts: 32 MB.

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops, tree
+from hornbeam.core.lazy import buffer_of, evaluate
+from hornbeam.core.transforms import Traced, trace_for
 from hornbeam.engines import current_engine
 from hornbeam.export.signature import signature_of
 from hornbeam.ir.graph import Graph, Node, topological
 from hornbeam.ir.types import TensorType
 from hornbeam.models.host import host_layers
-from hornbeam.pending import buffer_of, evaluate
 from hornbeam.saving.files import replace_file
 from hornbeam.saving.weights import weight_names
 from hornbeam.training.outputs import unique_names
-from hornbeam.transforms import Traced, trace_for
 
 # What is written for other runtimes: old enough for those of the last years.
 OPSET = 20

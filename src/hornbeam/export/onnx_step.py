@@ -16,6 +16,8 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.config import floatx
+from hornbeam.core.transforms import Traced, trace_for
+from hornbeam.diagnostics.capture import unmoved_chance
 from hornbeam.engines import current_engine
 from hornbeam.export.onnx import OPSET, check_graph, constants, for_any_rows, free_inputs, outside
 from hornbeam.export.signature import signature_of
@@ -28,9 +30,7 @@ from hornbeam.training.checks import loss_axis, loss_kind
 from hornbeam.training.data import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from hornbeam.training.loop import checked_logs
 from hornbeam.training.outputs import Outputs, unique_names
-from hornbeam.training.probing import unmoved_chance
 from hornbeam.training.step import with_floatx
-from hornbeam.transforms import Traced, trace_for
 
 _DOC = """One training step of model {name!r}: forward, backward, the optimizer's update. Written by Hornbeam.
 

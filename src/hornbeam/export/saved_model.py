@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.core.lazy import buffer_of, evaluate
+from hornbeam.core.transforms import Traced, trace_for
+from hornbeam.core.variable import Variable
 from hornbeam.engines import get_engine
 from hornbeam.export.signature import signature_of
 from hornbeam.ir.types import TensorType, is_float, numpy_dtype
 from hornbeam.models.host import has_host_layers
-from hornbeam.pending import buffer_of, evaluate
-from hornbeam.transforms import Traced, trace_for
-from hornbeam.variable import Variable
 
 __all__ = ["ExportArchive"]
 

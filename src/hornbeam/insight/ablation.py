@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from hornbeam import layers, tree
-from hornbeam.evaluation.intervals import mean_interval
-from hornbeam.expected import whole
+from hornbeam._internal.intervals import mean_interval
+from hornbeam._internal.naming import numbering_kept
+from hornbeam._internal.validation import whole
 from hornbeam.layers.context import shapes_only
-from hornbeam.naming import numbering_kept
 from hornbeam.random import host_permutation, random_state, set_random_seed, set_random_state
 
 HELD_OUT = 0.2

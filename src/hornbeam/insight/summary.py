@@ -14,16 +14,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hornbeam import tree
+from hornbeam.core.lazy import ConcretizationError
+from hornbeam.core.symbolic import STRING, KerasTensor
+from hornbeam.core.tensor import Tensor
+from hornbeam.core.transforms import trace_function
 from hornbeam.distribution.processes import say
-from hornbeam.insight.receptive import NOWHERE, Field, Fields, calls_of
+from hornbeam.insight.receptive_field import NOWHERE, Field, Fields, calls_of
 from hornbeam.ir.graph import Node, serial
 from hornbeam.ir.types import TensorType, itemsize
 from hornbeam.layers import InputLayer
 from hornbeam.layers.context import watching
-from hornbeam.pending import ConcretizationError
-from hornbeam.symbolic import STRING, KerasTensor
-from hornbeam.tensor import Tensor
-from hornbeam.transforms import trace_function
 
 Shape = tuple[int | None, ...]
 

@@ -191,7 +191,7 @@ def intern(key: tuple, node: Node) -> Node:
     return node
 
 
-# Told of every new node, in whatever thread; see `hornbeam.ir.lines`.
+# Told of every new node, in whatever thread; see `hornbeam.ir.source_lines`.
 watchers: list[Callable[[Node], None]] = []
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from hornbeam._internal.naming import nearest
 from hornbeam.layers._missing import MISSING
-from hornbeam.naming import nearest
 
 # Family -> its names.
 _FAMILIES = {
@@ -64,7 +64,7 @@ _FAMILIES = {
     "rnn_cells": "GRUCell LSTMCell SimpleRNNCell StackedRNNCells",
     "rnn_conv": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
     "rnn_wrappers": "Bidirectional TimeDistributed",
-    "sound": "MelSpectrogram STFTSpectrogram",
+    "spectrogram": "MelSpectrogram STFTSpectrogram",
     "torch_module": "TorchModuleWrapper",
 }
 # Keras's second names.
@@ -244,7 +244,7 @@ if TYPE_CHECKING:
     from hornbeam.layers.rnn_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
     from hornbeam.layers.rnn_conv import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
     from hornbeam.layers.rnn_wrappers import Bidirectional, TimeDistributed
-    from hornbeam.layers.sound import MelSpectrogram, STFTSpectrogram
+    from hornbeam.layers.spectrogram import MelSpectrogram, STFTSpectrogram
     from hornbeam.layers.torch_module import TorchModuleWrapper
 
     GroupQueryAttention = GroupedQueryAttention
@@ -271,7 +271,7 @@ if TYPE_CHECKING:
 
 def serialize(layer: Layer) -> dict[str, Any]:
     """The layer in Keras's config format. Raises TypeError for an argument that has no config."""
-    from hornbeam.registry import serialize
+    from hornbeam.core.registry import serialize
 
     return serialize(layer)
 
@@ -281,8 +281,8 @@ def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = 
 
     Raises UnknownObjectError for a name that is neither ours nor registered, ValueError if it is no layer.
     """
+    from hornbeam.core.registry import deserialize
     from hornbeam.layers.layer import Layer
-    from hornbeam.registry import deserialize
 
     made = deserialize(config, custom_objects)
     if not isinstance(made, Layer):

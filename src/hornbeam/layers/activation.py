@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import activations, constraints, initializers, ops, regularizers
-from hornbeam.expected import axes
+from hornbeam._internal.validation import axes
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 
 class _Elementwise(Layer):

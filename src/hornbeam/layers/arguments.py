@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam._internal.naming import nearest
 from hornbeam.ir.types import ShapeError
-from hornbeam.naming import nearest
 
 
 def positive(owner: str, name: str, value: Any) -> int:

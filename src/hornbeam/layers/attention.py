@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from hornbeam import constraints, initializers, ops, random, regularizers
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.layers.arguments import positive, rate
 from hornbeam.layers.einsum_dense import EinsumDense
 from hornbeam.layers.layer import Layer, serialize_argument
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 
 def masked_softmax(scores: Tensor, mask: Any) -> Tensor:

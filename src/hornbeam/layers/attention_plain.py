@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import ops, random
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.arguments import one_of, rate
 from hornbeam.layers.attention import all_of, causal_mask, masked_softmax
 from hornbeam.layers.layer import Layer
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 
 @exported("keras.layers")

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.naming import current_path
+from hornbeam.core.symbolic import KerasTensor, holds_strings, strings_refused
+from hornbeam.core.tensor import Tensor, as_tensor, cast
 from hornbeam.distribution import distribution
 from hornbeam.ir.types import HornbeamTypeError, is_float
 from hornbeam.layers.context import current_watcher
 from hornbeam.layers.remat import rematerialized, wants_remat
-from hornbeam.naming import current_path
-from hornbeam.symbolic import KerasTensor, holds_strings, strings_refused
-from hornbeam.tensor import Tensor, as_tensor, cast
 
 if TYPE_CHECKING:
     from hornbeam.layers.layer import Layer

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hornbeam.pending import keep_history
+from hornbeam.core.lazy import keep_history
 
 _local = threading.local()
 

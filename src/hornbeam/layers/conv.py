@@ -8,6 +8,9 @@ from typing import Any
 
 from hornbeam import activations, constraints, initializers, ops, regularizers
 from hornbeam.config import standard_data_format
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
+from hornbeam.core.variable import Variable
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.arguments import (
     channel_axis,
@@ -20,9 +23,6 @@ from hornbeam.layers.arguments import (
 )
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
-from hornbeam.variable import Variable
 
 
 class _Convolution(Layer):

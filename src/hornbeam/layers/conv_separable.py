@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import constraints, initializers, ops, regularizers
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.layers.arguments import collected, positive
 from hornbeam.layers.conv import _Convolution
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 
 class _Depthwise(_Convolution):

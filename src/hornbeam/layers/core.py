@@ -9,13 +9,13 @@ from typing import Any
 
 from hornbeam import activations, constraints, initializers, ops, regularizers
 from hornbeam.config import floatx
+from hornbeam.core.registry import deserialize, exported
+from hornbeam.core.symbolic import KerasTensor, SymbolicCall, symbolic_dtype
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.arguments import no_support, positive
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer, is_shape
-from hornbeam.registry import deserialize, exported
-from hornbeam.symbolic import KerasTensor, SymbolicCall, symbolic_dtype
-from hornbeam.tensor import Tensor
 
 QUANTIZATION = "low-rank and quantized weights are not in this version of Hornbeam"
 

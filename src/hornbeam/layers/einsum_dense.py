@@ -6,12 +6,12 @@ import re
 from typing import Any
 
 from hornbeam import activations, constraints, initializers, ops, regularizers
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.arguments import no_support
 from hornbeam.layers.core import QUANTIZATION
 from hornbeam.layers.layer import Layer
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 
 @exported("keras.layers")

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from hornbeam import constraints, initializers, ops, regularizers
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.layers.arguments import no_support, positive
 from hornbeam.layers.core import QUANTIZATION
 from hornbeam.layers.layer import Layer
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 
 @exported("keras.layers")

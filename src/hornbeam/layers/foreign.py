@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.core.tensor import Tensor
+from hornbeam.core.variable import Variable
 from hornbeam.engines import get_engine
 from hornbeam.ir.graph import leaf
 from hornbeam.ir.types import TensorType, dtype_name
 from hornbeam.layers.layer import Layer
 from hornbeam.primitives.host import HostFunction, host_call
-from hornbeam.tensor import Tensor
-from hornbeam.variable import Variable
 
 C = TypeVar("C", bound=Callable[..., Sequence[Any]])
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from hornbeam import tree
+from hornbeam.core.registry import exported
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, dtype_name
-from hornbeam.registry import exported
 
 
 @exported("keras")

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.core.registry import deserialize, exported, serialize
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import dtype_name, is_float
 from hornbeam.layers.foreign import ForeignLayer
 from hornbeam.random import SeedGenerator, draw_seed
-from hornbeam.registry import deserialize, exported, serialize
-from hornbeam.tensor import Tensor
 
 
 @exported("keras.layers")

@@ -15,21 +15,21 @@ from typing import Any, TypeVar
 import numpy as np
 
 from hornbeam import dtype_policies, ops, regularizers, tree
+from hornbeam._internal.naming import current_path, nearest, path_scope, to_snake_case, unique_name
+from hornbeam.core.operation import Operation
+from hornbeam.core.registry import exported, serialize
+from hornbeam.core.scopes import StatelessScope, current_remat_scope, current_stateless_scope
+from hornbeam.core.symbolic import KerasTensor, infer_types, record_call, symbolic_call
+from hornbeam.core.tensor import Tensor, as_tensor, cast
+from hornbeam.core.variable import Variable, autocast, outside_traces
 from hornbeam.ir.graph import Located, Place, scope
-from hornbeam.ir.lines import users_place
+from hornbeam.ir.source_lines import users_place
 from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import is_float
 from hornbeam.layers.call import LayerCall
 from hornbeam.layers.context import call_context, shapes_only
 from hornbeam.layers.input_spec import check_inputs
 from hornbeam.layers.weights import Weighted
-from hornbeam.naming import current_path, nearest, path_scope, to_snake_case, unique_name
-from hornbeam.operation import Operation
-from hornbeam.registry import exported, serialize
-from hornbeam.scopes import StatelessScope, current_remat_scope, current_stateless_scope
-from hornbeam.symbolic import KerasTensor, infer_types, record_call, symbolic_call
-from hornbeam.tensor import Tensor, as_tensor, cast
-from hornbeam.variable import Variable, autocast, outside_traces
 
 L = TypeVar("L", bound="Layer")
 

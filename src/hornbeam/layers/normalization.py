@@ -6,15 +6,15 @@ import math
 from typing import Any
 
 from hornbeam import constraints, initializers, ops, regularizers
-from hornbeam.expected import axes
+from hornbeam._internal.validation import axes
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
+from hornbeam.core.variable import Variable
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.arguments import positive, rate
 from hornbeam.layers.core import Wrapper
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
-from hornbeam.variable import Variable
 
 
 def _axes_of(owner: str, axis: Any, rank: int) -> list[int]:

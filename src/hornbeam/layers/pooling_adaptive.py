@@ -9,12 +9,12 @@ from typing import Any
 
 from hornbeam import ops
 from hornbeam.config import standard_data_format
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.graph import count_elements
 from hornbeam.layers.arguments import sizes
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 
 class _AdaptivePooling(Layer):

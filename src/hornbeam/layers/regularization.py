@@ -7,11 +7,11 @@ from typing import Any
 
 from hornbeam import ops, random, regularizers
 from hornbeam.config import standard_data_format
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.layers.arguments import rate as checked_rate
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 
 class _Noise(Layer):

@@ -6,12 +6,12 @@ from typing import Any
 
 from hornbeam import ops
 from hornbeam.config import standard_data_format
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.arguments import amounts, one_of, positive, sizes, spatial_sizes
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 
 @exported("keras.layers")

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from hornbeam import ops, tree
+from hornbeam.core.registry import deserialize, exported
+from hornbeam.core.tensor import Tensor
+from hornbeam.core.variable import Variable
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.arguments import collected
 from hornbeam.layers.input_spec import InputSpec
@@ -22,9 +25,6 @@ from hornbeam.layers.rnn_cells import (
     output_size_of,
     run_cell,
 )
-from hornbeam.registry import deserialize, exported
-from hornbeam.tensor import Tensor
-from hornbeam.variable import Variable
 
 
 @exported("keras.layers")

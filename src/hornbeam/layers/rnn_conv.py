@@ -7,6 +7,8 @@ from typing import Any
 
 from hornbeam import ops
 from hornbeam.config import standard_data_format
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.arguments import (
     channel_axis,
@@ -20,8 +22,6 @@ from hornbeam.layers.arguments import (
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.rnn import _CellLayer
 from hornbeam.layers.rnn_cells import LSTMCell
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 
 class _ConvLSTMCell(LSTMCell):

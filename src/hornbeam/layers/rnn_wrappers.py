@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import ops
+from hornbeam.core.registry import deserialize, exported, serialize
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.arguments import one_of
 from hornbeam.layers.call import call_signature
 from hornbeam.layers.core import Wrapper
 from hornbeam.layers.layer import Layer
-from hornbeam.registry import deserialize, exported, serialize
-from hornbeam.tensor import Tensor
 
 
 @exported("keras.layers")

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.core.registry import deserialize, exported, serialize
+from hornbeam.core.variable import Variable
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.foreign import ForeignLayer, Form
 from hornbeam.random import SeedGenerator
-from hornbeam.registry import deserialize, exported, serialize
-from hornbeam.variable import Variable
 
 
 @exported("keras.layers")

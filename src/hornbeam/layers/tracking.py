@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from hornbeam.core.variable import Variable
 from hornbeam.random import SeedGenerator
-from hornbeam.variable import Variable
 
 
 def is_metric(x: Any) -> bool:

@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from hornbeam import constraints, initializers, regularizers
+from hornbeam.core.variable import Variable, outside_traces
 from hornbeam.ir.types import ShapeError, dtype_name, is_float
 from hornbeam.layers.context import only_shapes
 from hornbeam.layers.tracking import Tracked
-from hornbeam.variable import Variable, outside_traces
 
 W = TypeVar("W", bound="Weighted")
 

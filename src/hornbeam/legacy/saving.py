@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from hornbeam import registry
+from hornbeam.core import registry
 
 __all__ = ["deserialize_keras_object", "serialize_keras_object"]
 

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from hornbeam import registry
+from hornbeam.core import registry
 from hornbeam.losses.crossentropy import (
     CTC,
     BinaryCrossentropy,

@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import ops
+from hornbeam._internal.validation import axes
 from hornbeam.config import epsilon
-from hornbeam.expected import axes
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
 from hornbeam.losses.loss import MODULE, LossFunctionWrapper, check_option
 from hornbeam.losses.shapes import label_pair, one_hot_pair, pair
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 _SUM = "sum_over_batch_size"
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hornbeam import ops, registry, tree
+from hornbeam import ops, tree
+from hornbeam._internal.naming import to_snake_case
 from hornbeam.config import floatx
+from hornbeam.core import registry
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import dtype_name, is_float, promote_types
 from hornbeam.losses.shapes import as_weights, same_rank
-from hornbeam.naming import to_snake_case
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 MODULE = "keras.losses"
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none", None)

@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import ops
+from hornbeam._internal.validation import above, axes
 from hornbeam.config import epsilon
-from hornbeam.expected import above, axes
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.losses.loss import MODULE, LossFunctionWrapper
 from hornbeam.losses.shapes import pair
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 _SUM = "sum_over_batch_size"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import ops
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError, is_float
-from hornbeam.tensor import Tensor
 
 Shape = tuple[int, ...]
 

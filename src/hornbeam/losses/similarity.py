@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops
+from hornbeam._internal.validation import axes, number
 from hornbeam.config import epsilon
-from hornbeam.expected import axes, number
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError, numpy_dtype
 from hornbeam.losses.loss import MODULE, LossFunctionWrapper
 from hornbeam.losses.shapes import pair
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 _SUM = "sum_over_batch_size"
 Axes = int | Sequence[int] | None

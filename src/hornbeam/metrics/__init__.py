@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from hornbeam import registry
+from hornbeam._internal.naming import to_snake_case
+from hornbeam.core import registry
 from hornbeam.losses import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -81,7 +82,6 @@ from hornbeam.metrics.scores import (
     concordance_correlation,
     pearson_correlation,
 )
-from hornbeam.naming import to_snake_case
 
 # Keras's names that are not here, with the reason: none is missing.
 MISSING: dict[str, str] = {}

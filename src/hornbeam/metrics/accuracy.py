@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import ops
+from hornbeam._internal.validation import whole
 from hornbeam.config import floatx
-from hornbeam.expected import whole
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
 from hornbeam.losses.shapes import label_pair, one_hot_pair, pair
 from hornbeam.metrics.metric import MODULE
 from hornbeam.metrics.reduction import MeanMetricWrapper
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 
 def accuracy(y_true: Any, y_pred: Any) -> Tensor:

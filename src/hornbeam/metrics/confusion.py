@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops
+from hornbeam._internal.validation import whole
 from hornbeam.config import epsilon
-from hornbeam.expected import whole
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
+from hornbeam.core.variable import Variable
 from hornbeam.ir.graph import count_elements
 from hornbeam.ir.types import ShapeError
 from hornbeam.losses.shapes import as_weights, pair
 from hornbeam.metrics.metric import MODULE, Metric
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
-from hornbeam.variable import Variable
 
 KINDS = ("true_positives", "false_positives", "true_negatives", "false_negatives")
 Thresholds = float | Sequence[float] | None

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from hornbeam import ops
+from hornbeam._internal.validation import whole
 from hornbeam.config import floatx
-from hornbeam.expected import whole
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.graph import count_elements
 from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.losses.shapes import as_weights
 from hornbeam.metrics.metric import MODULE, Metric
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 
 @exported(MODULE)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import losses, ops
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.losses.regression import unit
 from hornbeam.losses.shapes import pair
 from hornbeam.metrics.metric import MODULE
 from hornbeam.metrics.reduction import Mean, MeanMetricWrapper
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 
 @exported(MODULE, "mse", "MSE")

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import registry
+from hornbeam._internal.naming import to_snake_case, unique_name
 from hornbeam.config import floatx
+from hornbeam.core import registry
+from hornbeam.core.registry import exported
+from hornbeam.core.scopes import StatelessScope
+from hornbeam.core.variable import Variable
 from hornbeam.ir.types import dtype_name, numpy_dtype
-from hornbeam.naming import to_snake_case, unique_name
-from hornbeam.registry import exported
-from hornbeam.scopes import StatelessScope
-from hornbeam.variable import Variable
 
 MODULE = "keras.metrics"
 

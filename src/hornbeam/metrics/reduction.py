@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hornbeam import ops, registry
-from hornbeam.expected import function
+from hornbeam import ops
+from hornbeam._internal.validation import function
+from hornbeam.core import registry
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.losses.shapes import as_weights
 from hornbeam.metrics.metric import MODULE, Metric
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 
 def per_sample(

@@ -6,13 +6,13 @@ from typing import Any
 
 from hornbeam import ops
 from hornbeam.config import epsilon
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
+from hornbeam.core.variable import Variable
 from hornbeam.ir.types import ShapeError
 from hornbeam.losses.shapes import as_weights, pair
 from hornbeam.metrics.metric import MODULE, Metric
 from hornbeam.metrics.reduction import MeanMetricWrapper
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
-from hornbeam.variable import Variable
 
 
 def _matrix(y_true: Any, y_pred: Any, dtype: str, name: str) -> tuple[Tensor, Tensor]:

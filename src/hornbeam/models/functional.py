@@ -7,20 +7,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hornbeam import tree
+from hornbeam._internal.naming import to_snake_case
+from hornbeam.core.indexing import reshape
+from hornbeam.core.operation import Operation
+from hornbeam.core.registry import exported
+from hornbeam.core.symbolic import STRING, KerasTensor, SymbolicCall, holds_strings
+from hornbeam.core.tensor import as_tensor, cast
 from hornbeam.data.frames import columns_of, is_frame
-from hornbeam.indexing import reshape
-from hornbeam.ir.lines import located
+from hornbeam.ir.source_lines import located
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers import InputLayer, Layer
 from hornbeam.models.host import HostPart, adjust_strings, listed_strings, plain_array
 from hornbeam.models.model import Model, _takes_functional
-from hornbeam.naming import to_snake_case
-from hornbeam.operation import Operation
-from hornbeam.registry import exported
-from hornbeam.symbolic import STRING, KerasTensor, SymbolicCall, holds_strings
-from hornbeam.tensor import as_tensor, cast
 from hornbeam.training.checks import input_problem
-from hornbeam.training.host import Prepared
+from hornbeam.training.host_inputs import Prepared
 
 
 class CallGraph:

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from hornbeam import ops, tree
-from hornbeam import tensor as tensor_module
+from hornbeam._internal.naming import to_snake_case
+from hornbeam.core import tensor as tensor_module
+from hornbeam.core.operation import Operation
+from hornbeam.core.registry import deserialize, operations, serialize
+from hornbeam.core.symbolic import KerasTensor, SymbolicCall
 from hornbeam.layers import InputLayer
 from hornbeam.models.functional import CallGraph, Functional
-from hornbeam.naming import to_snake_case
-from hornbeam.operation import Operation
-from hornbeam.registry import deserialize, operations, serialize
-from hornbeam.symbolic import KerasTensor, SymbolicCall
 
 # Operations of `hornbeam.ops` as Keras names them: module -> class names, each made of a function's name in
 # camel
@@ -73,7 +73,7 @@ def _function(name: str) -> Callable[..., Any] | None:
     """Our function for a snake-case name, as it is recorded in symbolic calls."""
     ours = {theirs: mine for mine, theirs in _SAME_AS.items()}.get(name, name)
     if ours == "getitem":
-        from hornbeam.indexing import getitem
+        from hornbeam.core.indexing import getitem
 
         return getitem
     return getattr(ops, ours, None) or getattr(tensor_module, ours, None)

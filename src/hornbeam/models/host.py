@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.core.symbolic import STRING, KerasTensor, SymbolicCall, holds_strings, sample_of
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 from hornbeam.layers import InputLayer, Layer
-from hornbeam.symbolic import STRING, KerasTensor, SymbolicCall, holds_strings, sample_of
-from hornbeam.tensor import Tensor
 from hornbeam.training.checks import input_problem
-from hornbeam.training.host import Prepared
+from hornbeam.training.host_inputs import Prepared
 
 # Rows that are prepared at once: vectors of a large vocabulary take room.
 CHUNK = 2048

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from hornbeam import dtype_policies, tree
+from hornbeam._internal.naming import nearest
+from hornbeam.core.registry import exported
+from hornbeam.core.symbolic import KerasTensor, holds_strings, record_call
 from hornbeam.ir.types import HornbeamTypeError
 from hornbeam.layers import Layer
 from hornbeam.models.host import listed_strings
-from hornbeam.naming import nearest
-from hornbeam.registry import exported
-from hornbeam.symbolic import KerasTensor, holds_strings, record_call
+from hornbeam.training.model_call import whole_call
 from hornbeam.training.trainer import Trainer
-from hornbeam.training.whole import whole_call
 
 
 @exported("keras.models")
@@ -192,7 +192,7 @@ class Model(Trainer, Layer):
 
         >>> print(model.explain())  # doctest: +SKIP
         """
-        from hornbeam.insight.explaining import explain
+        from hornbeam.insight.explanations.model import explain
 
         return explain(
             self,
@@ -226,7 +226,7 @@ class Model(Trainer, Layer):
 
         >>> print(model.explain_training(x, y, batch_size=128, epochs=12))  # doctest: +SKIP
         """
-        from hornbeam.insight.training_told import explain_training
+        from hornbeam.insight.explanations.training import explain_training
 
         return explain_training(self, x, y, samples=samples, batch_size=batch_size, epochs=epochs)
 
@@ -372,8 +372,8 @@ class Model(Trainer, Layer):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """The model that a config describes."""
+        from hornbeam.core.registry import custom_object_scope
         from hornbeam.models.functional import Functional, functional_from_config, is_functional_config
-        from hornbeam.registry import custom_object_scope
 
         with custom_object_scope(custom_objects or {}):
             if is_functional_config(config) and (
@@ -384,7 +384,7 @@ class Model(Trainer, Layer):
 
     def to_json(self, **kwargs: Any) -> str:
         """The architecture as JSON, without weights. Keyword arguments go to `json.dumps`."""
-        from hornbeam.registry import serialize
+        from hornbeam.core.registry import serialize
 
         return json.dumps(serialize(self), **kwargs)
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from hornbeam import dtype_policies, tree
+from hornbeam.core.registry import deserialize, exported, serialize
+from hornbeam.core.symbolic import STRING, KerasTensor
 from hornbeam.layers import InputLayer, Layer
 from hornbeam.models.functional import CallGraph, adjust
 from hornbeam.models.host import HostPart, has_host_layers, listed_strings, plain_array
 from hornbeam.models.model import Model
-from hornbeam.registry import deserialize, exported, serialize
-from hornbeam.symbolic import STRING, KerasTensor
 from hornbeam.training import checks
-from hornbeam.training.host import Prepared
+from hornbeam.training.host_inputs import Prepared
 
 
 @exported("keras.models")

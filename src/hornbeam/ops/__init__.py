@@ -87,7 +87,7 @@ from hornbeam.ops.statistics import (
     corrcoef, diff, median, nanargmax, nanargmin, nancumprod, nancumsum, nanmax, nanmean, nanmedian, nanmin,
     nanpercentile, nanprod, nanquantile, nanstd, nansum, nanvar, percentile, quantile, trapezoid,
 )
-from hornbeam.tensor import (
+from hornbeam.core.tensor import (
     absolute, add, cast, equal, floor_divide, greater, greater_equal, less, less_equal, mod, multiply,
     negative, not_equal, power, subtract, true_divide,
 )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import primitives as p
+from hornbeam.core.tensor import Tensor, operation
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import Axis, float_node, many_axes, node_of, one_axis, over_last
 from hornbeam.ops.elementwise import clip, sigmoid
 from hornbeam.ops.shaping import split
-from hornbeam.tensor import Tensor, operation
 
 # fmt: off
 __all__ = [

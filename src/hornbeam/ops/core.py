@@ -11,13 +11,13 @@ import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam import tree
-from hornbeam.expected import function as callable_of
+from hornbeam._internal.validation import function as callable_of
+from hornbeam.core.tensor import Tensor, as_tensor, broadcast_node, cast, cast_node, operation
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name, is_float, is_integer
 from hornbeam.ops._common import float_node, node_of, one_axis, shape_of, value_tensor
 from hornbeam.ops.shaping import unstack
-from hornbeam.tensor import Tensor, as_tensor, broadcast_node, cast, cast_node, operation
 
 # fmt: off
 __all__ = [

@@ -9,10 +9,10 @@ import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam.config import floatx
+from hornbeam.core.tensor import Tensor, as_tensor, broadcast_node, cast, cast_node, operation, unify
 from hornbeam.ir.graph import Node
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name, is_float, numpy_dtype
 from hornbeam.ops._common import float_dtype, node_of, one_axis, shape_of, static_int, value_tensor
-from hornbeam.tensor import Tensor, as_tensor, broadcast_node, cast, cast_node, operation, unify
 
 # fmt: off
 __all__ = [
@@ -193,7 +193,7 @@ def logspace(
     >>> np.asarray(hornbeam.ops.logspace(0.0, 2.0, 3)).round(3).tolist()
     [1.0, 10.0, 100.0]
     """
-    from hornbeam.tensor import power
+    from hornbeam.core.tensor import power
 
     exponents = linspace(start, stop, num, endpoint, axis=axis)
     values = power(cast(base, exponents.dtype), exponents)

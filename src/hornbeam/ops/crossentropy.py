@@ -6,13 +6,13 @@ from typing import Any
 
 from hornbeam import primitives as p
 from hornbeam.config import epsilon, floatx
+from hornbeam.core.tensor import Tensor, cast_node, operation
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full, zeros_like
 from hornbeam.ir.types import ShapeError, dtype_name, is_float, is_integer
 from hornbeam.ops._common import float_dtype, float_node, node_of, one_axis, static_int
 from hornbeam.ops.activation import softplus_node
 from hornbeam.ops.elementwise import clip
-from hornbeam.tensor import Tensor, cast_node, operation
 
 # fmt: off
 __all__ = [

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from hornbeam import primitives as p
+from hornbeam.core.tensor import Tensor, operation
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full, zeros_like
 from hornbeam.ir.types import ShapeError, TensorType
 from hornbeam.ops._common import float_node, node_of
-from hornbeam.tensor import Tensor, operation
 
 __all__ = ["ctc_decode", "ctc_loss"]
 

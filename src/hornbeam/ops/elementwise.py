@@ -10,11 +10,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import primitives as p
-from hornbeam.ir.graph import Node
-from hornbeam.ir.primitive import full, ones_like, zeros_like
-from hornbeam.ir.types import HornbeamTypeError, is_float, is_integer, itemsize
-from hornbeam.ops._common import float_dtype, float_node, node_of, value_tensor
-from hornbeam.tensor import (
+from hornbeam.core.tensor import (
     Tensor,
     absolute,
     as_tensor,
@@ -22,6 +18,10 @@ from hornbeam.tensor import (
     true_divide,
     unify,
 )
+from hornbeam.ir.graph import Node
+from hornbeam.ir.primitive import full, ones_like, zeros_like
+from hornbeam.ir.types import HornbeamTypeError, is_float, is_integer, itemsize
+from hornbeam.ops._common import float_dtype, float_node, node_of, value_tensor
 
 # fmt: off
 __all__ = [

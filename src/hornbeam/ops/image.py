@@ -10,6 +10,7 @@ import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam.config import standard_data_format
+from hornbeam.core.tensor import Tensor, cast_node, operation
 from hornbeam.ir.graph import Node, count_elements
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError, is_float, numpy_dtype
@@ -24,7 +25,6 @@ from hornbeam.ops.warping import (
     perspective_transform,
     sampled,
 )
-from hornbeam.tensor import Tensor, cast_node, operation
 
 # fmt: off
 __all__ = [
@@ -431,9 +431,9 @@ def psnr(x1: Any, x2: Any, max_val: Any) -> Tensor:
     >>> float(hornbeam.ops.psnr([1.0], [0.0], 1.0))
     0.0
     """
+    from hornbeam.core.tensor import subtract
     from hornbeam.ops.elementwise import log10, square
     from hornbeam.ops.reduction import mean
-    from hornbeam.tensor import subtract
 
     if node_of(x1).shape != node_of(x2).shape:
         raise ShapeError(

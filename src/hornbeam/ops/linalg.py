@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from hornbeam import primitives as p
+from hornbeam.core.tensor import Tensor, broadcast_node, broadcast_shapes, cast_node, matmul, operation
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError, TensorType
 from hornbeam.ops._common import Axis, float_dtype, float_node, many_axes, one_axis, with_ones
-from hornbeam.tensor import Tensor, broadcast_node, broadcast_shapes, cast_node, matmul, operation
 
 # fmt: off
 __all__ = [
@@ -364,7 +364,8 @@ def jvp(fun: Any, primals: Any, tangents: Any, has_aux: bool = False) -> Any:
     >>> [float(t) for t in hornbeam.ops.jvp(lambda x: x * x, (3.0,), (1.0,))]
     [9.0, 6.0]
     """
-    from hornbeam import autodiff, tree
+    from hornbeam import tree
+    from hornbeam.ir import autodiff
     from hornbeam.ops._common import node_of
 
     values = [p.optimization_barrier(float_node(x))[0] for x in tree.flatten(list(primals))]

@@ -5,11 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import primitives as p
+from hornbeam.core.tensor import (
+    Tensor,
+    bitwise_and,
+    bitwise_or,
+    bitwise_xor,
+    cast_node,
+    invert,
+    operation,
+    unify,
+)
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import ones_like, zeros_like
 from hornbeam.ir.types import HornbeamTypeError, dtype_name, is_integer
 from hornbeam.ops._common import node_of
-from hornbeam.tensor import Tensor, bitwise_and, bitwise_or, bitwise_xor, cast_node, invert, operation, unify
 
 # fmt: off
 __all__ = [

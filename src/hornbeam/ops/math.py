@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import primitives as p
+from hornbeam.core.tensor import Tensor, as_tensor, cast_node, operation, result_dtype
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, is_float, is_integer, numpy_dtype
@@ -17,7 +18,6 @@ from hornbeam.ops.elementwise import erf, erfinv, rsqrt
 from hornbeam.ops.linalg import logdet, norm, qr, solve
 from hornbeam.ops.reduction import logsumexp
 from hornbeam.ops.selection import top_k
-from hornbeam.tensor import Tensor, as_tensor, cast_node, operation, result_dtype
 
 # fmt: off
 __all__ = [

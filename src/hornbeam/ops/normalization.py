@@ -10,12 +10,12 @@ import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam.config import epsilon as default_epsilon
+from hornbeam.core.tensor import Tensor, as_tensor, broadcast_node, broadcast_shapes, cast_node, operation
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError, TensorType
 from hornbeam.ops._common import HALF, Axis, float_dtype, float_node, many_axes, one_axis, to_last, with_ones
 from hornbeam.ops.reduction import mean_node, var_node
-from hornbeam.tensor import Tensor, as_tensor, broadcast_node, broadcast_shapes, cast_node, operation
 
 # fmt: off
 __all__ = [

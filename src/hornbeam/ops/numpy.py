@@ -46,7 +46,7 @@ from hornbeam.ops.statistics import (
 from hornbeam.ops.vectorizing import (
     vectorize,
 )
-from hornbeam.tensor import (
+from hornbeam.core.tensor import (
     absolute, add, equal, floor_divide, greater, greater_equal, less, less_equal, mod, multiply, negative,
     not_equal, power, subtract, true_divide,
 )

@@ -7,10 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hornbeam import primitives as p
-from hornbeam.ir.graph import Node
-from hornbeam.ir.types import ShapeError
-from hornbeam.ops._common import one_axis
-from hornbeam.tensor import (
+from hornbeam.core.tensor import (
     Tensor,
     cast_node,
     matmul,
@@ -18,6 +15,9 @@ from hornbeam.tensor import (
     operation,
     result_dtype,
 )
+from hornbeam.ir.graph import Node
+from hornbeam.ir.types import ShapeError
+from hornbeam.ops._common import one_axis
 
 __all__ = [
     "correlate",

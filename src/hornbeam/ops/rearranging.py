@@ -11,10 +11,10 @@ import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam.config import standard_data_format
+from hornbeam.core.tensor import Tensor, operation
 from hornbeam.ir.graph import Node
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import node_of, static_int
-from hornbeam.tensor import Tensor, operation
 
 __all__ = ["depth_to_space", "fold", "rearrange", "space_to_depth", "unfold"]
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import primitives as p
+from hornbeam.core.tensor import Tensor, cast_node, operation
 from hornbeam.ir.graph import Node
 from hornbeam.ir.types import ShapeError, dtype_name
 from hornbeam.ops._common import (
@@ -24,7 +25,6 @@ from hornbeam.ops._common import (
     with_ones,
 )
 from hornbeam.ops.elementwise import isclose, maximum, minimum
-from hornbeam.tensor import Tensor, cast_node, operation
 
 # fmt: off
 __all__ = [

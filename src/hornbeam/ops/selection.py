@@ -9,10 +9,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import primitives as p
-from hornbeam.ir.graph import Node
-from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, is_float, is_integer
-from hornbeam.ops._common import node_of, one_axis, shape_of, static_int
-from hornbeam.tensor import (
+from hornbeam.core.tensor import (
     Tensor,
     as_tensor,
     broadcast_node,
@@ -22,6 +19,9 @@ from hornbeam.tensor import (
     result_dtype,
     unify,
 )
+from hornbeam.ir.graph import Node
+from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, is_float, is_integer
+from hornbeam.ops._common import node_of, one_axis, shape_of, static_int
 
 # fmt: off
 __all__ = [

@@ -10,11 +10,8 @@ from typing import Any
 import numpy as np
 
 from hornbeam import primitives as p
-from hornbeam.indexing import getitem, reshape
-from hornbeam.ir.graph import Node, count_elements
-from hornbeam.ir.types import HornbeamTypeError, ShapeError
-from hornbeam.ops._common import Axis, many_axes, node_of, one_axis, shape_of, static_int
-from hornbeam.tensor import (
+from hornbeam.core.indexing import getitem, reshape
+from hornbeam.core.tensor import (
     Tensor,
     as_tensor,
     broadcast_node,
@@ -23,6 +20,9 @@ from hornbeam.tensor import (
     operation,
     result_dtype,
 )
+from hornbeam.ir.graph import Node, count_elements
+from hornbeam.ir.types import HornbeamTypeError, ShapeError
+from hornbeam.ops._common import Axis, many_axes, node_of, one_axis, shape_of, static_int
 
 # fmt: off
 __all__ = [

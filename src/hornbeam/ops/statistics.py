@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from hornbeam import primitives as p
+from hornbeam.core.tensor import Tensor, cast_node, matmul, operation
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError, is_float
@@ -21,7 +22,6 @@ from hornbeam.ops._common import (
     to_last,
     with_ones,
 )
-from hornbeam.tensor import Tensor, cast_node, matmul, operation
 
 # fmt: off
 __all__ = [

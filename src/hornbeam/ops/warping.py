@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hornbeam import primitives as p
+from hornbeam.core.tensor import Tensor, broadcast_node, cast_node, operation
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError, TensorType, is_float
 from hornbeam.ops._common import image_batch, node_of
-from hornbeam.tensor import Tensor, broadcast_node, cast_node, operation
 
 __all__ = ["affine_transform", "map_coordinates", "perspective_transform"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hornbeam import registry
+from hornbeam.core import registry
 from hornbeam.optimizers import legacy as legacy
 from hornbeam.optimizers import schedules as schedules
 from hornbeam.optimizers.optimizer import Optimizer

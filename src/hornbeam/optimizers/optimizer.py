@@ -10,17 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import ops, registry
+from hornbeam import ops
+from hornbeam._internal.naming import to_snake_case, unique_name
+from hornbeam._internal.validation import above, number
 from hornbeam.config import floatx
-from hornbeam.expected import above, number
+from hornbeam.core import registry
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
+from hornbeam.core.variable import Variable
 from hornbeam.ir.graph import scope
 from hornbeam.ir.types import ShapeError, dtype_name, is_float, numpy_dtype
-from hornbeam.naming import to_snake_case, unique_name
 from hornbeam.optimizers.schedules import LearningRateSchedule
 from hornbeam.optimizers.updates import Updates, notice
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
-from hornbeam.variable import Variable
 
 LearningRate = float | LearningRateSchedule | Callable[[], Any]
 Gradients = Sequence[Tensor | None]

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from hornbeam import ops
-from hornbeam.expected import number
+from hornbeam._internal.validation import number
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
+from hornbeam.core.variable import Variable
 from hornbeam.optimizers.optimizer import LearningRate, Optimizer
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
-from hornbeam.variable import Variable
 
 MODULE = "keras.optimizers"
 

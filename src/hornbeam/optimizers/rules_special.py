@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from hornbeam import ops
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
+from hornbeam.core.variable import Variable
 from hornbeam.optimizers.optimizer import LearningRate, Optimizer
 from hornbeam.optimizers.rules import MODULE, _running_mean, adam_rate
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
-from hornbeam.variable import Variable
 
 
 @exported(MODULE)

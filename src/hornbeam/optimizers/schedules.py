@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import ops, registry
+from hornbeam import ops
+from hornbeam._internal.validation import above, number
 from hornbeam.config import floatx
-from hornbeam.expected import above, number
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
+from hornbeam.core import registry
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 
 __all__ = [
     "CosineDecay",

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from hornbeam import ops
+from hornbeam.core.lazy import evaluate
+from hornbeam.core.tensor import Tensor
+from hornbeam.core.variable import Recorder, Variable, current_recorder
 from hornbeam.ir.graph import Node
 from hornbeam.ir.trace import current_level
-from hornbeam.pending import evaluate
-from hornbeam.tensor import Tensor
-from hornbeam.variable import Recorder, Variable, current_recorder
 
 
 class Updates(Recorder):

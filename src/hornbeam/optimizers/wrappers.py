@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
 
-from hornbeam import ops, registry
+from hornbeam import ops
+from hornbeam.core import registry
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
+from hornbeam.core.variable import Variable
 from hornbeam.optimizers.optimizer import Gradients, Optimizer
 from hornbeam.optimizers.rules import MODULE
 from hornbeam.optimizers.updates import Updates
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
-from hornbeam.variable import Variable
 
 
 @exported(MODULE)

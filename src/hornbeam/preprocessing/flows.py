@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hornbeam.data.folders.listing import files_in
+from hornbeam.data.folders.file_listing import files_in
 from hornbeam.data.pipeline.py_dataset import PyDataset
 from hornbeam.random import make_default_seed
 from hornbeam.utils.images import array_to_img, img_to_array, load_img

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hornbeam.autodiff import outputs_of
+from hornbeam.ir.autodiff import outputs_of
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import Cotangents, Sample
 from hornbeam.ir.types import FLOATS

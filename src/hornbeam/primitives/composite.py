@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from hornbeam.autodiff import gradients, outputs_of
+from hornbeam.ir.autodiff import gradients, outputs_of
 from hornbeam.ir.graph import Graph, Node, placeholder
 from hornbeam.ir.interpret import reference as run_reference
 from hornbeam.ir.primitive import PRIMITIVES, Cotangents, Primitive, Sample, bind, full, primitive, zeros_like

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.autodiff import BARRIER, dense_cotangents, gradients, outputs_of, project
+from hornbeam.ir.autodiff import BARRIER, dense_cotangents, gradients, outputs_of, project
 from hornbeam.ir.graph import Graph, Node, placeholder
 from hornbeam.ir.interpret import reference as run_reference
 from hornbeam.ir.primitive import Sample, primitive, zeros_like

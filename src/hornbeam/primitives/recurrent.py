@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hornbeam.autodiff import dense_cotangents, outputs_of
+from hornbeam.ir.autodiff import dense_cotangents, outputs_of
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import Cotangents, Sample, zeros_like
 from hornbeam.ir.types import FLOATS

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from hornbeam.budgets import Budget as Budget
-from hornbeam.budgets import budget as budget
-from hornbeam.registry import custom_object_scope as CustomObjectScope
-from hornbeam.registry import custom_object_scope as custom_object_scope
-from hornbeam.registry import get_custom_objects as get_custom_objects
-from hornbeam.registry import get_registered_name as get_registered_name
-from hornbeam.registry import get_registered_object as get_registered_object
-from hornbeam.registry import register_keras_serializable as register_keras_serializable
-from hornbeam.registry import serialize as serialize_keras_object
+from hornbeam._internal.limits import Budget as Budget
+from hornbeam._internal.limits import budget as budget
+from hornbeam.core.registry import custom_object_scope as CustomObjectScope
+from hornbeam.core.registry import custom_object_scope as custom_object_scope
+from hornbeam.core.registry import get_custom_objects as get_custom_objects
+from hornbeam.core.registry import get_registered_name as get_registered_name
+from hornbeam.core.registry import get_registered_object as get_registered_object
+from hornbeam.core.registry import register_keras_serializable as register_keras_serializable
+from hornbeam.core.registry import serialize as serialize_keras_object
 from hornbeam.saving.archive import ModelFileError as ModelFileError
 from hornbeam.saving.archive import load_model as load_model
 from hornbeam.saving.archive import save_model as save_model
 from hornbeam.saving.editor import KerasFileEditor as KerasFileEditor
 from hornbeam.saving.inspection import inspect_model as inspect_model
 from hornbeam.saving.inspection import verify_model as verify_model
-from hornbeam.saving.onnx_file import load_onnx as load_onnx
+from hornbeam.saving.onnx.load import load_onnx as load_onnx
 from hornbeam.saving.weights import load_weights as load_weights
 from hornbeam.saving.weights import save_weights as save_weights
 from hornbeam.utils.session import deserialize_keras_object as deserialize_keras_object

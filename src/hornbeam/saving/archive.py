@@ -15,18 +15,19 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from hornbeam import registry
-from hornbeam.budgets import current_budget
+from hornbeam._internal.limits import current_budget
+from hornbeam.core import registry
+from hornbeam.core.variable import AllocationError, allocation_budget
 from hornbeam.ir.graph import WorkLimitError, work_limit
 from hornbeam.layers.context import shapes_only
 from hornbeam.layers.preprocessing.host import STRAY_BYTES
-from hornbeam.saving.attributes import Raw, texts
 from hornbeam.saving.files import ModelFileError as ModelFileError
 from hornbeam.saving.files import Room, most_texts, parsed_json, raised, replace_file
-from hornbeam.saving.legacy_config import modern_config
-from hornbeam.saving.legacy_h5 import read_legacy_weights
-from hornbeam.saving.legacy_optimizer import read_legacy_optimizer
-from hornbeam.saving.onnx_file import load_onnx, onnx_arrays
+from hornbeam.saving.hdf5_attributes import Raw, texts
+from hornbeam.saving.legacy.h5 import read_legacy_weights
+from hornbeam.saving.legacy.keras2_config import modern_config
+from hornbeam.saving.legacy.optimizer import read_legacy_optimizer
+from hornbeam.saving.onnx.load import load_onnx, onnx_arrays
 from hornbeam.saving.weights import (
     assets_of,
     opened,
@@ -36,8 +37,7 @@ from hornbeam.saving.weights import (
     values_of,
     write_weights,
 )
-from hornbeam.saving.zips import opened_zip, unpacked
-from hornbeam.variable import AllocationError, allocation_budget
+from hornbeam.saving.zip_files import opened_zip, unpacked
 
 # The version of Keras whose file format this is.
 FORMAT_VERSION = "3.15.1"

@@ -10,9 +10,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from hornbeam.budgets import current_budget
+from hornbeam._internal.limits import current_budget
 from hornbeam.saving.files import ModelFileError, Room, parsed_json, raised, storable
-from hornbeam.saving.zips import opened_zip, unpacked
+from hornbeam.saving.zip_files import opened_zip, unpacked
 
 _LONGEST_HEADER = 10_000
 ENDINGS = (".safetensors", ".npz")

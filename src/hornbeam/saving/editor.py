@@ -10,10 +10,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from hornbeam.naming import nearest
+from hornbeam._internal.naming import nearest
 from hornbeam.saving.archive import parsed_config, read_archive
-from hornbeam.saving.attributes import texts
 from hornbeam.saving.files import ModelFileError, Room, parsed_json, replace_file
+from hornbeam.saving.hdf5_attributes import texts
 from hornbeam.saving.weights import checked_dataset, checked_object, created, saved_parts, values_of
 
 Tree = dict[str, Any]  # names -> arrays (the weights of an object) and further trees (the objects inside it)

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from hornbeam.budgets import current_budget
+from hornbeam._internal.limits import current_budget
 from hornbeam.distribution.processes import agreed, is_first
 
 

@@ -13,12 +13,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from hornbeam import registry
+from hornbeam.core import registry
 from hornbeam.saving.archive import parsed_config, read_archive, text_of
 from hornbeam.saving.arrays import ENDINGS, arrays_in
 from hornbeam.saving.checkpoint import training_note, verify_checkpoint
 from hornbeam.saving.files import ModelFileError, parsed_json
-from hornbeam.saving.legacy_config import modern_config
+from hornbeam.saving.legacy.keras2_config import modern_config
 from hornbeam.saving.weights import checked_dataset, opened, stored_arrays, values_of
 
 

@@ -15,9 +15,9 @@ from typing import Any, BinaryIO, NamedTuple
 import h5py
 import numpy as np
 
-from hornbeam.budgets import current_budget
+from hornbeam._internal.limits import current_budget
+from hornbeam._internal.naming import to_snake_case
 from hornbeam.layers import Layer
-from hornbeam.naming import to_snake_case
 from hornbeam.optimizers import Optimizer
 from hornbeam.random import SeedGenerator
 from hornbeam.saving.arrays import ENDINGS, Names, read_arrays, write_arrays
@@ -77,7 +77,7 @@ def load_weights(
         _check_name(filepath, names)
     _check_built(model, "loading")
     if legacy:
-        from hornbeam.saving.legacy_h5 import read_legacy_weights
+        from hornbeam.saving.legacy.h5 import read_legacy_weights
 
         with open(filepath, "rb") as file:
             read_legacy_weights(model, file, skip_mismatch=skip_mismatch)

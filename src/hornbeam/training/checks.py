@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.naming import nearest
+from hornbeam._internal.validation import whole
 from hornbeam.config import max_epochs, max_steps_per_epoch
-from hornbeam.expected import whole
 from hornbeam.ir.graph import Node
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
-from hornbeam.naming import nearest
 
 _CHUNK = 1 << 20
 

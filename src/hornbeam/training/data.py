@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor, as_tensor, from_torch
 from hornbeam.data import INFINITE_CARDINALITY
 from hornbeam.data.frames import frame_array
 from hornbeam.data.pipeline.py_dataset import Order, PyDataset
 from hornbeam.data.splits.split import class_numbers
 from hornbeam.engines import Engine, locally
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor, as_tensor, from_torch
 from hornbeam.training.batches import rows_for
-from hornbeam.training.host import Prepare
-from hornbeam.training.track import Track
+from hornbeam.training.data_cursor import Track
+from hornbeam.training.host_inputs import Prepare
 
 # -- (x, y, sample_weight) -------------------------------------------------------------------------
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
-from hornbeam.data.pipeline.ahead import overlapped
+from hornbeam.data.pipeline.prefetch import overlapped
 from hornbeam.distribution.processes import slowest
 from hornbeam.engines import current_engine
 from hornbeam.training.callbacks.base import CallbackList
 from hornbeam.training.data import ArrayData, StreamData, rows_of, types_of
-from hornbeam.training.nans import CheckedStep
+from hornbeam.training.nan_debug import CheckedStep
 from hornbeam.training.step import EagerStep, uninterrupted
 
 # A chunk of steps should take about as long as the eye needs to see the bar move.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hornbeam import tree
-from hornbeam.naming import nearest
+from hornbeam._internal.naming import nearest
 
 
 def is_several(structure: Any) -> bool:

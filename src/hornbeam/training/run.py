@@ -13,10 +13,10 @@ import numpy as np
 from hornbeam.distribution.processes import slowest
 from hornbeam.random import random_state, set_random_state
 from hornbeam.training.callbacks.base import CallbackList
+from hornbeam.training.checkpoint_schema import check_kept, check_state
 from hornbeam.training.data import ArrayData, StreamData
-from hornbeam.training.leaving import Leaving
 from hornbeam.training.loop import Loop
-from hornbeam.training.state import check_kept, check_state
+from hornbeam.training.signals import Leaving
 
 Data = ArrayData | StreamData
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hornbeam._internal.naming import nearest
 from hornbeam.data import Dataset
 from hornbeam.data.pipeline.memory import in_memory
 from hornbeam.data.pipeline.py_dataset import PyDataset
 from hornbeam.data.splits.sealed import Sealed, refuse_sealed
 from hornbeam.data.splits.split import permutation, split_rows
-from hornbeam.naming import nearest
 from hornbeam.training import checks
 from hornbeam.training.data import (
     ArrayData,
@@ -23,7 +23,7 @@ from hornbeam.training.data import (
     unpack_x_y_sample_weight,
     warn_unused,
 )
-from hornbeam.training.host import Prepare
+from hornbeam.training.host_inputs import Prepare
 
 
 def is_stream(x: Any) -> bool:

@@ -12,14 +12,14 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.config import floatx
+from hornbeam.core.lazy import buffer_of, evaluate, keep_history
+from hornbeam.core.tensor import Tensor, as_tensor, cast
+from hornbeam.core.transforms import Compiled, trace_for
 from hornbeam.engines.base import Engine, Executable
 from hornbeam.ir.types import is_float
-from hornbeam.pending import buffer_of, evaluate, keep_history
-from hornbeam.tensor import Tensor, as_tensor, cast
 from hornbeam.training.batches import own_rows, putter
 from hornbeam.training.data import leaves_of
-from hornbeam.training.frozen import Plan, Store
-from hornbeam.transforms import Compiled, trace_for
+from hornbeam.training.inference_plan import Plan, Store
 
 
 def with_floatx(data: Any) -> Any:

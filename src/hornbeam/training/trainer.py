@@ -9,21 +9,24 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.validation import whole
+from hornbeam.core.scopes import StatelessScope
+from hornbeam.core.tensor import Tensor
+from hornbeam.core.transforms import _structure as structure_key
+from hornbeam.core.transforms import gradients
+from hornbeam.core.variable import outside_traces
 from hornbeam.data.splits.sealed import refuse_sealed
+from hornbeam.diagnostics.profile import Profile
+from hornbeam.diagnostics.profiler import profile_model, profiled
 from hornbeam.distribution.processes import say
 from hornbeam.engines import current_engine
-from hornbeam.expected import whole
-from hornbeam.insight.plan import Plan
-from hornbeam.insight.profile import Profile
 from hornbeam.ir.graph import scope
-from hornbeam.scopes import StatelessScope
-from hornbeam.tensor import Tensor
 from hornbeam.training import checks
 from hornbeam.training.batches import check_own, whole_types
 from hornbeam.training.callbacks.base import CallbackList, History
 from hornbeam.training.callbacks.checkpoint import continue_from, with_checkpoint
-from hornbeam.training.compile import describe
-from hornbeam.training.compiling import Compiling, on_engine
+from hornbeam.training.compile_config import describe
+from hornbeam.training.compile_mixin import Compiling, on_engine
 from hornbeam.training.data import (
     ArrayData,
     StreamData,
@@ -36,18 +39,15 @@ from hornbeam.training.data import (
     types_of,
     unpack_x_y_sample_weight,
 )
-from hornbeam.training.honesty import count_look, unsealed, warn_of_known_samples
-from hornbeam.training.host import Prepared
+from hornbeam.training.data_leakage import count_look, unsealed, warn_of_known_samples
+from hornbeam.training.host_inputs import Prepared
 from hornbeam.training.loop import Loop, as_floats, checked_logs
-from hornbeam.training.nans import CheckedStep
-from hornbeam.training.profiling import profile_model, profiled
+from hornbeam.training.nan_debug import CheckedStep
 from hornbeam.training.progress import resolve_verbose
 from hornbeam.training.run import Run, running
+from hornbeam.training.schedule import Plan
 from hornbeam.training.sources import check_end, check_labels_of, make_data, make_validation, split
 from hornbeam.training.step import EagerStep, Predictor, Step
-from hornbeam.transforms import _structure as structure_key
-from hornbeam.transforms import gradients
-from hornbeam.variable import outside_traces
 
 
 class Trainer(Compiling):
@@ -339,7 +339,7 @@ class Trainer(Compiling):
         """Where the time of a training step goes, or without `y` that of a prediction. Weights stay.
 
         x, y: arrays, as for `fit`. steps: how many are timed, after one that warms up. Returns a `Profile`
-        (hornbeam.insight.profile): print it, look at its `layers` and `kernels`, or write a Chrome trace.
+        (hornbeam.diagnostics.profile): print it, look at its `layers` and `kernels`, or write a Chrome trace.
 
         Raises ValueError for data that are not arrays, NotImplementedError on an engine without profiles.
 

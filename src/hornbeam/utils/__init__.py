@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from hornbeam.config import disable_interactive_logging as disable_interactive_logging
 from hornbeam.config import enable_interactive_logging as enable_interactive_logging
 from hornbeam.config import is_interactive_logging_enabled as is_interactive_logging_enabled
+from hornbeam.core.registry import custom_object_scope as custom_object_scope
+from hornbeam.core.registry import get_custom_objects as get_custom_objects
+from hornbeam.core.registry import get_registered_name as get_registered_name
+from hornbeam.core.registry import get_registered_object as get_registered_object
+from hornbeam.core.registry import register_keras_serializable as register_keras_serializable
+from hornbeam.core.registry import serialize as serialize_keras_object
 from hornbeam.random import set_random_seed as set_random_seed
-from hornbeam.registry import custom_object_scope as custom_object_scope
-from hornbeam.registry import get_custom_objects as get_custom_objects
-from hornbeam.registry import get_registered_name as get_registered_name
-from hornbeam.registry import get_registered_object as get_registered_object
-from hornbeam.registry import register_keras_serializable as register_keras_serializable
-from hornbeam.registry import serialize as serialize_keras_object
 from hornbeam.utils import legacy as legacy
 from hornbeam.utils.arrays import normalize as normalize
 from hornbeam.utils.arrays import pad_sequences as pad_sequences
@@ -34,18 +34,18 @@ _LATE = {
     "Progbar": "hornbeam.utils.progbar",
     "PyDataset": "hornbeam.data.pipeline.py_dataset",
     "array_to_img": "hornbeam.utils.images",
-    "audio_dataset_from_directory": "hornbeam.data.folders.audio_folder",
+    "audio_dataset_from_directory": "hornbeam.data.folders.audio_directory",
     "bounding_boxes": "hornbeam.utils.bounding_boxes",
     "get_file": "hornbeam.datasets.files",
-    "image_dataset_from_directory": "hornbeam.data.folders.image_folder",
+    "image_dataset_from_directory": "hornbeam.data.folders.image_directory",
     "img_to_array": "hornbeam.utils.images",
     "load_img": "hornbeam.utils.images",
-    "model_to_dot": "hornbeam.utils.plotting",
+    "model_to_dot": "hornbeam.visualization.model_graph",
     "pack_x_y_sample_weight": "hornbeam.training.data",
-    "plot_model": "hornbeam.utils.plotting",
+    "plot_model": "hornbeam.visualization.model_graph",
     "save_img": "hornbeam.utils.images",
     "split_dataset": "hornbeam.data.splits.split_dataset",
-    "text_dataset_from_directory": "hornbeam.data.folders.text_folder",
+    "text_dataset_from_directory": "hornbeam.data.folders.text_directory",
     "timeseries_dataset_from_array": "hornbeam.data.folders.timeseries",
     "unpack_x_y_sample_weight": "hornbeam.training.data",
 }
@@ -97,13 +97,15 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from hornbeam.data.folders.audio_folder import (
+    from hornbeam.data.folders.audio_directory import (
         audio_dataset_from_directory as audio_dataset_from_directory,
     )
-    from hornbeam.data.folders.image_folder import (
+    from hornbeam.data.folders.image_directory import (
         image_dataset_from_directory as image_dataset_from_directory,
     )
-    from hornbeam.data.folders.text_folder import text_dataset_from_directory as text_dataset_from_directory
+    from hornbeam.data.folders.text_directory import (
+        text_dataset_from_directory as text_dataset_from_directory,
+    )
     from hornbeam.data.folders.timeseries import (
         timeseries_dataset_from_array as timeseries_dataset_from_array,
     )
@@ -120,9 +122,9 @@ if TYPE_CHECKING:
     from hornbeam.utils.images import img_to_array as img_to_array
     from hornbeam.utils.images import load_img as load_img
     from hornbeam.utils.images import save_img as save_img
-    from hornbeam.utils.plotting import model_to_dot as model_to_dot
-    from hornbeam.utils.plotting import plot_model as plot_model
     from hornbeam.utils.progbar import Progbar as Progbar
+    from hornbeam.visualization.model_graph import model_to_dot as model_to_dot
+    from hornbeam.visualization.model_graph import plot_model as plot_model
 
 
 def __getattr__(name: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.expected import whole
+from hornbeam._internal.validation import whole
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:

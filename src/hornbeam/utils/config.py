@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
-from hornbeam.naming import nearest
+from hornbeam._internal.naming import nearest
 
 
 class Config(MutableMapping[str, Any]):

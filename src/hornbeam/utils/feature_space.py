@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import layers, ops, registry
+from hornbeam import layers, ops
+from hornbeam._internal.naming import nearest, unique_name
+from hornbeam.core import registry
+from hornbeam.core.registry import exported
+from hornbeam.core.symbolic import STRING, KerasTensor, holds_strings
+from hornbeam.core.tensor import Tensor
 from hornbeam.data.frames import columns_of, is_frame
 from hornbeam.layers import Layer
 from hornbeam.layers.arguments import one_of
 from hornbeam.layers.call import is_array
-from hornbeam.naming import nearest, unique_name
-from hornbeam.registry import exported
-from hornbeam.symbolic import STRING, KerasTensor, holds_strings
-from hornbeam.tensor import Tensor
 
 # Where Keras keeps the parts: what files call them.
 _MODULE = "keras.src.layers.preprocessing.feature_space"

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam._internal.naming import nearest
 from hornbeam.config import floatx, standard_data_format
 from hornbeam.ir.types import dtype_name, numpy_dtype
-from hornbeam.naming import nearest
 
 _COLORS = {"grayscale": "L", "rgb": "RGB", "rgba": "RGBA"}
 _FILTERS = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hornbeam import registry
+from hornbeam._internal.naming import reset_names
 from hornbeam.config import floatx
+from hornbeam.core import registry
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import dtype_name
-from hornbeam.naming import reset_names
-from hornbeam.tensor import Tensor
 
 
 def clear_session(free_memory: bool = True) -> None:

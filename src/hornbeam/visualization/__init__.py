@@ -4,12 +4,12 @@ classes in pictures the extra `image` (Pillow).
 
 from __future__ import annotations
 
-from hornbeam.visualization.drawing import draw_bounding_boxes, draw_segmentation_masks
 from hornbeam.visualization.galleries import (
     plot_bounding_box_gallery,
     plot_image_gallery,
     plot_segmentation_mask_gallery,
 )
+from hornbeam.visualization.overlays import draw_bounding_boxes, draw_segmentation_masks
 
 __all__ = [
     "draw_bounding_boxes",

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.visualization.drawing import draw_bounding_boxes, draw_segmentation_masks, image_array
+from hornbeam.visualization.overlays import draw_bounding_boxes, draw_segmentation_masks, image_array
 
 
 def _pyplot() -> Any:

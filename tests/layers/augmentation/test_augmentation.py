@@ -10,8 +10,8 @@ import pytest
 
 import hornbeam
 from hornbeam import layers, models, random
+from hornbeam.core.transforms import jit
 from hornbeam.layers import augmentation
-from hornbeam.transforms import jit
 
 MAKERS: dict[str, dict[str, Any]] = {
     "AugMix": {"num_chains": 2, "chain_depth": 2},

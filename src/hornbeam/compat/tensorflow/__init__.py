@@ -10,8 +10,8 @@ import importlib
 from types import ModuleType
 from typing import Any
 
-from hornbeam.compat.names import MissingModuleError, MissingNameError
-from hornbeam.naming import nearest
+from hornbeam._internal.naming import nearest
+from hornbeam.compat.messages import MissingModuleError, MissingNameError
 
 # Namespace -> the module that holds its names.
 _NAMESPACES = {

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.core.tensor import Tensor, cast
 from hornbeam.ir import types
-from hornbeam.tensor import Tensor, cast
 
 __all__ = [
     "DType", "as_dtype", "bfloat16", "bool", "cast", "double", "float16", "float32", "float64", "half",

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from hornbeam import tree
-from hornbeam.compat.names import MissingNameError, remark
+from hornbeam.compat.messages import MissingNameError, remark
 from hornbeam.compat.tensorflow import recording
+from hornbeam.core.lazy import ConcretizationError
+from hornbeam.core.transforms import jit
+from hornbeam.core.variable import Variable, current_recorder
 from hornbeam.data import Strings
 from hornbeam.ir.trace import current_level
-from hornbeam.pending import ConcretizationError
-from hornbeam.transforms import jit
-from hornbeam.variable import Variable, current_recorder
 
 # Set by tf.config.run_functions_eagerly.
 run_eagerly = False

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.core.tensor import as_tensor
 from hornbeam.data import Strings
-from hornbeam.tensor import as_tensor
 
 
 def holds_text(x: Any) -> bool:

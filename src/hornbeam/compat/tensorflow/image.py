@@ -16,9 +16,9 @@ from hornbeam.compat.tensorflow.io import (
     encode_png,
 )
 from hornbeam.compat.tensorflow.random import _key, _source
+from hornbeam.core.tensor import Tensor, as_tensor
 from hornbeam.ir.types import is_float
 from hornbeam.ops._common import shape_of
-from hornbeam.tensor import Tensor, as_tensor
 
 __all__ = [
     "ResizeMethod", "adjust_brightness", "adjust_contrast", "adjust_gamma", "adjust_hue",

@@ -9,7 +9,7 @@ from hornbeam import ops
 from hornbeam.compat.tensorflow.arrays import eye
 from hornbeam.compat.tensorflow.named import axes_of
 from hornbeam.compat.tensorflow.nn import l2_normalize
-from hornbeam.tensor import Tensor, as_tensor
+from hornbeam.core.tensor import Tensor, as_tensor
 
 __all__ = [
     "band_part", "cholesky", "cross", "det", "diag", "diag_part", "eigh", "einsum", "eye", "inv",

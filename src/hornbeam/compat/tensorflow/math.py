@@ -19,7 +19,7 @@ from hornbeam.compat.tensorflow.nn import (
     top_k,
     zero_fraction,
 )
-from hornbeam.tensor import Tensor, as_tensor
+from hornbeam.core.tensor import Tensor, as_tensor
 
 abs = unary(ops.absolute)
 acos, asin, atan = unary(ops.arccos), unary(ops.arcsin), unary(ops.arctan)

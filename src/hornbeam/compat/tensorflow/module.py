@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hornbeam import tree
-from hornbeam.variable import Variable
+from hornbeam.core.variable import Variable
 
 
 class Module:

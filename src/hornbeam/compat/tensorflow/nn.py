@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from hornbeam import ops
 from hornbeam import random as hb_random
 from hornbeam.compat.tensorflow.named import axes_of, unary
-from hornbeam.tensor import Tensor, as_tensor
+from hornbeam.core.tensor import Tensor, as_tensor
 
 __all__ = [
     "avg_pool",

@@ -9,9 +9,9 @@ import numpy as np
 from hornbeam import ops
 from hornbeam import random as hb_random
 from hornbeam.compat.tensorflow.arrays import shuffle
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import is_integer
 from hornbeam.ops._common import shape_of
-from hornbeam.tensor import Tensor
 
 __all__ = [
     "Generator", "categorical", "gamma", "get_global_generator", "normal", "set_seed", "shuffle",

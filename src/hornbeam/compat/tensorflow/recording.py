@@ -6,9 +6,9 @@ import threading
 import weakref
 from typing import Any
 
-from hornbeam import variable
+from hornbeam.core import variable
+from hornbeam.core.lazy import hold_history, release_history
 from hornbeam.ir.graph import Node
-from hornbeam.pending import hold_history, release_history
 
 _local = threading.local()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hornbeam import ops, tree
-from hornbeam.tensor import Tensor, as_tensor
+from hornbeam.core.tensor import Tensor, as_tensor
 
 __all__ = ["TensorArray", "foldl", "scan"]
 

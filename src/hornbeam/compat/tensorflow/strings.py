@@ -11,8 +11,8 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam.compat.tensorflow.host import StringTensor, holds_text, mapped
+from hornbeam.core.tensor import Tensor, as_tensor
 from hornbeam.layers.preprocessing.fingerprints import fingerprint64
-from hornbeam.tensor import Tensor, as_tensor
 
 __all__ = [
     "as_string", "format", "join", "length", "lower", "reduce_join", "regex_full_match", "regex_replace",

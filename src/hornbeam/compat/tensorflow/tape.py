@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from hornbeam import autodiff, ops, tree, variable
+from hornbeam import ops, tree
 from hornbeam.compat.tensorflow import recording
+from hornbeam.core import variable
+from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.ir import autodiff
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import ones_like, zeros_like
 from hornbeam.ir.types import is_float
-from hornbeam.tensor import Tensor, as_tensor
 
 
 class GradientTape:

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import ops, variable
+from hornbeam import ops
 from hornbeam.compat.tensorflow.dtypes import DType, TensorShape, as_dtype
 from hornbeam.compat.tensorflow.host import StringTensor, as_bytes, holds_text
+from hornbeam.core import variable
+from hornbeam.core.lazy import value_of
+from hornbeam.core.tensor import Tensor, as_tensor
 from hornbeam.data import Strings
 from hornbeam.ir.types import ShapeError
-from hornbeam.pending import value_of
-from hornbeam.tensor import Tensor, as_tensor
 
 
 class Variable(variable.Variable):

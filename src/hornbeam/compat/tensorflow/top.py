@@ -25,8 +25,8 @@ from hornbeam.compat.tensorflow import (
     version,
 )
 from hornbeam.compat.tensorflow import function as functions
+from hornbeam.core.tensor import Tensor, as_tensor
 from hornbeam.initializers import Constant, Ones, RandomNormal, RandomUniform, Zeros
-from hornbeam.tensor import Tensor, as_tensor
 
 VERSION = version.VERSION
 constant_initializer, ones_initializer, zeros_initializer = Constant, Ones, Zeros

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.core.variable import Variable
 from hornbeam.saving.files import replace_file
-from hornbeam.variable import Variable
 
 __all__ = ["Checkpoint", "CheckpointManager", "latest_checkpoint"]
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from hornbeam.data import elements as e
-from hornbeam.data.folders.listing import only_ours
+from hornbeam.data.folders.file_listing import only_ours
 from hornbeam.data.pipeline.dataset import AUTOTUNE, Dataset, whole
-from hornbeam.data.pipeline.making import Map
 from hornbeam.data.pipeline.stages import Slices
+from hornbeam.data.pipeline.transforms import Map
 from hornbeam.ir.types import ShapeError
 from hornbeam.random import make_default_seed
 

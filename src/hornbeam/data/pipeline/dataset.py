@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.core.tensor import Tensor, as_tensor
 from hornbeam.data import elements as e
-from hornbeam.data.pipeline import making as m
 from hornbeam.data.pipeline import stages as s
-from hornbeam.data.pipeline.ahead import workers_for
+from hornbeam.data.pipeline import transforms as m
+from hornbeam.data.pipeline.prefetch import workers_for
 from hornbeam.ir.types import numpy_dtype
 from hornbeam.random import host_bits, host_key, make_default_seed
-from hornbeam.tensor import Tensor, as_tensor
 
 # For num_parallel_calls and buffer_size: as many as there are processors; ahead where it pays.
 AUTOTUNE = -1
@@ -319,7 +319,7 @@ class Dataset:
         """
         if not str(filename):
             return self._then(s.Kept(self._stage))
-        from hornbeam.data.pipeline.kept import KeptInFile
+        from hornbeam.data.pipeline.cache import KeptInFile
 
         return self._then(KeptInFile(self._stage, str(filename)))
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from hornbeam.data import elements as e
 from hornbeam.data.pipeline.dataset import Dataset
-from hornbeam.data.pipeline.making import Batch
 from hornbeam.data.pipeline.stages import Prefetch, Repeat
+from hornbeam.data.pipeline.transforms import Batch
 
 
 class InMemory(NamedTuple):

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.core.registry import exported
 from hornbeam.data.errors import located
-from hornbeam.data.pipeline.ahead import in_order
-from hornbeam.registry import exported
+from hornbeam.data.pipeline.prefetch import in_order
 
 Order = Callable[[int], np.ndarray]
 

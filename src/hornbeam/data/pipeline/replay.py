@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.core.tensor import Tensor
+from hornbeam.core.transforms import _may_be_views, trace_function
 from hornbeam.data import elements as e
 from hornbeam.data.pipeline.purity import is_pure
 from hornbeam.engines import current_engine
 from hornbeam.engines.base import Engine, Executable
 from hornbeam.ir.types import HornbeamTypeError, TensorType, dtype_name
-from hornbeam.tensor import Tensor
-from hornbeam.transforms import _may_be_views, trace_function
 
 # Elements of more forms than this are not worth a trace each.
 MOST = 16

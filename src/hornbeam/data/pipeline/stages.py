@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from hornbeam.data import elements as e
-from hornbeam.data.pipeline.ahead import Ahead, overlapped
+from hornbeam.data.pipeline.prefetch import Ahead, overlapped
 from hornbeam.engines import current_engine
 from hornbeam.random import host_bits, host_key, host_permutation
 

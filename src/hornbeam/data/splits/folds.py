@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hornbeam._internal.validation import whole
 from hornbeam.data.samples import rows_of, same_count, samples_of
 from hornbeam.data.splits.split import classes_of, group_numbers, order_of, parted, parted_groups
-from hornbeam.expected import whole
 
 
 class Fold(NamedTuple):

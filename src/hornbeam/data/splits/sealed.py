@@ -14,8 +14,8 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.row_hash import fingerprint
 from hornbeam.data.samples import count_of, named_arrays, same_count, samples_of
-from hornbeam.rows import fingerprint
 
 T = TypeVar("T")
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam._internal.validation import number
 from hornbeam.data.samples import is_table, named_arrays, rows_of, same_count, samples_of
-from hornbeam.data.splits.apportion import apportion
+from hornbeam.data.splits.allocation import apportion
 from hornbeam.distribution.processes import say
-from hornbeam.expected import number
 from hornbeam.random import global_seed_generator, host_permutation
 
 # Gives 0 ... n - 1 in some order.

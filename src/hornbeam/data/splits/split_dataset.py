@@ -10,8 +10,8 @@ import numpy as np
 
 from hornbeam.data import elements as e
 from hornbeam.data.pipeline.dataset import Dataset
-from hornbeam.data.pipeline.making import Batch
 from hornbeam.data.pipeline.stages import Prefetch, Stage
+from hornbeam.data.pipeline.transforms import Batch
 from hornbeam.random import make_default_seed
 
 

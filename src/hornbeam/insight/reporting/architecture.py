@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hornbeam.insight.reporting.markup import Html, tag
-from hornbeam.visualization.layout import Layout, layered
+from hornbeam.visualization.graph_layout import Layout, layered
 
 # Sizes in pixels: the layout's own gaps are for inches, of which one is so many pixels.
 _INCH, _CHARACTER, _HEIGHT, _PAD = 96.0, 7.4, 50.0, 14.0

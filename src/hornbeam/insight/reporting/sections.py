@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hornbeam.insight.profile import _time
+from hornbeam.diagnostics.profile import _time
 from hornbeam.insight.reporting.architecture import architecture
 from hornbeam.insight.reporting.curves import Series, chart
 from hornbeam.insight.reporting.markup import Html, more, scrolling, table, tag

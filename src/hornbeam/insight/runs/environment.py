@@ -14,8 +14,8 @@ _PREFIXES = ("HORNBEAM_", "KERAS_", "OMP_", "MKL_", "OPENBLAS_", "XLA_", "CUDA_V
 
 def environment() -> dict[str, str]:
     """Versions, machine and engine, by name; what is not installed is left out."""
+    from hornbeam.diagnostics.environment import facts
     from hornbeam.engines import current_engine
-    from hornbeam.insight.doctor import facts
 
     found = {name: text for name, text in facts() if text != "not installed"}
     found["engine"] = current_engine().name

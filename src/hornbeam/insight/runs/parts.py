@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hornbeam.insight.png import encoded, is_picture
-from hornbeam.insight.profile import Profile
+from hornbeam.diagnostics.profile import Profile
+from hornbeam.insight.explanations.explanation import Told
 from hornbeam.insight.summary import Trace, rows_of
-from hornbeam.insight.told import Told
+from hornbeam.visualization.png import encoded, is_picture
 
 _MOST_KERNELS, _MOST_ARRAYS = 40, 30
 _MOST_PICTURES, _MOST_IN_A_ROW = 12, 8
@@ -91,7 +91,7 @@ def of_findings(findings: Sequence[Any]) -> dict[str, Any]:
 
 def of_look(look: Any) -> dict[str, Any]:
     """Ranges, classes, what is there twice, doubtful labels, advice, some pictures."""
-    from hornbeam.data.looking.report import _repeated, _row
+    from hornbeam.data.inspection.display import _repeated, _row
 
     classes = look.classes
     names = [] if classes is None else list(classes.names)

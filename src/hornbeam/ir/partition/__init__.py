@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.partition.buckets import bucketed
-from hornbeam.ir.partition.places import ANYWHERE as ANYWHERE
-from hornbeam.ir.partition.places import PARTIAL as PARTIAL
-from hornbeam.ir.partition.places import Cut as Cut
-from hornbeam.ir.partition.places import Place as Place
+from hornbeam.ir.partition.layouts import ANYWHERE as ANYWHERE
+from hornbeam.ir.partition.layouts import PARTIAL as PARTIAL
+from hornbeam.ir.partition.layouts import Cut as Cut
+from hornbeam.ir.partition.layouts import Place as Place
 from hornbeam.ir.partition.rewrite import Axis
 
 __all__ = ["ANYWHERE", "PARTIAL", "Cut", "Place", "partition", "partition_for"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from hornbeam.ir.graph import Node
-from hornbeam.ir.partition.places import PARTIAL, Context, Cut, Place, Plan, is_dim, is_zero
+from hornbeam.ir.partition.layouts import PARTIAL, Context, Cut, Place, Plan, is_dim, is_zero
 
 Places = tuple[Place, ...]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from hornbeam.ir.graph import Graph, Node, placeholder, scope
 from hornbeam.ir.partition.collectives import COLLECTIVES
-from hornbeam.ir.partition.places import (
+from hornbeam.ir.partition.layouts import (
     ANYWHERE,
     PARTIAL,
     Context,

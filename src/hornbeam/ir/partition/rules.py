@@ -13,7 +13,7 @@ from typing import Any
 
 from hornbeam.ir.graph import Node
 from hornbeam.ir.partition.control import cond, scan, while_loop
-from hornbeam.ir.partition.places import PARTIAL, Context, Place, Plan, Rule, is_dim, is_zero, piece
+from hornbeam.ir.partition.layouts import PARTIAL, Context, Place, Plan, Rule, is_dim, is_zero, piece
 from hornbeam.ir.types import is_float
 
 Places = tuple[Place, ...]

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 from hornbeam import ops, random
 from hornbeam.config import standard_data_format
+from hornbeam.core.tensor import Tensor, as_tensor
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.arguments import one_of
 from hornbeam.layers.augmentation import bounding_boxes as boxes_of
 from hornbeam.layers.layer import Layer
-from hornbeam.tensor import Tensor, as_tensor
 
 Transformation = Any
 Boxes = dict[str, Any]

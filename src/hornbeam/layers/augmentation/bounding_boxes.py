@@ -14,9 +14,9 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam.config import epsilon
+from hornbeam.core.tensor import Tensor, as_tensor
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.arguments import one_of
-from hornbeam.tensor import Tensor, as_tensor
 
 __all__ = [
     "affine_transform",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import ops
+from hornbeam.core.registry import exported
 from hornbeam.layers.arguments import positive
 from hornbeam.layers.augmentation.base import Boxes, ImageLayer, Transformation
-from hornbeam.registry import exported
 
 
 @exported("keras.layers")

@@ -10,6 +10,8 @@ from typing import Any
 
 from hornbeam import ops, random
 from hornbeam.config import epsilon
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.layers.arguments import rate
 from hornbeam.layers.augmentation.base import (
     RandomImageLayer,
@@ -21,8 +23,6 @@ from hornbeam.layers.augmentation.base import (
     rescaled,
     value_range_of,
 )
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 
 class ColourLayer(RandomImageLayer):

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops, random
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.layers.augmentation.base import (
     RandomImageLayer,
     Size,
@@ -17,8 +19,6 @@ from hornbeam.layers.augmentation.base import (
     per_image,
     value_range_of,
 )
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 
 @exported("keras.layers")

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops, random
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor, as_tensor
 from hornbeam.layers.arguments import one_of
 from hornbeam.layers.augmentation import bounding_boxes as boxes_of
 from hornbeam.layers.augmentation.base import (
@@ -25,8 +27,6 @@ from hornbeam.layers.augmentation.base import (
     factor_range,
 )
 from hornbeam.ops.warping import in_float, on_grids, order_of
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor, as_tensor
 
 FILL_MODES = ("reflect", "wrap", "constant", "nearest")
 INTERPOLATIONS = ("nearest", "bilinear")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import ops, random
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.layers.augmentation.base import (
     Boxes,
     RandomImageLayer,
@@ -14,8 +16,6 @@ from hornbeam.layers.augmentation.base import (
     is_number,
 )
 from hornbeam.layers.augmentation.filters import inside, random_span
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 
 class _Mixing(RandomImageLayer):

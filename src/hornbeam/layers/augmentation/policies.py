@@ -9,6 +9,10 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops, random, tree
+from hornbeam.core.lazy import evaluate
+from hornbeam.core.registry import deserialize, exported, serialize
+from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.variable import current_recorder
 from hornbeam.ir.graph import count_elements
 from hornbeam.ir.trace import current_level
 from hornbeam.layers.arguments import one_of, positive, sizes
@@ -32,10 +36,6 @@ from hornbeam.layers.augmentation.geometry import (
 from hornbeam.layers.augmentation.tones import AutoContrast, Equalization, RandomPosterization, Solarization
 from hornbeam.layers.call import is_array
 from hornbeam.layers.layer import Layer
-from hornbeam.pending import evaluate
-from hornbeam.registry import deserialize, exported, serialize
-from hornbeam.tensor import Tensor, as_tensor
-from hornbeam.variable import current_recorder
 
 _PLACES = ("random_shear", "random_translation", "random_rotation")
 _COLOURS = ("random_brightness", "random_color_degeneration", "random_contrast", "random_sharpness")

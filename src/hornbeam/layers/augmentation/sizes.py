@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from hornbeam import ops, random
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.layers.arguments import one_of, positive
 from hornbeam.layers.augmentation import bounding_boxes as boxes_of
 from hornbeam.layers.augmentation.base import Boxes, ImageLayer, Size, Transformation
 from hornbeam.ops.image import aspect_window
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
 

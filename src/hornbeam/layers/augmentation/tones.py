@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops, random
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.graph import count_elements
 from hornbeam.layers.arguments import positive, sizes
 from hornbeam.layers.augmentation.base import (
@@ -21,8 +23,6 @@ from hornbeam.layers.augmentation.base import (
     rescaled,
     value_range_of,
 )
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 BYTES = (0, 255)
 

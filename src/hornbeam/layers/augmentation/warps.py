@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops, random
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.layers.arguments import one_of
 from hornbeam.layers.augmentation import bounding_boxes as boxes_of
 from hornbeam.layers.augmentation.base import (
@@ -23,8 +25,6 @@ from hornbeam.layers.augmentation.geometry import INTERPOLATIONS
 from hornbeam.ops.image import deformed
 from hornbeam.ops.warping import homography, order_of
 from hornbeam.random import draw_seed
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 _FILL_MODES = ("reflect", "wrap", "constant", "nearest", "mirror")
 

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.core.registry import exported
+from hornbeam.core.symbolic import KerasTensor
+from hornbeam.core.variable import Variable
 from hornbeam.layers.layer import Layer
 
 # These fill the table of operators.
@@ -21,9 +24,6 @@ from hornbeam.layers.onnx_graph import windows as windows
 from hornbeam.layers.onnx_graph.structure import check
 from hornbeam.layers.onnx_graph.vocabulary import GraphError as GraphError
 from hornbeam.layers.onnx_graph.walking import run_graph
-from hornbeam.registry import exported
-from hornbeam.symbolic import KerasTensor
-from hornbeam.variable import Variable
 
 
 @exported("hornbeam.layers")

@@ -11,9 +11,9 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam import primitives as p
+from hornbeam.core.tensor import Tensor, as_tensor, unify
 from hornbeam.ir.types import is_float
 from hornbeam.layers.onnx_graph.vocabulary import ANY, Call, GraphError, axis_of, node_of, number, operator
-from hornbeam.tensor import Tensor, as_tensor, unify
 
 UNARY: dict[str, Callable[[Any], Tensor]] = {
     "Abs": ops.absolute, "Acos": ops.arccos, "Acosh": ops.arccosh, "Asin": ops.arcsin, "Asinh": ops.arcsinh,

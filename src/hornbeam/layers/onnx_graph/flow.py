@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops
+from hornbeam.core.tensor import Tensor, as_tensor
 from hornbeam.layers.onnx_graph.vocabulary import Call, GraphError, operator
-from hornbeam.tensor import Tensor, as_tensor
 
 
 def _graph(call: Call, name: str) -> Any:

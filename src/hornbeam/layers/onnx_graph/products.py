@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import ops
+from hornbeam.core.tensor import Tensor, as_tensor
 from hornbeam.layers.onnx_graph.vocabulary import Call, operator
-from hornbeam.tensor import Tensor, as_tensor
 
 
 @operator("MatMul", weights=(0, 1))

@@ -7,9 +7,9 @@ from typing import Any
 
 from hornbeam import ops
 from hornbeam import primitives as p
+from hornbeam.core.tensor import Tensor, as_tensor
 from hornbeam.ir.graph import Node
 from hornbeam.layers.onnx_graph.vocabulary import Call, GraphError, node_of, operator
-from hornbeam.tensor import Tensor, as_tensor
 
 # x (batch, steps, gates * units) with its bias, the recurrent kernel (units, gates * units), the recurrent
 # bias, the first states, the mask (or none), whether backwards -> all h and the last states.

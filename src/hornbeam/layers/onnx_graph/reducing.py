@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from hornbeam import ops
+from hornbeam.core.tensor import Tensor, as_tensor
 from hornbeam.layers.onnx_graph.vocabulary import Call, axes_of, axis_of, number, operator
-from hornbeam.tensor import Tensor, as_tensor
 
 Reduction = Callable[[Tensor, tuple[int, ...], bool], Tensor]
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam import primitives as p
+from hornbeam.core.tensor import Tensor, as_tensor, broadcast_shapes
 from hornbeam.ir.graph import count_elements
 from hornbeam.ir.types import dtype_name
 from hornbeam.layers.onnx_graph.elementwise import dtype_of
@@ -25,7 +26,6 @@ from hornbeam.layers.onnx_graph.vocabulary import (
     number,
     operator,
 )
-from hornbeam.tensor import Tensor, as_tensor, broadcast_shapes
 
 
 @operator("Shape")

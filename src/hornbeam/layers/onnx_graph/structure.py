@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.budgets import current_budget
+from hornbeam._internal.limits import current_budget
 from hornbeam.ir.types import DTYPES, numpy_dtype
 from hornbeam.layers.onnx_graph.vocabulary import OPERATORS, GraphError
 

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from hornbeam.core.tensor import Tensor, as_tensor
 from hornbeam.ir.graph import Node
-from hornbeam.tensor import Tensor, as_tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
 

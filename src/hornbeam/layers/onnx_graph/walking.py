@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops
+from hornbeam.core.tensor import Tensor, as_tensor
 from hornbeam.ir.graph import Graph, Node, topological
 from hornbeam.ir.interpret import reference
 from hornbeam.layers.onnx_graph.structure import is_graph, unpacked
 from hornbeam.layers.onnx_graph.vocabulary import ANY, LAST, OPERATORS, Call, GraphError, Operator
-from hornbeam.tensor import Tensor, as_tensor
 
 # Results of more elements than this are computed when the model runs, known or not; and so are all others,
 # once so many are known.

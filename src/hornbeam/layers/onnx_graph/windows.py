@@ -11,9 +11,9 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam import primitives as p
+from hornbeam.core.tensor import Tensor, as_tensor
 from hornbeam.ir.graph import Node, count_elements
 from hornbeam.layers.onnx_graph.vocabulary import LAST, Call, GraphError, ints, node_of, operator
-from hornbeam.tensor import Tensor, as_tensor
 
 Pairs = tuple[tuple[int, int], ...]
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.row_hash import Known, words_of
 from hornbeam.layers.call import is_array
-from hornbeam.rows import Known, words_of
 
 _PLAIN = (bool, int, float, str, bytes, np.generic)
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
+from hornbeam.core.variable import current_recorder
 from hornbeam.ir.trace import current_level
 from hornbeam.layers.arguments import no_support, one_of, positive
 from hornbeam.layers.layer import Layer
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
-from hornbeam.variable import current_recorder
 
 
 def encode(indices: Tensor, count: int, mode: str, dtype: str, weights: Any = None) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops
+from hornbeam.core.tensor import Tensor
 from hornbeam.layers.preprocessing.fingerprints import (
     farmhash_1_to_3,
     farmhash_4_to_7,
@@ -18,7 +19,6 @@ from hornbeam.layers.preprocessing.fingerprints import (
     right,
     siphash_words,
 )
-from hornbeam.tensor import Tensor
 
 POWERS = np.array([10**k for k in range(20)], np.uint64)
 ZERO, MINUS = np.uint64(ord("0")), np.uint64(ord("-"))

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.layers.arguments import no_support, one_of, positive
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.preprocessing.adapting import batches_of, remembered
 from hornbeam.layers.preprocessing.categories import encode
 from hornbeam.layers.preprocessing.host import no_strings
 from hornbeam.layers.preprocessing.quantiles import EMPTY, compressed, merged, summarized
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 
 @exported("keras.layers")

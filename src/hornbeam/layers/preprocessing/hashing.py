@@ -8,6 +8,9 @@ import numpy as np
 
 from hornbeam import dtype_policies, ops
 from hornbeam.config import floatx
+from hornbeam.core.registry import exported
+from hornbeam.core.symbolic import holds_strings
+from hornbeam.core.tensor import Tensor, as_tensor
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, is_integer
 from hornbeam.layers.arguments import no_support, one_of, positive
 from hornbeam.layers.preprocessing.categories import encode
@@ -15,9 +18,6 @@ from hornbeam.layers.preprocessing.decimals import decimal_buckets
 from hornbeam.layers.preprocessing.fingerprints import combine, fingerprint64
 from hornbeam.layers.preprocessing.host import HostLayer, as_bytes, encode_array
 from hornbeam.layers.preprocessing.index_lookup import buckets, salt_of
-from hornbeam.registry import exported
-from hornbeam.symbolic import holds_strings
-from hornbeam.tensor import Tensor, as_tensor
 
 # TensorFlow's key for crosses of features.
 CROSS_KEY = np.uint64(0xDECAFCAFFE)

@@ -1,7 +1,7 @@
 """Layers that run on the host, in NumPy, before the graph: what they take or give may be strings.
 
 A graph holds numbers. So a model with such layers is cut in two: what leads to the last of them is run on
-the batch as it comes, and the rest is compiled as usual (see `training/host.py`).
+the batch as it comes, and the rest is compiled as usual (see `training/host_inputs.py`).
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.core.symbolic import KerasTensor, holds_strings, record_call, strings_refused
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import HornbeamTypeError
 from hornbeam.layers.layer import Layer
-from hornbeam.symbolic import KerasTensor, holds_strings, record_call, strings_refused
-from hornbeam.tensor import Tensor
 
 # How bytes that are no UTF-8 stand in a str, so that they come back as they were.
 STRAY_BYTES = "surrogateescape"

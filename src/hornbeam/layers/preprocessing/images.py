@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.layers.layer import Layer
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 
 @exported("keras.layers")

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam._internal.validation import whole
 from hornbeam.config import floatx
-from hornbeam.expected import whole
 from hornbeam.layers.arguments import no_support, one_of
 from hornbeam.layers.preprocessing.adapting import batches_of, remembered, whole_array
 from hornbeam.layers.preprocessing.fingerprints import fingerprint64, siphash

@@ -8,13 +8,13 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam.config import floatx
+from hornbeam.core.registry import exported
+from hornbeam.core.symbolic import sample_of
+from hornbeam.core.tensor import Tensor
 from hornbeam.layers.preprocessing.categories import encode
 from hornbeam.layers.preprocessing.decimals import decimal_buckets
 from hornbeam.layers.preprocessing.host import no_strings
 from hornbeam.layers.preprocessing.index_lookup import IndexLookup
-from hornbeam.registry import exported
-from hornbeam.symbolic import sample_of
-from hornbeam.tensor import Tensor
 
 
 @exported("keras.layers")

@@ -8,12 +8,12 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam.config import epsilon
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.preprocessing.adapting import batches_of, remembered
 from hornbeam.layers.preprocessing.host import no_strings
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor
 
 
 @exported("keras.layers")

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor, as_tensor
 from hornbeam.layers.preprocessing.host import (
     as_bytes,
     encode_array,
@@ -16,8 +18,6 @@ from hornbeam.layers.preprocessing.host import (
     token_bytes,
 )
 from hornbeam.layers.preprocessing.index_lookup import IndexLookup, buckets
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor, as_tensor
 
 # The index of what only vectors leave out.
 NOWHERE = np.iinfo(np.int64).max

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import registry
 from hornbeam.config import floatx
+from hornbeam.core import registry
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor, as_tensor
 from hornbeam.layers.arguments import no_support, one_of
 from hornbeam.layers.layer import serialize_argument
 from hornbeam.layers.preprocessing.adapting import batches_of, remembered, whole_array
 from hornbeam.layers.preprocessing.host import HostLayer, as_bytes, object_array, text_of
 from hornbeam.layers.preprocessing.index_lookup import check_no_path, output_mode_of
 from hornbeam.layers.preprocessing.string_lookup import StringLookup
-from hornbeam.registry import exported
-from hornbeam.tensor import Tensor, as_tensor
 
 STANDARDIZE = ("lower_and_strip_punctuation", "lower", "strip_punctuation")
 SPLIT = ("whitespace", "character")

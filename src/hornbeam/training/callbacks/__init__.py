@@ -1,13 +1,11 @@
-"""Callbacks: what watches and steers training."""
+"""Callbacks of the training loop. `hornbeam.callbacks` is the public place."""
 
 from hornbeam.training.callbacks.average import SwapEMAWeights
 from hornbeam.training.callbacks.backup import BackupAndRestore
 from hornbeam.training.callbacks.base import Callback, CallbackList, History
 from hornbeam.training.callbacks.checkpoint import Checkpoint
-from hornbeam.training.callbacks.doctor import Doctor
 from hornbeam.training.callbacks.monitor import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
 from hornbeam.training.callbacks.progbar import ProgbarLogger
-from hornbeam.training.callbacks.recorder import RunRecorder
 from hornbeam.training.callbacks.remote import RemoteMonitor
 from hornbeam.training.callbacks.simple import (
     CSVLogger,
@@ -18,13 +16,11 @@ from hornbeam.training.callbacks.simple import (
 from hornbeam.training.callbacks.tensorboard import TensorBoard
 
 __all__ = [
-    "MISSING",
     "BackupAndRestore",
     "CSVLogger",
     "Callback",
     "CallbackList",
     "Checkpoint",
-    "Doctor",
     "EarlyStopping",
     "History",
     "LambdaCallback",
@@ -33,19 +29,7 @@ __all__ = [
     "ProgbarLogger",
     "ReduceLROnPlateau",
     "RemoteMonitor",
-    "RunRecorder",
     "SwapEMAWeights",
     "TensorBoard",
     "TerminateOnNaN",
 ]
-
-# Keras's other callbacks, and why they are not here.
-MISSING = {
-    "OrbaxCheckpoint": "writes a format of JAX's Orbax library, which Hornbeam does not depend on",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name in MISSING:
-        raise AttributeError(f"hornbeam.callbacks.{name} is not there: it {MISSING[name]}")
-    raise AttributeError(f"module 'hornbeam.callbacks' has no attribute {name!r}")

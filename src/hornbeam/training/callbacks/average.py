@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from hornbeam.registry import exported
+from hornbeam.core.registry import exported
+from hornbeam.core.variable import Variable
 from hornbeam.training.callbacks.base import Callback, Logs
-from hornbeam.variable import Variable
 
 
 @exported("keras.callbacks")

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hornbeam.core.registry import exported
 from hornbeam.distribution.processes import is_first, wait_for_all
-from hornbeam.registry import exported
 from hornbeam.training.callbacks.base import Logs
 from hornbeam.training.callbacks.checkpoint import Saver
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from hornbeam.registry import exported
-from hornbeam.training.state import each, named, natural, number
+from hornbeam.core.registry import exported
+from hornbeam.training.checkpoint_schema import each, named, natural, number
 
 Logs = Mapping[str, Any]
 
@@ -39,7 +39,7 @@ class Callback:
     comes_last = False
     # Attributes that `get_state` keeps.
     kept: tuple[str, ...] = ()
-    # What those of them may be that now are of no kind: see `hornbeam.training.state`.
+    # What those of them may be that now are of no kind: see `hornbeam.training.checkpoint_schema`.
     forms: ClassVar[dict[str, Any]] = {}
 
     def __init__(self) -> None:
@@ -156,7 +156,7 @@ class History(Callback):
     def explain(self, x: Any = None, y: Any = None) -> Any:
         """The loop, the optimizer and the loss of this training with their numbers; see
         `Model.explain_training`."""
-        from hornbeam.insight.training_told import explain_training
+        from hornbeam.insight.explanations.training import explain_training
 
         return explain_training(self.model, x, y, history=self)
 

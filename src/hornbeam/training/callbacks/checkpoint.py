@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hornbeam._internal.validation import whole
 from hornbeam.distribution.processes import is_first, slowest
 from hornbeam.engines import current_engine
-from hornbeam.expected import whole
 from hornbeam.training.callbacks.base import Callback, CallbackList, Logs
 from hornbeam.training.callbacks.monitor import _Monitor
 

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from hornbeam._internal.naming import nearest
+from hornbeam._internal.validation import whole
+from hornbeam.core.registry import exported
 from hornbeam.distribution.processes import say
-from hornbeam.expected import whole
-from hornbeam.naming import nearest
-from hornbeam.registry import exported
 from hornbeam.training.callbacks.base import Callback, Logs, learning_rates, rated_optimizers
-from hornbeam.training.state import any_array, each, maybe, number
+from hornbeam.training.checkpoint_schema import any_array, each, maybe, number
 
 _UP = (
     "acc", "auc", "precision", "recall", "f1", "fbeta", "iou", "r2", "cosine", "top_k",

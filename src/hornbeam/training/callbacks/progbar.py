@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from hornbeam.registry import exported
+from hornbeam.core.registry import exported
+from hornbeam.training.accuracy_intervals import accuracy_intervals
 from hornbeam.training.callbacks.base import Callback, Logs
-from hornbeam.training.judged import accuracy_intervals
 from hornbeam.training.progress import Bar
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.core.registry import exported
 from hornbeam.distribution.processes import is_first
-from hornbeam.registry import exported
 from hornbeam.training.callbacks.base import Callback
 
 # A server that does not answer must not hold training up.

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam._internal.validation import function
+from hornbeam.core.registry import exported
 from hornbeam.distribution.processes import is_first, say
-from hornbeam.expected import function
-from hornbeam.registry import exported
 from hornbeam.training.callbacks.base import Callback, Logs, learning_rates, rated_optimizers
 
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam._internal.naming import nearest
 from hornbeam.config import image_data_format
+from hornbeam.core.registry import exported
 from hornbeam.distribution.processes import is_first
 from hornbeam.layers import Embedding
-from hornbeam.naming import nearest
-from hornbeam.registry import exported
 from hornbeam.training.callbacks.base import Callback, Logs, learning_rates
 
 
@@ -90,7 +90,7 @@ class TensorBoard(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._train_steps = 0
         if self.profile_batch is not None:
-            from hornbeam.training.profiling import fresh_steps
+            from hornbeam.diagnostics.profiler import fresh_steps
 
             self._compiled = self._profiling.enter_context(fresh_steps(self.model))
 
@@ -115,7 +115,7 @@ class TensorBoard(Callback):
         self._scalars("train", "batch_", logs or {}, self._train_steps)
 
     def _write_profile(self) -> None:
-        from hornbeam.training.profiling import made_of
+        from hornbeam.diagnostics.profiler import made_of
 
         assert self.profile_batch is not None
         first, last = self.profile_batch

@@ -1,0 +1,1 @@
+"""Private helpers without knowledge of graphs or layers: validation, naming, limits, hashing."""

@@ -1,0 +1,50 @@
+"""Package attributes that are imported on first access (PEP 562)."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+
+def attach(
+    package: str,
+    names: Mapping[str, str] | None = None,
+    modules: Iterable[str] = (),
+    missing: Mapping[str, str] | None = None,
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """Build `__getattr__`, `__dir__` and `__all__` of a package with lazy attributes.
+
+    Static type checkers and editors cannot follow this, so a package that uses it also imports its names
+    under `if TYPE_CHECKING`, which `tests/structure/test_lazy_names.py` holds against the table.
+
+    Args:
+        package: `__name__` of the package.
+        names: Public name -> module that defines it, relative to the package, or absolute if it starts with
+            `hornbeam.`.
+        modules: Submodules that are attributes themselves.
+        missing: Names that are absent on purpose -> the reason, which the error gives.
+    """
+    names, modules, missing = dict(names or {}), tuple(modules), dict(missing or {})
+    public = [*names, *modules]
+
+    def __getattr__(name: str) -> Any:
+        if name in names:
+            target = names[name]
+            module = target if target.startswith("hornbeam.") else f"{package}.{target}"
+            value = getattr(importlib.import_module(module), name)
+        elif name in modules:
+            value = importlib.import_module(f"{package}.{name}")
+        else:
+            from hornbeam._internal.naming import nearest  # difflib is wanted for the message alone
+
+            reason = f" {missing[name]}" if name in missing else nearest(name, __dir__())
+            raise AttributeError(f"{package} has no {name!r}.{reason}")
+        setattr(sys.modules[package], name, value)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*getattr(sys.modules[package], "__all__", ()), *public})
+
+    return __getattr__, __dir__, public

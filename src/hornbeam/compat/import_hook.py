@@ -1,0 +1,119 @@
+"""The import hook: `keras.a.b` and `tensorflow.keras.a.b` are `hornbeam.a.b`, `tensorflow.c` is the shim's
+`c`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import hornbeam
+from hornbeam.compat import legacy_api
+from hornbeam.compat.backend_env import follow_backend
+from hornbeam.compat.messages import MissingModuleError, MissingNameError, note
+from hornbeam.compat.real_keras import is_inner
+
+# The Keras version whose names and signatures we follow: what `keras.__version__` tells scripts.
+KERAS_VERSION = "3.15.1"
+
+_PREFIXES = ("keras", "tensorflow.keras", "tf_keras", "tensorflow.python.keras")
+
+
+class Alias(ModuleType):
+    """A module of Keras: Hornbeam's names under Keras's, and the old ones beside them."""
+
+    def __init__(self, name: str, relative: str, target: ModuleType) -> None:
+        super().__init__(name, target.__doc__)
+        self.__path__: list[str] = []
+        self.__version__ = KERAS_VERSION
+        self.first_spec: importlib.machinery.ModuleSpec | None = None
+        self._relative = relative
+        self._target = target
+        self.__all__ = list(getattr(target, "__all__", ()))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        place = f"keras.{self._relative}.{name}" if self._relative else f"keras.{name}"
+        value = legacy_api.lookup(self._relative, name)
+        if value is None:
+            submodule = f"{self._relative}.{name}".lstrip(".")
+            if legacy_api.is_old_module(submodule):
+                return importlib.import_module(f"{self.__name__}.{name}")
+            try:
+                value = getattr(self._target, name)
+            except AttributeError as error:
+                raise MissingNameError(f"{place}: {error}") from None
+        if isinstance(value, ModuleType) and value.__name__.startswith("hornbeam."):
+            return importlib.import_module(f"{self.__name__}.{name}")
+        return value
+
+    def __dir__(self) -> list[str]:
+        return dir(self._target)
+
+
+class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Gives an `Alias` for modules of Keras and the shim's namespaces for those of TensorFlow."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if is_inner(fullname):
+            return None
+        if relative_to_keras(fullname) is None and fullname.split(".")[0] != "tensorflow":
+            return None
+        return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+        relative = relative_to_keras(spec.name)
+        if relative is None:
+            from hornbeam.compat.tensorflow import namespace
+
+            return namespace(spec.name)
+        return _keras_module(spec.name, relative)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """The module is complete already; one that has several names keeps the spec of the first."""
+        if isinstance(module, Alias):
+            module.__spec__ = module.first_spec = module.first_spec or module.__spec__
+
+
+def relative_to_keras(fullname: str) -> str | None:
+    """`layers` for `keras.layers`, "" for `keras` itself, None for what is none of ours."""
+    for prefix in _PREFIXES:
+        if fullname == prefix:
+            return ""
+        if fullname.startswith(prefix + "."):
+            return fullname[len(prefix) + 1 :]
+    return None
+
+
+def _keras_module(fullname: str, relative: str) -> ModuleType:
+    """One Alias for each module of ours, whatever it is called: `keras.layers is tensorflow.keras.layers`."""
+    legacy_api.install()
+    own = legacy_api.own_module(relative)
+    if own is not None:
+        return Alias(fullname, relative, own)
+    new = legacy_api.new_module(relative)
+    if new is not None:
+        note(f"keras.{relative}", f"keras.{new}" if new else "keras")
+        relative = new
+    canonical = f"keras.{relative}" if relative else "keras"
+    if fullname != canonical:
+        return importlib.import_module(canonical)
+    if fullname == "keras":
+        follow_backend()
+    try:
+        return Alias(fullname, relative, importlib.import_module(f"hornbeam.{relative}".rstrip(".")))
+    except ModuleNotFoundError as error:
+        if error.name and not error.name.startswith("hornbeam"):
+            raise
+    # A namespace that is no module of its own, such as a class with static methods.
+    reason = hornbeam.MISSING.get(relative.split(".")[0], "")
+    raise MissingModuleError(
+        f"the script imports {fullname}, which Hornbeam does not have. {reason}"
+    ) from None

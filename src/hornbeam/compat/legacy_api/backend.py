@@ -1,0 +1,443 @@
+"""The functions that `keras.backend` had, by those of `keras.ops`."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from hornbeam import config, ops, random
+from hornbeam.core.lazy import keep_history
+from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.variable import Variable
+from hornbeam.ops.convolution import conv as _conv
+
+# Old name -> the same function in keras.ops.
+_SAME = {
+    "abs": "abs", "all": "all", "any": "any", "arange": "arange", "argmax": "argmax", "argmin": "argmin",
+    "cast": "cast", "clip": "clip", "cos": "cos", "cumprod": "cumprod", "cumsum": "cumsum", "elu": "elu",
+    "equal": "equal", "exp": "exp", "expand_dims": "expand_dims", "eye": "eye", "greater": "greater",
+    "greater_equal": "greater_equal", "hard_sigmoid": "hard_sigmoid", "less": "less",
+    "less_equal": "less_equal", "log": "log", "logsumexp": "logsumexp", "max": "max", "maximum": "maximum",
+    "mean": "mean", "min": "min", "minimum": "minimum", "not_equal": "not_equal", "ones_like": "ones_like",
+    "pow": "power", "prod": "prod", "reshape": "reshape", "round": "round", "sigmoid": "sigmoid",
+    "sign": "sign", "sin": "sin", "softplus": "softplus", "softsign": "softsign", "sqrt": "sqrt",
+    "square": "square", "stack": "stack", "std": "std", "stop_gradient": "stop_gradient", "sum": "sum",
+    "tanh": "tanh", "tile": "tile", "transpose": "transpose", "var": "var", "zeros_like": "zeros_like",
+    "convert_to_tensor": "convert_to_tensor", "is_tensor": "is_tensor",
+}  # fmt: skip
+
+# Name -> what to write.
+NAMES = {
+    **{old: f"keras.ops.{new}" for old, new in _SAME.items()},
+    "batch_dot": "keras.ops.einsum or keras.layers.Dot",
+    "batch_flatten": "keras.ops.reshape(x, (len(x), -1))",
+    "batch_get_value": "np.array of each",
+    "batch_set_value": "variable.assign()",
+    "bias_add": "x + bias",
+    "binary_crossentropy": "keras.ops.binary_crossentropy",
+    "cast_to_floatx": "keras.ops.cast",
+    "categorical_crossentropy": "keras.ops.categorical_crossentropy",
+    "concatenate": "keras.ops.concatenate",
+    "constant": "keras.ops.convert_to_tensor",
+    "conv2d": "keras.ops.conv",
+    "ctc_batch_cost": "keras.ops.ctc_loss",
+    "ctc_decode": "keras.ops.ctc_decode",
+    "dot": "keras.ops.matmul",
+    "dropout": "keras.random.dropout",
+    "dtype": "x.dtype",
+    "eval": "np.array(x)",
+    "flatten": "keras.ops.reshape(x, -1)",
+    "function": "keras.Model(inputs, outputs)",
+    "gather": "keras.ops.take(x, indices, axis=0)",
+    "get_value": "np.array(x)",
+    "image_dim_ordering": "keras.config.image_data_format()",
+    "in_train_phase": "the argument `training` of call()",
+    "int_shape": "x.shape",
+    "l2_normalize": "keras.ops.normalize",
+    "learning_phase": "the argument `training` of call()",
+    "ndim": "len(x.shape)",
+    "one_hot": "keras.ops.one_hot",
+    "ones": "keras.ops.ones",
+    "permute_dimensions": "keras.ops.transpose",
+    "placeholder": "keras.Input",
+    "print_tensor": "print",
+    "random_binomial": "keras.random.binomial",
+    "random_normal": "keras.random.normal",
+    "random_uniform": "keras.random.uniform",
+    "relu": "keras.ops.relu",
+    "repeat": "keras.layers.RepeatVector",
+    "repeat_elements": "keras.ops.repeat",
+    "reverse": "keras.ops.flip",
+    "set_image_dim_ordering": "keras.config.set_image_data_format",
+    "set_learning_phase": "the argument `training` of call()",
+    "set_value": "variable.assign()",
+    "shape": "keras.ops.shape",
+    "softmax": "keras.ops.softmax",
+    "sparse_categorical_crossentropy": "keras.ops.sparse_categorical_crossentropy",
+    "squeeze": "keras.ops.squeeze",
+    "switch": "keras.ops.where",
+    "truncated_normal": "keras.random.truncated_normal",
+    "update": "variable.assign()",
+    "update_add": "variable.assign_add()",
+    "update_sub": "variable.assign_sub()",
+    "variable": "keras.Variable",
+    "zeros": "keras.ops.zeros",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SAME:
+        return getattr(ops, _SAME[name])
+    raise AttributeError(name)
+
+
+# -- values --------------------------------------------------------------------------------------------------
+
+
+def variable(value: Any, dtype: Any = None, name: str | None = None, constraint: Any = None) -> Variable:
+    """A Variable."""
+    return Variable(np.asarray(value), dtype=dtype or config.floatx(), name=name)
+
+
+def zeros(shape: Any, dtype: Any = None, name: str | None = None) -> Variable:
+    """A Variable of zeros."""
+    return Variable(np.zeros(shape), dtype=dtype or config.floatx(), name=name)
+
+
+def ones(shape: Any, dtype: Any = None, name: str | None = None) -> Variable:
+    """A Variable of ones."""
+    return Variable(np.ones(shape), dtype=dtype or config.floatx(), name=name)
+
+
+def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None = None) -> Tensor:
+    """A tensor."""
+    made = ops.convert_to_tensor(value, dtype)
+    return made if shape is None else ops.broadcast_to(made, tuple(shape))
+
+
+def placeholder(shape: Any = None, ndim: int | None = None, dtype: Any = None, **unused: Any) -> Any:
+    """An Input whose first axis is the batch."""
+    from hornbeam.layers import Input
+
+    return Input(batch_shape=tuple(shape) if shape is not None else (None,) * (ndim or 0), dtype=dtype)
+
+
+def eval(x: Any) -> Any:
+    """The value as an array; for a scalar, a number."""
+    return np.array(as_tensor(x))[()]
+
+
+get_value = eval
+
+
+def batch_get_value(tensors: Sequence[Any]) -> list[Any]:
+    """Values of several."""
+    return [eval(x) for x in tensors]
+
+
+def set_value(x: Variable, value: Any) -> None:
+    """Assign."""
+    x.assign(value)
+
+
+def batch_set_value(tuples: Sequence[tuple[Variable, Any]]) -> None:
+    """Assign several."""
+    for x, value in tuples:
+        x.assign(value)
+
+
+def update(x: Variable, new_x: Any) -> Tensor:
+    """Assign."""
+    return x.assign(new_x)
+
+
+def update_add(x: Variable, increment: Any) -> Tensor:
+    """Add in place."""
+    return x.assign_add(increment)
+
+
+def update_sub(x: Variable, decrement: Any) -> Tensor:
+    """Subtract in place."""
+    return x.assign_sub(decrement)
+
+
+def print_tensor(x: Any, message: str = "", summarize: int = 3) -> Any:
+    """Print and pass on."""
+    print(message, x)
+    return x
+
+
+# -- shapes --------------------------------------------------------------------------------------------------
+
+
+def shape(x: Any) -> Any:
+    """The shape."""
+    return ops.shape(x)
+
+
+def int_shape(x: Any) -> tuple[Any, ...]:
+    """The shape, None where it is not known."""
+    return tuple(x.shape)
+
+
+def ndim(x: Any) -> int:
+    """The number of axes."""
+    return len(x.shape)
+
+
+def dtype(x: Any) -> str:
+    """The dtype."""
+    return x.dtype
+
+
+def flatten(x: Any) -> Tensor:
+    """One axis."""
+    return ops.reshape(x, (-1,))
+
+
+def batch_flatten(x: Any) -> Tensor:
+    """All axes but the first as one."""
+    return ops.reshape(x, (ops.shape(x)[0], -1))
+
+
+def squeeze(x: Any, axis: int) -> Tensor:
+    """Without an axis of size 1."""
+    return ops.squeeze(x, axis=axis)
+
+
+def permute_dimensions(x: Any, pattern: Sequence[int]) -> Tensor:
+    """Axes in another order."""
+    return ops.transpose(x, axes=tuple(pattern))
+
+
+def concatenate(tensors: Sequence[Any], axis: int = -1) -> Tensor:
+    """One after the other, along the last axis unless given."""
+    return ops.concatenate(list(tensors), axis=axis)
+
+
+def repeat(x: Any, n: int) -> Tensor:
+    """(batch, size) to (batch, n, size)."""
+    return ops.repeat(ops.expand_dims(x, 1), n, axis=1)
+
+
+def repeat_elements(x: Any, rep: int, axis: int) -> Tensor:
+    """Every element several times."""
+    return ops.repeat(x, rep, axis=axis)
+
+
+def reverse(x: Any, axes: Any) -> Tensor:
+    """Turned round."""
+    return ops.flip(x, axis=tuple(axes) if hasattr(axes, "__iter__") else axes)
+
+
+def gather(reference: Any, indices: Any) -> Tensor:
+    """Rows at indices."""
+    return ops.take(reference, indices, axis=0)
+
+
+def one_hot(indices: Any, num_classes: int) -> Tensor:
+    """1 at the index."""
+    return ops.one_hot(indices, num_classes)
+
+
+def cast_to_floatx(x: Any) -> Any:
+    """Floats of the default dtype."""
+    return x.astype(config.floatx()) if isinstance(x, np.ndarray) else ops.cast(x, config.floatx())
+
+
+# -- mathematics ---------------------------------------------------------------------------------------------
+
+
+def dot(x: Any, y: Any) -> Tensor:
+    """The last axis of x with the last but one of y."""
+    return ops.matmul(x, y) if len(y.shape) <= 2 else ops.tensordot(x, y, axes=[[-1], [-2]])
+
+
+def batch_dot(x: Any, y: Any, axes: Any = None) -> Tensor:
+    """Products of each sample."""
+    from hornbeam.layers import Dot
+
+    if axes is None:
+        axes = (len(x.shape) - 1, max(len(y.shape) - 2, 1))
+    return Dot(axes=tuple(axes) if isinstance(axes, (list, tuple)) else axes)([x, y])
+
+
+def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Tensor:
+    """A number added to each channel, which are last."""
+    return as_tensor(x) + bias
+
+
+def l2_normalize(x: Any, axis: Any = None) -> Tensor:
+    """Length 1 along an axis."""
+    total = ops.sum(ops.square(x), axis=axis, keepdims=True)
+    return x * ops.rsqrt(ops.maximum(total, config.epsilon()))
+
+
+def switch(condition: Any, then_expression: Any, else_expression: Any) -> Any:
+    """One or the other."""
+    then, other = (e() if callable(e) else e for e in (then_expression, else_expression))
+    return ops.where(condition, then, other)
+
+
+def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
+    """max(x, 0), with a slope below and an upper end if given."""
+    from hornbeam.activations import relu
+
+    return relu(x, negative_slope=alpha, max_value=max_value, threshold=threshold)
+
+
+def softmax(x: Any, axis: int = -1) -> Tensor:
+    """Probabilities."""
+    return ops.softmax(x, axis=axis)
+
+
+def dropout(x: Any, level: float, noise_shape: Any = None, seed: Any = None) -> Tensor:
+    """Some elements 0."""
+    return random.dropout(x, level, noise_shape=noise_shape, seed=seed)
+
+
+def conv2d(
+    x: Any,
+    kernel: Any,
+    strides: Any = (1, 1),
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: Any = (1, 1),
+) -> Tensor:
+    """Convolution."""
+    return _conv(x, kernel, strides, padding, data_format, dilation_rate)
+
+
+# -- losses --------------------------------------------------------------------------------------------------
+
+
+def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Tensor:
+    """Elementwise."""
+    return ops.binary_crossentropy(target, output, from_logits=from_logits)
+
+
+def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Tensor:
+    """Of each sample."""
+    return ops.categorical_crossentropy(target, output, from_logits=from_logits, axis=axis)
+
+
+def sparse_categorical_crossentropy(
+    target: Any, output: Any, from_logits: bool = False, axis: int = -1
+) -> Tensor:
+    """Of each sample, for whole-number labels."""
+    return ops.sparse_categorical_crossentropy(target, output, from_logits=from_logits, axis=axis)
+
+
+def ctc_batch_cost(y_true: Any, y_pred: Any, input_length: Any, label_length: Any) -> Tensor:
+    """CTC of each sample; the last class is the blank. Lengths have shape (batch, 1)."""
+    logits = ops.log(as_tensor(y_pred) + config.epsilon())
+    labels, steps = (ops.cast(ops.reshape(x, (-1,)), "int32") for x in (label_length, input_length))
+    loss = ops.ctc_loss(ops.cast(y_true, "int32"), logits, labels, steps, mask_index=logits.shape[-1] - 1)
+    return ops.expand_dims(loss, 1)
+
+
+def ctc_decode(
+    y_pred: Any, input_length: Any, greedy: bool = True, beam_width: int = 100, top_paths: int = 1
+) -> tuple[list[Tensor], Tensor]:
+    """The most probable sequences, filled up with -1, and their scores; the last class is the blank."""
+    logits = ops.log(as_tensor(y_pred) + config.epsilon())
+    lengths = ops.cast(ops.reshape(input_length, (-1,)), "int32")
+    options = {"strategy": "greedy"} if greedy else {"strategy": "beam_search", "beam_width": beam_width}
+    decoded, scores = ops.ctc_decode(
+        logits, lengths, top_paths=top_paths, mask_index=logits.shape[-1] - 1, **options
+    )
+    return list(decoded), scores
+
+
+# -- random numbers ------------------------------------------------------------------------------------------
+
+
+def random_normal(
+    shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None
+) -> Tensor:
+    """Numbers from the normal distribution."""
+    return random.normal(tuple(shape), mean, stddev, dtype, seed)
+
+
+def truncated_normal(
+    shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None
+) -> Tensor:
+    """As `random_normal`, without what lies more than two deviations away."""
+    return random.truncated_normal(tuple(shape), mean, stddev, dtype, seed)
+
+
+def random_uniform(
+    shape: Any, minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: Any = None
+) -> Tensor:
+    """Numbers from an interval."""
+    return random.uniform(tuple(shape), minval, maxval, dtype, seed)
+
+
+def random_binomial(shape: Any, p: float = 0.0, dtype: Any = None, seed: Any = None) -> Tensor:
+    """1 with probability p, else 0."""
+    drawn = random.uniform(tuple(shape), seed=seed) < p
+    return ops.cast(drawn, dtype or config.floatx())
+
+
+# -- models --------------------------------------------------------------------------------------------------
+
+
+def function(
+    inputs: Any, outputs: Any, updates: Any = None, name: str | None = None, **unused: Any
+) -> Callable[..., Any]:
+    """A function from arrays for the symbolic `inputs` to arrays of the `outputs`."""
+    from hornbeam.models import Model
+
+    # The learning phase was an input; a model is told by an argument.
+    given = [x for x in (inputs if isinstance(inputs, (list, tuple)) else [inputs]) if not isinstance(x, int)]
+    single = not isinstance(outputs, (list, tuple))
+    model = Model(given, [outputs] if single else list(outputs))
+
+    def call(values: Any) -> Any:
+        arrays = list(values) if isinstance(values, (list, tuple)) else [values]
+        training = len(arrays) > len(given) and builtins.bool(arrays[len(given)])
+        with keep_history():
+            found = model(arrays[: len(given)], training=training)
+        listed = found if isinstance(found, (list, tuple)) else [found]
+        made = [np.array(x) for x in listed]
+        return made[0] if single else made
+
+    return call
+
+
+def learning_phase() -> int:
+    """0: what depends on it now has an argument `training`."""
+    return 0
+
+
+def set_learning_phase(value: int) -> None:
+    """Accepted for 0. Raises NotImplementedError for 1, which would change every layer from here on."""
+    if value:
+        raise NotImplementedError("K.set_learning_phase(1): call the model with training=True instead")
+
+
+def in_train_phase(x: Any, alt: Any, training: Any = None) -> Any:
+    """`x` while training, else `alt`."""
+    from hornbeam.layers.context import current_context
+
+    if training is None:
+        context = current_context()
+        training = context.training if context is not None else False
+    chosen = x if training else alt
+    return chosen() if callable(chosen) else chosen
+
+
+def image_dim_ordering() -> str:
+    """ "tf" or "th"."""
+    return "tf" if config.image_data_format() == "channels_last" else "th"
+
+
+def set_image_dim_ordering(dim_ordering: str) -> None:
+    """ "tf" or "th"."""
+    formats = {"tf": "channels_last", "th": "channels_first"}
+    if dim_ordering not in formats:
+        raise ValueError(f'dim_ordering is "tf" or "th", got {dim_ordering!r}')
+    config.set_image_data_format(formats[dim_ordering])

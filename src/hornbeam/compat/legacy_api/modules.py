@@ -1,0 +1,55 @@
+"""Where names of Keras 1 and 2 are now."""
+
+from __future__ import annotations
+
+_LAYERS = (
+    "advanced_activations convolutional convolutional_recurrent core cudnn_recurrent embeddings experimental "
+    "experimental.preprocessing local merge noise normalization normalization.batch_normalization pooling "
+    "preprocessing recurrent rnn wrappers"
+)
+_UTILS = (
+    "np_utils generic_utils vis_utils data_utils layer_utils io_utils training_utils visualize_util tf_utils"
+)
+
+_ROOT = (
+    "api api._v2 api._v2.keras engine engine.base_layer engine.input_layer engine.sequential "
+    "engine.topology engine.training"
+)
+
+# Old module -> the one of Keras 3 that has its names.
+NEW_MODULES: dict[str, str] = {
+    **{f"layers.{name}": "layers" for name in _LAYERS.split()},
+    **{f"utils.{name}": "utils" for name in _UTILS.split()},
+    **{name: "" for name in _ROOT.split()},
+    "backend.tensorflow_backend": "backend",
+    "callbacks.callbacks": "callbacks",
+    "legacy.layers": "layers",
+    "objectives": "losses",
+    "optimizers.experimental": "optimizers",
+    "optimizers.legacy": "optimizers",
+    "optimizers.optimizer_v2": "optimizers",
+    "wrappers.scikit_learn": "wrappers",
+}
+
+# Old module -> the file here that holds what it did.
+OWN_MODULES = {"preprocessing.text": "text"}
+
+# Module -> the file here with names that it once had, listed in that file's NAMES with what to write now.
+OWN_NAMES = {
+    **OWN_MODULES,
+    "backend": "backend",
+    "layers": "layers",
+    "preprocessing.sequence": "sequence",
+}
+
+# (module, old name) -> new name in the same module.
+NEW_NAMES = {
+    ("initializers", "normal"): "RandomNormal",
+    ("initializers", "uniform"): "RandomUniform",
+    ("layers", "CuDNNGRU"): "GRU",
+    ("layers", "CuDNNLSTM"): "LSTM",
+    ("layers", "Deconvolution2D"): "Conv2DTranspose",
+    ("losses", "cosine_proximity"): "cosine_similarity",
+    ("metrics", "cosine_proximity"): "cosine_similarity",
+    ("utils", "plot"): "plot_model",
+}

@@ -1,0 +1,1 @@
+"""Tensors, variables, symbolic inputs and function transforms: what layers are written in."""

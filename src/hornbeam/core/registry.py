@@ -1,0 +1,403 @@
+"""The closed table of what a config may name, and Keras's config format for it.
+
+A file can only ask for what stands in this table or for what the caller registered or passed as
+`custom_objects`. Nothing is imported by a name out of a config, and no code is ever stored in one.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+
+from hornbeam._internal.naming import nearest, to_snake_case
+from hornbeam.ir.types import dtype_name, numpy_dtype
+
+C = TypeVar("C")
+
+# (Keras module, name) -> class or function: what the library itself offers to configs.
+_TABLE: dict[tuple[str, str], Any] = {}
+# name -> the modules that hold it.
+_PLACES: dict[str, list[str]] = {}
+# registered name ("package>name") -> class or function, by `register_keras_serializable`.
+_REGISTERED: dict[str, Any] = {}
+_REGISTERED_NAMES: dict[Any, str] = {}
+# Operations that functional models may name, as (Keras module, class name): they are no classes of ours.
+_OPERATIONS: set[tuple[str, str]] = set()
+# What `custom_object_scope` opened, in each thread of its own.
+_local = threading.local()
+
+# Modules whose functions a config may name. Others hold functions too, some of which read and write files.
+_FUNCTION_MODULES = ("keras.activations", "keras.losses", "keras.metrics")
+
+# Sub-packages that fill the table when they are imported.
+_FAMILIES = (
+    "activations", "constraints", "initializers", "layers", "losses", "metrics", "models", "optimizers",
+    "models.functional_config", "regularizers", "distillation",
+    "applications.convnext", "applications.inception_resnet_v2", "utils.feature_space",
+)  # fmt: skip
+
+# Values without a class, as Keras writes them.
+_PLAIN = ("__numpy__", "__tensor__", "__tuple__", "__slice__", "__ellipsis__", "__bytes__")
+
+
+class UnknownObjectError(ValueError):
+    """A config or an argument names something that is neither ours nor registered."""
+
+
+def exported(module: str, *aliases: str) -> Callable[[C], C]:
+    """Put a class or function into the table under a Keras module, e.g. `@exported("keras.layers")`."""
+
+    def add(target: C) -> C:
+        for name in (target.__name__, *aliases):  # type: ignore[attr-defined]
+            if (module, name) in _TABLE:
+                raise ValueError(f"{module}.{name} is exported twice")
+            _TABLE[module, name] = target
+            _PLACES.setdefault(name, []).append(module)
+        if inspect.isclass(target):
+            target._keras_module = module  # type: ignore[attr-defined]
+        return target
+
+    return add
+
+
+def operations(module: str, names: Iterable[str]) -> None:
+    """Let functional models name operations of a Keras module, such as ("keras.src.ops.numpy", "Add")."""
+    _OPERATIONS.update((module, name) for name in names)
+
+
+def names_in(module: str) -> list[str]:
+    """Names that the table holds for a Keras module."""
+    return [name for m, name in _TABLE if m == module]
+
+
+# -- user objects --------------------------------------------------------------------------------------------
+
+
+def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[C], C]:
+    """Let configs name a class or function of yours as `package>name`.
+
+    A class needs `get_config`. Raises ValueError otherwise.
+    """
+
+    def add(target: C) -> C:
+        label = f"{package}>{name or target.__name__}"  # type: ignore[attr-defined]
+        if inspect.isclass(target) and not hasattr(target, "get_config"):
+            raise ValueError(f"{target.__name__} needs a get_config() method to be serializable")
+        _REGISTERED[label] = target
+        _REGISTERED_NAMES[target] = label
+        return target
+
+    return add
+
+
+@contextmanager
+def custom_object_scope(custom_objects: Mapping[str, Any]) -> Iterator[None]:
+    """Inside, and in this thread, configs may also name the given classes and functions."""
+    outer = _scopes()
+    _local.scopes = (dict(custom_objects), *outer)
+    try:
+        yield
+    finally:
+        _local.scopes = outer
+
+
+def _scopes() -> tuple[dict[str, Any], ...]:
+    """Open scopes, the innermost first."""
+    return getattr(_local, "scopes", ())
+
+
+def get_custom_objects() -> dict[str, Any]:
+    """All registered objects by their registered names."""
+    return _REGISTERED
+
+
+def get_registered_name(obj: Any) -> str:
+    """`package>name` if registered, else the object's own name."""
+    return _REGISTERED_NAMES.get(obj, obj.__name__)
+
+
+def get_registered_object(
+    name: str,
+    custom_objects: Mapping[str, Any] | None = None,
+    module_objects: Mapping[str, Any] | None = None,
+) -> Any:
+    """The object that `name` stands for, or None."""
+    for place in (custom_objects or {}, *_scopes(), _REGISTERED, module_objects or {}):
+        if name in place:
+            return place[name]
+    return None
+
+
+# -- configs -------------------------------------------------------------------------------------------------
+
+
+def serialize(obj: Any) -> Any:
+    """`obj` in Keras 3's config format: plain JSON values.
+
+    Raises TypeError for what has no config.
+    """
+    if obj is None or isinstance(obj, (bool, int, float, str)):
+        return obj
+    if isinstance(obj, (np.integer, np.floating, np.bool_)):
+        return obj.item()
+    if isinstance(obj, np.ndarray):
+        return {
+            "class_name": "__numpy__",
+            "config": {"value": obj.tolist(), "dtype": dtype_name(obj.dtype)},
+        }
+    if obj is Ellipsis:
+        return {"class_name": "__ellipsis__", "config": {}}
+    if isinstance(obj, slice):
+        return {
+            "class_name": "__slice__",
+            "config": {key: serialize(getattr(obj, key)) for key in ("start", "stop", "step")},
+        }
+    if hasattr(obj, "__array__") and hasattr(obj, "dtype"):  # a tensor or a variable
+        return {
+            "class_name": "__tensor__",
+            "config": {"value": np.asarray(obj).tolist(), "dtype": dtype_name(obj.dtype)},
+        }
+    if isinstance(obj, tuple):
+        return tuple(serialize(x) for x in obj)  # a list in JSON, as Keras writes it
+    if isinstance(obj, list):
+        return [serialize(x) for x in obj]
+    if isinstance(obj, dict):
+        return {key: serialize(value) for key, value in obj.items()}
+    if isinstance(obj, np.dtype):
+        return dtype_name(obj)
+    if hasattr(obj, "get_config") and not inspect.isclass(obj):
+        return _serialize_instance(obj)
+    if callable(obj) and hasattr(obj, "__name__"):
+        return _serialize_function(obj)
+    raise TypeError(f"cannot put {obj!r} into a config: it has no get_config()")
+
+
+def _serialize_instance(obj: Any) -> dict[str, Any]:
+    # Functional models of a subclass have a class made for them, which names the one that was written.
+    cls = type(obj).__dict__.get("_plain_class", type(obj))
+    ours = cls.__dict__.get("_keras_module")
+    config = {
+        # A class that is nobody's: its module keeps it apart from a class of ours with the same name.
+        "module": ours or (None if cls in _REGISTERED_NAMES else cls.__module__),
+        "class_name": cls.__dict__.get("_exported_name", cls.__name__),
+        "config": {key: serialize(value) for key, value in obj.get_config().items()},
+        "registered_name": None if ours else get_registered_name(cls),
+    }
+    build = getattr(obj, "get_build_config", lambda: None)()
+    if build is not None:
+        config["build_config"] = serialize_plain(build)
+    compiled = getattr(obj, "get_compile_config", lambda: None)()
+    if compiled is not None:
+        config["compile_config"] = compiled
+    return config
+
+
+def serialize_plain(value: Any) -> Any:
+    """JSON values with tuples as lists, as Keras writes shapes."""
+    if isinstance(value, (list, tuple)):
+        return [serialize_plain(x) for x in value]
+    if isinstance(value, dict):
+        return {key: serialize_plain(x) for key, x in value.items()}
+    return serialize(value)
+
+
+def _serialize_function(fn: Callable[..., Any]) -> Any:
+    name = fn.__name__
+    if name == "<lambda>":
+        raise TypeError(
+            "a lambda has no config: code is never stored in a file. Use a named, registered function"
+        )
+    if fn not in _REGISTERED_NAMES and _is_ours(fn):
+        return name
+    return {
+        "module": "builtins" if fn in _REGISTERED_NAMES else fn.__module__,
+        "class_name": "function",
+        "config": get_registered_name(fn),
+        "registered_name": "function",
+    }
+
+
+def _is_ours(fn: Callable[..., Any]) -> bool:
+    """Whether `fn` is a function that the table has under its name (hornbeam.ops has some of them too)."""
+    places = [module for module in _PLACES.get(fn.__name__, ()) if module in _FUNCTION_MODULES]
+    return bool(places) and str(fn.__module__).split(".")[0] == "hornbeam"
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The object that a config describes.
+
+    Raises UnknownObjectError for a name that is neither in the table nor given by the caller.
+    """
+    if isinstance(config, (list, tuple)):
+        return type(config)(deserialize(x, custom_objects) for x in config)
+    if not isinstance(config, dict):
+        return config
+    name = config.get("class_name")
+    if name in _PLAIN:
+        return _plain_value(name, config, custom_objects)
+    if name is None or "config" not in config:
+        return {key: deserialize(value, custom_objects) for key, value in config.items()}
+    found = _find(config, custom_objects)
+    if name == "function":
+        return found
+    with custom_object_scope(custom_objects or {}):
+        obj = found.from_config(config["config"] or {})
+        if config.get("build_config") and hasattr(obj, "build_from_config"):
+            obj.build_from_config(config["build_config"])
+        if config.get("compile_config") and hasattr(obj, "compile_from_config"):
+            obj.compile_from_config(config["compile_config"])
+    return obj
+
+
+def _plain_value(name: str, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None) -> Any:
+    if name == "__tuple__":
+        return tuple(deserialize(x, custom_objects) for x in config["items"])
+    inner = config["config"]
+    if name == "__ellipsis__":
+        return Ellipsis
+    if name == "__slice__":
+        return slice(inner["start"], inner["stop"], inner["step"])
+    if name == "__bytes__":
+        return str(inner["value"]).encode()
+    array = np.array(inner["value"], dtype=numpy_dtype(dtype_name(inner["dtype"])))
+    if name == "__numpy__":
+        return array
+    from hornbeam.core.tensor import as_tensor
+
+    return as_tensor(array)
+
+
+def _find(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None) -> Any:
+    """The class or function that a config names: the caller's, or one of ours that may be named."""
+    kind, module, registered = (config.get(key) for key in ("class_name", "module", "registered_name"))
+    name = config["config"] if kind == "function" else kind
+    if kind == "__lambda__":
+        raise UnknownObjectError(
+            "the config holds the code of a lambda, which is never run. Give the model a named function that "
+            "is decorated with @register_keras_serializable()"
+        )
+    for label in (registered, name):
+        if label and isinstance(label, str):
+            found = get_registered_object(label, custom_objects)
+            if found is not None:
+                return _buildable(found, str(name), kind == "function")
+    # Keras notes no module for classes of its users, but then a registered name.
+    if isinstance(name, str) and _is_library(module) and (module is not None or not registered):
+        found = _in_table(name, module, kind == "function")
+        if found is not None:
+            return found
+    raise UnknownObjectError(
+        f"the config names {name!r} (module {module!r}), which Hornbeam does not know. If it is yours, "
+        "decorate it with @register_keras_serializable() or pass custom_objects={'" + f"{name}': ...}}"
+    )
+
+
+def _in_table(name: str, module: Any, function: bool) -> Any:
+    """What the table offers to configs under `name`, in `module` rather than elsewhere, or None."""
+    _complete_table()
+    for place in sorted(_PLACES.get(name, ()), key=lambda place: place != module):
+        target = _TABLE[place, name]
+        if place in _FUNCTION_MODULES if function else _is_buildable(target):
+            return target
+    return None
+
+
+@functools.cache
+def _complete_table() -> None:
+    for family in _FAMILIES:
+        module = importlib.import_module(f"hornbeam.{family}")
+        for name in getattr(module, "__all__", ()):
+            getattr(module, name)  # some are imported when they are first used
+
+
+def _buildable(found: Any, name: str, function: bool) -> Any:
+    if not function and not _is_buildable(found):
+        raise UnknownObjectError(f"{name!r} is not a class with from_config(), so a config cannot build it")
+    return found
+
+
+def _is_buildable(target: Any) -> bool:
+    return inspect.isclass(target) and hasattr(target, "from_config")
+
+
+def _is_library(module: Any) -> bool:
+    """Keras writes both public modules and where its sources put a class (`keras.src.models.functional`)."""
+    return module is None or (
+        isinstance(module, str) and module.split(".")[0] in ("keras", "hornbeam", "builtins")
+    )
+
+
+def missing_names(config: Any, custom_objects: Mapping[str, Any] | None = None) -> list[str]:
+    """All names in a config that cannot be resolved, without building anything."""
+    _complete_table()
+    missing: dict[str, None] = {}
+    parts: list[Any] = [config]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, dict):
+            if _needs_a_class(part):
+                try:
+                    _find(part, custom_objects)
+                except UnknownObjectError:
+                    missing[_label(part)] = None
+            part = list(part.values())
+        if isinstance(part, list):
+            parts.extend(reversed(part))
+    return list(missing)
+
+
+def _needs_a_class(config: dict[str, Any]) -> bool:
+    name, module = config.get("class_name"), config.get("module")
+    if name is None or "config" not in config or name in (*_PLAIN, "__keras_tensor__"):
+        return False
+    return not (isinstance(name, str) and isinstance(module, str) and (module, name) in _OPERATIONS)
+
+
+def _label(config: dict[str, Any]) -> str:
+    """The name to show for a config."""
+    if config["class_name"] == "function":
+        return str(config["config"])
+    return str(config.get("registered_name") or config["class_name"])
+
+
+def resolve(identifier: Any, module: str, what: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """What `get(identifier)` of a module returns: a string, config, class or object made into an object.
+
+    A string may be the class name, its snake case or a function's name. Raises UnknownObjectError with the
+    nearest known name.
+    """
+    if identifier is None:
+        return None
+    if isinstance(identifier, dict):
+        if not identifier.get("module") and not identifier.get("registered_name"):
+            identifier = {**identifier, "module": module}
+        return deserialize(identifier, custom_objects)
+    if isinstance(identifier, str):
+        found = get_registered_object(identifier, custom_objects) or _by_name(identifier, module)
+        if found is None:
+            known = sorted(names_in(module))
+            raise UnknownObjectError(
+                f"unknown {what} {identifier!r}.{nearest(identifier, known)} Known: {', '.join(known)}"
+            )
+        identifier = found
+    if inspect.isclass(identifier):
+        return identifier()
+    if callable(identifier) or hasattr(identifier, "get_config"):
+        return identifier
+    raise ValueError(f"cannot understand {identifier!r} as {what}")
+
+
+def _by_name(name: str, module: str) -> Any:
+    if (module, name) in _TABLE:
+        return _TABLE[module, name]
+    for known in names_in(module):
+        if to_snake_case(known) == name or known.lower() == name:
+            return _TABLE[module, known]
+    return None

@@ -1,0 +1,254 @@
+"""Symbolic tensors: the inputs of functional models, and the record of what was called on them."""
+
+from __future__ import annotations
+
+import math
+import operator
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from hornbeam import tree
+from hornbeam.core.tensor import Tensor
+from hornbeam.core.variable import Recorder
+from hornbeam.ir.graph import Node, placeholder
+from hornbeam.ir.source_lines import users_place
+from hornbeam.ir.trace import new_level
+from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name
+
+DynamicShape = tuple[int | None, ...]
+STRING = "string"
+
+# Unknown sizes are tried at two values; an output size that differs between the tries is unknown too. The
+# sizes of inner axes are divisible by 32, so that networks which halve them five times can be tried.
+_PROBES = ((83, 96), (89, 128))
+
+
+class KerasTensor(Tensor):
+    """A tensor of which only shape and dtype are known. Made by `Input` and by what is called on it.
+
+    shape: tuple of sizes, the batch first; None is unknown. dtype: canonical name. name: shown in errors.
+    """
+
+    __slots__ = ("_dtype", "_shape", "history", "name", "output_index")
+    symbolic = True
+
+    def __init__(
+        self,
+        shape: Any,
+        dtype: Any = "float32",
+        sparse: bool = False,
+        ragged: bool = False,
+        record_history: bool = True,
+        name: str | None = None,
+    ) -> None:
+        if sparse or ragged:
+            raise NotImplementedError("sparse and ragged tensors are not there: use dense tensors and masks")
+        self._node = None  # type: ignore[assignment]
+        self._keras_mask = None
+        self._shape = _checked_shape(shape)
+        self._dtype = symbolic_dtype(dtype)
+        self.name = name or ""
+        self.history: SymbolicCall | None = None
+        self.output_index = 0
+
+    @property
+    def node(self) -> Node:
+        raise TypeError(
+            f"{self!r} is symbolic: it has no value yet. Call a model or a layer on data, "
+            "or build the computation out of layers and hornbeam.ops"
+        )
+
+    @property
+    def shape(self) -> Any:
+        return self._shape
+
+    @property
+    def dtype(self) -> str:
+        return self._dtype
+
+    def __repr__(self) -> str:
+        name = f" name={self.name}" if self.name else ""
+        return f"<KerasTensor shape={self._shape} dtype={self._dtype}{name}>"
+
+    __str__ = __repr__
+    __hash__ = object.__hash__
+
+    @property
+    def size(self) -> int:
+        return math.prod(self._known_shape())
+
+    def _known_shape(self) -> tuple[int, ...]:
+        if None in self._shape:
+            raise TypeError(f"{self!r} has sizes that are not known yet")
+        return self._shape  # type: ignore[return-value]
+
+    def __len__(self) -> int:
+        if self._shape and self._shape[0] is None:
+            raise TypeError(f"{self!r} has no length yet: its first size is not known")
+        return super().__len__()
+
+    def __bool__(self) -> bool:
+        raise TypeError(f"{self!r} is symbolic: its value cannot decide an `if`; use ops.where or ops.cond")
+
+
+def symbolic_dtype(dtype: Any) -> str:
+    """Canonical name of a dtype, "string" among them: only what runs on the host, before the graph, takes
+    strings.
+    """
+    return STRING if isinstance(dtype, str) and dtype == STRING else dtype_name(dtype)
+
+
+def _checked_shape(shape: Any) -> DynamicShape:
+    sizes = tuple(shape) if hasattr(shape, "__iter__") else (shape,)
+    try:
+        checked = tuple(None if size is None else operator.index(size) for size in sizes)
+    except TypeError:
+        raise TypeError(f"a shape is a tuple of whole numbers and Nones, got {shape!r}") from None
+    if any(size is not None and size < 0 for size in checked):
+        raise ShapeError(f"sizes are not negative; got {shape!r}")
+    return checked
+
+
+class SymbolicCall:
+    """One call on symbolic tensors: what was called, with what, and what came out.
+
+    masks: masks that were handed to a layer because its input carries them. They are no inputs, for values
+    bring their masks along, but Keras counts them as such where it puts layers in order.
+    """
+
+    __slots__ = ("args", "kwargs", "masks", "operation", "outputs", "place")
+
+    def __init__(self, operation: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> None:
+        self.operation = operation
+        self.args = args
+        self.kwargs = kwargs
+        self.masks: list[KerasTensor] = []
+        self.outputs: Any = None
+        # The user's line, for errors.
+        self.place = users_place(sys._getframe(1))
+
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        """The symbolic tensors among the arguments."""
+        return [x for x in tree.flatten((self.args, self.kwargs)) if isinstance(x, KerasTensor)]
+
+
+def symbolic_call(
+    operation: Callable[..., Any], args: tuple, kwargs: dict[str, Any], run: Callable[..., Any] | None = None
+) -> Any:
+    """Record `operation(*args, **kwargs)` and return symbolic outputs of the types that it gives.
+
+    `run` is what is traced to find the types, if that differs from `operation`.
+    """
+    specs = infer_types(run or operation, args, kwargs)
+    flat = [KerasTensor(*x) if isinstance(x, tuple) and len(x) == 2 else x for x in specs.leaves]
+    for out, mask in zip(flat, specs.masks, strict=True):
+        if mask is not None:
+            out._keras_mask = KerasTensor(*mask)
+    return record_call(operation, args, kwargs, tree.pack_sequence_as(specs.structure, flat))[1]
+
+
+def record_call(
+    operation: Callable[..., Any], args: tuple, kwargs: dict[str, Any], outputs: Any
+) -> tuple[SymbolicCall, Any]:
+    """Note that a call gave `outputs`, fresh symbolic tensors. Returns the note and the outputs."""
+    call = SymbolicCall(operation, args, dict(kwargs))
+    for index, out in enumerate(tree.flatten(outputs)):
+        if isinstance(out, KerasTensor):
+            out.history = call
+            out.output_index = index
+    call.outputs = outputs
+    return call, outputs
+
+
+def holds_strings(x: Any) -> bool:
+    """True for arrays of strings or of other objects, and for symbols that stand for strings."""
+    if isinstance(x, Tensor):
+        return x.dtype == STRING
+    dtype = getattr(x, "dtype", None)
+    kind = getattr(dtype, "kind", None)
+    if kind is not None:  # NumPy's and pandas's
+        return kind in ("S", "U", "T", "O")
+    return dtype is not None and "string" in str(dtype).lower()  # polars's and TensorFlow's
+
+
+def sample_of(x: Any) -> str:
+    """The first value of an array, for errors."""
+    if isinstance(x, KerasTensor):
+        return repr(x)
+    flat = np.asarray(x).reshape(-1)
+    return f"such as {flat[0]!r}"[:60] if flat.size else "empty"
+
+
+def strings_refused(where: str, x: Any) -> str:
+    """What to say where strings, or other objects, come to something that computes with numbers."""
+    flat = [] if isinstance(x, Tensor) else np.asarray(x).reshape(-1)[:1].tolist()
+    if flat and not isinstance(flat[0], (str, bytes)):
+        return (
+            f"{where} computes with numbers, it got objects ({sample_of(x)}): fill missing values, and give "
+            "the array a dtype: x.astype('float32')"
+        )
+    return (
+        f"{where} computes with numbers, it got strings ({sample_of(x)}): put a TextVectorization, "
+        "StringLookup or Hashing layer in front"
+    )
+
+
+def _name_of(fn: Callable[..., Any]) -> str:
+    return getattr(fn, "__name__", type(fn).__name__)
+
+
+class _Specs:
+    """Leaves of a structure: (shape, dtype) of tensors, anything else as it is; and of the tensors' masks."""
+
+    def __init__(self, structure: Any, leaves: list[Any], masks: list[Any]) -> None:
+        self.structure = structure
+        self.leaves = leaves
+        self.masks = masks
+
+
+def infer_types(fn: Callable[..., Any], args: Any, kwargs: Any) -> _Specs:
+    """Shapes and dtypes of `fn(*args, **kwargs)`, where symbolic arguments may have unknown sizes."""
+    unknown = any(None in x.shape for x in tree.flatten((args, kwargs)) if isinstance(x, KerasTensor))
+    try:
+        tries = [_probe(fn, args, kwargs, sizes) for sizes in (_PROBES if unknown else _PROBES[:1])]
+    except ShapeError as error:
+        if unknown and "sizes that are not known" not in str(error):
+            batch, inner = _PROBES[0]
+            note = f"  (sizes that are not known were tried as {batch} for the batch and {inner} elsewhere)"
+            error.args = (f"{error}\n{note}", *error.args[1:])
+        raise
+    structure = tries[0][0]
+    columns = list(zip(*(flat for _, flat in tries), strict=True))
+    leaves = [_spec(column) if isinstance(column[0], Tensor) else column[0] for column in columns]
+    masks = [[getattr(value, "_keras_mask", None) for value in column] for column in columns]
+    return _Specs(structure, leaves, [None if column[0] is None else _spec(column) for column in masks])
+
+
+def _spec(tries: Sequence[Any]) -> tuple[DynamicShape, str]:
+    """Shape and dtype of what came out of every try; sizes that differ are unknown."""
+    sizes = zip(*(value.shape for value in tries), strict=True)
+    return tuple(s[0] if len(set(s)) == 1 else None for s in sizes), tries[0].dtype
+
+
+def _probe(fn: Callable[..., Any], args: Any, kwargs: Any, sizes: tuple[int, int]) -> tuple[Any, list[Any]]:
+    batch, inner = sizes
+    with new_level() as level, Recorder(level):
+
+        def concrete(x: Any) -> Any:
+            if not isinstance(x, KerasTensor):
+                return x
+            if x.dtype == STRING:
+                raise HornbeamTypeError(strings_refused(_name_of(fn), x))
+            shape = tuple((inner if i else batch) if s is None else s for i, s in enumerate(x.shape))
+            made = Tensor(placeholder(TensorType(shape, x.dtype), level))
+            if x._keras_mask is not None:
+                made._keras_mask = concrete(x._keras_mask)
+            return made
+
+        args, kwargs = tree.map_structure(concrete, (args, dict(kwargs)))
+        result = fn(*args, **kwargs)
+        return result, tree.flatten(result)

@@ -1,0 +1,384 @@
+"""Variables: named values that change. Inside a compiled function reading makes an input, assigning an
+output.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from hornbeam._internal.naming import current_path
+from hornbeam.config import floatx
+from hornbeam.core.lazy import buffer_of, evaluate, value_of
+from hornbeam.core.tensor import Tensor, as_tensor, cast, cast_node
+from hornbeam.engines import Engine, MeshEngine, current_engine
+from hornbeam.engines.mesh import Layout
+from hornbeam.ir.graph import Node, leaf, placeholder
+from hornbeam.ir.primitive import CONSTANT
+from hornbeam.ir.trace import no_level
+from hornbeam.ir.types import ShapeError, TensorType, dtype_name, is_float, numpy_dtype
+from hornbeam.primitives import stop_gradient
+
+_local = threading.local()
+_names = itertools.count(1)
+
+
+class Recorder:
+    """Notes which variables a traced function reads and assigns. Nested recorders read through to the outer
+    ones.
+    """
+
+    def __init__(self, level: int) -> None:
+        self.level = level
+        self.inputs: dict[Variable, Node] = {}
+        self.values: dict[Variable, Node] = {}
+        self.assigned: dict[Variable, None] = {}
+
+    def __enter__(self) -> Recorder:
+        self._outer = current_recorder()
+        _local.recorder = self
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        _local.recorder = self._outer
+
+    def read(self, variable: Variable) -> Node:
+        node = self.values.get(variable)
+        if node is None:
+            node = placeholder(variable.type, self.level)
+            self.inputs[variable] = self.values[variable] = node
+        elif variable in self.assigned and is_float(node.dtype):
+            # An assignment is no operation that derivatives go through, traced or not.
+            node = stop_gradient(node)
+        return node
+
+    def assign(self, variable: Variable, node: Node) -> None:
+        if node.level > self.level:
+            raise RuntimeError(
+                f"variable {variable.path!r} is assigned inside a loop or branch body (scan, while_loop, "
+                "cond, grad): "
+                "return the new value from the body and assign it outside"
+            )
+        before = self.read(variable)
+        _observe(variable, before)
+        self.values[variable] = node
+        self.assigned[variable] = None
+
+
+def current_recorder() -> Recorder | None:
+    return getattr(_local, "recorder", None)
+
+
+def set_observer(observer: Callable[[Variable, Node], None] | None) -> None:
+    """`observer(variable, node)` is told, in this thread, of every value that a variable gives up."""
+    _local.observer = observer
+
+
+def set_placing(placing: Callable[[Variable], Layout] | None) -> None:
+    """`placing(variable)` says, in this thread, where the pieces of each variable live."""
+    _local.placing = placing
+
+
+def _observe(variable: Variable, before: Node) -> None:
+    observer = getattr(_local, "observer", None)
+    if observer is not None:
+        observer(variable, before)
+
+
+@contextmanager
+def outside_traces() -> Iterator[None]:
+    """Code inside runs eagerly even while a function is being traced: here layers make their variables."""
+    recorder = current_recorder()
+    _local.recorder = None
+    try:
+        with no_level():
+            yield
+    finally:
+        _local.recorder = recorder
+
+
+@contextmanager
+def autocast(dtype: str | None) -> Iterator[None]:
+    """Inside, floating-point variables read as `dtype` (None: as they are stored)."""
+    previous = getattr(_local, "autocast", None)
+    _local.autocast = dtype
+    try:
+        yield
+    finally:
+        _local.autocast = previous
+
+
+class _Stored:
+    """Inside, variables read as they are stored: `autocast(None)`, quicker."""
+
+    __slots__ = ("_previous",)
+
+    def __enter__(self) -> None:
+        self._previous = getattr(_local, "autocast", None)
+        _local.autocast = None
+
+    def __exit__(self, *exc: object) -> None:
+        _local.autocast = self._previous
+
+
+class AllocationError(ValueError):
+    """A model from a file would need more memory than its weights account for."""
+
+
+@contextmanager
+def allocation_budget(nbytes: int, size: int) -> Iterator[None]:
+    """Inside, variables may take `nbytes` and hold `size` numbers in all: a config gets no more than its file
+    has weights for.
+    """
+    outer = getattr(_local, "budget", None)
+    _local.budget = nbytes, size
+    try:
+        yield
+    finally:
+        _local.budget = outer
+
+
+def _charge(shape: Any, dtype: Any) -> None:
+    """Take a variable's size off the budget, if there is one, before anything is allocated."""
+    budget = getattr(_local, "budget", None)
+    if budget is None:
+        return
+    needed = TensorType(tuple(shape), dtype_name(dtype or floatx()))
+    if needed.nbytes > budget[0]:
+        raise AllocationError(
+            f"a variable of shape {tuple(shape)} needs {needed.nbytes} bytes, more than the file's weights "
+            "allow"
+        )
+    if needed.size > budget[1]:
+        raise AllocationError(f"with a variable of shape {tuple(shape)} there are too many parameters")
+    _local.budget = budget[0] - needed.nbytes, budget[1] - needed.size
+
+
+class Variable(Tensor):
+    """A value that can be assigned: weights, optimizer slots, metric totals, random states.
+
+    initializer: an array, a number, or a callable `(shape, dtype) -> tensor` or the name of an initializer,
+    called at once with `shape`. dtype: that of an array, int32 for Python ints, else floatx. trainable:
+    whether optimizers update it. autocast: whether layers read it in their compute dtype. layout: a
+    TensorLayout (see `hornbeam.distribution`), if not what the distribution gives it, or another variable
+    whose layout it shares. aggregation, synchronization: kept for Keras's signature; only their defaults
+    have a meaning here.
+
+    Raises ShapeError if the initial value does not have `shape`.
+
+    >>> v = hornbeam.Variable([1.0, 2.0])
+    >>> v.assign_add([1.0, 1.0]).tolist()
+    [2.0, 3.0]
+    """
+
+    __slots__ = (
+        "_layout", "_type", "aggregation", "autocast", "constraint", "name", "path", "regularizer",
+        "synchronization", "trainable",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        initializer: Any,
+        shape: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        aggregation: str = "none",
+        synchronization: str = "auto",
+        name: str | None = None,
+        layout: Any = None,
+    ) -> None:
+        if layout is not None and not isinstance(layout, Variable) and not hasattr(layout, "axes"):
+            raise TypeError(f"layout must be a hornbeam.distribution.TensorLayout, got {layout!r}")
+        if name is not None and (not isinstance(name, str) or "/" in name):
+            raise ValueError(f"a variable's name must be a string without '/', got {name!r}")
+        value = as_tensor(_initial_value(initializer, shape, dtype), dtype)
+        if shape is not None and tuple(shape) != value.shape:
+            raise ShapeError(
+                f"variable {name or ''} should have shape {tuple(shape)}, its initial value has {value.shape}"
+            )
+        self._type = TensorType(value.shape, value.dtype)
+        self._keras_mask = None
+        self._node = _settled(value.node, self._type)
+        self.name = name or f"variable_{next(_names)}"
+        self.path = f"{current_path()}/{self.name}" if current_path() else self.name
+        self.trainable = bool(trainable)
+        self.autocast = autocast
+        self.aggregation = aggregation
+        self.synchronization = synchronization
+        self._layout = layout
+        self.constraint: Any = None
+        self.regularizer: Any = None
+        if self.placement:
+            self.place(current_engine())
+
+    def __del__(self) -> None:
+        """A variable's node is not a handle that evaluation must serve: it is always a leaf."""
+
+    @property
+    def type(self) -> TensorType:
+        return self._type
+
+    @property
+    def node(self) -> Node:
+        recorder = current_recorder()
+        node = self._node if recorder is None else recorder.read(self)
+        return node if self.dtype == node.dtype else cast_node(Tensor(node), self.dtype)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._type.shape
+
+    @property
+    def dtype(self) -> str:
+        stored = self._type.dtype
+        wanted = getattr(_local, "autocast", None)
+        return wanted if wanted is not None and self.autocast and is_float(stored) else stored
+
+    @property
+    def overwrite_with_gradient(self) -> bool:
+        """False: variables that take their gradient as value belong to quantized training, which is not
+        there."""
+        return False
+
+    @property
+    def value(self) -> Tensor:
+        """The present value as a Tensor that later assignments do not change."""
+        return Tensor(self.node)
+
+    def assign(self, value: Any) -> Tensor:
+        """Replace the value. Raises ShapeError unless the shape is the same; the dtype is converted."""
+        stored = self._type.dtype
+        new = value if isinstance(value, Tensor) and value.dtype == stored else cast(as_tensor(value), stored)
+        if new.shape != self.shape:
+            raise ShapeError(
+                f"variable {self.path!r} has shape {self.shape}, it cannot take a value of shape {new.shape}"
+            )
+        recorder = current_recorder()
+        if recorder is not None:
+            recorder.assign(self, new.node)
+        else:
+            _observe(self, self._node)
+            self._node = _settled(new.node, self._type)
+        return new
+
+    def assign_add(self, value: Any) -> Tensor:
+        """Add to the value in place, in the dtype in which it is stored."""
+        with _Stored():
+            return self.assign(self + value)
+
+    def assign_sub(self, value: Any) -> Tensor:
+        """Subtract from the value in place, in the dtype in which it is stored."""
+        with _Stored():
+            return self.assign(self - value)
+
+    def numpy(self) -> np.ndarray:
+        return value_of(self.node)
+
+    @property
+    def placement(self) -> Layout:
+        """Which mesh axis cuts each dimension, as this thread's distribution says; () for a whole copy on
+        every device."""
+        placing = getattr(_local, "placing", None)
+        return () if placing is None else placing(self)
+
+    def place(self, engine: Engine) -> None:
+        """Move the buffer to `engine`, and there to where the distribution wants it."""
+        if not isinstance(engine, MeshEngine):
+            buffer_of(self._node, engine)
+            return
+        owner, buffer = self._node.value
+        if owner is engine:
+            laid = engine.lay(buffer, self.placement)
+        else:
+            laid = engine.put(buffer if owner is None else owner.get(buffer), self.placement)
+        if laid is not buffer:
+            self._node.value = (engine, laid)
+
+    def lend(self, engine: Engine) -> tuple[Any, bool]:
+        """The buffer on `engine`, and whether nobody else sees it, so that its memory may be given away."""
+        self.place(engine)
+        buffer, holders = _held(self)
+        return buffer, all(now <= least for now, least in zip(holders, _ALONE, strict=True))
+
+    def settle(self, engine: Engine, buffer: Any) -> None:
+        """Take a buffer that a compiled function computed as the new value."""
+        _observe(self, self._node)
+        self._node = leaf((engine, buffer), self._type)
+
+    def __repr__(self) -> str:
+        value = f"\n{value_of(self._node)}" if current_recorder() is None else " (being traced)"
+        return f"<Variable {self.path} shape={self.shape} dtype={self._type.dtype}{value}>"
+
+    __str__ = __repr__
+    __hash__ = object.__hash__
+
+    def __reduce__(self) -> Any:
+        """Pickled and copied by value, with the name and the flags."""
+        state = {name: getattr(self, name) for name in _COPIED}
+        return _rebuilt, (np.asarray(Tensor(self._node)), state)
+
+
+def _initial_value(initializer: Any, shape: Any, dtype: Any) -> Any:
+    if isinstance(initializer, str):
+        from hornbeam import initializers
+
+        initializer = initializers.get(initializer)
+    if isinstance(initializer, type):
+        raise ValueError(f"initializer={initializer.__name__} is the class: write {initializer.__name__}()")
+    if isinstance(initializer, Tensor) or not callable(initializer):
+        value = as_tensor(initializer, dtype)
+        _charge(value.shape, value.dtype)
+        return value
+    if shape is None:
+        raise ValueError("a Variable made by an initializer function needs its `shape`")
+    _charge(shape, dtype)
+    return initializer(tuple(shape), dtype=dtype_name(dtype or floatx()))
+
+
+_COPIED = (
+    "name", "path", "trainable", "autocast", "aggregation", "synchronization", "constraint", "regularizer",
+)  # fmt: skip
+
+
+def _rebuilt(value: np.ndarray, state: dict[str, Any]) -> Variable:
+    variable = Variable(value)
+    for name, part in state.items():
+        setattr(variable, name, part)
+    return variable
+
+
+def _settled(node: Node, type: TensorType) -> Node:
+    """A leaf of the variable's own with the node's value, computed now: variables hold values, not pending
+    work.
+    """
+    if node.value is None and node.primitive is CONSTANT:  # metrics start at 0 in every epoch
+        data = np.frombuffer(node.params["data"], numpy_dtype(type.dtype))
+        return leaf((None, data.reshape(type.shape)), type)
+    if node.value is None:
+        evaluate([node])
+    owner, buffer = node.value
+    return leaf((owner, buffer), type)
+
+
+def _held(variable: Any) -> tuple[Any, tuple[int, int]]:
+    """The variable's buffer, and how often its node and its buffer are referred to, as seen from here."""
+    buffer = variable._node.value[1]
+    return buffer, (sys.getrefcount(variable._node), sys.getrefcount(buffer))
+
+
+class _Unshared:
+    """Looks like a variable whose node and buffer nobody else knows."""
+
+    def __init__(self) -> None:
+        self._node = leaf((None, object()), TensorType((), "bool"))
+
+
+# What `_held` counts when nobody else refers to them; how many of these are its own differs between Pythons.
+_ALONE = _held(_Unshared())[1]

@@ -1,0 +1,1 @@
+"""Look into training: captured activations, profiles, NaN search, learning rates, the doctor."""

@@ -1,0 +1,96 @@
+"""Checks of what comes of a training."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hornbeam.diagnostics.doctor.findings import Checks, Evidence
+from hornbeam.diagnostics.doctor.training_trace import Case
+from hornbeam.diagnostics.doctor.update_ratios import moved, rate_of
+
+check = Checks()
+
+
+@check(
+    "rate_too_low",
+    "epoch",
+    "updates so small that the whole training cannot change the weights",
+    "Take ten or a hundred times the rate; hornbeam.lr_find(model, x, y) shows which rates work",
+    unless=(
+        "vanishing_gradients", "dead_units", "saturated_units", "saturated_outputs", "constant_output",
+        "constant_inputs", "symmetric_units", "tiny_inputs", "no_gradient",
+    ),
+)  # fmt: skip
+def rate_too_low(case: Case) -> Evidence | None:
+    if len(case.looks) < 2 or case.planned is None or case.planned < 100:
+        return None
+    parts = [part for look in case.looks if (part := moved(look)) is not None]
+    if not parts or max(parts) * case.planned > 0.003 or max(parts) == 0.0:
+        return None
+    first, last = case.looks[0].loss, case.looks[-1].loss
+    if first is not None and last is not None and last < 0.98 * first:
+        return None
+    return Evidence(
+        f"{rate_of(case)} moves weights by {max(parts):.1g} of their size in one update: all "
+        f"{case.planned:,} updates in one direction would change them by {max(parts) * case.planned:.1g}"
+    )
+
+
+@check(
+    "class_collapse",
+    "epoch",
+    "one class for every sample",
+    "Look at class balance and class_weight, at labels that do not belong to their samples, and at the rate",
+    unless=(
+        "rate_too_low", "rate_too_high", "not_finite", "constant_inputs", "constant_output", "dead_units",
+        "frozen", "saturated_outputs",
+    ),
+)  # fmt: skip
+def class_collapse(case: Case) -> Evidence | None:
+    looks = [look for look in case.looks[-2:] if look.updates >= 50]
+    labels = case.probe_labels
+    if len(looks) < 2 or labels is None:
+        return None
+    classes, counts = np.unique(labels, return_counts=True)
+    answers = [case.probabilities(look) for look in looks]
+    if len(labels) < 32 or counts.max() > 0.95 * len(labels) or any(p is None for p in answers):
+        return None
+    chosen = {int(c) for p in answers if p is not None for c in p.argmax(axis=1)}
+    if len(chosen) > 1 or (chosen == {int(classes[counts.argmax()])} and not case.nothing_learned()):
+        return None
+    return Evidence(
+        f"after {looks[-1].updates:,} updates the model answers class {chosen.pop()} for all {len(labels)} "
+        f"samples that were looked at, which belong to {len(classes)} classes"
+    )
+
+
+# -- gaps and plateaus -------------------------------------------------------------------------------------
+
+
+@check(
+    "overfitting",
+    "epoch",
+    "a validation loss that rises while the training loss falls",
+    "Stop earlier (callbacks.EarlyStopping(restore_best_weights=True)), or take more data, augmentation, "
+    "dropout, a smaller model",
+)
+def overfitting(case: Case) -> Evidence | None:
+    held, losses = case.losses("val_loss"), case.losses()
+    if len(held) < 4 or len(held) != len(losses) or _stops_early(case):
+        return None
+    best = int(np.argmin(held))
+    since = len(held) - 1 - best
+    if since < 3 or not losses[-1] < 0.8 * losses[best] or not min(held[-2:]) > 1.3 * held[best]:
+        return None
+    return Evidence(
+        f"val_loss was lowest in epoch {case.began + best + 1} ({held[best]:.3g}) and is "
+        f"{held[-1]:.3g} now, while loss fell from {losses[best]:.3g} to {losses[-1]:.3g}"
+    )
+
+
+def _stops_early(case: Case) -> bool:
+    """Whether a callback keeps the best weights anyway."""
+    return any(
+        getattr(callback, "restore_best_weights", False) or getattr(callback, "save_best_only", False)
+        for callback in case.callbacks
+    )

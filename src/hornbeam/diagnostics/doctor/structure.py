@@ -1,0 +1,223 @@
+"""Checks of how layers are put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from hornbeam import layers as kinds
+from hornbeam.activations import linear
+from hornbeam.diagnostics.doctor.findings import Checks, Evidence, listed
+from hornbeam.diagnostics.doctor.step_probe import LayerLook
+from hornbeam.diagnostics.doctor.training_trace import Case
+
+check = Checks()
+
+_DROPOUTS = (
+    kinds.Dropout, kinds.SpatialDropout1D, kinds.SpatialDropout2D, kinds.SpatialDropout3D, kinds.AlphaDropout,
+    kinds.GaussianDropout,
+)  # fmt: skip
+_CONVOLUTIONS = (kinds.Conv1D, kinds.Conv2D, kinds.Conv3D)
+# Layers that a weighted sum passes through unchanged when the model is used.
+_PASSING = (*_DROPOUTS, kinds.GaussianNoise, kinds.Identity)
+
+
+@check(
+    "frozen",
+    "look",
+    "a model without a trained weight",
+    "Set trainable = True on the layers that are to learn, and compile again",
+)
+def frozen(case: Case) -> Evidence | None:
+    if case.looks[-1].weights or not case.model.weights:
+        return None
+    count = sum(int(np.prod(v.shape)) for v in case.model.weights)
+    return Evidence(f"all {count:,} weights are frozen: an update changes nothing")
+
+
+def _sources(case: Case) -> Iterator[tuple[LayerLook, LayerLook]]:
+    """Pairs of layers of which the first feeds the second and nothing else, perhaps through a dropout."""
+    looks = case.looks[-1].layers
+    for _, second in case.leaf_layers():
+        look = second
+        while look.sole and look.inputs and look.inputs[0] is not None:
+            look = looks[look.inputs[0]]
+            if not isinstance(look.layer, _PASSING) and not _is_linear_activation(look.layer):
+                if not look.layer._sublayers():
+                    yield look, second
+                break
+
+
+def _is_linear_activation(layer: Any) -> bool:
+    return isinstance(layer, kinds.Activation) and layer.activation in (None, linear)
+
+
+def _is_weighted_sum(layer: Any) -> bool:
+    return (
+        isinstance(layer, (kinds.Dense, *_CONVOLUTIONS))
+        and layer.activation in (None, linear)
+        and getattr(layer, "groups", 1) == 1
+    )
+
+
+@check(
+    "linear_chain",
+    "look",
+    "two layers of weighted sums with no activation between them, which one smaller layer could replace",
+    "Give the first of each pair an activation, for example activation='relu', or leave it out",
+)
+def linear_chain(case: Case) -> Evidence | None:
+    pairs = [
+        (a, b)
+        for a, b in _sources(case)
+        if _is_weighted_sum(a.layer)
+        and isinstance(b.layer, (kinds.Dense, *_CONVOLUTIONS))
+        and _replaceable(a, b)
+    ]
+    if not pairs:
+        return None
+    a, b = pairs[0]
+    before, after = _weights(a.layer) + _weights(b.layer), _merged(a.layer, b.layer)
+    return Evidence(
+        f"no activation stands between {str(a.path)!r} and {str(b.path)!r}: their {before:,} weights can "
+        f"do no more than one layer with {after:,}"
+        + (f", and likewise for {len(pairs) - 1} more pairs" if len(pairs) > 1 else ""),
+        [a.path for a, _ in pairs],
+    )
+
+
+def _weights(layer: Any) -> int:
+    return int(np.prod(layer.kernel.shape))
+
+
+def _merged(a: Any, b: Any) -> int:
+    """Weights of the one layer that does what the two do."""
+    first, second = a.kernel.shape, b.kernel.shape
+    sizes = [m + n - 1 for m, n in zip(first[:-2], second[:-2], strict=True)]
+    return int(np.prod(sizes)) * first[-2] * second[-1]
+
+
+def _replaceable(a: LayerLook, b: LayerLook) -> bool:
+    """Whether the layer between two is no bottleneck, and one layer has no more weights than both."""
+    one, two = a.layer, b.layer
+    if isinstance(one, kinds.Dense) is not isinstance(two, kinds.Dense):
+        return False
+    if len(one.kernel.shape) != len(two.kernel.shape) or getattr(two, "groups", 1) != 1:
+        return False
+    for layer in (one, two):
+        if (
+            max(np.ravel(getattr(layer, "dilation_rate", 1))) > 1
+            or max(np.ravel(getattr(layer, "strides", 1))) > 1
+        ):
+            return False
+    middle = one.kernel.shape[-1]
+    if middle < min(one.kernel.shape[-2], two.kernel.shape[-1]):
+        return False
+    return _merged(one, two) <= _weights(one) + _weights(two)
+
+
+# An activation on top of another one: what comes of it.
+_TWICE = {
+    ("softmax", "softmax"): "probabilities are squeezed together and gradients become small",
+    ("sigmoid", "softmax"): "scores between 0 and 1 cannot make any class more than e times as likely",
+    ("softmax", "sigmoid"): "outputs lie between 0.5 and 0.73",
+    ("sigmoid", "sigmoid"): "outputs lie between 0.5 and 0.73",
+    ("relu", "sigmoid"): "no output can be below 0.5",
+    ("relu", "softmax"): "no class can get a score below 0, and classes whose score is 0 do not learn",
+    ("relu", "relu"): "the second one changes nothing",
+    ("tanh", "tanh"): "outputs lie between -0.76 and 0.76",
+}
+
+
+@check(
+    "activation_twice",
+    "look",
+    "an activation applied to the output of another one",
+    "Leave out one of them: the activation argument of the layer before, or the layer behind",
+)
+def activation_twice(case: Case) -> Evidence | None:
+    for a, b in _sources(case):
+        bare = isinstance(b.layer, (kinds.Activation, kinds.Softmax, kinds.ReLU))
+        text = _TWICE.get((a.kind, b.kind))
+        if bare and text and not a.is_output:
+            return Evidence(
+                f"{str(b.path)!r} ({b.kind}) is applied to the {a.kind} of {str(a.path)!r}: {text}", [b.path]
+            )
+    return None
+
+
+@check(
+    "dropout_zero",
+    "look",
+    "a dropout layer with rate 0",
+    "Give it a rate, 0.2 to 0.5 is usual, or leave it out",
+)
+def dropout_zero(case: Case) -> Evidence | None:
+    found = [look.path for _, look in case.leaf_layers() if _rate(look) == 0]
+    return Evidence(f"{listed(found)} drops nothing: its rate is 0", found) if found else None
+
+
+@check(
+    "dropout_extreme",
+    "look",
+    "a dropout layer that drops nearly everything",
+    "The rate is what is dropped, not what is kept: 0.2 to 0.5 is usual",
+)
+def dropout_extreme(case: Case) -> Evidence | None:
+    found = [(look.path, _rate(look)) for _, look in case.leaf_layers() if (_rate(look) or 0) >= 0.85]
+    if not found:
+        return None
+    path, rate = found[0]
+    return Evidence(f"{str(path)!r} drops {rate:.0%} of its inputs", [path for path, _ in found])
+
+
+@check(
+    "dropout_last",
+    "look",
+    "a dropout behind the model's last layer",
+    "Put it before the last layer with weights: here it sets answers themselves to zero",
+)
+def dropout_last(case: Case) -> Evidence | None:
+    found = [look for _, look in case.leaf_layers() if look.is_output and _rate(look)]
+    if not found:
+        return None
+    return Evidence(
+        f"{str(found[0].path)!r} sets {_rate(found[0]):.0%} of the model's outputs to zero in training",
+        [found[0].path],
+    )
+
+
+def _rate(look: LayerLook) -> float | None:
+    return float(look.layer.rate) if isinstance(look.layer, _DROPOUTS) else None
+
+
+@check(
+    "batch_norm_small_batch",
+    "look",
+    "batch normalization over too few samples",
+    "Take batches of 16 and more, or a normalization that does not look at the batch "
+    "(LayerNormalization, GroupNormalization)",
+)
+def batch_norm_small_batch(case: Case) -> Evidence | None:
+    found = [look for look in case.batch_norms() if look.layer.trainable]
+    if not found:
+        return None
+    size = case.batch_size
+    flat = any(look.rank == 2 for look in found)
+    if size < (5 if flat else 2):
+        many = f"{size} sample{'s' if size > 1 else ''}"
+        return Evidence(
+            f"{listed([look.path for look in found])} takes means and variances of {many}: they are mostly "
+            "chance",
+            [look.path for look in found],
+        )
+    samples = getattr(case.data, "samples", None)
+    if flat and samples and samples > size and samples % size == 1 and case.steps == -(-samples // size):
+        return Evidence(
+            f"the last batch of an epoch has 1 sample ({samples:,} = {samples // size:,} x {size} + 1), of "
+            f"which {listed([look.path for look in found])} makes zero",
+            [look.path for look in found],
+        )
+    return None

@@ -1,0 +1,248 @@
+"""Everything the doctor knows about a training, and what follows from it."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from hornbeam.diagnostics.doctor.step_probe import LayerLook, Look
+from hornbeam.layers import BatchNormalization
+from hornbeam.losses import Loss
+from hornbeam.training import checks
+from hornbeam.training.data import ArrayData, class_numbers, leaves_of, rows_of, unpack_x_y_sample_weight
+from hornbeam.training.trainer import Trainer
+
+# Samples that the doctor looks at, batches that they may come in, and samples it compares them with.
+PROBE, BATCHES, REFERENCE = 128, 4, 1024
+_SQUARED = ("mean_squared_error",)
+_ABSOLUTE = ("mean_absolute_error",)
+
+
+class Case:
+    """A training: its model, its data, what was seen so far.
+
+    looks: into training steps; the first is from before the first update. history: logs of the epochs.
+    batches: those that are looked at. found: names of findings.
+    """
+
+    def __init__(self, model: Any, run: Any, epochs: int, steps: int | None) -> None:
+        self.model = model
+        self.data = run.data
+        self.callbacks = run.callbacks.callbacks
+        self.epochs, self.steps = epochs, steps
+        self.looks: list[Look] = []
+        self.history: list[dict[str, Any]] = []
+        self.found: set[str] = set()
+        # Epochs of it that another fit had made.
+        self.began = 0
+        self.batches = probe_batches(run.data)
+
+    # -- the data --------------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def probe(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """x and y of all samples that are looked at, each as a list of arrays."""
+        parts = [unpack_x_y_sample_weight(batch) for batch in self.batches]
+        x = [leaves_of(part[0]) for part in parts]
+        y = [leaves_of(part[1]) for part in parts]
+        return [np.concatenate(c) for c in zip(*x, strict=True)], [
+            np.concatenate(c) for c in zip(*y, strict=True)
+        ]
+
+    @functools.cached_property
+    def reference_rows(self) -> np.ndarray | None:
+        """Numbers of up to a thousand samples, whole batches of them; None for streams."""
+        if not isinstance(self.data, ArrayData):
+            return None
+        rows = _spread(self.data, REFERENCE)
+        return rows[: len(rows) - len(rows) % self.batch_size]
+
+    @functools.cached_property
+    def reference(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Those samples (of a stream, the ones that are looked at) as (n, features), and their labels or
+        targets, in which neighbours are looked for. None for several inputs, whole numbers (tokens) and large
+        samples."""
+        x, y = self.probe
+        if self.reference_rows is not None:
+            packed = unpack_x_y_sample_weight(self.data.data)
+            x, y = ([leaf[self.reference_rows] for leaf in leaves_of(part)] for part in packed[:2])
+        if len(x) != 1 or len(y) != 1 or (x[0].dtype.kind in "iu" and x[0].dtype.itemsize > 1):
+            return None
+        flat = x[0].reshape(len(x[0]), -1).astype("float64")
+        return (flat, y[0]) if flat.shape[1] <= 4096 else None
+
+    def answers(self) -> np.ndarray | None:
+        """What the model gives each class of each reference sample now, as it is used; None for streams and
+        for layers that would remember the samples."""
+        layers = self.model._flatten_layers()
+        if self.reference_rows is None or any(getattr(layer, "stateful", False) for layer in layers):
+            return None
+        x = rows_of(unpack_x_y_sample_weight(self.data.data)[0], self.reference_rows)
+        return self._as_probabilities(self.model.predict(x, batch_size=self.batch_size, verbose=0))
+
+    @property
+    def batch_size(self) -> int:
+        """Samples of an update."""
+        return len(leaves_of(self.batches[0])[0])
+
+    @functools.cached_property
+    def target(self) -> np.ndarray | None:
+        """The targets of all samples (of a stream, of those that are looked at), if there is one array."""
+        if isinstance(self.data, ArrayData):
+            leaves = leaves_of(unpack_x_y_sample_weight(self.data.data)[1])
+            rows = self.data.rows
+            return None if len(leaves) != 1 else leaves[0] if rows is None else leaves[0][rows]
+        return self.probe[1][0] if len(self.probe[1]) == 1 else None
+
+    @property
+    def weighted(self) -> bool:
+        """Whether samples or classes have weights."""
+        third = unpack_x_y_sample_weight(self.batches[0])[2]
+        return third is not None or getattr(self.data, "class_weight", None) is not None
+
+    # -- the loss --------------------------------------------------------------------------------------------
+
+    @property
+    def standard(self) -> bool:
+        """Whether the step and its loss are the library's, and not the user's."""
+        kind = type(self.model)
+        return kind.train_step is Trainer.train_step and kind.compute_loss is Trainer.compute_loss
+
+    @functools.cached_property
+    def loss(self) -> Loss | None:
+        """The loss, if the step is the library's and there is one for one output."""
+        losses = self.model._fit.losses
+        if not self.standard or losses is None or len(losses.by_output) != 1:
+            return None
+        found = losses.by_output[0]
+        return found if isinstance(found, Loss) else None
+
+    @functools.cached_property
+    def labels(self) -> np.ndarray | None:
+        """The classes of all samples, where the loss compares classes."""
+        kind = checks.loss_kind(self.loss)
+        if kind is None or self.target is None:
+            return None
+        if kind == "binary" and self.target.ndim > 1 and self.target.shape[-1] > 1:
+            return None
+        return class_numbers(self.target)
+
+    @functools.cached_property
+    def probe_labels(self) -> np.ndarray | None:
+        """The classes of the samples that are looked at."""
+        return None if self.labels is None else class_numbers(self.probe[1][0])
+
+    @functools.cached_property
+    def from_logits(self) -> bool:
+        """Whether the model's outputs are scores that the loss makes probabilities of."""
+        return bool(getattr(self.loss, "options", {}).get("from_logits", False))
+
+    @functools.cached_property
+    def constant_loss(self) -> float | None:
+        """What the best constant answer would lose: entropy of the classes, variance or spread of numbers.
+        None for other losses, and where samples have weights."""
+        if self.loss is None or self.weighted or self.target is None:
+            return None
+        if getattr(self.loss, "options", {}).get("label_smoothing", 0.0):
+            return None
+        if self.labels is not None:
+            share = np.unique(self.labels, return_counts=True)[1] / len(self.labels)
+            found = float(-(share * np.log(share)).sum())
+        else:
+            name, y = checks._function_of(self.loss), self.target.astype("float64")
+            if name in _SQUARED:
+                found = float(np.var(y, axis=0).mean())
+            elif name in _ABSOLUTE:
+                found = float(np.abs(y - np.median(y, axis=0)).mean())
+            else:
+                return None
+        return found if found > 1e-12 else None
+
+    def data_loss(self, loss: float) -> float:
+        """A loss without what regularizers of weights add to it."""
+        return loss - (self.looks[-1].penalty if self.looks else 0.0)
+
+    # -- the training ----------------------------------------------------------------------------------------
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs were seen."""
+        return len(self.history)
+
+    @property
+    def epoch_now(self) -> int:
+        """The number of the last of them, as `fit` counts from 1; 0 before the first."""
+        return self.began + self.epoch
+
+    @property
+    def updates(self) -> int:
+        """Updates up to the last look."""
+        return self.looks[-1].updates if self.looks else 0
+
+    @property
+    def planned(self) -> int | None:
+        """Updates of the whole training, if that is known."""
+        return None if self.steps is None else self.steps * self.epochs
+
+    def losses(self, name: str = "loss") -> list[float]:
+        """A log of all epochs that have it."""
+        return [float(logs[name]) for logs in self.history if name in logs]
+
+    def nothing_learned(self) -> bool:
+        """Whether the model is no better than a constant answer, by the last look and the last epoch."""
+        if self.constant_loss is None or not self.losses() or not self.looks:
+            return False
+        seen = [self.data_loss(self.losses()[-1])]
+        if self.looks[-1].updates and self.looks[-1].loss is not None:
+            seen.append(self.data_loss(self.looks[-1].loss))
+        return not any(loss < 0.95 * self.constant_loss for loss in seen)
+
+    def leaf_layers(self) -> list[tuple[int, LayerLook]]:
+        """The last look's layers that hold no other layers, with their numbers."""
+        looks = self.looks[-1].layers
+        return [(i, look) for i, look in enumerate(looks) if not look.layer._sublayers()]
+
+    def probabilities(self, look: Look | None = None) -> np.ndarray | None:
+        """What the model gave each class of each sample that was looked at, (n, classes)."""
+        look = look or self.looks[-1]
+        if self.probe_labels is None or len(look.predictions) != 1:
+            return None
+        found = self._as_probabilities(look.predictions[0])
+        return found if found is not None and len(found) == len(self.probe_labels) else None
+
+    def _as_probabilities(self, outputs: np.ndarray) -> np.ndarray | None:
+        """Outputs of the model as probabilities (n, classes); None for one of another rank."""
+        scores = outputs.astype("float64")
+        if scores.ndim != 2:
+            return None
+        with np.errstate(all="ignore"):
+            if scores.shape[1] == 1:
+                p = 1 / (1 + np.exp(-scores)) if self.from_logits else scores
+                return np.concatenate([1 - p, p], axis=1)
+            if self.from_logits:
+                shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
+                return shifted / shifted.sum(axis=1, keepdims=True)
+        return scores
+
+    def batch_norms(self) -> list[LayerLook]:
+        """Calls of layers that normalize by the batch, while they are trained."""
+        return [look for _, look in self.leaf_layers() if isinstance(look.layer, BatchNormalization)]
+
+
+def probe_batches(data: Any) -> list[Any]:
+    """Batches to look at: of arrays some rows spread over all of them, of a stream its first batch."""
+    if not isinstance(data, ArrayData):
+        return [data.first_batch()]
+    size = min(data.batch_size, data.samples or 1)
+    count = max(1, min(BATCHES, -(-PROBE // size), (data.samples or 1) // size))
+    rows = _spread(data, count * size)
+    return [rows_of(data.data, rows[start::count]) for start in range(count)]
+
+
+def _spread(data: ArrayData, most: int) -> np.ndarray:
+    """Numbers of at most so many rows, spread evenly over those that take part."""
+    count = data.samples or 1
+    rows = np.linspace(0, count - 1, min(most, count)).astype(np.int64)
+    return rows if data.rows is None else data.rows[rows]

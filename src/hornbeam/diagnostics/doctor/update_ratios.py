@@ -1,0 +1,111 @@
+"""Checks of the size of updates, and of what else moves weights."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from hornbeam.diagnostics.doctor.findings import Checks, Evidence
+from hornbeam.diagnostics.doctor.step_probe import Look
+from hornbeam.diagnostics.doctor.training_trace import Case
+from hornbeam.training.callbacks.base import learning_rates
+
+check = Checks()
+
+# Updates behind which what was odd before the first one is no accident of the start any more.
+_SETTLED = 10
+
+
+@check(
+    "regularization_swamps",
+    "look",
+    "regularizers that weigh more than the loss itself",
+    "Take a smaller factor, 1e-5 to 1e-3 is usual, or less weight decay",
+)
+def regularization_swamps(case: Case) -> Evidence | None:
+    first, last = case.looks[0], case.looks[-1]
+    if case.standard and first.loss is not None and first.penalty > 3 * abs(first.loss - first.penalty) > 0:
+        return Evidence(
+            f"before training {first.penalty:.3g} of a loss of {first.loss:.3g} are penalties on weights, "
+            f"{first.loss - first.penalty:.3g} compare predictions with targets"
+        )
+    decay = last.penalty > 0 or getattr(case.model.optimizer, "weight_decay", None)
+    if not decay or last.updates < _SETTLED or not case.nothing_learned():
+        return None
+    shrunk = [
+        (after.path, before.rms, after.rms)
+        for before, after in zip(first.kernels(), last.kernels(), strict=False)
+        if before.path == after.path and after.rms < 0.05 * before.rms
+    ]
+    if not shrunk or len(shrunk) < 0.5 * len(first.kernels()):
+        return None
+    path, before, after = shrunk[0]
+    return Evidence(
+        f"weights shrink to nothing: {str(path)!r} from {before:.2g} to {after:.2g} on average in "
+        f"{last.updates:,} updates, and the model is no better than a constant answer",
+        [path for path, *_ in shrunk],
+    )
+
+
+def moved(look: Look) -> float | None:
+    """By which part of its size an update changes a weight, the median over those that multiply."""
+    parts = [w.update / w.rms for w in look.kernels() if w.rms > 1e-8 and w.size >= 4]
+    parts = [part for part in parts if math.isfinite(part)]
+    return float(np.median(parts)) if parts else None
+
+
+def rate_of(case: Case) -> str:
+    """The learning rate in words."""
+    rates = list(learning_rates(case.model.optimizer).values())
+    return f"the learning rate {rates[0]:.2g}" if rates else "the optimizer"
+
+
+def _broken(case: Case) -> str | None:
+    """Which loss is no number, or far above where it began."""
+    for name in ("loss", "val_loss"):
+        values = case.losses(name)
+        if values and not math.isfinite(values[-1]):
+            return f"the {name} is {values[-1]} in epoch {case.epoch_now}"
+    first, last = case.looks[0].loss, case.losses()
+    if first is None or not last or not math.isfinite(first) or case.looks[-1].updates < 10:
+        return None
+    seen = [*last[-1:], *([case.looks[-1].loss] if case.looks[-1].loss is not None else [])]
+    if min(seen) <= 1.5 * abs(first) + 1e-6:
+        return None
+    return f"the loss went from {first:.3g} before training to {min(seen):.3g} in epoch {case.epoch_now}"
+
+
+@check(
+    "rate_too_high",
+    "epoch",
+    "updates so large that the loss rises or stays where it was",
+    "Take a tenth of the rate; hornbeam.lr_find(model, x, y) shows which rates work",
+    unless=("unscaled_targets", "unscaled_inputs", "exploding_gradients", "regularization_swamps"),
+)
+def rate_too_high(case: Case) -> Evidence | None:
+    parts = [part for look in case.looks if (part := moved(look)) is not None]
+    broken = _broken(case) if case.standard else None
+    if not parts or max(parts) < 0.03:
+        return None
+    stuck = max(parts) > 0.2 and case.updates >= 20 and case.epoch >= 2 and case.nothing_learned()
+    if broken is None and not stuck:
+        return None
+    text = broken or f"after {case.updates:,} updates the model is no better than a constant answer"
+    return Evidence(
+        f"{rate_of(case)} moves weights by up to {max(parts):.0%} of their size in one update; {text}"
+    )
+
+
+@check(
+    "not_finite",
+    "epoch",
+    "a loss that is no number any more",
+    "fit(debug_nans=True) says in which layer and operation that began",
+    unless=("rate_too_high", "exploding_gradients"),
+)
+def not_finite(case: Case) -> Evidence | None:
+    for name, value in case.history[-1].items():
+        if "loss" in name and np.ndim(value) == 0 and not math.isfinite(value):
+            return Evidence(f"{name} is {value} in epoch {case.epoch_now}")
+    return None

@@ -1,0 +1,153 @@
+"""A callback that knows what can be wrong with a training."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from hornbeam.distribution.processes import is_first
+from hornbeam.engines import current_engine
+from hornbeam.training.callbacks.base import Callback, Logs
+
+if TYPE_CHECKING:
+    from hornbeam.diagnostics.doctor import Finding
+    from hornbeam.diagnostics.doctor.step_probe import Exam
+    from hornbeam.diagnostics.doctor.training_trace import Case
+
+# A look before this share of the updates so far has been added to them would say little new.
+_NEW, _AT_LEAST = 0.25, 20
+# Steps behind which a long first epoch is looked into.
+_EARLY = 100
+
+
+class Doctor(Callback):
+    """Says, once for each, what seems wrong with a training, with this run's numbers and what to do.
+
+    Before the first update, once early in a long first epoch, and at ends of epochs it runs the model's own
+    training step on some samples, keeps nothing of what that does, and looks at what layers give, what
+    gradients weights get and how far an update moves them: dead and saturated units, vanishing and exploding
+    gradients, rates, inputs that are not scaled, layers without use, wrong labels, over- and underfitting
+    and others; docs/doctor.md has the table. It is silent where it finds nothing, and a training with it
+    ends in the same bits as one without.
+
+    verbose: 1 prints findings as they are made, 0 keeps them to `findings`, a list of
+    `hornbeam.diagnostics.doctor.Finding` (name, evidence, advice, layers, epoch). ignore: names of findings
+    not to look for. seconds: how long its looks took.
+
+    Raises ValueError for a name in `ignore` that is no finding.
+
+    >>> doctor = hornbeam.callbacks.Doctor()
+    >>> model.fit(x, y, callbacks=[doctor])  # doctest: +SKIP
+    """
+
+    chunked = True
+
+    def __init__(self, verbose: int = 1, ignore: tuple[str, ...] | list[str] = ()) -> None:
+        super().__init__()
+        from hornbeam._internal.naming import nearest
+        from hornbeam.diagnostics.doctor import CHECKS
+
+        known = [check.name for check in CHECKS]
+        for name in ignore:
+            if name not in known:
+                raise ValueError(f"Doctor(ignore=...): there is no finding {name!r}.{nearest(name, known)}")
+        self.verbose = verbose
+        self.ignore = frozenset(ignore)
+        self.findings: list[Finding] = []
+        self.seconds = 0.0
+        self._case: Case | None = None
+        self._exams: dict[Any, Exam] = {}
+        self._unsaid: list[Finding] = []
+
+    # -- when it looks ---------------------------------------------------------------------------------------
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        from hornbeam.diagnostics.doctor.training_trace import Case
+
+        run = self.model._run
+        self.findings, self._unsaid, self._exams, self.seconds = [], [], {}, 0.0
+        steps = self.params.get("steps")
+        self._case = Case(self.model, run, int(self.params.get("epochs") or 1), steps)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        case = self._case
+        if case is None or case.looks:
+            return
+        case.began = epoch  # and by now a training that goes on has its weights back
+        self._look(0)
+        self._find("look")
+        self._say()
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        case = self._case
+        if case is None or case.epoch or len(case.looks) > 1 or batch + 1 < _EARLY:
+            return
+        if case.steps is None or case.steps >= 2 * _EARLY:
+            self._look(batch + 1)
+            self._find("look")
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        case = self._case
+        if case is None:
+            return
+        case.history.append({name: value for name, value in (logs or {}).items()})
+        updates = self.model._run.updates_now
+        new = updates - case.updates
+        last = epoch + 1 >= case.epochs or self.model.stop_training
+        due = last or new >= max(_AT_LEAST, _NEW * case.updates)
+        if due:
+            self._look(updates)
+        self._find("look", "epoch") if due else self._find("epoch")
+        self._say()
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        self._case, self._exams = None, {}
+
+    # -- what it does ----------------------------------------------------------------------------------------
+
+    def _look(self, updates: int) -> None:
+        from hornbeam.diagnostics.doctor.step_probe import Exam
+        from hornbeam.training.data import types_of
+
+        case = self._case
+        assert case is not None
+        started = time.perf_counter()
+        key = tuple(v.trainable for v in self.model.weights)
+        exam = self._exams.get(key)
+        if exam is None:
+            types = types_of(case.batches[0])
+            exam = self._exams[key] = Exam(self.model, types, current_engine(), self.model.run_eagerly)
+        case.looks.append(exam.look(case.batches, case.epoch, updates))
+        self.seconds += time.perf_counter() - started
+
+    def _find(self, *when: str) -> None:
+        from hornbeam.diagnostics.doctor import CHECKS, Finding
+
+        case = self._case
+        assert case is not None
+        for check in CHECKS:
+            if check.when not in when or check.name in case.found or check.name in self.ignore:
+                continue
+            if case.found & set(check.unless) or (case.found and "any" in check.unless):
+                continue
+            evidence = check.find(case)
+            if evidence is not None:
+                case.found.add(check.name)
+                paths = tuple(map(str, evidence.layers))
+                finding = Finding(check.name, evidence.text, check.advice, paths, case.epoch_now)
+                self.findings.append(finding)
+                self._unsaid.append(finding)
+
+    def _say(self) -> None:
+        unsaid, self._unsaid = self._unsaid, []
+        if not unsaid or not self.verbose or not is_first():
+            return
+        from rich.console import Console
+        from rich.text import Text
+
+        console = Console()
+        for finding in unsaid:
+            text = Text("doctor: ", "bold")
+            text.append(finding.name, "bold yellow")
+            text.append(f". {finding.evidence[0].upper()}{finding.evidence[1:]}. {finding.advice}.")
+            console.print(text, soft_wrap=False)

@@ -1,0 +1,148 @@
+"""The same steps on several engines: how far do they drift apart, and how long do they take?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hornbeam._internal.validation import whole
+from hornbeam.engines import current_engine, installed, using
+from hornbeam.training.data import ArrayData
+from hornbeam.training.sources import is_stream, make_data
+
+
+@dataclass(frozen=True)
+class EngineResult:
+    """What an engine made of the steps, beside the first engine of the comparison.
+
+    losses: that of each step's batch. loss_difference: the largest difference of these.
+    weight_difference: the largest difference of a weight after the last step, that of the weight `furthest`.
+    seconds: the median of the steps after the first one, which compiles.
+    """
+
+    engine: str
+    losses: tuple[float, ...]
+    loss_difference: float
+    weight_difference: float
+    furthest: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Run:
+    losses: np.ndarray
+    weights: dict[str, np.ndarray]
+    seconds: float
+
+
+def compare_engines(
+    model: Any,
+    x: Any,
+    y: Any = None,
+    steps: int = 20,
+    engines: Sequence[str] | None = None,
+    batch_size: int = 32,
+) -> list[EngineResult]:
+    """Train on each engine from the same state; print and return how far they differ, and the time of a step.
+
+    model: compiled; afterwards its weights, optimizer and random state are what they were. x, y: arrays of
+    any dtype that `fit` takes, all (samples, ...). Batches are taken in order, over and over. engines: names,
+    with or without a device; all that are installed, if None, but for the reference, which is slow. The first
+    of them is what the others are compared with.
+
+    For the loss l_t of step t and weights w after the last step the differences to the first engine are
+    max |l_t - l'_t| and max |w - w'|. Dropout masks are the same on all engines: differences are those
+    of rounding: small at first, growing from step to step.
+
+    Raises ValueError for data that are not arrays, for no engines and for a step that runs eagerly,
+    ImportError for an engine whose library is not installed.
+
+    >>> compare_engines(model, x, y, engines=["native", "jax"])  # doctest: +SKIP
+    """
+    model._require_compiled("compare_engines")
+    steps = whole("steps", steps, 1)
+    names = list(installed() if engines is None else engines)
+    if not names or isinstance(engines, str):
+        raise ValueError(f'engines must be a list of names such as ["native", "jax"], got {engines!r}')
+    if is_stream(x):
+        raise ValueError(
+            "compare_engines() takes arrays in memory: give it some batches of what the data give"
+        )
+    if model.run_eagerly:
+        raise ValueError(
+            "compare_engines() compares compiled steps: compile the model without run_eagerly=True"
+        )
+    data = make_data(x, y, None, batch_size, "compare_engines", prepare=model._prepared)
+    assert isinstance(data, ArrayData)
+    size = min(batch_size, len(data.arrays[0]))
+    rows = np.arange(steps * size).reshape(steps, 1, size) % len(data.arrays[0])
+    runs = {name: _run(model, data, rows, name) for name in names}
+    results = [_compared(name, run, runs[names[0]]) for name, run in runs.items()]
+    _show(results, steps)
+    return results
+
+
+def _run(model: Any, data: ArrayData, rows: np.ndarray, name: str) -> _Run:
+    """The steps on one engine; then everything is as it was before."""
+    with using(name):
+        step = model._step("train", data.types(rows.shape[-1]))
+        buffers = data.buffers(current_engine())
+        variables = step.traced.variables
+        kept = [(variable, np.array(variable)) for variable in variables]
+        losses, seconds = [], []
+        try:
+            for row in rows:
+                model.reset_metrics()
+                started = time.perf_counter()
+                logs = step.run_many(buffers, row)
+                losses.append(float(np.asarray(logs["loss"])[0]))
+                seconds.append(time.perf_counter() - started)
+            weights = {v.path: np.array(v, "float64") for v in model.weights}
+        finally:
+            for variable, value in kept:
+                variable.assign(value)
+    return _Run(np.array(losses), weights, float(np.median(seconds[1:] or seconds)))
+
+
+def _compared(name: str, run: _Run, first: _Run) -> EngineResult:
+    apart = {path: _largest(value - first.weights[path]) for path, value in run.weights.items()}
+    # Comparisons with NaN are false, so it is asked for first.
+    furthest = max(apart, key=lambda path: (np.isnan(apart[path]), apart[path]), default="")
+    return EngineResult(
+        engine=name,
+        losses=tuple(run.losses.tolist()),
+        loss_difference=_largest(run.losses - first.losses),
+        weight_difference=apart.get(furthest, 0.0),
+        furthest=furthest,
+        seconds=run.seconds,
+    )
+
+
+def _largest(difference: np.ndarray) -> float:
+    """NaN, where there is one, is the largest."""
+    return float(np.abs(difference).max(initial=0.0))
+
+
+def _show(results: Sequence[EngineResult], steps: int) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        title=f"{steps} steps, beside {results[0].engine}", title_justify="left", box=box.SIMPLE_HEAD
+    )
+    for head in ("engine", "last loss", "loss differs by", "weights differ by", "in", "ms a step"):
+        table.add_column(head, justify="left" if head in ("engine", "in") else "right")
+    for result in results:
+        beside = [f"{result.loss_difference:.1e}", f"{result.weight_difference:.1e}", result.furthest]
+        table.add_row(
+            result.engine,
+            f"{result.losses[-1]:.6g}",
+            *(["", "", ""] if result is results[0] else beside),
+            f"{1000 * result.seconds:.3g}",
+        )
+    Console().print(table)

@@ -1,0 +1,314 @@
+"""Which learning rate: a range test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hornbeam._internal.validation import number, whole
+from hornbeam.core.variable import Variable
+from hornbeam.distribution.processes import is_first
+from hornbeam.engines import current_engine
+from hornbeam.random import host_permutation, random_state, set_random_state
+from hornbeam.training import checks
+from hornbeam.training.batches import whole_types
+from hornbeam.training.callbacks.base import rated_optimizers
+from hornbeam.training.data import ArrayData, StreamData, types_of
+from hornbeam.training.sources import make_data
+from hornbeam.training.step import Step
+from hornbeam.visualization.terminal import BARS
+
+# How many steps are made between two looks at whether the loss has run away.
+_CHUNK = 10
+# Steps before and behind one that the smoothed curve averages with it: a mean of earlier ones alone would
+# show everything at rates that are several times too large.
+_AROUND = 4
+_COLUMNS, _ROWS, _BARS = 60, 8, " " + BARS
+
+
+@dataclass(frozen=True)
+class RateCurve:
+    """What `lr_find` saw: `rates` and the `losses` of one training step at each, (steps,), and the losses
+    `smoothed`; where it stopped early they end there.
+
+    suggestion: a rate to train with, None if the loss fell at no rate. steepest: where the smoothed loss fell
+    fastest. lowest: where it was lowest; beyond it training becomes worse.
+    """
+
+    rates: np.ndarray
+    losses: np.ndarray
+    smoothed: np.ndarray
+    suggestion: float | None
+    steepest: float | None
+    lowest: float | None
+
+    def __str__(self) -> str:
+        """A chart of block characters, and the suggestion."""
+        return "\n".join([*_chart(self), self.sentence()])
+
+    def sentence(self) -> str:
+        """The suggestion in words."""
+        if self.suggestion is None or self.lowest is None:
+            return (
+                f"The loss fell at no rate from {self.rates[0]:.1g} to {self.rates[-1]:.1g}: try other "
+                "bounds, more steps, or look at the data."
+            )
+        end = ", the largest that was tried" if self.lowest == self.rates[-1] else ""
+        return (
+            f"Try {self.suggestion:.2g}: the loss falls fastest at {self.steepest:.2g} and is lowest at "
+            f"{self.lowest:.2g}{end}."
+        )
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
+        """Losses against rates as a matplotlib figure, written to `path` if there is one.
+
+        Raises ImportError without matplotlib (extra `plot`).
+        """
+        from hornbeam.visualization.files import blank_figure, save_figure
+
+        made = blank_figure("a range test", (7, 4))
+        axes = made.add_subplot()
+        axes.semilogx(self.rates, self.losses, color="0.75", linewidth=1, label="loss of a step")
+        axes.semilogx(self.rates, self.smoothed, label="smoothed")
+        if self.suggestion is not None:
+            axes.axvline(
+                self.suggestion, color="0.3", linestyle="--", label=f"suggested: {self.suggestion:.2g}"
+            )
+        low, high = _window(self)
+        axes.set(xlabel="learning rate", ylabel="loss", ylim=(low - 0.05 * (high - low), high))
+        axes.legend()
+        if path is not None:
+            save_figure(made, path, "Loss by learning rate", self.sentence())
+        return made
+
+
+def lr_find(
+    model: Any,
+    x: Any,
+    y: Any = None,
+    *,
+    batch_size: int | None = None,
+    sample_weight: Any = None,
+    class_weight: Mapping[int, float] | None = None,
+    min_rate: float = 1e-6,
+    max_rate: float = 10.0,
+    steps: int = 100,
+    seed: int = 0,
+    verbose: int = 1,
+    plot: str | os.PathLike[str] | None = None,
+) -> RateCurve:
+    """A learning rate for a compiled model: a range test. Weights, optimizer and random states are afterwards
+    what they were, bit for bit, so that `fit` goes on as if it had not been.
+
+    The model is trained for `steps` updates at rates that grow from one to the next by a factor,
+
+        rate_t = min_rate (max_rate / min_rate)^(t / (steps - 1)),
+
+    in place of the optimizer's own. At first nothing happens; then the loss falls; then it runs away, where
+    the test stops (four times the lowest smoothed loss, or no number). Suggested is a fifth of the rate at
+    which the smoothed loss is lowest.
+
+    x, y, batch_size, sample_weight, class_weight: as for `fit`; or x a Dataset or PyDataset. seed: of the
+    order of samples. verbose: 1 prints a chart of block characters and the suggestion. plot: where to write a
+    picture (needs matplotlib).
+
+    Raises ValueError for a model without one learning rate or without a loss, for steps that run eagerly, for
+    bounds that are none and for generators, which could not be read again.
+
+    Leslie N. Smith, "Cyclical Learning Rates for Training Neural Networks", 2015,
+    https://arxiv.org/abs/1506.01186 (section 3.3).
+
+    >>> curve = hornbeam.lr_find(model, x, y)  # doctest: +SKIP
+    >>> model.optimizer.learning_rate = curve.suggestion  # doctest: +SKIP
+    """
+    model._require_compiled("lr_find")
+    steps = whole("steps", steps, 10)
+    low, high = number("min_rate", min_rate), number("max_rate", max_rate)
+    if not 0 < low < high:
+        raise ValueError(f"lr_find needs 0 < min_rate < max_rate, got {low} and {high}")
+    if model.run_eagerly:
+        raise ValueError("lr_find() runs compiled steps: compile the model without run_eagerly=True")
+    rated = list(rated_optimizers(model.optimizer).values())
+    if len(rated) != 1:
+        raise ValueError(
+            f"lr_find() tests one learning rate; {model.name!r} has {len(rated)} in its optimizer"
+            + ("" if rated else ": give compile() an optimizer")
+        )
+    data = make_data(
+        x,
+        y,
+        sample_weight,
+        batch_size,
+        "lr_find",
+        class_weight=checks.class_weights(class_weight),
+        prepare=model._prepared,
+    )
+    if isinstance(data, StreamData) and data.once:
+        raise ValueError("lr_find() would use batches of a generator up: give it arrays or a Dataset")
+    losses = _tested(model, rated[0], data, low, (high / low) ** (1 / (steps - 1)), steps, seed)
+    curve = _curve(low * (high / low) ** (np.arange(steps) / (steps - 1)), losses)
+    if verbose and is_first():
+        print(curve)
+    if plot is not None and is_first():
+        curve.plot(plot)
+    return curve
+
+
+# -- the steps ---------------------------------------------------------------------------------------------
+
+
+def _tested(
+    model: Any, optimizer: Any, data: ArrayData | StreamData, low: float, factor: float, steps: int, seed: int
+) -> np.ndarray:
+    """The loss of each step until it runs away; everything is then what it was."""
+    engine = current_engine()
+    rate = Variable(np.float32(low), trainable=False, name="tested_rate")
+
+    def train(batch: Any) -> Any:
+        model.reset_metrics()  # so that the loss is this batch's, and no mean
+        logs = model.train_step(batch)
+        if "loss" not in logs:
+            raise ValueError(
+                f"lr_find() needs a loss: the train_step of {model.name!r} logs "
+                f"{', '.join(logs) or 'nothing'}"
+            )
+        rate.assign(rate * factor)
+        return logs["loss"]
+
+    with _unmoved(data), _replaced(optimizer, rate):
+        made: dict[Any, Step] = {}
+        kept: dict[Variable, np.ndarray] = {}
+
+        def step_for(types: Any) -> Step:
+            key = str(types)
+            if key not in made:
+                made[key] = Step(train, whole_types(types, engine), engine)
+                for variable in made[key].traced.variables:
+                    kept.setdefault(variable, np.array(variable.numpy()))
+            return made[key]
+
+        run = _from_arrays if isinstance(data, ArrayData) else _from_stream
+        found: list[float] = []
+        with np.errstate(all="ignore"):
+            try:
+                for part in run(data, step_for, steps, seed):
+                    found.extend(np.ravel(part).astype("float64").tolist())
+                    if _ran_away(np.array(found)):
+                        break
+            finally:
+                for variable, value in kept.items():
+                    variable.assign(value)
+    return np.array(found)
+
+
+def _from_arrays(data: Any, step_for: Any, steps: int, seed: int) -> Iterator[Any]:
+    """Losses of ten steps after ten, on full batches in an order of the test's own."""
+    count = data.samples
+    size = min(data.batch_size, count)
+    order: list[np.ndarray] = []
+    while sum(map(len, order)) < steps * size:
+        order.append(host_permutation(seed, count, len(order))[: count - count % size])
+    rows = np.concatenate(order)[: steps * size].reshape(steps, size)
+    step, buffers = step_for(data.types(size)), data.buffers(current_engine())
+    for start in range(0, steps, _CHUNK):
+        yield step.run_many(buffers, rows[start : start + _CHUNK])
+
+
+def _from_stream(data: Any, step_for: Any, steps: int, seed: int) -> Iterator[Any]:
+    for batch in data.epoch(steps):
+        yield np.asarray(step_for(types_of(batch)).run(batch))
+
+
+def _ran_away(losses: np.ndarray) -> bool:
+    smooth = _smoothed(losses)
+    if not np.isfinite(losses).all():
+        return True
+    return len(losses) > _CHUNK and smooth[-1] > 4 * abs(smooth.min()) + 1e-12
+
+
+@contextmanager
+def _unmoved(data: ArrayData | StreamData) -> Iterator[None]:
+    """Random states and the shuffles of a Dataset stand afterwards where they stood."""
+    source: Any = getattr(data, "source", None) or data.track._source
+    state, orders = random_state(), source._orders() if hasattr(source, "_orders") else None
+    try:
+        yield
+    finally:
+        set_random_state(state)
+        if orders is not None:
+            source._set_orders(orders)
+
+
+@contextmanager
+def _replaced(optimizer: Any, rate: Variable) -> Iterator[None]:
+    """Inside, the optimizer takes its rate from a variable of ours, whatever it follows else."""
+    own = optimizer._learning_rate
+    optimizer._learning_rate = rate
+    try:
+        yield
+    finally:
+        optimizer._learning_rate = own
+
+
+# -- the curve ---------------------------------------------------------------------------------------------
+
+
+def _smoothed(losses: np.ndarray) -> np.ndarray:
+    """Means over each step and those around it."""
+    sums = np.concatenate([[0.0], np.cumsum(losses)])
+    at = np.arange(len(losses))
+    first, last = np.maximum(at - _AROUND, 0), np.minimum(at + _AROUND + 1, len(losses))
+    return (sums[last] - sums[first]) / (last - first)
+
+
+def _curve(rates: np.ndarray, losses: np.ndarray) -> RateCurve:
+    finite = np.isfinite(losses)
+    end = len(losses) if finite.all() else int(finite.argmin())
+    rates, losses = rates[:end], losses[:end]
+    smooth = _smoothed(losses)
+    if end < _CHUNK:
+        return RateCurve(rates, losses, smooth, None, None, None)
+    at = int(smooth.argmin())
+    early = losses[: max(at // 3, _CHUNK)]
+    # Two standard errors of a smoothed loss: what lies within may be chance.
+    noise = 2 * float(np.std(early)) / np.sqrt(2 * _AROUND + 1)
+    if at < _AROUND or not smooth[at] < early.mean() - max(noise, 0.01 * abs(early.mean())):
+        return RateCurve(rates, losses, smooth, None, None, None)
+    slopes = np.gradient(smooth, np.log(rates))[at // 2 : at + 1]  # before that it is mostly noise
+    steepest, lowest = float(rates[at // 2 + int(slopes.argmin())]), float(rates[at])
+    return RateCurve(rates, losses, smooth, lowest / 5, steepest, lowest)
+
+
+def _window(curve: RateCurve) -> tuple[float, float]:
+    """The losses that a picture shows: what runs away is cut off."""
+    smooth = curve.smoothed[np.isfinite(curve.smoothed)]
+    if not len(smooth):
+        return 0.0, 1.0
+    low, first = float(smooth.min()), float(smooth[: max(len(smooth) // 3, 1)].max())
+    return low, first + 0.5 * (first - low) + 1e-12
+
+
+def _chart(curve: RateCurve) -> list[str]:
+    """Bars of the smoothed loss, with the rates under them and the suggestion marked."""
+    low, high = _window(curve)
+    columns = min(_COLUMNS, len(curve.smoothed))
+    at = np.linspace(0, max(len(curve.smoothed) - 1, 0), columns).round().astype(int)
+    share = np.nan_to_num((curve.smoothed[at] - low) / (high - low), nan=1.0)
+    eighths = np.clip(share * _ROWS * 8, 1, _ROWS * 8).round()
+    lines = []
+    for row in range(_ROWS - 1, -1, -1):
+        label = f"{high:9.3g} " if row == _ROWS - 1 else f"{low:9.3g} " if row == 0 else " " * 10
+        parts = np.clip(eighths - 8 * row, 0, 8).astype(int)
+        lines.append((label + "".join(_BARS[part] for part in parts)).rstrip())
+    if not len(curve.rates):
+        return lines
+    axis = f"{curve.rates[0]:.0e}".ljust(columns - 5) + f"{curve.rates[-1]:.0e}"
+    if curve.suggestion is not None:
+        step = int(np.searchsorted(curve.rates, curve.suggestion))
+        lines.append(" " * (10 + int(np.searchsorted(at, step))) + "^")
+    return [*lines, " " * 10 + axis]

@@ -1,0 +1,117 @@
+"""A model's predictions beside the targets they are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hornbeam import tree
+from hornbeam.training import checks
+from hornbeam.training.compile_config import describe
+from hornbeam.training.data import (
+    ArrayData,
+    StreamData,
+    leaves_of,
+    pack_x_y_sample_weight,
+    rows_of,
+    unpack_x_y_sample_weight,
+)
+from hornbeam.training.data_leakage import count_look, unsealed
+from hornbeam.training.sources import check_end, make_data
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Structures of arrays with a row for each sample; `x` and `sample_weight` may be None.
+
+    adds_losses: whether layers add to the loss by what they see.
+    """
+
+    x: Any
+    y: Any
+    y_pred: Any
+    sample_weight: Any
+    adds_losses: bool
+
+    @property
+    def count(self) -> int:
+        """How many samples there are."""
+        return len(leaves_of(self.y_pred)[0])
+
+
+def predictions(
+    model: Any,
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    batch_size: int | None = None,
+    steps: int | None = None,
+    keep_x: bool = False,
+    look: str = "evaluation",
+) -> Predictions:
+    """One pass over what `evaluate` takes, with targets and predictions kept (and x, if asked for).
+
+    look: what a sealed test set notes of it; "" if the seal was opened by the caller.
+
+    Raises ValueError for data without targets or without an end, NotImplementedError for outputs with a mask.
+    """
+    if look:
+        x, y, sample_weight = opened(model, x, y, sample_weight, look)
+    data = make_data(x, y, sample_weight, batch_size, "evaluate", prepare=model._prepared)
+    check_end(data, steps, "steps")
+    steps = checks.limited_steps(checks.optional_steps(steps, "steps"), data.steps)
+    if isinstance(data, ArrayData) and data.whole:
+        model._fit.validated_on.check(data.data)
+    found: list[tuple[Any, Any, Any, Any]] = []
+    adds_losses = False
+    for batch in _batches(data, steps):
+        inputs, targets, weights = unpack_x_y_sample_weight(batch)
+        if targets is None:
+            raise ValueError("predictions are compared with targets, but there is no y")
+        if not found:
+            adds_losses = _tried(model, inputs)
+        outputs = model._predicted(pack_x_y_sample_weight(inputs))
+        found.append((inputs if keep_x else None, targets, outputs, weights))
+    if not found:
+        raise ValueError("the data hold no batch to evaluate: a generator can be read only once")
+    data.rewind()
+    inputs, targets, outputs, weights = (_joined([row[part] for row in found]) for part in range(4))
+    return Predictions(inputs, targets, outputs, weights, adds_losses)
+
+
+def opened(model: Any, x: Any, y: Any, sample_weight: Any, look: str) -> tuple[Any, Any, Any]:
+    """Data out of their seal, if they are under one; the look is counted, and said."""
+    x, y, sample_weight, sealed = unsealed(x, y, sample_weight, model._run is not None)
+    count_look(sealed, f"{look} of {describe(model)}", quiet=False)
+    return x, y, sample_weight
+
+
+def _batches(data: ArrayData | StreamData, steps: int | None) -> Iterator[Any]:
+    if isinstance(data, ArrayData):
+        for part in data.epoch(steps):
+            for rows in part:
+                yield rows_of(data.data, rows)
+    else:
+        yield from data.epoch(steps)
+
+
+def _joined(parts: list[Any]) -> Any:
+    """Batches of a structure one behind the other."""
+    if parts[0] is None:
+        return None
+    return tree.map_structure(lambda *arrays: None if arrays[0] is None else np.concatenate(arrays), *parts)
+
+
+def _tried(model: Any, x: Any) -> bool:
+    """Call the model with one sample: are there outputs with a mask, and losses that layers add?"""
+    outputs = model(rows_of(x, slice(0, 1)), training=False)
+    if any(getattr(part, "_keras_mask", None) is not None for part in tree.flatten(outputs)):
+        raise NotImplementedError(
+            f"{describe(model)} gives outputs with a mask, which predictions do not keep: give "
+            "the mask as sample_weight to evaluate(), or look at the last step alone"
+        )
+    penalties = sum(weight.regularizer is not None for weight in model.trainable_weights)
+    return len(model.losses) > penalties

@@ -1,0 +1,1 @@
+"""Read the files of Keras 1 and 2."""

@@ -1,0 +1,366 @@
+"""What `compile` was told: losses and metrics, resolved for the outputs that the model turns out to have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hornbeam import losses as losses_module
+from hornbeam import metrics as metrics_module
+from hornbeam import ops
+from hornbeam._internal.naming import nearest
+from hornbeam.core.variable import outside_traces
+from hornbeam.ir.types import ShapeError
+from hornbeam.training import checks
+from hornbeam.training.outputs import Outputs, is_several
+
+_ACCURACY = ("accuracy", "acc")
+
+
+def make_loss(identifier: Any) -> Any:
+    """A Loss from a name, function or object; None stays None."""
+    if identifier is None or isinstance(identifier, losses_module.Loss):
+        return identifier
+    if isinstance(identifier, type) and issubclass(identifier, losses_module.Loss):
+        raise ValueError(f"loss={identifier.__name__} is the class: write {identifier.__name__}()")
+    found = losses_module.get(identifier)
+    if isinstance(found, losses_module.Loss):
+        return found
+    return losses_module.LossFunctionWrapper(found, name=getattr(found, "__name__", type(found).__name__))
+
+
+def check_loss_weights(weights: Any) -> None:
+    """Raise ValueError unless `weights` are numbers, a list or a dict of them."""
+    flat = (
+        list(weights.values())
+        if isinstance(weights, dict)
+        else weights
+        if isinstance(weights, (list, tuple))
+        else [weights]
+    )
+    for weight in flat:
+        if weight is not None and (isinstance(weight, (str, bool)) or not hasattr(weight, "__float__")):
+            hint = (
+                " The third argument of compile() is loss_weights: write metrics=[...] for metrics"
+                if isinstance(weight, str) or hasattr(weight, "update_state")
+                else ""
+            )
+            raise ValueError(f"loss_weights must be numbers, got {weight!r}.{hint}")
+
+
+class Losses:
+    """The loss of each output and their weighted sum.
+
+    Trackers hold the mean of every output's loss where there are several.
+    """
+
+    def __init__(self, loss: Any, loss_weights: Any) -> None:
+        if isinstance(loss, dict):
+            self.spec: Any = {name: make_loss(part) for name, part in loss.items()}
+        elif isinstance(loss, (list, tuple)):
+            self.spec = [make_loss(part) for part in loss]
+        else:
+            self.spec = make_loss(loss)
+        if loss_weights is not None:
+            check_loss_weights(loss_weights)
+        self.loss_weights = loss_weights
+        self.outputs: Outputs | None = None
+        self.by_output: list[Any] = []
+        self.weights: list[float] = []
+        self.trackers: list[Any] = []
+        # Shapes of the outputs when they were last compared with targets.
+        self.shapes: dict[str, tuple[int, ...]] = {}
+
+    def build(self, outputs: Outputs) -> None:
+        """Hand losses and weights out to the model's outputs.
+
+        Raises ValueError for names and numbers that do not match.
+        """
+        if self.outputs is not None and self.outputs.names == outputs.names:
+            return
+        spec = self.spec
+        if is_several(spec):
+            self.by_output = outputs.by_name(spec, "loss")
+        else:
+            self.by_output = [spec] * len(outputs)
+        if self.loss_weights is None:
+            self.weights = [1.0] * len(outputs)
+        elif is_several(self.loss_weights):
+            given = outputs.by_name(self.loss_weights, "loss_weights", missing=1.0)
+            self.weights = [1.0 if weight is None else float(weight) for weight in given]
+        else:
+            self.weights = [float(self.loss_weights)] * len(outputs)
+        used = [name for name, loss in zip(outputs.names, self.by_output, strict=True) if loss is not None]
+        with outside_traces():
+            several = len(used) > 1
+            self.trackers = [metrics_module.Mean(name=f"{name}_loss") for name in used] if several else []
+        self.outputs = outputs.without_values()
+
+    @property
+    def needed(self) -> list[bool]:
+        """Which outputs have a loss."""
+        return [loss is not None for loss in self.by_output]
+
+    def __call__(self, y: Any, y_pred: Any, sample_weight: Any, model: Any) -> Any:
+        """The weighted sum of the outputs' losses, or None if there is none."""
+        outputs = Outputs(y_pred, getattr(model, "output_names", None))
+        where = describe(model)
+        self.build(outputs)
+        targets = outputs.targets(y, self.needed)
+        weights = outputs.weights(sample_weight)
+        total, trackers = None, iter(self.trackers)
+        rows = zip(
+            outputs.names, self.by_output, targets, outputs.tensors, weights, self.weights, strict=True
+        )
+        for name, loss, target, prediction, weight, factor in rows:
+            if loss is None:
+                continue
+            if target is None:
+                raise ValueError(f"{where}: the loss of output {name!r} needs targets, but there is no y")
+            prediction = ops.convert_to_tensor(prediction)
+            at = f"{where}, output {name!r}"
+            checks.check_activation(loss, prediction, at)
+            self.shapes[name] = tuple(prediction.shape)
+            try:
+                value = loss(target, prediction, sample_weight=weight)
+            except ShapeError as error:
+                raise ShapeError(f"{at}: {error}") from None
+            if value.shape != ():
+                raise ShapeError(
+                    f"{where}: the loss {loss.name!r} gives shape {value.shape}; training needs a scalar: "
+                    f"use "
+                    'reduction="sum_over_batch_size"'
+                )
+            if self.trackers:
+                next(trackers).update_state(value, sample_weight=ops.shape(prediction)[0])
+            part = value if factor == 1.0 else value * factor
+            total = part if total is None else total + part
+        return total
+
+    def check_values(self, y: Any, model: Any, class_weight: Any) -> None:
+        """Look at all target values, now that the outputs are known."""
+        if self.outputs is None:
+            return
+        targets = self.outputs.targets(y, self.needed)
+        for name, loss, target in zip(self.outputs.names, self.by_output, targets, strict=True):
+            if loss is not None and target is not None and name in self.shapes:
+                at = f"{describe(model)}, output {name!r}"
+                checks.check_labels(loss, target, self.shapes[name], at)
+                if class_weight is not None:
+                    checks.check_class_weight(class_weight, loss, self.shapes[name], at)
+
+
+def describe(model: Any) -> str:
+    """A model by its name, for messages."""
+    return f"model {model.name!r}"
+
+
+class CompileMetrics:
+    """The metrics of each output, with and without sample weights, as one metric.
+
+    `metrics` are the metric objects; results are named as Keras names them: the metric's name, behind the
+    output's
+    name where there are several outputs.
+    """
+
+    name = "compile_metrics"
+
+    def __init__(self, metrics: Any, weighted_metrics: Any, model: Any) -> None:
+        self.model = model
+        self.spec = metrics
+        self.weighted_spec = weighted_metrics
+        self.outputs: Outputs | None = None
+        self.rows: list[tuple[int, Any, bool, str]] = []
+        # Shapes of the outputs behind the batch.
+        self.shapes: list[tuple[int, ...]] = []
+        # Names are looked up at once, so that a wrong one is reported by compile(). One object for every
+        # mention.
+        self._made: dict[int, list[Any]] = {}
+        for spec in (metrics, weighted_metrics):
+            for part in _leaves(spec):
+                self._made.setdefault(id(part), []).append(_make_metric(part))
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metric objects."""
+        if self.outputs is not None:
+            return [metric for _, metric, _, _ in self.rows]
+        return [metric for made in self._made.values() for metric in made if metric is not None]
+
+    def build(self, outputs: Outputs, targets: Sequence[Any]) -> None:
+        """Hand the metrics out to the model's outputs. "accuracy" is settled by the shapes of targets and
+        outputs."""
+        if self.outputs is not None and self.outputs.names == outputs.names:
+            return
+        rows: list[tuple[int, Any, bool, str]] = []
+        names = {"loss"}
+        plain: set[str] = set()
+        for weighted, spec, what in (
+            (False, self.spec, "metrics"),
+            (True, self.weighted_spec, "weighted_metrics"),
+        ):
+            for index, parts in enumerate(_per_output(spec, outputs, what)):
+                for part in parts:
+                    metric = self._object(part, targets[index], outputs.tensors[index], what)
+                    name = part if isinstance(part, str) else metric.name
+                    if weighted and name in plain:
+                        name = f"weighted_{name}"
+                    elif not weighted:
+                        plain.add(name)
+                    rows.append((index, metric, weighted, _free(outputs, index, name, names)))
+        self.rows = rows
+        self.shapes = [tuple(prediction.shape[1:]) for prediction in outputs.tensors]
+        self.outputs = outputs.without_values()
+
+    def _object(self, part: Any, target: Any, prediction: Any, what: str) -> Any:
+        ready = self._made.get(id(part))
+        made = ready.pop() if ready else _make_metric(part)
+        if made is not None:
+            return made
+        if target is None:
+            raise ValueError(
+                f"{what} has {part!r}, which compares predictions with targets, but there is no y"
+            )
+        with outside_traces():
+            return _accuracy(part, tuple(target.shape), tuple(prediction.shape))
+
+    @property
+    def variables(self) -> list[Any]:
+        """Variables of all the metrics."""
+        return [variable for metric in self.metrics for variable in metric.variables]
+
+    def reset_state(self) -> None:
+        """Start all metrics over."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def update_state(self, y: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Update all metrics with a batch."""
+        outputs = Outputs(y_pred, getattr(self.model, "output_names", None))
+        where = describe(self.model)
+        needed = [bool(parts) for parts in _per_output(self.spec, outputs, "metrics")]
+        extra = [bool(parts) for parts in _per_output(self.weighted_spec, outputs, "weighted_metrics")]
+        targets = outputs.targets(y, [a or b for a, b in zip(needed, extra, strict=True)])
+        self.build(outputs, targets)
+        weights = outputs.weights(sample_weight)
+        for index, metric, weighted, name in self.rows:
+            target, prediction = targets[index], outputs.tensors[index]
+            if target is None:
+                raise ValueError(f"{where}: the metric {name!r} needs targets, but there is no y")
+            extra_arguments = {"sample_weight": weights[index]} if weighted else {}
+            try:
+                metric.update_state(target, prediction, **extra_arguments)
+            except ShapeError as error:
+                raise ShapeError(f"{where}, metric {name!r}: {error}") from None
+
+    def result(self) -> dict[str, Any]:
+        """The present values by name; those of a metric that gives a dict stand by themselves."""
+        found: dict[str, Any] = {}
+        for _, metric, _, name in self.rows:
+            value = metric.result()
+            if isinstance(value, dict):
+                found.update(value)
+            else:
+                found[name] = value
+        return found
+
+
+def _leaves(spec: Any) -> list[Any]:
+    if spec is None:
+        return []
+    parts = (
+        list(spec.values())
+        if isinstance(spec, dict)
+        else list(spec)
+        if isinstance(spec, (list, tuple))
+        else [spec]
+    )
+    return [
+        leaf for part in parts for leaf in (_leaves(part) if is_several(part) else [part]) if leaf is not None
+    ]
+
+
+def _make_metric(identifier: Any) -> Any:
+    """A metric object; None for "accuracy", which needs shapes."""
+    if isinstance(identifier, str) and identifier.lower() in _ACCURACY:
+        return None
+    if isinstance(identifier, metrics_module.Metric):
+        return identifier
+    if isinstance(identifier, str):
+        known = [*_ACCURACY, *_known_metrics()]
+        try:
+            found = metrics_module.get(identifier)
+        except ValueError as error:
+            hint = nearest(identifier, known)
+            raise type(error)(
+                f"unknown metric {identifier!r}.{hint} Known: {', '.join(sorted(known))}"
+            ) from None
+    else:
+        found = metrics_module.get(identifier)
+    if isinstance(found, metrics_module.Metric):
+        if isinstance(identifier, str):
+            found.name = identifier
+        return found
+    name = identifier if isinstance(identifier, str) else _function_name(found)
+    return metrics_module.MeanMetricWrapper(found, name=name)
+
+
+def _known_metrics() -> list[str]:
+    from hornbeam.core.registry import names_in
+
+    return names_in("keras.metrics")
+
+
+def _function_name(fn: Any) -> str:
+    name = getattr(fn, "__name__", type(fn).__name__)
+    return "lambda" if name == "<lambda>" else name
+
+
+def _accuracy(name: str, target: tuple[int, ...], prediction: tuple[int, ...]) -> Any:
+    """The accuracy that fits the shapes: one unit is binary, class numbers are sparse, the rest is
+    one-hot."""
+    if prediction[-1] == 1:
+        return metrics_module.BinaryAccuracy(name=name)
+    if len(target) < len(prediction) or target[-1] == 1:
+        return metrics_module.SparseCategoricalAccuracy(name=name)
+    return metrics_module.CategoricalAccuracy(name=name)
+
+
+def _per_output(spec: Any, outputs: Outputs, what: str) -> list[list[Any]]:
+    """The metrics of each output as lists."""
+    if spec is None:
+        return [[] for _ in outputs.names]
+    if isinstance(spec, dict):
+        return [_as_list(part) for part in outputs.by_name(spec, what)]
+    if not isinstance(spec, (list, tuple)):
+        spec = [spec]
+    if len(outputs) == 1:
+        flat = spec[0] if len(spec) == 1 and isinstance(spec[0], (list, tuple)) else spec
+        return [list(flat)]
+    if not spec:
+        return [[] for _ in outputs.names]
+    if len(spec) != len(outputs):
+        example = ", ".join(f"{name!r}: [...]" for name in outputs.names[:2])
+        raise ValueError(
+            f"{what} has {len(spec)} entries, the model has {len(outputs)} outputs: write them by output, "
+            f"as in "
+            f"{what}={{{example}}}"
+        )
+    return [_as_list(part) for part in spec]
+
+
+def _as_list(part: Any) -> list[Any]:
+    if part is None:
+        return []
+    return [p for p in part if p is not None] if isinstance(part, (list, tuple)) else [part]
+
+
+def _free(outputs: Outputs, index: int, name: str, taken: set[str]) -> str:
+    """The name in logs, numbered if it is taken."""
+    base = name if len(outputs) == 1 else f"{outputs.names[index]}_{name}"
+    made, count = base, 0
+    while made in taken:
+        count += 1
+        made = f"{base}_{count}"
+    taken.add(made)
+    return made

@@ -1,0 +1,94 @@
+"""`model(x)` in eager code: the whole model as one node, traced once for each shape."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hornbeam import primitives as p
+from hornbeam import tree
+from hornbeam.core.lazy import evaluate, keeps_history
+from hornbeam.core.symbolic import holds_strings
+from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.transforms import Traced, trace_for
+from hornbeam.core.variable import current_recorder
+from hornbeam.engines import current_engine
+from hornbeam.ir.trace import current_level
+from hornbeam.layers import Layer
+from hornbeam.layers.context import current_context, current_watcher
+from hornbeam.layers.tracking import Tracked
+from hornbeam.training.inference_plan import Plan, Store
+
+
+class WholeCall:
+    """A model as a graph from its variables and one array to its outputs."""
+
+    def __init__(self, traced: Traced, store: Store) -> None:
+        self.traced = traced
+        self.variables, self.captured = traced.variables, traced.captured
+        evaluate(self.captured)
+        weights = len(self.variables) + len(self.captured)
+        self.plan = traced.graph.plan = Plan(traced.graph, weights, current_engine(), store)
+
+    def __call__(self, x: Tensor) -> Any:
+        weights = [variable._node for variable in self.variables]
+        nodes = p.call(self.traced.graph, *weights, *self.captured, x.node)
+        return self.traced.pack([Tensor(node) for node in nodes])
+
+
+class Known(NamedTuple):
+    """What came of tracing a model, and when."""
+
+    call: WholeCall | None
+    changes: int
+
+
+def whole_call(model: Any, x: Any) -> Any:
+    """`model(x)` as one node, or None where each layer has to be called.
+
+    That is: inside of traces and of other layers, where somebody watches layers or wants gradients of
+    everything on the way, for models that are not built, that hold layers or functions of the user's (which
+    may print, count or draw numbers of their own), that assign variables, add losses or hand on masks.
+    """
+    if (type(x) is not np.ndarray and type(x) is not Tensor) or holds_strings(x):
+        return None
+    if current_level() or current_recorder() is not None or current_context() is not None:
+        return None
+    if current_watcher() is not None or keeps_history() or not model.built:
+        return None
+    calls = model._fit.calls
+    key = (x.shape, x.dtype, current_engine())
+    known = calls.get(key)
+    if known is None or known.changes != Tracked.changes:
+        known = calls[key] = Known(_traced(model, x), Tracked.changes)
+    return None if known.call is None else known.call(as_tensor(x))
+
+
+def _traced(model: Any, x: Any) -> WholeCall | None:
+    """The model on arrays like `x`, if one node can stand for it."""
+    layers = model._flatten_layers()
+    if any(getattr(layer, "on_host", False) for layer in layers):
+        return None
+    if not all(_is_ours(layer) for layer in layers) or (type(x) is Tensor and x._keras_mask is not None):
+        return None
+    traced = trace_for(current_engine(), functools.partial(Layer.__call__, model), [x])
+    results = tree.flatten(traced.result)
+    if traced.updated or any(layer._losses for layer in layers):
+        return None
+    if not all(type(result) is Tensor and result._keras_mask is None for result in results):
+        return None
+    return WholeCall(traced, model._fit.prepared)
+
+
+def _is_ours(layer: Any) -> bool:
+    """Whether a layer and the functions that it was given are Hornbeam's."""
+    if not type(layer).__module__.startswith("hornbeam.") or type(layer).__name__ == "Lambda":
+        return False
+    values = vars(layer).values()
+    return all(_module(value).startswith("hornbeam.") for value in values if callable(value))
+
+
+def _module(function: Any) -> str:
+    return getattr(function, "__module__", None) or type(function).__module__

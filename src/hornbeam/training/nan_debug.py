@@ -1,0 +1,145 @@
+"""Where a number stopped being one: `fit(debug_nans=True)`.
+
+Every step runs by itself, with the values of all variables kept from before it. When a loss, a metric or a
+weight is not finite any more, the step is made again from those, operation by operation, and followed back to
+the first operation that gave something else than finite numbers for finite ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hornbeam import tree
+from hornbeam.core.lazy import buffer_of
+from hornbeam.ir.graph import BACKWARD, Graph, Located, Node
+from hornbeam.ir.interpret import reference, where
+from hornbeam.training.data import leaves_of
+from hornbeam.training.step import Step
+
+_ADVICE = {
+    "log": "a logarithm of zero or less: add a small number to its argument, or clip it",
+    "log1p": "a logarithm of zero or less: clip its argument",
+    "div": "a division by zero: add a small number to what divides",
+    "rsqrt": "a division by the root of zero: add a small number to its argument",
+    "sqrt": "the root of a negative number: clip its argument",
+    "pow": "a power of zero or of a negative number: clip what is raised",
+    "exp": "an exponential that is too large for its dtype: subtract the largest argument first, or clip",
+}
+
+
+class CheckedStep:
+    """A step that raises FloatingPointError as soon as something is not finite, and says where that began."""
+
+    chunk = 1
+
+    def __init__(self, step: Step) -> None:
+        self._step = step
+        # Which rows of the data the batch has, if that is known.
+        self.rows: np.ndarray | None = None
+
+    def run(self, data: Any) -> Any:
+        """One step on a batch of arrays. Returns what the step returned."""
+        traced = self._step.traced
+        before = [np.array(variable.numpy()) for variable in traced.variables]
+        logs = self._step.run(data)
+        values = {name: np.asarray(value) for name, value in tree.flatten_with_path(logs)}
+        bad = [
+            *(
+                f"the log {'/'.join(map(str, path))!r}"
+                for path, value in values.items()
+                if not _finite(value)
+            ),
+            *(f"the weight {v.path!r}" for v in traced.updated if not _finite(v.numpy())),
+        ]
+        if bad:
+            raise FloatingPointError(f"{bad[0]} is not finite: {self._origin(before, leaves_of(data))}")
+        return logs
+
+    def _origin(self, before: Sequence[np.ndarray], batch: Sequence[np.ndarray]) -> str:
+        traced, engine = self._step.traced, self._step.engine
+        captured = [engine.get(buffer_of(node, engine)) for node in traced.captured]
+        names = [f"the weight {v.path!r}" for v in traced.variables] + ["a constant"] * len(captured)
+        names += [f"array {i + 1} of the data" for i in range(len(batch))]
+        origin = first_not_finite(traced.graph, [*before, *captured, *batch], (*traced.outputs,))
+        if origin is None:
+            return (
+                "it cannot be told where that began: every operation computed alone, in another order, gives "
+                "finite numbers"
+            )
+        node, value = origin
+        if node in traced.graph.inputs:
+            name = names[traced.graph.inputs.index(node)]
+            return f"{name} was not before this step{self._samples(value, batch)}"
+        derivative = "the derivative of " if str(node.scope).endswith(BACKWARD) else ""
+        layer = str(node.scope).removesuffix(BACKWARD)
+        place = f"in {derivative}{layer}, " if layer else ""
+        line = where(node).strip(" ()").split(", ")[-1] if isinstance(node.scope, Located) else ""
+        advice = _ADVICE.get(node.name)
+        return (
+            f"it began {place}where {node.name!r} gave {_kinds(value)}{self._samples(value, batch)}"
+            + (f" ({line})" if line else "")
+            + (f". It is {advice}" if advice else "")
+        )
+
+    def _samples(self, value: np.ndarray, batch: Sequence[np.ndarray]) -> str:
+        """The samples of the batch that a value is not finite for, if it has a row for each."""
+        count = len(batch[0]) if batch else 0
+        if value.ndim == 0 or value.shape[0] != count:
+            return ""
+        bad = np.flatnonzero(~np.isfinite(value.astype("float64")).reshape(count, -1).all(axis=1))
+        if len(bad) == count:
+            return " for every sample of the batch"
+        shown = ", ".join(map(str, bad[:5])) + (", ..." if len(bad) > 5 else "")
+        rows = (
+            f" (rows {', '.join(map(str, self.rows[bad[:5]]))} of the data)" if self.rows is not None else ""
+        )
+        return f" for sample {shown} of the batch{rows}"
+
+
+def first_not_finite(
+    graph: Graph, args: Sequence[np.ndarray], wanted: Sequence[Node]
+) -> tuple[Node, np.ndarray] | None:
+    """The operation by which the outputs of a graph stop being finite, and its value; or an input.
+
+    Of several causes it is that of the first output in `wanted` that is not finite, else of any output. NaN
+    that is made of infinities counts as their work.
+    """
+    values: dict[Node, Any] = dict(zip(graph.inputs, args, strict=True))
+    origins: dict[Node, Node] = {n: n for n in graph.inputs if not _finite(values[n])}
+    for node in graph.nodes:
+        operands = [values[n] for n in node.inputs]
+        body = node.params.get("body") if node.primitive is not None and node.primitive.composite else None
+        with np.errstate(all="ignore"):
+            if body is None:
+                assert node.primitive is not None
+                values[node] = node.primitive.reference(*operands, **node.params)
+            else:
+                found = reference(body, operands)
+                values[node] = tuple(found) if isinstance(node.type, tuple) else found[0]
+        if not _finite(values[node]):
+            bad = next((origins[n] for n in node.inputs if n in origins), None)
+            origins[node] = node if bad is None else bad
+    culprit = next((origins[n] for n in (*wanted, *graph.outputs) if n in origins), None)
+    if culprit is None:
+        return None
+    value = values[culprit]
+    parts = value if isinstance(value, tuple) else (value,)
+    return culprit, np.asarray(next(part for part in parts if not _finite(part)))
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_finite, value))
+    array = np.asarray(value)
+    if array.dtype.kind in "biu":
+        return True
+    return bool(np.isfinite(array if array.dtype.kind == "f" else array.astype("float32")).all())
+
+
+def _kinds(value: np.ndarray) -> str:
+    wide = value.astype("float64")
+    kinds = [name for name, found in (("NaN", np.isnan(wide)), ("infinity", np.isinf(wide))) if found.any()]
+    return " and ".join(kinds)
