@@ -1,4 +1,4 @@
-"""How Sphinx builds these pages: `make docs`."""
+"""Sphinx configuration: `make docs` builds the site."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ project = "Hornbeam"
 author = "the Hornbeam contributors"
 version = release = hornbeam.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "reference_pages"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "reference_pages",
+]
 exclude_patterns = ["_build", "matplotlibrc"]
 html_theme = "furo"
 html_title = "Hornbeam"
@@ -23,10 +29,13 @@ html_theme_options = {"source_repository": "", "navigation_with_keys": True}
 myst_heading_anchors = 3
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+
 autosummary_generate = False
 autodoc_typehints = "none"
 autodoc_class_signature = "mixed"
-# A method that overrides another one is shown where it says something of its own.
+# An overriding method is listed only if it has a docstring itself.
 autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
 # Examples in docstrings are run by the tests, with `hornbeam`, `np` and `ops` at hand.

@@ -1,7 +1,7 @@
-"""Makes the reference out of docstrings: a page for each public module, nothing of it written by hand.
+"""Sphinx extension that generates the API reference: one page for each public module.
 
-A small extension of Sphinx. Docstrings of Hornbeam are plain text with examples, no markup: `plain` makes of
-them what Sphinx reads.
+Docstrings of Hornbeam are plain text with `code` between single backticks and sections in Google style.
+`to_rst` escapes what reStructuredText would take for markup; `sphinx.ext.napoleon` then reads the sections.
 """
 
 from __future__ import annotations
@@ -10,43 +10,50 @@ import importlib
 import inspect
 import re
 import types
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import hornbeam
 
 
-def modules() -> dict[str, types.ModuleType]:
-    """All public modules by name, with the public modules inside of them."""
-    found: dict[str, types.ModuleType] = {"hornbeam": hornbeam}
-    waiting = [f"hornbeam.{name}" for name in hornbeam._MODULES]
-    while waiting:
-        name = waiting.pop(0)
-        found[name] = module = importlib.import_module(name)
-        for public in getattr(module, "__all__", ()):
-            inner = getattr(module, public)
-            if isinstance(inner, types.ModuleType) and inner.__name__ == f"{name}.{public}":
-                waiting.append(inner.__name__)
-    return dict(sorted(found.items()))
+def public_modules() -> dict[str, types.ModuleType]:
+    """Return all public modules by name, nested ones included."""
+    modules: dict[str, types.ModuleType] = {"hornbeam": hornbeam}
+    queue = [f"hornbeam.{name}" for name in hornbeam._MODULES]
+    while queue:
+        name = queue.pop(0)
+        modules[name] = module = importlib.import_module(name)
+        for public_name in getattr(module, "__all__", ()):
+            value = getattr(module, public_name)
+            if isinstance(value, types.ModuleType) and value.__name__ == f"{name}.{public_name}":
+                queue.append(value.__name__)
+    return dict(sorted(modules.items()))
 
 
-def page(name: str, module: types.ModuleType, homes: dict[type, str]) -> str:
-    """The page of one module: its docstring, a table of its names, and each of them. homes: the module whose
-    page describes a class, for those that are in several."""
-    public = [n for n in getattr(module, "__all__", ()) if not n.startswith("__")]
-    own = [n for n in public if not isinstance(getattr(module, n), types.ModuleType)]
+def module_page(name: str, module: types.ModuleType, homes: dict[type, str]) -> str:
+    """Return the page of one module: its docstring, a table of its names, and an entry for each name.
+
+    `homes` maps a class to the module whose page describes it, and is extended by the classes of this page.
+    """
+    public_names = [
+        public_name
+        for public_name in getattr(module, "__all__", ())
+        if not public_name.startswith("__") and not isinstance(getattr(module, public_name), types.ModuleType)
+    ]
     lines = [name, "=" * len(name), "", f".. automodule:: {name}", "", f".. currentmodule:: {name}", ""]
-    lines += [".. autosummary::", "   :nosignatures:", "", *(f"   {n}" for n in own), ""]
-    for public_name in own:
+    lines += [".. autosummary::", "   :nosignatures:", "", *(f"   {each}" for each in public_names), ""]
+    for public_name in public_names:
         value = getattr(module, public_name)
         home = homes.setdefault(value, name) if inspect.isclass(value) else name
         lines += [*entry(public_name, value, None if home == name else home), ""]
     return "\n".join(lines)
 
 
-def entry(name: str, value: Any, elsewhere: str | None) -> list[str]:
-    if elsewhere:
-        return [f"``{name}`` is described in :py:mod:`{elsewhere}`."]
+def entry(name: str, value: Any, home: str | None) -> list[str]:
+    """Return the directive that documents a name, or a reference to the page that does (`home`)."""
+    if home:
+        return [f"``{name}`` is described in :py:mod:`{home}`."]
     if inspect.isclass(value):
         return [f".. autoclass:: {name}", "   :members:"]
     if callable(value):
@@ -54,85 +61,141 @@ def entry(name: str, value: Any, elsewhere: str | None) -> list[str]:
     return [f".. autodata:: {name}", "   :no-value:"]
 
 
-def write(app: Any) -> None:
-    """Write the pages that differ from those that are there, before Sphinx looks for pages."""
+def write_pages(app: Any) -> None:
+    """Write the pages that changed and delete the obsolete ones, before Sphinx collects its sources."""
     folder = Path(app.srcdir) / "reference"
     folder.mkdir(exist_ok=True)
     homes: dict[type, str] = {}
-    # The short names of the first page lead to the pages of their families.
-    found = sorted(modules().items(), key=lambda item: (item[0] == "hornbeam", item[0]))
-    wanted = {folder / f"{name}.rst": page(name, module, homes) for name, module in found}
-    for old in set(folder.glob("*.rst")) - set(wanted):
-        old.unlink()
-    for path, text in wanted.items():
+    # Last the top level, so that a class is described on the page of its family.
+    modules = sorted(public_modules().items(), key=lambda item: (item[0] == "hornbeam", item[0]))
+    pages = {folder / f"{name}.rst": module_page(name, module, homes) for name, module in modules}
+    for obsolete in set(folder.glob("*.rst")) - set(pages):
+        obsolete.unlink()
+    for path, text in pages.items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
 
 
-_SPECIAL = re.compile(r"([\\*_|<>:])")
+_MARKUP = re.compile(r"([\\*_|<>:])")
+_SECTION = re.compile(
+    r"(Args|Attributes|Returns|Yields|Raises|Warns|Example|Examples|Note|Notes|References):$"
+)
+# The field lists that napoleon would misread: it takes text before a colon for a type.
+_UNTYPED = {"Returns": ":returns:", "Yields": ":yields:"}
+# Sections of entries "name: description" or "name (type): description".
+_ENTRIES = {"Args", "Attributes", "Raises", "Warns"}
+_ENTRY = re.compile(
+    r"(?P<name>\*{0,2}[\w.]+(?:, \*{0,2}[\w.]+)*)(?: \((?P<type>[^)]*)\))?:(?: (?P<text>.*))?$"
+)
 
 
-def inline(text: str) -> str:
-    """Plain text as Sphinx reads it: `code` is code, every other sign is itself."""
+def escape(text: str) -> str:
+    """Escape markup in a text, and turn `code` in backticks into a literal."""
     pieces = re.split(r"`+([^`]+)`+", text)
     for i, piece in enumerate(pieces):
-        literal = _SPECIAL.sub(r"\\\1", piece).replace("`", r"\`")
-        pieces[i] = f"\\ ``{piece.strip()}``\\ " if i % 2 else literal
+        if i % 2:
+            pieces[i] = f"\\ ``{piece.strip()}``\\ "
+        else:
+            pieces[i] = _MARKUP.sub(r"\\\1", piece).replace("`", r"\`")
     return "".join(pieces)
 
 
-def plain(lines: list[str]) -> list[str]:
-    """The lines of a docstring as reStructuredText: paragraphs, examples, and blocks that are indented."""
-    made: list[str] = []
-    for paragraph in re.split(r"\n\s*\n", inspect.cleandoc("\n".join(lines))):
+def prose_to_rst(text: str) -> list[str]:
+    """Convert paragraphs, examples (`>>>`) and indented blocks."""
+    result: list[str] = []
+    for paragraph in re.split(r"\n\s*\n", text):
         if not paragraph.strip():
             continue
         rows = paragraph.splitlines()
-        examples = next((i for i, row in enumerate(rows) if row.lstrip().startswith(">>>")), len(rows))
-        before, after = rows[:examples], rows[examples:]
+        start = next((i for i, row in enumerate(rows) if row.lstrip().startswith(">>>")), len(rows))
+        before, example = rows[:start], rows[start:]
         if before and all(row.startswith("  ") for row in before):
-            made += ["::", "", *before, ""]
+            result += ["::", "", *before, ""]
         elif before:
-            made += [inline(" ".join(row.strip() for row in before)), ""]
-        if after:
-            made += [".. code-block:: pycon", "", *(f"   {row}" for row in after), ""]
-    return made
+            result += [escape(" ".join(row.strip() for row in before)), ""]
+        if example:
+            result += [".. code-block:: pycon", "", *(f"   {row}" for row in example), ""]
+    return result
 
 
-def read_plainly(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
-    lines[:] = plain(lines)
+def entries_to_rst(text: str) -> list[str]:
+    """Convert the entries of a section such as "Args": one line each, its continuation lines joined."""
+    entries: list[str] = []
+    for row in text.splitlines():
+        if row and not row.startswith(" "):
+            entries.append(row)
+        elif row.strip() and entries:
+            entries[-1] += " " + row.strip()
+    result: list[str] = []
+    for item in entries:
+        match = _ENTRY.match(item)
+        if match is None:
+            raise ValueError(f"A docstring section needs entries 'name: description', not {item!r}.")
+        name = match["name"] + (f" ({match['type']})" if match["type"] else "")
+        result.append(f"    {name}: {escape(match['text'] or '')}")
+    return [*result, ""]
 
 
-def signature(
+def to_rst(lines: list[str]) -> list[str]:
+    """Convert a docstring to reStructuredText with sections that napoleon reads."""
+    rows = inspect.cleandoc("\n".join(lines)).splitlines()
+    starts = [i for i, row in enumerate(rows) if _SECTION.match(row)]
+    result = prose_to_rst("\n".join(rows[: starts[0] if starts else len(rows)]))
+    for start, end in pairwise([*starts, len(rows)]):
+        title = rows[start][:-1]
+        stop = next((i for i in range(start + 1, end) if rows[i] and rows[i][0] != " "), end)
+        body = inspect.cleandoc("\n" + "\n".join(rows[start + 1 : stop]))
+        if title in _UNTYPED:
+            result += [f"{_UNTYPED[title]} {escape(' '.join(body.split()))}", ""]
+        elif title in _ENTRIES:
+            result += [f"{title}:", *entries_to_rst(body)]
+        else:
+            result += [f"{title}:", *(f"    {row}" if row else "" for row in prose_to_rst(body))]
+        result += prose_to_rst("\n".join(rows[stop:end]))
+    return result
+
+
+def convert_docstring(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+    try:
+        converted = to_rst(lines)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    # Of a value, napoleon takes what is before a colon in the first line for the type.
+    lines[:] = ["", *converted] if what in ("attribute", "data", "property") else converted
+
+
+def class_signature(
     app: Any, what: str, name: str, value: Any, options: Any, shown: str | None, returns: str | None
 ) -> tuple[str | None, str | None] | None:
-    """Of a class the arguments of its `__init__`, which a `__new__` that takes everything would hide."""
+    """Show the arguments of a class's `__init__`, which a `__new__(*args, **kwargs)` would hide."""
     if what != "class" or not inspect.isfunction(vars(value).get("__init__", value.__init__)):
         return None
-    found = inspect.signature(value.__init__)
+    signature = inspect.signature(value.__init__)
     empty = inspect.Parameter.empty
-    kept = [each.replace(annotation=empty) for each in list(found.parameters.values())[1:]]
-    return str(found.replace(parameters=kept, return_annotation=empty)), None
+    parameters = [each.replace(annotation=empty) for each in list(signature.parameters.values())[1:]]
+    return str(signature.replace(parameters=parameters, return_annotation=empty)), None
 
 
 _OUTSIDE = re.compile(r"\[([^]]*)\]\(\.\./(?:\.\./)*([\w./-]+)(?:#[\w-]*)?\)")
 
 
-def leave_outside(app: Any, name: str, source: list[str]) -> None:
-    """Links out of docs/, which work where the repository is read, name the file instead."""
+def name_outside_files(app: Any, name: str, source: list[str]) -> None:
+    """Replace links to files outside docs/, which work in the repository only, by the files' names."""
 
-    def named(found: re.Match[str]) -> str:
-        inside = Path(app.srcdir, name).parent / found[0].rpartition("(")[2].rstrip(")").partition("#")[0]
-        if inside.resolve().is_relative_to(Path(app.srcdir).resolve()):
-            return found[0]
-        return f"`{found[2]}` in the repository"
+    def replacement(match: re.Match[str]) -> str:
+        target = match[0].rpartition("(")[2].rstrip(")").partition("#")[0]
+        path = Path(app.srcdir, name).parent / target
+        if path.resolve().is_relative_to(Path(app.srcdir).resolve()):
+            return match[0]
+        return f"`{match[2]}` in the repository"
 
-    source[0] = _OUTSIDE.sub(named, source[0])
+    source[0] = _OUTSIDE.sub(replacement, source[0])
 
 
 def setup(app: Any) -> dict[str, Any]:
-    app.connect("builder-inited", write)
-    app.connect("autodoc-process-signature", signature)
-    app.connect("source-read", leave_outside)
-    app.connect("autodoc-process-docstring", read_plainly)
+    app.connect("builder-inited", write_pages)
+    app.connect("autodoc-process-signature", class_signature)
+    app.connect("source-read", name_outside_files)
+    # Before napoleon, which has the default priority of 500.
+    app.connect("autodoc-process-docstring", convert_docstring, priority=400)
     return {"version": hornbeam.__version__, "parallel_read_safe": True}
