@@ -31,20 +31,21 @@ import hornbeam
 PAGE = Path(__file__).parents[2] / "docs" / "interchange.md"
 HEAD = """# Models that change hands
 
-Largest differences of an output, as a share of 1 or of the output itself if that is larger, on random
-weights and inputs. Keras {version}, ONNX Runtime {onnxruntime}; written by
+Largest differences of an output, as a share of 1 or of the output itself if that is larger, on
+random weights and inputs. Keras {version}, ONNX Runtime {onnxruntime}; written by
 `python tests/parity/exchange.py --write`.
 
-- **Keras to us**, **us to Keras**: a model with the layer, saved as `.keras` by one side and loaded by the
-  other. `tests/parity/test_exchange.py` holds it on every run.
-- **onnxruntime**: our model, written by `model.export("m.onnx", format="onnx")` for batches of any size and
-  run by onnxruntime on {rows} rows. **imported**: the same file, read by `load_model`. Both are compared with
-  `predict`; `tests/parity/test_served.py` holds it where onnxruntime is installed.
+- **Keras to us**, **us to Keras**: a model with the layer, saved as `.keras` by one side and loaded
+  by the other. `tests/parity/test_exchange.py` holds it on every run.
+- **onnxruntime**: our model, written by `model.export("m.onnx", format="onnx")` for batches of any
+  size and run by onnxruntime on {rows} rows. **imported**: the same file, read by `load_model`.
+  Both are compared with `predict`; `tests/parity/test_served.py` holds it where onnxruntime is
+  installed.
 
-Where a layer has several cases the largest counts. Of a layer that is random in training a file holds what it
-does in `predict`: nothing, or the same for every image. Keras's are random there too until they are saved and
-loaded, so they have no figure of Keras's. Lookups, of which Keras compiles none, go both ways in
-`tests/saving/test_vocabularies.py`.
+Where a layer has several cases the largest counts. Of a layer that is random in training a file
+holds what it does in `predict`: nothing, or the same for every image. Keras's are random there too
+until they are saved and loaded, so they have no figure of Keras's. Lookups, of which Keras compiles
+none, go both ways in `tests/saving/test_vocabularies.py`.
 
 | layer | cases | Keras to us | us to Keras | onnxruntime | imported |
 |---|---|---|---|---|---|
@@ -52,8 +53,8 @@ loaded, so they have no figure of Keras's. Lookups, of which Keras compiles none
 WHOLE = """
 ## Whole models
 
-Those of the grammar of random models (`tests/parity/grammar.py`), by their seeds: branches, shared layers,
-several inputs and outputs.
+Those of the grammar of random models (`tests/parity/grammar.py`), by their seeds: branches, shared
+layers, several inputs and outputs.
 
 | model | layers | Keras to us | us to Keras | onnxruntime | imported |
 |---|---|---|---|---|---|

@@ -16,6 +16,7 @@ import json
 import os
 import re
 import sys
+import textwrap
 import time
 from collections import Counter
 from pathlib import Path
@@ -31,11 +32,11 @@ from reasons import ARGUMENTS_MISSING  # noqa: E402
 
 TEXT = """# Hornbeam beside Keras 3.15.1
 
-Written by `python tests/parity/report.py --write`. The suite in `tests/parity` runs both libraries in one
-process (Keras on JAX) with the same weights and inputs, and compares outputs, symbolic shapes, dtypes, masks,
-gradients, penalties, state, configs in both directions and names of weights. Tolerances are in
-`tests/parity/tolerances.py`, cases in the tables there and beside the other tests, and every difference that
-stays is in `tests/parity/reasons.py`.
+Written by `python tests/parity/report.py --write`. The suite in `tests/parity` runs both libraries
+in one process (Keras on JAX) with the same weights and inputs, and compares outputs, symbolic
+shapes, dtypes, masks, gradients, penalties, state, configs in both directions and names of weights.
+Tolerances are in `tests/parity/tolerances.py`, cases in the tables there and beside the other
+tests, and every difference that stays is in `tests/parity/reasons.py`.
 
 """
 
@@ -75,7 +76,7 @@ class ModelResults:
         self.clock = now
         RECORD.write_text(json.dumps(found, indent=0, sort_keys=True) + "\n")
         page = ROOT / "docs" / "parity.md"
-        page.write_text(re.sub(r"Random models: .*\n", models(), page.read_text()))
+        page.write_text(re.sub(r"Random models: .+?\n(?=\n)", models(), page.read_text(), flags=re.S))
 
 
 def run_models(span: str) -> int:
@@ -95,16 +96,23 @@ def record() -> dict[str, Any]:
 
 
 def models() -> str:
-    """The record in one line."""
+    """The record in one sentence."""
     found = record()
     outcomes = Counter(found["outcomes"].values())
     equal, unexplained = outcomes.pop("equal", 0), outcomes.pop("unexplained", 0)
     reasons = "".join(f" ({count}: {reason})" for reason, count in outcomes.items())
-    return (
+    text = (
         f"Random models: {len(found['outcomes']):,} of 2,000 have been compared with this grammar: {equal:,} "
         f"equal, {outcomes.total()} different with a reason{reasons}, {unexplained} unexplained, "
-        f"in {found['cpu_seconds'] / 60:.1f} minutes of one processor.\n"
+        f"in {found['cpu_seconds'] / 60:.1f} minutes of one processor."
     )
+    return filled(text) + "\n"
+
+
+def filled(text: str) -> str:
+    """Wrap a paragraph or a list item at 100 columns."""
+    indent = "  " * text.startswith("- ")
+    return textwrap.fill(text, 100, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def missing() -> dict[str, dict[str, str]]:
@@ -148,12 +156,12 @@ def reasons(results: Results) -> str:
     lines = ["## Differences that stay", ""]
     for reason, keys in by_reason.items():
         more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
-        lines.append(f"- {reason[0].upper()}{reason[1:]}: `{keys[0]}`{more}.")
+        lines.append(filled(f"- {reason[0].upper()}{reason[1:]}: `{keys[0]}`{more}."))
     lines += ["", "## Arguments that are not there", ""]
-    lines += [f"- `{text}`: {reason}." for text, reason in ARGUMENTS_MISSING.items()]
+    lines += [filled(f"- `{text}`: {reason}.") for text, reason in ARGUMENTS_MISSING.items()]
     lines += ["", "## Names that are not there", ""]
     for namespace, names in missing().items():
-        lines += [f"- `{namespace}.{name}`: {reason.rstrip('.')}." for name, reason in names.items()]
+        lines += [filled(f"- `{namespace}.{name}`: {reason.rstrip('.')}.") for name, reason in names.items()]
     return "\n".join(lines) + "\n"
 
 
