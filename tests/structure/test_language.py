@@ -52,10 +52,11 @@ PENDING = {
     "src/hornbeam/" + name
     for name in (
         "_internal", "_native.pyi", "activations.py", "applications", "backend.py", "cli", "compat",
-        "config.py", "constraints.py", "core", "data", "datasets", "diagnostics", "distillation", "distribution",
-        "dtype_policies.py", "engines", "evaluation", "export", "initializers.py", "insight", "interop.py",
-        "ir", "layers", "legacy", "losses", "metrics", "models", "ops", "optimizers", "preprocessing", "primitives",
-        "random", "saving", "training", "tree.py", "utils", "visualization", "wrappers",
+        "config.py", "constraints.py", "core", "data", "datasets", "diagnostics", "distillation",
+        "distribution", "dtype_policies.py", "engines", "evaluation", "export", "initializers.py", "insight",
+        "interop.py", "ir", "layers", "legacy", "losses", "metrics", "models", "ops", "optimizers",
+        "preprocessing", "primitives", "random", "saving",
+        "training", "tree.py", "utils", "visualization", "wrappers",
     )
 } | {
     "crates/hornbeam-engine", "crates/hornbeam-kernels", "crates/hornbeam-python", "docs", "README.md",

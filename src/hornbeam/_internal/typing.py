@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ArrayLike: TypeAlias = Union["np.ndarray[Any, Any]", "npt.ArrayLike"]
 """Anything NumPy converts to an array: arrays, numbers, nested sequences of numbers."""
 TensorLike: TypeAlias = Union["Tensor", "Variable", "KerasTensor", ArrayLike]
-"""Anything that functions of `hornbeam.ops` accept: tensors, variables, symbolic tensors and whatever is `ArrayLike`."""
+"""Anything that functions of `hornbeam.ops` accept: tensors, variables, symbolic tensors, `ArrayLike`."""
 DTypeLike: TypeAlias = Union[str, type, "np.dtype[Any]"]
 """A dtype by name ("float32"), as a NumPy dtype, or as a NumPy scalar type."""
 DTypePolicyLike: TypeAlias = Union[DTypeLike, "DTypePolicy"]
