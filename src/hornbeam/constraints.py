@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import ops
-from hornbeam._internal.validation import axes, number
+from hornbeam._internal.validation import check_axes, check_number
 from hornbeam.config import epsilon
 from hornbeam.core import registry
 from hornbeam.core.registry import exported
@@ -57,8 +57,8 @@ class MaxNorm(Constraint):
     """
 
     def __init__(self, max_value: float = 2, axis: Any = 0) -> None:
-        self.max_value = number("max_value", max_value, 0)
-        self.axis = axes("axis", axis)
+        self.max_value = check_number("max_value", max_value, 0)
+        self.axis = check_axes("axis", axis)
 
     def __call__(self, w: Any) -> Tensor:
         norms = _norms(w, self.axis)

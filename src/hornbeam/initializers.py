@@ -16,7 +16,7 @@ import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam import random
-from hornbeam._internal.validation import number
+from hornbeam._internal.validation import check_number
 from hornbeam.config import floatx
 from hornbeam.core import registry
 from hornbeam.core.registry import exported
@@ -280,7 +280,7 @@ class RandomNormal(RandomInitializer):
     """
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Any = None) -> None:
-        self.mean, self.stddev = number("mean", mean), number("stddev", stddev)
+        self.mean, self.stddev = check_number("mean", mean), check_number("stddev", stddev)
         super().__init__(seed)
 
     def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
@@ -299,7 +299,7 @@ class TruncatedNormal(RandomInitializer):
     """
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Any = None) -> None:
-        self.mean, self.stddev = number("mean", mean), number("stddev", stddev)
+        self.mean, self.stddev = check_number("mean", mean), check_number("stddev", stddev)
         super().__init__(seed)
 
     def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:

@@ -229,7 +229,7 @@ def test_wrong_arguments_are_refused_at_once() -> None:
     for wrong in (lambda: dataset.batch(0), lambda: dataset.shuffle(0), lambda: dataset.shard(2, 2)):
         with pytest.raises(ValueError, match="must be"):
             wrong()
-    with pytest.raises(TypeError, match=r"whole number, got 2\.5"):
+    with pytest.raises(ValueError, match=r"integer of at least 1, got 2\.5"):
         dataset.batch(2.5)
     with pytest.raises(TypeError, match="map needs a function"):
         dataset.map(3)  # type: ignore[arg-type]

@@ -119,7 +119,7 @@ def test_windows_are_shuffled_anew() -> None:
         ({"sequence_length": 50}, "no window"),
         ({"sequence_length": 3, "sampling_rate": 40}, "sampling_rate must be below"),
         ({"sequence_length": 3, "start_index": 40}, "start_index=40"),
-        ({"sequence_length": 0}, "sequence_length must be 1"),
+        ({"sequence_length": 0}, "sequence_length must be an integer of at least 1"),
     ):
         with pytest.raises(ValueError, match=what):
             utils.timeseries_dataset_from_array(np.arange(40), None, **wrong)

@@ -567,7 +567,7 @@ def test_threads_end_with_the_iterator(root: Path) -> None:
         ((16,), {"labels": {"a/00.png": None}}, ValueError, "strings or finite numbers"),
         ((16,), {"validation": 0.6, "test": 0.6}, ValueError, "leave nothing"),
         ((16, "random_crop"), {"cache": True}, ValueError, "leave cache away"),
-        ((16,), {"workers": -1}, ValueError, "workers must be 0"),
+        ((16,), {"workers": -1}, ValueError, "workers must be an integer of at least 0"),
     ],
 )
 def test_mistakes(

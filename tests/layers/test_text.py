@@ -68,7 +68,7 @@ CAT = ["cat", "dog"]
         ),
         (lambda: L.StringLookup(vocabulary=CAT).adapt(CAT), "nothing to adapt"),
         (lambda: L.TextVectorization(vocabulary=CAT).adapt(CAT), "nothing to adapt"),
-        (lambda: L.StringLookup(max_tokens=1), "whole number of at least 2, got 1"),
+        (lambda: L.StringLookup(max_tokens=1), "integer of at least 2, got 1"),
         (lambda: L.StringLookup(pad_to_max_tokens=True), "needs max_tokens"),
         (lambda: L.StringLookup(num_oov_indices=-1), "must not be negative"),
         (lambda: L.StringLookup(invert=True, output_mode="count"), "invert=True needs"),

@@ -205,7 +205,7 @@ def test_wrapped_function_in_a_config() -> None:
         (lambda: metrics.F1Score().update_state([1, 0], [0.5, 0.5]), r"shape \(batch, outputs\)"),
         (
             lambda: metrics.TopKCategoricalAccuracy(k=0).update_state(DATA["one_hot"], DATA["a"]),
-            "k must be a whole number of at least 1",
+            "k must be an integer of at least 1",
         ),
         (
             lambda: metrics.MeanSquaredError().update_state(np.zeros((3, 1)), np.zeros((3, 2))),

@@ -262,7 +262,7 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
     ),
     "batch size zero": (
         lambda: fit(classifier(), X, LABELS, batch_size=0),
-        "batch_size must be a whole number of at least 1, got 0",
+        "batch_size must be an integer of at least 1, got 0",
     ),
     "a rest of another batch size than the model's": (
         lambda: fit(
@@ -275,11 +275,11 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
     ),
     "batch size a fraction": (
         lambda: fit(classifier(), X, LABELS, batch_size=32.0),
-        "batch_size must be a whole number of at least 1, got 32.0: write batch_size=32",
+        "batch_size must be an integer of at least 1, got 32.0: write batch_size=32",
     ),
     "negative epochs": (
         lambda: fit(classifier(), X, LABELS, epochs=-1),
-        "epochs must be a whole number of at least 0, got -1",
+        "epochs must be an integer of at least 0, got -1",
     ),
     "split in percent": (
         lambda: fit(classifier(), X, LABELS, validation_split=20),
@@ -295,7 +295,7 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
     ),
     "steps of zero": (
         lambda: fit(classifier(), X, LABELS, steps_per_epoch=0),
-        "steps_per_epoch must be a whole number of at least 1, got 0",
+        "steps_per_epoch must be an integer of at least 1, got 0",
     ),
     "validation data of another shape": (
         lambda: fit(classifier(), X, LABELS, validation_data=(X[:, :2], LABELS)),

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from hornbeam._internal.validation import whole
+from hornbeam._internal.validation import check_int
 
 # Weights hardly compress, but for the zeros of a fresh optimizer.
 MAX_RATIO = 4
@@ -80,7 +80,7 @@ def budget(
         "bytes": bytes, "parameters": parameters, "members": members, "nesting": nesting, "text": text,
         "work": work,
     }  # fmt: skip
-    said = {name: whole(name, value, 1) for name, value in given.items() if value is not None}
+    said = {name: check_int(name, value, 1) for name, value in given.items() if value is not None}
     token = _budget.set(dataclasses.replace(_budget.get(), **said))
     try:
         yield _budget.get()

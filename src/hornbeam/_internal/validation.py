@@ -1,54 +1,71 @@
-"""Checks of arguments: errors that name the argument, what was expected, and what came."""
+"""Checks of arguments: errors that name the argument, what was expected and what was received.
+
+All take `(name, value, ...)` in this order and return the value, converted where the name says so.
+"""
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
 
 
-def number(name: str, value: Any, low: float | None = None, high: float | None = None) -> Any:
-    """A number, from `low` to `high`. Raises ValueError for anything else."""
-    good = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not good or (low is not None and not value >= low) or (high is not None and not value <= high):
-        if low is not None and high is not None:
-            wanted = f"a number between {low:g} and {high:g}"
+def check_number(name: str, value: Any, minimum: float | None = None, maximum: float | None = None) -> Any:
+    """Return a number from `minimum` to `maximum`. Raises ValueError for any other value."""
+    valid = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    below = minimum is not None and valid and not value >= minimum
+    beyond = maximum is not None and valid and not value <= maximum
+    if not valid or below or beyond:
+        if minimum is not None and maximum is not None:
+            expected = f"a number between {minimum:g} and {maximum:g}"
         else:
-            wanted = "a number" if low is None else f"a number of at least {low:g}"
-        raise ValueError(f"{name} must be {wanted}, got {value!r}")
+            expected = "a number" if minimum is None else f"a number of at least {minimum:g}"
+        raise ValueError(f"{name} must be {expected}, got {value!r}")
     return value
 
 
-def above(name: str, value: Any, low: float = 0) -> Any:
-    """A number above `low`. Raises ValueError for anything else."""
-    good = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not good or not value > low:
-        wanted = "a positive number" if low == 0 else f"a number above {low:g}"
-        raise ValueError(f"{name} must be {wanted}, got {value!r}")
+def check_positive(name: str, value: Any) -> Any:
+    """Return a number above 0. Raises ValueError for any other value."""
+    valid = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not valid or not value > 0:
+        raise ValueError(f"{name} must be a positive number, got {value!r}")
     return value
 
 
-def whole(name: str, value: Any, low: int | None = None) -> int:
-    """A whole number of at least `low`, as an int. Raises ValueError for anything else."""
-    good = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not good or (low is not None and value < low):
-        wanted = "a whole number" if low is None else f"a whole number of at least {low}"
+def check_int(name: str, value: Any, minimum: int | None = None) -> int:
+    """Return an integer of at least `minimum` as an int. Raises ValueError for any other value.
+
+    >>> check_int("batch_size", 32, minimum=1)
+    32
+    """
+    number = _as_int(value)
+    if number is None or (minimum is not None and number < minimum):
+        expected = "an integer" if minimum is None else f"an integer of at least {minimum}"
         hint = f": write {name}={int(value)}" if isinstance(value, float) and value.is_integer() else ""
-        raise ValueError(f"{name} must be {wanted}, got {value!r}{hint}")
-    return int(value)
+        raise ValueError(f"{name} must be {expected}, got {value!r}{hint}")
+    return number
 
 
-def axes(name: str, value: Any) -> Any:
-    """An axis, several, or None. Raises ValueError for anything else."""
-    listed = value if isinstance(value, (list, tuple)) else () if value is None else (value,)
-    for one in listed:
-        if isinstance(one, bool) or not isinstance(one, (int, np.integer)):
-            raise ValueError(f"{name} must be the number of an axis, or several, got {value!r}")
+def _as_int(value: Any) -> int | None:
+    if isinstance(value, (bool, np.bool_)):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
+def check_axes(name: str, value: Any) -> Any:
+    """Return an axis, several axes, or None. Raises ValueError for any other value."""
+    axes = value if isinstance(value, (list, tuple)) else () if value is None else (value,)
+    if any(isinstance(axis, bool) or not isinstance(axis, (int, np.integer)) for axis in axes):
+        raise ValueError(f"{name} must be an integer axis or a sequence of them, got {value!r}")
     return value
 
 
-def function(name: str, value: Any) -> Any:
-    """Something that can be called. Raises TypeError for anything else."""
+def check_callable(name: str, value: Any) -> Any:
+    """Return a function or another callable. Raises TypeError for any other value."""
     if not callable(value):
         raise TypeError(f"{name} must be a function, got {value!r}")
     return value

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam._internal.validation import whole
+from hornbeam._internal.validation import check_int
 from hornbeam.engines import current_engine, installed, using
 from hornbeam.training.data import ArrayData
 from hornbeam.training.sources import is_stream, make_data
@@ -64,7 +64,7 @@ def compare_engines(
     >>> compare_engines(model, x, y, engines=["native", "jax"])  # doctest: +SKIP
     """
     model._require_compiled("compare_engines")
-    steps = whole("steps", steps, 1)
+    steps = check_int("steps", steps, 1)
     names = list(installed() if engines is None else engines)
     if not names or isinstance(engines, str):
         raise ValueError(f'engines must be a list of names such as ["native", "jax"], got {engines!r}')

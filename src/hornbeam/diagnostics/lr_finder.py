@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam._internal.validation import number, whole
+from hornbeam._internal.validation import check_int, check_number
 from hornbeam.core.variable import Variable
 from hornbeam.distribution.processes import is_first
 from hornbeam.engines import current_engine
@@ -127,8 +127,8 @@ def lr_find(
     >>> model.optimizer.learning_rate = curve.suggestion  # doctest: +SKIP
     """
     model._require_compiled("lr_find")
-    steps = whole("steps", steps, 10)
-    low, high = number("min_rate", min_rate), number("max_rate", max_rate)
+    steps = check_int("steps", steps, 10)
+    low, high = check_number("min_rate", min_rate), check_number("max_rate", max_rate)
     if not 0 < low < high:
         raise ValueError(f"lr_find needs 0 < min_rate < max_rate, got {low} and {high}")
     if model.run_eagerly:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam._internal.validation import whole
+from hornbeam._internal.validation import check_int
 from hornbeam.diagnostics.profile import Profile
 from hornbeam.engines import current_engine
 from hornbeam.training.compile_mixin import Bounded
@@ -62,7 +62,7 @@ def profiled(model: Any, wanted: bool | str | os.PathLike[str], steps: list[int]
 
 def profile_model(model: Any, x: Any, y: Any, batch_size: int, steps: int) -> Profile:
     """See `Model.profile`."""
-    steps = whole("steps", steps, 1)
+    steps = check_int("steps", steps, 1)
     if is_stream(x):
         raise ValueError("profile() takes arrays in memory: give it one batch of what the data gives")
     data = make_data(x, y, None, batch_size, "profile", prepare=model._prepared)

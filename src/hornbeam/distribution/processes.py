@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 
 from hornbeam import random
-from hornbeam._internal.validation import whole
+from hornbeam._internal.validation import check_int
 from hornbeam.core.registry import exported
 from hornbeam.engines import current_engine
 from hornbeam.engines.mesh import Job, job_of
@@ -42,8 +42,8 @@ def initialize(
         return
     known = job_of() or Job()
     addresses = [part.strip() for part in (job_addresses or known.address or "").split(",")]
-    count = known.count if num_processes is None else whole("num_processes", num_processes, 1)
-    index = known.index if process_id is None else whole("process_id", process_id, 0)
+    count = known.count if num_processes is None else check_int("num_processes", num_processes, 1)
+    index = known.index if process_id is None else check_int("process_id", process_id, 0)
     if len(addresses) > 1 and count is not None and count != len(addresses):
         raise ValueError(f"job_addresses names {len(addresses)} processes, num_processes is {count}")
     if count is None or index is None or not all(addresses[0].rpartition(":")[::2]):

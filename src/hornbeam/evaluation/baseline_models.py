@@ -12,7 +12,7 @@ import numpy as np
 from hornbeam import tree
 from hornbeam._internal.intervals import Interval
 from hornbeam._internal.neighbors import nearest
-from hornbeam._internal.validation import whole
+from hornbeam._internal.validation import check_int
 from hornbeam.evaluation.comparison import Difference, difference
 from hornbeam.evaluation.display import Report, Table
 from hornbeam.evaluation.labels import numbers
@@ -113,7 +113,7 @@ def baselines(
 
     >>> print(baselines(x_train, y_train, x_val, y_val))  # doctest: +SKIP
     """
-    references = whole("references", references, 1)
+    references = check_int("references", references, 1)
     inside, mean, scale = _points(x_train)
     outside = _flat(x)
     if inside.shape[1] != outside.shape[1]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal.intervals import Interval, check_level
-from hornbeam._internal.validation import whole
+from hornbeam._internal.validation import check_int
 from hornbeam.evaluation.compiled_metrics import Quantity, quantities
 from hornbeam.evaluation.coverage import doubts
 from hornbeam.evaluation.display import Report, Table
@@ -148,7 +148,7 @@ def compare(
     'cannot tell'
     """
     check_level(level)
-    resamples = whole("resamples", resamples, 100)
+    resamples = check_int("resamples", resamples, 100)
     found = _answers((model_a, model_b), x, y, sample_weight, batch_size, steps)
     measured, notes = [], []
     for model, answers in zip((model_a, model_b), found, strict=True):

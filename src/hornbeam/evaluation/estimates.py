@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam._internal.intervals import Interval, check_level
-from hornbeam._internal.validation import whole
+from hornbeam._internal.validation import check_int
 from hornbeam.evaluation.compiled_metrics import quantities
 from hornbeam.evaluation.coverage import doubts
 from hornbeam.evaluation.display import IntervalWarning, Report, Table
@@ -133,7 +133,7 @@ def evaluate(
     from hornbeam.diagnostics.predictions import predictions
 
     check_level(level)
-    resamples = whole("resamples", resamples, 100)
+    resamples = check_int("resamples", resamples, 100)
     model._require_compiled("evaluate")
     found = predictions(model, x, y, sample_weight, batch_size, steps, keep_x=train is not None)
     result, labels = evaluation_of(model, found, level, resamples, seed)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam._internal.intervals import Interval, check_level, wilson
-from hornbeam._internal.validation import whole
+from hornbeam._internal.validation import check_int
 from hornbeam.evaluation.display import Report, Table
 from hornbeam.evaluation.labels import Labels, require_labels, softmax
 from hornbeam.evaluation.resampling import interval
@@ -188,7 +188,7 @@ def calibration(
 
 def calibration_of(labels: Labels, bins: int = 15, level: float = 0.95, seed: int = 0) -> Calibration:
     """`calibration` of predictions."""
-    bins = whole("bins", bins, 1)
+    bins = check_int("bins", bins, 1)
     confidence = labels.probabilities[np.arange(len(labels.true)), labels.predicted]
     error, made = expected_error(confidence, labels.right, bins)
     rng = np.random.default_rng(seed)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam._internal.validation import whole
+from hornbeam._internal.validation import check_int
 from hornbeam.data.inspection.figure import unit
 from hornbeam.evaluation.confusion_matrix import class_names
 from hornbeam.evaluation.display import Report, Table
@@ -137,7 +137,7 @@ def mistakes(
     """
     from hornbeam.diagnostics.predictions import predictions
 
-    most = whole("most", most, 1)
+    most = check_int("most", most, 1)
     found = predictions(model, x, y, batch_size=batch_size, keep_x=True, look="mistakes")
     return mistakes_of(found, require_labels(model, found, "mistakes()"), most, names)
 

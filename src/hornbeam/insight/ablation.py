@@ -18,7 +18,7 @@ import numpy as np
 from hornbeam import layers, tree
 from hornbeam._internal.intervals import mean_interval
 from hornbeam._internal.naming import numbering_kept
-from hornbeam._internal.validation import whole
+from hornbeam._internal.validation import check_int
 from hornbeam.layers.context import shapes_only
 from hornbeam.random import host_permutation, random_state, set_random_seed, set_random_state
 
@@ -127,7 +127,7 @@ def ablations(
     Raises ValueError for a model that is not compiled, has no graph of layers, or whose compile() holds what
     cannot be copied.
     """
-    seeds, epochs = whole("seeds", seeds, 2), whole("epochs", epochs, 1)
+    seeds, epochs = check_int("seeds", seeds, 2), check_int("epochs", epochs, 1)
     model._require_compiled("explain")
     settings = model.get_compile_config()
     if not settings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import activations, constraints, initializers, ops, regularizers
-from hornbeam._internal.validation import axes
+from hornbeam._internal.validation import check_axes
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.layers.input_spec import InputSpec
@@ -111,7 +111,7 @@ class PReLU(_Elementwise):
         self.alpha_initializer = initializers.get(alpha_initializer)
         self.alpha_regularizer = regularizers.get(alpha_regularizer)
         self.alpha_constraint = constraints.get(alpha_constraint)
-        axes("PReLU: shared_axes", shared_axes)
+        check_axes("PReLU: shared_axes", shared_axes)
         self.shared_axes = [shared_axes] if isinstance(shared_axes, int) else shared_axes
 
     def build(self, input_shape: Any) -> None:
@@ -160,7 +160,7 @@ class Softmax(_Elementwise):
 
     def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.axis = axes("Softmax: axis", axis)
+        self.axis = check_axes("Softmax: axis", axis)
 
     def call(self, inputs: Tensor, mask: Any = None) -> Tensor:
         if mask is not None:

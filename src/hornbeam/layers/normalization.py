@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from hornbeam import constraints, initializers, ops, regularizers
-from hornbeam._internal.validation import axes
+from hornbeam._internal.validation import check_axes
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
@@ -48,7 +48,7 @@ class _Scaled(Layer):
             raise ValueError(
                 f"{type(self).__name__}: epsilon must be a number that is not negative, got {epsilon!r}"
             )
-        self.axis = axes(f"{type(self).__name__}: axis", axis)
+        self.axis = check_axes(f"{type(self).__name__}: axis", axis)
         self.epsilon = epsilon
         self.center = center
         self.scale = scale

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import ops
-from hornbeam._internal.validation import axes
+from hornbeam._internal.validation import check_axes
 from hornbeam.config import epsilon
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
@@ -196,7 +196,7 @@ class CategoricalCrossentropy(LossFunctionWrapper):
         super().__init__(categorical_crossentropy, reduction, name, dtype, **options)
         self.from_logits = from_logits
         self.label_smoothing = check_option("label_smoothing", label_smoothing, 0.0, 1.0)
-        self.axis = axes("axis", axis)
+        self.axis = check_axes("axis", axis)
 
 
 @exported(MODULE)
@@ -222,7 +222,7 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
         super().__init__(sparse_categorical_crossentropy, reduction, name, dtype, **options)
         self.from_logits = from_logits
         self.ignore_class = ignore_class
-        self.axis = axes("axis", axis)
+        self.axis = check_axes("axis", axis)
 
 
 @exported(MODULE)
@@ -246,7 +246,7 @@ class BinaryCrossentropy(LossFunctionWrapper):
         super().__init__(binary_crossentropy, reduction, name, dtype, **options)
         self.from_logits = from_logits
         self.label_smoothing = check_option("label_smoothing", label_smoothing, 0.0, 1.0)
-        self.axis = axes("axis", axis)
+        self.axis = check_axes("axis", axis)
 
 
 @exported(MODULE)
@@ -274,7 +274,7 @@ class CategoricalFocalCrossentropy(LossFunctionWrapper):
         )
         self.from_logits = from_logits
         self.label_smoothing = check_option("label_smoothing", label_smoothing, 0.0, 1.0)
-        self.axis = axes("axis", axis)
+        self.axis = check_axes("axis", axis)
         self.alpha = alpha
         self.gamma = gamma
 
@@ -304,7 +304,7 @@ class BinaryFocalCrossentropy(LossFunctionWrapper):
         super().__init__(binary_focal_crossentropy, reduction, name, dtype, **options, **focal)
         self.from_logits = from_logits
         self.label_smoothing = check_option("label_smoothing", label_smoothing, 0.0, 1.0)
-        self.axis = axes("axis", axis)
+        self.axis = check_axes("axis", axis)
         self.apply_class_balancing = apply_class_balancing
         self.alpha = alpha
         self.gamma = gamma

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import ops
-from hornbeam._internal.validation import above, axes
+from hornbeam._internal.validation import check_axes, check_positive
 from hornbeam.config import epsilon
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
@@ -241,7 +241,7 @@ class Huber(LossFunctionWrapper):
     def __init__(
         self, delta: float = 1.0, reduction: str | None = _SUM, name: str = "huber_loss", dtype: Any = None
     ) -> None:
-        above("delta", delta)
+        check_positive("delta", delta)
         super().__init__(huber, reduction, name, dtype, delta=delta)
 
 
@@ -292,7 +292,7 @@ class CosineSimilarity(LossFunctionWrapper):
     def __init__(
         self, axis: int = -1, reduction: str | None = _SUM, name: str = "cosine_similarity", dtype: Any = None
     ) -> None:
-        super().__init__(cosine_similarity, reduction, name, dtype, axis=axes("axis", axis))
+        super().__init__(cosine_similarity, reduction, name, dtype, axis=check_axes("axis", axis))
 
 
 @exported(MODULE)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops
-from hornbeam._internal.validation import axes, number
+from hornbeam._internal.validation import check_axes, check_number
 from hornbeam.config import epsilon
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
@@ -112,7 +112,7 @@ class Dice(LossFunctionWrapper):
         self, reduction: str | None = _SUM, name: str = "dice", axis: Axes = None, dtype: Any = None
     ) -> None:
         super().__init__(dice, reduction, name, dtype, axis=axis)
-        self.axis = axes("axis", axis)
+        self.axis = check_axes("axis", axis)
 
 
 @exported(MODULE)
@@ -133,9 +133,9 @@ class Tversky(LossFunctionWrapper):
         dtype: Any = None,
     ) -> None:
         super().__init__(tversky, reduction, name, dtype, alpha=alpha, beta=beta, axis=axis)
-        self.alpha = number("alpha", alpha)
-        self.beta = number("beta", beta)
-        self.axis = axes("axis", axis)
+        self.alpha = check_number("alpha", alpha)
+        self.beta = check_number("beta", beta)
+        self.axis = check_axes("axis", axis)
 
 
 @exported(MODULE)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import ops
-from hornbeam._internal.validation import whole
+from hornbeam._internal.validation import check_int
 from hornbeam.config import floatx
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
@@ -159,7 +159,7 @@ class TopKCategoricalAccuracy(MeanMetricWrapper):
 
     def __init__(self, k: int = 5, name: str = "top_k_categorical_accuracy", dtype: Any = None) -> None:
         super().__init__(top_k_categorical_accuracy, name, dtype, k=k)
-        self.k = whole("k", k, 1)
+        self.k = check_int("k", k, 1)
 
 
 @exported(MODULE)
@@ -178,7 +178,7 @@ class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
         from_sorted_ids: bool = False,
     ) -> None:
         super().__init__(sparse_top_k_categorical_accuracy, name, dtype, k=k, from_sorted_ids=from_sorted_ids)
-        self.k = whole("k", k, 1)
+        self.k = check_int("k", k, 1)
         self.from_sorted_ids = from_sorted_ids
 
 

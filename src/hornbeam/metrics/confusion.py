@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops
-from hornbeam._internal.validation import whole
+from hornbeam._internal.validation import check_int
 from hornbeam.config import epsilon
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
@@ -202,7 +202,7 @@ class _Share(ConfusionMetric):
         limits = [-1e9] if top_k is not None and thresholds is None else checked_thresholds(thresholds)
         super().__init__(limits, ["true_positives", self.other], name, dtype)
         self._given = thresholds
-        self.top_k = None if top_k is None else whole("top_k", top_k, 1)
+        self.top_k = None if top_k is None else check_int("top_k", top_k, 1)
         self.class_id = class_id
         self._build()
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hornbeam import ops
-from hornbeam._internal.validation import whole
+from hornbeam._internal.validation import check_int
 from hornbeam.config import floatx
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
@@ -40,7 +40,7 @@ class IoU(Metric):
         axis: int = -1,
     ) -> None:
         super().__init__(dtype or "int64", name)
-        whole("num_classes", num_classes, 1)
+        check_int("num_classes", num_classes, 1)
         wrong = [c for c in target_class_ids if not 0 <= c < num_classes]
         if wrong:
             raise ValueError(f"target_class_ids {wrong} do not exist among {num_classes} classes")
@@ -150,7 +150,7 @@ class MeanIoU(IoU):
         axis: int = -1,
     ) -> None:
         count_elements(num_classes)
-        ids = list(range(whole("num_classes", num_classes, 1)))
+        ids = list(range(check_int("num_classes", num_classes, 1)))
         super().__init__(num_classes, ids, name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis)
 
     def get_config(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hornbeam import ops
-from hornbeam._internal.validation import function
+from hornbeam._internal.validation import check_callable
 from hornbeam.core import registry
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
@@ -99,7 +99,7 @@ class MeanMetricWrapper(Mean):
     def __init__(
         self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any
     ) -> None:
-        function("fn", fn)
+        check_callable("fn", fn)
         super().__init__(name or str(getattr(fn, "__name__", "mean_metric_wrapper")), dtype)
         self._fn = fn
         self._fn_kwargs = kwargs

@@ -11,7 +11,7 @@ import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam import tree
-from hornbeam._internal.validation import function as callable_of
+from hornbeam._internal.validation import check_callable
 from hornbeam.core.tensor import Tensor, as_tensor, broadcast_node, cast, cast_node, operation
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full
@@ -329,8 +329,8 @@ def while_loop(
     >>> int(hornbeam.ops.while_loop(lambda i: i < 10, lambda i: (i + 3,), (0,))[0])
     12
     """
-    callable_of("while_loop: cond", cond)
-    callable_of("while_loop: body", body)
+    check_callable("while_loop: cond", cond)
+    check_callable("while_loop: body", body)
     return _while_loop(cond, body, loop_vars, maximum_iterations)
 
 
@@ -466,7 +466,7 @@ def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
     >>> np.asarray(hornbeam.ops.vectorized_map(lambda x: x * 2, hornbeam.ops.array([1, 2]))).tolist()
     [2, 4]
     """
-    return map(callable_of("vectorized_map: function", function), elements)
+    return map(check_callable("vectorized_map: function", function), elements)
 
 
 def associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool = False, axis: int = 0) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam._internal.naming import to_snake_case, unique_name
-from hornbeam._internal.validation import above, number
+from hornbeam._internal.validation import check_number, check_positive
 from hornbeam.config import floatx
 from hornbeam.core import registry
 from hornbeam.core.registry import exported
@@ -87,7 +87,7 @@ class Optimizer:
                 f"gradient_accumulation_steps must be a whole number of at least 2, got {steps!r}"
             )
         self.name = name or unique_name(to_snake_case(type(self).__name__))
-        self.weight_decay = None if weight_decay is None else number("weight_decay", weight_decay)
+        self.weight_decay = None if weight_decay is None else check_number("weight_decay", weight_decay)
         self.clipnorm = clipnorm
         self.clipvalue = clipvalue
         self.global_clipnorm = global_clipnorm
@@ -530,8 +530,8 @@ def _check_arguments(
     if len(given) > 1:
         raise ValueError(f"only one of clipnorm, clipvalue and global_clipnorm can be set, got {given}")
     for name, value in given.items():
-        above(name, value)
-    number("ema_momentum", momentum, 0, 1)
+        check_positive(name, value)
+    check_number("ema_momentum", momentum, 0, 1)
     if frequency is not None and (not isinstance(frequency, int) or frequency < 1):
         raise ValueError(f"ema_overwrite_frequency must be a whole number of at least 1, got {frequency!r}")
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hornbeam import ops
-from hornbeam._internal.validation import number
+from hornbeam._internal.validation import check_number
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
@@ -407,4 +407,4 @@ def adam_rate(
 
 
 def _fraction(name: str, value: float) -> float:
-    return number(name, value, 0, 1)
+    return check_number(name, value, 0, 1)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops
-from hornbeam._internal.validation import above, number
+from hornbeam._internal.validation import check_number, check_positive
 from hornbeam.config import floatx
 from hornbeam.core import registry
 from hornbeam.core.registry import exported
@@ -78,8 +78,8 @@ class ExponentialDecay(LearningRateSchedule):
         staircase: bool = False,
         name: str = "ExponentialDecay",
     ) -> None:
-        self.initial_learning_rate = number("initial_learning_rate", initial_learning_rate)
-        self.decay_steps = above("decay_steps", decay_steps)
+        self.initial_learning_rate = check_number("initial_learning_rate", initial_learning_rate)
+        self.decay_steps = check_positive("decay_steps", decay_steps)
         self.decay_rate = decay_rate
         self.staircase = staircase
         self.name = name
@@ -155,8 +155,8 @@ class PolynomialDecay(LearningRateSchedule):
         cycle: bool = False,
         name: str = "PolynomialDecay",
     ) -> None:
-        self.initial_learning_rate = number("initial_learning_rate", initial_learning_rate)
-        self.decay_steps = above("decay_steps", decay_steps)
+        self.initial_learning_rate = check_number("initial_learning_rate", initial_learning_rate)
+        self.decay_steps = check_positive("decay_steps", decay_steps)
         self.end_learning_rate = end_learning_rate
         self.power = power
         self.cycle = cycle
@@ -200,8 +200,8 @@ class InverseTimeDecay(LearningRateSchedule):
         staircase: bool = False,
         name: str = "InverseTimeDecay",
     ) -> None:
-        self.initial_learning_rate = number("initial_learning_rate", initial_learning_rate)
-        self.decay_steps = above("decay_steps", decay_steps)
+        self.initial_learning_rate = check_number("initial_learning_rate", initial_learning_rate)
+        self.decay_steps = check_positive("decay_steps", decay_steps)
         self.decay_rate = decay_rate
         self.staircase = staircase
         self.name = name
@@ -244,8 +244,8 @@ class CosineDecay(LearningRateSchedule):
         warmup_target: float | None = None,
         warmup_steps: int = 0,
     ) -> None:
-        self.initial_learning_rate = number("initial_learning_rate", initial_learning_rate)
-        self.decay_steps = above("decay_steps", decay_steps)
+        self.initial_learning_rate = check_number("initial_learning_rate", initial_learning_rate)
+        self.decay_steps = check_positive("decay_steps", decay_steps)
         self.alpha = alpha
         self.name = name
         self.warmup_target = warmup_target
@@ -296,8 +296,8 @@ class CosineDecayRestarts(LearningRateSchedule):
         alpha: float = 0.0,
         name: str = "SGDRDecay",
     ) -> None:
-        self.initial_learning_rate = number("initial_learning_rate", initial_learning_rate)
-        self.first_decay_steps = above("first_decay_steps", first_decay_steps)
+        self.initial_learning_rate = check_number("initial_learning_rate", initial_learning_rate)
+        self.first_decay_steps = check_positive("first_decay_steps", first_decay_steps)
         self.t_mul = t_mul
         self.m_mul = m_mul
         self.alpha = alpha

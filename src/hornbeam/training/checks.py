@@ -12,7 +12,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal.naming import nearest
-from hornbeam._internal.validation import whole
+from hornbeam._internal.validation import check_int
 from hornbeam.config import max_epochs, max_steps_per_epoch
 from hornbeam.ir.graph import Node
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
@@ -55,11 +55,11 @@ def check_own_step(step: Callable[..., Any], name: str) -> None:
 
 def batch_size(value: Any, name: str = "batch_size") -> int:
     """The batch size, 32 for None."""
-    return 32 if value is None else whole(name, value, 1)
+    return 32 if value is None else check_int(name, value, 1)
 
 
 def optional_steps(value: Any, name: str) -> int | None:
-    return None if value is None else whole(name, value, 1)
+    return None if value is None else check_int(name, value, 1)
 
 
 def limited_steps(steps: int | None, available: int | None) -> int | None:
@@ -93,8 +93,8 @@ def split_fraction(value: Any) -> float:
 def validation_epochs(value: Any) -> Any:
     """validation_freq as a predicate's argument: a whole number or a collection of epoch numbers."""
     if isinstance(value, (list, tuple, set)):
-        return {whole("validation_freq", epoch, 1) for epoch in value}
-    return whole("validation_freq", value, 1)
+        return {check_int("validation_freq", epoch, 1) for epoch in value}
+    return check_int("validation_freq", value, 1)
 
 
 def class_weights(value: Any) -> Mapping[int, float] | None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from hornbeam import metrics as metrics_module
 from hornbeam import optimizers as optimizers_module
-from hornbeam._internal.validation import whole
+from hornbeam._internal.validation import check_int
 from hornbeam.core import registry
 from hornbeam.engines import using
 from hornbeam.training.compile_config import CompileMetrics, Losses, describe
@@ -147,7 +147,7 @@ class Compiling:
         state.metrics = compiled_metrics
         state.loss_tracker = metrics_module.Mean(name="loss")
         state.run_eagerly = bool(run_eagerly)
-        state.steps_per_execution = whole("steps_per_execution", steps_per_execution, 1)
+        state.steps_per_execution = check_int("steps_per_execution", steps_per_execution, 1)
         state.config = {
             "optimizer": optimizer if not isinstance(optimizer, str) else made,
             "loss": loss,

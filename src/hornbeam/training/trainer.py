@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
-from hornbeam._internal.validation import whole
+from hornbeam._internal.validation import check_int
 from hornbeam.core.scopes import StatelessScope
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.transforms import _structure as structure_key
@@ -246,8 +246,8 @@ class Trainer(Compiling):
         """
         self._require_compiled("fit")
         epochs, initial_epoch = (
-            whole("epochs", epochs, 0),
-            whole("initial_epoch", initial_epoch, 0),
+            check_int("epochs", epochs, 0),
+            check_int("initial_epoch", initial_epoch, 0),
         )
         steps = checks.optional_steps(steps_per_epoch, "steps_per_epoch")
         validation_steps = checks.optional_steps(validation_steps, "validation_steps")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam._internal.validation import whole
+from hornbeam._internal.validation import check_int
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
@@ -84,7 +84,7 @@ def pad_sequences(
     if not hasattr(sequences, "__len__"):
         raise TypeError(f"pad_sequences takes a list of sequences, got {sequences!r}")
     if maxlen is not None:
-        whole("maxlen", maxlen, 0)
+        check_int("maxlen", maxlen, 0)
     for index, item in enumerate(sequences):
         if not hasattr(item, "__len__"):
             raise ValueError(f"pad_sequences takes a list of sequences, item {index} is {item!r}")

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam._internal.validation import check_int
 from hornbeam.data.folders.file_listing import Wanted
-from hornbeam.data.pipeline.dataset import AUTOTUNE, Dataset, whole
+from hornbeam.data.pipeline.dataset import AUTOTUNE, Dataset
 
 
 def audio_dataset_from_directory(
@@ -40,9 +41,11 @@ def audio_dataset_from_directory(
     """
     if ragged:
         raise ValueError("ragged=True is not supported: batches are filled up to the longest of them")
-    rate = None if sampling_rate is None else whole(sampling_rate, "sampling_rate", 1)
+    rate = None if sampling_rate is None else check_int("sampling_rate", sampling_rate, minimum=1)
     length = (
-        None if output_sequence_length is None else whole(output_sequence_length, "output_sequence_length", 1)
+        None
+        if output_sequence_length is None
+        else check_int("output_sequence_length", output_sequence_length, minimum=1)
     )
 
     def finish(dataset: Dataset) -> Dataset:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from hornbeam._internal.naming import nearest
+from hornbeam._internal.validation import check_int
 from hornbeam.config import standard_data_format
 from hornbeam.data.folders.file_listing import Wanted, only_ours
 from hornbeam.data.folders.image_decoding import PictureFile
 from hornbeam.data.folders.resizing import METHODS, resized
-from hornbeam.data.pipeline.dataset import AUTOTUNE, Dataset, whole
+from hornbeam.data.pipeline.dataset import AUTOTUNE, Dataset
 from hornbeam.utils.images import middle_box
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
@@ -95,7 +96,7 @@ def _size(image_size: Any) -> tuple[int, int]:
     sizes = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
     if len(sizes) != 2:
         raise ValueError(f"image_size must be (height, width), got {image_size!r}")
-    return whole(sizes[0], "the height", 1), whole(sizes[1], "the width", 1)
+    return check_int("the height", sizes[0], minimum=1), check_int("the width", sizes[1], minimum=1)
 
 
 def _pixels(path: str, color_mode: str) -> np.ndarray:

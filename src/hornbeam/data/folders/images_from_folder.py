@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hornbeam._internal.naming import nearest
+from hornbeam._internal.validation import check_int
 from hornbeam.config import standard_data_format
 from hornbeam.data.folders.file_listing import encoded, files_in
 from hornbeam.data.folders.image_decoding import COLORS, ENDINGS, Header, header, why
 from hornbeam.data.folders.image_loader import Pictures, Recipe, check_bad, said
 from hornbeam.data.folders.resize_plan import POLICIES, buckets, cost, found
-from hornbeam.data.pipeline.dataset import Dataset, whole
+from hornbeam.data.pipeline.dataset import Dataset
 from hornbeam.data.pipeline.prefetch import in_portions
 from hornbeam.data.splits.split import NAMES, Split, order_of, parted, sizes_of
 from hornbeam.distribution.processes import say
@@ -114,14 +115,14 @@ def images_from_folder(
     if not 0 <= max_bad <= 1:
         raise ValueError(f"max_bad is a fraction from 0 to 1, got {max_bad!r}")
     wanted = None if size is None else _size(size)
-    batch = None if batch_size is None else whole(batch_size, "batch_size", 1)
-    threads = None if workers is None else whole(workers, "workers", 0)
+    batch = None if batch_size is None else check_int("batch_size", batch_size, minimum=1)
+    threads = None if workers is None else check_int("workers", workers, minimum=0)
     root = os.fspath(directory)
     listed = labelled(root, labels, label_mode, class_names, follow_links)
     bad: dict[str, str] = {}
     listed, headers = _readable(listed, bad, max_bad, root)
     actual = np.array([(h.width, h.height) for h in headers], np.int64)
-    frames = _frames(actual, wanted, resize, whole(sizes, "sizes", 1))
+    frames = _frames(actual, wanted, resize, check_int("sizes", sizes, minimum=1))
     kept = _kept(cache, recipe, headers)
     lines = [_counted(listed, root) + _others(root, labels), *_report(resize, actual, frames, headers)]
     if kept is not None:
@@ -202,7 +203,7 @@ def _size(size: Any) -> tuple[int, int]:
     sides = (size, size) if isinstance(size, (int, np.integer)) else tuple(size)
     if len(sides) != 2:
         raise ValueError(f"size must be (height, width) or a number, got {size!r}")
-    return whole(sides[1], "the width", 1), whole(sides[0], "the height", 1)
+    return check_int("the width", sides[1], minimum=1), check_int("the height", sides[0], minimum=1)
 
 
 # -- files and labels --------------------------------------------------------------------------------------

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam._internal.validation import check_int
 from hornbeam.data import elements as e
 from hornbeam.data.folders.file_listing import only_ours
-from hornbeam.data.pipeline.dataset import AUTOTUNE, Dataset, whole
+from hornbeam.data.pipeline.dataset import AUTOTUNE, Dataset
 from hornbeam.data.pipeline.stages import Slices
 from hornbeam.data.pipeline.transforms import Map
 from hornbeam.ir.types import ShapeError
@@ -44,12 +45,12 @@ def timeseries_dataset_from_array(
     only_ours(format)
     series = e.element_of(data)
     length, stride, step = (
-        whole(sequence_length, "sequence_length", 1),
+        check_int("sequence_length", sequence_length, minimum=1),
         _below(sequence_stride, "sequence_stride", len(series)),
         _below(sampling_rate, "sampling_rate", len(series)),
     )
-    begin = whole(start_index or 0, "start_index", 0)
-    end = whole(end_index or len(series), "end_index", 1)
+    begin = check_int("start_index", start_index or 0, minimum=0)
+    end = check_int("end_index", end_index or len(series), minimum=1)
     if begin >= len(series) or end > len(series) or end <= begin:
         raise ValueError(
             f"start_index={start_index} and end_index={end_index} must cut a part out of {len(series)} steps"
@@ -82,7 +83,7 @@ def timeseries_dataset_from_array(
 
 
 def _below(value: int, name: str, steps: int) -> int:
-    number = whole(value, name, 1)
+    number = check_int(name, value, minimum=1)
     if number >= steps:
         raise ValueError(f"{name} must be below the length of the data, {steps}, got {number}")
     return number

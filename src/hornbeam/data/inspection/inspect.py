@@ -13,7 +13,7 @@ import numpy as np
 from hornbeam import tree
 from hornbeam._internal.neighbors import Suspicion, features_of, projected, suspicious_labels
 from hornbeam._internal.row_hash import words_of_samples
-from hornbeam._internal.validation import whole
+from hornbeam._internal.validation import check_int
 from hornbeam.data.inspection.advice import Advice, advice_for
 from hornbeam.data.inspection.statistics import Summary, are_pictures, summary_of
 from hornbeam.data.pipeline.dataset import Dataset
@@ -133,7 +133,7 @@ def look(
     if isinstance(x, Dataset):
         if y is not None:
             raise ValueError("a Dataset gives x and y itself: leave y away")
-        x, y, note = _gathered(x, whole("limit", limit, 1))
+        x, y, note = _gathered(x, check_int("limit", limit, 1))
     x, y = samples_of(x, "x"), None if y is None else samples_of(y, "y")
     count = same_count(x=x, y=y)
     arrays = named_arrays(x, "x")

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam._internal.validation import check_int
 from hornbeam.core.tensor import Tensor, as_tensor
 from hornbeam.data import elements as e
 from hornbeam.data.pipeline import stages as s
@@ -174,7 +175,7 @@ class Dataset:
     def range(cls, *args: Any, output_type: Any = "int64", name: str | None = None) -> Dataset:
         """Whole numbers, as Python's `range(stop)`, `range(start, stop)` or `range(start, stop, step)`."""
         numbers = np.arange(
-            *(whole(arg, "range", None) for arg in args), dtype=numpy_dtype(e.spec_dtype(output_type))
+            *(check_int("range", arg) for arg in args), dtype=numpy_dtype(e.spec_dtype(output_type))
         )
         return cls(s.Slices(numbers, f"range({', '.join(str(int(a)) for a in args)})"))
 
@@ -286,28 +287,28 @@ class Dataset:
         With a buffer of the dataset's size or more every order is equally likely. reshuffle_each_iteration:
         another order every pass. The same seed gives the same orders.
         """
-        size = whole(buffer_size, "buffer_size", 1)
+        size = check_int("buffer_size", buffer_size, minimum=1)
         return self._then(s.Shuffle(self._stage, size, _seed(seed), reshuffle_each_iteration is not False))
 
     def repeat(self, count: Any = None, name: str | None = None) -> Dataset:
         """The dataset `count` times, or without end (None, -1)."""
-        times = None if count is None else whole(count, "count", -1)
+        times = None if count is None else check_int("count", count, minimum=-1)
         return self._then(s.Repeat(self._stage, None if times == -1 else times))
 
     def take(self, count: Any, name: str | None = None) -> Dataset:
         """The first `count` elements; all of them for -1."""
-        stop = whole(count, "count", -1)
+        stop = check_int("count", count, minimum=-1)
         return self._then(s.Part(self._stage, 0, None if stop == -1 else stop, 1, f"take({stop})"))
 
     def skip(self, count: Any, name: str | None = None) -> Dataset:
         """What is left after the first `count` elements; nothing for -1."""
-        start = whole(count, "count", -1)
+        start = check_int("count", count, minimum=-1)
         stop = 0 if start == -1 else None
         return self._then(s.Part(self._stage, max(start, 0), stop, 1, f"skip({start})"))
 
     def shard(self, num_shards: Any, index: Any, name: str | None = None) -> Dataset:
         """Every `num_shards`-th element, from number `index` on."""
-        number, start = whole(num_shards, "num_shards", 1), whole(index, "index", 0)
+        number, start = check_int("num_shards", num_shards, minimum=1), check_int("index", index, minimum=0)
         if start >= number:
             raise ValueError(f"index must be below num_shards={number}, got {start}")
         return self._then(s.Part(self._stage, start, None, number, f"shard({number}, {start})"))
@@ -325,7 +326,7 @@ class Dataset:
 
     def prefetch(self, buffer_size: Any, name: str | None = None) -> Dataset:
         """Make up to `buffer_size` elements ahead of their use, in a thread. AUTOTUNE: where that pays."""
-        depth = whole(buffer_size, "buffer_size", -1)
+        depth = check_int("buffer_size", buffer_size, minimum=-1)
         return self._then(s.Prefetch(self._stage, None if depth == AUTOTUNE else depth))
 
     def concatenate(self, dataset: Dataset, name: str | None = None) -> Dataset:
@@ -395,7 +396,9 @@ class Dataset:
         name: str | None = None,
     ) -> Dataset:
         """`batch_size` elements as one, with a new first axis; drop_remainder: without a shorter last one."""
-        return self._then(m.Batch(self._stage, whole(batch_size, "batch_size", 1), bool(drop_remainder)))
+        return self._then(
+            m.Batch(self._stage, check_int("batch_size", batch_size, minimum=1), bool(drop_remainder))
+        )
 
     def padded_batch(
         self,
@@ -414,7 +417,7 @@ class Dataset:
         def make(elements: list[Any]) -> Any:
             return e.padded_batch_of(elements, padded_shapes, padding_values)
 
-        size = whole(batch_size, "batch_size", 1)
+        size = check_int("batch_size", batch_size, minimum=1)
         return self._then(m.Batch(self._stage, size, bool(drop_remainder), make, "padded_batch"))
 
     def unbatch(self, name: str | None = None) -> Dataset:
@@ -423,7 +426,7 @@ class Dataset:
 
     def enumerate(self, start: Any = 0, name: str | None = None) -> Dataset:
         """(number, element), from `start` on."""
-        first = whole(start, "start", None)
+        first = check_int("start", start)
 
         def change(run: Iterator[Any]) -> Iterator[Any]:
             return ((np.int64(number), element) for number, element in builtins.enumerate(run, first))
@@ -447,8 +450,8 @@ class Dataset:
         >>> [w.tolist() for w in windows.flat_map(lambda w: w.batch(2)).as_numpy_iterator()]
         [[0, 1], [1, 2], [2, 3]]
         """
-        length, step = whole(size, "size", 1), whole(stride, "stride", 1)
-        moved = length if shift is None else whole(shift, "shift", 1)
+        length, step = check_int("size", size, minimum=1), check_int("stride", stride, minimum=1)
+        moved = length if shift is None else check_int("shift", shift, minimum=1)
 
         def change(run: Iterator[Any]) -> Iterator[Any]:
             return _windows(type(self), run, length, moved, step, drop_remainder)
@@ -478,8 +481,8 @@ class Dataset:
         """The elements of the datasets that `map_func(element)` returns: `block_length` (1) of each of
         `cycle_length` (4) of them in turn."""
         workers_for(num_parallel_calls)
-        cycle = 4 if cycle_length in (None, AUTOTUNE) else whole(cycle_length, "cycle_length", 1)
-        block = 1 if block_length is None else whole(block_length, "block_length", 1)
+        cycle = 4 if cycle_length in (None, AUTOTUNE) else check_int("cycle_length", cycle_length, minimum=1)
+        block = 1 if block_length is None else check_int("block_length", block_length, minimum=1)
         return self._then(m.Interleave(self._stage, map_func, cycle, block))
 
     # -- the rest --------------------------------------------------------------------------------------------
@@ -539,17 +542,7 @@ def _sizes(shape: Any) -> Any:
 
 
 def _seed(seed: Any) -> int:
-    return make_default_seed() if seed is None else whole(seed, "seed", 0)
-
-
-def whole(value: Any, name: str, least: int | None) -> int:
-    """A whole number that a user gave. Raises TypeError for others, ValueError below `least`."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be a whole number, got {value!r}")
-    number = int(value)
-    if least is not None and number < least:
-        raise ValueError(f"{name} must be {least} or more, got {number}")
-    return number
+    return make_default_seed() if seed is None else check_int("seed", seed, minimum=0)
 
 
 def _require_dataset(value: Any, what: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hornbeam._internal.validation import whole
+from hornbeam._internal.validation import check_int
 from hornbeam.data.samples import rows_of, same_count, samples_of
 from hornbeam.data.splits.split import classes_of, group_numbers, order_of, parted, parted_groups
 
@@ -66,7 +66,7 @@ def k_fold(
     [4, 3, 3]
     """
     x, y = samples_of(x, "x"), None if y is None else samples_of(y, "y")
-    count, k, gap = same_count(x=x, y=y), whole("k", k, 2), whole("gap", gap, 0)
+    count, k, gap = same_count(x=x, y=y), check_int("k", k, 2), check_int("gap", gap, 0)
     data = x if y is None else (x, y)
     if gap and not time:
         raise ValueError("gap is for samples in the order of time: give time=True with it")

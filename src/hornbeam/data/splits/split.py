@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam._internal.validation import number
+from hornbeam._internal.validation import check_number
 from hornbeam.data.samples import is_table, named_arrays, rows_of, same_count, samples_of
 from hornbeam.data.splits.allocation import apportion
 from hornbeam.distribution.processes import say
@@ -103,7 +103,7 @@ def sizes_of(count: int, validation: Any, test: Any) -> np.ndarray:
     """Samples for training, validation and test. Raises ValueError for sizes that cannot be."""
     held = []
     for name, size in (("validation", validation), ("test", test)):
-        wanted = number(name, 0 if size is None else size, 0)
+        wanted = check_number(name, 0 if size is None else size, 0)
         fraction = isinstance(wanted, (float, np.floating))
         if fraction and wanted >= 1:
             raise ValueError(

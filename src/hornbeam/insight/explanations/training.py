@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
-from hornbeam._internal.validation import whole
+from hornbeam._internal.validation import check_int
 from hornbeam.insight.ablation import untouched
 from hornbeam.insight.arithmetic import number
 from hornbeam.insight.explanations.explanation import Note, Told
@@ -67,9 +67,9 @@ def _plan(made: Plan | None, x: Any, samples: int | None, batch_size: int | None
             "epochs=)"
         )
     size = batch_size or (made.batch_size if made is not None else None) or 32
-    size, samples = whole("batch_size", size, 1), whole("samples", samples, 1)
+    size, samples = check_int("batch_size", size, 1), check_int("samples", samples, 1)
     times = epochs if epochs is not None else made.epochs if made is not None else 1
-    return Plan(samples, size, math.ceil(samples / size), whole("epochs", times, 0))
+    return Plan(samples, size, math.ceil(samples / size), check_int("epochs", times, 0))
 
 
 def _loop(plan: Plan, model: Any) -> Facts:

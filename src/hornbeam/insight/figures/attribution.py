@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops
-from hornbeam._internal.validation import whole
+from hornbeam._internal.validation import check_int
 from hornbeam.config import image_data_format
 from hornbeam.core.tensor import Tensor, as_tensor
 from hornbeam.core.transforms import gradients, jit
@@ -183,8 +183,8 @@ def occlusion(
     if batch.ndim not in (3, 4):
         raise ValueError(f"occlusion covers squares of images, got samples of shape {batch.shape[1:]}")
     height, width = _size(batch)
-    size = whole("size", size, 1)
-    step = whole("stride", stride if stride is not None else max(size // 2, 1), 1)
+    size = check_int("size", size, 1)
+    step = check_int("stride", stride if stride is not None else max(size // 2, 1), 1)
     if size > min(height, width):
         raise ValueError(f"size={size} is larger than the image, {height}×{width}")
     targets = _targets(model, batch, target)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
-from hornbeam._internal.validation import above, whole
+from hornbeam._internal.validation import check_int, check_positive
 from hornbeam.core.transforms import jit
 from hornbeam.insight.ablation import untouched
 from hornbeam.visualization.figure import ImagePanel, LinePanel, Picture, finished
@@ -85,7 +85,7 @@ def loss_landscape(
     model._require_compiled("loss_landscape")
     if dimensions not in (1, 2):
         raise ValueError(f"dimensions must be 1 or 2, got {dimensions!r}")
-    points, span = whole("points", points, 3), above("span", span)
+    points, span = check_int("points", points, 3), check_positive("span", span)
     steps = np.linspace(-span, span, points)
     variables = model.trainable_variables
     start = [np.array(variable) for variable in variables]
@@ -139,7 +139,7 @@ def directions(weights: list[np.ndarray], rng: np.random.Generator) -> list[np.n
 def _loss_of(model: Any, x: Any, y: Any, batch_size: int) -> Any:
     """The mean loss of all samples with the present weights, in inference."""
     count = len(tree.flatten(x)[0])
-    size = min(whole("batch_size", batch_size, 1), count)
+    size = min(check_int("batch_size", batch_size, 1), count)
 
     def run(inputs: Any, targets: Any) -> Any:
         outputs = model(inputs, training=False)

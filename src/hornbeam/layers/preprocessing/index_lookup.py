@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam._internal.validation import whole
+from hornbeam._internal.validation import check_int
 from hornbeam.config import floatx
 from hornbeam.layers.arguments import no_support, one_of
 from hornbeam.layers.preprocessing.adapting import batches_of, remembered, whole_array
@@ -76,7 +76,7 @@ class IndexLookup(HostLayer):
         plain = {key: value for key, value in kwargs.items() if key not in ("trainable", "dtype")}
         super().__init__(name=name, **plain)
         if max_tokens is not None:
-            whole(f"{owner}: max_tokens", max_tokens, 2)
+            check_int(f"{owner}: max_tokens", max_tokens, 2)
         if pad_to_max_tokens and max_tokens is None:
             raise ValueError(f"{owner}: pad_to_max_tokens=True needs max_tokens")
         if num_oov_indices < 0:

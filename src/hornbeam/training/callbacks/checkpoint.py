@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hornbeam._internal.validation import whole
+from hornbeam._internal.validation import check_int
 from hornbeam.distribution.processes import is_first, slowest
 from hornbeam.engines import current_engine
 from hornbeam.training.callbacks.base import Callback, CallbackList, Logs
@@ -170,7 +170,7 @@ class Checkpoint(_Monitor, Saver):
                 f'every must be "epoch", a number of steps or a datetime.timedelta, got {every!r}'
             )
         self.every = every
-        self.keep = whole("keep", keep, 1)
+        self.keep = check_int("keep", keep, 1)
         self.keep_best = keep_best
         self.background = background
         self.best_path: str | None = None

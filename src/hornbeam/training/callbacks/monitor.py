@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from hornbeam._internal.naming import nearest
-from hornbeam._internal.validation import whole
+from hornbeam._internal.validation import check_int
 from hornbeam.core.registry import exported
 from hornbeam.distribution.processes import say
 from hornbeam.training.callbacks.base import Callback, Logs, learning_rates, rated_optimizers
@@ -115,7 +115,7 @@ class EarlyStopping(_Monitor):
         start_from_epoch: int = 0,
     ) -> None:
         super().__init__(monitor, mode, min_delta)
-        self.patience = whole("patience", patience, 0)
+        self.patience = check_int("patience", patience, 0)
         self.verbose = verbose
         self.baseline = baseline
         self.restore_best_weights = restore_best_weights
@@ -192,7 +192,7 @@ class ReduceLROnPlateau(_Monitor):
                 f"factor must lie between 0 and 1, got {factor}: a plateau makes the learning rate smaller"
             )
         self.factor = factor
-        self.patience = whole("patience", patience, 0)
+        self.patience = check_int("patience", patience, 0)
         self.verbose = verbose
         self.cooldown = cooldown
         self.min_lr = min_lr

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam._internal.validation import function
+from hornbeam._internal.validation import check_callable
 from hornbeam.core.registry import exported
 from hornbeam.distribution.processes import is_first, say
 from hornbeam.training.callbacks.base import Callback, Logs, learning_rates, rated_optimizers
@@ -27,7 +27,7 @@ class LearningRateScheduler(Callback):
 
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
         super().__init__()
-        self.schedule = function("schedule", schedule)
+        self.schedule = check_callable("schedule", schedule)
         self.verbose = verbose
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -131,7 +131,7 @@ class LambdaCallback(Callback):
             if not (name.startswith("on_") and hasattr(Callback, name)):
                 raise TypeError(f"LambdaCallback does not know the hook {name!r}")
             if hook is not None:
-                setattr(self, name, function(name, hook))
+                setattr(self, name, check_callable(name, hook))
 
 
 @exported("keras.callbacks")
