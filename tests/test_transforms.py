@@ -4,7 +4,7 @@ import pytest
 import hornbeam
 from hornbeam import ops
 from hornbeam.core import lazy
-from hornbeam.core.lazy import ConcretizationError, keep_history
+from hornbeam.core.lazy import ConcretizationError, retain_graph
 from hornbeam.core.tensor import as_tensor
 from hornbeam.core.variable import Variable
 from hornbeam.engines import current_engine
@@ -99,7 +99,7 @@ def test_gradients_after_reading_say_so():
     float(loss)
     with pytest.raises(DerivativeError, match="already been read"):
         hornbeam.gradients(loss, [v])
-    with keep_history():
+    with retain_graph():
         loss = ops.sum(v * v)
         float(loss)
         assert hornbeam.gradients(loss, [v])[0].tolist() == [2.0, 4.0]

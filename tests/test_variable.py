@@ -13,12 +13,12 @@ from hornbeam import engines, initializers, ops
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import (
     AllocationError,
-    Recorder,
     Variable,
+    VariableTracer,
     allocation_budget,
     autocast,
-    current_recorder,
-    outside_traces,
+    current_variable_tracer,
+    eager_scope,
 )
 from hornbeam.ir.trace import new_level
 from hornbeam.ir.types import ShapeError
@@ -146,15 +146,15 @@ def test_autocast() -> None:
 
 def test_a_recorder_notes_reads_and_writes() -> None:
     read, written, unused = Variable(1.0), Variable(2.0), Variable(3.0)
-    with new_level() as level, Recorder(level) as recorder:
+    with new_level() as level, VariableTracer(level) as tracer:
         written.assign(read + 1.0)
-        assert written.value.node.inputs == (recorder.values[written],)  # without its derivative
-        with outside_traces():
-            assert current_recorder() is None
+        assert written.value.node.inputs == (tracer.values[written],)  # without its derivative
+        with eager_scope():
+            assert current_variable_tracer() is None
             assert float(read) == 1.0
-    assert list(recorder.inputs) == [read, written]
-    assert list(recorder.assigned) == [written]
-    assert unused not in recorder.values
+    assert list(tracer.inputs) == [read, written]
+    assert list(tracer.assigned) == [written]
+    assert unused not in tracer.values
     assert float(written) == 2.0  # a trace changes nothing
 
 
@@ -183,17 +183,17 @@ def test_memory_is_given_away_when_nobody_looks() -> None:
     v = Variable(np.zeros(1000, "float32"))
     engine = engines.current_engine()
     v.assign_add(1.0)
-    assert v.lend(engine)[1]
+    assert v.borrow_buffer(engine)[1]
     before = v.value
-    assert not v.lend(engine)[1]
+    assert not v.borrow_buffer(engine)[1]
     del before
     pending = v + 1.0
-    assert not v.lend(engine)[1]
+    assert not v.borrow_buffer(engine)[1]
     del pending
     twin = Variable(v)
-    assert not v.lend(engine)[1]
+    assert not v.borrow_buffer(engine)[1]
     del twin
-    assert v.lend(engine)[1]
+    assert v.borrow_buffer(engine)[1]
 
 
 def test_conditional_assignment_in_compiled_code() -> None:
@@ -219,7 +219,7 @@ def test_errors_in_compiled_code_leave_the_variable_alone() -> None:
     with pytest.raises(ShapeError):
         step()
     assert v.numpy().tolist() == [1.0, 2.0]
-    assert current_recorder() is None
+    assert current_variable_tracer() is None
 
 
 # -- budgets -------------------------------------------------------------------------------------------------

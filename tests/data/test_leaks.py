@@ -13,7 +13,7 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers
-from hornbeam._internal.row_hash import found_in
+from hornbeam._internal.row_hash import count_matches
 from hornbeam.data import find_leaks, seal, split
 from hornbeam.data.inspection.near_duplicates import bits
 from hornbeam.training.data_leakage import LeakWarning
@@ -431,10 +431,10 @@ def test_pieces() -> None:
         18.9 + 4, abs=0.3
     )
     x = table(rng, 1000)
-    counts = found_in(np.concatenate([x, x[:5]]), np.concatenate([x[:10], x[:3] + 1]))
+    counts = count_matches(np.concatenate([x, x[:5]]), np.concatenate([x[:10], x[:3] + 1]))
     assert counts is not None
     assert counts.tolist() == [2] * 5 + [1] * 5 + [0] * 3
-    assert found_in(np.zeros((6000, 3)), np.zeros((1, 3))) is None
+    assert count_matches(np.zeros((6000, 3)), np.zeros((1, 3))) is None
 
 
 # -- in fit and evaluate -----------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from rich.console import Console
 
 import hornbeam as hb
 from hornbeam._internal.neighbors import nearest
-from hornbeam._internal.row_hash import Known, fingerprint, words_of
+from hornbeam._internal.row_hash import HashSketch, fingerprint, hash_rows
 from hornbeam.data import Dataset, look
 from hornbeam.data.inspection.statistics import summary_of
 
@@ -70,7 +70,7 @@ def test_summaries_of_many_blocks() -> None:
 @given(st.integers(2, 60), st.integers(1, 4), st.sampled_from(["uint8", "int64", "float32", "float64"]))
 def test_words_are_equal_where_rows_are(n: int, width: int, dtype: str) -> None:
     array = np.random.default_rng(n).integers(0, 3, (n, width)).astype(dtype)
-    words = words_of(array, array.dtype)
+    words = hash_rows(array, array.dtype)
     assert len(np.unique(words)) == len(np.unique(array, axis=0))
     for i in range(n):
         assert ((words == words[i]) == (array == array[i]).all(axis=1)).all()
@@ -78,18 +78,18 @@ def test_words_are_equal_where_rows_are(n: int, width: int, dtype: str) -> None:
 
 def test_words_of_numbers_that_are_one_and_of_texts() -> None:
     array = np.array([[0.0, np.nan], [-0.0, -np.nan], [1.0, np.nan]])
-    assert len(np.unique(words_of(array, np.float64))) == 2
+    assert len(np.unique(hash_rows(array, np.float64))) == 2
     round_numbers = np.stack(np.meshgrid(*[np.arange(16.0)] * 4), axis=-1).reshape(-1, 4)
-    assert len(np.unique(words_of(round_numbers, np.float64))) == 16**4
+    assert len(np.unique(hash_rows(round_numbers, np.float64))) == 16**4
     texts = np.array([["ab", "c"], ["a", "bc"], ["ab", "c"]], object)
-    assert len(np.unique(words_of(texts))) == 2
-    assert (words_of(texts) == words_of(texts.astype("U"))).all()
+    assert len(np.unique(hash_rows(texts))) == 2
+    assert (hash_rows(texts) == hash_rows(texts.astype("U"))).all()
     assert fingerprint(np.array(["a", "b"], object)) != fingerprint(np.array(["a", "c"], object))
 
 
 def test_bounded_knowledge_keeps_the_same_words_in_any_order() -> None:
-    words = words_of(np.arange(1000)[:, None], np.int64)
-    one, other = Known(100), Known(100)
+    words = hash_rows(np.arange(1000)[:, None], np.int64)
+    one, other = HashSketch(100), HashSketch(100)
     for part in np.array_split(words, 7):
         one.add(part)
     other.add(words[::-1])

@@ -9,7 +9,7 @@ import numpy as np
 
 import hornbeam as hb
 from hornbeam import layers
-from hornbeam.ir.trace import uncollected
+from hornbeam.ir.trace import gc_paused
 
 
 def deep(blocks: int) -> hb.Model:
@@ -43,19 +43,19 @@ def test_the_first_step_takes_time_in_proportion_to_depth() -> None:
 
 def test_the_collector_waits_and_is_on_again_after_errors() -> None:
     assert gc.isenabled()
-    with uncollected():
+    with gc_paused():
         assert not gc.isenabled()
-        with uncollected():
+        with gc_paused():
             assert not gc.isenabled()
         assert not gc.isenabled()
     try:
-        with uncollected():
+        with gc_paused():
             raise ValueError("in the middle")
     except ValueError:
         assert gc.isenabled()
     gc.disable()
     try:
-        with uncollected():
+        with gc_paused():
             pass
         assert not gc.isenabled(), "somebody who turned it off keeps it off"
     finally:

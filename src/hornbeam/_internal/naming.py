@@ -34,7 +34,7 @@ def reset_names() -> None:
 
 
 @contextmanager
-def numbering_kept() -> Iterator[None]:
+def preserve_name_counters() -> Iterator[None]:
     """What is made inside leaves no gap in the numbers of later names."""
     before = dict(_counts)
     try:

@@ -25,7 +25,7 @@ def fingerprint(data: Any) -> str:
     for array in tree.flatten(data):
         if array is not None:
             digest.update(f"{array.shape}{array.dtype}".encode())
-            digest.update(_bytes(array[spread(len(array))]))
+            digest.update(_bytes(array[evenly_spaced(len(array))]))
     return digest.hexdigest()
 
 
@@ -35,24 +35,24 @@ def _bytes(array: np.ndarray) -> bytes:
     return np.ascontiguousarray(array).tobytes()
 
 
-def spread(count: int, most: int = _SAMPLES) -> np.ndarray:
+def evenly_spaced(count: int, most: int = _SAMPLES) -> np.ndarray:
     """Up to `most` row numbers, spread evenly over `count` rows."""
     return np.unique(np.linspace(0, count - 1, min(most, count)).astype(np.int64))
 
 
-def words_of(array: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
+def hash_rows(array: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
     """A word (uint64) for each row of an array of numbers or strings, (rows, ...) -> (rows,).
 
     dtype: what numbers are compared as. -0.0 is 0.0, and all NaN are one.
     """
     if array.dtype.kind in "OSUT":
-        return np.fromiter(map(_text_word, array.reshape(len(array), -1).tolist()), np.uint64, len(array))
+        return np.fromiter(map(_hash_text_row, array.reshape(len(array), -1).tolist()), np.uint64, len(array))
     if not array.size:
         return np.zeros(len(array), np.uint64)
     flat = array.reshape(len(array), -1)
     found = np.empty(len(flat), np.uint64)
     width = -(-flat.shape[1] * np.dtype(dtype).itemsize // 8)
-    weights = _odd(width)
+    weights = _odd_weights(width)
     step = max(1, _BLOCK // max(width, 1))
     for start in range(0, len(flat), step):
         block = flat[start : start + step].astype(dtype, order="C")
@@ -66,13 +66,13 @@ def words_of(array: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
     return found
 
 
-def words_of_samples(arrays: Sequence[np.ndarray], dtypes: Sequence[Any]) -> np.ndarray:
+def hash_samples(arrays: Sequence[np.ndarray], dtypes: Sequence[Any]) -> np.ndarray:
     """A word for each sample that consists of a row of every array, compared as `dtypes` say."""
-    words = [words_of(array, dtype) for array, dtype in zip(arrays, dtypes, strict=True)]
-    return words[0] if len(words) == 1 else words_of(np.stack(words, axis=1), np.uint64)
+    words = [hash_rows(array, dtype) for array, dtype in zip(arrays, dtypes, strict=True)]
+    return words[0] if len(words) == 1 else hash_rows(np.stack(words, axis=1), np.uint64)
 
 
-def _text_word(row: list[Any]) -> int:
+def _hash_text_row(row: list[Any]) -> int:
     digest = hashlib.blake2b(digest_size=8)
     for part in row:
         digest.update(part if isinstance(part, bytes) else str(part).encode("utf-8", "backslashreplace"))
@@ -83,11 +83,11 @@ def _text_word(row: list[Any]) -> int:
 def _mixed(words: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Each word stirred, so that its high bits count (sums of products alone lose those of round numbers),
     then the sum of products with odd weights, stirred again."""
-    total: np.ndarray = (_stirred(words) * weights).sum(axis=1, dtype=np.uint64)
-    return _stirred(total)
+    total: np.ndarray = (_mix64(words) * weights).sum(axis=1, dtype=np.uint64)
+    return _mix64(total)
 
 
-def _stirred(words: np.ndarray) -> np.ndarray:
+def _mix64(words: np.ndarray) -> np.ndarray:
     """A permutation of the words of 64 bits (the finalizer of MurmurHash3, A. Appleby)."""
     words = words ^ (words >> np.uint64(33))
     words *= np.uint64(0xFF51AFD7ED558CCD)
@@ -98,32 +98,34 @@ def _stirred(words: np.ndarray) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=8)
-def _odd(count: int) -> np.ndarray:
+def _odd_weights(count: int) -> np.ndarray:
     return np.random.Generator(np.random.PCG64(count)).integers(0, 2**64, count, np.uint64) | np.uint64(1)
 
 
-def found_in(table: np.ndarray, rows: np.ndarray, most: int = 5000) -> np.ndarray | None:
+def count_matches(table: np.ndarray, rows: np.ndarray, most: int = 5000) -> np.ndarray | None:
     """How often each of a few `rows` is in `table`, both of the same sizes and dtype, without a walk over all
     of it: rows are told apart by three columns, and what they leave is compared whole.
 
     None if they leave more than `most`.
     """
     few, all_ = (array.reshape(len(array), -1) for array in (rows, table))
-    columns = spread(few.shape[1], 1024)
+    columns = evenly_spaced(few.shape[1], 1024)
     distinct = (np.diff(np.sort(few[:, columns], axis=0), axis=0) != 0).sum(axis=0)
     best = columns[np.argsort(-distinct, kind="stable")[:3]]
-    maybe = np.flatnonzero(np.isin(words_of(all_[:, best], table.dtype), words_of(few[:, best], table.dtype)))
+    maybe = np.flatnonzero(
+        np.isin(hash_rows(all_[:, best], table.dtype), hash_rows(few[:, best], table.dtype))
+    )
     if len(maybe) > most:
         return None
-    found, counts = np.unique(words_of(all_[maybe], table.dtype), return_counts=True)
-    wanted = words_of(few, table.dtype)
+    found, counts = np.unique(hash_rows(all_[maybe], table.dtype), return_counts=True)
+    wanted = hash_rows(few, table.dtype)
     if not len(found):
         return np.zeros(len(few), np.int64)
     place = np.minimum(np.searchsorted(found, wanted), len(found) - 1)
     return np.where(found[place] == wanted, counts[place], 0)
 
 
-class Known:
+class HashSketch:
     """The words of many rows, in bounded memory: of too many, those with the smallest words are kept.
 
     Which those are does not depend on the order, so what is kept of two sets can be compared.

@@ -19,7 +19,7 @@ from hornbeam.ir.types import is_float
 _local = threading.local()
 _NONE: dict[str, Any] = {}
 # Held while pending nodes are looked at or settled, not while they are computed.
-_pending_lock = threading.RLock()
+_lazy_lock = threading.RLock()
 
 
 # What a value that has let go of its history was computed from: weak references to leaves.
@@ -31,7 +31,7 @@ class ConcretizationError(TypeError):
 
 
 @contextmanager
-def keep_history() -> Iterator[None]:
+def retain_graph() -> Iterator[None]:
     """Values read inside keep what they were computed from, so that gradients can still be taken through
     them.
     """
@@ -43,20 +43,20 @@ def keep_history() -> Iterator[None]:
         _local.keep = previous
 
 
-def keeps_history() -> bool:
+def retains_graph() -> bool:
     """Whether values that this thread reads keep what they were computed from."""
     return getattr(_local, "keep", False) or bool(getattr(_local, "holders", None))
 
 
-def hold_history(holder: int) -> None:
-    """As `keep_history`, until `release_history(holder)`; holders need not be nested."""
+def acquire_graph(holder: int) -> None:
+    """As `retain_graph`, until `release_graph(holder)`; holders need not be nested."""
     if not hasattr(_local, "holders"):
         _local.holders = {}
     _local.holders.setdefault(holder, [])
 
 
-def release_history(holder: int) -> None:
-    """Let go of the history of values that were read since `hold_history(holder)`, unless an older holder
+def release_graph(holder: int) -> None:
+    """Let go of the history of values that were read since `acquire_graph(holder)`, unless an older holder
     is left.
     """
     holders: dict[int, list[Node]] = getattr(_local, "holders", {})
@@ -67,19 +67,19 @@ def release_history(holder: int) -> None:
     if older:
         holders[older[-1]].extend(nodes)
         return
-    with _pending_lock:
+    with _lazy_lock:
         for node in nodes:
-            _let_go(node)
+            _release(node)
 
 
-def sources_of(node: Node) -> frozenset[weakref.ref[Node]]:
+def released_sources(node: Node) -> frozenset[weakref.ref[Node]]:
     """The leaves on which a value depended that has let go of its history: through it no derivative with
     respect to them is found.
     """
     return node.params.get(_SOURCES, frozenset()) if node.primitive is None else frozenset()
 
 
-def _note_of(order: Sequence[Node], leaves: Sequence[Node]) -> tuple[set[Node], dict[str, Any]]:
+def _dependent_nodes(order: Sequence[Node], leaves: Sequence[Node]) -> tuple[set[Node], dict[str, Any]]:
     """Which of the values just computed have a slope, and what they will say of where they came from."""
     sources = [leaf for leaf in leaves if not isinstance(leaf.type, tuple) and is_float(leaf.type.dtype)]
     dependent = set(sources)
@@ -88,11 +88,11 @@ def _note_of(order: Sequence[Node], leaves: Sequence[Node]) -> tuple[set[Node], 
             continue
         if isinstance(node.type, tuple) or is_float(node.type.dtype):
             dependent.add(node)
-    known = {ref for leaf in sources for ref in sources_of(leaf) if ref() is not None}
+    known = {ref for leaf in sources for ref in released_sources(leaf) if ref() is not None}
     return dependent, {_SOURCES: frozenset(known.union(map(weakref.ref, sources)))}
 
 
-def _let_go(node: Node, note: dict[str, Any] = _NONE) -> None:
+def _release(node: Node, note: dict[str, Any] = _NONE) -> None:
     """Forget how a value was computed. Constants are shared by every graph that needs them, so they stay
     what they are.
     """
@@ -122,7 +122,7 @@ def buffer_of(node: Node, engine: Engine) -> Any:
 def evaluate(nodes: Sequence[Node]) -> None:
     """Compute pending nodes, and with them whatever lies on the way and is still held or needed."""
     engine = current_engine()
-    with _pending_lock:
+    with _lazy_lock:
         planned = _planned(nodes[0], engine) if len(nodes) == 1 else None
         if planned is not None:
             order, leaves, outputs = list(nodes), list(nodes[0].inputs), list(nodes)
@@ -136,14 +136,14 @@ def evaluate(nodes: Sequence[Node]) -> None:
             executable = engine.compiled(made.key(outputs)) or engine.executable(Graph(leaves, outputs))
             run, inputs = executable.run, [buffer_of(n, engine) for n in leaves]
     results = run(inputs)
-    with _pending_lock:
-        keep = keeps_history()
-        dependent, note = (set(), _NONE) if keep else _note_of(order, leaves)
+    with _lazy_lock:
+        keep = retains_graph()
+        dependent, note = (set(), _NONE) if keep else _dependent_nodes(order, leaves)
         for node, buffer in zip(outputs, results, strict=True):
             node.value = (engine, buffer)
             node.depth = 0
             if not keep:
-                _let_go(node, note if node in dependent else _NONE)
+                _release(node, note if node in dependent else _NONE)
         holders = getattr(_local, "holders", None)
         if holders:
             holders[next(reversed(holders))].extend(outputs)

@@ -9,7 +9,7 @@ from typing import Any
 
 from hornbeam._internal.naming import current_path, path_scope
 from hornbeam.core.tensor import Tensor, as_tensor, cast
-from hornbeam.core.variable import Recorder, Variable
+from hornbeam.core.variable import Variable, VariableTracer
 from hornbeam.ir.graph import Node
 from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import ShapeError
@@ -17,7 +17,7 @@ from hornbeam.ir.types import ShapeError
 _local = threading.local()
 
 
-class StatelessScope(Recorder):
+class StatelessScope(VariableTracer):
     """Inside, variables read as the given values, and assignments stay in the scope.
 
     state_mapping: pairs of a Variable and its value. collect_losses: losses that layers add are kept in

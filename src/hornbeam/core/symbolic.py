@@ -12,7 +12,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.core.tensor import Tensor
-from hornbeam.core.variable import Recorder
+from hornbeam.core.variable import VariableTracer
 from hornbeam.ir.graph import Node, placeholder
 from hornbeam.ir.source_lines import users_place
 from hornbeam.ir.trace import new_level
@@ -236,7 +236,7 @@ def _spec(tries: Sequence[Any]) -> tuple[DynamicShape, str]:
 
 def _probe(fn: Callable[..., Any], args: Any, kwargs: Any, sizes: tuple[int, int]) -> tuple[Any, list[Any]]:
     batch, inner = sizes
-    with new_level() as level, Recorder(level):
+    with new_level() as level, VariableTracer(level):
 
         def concrete(x: Any) -> Any:
             if not isinstance(x, KerasTensor):

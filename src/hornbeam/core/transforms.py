@@ -13,9 +13,9 @@ import numpy as np
 from hornbeam import primitives as p
 from hornbeam import tree
 from hornbeam.config import floatx
-from hornbeam.core.lazy import buffer_of, evaluate, sources_of
+from hornbeam.core.lazy import buffer_of, evaluate, released_sources
 from hornbeam.core.tensor import Tensor, as_tensor, has_symbolic
-from hornbeam.core.variable import Recorder, Variable, current_recorder
+from hornbeam.core.variable import Variable, VariableTracer, current_variable_tracer
 from hornbeam.engines import current_engine
 from hornbeam.engines.base import (
     Buffer,
@@ -29,7 +29,7 @@ from hornbeam.ir import autodiff
 from hornbeam.ir.graph import Graph, Node, leaf, placeholder, topological
 from hornbeam.ir.primitive import graph_param, ones_like, zeros_like
 from hornbeam.ir.source_lines import recorded_lines
-from hornbeam.ir.trace import captures, current_level, inline, new_level, uncollected
+from hornbeam.ir.trace import captures, current_level, gc_paused, inline, new_level
 from hornbeam.ir.types import ShapeError, TensorType, dtype_name, is_float
 
 __all__ = [
@@ -74,7 +74,7 @@ def gradients(loss: Tensor, variables: Sequence[Tensor]) -> list[Tensor]:
             "reading it, or use value_and_grad"
         )
     nodes = [v.node for v in variables]
-    cut = [n for n in topological([node]) if not sources_of(n).isdisjoint(map(weakref.ref, nodes))]
+    cut = [n for n in topological([node]) if not released_sources(n).isdisjoint(map(weakref.ref, nodes))]
     found = autodiff.gradients([node], [ones_like(node)], [*nodes, *cut])
     _check_whole(cut, found[len(nodes) :])
     return [Tensor(zeros_like(n) if g is None else g) for n, g in zip(nodes, found, strict=False)]
@@ -189,15 +189,15 @@ def _differentiate(
     args = [value.node for value in values]
     with new_level() as level:
         inputs = [placeholder(n.type, level) for n in args]  # type: ignore[arg-type]
-        recorder = _PassingRecorder(level)
-        with recorder:
+        tracer = _PassthroughTracer(level)
+        with tracer:
             result, aux = call([Tensor(n) for n in inputs])
             outs = [as_tensor(x).node for x in tree.flatten(result)]
             found = autodiff.gradients(outs, [seed(out) for out in outs], inputs)
         slopes = [zeros_like(n) if g is None else g for n, g in zip(inputs, found, strict=True)]
         aux_leaves = tree.flatten(aux)
         aux_nodes = [x.node for x in aux_leaves if isinstance(x, Tensor)]
-        updates = list(recorder.updates.items())
+        updates = list(tracer.updates.items())
         graph = Graph(inputs, (*outs, *slopes, *aux_nodes, *(node for _, node in updates)))
     rebound = [Tensor(n) for n in inline(graph, args)]
     for (variable, _), value in zip(
@@ -212,7 +212,7 @@ def _differentiate(
     return new_result, new_aux, rebound[len(outs) : len(outs) + len(slopes)]
 
 
-class _PassingRecorder(Recorder):
+class _PassthroughTracer(VariableTracer):
     """Reads variables as the code outside would, and holds assignments back until the derivative is taken."""
 
     def __init__(self, level: int) -> None:
@@ -255,11 +255,11 @@ def checkpoint(fn: Callable[..., Any]) -> Callable[..., Any]:
         def body(*nodes: Node) -> list[Node]:
             stand_ins = (Tensor(n) for n in nodes)
             inner = tree.pack_sequence_as(given, [next(stand_ins) if _is_array(x) else x for x in leaves])
-            recorder = _PassingRecorder(current_level())
-            with recorder:
+            tracer = _PassthroughTracer(current_level())
+            with tracer:
                 results[:] = [fn(*inner[0], **inner[1])]
-            updated[:] = recorder.updates
-            return [*(as_tensor(x).node for x in tree.flatten(results[0])), *recorder.updates.values()]
+            updated[:] = tracer.updates
+            return [*(as_tensor(x).node for x in tree.flatten(results[0])), *tracer.updates.values()]
 
         outs = [Tensor(n) for n in p.checkpoint(body, *(x.node for x in arrays))]
         count = len(outs) - len(updated)
@@ -318,7 +318,7 @@ def trace_function(
     fn: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any] | None = None
 ) -> Traced:
     """Trace `fn` on the types of the arrays in `args` and `kwargs` (TensorType may stand for an array)."""
-    with uncollected(), new_level() as level:
+    with gc_paused(), new_level() as level:
         arguments: list[Node] = []
 
         def stand_in(x: Any) -> Any:
@@ -336,23 +336,23 @@ def trace_function(
             return made
 
         call_args, call_kwargs = tree.map_structure(stand_in, (list(args), dict(kwargs or {})))
-        with Recorder(level) as recorder:
+        with VariableTracer(level) as tracer:
             result = fn(*call_args, **call_kwargs)
             result = tree.map_structure(lambda x: Tensor(x.node) if isinstance(x, Variable) else x, result)
         outputs = [x.node for x in tree.flatten(result) if isinstance(x, Tensor)]
-        variables = list(recorder.inputs)
-        updated = [v for v in variables if v in recorder.assigned]
-        inputs = [*recorder.inputs.values(), *arguments]
-        new_values = [recorder.values[v] for v in updated]
+        variables = list(tracer.inputs)
+        updated = [v for v in variables if v in tracer.assigned]
+        inputs = [*tracer.inputs.values(), *arguments]
+        new_values = [tracer.values[v] for v in updated]
         captured = list(captures([*new_values, *outputs], inputs, level))
     return Traced(
         variables,
         captured,
         arguments,
-        recorder.values,
+        tracer.values,
         updated,
         result,
-        [recorder.inputs[v] for v in variables],
+        [tracer.inputs[v] for v in variables],
     )
 
 
@@ -407,7 +407,7 @@ class Compiled:
         traced, engine = self.traced, self.engine
         inputs, donate = [], []
         for variable in traced.variables:
-            buffer, alone = variable.lend(engine)
+            buffer, alone = variable.borrow_buffer(engine)
             inputs.append(buffer)
             donate.append(alone and variable in self._updated)
         if traced.captured:
@@ -419,7 +419,7 @@ class Compiled:
         donate.extend([False] * (len(inputs) - len(donate)))
         outputs = self._outputs(inputs, donate)
         for variable, buffer in zip(traced.updated, outputs, strict=False):
-            variable.settle(engine, buffer)
+            variable.set_buffer(engine, buffer)
         return traced.pack(
             [_settled_tensor(engine, buffer, node) for buffer, node in zip(
                 outputs[len(traced.updated) :], traced.outputs, strict=True)]
@@ -480,7 +480,7 @@ def jit(fn: Callable[..., Any] | None = None) -> Callable[..., Any]:
 
     @functools.wraps(fn)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        if current_level() or current_recorder() is not None:
+        if current_level() or current_variable_tracer() is not None:
             return fn(*args, **kwargs)
         leaves = tree.flatten((list(args), kwargs))
         if has_symbolic(leaves):

@@ -29,7 +29,7 @@ _local = threading.local()
 _names = itertools.count(1)
 
 
-class Recorder:
+class VariableTracer:
     """Notes which variables a traced function reads and assigns. Nested recorders read through to the outer
     ones.
     """
@@ -40,13 +40,13 @@ class Recorder:
         self.values: dict[Variable, Node] = {}
         self.assigned: dict[Variable, None] = {}
 
-    def __enter__(self) -> Recorder:
-        self._outer = current_recorder()
-        _local.recorder = self
+    def __enter__(self) -> VariableTracer:
+        self._outer = current_variable_tracer()
+        _local.tracer = self
         return self
 
     def __exit__(self, *exc: object) -> None:
-        _local.recorder = self._outer
+        _local.tracer = self._outer
 
     def read(self, variable: Variable) -> Node:
         node = self.values.get(variable)
@@ -71,16 +71,16 @@ class Recorder:
         self.assigned[variable] = None
 
 
-def current_recorder() -> Recorder | None:
-    return getattr(_local, "recorder", None)
+def current_variable_tracer() -> VariableTracer | None:
+    return getattr(_local, "tracer", None)
 
 
-def set_observer(observer: Callable[[Variable, Node], None] | None) -> None:
+def set_assignment_observer(observer: Callable[[Variable, Node], None] | None) -> None:
     """`observer(variable, node)` is told, in this thread, of every value that a variable gives up."""
     _local.observer = observer
 
 
-def set_placing(placing: Callable[[Variable], Layout] | None) -> None:
+def set_layout_rule(placing: Callable[[Variable], Layout] | None) -> None:
     """`placing(variable)` says, in this thread, where the pieces of each variable live."""
     _local.placing = placing
 
@@ -92,15 +92,15 @@ def _observe(variable: Variable, before: Node) -> None:
 
 
 @contextmanager
-def outside_traces() -> Iterator[None]:
+def eager_scope() -> Iterator[None]:
     """Code inside runs eagerly even while a function is being traced: here layers make their variables."""
-    recorder = current_recorder()
-    _local.recorder = None
+    tracer = current_variable_tracer()
+    _local.tracer = None
     try:
         with no_level():
             yield
     finally:
-        _local.recorder = recorder
+        _local.tracer = tracer
 
 
 @contextmanager
@@ -227,8 +227,8 @@ class Variable(Tensor):
 
     @property
     def node(self) -> Node:
-        recorder = current_recorder()
-        node = self._node if recorder is None else recorder.read(self)
+        tracer = current_variable_tracer()
+        node = self._node if tracer is None else tracer.read(self)
         return node if self.dtype == node.dtype else cast_node(Tensor(node), self.dtype)
 
     @property
@@ -260,9 +260,9 @@ class Variable(Tensor):
             raise ShapeError(
                 f"variable {self.path!r} has shape {self.shape}, it cannot take a value of shape {new.shape}"
             )
-        recorder = current_recorder()
-        if recorder is not None:
-            recorder.assign(self, new.node)
+        tracer = current_variable_tracer()
+        if tracer is not None:
+            tracer.assign(self, new.node)
         else:
             _observe(self, self._node)
             self._node = _settled(new.node, self._type)
@@ -301,19 +301,19 @@ class Variable(Tensor):
         if laid is not buffer:
             self._node.value = (engine, laid)
 
-    def lend(self, engine: Engine) -> tuple[Any, bool]:
+    def borrow_buffer(self, engine: Engine) -> tuple[Any, bool]:
         """The buffer on `engine`, and whether nobody else sees it, so that its memory may be given away."""
         self.place(engine)
         buffer, holders = _held(self)
         return buffer, all(now <= least for now, least in zip(holders, _ALONE, strict=True))
 
-    def settle(self, engine: Engine, buffer: Any) -> None:
+    def set_buffer(self, engine: Engine, buffer: Any) -> None:
         """Take a buffer that a compiled function computed as the new value."""
         _observe(self, self._node)
         self._node = leaf((engine, buffer), self._type)
 
     def __repr__(self) -> str:
-        value = f"\n{value_of(self._node)}" if current_recorder() is None else " (being traced)"
+        value = f"\n{value_of(self._node)}" if current_variable_tracer() is None else " (being traced)"
         return f"<Variable {self.path} shape={self.shape} dtype={self._type.dtype}{value}>"
 
     __str__ = __repr__

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hornbeam import ops, tree
-from hornbeam.core.lazy import keep_history
+from hornbeam.core.lazy import retain_graph
 from hornbeam.core.scopes import StatelessScope
 from hornbeam.core.tensor import Tensor, as_tensor
 from hornbeam.core.transforms import Compiled, gradients, trace_for
@@ -94,7 +94,7 @@ class Probe:
         """What `fn` returned, as NumPy arrays."""
         if self._compiled is not None:
             return tree.map_structure(_array, self._compiled(leaves_of(data)))
-        with unmoved_chance(), keep_history(), StatelessScope():
+        with unmoved_chance(), retain_graph(), StatelessScope():
             tensors = tree.map_structure(lambda x: None if x is None else as_tensor(x), data)
             return tree.map_structure(_array, self._fn(with_floatx(tensors)))
 

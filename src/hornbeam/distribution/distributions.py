@@ -16,7 +16,7 @@ from hornbeam.core.lazy import buffer_of, evaluate
 from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import KerasTensor
 from hornbeam.core.tensor import Tensor, as_tensor
-from hornbeam.core.variable import Variable, set_placing
+from hornbeam.core.variable import Variable, set_layout_rule
 from hornbeam.distribution.mesh import DeviceMesh, LayoutMap, TensorLayout, list_devices
 from hornbeam.distribution.processes import join_job
 from hornbeam.engines import MeshEngine, current_engine, set_mesh
@@ -312,5 +312,5 @@ def set_distribution(value: Distribution | None) -> None:
     if value is not None and not isinstance(value, Distribution):
         raise ValueError(f"set_distribution takes a DataParallel, a ModelParallel or None, got {value!r}")
     set_mesh(None if value is None else value._mesh())
-    set_placing(None if value is None else value._placement)
+    set_layout_rule(None if value is None else value._placement)
     _local.distribution = value

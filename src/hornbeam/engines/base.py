@@ -14,7 +14,7 @@ import numpy as np
 
 from hornbeam.engines.mesh import Job, Layout, Mesh
 from hornbeam.ir.graph import Graph
-from hornbeam.ir.trace import uncollected
+from hornbeam.ir.trace import gc_paused
 
 Buffer = Any
 # From the inputs that are not bound to outputs.
@@ -170,7 +170,7 @@ class Engine(ABC):
 
     def executable(self, graph: Graph) -> Executable:
         """`compile`, remembered by the graph's structure."""
-        with uncollected():
+        with gc_paused():
             return self._executable(graph)
 
     def _executable(self, graph: Graph) -> Executable:

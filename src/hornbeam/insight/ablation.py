@@ -17,7 +17,7 @@ import numpy as np
 
 from hornbeam import layers, tree
 from hornbeam._internal.intervals import mean_interval
-from hornbeam._internal.naming import numbering_kept
+from hornbeam._internal.naming import preserve_name_counters
 from hornbeam._internal.validation import check_int
 from hornbeam.layers.context import shapes_only
 from hornbeam.random import host_permutation, random_state, set_random_seed, set_random_state
@@ -45,7 +45,7 @@ def untouched() -> Iterator[None]:
     """Random states and the numbers of names are afterwards as they were."""
     state = random_state()
     try:
-        with numbering_kept():
+        with preserve_name_counters():
             yield
     finally:
         set_random_state(state)

@@ -42,7 +42,7 @@ def no_level() -> Iterator[None]:
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Python's search for dead cycles waits until the end: of the many small objects that are made inside, a
     graph, hardly any dies, and going through them again and again takes a third of the time.
     """

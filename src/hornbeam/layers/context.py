@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hornbeam.core.lazy import keep_history
+from hornbeam.core.lazy import retain_graph
 
 _local = threading.local()
 
@@ -34,7 +34,7 @@ def call_context(layer: Any) -> Iterator[CallContext]:
     """
     outer = current_context()
     if outer is None:
-        with keep_history():
+        with retain_graph():
             _local.context = context = CallContext(layer)
             try:
                 yield context

@@ -21,7 +21,7 @@ from hornbeam.core.registry import exported, serialize
 from hornbeam.core.scopes import StatelessScope, current_remat_scope, current_stateless_scope
 from hornbeam.core.symbolic import KerasTensor, infer_types, record_call, symbolic_call
 from hornbeam.core.tensor import Tensor, as_tensor, cast
-from hornbeam.core.variable import Variable, autocast, outside_traces
+from hornbeam.core.variable import Variable, autocast, eager_scope
 from hornbeam.ir.graph import Located, Place, scope
 from hornbeam.ir.source_lines import users_place
 from hornbeam.ir.trace import current_level
@@ -51,7 +51,7 @@ def _guarded(build: Callable[..., None]) -> Callable[..., None]:
         shapes = inspect.signature(build).bind(self, *args, **kwargs).arguments
         self._building = True
         try:
-            with self._scope(), outside_traces(), autocast(None):
+            with self._scope(), eager_scope(), autocast(None):
                 build(self, *args, **kwargs)
         finally:
             self._building = False

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from hornbeam import constraints, initializers, regularizers
-from hornbeam.core.variable import Variable, outside_traces
+from hornbeam.core.variable import Variable, eager_scope
 from hornbeam.ir.types import ShapeError, dtype_name, is_float
 from hornbeam.layers.context import only_shapes
 from hornbeam.layers.tracking import Tracked
@@ -84,7 +84,7 @@ class Weighted(Tracked):
         made = initializers.get(initializer or ("glorot_uniform" if is_float(dtype) else "zeros"))
         if only_shapes():
             made = initializers.get("zeros")
-        with outside_traces():
+        with eager_scope():
             variable = Variable(made, shape, dtype, trainable, autocast, aggregation, name=name or "variable")
         variable.path = f"{self.path}/{variable.name}"
         variable.regularizer = regularizers.get(regularizer)

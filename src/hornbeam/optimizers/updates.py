@@ -10,12 +10,12 @@ from typing import Any
 from hornbeam import ops
 from hornbeam.core.lazy import evaluate
 from hornbeam.core.tensor import Tensor
-from hornbeam.core.variable import Recorder, Variable, current_recorder
+from hornbeam.core.variable import Variable, VariableTracer, current_variable_tracer
 from hornbeam.ir.graph import Node
 from hornbeam.ir.trace import current_level
 
 
-class Updates(Recorder):
+class Updates(VariableTracer):
     """Inside `with`, assigning changes what is read, but not the variable; `commit` then assigns for real.
 
     Eagerly that makes one computation of a whole optimizer step. With a condition it makes a step that can be
@@ -49,7 +49,7 @@ class Updates(Recorder):
         values = {variable: Tensor(node) for variable, node in self.held.items()}
         if when is not None:
             values = {variable: ops.where(when, new, variable.value) for variable, new in values.items()}
-        if current_recorder() is None and not current_level():
+        if current_variable_tracer() is None and not current_level():
             evaluate([value.node for value in values.values()])
         for variable, value in values.items():
             variable.assign(value)

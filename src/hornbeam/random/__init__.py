@@ -22,7 +22,7 @@ from hornbeam._internal.naming import unique_name
 from hornbeam.config import floatx
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor, as_tensor, broadcast_node, cast_node, operation
-from hornbeam.core.variable import Variable, current_recorder
+from hornbeam.core.variable import Variable, current_variable_tracer
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full, zeros_like
 from hornbeam.ir.trace import current_level
@@ -108,7 +108,7 @@ class SeedGenerator:
 
     def next(self, ordered: bool = True) -> Tensor:
         """The next key, uint32 (2,); the state moves on. `ordered` is accepted, keys are always in order."""
-        if current_recorder() is None and not current_level():
+        if current_variable_tracer() is None and not current_level():
             return as_tensor(self.host_next())
         key = self.state.value
         self.state.assign(_advanced(key))

@@ -9,7 +9,7 @@ from hornbeam import losses as losses_module
 from hornbeam import metrics as metrics_module
 from hornbeam import ops
 from hornbeam._internal.naming import nearest
-from hornbeam.core.variable import outside_traces
+from hornbeam.core.variable import eager_scope
 from hornbeam.ir.types import ShapeError
 from hornbeam.training import checks
 from hornbeam.training.outputs import Outputs, is_several
@@ -91,7 +91,7 @@ class Losses:
         else:
             self.weights = [float(self.loss_weights)] * len(outputs)
         used = [name for name, loss in zip(outputs.names, self.by_output, strict=True) if loss is not None]
-        with outside_traces():
+        with eager_scope():
             several = len(used) > 1
             self.trackers = [metrics_module.Mean(name=f"{name}_loss") for name in used] if several else []
         self.outputs = outputs.without_values()
@@ -221,7 +221,7 @@ class CompileMetrics:
             raise ValueError(
                 f"{what} has {part!r}, which compares predictions with targets, but there is no y"
             )
-        with outside_traces():
+        with eager_scope():
             return _accuracy(part, tuple(target.shape), tuple(prediction.shape))
 
     @property

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
-from hornbeam._internal.row_hash import Known, fingerprint, found_in, spread, words_of
+from hornbeam._internal.row_hash import HashSketch, count_matches, evenly_spaced, fingerprint, hash_rows
 from hornbeam.data.inspection.leakage import adapted_layers
 from hornbeam.data.samples import named_arrays, samples_of
 from hornbeam.data.splits.sealed import Sealed, sealed_with
@@ -65,10 +65,10 @@ def warn_of_known_samples(train: Any, held: Any) -> None:
     (ours,), (theirs,) = tables
     if ours.dtype != theirs.dtype or ours.shape[1:] != theirs.shape[1:] or ours.dtype.kind not in "biuf":
         return
-    rows = theirs[spread(len(theirs), _SURE)]
-    if len(rows) < _SURE or not rows.size or len(np.unique(words_of(rows, rows.dtype))) < _SURE:
+    rows = theirs[evenly_spaced(len(theirs), _SURE)]
+    if len(rows) < _SURE or not rows.size or len(np.unique(hash_rows(rows, rows.dtype))) < _SURE:
         return
-    counts = found_in(ours, rows)
+    counts = count_matches(ours, rows)
     if counts is not None and counts.all() and counts.sum() <= 1.1 * _SURE:
         warnings.warn(
             "fit() got validation_data whose samples are in the training data, too: val_ metrics then show "
@@ -89,7 +89,7 @@ class Trained:
 
     def __init__(self) -> None:
         self._marks: set[str] = set()
-        self._known: dict[str, Known] = {}
+        self._known: dict[str, HashSketch] = {}
         self._named: set[str] = set()
 
     def remember(self, model: Any, x: Any) -> None:
@@ -101,7 +101,7 @@ class Trained:
         if mark not in self._marks:
             self._marks.add(mark)
             for name, array in arrays.items():
-                self._known.setdefault(name, Known()).add(words_of(array))
+                self._known.setdefault(name, HashSketch()).add(hash_rows(array))
 
     def check(self, model: Any, x: Any) -> None:
         """Warn, once a layer, if layers of the model were adapted on `x`, which is no training data.
@@ -115,7 +115,7 @@ class Trained:
             trained = self._known.get(name)
             if trained is None:
                 continue
-            words = np.unique(words_of(array[spread(len(array), _SURE)]))
+            words = np.unique(hash_rows(array[evenly_spaced(len(array), _SURE)]))
             for layer in adapted_layers(model):
                 saw = layer._adapted_on
                 own = trained.comparable(saw.comparable(words))

@@ -9,11 +9,11 @@ import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam import tree
-from hornbeam.core.lazy import evaluate, keeps_history
+from hornbeam.core.lazy import evaluate, retains_graph
 from hornbeam.core.symbolic import holds_strings
 from hornbeam.core.tensor import Tensor, as_tensor
 from hornbeam.core.transforms import Traced, trace_for
-from hornbeam.core.variable import current_recorder
+from hornbeam.core.variable import current_variable_tracer
 from hornbeam.engines import current_engine
 from hornbeam.ir.trace import current_level
 from hornbeam.layers import Layer
@@ -54,9 +54,9 @@ def whole_call(model: Any, x: Any) -> Any:
     """
     if (type(x) is not np.ndarray and type(x) is not Tensor) or holds_strings(x):
         return None
-    if current_level() or current_recorder() is not None or current_context() is not None:
+    if current_level() or current_variable_tracer() is not None or current_context() is not None:
         return None
-    if current_watcher() is not None or keeps_history() or not model.built:
+    if current_watcher() is not None or retains_graph() or not model.built:
         return None
     calls = model._fit.calls
     key = (x.shape, x.dtype, current_engine())

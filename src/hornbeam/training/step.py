@@ -12,7 +12,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.config import floatx
-from hornbeam.core.lazy import buffer_of, evaluate, keep_history
+from hornbeam.core.lazy import buffer_of, evaluate, retain_graph
 from hornbeam.core.tensor import Tensor, as_tensor, cast
 from hornbeam.core.transforms import Compiled, trace_for
 from hornbeam.engines.base import Engine, Executable
@@ -64,7 +64,7 @@ class Step:
             self._captured = [engine.copy(buffer_of(node, engine)) for node in traced.captured]
         state = []
         for variable in traced.variables:
-            buffer, alone = variable.lend(engine)
+            buffer, alone = variable.borrow_buffer(engine)
             state.append(buffer if alone else engine.copy(buffer))
             del buffer
         state.extend(self._captured)
@@ -72,7 +72,7 @@ class Step:
         state, logs = self._many.run_steps(state, buffers, indices)
         count = len(traced.variables)
         for variable, value in zip(traced.variables, state[:count], strict=True):
-            variable.settle(engine, value)
+            variable.set_buffer(engine, value)
         self._captured = list(state[count:])
         return traced.pack([engine.get(value) for value in logs])
 
@@ -87,7 +87,7 @@ class EagerStep:
 
     def run(self, data: Any) -> Any:
         """One step on a batch of arrays."""
-        with keep_history():
+        with retain_graph():
             tensors = tree.map_structure(lambda x: None if x is None else as_tensor(x), data)
             return self.fn(with_floatx(tensors))
 

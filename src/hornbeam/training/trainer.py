@@ -14,7 +14,7 @@ from hornbeam.core.scopes import StatelessScope
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.transforms import _structure as structure_key
 from hornbeam.core.transforms import gradients
-from hornbeam.core.variable import outside_traces
+from hornbeam.core.variable import eager_scope
 from hornbeam.data.splits.sealed import refuse_sealed
 from hornbeam.diagnostics.profile import Profile
 from hornbeam.diagnostics.profiler import profile_model, profiled
@@ -145,7 +145,7 @@ class Trainer(Compiling):
         variables = self.trainable_variables  # type: ignore[attr-defined]
         if variables:
             if not self.optimizer.built:
-                with outside_traces():
+                with eager_scope():
                     self.optimizer.build(variables)
             self.optimizer.apply(gradients(self.optimizer.scale_loss(loss), variables), variables)
         else:

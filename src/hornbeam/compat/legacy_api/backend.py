@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import config, ops, random
-from hornbeam.core.lazy import keep_history
+from hornbeam.core.lazy import retain_graph
 from hornbeam.core.tensor import Tensor, as_tensor
 from hornbeam.core.variable import Variable
 from hornbeam.ops.convolution import conv as _conv
@@ -399,7 +399,7 @@ def function(
     def call(values: Any) -> Any:
         arrays = list(values) if isinstance(values, (list, tuple)) else [values]
         training = len(arrays) > len(given) and builtins.bool(arrays[len(given)])
-        with keep_history():
+        with retain_graph():
             found = model(arrays[: len(given)], training=training)
         listed = found if isinstance(found, (list, tuple)) else [found]
         made = [np.array(x) for x in listed]

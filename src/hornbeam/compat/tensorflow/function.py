@@ -11,7 +11,7 @@ from hornbeam.compat.messages import MissingNameError, remark
 from hornbeam.compat.tensorflow import recording
 from hornbeam.core.lazy import ConcretizationError
 from hornbeam.core.transforms import jit
-from hornbeam.core.variable import Variable, current_recorder
+from hornbeam.core.variable import Variable, current_variable_tracer
 from hornbeam.data import Strings
 from hornbeam.ir.trace import current_level
 
@@ -59,7 +59,7 @@ class Function:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         eager = run_eagerly or recording.is_recording() or self._compiled is None
-        if eager or current_level() or current_recorder() is not None or _has_text(args, kwargs):
+        if eager or current_level() or current_variable_tracer() is not None or _has_text(args, kwargs):
             return self.python_function(*args, **kwargs)
         try:
             return self._compiled(*tree.map_structure(_held, (args, kwargs)))  # type: ignore[misc]

@@ -7,7 +7,7 @@ import weakref
 from typing import Any
 
 from hornbeam.core import variable
-from hornbeam.core.lazy import hold_history, release_history
+from hornbeam.core.lazy import acquire_graph, release_graph
 from hornbeam.ir.graph import Node
 
 _local = threading.local()
@@ -30,9 +30,9 @@ def begin(tape: Any) -> None:
     _local.open = getattr(_local, "open", 0) + 1
     if tape not in tapes():
         _local.tapes = [*getattr(_local, "tapes", ()), weakref.ref(tape)]
-        hold_history(id(tape))
-        weakref.finalize(tape, release_history, id(tape)).atexit = False
-    variable.set_observer(_observe)
+        acquire_graph(id(tape))
+        weakref.finalize(tape, release_graph, id(tape)).atexit = False
+    variable.set_assignment_observer(_observe)
 
 
 def stop(tape: Any) -> None:
@@ -43,9 +43,9 @@ def stop(tape: Any) -> None:
 def end(tape: Any) -> None:
     """The tape has answered: nothing need be kept for it any more."""
     _local.tapes = [ref for ref in getattr(_local, "tapes", ()) if ref() not in (None, tape)]
-    release_history(id(tape))
+    release_graph(id(tape))
     if not _local.tapes:
-        variable.set_observer(None)
+        variable.set_assignment_observer(None)
 
 
 def _observe(changed: variable.Variable, before: Node) -> None:

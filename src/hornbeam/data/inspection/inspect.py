@@ -12,7 +12,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal.neighbors import Suspicion, features_of, projected, suspicious_labels
-from hornbeam._internal.row_hash import words_of_samples
+from hornbeam._internal.row_hash import hash_samples
 from hornbeam._internal.validation import check_int
 from hornbeam.data.inspection.advice import Advice, advice_for
 from hornbeam.data.inspection.statistics import Summary, are_pictures, summary_of
@@ -206,7 +206,7 @@ def _classes(y: Any, names: Sequence[str] | None) -> Classes | None:
 
 
 def _repeated(arrays: list[np.ndarray], numbers: np.ndarray | None) -> Repeated:
-    single = words_of_samples(arrays, [_exact(array) for array in arrays])
+    single = hash_samples(arrays, [_exact(array) for array in arrays])
     _, inverse, counts = np.unique(single, return_inverse=True, return_counts=True)
     inverse = inverse.reshape(-1)
     rows = np.flatnonzero(counts[inverse] > 1)

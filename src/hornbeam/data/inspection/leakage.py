@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hornbeam._internal.row_hash import Known, words_of
+from hornbeam._internal.row_hash import HashSketch, hash_rows
 from hornbeam.data.inspection.near_duplicates import Twins, near_twins, same_twins
 from hornbeam.data.inspection.scaling import scaling_leaks
 from hornbeam.data.samples import count_of, is_table, named_arrays, samples_of
@@ -205,13 +205,13 @@ def adapted_layers(layers: Any) -> list[Any]:
     return [layer for layer in layers._flatten_layers() if getattr(layer, "_adapted_on", None) is not None]
 
 
-def saw(known: Known, train: np.ndarray, held: np.ndarray, others: list[np.ndarray]) -> int:
+def saw(known: HashSketch, train: np.ndarray, held: np.ndarray, others: list[np.ndarray]) -> int:
     """How many rows of `held`, found neither in `train` nor in `others`, a layer saw in `adapt`; 0 if that
     may be chance: it saw still other data, and they explain it as well."""
     if held.dtype.kind not in "biufOSUT":
         return 0
-    elsewhere = np.concatenate([known.comparable(words_of(array)) for array in (train, *others)])
-    words = known.comparable(words_of(held))
+    elsewhere = np.concatenate([known.comparable(hash_rows(array)) for array in (train, *others)])
+    words = known.comparable(hash_rows(held))
     own = words[~np.isin(words, elsewhere)]
     hits = int(known.has(own).sum())
     strangers = len(np.setdiff1d(known.words, np.concatenate([elsewhere, words]), assume_unique=False))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hornbeam._internal.neighbors import features_of, nearest, projected
-from hornbeam._internal.row_hash import spread, words_of_samples
+from hornbeam._internal.row_hash import evenly_spaced, hash_samples
 from hornbeam.data.inspection.statistics import are_pictures, summary_of
 
 # A sample of so many bits is there twice only if somebody put it there twice.
@@ -37,7 +37,7 @@ def same_twins(one: Arrays, other: Arrays) -> Twins:
     throughout (a blank picture) do not count.
     """
     dtypes = [_common(one[name].dtype, other[name].dtype) for name in one]
-    ours, theirs = (words_of_samples(list(part.values()), dtypes) for part in (one, other))
+    ours, theirs = (hash_samples(list(part.values()), dtypes) for part in (one, other))
     order = np.argsort(ours, kind="stable")
     place = np.minimum(np.searchsorted(ours[order], theirs), len(ours) - 1)
     equal = np.flatnonzero(ours[order][place] == theirs)
@@ -76,7 +76,7 @@ def bits(arrays: Arrays) -> float:
     total = 0.0
     for array in arrays.values():
         flat = array.reshape(len(array), -1)
-        flat = flat[spread(len(flat), 2000)]
+        flat = flat[evenly_spaced(len(flat), 2000)]
         for column in np.unique(np.linspace(0, flat.shape[1] - 1, min(256, flat.shape[1])).astype(int)):
             values = flat[:, column]
             values = values.astype("U") if values.dtype == object else values

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hornbeam._internal.row_hash import spread
+from hornbeam._internal.row_hash import evenly_spaced
 from hornbeam.data.inspection.statistics import Summary, summary_of
 
 # How near to 0 and 1 means and deviations of scaled features are, in float32 and float64; the mean over all
@@ -69,7 +69,7 @@ def scaling_leaks(parts: Mapping[str, Mapping[str, np.ndarray]]) -> Iterator[Sca
 
 def _by_itself(array: np.ndarray) -> bool:
     """Whether every sample has mean 0: it was scaled by itself, as pictures may be, which tells nobody."""
-    some = array[spread(len(array), 500)].reshape(-1, array[0].size)
+    some = array[evenly_spaced(len(array), 500)].reshape(-1, array[0].size)
     return _rms(some.mean(axis=1, dtype=np.float64)) < 0.01
 
 

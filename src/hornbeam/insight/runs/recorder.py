@@ -253,7 +253,7 @@ def _data(data: Any) -> dict[str, Any] | None:
     """Shapes and dtypes of what a training reads, and for arrays in memory their fingerprint."""
     if data is None:
         return None
-    from hornbeam._internal.row_hash import fingerprint, spread
+    from hornbeam._internal.row_hash import evenly_spaced, fingerprint
     from hornbeam.training.data import leaves_of
 
     arrays = data.arrays if data.in_memory else leaves_of(data.first_batch())
@@ -263,7 +263,7 @@ def _data(data: Any) -> dict[str, Any] | None:
         "arrays": [f"{array.dtype} {_shape(array.shape[1:])}" for array in arrays if array is not None],
     }
     if data.in_memory:
-        rows = spread(data.samples) if data.rows is None else data.rows[spread(data.samples)]
+        rows = evenly_spaced(data.samples) if data.rows is None else data.rows[evenly_spaced(data.samples)]
         found["fingerprint"] = fingerprint([array[rows] for array in arrays if array is not None])
     return found
 

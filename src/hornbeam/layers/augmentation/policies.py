@@ -12,7 +12,7 @@ from hornbeam import ops, random, tree
 from hornbeam.core.lazy import evaluate
 from hornbeam.core.registry import deserialize, exported, serialize
 from hornbeam.core.tensor import Tensor, as_tensor
-from hornbeam.core.variable import current_recorder
+from hornbeam.core.variable import current_variable_tracer
 from hornbeam.ir.graph import count_elements
 from hornbeam.ir.trace import current_level
 from hornbeam.layers.arguments import one_of, positive, sizes
@@ -101,7 +101,7 @@ class _Policy(RandomImageLayer):
 
 
 def _traced() -> bool:
-    return bool(current_level()) or current_recorder() is not None
+    return bool(current_level()) or current_variable_tracer() is not None
 
 
 def _in_turn(step: Callable[[Any, Any], Any], value: Any, items: Any) -> Any:

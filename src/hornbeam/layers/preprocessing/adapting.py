@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
-from hornbeam._internal.row_hash import Known, words_of
+from hornbeam._internal.row_hash import HashSketch, hash_rows
 from hornbeam.layers.call import is_array
 
 _PLAIN = (bool, int, float, str, bytes, np.generic)
@@ -61,8 +61,8 @@ def batches_of(data: Any, steps: int | None = None) -> Iterator[np.ndarray]:
 def remembered(layer: Any, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """The batches, of whose rows the layer keeps words: so `data.find_leaks` and `evaluate` can tell whether
     it was adapted on test data."""
-    known = layer._adapted_on = Known()
+    known = layer._adapted_on = HashSketch()
     for batch in batches:
         if batch.ndim and len(batch):
-            known.add(words_of(batch))
+            known.add(hash_rows(batch))
         yield batch

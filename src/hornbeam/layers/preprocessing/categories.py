@@ -9,7 +9,7 @@ import numpy as np
 from hornbeam import ops
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
-from hornbeam.core.variable import current_recorder
+from hornbeam.core.variable import current_variable_tracer
 from hornbeam.ir.trace import current_level
 from hornbeam.layers.arguments import no_support, one_of, positive
 from hornbeam.layers.layer import Layer
@@ -64,7 +64,7 @@ class CategoryEncoding(Layer):
     def call(self, inputs: Tensor, count_weights: Any = None) -> Tensor:
         if count_weights is not None and self.output_mode != "count":
             raise ValueError(f'{self.describe()}: count_weights belong to output_mode="count"')
-        if not current_level() and current_recorder() is None:
+        if not current_level() and current_variable_tracer() is None:
             values = np.asarray(inputs)
             if values.size and (values.min() < 0 or values.max() >= self.num_tokens):
                 raise ValueError(
