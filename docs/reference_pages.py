@@ -136,9 +136,9 @@ def entries_to_rst(text: str) -> list[str]:
     return [*result, ""]
 
 
-def to_rst(lines: list[str]) -> list[str]:
-    """Convert a docstring to reStructuredText with sections that napoleon reads."""
-    rows = inspect.cleandoc("\n".join(lines)).splitlines()
+def to_rst(docstring: str) -> list[str]:
+    """Convert a dedented docstring to lines of reStructuredText, with sections that napoleon reads."""
+    rows = docstring.splitlines()
     starts = [i for i, row in enumerate(rows) if _SECTION.match(row)]
     result = prose_to_rst("\n".join(rows[: starts[0] if starts else len(rows)]))
     for start, end in pairwise([*starts, len(rows)]):
@@ -156,12 +156,17 @@ def to_rst(lines: list[str]) -> list[str]:
 
 
 def convert_docstring(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+    docstring = inspect.cleandoc("\n".join(lines))
+    if what == "data" and docstring == inspect.cleandoc(type(value).__doc__ or ""):
+        # Undocumented: autodoc falls back to the type.
+        lines.clear()
+        return
     try:
-        converted = to_rst(lines)
+        converted = to_rst(docstring)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
-    # Of a value, napoleon takes what is before a colon in the first line for the type.
-    lines[:] = ["", *converted] if what in ("attribute", "data", "property") else converted
+    # In the docstring of a value, napoleon takes what precedes a colon in the first line for the type.
+    lines[:] = ["..", "", *converted] if what in ("attribute", "data", "property") else converted
 
 
 def class_signature(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 from pathlib import Path
 from types import ModuleType
 
@@ -20,7 +21,7 @@ def extension() -> ModuleType:
 
 
 def test_prose_is_escaped_and_code_is_literal(extension: ModuleType) -> None:
-    converted = extension.to_rst(["x: rows of `a*b` and c*d,", "over two lines.", "", ">>> 1 + 1", "2", ""])
+    converted = extension.to_rst("x: rows of `a*b` and c*d,\nover two lines.\n\n>>> 1 + 1\n2\n")
     assert converted == [
         r"x\: rows of \ ``a*b``\  and c\*d, over two lines.",
         "",
@@ -55,7 +56,7 @@ def test_sections_are_left_to_napoleon(extension: ModuleType) -> None:
 
     Source: a paper.
     """
-    assert extension.to_rst(docstring.splitlines()) == [
+    assert extension.to_rst(inspect.cleandoc(docstring)) == [
         "Compute the softmax along an axis.",
         "",
         r"Formula\: \ ``exp(x_i)``\ .",
@@ -83,4 +84,4 @@ def test_sections_are_left_to_napoleon(extension: ModuleType) -> None:
 
 def test_an_entry_without_a_name_is_an_error(extension: ModuleType) -> None:
     with pytest.raises(ValueError, match="'name: description'"):
-        extension.to_rst(["Do it.", "", "Args:", "    the axis along which to do it"])
+        extension.to_rst("Do it.\n\nArgs:\n    the axis along which to do it")
