@@ -2,15 +2,18 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+MATURIN := $(VENV)/.build/bin/maturin
 RUST_NEEDED := 1.89
 JOBS ?= 2
+NATIVE := src/hornbeam/_native.abi3.so
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
 .PHONY: mnist test test-all docs lint rust-test python-test sanitize fuzz bench clean check-rust develop
 
-mnist: develop  ## set everything up, then train a good small net on MNIST and report on it
+mnist: $(VENV)/.installed  ## install Hornbeam alone, train a small net on MNIST, and report on it
 	$(BIN)/hornbeam mnist
 
-test: lint rust-test python-test docs  ## set everything up, then run all checks
+test: lint rust-test python-test docs  ## install the development tools too, and run all checks
 
 test-all: lint rust-test  ## as `test`, with the long sweeps
 	$(BIN)/python -m pytest -n $(JOBS) -m "slow or not slow"
@@ -24,12 +27,22 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
-$(VENV)/.tools: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet "maturin>=1.7,<2"
-	touch $@
+# Beside the environment, which has what runs need and nothing more.
+$(MATURIN): | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --target $(VENV)/.build "maturin>=1.7,<2"
 
-develop: check-rust $(VENV)/.tools
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --quiet --extras dev,parity
+$(VENV)/.installed: pyproject.toml $(RUST_SOURCES) $(NATIVE) | check-rust $(MATURIN)
+	@echo "Installing the dependencies into $(VENV), then compiling the native engine in Rust."
+	@echo "The first compilation takes about 2 minutes on 2 cores; later ones take seconds."
+	PIP_QUIET=1 VIRTUAL_ENV=$(CURDIR)/$(VENV) $(MATURIN) develop --release
+	@touch $@
+
+# A missing extension module counts as newer than all that needs it.
+$(NATIVE):
+
+develop: check-rust $(MATURIN)  ## install Hornbeam with the tools that checks and tests need
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(MATURIN) develop --release --quiet --extras dev,parity
+	@touch $(VENV)/.installed
 
 lint: develop
 	$(BIN)/ruff check .
@@ -66,10 +79,10 @@ python-test: develop
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
 
 docs: develop  ## the site of docs/, in build/docs: warnings are errors
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --quiet --extras docs
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(MATURIN) develop --release --quiet --extras docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
 
-bench: develop  ## the figures of the README; see benchmarks/README.md for the peers
+bench: $(VENV)/.installed  ## the figures of the README; see benchmarks/README.md for the peers
 	$(BIN)/hornbeam bench
 
 clean:
