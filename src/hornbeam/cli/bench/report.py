@@ -164,27 +164,27 @@ def write_json(path: str, results: Sequence[Result], sides: Sequence[Side], abou
 
 
 def chart(path: str, results: Sequence[Result], sides: Sequence[Side], heading: str) -> None:
-    """Epochs as a bar chart in a picture. Raises ImportError without matplotlib."""
+    """Write a bar chart of epoch times. Raises ImportError without matplotlib."""
     from hornbeam.visualization.files import blank_figure, save_figure
 
-    picture = blank_figure("--chart", (1.5 + 2.2 * len(results), 4.2))
-    axes = picture.subplots()
+    figure = blank_figure("--chart", (1.5 + 2.2 * len(results), 4.2))
+    axes = figure.subplots()
     width = 0.8 / len(sides)
-    for place, side in enumerate(sides):
-        heights = [_relative(result, side.name) for result in results]
-        at = [index + (place - (len(sides) - 1) / 2) * width for index in range(len(results))]
-        axes.bar(at, heights, width * 0.95, label=side.name, zorder=2)
+    bars: dict[str, list[tuple[float, float]]] = {side.name: [] for side in sides}
+    for index, result in enumerate(results):
+        times = {name: seconds for name in bars if (seconds := result.median(name, "epoch_s"))}
+        for i, (name, seconds) in enumerate(times.items()):
+            x = index + (i - (len(times) - 1) / 2) * width
+            bars[name].append((x, seconds / max(times.values())))
+    for name, points in bars.items():
+        axes.bar([x for x, _ in points], [y for _, y in points], width * 0.95, label=name, zorder=2)
     axes.set_xticks(range(len(results)), [result.workload for result in results])
     axes.set_ylabel("time of an epoch, slowest = 1")
     axes.set_title(heading, fontsize=8)
+    axes.grid(axis="x", visible=False)
     axes.grid(axis="y", alpha=0.3, zorder=0)
-    axes.legend(fontsize=8)
-    save_figure(picture, path, "Time of an epoch, slowest = 1", heading)
-
-
-def _relative(result: Result, side: str) -> float:
-    times = [result.median(name, "epoch_s") or 0.0 for name in result.runs]
-    return (result.median(side, "epoch_s") or 0.0) / (max(times) or 1.0)
+    figure.legend(loc="outside lower center", ncols=len(sides), fontsize=8)
+    save_figure(figure, path, "Time of an epoch, slowest = 1", heading)
 
 
 __all__ = ["Figure", "bars", "chart", "cpu", "markdown", "overview", "table", "title", "write_json"]
