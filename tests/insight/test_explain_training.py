@@ -17,7 +17,7 @@ from hornbeam.insight.explanations.optimizers import rule_of, schedule_of
 from hornbeam.insight.explanations.training import explain_training, one_update
 from hornbeam.optimizers import schedules
 from hornbeam.random import random_state
-from hornbeam.training.schedule import Plan
+from hornbeam.training.schedule import TrainingSchedule
 
 o = optimizers
 
@@ -164,21 +164,21 @@ def test_every_loss_has_a_kind() -> None:
 
 
 def test_the_arithmetic_of_the_loop() -> None:
-    plan = Plan(60_000, 128, 469, 12)
+    plan = TrainingSchedule(60_000, 128, 469, 12)
     assert plan.sentence() == "60,000 samples / 128 = 469 updates an epoch, 5,628 in all"
     assert plan.epoch() == (
         "60,000 / 128 = 468.75, so 469 batches: 468 of 128 and one of 96; each batch is one update"
     )
     assert plan.all() == "12 × 469 = 5,628 updates; each sample is looked at 12 times"
-    assert Plan(64, 32, 2, 1).epoch() == "64 / 32 = 2; each batch is one update"
-    assert Plan(20, 32, 1, 1).epoch() == (
+    assert TrainingSchedule(64, 32, 2, 1).epoch() == "64 / 32 = 2; each batch is one update"
+    assert TrainingSchedule(20, 32, 1, 1).epoch() == (
         "20 samples are one batch, smaller than 32; each batch is one update"
     )
-    assert "makes 10 updates" in Plan(1000, 10, 10, 2, whole=False).epoch()
-    assert "0.2 times" in Plan(1000, 10, 10, 2, whole=False).all()
-    assert "stream" in Plan(None, None, None, 2).epoch()
-    assert Plan(None, None, None, 2).sentence() == ""
-    assert Plan(None, None, 5, 2).sentence() == "5 updates an epoch, 10 in all"
+    assert "makes 10 updates" in TrainingSchedule(1000, 10, 10, 2, whole=False).epoch()
+    assert "0.2 times" in TrainingSchedule(1000, 10, 10, 2, whole=False).all()
+    assert "stream" in TrainingSchedule(None, None, None, 2).epoch()
+    assert TrainingSchedule(None, None, None, 2).sentence() == ""
+    assert TrainingSchedule(None, None, 5, 2).sentence() == "5 updates an epoch, 10 in all"
 
 
 def _model(optimizer: Any = "adam") -> Any:

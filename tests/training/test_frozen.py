@@ -8,7 +8,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import layers
 from hornbeam.random import set_random_seed
-from hornbeam.training.inference_plan import Plan
+from hornbeam.training.inference_plan import InferencePlan
 
 X = np.random.default_rng(0).normal(size=(6, 8, 8, 4)).astype("float32")
 
@@ -30,8 +30,8 @@ def normalized(*before: layers.Layer, **settings: bool) -> hb.Model:
     return randomized(model)
 
 
-def plan(model: hb.Model) -> Plan:
-    return next(iter(model._fit.predictors.values())).plan
+def plan(model: hb.Model) -> InferencePlan:
+    return next(iter(model._training_state.predictors.values())).plan
 
 
 FOLDED = {
@@ -107,8 +107,8 @@ def test_plans_for_other_batches_share_what_they_prepare() -> None:
     for batch in (1, 2, 6):
         model.predict(X[:batch], verbose=0)
         model(X[:batch]).numpy()
-    assert len(model._fit.predictors) == len(model._fit.calls) == 3
-    assert len(model._fit.prepared) == 1
+    assert len(model._training_state.predictors) == len(model._training_state.calls) == 3
+    assert len(model._training_state.weight_cache) == 1
     model.layers[0].kernel.assign(np.zeros((3, 3, 4, 5)))
     for batch in (1, 6):
         expected = np.asarray(model(X[:batch], training=False))

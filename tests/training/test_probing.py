@@ -9,7 +9,7 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers, ops
-from hornbeam.diagnostics.capture import Probe, layer_values, recorded_calls
+from hornbeam.diagnostics.capture import Probe, capture_layer_calls, layer_values
 from hornbeam.ir.types import TensorType
 
 
@@ -95,7 +95,7 @@ def test_cells_inside_of_loops_are_left_out() -> None:
 
 def test_calls_know_their_inputs() -> None:
     first, second = layers.Dense(3, name="a"), layers.Dense(2, name="b")
-    with recorded_calls() as calls:
+    with capture_layer_calls() as calls:
         middle = first(np.ones((1, 4), "float32"))
         second(inputs=middle)
     assert [call.layer.name for call in calls] == ["a", "b"]

@@ -160,9 +160,9 @@ def test_fit_profiles_and_trains_as_without(tmp_path: Path, capsys: Any) -> None
 def test_what_was_compiled_before_keeps_no_profile() -> None:
     model = convnet()
     model.fit(X, Y, verbose=0)
-    before = dict(model._fit.steps)
+    before = dict(model._training_state.steps)
     model.profile(X, Y, steps=1)
-    assert dict(model._fit.steps) == before
+    assert dict(model._training_state.steps) == before
     assert current_engine()._profiled is None
 
 
@@ -197,7 +197,7 @@ def test_names_do_not_change_what_is_compiled() -> None:
     graphs = []
     for layer in shapes:
         layer.build((3, 11))
-        traced = hb.transforms.trace_function(layer, [x])
+        traced = hb.core.transforms.trace_function(layer, [x])
         graphs.append(traced.graph)
     assert graphs[0].fingerprint == graphs[1].fingerprint
     assert engine.executable(graphs[0]) is engine.executable(graphs[1])

@@ -37,7 +37,7 @@ def install() -> None:
             f"{loaded[0]} is already imported: Hornbeam can only stand in for it from the start"
         )
     sys.meta_path.insert(0, Finder())
-    checks.on_doubt = remark
+    checks.on_warning = remark
     warning_filter.install()
     engines.host_libraries = lambda: real_libraries(lambda hook: isinstance(hook, Finder))
 

@@ -21,7 +21,7 @@ from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import is_float
 from hornbeam.layers.context import watching
 from hornbeam.random import random_state, set_random_state
-from hornbeam.training.batches import putter, whole_types
+from hornbeam.training.batches import global_types, putter
 from hornbeam.training.data import as_arrays, leaves_of, pack_x_y_sample_weight, types_of
 from hornbeam.training.step import with_floatx
 
@@ -35,7 +35,7 @@ class Call(NamedTuple):
 
 
 @contextmanager
-def recorded_calls() -> Iterator[list[Call]]:
+def capture_layer_calls() -> Iterator[list[Call]]:
     """Inside, every call of a layer is noted in the list, the inner ones of a layer before its own.
 
     Calls in the bodies of loops (cells of recurrent layers) have no values outside and are left out.
@@ -59,7 +59,7 @@ def _tensors(structure: Any) -> list[Tensor]:
 
 
 @contextmanager
-def unmoved_chance() -> Iterator[None]:
+def preserve_rng_state() -> Iterator[None]:
     """Whatever draws inside (code of the user's that is traced once more), the generators stand where they
     did."""
     state = random_state()
@@ -84,8 +84,8 @@ class Probe:
         if eager:
             return
         engine = engine or current_engine()
-        with unmoved_chance():
-            traced = trace_for(engine, lambda data: fn(with_floatx(data)), [whole_types(types, engine)])
+        with preserve_rng_state():
+            traced = trace_for(engine, lambda data: fn(with_floatx(data)), [global_types(types, engine)])
         traced.graph = Graph(traced.graph.inputs, traced.outputs)
         traced.updated = []
         self._compiled = Compiled(traced, engine, putter(engine))
@@ -94,7 +94,7 @@ class Probe:
         """What `fn` returned, as NumPy arrays."""
         if self._compiled is not None:
             return tree.map_structure(_array, self._compiled(leaves_of(data)))
-        with unmoved_chance(), retain_graph(), StatelessScope():
+        with preserve_rng_state(), retain_graph(), StatelessScope():
             tensors = tree.map_structure(lambda x: None if x is None else as_tensor(x), data)
             return tree.map_structure(_array, self._fn(with_floatx(tensors)))
 
@@ -129,7 +129,9 @@ def layer_values(
     if y is not None:
         model._require_compiled("layer_values")
     data = pack_x_y_sample_weight(
-        as_arrays(model._prepared(x), "x"), as_arrays(y, "y"), as_arrays(sample_weight, "sample_weight")
+        as_arrays(model._run_host_layers(x), "x"),
+        as_arrays(y, "y"),
+        as_arrays(sample_weight, "sample_weight"),
     )
     found: list[Call] = []
 
@@ -137,7 +139,7 @@ def layer_values(
         inputs, targets, weights = (
             (*batch, None, None)[:3] if isinstance(batch, tuple) else (batch, None, None)
         )
-        with recorded_calls() as calls:
+        with capture_layer_calls() as calls:
             y_pred = model(inputs, training=training)
         found[:] = [call for call in calls if call.outputs]
         outputs = [call.outputs[0] for call in found]

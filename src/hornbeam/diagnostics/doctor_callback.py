@@ -11,8 +11,8 @@ from hornbeam.training.callbacks.base import Callback, Logs
 
 if TYPE_CHECKING:
     from hornbeam.diagnostics.doctor import Finding
-    from hornbeam.diagnostics.doctor.step_probe import Exam
-    from hornbeam.diagnostics.doctor.training_trace import Case
+    from hornbeam.diagnostics.doctor.step_probe import StepProbe
+    from hornbeam.diagnostics.doctor.training_trace import TrainingTrace
 
 # A look before this share of the updates so far has been added to them would say little new.
 _NEW, _AT_LEAST = 0.25, 20
@@ -32,7 +32,7 @@ class Doctor(Callback):
 
     verbose: 1 prints findings as they are made, 0 keeps them to `findings`, a list of
     `hornbeam.diagnostics.doctor.Finding` (name, evidence, advice, layers, epoch). ignore: names of findings
-    not to look for. seconds: how long its looks took.
+    not to snapshot for. seconds: how long its snapshots took.
 
     Raises ValueError for a name in `ignore` that is no finding.
 
@@ -55,86 +55,86 @@ class Doctor(Callback):
         self.ignore = frozenset(ignore)
         self.findings: list[Finding] = []
         self.seconds = 0.0
-        self._case: Case | None = None
-        self._exams: dict[Any, Exam] = {}
+        self._trace: TrainingTrace | None = None
+        self._probes: dict[Any, StepProbe] = {}
         self._unsaid: list[Finding] = []
 
-    # -- when it looks ---------------------------------------------------------------------------------------
+    # -- when snapshots are taken ----------------------------------------------------------------------------
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        from hornbeam.diagnostics.doctor.training_trace import Case
+        from hornbeam.diagnostics.doctor.training_trace import TrainingTrace
 
-        run = self.model._run
-        self.findings, self._unsaid, self._exams, self.seconds = [], [], {}, 0.0
+        run = self.model._training_run
+        self.findings, self._unsaid, self._probes, self.seconds = [], [], {}, 0.0
         steps = self.params.get("steps")
-        self._case = Case(self.model, run, int(self.params.get("epochs") or 1), steps)
+        self._trace = TrainingTrace(self.model, run, int(self.params.get("epochs") or 1), steps)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        case = self._case
-        if case is None or case.looks:
+        trace = self._trace
+        if trace is None or trace.snapshots:
             return
-        case.began = epoch  # and by now a training that goes on has its weights back
-        self._look(0)
-        self._find("look")
+        trace.began = epoch  # and by now a training that goes on has its weights back
+        self._take_snapshot(0)
+        self._find("snapshot")
         self._say()
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        case = self._case
-        if case is None or case.epoch or len(case.looks) > 1 or batch + 1 < _EARLY:
+        trace = self._trace
+        if trace is None or trace.epoch or len(trace.snapshots) > 1 or batch + 1 < _EARLY:
             return
-        if case.steps is None or case.steps >= 2 * _EARLY:
-            self._look(batch + 1)
-            self._find("look")
+        if trace.steps is None or trace.steps >= 2 * _EARLY:
+            self._take_snapshot(batch + 1)
+            self._find("snapshot")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        case = self._case
-        if case is None:
+        trace = self._trace
+        if trace is None:
             return
-        case.history.append({name: value for name, value in (logs or {}).items()})
-        updates = self.model._run.updates_now
-        new = updates - case.updates
-        last = epoch + 1 >= case.epochs or self.model.stop_training
-        due = last or new >= max(_AT_LEAST, _NEW * case.updates)
+        trace.history.append({name: value for name, value in (logs or {}).items()})
+        updates = self.model._training_run.updates_now
+        new = updates - trace.updates
+        last = epoch + 1 >= trace.epochs or self.model.stop_training
+        due = last or new >= max(_AT_LEAST, _NEW * trace.updates)
         if due:
-            self._look(updates)
-        self._find("look", "epoch") if due else self._find("epoch")
+            self._take_snapshot(updates)
+        self._find("snapshot", "epoch") if due else self._find("epoch")
         self._say()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        self._case, self._exams = None, {}
+        self._trace, self._probes = None, {}
 
     # -- what it does ----------------------------------------------------------------------------------------
 
-    def _look(self, updates: int) -> None:
-        from hornbeam.diagnostics.doctor.step_probe import Exam
+    def _take_snapshot(self, updates: int) -> None:
+        from hornbeam.diagnostics.doctor.step_probe import StepProbe
         from hornbeam.training.data import types_of
 
-        case = self._case
-        assert case is not None
+        trace = self._trace
+        assert trace is not None
         started = time.perf_counter()
         key = tuple(v.trainable for v in self.model.weights)
-        exam = self._exams.get(key)
-        if exam is None:
-            types = types_of(case.batches[0])
-            exam = self._exams[key] = Exam(self.model, types, current_engine(), self.model.run_eagerly)
-        case.looks.append(exam.look(case.batches, case.epoch, updates))
+        probe = self._probes.get(key)
+        if probe is None:
+            types = types_of(trace.batches[0])
+            probe = self._probes[key] = StepProbe(self.model, types, current_engine(), self.model.run_eagerly)
+        trace.snapshots.append(probe.snapshot(trace.batches, trace.epoch, updates))
         self.seconds += time.perf_counter() - started
 
     def _find(self, *when: str) -> None:
         from hornbeam.diagnostics.doctor import CHECKS, Finding
 
-        case = self._case
-        assert case is not None
+        trace = self._trace
+        assert trace is not None
         for check in CHECKS:
-            if check.when not in when or check.name in case.found or check.name in self.ignore:
+            if check.when not in when or check.name in trace.found or check.name in self.ignore:
                 continue
-            if case.found & set(check.unless) or (case.found and "any" in check.unless):
+            if trace.found & set(check.unless) or (trace.found and "any" in check.unless):
                 continue
-            evidence = check.find(case)
+            evidence = check.find(trace)
             if evidence is not None:
-                case.found.add(check.name)
+                trace.found.add(check.name)
                 paths = tuple(map(str, evidence.layers))
-                finding = Finding(check.name, evidence.text, check.advice, paths, case.epoch_now)
+                finding = Finding(check.name, evidence.text, check.advice, paths, trace.epoch_now)
                 self.findings.append(finding)
                 self._unsaid.append(finding)
 

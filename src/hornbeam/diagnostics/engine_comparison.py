@@ -76,7 +76,7 @@ def compare_engines(
         raise ValueError(
             "compare_engines() compares compiled steps: compile the model without run_eagerly=True"
         )
-    data = make_data(x, y, None, batch_size, "compare_engines", prepare=model._prepared)
+    data = make_data(x, y, None, batch_size, "compare_engines", run_host_layers=model._run_host_layers)
     assert isinstance(data, ArrayData)
     size = min(batch_size, len(data.arrays[0]))
     rows = np.arange(steps * size).reshape(steps, 1, size) % len(data.arrays[0])

@@ -16,7 +16,7 @@ from hornbeam.distribution.processes import is_first
 from hornbeam.engines import current_engine
 from hornbeam.random import host_permutation, random_state, set_random_state
 from hornbeam.training import checks
-from hornbeam.training.batches import whole_types
+from hornbeam.training.batches import global_types
 from hornbeam.training.callbacks.base import rated_optimizers
 from hornbeam.training.data import ArrayData, StreamData, types_of
 from hornbeam.training.sources import make_data
@@ -146,7 +146,7 @@ def lr_find(
         batch_size,
         "lr_find",
         class_weight=checks.class_weights(class_weight),
-        prepare=model._prepared,
+        run_host_layers=model._run_host_layers,
     )
     if isinstance(data, StreamData) and data.once:
         raise ValueError("lr_find() would use batches of a generator up: give it arrays or a Dataset")
@@ -187,7 +187,7 @@ def _tested(
         def step_for(types: Any) -> Step:
             key = str(types)
             if key not in made:
-                made[key] = Step(train, whole_types(types, engine), engine)
+                made[key] = Step(train, global_types(types, engine), engine)
                 for variable in made[key].traced.variables:
                     kept.setdefault(variable, np.array(variable.numpy()))
             return made[key]
@@ -234,7 +234,7 @@ def _ran_away(losses: np.ndarray) -> bool:
 @contextmanager
 def _unmoved(data: ArrayData | StreamData) -> Iterator[None]:
     """Random states and the shuffles of a Dataset stand afterwards where they stood."""
-    source: Any = getattr(data, "source", None) or data.track._source
+    source: Any = getattr(data, "source", None) or data.cursor._source
     state, orders = random_state(), source._orders() if hasattr(source, "_orders") else None
     try:
         yield

@@ -19,7 +19,7 @@ from hornbeam.training.data import (
     rows_of,
     unpack_x_y_sample_weight,
 )
-from hornbeam.training.data_leakage import count_look, unsealed
+from hornbeam.training.data_leakage import count_evaluation, unsealed
 from hornbeam.training.sources import check_end, make_data
 
 
@@ -60,11 +60,11 @@ def predictions(
     """
     if look:
         x, y, sample_weight = opened(model, x, y, sample_weight, look)
-    data = make_data(x, y, sample_weight, batch_size, "evaluate", prepare=model._prepared)
+    data = make_data(x, y, sample_weight, batch_size, "evaluate", run_host_layers=model._run_host_layers)
     check_end(data, steps, "steps")
     steps = checks.limited_steps(checks.optional_steps(steps, "steps"), data.steps)
     if isinstance(data, ArrayData) and data.whole:
-        model._fit.validated_on.check(data.data)
+        model._training_state.validation_fingerprints.check(data.data)
     found: list[tuple[Any, Any, Any, Any]] = []
     adds_losses = False
     for batch in _batches(data, steps):
@@ -84,8 +84,8 @@ def predictions(
 
 def opened(model: Any, x: Any, y: Any, sample_weight: Any, look: str) -> tuple[Any, Any, Any]:
     """Data out of their seal, if they are under one; the look is counted, and said."""
-    x, y, sample_weight, sealed = unsealed(x, y, sample_weight, model._run is not None)
-    count_look(sealed, f"{look} of {describe(model)}", quiet=False)
+    x, y, sample_weight, sealed = unsealed(x, y, sample_weight, model._training_run is not None)
+    count_evaluation(sealed, f"{look} of {describe(model)}", quiet=False)
     return x, y, sample_weight
 
 

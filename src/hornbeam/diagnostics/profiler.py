@@ -21,7 +21,7 @@ from hornbeam.training.sources import is_stream, make_data
 @contextmanager
 def fresh_steps(model: Any) -> Iterator[Mapping[tuple, Any]]:
     """Inside, the model's steps are compiled anew, for a profile; afterwards the old ones are back."""
-    state = model._fit
+    state = model._training_state
     kept = state.steps, state.predictors
     state.steps, state.predictors = Bounded(), Bounded()
     try:
@@ -31,7 +31,7 @@ def fresh_steps(model: Any) -> Iterator[Mapping[tuple, Any]]:
         state.steps, state.predictors = kept
 
 
-def made_of(compiled: Mapping[tuple, Any], steps: int, seconds: float) -> Profile:
+def profile_of(compiled: Mapping[tuple, Any], steps: int, seconds: float) -> Profile:
     """The profile of what the executables ran in `seconds`."""
     reports = [executable.profile() for executable in compiled.values()]
     return Profile(reports, steps, seconds, current_engine().roof())
@@ -52,7 +52,7 @@ def profiled(model: Any, wanted: bool | str | os.PathLike[str], steps: list[int]
     with fresh_steps(model) as compiled:
         started = time.perf_counter()
         yield
-        found = made_of(compiled, max(sum(steps), 1), time.perf_counter() - started)
+        found = profile_of(compiled, max(sum(steps), 1), time.perf_counter() - started)
     model.history.profile = found
     if wanted is True:
         print(found.table())
@@ -65,7 +65,7 @@ def profile_model(model: Any, x: Any, y: Any, batch_size: int, steps: int) -> Pr
     steps = check_int("steps", steps, 1)
     if is_stream(x):
         raise ValueError("profile() takes arrays in memory: give it one batch of what the data gives")
-    data = make_data(x, y, None, batch_size, "profile", prepare=model._prepared)
+    data = make_data(x, y, None, batch_size, "profile", run_host_layers=model._run_host_layers)
     assert isinstance(data, ArrayData)
     if model.run_eagerly:
         raise ValueError("profile() measures compiled steps, and run_eagerly=True runs them line by line")
@@ -80,7 +80,7 @@ def profile_model(model: Any, x: Any, y: Any, batch_size: int, steps: int) -> Pr
         started = time.perf_counter()
         next(run)
         seconds = time.perf_counter() - started
-        found = made_of(compiled, steps, seconds)
+        found = profile_of(compiled, steps, seconds)
         next(run, None)
     return found
 

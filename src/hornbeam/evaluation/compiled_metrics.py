@@ -64,7 +64,7 @@ def _own_steps(model: Any) -> str:
 def _losses(model: Any, found: Any, notes: list[str]) -> list[Quantity]:
     from hornbeam.training.outputs import Outputs
 
-    losses = model._fit.losses
+    losses = model._training_state.losses
     if losses is None or losses.spec is None:
         return []
     outputs = Outputs(found.y_pred, getattr(model, "output_names", None))
@@ -103,7 +103,7 @@ def _shifted(name: str, values: np.ndarray, constant: float) -> Quantity:
 def _metrics(model: Any, found: Any, notes: list[str]) -> list[Quantity]:
     from hornbeam.training.outputs import Outputs
 
-    compiled = model._fit.metrics
+    compiled = model._training_state.metrics
     if compiled is None:
         return []
     outputs = Outputs(found.y_pred, getattr(model, "output_names", None))

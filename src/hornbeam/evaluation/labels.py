@@ -37,7 +37,7 @@ def from_logits(model: Any) -> bool | None:
     """Whether a model's only loss takes its outputs for scores before the softmax or sigmoid; None if it has
     no say.
     """
-    losses = model._fit.losses
+    losses = model._training_state.losses
     return getattr(losses.spec, "from_logits", None) if losses is not None else None
 
 

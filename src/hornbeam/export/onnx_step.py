@@ -17,7 +17,7 @@ import numpy as np
 from hornbeam import tree
 from hornbeam.config import floatx
 from hornbeam.core.transforms import Traced, trace_for
-from hornbeam.diagnostics.capture import unmoved_chance
+from hornbeam.diagnostics.capture import preserve_rng_state
 from hornbeam.engines import current_engine
 from hornbeam.export.onnx import OPSET, check_graph, constants, for_any_rows, free_inputs, outside
 from hornbeam.export.signature import signature_of
@@ -115,7 +115,7 @@ def _traced(model: Any, types: Any) -> Traced:
         model.reset_metrics()
         return checked_logs(model.train_step(with_floatx(data)), "train")
 
-    with unmoved_chance():
+    with preserve_rng_state():
         return trace_for(current_engine(), step, [types])
 
 
@@ -232,7 +232,7 @@ def _signature(model: Any) -> tuple[Any, Any]:
             "as (hornbeam.InputSpec(shape=(None, 3)), hornbeam.InputSpec(shape=(None, 1)))"
         )
     (x,) = signature_of(model)
-    losses = model._fit.losses
+    losses = model._training_state.losses
     if losses.spec is None:
         return x, None
     outputs = Outputs(model.output, model.output_names)

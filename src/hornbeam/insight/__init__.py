@@ -11,7 +11,7 @@ _NAMES = {
     "Run": "runs",
     "RunError": "runs",
     "Told": "explanations.explanation",
-    "Plan": "hornbeam.training.schedule",
+    "TrainingSchedule": "hornbeam.training.schedule",
     "explain": "explanations.model",
     "explain_training": "explanations.training",
     "read_run": "runs",
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from hornbeam.insight.runs import Run as Run
     from hornbeam.insight.runs import RunError as RunError
     from hornbeam.insight.runs import read_run as read_run
-    from hornbeam.training.schedule import Plan as Plan
+    from hornbeam.training.schedule import TrainingSchedule as TrainingSchedule
     from hornbeam.visualization.figure import Picture as Picture
 
 __getattr__, __dir__, __all__ = attach(__name__, _NAMES)

@@ -17,10 +17,10 @@ from hornbeam.data.frames import columns_of, is_frame
 from hornbeam.ir.source_lines import located
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers import InputLayer, Layer
-from hornbeam.models.host import HostPart, adjust_strings, listed_strings, plain_array
+from hornbeam.models.host import HostSubgraph, adjust_strings, strings_to_array, to_numpy
 from hornbeam.models.model import Model, _takes_functional
 from hornbeam.training.checks import input_problem
-from hornbeam.training.host_inputs import Prepared
+from hornbeam.training.host_inputs import HostInputs
 
 
 class CallGraph:
@@ -202,7 +202,7 @@ class Functional(Model):
         self._graph = CallGraph(tree.flatten(inputs), tree.flatten(outputs), self.name)
         self._structure = _Structure(inputs, outputs)
         self._graph_layers = self._graph.layers
-        self._host = HostPart(self._graph)
+        self._host = HostSubgraph(self._graph)
         self.built = True
         self.supports_masking = True
         if not trainable:
@@ -274,8 +274,8 @@ class Functional(Model):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Replay the graph. Inputs may come as a list in order, or as a dict by name."""
-        if isinstance(inputs, Prepared):
-            return tree.pack_sequence_as(self.output, self._host.finish(inputs))
+        if isinstance(inputs, HostInputs):
+            return tree.pack_sequence_as(self.output, self._host.run_compiled(inputs))
         tensors = match_inputs(inputs, self.input, self.name)
         masks = tree.flatten(mask) if mask is not None else [None] * len(tensors)
         values: dict[int, Any] = {}
@@ -289,16 +289,16 @@ class Functional(Model):
     def _compiled_inputs(self) -> Any:
         return self._host.symbols() if self._host else self._symbolic_inputs
 
-    def _prepared(self, x: Any) -> Any:
+    def _run_host_layers(self, x: Any) -> Any:
         if is_frame(x) and len(self.inputs) > 1:  # each input is a column
             columns = columns_of(x)
             match_inputs(columns, self.input, self.name)
             x = {symbol.name: columns[symbol.name] for symbol in self.inputs if symbol.name in columns}
-        if not self._host or isinstance(x, Prepared):
+        if not self._host or isinstance(x, HostInputs):
             return x
-        given = match_inputs(listed_strings(x), self.input, self.name)
+        given = match_inputs(strings_to_array(x), self.input, self.name)
         pairs = zip(given, self.inputs, strict=True)
-        return self._host.prepare([plain_array(adjust(value, symbol, self.name)) for value, symbol in pairs])
+        return self._host.run([to_numpy(adjust(value, symbol, self.name)) for value, symbol in pairs])
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """None: the layers inside have put masks on the outputs."""

@@ -16,7 +16,7 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 from hornbeam.layers import InputLayer, Layer
 from hornbeam.training.checks import input_problem
-from hornbeam.training.host_inputs import Prepared
+from hornbeam.training.host_inputs import HostInputs
 
 # Rows that are prepared at once: vectors of a large vocabulary take room.
 CHUNK = 2048
@@ -42,7 +42,7 @@ def _needs_host(call: SymbolicCall) -> bool:
     )
 
 
-class HostPart:
+class HostSubgraph:
     """Where a graph of calls is cut.
 
     graph: a CallGraph. host: its calls that run on the host. cut: the symbolic tensors between the two parts.
@@ -80,9 +80,9 @@ class HostPart:
     def __bool__(self) -> bool:
         return bool(self.host)
 
-    def symbols(self) -> Prepared:
+    def symbols(self) -> HostInputs:
         """The symbolic tensors at the cut."""
-        return Prepared(enumerate(self.cut))
+        return HostInputs(enumerate(self.cut))
 
     def check(self) -> None:
         """Raise ValueError if the host part holds what has to be trained, or gives strings."""
@@ -97,7 +97,7 @@ class HostPart:
         if any(x.dtype == STRING for x in self.cut):
             raise ValueError(f"{where} gives strings: call it on arrays, model(x); predict() gives numbers")
 
-    def prepare(self, values: list[Any]) -> Prepared:
+    def run(self, values: list[Any]) -> HostInputs:
         """The arrays at the cut for values of the graph's inputs."""
         self.check()
         count = len(values[0]) if len(values) and values[0] is not None else 0
@@ -108,21 +108,21 @@ class HostPart:
             self._run([None if v is None else v[start : start + CHUNK] for v in values])
             for start in range(0, count, CHUNK)
         ]
-        return Prepared({key: np.concatenate([part[key] for part in parts]) for key in parts[0]})
+        return HostInputs({key: np.concatenate([part[key] for part in parts]) for key in parts[0]})
 
-    def _run(self, values: list[Any]) -> Prepared:
+    def _run(self, values: list[Any]) -> HostInputs:
         known = {id(x): value for x, value in zip(self.graph.inputs, values, strict=True)}
         self.graph.replay(self._calls(True), known)
-        return Prepared({i: np.asarray(known[id(x)], dtype=x.dtype) for i, x in enumerate(self.cut)})
+        return HostInputs({i: np.asarray(known[id(x)], dtype=x.dtype) for i, x in enumerate(self.cut)})
 
-    def finish(self, prepared: Prepared) -> list[Any]:
+    def run_compiled(self, prepared: HostInputs) -> list[Any]:
         """The outputs of the graph from what was prepared."""
         known = {id(x): prepared[i] for i, x in enumerate(self.cut)}
         self.graph.replay(self._calls(False), known)
         return [known[id(x)] for x in self.graph.outputs]
 
 
-def listed_strings(x: Any) -> Any:
+def strings_to_array(x: Any) -> Any:
     """A list of strings as one array."""
     if isinstance(x, (list, tuple)) and x:
         leaves = tree.flatten(x)
@@ -131,7 +131,7 @@ def listed_strings(x: Any) -> Any:
     return x
 
 
-def plain_array(x: Any) -> Any:
+def to_numpy(x: Any) -> Any:
     """One input of the user's as a NumPy array."""
     if isinstance(x, Tensor) or x is None:
         return x if x is None else x.numpy()
@@ -147,7 +147,7 @@ def adjust_strings(value: Any, symbol: KerasTensor, name: str) -> Any:
     if isinstance(value, KerasTensor):
         shape = value.shape
     else:
-        value = plain_array(value)
+        value = to_numpy(value)
         shape = value.shape
     if not holds_strings(value):
         raise HornbeamTypeError(f"model {name!r}: input {symbol.name!r} takes strings, it got {value.dtype}")

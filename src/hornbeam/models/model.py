@@ -15,8 +15,8 @@ from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import KerasTensor, holds_strings, record_call
 from hornbeam.ir.types import HornbeamTypeError
 from hornbeam.layers import Layer
-from hornbeam.models.host import listed_strings
-from hornbeam.training.model_call import whole_call
+from hornbeam.models.host import strings_to_array
+from hornbeam.training.model_call import call_as_one_node
 from hornbeam.training.trainer import Trainer
 
 
@@ -54,7 +54,7 @@ class Model(Trainer, Layer):
         read of it is computed as `predict` does.
         """
         if len(args) == 1 and not kwargs:
-            found = whole_call(self, args[0])
+            found = call_as_one_node(self, args[0])
             if found is not None:
                 return found
         return super().__call__(*args, **kwargs)
@@ -90,9 +90,9 @@ class Model(Trainer, Layer):
 
     # -- layers ------------------------------------------------------------------------------------
 
-    def _prepared(self, x: Any) -> Any:
+    def _run_host_layers(self, x: Any) -> Any:
         host = next((layer for layer in self._flatten_layers() if getattr(layer, "on_host", False)), None)
-        if host is None or not any(map(holds_strings, tree.flatten(listed_strings(x)))):
+        if host is None or not any(map(holds_strings, tree.flatten(strings_to_array(x)))):
             return x
         raise HornbeamTypeError(
             f"model {self.name!r} calls {host.describe()} on strings in a call() of its own: fit, evaluate "

@@ -10,10 +10,10 @@ from hornbeam.core.registry import deserialize, exported, serialize
 from hornbeam.core.symbolic import STRING, KerasTensor
 from hornbeam.layers import InputLayer, Layer
 from hornbeam.models.functional import CallGraph, adjust
-from hornbeam.models.host import HostPart, has_host_layers, listed_strings, plain_array
+from hornbeam.models.host import HostSubgraph, has_host_layers, strings_to_array, to_numpy
 from hornbeam.models.model import Model
 from hornbeam.training import checks
-from hornbeam.training.host_inputs import Prepared
+from hornbeam.training.host_inputs import HostInputs
 
 
 @exported("keras.models")
@@ -165,8 +165,8 @@ class Sequential(Model):
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Apply the layers one after the other."""
         x = inputs
-        if isinstance(x, Prepared):
-            return self._host_part().finish(x)[0]
+        if isinstance(x, HostInputs):
+            return self._host_subgraph().run_compiled(x)[0]
         if self._tensors.values and not self._tensors.deferred:
             if isinstance(x, (list, tuple)) and len(x) == 1:
                 x = x[0]
@@ -179,26 +179,26 @@ class Sequential(Model):
             x = layer(x)
         return x
 
-    def _host_part(self) -> HostPart:
+    def _host_subgraph(self) -> HostSubgraph:
         known = self._tensors
         if known.host is None or known.host.graph.outputs[0] is not known.values[-1]:
-            known.host = HostPart(CallGraph([known.values[0]], [known.values[-1]], self.name))
+            known.host = HostSubgraph(CallGraph([known.values[0]], [known.values[-1]], self.name))
         return known.host
 
     def _compiled_inputs(self) -> Any:
-        host = self._host_part() if self._symbolic_inputs is not None else None
+        host = self._host_subgraph() if self._symbolic_inputs is not None else None
         return host.symbols() if host else self._symbolic_inputs
 
-    def _prepared(self, x: Any) -> Any:
-        if isinstance(x, Prepared) or not any(has_host_layers(layer) for layer in self._stack):
+    def _run_host_layers(self, x: Any) -> Any:
+        if isinstance(x, HostInputs) or not any(has_host_layers(layer) for layer in self._stack):
             return x
-        (value,) = tree.flatten(listed_strings(x))
-        value = plain_array(value)
+        (value,) = tree.flatten(strings_to_array(x))
+        value = to_numpy(value)
         if not self.built:
             self.build((None, *value.shape[1:]))
         if not self._tensors.deferred:
-            value = plain_array(adjust(value, self._tensors.values[0], self.name))
-        return self._host_part().prepare([value])
+            value = to_numpy(adjust(value, self._tensors.values[0], self.name))
+        return self._host_subgraph().run([value])
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """None: the layers inside have put masks on the output."""
@@ -306,4 +306,4 @@ class _Tensors:
         self.values: list[KerasTensor] = []
         # Built from the shape of data, without an Input of its own: then data keep their dtype.
         self.deferred = False
-        self.host: HostPart | None = None
+        self.host: HostSubgraph | None = None

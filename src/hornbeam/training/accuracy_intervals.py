@@ -23,7 +23,7 @@ def accuracy_intervals(model: Any) -> dict[str, Interval]:
     Accuracies with weights, masks, or several judgements a sample (which are not independent) have none here:
     `hornbeam.evaluation.evaluate` resamples those.
     """
-    state = model._fit
+    state = model._training_state
     if state.metrics is None or state.loss_tracker is None:
         return {}
     samples = float(state.loss_tracker.count)

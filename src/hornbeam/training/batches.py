@@ -12,7 +12,7 @@ from hornbeam.engines.base import Buffer, Engine, MeshEngine
 from hornbeam.ir.types import TensorType
 
 
-def has_own_data(engine: Engine) -> bool:
+def has_local_data(engine: Engine) -> bool:
     """Whether each process gives rows of its own (`auto_shard_dataset=False`), not the same as the others."""
     return engine.mesh is not None and engine.mesh.own
 
@@ -21,7 +21,7 @@ def putter(engine: Engine) -> Callable[[np.ndarray], Buffer]:
     """What makes a buffer of an array of a batch."""
     if not isinstance(engine, MeshEngine):
         return engine.put
-    mesh, own = engine.mesh, has_own_data(engine)
+    mesh, own = engine.mesh, has_local_data(engine)
 
     def put(array: np.ndarray) -> Buffer:
         return engine.put(array, mesh.batch_layout(_whole(array.shape, engine, own)), own)
@@ -32,12 +32,12 @@ def putter(engine: Engine) -> Callable[[np.ndarray], Buffer]:
 def rows_for(engine: Engine, array: np.ndarray) -> Buffer:
     """Data in memory, of which steps take rows."""
     array = np.ascontiguousarray(array)
-    return engine.rows(array, has_own_data(engine)) if isinstance(engine, MeshEngine) else engine.put(array)
+    return engine.rows(array, has_local_data(engine)) if isinstance(engine, MeshEngine) else engine.put(array)
 
 
-def whole_types(types: Any, engine: Engine) -> Any:
+def global_types(types: Any, engine: Engine) -> Any:
     """The types of a batch over all processes, given those of the part that this one has."""
-    if not has_own_data(engine):
+    if not has_local_data(engine):
         return types
     assert isinstance(engine, MeshEngine)
 
@@ -47,11 +47,11 @@ def whole_types(types: Any, engine: Engine) -> Any:
     return tree.map_structure(whole, types)
 
 
-def check_own(engine: Engine, samples: int, rows: int, eagerly: bool) -> None:
+def check_local_data(engine: Engine, samples: int, rows: int, eagerly: bool) -> None:
     """Raises ValueError where processes that give data of their own give unequal ones: `samples` in all (0 if
     that is not known) and `rows` in a batch; or where steps run eagerly, on which their rows do not meet.
     """
-    if not has_own_data(engine):
+    if not has_local_data(engine):
         return
     if eagerly:
         raise ValueError("run_eagerly=True computes on whole batches: it needs auto_shard_dataset=True")
@@ -65,9 +65,9 @@ def check_own(engine: Engine, samples: int, rows: int, eagerly: bool) -> None:
             )
 
 
-def own_rows(array: np.ndarray, engine: Engine) -> np.ndarray:
+def local_rows(array: np.ndarray, engine: Engine) -> np.ndarray:
     """Of outputs for a batch, those for the rows that this process gave."""
-    if not has_own_data(engine) or not array.ndim:
+    if not has_local_data(engine) or not array.ndim:
         return array
     assert isinstance(engine, MeshEngine)
     part, parts = engine.part

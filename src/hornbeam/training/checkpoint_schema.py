@@ -1,6 +1,6 @@
-"""What the state of a run in a checkpoint has to look like, looked at before anything is taken from it.
+"""Schema of the training state in a checkpoint, checked before anything is restored from it.
 
-A form is a function that says whether a value has it; `{name: form}` is that of a dict with all these names.
+A schema is a predicate on a value, or a dict from names to schemas for a dict with these names.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-Form = Callable[[Any], bool] | Mapping[str, Any]
+Schema = Callable[[Any], bool] | Mapping[str, Any]
 
 # No counter of a training is as large; more would overflow somewhere.
 _LARGEST = 1 << 53
@@ -28,16 +28,16 @@ def number(value: Any) -> bool:
     return type(value) in (int, float)
 
 
-def text(value: Any) -> bool:
+def string(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def flag(value: Any) -> bool:
+def boolean(value: Any) -> bool:
     return isinstance(value, bool)
 
 
 def _array(*shape: int | None, kinds: str = "ui") -> Callable[[Any], bool]:
-    def form(value: Any) -> bool:
+    def schema(value: Any) -> bool:
         return (
             isinstance(value, np.ndarray)
             and value.dtype.kind in kinds
@@ -45,24 +45,24 @@ def _array(*shape: int | None, kinds: str = "ui") -> Callable[[Any], bool]:
             and all(wanted in (None, size) for size, wanted in zip(value.shape, shape, strict=True))
         )
 
-    return form
+    return schema
 
 
 def any_array(value: Any) -> bool:
     return isinstance(value, np.ndarray)
 
 
-def maybe(form: Form) -> Callable[[Any], bool]:
-    return lambda value: value is None or not list(problems(value, form, ""))
+def optional(schema: Schema) -> Callable[[Any], bool]:
+    return lambda value: value is None or not list(mismatches(value, schema, ""))
 
 
-def each(form: Form) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, list) and all(not list(problems(x, form, "")) for x in value)
+def list_of(schema: Schema) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(not list(mismatches(x, schema, "")) for x in value)
 
 
-def named(form: Form) -> Callable[[Any], bool]:
+def dict_of(schema: Schema) -> Callable[[Any], bool]:
     return lambda value: (
-        isinstance(value, dict) and all(not list(problems(x, form, "")) for x in value.values())
+        isinstance(value, dict) and all(not list(mismatches(x, schema, "")) for x in value.values())
     )
 
 
@@ -70,17 +70,19 @@ def _python(value: Any) -> bool:
     """Words of Python's generator: 624 of its state, and where in them it stands."""
     words: Any = value.get("words") if isinstance(value, dict) else None
     good = _array(625)(words) and bool((words < 1 << 32).all()) and int(words[-1]) <= 624
-    return good and value.get("version") == 3 and maybe(number)(value.get("gauss", "missing"))
+    return good and value.get("version") == 3 and optional(number)(value.get("gauss", "missing"))
 
 
 def _position(value: Any) -> bool:
     if not isinstance(value, dict) or not {"taken", "orders"} <= set(value):
         return False
-    orders = maybe(each(lambda pair: isinstance(pair, list) and len(pair) == 2 and all(map(_whole, pair))))
-    rest = {"random": RANDOM, "ahead": flag} if value["taken"] is not None else {}
-    forms = {"taken": maybe(natural), "orders": orders, **rest}
+    orders = optional(
+        list_of(lambda pair: isinstance(pair, list) and len(pair) == 2 and all(map(_whole, pair)))
+    )
+    rest = {"random": RANDOM, "ahead": boolean} if value["taken"] is not None else {}
+    schemas = {"taken": optional(natural), "orders": orders, **rest}
     rows = value.get("rows")
-    return not list(problems(value, forms, "")) and (rows is None or _array(None)(rows))
+    return not list(mismatches(value, schemas, "")) and (rows is None or _array(None)(rows))
 
 
 RANDOM = {
@@ -96,36 +98,36 @@ RANDOM = {
     },
     "python": _python,
 }
-RUN: Mapping[str, Form] = {
+RUN: Mapping[str, Schema] = {
     "epoch": natural,
     "done": natural,
     "updates": natural,
-    "logs": named(number),
-    "stopped": flag,
+    "logs": dict_of(number),
+    "stopped": boolean,
     "form": lambda value: isinstance(value, dict) and (
         (natural(value.get("samples")) and natural(value.get("batch_size")))
-        or maybe(natural)(value.get("batches", ""))
+        or optional(natural)(value.get("batches", ""))
     ),
     "data": _position,
-    "validation": maybe(_position),
+    "validation": optional(_position),
     "random": RANDOM,
-    "metrics": each(any_array),
-    "callbacks": each({"class": text, "state": lambda value: isinstance(value, dict)}),
+    "metrics": list_of(any_array),
+    "callbacks": list_of({"class": string, "state": lambda value: isinstance(value, dict)}),
 }  # fmt: skip
 
 
-def problems(value: Any, form: Form, name: str) -> Any:
-    """The names of what is missing, or has another form."""
-    if callable(form):
-        if not form(value):
+def mismatches(value: Any, schema: Schema, name: str) -> Any:
+    """The names of what is missing, or has another schema."""
+    if callable(schema):
+        if not schema(value):
             yield name
     elif not isinstance(value, dict):
         yield name
     else:
-        for key, inner in form.items():
+        for key, inner in schema.items():
             place = f"{name}/{key}" if name else key
             if key in value:
-                yield from problems(value[key], inner, place)
+                yield from mismatches(value[key], inner, place)
             else:
                 yield place
 
@@ -134,22 +136,22 @@ def check_state(state: Any) -> None:
     """Raises ModelFileError for a state that no run has written."""
     from hornbeam.saving.files import ModelFileError
 
-    bad = list(problems(state, RUN, ""))
+    bad = list(mismatches(state, RUN, ""))
     if bad:
         raise ModelFileError(
             f"the checkpoint's state lacks something, or has what no training writes: {', '.join(bad)}"
         )
 
 
-def check_kept(callback: Any, state: dict[str, Any]) -> None:
-    """Raises ModelFileError for what a callback cannot have kept: values of another form than its `forms`
-    say, else of another kind than what it has now. What is not there yet may be a number, a text or arrays.
+def check_callback_state(callback: Any, state: dict[str, Any]) -> None:
+    """Raises ModelFileError for what a callback cannot have kept: values of another schema than its `schemas`
+    say, else of another kind than what it has now. What is not there yet may be a number, a string or arrays.
     """
     from hornbeam.saving.files import ModelFileError
 
-    own, forms = callback.get_state(), callback.forms
+    own, schemas = callback.get_state(), callback.schemas
     for name, value in state.items():
-        if not (forms[name] if name in forms else _kind(own.get(name)))(value):
+        if not (schemas[name] if name in schemas else _kind(own.get(name)))(value):
             raise ModelFileError(
                 f"{type(callback).__name__}.{name} is {value!r:.60} in the checkpoint, which cannot be"
             )
@@ -157,10 +159,10 @@ def check_kept(callback: Any, state: dict[str, Any]) -> None:
 
 def _kind(own: Any) -> Callable[[Any], bool]:
     if isinstance(own, (bool, np.bool_)):
-        return flag
+        return boolean
     if isinstance(own, (int, float, np.number)):
         return number
     kind = next((kind for kind in (str, list, dict, np.ndarray) if isinstance(own, kind)), None)
     if kind is not None:
         return lambda value: isinstance(value, kind)
-    return maybe(lambda value: number(value) or text(value) or each(any_array)(value))
+    return optional(lambda value: number(value) or string(value) or list_of(any_array)(value))

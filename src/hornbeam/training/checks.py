@@ -27,14 +27,14 @@ def refuse(text: str) -> None:
 
 # What is done about a training that could be computed and will hardly be worth it. `hornbeam run` says a line
 # and goes on: its scripts were written for a library that does not ask.
-on_doubt: Callable[[str], None] = refuse
+on_warning: Callable[[str], None] = refuse
 
 _SPARSE = ("sparse_categorical_crossentropy", "categorical_generalized_cross_entropy")
 _CATEGORICAL = ("categorical_crossentropy", "categorical_focal_crossentropy")
 _BINARY = ("binary_crossentropy", "binary_focal_crossentropy")
 
 
-def check_own_step(step: Callable[..., Any], name: str) -> None:
+def check_step_signature(step: Callable[..., Any], name: str) -> None:
     """Raises TypeError for a step of the user's that wants more than a batch, as Keras on JAX has it."""
     needed = [
         p.name
@@ -231,7 +231,7 @@ def check_values(layer: Any, x: Any) -> None:
         try:
             layer.check_values(x)
         except ValueError as error:
-            on_doubt(str(error))
+            on_warning(str(error))
 
 
 def input_problem(given: tuple[int, ...], wanted: tuple[int | None, ...]) -> str | None:
@@ -334,7 +334,7 @@ def check_activation(loss: Any, prediction: Any, where: str) -> None:
     kind = loss_kind(loss)
     units = prediction.shape[-1] if prediction.shape else 1
     if act == "softmax" and units == 1 and _function_of(loss):
-        on_doubt(
+        on_warning(
             f"{at} ends in a softmax over 1 unit, which is always 1. For yes or no use Dense(1, "
             f"activation='sigmoid') "
             "with binary_crossentropy, for classes one unit each"
@@ -349,7 +349,7 @@ def check_activation(loss: Any, prediction: Any, where: str) -> None:
         return
     from_logits = bool(_option(loss, "from_logits", False))
     if from_logits and act in ("softmax", "sigmoid"):
-        on_doubt(
+        on_warning(
             f"{at} ends in a {act}, but the loss {loss.name} has from_logits=True and would apply it a "
             f"second time: "
             f"remove the activation, or write from_logits=False"
@@ -361,7 +361,7 @@ def check_activation(loss: Any, prediction: Any, where: str) -> None:
     ):
         name = "sigmoid" if kind == "binary" else "softmax"
         range_ = "negative values too" if act == "tanh" else "any numbers (logits)"
-        on_doubt(
+        on_warning(
             f"{at} gives {range_}, but the loss {loss.name} expects probabilities: add activation='{name}' "
             f"to the last "
             f"layer, or write {_class_name(loss)}(from_logits=True)"
@@ -436,7 +436,7 @@ def _check_one_hot(y: np.ndarray, where: str, axis: int) -> None:
         counts = y.sum(axis=axis)
         if (counts > 1).any():
             row = int(np.argwhere(np.atleast_1d(counts > 1))[0][0])
-            on_doubt(
+            on_warning(
                 f"{where}: y is not one-hot: sample {row} has {int(np.atleast_1d(counts)[row].max())} ones. "
                 "For several classes at once use a sigmoid with binary_crossentropy"
             )

@@ -14,8 +14,8 @@ from hornbeam._internal.validation import check_int
 from hornbeam.core import registry
 from hornbeam.engines import using
 from hornbeam.training.compile_config import CompileMetrics, Losses, describe
-from hornbeam.training.data_leakage import Seen, Trained
-from hornbeam.training.inference_plan import Store
+from hornbeam.training.data_leakage import TrainingRowHashes, ValidationFingerprints
+from hornbeam.training.inference_plan import WeightCache
 
 
 class Bounded(dict[Any, Any]):
@@ -51,15 +51,15 @@ class TrainingState:
         # What eager calls of the whole model go through (see `hornbeam.training.model_call`).
         self.calls: Bounded = Bounded()
         # Weights as their plans want them.
-        self.prepared: Store = {}
-        self.validated_on = Seen()
-        self.trained_on = Trained()
+        self.weight_cache: WeightCache = {}
+        self.validation_fingerprints = ValidationFingerprints()
+        self.training_rows = TrainingRowHashes()
         # Held while a step is traced: tracing may build the layers, which only one thread can do.
         self.tracing = threading.RLock()
 
     def release_weights(self) -> None:
         """Weights are about to change: nobody keeps a copy of the old ones."""
-        self.prepared.clear()
+        self.weight_cache.clear()
         for predictor in list(self.predictors.values()):
             if predictor.plan is not None:
                 predictor.plan.release()
@@ -84,18 +84,14 @@ def on_engine(method: F) -> F:
     return call  # type: ignore[return-value]
 
 
-class Compiling:
+class CompileMixin:
     """The part of a model that `compile` sets up."""
 
     stop_training = False
 
-    @property
-    def _fit(self) -> TrainingState:
-        state = self.__dict__.get("_training_state")
-        if state is None:
-            state = TrainingState()
-            object.__setattr__(self, "_training_state", state)
-        return state
+    @functools.cached_property
+    def _training_state(self) -> TrainingState:
+        return TrainingState()
 
     def compile(
         self,
@@ -141,7 +137,7 @@ class Compiling:
         compiled_metrics = None
         if metrics is not None or weighted_metrics is not None:
             compiled_metrics = CompileMetrics(metrics, weighted_metrics, self)
-        state = self._fit
+        state = self._training_state
         state.optimizer = made
         state.losses = losses
         state.metrics = compiled_metrics
@@ -163,56 +159,56 @@ class Compiling:
 
     def _forget_steps(self) -> None:
         """Drop compiled steps: the model or its settings have changed."""
-        self._fit.steps.clear()
-        self._fit.predictors.clear()
-        self._fit.calls.clear()
-        self._fit.prepared.clear()
+        self._training_state.steps.clear()
+        self._training_state.predictors.clear()
+        self._training_state.calls.clear()
+        self._training_state.weight_cache.clear()
 
     @property
     def compiled(self) -> bool:
         """True once `compile` has been called."""
-        return self._fit.config is not None
+        return self._training_state.config is not None
 
     @property
     def optimizer(self) -> Any:
         """The optimizer given to `compile`."""
-        return self._fit.optimizer
+        return self._training_state.optimizer
 
     @optimizer.setter
     def optimizer(self, value: Any) -> None:
-        self._fit.optimizer = value
+        self._training_state.optimizer = value
         self._forget_steps()
 
     @property
     def loss(self) -> Any:
         """The loss as it was given to `compile`."""
-        return self._fit.config["loss"] if self._fit.config else None
+        return self._training_state.config["loss"] if self._training_state.config else None
 
     @property
     def run_eagerly(self) -> bool:
         """Whether steps run line by line."""
-        return self._fit.run_eagerly
+        return self._training_state.run_eagerly
 
     @run_eagerly.setter
     def run_eagerly(self, value: bool) -> None:
-        self._fit.run_eagerly = bool(value)
+        self._training_state.run_eagerly = bool(value)
         self._forget_steps()
 
     @property
     def steps_per_execution(self) -> int:
         """Steps between calls of batch callbacks."""
-        return self._fit.steps_per_execution
+        return self._training_state.steps_per_execution
 
     @property
     def jit_compile(self) -> bool:
         """True: steps are always compiled, unless run_eagerly."""
-        return not self._fit.run_eagerly
+        return not self._training_state.run_eagerly
 
     @property
     def metrics(self) -> list[Any]:
         """The loss's mean, those of several outputs' losses, the compiled metrics as one, then metrics of
         the layers."""
-        state = self._fit
+        state = self._training_state
         found: list[Any] = [state.loss_tracker] if state.loss_tracker is not None else []
         if state.losses is not None:
             found.extend(state.losses.trackers)
@@ -233,7 +229,7 @@ class Compiling:
     def get_compile_config(self) -> dict[str, Any] | None:
         """The arguments of `compile` as a config, {} if it was not called or holds what has no config (with
         a warning)."""
-        config = self._fit.config
+        config = self._training_state.config
         if config is None:
             return {}
         try:

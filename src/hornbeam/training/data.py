@@ -20,8 +20,8 @@ from hornbeam.data.splits.split import class_numbers
 from hornbeam.engines import Engine, locally
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name
 from hornbeam.training.batches import rows_for
-from hornbeam.training.data_cursor import Track
-from hornbeam.training.host_inputs import Prepare
+from hornbeam.training.data_cursor import DataCursor
+from hornbeam.training.host_inputs import RunHostLayers
 
 # -- (x, y, sample_weight) -------------------------------------------------------------------------
 
@@ -200,7 +200,7 @@ class ArrayData:
         self.by_batch = by_batch
         self.samples: int | None = len(self.arrays[0]) if rows is None else len(rows)
         self._rest: list[np.ndarray] = []
-        self.track = Track()
+        self.cursor = DataCursor()
         self._placed: tuple[Any, list[Any]] | None = None
 
     def buffers(self, engine: Engine) -> list[Any]:
@@ -234,7 +234,7 @@ class ArrayData:
 
     def _pass(self) -> list[np.ndarray]:
         """Row numbers of one pass, as matrices (steps, batch): the full batches, then what is left over."""
-        self.track.begin()
+        self.cursor.begin_pass()
         order, size = self._permuted(), self.batch_size
         full = len(order) // size
         parts = [order[: full * size].reshape(full, size)] if full else []
@@ -245,11 +245,11 @@ class ArrayData:
     def rewind(self) -> None:
         """Begin with the first batch again."""
         self._rest = []
-        self.track.abandon()
+        self.cursor.reset()
 
     def epoch(self, steps: int | None = None) -> Iterator[np.ndarray]:
         """Row numbers of an epoch: the next `steps` batches, starting over as often as needed, or all of a
-        pass. What was left over by `steps`, or by `go_to`, comes first."""
+        pass. What was left over by `steps`, or by `seek`, comes first."""
         if steps is None:
             parts, self._rest = self._rest or self._pass(), []
             yield from parts
@@ -270,27 +270,27 @@ class ArrayData:
         return {"samples": self.samples, "batch_size": self.batch_size}
 
     @property
-    def over(self) -> bool:
+    def at_end(self) -> bool:
         """Whether the present pass has no more batches."""
         return not self._rest
 
     def position(self) -> dict[str, Any]:
-        """Where in the data the batches end that were used; see `Track`."""
+        """Where in the data the batches end that were used; see `DataCursor`."""
         rows = None if self.rows is None else self.rows.astype(np.uint32)  # a split was drawn, once
-        return {**self.track.position(over=self.track.taken == self.steps), "rows": rows}
+        return {**self.cursor.position(at_end=self.cursor.consumed_in_pass == self.steps), "rows": rows}
 
     def _has(self, rows: np.ndarray) -> bool:
         """Whether a checkpoint's rows may be those of a split of these data."""
         assert self.rows is not None
         return rows.shape == self.rows.shape and bool((rows < len(self.arrays[0])).all())
 
-    def go_to(self, position: dict[str, Any]) -> None:
+    def seek(self, position: dict[str, Any]) -> None:
         """Go on behind the batches that were used when `position` was asked for. Global random states are
         then as they were after the draws for those batches."""
         rows = position["rows"]
         if (rows is None) != (self.rows is None) or (rows is not None and not self._has(rows)):
             raise ValueError("the training that goes on was one of other rows of the data")
-        skip = self.track.go_to(position)
+        skip = self.cursor.seek(position)
         self._rest = []
         if rows is not None:
             self.rows = rows.astype(np.int64)
@@ -303,7 +303,7 @@ class ArrayData:
             if len(part) > left:
                 self._rest.append(part[left:])
             left = max(left - len(part), 0)
-        self.track.skipped(skip)
+        self.cursor.mark_skipped(skip)
 
 
 class TableData(ArrayData):
@@ -319,7 +319,7 @@ class TableData(ArrayData):
         source: Any = None,
     ) -> None:
         super().__init__(data, batch_size)
-        self.track = Track(source)
+        self.cursor = DataCursor(source)
         self.samples, self.endless = count, endless
         self.whole = count == len(self.arrays[0])
         self._order = order
@@ -336,7 +336,7 @@ class StreamData:
     """Batches from something that is iterated: a Dataset, ours or TensorFlow's, a PyDataset, a
     generator, a DataLoader.
 
-    class_weight: applied to every batch. prepare: what the model's layers for strings make of x.
+    class_weight: applied to every batch. run_host_layers: what the model's layers for strings make of x.
     """
 
     in_memory = False
@@ -346,12 +346,12 @@ class StreamData:
         source: Any,
         shuffle: Order | None = None,
         class_weight: Mapping[int, float] | None = None,
-        prepare: Prepare | None = None,
+        run_host_layers: RunHostLayers | None = None,
     ) -> None:
         self.source = source
         self.shuffle = shuffle
         self.class_weight = class_weight
-        self.prepare = prepare
+        self.run_host_layers = run_host_layers
         numbered = isinstance(source, PyDataset)  # may be an iterator too, but can start again
         self.once = not numbered and hasattr(source, "__next__") and iter(source) is source
         self.samples: int | None = None
@@ -359,9 +359,9 @@ class StreamData:
         self._iterator: Iterator[Any] | None = None
         self._peeked: list[Any] = []
         self.exhausted = False
-        self.track = Track(source)
+        self.cursor = DataCursor(source)
         # How many batches were given out; with a thread that reads ahead, more than were used.
-        self._handed = 0
+        self._produced = 0
 
     @property
     def endless(self) -> bool:
@@ -380,7 +380,7 @@ class StreamData:
             return None
 
     def _start(self) -> Iterator[Any]:
-        self.track.begin(self._handed)
+        self.cursor.begin_pass(self._produced)
         if isinstance(self.source, PyDataset):
             return self.source._batches(self.shuffle)
         if hasattr(self.source, "as_numpy_iterator"):  # our Dataset, and TensorFlow's
@@ -401,8 +401,8 @@ class StreamData:
         if not self.once:
             self._iterator = None
             self._peeked = []
-            self._handed = 0
-            self.track.abandon()
+            self._produced = 0
+            self.cursor.reset()
 
     @property
     def description(self) -> dict[str, Any]:
@@ -410,21 +410,21 @@ class StreamData:
         return {"batches": self.steps}
 
     @property
-    def over(self) -> bool:
-        """See `ArrayData.over`."""
+    def at_end(self) -> bool:
+        """See `ArrayData.at_end`."""
         return self._iterator is None and not self._peeked
 
     def position(self) -> dict[str, Any]:
         """See `ArrayData.position`."""
-        return self.track.position(self.over, self._handed)
+        return self.cursor.position(self.at_end, self._produced)
 
-    def go_to(self, position: dict[str, Any]) -> None:
-        """See `ArrayData.go_to`. Batches that were used are made again and thrown away.
+    def seek(self, position: dict[str, Any]) -> None:
+        """See `ArrayData.seek`. Batches that were used are made again and thrown away.
 
         Raises ValueError if there are fewer of them.
         """
         self.rewind()
-        skip = self.track.go_to(position)
+        skip = self.cursor.seek(position)
         if skip is None:
             return
         if not self._peeked:
@@ -434,8 +434,8 @@ class StreamData:
                 self._peeked.pop()
             elif self._next() is None:
                 raise ValueError(f"the data end after {number} batches, where {skip} were used before")
-        self._handed = skip
-        self.track.skipped(skip)
+        self._produced = skip
+        self.cursor.mark_skipped(skip)
 
     def _next(self) -> Any:
         """What the source gives next, None at its end."""
@@ -454,7 +454,7 @@ class StreamData:
         while steps is None or taken < steps:
             if self._peeked:
                 taken += 1
-                self._handed += 1
+                self._produced += 1
                 yield self._peeked.pop()
                 continue
             if self._iterator is None and self.once and self.exhausted:
@@ -467,14 +467,14 @@ class StreamData:
                     return
                 continue
             taken += 1
-            self._handed += 1
+            self._produced += 1
             yield self._converted(item)
         if steps is not None and steps == self.steps:
             self._iterator = None
 
     def _converted(self, item: Any) -> Any:
         x, y, sample_weight = unpack_x_y_sample_weight(item)
-        x = as_arrays(x if self.prepare is None else self.prepare(x), "x")
+        x = as_arrays(x if self.run_host_layers is None else self.run_host_layers(x), "x")
         y = as_arrays(y, "y")
         sample_weight = as_arrays(sample_weight, "sample_weight")
         try:

@@ -15,7 +15,7 @@ class _Pass(NamedTuple):
     orders: list[list[int]] | None
 
 
-class Track:
+class DataCursor:
     """The batches of a source that were used, and the passes that they belong to.
 
     A position is what the present pass was drawn from and how many of its batches were used: whoever begins
@@ -26,47 +26,49 @@ class Track:
     """
 
     def __init__(self, source: Any = None) -> None:
-        self.used = 0
+        self.consumed = 0
         self._source = source if hasattr(source, "_orders") else None
         self._passes: list[_Pass] = []
 
-    def begin(self, first: int | None = None) -> None:
+    def begin_pass(self, first: int | None = None) -> None:
         """A pass begins behind `first` batches, by default those that were used."""
         orders = None if self._source is None else self._source._orders()
-        self._passes.append(_Pass(self.used if first is None else first, random_state(), orders))
+        self._passes.append(_Pass(self.consumed if first is None else first, random_state(), orders))
         # One may be begun ahead of its use: two are enough, and one more for the pass before.
         del self._passes[:-3]
 
     @property
-    def taken(self) -> int:
+    def consumed_in_pass(self) -> int:
         """How many batches of the present pass were used."""
-        return self.used - max((one.first for one in self._passes if one.first <= self.used), default=0)
+        return self.consumed - max(
+            (one.first for one in self._passes if one.first <= self.consumed), default=0
+        )
 
-    def abandon(self) -> None:
+    def reset(self) -> None:
         """The present pass ends here: the next batch is the first of another."""
-        self.used, self._passes = 0, []
+        self.consumed, self._passes = 0, []
 
-    def position(self, over: bool, handed: int | None = None) -> dict[str, Any]:
+    def position(self, at_end: bool, produced: int | None = None) -> dict[str, Any]:
         """The position behind the batches that were used.
 
-        over: whether the pass has no more of them. handed: how many were made, if more than were used.
+        at_end: whether the pass has no more of them. produced: how many were made, if more than were used.
         """
-        present = [one for one in self._passes if one.first <= self.used]
-        ahead = len(present) < len(self._passes) or (handed is not None and handed > self.used)
-        if not present or (over and not ahead):
+        present = [one for one in self._passes if one.first <= self.consumed]
+        ahead = len(present) < len(self._passes) or (produced is not None and produced > self.consumed)
+        if not present or (at_end and not ahead):
             return {"taken": None, "orders": None if self._source is None else self._source._orders()}
         return {
-            "taken": self.used - present[-1].first,
+            "taken": self.consumed - present[-1].first,
             "random": present[-1].random,
             "orders": present[-1].orders,
             # Whether more was drawn by now than the used batches needed.
             "ahead": ahead,
         }
 
-    def go_to(self, position: dict[str, Any]) -> int | None:
+    def seek(self, position: dict[str, Any]) -> int | None:
         """Set random states and shuffles for the pass of `position` to begin. Returns how many of its batches
         to leave out, or None if no pass is to be begun."""
-        self.abandon()
+        self.reset()
         if self._source is not None and position["orders"] is not None:
             self._source._set_orders(position["orders"])
         if position["taken"] is None:
@@ -74,6 +76,6 @@ class Track:
         set_random_state(position["random"])
         return int(position["taken"])
 
-    def skipped(self, count: int) -> None:
+    def mark_skipped(self, count: int) -> None:
         """The pass was begun again and `count` of its batches were left out."""
-        self.used = count
+        self.consumed = count

@@ -22,7 +22,7 @@ class TestSetWarning(UserWarning):
     __test__ = False
 
 
-class Seen:
+class ValidationFingerprints:
     """Fingerprints of what a model was validated on."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class LeakWarning(UserWarning):
 _SURE = 64
 
 
-def warn_of_known_samples(train: Any, held: Any) -> None:
+def warn_of_shared_samples(train: Any, held: Any) -> None:
     """Warn if validation data are training data: 64 samples spread over them, no two of which are the same,
     are all in there, once each (in tables of few categories equal rows are there by chance, and often)."""
     tables = [[leaf for leaf in tree.flatten(_first(data)) if leaf is not None] for data in (train, held)]
@@ -83,7 +83,7 @@ def _first(data: Any) -> Any:
     return data[0] if isinstance(data, tuple) else data
 
 
-class Trained:
+class TrainingRowHashes:
     """What a model with adapted layers (Normalization, TextVectorization, ...) was trained on, to tell
     whether those saw what it is evaluated on. Models without such layers cost nothing."""
 
@@ -152,7 +152,7 @@ def unsealed(x: Any, y: Any, sample_weight: Any, fitting: bool) -> tuple[Any, An
     return *sealed._opened(), sealed
 
 
-def count_look(sealed: Sealed | None, what: str, quiet: bool) -> None:
+def count_evaluation(sealed: Sealed | None, what: str, quiet: bool) -> None:
     """Count a look at what is sealed, and say so; a quiet caller hears of the second and later ones."""
     if sealed is None:
         return

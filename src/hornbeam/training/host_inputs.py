@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 
-class Prepared(dict):
+class HostInputs(dict):
     """Arrays (or tensors in their place) at which the compiled part of a model begins, by their number."""
 
 
-# From x as the user gave it to Prepared, or to x itself where a model has no host part.
-Prepare = Callable[[Any], Any]
+# From x as the user gave it to HostInputs, or to x itself where a model has no host part.
+RunHostLayers = Callable[[Any], Any]

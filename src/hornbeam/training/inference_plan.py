@@ -13,17 +13,17 @@ from hornbeam.ir.graph import Graph, Node
 from hornbeam.ir.primitive import bind
 
 # Values prepared by an executable, and the nodes of the weights that they were prepared of.
-Store = dict[Executable, tuple[list[Node], list[Any]]]
+WeightCache = dict[Executable, tuple[list[Node], list[Any]]]
 
 
-class Plan:
+class InferencePlan:
     """A graph whose first inputs are weights, which seldom change, ready to run. Safe to use from threads.
 
     store: shared by plans for the same weights, such as those for other batch sizes, so that what they
     prepare alike is there once.
     """
 
-    def __init__(self, graph: Graph, weights: int, engine: Engine, store: Store) -> None:
+    def __init__(self, graph: Graph, weights: int, engine: Engine, store: WeightCache) -> None:
         self.engine = engine
         self.weights = weights
         self._store = store

@@ -57,7 +57,7 @@ class Loop:
         self._reported = False
         self.epoch = 0
         # Whether a signal asks to end between two steps; the run that a loop belongs to says so.
-        self.asked_to_leave: Callable[[], bool] = lambda: False
+        self.stop_requested: Callable[[], bool] = lambda: False
 
     def begin(self, epoch: int) -> None:
         """The next `run` is that of a whole epoch."""
@@ -67,7 +67,7 @@ class Loop:
         """The steps of an epoch, or those that are not done yet. Returns the logs of the last one as
         floats."""
         left = None if steps is None else max(steps - self.done, 0)
-        if self.done and (left == 0 or (steps is None and data.over)):
+        if self.done and (left == 0 or (steps is None and data.at_end)):
             return self.logs
         if isinstance(data, ArrayData):
             self._arrays(data, left)
@@ -77,7 +77,7 @@ class Loop:
 
     @property
     def _stopped(self) -> bool:
-        return self.asked_to_leave() or (self.mode == "train" and self.model.stop_training)
+        return self.stop_requested() or (self.mode == "train" and self.model.stop_training)
 
     # -- arrays in memory --------------------------------------------------------------------------
 
@@ -106,14 +106,14 @@ class Loop:
                 if len(chunk) == size:
                     step.chunk = next_chunk(step.chunk, slowest(taken))  # all processes take equal ones
                 at += len(chunk)
-                data.track.used += len(chunk)
+                data.cursor.consumed += len(chunk)
                 self._end(len(chunk), stacked)
 
     # -- streams of batches ------------------------------------------------------------------------
 
     def _stream(self, data: StreamData, steps: int | None) -> None:
         batches = data.epoch(steps)
-        if not self.every_batch and not self.model._fit.run_eagerly:
+        if not self.every_batch and not self.model._training_state.run_eagerly:
             batches = overlapped(batches, current_engine().threads)
         with closing(batches):
             for batch in batches:
@@ -127,7 +127,7 @@ class Loop:
         with uninterrupted():
             logs = step.run(batch)
             values = {name: np.asarray(value)[None] for name, value in checked_logs(logs, self.mode).items()}
-        data.track.used += 1
+        data.cursor.consumed += 1
         self._end(1, values)
 
     # -- watching ----------------------------------------------------------------------------------

@@ -19,18 +19,18 @@ from hornbeam.ir.trace import current_level
 from hornbeam.layers import Layer
 from hornbeam.layers.context import current_context, current_watcher
 from hornbeam.layers.tracking import Tracked
-from hornbeam.training.inference_plan import Plan, Store
+from hornbeam.training.inference_plan import InferencePlan, WeightCache
 
 
-class WholeCall:
+class ModelCall:
     """A model as a graph from its variables and one array to its outputs."""
 
-    def __init__(self, traced: Traced, store: Store) -> None:
+    def __init__(self, traced: Traced, store: WeightCache) -> None:
         self.traced = traced
         self.variables, self.captured = traced.variables, traced.captured
         evaluate(self.captured)
         weights = len(self.variables) + len(self.captured)
-        self.plan = traced.graph.plan = Plan(traced.graph, weights, current_engine(), store)
+        self.plan = traced.graph.plan = InferencePlan(traced.graph, weights, current_engine(), store)
 
     def __call__(self, x: Tensor) -> Any:
         weights = [variable._node for variable in self.variables]
@@ -38,14 +38,14 @@ class WholeCall:
         return self.traced.pack([Tensor(node) for node in nodes])
 
 
-class Known(NamedTuple):
+class CachedCall(NamedTuple):
     """What came of tracing a model, and when."""
 
-    call: WholeCall | None
+    call: ModelCall | None
     changes: int
 
 
-def whole_call(model: Any, x: Any) -> Any:
+def call_as_one_node(model: Any, x: Any) -> Any:
     """`model(x)` as one node, or None where each layer has to be called.
 
     That is: inside of traces and of other layers, where somebody watches layers or wants gradients of
@@ -58,15 +58,15 @@ def whole_call(model: Any, x: Any) -> Any:
         return None
     if current_watcher() is not None or retains_graph() or not model.built:
         return None
-    calls = model._fit.calls
+    calls = model._training_state.calls
     key = (x.shape, x.dtype, current_engine())
     known = calls.get(key)
     if known is None or known.changes != Tracked.changes:
-        known = calls[key] = Known(_traced(model, x), Tracked.changes)
+        known = calls[key] = CachedCall(_traced(model, x), Tracked.changes)
     return None if known.call is None else known.call(as_tensor(x))
 
 
-def _traced(model: Any, x: Any) -> WholeCall | None:
+def _traced(model: Any, x: Any) -> ModelCall | None:
     """The model on arrays like `x`, if one node can stand for it."""
     layers = model._flatten_layers()
     if any(getattr(layer, "on_host", False) for layer in layers):
@@ -79,7 +79,7 @@ def _traced(model: Any, x: Any) -> WholeCall | None:
         return None
     if not all(type(result) is Tensor and result._keras_mask is None for result in results):
         return None
-    return WholeCall(traced, model._fit.prepared)
+    return ModelCall(traced, model._training_state.weight_cache)
 
 
 def _is_ours(layer: Any) -> bool:

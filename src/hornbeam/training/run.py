@@ -13,15 +13,15 @@ import numpy as np
 from hornbeam.distribution.processes import slowest
 from hornbeam.random import random_state, set_random_state
 from hornbeam.training.callbacks.base import CallbackList
-from hornbeam.training.checkpoint_schema import check_kept, check_state
+from hornbeam.training.checkpoint_schema import check_callback_state, check_state
 from hornbeam.training.data import ArrayData, StreamData
 from hornbeam.training.loop import Loop
-from hornbeam.training.signals import Leaving
+from hornbeam.training.signals import GracefulShutdown
 
 Data = ArrayData | StreamData
 
 
-class Run:
+class TrainingRun:
     """Where a `fit` stands.
 
     epoch: the one that runs. updates: of the optimizer, before this epoch. `state()` and `restore()` together
@@ -39,26 +39,26 @@ class Run:
         self.updates = 0
         self.loop = Loop(model, "train", callbacks)
         self.loop.begin(epoch)
-        self.loop.asked_to_leave = self.asked_to_leave
+        self.loop.stop_requested = self.stop_requested
         # Whether the epoch that runs was begun before: its first batches are behind it.
         self.continues = False
-        self.leaving: Leaving | None = None
+        self.shutdown: GracefulShutdown | None = None
         # Whether every step is looked at for what is not finite.
         self.debug_nans = False
 
-    def asked_to_leave(self) -> bool:
+    def stop_requested(self) -> bool:
         """Whether a signal asks the run to save and leave: in any process of a job, for they stop at one
         step."""
-        if self.leaving is not None:
-            self.leaving.asked = int(slowest(self.leaving.asked or 0)) or None
-        return self.leaving is not None and self.leaving.asked is not None
+        if self.shutdown is not None:
+            self.shutdown.requested = int(slowest(self.shutdown.requested or 0)) or None
+        return self.shutdown is not None and self.shutdown.requested is not None
 
-    def leave_if_asked(self) -> None:
+    def stop_if_requested(self) -> None:
         """Save and leave as a signal asked to. Raises KeyboardInterrupt or SystemExit."""
-        if self.leaving is None or not self.asked_to_leave():
+        if self.shutdown is None or not self.stop_requested():
             return
         places = [saver.save_now() for saver in self.savers]
-        self.leaving.leave(
+        self.shutdown.exit(
             f"the training was cut off at update {self.updates_now:,}; fit(resume={places[0]!r}) goes on "
             "there"
         )
@@ -146,9 +146,9 @@ class Run:
                 stacklevel=4,
             )
         else:
-            self.data.go_to(state["data"])
+            self.data.seek(state["data"])
         if self.validation is not None and state["validation"] is not None:
-            self.validation.go_to(state["validation"])
+            self.validation.seek(state["validation"])
         if not state["data"].get("ahead"):
             set_random_state(state["random"])
         self._restore_metrics(state)
@@ -178,7 +178,7 @@ class Run:
             found = next((s for s in left if s["class"] == type(callback).__name__), None)
             if found is not None:
                 left = [s for s in left if s is not found]
-                check_kept(callback, found["state"])
+                check_callback_state(callback, found["state"])
                 callback.set_state(found["state"])
         lost = [s["class"] for s in left if s["state"]]
         if lost:
@@ -189,17 +189,17 @@ class Run:
 
 
 @contextmanager
-def running(run: Run) -> Iterator[Run]:
-    """Inside, the run is its model's `_run`, and signals let it save and leave if it keeps checkpoints."""
-    run.model._run = run
+def running(run: TrainingRun) -> Iterator[TrainingRun]:
+    """Make the run its model's `_training_run`; with checkpoints, signals make it save and stop."""
+    run.model._training_run = run
     try:
         if run.savers:
-            with Leaving() as run.leaving:
+            with GracefulShutdown() as run.shutdown:
                 yield run
         else:
             yield run
     finally:
-        run.model._run = None
+        run.model._training_run = None
         for saver in run.savers:
             saver.wait()
 

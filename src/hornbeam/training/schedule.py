@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingSchedule:
     """What `fit` is going to do. samples, batch_size: None for streams. steps: updates an epoch, None if only
     the end of the data tells. whole: whether the steps are one pass over the samples.
 
-    >>> Plan(60_000, 128, 469, 12).sentence()
+    >>> TrainingSchedule(60_000, 128, 469, 12).sentence()
     '60,000 samples / 128 = 469 updates an epoch, 5,628 in all'
     """
 

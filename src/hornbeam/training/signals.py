@@ -12,21 +12,21 @@ from typing import Any
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Leaving:
-    """Inside, the first SIGINT or SIGTERM sets `asked`, which the loop looks at between chunks of steps; a
-    second SIGINT ends the process at once, even in the middle of a step.
+class GracefulShutdown:
+    """Context in which the first SIGINT or SIGTERM sets `requested`, which the loop checks between chunks.
 
-    Does nothing outside of the main thread, and for signals that the program handles in its own way.
+    A second SIGINT ends the process at once, even during a step. Outside of the main thread nothing changes,
+    and signals with a handler of the program keep it.
     """
 
     def __init__(self) -> None:
-        self.asked: int | None = None
+        self.requested: int | None = None
         self._before: dict[int, Any] = {}
         self._pipe: tuple[int, int] | None = None
         self._wakeup = -1
         self._watcher: threading.Thread | None = None
 
-    def __enter__(self) -> Leaving:
+    def __enter__(self) -> GracefulShutdown:
         if threading.current_thread() is not threading.main_thread():
             return self
         for number in _SIGNALS:
@@ -56,8 +56,8 @@ class Leaving:
         self._before, self._pipe, self._watcher = {}, None, None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.asked is None:
-            self.asked = number
+        if self.requested is None:
+            self.requested = number
 
     def _watch(self, pipe: int) -> None:
         interrupts, said = 0, False
@@ -69,13 +69,13 @@ class Leaving:
                 if interrupts >= 2:
                     os._exit(128 + signal.SIGINT)
                 if not said:
-                    said, self.asked = True, self.asked or number
+                    said, self.requested = True, self.requested or number
                     name = signal.Signals(number).name
                     print(f"\n{name}: saving after this step", file=sys.stderr, flush=True)
 
-    def leave(self, where: str) -> None:
+    def exit(self, where: str) -> None:
         """End as the signal asked to: KeyboardInterrupt, or SystemExit with the status that shells expect."""
-        if self.asked == signal.SIGINT:
+        if self.requested == signal.SIGINT:
             raise KeyboardInterrupt(where)
         print(where, file=sys.stderr, flush=True)
         raise SystemExit(128 + signal.SIGTERM)

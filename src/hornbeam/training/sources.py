@@ -23,7 +23,7 @@ from hornbeam.training.data import (
     unpack_x_y_sample_weight,
     warn_unused,
 )
-from hornbeam.training.host_inputs import Prepare
+from hornbeam.training.host_inputs import RunHostLayers
 
 
 def is_stream(x: Any) -> bool:
@@ -48,11 +48,11 @@ def make_data(
     shuffle: Any = False,
     class_weight: Mapping[int, float] | None = None,
     what: str = "x",
-    prepare: Prepare = _as_it_is,
+    run_host_layers: RunHostLayers = _as_it_is,
 ) -> ArrayData | StreamData:
     """Checked data. Raises for every mistake that can be seen without the model.
 
-    prepare: what the model's layers for strings make of x.
+    run_host_layers: what the model's layers for strings make of x.
     """
     size = checks.batch_size(batch_size)
     if shuffle not in (True, False, "batch", None):
@@ -73,12 +73,12 @@ def make_data(
         if table is not None:
             source = x
             x, y, sample_weight = unpack_x_y_sample_weight(table.arrays)
-            data = _checked(prepare(x), y, sample_weight, class_weight)
+            data = _checked(run_host_layers(x), y, sample_weight, class_weight)
             return TableData(data, table.batch_size, table.rows, table.order, table.endless, source)
         order = permutation if shuffle and isinstance(x, PyDataset) else None
-        return StreamData(x, order, class_weight, prepare)
+        return StreamData(x, order, class_weight, run_host_layers)
     return ArrayData(
-        _checked(prepare(x), y, sample_weight, class_weight),
+        _checked(run_host_layers(x), y, sample_weight, class_weight),
         size,
         order=permutation if shuffle else None,
         by_batch=shuffle == "batch",
@@ -106,14 +106,18 @@ def check_end(data: ArrayData | StreamData, steps: int | None, argument: str) ->
         raise ValueError(f"the data have no end (a Dataset with repeat()?): give {argument}")
 
 
-def make_validation(value: Any, batch_size: Any, prepare: Prepare = _as_it_is) -> ArrayData | StreamData:
+def make_validation(
+    value: Any, batch_size: Any, run_host_layers: RunHostLayers = _as_it_is
+) -> ArrayData | StreamData:
     """Data from `validation_data`."""
     value = checks.validation_pair(value)
     if isinstance(value, tuple):
         x, y, sample_weight = (*value, None, None)[:3]
-        return make_data(x, y, sample_weight, batch_size, "fit", what="validation_data", prepare=prepare)
+        return make_data(
+            x, y, sample_weight, batch_size, "fit", what="validation_data", run_host_layers=run_host_layers
+        )
     size = None if is_stream(value) else batch_size
-    return make_data(value, None, None, size, "fit", what="validation_data", prepare=prepare)
+    return make_data(value, None, None, size, "fit", what="validation_data", run_host_layers=run_host_layers)
 
 
 def split(

@@ -17,9 +17,9 @@ from hornbeam.core.tensor import Tensor, as_tensor, cast
 from hornbeam.core.transforms import Compiled, trace_for
 from hornbeam.engines.base import Engine, Executable
 from hornbeam.ir.types import is_float
-from hornbeam.training.batches import own_rows, putter
+from hornbeam.training.batches import local_rows, putter
 from hornbeam.training.data import leaves_of
-from hornbeam.training.inference_plan import Plan, Store
+from hornbeam.training.inference_plan import InferencePlan, WeightCache
 
 
 def with_floatx(data: Any) -> Any:
@@ -101,12 +101,12 @@ class Predictor:
     recurrent layers) runs as it was traced.
     """
 
-    def __init__(self, fn: Callable[[Any], Any], types: Any, engine: Engine, store: Store) -> None:
+    def __init__(self, fn: Callable[[Any], Any], types: Any, engine: Engine, store: WeightCache) -> None:
         self.traced = traced = trace_for(engine, lambda data: fn(with_floatx(data)), [types])
         evaluate(traced.captured)
         weights = len(traced.variables) + len(traced.captured)
         self._put, self._get, self._engine = putter(engine), engine.get, engine
-        self.plan = None if traced.updated else Plan(traced.graph, weights, engine, store)
+        self.plan = None if traced.updated else InferencePlan(traced.graph, weights, engine, store)
         self._changing = Compiled(traced, engine, self._put) if traced.updated else None
         self._variables, self._captured = traced.variables, traced.captured
         self._plain = isinstance(traced.result, Tensor)
@@ -115,15 +115,15 @@ class Predictor:
         """The outputs as NumPy arrays."""
         if self.plan is None:
             assert self._changing is not None
-            return tree.map_structure(lambda x: own_rows(np.array(x), self._engine), self._changing(arrays))
+            return tree.map_structure(lambda x: local_rows(np.array(x), self._engine), self._changing(arrays))
         if self._engine.mesh is not None:
             for variable in self._variables:
                 variable.place(self._engine)
         weights = [variable._node for variable in self._variables] + self._captured
         outputs = self.plan.run(weights, [self._put(array) for array in arrays])
         if self._plain:
-            return own_rows(np.array(self._get(outputs[0])), self._engine)
-        return self.traced.pack([own_rows(np.array(self._get(value)), self._engine) for value in outputs])
+            return local_rows(np.array(self._get(outputs[0])), self._engine)
+        return self.traced.pack([local_rows(np.array(self._get(value)), self._engine) for value in outputs])
 
 
 @contextmanager

@@ -22,11 +22,11 @@ from hornbeam.distribution.processes import say
 from hornbeam.engines import current_engine
 from hornbeam.ir.graph import scope
 from hornbeam.training import checks
-from hornbeam.training.batches import check_own, whole_types
+from hornbeam.training.batches import check_local_data, global_types
 from hornbeam.training.callbacks.base import CallbackList, History
 from hornbeam.training.callbacks.checkpoint import continue_from, with_checkpoint
 from hornbeam.training.compile_config import describe
-from hornbeam.training.compile_mixin import Compiling, on_engine
+from hornbeam.training.compile_mixin import CompileMixin, on_engine
 from hornbeam.training.data import (
     ArrayData,
     StreamData,
@@ -39,23 +39,23 @@ from hornbeam.training.data import (
     types_of,
     unpack_x_y_sample_weight,
 )
-from hornbeam.training.data_leakage import count_look, unsealed, warn_of_known_samples
-from hornbeam.training.host_inputs import Prepared
+from hornbeam.training.data_leakage import count_evaluation, unsealed, warn_of_shared_samples
+from hornbeam.training.host_inputs import HostInputs
 from hornbeam.training.loop import Loop, as_floats, checked_logs
 from hornbeam.training.nan_debug import CheckedStep
 from hornbeam.training.progress import resolve_verbose
-from hornbeam.training.run import Run, running
-from hornbeam.training.schedule import Plan
+from hornbeam.training.run import TrainingRun, running
+from hornbeam.training.schedule import TrainingSchedule
 from hornbeam.training.sources import check_end, check_labels_of, make_data, make_validation, split
 from hornbeam.training.step import EagerStep, Predictor, Step
 
 
-class Trainer(Compiling):
+class Trainer(CompileMixin):
     """What a Model adds to a Layer for training."""
 
     history: Any = None
     # The `fit` that runs, for callbacks.
-    _run: Run | None = None
+    _training_run: TrainingRun | None = None
 
     # -- steps -------------------------------------------------------------------------------------
 
@@ -73,7 +73,7 @@ class Trainer(Compiling):
         Raises ValueError if there is neither.
         """
         total = None
-        losses = self._fit.losses
+        losses = self._training_state.losses
         with scope("loss"):
             if losses is not None and losses.spec is not None:
                 total = losses(y, y_pred, sample_weight, self)
@@ -117,8 +117,8 @@ class Trainer(Compiling):
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """Update the compiled metrics with a batch and return all results."""
         with scope("metrics"):
-            if self._fit.metrics is not None:
-                self._fit.metrics.update_state(y, y_pred, sample_weight)
+            if self._training_state.metrics is not None:
+                self._training_state.metrics.update_state(y, y_pred, sample_weight)
             return self.get_metrics_result()
 
     def get_metrics_result(self) -> dict[str, Any]:
@@ -141,7 +141,7 @@ class Trainer(Compiling):
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self(x, training=True)  # type: ignore[operator]
         loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
-        self._fit.loss_tracker.update_state(loss, sample_weight=_batch(x))
+        self._training_state.loss_tracker.update_state(loss, sample_weight=_batch(x))
         variables = self.trainable_variables  # type: ignore[attr-defined]
         if variables:
             if not self.optimizer.built:
@@ -157,7 +157,7 @@ class Trainer(Compiling):
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self(x, training=False)  # type: ignore[operator]
         loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False)
-        self._fit.loss_tracker.update_state(loss, sample_weight=_batch(x))
+        self._training_state.loss_tracker.update_state(loss, sample_weight=_batch(x))
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
     def predict_step(self, data: Any) -> Any:
@@ -167,16 +167,16 @@ class Trainer(Compiling):
 
     def _step(self, mode: str, types: Any) -> Any:
         """The step of `mode` for batches of `types`, traced when it is first needed."""
-        state = self._fit
+        state = self._training_state
         if mode == "train":
             state.release_weights()
         fn = self.train_step if mode == "train" else self.test_step
-        checks.check_own_step(fn, f"{mode}_step")
+        checks.check_step_signature(fn, f"{mode}_step")
         if state.run_eagerly:
             return EagerStep(fn)
         trained = tuple(v.trainable for v in self.weights) if mode == "train" else ()  # type: ignore[attr-defined]
         engine = current_engine()
-        types = whole_types(types, engine)
+        types = global_types(types, engine)
         key = (mode, engine, structure_key(types), tuple(tree.flatten(types)), trained)
         step = state.steps.get(key)
         if step is None:
@@ -185,7 +185,7 @@ class Trainer(Compiling):
             if mode == "train":  # building made weights
                 key = (*key[:-1], tuple(v.trainable for v in self.weights))  # type: ignore[attr-defined]
             state.steps[key] = step
-        checked = mode == "train" and self._run is not None and self._run.debug_nans
+        checked = mode == "train" and self._training_run is not None and self._training_run.debug_nans
         return CheckedStep(step) if checked else step
 
     # -- fit ---------------------------------------------------------------------------------------
@@ -256,26 +256,30 @@ class Trainer(Compiling):
             checks.validation_epochs(validation_freq),
         )
         class_weight, verbose = checks.class_weights(class_weight), resolve_verbose(verbose)
-        prepare = self._prepared
-        data = make_data(x, y, sample_weight, batch_size, "fit", shuffle, class_weight, prepare=prepare)
+        run_host_layers = self._run_host_layers
+        data = make_data(
+            x, y, sample_weight, batch_size, "fit", shuffle, class_weight, run_host_layers=run_host_layers
+        )
         check_end(data, steps, "steps_per_epoch")
-        self._fit.trained_on.remember(self, x)
+        self._training_state.training_rows.remember(self, x)
         del x, y, sample_weight
         validation, sentence = None, ""
         if validation_data is not None:
-            validation = make_validation(validation_data, validation_batch_size or batch_size, prepare)
+            validation = make_validation(
+                validation_data, validation_batch_size or batch_size, run_host_layers
+            )
             check_end(validation, validation_steps, "validation_steps")
             if isinstance(validation, ArrayData) and validation.whole:
-                self._fit.validated_on.remember(validation.data)
+                self._training_state.validation_fingerprints.remember(validation.data)
                 if isinstance(data, ArrayData):
-                    warn_of_known_samples(data.data, validation.data)
+                    warn_of_shared_samples(data.data, validation.data)
         elif fraction:
             data, validation, sentence = split(data, fraction, validation_split_mode, validation_batch_size)
         epochs, steps = checks.limited_epochs(epochs), checks.limited_steps(steps, data.steps)
-        self._prepare("train", data, steps, class_weight)
+        self._validate_and_trace("train", data, steps, class_weight)
         if validation is not None:
             validation_steps = checks.limited_steps(validation_steps, validation.steps)
-            self._prepare("test", validation, validation_steps, None)
+            self._validate_and_trace("test", validation, validation_steps, None)
         number = steps if steps is not None else data.steps
         callbacks, found = with_checkpoint(callbacks, resume)
         if not isinstance(callbacks, CallbackList):
@@ -290,14 +294,14 @@ class Trainer(Compiling):
             )
         plan = _plan(data, number, epochs - initial_epoch)
         if callbacks.history is not None:
-            callbacks.history.plan = plan
+            callbacks.history.schedule = plan
         if verbose == 1:
             _say(plan.sentence(), sentence)
         self.stop_training = False
         logs: dict[str, Any] = {}
         made: list[int] = []
-        run = Run(self, data, validation, callbacks, initial_epoch)
-        run.debug_nans = checks.debugging(debug_nans, self._fit.run_eagerly)
+        run = TrainingRun(self, data, validation, callbacks, initial_epoch)
+        run.debug_nans = checks.debugging(debug_nans, self._training_state.run_eagerly)
         with running(run):
             callbacks.on_train_begin()
             going_on = continue_from(run, found)
@@ -308,14 +312,14 @@ class Trainer(Compiling):
                     before = run.updates
                     logs = self._epoch(run, steps, validation_steps, frequency, epochs)
                     made.append(run.updates - before)
-            run.leave_if_asked()  # the signal may have come behind the last step
+            run.stop_if_requested()  # the signal may have come behind the last step
         if self.optimizer is not None and self.optimizer.built:
             self.optimizer.finalize_variable_values(self.trainable_variables)  # type: ignore[attr-defined]
         callbacks.on_train_end(logs)
         return callbacks.history if callbacks.history is not None else self.history
 
     def _epoch(
-        self, run: Run, steps: int | None, validation_steps: int | None, frequency: Any, epochs: int
+        self, run: TrainingRun, steps: int | None, validation_steps: int | None, frequency: Any, epochs: int
     ) -> dict[str, Any]:
         """The present epoch of a run, or the rest of it; validation; callbacks. Returns its logs."""
         loop, callbacks, epoch = run.loop, run.callbacks, run.epoch
@@ -324,7 +328,7 @@ class Trainer(Compiling):
         run.continues = False
         callbacks.on_epoch_begin(epoch)
         logs = dict(sorted(loop.run(run.data, steps).items()))
-        run.leave_if_asked()
+        run.stop_if_requested()
         if loop.done == 0 or (steps is not None and loop.done < steps and not self.stop_training):
             self._ran_out(epoch, epochs, steps, loop.done)
         if loop.done:
@@ -357,7 +361,9 @@ class Trainer(Compiling):
         )
         self.stop_training = True
 
-    def _prepare(self, mode: str, data: ArrayData | StreamData, steps: int | None, class_weight: Any) -> None:
+    def _validate_and_trace(
+        self, mode: str, data: ArrayData | StreamData, steps: int | None, class_weight: Any
+    ) -> None:
         """Compare data and model, trace the step, then look at the labels: all before anything is run."""
         if isinstance(data, ArrayData):
             batch, count = data.data, data.samples or 0
@@ -371,30 +377,30 @@ class Trainer(Compiling):
             signatures = [types_of(batch)]
             checks.check_finite(unpack_x_y_sample_weight(batch)[0], "x")
         rows = data.batch_size if isinstance(data, ArrayData) else len(leaves_of(batch)[0])
-        check_own(current_engine(), data.samples or 0, rows or 0, self._fit.run_eagerly)
+        check_local_data(current_engine(), data.samples or 0, rows or 0, self._training_state.run_eagerly)
         x, y, _ = unpack_x_y_sample_weight(batch)
         method = {"train": self.train_step, "test": self.test_step}[mode]
         standard = getattr(method, "__func__", None) in (Trainer.train_step, Trainer.test_step)
         if standard:  # a step of the user's may take any data apart
             self._check_inputs(x, values=True)
-        losses = self._fit.losses
+        losses = self._training_state.losses
         if standard and y is None and losses is not None and losses.spec is not None:
             raise ValueError(
                 f"the loss of {describe(self)} compares predictions with targets, but there is no y"
             )
-        if not self._fit.run_eagerly:
+        if not self._training_state.run_eagerly:
             for types in signatures:
                 self._step(mode, types)
         if standard and losses is not None and losses.spec is not None:
             check_labels_of(self, losses, data, class_weight)
 
-    def _prepared(self, x: Any) -> Any:
+    def _run_host_layers(self, x: Any) -> Any:
         """What the model's layers for strings make of x, if it has any, else x."""
         return x
 
     def _check_inputs(self, x: Any, values: bool = False) -> None:
         """Compare data with the model's inputs where they are known, and values with what layers take."""
-        if isinstance(x, Prepared):
+        if isinstance(x, HostInputs):
             return
         inputs = getattr(self, "_symbolic_inputs", None)
         if inputs is not None:
@@ -434,37 +440,41 @@ class Trainer(Compiling):
         self._require_compiled("evaluate")
         verbose = resolve_verbose(verbose)
         steps = checks.optional_steps(steps, "steps")
-        x, y, sample_weight, sealed = unsealed(x, y, sample_weight, self._run is not None)
-        data = make_data(x, y, sample_weight, batch_size, "evaluate", prepare=self._prepared)
+        x, y, sample_weight, sealed = unsealed(x, y, sample_weight, self._training_run is not None)
+        data = make_data(x, y, sample_weight, batch_size, "evaluate", run_host_layers=self._run_host_layers)
         check_end(data, steps, "steps")
         steps = checks.limited_steps(steps, data.steps)
         if isinstance(data, ArrayData) and data.whole:
-            self._fit.validated_on.check(data.data)
-            self._fit.trained_on.check(self, x)
-        self._prepare("test", data, steps, None)
+            self._training_state.validation_fingerprints.check(data.data)
+            self._training_state.training_rows.check(self, x)
+        self._validate_and_trace("test", data, steps, None)
         number = steps if steps is not None else data.steps
         if not isinstance(callbacks, CallbackList):
             callbacks = CallbackList(
                 callbacks, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=1, steps=number
             )
-        count_look(sealed, f"evaluate of {describe(self)}", quiet=verbose == 0)
+        count_evaluation(sealed, f"evaluate of {describe(self)}", quiet=verbose == 0)
         logs = self._evaluate(data, callbacks, steps)
         if return_dict:
             return dict(sorted(logs.items()))
-        return _listed(logs, self._fit.metrics)
+        return _listed(logs, self._training_state.metrics)
 
     def _evaluate(
-        self, data: ArrayData | StreamData, callbacks: CallbackList, steps: int | None, run: Run | None = None
+        self,
+        data: ArrayData | StreamData,
+        callbacks: CallbackList,
+        steps: int | None,
+        run: TrainingRun | None = None,
     ) -> dict[str, Any]:
         """Loss and metrics over the data. run: the `fit` that they are the validation of."""
         self.reset_metrics()
         callbacks.on_test_begin()
         loop = Loop(self, "test", callbacks)
         if run is not None:
-            loop.asked_to_leave = run.asked_to_leave
+            loop.stop_requested = run.stop_requested
         logs = loop.run(data, steps)
         if run is not None:
-            run.leave_if_asked()
+            run.stop_if_requested()
         if loop.done == 0:
             raise ValueError("the data hold no batch to evaluate: a generator can be read only once")
         data.rewind()
@@ -496,12 +506,12 @@ class Trainer(Compiling):
             and (verbose == "auto" or verbose == 0)
         ):
             # The short way for one batch: nothing but a dictionary look-up and the engine.
-            known = self._fit.predictors.get((x.shape, x.dtype, current_engine(), None))
+            known = self._training_state.predictors.get((x.shape, x.dtype, current_engine(), None))
             if known is not None and len(x) <= (batch_size or 32):
                 return known([x])
         verbose = resolve_verbose(verbose)
         steps = checks.optional_steps(steps, "steps")
-        data = make_data(x, None, None, batch_size, "predict", prepare=self._prepared)
+        data = make_data(x, None, None, batch_size, "predict", run_host_layers=self._run_host_layers)
         check_end(data, steps, "steps")
         steps = checks.limited_steps(steps, data.steps)
         number = steps if steps is not None else data.steps
@@ -530,24 +540,24 @@ class Trainer(Compiling):
 
     def _predicted(self, data: Any) -> Any:
         """The outputs for one batch of arrays."""
-        if self._fit.run_eagerly:
+        if self._training_state.run_eagerly:
             return tree.map_structure(np.asarray, EagerStep(self.predict_step).run(data))
         arrays = leaves_of(data)
         single = len(arrays) == 1 and data is arrays[0]
         structure = None if single else (structure_key(data), tuple((a.shape, a.dtype) for a in arrays))
         key = (arrays[0].shape, arrays[0].dtype, current_engine(), structure)
-        known = self._fit.predictors
+        known = self._training_state.predictors
         predictor = known.get(key)
         if predictor is None:
-            with self._fit.tracing:
+            with self._training_state.tracing:
                 predictor = known.get(key)
                 if predictor is None:
                     self._check_inputs(unpack_x_y_sample_weight(data)[0])
                     predictor = known[key] = Predictor(
                         self.predict_step,
-                        whole_types(types_of(data), current_engine()),
+                        global_types(types_of(data), current_engine()),
                         current_engine(),
-                        self._fit.prepared,
+                        self._training_state.weight_cache,
                     )
         return predictor([np.ascontiguousarray(array) for array in arrays])
 
@@ -567,7 +577,7 @@ class Trainer(Compiling):
         self.reset_metrics()
         data = self._one_batch(x, y, sample_weight, checks.class_weights(class_weight))
         logs = as_floats(self._step("train", types_of(data)).run(data))
-        return dict(sorted(logs.items())) if return_dict else _listed(logs, self._fit.metrics)
+        return dict(sorted(logs.items())) if return_dict else _listed(logs, self._training_state.metrics)
 
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
@@ -577,16 +587,16 @@ class Trainer(Compiling):
         self.reset_metrics()
         data = self._one_batch(x, y, sample_weight, None)
         logs = as_floats(self._step("test", types_of(data)).run(data))
-        return dict(sorted(logs.items())) if return_dict else _listed(logs, self._fit.metrics)
+        return dict(sorted(logs.items())) if return_dict else _listed(logs, self._training_state.metrics)
 
     def predict_on_batch(self, x: Any) -> Any:
         """Outputs for one batch as NumPy arrays."""
-        x = as_arrays(self._prepared(x), "x")
+        x = as_arrays(self._run_host_layers(x), "x")
         check_lengths(x=x)
         return self._predicted(pack_x_y_sample_weight(x))
 
     def _one_batch(self, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Any:
-        x, y = as_arrays(self._prepared(x), "x"), as_arrays(y, "y")
+        x, y = as_arrays(self._run_host_layers(x), "x"), as_arrays(y, "y")
         sample_weight = as_arrays(sample_weight, "sample_weight")
         count = check_lengths(x=x, y=y)
         if sample_weight is not None:
@@ -622,11 +632,11 @@ def _slices(data: ArrayData, steps: int | None) -> Any:
         yield rows_of(data.data, slice(start, start + data.batch_size))
 
 
-def _plan(data: ArrayData | StreamData, steps: int | None, epochs: int) -> Plan:
+def _plan(data: ArrayData | StreamData, steps: int | None, epochs: int) -> TrainingSchedule:
     """What is going to be done, in numbers."""
     if isinstance(data, ArrayData):
-        return Plan(data.samples, data.batch_size, steps, epochs, whole=steps == data.steps)
-    return Plan(None, None, steps, epochs)
+        return TrainingSchedule(data.samples, data.batch_size, steps, epochs, whole=steps == data.steps)
+    return TrainingSchedule(None, None, steps, epochs)
 
 
 def _say(*sentences: str) -> None:

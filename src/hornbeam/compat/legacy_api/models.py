@@ -74,7 +74,7 @@ class CompiledLoss:
     ) -> Any:
         """A scalar, with `regularization_losses` in it."""
         note("Model.compiled_loss(y, y_pred)", "Model.compute_loss(y=y, y_pred=y_pred)")
-        state = self._model._fit
+        state = self._model._training_state
         loss = sum(regularization_losses or (), state.losses(y_true, y_pred, sample_weight, self._model))
         state.loss_tracker.update_state(loss)
         return loss
@@ -89,7 +89,7 @@ class CompiledMetrics:
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Count a batch."""
         note("Model.compiled_metrics.update_state(y, y_pred)", "Model.compute_metrics(x, y, y_pred)")
-        metrics = self._model._fit.metrics
+        metrics = self._model._training_state.metrics
         if metrics is not None:
             metrics.update_state(y_true, y_pred, sample_weight)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from hornbeam.diagnostics.doctor.training_trace import Case
+    from hornbeam.diagnostics.doctor.training_trace import TrainingTrace
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Evidence(NamedTuple):
     layers: Sequence[str] = ()
 
 
-Find = Callable[["Case"], Evidence | None]
+Find = Callable[["TrainingTrace"], Evidence | None]
 
 
 class Check(NamedTuple):
-    """A row of the table. when: "look" (at each look into a step), "epoch" (at each epoch's end). unless:
+    """A row of the table. when: "snapshot" (at each look into a step), "epoch" (at each epoch's end). unless:
     findings that explain this one, or "any"."""
 
     name: str

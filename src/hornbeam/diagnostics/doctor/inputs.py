@@ -8,8 +8,8 @@ import numpy as np
 
 from hornbeam import layers as kinds
 from hornbeam.diagnostics.doctor.findings import Checks, Evidence
-from hornbeam.diagnostics.doctor.step_probe import LayerLook
-from hornbeam.diagnostics.doctor.training_trace import Case
+from hornbeam.diagnostics.doctor.step_probe import LayerSnapshot
+from hornbeam.diagnostics.doctor.training_trace import TrainingTrace
 from hornbeam.training import checks
 from hornbeam.training.data import ArrayData, TableData
 
@@ -25,20 +25,22 @@ _WEIGHTED = (
 _LARGE, _SMALL = 20.0, 0.01
 
 
-def _fed(case: Case) -> list[LayerLook]:
+def _fed(trace: TrainingTrace) -> list[LayerSnapshot]:
     """Weighted layers that see the data, or what layers without trained weights made of them."""
-    looks = case.looks[0].layers
-    return [look for look in looks if look.from_data and isinstance(look.layer, _WEIGHTED)]
+    snapshots = trace.snapshots[0].layers
+    return [
+        snapshot for snapshot in snapshots if snapshot.from_data and isinstance(snapshot.layer, _WEIGHTED)
+    ]
 
 
 @check(
     "constant_inputs",
-    "look",
+    "snapshot",
     "the same input for every sample",
     "Look at the data: a division of integers (x // 255), a wrong column, an array that was never filled?",
 )
-def constant_inputs(case: Case) -> Evidence | None:
-    for x in case.probe[0]:
+def constant_inputs(trace: TrainingTrace) -> Evidence | None:
+    for x in trace.probe[0]:
         if len(x) > 3 and x.size and (x == x[:1]).all():
             return Evidence(f"all {len(x):,} samples looked at are equal, each value {_range(x)}")
     return None
@@ -51,59 +53,59 @@ def _range(x: np.ndarray) -> str:
 
 @check(
     "unscaled_inputs",
-    "look",
+    "snapshot",
     "inputs far larger than the weights are made for",
     "Divide images by 255 (layers.Rescaling(1 / 255)); fit a layers.Normalization on the training part of "
     "tables",
 )
-def unscaled_inputs(case: Case) -> Evidence | None:
-    for look in _fed(case):
-        largest = look.input_rms if look.feature_rms is None else float(np.max(look.feature_rms))
+def unscaled_inputs(trace: TrainingTrace) -> Evidence | None:
+    for snapshot in _fed(trace):
+        largest = snapshot.input_rms if snapshot.feature_rms is None else float(np.max(snapshot.feature_rms))
         if largest > _LARGE:
-            text = (
-                f"{str(look.path)!r} gets inputs of up to {look.input_largest:.4g}, {look.input_rms:.3g} on "
-            )
+            text = f"{str(snapshot.path)!r} gets inputs of up to {snapshot.input_largest:.4g}, "
+            text += f"{snapshot.input_rms:.3g} on "
             text += "average (root mean square)"
-            if look.feature_rms is not None and len(look.feature_rms) > 1:
-                least = float(np.min(look.feature_rms))
+            if snapshot.feature_rms is not None and len(snapshot.feature_rms) > 1:
+                least = float(np.min(snapshot.feature_rms))
                 text += f"; its features lie between {least:.3g} and {largest:.3g}"
-            return Evidence(text, [look.path])
+            return Evidence(text, [snapshot.path])
     return None
 
 
 @check(
     "tiny_inputs",
-    "look",
+    "snapshot",
     "inputs far smaller than the weights are made for",
     "Bring inputs to about 1: were they divided by 255 twice?",
     unless=("constant_inputs",),
 )
-def tiny_inputs(case: Case) -> Evidence | None:
-    for look in _fed(case):
-        if 0 < look.input_largest < _SMALL:
+def tiny_inputs(trace: TrainingTrace) -> Evidence | None:
+    for snapshot in _fed(trace):
+        if 0 < snapshot.input_largest < _SMALL:
             return Evidence(
-                f"the largest input that {str(look.path)!r} gets is {look.input_largest:.2g}", [look.path]
+                f"the largest input that {str(snapshot.path)!r} gets is {snapshot.input_largest:.2g}",
+                [snapshot.path],
             )
     return None
 
 
 @check(
     "unscaled_targets",
-    "look",
+    "snapshot",
     "numbers to be predicted that are far from what a new network gives",
     "Train on (y - mean) / deviation of the training part, and undo that behind predict()",
 )
-def unscaled_targets(case: Case) -> Evidence | None:
-    if case.loss is None or checks._function_of(case.loss) not in (
+def unscaled_targets(trace: TrainingTrace) -> Evidence | None:
+    if trace.loss is None or checks._function_of(trace.loss) not in (
         "mean_squared_error",
         "mean_absolute_error",
     ):
         return None
-    y = case.target
-    if y is None or not y.size or len(case.looks[0].predictions) != 1:
+    y = trace.target
+    if y is None or not y.size or len(trace.snapshots[0].predictions) != 1:
         return None
     size = float(np.sqrt(np.mean(np.square(y.astype("float64")))))
-    given = float(np.sqrt(np.mean(np.square(case.looks[0].predictions[0].astype("float64")))))
+    given = float(np.sqrt(np.mean(np.square(trace.snapshots[0].predictions[0].astype("float64")))))
     if size < 300 or given * 30 > size:
         return None
     return Evidence(
@@ -113,37 +115,38 @@ def unscaled_targets(case: Case) -> Evidence | None:
 
 @check(
     "unreachable_targets",
-    "look",
+    "snapshot",
     "targets that the last activation cannot give",
     "Use a last layer without an activation for numbers of any size, or scale the targets",
 )
-def unreachable_targets(case: Case) -> Evidence | None:
-    outputs = [look for _, look in case.leaf_layers() if look.is_output]
-    y = case.target
-    if case.loss is None or y is None or len(outputs) != 1 or not y.size or y.dtype.kind not in "fiu":
+def unreachable_targets(trace: TrainingTrace) -> Evidence | None:
+    outputs = [snapshot for _, snapshot in trace.leaf_layers() if snapshot.is_output]
+    y = trace.target
+    if trace.loss is None or y is None or len(outputs) != 1 or not y.size or y.dtype.kind not in "fiu":
         return None
-    look, kind = outputs[0], checks.loss_kind(case.loss)
-    if kind == "binary" and look.kind == "softmax" and y.ndim == 2:
+    snapshot, kind = outputs[0], checks.loss_kind(trace.loss)
+    if kind == "binary" and snapshot.kind == "softmax" and y.ndim == 2:
         sums = y.astype("float64").sum(axis=1)
         if (sums > 1.5).mean() > 0.01:
             return Evidence(
-                f"{str(look.path)!r} is a softmax, whose outputs sum to 1, but {(sums > 1.5).mean():.0%} of "
-                "the samples have several ones: several classes at once need a sigmoid",
-                [look.path],
+                f"{str(snapshot.path)!r} is a softmax, whose outputs sum to 1, but "
+                f"{(sums > 1.5).mean():.0%} of the samples have "
+                "several ones: several classes at once need a sigmoid",
+                [snapshot.path],
             )
-    if checks._function_of(case.loss) not in ("mean_squared_error", "mean_absolute_error"):
+    if checks._function_of(trace.loss) not in ("mean_squared_error", "mean_absolute_error"):
         return None
     low, high = {"sigmoid": (0, 1), "softmax": (0, 1), "tanh": (-1, 1), "relu": (0, np.inf)}.get(
-        look.kind, (-np.inf, np.inf)
+        snapshot.kind, (-np.inf, np.inf)
     )
     outside = float(((y < low - 0.01) | (y > high + 0.01)).mean())
     if outside < 0.05:
         return None
     most = f"{low} to {high}" if np.isfinite(high) else "0 and more"
     return Evidence(
-        f"{str(look.path)!r} ends in a {look.kind} and gives {most}, but {outside:.0%} of the targets, which "
-        f"lie {_range(y)}, are outside",
-        [look.path],
+        f"{str(snapshot.path)!r} ends in a {snapshot.kind} and gives {most}, but {outside:.0%} "
+        f"of the targets, which lie {_range(y)}, are outside",
+        [snapshot.path],
     )
 
 
@@ -164,15 +167,15 @@ _NOTICED = (
 
 @check(
     "imbalance",
-    "look",
+    "snapshot",
     "classes of very different size, and nothing that takes account of it",
     "Watch recall and precision (metrics.F1Score, Recall, AUC) beside accuracy, and give fit() class_weight",
 )
-def imbalance(case: Case) -> Evidence | None:
-    labels = case.labels
-    if labels is None or case.weighted or "focal" in checks._function_of(case.loss):
+def imbalance(trace: TrainingTrace) -> Evidence | None:
+    labels = trace.labels
+    if labels is None or trace.weighted or "focal" in checks._function_of(trace.loss):
         return None
-    metrics = case.model._fit.metrics
+    metrics = trace.model._training_state.metrics
     names = [metric.name.lower() for metric in (metrics.metrics if metrics is not None else [])]
     if any(part in name for name in names for part in _NOTICED):
         return None
@@ -191,30 +194,30 @@ def imbalance(case: Case) -> Evidence | None:
 
 @check(
     "sorted_labels",
-    "look",
+    "snapshot",
     "samples that come class by class, in the same order each epoch",
     "Leave shuffle=True, or shuffle the data before they are batched: each update sees one class alone",
 )
-def sorted_labels(case: Case) -> Evidence | None:
-    labels = case.labels
-    if labels is None or not isinstance(case.data, ArrayData) or len(labels) < 64:
+def sorted_labels(trace: TrainingTrace) -> Evidence | None:
+    labels = trace.labels
+    if labels is None or not isinstance(trace.data, ArrayData) or len(labels) < 64:
         return None
-    if case.data.order is not None and not case.data.by_batch:
+    if trace.data.order is not None and not trace.data.by_batch:
         return None
     share = np.unique(labels, return_counts=True)[1] / len(labels)
-    if isinstance(case.data, TableData):
-        labels = labels[case.data._permuted()] if _keeps_order(case.data) else labels[:0]
+    if isinstance(trace.data, TableData):
+        labels = labels[trace.data._permuted()] if _keeps_order(trace.data) else labels[:0]
     changes = int((labels[1:] != labels[:-1]).sum())
     expected = (len(labels) - 1) * float(1 - (share**2).sum())
-    if not len(labels) or changes > 0.1 * expected or len(labels) / (changes + 1) < 2 * case.batch_size:
+    if not len(labels) or changes > 0.1 * expected or len(labels) / (changes + 1) < 2 * trace.batch_size:
         return None
     return Evidence(
         f"the class changes {changes:,} times along {len(labels):,} samples, where chance would change it "
-        f"{expected:,.0f} times, and a batch takes {case.batch_size} in a row"
+        f"{expected:,.0f} times, and a batch takes {trace.batch_size} in a row"
     )
 
 
 def _keeps_order(data: Any) -> bool:
     """Whether a Dataset gives its rows unshuffled: then looking at its order moves nothing on."""
-    source = data.track._source
+    source = data.cursor._source
     return source is not None and not source._orders()

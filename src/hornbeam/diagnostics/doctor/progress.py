@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hornbeam.diagnostics.doctor.findings import Checks, Evidence
-from hornbeam.diagnostics.doctor.training_trace import Case
+from hornbeam.diagnostics.doctor.training_trace import TrainingTrace
 from hornbeam.diagnostics.doctor.update_ratios import moved, rate_of
 
 check = Checks()
@@ -21,18 +21,18 @@ check = Checks()
         "constant_inputs", "symmetric_units", "tiny_inputs", "no_gradient",
     ),
 )  # fmt: skip
-def rate_too_low(case: Case) -> Evidence | None:
-    if len(case.looks) < 2 or case.planned is None or case.planned < 100:
+def rate_too_low(trace: TrainingTrace) -> Evidence | None:
+    if len(trace.snapshots) < 2 or trace.planned is None or trace.planned < 100:
         return None
-    parts = [part for look in case.looks if (part := moved(look)) is not None]
-    if not parts or max(parts) * case.planned > 0.003 or max(parts) == 0.0:
+    parts = [part for snapshot in trace.snapshots if (part := moved(snapshot)) is not None]
+    if not parts or max(parts) * trace.planned > 0.003 or max(parts) == 0.0:
         return None
-    first, last = case.looks[0].loss, case.looks[-1].loss
+    first, last = trace.snapshots[0].loss, trace.snapshots[-1].loss
     if first is not None and last is not None and last < 0.98 * first:
         return None
     return Evidence(
-        f"{rate_of(case)} moves weights by {max(parts):.1g} of their size in one update: all "
-        f"{case.planned:,} updates in one direction would change them by {max(parts) * case.planned:.1g}"
+        f"{rate_of(trace)} moves weights by {max(parts):.1g} of their size in one update: all "
+        f"{trace.planned:,} updates in one direction would change them by {max(parts) * trace.planned:.1g}"
     )
 
 
@@ -46,21 +46,21 @@ def rate_too_low(case: Case) -> Evidence | None:
         "frozen", "saturated_outputs",
     ),
 )  # fmt: skip
-def class_collapse(case: Case) -> Evidence | None:
-    looks = [look for look in case.looks[-2:] if look.updates >= 50]
-    labels = case.probe_labels
-    if len(looks) < 2 or labels is None:
+def class_collapse(trace: TrainingTrace) -> Evidence | None:
+    snapshots = [snapshot for snapshot in trace.snapshots[-2:] if snapshot.updates >= 50]
+    labels = trace.probe_labels
+    if len(snapshots) < 2 or labels is None:
         return None
     classes, counts = np.unique(labels, return_counts=True)
-    answers = [case.probabilities(look) for look in looks]
+    answers = [trace.probabilities(snapshot) for snapshot in snapshots]
     if len(labels) < 32 or counts.max() > 0.95 * len(labels) or any(p is None for p in answers):
         return None
     chosen = {int(c) for p in answers if p is not None for c in p.argmax(axis=1)}
-    if len(chosen) > 1 or (chosen == {int(classes[counts.argmax()])} and not case.nothing_learned()):
+    if len(chosen) > 1 or (chosen == {int(classes[counts.argmax()])} and not trace.nothing_learned()):
         return None
     return Evidence(
-        f"after {looks[-1].updates:,} updates the model answers class {chosen.pop()} for all {len(labels)} "
-        f"samples that were looked at, which belong to {len(classes)} classes"
+        f"after {snapshots[-1].updates:,} updates the model answers class {chosen.pop()} for all "
+        f"{len(labels)} samples that were looked at, which belong to {len(classes)} classes"
     )
 
 
@@ -74,23 +74,23 @@ def class_collapse(case: Case) -> Evidence | None:
     "Stop earlier (callbacks.EarlyStopping(restore_best_weights=True)), or take more data, augmentation, "
     "dropout, a smaller model",
 )
-def overfitting(case: Case) -> Evidence | None:
-    held, losses = case.losses("val_loss"), case.losses()
-    if len(held) < 4 or len(held) != len(losses) or _stops_early(case):
+def overfitting(trace: TrainingTrace) -> Evidence | None:
+    held, losses = trace.losses("val_loss"), trace.losses()
+    if len(held) < 4 or len(held) != len(losses) or _stops_early(trace):
         return None
     best = int(np.argmin(held))
     since = len(held) - 1 - best
     if since < 3 or not losses[-1] < 0.8 * losses[best] or not min(held[-2:]) > 1.3 * held[best]:
         return None
     return Evidence(
-        f"val_loss was lowest in epoch {case.began + best + 1} ({held[best]:.3g}) and is "
+        f"val_loss was lowest in epoch {trace.began + best + 1} ({held[best]:.3g}) and is "
         f"{held[-1]:.3g} now, while loss fell from {losses[best]:.3g} to {losses[-1]:.3g}"
     )
 
 
-def _stops_early(case: Case) -> bool:
+def _stops_early(trace: TrainingTrace) -> bool:
     """Whether a callback keeps the best weights anyway."""
     return any(
         getattr(callback, "restore_best_weights", False) or getattr(callback, "save_best_only", False)
-        for callback in case.callbacks
+        for callback in trace.callbacks
     )

@@ -11,7 +11,7 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam.core.tensor import Tensor
-from hornbeam.diagnostics.capture import Call, Probe, recorded_calls, rms
+from hornbeam.diagnostics.capture import Call, Probe, capture_layer_calls, rms
 from hornbeam.engines.base import Engine
 from hornbeam.ir.graph import Node, topological
 from hornbeam.ir.types import is_float
@@ -23,10 +23,10 @@ _KINDS = {"softmax": "softmax", "logistic": "sigmoid", "tanh": "tanh", "relu": "
 
 
 @dataclass
-class LayerLook:
+class LayerSnapshot:
     """A call of a layer on the probe batches. kind: "relu", "sigmoid", "tanh", "softmax", or "" for whatever
-    its output ends in. inputs: numbers of the looks (None for data and what is computed outside of layers)
-    that its inputs come from. sole: whether this call alone uses its first input. from_data: whether no
+    its output ends in. inputs: numbers of the snapshots (None for data and what is computed outside of
+    layers) that its inputs come from. sole: whether this call alone uses its first input. from_data: if no
     trained weight came before it. is_output: whether the model returns it.
 
     rms, largest: of the output. spread: the largest difference that two samples of a batch have anywhere.
@@ -61,7 +61,7 @@ class LayerLook:
 
 
 @dataclass
-class WeightLook:
+class WeightSnapshot:
     """A trained weight: its root mean square, that of its gradient (None if it got none) and of what one
     update adds to it. alike: whether all units have the same weights. layer: the path of its layer."""
 
@@ -79,14 +79,14 @@ class WeightLook:
 
 
 @dataclass
-class Look:
+class Snapshot:
     """All of it at one moment. updates: how many there had been. logs: those of one training step from here;
     penalty: what regularizers of weights add to the loss; predictions: of the model, for each output."""
 
     epoch: int
     updates: int
-    layers: list[LayerLook]
-    weights: list[WeightLook]
+    layers: list[LayerSnapshot]
+    weights: list[WeightSnapshot]
     logs: dict[str, float]
     penalty: float
     predictions: list[np.ndarray]
@@ -96,29 +96,31 @@ class Look:
         """The loss on the probe batches, None where the step has no log of that name."""
         return self.logs.get("loss")
 
-    def kernels(self) -> list[WeightLook]:
+    def kernels(self) -> list[WeightSnapshot]:
         """The weights that multiply: those of two axes and more."""
         return [weight for weight in self.weights if len(weight.shape) >= 2]
 
 
-class Exam:
+class StepProbe:
     """The model's own training step, traced once more with the doctor watching."""
 
     def __init__(self, model: Any, types: Any, engine: Engine, eager: bool) -> None:
         self._model = model
-        self._layers: list[LayerLook] = []
-        self._weights: list[WeightLook] = []
+        self._layers: list[LayerSnapshot] = []
+        self._weights: list[WeightSnapshot] = []
         self._probe = Probe(self._step, types, engine, eager)
 
-    def look(self, batches: Sequence[Any], epoch: int, updates: int) -> Look:
+    def snapshot(self, batches: Sequence[Any], epoch: int, updates: int) -> Snapshot:
         """What the step does with each of the batches, together."""
         with np.errstate(all="ignore"):
             found = [self._probe(batch) for batch in batches]
             layers = [
-                _together(look, [part["layers"][i] for part in found]) for i, look in enumerate(self._layers)
+                _together(snapshot, [part["layers"][i] for part in found])
+                for i, snapshot in enumerate(self._layers)
             ]
             weights = [
-                _weighed(look, [part["weights"][i] for part in found]) for i, look in enumerate(self._weights)
+                _weighed(snapshot, [part["weights"][i] for part in found])
+                for i, snapshot in enumerate(self._weights)
             ]
         logs = {
             name: float(np.mean([part["logs"][name] for part in found]))
@@ -129,7 +131,7 @@ class Exam:
             np.concatenate(parts) for parts in zip(*(part["predictions"] for part in found), strict=True)
         ]
         penalty = float(found[0]["penalty"])
-        return Look(epoch, updates, layers, weights, logs, penalty, predictions)
+        return Snapshot(epoch, updates, layers, weights, logs, penalty, predictions)
 
     def _step(self, data: Any) -> dict[str, Any]:
         """What is computed for a batch; notes in passing what the numbers belong to."""
@@ -138,7 +140,7 @@ class Exam:
         variables = [v for v in model.trainable_variables if is_float(v.type.dtype)]
         before = [v.value for v in variables]
         penalties = [ops.cast(v.regularizer(v), "float32") for v in variables if v.regularizer is not None]
-        with recorded_calls() as calls, noticed_gradients() as gradients, warnings.catch_warnings():
+        with capture_layer_calls() as calls, noticed_gradients() as gradients, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the training itself has said so
             logs = model.train_step(data)
         calls = [call for call in calls if call.outputs]
@@ -149,9 +151,9 @@ class Exam:
         owners = {
             id(v): layer.path for layer in model._flatten_layers() for v in layer._state() if v is not layer
         }
-        self._weights = [WeightLook(v.path, owners.get(id(v), ""), tuple(v.shape)) for v in variables]
+        self._weights = [WeightSnapshot(v.path, owners.get(id(v), ""), tuple(v.shape)) for v in variables]
         return {
-            "layers": [_numbers(call, look) for call, look in zip(calls, self._layers, strict=True)],
+            "layers": [_numbers(call, snapshot) for call, snapshot in zip(calls, self._layers, strict=True)],
             "weights": [
                 _weight_numbers(old, v.value, gradients.get(v))
                 for v, old in zip(variables, before, strict=True)
@@ -165,7 +167,9 @@ class Exam:
 # -- how calls hang together -------------------------------------------------------------------------------
 
 
-def _arranged(calls: list[Call], predictions: list[Tensor], trained: set[Node], data: Any) -> list[LayerLook]:
+def _arranged(
+    calls: list[Call], predictions: list[Tensor], trained: set[Node], data: Any
+) -> list[LayerSnapshot]:
     """What is known of each call before anything is computed."""
     made: dict[Node, int] = {}
     for number, call in enumerate(calls):
@@ -180,12 +184,12 @@ def _arranged(calls: list[Call], predictions: list[Tensor], trained: set[Node], 
             if operand in after:
                 after.add(node)
     returned = {tensor.node for tensor in predictions}
-    looks = []
+    snapshots = []
     for call in calls:
         given, output = call.inputs[:1], call.outputs[0]
         first = given[0].node if given else None
-        looks.append(
-            LayerLook(
+        snapshots.append(
+            LayerSnapshot(
                 path=call.layer.path,
                 layer=call.layer,
                 kind=_KINDS.get(_through(output.node).name, ""),
@@ -199,13 +203,13 @@ def _arranged(calls: list[Call], predictions: list[Tensor], trained: set[Node], 
                 rank=len(output.shape),
             )
         )
-    return looks
+    return snapshots
 
 
 # -- what is computed for each -----------------------------------------------------------------------------
 
 
-def _numbers(call: Call, look: LayerLook) -> dict[str, Any]:
+def _numbers(call: Call, snapshot: LayerSnapshot) -> dict[str, Any]:
     """Measures of a call, as small tensors."""
     found: dict[str, Any] = {}
     output = call.outputs[0]
@@ -223,10 +227,10 @@ def _numbers(call: Call, look: LayerLook) -> dict[str, Any]:
             "high": ops.max(high, axis=others) if others else high,
             "low": ops.min(low, axis=others) if others else low,
         }
-        flat = _flat_ends(look.kind, y)
+        flat = _flat_ends(snapshot.kind, y)
         if flat is not None:
             found["saturated"] = ops.mean(ops.cast(flat, "float32"))
-    if look.from_data and call.inputs and is_float(call.inputs[0].dtype) and ops.size(call.inputs[0]):
+    if snapshot.from_data and call.inputs and is_float(call.inputs[0].dtype) and ops.size(call.inputs[0]):
         x = ops.cast(call.inputs[0], "float32")
         found["input_rms"], found["input_largest"] = rms(x), ops.max(ops.abs(x))
         if len(x.shape) == 2:
@@ -258,16 +262,18 @@ def _weight_numbers(old: Tensor, new: Tensor, gradient: Any) -> dict[str, Any]:
 _JOINED = {"high": np.max, "low": np.min, "largest": np.max, "spread": np.max}
 
 
-def _together(look: LayerLook, parts: list[dict[str, Any]]) -> LayerLook:
+def _together(snapshot: LayerSnapshot, parts: list[dict[str, Any]]) -> LayerSnapshot:
     values = {}
     for name in parts[0]:
         join = _JOINED.get(name, np.mean)
         value = join([part[name] for part in parts], axis=0)
         values[name] = float(value) if np.ndim(value) == 0 else value
-    return LayerLook(**{**vars(look), **values})
+    return LayerSnapshot(**{**vars(snapshot), **values})
 
 
-def _weighed(look: WeightLook, parts: list[dict[str, Any]]) -> WeightLook:
+def _weighed(snapshot: WeightSnapshot, parts: list[dict[str, Any]]) -> WeightSnapshot:
     values = {name: np.mean([part[name] for part in parts]) for name in parts[0]}
     alike = bool(values.pop("alike", False))
-    return WeightLook(**{**vars(look), **{name: float(x) for name, x in values.items()}, "alike": alike})
+    return WeightSnapshot(
+        **{**vars(snapshot), **{name: float(x) for name, x in values.items()}, "alike": alike}
+    )

@@ -10,8 +10,8 @@ import numpy as np
 from hornbeam import layers as kinds
 from hornbeam.activations import linear
 from hornbeam.diagnostics.doctor.findings import Checks, Evidence, listed
-from hornbeam.diagnostics.doctor.step_probe import LayerLook
-from hornbeam.diagnostics.doctor.training_trace import Case
+from hornbeam.diagnostics.doctor.step_probe import LayerSnapshot
+from hornbeam.diagnostics.doctor.training_trace import TrainingTrace
 
 check = Checks()
 
@@ -26,27 +26,27 @@ _PASSING = (*_DROPOUTS, kinds.GaussianNoise, kinds.Identity)
 
 @check(
     "frozen",
-    "look",
+    "snapshot",
     "a model without a trained weight",
     "Set trainable = True on the layers that are to learn, and compile again",
 )
-def frozen(case: Case) -> Evidence | None:
-    if case.looks[-1].weights or not case.model.weights:
+def frozen(trace: TrainingTrace) -> Evidence | None:
+    if trace.snapshots[-1].weights or not trace.model.weights:
         return None
-    count = sum(int(np.prod(v.shape)) for v in case.model.weights)
+    count = sum(int(np.prod(v.shape)) for v in trace.model.weights)
     return Evidence(f"all {count:,} weights are frozen: an update changes nothing")
 
 
-def _sources(case: Case) -> Iterator[tuple[LayerLook, LayerLook]]:
+def _sources(trace: TrainingTrace) -> Iterator[tuple[LayerSnapshot, LayerSnapshot]]:
     """Pairs of layers of which the first feeds the second and nothing else, perhaps through a dropout."""
-    looks = case.looks[-1].layers
-    for _, second in case.leaf_layers():
-        look = second
-        while look.sole and look.inputs and look.inputs[0] is not None:
-            look = looks[look.inputs[0]]
-            if not isinstance(look.layer, _PASSING) and not _is_linear_activation(look.layer):
-                if not look.layer._sublayers():
-                    yield look, second
+    snapshots = trace.snapshots[-1].layers
+    for _, second in trace.leaf_layers():
+        snapshot = second
+        while snapshot.sole and snapshot.inputs and snapshot.inputs[0] is not None:
+            snapshot = snapshots[snapshot.inputs[0]]
+            if not isinstance(snapshot.layer, _PASSING) and not _is_linear_activation(snapshot.layer):
+                if not snapshot.layer._sublayers():
+                    yield snapshot, second
                 break
 
 
@@ -64,14 +64,14 @@ def _is_weighted_sum(layer: Any) -> bool:
 
 @check(
     "linear_chain",
-    "look",
+    "snapshot",
     "two layers of weighted sums with no activation between them, which one smaller layer could replace",
     "Give the first of each pair an activation, for example activation='relu', or leave it out",
 )
-def linear_chain(case: Case) -> Evidence | None:
+def linear_chain(trace: TrainingTrace) -> Evidence | None:
     pairs = [
         (a, b)
-        for a, b in _sources(case)
+        for a, b in _sources(trace)
         if _is_weighted_sum(a.layer)
         and isinstance(b.layer, (kinds.Dense, *_CONVOLUTIONS))
         and _replaceable(a, b)
@@ -99,7 +99,7 @@ def _merged(a: Any, b: Any) -> int:
     return int(np.prod(sizes)) * first[-2] * second[-1]
 
 
-def _replaceable(a: LayerLook, b: LayerLook) -> bool:
+def _replaceable(a: LayerSnapshot, b: LayerSnapshot) -> bool:
     """Whether the layer between two is no bottleneck, and one layer has no more weights than both."""
     one, two = a.layer, b.layer
     if isinstance(one, kinds.Dense) is not isinstance(two, kinds.Dense):
@@ -133,12 +133,12 @@ _TWICE = {
 
 @check(
     "activation_twice",
-    "look",
+    "snapshot",
     "an activation applied to the output of another one",
     "Leave out one of them: the activation argument of the layer before, or the layer behind",
 )
-def activation_twice(case: Case) -> Evidence | None:
-    for a, b in _sources(case):
+def activation_twice(trace: TrainingTrace) -> Evidence | None:
+    for a, b in _sources(trace):
         bare = isinstance(b.layer, (kinds.Activation, kinds.Softmax, kinds.ReLU))
         text = _TWICE.get((a.kind, b.kind))
         if bare and text and not a.is_output:
@@ -150,23 +150,27 @@ def activation_twice(case: Case) -> Evidence | None:
 
 @check(
     "dropout_zero",
-    "look",
+    "snapshot",
     "a dropout layer with rate 0",
     "Give it a rate, 0.2 to 0.5 is usual, or leave it out",
 )
-def dropout_zero(case: Case) -> Evidence | None:
-    found = [look.path for _, look in case.leaf_layers() if _rate(look) == 0]
+def dropout_zero(trace: TrainingTrace) -> Evidence | None:
+    found = [snapshot.path for _, snapshot in trace.leaf_layers() if _rate(snapshot) == 0]
     return Evidence(f"{listed(found)} drops nothing: its rate is 0", found) if found else None
 
 
 @check(
     "dropout_extreme",
-    "look",
+    "snapshot",
     "a dropout layer that drops nearly everything",
     "The rate is what is dropped, not what is kept: 0.2 to 0.5 is usual",
 )
-def dropout_extreme(case: Case) -> Evidence | None:
-    found = [(look.path, _rate(look)) for _, look in case.leaf_layers() if (_rate(look) or 0) >= 0.85]
+def dropout_extreme(trace: TrainingTrace) -> Evidence | None:
+    found = [
+        (snapshot.path, _rate(snapshot))
+        for _, snapshot in trace.leaf_layers()
+        if (_rate(snapshot) or 0) >= 0.85
+    ]
     if not found:
         return None
     path, rate = found[0]
@@ -175,12 +179,12 @@ def dropout_extreme(case: Case) -> Evidence | None:
 
 @check(
     "dropout_last",
-    "look",
+    "snapshot",
     "a dropout behind the model's last layer",
     "Put it before the last layer with weights: here it sets answers themselves to zero",
 )
-def dropout_last(case: Case) -> Evidence | None:
-    found = [look for _, look in case.leaf_layers() if look.is_output and _rate(look)]
+def dropout_last(trace: TrainingTrace) -> Evidence | None:
+    found = [snapshot for _, snapshot in trace.leaf_layers() if snapshot.is_output and _rate(snapshot)]
     if not found:
         return None
     return Evidence(
@@ -189,35 +193,35 @@ def dropout_last(case: Case) -> Evidence | None:
     )
 
 
-def _rate(look: LayerLook) -> float | None:
-    return float(look.layer.rate) if isinstance(look.layer, _DROPOUTS) else None
+def _rate(snapshot: LayerSnapshot) -> float | None:
+    return float(snapshot.layer.rate) if isinstance(snapshot.layer, _DROPOUTS) else None
 
 
 @check(
     "batch_norm_small_batch",
-    "look",
+    "snapshot",
     "batch normalization over too few samples",
     "Take batches of 16 and more, or a normalization that does not look at the batch "
     "(LayerNormalization, GroupNormalization)",
 )
-def batch_norm_small_batch(case: Case) -> Evidence | None:
-    found = [look for look in case.batch_norms() if look.layer.trainable]
+def batch_norm_small_batch(trace: TrainingTrace) -> Evidence | None:
+    found = [snapshot for snapshot in trace.batch_norms() if snapshot.layer.trainable]
     if not found:
         return None
-    size = case.batch_size
-    flat = any(look.rank == 2 for look in found)
+    size = trace.batch_size
+    flat = any(snapshot.rank == 2 for snapshot in found)
     if size < (5 if flat else 2):
         many = f"{size} sample{'s' if size > 1 else ''}"
         return Evidence(
-            f"{listed([look.path for look in found])} takes means and variances of {many}: they are mostly "
-            "chance",
-            [look.path for look in found],
+            f"{listed([snapshot.path for snapshot in found])} takes means and variances of "
+            f"{many}: they are mostly chance",
+            [snapshot.path for snapshot in found],
         )
-    samples = getattr(case.data, "samples", None)
-    if flat and samples and samples > size and samples % size == 1 and case.steps == -(-samples // size):
+    samples = getattr(trace.data, "samples", None)
+    if flat and samples and samples > size and samples % size == 1 and trace.steps == -(-samples // size):
         return Evidence(
             f"the last batch of an epoch has 1 sample ({samples:,} = {samples // size:,} x {size} + 1), of "
-            f"which {listed([look.path for look in found])} makes zero",
-            [look.path for look in found],
+            f"which {listed([snapshot.path for snapshot in found])} makes zero",
+            [snapshot.path for snapshot in found],
         )
     return None

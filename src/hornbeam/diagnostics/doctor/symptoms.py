@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hornbeam.diagnostics.doctor.findings import Checks, Evidence
-from hornbeam.diagnostics.doctor.training_trace import Case
+from hornbeam.diagnostics.doctor.training_trace import TrainingTrace
 from hornbeam.training import checks
 
 check = Checks()
@@ -30,12 +30,12 @@ def votes(labels: np.ndarray) -> np.ndarray:
     return classes[counts.argmax(axis=1)]
 
 
-def _resting(case: Case) -> int:
+def _resting(trace: TrainingTrace) -> int:
     """For how many epochs the training loss has been at rest: the last third, at least five and a hundred
     updates, in which it fell by less than 3%; 0 if it still falls."""
-    losses = case.losses()
+    losses = trace.losses()
     third = max(5, len(losses) // 3)
-    if len(losses) < 2 * third or case.updates * third < 100 * len(losses) or not np.isfinite(losses).all():
+    if len(losses) < 2 * third or trace.updates * third < 100 * len(losses) or not np.isfinite(losses).all():
         return 0
     before, after = np.mean(losses[-2 * third : -third]), np.mean(losses[-third:])
     return third if after > 0.97 * before else 0
@@ -56,14 +56,14 @@ def _resting(case: Case) -> int:
         "saturated_outputs",
     ),
 )
-def label_noise(case: Case) -> Evidence | None:
-    labels, seen = case.probe_labels, case.probabilities()
-    if labels is None or seen is None or case.reference is None or len(labels) < 96:
+def label_noise(trace: TrainingTrace) -> Evidence | None:
+    labels, seen = trace.probe_labels, trace.probabilities()
+    if labels is None or seen is None or trace.reference is None or len(labels) < 96:
         return None
-    if case.updates < 50 or case.looks[-1].epoch != case.epoch or not len(_odd(seen, labels, 0.6)):
+    if trace.updates < 50 or trace.snapshots[-1].epoch != trace.epoch or not len(_odd(seen, labels, 0.6)):
         return None
     # The samples looked at raise a suspicion; many more must bear it out.
-    (x, y), answers = case.reference, case.answers()
+    (x, y), answers = trace.reference, trace.answers()
     if answers is None or len(answers) < 200:
         return None
     labels, answer = _labels_of(y), answers.argmax(axis=1)
@@ -74,8 +74,8 @@ def label_noise(case: Case) -> Evidence | None:
     against = odd[(voted == answer[odd]) & (voted != labels[odd])]
     if len(against) < 0.75 * len(odd):
         return None
-    assert case.reference_rows is not None
-    rows = ", ".join(map(str, np.sort(case.reference_rows[against])[:8]))
+    assert trace.reference_rows is not None
+    rows = ", ".join(map(str, np.sort(trace.reference_rows[against])[:8]))
     return Evidence(
         f"of the {len(labels) // 2} samples, out of {len(labels)}, that the model is most certain of, "
         f"{len(odd)} have another label, and for {len(against)} of those most of the "
@@ -107,43 +107,43 @@ def _labels_of(y: np.ndarray) -> np.ndarray:
     "Take more layers or units, less regularization, a higher rate, or features that show what is asked for",
     unless=("any",),
 )
-def underfitting(case: Case) -> Evidence | None:
-    if not _resting(case) or case.reference is None or case.looks[-1].epoch != case.epoch:
+def underfitting(trace: TrainingTrace) -> Evidence | None:
+    if not _resting(trace) or trace.reference is None or trace.snapshots[-1].epoch != trace.epoch:
         return None
-    if case.labels is not None:
-        return _worse_than_votes(case)
-    return _worse_than_means(case)
+    if trace.labels is not None:
+        return _worse_than_votes(trace)
+    return _worse_than_means(trace)
 
 
-def _worse_than_votes(case: Case) -> Evidence | None:
-    probabilities = case.probabilities()
-    x, y = case.reference  # type: ignore[misc]
-    if probabilities is None or case.probe_labels is None or len(x) < 64:
+def _worse_than_votes(trace: TrainingTrace) -> Evidence | None:
+    probabilities = trace.probabilities()
+    x, y = trace.reference  # type: ignore[misc]
+    if probabilities is None or trace.probe_labels is None or len(x) < 64:
         return None
     labels = _labels_of(y)
     known = float((votes(labels[neighbours(x, x, _NEIGHBOURS)]) == labels).mean())
-    right = float((probabilities.argmax(axis=1) == case.probe_labels).mean())
+    right = float((probabilities.argmax(axis=1) == trace.probe_labels).mean())
     if right > known - 0.15:
         return None
     return Evidence(
-        f"the loss has not fallen for {_resting(case)} epochs at {right:.0%} of the training samples right; "
+        f"the loss has not fallen for {_resting(trace)} epochs at {right:.0%} of the training samples right; "
         f"a vote of the {_NEIGHBOURS} nearest other samples is right for {known:.0%}"
     )
 
 
-def _worse_than_means(case: Case) -> Evidence | None:
-    x, y = case.reference  # type: ignore[misc]
-    if checks._function_of(case.loss) != "mean_squared_error" or case.constant_loss is None or len(x) < 64:
+def _worse_than_means(trace: TrainingTrace) -> Evidence | None:
+    x, y = trace.reference  # type: ignore[misc]
+    if checks._function_of(trace.loss) != "mean_squared_error" or trace.constant_loss is None or len(x) < 64:
         return None
     target = y.reshape(len(y), -1).astype("float64")
     guess = target[neighbours(x, x, _NEIGHBOURS)].mean(axis=1)
     known = float(np.square(guess - target).mean())
-    loss = case.data_loss(case.losses()[-1])
-    if known > 0.5 * case.constant_loss or loss < known + 0.3 * case.constant_loss:
+    loss = trace.data_loss(trace.losses()[-1])
+    if known > 0.5 * trace.constant_loss or loss < known + 0.3 * trace.constant_loss:
         return None
     return Evidence(
-        f"the loss has not fallen for {_resting(case)} epochs at {loss:.3g}; the mean of the "
-        f"{_NEIGHBOURS} nearest other samples has {known:.3g}, a constant answer {case.constant_loss:.3g}"
+        f"the loss has not fallen for {_resting(trace)} epochs at {loss:.3g}; the mean of the "
+        f"{_NEIGHBOURS} nearest other samples has {known:.3g}, a constant answer {trace.constant_loss:.3g}"
     )
 
 
@@ -155,11 +155,11 @@ def _worse_than_means(case: Case) -> Evidence | None:
     "and try whether the model can learn 32 samples by heart",
     unless=("any",),
 )
-def loss_not_falling(case: Case) -> Evidence | None:
-    losses = case.losses()
-    if not _resting(case) or not case.nothing_learned():
+def loss_not_falling(trace: TrainingTrace) -> Evidence | None:
+    losses = trace.losses()
+    if not _resting(trace) or not trace.nothing_learned():
         return None
     return Evidence(
-        f"loss was {losses[0]:.4g} in epoch {case.began + 1} and is {losses[-1]:.4g} in epoch "
-        f"{case.epoch_now}; a constant answer has {case.constant_loss:.4g}"
+        f"loss was {losses[0]:.4g} in epoch {trace.began + 1} and is {losses[-1]:.4g} in epoch "
+        f"{trace.epoch_now}; a constant answer has {trace.constant_loss:.4g}"
     )

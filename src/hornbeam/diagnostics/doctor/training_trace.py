@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.diagnostics.doctor.step_probe import LayerLook, Look
+from hornbeam.diagnostics.doctor.step_probe import LayerSnapshot, Snapshot
 from hornbeam.layers import BatchNormalization
 from hornbeam.losses import Loss
 from hornbeam.training import checks
@@ -20,10 +20,10 @@ _SQUARED = ("mean_squared_error",)
 _ABSOLUTE = ("mean_absolute_error",)
 
 
-class Case:
+class TrainingTrace:
     """A training: its model, its data, what was seen so far.
 
-    looks: into training steps; the first is from before the first update. history: logs of the epochs.
+    snapshots: into training steps; the first is from before the first update. history: logs of the epochs.
     batches: those that are looked at. found: names of findings.
     """
 
@@ -32,7 +32,7 @@ class Case:
         self.data = run.data
         self.callbacks = run.callbacks.callbacks
         self.epochs, self.steps = epochs, steps
-        self.looks: list[Look] = []
+        self.snapshots: list[Snapshot] = []
         self.history: list[dict[str, Any]] = []
         self.found: set[str] = set()
         # Epochs of it that another fit had made.
@@ -113,7 +113,7 @@ class Case:
     @functools.cached_property
     def loss(self) -> Loss | None:
         """The loss, if the step is the library's and there is one for one output."""
-        losses = self.model._fit.losses
+        losses = self.model._training_state.losses
         if not self.standard or losses is None or len(losses.by_output) != 1:
             return None
         found = losses.by_output[0]
@@ -162,7 +162,7 @@ class Case:
 
     def data_loss(self, loss: float) -> float:
         """A loss without what regularizers of weights add to it."""
-        return loss - (self.looks[-1].penalty if self.looks else 0.0)
+        return loss - (self.snapshots[-1].penalty if self.snapshots else 0.0)
 
     # -- the training ----------------------------------------------------------------------------------------
 
@@ -178,8 +178,8 @@ class Case:
 
     @property
     def updates(self) -> int:
-        """Updates up to the last look."""
-        return self.looks[-1].updates if self.looks else 0
+        """Updates up to the last snapshot."""
+        return self.snapshots[-1].updates if self.snapshots else 0
 
     @property
     def planned(self) -> int | None:
@@ -192,24 +192,24 @@ class Case:
 
     def nothing_learned(self) -> bool:
         """Whether the model is no better than a constant answer, by the last look and the last epoch."""
-        if self.constant_loss is None or not self.losses() or not self.looks:
+        if self.constant_loss is None or not self.losses() or not self.snapshots:
             return False
         seen = [self.data_loss(self.losses()[-1])]
-        if self.looks[-1].updates and self.looks[-1].loss is not None:
-            seen.append(self.data_loss(self.looks[-1].loss))
+        if self.snapshots[-1].updates and self.snapshots[-1].loss is not None:
+            seen.append(self.data_loss(self.snapshots[-1].loss))
         return not any(loss < 0.95 * self.constant_loss for loss in seen)
 
-    def leaf_layers(self) -> list[tuple[int, LayerLook]]:
+    def leaf_layers(self) -> list[tuple[int, LayerSnapshot]]:
         """The last look's layers that hold no other layers, with their numbers."""
-        looks = self.looks[-1].layers
-        return [(i, look) for i, look in enumerate(looks) if not look.layer._sublayers()]
+        snapshots = self.snapshots[-1].layers
+        return [(i, snapshot) for i, snapshot in enumerate(snapshots) if not snapshot.layer._sublayers()]
 
-    def probabilities(self, look: Look | None = None) -> np.ndarray | None:
+    def probabilities(self, snapshot: Snapshot | None = None) -> np.ndarray | None:
         """What the model gave each class of each sample that was looked at, (n, classes)."""
-        look = look or self.looks[-1]
-        if self.probe_labels is None or len(look.predictions) != 1:
+        snapshot = snapshot or self.snapshots[-1]
+        if self.probe_labels is None or len(snapshot.predictions) != 1:
             return None
-        found = self._as_probabilities(look.predictions[0])
+        found = self._as_probabilities(snapshot.predictions[0])
         return found if found is not None and len(found) == len(self.probe_labels) else None
 
     def _as_probabilities(self, outputs: np.ndarray) -> np.ndarray | None:
@@ -226,9 +226,11 @@ class Case:
                 return shifted / shifted.sum(axis=1, keepdims=True)
         return scores
 
-    def batch_norms(self) -> list[LayerLook]:
+    def batch_norms(self) -> list[LayerSnapshot]:
         """Calls of layers that normalize by the batch, while they are trained."""
-        return [look for _, look in self.leaf_layers() if isinstance(look.layer, BatchNormalization)]
+        return [
+            snapshot for _, snapshot in self.leaf_layers() if isinstance(snapshot.layer, BatchNormalization)
+        ]
 
 
 def probe_batches(data: Any) -> list[Any]:

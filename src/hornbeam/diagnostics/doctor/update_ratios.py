@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from hornbeam.diagnostics.doctor.findings import Checks, Evidence
-from hornbeam.diagnostics.doctor.step_probe import Look
-from hornbeam.diagnostics.doctor.training_trace import Case
+from hornbeam.diagnostics.doctor.step_probe import Snapshot
+from hornbeam.diagnostics.doctor.training_trace import TrainingTrace
 from hornbeam.training.callbacks.base import learning_rates
 
 check = Checks()
@@ -19,19 +19,19 @@ _SETTLED = 10
 
 @check(
     "regularization_swamps",
-    "look",
+    "snapshot",
     "regularizers that weigh more than the loss itself",
     "Take a smaller factor, 1e-5 to 1e-3 is usual, or less weight decay",
 )
-def regularization_swamps(case: Case) -> Evidence | None:
-    first, last = case.looks[0], case.looks[-1]
-    if case.standard and first.loss is not None and first.penalty > 3 * abs(first.loss - first.penalty) > 0:
+def regularization_swamps(trace: TrainingTrace) -> Evidence | None:
+    first, last = trace.snapshots[0], trace.snapshots[-1]
+    if trace.standard and first.loss is not None and first.penalty > 3 * abs(first.loss - first.penalty) > 0:
         return Evidence(
             f"before training {first.penalty:.3g} of a loss of {first.loss:.3g} are penalties on weights, "
             f"{first.loss - first.penalty:.3g} compare predictions with targets"
         )
-    decay = last.penalty > 0 or getattr(case.model.optimizer, "weight_decay", None)
-    if not decay or last.updates < _SETTLED or not case.nothing_learned():
+    decay = last.penalty > 0 or getattr(trace.model.optimizer, "weight_decay", None)
+    if not decay or last.updates < _SETTLED or not trace.nothing_learned():
         return None
     shrunk = [
         (after.path, before.rms, after.rms)
@@ -48,32 +48,32 @@ def regularization_swamps(case: Case) -> Evidence | None:
     )
 
 
-def moved(look: Look) -> float | None:
+def moved(snapshot: Snapshot) -> float | None:
     """By which part of its size an update changes a weight, the median over those that multiply."""
-    parts = [w.update / w.rms for w in look.kernels() if w.rms > 1e-8 and w.size >= 4]
+    parts = [w.update / w.rms for w in snapshot.kernels() if w.rms > 1e-8 and w.size >= 4]
     parts = [part for part in parts if math.isfinite(part)]
     return float(np.median(parts)) if parts else None
 
 
-def rate_of(case: Case) -> str:
+def rate_of(trace: TrainingTrace) -> str:
     """The learning rate in words."""
-    rates = list(learning_rates(case.model.optimizer).values())
+    rates = list(learning_rates(trace.model.optimizer).values())
     return f"the learning rate {rates[0]:.2g}" if rates else "the optimizer"
 
 
-def _broken(case: Case) -> str | None:
+def _broken(trace: TrainingTrace) -> str | None:
     """Which loss is no number, or far above where it began."""
     for name in ("loss", "val_loss"):
-        values = case.losses(name)
+        values = trace.losses(name)
         if values and not math.isfinite(values[-1]):
-            return f"the {name} is {values[-1]} in epoch {case.epoch_now}"
-    first, last = case.looks[0].loss, case.losses()
-    if first is None or not last or not math.isfinite(first) or case.looks[-1].updates < 10:
+            return f"the {name} is {values[-1]} in epoch {trace.epoch_now}"
+    first, last = trace.snapshots[0].loss, trace.losses()
+    if first is None or not last or not math.isfinite(first) or trace.snapshots[-1].updates < 10:
         return None
-    seen = [*last[-1:], *([case.looks[-1].loss] if case.looks[-1].loss is not None else [])]
+    seen = [*last[-1:], *([trace.snapshots[-1].loss] if trace.snapshots[-1].loss is not None else [])]
     if min(seen) <= 1.5 * abs(first) + 1e-6:
         return None
-    return f"the loss went from {first:.3g} before training to {min(seen):.3g} in epoch {case.epoch_now}"
+    return f"the loss went from {first:.3g} before training to {min(seen):.3g} in epoch {trace.epoch_now}"
 
 
 @check(
@@ -83,17 +83,17 @@ def _broken(case: Case) -> str | None:
     "Take a tenth of the rate; hornbeam.lr_find(model, x, y) shows which rates work",
     unless=("unscaled_targets", "unscaled_inputs", "exploding_gradients", "regularization_swamps"),
 )
-def rate_too_high(case: Case) -> Evidence | None:
-    parts = [part for look in case.looks if (part := moved(look)) is not None]
-    broken = _broken(case) if case.standard else None
+def rate_too_high(trace: TrainingTrace) -> Evidence | None:
+    parts = [part for snapshot in trace.snapshots if (part := moved(snapshot)) is not None]
+    broken = _broken(trace) if trace.standard else None
     if not parts or max(parts) < 0.03:
         return None
-    stuck = max(parts) > 0.2 and case.updates >= 20 and case.epoch >= 2 and case.nothing_learned()
+    stuck = max(parts) > 0.2 and trace.updates >= 20 and trace.epoch >= 2 and trace.nothing_learned()
     if broken is None and not stuck:
         return None
-    text = broken or f"after {case.updates:,} updates the model is no better than a constant answer"
+    text = broken or f"after {trace.updates:,} updates the model is no better than a constant answer"
     return Evidence(
-        f"{rate_of(case)} moves weights by up to {max(parts):.0%} of their size in one update; {text}"
+        f"{rate_of(trace)} moves weights by up to {max(parts):.0%} of their size in one update; {text}"
     )
 
 
@@ -104,8 +104,8 @@ def rate_too_high(case: Case) -> Evidence | None:
     "fit(debug_nans=True) says in which layer and operation that began",
     unless=("rate_too_high", "exploding_gradients"),
 )
-def not_finite(case: Case) -> Evidence | None:
-    for name, value in case.history[-1].items():
+def not_finite(trace: TrainingTrace) -> Evidence | None:
+    for name, value in trace.history[-1].items():
         if "loss" in name and np.ndim(value) == 0 and not math.isfinite(value):
-            return Evidence(f"{name} is {value} in epoch {case.epoch_now}")
+            return Evidence(f"{name} is {value} in epoch {trace.epoch_now}")
     return None

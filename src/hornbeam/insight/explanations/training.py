@@ -17,7 +17,7 @@ from hornbeam.insight.explanations.losses import guessed, kind_of
 from hornbeam.insight.explanations.optimizers import Rule, rule_of, schedule_of
 from hornbeam.insight.summary import _size
 from hornbeam.optimizers.schedules import LearningRateSchedule
-from hornbeam.training.schedule import Plan
+from hornbeam.training.schedule import TrainingSchedule
 
 Facts = list[tuple[str, str]]
 
@@ -39,7 +39,7 @@ def explain_training(
     """
     model._require_compiled("explain_training")
     history = history or getattr(model, "history", None)
-    plan = _plan(getattr(history, "plan", None), x, samples, batch_size, epochs)
+    plan = _plan(getattr(history, "schedule", None), x, samples, batch_size, epochs)
     logs = getattr(history, "history", None) or {}
     notes = [Note("The loop", tuple(_loop(plan, model)))]
     notes += list(_optimizers(model.optimizer, plan, model))
@@ -53,7 +53,9 @@ def explain_training(
     return Told(f'How "{model.name}" is trained', notes)
 
 
-def _plan(made: Plan | None, x: Any, samples: int | None, batch_size: int | None, epochs: int | None) -> Plan:
+def _plan(
+    made: TrainingSchedule | None, x: Any, samples: int | None, batch_size: int | None, epochs: int | None
+) -> TrainingSchedule:
     """The plan of the last `fit`, with what is given put in its place."""
     if x is not None and samples is None:
         samples = len(tree.flatten(x)[0])
@@ -69,10 +71,10 @@ def _plan(made: Plan | None, x: Any, samples: int | None, batch_size: int | None
     size = batch_size or (made.batch_size if made is not None else None) or 32
     size, samples = check_int("batch_size", size, 1), check_int("samples", samples, 1)
     times = epochs if epochs is not None else made.epochs if made is not None else 1
-    return Plan(samples, size, math.ceil(samples / size), check_int("epochs", times, 0))
+    return TrainingSchedule(samples, size, math.ceil(samples / size), check_int("epochs", times, 0))
 
 
-def _loop(plan: Plan, model: Any) -> Facts:
+def _loop(plan: TrainingSchedule, model: Any) -> Facts:
     made = model.optimizer.iterations if model.optimizer is not None else 0
     facts = [
         ("batch", _batch(plan)),
@@ -90,7 +92,7 @@ def _loop(plan: Plan, model: Any) -> Facts:
     return facts
 
 
-def _batch(plan: Plan) -> str:
+def _batch(plan: TrainingSchedule) -> str:
     if plan.batch_size is None:
         return "as many samples as the stream puts together"
     size = min(plan.batch_size, plan.samples or plan.batch_size)
@@ -105,7 +107,7 @@ def _batch(plan: Plan) -> str:
 # -- the optimizer ------------------------------------------------------------------------------------------
 
 
-def _optimizers(optimizer: Any, plan: Plan, model: Any) -> Iterator[Note]:
+def _optimizers(optimizer: Any, plan: TrainingSchedule, model: Any) -> Iterator[Note]:
     """A note for the optimizer, and one for each that it is made of."""
     if optimizer is None:
         return
@@ -135,7 +137,7 @@ def _optimizers(optimizer: Any, plan: Plan, model: Any) -> Iterator[Note]:
     yield Note(f"The optimizer: {kind}", tuple(_optimizer(optimizer, plan, model)))
 
 
-def _optimizer(optimizer: Any, plan: Plan, model: Any) -> Facts:
+def _optimizer(optimizer: Any, plan: TrainingSchedule, model: Any) -> Facts:
     rule = rule_of(optimizer)
     if rule is None:
         facts = [
@@ -180,7 +182,7 @@ def _words(expression: str) -> set[str]:
     return set("".join(c if c.isalnum() or c == "_" else " " for c in expression).split())
 
 
-def _rate(optimizer: Any, plan: Plan) -> str:
+def _rate(optimizer: Any, plan: TrainingSchedule) -> str:
     schedule = optimizer._learning_rate
     if not isinstance(schedule, LearningRateSchedule):
         now = float(np.asarray(optimizer.learning_rate))
@@ -264,7 +266,7 @@ def _extras(optimizer: Any) -> Iterator[tuple[str, str]]:
 
 def _losses(model: Any, y: Any) -> Iterator[tuple[Note, float | None]]:
     """A note for the loss of each output, with the value of a guess."""
-    fit = model._fit.losses
+    fit = model._training_state.losses
     if fit is None or fit.spec is None:
         return
     outputs = (

@@ -45,9 +45,9 @@ def batch_of(model: Any, x: Any) -> Any:
 def called(model: Any, batch: Any, layer: Any) -> tuple[Any, Tensor]:
     """In a traced function: what the model gives in inference, and the first output of a layer's first call.
     Raises ValueError if the layer does not run."""
-    from hornbeam.diagnostics.capture import recorded_calls
+    from hornbeam.diagnostics.capture import capture_layer_calls
 
-    with recorded_calls() as calls:
+    with capture_layer_calls() as calls:
         result = model(batch, training=False)
     outputs = [call.outputs[0] for call in calls if call.layer is layer and call.outputs]
     if not outputs:

@@ -136,12 +136,12 @@ def _size(batch: np.ndarray) -> tuple[int, int]:
 
 def _last_with_places(model: Any, batch: np.ndarray) -> Any:
     """The last layer that runs and gives (n, h, w, channels) with more than one place."""
-    from hornbeam.diagnostics.capture import recorded_calls
+    from hornbeam.diagnostics.capture import capture_layer_calls
 
     found: list[Any] = []
 
     def run(inputs: Any) -> Any:
-        with recorded_calls() as calls:
+        with capture_layer_calls() as calls:
             result = model(inputs, training=False)
         for call in calls:
             shape = call.outputs[0].shape if call.outputs else ()

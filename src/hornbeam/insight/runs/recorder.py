@@ -219,7 +219,7 @@ class RunRecorder(Callback):
     def _keep_findings(self) -> None:
         from hornbeam.insight.runs.parts import of_findings
 
-        run = self.model._run
+        run = self.model._training_run
         others = run.callbacks.callbacks if run is not None else ()
         found = [callback.findings for callback in others if isinstance(callback, Doctor)]
         if found:
@@ -231,7 +231,7 @@ def _facts(model: Any, params: dict[str, Any], name: str) -> dict[str, Any]:
     from hornbeam.insight.runs.environment import command, environment
     from hornbeam.random import chosen_seed
 
-    run = model._run
+    run = model._training_run
     return {
         "format": 1,
         "name": name,

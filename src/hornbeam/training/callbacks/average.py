@@ -24,7 +24,7 @@ class SwapEMAWeights(Callback):
     >>> optimizer = hornbeam.optimizers.Adam(use_ema=True)
     """
 
-    kept = ("_averages_in_model",)
+    checkpointed = ("_averages_in_model",)
 
     def __init__(self, swap_on_epoch: bool = False) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from hornbeam.training.callbacks.base import Logs
 from hornbeam.training.callbacks.checkpoint import Saver
 
 if TYPE_CHECKING:  # a run has callbacks
-    from hornbeam.training.run import Run
+    from hornbeam.training.run import TrainingRun
 
 
 @exported("keras.callbacks")
@@ -76,7 +76,7 @@ class BackupAndRestore(Saver):
             self._save(finished=True)
 
     def _count_batch(self, batch: int, logs: Logs | None = None) -> None:
-        if self.model._run.updates_now % self.save_freq == 0:
+        if self.model._training_run.updates_now % self.save_freq == 0:
             self._save(finished=False)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
@@ -89,7 +89,7 @@ class BackupAndRestore(Saver):
                 folder.rmdir()
         wait_for_all()
 
-    def _path(self, run: Run, finished: bool) -> Path:
+    def _path(self, run: TrainingRun, finished: bool) -> Path:
         return self._latest
 
     def _write(self, path: Path, groups: list[Any], state: dict[str, Any]) -> None:

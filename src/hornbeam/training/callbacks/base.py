@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from hornbeam.core.registry import exported
-from hornbeam.training.checkpoint_schema import each, named, natural, number
+from hornbeam.training.checkpoint_schema import dict_of, list_of, natural, number
 
 Logs = Mapping[str, Any]
 
@@ -38,9 +38,9 @@ class Callback:
     # Called behind all others, whose state it looks at.
     comes_last = False
     # Attributes that `get_state` keeps.
-    kept: tuple[str, ...] = ()
+    checkpointed: tuple[str, ...] = ()
     # What those of them may be that now are of no kind: see `hornbeam.training.checkpoint_schema`.
-    forms: ClassVar[dict[str, Any]] = {}
+    schemas: ClassVar[dict[str, Any]] = {}
 
     def __init__(self) -> None:
         self.params: dict[str, Any] = {}
@@ -62,11 +62,11 @@ class Callback:
     def get_state(self) -> dict[str, Any]:
         """What a checkpoint keeps of the callback: numbers, texts, arrays, and lists and dicts of them. By
         default the attributes that the class names in `kept`."""
-        return {name: getattr(self, name) for name in self.kept}
+        return {name: getattr(self, name) for name in self.checkpointed}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from a `get_state()`; called behind `on_train_begin`."""
-        for name in self.kept:
+        for name in self.checkpointed:
             if name in state:
                 setattr(self, name, state[name])
 
@@ -132,11 +132,11 @@ class Callback:
 @exported("keras.callbacks")
 class History(Callback):
     """Records the logs of every epoch; `fit` returns it. history: {name: [one float an epoch]}. epoch: epoch
-    numbers. plan: samples, batches and updates (`insight.plan.Plan`), None outside of `fit`."""
+    numbers. schedule: samples, batches and updates (`insight.TrainingSchedule`), None before `fit`."""
 
-    kept = ("history", "epoch")
-    forms: ClassVar[dict[str, Any]] = {"history": named(each(number)), "epoch": each(natural)}
-    plan: Any = None
+    checkpointed = ("history", "epoch")
+    schemas: ClassVar[dict[str, Any]] = {"history": dict_of(list_of(number)), "epoch": list_of(natural)}
+    schedule: Any = None
 
     def __init__(self) -> None:
         super().__init__()

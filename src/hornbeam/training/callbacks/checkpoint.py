@@ -21,7 +21,7 @@ from hornbeam.training.callbacks.base import Callback, CallbackList, Logs
 from hornbeam.training.callbacks.monitor import _Monitor
 
 if TYPE_CHECKING:  # a run has callbacks
-    from hornbeam.training.run import Run
+    from hornbeam.training.run import TrainingRun
 
 
 class Saver(Callback):
@@ -46,7 +46,7 @@ class Saver(Callback):
         self._failed: OSError | None = None
         self._reported = False
 
-    def _path(self, run: Run, finished: bool) -> Path:
+    def _path(self, run: TrainingRun, finished: bool) -> Path:
         raise NotImplementedError
 
     def _written(self, path: Path) -> None:
@@ -81,7 +81,7 @@ class Saver(Callback):
         from hornbeam.saving.weights import weight_groups
 
         self._report()
-        run = self.model._run
+        run = self.model._training_run
         path = self._path(run, finished)
         job = path, weight_groups(self.model), copy.deepcopy(run.state(finished))
         if not self.background or current_engine().process[1] > 1:  # all write together, see replace_file
@@ -174,7 +174,7 @@ class Checkpoint(_Monitor, Saver):
         self.keep_best = keep_best
         self.background = background
         self.best_path: str | None = None
-        self.kept = () if keep_best is None else ("best", "best_path")
+        self.checkpointed = () if keep_best is None else ("best", "best_path")
         self._interval = every.total_seconds() if isinstance(every, datetime.timedelta) else every
         self._began = 0.0
 
@@ -200,7 +200,7 @@ class Checkpoint(_Monitor, Saver):
         if best:
             assert value is not None
             self.best = value
-            self.best_path = str(self._path(self.model._run, finished=True))
+            self.best_path = str(self._path(self.model._training_run, finished=True))
         if best or self.every == "epoch":
             self._save(finished=True, best=best)
             self._begin_interval()
@@ -213,12 +213,12 @@ class Checkpoint(_Monitor, Saver):
         """Seconds or updates since the last checkpoint, the same in all processes."""
         if self._timed:
             return slowest(time.monotonic() - self._began)
-        return self.model._run.updates_now - self._began
+        return self.model._training_run.updates_now - self._began
 
     def _begin_interval(self) -> None:
-        self._began = time.monotonic() if self._timed else self.model._run.updates_now
+        self._began = time.monotonic() if self._timed else self.model._training_run.updates_now
 
-    def _path(self, run: Run, finished: bool) -> Path:
+    def _path(self, run: TrainingRun, finished: bool) -> Path:
         return self.folder / f"step-{run.updates_now:010d}.weights.h5"
 
     def _written(self, path: Path) -> None:
@@ -255,7 +255,7 @@ def with_checkpoint(callbacks: Any, resume: Any) -> tuple[Any, list[Path] | None
     return (callbacks if given is None else given), saver.candidates()
 
 
-def continue_from(run: Run, candidates: Sequence[Path] | None) -> str:
+def continue_from(run: TrainingRun, candidates: Sequence[Path] | None) -> str:
     """Restore a run from the first of the checkpoints that is whole, if there is any. Without `candidates`,
     from those of a callback that goes on by itself. Returns a sentence that says so.
 

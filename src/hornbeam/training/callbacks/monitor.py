@@ -13,7 +13,7 @@ from hornbeam._internal.validation import check_int
 from hornbeam.core.registry import exported
 from hornbeam.distribution.processes import say
 from hornbeam.training.callbacks.base import Callback, Logs, learning_rates, rated_optimizers
-from hornbeam.training.checkpoint_schema import any_array, each, maybe, number
+from hornbeam.training.checkpoint_schema import any_array, list_of, number, optional
 
 _UP = (
     "acc", "auc", "precision", "recall", "f1", "fbeta", "iou", "r2", "cosine", "top_k",
@@ -28,7 +28,7 @@ _DOWN = (
 class _Monitor(Callback):
     """Knows which metric is watched, in which direction it improves, and its best value."""
 
-    forms: ClassVar[dict[str, Any]] = {"best": maybe(number)}
+    schemas: ClassVar[dict[str, Any]] = {"best": optional(number)}
 
     def __init__(self, monitor: str, mode: str = "auto", min_delta: float = 0.0) -> None:
         super().__init__()
@@ -100,8 +100,8 @@ class EarlyStopping(_Monitor):
     >>> stop = hornbeam.callbacks.EarlyStopping(patience=3, restore_best_weights=True)
     """
 
-    kept = ("best", "best_epoch", "best_weights", "wait", "stopped_epoch", "_stopped")
-    forms: ClassVar[dict[str, Any]] = {**_Monitor.forms, "best_weights": maybe(each(any_array))}
+    checkpointed = ("best", "best_epoch", "best_weights", "wait", "stopped_epoch", "_stopped")
+    schemas: ClassVar[dict[str, Any]] = {**_Monitor.schemas, "best_weights": optional(list_of(any_array))}
 
     def __init__(
         self,
@@ -170,7 +170,7 @@ class ReduceLROnPlateau(_Monitor):
     Raises ValueError for a factor of 1 or more.
     """
 
-    kept = ("best", "cooldown_counter", "wait")
+    checkpointed = ("best", "cooldown_counter", "wait")
 
     def __init__(
         self,
@@ -241,7 +241,7 @@ class ModelCheckpoint(_Monitor):
     save_freq: "epoch", or a number of steps. initial_value_threshold: best value to start from.
     """
 
-    kept = ("best", "_steps")
+    checkpointed = ("best", "_steps")
 
     def __init__(
         self,

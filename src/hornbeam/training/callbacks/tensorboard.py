@@ -36,7 +36,7 @@ class TensorBoard(Callback):
     >>> board = hornbeam.callbacks.TensorBoard("logs", histogram_freq=1)  # doctest: +SKIP
     """
 
-    kept = ("_train_steps", "_test_steps")
+    checkpointed = ("_train_steps", "_test_steps")
 
     def __init__(
         self,
@@ -115,14 +115,14 @@ class TensorBoard(Callback):
         self._scalars("train", "batch_", logs or {}, self._train_steps)
 
     def _write_profile(self) -> None:
-        from hornbeam.diagnostics.profiler import made_of
+        from hornbeam.diagnostics.profiler import profile_of
 
         assert self.profile_batch is not None
         first, last = self.profile_batch
         seconds = time.perf_counter() - self._profile_began
         folder = Path(self.log_dir, "train")
         folder.mkdir(parents=True, exist_ok=True)
-        found = made_of(self._compiled, last - first + 1, seconds)
+        found = profile_of(self._compiled, last - first + 1, seconds)
         found.to_chrome_trace(folder / f"steps_{first}_to_{last}.trace.json")
         self._profiling.close()
 
