@@ -59,7 +59,7 @@ PENDING = {
         "training", "tree.py", "utils", "visualization", "wrappers",
     )
 } | {
-    "crates/hornbeam-engine", "crates/hornbeam-kernels", "crates/hornbeam-python", "docs", "README.md",
+    "crates/hornbeam-engine", "crates/hornbeam-kernels", "crates/hornbeam-python", "docs",
     "CONTRIBUTING.md", "SECURITY.md", "benchmarks", "examples", "tools",
 }
 # fmt: on
