@@ -13,7 +13,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import layers
 from hornbeam.data.pipeline import prefetch
-from hornbeam.data.pipeline.prefetch import DEPTH, TRIED, Ahead, overlapped
+from hornbeam.data.pipeline.prefetch import DEPTH, TRIED, Ahead, prefetch_if_worthwhile
 from hornbeam.random import set_random_seed
 
 
@@ -41,7 +41,7 @@ def computing(count: int, seen: list[str]) -> Iterator[int]:
 
 def test_a_source_that_waits_is_read_ahead_in_order() -> None:
     seen: list[str] = []
-    assert list(overlapped(waiting(20, seen), threads=99)) == list(range(20))
+    assert list(prefetch_if_worthwhile(waiting(20, seen), threads=99)) == list(range(20))
     assert seen == [threading.current_thread().name] * TRIED + ["hornbeam-batches"] * (20 - TRIED)
     assert not threads()
 
@@ -53,12 +53,12 @@ def test_a_source_that_computes_is_read_ahead_on_spare_processors_only(
     seen: list[str] = []
     monkeypatch.setattr(prefetch.os, "cpu_count", lambda: processors)
     monkeypatch.setattr(prefetch.time, "perf_counter", time.thread_time)  # others may have our processor
-    assert list(overlapped(computing(8, seen), threads=2)) == list(range(8))
+    assert list(prefetch_if_worthwhile(computing(8, seen), threads=2)) == list(range(8))
     assert ("hornbeam-batches" in seen) == apart
 
 
 def test_quick_sources_get_no_thread() -> None:
-    seen = [threading.current_thread().name for _ in overlapped((i for i in range(9)), threads=1)]
+    seen = [threading.current_thread().name for _ in prefetch_if_worthwhile((i for i in range(9)), threads=1)]
     assert len(seen) == 9
     assert not threads()
 
@@ -68,7 +68,7 @@ def test_errors_come_after_the_batches_before_them(count: int) -> None:
     found = []
 
     def read() -> None:
-        for number in overlapped(waiting(count, [], fails=True), threads=99):
+        for number in prefetch_if_worthwhile(waiting(count, [], fails=True), threads=99):
             found.append(number)
 
     with pytest.raises(OSError, match="the disk is gone"):
@@ -79,7 +79,7 @@ def test_errors_come_after_the_batches_before_them(count: int) -> None:
 
 def test_leaving_early_ends_the_thread() -> None:
     seen: list[str] = []
-    batches = overlapped(waiting(10**6, seen), threads=99)
+    batches = prefetch_if_worthwhile(waiting(10**6, seen), threads=99)
     assert [next(batches) for _ in range(6)] == list(range(6))
     batches.close()
     assert not threads()
@@ -109,7 +109,7 @@ def trained(monkeypatch: pytest.MonkeyPatch | None) -> hb.Model:
     model = hb.Sequential([hb.Input((3,)), layers.Dense(1)])
     model.compile(hb.optimizers.SGD(0.1), "mse")
     if monkeypatch is not None:
-        monkeypatch.setattr("hornbeam.training.loop.overlapped", lambda source, threads: source)
+        monkeypatch.setattr("hornbeam.training.loop.prefetch_if_worthwhile", lambda source, threads: source)
     model.fit(batches(12), epochs=3, steps_per_epoch=4, verbose=0)
     return model
 

@@ -18,7 +18,7 @@ import hornbeam as hb
 from hornbeam._internal.neighbors import nearest
 from hornbeam._internal.row_hash import HashSketch, fingerprint, hash_rows
 from hornbeam.data import Dataset, look
-from hornbeam.data.inspection.statistics import summary_of
+from hornbeam.data.inspection.statistics import summarize
 
 
 def advised(report: Any) -> str:
@@ -38,7 +38,7 @@ def test_summaries_are_numpy_s(n: int, features: int, dtype: str, gaps: bool, se
     if gaps and array.dtype.kind == "f":
         array[rng.random(array.shape) < 0.2] = np.nan
         array[rng.random(array.shape) < 0.1] = np.inf
-    found = summary_of(array, "x")
+    found = summarize(array, "x")
     wide = array.astype(np.float64)
     good = np.isfinite(wide)
     assert (found.missing, found.infinite) == (int(np.isnan(wide).sum()), int(np.isinf(wide).sum()))
@@ -62,7 +62,7 @@ def test_summaries_are_numpy_s(n: int, features: int, dtype: str, gaps: bool, se
 
 def test_summaries_of_many_blocks() -> None:
     array = np.random.default_rng(0).normal(3, 2, (5000, 700)).astype("float32")
-    found = summary_of(array, "x")
+    found = summarize(array, "x")
     np.testing.assert_allclose(found.means, array.mean(axis=0, dtype=np.float64), rtol=1e-6)
     np.testing.assert_allclose(found.deviations, array.std(axis=0, dtype=np.float64), rtol=1e-6)
 
@@ -137,9 +137,9 @@ def test_wrong_labels_are_found() -> None:
     y[wrong] = (y[wrong] + 1) % 4
     report = look(x, y)
     assert sorted(one.row for one in report.suspicious) == wrong
-    assert all(one.neighbours == (one.label - 1) % 4 for one in report.suspicious)
+    assert all(one.neighbors == (one.label - 1) % 4 for one in report.suspicious)
     assert "look at the labels of rows" in advised(report)
-    assert look(x, y, neighbours=False).suspicious is None
+    assert look(x, y, neighbors=False).suspicious is None
 
 
 def test_labels_that_neighbours_cannot_tell() -> None:

@@ -22,7 +22,7 @@ from hornbeam.data.folders import image_loader
 from hornbeam.data.folders.image_decoding import resized
 from hornbeam.data.folders.resize_plan import buckets
 from hornbeam.data.pipeline import prefetch
-from hornbeam.utils.images import filter_of
+from hornbeam.utils.images import resampling_filter
 
 SIZES = [(40, 30), (30, 40), (64, 17), (50, 50), (20, 20), (13, 90), (97, 96), (31, 47)]  # width, height
 FILTER = Image.Resampling.BILINEAR
@@ -594,6 +594,6 @@ def test_quick_resizing_is_that_of_pillow(mode: str, interpolation: str, rng: np
     picture = Image.fromarray(pixels.squeeze())
     for size in ((64, 32), (200, 150), (1, 1)):
         box = (3.5, 2.25, picture.width - 1.5, picture.height - 0.25)
-        exact = np.asarray(picture.resize(size, filter_of(interpolation), box=box))
+        exact = np.asarray(picture.resize(size, resampling_filter(interpolation), box=box))
         found = np.asarray(resized(picture, size, box, interpolation)).reshape(exact.shape)
         assert np.abs(found.astype(int) - exact).max() <= 1

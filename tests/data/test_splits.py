@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import hornbeam as hb
 from hornbeam.data import k_fold, split
-from hornbeam.data.splits.allocation import apportion
+from hornbeam.data.splits.allocation import allocate
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 
 SEEDS = st.integers(0, 2**31)
@@ -23,7 +23,7 @@ SEEDS = st.integers(0, 2**31)
 def test_apportion_rounds_every_share_and_keeps_all_sums(counts: list[int], cuts: list[int]) -> None:
     n = sum(counts)
     sizes = np.diff([0, *sorted(n * cut // 99 for cut in cuts), n])
-    table = apportion(np.array(counts), sizes)
+    table = allocate(np.array(counts), sizes)
     assert table.sum(axis=0).tolist() == sizes.tolist()
     assert table.sum(axis=1).tolist() == counts
     assert (np.abs(table - np.outer(counts, sizes) / n) < 1).all()

@@ -14,7 +14,7 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers
-from hornbeam.data.splits.split import class_numbers, split_rows
+from hornbeam.data.splits.split import class_ids, split_validation
 from hornbeam.training.data import (
     ArrayData,
     PyDataset,
@@ -205,12 +205,12 @@ def test_arrays_are_not_copied() -> None:
 
 
 def test_class_numbers() -> None:
-    assert class_numbers(np.array([2.0, 0.0])).tolist() == [2, 0]
-    assert class_numbers(np.array([[1], [0]])).tolist() == [1, 0]
-    assert class_numbers(np.eye(3)[[2, 0]]).tolist() == [2, 0]
-    assert class_numbers(np.array([0.5, 1.0])) is None
-    assert class_numbers(np.ones((3, 2))) is None
-    assert class_numbers(np.zeros((3, 2, 2))) is None
+    assert class_ids(np.array([2.0, 0.0])).tolist() == [2, 0]
+    assert class_ids(np.array([[1], [0]])).tolist() == [1, 0]
+    assert class_ids(np.eye(3)[[2, 0]]).tolist() == [2, 0]
+    assert class_ids(np.array([0.5, 1.0])) is None
+    assert class_ids(np.ones((3, 2))) is None
+    assert class_ids(np.zeros((3, 2, 2))) is None
 
 
 def test_class_weights() -> None:
@@ -224,14 +224,14 @@ def test_class_weights() -> None:
 def test_split_rows() -> None:
     order = np.random.default_rng(0).permutation
     y = np.repeat([0, 1, 2], [50, 30, 20])
-    train, held, said = split_rows(y, 100, 0.1, "auto", order)
+    train, held, said = split_validation(y, 100, 0.1, "auto", order)
     assert sorted([*train, *held]) == list(range(100))
     assert np.bincount(y[held]).tolist() == [5, 3, 2]
     assert said == "10 of 100 samples are held out, shuffled, every class in proportion"
-    train, held, said = split_rows(None, 100, 0.1, "auto", order)
+    train, held, said = split_validation(None, 100, 0.1, "auto", order)
     assert (len(train), len(held)) == (90, 10)
     assert said.endswith("shuffled")
-    train, held, said = split_rows(y, 100, 0.1, "tail", order)
+    train, held, said = split_validation(y, 100, 0.1, "tail", order)
     assert held.tolist() == list(range(90, 100))
 
 

@@ -91,7 +91,7 @@ class Suspicion(NamedTuple):
 
     row: int
     label: int
-    neighbours: int
+    neighbors: int
     share: float
 
 

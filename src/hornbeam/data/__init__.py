@@ -1,4 +1,4 @@
-"""Pipelines of data with the names of tf.data, what reads folders into them, and splits."""
+"""Data pipelines with the names of tf.data, folder loaders, splits, and checks of data before training."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hornbeam.data.elements import Strings as Strings
 from hornbeam.data.elements import TensorSpec as TensorSpec
 from hornbeam.data.folders.images_from_folder import images_from_folder as images_from_folder
 from hornbeam.data.inspection.duplicates import find_duplicates as find_duplicates
-from hornbeam.data.inspection.inspect import Look as Look
+from hornbeam.data.inspection.inspect import DataReport as DataReport
 from hornbeam.data.inspection.inspect import look as look
 from hornbeam.data.inspection.leakage import find_leaks as find_leaks
 from hornbeam.data.pipeline.dataset import AUTOTUNE as AUTOTUNE
@@ -20,7 +20,7 @@ from hornbeam.data.splits.sealed import seal as seal
 from hornbeam.data.splits.split import split as split
 
 __all__ = [
-    "AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Dataset", "Look", "Sealed", "SealedError",
-    "Strings", "TensorSpec", "find_duplicates", "find_leaks", "images_from_folder", "k_fold", "look", "seal",
-    "split",
+    "AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "DataReport", "Dataset", "Sealed",
+    "SealedError", "Strings", "TensorSpec", "find_duplicates", "find_leaks", "images_from_folder", "k_fold",
+    "look", "seal", "split",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ import numpy as np
 
 from hornbeam.core.lazy import evaluate
 from hornbeam.core.tensor import Tensor, as_tensor, from_torch
-from hornbeam.data.frames import frame_array
+from hornbeam.data.frames import frame_to_array
 from hornbeam.ir.graph import leaf
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name, numpy_dtype
 
@@ -153,7 +153,7 @@ def plain(value: Any) -> Any:
         value = from_torch(value)
     elif not isinstance(value, np.ndarray) and hasattr(value, "to_numpy"):  # pandas, polars
         array = value.to_numpy()
-        value = array if _has_text(array) else frame_array(value, "a frame")
+        value = array if _has_text(array) else frame_to_array(value, "a frame")
     elif isinstance(value, list):
         return _from_list(value)
     if not hasattr(value, "__array__"):

@@ -9,7 +9,7 @@ import numpy as np
 from hornbeam.ir.types import HornbeamTypeError
 
 
-def frame_array(frame: Any, what: str) -> np.ndarray:
+def frame_to_array(frame: Any, what: str) -> np.ndarray:
     """A frame's columns side by side, (rows, columns), or a series, (rows,), in a dtype that holds them all.
 
     Columns of one kind need nothing else; mixed and nullable ones are read through narwhals (extra `frames`).
@@ -47,12 +47,12 @@ def is_frame(x: Any) -> bool:
     return hasattr(x, "columns") and hasattr(x, "to_numpy")
 
 
-def frame_rows(frame: Any, rows: np.ndarray) -> Any:
+def take_frame_rows(frame: Any, rows: np.ndarray) -> Any:
     """The rows of a frame or series with these numbers, whatever its index says."""
     return frame.iloc[rows] if hasattr(frame, "iloc") else frame[rows]
 
 
-def columns_of(frame: Any) -> dict[str, Any]:
+def frame_columns(frame: Any) -> dict[str, Any]:
     """The columns of a frame by their names."""
     return {str(name): frame[name] for name in frame.columns}
 

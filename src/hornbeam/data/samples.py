@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
-from hornbeam.data.frames import frame_rows, is_frame
+from hornbeam.data.frames import is_frame, take_frame_rows
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 
 _PLAIN = (bool, int, float, str, bytes, np.generic)
 
 
-def samples_of(data: Any, what: str) -> Any:
+def as_samples(data: Any, what: str) -> Any:
     """`data` with NumPy arrays for its leaves; frames and series stay, lists of plain values are one array.
 
     Raises HornbeamTypeError for what is no data, ShapeError for leaves of different lengths, ValueError for
@@ -73,11 +73,11 @@ def is_table(leaf: Any) -> bool:
 
 
 def count_of(data: Any) -> int:
-    """The number of samples in what `samples_of` gave."""
+    """The number of samples in what `as_samples` gave."""
     return next(len(leaf) for leaf in tree.flatten(data) if leaf is not None)
 
 
-def same_count(**parts: Any) -> int:
+def check_same_count(**parts: Any) -> int:
     """The number of samples that all `parts` (None for absent) have. Raises ShapeError that shows them."""
     counts = {name: count_of(part) for name, part in parts.items() if part is not None}
     if len(set(counts.values())) > 1:
@@ -92,7 +92,7 @@ def rows_of(data: Any, rows: np.ndarray) -> Any:
     def taken(leaf: Any) -> Any:
         if leaf is None:
             return None
-        return frame_rows(leaf, rows) if is_table(leaf) else leaf[rows]
+        return take_frame_rows(leaf, rows) if is_table(leaf) else leaf[rows]
 
     return tree.map_structure(taken, data)
 

@@ -13,7 +13,7 @@ from hornbeam.core.operation import Operation
 from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import STRING, KerasTensor, SymbolicCall, holds_strings
 from hornbeam.core.tensor import as_tensor, cast
-from hornbeam.data.frames import columns_of, is_frame
+from hornbeam.data.frames import frame_columns, is_frame
 from hornbeam.ir.source_lines import located
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers import InputLayer, Layer
@@ -291,7 +291,7 @@ class Functional(Model):
 
     def _run_host_layers(self, x: Any) -> Any:
         if is_frame(x) and len(self.inputs) > 1:  # each input is a column
-            columns = columns_of(x)
+            columns = frame_columns(x)
             match_inputs(columns, self.input, self.name)
             x = {symbol.name: columns[symbol.name] for symbol in self.inputs if symbol.name in columns}
         if not self._host or isinstance(x, HostInputs):

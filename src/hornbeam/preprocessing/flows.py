@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hornbeam.data.folders.file_listing import files_in
+from hornbeam.data.folders.file_listing import list_files_below
 from hornbeam.data.pipeline.py_dataset import PyDataset
 from hornbeam.random import make_default_seed
 from hornbeam.utils.images import array_to_img, img_to_array, load_img
@@ -235,7 +235,7 @@ def files_in_classes(
     names: list[str] = []
     targets: list[int] = []
     for number, folder in enumerate(folders):
-        found = files_in(os.path.join(root, folder), ENDINGS, follow_links)
+        found = list_files_below(os.path.join(root, folder), ENDINGS, follow_links)
         kept = found[int(share[0] * len(found)) : int(share[1] * len(found))]
         names += [os.path.relpath(path, root) for path in kept]
         targets += [number] * len(kept)

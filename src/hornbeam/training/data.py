@@ -14,9 +14,9 @@ from hornbeam import tree
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor, as_tensor, from_torch
 from hornbeam.data import INFINITE_CARDINALITY
-from hornbeam.data.frames import frame_array
+from hornbeam.data.frames import frame_to_array
 from hornbeam.data.pipeline.py_dataset import Order, PyDataset
-from hornbeam.data.splits.split import class_numbers
+from hornbeam.data.splits.split import class_ids
 from hornbeam.engines import Engine, locally
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name
 from hornbeam.training.batches import rows_for
@@ -70,7 +70,7 @@ def as_array(value: Any, what: str) -> np.ndarray:
     if hasattr(value, "detach"):  # torch, possibly on a device or with gradients
         value = from_torch(value)
     elif not isinstance(value, np.ndarray) and hasattr(value, "to_numpy"):  # pandas, polars
-        value = frame_array(value, what)
+        value = frame_to_array(value, what)
     if isinstance(value, (str, bytes)) or not hasattr(value, "__array__"):
         raise HornbeamTypeError(f"{what} must be an array, got {type(value).__name__}")
     array = np.asarray(value)
@@ -501,7 +501,7 @@ def apply_class_weight(class_weight: Mapping[int, float], y: Any, sample_weight:
     bad = [key for key in class_weight if isinstance(key, bool) or not isinstance(key, (int, np.integer))]
     if bad:
         raise ValueError(f"the keys of class_weight must be class numbers, got {bad[0]!r}")
-    classes = class_numbers(y)
+    classes = class_ids(y)
     if classes is None:
         raise ValueError(
             f"class_weight needs y of class numbers or one-hot rows, got {y.dtype} of shape {y.shape}"

@@ -10,8 +10,8 @@ import numpy as np
 from hornbeam import tree
 from hornbeam._internal.row_hash import HashSketch, count_matches, evenly_spaced, fingerprint, hash_rows
 from hornbeam.data.inspection.leakage import adapted_layers
-from hornbeam.data.samples import named_arrays, samples_of
-from hornbeam.data.splits.sealed import Sealed, sealed_with
+from hornbeam.data.samples import as_samples, named_arrays
+from hornbeam.data.splits.sealed import Sealed, find_sealed
 from hornbeam.distribution.processes import say
 from hornbeam.training.sources import is_stream
 
@@ -96,7 +96,7 @@ class TrainingRowHashes:
         """Note training data, arrays in memory."""
         if is_stream(x) or not adapted_layers(model):
             return
-        arrays = named_arrays(samples_of(x, "x"), "x")
+        arrays = named_arrays(as_samples(x, "x"), "x")
         mark = fingerprint(list(arrays.values()))
         if mark not in self._marks:
             self._marks.add(mark)
@@ -111,7 +111,7 @@ class TrainingRowHashes:
         """
         if not self._known or is_stream(x):
             return
-        for name, array in named_arrays(samples_of(x, "x"), "x").items():
+        for name, array in named_arrays(as_samples(x, "x"), "x").items():
             trained = self._known.get(name)
             if trained is None:
                 continue
@@ -139,7 +139,7 @@ def unsealed(x: Any, y: Any, sample_weight: Any, fitting: bool) -> tuple[Any, An
 
     Raises SealedError in the middle of `fit`: such a look is made to choose by.
     """
-    sealed = sealed_with(x)
+    sealed = find_sealed(x)
     if sealed is None:
         return x, y, sample_weight, None
     if fitting:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
-from hornbeam.data.pipeline.prefetch import overlapped
+from hornbeam.data.pipeline.prefetch import prefetch_if_worthwhile
 from hornbeam.distribution.processes import slowest
 from hornbeam.engines import current_engine
 from hornbeam.training.callbacks.base import CallbackList
@@ -114,7 +114,7 @@ class Loop:
     def _stream(self, data: StreamData, steps: int | None) -> None:
         batches = data.epoch(steps)
         if not self.every_batch and not self.model._training_state.run_eagerly:
-            batches = overlapped(batches, current_engine().threads)
+            batches = prefetch_if_worthwhile(batches, current_engine().threads)
         with closing(batches):
             for batch in batches:
                 self._one(self.model._step(self.mode, types_of(batch)), batch, data)

@@ -7,10 +7,10 @@ from typing import Any
 
 from hornbeam._internal.naming import nearest
 from hornbeam.data import Dataset
-from hornbeam.data.pipeline.memory import in_memory
+from hornbeam.data.pipeline.memory import as_in_memory_rows
 from hornbeam.data.pipeline.py_dataset import PyDataset
 from hornbeam.data.splits.sealed import Sealed, refuse_sealed
-from hornbeam.data.splits.split import permutation, split_rows
+from hornbeam.data.splits.split import random_permutation, split_validation
 from hornbeam.training import checks
 from hornbeam.training.data import (
     ArrayData,
@@ -69,18 +69,18 @@ def make_data(
                     f"{name} away"
                 )
         warn_unused(batch_size=batch_size)
-        table = in_memory(x) if isinstance(x, Dataset) and method != "predict" else None
+        table = as_in_memory_rows(x) if isinstance(x, Dataset) and method != "predict" else None
         if table is not None:
             source = x
             x, y, sample_weight = unpack_x_y_sample_weight(table.arrays)
             data = _checked(run_host_layers(x), y, sample_weight, class_weight)
             return TableData(data, table.batch_size, table.rows, table.order, table.endless, source)
-        order = permutation if shuffle and isinstance(x, PyDataset) else None
+        order = random_permutation if shuffle and isinstance(x, PyDataset) else None
         return StreamData(x, order, class_weight, run_host_layers)
     return ArrayData(
         _checked(run_host_layers(x), y, sample_weight, class_weight),
         size,
-        order=permutation if shuffle else None,
+        order=random_permutation if shuffle else None,
         by_batch=shuffle == "batch",
     )
 
@@ -133,7 +133,7 @@ def split(
         hint = nearest(str(mode), ["auto", "tail"])
         raise ValueError(f'validation_split_mode must be "auto" or "tail", got {mode!r}.{hint}')
     y = data.data[1] if isinstance(data.data, tuple) and len(data.data) > 1 else None
-    train, held, sentence = split_rows(y, len(data.arrays[0]), fraction, mode, permutation)
+    train, held, sentence = split_validation(y, len(data.arrays[0]), fraction, mode, random_permutation)
     size = checks.batch_size(batch_size) if batch_size is not None else data.batch_size
     return (
         ArrayData(data.data, data.batch_size, train, data.order, data.by_batch),

@@ -15,7 +15,7 @@ from hornbeam.core import registry
 from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import STRING, KerasTensor, holds_strings
 from hornbeam.core.tensor import Tensor
-from hornbeam.data.frames import columns_of, is_frame
+from hornbeam.data.frames import frame_columns, is_frame
 from hornbeam.layers import Layer
 from hornbeam.layers.arguments import one_of
 from hornbeam.layers.call import is_array
@@ -465,7 +465,7 @@ def _table(data: Any) -> Columns | None:
     """A dict or a frame as a dict of columns, or None for something else."""
     if isinstance(data, Mapping):
         return dict(data)
-    return columns_of(data) if is_frame(data) else None
+    return frame_columns(data) if is_frame(data) else None
 
 
 def _tables(data: Any) -> Iterator[Columns]:

@@ -31,7 +31,7 @@ def pillow() -> Any:
     return Image
 
 
-def filter_of(interpolation: str) -> Any:
+def resampling_filter(interpolation: str) -> Any:
     """Pillow's filter of a name. Raises ValueError for others, ImportError without Pillow."""
     if interpolation not in _FILTERS:
         raise ValueError(f"unknown interpolation {interpolation!r}.{nearest(interpolation, _FILTERS)}")
@@ -101,18 +101,18 @@ def load_img(
     image = pillow()
     if color_mode not in _COLORS:
         raise ValueError(f"color_mode must be one of {', '.join(_COLORS)}, got {color_mode!r}")
-    kind = filter_of(interpolation)
+    kind = resampling_filter(interpolation)
     with image.open(path) as opened:
         opened.load()
         picture = opened if opened.mode == _COLORS[color_mode] else opened.convert(_COLORS[color_mode])
     if target_size is None:
         return picture
     height, width = target_size
-    box = middle_box(picture.width, picture.height, width, height) if keep_aspect_ratio else None
+    box = center_box(picture.width, picture.height, width, height) if keep_aspect_ratio else None
     return picture.resize((width, height), kind, box=box)
 
 
-def middle_box(width: int, height: int, target_width: int, target_height: int) -> tuple[int, int, int, int]:
+def center_box(width: int, height: int, target_width: int, target_height: int) -> tuple[int, int, int, int]:
     """The largest box of the target's shape in the middle of a picture: left, upper, right, lower."""
     cut_width = min(width, int(height * target_width / target_height))
     cut_height = min(height, int(width * target_height / target_width))
@@ -165,7 +165,7 @@ def smart_resize(
     first = standard_data_format(data_format) == "channels_first"
     vertical = pixels.ndim - (2 if first else 3)
     height, width = pixels.shape[vertical : vertical + 2]
-    left, top, right, bottom = middle_box(width, height, size[1], size[0])
+    left, top, right, bottom = center_box(width, height, size[1], size[0])
     cut = [slice(None)] * pixels.ndim
     cut[vertical : vertical + 2] = slice(top, bottom), slice(left, right)
     resized = ops.image.resize(pixels[tuple(cut)], size, interpolation=interpolation, data_format=data_format)

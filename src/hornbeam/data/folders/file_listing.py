@@ -94,7 +94,7 @@ class Wanted(NamedTuple):
         labelled = self.labels is not None and self.label_mode is not None
         inferred = labelled and self.labels == "inferred"
         folders = self._classes(root) if inferred else [""]
-        found = [files_in(os.path.join(root, name), endings, self.follow_links) for name in folders]
+        found = [list_files_below(os.path.join(root, name), endings, self.follow_links) for name in folders]
         paths = [path for part in found for path in part]
         labels, names = None, None
         if inferred:
@@ -185,7 +185,7 @@ def encoded(labels: np.ndarray | None, class_names: Sequence[str] | None, mode: 
     return (labels[:, None] == np.arange(len(class_names))).astype(np.float32)
 
 
-def files_in(folder: str, endings: tuple[str, ...], follow_links: bool) -> list[str]:
+def list_files_below(folder: str, endings: tuple[str, ...], follow_links: bool) -> list[str]:
     """Files in a folder and those inside, sorted by folder and name."""
     walk = sorted(os.walk(folder, followlinks=follow_links), key=lambda step: step[0])
     return [

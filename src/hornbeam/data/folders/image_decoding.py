@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hornbeam import _native
-from hornbeam.utils.images import filter_of, pillow
+from hornbeam.utils.images import pillow, resampling_filter
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
@@ -182,7 +182,7 @@ def resized(
     """As Pillow's `resize`, up to rounding, in a quarter of the time where the native engine does it: a
     picture, or an array of its pixels."""
     if interpolation not in _SMOOTH or picture.mode not in ("L", "RGB"):
-        return picture.resize(size, filter_of(interpolation), box=box)
+        return picture.resize(size, resampling_filter(interpolation), box=box)
     channels = len(picture.mode)
     pixels = _native.resize(picture.tobytes(), picture.size, channels, box, size, interpolation)
     return np.frombuffer(pixels, np.uint8).reshape(size[1], size[0], channels)

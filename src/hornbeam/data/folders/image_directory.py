@@ -14,7 +14,7 @@ from hornbeam.data.folders.file_listing import Wanted, only_ours
 from hornbeam.data.folders.image_decoding import PictureFile
 from hornbeam.data.folders.resizing import METHODS, resized
 from hornbeam.data.pipeline.dataset import AUTOTUNE, Dataset
-from hornbeam.utils.images import middle_box
+from hornbeam.utils.images import center_box
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 
@@ -107,7 +107,7 @@ def _pixels(path: str, color_mode: str) -> np.ndarray:
 
 
 def _cropped(picture: np.ndarray, size: tuple[int, int], method: str) -> np.ndarray:
-    left, top, right, bottom = middle_box(picture.shape[1], picture.shape[0], size[1], size[0])
+    left, top, right, bottom = center_box(picture.shape[1], picture.shape[0], size[1], size[0])
     return resized(picture[top:bottom, left:right], size, method)
 
 

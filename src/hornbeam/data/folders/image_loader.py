@@ -21,7 +21,7 @@ from hornbeam.data.folders.resize_plan import POLICIES
 from hornbeam.data.pipeline.prefetch import in_order
 from hornbeam.data.pipeline.stages import Stage, looking
 from hornbeam.random import host_bits, host_key, host_permutation
-from hornbeam.utils.images import filter_of
+from hornbeam.utils.images import resampling_filter
 
 # Files that a thread takes at a time, at most.
 PIECE = 8
@@ -74,7 +74,7 @@ class Recipe(NamedTuple):
         if self.draft:
             made = resized(picture, frame.inner, frame.box, self.interpolation)
         else:
-            made = picture.resize(frame.inner, filter_of(self.interpolation), box=frame.box)
+            made = picture.resize(frame.inner, resampling_filter(self.interpolation), box=frame.box)
         write(made, into[top : top + height, left : left + width])
 
 

@@ -14,16 +14,16 @@ import numpy as np
 from hornbeam._internal.naming import nearest
 from hornbeam._internal.validation import check_int
 from hornbeam.config import standard_data_format
-from hornbeam.data.folders.file_listing import encoded, files_in
+from hornbeam.data.folders.file_listing import encoded, list_files_below
 from hornbeam.data.folders.image_decoding import COLORS, ENDINGS, Header, header, why
 from hornbeam.data.folders.image_loader import Pictures, Recipe, check_bad, said
 from hornbeam.data.folders.resize_plan import POLICIES, buckets, cost, found
 from hornbeam.data.pipeline.dataset import Dataset
 from hornbeam.data.pipeline.prefetch import in_portions
-from hornbeam.data.splits.split import NAMES, Split, order_of, parted, sizes_of
+from hornbeam.data.splits.split import NAMES, Split, order_of, sizes_of, split_indices
 from hornbeam.distribution.processes import say
 from hornbeam.random import make_default_seed
-from hornbeam.utils.images import filter_of
+from hornbeam.utils.images import resampling_filter
 
 _MODES = ("int", "categorical", "binary", None)
 
@@ -183,7 +183,7 @@ def _recipe(
     values: tuple[Any, ...] = tuple(fill) if isinstance(fill, (list, tuple)) else (fill,) * channels
     if len(values) != channels or not all(isinstance(v, int) and 0 <= v <= 255 for v in values):
         raise ValueError(f"fill must be a number from 0 to 255, or one for each channel, got {fill!r}")
-    filter_of(interpolation)
+    resampling_filter(interpolation)
     first = standard_data_format(data_format) == "channels_first"
     return Recipe(resize, color_mode, dtype, values, interpolation, bool(draft), first)
 
@@ -216,7 +216,7 @@ def labelled(
     if not os.path.isdir(root):
         raise FileNotFoundError(f"there is no folder {root!r}")
     if labels is None or label_mode is None:
-        made = Labelled(files_in(root, ENDINGS, follow_links), None, None)
+        made = Labelled(list_files_below(root, ENDINGS, follow_links), None, None)
     elif isinstance(labels, str) and labels == "inferred":
         made = _by_folders(root, class_names, follow_links)
     else:
@@ -230,7 +230,7 @@ def labelled(
 
 
 def _hint(root: str, labels: Any) -> str:
-    if isinstance(labels, str) and labels == "inferred" and files_in(root, ENDINGS, False):
+    if isinstance(labels, str) and labels == "inferred" and list_files_below(root, ENDINGS, False):
         return ": they are not in folders of classes, so give labels=None or a table"
     return ""
 
@@ -241,7 +241,7 @@ def _by_folders(root: str, class_names: Sequence[str] | None, follow_links: bool
     missing = [name for name in names if name not in there]
     if missing:
         raise ValueError(f"class_names has {missing[0]!r}, but the folders are {there}")
-    paths = [files_in(os.path.join(root, name), ENDINGS, follow_links) for name in names]
+    paths = [list_files_below(os.path.join(root, name), ENDINGS, follow_links) for name in names]
     numbers = np.repeat(np.arange(len(names), dtype=np.int32), [len(part) for part in paths])
     return Labelled([path for part in paths for path in part], numbers, names)
 
@@ -365,7 +365,7 @@ def _others(root: str, labels: Any) -> str:
     not read, such as HEIC."""
     if labels is not None and not (isinstance(labels, str) and labels == "inferred"):
         return ""
-    names = (Path(path).name for path in files_in(root, ("",), False))
+    names = (Path(path).name for path in list_files_below(root, ("",), False))
     kinds = Counter(
         Path(name).suffix.lower() or "without an ending"
         for name in names
@@ -393,7 +393,7 @@ def _split(listed: Labelled, validation: Any, test: Any, seed: int, dataset: Any
     """Training, validation and test Datasets, every class in proportion."""
     count = len(listed.paths)
     classes = None if listed.class_names is None else listed.labels
-    parts = parted(count, sizes_of(count, validation, test), classes, order_of(seed))
+    parts = split_indices(count, sizes_of(count, validation, test), classes, order_of(seed))
     rows = dict(zip(NAMES, parts, strict=True))
     shown = ", ".join(f"{len(part):,} {name}" for name, part in rows.items() if len(part))
     how = "drawn" if classes is None else "drawn, every class in proportion"

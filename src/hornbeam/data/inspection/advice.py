@@ -10,7 +10,7 @@ import numpy as np
 from hornbeam.data.inspection.statistics import Summary
 
 if TYPE_CHECKING:
-    from hornbeam.data.inspection.inspect import Look
+    from hornbeam.data.inspection.inspect import DataReport
 
 
 class Advice(NamedTuple):
@@ -20,12 +20,12 @@ class Advice(NamedTuple):
     why: str
 
 
-def advice_for(found: Look, pictures: bool) -> list[Advice]:
+def advice_for(found: DataReport, pictures: bool) -> list[Advice]:
     """All advice that applies, the most urgent first."""
     return [advice for rule in RULES for advice in rule(found, pictures)]
 
 
-def _missing(found: Look, pictures: bool) -> Iterator[Advice]:
+def _missing(found: DataReport, pictures: bool) -> Iterator[Advice]:
     for what in (*found.x, *found.y):
         if what.missing or what.infinite:
             kinds = [(what.missing, "missing (NaN)"), (what.infinite, "infinite")]
@@ -40,7 +40,7 @@ def _missing(found: Look, pictures: bool) -> Iterator[Advice]:
             )
 
 
-def _texts(found: Look, pictures: bool) -> Iterator[Advice]:
+def _texts(found: DataReport, pictures: bool) -> Iterator[Advice]:
     for what in found.x:
         if not what.numeric:
             yield Advice(
@@ -50,7 +50,7 @@ def _texts(found: Look, pictures: bool) -> Iterator[Advice]:
             )
 
 
-def _pixels(found: Look, pictures: bool) -> Iterator[Advice]:
+def _pixels(found: DataReport, pictures: bool) -> Iterator[Advice]:
     what = found.x[0]
     if not pictures or what.high is None or what.mean is None or what.deviation is None:
         return
@@ -68,7 +68,7 @@ def _pixels(found: Look, pictures: bool) -> Iterator[Advice]:
         )
 
 
-def _scales(found: Look, pictures: bool) -> Iterator[Advice]:
+def _scales(found: DataReport, pictures: bool) -> Iterator[Advice]:
     if pictures:
         return
     wide = []
@@ -103,7 +103,7 @@ def _looks_like_codes(what: Summary) -> bool:
     )
 
 
-def _constant(found: Look, pictures: bool) -> Iterator[Advice]:
+def _constant(found: DataReport, pictures: bool) -> Iterator[Advice]:
     for what in found.x:
         number = len(what.constant)
         if number and not pictures and what.numeric and found.samples > 1:
@@ -115,7 +115,7 @@ def _constant(found: Look, pictures: bool) -> Iterator[Advice]:
             )
 
 
-def _balance(found: Look, pictures: bool) -> Iterator[Advice]:
+def _balance(found: DataReport, pictures: bool) -> Iterator[Advice]:
     classes = found.classes
     if classes is None or len(classes.counts) < 2:
         if classes is not None:
@@ -144,7 +144,7 @@ def _balance(found: Look, pictures: bool) -> Iterator[Advice]:
         )
 
 
-def _labels(found: Look, pictures: bool) -> Iterator[Advice]:
+def _labels(found: DataReport, pictures: bool) -> Iterator[Advice]:
     classes = found.classes
     if classes is None:
         return
@@ -172,7 +172,7 @@ def _labels(found: Look, pictures: bool) -> Iterator[Advice]:
             )
 
 
-def _repeats(found: Look, pictures: bool) -> Iterator[Advice]:
+def _repeats(found: DataReport, pictures: bool) -> Iterator[Advice]:
     repeated = found.repeated
     if repeated is None or not repeated.again:
         return
@@ -189,7 +189,7 @@ def _repeats(found: Look, pictures: bool) -> Iterator[Advice]:
         )
 
 
-def _doubts(found: Look, pictures: bool) -> Iterator[Advice]:
+def _doubts(found: DataReport, pictures: bool) -> Iterator[Advice]:
     if found.suspicious:
         rows = ", ".join(str(one.row) for one in found.suspicious[:6])
         yield Advice(
@@ -199,7 +199,7 @@ def _doubts(found: Look, pictures: bool) -> Iterator[Advice]:
         )
 
 
-def _targets(found: Look, pictures: bool) -> Iterator[Advice]:
+def _targets(found: DataReport, pictures: bool) -> Iterator[Advice]:
     if found.classes is not None or not found.y:
         return
     for what in found.y:
@@ -212,7 +212,7 @@ def _targets(found: Look, pictures: bool) -> Iterator[Advice]:
             )
 
 
-Rule = Callable[["Look", bool], Iterator[Advice]]
+Rule = Callable[["DataReport", bool], Iterator[Advice]]
 RULES: tuple[Rule, ...] = (
     _missing, _texts, _pixels, _scales, _balance, _labels, _repeats, _doubts, _constant, _targets,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A `Look` in a terminal and in a notebook, by rich."""
+"""A `DataReport` in a terminal and in a notebook, by rich."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from hornbeam.data.inspection.statistics import Summary
 from hornbeam.visualization.terminal import SHADES, plain_text
 
 if TYPE_CHECKING:
-    from hornbeam.data.inspection.inspect import Look
+    from hornbeam.data.inspection.inspect import DataReport
 
 _ROWS = 30
 _CELL = 16
 _WIDTH = 100
 
 
-def as_text(look: Look, width: int = _WIDTH) -> str:
+def as_text(look: DataReport, width: int = _WIDTH) -> str:
     """The report without colours."""
     return plain_text(look, width)
 
 
-def as_html(look: Look) -> str:
+def as_html(look: DataReport) -> str:
     """The report for a notebook."""
     console = Console(file=io.StringIO(), width=_WIDTH, record=True, highlight=False)
     console.print(look)
@@ -35,12 +35,12 @@ def as_html(look: Look) -> str:
     return console.export_html(inline_styles=True, code_format=f'<pre style="{style}">{{code}}</pre>')
 
 
-def parts_of(look: Look) -> Iterator[Any]:
+def parts_of(look: DataReport) -> Iterator[Any]:
     """What rich prints, from top to bottom."""
     yield Text(f"{look.samples:,} samples" + (f" ({look.note})" if look.note else ""), style="bold")
     yield _arrays(look)
     yield from _classes(look)
-    yield Text(_repeated(look))
+    yield Text(duplicates_text(look))
     yield from _suspicious(look)
     yield from _sheet(look)
     yield Text("What to do" if look.advice else "Nothing to do: no advice applies", style="bold")
@@ -51,13 +51,13 @@ def parts_of(look: Look) -> Iterator[Any]:
         yield table
 
 
-def _arrays(look: Look) -> Table:
+def _arrays(look: DataReport) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("", "shape", "dtype", "MiB", "from", "to", "mean", "deviation", "missing", "constant"):
         table.add_column(name, justify="left" if name in ("", "shape", "dtype") else "right", no_wrap=True)
     shown = [*look.x[:_ROWS], *look.y[:_ROWS]]
     for what in shown:
-        table.add_row(*_row(what))
+        table.add_row(*summary_cells(what))
     hidden = len(look.x) + len(look.y) - len(shown)
     if hidden:
         table.add_row(f"and {hidden:,} more")
@@ -67,7 +67,7 @@ def _arrays(look: Look) -> Table:
     return table
 
 
-def _row(what: Summary) -> list[str]:
+def summary_cells(what: Summary) -> list[str]:
     shape = " x ".join(f"{size:,}" for size in what.shape)
     cells = [what.name, shape, what.dtype, f"{what.size / 2**20:,.1f}"]
     missing = f"{what.missing + what.infinite:,}" if what.missing or what.infinite else "-"
@@ -90,7 +90,7 @@ def _number(value: float | None) -> str:
     return "-" if value is None or not np.isfinite(value) else f"{value:,.4g}"
 
 
-def _classes(look: Look) -> Iterator[Any]:
+def _classes(look: DataReport) -> Iterator[Any]:
     classes = look.classes
     if classes is None:
         return
@@ -105,7 +105,7 @@ def _classes(look: Look) -> Iterator[Any]:
     yield table
 
 
-def _repeated(look: Look) -> str:
+def duplicates_text(look: DataReport) -> str:
     repeated = look.repeated
     if repeated is None or not repeated.again:
         return "No sample is there twice."
@@ -114,7 +114,7 @@ def _repeated(look: Look) -> str:
     return f"{repeated.again:,} samples repeat an earlier one (rows {rows})."
 
 
-def _suspicious(look: Look) -> Iterator[Any]:
+def _suspicious(look: DataReport) -> Iterator[Any]:
     if look.classes is None:
         return
     if look.suspicious is None:
@@ -125,13 +125,13 @@ def _suspicious(look: Look) -> Iterator[Any]:
         return
     names = look.classes.names
     listed = ", ".join(
-        f"row {s.row} ({names[s.label]}, neighbours {names[s.neighbours]})" for s in look.suspicious[:6]
+        f"row {s.row} ({names[s.label]}, neighbours {names[s.neighbors]})" for s in look.suspicious[:6]
     )
     more = len(look.suspicious) - 6
     yield Text(f"Doubtful labels: {listed}" + (f" and {more:,} more." if more > 0 else "."))
 
 
-def _sheet(look: Look) -> Iterator[Any]:
+def _sheet(look: DataReport) -> Iterator[Any]:
     """The first picture of each class in shades, five in a line."""
     if not look.pictures:
         return

@@ -21,10 +21,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hornbeam.core.tensor import Tensor
-from hornbeam.data.folders.file_listing import files_in
+from hornbeam.data.folders.file_listing import list_files_below
 from hornbeam.data.folders.image_decoding import ENDINGS, PictureFile, why
 from hornbeam.data.pipeline.prefetch import in_portions
-from hornbeam.utils.images import filter_of
+from hornbeam.utils.images import resampling_filter
 
 # Bits by which hashes of near duplicates differ at most, and the least correlation of their thumbnails.
 DISTANCE = 8
@@ -162,7 +162,7 @@ def _paths_of(part: Any) -> list[str] | None:
         root = os.fspath(part)
         if not os.path.isdir(root):
             raise FileNotFoundError(f"there is no folder {root!r}")
-        return files_in(root, ENDINGS, False)
+        return list_files_below(root, ENDINGS, False)
     if isinstance(part, (list, tuple)) and part and all(isinstance(p, (str, os.PathLike)) for p in part):
         return [os.fspath(path) for path in part]
     return None
@@ -276,7 +276,7 @@ def _look_at(path: str, near: bool) -> tuple[bytes | None, np.ndarray | None, st
     try:
         with PictureFile(path) as file:
             picture = file.pixels("rgb", _THUMBNAIL, (0, 0, 0), deep=False)
-        return key, np.asarray(picture.resize(_THUMBNAIL, filter_of("box"))), ""
+        return key, np.asarray(picture.resize(_THUMBNAIL, resampling_filter("box"))), ""
     except Exception as error:  # decoders raise whatever they like
         return key, None, why(error)
 

@@ -1,4 +1,4 @@
-"""A `Look` as a picture, by matplotlib."""
+"""A `DataReport` as a picture, by matplotlib."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from hornbeam.visualization.files import blank_figure, save_figure
 
 if TYPE_CHECKING:
-    from hornbeam.data.inspection.inspect import Look
+    from hornbeam.data.inspection.inspect import DataReport
 
 _ACROSS = 12
 
 
-def draw(look: Look, path: Path) -> Path:
+def draw(look: DataReport, path: Path) -> Path:
     """Values and classes above, pictures or histograms of features below. Raises ImportError without
     matplotlib."""
     rows = _picture_rows(look)
@@ -48,13 +48,13 @@ def draw(look: Look, path: Path) -> Path:
     )
 
 
-def _picture_rows(look: Look) -> list[tuple[str, np.ndarray, list[str]]]:
+def _picture_rows(look: DataReport) -> list[tuple[str, np.ndarray, list[str]]]:
     rows: list[tuple[str, np.ndarray, list[str]]] = [
         (name, p[:_ACROSS], []) for name, p in look.pictures.items()
     ]
     if len(look.doubtful) and look.classes is not None and look.suspicious:
         names = look.classes.names
-        titles = [f"{names[s.label]}, or {names[s.neighbours]}?" for s in look.suspicious]
+        titles = [f"{names[s.label]}, or {names[s.neighbors]}?" for s in look.suspicious]
         rows.append(("doubtful", look.doubtful[:_ACROSS], titles[:_ACROSS]))
     return rows
 
@@ -90,7 +90,7 @@ def _histogram(axes: Any, values: np.ndarray) -> None:
     axes.tick_params(labelsize=7)
 
 
-def _bars(axes: Any, look: Look) -> None:
+def _bars(axes: Any, look: DataReport) -> None:
     axes.tick_params(labelsize=7)
     if look.classes is not None:
         axes.bar(look.classes.names[:40], look.classes.counts[:40], color="#4477aa")

@@ -15,9 +15,9 @@ from hornbeam._internal.neighbors import Suspicion, features_of, projected, susp
 from hornbeam._internal.row_hash import hash_samples
 from hornbeam._internal.validation import check_int
 from hornbeam.data.inspection.advice import Advice, advice_for
-from hornbeam.data.inspection.statistics import Summary, are_pictures, summary_of
+from hornbeam.data.inspection.statistics import Summary, looks_like_images, summarize
 from hornbeam.data.pipeline.dataset import Dataset
-from hornbeam.data.samples import named_arrays, same_count, samples_of
+from hornbeam.data.samples import as_samples, check_same_count, named_arrays
 from hornbeam.data.splits.split import labels_of
 from hornbeam.data.splits.split_dataset import _batch_size
 
@@ -59,7 +59,7 @@ class Classes:
 
 
 @dataclass
-class Look:
+class DataReport:
     """What `look` found. Printed it is a report; `plot(path)` draws it; its parts are attributes.
 
     samples: their number. x, y: a `Summary` for each array or column. classes: the labels, or None.
@@ -111,19 +111,19 @@ def look(
     y: Any = None,
     *,
     class_names: Sequence[str] | None = None,
-    neighbours: bool = True,
+    neighbors: bool = True,
     limit: int = 100_000,
-) -> Look:
+) -> DataReport:
     """Look at data before training: shapes, ranges, means, deviations, what is missing, constant or there
     twice, the balance of classes, labels that nearest neighbours contradict, a contact sheet of pictures, and
     advice with its reason.
 
     x, y: arrays, lists or dicts of arrays, frames, or as x alone a Dataset of (x, y), of which at most
-    `limit` samples are read. class_names: what the classes 0, 1, ... are called. neighbours: compare labels
+    `limit` samples are read. class_names: what the classes 0, 1, ... are called. neighbors: compare labels
     with those of nearest neighbours, which takes most of the time.
 
-    Gives a `Look`: print it, or call its `plot(path)`. Raises ShapeError for different lengths, ValueError
-    for no samples.
+    Gives a `DataReport`: print it, or call its `plot(path)`. Raises ShapeError for different lengths,
+    ValueError for no samples.
 
     >>> report = hornbeam.data.look(np.array([[1.0], [2.0], [2.0]]), np.array([0, 1, 1]))
     >>> report.repeated.again, report.classes.counts.tolist()
@@ -134,22 +134,22 @@ def look(
         if y is not None:
             raise ValueError("a Dataset gives x and y itself: leave y away")
         x, y, note = _gathered(x, check_int("limit", limit, 1))
-    x, y = samples_of(x, "x"), None if y is None else samples_of(y, "y")
-    count = same_count(x=x, y=y)
+    x, y = as_samples(x, "x"), None if y is None else as_samples(y, "y")
+    count = check_same_count(x=x, y=y)
     arrays = named_arrays(x, "x")
     targets = {} if y is None else named_arrays(y, "y")
-    found = Look(
+    found = DataReport(
         count,
-        [summary_of(array, name) for name, array in arrays.items()],
-        [summary_of(array, name) for name, array in targets.items()],
+        [summarize(array, name) for name, array in arrays.items()],
+        [summarize(array, name) for name, array in targets.items()],
         note=note,
     )
     found.classes = _classes(y, class_names)
     numbers = None if found.classes is None else found.classes.numbers
     found.repeated = _repeated(list(arrays.values()), numbers)
-    pictures = len(arrays) == 1 and are_pictures(found.x[0])
+    pictures = len(arrays) == 1 and looks_like_images(found.x[0])
     numeric = [array for array, summary in zip(arrays.values(), found.x, strict=True) if summary.numeric]
-    if neighbours and numbers is not None and numeric:
+    if neighbors and numbers is not None and numeric:
         numeric = [array if array.dtype != object else array.astype(np.float64) for array in numeric]
         found.suspicious = suspicious_labels(projected(features_of(numeric, pictures)), numbers)
     if pictures:
@@ -225,7 +225,7 @@ def _exact(array: np.ndarray) -> Any:
     return array.dtype if array.dtype.kind in "biuf" else np.float64
 
 
-def _contact_sheet(found: Look, array: np.ndarray) -> None:
+def _contact_sheet(found: DataReport, array: np.ndarray) -> None:
     """Keep a few pictures of each of the first classes, and those whose labels are doubtful."""
     if found.classes is None:
         found.pictures = {"": array[:SHOWN]}

@@ -11,7 +11,7 @@ import numpy as np
 from hornbeam._internal.row_hash import HashSketch, hash_rows
 from hornbeam.data.inspection.near_duplicates import Twins, near_twins, same_twins
 from hornbeam.data.inspection.scaling import scaling_leaks
-from hornbeam.data.samples import count_of, is_table, named_arrays, samples_of
+from hornbeam.data.samples import as_samples, count_of, is_table, named_arrays
 from hornbeam.data.splits.sealed import Sealed
 from hornbeam.data.splits.split import NAMES, Split
 
@@ -99,7 +99,7 @@ class _Part:
     def __init__(self, name: str, data: Any) -> None:
         self.name = name
         x = data[0] if isinstance(data, tuple) and len(data) in (2, 3) else data
-        x = samples_of(x, "x")
+        x = as_samples(x, "x")
         self.count = count_of(x)
         self.arrays = named_arrays(x, "x")
 
@@ -164,7 +164,7 @@ def _groups(groups: Mapping[str, Any]) -> Iterator[Leak]:
 
 
 def _flat_groups(values: Any) -> np.ndarray:
-    values = samples_of(values, "groups")
+    values = as_samples(values, "groups")
     array = values.to_numpy() if is_table(values) else np.asarray(values)
     array = array.reshape(-1)
     return array.astype("U") if array.dtype == object else array

@@ -9,7 +9,7 @@ import numpy as np
 
 from hornbeam._internal.neighbors import features_of, nearest, projected
 from hornbeam._internal.row_hash import evenly_spaced, hash_samples
-from hornbeam.data.inspection.statistics import are_pictures, summary_of
+from hornbeam.data.inspection.statistics import looks_like_images, summarize
 
 # A sample of so many bits is there twice only if somebody put it there twice.
 RICH = 64
@@ -114,7 +114,7 @@ def near_twins(one: Arrays, other: Arrays, equal: np.ndarray) -> Twins:
         return none
     if bits(one) < RICH:
         return none
-    pictures = len(numbers) == 1 and are_pictures(summary_of(numbers[0][0], ""))
+    pictures = len(numbers) == 1 and looks_like_images(summarize(numbers[0][0], ""))
     x = features_of([np.concatenate(pair) for pair in numbers], pictures)
     count = len(numbers[0][0])
     points = projected(x)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hornbeam._internal.row_hash import evenly_spaced
-from hornbeam.data.inspection.statistics import Summary, summary_of
+from hornbeam.data.inspection.statistics import Summary, summarize
 
 # How near to 0 and 1 means and deviations of scaled features are, in float32 and float64; the mean over all
 # features of a sample, as pictures are scaled, is known better.
@@ -59,7 +59,7 @@ def scaling_leaks(parts: Mapping[str, Mapping[str, np.ndarray]]) -> Iterator[Sca
             for a in arrays.values()
         ):
             continue
-        summaries = {name: summary_of(a, key) for name, a in arrays.items()}
+        summaries = {name: summarize(a, key) for name, a in arrays.items()}
         if any(s.missing or s.infinite for s in summaries.values()):
             continue
         text = _standardized(key, summaries, _by_itself(array)) or _ranged(key, arrays, summaries)

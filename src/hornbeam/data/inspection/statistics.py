@@ -50,7 +50,7 @@ class Summary:
         return np.flatnonzero(self.lows == self.highs)
 
 
-def summary_of(array: np.ndarray, name: str) -> Summary:
+def summarize(array: np.ndarray, name: str) -> Summary:
     """All numbers of an array in one walk; NaN and infinite values are counted and left out."""
     made = Summary(name, array.shape, str(array.dtype), array.nbytes)
     if array.dtype.kind not in "biuf":
@@ -122,7 +122,7 @@ def _of_objects(array: np.ndarray, made: Summary) -> Summary:
     return made
 
 
-def are_pictures(summary: Summary) -> bool:
+def looks_like_images(summary: Summary) -> bool:
     """True for (n, h, w) and (n, h, w, channels) with values as pixels have them, 8 x 8 or more of them."""
     shape = summary.shape
     sized = len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3, 4))

@@ -20,7 +20,7 @@ from hornbeam.ir.types import dtype_name, numpy_dtype
 _INDEX = "index.json"
 
 
-class KeptInFile(Stage):
+class FileCache(Stage):
     """The elements of the first whole pass, written to a file that later passes (of later programs too)
     read."""
 

@@ -320,9 +320,9 @@ class Dataset:
         """
         if not str(filename):
             return self._then(s.Kept(self._stage))
-        from hornbeam.data.pipeline.cache import KeptInFile
+        from hornbeam.data.pipeline.cache import FileCache
 
-        return self._then(KeptInFile(self._stage, str(filename)))
+        return self._then(FileCache(self._stage, str(filename)))
 
     def prefetch(self, buffer_size: Any, name: str | None = None) -> Dataset:
         """Make up to `buffer_size` elements ahead of their use, in a thread. AUTOTUNE: where that pays."""

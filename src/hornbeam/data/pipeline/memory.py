@@ -11,7 +11,7 @@ from hornbeam.data.pipeline.stages import Prefetch, Repeat
 from hornbeam.data.pipeline.transforms import Batch
 
 
-class InMemory(NamedTuple):
+class InMemoryRows(NamedTuple):
     """Arrays, the size of batches, how many rows a pass has, and the row numbers of a new pass."""
 
     arrays: Any
@@ -21,7 +21,7 @@ class InMemory(NamedTuple):
     endless: bool
 
 
-def in_memory(dataset: Dataset) -> InMemory | None:
+def as_in_memory_rows(dataset: Dataset) -> InMemoryRows | None:
     """What `from_tensor_slices(...).shuffle(...).batch(...)` and the like are made of, None for others."""
     stage, endless = dataset._stage, False
     while isinstance(stage, Prefetch) or (isinstance(stage, Repeat) and stage.times is None):
@@ -34,4 +34,4 @@ def in_memory(dataset: Dataset) -> InMemory | None:
         return None
     if stage.drop_remainder:
         count -= count % stage.size
-    return InMemory(table.arrays, stage.size, count, table.order, endless)
+    return InMemoryRows(table.arrays, stage.size, count, table.order, endless)

@@ -30,7 +30,7 @@ ALIVE = 1.0
 PATIENCE = 5.0
 
 
-def overlapped(items: Iterator[T], threads: int, depth: int = DEPTH) -> Generator[T, None, None]:
+def prefetch_if_worthwhile(items: Iterator[T], threads: int, depth: int = DEPTH) -> Generator[T, None, None]:
     """The items, in order. After the first few they are fetched ahead if the source spends its time waiting
     (for a disk, a network, other processes), or if there are more processors than the consumer's `threads`: a
     source that computes would take from the consumer what it saves.

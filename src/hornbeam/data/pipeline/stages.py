@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from hornbeam.data import elements as e
-from hornbeam.data.pipeline.prefetch import Ahead, overlapped
+from hornbeam.data.pipeline.prefetch import Ahead, prefetch_if_worthwhile
 from hornbeam.engines import current_engine
 from hornbeam.random import host_bits, host_key, host_permutation
 
@@ -271,7 +271,7 @@ class Prefetch(Stage):
         if looking.get() or self.table() is not None or self.depth == 0:
             return self.source.run()
         if self.depth is None:
-            return overlapped(self.source.run(), current_engine().threads)
+            return prefetch_if_worthwhile(self.source.run(), current_engine().threads)
         return _read_ahead(self.source.run(), self.depth)
 
     def spec(self) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 
-def apportion(counts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+def allocate(counts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """How many samples of each class go to each part: (classes, parts), whole numbers.
 
     counts: samples of each class. sizes: samples of each part, of the same sum n. Every number is its share
@@ -13,7 +13,7 @@ def apportion(counts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     table always exists (Bacharach 1966): largest remainders first, then odd samples are moved along paths of
     parts until the sizes are right.
 
-    >>> apportion(np.array([5, 5]), np.array([7, 2, 1])).tolist()
+    >>> allocate(np.array([5, 5]), np.array([7, 2, 1])).tolist()
     [[3, 1, 1], [4, 1, 0]]
     """
     counts, sizes = np.asarray(counts, np.int64), np.asarray(sizes, np.int64)

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hornbeam._internal.validation import check_int
-from hornbeam.data.samples import rows_of, same_count, samples_of
-from hornbeam.data.splits.split import classes_of, group_numbers, order_of, parted, parted_groups
+from hornbeam.data.samples import as_samples, check_same_count, rows_of
+from hornbeam.data.splits.split import classes_of, group_ids, order_of, split_group_indices, split_indices
 
 
 class Fold(NamedTuple):
@@ -65,8 +65,8 @@ def k_fold(
     >>> [len(fold.validation) for fold in hornbeam.data.k_fold(np.arange(10.0), k=3)]
     [4, 3, 3]
     """
-    x, y = samples_of(x, "x"), None if y is None else samples_of(y, "y")
-    count, k, gap = same_count(x=x, y=y), check_int("k", k, 2), check_int("gap", gap, 0)
+    x, y = as_samples(x, "x"), None if y is None else as_samples(y, "y")
+    count, k, gap = check_same_count(x=x, y=y), check_int("k", k, 2), check_int("gap", gap, 0)
     data = x if y is None else (x, y)
     if gap and not time:
         raise ValueError("gap is for samples in the order of time: give time=True with it")
@@ -76,11 +76,11 @@ def k_fold(
         return Folds(data, _in_time(count, k, gap), f"{k} folds of {count:,} samples in the order of time")
     classes, order = classes_of(y, stratify, count), order_of(seed)
     if groups is not None:
-        held = parted_groups(group_numbers(groups, count), np.full(k, count / k), classes, order)
+        held = split_group_indices(group_ids(groups, count), np.full(k, count / k), classes, order)
     elif k > count:
         raise ValueError(f"{count:,} samples are too few for {k} folds")
     else:
-        held = parted(count, np.full(k, count // k) + (np.arange(k) < count % k), classes, order)
+        held = split_indices(count, np.full(k, count // k) + (np.arange(k) < count % k), classes, order)
     how = "shuffled" if groups is None else "whole groups"
     how += "" if classes is None else ", every class in proportion"
     rest = [np.setdiff1d(np.arange(count), rows, assume_unique=True) for rows in held]

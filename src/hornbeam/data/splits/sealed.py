@@ -15,7 +15,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal.row_hash import fingerprint
-from hornbeam.data.samples import count_of, named_arrays, same_count, samples_of
+from hornbeam.data.samples import as_samples, check_same_count, count_of, named_arrays
 
 T = TypeVar("T")
 
@@ -161,12 +161,12 @@ def seal(
     (4, 2)
     """
     given = {"x": x, "y": y, "sample_weight": sample_weight}
-    parts = {key: None if part is None else samples_of(part, key) for key, part in given.items()}
-    same_count(**parts)
+    parts = {key: None if part is None else as_samples(part, key) for key, part in given.items()}
+    check_same_count(**parts)
     return Sealed(parts["x"], parts["y"], parts["sample_weight"], name, path)
 
 
-def sealed_with(data: Any) -> Sealed | None:
+def find_sealed(data: Any) -> Sealed | None:
     """The sealed set that `data` is, or whose arrays (or rows of them, as views) are in it; else None."""
     for leaf in tree.flatten(data):
         if isinstance(leaf, Sealed):
@@ -192,6 +192,6 @@ def _is_of(array: Any, mine: Any) -> bool:
 
 def refuse_sealed(data: Any, what: str) -> None:
     """Raise SealedError if there is something sealed in `data`. what: what was to be done with it."""
-    found = sealed_with(data)
+    found = find_sealed(data)
     if found is not None:
         found._refuse(what)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from hornbeam._internal.validation import check_number
-from hornbeam.data.samples import is_table, named_arrays, rows_of, same_count, samples_of
-from hornbeam.data.splits.allocation import apportion
+from hornbeam.data.samples import as_samples, check_same_count, is_table, named_arrays, rows_of
+from hornbeam.data.splits.allocation import allocate
 from hornbeam.distribution.processes import say
 from hornbeam.random import global_seed_generator, host_permutation
 
@@ -20,14 +20,14 @@ Order = Callable[[int], np.ndarray]
 NAMES = ("train", "validation", "test")
 
 
-def permutation(count: int) -> np.ndarray:
+def random_permutation(count: int) -> np.ndarray:
     """0 ... count - 1 in a new order, drawn from the global seed."""
     return host_permutation(global_seed_generator().host_next(), count)
 
 
 def order_of(seed: int | None) -> Order:
     """Orders of one seed, or of the global one for None."""
-    return permutation if seed is None else lambda count: host_permutation(seed, count)
+    return random_permutation if seed is None else lambda count: host_permutation(seed, count)
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,15 +77,15 @@ def split(
     >>> test[1].tolist()
     [0, 1]
     """
-    x, y = samples_of(x, "x"), None if y is None else samples_of(y, "y")
-    count = same_count(x=x, y=y)
+    x, y = as_samples(x, "x"), None if y is None else as_samples(y, "y")
+    count = check_same_count(x=x, y=y)
     sizes = sizes_of(count, validation, test)
     classes = classes_of(y, stratify, count)
     order = order_of(seed)
     if groups is None:
-        parts = parted(count, sizes, classes, order)
+        parts = split_indices(count, sizes, classes, order)
     else:
-        parts = parted_groups(group_numbers(groups, count), sizes, classes, order)
+        parts = split_group_indices(group_ids(groups, count), sizes, classes, order)
     data = x if y is None else (x, y)
     rows = dict(zip(NAMES, parts, strict=True))
     shown = ", ".join(f"{len(part):,} {name}" for name, part in rows.items() if len(part))
@@ -123,7 +123,7 @@ def sizes_of(count: int, validation: Any, test: Any) -> np.ndarray:
 # -- classes and groups ------------------------------------------------------------------------------
 
 
-def class_numbers(y: np.ndarray) -> np.ndarray | None:
+def class_ids(y: np.ndarray) -> np.ndarray | None:
     """The class of every sample if `y` are labels (whole numbers or one-hot rows), else None."""
     if y.ndim == 2 and y.shape[1] > 1:
         if y.dtype.kind == "f" and not np.isfinite(y).all():
@@ -140,7 +140,7 @@ def class_numbers(y: np.ndarray) -> np.ndarray | None:
 
 
 def labels_of(y: Any) -> np.ndarray | None:
-    """`class_numbers` of what `samples_of` gave; strings are labels too. None for several targets."""
+    """`class_ids` of what `as_samples` gave; strings are labels too. None for several targets."""
     arrays = {} if y is None else named_arrays(y, "y")
     if len(arrays) != 1:
         return None
@@ -149,7 +149,7 @@ def labels_of(y: Any) -> np.ndarray | None:
         flat = array.reshape(len(array), -1)
         text = all(isinstance(value, (str, bytes)) for value in flat[:, 0].tolist())
         return flat[:, 0].astype("U") if flat.shape[1] == 1 and text else None
-    return class_numbers(array)
+    return class_ids(array)
 
 
 def classes_of(y: Any, stratify: Any, count: int) -> np.ndarray | None:
@@ -174,14 +174,14 @@ def classes_of(y: Any, stratify: Any, count: int) -> np.ndarray | None:
     return numbers
 
 
-def group_numbers(groups: Any, count: int) -> np.ndarray:
+def group_ids(groups: Any, count: int) -> np.ndarray:
     """Groups as 0 ... g - 1."""
     numbers: np.ndarray = np.unique(_flat(groups, "groups", count), return_inverse=True)[1]
     return numbers.reshape(-1)
 
 
 def _flat(values: Any, what: str, count: int) -> np.ndarray:
-    values = samples_of(values, what)
+    values = as_samples(values, what)
     array = values.to_numpy() if is_table(values) else np.asarray(values)
     if array.shape not in ((count,), (count, 1)):
         raise ValueError(f"{what} must have one value for each of {count:,} samples, got shape {array.shape}")
@@ -192,7 +192,9 @@ def _flat(values: Any, what: str, count: int) -> np.ndarray:
 # -- rows --------------------------------------------------------------------------------------------
 
 
-def parted(count: int, sizes: np.ndarray, classes: np.ndarray | None, order: Order) -> list[np.ndarray]:
+def split_indices(
+    count: int, sizes: np.ndarray, classes: np.ndarray | None, order: Order
+) -> list[np.ndarray]:
     """Row numbers of parts of the given sizes, each in rising order."""
     shuffled = order(count)
     part = np.empty(count, np.int64)
@@ -201,12 +203,12 @@ def parted(count: int, sizes: np.ndarray, classes: np.ndarray | None, order: Ord
     else:
         # All of a class in the order of the shuffle, as many to each part as the table says.
         in_order = shuffled[np.argsort(classes[shuffled], kind="stable")]
-        table = apportion(np.bincount(classes), sizes)
+        table = allocate(np.bincount(classes), sizes)
         part[in_order] = np.repeat(np.tile(np.arange(len(sizes)), len(table)), table.reshape(-1))
     return [np.flatnonzero(part == index) for index in range(len(sizes))]
 
 
-def parted_groups(
+def split_group_indices(
     groups: np.ndarray, sizes: np.ndarray, classes: np.ndarray | None, order: Order
 ) -> list[np.ndarray]:
     """Row numbers of parts that hold whole groups, of about the given sizes.
@@ -241,7 +243,7 @@ def parted_groups(
     return [np.flatnonzero(goes[groups] == index) for index in range(len(sizes))]
 
 
-def split_rows(
+def split_validation(
     y: Any, count: int, fraction: float, mode: str, order: Order
 ) -> tuple[np.ndarray, np.ndarray, str]:
     """Row numbers for training and for validation (fit's validation_split), and a sentence that says what was
@@ -259,10 +261,10 @@ def split_rows(
     if mode == "tail":
         rows = np.arange(count)
         return rows[:-held], rows[-held:], f"the last {held:,} of {count:,} samples are held out"
-    labels = class_numbers(y) if isinstance(y, np.ndarray) else None
+    labels = class_ids(y) if isinstance(y, np.ndarray) else None
     classes = None if labels is None else np.unique(labels, return_inverse=True)[1].reshape(-1)
     if classes is not None and not 1 < classes.max() + 1 <= max(2, held):
         classes = None
-    train, rows = parted(count, np.array([count - held, held]), classes, order)
+    train, rows = split_indices(count, np.array([count - held, held]), classes, order)
     how = "shuffled" if classes is None else "shuffled, every class in proportion"
     return train, rows, f"{held:,} of {count:,} samples are held out, {how}"

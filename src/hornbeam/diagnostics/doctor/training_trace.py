@@ -11,7 +11,7 @@ from hornbeam.diagnostics.doctor.step_probe import LayerSnapshot, Snapshot
 from hornbeam.layers import BatchNormalization
 from hornbeam.losses import Loss
 from hornbeam.training import checks
-from hornbeam.training.data import ArrayData, class_numbers, leaves_of, rows_of, unpack_x_y_sample_weight
+from hornbeam.training.data import ArrayData, class_ids, leaves_of, rows_of, unpack_x_y_sample_weight
 from hornbeam.training.trainer import Trainer
 
 # Samples that the doctor looks at, batches that they may come in, and samples it compares them with.
@@ -127,12 +127,12 @@ class TrainingTrace:
             return None
         if kind == "binary" and self.target.ndim > 1 and self.target.shape[-1] > 1:
             return None
-        return class_numbers(self.target)
+        return class_ids(self.target)
 
     @functools.cached_property
     def probe_labels(self) -> np.ndarray | None:
         """The classes of the samples that are looked at."""
-        return None if self.labels is None else class_numbers(self.probe[1][0])
+        return None if self.labels is None else class_ids(self.probe[1][0])
 
     @functools.cached_property
     def from_logits(self) -> bool:

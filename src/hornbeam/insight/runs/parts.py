@@ -91,14 +91,14 @@ def of_findings(findings: Sequence[Any]) -> dict[str, Any]:
 
 def of_look(look: Any) -> dict[str, Any]:
     """Ranges, classes, what is there twice, doubtful labels, advice, some pictures."""
-    from hornbeam.data.inspection.display import _repeated, _row
+    from hornbeam.data.inspection.display import duplicates_text, summary_cells
 
     classes = look.classes
     names = [] if classes is None else list(classes.names)
-    sentences = [_repeated(look)]
+    sentences = [duplicates_text(look)]
     doubtful = []
     for place, one in enumerate((look.suspicious or ())[:_MOST_PICTURES]):
-        text = f"row {one.row}: labelled {names[one.label]}, its neighbours are {names[one.neighbours]}"
+        text = f"row {one.row}: labelled {names[one.label]}, its neighbours are {names[one.neighbors]}"
         if place < len(look.doubtful) and is_picture(look.doubtful[place]):
             doubtful.append({"text": text, "picture": encoded(look.doubtful[place])})
         else:
@@ -107,7 +107,7 @@ def of_look(look: Any) -> dict[str, Any]:
         sentences.append("no label is contradicted by its nearest neighbours")
     arrays = []
     for what in (*look.x[:_MOST_ARRAYS], *look.y[:_MOST_ARRAYS]):
-        name, shape, dtype, _, *numbers = _row(what)
+        name, shape, dtype, _, *numbers = summary_cells(what)
         arrays.append({"name": name, "shape": shape, "dtype": dtype, "numbers": numbers})
     return {
         "samples": look.samples,
@@ -142,7 +142,7 @@ def of_mistakes(result: Any) -> dict[str, Any]:
 _KINDS: dict[str, tuple[str, Callable[[Any], dict[str, Any]]]] = {
     "Told": ("explanation", of_told),
     "Profile": ("profile", of_profile),
-    "Look": ("data", of_look),
+    "DataReport": ("data", of_look),
     "Evaluation": ("evaluation", of_result),
     "Confusion": ("confusion", of_result),
     "Mistakes": ("mistakes", of_mistakes),
