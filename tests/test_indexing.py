@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 import hornbeam
 from hornbeam import ops
+from hornbeam.core.convert import as_tensor
 from hornbeam.core.indexing import reshape
 from hornbeam.core.lazy import ConcretizationError
-from hornbeam.core.tensor import as_tensor
 from hornbeam.ir.types import ShapeError
 
 pytestmark = pytest.mark.usefixtures("engine")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hornbeam import jit, ops, random
-from hornbeam.core.transforms import value_and_grad
+from hornbeam.core.grad import value_and_grad
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 
 N = 40000

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 import hornbeam
 from hornbeam import engines, ops
-from hornbeam.core import tensor
-from hornbeam.core.tensor import MAX_PENDING_DEPTH, Tensor, as_tensor
+from hornbeam.core import convert
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.tensor import MAX_PENDING_DEPTH, Tensor
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 
@@ -195,7 +196,7 @@ DTYPES = [
 @pytest.mark.parametrize("a", DTYPES)
 @pytest.mark.parametrize("b", DTYPES)
 def test_promotion_against_numpy(a: str, b: str) -> None:
-    ours = tensor.result_dtype(as_tensor(np.ones(1, a)), as_tensor(np.ones(1, b)))
+    ours = convert.result_dtype(as_tensor(np.ones(1, a)), as_tensor(np.ones(1, b)))
     numpys = np.result_type(np.dtype(a), np.dtype(b)).name
     floats = [d for d in (a, b) if d.startswith("float")]
     if floats:

@@ -4,8 +4,8 @@ import pytest
 import hornbeam
 from hornbeam import ops
 from hornbeam.core import lazy
+from hornbeam.core.convert import as_tensor
 from hornbeam.core.lazy import ConcretizationError, retain_graph
-from hornbeam.core.tensor import as_tensor
 from hornbeam.core.variable import Variable
 from hornbeam.engines import current_engine
 from hornbeam.ir.autodiff import DerivativeError

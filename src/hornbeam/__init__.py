@@ -33,20 +33,20 @@ _NAMES = {
     "SymbolicScope": "core.scopes",
     "Tensor": "core.tensor",
     "Variable": "core.variable",
-    "checkpoint": "core.transforms",
+    "checkpoint": "core.grad",
     "compare_engines": "diagnostics.engine_comparison",
     "device": "core.scopes",
     "from_dlpack": "interop",
-    "grad": "core.transforms",
-    "gradients": "core.transforms",
-    "jit": "core.transforms",
+    "grad": "core.grad",
+    "gradients": "core.grad",
+    "jit": "core.jit",
     "lr_find": "diagnostics.lr_finder",
     "name_scope": "core.scopes",
-    "remat": "core.transforms",
-    "stop_gradient": "core.transforms",
-    "value_and_grad": "core.transforms",
+    "remat": "core.grad",
+    "stop_gradient": "core.grad",
+    "value_and_grad": "core.grad",
     "version": "_internal.version",
-    "vjp": "core.transforms",
+    "vjp": "core.grad",
 }
 
 _MODULES = (
@@ -98,6 +98,14 @@ if TYPE_CHECKING:
     from hornbeam import utils as utils
     from hornbeam import visualization as visualization
     from hornbeam import wrappers as wrappers
+    from hornbeam.core.grad import checkpoint as checkpoint
+    from hornbeam.core.grad import grad as grad
+    from hornbeam.core.grad import gradients as gradients
+    from hornbeam.core.grad import remat as remat
+    from hornbeam.core.grad import stop_gradient as stop_gradient
+    from hornbeam.core.grad import value_and_grad as value_and_grad
+    from hornbeam.core.grad import vjp as vjp
+    from hornbeam.core.jit import jit as jit
     from hornbeam.core.operation import Operation as Operation
     from hornbeam.core.scopes import RematScope as RematScope
     from hornbeam.core.scopes import StatelessScope as StatelessScope
@@ -106,14 +114,6 @@ if TYPE_CHECKING:
     from hornbeam.core.scopes import name_scope as name_scope
     from hornbeam.core.symbolic import KerasTensor as KerasTensor
     from hornbeam.core.tensor import Tensor as Tensor
-    from hornbeam.core.transforms import checkpoint as checkpoint
-    from hornbeam.core.transforms import grad as grad
-    from hornbeam.core.transforms import gradients as gradients
-    from hornbeam.core.transforms import jit as jit
-    from hornbeam.core.transforms import remat as remat
-    from hornbeam.core.transforms import stop_gradient as stop_gradient
-    from hornbeam.core.transforms import value_and_grad as value_and_grad
-    from hornbeam.core.transforms import vjp as vjp
     from hornbeam.core.variable import Variable as Variable
     from hornbeam.diagnostics.engine_comparison import compare_engines as compare_engines
     from hornbeam.diagnostics.lr_finder import lr_find as lr_find

@@ -7,8 +7,9 @@ from typing import Any
 
 from hornbeam import primitives as p
 from hornbeam.core import registry
+from hornbeam.core.dispatch import operation
 from hornbeam.core.registry import exported
-from hornbeam.core.tensor import Tensor, operation
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.primitive import full
 from hornbeam.ops import activation as nn
 from hornbeam.ops._common import float_node, node_of

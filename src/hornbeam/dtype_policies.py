@@ -11,10 +11,11 @@ import numpy as np
 
 from hornbeam._internal.naming import nearest
 from hornbeam.config import floatx
+from hornbeam.core.convert import as_tensor, cast
 from hornbeam.core.registry import deserialize as _deserialize
 from hornbeam.core.registry import exported
 from hornbeam.core.registry import serialize as _serialize
-from hornbeam.core.tensor import Tensor, as_tensor, cast
+from hornbeam.core.tensor import Tensor
 from hornbeam.engines import current_engine
 from hornbeam.ir.types import FLOATS, dtype_name, is_float
 

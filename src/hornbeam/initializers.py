@@ -19,8 +19,9 @@ from hornbeam import random
 from hornbeam._internal.validation import check_number
 from hornbeam.config import floatx
 from hornbeam.core import registry
+from hornbeam.core.convert import as_tensor, cast
 from hornbeam.core.registry import exported
-from hornbeam.core.tensor import Tensor, as_tensor, cast
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError, dtype_name, is_float
 from hornbeam.ops import creation, linalg
 

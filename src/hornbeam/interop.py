@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from hornbeam.core.jit import Traced, trace_for
 from hornbeam.core.lazy import buffer_of, evaluate
 from hornbeam.core.tensor import Tensor
-from hornbeam.core.transforms import Traced, trace_for
 from hornbeam.core.variable import Variable
 from hornbeam.engines import Engine, current_engine, get_engine
 from hornbeam.ir import autodiff

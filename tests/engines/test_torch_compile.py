@@ -58,7 +58,7 @@ def test_what_cannot_be_compiled_is_said_and_goes_on(monkeypatch: pytest.MonkeyP
 
 
 def test_the_graph_decides_when(monkeypatch: pytest.MonkeyPatch) -> None:
-    from hornbeam.core.transforms import trace_function
+    from hornbeam.core.jit import trace_function
     from hornbeam.engines.torch.compiling import runs_before
     from hornbeam.ir.types import TensorType
 

@@ -17,7 +17,7 @@ from members import Meeting, pieces, whole
 import hornbeam as hb
 from hornbeam import layers, ops
 from hornbeam import primitives as p
-from hornbeam.core.transforms import trace_function
+from hornbeam.core.jit import trace_function
 from hornbeam.ir.autodiff import outputs_of
 from hornbeam.ir.graph import Graph, Node, placeholder
 from hornbeam.ir.interpret import reference

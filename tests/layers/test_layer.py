@@ -11,7 +11,7 @@ import pytest
 import hornbeam
 from hornbeam import dtype_policies, layers, ops
 from hornbeam.core import registry
-from hornbeam.core.transforms import trace_function
+from hornbeam.core.jit import trace_function
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.layer import Layer
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from hornbeam import layers, ops
-from hornbeam.core.transforms import grad, jit
+from hornbeam.core.grad import grad
+from hornbeam.core.jit import jit
 
 
 def test_batch_normalization_uses_and_moves_its_statistics(rng: np.random.Generator) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hornbeam import layers
-from hornbeam.core.transforms import jit
+from hornbeam.core.jit import jit
 
 NOISE = [
     layers.Dropout,

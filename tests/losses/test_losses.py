@@ -12,7 +12,8 @@ from loss_cases import CASES, inputs
 
 from hornbeam import losses, ops
 from hornbeam.core import registry, transforms
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
 
 EXPECTED = json.loads((Path(__file__).parent / "loss_expected.json").read_text())

@@ -12,7 +12,7 @@ from metric_cases import CASES, inputs, weighted
 
 from hornbeam import losses, metrics, ops
 from hornbeam.core import registry, transforms
-from hornbeam.core.tensor import as_tensor
+from hornbeam.core.convert import as_tensor
 from hornbeam.ir.types import ShapeError
 
 EXPECTED = json.loads((Path(__file__).parent / "metric_expected.json").read_text())

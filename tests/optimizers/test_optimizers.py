@@ -13,7 +13,7 @@ from optimizer_cases import CASES, SCHEDULES, gradients, weights
 
 from hornbeam import ops, optimizers
 from hornbeam.core import registry, transforms
-from hornbeam.core.tensor import as_tensor
+from hornbeam.core.convert import as_tensor
 from hornbeam.core.variable import Variable
 from hornbeam.ir.types import ShapeError
 from hornbeam.optimizers import schedules

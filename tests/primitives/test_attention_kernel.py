@@ -10,8 +10,8 @@ from gradcheck import check_gradients
 
 from hornbeam import ops
 from hornbeam import primitives as p
+from hornbeam.core.jit import trace_function
 from hornbeam.core.tensor import Tensor
-from hornbeam.core.transforms import trace_function
 from hornbeam.engines.native import NativeEngine
 from hornbeam.engines.reference import ReferenceEngine
 from hornbeam.ir.autodiff import gradients, outputs_of

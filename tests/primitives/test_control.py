@@ -5,8 +5,10 @@ import pytest
 
 from hornbeam import ops
 from hornbeam import primitives as p
-from hornbeam.core.tensor import Tensor, as_tensor
-from hornbeam.core.transforms import checkpoint, grad, trace_function
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.grad import checkpoint, grad
+from hornbeam.core.jit import trace_function
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.autodiff import DerivativeError
 from hornbeam.ir.types import ShapeError
 from hornbeam.ir.verify import verify

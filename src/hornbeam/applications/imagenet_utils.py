@@ -10,7 +10,8 @@ import numpy as np
 from hornbeam import ops
 from hornbeam.applications.building import cached
 from hornbeam.config import floatx, standard_data_format
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import is_float
 
 # Of ImageNet's training images, red, green and blue.

@@ -1,1 +1,5 @@
-"""Tensors, variables, symbolic inputs and function transforms: what layers are written in."""
+"""Tensors, variables, tracing: the layer between the graph and `hornbeam.ops`."""
+
+# They install the operators of Tensor.
+from hornbeam.core import indexing as indexing
+from hornbeam.core import operators as operators

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from hornbeam import primitives as p
-from hornbeam.core.tensor import Tensor, as_tensor, broadcast_node, broadcast_shapes, operation
+from hornbeam.core.convert import as_tensor, broadcast_node, broadcast_shapes
+from hornbeam.core.dispatch import operation
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.graph import Node
 from hornbeam.ir.types import ShapeError, is_integer
 
@@ -185,3 +187,11 @@ def _index_node(index: Any, size: int) -> Node:
         return as_tensor(index.astype(np.int32)).node
     node = p.convert(index.node, "int32")
     return p.select(p.lt(node, p.zeros_like(node)), node + size, node)
+
+
+def _reshape_method(self: Tensor, *shape: Any) -> Tensor:
+    """Return the same values in a new shape, given as sizes or as one tuple; one size may be -1."""
+    return reshape(self, shape[0] if len(shape) == 1 and hasattr(shape[0], "__iter__") else shape)
+
+
+Tensor._install(__getitem__=getitem, reshape=_reshape_method)

@@ -7,9 +7,9 @@ from typing import Any
 
 from hornbeam import tree
 from hornbeam._internal.naming import to_snake_case, unique_name
+from hornbeam.core.dispatch import has_symbolic
 from hornbeam.core.registry import serialize
 from hornbeam.core.symbolic import KerasTensor, SymbolicCall, infer_types, symbolic_call
-from hornbeam.core.tensor import has_symbolic
 
 
 class Operation:

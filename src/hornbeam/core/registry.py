@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from hornbeam._internal.naming import nearest, to_snake_case
+from hornbeam.core.convert import as_tensor
 from hornbeam.ir.types import dtype_name, numpy_dtype
 
 C = TypeVar("C")
@@ -269,8 +270,6 @@ def _plain_value(name: str, config: Mapping[str, Any], custom_objects: Mapping[s
     array = np.array(inner["value"], dtype=numpy_dtype(dtype_name(inner["dtype"])))
     if name == "__numpy__":
         return array
-    from hornbeam.core.tensor import as_tensor
-
     return as_tensor(array)
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hornbeam._internal.naming import current_path, path_scope
-from hornbeam.core.tensor import Tensor, as_tensor, cast
+from hornbeam.core.convert import as_tensor, cast
+from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable, VariableTracer
 from hornbeam.ir.graph import Node
 from hornbeam.ir.trace import current_level

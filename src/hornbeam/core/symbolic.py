@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.core.dispatch import set_symbolic_call
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import VariableTracer
 from hornbeam.ir.graph import Node, placeholder
@@ -149,6 +150,9 @@ def symbolic_call(
         if mask is not None:
             out._keras_mask = KerasTensor(*mask)
     return record_call(operation, args, kwargs, tree.pack_sequence_as(specs.structure, flat))[1]
+
+
+set_symbolic_call(symbolic_call)
 
 
 def record_call(

@@ -15,8 +15,9 @@ import numpy as np
 
 from hornbeam._internal.naming import current_path
 from hornbeam.config import floatx
+from hornbeam.core.convert import as_tensor, cast, cast_node
 from hornbeam.core.lazy import buffer_of, evaluate, value_of
-from hornbeam.core.tensor import Tensor, as_tensor, cast, cast_node
+from hornbeam.core.tensor import Tensor
 from hornbeam.engines import Engine, MeshEngine, current_engine
 from hornbeam.engines.mesh import Layout
 from hornbeam.ir.graph import Node, leaf, placeholder

@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hornbeam import ops, tree
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.grad import gradients
+from hornbeam.core.jit import Compiled, trace_for
 from hornbeam.core.lazy import retain_graph
 from hornbeam.core.scopes import StatelessScope
-from hornbeam.core.tensor import Tensor, as_tensor
-from hornbeam.core.transforms import Compiled, gradients, trace_for
+from hornbeam.core.tensor import Tensor
 from hornbeam.engines import current_engine
 from hornbeam.engines.base import Engine
 from hornbeam.ir.graph import Graph

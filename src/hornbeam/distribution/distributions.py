@@ -12,10 +12,11 @@ import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam import tree
+from hornbeam.core.convert import as_tensor
 from hornbeam.core.lazy import buffer_of, evaluate
 from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import KerasTensor
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable, set_layout_rule
 from hornbeam.distribution.mesh import DeviceMesh, LayoutMap, TensorLayout, list_devices
 from hornbeam.distribution.processes import join_job

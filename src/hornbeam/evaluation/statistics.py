@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import metrics, ops
-from hornbeam.core.transforms import jit
+from hornbeam.core.jit import jit
 
 _BLOCK = 512
 

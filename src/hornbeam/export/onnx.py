@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops, tree
+from hornbeam.core.jit import Traced, trace_for
 from hornbeam.core.lazy import buffer_of, evaluate
-from hornbeam.core.transforms import Traced, trace_for
 from hornbeam.engines import current_engine
 from hornbeam.export.signature import signature_of
 from hornbeam.ir.graph import Graph, Node, topological

@@ -16,7 +16,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.config import floatx
-from hornbeam.core.transforms import Traced, trace_for
+from hornbeam.core.jit import Traced, trace_for
 from hornbeam.diagnostics.capture import preserve_rng_state
 from hornbeam.engines import current_engine
 from hornbeam.export.onnx import OPSET, check_graph, constants, for_any_rows, free_inputs, outside

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.core.jit import Traced, trace_for
 from hornbeam.core.lazy import buffer_of, evaluate
-from hornbeam.core.transforms import Traced, trace_for
 from hornbeam.core.variable import Variable
 from hornbeam.engines import get_engine
 from hornbeam.export.signature import signature_of

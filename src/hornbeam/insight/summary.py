@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hornbeam import tree
+from hornbeam.core.jit import trace_function
 from hornbeam.core.lazy import ConcretizationError
 from hornbeam.core.symbolic import STRING, KerasTensor
 from hornbeam.core.tensor import Tensor
-from hornbeam.core.transforms import trace_function
 from hornbeam.distribution.processes import say
 from hornbeam.insight.receptive_field import NOWHERE, Field, Fields, calls_of
 from hornbeam.ir.graph import Node, serial

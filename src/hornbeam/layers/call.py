@@ -13,8 +13,9 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal.naming import current_path
+from hornbeam.core.convert import as_tensor, cast
 from hornbeam.core.symbolic import KerasTensor, holds_strings, strings_refused
-from hornbeam.core.tensor import Tensor, as_tensor, cast
+from hornbeam.core.tensor import Tensor
 from hornbeam.distribution import distribution
 from hornbeam.ir.types import HornbeamTypeError, is_float
 from hornbeam.layers.context import current_watcher

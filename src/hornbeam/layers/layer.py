@@ -16,11 +16,12 @@ import numpy as np
 
 from hornbeam import dtype_policies, ops, regularizers, tree
 from hornbeam._internal.naming import current_path, nearest, path_scope, to_snake_case, unique_name
+from hornbeam.core.convert import as_tensor, cast
 from hornbeam.core.operation import Operation
 from hornbeam.core.registry import exported, serialize
 from hornbeam.core.scopes import StatelessScope, current_remat_scope, current_stateless_scope
 from hornbeam.core.symbolic import KerasTensor, infer_types, record_call, symbolic_call
-from hornbeam.core.tensor import Tensor, as_tensor, cast
+from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable, autocast, eager_scope
 from hornbeam.ir.graph import Located, Place, scope
 from hornbeam.ir.source_lines import users_place

@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from hornbeam.core.grad import checkpoint
 from hornbeam.core.symbolic import infer_types
-from hornbeam.core.transforms import checkpoint
 
 if TYPE_CHECKING:
     from hornbeam.layers.layer import Layer

@@ -12,8 +12,9 @@ from typing import Any
 
 from hornbeam import activations, constraints, initializers, ops, random, regularizers, tree
 from hornbeam import primitives as p
+from hornbeam.core.convert import as_tensor, cast_node
 from hornbeam.core.registry import deserialize, exported
-from hornbeam.core.tensor import Tensor, as_tensor, cast_node
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.autodiff import outputs_of
 from hornbeam.ir.graph import Node
 from hornbeam.layers.arguments import collected, positive, rate

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from hornbeam import tree
+from hornbeam.core.dispatch import operation as recorded
 from hornbeam.core.operation import Operation
 from hornbeam.core.registry import deserialize, exported
 from hornbeam.core.symbolic import KerasTensor
-from hornbeam.core.tensor import operation as recorded
 from hornbeam.layers import InputLayer, Layer
 from hornbeam.models.functional import Functional
 from hornbeam.models.model import Model

@@ -8,11 +8,11 @@ from typing import Any
 
 from hornbeam import tree
 from hornbeam._internal.naming import to_snake_case
+from hornbeam.core.convert import as_tensor, cast
 from hornbeam.core.indexing import reshape
 from hornbeam.core.operation import Operation
 from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import STRING, KerasTensor, SymbolicCall, holds_strings
-from hornbeam.core.tensor import as_tensor, cast
 from hornbeam.data.frames import frame_columns, is_frame
 from hornbeam.ir.source_lines import located
 from hornbeam.ir.types import ShapeError

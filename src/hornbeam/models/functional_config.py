@@ -8,10 +8,12 @@ from typing import Any
 
 from hornbeam import ops, tree
 from hornbeam._internal.naming import to_snake_case
-from hornbeam.core import tensor as tensor_module
+from hornbeam.core import operators
+from hornbeam.core.convert import as_tensor
 from hornbeam.core.operation import Operation
 from hornbeam.core.registry import deserialize, operations, serialize
 from hornbeam.core.symbolic import KerasTensor, SymbolicCall
+from hornbeam.core.tensor import Tensor
 from hornbeam.layers import InputLayer
 from hornbeam.models.functional import CallGraph, Functional
 
@@ -76,7 +78,7 @@ def _function(name: str) -> Callable[..., Any] | None:
         from hornbeam.core.indexing import getitem
 
         return getitem
-    return getattr(ops, ours, None) or getattr(tensor_module, ours, None)
+    return getattr(ops, ours, None) or getattr(operators, ours, None)
 
 
 # -- writing ---------------------------------------------------------------------------------------
@@ -161,7 +163,7 @@ def _value(x: Any, places: dict[int, tuple[str, int, int]]) -> Any:
         return [_value(part, places) for part in x]
     if isinstance(x, dict):
         return {key: _value(part, places) for key, part in x.items()}
-    if isinstance(x, tensor_module.Tensor):
+    if isinstance(x, Tensor):
         return {"class_name": "__tensor__", "config": {"value": x.tolist(), "dtype": x.dtype}}
     return serialize(x)
 
@@ -318,7 +320,7 @@ def _filled(node: dict[str, Any], results: Any) -> tuple[list[Any], dict[str, An
         if kind == "__ellipsis__":
             return Ellipsis
         if kind == "__tensor__":
-            return tensor_module.as_tensor(part["config"]["value"], part["config"]["dtype"])
+            return as_tensor(part["config"]["value"], part["config"]["dtype"])
         if kind is not None:
             return deserialize(part)
         return {key: fill(value) for key, value in part.items()}

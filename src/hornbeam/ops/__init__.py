@@ -87,8 +87,9 @@ from hornbeam.ops.statistics import (
     corrcoef, diff, median, nanargmax, nanargmin, nancumprod, nancumsum, nanmax, nanmean, nanmedian, nanmin,
     nanpercentile, nanprod, nanquantile, nanstd, nansum, nanvar, percentile, quantile, trapezoid,
 )
-from hornbeam.core.tensor import (
-    absolute, add, cast, equal, floor_divide, greater, greater_equal, less, less_equal, mod, multiply,
+from hornbeam.core.convert import cast
+from hornbeam.core.operators import (
+    absolute, add, equal, floor_divide, greater, greater_equal, less, less_equal, mod, multiply,
     negative, not_equal, power, subtract, true_divide,
 )
 from hornbeam.ops.vectorizing import (

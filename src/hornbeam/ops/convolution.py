@@ -10,7 +10,9 @@ import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam.config import standard_data_format
-from hornbeam.core.tensor import Tensor, cast_node, operation, result_dtype
+from hornbeam.core.convert import cast_node, result_dtype
+from hornbeam.core.dispatch import operation
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.graph import Node, count_elements
 from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.ops._common import float_node, node_of

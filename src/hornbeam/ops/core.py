@@ -12,7 +12,9 @@ import numpy as np
 from hornbeam import primitives as p
 from hornbeam import tree
 from hornbeam._internal.validation import check_callable
-from hornbeam.core.tensor import Tensor, as_tensor, broadcast_node, cast, cast_node, operation
+from hornbeam.core.convert import as_tensor, broadcast_node, cast, cast_node
+from hornbeam.core.dispatch import operation
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name, is_float, is_integer

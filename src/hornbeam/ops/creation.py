@@ -9,7 +9,9 @@ import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam.config import floatx
-from hornbeam.core.tensor import Tensor, as_tensor, broadcast_node, cast, cast_node, operation, unify
+from hornbeam.core.convert import as_tensor, broadcast_node, cast, cast_node, unify
+from hornbeam.core.dispatch import operation
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.graph import Node
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name, is_float, numpy_dtype
 from hornbeam.ops._common import float_dtype, node_of, one_axis, shape_of, static_int, value_tensor
@@ -193,7 +195,7 @@ def logspace(
     >>> np.asarray(hornbeam.ops.logspace(0.0, 2.0, 3)).round(3).tolist()
     [1.0, 10.0, 100.0]
     """
-    from hornbeam.core.tensor import power
+    from hornbeam.core.operators import power
 
     exponents = linspace(start, stop, num, endpoint, axis=axis)
     values = power(cast(base, exponents.dtype), exponents)

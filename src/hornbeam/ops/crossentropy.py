@@ -6,7 +6,9 @@ from typing import Any
 
 from hornbeam import primitives as p
 from hornbeam.config import epsilon, floatx
-from hornbeam.core.tensor import Tensor, cast_node, operation
+from hornbeam.core.convert import cast_node
+from hornbeam.core.dispatch import operation
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full, zeros_like
 from hornbeam.ir.types import ShapeError, dtype_name, is_float, is_integer

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from hornbeam import primitives as p
-from hornbeam.core.tensor import Tensor, operation
+from hornbeam.core.dispatch import operation
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full, zeros_like
 from hornbeam.ir.types import ShapeError, TensorType

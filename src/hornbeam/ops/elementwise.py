@@ -10,14 +10,10 @@ from typing import Any
 import numpy as np
 
 from hornbeam import primitives as p
-from hornbeam.core.tensor import (
-    Tensor,
-    absolute,
-    as_tensor,
-    operation,
-    true_divide,
-    unify,
-)
+from hornbeam.core.convert import as_tensor, unify
+from hornbeam.core.dispatch import operation
+from hornbeam.core.operators import absolute, true_divide
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import HornbeamTypeError, is_float, is_integer, itemsize

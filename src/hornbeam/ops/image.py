@@ -10,7 +10,9 @@ import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam.config import standard_data_format
-from hornbeam.core.tensor import Tensor, cast_node, operation
+from hornbeam.core.convert import cast_node
+from hornbeam.core.dispatch import operation
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.graph import Node, count_elements
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError, is_float, numpy_dtype
@@ -431,7 +433,7 @@ def psnr(x1: Any, x2: Any, max_val: Any) -> Tensor:
     >>> float(hornbeam.ops.psnr([1.0], [0.0], 1.0))
     0.0
     """
-    from hornbeam.core.tensor import subtract
+    from hornbeam.core.operators import subtract
     from hornbeam.ops.elementwise import log10, square
     from hornbeam.ops.reduction import mean
 

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 
 from hornbeam import primitives as p
-from hornbeam.core.tensor import Tensor, broadcast_node, broadcast_shapes, cast_node, matmul, operation
+from hornbeam.core.convert import broadcast_node, broadcast_shapes, cast_node
+from hornbeam.core.dispatch import operation
+from hornbeam.core.operators import matmul
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError, TensorType

@@ -5,16 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import primitives as p
-from hornbeam.core.tensor import (
-    Tensor,
-    bitwise_and,
-    bitwise_or,
-    bitwise_xor,
-    cast_node,
-    invert,
-    operation,
-    unify,
-)
+from hornbeam.core.convert import cast_node, unify
+from hornbeam.core.dispatch import operation
+from hornbeam.core.operators import bitwise_and, bitwise_or, bitwise_xor, invert
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import ones_like, zeros_like
 from hornbeam.ir.types import HornbeamTypeError, dtype_name, is_integer

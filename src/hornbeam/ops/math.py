@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from hornbeam import primitives as p
-from hornbeam.core.tensor import Tensor, as_tensor, cast_node, operation, result_dtype
+from hornbeam.core.convert import as_tensor, cast_node, result_dtype
+from hornbeam.core.dispatch import operation
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, is_float, is_integer, numpy_dtype

@@ -10,7 +10,9 @@ import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam.config import epsilon as default_epsilon
-from hornbeam.core.tensor import Tensor, as_tensor, broadcast_node, broadcast_shapes, cast_node, operation
+from hornbeam.core.convert import as_tensor, broadcast_node, broadcast_shapes, cast_node
+from hornbeam.core.dispatch import operation
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError, TensorType

@@ -46,9 +46,9 @@ from hornbeam.ops.statistics import (
 from hornbeam.ops.vectorizing import (
     vectorize,
 )
-from hornbeam.core.tensor import (
-    absolute, add, equal, floor_divide, greater, greater_equal, less, less_equal, mod, multiply, negative,
-    not_equal, power, subtract, true_divide,
+from hornbeam.core.operators import (
+    absolute, add, equal, floor_divide, greater, greater_equal, less, less_equal, mod, multiply,
+    negative, not_equal, power, subtract, true_divide,
 )
 # fmt: on
 

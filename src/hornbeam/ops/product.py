@@ -7,14 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from hornbeam import primitives as p
-from hornbeam.core.tensor import (
-    Tensor,
-    cast_node,
-    matmul,
-    multiply,
-    operation,
-    result_dtype,
-)
+from hornbeam.core.convert import cast_node, result_dtype
+from hornbeam.core.dispatch import operation
+from hornbeam.core.operators import matmul, multiply
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.graph import Node
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import one_axis

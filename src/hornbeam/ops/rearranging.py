@@ -11,7 +11,8 @@ import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam.config import standard_data_format
-from hornbeam.core.tensor import Tensor, operation
+from hornbeam.core.dispatch import operation
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.graph import Node
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import node_of, static_int

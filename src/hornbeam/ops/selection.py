@@ -9,16 +9,9 @@ from typing import Any
 import numpy as np
 
 from hornbeam import primitives as p
-from hornbeam.core.tensor import (
-    Tensor,
-    as_tensor,
-    broadcast_node,
-    broadcast_shapes,
-    cast_node,
-    operation,
-    result_dtype,
-    unify,
-)
+from hornbeam.core.convert import as_tensor, broadcast_node, broadcast_shapes, cast_node, result_dtype, unify
+from hornbeam.core.dispatch import operation
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.graph import Node
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, is_float, is_integer
 from hornbeam.ops._common import node_of, one_axis, shape_of, static_int

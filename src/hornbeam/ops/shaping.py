@@ -10,16 +10,10 @@ from typing import Any
 import numpy as np
 
 from hornbeam import primitives as p
+from hornbeam.core.convert import as_tensor, broadcast_node, broadcast_shapes, cast_node, result_dtype
+from hornbeam.core.dispatch import operation
 from hornbeam.core.indexing import getitem, reshape
-from hornbeam.core.tensor import (
-    Tensor,
-    as_tensor,
-    broadcast_node,
-    broadcast_shapes,
-    cast_node,
-    operation,
-    result_dtype,
-)
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.graph import Node, count_elements
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 from hornbeam.ops._common import Axis, many_axes, node_of, one_axis, shape_of, static_int

@@ -6,7 +6,10 @@ import math
 from typing import Any
 
 from hornbeam import primitives as p
-from hornbeam.core.tensor import Tensor, cast_node, matmul, operation
+from hornbeam.core.convert import cast_node
+from hornbeam.core.dispatch import operation
+from hornbeam.core.operators import matmul
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError, is_float

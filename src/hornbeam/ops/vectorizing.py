@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.core.convert import as_tensor
 from hornbeam.core.indexing import reshape
-from hornbeam.core.tensor import as_tensor
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops.core import vectorized_map
 from hornbeam.ops.shaping import broadcast_to

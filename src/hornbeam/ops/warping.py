@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hornbeam import primitives as p
-from hornbeam.core.tensor import Tensor, broadcast_node, cast_node, operation
+from hornbeam.core.convert import broadcast_node, cast_node
+from hornbeam.core.dispatch import operation
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError, TensorType, is_float

@@ -20,8 +20,10 @@ import numpy as np
 from hornbeam import primitives as p
 from hornbeam._internal.naming import unique_name
 from hornbeam.config import floatx
+from hornbeam.core.convert import as_tensor, broadcast_node, cast_node
+from hornbeam.core.dispatch import operation
 from hornbeam.core.registry import exported
-from hornbeam.core.tensor import Tensor, as_tensor, broadcast_node, cast_node, operation
+from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable, current_variable_tracer
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full, zeros_like

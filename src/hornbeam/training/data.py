@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.core.convert import as_tensor, from_torch
 from hornbeam.core.registry import exported
-from hornbeam.core.tensor import Tensor, as_tensor, from_torch
+from hornbeam.core.tensor import Tensor
 from hornbeam.data import INFINITE_CARDINALITY
 from hornbeam.data.frames import frame_to_array
 from hornbeam.data.pipeline.py_dataset import Order, PyDataset

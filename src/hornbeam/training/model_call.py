@@ -9,10 +9,11 @@ import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam import tree
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.jit import Traced, trace_for
 from hornbeam.core.lazy import evaluate, retains_graph
 from hornbeam.core.symbolic import holds_strings
-from hornbeam.core.tensor import Tensor, as_tensor
-from hornbeam.core.transforms import Traced, trace_for
+from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import current_variable_tracer
 from hornbeam.engines import current_engine
 from hornbeam.ir.trace import current_level

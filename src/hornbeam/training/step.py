@@ -12,9 +12,10 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.config import floatx
+from hornbeam.core.convert import as_tensor, cast
+from hornbeam.core.jit import Compiled, trace_for
 from hornbeam.core.lazy import buffer_of, evaluate, retain_graph
-from hornbeam.core.tensor import Tensor, as_tensor, cast
-from hornbeam.core.transforms import Compiled, trace_for
+from hornbeam.core.tensor import Tensor
 from hornbeam.engines.base import Engine, Executable
 from hornbeam.ir.types import is_float
 from hornbeam.training.batches import local_rows, putter

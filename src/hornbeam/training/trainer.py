@@ -10,10 +10,10 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal.validation import check_int
+from hornbeam.core.grad import gradients
+from hornbeam.core.jit import _structure as structure_key
 from hornbeam.core.scopes import StatelessScope
 from hornbeam.core.tensor import Tensor
-from hornbeam.core.transforms import _structure as structure_key
-from hornbeam.core.transforms import gradients
 from hornbeam.core.variable import eager_scope
 from hornbeam.data.splits.sealed import refuse_sealed
 from hornbeam.diagnostics.profile import Profile

@@ -10,7 +10,7 @@ import pytest
 
 import hornbeam
 from hornbeam import layers, models, random
-from hornbeam.core.transforms import jit
+from hornbeam.core.jit import jit
 from hornbeam.layers import augmentation
 
 MAKERS: dict[str, dict[str, Any]] = {

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from hornbeam import config, ops, random
+from hornbeam.core.convert import as_tensor
 from hornbeam.core.lazy import retain_graph
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
 from hornbeam.ops.convolution import conv as _conv
 

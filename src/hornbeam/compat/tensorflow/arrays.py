@@ -12,7 +12,8 @@ from hornbeam import ops
 from hornbeam import random as hb_random
 from hornbeam.compat.tensorflow.host import StringTensor, holds_text
 from hornbeam.compat.tensorflow.named import axes_of
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.tensor import Tensor
 from hornbeam.ops._common import shape_of
 
 

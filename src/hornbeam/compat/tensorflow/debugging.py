@@ -9,7 +9,8 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam.compat.tensorflow.errors import InvalidArgumentError
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.tensor import Tensor
 
 __all__ = [
     "Assert", "assert_all_finite", "assert_equal", "assert_greater", "assert_greater_equal", "assert_less",

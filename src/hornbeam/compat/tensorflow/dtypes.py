@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.core.tensor import Tensor, cast
+from hornbeam.core.convert import cast
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir import types
 
 __all__ = [

@@ -9,8 +9,8 @@ from typing import Any
 from hornbeam import tree
 from hornbeam.compat.messages import MissingNameError, remark
 from hornbeam.compat.tensorflow import recording
+from hornbeam.core.jit import jit
 from hornbeam.core.lazy import ConcretizationError
-from hornbeam.core.transforms import jit
 from hornbeam.core.variable import Variable, current_variable_tracer
 from hornbeam.data import Strings
 from hornbeam.ir.trace import current_level

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
-from hornbeam.core.tensor import as_tensor
+from hornbeam.core.convert import as_tensor
 from hornbeam.data import Strings
 
 

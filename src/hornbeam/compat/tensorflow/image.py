@@ -16,7 +16,8 @@ from hornbeam.compat.tensorflow.io import (
     encode_png,
 )
 from hornbeam.compat.tensorflow.random import _key, _source
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import is_float
 from hornbeam.ops._common import shape_of
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam.compat.tensorflow.host import StringTensor
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.tensor import Tensor
 
 __all__ = [
     "decode_image", "decode_jpeg", "decode_png", "decode_raw", "encode_jpeg", "encode_png", "matching_files",

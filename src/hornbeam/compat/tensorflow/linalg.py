@@ -9,7 +9,8 @@ from hornbeam import ops
 from hornbeam.compat.tensorflow.arrays import eye
 from hornbeam.compat.tensorflow.named import axes_of
 from hornbeam.compat.tensorflow.nn import l2_normalize
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.tensor import Tensor
 
 __all__ = [
     "band_part", "cholesky", "cross", "det", "diag", "diag_part", "eigh", "einsum", "eye", "inv",

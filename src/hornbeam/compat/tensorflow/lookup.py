@@ -9,7 +9,8 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam.compat.tensorflow.host import StringTensor, holds_text, mapped
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.tensor import Tensor
 
 __all__ = ["KeyValueTensorInitializer", "StaticHashTable", "TextFileIndex", "TextFileInitializer"]
 

@@ -19,7 +19,8 @@ from hornbeam.compat.tensorflow.nn import (
     top_k,
     zero_fraction,
 )
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.tensor import Tensor
 
 abs = unary(ops.absolute)
 acos, asin, atan = unary(ops.arccos), unary(ops.arcsin), unary(ops.arctan)

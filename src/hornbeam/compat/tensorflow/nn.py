@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from hornbeam import ops
 from hornbeam import random as hb_random
 from hornbeam.compat.tensorflow.named import axes_of, unary
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.tensor import Tensor
 
 __all__ = [
     "avg_pool",

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from hornbeam import ops, tree
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.tensor import Tensor
 
 __all__ = ["TensorArray", "foldl", "scan"]
 

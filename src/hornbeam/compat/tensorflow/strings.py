@@ -11,7 +11,8 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam.compat.tensorflow.host import StringTensor, holds_text, mapped
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.tensor import Tensor
 from hornbeam.layers.preprocessing.fingerprints import fingerprint64
 
 __all__ = [

@@ -9,7 +9,8 @@ from typing import Any
 from hornbeam import ops, tree
 from hornbeam.compat.tensorflow import recording
 from hornbeam.core import variable
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir import autodiff
 from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import ones_like, zeros_like

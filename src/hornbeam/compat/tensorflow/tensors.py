@@ -10,8 +10,9 @@ from hornbeam import ops
 from hornbeam.compat.tensorflow.dtypes import DType, TensorShape, as_dtype
 from hornbeam.compat.tensorflow.host import StringTensor, as_bytes, holds_text
 from hornbeam.core import variable
+from hornbeam.core.convert import as_tensor
 from hornbeam.core.lazy import value_of
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.tensor import Tensor
 from hornbeam.data import Strings
 from hornbeam.ir.types import ShapeError
 

@@ -25,7 +25,8 @@ from hornbeam.compat.tensorflow import (
     version,
 )
 from hornbeam.compat.tensorflow import function as functions
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.tensor import Tensor
 from hornbeam.initializers import Constant, Ones, RandomNormal, RandomUniform, Zeros
 
 VERSION = version.VERSION

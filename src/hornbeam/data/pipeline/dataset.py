@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from hornbeam._internal.validation import check_int
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.tensor import Tensor
 from hornbeam.data import elements as e
 from hornbeam.data.pipeline import stages as s
 from hornbeam.data.pipeline import transforms as m

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.core.jit import _may_be_views, trace_function
 from hornbeam.core.tensor import Tensor
-from hornbeam.core.transforms import _may_be_views, trace_function
 from hornbeam.data import elements as e
 from hornbeam.data.pipeline.purity import is_pure
 from hornbeam.engines import current_engine

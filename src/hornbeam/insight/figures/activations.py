@@ -10,8 +10,8 @@ import numpy as np
 
 from hornbeam import layers, tree
 from hornbeam._internal.naming import nearest
+from hornbeam.core.jit import jit
 from hornbeam.core.tensor import Tensor
-from hornbeam.core.transforms import jit
 from hornbeam.visualization.figure import ImagePanel, Picture, finished, square
 
 

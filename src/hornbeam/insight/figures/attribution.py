@@ -14,8 +14,10 @@ import numpy as np
 from hornbeam import ops
 from hornbeam._internal.validation import check_int
 from hornbeam.config import image_data_format
-from hornbeam.core.tensor import Tensor, as_tensor
-from hornbeam.core.transforms import gradients, jit
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.grad import gradients
+from hornbeam.core.jit import jit
+from hornbeam.core.tensor import Tensor
 from hornbeam.insight.figures.activations import batch_of, called, layer_of
 from hornbeam.ops.crossentropy import score_behind
 from hornbeam.visualization.figure import ImagePanel, Picture, finished, square

@@ -10,7 +10,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal.validation import check_int, check_positive
-from hornbeam.core.transforms import jit
+from hornbeam.core.jit import jit
 from hornbeam.insight.ablation import untouched
 from hornbeam.visualization.figure import ImagePanel, LinePanel, Picture, finished
 

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from hornbeam import ops, random
 from hornbeam.config import standard_data_format
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.arguments import one_of
 from hornbeam.layers.augmentation import bounding_boxes as boxes_of

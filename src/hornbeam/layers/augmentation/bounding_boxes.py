@@ -14,7 +14,8 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam.config import epsilon
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.arguments import one_of
 

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops, random
+from hornbeam.core.convert import as_tensor
 from hornbeam.core.registry import exported
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.tensor import Tensor
 from hornbeam.layers.arguments import one_of
 from hornbeam.layers.augmentation import bounding_boxes as boxes_of
 from hornbeam.layers.augmentation.base import (

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops, random, tree
+from hornbeam.core.convert import as_tensor
 from hornbeam.core.lazy import evaluate
 from hornbeam.core.registry import deserialize, exported, serialize
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import current_variable_tracer
 from hornbeam.ir.graph import count_elements
 from hornbeam.ir.trace import current_level

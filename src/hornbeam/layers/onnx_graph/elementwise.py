@@ -11,7 +11,8 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam import primitives as p
-from hornbeam.core.tensor import Tensor, as_tensor, unify
+from hornbeam.core.convert import as_tensor, unify
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import is_float
 from hornbeam.layers.onnx_graph.vocabulary import ANY, Call, GraphError, axis_of, node_of, number, operator
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.tensor import Tensor
 from hornbeam.layers.onnx_graph.vocabulary import Call, GraphError, operator
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from hornbeam import ops
 from hornbeam import primitives as p
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.graph import Node
 from hornbeam.layers.onnx_graph.vocabulary import Call, GraphError, node_of, operator
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from hornbeam import ops
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.tensor import Tensor
 from hornbeam.layers.onnx_graph.vocabulary import Call, axes_of, axis_of, number, operator
 
 Reduction = Callable[[Tensor, tuple[int, ...], bool], Tensor]

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.graph import Node
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.graph import Graph, Node, topological
 from hornbeam.ir.interpret import reference
 from hornbeam.layers.onnx_graph.structure import is_graph, unpacked

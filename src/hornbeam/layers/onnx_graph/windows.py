@@ -11,7 +11,8 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam import primitives as p
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.graph import Node, count_elements
 from hornbeam.layers.onnx_graph.vocabulary import LAST, Call, GraphError, ints, node_of, operator
 

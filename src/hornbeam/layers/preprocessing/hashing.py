@@ -8,9 +8,10 @@ import numpy as np
 
 from hornbeam import dtype_policies, ops
 from hornbeam.config import floatx
+from hornbeam.core.convert import as_tensor
 from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import holds_strings
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, is_integer
 from hornbeam.layers.arguments import no_support, one_of, positive
 from hornbeam.layers.preprocessing.categories import encode

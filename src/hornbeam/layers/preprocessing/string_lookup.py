@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.core.convert import as_tensor
 from hornbeam.core.registry import exported
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.tensor import Tensor
 from hornbeam.layers.preprocessing.host import (
     as_bytes,
     encode_array,

@@ -10,8 +10,9 @@ import numpy as np
 
 from hornbeam.config import floatx
 from hornbeam.core import registry
+from hornbeam.core.convert import as_tensor
 from hornbeam.core.registry import exported
-from hornbeam.core.tensor import Tensor, as_tensor
+from hornbeam.core.tensor import Tensor
 from hornbeam.layers.arguments import no_support, one_of
 from hornbeam.layers.layer import serialize_argument
 from hornbeam.layers.preprocessing.adapting import batches_of, remembered, whole_array

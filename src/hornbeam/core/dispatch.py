@@ -1,0 +1,50 @@
+"""Dispatch of operations: called on symbolic tensors they are recorded instead of run."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
+
+from hornbeam.core.tensor import Tensor
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _no_symbolic_call(*args: Any) -> NoReturn:
+    raise RuntimeError("symbolic tensors exist only where hornbeam.core.symbolic is imported")
+
+
+_symbolic_call: Callable[..., Any] = _no_symbolic_call
+
+
+def set_symbolic_call(handler: Callable[..., Any]) -> None:
+    """Let `handler(fn, args, kwargs)` record operations on symbolic tensors."""
+    global _symbolic_call
+    _symbolic_call = handler
+
+
+def operation(fn: F) -> F:
+    """Mark a function on Tensors: called with a symbolic KerasTensor it is recorded instead of run."""
+
+    @functools.wraps(fn)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if has_symbolic(args) or (kwargs and has_symbolic(kwargs.values())):
+            return _symbolic_call(fn, args, kwargs)
+        return fn(*args, **kwargs)
+
+    return call  # type: ignore[return-value]
+
+
+def has_symbolic(values: Any) -> bool:
+    """True if a KerasTensor is among `values` or in lists, tuples or dicts among them."""
+    for value in values:
+        if isinstance(value, Tensor):
+            if value.symbolic:
+                return True
+        elif isinstance(value, (list, tuple)):
+            if has_symbolic(value):
+                return True
+        elif isinstance(value, dict) and has_symbolic(value.values()):
+            return True
+    return False

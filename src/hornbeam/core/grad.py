@@ -1,0 +1,242 @@
+"""Derivatives: gradients of values at hand, grad, value_and_grad, vjp, checkpoint."""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hornbeam import primitives as p
+from hornbeam import tree
+from hornbeam.core.convert import as_tensor, is_array
+from hornbeam.core.lazy import released_sources
+from hornbeam.core.tensor import Tensor
+from hornbeam.core.variable import Variable, VariableTracer
+from hornbeam.ir import autodiff
+from hornbeam.ir.graph import Graph, Node, placeholder, topological
+from hornbeam.ir.primitive import ones_like, zeros_like
+from hornbeam.ir.trace import current_level, inline, new_level
+from hornbeam.ir.types import ShapeError, is_float
+
+
+def gradients(loss: Tensor, variables: Sequence[Tensor]) -> list[Tensor]:
+    """Derivative of a scalar `loss` with respect to each of `variables` (zeros where it does not depend on
+    one).
+
+    Use it where the loss has just been computed, as in an overridden `train_step`.
+
+    Raises ShapeError if the loss is not a scalar, DerivativeError if it was read (printed, compared) before,
+    since reading a value in eager code lets go of how it was computed.
+
+    >>> g = hornbeam.gradients(loss, model.trainable_variables)  # doctest: +SKIP
+    """
+    node = loss.node
+    if node.shape != ():
+        raise ShapeError(f"gradients need a scalar loss, got shape {node.shape}: take its mean or sum first")
+    if node.primitive is None and node.value is not None:
+        raise autodiff.DerivativeError(
+            "the loss has already been read, and reading a value lets go of how it was computed: take "
+            "gradients before "
+            "reading it, or use value_and_grad"
+        )
+    nodes = [v.node for v in variables]
+    cut = [n for n in topological([node]) if not released_sources(n).isdisjoint(map(weakref.ref, nodes))]
+    found = autodiff.gradients([node], [ones_like(node)], [*nodes, *cut])
+    _check_whole(cut, found[len(nodes) :])
+    return [Tensor(zeros_like(n) if g is None else g) for n, g in zip(nodes, found, strict=False)]
+
+
+def _check_whole(cut: Sequence[Node], slopes: Sequence[Node | None]) -> None:
+    """Raise if the loss depends on a value that no longer knows that it came from a variable."""
+    for node, slope in zip(cut, slopes, strict=True):
+        if slope is not None:
+            raise autodiff.DerivativeError(
+                f"the loss depends on the variables through a {node.type} that has been read (printed, "
+                "compared, converted, or computed along with what was), and reading a value lets go of how "
+                "it was computed: take gradients before reading, or use value_and_grad; ops.stop_gradient "
+                "says that no derivative is wanted"
+            )
+
+
+def value_and_grad(
+    fn: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Callable[..., tuple[Any, Any]]:
+    """A function that returns `fn`'s value and its derivative with respect to the arguments `argnums`.
+
+    `fn` returns a scalar (with `has_aux`, a pair of a scalar and anything else). Arguments may be nested
+    structures; the derivative has their structure. Only floating-point leaves are differentiated.
+
+    >>> value, slope = hornbeam.value_and_grad(lambda w: w * w)(3.0)
+    >>> float(value), float(slope)
+    (9.0, 6.0)
+    """
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+
+    @functools.wraps(fn)
+    def wrapped(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        for number in numbers:
+            if not -len(args) <= number < len(args):
+                raise ValueError(
+                    f"argnums={argnums!r}, but the function was called with {len(args)} arguments"
+                )
+        chosen = [args[number] for number in numbers]
+        values = [as_tensor(x) for x in tree.flatten(chosen)]
+        for value in values:
+            if not is_float(value.dtype):
+                raise TypeError(f"grad needs floating-point arguments, got {value.dtype}")
+
+        def call(inputs: Sequence[Tensor]) -> tuple[Any, Any]:
+            full_args = list(args)
+            for number, argument in zip(numbers, tree.pack_sequence_as(chosen, list(inputs)), strict=True):
+                full_args[number] = argument
+            result = fn(*full_args, **kwargs)
+            if has_aux:
+                return result
+            return result, None
+
+        def seed(out: Node) -> Node:
+            if out.shape != ():
+                raise ShapeError(f"grad needs a function that returns a scalar, got shape {out.shape}")
+            return ones_like(out)
+
+        loss, aux, slopes = _differentiate(call, values, seed)
+        packed = tree.pack_sequence_as(chosen, slopes)
+        derivative = packed[0] if isinstance(argnums, int) else tuple(packed)
+        return ((loss, aux) if has_aux else loss), derivative
+
+    return wrapped
+
+
+def grad(
+    fn: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Callable[..., Any]:
+    """A function that returns the derivative of `fn` with respect to the arguments `argnums`.
+
+    >>> float(hornbeam.grad(lambda x: x * x)(3.0))
+    6.0
+    """
+    both = value_and_grad(fn, argnums, has_aux)
+
+    @functools.wraps(fn)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        value, derivative = both(*args, **kwargs)
+        return (derivative, value[1]) if has_aux else derivative
+
+    return wrapped
+
+
+def vjp(fn: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple]]:
+    """`fn(*args)` and a function that maps cotangents of the result to cotangents of the arguments."""
+    structure = list(args)
+    values = [as_tensor(x) for x in tree.flatten(structure)]
+    result = fn(*tree.pack_sequence_as(structure, values))
+
+    def pullback(cotangents: Any) -> tuple:
+        cts = iter([as_tensor(ct).node for ct in tree.flatten(cotangents)])
+
+        def call(inputs: Sequence[Tensor]) -> tuple[Any, Any]:
+            return fn(*tree.pack_sequence_as(structure, list(inputs))), None
+
+        _, _, slopes = _differentiate(call, values, lambda out: next(cts))
+        return tuple(tree.pack_sequence_as(structure, slopes))
+
+    return result, pullback
+
+
+def _differentiate(
+    call: Callable[[Sequence[Tensor]], tuple[Any, Any]],
+    values: Sequence[Tensor],
+    seed: Callable[[Node], Node],
+) -> tuple[Any, Any, list[Tensor]]:
+    """Trace `call` on stand-ins for `values`, differentiate, and put the values back in.
+
+    Variables that the function assigns (batch statistics, random states) are assigned for real afterwards.
+    """
+    args = [value.node for value in values]
+    with new_level() as level:
+        inputs = [placeholder(n.type, level) for n in args]  # type: ignore[arg-type]
+        tracer = _PassthroughTracer(level)
+        with tracer:
+            result, aux = call([Tensor(n) for n in inputs])
+            outs = [as_tensor(x).node for x in tree.flatten(result)]
+            found = autodiff.gradients(outs, [seed(out) for out in outs], inputs)
+        slopes = [zeros_like(n) if g is None else g for n, g in zip(inputs, found, strict=True)]
+        aux_leaves = tree.flatten(aux)
+        aux_nodes = [x.node for x in aux_leaves if isinstance(x, Tensor)]
+        updates = list(tracer.updates.items())
+        graph = Graph(inputs, (*outs, *slopes, *aux_nodes, *(node for _, node in updates)))
+    rebound = [Tensor(n) for n in inline(graph, args)]
+    for (variable, _), value in zip(
+        updates, rebound[len(outs) + len(slopes) + len(aux_nodes) :], strict=True
+    ):
+        variable.assign(value)
+    aux_values = iter(rebound[len(outs) + len(slopes) :])
+    new_aux = tree.pack_sequence_as(
+        aux, [next(aux_values) if isinstance(x, Tensor) else x for x in aux_leaves]
+    )
+    new_result = tree.pack_sequence_as(result, rebound[: len(outs)])
+    return new_result, new_aux, rebound[len(outs) : len(outs) + len(slopes)]
+
+
+class _PassthroughTracer(VariableTracer):
+    """Reads variables as the code outside would, and holds assignments back until the derivative is taken."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.updates: dict[Variable, Node] = {}
+
+    def read(self, variable: Variable) -> Node:
+        if variable in self.updates:
+            return self.updates[variable]
+        outer = self._outer
+        return variable._node if outer is None else outer.read(variable)
+
+    def assign(self, variable: Variable, node: Node) -> None:
+        self.updates[variable] = node
+
+
+def stop_gradient(x: Any) -> Tensor:
+    """`x`, through which no derivative flows."""
+    return Tensor(p.stop_gradient(as_tensor(x).node))
+
+
+def checkpoint(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """`fn`, whose inner values are computed again in the derivative: less memory for more time.
+
+    Arguments that are neither tensors nor arrays are passed on as they are. Variables that `fn` assigns
+    (batch statistics, random states) are assigned once.
+
+    >>> float(hornbeam.grad(hornbeam.checkpoint(lambda x: x * x))(3.0))
+    6.0
+    """
+
+    @functools.wraps(fn)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        given = [list(args), kwargs]
+        leaves = tree.flatten(given)
+        arrays = [as_tensor(x) for x in leaves if is_array(x)]
+        results: list[Any] = []
+        updated: list[Variable] = []
+
+        def body(*nodes: Node) -> list[Node]:
+            stand_ins = (Tensor(n) for n in nodes)
+            inner = tree.pack_sequence_as(given, [next(stand_ins) if is_array(x) else x for x in leaves])
+            tracer = _PassthroughTracer(current_level())
+            with tracer:
+                results[:] = [fn(*inner[0], **inner[1])]
+            updated[:] = tracer.updates
+            return [*(as_tensor(x).node for x in tree.flatten(results[0])), *tracer.updates.values()]
+
+        outs = [Tensor(n) for n in p.checkpoint(body, *(x.node for x in arrays))]
+        count = len(outs) - len(updated)
+        for variable, value in zip(updated, outs[count:], strict=True):
+            variable.assign(value)
+        return tree.pack_sequence_as(results[0], outs[:count])
+
+    return wrapped
+
+
+def remat(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Keras's name for `checkpoint`."""
+    return checkpoint(f)

@@ -1,0 +1,269 @@
+"""Tracing and compilation of functions: trace_function, Compiled, jit."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import numpy as np
+
+from hornbeam import tree
+from hornbeam.config import floatx
+from hornbeam.core.convert import is_array
+from hornbeam.core.dispatch import has_symbolic
+from hornbeam.core.lazy import buffer_of, evaluate
+from hornbeam.core.tensor import Tensor
+from hornbeam.core.variable import Variable, VariableTracer, current_variable_tracer
+from hornbeam.engines import current_engine
+from hornbeam.engines.base import (
+    Buffer,
+    Engine,
+    Executable,
+    MeshEngine,
+    MeshExecutable,
+    MissingPrimitiveError,
+)
+from hornbeam.ir.graph import Graph, Node, leaf, placeholder
+from hornbeam.ir.primitive import graph_param
+from hornbeam.ir.source_lines import recorded_lines
+from hornbeam.ir.trace import captures, current_level, gc_paused, new_level
+from hornbeam.ir.types import TensorType, dtype_name
+
+
+class Traced:
+    """A function as a graph.
+
+    The graph's inputs are `variables`, then `captured` values, then the arguments' arrays; its outputs are
+    the new values of `updated` variables, then the results' arrays. `result` is what the function returned,
+    with stand-ins.
+    """
+
+    def __init__(
+        self,
+        variables: list[Variable],
+        captured: list[Node],
+        arguments: list[Node],
+        values: dict[Variable, Node],
+        updated: list[Variable],
+        result: Any,
+        variable_inputs: list[Node],
+    ) -> None:
+        self.variables = variables
+        self.captured = captured
+        self.updated = updated
+        self.result = result
+        self.outputs = [x.node for x in tree.flatten(result) if isinstance(x, Tensor)]
+        inputs = (*variable_inputs, *captured, *arguments)
+        self.graph = Graph(inputs, (*(values[v] for v in updated), *self.outputs))
+        # As `graph`, with every variable and captured value among the outputs, so that it can be run step
+        # after step.
+        self.step_graph = Graph(inputs, (*(values[v] for v in variables), *captured, *self.outputs))
+
+    def pack(self, arrays: Sequence[Any]) -> Any:
+        """The function's result with `arrays` in place of its tensors."""
+        rest = iter(arrays)
+        leaves = [next(rest) if isinstance(x, Tensor) else x for x in tree.flatten(self.result)]
+        return tree.pack_sequence_as(self.result, leaves)
+
+
+def trace_function(
+    fn: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any] | None = None
+) -> Traced:
+    """Trace `fn` on the types of the arrays in `args` and `kwargs` (TensorType may stand for an array)."""
+    with gc_paused(), new_level() as level:
+        arguments: list[Node] = []
+
+        def stand_in(x: Any) -> Any:
+            if isinstance(x, TensorType):
+                type = x
+            elif is_array(x):
+                type = TensorType(tuple(x.shape), as_type(x))
+            else:
+                return x
+            node = placeholder(type, level)
+            arguments.append(node)
+            made = Tensor(node)
+            if isinstance(x, Tensor) and x._keras_mask is not None:
+                made._keras_mask = x._keras_mask
+            return made
+
+        call_args, call_kwargs = tree.map_structure(stand_in, (list(args), dict(kwargs or {})))
+        with VariableTracer(level) as tracer:
+            result = fn(*call_args, **call_kwargs)
+            result = tree.map_structure(lambda x: Tensor(x.node) if isinstance(x, Variable) else x, result)
+        outputs = [x.node for x in tree.flatten(result) if isinstance(x, Tensor)]
+        variables = list(tracer.inputs)
+        updated = [v for v in variables if v in tracer.assigned]
+        inputs = [*tracer.inputs.values(), *arguments]
+        new_values = [tracer.values[v] for v in updated]
+        captured = list(captures([*new_values, *outputs], inputs, level))
+    return Traced(
+        variables,
+        captured,
+        arguments,
+        tracer.values,
+        updated,
+        result,
+        [tracer.inputs[v] for v in variables],
+    )
+
+
+def trace_for(
+    engine: Engine, fn: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any] | None = None
+) -> Traced:
+    """`trace_function` for an engine. What the engine lacks is an error that names the user's line.
+
+    Raises MissingPrimitiveError. Lines are not noted while tracing: `fn` is traced again to find one.
+    """
+    traced = trace_function(fn, args, kwargs)
+    try:
+        engine.check(traced.graph)
+    except MissingPrimitiveError:
+        with recorded_lines():
+            again = trace_function(fn, args, kwargs)
+        engine.check(again.graph)
+        raise
+    return traced
+
+
+def as_type(x: Any) -> str:
+    """Dtype of an array or tensor. NumPy's float64 scalars are Python floats, which have none."""
+    return floatx() if isinstance(x, float) else dtype_name(x.dtype)
+
+
+# Held by calls that assign variables, which run one at a time: each starts from what the one before it left.
+_assigning = threading.RLock()
+
+
+class Compiled:
+    """One traced and compiled signature of a jitted function."""
+
+    def __init__(
+        self, traced: Traced, engine: Engine, put: Callable[[np.ndarray], Buffer] | None = None
+    ) -> None:
+        self.traced = traced
+        self.engine = engine
+        self._put = put or engine.put
+        self.executable: Executable = engine.executable(traced.graph)
+        self._updated = set(traced.updated)
+        # Arrays are borrowed for the call; where a result may be a view of one, a copy is lent instead.
+        self._copies = _may_be_views(traced.graph)
+
+    def __call__(self, arrays: Sequence[Any]) -> Any:
+        if self._updated:
+            with _assigning:
+                return self._run(arrays)
+        return self._run(arrays)
+
+    def _run(self, arrays: Sequence[Any]) -> Any:
+        traced, engine = self.traced, self.engine
+        inputs, donate = [], []
+        for variable in traced.variables:
+            buffer, alone = variable.borrow_buffer(engine)
+            inputs.append(buffer)
+            donate.append(alone and variable in self._updated)
+        if traced.captured:
+            evaluate(traced.captured)
+        for node in traced.captured:
+            inputs.append(buffer_of(node, engine))
+        for x in arrays:
+            inputs.append(self._input(x))
+        donate.extend([False] * (len(inputs) - len(donate)))
+        outputs = self._outputs(inputs, donate)
+        for variable, buffer in zip(traced.updated, outputs, strict=False):
+            variable.set_buffer(engine, buffer)
+        return traced.pack(
+            [_settled_tensor(engine, buffer, node) for buffer, node in zip(
+                outputs[len(traced.updated) :], traced.outputs, strict=True)]
+        )  # fmt: skip
+
+    def _outputs(self, inputs: list[Buffer], donate: list[bool]) -> list[Buffer]:
+        if not isinstance(self.engine, MeshEngine):
+            return self.executable.run(inputs, donate)
+        layouts = [*(v.placement for v in self.traced.updated), *(None for _ in self.traced.outputs)]
+        return cast(MeshExecutable, self.executable).run(inputs, donate, layouts)
+
+    def _input(self, x: Any) -> Buffer:
+        if isinstance(x, Tensor):
+            node = x.node
+            if node.value is None:
+                evaluate([node])
+            return buffer_of(node, self.engine)
+        array = np.asarray(x, as_type(x)) if isinstance(x, float) else np.asarray(x)
+        return self._put(array.copy() if self._copies else array)
+
+
+def _may_be_views(graph: Graph) -> bool:
+    """Whether an output can be an input, or a part of one, that nothing is computed of on the way."""
+    inputs, seen = set(graph.inputs), set()
+    stack = list(graph.outputs)
+    while stack:
+        node = stack.pop()
+        if node in inputs:
+            return True
+        if node in seen or node.primitive is None:
+            continue
+        seen.add(node)
+        flops, _ = node.primitive.cost([n.type for n in node.inputs], node.type, **node.params)
+        if not flops or graph_param(node.params):
+            stack.extend(node.inputs)
+    return False
+
+
+def _settled_tensor(engine: Engine, buffer: Any, like: Node) -> Tensor:
+    assert isinstance(like.type, TensorType)
+    return Tensor(leaf((engine, buffer), like.type))
+
+
+def jit(fn: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    """`fn`, compiled once for every signature (shapes and dtypes of the arrays, values of everything else).
+
+    Variables that `fn` reads or assigns are inputs and outputs of the compiled code. Inside another compiled
+    function and on symbolic tensors `fn` simply becomes part of what is built. Several threads may call it at
+    once; calls that assign variables wait for each other.
+
+    Raises ConcretizationError where `fn` reads a value that is not known while compiling.
+
+    >>> step = hornbeam.jit(lambda x: x * 2)
+    """
+    if fn is None:
+        return jit
+    cache: dict[Any, Compiled] = {}
+
+    @functools.wraps(fn)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        if current_level() or current_variable_tracer() is not None:
+            return fn(*args, **kwargs)
+        leaves = tree.flatten((list(args), kwargs))
+        if has_symbolic(leaves):
+            return fn(*args, **kwargs)
+        key = (current_engine(), _structure((args, kwargs)), tuple(_signature(x) for x in leaves))
+        compiled = cache.get(key)
+        if compiled is None:
+            compiled = cache[key] = Compiled(trace_for(current_engine(), fn, args, kwargs), current_engine())
+        return compiled([x for x in leaves if is_array(x)])
+
+    return wrapped
+
+
+def _signature(x: Any) -> Any:
+    if is_array(x):
+        return (tuple(x.shape), as_type(x))
+    try:
+        hash(x)
+    except TypeError:
+        raise TypeError(
+            f"an argument of a compiled function must be an array or hashable, got {type(x).__name__}"
+        ) from None
+    return (type(x), repr(x) if isinstance(x, float) else x)  # 0.0 == -0.0, and nan is never found again
+
+
+def _structure(structure: Any) -> Any:
+    """The nesting and keys of a structure as something hashable."""
+    if isinstance(structure, dict):
+        return ("dict", tuple((key, _structure(structure[key])) for key in sorted(structure)))
+    if isinstance(structure, (list, tuple)):
+        return (type(structure).__name__, tuple(_structure(part) for part in structure))
+    return None

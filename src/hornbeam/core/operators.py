@@ -1,0 +1,262 @@
+"""Arithmetic, logic, comparisons and the matrix product, and the operators of `Tensor`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from hornbeam import primitives as p
+from hornbeam.config import floatx
+from hornbeam.core.convert import (
+    as_tensor,
+    broadcast_node,
+    broadcast_shapes,
+    cast,
+    cast_node,
+    result_dtype,
+    unify,
+)
+from hornbeam.core.dispatch import operation
+from hornbeam.core.tensor import Tensor
+from hornbeam.ir.graph import Node
+from hornbeam.ir.primitive import full
+from hornbeam.ir.types import (
+    ShapeError,
+    is_float,
+)
+
+
+def _is_comparable(x: Any) -> bool:
+    """Whether x can stand beside a tensor in `==`; None, strings and the like are just not equal."""
+    return isinstance(x, (Tensor, bool, int, float, list, tuple)) or hasattr(x, "__array__")
+
+
+@operation
+def add(x1: Any, x2: Any) -> Tensor:
+    """Elementwise sum; logical or for booleans."""
+    a, b = unify(x1, x2)
+    return Tensor(p.bit_or(a, b) if a.dtype == "bool" else p.add(a, b))
+
+
+@operation
+def subtract(x1: Any, x2: Any) -> Tensor:
+    """Elementwise difference."""
+    a, b = unify(x1, x2)
+    return Tensor(p.sub(a, b))
+
+
+@operation
+def multiply(x1: Any, x2: Any) -> Tensor:
+    """Elementwise product; logical and for booleans."""
+    a, b = unify(x1, x2)
+    return Tensor(p.bit_and(a, b) if a.dtype == "bool" else p.mul(a, b))
+
+
+@operation
+def true_divide(x1: Any, x2: Any) -> Tensor:
+    """Elementwise quotient; integers are divided as floats."""
+    dtype = result_dtype(x1, x2)
+    a, b = unify(x1, x2, dtype=dtype if is_float(dtype) else floatx())
+    return Tensor(p.div(a, b))
+
+
+@operation
+def floor_divide(x1: Any, x2: Any) -> Tensor:
+    """Quotient rounded toward minus infinity, so that `x1 == (x1 // x2) * x2 + x1 % x2`. An integer by 0
+    gives 0.
+    """
+    a, b = _divisible(x1, x2)
+    remainder = p.rem(a, b)
+    down = _signs_differ(remainder, b)
+    if not is_float(a.dtype):
+        return Tensor(p.sub(p.div(a, b), p.convert(down, a.dtype)))
+    # The quotient itself may have been rounded up to a whole number that is too large: 6 / 0.1 is 60, 6 //
+    # 0.1 is 59.
+    whole = p.round_even(p.sub(p.div(p.sub(a, remainder), b), p.convert(down, a.dtype)))
+    return Tensor(p.select(p.eq(b, full(0, b.type)), p.div(a, b), whole))
+
+
+@operation
+def mod(x1: Any, x2: Any) -> Tensor:
+    """Remainder with the sign of the divisor. An integer by 0 gives 0."""
+    a, b = _divisible(x1, x2)
+    remainder = p.rem(a, b)
+    return Tensor(p.select(_signs_differ(remainder, b), p.add(remainder, b), remainder))
+
+
+def _divisible(x1: Any, x2: Any) -> list[Node]:
+    dtype = result_dtype(x1, x2)
+    return unify(x1, x2, dtype="int32" if dtype == "bool" else dtype)
+
+
+def _signs_differ(remainder: Node, divisor: Node) -> Node:
+    """Where a truncated division has to go one further down: a remainder that is not 0, of the other sign."""
+    zero = full(0, divisor.type)
+    return p.bit_and(p.ne(remainder, zero), p.ne(p.lt(remainder, zero), p.lt(divisor, zero)))
+
+
+@operation
+def power(x1: Any, x2: Any) -> Tensor:
+    """x1 to the power x2. Small whole exponents become products.
+
+    Raises ValueError for an integer to a negative Python int, whose result would not be an integer.
+    """
+    dtype = result_dtype(x1, x2)
+    if isinstance(x2, int) and not isinstance(x2, bool) and dtype != "bool":
+        if x2 < 0 and not is_float(dtype):
+            raise ValueError(f"{dtype} to the power {x2} is not whole: cast to a float first")
+        if 1 <= x2 <= 4:
+            base = cast_node(x1, dtype)
+            return Tensor(functools.reduce(p.mul, [base] * x2))
+    a, b = unify(x1, x2, dtype="int32" if dtype == "bool" else dtype)
+    return Tensor(p.power(a, b))
+
+
+@operation
+def negative(x: Any) -> Tensor:
+    """Elementwise negation."""
+    return Tensor(p.neg(as_tensor(x).node))
+
+
+@operation
+def absolute(x: Any) -> Tensor:
+    """Elementwise absolute value."""
+    node = as_tensor(x).node
+    return Tensor(node if node.dtype == "bool" else p.absolute(node))
+
+
+@operation
+def invert(x: Any) -> Tensor:
+    """Logical not of booleans, bitwise not of integers."""
+    return Tensor(p.logical_not(as_tensor(x).node))
+
+
+@operation
+def bitwise_and(x: Any, y: Any) -> Tensor:
+    """Elementwise and of booleans or of the bits of integers."""
+    return Tensor(p.bit_and(*unify(x, y)))
+
+
+@operation
+def bitwise_or(x: Any, y: Any) -> Tensor:
+    """Elementwise or of booleans or of the bits of integers."""
+    return Tensor(p.bit_or(*unify(x, y)))
+
+
+@operation
+def bitwise_xor(x: Any, y: Any) -> Tensor:
+    """Elementwise exclusive or of booleans or of the bits of integers."""
+    return Tensor(p.bit_xor(*unify(x, y)))
+
+
+@operation
+def equal(x1: Any, x2: Any) -> Tensor:
+    """Elementwise `x1 == x2`, as bool."""
+    return Tensor(p.eq(*unify(x1, x2)))
+
+
+@operation
+def not_equal(x1: Any, x2: Any) -> Tensor:
+    """Elementwise `x1 != x2`, as bool."""
+    return Tensor(p.ne(*unify(x1, x2)))
+
+
+@operation
+def less(x1: Any, x2: Any) -> Tensor:
+    """Elementwise `x1 < x2`, as bool."""
+    return Tensor(p.lt(*unify(x1, x2)))
+
+
+@operation
+def less_equal(x1: Any, x2: Any) -> Tensor:
+    """Elementwise `x1 <= x2`, as bool."""
+    return Tensor(p.le(*unify(x1, x2)))
+
+
+@operation
+def greater(x1: Any, x2: Any) -> Tensor:
+    """Elementwise `x1 > x2`, as bool."""
+    return Tensor(p.gt(*unify(x1, x2)))
+
+
+@operation
+def greater_equal(x1: Any, x2: Any) -> Tensor:
+    """Elementwise `x1 >= x2`, as bool."""
+    return Tensor(p.ge(*unify(x1, x2)))
+
+
+@operation
+def matmul(x1: Any, x2: Any) -> Tensor:
+    """Matrix product over the last two axes; leading axes broadcast, vectors are rows or columns.
+
+    Products of int8 are int32.
+    """
+    dtype = result_dtype(x1, x2)
+    dtype = "int32" if dtype == "int8" else dtype
+    a, b = cast_node(x1, dtype), cast_node(x2, dtype)
+    if not a.rank or not b.rank:
+        raise ShapeError(f"matmul needs at least vectors, got shapes {a.shape} and {b.shape}")
+    if a.shape[-1] != b.shape[-2 if b.rank > 1 else 0]:
+        raise ShapeError(f"matmul of {a.shape} and {b.shape}: the inner sizes differ")
+    if a.rank == 1 or b.rank <= 2:
+        # One contraction: all leading axes of x1 are rows.
+        if a.rank > 1 or b.rank <= 2:
+            return Tensor(
+                p.dot_general(a, b, contract=((a.rank - 1,), (max(b.rank - 2, 0),)), batch=((), ()))
+            )
+        moved = p.dot_general(b, a, contract=((b.rank - 2,), (0,)), batch=((), ()))
+        return Tensor(moved)
+    lead = broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    a, b = broadcast_node(a, (*lead, *a.shape[-2:])), broadcast_node(b, (*lead, *b.shape[-2:]))
+    axes = tuple(range(len(lead)))
+    return Tensor(p.dot_general(a, b, contract=((a.rank - 1,), (b.rank - 2,)), batch=(axes, axes)))
+
+
+# -- operators of Tensor -------------------------------------------------------------------------------------
+
+
+def _reflected(fn: Callable[[Any, Any], Tensor]) -> Callable[[Any, Any], Tensor]:
+    def method(self: Tensor, other: Any) -> Tensor:
+        return fn(other, self)
+
+    return method
+
+
+def _eq(self: Tensor, other: Any) -> Any:
+    return equal(self, other) if _is_comparable(other) else NotImplemented
+
+
+def _ne(self: Tensor, other: Any) -> Any:
+    return not_equal(self, other) if _is_comparable(other) else NotImplemented
+
+
+def _pos(self: Tensor) -> Tensor:
+    return self
+
+
+def _astype(self: Tensor, dtype: Any) -> Tensor:
+    """Return the tensor converted to `dtype`."""
+    return cast(self, dtype)
+
+
+def _reduce(self: Tensor) -> Any:
+    """Pickle and copy by value."""
+    return as_tensor, (np.asarray(self),)
+
+
+Tensor._install(
+    __add__=add, __radd__=_reflected(add), __sub__=subtract, __rsub__=_reflected(subtract),
+    __mul__=multiply, __rmul__=_reflected(multiply),
+    __truediv__=true_divide, __rtruediv__=_reflected(true_divide),
+    __floordiv__=floor_divide, __rfloordiv__=_reflected(floor_divide),
+    __mod__=mod, __rmod__=_reflected(mod), __pow__=power, __rpow__=_reflected(power),
+    __matmul__=matmul, __rmatmul__=_reflected(matmul),
+    __neg__=negative, __pos__=_pos, __abs__=absolute, __invert__=invert,
+    __and__=bitwise_and, __rand__=bitwise_and, __or__=bitwise_or, __ror__=bitwise_or,
+    __xor__=bitwise_xor, __rxor__=bitwise_xor,
+    __eq__=_eq, __ne__=_ne, __lt__=less, __le__=less_equal, __gt__=greater, __ge__=greater_equal,
+    astype=_astype, __reduce__=_reduce,
+)  # fmt: skip
