@@ -123,5 +123,5 @@ def test_wrong_inputs() -> None:
         layers.Attention()(np.ones((1, 2, 3)))
     with pytest.raises(ValueError, match="score_mode must be one of"):
         layers.Attention(score_mode="cosine")
-    with pytest.raises(ValueError, match="sliding_window must be a positive whole number, got 0"):
+    with pytest.raises(ValueError, match="sliding_window must be an integer of at least 1, got 0"):
         layers.MultiHeadAttention(1, 1, sliding_window=0)

@@ -22,7 +22,7 @@ def test_input_is_a_symbol_with_its_layer() -> None:
     assert layer.input is x
     again = registry.deserialize(registry.serialize(layer))
     assert (again.batch_shape, again.dtype, again.name) == ((4, 28, 28), "uint8", "image")
-    with pytest.raises(NotImplementedError, match="sparse=True is not there"):
+    with pytest.raises(NotImplementedError, match="sparse=True is not supported"):
         hornbeam.Input((3,), sparse=True)
 
 

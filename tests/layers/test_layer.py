@@ -363,7 +363,7 @@ def test_what_is_not_there_says_so() -> None:
         layer.quantize("int8")
     with pytest.raises(NotImplementedError, match=r"compile\(metrics=\[...\]\)"):
         layer.add_metric(1.0)
-    with pytest.raises(NotImplementedError, match="lora_rank=4 is not there"):
+    with pytest.raises(NotImplementedError, match="lora_rank=4 is not supported"):
         layers.Dense(1, lora_rank=4)
 
 
@@ -372,12 +372,12 @@ ERRORS = [
         lambda: layers.Dense(3, activaton="relu"),
         "Dense has no argument 'activaton'. Did you mean 'activation'",
     ),
-    (lambda: layers.Dense(0), "Dense: units must be a positive whole number, got 0"),
+    (lambda: layers.Dense(0), "Dense: units must be an integer of at least 1, got 0"),
     (lambda: layers.Dense(3)(np.ones(4)), "expects an input of rank 2 at least, it got shape (4,)"),
     (lambda: layers.Dense(3)(hornbeam.Input((None,))), "weight 'kernel' would have shape (None, 3)"),
     (lambda: layers.Conv2D(3, 3)(np.ones((1, 8, 8))), "add it with x[..., None]"),
-    (lambda: layers.Conv2D(-1, 3), "Conv2D: filters must be a positive whole number, got -1"),
-    (lambda: layers.Conv2D(3, (3, 3, 3)), "kernel_size must be a whole number or 2 of them"),
+    (lambda: layers.Conv2D(-1, 3), "Conv2D: filters must be an integer of at least 1, got -1"),
+    (lambda: layers.Conv2D(3, (3, 3, 3)), "kernel_size must be an integer or 2 of them"),
     (lambda: layers.Conv2D(3, 3, padding="full"), "padding must be one of 'valid', 'same', got 'full'"),
     (lambda: layers.Conv2D(3, 3, padding="causal"), "padding must be one of"),
     (lambda: layers.Conv2D(3, 3, strides=2, dilation_rate=2), "cannot both be above 1"),
@@ -406,14 +406,14 @@ ERRORS = [
         lambda: layers.GroupNormalization(3)(np.ones((2, 4))),
         "4 channels (axis -1) do not divide into 3 groups",
     ),
-    (lambda: layers.LSTM(0), "LSTMCell: units must be a positive whole number"),
+    (lambda: layers.LSTM(0), "LSTMCell: units must be an integer of at least 1"),
     (lambda: layers.LSTM(2)(np.ones((2, 3))), "of rank 3 (batch, steps, channels), it got shape (2, 3)"),
     (lambda: layers.LSTM(2, stateful=True)(hornbeam.Input((3, 4))), "stateful=True needs a known batch size"),
     (lambda: layers.RNN(layers.Dense(3)), "a cell needs call(inputs, states) and state_size"),
     (lambda: layers.Bidirectional(layers.Dense(3)), "is no recurrent layer"),
     (lambda: layers.TimeDistributed(3), "layer must be a Layer, got 3"),
-    (lambda: layers.MultiHeadAttention(0, 2), "num_heads must be a positive whole number"),
-    (lambda: layers.Embedding(0, 2), "input_dim must be a positive whole number"),
+    (lambda: layers.MultiHeadAttention(0, 2), "num_heads must be an integer of at least 1"),
+    (lambda: layers.Embedding(0, 2), "input_dim must be an integer of at least 1"),
     (lambda: layers.Activation("relo"), "Did you mean 'relu'"),
     (lambda: hornbeam.Input(), "needs `shape` (without the batch size) or `batch_shape`"),
     (lambda: hornbeam.Input(784), "shape must be a tuple of sizes such as (784,), got 784"),

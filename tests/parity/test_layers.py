@@ -134,5 +134,5 @@ def test_every_public_layer_has_a_case() -> None:
 
 @pytest.mark.parametrize("text", ARGUMENTS_MISSING)
 def test_arguments_that_are_not_there_say_so(text: str) -> None:
-    with pytest.raises(NotImplementedError, match=r"is not there"):
+    with pytest.raises(NotImplementedError, match=r"is not supported"):
         eval(text, names_of(hornbeam.layers))

@@ -1,19 +1,41 @@
 """Checks of arguments: errors that name the argument, what was expected and what was received.
 
-All take `(name, value, ...)` in this order and return the value, converted where the name says so.
+All take `(name, value, ...)` in this order and return the value, converted where the name says so. `where`,
+the name of a class or the path of a layer, is put in front of the message.
 """
 
 from __future__ import annotations
 
 import operator
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 
+from hornbeam._internal.naming import nearest
 
-def check_number(name: str, value: Any, minimum: float | None = None, maximum: float | None = None) -> Any:
+
+def _refuse(where: str, name: str, expected: str, value: Any, hint: str = "") -> NoReturn:
+    raise ValueError(f"{_prefix(where)}{name} must be {expected}, got {value!r}{hint}")
+
+
+def _prefix(where: str) -> str:
+    return f"{where}: " if where else ""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def check_number(
+    name: str, value: Any, minimum: float | None = None, maximum: float | None = None, *, where: str = ""
+) -> Any:
     """Return a number from `minimum` to `maximum`. Raises ValueError for any other value."""
-    valid = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    valid = _is_number(value)
     below = minimum is not None and valid and not value >= minimum
     beyond = maximum is not None and valid and not value <= maximum
     if not valid or below or beyond:
@@ -21,19 +43,25 @@ def check_number(name: str, value: Any, minimum: float | None = None, maximum: f
             expected = f"a number between {minimum:g} and {maximum:g}"
         else:
             expected = "a number" if minimum is None else f"a number of at least {minimum:g}"
-        raise ValueError(f"{name} must be {expected}, got {value!r}")
+        _refuse(where, name, expected, value)
     return value
 
 
-def check_positive(name: str, value: Any) -> Any:
+def check_positive(name: str, value: Any, *, where: str = "") -> Any:
     """Return a number above 0. Raises ValueError for any other value."""
-    valid = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not valid or not value > 0:
-        raise ValueError(f"{name} must be a positive number, got {value!r}")
+    if not _is_number(value) or not value > 0:
+        _refuse(where, name, "a positive number", value)
     return value
 
 
-def check_int(name: str, value: Any, minimum: int | None = None) -> int:
+def check_rate(name: str, value: Any, *, closed: bool = False, where: str = "") -> float:
+    """Return a number in [0, 1), or in [0, 1] if `closed`, as a float. Raises ValueError for any other."""
+    if not _is_number(value) or not 0 <= value <= 1 or (value == 1 and not closed):
+        _refuse(where, name, f"a number in [0, 1{']' if closed else ')'}", value)
+    return float(value)
+
+
+def check_int(name: str, value: Any, minimum: int | None = None, *, where: str = "") -> int:
     """Return an integer of at least `minimum` as an int. Raises ValueError for any other value.
 
     >>> check_int("batch_size", 32, minimum=1)
@@ -43,7 +71,7 @@ def check_int(name: str, value: Any, minimum: int | None = None) -> int:
     if number is None or (minimum is not None and number < minimum):
         expected = "an integer" if minimum is None else f"an integer of at least {minimum}"
         hint = f": write {name}={int(value)}" if isinstance(value, float) and value.is_integer() else ""
-        raise ValueError(f"{name} must be {expected}, got {value!r}{hint}")
+        _refuse(where, name, expected, value, hint)
     return number
 
 
@@ -56,16 +84,61 @@ def _as_int(value: Any) -> int | None:
         return None
 
 
-def check_axes(name: str, value: Any) -> Any:
+def check_sizes(name: str, value: Any, rank: int, minimum: int = 1, *, where: str = "") -> tuple[int, ...]:
+    """Return `rank` integers of at least `minimum`; one integer is repeated. Raises ValueError otherwise."""
+    sizes = (value,) * rank if isinstance(value, (int, np.integer)) else value
+    if (
+        not isinstance(sizes, (list, tuple))
+        or len(sizes) != rank
+        or any(not _is_int(size) or size < minimum for size in sizes)
+    ):
+        expected = f"an integer or {rank} of them" if rank > 1 else "an integer"
+        _refuse(where, name, f"{expected}, each at least {minimum}", value)
+    return tuple(int(size) for size in sizes)
+
+
+def check_padding(name: str, value: Any, rank: int, *, where: str = "") -> tuple[tuple[int, int], ...]:
+    """Return (before, after) for each of `rank` axes, from an int, an int per axis, or a pair per axis.
+
+    Raises ValueError for any other value, and for negative amounts.
+    """
+    amounts = (value,) * rank if isinstance(value, (int, np.integer)) else value
+    if isinstance(amounts, (list, tuple)) and len(amounts) == rank:
+        pairs = [(n, n) if isinstance(n, (int, np.integer)) else tuple(n) for n in amounts]
+        if all(
+            len(pair) == 2 and all(isinstance(n, (int, np.integer)) and n >= 0 for n in pair)
+            for pair in pairs
+        ):
+            return tuple((int(before), int(after)) for before, after in pairs)
+    _refuse(where, name, f"an integer, or an integer or a pair of them for each of {rank} axes", value)
+
+
+def check_axes(name: str, value: Any, *, where: str = "") -> Any:
     """Return an axis, several axes, or None. Raises ValueError for any other value."""
     axes = value if isinstance(value, (list, tuple)) else () if value is None else (value,)
-    if any(isinstance(axis, bool) or not isinstance(axis, (int, np.integer)) for axis in axes):
-        raise ValueError(f"{name} must be an integer axis or a sequence of them, got {value!r}")
+    if not all(_is_int(axis) for axis in axes):
+        _refuse(where, name, "an integer axis or a sequence of them", value)
     return value
 
 
-def check_callable(name: str, value: Any) -> Any:
+def check_choice(name: str, value: Any, choices: Sequence[Any], *, where: str = "") -> Any:
+    """Return one of `choices`. Raises ValueError, with the nearest of them, for any other value."""
+    if value not in choices:
+        texts = [choice for choice in choices if isinstance(choice, str)]
+        hint = nearest(value, texts) if isinstance(value, str) else ""
+        _refuse(where, name, f"one of {', '.join(map(repr, choices))}", value, f".{hint}")
+    return value
+
+
+def check_callable(name: str, value: Any, *, where: str = "") -> Any:
     """Return a function or another callable. Raises TypeError for any other value."""
     if not callable(value):
-        raise TypeError(f"{name} must be a function, got {value!r}")
+        raise TypeError(f"{_prefix(where)}{name} must be a function, got {value!r}")
     return value
+
+
+def check_unsupported(where: str, reason: str, **arguments: Any) -> None:
+    """Raise NotImplementedError for each of these arguments that is neither None nor False."""
+    for name, value in arguments.items():
+        if value is not None and value is not False:
+            raise NotImplementedError(f"{where}: {name}={value!r} is not supported: {reason}")

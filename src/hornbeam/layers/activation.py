@@ -111,7 +111,7 @@ class PReLU(_Elementwise):
         self.alpha_initializer = initializers.get(alpha_initializer)
         self.alpha_regularizer = regularizers.get(alpha_regularizer)
         self.alpha_constraint = constraints.get(alpha_constraint)
-        check_axes("PReLU: shared_axes", shared_axes)
+        check_axes("shared_axes", shared_axes, where="PReLU")
         self.shared_axes = [shared_axes] if isinstance(shared_axes, int) else shared_axes
 
     def build(self, input_shape: Any) -> None:
@@ -160,7 +160,7 @@ class Softmax(_Elementwise):
 
     def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.axis = check_axes("Softmax: axis", axis)
+        self.axis = check_axes("axis", axis, where="Softmax")
 
     def call(self, inputs: Tensor, mask: Any = None) -> Tensor:
         if mask is not None:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from hornbeam import constraints, initializers, ops, random, regularizers
+from hornbeam._internal.validation import check_int, check_rate
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
-from hornbeam.layers.arguments import positive, rate
 from hornbeam.layers.einsum_dense import EinsumDense
 from hornbeam.layers.layer import Layer, serialize_argument
 
@@ -111,7 +111,7 @@ class _Projected(Layer):
         self.sliding_window = (
             sliding_window
             if sliding_window is None
-            else positive(type(self).__name__, "sliding_window", sliding_window)
+            else check_int("sliding_window", sliding_window, minimum=1, where=type(self).__name__)
         )
         self.use_gate = use_gate
         self.use_bias = use_bias
@@ -206,19 +206,21 @@ class MultiHeadAttention(_Projected):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.num_heads = positive("MultiHeadAttention", "num_heads", num_heads)
-        self.key_dim = positive("MultiHeadAttention", "key_dim", key_dim)
+        self.num_heads = check_int("num_heads", num_heads, minimum=1, where="MultiHeadAttention")
+        self.key_dim = check_int("key_dim", key_dim, minimum=1, where="MultiHeadAttention")
         self.value_dim = (
-            self.key_dim if value_dim is None else positive("MultiHeadAttention", "value_dim", value_dim)
+            self.key_dim
+            if value_dim is None
+            else check_int("value_dim", value_dim, minimum=1, where="MultiHeadAttention")
         )
-        self.dropout = rate("MultiHeadAttention", "dropout", dropout)
+        self.dropout = check_rate("dropout", dropout, where="MultiHeadAttention")
         self._take_attention_arguments(
             sliding_window, use_gate, use_bias, kernel_initializer, bias_initializer, kernel_regularizer,
             bias_regularizer, kernel_constraint, bias_constraint,
         )  # fmt: skip
         self.output_shape = (output_shape,) if isinstance(output_shape, int) else output_shape
         for size in self.output_shape or ():
-            positive("MultiHeadAttention", "output_shape", size)
+            check_int("output_shape", size, minimum=1, where="MultiHeadAttention")
         self.attention_axes = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
         self.seed = seed
         self.seed_generator = random.SeedGenerator(seed)
@@ -354,15 +356,17 @@ class GroupedQueryAttention(_Projected):
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         owner = "GroupQueryAttention"
-        self.head_dim = positive(owner, "head_dim", head_dim)
-        self.num_query_heads = positive(owner, "num_query_heads", num_query_heads)
-        self.num_key_value_heads = positive(owner, "num_key_value_heads", num_key_value_heads)
+        self.head_dim = check_int("head_dim", head_dim, minimum=1, where=owner)
+        self.num_query_heads = check_int("num_query_heads", num_query_heads, minimum=1, where=owner)
+        self.num_key_value_heads = check_int(
+            "num_key_value_heads", num_key_value_heads, minimum=1, where=owner
+        )
         if self.num_query_heads % self.num_key_value_heads:
             raise ValueError(
                 f"{owner}: num_query_heads must be a multiple of num_key_value_heads, got {num_query_heads} "
                 f"and {num_key_value_heads}"
             )
-        self.dropout = rate(owner, "dropout", dropout)
+        self.dropout = check_rate("dropout", dropout, where=owner)
         self._take_attention_arguments(
             sliding_window, use_gate, use_bias, kernel_initializer, bias_initializer, kernel_regularizer,
             bias_regularizer, kernel_constraint, bias_constraint,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import ops, random
+from hornbeam._internal.validation import check_choice, check_rate
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
-from hornbeam.layers.arguments import one_of, rate
 from hornbeam.layers.attention import all_of, causal_mask, masked_softmax
 from hornbeam.layers.layer import Layer
 
@@ -38,8 +38,8 @@ class Attention(Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.use_scale = use_scale
-        self.score_mode = one_of(type(self).__name__, "score_mode", score_mode, ("dot", "concat"))
-        self.dropout = rate(type(self).__name__, "dropout", dropout)
+        self.score_mode = check_choice("score_mode", score_mode, ("dot", "concat"), where=type(self).__name__)
+        self.dropout = check_rate("dropout", dropout, where=type(self).__name__)
         self.seed = seed
         self.seed_generator = random.SeedGenerator(seed)
         self.scale: Any = None

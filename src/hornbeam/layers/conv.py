@@ -7,22 +7,16 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import activations, constraints, initializers, ops, regularizers
+from hornbeam._internal.validation import check_choice, check_int, check_sizes
 from hornbeam.config import standard_data_format
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
 from hornbeam.ir.types import ShapeError
-from hornbeam.layers.arguments import (
-    channel_axis,
-    check_window,
-    collected,
-    one_of,
-    positive,
-    sizes,
-    spatial_sizes,
-)
+from hornbeam.layers.config import constructor_arguments
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
+from hornbeam.layers.windows import channel_axis, check_window, spatial_sizes
 
 
 class _Convolution(Layer):
@@ -47,15 +41,15 @@ class _Convolution(Layer):
     ) -> None:
         super().__init__(**kwargs)
         owner = type(self).__name__
-        self.kernel_size = sizes(owner, "kernel_size", kernel_size, self.rank)
-        self.strides = sizes(owner, "strides", strides, self.rank)
-        self.dilation_rate = sizes(owner, "dilation_rate", dilation_rate, self.rank)
+        self.kernel_size = check_sizes("kernel_size", kernel_size, self.rank, where=owner)
+        self.strides = check_sizes("strides", strides, self.rank, where=owner)
+        self.dilation_rate = check_sizes("dilation_rate", dilation_rate, self.rank, where=owner)
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(
                 f"{owner}: strides and dilation_rate cannot both be above 1, got strides={self.strides} and "
                 f"dilation_rate={self.dilation_rate}"
             )
-        self.padding = one_of(owner, "padding", str(padding).lower(), self.paddings)
+        self.padding = check_choice("padding", str(padding).lower(), self.paddings, where=owner)
         self.data_format = standard_data_format(data_format)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
@@ -124,8 +118,8 @@ class _Conv(_Convolution):
     ) -> None:
         super().__init__(**kwargs)
         owner = type(self).__name__
-        self.filters = positive(owner, "filters", filters)
-        self.groups = positive(owner, "groups", groups)
+        self.filters = check_int("filters", filters, minimum=1, where=owner)
+        self.groups = check_int("groups", groups, minimum=1, where=owner)
         if self.filters % self.groups:
             raise ValueError(
                 f"{owner}: filters must be a multiple of groups, got filters={filters}, groups={groups}"
@@ -205,7 +199,7 @@ class Conv1D(_Conv):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**collected(locals()))
+        super().__init__(**constructor_arguments(locals()))
 
 
 @exported("keras.layers", "Convolution2D")
@@ -244,7 +238,7 @@ class Conv2D(_Conv):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**collected(locals()))
+        super().__init__(**constructor_arguments(locals()))
 
 
 @exported("keras.layers", "Convolution3D")
@@ -282,4 +276,4 @@ class Conv3D(_Conv):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**collected(locals()))
+        super().__init__(**constructor_arguments(locals()))

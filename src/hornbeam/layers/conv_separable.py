@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import constraints, initializers, ops, regularizers
+from hornbeam._internal.validation import check_int
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
-from hornbeam.layers.arguments import collected, positive
+from hornbeam.layers.config import constructor_arguments
 from hornbeam.layers.conv import _Convolution
 
 
@@ -25,7 +26,9 @@ class _Depthwise(_Convolution):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.depth_multiplier = positive(type(self).__name__, "depth_multiplier", depth_multiplier)
+        self.depth_multiplier = check_int(
+            "depth_multiplier", depth_multiplier, minimum=1, where=type(self).__name__
+        )
         self.depthwise_initializer = initializers.get(depthwise_initializer)
         self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
         self.depthwise_constraint = constraints.get(depthwise_constraint)
@@ -69,7 +72,7 @@ class _SeparableConv(_Depthwise):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.filters = positive(type(self).__name__, "filters", filters)
+        self.filters = check_int("filters", filters, minimum=1, where=type(self).__name__)
         self.pointwise_initializer = initializers.get(pointwise_initializer)
         self.pointwise_regularizer = regularizers.get(pointwise_regularizer)
         self.pointwise_constraint = constraints.get(pointwise_constraint)
@@ -135,7 +138,7 @@ class DepthwiseConv1D(_DepthwiseConv):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**collected(locals()))
+        super().__init__(**constructor_arguments(locals()))
 
 
 @exported("keras.layers")
@@ -172,7 +175,7 @@ class DepthwiseConv2D(_DepthwiseConv):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**collected(locals()))
+        super().__init__(**constructor_arguments(locals()))
 
 
 @exported("keras.layers", "SeparableConvolution1D")
@@ -214,7 +217,7 @@ class SeparableConv1D(_SeparableConv):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**collected(locals()))
+        super().__init__(**constructor_arguments(locals()))
 
 
 @exported("keras.layers", "SeparableConvolution2D")
@@ -255,4 +258,4 @@ class SeparableConv2D(_SeparableConv):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**collected(locals()))
+        super().__init__(**constructor_arguments(locals()))

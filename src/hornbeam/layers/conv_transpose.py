@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import constraints, initializers, ops, regularizers
+from hornbeam._internal.validation import check_int, check_sizes
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
-from hornbeam.layers.arguments import collected, positive, sizes
+from hornbeam.layers.config import constructor_arguments
 from hornbeam.layers.conv import _Convolution
 
 
@@ -25,10 +26,12 @@ class _ConvTranspose(_Convolution):
     ) -> None:
         super().__init__(**kwargs)
         owner = type(self).__name__
-        self.filters = positive(owner, "filters", filters)
+        self.filters = check_int("filters", filters, minimum=1, where=owner)
         self.output_padding = None
         if output_padding is not None:
-            self.output_padding = sizes(owner, "output_padding", output_padding, self.rank, low=0)
+            self.output_padding = check_sizes(
+                "output_padding", output_padding, self.rank, minimum=0, where=owner
+            )
             if any(extra >= stride for extra, stride in zip(self.output_padding, self.strides, strict=True)):
                 raise ValueError(
                     f"{owner}: output_padding must be smaller than strides, got {self.output_padding} and "
@@ -98,7 +101,7 @@ class Conv1DTranspose(_ConvTranspose):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**collected(locals()))
+        super().__init__(**constructor_arguments(locals()))
 
 
 @exported("keras.layers", "Convolution2DTranspose")
@@ -137,7 +140,7 @@ class Conv2DTranspose(_ConvTranspose):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**collected(locals()))
+        super().__init__(**constructor_arguments(locals()))
 
 
 @exported("keras.layers", "Convolution3DTranspose")
@@ -175,4 +178,4 @@ class Conv3DTranspose(_ConvTranspose):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**collected(locals()))
+        super().__init__(**constructor_arguments(locals()))

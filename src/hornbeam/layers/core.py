@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from hornbeam import activations, constraints, initializers, ops, regularizers
+from hornbeam._internal.validation import check_int, check_unsupported
 from hornbeam.config import floatx
 from hornbeam.core.registry import deserialize, exported
 from hornbeam.core.symbolic import KerasTensor, SymbolicCall, symbolic_dtype
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
-from hornbeam.layers.arguments import no_support, positive
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer, is_shape
 
@@ -46,7 +46,7 @@ class InputLayer(Layer):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        no_support("InputLayer", "use dense tensors and masks", sparse=sparse, ragged=ragged)
+        check_unsupported("InputLayer", "use dense tensors and masks", sparse=sparse, ragged=ragged)
         # What older files call it.
         shape, batch_shape = kwargs.pop("input_shape", shape), kwargs.pop("batch_input_shape", batch_shape)
         super().__init__(name=name, **kwargs)
@@ -171,9 +171,9 @@ class Dense(Layer):
         quantization_config: Any = None,
         **kwargs: Any,
     ) -> None:
-        no_support("Dense", QUANTIZATION, lora_rank=lora_rank, quantization_config=quantization_config)
+        check_unsupported("Dense", QUANTIZATION, lora_rank=lora_rank, quantization_config=quantization_config)
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.units = positive("Dense", "units", units)
+        self.units = check_int("units", units, minimum=1, where="Dense")
         self.activation = activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)

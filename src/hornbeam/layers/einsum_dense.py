@@ -6,10 +6,10 @@ import re
 from typing import Any
 
 from hornbeam import activations, constraints, initializers, ops, regularizers
+from hornbeam._internal.validation import check_unsupported
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
-from hornbeam.layers.arguments import no_support
 from hornbeam.layers.core import QUANTIZATION
 from hornbeam.layers.layer import Layer
 
@@ -49,7 +49,9 @@ class EinsumDense(Layer):
         quantization_config: Any = None,
         **kwargs: Any,
     ) -> None:
-        no_support("EinsumDense", QUANTIZATION, lora_rank=lora_rank, quantization_config=quantization_config)
+        check_unsupported(
+            "EinsumDense", QUANTIZATION, lora_rank=lora_rank, quantization_config=quantization_config
+        )
         super().__init__(**kwargs)
         self.equation = equation
         self.output_shape = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from hornbeam import constraints, initializers, ops, regularizers
+from hornbeam._internal.validation import check_int, check_unsupported
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
-from hornbeam.layers.arguments import no_support, positive
 from hornbeam.layers.core import QUANTIZATION
 from hornbeam.layers.layer import Layer
 
@@ -45,13 +45,15 @@ class Embedding(Layer):
         quantization_config: Any = None,
         **kwargs: Any,
     ) -> None:
-        no_support("Embedding", QUANTIZATION, lora_rank=lora_rank, quantization_config=quantization_config)
+        check_unsupported(
+            "Embedding", QUANTIZATION, lora_rank=lora_rank, quantization_config=quantization_config
+        )
         length = kwargs.pop("input_length", None)  # Keras 2 asked for it; shapes say it now
         if length is not None:
             kwargs.setdefault("input_shape", (length,))
         super().__init__(**kwargs)
-        self.input_dim = positive("Embedding", "input_dim", input_dim)
-        self.output_dim = positive("Embedding", "output_dim", output_dim)
+        self.input_dim = check_int("input_dim", input_dim, minimum=1, where="Embedding")
+        self.output_dim = check_int("output_dim", output_dim, minimum=1, where="Embedding")
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)

@@ -6,12 +6,11 @@ import math
 from typing import Any
 
 from hornbeam import constraints, initializers, ops, regularizers
-from hornbeam._internal.validation import check_axes
+from hornbeam._internal.validation import check_axes, check_int, check_rate
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
 from hornbeam.ir.types import ShapeError
-from hornbeam.layers.arguments import positive, rate
 from hornbeam.layers.core import Wrapper
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
@@ -48,7 +47,7 @@ class _Scaled(Layer):
             raise ValueError(
                 f"{type(self).__name__}: epsilon must be a number that is not negative, got {epsilon!r}"
             )
-        self.axis = check_axes(f"{type(self).__name__}: axis", axis)
+        self.axis = check_axes("axis", axis, where=type(self).__name__)
         self.epsilon = epsilon
         self.center = center
         self.scale = scale
@@ -153,12 +152,14 @@ class BatchNormalization(_Scaled):
             axis, epsilon, center, scale, beta_initializer, gamma_initializer,
             beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint, **kwargs,
         )  # fmt: skip
-        self.momentum = rate("BatchNormalization", "momentum", momentum, closed=True)
+        self.momentum = check_rate("momentum", momentum, closed=True, where="BatchNormalization")
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
         self.renorm = renorm
         self.renorm_clipping = _limits(renorm_clipping) if renorm else renorm_clipping
-        self.renorm_momentum = rate("BatchNormalization", "renorm_momentum", renorm_momentum, closed=True)
+        self.renorm_momentum = check_rate(
+            "renorm_momentum", renorm_momentum, closed=True, where="BatchNormalization"
+        )
         self.synchronized = synchronized
 
     def build(self, input_shape: Any) -> None:
@@ -334,7 +335,9 @@ class GroupNormalization(_Scaled):
             axis, epsilon, center, scale, beta_initializer, gamma_initializer,
             beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint, **kwargs,
         )  # fmt: skip
-        self.groups = groups if groups == -1 else positive("GroupNormalization", "groups", groups)
+        self.groups = (
+            groups if groups == -1 else check_int("groups", groups, minimum=1, where="GroupNormalization")
+        )
 
     def build(self, input_shape: Any) -> None:
         (axis,) = _axes_of(self.describe(), self.axis, len(input_shape))
@@ -431,7 +434,9 @@ class SpectralNormalization(Wrapper):
 
     def __init__(self, layer: Layer, power_iterations: int = 1, **kwargs: Any) -> None:
         super().__init__(layer, **kwargs)
-        self.power_iterations = positive("SpectralNormalization", "power_iterations", power_iterations)
+        self.power_iterations = check_int(
+            "power_iterations", power_iterations, minimum=1, where="SpectralNormalization"
+        )
 
     def build(self, input_shape: Any) -> None:
         super().build(input_shape)

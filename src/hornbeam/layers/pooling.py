@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import ops
+from hornbeam._internal.validation import check_choice, check_sizes
 from hornbeam.config import standard_data_format
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
-from hornbeam.layers.arguments import check_window, one_of, sizes, spatial_sizes
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
+from hornbeam.layers.windows import check_window, spatial_sizes
 
 
 class _Pooling(Layer):
@@ -30,9 +31,11 @@ class _Pooling(Layer):
     ) -> None:
         super().__init__(name=name, **kwargs)
         owner = type(self).__name__
-        self.pool_size = sizes(owner, "pool_size", pool_size, self.rank)
-        self.strides = self.pool_size if strides is None else sizes(owner, "strides", strides, self.rank)
-        self.padding = one_of(owner, "padding", str(padding).lower(), ("valid", "same"))
+        self.pool_size = check_sizes("pool_size", pool_size, self.rank, where=owner)
+        self.strides = (
+            self.pool_size if strides is None else check_sizes("strides", strides, self.rank, where=owner)
+        )
+        self.padding = check_choice("padding", str(padding).lower(), ("valid", "same"), where=owner)
         self.data_format = standard_data_format(data_format)
         self.input_spec = InputSpec(ndim=self.rank + 2)
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from hornbeam import ops
+from hornbeam._internal.validation import check_sizes
 from hornbeam.config import standard_data_format
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.graph import count_elements
-from hornbeam.layers.arguments import sizes
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 
@@ -25,7 +25,7 @@ class _AdaptivePooling(Layer):
 
     def __init__(self, output_size: Any, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.output_size = sizes(type(self).__name__, "output_size", output_size, self.rank)
+        self.output_size = check_sizes("output_size", output_size, self.rank, where=type(self).__name__)
         self.data_format = standard_data_format(data_format)
         self.input_spec = InputSpec(ndim=self.rank + 2)
 

@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 from hornbeam import ops, random, regularizers
+from hornbeam._internal.validation import check_rate
 from hornbeam.config import standard_data_format
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
-from hornbeam.layers.arguments import rate as checked_rate
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 
@@ -39,7 +39,7 @@ class Dropout(_Noise):
 
     def __init__(self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
-        self.rate = checked_rate("Dropout", "rate", rate, closed=True)
+        self.rate = check_rate("rate", rate, closed=True, where="Dropout")
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
 
     def _noise_shape(self, inputs: Tensor) -> tuple[int, ...] | None:
@@ -165,7 +165,7 @@ class GaussianDropout(_Noise):
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
-        self.rate = checked_rate("GaussianDropout", "rate", rate)
+        self.rate = check_rate("rate", rate, where="GaussianDropout")
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         if not training or self.rate == 0:
@@ -216,7 +216,7 @@ class AlphaDropout(_Noise):
 
     def __init__(self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
-        self.rate = checked_rate("AlphaDropout", "rate", rate)
+        self.rate = check_rate("rate", rate, where="AlphaDropout")
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:

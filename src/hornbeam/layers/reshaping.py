@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import ops
+from hornbeam._internal.validation import check_choice, check_int, check_padding, check_sizes
 from hornbeam.config import standard_data_format
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
-from hornbeam.layers.arguments import amounts, one_of, positive, sizes, spatial_sizes
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
+from hornbeam.layers.windows import spatial_sizes
 
 
 @exported("keras.layers")
@@ -116,7 +117,7 @@ class RepeatVector(Layer):
 
     def __init__(self, n: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.n = positive("RepeatVector", "n", n)
+        self.n = check_int("n", n, minimum=1, where="RepeatVector")
         self.input_spec = InputSpec(ndim=2)
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -143,8 +144,11 @@ class _ZeroPadding(_Spatial):
     padding: Any
 
     def call(self, inputs: Tensor) -> Tensor:
-        pairs = amounts(
-            type(self).__name__, "padding", (self.padding,) if self.rank == 1 else self.padding, self.rank
+        pairs = check_padding(
+            "padding",
+            (self.padding,) if self.rank == 1 else self.padding,
+            self.rank,
+            where=type(self).__name__,
         )
         inner = [(0, 0)] if self.data_format == "channels_last" else []
         return ops.pad(inputs, [(0, 0)] * self._first_axis + list(pairs) + inner)
@@ -165,8 +169,8 @@ class ZeroPadding1D(_ZeroPadding):
 
     def __init__(self, padding: Any = 1, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(data_format, **kwargs)
-        (self.padding,) = amounts(
-            "ZeroPadding1D", "padding", padding if isinstance(padding, int) else (padding,), 1
+        (self.padding,) = check_padding(
+            "padding", padding if isinstance(padding, int) else (padding,), 1, where="ZeroPadding1D"
         )
 
 
@@ -184,7 +188,7 @@ class ZeroPadding2D(_ZeroPadding):
 
     def __init__(self, padding: Any = (1, 1), data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(data_format, **kwargs)
-        self.padding = amounts("ZeroPadding2D", "padding", padding, 2)
+        self.padding = check_padding("padding", padding, 2, where="ZeroPadding2D")
 
 
 @exported("keras.layers")
@@ -203,7 +207,7 @@ class ZeroPadding3D(_ZeroPadding):
         self, padding: Any = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(data_format, **kwargs)
-        self.padding = amounts("ZeroPadding3D", "padding", padding, 3)
+        self.padding = check_padding("padding", padding, 3, where="ZeroPadding3D")
 
 
 class _Cropping(_Spatial):
@@ -234,8 +238,8 @@ class Cropping1D(_Cropping):
 
     def __init__(self, cropping: Any = (1, 1), **kwargs: Any) -> None:
         super().__init__("channels_last", **kwargs)
-        (self.cropping,) = amounts(
-            "Cropping1D", "cropping", cropping if isinstance(cropping, int) else (cropping,), 1
+        (self.cropping,) = check_padding(
+            "cropping", cropping if isinstance(cropping, int) else (cropping,), 1, where="Cropping1D"
         )
 
 
@@ -255,7 +259,7 @@ class Cropping2D(_Cropping):
         self, cropping: Any = ((0, 0), (0, 0)), data_format: str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(data_format, **kwargs)
-        self.cropping = amounts("Cropping2D", "cropping", cropping, 2)
+        self.cropping = check_padding("cropping", cropping, 2, where="Cropping2D")
 
 
 @exported("keras.layers")
@@ -274,7 +278,7 @@ class Cropping3D(_Cropping):
         self, cropping: Any = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(data_format, **kwargs)
-        self.cropping = amounts("Cropping3D", "cropping", cropping, 3)
+        self.cropping = check_padding("cropping", cropping, 3, where="Cropping3D")
 
 
 def _repeat(x: Tensor, times: int, axis: int) -> Tensor:
@@ -296,7 +300,7 @@ class UpSampling1D(Layer):
 
     def __init__(self, size: int = 2, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.size = positive("UpSampling1D", "size", size)
+        self.size = check_int("size", size, minimum=1, where="UpSampling1D")
         self.input_spec = InputSpec(ndim=3)
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -324,9 +328,9 @@ class UpSampling2D(_Spatial):
         **kwargs: Any,
     ) -> None:
         super().__init__(data_format, **kwargs)
-        self.size = sizes("UpSampling2D", "size", size, 2)
+        self.size = check_sizes("size", size, 2, where="UpSampling2D")
         known = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
-        self.interpolation = one_of("UpSampling2D", "interpolation", interpolation, known)
+        self.interpolation = check_choice("interpolation", interpolation, known, where="UpSampling2D")
 
     def call(self, inputs: Tensor) -> Tensor:
         if self.interpolation == "nearest":
@@ -353,7 +357,7 @@ class UpSampling3D(_Spatial):
 
     def __init__(self, size: Any = (2, 2, 2), data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(data_format, **kwargs)
-        self.size = sizes("UpSampling3D", "size", size, 3)
+        self.size = check_sizes("size", size, 3, where="UpSampling3D")
 
     def call(self, inputs: Tensor) -> Tensor:
         for offset, times in enumerate(self.size):

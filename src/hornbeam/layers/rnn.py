@@ -10,7 +10,7 @@ from hornbeam.core.registry import deserialize, exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
 from hornbeam.ir.types import ShapeError
-from hornbeam.layers.arguments import collected
+from hornbeam.layers.config import constructor_arguments
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer, _arguments, serialize_argument
 from hornbeam.layers.rnn_cells import (
@@ -325,7 +325,7 @@ class SimpleRNN(_CellLayer):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(collected(locals()))
+        super().__init__(constructor_arguments(locals()))
 
 
 @exported("keras.layers")
@@ -374,7 +374,7 @@ class LSTM(_CellLayer):
         use_cudnn: Any = "auto",
         **kwargs: Any,
     ) -> None:
-        super().__init__(collected(locals()))
+        super().__init__(constructor_arguments(locals()))
 
 
 @exported("keras.layers")
@@ -420,4 +420,4 @@ class GRU(_CellLayer):
         use_cudnn: Any = "auto",
         **kwargs: Any,
     ) -> None:
-        super().__init__(collected(locals()))
+        super().__init__(constructor_arguments(locals()))

@@ -12,12 +12,13 @@ from typing import Any
 
 from hornbeam import activations, constraints, initializers, ops, random, regularizers, tree
 from hornbeam import primitives as p
+from hornbeam._internal.validation import check_int, check_rate
 from hornbeam.core.convert import as_tensor, cast_node
 from hornbeam.core.registry import deserialize, exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.autodiff import outputs_of
 from hornbeam.ir.graph import Node
-from hornbeam.layers.arguments import collected, positive, rate
+from hornbeam.layers.config import constructor_arguments
 from hornbeam.layers.layer import Layer
 
 
@@ -80,7 +81,7 @@ class _Cell(Layer, DropoutMasks):
     ) -> None:
         super().__init__(**kwargs)
         owner = type(self).__name__
-        self.units = positive(owner, "units", units)
+        self.units = check_int("units", units, minimum=1, where=owner)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)
@@ -92,8 +93,8 @@ class _Cell(Layer, DropoutMasks):
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.recurrent_constraint = constraints.get(recurrent_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
-        self.dropout = rate(owner, "dropout", dropout)
-        self.recurrent_dropout = rate(owner, "recurrent_dropout", recurrent_dropout)
+        self.dropout = check_rate("dropout", dropout, where=owner)
+        self.recurrent_dropout = check_rate("recurrent_dropout", recurrent_dropout, where=owner)
         self.seed = seed
         self.seed_generator = random.SeedGenerator(seed)
         self.output_size: Any = self.units
@@ -214,7 +215,7 @@ class SimpleRNNCell(_Cell):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**collected(locals()))
+        super().__init__(**constructor_arguments(locals()))
 
     def advance(self, projected: Tensor, states: Sequence[Tensor], training: bool | None = False) -> Any:
         h = self.activation(projected + ops.matmul(self._dropped(states[0], training), self.recurrent_kernel))
@@ -260,7 +261,7 @@ class LSTMCell(_Cell):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        arguments = collected(locals())
+        arguments = constructor_arguments(locals())
         del arguments["recurrent_activation"], arguments["unit_forget_bias"]
         super().__init__(**arguments)
         self.recurrent_activation = activations.get(recurrent_activation)
@@ -341,7 +342,7 @@ class GRUCell(_Cell):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        arguments = collected(locals())
+        arguments = constructor_arguments(locals())
         del arguments["recurrent_activation"], arguments["reset_after"]
         super().__init__(**arguments)
         self.recurrent_activation = activations.get(recurrent_activation)

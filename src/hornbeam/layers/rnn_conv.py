@@ -6,22 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from hornbeam import ops
+from hornbeam._internal.validation import check_choice, check_sizes
 from hornbeam.config import standard_data_format
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
-from hornbeam.layers.arguments import (
-    channel_axis,
-    check_window,
-    collected,
-    one_of,
-    sizes,
-    spatial_sizes,
-    window_output,
-)
+from hornbeam.layers.config import constructor_arguments
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.rnn import _CellLayer
 from hornbeam.layers.rnn_cells import LSTMCell
+from hornbeam.layers.windows import channel_axis, check_window, spatial_sizes, window_output
 
 
 class _ConvLSTMCell(LSTMCell):
@@ -57,21 +51,21 @@ class _ConvLSTMCell(LSTMCell):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        arguments = collected(locals())
+        arguments = constructor_arguments(locals())
         for name in ("filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate"):
             del arguments[name]
         super().__init__(filters, **arguments)
         owner = f"ConvLSTM{self.rank}D"
         self.filters = self.units
-        self.kernel_size = sizes(owner, "kernel_size", kernel_size, self.rank)
-        self.strides = sizes(owner, "strides", strides, self.rank)
-        self.dilation_rate = sizes(owner, "dilation_rate", dilation_rate, self.rank)
+        self.kernel_size = check_sizes("kernel_size", kernel_size, self.rank, where=owner)
+        self.strides = check_sizes("strides", strides, self.rank, where=owner)
+        self.dilation_rate = check_sizes("dilation_rate", dilation_rate, self.rank, where=owner)
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(
                 f"{owner}: strides and dilation_rate cannot both be above 1, got strides={self.strides} and "
                 f"dilation_rate={self.dilation_rate}"
             )
-        self.padding = one_of(owner, "padding", str(padding).lower(), ("valid", "same"))
+        self.padding = check_choice("padding", str(padding).lower(), ("valid", "same"), where=owner)
         self.data_format = standard_data_format(data_format)
         self.sequence_rank = self.rank + 3
 
@@ -228,7 +222,7 @@ class ConvLSTM1D(_ConvLSTM):
         stateful: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(collected(locals()))
+        super().__init__(constructor_arguments(locals()))
 
 
 @exported("keras.layers")
@@ -278,7 +272,7 @@ class ConvLSTM2D(_ConvLSTM):
         stateful: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(collected(locals()))
+        super().__init__(constructor_arguments(locals()))
 
 
 @exported("keras.layers")
@@ -327,4 +321,4 @@ class ConvLSTM3D(_ConvLSTM):
         stateful: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(collected(locals()))
+        super().__init__(constructor_arguments(locals()))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import ops
+from hornbeam._internal.validation import check_choice
 from hornbeam.core.registry import deserialize, exported, serialize
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
-from hornbeam.layers.arguments import one_of
 from hornbeam.layers.call import call_signature
 from hornbeam.layers.core import Wrapper
 from hornbeam.layers.layer import Layer
@@ -48,8 +48,8 @@ class Bidirectional(Layer):
                     f"Bidirectional: {one!r} is no recurrent layer: it needs {', '.join(needed)}"
                 )
         super().__init__(**kwargs)
-        self.merge_mode = one_of(
-            "Bidirectional", "merge_mode", merge_mode, ("sum", "mul", "ave", "concat", None)
+        self.merge_mode = check_choice(
+            "merge_mode", merge_mode, ("sum", "mul", "ave", "concat", None), where="Bidirectional"
         )
         config = serialize(layer)
         # A twin, so that the layer that was given stays as it is.

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops
+from hornbeam._internal.validation import check_choice, check_int
 from hornbeam.config import epsilon, standard_data_format
 from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import KerasTensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.initializers import STFT
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, is_float
-from hornbeam.layers.arguments import one_of, positive, window_output
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
+from hornbeam.layers.windows import window_output
 
 MODES = ("log", "magnitude", "psd", "real", "imag", "angle", "stft")
 # The mel scale of O'Shaughnessy 1987: 1127 ln(1 + f / 700 Hz).
@@ -62,13 +63,19 @@ class STFTSpectrogram(Layer):
     ) -> None:
         super().__init__(**kwargs)
         owner = "STFTSpectrogram"
-        self.mode = one_of(owner, "mode", mode, MODES)
-        self.frame_length = positive(owner, "frame_length", frame_length)
-        if frame_step is not None and positive(owner, "frame_step", frame_step) > frame_length:
+        self.mode = check_choice("mode", mode, MODES, where=owner)
+        self.frame_length = check_int("frame_length", frame_length, minimum=1, where=owner)
+        if (
+            frame_step is not None
+            and check_int("frame_step", frame_step, minimum=1, where=owner) > frame_length
+        ):
             raise ValueError(
                 f"{owner}: frame_step must not be above frame_length={frame_length}, got {frame_step}"
             )
-        if fft_length is not None and positive(owner, "fft_length", fft_length) < frame_length:
+        if (
+            fft_length is not None
+            and check_int("fft_length", fft_length, minimum=1, where=owner) < frame_length
+        ):
             raise ValueError(
                 f"{owner}: fft_length must not be below frame_length={frame_length}, got {fft_length}"
             )
@@ -78,8 +85,8 @@ class STFTSpectrogram(Layer):
         self.fft_length = fft_length
         self.window = window
         self.periodic = periodic
-        self.scaling = one_of(owner, "scaling", scaling, ("density", "spectrum", None))
-        self.padding = one_of(owner, "padding", padding, ("valid", "same"))
+        self.scaling = check_choice("scaling", scaling, ("density", "spectrum", None), where=owner)
+        self.padding = check_choice("padding", padding, ("valid", "same"), where=owner)
         self.expand_dims = expand_dims
         self.data_format = standard_data_format(data_format)
         self._step = frame_step or self.frame_length // 2
@@ -198,16 +205,18 @@ class MelSpectrogram(Layer):
     ) -> None:
         super().__init__(**kwargs)
         owner = "MelSpectrogram"
-        self.fft_length = positive(owner, "fft_length", fft_length)
-        self.sequence_stride = positive(owner, "sequence_stride", sequence_stride)
-        self.sequence_length = positive(owner, "sequence_length", sequence_length or fft_length)
+        self.fft_length = check_int("fft_length", fft_length, minimum=1, where=owner)
+        self.sequence_stride = check_int("sequence_stride", sequence_stride, minimum=1, where=owner)
+        self.sequence_length = check_int(
+            "sequence_length", sequence_length or fft_length, minimum=1, where=owner
+        )
         if self.fft_length < self.sequence_length:
             raise ValueError(
                 f"{owner}: fft_length must not be below sequence_length={sequence_length}, got {fft_length}"
             )
         self.window = window
         self.sampling_rate = sampling_rate
-        self.num_mel_bins = positive(owner, "num_mel_bins", num_mel_bins)
+        self.num_mel_bins = check_int("num_mel_bins", num_mel_bins, minimum=1, where=owner)
         self.min_freq = min_freq
         self.max_freq = max_freq or int(sampling_rate / 2)
         self.power_to_db = power_to_db

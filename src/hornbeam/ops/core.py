@@ -331,8 +331,8 @@ def while_loop(
     >>> int(hornbeam.ops.while_loop(lambda i: i < 10, lambda i: (i + 3,), (0,))[0])
     12
     """
-    check_callable("while_loop: cond", cond)
-    check_callable("while_loop: body", body)
+    check_callable("cond", cond, where="while_loop")
+    check_callable("body", body, where="while_loop")
     return _while_loop(cond, body, loop_vars, maximum_iterations)
 
 
@@ -468,7 +468,7 @@ def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
     >>> np.asarray(hornbeam.ops.vectorized_map(lambda x: x * 2, hornbeam.ops.array([1, 2]))).tolist()
     [2, 4]
     """
-    return map(check_callable("vectorized_map: function", function), elements)
+    return map(check_callable("function", function, where="vectorized_map"), elements)
 
 
 def associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool = False, axis: int = 0) -> Any:

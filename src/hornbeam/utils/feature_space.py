@@ -11,13 +11,13 @@ import numpy as np
 
 from hornbeam import layers, ops
 from hornbeam._internal.naming import nearest, unique_name
+from hornbeam._internal.validation import check_choice
 from hornbeam.core import registry
 from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import STRING, KerasTensor, holds_strings
 from hornbeam.core.tensor import Tensor
 from hornbeam.data.frames import frame_columns, is_frame
 from hornbeam.layers import Layer
-from hornbeam.layers.arguments import one_of
 from hornbeam.layers.call import is_array
 
 # Where Keras keeps the parts: what files call them.
@@ -38,7 +38,9 @@ class Feature:
         self.dtype = dtype
         given = isinstance(preprocessor, dict)
         self.preprocessor = registry.deserialize(preprocessor) if given else preprocessor
-        self.output_mode = one_of("Feature", "output_mode", output_mode, ("int", "one_hot", "float"))
+        self.output_mode = check_choice(
+            "output_mode", output_mode, ("int", "one_hot", "float"), where="Feature"
+        )
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -58,7 +60,7 @@ class Cross:
     def __init__(self, feature_names: Sequence[str], crossing_dim: int, output_mode: str = "one_hot") -> None:
         self.feature_names = tuple(feature_names)
         self.crossing_dim = crossing_dim
-        self.output_mode = one_of("Cross", "output_mode", output_mode, ("int", "one_hot"))
+        self.output_mode = check_choice("output_mode", output_mode, ("int", "one_hot"), where="Cross")
 
     @property
     def name(self) -> str:
@@ -143,7 +145,7 @@ class FeatureSpace(Layer):
         self.crossing_dim = crossing_dim
         self.hashing_dim = hashing_dim
         self.num_discretization_bins = num_discretization_bins
-        self.output_mode = one_of("FeatureSpace", "output_mode", output_mode, ("concat", "dict"))
+        self.output_mode = check_choice("output_mode", output_mode, ("concat", "dict"), where="FeatureSpace")
         self.features = {key: self._feature(key, value) for key, value in features.items()}
         self.crosses = [self._cross(cross) for cross in crosses or ()]
         self.crosses_by_name = {cross.name: cross for cross in self.crosses}

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from hornbeam import ops, random
+from hornbeam._internal.validation import check_choice
 from hornbeam.config import standard_data_format
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
-from hornbeam.layers.arguments import one_of
 from hornbeam.layers.augmentation import bounding_boxes as boxes_of
 from hornbeam.layers.layer import Layer
 
@@ -44,7 +44,9 @@ class ImageLayer(Layer):
     ) -> None:
         super().__init__(**kwargs)
         if bounding_box_format is not None:
-            one_of(type(self).__name__, "bounding_box_format", bounding_box_format, boxes_of.FORMATS)
+            check_choice(
+                "bounding_box_format", bounding_box_format, boxes_of.FORMATS, where=type(self).__name__
+            )
         self.bounding_box_format = bounding_box_format
         self.data_format = standard_data_format(data_format)
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops
+from hornbeam._internal.validation import check_choice
 from hornbeam.config import epsilon
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
-from hornbeam.layers.arguments import one_of
 
 __all__ = [
     "affine_transform",
@@ -80,7 +80,7 @@ def convert_format(
         return {**boxes, "boxes": convert_format(boxes["boxes"], source, target, height, width, dtype)}
     source, target = source.lower(), target.lower()
     for name, given in (("source", source), ("target", target)):
-        one_of("convert_format", name, given, FORMATS)
+        check_choice(name, given, FORMATS, where="convert_format")
     x = ops.cast(boxes, dtype)
     if x.shape[-1:] != (4,):
         raise ShapeError(f"convert_format: boxes need four numbers in their last axis, got shape {x.shape}")
@@ -280,7 +280,7 @@ def encode_box_to_deltas(
     >>> np.asarray(encode_box_to_deltas(box, box, "xyxy", "xyxy")).tolist()
     [[0.0, 0.0, 0.0, 0.0]]
     """
-    one_of("encode_box_to_deltas", "encoding_format", encoding_format, _ENCODINGS)
+    check_choice("encoding_format", encoding_format, _ENCODINGS, where="encode_box_to_deltas")
     divisor, (height, width) = _variance(variance), _size_of(image_shape)
     base = convert_format(anchors, anchor_format, encoding_format, height, width)
     goal = convert_format(boxes, box_format, encoding_format, height, width)
@@ -308,7 +308,7 @@ def decode_deltas_to_boxes(
     >>> np.asarray(decode_deltas_to_boxes(anchors, np.zeros((1, 4)), "xyxy", "xywh")).tolist()
     [[0.0, 0.0, 2.0, 2.0]]
     """
-    one_of("decode_deltas_to_boxes", "encoded_format", encoded_format, _ENCODINGS)
+    check_choice("encoded_format", encoded_format, _ENCODINGS, where="decode_deltas_to_boxes")
     factor, (height, width) = _variance(variance), _size_of(image_shape)
 
     def decoded(anchor: Any, delta: Any) -> Tensor:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import ops
+from hornbeam._internal.validation import check_int
 from hornbeam.core.registry import exported
-from hornbeam.layers.arguments import positive
 from hornbeam.layers.augmentation.base import Boxes, ImageLayer, Transformation
 
 
@@ -26,7 +26,7 @@ class MaxNumBoundingBoxes(ImageLayer):
 
     def __init__(self, max_number: int, fill_value: int = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.max_number = positive("MaxNumBoundingBoxes", "max_number", max_number)
+        self.max_number = check_int("max_number", max_number, minimum=1, where="MaxNumBoundingBoxes")
         self.fill_value = int(fill_value)
 
     def transform_images(

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import ops, random
+from hornbeam._internal.validation import check_rate
 from hornbeam.config import epsilon
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
-from hornbeam.layers.arguments import rate
 from hornbeam.layers.augmentation.base import (
     RandomImageLayer,
     Size,
@@ -151,7 +151,7 @@ class RandomGrayscale(RandomImageLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
-        self.factor = rate("RandomGrayscale", "factor", factor, closed=True)
+        self.factor = check_rate("factor", factor, closed=True, where="RandomGrayscale")
 
     def _draw(self, size: Size, seed: Any) -> Transformation:
         """bool (n, 1, 1, 1): which images become grey."""

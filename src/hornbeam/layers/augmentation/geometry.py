@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops, random
+from hornbeam._internal.validation import check_choice
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
-from hornbeam.layers.arguments import one_of
 from hornbeam.layers.augmentation import bounding_boxes as boxes_of
 from hornbeam.layers.augmentation.base import (
     Boxes,
@@ -60,7 +60,7 @@ class RandomFlip(GeometryLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
-        self.mode = one_of("RandomFlip", "mode", mode, FLIPS)
+        self.mode = check_choice("mode", mode, FLIPS, where="RandomFlip")
 
     def _draw(self, size: Size, seed: Any) -> Transformation:
         flips = random.uniform((size.batch, 1, 1, 1), seed=seed) <= 0.5
@@ -98,8 +98,8 @@ class ReadingLayer(GeometryLayer):
 
     def _set_reading(self, fill_mode: str, interpolation: str, fill_value: float) -> None:
         owner = type(self).__name__
-        self.fill_mode = one_of(owner, "fill_mode", fill_mode, FILL_MODES)
-        self.interpolation = one_of(owner, "interpolation", interpolation, INTERPOLATIONS)
+        self.fill_mode = check_choice("fill_mode", fill_mode, FILL_MODES, where=owner)
+        self.interpolation = check_choice("interpolation", interpolation, INTERPOLATIONS, where=owner)
         self.fill_value = fill_value
 
 

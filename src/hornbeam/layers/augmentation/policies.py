@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops, random, tree
+from hornbeam._internal.validation import check_choice, check_int, check_sizes
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.lazy import evaluate
 from hornbeam.core.registry import deserialize, exported, serialize
@@ -16,7 +17,6 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import current_variable_tracer
 from hornbeam.ir.graph import count_elements
 from hornbeam.ir.trace import current_level
-from hornbeam.layers.arguments import one_of, positive, sizes
 from hornbeam.layers.augmentation.base import (
     ImageLayer,
     RandomImageLayer,
@@ -148,9 +148,9 @@ class RandAugment(_Policy):
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.value_range = value_range_of("RandAugment", value_range)
-        (self.num_ops,) = sizes("RandAugment", "num_ops", num_ops, 1, low=0)
+        (self.num_ops,) = check_sizes("num_ops", num_ops, 1, minimum=0, where="RandAugment")
         self.factor = factor_range("RandAugment", "factor", factor, 0.0)
-        self.interpolation = one_of("RandAugment", "interpolation", interpolation, INTERPOLATIONS)
+        self.interpolation = check_choice("interpolation", interpolation, INTERPOLATIONS, where="RandAugment")
         self._set_layers(interpolation, value_range, self.factor)
 
     def _draw(self, size: Size, seed: Any) -> Transformation:
@@ -221,14 +221,14 @@ class AugMix(_Policy):
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.value_range = value_range_of("AugMix", value_range)
-        self.num_chains = positive("AugMix", "num_chains", num_chains)
-        self.chain_depth = positive("AugMix", "chain_depth", chain_depth)
+        self.num_chains = check_int("num_chains", num_chains, minimum=1, where="AugMix")
+        self.chain_depth = check_int("chain_depth", chain_depth, minimum=1, where="AugMix")
         self.factor = factor_range("AugMix", "factor", factor, 0.0)
         if not is_number(alpha) or alpha <= 0:
             raise ValueError(f"AugMix: alpha must be a number above 0, got {alpha!r}")
         self.alpha = alpha
         self.all_ops = all_ops
-        self.interpolation = one_of("AugMix", "interpolation", interpolation, INTERPOLATIONS)
+        self.interpolation = check_choice("interpolation", interpolation, INTERPOLATIONS, where="AugMix")
         self._choices = (*self._few, *_COLOURS) if all_ops else self._few
         self._set_layers(interpolation, value_range, self.factor)
 

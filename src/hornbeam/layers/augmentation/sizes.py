@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from hornbeam import ops, random
+from hornbeam._internal.validation import check_choice, check_int
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
-from hornbeam.layers.arguments import one_of, positive
 from hornbeam.layers.augmentation import bounding_boxes as boxes_of
 from hornbeam.layers.augmentation.base import Boxes, ImageLayer, Size, Transformation
 from hornbeam.ops.image import aspect_window
@@ -98,8 +98,8 @@ class CenterCrop(_Crop):
 
     def __init__(self, height: int, width: int, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(data_format=data_format, **kwargs)
-        self.height = positive("CenterCrop", "height", height)
-        self.width = positive("CenterCrop", "width", width)
+        self.height = check_int("height", height, minimum=1, where="CenterCrop")
+        self.width = check_int("width", width, minimum=1, where="CenterCrop")
 
     def _window(self, size: Size) -> Window:
         rows, columns = size.height - self.height, size.width - self.width
@@ -131,8 +131,8 @@ class RandomCrop(_Crop):
         **kwargs: Any,
     ) -> None:
         super().__init__(data_format=data_format, name=name, **kwargs)
-        self.height = positive("RandomCrop", "height", height)
-        self.width = positive("RandomCrop", "width", width)
+        self.height = check_int("height", height, minimum=1, where="RandomCrop")
+        self.width = check_int("width", width, minimum=1, where="RandomCrop")
         self.seed = seed
         self.generator = random.SeedGenerator(seed)
 
@@ -175,14 +175,14 @@ class Resizing(_Sized):
         **kwargs: Any,
     ) -> None:
         super().__init__(data_format=data_format, **kwargs)
-        self.height = positive("Resizing", "height", height)
-        self.width = positive("Resizing", "width", width)
-        self.interpolation = one_of("Resizing", "interpolation", interpolation, INTERPOLATIONS)
+        self.height = check_int("height", height, minimum=1, where="Resizing")
+        self.width = check_int("width", width, minimum=1, where="Resizing")
+        self.interpolation = check_choice("interpolation", interpolation, INTERPOLATIONS, where="Resizing")
         if crop_to_aspect_ratio and pad_to_aspect_ratio:
             raise ValueError("Resizing: crop_to_aspect_ratio and pad_to_aspect_ratio cannot both be set")
         self.crop_to_aspect_ratio = crop_to_aspect_ratio
         self.pad_to_aspect_ratio = pad_to_aspect_ratio
-        self.fill_mode = one_of("Resizing", "fill_mode", fill_mode, ("constant",))
+        self.fill_mode = check_choice("fill_mode", fill_mode, ("constant",), where="Resizing")
         self.fill_value = fill_value
         self.antialias = bool(antialias)
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops, random
+from hornbeam._internal.validation import check_int, check_sizes
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.graph import count_elements
-from hornbeam.layers.arguments import positive, sizes
 from hornbeam.layers.augmentation.base import (
     ImageLayer,
     RandomImageLayer,
@@ -74,7 +74,7 @@ class Equalization(ImageLayer):
         self, value_range: Any = (0, 255), bins: int = 256, data_format: str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(data_format=data_format, **kwargs)
-        self.bins = positive("Equalization", "bins", bins)
+        self.bins = check_int("bins", bins, minimum=1, where="Equalization")
         self.value_range = sorted(value_range_of("Equalization", value_range))
 
     def _apply(self, images: Tensor, transformation: Transformation) -> Tensor:
@@ -140,7 +140,7 @@ class ContrastLimitedAdaptiveHistogramEqualization(ImageLayer):
         owner = "ContrastLimitedAdaptiveHistogramEqualization"
         self.value_range = value_range_of(owner, value_range)
         self.clip_limit = clip_limit
-        self.tile_grid_size = sizes(owner, "tile_grid_size", tile_grid_size, 2)
+        self.tile_grid_size = check_sizes("tile_grid_size", tile_grid_size, 2, where=owner)
 
     def transform_images(
         self, images: Any, transformation: Transformation = None, training: bool = True

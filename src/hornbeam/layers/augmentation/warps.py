@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops, random
+from hornbeam._internal.validation import check_choice
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
-from hornbeam.layers.arguments import one_of
 from hornbeam.layers.augmentation import bounding_boxes as boxes_of
 from hornbeam.layers.augmentation.base import (
     Boxes,
@@ -57,7 +57,9 @@ class RandomPerspective(GeometryLayer):
         self.factor = factor_range("RandomPerspective", "factor", factor, 0.0)
         factor_range("RandomPerspective", "scale", scale, 0.0)
         self.scale = scale
-        self.interpolation = one_of("RandomPerspective", "interpolation", interpolation, INTERPOLATIONS)
+        self.interpolation = check_choice(
+            "interpolation", interpolation, INTERPOLATIONS, where="RandomPerspective"
+        )
         self.fill_value = fill_value
 
     def _draw(self, size: Size, seed: Any) -> Transformation:
@@ -130,8 +132,8 @@ class RandomElasticTransform(GeometryLayer):
         owner = "RandomElasticTransform"
         self.factor = factor_range(owner, "factor", factor, 0.0)
         self.scale = factor_range(owner, "scale", scale, 0.0)
-        self.interpolation = one_of(owner, "interpolation", interpolation, INTERPOLATIONS)
-        self.fill_mode = one_of(owner, "fill_mode", fill_mode, _FILL_MODES)
+        self.interpolation = check_choice("interpolation", interpolation, INTERPOLATIONS, where=owner)
+        self.fill_mode = check_choice("fill_mode", fill_mode, _FILL_MODES, where=owner)
         self.fill_value = fill_value
         self.value_range = value_range_of(owner, value_range)
 

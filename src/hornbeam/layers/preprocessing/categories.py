@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops
+from hornbeam._internal.validation import check_choice, check_int, check_unsupported
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import current_variable_tracer
 from hornbeam.ir.trace import current_level
-from hornbeam.layers.arguments import no_support, one_of, positive
 from hornbeam.layers.layer import Layer
 
 
@@ -54,11 +54,11 @@ class CategoryEncoding(Layer):
         sparse: bool = False,
         **kwargs: Any,
     ) -> None:
-        no_support("CategoryEncoding", "tensors are dense", sparse=sparse)
+        check_unsupported("CategoryEncoding", "tensors are dense", sparse=sparse)
         super().__init__(**kwargs)
-        self.num_tokens = positive("CategoryEncoding", "num_tokens", num_tokens)
-        self.output_mode = one_of(
-            "CategoryEncoding", "output_mode", output_mode, ("one_hot", "multi_hot", "count")
+        self.num_tokens = check_int("num_tokens", num_tokens, minimum=1, where="CategoryEncoding")
+        self.output_mode = check_choice(
+            "output_mode", output_mode, ("one_hot", "multi_hot", "count"), where="CategoryEncoding"
         )
 
     def call(self, inputs: Tensor, count_weights: Any = None) -> Tensor:

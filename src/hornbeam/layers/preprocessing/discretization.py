@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops
+from hornbeam._internal.validation import check_choice, check_int, check_unsupported
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
-from hornbeam.layers.arguments import no_support, one_of, positive
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.preprocessing.adapting import batches_of, remembered
 from hornbeam.layers.preprocessing.categories import encode
@@ -42,15 +42,17 @@ class Discretization(Layer):
         dtype: Any = None,
         name: str | None = None,
     ) -> None:
-        no_support("Discretization", "tensors are dense", sparse=sparse)
+        check_unsupported("Discretization", "tensors are dense", sparse=sparse)
         super().__init__(name=name, dtype=dtype)
         if (bin_boundaries is None) == (num_bins is None):
             raise ValueError("Discretization: give bin_boundaries, or num_bins and call adapt(data)")
-        self.num_bins = None if num_bins is None else positive("Discretization", "num_bins", num_bins)
+        self.num_bins = (
+            None if num_bins is None else check_int("num_bins", num_bins, minimum=1, where="Discretization")
+        )
         self.bin_boundaries = None if bin_boundaries is None else sorted(float(b) for b in bin_boundaries)
         self.epsilon = epsilon
         modes = ("int", "one_hot", "multi_hot", "count")
-        self.output_mode = one_of("Discretization", "output_mode", output_mode, modes)
+        self.output_mode = check_choice("output_mode", output_mode, modes, where="Discretization")
         self.sparse = sparse
         self._summary = EMPTY
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from hornbeam import dtype_policies, ops
+from hornbeam._internal.validation import check_choice, check_int, check_unsupported
 from hornbeam.config import floatx
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import holds_strings
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, is_integer
-from hornbeam.layers.arguments import no_support, one_of, positive
 from hornbeam.layers.preprocessing.categories import encode
 from hornbeam.layers.preprocessing.decimals import decimal_buckets
 from hornbeam.layers.preprocessing.fingerprints import combine, fingerprint64
@@ -56,15 +56,15 @@ class Hashing(HostLayer):
         sparse: bool = False,
         **kwargs: Any,
     ) -> None:
-        no_support("Hashing", "tensors are dense", sparse=sparse)
+        check_unsupported("Hashing", "tensors are dense", sparse=sparse)
         if kwargs.get("dtype") is None:
             kwargs["dtype"] = "int64" if output_mode == "int" else floatx()
         super().__init__(**kwargs)
-        self.num_bins = positive("Hashing", "num_bins", num_bins)
+        self.num_bins = check_int("num_bins", num_bins, minimum=1, where="Hashing")
         self.mask_value = mask_value
         self.salt = salt_of("Hashing", salt)
-        self.output_mode = one_of(
-            "Hashing", "output_mode", output_mode, ("int", "one_hot", "multi_hot", "count")
+        self.output_mode = check_choice(
+            "output_mode", output_mode, ("int", "one_hot", "multi_hot", "count"), where="Hashing"
         )
         self.sparse = sparse
         if output_mode == "int" and not is_integer(self.output_dtype):
@@ -145,10 +145,12 @@ class HashedCrossing(HostLayer):
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
-        no_support("HashedCrossing", "tensors are dense", sparse=sparse)
+        check_unsupported("HashedCrossing", "tensors are dense", sparse=sparse)
         super().__init__(name=name, dtype=dtype or ("int64" if output_mode == "int" else None), **kwargs)
-        self.num_bins = positive("HashedCrossing", "num_bins", num_bins)
-        self.output_mode = one_of("HashedCrossing", "output_mode", output_mode, ("int", "one_hot"))
+        self.num_bins = check_int("num_bins", num_bins, minimum=1, where="HashedCrossing")
+        self.output_mode = check_choice(
+            "output_mode", output_mode, ("int", "one_hot"), where="HashedCrossing"
+        )
         self.sparse = sparse
         self.built = True
 

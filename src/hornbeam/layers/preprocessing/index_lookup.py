@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam._internal.validation import check_int
+from hornbeam._internal.validation import check_choice, check_int, check_unsupported
 from hornbeam.config import floatx
-from hornbeam.layers.arguments import no_support, one_of
 from hornbeam.layers.preprocessing.adapting import batches_of, remembered, whole_array
 from hornbeam.layers.preprocessing.fingerprints import fingerprint64, siphash
 from hornbeam.layers.preprocessing.host import HostLayer
@@ -26,7 +25,7 @@ VOCABULARY_FILE = "vocabulary.txt"
 
 def output_mode_of(owner: str, mode: str) -> str:
     """The checked output mode."""
-    return one_of(owner, "output_mode", _SECOND_NAMES.get(mode, mode), MODES)
+    return check_choice("output_mode", _SECOND_NAMES.get(mode, mode), MODES, where=owner)
 
 
 def salt_of(owner: str, salt: Any) -> list[int] | None:
@@ -71,12 +70,12 @@ class IndexLookup(HostLayer):
         **kwargs: Any,
     ) -> None:
         owner = type(self).__name__
-        no_support(owner, "tensors are dense", sparse=sparse)
+        check_unsupported(owner, "tensors are dense", sparse=sparse)
         # Configs have them, but there is nothing to train or to cast.
         plain = {key: value for key, value in kwargs.items() if key not in ("trainable", "dtype")}
         super().__init__(name=name, **plain)
         if max_tokens is not None:
-            check_int(f"{owner}: max_tokens", max_tokens, 2)
+            check_int("max_tokens", max_tokens, 2, where=owner)
         if pad_to_max_tokens and max_tokens is None:
             raise ValueError(f"{owner}: pad_to_max_tokens=True needs max_tokens")
         if num_oov_indices < 0:
@@ -93,7 +92,7 @@ class IndexLookup(HostLayer):
         self.invert = invert
         self.sparse = sparse
         self.pad_to_max_tokens = pad_to_max_tokens
-        self.oov_method = one_of(owner, "oov_method", oov_method, OOV_METHODS)
+        self.oov_method = check_choice("oov_method", oov_method, OOV_METHODS, where=owner)
         self.salt = salt_of(owner, salt)
         if vocabulary is not None and not hasattr(vocabulary, "__len__"):
             raise TypeError(

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam._internal.validation import check_choice, check_unsupported
 from hornbeam.config import floatx
 from hornbeam.core import registry
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
-from hornbeam.layers.arguments import no_support, one_of
 from hornbeam.layers.layer import serialize_argument
 from hornbeam.layers.preprocessing.adapting import batches_of, remembered, whole_array
 from hornbeam.layers.preprocessing.host import HostLayer, as_bytes, object_array, text_of
@@ -69,12 +69,14 @@ class TextVectorization(HostLayer):
         **kwargs: Any,
     ) -> None:
         owner = type(self).__name__
-        no_support(owner, "tensors are dense: outputs are padded with zeros", sparse=sparse, ragged=ragged)
+        check_unsupported(
+            owner, "tensors are dense: outputs are padded with zeros", sparse=sparse, ragged=ragged
+        )
         lookup = {key: kwargs.pop(key, None) for key in ("vocabulary_size", "has_input_vocabulary")}
         super().__init__(name=name, **kwargs)
         for what, value, known in (("standardize", standardize, STANDARDIZE), ("split", split, SPLIT)):
             if not callable(value):
-                one_of(owner, what, value, (*known, None))
+                check_choice(what, value, (*known, None), where=owner)
         self.standardize, self.split = standardize, split
         self.ngrams = tuple(ngrams) if isinstance(ngrams, list) else ngrams
         self.output_mode = output_mode_of(owner, output_mode)
