@@ -9,7 +9,7 @@ import pytest
 
 import hornbeam
 from hornbeam import layers, ops
-from hornbeam.core import transforms
+from hornbeam.core.jit import trace_function
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.layer import Layer
 
@@ -292,7 +292,7 @@ def test_one_operation_for_all_steps_is_the_loop(
         kwargs = {"initial_state": list(states)} if states else {}
         outputs = layer(x, mask=mask, training=True, **kwargs)
         loss = sum(ops.sum(ops.sin(y)) for y in outputs)
-        slopes = transforms.gradients(loss, [w.value for w in layer.trainable_variables])
+        slopes = hornbeam.gradients(loss, [w.value for w in layer.trainable_variables])
         return [*outputs, *slopes]
 
     layer(x)
@@ -302,7 +302,7 @@ def test_one_operation_for_all_steps_is_the_loop(
     def run() -> tuple[list[np.ndarray], set[str]]:
         layer.cell.seed_generator.state.assign(seeds)
         values = [np.asarray(y) for y in results(x, *start)]
-        traced = transforms.trace_function(lambda *a: results(*a), [ops.array(a) for a in (x, *start)])
+        traced = trace_function(lambda *a: results(*a), [ops.array(a) for a in (x, *start)])
         return values, {node.name for node in traced.graph.nodes}
 
     found, names = run()
@@ -331,6 +331,6 @@ def test_what_the_operation_is_not_goes_step_by_step(
     layer = cls(5, **arguments)
     x = rng.normal(size=(3, 6, 4)).astype("float32")
     layer(x)
-    traced = transforms.trace_function(lambda x: layer(x, training=True), [ops.array(x)])
+    traced = trace_function(lambda x: layer(x, training=True), [ops.array(x)])
     names = {node.name for node in traced.graph.nodes}
     assert not names & {"lstm", "gru"}

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from metric_cases import CASES, inputs, weighted
 
+import hornbeam
 from hornbeam import losses, metrics, ops
-from hornbeam.core import registry, transforms
+from hornbeam.core import registry
 from hornbeam.core.convert import as_tensor
 from hornbeam.ir.types import ShapeError
 
@@ -28,7 +29,7 @@ def _run(case: Any, with_weights: bool, compiled: bool = False) -> np.ndarray:
     def update(*arguments: Any) -> None:
         metric.update_state(*arguments)
 
-    step = transforms.jit(update) if compiled else update
+    step = hornbeam.jit(update) if compiled else update
     for part in BATCHES:
         arguments = [DATA[true][part], DATA[pred][part]]
         step(*map(as_tensor, [*arguments, *([DATA["weights"][part]] if with_weights else [])]))

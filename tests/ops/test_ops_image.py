@@ -8,8 +8,8 @@ import math
 import numpy as np
 import pytest
 
+import hornbeam
 from hornbeam import ops
-from hornbeam.core import transforms
 from hornbeam.ir.types import ShapeError
 
 RNG = np.random.default_rng(6)
@@ -211,5 +211,5 @@ def test_warps() -> None:
 
 
 def test_images_have_derivatives() -> None:
-    slopes = np.asarray(transforms.grad(lambda x: ops.sum(ops.image.resize(x, (12, 16))))(IMAGES))
+    slopes = np.asarray(hornbeam.grad(lambda x: ops.sum(ops.image.resize(x, (12, 16))))(IMAGES))
     assert float(slopes.sum()) == pytest.approx(2 * 12 * 16 * 3, rel=1e-4)

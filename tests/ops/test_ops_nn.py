@@ -8,8 +8,8 @@ import math
 import numpy as np
 import pytest
 
+import hornbeam
 from hornbeam import activations, ops
-from hornbeam.core import transforms
 from hornbeam.ir.types import ShapeError
 
 RNG = np.random.default_rng(4)
@@ -71,13 +71,13 @@ def test_activations(name: str) -> None:
 def test_slopes_of_activations_are_finite_everywhere_and_right_between_the_kinks(name: str) -> None:
     fn = activations.get(name)
     wide = np.concatenate([EDGES, [-90.0, 80.0]]).astype(np.float32)
-    slopes = np.asarray(transforms.grad(lambda v: ops.sum(fn(v)))(wide))
+    slopes = np.asarray(hornbeam.grad(lambda v: ops.sum(fn(v)))(wide))
     if name != "exponential":
         assert np.isfinite(slopes).all()
     smooth = EDGES[~np.isin(EDGES, [-6, -3, -1, -0.5, 0, 0.5, 1, 3, 6])].astype(np.float64)
     step = 1e-5
     expected = (np.asarray(fn(smooth + step)) - np.asarray(fn(smooth - step))) / (2 * step)
-    got = np.asarray(transforms.grad(lambda v: ops.sum(fn(v)))(smooth))
+    got = np.asarray(hornbeam.grad(lambda v: ops.sum(fn(v)))(smooth))
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-7)
 
 
@@ -85,7 +85,7 @@ def test_slopes_of_activations_are_finite_everywhere_and_right_between_the_kinks
     ("name", "slope"), [("relu", 0), ("relu6", 0), ("leaky_relu", 0.2), ("softplus", 0.5), ("elu", 1)]
 )
 def test_slopes_at_zero(name: str, slope: float) -> None:
-    assert float(transforms.grad(activations.get(name))(0.0)) == pytest.approx(slope)
+    assert float(hornbeam.grad(activations.get(name))(0.0)) == pytest.approx(slope)
 
 
 def test_relu_with_arguments() -> None:
@@ -288,7 +288,7 @@ def test_binary_crossentropy() -> None:
     t = np.array([1.0, 0.0, 1.0, 0.3, 0.0], np.float32)
     expected = np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x.astype(np.float64))))
     np.testing.assert_allclose(ops.binary_crossentropy(t, x, from_logits=True), expected, rtol=1e-6)
-    slopes = transforms.grad(lambda v: ops.sum(ops.binary_crossentropy(t, v, from_logits=True)))(x)
+    slopes = hornbeam.grad(lambda v: ops.sum(ops.binary_crossentropy(t, v, from_logits=True)))(x)
     np.testing.assert_allclose(slopes, _sigmoid(x.astype(np.float64)) - t, rtol=1e-5, atol=1e-6)
     clipped = float(ops.binary_crossentropy(1.0, 0.0))
     assert clipped == pytest.approx(-math.log(1e-7), rel=1e-3)
@@ -370,7 +370,7 @@ def test_a_query_that_sees_nothing_has_no_slope() -> None:
     def loss(q: object, k: object, v: object) -> object:
         return ops.sum(ops.square(ops.dot_product_attention(q, k, v, mask=mask)))
 
-    by_q, by_k, by_v = (np.asarray(g) for g in transforms.grad(loss, argnums=(0, 1, 2))(q, k, v))
+    by_q, by_k, by_v = (np.asarray(g) for g in hornbeam.grad(loss, argnums=(0, 1, 2))(q, k, v))
     assert not by_q[:, 2:].any()
     assert not by_k[:, 2:].any()
     assert by_q[:, :2].all()

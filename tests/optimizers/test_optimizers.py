@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from optimizer_cases import CASES, SCHEDULES, gradients, weights
 
+import hornbeam
 from hornbeam import ops, optimizers
-from hornbeam.core import registry, transforms
+from hornbeam.core import registry
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.variable import Variable
 from hornbeam.ir.types import ShapeError
@@ -43,7 +44,7 @@ def _train(optimizer: optimizers.Optimizer, compiled: bool = False) -> list[Vari
     def apply(*grads: Any) -> None:
         optimizer.apply(list(grads), variables)
 
-    step = transforms.jit(apply) if compiled else apply
+    step = hornbeam.jit(apply) if compiled else apply
     for grads in gradients():
         step(*map(as_tensor, grads))
     return variables
@@ -310,7 +311,7 @@ def test_schedules_survive_the_config_of_their_optimizer() -> None:
 def test_schedules_agree_with_keras(index: int) -> None:
     name, args, options = SCHEDULES[index]
     schedule = getattr(schedules, name)(*args, **options)
-    compiled = transforms.jit(lambda step: schedule(step))
+    compiled = hornbeam.jit(lambda step: schedule(step))
     rates = [float(compiled(as_tensor(step, "int64"))) for step in range(16)]
     np.testing.assert_allclose(rates, EXPECTED["schedules"][index], rtol=1e-5, atol=1e-7)
     assert float(schedule(3)) == pytest.approx(rates[3], rel=1e-6)

@@ -40,8 +40,8 @@ from hornbeam.metrics.accuracy import (
     sparse_top_k_categorical_accuracy,
     top_k_categorical_accuracy,
 )
+from hornbeam.metrics.auc import AUC
 from hornbeam.metrics.confusion import (
-    AUC,
     FalseNegatives,
     FalsePositives,
     Precision,

@@ -13,7 +13,6 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam._internal.validation import check_int
-from hornbeam.config import epsilon
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
@@ -23,6 +22,8 @@ from hornbeam.losses.shapes import as_weights, pair
 from hornbeam.metrics.metric import MODULE, Metric
 
 KINDS = ("true_positives", "false_positives", "true_negatives", "false_negatives")
+
+
 Thresholds = float | Sequence[float] | None
 
 
@@ -372,142 +373,3 @@ class RecallAtPrecision(_AtLeast):
 
     def result(self) -> Tensor:
         return self._best(self._sensitivity(), self._precision())
-
-
-@exported(MODULE)
-class AUC(ConfusionMetric):
-    """Area under a curve of two rates, as a sum over thresholds.
-
-    curve: "ROC" (recall over FP / (FP + TN)), "PR" (precision over recall), "PRGAIN" (their gains, Flach &
-        Kull 2015).
-    summation_method: between thresholds "interpolation" (trapezoids; for PR the interpolation of Davis &
-        Goadrich 2006, https://www.biostat.wisc.edu/~page/rocpr.pdf), "minoring" or "majoring" (lower or upper
-        sums).
-    thresholds: those in between 0 and 1, or `num_thresholds` evenly spaced ones: more of them come closer to
-        the truth.
-    multi_label: predictions (N, labels) are one decision each; the areas are averaged, weighted by
-        `label_weights`.
-    from_logits: the predictions are arguments of a sigmoid.
-
-    >>> m = AUC(); m.update_state([0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9]); round(float(m.result()), 4)
-    0.75
-    """
-
-    def __init__(
-        self,
-        num_thresholds: int = 200,
-        curve: str = "ROC",
-        summation_method: str = "interpolation",
-        name: str | None = None,
-        dtype: Any = None,
-        thresholds: Sequence[float] | None = None,
-        multi_label: bool = False,
-        num_labels: int | None = None,
-        label_weights: Sequence[float] | None = None,
-        from_logits: bool = False,
-    ) -> None:
-        self.curve = _choice("curve", str(curve).upper(), ("ROC", "PR", "PRGAIN"))
-        methods = ("interpolation", "minoring", "majoring")
-        self.summation_method = _choice("summation_method", str(summation_method).lower(), methods)
-        if thresholds is None:
-            if num_thresholds < 2:
-                raise ValueError(f"num_thresholds must be at least 2, got {num_thresholds!r}")
-            count_elements(num_thresholds)
-            inner = [(i + 1) / (num_thresholds - 1) for i in range(num_thresholds - 2)]
-        else:
-            inner = sorted(checked_thresholds(thresholds))
-        super().__init__([-epsilon(), *inner, 1.0 + epsilon()], KINDS, name, dtype)
-        if num_labels and not multi_label:
-            raise ValueError("num_labels is for multi_label=True")
-        self._given = thresholds
-        self.num_thresholds = len(self._thresholds)
-        self.multi_label = multi_label
-        self.num_labels = num_labels
-        self.label_weights = label_weights
-        self.from_logits = from_logits
-        if num_labels or not multi_label:
-            self._build(*([num_labels] if num_labels else []))
-
-    @property
-    def thresholds(self) -> list[float]:
-        """All thresholds, with those just outside of [0, 1]."""
-        return list(self._thresholds)
-
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Take in targets 0 and 1 and predictions of one shape."""
-        if self.from_logits:
-            y_pred = ops.sigmoid(y_pred)
-        if not self._counters:
-            self._build(int(y_pred.shape[-1]))
-        if self.label_weights is not None and not self.multi_label:
-            row = ops.broadcast_to(ops.convert_to_tensor(self.label_weights, dtype=self.dtype), y_pred.shape)
-            if sample_weight is not None:
-                row = row * as_weights(
-                    ops.cast(sample_weight, self.dtype), row.shape, "sample_weight", self.name
-                )
-            sample_weight = row
-        self._update(y_true, y_pred, sample_weight, self.multi_label)
-
-    def result(self) -> Tensor:
-        if not self._counters:
-            return ops.convert_to_tensor(0.0, dtype=self.dtype)
-        if self.curve == "PR" and self.summation_method == "interpolation":
-            return self._over_labels(self._interpolated())
-        x, y = self._axes()
-        left, right = y[:-1], y[1:]
-        combine = {"minoring": ops.minimum, "majoring": ops.maximum}.get(self.summation_method)
-        heights = (left + right) / 2.0 if combine is None else combine(left, right)
-        return self._over_labels((x[:-1] - x[1:]) * heights)
-
-    def _axes(self) -> tuple[Tensor, Tensor]:
-        recall = self._rate("true_positives", "true_positives", "false_negatives")
-        if self.curve == "ROC":
-            return self._rate("false_positives", "false_positives", "true_negatives"), recall
-        if self.curve == "PR":
-            return recall, self._rate("true_positives", "true_positives", "false_positives")
-        tp, fp, tn, fn = (self._counters[kind] for kind in KINDS)
-        odds = ops.divide_no_nan(tp + fn, tn + fp)
-        none = ops.equal(tp, 0.0)
-        recall_gain = ops.where(none, 0.0, 1.0 - odds * ops.divide_no_nan(fn, tp))
-        precision_gain = ops.where(none, 1.0, 1.0 - odds * ops.divide_no_nan(fp, tp))
-        return ops.maximum(recall_gain, 0.0), precision_gain
-
-    def _interpolated(self) -> Tensor:
-        """TP grows linearly with TP + FP between two thresholds; the precision there is integrated."""
-        tp, fn = self._counters["true_positives"].value, self._counters["false_negatives"].value
-        yes = tp + self._counters["false_positives"]
-        gained = tp[:-1] - tp[1:]
-        slope = ops.divide_no_nan(gained, ops.maximum(yes[:-1] - yes[1:], 0.0))
-        intercept = tp[1:] - slope * yes[1:]
-        both = ops.logical_and(yes[:-1] > 0.0, yes[1:] > 0.0)
-        ratio = ops.where(both, ops.divide_no_nan(yes[:-1], yes[1:]), 1.0)
-        return ops.divide_no_nan(slope * (gained + intercept * ops.log(ratio)), tp[1:] + fn[1:])
-
-    def _over_labels(self, pieces: Tensor) -> Tensor:
-        areas = ops.sum(pieces, axis=0)
-        if not self.multi_label:
-            return areas
-        if self.label_weights is None:
-            return ops.mean(areas)
-        weights = ops.convert_to_tensor(self.label_weights, dtype=self.dtype)
-        return ops.divide_no_nan(ops.sum(areas * weights), ops.sum(weights))
-
-    def get_config(self) -> dict[str, Any]:
-        own = {
-            "num_thresholds": self.num_thresholds,
-            "curve": self.curve,
-            "summation_method": self.summation_method,
-            "multi_label": self.multi_label,
-            "num_labels": self.num_labels,
-            "label_weights": self.label_weights,
-            "from_logits": self.from_logits,
-        }
-        if self._given is not None:
-            own["thresholds"] = self._thresholds[1:-1]
-        return {**super().get_config(), **own}
-
-
-def _choice(name: str, value: str, known: Sequence[str]) -> str:
-    if value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
-    return value

@@ -22,11 +22,12 @@ from hornbeam.ops.convolution import (
     adaptive_average_pool, adaptive_max_pool, average_pool, conv, conv_transpose, depthwise_conv, max_pool,
     separable_conv,
 )
-from hornbeam.ops.core import (
-    associative_scan, cond, convert_to_numpy, convert_to_tensor, custom_gradient, dtype, fori_loop,
-    is_tensor, map, saturate_cast, scan, scatter, scatter_update, shape, slice, slice_update, stop_gradient,
-    switch, vectorized_map, while_loop,
+from hornbeam.ops.casting import convert_to_numpy, convert_to_tensor, dtype, is_tensor, saturate_cast, shape
+from hornbeam.ops.control_flow import (
+    associative_scan, cond, fori_loop, map, scan, switch, vectorized_map, while_loop,
 )
+from hornbeam.ops.derivatives import custom_gradient, stop_gradient
+from hornbeam.ops.indexing import scatter, scatter_update, slice, slice_update
 from hornbeam.ops.creation import (
     arange, array, bartlett, blackman, copy, diag, diagflat, empty, empty_like, eye, full, full_like,
     geomspace, hamming, hanning, identity, kaiser, linspace, logspace, meshgrid, ones, ones_like, tri, tril,
@@ -46,9 +47,7 @@ from hornbeam.ops.elementwise import (
     rad2deg, real, reciprocal, round, rsqrt, sigmoid, sign, signbit, sin, sinc, sinh, sqrt, square, tan,
     tanh, trunc,
 )
-from hornbeam.ops.image import (
-    psnr,
-)
+from hornbeam.ops.image import psnr
 from hornbeam.ops.linalg import (
     cholesky, cholesky_inverse, det, eigh, inv, jvp, logdet, lstsq, lu_factor, matrix_rank, norm, pinv, qr,
     slogdet, solve, solve_triangular, svd,

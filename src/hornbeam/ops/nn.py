@@ -22,9 +22,7 @@ from hornbeam.ops.ctc import (
 from hornbeam.ops.elementwise import (
     sigmoid,
 )
-from hornbeam.ops.image import (
-    psnr,
-)
+from hornbeam.ops.image import psnr
 from hornbeam.ops.normalization import (
     batch_normalization, dot_product_attention, layer_normalization, moments, normalize, rms_normalization,
 )

@@ -12,7 +12,7 @@ from hornbeam import tree
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.indexing import reshape
 from hornbeam.ir.types import ShapeError
-from hornbeam.ops.core import vectorized_map
+from hornbeam.ops.control_flow import vectorized_map
 from hornbeam.ops.shaping import broadcast_to
 
 _ARGUMENT = re.compile(r"\(([\w, ]*)\)")

@@ -27,7 +27,7 @@ from hornbeam.layers.augmentation.base import (
     Transformation,
     factor_range,
 )
-from hornbeam.ops.warping import in_float, on_grids, order_of
+from hornbeam.ops.image.warping import in_float, on_grids, order_of
 
 FILL_MODES = ("reflect", "wrap", "constant", "nearest")
 INTERPOLATIONS = ("nearest", "bilinear")

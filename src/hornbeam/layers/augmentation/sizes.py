@@ -10,7 +10,7 @@ from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.layers.augmentation import bounding_boxes as boxes_of
 from hornbeam.layers.augmentation.base import Boxes, ImageLayer, Size, Transformation
-from hornbeam.ops.image import aspect_window
+from hornbeam.ops.image.resizing import aspect_window
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
 

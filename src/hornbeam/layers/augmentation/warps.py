@@ -22,8 +22,8 @@ from hornbeam.layers.augmentation.base import (
     value_range_of,
 )
 from hornbeam.layers.augmentation.geometry import INTERPOLATIONS
-from hornbeam.ops.image import deformed
-from hornbeam.ops.warping import homography, order_of
+from hornbeam.ops.image.elastic import deformed
+from hornbeam.ops.image.warping import homography, order_of
 from hornbeam.random import draw_seed
 
 _FILL_MODES = ("reflect", "wrap", "constant", "nearest", "mirror")

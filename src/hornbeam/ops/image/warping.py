@@ -14,6 +14,7 @@ from hornbeam.ir.graph import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError, TensorType, is_float
 from hornbeam.ops._common import image_batch, node_of
+from hornbeam.ops.linalg import solve
 
 __all__ = ["affine_transform", "map_coordinates", "perspective_transform"]
 
@@ -251,7 +252,6 @@ def homography(points: Any, images: Any) -> Tensor:
 
     It is (x, y) -> ((a x + b y + c) / k, (d x + e y + f) / k) with k = g x + h y + 1.
     """
-    from hornbeam.ops.linalg import solve
 
     from_points, to_points = cast_node(points, "float32"), cast_node(images, "float32")
     count = from_points.shape[0]

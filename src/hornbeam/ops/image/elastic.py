@@ -1,0 +1,62 @@
+"""Elastic deformation of images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hornbeam import primitives as p
+from hornbeam.core.convert import cast_node
+from hornbeam.core.dispatch import operation
+from hornbeam.core.tensor import Tensor
+from hornbeam.ir.graph import Node
+from hornbeam.ops._common import image_batch
+from hornbeam.ops.image.filters import gaussian_blur
+from hornbeam.ops.image.warping import (
+    in_float,
+    order_of,
+    sampled,
+)
+
+
+@operation
+def elastic_transform(
+    images: Any,
+    alpha: float = 20.0,
+    sigma: float = 5.0,
+    interpolation: str = "bilinear",
+    fill_mode: str = "reflect",
+    fill_value: Any = 0.0,
+    seed: Any = None,
+    data_format: str | None = None,
+) -> Tensor:
+    """Images deformed by smooth random shifts, in pixels: normal noise of deviation `sigma`, blurred with
+    `sigma` pixels, times `alpha`.
+
+    Simard, Steinkraus & Platt, "Best practices for convolutional neural networks", 2003.
+    """
+    node, restore = image_batch(images, data_format, "elastic_transform")
+    order = order_of(interpolation)
+    size = int(6 * sigma) | 1
+    return restore(deformed(node, alpha, sigma, size, order, fill_mode, fill_value, seed))
+
+
+def deformed(
+    node: Node, alpha: Any, sigma: Any, size: int, order: int, fill_mode: str, fill_value: Any, seed: Any
+) -> Node:
+    """Images (n, h, w, c) read at places that lie `alpha` times blurred noise beside their own.
+
+    alpha, sigma: may be computed values. size: of the blur's window, an odd number.
+    """
+    from hornbeam import random
+
+    grid = node.shape[:3]
+    noise = random.normal((*grid, 2), seed=seed, dtype="float32")
+    width = cast_node(sigma, "float32")
+    blurred = gaussian_blur(noise, size, Tensor(p.broadcast(width, (2,), ())), "channels_last").node
+    shifts = blurred * p.broadcast(cast_node(alpha, "float32") * width, blurred.shape, ())
+    places = [
+        p.iota("float32", grid, axis + 1)
+        + p.reshape(p.slice_(shifts, (0, 0, 0, axis), (*grid, axis + 1)), grid)
+        for axis in range(2)
+    ]
+    return in_float(node, lambda n: sampled(n, places, order, fill_mode, fill_value, batch_dims=1))

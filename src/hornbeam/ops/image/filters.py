@@ -1,0 +1,142 @@
+"""Filters and measures of similarity: blur, edges, PSNR, SSIM."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from hornbeam import primitives as p
+from hornbeam.core.convert import cast_node
+from hornbeam.core.dispatch import operation
+from hornbeam.core.operators import subtract
+from hornbeam.core.tensor import Tensor
+from hornbeam.ir.graph import Node, count_elements
+from hornbeam.ir.types import ShapeError, is_float, numpy_dtype
+from hornbeam.ops._common import float_node, image_batch, node_of
+from hornbeam.ops.convolution import padding_of, sizes_of
+from hornbeam.ops.elementwise import log10, square
+from hornbeam.ops.image.resizing import to_dtype
+from hornbeam.ops.reduction import mean
+from hornbeam.ops.shaping import pad
+
+
+def _filtered(node: Node, kernel: np.ndarray | Node) -> Node:
+    """Every channel under one (h, w) kernel, without padding."""
+    channels = node.shape[-1]
+    if not isinstance(kernel, Node):
+        kernel = p.constant(kernel.astype(numpy_dtype(node.dtype)), node.dtype)
+    w = p.broadcast(kernel, (*kernel.shape, 1, channels), (0, 1))
+    return p.conv(node, w, (1, 1), ((0, 0), (0, 0)), (1, 1), channels)
+
+
+def _mirrored(node: Node, rows: int, columns: int) -> Node:
+
+    return pad(Tensor(node), ((0, 0), (rows, rows), (columns, columns), (0, 0)), mode="reflect").node
+
+
+def gaussian_kernel(size: int, sigma: float) -> np.ndarray:
+    """A normal density at the integers around 0, made to sum to 1."""
+    x = np.arange(size) - (size - 1) / 2
+    weights = np.exp(-0.5 * (x / sigma) ** 2)
+    return weights / weights.sum()
+
+
+def _gaussian_node(size: int, sigma: Node) -> Node:
+    """`gaussian_kernel` for a computed sigma."""
+    count_elements(size)
+    x = p.constant((np.arange(size) - (size - 1) / 2).astype(numpy_dtype(sigma.dtype)), sigma.dtype)
+    ratio = x / p.broadcast(p.reshape(sigma, ()), (size,), ())
+    weights = p.exp(ratio * ratio * -0.5)
+    return weights / p.broadcast(p.reduce_sum(weights, (0,)), (size,), ())
+
+
+@operation
+def gaussian_blur(
+    images: Any, kernel_size: Any = (3, 3), sigma: Any = (1.0, 1.0), data_format: str | None = None
+) -> Tensor:
+    """Images averaged with the weights of a normal distribution; zeros beyond the edges.
+
+    kernel_size, sigma: (across, down), as in Keras; sigma may be computed values.
+    """
+    node, restore = image_batch(images, data_format, "gaussian_blur")
+    dtype = node.dtype
+    node = node if is_float(dtype) else p.convert(node, "float32")
+    columns, rows = sizes_of(kernel_size, 2, "kernel_size")
+    widths = cast_node((sigma, sigma) if isinstance(sigma, (int, float)) else sigma, node.dtype)
+    if widths.shape != (2,):
+        raise ShapeError(f"gaussian_blur: sigma must be one number or two, got shape {widths.shape}")
+    across, down = (
+        _gaussian_node(size, p.slice_(widths, (i,), (i + 1,))) for i, size in enumerate((columns, rows))
+    )
+    kernel = p.broadcast(down, (rows, columns), (0,)) * p.broadcast(across, (rows, columns), (1,))
+    pads = padding_of("same", node.shape[1:3], (rows, columns), (1, 1), (1, 1))
+    node = p.pad(node, 0, (0, pads[0][0], pads[1][0], 0), (0, pads[0][1], pads[1][1], 0))
+    return restore(to_dtype(_filtered(node, kernel), dtype))
+
+
+@operation
+def sobel_edges(images: Any, data_format: str | None = None) -> Tensor:
+    """Slopes along rows and along columns by Sobel's kernels: a last axis of two, vertical then horizontal
+    slope."""
+    batch, restore = image_batch(images, data_format, "sobel_edges")
+    node = _mirrored(batch if is_float(batch.dtype) else p.convert(batch, "float32"), 1, 1)
+    down = np.array([[-1, -2, -1], [0, 0, 0], [1, 2, 1]], np.float64)
+    parts = [restore(_filtered(node, k)).node for k in (down, down.T)]
+    return Tensor(p.concatenate(*(p.reshape(n, (*n.shape, 1)) for n in parts), axis=parts[0].rank))
+
+
+@operation
+def psnr(x1: Any, x2: Any, max_val: Any) -> Tensor:
+    """Peak signal-to-noise ratio in decibels: 20 log10(max_val) - 10 log10(mean((x1 - x2)^2)), over
+    everything.
+
+    >>> float(hornbeam.ops.psnr([1.0], [0.0], 1.0))
+    0.0
+    """
+
+    if node_of(x1).shape != node_of(x2).shape:
+        raise ShapeError(
+            f"psnr compares images of one shape, got {node_of(x1).shape} and {node_of(x2).shape}"
+        )
+    error = mean(square(subtract(Tensor(float_node(x1)), Tensor(float_node(x2)))))
+    return 20.0 * log10(Tensor(cast_node(max_val, error.dtype))) - 10.0 * log10(error)
+
+
+@operation
+def ssim(
+    image1: Any,
+    image2: Any,
+    max_val: float = 1.0,
+    filter_size: int = 11,
+    filter_sigma: float = 1.5,
+    k1: float = 0.01,
+    k2: float = 0.03,
+    data_format: str | None = None,
+) -> Tensor:
+    """Structural similarity of images, one number each: 1 for equal ones.
+
+    Means, variances and covariance under a Gaussian window of `filter_size`. Wang et al., "Image quality
+    assessment: from error visibility to structural similarity", 2004.
+    """
+    a, _ = image_batch(image1, data_format, "ssim")
+    b, _ = image_batch(image2, data_format, "ssim")
+    if a.shape != b.shape:
+        raise ShapeError(f"ssim compares images of one shape, got {a.shape} and {b.shape}")
+    if min(a.shape[1:3]) < filter_size:
+        raise ShapeError(f"ssim: images of {a.shape[1:3]} are smaller than the filter of {filter_size}")
+    a, b = (n if is_float(n.dtype) else p.convert(n, "float32") for n in (a, b))
+    line = gaussian_kernel(filter_size, filter_sigma)
+    kernel = np.outer(line, line)
+    c1, c2 = (k1 * max_val) ** 2, (k2 * max_val) ** 2
+    mean_a, mean_b = _filtered(a, kernel), _filtered(b, kernel)
+    products = mean_a * mean_b
+    squares = mean_a * mean_a + mean_b * mean_b
+    covariance = _filtered(a * b, kernel) - products
+    variances = _filtered(a * a + b * b, kernel) - squares
+    luminance = (products * 2.0 + c1) / (squares + c1)
+    structure = (covariance * 2.0 + c2) / (variances + c2)
+    made = luminance * structure
+    means = p.reduce_sum(made, (1, 2, 3)) / float(math.prod(made.shape[1:]))
+    return Tensor(means if node_of(image1).rank == 4 else p.reshape(means, ()))

@@ -1,0 +1,256 @@
+"""Image sizes: resizing, scaling, cropping and padding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from hornbeam import primitives as p
+from hornbeam.core.dispatch import operation
+from hornbeam.core.tensor import Tensor
+from hornbeam.ir.graph import Node, count_elements
+from hornbeam.ir.primitive import full
+from hornbeam.ir.types import ShapeError, is_float, numpy_dtype
+from hornbeam.ops._common import float_node, image_batch
+from hornbeam.ops.selection import take
+
+
+def _triangle(x: np.ndarray) -> np.ndarray:
+    return np.maximum(0, 1 - np.abs(x))
+
+
+def _cubic(x: np.ndarray) -> np.ndarray:
+    """Keys, "Cubic convolution interpolation for digital image processing", 1981, a = -1/2."""
+    x = np.abs(x)
+    near = ((1.5 * x - 2.5) * x) * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return np.where(x < 1, near, np.where(x < 2, far, 0))
+
+
+def _lanczos(radius: int) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda x: np.where(np.abs(x) < radius, np.sinc(x) * np.sinc(x / radius), 0)
+
+
+_KERNELS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "bilinear": _triangle,
+    "linear": _triangle,
+    "bicubic": _cubic,
+    "cubic": _cubic,
+    "lanczos3": _lanczos(3),
+    "lanczos5": _lanczos(5),
+}
+
+
+def resize_weights(
+    size: int, out: int, method: str, antialias: bool, scale: float, shift: float
+) -> np.ndarray:
+    """(out, size): how much each pixel of an axis counts for each pixel of the result. Pixels have their
+    centres at i + 1/2; with `antialias` the kernel is stretched when the axis shrinks. Weights are made to
+    sum to 1."""
+    count_elements(out * size)
+    inverse = 1.0 / scale
+    width = max(inverse, 1.0) if antialias else 1.0
+    centres = (np.arange(out) + 0.5 - shift) * inverse - 0.5
+    weights = _KERNELS[method]((centres[:, None] - np.arange(size)) / width)
+    total = weights.sum(axis=1, keepdims=True)
+    weights = np.divide(
+        weights, total, out=np.zeros_like(weights), where=np.abs(total) > 1000 * np.finfo(np.float32).eps
+    )
+    outside = (centres < -0.5) | (centres > size - 0.5)
+    weights[outside] = 0
+    return weights
+
+
+def _along(node: Node, axis: int, weights: np.ndarray) -> Node:
+    """One axis of images replaced by weighted sums of its pixels."""
+    matrix = p.constant(weights.astype(numpy_dtype(node.dtype)), node.dtype)
+    made = p.dot_general(node, matrix, contract=((axis,), (1,)))
+    return p.transpose(made, (*range(axis), made.rank - 1, *range(axis, made.rank - 1)))
+
+
+def _nearest(node: Node, axis: int, out: int) -> Node:
+
+    size = node.shape[axis]
+    count_elements(out)
+    places = np.minimum(np.floor((np.arange(out) + 0.5) * size / out), size - 1).astype(np.int32)
+    return take(Tensor(node), places, axis).node
+
+
+def _resized(node: Node, size: Sequence[int], method: str, antialias: bool) -> Node:
+    for axis, out in zip((1, 2), size, strict=True):
+        length = node.shape[axis]
+        if out == length:
+            continue
+        if method == "nearest":
+            node = _nearest(node, axis, out)
+        else:
+            node = _along(node, axis, resize_weights(length, out, method, antialias, out / length, 0.0))
+    return node
+
+
+def aspect_window(h: int, w: int, size: Sequence[int], larger: bool) -> tuple[int, int, int, int]:
+    """Top, left, height and width of the largest window in the middle of h x w that has the proportions of
+    `size`, or of the smallest one around it (whose top and left are then negative)."""
+    by_width, by_height = int(w * size[0] / size[1]), int(h * size[1] / size[0])
+    if larger:
+        height, width = max(h, by_width), max(w, by_height)
+        return -((height - h) // 2), -((width - w) // 2), height, width
+    height, width = max(min(h, by_width), 1), max(min(w, by_height), 1)
+    return (h - height) // 2, (w - width) // 2, height, width
+
+
+@operation
+def resize(
+    images: Any,
+    size: Sequence[int],
+    interpolation: str = "bilinear",
+    antialias: bool = False,
+    crop_to_aspect_ratio: bool = False,
+    pad_to_aspect_ratio: bool = False,
+    fill_mode: str = "constant",
+    fill_value: float = 0.0,
+    data_format: str | None = None,
+) -> Tensor:
+    """Images brought to the size (height, width).
+
+    interpolation: "nearest", "bilinear", "bicubic", "lanczos3" or "lanczos5". antialias: average over what a
+    pixel covers when shrinking. Where the proportions differ the image is distorted, unless it is cropped or
+    padded (with `fill_value`) to the new proportions first. Integer images are rounded and stay integers.
+
+    >>> hornbeam.ops.image.resize(hornbeam.ops.ones((1, 8, 8, 3)), (4, 6)).shape
+    (1, 4, 6, 3)
+    """
+    if interpolation != "nearest" and interpolation not in _KERNELS:
+        raise ValueError(
+            f"interpolation must be nearest, bilinear, bicubic, lanczos3 or lanczos5, got {interpolation!r}"
+        )
+    if crop_to_aspect_ratio and pad_to_aspect_ratio:
+        raise ValueError("resize: crop_to_aspect_ratio and pad_to_aspect_ratio exclude each other")
+    if fill_mode != "constant":
+        raise ValueError(f'resize: fill_mode must be "constant", got {fill_mode!r}')
+    if len(size) != 2 or min(size) < 1:
+        raise ValueError(f"resize: size must be (height, width), got {size!r}")
+    target = (int(size[0]), int(size[1]))
+    batch, restore = image_batch(images, data_format, "resize")
+    dtype = batch.dtype
+    node = batch if is_float(dtype) or interpolation == "nearest" else p.convert(batch, "float32")
+    h, w = node.shape[1:3]
+    if crop_to_aspect_ratio:
+        top, left, ch, cw = aspect_window(h, w, target, larger=False)
+        node = p.slice_(node, (0, top, left, 0), (node.shape[0], top + ch, left + cw, node.shape[3]))
+    if pad_to_aspect_ratio:
+        up, back, ph, pw = aspect_window(h, w, target, larger=True)
+        top, left = -up, -back
+        value = full(fill_value, p.reduce_sum(node, (0, 1, 2, 3)).type)
+        node = p.pad(node, value, (0, top, left, 0), (0, ph - h - top, pw - w - left, 0))
+    node = _resized(node, target, interpolation, antialias)
+    return restore(to_dtype(node, dtype))
+
+
+def to_dtype(node: Node, dtype: str) -> Node:
+    """Back to the images' dtype: integers are rounded and kept within their range."""
+    return node if node.dtype == dtype else p.convert(p.round_even(node), dtype)
+
+
+@operation
+def scale_and_translate(
+    images: Any,
+    output_shape: Sequence[int],
+    scale: Any,
+    translation: Any,
+    spatial_dims: Sequence[int],
+    method: str,
+    antialias: bool = True,
+) -> Tensor:
+    """Axes `spatial_dims` of a tensor scaled by `scale`, then moved by `translation` pixels; 0 where nothing
+    was.
+
+    scale, translation: known numbers, one per axis. method: "linear" (or "bilinear"), "cubic" ("bicubic"),
+    "lanczos3", "lanczos5". output_shape: of the whole result.
+    """
+    if method not in _KERNELS:
+        raise ValueError(f"scale_and_translate: method must be one of {', '.join(_KERNELS)}, got {method!r}")
+    node = float_node(images)
+    scales, shifts = (
+        np.asarray(scale, np.float64).reshape(-1),
+        np.asarray(translation, np.float64).reshape(-1),
+    )
+    if len(output_shape) != node.rank or not len(spatial_dims) == scales.size == shifts.size:
+        raise ShapeError(
+            "scale_and_translate: needs a size per axis, and a scale and translation per spatial axis"
+        )
+    for axis, factor, shift in zip(spatial_dims, scales, shifts, strict=True):
+        at = axis % node.rank
+        weights = resize_weights(
+            node.shape[at], output_shape[at], method, antialias, float(factor), float(shift)
+        )
+        node = _along(node, at, weights)
+    if node.shape != tuple(output_shape):
+        raise ShapeError(
+            f"scale_and_translate: the other axes of {tuple(output_shape)} differ from {node.shape}"
+        )
+    return Tensor(node)
+
+
+def _margins(size: int, before: Any, after: Any, target: Any, grow: bool, name: str) -> tuple[int, int]:
+    """Amounts before and after an axis, of which two of (before, after, target) are given."""
+    given = [x is not None for x in (before, after, target)]
+    if sum(given) != 2:
+        raise ValueError(
+            f"{name}: give exactly two of the amounts before and after and the target size of each axis"
+        )
+    if target is not None:
+        rest = (target - size if grow else size - target) - (before or 0) - (after or 0)
+        before, after = (rest, after) if before is None else (before, rest)
+    if before < 0 or after < 0 or (not grow and before + after > size):
+        raise ShapeError(f"{name}: amounts {before} and {after} do not fit an axis of size {size}")
+    return int(before), int(after)
+
+
+@operation
+def pad_images(
+    images: Any,
+    top_padding: int | None = None,
+    left_padding: int | None = None,
+    bottom_padding: int | None = None,
+    right_padding: int | None = None,
+    target_height: int | None = None,
+    target_width: int | None = None,
+    data_format: str | None = None,
+) -> Tensor:
+    """Images with rows and columns of zeros around them; of (top, bottom, target height), and so on, give
+    two.
+
+    >>> hornbeam.ops.image.pad_images(hornbeam.ops.ones((1, 2, 2, 3)), 1, 1, 1, 1).shape
+    (1, 4, 4, 3)
+    """
+    node, restore = image_batch(images, data_format, "pad_images")
+    top, bottom = _margins(node.shape[1], top_padding, bottom_padding, target_height, True, "pad_images")
+    left, right = _margins(node.shape[2], left_padding, right_padding, target_width, True, "pad_images")
+    return restore(p.pad(node, 0, (0, top, left, 0), (0, bottom, right, 0)))
+
+
+@operation
+def crop_images(
+    images: Any,
+    top_cropping: int | None = None,
+    left_cropping: int | None = None,
+    bottom_cropping: int | None = None,
+    right_cropping: int | None = None,
+    target_height: int | None = None,
+    target_width: int | None = None,
+    data_format: str | None = None,
+) -> Tensor:
+    """Images without some rows and columns at their edges; of (top, bottom, target height), and so on, give
+    two.
+
+    >>> hornbeam.ops.image.crop_images(hornbeam.ops.ones((1, 4, 4, 3)), 1, 1, 1, 1).shape
+    (1, 2, 2, 3)
+    """
+    node, restore = image_batch(images, data_format, "crop_images")
+    n, h, w, c = node.shape
+    top, bottom = _margins(h, top_cropping, bottom_cropping, target_height, False, "crop_images")
+    left, right = _margins(w, left_cropping, right_cropping, target_width, False, "crop_images")
+    return restore(p.slice_(node, (0, top, left, 0), (n, h - bottom, w - right, c)))

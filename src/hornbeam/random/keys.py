@@ -1,0 +1,195 @@
+"""Keys of random draws: seeds, SeedGenerator, the global generator, and bits on the host."""
+
+from __future__ import annotations
+
+import itertools
+import random as _python_random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from hornbeam import primitives as p
+from hornbeam._internal.naming import unique_name
+from hornbeam.core.convert import as_tensor, cast_node
+from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
+from hornbeam.core.variable import Variable, current_variable_tracer
+from hornbeam.ir.graph import Node
+from hornbeam.ir.trace import current_level
+from hornbeam.ir.types import dtype_name, is_integer
+from hornbeam.primitives.random import RANDOM_BITS
+
+WORD = 2**32
+
+
+_default_seeds = _python_random.Random()
+
+
+_chosen: list[int] = []
+
+
+def make_default_seed() -> int:
+    """A seed for whatever was given none: unpredictable, unless `set_random_seed` was called."""
+    return _default_seeds.randrange(1, 10**9)
+
+
+def seed_words(seed: int) -> np.ndarray:
+    """A whole number as a key (low word, high word)."""
+    return np.array([seed % WORD, (seed // WORD) % WORD], dtype=np.uint32)
+
+
+@exported("keras.random")
+class SeedGenerator:
+    """A source of keys: its state, two uint32 words (seed, count), is a Variable, so draws are part of the
+    graph.
+
+    seed: a whole number; unpredictable (or from `set_random_seed`) if None. Layers that draw random numbers
+    hold one; inside a loop body (scan, while_loop) every step sees the key that was next when the loop began.
+
+    >>> generator = hornbeam.random.SeedGenerator(1)
+    >>> a, b = (hornbeam.random.normal((2,), seed=generator) for _ in range(2))
+    """
+
+    def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: Any) -> None:
+        unknown = set(kwargs) - {"trainable", "dtype"}
+        if unknown:
+            raise TypeError(f"SeedGenerator: unknown arguments {sorted(unknown)}")
+        if seed is not None and (not isinstance(seed, (int, np.integer)) or isinstance(seed, bool)):
+            raise ValueError(f"seed must be a whole number or None, got {seed!r}")
+        self.name = name or unique_name("seed_generator")
+        self._initial_seed = None if seed is None else int(seed)
+        start = seed_words(make_default_seed() if seed is None else int(seed))
+        self.state = Variable(start, trainable=False, name="seed_generator_state")
+        self.state.path = f"{self.name}/{self.state.name}"
+
+    def next(self, ordered: bool = True) -> Tensor:
+        """The next key, uint32 (2,); the state moves on. `ordered` is accepted, keys are always in order."""
+        if current_variable_tracer() is None and not current_level():
+            return as_tensor(self.host_next())
+        key = self.state.value
+        self.state.assign(_advanced(key))
+        return key
+
+    def host_next(self) -> np.ndarray:
+        """As `next`, outside of any compiled function that is being traced."""
+        shared = getattr(_local, "shared", None)
+        return self._moved_on() if shared is None else shared.next(self)
+
+    def _present(self) -> np.ndarray:
+        return np.array(as_tensor(Tensor(self.state._node)).numpy())
+
+    def _moved_on(self) -> np.ndarray:
+        key = self._present()
+        self.state._node = as_tensor(np.array([key[0], (int(key[1]) + 1) % WORD], np.uint32)).node
+        return key
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"seed": self._initial_seed, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> SeedGenerator:
+        return cls(**config)
+
+
+_local = threading.local()
+
+
+class SharedDraws:
+    """Keys for items of work that several threads share: those of an item depend on its number and on the
+    keys that the generators would give next when the work began, and not on who draws first.
+
+    moves: whether a generator that is drawn from moves on, by one for all items together.
+    """
+
+    def __init__(self, moves: bool = True) -> None:
+        self._moves = moves
+        self._first: dict[SeedGenerator, np.ndarray] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def item(self, number: int) -> Iterator[None]:
+        """Inside, generators give keys of this item, outside of functions that are being traced."""
+        outer = getattr(_local, "shared", None), getattr(_local, "item", ())
+        _local.shared, _local.item = self, (number, itertools.count())
+        try:
+            yield
+        finally:
+            _local.shared, _local.item = outer
+
+    def next(self, generator: SeedGenerator) -> np.ndarray:
+        """The next key of the present item from a generator."""
+        with self._lock:
+            if generator not in self._first:
+                self._first[generator] = generator._moved_on() if self._moves else generator._present()
+        number, drawn = _local.item
+        low, high = (int(word) for word in self._first[generator])
+        return host_key(low + high * WORD, number, next(drawn))
+
+
+def _advanced(key: Tensor) -> Tensor:
+    return Tensor(p.add(key.node, p.constant([0, 1], "uint32")))
+
+
+_global: list[SeedGenerator] = []
+
+
+def global_seed_generator() -> SeedGenerator:
+    """The generator that draws without a seed take their keys from."""
+    if not _global:
+        _global.append(SeedGenerator(name="global_seed_generator"))
+    return _global[0]
+
+
+def draw_seed(seed: Any = None) -> Tensor:
+    """The key, uint32 (2,), that a draw with `seed` (int, SeedGenerator, key or None) uses."""
+    if seed is None:
+        return global_seed_generator().next()
+    if isinstance(seed, SeedGenerator):
+        return seed.next()
+    if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
+        return Tensor(p.constant(seed_words(int(seed)), "uint32"))
+    if (
+        isinstance(seed, (Tensor, np.ndarray))
+        and tuple(seed.shape) == (2,)
+        and is_integer(dtype_name(seed.dtype))
+    ):
+        return Tensor(cast_node(seed, "uint32"))
+    raise ValueError(
+        f"seed must be a whole number, a SeedGenerator, a key of two words, or None, got {seed!r}"
+    )
+
+
+def split_key(key: Node, count: int) -> list[Node]:
+    """Keys made of the bits of `key`, for draws that need several."""
+    words = p.random_bits(key, (count, 2))
+    return [p.reshape(p.slice_(words, (i, 0), (i + 1, 2)), (2,)) for i in range(count)]
+
+
+def host_key(seed: int, *steps: int) -> np.ndarray:
+    """A key, uint32 (2,), for a seed and, say, the number of an epoch: different steps give unrelated
+    keys."""
+    key = seed_words(int(seed))
+    for step in steps:
+        key = RANDOM_BITS.reference(key ^ seed_words(int(step) + 1), shape=(2,))
+    return key
+
+
+def host_bits(key: np.ndarray, count: int) -> np.ndarray:
+    """`count` words of the key's bits, the same as those of the graph's `random_bits`."""
+    return RANDOM_BITS.reference(np.asarray(key, np.uint32), shape=(count,))
+
+
+def host_permutation(seed: int | np.ndarray, count: int, *steps: int) -> np.ndarray:
+    """0 ... count - 1 (int64) in random order, for shuffling data: the same as `shuffle` of that key gives.
+
+    seed: a whole number or a key; `steps`, e.g. the epoch, make other orders of the same seed.
+    """
+    key = np.asarray(seed, np.uint32) if isinstance(seed, np.ndarray) else host_key(seed)
+    for step in steps:
+        key = RANDOM_BITS.reference(key ^ seed_words(int(step) + 1), shape=(2,))
+    words = host_bits(key, 2 * count).reshape(count, 2).astype(np.uint64)
+    return np.argsort(((words[:, 0] >> np.uint64(1)) << np.uint64(32)) | words[:, 1], kind="stable")
