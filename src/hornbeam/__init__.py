@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 from hornbeam._internal.lazy_imports import attach
 
-__version__ = "0.1.0"
-
 # Public name -> the module it lives in. Sub-modules are listed below.
 _NAMES = {
     "DTypePolicy": "dtype_policies",
@@ -47,6 +45,7 @@ _NAMES = {
     "value_and_grad": "core.grad",
     "version": "_internal.version",
     "vjp": "core.grad",
+    "__version__": "_native",
 }
 
 _MODULES = (
@@ -98,6 +97,7 @@ if TYPE_CHECKING:
     from hornbeam import utils as utils
     from hornbeam import visualization as visualization
     from hornbeam import wrappers as wrappers
+    from hornbeam._native import __version__ as __version__
     from hornbeam.core.grad import checkpoint as checkpoint
     from hornbeam.core.grad import grad as grad
     from hornbeam.core.grad import gradients as gradients
@@ -131,4 +131,3 @@ if TYPE_CHECKING:
     from hornbeam.regularizers import Regularizer as Regularizer
 
 __getattr__, __dir__, __all__ = attach(__name__, _NAMES, _MODULES, MISSING)
-__all__ += ["__version__"]

@@ -14,6 +14,13 @@ ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 CARGO = (ROOT / "Cargo.toml").read_text(encoding="utf-8")
+# Usual places of a second version.
+PLACES = [
+    ROOT / "src/hornbeam/__init__.py",
+    ROOT / "pyproject.toml",
+    ROOT / "CITATION.cff",
+    ROOT / "docs/conf.py",
+]
 REPOSITORY = "https://github.com/hornbeam-dl/hornbeam"
 
 
@@ -23,7 +30,8 @@ def workflow(name: str) -> dict:
 
 def test_cargo_has_the_only_version() -> None:
     (version,) = re.findall(r'^version = "([^"]+)"$', CARGO, re.M)
-    assert hornbeam.__version__ == version
+    assert hornbeam.__version__ == hornbeam.version() == version
+    assert not any(version in path.read_text(encoding="utf-8") for path in PLACES)
     assert 'dynamic = ["version"]' in PYPROJECT
     for crate in (ROOT / "crates").glob("*/Cargo.toml"):
         assert "\nversion.workspace = true\n" in crate.read_text(encoding="utf-8"), crate
