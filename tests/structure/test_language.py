@@ -60,7 +60,7 @@ PENDING = {
     )
 } | {
     "crates/hornbeam-engine", "crates/hornbeam-kernels", "crates/hornbeam-python", "docs",
-    "CONTRIBUTING.md", "SECURITY.md", "benchmarks", "examples", "tools",
+    "benchmarks", "examples", "tools",
 }
 # fmt: on
 
