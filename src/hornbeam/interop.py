@@ -11,7 +11,8 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
 from hornbeam.engines import Engine, current_engine, get_engine
 from hornbeam.ir import autodiff
-from hornbeam.ir.graph import Graph, Node, leaf, placeholder
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.node import Node, leaf, placeholder
 from hornbeam.ir.primitive import zeros_like
 from hornbeam.ir.trace import is_constant
 from hornbeam.ir.types import TensorType, dtype_name, is_float

@@ -16,7 +16,8 @@ import hornbeam
 from hornbeam import config, layers
 from hornbeam.engines import Engine, get_engine
 from hornbeam.ir.autodiff import outputs_of
-from hornbeam.ir.graph import Graph, placeholder
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.node import placeholder
 from hornbeam.ir.primitive import PRIMITIVES, bind
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "primitives"))

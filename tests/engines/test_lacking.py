@@ -19,8 +19,9 @@ from hornbeam import layers, ops
 from hornbeam.engines import _loaded, using
 from hornbeam.engines.base import BindingExecutable, Buffer, MissingPrimitiveError
 from hornbeam.engines.table import TableEngine, require_version
-from hornbeam.ir.graph import Graph, Located
+from hornbeam.ir.graph import Graph
 from hornbeam.ir.primitive import PRIMITIVES
+from hornbeam.ir.scope import Located
 
 HERE = os.path.relpath(__file__)
 

@@ -22,7 +22,8 @@ from hornbeam import _native
 from hornbeam import primitives as p
 from hornbeam.engines.native import NativeEngine, encode
 from hornbeam.engines.reference import ReferenceEngine
-from hornbeam.ir.graph import Graph, Node
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import PRIMITIVES, full
 from hornbeam.ir.trace import trace_body
 from hornbeam.ir.types import TensorType, dtype_name

@@ -12,7 +12,8 @@ import hornbeam
 from hornbeam import config, layers
 from hornbeam import primitives as p
 from hornbeam.engines import Engine, get_engine
-from hornbeam.ir.graph import Graph, Node, placeholder
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.node import Node, placeholder
 from hornbeam.ir.trace import trace_body
 from hornbeam.ir.types import TensorType
 

@@ -11,7 +11,8 @@ import pytest
 import hornbeam
 from hornbeam import layers, ops
 from hornbeam.engines import get_engine, using
-from hornbeam.ir.graph import Graph, placeholder
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.node import placeholder
 from hornbeam.ir.primitive import PRIMITIVES
 from hornbeam.ir.types import TensorType
 

@@ -10,7 +10,8 @@ import pytest
 
 from hornbeam.engines import Engine, get_engine
 from hornbeam.ir.autodiff import outputs_of
-from hornbeam.ir.graph import Graph, placeholder
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.node import placeholder
 from hornbeam.ir.types import TensorType
 from hornbeam.primitives import recurrent
 

@@ -11,7 +11,8 @@ import pytest
 import hornbeam.primitives as p
 from hornbeam.engines import Engine, get_engine
 from hornbeam.ir.autodiff import gradients
-from hornbeam.ir.graph import Graph, Node, placeholder
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.node import Node, placeholder
 from hornbeam.ir.types import TensorType
 
 LIMITS = {"float64": 1e-13, "float32": 3e-6, "float16": 6e-3, "bfloat16": 5e-2}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hornbeam.ir.graph import Graph, placeholder
+from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import reference
+from hornbeam.ir.node import placeholder
 from hornbeam.ir.types import TensorType
 from hornbeam.primitives import elementwise, shape
 

@@ -212,7 +212,8 @@ def test_refusals_say_what_and_where(
 
 def test_two_values_of_one_name_are_no_model() -> None:
     from hornbeam.engines.onnx.emit import Emitter
-    from hornbeam.ir.graph import Graph, placeholder
+    from hornbeam.ir.graph import Graph
+    from hornbeam.ir.node import placeholder
     from hornbeam.ir.types import TensorType
 
     x = placeholder(TensorType((2,), "float32"), 0)

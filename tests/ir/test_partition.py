@@ -19,8 +19,9 @@ from hornbeam import layers, ops
 from hornbeam import primitives as p
 from hornbeam.core.jit import trace_function
 from hornbeam.ir.autodiff import outputs_of
-from hornbeam.ir.graph import Graph, Node, placeholder
+from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import reference
+from hornbeam.ir.node import Node, placeholder
 from hornbeam.ir.partition import Place, partition, partition_for
 from hornbeam.ir.partition.collectives import COLLECTIVES, all_reduce
 from hornbeam.ir.partition.rewrite import nested

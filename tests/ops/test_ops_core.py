@@ -12,7 +12,7 @@ import pytest
 import hornbeam
 from hornbeam import Variable, jit, ops
 from hornbeam.core.jit import trace_function
-from hornbeam.ir.graph import topological
+from hornbeam.ir.node import topological
 from hornbeam.ir.types import ShapeError
 
 RNG = np.random.default_rng(5)

@@ -19,7 +19,8 @@ from primitive_cases import NAMES, dtypes_of, operands, types_of
 
 from hornbeam.engines import Engine, get_engine
 from hornbeam.ir.autodiff import outputs_of
-from hornbeam.ir.graph import Graph, placeholder
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.node import placeholder
 from hornbeam.ir.primitive import PRIMITIVES, bind
 from hornbeam.ir.types import FLOATS, dtype_name, is_float, numpy_dtype
 

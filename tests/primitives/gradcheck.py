@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from hornbeam.ir.autodiff import gradients
-from hornbeam.ir.graph import Graph, Node
+from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import reference
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import zeros_like
 from hornbeam.ir.trace import trace_body
 from hornbeam.ir.types import TensorType, dtype_name, is_float

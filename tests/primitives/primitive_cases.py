@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from hornbeam import primitives as p
-from hornbeam.ir.graph import Graph, Node
+from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import reference
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import PRIMITIVES, Primitive, Sample
 from hornbeam.ir.types import FLOATS, TensorType, dtype_name, is_float, numpy_dtype
 

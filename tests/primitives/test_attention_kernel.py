@@ -15,7 +15,7 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.engines.native import NativeEngine
 from hornbeam.engines.reference import ReferenceEngine
 from hornbeam.ir.autodiff import gradients, outputs_of
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.trace import trace_body
 from hornbeam.ir.types import TensorType, dtype_name
 

@@ -21,8 +21,9 @@ from primitive_cases import (
 
 from hornbeam import primitives as p
 from hornbeam.ir.autodiff import outputs_of
-from hornbeam.ir.graph import Graph, Node, placeholder
+from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import reference
+from hornbeam.ir.node import Node, placeholder
 from hornbeam.ir.primitive import PRIMITIVES, bind, check_dtypes
 from hornbeam.ir.types import (
     FLOATS,

@@ -14,7 +14,7 @@ from hornbeam import primitives as p
 from hornbeam.engines.native import NativeEngine
 from hornbeam.engines.reference import ReferenceEngine
 from hornbeam.ir.autodiff import gradients, outputs_of
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.trace import trace_body
 from hornbeam.ir.types import TensorType, dtype_name
 

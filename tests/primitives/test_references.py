@@ -12,7 +12,7 @@ from primitive_cases import random_array, value
 
 from hornbeam import primitives as p
 from hornbeam.ir.autodiff import gradients
-from hornbeam.ir.graph import Node, leaf_array
+from hornbeam.ir.node import Node, leaf_array
 from hornbeam.ir.primitive import PRIMITIVES
 from hornbeam.ir.types import FLOATS, SIGNED, numpy_dtype
 from hornbeam.primitives.random import threefry2x32

@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any, TextIO
 
-from hornbeam.ir.source_lines import users_place
+from hornbeam.ir.source_lines import user_line
 
 _ROOT = str(Path(__file__).parents[1])
 
@@ -28,7 +28,7 @@ def install() -> None:
             frame = sys._getframe()
             while frame.f_back is not None and frame.f_code.co_filename != filename:
                 frame = frame.f_back
-            filename, lineno = users_place(frame) or (filename, lineno)
+            filename, lineno = user_line(frame) or (filename, lineno)
         shown(message, category, filename, lineno, file, line)
 
     warnings.showwarning = show

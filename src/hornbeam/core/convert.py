@@ -11,7 +11,7 @@ from hornbeam import primitives as p
 from hornbeam.config import floatx
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Node, leaf
+from hornbeam.ir.node import Node, leaf
 from hornbeam.ir.primitive import constant, full
 from hornbeam.ir.types import (
     HornbeamTypeError,

@@ -14,7 +14,8 @@ from hornbeam.core.lazy import released_sources
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable, VariableTracer
 from hornbeam.ir import autodiff
-from hornbeam.ir.graph import Graph, Node, placeholder, topological
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.node import Node, placeholder, topological
 from hornbeam.ir.primitive import ones_like, zeros_like
 from hornbeam.ir.trace import current_level, inline, new_level
 from hornbeam.ir.types import ShapeError, is_float

@@ -12,7 +12,7 @@ from hornbeam import primitives as p
 from hornbeam.core.convert import as_tensor, broadcast_node, broadcast_shapes
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.types import ShapeError, is_integer
 
 # An index in its canonical form: None, a slice, an int, an array of non-negative ints, or a Tensor of ints.

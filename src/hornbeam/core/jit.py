@@ -25,7 +25,8 @@ from hornbeam.engines.base import (
     MeshExecutable,
     MissingPrimitiveError,
 )
-from hornbeam.ir.graph import Graph, Node, leaf, placeholder
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.node import Node, leaf, placeholder
 from hornbeam.ir.primitive import graph_param
 from hornbeam.ir.source_lines import recorded_lines
 from hornbeam.ir.trace import captures, current_level, gc_paused, new_level

@@ -12,7 +12,8 @@ import numpy as np
 
 from hornbeam.engines import Engine, current_engine
 from hornbeam.ir.autodiff import BARRIER
-from hornbeam.ir.graph import Graph, Node, Structure
+from hornbeam.ir.graph import Graph, Structure
+from hornbeam.ir.node import Node
 from hornbeam.ir.trace import FROM_CONSTANTS, is_constant
 from hornbeam.ir.types import is_float
 

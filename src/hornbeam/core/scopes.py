@@ -11,7 +11,7 @@ from hornbeam._internal.naming import current_path, path_scope
 from hornbeam.core.convert import as_tensor, cast
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable, VariableTracer
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import ShapeError
 

@@ -14,8 +14,8 @@ from hornbeam import tree
 from hornbeam.core.dispatch import set_symbolic_call
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import VariableTracer
-from hornbeam.ir.graph import Node, placeholder
-from hornbeam.ir.source_lines import users_place
+from hornbeam.ir.node import Node, placeholder
+from hornbeam.ir.source_lines import user_line
 from hornbeam.ir.trace import new_level
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name
 
@@ -129,7 +129,7 @@ class SymbolicCall:
         self.masks: list[KerasTensor] = []
         self.outputs: Any = None
         # The user's line, for errors.
-        self.place = users_place(sys._getframe(1))
+        self.place = user_line(sys._getframe(1))
 
     @property
     def inputs(self) -> list[KerasTensor]:

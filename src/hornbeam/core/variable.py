@@ -20,7 +20,7 @@ from hornbeam.core.lazy import buffer_of, evaluate, value_of
 from hornbeam.core.tensor import Tensor
 from hornbeam.engines import Engine, MeshEngine, current_engine
 from hornbeam.engines.mesh import Layout
-from hornbeam.ir.graph import Node, leaf, placeholder
+from hornbeam.ir.node import Node, leaf, placeholder
 from hornbeam.ir.primitive import CONSTANT
 from hornbeam.ir.trace import no_level
 from hornbeam.ir.types import ShapeError, TensorType, dtype_name, is_float, numpy_dtype

@@ -16,7 +16,7 @@ from hornbeam.core.convert import as_tensor, from_torch
 from hornbeam.core.lazy import evaluate
 from hornbeam.core.tensor import Tensor
 from hornbeam.data.frames import frame_to_array
-from hornbeam.ir.graph import leaf
+from hornbeam.ir.node import leaf
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name, numpy_dtype
 
 

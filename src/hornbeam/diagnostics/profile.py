@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hornbeam.ir.graph import BACKWARD
+from hornbeam.ir.scope import BACKWARD
 
 ELSEWHERE = "(elsewhere)"
 

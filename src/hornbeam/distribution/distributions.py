@@ -22,7 +22,7 @@ from hornbeam.distribution.mesh import DeviceMesh, LayoutMap, TensorLayout, list
 from hornbeam.distribution.processes import join_job
 from hornbeam.engines import MeshEngine, current_engine, set_mesh
 from hornbeam.engines.mesh import Layout, Mesh, trimmed
-from hornbeam.ir.graph import leaf
+from hornbeam.ir.node import leaf
 from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import TensorType
 

@@ -178,12 +178,12 @@ class Engine(ABC):
         profiled = self._profiled
         if profiled is not None:
             if key not in profiled:
-                profiled[key] = self.compile_profiled(graph.frozen())
+                profiled[key] = self.compile_profiled(graph.copy())
             return profiled[key]
         found = self.compiled(key)
         if found is not None:
             return found
-        found = self.compile(graph.frozen())
+        found = self.compile(graph.copy())
         with self._lock:
             self._executables[key] = found
             while len(self._executables) > self.cache_size:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from hornbeam.engines.base import MissingPrimitiveError
-from hornbeam.ir.graph import Node
 from hornbeam.ir.interpret import where
+from hornbeam.ir.node import Node
 
 
 def refuse_foreign(engine: str, library: str, node: Node) -> None:

@@ -18,7 +18,8 @@ import numpy as np
 from hornbeam import _native
 from hornbeam.engines.base import Bound, Buffer, Engine, Executable
 from hornbeam.engines.host import refuse_foreign
-from hornbeam.ir.graph import Graph, Node
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.node import Node
 from hornbeam.ir.types import TensorType, ValueType, dtype_name, numpy_dtype
 
 # Constants up to this size stand in the text itself.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from hornbeam.engines import get_engine
-from hornbeam.ir.graph import Graph, placeholder
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.node import placeholder
 from hornbeam.ir.primitive import PRIMITIVES
 from hornbeam.ir.types import TensorType
 

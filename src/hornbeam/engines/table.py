@@ -13,8 +13,9 @@ from typing import Any
 
 from hornbeam.engines.base import Engine, MissingPrimitiveError
 from hornbeam.engines.host import refuse_foreign
-from hornbeam.ir.graph import Graph, Node
+from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import run, where
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import graph_param
 
 Table = Mapping[str, Callable[..., Any]]

@@ -15,7 +15,8 @@ from hornbeam.core.jit import Traced, trace_for
 from hornbeam.core.lazy import buffer_of, evaluate
 from hornbeam.engines import current_engine
 from hornbeam.export.signature import signature_of
-from hornbeam.ir.graph import Graph, Node, topological
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.node import Node, topological
 from hornbeam.ir.types import TensorType
 from hornbeam.models.host import host_layers
 from hornbeam.saving.files import replace_file

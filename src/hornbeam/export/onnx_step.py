@@ -21,7 +21,8 @@ from hornbeam.diagnostics.capture import preserve_rng_state
 from hornbeam.engines import current_engine
 from hornbeam.export.onnx import OPSET, check_graph, constants, for_any_rows, free_inputs, outside
 from hornbeam.export.signature import signature_of
-from hornbeam.ir.graph import Graph, Node
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.node import Node
 from hornbeam.ir.types import TensorType
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.saving.files import replace_file

@@ -20,7 +20,7 @@ from hornbeam.core.symbolic import STRING, KerasTensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.distribution.processes import say
 from hornbeam.insight.receptive_field import NOWHERE, Field, Fields, calls_of
-from hornbeam.ir.graph import Node, serial
+from hornbeam.ir.node import Node, serial
 from hornbeam.ir.types import TensorType, itemsize
 from hornbeam.layers import InputLayer
 from hornbeam.layers.context import watching

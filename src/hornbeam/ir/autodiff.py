@@ -1,7 +1,6 @@
-"""Reverse-mode differentiation: one walk over the graph, made of the primitives' own rules.
+"""Reverse-mode differentiation: one walk over the graph, by the primitives' own rules.
 
-It knows no engine, no layer and no single primitive; it depends on the IR alone, so that control flow and
-composites can use it for their own derivatives.
+It depends on the IR alone, so that control flow and composites can use it for their own derivatives.
 """
 
 from __future__ import annotations
@@ -9,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hornbeam.ir.graph import Node, backward_scope, scope, topological
 from hornbeam.ir.interpret import where
+from hornbeam.ir.node import Node, topological
 from hornbeam.ir.primitive import Primitive, Sample, primitive, zeros_like
+from hornbeam.ir.scope import backward_scope, scope
 from hornbeam.ir.types import ShapeError, TensorType, ValueType, is_float
 
 
 class DerivativeError(TypeError):
-    """A derivative was asked for through an operation that has none."""
+    """A gradient flows through an operation that has no derivative."""
 
 
 def _project_type(type: ValueType, *, index: int) -> TensorType:
@@ -25,7 +25,7 @@ def _project_type(type: ValueType, *, index: int) -> TensorType:
     return type[index]
 
 
-# Takes one output of a primitive that has several. Its derivative is part of the walk below.
+# Selects one output of a primitive that has several. Its derivative is part of the walk below.
 PROJECT: Primitive = primitive(
     "project",
     type_rule=_project_type,
@@ -34,7 +34,7 @@ PROJECT: Primitive = primitive(
     cost=lambda types, out, **_: (0, 0),
 )
 
-# The same value, through which no derivative flows: what lies behind it needs no rule.
+# The identity, through which no gradient flows: what precedes it needs no derivative rule.
 BARRIER: Primitive = primitive(
     "stop_gradient",
     type_rule=lambda x: x,
@@ -46,24 +46,31 @@ BARRIER: Primitive = primitive(
 
 
 def project(node: Node, index: int) -> Node:
-    """Output `index` of a node with several outputs."""
+    """Select output `index` of a node with several outputs."""
     return PROJECT(node, index=index)
 
 
 def outputs_of(node: Node) -> tuple[Node, ...]:
-    """All outputs of a node, projected."""
+    """Return all outputs of a node, projected."""
     return tuple(project(node, i) for i in range(len(node.type))) if isinstance(node.type, tuple) else (node,)
 
 
 def gradients(
     outputs: Sequence[Node], cotangents: Sequence[Node | None], wrt: Sequence[Node]
 ) -> list[Node | None]:
-    """Cotangents of `wrt`, given those of `outputs`: the vector-Jacobian product.
+    """Compute the vector-Jacobian product: cotangents of `wrt` from those of `outputs`.
 
-    None stands for "does not depend on it". The result is made of ordinary nodes, so it can be differentiated
-    again.
+    Args:
+        outputs: Nodes to differentiate.
+        cotangents: Cotangent of each output, None for zero.
+        wrt: Nodes to differentiate with respect to.
 
-    Raises DerivativeError where a path leads through something without a derivative.
+    Returns:
+        One node for each of `wrt`, None if the outputs do not depend on it. They are ordinary nodes, which
+        can be differentiated again.
+
+    Raises:
+        DerivativeError: If a path leads through an operation without a derivative.
     """
     order = topological(outputs)
     active = set(wrt)
@@ -74,21 +81,21 @@ def gradients(
     for node, ct in zip(outputs, cotangents, strict=True):
         if ct is not None and node in active:
             _accumulate(pending, node, ct)
-    found: dict[Node, Node] = {}
+    results: dict[Node, Node] = {}
     targets = set(wrt)
     for node in reversed(order):
         ct = pending.pop(node, None)
         if ct is None:
             continue
         if node in targets:
-            found[node] = ct
+            results[node] = ct
         if any(operand in active for operand in node.inputs):
             _propagate(pending, node, ct, active)
-    return [found.get(node) for node in wrt]
+    return [results.get(node) for node in wrt]
 
 
 def _propagate(pending: dict[Node, Any], node: Node, ct: Any, active: set[Node]) -> None:
-    """Hand the cotangent of `node` on to its operands."""
+    """Add the contributions of `node` to the cotangents of its operands."""
     if node.primitive is PROJECT:
         source = node.inputs[0]
         slots = pending.setdefault(source, [None] * len(source.type))  # type: ignore[arg-type]
@@ -99,11 +106,11 @@ def _propagate(pending: dict[Node, Any], node: Node, ct: Any, active: set[Node])
     if node.primitive.vjp is None:
         raise DerivativeError(f"{node.name} has no derivative{where(node)}")
     with scope(backward_scope(node.scope)):
-        given = tuple(ct) if isinstance(node.type, tuple) else ct
+        cotangent = tuple(ct) if isinstance(node.type, tuple) else ct
         params = node.params
         if node.primitive.selective:
             params = {**params, "active": [operand in active for operand in node.inputs]}
-        contributions = node.primitive.vjp(given, node, *node.inputs, **params)
+        contributions = node.primitive.vjp(cotangent, node, *node.inputs, **params)
         for operand, contribution in zip(node.inputs, contributions, strict=True):
             if contribution is not None and operand in active:
                 _accumulate(pending, operand, contribution)
@@ -118,5 +125,5 @@ def _accumulate(pending: dict[Node, Any], node: Node, ct: Node) -> None:
 
 
 def dense_cotangents(cts: Sequence[Node | None], values: Sequence[Node]) -> list[Node]:
-    """Zeros in place of the cotangents that are None."""
+    """Replace cotangents that are None by zeros."""
     return [zeros_like(value) if ct is None else ct for ct, value in zip(cts, values, strict=True)]

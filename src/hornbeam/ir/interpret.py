@@ -1,4 +1,4 @@
-"""The one evaluator: walks a graph and calls a function per node. Every engine that is a table uses it."""
+"""The one evaluator, used by every table engine: walks a graph and calls a function per node."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hornbeam.ir.graph import Graph, Located, Node
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.node import Node
+from hornbeam.ir.scope import Located
 
 Lower = Callable[[Node], Callable[..., Any] | None]
 
 
 def run(graph: Graph, args: Sequence[Any], lower: Lower) -> list[Any]:
-    """Evaluate `graph` on `args`.
+    """Evaluate `graph` on `args`. Values are dropped after their last use.
 
-    `lower(node)` gives the function for a node, called as `fn(*inputs, **params)`. None for a composite
-    means: the body is evaluated instead. Values are dropped after their last use.
+    Args:
+        graph: Graph to evaluate.
+        args: One value for each input.
+        lower: `lower(node)` returns the function for a node, called as `fn(*inputs, **params)`, or None for a
+            composite whose body is to be evaluated instead.
     """
     if len(args) != len(graph.inputs):
         raise ValueError(f"graph takes {len(graph.inputs)} inputs, got {len(args)}")
@@ -30,7 +35,7 @@ def run(graph: Graph, args: Sequence[Any], lower: Lower) -> list[Any]:
             outputs = run(node.params["body"], operands, lower)
             values[node] = tuple(outputs) if isinstance(node.type, tuple) else outputs[0]
         else:
-            raise NotImplementedError(f"this engine has no {node.name!r}{where(node)}")
+            raise NotImplementedError(f"this engine does not implement {node.name!r}{where(node)}")
         for operand in node.inputs:
             uses[operand] -= 1
             if not uses[operand]:
@@ -39,7 +44,7 @@ def run(graph: Graph, args: Sequence[Any], lower: Lower) -> list[Any]:
 
 
 def use_counts(graph: Graph) -> dict[Node, int]:
-    """How often each value is read, outputs included."""
+    """Count how often each value is read, outputs included."""
     counts: dict[Node, int] = {}
     for node in graph.nodes:
         for operand in node.inputs:
@@ -50,14 +55,14 @@ def use_counts(graph: Graph) -> dict[Node, int]:
 
 
 def reference(graph: Graph, args: Sequence[Any]) -> list[Any]:
-    """Evaluate with the primitives' own NumPy references: the specification of every graph."""
+    """Evaluate with the primitives' NumPy references: the specification of every graph."""
     return run(graph, args, lambda node: node.primitive.reference if node.primitive else None)
 
 
 def where(node: Node) -> str:
-    """Where a node comes from, as far as it is known: its layer, and a line of the user's."""
-    parts = [f"in {node.scope}"] if node.scope else []
+    """Format the origin of a node, as far as it is known: its layer, and a line of the user's code."""
+    origin = [f"in {node.scope}"] if node.scope else []
     if isinstance(node.scope, Located):
-        file, line = node.scope.place
-        parts.append(f"{os.path.relpath(file) if os.path.isabs(file) else file}:{line}")
-    return f" ({', '.join(parts)})" if parts else ""
+        file, number = node.scope.line
+        origin.append(f"{os.path.relpath(file) if os.path.isabs(file) else file}:{number}")
+    return f" ({', '.join(origin)})" if origin else ""

@@ -1,7 +1,7 @@
-"""What a primitive is, and how one is applied.
+"""Primitives, the operations of a graph, and their application to nodes.
 
-A primitive is said in one place: its type rule, derivative, cost, NumPy reference and samples stand together
-in one `primitive(...)` block of `hornbeam/primitives/<family>.py`.
+A primitive is defined in one place: its type rule, derivative, cost, NumPy reference and samples form one
+`primitive(...)` block of `hornbeam/primitives/<family>.py`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.ir.graph import Graph, Node, count_steps, intern, interned, limits
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.limits import count_steps, limits
+from hornbeam.ir.node import Node, intern, interned, set_operator_hook
 from hornbeam.ir.types import (
     DTYPES,
     HornbeamTypeError,
@@ -29,12 +31,15 @@ Cotangents = Sequence[Node | None]
 
 @dataclass(frozen=True)
 class Sample:
-    """Inputs that the generated tests run a primitive on.
+    """Inputs on which the generated tests run a primitive.
 
-    `shapes` are the operands' shapes and `params` the keyword parameters. `domain` bounds the random values.
-    `make` overrides the random operands: `make(rng, dtype)` returns the arrays. `dtypes` pins the dtype of
-    single operands (None: the dtype under test). `derivative=False` leaves the sample out of derivative tests
-    (kinks, integers).
+    Attributes:
+        shapes: Shapes of the operands.
+        params: Keyword parameters.
+        domain: Bounds of the random values.
+        dtypes: Dtype of each operand, None for the dtype under test.
+        make: Function `make(rng, dtype)` that returns the operands instead of random ones.
+        derivative: False leaves the sample out of derivative tests (kinks, integers).
     """
 
     shapes: tuple[tuple[int, ...], ...]
@@ -49,17 +54,21 @@ class Sample:
 class Primitive:
     """Name and rules of one operation of the graph.
 
-    type_rule(*types, **params) -> TensorType or tuple of them: checks operands, says what comes out.
-    reference(*arrays, **params) -> array or tuple: the specification, in NumPy.
-    vjp(ct, out, *inputs, **params) -> one cotangent Node (or None) per input, made of primitives. With
-    several
-        outputs `ct` is a tuple that holds None for outputs that nobody uses, and `out` is the multi-output
-        node.
-    cost(in_types, out_type, **params) -> (FLOPs, bytes moved).
-    dtypes: what it takes. samples: what the generated tests run.
-    composite: this name stands for its params["body"] graph, which engines may replace by a kernel.
-    selective: vjp is told by `active`, a bool for each input, which cotangents are asked for; what others
-    compute in vain is never run, but this one's derivative is one piece.
+    Attributes:
+        name: Name, unique among all primitives.
+        type_rule: `type_rule(*types, **params)` checks the operands and returns the result's TensorType, or a
+            tuple of them.
+        reference: `reference(*arrays, **params)` computes the result with NumPy: the specification.
+        vjp: `vjp(ct, out, *inputs, **params)` returns one cotangent Node (or None) per input, made of
+            primitives. With several outputs `ct` is a tuple, None for unused outputs, and `out` the
+            multi-output node.
+        cost: `cost(in_types, out_type, **params)` returns (FLOPs, bytes moved).
+        dtypes: Dtypes of operands that it accepts.
+        samples: Inputs of the generated tests.
+        composite: Whether the name denotes the graph `params["body"]`, which engines may replace by a kernel.
+        selective: Whether `vjp` takes `active`, a bool for each input: which cotangents are needed. Other
+            rules may compute unneeded cotangents, since unused nodes are never run; this one's derivative is
+            a single node.
     """
 
     name: str
@@ -83,13 +92,13 @@ PRIMITIVES: dict[str, Primitive] = {}
 
 
 def elementwise_cost(types: Sequence[TensorType], out: ValueType, **params: Any) -> tuple[int, int]:
-    """One FLOP per output element; every operand and output moved once."""
+    """Cost of one FLOP per output element, with every operand and output moved once."""
     outs = out if isinstance(out, tuple) else (out,)
     return sum(t.size for t in outs), movement_bytes(types, out)
 
 
 def movement_cost(types: Sequence[TensorType], out: ValueType, **params: Any) -> tuple[int, int]:
-    """No FLOPs; every operand and output moved once."""
+    """Cost without FLOPs, with every operand and output moved once."""
     return 0, movement_bytes(types, out)
 
 
@@ -109,21 +118,21 @@ def primitive(
     samples: Sequence[Sample] = (),
     composite: bool = False,
 ) -> Primitive:
-    """Register a primitive. `vjp=None` says that it has no derivative (integers, comparisons)."""
+    """Register a primitive. `vjp=None`: it has no derivative (integers, comparisons)."""
     if name in PRIMITIVES:
         raise ValueError(f"primitive {name!r} is defined twice")
-    made = Primitive(name, type_rule, reference, vjp, cost, dtypes, tuple(samples), composite)
-    PRIMITIVES[name] = made
-    return made
+    PRIMITIVES[name] = Primitive(name, type_rule, reference, vjp, cost, dtypes, tuple(samples), composite)
+    return PRIMITIVES[name]
 
 
 def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Node:
-    """Apply `primitive`: check types and return the (interned) node. Python scalars are lifted to the first
-    Node's type.
+    """Apply `primitive`: check types and return the interned node.
+
+    Python scalars become constants of the type of the first Node.
     """
     if limits:
         count_steps(1)
-    # This runs for every operation of eager code.
+    # Hot: runs for every operation of eager code.
     level, uids = 0, []
     for x in inputs:
         if not isinstance(x, Node):
@@ -132,14 +141,16 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Node:
         if x.level > level:
             level = x.level
     key = (primitive, *uids, tuple(sorted(params.items()))) if params else (primitive, *uids)
-    found = interned(key)
-    # One that has let go of how it was computed is a value only, through which no derivative flows: it is
-    # made again.
-    if found is not None and found.primitive is not None:
-        return found
+    known = interned(key)
+    # A node that released its history is a mere value, through which no derivative flows: create it anew.
+    if known is not None and known.primitive is not None:
+        return known
     types = [x.type for x in inputs]
     check_dtypes(primitive, types)
     return intern(key, Node(primitive, inputs, params, primitive.type_rule(*types, **params), level))
+
+
+set_operator_hook(lambda name, *args: bind(PRIMITIVES[name], *args))
 
 
 def check_dtypes(primitive: Primitive, types: Sequence[ValueType]) -> None:
@@ -151,7 +162,7 @@ def check_dtypes(primitive: Primitive, types: Sequence[ValueType]) -> None:
 
 
 def lift_scalars(inputs: Sequence[Any]) -> tuple[Node, ...]:
-    """Python numbers become full-shaped constants of the type of the first Node among `inputs`."""
+    """Replace Python numbers by constants of the shape and dtype of the first Node among `inputs`."""
     like = next((x for x in inputs if isinstance(x, Node)), None)
     if like is None:
         raise TypeError("at least one operand of a primitive must be a Node")
@@ -177,17 +188,22 @@ CONSTANT = primitive(
 
 
 def constant(value: Any, dtype: str) -> Node:
-    """A small value known while tracing, part of the graph's text (large arrays are leaves instead)."""
+    """Create a node for a small value that is known while tracing.
+
+    It is part of the graph's text; large arrays are leaves instead.
+    """
     array = np.asarray(value, numpy_dtype(dtype))
     return bind(CONSTANT, data=array.tobytes(), shape=array.shape, dtype=dtype)
 
 
 def full(value: Any, type: ValueType) -> Node:
-    """A constant scalar broadcast to `type`."""
+    """Broadcast a constant scalar to `type`."""
     if isinstance(type, tuple):
-        raise TypeError("a scalar cannot stand beside a value with several outputs")
-    # Equal numbers make equal bits, but for the two zeros.
-    return _known_full(value, type) if isinstance(value, (int, float)) and value else _full(value, type)
+        raise TypeError(
+            "a scalar cannot be combined with a value of several outputs; project one of them first"
+        )
+    # Equal numbers have equal bits, except for the two zeros.
+    return _cached_full(value, type) if isinstance(value, (int, float)) and value else _full(value, type)
 
 
 def _full(value: Any, type: TensorType) -> Node:
@@ -195,8 +211,8 @@ def _full(value: Any, type: TensorType) -> Node:
     return scalar if not type.shape else bind(PRIMITIVES["broadcast"], scalar, shape=type.shape, dims=())
 
 
-# Loops use the same few numbers again and again.
-_known_full = lru_cache(maxsize=256)(_full)
+# Loops use the same few numbers repeatedly.
+_cached_full = lru_cache(maxsize=256)(_full)
 
 
 def zeros_like(node: Node) -> Node:
@@ -208,7 +224,7 @@ def ones_like(node: Node) -> Node:
 
 
 def expect_same(name: str, *types: TensorType) -> TensorType:
-    """The common type of the operands, or a ShapeError/HornbeamTypeError that shows all of them."""
+    """Return the common type of the operands, or raise a ShapeError or HornbeamTypeError that lists them."""
     first = types[0]
     for other in types[1:]:
         if other.dtype != first.dtype:
@@ -225,5 +241,5 @@ def expect_float(name: str, type: TensorType) -> TensorType:
 
 
 def graph_param(params: dict[str, Any]) -> list[Graph]:
-    """The graphs among a node's parameters (bodies of composites and of control flow)."""
+    """Return the graphs among a node's parameters: bodies of composites and of control flow."""
     return [value for value in params.values() if isinstance(value, Graph)]

@@ -1,18 +1,27 @@
-"""Graphs as stable text: for people, for tests, and to compare bodies by."""
+"""Graphs as stable text: for people, for tests, and to compare bodies."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hornbeam.ir.graph import Graph, Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.types import ValueType, numpy_dtype
+
+if TYPE_CHECKING:
+    from hornbeam.ir.graph import Graph
 
 
 def to_text(graph: Graph, *, exact: bool = False, indent: str = "") -> str:
-    """One line a node: `%3 = add %1 %2 : float32[8,4]`. `exact` writes constants to the last bit."""
+    """Format a graph, one line per node: `%3 = add %1 %2 : float32[8,4]`.
+
+    Args:
+        graph: Graph to format.
+        exact: Whether constants are written to the last bit.
+        indent: Prefix of each line.
+    """
     names: dict[Node, str] = {}
     for index, node in enumerate(graph.inputs):
         names.setdefault(node, f"%{index}")
@@ -33,15 +42,15 @@ def _type(type: ValueType) -> str:
 
 
 def _params(node: Node, exact: bool, indent: str) -> str:
-    parts = []
+    entries = []
     for key, value in sorted(node.params.items()):
-        if isinstance(value, Graph):
-            parts.append(f"{key}={to_text(value, exact=exact, indent=indent + '    ').lstrip()}")
+        if hasattr(value, "nodes"):  # a graph; its class cannot be imported here, as it prints itself
+            entries.append(f"{key}={to_text(value, exact=exact, indent=indent + '    ').lstrip()}")
         elif isinstance(value, bytes):
-            parts.append(f"{key}={_literal(value, node.params, exact)}")
+            entries.append(f"{key}={_literal(value, node.params, exact)}")
         else:
-            parts.append(f"{key}={value}")
-    return f" [{', '.join(parts)}]" if parts else ""
+            entries.append(f"{key}={value}")
+    return f" [{', '.join(entries)}]" if entries else ""
 
 
 def _literal(data: bytes, params: dict[str, Any], exact: bool) -> str:

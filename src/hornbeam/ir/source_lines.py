@@ -1,8 +1,8 @@
-"""Which line of the user's something comes from, for errors.
+"""Lines of the user's code that layers and nodes come from, for error messages.
 
-A layer notes where it was made, which costs a look at a frame or two. Nodes note nothing: whoever has to say
-which line made one traces the function again inside `recorded_lines`. With HORNBEAM_LINES=1 in the
-environment every node is noted, for errors of eager code.
+A layer records the line that created it, which takes a frame or two. Nodes record nothing: to find the line
+of a node, trace the function again inside `recorded_lines`. With HORNBEAM_LINES=1 in the environment every
+node records its line, for errors of eager code.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from hornbeam.ir.graph import BACKWARD, Located, Node, Place, current_scope, scope, watchers
+from hornbeam.ir.node import Node, node_hooks
+from hornbeam.ir.scope import BACKWARD, Located, SourceLine, current_scope, scope
 
 _ROOT = str(Path(__file__).parents[1]) + os.sep
 
 
-def users_place(frame: FrameType | None, outermost: FrameType | None = None) -> Place | None:
-    """File and line of the innermost frame that is not Hornbeam's, from `frame` out to `outermost`."""
+def user_line(frame: FrameType | None, outermost: FrameType | None = None) -> SourceLine | None:
+    """Return file and line of the innermost frame outside of Hornbeam, from `frame` out to `outermost`."""
     while frame is not None and frame is not outermost:
         if not frame.f_code.co_filename.startswith(_ROOT):
             return frame.f_code.co_filename, frame.f_lineno
@@ -29,34 +30,34 @@ def users_place(frame: FrameType | None, outermost: FrameType | None = None) -> 
 
 
 @contextmanager
-def located(place: Place | None) -> Iterator[None]:
-    """Nodes made inside carry `place`, in the scope that is open."""
+def located(line: SourceLine | None) -> Iterator[None]:
+    """Let nodes created inside carry `line`, in the current scope."""
     name = current_scope()
-    with scope(Located(name, place) if place else name):
+    with scope(Located(name, line) if line else name):
         yield
 
 
 @contextmanager
 def recorded_lines() -> Iterator[None]:
-    """Nodes that this thread makes inside carry the line that made them, if there is one inside."""
+    """Let nodes that this thread creates inside carry the user's line that created them."""
     outermost = sys._getframe(2)
 
-    def watch(node: Node) -> None:
+    def record(node: Node) -> None:
         # A derivative's scope has the line of what it differentiates; other threads never reach `outermost`.
         if node.scope.endswith(BACKWARD) and isinstance(node.scope, Located):
             return
-        place = users_place(sys._getframe(1), outermost)
-        if place is not None:
-            node.scope = Located(node.scope, place)
+        line = user_line(sys._getframe(1), outermost)
+        if line is not None:
+            node.scope = Located(node.scope, line)
 
-    watchers.append(watch)
+    node_hooks.append(record)
     try:
         yield
     finally:
-        watchers.remove(watch)
+        node_hooks.remove(record)
 
 
-# Kept: it ends with the process.
+# Open until the process ends.
 _always = recorded_lines()
 if os.environ.get("HORNBEAM_LINES"):
     _always.__enter__()

@@ -1,4 +1,4 @@
-"""From Python functions on nodes to graphs, and back."""
+"""Tracing: Python functions on nodes to graphs, and back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from hornbeam.ir.graph import Graph, Node, placeholder, topological
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.node import Node, placeholder, topological
 from hornbeam.ir.primitive import bind
 from hornbeam.ir.types import TensorType
 
@@ -15,13 +16,13 @@ _local = threading.local()
 
 
 def current_level() -> int:
-    """How many traces are open: 0 in eager code."""
+    """Return the number of open traces: 0 in eager code."""
     return getattr(_local, "level", 0)
 
 
 @contextmanager
 def new_level() -> Iterator[int]:
-    """Open a trace; values made from its placeholders belong to its level."""
+    """Open a trace; values computed from its placeholders belong to its level."""
     level = current_level() + 1
     _local.level = level
     try:
@@ -32,7 +33,7 @@ def new_level() -> Iterator[int]:
 
 @contextmanager
 def no_level() -> Iterator[None]:
-    """As if no trace were open: values made inside from constants are computed at once."""
+    """Suspend open traces: values computed from constants inside are evaluated eagerly."""
     level = current_level()
     _local.level = 0
     try:
@@ -61,8 +62,9 @@ def trace_body(
 ) -> tuple[Graph, tuple[Node, ...]]:
     """Trace `fn` on placeholders of `types`.
 
-    Returns the graph and the outer nodes that it captured; those are the graph's last inputs, so that calling
-    it with `(*args, *captured)` is the same as calling `fn(*args)`.
+    Returns:
+        The graph, and the outer nodes that it captured. Those are the graph's last inputs: calling it with
+        `(*args, *captured)` is the same as calling `fn(*args)`.
     """
     with new_level() as level:
         inputs = [placeholder(type, level) for type in types]
@@ -72,17 +74,13 @@ def trace_body(
 
 
 def captures(outputs: Sequence[Node], inputs: Sequence[Node], level: int) -> tuple[Node, ...]:
-    """Nodes of outer levels that a body uses. Constants stay inside, where they make kernels better."""
-    known = set(inputs)
-    found: dict[Node, None] = {}
-    border = [n for n in _inside(outputs, known, level) if n.level < level]
-    for node in border:
-        if not is_constant(node):
-            found[node] = None
-    return tuple(found)
+    """Return the nodes of outer levels that a body uses, without constants: those help kernels inside."""
+    reached = _reached(outputs, set(inputs), level)
+    return tuple(node for node in reached if node.level < level and not is_constant(node))
 
 
-def _inside(outputs: Sequence[Node], inputs: set[Node], level: int) -> list[Node]:
+def _reached(outputs: Sequence[Node], inputs: set[Node], level: int) -> list[Node]:
+    """Return the nodes that a body computes, and those of outer levels that they read."""
     seen: set[Node] = set(inputs)
     order: list[Node] = []
     stack = list(reversed(outputs))
@@ -97,14 +95,13 @@ def _inside(outputs: Sequence[Node], inputs: set[Node], level: int) -> list[Node
     return order
 
 
-# What constants are made by: "constant" itself and "iota" have no operands.
+# Primitives of constants: "constant" and "iota" have no operands.
 FROM_CONSTANTS = frozenset({"constant", "broadcast", "iota", "reshape", "convert"})
 
 
 def is_constant(node: Node) -> bool:
-    """Made of constants only, at most a broadcast away from a small literal."""
-    # Read before the primitive: another thread may be taking a computed node's history away, the primitive
-    # first.
+    """Return whether a node depends on constants alone, at most a broadcast away from a small literal."""
+    # Read before the primitive: another thread may be releasing the node's history, the primitive first.
     inputs = node.inputs
     if node.primitive is None:
         return False
@@ -112,7 +109,7 @@ def is_constant(node: Node) -> bool:
 
 
 def inline(graph: Graph, args: Sequence[Node]) -> tuple[Node, ...]:
-    """The graph's outputs with `args` in place of its inputs."""
+    """Return the graph's outputs with `args` substituted for its inputs."""
     if len(args) != len(graph.inputs):
         raise ValueError(f"graph takes {len(graph.inputs)} inputs, got {len(args)}")
     known: dict[Node, Node] = dict(zip(graph.inputs, args, strict=True))

@@ -29,15 +29,15 @@ _PYTHON: dict[type, str] = {bool: "bool", int: "int32", float: "float32"}
 
 
 class HornbeamTypeError(TypeError):
-    """A value has a dtype that the operation does not take."""
+    """A value has a dtype that the operation does not accept."""
 
 
 class ShapeError(ValueError):
-    """Shapes do not fit an operation. The message says what was expected and what came."""
+    """Shapes do not fit an operation. The message has the expected and the received ones."""
 
 
 def dtype_name(dtype: Any) -> str:
-    """Canonical name of a dtype given as a name, a NumPy dtype, a Python type, or an object with `.dtype`."""
+    """Return the canonical name of a dtype: a name, NumPy dtype, Python type, or object with `.dtype`."""
     if isinstance(dtype, np.dtype):
         known = _NAMES.get(dtype)
         if known is not None:
@@ -55,7 +55,7 @@ def dtype_name(dtype: Any) -> str:
     try:
         return _NAMES[np.dtype(dtype).newbyteorder("=")]
     except (TypeError, KeyError):
-        # torch.float32 and friends print as "torch.float32"
+        # Dtypes of other libraries print as "torch.float32".
         tail = str(dtype).rsplit(".", 1)[-1]
         if tail in _NUMPY:
             return tail
@@ -63,7 +63,7 @@ def dtype_name(dtype: Any) -> str:
 
 
 def numpy_dtype(name: str) -> np.dtype:
-    """The NumPy dtype of a canonical name (bfloat16 through ml_dtypes)."""
+    """Return the NumPy dtype of a canonical name (bfloat16 by ml_dtypes)."""
     return _NUMPY[name]
 
 
@@ -105,7 +105,7 @@ _ABOVE = _upper_bounds()
 
 def _join(a: str, b: str) -> str:
     common = _ABOVE[a] & _ABOVE[b]
-    # The least upper bound is the common bound that lies below all the others.
+    # The least upper bound is the common bound below all others.
     return next(name for name in common if common <= _ABOVE[name])
 
 
@@ -113,10 +113,12 @@ _JOIN = {(a, b): _join(a, b) for a in _ABOVE for b in _ABOVE}
 
 
 def promote_types(kinds: Iterable[str], floatx: str = "float32") -> str:
-    """Least dtype that holds all of `kinds`, on the lattice bool < ints < floats.
+    """Return the least dtype that holds all of `kinds`, on the lattice bool < ints < floats.
 
-    `kinds` are dtype names, or "int"/"float" for Python numbers, which are weak: `float16 + 1.0` stays
-    float16. int64 with uint64, and any integer with a Python float, give `floatx`.
+    Args:
+        kinds: Dtype names, or "int"/"float" for Python numbers, which are weak: `float16 + 1.0` stays
+            float16.
+        floatx: Result for int64 with uint64, and for any integer with a Python float.
     """
     result = "bool"
     for kind in kinds:
@@ -131,7 +133,7 @@ class TensorType:
     shape: Shape
     dtype: str
 
-    # Compared at every operation of eager code, which those that a dataclass makes are too slow for.
+    # Hot: compared at every operation of eager code. The methods that a dataclass generates are slower.
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
@@ -156,5 +158,5 @@ class TensorType:
         return f"{self.dtype}[{','.join(map(str, self.shape))}]"
 
 
-# A primitive with several outputs has a tuple of types; `project` takes one of them.
+# A primitive with several outputs has a tuple of types; `project` selects one of them.
 ValueType = TensorType | tuple[TensorType, ...]

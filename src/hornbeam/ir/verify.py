@@ -1,6 +1,4 @@
-"""Checks that a graph is well formed: every type follows from its rule, and nothing is read that is not
-there.
-"""
+"""Verifier of graphs: every type follows from its rule, and every operand is computed before it is read."""
 
 from __future__ import annotations
 
@@ -9,15 +7,15 @@ from hornbeam.ir.primitive import check_dtypes, graph_param
 
 
 class VerifyError(AssertionError):
-    """A graph breaks a rule of the IR: a fault of Hornbeam, not of its user."""
+    """A graph breaks a rule of the IR: a bug of Hornbeam, not of its user."""
 
 
 def verify(graph: Graph) -> Graph:
-    """Re-run all type rules, check scoping, and do the same for nested graphs. Returns the graph."""
+    """Re-run all type rules and check scoping, nested graphs included. Returns the graph."""
     known = set(graph.inputs)
     for node in graph.nodes:
         if node.primitive is None:
-            raise VerifyError(f"{node!r} is read but is neither an input nor computed")
+            raise VerifyError(f"{node!r} is read, but is neither an input nor computed")
         for operand in node.inputs:
             if operand not in known:
                 raise VerifyError(f"{node!r} reads {operand!r} before it is computed")

@@ -11,7 +11,7 @@ from hornbeam import tree
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
 from hornbeam.engines import get_engine
-from hornbeam.ir.graph import leaf
+from hornbeam.ir.node import leaf
 from hornbeam.ir.types import TensorType, dtype_name
 from hornbeam.layers.layer import Layer
 from hornbeam.primitives.host import HostFunction, host_call

@@ -23,8 +23,8 @@ from hornbeam.core.scopes import StatelessScope, current_remat_scope, current_st
 from hornbeam.core.symbolic import KerasTensor, infer_types, record_call, symbolic_call
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable, autocast, eager_scope
-from hornbeam.ir.graph import Located, Place, scope
-from hornbeam.ir.source_lines import users_place
+from hornbeam.ir.scope import Located, SourceLine, scope
+from hornbeam.ir.source_lines import user_line
 from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import is_float
 from hornbeam.layers.call import LayerCall
@@ -78,7 +78,7 @@ class Layer(Operation, Weighted):
     """
 
     _building: bool
-    _made_at: Place | None
+    _made_at: SourceLine | None
     # Whether `call` may be handed strings, as NumPy arrays; others are told what to put in front.
     takes_strings = False
     # Whether a call casts its inputs; models leave that to their layers.
@@ -93,7 +93,7 @@ class Layer(Operation, Weighted):
         object.__setattr__(layer, "_constructor", (args, kwargs))
         object.__setattr__(layer, "_building", False)
         # The user's line, for errors.
-        object.__setattr__(layer, "_made_at", users_place(sys._getframe(1)))
+        object.__setattr__(layer, "_made_at", user_line(sys._getframe(1)))
         return layer
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -12,7 +12,7 @@ from hornbeam._internal.validation import check_sizes
 from hornbeam.config import standard_data_format
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import count_elements
+from hornbeam.ir.limits import count_elements
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 

@@ -17,7 +17,7 @@ from hornbeam.core.convert import as_tensor, cast_node
 from hornbeam.core.registry import deserialize, exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.autodiff import outputs_of
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.layers.config import constructor_arguments
 from hornbeam.layers.layer import Layer
 

@@ -9,7 +9,7 @@ from hornbeam import ops
 from hornbeam.config import epsilon
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import count_elements
+from hornbeam.ir.limits import count_elements
 from hornbeam.losses.shapes import as_weights
 from hornbeam.metrics.confusion import KINDS, ConfusionMetric, checked_thresholds
 from hornbeam.metrics.metric import MODULE

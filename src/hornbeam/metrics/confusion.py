@@ -16,7 +16,7 @@ from hornbeam._internal.validation import check_int
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
-from hornbeam.ir.graph import count_elements
+from hornbeam.ir.limits import count_elements
 from hornbeam.ir.types import ShapeError
 from hornbeam.losses.shapes import as_weights, pair
 from hornbeam.metrics.metric import MODULE, Metric

@@ -10,7 +10,7 @@ from hornbeam._internal.validation import check_int
 from hornbeam.config import floatx
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import count_elements
+from hornbeam.ir.limits import count_elements
 from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.losses.shapes import as_weights
 from hornbeam.metrics.metric import MODULE, Metric

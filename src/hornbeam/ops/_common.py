@@ -11,7 +11,7 @@ from hornbeam import primitives as p
 from hornbeam.config import floatx, standard_data_format
 from hornbeam.core.convert import as_tensor, cast_node, result_dtype
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, is_float
 
 Axis = int | Sequence[int] | None

@@ -7,7 +7,7 @@ from typing import Any
 from hornbeam import primitives as p
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import Axis, float_node, many_axes, node_of, one_axis, over_last

@@ -15,7 +15,7 @@ from hornbeam._internal.validation import check_callable
 from hornbeam.core.convert import as_tensor, cast, cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
 from hornbeam.ir.types import ShapeError, TensorType
 from hornbeam.ops._common import node_of, one_axis

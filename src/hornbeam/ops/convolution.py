@@ -13,7 +13,8 @@ from hornbeam.config import standard_data_format
 from hornbeam.core.convert import cast_node, result_dtype
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Node, count_elements
+from hornbeam.ir.limits import count_elements
+from hornbeam.ir.node import Node
 from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.ops._common import float_node, node_of
 

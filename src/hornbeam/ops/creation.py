@@ -12,7 +12,7 @@ from hornbeam.config import floatx
 from hornbeam.core.convert import as_tensor, broadcast_node, cast, cast_node, unify
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name, is_float, numpy_dtype
 from hornbeam.ops._common import float_dtype, node_of, one_axis, shape_of, static_int, value_tensor
 

@@ -9,7 +9,7 @@ from hornbeam.config import epsilon, floatx
 from hornbeam.core.convert import cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, zeros_like
 from hornbeam.ir.types import ShapeError, dtype_name, is_float, is_integer
 from hornbeam.ops._common import float_dtype, float_node, node_of, one_axis, static_int

@@ -8,7 +8,7 @@ from typing import Any
 from hornbeam import primitives as p
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, zeros_like
 from hornbeam.ir.types import ShapeError, TensorType
 from hornbeam.ops._common import float_node, node_of

@@ -14,7 +14,7 @@ from hornbeam.core.convert import as_tensor, unify
 from hornbeam.core.dispatch import operation
 from hornbeam.core.operators import absolute, true_divide
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import HornbeamTypeError, is_float, is_integer, itemsize
 from hornbeam.ops._common import float_dtype, float_node, node_of, value_tensor

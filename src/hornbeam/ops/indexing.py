@@ -10,7 +10,7 @@ from hornbeam import primitives as p
 from hornbeam.core.convert import as_tensor, broadcast_node, cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, is_integer
 from hornbeam.ops._common import node_of, shape_of

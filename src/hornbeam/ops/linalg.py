@@ -12,7 +12,7 @@ from hornbeam.core.convert import broadcast_node, broadcast_shapes, cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.operators import matmul
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError, TensorType
 from hornbeam.ops._common import Axis, float_dtype, float_node, many_axes, one_axis, with_ones

@@ -9,7 +9,7 @@ from hornbeam.core.convert import cast_node, unify
 from hornbeam.core.dispatch import operation
 from hornbeam.core.operators import bitwise_and, bitwise_or, bitwise_xor, invert
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import ones_like, zeros_like
 from hornbeam.ir.types import HornbeamTypeError, dtype_name, is_integer
 from hornbeam.ops._common import node_of

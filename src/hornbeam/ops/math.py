@@ -12,7 +12,7 @@ from hornbeam import primitives as p
 from hornbeam.core.convert import as_tensor, cast_node, result_dtype
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, is_float, is_integer, numpy_dtype
 from hornbeam.ops._common import float_node, node_of, static_int

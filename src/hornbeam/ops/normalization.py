@@ -13,7 +13,7 @@ from hornbeam.config import epsilon as default_epsilon
 from hornbeam.core.convert import as_tensor, broadcast_node, broadcast_shapes, cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError, TensorType
 from hornbeam.ops._common import HALF, Axis, float_dtype, float_node, many_axes, one_axis, to_last, with_ones

@@ -11,7 +11,7 @@ from hornbeam.core.convert import cast_node, result_dtype
 from hornbeam.core.dispatch import operation
 from hornbeam.core.operators import matmul, multiply
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import one_axis
 

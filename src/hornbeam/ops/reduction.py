@@ -11,7 +11,7 @@ from hornbeam import primitives as p
 from hornbeam.core.convert import cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.types import ShapeError, dtype_name
 from hornbeam.ops._common import (
     HALF,

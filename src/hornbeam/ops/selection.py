@@ -12,7 +12,7 @@ from hornbeam import primitives as p
 from hornbeam.core.convert import as_tensor, broadcast_node, broadcast_shapes, cast_node, result_dtype, unify
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, is_float, is_integer
 from hornbeam.ops._common import node_of, one_axis, shape_of, static_int
 

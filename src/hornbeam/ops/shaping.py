@@ -14,7 +14,8 @@ from hornbeam.core.convert import as_tensor, broadcast_node, broadcast_shapes, c
 from hornbeam.core.dispatch import operation
 from hornbeam.core.indexing import getitem, reshape
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Node, count_elements
+from hornbeam.ir.limits import count_elements
+from hornbeam.ir.node import Node
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 from hornbeam.ops._common import Axis, many_axes, node_of, one_axis, shape_of, static_int
 

@@ -18,7 +18,7 @@ from hornbeam.core import registry
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
-from hornbeam.ir.graph import scope
+from hornbeam.ir.scope import scope
 from hornbeam.ir.types import ShapeError, dtype_name, is_float, numpy_dtype
 from hornbeam.optimizers.schedules import LearningRateSchedule
 from hornbeam.optimizers.updates import Updates, notice

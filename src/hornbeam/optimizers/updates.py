@@ -11,7 +11,7 @@ from hornbeam import ops
 from hornbeam.core.lazy import evaluate
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable, VariableTracer, current_variable_tracer
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.trace import current_level
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam.ir.autodiff import outputs_of
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import Cotangents, Sample
 from hornbeam.ir.types import FLOATS
 from hornbeam.primitives import contract, elementwise, reduce, shape

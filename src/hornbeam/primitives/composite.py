@@ -14,8 +14,9 @@ from functools import lru_cache
 from typing import Any
 
 from hornbeam.ir.autodiff import gradients, outputs_of
-from hornbeam.ir.graph import Graph, Node, placeholder
+from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import reference as run_reference
+from hornbeam.ir.node import Node, placeholder
 from hornbeam.ir.primitive import PRIMITIVES, Cotangents, Primitive, Sample, bind, full, primitive, zeros_like
 from hornbeam.ir.trace import captures, inline, new_level, trace_body
 from hornbeam.ir.types import FLOATS, SIGNED, UNSIGNED, ShapeError, TensorType, ValueType, is_float

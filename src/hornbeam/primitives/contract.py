@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import Sample, bind, movement_bytes, primitive
 from hornbeam.ir.types import FLOATS, NUMERIC, HornbeamTypeError, Shape, ShapeError, TensorType
 from hornbeam.primitives.numerics import Array, rounded

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from hornbeam.ir.autodiff import BARRIER, dense_cotangents, gradients, outputs_of, project
-from hornbeam.ir.graph import Graph, Node, placeholder
+from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import reference as run_reference
+from hornbeam.ir.node import Node, placeholder
 from hornbeam.ir.primitive import Sample, primitive, zeros_like
 from hornbeam.ir.trace import captures, inline, new_level, trace_body
 from hornbeam.ir.types import ShapeError, TensorType, ValueType, is_float, numpy_dtype

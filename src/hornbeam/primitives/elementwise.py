@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import Sample, bind, expect_same, full, ones_like, primitive, zeros_like
 from hornbeam.ir.types import (
     BOOL,

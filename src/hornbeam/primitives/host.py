@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from hornbeam.ir.autodiff import outputs_of
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import Cotangents, Primitive, bind, movement_cost
 from hornbeam.ir.types import DTYPES, TensorType, ValueType, is_float
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import (
     Sample,
     bind,

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import PRIMITIVES, Sample, bind, full, movement_bytes, primitive, zeros_like
 from hornbeam.ir.types import HornbeamTypeError, Shape, ShapeError, TensorType, numpy_dtype
 from hornbeam.primitives.contract import dot_general

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hornbeam.ir.autodiff import dense_cotangents, outputs_of
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import Cotangents, Sample, zeros_like
 from hornbeam.ir.types import FLOATS
 from hornbeam.primitives import contract, elementwise, reduce, shape

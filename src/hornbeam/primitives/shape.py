@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import PRIMITIVES, Sample, bind, full, movement_cost, primitive, zeros_like
 from hornbeam.ir.types import (
     NUMERIC,

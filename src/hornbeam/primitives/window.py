@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import Sample, bind, expect_same, movement_bytes, primitive
 from hornbeam.ir.types import FLOATS, Shape, ShapeError, TensorType, dtype_name
 from hornbeam.primitives.contract import Padding, conv_output_size

@@ -11,7 +11,7 @@ from hornbeam.config import floatx
 from hornbeam.core.convert import broadcast_node, cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, zeros_like
 from hornbeam.ir.types import FLOATS, HornbeamTypeError, ShapeError, TensorType, dtype_name, is_integer
 from hornbeam.ops._common import float_node, node_of, one_axis, shape_of, static_int

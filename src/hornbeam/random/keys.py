@@ -17,7 +17,7 @@ from hornbeam.core.convert import as_tensor, cast_node
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable, current_variable_tracer
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import dtype_name, is_integer
 from hornbeam.primitives.random import RANDOM_BITS

@@ -18,7 +18,7 @@ import numpy as np
 from hornbeam._internal.limits import current_budget
 from hornbeam.core import registry
 from hornbeam.core.variable import AllocationError, allocation_budget
-from hornbeam.ir.graph import WorkLimitError, work_limit
+from hornbeam.ir.limits import WorkLimitError, work_limit
 from hornbeam.layers.context import shapes_only
 from hornbeam.layers.preprocessing.host import STRAY_BYTES
 from hornbeam.saving.files import ModelFileError as ModelFileError

@@ -14,7 +14,7 @@ from hornbeam import tree
 from hornbeam._internal.naming import nearest
 from hornbeam._internal.validation import check_int
 from hornbeam.config import max_epochs, max_steps_per_epoch
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 
 _CHUNK = 1 << 20

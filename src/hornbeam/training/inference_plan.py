@@ -9,7 +9,8 @@ from typing import Any
 from hornbeam import primitives as p
 from hornbeam.core.lazy import buffer_of
 from hornbeam.engines.base import Bound, Engine, Executable
-from hornbeam.ir.graph import Graph, Node
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import bind
 
 # Values prepared by an executable, and the nodes of the weights that they were prepared of.

@@ -14,8 +14,10 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.core.lazy import buffer_of
-from hornbeam.ir.graph import BACKWARD, Graph, Located, Node
+from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import reference, where
+from hornbeam.ir.node import Node
+from hornbeam.ir.scope import BACKWARD, Located
 from hornbeam.training.data import leaves_of
 from hornbeam.training.step import Step
 

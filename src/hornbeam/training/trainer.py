@@ -20,7 +20,7 @@ from hornbeam.diagnostics.profile import Profile
 from hornbeam.diagnostics.profiler import profile_model, profiled
 from hornbeam.distribution.processes import say
 from hornbeam.engines import current_engine
-from hornbeam.ir.graph import scope
+from hornbeam.ir.scope import scope
 from hornbeam.training import checks
 from hornbeam.training.batches import check_local_data, global_types
 from hornbeam.training.callbacks.base import CallbackList, History

@@ -8,7 +8,7 @@ from typing import Any
 
 from hornbeam.core import variable
 from hornbeam.core.lazy import acquire_graph, release_graph
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 
 _local = threading.local()
 

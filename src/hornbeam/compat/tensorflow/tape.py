@@ -12,7 +12,7 @@ from hornbeam.core import variable
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir import autodiff
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import ones_like, zeros_like
 from hornbeam.ir.types import is_float
 

@@ -13,7 +13,7 @@ from hornbeam import ops
 from hornbeam.core.tensor import Tensor
 from hornbeam.diagnostics.capture import Call, Probe, capture_layer_calls, rms
 from hornbeam.engines.base import Engine
-from hornbeam.ir.graph import Node, topological
+from hornbeam.ir.node import Node, topological
 from hornbeam.ir.types import is_float
 from hornbeam.optimizers.updates import noticed_gradients
 from hornbeam.training.checks import _through

@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 
 from hornbeam.engines.table import missing_package, require_version
-from hornbeam.ir.graph import Graph, Node
+from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import run
 from hornbeam.ir.interpret import where as place_of
+from hornbeam.ir.node import Node
 from hornbeam.ir.types import Shape, TensorType, is_float, numpy_dtype
 
 try:

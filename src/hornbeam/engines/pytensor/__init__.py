@@ -16,7 +16,8 @@ import numpy as np
 from hornbeam.engines.base import BindingExecutable, Buffer, Executable
 from hornbeam.engines.random import random_bits
 from hornbeam.engines.table import Table, TableEngine, missing_package, require_version
-from hornbeam.ir.graph import Graph, Node
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.node import Node
 from hornbeam.ir.types import TensorType, ValueType, is_integer, numpy_dtype
 
 try:

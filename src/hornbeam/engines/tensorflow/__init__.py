@@ -17,8 +17,9 @@ import numpy as np
 
 from hornbeam.engines.base import BindingExecutable, Buffer, Executable
 from hornbeam.engines.table import Table, TableEngine, missing_package, require_version
-from hornbeam.ir.graph import Graph, Node
+from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import run, use_counts
+from hornbeam.ir.node import Node
 from hornbeam.ir.types import numpy_dtype
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # what TensorFlow tells about the machine

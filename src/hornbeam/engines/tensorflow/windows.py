@@ -12,7 +12,7 @@ import tensorflow as tf
 from hornbeam.engines.table import Table
 from hornbeam.engines.tensorflow.arrays import pad
 from hornbeam.engines.tensorflow.elementwise import Tensor, long, maximum, raw, through, widened, zero_like
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 
 # -- products, convolutions, pools ---------------------------------------------------------------------------
 

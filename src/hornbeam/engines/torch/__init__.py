@@ -20,8 +20,9 @@ from hornbeam.engines.base import BindingExecutable, Buffer, Executable, MeshEng
 from hornbeam.engines.host import HostCalls
 from hornbeam.engines.mesh import Job, Mesh
 from hornbeam.engines.table import Table, TableEngine, missing_package, require_version
-from hornbeam.ir.graph import Graph, Node
+from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import run, where
+from hornbeam.ir.node import Node
 from hornbeam.ir.types import TensorType, numpy_dtype
 
 try:

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from hornbeam.engines.torch.random import random_bits
-from hornbeam.ir.graph import Graph, Node
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import graph_param
 
 # What decides by values what is run next, or would be unrolled step by step, or is no operation of PyTorch's.

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from hornbeam.engines.table import Table
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.types import numpy_dtype
 
 Tensor = Any

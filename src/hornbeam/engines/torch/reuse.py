@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 from hornbeam.engines.torch.elementwise import Tensor
-from hornbeam.ir.graph import Graph, Node
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.node import Node
 from hornbeam.ir.types import TensorType
 
 # What always makes new memory for its result, and never shows that of an operand.

@@ -6,8 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from hornbeam.ir.graph import Graph, Node, placeholder, scope, topological
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.node import Node, placeholder, topological
 from hornbeam.ir.primitive import PRIMITIVES, bind
+from hornbeam.ir.scope import scope
 from hornbeam.ir.trace import new_level
 from hornbeam.ir.types import TensorType
 
@@ -39,7 +41,7 @@ def bucketed(graph: Graph) -> Graph:
                     known.update(zip(group, _joined(group, [known[x.inputs[0]] for x in group]), strict=True))
                 elif node.primitive is not None:
                     known[node] = bind(node.primitive, *(known[x] for x in node.inputs), **node.params)
-    return Graph([known[x] for x in graph.inputs], [known[x] for x in graph.outputs]).frozen()
+    return Graph([known[x] for x in graph.inputs], [known[x] for x in graph.outputs]).copy()
 
 
 def _joins(node: Node) -> bool:

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import Primitive, Sample, bind, movement_cost
 from hornbeam.ir.types import BOOL, DTYPES, NUMERIC, ShapeError, TensorType, dtype_name, is_float
 

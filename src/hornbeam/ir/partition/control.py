@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.partition.layouts import PARTIAL, Context, Cut, Place, Plan, is_dim, is_zero
 
 Places = tuple[Place, ...]

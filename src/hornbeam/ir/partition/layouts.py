@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hornbeam.ir.graph import Graph, Node
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.node import Node
 from hornbeam.ir.partition.collectives import COLLECTIVES
 from hornbeam.ir.trace import is_constant
 from hornbeam.ir.types import TensorType

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from hornbeam.ir.graph import Graph, Node, placeholder, scope
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.node import Node, placeholder
 from hornbeam.ir.partition.collectives import COLLECTIVES
 from hornbeam.ir.partition.layouts import (
     ANYWHERE,
@@ -21,6 +22,7 @@ from hornbeam.ir.partition.layouts import (
 )
 from hornbeam.ir.partition.rules import ELEMENTWISE, RULES, reshaped_dim
 from hornbeam.ir.primitive import PRIMITIVES, bind, constant, graph_param, zeros_like
+from hornbeam.ir.scope import scope
 from hornbeam.ir.trace import inline, new_level
 from hornbeam.ir.types import TensorType
 
@@ -251,7 +253,7 @@ class Rewrite(Context):
             outputs = [self._at(x, p) for x, p in zip(self.graph.outputs, places, strict=True)]
         came = zip(self.graph.inputs, self.ins, strict=True)
         gathered = (i for i, (x, p) in enumerate(came) if is_dim(p) and (x, None) in self._made)
-        return Cut(Graph(inputs, outputs).frozen(), places, frozenset(gathered))
+        return Cut(Graph(inputs, outputs).copy(), places, frozenset(gathered))
 
     def _natural(self, node: Node) -> None:
         """Make a node's value where its plan leaves it, and where an open sum is taken."""

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.partition.control import cond, scan, while_loop
 from hornbeam.ir.partition.layouts import PARTIAL, Context, Place, Plan, Rule, is_dim, is_zero, piece
 from hornbeam.ir.types import is_float

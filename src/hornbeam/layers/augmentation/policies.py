@@ -15,7 +15,7 @@ from hornbeam.core.lazy import evaluate
 from hornbeam.core.registry import deserialize, exported, serialize
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import current_variable_tracer
-from hornbeam.ir.graph import count_elements
+from hornbeam.ir.limits import count_elements
 from hornbeam.ir.trace import current_level
 from hornbeam.layers.augmentation.base import (
     ImageLayer,

@@ -12,7 +12,7 @@ from hornbeam import ops, random
 from hornbeam._internal.validation import check_int, check_sizes
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import count_elements
+from hornbeam.ir.limits import count_elements
 from hornbeam.layers.augmentation.base import (
     ImageLayer,
     RandomImageLayer,

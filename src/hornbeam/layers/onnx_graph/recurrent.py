@@ -9,7 +9,7 @@ from hornbeam import ops
 from hornbeam import primitives as p
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.layers.onnx_graph.vocabulary import Call, GraphError, node_of, operator
 
 # x (batch, steps, gates * units) with its bias, the recurrent kernel (units, gates * units), the recurrent

@@ -12,7 +12,7 @@ import numpy as np
 
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 
 F = TypeVar("F", bound=Callable[..., Any])
 

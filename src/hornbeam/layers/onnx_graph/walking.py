@@ -18,8 +18,9 @@ import numpy as np
 from hornbeam import ops
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Graph, Node, topological
+from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import reference
+from hornbeam.ir.node import Node, topological
 from hornbeam.layers.onnx_graph.structure import is_graph, unpacked
 from hornbeam.layers.onnx_graph.vocabulary import ANY, LAST, OPERATORS, Call, GraphError, Operator
 

@@ -13,7 +13,8 @@ from hornbeam import ops
 from hornbeam import primitives as p
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Node, count_elements
+from hornbeam.ir.limits import count_elements
+from hornbeam.ir.node import Node
 from hornbeam.layers.onnx_graph.vocabulary import LAST, Call, GraphError, ints, node_of, operator
 
 Pairs = tuple[tuple[int, int], ...]

@@ -8,7 +8,7 @@ from hornbeam import primitives as p
 from hornbeam.core.convert import cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ops._common import image_batch
 from hornbeam.ops.image.filters import gaussian_blur
 from hornbeam.ops.image.warping import (

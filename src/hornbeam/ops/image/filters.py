@@ -12,7 +12,8 @@ from hornbeam.core.convert import cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.operators import subtract
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Node, count_elements
+from hornbeam.ir.limits import count_elements
+from hornbeam.ir.node import Node
 from hornbeam.ir.types import ShapeError, is_float, numpy_dtype
 from hornbeam.ops._common import float_node, image_batch, node_of
 from hornbeam.ops.convolution import padding_of, sizes_of

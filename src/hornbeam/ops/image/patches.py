@@ -8,7 +8,7 @@ from hornbeam import primitives as p
 from hornbeam.config import standard_data_format
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import image_batch, node_of
 from hornbeam.ops.convolution import padding_of, sizes_of

@@ -10,7 +10,8 @@ import numpy as np
 from hornbeam import primitives as p
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Node, count_elements
+from hornbeam.ir.limits import count_elements
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
 from hornbeam.ir.types import ShapeError, is_float, numpy_dtype
 from hornbeam.ops._common import float_node, image_batch

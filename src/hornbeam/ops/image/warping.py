@@ -10,7 +10,7 @@ from hornbeam import primitives as p
 from hornbeam.core.convert import broadcast_node, cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.graph import Node
+from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError, TensorType, is_float
 from hornbeam.ops._common import image_batch, node_of

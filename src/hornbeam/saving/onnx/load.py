@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam._internal.limits import current_budget
-from hornbeam.ir.graph import work_limit
+from hornbeam.ir.limits import work_limit
 from hornbeam.ir.types import is_float, numpy_dtype
 from hornbeam.layers.core import Identity, Input
 from hornbeam.layers.onnx_graph import GraphError, OnnxGraph

@@ -1,0 +1,53 @@
+"""Limit on the work of building a graph, for models from untrusted files.
+
+A small file can describe a model that takes forever to build: unrolled loops, models inside models.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_local = threading.local()
+
+# One entry per open limit, in all threads: while it is empty, counting costs the check of an empty list.
+limits: list[None] = []
+
+# What calling a layer counts, beside its operations.
+SCOPE_STEPS = 5
+
+
+class WorkLimitError(RuntimeError):
+    """Building a graph takes more operations than the open limit allows."""
+
+
+@contextmanager
+def work_limit(steps: int) -> Iterator[None]:
+    """Allow at most `steps` operations inside, in this thread; a layer's call counts as five."""
+    outer = getattr(_local, "steps", None)
+    _local.steps = steps
+    limits.append(None)
+    try:
+        yield
+    finally:
+        limits.pop()
+        _local.steps = outer
+
+
+def count_steps(number: int) -> None:
+    """Count `number` operations against the limit of this thread, if one is open."""
+    steps = getattr(_local, "steps", None)
+    if steps is not None:
+        if steps < number:
+            raise WorkLimitError("the model takes more operations to build than its size accounts for")
+        _local.steps = steps - number
+
+
+def count_elements(number: int) -> None:
+    """Count an array or list of `number` elements that is built outside of the graph.
+
+    Call it before allocating: a file may ask for a billion pixels, parts or thresholds.
+    """
+    if limits:
+        count_steps(number // 200)
