@@ -1,4 +1,4 @@
-"""`hornbeam bench`: workloads run, sides are told apart, medians and ratios are right."""
+"""`hornbeam bench`: workloads run, competitors are told apart, medians and ratios are right."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from hornbeam.cli import main
 from hornbeam.cli.bench import report, runner
-from hornbeam.cli.bench.competitors import Side, engine_side, environment_of, peer, workload_names
+from hornbeam.cli.bench.competitors import Competitor, engine_competitor, environment_of, peer, workload_names
 
 FAST = {"EPOCHS": "1", "SAMPLES": "64", "HORNBEAM_THREADS": "1"}
 
@@ -22,11 +22,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(key, value)
 
 
-def fake(tmp_path: Path, name: str, **figures: float) -> Side:
-    """A side that prints these figures, one of a list for each run."""
+def fake(tmp_path: Path, name: str, **figures: float) -> Competitor:
+    """A competitor that prints these figures, one of a list for each run."""
     script = tmp_path / f"{name}_tutorial.py"
     script.write_text(f"print('noise')\nprint({json.dumps(json.dumps(figures))})\n")
-    return Side(name, (sys.executable,), str(tmp_path / f"{name}_{{}}.py"))
+    return Competitor(name, (sys.executable,), str(tmp_path / f"{name}_{{}}.py"))
 
 
 def test_workloads_are_in_the_package() -> None:
@@ -39,9 +39,9 @@ def test_workloads_are_in_the_package() -> None:
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("workload", ["tutorial", "mlp", "autoencoder"])
 def test_a_workload_runs_on_the_native_engine(workload: str) -> None:
-    found = runner.run_once(engine_side("native"), workload)
-    for figure in runner.FIGURES:
-        assert found[figure.key] > 0
+    found = runner.run_once(engine_competitor("native"), workload)
+    for measurement in runner.MEASUREMENTS:
+        assert found[measurement.key] > 0
     assert found["samples"] == 64
     assert found["step_flops"] > 1e6
     assert found["import_s"] < found["start_s"]
@@ -51,15 +51,15 @@ def test_a_workload_runs_on_the_native_engine(workload: str) -> None:
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("workload", workload_names())
 def test_every_workload_runs(workload: str) -> None:
-    assert runner.run_once(engine_side("native"), workload)["epoch_s"] > 0
+    assert runner.run_once(engine_competitor("native"), workload)["epoch_s"] > 0
 
 
 @pytest.mark.usefixtures("quick")
 def test_the_dtype_reaches_the_workload() -> None:
-    found = runner.run_once(engine_side("native"), "mlp", threads=1, dtype="mixed_bfloat16")
+    found = runner.run_once(engine_competitor("native"), "mlp", threads=1, dtype="mixed_bfloat16")
     assert found["loss"] > 0
     with pytest.raises(runner.RunError, match="mixed_float7"):
-        runner.run_once(engine_side("native"), "mlp", dtype="mixed_float7")
+        runner.run_once(engine_competitor("native"), "mlp", dtype="mixed_float7")
 
 
 def test_flops_of_the_tutorial_are_those_of_the_textbook() -> None:
@@ -70,7 +70,7 @@ def test_flops_of_the_tutorial_are_those_of_the_textbook() -> None:
 
 
 def test_medians_and_ratios(tmp_path: Path) -> None:
-    figures = {figure.key: figure for figure in runner.FIGURES}
+    figures = {measurement.key: measurement for measurement in runner.MEASUREMENTS}
     result = runner.Result("tutorial")
     result.runs = {
         "us": [{"epoch_s": s, "predict_per_s": 900} for s in (1.0, 9.0, 2.0)],
@@ -86,23 +86,23 @@ def test_medians_and_ratios(tmp_path: Path) -> None:
 
 def test_sides_take_turns(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    sides = []
+    competitors = []
     for name in ("a", "b"):
         code = f"open({str(log)!r}, 'a').write({name!r}); print('{{\"epoch_s\": 1}}')"
         (tmp_path / f"{name}_tutorial.py").write_text(code)
-        sides.append(Side(name, (sys.executable,), str(tmp_path / f"{name}_{{}}.py")))
-    (result,) = runner.compare(["tutorial"], sides, runs=3)
+        competitors.append(Competitor(name, (sys.executable,), str(tmp_path / f"{name}_{{}}.py")))
+    (result,) = runner.compare(["tutorial"], competitors, runs=3)
     assert log.read_text() == "ababab"
     assert [len(runs) for runs in result.runs.values()] == [3, 3]
-    (other,) = runner.compare(["mlp"], sides, runs=1)
+    (other,) = runner.compare(["mlp"], competitors, runs=1)
     assert other.runs == {}  # they have no such script
 
 
 def test_what_fails_is_told(tmp_path: Path) -> None:
     (tmp_path / "bad_tutorial.py").write_text("raise SystemExit('out of wood')")
-    side = Side("bad", (sys.executable,), str(tmp_path / "bad_{}.py"))
+    competitor = Competitor("bad", (sys.executable,), str(tmp_path / "bad_{}.py"))
     with pytest.raises(runner.RunError, match="out of wood"):
-        runner.run_once(side, "tutorial")
+        runner.run_once(competitor, "tutorial")
 
 
 def test_peers_are_read() -> None:
@@ -124,7 +124,7 @@ def test_peers_are_read() -> None:
 
 
 def test_threads_are_for_everybody() -> None:
-    found = environment_of(engine_side("native"), 3, "mixed_bfloat16", 1.5)
+    found = environment_of(engine_competitor("native"), 3, "mixed_bfloat16", 1.5)
     assert {found[name] for name in ("HORNBEAM_THREADS", "OMP_NUM_THREADS", "BENCH_THREADS")} == {"3"}
     assert found["BENCH_DTYPE"] == "mixed_bfloat16"
     assert found["BENCH_START"] == "1.5"
@@ -134,32 +134,32 @@ def test_threads_are_for_everybody() -> None:
 def test_tables_bars_files_and_charts(tmp_path: Path) -> None:
     from rich.console import Console
 
-    sides = [
-        Side("us", (sys.executable,), ours=True),
+    competitors = [
+        Competitor("us", (sys.executable,), ours=True),
         fake(tmp_path, "them", epoch_s=4.0, loss=0.5),
     ]
     runs = {
         "us": [{"epoch_s": 2.0, "loss": 0.25, "step_flops": 3e9, "steps": 10}],
-        "them": [runner.run_once(sides[1], "tutorial")],
+        "them": [runner.run_once(competitors[1], "tutorial")],
     }
     results = [runner.Result("tutorial", runs)]
-    roof = {"float32": 100e9, "bfloat16": None, "memory": [], "threads": 1}
+    peak = {"float32": 100e9, "bfloat16": None, "memory": [], "threads": 1}
     console = Console(width=100, record=True, file=io.StringIO())
-    console.print(report.table(results[0], sides, roof))
+    console.print(report.table(results[0], competitors, peak))
     text = console.export_text()
     row = next(line.split() for line in text.splitlines() if line.strip().startswith("epoch"))
     assert row[-3:] == ["2.00", "4.00", "2.00"]
     assert "15%" in text  # 3e9 * 10 FLOPs in 2 s, of 100 GFLOP/s
-    console.print(report.overview(results, sides[0], roof))
+    console.print(report.overview(results, competitors[0], peak))
     assert "15%" in console.export_text()
-    bars = report.bars(results, sides, width=10).splitlines()
+    bars = report.bars(results, competitors, width=10).splitlines()
     assert [line.count("█") for line in bars[2:]] == [5, 10]
-    assert "| epoch, s | 2.00 | 4.00 | 2.00 |" in report.markdown(results, sides)
-    report.write_json(str(tmp_path / "all.json"), results, sides, {"about": "x"})
+    assert "| epoch, s | 2.00 | 4.00 | 2.00 |" in report.markdown(results, competitors)
+    report.write_json(str(tmp_path / "all.json"), results, competitors, {"about": "x"})
     written = json.loads((tmp_path / "all.json").read_text())
     assert written["workloads"]["tutorial"]["times_better"]["epoch_s"] == 2.0
     pytest.importorskip("matplotlib")
-    report.chart(str(tmp_path / "chart.png"), results, sides, "heading")
+    report.chart(str(tmp_path / "chart.png"), results, competitors, "heading")
     assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
 
 

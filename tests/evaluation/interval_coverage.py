@@ -85,7 +85,9 @@ def share(rng: Rng, n: int, p: float, draws: int) -> Coverage:
     """Wilson's interval of an accuracy p."""
     held, warned = [], []
     for right in rng.binomial(n, p, draws):
-        statistic = Statistic("accuracy", np.array([[right, n - right]], float), lambda s: s[:, 0], "share")
+        statistic = Statistic(
+            "accuracy", np.array([[right, n - right]], float), lambda s: s[:, 0], "proportion"
+        )
         bounds = wilson(right, n)
         held.append(p in bounds)
         warned.append(bool(doubts("accuracy", statistic, bounds)))
@@ -203,7 +205,7 @@ def main() -> None:
         print(f"| {what} | {n:,} | {found} |", flush=True)
 
     print("| what | n | holds | warned | holds without a warning |\n|---|---|---|---|---|")
-    if "share" in parts:
+    if "proportion" in parts:
         for p in (0.5, 0.9, 0.95, 0.99, 0.996):
             for n in (20, 100, 1000, 10_000):
                 line(f"accuracy {p:.1%}", n, share(rng, n, p, options.draws))

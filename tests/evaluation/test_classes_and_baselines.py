@@ -11,7 +11,7 @@ from test_evaluate import classifier, data
 
 import hornbeam as hb
 from hornbeam import evaluation
-from hornbeam.evaluation.confusion_matrix import confusion_matrix, mixups
+from hornbeam.evaluation.confusion_matrix import confused_pairs, confusion_matrix
 
 
 def trained(x: np.ndarray, y: np.ndarray) -> hb.Sequential:
@@ -26,10 +26,10 @@ def trained(x: np.ndarray, y: np.ndarray) -> hb.Sequential:
 
 def test_confusions_by_hand() -> None:
     matrix = confusion_matrix(np.array([4, 4, 4, 7, 1]), np.array([9, 9, 4, 1, 1]), 10)
-    found = mixups(matrix)
+    found = confused_pairs(matrix)
     assert [(m.true, m.taken, m.count, m.n) for m in found] == [(4, 9, 2, 3), (7, 1, 1, 1)]
     assert found[0].interval() == evaluation.wilson(2, 3)
-    assert mixups(np.diag([3, 4])) == []
+    assert confused_pairs(np.diag([3, 4])) == []
 
 
 def test_confusion_is_that_of_sklearn(tmp_path: Path) -> None:

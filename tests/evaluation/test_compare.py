@@ -45,7 +45,7 @@ def test_mcnemar_is_wrong_in_at_most_5_percent(n: int, share: float) -> None:
 def test_score_interval_by_likelihood(only_a: int, only_b: int, n: int) -> None:
     """At both ends the score is 1.96, with the likeliest shares found by a search."""
     optimize = pytest.importorskip("scipy.optimize")
-    for end in evaluation.share_difference(only_a, only_b, n):
+    for end in evaluation.proportion_difference(only_a, only_b, n):
 
         def unlikely(q: float, end: float = end) -> float:
             p = q + end
@@ -65,7 +65,7 @@ def test_score_interval_holds() -> None:
     rng = np.random.default_rng(0)
     for n, p, q in [(50, 0.1, 0.05), (200, 0.03, 0.01), (1000, 0.02, 0.02)]:
         counts = rng.multinomial(n, (p, q, 1 - p - q), 4000)
-        held = np.mean([p - q in evaluation.share_difference(a, b, n) for a, b, _ in counts])
+        held = np.mean([p - q in evaluation.proportion_difference(a, b, n) for a, b, _ in counts])
         assert 0.93 < held < 0.97, (n, p, q)
 
 

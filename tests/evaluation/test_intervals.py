@@ -102,7 +102,7 @@ def test_few_samples_are_doubted() -> None:
 
 
 # 1,000 draws: two standard errors are 1.4%, hence 92 to 98.
-SAMPLED = [("share", 0.9, 1000, 10_000), ("share", 0.99, 10_000, 10_000),
+SAMPLED = [("proportion", 0.9, 1000, 10_000), ("proportion", 0.99, 10_000, 10_000),
            ("mean", "squared error", 300, 1000), ("mean", "cross-entropy, 95% right", 300, 500),
            ("free", "AUC 0.76", 100, 400), ("free", "macro F1 0.81", 100, 500)]  # fmt: skip
 
@@ -114,7 +114,7 @@ def test_intervals_hold(part: str, what: object, n: int, draws: int) -> None:
     assert found.warned < 0.1, found
 
 
-FULL = [("share", p, n) for p in (0.5, 0.9, 0.95, 0.99, 0.996) for n in (100, 1000, 10_000)]
+FULL = [("proportion", p, n) for p in (0.5, 0.9, 0.95, 0.99, 0.996) for n in (100, 1000, 10_000)]
 FULL += [("f1", rates, n) for rates in ((0.08, 0.02), (0.05, 0.1)) for n in (1000, 10_000)]  # type: ignore[misc]
 FULL += [("mean", name, n) for name in coverage.MEANS for n in (100, 1000)]  # type: ignore[misc]
 FULL += [("free", name, n) for name in coverage.FREE for n in (100, 1000)]  # type: ignore[misc]

@@ -19,7 +19,7 @@ import hornbeam as hb
 from hornbeam import layers
 from hornbeam.insight.ablation import CannotGo, parameters_without, without
 from hornbeam.insight.arithmetic import percent, weight_sum, window_sum
-from hornbeam.insight.explanations.explanation import Note, Told
+from hornbeam.insight.explanations.explanation import Explanation, Section
 from hornbeam.random import random_state
 
 SUM = re.compile(r"([\d(⌊⌈](?:(?<=\d),(?=\d)|[\d.()⌊⌋⌈⌉×+\-/ ])*) = ([\d,.]+)")
@@ -39,25 +39,25 @@ def sums_in(text: str) -> list[tuple[str, float, float]]:
     return found
 
 
-def weights_of(note: Note) -> int:
+def weights_of(note: Section) -> int:
     """The parameters that the line on weights comes to, by the shapes written there."""
-    text = note.fact("weights").split(" = ")[0]
+    text = note.entry("weights").split(" = ")[0]
     return sum(int(value_of(re.sub(r"^[a-z_0-9]* ", "", part))) for part in text.split(" + "))
 
 
-def explained(layer: Any, *shapes: tuple[int, ...], dtype: str = "float32") -> tuple[Note, Any]:
+def explained(layer: Any, *shapes: tuple[int, ...], dtype: str = "float32") -> tuple[Section, Any]:
     inputs = [hb.Input(shape, dtype=dtype) for shape in shapes]
     model = hb.Model(inputs, layer(inputs if len(inputs) > 1 else inputs[0]))
     note = model.explain()[layer.name]
-    assert note.fact("does")
-    assert note.fact("why")
-    assert note.fact("without")
-    for label, text in note.facts:
+    assert note.entry("does")
+    assert note.entry("why")
+    assert note.entry("without")
+    for label, text in note.entries:
         for left, computed, said in sums_in(text if label != "weights" else ""):
             assert computed == pytest.approx(said, rel=2e-3), left
     if layer.weights:
         assert weights_of(note) == layer.count_params()
-        assert f"= {layer.count_params():,}" in note.fact("weights")
+        assert f"= {layer.count_params():,}" in note.entry("weights")
     return note, model
 
 
@@ -155,19 +155,19 @@ def test_every_family(make: Any, shapes: Any, volume: str) -> None:
         model = hb.Model(inputs, layer(*inputs))
         note = model.explain()[layer.name]
         assert weights_of(note) == layer.count_params()
-        for left, computed, said in sums_in(note.fact("volume")):
+        for left, computed, said in sums_in(note.entry("volume")):
             assert computed == said, left
     else:
         note, _ = explained(layer, *shapes)
-    assert volume in note.fact("volume")
-    assert "no description" not in note.fact("does")
+    assert volume in note.entry("volume")
+    assert "no description" not in note.entry("does")
 
 
 def test_embedding_and_channels_first() -> None:
     note, _ = explained(layers.Embedding(50, 4), (7,), dtype="int32")
-    assert "7 × 4 = 28" in note.fact("volume")
+    assert "7 × 4 = 28" in note.entry("volume")
     note, model = explained(layers.Conv2D(2, 3, data_format="channels_first"), (3, 9, 8))
-    assert "(9 - 3) / 1 + 1 = 7, (8 - 3) / 1 + 1 = 6, 2 values" in note.fact("volume")
+    assert "(9 - 3) / 1 + 1 = 7, (8 - 3) / 1 + 1 = 6, 2 values" in note.entry("volume")
     assert model.output_shape == (None, 2, 7, 6)
 
 
@@ -232,7 +232,7 @@ def test_random_transposed_convolutions(
     layer = layers.Conv1DTranspose(1, window, strides=stride, padding=padding, output_padding=extra)
     x = hb.Input((size, 1))
     made = layer(x).shape[1]
-    text = hb.Model(x, layer.output).explain()[layer.name].fact("volume").split(",")[0]
+    text = hb.Model(x, layer.output).explain()[layer.name].entry("volume").split(",")[0]
     assert sums_in(text)[0][1] == made
 
 
@@ -257,34 +257,34 @@ def tutorial() -> Any:
 
 
 def test_the_tutorial() -> None:
-    told = tutorial().explain()
-    conv = told["conv_2"]
+    explanation = tutorial().explain()
+    conv = explanation["conv_2"]
     assert conv.title == "conv_2 (Conv2D)  26×26×32 → 24×24×64"
-    assert conv.fact("volume") == "(26 - 3) / 1 + 1 = 24 along each axis, 64 values at each place"
-    assert conv.fact("weights") == "kernel 3 × 3 × 32 × 64 + bias 64 = 18,496, 1.5% of all"
-    assert conv.fact("sees") == "every value depends on 5×5 positions of the input"
-    assert "88.3% of all" in conv.fact("costs")
-    assert "0.25 × 9,216 = 2,304 values" in told["drop_1"].fact("does")
-    assert told["dense"].fact("does") == (
+    assert conv.entry("volume") == "(26 - 3) / 1 + 1 = 24 along each axis, 64 values at each place"
+    assert conv.entry("weights") == "kernel 3 × 3 × 32 × 64 + bias 64 = 18,496, 1.5% of all"
+    assert conv.entry("sees") == "every value depends on 5×5 positions of the input"
+    assert "88.3% of all" in conv.entry("costs")
+    assert "0.25 × 9,216 = 2,304 values" in explanation["drop_1"].entry("does")
+    assert explanation["dense"].entry("does") == (
         "128 weighted sums of all 9,216 inputs; then relu keeps what is positive and sets the rest to 0"
     )
-    assert "98.3% of the parameters are in dense." in told.closing
+    assert "98.3% of the parameters are in dense." in explanation.closing
     # What the model would be without them, against models written by hand.
-    assert "110,986 parameters instead of 1,199,882" in told["dense"].fact("without")
+    assert "110,986 parameters instead of 1,199,882" in explanation["dense"].entry("without")
     others = [layer for layer in tutorial().layers if layer.name != "pool"]
     by_hand = hb.Sequential([hb.Input((28, 28, 1)), *(type(x).from_config(x.get_config()) for x in others)])
-    assert f"{by_hand.count_params():,} parameters instead" in told["pool"].fact("without")
-    assert "cannot go" in told["flatten"].fact("without")
+    assert f"{by_hand.count_params():,} parameters instead" in explanation["pool"].entry("without")
+    assert "cannot go" in explanation["flatten"].entry("without")
     with pytest.raises(KeyError, match="conv_1"):
-        told["conv_9"]
+        explanation["conv_9"]
 
 
 def test_text_html_and_rich() -> None:
-    told = hb.Sequential([hb.Input((4,)), layers.Dense(3, name="a<b")], name="tiny").explain()
-    assert str(told) == told.text == repr(told)
-    assert max(map(len, told.text.splitlines())) <= 100
-    assert "4 × 3 + bias 3 = 15" in told.text
-    html = told._repr_html_()
+    explanation = hb.Sequential([hb.Input((4,)), layers.Dense(3, name="a<b")], name="tiny").explain()
+    assert str(explanation) == explanation.text == repr(explanation)
+    assert max(map(len, explanation.text.splitlines())) <= 100
+    assert "4 × 3 + bias 3 = 15" in explanation.text
+    html = explanation._repr_html_()
     assert "<dt>weights</dt>" in html
     assert "a&lt;b" in html
 
@@ -295,10 +295,10 @@ def test_shared_nested_and_subclassed() -> None:
     x = hb.Input((8,), name="x")
     model = hb.Model(x, layers.Dense(1, name="out")(inner(x) + inner(x * 2.0)))
     assert weights_of(model.explain()["inner"]) == inner.count_params() == 82
-    told = model.explain(expand_nested=True)
-    assert [note.depth for note in told.notes] == [0, 0, 1, 1, 1, 0]
-    assert "the answer" not in told["second"].fact("why")
-    assert "the answer" in told["out"].fact("why")
+    explanation = model.explain(expand_nested=True)
+    assert [note.depth for note in explanation.sections] == [0, 0, 1, 1, 1, 0]
+    assert "the answer" not in explanation["second"].entry("why")
+    assert "the answer" in explanation["out"].entry("why")
 
     class Own(hb.Model):
         def __init__(self) -> None:
@@ -312,7 +312,7 @@ def test_shared_nested_and_subclassed() -> None:
     with pytest.raises(ValueError, match="not built"):
         own.explain()
     own(np.ones((2, 4), "float32"))
-    assert "4 × 3 + bias 3 = 15" in own.explain()["own_dense"].fact("weights")
+    assert "4 × 3 + bias 3 = 15" in own.explain()["own_dense"].entry("weights")
 
 
 def test_a_layer_of_ones_own_is_told_honestly() -> None:
@@ -321,7 +321,7 @@ def test_a_layer_of_ones_own_is_told_honestly() -> None:
             return x * 2.0
 
     note, _ = explained(Odd(), (3,))
-    assert "no description" in note.fact("does")
+    assert "no description" in note.entry("does")
 
 
 def test_time_is_measured_with_data() -> None:
@@ -336,9 +336,11 @@ def test_time_is_measured_with_data() -> None:
     model.compile("sgd", "mse")
     before = [np.array(w) for w in model.get_weights()]
     x = np.ones((64, 16, 16, 8), "float32")
-    told = model.explain(x, np.zeros((64, 2), "float32"))
-    assert "measured time" in told["conv"].fact("costs")
-    shares = [re.match(r"([\d.]+)% of the layers' measured", note.fact("costs")) for note in told.notes]
+    explanation = model.explain(x, np.zeros((64, 2), "float32"))
+    assert "measured time" in explanation["conv"].entry("costs")
+    shares = [
+        re.match(r"([\d.]+)% of the layers' measured", note.entry("costs")) for note in explanation.sections
+    ]
     assert sum(float(share[1]) for share in shares if share) == pytest.approx(100, abs=0.5)
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
@@ -351,17 +353,17 @@ def test_what_layers_do_on_data() -> None:
     )
     x = np.array([[1.0, 5.0], [-3.0, 5.0]], "float32")
     values = np.array([[1.0, 0.0, 0.0], [0.0, 3.0, 0.0]])
-    text = model.explain(x)["d"].fact("on data")
+    text = model.explain(x)["d"].entry("on data")
     assert text == (
         f"mean {values.mean():.3g}, deviation {values.std():.3g}, 67% of the values are 0; "
         "1 of 3 channels are 0 throughout"
     )
-    told = model.explain(x)
-    assert "prediction" in told.closing[-1]
+    explanation = model.explain(x)
+    assert "prediction" in explanation.closing[-1]
     with hb.engines.using("reference"):
-        told = model.explain(x)
-    assert "could not be measured" in told.closing[-1]
-    assert "FLOPs" in told["d"].fact("costs")
+        explanation = model.explain(x)
+    assert "could not be measured" in explanation.closing[-1]
+    assert "FLOPs" in explanation["d"].entry("costs")
 
 
 def test_percents() -> None:
@@ -401,10 +403,10 @@ def test_attention_to_oneself_can_go_and_strings_are_told() -> None:
             layers.Dense(2),
         ]
     )
-    told = text.explain(np.array([["a b"], ["c d"]]))
-    assert told["e"].fact("on data").startswith("mean ")
-    assert "vocabulary" in told[words.name].fact("does")
-    assert told.closing[-1] == "Time is that of 5 steps of prediction with 2 samples."
+    explanation = text.explain(np.array([["a b"], ["c d"]]))
+    assert explanation["e"].entry("on data").startswith("mean ")
+    assert "vocabulary" in explanation[words.name].entry("does")
+    assert explanation.closing[-1] == "Time is that of 5 steps of prediction with 2 samples."
 
 
 def test_ablation_finds_what_matters_and_leaves_everything() -> None:
@@ -425,13 +427,13 @@ def test_ablation_finds_what_matters_and_leaves_everything() -> None:
     model.fit(x[:64], y[:64], verbose=0)
     kept = [np.array(w) for w in model.get_weights()], [np.array(v) for v in model.optimizer.variables]
     state, name = random_state(), layers.Dense(1).name
-    told = model.explain(x, y, ablate=True, epochs=8, seeds=3)
-    found = told.extra["ablations"]
+    explanation = model.explain(x, y, ablate=True, epochs=8, seeds=3)
+    found = explanation.extra["ablations"]
     assert found["hidden"].verdict == "worse"
     assert found["nothing"].verdict == "cannot tell"
     assert found["out"].verdict == "cannot go" or found["out"].verdict == "worse"
-    assert "worse without it" in told["hidden"].fact("measured")
-    assert "cannot tell" in told["nothing"].fact("measured")
+    assert "worse without it" in explanation["hidden"].entry("measured")
+    assert "cannot tell" in explanation["nothing"].entry("measured")
     assert found["hidden"].high < 0
     for old, new in zip(kept[0], model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
@@ -456,17 +458,17 @@ def test_wrong_requests() -> None:
 
 
 def test_told_by_title() -> None:
-    told = Told("t", [Note("The loop", (("a", "b"),))])
-    assert told["The loop"].fact("a") == "b"
+    explanation = Explanation("t", [Section("The loop", (("a", "b"),))])
+    assert explanation["The loop"].entry("a") == "b"
 
 
 def test_the_guide_shows_what_is_printed() -> None:
     guide = (Path(__file__).parents[2] / "docs" / "insight.md").read_text()
     shown = {line.strip() for line in guide.splitlines()}
     model = tutorial()
-    told = model.explain()
+    explanation = model.explain()
     for name in ("conv_2", "drop_1", "dense"):
-        block = next(part for part in told.text.split("\n\n") if part.startswith(f"{name} "))
+        block = next(part for part in explanation.text.split("\n\n") if part.startswith(f"{name} "))
         assert {line.strip() for line in block.splitlines()} <= shown
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     loop = model.explain_training(samples=60_000, batch_size=128, epochs=12).text

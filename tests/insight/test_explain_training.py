@@ -106,7 +106,7 @@ def test_the_formula_of_restarts() -> None:
         scope = {"cos": math.cos, "pi": math.pi, "i": step // 10, "f": step % 10 / 10}
         assert eval(formula, {"__builtins__": {}}, scope) == pytest.approx(float(schedule(step)), rel=1e-4)
     model = _model(optimizers.SGD(schedule))
-    assert "i restarts behind it" in model.explain_training(samples=10)["The optimizer: SGD"].fact("rate")
+    assert "i restarts behind it" in model.explain_training(samples=10)["The optimizer: SGD"].entry("rate")
 
 
 # -- losses ------------------------------------------------------------------------------------------------
@@ -204,20 +204,20 @@ def test_before_and_after_a_run() -> None:
     model, (x, y) = _model(), _data()
     with pytest.raises(ValueError, match="after fit"):
         model.explain_training()
-    told = model.explain_training(samples=60_000, batch_size=128, epochs=12)
-    assert "468.75, so 469 batches" in told["The loop"].fact("epoch")
-    assert "ln 3 = 1.099" in told["The loss: sparse_categorical_crossentropy"].fact("guessing")
-    assert told["The optimizer: Adam"].fact("keeps") == "2 × 67 = 134 numbers beside the weights"
+    explanation = model.explain_training(samples=60_000, batch_size=128, epochs=12)
+    assert "468.75, so 469 batches" in explanation["The loop"].entry("epoch")
+    assert "ln 3 = 1.099" in explanation["The loss: sparse_categorical_crossentropy"].entry("guessing")
+    assert explanation["The optimizer: Adam"].entry("keeps") == "2 × 67 = 134 numbers beside the weights"
     history = model.fit(x, y, batch_size=30, epochs=2, validation_split=0.2, verbose=0)
-    told = history.explain()
-    assert told["The loop"].fact("epoch").startswith("80 / 30 = 2.66")
-    assert told["The loop"].fact("so far") == "6 updates were made"
-    assert "134 numbers beside 67 weights" in told["The optimizer: Adam"].fact("keeps")
-    run = told["This run"]
-    assert f"{history.history['loss'][0]:.4g} in the first epoch" in run.fact("loss")
-    assert "guessing gives 1.099" in run.fact("loss")
-    assert "of 2:" in run.fact("validation")
-    assert "on validation data" in run.fact("accuracy")
+    explanation = history.explain()
+    assert explanation["The loop"].entry("epoch").startswith("80 / 30 = 2.66")
+    assert explanation["The loop"].entry("so far") == "6 updates were made"
+    assert "134 numbers beside 67 weights" in explanation["The optimizer: Adam"].entry("keeps")
+    run = explanation["This run"]
+    assert f"{history.history['loss'][0]:.4g} in the first epoch" in run.entry("loss")
+    assert "guessing gives 1.099" in run.entry("loss")
+    assert "of 2:" in run.entry("validation")
+    assert "on validation data" in run.entry("accuracy")
 
 
 def test_one_update_is_measured_and_taken_back() -> None:
@@ -225,7 +225,7 @@ def test_one_update_is_measured_and_taken_back() -> None:
     model.fit(x, y, verbose=0)
     before, state = [np.array(v) for v in model.variables], random_state()["hornbeam"]
     steps = np.array(model.optimizer.iterations)
-    told = model.explain_training(x, y)
+    explanation = model.explain_training(x, y)
     norms, loss = one_update(model, x[:32], y[:32])
     for old, new in zip(before, model.variables, strict=True):
         np.testing.assert_array_equal(old, np.array(new))
@@ -237,36 +237,36 @@ def test_one_update_is_measured_and_taken_back() -> None:
     for variable in model.trainable_variables:
         moved = np.linalg.norm(np.array(variable) - old[variable.path])
         assert norms[variable.path] == pytest.approx((np.linalg.norm(old[variable.path]), moved), rel=1e-4)
-    assert f"{loss:.4g} on 32 samples" in told["One update, measured"].fact("loss")
+    assert f"{loss:.4g} on 32 samples" in explanation["One update, measured"].entry("loss")
     shares = np.bincount(y) / len(y)
     entropy = -(shares * np.log(shares)).sum()
-    assert f"{entropy:.4g}" in told["The loss: sparse_categorical_crossentropy"].fact("frequencies")
+    assert f"{entropy:.4g}" in explanation["The loss: sparse_categorical_crossentropy"].entry("frequencies")
 
 
 def test_schedules_wrappers_and_extras() -> None:
     rate = schedules.CosineDecay(0.1, 100)
     adam = optimizers.Adam(rate, weight_decay=0.01, clipnorm=1.0, use_ema=True, gradient_accumulation_steps=4)
     note = _model(adam).explain_training(samples=100, batch_size=1)["The optimizer: Adam"]
-    assert note.fact("formula").startswith("w <- w - lr * 0.01 * w; m <- 0.9 * m + 0.1 * g")
-    assert f"{float(rate(99)):.4g} at update 100" in note.fact("rate")
-    assert "1 / (1 - 0.9) = 10 updates" in note.fact("looks back")
-    assert "4 batches" in note.fact("gathers")
-    assert note.fact("clips")
-    assert note.fact("averages")
-    assert "m begins at 0, v begins at 0" in note.fact("letters")
+    assert note.entry("formula").startswith("w <- w - lr * 0.01 * w; m <- 0.9 * m + 0.1 * g")
+    assert f"{float(rate(99)):.4g} at update 100" in note.entry("rate")
+    assert "1 / (1 - 0.9) = 10 updates" in note.entry("looks back")
+    assert "4 batches" in note.entry("gathers")
+    assert note.entry("clips")
+    assert note.entry("averages")
+    assert "m begins at 0, v begins at 0" in note.entry("letters")
     scaled = optimizers.LossScaleOptimizer(optimizers.SGD(0.1))
-    told = _model(scaled).explain_training(samples=10)
-    assert [n.title for n in told.notes if "optimizer" in n.title] == [
+    explanation = _model(scaled).explain_training(samples=10)
+    assert [n.title for n in explanation.sections if "optimizer" in n.title] == [
         "The optimizer: LossScaleOptimizer", "The optimizer: SGD",
     ]  # fmt: skip
-    assert "32,768" in told["The optimizer: LossScaleOptimizer"].fact("does")
+    assert "32,768" in explanation["The optimizer: LossScaleOptimizer"].entry("does")
 
     class Mine(optimizers.Optimizer):
         def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
             variable.assign(variable - gradient * learning_rate)
 
-    told = _model(Mine(0.1)).explain_training(samples=10)
-    assert "rule of its own" in told["The optimizer: Mine"].fact("does")
+    explanation = _model(Mine(0.1)).explain_training(samples=10)
+    assert "rule of its own" in explanation["The optimizer: Mine"].entry("does")
 
 
 def test_losses_of_several_outputs() -> None:
@@ -274,14 +274,14 @@ def test_losses_of_several_outputs() -> None:
     model = hb.Model(i, [layers.Dense(1, name="size")(i), layers.Dense(5, name="kind")(i)])
     model.compile("sgd", {"size": "mse", "kind": losses.SparseCategoricalCrossentropy(from_logits=True)})
     x, y = np.ones((50, 4), "float32"), {"size": np.arange(50.0)[:, None], "kind": np.arange(50) % 5}
-    told = explain_training(model, x, y)
-    titles = [note.title for note in told.notes if "loss" in note.title]
+    explanation = explain_training(model, x, y)
+    titles = [note.title for note in explanation.sections if "loss" in note.title]
     assert titles == [
         "The loss: mean_squared_error of size",
         "The loss: sparse_categorical_crossentropy of kind",
     ]
-    assert f"{np.arange(50.0).var():.4g}" in told[titles[0]].fact("guessing")
-    assert "ln 5 = 1.609" in told[titles[1]].fact("guessing")
+    assert f"{np.arange(50.0).var():.4g}" in explanation[titles[0]].entry("guessing")
+    assert "ln 5 = 1.609" in explanation[titles[1]].entry("guessing")
     own = hb.Sequential([hb.Input((2,)), layers.Dense(1)])
     own.compile("sgd", lambda y_true, y_pred: hb.ops.mean(hb.ops.square(y_true - y_pred)))
-    assert "function of its own" in own.explain_training(samples=5).notes[-1].fact("measures")
+    assert "function of its own" in own.explain_training(samples=5).sections[-1].entry("measures")

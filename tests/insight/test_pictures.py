@@ -236,10 +236,10 @@ def test_principal_components_against_svd() -> None:
     np.testing.assert_allclose(shares, lengths[:3] ** 2 / (lengths**2).sum(), rtol=1e-4)
     again, _ = insight.principal_components(values[::-1], 3)
     np.testing.assert_allclose(again[::-1], places, rtol=1e-3, atol=1e-3)
-    picture = insight.plot_embeddings(values, np.arange(60) % 3, names=("a", "b", "c"))
-    np.testing.assert_allclose(picture.data["places"], places[:, :2], rtol=1e-3, atol=1e-3)
-    assert "3 groups" in picture.alt
-    assert "0 a  1 b  2 c" in picture.text
+    figure = insight.plot_embeddings(values, np.arange(60) % 3, names=("a", "b", "c"))
+    np.testing.assert_allclose(figure.data["places"], places[:, :2], rtol=1e-3, atol=1e-3)
+    assert "3 groups" in figure.alt
+    assert "0 a  1 b  2 c" in figure.text
     assert insight.plot_embeddings(np.arange(5.0)[:, None]).data["places"].shape == (5, 2)
     with pytest.raises(ValueError, match="60 samples and 3 labels"):
         insight.plot_embeddings(values, [1, 2, 3])
@@ -249,9 +249,9 @@ def test_confusion() -> None:
     table = insight.plot_confusion([0, 1, 2, 2, 1], [0, 2, 2, 2, 2], names=("cat", "dog", "eel", "fox")).data
     np.testing.assert_array_equal(table, [[1, 0, 0, 0], [0, 0, 2, 0], [0, 0, 2, 0], [0, 0, 0, 0]])
     scores = np.eye(3)[[0, 2, 1]]
-    picture = insight.plot_confusion(np.eye(3)[[0, 1, 1]], scores)
-    assert picture.data.tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 0]]
-    assert "2 right (66.7%); most often 1 taken for 2, 1 times" in picture.alt
+    figure = insight.plot_confusion(np.eye(3)[[0, 1, 1]], scores)
+    assert figure.data.tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 0]]
+    assert "2 right (66.7%); most often 1 taken for 2, 1 times" in figure.alt
     assert insight.plot_confusion([0, 1, 1], [0.2, 0.7, 0.4]).data.tolist() == [[1, 0], [1, 1]]
     with pytest.raises(ValueError, match="3 true classes and 2"):
         insight.plot_confusion([0, 1, 1], [0, 1])
@@ -287,7 +287,7 @@ def test_loss_landscape_by_hand_and_everything_as_it_was() -> None:
 # -- files and text ----------------------------------------------------------------------------------------
 
 
-def pictures() -> list[Any]:
+def figures() -> list[Any]:
     model, _, _ = camera()
     x = RNG.normal(size=(2, 3, 4, 2)).astype("float32")
     return [
@@ -306,17 +306,17 @@ def test_files_and_figures(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     from PIL import Image
 
-    for number, picture in enumerate(pictures()):
-        picture.save(tmp_path / f"{number}.svg")
+    for number, figure in enumerate(figures()):
+        figure.save(tmp_path / f"{number}.svg")
         text = (tmp_path / f"{number}.svg").read_text()
-        assert f"<dc:title>{picture.title}" in text
-        assert picture.save(tmp_path / f"{number}.png", dpi=50) is picture
+        assert f"<dc:title>{figure.title}" in text
+        assert figure.save(tmp_path / f"{number}.png", dpi=50) is figure
         with Image.open(tmp_path / f"{number}.png") as image:
-            assert image.info["Description"] == picture.alt
-        drawn = [axes for axes in picture.figure.axes if axes.get_label() != "<colorbar>"]
-        assert len(drawn) == len(picture.panels)
-        assert picture._repr_html_().startswith('<img alt="')
-        assert len(picture.alt) > 30
+            assert image.info["Description"] == figure.alt
+        drawn = [axes for axes in figure.figure.axes if axes.get_label() != "<colorbar>"]
+        assert len(drawn) == len(figure.panels)
+        assert figure._repr_html_().startswith('<img alt="')
+        assert len(figure.alt) > 30
     path = tmp_path / "history.png"
     insight.plot_history({"loss": [1.0, 0.5]}, path=path)
     assert path.read_bytes()[:4] == b"\x89PNG"
@@ -324,23 +324,23 @@ def test_files_and_figures(tmp_path: Path) -> None:
 
 def test_pictures_are_the_same_each_time(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    picture = insight.plot_embeddings(np.arange(40.0).reshape(10, 4) ** 2, np.arange(10) % 2)
-    files = [picture.save(tmp_path / name) and (tmp_path / name).read_bytes() for name in ("a.png", "b.png")]
+    figure = insight.plot_embeddings(np.arange(40.0).reshape(10, 4) ** 2, np.arange(10) % 2)
+    files = [figure.save(tmp_path / name) and (tmp_path / name).read_bytes() for name in ("a.png", "b.png")]
     assert files[0] == files[1]
 
 
 def test_blocks() -> None:
-    from hornbeam.visualization.figure import LinePanel, Picture
+    from hornbeam.visualization.figure import Figure, LinePanel
 
-    step = Picture("step", "a step", [ImagePanel(np.array([[0.0, 1.0], [0.5, 0.25]]))])
+    step = Figure("step", "a step", [ImagePanel(np.array([[0.0, 1.0], [0.5, 0.25]]))])
     assert step.text == "step\n\n  ██\n▒▒░░"
     np.testing.assert_array_equal(shrunk(np.arange(16.0).reshape(4, 4), 2), [[2.5, 4.5], [10.5, 12.5]])
     assert shrunk(np.ones((5, 7)), 3).shape == (2, 3)
-    line = Picture("line", "a line", [LinePanel({"y": (np.arange(8), np.arange(8.0))})])
+    line = Figure("line", "a line", [LinePanel({"y": (np.arange(8), np.arange(8.0))})])
     assert "▁▂▃▄▅▆▇█" in line.text
-    for picture in pictures():
-        assert max(map(len, picture.text.splitlines())) <= 110
-        assert str(picture) == picture.text == repr(picture)
+    for figure in figures():
+        assert max(map(len, figure.text.splitlines())) <= 110
+        assert str(figure) == figure.text == repr(figure)
 
 
 def test_matplotlib_is_imported_when_it_draws_and_named_when_it_is_missing() -> None:

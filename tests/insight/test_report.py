@@ -177,8 +177,8 @@ def test_it_says_what_was_recorded(run: Path, shown: Page) -> None:
         assert f"{line['logs']['val_loss']:.5g}" in text
     for layer in recorded.parts["model"]["layers"]:
         assert layer["name"] in text
-    for note in recorded.parts["explanation"]["notes"]:
-        assert note["title"] in text
+    for section in recorded.parts["explanation"]["sections"]:
+        assert section["title"] in text
     for advice in recorded.parts["data"]["advice"]:
         assert advice["why"][1:60] in text
     assert recorded.info["command"] in shown.text("code")

@@ -108,8 +108,8 @@ def test_explanations_and_weights(tmp_path: Path) -> None:
     trained, recorder = model(), RunRecorder(folder=tmp_path, save_weights=True)
     trained.fit(x, y, verbose=0, callbacks=[recorder])
     assert recorder.path is not None
-    notes = read_run(recorder.path).parts["explanation"]["notes"]
-    assert [note["title"].split()[0] for note in notes] == [layer.name for layer in trained.layers]
+    sections = read_run(recorder.path).parts["explanation"]["sections"]
+    assert [section["title"].split()[0] for section in sections] == [layer.name for layer in trained.layers]
     other = model()
     other.load_weights(recorder.path / "final.weights.h5")
     for first, second in zip(trained.get_weights(), other.get_weights(), strict=True):

@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser(
         "bench",
-        help="run everyday workloads, and compare with Keras and PyTorch if told where they are",
+        help="run everyday workloads, and compare with Keras and PyTorch if explanation where they are",
         description=(
             "Train everyday nets on made-up data, each run in a fresh process, and print medians; with "
             "peers, how many times better than the best of them."

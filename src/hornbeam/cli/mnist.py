@@ -19,8 +19,8 @@ from hornbeam import layers
 from hornbeam._internal.intervals import wilson
 from hornbeam.data.splits.sealed import seal
 from hornbeam.datasets import mnist
-from hornbeam.evaluation.confusion_matrix import confusion_matrix, mixups
-from hornbeam.evaluation.top_errors import contact_sheet, surest_mistakes
+from hornbeam.evaluation.confusion_matrix import confused_pairs, confusion_matrix
+from hornbeam.evaluation.top_errors import contact_sheet, most_confident_errors
 from hornbeam.random import host_permutation
 from hornbeam.utils import PyDataset, set_random_seed
 
@@ -241,7 +241,7 @@ def _report(probabilities: np.ndarray, labels: np.ndarray) -> str:
         "most frequent confusions: "
         + ", ".join(
             f"{m.true} taken for {m.taken} ({m.count}x)"
-            for m in mixups(confusion_matrix(labels.astype(int), predicted, 10))
+            for m in confused_pairs(confusion_matrix(labels.astype(int), predicted, 10))
         ),
     ]
     return "\n".join(lines)
@@ -250,7 +250,7 @@ def _report(probabilities: np.ndarray, labels: np.ndarray) -> str:
 def _picture(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, path: Path) -> str:
     if importlib.util.find_spec("matplotlib") is None:
         return 'picture of the worst digits: not drawn, it needs matplotlib: pip install "hornbeam[plot]"'
-    found, _ = surest_mistakes(labels, probabilities, 20, [str(digit) for digit in range(10)])
+    found, _ = most_confident_errors(labels, probabilities, 20, [str(digit) for digit in range(10)])
     if not found:
         return "picture of the worst digits: not drawn, all are right"
     rows = [mistake.row for mistake in found]

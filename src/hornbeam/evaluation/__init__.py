@@ -34,9 +34,9 @@ _NAMES = {
     "Mistakes": "top_errors",
     "mistakes": "top_errors",
     "repeat": "seed_variance",
-    "Repeated": "seed_variance",
-    "share_difference": "paired",
-    "Spread": "seed_variance",
+    "RepeatedRuns": "seed_variance",
+    "proportion_difference": "paired",
+    "SeedVariance": "seed_variance",
     "Temperature": "probability_calibration",
     "temperature": "probability_calibration",
     "wilson": "hornbeam._internal.intervals",
@@ -61,14 +61,14 @@ if TYPE_CHECKING:
     from hornbeam.evaluation.learning_curves import LearningCurve as LearningCurve
     from hornbeam.evaluation.learning_curves import learning_curve as learning_curve
     from hornbeam.evaluation.paired import mcnemar as mcnemar
-    from hornbeam.evaluation.paired import share_difference as share_difference
+    from hornbeam.evaluation.paired import proportion_difference as proportion_difference
     from hornbeam.evaluation.probability_calibration import Calibration as Calibration
     from hornbeam.evaluation.probability_calibration import Temperature as Temperature
     from hornbeam.evaluation.probability_calibration import calibration as calibration
     from hornbeam.evaluation.probability_calibration import temperature as temperature
     from hornbeam.evaluation.seed_variance import BestOfWarning as BestOfWarning
-    from hornbeam.evaluation.seed_variance import Repeated as Repeated
-    from hornbeam.evaluation.seed_variance import Spread as Spread
+    from hornbeam.evaluation.seed_variance import RepeatedRuns as RepeatedRuns
+    from hornbeam.evaluation.seed_variance import SeedVariance as SeedVariance
     from hornbeam.evaluation.seed_variance import repeat as repeat
     from hornbeam.evaluation.top_errors import Mistakes as Mistakes
     from hornbeam.evaluation.top_errors import mistakes as mistakes

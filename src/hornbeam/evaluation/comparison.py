@@ -11,7 +11,7 @@ import numpy as np
 from hornbeam import tree
 from hornbeam._internal.intervals import Interval, check_level
 from hornbeam._internal.validation import check_int
-from hornbeam.evaluation.compiled_metrics import Quantity, quantities
+from hornbeam.evaluation.compiled_metrics import Measurement, measurements
 from hornbeam.evaluation.coverage import doubts
 from hornbeam.evaluation.display import Report, Table
 from hornbeam.evaluation.paired import (
@@ -19,7 +19,7 @@ from hornbeam.evaluation.paired import (
     gain_of,
     mcnemar,
     permutation_test,
-    share_difference,
+    proportion_difference,
 )
 from hornbeam.evaluation.statistics import Statistic
 
@@ -152,8 +152,8 @@ def compare(
     found = _answers((model_a, model_b), x, y, sample_weight, batch_size, steps)
     measured, notes = [], []
     for model, answers in zip((model_a, model_b), found, strict=True):
-        known, missing = quantities(model, answers)
-        measured.append({quantity.name: quantity for quantity in known if quantity.statistic})
+        known, missing = measurements(model, answers)
+        measured.append({measurement.name: measurement for measurement in known if measurement.statistic})
         notes += [note for note in missing if note not in notes]
     shared = [name for name in measured[0] if name in measured[1]]
     if not shared:
@@ -205,7 +205,7 @@ def _main(main: str | None, shared: Sequence[str]) -> str:
 
 
 def _difference(
-    a: Quantity, b: Quantity, level: float, resamples: int, rng: np.random.Generator
+    a: Measurement, b: Measurement, level: float, resamples: int, rng: np.random.Generator
 ) -> Difference:
     assert a.statistic is not None
     assert b.statistic is not None
@@ -227,7 +227,7 @@ def difference(
         right_a, right_b = a.states[:, 0] > 0, b.states[:, 0] > 0
         only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
         p, test = mcnemar(only_a, only_b)
-        bounds = share_difference(only_a, only_b, len(right_a), level)
+        bounds = proportion_difference(only_a, only_b, len(right_a), level)
     else:
         p, test = permutation_test(a, b, resamples, rng), "permutation"
         gain = gain_of(a, b)
@@ -242,4 +242,4 @@ def difference(
 
 def _judged_once(statistic: Statistic) -> bool:
     """Whether every sample is right or wrong, once."""
-    return statistic.kind == "share" and bool((statistic.states.sum(1) == 1).all())
+    return statistic.kind == "proportion" and bool((statistic.states.sum(1) == 1).all())

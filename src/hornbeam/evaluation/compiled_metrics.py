@@ -17,7 +17,7 @@ _DOWN = ("loss", "error", "mae", "mse", "mape", "msle", "rmse", "crossentropy", 
 
 
 @dataclass(frozen=True)
-class Quantity:
+class Measurement:
     """A named value; `statistic` (None if it is unknown) is the value without `constant`."""
 
     name: str
@@ -37,7 +37,7 @@ def direction(name: str, metric: Any = None) -> int:
     return 1 if any(part in name for part in _UP) else 0
 
 
-def quantities(model: Any, found: Any) -> tuple[list[Quantity], list[str]]:
+def measurements(model: Any, found: Any) -> tuple[list[Measurement], list[str]]:
     """Loss, losses of outputs and metrics of a compiled model for predictions, and notes on what has no
     interval.
 
@@ -61,7 +61,7 @@ def _own_steps(model: Any) -> str:
     return " and ".join(f"{name}()" for name in own)
 
 
-def _losses(model: Any, found: Any, notes: list[str]) -> list[Quantity]:
+def _losses(model: Any, found: Any, notes: list[str]) -> list[Measurement]:
     from hornbeam.training.outputs import Outputs
 
     losses = model._training_state.losses
@@ -91,16 +91,16 @@ def _losses(model: Any, found: Any, notes: list[str]) -> list[Quantity]:
     return [_shifted("loss", total, penalty), *(parts if len(parts) > 1 else ())]
 
 
-def _shifted(name: str, values: np.ndarray, constant: float) -> Quantity:
+def _shifted(name: str, values: np.ndarray, constant: float) -> Measurement:
     statistic = mean_of(name, values, sign=-1)
     if (
-        statistic.kind == "share"
+        statistic.kind == "proportion"
     ):  # a loss that happens to be 0 or 1 is no share of independent trials to its user
         statistic = mean_of(name, values, np.ones(len(values)), sign=-1)
-    return Quantity(name, statistic.value + constant, statistic, constant)
+    return Measurement(name, statistic.value + constant, statistic, constant)
 
 
-def _metrics(model: Any, found: Any, notes: list[str]) -> list[Quantity]:
+def _metrics(model: Any, found: Any, notes: list[str]) -> list[Measurement]:
     from hornbeam.training.outputs import Outputs
 
     compiled = model._training_state.metrics
@@ -121,7 +121,7 @@ def _metrics(model: Any, found: Any, notes: list[str]) -> list[Quantity]:
         except ValueError as error:
             notes.append(f"{name} is left out: {error}")
             continue
-        measured += [Quantity(statistic.name, statistic.value, statistic) for statistic in statistics]
+        measured += [Measurement(statistic.name, statistic.value, statistic) for statistic in statistics]
     return measured
 
 

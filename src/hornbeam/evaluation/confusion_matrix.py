@@ -18,7 +18,7 @@ _MOST_CLASSES = 20
 
 
 @dataclass(frozen=True)
-class Mixup:
+class ConfusedPair:
     """Samples of class `true` that were taken for class `taken`: `count` of `n`."""
 
     true: int
@@ -37,7 +37,13 @@ class Mixup:
 
     def as_dict(self) -> dict[str, Any]:
         """Classes, counts and share."""
-        return {"true": self.true, "taken": self.taken, "count": self.count, "n": self.n, "share": self.share}
+        return {
+            "true": self.true,
+            "taken": self.taken,
+            "count": self.count,
+            "n": self.n,
+            "proportion": self.share,
+        }
 
 
 def confusion_matrix(true: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
@@ -49,14 +55,14 @@ def confusion_matrix(true: np.ndarray, predicted: np.ndarray, classes: int) -> n
     return np.bincount(true * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
-def mixups(matrix: np.ndarray, most: int = 5) -> list[Mixup]:
+def confused_pairs(matrix: np.ndarray, most: int = 5) -> list[ConfusedPair]:
     """The most frequent confusions, none that did not occur."""
     wrong = matrix.copy()
     np.fill_diagonal(wrong, 0)
     order = np.argsort(-wrong, axis=None, kind="stable")[:most]
     pairs = [divmod(int(place), len(matrix)) for place in order]
     return [
-        Mixup(true, taken, int(matrix[true, taken]), int(matrix[true].sum()))
+        ConfusedPair(true, taken, int(matrix[true, taken]), int(matrix[true].sum()))
         for true, taken in pairs
         if wrong[true, taken]
     ]
@@ -70,9 +76,9 @@ class Confusion(Report):
     names: Sequence[str]
     level: float = 0.95
 
-    def worst(self, most: int = 5) -> list[Mixup]:
+    def worst(self, most: int = 5) -> list[ConfusedPair]:
         """The most frequent confusions."""
-        return mixups(self.matrix, most)
+        return confused_pairs(self.matrix, most)
 
     def headline(self) -> str:
         total, right = int(self.matrix.sum()), int(np.trace(self.matrix))
@@ -91,7 +97,7 @@ class Confusion(Report):
             )
             for m in self.worst()
         ]
-        shown = [Table("most frequent confusions", ("confusion", "count", "share", "interval"), rows)]
+        shown = [Table("most frequent confusions", ("confusion", "count", "proportion", "interval"), rows)]
         if len(self.matrix) <= _MOST_CLASSES:
             cells = [
                 (name, *(f"{count:,}" if count else "." for count in line))

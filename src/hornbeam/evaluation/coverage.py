@@ -40,7 +40,7 @@ def doubts(name: str, statistic: Statistic | None, bounds: Interval | None) -> l
         return [
             f"{name} has no interval: these samples are too few or too much alike to say how far it may move"
         ]
-    if statistic.kind == "share":
+    if statistic.kind == "proportion":
         successes, failures = statistic.states.sum(0)
         trials, rarer = int(successes + failures), int(min(successes, failures))
         if trials < FEW_TRIALS or rarer < FEW_CASES:

@@ -11,7 +11,7 @@ import numpy as np
 
 from hornbeam._internal.intervals import Interval, check_level
 from hornbeam._internal.validation import check_int
-from hornbeam.evaluation.compiled_metrics import quantities
+from hornbeam.evaluation.compiled_metrics import measurements
 from hornbeam.evaluation.coverage import doubts
 from hornbeam.evaluation.display import IntervalWarning, Report, Table
 from hornbeam.evaluation.labels import Labels, labels_of
@@ -153,13 +153,13 @@ def evaluation_of(
 ) -> tuple[Evaluation, Labels | None]:
     """As `evaluate`, of predictions (`training.predictions`) that were made before, and their labels."""
     rng = np.random.default_rng(seed)
-    measured, notes = quantities(model, found)
+    measured, notes = measurements(model, found)
     estimates = {}
-    for quantity in measured:
-        bounds = interval(quantity.statistic, level, resamples, rng) if quantity.statistic else None
-        bounds = _moved(bounds, quantity.constant)
-        estimates[quantity.name] = Estimate(quantity.value, bounds, found.count)
-        notes += doubts(quantity.name, quantity.statistic, bounds)
+    for measurement in measured:
+        bounds = interval(measurement.statistic, level, resamples, rng) if measurement.statistic else None
+        bounds = _moved(bounds, measurement.constant)
+        estimates[measurement.name] = Estimate(measurement.value, bounds, found.count)
+        notes += doubts(measurement.name, measurement.statistic, bounds)
     labels = labels_of(model, found)
     classes = class_scores(labels, level) if labels is not None else []
     notes += _rare(classes)

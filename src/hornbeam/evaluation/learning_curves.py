@@ -13,7 +13,7 @@ from hornbeam import tree
 from hornbeam._internal.intervals import check_level
 from hornbeam.data.splits.sealed import refuse_sealed
 from hornbeam.evaluation.comparison import CANNOT_TELL, Difference, difference
-from hornbeam.evaluation.compiled_metrics import Quantity, quantities
+from hornbeam.evaluation.compiled_metrics import Measurement, measurements
 from hornbeam.evaluation.display import Report, Table
 from hornbeam.evaluation.estimates import Estimate
 from hornbeam.evaluation.resampling import interval
@@ -142,7 +142,7 @@ def learning_curve(
         model.fit(part_x, part_y, **{"verbose": 0, **fit})
         scores = []
         for data in ((part_x, part_y), validation_data):
-            measured, missing = quantities(model, predictions(model, *data, look="learning curve"))
+            measured, missing = measurements(model, predictions(model, *data, look="learning curve"))
             notes += [note for note in missing if note not in notes]
             scores.append(_chosen(measured, metric))
         estimates = [_estimate(score, level, rng) for score in scores]
@@ -180,8 +180,8 @@ def _many(size: float, sizes: Sequence[float]) -> bool:
     return size == 1 and isinstance(size, int) and max(sizes) > 1
 
 
-def _chosen(measured: Sequence[Quantity], metric: str | None) -> Quantity:
-    known = {quantity.name: quantity for quantity in measured if quantity.statistic}
+def _chosen(measured: Sequence[Measurement], metric: str | None) -> Measurement:
+    known = {measurement.name: measurement for measurement in measured if measurement.statistic}
     name = metric or next((name for name in known if "acc" in name.lower()), next(iter(known), ""))
     if name not in known:
         raise ValueError(
@@ -190,6 +190,6 @@ def _chosen(measured: Sequence[Quantity], metric: str | None) -> Quantity:
     return known[name]
 
 
-def _estimate(score: Quantity, level: float, rng: np.random.Generator) -> Estimate:
+def _estimate(score: Measurement, level: float, rng: np.random.Generator) -> Estimate:
     assert score.statistic is not None
     return Estimate(score.value, interval(score.statistic, level, 1000, rng), len(score.statistic.states))

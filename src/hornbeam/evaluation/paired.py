@@ -36,13 +36,13 @@ def mcnemar(only_a: int, only_b: int) -> tuple[float, str]:
     return float(min(2 * chances.sum() - chances[-1], 1.0)), name
 
 
-def share_difference(only_a: int, only_b: int, n: int, level: float = 0.95) -> Interval:
+def proportion_difference(only_a: int, only_b: int, n: int, level: float = 0.95) -> Interval:
     """Interval of the difference of two paired shares, (only_a - only_b) / n, by the score test (Tango 1998).
 
     It holds all differences D with |only_a - only_b - n D| <= z sqrt(n (2 q + D (1 - D))), where q is the
     likeliest share of `only_b` if D were true.
 
-    >>> print(share_difference(9, 1, 100))
+    >>> print(proportion_difference(9, 1, 100))
     0.0226 to 0.1541
     """
     z = normal_quantile(level)

@@ -35,7 +35,7 @@ def interval(
     (Efron 1987): docs/evaluation.md shows how often each of them holds.
     """
     rng = rng or np.random.default_rng(0)
-    if statistic.kind == "share":
+    if statistic.kind == "proportion":
         successes, failures = statistic.states.sum(0)
         return wilson(successes, successes + failures, level) if successes + failures else None
     if len(statistic.states) < 2:

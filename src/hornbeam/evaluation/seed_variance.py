@@ -21,7 +21,7 @@ class BestOfWarning(UserWarning):
 
 
 @dataclass(frozen=True)
-class Spread:
+class SeedVariance:
     """One number from every run. mean, sd (with n - 1 below the line), interval of the mean by Student's
     t.
     """
@@ -88,13 +88,13 @@ def luck(count: int) -> float:
 
 
 @dataclass(frozen=True)
-class Repeated(Report):
+class RepeatedRuns(Report):
     """What `repeat` found: `spreads` by name, and the seeds."""
 
     seeds: tuple[int, ...]
-    spreads: Mapping[str, Spread]
+    spreads: Mapping[str, SeedVariance]
 
-    def __getitem__(self, name: str) -> Spread:
+    def __getitem__(self, name: str) -> SeedVariance:
         if name not in self.spreads:
             raise KeyError(f"there is no {name!r} among {', '.join(self.spreads)}")
         return self.spreads[name]
@@ -122,7 +122,7 @@ class Repeated(Report):
         return {"seeds": list(self.seeds), "spreads": {name: s.as_dict() for name, s in self.spreads.items()}}
 
 
-def repeat(fn: Callable[..., Any], seeds: int | Iterable[int] = 5, level: float = 0.95) -> Repeated:
+def repeat(fn: Callable[..., Any], seeds: int | Iterable[int] = 5, level: float = 0.95) -> RepeatedRuns:
     """Call `fn` once for each seed and say how much of its numbers is luck.
 
     fn: a function of the seed (or of nothing) that trains and returns a number, a dict of numbers, or what
@@ -150,8 +150,8 @@ def repeat(fn: Callable[..., Any], seeds: int | Iterable[int] = 5, level: float 
             raise ValueError(
                 f"runs returned different names: {', '.join(runs[0])}, then {', '.join(runs[-1])}"
             )
-    spreads = {name: Spread(name, tuple(run[name] for run in runs), level) for name in runs[0]}
-    return Repeated(chosen, spreads)
+    spreads = {name: SeedVariance(name, tuple(run[name] for run in runs), level) for name in runs[0]}
+    return RepeatedRuns(chosen, spreads)
 
 
 def _numbers(result: Any) -> dict[str, float]:

@@ -24,9 +24,9 @@ class Statistic:
     """What each of n samples adds to a state, and the value that follows from a state.
 
     states: (n, d) float64. values: function of states (b, d) that gives (b,). kind: "mean" where the value is
-    `values` of sum / weight with states (sum, weight) and grows with it, "share" where states (successes,
-    failures) are 0 and 1, "free" for all others. sign: +1 where larger is better, -1 where smaller is, 0 if
-    unknown.
+    `values` of sum / weight with states (sum, weight) and grows with it, "proportion" where states
+    (successes, failures) are 0 and 1, "free" for all others. sign: +1 where larger is better, -1 where
+    smaller is, 0 if unknown.
     """
 
     name: str
@@ -51,7 +51,7 @@ def mean_of(name: str, values: np.ndarray, weights: np.ndarray | None = None, si
     """The weighted mean of one value per sample; a share if values are 0 or 1 without weights."""
     values = np.asarray(values, np.float64).reshape(-1)
     if weights is None and np.isin(values, (0.0, 1.0)).all():
-        return Statistic(name, np.stack([values, 1 - values], 1), _success_rate, "share", sign)
+        return Statistic(name, np.stack([values, 1 - values], 1), _success_rate, "proportion", sign)
     kept = np.ones_like(values) if weights is None else np.asarray(weights, np.float64).reshape(-1)
     return Statistic(name, np.stack([values * kept, kept], 1), ratio, "mean", sign)
 
@@ -76,9 +76,9 @@ def of_metric(metric: Any, name: str, y: Any, y_pred: Any, weights: Any, sign: i
     run = _valued(metric)
     first = np.asarray(run(whole[None].astype(np.float32)))
     kind = _kind(metric, states, weights)
-    if kind == "share":
+    if kind == "proportion":
         states = states if not isinstance(metric, metrics.Mean) else _success_and_failure(states)
-        return [Statistic(name, states, _success_rate, "share", sign)]
+        return [Statistic(name, states, _success_rate, "proportion", sign)]
     if type(metric).result is metrics.Mean.result:
         return [Statistic(name, states, ratio, kind, sign)]
     if first.size == 1:
@@ -143,14 +143,14 @@ def _kind(metric: Any, states: np.ndarray, weights: Any) -> str:
         counted = weights is None and np.isin(states, (0.0, 1.0)).all() and (states[:, 1] == 1).all()
         plain = type(metric).result is metrics.Mean.result
         return (
-            "share"
+            "proportion"
             if counted and plain
             else "mean"
             if type(metric).__module__.startswith("hornbeam.")
             else "free"
         )
     shares = isinstance(metric, (metrics.Precision, metrics.Recall)) and states.shape[1] == 2
-    return "share" if shares and weights is None and np.isin(states, (0.0, 1.0)).all() else "free"
+    return "proportion" if shares and weights is None and np.isin(states, (0.0, 1.0)).all() else "free"
 
 
 def _success_and_failure(states: np.ndarray) -> np.ndarray:

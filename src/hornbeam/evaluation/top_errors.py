@@ -101,7 +101,7 @@ def contact_sheet(pictures: np.ndarray, found: Sequence[Mistake], path: str | Pa
     return save_figure(drawn, path, title, listed, dpi=100)
 
 
-def surest_mistakes(
+def most_confident_errors(
     true: np.ndarray, probabilities: np.ndarray, most: int, names: Sequence[str]
 ) -> tuple[list[Mistake], int]:
     """The mistakes (n,) that probabilities (n, classes) were surest of, and how many there are."""
@@ -146,7 +146,7 @@ def mistakes_of(found: Any, labels: Labels, most: int = 20, names: Sequence[str]
     """As `mistakes`, of predictions with their samples (`training.predictions`) and labels that are known."""
     from hornbeam import tree
 
-    chosen, wrong = surest_mistakes(
+    chosen, wrong = most_confident_errors(
         labels.true, labels.probabilities, most, class_names(names, labels.classes)
     )
     rows = [mistake.row for mistake in chosen]

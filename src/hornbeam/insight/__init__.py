@@ -10,12 +10,12 @@ from hornbeam._internal.lazy_imports import attach
 _NAMES = {
     "Run": "runs",
     "RunError": "runs",
-    "Told": "explanations.explanation",
+    "Explanation": "explanations.explanation",
     "TrainingSchedule": "hornbeam.training.schedule",
     "explain": "explanations.model",
     "explain_training": "explanations.training",
     "read_run": "runs",
-    "Picture": "hornbeam.visualization.figure",
+    "Figure": "hornbeam.visualization.figure",
     "activations": "figures.activations",
     "grad_cam": "figures.attribution",
     "loss_landscape": "figures.curves",
@@ -31,7 +31,7 @@ _NAMES = {
 }
 
 if TYPE_CHECKING:
-    from hornbeam.insight.explanations.explanation import Told as Told
+    from hornbeam.insight.explanations.explanation import Explanation as Explanation
     from hornbeam.insight.explanations.model import explain as explain
     from hornbeam.insight.explanations.training import explain_training as explain_training
     from hornbeam.insight.figures.activations import activations as activations
@@ -50,6 +50,6 @@ if TYPE_CHECKING:
     from hornbeam.insight.runs import RunError as RunError
     from hornbeam.insight.runs import read_run as read_run
     from hornbeam.training.schedule import TrainingSchedule as TrainingSchedule
-    from hornbeam.visualization.figure import Picture as Picture
+    from hornbeam.visualization.figure import Figure as Figure
 
 __getattr__, __dir__, __all__ = attach(__name__, _NAMES)

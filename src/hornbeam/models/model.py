@@ -67,8 +67,8 @@ class Model(Trainer, Layer):
         )
 
     def _record(self, call: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
-        """Note a call on symbolic tensors. Layers for strings cannot be traced: a model of such gives what it
-        was built for.
+        """Record a call on symbolic tensors. Layers for strings cannot be traced: a model of such gives what
+        it was built for.
         """
         from hornbeam.models.host import has_host_layers
 
@@ -187,8 +187,9 @@ class Model(Trainer, Layer):
         can tell; batch_size, epochs, seeds and samples (the most that are used) are those of this training.
         Weights, the optimizer and random states stay as they are.
 
-        Returns a `hornbeam.insight.Told`: print it, or read its `notes`; notebooks show it. Raises ValueError
-        for a model that is not built, and with `ablate` for one that is not compiled or has no data.
+        Returns a `hornbeam.insight.Explanation`: print it, or read its `sections`; notebooks show it. Raises
+        ValueError for a model that is not built, and with `ablate` for one that is not compiled or has no
+        data.
 
         >>> print(model.explain())  # doctest: +SKIP
         """
@@ -221,8 +222,8 @@ class Model(Trainer, Layer):
         After `fit` it speaks of that run; samples, batch_size and epochs speak of another one. x, y: arrays,
         as for `fit`; with them, one update is made on the first batch, measured, and taken back.
 
-        Returns a `hornbeam.insight.Told`. Raises ValueError for a model that is not compiled, or without a
-        `fit`, x or samples.
+        Returns a `hornbeam.insight.Explanation`. Raises ValueError for a model that is not compiled, or
+        without a `fit`, x or samples.
 
         >>> print(model.explain_training(x, y, batch_size=128, epochs=12))  # doctest: +SKIP
         """

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.visualization.figure import ImagePanel, LinePanel, Picture, PointPanel
+from hornbeam.visualization.figure import Figure, ImagePanel, LinePanel, PointPanel
 from hornbeam.visualization.terminal import BARS, SHADES
 
 MARKS = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -16,12 +16,12 @@ MARKS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _WIDE, _ALL, _ROWS = 56, 100, 4
 
 
-def written(picture: Picture) -> str:
-    """The picture as text."""
-    panels = [_WRITERS[type(panel)](panel, _WIDE // min(picture.columns, 4)) for panel in picture.panels]
-    lines = [picture.title]
+def written(figure: Figure) -> str:
+    """The figure as text."""
+    panels = [_WRITERS[type(panel)](panel, _WIDE // min(figure.columns, 4)) for panel in figure.panels]
+    lines = [figure.title]
     width = max((len(line) for panel in panels for line in panel), default=1)
-    columns = max(min(picture.columns, _ALL // (width + 2)), 1)
+    columns = max(min(figure.columns, _ALL // (width + 2)), 1)
     shown = panels[: columns * _ROWS]
     for start in range(0, len(shown), columns):
         lines.append("")

@@ -1,4 +1,4 @@
-"""A picture that is not yet ink: panels of numbers, which Matplotlib draws, or a terminal in characters."""
+"""A figure that is not yet ink: panels of numbers, which Matplotlib draws, or a terminal in characters."""
 
 from __future__ import annotations
 
@@ -69,15 +69,15 @@ Panel = ImagePanel | LinePanel | PointPanel
 
 
 @dataclass
-class Picture:
-    """What the functions for pictures return.
+class Figure:
+    """What the functions for figures return.
 
     title: what it shows. alt: the same for those who cannot see it, with the main numbers. panels, columns:
     what is drawn, and how many side by side. data: the numbers, for programs. `figure` is Matplotlib's,
     `save(path)` writes PNG, SVG or PDF, `text` (and `print`) draws with block characters, without Matplotlib;
     notebooks show the figure where Matplotlib is installed, else the text.
 
-    >>> picture = hornbeam.insight.plot_history(history, path="history.svg")  # doctest: +SKIP
+    >>> figure = hornbeam.insight.plot_history(history, path="history.svg")  # doctest: +SKIP
     """
 
     title: str
@@ -93,14 +93,14 @@ class Picture:
 
         return drawn(self)
 
-    def save(self, path: str | Path, dpi: int = 150) -> Picture:
-        """Write it into a file, in the format that the name ends with; returns the picture."""
+    def save(self, path: str | Path, dpi: int = 150) -> Figure:
+        """Write it into a file, in the format that the name ends with; returns the figure."""
         save_figure(self.figure, path, self.title, self.alt, dpi)
         return self
 
     @property
     def text(self) -> str:
-        """The picture in block characters."""
+        """The figure in block characters."""
         from hornbeam.visualization.blocks import written
 
         return written(self)
@@ -124,9 +124,9 @@ class Picture:
         return f'<img alt="{html.escape(self.alt)}" src="data:image/png;base64,{data}">'
 
 
-def finished(picture: Picture, path: str | Path | None) -> Picture:
-    """The picture, written to `path` if there is one."""
-    return picture if path is None else picture.save(path)
+def saved(figure: Figure, path: str | Path | None) -> Figure:
+    """The figure, written to `path` if there is one."""
+    return figure if path is None else figure.save(path)
 
 
 def square(count: int) -> int:

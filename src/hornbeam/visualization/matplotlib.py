@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.visualization.figure import ImagePanel, LinePanel, Picture, PointPanel
+from hornbeam.visualization.figure import Figure, ImagePanel, LinePanel, PointPanel
 from hornbeam.visualization.files import COLOURS, MARKERS, figure_class
 
 # Maps that are read alike by colour-blind readers and in print.
@@ -15,19 +15,19 @@ _MAPS = {"grey": "gray", "heat": "cividis", "signed": "RdBu_r"}
 _DASHES = ("-", "--", ":", "-.")
 
 
-def drawn(picture: Picture) -> Any:
-    """The Matplotlib figure of a picture. Raises ImportError without Matplotlib."""
-    figure_type = figure_class(f'drawing "{picture.title}"')
-    columns = min(picture.columns, max(len(picture.panels), 1))
-    rows = math.ceil(len(picture.panels) / columns)
-    plain = all(isinstance(panel, ImagePanel) and not panel.rows for panel in picture.panels)
-    width, height = (1.6, 1.75) if plain and len(picture.panels) > 2 else (4.6, 3.6)
+def drawn(figure: Figure) -> Any:
+    """The Matplotlib figure of a figure. Raises ImportError without Matplotlib."""
+    figure_type = figure_class(f'drawing "{figure.title}"')
+    columns = min(figure.columns, max(len(figure.panels), 1))
+    rows = math.ceil(len(figure.panels) / columns)
+    plain = all(isinstance(panel, ImagePanel) and not panel.rows for panel in figure.panels)
+    width, height = (1.6, 1.75) if plain and len(figure.panels) > 2 else (4.6, 3.6)
     figure = figure_type(figsize=(max(columns * width, 3.2), rows * height + 0.5), layout="constrained")
-    for place, panel in enumerate(picture.panels):
+    for place, panel in enumerate(figure.panels):
         axes = figure.add_subplot(rows, columns, place + 1)
         _PAINTERS[type(panel)](figure, axes, panel)
         axes.set_title(panel.title, fontsize=8 if plain else 10)
-    figure.suptitle(picture.title, fontsize=11, wrap=True)
+    figure.suptitle(figure.title, fontsize=11, wrap=True)
     return figure
 
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from hornbeam.cli.bench.competitors import Side, engine_side, peer, workload_names
+from hornbeam.cli.bench.competitors import Competitor, engine_competitor, peer, workload_names
 
 if TYPE_CHECKING:
     from hornbeam.cli.bench.runner import Result
@@ -61,7 +61,7 @@ def main(args: argparse.Namespace) -> int:
         print("hornbeam bench: --runs and --threads must be at least 1", file=sys.stderr)
         return 2
     try:
-        sides = [engine_side(name) for name in args.engines or ["native"]] + [
+        competitors = [engine_competitor(name) for name in args.engines or ["native"]] + [
             peer(text) for text in args.peer
         ]
     except ValueError as error:
@@ -72,7 +72,7 @@ def main(args: argparse.Namespace) -> int:
         with progress.status("") as status:
             results = runner.compare(
                 args.workloads or workload_names(),
-                sides,
+                competitors,
                 args.runs,
                 args.threads,
                 args.dtype,
@@ -81,11 +81,13 @@ def main(args: argparse.Namespace) -> int:
     except runner.RunError as error:
         print(f"hornbeam bench: {error}", file=sys.stderr)
         return 1
-    _show(args, results, sides, Console())
+    _show(args, results, competitors, Console())
     return 0
 
 
-def _show(args: argparse.Namespace, results: list[Result], sides: list[Side], console: Any) -> None:
+def _show(
+    args: argparse.Namespace, results: list[Result], competitors: list[Competitor], console: Any
+) -> None:
     from hornbeam.cli.bench import report
     from hornbeam.engines import get_engine
 
@@ -93,18 +95,18 @@ def _show(args: argparse.Namespace, results: list[Result], sides: list[Side], co
     engine = get_engine("native")
     if args.threads:
         engine.set_threads(args.threads)  # type: ignore[attr-defined]
-    roof = engine.roof()
+    peak = engine.peak()
     heading = report.title(args.runs, args.threads, args.dtype)
     console.print(heading, soft_wrap=True)
     if args.markdown:
-        console.print(report.markdown(results, sides), soft_wrap=True, markup=False)
-    elif len(sides) == 1:
-        console.print(report.overview(results, sides[0], roof))
+        console.print(report.markdown(results, competitors), soft_wrap=True, markup=False)
+    elif len(competitors) == 1:
+        console.print(report.overview(results, competitors[0], peak))
     else:
         for result in results:
-            console.print(report.table(result, sides, roof))
-        console.print(report.bars(results, sides), highlight=False)
+            console.print(report.table(result, competitors, peak))
+        console.print(report.bars(results, competitors), highlight=False)
     if args.json:
-        report.write_json(args.json, results, sides, {"about": heading, "roof": roof})
+        report.write_json(args.json, results, competitors, {"about": heading, "peak": peak})
     if args.chart:
-        report.chart(args.chart, results, sides, heading)
+        report.chart(args.chart, results, competitors, heading)

@@ -20,7 +20,7 @@ def workload_names() -> list[str]:
 
 
 @dataclass(frozen=True)
-class Side:
+class Competitor:
     """One that takes part. `script` is a path with {} for the workload's name."""
 
     name: str
@@ -31,7 +31,7 @@ class Side:
     ours: bool = False
 
     def runs(self, workload: str) -> bool:
-        """Whether this side has the workload."""
+        """Whether this competitor has the workload."""
         return Path(self.script.format(workload)).is_file()
 
     def line(self, workload: str) -> list[str]:
@@ -39,15 +39,15 @@ class Side:
         return [*self.command, self.script.format(workload), *self.arguments]
 
 
-def engine_side(engine: str) -> Side:
+def engine_competitor(engine: str) -> Competitor:
     """Hornbeam itself, on one of its engines."""
     run = (sys.executable, "-m", "hornbeam", "run", "--engine", engine)
     counted = {"BENCH_FLOPS": "1"} if engine == "native" else {}
-    return Side(f"hornbeam-{engine}", run, environment=counted, ours=True)
+    return Competitor(f"hornbeam-{engine}", run, environment=counted, ours=True)
 
 
-def peer(text: str) -> Side:
-    """A side out of `NAME=PYTHON`, `NAME=PYTHON:BACKEND` or `NAME=PYTHON:SCRIPT [ARGUMENTS]`.
+def peer(text: str) -> Competitor:
+    """A competitor out of `NAME=PYTHON`, `NAME=PYTHON:BACKEND` or `NAME=PYTHON:SCRIPT [ARGUMENTS]`.
 
     BACKEND is a backend of Keras; SCRIPT has {} for the workload's name. Raises ValueError for anything else.
     """
@@ -60,19 +60,21 @@ def peer(text: str) -> Side:
     if what in BACKENDS or not what:
         # Messages and GPUs are left out: this is about the plain computer.
         quiet = {"KERAS_BACKEND": what or "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
-        return Side(name, (python,), environment=quiet)
+        return Competitor(name, (python,), environment=quiet)
     script, *arguments = shlex.split(what)
     if "{}" not in script:
         raise ValueError(
             f"peer {name!r}: {what!r} is neither a backend of Keras ({', '.join(BACKENDS)}) nor a "
             "script with {} for the workload's name"
         )
-    return Side(name, (python,), script, tuple(arguments))
+    return Competitor(name, (python,), script, tuple(arguments))
 
 
-def environment_of(side: Side, threads: int | None, dtype: str | None, start: float) -> dict[str, str]:
-    """The variables that a run of `side` sees."""
-    found = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "BENCH_START": repr(start), **side.environment}
+def environment_of(
+    competitor: Competitor, threads: int | None, dtype: str | None, start: float
+) -> dict[str, str]:
+    """The variables that a run of `competitor` sees."""
+    found = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "BENCH_START": repr(start), **competitor.environment}
     if threads is not None:
         found |= dict.fromkeys(_THREADS, str(threads))
     if dtype is not None:

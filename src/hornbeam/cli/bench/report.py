@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hornbeam.cli.bench.competitors import Side
-from hornbeam.cli.bench.runner import FIGURES, Figure, Result
+from hornbeam.cli.bench.competitors import Competitor
+from hornbeam.cli.bench.runner import MEASUREMENTS, Measurement, Result
 
 Roof = Mapping[str, Any]
 
@@ -31,65 +31,70 @@ def title(runs: int, threads: int | None, dtype: str | None) -> str:
         cpu(),
         f"{os.cpu_count()} CPUs",
         f"Python {platform.python_version()}",
-        f"medians of {runs}, sides in alternation" if runs > 1 else "one run",
+        f"medians of {runs}, competitors in alternation" if runs > 1 else "one run",
     ]
     parts += [f"{threads} threads"] if threads else []
     parts += [dtype] if dtype else []
     return ", ".join(parts)
 
 
-def table(result: Result, sides: Sequence[Side], roof: Roof | None) -> Any:
-    """Figures by side, and how many times better we are than the best peer."""
+def table(result: Result, competitors: Sequence[Competitor], peak: Roof | None) -> Any:
+    """Figures by competitor, and how many times better we are than the best peer."""
     from rich import box
     from rich.table import Table
 
-    there = [side for side in sides if side.name in result.runs]
-    ours = next((side.name for side in there if side.ours), None)
-    peers = [side.name for side in there if not side.ours]
+    there = [competitor for competitor in competitors if competitor.name in result.runs]
+    ours = next((competitor.name for competitor in there if competitor.ours), None)
+    peers = [competitor.name for competitor in there if not competitor.ours]
     made = Table(title=result.workload, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     made.add_column("")
-    for side in there:
-        made.add_column(side.name, justify="right")
+    for competitor in there:
+        made.add_column(competitor.name, justify="right")
     if peers and ours:
         made.add_column("times better", justify="right", style="bold")
-    for figure in FIGURES:
-        cells = [_number(result.median(side.name, figure.key), figure.digits) for side in there]
+    for measurement in MEASUREMENTS:
+        cells = [
+            _number(result.median(competitor.name, measurement.key), measurement.digits)
+            for competitor in there
+        ]
         if peers and ours:
-            cells.append(_number(result.ratio(figure, ours, peers), 2))
-        made.add_row(figure.label, *cells)
-    for label, values in _work(result, there, roof):
+            cells.append(_number(result.ratio(measurement, ours, peers), 2))
+        made.add_row(measurement.label, *cells)
+    for label, values in _work(result, there, peak):
         made.add_row(label, *values)
-    made.add_row("last loss", *(_number(result.median(side.name, "loss"), 4) for side in there))
+    made.add_row("last loss", *(_number(result.median(competitor.name, "loss"), 4) for competitor in there))
     return made
 
 
-def overview(results: Sequence[Result], side: Side, roof: Roof | None) -> Any:
-    """All workloads on one side, where there is nobody to compare with."""
+def overview(results: Sequence[Result], competitor: Competitor, peak: Roof | None) -> Any:
+    """All workloads on one competitor, where there is nobody to compare with."""
     from rich import box
     from rich.table import Table
 
-    made = Table(title=side.name, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    made = Table(title=competitor.name, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     made.add_column("")
     for result in results:
         made.add_column(result.workload, justify="right")
-    for figure in FIGURES:
-        medians = (result.median(side.name, figure.key) for result in results)
-        made.add_row(figure.label, *(_number(median, figure.digits) for median in medians))
-    work = [dict(_work(result, [side], roof)) for result in results]
+    for measurement in MEASUREMENTS:
+        medians = (result.median(competitor.name, measurement.key) for result in results)
+        made.add_row(measurement.label, *(_number(median, measurement.digits) for median in medians))
+    work = [dict(_work(result, [competitor], peak)) for result in results]
     for label in next((rows for rows in work if rows), {}):
         made.add_row(label, *(rows[label][0] if rows else "–" for rows in work))
-    made.add_row("last loss", *(_number(result.median(side.name, "loss"), 4) for result in results))
+    made.add_row("last loss", *(_number(result.median(competitor.name, "loss"), 4) for result in results))
     return made
 
 
-def _work(result: Result, sides: Sequence[Side], roof: Roof | None) -> list[tuple[str, list[str]]]:
+def _work(
+    result: Result, competitors: Sequence[Competitor], peak: Roof | None
+) -> list[tuple[str, list[str]]]:
     """Rows on arithmetic, if somebody counts."""
-    rates = [result.gflops(side.name) for side in sides]
+    rates = [result.gflops(competitor.name) for competitor in competitors]
     if all(rate is None for rate in rates):
         return []
     rows = [("training, GFLOP/s", [_number(rate, 1) for rate in rates])]
-    if roof is not None:
-        peak = roof["float32"] * 1e-9
+    if peak is not None:
+        peak = peak["float32"] * 1e-9
         shares = ["" if rate is None else f"{rate / peak:.0%}" for rate in rates]
         rows.append((f"of {peak:.0f} GFLOP/s in float32", shares))
     return rows
@@ -99,12 +104,12 @@ def _number(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:,.{digits}f}"
 
 
-def bars(results: Sequence[Result], sides: Sequence[Side], width: int = 44) -> str:
-    """Time of an epoch as bars, the slowest side of each workload in full width."""
+def bars(results: Sequence[Result], competitors: Sequence[Competitor], width: int = 44) -> str:
+    """Time of an epoch as bars, the slowest competitor of each workload in full width."""
     lines = ["epoch, shorter is better"]
-    label = max(len(side.name) for side in sides)
+    label = max(len(competitor.name) for competitor in competitors)
     for result in results:
-        times = {side.name: result.median(side.name, "epoch_s") for side in sides}
+        times = {competitor.name: result.median(competitor.name, "epoch_s") for competitor in competitors}
         known = {name: seconds for name, seconds in times.items() if seconds is not None}
         if not known:
             continue
@@ -122,13 +127,13 @@ def _bar(share: float, width: int) -> str:
     return "█" * whole + ("", *"▏▎▍▌▋▊▉")[rest]
 
 
-def markdown(results: Sequence[Result], sides: Sequence[Side]) -> str:
+def markdown(results: Sequence[Result], competitors: Sequence[Competitor]) -> str:
     """One table a workload, for files."""
     lines = []
     for result in results:
-        there = [side for side in sides if side.name in result.runs]
-        ours = next((side.name for side in there if side.ours), None)
-        peers = [side.name for side in there if not side.ours]
+        there = [competitor for competitor in competitors if competitor.name in result.runs]
+        ours = next((competitor.name for competitor in there if competitor.ours), None)
+        peers = [competitor.name for competitor in there if not competitor.ours]
         ratio = bool(ours and peers)
         lines += [
             "",
@@ -136,41 +141,48 @@ def markdown(results: Sequence[Result], sides: Sequence[Side]) -> str:
         ]
         lines[-1] += "" if ratio else " |"
         lines.append("|---" * (1 + len(there) + ratio) + "|")
-        for figure in FIGURES:
-            cells = [_number(result.median(side.name, figure.key), figure.digits) for side in there]
+        for measurement in MEASUREMENTS:
+            cells = [
+                _number(result.median(competitor.name, measurement.key), measurement.digits)
+                for competitor in there
+            ]
             if ours and peers:
-                cells.append(_number(result.ratio(figure, ours, peers), 2))
-            lines.append(f"| {figure.label} | " + " | ".join(cells) + " |")
+                cells.append(_number(result.ratio(measurement, ours, peers), 2))
+            lines.append(f"| {measurement.label} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def write_json(path: str, results: Sequence[Result], sides: Sequence[Side], about: Mapping[str, Any]) -> None:
+def write_json(
+    path: str, results: Sequence[Result], competitors: Sequence[Competitor], about: Mapping[str, Any]
+) -> None:
     """All runs, medians and ratios."""
 
     def summary(result: Result) -> dict[str, Any]:
-        ours = next((side.name for side in sides if side.ours), "")
-        peers = [side.name for side in sides if not side.ours]
+        ours = next((competitor.name for competitor in competitors if competitor.ours), "")
+        peers = [competitor.name for competitor in competitors if not competitor.ours]
         return {
             "runs": result.runs,
             "medians": {
-                name: {figure.key: result.median(name, figure.key) for figure in FIGURES}
+                name: {measurement.key: result.median(name, measurement.key) for measurement in MEASUREMENTS}
                 for name in result.runs
             },
-            "times_better": {figure.key: result.ratio(figure, ours, peers) for figure in FIGURES},
+            "times_better": {
+                measurement.key: result.ratio(measurement, ours, peers) for measurement in MEASUREMENTS
+            },
         }
 
     everything = {**about, "workloads": {result.workload: summary(result) for result in results}}
     Path(path).write_text(json.dumps(everything, indent=1) + "\n")
 
 
-def chart(path: str, results: Sequence[Result], sides: Sequence[Side], heading: str) -> None:
+def chart(path: str, results: Sequence[Result], competitors: Sequence[Competitor], heading: str) -> None:
     """Write a bar chart of epoch times. Raises ImportError without matplotlib."""
     from hornbeam.visualization.files import blank_figure, save_figure
 
-    figure = blank_figure("--chart", (1.5 + 2.2 * len(results), 4.2))
-    axes = figure.subplots()
-    width = 0.8 / len(sides)
-    bars: dict[str, list[tuple[float, float]]] = {side.name: [] for side in sides}
+    measurement = blank_figure("--chart", (1.5 + 2.2 * len(results), 4.2))
+    axes = measurement.subplots()
+    width = 0.8 / len(competitors)
+    bars: dict[str, list[tuple[float, float]]] = {competitor.name: [] for competitor in competitors}
     for index, result in enumerate(results):
         times = {name: seconds for name in bars if (seconds := result.median(name, "epoch_s"))}
         for i, (name, seconds) in enumerate(times.items()):
@@ -183,8 +195,8 @@ def chart(path: str, results: Sequence[Result], sides: Sequence[Side], heading: 
     axes.set_title(heading, fontsize=8)
     axes.grid(axis="x", visible=False)
     axes.grid(axis="y", alpha=0.3, zorder=0)
-    figure.legend(loc="outside lower center", ncols=len(sides), fontsize=8)
-    save_figure(figure, path, "Time of an epoch, slowest = 1", heading)
+    measurement.legend(loc="outside lower center", ncols=len(competitors), fontsize=8)
+    save_figure(measurement, path, "Time of an epoch, slowest = 1", heading)
 
 
-__all__ = ["Figure", "bars", "chart", "cpu", "markdown", "overview", "table", "title", "write_json"]
+__all__ = ["Measurement", "bars", "chart", "cpu", "markdown", "overview", "table", "title", "write_json"]

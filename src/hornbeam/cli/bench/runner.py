@@ -1,4 +1,4 @@
-"""Runs workloads on all sides in alternation, each in a fresh process, and takes medians."""
+"""Runs workloads on all competitors in alternation, each in a fresh process, and takes medians."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hornbeam.cli.bench.competitors import Side, environment_of
+from hornbeam.cli.bench.competitors import Competitor, environment_of
 
 Record = dict[str, Any]
 
@@ -23,7 +23,7 @@ class RunError(RuntimeError):
 
 
 @dataclass
-class Figure:
+class Measurement:
     """What is compared. `better` is "less" or "more"."""
 
     key: str
@@ -33,76 +33,80 @@ class Figure:
     unit: str = ""
 
 
-FIGURES = (
-    Figure("epoch_s", "epoch, s", 2),
-    Figure("first_epoch_s", "first epoch, s", 2),
-    Figure("start_s", "process start to first step (data apart), s", 2),
-    Figure("import_s", "process start to import, s", 3),
-    Figure("predict_one_us", "predict one, µs", 0),
-    Figure("predict_per_s", "predict, samples/s", 0, "more"),
-    Figure("peak_mib", "peak memory, MiB", 0),
+MEASUREMENTS = (
+    Measurement("epoch_s", "epoch, s", 2),
+    Measurement("first_epoch_s", "first epoch, s", 2),
+    Measurement("start_s", "process start to first step (data apart), s", 2),
+    Measurement("import_s", "process start to import, s", 3),
+    Measurement("predict_one_us", "predict one, µs", 0),
+    Measurement("predict_per_s", "predict, samples/s", 0, "more"),
+    Measurement("peak_mib", "peak memory, MiB", 0),
 )
 
 
 @dataclass
 class Result:
-    """All runs of one workload, by side."""
+    """All runs of one workload, by competitor."""
 
     workload: str
     runs: dict[str, list[Record]] = field(default_factory=dict)
 
-    def median(self, side: str, key: str) -> float | None:
-        """Median over the runs of a side, None if it has no such figure."""
-        found = [run[key] for run in self.runs.get(side, ()) if run.get(key) is not None]
+    def median(self, competitor: str, key: str) -> float | None:
+        """Median over the runs of a competitor, None if it has no such measurement."""
+        found = [run[key] for run in self.runs.get(competitor, ()) if run.get(key) is not None]
         return statistics.median(found) if found else None
 
-    def ratio(self, figure: Figure, ours: str, peers: Iterable[str]) -> float | None:
+    def ratio(self, measurement: Measurement, ours: str, peers: Iterable[str]) -> float | None:
         """How many times better `ours` is than the best of `peers`."""
-        own = self.median(ours, figure.key)
-        others = [value for name in peers if (value := self.median(name, figure.key)) is not None]
+        own = self.median(ours, measurement.key)
+        others = [value for name in peers if (value := self.median(name, measurement.key)) is not None]
         if own is None or not others or not own:
             return None
-        return min(others) / own if figure.better == "less" else own / max(others)
+        return min(others) / own if measurement.better == "less" else own / max(others)
 
-    def gflops(self, side: str) -> float | None:
+    def gflops(self, competitor: str) -> float | None:
         """GFLOP/s of training, by the textbook's count."""
-        work, steps = self.median(side, "step_flops"), self.median(side, "steps")
-        seconds = self.median(side, "epoch_s")
+        work, steps = self.median(competitor, "step_flops"), self.median(competitor, "steps")
+        seconds = self.median(competitor, "epoch_s")
         if work is None or steps is None or not seconds:
             return None
         return work * steps / seconds * 1e-9
 
 
 def run_once(
-    side: Side, workload: str, threads: int | None = None, dtype: str | None = None, timeout: float = 3600
+    competitor: Competitor,
+    workload: str,
+    threads: int | None = None,
+    dtype: str | None = None,
+    timeout: float = 3600,
 ) -> Record:
     """One run in a fresh process. Raises RunError if it fails."""
-    command = side.line(workload)
+    command = competitor.line(workload)
     keep = None
     if threads is not None and hasattr(os, "sched_setaffinity"):
         cpus = sorted(os.sched_getaffinity(0))[:threads]
         keep = lambda: os.sched_setaffinity(0, cpus)  # noqa: E731
-    environment = environment_of(side, threads, dtype, time.time())
+    environment = environment_of(competitor, threads, dtype, time.time())
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=timeout, preexec_fn=keep
     )
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode or not lines:
         raise RunError(
-            f"{side.name}: {' '.join(command)} ended with {done.returncode}\n{done.stderr[-2000:]}"
+            f"{competitor.name}: {' '.join(command)} ended with {done.returncode}\n{done.stderr[-2000:]}"
         )
     return json.loads(lines[-1])
 
 
 def compare(
     workloads: Sequence[str],
-    sides: Sequence[Side],
+    competitors: Sequence[Competitor],
     runs: int,
     threads: int | None = None,
     dtype: str | None = None,
     watch: Callable[[str], None] = lambda text: None,
 ) -> list[Result]:
-    """Every workload on every side that has it, `runs` times, the sides in alternation.
+    """Every workload on every competitor that has it, `runs` times, the competitors in alternation.
 
     Peers were compiled to bytecode when pip installed them. So is this package, of which nobody knows how it
     came here: starts of a checkout are not to depend on whether it ran before.
@@ -111,10 +115,12 @@ def compare(
     results = []
     for workload in workloads:
         result = Result(workload)
-        there = [side for side in sides if side.runs(workload)]
+        there = [competitor for competitor in competitors if competitor.runs(workload)]
         for number in range(runs):
-            for side in there:
-                watch(f"{workload}: {side.name}, run {number + 1} of {runs}")
-                result.runs.setdefault(side.name, []).append(run_once(side, workload, threads, dtype))
+            for competitor in there:
+                watch(f"{workload}: {competitor.name}, run {number + 1} of {runs}")
+                result.runs.setdefault(competitor.name, []).append(
+                    run_once(competitor, workload, threads, dtype)
+                )
         results.append(result)
     return results

@@ -38,7 +38,7 @@ _WORDS |= {"swish": _WORDS["silu"], "hard_swish": _WORDS["hard_silu"]}
 
 
 def says(activation: Any) -> str:
-    """Words for an activation (a function or its name); "" for none and for `linear`."""
+    """LayerDescription for an activation (a function or its name); "" for none and for `linear`."""
     name = activation if isinstance(activation, str) else getattr(activation, "__name__", "")
     if activation is None or name == "linear":
         return ""

@@ -11,8 +11,8 @@ from hornbeam import tree
 from hornbeam.core.symbolic import KerasTensor, SymbolicCall
 from hornbeam.insight.ablation import CannotGo, parameters_without
 from hornbeam.insight.arithmetic import number, percent, volume, weight_sum
-from hornbeam.insight.explanations.explanation import Note, Told
-from hornbeam.insight.explanations.layers import Place, Words, describe
+from hornbeam.insight.explanations.explanation import Explanation, Section
+from hornbeam.insight.explanations.layers import LayerContext, LayerDescription, describe
 from hornbeam.insight.receptive_field import calls_of
 from hornbeam.insight.summary import Row, Trace, _count, _size, rows_of
 from hornbeam.layers import InputLayer
@@ -32,7 +32,7 @@ def explain(
     epochs: int = 1,
     seeds: int = 3,
     samples: int | None = 4000,
-) -> Told:
+) -> Explanation:
     """What each layer of a model does, costs and is put for: the function behind `Model.explain`, which says
     what the arguments are, what it returns and raises.
 
@@ -51,13 +51,13 @@ def explain(
     seconds, timed = _seconds(model, places, x, y, batch_size)
     costs = _Costs(rows, trace.flops, seconds)
     total = sum(weight.type.size for weight in model.weights)
-    facts = [
-        _facts(place, row, costs, _consequence(model, place.layer, total) if row.depth == 0 else "")
+    entries = [
+        _entries(place, row, costs, _consequence(model, place.layer, total) if row.depth == 0 else "")
         for place, row in zip(places, rows, strict=True)
     ]
     if x is not None:
         seen = _on_data(model, x, batch_size)
-        for place, parts in zip(places, facts, strict=True):
+        for place, parts in zip(places, entries, strict=True):
             if id(place.layer) in seen:
                 parts.insert(1, ("on data", seen[id(place.layer)]))
     closing, extra = [*_closing(model, rows, trace, total), timed], {}
@@ -67,17 +67,19 @@ def explain(
         found = ablations(model, x, y, batch_size=batch_size, epochs=epochs, seeds=seeds, samples=samples)
         extra["ablations"] = found.layers
         closing.append(found.sentence)
-        for place, parts in zip(places, facts, strict=True):
+        for place, parts in zip(places, entries, strict=True):
             if place.layer.name in found.layers:
                 parts.append(("measured", found.layers[place.layer.name].sentence))
     notes = [
-        Note(f"{row.name} ({row.kind})  {_through(place)}", tuple(parts), row.depth)
-        for place, row, parts in zip(places, rows, facts, strict=True)
+        Section(f"{row.name} ({row.kind})  {_through(place)}", tuple(parts), row.depth)
+        for place, row, parts in zip(places, rows, entries, strict=True)
     ]
-    return Told(f'Model "{model.name}", layer by layer', notes, closing, extra)
+    return Explanation(f'Model "{model.name}", layer by layer', notes, closing, extra)
 
 
-def places_of(model: Any, expand_nested: bool = False, outside: tuple[Any, ...] = ()) -> Iterator[Place]:
+def places_of(
+    model: Any, expand_nested: bool = False, outside: tuple[Any, ...] = ()
+) -> Iterator[LayerContext]:
     """Every layer with its shapes and neighbours, in the order of the summary's rows.
 
     outside: what takes the outputs of the model, where it stands in another one.
@@ -101,7 +103,7 @@ def places_of(model: Any, expand_nested: bool = False, outside: tuple[Any, ...] 
             given = _built_for(layer)
             made = tuple(shape for shape, _ in trace.shapes_of(layer)) if trace is not None else ()
             behind = (None,)  # a model without a graph: not known
-        yield Place(layer, given, made, behind)
+        yield LayerContext(layer, given, made, behind)
         if expand_nested and hasattr(layer, "layers"):
             yield from places_of(layer, expand_nested, behind)
 
@@ -115,7 +117,7 @@ def _built_for(layer: Any) -> tuple[tuple[int | None, ...], ...]:
     return tuple(found)
 
 
-def _through(place: Place) -> str:
+def _through(place: LayerContext) -> str:
     """28×28×1 → 26×26×32."""
     sides = [", ".join(map(volume, side)) for side in (place.given, place.made)]
     return " → ".join(side for side in sides if side)
@@ -154,7 +156,7 @@ class _Costs:
 
 
 def _seconds(
-    model: Any, places: Sequence[Place], x: Any, y: Any, batch_size: int
+    model: Any, places: Sequence[LayerContext], x: Any, y: Any, batch_size: int
 ) -> tuple[dict[str, float] | None, str]:
     """Measured seconds a step of each layer, by name, if that can be; and a sentence on what costs are.
 
@@ -210,25 +212,25 @@ def _spread(values: np.ndarray, layer: Any) -> str:
 # -- sentences ----------------------------------------------------------------------------------------------
 
 
-def _facts(place: Place, row: Row, costs: _Costs, consequence: str) -> list[tuple[str, str]]:
-    words: Words = describe(place)
-    facts = [("does", words.does), ("volume", words.shape)]
+def _entries(place: LayerContext, row: Row, costs: _Costs, consequence: str) -> list[tuple[str, str]]:
+    words: LayerDescription = describe(place)
+    entries = [("does", words.operation), ("volume", words.output)]
     if isinstance(place.layer, InputLayer):
-        return [*facts, ("why", words.why)]
+        return [*entries, ("why", words.purpose)]
     if row.params:
         share = percent(row.params, costs.params)
-        facts.append(("weights", f"{weight_sum(place.layer.weights)}, {share} of all{_frozen(row)}"))
-    facts.append(("costs", costs.of(row)))
+        entries.append(("weights", f"{weight_sum(place.layer.weights)}, {share} of all{_frozen(row)}"))
+    entries.append(("costs", costs.of(row)))
     if row.sees:
-        facts.append(("sees", _sees(row.sees, place)))
-    return [*facts, ("why", words.why), ("without", words.without + consequence)]
+        entries.append(("sees", _sees(row.sees, place)))
+    return [*entries, ("why", words.purpose), ("without", words.removal + consequence)]
 
 
 def _frozen(row: Row) -> str:
     return {"no": "; not trained", "in part": "; trained in part"}.get(row.trained, "")
 
 
-def _sees(field: str, place: Place) -> str:
+def _sees(field: str, place: LayerContext) -> str:
     if field == "all":
         return "every value depends on the whole input"
     if field == "?":

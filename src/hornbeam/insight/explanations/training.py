@@ -12,14 +12,14 @@ from hornbeam import tree
 from hornbeam._internal.validation import check_int
 from hornbeam.insight.ablation import untouched
 from hornbeam.insight.arithmetic import number
-from hornbeam.insight.explanations.explanation import Note, Told
+from hornbeam.insight.explanations.explanation import Explanation, Section
 from hornbeam.insight.explanations.losses import guessed, kind_of
 from hornbeam.insight.explanations.optimizers import Rule, rule_of, schedule_of
 from hornbeam.insight.summary import _size
 from hornbeam.optimizers.schedules import LearningRateSchedule
 from hornbeam.training.schedule import TrainingSchedule
 
-Facts = list[tuple[str, str]]
+Entries = list[tuple[str, str]]
 
 
 def explain_training(
@@ -31,7 +31,7 @@ def explain_training(
     batch_size: int | None = None,
     epochs: int | None = None,
     history: Any = None,
-) -> Told:
+) -> Explanation:
     """The loop, the optimizer and the loss of a model's training: the function behind
     `Model.explain_training`, which says what the arguments are, what it returns and raises.
 
@@ -41,16 +41,16 @@ def explain_training(
     history = history or getattr(model, "history", None)
     plan = _plan(getattr(history, "schedule", None), x, samples, batch_size, epochs)
     logs = getattr(history, "history", None) or {}
-    notes = [Note("The loop", tuple(_loop(plan, model)))]
+    notes = [Section("The loop", tuple(_loop(plan, model)))]
     notes += list(_optimizers(model.optimizer, plan, model))
     losses = list(_losses(model, y))
     notes += [note for note, _ in losses]
     if x is not None and y is not None:
-        notes.append(Note("One update, measured", tuple(_measured(model, x, y, plan.batch_size or 32))))
+        notes.append(Section("One update, measured", tuple(_measured(model, x, y, plan.batch_size or 32))))
     if logs:
         single = losses[0][1] if len(losses) == 1 else None
-        notes.append(Note("This run", tuple(_run(logs, single))))
-    return Told(f'How "{model.name}" is trained', notes)
+        notes.append(Section("This run", tuple(_run(logs, single))))
+    return Explanation(f'How "{model.name}" is trained', notes)
 
 
 def _plan(
@@ -74,9 +74,9 @@ def _plan(
     return TrainingSchedule(samples, size, math.ceil(samples / size), check_int("epochs", times, 0))
 
 
-def _loop(plan: TrainingSchedule, model: Any) -> Facts:
+def _loop(plan: TrainingSchedule, model: Any) -> Entries:
     made = model.optimizer.iterations if model.optimizer is not None else 0
-    facts = [
+    entries = [
         ("batch", _batch(plan)),
         ("epoch", plan.epoch()),
         ("all", plan.all()),
@@ -88,8 +88,8 @@ def _loop(plan: TrainingSchedule, model: Any) -> Facts:
         ),
     ]
     if int(made):
-        facts.append(("so far", f"{number(int(made))} updates were made"))
-    return facts
+        entries.append(("so far", f"{number(int(made))} updates were made"))
+    return entries
 
 
 def _batch(plan: TrainingSchedule) -> str:
@@ -107,7 +107,7 @@ def _batch(plan: TrainingSchedule) -> str:
 # -- the optimizer ------------------------------------------------------------------------------------------
 
 
-def _optimizers(optimizer: Any, plan: TrainingSchedule, model: Any) -> Iterator[Note]:
+def _optimizers(optimizer: Any, plan: TrainingSchedule, model: Any) -> Iterator[Section]:
     """A note for the optimizer, and one for each that it is made of."""
     if optimizer is None:
         return
@@ -116,7 +116,7 @@ def _optimizers(optimizer: Any, plan: TrainingSchedule, model: Any) -> Iterator[
     kind = type(optimizer).__name__
     if inner is not None:
         scale = float(np.asarray(optimizer.dynamic_scale)) if optimizer.built else optimizer.initial_scale
-        yield Note(
+        yield Section(
             f"The optimizer: {kind}",
             (
                 (
@@ -130,26 +130,26 @@ def _optimizers(optimizer: Any, plan: TrainingSchedule, model: Any) -> Iterator[
         yield from _optimizers(inner, plan, model)
         return
     if several is not None:
-        yield Note(f"The optimizer: {kind}", (("does", "gives each weight to one of the following"),))
+        yield Section(f"The optimizer: {kind}", (("does", "gives each weight to one of the following"),))
         for part in several:
             yield from _optimizers(part, plan, model)
         return
-    yield Note(f"The optimizer: {kind}", tuple(_optimizer(optimizer, plan, model)))
+    yield Section(f"The optimizer: {kind}", tuple(_optimizer(optimizer, plan, model)))
 
 
-def _optimizer(optimizer: Any, plan: TrainingSchedule, model: Any) -> Facts:
+def _optimizer(optimizer: Any, plan: TrainingSchedule, model: Any) -> Entries:
     rule = rule_of(optimizer)
     if rule is None:
-        facts = [
+        entries = [
             ("does", f"{type(optimizer).__name__} has a rule of its own; there is no description of it here")
         ]
     else:
-        facts = [("does", rule.says), ("formula", "; ".join([*_decay(optimizer), *rule.lines]))]
-        facts.append(("letters", _letters(rule)))
-    facts.append(("rate", _rate(optimizer, plan)))
-    facts += _memory_of_means(optimizer)
-    facts += _state(optimizer, model)
-    return facts + list(_extras(optimizer))
+        entries = [("does", rule.says), ("formula", "; ".join([*_decay(optimizer), *rule.lines]))]
+        entries.append(("letters", _letters(rule)))
+    entries.append(("rate", _rate(optimizer, plan)))
+    entries += _memory_of_means(optimizer)
+    entries += _state(optimizer, model)
+    return entries + list(_extras(optimizer))
 
 
 def _decay(optimizer: Any) -> list[str]:
@@ -213,7 +213,7 @@ _MEANS = {
 }
 
 
-def _memory_of_means(optimizer: Any) -> Facts:
+def _memory_of_means(optimizer: Any) -> Entries:
     """How many updates a running mean looks back."""
     parts = []
     for name, what in _MEANS.items():
@@ -225,7 +225,7 @@ def _memory_of_means(optimizer: Any) -> Facts:
     return [("looks back", "; ".join(parts))] if parts else []
 
 
-def _state(optimizer: Any, model: Any) -> Facts:
+def _state(optimizer: Any, model: Any) -> Entries:
     if not optimizer.built:
         count = sum(len(group) for group in optimizer.slots())
         weights = sum(v.type.size for v in model.trainable_weights)
@@ -264,7 +264,7 @@ def _extras(optimizer: Any) -> Iterator[tuple[str, str]]:
 # -- the loss -----------------------------------------------------------------------------------------------
 
 
-def _losses(model: Any, y: Any) -> Iterator[tuple[Note, float | None]]:
+def _losses(model: Any, y: Any) -> Iterator[tuple[Section, float | None]]:
     """A note for the loss of each output, with the value of a guess."""
     fit = model._training_state.losses
     if fit is None or fit.spec is None:
@@ -290,8 +290,8 @@ def _losses(model: Any, y: Any) -> Iterator[tuple[Note, float | None]]:
         width = outputs[place].shape[-1] if place < len(outputs) else None
         title = f"The loss: {loss.name}" + (f" of {name}" if len(parts) > 1 else "")
         target = _target(y, name, place, len(parts))
-        facts, value = _loss(loss, width, target)
-        yield Note(title, tuple(facts)), value
+        entries, value = _loss(loss, width, target)
+        yield Section(title, tuple(entries)), value
 
 
 def _target(y: Any, name: str, place: int, count: int) -> np.ndarray | None:
@@ -304,7 +304,7 @@ def _target(y: Any, name: str, place: int, count: int) -> np.ndarray | None:
     return np.asarray(y)
 
 
-def _loss(loss: Any, width: int | None, target: np.ndarray | None) -> tuple[Facts, float | None]:
+def _loss(loss: Any, width: int | None, target: np.ndarray | None) -> tuple[Entries, float | None]:
     kind = kind_of(loss)
     if kind is None:
         return [
@@ -312,16 +312,16 @@ def _loss(loss: Any, width: int | None, target: np.ndarray | None) -> tuple[Fact
         ], None
     options = {k: v for k, v in getattr(loss, "options", {}).items() if v and k not in ("axis",)}
     given = f" ({', '.join(f'{k}={v}' for k, v in options.items())})" if options else ""
-    facts = [("measures", f"{kind.formula}{given}, for target t and prediction p; {_reduction(loss)}")]
+    entries = [("measures", f"{kind.formula}{given}, for target t and prediction p; {_reduction(loss)}")]
     guess = guessed(loss, kind, width, target) if width is not None else None
     if guess is None:
         if kind.constant:
-            facts.append(
+            entries.append(
                 ("guessing", f"{kind.guess}: with y, explain_training(x, y) computes what that gives")
             )
-        return facts, None
+        return entries, None
     value, words = guess
-    facts.append(
+    entries.append(
         (
             "guessing",
             f"{words} gives {value:.4g}: above it nothing was learned yet"
@@ -331,8 +331,8 @@ def _loss(loss: Any, width: int | None, target: np.ndarray | None) -> tuple[Fact
     )
     prior = _prior(kind.likelihood, target, width)
     if prior:
-        facts.append(("frequencies", prior))
-    return facts, value
+        entries.append(("frequencies", prior))
+    return entries, value
 
 
 def _reduction(loss: Any) -> str:
@@ -359,27 +359,27 @@ def _prior(likelihood: bool, target: np.ndarray | None, width: int | None) -> st
 # -- measured -----------------------------------------------------------------------------------------------
 
 
-def _measured(model: Any, x: Any, y: Any, batch_size: int) -> Facts:
+def _measured(model: Any, x: Any, y: Any, batch_size: int) -> Entries:
     """One update on the first batch, and everything back as it was."""
     rows = slice(0, batch_size)
     x, y = (tree.map_structure(lambda part: np.asarray(part)[rows], data) for data in (x, y))
     changes, loss = one_update(model, x, y)
-    facts = [("loss", f"{loss:.4g} on {number(len(tree.flatten(x)[0]))} samples, before the update")]
+    entries = [("loss", f"{loss:.4g} on {number(len(tree.flatten(x)[0]))} samples, before the update")]
     for path, (size, moved) in changes.items():
         share = f", {moved / size:.2g} of {size:.3g}" if size else ", which was 0"
-        facts.append(
+        entries.append(
             (path.rsplit("/", 2)[-2] if path.count("/") else path, f"{path} moves by {moved:.3g}{share}")
         )
     ratios = [moved / size for size, moved in changes.values() if size]
     if ratios:
-        facts.append(
+        entries.append(
             (
                 "ratios",
                 f"steps are {min(ratios):.2g} to {max(ratios):.2g} of the weights (norms); about "
                 "0.001 is usual",
             )
         )
-    return facts
+    return entries
 
 
 def one_update(model: Any, x: Any, y: Any) -> tuple[dict[str, tuple[float, float]], float]:
@@ -407,25 +407,25 @@ def one_update(model: Any, x: Any, y: Any) -> tuple[dict[str, tuple[float, float
     return norms, float(results["loss"])
 
 
-def _run(logs: dict[str, list[float]], guess: float | None) -> Facts:
-    facts: Facts = []
+def _run(logs: dict[str, list[float]], guess: float | None) -> Entries:
+    entries: Entries = []
     if logs.get("loss"):
         first, last = logs["loss"][0], logs["loss"][-1]
         text = f"{first:.4g} in the first epoch, {last:.4g} in the last"
         if guess:
             text += f"; guessing gives {guess:.4g}"
-        facts.append(("loss", text))
+        entries.append(("loss", text))
     if logs.get("val_loss"):
         values = logs["val_loss"]
         best = int(np.argmin(values))
         text = f"lowest in epoch {best + 1} of {len(values)}: {values[best]:.4g}"
         if best < len(values) - 1:
             text += f"; {values[-1]:.4g} at the end"
-        facts.append(("validation", text))
+        entries.append(("validation", text))
     for name in logs:
         if "acc" in name and not name.startswith("val_"):
             text = f"{logs[name][0]:.1%} in the first epoch, {logs[name][-1]:.1%} in the last"
             if logs.get(f"val_{name}"):
                 text += f"; on validation data {logs[f'val_{name}'][-1]:.1%}"
-            facts.append((name, text))
-    return facts
+            entries.append((name, text))
+    return entries

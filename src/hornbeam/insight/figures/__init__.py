@@ -1,1 +1,1 @@
-"""Pictures of models and of what they do; each is a `Picture`, drawn by Matplotlib or as block characters."""
+"""Pictures of models and of what they do; each is a `Figure`, drawn by Matplotlib or as block characters."""

@@ -12,7 +12,7 @@ from hornbeam import layers, tree
 from hornbeam._internal.naming import nearest
 from hornbeam.core.jit import jit
 from hornbeam.core.tensor import Tensor
-from hornbeam.visualization.figure import ImagePanel, Picture, finished, square
+from hornbeam.visualization.figure import Figure, ImagePanel, saved, square
 
 
 def layer_of(model: Any, layer: Any) -> Any:
@@ -71,10 +71,10 @@ def activations(model: Any, x: Any, layer: Any) -> np.ndarray:
 
 def plot_activations(
     model: Any, x: Any, layer: Any, *, limit: int = 32, path: str | Path | None = None
-) -> Picture:
-    """What a layer makes of one sample: a picture for each channel, the first `limit` of them.
+) -> Figure:
+    """What a layer makes of one sample: a figure for each channel, the first `limit` of them.
 
-    x: one sample (of a batch, the first one is shown). path: write the picture there. `data` is the array of
+    x: one sample (of a batch, the first one is shown). path: write the figure there. `data` is the array of
     the layer's output without the batch axis. Raises what `activations` raises.
 
     >>> plot_activations(model, x[0], "conv_1", path="maps.png")  # doctest: +SKIP
@@ -91,7 +91,7 @@ def plot_activations(
         f"{values.min():.3g} to {values.max():.3g}, {np.mean(values == 0):.0%} of the values are 0, {silent} "
         f"channel{'s are' if silent != 1 else ' is'} 0 throughout."
     )
-    return finished(Picture(title, alt, panels, square(len(panels)), values), path)
+    return saved(Figure(title, alt, panels, square(len(panels)), values), path)
 
 
 def _maps(values: np.ndarray, limit: int) -> list[tuple[str, np.ndarray]]:
@@ -107,14 +107,12 @@ def _maps(values: np.ndarray, limit: int) -> list[tuple[str, np.ndarray]]:
 # -- filters ------------------------------------------------------------------------------------------------
 
 
-def plot_filters(
-    model: Any, layer: Any = None, *, limit: int = 64, path: str | Path | None = None
-) -> Picture:
-    """The weights of a layer as pictures: what each filter or unit looks for.
+def plot_filters(model: Any, layer: Any = None, *, limit: int = 64, path: str | Path | None = None) -> Figure:
+    """The weights of a layer as figures: what each filter or unit looks for.
 
     layer: a convolution, or a Dense right behind a Flatten of images; by default the first such layer.
-    Filters over 3 channels are shown in colours, over more in rows, a picture a channel. Grey in the middle
-    of the scale is 0. limit: pictures at most. `data`: the kernels (filters, h, w, channels). Raises
+    Filters over 3 channels are shown in colours, over more in rows, a figure a channel. Grey in the middle
+    of the scale is 0. limit: figures at most. `data`: the kernels (filters, h, w, channels). Raises
     ValueError for other layers.
 
     >>> plot_filters(model, "conv_1", path="filters.svg")  # doctest: +SKIP
@@ -123,7 +121,7 @@ def plot_filters(
     kernels = _kernels(model, part)
     if kernels is None:
         raise ValueError(
-            f"layer {part.name!r} ({type(part).__name__}) has no filters that are pictures: take a "
+            f"layer {part.name!r} ({type(part).__name__}) has no filters that are figures: take a "
             "convolution, or a Dense behind a Flatten of images"
         )
     count, _, _, channels = kernels.shape
@@ -142,14 +140,14 @@ def plot_filters(
     size = f"{kernels.shape[1]}×{kernels.shape[2]} over {channels} channel{'s' * (channels != 1)}"
     weights = f"weights from {kernels.min():.3g} to {kernels.max():.3g}"
     alt = f"{count} filters of layer {part.name}, {size}; {weights}."
-    return finished(Picture(f"Filters of {part.name}", alt, panels, columns, kernels), path)
+    return saved(Figure(f"Filters of {part.name}", alt, panels, columns, kernels), path)
 
 
 def _first_with_filters(model: Any) -> Any:
     for part in model._flatten_layers():
         if part is not model and _kernels(model, part) is not None:
             return part
-    raise ValueError(f"model {model.name!r} has no layer with filters that are pictures")
+    raise ValueError(f"model {model.name!r} has no layer with filters that are figures")
 
 
 def _kernels(model: Any, layer: Any) -> np.ndarray | None:

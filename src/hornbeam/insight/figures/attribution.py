@@ -20,7 +20,7 @@ from hornbeam.core.jit import jit
 from hornbeam.core.tensor import Tensor
 from hornbeam.insight.figures.activations import batch_of, called, layer_of
 from hornbeam.ops.crossentropy import score_behind
-from hornbeam.visualization.figure import ImagePanel, Picture, finished, square
+from hornbeam.visualization.figure import Figure, ImagePanel, saved, square
 
 SHOWN = 9
 
@@ -64,12 +64,12 @@ def _images(model: Any, x: Any) -> np.ndarray:
     return array
 
 
-def saliency(model: Any, x: Any, target: Any = None, *, path: str | Path | None = None) -> Picture:
+def saliency(model: Any, x: Any, target: Any = None, *, path: str | Path | None = None) -> Figure:
     """How much the score of a class changes with each number of the input: |d score / d x|, of an image the
     largest over its channels.
 
     x: a batch (n, ...) or one sample, of a model with one input. target: a class, or one a sample; by default
-    the likeliest. path: write the picture there. `data`: the gradients (n, ...) with their signs, all
+    the likeliest. path: write the figure there. `data`: the gradients (n, ...) with their signs, all
     channels. Raises ValueError for classes that are not there.
 
     Simonyan, Vedaldi, Zisserman 2014, https://arxiv.org/abs/1312.6034.
@@ -87,12 +87,12 @@ def saliency(model: Any, x: Any, target: Any = None, *, path: str | Path | None 
     slopes = np.asarray(jit(run)(batch, targets))
     heat = np.abs(slopes)
     maps = heat.max(1 if _first() else -1) if batch.ndim == 4 else heat
-    return _picture("Saliency", batch, maps, targets, slopes, path)
+    return _figure("Saliency", batch, maps, targets, slopes, path)
 
 
 def grad_cam(
     model: Any, x: Any, target: Any = None, *, layer: Any = None, path: str | Path | None = None
-) -> Picture:
+) -> Figure:
     """Which places speak for a class: relu(sum_k a_k A_k), where A_k are the channels of a layer and a_k the
     mean over its places of d score / d A_k; enlarged to the image's size.
 
@@ -123,7 +123,7 @@ def grad_cam(
     size = _size(batch)
     enlarged = np.asarray(ops.image.resize(maps[..., None], size, interpolation="bilinear"))[..., 0]
     data = {"maps": maps, "enlarged": enlarged, "layer": part.name}
-    return _picture(f"Grad-CAM at {part.name}", batch, enlarged, targets, data, path)
+    return _figure(f"Grad-CAM at {part.name}", batch, enlarged, targets, data, path)
 
 
 def _first() -> bool:
@@ -169,7 +169,7 @@ def occlusion(
     value: float = 0.0,
     batch_size: int = 128,
     path: str | Path | None = None,
-) -> Picture:
+) -> Figure:
     """How much the score of a class falls when a square of the image is covered; the mean over the squares
     that cover a pixel.
 
@@ -206,7 +206,7 @@ def occlusion(
             falls[:, top : top + size, left : left + size] += fall[:, None, None]
             covered[top : top + size, left : left + size] += 1
     falls /= np.maximum(covered, 1)
-    return _picture(f"Occlusion by {size}×{size}", batch, np.maximum(falls, 0), targets, falls, path)
+    return _figure(f"Occlusion by {size}×{size}", batch, np.maximum(falls, 0), targets, falls, path)
 
 
 def _starts(length: int, size: int, step: int) -> list[int]:
@@ -215,9 +215,9 @@ def _starts(length: int, size: int, step: int) -> list[int]:
     return starts if starts[-1] == length - size else [*starts, length - size]
 
 
-def _picture(
+def _figure(
     title: str, batch: np.ndarray, maps: np.ndarray, targets: np.ndarray, data: Any, path: str | Path | None
-) -> Picture:
+) -> Figure:
     panels = []
     for image, heat, target in list(zip(batch, maps, targets, strict=True))[:SHOWN]:
         if heat.ndim == 1:
@@ -227,8 +227,8 @@ def _picture(
     where = "; ".join(
         f"class {target}: {_strongest(heat)}" for heat, target in zip(maps, targets, strict=True)
     )
-    picture = Picture(title, f"{title} of {len(batch)} samples. {where}.", panels, square(len(panels)), data)
-    return finished(picture, path)
+    figure = Figure(title, f"{title} of {len(batch)} samples. {where}.", panels, square(len(panels)), data)
+    return saved(figure, path)
 
 
 def _strongest(heat: np.ndarray) -> str:

@@ -12,14 +12,14 @@ from hornbeam import tree
 from hornbeam._internal.validation import check_int, check_positive
 from hornbeam.core.jit import jit
 from hornbeam.insight.ablation import untouched
-from hornbeam.visualization.figure import ImagePanel, LinePanel, Picture, finished
+from hornbeam.visualization.figure import Figure, ImagePanel, LinePanel, saved
 
 
-def plot_history(history: Any, *, path: str | Path | None = None) -> Picture:
+def plot_history(history: Any, *, path: str | Path | None = None) -> Figure:
     """The metrics of a training by epoch, training and validation together; the epoch with the lowest
     validation loss is marked.
 
-    history: what `fit` returned, its dict of lists, or a model that was trained. path: write the picture
+    history: what `fit` returned, its dict of lists, or a model that was trained. path: write the figure
     there. `data`: the dict. Raises ValueError for what holds no epochs.
 
     >>> plot_history(model.fit(x, y, epochs=5), path="history.svg")  # doctest: +SKIP
@@ -42,7 +42,7 @@ def plot_history(history: Any, *, path: str | Path | None = None) -> Picture:
         panels.append(LinePanel(lines, name, ("epoch", name), marked))
     epochs = max(len(values) for values in logs.values())
     alt = f"Metrics of {epochs} epochs: {'; '.join(words)}."
-    return finished(Picture("Training", alt, panels, min(len(panels), 2), dict(logs)), path)
+    return saved(Figure("Training", alt, panels, min(len(panels), 2), dict(logs)), path)
 
 
 def _logs(history: Any) -> Mapping[str, list[float]]:
@@ -68,13 +68,13 @@ def loss_landscape(
     seed: int = 0,
     batch_size: int = 256,
     path: str | Path | None = None,
-) -> Picture:
+) -> Figure:
     """The loss along one or two random directions through the weights, each filter of a direction as long as
     the filter of the weights that it is added to (the last axis counts filters; biases and scales stay).
 
     x, y: arrays. dimensions: 1 for a curve, 2 for a map. span: how far to go, 1 doubles the norm at the most.
     points: along each direction, odd so that the weights themselves are one of them. seed: of the directions.
-    path: write the picture there. `data`: {"steps": (points,), "losses": (points,) or (points, points)}.
+    path: write the figure there. `data`: {"steps": (points,), "losses": (points,) or (points, points)}.
     Weights, metrics and random states are afterwards as they were. Raises ValueError for a model that is not
     compiled, or other dimensions.
 
@@ -118,7 +118,7 @@ def loss_landscape(
         panel = ImagePanel(
             logs, "log10 of the loss", "heat", rows=names, columns=names, axes=("second", "first")
         )
-    return finished(Picture(title, alt, [panel], 1, data), path)
+    return saved(Figure(title, alt, [panel], 1, data), path)
 
 
 def directions(weights: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:

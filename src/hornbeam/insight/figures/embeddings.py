@@ -10,13 +10,13 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam.ir.types import ShapeError
-from hornbeam.visualization.figure import ImagePanel, Picture, PointPanel, finished
+from hornbeam.visualization.figure import Figure, ImagePanel, PointPanel, saved
 
 
 def principal_components(values: Any, count: int = 2) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates (n, count) along the directions of the largest variance, and each one's share of it.
 
-    values: (n, d). The sign of a direction is such that its largest entry is positive, so that pictures do
+    values: (n, d). The sign of a direction is such that its largest entry is positive, so that figures do
     not flip. Raises ShapeError for other shapes. Pearson 1901.
 
     >>> principal_components([[0.0, 0.0], [2.0, 0.0]], 1)[0].round(3).ravel().tolist()
@@ -37,12 +37,12 @@ def principal_components(values: Any, count: int = 2) -> tuple[np.ndarray, np.nd
 
 def plot_embeddings(
     values: Any, labels: Any = None, *, names: Sequence[str] = (), path: str | Path | None = None
-) -> Picture:
+) -> Figure:
     """Samples as points along the two directions in which they differ most (principal components).
 
     values: (n, ...), such as `activations(model, x, "dense")` or the weights of an Embedding; further axes
     are laid out. labels: a whole number a sample, for colours and shapes. names: of the labels. path: write
-    the picture there. `data`: {"places": (n, 2), "shares": (2,)}. Raises ShapeError where labels do not fit.
+    the figure there. `data`: {"places": (n, 2), "shares": (2,)}. Raises ShapeError where labels do not fit.
 
     >>> plot_embeddings(activations(model, x, "dense"), y, path="embeddings.png")  # doctest: +SKIP
     """
@@ -62,16 +62,16 @@ def plot_embeddings(
     )
     panel = PointPanel(places, groups, list(names), "", axes)
     data = {"places": places, "shares": shares}
-    return finished(Picture("Embeddings", alt, [panel], 1, data), path)
+    return saved(Figure("Embeddings", alt, [panel], 1, data), path)
 
 
 def plot_confusion(
     y_true: Any, y_pred: Any, *, names: Sequence[str] = (), path: str | Path | None = None
-) -> Picture:
+) -> Figure:
     """How often each class (row) was taken for each class (column).
 
     y_true: class numbers (n,) or one-hot (n, classes). y_pred: class numbers, or probabilities or scores (n,
-    classes) of which the largest counts. names: of the classes. path: write the picture there. `data`: the
+    classes) of which the largest counts. names: of the classes. path: write the figure there. `data`: the
     counts (classes, classes). Raises ShapeError where the two do not fit.
 
     >>> plot_confusion(y_test, model.predict(x_test), path="confusion.svg")  # doctest: +SKIP
@@ -94,7 +94,7 @@ def plot_confusion(
         table, "rows are true, columns predicted", "heat", low=0.0, rows=sides, columns=sides,
         numbers=count <= 20, axes=("predicted", "true"),
     )  # fmt: skip
-    return finished(Picture("Confusions", alt + ".", [panel], 1, table), path)
+    return saved(Figure("Confusions", alt + ".", [panel], 1, table), path)
 
 
 def _classes(values: Any) -> np.ndarray:

@@ -330,7 +330,7 @@ def model(run: Run) -> Any:
         made.append(tag("p", "Its layers have no graph that could be drawn.", class_="note"))
     else:
         inner = tag(
-            "div", picture, class_="tall", role="region", aria_label="Picture of the model", tabindex="0"
+            "div", picture, class_="tall", role="region", aria_label="Figure of the model", tabindex="0"
         )
         made.append(
             more(f"The picture of {len(layers)} layers", inner) if len(layers) > _MANY_LAYERS else inner
@@ -377,8 +377,10 @@ def _explanation(run: Run) -> list[Any]:
     if part is None:
         return _unknown("Layers are explained by", "recorder.add(model.explain())")
     notes = [
-        tag("div", tag("h4", str(note["title"])), _facts([(str(a), str(b)) for a, b in note["facts"]]))
-        for note in part["notes"]
+        tag(
+            "div", tag("h4", str(section["title"])), _facts([(str(a), str(b)) for a, b in section["entries"]])
+        )
+        for section in part["sections"]
     ]
     closing = [tag("p", str(text)) for text in part["closing"]]
     return [tag("h3", "What each layer does"), more(str(part["title"]), notes), *closing]

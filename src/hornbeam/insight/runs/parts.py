@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hornbeam.diagnostics.profile import Profile
-from hornbeam.insight.explanations.explanation import Told
+from hornbeam.insight.explanations.explanation import Explanation
 from hornbeam.insight.summary import Trace, rows_of
 from hornbeam.visualization.png import encoded, is_picture
 
@@ -40,10 +40,13 @@ def configs_of(model: Any) -> dict[str, Any]:
     return {**found, "compile": model.get_compile_config()}
 
 
-def of_told(told: Told) -> dict[str, Any]:
+def of_explanation(explanation: Explanation) -> dict[str, Any]:
     """Titles and sentences."""
-    notes = [{"title": n.title, "facts": [list(f) for f in n.facts], "depth": n.depth} for n in told.notes]
-    return {"title": told.title, "notes": notes, "closing": list(told.closing)}
+    sections = [
+        {"title": n.title, "entries": [list(e) for e in n.entries], "depth": n.depth}
+        for n in explanation.sections
+    ]
+    return {"title": explanation.title, "sections": sections, "closing": list(explanation.closing)}
 
 
 def of_profile(profile: Profile) -> dict[str, Any]:
@@ -140,7 +143,7 @@ def of_mistakes(result: Any) -> dict[str, Any]:
 
 # Class -> (name of the part, what makes it). Classes are found by name, without importing what is not used.
 _KINDS: dict[str, tuple[str, Callable[[Any], dict[str, Any]]]] = {
-    "Told": ("explanation", of_told),
+    "Explanation": ("explanation", of_explanation),
     "Profile": ("profile", of_profile),
     "DataReport": ("data", of_look),
     "Evaluation": ("evaluation", of_result),

@@ -11,7 +11,7 @@ from hornbeam.insight.explanations.activations import says
 
 
 @dataclass(frozen=True)
-class Place:
+class LayerContext:
     """A layer where it stands: the shapes that it is given and makes (batch first), and its neighbours.
 
     behind: the layers and operations that take what it makes.
@@ -39,14 +39,13 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Words:
-    """does: what happens here. shape: the arithmetic of the output volume. why: what it is put for.
-    without: what changes if it goes."""
+class LayerDescription:
+    """Sentences about a layer: its operation, the arithmetic of its output, its purpose, and its removal."""
 
-    does: str
-    shape: str
-    why: str
-    without: str
+    operation: str
+    output: str
+    purpose: str
+    removal: str
 
 
 def plural(count: int | None, word: str, words: str = "") -> str:
@@ -86,7 +85,7 @@ def then(layer: Any) -> str:
     return f"; then {said}" if said else ""
 
 
-def stays(place: Place) -> str:
+def stays(place: LayerContext) -> str:
     return f"{volume(place.out)}, as it came in" if place.out else "as it came in"
 
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 from hornbeam import layers
 from hornbeam.insight.arithmetic import number, size_of, volume
 from hornbeam.insight.explanations.activations import says
-from hornbeam.insight.explanations.layers.context import Place, Words, channels, plural, stays, values
+from hornbeam.insight.explanations.layers.context import (
+    LayerContext,
+    LayerDescription,
+    channels,
+    plural,
+    stays,
+    values,
+)
 
 
-def batch_norm(place: Place) -> Words:
+def batch_norm(place: LayerContext) -> LayerDescription:
     layer = place.layer
     axis = layer.axis if isinstance(layer.axis, int) else layer.axis[0]
     count = place.into[axis] if place.into else None
@@ -17,7 +24,7 @@ def batch_norm(place: Place) -> Words:
         if layer.momentum >= 1
         else f", which remember about 1 / (1 - {layer.momentum:g}) = {1 / (1 - layer.momentum):.3g} updates"
     )
-    return Words(
+    return LayerDescription(
         f"in training each of {plural(count, 'channel')} gets mean 0 and deviation 1 over the batch, then a "
         f"learned scale and shift; afterwards the running means are used{memory}",
         stays(place),
@@ -26,7 +33,7 @@ def batch_norm(place: Place) -> Words:
     )
 
 
-def other_norm(place: Place) -> Words:
+def other_norm(place: LayerContext) -> LayerDescription:
     layer = place.layer
     axis = getattr(layer, "axis", -1)
     last = place.into[-1] if place.into else None
@@ -42,7 +49,7 @@ def other_norm(place: Place) -> Words:
         (text for kind, text in over.items() if isinstance(layer, kind)), f"normalizes along axis {axis}"
     )
     learned = "; then a learned scale" + (" and shift" if getattr(layer, "beta", None) is not None else "")
-    return Words(
+    return LayerDescription(
         does + (learned if layer.weights else ""),
         stays(place),
         "values of one size for the layers behind, the same in training and afterwards, for any size of "
@@ -51,8 +58,8 @@ def other_norm(place: Place) -> Words:
     )
 
 
-def spectral(place: Place) -> Words:
-    return Words(
+def spectral(place: LayerContext) -> LayerDescription:
+    return LayerDescription(
         f"{place.layer.layer.name} with its kernel divided by its largest singular value "
         f"({plural(place.layer.power_iterations, 'power iteration')} an update)",
         f"{volume(place.into)} becomes {volume(place.out)}",
@@ -61,7 +68,7 @@ def spectral(place: Place) -> Words:
     )
 
 
-def dropout(place: Place) -> Words:
+def dropout(place: LayerContext) -> LayerDescription:
     layer = place.layer
     count = size_of(place.into[1:]) if place.into else None
     whole = "Spatial" in type(layer).__name__
@@ -78,7 +85,7 @@ def dropout(place: Place) -> Words:
         if layer.rate < 1
         else ""
     )
-    return Words(
+    return LayerDescription(
         f"in training {zeros or unit + ' '}are set to 0 at random, anew for each sample{kept}; "
         "afterwards it does nothing",
         stays(place),
@@ -89,7 +96,7 @@ def dropout(place: Place) -> Words:
     )
 
 
-def noise(place: Place) -> Words:
+def noise(place: LayerContext) -> LayerDescription:
     layer = place.layer
     kind = {
         layers.GaussianNoise: f"adds noise of deviation {getattr(layer, 'stddev', 0):g}",
@@ -99,7 +106,7 @@ def noise(place: Place) -> Words:
         layers.ActivityRegularization: "adds a penalty on what passes through to the loss",
     }
     does = next(text for types, text in kind.items() if isinstance(layer, types))
-    return Words(
+    return LayerDescription(
         f"in training it {does}, on {values(place.into)}; afterwards it does nothing",
         stays(place),
         "small changes of the values must not change the answer",
@@ -107,7 +114,7 @@ def noise(place: Place) -> Words:
     )
 
 
-def activation(place: Place) -> Words:
+def activation(place: LayerContext) -> LayerDescription:
     layer = place.layer
     name = type(layer).__name__
     said = says(getattr(layer, "activation", None)) or says(name.lower()) or f"{name} bends each value"
@@ -119,7 +126,7 @@ def activation(place: Place) -> Words:
         said = f"keeps what is positive, and a learned share of what is negative ({slopes})"
     elif isinstance(layer, layers.ELU):
         said = f"keeps what is positive; below 0 it is {layer.alpha:g} × (exp(x) - 1)"
-    return Words(
+    return LayerDescription(
         f"{said}, on {values(place.into)}",
         stays(place),
         "two linear layers in a row are one linear layer: what bends between them is what makes depth count"

@@ -5,10 +5,17 @@ from __future__ import annotations
 from hornbeam import layers
 from hornbeam.insight.arithmetic import equals, number, product, size_of, volume
 from hornbeam.insight.explanations.activations import says
-from hornbeam.insight.explanations.layers.context import Place, Words, grid, plural, then, values
+from hornbeam.insight.explanations.layers.context import (
+    LayerContext,
+    LayerDescription,
+    grid,
+    plural,
+    then,
+    values,
+)
 
 
-def dense(place: Place) -> Words:
+def dense(place: LayerContext) -> LayerDescription:
     layer = place.layer
     given = place.into[-1] if place.into else None
     rows = size_of(place.into[1:-1]) if len(place.into) > 2 else 1
@@ -30,11 +37,13 @@ def dense(place: Place) -> Words:
         without = (
             f"the next layer reads the {plural(given, 'value')} themselves: one bend fewer in the function"
         )
-    return Words(does, f"the last axis of {volume(place.into)} becomes {number(layer.units)}", why, without)
+    return LayerDescription(
+        does, f"the last axis of {volume(place.into)} becomes {number(layer.units)}", why, without
+    )
 
 
-def einsum(place: Place) -> Words:
-    return Words(
+def einsum(place: LayerContext) -> LayerDescription:
+    return LayerDescription(
         f"the product {place.layer.equation} with its kernel{then(place.layer)}",
         f"{volume(place.into)} becomes {volume(place.out)} by the equation",
         "a Dense over axes of your choice: heads of attention, projections of several axes at once",
@@ -42,9 +51,9 @@ def einsum(place: Place) -> Words:
     )
 
 
-def embedding(place: Place) -> Words:
+def embedding(place: LayerContext) -> LayerDescription:
     layer = place.layer
-    return Words(
+    return LayerDescription(
         f"looks up each of {values(place.into)} in a table of {number(layer.input_dim)} rows; each row is "
         f"{plural(layer.output_dim, 'number')} that are learned"
         + ("; 0 means nothing and is masked" if layer.mask_zero else ""),
@@ -59,14 +68,14 @@ def embedding(place: Place) -> Words:
 # -- attention and recurrence -------------------------------------------------------------------------------
 
 
-def attention_heads(place: Place) -> Words:
+def attention_heads(place: LayerContext) -> LayerDescription:
     layer = place.layer
     heads = getattr(layer, "num_heads", None) or layer.num_query_heads
     size = getattr(layer, "key_dim", None) or layer.head_dim
     steps = place.into[1] if len(place.into) > 1 else None
     keys = place.given[1][1] if len(place.given) > 1 and len(place.given[1]) > 1 else steps
     table = equals(f"{product((heads, steps, keys))}", size_of((heads, steps, keys)))
-    return Words(
+    return LayerDescription(
         f"{plural(heads, 'head')} of {number(size)} numbers: each of {plural(steps, 'step')} asks all "
         f"{plural(keys, 'step')} and takes a mean of their values, weighed by softmax(q·k / √{size})",
         f"{volume(place.into)} as it came in, behind {table} weights of attention",
@@ -76,11 +85,11 @@ def attention_heads(place: Place) -> Words:
     )
 
 
-def attention_plain(place: Place) -> Words:
+def attention_plain(place: LayerContext) -> LayerDescription:
     layer = place.layer
     steps = place.into[1] if len(place.into) > 1 else None
     how = "tanh(q + k) summed" if isinstance(layer, layers.AdditiveAttention) else "the product q·k"
-    return Words(
+    return LayerDescription(
         f"each of {plural(steps, 'query', 'queries')} takes a mean of the values, weighed by the softmax "
         f"of {how}",
         f"one value for each query: {volume(place.out)}",
@@ -96,13 +105,13 @@ _GATES = {
 }
 
 
-def recurrent(place: Place) -> Words:
+def recurrent(place: LayerContext) -> LayerDescription:
     layer = place.layer
     steps, width = (place.into[1], place.into[-1]) if len(place.into) > 2 else (None, None)
     units = getattr(layer.cell, "units", None)
     gates, names = _GATES.get(type(layer).__name__, (1, "what its cell computes"))
     every = "every step's state" if layer.return_sequences else "the last state"
-    return Words(
+    return LayerDescription(
         f"reads {plural(steps, 'step')} of {plural(width, 'number')} one after the other"
         + (", from the end" if layer.go_backwards else "")
         + f" and keeps a state of {'?' if units is None else number(units)}"
@@ -118,10 +127,10 @@ def recurrent(place: Place) -> Words:
     )
 
 
-def convolutional_recurrence(place: Place) -> Words:
+def convolutional_recurrence(place: LayerContext) -> LayerDescription:
     cell = place.layer.cell
     steps = place.into[1] if place.into else None
-    return Words(
+    return LayerDescription(
         f"an LSTM whose state is a picture: {plural(steps, 'frame')} through "
         f"{plural(cell.filters, 'filter')} of "
         f"{grid(cell.kernel_size)}, {equals(f'4 × {cell.filters}', 4 * cell.filters)} sums at each place",
@@ -131,7 +140,7 @@ def convolutional_recurrence(place: Place) -> Words:
     )
 
 
-def both_ways(place: Place) -> Words:
+def both_ways(place: LayerContext) -> LayerDescription:
     layer = place.layer
     inner = layer.forward_layer
     units = getattr(getattr(inner, "cell", None), "units", None)
@@ -139,7 +148,7 @@ def both_ways(place: Place) -> Words:
     shape = volume(place.out)
     if joined == "concat" and units is not None:
         shape = f"{equals(f'{units} + {units}', 2 * units)} numbers at the end: {volume(place.out)}"
-    return Words(
+    return LayerDescription(
         f"two {type(inner).__name__} layers, one from the front and one from the back, joined by {joined!r}",
         shape,
         "each step knows what comes before it and what comes after",
@@ -147,11 +156,11 @@ def both_ways(place: Place) -> Words:
     )
 
 
-def each_step(place: Place) -> Words:
+def each_step(place: LayerContext) -> LayerDescription:
     from hornbeam.insight.explanations.layers.table import describe
 
     inner = place.layer.layer
-    step = Place(
+    step = LayerContext(
         inner,
         tuple((s[0], *s[2:]) for s in place.given),
         tuple((s[0], *s[2:]) for s in place.made),
@@ -159,9 +168,9 @@ def each_step(place: Place) -> Words:
     )
     words = describe(step)
     steps = place.into[1] if len(place.into) > 1 else None
-    return Words(
-        f"at each of {plural(steps, 'step')} alike: {words.does}",
-        f"{plural(steps, 'step')}, each: {words.shape}",
-        words.why,
-        words.without,
+    return LayerDescription(
+        f"at each of {plural(steps, 'step')} alike: {words.operation}",
+        f"{plural(steps, 'step')}, each: {words.output}",
+        words.purpose,
+        words.removal,
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from hornbeam import layers
 from hornbeam.insight.arithmetic import equals, number, product, size_of, volume
-from hornbeam.insight.explanations.layers.context import Place, Words, plural, stays, values
+from hornbeam.insight.explanations.layers.context import LayerContext, LayerDescription, plural, stays, values
 
 
-def flatten(place: Place) -> Words:
-    return Words(
+def flatten(place: LayerContext) -> LayerDescription:
+    return LayerDescription(
         f"lays {volume(place.into)} out in a row; no value changes",
         equals(product(place.into[1:]), size_of(place.out[1:])),
         "a Dense reads a row of numbers",
@@ -16,8 +16,8 @@ def flatten(place: Place) -> Words:
     )
 
 
-def reshape(place: Place) -> Words:
-    return Words(
+def reshape(place: LayerContext) -> LayerDescription:
+    return LayerDescription(
         f"the same {values(place.into)} in another form"
         if not isinstance(place.layer, layers.Permute)
         else f"axes in the order {tuple(place.layer.dims)}",
@@ -27,8 +27,8 @@ def reshape(place: Place) -> Words:
     )
 
 
-def repeat(place: Place) -> Words:
-    return Words(
+def repeat(place: LayerContext) -> LayerDescription:
+    return LayerDescription(
         f"the same vector {number(place.layer.n)} times, one a step",
         f"{number(place.layer.n)} × {volume(place.into)} = {number(size_of(place.out[1:]) or 0)} numbers",
         "a recurrent layer behind reads it anew at every step (decoders)",
@@ -42,11 +42,11 @@ _MERGES = {
 }  # fmt: skip
 
 
-def merge(place: Place) -> Words:
+def merge(place: LayerContext) -> LayerDescription:
     count = len(place.given)
     does = _MERGES.get(type(place.layer).__name__, "joined")
     add = isinstance(place.layer, layers.Add)
-    return Words(
+    return LayerDescription(
         f"{plural(count, 'value')} of shape {volume(place.into)} {'are' if count != 1 else 'is'} {does}, "
         "number by number",
         f"{volume(place.out)}, as they came in" if len(set(place.given)) == 1 else volume(place.out),
@@ -58,12 +58,12 @@ def merge(place: Place) -> Words:
     )
 
 
-def concatenate(place: Place) -> Words:
+def concatenate(place: LayerContext) -> LayerDescription:
     axis = place.layer.axis
     widths = [shape[axis] for shape in place.given]
     total = place.out[axis] if place.out else None
     text = " + ".join("?" if w is None else number(w) for w in widths)
-    return Words(
+    return LayerDescription(
         f"lays {plural(len(widths), 'value')} side by side along axis {axis}",
         f"{equals(text, total)} along axis {axis}: {volume(place.out)}",
         "the layers behind see all branches and weigh them themselves",
@@ -71,9 +71,9 @@ def concatenate(place: Place) -> Words:
     )
 
 
-def dot(place: Place) -> Words:
+def dot(place: LayerContext) -> LayerDescription:
     cosine = place.layer.normalize
-    return Words(
+    return LayerDescription(
         f"the {'cosine' if cosine else 'product'} of two values along axes {place.layer.axes}",
         f"{' and '.join(volume(s) for s in place.given)} become {volume(place.out)}",
         "says how alike two things are",
@@ -81,8 +81,8 @@ def dot(place: Place) -> Words:
     )
 
 
-def input(place: Place) -> Words:
-    return Words(
+def input(place: LayerContext) -> LayerDescription:
+    return LayerDescription(
         f"where data come in: {volume(place.out)} of {place.layer.dtype}, any number of samples",
         equals(product(place.out[1:]), size_of(place.out[1:])) + " numbers a sample",
         "with the shape known, all weights are made at once and mistakes in shapes are found before any data",
@@ -90,8 +90,8 @@ def input(place: Place) -> Words:
     )
 
 
-def normalization(place: Place) -> Words:
-    return Words(
+def normalization(place: LayerContext) -> LayerDescription:
+    return LayerDescription(
         f"(x - mean) / deviation with the figures of adapt(), on {values(place.into)}",
         stays(place),
         "inputs of one size train faster; inside of the model nobody forgets it when the model is used",
@@ -99,11 +99,11 @@ def normalization(place: Place) -> Words:
     )
 
 
-def rescaling(place: Place) -> Words:
+def rescaling(place: LayerContext) -> LayerDescription:
     layer = place.layer
     scale = f"{layer.scale:.6g}" if isinstance(layer.scale, (int, float)) else "its scale"
     offset = f" + {layer.offset:.6g}" if isinstance(layer.offset, (int, float)) and layer.offset else ""
-    return Words(
+    return LayerDescription(
         f"x × {scale}{offset}, on {values(place.into)}",
         stays(place),
         "pixels of 0 ... 255 are far too large for fresh weights"
@@ -113,8 +113,8 @@ def rescaling(place: Place) -> Words:
     )
 
 
-def augmentation(place: Place) -> Words:
-    return Words(
+def augmentation(place: LayerContext) -> LayerDescription:
+    return LayerDescription(
         f"in training each picture is changed at random ({type(place.layer).__name__}); afterwards it "
         "does nothing",
         f"{volume(place.out)}",
@@ -123,8 +123,8 @@ def augmentation(place: Place) -> Words:
     )
 
 
-def lookup(place: Place) -> Words:
-    return Words(
+def lookup(place: LayerContext) -> LayerDescription:
+    return LayerDescription(
         f"turns texts or categories into numbers by its vocabulary ({type(place.layer).__name__})",
         f"{volume(place.into)} becomes {volume(place.out)}",
         "graphs compute with numbers; kept in the model, the vocabulary goes wherever the model goes",
@@ -132,8 +132,8 @@ def lookup(place: Place) -> Words:
     )
 
 
-def encoding(place: Place) -> Words:
-    return Words(
+def encoding(place: LayerContext) -> LayerDescription:
+    return LayerDescription(
         f"puts values into bins or categories ({type(place.layer).__name__})",
         f"{volume(place.into)} becomes {volume(place.out)}",
         "a number whose effect is not a straight line, or that is only a code, becomes one input a case",
@@ -141,12 +141,12 @@ def encoding(place: Place) -> Words:
     )
 
 
-def identity(place: Place) -> Words:
-    return Words("hands on what it gets", stays(place), "holds a place, or a name", "nothing")
+def identity(place: LayerContext) -> LayerDescription:
+    return LayerDescription("hands on what it gets", stays(place), "holds a place, or a name", "nothing")
 
 
-def masking(place: Place) -> Words:
-    return Words(
+def masking(place: LayerContext) -> LayerDescription:
+    return LayerDescription(
         f"marks the steps at which all values are {place.layer.mask_value:g}: layers behind skip them",
         stays(place),
         "padding at the end of short sequences is not data",

@@ -8,11 +8,11 @@ from typing import Any
 from hornbeam import layers
 from hornbeam.insight.arithmetic import volume
 from hornbeam.insight.explanations.layers import elementwise, products, structure, windows
-from hornbeam.insight.explanations.layers.context import Place, Words, plural
+from hornbeam.insight.explanations.layers.context import LayerContext, LayerDescription, plural
 from hornbeam.layers.augmentation.base import RandomImageLayer
 
 
-def describe(place: Place) -> Words:
+def describe(place: LayerContext) -> LayerDescription:
     """What is to be said of a layer. Layers of no known family get a line that says so."""
     if hasattr(place.layer, "summary"):  # a model: they stand above this package
         return nested(place)
@@ -20,9 +20,9 @@ def describe(place: Place) -> Words:
     return found(place)
 
 
-def nested(place: Place) -> Words:
+def nested(place: LayerContext) -> LayerDescription:
     inner = place.layer
-    return Words(
+    return LayerDescription(
         f"a model of its own with {plural(len(inner.layers), 'layer')}; expand_nested=True explains them",
         f"{' and '.join(volume(s) for s in place.given)} becomes {volume(place.out)}",
         "a part that has a name, and that can be used twice, trained apart or frozen",
@@ -30,7 +30,7 @@ def nested(place: Place) -> Words:
     )
 
 
-def unknown(place: Place) -> Words:
+def unknown(place: LayerContext) -> LayerDescription:
     kind = type(place.layer).__name__
     own = (type(place.layer).__doc__ or "").strip().splitlines()
     first = (
@@ -38,7 +38,7 @@ def unknown(place: Place) -> Words:
         if own and not type(place.layer).__module__.startswith("hornbeam.layers.layer")
         else ""
     )
-    return Words(
+    return LayerDescription(
         f"{first} ({kind})" if first else f"a layer of the kind {kind}; there is no description of it here",
         f"{' and '.join(volume(s) for s in place.given) or '?'} becomes "
         f"{volume(place.out) if place.out else '?'}",
@@ -48,7 +48,7 @@ def unknown(place: Place) -> Words:
 
 
 # The first row that fits counts, so what is special stands before what is general.
-_TABLE: tuple[tuple[Any, Callable[[Place], Words]], ...] = (
+_TABLE: tuple[tuple[Any, Callable[[LayerContext], LayerDescription]], ...] = (
     (layers.InputLayer, structure.input),
     ((layers.DepthwiseConv1D, layers.DepthwiseConv2D), windows.depthwise),
     ((layers.SeparableConv1D, layers.SeparableConv2D), windows.separable),

@@ -8,8 +8,8 @@ from typing import Any
 from hornbeam import layers
 from hornbeam.insight.arithmetic import along_axes, equals, number, size_of, spread_sum, volume, window_sum
 from hornbeam.insight.explanations.layers.context import (
-    Place,
-    Words,
+    LayerContext,
+    LayerDescription,
     channels,
     grid,
     places,
@@ -19,7 +19,7 @@ from hornbeam.insight.explanations.layers.context import (
 )
 
 
-def _window_arithmetic(place: Place) -> str:
+def _window_arithmetic(place: LayerContext) -> str:
     layer = place.layer
     windows = layer.kernel_size if hasattr(layer, "kernel_size") else layer.pool_size
     strides = layer.strides or windows
@@ -47,7 +47,7 @@ def _how(layer: Any) -> str:
     return " " + " and ".join(parts) if parts else ""
 
 
-def _seen(place: Place, groups: int = 1) -> str:
+def _seen(place: LayerContext, groups: int = 1) -> str:
     count = channels(place.into, place.layer)
     each = None if count is None else count // groups
     of = f"in {plural(each, 'channel')}" + (
@@ -56,7 +56,7 @@ def _seen(place: Place, groups: int = 1) -> str:
     return f"{grid(place.layer.kernel_size)} {places(place.layer)} {of}"
 
 
-def convolution(place: Place) -> Words:
+def convolution(place: LayerContext) -> LayerDescription:
     layer = place.layer
     one = math.prod(layer.kernel_size) == 1
     given = channels(place.into, layer)
@@ -76,7 +76,7 @@ def convolution(place: Place) -> Words:
         + (" at all places (it also makes the picture smaller)" if strided else "")
         + (" and see no more of the surroundings than before" if not one else "")
     )
-    return Words(
+    return LayerDescription(
         f"{plural(layer.filters, 'filter')} {'look' if layer.filters != 1 else 'looks'} at "
         f"{_seen(place, layer.groups)} at every place{_how(layer)}"
         f"{then(layer)}",
@@ -86,10 +86,10 @@ def convolution(place: Place) -> Words:
     )
 
 
-def depthwise(place: Place) -> Words:
+def depthwise(place: LayerContext) -> LayerDescription:
     layer = place.layer
     count = channels(place.into, layer)
-    return Words(
+    return LayerDescription(
         f"each of {plural(count, 'channel')} has {plural(layer.depth_multiplier, 'filter')} of its own over "
         f"{grid(layer.kernel_size)} {places(layer)}{_how(layer)}{then(layer)}",
         _window_arithmetic(place),
@@ -104,13 +104,13 @@ def depthwise(place: Place) -> Words:
     )
 
 
-def separable(place: Place) -> Words:
+def separable(place: LayerContext) -> LayerDescription:
     layer = place.layer
     count = channels(place.into, layer) or 0
     spread = count * layer.depth_multiplier
     window = math.prod(layer.kernel_size)
     split, full = window * spread + spread * layer.filters, window * count * layer.filters
-    return Words(
+    return LayerDescription(
         f"first each of {plural(count, 'channel')} by itself over {grid(layer.kernel_size)} "
         f"{places(layer)}{_how(layer)}, then {plural(layer.filters, 'mixture')} of the {number(spread)} "
         "results"
@@ -121,7 +121,7 @@ def separable(place: Place) -> Words:
     )
 
 
-def transposed(place: Place) -> Words:
+def transposed(place: LayerContext) -> LayerDescription:
     layer = place.layer
     extras = layer.output_padding or (None,) * layer.rank
     sums = (
@@ -140,7 +140,7 @@ def transposed(place: Place) -> Words:
         if place.given and place.made
         else ["depends on the input"]
     )
-    return Words(
+    return LayerDescription(
         f"each place is painted into {grid(layer.kernel_size)} {places(layer)} of the output, "
         f"{grid(layer.strides)} apart, by {plural(layer.filters, 'filter')}{then(layer)}",
         f"{along_axes(sums)}, {plural(channels(place.out, layer), 'value')} at each place",
@@ -151,12 +151,12 @@ def transposed(place: Place) -> Words:
     )
 
 
-def pooling(place: Place) -> Words:
+def pooling(place: LayerContext) -> LayerDescription:
     layer = place.layer
     largest = isinstance(layer, (layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D))
     before, behind = size_of(place.into[1:]), size_of(place.out[1:])
     fewer = f"{number(before)} values become {number(behind)}" if before and behind else "fewer values go on"
-    return Words(
+    return LayerDescription(
         f"keeps the {'largest' if largest else 'mean'} of {grid(layer.pool_size)} {places(layer)} in each "
         f"channel, in steps of {grid(layer.strides)}",
         _window_arithmetic(place),
@@ -166,13 +166,13 @@ def pooling(place: Place) -> Words:
     )
 
 
-def global_pooling(place: Place) -> Words:
+def global_pooling(place: LayerContext) -> LayerDescription:
     layer = place.layer
     largest = "Max" in type(layer).__name__
     sizes = spatial(place.into, layer)
     count = channels(place.into, layer)
     places = size_of(sizes)
-    return Words(
+    return LayerDescription(
         f"one number a channel: the {'largest' if largest else 'mean'} of its {grid(sizes)} places",
         f"{plural(places, 'place')} × {plural(count, 'channel')} become {plural(count, 'number')}",
         "where in the picture a thing was no longer counts, and pictures of any size fit"
@@ -186,9 +186,9 @@ def global_pooling(place: Place) -> Words:
     )
 
 
-def adaptive(place: Place) -> Words:
+def adaptive(place: LayerContext) -> LayerDescription:
     layer = place.layer
-    return Words(
+    return LayerDescription(
         f"{'largest values' if 'Max' in type(layer).__name__ else 'means'} of windows that are as large "
         "as it "
         f"takes to make {grid(layer.output_size)} places",
@@ -198,7 +198,7 @@ def adaptive(place: Place) -> Words:
     )
 
 
-def padding(place: Place) -> Words:
+def padding(place: LayerContext) -> LayerDescription:
     layer = place.layer
     cuts = hasattr(layer, "cropping")
     amounts = layer.cropping if cuts else layer.padding
@@ -211,7 +211,7 @@ def padding(place: Place) -> Words:
         )
     ]
     what = "cuts a rim off" if cuts else "puts a rim of zeros around"
-    return Words(
+    return LayerDescription(
         f"{what} ({', '.join(f'{low} and {high}' for low, high in pairs)} at the two ends of each axis)",
         along_axes(sums),
         "sizes that fit: for skips that are added, or so that a window sees the border as often as the middle"
@@ -221,7 +221,7 @@ def padding(place: Place) -> Words:
     )
 
 
-def upsampling(place: Place) -> Words:
+def upsampling(place: LayerContext) -> LayerDescription:
     layer = place.layer
     factors = layer.size if isinstance(layer.size, (tuple, list)) else (layer.size,)
     sums = [
@@ -231,7 +231,7 @@ def upsampling(place: Place) -> Words:
         )
     ]
     how = getattr(layer, "interpolation", "nearest")
-    return Words(
+    return LayerDescription(
         f"repeats each place {grid(factors)} times"
         if how == "nearest"
         else f"{how} interpolation to {grid(factors)} times the size",
