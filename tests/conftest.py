@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,6 +20,17 @@ settings.load_profile("hornbeam")
 # A shell starts commands in the background with Ctrl-C ignored; tests send it to themselves.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+SYSTEMS = {"posix": os.name == "posix", "linux": sys.platform == "linux"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip tests that are marked for other systems."""
+    for item in items:
+        for name, present in SYSTEMS.items():
+            if not present and item.get_closest_marker(name):
+                item.add_marker(pytest.mark.skip(reason=f"needs {name}"))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -260,7 +261,7 @@ def test_it_is_shown_by_rich_in_html_and_as_a_picture(tmp_path: Path) -> None:
     assert html.startswith("<pre")
     assert "digit 9" in html
     assert "font-weight: bold" in html
-    console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=100, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
     console.print(report)
     console.file.close()
     assert "What to do" in console.export_text()

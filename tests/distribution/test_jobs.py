@@ -22,6 +22,8 @@ import hornbeam
 
 JOB = Path(__file__).with_name("job.py")
 SOURCES = Path(hornbeam.__file__).parents[1]
+
+pytestmark = pytest.mark.posix
 # Sums over a batch are made in another order.
 CLOSE = {"rtol": 2e-5, "atol": 2e-6}
 

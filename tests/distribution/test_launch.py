@@ -16,6 +16,8 @@ from hornbeam.cli import main
 
 SOURCES = Path(hornbeam.__file__).parents[1]
 
+pytestmark = pytest.mark.posix
+
 
 def launch(tmp_path: Path, script: str, *options: str) -> subprocess.Popen[str]:
     path = tmp_path / "script.py"

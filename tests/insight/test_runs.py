@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -176,7 +175,7 @@ t.model().fit(x, y, epochs=5, verbose=0, callbacks=[t.RunRecorder("killed", {str
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline().strip() == "there"
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.communicate()
     (folder,) = tmp_path.iterdir()
     run = read_run(folder)

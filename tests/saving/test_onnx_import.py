@@ -339,14 +339,14 @@ def test_data_beside_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("place", "rule"),
     [
-        (_link, "link"),
-        (_hard_link, "plain file"),
+        pytest.param(_link, "link", marks=pytest.mark.posix),
+        pytest.param(_hard_link, "plain file", marks=pytest.mark.posix),
         (_above, "plain file"),
         (_absolute, "plain file"),
         (_inside, "plain file"),
         (_short, "which has 20"),
         (_folder, "not a plain file"),
-        (_pipe, "not a plain file"),
+        pytest.param(_pipe, "not a plain file", marks=pytest.mark.posix),
         (lambda _: {"location": "w.bin"}, "not there"),
         (lambda _: {"location": ""}, "plain file"),
         (lambda _: {"location": ".."}, "plain file"),

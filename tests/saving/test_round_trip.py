@@ -330,6 +330,7 @@ def test_overwriting(tmp_path: Path) -> None:
     model.save(tmp_path / "other.keras", overwrite=False)
 
 
+@pytest.mark.posix
 def test_permissions_and_links_are_kept(tmp_path: Path) -> None:
     model, _ = dense()
     (tmp_path / "store").mkdir()

@@ -602,6 +602,7 @@ def test_interrupt_between_steps() -> None:
     np.testing.assert_allclose(model.get_weights()[0], by_hand(w, b, X[:20], Y[:20], 10)[0], rtol=1e-5)
 
 
+@pytest.mark.posix
 def test_an_interrupt_waits_for_the_end_of_the_step() -> None:
     done = []
 

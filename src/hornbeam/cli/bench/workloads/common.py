@@ -8,7 +8,6 @@ at which the process was started, for all that comes before the first step).
 import functools
 import json
 import os
-import resource
 import sys
 import time
 
@@ -85,13 +84,18 @@ class Clock(keras.callbacks.Callback):
 
 
 def peak_mib():
-    """Largest resident memory of this process so far."""
+    """Largest resident memory of this process so far, None where the system does not tell."""
     try:
         with open("/proc/self/status") as file:
             return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 2**10
     except OSError:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak / (2**20 if sys.platform == "darwin" else 2**10)
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def seconds_of(call, times):
