@@ -84,7 +84,7 @@ CAT = ["cat", "dog"]
             lambda: L.TextVectorization(output_mode="count", output_sequence_length=3),
             "belongs to output_mode",
         ),
-        (lambda: L.TextVectorization(output_sequence_length=0), "of at least 1"),
+        (lambda: L.TextVectorization(output_sequence_length=0), "positive"),
         (lambda: L.TextVectorization(vocabulary=CAT)([["a b", "c"]]), r"it got \(1, 2\): use split=None"),
         (lambda: L.TextVectorization(vocabulary=CAT, split=lambda x: [["a"]])(["a", "b"]), "each of 2 texts"),
         (lambda: L.Hashing(0), "of at least 1"),

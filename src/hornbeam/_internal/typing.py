@@ -34,6 +34,8 @@ Shape: TypeAlias = tuple[int, ...]
 """Sizes that are all known."""
 ShapeLike: TypeAlias = Sequence[int | None]
 """Sizes, None where unknown."""
+ShapeTree: TypeAlias = Any
+"""A `ShapeLike`, or a nested structure of them, as the inputs of a layer are structured."""
 Axis: TypeAlias = int | Sequence[int] | None
 """One axis, several, or all of them (None)."""
 

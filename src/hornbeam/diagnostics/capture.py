@@ -21,7 +21,7 @@ from hornbeam.engines.base import Engine
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import is_float
-from hornbeam.layers.context import watching
+from hornbeam.layers.context import layer_call_hook
 from hornbeam.random import random_state, set_random_state
 from hornbeam.training.batches import global_types, putter
 from hornbeam.training.data import as_arrays, leaves_of, pack_x_y_sample_weight, types_of
@@ -52,7 +52,7 @@ def capture_layer_calls() -> Iterator[list[Call]]:
             found.append(Call(layer, _tensors(given), made))
         return outputs
 
-    with watching(watch):
+    with layer_call_hook(watch):
         yield found
 
 

@@ -23,7 +23,7 @@ from hornbeam.insight.receptive_field import NOWHERE, Field, Fields, calls_of
 from hornbeam.ir.node import Node, serial
 from hornbeam.ir.types import TensorType, itemsize
 from hornbeam.layers import InputLayer
-from hornbeam.layers.context import watching
+from hornbeam.layers.context import layer_call_hook
 
 Shape = tuple[int | None, ...]
 
@@ -100,7 +100,7 @@ class Trace:
             return
         self.batch, args, kwargs = sample
         try:
-            with watching(self._watch):
+            with layer_call_hook(self._watch):
                 traced = trace_function(lambda *a, **k: _tensors(self.model(*a, **k)), args, kwargs)
         except ConcretizationError:  # a model that looks at values, and can only run eagerly
             self.calls.clear()

@@ -11,8 +11,9 @@ from hornbeam import constraints, initializers, ops, random, regularizers
 from hornbeam._internal.validation import check_int, check_rate
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.layers.config import serialize_argument
 from hornbeam.layers.einsum_dense import EinsumDense
-from hornbeam.layers.layer import Layer, serialize_argument
+from hornbeam.layers.layer import Layer
 
 
 def masked_softmax(scores: Tensor, mask: Any) -> Tensor:

@@ -1,6 +1,4 @@
-"""The arguments of one layer call: bound to names, converted to tensors of the compute dtype, with their
-masks.
-"""
+"""Arguments of one layer call: bound to names, cast to the compute dtype, with their masks."""
 
 from __future__ import annotations
 
@@ -14,11 +12,12 @@ import numpy as np
 from hornbeam import tree
 from hornbeam._internal.naming import current_path
 from hornbeam.core.convert import as_tensor, cast
-from hornbeam.core.symbolic import KerasTensor, holds_strings, strings_refused
+from hornbeam.core.symbolic import holds_strings, strings_refused
 from hornbeam.core.tensor import Tensor
 from hornbeam.distribution import distribution
 from hornbeam.ir.types import HornbeamTypeError, is_float
-from hornbeam.layers.context import current_watcher
+from hornbeam.layers.context import current_call_hook
+from hornbeam.layers.masking import masks_of
 from hornbeam.layers.remat import rematerialized, wants_remat
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class CallSignature:
-    """What `call` of a layer class takes."""
+    """Parameters of the `call` method of a layer class."""
 
     def __init__(self, call: Callable[..., Any]) -> None:
         self.signature = inspect.signature(call)
@@ -38,15 +37,15 @@ class CallSignature:
         default = self.signature.parameters["training"].default if self.takes_training else None
         required = default is inspect.Parameter.empty
         self.default_training = None if required else default
-        # Where `training` stands if callers may leave it out although it has no default, as in Keras 2.
-        self.training_place = self.names.index("training") if required else None
+        # Position of a `training` without a default, which callers may omit all the same, as in Keras 2.
+        self.training_position = self.names.index("training") if required else None
 
 
 call_signature = functools.lru_cache(maxsize=None)(CallSignature)
 
 
 def is_array(x: Any) -> bool:
-    """True for tensors and for what NumPy sees as an array."""
+    """True for tensors and for objects with a shape that NumPy converts to arrays."""
     return isinstance(x, Tensor) or (hasattr(x, "__array__") and hasattr(x, "shape"))
 
 
@@ -58,11 +57,11 @@ class LayerCall:
         self.spec = call_signature(type(layer).call)
         kwargs = dict(kwargs)
         self.training = kwargs.get("training")
-        # Every layer may be told `training` and `mask`, whether it listens or not.
+        # `training` and `mask` may be passed to every layer, even if its `call` has no such parameter.
         for name in ("training", "mask"):
             if name in kwargs and name not in self.spec.names and not self._takes_any():
                 kwargs.pop(name)
-        if self.spec.training_place is not None and len(args) <= self.spec.training_place:
+        if self.spec.training_position is not None and len(args) <= self.spec.training_position:
             kwargs.setdefault("training", None)
         try:
             bound = self.spec.signature.bind(*args, **kwargs)
@@ -72,7 +71,7 @@ class LayerCall:
         self.arguments = bound.arguments
         for name, value in self.arguments.items():
             if name == self.spec.names[0]:
-                value = _listed_as_array(value, layer.takes_strings)
+                value = _list_to_array(value, layer.takes_strings)
             self.arguments[name] = tree.map_structure(self._convert, value)
         if self.training is None:
             self.training = self.arguments.get("training")
@@ -90,21 +89,21 @@ class LayerCall:
                 raise HornbeamTypeError(strings_refused(self.layer.describe(), x))
             return x if isinstance(x, Tensor) else np.asarray(x)
         x = as_tensor(x)
-        wanted = self.layer._autocast_dtype
-        if x.symbolic or wanted is None or not is_float(x.dtype) or x.dtype == wanted:
+        dtype = self.layer._autocast_dtype
+        if x.symbolic or dtype is None or not is_float(x.dtype) or x.dtype == dtype:
             return x
-        made = cast(x, wanted)
-        made._keras_mask = x._keras_mask
-        return made
+        converted = cast(x, dtype)
+        converted._keras_mask = x._keras_mask
+        return converted
 
     @property
     def first(self) -> Any:
-        """The first argument: what `input_spec`, masks and errors are about."""
+        """The first argument, to which `input_spec`, masks and errors refer."""
         return next(iter(self.arguments.values()), None)
 
     @functools.cached_property
     def tensors(self) -> dict[str, Any]:
-        """The arguments that are tensors, arrays of strings, or structures of them; masks are not counted."""
+        """Arguments that are tensors, arrays of strings, or structures of them, without masks."""
         return {
             name: value
             for name, value in self.arguments.items()
@@ -119,7 +118,7 @@ class LayerCall:
         return {f"{name}_shape": tree.map_structure(_shape_of, value) for name, value in self.tensors.items()}
 
     def resolve_training(self, inherited: bool | None) -> bool | None:
-        """The argument, else what the calling layer has, else the default in `call`'s signature."""
+        """Return the argument, else the flag of the calling layer, else the default of `call`."""
         training = self.training if self.training is not None else inherited
         if training is None:
             training = self.spec.default_training
@@ -128,7 +127,7 @@ class LayerCall:
         return training
 
     def resolve_masks(self) -> Any:
-        """Hand the masks that tensors carry to `mask` arguments. Returns the mask of the first argument."""
+        """Pass the masks of tensors to `mask` arguments. Return the mask of the first argument."""
         names = self.spec.names
         if len(self.tensors) == 1 and "mask" in names:
             if self.arguments.get("mask") is None:
@@ -142,12 +141,12 @@ class LayerCall:
                 mask = masks_of(value)
                 if any(m is not None for m in tree.flatten(mask)):
                     self.arguments[label] = mask
-        given = self.arguments.get("mask")
-        return masks_of(self.first) if given is None else given
+        explicit_mask = self.arguments.get("mask")
+        return masks_of(self.first) if explicit_mask is None else explicit_mask
 
     @property
-    def alone(self) -> bool:
-        """Whether the call is `layer(x)`, with one tensor of the layer's dtype."""
+    def has_one_tensor(self) -> bool:
+        """True if the call is `layer(x)` with one tensor of the layer's dtype."""
         x = self.first
         return len(self.arguments) == 1 and isinstance(x, Tensor) and x.dtype == self.layer.compute_dtype
 
@@ -155,37 +154,27 @@ class LayerCall:
         """Run the layer's `call`."""
         ordered = {name: self.arguments[name] for name in self.spec.names if name in self.arguments}
         bound = inspect.BoundArguments(self.spec.signature, ordered)
-        call, watcher = self.layer.call, current_watcher()
+        call, hook = self.layer.call, current_call_hook()
         if self.layer._remat is not None and wants_remat(self.layer, bound):
             call = rematerialized(self.layer)
-        if watcher is None:
+        if hook is None:
             outputs = call(*bound.args, **bound.kwargs)
         else:
-            outputs = watcher(self.layer, functools.partial(call, *bound.args, **bound.kwargs))
-        found = distribution()
-        return outputs if found is None else found.laid(outputs, f"{current_path()}/output")
+            outputs = hook(self.layer, functools.partial(call, *bound.args, **bound.kwargs))
+        active = distribution()
+        return outputs if active is None else active.laid(outputs, f"{current_path()}/output")
 
     def summary(self) -> str:
-        """The arguments in one line, for errors."""
-        return ", ".join(f"{name}={_show(value)}" for name, value in self.arguments.items())
-
-
-def masks_of(structure: Any) -> Any:
-    """The masks that the tensors of a structure carry; of symbolic ones, those whose making is recorded."""
-    return tree.map_structure(_mask_of, structure)
-
-
-def _mask_of(x: Any) -> Any:
-    mask = getattr(x, "_keras_mask", None)
-    return None if isinstance(mask, KerasTensor) and mask.history is None else mask
+        """Describe the arguments in one line, for errors."""
+        return ", ".join(f"{name}={_describe(value)}" for name, value in self.arguments.items())
 
 
 def _shape_of(x: Any) -> Any:
     return tuple(x.shape) if isinstance(x, (Tensor, np.ndarray)) else None
 
 
-def _listed_as_array(value: Any, strings: bool) -> Any:
-    """A first argument of plain numbers, such as [[1.0, 2.0]], as a tensor; of strings, as an array."""
+def _list_to_array(value: Any, strings: bool) -> Any:
+    """Convert a list of numbers, such as [[1.0, 2.0]], to a tensor, and one of strings to an array."""
     if not isinstance(value, (list, tuple)) or not len(value):
         return value
     leaves = tree.flatten(value)
@@ -196,11 +185,11 @@ def _listed_as_array(value: Any, strings: bool) -> Any:
     return value
 
 
-def _show(value: Any) -> str:
+def _describe(value: Any) -> str:
     if isinstance(value, Tensor):
         return f"{value.dtype}{list(value.shape)}"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_show(x)}" for key, x in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {_describe(x)}" for key, x in value.items()) + "}"
     if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_show, value)) + "]"
+        return "[" + ", ".join(map(_describe, value)) + "]"
     return repr(value) if isinstance(value, (bool, int, float, str, type(None))) else type(value).__name__

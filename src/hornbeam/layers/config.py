@@ -1,8 +1,20 @@
-"""Configs of layers: constructor arguments as plain values."""
+"""Configs of layers: constructor arguments as plain values, and layers rebuilt from them."""
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from hornbeam.core.registry import serialize
+
+if TYPE_CHECKING:
+    from hornbeam.layers.layer import Layer
+
+# Arguments that every layer takes, and Keras 2's arguments for the input's shape.
+BASE_ARGUMENTS = ("name", "trainable", "dtype", "activity_regularizer", "autocast")
+SHAPE_ARGUMENTS = ("input_shape", "batch_input_shape", "input_dim", "input_dtype")
 
 
 def constructor_arguments(variables: dict[str, Any]) -> dict[str, Any]:
@@ -16,3 +28,63 @@ def constructor_arguments(variables: dict[str, Any]) -> dict[str, Any]:
         name: value for name, value in variables.items() if name not in ("self", "kwargs", "__class__")
     }
     return {**arguments, **variables.get("kwargs", {})}
+
+
+def serialize_argument(value: Any) -> Any:
+    """Convert a constructor's argument to plain values; tuples stay tuples."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(serialize_argument(item) for item in value)
+    if isinstance(value, Mapping):
+        return {key: serialize_argument(item) for key, item in value.items()}
+    return serialize(value)
+
+
+def argument_names(cls: type) -> tuple[str, ...]:
+    """Names of a constructor's arguments."""
+    return _argument_names(cls.__init__)  # type: ignore[misc]
+
+
+@functools.cache
+def _argument_names(constructor: Callable[..., None]) -> tuple[str, ...]:
+    parameters = list(inspect.signature(constructor).parameters.values())[1:]
+    return tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
+
+
+def recorded_arguments(layer: Layer) -> dict[str, Any]:
+    """Serialize the arguments that the layer was constructed with, without those of the base class."""
+    args, kwargs = layer._constructor  # type: ignore[attr-defined]
+    signature = inspect.signature(type(layer).__init__)
+    bound = signature.bind(layer, *args, **kwargs).arguments
+    bound.pop(next(iter(bound)))  # self, under whatever name
+    extra = [p.name for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD]
+    bound.update(bound.pop(extra[0], {}) if extra else {})
+    return {
+        key: serialize_argument(value) for key, value in bound.items() if key not in ("self", *BASE_ARGUMENTS)
+    }
+
+
+def layer_from_config(cls: type[Layer], config: dict[str, Any]) -> Layer:
+    """Construct a layer, setting `name`, `trainable` and `dtype` afterwards if its constructor lacks them."""
+    config = dict(config)
+    set_later: dict[str, Any] = {}
+    parameters = inspect.signature(cls.__init__).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        set_later = {
+            key: config.pop(key)
+            for key in ("name", "trainable", "dtype")
+            if key in config and key not in parameters
+        }
+    try:
+        layer = cls(**config)
+    except TypeError as error:
+        raise TypeError(
+            f"{cls.__name__}.from_config: {error}. Its config has {', '.join(config) or 'nothing'}; "
+            "write get_config() so that it returns the arguments of __init__()"
+        ) from error
+    if "name" in set_later:
+        layer._name = set_later["name"]
+    if "dtype" in set_later:
+        layer.dtype_policy = set_later["dtype"]
+    if not set_later.get("trainable", True):
+        layer.trainable = False
+    return layer

@@ -1,4 +1,4 @@
-"""What layers share during one call: the training flag, who watches, and where shapes alone matter."""
+"""State of layer calls that are running in this thread: the training flag, hooks, shapes-only mode."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class CallContext:
 
 
 def current_context() -> CallContext | None:
-    """The context of the call that is running in this thread."""
+    """Return the context of the call that is running in this thread, or None."""
     return getattr(_local, "context", None)
 
 
 @contextmanager
 def call_context(layer: Any) -> Iterator[CallContext]:
-    """The running context, or a new one if `layer` is the outermost; the training flag is put back at the
-    end.
+    """Enter the running context, or a new one if `layer` is the outermost; restore `training` at the end.
 
-    What a layer reads, or computes in order to assign it, keeps its history: gradients are taken through it.
+    Values that a layer reads, or computes in order to assign them, keep their graph, so that gradients can
+    be taken through them.
     """
     outer = current_context()
     if outer is None:
@@ -48,31 +48,29 @@ def call_context(layer: Any) -> Iterator[CallContext]:
         outer.training = training
 
 
-# Called as `watcher(layer, run)` in place of `run()`, the layer's `call`; returns what it returns.
-Watcher = Callable[[Any, Callable[[], Any]], Any]
+# Called as `hook(layer, run)` in place of `run()`, the layer's `call`; returns the outputs of `run()`.
+CallHook = Callable[[Any, Callable[[], Any]], Any]
 
 
 @contextmanager
-def watching(watcher: Watcher) -> Iterator[None]:
-    """Inside, and in this thread, `watcher` sees every layer that is run."""
-    outer = current_watcher()
-    _local.watcher = watcher
+def layer_call_hook(hook: CallHook) -> Iterator[None]:
+    """Run the calls of all layers in this thread through `hook`."""
+    outer = current_call_hook()
+    _local.call_hook = hook
     try:
         yield
     finally:
-        _local.watcher = outer
+        _local.call_hook = outer
 
 
-def current_watcher() -> Watcher | None:
-    return getattr(_local, "watcher", None)
+def current_call_hook() -> CallHook | None:
+    return getattr(_local, "call_hook", None)
 
 
 @contextmanager
 def shapes_only() -> Iterator[None]:
-    """Weights made inside are zeros: only their shapes will be looked at, and no random state may be used
-    up.
-    """
-    outer = only_shapes()
+    """Create weights as zeros: only their shapes are needed, and no random state may be consumed."""
+    outer = is_shapes_only()
     _local.shapes_only = True
     try:
         yield
@@ -80,5 +78,5 @@ def shapes_only() -> Iterator[None]:
         _local.shapes_only = outer
 
 
-def only_shapes() -> bool:
+def is_shapes_only() -> bool:
     return getattr(_local, "shapes_only", False)

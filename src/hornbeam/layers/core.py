@@ -15,7 +15,8 @@ from hornbeam.core.symbolic import KerasTensor, SymbolicCall, symbolic_dtype
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.input_spec import InputSpec
-from hornbeam.layers.layer import Layer, is_shape
+from hornbeam.layers.layer import Layer
+from hornbeam.layers.shapes import is_shape
 
 QUANTIZATION = "low-rank and quantized weights are not in this version of Hornbeam"
 

@@ -14,12 +14,12 @@ from hornbeam import tree
 from hornbeam.core.registry import deserialize, exported, serialize
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import dtype_name, is_float
-from hornbeam.layers.foreign import ForeignLayer
+from hornbeam.layers.library_layer import LibraryLayer
 from hornbeam.random import SeedGenerator, draw_seed
 
 
 @exported("keras.layers")
-class JaxLayer(ForeignLayer):
+class JaxLayer(LibraryLayer):
     """A pure function of JAX as a layer. It runs on the jax engine.
 
     y = call_fn(params, state, rng, inputs, training), with those of the arguments, by these names, that it
@@ -85,7 +85,7 @@ class JaxLayer(ForeignLayer):
                 array = array.astype({bool: "bool", int: "int32", float: "float32"}[type(value)])
             dtype = None if is_float(dtype_name(array.dtype)) else dtype_name(array.dtype)
             name = "_".join(re.sub(r"\W", "", str(key)) for key in path) or "variable"
-            return self._weight_of(self._engine.put(array), dtype=dtype, trainable=trainable, name=name)
+            return self._add_weight_from(self._engine.put(array), dtype=dtype, trainable=trainable, name=name)
 
         return jax.tree_util.tree_map_with_path(made, values)
 
@@ -145,7 +145,7 @@ class JaxLayer(ForeignLayer):
             for variable, value in zip(state.tensors, results[count:], strict=True):
                 variable.assign(value)
             results = results[:count]
-        return run.results.filled(results)
+        return run.results.fill(results)
 
     # -- saving ----------------------------------------------------------------------------------------------
 
@@ -177,22 +177,22 @@ def _arguments(fn: Callable[..., Any], what: str, allowed: Sequence[str]) -> lis
 
 
 class _Pytree:
-    """As `Form`, of what JAX sees as a structure."""
+    """As `TensorTemplate`, of what JAX sees as a structure."""
 
     def __init__(self, structure: Any, kinds: tuple[type, ...] = (Tensor, np.ndarray)) -> None:
         import jax
 
         self.treedef: Any
         leaves, self.treedef = jax.tree_util.tree_flatten(structure)
-        self._places = [i for i, x in enumerate(leaves) if isinstance(x, kinds)]
-        self.tensors = [leaves[i] for i in self._places]
+        self._positions = [i for i, x in enumerate(leaves) if isinstance(x, kinds)]
+        self.tensors = [leaves[i] for i in self._positions]
         self._fixed = [None if isinstance(x, kinds) else x for x in leaves]
         self.key = (self.treedef, repr(self._fixed))
 
-    def filled(self, tensors: Sequence[Any]) -> Any:
+    def fill(self, tensors: Sequence[Any]) -> Any:
         """The structure with others in the places of its tensors."""
         leaves = list(self._fixed)
-        for place, tensor in zip(self._places, tensors, strict=True):
+        for place, tensor in zip(self._positions, tensors, strict=True):
             leaves[place] = tensor
         return self.treedef.unflatten(leaves)
 
@@ -222,7 +222,7 @@ class _Run:
                 given.append(self._training)
             else:
                 form = next(forms)
-                given.append(form.filled([next(rest) for _ in form.tensors]))
+                given.append(form.fill([next(rest) for _ in form.tensors]))
         with jax.enable_x64(self._wide):
             made = self._fn(*given)
             outputs, state = made if self.has_state else (made, None)
@@ -241,7 +241,7 @@ class _Run:
                 f"call_fn returned a state of the structure {treedef}; the state that it was given has "
                 f"{before.treedef}"
             )
-        return [jax.numpy.asarray(leaves[place]) for place in before._places]
+        return [jax.numpy.asarray(leaves[place]) for place in before._positions]
 
 
 def _narrowed(array: Any) -> Any:

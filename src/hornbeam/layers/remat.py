@@ -1,4 +1,4 @@
-"""Layers made inside a `RematScope`: their calls compute inner values again in the derivative."""
+"""Layers created inside a `RematScope`: their calls recompute inner values in the backward pass."""
 
 from __future__ import annotations
 
@@ -15,33 +15,31 @@ if TYPE_CHECKING:
 
 
 def wants_remat(layer: Layer, bound: inspect.BoundArguments) -> bool:
-    """Whether a call of this layer is to compute its inner values again. Layers of layers leave it to
-    those."""
+    """True if a call of this layer recomputes its inner values. Layers of layers leave it to their parts."""
     scope = layer._remat
     assert scope is not None
     if scope.mode in (None, "activations") or layer._sublayers():
         return False
     if scope.mode == "larger_than":
-        before = layer._losses
-        found = infer_types(layer.call, bound.args, bound.kwargs)
-        layer._losses = before  # a trial run's losses are nobody's
-        return (
-            sum(math.prod(x[0]) for x in found.leaves if isinstance(x, tuple)) > scope.output_size_threshold
-        )
+        losses = layer._losses
+        outputs = infer_types(layer.call, bound.args, bound.kwargs)
+        layer._losses = losses  # losses added while shapes are inferred do not count
+        sizes = [math.prod(spec[0]) for spec in outputs.leaves if isinstance(spec, tuple)]
+        return sum(sizes) > scope.output_size_threshold
     return scope.mode == "full" or layer.name in scope.layer_names
 
 
 def rematerialized(layer: Layer) -> Callable[..., Any]:
-    """The layer's `call`, wrapped; losses that it adds come out with its outputs."""
+    """Wrap the layer's `call` in `checkpoint`; losses that it adds are outputs of the wrapped function."""
 
     def body(*args: Any, **kwargs: Any) -> Any:
-        before = len(layer._losses)
-        return layer.call(*args, **kwargs), list(layer._losses[before:])
+        count = len(layer._losses)
+        return layer.call(*args, **kwargs), list(layer._losses[count:])
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        before = layer._losses
+        losses = layer._losses
         outputs, added = checkpoint(body)(*args, **kwargs)
-        layer._losses = (*before, *added)
+        layer._losses = (*losses, *added)
         return outputs
 
     return call

@@ -10,9 +10,9 @@ from hornbeam.core.registry import deserialize, exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
 from hornbeam.ir.types import ShapeError
-from hornbeam.layers.config import constructor_arguments
+from hornbeam.layers.config import argument_names, constructor_arguments, serialize_argument
 from hornbeam.layers.input_spec import InputSpec
-from hornbeam.layers.layer import Layer, _arguments, serialize_argument
+from hornbeam.layers.layer import Layer
 from hornbeam.layers.rnn_cells import (
     DropoutMasks,
     GRUCell,
@@ -261,7 +261,7 @@ class _CellLayer(RNN):
 
     def __init__(self, arguments: dict[str, Any]) -> None:
         arguments.pop("use_cudnn", None)  # there is one implementation
-        names = _arguments(self.cell_class)
+        names = argument_names(self.cell_class)
         own = {name: value for name, value in arguments.items() if name not in names or name == "name"}
         given = {name: value for name, value in arguments.items() if name in names and name != "name"}
         shared = {name: own[name] for name in ("dtype", "trainable") if name in own}
@@ -270,7 +270,7 @@ class _CellLayer(RNN):
 
     def __getattr__(self, name: str) -> Any:
         cell = self.__dict__.get("cell")
-        if cell is not None and name in _arguments(type(cell)):
+        if cell is not None and name in argument_names(type(cell)):
             return getattr(cell, name)
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 

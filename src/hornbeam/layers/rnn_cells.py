@@ -472,7 +472,7 @@ def build_cell(cell: Any, step_shape: Any) -> None:
         cell.build(step_shape)
         return
     states = initial_state_of(cell, 1, cell.compute_dtype)
-    cell._try_out(step_shape, tree.map_structure(lambda x: (step_shape[0], *x.shape[1:]), states))
+    cell._build_sublayers(step_shape, tree.map_structure(lambda x: (step_shape[0], *x.shape[1:]), states))
 
 
 def run_cell(cell: Any, inputs: Tensor, states: Any, training: bool | None) -> Any:

@@ -11,12 +11,12 @@ import numpy as np
 from hornbeam.core.registry import deserialize, exported, serialize
 from hornbeam.core.variable import Variable
 from hornbeam.ir.types import ShapeError
-from hornbeam.layers.foreign import ForeignLayer, Form
+from hornbeam.layers.library_layer import LibraryLayer, TensorTemplate
 from hornbeam.random import SeedGenerator
 
 
 @exported("keras.layers")
-class TorchModuleWrapper(ForeignLayer):
+class TorchModuleWrapper(LibraryLayer):
     """A `torch.nn.Module` as a layer. It runs on the torch engine.
 
     y = module(*args, **kwargs), in the module's own shapes and dtypes, its order of axes included. Parameters
@@ -60,7 +60,7 @@ class TorchModuleWrapper(ForeignLayer):
 
     def _variable(self, key: str, value: Any, trainable: bool) -> Variable:
         dtype = str(value.dtype).removeprefix("torch.")
-        return self._weight_of(
+        return self._add_weight_from(
             value.detach().clone(), dtype=dtype, trainable=trainable, autocast=trainable, name=key
         )
 
@@ -76,7 +76,7 @@ class TorchModuleWrapper(ForeignLayer):
         return self.module.parameters(recurse=recurse)
 
     def call(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
-        form, mode = Form((args, kwargs)), training is not False
+        form, mode = TensorTemplate((args, kwargs)), training is not False
         given = [*self._weights.values(), *form.tensors]
         if mode:
             given.append(self.seed_generator.next())
@@ -88,7 +88,7 @@ class TorchModuleWrapper(ForeignLayer):
         count = len(results) - len(run.changed)
         for key, value in zip(run.changed, results[count:], strict=True):
             self._weights[key].assign(value)
-        return run.results.filled(results[:count])
+        return run.results.fill(results[:count])
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
         """`output_shape` if it was given, else what the module says."""
@@ -156,9 +156,11 @@ class _Run:
     A run on the meta device, which always comes first, fills `results`, `changed` and `_written`.
     """
 
-    results: Form
+    results: TensorTemplate
 
-    def __init__(self, module: Any, names: list[str], buffers: list[str], form: Form, training: bool) -> None:
+    def __init__(
+        self, module: Any, names: list[str], buffers: list[str], form: TensorTemplate, training: bool
+    ) -> None:
         self._module, self._names, self._buffers = module, names, buffers
         self._form, self._training = form, training
         # In training mode that is all: not every operation that writes says so.
@@ -178,17 +180,17 @@ class _Run:
         versions = [x._version for x in own]
         if self._module.training != self._training:
             self._module.train(self._training)
-        args, kwargs = self._form.filled(own[count:])
+        args, kwargs = self._form.fill(own[count:])
         with _drawing(torch, None if meta else key):
             result = torch.func.functional_call(self._module, values, args, kwargs)
         if meta:
-            self.results = Form(result, (torch.Tensor,))
+            self.results = TensorTemplate(result, (torch.Tensor,))
             written = [i for i, x in enumerate(own) if x._version != versions[i]]
             if not self._training:
                 self.changed = [k for i, k in enumerate(self._names) if i in written and k in self._buffers]
             whole = [i for i, k in enumerate(self._names) if k in self.changed]
             self._written = sorted({*written, *whole})
-        return [*Form(result, (torch.Tensor,)).tensors, *(values[key] for key in self.changed)]
+        return [*TensorTemplate(result, (torch.Tensor,)).tensors, *(values[key] for key in self.changed)]
 
 
 @contextmanager

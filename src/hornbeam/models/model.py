@@ -15,6 +15,7 @@ from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import KerasTensor, holds_strings, record_call
 from hornbeam.ir.types import HornbeamTypeError
 from hornbeam.layers import Layer
+from hornbeam.layers.config import recorded_arguments
 from hornbeam.models.host import strings_to_array
 from hornbeam.training.model_call import call_as_one_node
 from hornbeam.training.trainer import Trainer
@@ -131,7 +132,7 @@ class Model(Trainer, Layer):
     def build(self, input_shape: Any) -> None:
         """Make the weights for inputs of `input_shape` (batch first, None where unknown), by a trial run of
         `call`."""
-        self._try_out(input_shape)
+        self._build_sublayers(input_shape)
 
     def _build_for(self, call: Any) -> None:
         """Called on data: layers inside build themselves when their turn comes."""
@@ -368,7 +369,7 @@ class Model(Trainer, Layer):
         """What a subclass was made with. Raises TypeError for arguments that have no config."""
         dtype = dtype_policies.serialize(self.dtype_policy)
         base = {"name": self.name, "trainable": self.trainable, "dtype": dtype}
-        return {**base, **self._constructor_config()}
+        return {**base, **recorded_arguments(self)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:

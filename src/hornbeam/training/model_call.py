@@ -18,7 +18,7 @@ from hornbeam.core.variable import current_variable_tracer
 from hornbeam.engines import current_engine
 from hornbeam.ir.trace import current_level
 from hornbeam.layers import Layer
-from hornbeam.layers.context import current_context, current_watcher
+from hornbeam.layers.context import current_call_hook, current_context
 from hornbeam.layers.tracking import Tracked
 from hornbeam.training.inference_plan import InferencePlan, WeightCache
 
@@ -57,7 +57,7 @@ def call_as_one_node(model: Any, x: Any) -> Any:
         return None
     if current_level() or current_variable_tracer() is not None or current_context() is not None:
         return None
-    if current_watcher() is not None or retains_graph() or not model.built:
+    if current_call_hook() is not None or retains_graph() or not model.built:
         return None
     calls = model._training_state.calls
     key = (x.shape, x.dtype, current_engine())

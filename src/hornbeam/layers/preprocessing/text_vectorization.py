@@ -14,7 +14,7 @@ from hornbeam.core import registry
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
-from hornbeam.layers.layer import serialize_argument
+from hornbeam.layers.config import serialize_argument
 from hornbeam.layers.preprocessing.adapting import batches_of, remembered, whole_array
 from hornbeam.layers.preprocessing.host import HostLayer, as_bytes, object_array, text_of
 from hornbeam.layers.preprocessing.index_lookup import check_no_path, output_mode_of

@@ -1,4 +1,4 @@
-"""What layers that hold code of another library share: their calls are nodes which one engine runs."""
+"""Base of layers that wrap a module of another library: each call is a node that one engine runs."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from hornbeam.primitives.host import HostFunction, host_call
 C = TypeVar("C", bound=Callable[..., Sequence[Any]])
 
 
-class Form:
-    """A structure whose tensors are given apart: two that differ in tensors' values alone have one `key`."""
+class TensorTemplate:
+    """A structure without its tensors. Structures that differ only in tensors have one `key`."""
 
     def __init__(self, structure: Any, kinds: tuple[type, ...] = (Tensor, np.ndarray)) -> None:
         leaves = tree.flatten(structure)
-        self._places = [i for i, x in enumerate(leaves) if isinstance(x, kinds)]
-        self.tensors = [leaves[i] for i in self._places]
-        fixed = [None if isinstance(x, kinds) else x for x in leaves]
-        self._structure = tree.pack_sequence_as(structure, fixed)
-        self.key: Hashable = (repr(self._structure), tuple(self._places))
+        self._positions = [i for i, leaf in enumerate(leaves) if isinstance(leaf, kinds)]
+        self.tensors = [leaves[i] for i in self._positions]
+        constants = [None if isinstance(leaf, kinds) else leaf for leaf in leaves]
+        self._structure = tree.pack_sequence_as(structure, constants)
+        self.key: Hashable = (repr(self._structure), tuple(self._positions))
 
-    def filled(self, tensors: Sequence[Any]) -> Any:
-        """The structure with others in the places of its tensors."""
+    def fill(self, tensors: Sequence[Any]) -> Any:
+        """Return the structure with other tensors at the positions of its own."""
         leaves = tree.flatten(self._structure)
-        for place, tensor in zip(self._places, tensors, strict=True):
-            leaves[place] = tensor
+        for position, tensor in zip(self._positions, tensors, strict=True):
+            leaves[position] = tensor
         return tree.pack_sequence_as(self._structure, leaves)
 
 
-class ForeignLayer(Layer):
-    """A layer whose `call` is code of the library that the engine called `_library` runs on."""
+class LibraryLayer(Layer):
+    """A layer whose `call` is code of the library that the engine named `_library` runs on."""
 
     _library: str
 
@@ -51,15 +51,15 @@ class ForeignLayer(Layer):
     def _host_call(
         self, key: Hashable, make: Callable[[], C], tensors: Sequence[Any]
     ) -> tuple[list[Tensor], C]:
-        """What `make()`, called once for each `key`, computes of the tensors; and what it made."""
+        """Call the function that `make` creates, once for each `key`. Return its outputs and itself."""
         if key not in self._functions:
             compute = make()
             self._functions[key] = compute, HostFunction(self._engine.host, compute, self.describe())
         compute, function = self._functions[key]
         return [Tensor(node) for node in host_call(function, *(x.node for x in tensors))], compute
 
-    def _weight_of(self, buffer: Any, **kwargs: Any) -> Variable:
-        """A weight that starts as a buffer of the library's engine."""
+    def _add_weight_from(self, buffer: Any, **kwargs: Any) -> Variable:
+        """Add a weight whose initial value is a buffer of the library's engine."""
         array = self._engine.get(buffer)
         value = Tensor(leaf((self._engine, buffer), TensorType(array.shape, dtype_name(array.dtype))))
         return self.add_weight(
