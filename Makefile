@@ -1,4 +1,4 @@
-# Everything happens in .venv: nothing is installed outside the checkout.
+# Everything is installed into .venv, nothing outside the checkout. `make help` lists the targets.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,10 +8,13 @@ JOBS ?= 2
 NATIVE := src/hornbeam/_native.abi3.so
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: mnist test test-all docs lint rust-test python-test sanitize fuzz bench clean check-rust develop
+.PHONY: mnist help test test-all docs lint rust-test python-test sanitize fuzz bench clean check-rust develop
 
 mnist: $(VENV)/.installed  ## install Hornbeam alone, train a small net on MNIST, and report on it
 	$(BIN)/hornbeam mnist
+
+help:  ## list the targets
+	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 test: lint rust-test python-test docs  ## install the development tools too, and run all checks
 
@@ -24,8 +27,7 @@ check-rust:
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(f"hornbeam needs Python 3.10+, this is {sys.version.split()[0]}: set PYTHON=..." if sys.version_info < (3, 10) else 0)'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 # Beside the environment, which has what runs need and nothing more.
 $(MATURIN): | $(BIN)/python
@@ -44,30 +46,31 @@ develop: check-rust $(MATURIN)  ## install Hornbeam with the tools that checks a
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(MATURIN) develop --release --quiet --extras dev,parity
 	@touch $(VENV)/.installed
 
-lint: develop
+lint: develop  ## ruff, mypy, rustfmt, clippy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --release --quiet -- -D warnings
 
-rust-test: check-rust
+rust-test: check-rust  ## the Rust tests
 	cargo test --workspace --release --quiet
 
-# Crews of threads are never freed, which is no error (`pool.rs`). Instrumented builds are for one compiler and its own standard library: RUSTC_BOOTSTRAP lets the stable one make them.
+# RUSTC_BOOTSTRAP enables instrumented builds on a stable compiler. Leaks are not detected: the threads of
+# a pool live as long as the process (`pool.rs`).
 SANITIZED ?= /tmp/hornbeam-sanitize
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 
-sanitize: check-rust  ## Rust tests with memory checked by AddressSanitizer, and the thread pool by ThreadSanitizer (Linux; takes long)
+sanitize: check-rust  ## Rust tests under AddressSanitizer, and the thread pool under ThreadSanitizer (Linux, slow)
 	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=$(SANITIZED) cargo test --release --quiet --lib --tests --target $(HOST) -p hornbeam-kernels -p hornbeam-engine
 	RUSTC_BOOTSTRAP=1 rustc --edition 2021 --test -O -g -Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer crates/hornbeam-kernels/src/pool.rs -o $(SANITIZED)/pool
 	TSAN_OPTIONS=suppressions=tools/tsan.supp $(SANITIZED)/pool --test-threads=1
 
-# Each target looks for so many seconds. A single thread, as what a fuzzer finds has to happen again.
+# Seconds per target. One thread, so that findings can be reproduced.
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= decode graph pictures
 
-fuzz: check-rust  ## libFuzzer on what parses in Rust, memory checked by AddressSanitizer (Linux; takes long to build): make fuzz FUZZ_SECONDS=3600
+fuzz: check-rust  ## libFuzzer on the Rust parsers under AddressSanitizer (Linux): make fuzz FUZZ_SECONDS=3600
 	@cargo fuzz --version >/dev/null 2>&1 || { echo "make fuzz needs cargo-fuzz: cargo install cargo-fuzz"; exit 1; }
 	for target in $(FUZZ_TARGETS); do \
 	  mkdir -p fuzz/corpus/$$target && \
@@ -75,15 +78,15 @@ fuzz: check-rust  ## libFuzzer on what parses in Rust, memory checked by Address
 	    -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=1536 -malloc_limit_mb=64 || exit 1; \
 	done
 
-python-test: develop
+python-test: develop  ## the Python tests, without the long sweeps
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
 
-docs: develop  ## the site of docs/, in build/docs: warnings are errors
+docs: check-rust $(MATURIN)  ## build the site of docs/ into build/docs; warnings are errors
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(MATURIN) develop --release --quiet --extras docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
 
-bench: $(VENV)/.installed  ## the figures of the README; see benchmarks/README.md for the peers
+bench: $(VENV)/.installed  ## measure common models; see benchmarks/README.md for comparisons
 	$(BIN)/hornbeam bench
 
-clean:
+clean:  ## remove the environment and all build outputs
 	rm -rf $(VENV) target dist build
