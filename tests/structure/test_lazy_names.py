@@ -20,7 +20,7 @@ def _checked_names() -> set[str]:
             found |= {alias.asname or alias.name for alias in node.names}
         elif isinstance(node, ast.Assign):
             found |= {x.id for target in node.targets for x in ast.walk(target) if isinstance(x, ast.Name)}
-    return found - {"MISSING"}
+    return found - {"Config", "MISSING"}
 
 
 def test_type_checkers_see_the_names_that_run() -> None:

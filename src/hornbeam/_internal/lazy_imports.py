@@ -13,6 +13,7 @@ def attach(
     names: Mapping[str, str] | None = None,
     modules: Iterable[str] = (),
     missing: Mapping[str, str] | None = None,
+    aliases: Mapping[str, str] | None = None,
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Build `__getattr__`, `__dir__` and `__all__` of a package with lazy attributes.
 
@@ -25,15 +26,18 @@ def attach(
             `hornbeam.`.
         modules: Submodules that are attributes themselves.
         missing: Names that are absent on purpose -> the reason, which the error gives.
+        aliases: Second name -> name in `names`.
     """
     names, modules, missing = dict(names or {}), tuple(modules), dict(missing or {})
-    public = [*names, *modules]
+    aliases = dict(aliases or {})
+    public = [*names, *aliases, *modules]
 
     def __getattr__(name: str) -> Any:
-        if name in names:
-            target = names[name]
+        original = aliases.get(name, name)
+        if original in names:
+            target = names[original]
             module = target if target.startswith("hornbeam.") else f"{package}.{target}"
-            value = getattr(importlib.import_module(module), name)
+            value = getattr(importlib.import_module(module), original)
         elif name in modules:
             value = importlib.import_module(f"{package}.{name}")
         else:

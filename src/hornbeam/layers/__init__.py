@@ -1,15 +1,14 @@
-"""Layers, with Keras's names: `hornbeam.layers`. A family is imported when one of its names is first used."""
+"""Layers, with Keras's names. A module is imported when one of its names is first used."""
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
-from hornbeam._internal.naming import nearest
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.layers._missing import MISSING
 
-# Family -> its names.
-_FAMILIES = {
+# Module -> its public names.
+_MODULES = {
     "activation": "ELU Activation LeakyReLU PReLU ReLU Softmax",
     "attention": "GroupedQueryAttention MultiHeadAttention",
     "attention_plain": "AdditiveAttention Attention",
@@ -67,7 +66,7 @@ _FAMILIES = {
     "spectrogram": "MelSpectrogram STFTSpectrogram",
     "torch_module": "TorchModuleWrapper",
 }
-# Keras's second names.
+# Second names of Keras.
 _ALIASES = {
     "GroupQueryAttention": "GroupedQueryAttention",
     "AvgPool1D": "AveragePooling1D",
@@ -91,11 +90,13 @@ _ALIASES = {
     "SeparableConvolution1D": "SeparableConv1D",
     "SeparableConvolution2D": "SeparableConv2D",
 }
-_PLACES = {name: family for family, names in _FAMILIES.items() for name in names.split()}
+_NAMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 
-__all__ = [*_PLACES, *_ALIASES, "deserialize", "serialize"]
+__getattr__, __dir__, __all__ = attach(__name__, _NAMES, missing=MISSING, aliases=_ALIASES)
+__all__ += ["deserialize", "serialize"]
 
 if TYPE_CHECKING:
+    from hornbeam._internal.typing import Config
     from hornbeam.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
     from hornbeam.layers.attention import GroupedQueryAttention, MultiHeadAttention
     from hornbeam.layers.attention_plain import AdditiveAttention, Attention
@@ -269,37 +270,41 @@ if TYPE_CHECKING:
     SeparableConvolution1D, SeparableConvolution2D = SeparableConv1D, SeparableConv2D
 
 
-def serialize(layer: Layer) -> dict[str, Any]:
-    """The layer in Keras's config format. Raises TypeError for an argument that has no config."""
+def serialize(layer: Layer) -> Config:
+    """Describe a layer in Keras's config format.
+
+    Args:
+        layer: Layer.
+
+    Returns:
+        Dict of the class, its module and the result of `get_config()`.
+
+    Raises:
+        TypeError: If an argument of the layer has no config.
+    """
     from hornbeam.core.registry import serialize
 
     return serialize(layer)
 
 
-def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
-    """The layer that a config describes.
+def deserialize(config: Config, custom_objects: dict[str, Any] | None = None) -> Layer:
+    """Rebuild the layer that a config describes.
 
-    Raises UnknownObjectError for a name that is neither ours nor registered, ValueError if it is no layer.
+    Args:
+        config: Result of `serialize`.
+        custom_objects: Classes and functions by name, looked up before the registered ones.
+
+    Returns:
+        A new layer, with weights that are not built yet.
+
+    Raises:
+        UnknownObjectError: If a name is neither of this library nor registered.
+        ValueError: If the config describes no layer.
     """
     from hornbeam.core.registry import deserialize
     from hornbeam.layers.layer import Layer
 
-    made = deserialize(config, custom_objects)
-    if not isinstance(made, Layer):
-        raise ValueError(f"the config describes {made!r}, which is no layer")
-    return made
-
-
-def __getattr__(name: str) -> Any:
-    found = _ALIASES.get(name, name)
-    if found in _PLACES:
-        value = getattr(importlib.import_module(f"hornbeam.layers.{_PLACES[found]}"), found)
-        globals()[name] = value
-        return value
-    if name in MISSING:
-        raise AttributeError(f"layers.{name} is not in this version of Hornbeam: {MISSING[name]}")
-    raise AttributeError(f"hornbeam.layers has no {name!r}.{nearest(name, __all__)}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    layer = deserialize(config, custom_objects)
+    if not isinstance(layer, Layer):
+        raise ValueError(f"the config describes {layer!r}, which is not a layer")
+    return layer
