@@ -11,8 +11,8 @@ import numpy as np
 
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import reference
-from hornbeam.ir.partition import PARTIAL, Place
-from hornbeam.ir.partition.collectives import grouped
+from hornbeam.ir.partition import PARTIAL, Placement
+from hornbeam.ir.partition.collectives import process_group
 
 
 class Meeting:
@@ -25,8 +25,8 @@ class Meeting:
         self._given: dict[int, Any] = {}
 
     def coordinates(self, number: int) -> dict[str, int]:
-        places = np.unravel_index(number, tuple(self.shape.values()))
-        return dict(zip(self.shape, map(int, places), strict=True))
+        placements = np.unravel_index(number, tuple(self.shape.values()))
+        return dict(zip(self.shape, map(int, placements), strict=True))
 
     def exchange(self, number: int, axis: str, array: np.ndarray) -> list[np.ndarray]:
         """What the members of `number`'s row along `axis` gave."""
@@ -43,7 +43,7 @@ class Meeting:
 
         def member(number: int) -> list[np.ndarray]:
             try:
-                with grouped(Member(self, number)):
+                with process_group(Member(self, number)):
                     return reference(graph, inputs[number])
             except BaseException:
                 self._barrier.abort()
@@ -71,20 +71,20 @@ class Member:
         return self._meeting.exchange(self._number, axis, array)
 
 
-def pieces(array: np.ndarray, place: Place, size: int) -> list[np.ndarray]:
+def pieces(array: np.ndarray, placement: Placement, size: int) -> list[np.ndarray]:
     """What each of `size` members has of an array."""
-    if place is None:
+    if placement is None:
         return [array] * size
-    assert isinstance(place, int)
-    return [np.ascontiguousarray(part) for part in np.split(array, size, place)]
+    assert isinstance(placement, int)
+    return [np.ascontiguousarray(part) for part in np.split(array, size, placement)]
 
 
-def whole(parts: Sequence[np.ndarray], place: Place) -> np.ndarray:
+def whole(parts: Sequence[np.ndarray], placement: Placement) -> np.ndarray:
     """The value that the members have together; whole ones must be the same bits."""
-    if place == PARTIAL:
+    if placement == PARTIAL:
         return np.sum(np.stack(parts), 0, dtype=parts[0].dtype)
-    if isinstance(place, int):
-        return np.concatenate(parts, place)
+    if isinstance(placement, int):
+        return np.concatenate(parts, placement)
     for part in parts[1:]:
         np.testing.assert_array_equal(part, parts[0])
     return parts[0]

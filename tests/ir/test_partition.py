@@ -22,7 +22,7 @@ from hornbeam.ir.autodiff import outputs_of
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import reference
 from hornbeam.ir.node import Node, placeholder
-from hornbeam.ir.partition import Place, partition, partition_for
+from hornbeam.ir.partition import Placement, partition, partition_for
 from hornbeam.ir.partition.collectives import COLLECTIVES, all_reduce
 from hornbeam.ir.partition.rewrite import nested
 from hornbeam.ir.partition.rules import RULES
@@ -53,21 +53,21 @@ def counts(graph: Graph) -> dict[str, int]:
 def check(
     graph: Graph,
     arrays: Arrays,
-    ins: Sequence[Place],
+    ins: Sequence[Placement],
     size: int,
-    wanted: Sequence[Place] | None = None,
+    out_placements: Sequence[Placement] | None = None,
     kernels: Sequence[str] = (),
     tolerance: float = 1e-9,
 ) -> Graph:
     """Cuts a graph, runs all members, and compares. Returns what a member runs."""
-    cut = partition(graph, ins, "batch", size, wanted=wanted, kernels=kernels)
+    cut = partition(graph, ins, "batch", size, out_placements=out_placements, kernels=kernels)
     verify(cut.graph)
-    if wanted is not None:
-        assert list(cut.places) == list(wanted)
-    parts = [pieces(array, place, size) for array, place in zip(arrays, ins, strict=True)]
+    if out_placements is not None:
+        assert list(cut.placements) == list(out_placements)
+    parts = [pieces(array, placement, size) for array, placement in zip(arrays, ins, strict=True)]
     results = Meeting(batch=size).run(cut.graph, [[part[n] for part in parts] for n in range(size)])
-    for expected, place, *found in zip(reference(graph, arrays), cut.places, *results, strict=True):
-        close(expected, whole(found, place), tolerance)
+    for expected, placement, *found in zip(reference(graph, arrays), cut.placements, *results, strict=True):
+        close(expected, whole(found, placement), tolerance)
     return cut.graph
 
 
@@ -92,7 +92,7 @@ def test_every_primitive_has_a_rule_or_needs_none() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_operands_in_pieces(name: str) -> None:
-    """Every sample with its operands in all places that divide."""
+    """Every sample with its operands in all placements that divide."""
     primitive = PRIMITIVES[name]
     for index in (i for n, i in CASES if n == name):
         dtypes = dtypes_of(primitive, primitive.samples[index])
@@ -101,8 +101,8 @@ def test_operands_in_pieces(name: str) -> None:
         inputs = [placeholder(type, 1) for type in types_of(arrays)]
         graph = Graph(inputs, outputs_of(bind(primitive, *inputs, **primitive.samples[index].params)))
         for size in (2, 3):
-            places = [[None, *dims_of(array.shape, size)] for array in arrays]
-            for ins in itertools.islice(itertools.product(*places), 1, 13):
+            placements = [[None, *dims_of(array.shape, size)] for array in arrays]
+            for ins in itertools.islice(itertools.product(*placements), 1, 13):
                 check(graph, arrays, ins, size)
 
 
@@ -130,9 +130,9 @@ def test_batches_are_not_gathered(name: str) -> None:
     kinds = ["float32", "int32" if name == "gather" else "float32"]
     inputs = [placeholder(TensorType(s, k), 1) for s, k in zip(types[name], kinds, strict=False)]
     graph = Graph(inputs, [bind(PRIMITIVES[name], *inputs, **params[name])])
-    ins: list[Place] = [None, 0] if name == "gather" else [0, *[None] * (len(inputs) - 1)]
+    ins: list[Placement] = [None, 0] if name == "gather" else [0, *[None] * (len(inputs) - 1)]
     cut = partition(graph, ins, "batch", 2)
-    assert cut.places == (0,)
+    assert cut.placements == (0,)
     assert counts(cut.graph) == {}
 
 
@@ -140,7 +140,7 @@ def test_batches_are_not_gathered(name: str) -> None:
 
 
 def check_program(seed: int) -> None:
-    """A random program and its derivative, with inputs and outputs at random places."""
+    """A random program and its derivative, with inputs and outputs at random placements."""
     rng, choice = np.random.default_rng(seed), random.Random(seed)
     inputs = [rng.normal(size=shape) for shape in random.Random(seed).choices(SHAPES, k=3)]
 
@@ -243,16 +243,18 @@ def steps() -> dict[str, Made]:
     return {name: step_of(make) for name, make in STEPS.items()}
 
 
-def check_step(made: Made, place: Callable[[Any], Place], size: int, batch: Place = 0) -> dict[str, int]:
-    """Runs a step with variables as `place` says, which is where their new values are; counts collectives."""
+def check_step(
+    made: Made, placement: Callable[[Any], Placement], size: int, batch: Placement = 0
+) -> dict[str, int]:
+    """Run a step with variables placed by `placement`, and count its collectives."""
     graph, arrays, variables = made
     rest = len(arrays) - 2 - len(variables)
-    state = [*(place(v) for v in variables), *[None] * rest]
-    logs: list[Place] = [None] * (len(graph.outputs) - len(state))
+    state = [*(placement(v) for v in variables), *[None] * rest]
+    logs: list[Placement] = [None] * (len(graph.outputs) - len(state))
     return counts(check(graph, arrays, [*state, batch, batch], size, [*state, *logs], tolerance=2e-5))
 
 
-def on_first(size: int) -> Callable[[Any], Place]:
+def on_first(size: int) -> Callable[[Any], Placement]:
     """Variables cut along their first dimension, where that divides."""
     return lambda v: 0 if v.dtype == "float32" and dims_of(v.shape, size)[:1] == [0] else None
 
@@ -287,7 +289,7 @@ def test_heads_and_columns_in_pieces(steps: dict[str, Made]) -> None:
     assert check_step(steps["transformer"], by_heads, 2, batch=None) == {"all_reduce": 8}
 
 
-def by_heads(variable: Any) -> Place:
+def by_heads(variable: Any) -> Placement:
     """Attention cut by heads, the wide product by columns, what comes back from both by rows."""
     path = variable.path.replace("/", "_")
     for part, kernel, bias in (("query", 1, 0), ("key", 1, 0), ("value", 1, 0), ("widen", 1, 0)):
@@ -304,11 +306,11 @@ def by_heads(variable: Any) -> Place:
 def test_variables_anywhere(steps: dict[str, Made], name: str, seed: int) -> None:
     choice = random.Random(seed)
 
-    def place(variable: Any) -> Place:
+    def placement(variable: Any) -> Placement:
         dims = dims_of(variable.shape, 2) if variable.dtype == "float32" else []
         return choice.choice([*dims, None])
 
-    check_step(steps[name], place, 2, batch=choice.choice([0, None]))
+    check_step(steps[name], placement, 2, batch=choice.choice([0, None]))
 
 
 def test_two_axes(steps: dict[str, Made]) -> None:
@@ -318,17 +320,17 @@ def test_two_axes(steps: dict[str, Made]) -> None:
         ((None,) * d + ("model",) if (d := by_heads(v)) is not None else ()) for v in variables
     ]
     state = [*layouts, *[()] * (len(arrays) - 2 - len(variables))]
-    wanted = [*state, *[()] * (len(graph.outputs) - len(state))]
+    out_placements = [*state, *[()] * (len(graph.outputs) - len(state))]
     ins = [*state, ("batch",), ("batch",)]
-    member, found = partition_for({"batch": 2, "model": 2}, graph, ins, wanted)
+    member, found = partition_for({"batch": 2, "model": 2}, graph, ins, out_placements)
     verify(member)
-    assert found == wanted
+    assert found == out_placements
     meeting = Meeting(batch=2, model=2)
     given = [
         [piece_of(a, layout, meeting, n) for a, layout in zip(arrays, ins, strict=True)] for n in range(4)
     ]
     results = meeting.run(member, given)
-    for i, (expected, layout) in enumerate(zip(reference(graph, arrays), wanted, strict=True)):
+    for i, (expected, layout) in enumerate(zip(reference(graph, arrays), out_placements, strict=True)):
         for n in range(4):
             close(piece_of(expected, layout, meeting, n), results[n][i], 2e-5)
 
@@ -455,8 +457,8 @@ def test_loops_until_all_are_done() -> None:
         )
 
     graph, arrays = traced(fn, (4, 2))
-    for place in (0, 1):
-        check(graph, arrays, [place], 2)
+    for placement in (0, 1):
+        check(graph, arrays, [placement], 2)
 
 
 def test_members_draw_their_own_rows() -> None:
@@ -476,8 +478,10 @@ def test_members_draw_their_own_rows() -> None:
 def test_a_kernel_stays_one_where_members_need_nobody() -> None:
     graph = trace_function(lambda x: ops.softmax(x), [np.ones((4, 6), "float32")]).graph
     names = {
-        place: [n.name for n in partition(graph, [place], "batch", 2, kernels=["softmax"]).graph.nodes]
-        for place in (0, 1)
+        placement: [
+            n.name for n in partition(graph, [placement], "batch", 2, kernels=["softmax"]).graph.nodes
+        ]
+        for placement in (0, 1)
     }
     assert names[0] == ["softmax"]
     assert "softmax" not in names[1]
@@ -493,30 +497,30 @@ def test_a_collective_of_one() -> None:
 
 def test_a_member_alone_is_an_error() -> None:
     graph = Graph([x := placeholder(TensorType((2,), "float32"), 1)], [all_reduce(x, "batch", 2)])
-    with pytest.raises(RuntimeError, match="2 members along 'batch' was run by one alone"):
+    with pytest.raises(RuntimeError, match="2 ranks along 'batch' runs in a thread without a process group"):
         reference(graph, [np.ones(2, "float32")])
 
 
 def test_pieces_that_do_not_divide_are_an_error() -> None:
     x = placeholder(TensorType((3,), "float32"), 1)
-    with pytest.raises(ValueError, match="cannot cut dimension 0 of float32\\[3\\] into 2 equal pieces"):
-        partition(Graph([x], [p.neg(x)]), [None], "batch", 2, wanted=[0])
+    with pytest.raises(ValueError, match="cannot divide dimension 0 of float32\\[3\\] into 2 equal shards"):
+        partition(Graph([x], [p.neg(x)]), [None], "batch", 2, out_placements=[0])
 
 
 def test_a_hint_says_where_a_value_is() -> None:
     """On the axes that it names; the values are the same, and so is what follows from them."""
 
     def fn(x: Node, w: Node) -> list[Node]:
-        return [p.laid(p.dot_general(x, w, contract=((1,), (0,))), axes=(None, "batch")) * 2.0]
+        return [p.sharding_constraint(p.dot_general(x, w, contract=((1,), (0,))), axes=(None, "batch")) * 2.0]
 
     graph, arrays = traced(fn, (4, 2), (2, 6))
     assert counts(check(graph, arrays, [None, None], 2)) == {}
-    assert partition(graph, [None, None], "batch", 2).places == (1,)
-    assert partition(graph, [0, None], "batch", 2).places == (1,)
-    assert partition(graph, [None, 0], "batch", 2).places == (1,)
+    assert partition(graph, [None, None], "batch", 2).placements == (1,)
+    assert partition(graph, [0, None], "batch", 2).placements == (1,)
+    assert partition(graph, [None, 0], "batch", 2).placements == (1,)
     assert counts(check(graph, arrays, [1, 0], 2)) == {"reduce_scatter": 1}
-    assert partition(graph, [None, None], "other", 2).places == (None,)
+    assert partition(graph, [None, None], "other", 2).placements == (None,)
     member, found = partition_for({"other": 2, "batch": 2}, graph, [("other",), ()])
     verify(member)
     assert found == [("other", "batch")]
-    assert not any(node.name == "laid" for node in member.nodes)
+    assert not any(node.name == "sharding_constraint" for node in member.nodes)

@@ -272,7 +272,7 @@ def distribute_tensor(tensor: Any, layout: TensorLayout) -> Any:
             axis if axis is None or size % mesh.length(axis) == 0 else None
             for axis, size in zip(axes, x.shape, strict=False)
         ]
-        return Tensor(p.laid(x.node, axes=trimmed(fitting)))
+        return Tensor(p.sharding_constraint(x.node, axes=trimmed(fitting)))
     mesh.check(axes, x.shape, "the tensor")
     found = distribution()
     with_mesh = current_engine() if found is not None and found.device_mesh is layout.device_mesh else None

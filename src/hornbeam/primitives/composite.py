@@ -30,13 +30,13 @@ __all__ = [
     "custom_gradient",
     "gelu",
     "keep",
-    "laid",
     "largest_last",
     "layer_norm",
     "log_softmax",
     "logsumexp",
     "moments",
     "relu",
+    "sharding_constraint",
     "softmax",
     "softmax_cross_entropy",
     "sort",
@@ -214,13 +214,18 @@ def largest_last(x: Node) -> Node:
 # -- layouts on a mesh of devices ----------------------------------------------------------------------------
 
 
-def _laid_vjp(ct: Node, out: Node, x: Node, *, axes: tuple[str | None, ...], **_: Any) -> Cotangents:
-    return [laid(ct, axes=axes)]
+def _sharding_constraint_vjp(
+    ct: Node, out: Node, x: Node, *, axes: tuple[str | None, ...], **_: Any
+) -> Cotangents:
+    return [sharding_constraint(ct, axes=axes)]
 
 
 # x, cut along the named mesh axes (see `engines/mesh.py`) where an engine has them; a hint, no computation.
-laid = composite(
-    "laid", lambda x, *, axes: x, samples=(Sample(((4, 5),), {"axes": (None, None)}),), vjp=_laid_vjp
+sharding_constraint = composite(
+    "sharding_constraint",
+    lambda x, *, axes: x,
+    samples=(Sample(((4, 5),), {"axes": (None, None)}),),
+    vjp=_sharding_constraint_vjp,
 )
 
 

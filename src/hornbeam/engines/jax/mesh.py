@@ -96,7 +96,7 @@ class JaxMeshEngine(TableEngine, MeshEngine):
         if unknown:
             raise ValueError(f"the mesh has {unknown[0]!r}, JAX sees {', '.join(seen)}")
         self.base, self.mesh, self.name = base, mesh, base.name
-        self.table = {**base.table, **control(self.evaluate), "laid": self._constrained}
+        self.table = {**base.table, **control(self.evaluate), "sharding_constraint": self._constrained}
         self._devices = [seen[name] for name in mesh.devices]
         if self.process[1] > 1 and len({device.process_index for device in self._devices}) < self.process[1]:
             raise ValueError(

@@ -1,10 +1,12 @@
-"""From the graph of a whole step to what one member of a mesh axis computes.
+"""SPMD partitioning: rewrite the graph of a whole step to the graph that each rank of a mesh axis runs.
 
-Every value is whole on each member, in pieces along a dimension, or the sum of what the members have. A table
-of rules (`rules.py`) says for each primitive what becomes of that; the walk (`rewrite.py`) puts collectives
-where a value is not as somebody needs it. Sums are taken late and once, many small ones together
-(`buckets.py`). A mesh of n axes is n runs of the pass. The result is the same graph for all members: what
-differs between them is behind the collectives.
+Every value is replicated on all ranks, sharded along a dimension, or a partial sum (the terms of a sum that
+is still to be taken). A table of rules (`rules.py`) propagates these placements through each primitive; the
+rewrite (`rewrite.py`) inserts collectives where a value is not placed as an operation needs it. Sums are
+taken late and once, and small ones are joined (`buckets.py`). A mesh of n axes takes n runs of the pass. All
+ranks run the same graph: collectives alone depend on the rank.
+
+Source: Xu et al. 2021, GSPMD: General and Scalable Parallelization for ML Computation Graphs.
 """
 
 from __future__ import annotations
@@ -13,66 +15,85 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.partition.buckets import bucketed
-from hornbeam.ir.partition.layouts import ANYWHERE as ANYWHERE
 from hornbeam.ir.partition.layouts import PARTIAL as PARTIAL
-from hornbeam.ir.partition.layouts import Cut as Cut
-from hornbeam.ir.partition.layouts import Place as Place
+from hornbeam.ir.partition.layouts import UNCONSTRAINED as UNCONSTRAINED
+from hornbeam.ir.partition.layouts import LocalGraph as LocalGraph
+from hornbeam.ir.partition.layouts import Placement as Placement
 from hornbeam.ir.partition.rewrite import Axis
 
-__all__ = ["ANYWHERE", "PARTIAL", "Cut", "Place", "partition", "partition_for"]
+__all__ = ["PARTIAL", "UNCONSTRAINED", "LocalGraph", "Placement", "partition", "partition_for"]
 
-# The mesh axis along which each dimension is cut; dimensions beyond its end are whole.
+# The mesh axis along which each dimension is sharded; missing dimensions are replicated.
 Layout = tuple[str | None, ...]
 
 
 def partition(
     graph: Graph,
-    ins: Sequence[Place],
+    in_placements: Sequence[Placement],
     axis: str,
     size: int,
     *,
-    wanted: Sequence[Place] | None = None,
+    out_placements: Sequence[Placement] | None = None,
     kernels: Iterable[str] = (),
-) -> Cut:
-    """What each of `size` members along the mesh axis `axis` computes of `graph`.
+) -> LocalGraph:
+    """Partition `graph` for the `size` ranks of the mesh axis `axis`.
 
-    ins: where the inputs are: None for a whole value on every member, a number for pieces along that
-    dimension, which `size` divides. wanted: where outputs are to be, by default wherever they come out
-    (ANYWHERE), but with all sums taken. kernels: composites that the engine has; others are replaced by their
-    bodies, and so are these where members need each other inside.
+    Args:
+        graph: Graph of global values.
+        in_placements: Placement of each input: None for replicated, or the sharded dimension, which `size`
+            divides.
+        axis: Name of the mesh axis.
+        size: Number of ranks on it.
+        out_placements: Placement of each output. By default any (UNCONSTRAINED), with all sums taken.
+        kernels: Composites that the engine implements. Others are inlined, and so are these where their ranks
+            would communicate inside.
+
+    Returns:
+        The graph that each rank runs, with the placements of its outputs.
     """
-    cut = Axis(axis, size, frozenset(kernels)).cut(graph, ins, wanted, False)
-    return Cut(bucketed(cut.graph), cut.places)
+    local = Axis(axis, size, frozenset(kernels)).partition(graph, in_placements, out_placements, False)
+    return LocalGraph(bucketed(local.graph), local.placements)
 
 
 def partition_for(
     axes: Mapping[str, int],
     graph: Graph,
-    ins: Sequence[Layout],
-    wanted: Sequence[Layout | None] | None = None,
+    in_layouts: Sequence[Layout],
+    out_layouts: Sequence[Layout | None] | None = None,
     kernels: Iterable[str] = (),
 ) -> tuple[Graph, list[Layout]]:
-    """What each device of a mesh computes of `graph`, and the layouts of the outputs.
+    """Partition `graph` for all axes of a mesh.
 
-    axes: names and lengths of the mesh axes. ins, wanted: layouts of inputs and outputs; None for wherever an
-    output comes out.
+    Args:
+        axes: Names and sizes of the mesh axes.
+        graph: Graph of global values.
+        in_layouts: Layout of each input.
+        out_layouts: Layout of each output, None for any.
+        kernels: Composites that the engine implements.
+
+    Returns:
+        The graph that each device runs, and the layouts of its outputs.
     """
-    found: list[dict[int, str]] = [{} for _ in graph.outputs]
+    sharded: list[dict[int, str]] = [{} for _ in graph.outputs]
     for axis, size in axes.items():
-        here = [_place(layout, axis) for layout in ins]
-        aims = [ANYWHERE if want is None else _place(want, axis) for want in wanted or [None] * len(found)]
-        cut = partition(graph, here, axis, size, wanted=aims, kernels=kernels)
-        # A dimension that another axis cuts already is left whole on this one.
-        taken = [isinstance(p, int) and p in dims for p, dims in zip(cut.places, found, strict=True)]
-        if any(taken):
-            aims = [None if twice else p for p, twice in zip(cut.places, taken, strict=True)]
-            cut = partition(graph, here, axis, size, wanted=aims, kernels=kernels)
-        for dims, place in zip(found, cut.places, strict=True):
-            if isinstance(place, int):
-                dims[place] = axis
-        graph = cut.graph
-    return graph, [tuple(dims.get(d) for d in range(max(dims, default=-1) + 1)) for dims in found]
+        ins = [_placement(layout, axis) for layout in in_layouts]
+        layouts = out_layouts or [None] * len(sharded)
+        outs = [UNCONSTRAINED if layout is None else _placement(layout, axis) for layout in layouts]
+        local = partition(graph, ins, axis, size, out_placements=outs, kernels=kernels)
+        # A dimension that is sharded along another axis already stays replicated along this one.
+        twice = [
+            p in dims if isinstance(p, int) else False
+            for p, dims in zip(local.placements, sharded, strict=True)
+        ]
+        if any(twice):
+            outs = [None if t else p for p, t in zip(local.placements, twice, strict=True)]
+            local = partition(graph, ins, axis, size, out_placements=outs, kernels=kernels)
+        for dims, placement in zip(sharded, local.placements, strict=True):
+            if isinstance(placement, int):
+                dims[placement] = axis
+        graph = local.graph
+    return graph, [tuple(dims.get(d) for d in range(max(dims, default=-1) + 1)) for dims in sharded]
 
 
-def _place(layout: Layout, axis: str) -> Place:
+def _placement(layout: Layout, axis: str) -> Placement:
     return layout.index(axis) if axis in layout else None

@@ -1,4 +1,4 @@
-"""Collectives that do not need each other are one call: a call takes long, whatever it carries."""
+"""Join independent collectives into one call: the latency of a call dominates for small values."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from hornbeam.ir.scope import scope
 from hornbeam.ir.trace import new_level
 from hornbeam.ir.types import TensorType
 
-# Larger values go alone: putting them together is a copy, which costs more than a call.
+# Larger values are sent alone: joining them takes a copy, which costs more than a call.
 LARGE = 4 << 20
 
 
 def bucketed(graph: Graph) -> Graph:
-    """The graph with all_reduces, all_gathers and reduce_scatters of one kind joined: gathers of inputs at
-    the beginning, all others as late as what reads them allows.
+    """Join all_reduces, all_gathers and reduce_scatters of one kind.
 
-    How many collectives follow a node on the longest way is its height. Equal heights cannot need each other.
+    Gathers of inputs are joined at the beginning, all others as late as their readers allow. The height of a
+    node is the number of collectives on the longest path from it; nodes of equal height are independent.
     """
     heights = _heights(graph)
     groups: dict[Any, list[Node]] = {}
@@ -45,7 +45,7 @@ def bucketed(graph: Graph) -> Graph:
 
 
 def _joins(node: Node) -> bool:
-    """Whether a node may be put together with others."""
+    """Return whether a node may be joined with others."""
     if node.name not in ("all_reduce", "all_gather", "reduce_scatter") or node.params.get("dim", 0):
         return False
     return max(_bytes(node), _bytes(node.inputs[0])) <= LARGE
@@ -66,7 +66,7 @@ def _heights(graph: Graph) -> dict[Node, int]:
         height = heights[node] + _joins(node)
         for x in node.inputs:
             heights[x] = max(heights[x], height)
-    after: set[Node] = set()  # what has a collective behind it
+    after: set[Node] = set()  # nodes that depend on a collective
     first = len(graph.nodes)
     for node in graph.nodes:
         if not after.isdisjoint(node.inputs):
@@ -80,21 +80,23 @@ def _heights(graph: Graph) -> dict[Node, int]:
 
 
 def _joined(nodes: Sequence[Node], operands: Sequence[Node]) -> list[Node]:
-    """The results of `nodes`, which are of one kind, by one collective on their operands side by side: a
-    matrix with a row for each piece that comes or goes."""
+    """Compute the results of `nodes`, which are of one kind, by one collective.
+
+    Its operand is a matrix of all operands side by side, with a row for each shard that is sent or received.
+    """
     first = nodes[0]
     assert first.primitive is not None
     size = first.params["size"]
     before, after = {"all_gather": (1, size), "reduce_scatter": (size, 1)}.get(first.name, (1, 1))
     flat = [_shaped(x, (before, math.prod(x.shape) // before)) for x in operands]
-    whole = bind(first.primitive, bind(PRIMITIVES["concatenate"], *flat, axis=1), **first.params)
-    found, at = [], 0
+    joined = bind(first.primitive, bind(PRIMITIVES["concatenate"], *flat, axis=1), **first.params)
+    results, at = [], 0
     for node, x in zip(nodes, flat, strict=True):
         width = x.shape[1]
-        part = bind(PRIMITIVES["slice"], whole, start=(0, at), stop=(after, at + width), step=(1, 1))
-        found.append(_shaped(part, node.shape))
+        columns = bind(PRIMITIVES["slice"], joined, start=(0, at), stop=(after, at + width), step=(1, 1))
+        results.append(_shaped(columns, node.shape))
         at += width
-    return found
+    return results
 
 
 def _shaped(x: Node, shape: tuple[int, ...]) -> Node:

@@ -1,9 +1,9 @@
-"""Collectives: what the members of a mesh axis compute together, each from a piece of its own.
+"""Collectives: operations of all ranks of a mesh axis on their local values.
 
-They are no part of the vocabulary: only graphs that were cut for a mesh contain them, and only engines on one
-have them. What a member computes depends on the others, so a reference asks the group that is open in its
-thread; where none is open, a member is alone. There is no derivative: gradients are in a graph before it is
-cut.
+They are not primitives of the vocabulary: only partitioned graphs contain them, and only mesh engines
+implement them. A reference asks the process group of its thread for the values of other ranks; without a
+group a rank is the only one. They have no derivative, since gradients are in the graph before it is
+partitioned.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from hornbeam.ir.types import BOOL, DTYPES, NUMERIC, ShapeError, TensorType, dty
 
 Array = np.ndarray
 
-__all__ = ["COLLECTIVES", "all_gather", "all_reduce", "grouped", "reduce_scatter", "shard"]
+__all__ = ["COLLECTIVES", "all_gather", "all_reduce", "process_group", "reduce_scatter", "shard"]
 
 
 class Group(Protocol):
-    """The members of the mesh axes, as the one that runs in this thread sees them."""
+    """The ranks of a mesh, as seen by the rank of this thread."""
 
     def index(self, axis: str) -> int:
-        """Its number on an axis."""
+        """Return the rank's index on an axis."""
         ...
 
     def exchange(self, axis: str, array: Array) -> Sequence[Array]:
-        """What all members on an axis gave, in their order. All of them call it together."""
+        """Return the arrays of all ranks on an axis, in order. All of them call it together."""
         ...
 
 
@@ -41,8 +41,8 @@ _local = threading.local()
 
 
 @contextmanager
-def grouped(group: Group) -> Iterator[None]:
-    """Inside, and in this thread, references of collectives meet the members of `group`."""
+def process_group(group: Group) -> Iterator[None]:
+    """Let references of collectives use `group` inside, in this thread."""
     _local.group = group
     try:
         yield
@@ -50,8 +50,8 @@ def grouped(group: Group) -> Iterator[None]:
         del _local.group
 
 
-class Alone:
-    """The group of a thread that has none."""
+class SingleRank:
+    """The group of a thread without one."""
 
     def index(self, axis: str) -> int:
         return 0
@@ -61,16 +61,18 @@ class Alone:
 
 
 def _group(axis: str, size: int) -> Group:
-    group: Group = getattr(_local, "group", None) or Alone()
-    if size != 1 and isinstance(group, Alone):
-        raise RuntimeError(f"a collective of {size} members along {axis!r} was run by one alone")
+    group: Group = getattr(_local, "group", None) or SingleRank()
+    if size != 1 and isinstance(group, SingleRank):
+        raise RuntimeError(
+            f"a collective of {size} ranks along {axis!r} runs in a thread without a process group"
+        )
     return group
 
 
-def _cut(name: str, x: TensorType, dim: int, size: int) -> TensorType:
-    """x with a `size`-th of dimension `dim`."""
+def _shard_type(name: str, x: TensorType, dim: int, size: int) -> TensorType:
+    """Return the type of a shard along `dim`."""
     if not 0 <= dim < x.rank or x.shape[dim] % size:
-        raise ShapeError(f"{name} cannot cut dimension {dim} of {x} into {size} equal pieces")
+        raise ShapeError(f"{name} cannot divide dimension {dim} of {x} into {size} equal shards")
     return TensorType((*x.shape[:dim], x.shape[dim] // size, *x.shape[dim + 1 :]), x.dtype)
 
 
@@ -86,7 +88,7 @@ def _reduce_type(x: TensorType, *, axis: str, size: int, how: str) -> TensorType
 
 
 def _all_reduce(x: Array, *, axis: str, size: int, how: str) -> Array:
-    """16-bit floats add up in float32."""
+    """Combine the values of all ranks; 16-bit floats in float32."""
     wide = x.dtype.itemsize == 2 and is_float(dtype_name(x.dtype))
     arrays = [np.asarray(y, np.float32 if wide else x.dtype) for y in _group(axis, size).exchange(axis, x)]
     with np.errstate(all="ignore"):
@@ -108,7 +110,7 @@ ALL_REDUCE = Primitive(
 
 
 def all_reduce(x: Node, axis: str, size: int, how: str = "sum") -> Node:
-    """The sum ("prod", "max", "min") of what all members have; of bools, "max" is or and "min" is and."""
+    """Sum ("prod", "max", "min") of the values of all ranks; of bools, "max" is or and "min" is and."""
     return bind(ALL_REDUCE, x, axis=axis, size=size, how=how)
 
 
@@ -133,25 +135,25 @@ ALL_GATHER = Primitive(
 
 
 def all_gather(x: Node, axis: str, size: int, dim: int) -> Node:
-    """The pieces of all members, one after the other along dimension `dim`."""
+    """Concatenate the shards of all ranks along dimension `dim`."""
     return bind(ALL_GATHER, x, axis=axis, size=size, dim=dim)
 
 
 # ---------------------------------------------------------------- reduce_scatter
 
 
-def _piece(x: Array, *, axis: str, size: int, dim: int) -> Array:
+def _local_shard(x: Array, *, axis: str, size: int, dim: int) -> Array:
     return np.ascontiguousarray(np.split(x, size, dim)[_group(axis, size).index(axis)])
 
 
 def _reduce_scatter(x: Array, *, axis: str, size: int, dim: int) -> Array:
     total = _all_reduce(x, axis=axis, size=size, how="sum")
-    return _piece(total, axis=axis, size=size, dim=dim)
+    return _local_shard(total, axis=axis, size=size, dim=dim)
 
 
 REDUCE_SCATTER = Primitive(
     "reduce_scatter",
-    type_rule=lambda x, *, axis, size, dim: _cut("reduce_scatter", x, dim, size),
+    type_rule=lambda x, *, axis, size, dim: _shard_type("reduce_scatter", x, dim, size),
     reference=_reduce_scatter,
     vjp=None,
     cost=movement_cost,
@@ -161,7 +163,7 @@ REDUCE_SCATTER = Primitive(
 
 
 def reduce_scatter(x: Node, axis: str, size: int, dim: int) -> Node:
-    """Of the sum of what all members have, this member's piece along dimension `dim`."""
+    """Sum the values of all ranks and return this rank's shard along dimension `dim`."""
     return bind(REDUCE_SCATTER, x, axis=axis, size=size, dim=dim)
 
 
@@ -169,8 +171,8 @@ def reduce_scatter(x: Node, axis: str, size: int, dim: int) -> Node:
 
 SHARD = Primitive(
     "shard",
-    type_rule=lambda x, *, axis, size, dim: _cut("shard", x, dim, size),
-    reference=_piece,
+    type_rule=lambda x, *, axis, size, dim: _shard_type("shard", x, dim, size),
+    reference=_local_shard,
     vjp=None,
     cost=movement_cost,
     dtypes=DTYPES,
@@ -179,8 +181,8 @@ SHARD = Primitive(
 
 
 def shard(x: Node, axis: str, size: int, dim: int) -> Node:
-    """This member's piece of a value that all members have, along dimension `dim`: nothing is sent."""
+    """Return this rank's shard of a replicated value along dimension `dim`, without communication."""
     return bind(SHARD, x, axis=axis, size=size, dim=dim)
 
 
-COLLECTIVES = {made.name: made for made in (ALL_REDUCE, ALL_GATHER, REDUCE_SCATTER, SHARD)}
+COLLECTIVES = {primitive.name: primitive for primitive in (ALL_REDUCE, ALL_GATHER, REDUCE_SCATTER, SHARD)}

@@ -1,92 +1,101 @@
-"""Control flow in pieces: places of a loop's carry are those that its body keeps."""
+"""Rules of control flow: the placements of a loop's carry are a fixed point of its body."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from hornbeam.ir.node import Node
-from hornbeam.ir.partition.layouts import PARTIAL, Context, Cut, Place, Plan, is_dim, is_zero
+from hornbeam.ir.partition.layouts import (
+    PARTIAL,
+    Context,
+    LocalGraph,
+    Placement,
+    ShardingPlan,
+    is_sharded,
+    is_zero,
+)
 
-Places = tuple[Place, ...]
+Placements = tuple[Placement, ...]
 
 
-def _taken(ins: Sequence[Place]) -> list[Place]:
-    """Places without sums: those are taken before."""
+def _reduced(ins: Sequence[Placement]) -> list[Placement]:
+    """Return placements without partial sums, which are reduced first."""
     return [None if p == PARTIAL else p for p in ins]
 
 
-def cond(node: Node, ins: Places, context: Context) -> Plan:
-    """Both branches return values at the same places."""
-    operands = _taken(ins[1:])
+def cond(node: Node, ins: Placements, context: Context) -> ShardingPlan:
+    """Give the results of both branches the same placements."""
+    operands = _reduced(ins[1:])
     graphs = {name: node.params[name] for name in ("true_graph", "false_graph")}
-    first, second = (context.cut(graph, operands).places for graph in graphs.values())
-    outs = tuple(a if is_dim(a) else b for a, b in zip(first, second, strict=True))
-    cuts = {name: context.cut(graph, operands, outs).graph for name, graph in graphs.items()}
-    return Plan((None, *operands), outs, cuts)
+    first, second = (context.partition(graph, operands).placements for graph in graphs.values())
+    outs = tuple(a if is_sharded(a) else b for a, b in zip(first, second, strict=True))
+    cuts = {name: context.partition(graph, operands, outs).graph for name, graph in graphs.items()}
+    return ShardingPlan((None, *operands), outs, cuts)
 
 
-def _settled(carry: Sequence[Place], run: Callable[[list[Place]], Cut]) -> list[Place]:
-    """Places that the body gives back as it got them, from `carry` on."""
+def _loop_invariant(
+    carry: Sequence[Placement], run: Callable[[list[Placement]], LocalGraph]
+) -> list[Placement]:
+    """Return the fixed point of the body's placements, beginning with `carry`."""
     current = list(carry)
-    taken: set[int] = set()  # sums that every step wants to be taken
+    reduced: set[int] = set()  # partial sums that every step reduces
     while True:
-        found = run(current).places[: len(current)]
+        results = run(current).placements[: len(current)]
         new = list(current)
-        for i, (before, after) in enumerate(zip(current, found, strict=True)):
+        for i, (before, after) in enumerate(zip(current, results, strict=True)):
             if before == PARTIAL and after != PARTIAL:
-                taken.add(i)
+                reduced.add(i)
                 new[i] = after
-            elif before is None and (after != PARTIAL or i not in taken):
+            elif before is None and (after != PARTIAL or i not in reduced):
                 new[i] = after
         if new == current:
             return current
         current = new
 
 
-def _begun(nodes: Sequence[Node], places: Sequence[Place]) -> list[Place]:
-    """What begins with zeros may be a sum of what all members add."""
-    return [PARTIAL if p is None and is_zero(x) else p for x, p in zip(nodes, places, strict=True)]
+def _initial_placements(nodes: Sequence[Node], placements: Sequence[Placement]) -> list[Placement]:
+    """Let a carry that begins with zeros be a partial sum, to which every rank adds."""
+    return [PARTIAL if p is None and is_zero(x) else p for x, p in zip(nodes, placements, strict=True)]
 
 
-def _gathered_before(fixed: Sequence[Place], start: int, cut: Cut) -> list[Place]:
-    """Places of what stays the same in all steps: what a step needs whole is gathered once, before them."""
+def _gather_outside(fixed: Sequence[Placement], start: int, cut: LocalGraph) -> list[Placement]:
+    """Return placements of loop invariants: those that a step gathers are gathered once, before the loop."""
     return [None if i in cut.gathered else p for i, p in enumerate(fixed, start)]
 
 
-def while_loop(node: Node, ins: Places, context: Context) -> Plan:
+def while_loop(node: Node, ins: Placements, context: Context) -> ShardingPlan:
     test, body = node.params["cond_graph"], node.params["body_graph"]
-    count, given = len(body.outputs), _taken(ins)
-    fixed = given[count:]
+    count, operands_in = len(body.outputs), _reduced(ins)
+    fixed = operands_in[count:]
 
-    def run(carry: list[Place]) -> Cut:
-        return context.cut(body, [*carry, *fixed])
+    def run(carry: list[Placement]) -> LocalGraph:
+        return context.partition(body, [*carry, *fixed])
 
-    fixed = _gathered_before(fixed, count, run(_settled(given[:count], run)))
-    carry = _settled(given[:count], run)
+    fixed = _gather_outside(fixed, count, run(_loop_invariant(operands_in[:count], run)))
+    carry = _loop_invariant(operands_in[:count], run)
     operands = (*carry, *fixed)
     cuts = {
-        "cond_graph": context.cut(test, operands, (None,)).graph,
-        "body_graph": context.cut(body, operands, tuple(carry)).graph,
+        "cond_graph": context.partition(test, operands, (None,)).graph,
+        "body_graph": context.partition(body, operands, tuple(carry)).graph,
     }
-    return Plan(operands, tuple(carry), cuts)
+    return ShardingPlan(operands, tuple(carry), cuts)
 
 
-def scan(node: Node, ins: Places, context: Context) -> Plan:
-    """Steps follow each other on every member; what is added up from step to step stays a sum until the
-    end."""
+def scan(node: Node, ins: Placements, context: Context) -> ShardingPlan:
+    """Run all steps on every rank. A sum that is accumulated over steps stays partial until the end."""
     body, carries, sequences = (node.params[name] for name in ("body", "carries", "sequences"))
-    given = _taken(ins)
-    first = _begun(node.inputs[:carries], given[:carries])
-    xs = [None if p == 0 else p for p in given[carries : carries + sequences]]
-    steps: list[Place] = [p - 1 if isinstance(p, int) else p for p in xs]
-    fixed = given[carries + sequences :]
+    operands_in = _reduced(ins)
+    first = _initial_placements(node.inputs[:carries], operands_in[:carries])
+    xs = [None if p == 0 else p for p in operands_in[carries : carries + sequences]]
+    steps: list[Placement] = [p - 1 if isinstance(p, int) else p for p in xs]
+    fixed = operands_in[carries + sequences :]
 
-    def run(carry: list[Place]) -> Cut:
-        return context.cut(body, [*carry, *steps, *fixed], partial=True)
+    def run(carry: list[Placement]) -> LocalGraph:
+        return context.partition(body, [*carry, *steps, *fixed], partial=True)
 
-    fixed = _gathered_before(fixed, carries + sequences, run(_settled(first, run)))
-    carry = _settled(first, run)
-    ys = run(carry).places[carries:]
-    cut = context.cut(body, [*carry, *steps, *fixed], (*carry, *ys), partial=True)
+    fixed = _gather_outside(fixed, carries + sequences, run(_loop_invariant(first, run)))
+    carry = _loop_invariant(first, run)
+    ys = run(carry).placements[carries:]
+    cut = context.partition(body, [*carry, *steps, *fixed], (*carry, *ys), partial=True)
     stacked = [p + 1 if isinstance(p, int) else p for p in (*ys, *carry)]
-    return Plan((*carry, *xs, *fixed), (*carry, *stacked), {"body": cut.graph})
+    return ShardingPlan((*carry, *xs, *fixed), (*carry, *stacked), {"body": cut.graph})

@@ -1,4 +1,4 @@
-"""Where a value is on one mesh axis, and the plan of how a node is computed there."""
+"""Placements of values on one mesh axis, and plans of how nodes are computed."""
 
 from __future__ import annotations
 
@@ -13,86 +13,108 @@ from hornbeam.ir.trace import is_constant
 from hornbeam.ir.types import TensorType
 
 PARTIAL = "partial"
-# Said of an output that may be where it comes out.
-ANYWHERE = "anywhere"
-# None: every member has the whole value. A number: each has a piece along that dimension. PARTIAL: the value
-# is the sum of what they have.
-Place = int | str | None
+# Of an output: any placement will do.
+UNCONSTRAINED = "anywhere"
+# None: replicated, every rank has the whole value. A number: sharded along that dimension. PARTIAL: the value
+# is the sum of what the ranks have.
+Placement = int | str | None
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How a node is computed: with its operands at `ins` the result is at `out` (one for each result).
+class ShardingPlan:
+    """Placements of a node's operands and results.
 
-    params: those that change, because they speak of shapes. reduced: what the members' results are combined
-    by at once ("max", ...), where that is no sum.
+    Attributes:
+        ins: Placement of each operand.
+        out: Placement of the result, or of each of them.
+        params: Parameters that change, since they contain shapes.
+        reduced: Reduction by which the ranks' results are combined at once ("max", ...), if it is no sum.
     """
 
-    ins: tuple[Place, ...]
-    out: Place | tuple[Place, ...]
+    ins: tuple[Placement, ...]
+    out: Placement | tuple[Placement, ...]
     params: dict[str, Any] = field(default_factory=dict)
     reduced: str | None = None
 
 
 @dataclass(frozen=True)
-class Cut:
-    """A graph as one member runs it, and where its outputs are. gathered: numbers of the inputs that came in
-    pieces and were needed whole."""
+class LocalGraph:
+    """A graph as each rank runs it.
+
+    Attributes:
+        graph: Graph of local values.
+        placements: Placement of each output.
+        gathered: Indices of the sharded inputs that were gathered.
+    """
 
     graph: Graph
-    places: tuple[Place, ...]
+    placements: tuple[Placement, ...]
     gathered: frozenset[int] = frozenset()
 
     @property
-    def quiet(self) -> bool:
-        """Whether nobody needs anybody in it."""
-        return PARTIAL not in self.places and not talks(self.graph)
+    def is_local(self) -> bool:
+        """True if ranks run it without communication."""
+        return PARTIAL not in self.placements and not has_collectives(self.graph)
 
 
 class Context:
-    """What a rule may ask: how many members there are, how a body is cut, and about how many bytes a value is
-    made of, seen through what only repeats and transforms elements.
+    """Information for rules.
+
+    Attributes:
+        size: Number of ranks.
+        bytes_to_move: Approximate number of bytes from which a value can be recomputed, looking through
+            operations that repeat or transform elements.
     """
 
     size: int
-    work: dict[Node, int]
+    bytes_to_move: dict[Node, int]
 
-    def cut(
-        self, body: Graph, ins: Sequence[Place], wanted: Sequence[Place] | None = None, partial: bool = False
-    ) -> Cut:
-        """A body, with inputs at `ins` and outputs at `wanted`; without that wherever they come out, as sums
-        only if `partial`."""
+    def partition(
+        self,
+        body: Graph,
+        ins: Sequence[Placement],
+        out_placements: Sequence[Placement] | None = None,
+        partial: bool = False,
+    ) -> LocalGraph:
+        """Partition a body.
+
+        Args:
+            body: Graph of a composite or of control flow.
+            ins: Placements of its inputs.
+            out_placements: Placements of its outputs; None for any, partial sums only if `partial`.
+            partial: Whether outputs may be partial sums.
+        """
         raise NotImplementedError
 
 
-Rule = Callable[[Node, tuple[Place, ...], Context], "Plan | None"]
+Rule = Callable[[Node, tuple[Placement, ...], Context], "ShardingPlan | None"]
 
 
-def talks(graph: Graph) -> bool:
-    """Whether a graph has collectives."""
+def has_collectives(graph: Graph) -> bool:
+    """Return whether a graph contains collectives."""
     return any(
         node.name in COLLECTIVES
-        or any(talks(value) for value in node.params.values() if isinstance(value, Graph))
+        or any(has_collectives(value) for value in node.params.values() if isinstance(value, Graph))
         for node in graph.nodes
     )
 
 
-def is_dim(place: Place) -> bool:
-    """Whether a place is a dimension."""
-    return isinstance(place, int)
+def is_sharded(placement: Placement) -> bool:
+    """Return whether a placement is a dimension."""
+    return isinstance(placement, int)
 
 
-def piece(shape: Sequence[int], place: Place, size: int) -> tuple[int, ...]:
-    """The shape of what a member has of a value of `shape`."""
-    return tuple(n // size if d == place else n for d, n in enumerate(shape))
+def shard_shape(shape: Sequence[int], placement: Placement, size: int) -> tuple[int, ...]:
+    """Return the shape of a rank's shard of a value of `shape`."""
+    return tuple(n // size if d == placement else n for d, n in enumerate(shape))
 
 
-def piece_type(type: TensorType, place: Place, size: int) -> TensorType:
-    return TensorType(piece(type.shape, place, size), type.dtype)
+def shard_type(type: TensorType, placement: Placement, size: int) -> TensorType:
+    return TensorType(shard_shape(type.shape, placement, size), type.dtype)
 
 
 def is_zero(node: Node) -> bool:
-    """Whether a node is a constant of zeros, which are the sum of zeros."""
+    """Return whether a node is a constant of zeros, which is a partial sum as well."""
     if not is_constant(node):
         return False
     while node.name != "constant" and node.inputs:
