@@ -342,7 +342,7 @@ MISTAKES = [
     ("hb.mixed_precision.set_global_policy('x')", "unknown dtype policy 'x'. A policy is a dtype or one of"),
     (
         "hb.data.Dataset.from_tensor_slices(3)",
-        "from_tensor_slices cuts along the first axis, and np.int32(3)",
+        "from_tensor_slices slices along the first axis, but np.int32(3)",
     ),
     (
         "hb.data.Dataset.from_tensor_slices(v).batch('a')",

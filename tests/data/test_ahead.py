@@ -13,7 +13,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import layers
 from hornbeam.data.pipeline import prefetch
-from hornbeam.data.pipeline.prefetch import DEPTH, TRIED, Ahead, prefetch_if_worthwhile
+from hornbeam.data.pipeline.prefetch import DEPTH, PROBE_ITEMS, Prefetcher, prefetch_if_worthwhile
 from hornbeam.random import set_random_seed
 
 
@@ -42,7 +42,7 @@ def computing(count: int, seen: list[str]) -> Iterator[int]:
 def test_a_source_that_waits_is_read_ahead_in_order() -> None:
     seen: list[str] = []
     assert list(prefetch_if_worthwhile(waiting(20, seen), threads=99)) == list(range(20))
-    assert seen == [threading.current_thread().name] * TRIED + ["hornbeam-batches"] * (20 - TRIED)
+    assert seen == [threading.current_thread().name] * PROBE_ITEMS + ["hornbeam-batches"] * (20 - PROBE_ITEMS)
     assert not threads()
 
 
@@ -63,7 +63,7 @@ def test_quick_sources_get_no_thread() -> None:
     assert not threads()
 
 
-@pytest.mark.parametrize("count", [0, 1, TRIED, TRIED + 1, 9])
+@pytest.mark.parametrize("count", [0, 1, PROBE_ITEMS, PROBE_ITEMS + 1, 9])
 def test_errors_come_after_the_batches_before_them(count: int) -> None:
     found = []
 
@@ -88,7 +88,7 @@ def test_leaving_early_ends_the_thread() -> None:
 
 def test_only_so_many_wait() -> None:
     seen: list[str] = []
-    source = Ahead(waiting(100, seen))
+    source = Prefetcher(waiting(100, seen))
     time.sleep(0.05)
     assert len(seen) == DEPTH
     source.close()

@@ -99,9 +99,9 @@ def test_lengths() -> None:
     assert int(dataset.repeat().cardinality()) == hb.data.INFINITE_CARDINALITY
     assert int(dataset.filter(lambda x: x > 3).cardinality()) == hb.data.UNKNOWN_CARDINALITY
     assert len(dataset.repeat().take(25)) == 25
-    with pytest.raises(TypeError, match="no end"):
+    with pytest.raises(TypeError, match="is infinite"):
         len(dataset.repeat())
-    with pytest.raises(TypeError, match="shows when it is run"):
+    with pytest.raises(TypeError, match="is only known by iterating"):
         len(dataset.filter(lambda x: x > 3))
     assert bool(Dataset.range(0))
 
@@ -201,7 +201,7 @@ def test_errors_keep_their_type_and_say_where(workers: Any) -> None:
     assert "step 3 of the data, map(fails at test_dataset.py:" in notes
     assert "element 1" in notes
     assert listed(Dataset.range(9).map(fails, workers).ignore_errors()) == [0, 1, 2, 4, 5, 6, 7, 8]
-    with pytest.warns(UserWarning, match="left out: OSError: no such picture"):
+    with pytest.warns(UserWarning, match="element dropped: OSError: no such picture"):
         listed(Dataset.range(9).map(fails).ignore_errors(log_warning=True))
 
 
@@ -235,15 +235,15 @@ def test_wrong_arguments_are_refused_at_once() -> None:
         dataset.map(3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="num_parallel_calls"):
         dataset.map(lambda x: x, num_parallel_calls=0)
-    with pytest.raises(TypeError, match="must return a Dataset, got"):
+    with pytest.raises(TypeError, match="needs a function that returns a Dataset, got"):
         list(dataset.flat_map(lambda x: x))
-    with pytest.raises(ValueError, match="right after the map"):
+    with pytest.raises(ValueError, match="must follow the map"):
         dataset.ignore_errors()
 
 
 def test_batches_of_different_shapes_say_what_helps() -> None:
     dataset = Dataset.range(4).map(lambda x: np.ones(int(x) + 1))
-    with pytest.raises(ShapeError, match=r"\[2\] in number 1. padded_batch"):
+    with pytest.raises(ShapeError, match=r"\[2\] in element 1\. padded_batch"):
         list(dataset.batch(2))
     padded = dataset.padded_batch(2, padding_values=-1.0)
     assert [b.tolist() for b in padded.as_numpy_iterator()] == [

@@ -194,12 +194,12 @@ def test_a_broken_picture_is_left_out_and_named(tmp_path: Path) -> None:
         (tmp_path / f"{index:02}.png").write_bytes(png(np.full((4, 4, 3), index, "uint8")))
     (tmp_path / "07.png").write_bytes(b"no picture")
     made = pictures(tmp_path, labels=None, shuffle=False, image_size=(2, 2))
-    with pytest.warns(UserWarning, match=r"left out: UnidentifiedImageError: .*07\.png.*element 7"):
+    with pytest.warns(UserWarning, match=r"element dropped: UnidentifiedImageError: .*07\.png.*element 7"):
         (found,) = whole(made)
     assert found[:, 0, 0, 0].tolist() == [i for i in range(20) if i != 7]
     for index in (1, 2):
         (tmp_path / f"{index:02}.png").write_bytes(b"no picture")
-    with pytest.warns(UserWarning, match="left out"), pytest.raises(OSError, match="cannot identify"):
+    with pytest.warns(UserWarning, match="element dropped"), pytest.raises(OSError, match="cannot identify"):
         whole(made)
 
 

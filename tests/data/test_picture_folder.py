@@ -497,7 +497,7 @@ def kill(thread: threading.Thread) -> None:
 def test_killed_workers_do_not_hang_the_loop(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """It ends, by an error or with all items: an idle worker takes what it was to make with it, one that dies
     between two leaves nothing undone."""
-    monkeypatch.setattr(prefetch, "ALIVE", 0.05)
+    monkeypatch.setattr(prefetch, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
     monkeypatch.setattr(logging.getLogger("concurrent.futures"), "disabled", True)
     items = iter(prefetch.in_order(lambda number: number, iter(range(100)), workers, workers))
@@ -520,7 +520,7 @@ def test_killed_workers_do_not_hang_the_loop(workers: int, monkeypatch: pytest.M
 
 
 def test_a_result_that_is_lost_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prefetch, "ALIVE", 0.01)
+    monkeypatch.setattr(prefetch, "POLL_SECONDS", 0.01)
     ended = threading.Thread(target=lambda: None)
     ended.start()
     ended.join()

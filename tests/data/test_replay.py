@@ -123,7 +123,7 @@ def test_tapes_give_what_calls_give(function: Any, arrays: Any, monkeypatch: pyt
     tapes, calls = (run(function, arrays, called, monkeypatch) for called in (False, True))
     for a, b in zip(tapes, calls, strict=True):
         assert hb.data.elements.spec_of(a) == hb.data.elements.spec_of(b)
-        for one, other in zip(*map(hb.data.elements.parts_of, (a, b)), strict=True):
+        for one, other in zip(*map(hb.data.elements.flatten_parts, (a, b)), strict=True):
             np.testing.assert_array_equal(one, other)
 
 

@@ -71,7 +71,7 @@ def test_frames(library: str) -> None:
         )
     model().fit(X, Y, validation_data=(x, y), verbose=0)
     model().fit(Dataset.from_tensor_slices((x, y)).batch(SIZE), verbose=0)
-    with pytest.raises(TypeError, match=r"x has columns that are no numbers: 'c' \(String\)"):
+    with pytest.raises(TypeError, match=r"x has columns that are not numeric: 'c' \(String\)"):
         model().fit(lib.DataFrame({"a": X[:, 0], "b": X[:, 1], "c": ["red"] * ROWS}), Y)
     with pytest.raises(ValueError, match="x contains NaN, first in sample 19"):
         model().fit(lib.DataFrame({"a": X[:, 0], "b": [*range(ROWS - 1), None], "c": X[:, 2]}), Y)

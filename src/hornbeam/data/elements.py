@@ -1,14 +1,14 @@
-"""What flows through a pipeline: elements, which are arrays, numbers and strings in tuples and dicts.
+"""Elements of a pipeline: arrays, numbers and strings, alone or in tuples and dicts.
 
-Inside of a pipeline numbers are NumPy's and strings are Python's; functions of the user's, and loops over a
-Dataset, see Tensors and `Strings`.
+Inside of a pipeline numbers are NumPy's and strings are Python's. Functions of the user, and loops over a
+Dataset, receive Tensors and `Strings`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,14 +19,22 @@ from hornbeam.data.frames import frame_to_array
 from hornbeam.ir.node import leaf
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name, numpy_dtype
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import DTypeLike, ShapeLike
+
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """Shape (None for sizes that vary, or for all that is unknown) and dtype ("string" for text) of a part
-    of an element.
+    """Shape and dtype of a part of an element.
 
-    >>> hornbeam.data.TensorSpec((None, 28, 28), "uint8").shape
-    (None, 28, 28)
+    Args:
+        shape: Sizes of the axes, None for sizes that vary; None if the shape is unknown.
+        dtype: Dtype, "string" for text.
+        name: Accepted for compatibility with tf.TensorSpec, unused.
+
+    Example:
+        >>> hornbeam.data.TensorSpec((None, 28, 28), "uint8").shape
+        (None, 28, 28)
     """
 
     shape: tuple[int | None, ...] | None
@@ -38,21 +46,29 @@ class TensorSpec:
             object.__setattr__(self, "shape", tuple(self.shape))
         object.__setattr__(self, "dtype", spec_dtype(self.dtype))
 
-    def with_shape(self, shape: tuple[int | None, ...] | None) -> TensorSpec:
-        """The same with another shape."""
+    def with_shape(self, shape: ShapeLike | None) -> TensorSpec:
+        """Return a spec with the same dtype and another shape.
+
+        Args:
+            shape: Sizes of the axes, or None.
+        """
         return replace(self, shape=shape)
 
     def row(self) -> TensorSpec:
-        """That of a row: without the first axis."""
+        """Return the spec of a row: without the first axis."""
         return self if self.shape is None else replace(self, shape=self.shape[1:])
 
     def batch(self, size: int | None) -> TensorSpec:
-        """That of `size` of them, with a new first axis."""
+        """Return the spec of a batch, with a new first axis.
+
+        Args:
+            size: Size of the first axis, None if it varies.
+        """
         return self if self.shape is None else replace(self, shape=(size, *self.shape))
 
 
-def spec_dtype(dtype: Any) -> str:
-    """Name of a dtype that may be text: str, bytes and "string" are "string"."""
+def spec_dtype(dtype: DTypeLike) -> str:
+    """Return the name of a dtype that may be text: str, bytes and "string" are "string"."""
     name = getattr(dtype, "name", dtype)  # TensorFlow's dtypes have one
     if name in (str, bytes) or name == "string":
         return "string"
@@ -60,86 +76,99 @@ def spec_dtype(dtype: Any) -> str:
 
 
 class Strings(np.ndarray):
-    """An array of strings (str, or bytes as files hold them), with the `numpy()` of a Tensor.
+    """Array of strings (str, or bytes as in files), with the method `numpy()` of a Tensor.
 
-    >>> hornbeam.data.Strings.of(["a", "b"]).numpy().tolist()
-    ['a', 'b']
+    Create it with `Strings.of`; the constructor is NumPy's.
+
+    Example:
+        >>> hornbeam.data.Strings.of(["a", "b"]).numpy().tolist()
+        ['a', 'b']
     """
 
     @classmethod
-    def of(cls, value: Any) -> Strings:
-        """A string, or nested lists of them."""
-        return _objects(value).view(cls)
+    def of(cls, value: str | bytes | Sequence[Any] | np.ndarray) -> Strings:
+        """Create an array of strings.
 
-    def numpy(self) -> Any:
-        """The strings as a plain array; a single one as str or bytes."""
+        Args:
+            value: String, nested lists of strings, or an array of them.
+
+        Raises:
+            HornbeamTypeError: If `value` holds anything else.
+        """
+        return _object_array(value).view(cls)
+
+    def numpy(self) -> np.ndarray | str | bytes:
+        """Return the strings as a plain array, or a single string as str or bytes."""
         return self.view(np.ndarray) if self.ndim else self.item()
 
 
 def is_text(value: Any) -> bool:
-    """True for strings and arrays of them, as they stand inside of a pipeline."""
+    """Return True for strings and arrays of strings, as they are inside of a pipeline."""
     return isinstance(value, (str, bytes)) or (isinstance(value, np.ndarray) and value.dtype == object)
 
 
-def each(function: Callable[[Any], Any], element: Any) -> Any:
-    """`function` applied to the parts of an element: tuples and dicts are structure, lists are not."""
+def map_parts(function: Callable[[Any], Any], element: Any) -> Any:
+    """Apply `function` to the parts of an element: tuples and dicts are structure, lists are not."""
     if isinstance(element, tuple):
-        parts = [each(function, part) for part in element]
+        parts = [map_parts(function, part) for part in element]
         return type(element)(*parts) if hasattr(element, "_fields") else tuple(parts)
     if isinstance(element, dict):
-        return {key: each(function, part) for key, part in element.items()}
+        return {key: map_parts(function, part) for key, part in element.items()}
     return function(element)
 
 
-def parts_of(element: Any) -> list[Any]:
-    """The parts of an element from left to right."""
+def flatten_parts(element: Any) -> list[Any]:
+    """Return the parts of an element from left to right."""
     if isinstance(element, tuple):
-        return [part for item in element for part in parts_of(item)]
+        return [part for item in element for part in flatten_parts(item)]
     if isinstance(element, dict):
-        return [part for item in element.values() for part in parts_of(item)]
+        return [part for item in element.values() for part in flatten_parts(item)]
     return [element]
 
 
-def together(function: Callable[[Sequence[Any]], Any], elements: Sequence[Any]) -> Any:
-    """One element out of several of the same structure: `function` gets the corresponding parts of all.
+def zip_parts(function: Callable[[Sequence[Any]], Any], elements: Sequence[Any]) -> Any:
+    """Apply `function` to the corresponding parts of several elements of one structure.
 
-    Raises ValueError where the structures differ.
+    Raises ValueError if the structures differ.
     """
     first = elements[0]
     if isinstance(first, tuple):
         if any(not isinstance(e, tuple) or len(e) != len(first) for e in elements):
-            raise ValueError(_differing(elements))
-        parts = [together(function, column) for column in zip(*elements, strict=True)]
+            raise ValueError(_structures_differ(elements))
+        parts = [zip_parts(function, column) for column in zip(*elements, strict=True)]
         return type(first)(*parts) if hasattr(first, "_fields") else tuple(parts)
     if isinstance(first, dict):
         if any(not isinstance(e, dict) or e.keys() != first.keys() for e in elements):
-            raise ValueError(_differing(elements))
-        return {key: together(function, [e[key] for e in elements]) for key in first}
+            raise ValueError(_structures_differ(elements))
+        return {key: zip_parts(function, [e[key] for e in elements]) for key in first}
     return function(elements)
 
 
-def _differing(elements: Sequence[Any]) -> str:
-    forms = [form_of(element) for element in elements]
-    number = next(i for i, form in enumerate(forms) if form != forms[0])
-    return f"elements must have one structure: {forms[0]} at first, {forms[number]} in number {number}"
+def _structures_differ(elements: Sequence[Any]) -> str:
+    structures = [describe_structure(element) for element in elements]
+    index = next(i for i, structure in enumerate(structures) if structure != structures[0])
+    return (
+        f"all elements must have one structure: element 0 has {structures[0]}, element {index} has "
+        f"{structures[index]}"
+    )
 
 
-def form_of(element: Any) -> str:
-    """An element's structure, to be read."""
+def describe_structure(element: Any) -> str:
+    """Return the structure of an element as text, e.g. "(array, {'a': array})"."""
     if isinstance(element, tuple):
-        return f"({', '.join(form_of(part) for part in element)})"
+        return f"({', '.join(describe_structure(part) for part in element)})"
     if isinstance(element, dict):
-        return "{" + ", ".join(f"{key!r}: {form_of(part)}" for key, part in element.items()) + "}"
+        return "{" + ", ".join(f"{key!r}: {describe_structure(part)}" for key, part in element.items()) + "}"
     return "array"
 
 
 # -- from the user -----------------------------------------------------------------------------------------
 
 
-def plain(value: Any) -> Any:
-    """One part that a user or a function gave, as it stands inside of a pipeline.
+def as_part(value: Any) -> Any:
+    """Convert a value of a user or a function to a part of an element.
 
-    Raises HornbeamTypeError for what is neither numbers nor strings, ShapeError for ragged lists.
+    Raises HornbeamTypeError for values other than numbers and strings, ShapeError for ragged lists.
     """
     if isinstance(value, (np.generic, str, bytes)) or value is None or is_pipeline(value):
         return value.item() if isinstance(value, np.generic) and value.dtype.kind in "USO" else value
@@ -148,8 +177,8 @@ def plain(value: Any) -> Any:
             raise HornbeamTypeError(f"an element cannot hold the symbolic {value!r}")
         return _number_or_array(value.numpy())
     if isinstance(value, (bool, int, float)):
-        kind = numpy_dtype(as_tensor(value).dtype)
-        return kind.type(value)
+        dtype = numpy_dtype(as_tensor(value).dtype)
+        return dtype.type(value)
     if hasattr(value, "detach"):  # torch, possibly on a device or with gradients
         value = from_torch(value)
     elif not isinstance(value, np.ndarray) and hasattr(value, "to_numpy"):  # pandas, polars
@@ -163,7 +192,7 @@ def plain(value: Any) -> Any:
         )
     array = np.asarray(value)
     if array.dtype.kind in "USO":
-        return _objects(array) if array.ndim else _objects(array).item()
+        return _object_array(array) if array.ndim else _object_array(array).item()
     dtype_name(array.dtype)
     return _number_or_array(array)
 
@@ -177,16 +206,16 @@ def _number_or_array(array: np.ndarray) -> Any:
 
 
 def is_pipeline(value: Any) -> bool:
-    """Whether a part is a Dataset itself, as the elements of `window` are."""
+    """Return True for a part that is a Dataset itself, as the elements of `window` are."""
     return hasattr(value, "_stage")
 
 
 def _from_list(items: list[Any]) -> Any:
     flat = list(_leaves(items))
     if flat and isinstance(flat[0], (str, bytes)):
-        return _objects(items)
+        return _object_array(items)
     if flat and any(hasattr(item, "__array__") for item in flat):
-        return stacked([plain(item) for item in items])
+        return stack_parts([as_part(item) for item in items])
     return as_tensor(items).numpy() if items else np.zeros(0, "float32")
 
 
@@ -198,35 +227,34 @@ def _leaves(items: Iterable[Any]) -> Iterable[Any]:
             yield item
 
 
-def _objects(value: Any) -> np.ndarray:
-    """Strings as an array of Python objects. Raises HornbeamTypeError where other things stand in it."""
+def _object_array(value: Any) -> np.ndarray:
+    """Convert strings to an array of Python objects. Raises HornbeamTypeError for other objects."""
     array = np.asarray(value)
     if array.dtype.kind in "US" and not isinstance(value, np.ndarray):
-        # NumPy cuts zeros off the end of bytes and makes text of both where they are mixed.
+        # NumPy strips trailing zeros of bytes, and converts bytes to text where both are mixed.
         array = np.array(value, dtype=object)
     array = array.astype(object, copy=False)
     wrong = next((item for item in array.reshape(-1) if not isinstance(item, (str, bytes))), None)
     if wrong is not None:
         raise HornbeamTypeError(
             f"elements are numbers or strings, got an array of objects such as {str(wrong)[:40]!r} "
-            f"({type(wrong).__name__}): where items differ in shape, give them one by one with from_generator"
+            f"({type(wrong).__name__}): yield items of different shapes one by one with from_generator"
         )
     return array.view(np.ndarray)
 
 
-def element_of(structure: Any) -> Any:
-    """What a user or a function gave, as an element. Values that are still to be computed are, together."""
-    pending = [p.node for p in parts_of(structure) if isinstance(p, Tensor) and p.node.value is None]
+def as_element(structure: Any) -> Any:
+    """Convert a value of a user or a function to an element. Lazy tensors are evaluated together."""
+    pending = [p.node for p in flatten_parts(structure) if isinstance(p, Tensor) and p.node.value is None]
     if pending:
         evaluate(pending)
-    return each(plain, structure)
+    return map_parts(as_part, structure)
 
 
 # -- to the user -------------------------------------------------------------------------------------------
 
 
-def shown(value: Any) -> Any:
-    """One part as users see it: a Tensor for numbers, Strings for text."""
+def _part_for_user(value: Any) -> Any:
     if isinstance(value, (np.ndarray, np.generic)) and value.dtype != object:
         array = value.view() if isinstance(value, np.ndarray) else np.asarray(value)
         array.flags.writeable = False
@@ -234,119 +262,121 @@ def shown(value: Any) -> Any:
     return Strings.of(value) if is_text(value) else value
 
 
-def presented(element: Any) -> Any:
-    """An element as users see it."""
-    return each(shown, element)
+def for_user(element: Any) -> Any:
+    """Convert the parts of an element to Tensors, text to Strings."""
+    return map_parts(_part_for_user, element)
 
 
 # -- several elements --------------------------------------------------------------------------------------
 
 
-def stacked(values: Sequence[Any]) -> Any:
-    """Corresponding parts of several elements as one array. Raises ShapeError where they differ in shape."""
+def stack_parts(values: Sequence[Any]) -> Any:
+    """Stack corresponding parts of several elements. Raises ShapeError if their shapes or dtypes differ."""
     first = values[0]
     if first is None:
         return None
     if is_text(first):
-        return _stacked_text(values)
+        return _stack_text(values)
     if is_pipeline(first):
         raise HornbeamTypeError("windows cannot be batched: flat_map them first, each with its own batch()")
-    made = np.empty((len(values), *first.shape), first.dtype)
+    batch = np.empty((len(values), *first.shape), first.dtype)
     for index, value in enumerate(values):
         if value.shape != first.shape or value.dtype != first.dtype:
             raise ShapeError(
-                f"a batch needs elements of one shape and dtype: {first.dtype}{list(first.shape)} at first, "
-                f"{value.dtype}{list(value.shape)} in number {index}. padded_batch() fills shorter ones up"
+                "a batch needs elements of one shape and dtype: "
+                f"{first.dtype}{list(first.shape)} in element 0, {value.dtype}{list(value.shape)} in element "
+                f"{index}. padded_batch() pads shorter ones"
             )
-        made[index] = value
-    return made
+        batch[index] = value
+    return batch
 
 
-def _stacked_text(values: Sequence[Any]) -> np.ndarray:
+def _stack_text(values: Sequence[Any]) -> np.ndarray:
     if isinstance(values[0], (str, bytes)):
-        made = np.empty(len(values), object)
-        made[:] = values
-        return made
+        batch = np.empty(len(values), object)
+        batch[:] = values
+        return batch
     return np.stack(values)
 
 
-def batch_of(elements: Sequence[Any]) -> Any:
-    """Elements as one with a new first axis."""
-    return together(stacked, elements)
+def stack_elements(elements: Sequence[Any]) -> Any:
+    """Stack elements along a new first axis."""
+    return zip_parts(stack_parts, elements)
 
 
-def padded_batch_of(elements: Sequence[Any], shapes: Any, values: Any) -> Any:
-    """Elements as one with a new first axis, filled up at their ends to the longest, or to `shapes`."""
-    count = len(parts_of(elements[0]))
-    sizes = iter(_each_part(shapes, count, _is_shape))
-    fills = iter(_each_part(values, count, lambda value: not isinstance(value, (tuple, dict))))
-    return together(lambda column: _padded(column, next(sizes), next(fills)), elements)
+def stack_padded(elements: Sequence[Any], shapes: Any, values: Any) -> Any:
+    """Stack elements along a new first axis, padded at their ends to the largest, or to `shapes`."""
+    count = len(flatten_parts(elements[0]))
+    sizes = iter(_settings_by_part(shapes, count, _is_shape))
+    fills = iter(_settings_by_part(values, count, lambda value: not isinstance(value, (tuple, dict))))
+    return zip_parts(lambda column: _pad_and_stack(column, next(sizes), next(fills)), elements)
 
 
 def _is_shape(value: Any) -> bool:
     size = (int, np.integer, type(None))
-    return value is None or isinstance(value, list) or all(isinstance(s, size) for s in parts_of(value))
+    return value is None or isinstance(value, list) or all(isinstance(s, size) for s in flatten_parts(value))
 
 
-def _each_part(given: Any, count: int, single: Callable[[Any], bool]) -> list[Any]:
-    """A setting for each of `count` parts, from one for all or a structure of them."""
-    if single(given):
-        return [given] * count
-    found = _settings(given, single)
-    if len(found) != count:
+def _settings_by_part(settings: Any, count: int, is_single: Callable[[Any], bool]) -> list[Any]:
+    """Return a setting for each of `count` parts, from one for all parts or a structure of them."""
+    if is_single(settings):
+        return [settings] * count
+    flat = _flatten_settings(settings, is_single)
+    if len(flat) != count:
         raise ValueError(
-            f"an element has {count} parts, but there are {len(found)} shapes or values for padding"
+            f"padded_shapes and padding_values must have one entry for each of the {count} parts of an "
+            f"element, got {len(flat)}"
         )
-    return found
+    return flat
 
 
-def _settings(given: Any, single: Callable[[Any], bool]) -> list[Any]:
-    if single(given):
-        return [given]
-    parts = given.values() if isinstance(given, dict) else given
-    return [setting for part in parts for setting in _settings(part, single)]
+def _flatten_settings(settings: Any, is_single: Callable[[Any], bool]) -> list[Any]:
+    if is_single(settings):
+        return [settings]
+    parts = settings.values() if isinstance(settings, dict) else settings
+    return [setting for part in parts for setting in _flatten_settings(part, is_single)]
 
 
-def _padded(column: Sequence[Any], shape: Any, value: Any) -> np.ndarray:
+def _pad_and_stack(column: Sequence[Any], shape: Any, value: Any) -> np.ndarray:
     text = is_text(column[0])
     arrays = [np.asarray(part, dtype=object if text else None) for part in column]
-    longest = tuple(max(sizes) for sizes in zip(*(array.shape for array in arrays), strict=True))
-    wanted = longest if shape is None else tuple(shape)
-    if len(wanted) != len(longest):
-        raise ShapeError(f"padded_shapes has {list(wanted)} for a part of shape {list(longest)}")
-    size = tuple(
-        long if want in (None, -1) else int(want) for long, want in zip(longest, wanted, strict=True)
+    largest = tuple(max(sizes) for sizes in zip(*(array.shape for array in arrays), strict=True))
+    target = largest if shape is None else tuple(shape)
+    if len(target) != len(largest):
+        raise ShapeError(f"padded_shapes has {list(target)} for a part of shape {list(largest)}")
+    sizes = tuple(
+        size if wanted in (None, -1) else int(wanted) for size, wanted in zip(largest, target, strict=True)
     )
-    if any(long > want for long, want in zip(longest, size, strict=True)):
-        raise ShapeError(f"an element of shape {list(longest)} does not fit into padded_shapes {list(size)}")
-    made = np.full((len(arrays), *size), ("" if text else 0) if value is None else value, arrays[0].dtype)
-    for filled, array in zip(made, arrays, strict=True) if longest else ():
-        filled[tuple(map(slice, array.shape))] = array
-    if not longest:
-        made[:] = arrays
-    return made
+    if any(size > wanted for size, wanted in zip(largest, sizes, strict=True)):
+        raise ShapeError(f"an element of shape {list(largest)} does not fit into padded_shapes {list(sizes)}")
+    batch = np.full((len(arrays), *sizes), ("" if text else 0) if value is None else value, arrays[0].dtype)
+    for padded, array in zip(batch, arrays, strict=True) if largest else ():
+        padded[tuple(map(slice, array.shape))] = array
+    if not largest:
+        batch[:] = arrays
+    return batch
 
 
-def row_of(arrays: Any, index: int) -> Any:
-    """One row of every array, as an element."""
-    return each(lambda array: array[index], arrays)
+def take_row(arrays: Any, index: int) -> Any:
+    """Return one row of every array, as an element."""
+    return map_parts(lambda array: array[index], arrays)
 
 
-def rows_of(arrays: Any, rows: np.ndarray) -> Any:
-    """Some rows of every array, as a batch."""
-    return each(lambda array: array[rows], arrays)
+def take_rows(arrays: Any, rows: np.ndarray) -> Any:
+    """Return some rows of every array, as a batch."""
+    return map_parts(lambda array: array[rows], arrays)
 
 
-def count_of(arrays: Any, what: str) -> int:
-    """The common number of rows. Raises ShapeError where they differ, or where there are none to take."""
-    parts = parts_of(arrays)
+def count_rows(arrays: Any, method: str) -> int:
+    """Return the common number of rows. Raises ShapeError if numbers differ or an array is a scalar."""
+    parts = flatten_parts(arrays)
     for part in parts:
         if np.ndim(part) == 0:
-            raise ShapeError(f"{what} cuts along the first axis, and {part!r} has none")
+            raise ShapeError(f"{method} slices along the first axis, but {part!r} is a scalar")
     lengths = {len(part) for part in parts}
     if len(lengths) != 1:
         raise ShapeError(
-            f"{what} needs arrays of one length, got {', '.join(str(len(part)) for part in parts)}"
+            f"{method} needs arrays of one length, got {', '.join(str(len(part)) for part in parts)}"
         )
     return lengths.pop()
 
@@ -355,7 +385,7 @@ def count_of(arrays: Any, what: str) -> int:
 
 
 def spec_of(element: Any) -> Any:
-    """The element with a TensorSpec for every part."""
+    """Return the structure of an element with a TensorSpec for every part."""
 
     def spec(value: Any) -> Any:
         if is_text(value):
@@ -364,29 +394,29 @@ def spec_of(element: Any) -> Any:
             return TensorSpec(value.shape, dtype_name(value.dtype))
         return value.element_spec if is_pipeline(value) else None
 
-    return each(spec, element)
+    return map_parts(spec, element)
 
 
 def map_specs(function: Callable[[TensorSpec], Any], spec: Any) -> Any:
-    """`function` applied to every TensorSpec of a structure; what else stands there stays."""
-    return each(lambda part: function(part) if isinstance(part, TensorSpec) else part, spec)
+    """Apply `function` to every TensorSpec of a structure; other parts stay."""
+    return map_parts(lambda part: function(part) if isinstance(part, TensorSpec) else part, spec)
 
 
-def fitted(element: Any, spec: Any) -> Any:
-    """An element with the dtypes of `spec`. Raises ShapeError, HornbeamTypeError where it does not fit."""
+def cast_to_spec(element: Any, spec: Any) -> Any:
+    """Cast an element to the dtypes of `spec`. Raises ShapeError or HornbeamTypeError for a mismatch."""
 
-    def fit(pair: Sequence[Any]) -> Any:
-        value, wanted = pair
-        if not isinstance(wanted, TensorSpec):
+    def cast(pair: Sequence[Any]) -> Any:
+        value, expected = pair
+        if not isinstance(expected, TensorSpec):
             return value
-        if is_text(value) != (wanted.dtype == "string"):
-            raise HornbeamTypeError(f"expected {wanted.dtype} values, got {value!r:.60}")
+        if is_text(value) != (expected.dtype == "string"):
+            raise HornbeamTypeError(f"expected {expected.dtype} values, got {value!r:.60}")
         shape = np.shape(value)
-        if wanted.shape is not None and (
-            len(shape) != len(wanted.shape)
-            or any(want not in (None, size) for size, want in zip(shape, wanted.shape, strict=True))
+        if expected.shape is not None and (
+            len(shape) != len(expected.shape)
+            or any(wanted not in (None, size) for size, wanted in zip(shape, expected.shape, strict=True))
         ):
-            raise ShapeError(f"expected a value of shape {list(wanted.shape)}, got one of {list(shape)}")
-        return value if wanted.dtype == "string" else value.astype(numpy_dtype(wanted.dtype))
+            raise ShapeError(f"expected a value of shape {list(expected.shape)}, got one of {list(shape)}")
+        return value if expected.dtype == "string" else value.astype(numpy_dtype(expected.dtype))
 
-    return together(fit, [element, spec])
+    return zip_parts(cast, [element, spec])

@@ -1,4 +1,4 @@
-"""Errors of a pipeline say where they happened, and stay what they are."""
+"""Locations in errors of a pipeline, whose types stay the same."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from pathlib import Path
 from typing import Any
 
 
-def located(error: Exception, place: str) -> Exception:
-    """The error with a line that names its place.
+def add_location(error: Exception, location: str) -> Exception:
+    """Return the error with a line that names its location.
 
-    StopIteration, which would end the loop that it comes up in, becomes RuntimeError.
+    StopIteration, which would end the surrounding loop, becomes RuntimeError.
     """
     if isinstance(error, StopIteration):
         stopped = RuntimeError("the function raised StopIteration")
         stopped.__cause__ = error
         error = stopped
     if hasattr(error, "add_note"):
-        error.add_note(place)
+        error.add_note(location)
     elif error.args and isinstance(error.args[0], str):  # Python 3.10
-        error.args = (f"{error.args[0]}\n{place}", *error.args[1:])
+        error.args = (f"{error.args[0]}\n{location}", *error.args[1:])
     return error
 
 
-def describe(function: Callable[..., Any]) -> str:
-    """A function's name, and where it was written.
+def describe_function(function: Callable[..., Any]) -> str:
+    """Return the name of a function, and the file and line of its definition.
 
-    >>> describe(len)
+    >>> describe_function(len)
     'len'
     """
     code = getattr(function, "__code__", None)

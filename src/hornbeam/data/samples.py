@@ -1,4 +1,4 @@
-"""Samples as people hold them: arrays, lists, frames, structures of those, taken by row numbers."""
+"""Samples as users hold them: arrays, lists, frames, structures of those, indexed by row."""
 
 from __future__ import annotations
 
@@ -10,102 +10,100 @@ from hornbeam import tree
 from hornbeam.data.frames import is_frame, take_frame_rows
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 
-_PLAIN = (bool, int, float, str, bytes, np.generic)
+_SCALARS = (bool, int, float, str, bytes, np.generic)
 
 
-def as_samples(data: Any, what: str) -> Any:
-    """`data` with NumPy arrays for its leaves; frames and series stay, lists of plain values are one array.
+def as_samples(data: Any, name: str) -> Any:
+    """Convert the leaves of `data` to NumPy arrays; frames and series stay, lists of scalars are one array.
 
-    Raises HornbeamTypeError for what is no data, ShapeError for leaves of different lengths, ValueError for
-    no samples.
+    Raises HornbeamTypeError for leaves of other types, ShapeError for leaves of different lengths, ValueError
+    if `data` is empty.
     """
     if isinstance(data, (list, tuple, dict)):
-        data = tree.traverse(_listed, data)
-    data = tree.map_structure(lambda leaf: _leaf(leaf, what), data)
+        data = tree.traverse(_list_to_array, data)
+    data = tree.map_structure(lambda leaf: _as_leaf(leaf, name), data)
     lengths = {
-        what + "".join(f"[{part!r}]" for part in path): len(leaf)
+        name + "".join(f"[{part!r}]" for part in path): len(leaf)
         for path, leaf in tree.flatten_with_path(data)
         if leaf is not None
     }
     if len(set(lengths.values())) > 1:
-        raise ShapeError(
-            f"all parts of {what} must have the same number of samples: "
-            + ", ".join(f"{name} has {length:,}" for name, length in list(lengths.items())[:6])
-        )
+        shown = ", ".join(f"{leaf} has {length:,}" for leaf, length in list(lengths.items())[:6])
+        raise ShapeError(f"all parts of {name} must have the same number of samples: {shown}")
     if not any(lengths.values()):
-        raise ValueError(f"there are no samples: {what} is empty")
+        raise ValueError(f"{name} is empty: it has no samples")
     return data
 
 
-def _listed(part: Any) -> Any:
-    """A list of plain values, or nested ones, as an array; None (go on) for other parts."""
+def _list_to_array(part: Any) -> Any:
+    """Convert a (nested) list of scalars to an array; None (continue) for other parts."""
     if not isinstance(part, (list, tuple)):
         return None
     leaves = tree.flatten(part)
-    if not leaves or not all(isinstance(leaf, _PLAIN) for leaf in leaves):
+    if not leaves or not all(isinstance(leaf, _SCALARS) for leaf in leaves):
         return None
     try:
         return np.array(part)
     except ValueError as error:
         raise ShapeError(
-            f"a list whose items differ in length is no array: pad them first ({error})"
+            f"a list whose items differ in length cannot become an array: pad them first ({error})"
         ) from None
 
 
-def _leaf(leaf: Any, what: str) -> Any:
+def _as_leaf(leaf: Any, name: str) -> Any:
     if leaf is None or is_table(leaf):
         return leaf
-    if hasattr(leaf, "detach"):  # torch, perhaps with gradients
+    if hasattr(leaf, "detach"):  # torch, possibly with gradients
         leaf = leaf.detach().cpu()
     if isinstance(leaf, (str, bytes)) or not hasattr(leaf, "__array__"):
         raise HornbeamTypeError(
-            f"{what} must hold arrays, frames or lists of numbers, got {type(leaf).__name__}"
+            f"{name} must hold arrays, frames or lists of numbers, got {type(leaf).__name__}"
         )
     array = np.asarray(leaf)
     if array.ndim == 0:
-        raise ShapeError(f"{what} holds a single number: data need a first axis of samples")
+        raise ShapeError(f"{name} holds a single number: the first axis of data must be the samples")
     return array
 
 
 def is_table(leaf: Any) -> bool:
-    """True for frames and series of pandas and polars."""
+    """Return True for frames and series of pandas and polars."""
     return hasattr(leaf, "to_numpy")
 
 
-def count_of(data: Any) -> int:
-    """The number of samples in what `as_samples` gave."""
+def count_samples(data: Any) -> int:
+    """Return the number of samples in the result of `as_samples`."""
     return next(len(leaf) for leaf in tree.flatten(data) if leaf is not None)
 
 
 def check_same_count(**parts: Any) -> int:
-    """The number of samples that all `parts` (None for absent) have. Raises ShapeError that shows them."""
-    counts = {name: count_of(part) for name, part in parts.items() if part is not None}
+    """Return the common number of samples of `parts` (None for absent). Raises ShapeError if they differ."""
+    counts = {name: count_samples(part) for name, part in parts.items() if part is not None}
     if len(set(counts.values())) > 1:
         shown = ", ".join(f"{name} has {count:,}" for name, count in counts.items())
         raise ShapeError(f"all data must have the same number of samples: {shown}")
     return next(iter(counts.values()))
 
 
-def rows_of(data: Any, rows: np.ndarray) -> Any:
-    """The samples with these row numbers, in the same structure."""
+def take_samples(data: Any, rows: np.ndarray) -> Any:
+    """Return the samples with these row numbers, in the same structure."""
 
-    def taken(leaf: Any) -> Any:
+    def take(leaf: Any) -> Any:
         if leaf is None:
             return None
         return take_frame_rows(leaf, rows) if is_table(leaf) else leaf[rows]
 
-    return tree.map_structure(taken, data)
+    return tree.map_structure(take, data)
 
 
-def named_arrays(data: Any, what: str) -> dict[str, np.ndarray]:
-    """Every leaf as an array by its name; a frame as its columns."""
-    found: dict[str, np.ndarray] = {}
+def named_arrays(data: Any, name: str) -> dict[str, np.ndarray]:
+    """Return every leaf as an array by its name; a frame as its columns."""
+    arrays: dict[str, np.ndarray] = {}
     for path, leaf in tree.flatten_with_path(data):
-        name = what + "".join(f"[{part!r}]" for part in path)
+        leaf_name = name + "".join(f"[{part!r}]" for part in path)
         if leaf is None:
             continue
         if is_frame(leaf):
-            found |= {f"{name}[{str(column)!r}]": leaf[column].to_numpy() for column in leaf.columns}
+            arrays |= {f"{leaf_name}[{str(column)!r}]": leaf[column].to_numpy() for column in leaf.columns}
         else:
-            found[name] = leaf.to_numpy() if is_table(leaf) else leaf
-    return found
+            arrays[leaf_name] = leaf.to_numpy() if is_table(leaf) else leaf
+    return arrays

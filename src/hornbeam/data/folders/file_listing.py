@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hornbeam.data.pipeline.dataset import AUTOTUNE, Dataset
-from hornbeam.data.pipeline.prefetch import workers_for
+from hornbeam.data.pipeline.prefetch import resolve_workers
 from hornbeam.data.pipeline.stages import Slices
-from hornbeam.data.pipeline.transforms import Map, Sound
+from hornbeam.data.pipeline.transforms import IgnoreErrors, Map
 from hornbeam.random import make_default_seed
 
 _MODES = ("int", "categorical", "binary", None)
@@ -169,8 +169,8 @@ class Wanted(NamedTuple):
         def load(element: Any) -> Any:
             return read(element) if labels is None else (read(element[0]), element[1])
 
-        stage = Map(rows._stage, load, workers_for(AUTOTUNE), as_it_is=True)
-        made = finish(Dataset(Sound(stage, True, len(paths) // 10) if skipping else stage))
+        stage = Map(rows._stage, load, resolve_workers(AUTOTUNE), raw=True)
+        made = finish(Dataset(IgnoreErrors(stage, True, len(paths) // 10) if skipping else stage))
         made.class_names = files.class_names
         made.file_paths = files.paths
         return made

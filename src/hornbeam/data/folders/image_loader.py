@@ -18,8 +18,8 @@ import numpy as np
 from hornbeam.data.elements import TensorSpec
 from hornbeam.data.folders.image_decoding import COLORS, PictureFile, resized, why, write
 from hornbeam.data.folders.resize_plan import POLICIES
-from hornbeam.data.pipeline.prefetch import in_order
-from hornbeam.data.pipeline.stages import Stage, looking
+from hornbeam.data.pipeline.prefetch import map_ordered
+from hornbeam.data.pipeline.stages import Stage, is_peeking
 from hornbeam.random import host_bits, host_key, host_permutation
 from hornbeam.utils.images import resampling_filter
 
@@ -156,7 +156,7 @@ class Pictures(Stage):
 
     def run(self) -> Iterator[Any]:
         number, workers = self.passes, self.workers
-        if looking.get():
+        if is_peeking.get():
             number, workers = 0, 0
         else:
             self.passes += 1
@@ -164,7 +164,7 @@ class Pictures(Stage):
         if workers:
             size = self.batch_size or 1
             depth = AHEAD * -(-size // self._piece(size)) + workers
-            made: Iterable[Piece] = in_order(self._filled, pieces, workers, depth)
+            made: Iterable[Piece] = map_ordered(self._filled, pieces, workers, depth)
         else:
             made = map(self._filled, pieces)
         batches = self._sound(made)
@@ -180,7 +180,7 @@ class Pictures(Stage):
 
     def _batches(self, number: int) -> Iterator[np.ndarray]:
         """Rows of each batch of a pass. Where there are several sizes, batches of all of them come mixed."""
-        shuffled, size = self.shuffle and not looking.get(), self.batch_size or 1
+        shuffled, size = self.shuffle and not is_peeking.get(), self.batch_size or 1
         listed: list[np.ndarray] = []
         for index, rows in enumerate(self.buckets):
             if shuffled:
@@ -249,7 +249,7 @@ class Pictures(Stage):
             if kept:
                 yield batch.pixels[kept], batch.rows[kept]
         news = {path: reason for path, reason in failed.items() if path not in known}
-        if news and not looking.get():
+        if news and not is_peeking.get():
             warnings.warn(said(news, "left out, which cannot be read"), stacklevel=2)
 
 

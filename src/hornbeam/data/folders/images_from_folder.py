@@ -19,7 +19,7 @@ from hornbeam.data.folders.image_decoding import COLORS, ENDINGS, Header, header
 from hornbeam.data.folders.image_loader import Pictures, Recipe, check_bad, said
 from hornbeam.data.folders.resize_plan import POLICIES, buckets, cost, found
 from hornbeam.data.pipeline.dataset import Dataset
-from hornbeam.data.pipeline.prefetch import in_portions
+from hornbeam.data.pipeline.prefetch import map_ordered_chunked
 from hornbeam.data.splits.split import NAMES, Split, order_of, sizes_of, split_indices
 from hornbeam.distribution.processes import say
 from hornbeam.random import make_default_seed
@@ -311,7 +311,7 @@ def _readable(
     """The files that have a picture's head, and these; the others go into `bad`."""
     headers, kept = [], []
     # Waiting for a disk, not computing, is what several threads help with.
-    for row, head in enumerate(in_portions(_header, listed.paths, 4, 32)):
+    for row, head in enumerate(map_ordered_chunked(_header, listed.paths, 4, 32)):
         if isinstance(head, str):
             bad[listed.paths[row]] = head
         else:

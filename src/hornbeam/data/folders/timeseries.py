@@ -43,7 +43,7 @@ def timeseries_dataset_from_array(
     [[0, 1, 2], [1, 2, 3], [2, 3, 4]]
     """
     only_ours(format)
-    series = e.element_of(data)
+    series = e.as_element(data)
     length, stride, step = (
         check_int("sequence_length", sequence_length, minimum=1),
         _below(sequence_stride, "sequence_stride", len(series)),
@@ -56,7 +56,7 @@ def timeseries_dataset_from_array(
             f"start_index={start_index} and end_index={end_index} must cut a part out of {len(series)} steps"
         )
     count = end - begin - (length - 1) * step
-    wanted = None if targets is None else e.element_of(targets)
+    wanted = None if targets is None else e.as_element(targets)
     if wanted is not None:
         count = min(count, len(wanted))
         wanted = wanted[begin:end]
@@ -79,7 +79,7 @@ def timeseries_dataset_from_array(
         positions = positions.shuffle(len(starts), make_default_seed() if seed is None else seed)
     if batch_size is not None:
         positions = positions.batch(batch_size)
-    return Dataset(Map(positions._stage, windows, 1, as_it_is=True)).prefetch(AUTOTUNE)
+    return Dataset(Map(positions._stage, windows, 1, raw=True)).prefetch(AUTOTUNE)
 
 
 def _below(value: int, name: str, steps: int) -> int:

@@ -23,7 +23,7 @@ import numpy as np
 from hornbeam.core.tensor import Tensor
 from hornbeam.data.folders.file_listing import list_files_below
 from hornbeam.data.folders.image_decoding import ENDINGS, PictureFile, why
-from hornbeam.data.pipeline.prefetch import in_portions
+from hornbeam.data.pipeline.prefetch import map_ordered_chunked
 from hornbeam.utils.images import resampling_filter
 
 # Bits by which hashes of near duplicates differ at most, and the least correlation of their thumbnails.
@@ -242,8 +242,10 @@ def duplicate_files(
     members = [Member(name, row, path) for name, paths in parts.items() for row, path in enumerate(paths)]
     keys: dict[bytes, list[int]] = defaultdict(list)
     thumbnails, looks, seen, bad = [], [], [], {}
-    looking = functools.partial(_look_at, near=near)
-    made = in_portions(looking, [str(m.path) for m in members], workers or os.cpu_count() or 1, _PORTION)
+    hash_file = functools.partial(_look_at, near=near)
+    made = map_ordered_chunked(
+        hash_file, [str(m.path) for m in members], workers or os.cpu_count() or 1, _PORTION
+    )
     for number, (key, thumbnail, reason) in enumerate(made):
         if key is not None:
             keys[key].append(number)

@@ -11,7 +11,7 @@ import numpy as np
 from hornbeam._internal.row_hash import HashSketch, hash_rows
 from hornbeam.data.inspection.near_duplicates import Twins, near_twins, same_twins
 from hornbeam.data.inspection.scaling import scaling_leaks
-from hornbeam.data.samples import as_samples, count_of, is_table, named_arrays
+from hornbeam.data.samples import as_samples, count_samples, is_table, named_arrays
 from hornbeam.data.splits.sealed import Sealed
 from hornbeam.data.splits.split import NAMES, Split
 
@@ -100,7 +100,7 @@ class _Part:
         self.name = name
         x = data[0] if isinstance(data, tuple) and len(data) in (2, 3) else data
         x = as_samples(x, "x")
-        self.count = count_of(x)
+        self.count = count_samples(x)
         self.arrays = named_arrays(x, "x")
 
 

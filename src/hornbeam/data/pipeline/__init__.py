@@ -1,1 +1,1 @@
-"""Chains of stages with the names of tf.data, and how they are run."""
+"""Chains of stages with the names of tf.data, and their execution."""

@@ -1,4 +1,4 @@
-"""Elements of a whole pass, kept in a file: a zip of .npy and .json entries, read without pickle."""
+"""File cache of the elements of a complete pass: a zip of .npy and .json entries, read without pickle."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import itertools
 import json
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,10 @@ _INDEX = "index.json"
 
 
 class FileCache(Stage):
-    """The elements of the first whole pass, written to a file that later passes (of later programs too)
-    read."""
+    """Elements of the first complete pass, written to a file that later passes read.
+
+    Later programs read it too.
+    """
 
     name = "cache"
 
@@ -32,20 +34,20 @@ class FileCache(Stage):
         self.path = self.path if self.path.suffix == ".npz" else self.path.with_name(self.path.name + ".npz")
 
     def run(self) -> Iterator[Any]:
-        return _read(self.path) if self.path.exists() else self._writing()
+        return _read(self.path) if self.path.exists() else self._run_and_write()
 
-    def _writing(self) -> Iterator[Any]:
+    def _run_and_write(self) -> Iterator[Any]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-        count, form = 0, None
+        count, structure = 0, None
         try:
             with zipfile.ZipFile(unfinished, "w") as file:
                 for count, element in enumerate(self.source.run(), 1):
-                    form = _form(element)
-                    for part, value in enumerate(e.parts_of(element)):
+                    structure = _structure(element)
+                    for part, value in enumerate(e.flatten_parts(element)):
                         _write(file, f"{count - 1}/{part}", value)
                     yield element
-                file.writestr(_INDEX, json.dumps({"count": count, "form": form}))
+                file.writestr(_INDEX, json.dumps({"count": count, "form": structure}))
             unfinished.replace(self.path)
         finally:
             unfinished.unlink(missing_ok=True)
@@ -54,13 +56,14 @@ class FileCache(Stage):
         return self.source.spec()
 
 
-def _form(element: Any) -> Any:
+def _structure(element: Any) -> Any:
+    """Return the structure of an element in JSON: lists for tuples, dtype names for parts."""
     if isinstance(element, tuple):
-        return [_form(part) for part in element]
+        return [_structure(part) for part in element]
     if isinstance(element, dict):
-        return {key: _form(part) for key, part in element.items()}
+        return {key: _structure(part) for key, part in element.items()}
     if e.is_pipeline(element):
-        raise TypeError("windows cannot be kept in a file: flat_map them first")
+        raise TypeError("windows cannot be cached in a file: flat_map them first")
     return None if element is None else "text" if e.is_text(element) else dtype_name(element.dtype)
 
 
@@ -71,9 +74,9 @@ def _write(file: zipfile.ZipFile, name: str, value: Any) -> None:
         file.writestr(name, json.dumps({"shape": items.shape, "items": flat}))
     elif value is not None:
         array = np.asarray(value)
-        words = array.view("uint16") if dtype_name(array.dtype) == "bfloat16" else array
+        storable = array.view("uint16") if dtype_name(array.dtype) == "bfloat16" else array
         buffer = io.BytesIO()
-        np.lib.format.write_array(buffer, words, allow_pickle=False)
+        np.lib.format.write_array(buffer, storable, allow_pickle=False)
         file.writestr(name, buffer.getbuffer())
 
 
@@ -81,27 +84,25 @@ def _read(path: Path) -> Iterator[Any]:
     with zipfile.ZipFile(path) as file:
         index = json.loads(file.read(_INDEX))
         for number in range(index["count"]):
-            parts = itertools.count()
-            yield _restored(
-                index["form"], lambda form, n=number, parts=parts: _part(file, f"{n}/{next(parts)}", form)
-            )
+            names = (f"{number}/{part}" for part in itertools.count())
+            yield _restore(index["form"], lambda dtype, names=names: _read_part(file, next(names), dtype))
 
 
-def _restored(form: Any, part: Any) -> Any:
-    if isinstance(form, list):
-        return tuple(_restored(item, part) for item in form)
-    if isinstance(form, dict):
-        return {key: _restored(item, part) for key, item in form.items()}
-    return part(form)
+def _restore(structure: Any, read_part: Callable[[str | None], Any]) -> Any:
+    if isinstance(structure, list):
+        return tuple(_restore(item, read_part) for item in structure)
+    if isinstance(structure, dict):
+        return {key: _restore(item, read_part) for key, item in structure.items()}
+    return read_part(structure)
 
 
-def _part(file: zipfile.ZipFile, name: str, form: str | None) -> Any:
-    if form is None:
+def _read_part(file: zipfile.ZipFile, name: str, dtype: str | None) -> Any:
+    if dtype is None:
         return None
-    if form == "text":
-        held = json.loads(file.read(name))
-        items = [text.encode("latin-1") if is_bytes else text for text, is_bytes in held["items"]]
-        return e.stacked(items).reshape(held["shape"]) if held["shape"] else items[0]
+    if dtype == "text":
+        content = json.loads(file.read(name))
+        items = [text.encode("latin-1") if is_bytes else text for text, is_bytes in content["items"]]
+        return e.stack_parts(items).reshape(content["shape"]) if content["shape"] else items[0]
     array = np.lib.format.read_array(io.BytesIO(file.read(name)), allow_pickle=False)
-    array = array.view(numpy_dtype(form)) if form == "bfloat16" else array
+    array = array.view(numpy_dtype(dtype)) if dtype == "bfloat16" else array
     return array if array.ndim else array[()]

@@ -6,8 +6,8 @@ import builtins
 import collections
 import glob
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,36 +16,52 @@ from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.data import elements as e
 from hornbeam.data.pipeline import stages as s
-from hornbeam.data.pipeline import transforms as m
-from hornbeam.data.pipeline.prefetch import workers_for
+from hornbeam.data.pipeline import transforms as t
+from hornbeam.data.pipeline.prefetch import resolve_workers
 from hornbeam.ir.types import numpy_dtype
 from hornbeam.random import host_bits, host_key, make_default_seed
 
-# For num_parallel_calls and buffer_size: as many as there are processors; ahead where it pays.
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ArrayLike, DTypeLike, ShapeLike, Tree
+
+# For num_parallel_calls: one worker a processor; for buffer_size: prefetch where it pays.
 AUTOTUNE = -1
-# What `cardinality()` says of datasets without an end, and of those whose length shows when they are run.
+# Results of `cardinality()` for infinite datasets, and for those whose length is only known by iterating.
 INFINITE_CARDINALITY = s.INFINITE
 UNKNOWN_CARDINALITY = s.UNKNOWN
 
 
 class Dataset:
-    """Elements that are made while one iterates: arrays, numbers and strings, alone or in tuples and dicts.
+    """Pipeline of elements that are computed during iteration.
 
-    Every method returns a new Dataset; nothing runs until somebody iterates, which can be done any number of
-    times. Loops and functions see Tensors, and `Strings` for text; `as_numpy_iterator()` gives NumPy arrays.
-    Functions get the parts of a tuple as arguments of their own. They may use `hornbeam.ops`, layers and
-    NumPy. Elements come in the same order for any number of workers; errors say at which step and element
-    they happened. `fit`, `evaluate` and `predict` take Datasets of batches.
+    Elements are arrays, numbers and strings, alone or in tuples and dicts. Every method returns a new
+    Dataset. Nothing runs before iteration, and a Dataset can be iterated any number of times. Loops and
+    functions receive Tensors, and `Strings` for text; `as_numpy_iterator()` yields NumPy arrays. Functions
+    receive the parts of a tuple as separate arguments. They may use `hornbeam.ops`, layers and NumPy. The
+    order of elements does not depend on the number of workers; errors name the step and the element. `fit`,
+    `evaluate` and `predict` accept Datasets of batches.
 
-    >>> dataset = hornbeam.data.Dataset.range(5).map(lambda x: x * x).batch(2)
-    >>> [batch.tolist() for batch in dataset.as_numpy_iterator()]
-    [[0, 1], [4, 9], [16]]
+    Datasets are created by the class methods (`from_tensor_slices`, `from_generator`, `range`, ...).
+
+    Args:
+        stage: Last stage of the pipeline, internal.
+
+    Attributes:
+        class_names: Names of the classes, on results of the folder loaders.
+        file_paths: Paths of the files, on results of the folder loaders.
+        bad_files: Reasons by path of files that cannot be read, on results of `images_from_folder`.
+        report: Sizes, classes and effect of resizing, on results of `images_from_folder`.
+
+    Example:
+        >>> dataset = hornbeam.data.Dataset.range(5).map(lambda x: x * x).batch(2)
+        >>> [batch.tolist() for batch in dataset.as_numpy_iterator()]
+        [[0, 1], [4, 9], [16]]
     """
 
-    # What the functions for folders found: on their results only, as in Keras.
+    # Set by the folder loaders only, as in Keras.
     class_names: list[str] | None
     file_paths: list[str]
-    # On those of `images_from_folder`: files that cannot be read and why, and what was done to the others.
+    # Set by `images_from_folder`.
     bad_files: dict[str, str]
     report: str
 
@@ -56,30 +72,28 @@ class Dataset:
     def _then(self, stage: s.Stage) -> Dataset:
         return type(self)(stage)
 
-    # -- looking at it -------------------------------------------------------------------------------------
+    # -- properties and iteration --------------------------------------------------------------------------
 
     @property
     def element_spec(self) -> Any:
-        """The structure of the elements, with a TensorSpec for every part.
+        """Structure of the elements, with a TensorSpec for every part.
 
-        After `map` and the like it is that of the first element, which is made for it.
+        After `map` and similar methods the first element is computed to find it.
         """
         if self._spec is None:
             self._spec = self._stage.spec()
         return self._spec
 
     def cardinality(self) -> Tensor:
-        """The number of elements, or INFINITE_CARDINALITY (-1), or UNKNOWN_CARDINALITY (-2)."""
+        """Return the number of elements, INFINITE_CARDINALITY (-1) or UNKNOWN_CARDINALITY (-2)."""
         return as_tensor(np.int64(self._stage.count()))
 
     def __len__(self) -> int:
-        """The number of elements. Raises TypeError if there is no end, or if it is not known."""
+        """Return the number of elements. Raises TypeError if it is infinite or unknown."""
         count = self._stage.count()
         if count < 0:
-            state = (
-                "has no end" if count == INFINITE_CARDINALITY else "has a length that shows when it is run"
-            )
-            raise TypeError(f"{self!r} {state}: there is no len()")
+            reason = "is infinite" if count == INFINITE_CARDINALITY else "is only known by iterating"
+            raise TypeError(f"{self!r} has no len(): its number of elements {reason}")
         return count
 
     def __bool__(self) -> bool:
@@ -87,76 +101,110 @@ class Dataset:
 
     def __repr__(self) -> str:
         names, stage = [], self._stage
-        while stage.before:
+        while stage.inputs:
             names.append(stage.name)
             stage = stage.source
         return f"<Dataset {' > '.join([stage.name, *reversed(names)])}>"
 
     def __iter__(self) -> Iterator[Any]:
-        return map(e.presented, self._stage.run())
+        return map(e.for_user, self._stage.run())
 
     def as_numpy_iterator(self) -> Iterator[Any]:
-        """The elements as NumPy arrays and numbers, and Python strings."""
+        """Return an iterator over the elements as NumPy arrays and numbers, and Python strings."""
         return self._stage.run()
 
     def _orders(self) -> list[list[int]]:
-        """Of each shuffle in the pipeline, seed and number of passes so far."""
+        """Return the seed and the number of passes so far of each shuffle in the pipeline."""
         return [[stage.seed, stage.passes] for stage in self._stage.shuffles()]
 
     def _set_orders(self, orders: list[list[int]]) -> None:
-        """Let shuffles go on as those with the given `_orders()`. Raises ValueError for another pipeline."""
+        """Continue the shuffles from saved `_orders()`. Raises ValueError for another pipeline."""
         stages = list(self._stage.shuffles())
         if len(stages) != len(orders):
-            raise ValueError(f"{self!r} shuffles {len(stages)} times, the one before did {len(orders)} times")
+            raise ValueError(f"{self!r} has {len(stages)} shuffles, but the saved state has {len(orders)}")
         for stage, (seed, passes) in zip(stages, orders, strict=True):
             stage.seed, stage.passes = seed, passes
 
     def get_single_element(self, name: str | None = None) -> Any:
-        """The only element. Raises ValueError if there is none, or another."""
-        found = list(itertools.islice(self, 2))
-        if len(found) != 1:
-            raise ValueError(f"{self!r} must have one element, but it has {'none' if not found else 'more'}")
-        return found[0]
+        """Return the only element.
+
+        Args:
+            name: Accepted for compatibility with tf.data, unused.
+
+        Raises:
+            ValueError: If the dataset is empty or has more than one element.
+        """
+        elements = list(itertools.islice(self, 2))
+        if len(elements) != 1:
+            number = "none" if not elements else "more"
+            raise ValueError(f"{self!r} must have exactly one element, but it has {number}")
+        return elements[0]
 
     def reduce(
-        self, initial_state: Any, reduce_func: Callable[[Any, Any], Any], name: str | None = None
+        self, initial_state: Tree, reduce_func: Callable[[Any, Any], Any], name: str | None = None
     ) -> Any:
-        """`state = reduce_func(state, element)` for all elements, from `initial_state` on; the last state."""
-        state = e.presented(e.element_of(initial_state))
+        """Fold the elements into a state: `state = reduce_func(state, element)`.
+
+        Args:
+            initial_state: State before the first element.
+            reduce_func: Function of the state and an element that returns the new state.
+            name: Accepted for compatibility with tf.data, unused.
+
+        Returns:
+            The last state.
+        """
+        state = e.for_user(e.as_element(initial_state))
         for element in self:
-            state = e.presented(e.element_of(reduce_func(state, element)))
+            state = e.for_user(e.as_element(reduce_func(state, element)))
         return state
 
     # -- sources -------------------------------------------------------------------------------------------
 
     @classmethod
-    def from_tensor_slices(cls, tensors: Any, name: str | None = None) -> Dataset:
-        """The rows of arrays: along the first axis, which must be of one length in all of them.
+    def from_tensor_slices(cls, tensors: Tree, name: str | None = None) -> Dataset:
+        """Create a dataset of the rows of arrays.
 
-        tensors: an array, or a tuple or dict of them; a list is one array. Arrays are not copied.
+        Args:
+            tensors: Array, or tuple or dict of arrays with first axes of equal length; a list is one array.
+                Arrays are not copied.
+            name: Accepted for compatibility with tf.data, unused.
         """
-        return cls(s.Slices(e.element_of(tensors)))
+        return cls(s.Slices(e.as_element(tensors)))
 
     @classmethod
-    def from_tensors(cls, tensors: Any, name: str | None = None) -> Dataset:
-        """One element: `tensors`, whole."""
-        element = e.element_of(tensors)
-        return cls(s.Listed(lambda: iter([element]), "from_tensors", 1, e.spec_of(element)))
+    def from_tensors(cls, tensors: Tree, name: str | None = None) -> Dataset:
+        """Create a dataset with `tensors` as its only element.
+
+        Args:
+            tensors: Array, number or string, or tuple or dict of them.
+            name: Accepted for compatibility with tf.data, unused.
+        """
+        element = e.as_element(tensors)
+        return cls(s.IteratorSource(lambda: iter([element]), "from_tensors", 1, e.spec_of(element)))
 
     @classmethod
     def from_generator(
         cls,
         generator: Callable[..., Iterable[Any]],
-        output_types: Any = None,
-        output_shapes: Any = None,
+        output_types: Tree = None,
+        output_shapes: Tree = None,
         args: Sequence[Any] | None = None,
-        output_signature: Any = None,
+        output_signature: Tree = None,
         name: str | None = None,
     ) -> Dataset:
-        """What `generator(*args)`, called for every pass, gives.
+        """Create a dataset of the elements that a generator function yields.
 
-        output_signature: TensorSpecs that elements are to fit, or the older output_types and output_shapes;
-        without them elements are taken as they come.
+        Args:
+            generator: Function that returns an iterable. It is called as `generator(*args)` for every pass.
+            output_types: Dtypes in the structure of the elements (older form of `output_signature`).
+            output_shapes: Shapes in the structure of the elements (older form of `output_signature`).
+            args: Positional arguments of `generator`.
+            output_signature: TensorSpecs that the elements must match. If neither this nor `output_types`
+                is given, elements pass unchecked.
+            name: Accepted for compatibility with tf.data, unused.
+
+        Raises:
+            TypeError: If `generator` is not callable.
         """
         if not callable(generator):
             raise TypeError(
@@ -167,14 +215,20 @@ class Dataset:
 
         def run() -> Iterator[Any]:
             for item in generator(*(args or ())):
-                element = e.element_of(item)
-                yield element if spec is None else e.fitted(element, spec)
+                element = e.as_element(item)
+                yield element if spec is None else e.cast_to_spec(element, spec)
 
-        return cls(s.Listed(run, "from_generator", UNKNOWN_CARDINALITY, spec))
+        return cls(s.IteratorSource(run, "from_generator", UNKNOWN_CARDINALITY, spec))
 
     @classmethod
-    def range(cls, *args: Any, output_type: Any = "int64", name: str | None = None) -> Dataset:
-        """Whole numbers, as Python's `range(stop)`, `range(start, stop)` or `range(start, stop, step)`."""
+    def range(cls, *args: int, output_type: DTypeLike = "int64", name: str | None = None) -> Dataset:
+        """Create a dataset of integers, with the arguments of Python's `range`.
+
+        Args:
+            *args: `stop`, or `start, stop`, or `start, stop, step`.
+            output_type: Dtype of the elements.
+            name: Accepted for compatibility with tf.data, unused.
+        """
         numbers = np.arange(
             *(check_int("range", arg) for arg in args), dtype=numpy_dtype(e.spec_dtype(output_type))
         )
@@ -184,7 +238,13 @@ class Dataset:
     def random(
         cls, seed: int | None = None, rerandomize_each_iteration: bool | None = None, name: str | None = None
     ) -> Dataset:
-        """Random whole numbers from 0 to 2**32 - 1 (int64), without end."""
+        """Create an infinite dataset of random integers from 0 to 2**32 - 1 (int64).
+
+        Args:
+            seed: Seed of the numbers; drawn from the global seed if None.
+            rerandomize_each_iteration: Whether every pass draws new numbers.
+            name: Accepted for compatibility with tf.data, unused.
+        """
         start, passes = _seed(seed), itertools.count()
 
         def run() -> Iterator[Any]:
@@ -192,161 +252,261 @@ class Dataset:
             for block in itertools.count():
                 yield from host_bits(host_key(start, number, block), 256).astype(np.int64)
 
-        return cls(s.Listed(run, "random", INFINITE_CARDINALITY, e.TensorSpec((), "int64")))
+        return cls(s.IteratorSource(run, "random", INFINITE_CARDINALITY, e.TensorSpec((), "int64")))
 
     @classmethod
     def list_files(
-        cls, file_pattern: Any, shuffle: bool | None = None, seed: int | None = None, name: str | None = None
+        cls,
+        file_pattern: str | Sequence[str] | Tensor,
+        shuffle: bool | None = None,
+        seed: int | None = None,
+        name: str | None = None,
     ) -> Dataset:
-        """Names of the files that match a pattern such as "pictures/*/*.jpg", or one of several.
+        """Create a dataset of the names of files that match glob patterns.
 
-        shuffle: in a new order every pass (the default), or sorted. Raises ValueError if there are none.
+        Args:
+            file_pattern: Pattern such as "images/*/*.jpg", or several patterns.
+            shuffle: Whether every pass has a new order (default), or the names are sorted (False).
+            seed: Seed of the shuffle; drawn from the global seed if None.
+            name: Accepted for compatibility with tf.data, unused.
+
+        Raises:
+            ValueError: If no file matches.
         """
-        patterns = e.element_of(file_pattern)
+        patterns = e.as_element(file_pattern)
         patterns = [patterns] if isinstance(patterns, (str, bytes)) else patterns.tolist()
         names = [p.decode() if isinstance(p, bytes) else p for p in patterns]
-        found = sorted({path for pattern in names for path in glob.glob(pattern)})
-        if not found:
+        paths = sorted({path for pattern in names for path in glob.glob(pattern)})
+        if not paths:
             raise ValueError(f"no file matches {', '.join(map(repr, names))}")
-        files = cls(s.Slices(e.plain(found), "list_files"))
-        return files if shuffle is False else files.shuffle(len(found), seed)
+        files = cls(s.Slices(e.as_part(paths), "list_files"))
+        return files if shuffle is False else files.shuffle(len(paths), seed)
 
     @classmethod
-    def zip(cls, *args: Any, datasets: Any = None, name: str | None = None) -> Dataset:
-        """Elements of several datasets side by side: `zip(a, b)`, or a tuple or dict of datasets."""
-        given = datasets if datasets is not None else args[0] if len(args) == 1 else args
-        given = tuple(given) if isinstance(given, list) else given
-        parts = e.parts_of(given)
+    def zip(
+        cls,
+        *args: Dataset | tuple[Any, ...] | Mapping[str, Any],
+        datasets: Tree = None,
+        name: str | None = None,
+    ) -> Dataset:
+        """Combine datasets into one whose elements hold an element of each.
+
+        Args:
+            *args: Datasets (`zip(a, b)`), or one tuple or dict of datasets.
+            datasets: Tuple or dict of datasets, by keyword.
+            name: Accepted for compatibility with tf.data, unused.
+
+        Raises:
+            TypeError: If a part is not a Dataset.
+        """
+        structure = datasets if datasets is not None else args[0] if len(args) == 1 else args
+        structure = tuple(structure) if isinstance(structure, list) else structure
+        parts = e.flatten_parts(structure)
         for part in parts:
             _require_dataset(part, "zip")
 
         def pack(elements: tuple[Any, ...]) -> Any:
-            taken = iter(elements)
-            return e.each(lambda _: next(taken), given)
+            remaining = iter(elements)
+            return e.map_parts(lambda _: next(remaining), structure)
 
-        return cls(m.Zip(tuple(part._stage for part in parts), pack))
+        return cls(t.Zip(tuple(part._stage for part in parts), pack))
 
     @classmethod
     def choose_from_datasets(
         cls, datasets: Sequence[Dataset], choice_dataset: Dataset, stop_on_empty_dataset: bool = True
     ) -> Dataset:
-        """For every number in `choice_dataset`, the next element of the dataset of that number."""
+        """Interleave datasets in the order that another dataset determines.
+
+        Args:
+            datasets: Datasets with elements of one structure.
+            choice_dataset: Dataset of indices into `datasets`: each takes the next element of that dataset.
+            stop_on_empty_dataset: Whether to end with the first dataset that is exhausted, or to skip it
+                (False).
+        """
         for dataset in datasets:
             _require_dataset(dataset, "choose_from_datasets")
 
         def run() -> Iterator[Any]:
             runs = [dataset.as_numpy_iterator() for dataset in datasets]
-            ended: set[int] = set()
+            exhausted: set[int] = set()
             for choice in choice_dataset.as_numpy_iterator():
                 try:
                     element = next(runs[int(choice)])
                 except StopIteration:
-                    ended.add(int(choice))
-                    if stop_on_empty_dataset or len(ended) == len(runs):
+                    exhausted.add(int(choice))
+                    if stop_on_empty_dataset or len(exhausted) == len(runs):
                         return
                     continue
                 yield element
 
-        return cls(s.Listed(run, "choose_from_datasets", UNKNOWN_CARDINALITY, datasets[0].element_spec))
+        return cls(
+            s.IteratorSource(run, "choose_from_datasets", UNKNOWN_CARDINALITY, datasets[0].element_spec)
+        )
 
     @classmethod
     def sample_from_datasets(
         cls,
         datasets: Sequence[Dataset],
-        weights: Any = None,
+        weights: ArrayLike | None = None,
         seed: int | None = None,
         stop_on_empty_dataset: bool = False,
         rerandomize_each_iteration: bool | None = None,
     ) -> Dataset:
-        """Elements of several datasets, each drawn from one at random: all alike, or by `weights`."""
-        shares = np.ones(len(datasets)) if weights is None else np.asarray(weights, float)
-        if shares.shape != (len(datasets),) or (shares < 0).any() or not shares.sum():
+        """Draw each element from one of several datasets at random.
+
+        Args:
+            datasets: Datasets with elements of one structure.
+            weights: Non-negative weight of each dataset; uniform if None.
+            seed: Seed of the draws; drawn from the global seed if None.
+            stop_on_empty_dataset: Whether to end with the first dataset that is exhausted.
+            rerandomize_each_iteration: Whether every pass draws anew.
+
+        Raises:
+            ValueError: If `weights` are negative, all 0, or not one for each dataset.
+        """
+        rates = np.ones(len(datasets)) if weights is None else np.asarray(weights, float)
+        if rates.shape != (len(datasets),) or (rates < 0).any() or not rates.sum():
             raise ValueError(
-                f"weights must be {len(datasets)} numbers that are not negative, got {weights!r}"
+                f"weights must be {len(datasets)} non-negative numbers, not all 0, got {weights!r}"
             )
-        edges = np.cumsum(shares / shares.sum())
+        edges = np.cumsum(rates / rates.sum())
         draws = cls.random(seed, rerandomize_each_iteration)
 
         def choices() -> Iterator[Any]:
             for word in draws.as_numpy_iterator():
                 yield min(int(np.searchsorted(edges, word / 2**32, "right")), len(edges) - 1)
 
-        chosen = cls(s.Listed(choices, "choices", INFINITE_CARDINALITY))
-        return cls.choose_from_datasets(datasets, chosen, stop_on_empty_dataset)
+        choice_dataset = cls(s.IteratorSource(choices, "choices", INFINITE_CARDINALITY))
+        return cls.choose_from_datasets(datasets, choice_dataset, stop_on_empty_dataset)
 
-    # -- which elements, in which order ----------------------------------------------------------------------
+    # -- selection and order ---------------------------------------------------------------------------------
 
     def shuffle(
         self,
-        buffer_size: Any,
+        buffer_size: int,
         seed: int | None = None,
         reshuffle_each_iteration: bool | None = True,
         name: str | None = None,
     ) -> Dataset:
-        """The elements in random order, each drawn from the next `buffer_size` that are left.
+        """Return the elements in random order, each drawn from a buffer of the next `buffer_size` elements.
 
-        With a buffer of the dataset's size or more every order is equally likely. reshuffle_each_iteration:
-        another order every pass. The same seed gives the same orders.
+        Args:
+            buffer_size: Size of the buffer. If it is at least the size of the dataset, all orders are
+                equally likely.
+            seed: Seed of the order; drawn from the global seed if None. Equal seeds give equal orders.
+            reshuffle_each_iteration: Whether every pass has a new order.
+            name: Accepted for compatibility with tf.data, unused.
         """
         size = check_int("buffer_size", buffer_size, minimum=1)
         return self._then(s.Shuffle(self._stage, size, _seed(seed), reshuffle_each_iteration is not False))
 
-    def repeat(self, count: Any = None, name: str | None = None) -> Dataset:
-        """The dataset `count` times, or without end (None, -1)."""
+    def repeat(self, count: int | None = None, name: str | None = None) -> Dataset:
+        """Repeat the dataset.
+
+        Args:
+            count: Number of passes; None or -1 for an infinite dataset.
+            name: Accepted for compatibility with tf.data, unused.
+        """
         times = None if count is None else check_int("count", count, minimum=-1)
         return self._then(s.Repeat(self._stage, None if times == -1 else times))
 
-    def take(self, count: Any, name: str | None = None) -> Dataset:
-        """The first `count` elements; all of them for -1."""
-        stop = check_int("count", count, minimum=-1)
-        return self._then(s.Part(self._stage, 0, None if stop == -1 else stop, 1, f"take({stop})"))
+    def take(self, count: int, name: str | None = None) -> Dataset:
+        """Return the first elements.
 
-    def skip(self, count: Any, name: str | None = None) -> Dataset:
-        """What is left after the first `count` elements; nothing for -1."""
+        Args:
+            count: Number of elements; -1 for all.
+            name: Accepted for compatibility with tf.data, unused.
+        """
+        stop = check_int("count", count, minimum=-1)
+        return self._then(s.Subsequence(self._stage, 0, None if stop == -1 else stop, 1, f"take({stop})"))
+
+    def skip(self, count: int, name: str | None = None) -> Dataset:
+        """Return the elements after the first `count`.
+
+        Args:
+            count: Number of elements to skip; -1 for all.
+            name: Accepted for compatibility with tf.data, unused.
+        """
         start = check_int("count", count, minimum=-1)
         stop = 0 if start == -1 else None
-        return self._then(s.Part(self._stage, max(start, 0), stop, 1, f"skip({start})"))
+        return self._then(s.Subsequence(self._stage, max(start, 0), stop, 1, f"skip({start})"))
 
-    def shard(self, num_shards: Any, index: Any, name: str | None = None) -> Dataset:
-        """Every `num_shards`-th element, from number `index` on."""
+    def shard(self, num_shards: int, index: int, name: str | None = None) -> Dataset:
+        """Return every `num_shards`-th element, beginning with element `index`.
+
+        Args:
+            num_shards: Number of shards.
+            index: Index of this shard, from 0 to `num_shards` - 1.
+            name: Accepted for compatibility with tf.data, unused.
+
+        Raises:
+            ValueError: If `index` is out of bounds.
+        """
         number, start = check_int("num_shards", num_shards, minimum=1), check_int("index", index, minimum=0)
         if start >= number:
             raise ValueError(f"index must be below num_shards={number}, got {start}")
-        return self._then(s.Part(self._stage, start, None, number, f"shard({number}, {start})"))
+        return self._then(s.Subsequence(self._stage, start, None, number, f"shard({number}, {start})"))
 
-    def cache(self, filename: Any = "", name: str | None = None) -> Dataset:
-        """Keep the elements of the first whole pass: in memory, or in the file `filename` (.npz).
+    def cache(self, filename: str = "", name: str | None = None) -> Dataset:
+        """Cache the elements of the first complete pass, in memory or in a file.
 
-        A file that is there already is read instead of the dataset: delete it when the dataset changes.
+        Args:
+            filename: Path of the cache file (.npz); "" for memory. An existing file is read instead of the
+                dataset: delete it when the dataset changes.
+            name: Accepted for compatibility with tf.data, unused.
         """
         if not str(filename):
-            return self._then(s.Kept(self._stage))
+            return self._then(s.MemoryCache(self._stage))
         from hornbeam.data.pipeline.cache import FileCache
 
         return self._then(FileCache(self._stage, str(filename)))
 
-    def prefetch(self, buffer_size: Any, name: str | None = None) -> Dataset:
-        """Make up to `buffer_size` elements ahead of their use, in a thread. AUTOTUNE: where that pays."""
+    def prefetch(self, buffer_size: int, name: str | None = None) -> Dataset:
+        """Compute elements ahead of their use, in a thread.
+
+        Args:
+            buffer_size: Number of elements to compute ahead; AUTOTUNE (-1) prefetches only where it pays.
+            name: Accepted for compatibility with tf.data, unused.
+        """
         depth = check_int("buffer_size", buffer_size, minimum=-1)
         return self._then(s.Prefetch(self._stage, None if depth == AUTOTUNE else depth))
 
     def concatenate(self, dataset: Dataset, name: str | None = None) -> Dataset:
-        """These elements, then those of `dataset`."""
+        """Return the elements of this dataset, followed by those of another.
+
+        Args:
+            dataset: Dataset to append.
+            name: Accepted for compatibility with tf.data, unused.
+        """
         _require_dataset(dataset, "concatenate")
-        return self._then(m.Concatenate(self._stage, dataset._stage))
+        return self._then(t.Concatenate(self._stage, dataset._stage))
 
     def filter(self, predicate: Callable[..., Any], name: str | None = None) -> Dataset:
-        """The elements for which `predicate(element)` is true."""
-        return self._then(m.Filter(self._stage, predicate))
+        """Return the elements for which `predicate(element)` is true.
+
+        Args:
+            predicate: Function of an element.
+            name: Accepted for compatibility with tf.data, unused.
+        """
+        return self._then(t.Filter(self._stage, predicate))
 
     def take_while(self, predicate: Callable[..., Any], name: str | None = None) -> Dataset:
-        """The elements before the first for which `predicate(element)` is false."""
-        return self._then(m.Filter(self._stage, predicate, until=True))
+        """Return the elements before the first one for which `predicate(element)` is false.
+
+        Args:
+            predicate: Function of an element.
+            name: Accepted for compatibility with tf.data, unused.
+        """
+        return self._then(t.Filter(self._stage, predicate, until=True))
 
     def unique(self, name: str | None = None) -> Dataset:
-        """The elements, numbers or strings, without those that came before."""
+        """Return the elements (numbers, arrays or strings) without repetitions.
 
-        def change(run: Iterator[Any]) -> Iterator[Any]:
+        Args:
+            name: Accepted for compatibility with tf.data, unused.
+        """
+
+        def drop_repetitions(run: Iterator[Any]) -> Iterator[Any]:
             seen: set[Any] = set()
             for element in run:
                 key = element if isinstance(element, (str, bytes)) else (element.shape, element.tobytes())
@@ -355,182 +515,254 @@ class Dataset:
                     yield element
 
         return self._then(
-            m.Changed(self._stage, change, "unique", lambda _: UNKNOWN_CARDINALITY, lambda spec: spec)
+            t.IteratorTransform(
+                self._stage, drop_repetitions, "unique", lambda _: UNKNOWN_CARDINALITY, lambda spec: spec
+            )
         )
 
     def ignore_errors(self, log_warning: bool = False, name: str | None = None) -> Dataset:
-        """The elements that can be made: those whose `map` function fails are left out.
+        """Drop the elements whose `map` function raises an error.
 
-        log_warning: warn of each, with its place. Stands right after the `map` that may fail.
+        It must follow the `map` that may fail.
+
+        Args:
+            log_warning: Whether to warn of each dropped element, with its step and index.
+            name: Accepted for compatibility with tf.data, unused.
+
+        Raises:
+            ValueError: If the previous step is not a `map`.
         """
-        return self._then(m.Sound(self._stage, log_warning))
+        return self._then(t.IgnoreErrors(self._stage, log_warning))
 
-    # -- what they are made of -------------------------------------------------------------------------------
+    # -- transformations -------------------------------------------------------------------------------------
 
     def map(
         self,
         map_func: Callable[..., Any],
-        num_parallel_calls: Any = None,
+        num_parallel_calls: int | None = None,
         deterministic: bool | None = None,
         synchronous: bool | None = None,
         use_unbounded_threadpool: bool = False,
         name: str | None = None,
     ) -> Dataset:
-        """`map_func(element)` for every element; it returns an array, or a tuple or dict of them.
+        """Apply a function to every element.
 
-        num_parallel_calls: threads that call it (AUTOTUNE: one a processor, if calls take long enough).
-        The order stays the same, whatever `deterministic` says. Batches are faster than single elements:
-        `batch(32).map(f)`.
+        Functions of batches are faster than functions of single elements: `batch(32).map(f)`.
 
-        >>> dataset = hornbeam.data.Dataset.range(3).map(lambda x: (x, 10 * x))
-        >>> [(int(a), int(b)) for a, b in dataset]
-        [(0, 0), (1, 10), (2, 20)]
+        Args:
+            map_func: Function of an element that returns an array, or a tuple or dict of arrays.
+            num_parallel_calls: Number of threads; AUTOTUNE (-1) uses one a processor if calls are slow
+                enough.
+            deterministic: Accepted for compatibility with tf.data: the order is always kept.
+            synchronous: Accepted for compatibility with tf.data, unused.
+            use_unbounded_threadpool: Accepted for compatibility with tf.data, unused.
+            name: Accepted for compatibility with tf.data, unused.
+
+        Example:
+            >>> dataset = hornbeam.data.Dataset.range(3).map(lambda x: (x, 10 * x))
+            >>> [(int(a), int(b)) for a, b in dataset]
+            [(0, 0), (1, 10), (2, 20)]
         """
-        return self._then(m.Map(self._stage, map_func, workers_for(num_parallel_calls)))
+        return self._then(t.Map(self._stage, map_func, resolve_workers(num_parallel_calls)))
 
     def batch(
         self,
-        batch_size: Any,
+        batch_size: int,
         drop_remainder: bool = False,
-        num_parallel_calls: Any = None,
+        num_parallel_calls: int | None = None,
         deterministic: bool | None = None,
         name: str | None = None,
     ) -> Dataset:
-        """`batch_size` elements as one, with a new first axis; drop_remainder: without a shorter last one."""
-        return self._then(
-            m.Batch(self._stage, check_int("batch_size", batch_size, minimum=1), bool(drop_remainder))
-        )
+        """Combine consecutive elements into batches, along a new first axis.
+
+        Args:
+            batch_size: Number of elements in a batch.
+            drop_remainder: Whether to drop a last batch that is smaller.
+            num_parallel_calls: Accepted for compatibility with tf.data, unused.
+            deterministic: Accepted for compatibility with tf.data, unused.
+            name: Accepted for compatibility with tf.data, unused.
+        """
+        size = check_int("batch_size", batch_size, minimum=1)
+        return self._then(t.Batch(self._stage, size, bool(drop_remainder)))
 
     def padded_batch(
         self,
-        batch_size: Any,
-        padded_shapes: Any = None,
-        padding_values: Any = None,
+        batch_size: int,
+        padded_shapes: Tree = None,
+        padding_values: Tree = None,
         drop_remainder: bool = False,
         name: str | None = None,
     ) -> Dataset:
-        """Batches of elements of different sizes, filled up at their ends.
+        """Combine consecutive elements of different shapes into batches, padded at their ends.
 
-        padded_shapes: sizes to fill up to, None for that of the largest of the batch. padding_values: 0, or
-        "", if None. Both for all parts or in the structure of the elements.
+        Args:
+            batch_size: Number of elements in a batch.
+            padded_shapes: Shape to pad to, None for sizes that are the largest of the batch; one for all
+                parts or in the structure of the elements.
+            padding_values: Value to pad with, 0 (or "" for text) if None; one for all parts or in the
+                structure of the elements.
+            drop_remainder: Whether to drop a last batch that is smaller.
+            name: Accepted for compatibility with tf.data, unused.
         """
 
-        def make(elements: list[Any]) -> Any:
-            return e.padded_batch_of(elements, padded_shapes, padding_values)
+        def stack(elements: list[Any]) -> Any:
+            return e.stack_padded(elements, padded_shapes, padding_values)
 
         size = check_int("batch_size", batch_size, minimum=1)
-        return self._then(m.Batch(self._stage, size, bool(drop_remainder), make, "padded_batch"))
+        return self._then(t.Batch(self._stage, size, bool(drop_remainder), stack, "padded_batch"))
 
     def unbatch(self, name: str | None = None) -> Dataset:
-        """The rows of the elements, one by one."""
-        return self._then(m.Unbatch(self._stage))
+        """Split batches into their rows.
 
-    def enumerate(self, start: Any = 0, name: str | None = None) -> Dataset:
-        """(number, element), from `start` on."""
+        Args:
+            name: Accepted for compatibility with tf.data, unused.
+        """
+        return self._then(t.Unbatch(self._stage))
+
+    def enumerate(self, start: int = 0, name: str | None = None) -> Dataset:
+        """Return pairs (index, element).
+
+        Args:
+            start: Index of the first element.
+            name: Accepted for compatibility with tf.data, unused.
+        """
         first = check_int("start", start)
 
-        def change(run: Iterator[Any]) -> Iterator[Any]:
-            return ((np.int64(number), element) for number, element in builtins.enumerate(run, first))
+        def add_index(run: Iterator[Any]) -> Iterator[Any]:
+            return ((np.int64(index), element) for index, element in builtins.enumerate(run, first))
 
-        spec = e.TensorSpec((), "int64")
-        return self._then(m.Changed(self._stage, change, "enumerate", spec=lambda below: (spec, below)))
+        index_spec = e.TensorSpec((), "int64")
+        return self._then(
+            t.IteratorTransform(self._stage, add_index, "enumerate", spec=lambda spec: (index_spec, spec))
+        )
 
     def window(
         self,
-        size: Any,
-        shift: Any = None,
-        stride: Any = 1,
+        size: int,
+        shift: int | None = None,
+        stride: int = 1,
         drop_remainder: bool = False,
         name: str | None = None,
     ) -> Dataset:
-        """Datasets of `size` elements, each `shift` (None: `size`) further; `stride`: every so many of them.
+        """Return windows of consecutive elements, each a Dataset.
 
         Tuples and dicts become tuples and dicts of datasets.
 
-        >>> windows = hornbeam.data.Dataset.range(4).window(2, shift=1, drop_remainder=True)
-        >>> [w.tolist() for w in windows.flat_map(lambda w: w.batch(2)).as_numpy_iterator()]
-        [[0, 1], [1, 2], [2, 3]]
+        Args:
+            size: Number of elements in a window.
+            shift: Elements from the beginning of one window to the next; `size` if None.
+            stride: Elements from one item of a window to the next.
+            drop_remainder: Whether to drop windows with fewer than `size` elements.
+            name: Accepted for compatibility with tf.data, unused.
+
+        Example:
+            >>> windows = hornbeam.data.Dataset.range(4).window(2, shift=1, drop_remainder=True)
+            >>> [w.tolist() for w in windows.flat_map(lambda w: w.batch(2)).as_numpy_iterator()]
+            [[0, 1], [1, 2], [2, 3]]
         """
         length, step = check_int("size", size, minimum=1), check_int("stride", stride, minimum=1)
-        moved = length if shift is None else check_int("shift", shift, minimum=1)
+        offset = length if shift is None else check_int("shift", shift, minimum=1)
 
-        def change(run: Iterator[Any]) -> Iterator[Any]:
-            return _windows(type(self), run, length, moved, step, drop_remainder)
+        def cut_windows(run: Iterator[Any]) -> Iterator[Any]:
+            return _windows(type(self), run, length, offset, step, drop_remainder)
 
-        def count(below: int) -> int:
-            if below < 0:
-                return below
-            return (
-                max(-(-(below - (length - 1) * step) // moved), 0) if drop_remainder else -(-below // moved)
-            )
+        def count(source_count: int) -> int:
+            if source_count < 0:
+                return source_count
+            if drop_remainder:
+                return max(-(-(source_count - (length - 1) * step) // offset), 0)
+            return -(-source_count // offset)
 
-        return self._then(m.Changed(self._stage, change, f"window({length})", count))
+        return self._then(t.IteratorTransform(self._stage, cut_windows, f"window({length})", count))
 
     def flat_map(self, map_func: Callable[..., Any], name: str | None = None) -> Dataset:
-        """The elements of the datasets that `map_func(element)` returns, one dataset after the other."""
-        return self._then(m.Interleave(self._stage, map_func, 1, 1, "flat_map"))
+        """Map every element to a dataset, and concatenate these datasets.
+
+        Args:
+            map_func: Function of an element that returns a Dataset.
+            name: Accepted for compatibility with tf.data, unused.
+        """
+        return self._then(t.Interleave(self._stage, map_func, 1, 1, "flat_map"))
 
     def interleave(
         self,
         map_func: Callable[..., Any],
-        cycle_length: Any = None,
-        block_length: Any = None,
-        num_parallel_calls: Any = None,
+        cycle_length: int | None = None,
+        block_length: int | None = None,
+        num_parallel_calls: int | None = None,
         deterministic: bool | None = None,
         name: str | None = None,
     ) -> Dataset:
-        """The elements of the datasets that `map_func(element)` returns: `block_length` (1) of each of
-        `cycle_length` (4) of them in turn."""
-        workers_for(num_parallel_calls)
+        """Map every element to a dataset, and interleave these datasets.
+
+        Args:
+            map_func: Function of an element that returns a Dataset.
+            cycle_length: Number of datasets that are open at a time; 4 if None or AUTOTUNE (-1).
+            block_length: Number of consecutive elements of a dataset; 1 if None.
+            num_parallel_calls: Checked, otherwise unused: elements are computed in one thread.
+            deterministic: Accepted for compatibility with tf.data: the order is always kept.
+            name: Accepted for compatibility with tf.data, unused.
+        """
+        resolve_workers(num_parallel_calls)
         cycle = 4 if cycle_length in (None, AUTOTUNE) else check_int("cycle_length", cycle_length, minimum=1)
         block = 1 if block_length is None else check_int("block_length", block_length, minimum=1)
-        return self._then(m.Interleave(self._stage, map_func, cycle, block))
-
-    # -- the rest --------------------------------------------------------------------------------------------
+        return self._then(t.Interleave(self._stage, map_func, cycle, block))
 
     def apply(self, transformation_func: Callable[[Dataset], Dataset]) -> Dataset:
-        """`transformation_func(self)`. Raises TypeError unless that is a Dataset."""
-        made = transformation_func(self)
-        _require_dataset(made, "apply")
-        return made
+        """Return `transformation_func(self)`.
+
+        Args:
+            transformation_func: Function of a Dataset that returns a Dataset.
+
+        Raises:
+            TypeError: If the function returns something else.
+        """
+        dataset = transformation_func(self)
+        _require_dataset(dataset, "apply")
+        return dataset
 
     def with_options(self, options: Any, name: str | None = None) -> Dataset:
-        """This dataset: what options of tf.data ask for (threads, order) is decided here already."""
+        """Return this dataset unchanged.
+
+        Args:
+            options: Accepted for compatibility with tf.data: threads and order are decided by Hornbeam.
+            name: Accepted for compatibility with tf.data, unused.
+        """
         return self
 
 
 def _windows(
-    cls: type[Dataset], run: Iterator[Any], size: int, shift: int, stride: int, whole_only: bool
+    cls: type[Dataset], run: Iterator[Any], size: int, shift: int, stride: int, drop_remainder: bool
 ) -> Iterator[Any]:
     span = (size - 1) * stride + 1
-    held: collections.deque[Any] = collections.deque(itertools.islice(run, span))
-    while held:
-        taken = list(held)[::stride]
-        if len(taken) == size or not whole_only:
-            yield e.together(lambda column: cls(_column(column)), taken)
+    buffer: collections.deque[Any] = collections.deque(itertools.islice(run, span))
+    while buffer:
+        window = list(buffer)[::stride]
+        if len(window) == size or not drop_remainder:
+            yield e.zip_parts(lambda column: cls(_window_source(column)), window)
         if shift >= span:
-            held.clear()
+            buffer.clear()
             next(itertools.islice(run, shift - span, shift - span), None)
-            held.extend(itertools.islice(run, span))
+            buffer.extend(itertools.islice(run, span))
         else:
-            for _ in range(min(shift, len(held))):
-                held.popleft()
-            held.extend(itertools.islice(run, shift))
+            for _ in range(min(shift, len(buffer))):
+                buffer.popleft()
+            buffer.extend(itertools.islice(run, shift))
 
 
-def _column(values: Sequence[Any]) -> s.Stage:
-    kept = list(values)
-    return s.Listed(lambda: iter(kept), "window", len(kept), e.spec_of(kept[0]))
+def _window_source(values: Sequence[Any]) -> s.Stage:
+    items = list(values)
+    return s.IteratorSource(lambda: iter(items), "window", len(items), e.spec_of(items[0]))
 
 
 def _signature(types: Any, shapes: Any, signature: Any) -> Any:
-    """TensorSpecs from the newer or the older arguments of from_generator."""
+    """Return TensorSpecs from the newer or the older arguments of from_generator."""
     if signature is not None:
-        return e.each(lambda spec: e.TensorSpec(_sizes(spec.shape), spec.dtype), signature)
+        return e.map_parts(lambda spec: e.TensorSpec(_sizes(spec.shape), spec.dtype), signature)
     if types is None:
         return None
     if shapes is None:
-        return e.each(lambda dtype: e.TensorSpec(None, dtype), types)
+        return e.map_parts(lambda dtype: e.TensorSpec(None, dtype), types)
     if not isinstance(types, (tuple, dict)):
         return e.TensorSpec(_sizes(shapes), types)
     if isinstance(types, dict):
@@ -538,14 +770,14 @@ def _signature(types: Any, shapes: Any, signature: Any) -> Any:
     return tuple(_signature(*pair, None) for pair in zip(types, shapes, strict=True))
 
 
-def _sizes(shape: Any) -> Any:
+def _sizes(shape: ShapeLike | None) -> tuple[int | None, ...] | None:
     return None if shape is None else tuple(None if size is None else int(size) for size in shape)
 
 
-def _seed(seed: Any) -> int:
+def _seed(seed: int | None) -> int:
     return make_default_seed() if seed is None else check_int("seed", seed, minimum=0)
 
 
-def _require_dataset(value: Any, what: str) -> None:
+def _require_dataset(value: Any, method: str) -> None:
     if not isinstance(value, Dataset):
-        raise TypeError(f"{what} takes Datasets, got {type(value).__name__}")
+        raise TypeError(f"{method} takes Datasets, got {type(value).__name__}")

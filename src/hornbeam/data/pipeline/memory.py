@@ -1,4 +1,4 @@
-"""Pipelines that are arrays in memory, taken in batches of rows: `fit` runs those without Python."""
+"""Pipelines over arrays in memory, taken in batches of rows: `fit` runs those without Python."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hornbeam.data.pipeline.transforms import Batch
 
 
 class InMemoryRows(NamedTuple):
-    """Arrays, the size of batches, how many rows a pass has, and the row numbers of a new pass."""
+    """Arrays, the batch size, the number of rows in a pass, and a function for the row numbers of a pass."""
 
     arrays: Any
     batch_size: int
@@ -22,14 +22,14 @@ class InMemoryRows(NamedTuple):
 
 
 def as_in_memory_rows(dataset: Dataset) -> InMemoryRows | None:
-    """What `from_tensor_slices(...).shuffle(...).batch(...)` and the like are made of, None for others."""
+    """Return the arrays behind `from_tensor_slices(...).shuffle(...).batch(...)` and the like, else None."""
     stage, endless = dataset._stage, False
     while isinstance(stage, Prefetch) or (isinstance(stage, Repeat) and stage.times is None):
         endless = endless or isinstance(stage, Repeat)
         stage = stage.source
-    if not isinstance(stage, Batch) or stage.make is not e.batch_of:
+    if not isinstance(stage, Batch) or stage.stack is not e.stack_elements:
         return None
-    table, count = stage.source.table(), stage.source.count()
+    table, count = stage.source.rows(), stage.source.count()
     if table is None or count <= 0:
         return None
     if stage.drop_remainder:

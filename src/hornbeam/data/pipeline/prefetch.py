@@ -1,4 +1,4 @@
-"""Work done ahead of its use, in order: by a thread that reads on, or by several that each make an item."""
+"""Work ahead of its use, in order: one thread that prefetches, or several that each compute an item."""
 
 from __future__ import annotations
 
@@ -16,29 +16,31 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-# How many items may wait.
+# Maximum number of items in the queue.
 DEPTH = 2
-# Items that are fetched in the caller's thread, to see whether the source computes or waits.
-TRIED = 3
-# Seconds an item below which fetching ahead is not worth a thread.
-WORTH = 2e-4
-# Seconds a call from which on workers are worth their changes of the thread.
-LONG = 1e-3
-# Seconds after which a result that is not there yet makes one look whether the workers live.
-ALIVE = 1.0
-# How long the end waits for a source that is in the middle of an item.
-PATIENCE = 5.0
+# Items that are fetched in the caller's thread, to measure whether the source computes or waits.
+PROBE_ITEMS = 3
+# Seconds an item below which prefetching does not pay for a thread.
+MIN_ITEM_SECONDS = 2e-4
+# Seconds a call above which worker threads pay for switching between them.
+MIN_CALL_SECONDS = 1e-3
+# Seconds without a result after which the workers are checked to be alive.
+POLL_SECONDS = 1.0
+# Seconds that closing waits for a source that is computing an item.
+JOIN_SECONDS = 5.0
 
 
 def prefetch_if_worthwhile(items: Iterator[T], threads: int, depth: int = DEPTH) -> Generator[T, None, None]:
-    """The items, in order. After the first few they are fetched ahead if the source spends its time waiting
-    (for a disk, a network, other processes), or if there are more processors than the consumer's `threads`: a
-    source that computes would take from the consumer what it saves.
+    """Yield the items in order, fetched ahead by a thread where that pays.
 
-    An exception of the source comes up where its item would have. Close the iterator to end the thread.
+    It pays if, in the first few items, the source spends its time waiting (for a disk, a network, other
+    processes), or if the machine has more processors than the consumer's `threads`: a source that computes
+    would otherwise take from the consumer the time that it saves.
+
+    An exception of the source is raised in place of its item. Close the iterator to end the thread.
     """
     clock, wall, busy = time.perf_counter, 0.0, 0.0
-    for _ in range(TRIED):
+    for _ in range(PROBE_ITEMS):
         wall, busy = wall - clock(), busy - time.thread_time()
         try:
             item = next(items)
@@ -47,20 +49,20 @@ def prefetch_if_worthwhile(items: Iterator[T], threads: int, depth: int = DEPTH)
         wall, busy = wall + clock(), busy + time.thread_time()
         yield item
     spare = (os.cpu_count() or 1) > threads
-    if wall < WORTH * TRIED or (busy > wall / 2 and not spare):
+    if wall < MIN_ITEM_SECONDS * PROBE_ITEMS or (busy > wall / 2 and not spare):
         yield from items
         return
-    ahead = Ahead(items, depth)
-    # The thread owns them from here on: they end with it.
+    prefetcher = Prefetcher(items, depth)
+    # From here on the thread holds the only reference: the source ends with it.
     del items
     try:
-        yield from ahead
+        yield from prefetcher
     finally:
-        ahead.close()
+        prefetcher.close()
 
 
-class Ahead(Iterator[T]):
-    """An iterator whose items a thread fetches, `depth` of them ahead."""
+class Prefetcher(Iterator[T]):
+    """Iterator whose items a thread fetches, up to `depth` of them ahead."""
 
     def __init__(self, source: Iterator[T], depth: int = DEPTH) -> None:
         self._depth = depth
@@ -103,26 +105,26 @@ class Ahead(Iterator[T]):
         raise StopIteration
 
     def close(self) -> None:
-        """End the thread: after the item that it is fetching, if any."""
+        """End the thread, after the item that it is fetching."""
         with self._changed:
             self._closed = True
             self._ready.clear()
             self._changed.notify_all()
-        self._thread.join(PATIENCE)
+        self._thread.join(JOIN_SECONDS)
 
 
-def in_order(
+def map_ordered(
     function: Callable[[T], R],
     items: Iterable[T],
     workers: int,
     depth: int | None = None,
     pool: Executor | None = None,
 ) -> Generator[R, None, None]:
-    """`function(item)` for every item, made by `workers` threads (or by `pool`), in the order of the items.
+    """Yield `function(item)` in the order of the items, computed by `workers` threads (or by `pool`).
 
-    depth: how many results are made ahead at most, twice the number of workers if None. An exception comes
-    up where its result would have, and RuntimeError if somebody killed a worker. The workers end when the
-    iterator does.
+    depth: maximum number of results that are computed ahead, twice the number of workers if None. An
+    exception is raised in place of its result, and RuntimeError if a worker was killed. The workers end with
+    the iterator.
     """
     threads: list[threading.Thread] = []
     if pool is None:
@@ -131,64 +133,68 @@ def in_order(
         pool = ThreadPoolExecutor(
             workers, "hornbeam-map", initializer=lambda: threads.append(threading.current_thread())
         )
-    waiting: deque[Future[R]] = deque()
+    pending: deque[Future[R]] = deque()
     source, failure = iter(items), None
     try:
         while failure is None:
             try:
-                waiting.append(pool.submit(function, next(source)))
+                pending.append(pool.submit(function, next(source)))
             except StopIteration:
                 break
-            except Exception as error:  # comes up after the results of the items before it
+            except Exception as error:  # raised after the results of the items before it
                 failure = error
-            if len(waiting) >= max(depth or 2 * workers, 1):
-                yield _awaited(waiting.popleft(), threads)
-        while waiting:
-            yield _awaited(waiting.popleft(), threads)
+            if len(pending) >= max(depth or 2 * workers, 1):
+                yield _wait_for(pending.popleft(), threads)
+        while pending:
+            yield _wait_for(pending.popleft(), threads)
         if failure is not None:
             raise failure
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def in_portions(
+def map_ordered_chunked(
     function: Callable[[T], R], items: Sequence[T], workers: int, size: int
 ) -> Generator[R, None, None]:
-    """As `in_order`, for short calls: a thread makes `size` of them before it changes."""
-    portions = (items[start : start + size] for start in range(0, len(items), size))
-    for made in in_order(lambda portion: [function(item) for item in portion], portions, workers):
-        yield from made
+    """Yield as `map_ordered`, for short calls: a thread makes `size` of them in a row."""
+    chunks = (items[start : start + size] for start in range(0, len(items), size))
+    for results in map_ordered(lambda chunk: [function(item) for item in chunk], chunks, workers):
+        yield from results
 
 
-def _awaited(future: Future[R], threads: list[threading.Thread]) -> R:
-    """A result. Raises RuntimeError if one of the threads ended before it was there: they do not by
-    themselves, and what a killed one had taken would be waited for without end."""
+def _wait_for(future: Future[R], threads: list[threading.Thread]) -> R:
+    """Return a result. Raises RuntimeError if a thread ended before.
+
+    Threads do not end by themselves, and the work of a killed one would be waited for forever.
+    """
     from concurrent.futures import wait
 
-    while not wait([future], ALIVE).done:
-        if not all(thread.is_alive() for thread in list(threads)) and not wait([future], ALIVE).done:
-            raise RuntimeError("a thread that prepares data was killed: what it was making is lost")
+    while not wait([future], POLL_SECONDS).done:
+        if not all(thread.is_alive() for thread in list(threads)) and not wait([future], POLL_SECONDS).done:
+            raise RuntimeError("a thread that prepares data was killed, and its result is lost")
     return future.result()
 
 
-def in_order_where_it_pays(
+def map_ordered_if_slow(
     function: Callable[[T], R], items: Iterator[T], workers: int
 ) -> Generator[R, None, None]:
-    """As `in_order`, with workers only if the first few calls take long enough: threads that hold Python's
-    lock by turns make short calls slower."""
+    """Yield as `map_ordered`, with workers only if the first few calls are slow enough.
+
+    Threads that alternate in holding Python's lock make short calls slower.
+    """
     started = time.perf_counter()
-    for item in itertools.islice(items, TRIED):
+    for item in itertools.islice(items, PROBE_ITEMS):
         yield function(item)
-    if time.perf_counter() - started < LONG * TRIED:
+    if time.perf_counter() - started < MIN_CALL_SECONDS * PROBE_ITEMS:
         yield from map(function, items)
     else:
-        yield from in_order(function, items, workers)
+        yield from map_ordered(function, items, workers)
 
 
-def workers_for(num_parallel_calls: Any) -> int | None:
-    """Threads for a `num_parallel_calls`: None is one; AUTOTUNE (-1) is None, which leaves it open.
+def resolve_workers(num_parallel_calls: Any) -> int | None:
+    """Return the number of threads for `num_parallel_calls`: None is 1; AUTOTUNE (-1) is None, undecided.
 
-    Raises ValueError for others below 1.
+    Raises ValueError for other values below 1.
     """
     if num_parallel_calls is None:
         return 1
@@ -196,5 +202,5 @@ def workers_for(num_parallel_calls: Any) -> int | None:
     if count == -1:
         return None
     if count < 1:
-        raise ValueError(f"num_parallel_calls must be 1 or more, or AUTOTUNE, got {num_parallel_calls}")
+        raise ValueError(f"num_parallel_calls must be at least 1, or AUTOTUNE, got {num_parallel_calls}")
     return count

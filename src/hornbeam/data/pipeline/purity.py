@@ -1,6 +1,6 @@
-"""Whether a function's results depend on its arguments alone, as far as its code shows.
+"""Static check that the results of a function depend on its arguments alone.
 
-Such functions can be traced once and replayed; all others are called for every element, so that nothing they
+Such functions can be traced once and replayed. All others are called for every element, so that nothing they
 draw, count or read is frozen.
 """
 
@@ -12,83 +12,88 @@ from collections.abc import Callable, Iterator
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
-# Built-in functions without effects; what they return depends on their arguments.
+# Built-in functions without side effects, whose results depend on their arguments.
 _BUILTINS = frozenset({
     "Ellipsis", "False", "None", "True", "abs", "all", "any", "bool", "complex", "dict", "divmod",
     "enumerate", "float", "frozenset", "int", "isinstance", "len", "list", "max", "min", "pow", "range",
     "reversed", "round", "set", "slice", "sorted", "str", "sum", "tuple", "zip",
 })  # fmt: skip
-# Instructions that change what stands outside of the function, or bring in what cannot be seen here.
+# Instructions that change state outside of the function, or use values that cannot be checked here.
 _EFFECTS = frozenset({
     "DELETE_ATTR", "DELETE_GLOBAL", "IMPORT_FROM", "IMPORT_NAME", "STORE_ATTR", "STORE_DEREF", "STORE_GLOBAL",
     "YIELD_VALUE",
 })  # fmt: skip
-_PLAIN = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
+_CONSTANT_TYPES = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
 
 
 def is_pure(function: Callable[..., Any]) -> bool:
-    """True for plain functions that use nothing but their arguments, constants, built-ins without effects,
-    Hornbeam's modules, functions and classes, and functions that do the same."""
-    return _pure(function, set())
+    """Return True for plain functions that use nothing but pure values.
+
+    Those are their arguments, constants, built-ins without side effects, Hornbeam's modules, functions and
+    classes, and functions that are pure themselves.
+    """
+    return _is_pure(function, set())
 
 
-def _pure(function: Any, seen: set[Any]) -> bool:
-    if function in seen:
+def _is_pure(function: Any, checked: set[Any]) -> bool:
+    if function in checked:
         return True
     if type(function) is not FunctionType:
         return False
-    seen.add(function)
-    if not _closed_over_pure(function, seen):
+    checked.add(function)
+    if not _has_pure_closure(function, checked):
         return False
     defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
-    if not all(_constant(value) for value in defaults):
+    if not all(_is_constant(value) for value in defaults):
         return False
-    codes = list(_codes(function.__code__))
+    codes = list(_code_objects(function.__code__))
     if any(step.opname in _EFFECTS for code in codes for step in dis.get_instructions(code)):
         return False
     names = {name for code in codes for name in code.co_names}
-    return all(_known(name, function.__globals__, seen) for name in names)
+    return all(_is_pure_name(name, function.__globals__, checked) for name in names)
 
 
-def _closed_over_pure(function: FunctionType, seen: set[Any]) -> bool:
-    """Whether what a function took from the functions around it may be used."""
+def _has_pure_closure(function: FunctionType, checked: set[Any]) -> bool:
+    """Return True if all values captured from surrounding functions are pure."""
     try:
-        return all(_allowed(cell.cell_contents, seen) for cell in function.__closure__ or ())
+        return all(_is_pure_value(cell.cell_contents, checked) for cell in function.__closure__ or ())
     except ValueError:  # a name that is assigned later
         return False
 
 
-def _codes(code: CodeType) -> Iterator[CodeType]:
-    """A function's code and that of the functions and comprehensions inside."""
+def _code_objects(code: CodeType) -> Iterator[CodeType]:
+    """Yield the code of a function and of the functions and comprehensions inside."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _codes(constant)
+            yield from _code_objects(constant)
 
 
-def _known(name: str, around: dict[str, Any], seen: set[Any]) -> bool:
-    """Whether a name may be used. Attributes have names too: one that is no global is harmless."""
-    if name in around:
-        return _allowed(around[name], seen)
+def _is_pure_name(name: str, namespace: dict[str, Any], checked: set[Any]) -> bool:
+    """Return True if a name is pure. Attributes have names too: one that is no global is harmless."""
+    if name in namespace:
+        return _is_pure_value(namespace[name], checked)
     return not hasattr(builtins, name) or name in _BUILTINS
 
 
-def _constant(value: Any) -> bool:
-    return all(map(_constant, value)) if isinstance(value, tuple) else isinstance(value, _PLAIN)
+def _is_constant(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_is_constant, value))
+    return isinstance(value, _CONSTANT_TYPES)
 
 
-def _allowed(value: Any, seen: set[Any]) -> bool:
-    if _constant(value) or (isinstance(value, FunctionType) and value in seen):
+def _is_pure_value(value: Any, checked: set[Any]) -> bool:
+    if _is_constant(value) or (isinstance(value, FunctionType) and value in checked):
         return True
     if isinstance(value, ModuleType):
-        return _ours(value.__name__) or _ours(type(value).__module__)
+        return _is_hornbeam(value.__name__) or _is_hornbeam(type(value).__module__)
     if isinstance(value, FunctionType):
-        if not _ours(value.__module__):
-            return _pure(value, seen)
-        seen.add(value)
-        return _closed_over_pure(value, seen)  # ours may wrap a function of the user's
-    return isinstance(value, (BuiltinFunctionType, type)) and _ours(value.__module__)
+        if not _is_hornbeam(value.__module__):
+            return _is_pure(value, checked)
+        checked.add(value)
+        return _has_pure_closure(value, checked)  # ours may wrap a function of the user
+    return isinstance(value, (BuiltinFunctionType, type)) and _is_hornbeam(value.__module__)
 
 
-def _ours(module: Any) -> bool:
+def _is_hornbeam(module: Any) -> bool:
     return isinstance(module, str) and module.split(".")[0] == "hornbeam"

@@ -1,4 +1,4 @@
-"""`PyDataset`: batches by number, made by workers in the order in which they are used."""
+"""`PyDataset`: batches by index, computed by workers in the order in which they are used."""
 
 from __future__ import annotations
 
@@ -9,24 +9,29 @@ from typing import Any
 import numpy as np
 
 from hornbeam.core.registry import exported
-from hornbeam.data.errors import located
-from hornbeam.data.pipeline.prefetch import in_order
+from hornbeam.data.errors import add_location
+from hornbeam.data.pipeline.prefetch import map_ordered
 
+# Function of a count that returns 0 ... count - 1 in some order.
 Order = Callable[[int], np.ndarray]
 
 
 @exported("keras.utils")
 class PyDataset:
-    """Batches by number: a subclass defines `__getitem__(index)`, which returns a batch `(x, y)`, and
-    `__len__`.
+    """Dataset of batches by index.
 
-    workers: threads (or processes, with use_multiprocessing) that prepare batches ahead; the order does not
-    depend on
-    them. max_queue_size: how many batches are prepared ahead at most.
+    A subclass defines `__getitem__(index)`, which returns a batch `(x, y)`, and `__len__`. The order of
+    batches does not depend on the number of workers.
 
-    >>> class Squares(hornbeam.utils.PyDataset):
-    ...     def __len__(self): return 10
-    ...     def __getitem__(self, i): return np.ones((4, 1)) * i, np.ones((4, 1)) * i * i
+    Args:
+        workers: Number of threads (or processes) that compute batches ahead.
+        use_multiprocessing: Whether to use processes instead of threads.
+        max_queue_size: Maximum number of batches that are computed ahead.
+
+    Example:
+        >>> class Squares(hornbeam.utils.PyDataset):
+        ...     def __len__(self): return 10
+        ...     def __getitem__(self, i): return np.ones((4, 1)) * i, np.ones((4, 1)) * i * i
     """
 
     def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
@@ -41,22 +46,22 @@ class PyDataset:
 
     @property
     def num_batches(self) -> int | None:
-        """Number of batches in an epoch: `len(self)`, or None for a dataset without an end."""
+        """Number of batches in an epoch: `len(self)`, or None for an infinite dataset."""
         if hasattr(self, "__len__"):
             return len(self)
         return None
 
     def on_epoch_begin(self) -> None:
-        """Called before every pass."""
+        """Do nothing; called before every pass."""
 
     def on_epoch_end(self) -> None:
-        """Called after every pass."""
+        """Do nothing; called after every pass."""
 
     def __iter__(self) -> Iterator[Any]:
         return self._batches(None)
 
     def _batches(self, shuffle: Order | None) -> Iterator[Any]:
-        """One pass, in an order given by `shuffle(number)`."""
+        """Run one pass, in the order `shuffle(count)`."""
         count = self.num_batches
         self.on_epoch_begin()
         order: Iterable[int]
@@ -68,41 +73,42 @@ class PyDataset:
         if getattr(self, "use_multiprocessing", False):
             yield from self._by_processes(order, workers)
         elif workers > 1:
-            yield from in_order(self._numbered_batch, order, workers, self.max_queue_size)
+            yield from map_ordered(self._batch_at, order, workers, self.max_queue_size)
         else:
-            yield from map(self._numbered_batch, order)
+            yield from map(self._batch_at, order)
         self.on_epoch_end()
 
-    def _numbered_batch(self, index: int) -> Any:
+    def _batch_at(self, index: int) -> Any:
         try:
             return self[index]
         except Exception as error:
-            raise located(error, f"in batch {index} of {type(self).__name__}") from error
+            raise add_location(error, f"in batch {index} of {type(self).__name__}") from error
 
     def _by_processes(self, order: Iterable[int], workers: int) -> Iterator[Any]:
         import multiprocessing
         from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
 
-        # A fresh process cannot import a class of the script itself, or would run the script again: those are
-        # forked where the system can.
+        # A spawned process cannot import a class of the script itself, or would run the script again: fork
+        # those where the system can.
         scripted = type(self).__module__ == "__main__" and "fork" in multiprocessing.get_all_start_methods()
         context = multiprocessing.get_context("fork" if scripted else "spawn")
-        # Each process gets the dataset once. They are new ones every pass: on_epoch_end may have changed it.
-        pool = ProcessPoolExecutor(workers, context, initializer=_hold, initargs=(self,))
+        # Each process receives the dataset once. Processes are new in every pass, as on_epoch_end may have
+        # changed it.
+        pool = ProcessPoolExecutor(workers, context, initializer=_set_worker_dataset, initargs=(self,))
         try:
-            yield from in_order(_held_batch, order, workers, self.max_queue_size, pool)
+            yield from map_ordered(_worker_batch, order, workers, self.max_queue_size, pool)
         except BrokenProcessPool as error:
-            place = f"while batches of {type(self).__name__} were made: was it killed, or out of memory?"
-            raise located(error, place) from None
+            location = f"in a worker process of {type(self).__name__}: was it killed, or out of memory?"
+            raise add_location(error, location) from None
 
 
-_held: list[PyDataset] = []
+_worker_dataset: list[PyDataset] = []
 
 
-def _hold(dataset: PyDataset) -> None:
-    """In a worker process: the dataset that its batches are of."""
-    _held[:] = [dataset]
+def _set_worker_dataset(dataset: PyDataset) -> None:
+    """Store the dataset of a worker process."""
+    _worker_dataset[:] = [dataset]
 
 
-def _held_batch(index: int) -> Any:
-    return _held[0]._numbered_batch(index)
+def _worker_batch(index: int) -> Any:
+    return _worker_dataset[0]._batch_at(index)

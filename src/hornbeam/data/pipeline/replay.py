@@ -1,4 +1,4 @@
-"""Functions of elements, traced once for each form of element and replayed without Python."""
+"""Functions of elements, traced once for each element structure and replayed without Python."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from hornbeam.engines import current_engine
 from hornbeam.engines.base import Engine, Executable
 from hornbeam.ir.types import HornbeamTypeError, TensorType, dtype_name
 
-# Elements of more forms than this are not worth a trace each.
-MOST = 16
+# Maximum number of element signatures that are traced: more of them do not pay for a trace each.
+MAX_TRACES = 16
 
 
-class Tape(NamedTuple):
-    """A traced function: compiled, and how its result is put together from the outputs."""
+class CompiledFunction(NamedTuple):
+    """Executable of a traced function, and a function that packs its outputs into the result."""
 
     executable: Executable
     engine: Engine
@@ -29,59 +29,60 @@ class Tape(NamedTuple):
     pack: Callable[[list[Any]], Any]
 
     def run(self, parts: list[Any]) -> Any:
-        """The function's result for the parts of an element, in the order of `tree.flatten`."""
+        """Return the result for the parts of an element, in the order of `tree.flatten`."""
         arrays = [np.array(part) if self.copies else np.asarray(part) for part in parts]
         outputs = self.executable.run([self.engine.put(array) for array in arrays])
         return self.pack([self.engine.get(value) for value in outputs])
 
 
 class Replay:
-    """`function` by tapes, where its code shows that they give what calling it gives."""
+    """Compiled versions of a pure function, by element signature."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
-        self._tapes: dict[Any, Tape | None] = {}
+        self._compiled: dict[Any, CompiledFunction | None] = {}
 
     @staticmethod
     def of(function: Callable[..., Any]) -> Replay | None:
-        """One for a function that can be replayed, None for others."""
+        """Return a Replay for a pure function, None for others."""
         return Replay(function) if is_pure(function) else None
 
-    def tape(self, element: Any, parts: list[Any]) -> Tape | None:
-        """The tape for an element's form; None where the function has to be called."""
+    def compiled(self, element: Any, parts: list[Any]) -> CompiledFunction | None:
+        """Return the compiled function for the signature of an element, None if it has to be called."""
         if any(not isinstance(part, (np.ndarray, np.generic)) or part.dtype == object for part in parts):
             return None
-        form = (*((part.shape, part.dtype) for part in parts), e.form_of(element))
-        if form not in self._tapes:
-            self._tapes[form] = _traced(self.function, element) if len(self._tapes) < MOST else None
-        return self._tapes[form]
+        signature = (*((part.shape, part.dtype) for part in parts), e.describe_structure(element))
+        if signature not in self._compiled:
+            traceable = len(self._compiled) < MAX_TRACES
+            self._compiled[signature] = _compile(self.function, element) if traceable else None
+        return self._compiled[signature]
 
 
-def _traced(function: Callable[..., Any], element: Any) -> Tape | None:
-    """A tape, or None where a value is needed while tracing, or variables or other values take part."""
-    types = e.each(lambda part: TensorType(part.shape, dtype_name(part.dtype)), element)
+def _compile(function: Callable[..., Any], element: Any) -> CompiledFunction | None:
+    """Trace and compile. None if tracing needs a value, or if variables or captured tensors are used."""
+    types = e.map_parts(lambda part: TensorType(part.shape, dtype_name(part.dtype)), element)
     try:
         traced = trace_function(function, list(types) if isinstance(types, tuple) else [types])
         pack = _packing(traced.result)
-    except Exception:  # whatever it is, calling the function shows it, with the element's number
+    except Exception:  # calling the function raises it again, with the index of the element
         return None
     if traced.variables or traced.captured or traced.updated:
         return None
     engine = current_engine()
-    return Tape(engine.executable(traced.graph), engine, _may_be_views(traced.graph), pack)
+    return CompiledFunction(engine.executable(traced.graph), engine, _may_be_views(traced.graph), pack)
 
 
 def _packing(result: Any) -> Callable[[list[Any]], Any]:
-    """From outputs to an element like `result`. Raises HornbeamTypeError for what is not made of tensors."""
-    for part in e.parts_of(result):
+    """Return a function that packs outputs like `result`. Raises HornbeamTypeError unless all are tensors."""
+    for part in e.flatten_parts(result):
         if not isinstance(part, Tensor):
             raise HornbeamTypeError(f"only tensors are replayed, got {type(part).__name__}")
 
     def pack(outputs: list[Any]) -> Any:
         return tree.pack_sequence_as(result, [array if array.ndim else array[()] for array in outputs])
 
-    return pack if tree.is_nested(result) else _only
+    return pack if tree.is_nested(result) else _single_output
 
 
-def _only(outputs: list[Any]) -> Any:
+def _single_output(outputs: list[Any]) -> Any:
     return outputs[0] if outputs[0].ndim else outputs[0][()]

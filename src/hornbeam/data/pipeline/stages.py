@@ -1,4 +1,4 @@
-"""The steps of a pipeline. A `Stage` knows the stages before it and how to run through its elements once."""
+"""Stages of a pipeline. A `Stage` holds the stages before it and iterates over its elements."""
 
 from __future__ import annotations
 
@@ -11,94 +11,94 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from hornbeam.data import elements as e
-from hornbeam.data.pipeline.prefetch import Ahead, prefetch_if_worthwhile
+from hornbeam.data.pipeline.prefetch import Prefetcher, prefetch_if_worthwhile
 from hornbeam.engines import current_engine
 from hornbeam.random import host_bits, host_key, host_permutation
 
 T = TypeVar("T")
 
-# What `count()` says of a pipeline without an end, and of one whose length shows when it is run.
+# Results of `count()` for infinite pipelines, and for those whose length is only known by iterating.
 INFINITE = -1
 UNKNOWN = -2
 
-# Set while the first element is looked at: nothing is shuffled then, and no thread is started.
-looking: contextvars.ContextVar[bool] = contextvars.ContextVar("peeking", default=False)
+# Set while the first element is inspected: nothing is shuffled then, and no thread is started.
+is_peeking: contextvars.ContextVar[bool] = contextvars.ContextVar("peeking", default=False)
 
 
-class Table(NamedTuple):
-    """Elements that are rows of arrays in memory: the arrays, and how to run through the row numbers once."""
+class ArrayRows(NamedTuple):
+    """Elements that are rows of arrays: the arrays, and a function for the row numbers of a pass."""
 
     arrays: Any
     order: Callable[[], Iterator[int]]
 
 
 class Stage:
-    """A step. `name` stands in errors and in the Dataset's description."""
+    """One stage of a pipeline. `name` is used in errors and in the representation of the Dataset."""
 
     name = "step"
 
-    def __init__(self, *before: Stage) -> None:
-        self.before = before
+    def __init__(self, *inputs: Stage) -> None:
+        self.inputs = inputs
 
     @property
     def source(self) -> Stage:
-        """The stage before, of those that have one."""
-        return self.before[0]
+        """The preceding stage, for stages with one input."""
+        return self.inputs[0]
 
     @property
     def number(self) -> int:
-        """The place in the pipeline, from 1 on."""
-        return 1 + max((stage.number for stage in self.before), default=0)
+        """Position in the pipeline, from 1."""
+        return 1 + max((stage.number for stage in self.inputs), default=0)
 
     def run(self) -> Iterator[Any]:
-        """Run through the elements once."""
+        """Iterate over the elements once."""
         raise NotImplementedError
 
     def count(self) -> int:
-        """How many elements there are, or INFINITE, or UNKNOWN."""
+        """Return the number of elements, INFINITE or UNKNOWN."""
         return self.source.count()
 
     def spec(self) -> Any:
-        """The form of the elements: as the first one has it, where nothing better is known."""
+        """Return the spec of the elements: by default that of the first one."""
         with peeking():
             for first in self.run():
                 return e.spec_of(first)
-        raise ValueError(f"the elements' form cannot be seen: {self.name} gives none")
+        raise ValueError(f"the spec of the elements is unknown: {self.name} yields no element")
 
-    def table(self) -> Table | None:
-        """The elements as rows of arrays, if that is what they are."""
+    def rows(self) -> ArrayRows | None:
+        """Return the elements as rows of arrays, or None for other pipelines."""
         return None
 
     def shuffles(self) -> Iterator[Shuffle]:
-        """This stage and those before it that have an order of their own for every pass."""
-        for stage in self.before:
+        """Yield the stages up to this one that have a new order in every pass."""
+        for stage in self.inputs:
             yield from stage.shuffles()
 
 
 @contextmanager
 def peeking() -> Iterator[None]:
-    """Inside, stages run without threads and keep to themselves that they did."""
-    token = looking.set(True)
+    """Run stages without threads and without changing their state."""
+    token = is_peeking.set(True)
     try:
         yield
     finally:
-        looking.reset(token)
+        is_peeking.reset(token)
 
 
 # -- sources -----------------------------------------------------------------------------------------------
 
 
 class Slices(Stage):
-    """The rows of arrays."""
+    """Rows of arrays."""
 
     def __init__(self, arrays: Any, name: str = "from_tensor_slices") -> None:
         super().__init__()
         self.name = name
         self.arrays = arrays
-        self.length = e.count_of(arrays, name)
+        self.length = e.count_rows(arrays, name)
 
     def run(self) -> Iterator[Any]:
-        return (e.row_of(self.arrays, index) for index in range(self.length))
+        return (e.take_row(self.arrays, index) for index in range(self.length))
 
     def count(self) -> int:
         return self.length
@@ -106,12 +106,12 @@ class Slices(Stage):
     def spec(self) -> Any:
         return e.map_specs(e.TensorSpec.row, e.spec_of(self.arrays))
 
-    def table(self) -> Table:
-        return Table(self.arrays, lambda: iter(range(self.length)))
+    def rows(self) -> ArrayRows:
+        return ArrayRows(self.arrays, lambda: iter(range(self.length)))
 
 
-class Listed(Stage):
-    """Elements that stand in a sequence, or that `make()` gives when it runs."""
+class IteratorSource(Stage):
+    """Elements of the iterator that `make()` returns for every pass."""
 
     def __init__(self, make: Callable[[], Iterator[Any]], name: str, count: int, spec: Any = None) -> None:
         super().__init__()
@@ -128,35 +128,35 @@ class Listed(Stage):
         return super().spec() if self._spec is None else self._spec
 
 
-# -- which elements come, and in which order -----------------------------------------------------------------
+# -- selection and order -------------------------------------------------------------------------------------
 
 
-class Rearranging(Stage):
-    """A stage that looks at no element. What it does to elements it can do to the numbers of rows instead."""
+class IndexTransform(Stage):
+    """Stage that does not read its elements, so that it can be applied to row numbers instead."""
 
-    def arrange(self, run: Callable[[], Iterator[T]]) -> Iterator[T]:
-        """The items that `run()` gives, rearranged."""
+    def transform(self, run: Callable[[], Iterator[T]]) -> Iterator[T]:
+        """Select and reorder the items of `run()`."""
         raise NotImplementedError
 
     def run(self) -> Iterator[Any]:
-        table = self.table()
+        table = self.rows()
         if table is None:
-            return self.arrange(self.source.run)
-        return (e.row_of(table.arrays, index) for index in table.order())
+            return self.transform(self.source.run)
+        return (e.take_row(table.arrays, index) for index in table.order())
 
     def spec(self) -> Any:
         return self.source.spec()
 
-    def table(self) -> Table | None:
-        below = self.source.table()
-        return None if below is None else Table(below.arrays, lambda: self.arrange(below.order))
+    def rows(self) -> ArrayRows | None:
+        source = self.source.rows()
+        return None if source is None else ArrayRows(source.arrays, lambda: self.transform(source.order))
 
 
-class Shuffle(Rearranging):
-    """Elements in random order: drawn from a buffer that is filled up from the source."""
+class Shuffle(IndexTransform):
+    """Elements in random order, drawn from a buffer that is refilled from the source."""
 
     name = "shuffle"
-    # Draws are made in blocks of so many.
+    # Number of draws that are computed at a time.
     BLOCK = 1024
 
     def __init__(self, source: Stage, buffer_size: int, seed: int, reshuffles: bool) -> None:
@@ -164,8 +164,8 @@ class Shuffle(Rearranging):
         self.buffer_size, self.seed, self.reshuffles = buffer_size, seed, reshuffles
         self.passes = 0
 
-    def arrange(self, run: Callable[[], Iterator[T]]) -> Iterator[T]:
-        if looking.get():
+    def transform(self, run: Callable[[], Iterator[T]]) -> Iterator[T]:
+        if is_peeking.get():
             yield from run()
             return
         number = self.passes if self.reshuffles else 0
@@ -174,71 +174,71 @@ class Shuffle(Rearranging):
         buffer = list(itertools.islice(source, self.buffer_size))
         draws = self._draws(number)
         for item in source:
-            place = next(draws)
-            drawn, buffer[place] = buffer[place], item
+            index = next(draws)
+            drawn, buffer[index] = buffer[index], item
             yield drawn
-        for place in host_permutation(self.seed, len(buffer), number).tolist():
-            yield buffer[place]
+        for index in host_permutation(self.seed, len(buffer), number).tolist():
+            yield buffer[index]
 
     def shuffles(self) -> Iterator[Shuffle]:
         yield from super().shuffles()
         yield self
 
     def _draws(self, number: int) -> Iterator[int]:
-        """Places in a full buffer, without end."""
+        """Yield random indices into a full buffer, without end."""
         for block in itertools.count():
             words = host_bits(host_key(self.seed, number, block), self.BLOCK)
             yield from (words % np.uint32(self.buffer_size)).tolist()
 
 
-class Repeat(Rearranging):
-    """The source again and again."""
+class Repeat(IndexTransform):
+    """The source, repeated `times` times, or without end (None)."""
 
     def __init__(self, source: Stage, times: int | None) -> None:
         super().__init__(source)
         self.times = times
         self.name = "repeat()" if times is None else f"repeat({times})"
 
-    def arrange(self, run: Callable[[], Iterator[T]]) -> Iterator[T]:
+    def transform(self, run: Callable[[], Iterator[T]]) -> Iterator[T]:
         for _ in itertools.count() if self.times is None else range(self.times):
             item = nothing = object()
             for item in run():
                 yield item
-            if item is nothing:  # an empty source would be repeated for ever
+            if item is nothing:  # an empty source would be repeated forever
                 return
 
     def count(self) -> int:
-        below = self.source.count()
-        if self.times == 0 or below == 0:
+        source_count = self.source.count()
+        if self.times == 0 or source_count == 0:
             return 0
         if self.times is None:
             return INFINITE
-        return below if below < 0 else below * self.times
+        return source_count if source_count < 0 else source_count * self.times
 
 
-class Part(Rearranging):
-    """Elements start, start + step, ... of the source, before number `stop`."""
+class Subsequence(IndexTransform):
+    """Elements start, start + step, ... of the source, before element `stop`."""
 
     def __init__(self, source: Stage, start: int, stop: int | None, step: int, name: str) -> None:
         super().__init__(source)
         self.start, self.stop, self.step, self.name = start, stop, step, name
 
-    def arrange(self, run: Callable[[], Iterator[T]]) -> Iterator[T]:
+    def transform(self, run: Callable[[], Iterator[T]]) -> Iterator[T]:
         return itertools.islice(run(), self.start, self.stop, self.step)
 
     def count(self) -> int:
-        below = self.source.count()
-        if below == UNKNOWN:
+        source_count = self.source.count()
+        if source_count == UNKNOWN:
             return 0 if self.stop == 0 else UNKNOWN
-        if below == INFINITE:
+        if source_count == INFINITE:
             if self.stop is None:
                 return INFINITE
-            below = self.stop
-        return len(range(below)[self.start : self.stop : self.step])
+            source_count = self.stop
+        return len(range(source_count)[self.start : self.stop : self.step])
 
 
-class Kept(Rearranging):
-    """The elements of the first whole pass, kept in memory."""
+class MemoryCache(IndexTransform):
+    """Elements of the first complete pass, cached in memory."""
 
     name = "cache"
 
@@ -246,20 +246,20 @@ class Kept(Rearranging):
         super().__init__(source)
         self._items: list[Any] | None = None
 
-    def arrange(self, run: Callable[[], Iterator[T]]) -> Iterator[T]:
+    def transform(self, run: Callable[[], Iterator[T]]) -> Iterator[T]:
         if self._items is None:
             items: list[T] = []
             for item in run():
                 items.append(item)
                 yield item
-            if not looking.get():
+            if not is_peeking.get():
                 self._items = items
         else:
             yield from self._items
 
 
 class Prefetch(Stage):
-    """Elements made ahead of their use by a thread, where that pays."""
+    """Elements computed ahead of their use by a thread. depth: None prefetches only where it pays."""
 
     name = "prefetch"
 
@@ -268,21 +268,21 @@ class Prefetch(Stage):
         self.depth = depth
 
     def run(self) -> Iterator[Any]:
-        if looking.get() or self.table() is not None or self.depth == 0:
+        if is_peeking.get() or self.rows() is not None or self.depth == 0:
             return self.source.run()
         if self.depth is None:
             return prefetch_if_worthwhile(self.source.run(), current_engine().threads)
-        return _read_ahead(self.source.run(), self.depth)
+        return _prefetch(self.source.run(), self.depth)
 
     def spec(self) -> Any:
         return self.source.spec()
 
-    def table(self) -> Table | None:
-        return self.source.table()
+    def rows(self) -> ArrayRows | None:
+        return self.source.rows()
 
 
-def _read_ahead(source: Iterator[Any], depth: int) -> Iterator[Any]:
-    ahead = Ahead(source, depth)
+def _prefetch(source: Iterator[Any], depth: int) -> Iterator[Any]:
+    prefetcher = Prefetcher(source, depth)
     del source
-    with closing(ahead):
-        yield from ahead
+    with closing(prefetcher):
+        yield from prefetcher

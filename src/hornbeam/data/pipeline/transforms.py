@@ -1,4 +1,4 @@
-"""Steps of a pipeline that look at elements: functions of them, batches, several sources in one."""
+"""Stages that read elements: functions of them, batches, several sources in one."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.data import elements as e
-from hornbeam.data.errors import describe, located
-from hornbeam.data.pipeline.prefetch import in_order, in_order_where_it_pays
+from hornbeam.data.errors import add_location, describe_function
+from hornbeam.data.pipeline.prefetch import map_ordered, map_ordered_if_slow
 from hornbeam.data.pipeline.replay import Replay
-from hornbeam.data.pipeline.stages import INFINITE, UNKNOWN, Slices, Stage, Table, looking
+from hornbeam.data.pipeline.stages import INFINITE, UNKNOWN, ArrayRows, Slices, Stage, is_peeking
 from hornbeam.random import SharedDraws
 
 T = TypeVar("T")
@@ -24,107 +24,106 @@ T = TypeVar("T")
 # -- functions of elements -----------------------------------------------------------------------------
 
 
-def calling(function: Callable[..., Any]) -> Callable[[Any], Any]:
-    """`function` as one of an element: tuples are unpacked, parts are Tensors and Strings."""
+def unpack_arguments(function: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Return `function` as a function of an element: tuples are unpacked, parts are Tensors and Strings."""
 
     def call(element: Any) -> Any:
-        seen = e.presented(element)
-        return function(*seen) if isinstance(seen, tuple) else function(seen)
+        argument = e.for_user(element)
+        return function(*argument) if isinstance(argument, tuple) else function(argument)
 
     return call
 
 
-class Calls:
-    """What the calls of one pass share: draws, and the tapes of a function that can be replayed."""
+class PassContext:
+    """State shared by the calls of one pass: random draws, and the compiled versions of a pure function."""
 
     def __init__(self, function: Callable[..., Any] | None) -> None:
-        self.draws = SharedDraws(not looking.get())
+        self.draws = SharedDraws(not is_peeking.get())
         self.replay = None if function is None else Replay.of(function)
 
 
-class Calling(Stage):
-    """A stage that calls a function of the user's; errors say at which element."""
+class MapBase(Stage):
+    """Stage that calls a function of the user; errors name the element.
 
-    def __init__(
-        self, source: Stage, function: Callable[..., Any], name: str, as_it_is: bool = False
-    ) -> None:
+    raw: the function takes elements as they are inside of a pipeline, not as users see them.
+    """
+
+    def __init__(self, source: Stage, function: Callable[..., Any], name: str, raw: bool = False) -> None:
         super().__init__(source)
         if not callable(function):
             raise TypeError(f"{name} needs a function, got {type(function).__name__}")
         self.function = function
-        self.name = f"{name}({describe(function)})"
-        self._call = function if as_it_is else calling(function)
-        self._replayed = None if as_it_is else function
+        self.name = f"{name}({describe_function(function)})"
+        self._call = function if raw else unpack_arguments(function)
+        self._replayed = None if raw else function
 
-    def calls(self) -> Calls:
-        """For a new pass."""
-        return Calls(self._replayed)
+    def new_pass(self) -> PassContext:
+        """Return the state of a new pass."""
+        return PassContext(self._replayed)
 
-    def called(self, calls: Calls, numbered: tuple[int, Any]) -> Any:
-        """What the function makes of an element, as an element."""
+    def apply(self, context: PassContext, numbered: tuple[int, Any]) -> Any:
+        """Return the result of the function for (index, element), as an element."""
         index, element = numbered
         try:
-            if calls.replay is not None:
+            if context.replay is not None:
                 parts = tree.flatten(element)
-                tape = calls.replay.tape(element, parts)
-                if tape is not None:
-                    return tape.run(parts)
-            with calls.draws.item(index):
-                return e.element_of(self._call(element))
+                compiled = context.replay.compiled(element, parts)
+                if compiled is not None:
+                    return compiled.run(parts)
+            with context.draws.item(index):
+                return e.as_element(self._call(element))
         except Exception as error:
-            raise located(
-                error, f"in step {self.number} of the data, {self.name}, element {index}"
-            ) from error
+            location = f"in step {self.number} of the data, {self.name}, element {index}"
+            raise add_location(error, location) from error
 
 
-class Map(Calling):
+class Map(MapBase):
     """A function of every element, in order, by one thread or several.
 
-    workers: None for one a processor, where that pays. as_it_is: the function takes elements as they are
-    inside of a pipeline.
+    workers: number of threads; None for one a processor, where that pays.
     """
 
     def __init__(
-        self, source: Stage, function: Callable[..., Any], workers: int | None, as_it_is: bool = False
+        self, source: Stage, function: Callable[..., Any], workers: int | None, raw: bool = False
     ) -> None:
-        super().__init__(source, function, "map", as_it_is)
+        super().__init__(source, function, "map", raw)
         self.workers = workers
 
     def run(self) -> Iterator[Any]:
-        return self.results(functools.partial(self.called, self.calls()))
+        return self.results(functools.partial(self.apply, self.new_pass()))
 
     def results(self, function: Callable[[tuple[int, Any]], T]) -> Iterator[T]:
-        """`function((number, element))` of every element."""
+        """Yield `function((index, element))` for every element."""
         numbered = enumerate(self.source.run())
-        if looking.get() or self.workers == 1:
+        if is_peeking.get() or self.workers == 1:
             return map(function, numbered)
         if self.workers is None:
-            return in_order_where_it_pays(function, numbered, os.cpu_count() or 1)
-        return in_order(function, numbered, self.workers)
+            return map_ordered_if_slow(function, numbered, os.cpu_count() or 1)
+        return map_ordered(function, numbered, self.workers)
 
     def spec(self) -> Any:
-        """As the first result has it; a first axis that varies in the source varies here too."""
-        found, source = super().spec(), self.source.spec()
-        shapes = [spec.shape for spec in e.parts_of(source) if isinstance(spec, e.TensorSpec)]
+        """Return the spec of the first result. A first axis of unknown size in the source stays unknown."""
+        first_spec, source = super().spec(), self.source.spec()
+        shapes = [spec.shape for spec in e.flatten_parts(source) if isinstance(spec, e.TensorSpec)]
         varies = all(shape and shape[0] is None for shape in shapes)
-        return e.map_specs(_any_first, found) if varies else found
+        return e.map_specs(_with_unknown_first_axis, first_spec) if varies else first_spec
 
 
-def _any_first(spec: e.TensorSpec) -> e.TensorSpec:
+def _with_unknown_first_axis(spec: e.TensorSpec) -> e.TensorSpec:
     return spec.with_shape((None, *spec.shape[1:])) if spec.shape else spec
 
 
-class Filter(Calling):
-    """The elements for which a function is true."""
+class Filter(MapBase):
+    """Elements for which a predicate is true. until: end with the first one for which it is false."""
 
     def __init__(self, source: Stage, predicate: Callable[..., Any], until: bool = False) -> None:
         super().__init__(source, predicate, "take_while" if until else "filter")
         self.until = until
 
     def run(self) -> Iterator[Any]:
-        calls = self.calls()
+        context = self.new_pass()
         for index, element in enumerate(self.source.run()):
-            if self.called(calls, (index, element)):
+            if self.apply(context, (index, element)):
                 yield element
             elif self.until:
                 return
@@ -136,8 +135,8 @@ class Filter(Calling):
         return self.source.spec()
 
 
-class Interleave(Calling):
-    """The elements of the datasets that a function returns: `block` of each of `cycle` in turn."""
+class Interleave(MapBase):
+    """Elements of the datasets that a function returns: `block` of each of `cycle` datasets in turn."""
 
     def __init__(
         self, source: Stage, function: Callable[..., Any], cycle: int, block: int, name: str = "interleave"
@@ -145,75 +144,73 @@ class Interleave(Calling):
         super().__init__(source, function, name)
         self.cycle, self.block = cycle, block
 
-    def opened(self, calls: Calls, numbered: tuple[int, Any]) -> Iterator[Any]:
-        """A run through the dataset that the function makes of an element."""
-        made = self.called(calls, numbered)
-        if not e.is_pipeline(made):
+    def open_run(self, context: PassContext, numbered: tuple[int, Any]) -> Iterator[Any]:
+        """Start to iterate over the dataset that the function returns for (index, element)."""
+        dataset = self.apply(context, numbered)
+        if not e.is_pipeline(dataset):
             raise TypeError(
-                f"the function given to {self.name} must return a Dataset, got {type(made).__name__}"
+                f"{self.name} needs a function that returns a Dataset, got {type(dataset).__name__}"
             )
-        return made._stage.run()
+        return dataset._stage.run()
 
     def run(self) -> Iterator[Any]:
-        waiting = map(functools.partial(self.opened, self.calls()), enumerate(self.source.run()))
+        waiting = map(functools.partial(self.open_run, self.new_pass()), enumerate(self.source.run()))
         open_runs: list[Iterator[Any] | None] = [None] * self.cycle
-        place, ended = 0, False
+        slot, ended = 0, False
         while not ended or any(run is not None for run in open_runs):
-            run = open_runs[place]
+            run = open_runs[slot]
             if run is None and not ended:
-                run = open_runs[place] = next(waiting, None)
+                run = open_runs[slot] = next(waiting, None)
                 ended = run is None
             if run is not None:
-                given = 0
+                yielded = 0
                 for element in itertools.islice(run, self.block):
-                    given += 1
+                    yielded += 1
                     yield element
-                if given < self.block:
-                    open_runs[place] = None
-            place = (place + 1) % self.cycle
+                if yielded < self.block:
+                    open_runs[slot] = None
+            slot = (slot + 1) % self.cycle
 
     def count(self) -> int:
         return 0 if self.source.count() == 0 else UNKNOWN
 
 
-class Sound(Stage):
-    """The elements that the source can make, where it is a map; others are left out.
+class IgnoreErrors(Stage):
+    """Elements of a map without those that raise an error.
 
-    most: how many at most in a pass, the next error comes up; None for any number.
+    limit: maximum number of errors in a pass, after which the next one is raised; None for any number.
     """
 
     name = "ignore_errors"
 
-    def __init__(self, source: Stage, warns: bool, most: int | None = None) -> None:
+    def __init__(self, source: Stage, warns: bool, limit: int | None = None) -> None:
         super().__init__(source)
         if not isinstance(source, Map):
-            raise ValueError(
-                f"ignore_errors() stands right after the map() that may fail, not after {source.name}"
-            )
-        self.map, self.warns, self.most = source, warns, most
+            raise ValueError(f"ignore_errors() must follow the map() that may fail, not {source.name}")
+        self.map, self.warns, self.limit = source, warns, limit
 
     def run(self) -> Iterator[Any]:
-        left_out = 0
-        for made in self.map.results(functools.partial(self._tried, self.map.calls())):
-            if not isinstance(made, Exception):
-                yield made[0]
+        errors = 0
+        for result in self.map.results(functools.partial(self._try, self.map.new_pass())):
+            if not isinstance(result, Exception):
+                yield result[0]
                 continue
-            left_out += 1
-            if self.most is not None and left_out > self.most:
-                raise made
+            errors += 1
+            if self.limit is not None and errors > self.limit:
+                raise result
             if self.warns:
-                place = " ".join(getattr(made, "__notes__", ()))
-                warnings.warn(f"left out: {type(made).__name__}: {made} {place}", stacklevel=2)
+                location = " ".join(getattr(result, "__notes__", ()))
+                warnings.warn(f"element dropped: {type(result).__name__}: {result} {location}", stacklevel=2)
 
-    def _tried(self, calls: Calls, numbered: tuple[int, Any]) -> tuple[Any] | Exception:
+    def _try(self, context: PassContext, numbered: tuple[int, Any]) -> tuple[Any] | Exception:
         try:
-            return (self.map.called(calls, numbered),)
+            return (self.map.apply(context, numbered),)
         except Exception as error:
             return error
 
     def count(self) -> int:
-        """With a limit, how many there are if all can be made."""
-        return UNKNOWN if self.most is None else self.source.count()
+        """Return UNKNOWN, or with a limit the number of elements if none raises an error."""
+        return UNKNOWN if self.limit is None else self.source.count()
 
     def spec(self) -> Any:
         return self.source.spec()
@@ -223,68 +220,67 @@ class Sound(Stage):
 
 
 class Batch(Stage):
-    """So many elements as one, with a new first axis."""
+    """Consecutive elements, stacked along a new first axis."""
 
     def __init__(
         self,
         source: Stage,
         size: int,
         drop_remainder: bool,
-        make: Callable[[list[Any]], Any] = e.batch_of,
+        stack: Callable[[list[Any]], Any] = e.stack_elements,
         name: str = "batch",
     ) -> None:
         super().__init__(source)
-        self.size, self.drop_remainder, self.make = size, drop_remainder, make
+        self.size, self.drop_remainder, self.stack = size, drop_remainder, stack
         self.name = f"{name}({size})"
 
     def run(self) -> Iterator[Any]:
-        table = self.source.table() if self.make is e.batch_of else None
+        table = self.source.rows() if self.stack is e.stack_elements else None
         if table is not None:
             order = table.order()
-            while len(rows := np.fromiter(itertools.islice(order, self.size), np.int64)) >= self._least:
-                yield e.rows_of(table.arrays, rows)
+            while len(rows := np.fromiter(itertools.islice(order, self.size), np.int64)) >= self._min_size:
+                yield e.take_rows(table.arrays, rows)
             return
         source = self.source.run()
         for index in itertools.count():
-            taken = list(itertools.islice(source, self.size))
-            if len(taken) < self._least:
+            elements = list(itertools.islice(source, self.size))
+            if len(elements) < self._min_size:
                 return
             try:
-                made = self.make(taken)
+                batch = self.stack(elements)
             except (TypeError, ValueError) as error:
-                raise located(
-                    error, f"in step {self.number} of the data, {self.name}, batch {index}"
-                ) from error
-            yield made
+                location = f"in step {self.number} of the data, {self.name}, batch {index}"
+                raise add_location(error, location) from error
+            yield batch
 
     @property
-    def _least(self) -> int:
+    def _min_size(self) -> int:
         return self.size if self.drop_remainder else 1
 
     def count(self) -> int:
-        below = self.source.count()
-        if below < 0:
-            return below
-        return below // self.size if self.drop_remainder else -(-below // self.size)
+        source_count = self.source.count()
+        if source_count < 0:
+            return source_count
+        return source_count // self.size if self.drop_remainder else -(-source_count // self.size)
 
     def spec(self) -> Any:
         size = self.size if self.drop_remainder else None
-        if self.make is e.batch_of:
-            below = self.source.spec()
+        if self.stack is e.stack_elements:
+            element_spec = self.source.spec()
         else:
-            below = e.map_specs(e.TensorSpec.row, super().spec())
-        return e.map_specs(lambda s: s.batch(size), below)
+            element_spec = e.map_specs(e.TensorSpec.row, super().spec())
+        return e.map_specs(lambda s: s.batch(size), element_spec)
 
 
 class Unbatch(Stage):
-    """The rows of the elements."""
+    """Rows of the elements."""
 
     name = "unbatch"
 
     def run(self) -> Iterator[Any]:
         for element in self.source.run():
-            for index in range(e.count_of(element, "unbatch()")):
-                yield e.row_of(element, index)
+            for index in range(e.count_rows(element, "unbatch()")):
+                yield e.take_row(element, index)
 
     def count(self) -> int:
         return self.source.count() if self.source.count() in (0, INFINITE) else UNKNOWN
@@ -294,7 +290,7 @@ class Unbatch(Stage):
 
 
 class Zip(Stage):
-    """Elements of several sources side by side, as long as all have one."""
+    """Combined elements of several sources, until the first of them ends."""
 
     name = "zip"
 
@@ -303,23 +299,23 @@ class Zip(Stage):
         self.pack = pack
 
     def run(self) -> Iterator[Any]:
-        return map(self.pack, zip(*(stage.run() for stage in self.before), strict=False))
+        return map(self.pack, zip(*(stage.run() for stage in self.inputs), strict=False))
 
     def count(self) -> int:
-        return shortest([stage.count() for stage in self.before])
+        return min_cardinality([stage.count() for stage in self.inputs])
 
     def spec(self) -> Any:
-        return self.pack(tuple(stage.spec() for stage in self.before))
+        return self.pack(tuple(stage.spec() for stage in self.inputs))
 
-    def table(self) -> Table | None:
-        if not all(isinstance(stage, Slices) for stage in self.before):
+    def rows(self) -> ArrayRows | None:
+        if not all(isinstance(stage, Slices) for stage in self.inputs):
             return None
-        tables = [stage.table() for stage in self.before]
-        return Table(self.pack(tuple(t.arrays for t in tables if t)), lambda: iter(range(self.count())))
+        tables = [stage.rows() for stage in self.inputs]
+        return ArrayRows(self.pack(tuple(t.arrays for t in tables if t)), lambda: iter(range(self.count())))
 
 
-def shortest(counts: list[int]) -> int:
-    """The smallest of several numbers of elements, some of which may be INFINITE or UNKNOWN."""
+def min_cardinality(counts: list[int]) -> int:
+    """Return the smallest of several numbers of elements, some of which may be INFINITE or UNKNOWN."""
     finite = [count for count in counts if count != INFINITE]
     if not finite:
         return INFINITE
@@ -327,24 +323,24 @@ def shortest(counts: list[int]) -> int:
 
 
 class Concatenate(Stage):
-    """The elements of one source, then those of the other."""
+    """Elements of one source, followed by those of the other."""
 
     name = "concatenate"
 
     def run(self) -> Iterator[Any]:
-        return itertools.chain.from_iterable(stage.run() for stage in self.before)
+        return itertools.chain.from_iterable(stage.run() for stage in self.inputs)
 
     def count(self) -> int:
-        counts = [stage.count() for stage in self.before]
+        counts = [stage.count() for stage in self.inputs]
         return INFINITE if INFINITE in counts else UNKNOWN if UNKNOWN in counts else sum(counts)
 
     def spec(self) -> Any:
-        first, second = (stage.spec() for stage in self.before)
-        return e.together(_wider, [first, second])
+        first, second = (stage.spec() for stage in self.inputs)
+        return e.zip_parts(_common_spec, [first, second])
 
 
-def _wider(specs: Any) -> Any:
-    """A spec that both of two fit."""
+def _common_spec(specs: Any) -> Any:
+    """Return a spec that values of both specs match."""
     first, second = specs
     if first == second or len(first.shape or ()) != len(second.shape or ()):
         return first
@@ -352,23 +348,26 @@ def _wider(specs: Any) -> Any:
     return first.with_shape(tuple(a if a == b else None for a, b in sizes))
 
 
-class Changed(Stage):
-    """What a function of the whole run gives, as for `enumerate`. count, spec: out of the source's."""
+class IteratorTransform(Stage):
+    """A function of the iterator over all elements, as for `enumerate`.
+
+    count, spec: functions of the count and the spec of the source.
+    """
 
     def __init__(
         self,
         source: Stage,
-        change: Callable[[Iterator[Any]], Iterator[Any]],
+        transform: Callable[[Iterator[Any]], Iterator[Any]],
         name: str,
-        count: Callable[[int], int] = lambda below: below,
+        count: Callable[[int], int] = lambda source_count: source_count,
         spec: Callable[[Any], Any] | None = None,
     ) -> None:
         super().__init__(source)
         self.name = name
-        self._change, self._count, self._spec = change, count, spec
+        self._transform, self._count, self._spec = transform, count, spec
 
     def run(self) -> Iterator[Any]:
-        return self._change(self.source.run())
+        return self._transform(self.source.run())
 
     def count(self) -> int:
         return self._count(self.source.count())

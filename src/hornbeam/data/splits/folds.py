@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hornbeam._internal.validation import check_int
-from hornbeam.data.samples import as_samples, check_same_count, rows_of
+from hornbeam.data.samples import as_samples, check_same_count, take_samples
 from hornbeam.data.splits.split import classes_of, group_ids, order_of, split_group_indices, split_indices
 
 
@@ -32,7 +32,7 @@ class Folds:
 
     def __getitem__(self, index: int) -> Fold:
         train, validation = self._rows[index]
-        return Fold(rows_of(self._data, train), rows_of(self._data, validation), train, validation)
+        return Fold(take_samples(self._data, train), take_samples(self._data, validation), train, validation)
 
     def __iter__(self) -> Iterator[Fold]:
         return (self[index] for index in range(len(self)))

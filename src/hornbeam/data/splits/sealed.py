@@ -15,7 +15,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal.row_hash import fingerprint
-from hornbeam.data.samples import as_samples, check_same_count, count_of, named_arrays
+from hornbeam.data.samples import as_samples, check_same_count, count_samples, named_arrays
 
 T = TypeVar("T")
 
@@ -115,7 +115,7 @@ class Sealed:
         )
 
     def __len__(self) -> int:
-        return count_of(self._data[0])
+        return count_samples(self._data[0])
 
     def __repr__(self) -> str:
         times = self.looks

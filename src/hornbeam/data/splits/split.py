@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam._internal.validation import check_number
-from hornbeam.data.samples import as_samples, check_same_count, is_table, named_arrays, rows_of
+from hornbeam.data.samples import as_samples, check_same_count, is_table, named_arrays, take_samples
 from hornbeam.data.splits.allocation import allocate
 from hornbeam.distribution.processes import say
 from hornbeam.random import global_seed_generator, host_permutation
@@ -95,7 +95,7 @@ def split(
     sentence = f"{count:,} samples: {shown}; {how}"
     if verbose:
         say(sentence)
-    made = (rows_of(data, part) if len(part) else None for part in parts)
+    made = (take_samples(data, part) if len(part) else None for part in parts)
     return Split(next(made), next(made), next(made), rows, sentence)
 
 

@@ -42,17 +42,17 @@ def split_dataset(
         # The order that Keras gives for the same seed.
         random.Random(make_default_seed() if seed is None else seed).shuffle(rows)
     size = _batch_size(dataset)
-    parts = [Dataset.from_tensor_slices(e.batch_of(part)) for part in (rows[:left], rows[-right:])]
+    parts = [Dataset.from_tensor_slices(e.stack_elements(part)) for part in (rows[:left], rows[-right:])]
     one, other = (part if size is None else part.batch(size) for part in parts)
     return one, other
 
 
 def _samples(dataset: Any) -> Iterator[Any]:
     if isinstance(dataset, (list, tuple)):
-        arrays = tuple(e.plain(np.asarray(array)) for array in dataset)
+        arrays = tuple(e.as_part(np.asarray(array)) for array in dataset)
         if not arrays:
             raise ValueError("the dataset is an empty list: give an array, or several of one length")
-        e.count_of(arrays, "split_dataset")
+        e.count_rows(arrays, "split_dataset")
         return zip(*arrays, strict=True)
     if isinstance(dataset, Dataset):
         return (dataset if _batch_size(dataset) is None else dataset.unbatch()).as_numpy_iterator()
@@ -60,7 +60,7 @@ def _samples(dataset: Any) -> Iterator[Any]:
         raise TypeError(f"split_dataset takes a Dataset or arrays, got {type(dataset).__name__}")
     if hasattr(dataset, "unbatch") and _batch_size(dataset) is not None:
         dataset = dataset.unbatch()
-    return (e.element_of(tuple(row) if isinstance(row, list) else row) for row in _iterated(dataset))
+    return (e.as_element(tuple(row) if isinstance(row, list) else row) for row in _iterated(dataset))
 
 
 def _iterated(dataset: Any) -> Iterator[Any]:
