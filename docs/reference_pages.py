@@ -155,9 +155,9 @@ def to_rst(docstring: str) -> list[str]:
     return result
 
 
-def convert_docstring(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+def convert_docstring(app: Any, kind: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
     docstring = inspect.cleandoc("\n".join(lines))
-    if what == "data" and docstring == inspect.cleandoc(type(value).__doc__ or ""):
+    if kind == "data" and docstring == inspect.cleandoc(type(value).__doc__ or ""):
         # Undocumented: autodoc falls back to the type.
         lines.clear()
         return
@@ -166,14 +166,14 @@ def convert_docstring(app: Any, what: str, name: str, value: Any, options: Any, 
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
     # In the docstring of a value, napoleon takes what precedes a colon in the first line for the type.
-    lines[:] = ["..", "", *converted] if what in ("attribute", "data", "property") else converted
+    lines[:] = ["..", "", *converted] if kind in ("attribute", "data", "property") else converted
 
 
 def class_signature(
-    app: Any, what: str, name: str, value: Any, options: Any, shown: str | None, returns: str | None
+    app: Any, kind: str, name: str, value: Any, options: Any, shown: str | None, returns: str | None
 ) -> tuple[str | None, str | None] | None:
     """Show the arguments of a class's `__init__`, which a `__new__(*args, **kwargs)` would hide."""
-    if what != "class" or not inspect.isfunction(vars(value).get("__init__", value.__init__)):
+    if kind != "class" or not inspect.isfunction(vars(value).get("__init__", value.__init__)):
         return None
     signature = inspect.signature(value.__init__)
     empty = inspect.Parameter.empty
