@@ -256,7 +256,7 @@ def test_batches_of_different_shapes_say_what_helps() -> None:
     filled = nested.padded_batch(1, {"a": [3], "b": ([2], [])}, {"a": -1.0, "b": (0.0, "")})
     assert next(filled.as_numpy_iterator())["a"].tolist() == [[1, 1, -1]]
     assert filled.element_spec["b"] == (TensorSpec((None, 2), "float64"), TensorSpec((None,), "string"))
-    with pytest.raises(ValueError, match="has 3 parts, but there are 2"):
+    with pytest.raises(ValueError, match="each of the 3 parts of an element, got 2"):
         list(nested.padded_batch(1, {"a": [3], "b": [2]}))
     with pytest.raises(ShapeError, match="does not fit into padded_shapes"):
         list(dataset.padded_batch(4, [3]))

@@ -500,7 +500,7 @@ def test_killed_workers_do_not_hang_the_loop(workers: int, monkeypatch: pytest.M
     monkeypatch.setattr(prefetch, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
     monkeypatch.setattr(logging.getLogger("concurrent.futures"), "disabled", True)
-    items = iter(prefetch.in_order(lambda number: number, iter(range(100)), workers, workers))
+    items = iter(prefetch.map_ordered(lambda number: number, iter(range(100)), workers, workers))
     assert next(items) == 0
     for thread in workers_alive():
         kill(thread)
@@ -525,10 +525,10 @@ def test_a_result_that_is_lost_is_an_error(monkeypatch: pytest.MonkeyPatch) -> N
     ended.start()
     ended.join()
     with pytest.raises(RuntimeError, match="a thread that prepares data was killed"):
-        prefetch._awaited(Future(), [threading.main_thread(), ended])
+        prefetch._wait_for(Future(), [threading.main_thread(), ended])
     done: Future[int] = Future()
     done.set_result(5)
-    assert prefetch._awaited(done, [ended]) == 5
+    assert prefetch._wait_for(done, [ended]) == 5
 
 
 def test_threads_end_with_the_iterator(root: Path) -> None:
