@@ -57,13 +57,13 @@ rust-test: check-rust  ## the Rust tests
 	cargo test --workspace --release --quiet
 
 # RUSTC_BOOTSTRAP enables instrumented builds on a stable compiler. Leaks are not detected: the threads of
-# a pool live as long as the process (`pool.rs`).
+# a pool live as long as the process (`pool/mod.rs`).
 SANITIZED ?= /tmp/hornbeam-sanitize
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 
 sanitize: check-rust  ## Rust tests under AddressSanitizer, and the thread pool under ThreadSanitizer (Linux, slow)
 	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=$(SANITIZED) cargo test --release --quiet --lib --tests --target $(HOST) -p hornbeam-kernels -p hornbeam-engine
-	RUSTC_BOOTSTRAP=1 rustc --edition 2021 --test -O -g -Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer crates/hornbeam-kernels/src/pool.rs -o $(SANITIZED)/pool
+	RUSTC_BOOTSTRAP=1 rustc --edition 2021 --test -O -g -Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer crates/hornbeam-kernels/src/pool/mod.rs -o $(SANITIZED)/pool
 	TSAN_OPTIONS=suppressions=tools/tsan.supp $(SANITIZED)/pool --test-threads=1
 
 # Seconds per target. One thread, so that findings can be reproduced.

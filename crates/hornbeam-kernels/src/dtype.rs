@@ -4,7 +4,7 @@ use std::fmt;
 
 pub use half::{bf16, f16};
 
-/// The type of the elements of an array, as a run-time value.
+/// Element type of an array, as a run-time value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DType {
     Bool,
@@ -39,7 +39,7 @@ impl DType {
         DType::F64,
     ];
 
-    /// Bytes of one element.
+    /// Size of one element in bytes.
     pub const fn size(self) -> usize {
         match self {
             DType::Bool | DType::I8 | DType::U8 => 1,
@@ -49,7 +49,7 @@ impl DType {
         }
     }
 
-    /// The name that NumPy and ml_dtypes use.
+    /// Name in NumPy and ml_dtypes.
     pub const fn name(self) -> &'static str {
         match self {
             DType::Bool => "bool",
@@ -96,9 +96,9 @@ impl fmt::Display for DType {
     }
 }
 
-/// A truth value stored as one byte, 0 or 1.
+/// Boolean stored as one byte, 0 or 1.
 ///
-/// Not Rust's `bool`, because buffers come from outside and a byte 2 in a `&[bool]` is undefined behaviour.
+/// Not Rust's `bool`: buffers come from the caller, and a byte 2 in a `&[bool]` is undefined behaviour.
 /// Every kernel reads any non-zero byte as true and writes 0 or 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(transparent)]
@@ -116,17 +116,17 @@ impl Bool {
     }
 }
 
-/// A Rust type that stores one element: plain data for which every bit pattern is a valid value.
+/// Rust type of one element: plain data of which every bit pattern is a valid value.
 pub trait Element: Copy + Send + Sync + PartialEq + PartialOrd + Default + fmt::Debug + 'static {
-    /// What sums and products are carried in: `f32` for the 16-bit floats, otherwise the type itself.
+    /// Accumulator type of sums and products: `f32` for the 16-bit floats, otherwise the type itself.
     type Acc: Element<Acc = Self::Acc>;
 
     const DTYPE: DType;
     const ZERO: Self;
     const ONE: Self;
-    /// The identity of `max`: minus infinity for floats, the least value otherwise.
+    /// Identity of `max`: minus infinity for floats, the least value otherwise.
     const LOWEST: Self;
-    /// The identity of `min`: plus infinity for floats, the greatest value otherwise.
+    /// Identity of `min`: plus infinity for floats, the greatest value otherwise.
     const HIGHEST: Self;
 
     /// Rounds floats to nearest even; truncates and saturates to integers, NaN becomes 0.
@@ -137,15 +137,16 @@ pub trait Element: Copy + Send + Sync + PartialEq + PartialOrd + Default + fmt::
     fn is_nan(self) -> bool;
 }
 
-macro_rules! element_int {
-    ($($t:ty => $tag:ident),*) => {$(
+/// Implements [`Element`] for a number that is its own accumulator.
+macro_rules! element_number {
+    ($lowest:ident, $highest:ident, |$x:ident| $is_nan:expr; $($t:ty => $tag:ident),*) => {$(
         impl Element for $t {
             type Acc = $t;
             const DTYPE: DType = DType::$tag;
-            const ZERO: Self = 0;
-            const ONE: Self = 1;
-            const LOWEST: Self = <$t>::MIN;
-            const HIGHEST: Self = <$t>::MAX;
+            const ZERO: Self = 0 as $t;
+            const ONE: Self = 1 as $t;
+            const LOWEST: Self = <$t>::$lowest;
+            const HIGHEST: Self = <$t>::$highest;
             #[inline(always)]
             fn from_f64(value: f64) -> Self {
                 value as $t
@@ -164,48 +165,16 @@ macro_rules! element_int {
             }
             #[inline(always)]
             fn is_nan(self) -> bool {
-                false
+                let $x = self;
+                $is_nan
             }
         }
     )*};
 }
 
-element_int!(i8 => I8, i16 => I16, i32 => I32, i64 => I64, u8 => U8, u16 => U16, u32 => U32, u64 => U64);
-
-macro_rules! element_float {
-    ($($t:ty => $tag:ident),*) => {$(
-        impl Element for $t {
-            type Acc = $t;
-            const DTYPE: DType = DType::$tag;
-            const ZERO: Self = 0.0;
-            const ONE: Self = 1.0;
-            const LOWEST: Self = <$t>::NEG_INFINITY;
-            const HIGHEST: Self = <$t>::INFINITY;
-            #[inline(always)]
-            fn from_f64(value: f64) -> Self {
-                value as $t
-            }
-            #[inline(always)]
-            fn to_f64(self) -> f64 {
-                self as f64
-            }
-            #[inline(always)]
-            fn to_acc(self) -> $t {
-                self
-            }
-            #[inline(always)]
-            fn from_acc(value: $t) -> Self {
-                value
-            }
-            #[inline(always)]
-            fn is_nan(self) -> bool {
-                self != self
-            }
-        }
-    )*};
-}
-
-element_float!(f32 => F32, f64 => F64);
+element_number!(MIN, MAX, |_x| false;
+    i8 => I8, i16 => I16, i32 => I32, i64 => I64, u8 => U8, u16 => U16, u32 => U32, u64 => U64);
+element_number!(NEG_INFINITY, INFINITY, |x| x.is_nan(); f32 => F32, f64 => F64);
 
 macro_rules! element_half {
     ($($t:ty => $tag:ident, $widen:ident, $narrow:ident);*) => {$(
@@ -271,10 +240,10 @@ impl Element for Bool {
     }
 }
 
-// The conversions of the `half` crate ask the CPU for its features on every element, which keeps LLVM from
+// The conversions of the `half` crate check the CPU features for every element, which prevents LLVM from
 // vectorising a loop around them. These are branch-free and vectorise everywhere.
 
-/// Widens an IEEE half. Exact; NaN payloads are kept and quieted.
+/// Widens an IEEE half exactly; NaN payloads are kept and quieted.
 #[inline(always)]
 pub fn f16_to_f32(bits: u16) -> f32 {
     let magnitude = u32::from(bits & 0x7fff) << 13;
@@ -286,7 +255,7 @@ pub fn f16_to_f32(bits: u16) -> f32 {
     f32::from_bits(out | sign)
 }
 
-/// Narrows to an IEEE half, to nearest even; overflow gives infinity.
+/// Narrows to an IEEE half, rounding to nearest even; overflow gives infinity.
 #[inline(always)]
 pub fn f32_to_f16(value: f32) -> u16 {
     let bits = value.to_bits();
@@ -304,13 +273,13 @@ pub fn f32_to_f16(value: f32) -> u16 {
     (out | sign) as u16
 }
 
-/// Widens a bfloat16. Exact.
+/// Widens a bfloat16 exactly.
 #[inline(always)]
 pub fn bf16_to_f32(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }
 
-/// Narrows to a bfloat16, to nearest even.
+/// Narrows to a bfloat16, rounding to nearest even.
 #[inline(always)]
 pub fn f32_to_bf16(value: f32) -> u16 {
     let bits = value.to_bits();
@@ -319,10 +288,10 @@ pub fn f32_to_bf16(value: f32) -> u16 {
     (if (bits & 0x7fff_ffff) > 0x7f80_0000 { nan } else { rounded }) as u16
 }
 
-/// Runs an expression with `$T` bound to the Rust type of a [`DType`](crate::dtype::DType).
+/// Evaluates an expression with `$T` bound to the Rust type of a [`DType`](crate::dtype::DType).
 ///
 /// `dispatch!(dtype, T => expr)` covers every dtype. `dispatch!(numeric, dtype, T => expr, else other)` and the
-/// families `float`, `int`, `signed`, `wide` (f32 and f64) evaluate `other` for the rest.
+/// families `float`, `int`, `signed`, `wide` (f32 and f64) evaluate `other` for the remaining dtypes.
 #[macro_export]
 macro_rules! dispatch {
     (@arms $dtype:expr, $T:ident, $body:expr, [$($tag:ident $ty:ty),*] $(, $other:expr)?) => {

@@ -1,8 +1,9 @@
 //! Gather, scatter and sorting.
 //!
-//! Indices are tuples: `indices` has shape `(..batch, ..., k)` and each row of `k` addresses the `k` axes of `x` after the batch axes;
-//! what is moved is the slice of all remaining axes. Indices out of range are clamped. Scatter applies updates in row order,
-//! whatever the number of threads: work is divided by columns of the slice or by ranges of destination rows, never by updates.
+//! Indices are tuples: `indices` has shape `(..batch, ..., k)`, and each row of `k` indexes the `k` axes of `x` after the
+//! batch axes. The unit of movement is the slice of all remaining axes. Out-of-range indices are clamped. Scatter applies
+//! updates in row order for any number of threads: work is split by columns of the slice or by ranges of destination
+//! rows, never by updates.
 
 use crate::dispatch;
 use crate::dtype::{DType, Element};
@@ -12,10 +13,10 @@ use crate::pool::{SharedMut, ThreadPool};
 use crate::reduce::typed;
 use crate::scratch::{with_local, Plain};
 
-/// Bytes of one task.
+/// Bytes of a task.
 const TASK_BYTES: usize = 1 << 16;
 
-/// What [`scatter`] does with an update and the element it falls on.
+/// Combination of an update with the element at its destination in [`scatter`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scatter {
     Add,
@@ -29,7 +30,7 @@ pub enum Scatter {
 impl Scatter {
     pub const ALL: [Scatter; 5] = [Scatter::Add, Scatter::Set, Scatter::Mul, Scatter::Max, Scatter::Min];
 
-    /// The value of the primitive's `mode`.
+    /// Value of the primitive's `mode`.
     pub const fn name(self) -> &'static str {
         match self {
             Scatter::Add => "add",
@@ -40,7 +41,7 @@ impl Scatter {
         }
     }
 
-    /// The operation, but for `Set`.
+    /// Binary operation, or `None` for `Set`.
     fn fold(self, dtype: DType) -> Option<BinaryFn> {
         let op = match self {
             Scatter::Set => return None,
@@ -52,18 +53,18 @@ impl Scatter {
         binary(op, dtype)
     }
 
-    /// The inverse of [`Scatter::name`].
+    /// Inverse of [`Scatter::name`].
     pub fn parse(name: &str) -> Option<Scatter> {
         Scatter::ALL.into_iter().find(|mode| mode.name() == name)
     }
 }
 
-/// An operand and how index tuples address it.
+/// Shapes of an operand and of the index tuples into it.
 #[derive(Clone, Copy, Debug)]
 pub struct IndexSpec<'a> {
     /// Shape of the operand.
     pub shape: &'a [usize],
-    /// Leading axes that operand and indices share.
+    /// Leading axes common to operand and indices.
     pub batch_dims: usize,
     /// Shape of the indices; the last axis is `k`.
     pub indices_shape: &'a [usize],
@@ -71,7 +72,7 @@ pub struct IndexSpec<'a> {
 
 impl IndexSpec<'_> {
     fn k(&self) -> usize {
-        *self.indices_shape.last().expect("indices have at least the axis of the tuple")
+        *self.indices_shape.last().expect("indices have at least the tuple axis")
     }
 
     fn batch(&self) -> usize {
@@ -79,40 +80,41 @@ impl IndexSpec<'_> {
         self.shape[..self.batch_dims].iter().product()
     }
 
-    /// The axes that a tuple addresses.
+    /// Extents of the indexed axes.
     fn indexed(&self) -> &[usize] {
         &self.shape[self.batch_dims..self.batch_dims + self.k()]
     }
 
-    /// Elements of one slice.
+    /// Elements of a slice.
     fn slice(&self) -> usize {
         self.shape[self.batch_dims + self.k()..].iter().product()
     }
 
-    /// Index tuples.
+    /// Number of index tuples.
     fn tuples(&self) -> usize {
         self.indices_shape[..self.indices_shape.len() - 1].iter().product()
     }
 
-    /// For every tuple the number of its slice in the operand.
+    /// Computes the slice number of every tuple.
     fn resolve(&self, dtype: DType, indices: &[u8], out: &mut [usize]) {
         let (k, batch, axes) = (self.k(), self.batch(), self.indexed());
-        let each = out.len().checked_div(batch).unwrap_or(0);
+        let tuples_per_batch = out.len().checked_div(batch).unwrap_or(0);
         let span: usize = axes.iter().product();
         assert!(out.is_empty() || span > 0, "cannot index an axis of extent 0 in {:?}", self.shape);
         dispatch!(int, dtype, T => {
             let indices = typed::<T>(indices);
-            assert_eq!(indices.len(), out.len() * k, "the indices do not fit their shape");
+            assert_eq!(indices.len(), out.len() * k, "the indices do not have their shape");
             for (i, out) in out.iter_mut().enumerate() {
                 let tuple = &indices[i * k..][..k];
                 let within = tuple.iter().zip(axes).fold(0, |flat, (&index, &extent)| {
                     flat * extent + clamp(index, extent)
                 });
-                *out = i / each * span + within;
+                *out = i / tuples_per_batch * span + within;
             }
         }, else panic!("indices of {dtype}"));
     }
 
+    /// Calls `body` with the slice numbers of all tuples.
     fn with_slices<R>(&self, dtype: DType, indices: &[u8], body: impl FnOnce(&[usize]) -> R) -> R {
         with_local(|scratch| {
             let slices = scratch.take::<usize>(self.tuples());
@@ -122,20 +124,21 @@ impl IndexSpec<'_> {
     }
 }
 
-/// The index moved into `0..extent`.
+/// Clamps an index to `0..extent`.
 #[inline(always)]
 fn clamp<T: Element>(index: T, extent: usize) -> usize {
     if index < T::ZERO {
         return 0;
     }
-    // Through f64 only what is far out of range loses digits: 2^53 elements are no array.
+    // Exact in f64 below 2^53, beyond which every index is out of range.
     (index.to_f64() as usize).min(extent - 1)
 }
 
-/// The slices that `indices` address: shape `indices_shape[..-1] + shape[batch_dims + k..]`. `size` is an element's.
+/// Gathers the indexed slices into `y` of shape `indices_shape[..-1] + shape[batch_dims + k..]`. `size` is the size of an
+/// element in bytes.
 ///
 /// # Panics
-/// When a buffer does not fit its shape or `index_dtype` is no integer.
+/// If a buffer does not have its shape or `index_dtype` is not an integer type.
 pub fn gather(
     pool: &ThreadPool,
     size: usize,
@@ -146,17 +149,17 @@ pub fn gather(
     y: &mut [u8],
 ) {
     let row = spec.slice() * size;
-    assert_eq!(x.len(), size * spec.shape.iter().product::<usize>(), "the operand does not fit its shape");
-    assert_eq!(y.len(), spec.tuples() * row, "the result does not fit");
+    assert_eq!(x.len(), size * spec.shape.iter().product::<usize>(), "the operand does not have its shape");
+    assert_eq!(y.len(), spec.tuples() * row, "the result does not have its shape");
     if y.is_empty() {
         return;
     }
     spec.with_slices(index_dtype, indices, |slices| {
-        let each = (TASK_BYTES / row).max(1);
-        pool.run_chunks(y, each * row, &|task, y| {
-            let slices = &slices[task * each..];
+        let rows_per_task = (TASK_BYTES / row).max(1);
+        pool.run_chunks(y, rows_per_task * row, &|task, y| {
+            let slices = &slices[task * rows_per_task..];
             match row {
-                // Single elements: a call of memcpy costs more than the copy.
+                // Single elements: a call of memcpy takes longer than the copy.
                 1 => gather_elements::<1>(x, slices, y),
                 2 => gather_elements::<2>(x, slices, y),
                 4 => gather_elements::<4>(x, slices, y),
@@ -174,10 +177,10 @@ fn gather_elements<const N: usize>(x: &[u8], slices: &[usize], y: &mut [u8]) {
     }
 }
 
-/// Folds `updates`, shaped like the result of [`gather`], into `y`, which holds the operand.
+/// Combines `updates`, shaped like the result of [`gather`], into `y`, which holds the operand.
 ///
 /// # Panics
-/// When a buffer does not fit its shape, `index_dtype` is no integer, or `dtype` has no such operation.
+/// If a buffer does not have its shape, `index_dtype` is not an integer type, or `dtype` does not support the operation.
 pub fn scatter(
     pool: &ThreadPool,
     mode: Scatter,
@@ -191,8 +194,8 @@ pub fn scatter(
     let size = dtype.size();
     let slice = spec.slice();
     let row = slice * size;
-    assert_eq!(y.len(), size * spec.shape.iter().product::<usize>(), "the operand does not fit its shape");
-    assert_eq!(updates.len(), spec.tuples() * row, "the updates do not fit");
+    assert_eq!(y.len(), size * spec.shape.iter().product::<usize>(), "the operand does not have its shape");
+    assert_eq!(updates.len(), spec.tuples() * row, "the updates do not have their shape");
     if updates.is_empty() {
         return;
     }
@@ -201,30 +204,33 @@ pub fn scatter(
         let target = SharedMut::new(y);
         let update = |i: usize, at: usize, from: usize, to: usize| {
             let source = &updates[i * row + from..i * row + to];
-            // SAFETY: tasks differ in their columns or in the slices they own, so nothing is written twice at a time.
-            let place = unsafe { target.range(at * row + from..at * row + to) };
-            apply(fold, size, source, place);
+            // SAFETY: tasks differ in their columns or in their slices, so no element is written concurrently.
+            let destination = unsafe { target.range(at * row + from..at * row + to) };
+            apply(fold, size, source, destination);
         };
         if updates.len() < TASK_BYTES {
             return slices.iter().enumerate().for_each(|(i, &at)| update(i, at, 0, row));
         }
-        // Wide slices are cut into columns (a multiple of a cache line), each task seeing all updates.
+        // Wide slices are split into columns (a multiple of a cache line); each task applies all updates.
         const COLUMN: usize = 1024;
         if row >= 4 * COLUMN {
             return pool.run_ranges(row, COLUMN, &|columns| {
                 slices.iter().enumerate().for_each(|(i, &at)| update(i, at, columns.start, columns.end));
             });
         }
-        // Narrow ones are sorted by destination, keeping their order, and cut where the destination changes.
+        // Updates of narrow slices are sorted stably by destination and split where the destination changes.
         with_local(|scratch| {
-            let order = by_destination(slices, target.len() / row, scratch.take(slices.len()));
+            let order = sort_by_destination(slices, target.len() / row, scratch.take(slices.len()));
             let chunk = (TASK_BYTES / row).max(1);
             pool.run_ranges(order.len(), chunk, &|range| {
-                // A run of equal destinations belongs to the task in which it begins.
-                let begins = |i: usize| i == 0 || i >= order.len() || order[i] >> 32 != order[i - 1] >> 32;
-                let first = (range.start..range.end).find(|&i| begins(i)).unwrap_or(range.end);
-                let end =
-                    if first == range.end { first } else { (range.end..).find(|&i| begins(i)).unwrap_or(range.end) };
+                // A run of equal destinations belongs to the task in which it starts.
+                let starts_run = |i: usize| i == 0 || i >= order.len() || order[i] >> 32 != order[i - 1] >> 32;
+                let first = (range.start..range.end).find(|&i| starts_run(i)).unwrap_or(range.end);
+                let end = if first == range.end {
+                    first
+                } else {
+                    (range.end..).find(|&i| starts_run(i)).unwrap_or(range.end)
+                };
                 for &key in &order[first..end] {
                     update(key as u32 as usize, (key >> 32) as usize, 0, row);
                 }
@@ -233,8 +239,8 @@ pub fn scatter(
     });
 }
 
-/// Slice numbers and places of updates in one key each, sorted by destination, those of one destination in their order.
-fn by_destination<'a>(slices: &[usize], destinations: usize, order: &'a mut [u64]) -> &'a [u64] {
+/// Sorts updates stably by destination: keys of `destination << 32 | update`.
+fn sort_by_destination<'a>(slices: &[usize], destinations: usize, order: &'a mut [u64]) -> &'a [u64] {
     assert!(slices.len() <= u32::MAX as usize && destinations <= u32::MAX as usize, "too many slices");
     for (i, (order, &at)) in order.iter_mut().zip(slices).enumerate() {
         *order = (at as u64) << 32 | i as u64;
@@ -243,11 +249,11 @@ fn by_destination<'a>(slices: &[usize], destinations: usize, order: &'a mut [u64
     order
 }
 
-/// Elements that [`scatter_fused`] hands on at a time, if slices are no longer than that: they stay in a second-level cache.
+/// Elements that [`scatter_fused`] passes to the epilogue at a time, unless slices are longer: they stay in the L2 cache.
 const PART: usize = 1 << 14;
 
-/// [`scatter`] into an operand that holds `base` everywhere. Nothing is written: `fused` takes the result, part by part,
-/// while it is in a cache.
+/// Computes [`scatter`] into an operand filled with `base`, and passes the result part by part to `fused` while it is in
+/// cache, instead of storing it.
 ///
 /// # Panics
 /// As [`scatter`].
@@ -262,7 +268,7 @@ pub fn scatter_fused<T: Element + Plain>(
     fused: &dyn FusedEpilogue<T>,
 ) {
     let (slice, count) = (spec.slice(), spec.shape.iter().product::<usize>());
-    assert_eq!(updates.len(), spec.tuples() * slice, "the updates do not fit");
+    assert_eq!(updates.len(), spec.tuples() * slice, "the updates do not have their shape");
     if count == 0 {
         return;
     }
@@ -270,7 +276,7 @@ pub fn scatter_fused<T: Element + Plain>(
     let rows = (PART / slice).max(1);
     spec.with_slices(index_dtype, indices, |slices| {
         with_local(|scratch| {
-            let order = by_destination(slices, count / slice, scratch.take(slices.len()));
+            let order = sort_by_destination(slices, count / slice, scratch.take(slices.len()));
             pool.run_ranges(count / slice, rows, &|rows| {
                 with_local(|scratch| {
                     let part = scratch.take::<T>(rows.len() * slice);
@@ -289,11 +295,13 @@ pub fn scatter_fused<T: Element + Plain>(
 }
 
 #[inline(always)]
-fn apply(fold: Option<BinaryFn>, size: usize, source: &[u8], place: &mut [u8]) {
+fn apply(fold: Option<BinaryFn>, size: usize, source: &[u8], destination: &mut [u8]) {
     match fold {
-        None => place.copy_from_slice(source),
-        // SAFETY: both hold the same number of elements, and the kernel may work in place.
-        Some(fold) => unsafe { fold(place.as_ptr(), source.as_ptr(), place.as_mut_ptr(), source.len() / size) },
+        None => destination.copy_from_slice(source),
+        // SAFETY: both hold the same number of elements, and the kernel may work in destination.
+        Some(fold) => unsafe {
+            fold(destination.as_ptr(), source.as_ptr(), destination.as_mut_ptr(), source.len() / size)
+        },
     }
 }
 
@@ -307,10 +315,10 @@ fn bytes_mut<T: Plain>(values: &mut [T]) -> &mut [u8] {
     unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), size_of_val(values)) }
 }
 
-/// The order that sorts `x` along `axis`: ascending, equal elements in their order, NaN last.
+/// Computes the indices that sort `x` along `axis`: ascending, stable, NaN last.
 ///
 /// # Panics
-/// When a buffer does not fit the shape.
+/// If a buffer does not have the shape.
 pub fn argsort(pool: &ThreadPool, dtype: DType, x: &[u8], shape: &[usize], axis: usize, y: &mut [i32]) {
     dispatch!(dtype, T => argsort_typed::<T>(pool, typed(x), shape, axis, y));
 }
@@ -318,13 +326,16 @@ pub fn argsort(pool: &ThreadPool, dtype: DType, x: &[u8], shape: &[usize], axis:
 fn argsort_typed<T: Element>(pool: &ThreadPool, x: &[T], shape: &[usize], axis: usize, y: &mut [i32]) {
     let n = shape[axis];
     let inner: usize = shape[axis + 1..].iter().product();
-    assert!(x.len() == shape.iter().product::<usize>() && y.len() == x.len(), "buffers do not fit {shape:?}");
+    assert!(
+        x.len() == shape.iter().product::<usize>() && y.len() == x.len(),
+        "buffers do not have the shape {shape:?}"
+    );
     if x.is_empty() {
         return;
     }
-    let each = (TASK_BYTES / (8 * n)).max(1);
+    let lines_per_task = (TASK_BYTES / (8 * n)).max(1);
     let y = SharedMut::new(y);
-    pool.run_ranges(x.len() / n, each, &|lines| {
+    pool.run_ranges(x.len() / n, lines_per_task, &|lines| {
         with_local(|scratch| {
             let (keys, order) = scratch.take2::<u64, u32>(n, n);
             for line in lines {
@@ -333,10 +344,10 @@ fn argsort_typed<T: Element>(pool: &ThreadPool, x: &[T], shape: &[usize], axis: 
                     *key = sort_key(x[at + i * inner]);
                     *order = i as u32;
                 }
-                // The index as a last resort makes an unstable sort, which needs no memory, stable.
+                // The index as the last key makes the in-destination unstable sort stable.
                 order.sort_unstable_by_key(|&i| (keys[i as usize], i));
                 for (i, order) in order.iter().enumerate() {
-                    // SAFETY: every line writes its own elements.
+                    // SAFETY: lines are disjoint.
                     unsafe { y.range(at + i * inner..at + i * inner + 1)[0] = *order as i32 };
                 }
             }
@@ -344,7 +355,7 @@ fn argsort_typed<T: Element>(pool: &ThreadPool, x: &[T], shape: &[usize], axis: 
     });
 }
 
-/// An integer that sorts like the element: floats by value (zeros equal), NaN above all.
+/// Integer key with the order of the elements: floats by value (zeros equal), NaN last.
 #[inline(always)]
 fn sort_key<T: Element>(x: T) -> u64 {
     match T::DTYPE {
@@ -363,7 +374,7 @@ fn sort_key<T: Element>(x: T) -> u64 {
     }
 }
 
-/// An integer element's bits, sign-extended. (`to_f64` would lose digits of 64-bit ones.)
+/// Bits of an integer element, sign-extended (`to_f64` would round 64-bit integers).
 #[inline(always)]
 fn to_i64<T: Element>(x: T) -> i64 {
     let mut bytes = [0u8; 8];
@@ -378,7 +389,7 @@ mod tests {
     use super::*;
     use crate::testing::Random;
 
-    /// Offset in the operand of the slice of every tuple, by the definition.
+    /// Offset of the slice of every tuple, by definition.
     fn offsets(spec: IndexSpec, indices: &[i64]) -> Vec<usize> {
         let k = spec.k();
         let per_batch = spec.tuples() / spec.batch();
@@ -524,7 +535,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scatter_that_is_handed_on_has_the_bits_of_one_that_is_written() {
+    fn a_fused_scatter_has_the_bits_of_a_stored_one() {
         for (shape, batch_dims, indices_shape) in cases() {
             let spec = IndexSpec { shape: &shape, batch_dims, indices_shape: &indices_shape };
             let mut random = Random::new(7);
@@ -534,21 +545,24 @@ mod tests {
             let updates: Vec<f32> = random.values(spec.tuples() * spec.slice());
             for (mode, base) in Scatter::ALL.into_iter().zip([0f32, 1.0, 2.0, -1.0, 0.5]) {
                 let mut want = vec![base; count];
-                let one = ThreadPool::new(1);
+                let serial = ThreadPool::new(1);
                 let (at, new) = (bytes(&indices), bytes(&updates));
-                scatter(&one, mode, DType::F32, bytes_mut(&mut want), spec, DType::I64, at, new);
+                scatter(&serial, mode, DType::F32, bytes_mut(&mut want), spec, DType::I64, at, new);
                 for threads in [1, 2, 3] {
                     let pool = ThreadPool::new(threads);
-                    let mut found = vec![f32::NAN; count];
-                    let shared = SharedMut::new(&mut found);
-                    // Parts may be changed by whoever takes them.
+                    let mut fused_result = vec![f32::NAN; count];
+                    let shared = SharedMut::new(&mut fused_result);
+                    // An epilogue may overwrite the part.
                     let fused = |start: usize, part: &mut [f32]| {
                         // SAFETY: parts do not overlap.
                         unsafe { shared.range(start..start + part.len()) }.copy_from_slice(part);
                         part.fill(f32::NAN);
                     };
                     scatter_fused(&pool, mode, base, spec, DType::I64, at, &updates, &fused);
-                    assert!(found.iter().zip(&want).all(|(x, y)| x.to_bits() == y.to_bits()), "{mode:?} {shape:?}");
+                    assert!(
+                        fused_result.iter().zip(&want).all(|(x, y)| x.to_bits() == y.to_bits()),
+                        "{mode:?} {shape:?}"
+                    );
                 }
             }
         }

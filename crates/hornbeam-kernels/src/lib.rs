@@ -1,7 +1,7 @@
-//! Loops over slices: SIMD by run-time dispatch, threads from one pool. No graph, no Python.
+//! Compute kernels over slices: SIMD by run-time dispatch, threads from one pool. No graph, no Python.
 //!
-//! Results do not depend on the number of threads: work is cut by the shape of the problem and partial
-//! results are combined in a fixed order. See [`simd`] for what may differ between instruction sets.
+//! Results do not depend on the number of threads: work is partitioned by the shape of the problem alone, and partial
+//! results are combined in a fixed order. See [`simd`] for differences between instruction sets.
 
 pub mod attention;
 pub mod conv;

@@ -7,12 +7,12 @@ use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::Scratch;
 use crate::softmax::{sum, FloatElement};
 
-/// Elements that a task works on at least.
+/// Minimum elements of a task.
 const TASK: usize = 1 << 13;
-/// The most blocks of rows that give partial sums of the parameters' gradients.
+/// Maximum number of blocks of rows, which have partial sums of the gradients of the parameters.
 const BLOCKS: usize = 16;
 
-/// The mean of a row and `1 / sqrt(variance + epsilon)`, the variance from the deviations.
+/// Computes the mean of a row and `1 / sqrt(variance + epsilon)`, with the variance from the deviations.
 #[inline(always)]
 fn moments<T: FloatElement>(x: &[T], epsilon: T::Acc) -> (T::Acc, T::Acc) {
     let n = T::Acc::from_f64(x.len() as f64);
@@ -89,10 +89,11 @@ multiversion! {
     }
 }
 
-/// `y = (x - mean) / sqrt(variance + epsilon) * gamma + beta` for each row (Ba et al. 2016); the variance is the biased one.
+/// Computes `y = (x - mean) / sqrt(variance + epsilon) * gamma + beta` for each row, with the biased variance (Ba et al.
+/// 2016).
 ///
 /// # Panics
-/// When a slice does not have its length.
+/// If a slice does not have its length.
 pub fn layer_norm<T: FloatElement>(
     pool: &ThreadPool,
     rows: usize,
@@ -103,8 +104,11 @@ pub fn layer_norm<T: FloatElement>(
     epsilon: f64,
     y: &mut [T],
 ) {
-    assert!(x.len() == rows * n && y.len() == rows * n, "an operand is not {rows} x {n}");
-    assert!(gamma.is_none_or(|g| g.len() == n) && beta.is_none_or(|b| b.len() == n), "a parameter is not {n} long");
+    assert!(x.len() == rows * n && y.len() == rows * n, "an operand does not hold {rows} x {n} elements");
+    assert!(
+        gamma.is_none_or(|g| g.len() == n) && beta.is_none_or(|b| b.len() == n),
+        "a parameter does not have {n} elements"
+    );
     if rows * n == 0 {
         return;
     }
@@ -112,16 +116,16 @@ pub fn layer_norm<T: FloatElement>(
     let chunk = TASK.div_ceil(n) * n;
     pool.run_chunks(y, chunk, &|index, y| {
         let x = &x[index * chunk..index * chunk + y.len()];
-        // SAFETY: compiled for this machine; the body asks nothing else.
+        // SAFETY: the kernel is compiled for this machine and has no other precondition.
         unsafe { body(n, x, gamma, beta, epsilon, y) };
     });
 }
 
-/// The gradients of [`layer_norm`]: with `h = (x - mean) * s`, `s = 1 / sqrt(variance + epsilon)` and `g = ct * gamma`,
+/// Computes the gradients of [`layer_norm`]: with `h = (x - mean) * s`, `s = 1 / sqrt(variance + epsilon)` and `g = ct * gamma`,
 /// `dx = s * (g - mean(g) - h * mean(g * h))`, `dgamma = sum over rows of ct * h`, `dbeta = sum over rows of ct`.
 ///
 /// # Panics
-/// When a slice does not have its length.
+/// If a slice does not have its length.
 pub fn layer_norm_grad<T: FloatElement>(
     pool: &ThreadPool,
     rows: usize,
@@ -135,9 +139,9 @@ pub fn layer_norm_grad<T: FloatElement>(
     dbeta: &mut [T],
     scratch: &mut Scratch,
 ) {
-    assert!([x.len(), ct.len(), dx.len()] == [rows * n; 3], "an operand is not {rows} x {n}");
-    assert!(gamma.is_none_or(|g| g.len() == n), "gamma is not {n} long");
-    assert!(dgamma.len() == n && dbeta.len() == n, "a parameter's gradient is not {n} long");
+    assert!([x.len(), ct.len(), dx.len()] == [rows * n; 3], "an operand does not hold {rows} x {n} elements");
+    assert!(gamma.is_none_or(|g| g.len() == n), "gamma does not have {n} elements");
+    assert!(dgamma.len() == n && dbeta.len() == n, "the gradient of a parameter does not have {n} elements");
     let blocks = (rows * n).div_ceil(TASK).clamp(1, BLOCKS).min(rows.max(1));
     let partial = scratch.take::<T::Acc>(blocks * 2 * n);
     partial.fill(T::Acc::ZERO);
@@ -146,7 +150,7 @@ pub fn layer_norm_grad<T: FloatElement>(
         let (sums, out) = (SharedMut::new(&mut *partial), SharedMut::new(dx));
         pool.run(blocks, &|block| {
             let range = block * rows / blocks * n..(block + 1) * rows / blocks * n;
-            // SAFETY: blocks of rows, and their partial sums, are disjoint; `body` is compiled for this machine.
+            // SAFETY: blocks of rows and their partial sums are disjoint; the kernel is compiled for this machine.
             unsafe {
                 let (dgamma, dbeta) = sums.range(block * 2 * n..(block + 1) * 2 * n).split_at_mut(n);
                 body(n, &x[range.clone()], gamma, epsilon, &ct[range.clone()], out.range(range), dgamma, dbeta);
@@ -167,7 +171,7 @@ mod tests {
     use crate::simd::{with_isa, Isa};
     use crate::testing::Random;
 
-    fn close<T: Element>(what: &str, got: &[T], want: &[f64], scale: f64) {
+    fn close<T: Element>(name: &str, got: &[T], want: &[f64], scale: f64) {
         let tolerance = match T::DTYPE {
             DType::F32 => 2e-6,
             DType::F64 => 1e-14,
@@ -178,7 +182,7 @@ mod tests {
             let error = (got.to_f64() - want).abs();
             assert!(
                 error <= tolerance * (scale + want.abs()),
-                "{what} {} at {i}: {} for {want}",
+                "{name} {} at {i}: {} for {want}",
                 T::DTYPE,
                 got.to_f64()
             );

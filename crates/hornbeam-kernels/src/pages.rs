@@ -1,17 +1,17 @@
-//! Large pages for large blocks of memory.
+//! Huge pages for large blocks of memory.
 //!
-//! Products walk down columns, a page apart at each step: with pages of 4 KiB most of their time goes into finding them.
+//! Matrix products walk down columns, a page per step: with pages of 4 KiB they spend most of their time on TLB misses.
 
-/// Bytes of a large page on x86-64 and most AArch64 systems; blocks that begin at a multiple use them from the start.
+/// Bytes of a huge page on x86-64 and most AArch64 systems. Blocks aligned to it use huge pages from their start.
 pub const LARGE_PAGE: usize = 2 << 20;
 
-/// Asks the system for large pages under a block of memory that has not been used yet. Only a hint: systems without them,
-/// and blocks that hold no whole page, stay as they are.
+/// Advises the system to back an unused block of memory with huge pages. A hint without effect on systems without huge
+/// pages, and on blocks smaller than a page.
 pub fn advise(start: *mut u8, bytes: usize) {
     let skipped = start.align_offset(LARGE_PAGE);
-    let whole = bytes.saturating_sub(skipped) / LARGE_PAGE * LARGE_PAGE;
-    if whole > 0 {
-        hint(start.wrapping_add(skipped), whole);
+    let aligned = bytes.saturating_sub(skipped) / LARGE_PAGE * LARGE_PAGE;
+    if aligned > 0 {
+        hint(start.wrapping_add(skipped), aligned);
     }
 }
 
@@ -21,7 +21,7 @@ fn hint(start: *mut u8, bytes: usize) {
         fn madvise(start: *mut std::ffi::c_void, bytes: usize, advice: i32) -> i32;
     }
     const MADV_HUGEPAGE: i32 = 14;
-    // SAFETY: this advice changes no contents, whatever the range holds; where it is refused, nothing happens.
+    // SAFETY: this advice does not change the contents of the range, and a refusal has no effect.
     unsafe { madvise(start.cast(), bytes, MADV_HUGEPAGE) };
 }
 
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_keeps_what_it_holds() {
+    fn advice_keeps_the_contents() {
         for bytes in [0, 1, LARGE_PAGE - 1, 3 * LARGE_PAGE + 5] {
             let mut block = vec![7u8; bytes];
             advise(block.as_mut_ptr(), bytes);

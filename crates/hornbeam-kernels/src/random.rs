@@ -1,19 +1,20 @@
-//! Random bits: threefry-2x32 with 20 rounds (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011).
+//! Random bits: threefry-2x32 with 20 rounds (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3",
+//! 2011).
 //!
-//! Element `i` of a stream is word `i % 2` of the block with counter words `(high, low)` of `i / 2`. Any range can be made by
-//! itself, so fused loops generate blocks where they need them.
+//! Element `i` of a stream is word `i % 2` of the block with counter words `(high, low)` of `i / 2`. Any range can be
+//! generated independently, so fused loops generate blocks on demand.
 
 use crate::multiversion;
 use crate::pool::ThreadPool;
 
 const ROTATIONS: [[u32; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
-/// From the key schedule of Skein.
+/// Parity constant of the Skein key schedule.
 const PARITY: u32 = 0x1bd1_1bda;
 
-/// Elements of one task: a few microseconds.
+/// Elements of a task: a few microseconds.
 const CHUNK: usize = 1 << 14;
 
-/// One block: two words of output for two of counter.
+/// Computes one block: two output words for two counter words.
 #[inline(always)]
 pub fn threefry2x32(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
     let schedule = [key[0], key[1], key[0] ^ key[1] ^ PARITY];
@@ -34,10 +35,10 @@ fn block(key: [u32; 2], index: u64) -> [u32; 2] {
     threefry2x32(key, [(index >> 32) as u32, index as u32])
 }
 
-/// Blocks that are made side by side: four registers of each word under AVX-512.
+/// Blocks computed concurrently: four registers of each word under AVX-512.
 const LANES: usize = 64;
 
-/// Neighbouring blocks whose counters share the high word, round by round.
+/// Computes consecutive blocks with a common high counter word.
 #[inline(always)]
 fn blocks(key: [u32; 2], high: u32, low: u32) -> [[u32; LANES]; 2] {
     let schedule = [key[0], key[1], key[0] ^ key[1] ^ PARITY];
@@ -87,7 +88,7 @@ multiversion! {
     }
 }
 
-/// Elements `offset ..` of the stream of `key`.
+/// Generates elements `offset ..` of the stream of `key`.
 pub fn fill_bits(key: [u32; 2], offset: u64, out: &mut [u32]) {
     let (odd, rest) = out.split_at_mut(((offset % 2) as usize).min(out.len()));
     for word in odd {
@@ -96,14 +97,14 @@ pub fn fill_bits(key: [u32; 2], offset: u64, out: &mut [u32]) {
     let first = offset.div_ceil(2);
     let (pairs, last) = rest.as_chunks_mut::<2>();
     let end = first.wrapping_add(pairs.len() as u64);
-    // SAFETY: the pointer is the one for this machine, and the body asks nothing of its caller.
+    // SAFETY: the kernel is compiled for this machine and has no other precondition.
     unsafe { fill_blocks()(key, first, pairs) };
     for word in last {
         *word = block(key, end)[0];
     }
 }
 
-/// The first elements of the stream of `key`, made by all threads.
+/// Generates the first elements of the stream of `key` in parallel.
 pub fn random_bits(pool: &ThreadPool, key: [u32; 2], out: &mut [u32]) {
     pool.run_chunks(out, CHUNK, &|i, piece| fill_bits(key, (i * CHUNK) as u64, piece));
 }
@@ -125,7 +126,7 @@ mod tests {
     #[test]
     fn any_range_of_the_stream_is_the_same_on_every_instruction_set() {
         let key = [0xdead_beef, 42];
-        // Across the point where the counter's low word wraps.
+        // Across the wrap of the low counter word.
         for base in [0, (1 << 33) - 100] {
             let want: Vec<u32> = (base..base + 400).map(|i| block(key, i / 2)[(i % 2) as usize]).collect();
             for isa in Isa::available() {

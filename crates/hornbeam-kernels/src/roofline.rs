@@ -1,7 +1,7 @@
-//! What the machine can do at most: multiply-adds a second, and bytes a second from each level of memory.
+//! Roofline of the machine: peak FLOP/s, and bandwidth of each level of memory.
 //!
-//! A profile compares kernels with these numbers. They are measured, in a fraction of a second, since clocks, neighbours
-//! and virtual machines make of every data sheet what they like.
+//! A profile compares kernels with these peaks. They are measured, in a fraction of a second, because clock frequencies,
+//! other processes and virtual machines make data sheets unreliable.
 
 use std::hint::black_box;
 use std::sync::Barrier;
@@ -12,10 +12,10 @@ use crate::simd::isa;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::Isa;
 
-/// Each measurement takes the best of the rounds that fit into this time.
+/// Time of one measurement, which keeps the best round.
 const TIME: Duration = Duration::from_millis(12);
 
-/// Bytes a second, and the bytes that each thread worked on.
+/// Bandwidth in bytes per second, with the working set of each thread.
 #[derive(Clone, Copy, Debug)]
 pub struct Bandwidth {
     pub bytes: usize,
@@ -28,20 +28,20 @@ pub struct Bandwidth {
 #[derive(Clone, Debug)]
 pub struct Roofline {
     pub threads: usize,
-    /// FLOPs a second in float32; a multiply-add is two.
+    /// FLOP/s in float32; a multiply-add counts as two.
     pub float32: f64,
-    /// In bfloat16 with float32 sums, where the CPU has an instruction for it.
+    /// FLOP/s in bfloat16 with float32 sums, where the CPU has an instruction for it.
     pub bfloat16: Option<f64>,
-    /// From the second and the third level of cache, and from memory.
+    /// Bandwidth of the L2 cache, the L3 cache and main memory.
     pub memory: [Bandwidth; 3],
 }
 
-/// Bytes for each thread that lie in the second level of cache, and in the third; then all threads' in memory.
+/// Working sets in bytes: of each thread for the L2 and the L3 cache, of all threads together for main memory.
 const IN_L2: usize = 512 << 10;
 const IN_L3: usize = 4 << 20;
 const IN_MEMORY: usize = 96 << 20;
 
-/// Measure with `threads` threads, which should be idle otherwise.
+/// Measures the peaks with `threads` threads on an otherwise idle machine.
 pub fn measure(threads: usize) -> Roofline {
     let threads = threads.max(1);
     let memory = [IN_L2, IN_L3, IN_MEMORY / threads].map(|bytes| bandwidth(threads, bytes));
@@ -50,40 +50,39 @@ pub fn measure(threads: usize) -> Roofline {
     Roofline { threads, float32, bfloat16, memory }
 }
 
-/// What all threads reach together: `round` returns what it did, `prepare` makes what it works on.
+/// Sum of the rates of all threads: `prepare` creates the data of a thread, `round` returns the work that it did.
 ///
-/// Threads begin each measurement together; the slowest one's share counts for all.
+/// All threads start a measurement together, and each contributes its best round.
 fn rate<D>(threads: usize, prepare: impl Fn() -> D + Sync, round: impl Fn(&mut D) -> f64 + Sync) -> f64 {
     let barrier = Barrier::new(threads);
-    let work = || {
+    let measure_thread = || {
         let mut data = prepare();
         round(&mut data);
         barrier.wait();
-        let begun = Instant::now();
+        let start = Instant::now();
         let mut best = 0f64;
-        while begun.elapsed() < TIME {
-            let started = Instant::now();
-            let done = round(&mut data);
-            best = best.max(done / started.elapsed().as_secs_f64());
+        while start.elapsed() < TIME {
+            let round_start = Instant::now();
+            let work = round(&mut data);
+            best = best.max(work / round_start.elapsed().as_secs_f64());
         }
         best
     };
     std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let own = work();
-        own + others.into_iter().map(|thread| thread.join().unwrap_or(0.0)).sum::<f64>()
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(measure_thread)).collect();
+        measure_thread() + others.into_iter().map(|thread| thread.join().unwrap_or(0.0)).sum::<f64>()
     })
 }
 
-/// Chains of multiply-adds: more than an addition takes cycles times the units that work on them.
+/// Independent chains of multiply-adds: more than latency times throughput of the arithmetic units.
 const CHAINS: usize = 12;
 const STEPS: usize = 20_000;
 
-/// Multiply-adds on registers.
+/// Runs multiply-adds on registers and returns their FLOPs.
 fn float32_flops() -> f64 {
     let (factor, term) = (black_box(0.999), black_box(1e-3));
     let (sum, lanes) = match isa() {
-        // SAFETY: the dispatch asks the CPU for the features.
+        // SAFETY: the dispatch has checked the CPU features.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => (unsafe { chains_avx512(factor, term) }, 16),
         // SAFETY: as above.
@@ -95,7 +94,7 @@ fn float32_flops() -> f64 {
     2.0 * (lanes * CHAINS * STEPS) as f64
 }
 
-/// For the compiler to vectorise, where it has multiply-adds or not.
+/// Multiply-adds for the compiler to vectorise on the remaining targets.
 fn chains(factor: f32, term: f32) -> f32 {
     let mut sums = [[1.0f32; 16]; CHAINS];
     for _ in 0..STEPS {
@@ -150,10 +149,10 @@ multiversion! {
 
 #[cfg(target_arch = "x86_64")]
 fn bfloat16_kernel() -> Option<fn() -> f64> {
-    let there = isa() == Isa::Avx512 && is_x86_feature_detected!("avx512bf16");
-    there.then_some(|| {
-        // SAFETY: the CPU has the features, which was just asked.
-        let sum = unsafe { half_chains(black_box(0x3f80_3f80)) };
+    let available = isa() == Isa::Avx512 && is_x86_feature_detected!("avx512bf16");
+    available.then_some(|| {
+        // SAFETY: the CPU features were checked above.
+        let sum = unsafe { bfloat16_chains(black_box(0x3f80_3f80)) };
         black_box(sum);
         // Sixteen sums of two products.
         4.0 * (16 * CHAINS * STEPS) as f64
@@ -162,7 +161,7 @@ fn bfloat16_kernel() -> Option<fn() -> f64> {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
-unsafe fn half_chains(pair: i32) -> f32 {
+unsafe fn bfloat16_chains(pair: i32) -> f32 {
     use std::arch::x86_64::{
         __m512bh, __m512i, _mm512_add_ps, _mm512_dpbf16_ps, _mm512_reduce_add_ps, _mm512_set1_epi32, _mm512_setzero_ps,
     };
@@ -188,7 +187,7 @@ fn bandwidth(threads: usize, bytes: usize) -> Bandwidth {
         threads,
         || vec![1u64; words],
         |data| {
-            // SAFETY: the pointer is the one for this machine, and the body asks nothing more of its caller.
+            // SAFETY: the kernel is compiled for this machine and has no other precondition.
             black_box(unsafe { sum_words()(black_box(data)) });
             bytes as f64
         },
@@ -210,15 +209,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn roofs_are_of_the_right_order() {
+    fn peaks_have_a_plausible_magnitude() {
         let started = Instant::now();
-        let roof = measure(1);
+        let roofline = measure(1);
         assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
-        assert!(roof.float32 > 1e8 && roof.float32 < 1e13, "{roof:?}");
-        assert!(roof.bfloat16.is_none_or(|flops| flops > 1e8 && flops < 1e14), "{roof:?}");
-        for level in roof.memory {
+        assert!(roofline.float32 > 1e8 && roofline.float32 < 1e13, "{roofline:?}");
+        assert!(roofline.bfloat16.is_none_or(|flops| flops > 1e8 && flops < 1e14), "{roofline:?}");
+        for level in roofline.memory {
             assert!(level.read > 1e8 && level.read < 1e13 && level.copy > 1e8 && level.copy < 1e13, "{level:?}");
         }
-        assert_eq!(roof.memory[0].bytes, IN_L2);
+        assert_eq!(roofline.memory[0].bytes, IN_L2);
     }
 }

@@ -1,12 +1,12 @@
-//! Working memory for kernels: an arena the engine hands down, and one buffer per thread.
+//! Scratch memory of kernels: an arena that the engine passes in, and arenas of each thread.
 //!
-//! Neither is cleared between uses: a kernel writes what it reads.
+//! Neither is cleared between uses: a kernel writes an element before it reads it.
 
 use std::cell::RefCell;
 
 use crate::pages;
 
-/// A type any bit pattern of which is a value, so that reused memory may be seen as it.
+/// Plain data: every bit pattern is a valid value, so that reused memory may be viewed as this type.
 ///
 /// # Safety
 /// Every bit pattern must be valid and the type must need no more than 64-byte alignment.
@@ -20,7 +20,7 @@ macro_rules! plain {
 }
 plain!(u8 u16 u32 u64 usize i8 i16 i32 i64 isize f32 f64 half::f16 half::bf16 crate::dtype::Bool);
 
-/// One cache line, the unit of allocation, so that every slice starts on a line.
+/// Cache line, the unit of allocation, so that every slice starts on a line.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Line([u8; 64]);
@@ -31,21 +31,21 @@ fn lines<T>(n: usize) -> usize {
     (n * size_of::<T>()).div_ceil(LINE)
 }
 
-/// A growable, cache-line aligned arena. Kernels take slices from it instead of allocating.
+/// Growable, cache-line aligned arena. Kernels take slices from it instead of allocating.
 #[derive(Default)]
 pub struct Scratch {
     lines: Vec<Line>,
 }
 
 impl Scratch {
-    /// An empty arena; it grows on first use and keeps its size.
+    /// Creates an empty arena, which grows on first use and keeps its size.
     pub const fn new() -> Self {
         Self { lines: Vec::new() }
     }
 
     fn reserve(&mut self, lines: usize) {
         if self.lines.len() < lines {
-            // The old contents mean nothing: free them before asking for more.
+            // The old contents are not needed: free them before allocating more.
             self.lines = Vec::new();
             self.lines.reserve_exact(lines);
             pages::advise(self.lines.as_mut_ptr().cast(), lines * LINE);
@@ -53,17 +53,17 @@ impl Scratch {
         }
     }
 
-    /// Bytes held.
+    /// Allocated bytes.
     pub fn capacity(&self) -> usize {
         self.lines.len() * LINE
     }
 
-    /// A slice of `n` values with whatever contents the arena had.
+    /// Takes a slice of `n` values with arbitrary contents.
     pub fn take<T: Plain>(&mut self, n: usize) -> &mut [T] {
         self.take2::<T, u8>(n, 0).0
     }
 
-    /// Two disjoint slices.
+    /// Takes two disjoint slices.
     pub fn take2<T: Plain, U: Plain>(&mut self, n: usize, m: usize) -> (&mut [T], &mut [U]) {
         let first = lines::<T>(n);
         self.reserve(first + lines::<U>(m));
@@ -71,7 +71,7 @@ impl Scratch {
         (view(left, n), view(right, m))
     }
 
-    /// Three disjoint slices.
+    /// Takes three disjoint slices.
     pub fn take3<T: Plain, U: Plain, V: Plain>(
         &mut self,
         n: usize,
@@ -97,7 +97,7 @@ thread_local! {
     static LOCAL: RefCell<Vec<Scratch>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs `body` with this thread's own arena (packed panels, padded images). Nested calls get further arenas.
+/// Runs `body` with an arena of this thread (packed panels, padded images). Nested calls use further arenas.
 pub fn with_local<R>(body: impl FnOnce(&mut Scratch) -> R) -> R {
     let mut scratch = LOCAL.with(|pool| pool.borrow_mut().pop()).unwrap_or_default();
     let result = body(&mut scratch);

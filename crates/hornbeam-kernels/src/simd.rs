@@ -1,14 +1,14 @@
-//! Instruction sets: found once, overridable, and one macro that compiles a generic loop for each of them.
+//! Instruction set detection, and a macro that compiles a generic loop for every instruction set.
 //!
-//! [`multiversion!`](crate::multiversion) turns one plain Rust body into one copy per instruction set and returns the
-//! pointer for the active one; LLVM does the vectorising. Bodies write fused multiply-adds explicitly through
-//! [`mul_add`], because rustc never contracts `a * b + c`: AVX-512, AVX2 and NEON therefore give the same bits, and
-//! `Portable` differs only where a fused multiply-add is split into two roundings.
+//! [`multiversion!`](crate::multiversion) compiles one plain Rust body once per instruction set and returns the function
+//! pointer for the active one; LLVM vectorises it. Bodies write fused multiply-adds explicitly through [`mul_add`],
+//! because rustc never contracts `a * b + c`. AVX-512, AVX2 and NEON therefore give the same bits, and `Portable`
+//! differs only where a fused multiply-add is split into two roundings.
 
 use std::cell::Cell;
 use std::sync::OnceLock;
 
-/// An instruction set that kernels are compiled for.
+/// Instruction set that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Isa {
     /// F, BW, DQ and VL, with AVX2, FMA and F16C.
@@ -16,7 +16,7 @@ pub enum Isa {
     /// AVX2 with FMA and F16C.
     Avx2,
     Neon,
-    /// Whatever every CPU of the architecture has (SSE2 on x86-64); no fused multiply-add.
+    /// Baseline of the architecture (SSE2 on x86-64), without fused multiply-add.
     Portable,
 }
 
@@ -36,7 +36,7 @@ impl Isa {
         Isa::ALL.into_iter().find(|isa| isa.name() == name)
     }
 
-    /// Whether this machine can run it.
+    /// Returns true if this machine supports the instruction set.
     pub fn is_available(self) -> bool {
         match self {
             Isa::Portable => true,
@@ -62,7 +62,7 @@ impl Isa {
         }
     }
 
-    /// Those that this machine can run, best first.
+    /// Supported instruction sets, best first.
     pub fn available() -> Vec<Isa> {
         Isa::ALL.into_iter().filter(|isa| isa.is_available()).collect()
     }
@@ -72,13 +72,12 @@ thread_local! {
     static FORCED: Cell<Option<Isa>> = const { Cell::new(None) };
 }
 
-/// The instruction set that kernels picked on this thread will use.
+/// Instruction set of the kernels selected on this thread: the best supported one, or `HORNBEAM_ISA` if set.
 ///
-/// The best one of the machine, or the one named by the environment variable `HORNBEAM_ISA`. Kernels pick their
-/// function pointers on the calling thread, before handing work to the pool.
+/// Kernels select their function pointers on the calling thread, before they submit work to the pool.
 ///
 /// # Panics
-/// When `HORNBEAM_ISA` names something unknown or something that the machine cannot run.
+/// If the environment variable `HORNBEAM_ISA` names an unknown or unsupported instruction set.
 pub fn isa() -> Isa {
     static DETECTED: OnceLock<Isa> = OnceLock::new();
     FORCED.get().unwrap_or_else(|| {
@@ -86,7 +85,10 @@ pub fn isa() -> Isa {
             Ok(name) => {
                 let isa = Isa::parse(&name)
                     .unwrap_or_else(|| panic!("HORNBEAM_ISA={name}: expected avx512, avx2, neon or portable"));
-                assert!(isa.is_available(), "HORNBEAM_ISA={name}: this CPU does not have it");
+                assert!(
+                    isa.is_available(),
+                    "HORNBEAM_ISA={name}: not supported by this CPU; unset it or choose another"
+                );
                 isa
             }
             Err(_) => Isa::available()[0],
@@ -94,10 +96,10 @@ pub fn isa() -> Isa {
     })
 }
 
-/// Runs `f` with [`isa`] answering `forced` on this thread: the hook by which tests exercise lower instruction sets.
+/// Runs `f` with [`isa`] returning `forced` on this thread. Tests use it to cover the lower instruction sets.
 ///
 /// # Panics
-/// When the machine cannot run `forced`.
+/// If this machine does not support `forced`.
 pub fn with_isa<R>(forced: Isa, f: impl FnOnce() -> R) -> R {
     struct Restore(Option<Isa>);
     impl Drop for Restore {
@@ -105,15 +107,15 @@ pub fn with_isa<R>(forced: Isa, f: impl FnOnce() -> R) -> R {
             FORCED.set(self.0);
         }
     }
-    assert!(forced.is_available(), "this CPU does not have {}", forced.name());
+    assert!(forced.is_available(), "{} is not supported by this CPU", forced.name());
     let _restore = Restore(FORCED.replace(Some(forced)));
     f()
 }
 
-/// An instruction set as a type, so that a generic body knows at compile time what it is compiled for.
+/// Instruction set as a type, known to generic bodies at compile time.
 pub trait Target: Copy + 'static {
     const ISA: Isa;
-    /// Whether `mul_add` is one instruction.
+    /// True if `mul_add` is one instruction.
     const FMA: bool;
 }
 
@@ -130,7 +132,7 @@ macro_rules! targets {
 
 targets!(Avx512 true, Avx2 true, Neon true, Portable false);
 
-/// `a * b + c`, fused where the target has the instruction. (Without it, `f32::mul_add` is a slow library call.)
+/// Computes `a * b + c`, fused if the target has the instruction (otherwise `f32::mul_add` is a slow library call).
 #[inline(always)]
 pub fn mul_add<S: Target>(a: f32, b: f32, c: f32) -> f32 {
     if S::FMA {
@@ -163,14 +165,14 @@ pub fn mul_add64<S: Target>(a: f64, b: f64, c: f64) -> f64 {
 ///     }
 /// }
 /// let mut y = [1.0; 4];
-/// // SAFETY: the pointer is the one for this machine, and the body asks nothing more of its caller.
+/// // SAFETY: the kernel is compiled for this machine and has no other precondition.
 /// unsafe { axpy()(2.0, &[1.0; 4], &mut y) };
 /// assert_eq!(y, [3.0; 4]);
 /// ```
 ///
-/// The generated function `axpy` takes no arguments and returns the pointer. Type parameters follow the target:
-/// `[S, T: Element, O: BinaryOp]` (one bound each). Whatever the body calls must be `#[inline(always)]`, or it
-/// is compiled for the base instruction set.
+/// The generated function `axpy` takes no arguments and returns the function pointer. Type parameters follow the target:
+/// `[S, T: Element, O: BinaryOp]` (one bound each). Functions called by the body must be `#[inline(always)]`, or they
+/// are compiled for the baseline instruction set.
 #[macro_export]
 macro_rules! multiversion {
     ($($(#[$meta:meta])* $vis:vis unsafe fn $name:ident $(($on:ident))? [$S:ident $(, $G:ident : $bound:path)*]
@@ -179,7 +181,7 @@ macro_rules! multiversion {
             @one [$(#[$meta])* $vis] $name $(($on))? [$S $(, $G: $bound)*] ($($arg: $ty),*) [$(-> $ret)?] $body
         }
     )*};
-    // Written `name(isa)`: the function takes the instruction set, for bodies that call it with their own `S::ISA`.
+    // Written `name(isa)`: the function takes the instruction set, for bodies that pass their own `S::ISA`.
     (@one [$($head:tt)*] $name:ident ($on:ident) [$S:ident $(, $G:ident : $bound:path)*]
         ($($arg:ident : $ty:ty),*) [$($ret:tt)*] $body:block) => {
         $crate::multiversion! {
@@ -204,14 +206,14 @@ macro_rules! multiversion {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,bmi1,bmi2")]
             unsafe fn avx512<$($G: $bound),*>($($arg: $ty),*) $($ret)* {
-                // SAFETY: the caller's promise is passed on.
+                // SAFETY: the caller's contract is passed on.
                 unsafe { body::<$crate::simd::Avx512 $(, $G)*>($($arg),*) }
             }
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2")]
             unsafe fn avx2<$($G: $bound),*>($($arg: $ty),*) $($ret)* {
-                // SAFETY: the caller's promise is passed on.
+                // SAFETY: the caller's contract is passed on.
                 unsafe { body::<$crate::simd::Avx2 $(, $G)*>($($arg),*) }
             }
 
@@ -220,7 +222,7 @@ macro_rules! multiversion {
                 $crate::simd::Isa::Avx512 => avx512::<$($G),*>,
                 #[cfg(target_arch = "x86_64")]
                 $crate::simd::Isa::Avx2 => avx2::<$($G),*>,
-                // NEON is part of every AArch64 CPU, so no feature has to be switched on.
+                // NEON is part of every AArch64 CPU, so no feature needs to be enabled.
                 #[cfg(target_arch = "aarch64")]
                 $crate::simd::Isa::Neon => body::<$crate::simd::Neon $(, $G)*>,
                 _ => body::<$crate::simd::Portable $(, $G)*>,
@@ -234,7 +236,7 @@ mod tests {
     use super::*;
 
     multiversion! {
-        unsafe fn which[S]() -> Isa { S::ISA }
+        unsafe fn active_isa[S]() -> Isa { S::ISA }
         unsafe fn squares[S, T: Squared](x: &[T], y: &mut [T]) {
             for (y, x) in y.iter_mut().zip(x) {
                 *y = x.squared();
@@ -256,8 +258,8 @@ mod tests {
     fn the_forced_instruction_set_is_the_one_that_runs() {
         for forced in Isa::available() {
             with_isa(forced, || {
-                // SAFETY: `with_isa` refuses what the machine lacks.
-                assert_eq!(unsafe { which()() }, forced);
+                // SAFETY: `with_isa` rejects unsupported instruction sets.
+                assert_eq!(unsafe { active_isa()() }, forced);
                 let mut y = [0.0; 37];
                 // SAFETY: as above.
                 unsafe { squares::<f32>()(&[3.0; 37], &mut y) };

@@ -1,7 +1,7 @@
 //! Softmax and its cross-entropy over the last axis of `[rows, n]`.
 //!
-//! The maximum of a row is subtracted before the exponential, so that nothing overflows. 16-bit floats are widened to
-//! `f32` and rounded once. Sums run in sixteen interleaved parts that are added in order: the same on every machine.
+//! The row max is subtracted before the exponential to avoid overflow. 16-bit floats are widened to `f32` and rounded
+//! once. Sums use sixteen interleaved partial sums that are added in order, the same on every machine.
 
 use crate::dtype::Element;
 use crate::math::Real;
@@ -10,13 +10,13 @@ use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Plain};
 use std::marker::PhantomData;
 
-/// A float, computed in [`Element::Acc`].
+/// Float that is computed in [`Element::Acc`].
 pub trait FloatElement: Element<Acc: Real + Plain> {}
 impl<T: Element<Acc: Real + Plain>> FloatElement for T {}
 
-/// An integer that names a class.
+/// Integer class label.
 pub trait Label: Copy + Sync {
-    /// Its class among `n`, if it names one.
+    /// Returns the class if it is in `0..n`.
     fn class(self, n: usize) -> Option<usize>;
 }
 
@@ -32,27 +32,27 @@ macro_rules! label {
 }
 label!(i8 i16 i32 i64 u8 u16 u32 u64);
 
-/// Interleaved parts of a sum.
-const PARTS: usize = 16;
-/// Elements that a task computes at least, and that it holds widened at a time.
+/// Interleaved partial sums.
+const PARTIALS: usize = 16;
+/// Minimum elements of a task, which it keeps widened in scratch memory.
 const TASK: usize = 1 << 12;
 
-/// The sum of `f` over `0..n`, in interleaved parts.
+/// Sums `f` over `0..n` with interleaved partial sums.
 #[inline(always)]
 pub(crate) fn sum<A: Real>(n: usize, mut f: impl FnMut(usize) -> A) -> A {
-    let mut parts = [A::ZERO; PARTS];
-    let whole = n / PARTS * PARTS;
+    let mut parts = [A::ZERO; PARTIALS];
+    let full = n / PARTIALS * PARTIALS;
     let mut i = 0;
-    while i < whole {
+    while i < full {
         for (j, part) in parts.iter_mut().enumerate() {
             *part = *part + f(i + j);
         }
-        i += PARTS;
+        i += PARTIALS;
     }
-    for (j, part) in parts.iter_mut().enumerate().take(n - whole) {
-        *part = *part + f(whole + j);
+    for (j, part) in parts.iter_mut().enumerate().take(n - full) {
+        *part = *part + f(full + j);
     }
-    let mut width = PARTS / 2;
+    let mut width = PARTIALS / 2;
     while width > 0 {
         for j in 0..width {
             parts[j] = parts[j] + parts[j + width];
@@ -62,12 +62,11 @@ pub(crate) fn sum<A: Real>(n: usize, mut f: impl FnMut(usize) -> A) -> A {
     parts[0]
 }
 
-/// The greatest number of a row, 0 if that is infinite; NaN are passed over (they reach the result through the
-/// exponentials).
+/// Computes the row max, or 0 if it is infinite. NaN are skipped: they propagate to the result through the exponentials.
 #[inline(always)]
-fn greatest<T: FloatElement>(x: &[T]) -> T::Acc {
-    let mut parts = [<T::Acc as Element>::LOWEST; PARTS];
-    let mut chunks = x.chunks_exact(PARTS);
+fn row_max<T: FloatElement>(x: &[T]) -> T::Acc {
+    let mut parts = [<T::Acc as Element>::LOWEST; PARTIALS];
+    let mut chunks = x.chunks_exact(PARTIALS);
     for chunk in &mut chunks {
         for (part, x) in parts.iter_mut().zip(chunk) {
             let x = x.to_acc();
@@ -89,23 +88,23 @@ fn greatest<T: FloatElement>(x: &[T]) -> T::Acc {
     }
 }
 
-/// What the functions of this file do with the shifted logits `z` of a row and their exponentials `e`.
+/// Final stage of a function of this module, on the shifted logits `z` of a row and their exponentials `e`.
 trait Finish<T: FloatElement>: Sync {
-    /// `row` counts within the whole tensor; `out` is the row's part of the output, `width` long.
-    fn row(&self, row: usize, z: &[T::Acc], e: &[T::Acc], log_total: T::Acc, total: T::Acc, out: &mut [T]);
-    /// Elements of output for each row.
+    /// Computes the output of row number `row` from the row sum of exponentials and its logarithm.
+    fn row(&self, row: usize, z: &[T::Acc], e: &[T::Acc], log_sum: T::Acc, row_sum: T::Acc, out: &mut [T]);
+    /// Number of output elements per row.
     fn width(&self, n: usize) -> usize;
-    /// Whether `row` uses the logarithm.
+    /// True if `row` uses the logarithm.
     const LOG: bool;
 }
 
-/// Separate because the macro takes one bound.
+/// Element type of a [`Finish`], because `multiversion!` supports one bound.
 trait FinishOf: Finish<Self::Element> {
     type Element: FloatElement;
 }
 
 multiversion! {
-    /// Shifts and exponentiates a block of rows at once, so that short rows fill the vectors too.
+    /// Computes a block of rows at once, so that short rows fill the vectors, too.
     unsafe fn block[S, F: FinishOf](
         finish: &F,
         first: usize,
@@ -116,9 +115,9 @@ multiversion! {
         out: &mut [F::Element],
     ) {
         for (x, z) in x.chunks_exact(n).zip(z.chunks_exact_mut(n)) {
-            let most = greatest(x);
+            let max = row_max(x);
             for (z, x) in z.iter_mut().zip(x) {
-                *z = x.to_acc() - most;
+                *z = x.to_acc() - max;
             }
         }
         for (e, z) in e.iter_mut().zip(&*z) {
@@ -126,19 +125,19 @@ multiversion! {
         }
         let width = finish.width(n);
         for (row, ((z, e), out)) in z.chunks_exact(n).zip(e.chunks_exact(n)).zip(out.chunks_exact_mut(width)).enumerate() {
-            let total = sum(n, |i| e[i]);
-            let log_total = if F::LOG { total.log::<S>() } else { total };
-            finish.row(first + row, z, e, log_total, total, out);
+            let row_sum = sum(n, |i| e[i]);
+            let log_sum = if F::LOG { row_sum.log::<S>() } else { row_sum };
+            finish.row(first + row, z, e, log_sum, row_sum, out);
         }
     }
 }
 
 fn run<F: FinishOf>(pool: &ThreadPool, rows: usize, n: usize, x: &[F::Element], out: &mut [F::Element], finish: &F) {
-    assert_eq!(x.len(), rows * n, "x is not {rows} x {n}");
+    assert_eq!(x.len(), rows * n, "x does not hold {rows} x {n} elements");
     let width = finish.width(n);
-    assert_eq!(out.len(), rows * width, "the output is not {rows} x {width}");
+    assert_eq!(out.len(), rows * width, "the output does not hold {rows} x {width} elements");
     if rows * n == 0 {
-        // The sum over no classes.
+        // An empty sum over classes.
         out.fill(F::Element::ZERO);
         return;
     }
@@ -149,17 +148,17 @@ fn run<F: FinishOf>(pool: &ThreadPool, rows: usize, n: usize, x: &[F::Element], 
             let len = range.len() * n;
             let (z, e) = local.take2(len, len);
             let x = &x[range.start * n..range.end * n];
-            // SAFETY: ranges of rows are disjoint; `body` is compiled for this machine and asks nothing else.
+            // SAFETY: ranges of rows are disjoint; the kernel is compiled for this machine.
             unsafe { body(finish, range.start, n, x, z, e, out.range(range.start * width..range.end * width)) };
         });
     });
 }
 
-/// Declares a [`Finish`]: its fields, the width of its output and the loop over a row.
+/// Defines a [`Finish`] stage: its fields, output width and the computation of a row.
 macro_rules! finish {
     ($name:ident<$life:lifetime, $T:ident $(, $L:ident: $bound:path)?> { $($field:ident: $type:ty),* $(,)? }
      log $log:literal, width |$n:ident| $width:expr,
-     |$self:ident, $row:ident, $z:ident, $e:ident, $log_total:ident, $total:ident, $out:ident| $body:block) => {
+     |$self:ident, $row:ident, $z:ident, $e:ident, $log_sum:ident, $row_sum:ident, $out:ident| $body:block) => {
         struct $name<$life, $T: FloatElement $(, $L: $bound)?> {
             $($field: $type,)*
             element: PhantomData<&$life [$T]>,
@@ -171,9 +170,9 @@ macro_rules! finish {
                 $width
             }
             #[inline(always)]
-            fn row(&$self, $row: usize, $z: &[T::Acc], $e: &[T::Acc], $log_total: T::Acc, $total: T::Acc,
+            fn row(&$self, $row: usize, $z: &[T::Acc], $e: &[T::Acc], $log_sum: T::Acc, $row_sum: T::Acc,
                    $out: &mut [T]) {
-                let _ = ($row, $z.len(), $e.len(), $log_total, $total);
+                let _ = ($row, $z.len(), $e.len(), $log_sum, $row_sum);
                 $body
             }
         }
@@ -185,8 +184,8 @@ macro_rules! finish {
 
 finish!(Softmax<'a, T> {}
 log false, width |n| n,
-|self, row, z, e, log_total, total, out| {
-    let scale = T::Acc::ONE / total;
+|self, row, z, e, log_sum, row_sum, out| {
+    let scale = T::Acc::ONE / row_sum;
     for (out, e) in out.iter_mut().zip(e) {
         *out = T::from_acc(*e * scale);
     }
@@ -194,26 +193,26 @@ log false, width |n| n,
 
 finish!(LogSoftmax<'a, T> {}
 log true, width |n| n,
-|self, row, z, e, log_total, total, out| {
+|self, row, z, e, log_sum, row_sum, out| {
     for (out, z) in out.iter_mut().zip(z) {
-        *out = T::from_acc(*z - log_total);
+        *out = T::from_acc(*z - log_sum);
     }
 });
 
 finish!(DenseLoss<'a, T> { targets: &'a [T] }
 log true, width |_n| 1,
-|self, row, z, e, log_total, total, out| {
+|self, row, z, e, log_sum, row_sum, out| {
     let targets = &self.targets[row * z.len()..][..z.len()];
-    let loss = sum(z.len(), |i| targets[i].to_acc() * (log_total - z[i]));
+    let loss = sum(z.len(), |i| targets[i].to_acc() * (log_sum - z[i]));
     out[0] = T::from_acc(loss);
 });
 
 finish!(DenseGrad<'a, T> { targets: &'a [T], ct: &'a [T] }
 log false, width |n| n,
-|self, row, z, e, log_total, total, out| {
+|self, row, z, e, log_sum, row_sum, out| {
     let targets = &self.targets[row * z.len()..][..z.len()];
     let ct = self.ct[row].to_acc();
-    let scale = sum(z.len(), |i| targets[i].to_acc()) / total;
+    let scale = sum(z.len(), |i| targets[i].to_acc()) / row_sum;
     for ((out, e), target) in out.iter_mut().zip(e).zip(targets) {
         *out = T::from_acc((*e * scale - target.to_acc()) * ct);
     }
@@ -221,16 +220,16 @@ log false, width |n| n,
 
 finish!(SparseLoss<'a, T, L: Label> { labels: &'a [L] }
 log true, width |_n| 1,
-|self, row, z, e, log_total, total, out| {
+|self, row, z, e, log_sum, row_sum, out| {
     let class = self.labels[row].class(z.len());
-    out[0] = class.map_or(T::ZERO, |class| T::from_acc(log_total - z[class]));
+    out[0] = class.map_or(T::ZERO, |class| T::from_acc(log_sum - z[class]));
 });
 
 finish!(SparseGrad<'a, T, L: Label> { labels: &'a [L], ct: &'a [T] }
 log false, width |n| n,
-|self, row, z, e, log_total, total, out| {
+|self, row, z, e, log_sum, row_sum, out| {
     let ct = self.ct[row].to_acc();
-    let scale = T::Acc::ONE / total;
+    let scale = T::Acc::ONE / row_sum;
     let Some(class) = self.labels[row].class(z.len()) else {
         out.fill(T::ZERO);
         return;
@@ -241,26 +240,26 @@ log false, width |n| n,
     out[class] = T::from_acc((e[class] * scale - T::Acc::ONE) * ct);
 });
 
-/// `y = exp(x - max) / sum exp(x - max)` for each row.
+/// Computes `y = exp(x - max) / sum exp(x - max)` for each row.
 ///
 /// # Panics
-/// When a slice is not `rows * n` long.
+/// If a slice does not have `rows * n` elements.
 pub fn softmax<T: FloatElement>(pool: &ThreadPool, rows: usize, n: usize, x: &[T], y: &mut [T]) {
     run(pool, rows, n, x, y, &Softmax { element: PhantomData });
 }
 
-/// `y = x - max - log(sum exp(x - max))` for each row.
+/// Computes `y = x - max - log(sum exp(x - max))` for each row.
 ///
 /// # Panics
-/// When a slice is not `rows * n` long.
+/// If a slice does not have `rows * n` elements.
 pub fn log_softmax<T: FloatElement>(pool: &ThreadPool, rows: usize, n: usize, x: &[T], y: &mut [T]) {
     run(pool, rows, n, x, y, &LogSoftmax { element: PhantomData });
 }
 
-/// `loss[r] = -sum_j targets[r, j] log_softmax(logits)[r, j]`.
+/// Computes `loss[r] = -sum_j targets[r, j] log_softmax(logits)[r, j]`.
 ///
 /// # Panics
-/// When a slice does not have its length.
+/// If a slice does not have its length.
 pub fn softmax_cross_entropy<T: FloatElement>(
     pool: &ThreadPool,
     rows: usize,
@@ -269,14 +268,14 @@ pub fn softmax_cross_entropy<T: FloatElement>(
     targets: &[T],
     loss: &mut [T],
 ) {
-    assert_eq!(targets.len(), rows * n, "targets are not {rows} x {n}");
+    assert_eq!(targets.len(), rows * n, "targets do not hold {rows} x {n} elements");
     run(pool, rows, n, logits, loss, &DenseLoss { targets, element: PhantomData });
 }
 
-/// `dlogits = (softmax(logits) * sum(targets) - targets) * ct`, with one `ct` for each row.
+/// Computes `dlogits = (softmax(logits) * sum(targets) - targets) * ct`, with one `ct` for each row.
 ///
 /// # Panics
-/// When a slice does not have its length.
+/// If a slice does not have its length.
 pub fn softmax_cross_entropy_grad<T: FloatElement>(
     pool: &ThreadPool,
     rows: usize,
@@ -286,15 +285,15 @@ pub fn softmax_cross_entropy_grad<T: FloatElement>(
     ct: &[T],
     dlogits: &mut [T],
 ) {
-    assert_eq!(targets.len(), rows * n, "targets are not {rows} x {n}");
-    assert_eq!(ct.len(), rows, "not one cotangent for each row");
+    assert_eq!(targets.len(), rows * n, "targets do not hold {rows} x {n} elements");
+    assert_eq!(ct.len(), rows, "expected one cotangent per row");
     run(pool, rows, n, logits, dlogits, &DenseGrad { targets, ct, element: PhantomData });
 }
 
-/// `loss[r] = -log_softmax(logits)[r, labels[r]]`; 0 for a label that names no class.
+/// Computes `loss[r] = -log_softmax(logits)[r, labels[r]]`; 0 for a label out of range.
 ///
 /// # Panics
-/// When a slice does not have its length.
+/// If a slice does not have its length.
 pub fn sparse_softmax_cross_entropy<T: FloatElement, L: Label>(
     pool: &ThreadPool,
     rows: usize,
@@ -303,14 +302,14 @@ pub fn sparse_softmax_cross_entropy<T: FloatElement, L: Label>(
     labels: &[L],
     loss: &mut [T],
 ) {
-    assert_eq!(labels.len(), rows, "not one label for each row");
+    assert_eq!(labels.len(), rows, "expected one label per row");
     run(pool, rows, n, logits, loss, &SparseLoss { labels, element: PhantomData });
 }
 
-/// `dlogits = (softmax(logits) - onehot(labels)) * ct`, with one `ct` for each row; 0 for a label that names no class.
+/// Computes `dlogits = (softmax(logits) - onehot(labels)) * ct`, with one cotangent `ct` per row; 0 for a label out of range.
 ///
 /// # Panics
-/// When a slice does not have its length.
+/// If a slice does not have its length.
 pub fn sparse_softmax_cross_entropy_grad<T: FloatElement, L: Label>(
     pool: &ThreadPool,
     rows: usize,
@@ -320,8 +319,8 @@ pub fn sparse_softmax_cross_entropy_grad<T: FloatElement, L: Label>(
     ct: &[T],
     dlogits: &mut [T],
 ) {
-    assert_eq!(labels.len(), rows, "not one label for each row");
-    assert_eq!(ct.len(), rows, "not one cotangent for each row");
+    assert_eq!(labels.len(), rows, "expected one label per row");
+    assert_eq!(ct.len(), rows, "expected one cotangent per row");
     run(pool, rows, n, logits, dlogits, &SparseGrad { labels, ct, element: PhantomData });
 }
 
@@ -336,15 +335,15 @@ multiversion! {
     }
     unsafe fn log_softmax_grad_rows[S, T: FloatElement](n: usize, y: &[T], ct: &[T], dx: &mut [T]) {
         for ((y, ct), dx) in y.chunks_exact(n).zip(ct.chunks_exact(n)).zip(dx.chunks_exact_mut(n)) {
-            let total = sum(n, |i| ct[i].to_acc());
+            let row_sum = sum(n, |i| ct[i].to_acc());
             for ((dx, y), ct) in dx.iter_mut().zip(y).zip(ct) {
-                *dx = T::from_acc(ct.to_acc() - y.to_acc().exp::<S>() * total);
+                *dx = T::from_acc(ct.to_acc() - y.to_acc().exp::<S>() * row_sum);
             }
         }
     }
 }
 
-/// A kernel over whole rows of `(y, ct) -> dx`.
+/// Kernel over full rows of `(y, ct) -> dx`.
 type GradRows<T> = unsafe fn(usize, &[T], &[T], &mut [T]);
 
 fn grad_rows<T: FloatElement>(
@@ -356,30 +355,30 @@ fn grad_rows<T: FloatElement>(
     dx: &mut [T],
     body: GradRows<T>,
 ) {
-    assert!([y.len(), ct.len(), dx.len()] == [rows * n; 3], "an operand is not {rows} x {n}");
+    assert!([y.len(), ct.len(), dx.len()] == [rows * n; 3], "an operand does not hold {rows} x {n} elements");
     if rows * n == 0 {
         return;
     }
     let chunk = TASK.div_ceil(n) * n;
     pool.run_chunks(dx, chunk, &|index, dx| {
         let range = index * chunk..index * chunk + dx.len();
-        // SAFETY: compiled for this machine; the body asks nothing else.
+        // SAFETY: the kernel is compiled for this machine and has no other precondition.
         unsafe { body(n, &y[range.clone()], &ct[range], dx) };
     });
 }
 
-/// `dx = y * (ct - sum_j y_j ct_j)`, where `y` is the [`softmax`] of `x`.
+/// Computes `dx = y * (ct - sum_j y_j ct_j)`, where `y` is the [`softmax`] of `x`.
 ///
 /// # Panics
-/// When a slice is not `rows * n` long.
+/// If a slice does not have `rows * n` elements.
 pub fn softmax_grad<T: FloatElement>(pool: &ThreadPool, rows: usize, n: usize, y: &[T], ct: &[T], dx: &mut [T]) {
     grad_rows(pool, rows, n, y, ct, dx, softmax_grad_rows::<T>());
 }
 
-/// `dx = ct - exp(y) * sum_j ct_j`, where `y` is the [`log_softmax`] of `x`.
+/// Computes `dx = ct - exp(y) * sum_j ct_j`, where `y` is the [`log_softmax`] of `x`.
 ///
 /// # Panics
-/// When a slice is not `rows * n` long.
+/// If a slice does not have `rows * n` elements.
 pub fn log_softmax_grad<T: FloatElement>(pool: &ThreadPool, rows: usize, n: usize, y: &[T], ct: &[T], dx: &mut [T]) {
     grad_rows(pool, rows, n, y, ct, dx, log_softmax_grad_rows::<T>());
 }
@@ -399,15 +398,15 @@ mod tests {
     fn reference(x: &[f64], n: usize) -> Want {
         let mut want = Want { softmax: vec![], log_softmax: vec![] };
         for row in x.chunks(n) {
-            let most = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let total: f64 = row.iter().map(|v| (v - most).exp()).sum();
-            want.softmax.extend(row.iter().map(|v| (v - most).exp() / total));
-            want.log_softmax.extend(row.iter().map(|v| v - most - total.ln()));
+            let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let row_sum: f64 = row.iter().map(|v| (v - max).exp()).sum();
+            want.softmax.extend(row.iter().map(|v| (v - max).exp() / row_sum));
+            want.log_softmax.extend(row.iter().map(|v| v - max - row_sum.ln()));
         }
         want
     }
 
-    fn close<T: Element>(what: &str, got: &[T], want: &[f64], scale: f64) {
+    fn close<T: Element>(name: &str, got: &[T], want: &[f64], scale: f64) {
         let tolerance = match T::DTYPE {
             DType::F32 => 1e-6,
             DType::F64 => 1e-14,
@@ -419,7 +418,7 @@ mod tests {
             let error = (got.to_f64() - want).abs();
             assert!(
                 error <= tolerance * (scale + want.abs()),
-                "{what} {} at {i}: {} for {want}",
+                "{name} {} at {i}: {} for {want}",
                 T::DTYPE,
                 got.to_f64()
             );
@@ -473,8 +472,8 @@ mod tests {
                 let dot: f64 = p.iter().zip(&d).map(|(p, d)| p * d).sum();
                 let grad: Vec<f64> = p.iter().zip(&d).map(|(p, d)| p * (d - dot)).collect();
                 close("softmax_grad", &wide[4][at.clone()], &grad, 1.0);
-                let total: f64 = d.iter().sum();
-                let grad: Vec<f64> = p.iter().zip(&d).map(|(p, d)| d - p * total).collect();
+                let row_sum: f64 = d.iter().sum();
+                let grad: Vec<f64> = p.iter().zip(&d).map(|(p, d)| d - p * row_sum).collect();
                 close("log_softmax_grad", &wide[5][at], &grad, (n as f64 + 1.0) * spread);
             }
             let bits = wide.iter().chain(&narrow).flatten().map(|v| v.to_f64().to_bits()).collect();
@@ -499,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn extremes() {
+    fn infinities_and_nan() {
         let pool = ThreadPool::new(1);
         let mut y = [0f32; 3];
         softmax(&pool, 1, 3, &[1e38, -1e38, f32::NEG_INFINITY], &mut y);

@@ -1,8 +1,8 @@
-//! What the kernels' tests share: reproducible numbers.
+//! Reproducible random numbers for tests.
 
 use crate::dtype::Element;
 
-/// SplitMix64.
+/// SplitMix64 generator.
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -18,12 +18,12 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A whole number in `0..n`.
+    /// Integer in `0..n`.
     pub(crate) fn below(&mut self, n: usize) -> usize {
         (self.next() % n as u64) as usize
     }
 
-    /// Floats in `-1..1`; integers in `0..8`, small enough for exact sums of any width used.
+    /// Floats in `-1..1`; integers in `0..8`, small enough for exact sums in every width.
     pub(crate) fn values<T: Element>(&mut self, n: usize) -> Vec<T> {
         (0..n)
             .map(|_| {

@@ -1,4 +1,4 @@
-//! What kernels share that are built on register tiles but are no plain matrix products.
+//! Packed operands and register-tile products for kernels other than plain GEMM: attention and recurrent layers.
 
 use crate::gemm::tile::{self, Kernels, Tile};
 use crate::gemm::{even, pack};
@@ -6,18 +6,18 @@ use crate::math;
 use crate::pool::ThreadPool;
 use std::ptr::null;
 
-/// Numbers with functions and register tiles.
+/// Float with elementary functions and register tiles.
 pub(crate) trait Float: math::Real + tile::Real {}
 impl<T: math::Real + tile::Real> Float for T {}
 
-/// Distance between rows of `n` numbers in working memory: off the powers of two, which share cache sets.
-pub(crate) fn apart(n: usize) -> usize {
+/// Row stride of scratch matrices with `n` columns: padded away from powers of two, which share cache sets.
+pub(crate) fn padded_stride(n: usize) -> usize {
     n.next_multiple_of(16) + 16
 }
 
-/// A right operand `k x n`, packed into panels of `width` columns.
+/// Right-hand operand `k x n`, packed into panels of `width` columns.
 #[derive(Clone, Copy)]
-pub(crate) struct Packed<'a, T: 'static> {
+pub(crate) struct PackedRhs<'a, T: 'static> {
     pub kernels: &'static Kernels<T>,
     pub data: &'a [T],
     pub k: usize,
@@ -25,98 +25,101 @@ pub(crate) struct Packed<'a, T: 'static> {
     pub width: usize,
 }
 
-/// A left operand: rows `step` apart, or with `turned` columns that are `step` apart.
+/// Left-hand operand. `stride` is the distance between rows or, if `transposed`, between columns.
 #[derive(Clone, Copy)]
-pub(crate) struct Left<'a, T> {
+pub(crate) struct Lhs<'a, T> {
     pub data: &'a [T],
-    pub step: usize,
-    pub turned: bool,
+    pub stride: usize,
+    pub transposed: bool,
 }
 
-impl<'a, T: Float> Packed<'a, T> {
-    /// Numbers that `k x n` take when packed into panels of `width`.
+impl<'a, T: Float> PackedRhs<'a, T> {
+    /// Number of elements of a `k x n` operand packed into panels of `width`.
     pub fn len(k: usize, n: usize, width: usize) -> usize {
         n.div_ceil(width) * width * k
     }
 
-    /// Packs the matrix whose element `(p, j)` lies at `from[p * step[0] + j * step[1]]`.
+    /// Packs the matrix whose element `(p, j)` is `from[p * strides[0] + j * strides[1]]`.
     pub fn new(
         kernels: &'static Kernels<T>,
         from: &[T],
         [k, n]: [usize; 2],
-        step: [usize; 2],
+        strides: [usize; 2],
         width: usize,
         to: &'a mut [T],
     ) -> Self {
         let to = &mut to[..Self::len(k, n, width)];
         for (panel, to) in to.chunks_exact_mut(k * width).enumerate() {
-            Self::panel(from, [k, n], step, [panel * width, width], to);
+            Self::pack_panel(from, [k, n], strides, [panel * width, width], to);
         }
-        Packed { kernels, data: to, k, n, width }
+        PackedRhs { kernels, data: to, k, n, width }
     }
 
-    /// [`Packed::new`] by all threads.
-    pub fn shared(
+    /// Packs like [`PackedRhs::new`], in parallel.
+    pub fn new_parallel(
         pool: &ThreadPool,
         from: &[T],
         [k, n]: [usize; 2],
-        step: [usize; 2],
+        strides: [usize; 2],
         width: usize,
         to: &'a mut [T],
     ) -> Self {
         let to = &mut to[..Self::len(k, n, width)];
-        pool.run_chunks(to, k * width, &|panel, to| Self::panel(from, [k, n], step, [panel * width, width], to));
-        Packed { kernels: T::kernels(), data: to, k, n, width }
+        pool.run_chunks(to, k * width, &|panel, to| {
+            Self::pack_panel(from, [k, n], strides, [panel * width, width], to);
+        });
+        PackedRhs { kernels: T::kernels(), data: to, k, n, width }
     }
 
-    fn panel(from: &[T], [k, n]: [usize; 2], step: [usize; 2], [column, width]: [usize; 2], to: &mut [T]) {
-        assert!(k > 0 && n > column && from.len() > (k - 1) * step[0] + (n - 1) * step[1]);
+    fn pack_panel(from: &[T], [k, n]: [usize; 2], strides: [usize; 2], [column, width]: [usize; 2], to: &mut [T]) {
+        assert!(k > 0 && n > column && from.len() > (k - 1) * strides[0] + (n - 1) * strides[1]);
         // SAFETY: every element of the matrix lies within `from` by the assertion.
         unsafe {
-            let from = from.as_ptr().add(column * step[1]);
-            pack::columns(from, step[0] as isize, step[1] as isize, k, width.min(n - column), width, to);
+            let from = from.as_ptr().add(column * strides[1]);
+            pack::columns(from, strides[0] as isize, strides[1] as isize, k, width.min(n - column), width, to);
         }
     }
 
-    /// `c = a @ self + bias (+ c)` for `rows` rows; those of `c` are `c_step` apart.
+    /// Computes `c = a @ self + bias (+ c)` for `rows` rows of `a` and `c`.
     ///
     /// # Safety
-    /// `c` must be valid for those elements, and nobody else may use them.
+    /// `c` must be valid for those elements, and no other thread may access them.
     pub unsafe fn product(
         &self,
         rows: usize,
-        a: Left<'_, T>,
+        a: Lhs<'_, T>,
         bias: Option<&[T]>,
         c: *mut T,
-        c_step: usize,
+        c_stride: usize,
         accumulate: bool,
     ) {
         for panel in 0..self.panels() {
-            // SAFETY: the caller's promise.
-            unsafe { self.columns(panel, rows, a, bias, c, c_step, accumulate) };
+            // SAFETY: the caller's contract.
+            unsafe { self.panel_product(panel, rows, a, bias, c, c_stride, accumulate) };
         }
     }
 
+    /// Number of panels.
     pub fn panels(&self) -> usize {
         self.n.div_ceil(self.width)
     }
 
-    /// The columns of [`Packed::product`] that one panel makes.
+    /// Computes the columns of [`PackedRhs::product`] that one panel covers.
     ///
     /// # Safety
-    /// As there.
-    pub unsafe fn columns(
+    /// As for [`PackedRhs::product`].
+    pub unsafe fn panel_product(
         &self,
         panel: usize,
         rows: usize,
-        a: Left<'_, T>,
+        a: Lhs<'_, T>,
         bias: Option<&[T]>,
         c: *mut T,
-        c_step: usize,
+        c_stride: usize,
         accumulate: bool,
     ) {
-        let (across, along) = if a.turned { (1, a.step) } else { (a.step, 1) };
-        assert!(rows > 0 && a.data.len() > (rows - 1) * across + (self.k - 1) * along);
+        let (row_stride, k_stride) = if a.transposed { (1, a.stride) } else { (a.stride, 1) };
+        assert!(rows > 0 && a.data.len() > (rows - 1) * row_stride + (self.k - 1) * k_stride);
         let lanes = self.kernels.lanes;
         let taps = [0usize];
         let b = &self.data[panel * self.k * self.width..][..self.k * self.width];
@@ -125,22 +128,22 @@ impl<'a, T: Float> Packed<'a, T> {
         let vectors = columns.div_ceil(lanes);
         for [start, end] in even(0, rows, self.kernels.rows[vectors - 1]) {
             let tile = Tile {
-                a: a.data[start * across..].as_ptr(),
-                a_step: a.step,
+                a: a.data[start * row_stride..].as_ptr(),
+                a_stride: a.stride,
                 taps: taps.as_ptr(),
                 tap_count: 1,
                 run: self.k,
                 b: b.as_ptr(),
-                b_step: self.width,
-                c: c.wrapping_add(start * c_step + column),
-                c_step,
+                b_stride: self.width,
+                c: c.wrapping_add(start * c_stride + column),
+                c_stride,
                 last: columns - (vectors - 1) * lanes,
                 bias: bias.map_or(null(), |bias| bias[column..column + columns].as_ptr()),
                 relu: false,
                 accumulate,
             };
-            // SAFETY: `a` by the assertion, `b` by construction, `c` by the caller's promise.
-            unsafe { self.kernels.tile(a.turned, end - start, vectors)(&tile) };
+            // SAFETY: `a` by the assertion, `b` by construction, `c` by the caller's contract.
+            unsafe { self.kernels.tile(a.transposed, end - start, vectors)(&tile) };
         }
     }
 }

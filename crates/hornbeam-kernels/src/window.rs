@@ -1,14 +1,14 @@
-//! Pooling over channels-last tensors. Channels are the lanes; every output element belongs to one task.
+//! Pooling over channels-last tensors. Channels are the vector lanes; every output element belongs to one task.
 //!
-//! Spatial extents are (depth, height, width), those in front 1 where there are fewer. Padding never wins a maximum
-//! and adds nothing to a sum. In a maximum NaN beats every number, and of equal elements the first wins.
+//! Spatial extents are (depth, height, width), with leading extents of 1 for fewer axes. Padding never wins a maximum and
+//! adds nothing to a sum. In a maximum, NaN replaces every number, and the first of equal elements wins.
 
 use crate::dtype::Element;
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
 use std::ops::Range;
 
-/// The shape of a pooling.
+/// Shape of a pooling operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PoolShape {
     pub batch: usize,
@@ -16,7 +16,7 @@ pub struct PoolShape {
     pub output: [usize; 3],
     pub window: [usize; 3],
     pub strides: [usize; 3],
-    /// Padding before the first element; that after the last follows from `output`.
+    /// Padding before the first element; the padding after the last follows from `output`.
     pub pad: [usize; 3],
     pub channels: usize,
 }
@@ -33,34 +33,34 @@ impl PoolShape {
     }
 
     fn check(&self, input: usize, output: usize) {
-        assert_eq!(input, self.input_len(), "the input does not fit {self:?}");
-        assert_eq!(output, self.output_len(), "the output does not fit {self:?}");
-        assert!(self.strides.iter().all(|&s| s > 0), "a stride of zero: {self:?}");
+        assert_eq!(input, self.input_len(), "the length of the input does not fit {self:?}");
+        assert_eq!(output, self.output_len(), "the length of the output does not fit {self:?}");
+        assert!(self.strides.iter().all(|&s| s > 0), "strides must be positive: {self:?}");
     }
 
-    /// The input positions along `axis` that output `o` sees.
+    /// Input positions in the window of output `o` along `axis`.
     #[inline(always)]
-    fn seen(&self, axis: usize, o: usize) -> Range<usize> {
+    fn window_range(&self, axis: usize, o: usize) -> Range<usize> {
         let start = o * self.strides[axis];
         let end = (start + self.window[axis]).saturating_sub(self.pad[axis]).min(self.input[axis]);
         start.saturating_sub(self.pad[axis]).min(end)..end
     }
 
-    /// The outputs along `axis` that see input position `i`.
+    /// Outputs along `axis` whose windows contain input position `i`.
     #[inline(always)]
-    fn seers(&self, axis: usize, i: usize) -> Range<usize> {
+    fn windows_containing(&self, axis: usize, i: usize) -> Range<usize> {
         let (at, stride) = (i + self.pad[axis], self.strides[axis]);
         let first = (at + 1).saturating_sub(self.window[axis]).div_ceil(stride);
         let end = (at / stride + 1).min(self.output[axis]);
         first.min(end)..end
     }
 
-    /// Calls `body` with each pixel of one image that output `(d, h, w)` sees, in order.
+    /// Calls `body` with each pixel of the window of output `(d, h, w)`, in order.
     #[inline(always)]
-    fn each_seen(&self, [d, h, w]: [usize; 3], mut body: impl FnMut(usize)) {
-        for d in self.seen(0, d) {
-            for h in self.seen(1, h) {
-                for w in self.seen(2, w) {
+    fn for_each_in_window(&self, [d, h, w]: [usize; 3], mut body: impl FnMut(usize)) {
+        for d in self.window_range(0, d) {
+            for h in self.window_range(1, h) {
+                for w in self.window_range(2, w) {
                     body((d * self.input[1] + h) * self.input[2] + w);
                 }
             }
@@ -68,7 +68,7 @@ impl PoolShape {
     }
 }
 
-/// A number that windows are summed over; sums are carried in [`Element::Acc`].
+/// Number with sum pooling; sums accumulate in [`Element::Acc`].
 pub trait PoolElement: Element {
     #[doc(hidden)]
     fn plus(a: Self::Acc, b: Self::Acc) -> Self::Acc;
@@ -100,14 +100,14 @@ pool_element!(
     u64 => u64::wrapping_add,
 );
 
-/// Channels worked on at once.
+/// Channels processed at once.
 const LANES: usize = 64;
-/// Elements of output that one task should compute at least.
+/// Minimum output elements of a task.
 const TASK: usize = 1 << 14;
 
-/// Whether `x` takes the place of `best`: greater, or the first NaN.
+/// Returns true if `x` replaces `best`: greater, or the first NaN.
 #[inline(always)]
-fn beats<T: Element>(x: T, best: T) -> bool {
+fn replaces<T: Element>(x: T, best: T) -> bool {
     let (x, best) = (x.to_acc(), best.to_acc());
     (x > best) | (x.is_nan() & !best.is_nan())
 }
@@ -123,9 +123,9 @@ multiversion! {
             let (n, d) = (rest / shape.output[0], rest % shape.output[0]);
             let x = &x[n * image..(n + 1) * image];
             y.fill(T::LOWEST);
-            shape.each_seen([d, h, w], |pixel| {
+            shape.for_each_in_window([d, h, w], |pixel| {
                 for (y, x) in y.iter_mut().zip(&x[pixel * c..pixel * c + c]) {
-                    *y = if beats(*x, *y) { *x } else { *y };
+                    *y = if replaces(*x, *y) { *x } else { *y };
                 }
             });
         }
@@ -144,7 +144,7 @@ multiversion! {
             for (part, y) in y.chunks_mut(LANES).enumerate() {
                 y.fill(T::ZERO);
                 let mut first = true;
-                shape.each_seen([d, h, w], |pixel| {
+                shape.for_each_in_window([d, h, w], |pixel| {
                     let at = pixel * c + part * LANES;
                     let (x, t) = (&x[at..at + y.len()], &t[at..at + y.len()]);
                     if first {
@@ -154,7 +154,7 @@ multiversion! {
                         return;
                     }
                     for (((y, best), x), t) in y.iter_mut().zip(&mut best).zip(x).zip(t) {
-                        let wins = beats(*x, *best);
+                        let wins = replaces(*x, *best);
                         *best = if wins { *x } else { *best };
                         *y = if wins { *t } else { *y };
                     }
@@ -173,14 +173,14 @@ multiversion! {
             let at = [index / (height * width), index / width % height, index % width];
             for (part, dy) in dy.chunks(LANES).enumerate() {
                 let mut tap = 0;
-                shape.each_seen(at, |pixel| {
+                shape.for_each_in_window(at, |pixel| {
                     let x = &x[pixel * c + part * LANES..][..dy.len()];
                     if tap == 0 {
                         best[..x.len()].copy_from_slice(x);
                         winner.fill(0);
                     } else {
                         for ((best, winner), x) in best.iter_mut().zip(&mut winner).zip(x) {
-                            let wins = beats(*x, *best);
+                            let wins = replaces(*x, *best);
                             *best = if wins { *x } else { *best };
                             *winner = if wins { tap } else { *winner };
                         }
@@ -188,7 +188,7 @@ multiversion! {
                     tap += 1;
                 });
                 tap = 0;
-                shape.each_seen(at, |pixel| {
+                shape.for_each_in_window(at, |pixel| {
                     let dx = &mut dx[pixel * c + part * LANES..][..dy.len()];
                     for ((dx, winner), dy) in dx.iter_mut().zip(&winner).zip(dy) {
                         let old = dx.to_acc();
@@ -212,7 +212,7 @@ multiversion! {
             let x = &x[n * image..(n + 1) * image];
             for (part, y) in y.chunks_mut(LANES).enumerate() {
                 let mut sum = [<T::Acc as Element>::ZERO; LANES];
-                shape.each_seen([d, h, w], |pixel| {
+                shape.for_each_in_window([d, h, w], |pixel| {
                     let at = pixel * c + part * LANES;
                     for (sum, x) in sum.iter_mut().zip(&x[at..at + y.len()]) {
                         *sum = T::plus(*sum, x.to_acc());
@@ -236,9 +236,9 @@ multiversion! {
             let dy = &dy[n * image..(n + 1) * image];
             for (part, dx) in dx.chunks_mut(LANES).enumerate() {
                 let mut sum = [<T::Acc as Element>::ZERO; LANES];
-                for d in shape.seers(0, d) {
-                    for h in shape.seers(1, h) {
-                        for w in shape.seers(2, w) {
+                for d in shape.windows_containing(0, d) {
+                    for h in shape.windows_containing(1, h) {
+                        for w in shape.windows_containing(2, w) {
                             let at = ((d * shape.output[1] + h) * shape.output[2] + w) * c + part * LANES;
                             for (sum, dy) in sum.iter_mut().zip(&dy[at..at + dx.len()]) {
                                 *sum = T::plus(*sum, dy.to_acc());
@@ -254,8 +254,8 @@ multiversion! {
     }
 }
 
-/// Hands out rows of a `[batch, D, H, W, C]` result: `body(rows, elements)`.
-fn by_rows<T: Send>(
+/// Runs `body(rows, elements)` in parallel over rows of a `[batch, D, H, W, C]` result.
+fn run_rows<T: Send>(
     pool: &ThreadPool,
     batch: usize,
     extent: [usize; 3],
@@ -276,37 +276,37 @@ fn by_rows<T: Send>(
     });
 }
 
-/// `y[o] = max of x over the window of o`.
+/// Computes `y[o] = max of x over the window of o`.
 ///
 /// # Panics
-/// When a slice does not have the shape's length.
+/// If the length of a slice does not fit the shape.
 pub fn max_pool<T: Element>(pool: &ThreadPool, shape: &PoolShape, x: &[T], y: &mut [T]) {
     shape.check(x.len(), y.len());
-    let rows_of = max_rows::<T>();
-    by_rows(pool, shape.batch, shape.output, shape.channels, y, &|rows, y| {
-        // SAFETY: compiled for this machine; the body asks nothing else.
-        unsafe { rows_of(shape, rows, x, y) }
+    let kernel = max_rows::<T>();
+    run_rows(pool, shape.batch, shape.output, shape.channels, y, &|rows, y| {
+        // SAFETY: the kernel is compiled for this machine and has no other precondition.
+        unsafe { kernel(shape, rows, x, y) }
     });
 }
 
-/// `y[o] = t[i]` where `i` is the place of the maximum of `x` in the window of `o`: [`max_pool`]'s derivative along `t`.
+/// Computes `y[o] = t[i]`, where `i` is the argmax of `x` in the window of `o`: the derivative of [`max_pool`] along `t`.
 ///
 /// # Panics
-/// When a slice does not have the shape's length.
+/// If the length of a slice does not fit the shape.
 pub fn max_pool_gather<T: Element>(pool: &ThreadPool, shape: &PoolShape, x: &[T], t: &[T], y: &mut [T]) {
     shape.check(x.len(), y.len());
     shape.check(t.len(), y.len());
-    let rows_of = gather_rows::<T>();
-    by_rows(pool, shape.batch, shape.output, shape.channels, y, &|rows, y| {
-        // SAFETY: compiled for this machine; the body asks nothing else.
-        unsafe { rows_of(shape, rows, x, t, y) }
+    let kernel = gather_rows::<T>();
+    run_rows(pool, shape.batch, shape.output, shape.channels, y, &|rows, y| {
+        // SAFETY: the kernel is compiled for this machine and has no other precondition.
+        unsafe { kernel(shape, rows, x, t, y) }
     });
 }
 
-/// `dx[i] = sum of dy[o] over the windows whose maximum sits at i`: the gradient of [`max_pool`].
+/// Computes `dx[i] = sum of dy[o] over the windows whose argmax is i`: the gradient of [`max_pool`].
 ///
 /// # Panics
-/// When a slice does not have the shape's length.
+/// If the length of a slice does not fit the shape.
 pub fn max_pool_scatter<T: PoolElement>(pool: &ThreadPool, shape: &PoolShape, x: &[T], dy: &[T], dx: &mut [T]) {
     shape.check(x.len(), dy.len());
     shape.check(dx.len(), dy.len());
@@ -316,34 +316,34 @@ pub fn max_pool_scatter<T: PoolElement>(pool: &ThreadPool, shape: &PoolShape, x:
     }
     let scatter = scatter_image::<T>();
     pool.run_chunks(dx, image, &|n, dx| {
-        // SAFETY: compiled for this machine; the body asks nothing else.
+        // SAFETY: the kernel is compiled for this machine and has no other precondition.
         unsafe { scatter(shape, &x[n * image..(n + 1) * image], &dy[n * out..(n + 1) * out], dx) }
     });
 }
 
-/// `y[o] = sum of x over the window of o`.
+/// Computes `y[o] = sum of x over the window of o`.
 ///
 /// # Panics
-/// When a slice does not have the shape's length.
+/// If the length of a slice does not fit the shape.
 pub fn sum_pool<T: PoolElement>(pool: &ThreadPool, shape: &PoolShape, x: &[T], y: &mut [T]) {
     shape.check(x.len(), y.len());
-    let rows_of = sum_rows::<T>();
-    by_rows(pool, shape.batch, shape.output, shape.channels, y, &|rows, y| {
-        // SAFETY: compiled for this machine; the body asks nothing else.
-        unsafe { rows_of(shape, rows, x, y) }
+    let kernel = sum_rows::<T>();
+    run_rows(pool, shape.batch, shape.output, shape.channels, y, &|rows, y| {
+        // SAFETY: the kernel is compiled for this machine and has no other precondition.
+        unsafe { kernel(shape, rows, x, y) }
     });
 }
 
-/// `dx[i] = sum of dy over the windows that see i`: the gradient of [`sum_pool`].
+/// Computes `dx[i] = sum of dy over the windows that contain i`: the gradient of [`sum_pool`].
 ///
 /// # Panics
-/// When a slice does not have the shape's length.
+/// If the length of a slice does not fit the shape.
 pub fn sum_pool_grad<T: PoolElement>(pool: &ThreadPool, shape: &PoolShape, dy: &[T], dx: &mut [T]) {
     shape.check(dx.len(), dy.len());
-    let rows_of = sum_grad_rows::<T>();
-    by_rows(pool, shape.batch, shape.input, shape.channels, dx, &|rows, dx| {
-        // SAFETY: compiled for this machine; the body asks nothing else.
-        unsafe { rows_of(shape, rows, dy, dx) }
+    let kernel = sum_grad_rows::<T>();
+    run_rows(pool, shape.batch, shape.input, shape.channels, dx, &|rows, dx| {
+        // SAFETY: the kernel is compiled for this machine and has no other precondition.
+        unsafe { kernel(shape, rows, dy, dx) }
     });
 }
 
@@ -356,7 +356,7 @@ mod tests {
 
     fn shape(random: &mut Random) -> PoolShape {
         let spatial = 1 + random.below(3);
-        let most = [0, 40, 14, 7][spatial];
+        let max = [0, 40, 14, 7][spatial];
         let channels = if random.below(2) == 0 { 1 + random.below(12) } else { 1 + random.below(150) };
         let mut shape = PoolShape {
             batch: 1 + random.below(4),
@@ -368,7 +368,7 @@ mod tests {
             channels,
         };
         for axis in 3 - spatial..3 {
-            shape.input[axis] = 1 + random.below(most);
+            shape.input[axis] = 1 + random.below(max);
             shape.window[axis] = 1 + random.below(4);
             shape.strides[axis] = 1 + random.below(4);
             shape.pad[axis] = random.below(shape.window[axis]);
@@ -379,7 +379,7 @@ mod tests {
         shape
     }
 
-    /// For each output element, the input elements that it sees.
+    /// Input elements in the window of each output element.
     fn windows(shape: &PoolShape) -> Vec<Vec<usize>> {
         let mut all = vec![];
         let [od, oh, ow] = shape.output;
@@ -389,26 +389,26 @@ mod tests {
                 let o3 = [o / (oh * ow), o / ow % oh, o % ow];
                 let from = [0, 1, 2].map(|a| (o3[a] * shape.strides[a]) as isize - shape.pad[a] as isize);
                 for c in 0..shape.channels {
-                    let mut seen = vec![];
+                    let mut window = vec![];
                     for d in from[0]..from[0] + shape.window[0] as isize {
                         for h in from[1]..from[1] + shape.window[1] as isize {
                             for w in from[2]..from[2] + shape.window[2] as isize {
                                 if d >= 0 && d < id && h >= 0 && h < ih && w >= 0 && w < iw {
-                                    seen.push((((n * id + d) * ih + h) * iw + w) as usize * shape.channels + c);
+                                    window.push((((n * id + d) * ih + h) * iw + w) as usize * shape.channels + c);
                                 }
                             }
                         }
                     }
-                    all.push(seen);
+                    all.push(window);
                 }
             }
         }
         all
     }
 
-    fn first_max(x: &[f64], seen: &[usize]) -> Option<usize> {
+    fn first_max(x: &[f64], window: &[usize]) -> Option<usize> {
         let mut best: Option<usize> = None;
-        for &i in seen {
+        for &i in window {
             if best.is_none_or(|b| x[i] > x[b] || (x[i].is_nan() && !x[b].is_nan())) {
                 best = Some(i);
             }
@@ -416,7 +416,7 @@ mod tests {
         best
     }
 
-    fn equal<T: PoolElement>(what: &str, shape: &PoolShape, got: &[T], want: &[f64]) {
+    fn equal<T: PoolElement>(name: &str, shape: &PoolShape, got: &[T], want: &[f64]) {
         let tolerance = match T::DTYPE {
             DType::F32 => 1e-5,
             DType::F64 => 1e-13,
@@ -427,7 +427,7 @@ mod tests {
         for (i, (got, want)) in got.iter().zip(want).enumerate() {
             let got = got.to_f64();
             let same = got == *want || (got.is_nan() && want.is_nan()) || (got - want).abs() <= tolerance;
-            assert!(same, "{what} {} at {i}: {got} for {want}, {shape:?}", T::DTYPE);
+            assert!(same, "{name} {} at {i}: {got} for {want}, {shape:?}", T::DTYPE);
         }
     }
 
@@ -444,17 +444,17 @@ mod tests {
         let t = random.values::<T>(x.len());
         let dy = random.values::<T>(shape.output_len());
         let (xs, windows) = (x.iter().map(|v| v.to_f64()).collect::<Vec<_>>(), windows(shape));
-        let winners: Vec<_> = windows.iter().map(|seen| first_max(&xs, seen)).collect();
+        let winners: Vec<_> = windows.iter().map(|window| first_max(&xs, window)).collect();
         let lowest = T::LOWEST.to_f64();
         let want_max: Vec<f64> = winners.iter().map(|w| w.map_or(lowest, |i| xs[i])).collect();
         let want_gather: Vec<f64> = winners.iter().map(|w| w.map_or(0.0, |i| t[i].to_f64())).collect();
-        let want_sum: Vec<f64> = windows.iter().map(|seen| seen.iter().map(|&i| t[i].to_f64()).sum()).collect();
+        let want_sum: Vec<f64> = windows.iter().map(|window| window.iter().map(|&i| t[i].to_f64()).sum()).collect();
         let (mut want_scatter, mut want_grad) = (vec![0.0; x.len()], vec![0.0; x.len()]);
-        for (o, seen) in windows.iter().enumerate() {
+        for (o, window) in windows.iter().enumerate() {
             if let Some(i) = winners[o] {
                 want_scatter[i] += dy[o].to_f64();
             }
-            for &i in seen {
+            for &i in window {
                 want_grad[i] += dy[o].to_f64();
             }
         }

@@ -1,4 +1,4 @@
-//! Matrix products against a plain loop, over shapes, layouts and endings that a generator thinks of.
+//! Comparison of matrix products with a plain loop, over generated shapes, layouts and epilogues.
 
 use hornbeam_kernels::gemm::{gemm, Activation, Epilogue, Mat};
 use hornbeam_kernels::pool::ThreadPool;
@@ -6,16 +6,16 @@ use hornbeam_kernels::scratch::Scratch;
 use hornbeam_kernels::simd::{with_isa, Isa};
 use proptest::prelude::*;
 
-/// An operand of `batch` matrices: where it lies, and how many elements that takes.
+/// Layout of an operand of `batch` matrices, and its number of elements.
 fn layout(batch: usize, rows: usize, cols: usize) -> impl Strategy<Value = (Mat, usize)> {
     (any::<bool>(), 0usize..4, 0usize..6, prop_oneof![3 => Just(false), 1 => Just(true)]).prop_map(
         move |(transposed, gap, offset, repeated)| {
-            let (lines, along) = if transposed { (cols, rows) } else { (rows, cols) };
-            let step = (along + gap) as isize;
-            let apart = if repeated { 0 } else { lines * (along + gap) };
-            let (row, col) = if transposed { (1, step) } else { (step, 1) };
-            let mat = Mat { offset, rows: row, cols: col, batch: apart as isize };
-            (mat, offset + batch * lines * (along + gap) + 1)
+            let (lines, length) = if transposed { (cols, rows) } else { (rows, cols) };
+            let stride = (length + gap) as isize;
+            let batch_stride = if repeated { 0 } else { lines * (length + gap) };
+            let (row, col) = if transposed { (1, stride) } else { (stride, 1) };
+            let mat = Mat { offset, rows: row, cols: col, batch: batch_stride as isize };
+            (mat, offset + batch * lines * (length + gap) + 1)
         },
     )
 }
@@ -36,8 +36,8 @@ fn case() -> impl Strategy<Value = Case> {
     let side = || prop_oneof![1 => Just(1usize), 4 => 1usize..40, 1 => 100usize..300];
     (1usize..4, side(), side(), prop_oneof![4 => 0usize..40, 1 => 200usize..600])
         .prop_flat_map(|(batch, m, n, k)| {
-            let endings = (any::<bool>(), any::<bool>(), any::<bool>(), any::<u32>());
-            (Just([batch, m, n, k]), layout(batch, m, k), layout(batch, k, n), endings)
+            let epilogues = (any::<bool>(), any::<bool>(), any::<bool>(), any::<u32>());
+            (Just([batch, m, n, k]), layout(batch, m, k), layout(batch, k, n), epilogues)
         })
         .prop_map(|(size, a, b, (bias, relu, accumulate, seed))| Case { size, a, b, bias, relu, accumulate, seed })
 }
@@ -71,7 +71,7 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
     let at = |mat: &Mat, l: usize, i: usize, j: usize| {
         (mat.offset as isize + l as isize * mat.batch + i as isize * mat.rows + j as isize * mat.cols) as usize
     };
-    for (index, found) in c.iter().enumerate() {
+    for (index, got) in c.iter().enumerate() {
         let (l, i, j) = (index / (m * n), index / n % m, index % n);
         let (mut sum, mut size) = (0.0, 0.0);
         let mut add = |term: f64| {
@@ -88,9 +88,9 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
             add(f64::from(bias[j]));
         }
         let want = if case.relu { sum.max(0.0) } else { sum };
-        // Twenty roundings of the whole: far below the worst case of k, far above what blocked sums need.
+        // Bound of twenty roundings: far below the worst case of k, far above the error of blocked sums.
         let bound = 20.0 * size * f64::from(f32::EPSILON / 2.0);
-        prop_assert!((f64::from(*found) - want).abs() <= bound, "{found} for {want} at {l}, {i}, {j}");
+        prop_assert!((f64::from(*got) - want).abs() <= bound, "{got} for {want} at {l}, {i}, {j}");
     }
     Ok(())
 }

@@ -122,7 +122,7 @@ fn single_stride(group: &[Dim]) -> Option<isize> {
 /// Refuse, before anything runs, what no kernel takes.
 fn supported(kind: &Kind, dtype: DType) -> Result<()> {
     let fits = match kind {
-        Kind::Reduce { op, .. } => op.takes(dtype),
+        Kind::Reduce { op, .. } => op.supports(dtype),
         Kind::Cumulative { .. }
         | Kind::Dot { .. }
         | Kind::Conv { .. }

@@ -1,13 +1,13 @@
-//! Against the definition in `f64`, which holds the whole matrix of scores.
+//! Comparison with the definition in `f64`, which stores the full score matrix.
 
 use super::*;
 use crate::dtype::Element;
 use crate::simd::{with_isa, Isa};
 use crate::testing::Random;
 
-/// Everything in `f64`: q, k, v, the bias, and the gradient of the result.
+/// Operands in `f64`: q, k, v, the bias, and the gradient of the output.
 struct Case {
-    heads: AttentionShape,
+    shape: AttentionShape,
     q: Vec<f64>,
     k: Vec<f64>,
     v: Vec<f64>,
@@ -19,20 +19,20 @@ impl Case {
     fn new(random: &mut Random, extents: [usize; 6], strides: Option<[usize; 3]>) -> Case {
         let [batch, heads, queries, keys, depth, width] = extents;
         let rows = batch * heads;
-        let far = |[b, h, t]: [usize; 3]| (batch - 1) * b + (heads - 1) * h + (queries - 1) * t + keys;
+        let span = |[b, h, t]: [usize; 3]| (batch - 1) * b + (heads - 1) * h + (queries - 1) * t + keys;
         Case {
-            heads: AttentionShape { batch, heads, queries, keys, depth, width, scale: 1.0 / (depth as f64).sqrt() },
+            shape: AttentionShape { batch, heads, queries, keys, depth, width, scale: 1.0 / (depth as f64).sqrt() },
             q: random.values(rows * queries * depth),
             k: random.values(rows * keys * depth),
             v: random.values(rows * keys * width),
-            bias: strides.map(|strides| (random.values(far(strides)), strides)),
+            bias: strides.map(|strides| (random.values(span(strides)), strides)),
             dout: random.values(rows * queries * width),
         }
     }
 
-    /// out, row_max, row_sum, dq, dk, dv, dbias.
-    fn plain(&self) -> [Vec<f64>; 7] {
-        let AttentionShape { batch, heads, queries, keys, depth, width, scale } = self.heads;
+    /// Computes out, row_max, row_sum, dq, dk, dv, dbias by definition.
+    fn by_definition(&self) -> [Vec<f64>; 7] {
+        let AttentionShape { batch, heads, queries, keys, depth, width, scale } = self.shape;
         let rows = batch * heads;
         let mut out = vec![0.0; rows * queries * width];
         let (mut row_max, mut row_sum) = (vec![0.0; rows * queries], vec![0.0; rows * queries]);
@@ -45,30 +45,30 @@ impl Case {
             let v_at = |s: usize, i: usize| ((b * keys + s) * heads + h) * width + i;
             let o_at = |t: usize, i: usize| ((b * queries + t) * heads + h) * width + i;
             for t in 0..queries {
-                let added = |s: usize| match &self.bias {
+                let bias_of = |s: usize| match &self.bias {
                     Some((bias, [sb, sh, st])) => bias[b * sb + h * sh + t * st + s],
                     None => 0.0,
                 };
                 let score = |s: usize| (0..depth).map(|i| self.q[q_at(t, i)] * self.k[k_at(s, i)]).sum::<f64>();
-                let scores: Vec<f64> = (0..keys).map(|s| score(s) * scale + added(s)).collect();
-                let peak = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                let total: f64 = scores.iter().map(|s| (s - peak).exp()).sum();
-                row_max[pair * queries + t] = peak;
-                row_sum[pair * queries + t] = total;
-                let weights: Vec<f64> = scores.iter().map(|s| (s - peak).exp() / total).collect();
+                let scores: Vec<f64> = (0..keys).map(|s| score(s) * scale + bias_of(s)).collect();
+                let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let sum: f64 = scores.iter().map(|s| (s - max).exp()).sum();
+                row_max[pair * queries + t] = max;
+                row_sum[pair * queries + t] = sum;
+                let weights: Vec<f64> = scores.iter().map(|s| (s - max).exp() / sum).collect();
                 let inner = |s: usize| (0..width).map(|i| self.dout[o_at(t, i)] * self.v[v_at(s, i)]).sum::<f64>();
                 let inner: Vec<f64> = (0..keys).map(inner).collect();
                 let mean: f64 = weights.iter().zip(&inner).map(|(w, d)| w * d).sum();
                 for s in 0..keys {
-                    let slope = weights[s] * (inner[s] - mean);
-                    dbias[(pair * queries + t) * keys + s] = slope;
+                    let dscore = weights[s] * (inner[s] - mean);
+                    dbias[(pair * queries + t) * keys + s] = dscore;
                     for i in 0..width {
                         out[o_at(t, i)] += weights[s] * self.v[v_at(s, i)];
                         dv[v_at(s, i)] += weights[s] * self.dout[o_at(t, i)];
                     }
                     for i in 0..depth {
-                        dq[q_at(t, i)] += scale * slope * self.k[k_at(s, i)];
-                        dk[k_at(s, i)] += scale * slope * self.q[q_at(t, i)];
+                        dq[q_at(t, i)] += scale * dscore * self.k[k_at(s, i)];
+                        dk[k_at(s, i)] += scale * dscore * self.q[q_at(t, i)];
                     }
                 }
             }
@@ -76,7 +76,7 @@ impl Case {
         [out, row_max, row_sum, dq, dk, dv, dbias]
     }
 
-    /// The same from the kernels.
+    /// Computes the same results with the kernels.
     fn run<T: AttentionElement>(&self, threads: usize) -> [Vec<T>; 7] {
         let pool = ThreadPool::new(threads);
         let cast = |x: &[f64]| -> Vec<T> { x.iter().map(|&v| T::from_f64(v)).collect() };
@@ -84,19 +84,19 @@ impl Case {
         let [q, k, v, dout] = [&self.q, &self.k, &self.v, &self.dout].map(|x| cast(x));
         let data = self.bias.as_ref().map(|(bias, _)| cast(bias));
         let bias = self.bias.as_ref().zip(data.as_ref()).map(|((_, strides), data)| Bias { data, strides: *strides });
-        let rows = self.heads.batch * self.heads.heads * self.heads.queries;
-        let (mut out, mut dbias) = (nan(dout.len()), nan(rows * self.heads.keys));
+        let rows = self.shape.batch * self.shape.heads * self.shape.queries;
+        let (mut out, mut dbias) = (nan(dout.len()), nan(rows * self.shape.keys));
         let (mut row_max, mut row_sum) = (nan(rows), nan(rows));
-        let forth =
+        let forward =
             Attention { q: &q, k: &k, v: &v, bias, out: &mut out, row_max: &mut row_max, row_sum: &mut row_sum };
-        T::attention(&pool, &self.heads, forth);
+        T::attention(&pool, &self.shape, forward);
         let [mut dq, mut dk, mut dv] = [nan(q.len()), nan(k.len()), nan(v.len())];
-        for kept in [false, true] {
+        for with_dbias in [false, true] {
             let (out, row_max, row_sum, dout) = (&out[..], &row_max[..], &row_sum[..], &dout[..]);
             let (dq, dk, dv) = (&mut dq[..], &mut dk[..], &mut dv[..]);
-            let dbias = kept.then_some(&mut dbias[..]);
-            let back = AttentionGrad { q: &q, k: &k, v: &v, bias, out, row_max, row_sum, dout, dq, dk, dv, dbias };
-            T::attention_grad(&pool, &self.heads, back);
+            let dbias = with_dbias.then_some(&mut dbias[..]);
+            let backward = AttentionGrad { q: &q, k: &k, v: &v, bias, out, row_max, row_sum, dout, dq, dk, dv, dbias };
+            T::attention_grad(&pool, &self.shape, backward);
         }
         [out, row_max, row_sum, dq, dk, dv, dbias]
     }
@@ -117,7 +117,7 @@ fn results_and_gradients_agree_on_every_instruction_set_and_number_of_threads() 
             ];
             for (extents, strides) in cases {
                 let case = Case::new(&mut random, extents, strides);
-                let want = case.plain();
+                let want = case.by_definition();
                 let (wide, narrow) = (case.run::<f64>(1), case.run::<f32>(1));
                 for (i, want) in want.iter().enumerate() {
                     for (j, want) in want.iter().enumerate() {
@@ -139,7 +139,7 @@ fn results_and_gradients_agree_on_every_instruction_set_and_number_of_threads() 
 }
 
 #[test]
-fn scores_that_count_for_nothing() {
+fn masked_scores() {
     let mut random = Random::new(42);
     let mut case = Case::new(&mut random, [1, 1, 2, 3, 4, 4], Some([0, 0, 3]));
     if let Some((bias, _)) = &mut case.bias {
@@ -147,14 +147,14 @@ fn scores_that_count_for_nothing() {
     }
     let [out, row_max, row_sum, dq, ..] = case.run::<f32>(1);
     let seen: Vec<f32> = case.v[4..8].iter().map(|&v| v as f32).collect();
-    assert_eq!(out[..4], seen[..], "one key is left");
+    assert_eq!(out[..4], seen[..], "one key is unmasked");
     assert!(row_max[0].is_finite() && row_sum[0] == 1.0 && dq[..4].iter().all(|d| d.abs() < 1e-6));
-    assert!(out[4..].iter().all(|v| v.is_nan()), "no key is left");
+    assert!(out[4..].iter().all(|v| v.is_nan()), "every key is masked");
 }
 
-/// A query without any key that counts looks at all of them alike, on both ways.
+/// A query whose keys are all masked by a large bias attends to them uniformly, forward and backward.
 #[test]
-fn a_large_bias_does_not_hide_how_many_keys_there_are() {
+fn a_large_bias_on_all_keys_gives_uniform_weights() {
     let mut random = Random::new(43);
     let mut case = Case::new(&mut random, [1, 1, 2, 5, 4, 4], Some([0, 0, 0]));
     if let Some((bias, _)) = &mut case.bias {

@@ -1,4 +1,4 @@
-//! One input channel for each output channel: channels are the lanes, no sum runs across them.
+//! Depthwise convolutions: channels are the vector lanes, without sums across channels.
 
 use super::direct::Residue;
 use super::patch::Geometry;
@@ -9,12 +9,12 @@ use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
 use std::ptr::null;
 
-/// Tasks that a small problem should be cut into.
+/// Minimum number of tasks for a small problem.
 const ENOUGH_TASKS: usize = 16;
-/// Partial sums of a kernel gradient.
+/// Number of partial sums of a kernel gradient.
 const BLOCKS: usize = 16;
 
-/// Where a correlation's outputs go: output `o` to position `base + o * step` of `extent`.
+/// Positions of the outputs of a correlation: output `o` at `base + o * step` of `extent`.
 struct Placement {
     extent: [usize; 3],
     base: [usize; 3],
@@ -75,7 +75,7 @@ pub(super) fn input_grad<E: Real>(
 fn correlate<E: Real>(
     pool: &ThreadPool,
     geometry: &Geometry,
-    place: &Placement,
+    placement: &Placement,
     batch: usize,
     x: &[E],
     w: &[E],
@@ -98,25 +98,26 @@ fn correlate<E: Real>(
             let patch = geometry.patch(&x[n * image..(n + 1) * image], d, range, copy);
             let mut taps = Vec::with_capacity(geometry.taps.iter().product());
             geometry.offsets(c, &patch, &mut taps);
-            let plane = (n * place.extent[0] + place.base[0] + d * place.step[0]) * place.extent[1];
+            let plane = (n * placement.extent[0] + placement.base[0] + d * placement.step[0]) * placement.extent[1];
             for row in range[0]..range[1] {
-                let line = (plane + place.base[1] + row * place.step[1]) * place.extent[2] + place.base[2];
-                let job = DepthwiseRow {
+                let line =
+                    (plane + placement.base[1] + row * placement.step[1]) * placement.extent[2] + placement.base[2];
+                let row_args = DepthwiseRow {
                     x: patch.base.wrapping_add((row - range[0]) * geometry.strides[1] * patch.row),
-                    across: geometry.strides[2] * c,
+                    pixel_stride: geometry.strides[2] * c,
                     taps: taps.as_ptr(),
                     tap_count: taps.len(),
                     w: w.as_ptr(),
                     channels: c,
                     y: y.as_ptr().wrapping_add(line * c),
-                    y_step: place.step[2] * c,
+                    y_stride: placement.step[2] * c,
                     pixels: width,
                     bias: epilogue.bias.map_or(null(), <[E]>::as_ptr),
                     relu: epilogue.activation == Activation::Relu,
                     accumulate: epilogue.accumulate,
                 };
-                // SAFETY: the patch covers the windows of the row, whose outputs no other task writes.
-                unsafe { (kernels.row)(&job) };
+                // SAFETY: the patch covers the windows of the row, and no other task writes its outputs.
+                unsafe { (kernels.row)(&row_args) };
             }
         });
     });
@@ -153,9 +154,9 @@ pub(super) fn kernel_grad<E: Real>(
                 let patch = geometry.patch(&x[n * image..(n + 1) * image], rest % depth, range, copy);
                 geometry.offsets(c, &patch, &mut taps);
                 for row in range[0]..range[1] {
-                    let job = DepthwiseGrad {
+                    let row_args = DepthwiseGrad {
                         x: patch.base.wrapping_add((row - range[0]) * geometry.strides[1] * patch.row),
-                        across: geometry.strides[2] * c,
+                        pixel_stride: geometry.strides[2] * c,
                         taps: taps.as_ptr(),
                         tap_count: taps.len(),
                         dy: dy[(rest * height + row) * width * c..][..width * c].as_ptr(),
@@ -163,8 +164,8 @@ pub(super) fn kernel_grad<E: Real>(
                         dw: dw.as_mut_ptr(),
                         pixels: width,
                     };
-                    // SAFETY: the patch covers the windows of the row; the partial sum is this task's.
-                    unsafe { (kernels.grad)(&job) };
+                    // SAFETY: the patch covers the windows of the row; the partial sum belongs to this task.
+                    unsafe { (kernels.grad)(&row_args) };
                 }
             }
         });

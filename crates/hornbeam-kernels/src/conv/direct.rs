@@ -1,8 +1,8 @@
-//! Implicit matrix product: register tiles of neighbouring output pixels by output channels.
+//! Implicit GEMM: register tiles of neighbouring output pixels by output channels.
 //!
-//! Forward and input gradient are the same walk. The input gradient of a convolution with stride `s` falls apart into
-//! `s` interleaved convolutions of stride 1 for each axis, one for each residue of the input position, each with the
-//! taps that reach that residue, in reverse order.
+//! The forward pass and the input gradient share one loop. The input gradient of a convolution with stride `s` decomposes
+//! into `s` interleaved convolutions of stride 1 per axis, one for each residue of the input position modulo `s`, with
+//! the taps that contribute to that residue, in reverse order.
 
 use super::patch::Geometry;
 use super::ConvShape;
@@ -13,10 +13,10 @@ use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
 use std::ptr::null;
 
-/// Tasks that a small problem should be cut into.
+/// Minimum number of tasks for a small problem.
 const ENOUGH_TASKS: usize = 16;
 
-/// A correlation whose outputs may lie apart: output `o` goes to position `base + o * step` of the result.
+/// Correlation with strided outputs: output `o` is at position `base + o * step` of the result.
 struct Correlation<'a, E: Real> {
     kernels: &'static Kernels<E>,
     geometry: Geometry,
@@ -64,9 +64,9 @@ pub(super) fn forward<E: Real>(
     });
 }
 
-/// The taps of one axis that reach input positions `residue + t * stride`, and the geometry of their correlation.
+/// Taps along one axis that contribute to input positions `residue + t * stride`, and the geometry of their correlation.
 pub(super) struct Residue {
-    /// Index of the last tap and distance between taps; the correlation takes them backwards.
+    /// Index of the last tap and distance between taps; the correlation visits them in reverse order.
     last: usize,
     stride: usize,
     pub count: usize,
@@ -79,23 +79,23 @@ impl Residue {
     pub fn new(shape: &ConvShape, axis: usize, residue: usize) -> Self {
         let (stride, dilation, kernel) = (shape.strides[axis], shape.dilation[axis], shape.kernel[axis]);
         let shifted = residue + shape.pad[axis];
-        let reaches = |tap: &usize| (shifted as isize - (tap * dilation) as isize).rem_euclid(stride as isize) == 0;
+        let contributes = |tap: &usize| (shifted as isize - (tap * dilation) as isize).rem_euclid(stride as isize) == 0;
         let outputs = shape.input[axis].saturating_sub(residue).div_ceil(stride);
-        let mut taps = (0..kernel).filter(reaches);
+        let mut taps = (0..kernel).filter(contributes);
         let Some(first) = taps.next() else {
             return Self { last: 0, stride: 1, count: 0, step: 1, low: 0, outputs };
         };
         let second = taps.next();
-        let apart = second.map_or(1, |second| second - first);
-        let count = (kernel - first).div_ceil(if second.is_some() { apart } else { kernel });
-        let step = apart * dilation / stride;
-        let last = first + (count - 1) * apart;
-        // Exact: the taps were chosen so.
+        let distance = second.map_or(1, |second| second - first);
+        let count = (kernel - first).div_ceil(if second.is_some() { distance } else { kernel });
+        let step = distance * dilation / stride;
+        let last = first + (count - 1) * distance;
+        // Exact by the choice of the taps.
         let low = ((last * dilation) as isize - shifted as isize) / stride as isize;
-        Self { last, stride: apart, count, step: step.max(1), low, outputs }
+        Self { last, stride: distance, count, step: step.max(1), low, outputs }
     }
 
-    /// The kernel index of the correlation's tap `tap`.
+    /// Kernel index of tap `tap` of the correlation.
     pub fn kernel_index(&self, tap: usize) -> usize {
         self.last - tap * self.stride
     }
@@ -116,7 +116,7 @@ pub(super) fn input_grad<E: Real>(
         if axes.iter().any(|axis| axis.outputs == 0) {
             continue;
         }
-        // No tap along one axis: nothing reaches these positions.
+        // Without taps along one axis, these positions have no contribution.
         let empty = axes.iter().any(|axis| axis.count == 0);
         let correlation = Correlation {
             kernels: E::kernels(),
@@ -156,7 +156,7 @@ pub(super) fn input_grad<E: Real>(
     }
 }
 
-/// Packs columns of one group's kernel: `(group, column, columns, width, to)`.
+/// Packs columns of the kernel of one group: `(group, column, columns, width, to)`.
 type PackPanel<'a, E> = &'a (dyn Fn(usize, usize, usize, usize, &mut [E]) + Sync);
 
 impl<E: Real> Correlation<'_, E> {
@@ -196,6 +196,8 @@ impl<E: Real> Correlation<'_, E> {
         });
     }
 
+    /// Computes a strip of rows for some panels of output channels.
+    ///
     /// # Safety
     /// `packed` holds every panel, and no other task writes these rows and panels of `y`.
     unsafe fn strip(
@@ -219,12 +221,12 @@ impl<E: Real> Correlation<'_, E> {
         geometry.offsets(self.groups, &patch, &mut taps);
         let run = geometry.runs(self.groups).1 * self.inputs;
         let depth = (n * self.extent[0] + self.base[0] + d * self.step[0]) * self.extent[1];
-        let across = geometry.strides[2] * geometry.channels;
+        let pixel_stride = geometry.strides[2] * geometry.channels;
         for index in self.groups * columns[0]..self.groups * columns[1] {
             let (panel, group) = (index / self.groups, index % self.groups);
             let column = panel * width;
             let present = width.min(self.outputs - column);
-            let tall = present.div_ceil(lanes);
+            let vectors_used = present.div_ceil(lanes);
             let b = packed[(group * panels + panel) * steps * width..][..steps * width].as_ptr();
             let out = group * self.outputs + column;
             for row in rows[0]..rows[1] {
@@ -234,22 +236,22 @@ impl<E: Real> Correlation<'_, E> {
                 for [start, end] in even(0, geometry.output[2], self.kernels.rows[vectors - 1]) {
                     let pixel = line + self.base[2] + start * self.step[2];
                     let tile = Tile {
-                        a: a.wrapping_add(start * across),
-                        a_step: across,
+                        a: a.wrapping_add(start * pixel_stride),
+                        a_stride: pixel_stride,
                         taps: taps.as_ptr(),
                         tap_count: taps.len(),
                         run,
                         b,
-                        b_step: width,
+                        b_stride: width,
                         c: y.as_ptr().wrapping_add(pixel * channels + out),
-                        c_step: self.step[2] * channels,
-                        last: present - (tall - 1) * lanes,
+                        c_stride: self.step[2] * channels,
+                        last: present - (vectors_used - 1) * lanes,
                         bias: self.bias.map_or(null(), |bias| bias[out..out + present].as_ptr()),
                         relu: self.relu,
                         accumulate: self.accumulate,
                     };
                     // SAFETY: the patch covers the window of every pixel, the panel all steps; C by the caller.
-                    unsafe { self.kernels.tile(false, end - start, tall)(&tile) };
+                    unsafe { self.kernels.tile(false, end - start, vectors_used)(&tile) };
                 }
             }
         }

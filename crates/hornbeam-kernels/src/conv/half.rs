@@ -1,7 +1,7 @@
-//! 16-bit floats: widened to `f32`, convolved there, rounded once; but for what [`rounded`] computes.
+//! Convolutions of 16-bit floats: widened to `f32`, convolved, and rounded once, unless [`rounded`] applies.
 
-use super::fused::Widens;
 use super::kernel_grad::kernel_grad as float_kernel_grad;
+use super::output_grad::WidenTo;
 use super::{cast, cast_epilogue, cast_mut, rounded};
 use super::{conv_backward, conv_pool_forward, select_algorithm, Algorithm, ConvElement, ConvShape, OutputGrad};
 use crate::dtype::DType;
@@ -20,7 +20,7 @@ pub(super) fn forward<T: Half>(
     scratch: &mut Scratch,
 ) {
     if rounded::suits(shape, T::DTYPE) {
-        let w = rounded::Weights::Given(cast(w));
+        let w = rounded::Weights::Taps(cast(w));
         return rounded::forward(pool, shape, cast(x), w, cast_mut(y), cast_epilogue(epilogue), scratch);
     }
     with_local(|local| {
@@ -45,8 +45,14 @@ pub(super) fn forward<T: Half>(
     });
 }
 
-/// Widens two operands, runs an `f32` gradient, narrows its result.
-fn through<T: Half>(pool: &ThreadPool, a: &[T], b: &[T], out: &mut [T], body: impl FnOnce(&[f32], &[f32], &mut [f32])) {
+/// WidenTo two operands, computes an `f32` gradient, and narrows the result.
+fn widen_and_narrow<T: Half>(
+    pool: &ThreadPool,
+    a: &[T],
+    b: &[T],
+    out: &mut [T],
+    body: impl FnOnce(&[f32], &[f32], &mut [f32]),
+) {
     with_local(|local| {
         let (wide_a, wide_b, wide_out) = local.take3::<f32, f32, f32>(a.len(), b.len(), out.len());
         widen(pool, a, wide_a);
@@ -68,7 +74,7 @@ pub(super) fn input_grad<T: Half>(
         let (grad, dx) = (OutputGrad::Plain(cast(dy)), Some(cast_mut(dx)));
         return rounded::backward(pool, shape, &[], cast(w), grad, dx, None, None, scratch);
     }
-    through(pool, dy, w, dx, |dy, w, dx| f32::input_grad(pool, shape, dy, w, dx, scratch));
+    widen_and_narrow(pool, dy, w, dx, |dy, w, dx| f32::input_grad(pool, shape, dy, w, dx, scratch));
 }
 
 pub(super) fn kernel_grad<T: Half>(
@@ -83,10 +89,10 @@ pub(super) fn kernel_grad<T: Half>(
         let (grad, dw) = (OutputGrad::Plain(cast(dy)), Some(cast_mut(dw)));
         return rounded::backward(pool, shape, cast(x), &[], grad, None, dw, None, scratch);
     }
-    through(pool, x, dy, dw, |x, dy, dw| f32::kernel_grad(pool, shape, x, dy, dw, scratch));
+    widen_and_narrow(pool, x, dy, dw, |x, dy, dw| f32::kernel_grad(pool, shape, x, dy, dw, scratch));
 }
 
-/// See [`conv_pool_forward`].
+/// Computes like [`conv_pool_forward`].
 pub(super) fn pool_forward<T: Half>(
     pool: &ThreadPool,
     shape: &ConvShape,
@@ -98,7 +104,7 @@ pub(super) fn pool_forward<T: Half>(
     scratch: &mut Scratch,
 ) {
     if rounded::suits(shape, T::DTYPE) {
-        let (x, w, y) = (cast(x), rounded::Weights::Given(cast(w)), cast_mut(y));
+        let (x, w, y) = (cast(x), rounded::Weights::Taps(cast(w)), cast_mut(y));
         return rounded::pool_forward(pool, shape, x, w, cast_epilogue(epilogue), y, codes, scratch);
     }
     with_local(|local| {
@@ -116,8 +122,8 @@ pub(super) fn pool_forward<T: Half>(
     });
 }
 
-/// See [`conv_backward`]: operands are widened once for all gradients.
-pub(super) fn backward<T: Half + Widens<f32>>(
+/// Computes like [`conv_backward`], widening the operands once for all gradients.
+pub(super) fn backward<T: Half + WidenTo<f32>>(
     pool: &ThreadPool,
     shape: &ConvShape,
     x: &[T],
@@ -147,7 +153,7 @@ pub(super) fn backward<T: Half + Widens<f32>>(
         let (wide_dy, wide_y) = gradients.split_at_mut(dy.len());
         let (wide_dx, rest) = results.split_at_mut(dx_len);
         let (wide_dw, wide_db) = rest.split_at_mut(dw_len);
-        // The kernel's gradient reads the input, the input's gradient the kernel.
+        // The kernel gradient reads the input, the input gradient reads the kernel.
         if dw.is_some() {
             widen(pool, x, wide_x);
         }
@@ -180,8 +186,8 @@ pub(super) fn backward<T: Half + Widens<f32>>(
     });
 }
 
-/// Gradients of the first layer of a network, as a rule: those of its output are widened row by row.
-fn widened_rows<T: Half + Widens<f32>>(
+/// Computes the kernel gradient, usually of the first layer of a network, widening output gradients row by row.
+fn widened_rows<T: Half + WidenTo<f32>>(
     pool: &ThreadPool,
     shape: &ConvShape,
     x: &[T],

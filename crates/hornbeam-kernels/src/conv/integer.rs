@@ -1,4 +1,4 @@
-//! Integer convolutions: the definition as loops, wrapping.
+//! Integer convolutions: plain loops with wrapping arithmetic.
 
 use super::ConvShape;
 use crate::gemm::integer::{apply_epilogue, Integer};
@@ -6,7 +6,7 @@ use crate::gemm::Epilogue;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::Scratch;
 
-/// `(d, h, w)` of a flat index.
+/// Returns `(d, h, w)` of a flat index.
 fn unflatten(index: usize, extent: [usize; 3]) -> [usize; 3] {
     [index / (extent[1] * extent[2]), index / extent[2] % extent[1], index % extent[2]]
 }
@@ -15,8 +15,8 @@ fn flatten(at: [usize; 3], extent: [usize; 3]) -> usize {
     (at[0] * extent[1] + at[1]) * extent[2] + at[2]
 }
 
-/// The input position that output `o` reads through tap `t`, unless it is padding.
-fn reach(shape: &ConvShape, o: [usize; 3], t: [usize; 3]) -> Option<usize> {
+/// Returns the input position that output `o` reads at tap `t`, or `None` in the padding.
+fn input_position(shape: &ConvShape, o: [usize; 3], t: [usize; 3]) -> Option<usize> {
     let mut at = [0; 3];
     for axis in 0..3 {
         let p = (o[axis] * shape.strides[axis] + t[axis] * shape.dilation[axis]).checked_sub(shape.pad[axis])?;
@@ -45,7 +45,7 @@ pub(super) fn forward<T: Integer>(
         }
         let (n, o) = (pixel / outputs, unflatten(pixel % outputs, shape.output));
         for tap in 0..shape.taps() {
-            let Some(at) = reach(shape, o, unflatten(tap, shape.kernel)) else { continue };
+            let Some(at) = input_position(shape, o, unflatten(tap, shape.kernel)) else { continue };
             let x = &x[(n * inputs + at) * shape.in_channels..][..shape.in_channels];
             for (group, y) in y.chunks_mut(group_out).enumerate() {
                 for c in 0..group_in {
@@ -71,14 +71,14 @@ pub(super) fn input_grad<T: Integer>(
     let outputs = shape.output.iter().product::<usize>();
     let (group_in, group_out, all) = (shape.group_in(), shape.group_out(), shape.out_channels);
     let image = shape.input.iter().product::<usize>() * shape.in_channels;
-    // One image a task, so that outputs may be scattered into it.
+    // One image per task, so that outputs may be scattered into it.
     pool.run_chunks(dx, image, &|n, dx| {
         dx.fill(T::ZERO);
         for pixel in 0..outputs {
             let dy = &dy[(n * outputs + pixel) * all..][..all];
             for tap in 0..shape.taps() {
                 let o = unflatten(pixel, shape.output);
-                let Some(at) = reach(shape, o, unflatten(tap, shape.kernel)) else { continue };
+                let Some(at) = input_position(shape, o, unflatten(tap, shape.kernel)) else { continue };
                 for c in 0..shape.in_channels {
                     let group = c / group_in;
                     let w = &w[(tap * group_in + c % group_in) * all + group * group_out..][..group_out];
@@ -104,12 +104,12 @@ pub(super) fn kernel_grad<T: Integer>(
     let (group_in, group_out, all) = (shape.group_in(), shape.group_out(), shape.out_channels);
     let dw = SharedMut::new(dw);
     pool.run(shape.taps(), &|tap| {
-        // SAFETY: one task for each tap.
+        // SAFETY: one task per tap.
         let dw = unsafe { dw.range(tap * group_in * all..(tap + 1) * group_in * all) };
         dw.fill(T::ZERO);
         for pixel in 0..shape.batch * outputs {
             let (n, o) = (pixel / outputs, unflatten(pixel % outputs, shape.output));
-            let Some(at) = reach(shape, o, unflatten(tap, shape.kernel)) else { continue };
+            let Some(at) = input_position(shape, o, unflatten(tap, shape.kernel)) else { continue };
             let x = &x[(n * inputs + at) * shape.in_channels..][..shape.in_channels];
             for (o, dy) in dy[pixel * all..(pixel + 1) * all].iter().enumerate() {
                 for c in 0..group_in {

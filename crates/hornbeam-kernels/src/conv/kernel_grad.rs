@@ -1,13 +1,14 @@
 //! Kernel gradient: register tiles of (kernel column, input channel) by output channels, summed over pixels.
 //!
-//! For a fixed kernel row the inputs that meet a pixel of `dy` are neighbours in memory, so the micro-kernel reads both
-//! tensors in place. Fixed blocks of the images give partial sums, which are added in order. Gradients behind a relu or
-//! a pooling are worked out a few rows at a time, and those of the bias are summed on the way.
+//! For a fixed kernel row, the inputs that contribute to a pixel of `dy` are contiguous in memory, so the micro-kernel
+//! reads both tensors in place. Fixed blocks of units (strips of rows) have partial sums, which are added in order.
+//! Gradients through a relu or pooling are expanded a few rows at a time, and the bias gradient is summed along with it.
+//! The crate's README shows the loop levels.
 
 use super::cast;
-use super::fused::{expand_row, mask, sum_rows, Widens};
+use super::output_grad::{expand_row, mask_rows, sum_rows, OutputGrad, WidenTo};
 use super::patch::{Geometry, Patch};
-use super::{ConvShape, OutputGrad};
+use super::ConvShape;
 use crate::gemm::tile::{Kernels, Real, Tile};
 use crate::gemm::{even, pack};
 use crate::pool::{SharedMut, ThreadPool};
@@ -17,21 +18,21 @@ use std::any::TypeId;
 use std::ops::Range;
 use std::ptr::null;
 
-/// Partial sums, where they are small.
+/// Maximum number of partial sums.
 const BLOCKS: usize = 16;
-/// Elements that all partial sums may take together.
+/// Maximum elements of all partial sums together.
 const PARTIAL: usize = 1 << 22;
-/// Multiply-adds that are worth a partial sum.
+/// Multiply-adds that justify a partial sum.
 const BLOCK_WORK: usize = 1 << 18;
 
-struct Job<'a, E: Real, G> {
+struct KernelGrad<'a, E: Real, G> {
     kernels: &'static Kernels<E>,
     shape: &'a ConvShape,
     grad: OutputGrad<'a, G>,
-    rows_of: Rows<E, G>,
+    row_kernels: RowKernels<E, G>,
     geometry: Geometry,
-    /// Taps between which the input's memory is not contiguous, and the rows of each.
-    starts: usize,
+    /// Number of runs of contiguous taps, and the rows (tap, input channel) of each run.
+    runs: usize,
     rows: usize,
     vectors: usize,
     panels: usize,
@@ -39,15 +40,15 @@ struct Job<'a, E: Real, G> {
     strips: usize,
 }
 
-/// What is done with rows of gradients, for the calling thread's instruction set.
-struct Rows<E, G> {
+/// Kernels on rows of gradients, for the instruction set of the calling thread.
+struct RowKernels<E, G> {
     mask: unsafe fn(&[G], &[G], &mut [E]),
     expand: unsafe fn(&ConvShape, usize, &[G], &[u8], &mut [E]),
     sum: unsafe fn(&[E], &mut [E]),
 }
 
-/// The gradient in the kernel, and in the bias if asked for. The output's may be of a narrower type.
-pub(super) fn kernel_grad<E: Real + PoolElement, G: Widens<E> + Plain>(
+/// Computes the kernel gradient, and the bias gradient if requested. The output gradient may have a narrower type.
+pub(super) fn kernel_grad<E: Real + PoolElement, G: WidenTo<E> + Plain>(
     pool: &ThreadPool,
     shape: &ConvShape,
     x: &[E],
@@ -56,56 +57,24 @@ pub(super) fn kernel_grad<E: Real + PoolElement, G: Widens<E> + Plain>(
     db: Option<&mut [E]>,
     scratch: &mut Scratch,
 ) {
-    let kernels = E::kernels();
-    let geometry = Geometry::forward(shape);
-    let [depth, height, width] = shape.output;
-    if shape.batch * depth * height * width == 0 {
+    if shape.output_len() == 0 {
         dw.fill(E::ZERO);
         if let Some(db) = db {
             db.fill(E::ZERO);
         }
         return;
     }
-    let (starts, run) = geometry.runs(shape.groups);
-    let vectors = shape.group_out().div_ceil(kernels.lanes).min(2);
-    let rows_per_unit = geometry.rows_per_task(shape.batch, BLOCKS);
-    let job = Job {
-        kernels,
-        shape,
-        grad,
-        rows_of: Rows { mask: mask::<E, G>(), expand: expand_row::<E, G>(), sum: sum_rows::<E>() },
-        geometry,
-        starts,
-        rows: run * shape.group_in(),
-        vectors,
-        panels: shape.group_out().div_ceil(vectors * kernels.lanes),
-        rows_per_unit,
-        strips: height.div_ceil(rows_per_unit),
-    };
-    let units = shape.batch * depth * job.strips;
-    let size = dw.len();
-    let blocks = (PARTIAL / size).clamp(1, BLOCKS).min(units).min((shape.work() / BLOCK_WORK).max(1));
-    let pieces = shape.groups * job.panels * job.starts;
-    let parts = BLOCKS.div_ceil(blocks).min(pieces);
+    let job = KernelGrad::new(shape, grad);
+    let partition = Partition::new(&job, dw.len());
+    let Partition { blocks, .. } = partition;
     let channels = shape.out_channels;
-    let (partial, biases) = scratch
-        .take2::<E, E>(if blocks > 1 { blocks * size } else { 0 }, if db.is_some() { blocks * channels } else { 0 });
+    let (partial, biases) = scratch.take2::<E, E>(
+        if blocks > 1 { blocks * dw.len() } else { 0 },
+        if db.is_some() { blocks * channels } else { 0 },
+    );
     biases.fill(E::ZERO);
-    {
-        let out = SharedMut::new(if blocks > 1 { &mut *partial } else { &mut *dw });
-        let (sums, counts) = (SharedMut::new(&mut *biases), db.is_some());
-        pool.run(blocks * parts, &|task| {
-            let (block, part) = (task / parts, task % parts);
-            let range = [block * units / blocks, (block + 1) * units / blocks];
-            let pieces = [part * pieces / parts, (part + 1) * pieces / parts];
-            // SAFETY: blocks have partial sums of their own, and the first part of a block counts for all.
-            let sums = (counts && part == 0).then(|| unsafe { sums.range(block * channels..(block + 1) * channels) });
-            with_local(|local| {
-                // SAFETY: as above, and parts of a block write disjoint pieces.
-                unsafe { job.block(x, range, pieces, out.as_ptr().wrapping_add(block * size), sums, local) };
-            });
-        });
-    }
+    let out = if blocks > 1 { &mut *partial } else { &mut *dw };
+    job.run(pool, &partition, x, out, db.is_some().then_some(&mut *biases));
     if let Some(db) = db {
         db.fill(E::ZERO);
         for part in biases.chunks_exact(channels) {
@@ -114,23 +83,92 @@ pub(super) fn kernel_grad<E: Real + PoolElement, G: Widens<E> + Plain>(
             }
         }
     }
-    if blocks == 1 {
-        return;
+    if blocks > 1 {
+        sum_partials(pool, partial, dw);
     }
-    let partial = &*partial;
-    pool.run_chunks(dw, 1 << 12, &|index, dw| {
-        let start = index << 12;
+}
+
+/// Adds the partial sums of all blocks in order.
+fn sum_partials<E: Real>(pool: &ThreadPool, partial: &[E], dw: &mut [E]) {
+    const CHUNK: usize = 1 << 12;
+    let size = dw.len();
+    pool.run_chunks(dw, CHUNK, &|index, dw| {
+        let start = index * CHUNK;
         dw.copy_from_slice(&partial[start..start + dw.len()]);
-        for block in 1..blocks {
-            for (dw, part) in dw.iter_mut().zip(&partial[block * size + start..]) {
+        for block in partial.chunks_exact(size).skip(1) {
+            for (dw, part) in dw.iter_mut().zip(&block[start..]) {
                 *dw = Real::plus(*dw, *part);
             }
         }
     });
 }
 
-impl<E: Real + PoolElement, G: Widens<E> + Plain> Job<'_, E, G> {
-    /// Sums over units `units[0]..units[1]` for the given pieces of the kernel.
+/// Loop levels of a kernel gradient: see the crate's README.
+struct Partition {
+    /// Units (strips of output rows) over the whole batch.
+    units: usize,
+    /// Blocks of consecutive units, each with a partial sum.
+    blocks: usize,
+    /// Pieces of the kernel: group, panel of output channels, run of taps.
+    pieces: usize,
+    /// Parts of consecutive pieces; a task computes one part of one block.
+    parts: usize,
+}
+
+impl Partition {
+    fn new<E: Real, G>(job: &KernelGrad<'_, E, G>, size: usize) -> Self {
+        let shape = job.shape;
+        let units = shape.batch * shape.output[0] * job.strips;
+        let blocks = (PARTIAL / size).clamp(1, BLOCKS).min(units).min((shape.work() / BLOCK_WORK).max(1));
+        let pieces = shape.groups * job.panels * job.runs;
+        Self { units, blocks, pieces, parts: BLOCKS.div_ceil(blocks).min(pieces) }
+    }
+}
+
+impl<'a, E: Real + PoolElement, G: WidenTo<E> + Plain> KernelGrad<'a, E, G> {
+    fn new(shape: &'a ConvShape, grad: OutputGrad<'a, G>) -> Self {
+        let kernels = E::kernels();
+        let geometry = Geometry::forward(shape);
+        let (runs, run) = geometry.runs(shape.groups);
+        let vectors = shape.group_out().div_ceil(kernels.lanes).min(2);
+        let rows_per_unit = geometry.rows_per_task(shape.batch, BLOCKS);
+        Self {
+            kernels,
+            shape,
+            grad,
+            row_kernels: RowKernels { mask: mask_rows::<E, G>(), expand: expand_row::<E, G>(), sum: sum_rows::<E>() },
+            geometry,
+            runs,
+            rows: run * shape.group_in(),
+            vectors,
+            panels: shape.group_out().div_ceil(vectors * kernels.lanes),
+            rows_per_unit,
+            strips: shape.output[1].div_ceil(rows_per_unit),
+        }
+    }
+
+    /// Computes the partial sums of all blocks in `out`, and those of the bias gradient in `biases`.
+    fn run(&self, pool: &ThreadPool, partition: &Partition, x: &[E], out: &mut [E], biases: Option<&mut [E]>) {
+        let &Partition { units, blocks, pieces, parts } = partition;
+        let (size, channels) = (out.len() / blocks, self.shape.out_channels);
+        let (out, biases) = (SharedMut::new(out), biases.map(SharedMut::new));
+        pool.run(blocks * parts, &|task| {
+            let (block, part) = (task / parts, task % parts);
+            let units = [block * units / blocks, (block + 1) * units / blocks];
+            let pieces = [part * pieces / parts, (part + 1) * pieces / parts];
+            let bias = biases.as_ref().filter(|_| part == 0);
+            // SAFETY: blocks have separate partial sums, and only the first part of a block sums the bias.
+            let sums = bias.map(|biases| unsafe { biases.range(block * channels..(block + 1) * channels) });
+            with_local(|local| {
+                // SAFETY: as above, and parts of a block write disjoint pieces.
+                unsafe { self.block(x, units, pieces, out.as_ptr().wrapping_add(block * size), sums, local) };
+            });
+        });
+    }
+}
+
+impl<E: Real + PoolElement, G: WidenTo<E> + Plain> KernelGrad<'_, E, G> {
+    /// Sums over units `units[0]..units[1]` for a range of pieces of the kernel.
     ///
     /// # Safety
     /// `dw` has the kernel's length, and no other task writes these pieces.
@@ -148,7 +186,7 @@ impl<E: Real + PoolElement, G: Widens<E> + Plain> Job<'_, E, G> {
         let image = shape.input.iter().product::<usize>() * shape.in_channels;
         let panel = self.rows_per_unit * width * self.vectors * self.kernels.lanes;
         let line = width * shape.out_channels;
-        let (copy, packed, masked) = local.take3::<E, E, E>(
+        let (copy, packed, expanded) = local.take3::<E, E, E>(
             self.geometry.copy_len(self.rows_per_unit),
             panel,
             if TypeId::of::<G>() == TypeId::of::<E>() && matches!(self.grad, OutputGrad::Plain(_)) {
@@ -165,44 +203,46 @@ impl<E: Real + PoolElement, G: Widens<E> + Plain> Job<'_, E, G> {
             let patch = self.geometry.patch(&x[n * image..(n + 1) * image], d, rows, copy);
             taps.clear();
             taps.extend((0..rows[1] - rows[0]).map(|r| r * shape.strides[1] * patch.row));
-            let dy = self.gradients(rest * height + rows[0]..rest * height + rows[1], masked);
+            let dy = self.gradients(rest * height + rows[0]..rest * height + rows[1], expanded);
             if let Some(sums) = &mut sums {
-                // SAFETY: compiled for this machine; the body asks nothing else.
-                unsafe { (self.rows_of.sum)(dy, sums) };
+                // SAFETY: the kernel is compiled for this machine and has no other precondition.
+                unsafe { (self.row_kernels.sum)(dy, sums) };
             }
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller's contract.
             unsafe { self.unit(&patch, dy, &taps, pieces, unit > units[0], dw, packed) };
         }
     }
 
-    /// Rows of the output's gradient, numbered through all images.
-    fn gradients<'b>(&'b self, rows: Range<usize>, masked: &'b mut [E]) -> &'b [E] {
+    /// Returns rows of the output gradient, numbered over all images, expanded if needed.
+    fn gradients<'b>(&'b self, rows: Range<usize>, expanded: &'b mut [E]) -> &'b [E] {
         let line = self.shape.output[2] * self.shape.out_channels;
         let range = rows.start * line..rows.end * line;
         match self.grad {
             OutputGrad::Plain(dy) if TypeId::of::<G>() == TypeId::of::<E>() => cast(&dy[range]),
             OutputGrad::Plain(dy) => {
-                let masked = &mut masked[..range.len()];
-                masked.iter_mut().zip(&dy[range]).for_each(|(to, dy)| *to = dy.widened());
-                masked
+                let expanded = &mut expanded[..range.len()];
+                expanded.iter_mut().zip(&dy[range]).for_each(|(to, dy)| *to = dy.widen());
+                expanded
             }
             OutputGrad::Relu { dy, y } => {
-                let masked = &mut masked[..range.len()];
-                // SAFETY: compiled for this machine; the body asks nothing else.
-                unsafe { (self.rows_of.mask)(&dy[range.clone()], &y[range], masked) };
-                masked
+                let expanded = &mut expanded[..range.len()];
+                // SAFETY: the kernel is compiled for this machine and has no other precondition.
+                unsafe { (self.row_kernels.mask)(&dy[range.clone()], &y[range], expanded) };
+                expanded
             }
             OutputGrad::Pooled { dy, codes } => {
-                let masked = &mut masked[..range.len()];
-                for (row, to) in rows.zip(masked.chunks_exact_mut(line)) {
+                let expanded = &mut expanded[..range.len()];
+                for (row, to) in rows.zip(expanded.chunks_exact_mut(line)) {
                     // SAFETY: as above.
-                    unsafe { (self.rows_of.expand)(self.shape, row, dy, codes, to) };
+                    unsafe { (self.row_kernels.expand)(self.shape, row, dy, codes, to) };
                 }
-                masked
+                expanded
             }
         }
     }
 
+    /// Adds the products of one unit to the pieces.
+    ///
     /// # Safety
     /// As for `block`; the patch and `dy` belong to the rows that `taps` point to.
     unsafe fn unit(
@@ -218,26 +258,26 @@ impl<E: Real + PoolElement, G: Widens<E> + Plain> Job<'_, E, G> {
         let shape = self.shape;
         let lanes = self.kernels.lanes;
         let width = self.vectors * lanes;
-        let (outputs, all) = (shape.group_out(), shape.out_channels);
-        let pixels = dy.len() / all;
+        let (outputs, channels) = (shape.group_out(), shape.out_channels);
+        let pixels = dy.len() / channels;
         let [_, kh, kw] = shape.kernel;
-        // Runs of the whole kernel width start at its first column.
-        let columns = if self.starts == shape.taps() { kw } else { 1 };
+        // Runs of the full kernel width start at its first column.
+        let columns = if self.runs == shape.taps() { kw } else { 1 };
         let mut current = usize::MAX;
-        let (mut b, mut b_step) = (null(), 0);
+        let (mut b, mut b_stride) = (null(), 0);
         for piece in pieces[0]..pieces[1] {
-            let (rest, start) = (piece / self.starts, piece % self.starts);
+            let (rest, start) = (piece / self.runs, piece % self.runs);
             let (group, panel) = (rest / self.panels, rest % self.panels);
             let column = group * outputs + panel * width;
             let present = width.min(outputs - panel * width);
-            let tall = present.div_ceil(lanes);
+            let vectors_used = present.div_ceil(lanes);
             if current != rest {
                 current = rest;
-                (b, b_step) = (dy[column..].as_ptr(), all);
+                (b, b_stride) = (dy[column..].as_ptr(), channels);
                 if !present.is_multiple_of(lanes) {
-                    // SAFETY: `dy` holds `pixels` rows of `all` channels.
-                    unsafe { pack::columns(b, all as isize, 1, pixels, present, width, packed) };
-                    (b, b_step) = (packed.as_ptr(), width);
+                    // SAFETY: `dy` holds `pixels` rows of `out_channels` channels.
+                    unsafe { pack::columns(b, channels as isize, 1, pixels, present, width, packed) };
+                    (b, b_stride) = (packed.as_ptr(), width);
                 }
             }
             let [d, h, w] = [start / (kh * columns), start / columns % kh, start % columns];
@@ -249,21 +289,21 @@ impl<E: Real + PoolElement, G: Widens<E> + Plain> Job<'_, E, G> {
             for [row, end] in even(0, self.rows, self.kernels.rows[self.vectors - 1]) {
                 let tile = Tile {
                     a: patch.base.wrapping_add(offset + row),
-                    a_step: shape.strides[2] * shape.in_channels,
+                    a_stride: shape.strides[2] * shape.in_channels,
                     taps: taps.as_ptr(),
                     tap_count: taps.len(),
                     run: shape.output[2],
                     b,
-                    b_step,
-                    c: dw.wrapping_add((first + row) * all + column),
-                    c_step: all,
-                    last: present - (tall - 1) * lanes,
+                    b_stride,
+                    c: dw.wrapping_add((first + row) * channels + column),
+                    c_stride: channels,
+                    last: present - (vectors_used - 1) * lanes,
                     bias: null(),
                     relu: false,
                     accumulate,
                 };
-                // SAFETY: the patch covers every pixel's window, B every pixel; C by the caller.
-                unsafe { self.kernels.tile(true, end - row, tall)(&tile) };
+                // SAFETY: the patch covers the window of every pixel, B every pixel; C by the caller.
+                unsafe { self.kernels.tile(true, end - row, vectors_used)(&tile) };
             }
         }
     }

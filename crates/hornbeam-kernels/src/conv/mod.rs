@@ -1,8 +1,8 @@
 //! Convolutions over channels-last tensors: forward, input gradient, kernel gradient.
 //!
 //! `x` is `[batch, D, H, W, C]`, `w` is `[KD, KH, KW, C / groups, O]`, `y` is `[batch, D', H', W', O]`; one- and
-//! two-dimensional convolutions have leading extents of 1. Nothing is unfolded: the micro-kernels of
-//! [`crate::gemm`] read pixels where they lie, from the tensor itself or from a zero-padded copy of a few rows.
+//! two-dimensional convolutions have leading extents of 1. There is no im2col: the micro-kernels of [`crate::gemm`] read
+//! pixels in place, from the tensor itself or from a zero-padded copy of a few rows.
 
 mod depthwise;
 mod direct;
@@ -10,6 +10,7 @@ mod fused;
 mod half;
 mod integer;
 mod kernel_grad;
+mod output_grad;
 mod patch;
 mod prepared;
 mod rounded;
@@ -23,11 +24,12 @@ use crate::scratch::{Plain, Scratch};
 use crate::window::PoolElement;
 use std::any::TypeId;
 
-pub use fused::{conv_backward, conv_pool_forward, OutputGrad, MASKED};
+pub use fused::{conv_backward, conv_pool_forward};
+pub use output_grad::{OutputGrad, MASKED};
 pub use prepared::{conv_forward_prepared, conv_pool_forward_prepared, prepare, prepared_len};
 pub use tune::{autotune, candidate_algorithms, set_algorithm};
 
-/// The shape of a convolution; spatial extents as (depth, height, width).
+/// Shape of a convolution; spatial extents are (depth, height, width).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConvShape {
     pub batch: usize,
@@ -36,7 +38,7 @@ pub struct ConvShape {
     pub kernel: [usize; 3],
     pub strides: [usize; 3],
     pub dilation: [usize; 3],
-    /// Zeros before the first element; those after the last follow from `output`.
+    /// Zero padding before the first element; the padding after the last follows from `output`.
     pub pad: [usize; 3],
     pub in_channels: usize,
     pub out_channels: usize,
@@ -59,7 +61,7 @@ impl ConvShape {
         self.taps() * self.group_in() * self.out_channels
     }
 
-    /// Multiply-adds of the plain algorithm.
+    /// Multiply-adds of the direct algorithm.
     pub fn work(&self) -> usize {
         self.output_len() * self.taps() * self.group_in()
     }
@@ -81,15 +83,18 @@ impl ConvShape {
             self.groups > 0
                 && self.in_channels.is_multiple_of(self.groups)
                 && self.out_channels.is_multiple_of(self.groups),
-            "channels do not divide into groups: {self:?}"
+            "channels must be divisible by groups: {self:?}"
         );
-        assert!(self.strides.iter().chain(&self.dilation).all(|&s| s > 0), "a step of zero: {self:?}");
-        assert_eq!(x, self.input_len(), "x does not fit {self:?}");
-        assert_eq!(w, self.kernel_len(), "w does not fit {self:?}");
-        assert_eq!(y, self.output_len(), "y does not fit {self:?}");
+        assert!(
+            self.strides.iter().chain(&self.dilation).all(|&s| s > 0),
+            "strides and dilation must be positive: {self:?}"
+        );
+        assert_eq!(x, self.input_len(), "the length of x does not fit {self:?}");
+        assert_eq!(w, self.kernel_len(), "the length of w does not fit {self:?}");
+        assert_eq!(y, self.output_len(), "the length of y does not fit {self:?}");
     }
 
-    /// A kernel of one tap that sees every pixel once: a matrix product over pixels.
+    /// Returns true for a 1x1 kernel without stride or padding: a matrix product over pixels.
     fn is_pointwise(&self) -> bool {
         self.groups == 1
             && self.kernel == [1; 3]
@@ -98,7 +103,7 @@ impl ConvShape {
             && self.input == self.output
     }
 
-    /// A kernel as large as the image: a matrix product over images.
+    /// Returns true for a kernel as large as the image: a matrix product over images.
     fn is_dense(&self) -> bool {
         self.groups == 1
             && self.kernel == self.input
@@ -108,23 +113,23 @@ impl ConvShape {
     }
 }
 
-/// How a convolution is computed.
+/// Algorithm of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Algorithm {
-    /// One matrix product, each pixel (or each image) a row.
+    /// Matrix product with a row per pixel (or per image).
     Product { rows: usize, inner: usize },
-    /// One input channel to each output channel, channels as lanes.
+    /// One input channel per output channel, with channels as vector lanes.
     Depthwise,
-    /// F(4x4, 3x3): a quarter of the multiplications, `f32` only.
+    /// Winograd F(4x4, 3x3): a quarter of the multiplications, `f32` only.
     Winograd,
-    /// Register tiles over pixels and output channels.
+    /// Implicit GEMM with register tiles over pixels and output channels.
     Direct,
 }
 
-/// The algorithm for a shape and type: the one that was measured to be the fastest, or else the cost model's. All
-/// directions use the same.
+/// Selects the algorithm for a shape and dtype: the autotuned one if available, otherwise by the cost model. Forward and
+/// backward passes use the same algorithm.
 pub fn select_algorithm(shape: &ConvShape, dtype: DType) -> Algorithm {
-    tune::choice(shape, dtype).unwrap_or_else(|| cost_model(shape, dtype))
+    tune::tuned_algorithm(shape, dtype).unwrap_or_else(|| cost_model(shape, dtype))
 }
 
 fn cost_model(shape: &ConvShape, dtype: DType) -> Algorithm {
@@ -142,7 +147,7 @@ fn cost_model(shape: &ConvShape, dtype: DType) -> Algorithm {
     }
 }
 
-/// A number that convolutions exist for: floats and integers (which wrap).
+/// Number for which convolutions are implemented: floats and integers (which wrap).
 pub trait ConvElement: GemmElement + PoolElement<Acc: Plain> {
     #[doc(hidden)]
     fn forward(
@@ -174,7 +179,7 @@ pub trait ConvElement: GemmElement + PoolElement<Acc: Plain> {
     );
 }
 
-/// Forwards the trait to functions of the same names in a module.
+/// Implements the trait by functions of the same names in a module.
 macro_rules! conv_element {
     ($module:ident: $($t:ty)*) => {$(
         impl ConvElement for $t {
@@ -197,10 +202,10 @@ conv_element!(real: f32 f64);
 conv_element!(half: f16 bf16);
 conv_element!(integer: i8 i16 i32 i64 u8 u16 u32 u64);
 
-/// `y = activation(conv(x, w) + bias (+ y))`, cross-correlation as everywhere in deep learning.
+/// Computes `y = activation(conv(x, w) + bias (+ y))` (a cross-correlation).
 ///
 /// # Panics
-/// When a slice does not have the shape's length.
+/// If the length of a slice does not fit the shape.
 pub fn conv_forward<T: ConvElement>(
     pool: &ThreadPool,
     shape: &ConvShape,
@@ -211,16 +216,16 @@ pub fn conv_forward<T: ConvElement>(
     scratch: &mut Scratch,
 ) {
     shape.check(x.len(), w.len(), y.len());
-    assert!(epilogue.bias.is_none_or(|bias| bias.len() == shape.out_channels), "one bias for each output channel");
+    assert!(epilogue.bias.is_none_or(|bias| bias.len() == shape.out_channels), "expected one bias per output channel");
     if !y.is_empty() {
         T::forward(pool, shape, x, w, y, epilogue, scratch);
     }
 }
 
-/// `dx[i] = sum of dy[o] w[i - o]`: the gradient of [`conv_forward`] in its input.
+/// Computes `dx[i] = sum of dy[o] w[i - o]`: the gradient of [`conv_forward`] with respect to its input.
 ///
 /// # Panics
-/// When a slice does not have the shape's length.
+/// If the length of a slice does not fit the shape.
 pub fn conv_input_grad<T: ConvElement>(
     pool: &ThreadPool,
     shape: &ConvShape,
@@ -235,10 +240,11 @@ pub fn conv_input_grad<T: ConvElement>(
     }
 }
 
-/// `dw[t] = sum over images and pixels of x[o + t] dy[o]`: the gradient of [`conv_forward`] in its kernel.
+/// Computes `dw[t] = sum over images and pixels of x[o + t] dy[o]`: the gradient of [`conv_forward`] with respect to its
+/// kernel.
 ///
 /// # Panics
-/// When a slice does not have the shape's length.
+/// If the length of a slice does not fit the shape.
 pub fn conv_kernel_grad<T: ConvElement>(
     pool: &ThreadPool,
     shape: &ConvShape,
@@ -253,26 +259,29 @@ pub fn conv_kernel_grad<T: ConvElement>(
     }
 }
 
-/// The same elements under the name of their type, which the choice of algorithm has established.
+/// Converts a slice of generic elements to their concrete type.
+///
+/// # Panics
+/// If the types differ.
 fn cast<E: Plain, F: Plain>(slice: &[E]) -> &[F] {
     assert_eq!(TypeId::of::<E>(), TypeId::of::<F>());
-    // SAFETY: the types are one.
+    // SAFETY: the types are equal.
     unsafe { std::slice::from_raw_parts(slice.as_ptr().cast(), slice.len()) }
 }
 
-/// [`cast`] of a slice to write.
+/// Converts a mutable slice like [`cast`].
 fn cast_mut<E: Plain, F: Plain>(slice: &mut [E]) -> &mut [F] {
     assert_eq!(TypeId::of::<E>(), TypeId::of::<F>());
-    // SAFETY: the types are one.
+    // SAFETY: the types are equal.
     unsafe { std::slice::from_raw_parts_mut(slice.as_mut_ptr().cast(), slice.len()) }
 }
 
-/// [`cast`] of an epilogue.
+/// Converts an epilogue like [`cast`].
 fn cast_epilogue<E: Plain, F: Plain>(epilogue: Epilogue<E>) -> Epilogue<F> {
     Epilogue { bias: epilogue.bias.map(cast), activation: epilogue.activation, accumulate: epilogue.accumulate }
 }
 
-/// `f32` and `f64`: the choice of algorithm.
+/// Dispatch of `f32` and `f64` to the algorithms.
 mod real {
     use super::*;
     use crate::gemm::tile::Real;

@@ -1,13 +1,13 @@
-//! What a run of output rows reads of its image: in place where the window stays inside, else a zero-padded copy.
+//! Input patch of a range of output rows: in place if the windows stay inside the image, else a zero-padded copy.
 
 use super::ConvShape;
 use crate::dtype::Element;
 
-/// How output positions reach input positions: output `o`, tap `t` reads `o * strides + t * step - low`.
+/// Mapping from output to input positions: output `o`, tap `t` reads `o * strides + t * step - low`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Geometry {
     pub input: [usize; 3],
-    /// Channels of a pixel, all groups.
+    /// Channels of a pixel, over all groups.
     pub channels: usize,
     pub output: [usize; 3],
     pub taps: [usize; 3],
@@ -16,7 +16,7 @@ pub(super) struct Geometry {
     pub strides: [usize; 3],
 }
 
-/// Where the rows lie: tap `(d, h, w)` of row `r`, column `c` is at
+/// Patch in memory: tap `(d, h, w)` of row `r`, column `c` is at
 /// `base + d * plane + (r * strides[1] + h * step[1]) * row + (c * strides[2] + w * step[2]) * channels`.
 #[derive(Clone, Copy)]
 pub(super) struct Patch<E> {
@@ -26,7 +26,7 @@ pub(super) struct Patch<E> {
 }
 
 impl Geometry {
-    /// The geometry of a forward convolution.
+    /// Geometry of a forward convolution.
     pub fn forward(shape: &ConvShape) -> Self {
         Self {
             input: shape.input,
@@ -39,29 +39,29 @@ impl Geometry {
         }
     }
 
-    /// Input positions between the first and the last that `outputs` neighbours along `axis` read.
+    /// Extent of the input positions that `outputs` consecutive outputs along `axis` read.
     fn span(&self, axis: usize, outputs: usize) -> usize {
         (outputs - 1) * self.strides[axis] + self.taps[axis].saturating_sub(1) * self.step[axis] + 1
     }
 
-    /// Whether some output reads outside its image.
-    pub fn overhangs(&self) -> bool {
+    /// Returns true if some output reads outside its image.
+    pub fn needs_padding(&self) -> bool {
         (0..3).any(|axis| {
             let last = self.span(axis, self.output[axis]) as isize - self.low[axis];
             self.low[axis] > 0 || last > self.input[axis] as isize
         })
     }
 
-    /// Elements of the copy that [`Geometry::patch`] may make for `rows` rows.
+    /// Elements of the copy of [`Geometry::patch`] for `rows` rows, 0 if it reads in place.
     pub fn copy_len(&self, rows: usize) -> usize {
-        if self.overhangs() {
+        if self.needs_padding() {
             self.taps[0].max(1) * self.span(1, rows) * self.span(2, self.output[2]) * self.channels
         } else {
             0
         }
     }
 
-    /// Rows of a task: few enough to stay in a second-level cache, and to make `enough` tasks of a small problem.
+    /// Rows of a task: few enough for the L2 cache, and for `enough` tasks of a small problem.
     pub fn rows_per_task(&self, batch: usize, enough: usize) -> usize {
         let line = self.strides[1] * self.span(2, self.output[2]) * self.channels;
         let height = self.output[1];
@@ -69,23 +69,23 @@ impl Geometry {
         while rows > 4 && batch * self.output[0] * height.div_ceil(rows) < enough {
             rows = rows.div_ceil(2);
         }
-        // Even strips.
+        // Strips of even size.
         height.div_ceil(height.div_ceil(rows))
     }
 
-    /// The patch that rows `rows[0]..rows[1]` at depth `depth` read of the image.
+    /// Returns the patch of the image that rows `rows[0]..rows[1]` at depth `depth` read.
     pub fn patch<E: Element>(&self, image: &[E], depth: usize, rows: [usize; 2], copy: &mut [E]) -> Patch<E> {
         let [_, height, width] = self.input;
         let line = width * self.channels;
         let from = |axis: usize, o: usize| (o * self.strides[axis]) as isize - self.low[axis];
         let (d0, h0, w0) = (from(0, depth), from(1, rows[0]), from(2, 0));
-        if !self.overhangs() {
+        if !self.needs_padding() {
             let start = (d0 as usize * height + h0 as usize) * line + w0 as usize * self.channels;
             return Patch { base: image[start..].as_ptr(), plane: self.step[0] * height * line, row: line };
         }
         let (tall, wide) = (self.span(1, rows[1] - rows[0]), self.span(2, self.output[2]));
         let row = wide * self.channels;
-        // The part of a line that exists.
+        // Part of a line inside the image.
         let skip = (-w0).clamp(0, wide as isize) as usize;
         let first = w0.max(0) as usize;
         let count = ((w0 + wide as isize).min(width as isize) - first as isize).max(0) as usize;
@@ -108,8 +108,8 @@ impl Geometry {
         Patch { base: copy.as_ptr(), plane: tall * row, row }
     }
 
-    /// Taps grouped into runs of neighbouring memory: the number of runs and the taps in each (all those along the
-    /// width, where they are neighbours and no other group lies between).
+    /// Groups taps into runs of contiguous memory: returns the number of runs and the taps per run (all taps along the width
+    /// if they are contiguous and there is one group).
     pub fn runs(&self, groups: usize) -> (usize, usize) {
         let [d, h, w] = self.taps;
         if groups == 1 && (self.step[2] == 1 || w <= 1) {
@@ -119,7 +119,7 @@ impl Geometry {
         }
     }
 
-    /// Where each run starts relative to a patch's base.
+    /// Computes the offset of each run relative to the base of a patch.
     pub fn offsets<E>(&self, groups: usize, patch: &Patch<E>, to: &mut Vec<usize>) {
         let [d, h, w] = self.taps;
         let starts = if self.runs(groups).1 == w { w.min(1) } else { w };

@@ -1,5 +1,4 @@
-//! Convolutions whose kernel was brought into the algorithm's own form beforehand, for kernels that stay the same over
-//! many calls.
+//! Convolutions with a prepacked kernel: the kernel is transformed once for many calls.
 
 use super::rounded::{self, Weights};
 use super::winograd::{self, Kernel};
@@ -9,12 +8,12 @@ use crate::gemm::Epilogue;
 use crate::pool::ThreadPool;
 use crate::scratch::Scratch;
 
-/// Tiles beyond which the transform of the kernel is lost in the rest of the work.
+/// Tiles beyond which the cost of the kernel transform is negligible.
 const TILES: usize = 1024;
-/// Floats of a prepared kernel at most: it takes four times the memory of the kernel.
+/// Maximum floats of a prepared kernel, which takes four times the memory of the kernel.
 const FLOATS: usize = 1 << 20;
 
-/// Floats that [`prepare`] makes of a kernel of the type, or `None` where a kernel is best taken as it is.
+/// Number of floats of a kernel prepared by [`prepare`], or `None` if preparation does not pay off.
 pub fn prepared_len(shape: &ConvShape, dtype: DType) -> Option<usize> {
     let pixels = shape.batch * shape.output.iter().product::<usize>();
     let suits = match dtype {
@@ -31,23 +30,23 @@ fn packed_len(shape: &ConvShape, dtype: DType) -> usize {
     }
 }
 
-/// Brings the kernel `w` into the form that the `_prepared` functions take.
+/// Transforms the kernel `w` for the `_prepared` functions.
 ///
 /// # Panics
-/// When a slice does not have its length.
+/// If a slice does not have its length.
 pub fn prepare<T: ConvElement>(pool: &ThreadPool, shape: &ConvShape, w: &[T], prepared: &mut [f32]) {
-    assert_eq!(w.len(), shape.kernel_len(), "w does not fit {shape:?}");
-    assert_eq!(prepared.len(), packed_len(shape, T::DTYPE), "the prepared kernel does not fit {shape:?}");
+    assert_eq!(w.len(), shape.kernel_len(), "the length of w does not fit {shape:?}");
+    assert_eq!(prepared.len(), packed_len(shape, T::DTYPE), "the length of the prepared kernel does not fit {shape:?}");
     match T::DTYPE {
         DType::BF16 => rounded::prepare(pool, shape, cast(w), prepared),
         _ => winograd::pack::<f32>(pool, shape, cast(w), prepared),
     }
 }
 
-/// [`super::conv_forward`] with a kernel from [`prepare`]: the same bits.
+/// Computes [`super::conv_forward`] with a kernel from [`prepare`], with identical bits.
 ///
 /// # Panics
-/// As there, and when the kernel was prepared for other channels.
+/// As [`super::conv_forward`], and if the kernel was prepared for other channels.
 pub fn conv_forward_prepared<T: ConvElement>(
     pool: &ThreadPool,
     shape: &ConvShape,
@@ -58,7 +57,7 @@ pub fn conv_forward_prepared<T: ConvElement>(
     scratch: &mut Scratch,
 ) {
     check(shape, x, kernel, &epilogue);
-    assert_eq!(y.len(), shape.output_len(), "y does not fit {shape:?}");
+    assert_eq!(y.len(), shape.output_len(), "the length of y does not fit {shape:?}");
     if T::DTYPE == DType::BF16 {
         let (w, end) = (Weights::Prepared(kernel), cast_epilogue(epilogue));
         return rounded::forward(pool, shape, cast(x), w, cast_mut(y), end, scratch);
@@ -67,10 +66,10 @@ pub fn conv_forward_prepared<T: ConvElement>(
     winograd::forward::<f32>(pool, shape, cast(x), w, cast_mut(y), end, scratch);
 }
 
-/// [`super::conv_pool_forward`] with a kernel from [`prepare`]: the same bits.
+/// Computes [`super::conv_pool_forward`] with a kernel from [`prepare`], with identical bits.
 ///
 /// # Panics
-/// As there, and when the kernel was prepared for other channels.
+/// As [`super::conv_pool_forward`], and if the kernel was prepared for other channels.
 pub fn conv_pool_forward_prepared<T: ConvElement>(
     pool: &ThreadPool,
     shape: &ConvShape,
@@ -82,9 +81,9 @@ pub fn conv_pool_forward_prepared<T: ConvElement>(
     scratch: &mut Scratch,
 ) {
     check(shape, x, kernel, &epilogue);
-    assert!(!epilogue.accumulate, "a pooled convolution has nothing to add to");
-    assert_eq!(y.len(), shape.pooled_len(), "y does not fit {shape:?} pooled");
-    assert_eq!(codes.len(), y.len(), "one code for each pooled value");
+    assert!(!epilogue.accumulate, "a pooled convolution cannot accumulate");
+    assert_eq!(y.len(), shape.pooled_len(), "the length of y does not fit {shape:?} pooled");
+    assert_eq!(codes.len(), y.len(), "expected one code per pooled value");
     if T::DTYPE == DType::BF16 {
         let (w, end) = (Weights::Prepared(kernel), cast_epilogue(epilogue));
         return rounded::pool_forward(pool, shape, cast(x), w, end, cast_mut(y), codes, scratch);
@@ -94,10 +93,14 @@ pub fn conv_pool_forward_prepared<T: ConvElement>(
 }
 
 fn check<T: ConvElement>(shape: &ConvShape, x: &[T], kernel: &[f32], epilogue: &Epilogue<T>) {
-    assert!(matches!(T::DTYPE, DType::F32 | DType::BF16), "no kernels are prepared of {}", T::DTYPE);
-    // Not what `select_algorithm` says now: a measurement may have changed its mind since.
-    assert!(winograd::computes(shape), "kernels are not prepared for {shape:?}");
+    assert!(
+        matches!(T::DTYPE, DType::F32 | DType::BF16),
+        "prepared kernels support float32 and bfloat16, not {}",
+        T::DTYPE
+    );
+    // Not `select_algorithm`: autotuning may have changed the algorithm since.
+    assert!(winograd::supports(shape), "prepared kernels do not support {shape:?}");
     shape.check(x.len(), shape.kernel_len(), shape.output_len());
-    assert_eq!(kernel.len(), packed_len(shape, T::DTYPE), "the prepared kernel does not fit {shape:?}");
-    assert!(epilogue.bias.is_none_or(|bias| bias.len() == shape.out_channels), "one bias for each output channel");
+    assert_eq!(kernel.len(), packed_len(shape, T::DTYPE), "the length of the prepared kernel does not fit {shape:?}");
+    assert!(epilogue.bias.is_none_or(|bias| bias.len() == shape.out_channels), "expected one bias per output channel");
 }

@@ -1,6 +1,6 @@
-//! Convolutions of `bfloat16` by Winograd's algorithm where the CPU multiplies pairs of them: pixels are read and written
-//! as they are, points are rounded to `bfloat16` once more, sums are `f32`. That costs a few times the error of rounding
-//! operands, and half of the time of products of `f32`.
+//! Winograd convolutions of `bfloat16` on CPUs that multiply pairs of them: pixels are read and written as `bfloat16`,
+//! transformed points are rounded to `bfloat16`, sums are `f32`. The error is a few times that of rounding the operands,
+//! the time half that of `f32` products.
 
 use super::winograd::{self, Kernel};
 use super::{select_algorithm, Algorithm, ConvShape, OutputGrad};
@@ -10,17 +10,17 @@ use crate::gemm::{has_native_bfloat16, Epilogue};
 use crate::pool::ThreadPool;
 use crate::scratch::{with_local, Scratch};
 
-/// Whether a convolution of the type is computed here.
+/// Returns true if this module computes the convolution.
 pub(super) fn suits(shape: &ConvShape, dtype: DType) -> bool {
     dtype == DType::BF16 && has_native_bfloat16() && select_algorithm(shape, DType::F32) == Algorithm::Winograd
 }
 
-/// Floats of a kernel in the algorithm's own form.
+/// Number of floats of a prepared kernel.
 pub(super) fn prepared_len(shape: &ConvShape) -> usize {
     winograd::packed_len::<bf16>(shape)
 }
 
-/// Brings a kernel into that form.
+/// Transforms a kernel into its prepared form.
 pub(super) fn prepare(pool: &ThreadPool, shape: &ConvShape, w: &[bf16], prepared: &mut [f32]) {
     with_local(|local| {
         let taps = local.take::<f32>(w.len());
@@ -29,14 +29,14 @@ pub(super) fn prepare(pool: &ThreadPool, shape: &ConvShape, w: &[bf16], prepared
     });
 }
 
-/// A kernel as it comes, or as [`prepare`] left it.
+/// Kernel in its original form, or prepared by [`prepare`].
 #[derive(Clone, Copy)]
 pub(super) enum Weights<'a> {
-    Given(&'a [bf16]),
+    Taps(&'a [bf16]),
     Prepared(&'a [f32]),
 }
 
-/// Hands the kernel and an epilogue on as floats.
+/// Calls `body` with the kernel and the epilogue widened to `f32`.
 fn with_floats<R>(
     pool: &ThreadPool,
     w: Weights,
@@ -44,18 +44,18 @@ fn with_floats<R>(
     body: impl FnOnce(Kernel, Epilogue<f32>) -> R,
 ) -> R {
     with_local(|local| {
-        let given = match w {
-            Weights::Given(w) => w,
+        let taps_bf16 = match w {
+            Weights::Taps(w) => w,
             Weights::Prepared(_) => &[],
         };
-        let (taps, bias) = local.take2::<f32, f32>(given.len(), epilogue.bias.map_or(0, <[bf16]>::len));
-        widen(pool, given, taps);
+        let (taps, bias) = local.take2::<f32, f32>(taps_bf16.len(), epilogue.bias.map_or(0, <[bf16]>::len));
+        widen(pool, taps_bf16, taps);
         if let Some(values) = epilogue.bias {
             widen(pool, values, bias);
         }
         let Epilogue { activation, accumulate, .. } = epilogue;
         let kernel = match w {
-            Weights::Given(_) => Kernel::Taps(taps),
+            Weights::Taps(_) => Kernel::Taps(taps),
             Weights::Prepared(points) => Kernel::Points(points),
         };
         body(kernel, Epilogue { bias: epilogue.bias.map(|_| &*bias), activation, accumulate })
@@ -74,7 +74,7 @@ pub(super) fn forward(
     with_floats(pool, w, epilogue, |w, end| winograd::forward(pool, shape, x, w, y, end, scratch));
 }
 
-/// See [`super::conv_pool_forward`].
+/// Computes like [`super::conv_pool_forward`].
 pub(super) fn pool_forward(
     pool: &ThreadPool,
     shape: &ConvShape,
@@ -88,7 +88,7 @@ pub(super) fn pool_forward(
     with_floats(pool, w, epilogue, |w, end| winograd::pool_forward(pool, shape, x, w, end, y, codes, scratch));
 }
 
-/// See [`super::conv_backward`].
+/// Computes like [`super::conv_backward`].
 pub(super) fn backward(
     pool: &ThreadPool,
     shape: &ConvShape,

@@ -4,7 +4,7 @@ use crate::gemm::Activation;
 use crate::simd::{with_isa, Isa};
 use crate::testing::Random;
 
-/// Calls `body(x index, w index, y index)` for every product in the definition.
+/// Calls `body(x index, w index, y index)` for every product of the definition.
 fn products(shape: &ConvShape, mut body: impl FnMut(usize, usize, usize)) {
     let [od, oh, ow] = shape.output;
     let [kd, kh, kw] = shape.kernel;
@@ -44,14 +44,14 @@ fn wide<T: Element>(values: &[T]) -> Vec<f64> {
     values.iter().map(|v| v.to_f64()).collect()
 }
 
-/// Compares and returns the bits, for comparison between runs.
-fn close<T: Element>(what: &str, shape: &ConvShape, got: &[T], want: &[f64], scale: &[f64], tolerance: f64) {
+/// Compares with a tolerance relative to the sum of magnitudes.
+fn close<T: Element>(name: &str, shape: &ConvShape, got: &[T], want: &[f64], scale: &[f64], tolerance: f64) {
     let absolute = if T::DTYPE == DType::F16 { 3e-8 } else { 1e-300 };
     for (i, got) in got.iter().enumerate() {
         let error = (got.to_f64() - want[i]).abs();
         assert!(
             error <= tolerance * (scale[i] + want[i].abs()) + absolute,
-            "{what} {} at {i}: {} for {}, {shape:?}",
+            "{name} {} at {i}: {} for {}, {shape:?}",
             T::DTYPE,
             got.to_f64(),
             want[i]
@@ -108,10 +108,10 @@ fn check<T: ConvElement>(random: &mut Random, shape: &ConvShape, tolerance: f64)
     }
 }
 
-/// A random shape; `output` is the largest that fits, or one less.
+/// Random shape, with the largest `output` that fits.
 fn shape(random: &mut Random) -> ConvShape {
     let spatial = 1 + random.below(3);
-    let most = [0, 30, 14, 7][spatial];
+    let max_extent = [0, 30, 14, 7][spatial];
     let groups = [1, 1, 1, 2, 3][random.below(5)];
     let depthwise = random.below(6) == 0;
     let (group_in, group_out) = if depthwise { (1, 1) } else { (1 + random.below(9), 1 + random.below(40)) };
@@ -129,7 +129,7 @@ fn shape(random: &mut Random) -> ConvShape {
         groups,
     };
     for axis in 3 - spatial..3 {
-        shape.input[axis] = 1 + random.below(most);
+        shape.input[axis] = 1 + random.below(max_extent);
         shape.kernel[axis] = 1 + random.below(4);
         shape.strides[axis] = 1 + random.below(3) * random.below(2);
         shape.dilation[axis] = 1 + random.below(3) * random.below(2);
@@ -214,11 +214,11 @@ fn errors(got: &[f32], want: &[f64]) -> (f64, f64) {
     let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>() / want.len() as f64;
     let size = square(&mut want.iter().copied()).sqrt();
     let differences = || got.iter().zip(want).map(|(g, w)| f64::from(*g) - w);
-    let most = differences().map(f64::abs).fold(0.0, f64::max);
-    (most / size, square(&mut differences()).sqrt() / size)
+    let max_error = differences().map(f64::abs).fold(0.0, f64::max);
+    (max_error / size, square(&mut differences()).sqrt() / size)
 }
 
-/// Shapes for Winograd's algorithm: whole tiles, cut ones, and the last with `channels` of input and uneven sides.
+/// Shapes for Winograd's algorithm: full tiles, partial tiles, and uneven sides with `channels` input channels.
 fn tiled(channels: usize) -> [ConvShape; 4] {
     let uneven = ConvShape { pad: [0, 2, 0], output: [1, 14, 9], ..same(4, 12, 3, 1, [channels, 23]) };
     [
@@ -229,7 +229,7 @@ fn tiled(channels: usize) -> [ConvShape; 4] {
     ]
 }
 
-/// The output and both gradients as sums of products in `f64`.
+/// Computes the output and both gradients by definition in `f64`.
 fn by_definition<T: Copy>(shape: &ConvShape, x: &[T], w: &[T], dy: &[T]) -> [Vec<f64>; 3]
 where
     f64: From<T>,
@@ -262,19 +262,19 @@ fn winograd_is_nearly_as_accurate_as_the_definition() {
                 conv_input_grad(&pool, shape, &dy, &w, &mut dx, &mut scratch);
                 conv_kernel_grad(&pool, shape, &x, &dy, &mut dw, &mut scratch);
                 for (got, want) in [(&y, &sums[0]), (&dx, &sums[1]), (&dw, &sums[2])] {
-                    let (most, rms) = errors(got, want);
-                    assert!(most < 1e-5 && rms < 1e-6, "{most:e} {rms:e} {shape:?}");
+                    let (max_error, rms) = errors(got, want);
+                    assert!(max_error < 1e-5 && rms < 1e-6, "{max_error:e} {rms:e} {shape:?}");
                 }
             }
         });
     }
 }
 
-/// Root mean square error of products whose operands are rounded to `bfloat16`.
+/// Root mean square error of products with operands rounded to `bfloat16`.
 const ROUNDED: f64 = 2.4e-3;
 
 #[test]
-fn rounded_points_cost_a_few_times_what_rounded_operands_do() {
+fn rounded_points_have_a_few_times_the_error_of_rounded_operands() {
     let mut random = Random::new(12);
     for shape in &tiled(17) {
         assert_eq!(select_algorithm(shape, DType::F32), Algorithm::Winograd);
@@ -292,9 +292,9 @@ fn rounded_points_cost_a_few_times_what_rounded_operands_do() {
             conv_kernel_grad(&pool, shape, &x, &dy, &mut dw, &mut scratch);
             for (got, want) in [(&y, &sums[0]), (&dx, &sums[1]), (&dw, &sums[2])] {
                 let got: Vec<f32> = got.iter().map(|v| v.to_f32()).collect();
-                let (most, rms) = errors(&got, want);
-                // Operands rounded to 8 bits: 2^-8 / sqrt(3) a pair of them, about.
-                assert!(rms < 6.0 * ROUNDED && most < 60.0 * ROUNDED, "{most:e} {rms:e} {shape:?}");
+                let (max_error, rms) = errors(&got, want);
+                // Operands rounded to 8 bits: about 2^-8 / sqrt(3) per pair.
+                assert!(rms < 6.0 * ROUNDED && max_error < 60.0 * ROUNDED, "{max_error:e} {rms:e} {shape:?}");
             }
             let now = [y, dx, dw];
             assert!(before.is_none_or(|before| before == now), "{threads} threads differ: {shape:?}");
@@ -325,13 +325,13 @@ fn integers_are_exact() {
 
 #[test]
 fn a_prepared_kernel_gives_the_same_bits() {
-    prepared_as_given::<f32>();
+    check_prepared::<f32>();
     if crate::gemm::has_native_bfloat16() {
-        prepared_as_given::<bf16>();
+        check_prepared::<bf16>();
     }
 }
 
-fn prepared_as_given<T: ConvElement>() {
+fn check_prepared<T: ConvElement>() {
     let shape = ConvShape {
         batch: 1,
         input: [1, 14, 13],
@@ -350,7 +350,7 @@ fn prepared_as_given<T: ConvElement>() {
     let bias = random.values::<T>(shape.out_channels);
     let end = Epilogue { bias: Some(&bias), activation: Activation::Relu, accumulate: false };
     let (pool, mut scratch) = (ThreadPool::new(2), Scratch::new());
-    let mut kernel = vec![0.0; prepared_len(&shape, T::DTYPE).expect("a kernel for Winograd's algorithm")];
+    let mut kernel = vec![0.0; prepared_len(&shape, T::DTYPE).expect("a shape for Winograd's algorithm")];
     prepare(&pool, &shape, &w, &mut kernel);
     let [mut plain, mut prepared] = [(); 2].map(|()| vec![T::ZERO; shape.output_len()]);
     conv_forward(&pool, &shape, &x, &w, &mut plain, end, &mut scratch);

@@ -1,7 +1,6 @@
-//! Algorithms that were measured on this machine, ahead of what the cost model says.
+//! Autotuned algorithms, which take precedence over the cost model.
 //!
-//! Another algorithm rounds otherwise: with measured choices, bits are the same on machines that share the
-//! measurements, not on all.
+//! Algorithms differ in rounding: with autotuned choices, results are bit-identical only on machines that share them.
 
 use super::{conv_backward, conv_forward, cost_model, winograd, Algorithm, ConvShape, OutputGrad};
 use crate::dtype::DType;
@@ -13,15 +12,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-/// Runs of each candidate, of which the fastest counts.
+/// Timed runs of each candidate; the fastest counts.
 const RUNS: usize = 3;
 
-static ANY: AtomicBool = AtomicBool::new(false);
+static HAS_CHOICES: AtomicBool = AtomicBool::new(false);
 static CHOICES: RwLock<Option<HashMap<(ConvShape, DType), Algorithm>>> = RwLock::new(None);
 
-/// The measured choice, if there is one.
-pub(super) fn choice(shape: &ConvShape, dtype: DType) -> Option<Algorithm> {
-    if !ANY.load(Ordering::Acquire) {
+/// Returns the autotuned algorithm, if any.
+pub(super) fn tuned_algorithm(shape: &ConvShape, dtype: DType) -> Option<Algorithm> {
+    if !HAS_CHOICES.load(Ordering::Acquire) {
         return None;
     }
     let choices = CHOICES.read().unwrap_or_else(PoisonError::into_inner);
@@ -31,23 +30,23 @@ pub(super) fn choice(shape: &ConvShape, dtype: DType) -> Option<Algorithm> {
 /// Sets the algorithm for a shape.
 ///
 /// # Panics
-/// When it is none of the shape's [`candidate_algorithms`].
+/// If it is not one of the [`candidate_algorithms`] of the shape.
 pub fn set_algorithm(shape: &ConvShape, dtype: DType, algorithm: Algorithm) {
     assert!(
         candidate_algorithms(shape, dtype).contains(&algorithm),
-        "{algorithm:?} does not compute {shape:?} of {dtype}"
+        "{algorithm:?} does not support {shape:?} of {dtype}"
     );
     let mut choices = CHOICES.write().unwrap_or_else(PoisonError::into_inner);
     choices.get_or_insert_with(HashMap::new).insert((*shape, dtype), algorithm);
-    ANY.store(true, Ordering::Release);
+    HAS_CHOICES.store(true, Ordering::Release);
 }
 
-/// The algorithms that compute this shape within their bound of error, the cost model's choice first.
+/// Algorithms that support a shape within their error bounds, the tuned_algorithm of the cost model first.
 pub fn candidate_algorithms(shape: &ConvShape, dtype: DType) -> Vec<Algorithm> {
     let first = cost_model(shape, dtype);
     let others = [Algorithm::Winograd, Algorithm::Direct].into_iter().filter(|&other| {
         let possible = match other {
-            Algorithm::Winograd => dtype == DType::F32 && winograd::computes(shape),
+            Algorithm::Winograd => dtype == DType::F32 && winograd::supports(shape),
             _ => matches!(first, Algorithm::Winograd),
         };
         possible && other != first
@@ -55,7 +54,7 @@ pub fn candidate_algorithms(shape: &ConvShape, dtype: DType) -> Vec<Algorithm> {
     std::iter::once(first).chain(others).collect()
 }
 
-/// Times forward and backward of every candidate for `f32` and keeps the fastest; returns it with the times.
+/// Times the forward and backward pass of every candidate for `f32`, selects the fastest, and returns it with the times.
 pub fn autotune(
     pool: &ThreadPool,
     shape: &ConvShape,
@@ -66,14 +65,14 @@ pub fn autotune(
     let mut times = Vec::new();
     for algorithm in candidate_algorithms(shape, DType::F32) {
         set_algorithm(shape, DType::F32, algorithm);
-        let mut once = || {
+        let mut time_once = || {
             let started = Instant::now();
             conv_forward(pool, shape, &x, &w, &mut y, Epilogue::default(), scratch);
             conv_backward(pool, shape, &x, &w, OutputGrad::Plain(&y), Some(&mut dx), Some(&mut dw), None, scratch);
             started.elapsed()
         };
-        once();
-        times.push((algorithm, (0..RUNS).map(|_| once()).min().unwrap_or_default()));
+        time_once();
+        times.push((algorithm, (0..RUNS).map(|_| time_once()).min().unwrap_or_default()));
     }
     let fastest = times.iter().min_by_key(|(_, time)| *time).map_or(Algorithm::Direct, |(algorithm, _)| *algorithm);
     set_algorithm(shape, DType::F32, fastest);
@@ -100,19 +99,19 @@ mod tests {
     }
 
     #[test]
-    fn a_measured_choice_is_one_of_the_candidates_and_is_kept() {
+    fn an_autotuned_choice_is_a_candidate_and_is_kept() {
         let shape = shape();
         let all = candidate_algorithms(&shape, DType::F32);
         assert!(all.contains(&Algorithm::Winograd) && all.contains(&Algorithm::Direct));
         let (fastest, times) = autotune(ThreadPool::global(), &shape, &mut Scratch::new());
         assert_eq!(times.len(), all.len());
-        assert_eq!(choice(&shape, DType::F32), Some(fastest));
+        assert_eq!(tuned_algorithm(&shape, DType::F32), Some(fastest));
         set_algorithm(&shape, DType::F32, Algorithm::Direct);
         assert_eq!(super::super::select_algorithm(&shape, DType::F32), Algorithm::Direct);
     }
 
     #[test]
-    fn what_only_one_algorithm_computes_has_one_candidate() {
+    fn shapes_with_one_algorithm_have_one_candidate() {
         let strided = ConvShape { strides: [1, 2, 2], output: [1, 4, 5], ..shape() };
         assert_eq!(candidate_algorithms(&strided, DType::F32), [Algorithm::Direct]);
         assert_eq!(candidate_algorithms(&shape(), DType::F64), [Algorithm::Direct]);

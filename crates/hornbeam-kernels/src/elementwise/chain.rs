@@ -1,14 +1,14 @@
-//! Chains: what one operation gives goes straight into the next. The value stays in registers, where a kernel for each
-//! operation would write it to memory and read it again.
+//! Chains of operations: the result of each operation is an operand of the next and stays in registers, whereas separate
+//! kernels would store and reload it.
 
 use super::loops::{load, store, LANES};
 use crate::math::Real;
 use crate::multiversion;
 
-/// The longest chain.
+/// Maximum length of a chain.
 pub const MAX_LINKS: usize = 16;
 
-/// What a link makes of the chain's value `v` and its operand `y`.
+/// Operation of a link on the value `v` of the chain and its operand `y`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChainOp {
     Add,
@@ -23,13 +23,13 @@ pub enum ChainOp {
     DivInto,
     Max,
     Min,
-    /// Of `v` alone, as those below.
+    /// Unary, like the following.
     Sqrt,
     Neg,
 }
 
 impl ChainOp {
-    /// The operation with this name of a primitive, `v` being operand number `position`.
+    /// Operation for the name of a primitive whose operand number `position` is `v`.
     pub fn of(name: &str, position: usize) -> Option<ChainOp> {
         Some(match (name, position) {
             ("add", _) => ChainOp::Add,
@@ -38,7 +38,7 @@ impl ChainOp {
             ("mul", _) => ChainOp::Mul,
             ("div", 0) => ChainOp::Div,
             ("div", _) => ChainOp::DivInto,
-            // Of two equal zeros the second counts: turned round, these would give another sign.
+            // Of two equal zeros the second is returned, so swapped operands could give another sign.
             ("max", 0) => ChainOp::Max,
             ("min", 0) => ChainOp::Min,
             ("sqrt", _) => ChainOp::Sqrt,
@@ -47,27 +47,28 @@ impl ChainOp {
         })
     }
 
+    /// Returns true if the operation has an operand `y`.
     pub fn has_operand(self) -> bool {
         !matches!(self, ChainOp::Sqrt | ChainOp::Neg)
     }
 }
 
-/// One operation of a chain. `y` is not read where the operation has no operand.
+/// Operation of a chain. `y` is not read if the operation has no operand.
 #[derive(Clone, Copy)]
 pub struct Link {
     pub op: ChainOp,
     pub y: *const u8,
-    /// Elements that `y` moves on by with each element: 1, or 0 where it holds [`CONSTANT`] equal ones.
+    /// Step of `y` per element: 1, or 0 if it holds [`CONSTANT`] equal elements.
     pub step: usize,
 }
 
-/// Elements of an operand that is the same for all.
+/// Elements of a broadcast operand.
 pub const CONSTANT: usize = LANES;
 
-/// `n` elements of `x` through the links to `dst`, which may be the same memory as any operand that advances.
+/// Kernel that applies the links to `n` elements of `x` and stores to `dst`, which may equal any operand with step 1.
 pub type ChainFn = unsafe fn(x: *const u8, links: &[Link], dst: *mut u8, n: usize);
 
-/// The kernel of chains of `f32`.
+/// Kernel of chains of `f32`.
 pub fn chain() -> ChainFn {
     run()
 }
@@ -80,17 +81,17 @@ fn with(mut v: [f32; LANES], y: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f
     v
 }
 
-/// One block.
+/// Processes one block.
 ///
 /// # Safety
-/// `m <= LANES` elements are readable at `x` and every operand, `i` elements on, and writable at `dst`.
+/// `m <= LANES` elements are readable at `x` and, at offset `i`, at every operand, and writable at `dst`.
 #[inline(always)]
 unsafe fn block(x: *const f32, links: &[Link], dst: *mut f32, i: usize, m: usize) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's contract.
     let mut v = unsafe { load(x, m) };
     for link in links {
         let y = link.y.cast::<f32>().wrapping_add(i * link.step);
-        // SAFETY: the caller's promise; operations without an operand do not ask.
+        // SAFETY: the caller's contract; operations without an operand do not call this.
         let y = || unsafe { load(y, m) };
         match link.op {
             ChainOp::Add => v = with(v, y(), |v, y| v + y),
@@ -113,22 +114,22 @@ unsafe fn block(x: *const f32, links: &[Link], dst: *mut f32, i: usize, m: usize
             }
         }
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's contract.
     unsafe { store(dst, &v, m) };
 }
 
 multiversion! {
     unsafe fn run[S](x: *const u8, links: &[Link], dst: *mut u8, n: usize) {
         let (x, dst) = (x.cast::<f32>(), dst.cast::<f32>());
-        let whole = n / LANES * LANES;
+        let full = n / LANES * LANES;
         let mut i = 0;
-        while i < whole {
+        while i < full {
             // SAFETY: i + LANES <= n.
             unsafe { block(x.add(i), links, dst.add(i), i, LANES) };
             i += LANES;
         }
         if i < n {
-            // SAFETY: n - i elements are left.
+            // SAFETY: n - i elements remain.
             unsafe { block(x.add(i), links, dst.add(i), i, n - i) };
         }
     }

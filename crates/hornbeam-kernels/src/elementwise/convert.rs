@@ -9,7 +9,7 @@ use crate::dtype::{bf16, f16, Bool, DType, Element};
 use crate::simd::Target;
 
 /// Conversion of one element: integers wrap, floats round to nearest even, floats to integers truncate and saturate (NaN
-/// gives 0), anything but zero is true.
+/// gives 0), and nonzero is true.
 trait Cast<To> {
     fn cast(self) -> To;
 }
@@ -79,11 +79,11 @@ cast_plainly! {
 macro_rules! cast_saturating {
     ($($from:ident: $($to:ident)*;)*) => {$($(
         impl Cast<$to> for $from {
-            /// What `as` does, in a form that LLVM vectorises.
+            /// Converts like `as`, in a form that LLVM vectorises.
             #[inline(always)]
             fn cast(self) -> $to {
                 const LOW: $from = <$to>::MIN as $from;
-                // Twice a power of two, because the greatest value itself may have no float.
+                // Twice a power of two, because the greatest value may not be representable as a float.
                 const HIGH: $from = (<$to>::MAX / 2 + 1) as $from * 2.0;
                 let fits = (self > LOW - 1.0) & (self < HIGH);
                 // SAFETY: finite and, truncated, in range.
@@ -118,7 +118,7 @@ cast_through_f32!(i8 f16, i16 f16, i32 f16, i64 f16, u8 f16, u16 f16, u32 f16, u
 impl Cast<f16> for f64 {
     #[inline(always)]
     fn cast(self) -> f16 {
-        // Not through f32: rounding twice may miss the nearest.
+        // Not through f32: double rounding may miss the nearest value.
         f16::from_f64_const(self)
     }
 }
@@ -166,12 +166,12 @@ impl<From: Element + Cast<To>, To: Element> Map1 for Convert<From, To> {
     }
 }
 
-/// The kernel that converts `from` to `to`.
+/// Kernel that converts `from` to `to`.
 pub fn convert(from: DType, to: DType) -> UnaryFn {
     dispatch!(from, From => dispatch!(to, To => map1::<Convert<From, To>>()))
 }
 
-/// The kernel that reads the bits of `from` as `to`; `None` when the sizes differ.
+/// Kernel that reinterprets the bits of `from` as `to`, or `None` if the sizes differ.
 pub fn bitcast(from: DType, to: DType) -> Option<UnaryFn> {
     if from.size() != to.size() {
         return None;

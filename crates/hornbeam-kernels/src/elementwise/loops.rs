@@ -1,8 +1,8 @@
-//! The loops under every element-wise kernel.
+//! Inner loops of all elementwise kernels.
 //!
-//! They run in blocks of [`LANES`] that are copied to locals, computed, and copied out. LLVM keeps the locals in
-//! registers; what the copies buy is that it need not ask whether input and output overlap, so working in place (`dst` equal
-//! to an operand) is allowed and as fast, and that a scalar operand is a block that does not advance.
+//! They process blocks of [`LANES`] that are copied to locals, computed, and copied out. LLVM keeps the locals in
+//! registers. Due to the copies it needs no overlap checks, so working in place (`dst` equal to an operand) is allowed and
+//! equally fast, and a scalar operand is a block that does not advance.
 
 use std::marker::PhantomData;
 use std::ptr;
@@ -14,19 +14,19 @@ use crate::simd::Target;
 
 pub(super) const LANES: usize = 64;
 
-/// `n` elements of `src` to `dst`.
+/// Unary kernel: `n` elements of `src` to `dst`.
 pub type UnaryFn = unsafe fn(src: *const u8, dst: *mut u8, n: usize);
-/// Operands `a` and `b`.
+/// Binary kernel with operands `a` and `b`.
 pub type BinaryFn = unsafe fn(a: *const u8, b: *const u8, dst: *mut u8, n: usize);
-/// Operands `a`, `b` and `c`.
+/// Ternary kernel with operands `a`, `b` and `c`.
 pub type TernaryFn = unsafe fn(a: *const u8, b: *const u8, c: *const u8, dst: *mut u8, n: usize);
 
-/// A function of one element.
+/// Scalar function of one element.
 pub trait Map1 {
     type In: Element;
     type Out: Element;
     fn apply<S: Target>(x: Self::In) -> Self::Out;
-    /// Whether some rare inputs are left to `slow`, which may branch.
+    /// True if rare inputs are passed to `slow`, which may branch.
     const RARE: bool = false;
     #[inline(always)]
     fn is_rare(_: Self::In) -> bool {
@@ -37,25 +37,25 @@ pub trait Map1 {
     }
 }
 
-/// A function of two elements of one type.
+/// Scalar function of two elements of one type.
 pub trait Map2 {
     type In: Element;
     type Out: Element;
     fn apply<S: Target>(a: Self::In, b: Self::In) -> Self::Out;
 }
 
-/// Elements that are only moved.
+/// Element that is only moved.
 pub trait Bits: Element {
-    /// `self` where the condition holds, else `other`.
-    fn choose(self, condition: Bool, other: Self) -> Self;
+    /// Returns `self` if the condition holds, else `other`.
+    fn select(self, condition: Bool, other: Self) -> Self;
 }
 
 macro_rules! bits {
     ($($t:ident),*) => {$(
         impl Bits for $t {
-            // With a mask of bits: LLVM makes better code of it than of a select on bytes.
+            // By a bit mask, for which LLVM generates better code than for a select on bytes.
             #[inline(always)]
-            fn choose(self, condition: Bool, other: $t) -> $t {
+            fn select(self, condition: Bool, other: $t) -> $t {
                 other ^ ((self ^ other) & $t::from(condition.get()).wrapping_neg())
             }
         }
@@ -64,7 +64,7 @@ macro_rules! bits {
 
 bits!(u8, u16, u32, u64);
 
-/// Whether an operand is an array or one element for all.
+/// Kind of an operand: an array or a broadcast scalar.
 pub trait Operand {
     const SCALAR: bool;
 }
@@ -77,7 +77,7 @@ impl Operand for Scalar {
     const SCALAR: bool = true;
 }
 
-/// Reads a block, or what is left of one; the rest of the lanes then holds zeros.
+/// Loads `m` elements into a block; the remaining lanes are zero.
 ///
 /// # Safety
 /// `m <= LANES` elements are readable.
@@ -93,7 +93,7 @@ pub(super) unsafe fn load<T: Element>(p: *const T, m: usize) -> [T; LANES] {
     block
 }
 
-/// Writes a block, or the first `m` of it.
+/// Stores the first `m` elements of a block.
 ///
 /// # Safety
 /// `m <= LANES` elements are writable.
@@ -108,13 +108,13 @@ pub(super) unsafe fn store<T: Element>(p: *mut T, block: &[T; LANES], m: usize) 
     }
 }
 
-/// One block of [`map1`].
+/// Processes one block of [`map1`].
 ///
 /// # Safety
 /// `m <= LANES` elements are readable at `src` and writable at `dst`.
 #[inline(always)]
 unsafe fn block1<S: Target, O: Map1>(src: *const O::In, dst: *mut O::Out, m: usize) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's contract.
     let x = unsafe { load(src, m) };
     let mut y = [O::Out::ZERO; LANES];
     for j in 0..LANES {
@@ -127,77 +127,77 @@ unsafe fn block1<S: Target, O: Map1>(src: *const O::In, dst: *mut O::Out, m: usi
             }
         }
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's contract.
     unsafe { store(dst, &y, m) };
 }
 
-/// One block of [`map2`].
+/// Processes one block of [`map2`].
 ///
 /// # Safety
 /// `m <= LANES` elements are readable at `a` and `b` and writable at `dst`.
 #[inline(always)]
 unsafe fn block2<S: Target, O: Map2>(a: *const O::In, b: *const O::In, dst: *mut O::Out, m: usize) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's contract.
     let (x, y) = unsafe { (load(a, m), load(b, m)) };
     let mut z = [O::Out::ZERO; LANES];
     for j in 0..LANES {
         z[j] = O::apply::<S>(x[j], y[j]);
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's contract.
     unsafe { store(dst, &z, m) };
 }
 
-/// One block of [`choose`].
+/// Processes one block of [`select`].
 ///
 /// # Safety
 /// `m <= LANES` elements are readable at `c`, `x` and `y` and writable at `dst`.
 #[inline(always)]
 unsafe fn block3<T: Bits>(c: *const Bool, x: *const T, y: *const T, dst: *mut T, m: usize) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's contract.
     let (c, x, y) = unsafe { (load(c, m), load(x, m), load(y, m)) };
     let mut z = [T::ZERO; LANES];
     for j in 0..LANES {
-        z[j] = x[j].choose(c[j], y[j]);
+        z[j] = x[j].select(c[j], y[j]);
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's contract.
     unsafe { store(dst, &z, m) };
 }
 
-// Whole blocks have a loop of their own: where `m` may be either, LLVM sends every block through the stack.
+// Full blocks have a separate loop: with a variable `m`, LLVM passes every block through the stack.
 multiversion! {
     /// Applies `O` to `n` elements.
     pub unsafe fn map1[S, O: Map1](src: *const u8, dst: *mut u8, n: usize) {
         let (src, dst) = (src.cast::<O::In>(), dst.cast::<O::Out>());
-        let whole = n / LANES * LANES;
+        let full = n / LANES * LANES;
         let mut i = 0;
-        while i < whole {
+        while i < full {
             // SAFETY: i + LANES <= n.
             unsafe { block1::<S, O>(src.add(i), dst.add(i), LANES) };
             i += LANES;
         }
         if i < n {
-            // SAFETY: n - i elements are left.
+            // SAFETY: n - i elements remain.
             unsafe { block1::<S, O>(src.add(i), dst.add(i), n - i) };
         }
     }
 
-    /// Applies `O` to `n` pairs. `a_step` and `b_step` are 1, or 0 for an operand that is one block long and repeats.
+    /// Applies `O` to `n` pairs. `steps` are 1, or 0 for an operand of one block that repeats.
     unsafe fn map2_steps(isa)[S, O: Map2](a: *const u8, b: *const u8, steps: [usize; 2], dst: *mut u8, n: usize) {
         let (a, b, dst) = (a.cast::<O::In>(), b.cast::<O::In>(), dst.cast::<O::Out>());
-        let whole = n / LANES * LANES;
+        let full = n / LANES * LANES;
         let mut i = 0;
-        while i < whole {
-            // SAFETY: i + LANES <= n elements are there where an operand advances, and a block where it does not.
+        while i < full {
+            // SAFETY: an operand has i + LANES <= n elements, or one block if it repeats.
             unsafe { block2::<S, O>(a.add(i * steps[0]), b.add(i * steps[1]), dst.add(i), LANES) };
             i += LANES;
         }
         if i < n {
-            // SAFETY: as above, for the n - i elements that are left.
+            // SAFETY: as above, for the remaining n - i elements.
             unsafe { block2::<S, O>(a.add(i * steps[0]), b.add(i * steps[1]), dst.add(i), n - i) };
         }
     }
 
-    /// Applies `O` to `n` pairs, where `A` and `B` say which operands are scalars.
+    /// Applies `O` to `n` pairs; `A` and `B` are the kinds of the operands.
     pub unsafe fn map2[S, O: Map2, A: Operand, B: Operand](a: *const u8, b: *const u8, dst: *mut u8, n: usize) {
         let block = |scalar: bool, p: *const u8| {
             // SAFETY: a scalar operand points to one element.
@@ -206,30 +206,30 @@ multiversion! {
         let (x, y) = (block(A::SCALAR, a), block(B::SCALAR, b));
         let a = if A::SCALAR { x.as_ptr().cast() } else { a };
         let b = if B::SCALAR { y.as_ptr().cast() } else { b };
-        // SAFETY: arrays have n elements by the caller's promise, the blocks of scalars are one block long.
+        // SAFETY: arrays have n elements by the caller's contract, scalars are one block long.
         unsafe { map2_steps::<O>(S::ISA)(a, b, [usize::from(!A::SCALAR), usize::from(!B::SCALAR)], dst, n) };
     }
 
-    /// `c ? x : y` for elements that are moved as `T`.
-    unsafe fn choose_steps(isa)[S, T: Bits](
+    /// Computes `c ? x : y` for elements of the size of `T`. `steps` as in `map2_steps`.
+    unsafe fn select_steps(isa)[S, T: Bits](
         c: *const u8, x: *const u8, y: *const u8, steps: [usize; 2], dst: *mut u8, n: usize
     ) {
         let (c, x, y, dst) = (c.cast::<Bool>(), x.cast::<T>(), y.cast::<T>(), dst.cast::<T>());
-        let whole = n / LANES * LANES;
+        let full = n / LANES * LANES;
         let mut i = 0;
-        while i < whole {
-            // SAFETY: i + LANES <= n elements are there where an operand advances, and a block where it does not.
+        while i < full {
+            // SAFETY: an operand has i + LANES <= n elements, or one block if it repeats.
             unsafe { block3(c.add(i), x.add(i * steps[0]), y.add(i * steps[1]), dst.add(i), LANES) };
             i += LANES;
         }
         if i < n {
-            // SAFETY: as above, for the n - i elements that are left.
+            // SAFETY: as above, for the remaining n - i elements.
             unsafe { block3(c.add(i), x.add(i * steps[0]), y.add(i * steps[1]), dst.add(i), n - i) };
         }
     }
 
-    /// `c ? x : y`, where `A` and `B` say whether `x` and `y` are scalars.
-    pub unsafe fn choose[S, T: Bits, A: Operand, B: Operand](
+    /// Computes `c ? x : y`; `A` and `B` are the kinds of `x` and `y`.
+    pub unsafe fn select[S, T: Bits, A: Operand, B: Operand](
         c: *const u8, x: *const u8, y: *const u8, dst: *mut u8, n: usize
     ) {
         let block = |scalar: bool, p: *const u8| {
@@ -239,12 +239,12 @@ multiversion! {
         let (u, v) = (block(A::SCALAR, x), block(B::SCALAR, y));
         let x = if A::SCALAR { u.as_ptr().cast() } else { x };
         let y = if B::SCALAR { v.as_ptr().cast() } else { y };
-        // SAFETY: arrays have n elements by the caller's promise, the blocks of scalars are one block long.
-        unsafe { choose_steps::<T>(S::ISA)(c, x, y, [usize::from(!A::SCALAR), usize::from(!B::SCALAR)], dst, n) };
+        // SAFETY: arrays have n elements by the caller's contract, scalars are one block long.
+        unsafe { select_steps::<T>(S::ISA)(c, x, y, [usize::from(!A::SCALAR), usize::from(!B::SCALAR)], dst, n) };
     }
 }
 
-/// A function of real numbers, computed in the type that `T` widens to.
+/// Scalar function of a real number, computed in the accumulator type.
 pub trait RealUnary {
     fn apply<S: Target, R: Real>(x: R) -> R;
     const RARE: bool = false;
@@ -257,16 +257,16 @@ pub trait RealUnary {
     }
 }
 
-/// A function of two real numbers.
+/// Scalar function of two real numbers.
 pub trait RealBinary {
     fn apply<S: Target, R: Real>(a: R, b: R) -> R;
 }
 
-/// A float: an element that computes as a [`Real`].
+/// Element that computes as a [`Real`].
 pub trait Float: Element<Acc: Real> {}
 impl<T: Element<Acc: Real>> Float for T {}
 
-/// A [`RealUnary`] or [`RealBinary`] on elements `T`.
+/// [`RealUnary`] or [`RealBinary`] on elements `T`.
 pub struct On<O, T>(PhantomData<(O, T)>);
 
 impl<O: RealUnary, T: Float> Map1 for On<O, T> {

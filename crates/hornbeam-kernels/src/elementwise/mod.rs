@@ -1,11 +1,11 @@
-//! Element-wise kernels: for each operation and dtype a function pointer over contiguous elements.
+//! Elementwise kernels: a function pointer over contiguous elements for each operation and dtype.
 //!
-//! All pointers of one arity have one signature, so that a fused chain is a list of pointers run block by block over scratch
-//! lanes. `dst` may be the same memory as an operand of the same element size; other overlaps are not allowed. Buffers
-//! need no alignment.
+//! All kernels of one arity have the same signature, so that a fused loop is a list of function pointers run block by block
+//! over scratch lanes. `dst` may equal an operand of the same element size; other overlaps are not allowed. Buffers need no
+//! alignment.
 //!
-//! Integers wrap; `x / 0` and `x % 0` are 0; shifts by the width or more give 0, or the sign. The 16-bit floats compute in `f32`
-//! and round once.
+//! Integers wrap; `x / 0` and `x % 0` are 0; shifts by the width or more give 0, or the sign. 16-bit floats compute in
+//! `f32` and round once.
 
 mod chain;
 mod convert;
@@ -21,9 +21,9 @@ use crate::dispatch;
 use crate::dtype::{Bool, DType, Element};
 use crate::math::Real;
 use crate::simd::Target;
-use loops::{choose, map1, map2, Array, Bits, Map1, Map2, On, RealBinary, RealUnary, Scalar};
+use loops::{map1, map2, select as select_kernel, Array, Bits, Map1, Map2, On, RealBinary, RealUnary, Scalar};
 
-/// Integers, with the operations that the tables below name.
+/// Integer with the operations of the tables below.
 pub trait Int: Element<Acc = Self> + Ord + std::ops::Not<Output = Self> {
     fn neg(self) -> Self;
     fn sign(self) -> Self;
@@ -79,7 +79,7 @@ macro_rules! int {
             fn rem(self, other: $t) -> $t {
                 if other == 0 { 0 } else { self.wrapping_rem(other) }
             }
-            /// Wrapping. A negative exponent gives the truncated reciprocal: 0 unless the base is 1 or -1.
+            /// Wrapping power. A negative exponent gives the truncated reciprocal: 0 unless the base is 1 or -1.
             #[inline(always)]
             fn pow(self, exponent: $t) -> $t {
                 #[allow(unused_comparisons, clippy::absurd_extreme_comparisons)]
@@ -109,7 +109,7 @@ macro_rules! int {
             fn xor(self, other: $t) -> $t {
                 self ^ other
             }
-            // A negative count is, read as unsigned, beyond the width.
+            // A negative count, interpreted as unsigned, exceeds the width.
             #[inline(always)]
             fn shift_left(self, by: $t) -> $t {
                 const LAST: $unsigned = <$t>::BITS as $unsigned - 1;
@@ -119,9 +119,9 @@ macro_rules! int {
             #[inline(always)]
             fn shift_right(self, by: $t) -> $t {
                 const LAST: $unsigned = <$t>::BITS as $unsigned - 1;
-                let gone = if <$t>::MIN == 0 { 0 } else { self >> LAST };
+                let sign = if <$t>::MIN == 0 { 0 } else { self >> LAST };
                 let shifted = self >> (by as $unsigned & LAST);
-                if by as $unsigned > LAST { gone } else { shifted }
+                if by as $unsigned > LAST { sign } else { shifted }
             }
         }
     )*};
@@ -129,15 +129,16 @@ macro_rules! int {
 
 int!(i8 u8, i16 u16, i32 u32, i64 u64, u8 u8, u16 u16, u32 u32, u64 u64);
 
-/// A function of integers, for any width.
+/// Unary function of integers of any width.
 trait IntUnary {
     fn apply<T: Int>(x: T) -> T;
 }
+/// Binary function of integers of any width.
 trait IntBinary {
     fn apply<T: Int>(a: T, b: T) -> T;
 }
 
-/// An [`IntUnary`] or [`IntBinary`] on elements `T`.
+/// [`IntUnary`] or [`IntBinary`] on elements `T`.
 struct OnInt<O, T>(std::marker::PhantomData<(O, T)>);
 impl<O: IntUnary, T: Int> Map1 for OnInt<O, T> {
     type In = T;
@@ -156,7 +157,7 @@ impl<O: IntBinary, T: Int> Map2 for OnInt<O, T> {
     }
 }
 
-/// Writes the enum of operations with their names.
+/// Defines the enum of operations with their names.
 macro_rules! named {
     ($(#[$meta:meta])* $Op:ident { $($V:ident $name:literal,)* }) => {
         $(#[$meta])*
@@ -168,14 +169,14 @@ macro_rules! named {
         impl $Op {
             pub const ALL: &'static [$Op] = &[$($Op::$V,)*];
 
-            /// The name of the primitive.
+            /// Name of the primitive.
             pub const fn name(self) -> &'static str {
                 match self {
                     $($Op::$V => $name,)*
                 }
             }
 
-            /// The inverse of `name`.
+            /// Inverse of `name`.
             pub fn parse(name: &str) -> Option<$Op> {
                 $Op::ALL.iter().copied().find(|op| op.name() == name)
             }
@@ -183,11 +184,11 @@ macro_rules! named {
     };
 }
 
-/// One line per operation: name, then for each class of dtypes the function of an element.
+/// Defines unary operations, one per line: name, and the scalar function for each class of dtypes.
 macro_rules! unary_ops {
     ($($V:ident $name:literal: $($class:ident |$x:ident| $body:expr),+;)*) => {
         named! {
-            /// Operations on one operand. The result has the operand's dtype, except [`Unary::IsFinite`], which gives bool.
+            /// Unary operation. The result has the operand's dtype, except for [`Unary::IsFinite`], which gives bool.
             Unary { $($V $name,)* }
         }
 
@@ -196,7 +197,7 @@ macro_rules! unary_ops {
         }
         $($(unary_ops! { @impl $class $V $x $body })+)*
 
-        /// The kernel of `op` on `dtype`; `None` where the operation is not defined.
+        /// Kernel of `op` on `dtype`, or `None` if the operation is not defined.
         pub fn unary(op: Unary, dtype: DType) -> Option<UnaryFn> {
             match op {
                 $(Unary::$V => None$(.or_else(|| unary_ops!(@pick $class $V dtype)))+,)*
@@ -308,7 +309,7 @@ unary_ops! {
 }
 
 impl Unary {
-    /// The dtype of the result for an operand of `dtype`.
+    /// Result dtype for an operand of `dtype`.
     pub fn output(self, dtype: DType) -> DType {
         if self == Unary::IsFinite {
             DType::Bool
@@ -321,7 +322,7 @@ impl Unary {
 macro_rules! binary_ops {
     ($($V:ident $name:literal: $($class:ident |$a:ident, $b:ident| $body:expr),+;)*) => {
         named! {
-            /// Operations on two operands of one dtype, which is the result's too.
+            /// Binary operation on operands of one dtype, which is also the result dtype.
             Binary { $($V $name,)* }
         }
 
@@ -330,7 +331,7 @@ macro_rules! binary_ops {
         }
         $($(binary_ops! { @impl $class $V $a $b $body })+)*
 
-        /// As [`binary`], where `scalars` says which operands point to a single element that is used for all.
+        /// Kernel like [`binary`]; `scalars` marks operands that point to a single, broadcast element.
         pub fn binary_with(op: Binary, dtype: DType, scalars: [bool; 2]) -> Option<BinaryFn> {
             match op {
                 $(Binary::$V => None$(.or_else(|| binary_ops!(@pick $class $V dtype scalars)))+,)*
@@ -392,7 +393,7 @@ binary_ops! {
     ShiftRight "shift_right": int |a, b| a.shift_right(b);
 }
 
-/// The kernel of `op` on two arrays of `dtype`; `None` where the operation is not defined.
+/// Kernel of `op` on two arrays of `dtype`, or `None` if the operation is not defined.
 pub fn binary(op: Binary, dtype: DType) -> Option<BinaryFn> {
     binary_with(op, dtype, [false; 2])
 }
@@ -409,7 +410,7 @@ fn with_scalars<O: Map2>(scalars: [bool; 2]) -> BinaryFn {
 macro_rules! comparisons {
     ($($V:ident $name:literal $operator:tt,)*) => {
         named! {
-            /// Comparisons of two operands of one dtype. The result is bool.
+            /// Comparison of two operands of one dtype. The result is bool.
             Compare { $($V $name,)* }
         }
 
@@ -425,7 +426,7 @@ macro_rules! comparisons {
             }
         })*
 
-        /// As [`compare`], where `scalars` says which operands point to a single element that is used for all.
+        /// Kernel like [`compare`]; `scalars` marks operands that point to a single, broadcast element.
         pub fn compare_with(op: Compare, dtype: DType, scalars: [bool; 2]) -> BinaryFn {
             match op {
                 $(Compare::$V => dispatch!(dtype, T => with_scalars::<On<comparison::$V, (T,)>>(scalars)),)*
@@ -443,27 +444,27 @@ comparisons! {
     Ge "ge" >=,
 }
 
-/// The kernel that compares two arrays of `dtype` into bool.
+/// Kernel that compares two arrays of `dtype`.
 pub fn compare(op: Compare, dtype: DType) -> BinaryFn {
     compare_with(op, dtype, [false; 2])
 }
 
-/// The kernel of `select(condition, x, y)` for arrays `x` and `y` of `dtype`.
+/// Kernel of `select(condition, x, y)` for arrays `x` and `y` of `dtype`.
 pub fn select(dtype: DType) -> TernaryFn {
     select_with(dtype, [false; 2])
 }
 
-/// As [`select`], where `scalars` says whether `x` and `y` point to a single element that is used for all.
+/// Kernel like [`select`]; `scalars` marks operands that point to a single, broadcast element.
 pub fn select_with(dtype: DType, scalars: [bool; 2]) -> TernaryFn {
     fn pick<T: Bits>(scalars: [bool; 2]) -> TernaryFn {
         match scalars {
-            [false, false] => choose::<T, Array, Array>(),
-            [true, false] => choose::<T, Scalar, Array>(),
-            [false, true] => choose::<T, Array, Scalar>(),
-            [true, true] => choose::<T, Scalar, Scalar>(),
+            [false, false] => select_kernel::<T, Array, Array>(),
+            [true, false] => select_kernel::<T, Scalar, Array>(),
+            [false, true] => select_kernel::<T, Array, Scalar>(),
+            [true, true] => select_kernel::<T, Scalar, Scalar>(),
         }
     }
-    // Elements are moved, not computed with: one kernel per size.
+    // Elements are only moved: one kernel per size.
     match dtype.size() {
         1 => pick::<u8>(scalars),
         2 => pick::<u16>(scalars),

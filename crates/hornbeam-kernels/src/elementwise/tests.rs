@@ -1,10 +1,10 @@
-//! Every kernel against the function of one element, for every dtype and instruction set, at every length that matters.
+//! Comparison of every kernel with its scalar function, for every dtype, instruction set and representative length.
 
 use super::*;
 use crate::dtype::{bf16, f16};
 use crate::simd::{with_isa, Isa};
 
-/// Values of all kinds, as bytes of `dtype`.
+/// Ordinary and special values, as bytes of `dtype`.
 fn samples(dtype: DType, n: usize, seed: u64) -> Vec<u8> {
     let mut state = seed | 1;
     let mut next = || {
@@ -41,8 +41,8 @@ fn same(a: f64, b: f64) -> bool {
     a == b || (a.is_nan() && b.is_nan())
 }
 
-/// The bytes with every NaN the same: which sign a new NaN has is up to the instructions that the compiler picked.
-fn settled(dtype: DType, bytes: &[u8]) -> Vec<u8> {
+/// Canonicalises every NaN, whose sign depends on the instructions that the compiler selects.
+fn canonical(dtype: DType, bytes: &[u8]) -> Vec<u8> {
     let (exponent, fraction) = match dtype {
         DType::F16 => (0x7c00, 0x03ff),
         DType::BF16 => (0x7f80, 0x007f),
@@ -50,14 +50,14 @@ fn settled(dtype: DType, bytes: &[u8]) -> Vec<u8> {
         DType::F64 => (0x7ff0_0000_0000_0000, 0x000f_ffff_ffff_ffff),
         _ => return bytes.to_vec(),
     };
-    let mut settled = bytes.to_vec();
-    for value in settled.chunks_exact_mut(dtype.size()) {
+    let mut canonical = bytes.to_vec();
+    for value in canonical.chunks_exact_mut(dtype.size()) {
         let bits = value.iter().rev().fold(0u64, |bits, &byte| bits << 8 | u64::from(byte));
         if bits & exponent == exponent && bits & fraction != 0 {
             value.fill(0xff);
         }
     }
-    settled
+    canonical
 }
 
 const LENGTHS: [usize; 6] = [0, 1, 63, 64, 65, 300];
@@ -80,22 +80,26 @@ fn unary_blocks_tails_and_in_place_agree_with_single_elements_on_every_instructi
                     let (size, out) = (dtype.size(), op.output(dtype).size());
                     for n in LENGTHS {
                         let x = samples(dtype, n, n as u64 + 7);
-                        let mut whole = vec![0xa5u8; n * out + 8];
+                        let mut blocks = vec![0xa5u8; n * out + 8];
                         let mut single = vec![0xa5u8; n * out + 8];
                         // SAFETY: both vectors hold n elements.
-                        unsafe { f(x.as_ptr(), whole.as_mut_ptr(), n) };
+                        unsafe { f(x.as_ptr(), blocks.as_mut_ptr(), n) };
                         for i in 0..n {
                             // SAFETY: element i is in bounds of both.
                             unsafe { f(x[i * size..].as_ptr(), single[i * out..].as_mut_ptr(), 1) };
                         }
-                        let bits = |bytes: &[u8]| settled(op.output(dtype), bytes);
-                        assert_eq!(bits(&single), bits(&whole), "{op:?} {dtype} {n} {isa:?}");
-                        assert!(whole[n * out..].iter().all(|b| *b == 0xa5), "wrote beyond the end");
+                        let bits = |bytes: &[u8]| canonical(op.output(dtype), bytes);
+                        assert_eq!(bits(&single), bits(&blocks), "{op:?} {dtype} {n} {isa:?}");
+                        assert!(blocks[n * out..].iter().all(|b| *b == 0xa5), "wrote out of bounds");
                         if size == out {
-                            let mut place = x.clone();
+                            let mut in_place = x.clone();
                             // SAFETY: working in place is allowed for equal sizes.
-                            unsafe { f(place.as_ptr(), place.as_mut_ptr(), n) };
-                            assert_eq!(bits(&place), bits(&whole[..n * out]), "{op:?} {dtype} {n} {isa:?} in place");
+                            unsafe { f(in_place.as_ptr(), in_place.as_mut_ptr(), n) };
+                            assert_eq!(
+                                bits(&in_place),
+                                bits(&blocks[..n * out]),
+                                "{op:?} {dtype} {n} {isa:?} in place"
+                            );
                         }
                     }
                 }
@@ -104,7 +108,7 @@ fn unary_blocks_tails_and_in_place_agree_with_single_elements_on_every_instructi
     }
 }
 
-/// The definition of each binary operation, in f64 or i128.
+/// Definition of each binary operation, in f64 or i128.
 fn reference(op: Binary, dtype: DType, a: f64, b: f64) -> f64 {
     if dtype.is_float() {
         return match op {
@@ -401,7 +405,7 @@ fn a_chain_gives_the_bits_of_its_operations_one_by_one() {
                 let mut got = x.clone();
                 // SAFETY: n elements each, constants one block; in place.
                 unsafe { chain()(got.as_ptr(), &links, got.as_mut_ptr(), n) };
-                assert_eq!(settled(DType::F32, &got), settled(DType::F32, &want), "{isa:?} {n}");
+                assert_eq!(canonical(DType::F32, &got), canonical(DType::F32, &want), "{isa:?} {n}");
             }
         });
     }

@@ -1,4 +1,4 @@
-//! 16-bit floats: widened to `f32`, multiplied there, rounded once.
+//! Products of 16-bit floats: widened to `f32`, multiplied, and rounded once.
 
 use super::{Epilogue, FusedEpilogue, GemmElement, Mat, Product};
 use crate::dtype::Element;
@@ -22,28 +22,28 @@ multiversion! {
     }
 }
 
-/// A 16-bit float.
+/// 16-bit float.
 pub(crate) trait Half: Element<Acc = f32> + Plain {}
 impl Half for half::f16 {}
 impl Half for half::bf16 {}
 
-/// Converts in parallel.
+/// Widens to `f32` in parallel.
 pub(crate) fn widen<T: Half>(pool: &ThreadPool, from: &[T], to: &mut [f32]) {
     assert_eq!(from.len(), to.len());
     let convert = widen_slice::<T>();
     pool.run_chunks(to, CHUNK, &|i, to| {
         let start = i * CHUNK;
-        // SAFETY: compiled for this machine; the body asks nothing else.
+        // SAFETY: the kernel is compiled for this machine and has no other precondition.
         unsafe { convert(&from[start..start + to.len()], to) }
     });
 }
 
-/// Rounds in parallel.
+/// Rounds to a 16-bit float in parallel.
 pub(crate) fn narrow<T: Half>(pool: &ThreadPool, from: &[f32], to: &mut [T]) {
     narrow_fused(pool, from, to, 1, None);
 }
 
-/// [`narrow`] in pieces of whole rows of `n`, each then passed to the fused epilogue.
+/// Rounds in chunks of full rows of `n` elements, each then passed to the fused epilogue.
 fn narrow_fused<T: Half>(
     pool: &ThreadPool,
     from: &[f32],
@@ -56,7 +56,7 @@ fn narrow_fused<T: Half>(
     let chunk = (CHUNK / n).max(1) * n;
     pool.run_chunks(to, chunk, &|i, to| {
         let start = i * chunk;
-        // SAFETY: compiled for this machine; the body asks nothing else.
+        // SAFETY: the kernel is compiled for this machine and has no other precondition.
         unsafe { convert(&from[start..start + to.len()], to) }
         if let Some(fused) = fused {
             fused.apply(start, to);
@@ -64,7 +64,7 @@ fn narrow_fused<T: Half>(
     });
 }
 
-/// Widens `batch` strided matrices into row order.
+/// Widens `batch` strided matrices into row-major order.
 fn widen_matrices<T: Half>(
     pool: &ThreadPool,
     from: &[T],
@@ -75,21 +75,21 @@ fn widen_matrices<T: Half>(
     let convert = widen_slice::<T>();
     let packed = Mat::row_major(rows, cols);
     let transpose = mat.rows == 1 && mat.cols != 1;
-    let (outer, inner, step, along) =
+    let (outer, inner, outer_stride, inner_stride) =
         if transpose { (cols, rows, mat.cols, mat.rows) } else { (rows, cols, mat.rows, mat.cols) };
     let shared = SharedMut::new(to);
     pool.run(batch * outer, &|task| {
         let (l, i) = (task / outer, task % outer);
-        let start = mat.offset as isize + l as isize * mat.batch + i as isize * step;
+        let start = mat.offset as isize + l as isize * mat.batch + i as isize * outer_stride;
         // SAFETY: one task writes one row (or column, which is then stored as a row).
         let to = unsafe { shared.range(task * inner..(task + 1) * inner) };
-        if along == 1 {
+        if inner_stride == 1 {
             let start = start as usize;
-            // SAFETY: compiled for this machine; the body asks nothing else.
+            // SAFETY: the kernel is compiled for this machine and has no other precondition.
             unsafe { convert(&from[start..start + inner], to) }
         } else {
             for (j, to) in to.iter_mut().enumerate() {
-                *to = from[(start + j as isize * along) as usize].to_acc();
+                *to = from[(start + j as isize * inner_stride) as usize].to_acc();
             }
         }
     });

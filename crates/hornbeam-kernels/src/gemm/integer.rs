@@ -1,14 +1,14 @@
-//! Integer products: a plain loop over rows, wrapping.
+//! Integer products: a plain loop over rows with wrapping arithmetic.
 
 use super::{Activation, Product};
 use crate::dtype::Element;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::Scratch;
 
-/// Integers with wrapping arithmetic.
+/// Integer with wrapping arithmetic.
 pub(crate) trait Integer: Element + Ord {
     fn wrapping_mul_add(self, b: Self, c: Self) -> Self;
-    fn wrapping_plus(self, b: Self) -> Self;
+    fn wrapping_sum(self, b: Self) -> Self;
 }
 
 macro_rules! integer {
@@ -19,7 +19,7 @@ macro_rules! integer {
                 self.wrapping_mul(b).wrapping_add(c)
             }
             #[inline(always)]
-            fn wrapping_plus(self, b: Self) -> Self {
+            fn wrapping_sum(self, b: Self) -> Self {
                 self.wrapping_add(b)
             }
         }
@@ -32,7 +32,7 @@ integer!(i8 i16 i32 i64 u8 u16 u32 u64);
 pub(crate) fn apply_epilogue<T: Integer>(row: &mut [T], bias: Option<&[T]>, activation: Activation) {
     if let Some(bias) = bias {
         for (value, bias) in row.iter_mut().zip(bias) {
-            *value = value.wrapping_plus(*bias);
+            *value = value.wrapping_sum(*bias);
         }
     }
     if activation == Activation::Relu {
@@ -44,7 +44,7 @@ pub(crate) fn apply_epilogue<T: Integer>(row: &mut [T], bias: Option<&[T]>, acti
 
 pub(super) fn product<T: Integer>(pool: &ThreadPool, product: Product<'_, T>, _: &mut Scratch) {
     let Product { batch, m, n, k, a, am, b, bm, c, epilogue, fused, .. } = product;
-    let at = |mat: super::Mat, l: usize, i: usize, j: usize| {
+    let index = |mat: super::Mat, l: usize, i: usize, j: usize| {
         (mat.offset as isize + l as isize * mat.batch + i as isize * mat.rows + j as isize * mat.cols) as usize
     };
     let c = SharedMut::new(c);
@@ -56,15 +56,15 @@ pub(super) fn product<T: Integer>(pool: &ThreadPool, product: Product<'_, T>, _:
             row.fill(T::ZERO);
         }
         for p in 0..k {
-            let left = a[at(am, l, i, p)];
+            let lhs = a[index(am, l, i, p)];
             if bm.cols == 1 {
-                let start = at(bm, l, p, 0);
-                for (value, right) in row.iter_mut().zip(&b[start..start + n]) {
-                    *value = left.wrapping_mul_add(*right, *value);
+                let start = index(bm, l, p, 0);
+                for (value, rhs) in row.iter_mut().zip(&b[start..start + n]) {
+                    *value = lhs.wrapping_mul_add(*rhs, *value);
                 }
             } else {
                 for (j, value) in row.iter_mut().enumerate() {
-                    *value = left.wrapping_mul_add(b[at(bm, l, p, j)], *value);
+                    *value = lhs.wrapping_mul_add(b[index(bm, l, p, j)], *value);
                 }
             }
         }

@@ -1,7 +1,7 @@
-//! Matrix products: blocked, packed where it pays, with register tiles by instruction set.
+//! Matrix products: blocked, packed where it pays off, with register tiles for each instruction set.
 //!
-//! The cut into tasks, the blocks of k and the order in which partial sums are added depend on the shape alone, so that
-//! any number of threads gives the same bits.
+//! The partition into tasks, the blocks of k and the order in which partial sums are added depend on the shape alone, so
+//! that any number of threads gives the same bits. The crate's README shows the loop levels.
 
 pub(crate) mod half;
 pub(crate) mod integer;
@@ -18,46 +18,46 @@ use crate::scratch::{Plain, Scratch};
 pub(crate) use real::even;
 use std::ops::Range;
 
-/// Where an operand lies in its slice: element `(i, j)` of matrix `l` at `offset + l * batch + i * rows + j * cols`.
+/// Strided layout of an operand: element `(i, j)` of matrix `l` is at `offset + l * batch + i * rows + j * cols`.
 #[derive(Clone, Copy, Debug)]
 pub struct Mat {
     pub offset: usize,
-    /// Distance between rows.
+    /// Row stride.
     pub rows: isize,
-    /// Distance between columns.
+    /// Column stride.
     pub cols: isize,
-    /// Distance between matrices of the batch; 0 repeats one.
+    /// Stride between matrices of the batch; 0 repeats one matrix.
     pub batch: isize,
 }
 
 impl Mat {
-    /// A batch of matrices with `columns` columns, one after the other in row order.
+    /// Layout of a contiguous batch of row-major `rows x columns` matrices.
     pub fn row_major(rows: usize, columns: usize) -> Self {
         Self { offset: 0, rows: columns as isize, cols: 1, batch: (rows * columns) as isize }
     }
 
-    /// The transposes of matrices that lie in row order with `columns` columns.
+    /// Layout of the transposes of row-major matrices with `columns` columns.
     pub fn transposed(rows: usize, columns: usize) -> Self {
         Self { offset: 0, rows: 1, cols: columns as isize, batch: (rows * columns) as isize }
     }
 
-    /// Whether every element of `batch` matrices `rows x cols` lies within `len`.
+    /// Returns true if every element of `batch` matrices `rows x cols` lies within `len`.
     fn fits(&self, batch: usize, rows: usize, cols: usize, len: usize) -> bool {
         if batch * rows * cols == 0 {
             return true;
         }
-        let reach = |stride: isize, n: usize| {
-            let far = stride * (n as isize - 1);
-            (far.min(0), far.max(0))
+        let span = |stride: isize, n: usize| {
+            let last = stride * (n as isize - 1);
+            (last.min(0), last.max(0))
         };
-        let spans = [reach(self.batch, batch), reach(self.rows, rows), reach(self.cols, cols)];
+        let spans = [span(self.batch, batch), span(self.rows, rows), span(self.cols, cols)];
         let low: isize = self.offset as isize + spans.iter().map(|s| s.0).sum::<isize>();
         let high: isize = self.offset as isize + spans.iter().map(|s| s.1).sum::<isize>();
         low >= 0 && (high as usize) < len
     }
 }
 
-/// What is applied to a result before it is stored.
+/// Activation applied to a result before it is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Activation {
     #[default]
@@ -65,13 +65,13 @@ pub enum Activation {
     Relu,
 }
 
-/// `c = activation(product + bias (+ c))`.
+/// Epilogue of a product: `c = activation(product + bias (+ c))`.
 #[derive(Clone, Copy, Debug)]
 pub struct Epilogue<'a, T> {
-    /// One value for each column (channel).
+    /// One value per column (channel).
     pub bias: Option<&'a [T]>,
     pub activation: Activation,
-    /// Add to what the output holds.
+    /// Adds to the contents of the output.
     pub accumulate: bool,
 }
 
@@ -81,19 +81,19 @@ impl<T> Default for Epilogue<'_, T> {
     }
 }
 
-/// An elementwise program that ends a product while its results are still in a cache. What it makes of them is its own
-/// affair: the output of such a product is working memory, of which only what `apply` was given can be relied on.
+/// Elementwise program fused into a product, which consumes its results while they are in cache.
+///
+/// The output of such a product is scratch memory: only the elements passed to `apply` are defined.
 pub trait FusedEpilogue<T>: Sync {
-    /// Takes consecutive elements of the result that are done, bias and activation included; the first has index `start`.
-    /// Each element is in one call, made by the thread that computed it; a call covers whole rows, or a part of one row
-    /// where rows are long.
+    /// Consumes consecutive final elements of the result, bias and activation included; the first has index `start`.
+    ///
+    /// Each element is passed once, by the thread that computed it; a call covers full rows, or a part of a long row.
     fn apply(&self, start: usize, part: &mut [T]);
 
-    /// Hears what it will be given before long, while the arithmetic units are busy and memory is idle: the time to ask for
-    /// what goes with it.
+    /// Prefetches the operands of elements that will be passed to `apply` soon, while memory is idle.
     fn prefetch(&self, _elements: Range<usize>) {}
 
-    /// What an element takes, in multiply-adds.
+    /// Cost of one element in multiply-adds.
     fn cost(&self) -> usize {
         0
     }
@@ -105,7 +105,7 @@ impl<T, F: Fn(usize, &mut [T]) + Sync> FusedEpilogue<T> for F {
     }
 }
 
-/// One product, its operands not yet checked.
+/// Arguments of a product, before validation.
 pub struct Product<'a, T> {
     pub batch: usize,
     pub m: usize,
@@ -118,11 +118,11 @@ pub struct Product<'a, T> {
     pub c: &'a mut [T],
     pub epilogue: Epilogue<'a, T>,
     pub fused: Option<&'a dyn FusedEpilogue<T>>,
-    /// Whether nothing of B is infinite or NaN.
+    /// True if B contains no infinity and no NaN.
     pub finite: bool,
 }
 
-/// A number that matrix products and convolutions exist for.
+/// Number for which matrix products and convolutions are implemented.
 pub trait GemmElement: Element + Plain {
     #[doc(hidden)]
     fn product(pool: &ThreadPool, product: Product<'_, Self>, scratch: &mut Scratch);
@@ -142,18 +142,18 @@ gemm_element!(half: f16);
 gemm_element!(pairs: bf16);
 gemm_element!(integer: i8 i16 i32 i64 u8 u16 u32 u64);
 
-/// Whether the CPU multiplies `bfloat16` itself; elsewhere they are widened, which costs more than `f32` would.
+/// Returns true if the CPU multiplies `bfloat16` natively. Otherwise operands are widened, which is slower than `f32`.
 pub fn has_native_bfloat16() -> bool {
     tile::pairs().is_some()
 }
 
-/// `c[l] = activation(a[l] @ b[l] + bias (+ c[l]))` for each matrix `l` of the batch.
+/// Computes `c[l] = activation(a[l] @ b[l] + bias (+ c[l]))` for each matrix `l` of the batch.
 ///
-/// `a` is `m x k` and `b` is `k x n`, laid out as `am` and `bm` say; `c` is `[batch, m, n]` in row order. 16-bit
-/// floats are summed in `f32` and rounded once; integers wrap.
+/// `a` is `m x k` with layout `am`, `b` is `k x n` with layout `bm`, and `c` is row-major `[batch, m, n]`. 16-bit floats
+/// are summed in `f32` and rounded once; integers wrap.
 ///
 /// # Panics
-/// When a slice is shorter than its matrices.
+/// If a slice is shorter than its matrices.
 pub fn gemm<T: GemmElement>(
     pool: &ThreadPool,
     batch: usize,
@@ -171,10 +171,10 @@ pub fn gemm<T: GemmElement>(
     gemm_fused(pool, batch, m, n, k, a, am, b, bm, c, epilogue, None, scratch);
 }
 
-/// [`gemm`], with an elementwise program fused into it, block by block. With one, `c` is working memory.
+/// Computes like [`gemm`] with an elementwise program fused into it, block by block. `c` is then scratch memory.
 ///
 /// # Panics
-/// When a slice is shorter than its matrices.
+/// If a slice is shorter than its matrices.
 pub fn gemm_fused<T: GemmElement>(
     pool: &ThreadPool,
     batch: usize,
@@ -190,14 +190,14 @@ pub fn gemm_fused<T: GemmElement>(
     fused: Option<&dyn FusedEpilogue<T>>,
     scratch: &mut Scratch,
 ) {
-    checked(pool, Product { batch, m, n, k, a, am, b, bm, c, epilogue, fused, finite: false }, scratch);
+    check_and_run(pool, Product { batch, m, n, k, a, am, b, bm, c, epilogue, fused, finite: false }, scratch);
 }
 
-/// [`gemm`] with a `b` in which nothing is infinite or NaN. Products of a single row may then leave out the rows of `b`
-/// whose factor is 0, which behind a relu are many: they are not even read.
+/// Computes like [`gemm`] for a `b` without infinities and NaN. Products of a single row then skip the rows of `b` whose
+/// factor is 0, which are many after a relu.
 ///
 /// # Panics
-/// When a slice is shorter than its matrices.
+/// If a slice is shorter than its matrices.
 pub fn gemm_finite<T: GemmElement>(
     pool: &ThreadPool,
     batch: usize,
@@ -212,19 +212,19 @@ pub fn gemm_finite<T: GemmElement>(
     epilogue: Epilogue<T>,
     scratch: &mut Scratch,
 ) {
-    checked(pool, Product { batch, m, n, k, a, am, b, bm, c, epilogue, fused: None, finite: true }, scratch);
+    check_and_run(pool, Product { batch, m, n, k, a, am, b, bm, c, epilogue, fused: None, finite: true }, scratch);
 }
 
-fn checked<T: GemmElement>(pool: &ThreadPool, product: Product<T>, scratch: &mut Scratch) {
+fn check_and_run<T: GemmElement>(pool: &ThreadPool, product: Product<T>, scratch: &mut Scratch) {
     let Product { batch, m, n, k, a, am, b, bm, ref c, ref epilogue, .. } = product;
-    assert!(am.fits(batch, m, k, a.len()), "a: {am:?} of {} elements is no {batch} x {m} x {k}", a.len());
-    assert!(bm.fits(batch, k, n, b.len()), "b: {bm:?} of {} elements is no {batch} x {k} x {n}", b.len());
-    assert_eq!(c.len(), batch * m * n, "c is not {batch} x {m} x {n}");
-    assert!(epilogue.bias.is_none_or(|bias| bias.len() == n), "bias is not {n} long");
+    assert!(am.fits(batch, m, k, a.len()), "a: {am:?} of {} elements do not hold {batch} x {m} x {k}", a.len());
+    assert!(bm.fits(batch, k, n, b.len()), "b: {bm:?} of {} elements do not hold {batch} x {k} x {n}", b.len());
+    assert_eq!(c.len(), batch * m * n, "c does not hold {batch} x {m} x {n}");
+    assert!(epilogue.bias.is_none_or(|bias| bias.len() == n), "the bias does not have {n} elements");
     if c.is_empty() {
         return;
     }
-    // One right operand for the whole batch: a taller matrix.
+    // One B for the whole batch: fold the batch into the rows.
     let (batch, m, am) = if batch > 1 && bm.batch == 0 && (m == 1 || am.batch == am.rows * m as isize) {
         (1, batch * m, Mat { rows: if m == 1 { am.batch } else { am.rows }, ..am })
     } else {

@@ -1,16 +1,16 @@
-//! Copies of operands into the order in which micro-kernels read them.
+//! Packing of operands into the order in which micro-kernels read them.
 
 use super::tile::Real;
 use super::vector::prefetch;
 use crate::multiversion;
 
-/// Copies rows `0..rows` by steps `0..k` of A (element `(i, p)` at `a + i * row + p * col`) to `[k][rows]`.
+/// Packs rows `0..rows` and steps `0..k` of A (element `(i, p)` at `a + i * row + p * col`) into `[k][rows]`.
 ///
 /// # Safety
 /// The source must be readable at every `(i, p)`.
 pub(crate) unsafe fn rows<E: Real>(a: *const E, row: isize, col: isize, rows: usize, k: usize, to: &mut [E]) {
     assert!(to.len() >= rows * k);
-    // SAFETY: the source by the caller's promise, the destination by the assertion.
+    // SAFETY: the source by the caller's contract, the destination by the assertion.
     unsafe {
         if row == 1 {
             for p in 0..k {
@@ -28,11 +28,11 @@ pub(crate) unsafe fn rows<E: Real>(a: *const E, row: isize, col: isize, rows: us
     }
 }
 
-/// Steps of k between what is copied and what is asked for.
+/// Prefetch distance in steps of k.
 const AHEAD: usize = 8;
 
-/// Copies steps `0..k` by `columns` columns of B (element `(p, j)` at `b + p * row + j * col`) to `[k][width]`, the
-/// missing columns zero.
+/// Packs steps `0..k` and `columns` columns of B (element `(p, j)` at `b + p * row + j * col`) into `[k][width]`, with
+/// zeros in the remaining columns.
 ///
 /// # Safety
 /// The source must be readable at every `(p, j)`.
@@ -46,11 +46,11 @@ pub(crate) unsafe fn columns<E: Real>(
     to: &mut [E],
 ) {
     assert!(to.len() >= k * width && columns <= width);
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's contract.
     if columns == width && unsafe { panels(b, row, col, k, 1, width, to) } == 1 {
         return;
     }
-    // SAFETY: the source by the caller's promise, the destination by the assertion.
+    // SAFETY: the source by the caller's contract, the destination by the assertion.
     unsafe {
         if col == 1 {
             for p in 0..k {
@@ -78,8 +78,8 @@ pub(crate) unsafe fn columns<E: Real>(
     }
 }
 
-/// As many calls of [`columns`] for panels of B that lie side by side, if their columns are whole cache lines of memory: all
-/// panels of one step are read at once. Says how many it has copied: all or none.
+/// Packs `count` adjacent panels of B like [`columns`], reading all panels of one step at once, if panels consist of full
+/// cache pack_panels_of_lines. Returns the number of packed panels: all or none.
 ///
 /// # Safety
 /// The source must be readable at every `(p, j)`.
@@ -93,15 +93,15 @@ pub(crate) unsafe fn panels<E: Real>(
     to: &mut [E],
 ) -> usize {
     let copy = match width * size_of::<E>() {
-        64 => lines_of_1(),
-        128 => lines_of_2(),
+        64 => pack_panels_of_1_line(),
+        128 => pack_panels_of_2_lines(),
         _ => return 0,
     };
     if col != 1 {
         return 0;
     }
     assert!(to.len() >= count * k * width);
-    // SAFETY: the source by the caller's promise, the destination by the assertion.
+    // SAFETY: the source by the caller's contract, the destination by the assertion.
     unsafe { copy(b.cast(), row * size_of::<E>() as isize, k, count, to.as_mut_ptr().cast()) };
     count
 }
@@ -109,29 +109,29 @@ pub(crate) unsafe fn panels<E: Real>(
 type Line = [u8; 64];
 
 multiversion! {
-    unsafe fn lines_of_1[S](from: *const Line, row: isize, k: usize, panels: usize, to: *mut Line) {
-        // SAFETY: the caller's promise.
-        unsafe { lines::<1>(from, row, k, panels, to) }
+    unsafe fn pack_panels_of_1_line[S](from: *const Line, row: isize, k: usize, panels: usize, to: *mut Line) {
+        // SAFETY: the caller's contract.
+        unsafe { pack_panels_of_lines::<1>(from, row, k, panels, to) }
     }
-    unsafe fn lines_of_2[S](from: *const Line, row: isize, k: usize, panels: usize, to: *mut Line) {
-        // SAFETY: the caller's promise.
-        unsafe { lines::<2>(from, row, k, panels, to) }
+    unsafe fn pack_panels_of_2_lines[S](from: *const Line, row: isize, k: usize, panels: usize, to: *mut Line) {
+        // SAFETY: the caller's contract.
+        unsafe { pack_panels_of_lines::<2>(from, row, k, panels, to) }
     }
 }
 
-/// Copies `k` rows, `row` bytes apart, of `panels` panels of `N` lines to `[panels][k][N]`.
+/// Packs `k` rows, `row` bytes apart, of `panels` panels of `N` pack_panels_of_lines into `[panels][k][N]`.
 ///
 /// # Safety
-/// Both must hold those lines.
+/// Both pointers must be valid for those pack_panels_of_lines.
 #[inline(always)]
-unsafe fn lines<const N: usize>(from: *const Line, row: isize, k: usize, panels: usize, to: *mut Line) {
+unsafe fn pack_panels_of_lines<const N: usize>(from: *const Line, row: isize, k: usize, panels: usize, to: *mut Line) {
     for p in 0..k {
         let from = from.wrapping_byte_offset(p as isize * row);
         for line in 0..N * panels {
             prefetch(from.wrapping_byte_offset(AHEAD as isize * row).wrapping_add(line));
         }
         for panel in 0..panels {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller's contract.
             unsafe {
                 let line = from.add(panel * N).cast::<[Line; N]>().read_unaligned();
                 to.add((panel * k + p) * N).cast::<[Line; N]>().write_unaligned(line);
@@ -140,13 +140,13 @@ unsafe fn lines<const N: usize>(from: *const Line, row: isize, k: usize, panels:
     }
 }
 
-/// Copies a few elements; as a call of `memcpy` that takes longer than the copy.
+/// Copies a few elements inline: a call of `memcpy` would take longer than the copy.
 ///
 /// # Safety
-/// Both must hold `n` elements.
+/// Both pointers must be valid for `n` elements.
 #[inline(always)]
 unsafe fn copy<E: Real>(mut from: *const E, mut to: *mut E, n: usize) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's contract.
     unsafe {
         for _ in 0..n / 8 {
             to.cast::<[E; 8]>().write_unaligned(from.cast::<[E; 8]>().read_unaligned());
@@ -166,24 +166,24 @@ unsafe fn copy<E: Real>(mut from: *const E, mut to: *mut E, n: usize) {
     }
 }
 
-/// `to[p * step + i] = from[i * row + p]` for `i < rows`, `p < k`.
+/// Computes `to[p * stride + i] = from[i * row + p]` for `i < rows`, `p < k`.
 ///
 /// # Safety
-/// Both must hold those elements.
+/// Both pointers must be valid for those elements.
 unsafe fn transpose<E: Real>(from: *const E, row: isize, rows: usize, k: usize, to: *mut E, step: usize) {
     let mut done = 0;
     #[cfg(target_arch = "x86_64")]
     if size_of::<E>() == 4 && is_x86_feature_detected!("avx2") {
         done = k / 8 * 8;
-        // SAFETY: the caller's promise; `E` is four bytes of plain data, moved as such.
+        // SAFETY: the caller's promise; `E` is four bytes of plain data.
         unsafe { x86::transpose(from.cast(), row, rows, done, to.cast(), step) };
     }
-    // Blocks of eight steps, so that the lines of both sides are used whole.
+    // Blocks of eight steps use full cache pack_panels_of_lines on both sides.
     while done < k {
         let steps = (k - done).min(8);
         for i in 0..rows {
             for p in done..done + steps {
-                // SAFETY: the caller's promise.
+                // SAFETY: the caller's contract.
                 unsafe { *to.add(p * step + i) = *from.offset(i as isize * row + p as isize) };
             }
         }
@@ -195,16 +195,16 @@ unsafe fn transpose<E: Real>(from: *const E, row: isize, rows: usize, k: usize, 
 mod x86 {
     use std::arch::x86_64::*;
 
-    /// [`super::transpose`] in blocks of 8 x 8, `k` a multiple of 8.
+    /// Transposes like [`super::transpose`] in blocks of 8 x 8; `k` is a multiple of 8.
     ///
     /// # Safety
-    /// As there, on a machine with AVX2.
+    /// As for [`super::transpose`], on a machine with AVX2.
     #[target_feature(enable = "avx2")]
     pub(super) unsafe fn transpose(from: *const f32, row: isize, rows: usize, k: usize, to: *mut f32, step: usize) {
         for i in (0..rows).step_by(8) {
             let height = (rows - i).min(8);
             for p in (0..k).step_by(8) {
-                // SAFETY: rows from `height` on repeat the last one that exists, and are not stored.
+                // SAFETY: rows from `height` on repeat the last valid row, and are not stored.
                 unsafe {
                     if p % 16 == 0 {
                         for h in 0..height {

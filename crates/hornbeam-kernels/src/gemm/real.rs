@@ -1,4 +1,4 @@
-//! Products of `f32` and `f64`: the cut into tasks and the blocked loops around the micro-kernel.
+//! Products of `f32` and `f64`: the partition into tasks and the blocked loops around the micro-kernel.
 
 use super::pack;
 use super::tile::{Kernels, Real, Tile};
@@ -7,22 +7,22 @@ use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
 use std::ptr::null;
 
-/// Steps of k in a block: a panel of B (two vectors wide) then fills about a first-level cache.
+/// Steps of k in a block: a panel of B (two vectors wide) then about fills the L1 cache.
 const K_BLOCK: usize = 256;
-/// Tiles of rows in a block: what it reads of A and writes to C then stays in a second-level cache.
+/// Tiles of rows in a block: its parts of A and C then stay in the L2 cache.
 const M_BLOCK: usize = 10;
-/// Tiles of rows that B is read in place for.
+/// Tiles of rows up to which B is read in place.
 const DIRECT: usize = 10;
-/// Multiply-adds that are worth a task of their own.
+/// Multiply-adds that justify a separate task.
 pub(super) const TASK_WORK: usize = 1 << 19;
-/// The most tasks a product is cut into beyond what its blocks ask for.
+/// Maximum number of tasks beyond those required by the block sizes.
 const TASKS: usize = 16;
-/// The most parts k is cut into; their sums are stored apart and added in order.
+/// Maximum number of splits of k; their partial sums are stored separately and added in order.
 const SPLITS: usize = 16;
 /// Bytes of B packed at a time.
 const PACKED_BYTES: usize = 16 << 20;
 
-/// How the right operand reaches the micro-kernel.
+/// Source of B for the micro-kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PackB {
     /// Read in place.
@@ -33,7 +33,7 @@ enum PackB {
     Shared,
 }
 
-/// The cut of a product.
+/// Partition of a product.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
     vectors: usize,
@@ -46,13 +46,13 @@ struct Plan {
     pack_b: PackB,
 }
 
-/// Whether rows this far apart fall into the same few sets of a first-level cache (64 sets of 64 bytes).
+/// Returns true if rows with this stride map to the same few sets of the L1 cache (64 sets of 64 bytes).
 fn aliases<E>(stride: isize) -> bool {
     let bytes = stride.unsigned_abs() * size_of::<E>();
     bytes >= 4096 && (bytes % 4096 < 256 || bytes % 4096 > 4096 - 256)
 }
 
-/// `cost`: multiply-adds of finishing one element.
+/// Chooses the partition; `cost` is the cost of the fused epilogue in multiply-adds per element.
 fn plan<E: Real>(kernels: &Kernels<E>, [batch, m, n, k]: [usize; 4], am: Mat, bm: Mat, cost: usize) -> Plan {
     let lanes = kernels.lanes;
     let total_vectors = n.div_ceil(lanes);
@@ -65,20 +65,20 @@ fn plan<E: Real>(kernels: &Kernels<E>, [batch, m, n, k]: [usize; 4], am: Mat, bm
     let (mut m_block, mut n_block) = (m.min(M_BLOCK * rows), n.min(32 * lanes));
     let mut splits = 1;
     if k >= 2 * m.max(n) && batch == 1 {
-        // Few results, long sums: cutting k reads each operand once.
+        // Few results, long sums: splitting k reads each operand once.
         splits = wanted.min(k / (2 * K_BLOCK)).clamp(1, SPLITS);
     }
     let tasks = |m_block: usize, n_block: usize| batch * m.div_ceil(m_block) * n.div_ceil(n_block) * splits;
     let width = vectors * lanes;
     let fuses = cost > 0;
     if fuses {
-        // The epilogue takes whole rows where they are not too long for that: cut between them.
+        // The fused epilogue takes full rows unless they are too long: split between rows.
         let needed = wanted.div_ceil(tasks(m, n_block));
         m_block = m.div_ceil(needed).next_multiple_of(rows).min(m_block);
     }
-    // A block packs its rows of A and, if it has all rows, its columns of B: cut the longer side (in tiles), but keep
-    // blocks wide enough to pay for the packing as long as that gives enough tasks.
-    // Long sums of many rows go by columns as far as they can: a block then has rows enough for its own copy of B, made in
+    // A block packs its rows of A and, if it has all rows, its columns of B: split the longer side (in tiles), but keep
+    // blocks wide enough to amortise the packing as long as that gives enough tasks.
+    // Long sums of many rows are split by columns first: a block then has enough rows for its own copy of B, packed in
     // cache. For fewer rows B is read in place.
     let long = splits > 1 && m > DIRECT / 2 * rows && m <= 2 * M_BLOCK * rows;
     let mut least = if long { [8 * lanes, m] } else { [16 * lanes, 4 * rows] };
@@ -100,11 +100,11 @@ fn plan<E: Real>(kernels: &Kernels<E>, [batch, m, n, k]: [usize; 4], am: Mat, bm
     let n_block = n_block.div_ceil(width) * width;
     let k_split = k.div_ceil(splits).max(1);
 
-    // A broadcast from another line at each step hides behind the sums of one tile. Rows that fall into one another's
-    // sets do not, when several panels of B walk over them.
+    // Broadcasts from another cache line at each step are hidden by the arithmetic of a tile, except when rows alias in
+    // the cache and several panels of B pass over them.
     let pack_a = !in_place_a || (am.cols == 1 && aliases::<E>(am.rows) && total_vectors > vectors);
     let in_place_b = bm.cols == 1 && bm.rows >= 0 && n % lanes == 0;
-    // In place a panel is a few lines of each row, which pays while few tiles read it again.
+    // In place, a panel is a few lines of each row, which pays off while few tiles reread it.
     let few = if long || aliases::<E>(bm.rows) { 2 * rows } else { DIRECT * rows };
     let pack_b = if in_place_b && m <= few {
         PackB::Direct
@@ -116,7 +116,7 @@ fn plan<E: Real>(kernels: &Kernels<E>, [batch, m, n, k]: [usize; 4], am: Mat, bm
     Plan { vectors, rows, m_block, n_block, k_split, splits: k.div_ceil(k_split).max(1), pack_a, pack_b }
 }
 
-/// A product under way: raw operands, checked against their extents by `gemm`.
+/// Product in progress: operands validated by `gemm`.
 pub(super) struct Job<'a, E: Real> {
     pub kernels: &'static Kernels<E>,
     plan: Plan,
@@ -131,28 +131,29 @@ pub(super) struct Job<'a, E: Real> {
     pub relu: bool,
     pub accumulate: bool,
     pub fused: Option<&'a dyn FusedEpilogue<E>>,
-    /// Nothing of B is infinite or NaN, so that a factor of 0 adds nothing.
+    /// B is finite, so that a factor of 0 contributes nothing.
     pub skip_zeros: bool,
 }
 
-/// The part of a product that one task computes: rows, columns and steps of k of matrix `batch`.
+/// Part of a product computed by one task: rows, columns and steps of k of matrix `batch`.
 struct Block {
     batch: usize,
     rows: [usize; 2],
     columns: [usize; 2],
     steps: [usize; 2],
-    /// Whether this block adds to `c`, and whether bias and activation are its business.
+    /// Adds to `c`.
     accumulate: bool,
+    /// Applies bias and activation.
     last: bool,
 }
 
-/// Where a block's sums go: row by row, `step` apart.
-struct Place<E> {
+/// Destination of the sums of a block.
+struct Destination<E> {
     first: *mut E,
-    step: usize,
+    row_stride: usize,
 }
 
-/// Packed panels of B: panel `j` (of the plan's width) at `j * stride`, first column and first step as given.
+/// Packed panels of B: panel `j` at `j * stride`, starting at `column` and step `step` of k.
 struct Panels<'a, E> {
     data: &'a [E],
     stride: usize,
@@ -194,8 +195,8 @@ pub(super) fn product_by<E: Real>(
     let partial = if plan.splits > 1 { plan.splits * batch * m * n } else { 0 };
     if plan.pack_b != PackB::Shared {
         let partial = scratch.take::<E>(partial);
-        job.columns(pool, batch, [0, n], None, c, partial);
-        job.combine(pool, partial, c);
+        job.run_columns(pool, batch, [0, n], None, c, partial);
+        job.reduce_splits(pool, partial, c);
         return;
     }
     let width = plan.vectors * kernels.lanes;
@@ -206,9 +207,9 @@ pub(super) fn product_by<E: Real>(
         let columns = [first, (first + chunk).min(n)];
         job.pack_panels(pool, columns, packed);
         let panels = Panels { data: packed, stride: k * width, column: first, step: 0 };
-        job.columns(pool, batch, columns, Some(&panels), c, partial);
+        job.run_columns(pool, batch, columns, Some(&panels), c, partial);
     }
-    job.combine(pool, partial, c);
+    job.reduce_splits(pool, partial, c);
 }
 
 impl<E: Real> Job<'_, E> {
@@ -216,7 +217,7 @@ impl<E: Real> Job<'_, E> {
         self.plan.vectors * self.kernels.lanes
     }
 
-    /// Packs whole panels of B, in tasks of one panel by some steps.
+    /// Packs panels of B, in tasks of one panel by some steps of k.
     fn pack_panels(&self, pool: &ThreadPool, columns: [usize; 2], packed: &mut [E]) {
         let width = self.width();
         let steps = (1usize << 14).div_ceil(width);
@@ -237,8 +238,8 @@ impl<E: Real> Job<'_, E> {
         });
     }
 
-    /// Computes the given columns of all rows, block by block.
-    fn columns(
+    /// Computes a range of columns of all rows, block by block.
+    fn run_columns(
         &self,
         pool: &ThreadPool,
         batch: usize,
@@ -250,10 +251,10 @@ impl<E: Real> Job<'_, E> {
         let plan = &self.plan;
         let m_blocks = self.m.div_ceil(plan.m_block);
         let n_blocks = (columns[1] - columns[0]).div_ceil(plan.n_block);
-        let whole = plan.splits == 1;
+        let unsplit = plan.splits == 1;
         let size = self.m * self.n;
-        let out = SharedMut::new(if whole { c } else { partial });
-        // Neighbouring tasks share a block of B.
+        let out = SharedMut::new(if unsplit { c } else { partial });
+        // Consecutive tasks share a block of B.
         pool.run(batch * n_blocks * plan.splits * m_blocks, &|task| {
             let (rest, m_index) = (task / m_blocks, task % m_blocks);
             let (rest, split) = (rest / plan.splits, rest % plan.splits);
@@ -261,29 +262,29 @@ impl<E: Real> Job<'_, E> {
             let column = columns[0] + n_index * plan.n_block;
             let block = Block {
                 batch: l,
-                // Even blocks rather than a small last one.
+                // Blocks of even size rather than a small last one.
                 rows: [m_index * self.m / m_blocks, (m_index + 1) * self.m / m_blocks],
                 columns: [column, (column + plan.n_block).min(columns[1])],
                 steps: [split * plan.k_split, ((split + 1) * plan.k_split).min(self.k)],
-                accumulate: whole && self.accumulate,
-                last: whole,
+                accumulate: unsplit && self.accumulate,
+                last: unsplit,
             };
-            let start = (if whole { l } else { split }) * size + block.rows[0] * self.n + column;
-            match self.fused.filter(|_| whole) {
+            let start = (if unsplit { l } else { split }) * size + block.rows[0] * self.n + column;
+            match self.fused.filter(|_| unsplit) {
                 // The output of a fused product is scratch: a block of sums that stays in cache.
                 Some(fused) if !self.accumulate => with_local(|local| {
                     let columns = block.columns[1] - block.columns[0];
                     let sums = local.take::<E>((block.rows[1] - block.rows[0]) * columns);
-                    let place = Place { first: sums.as_mut_ptr(), step: columns };
-                    // SAFETY: the memory is this task's own.
-                    with_local(|local| unsafe { self.block(&block, panels, &place, local) });
+                    let to = Destination { first: sums.as_mut_ptr(), row_stride: columns };
+                    // SAFETY: the memory belongs to this task.
+                    with_local(|local| unsafe { self.block(&block, panels, &to, local) });
                     self.apply_fused(fused, start, columns, sums);
                 }),
                 fused => {
-                    let place = Place { first: out.as_ptr().wrapping_add(start), step: self.n };
+                    let to = Destination { first: out.as_ptr().wrapping_add(start), row_stride: self.n };
                     // SAFETY: blocks are disjoint in C (or in the partial sums).
                     unsafe {
-                        with_local(|local| self.block(&block, panels, &place, local));
+                        with_local(|local| self.block(&block, panels, &to, local));
                         let Some(fused) = fused else { return };
                         for i in 0..block.rows[1] - block.rows[0] {
                             let start = start + i * self.n;
@@ -295,7 +296,7 @@ impl<E: Real> Job<'_, E> {
         });
     }
 
-    /// Hands a block of sums on, the first of which has index `start`.
+    /// Passes a block of sums, the first of which has index `start`, to the fused epilogue.
     fn apply_fused(&self, fused: &dyn FusedEpilogue<E>, start: usize, columns: usize, sums: &mut [E]) {
         if columns == self.n {
             return fused.apply(start, sums);
@@ -305,8 +306,8 @@ impl<E: Real> Job<'_, E> {
         }
     }
 
-    /// Adds the partial sums of the parts of k in order and finishes.
-    fn combine(&self, pool: &ThreadPool, partial: &[E], c: &mut [E]) {
+    /// Adds the partial sums of the splits of k in order and applies the epilogue.
+    fn reduce_splits(&self, pool: &ThreadPool, partial: &[E], c: &mut [E]) {
         let splits = self.plan.splits;
         if splits == 1 {
             return;
@@ -327,7 +328,7 @@ impl<E: Real> Job<'_, E> {
         });
     }
 
-    /// Bias, activation and fused epilogue of elements that hold their sums; the first of them has index `start`.
+    /// Applies bias, activation and fused epilogue to complete sums, the first of which has index `start`.
     pub(super) fn apply_epilogue(&self, c: &mut [E], bias: Option<&[E]>, start: usize) {
         if let Some(bias) = bias {
             for row in c.chunks_mut(bias.len()) {
@@ -338,7 +339,7 @@ impl<E: Real> Job<'_, E> {
         }
         if self.relu {
             for c in c.iter_mut() {
-                // A comparison that NaN fails, so that it stays.
+                // NaN fails the comparison and stays.
                 *c = if *c < E::ZERO { E::ZERO } else { *c };
             }
         }
@@ -359,9 +360,11 @@ impl<E: Real> Job<'_, E> {
         self.a.as_ptr().wrapping_offset(at)
     }
 
+    /// Computes one block: packs its operands and runs the tiles of each block of k.
+    ///
     /// # Safety
-    /// `c` must hold the block, and no other task may write it.
-    unsafe fn block(&self, block: &Block, shared: Option<&Panels<'_, E>>, c: &Place<E>, local: &mut Scratch) {
+    /// `c` must be valid for the block, and no other task may write it.
+    unsafe fn block(&self, block: &Block, shared: Option<&Panels<'_, E>>, c: &Destination<E>, local: &mut Scratch) {
         let plan = &self.plan;
         let width = self.width();
         let [row0, row1] = block.rows;
@@ -375,20 +378,20 @@ impl<E: Real> Job<'_, E> {
         for index in 0..k_blocks {
             let step = block.steps[0] + index * steps / k_blocks;
             let run = block.steps[0] + (index + 1) * steps / k_blocks - step;
-            // SAFETY: `gemm` checked the operands' extents; the rest is the caller's promise.
+            // SAFETY: `gemm` checked the operands' extents; `c` by the caller's contract.
             unsafe {
                 self.pack_a(block, step, run, packed_a);
-                let whole = if local_b > 0 { (column1 - column0) / width } else { 0 };
+                let full_panels = if local_b > 0 { (column1 - column0) / width } else { 0 };
                 let from = self.b_pointer(block.batch, step, column0);
-                let copied = pack::panels(from, self.bm.rows, self.bm.cols, run, whole, width, packed_b);
-                for panel in copied..local_b {
+                let packed_panels = pack::panels(from, self.bm.rows, self.bm.cols, run, full_panels, width, packed_b);
+                for panel in packed_panels..local_b {
                     let column = column0 + panel * width;
                     let to = &mut packed_b[panel * run * width..(panel + 1) * run * width];
                     let from = self.b_pointer(block.batch, step, column);
                     pack::columns(from, self.bm.rows, self.bm.cols, run, width.min(column1 - column), width, to);
                 }
-                let own = Panels { data: packed_b, stride: run * width, column: column0, step };
-                let panels = if local_b > 0 { Some(&own) } else { shared };
+                let local_panels = Panels { data: packed_b, stride: run * width, column: column0, step };
+                let panels = if local_b > 0 { Some(&local_panels) } else { shared };
                 let first = index == 0 && !block.accumulate;
                 let last = index + 1 == k_blocks && block.last;
                 self.tiles(block, [step, run], packed_a, panels, c, [first, last]);
@@ -396,8 +399,10 @@ impl<E: Real> Job<'_, E> {
         }
     }
 
+    /// Packs the rows of A for one block of k, if the plan says so.
+    ///
     /// # Safety
-    /// A must hold the block's rows and steps.
+    /// A must hold the rows and steps of the block.
     unsafe fn pack_a(&self, block: &Block, step: usize, run: usize, packed: &mut [E]) {
         if !self.plan.pack_a {
             return;
@@ -405,7 +410,7 @@ impl<E: Real> Job<'_, E> {
         let [row0, row1] = block.rows;
         for [start, end] in even(row0, row1, self.plan.rows) {
             let to = &mut packed[(start - row0) * run..(end - row0) * run];
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller's contract.
             unsafe {
                 let from = self.a_pointer(block.batch, start, step);
                 pack::rows(from, self.am.rows, self.am.cols, end - start, run, to);
@@ -413,17 +418,17 @@ impl<E: Real> Job<'_, E> {
         }
     }
 
-    /// Walks the register tiles of one block of k: a panel of B stays in the first-level cache while A goes by.
+    /// Computes the register tiles of one block of k: a panel of B stays in the L1 cache during a pass over A.
     ///
     /// # Safety
-    /// As for `block`; panels must be packed as the plan says.
+    /// As for `block`; panels must be packed according to the plan.
     unsafe fn tiles(
         &self,
         block: &Block,
         [step, run]: [usize; 2],
         packed_a: &[E],
         panels: Option<&Panels<'_, E>>,
-        c: &Place<E>,
+        c: &Destination<E>,
         [first, last]: [bool; 2],
     ) {
         let lanes = self.kernels.lanes;
@@ -432,7 +437,7 @@ impl<E: Real> Job<'_, E> {
         let [column0, column1] = block.columns;
         let contiguous = self.plan.pack_a || self.am.rows == 1;
         let taps = [0usize];
-        // Each tile announces its share of the block, if that is whole rows.
+        // Each tile prefetches for a part of the block, if the block has full rows.
         let fused = self.fused.filter(|_| last && column1 - column0 == self.n);
         let tiles = (column1 - column0).div_ceil(width) * even(row0, row1, self.plan.rows).count();
         let (first_element, size) = ((block.batch * self.m + row0) * self.n, (row1 - row0) * self.n);
@@ -440,7 +445,7 @@ impl<E: Real> Job<'_, E> {
         for column in (column0..column1).step_by(width) {
             let columns = width.min(column1 - column);
             let vectors = columns.div_ceil(lanes);
-            let (b, b_step) = match panels {
+            let (b, b_stride) = match panels {
                 Some(p) => {
                     let at = (column - p.column) / width * p.stride + (step - p.step) * width;
                     (p.data[at..at + run * width].as_ptr(), width)
@@ -457,7 +462,7 @@ impl<E: Real> Job<'_, E> {
                     fused.prefetch(first_element + done * size / tiles..first_element + (done + 1) * size / tiles);
                     done += 1;
                 }
-                let (a, a_step) = if self.plan.pack_a {
+                let (a, a_stride) = if self.plan.pack_a {
                     (packed_a[(start - row0) * run..].as_ptr(), rows)
                 } else {
                     let step_a = if contiguous { self.am.cols } else { self.am.rows };
@@ -465,29 +470,29 @@ impl<E: Real> Job<'_, E> {
                 };
                 let tile = Tile {
                     a,
-                    a_step,
+                    a_stride,
                     taps: taps.as_ptr(),
                     tap_count: 1,
                     run,
                     b,
-                    b_step,
-                    c: c.first.wrapping_add((start - row0) * c.step + column - column0),
-                    c_step: c.step,
+                    b_stride,
+                    c: c.first.wrapping_add((start - row0) * c.row_stride + column - column0),
+                    c_stride: c.row_stride,
                     last: columns - (vectors - 1) * lanes,
                     bias,
                     relu: self.relu && last,
                     accumulate: !first,
                 };
-                // SAFETY: the extents were checked by `gemm`, the panels by slicing; C is this task's own.
+                // SAFETY: the extents were checked by `gemm`, the panels by slicing; no other task accesses C.
                 unsafe { self.kernels.tile(contiguous, rows, vectors)(&tile) };
             }
         }
     }
 }
 
-/// Cuts `start..end` into pieces of at most `most`, as even as can be.
-pub(crate) fn even(start: usize, end: usize, most: usize) -> impl Iterator<Item = [usize; 2]> + Clone {
+/// Splits `start..end` into the fewest parts of at most `size`, as evenly as possible.
+pub(crate) fn even(start: usize, end: usize, size: usize) -> impl Iterator<Item = [usize; 2]> + Clone {
     let n = end - start;
-    let pieces = n.div_ceil(most);
-    (0..pieces).map(move |i| [start + i * n / pieces, start + (i + 1) * n / pieces])
+    let parts = n.div_ceil(size);
+    (0..parts).map(move |i| [start + i * n / parts, start + (i + 1) * n / parts])
 }

@@ -1,5 +1,5 @@
-//! Products with a single row (or column) of results: every element of the matrix is read once, so that they run at the
-//! speed at which it can be read. Nothing is packed.
+//! Matrix-vector products: a single row (or column) of results. Every element of the matrix is read once, so they are
+//! bound by memory bandwidth, and nothing is packed.
 
 use super::real::Job;
 use super::tile::Real;
@@ -13,14 +13,14 @@ use crate::simd::{isa, Isa};
 use std::any::TypeId;
 use std::ops::Range;
 
-/// `c[j] += sum over p of a[p] * b[at[p], j]`.
+/// Arguments of a row kernel, which computes `c[j] += sum over p of a[p] * b[rows[p], j]`.
 pub(crate) struct Row<E> {
     pub a: *const E,
-    /// Rows of B where columns lie next to each other, [`AHEAD`] more than `k`; `dots` takes them in order.
-    pub at: *const u32,
+    /// Rows of B for contiguous columns, with [`PREFETCH`] entries after the first `k`; `dots` ignores them.
+    pub rows: *const u32,
     pub b: *const E,
-    /// Distance between steps of k in B where columns lie next to each other, and else between columns.
-    pub b_step: usize,
+    /// Distance between steps of k in B for contiguous columns, otherwise between columns.
+    pub b_stride: usize,
     pub k: usize,
     pub n: usize,
     pub c: *mut E,
@@ -28,46 +28,46 @@ pub(crate) struct Row<E> {
 
 pub(crate) type RowFn<E> = unsafe fn(&Row<E>);
 
-/// Rows of B that are read side by side: each a stream of its own.
+/// Rows of B that are read concurrently, each as a stream.
 const STREAMS: usize = 8;
-/// Columns whose sums run side by side, in two vectors each.
+/// Columns that are summed concurrently, in two vectors each.
 const DOTS: usize = 4;
-/// Vectors of sums that registers hold.
+/// Vectors of sums kept in registers.
 const SUMS: usize = 8;
-/// Rows of B that are asked for ahead of the one that is added.
-const AHEAD: usize = 8;
+/// Prefetch distance in rows of B.
+const PREFETCH: usize = 8;
 /// Multiply-adds of a task: half a megabyte of the matrix.
 const WORK: usize = 1 << 17;
-/// The most tasks.
+/// Maximum number of tasks.
 const TASKS: usize = 16;
-/// Least columns of a task, where columns are cut.
+/// Minimum columns of a task, if columns are split.
 const COLUMNS: usize = 128;
-/// Most lanes of a vector: room behind the lists of [`nonzero`].
+/// Maximum lanes of a vector: spare room at the end of the lists of [`nonzero`].
 const LANES: usize = 16;
-/// Columns up to which k is cut instead: whole rows are read one after the other, and their sums stay close.
+/// Columns up to which k is split instead: full rows are read sequentially, and their sums stay in cache.
 const SHORT: usize = 4096;
 
-/// Columns next to each other: rows of B are added up, a few at a time.
+/// Sums rows of B, a few at a time, for contiguous columns.
 #[inline(always)]
 pub(crate) unsafe fn wide<V: Vector>(t: &Row<V::Element>) {
-    // SAFETY: the caller vouches for the ISA and for every pointer over the extents that `t` describes.
+    // SAFETY: the caller guarantees the ISA and the validity of every pointer over the extents in `t`.
     unsafe {
         if t.n <= SUMS * V::LANES {
             return narrow::<V>(t);
         }
         let mut p = 0;
         while p + STREAMS <= t.k {
-            rows::<V, STREAMS>(t, p);
+            add_rows::<V, STREAMS>(t, p);
             p += STREAMS;
         }
         while p < t.k {
-            rows::<V, 1>(t, p);
+            add_rows::<V, 1>(t, p);
             p += 1;
         }
     }
 }
 
-/// Few columns: their sums stay in registers.
+/// Sums rows of B for few columns, with the sums in registers.
 #[inline(always)]
 unsafe fn narrow<V: Vector>(t: &Row<V::Element>) {
     // SAFETY: as in `wide`.
@@ -99,12 +99,12 @@ unsafe fn sums<V: Vector, const N: usize, const FULL: bool>(t: &Row<V::Element>,
             *sum = load(c.add(i * V::LANES));
         }
         for p in 0..t.k {
-            let next = b.wrapping_add(*t.at.add(p + AHEAD) as usize * t.b_step);
+            let next = b.wrapping_add(*t.rows.add(p + PREFETCH) as usize * t.b_stride);
             for i in 0..N {
                 prefetch(next.wrapping_add(i * V::LANES));
             }
             let a = V::splat(*t.a.add(p));
-            let row = b.add(*t.at.add(p) as usize * t.b_step);
+            let row = b.add(*t.rows.add(p) as usize * t.b_stride);
             for (i, sum) in sums.iter_mut().enumerate() {
                 *sum = a.mul_add(load(row.add(i * V::LANES)), *sum);
             }
@@ -125,14 +125,14 @@ unsafe fn sums<V: Vector, const N: usize, const FULL: bool>(t: &Row<V::Element>,
 }
 
 #[inline(always)]
-unsafe fn rows<V: Vector, const R: usize>(t: &Row<V::Element>, p: usize) {
+unsafe fn add_rows<V: Vector, const R: usize>(t: &Row<V::Element>, p: usize) {
     // SAFETY: as in `wide`.
     unsafe {
         let mut scale = [V::zero(); R];
         let mut b = [t.b; R];
         for i in 0..R {
             scale[i] = V::splat(*t.a.add(p + i));
-            b[i] = t.b.add(*t.at.add(p + i) as usize * t.b_step);
+            b[i] = t.b.add(*t.rows.add(p + i) as usize * t.b_stride);
         }
         let mut j = 0;
         while j + V::LANES <= t.n {
@@ -154,7 +154,7 @@ unsafe fn rows<V: Vector, const R: usize>(t: &Row<V::Element>, p: usize) {
     }
 }
 
-/// Steps of k next to each other: a dot product for each column.
+/// Computes a dot product for each column, for contiguous steps of k.
 #[inline(always)]
 pub(crate) unsafe fn dots<V: Vector>(t: &Row<V::Element>, plus: fn(V::Element, V::Element) -> V::Element) {
     // SAFETY: as in `wide`.
@@ -179,13 +179,13 @@ unsafe fn columns<V: Vector, const N: usize>(
 ) {
     // SAFETY: as in `wide`; a vector has at most sixteen lanes.
     unsafe {
-        let b = t.b.add(j * t.b_step);
+        let b = t.b.add(j * t.b_stride);
         let mut sums = [[V::zero(); 2]; N];
         let mut p = 0;
         while p + 2 * V::LANES <= t.k {
             let a = [V::load(t.a.add(p)), V::load(t.a.add(p + V::LANES))];
             for (i, sum) in sums.iter_mut().enumerate() {
-                let b = b.add(i * t.b_step + p);
+                let b = b.add(i * t.b_stride + p);
                 sum[0] = a[0].mul_add(V::load(b), sum[0]);
                 sum[1] = a[1].mul_add(V::load(b.add(V::LANES)), sum[1]);
             }
@@ -195,7 +195,7 @@ unsafe fn columns<V: Vector, const N: usize>(
             let left = (t.k - p).min(V::LANES);
             let a = V::load_first(t.a.add(p), left);
             for (i, sum) in sums.iter_mut().enumerate() {
-                sum[0] = a.mul_add(V::load_first(b.add(i * t.b_step + p), left), sum[0]);
+                sum[0] = a.mul_add(V::load_first(b.add(i * t.b_stride + p), left), sum[0]);
             }
             p += left;
         }
@@ -215,7 +215,7 @@ unsafe fn columns<V: Vector, const N: usize>(
     }
 }
 
-/// The one row, as steps of k, and the matrix.
+/// Operands of a matrix-vector product: the vector along k, and the matrix.
 struct Operands<'a, E> {
     n: usize,
     a: &'a [E],
@@ -223,47 +223,47 @@ struct Operands<'a, E> {
     b: &'a [E],
     bm: Mat,
     kernel: RowFn<E>,
-    b_step: usize,
-    /// Whether columns lie next to each other.
+    b_stride: usize,
+    /// True if columns are contiguous.
     wide: bool,
 }
 
 impl<'a, E: Real> Job<'a, E> {
-    /// Computes a product of one row, if this is one and its matrix can be read in place.
+    /// Computes the product if it has a single row or column and its matrix can be read in place; returns false otherwise.
     pub(super) fn row(&self, pool: &ThreadPool, batch: usize, c: &mut [E], scratch: &mut Scratch) -> bool {
         let Some(operands) = self.row_operands() else { return false };
         let n = operands.n;
         let wanted = (n * self.k / WORK).clamp(1, TASKS);
-        // Columns or steps of k.
-        let (pieces, parts) = if operands.wide && n <= SHORT { (1, wanted) } else { (wanted, 1) };
-        let pieces = pieces.min(n.div_ceil(COLUMNS));
-        let width = n.div_ceil(pieces).next_multiple_of(COLUMNS);
-        let pieces = n.div_ceil(width);
-        let partial = scratch.take::<E>(if parts > 1 { batch * parts * n } else { 0 });
-        let out = SharedMut::new(if parts > 1 { &mut *partial } else { &mut *c });
-        pool.run(batch * pieces * parts, &|task| {
-            let (rest, part) = (task / parts, task % parts);
-            let (l, first) = (rest / pieces, rest % pieces * width);
+        // Split columns or steps of k.
+        let (blocks, splits) = if operands.wide && n <= SHORT { (1, wanted) } else { (wanted, 1) };
+        let blocks = blocks.min(n.div_ceil(COLUMNS));
+        let width = n.div_ceil(blocks).next_multiple_of(COLUMNS);
+        let blocks = n.div_ceil(width);
+        let partial = scratch.take::<E>(if splits > 1 { batch * splits * n } else { 0 });
+        let out = SharedMut::new(if splits > 1 { &mut *partial } else { &mut *c });
+        pool.run(batch * blocks * splits, &|task| {
+            let (rest, split) = (task / splits, task % splits);
+            let (l, first) = (rest / blocks, rest % blocks * width);
             let count = width.min(n - first);
-            let start = (l * parts + part) * n + first;
+            let start = (l * splits + split) * n + first;
             // SAFETY: tasks write disjoint parts of C or of the partial sums.
             let c = unsafe { out.range(start..start + count) };
-            if parts > 1 || !self.accumulate {
+            if splits > 1 || !self.accumulate {
                 c.fill(E::ZERO);
             }
-            let steps = part * self.k / parts..(part + 1) * self.k / parts;
+            let steps = split * self.k / splits..(split + 1) * self.k / splits;
             // SAFETY: `gemm` checked the operands' extents.
             unsafe { self.row_part(&operands, l, first, steps, c) };
-            if parts == 1 {
+            if splits == 1 {
                 self.apply_epilogue(c, self.row_bias(first, count), start);
             }
         });
-        if parts > 1 {
+        if splits > 1 {
             for (l, c) in c.chunks_exact_mut(n).enumerate() {
                 if !self.accumulate {
                     c.fill(E::ZERO);
                 }
-                for part in partial[l * parts * n..(l + 1) * parts * n].chunks_exact(n) {
+                for part in partial[l * splits * n..(l + 1) * splits * n].chunks_exact(n) {
                     for (c, part) in c.iter_mut().zip(part) {
                         *c = E::plus(*c, *part);
                     }
@@ -275,29 +275,29 @@ impl<'a, E: Real> Job<'a, E> {
     }
 
     fn row_operands(&self) -> Option<Operands<'a, E>> {
-        // A product of one column is the transposed one of one row.
+        // A product of one column is the transpose of a product of one row.
         let (n, a, am, b, bm) = if self.m == 1 {
             (self.n, self.a, self.am, self.b, self.bm)
         } else if self.n == 1 {
-            let turned = |mat: Mat| Mat { rows: mat.cols, cols: mat.rows, ..mat };
-            (self.m, self.b, turned(self.bm), self.a, turned(self.am))
+            let transposed = |mat: Mat| Mat { rows: mat.cols, cols: mat.rows, ..mat };
+            (self.m, self.b, transposed(self.bm), self.a, transposed(self.am))
         } else {
             return None;
         };
         let wide = bm.cols == 1 && bm.rows >= 0;
         let (kernel, step) = if wide { (self.kernels.wide, bm.rows) } else { (self.kernels.dots, bm.cols) };
         let fits = (wide || (bm.rows == 1 && bm.cols >= 0)) && u32::try_from(self.k).is_ok();
-        fits.then_some(Operands { n, a, am, b, bm, kernel, b_step: step as usize, wide })
+        fits.then_some(Operands { n, a, am, b, bm, kernel, b_stride: step as usize, wide })
     }
 
     fn row_bias(&self, first: usize, count: usize) -> Option<&'a [E]> {
         self.bias.map(|bias| if self.n == 1 { bias } else { &bias[first..first + count] })
     }
 
-    /// Adds what some steps of k make of the columns from `first` on.
+    /// Adds the contribution of a range of k to the columns from `first` on.
     ///
     /// # Safety
-    /// The operands must hold them, in matrix `l`.
+    /// The operands must hold these elements of matrix `l`.
     unsafe fn row_part(&self, x: &Operands<'a, E>, l: usize, first: usize, steps: Range<usize>, c: &mut [E]) {
         let skip = self.skip_zeros && x.wide;
         with_local(|local| {
@@ -312,20 +312,20 @@ impl<'a, E: Real> Job<'a, E> {
                     steps.len()
                 }
             };
-            at[count..count + AHEAD].fill(0);
+            at[count..count + PREFETCH].fill(0);
             let start = x.bm.offset as isize
                 + l as isize * x.bm.batch
                 + first as isize * x.bm.cols
                 + steps.start as isize * x.bm.rows;
             let b = x.b.as_ptr().wrapping_offset(start);
             let (a, at, k, n) = (values.as_ptr(), at.as_ptr(), count, c.len());
-            // SAFETY: the caller's promise; rows that are only asked for need not exist.
-            unsafe { (x.kernel)(&Row { a, at, b, b_step: x.b_step, k, n, c: c.as_mut_ptr() }) };
+            // SAFETY: the caller's contract; prefetched rows need not exist.
+            unsafe { (x.kernel)(&Row { a, rows: at, b, b_stride: x.b_stride, k, n, c: c.as_mut_ptr() }) };
         });
     }
 }
 
-/// Lists the elements of `a` that are not 0, and their numbers; returns how many there are.
+/// Lists the nonzero elements of `a` and their indices; returns their count.
 fn nonzero<E: Real>(a: &[E], values: &mut [E], at: &mut [u32]) -> usize {
     assert!(values.len() >= a.len() + LANES && at.len() >= a.len() + LANES);
     let (start, mut count) = nonzero_vectors(a, values, at);
@@ -336,38 +336,40 @@ fn nonzero<E: Real>(a: &[E], values: &mut [E], at: &mut [u32]) -> usize {
     count
 }
 
-/// The beginning of [`nonzero`] by whole vectors: how far it got, and how many it listed.
+/// Lists the nonzero elements of the full vectors of `a`; returns the number of elements scanned and listed.
 #[allow(unused_variables)] // Elsewhere than on x86.
 fn nonzero_vectors<E: Real>(a: &[E], values: &mut [E], at: &mut [u32]) -> (usize, usize) {
     #[cfg(target_arch = "x86_64")]
     if TypeId::of::<E>() == TypeId::of::<f32>() && isa() == Isa::Avx512 {
         let len = a.len() / LANES * LANES;
         let (a, values, at) = (a.as_ptr().cast(), values.as_mut_ptr().cast(), at.as_mut_ptr());
-        // SAFETY: the elements are `f32`, `nonzero` looked at the lists, and the machine has the instructions.
+        // SAFETY: the elements are `f32`, `nonzero` checked the lists, and the machine has the instructions.
         return (len, unsafe { nonzero_avx512(a, len, values, at) });
     }
     (0, 0)
 }
 
+/// Lists the nonzero elements with AVX-512 compression.
+///
 /// # Safety
 /// `a` holds `len` elements, a multiple of sixteen, and the lists have room for sixteen more.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 unsafe fn nonzero_avx512(a: *const f32, len: usize, values: *mut f32, at: *mut u32) -> usize {
     use std::arch::x86_64::*;
-    let mut numbers = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    let mut indices = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     let mut count = 0;
     for p in (0..len).step_by(LANES) {
-        // SAFETY: the caller's promise; at most `p` elements are listed so far.
+        // SAFETY: the caller's contract; at most `p` elements are listed so far.
         unsafe {
             let x = _mm512_loadu_ps(a.add(p));
-            let kept = _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(x, _mm512_setzero_ps());
-            // Packed in a register: packing stores are slow on some machines.
-            _mm512_storeu_ps(values.add(count), _mm512_maskz_compress_ps(kept, x));
-            _mm512_storeu_epi32(at.add(count).cast(), _mm512_maskz_compress_epi32(kept, numbers));
-            count += kept.count_ones() as usize;
+            let mask = _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(x, _mm512_setzero_ps());
+            // Compressed in a register: compressing stores are slow on some machines.
+            _mm512_storeu_ps(values.add(count), _mm512_maskz_compress_ps(mask, x));
+            _mm512_storeu_epi32(at.add(count).cast(), _mm512_maskz_compress_epi32(mask, indices));
+            count += mask.count_ones() as usize;
         }
-        numbers = _mm512_add_epi32(numbers, _mm512_set1_epi32(LANES as i32));
+        indices = _mm512_add_epi32(indices, _mm512_set1_epi32(LANES as i32));
     }
     count
 }
@@ -377,7 +379,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_zero_is_listed_in_order() {
+    fn nonzero_elements_are_listed_in_order() {
         for len in [0, 1, 15, 16, 17, 100] {
             let a: Vec<f32> = (0..len).map(|p| if p % 3 == 0 { f32::NAN } else { (p % 2) as f32 * -0.5 }).collect();
             let (mut values, mut at) = (vec![0.0; len + LANES], vec![0; len + LANES]);

@@ -3,7 +3,7 @@ use crate::dtype::DType;
 use crate::simd::{with_isa, Isa};
 use crate::testing::Random;
 
-/// `[batch, m, n]` in f64 from the same operands.
+/// Computes `[batch, m, n]` in f64, and the sums of magnitudes for error bounds.
 fn reference<T: Element>(
     [batch, m, n, k]: [usize; 4],
     a: &[T],
@@ -86,7 +86,7 @@ fn check<T: GemmElement>(random: &mut Random, [batch, m, n, k]: [usize; 4], tole
         let mut fused_output = before.clone();
         gemm(&pool, batch, m, n, k, &a, am, &b, bm, &mut c, epilogue, &mut Scratch::new());
         let calls = std::sync::Mutex::new(vec![0; c.len()]);
-        // Each element once, with its index, after all of its terms.
+        // Each element is passed once, with its index and its final value.
         let fused = |start: usize, part: &mut [T]| {
             assert!(start % n + part.len() <= n || (start.is_multiple_of(n) && part.len().is_multiple_of(n)));
             for (i, value) in part.iter_mut().enumerate() {
@@ -133,8 +133,8 @@ fn shapes(random: &mut Random, count: usize) -> Vec<[usize; 4]> {
     ];
     for _ in 0..count {
         let small = random.below(2) == 0;
-        let most = if small { 20 } else { 150 };
-        shapes.push([1 + random.below(3), 1 + random.below(most), 1 + random.below(most), 1 + random.below(most)]);
+        let max = if small { 20 } else { 150 };
+        shapes.push([1 + random.below(3), 1 + random.below(max), 1 + random.below(max), 1 + random.below(max)]);
     }
     shapes
 }
@@ -177,7 +177,7 @@ fn integers_are_exact_and_wrap() {
 }
 
 #[test]
-fn nan_passes_relu() {
+fn relu_propagates_nan() {
     let pool = ThreadPool::new(1);
     for isa in Isa::available() {
         with_isa(isa, || {
@@ -191,16 +191,16 @@ fn nan_passes_relu() {
 }
 
 #[test]
-#[should_panic(expected = "is no")]
-fn short_operands_are_refused() {
+#[should_panic(expected = "do not hold")]
+fn short_operands_are_rejected() {
     let (a, b, mut c) = ([0f32; 5], [0f32; 6], [0f32; 4]);
     let (am, bm) = (Mat::row_major(2, 3), Mat::row_major(3, 2));
     gemm(&ThreadPool::new(1), 1, 2, 2, 3, &a, am, &b, bm, &mut c, Epilogue::default(), &mut Scratch::new());
 }
 
-/// Small integers: every sum is exact in `f32`, so that one rounding at the end leaves one right answer.
+/// Small integers: every sum is exact in `f32`, so that the final rounding determines the result.
 #[test]
-fn bfloat16_sums_exactly_what_float32_can_hold() {
+fn bfloat16_sums_are_exact_where_float32_is() {
     for isa in Isa::available() {
         with_isa(isa, || {
             let mut random = Random::new(4);
@@ -219,9 +219,9 @@ fn bfloat16_sums_exactly_what_float32_can_hold() {
     }
 }
 
-/// Half a step of bfloat16, and one rounding of `f32` for each of at most `k + 2` sums.
+/// Bound: half a unit of bfloat16, and one rounding of `f32` for each of at max `k + 2` sums.
 #[test]
-fn bfloat16_is_as_near_as_its_last_rounding() {
+fn bfloat16_error_is_bounded_by_its_final_rounding() {
     let mut random = Random::new(5);
     for [m, n, k] in [[37, 65, 1000], [128, 64, 512], [1, 200, 333], [130, 1, 257]] {
         let (a, b) = (random.values::<bf16>(m * k), random.values::<bf16>(k * n));
@@ -238,7 +238,7 @@ fn bfloat16_is_as_near_as_its_last_rounding() {
 }
 
 #[test]
-fn zeros_of_a_row_leave_out_finite_rows_of_the_matrix() {
+fn zeros_of_a_row_skip_finite_rows_of_the_matrix() {
     let mut random = Random::new(11);
     for (n, k) in [(1, 5), (7, 40), (128, 3000), (130, 2500), (5000, 70)] {
         let a: Vec<f32> = random.values::<f32>(k).into_iter().map(|x| x.max(0.0)).collect();

@@ -1,37 +1,37 @@
-//! The micro-kernel: a tile of C held in registers while one walk over k goes by.
+//! Micro-kernels: a tile of C stays in registers during one pass over k.
 //!
-//! One body serves matrices and convolutions. The walk over k is `taps x run`: for each tap the pointer into A starts
-//! at `a + tap` and makes `run` steps, while B (packed in the same order) is read straight through. A matrix is one
-//! tap; a convolution has one tap per kernel row or kernel position; a kernel gradient has one per output row.
+//! One body serves matrices and convolutions. The pass over k is `taps x run`: for each tap the pointer into A starts
+//! at `a + tap` and makes `run` steps, while B (packed in the same order) is read sequentially. A matrix has one tap,
+//! a convolution one tap per kernel row or kernel position, a kernel gradient one tap per output row.
 //!
-//! Rows of A lie either next to each other (`CONTIGUOUS`: packed panels, transposed matrices, the channels of one pixel
-//! in a kernel gradient), a step of k moving by `a_step`; or `a_step` apart (matrices in row order, neighbouring
-//! output pixels), a step of k moving by one. Both are read in place by broadcasting loads, so that A needs packing
-//! only where the cache asks for it.
+//! Rows of A are either contiguous (`CONTIGUOUS`: packed panels, transposed matrices, the channels of one pixel in a
+//! kernel gradient), and a step of k moves by `a_stride`; or strided by `a_stride` (row-major matrices, neighbouring
+//! output pixels), and a step of k moves by one. Both are read in place by broadcasting loads, so that A is packed
+//! only where cache conflicts require it.
 
 use super::row::{self, Row, RowFn};
 use super::vector::*;
 use crate::simd::{isa, Isa};
 
-/// What one call of a micro-kernel computes: `c = act(sum + bias (+ c))`.
+/// Arguments of a micro-kernel, which computes `c = act(sum + bias (+ c))`.
 #[derive(Clone, Copy)]
 pub(crate) struct Tile<E> {
     pub a: *const E,
     /// Distance between rows (`CONTIGUOUS` false) or between steps of k (true).
-    pub a_step: usize,
+    pub a_stride: usize,
     /// Start of each tap relative to `a`.
     pub taps: *const usize,
     pub tap_count: usize,
     pub run: usize,
     pub b: *const E,
     /// Distance between steps of k in B.
-    pub b_step: usize,
+    pub b_stride: usize,
     pub c: *mut E,
     /// Distance between rows of C.
-    pub c_step: usize,
-    /// Columns of the last vector that exist (1 ..= LANES); B must be readable to the full width.
+    pub c_stride: usize,
+    /// Valid columns of the last vector (1 ..= LANES); B must be readable to the full width.
     pub last: usize,
-    /// Null for none; `columns` values.
+    /// One value for each column, or null.
     pub bias: *const E,
     pub relu: bool,
     pub accumulate: bool,
@@ -39,27 +39,29 @@ pub(crate) struct Tile<E> {
 
 pub(crate) type TileFn<E> = unsafe fn(&Tile<E>);
 
-/// A row of a depthwise convolution: `y[p, c] = act(sum over taps of x[p * across + tap + c] * w[tap, c] + bias (+ y))`.
+/// Arguments of one row of a depthwise convolution,
+/// `y[p, c] = act(sum over taps of x[p * pixel_stride + tap + c] * w[tap, c] + bias (+ y))`.
 pub(crate) struct DepthwiseRow<E> {
     pub x: *const E,
-    pub across: usize,
+    pub pixel_stride: usize,
     pub taps: *const usize,
     pub tap_count: usize,
     pub w: *const E,
     pub channels: usize,
     pub y: *mut E,
     /// Distance between pixels of `y`.
-    pub y_step: usize,
+    pub y_stride: usize,
     pub pixels: usize,
     pub bias: *const E,
     pub relu: bool,
     pub accumulate: bool,
 }
 
-/// One row's share of a depthwise kernel gradient: `dw[tap, c] += sum over pixels of x[p * across + tap + c] * dy[p, c]`.
+/// Arguments of one row of a depthwise kernel gradient,
+/// `dw[tap, c] += sum over pixels of x[p * pixel_stride + tap + c] * dy[p, c]`.
 pub(crate) struct DepthwiseGrad<E> {
     pub x: *const E,
-    pub across: usize,
+    pub pixel_stride: usize,
     pub taps: *const usize,
     pub tap_count: usize,
     pub dy: *const E,
@@ -68,20 +70,20 @@ pub(crate) struct DepthwiseGrad<E> {
     pub pixels: usize,
 }
 
-/// The kernels of depthwise convolutions of one ISA and type.
+/// Kernels of depthwise convolutions for one ISA and type.
 pub(crate) struct Depthwise<E: 'static> {
     pub row: unsafe fn(&DepthwiseRow<E>),
     pub grad: unsafe fn(&DepthwiseGrad<E>),
 }
 
-/// Vectors a tile can be wide.
+/// Maximum tile width in vectors.
 pub(crate) const MAX_VECTORS: usize = 4;
 
-/// The micro-kernels of one ISA and type.
+/// Micro-kernels for one ISA and type.
 pub(crate) struct Kernels<E: 'static> {
     /// Floats in a vector.
     pub lanes: usize,
-    /// Most rows of a tile `i + 1` vectors wide: as many as leave registers for B and the broadcast.
+    /// Maximum rows of a tile `i + 1` vectors wide: registers remain for B and the broadcast.
     pub rows: [usize; MAX_VECTORS],
     pub wide: RowFn<E>,
     pub dots: RowFn<E>,
@@ -90,7 +92,7 @@ pub(crate) struct Kernels<E: 'static> {
 }
 
 impl<E> Kernels<E> {
-    /// The kernel for a tile of `rows` by `vectors`.
+    /// Micro-kernel for a tile of `rows` by `vectors`.
     #[inline]
     pub fn tile(&self, contiguous: bool, rows: usize, vectors: usize) -> TileFn<E> {
         let table = if contiguous { &self.contiguous } else { &self.strided };
@@ -98,8 +100,8 @@ impl<E> Kernels<E> {
     }
 }
 
-/// Repeats a block for each row below `M`. A loop would do the same, were it not that LLVM unrolls long ones only
-/// after it has decided to keep the array of sums in memory.
+/// Repeats a block for each row below `M`. LLVM unrolls a long loop only after it has decided to keep the array of sums
+/// in memory, so the block is unrolled here.
 macro_rules! rows {
     ($i:ident < $m:ident, $body:block) => {
         rows!(@ $i, $m, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13)
@@ -112,14 +114,14 @@ macro_rules! rows {
     };
 }
 
-/// The same over the vectors of a row.
+/// Repeats a block for each vector of a row.
 macro_rules! columns {
     ($j:ident < $n:ident, $body:block) => {
         rows!(@ $j, $n, $body, 0 1 2 3)
     };
 }
 
-/// One step of k: `acc[i] += a[i] * b`, where `$row` gives the address of row `$i`.
+/// One step of k: `acc[i] += a[i] * b`, where `$row` is the address of row `$i`.
 macro_rules! step {
     ($b:expr, $acc:ident, $i:ident => $row:expr) => {{
         let b = $b;
@@ -137,44 +139,44 @@ macro_rules! step {
 }
 
 #[inline(always)]
-unsafe fn body<V: Vector, const M: usize, const N: usize, const CONTIGUOUS: bool>(t: &Tile<V::Element>) {
-    // SAFETY: the caller vouches for the ISA and for every pointer over the extents that `t` describes.
+unsafe fn micro_kernel<V: Vector, const M: usize, const N: usize, const CONTIGUOUS: bool>(t: &Tile<V::Element>) {
+    // SAFETY: the caller guarantees the ISA and the validity of every pointer over the extents in `t`.
     unsafe {
-        // What is stored in the end is on its way while the sums are built.
+        // The destination is prefetched during the accumulation.
         for i in 0..M {
-            let c = t.c.wrapping_add(i * t.c_step);
+            let c = t.c.wrapping_add(i * t.c_stride);
             prefetch(c);
             prefetch(c.wrapping_add((N - 1) * V::LANES));
         }
         let mut acc = [[V::zero(); N]; M];
         let mut b = t.b;
-        let (a_step, b_step, run) = (t.a_step, t.b_step, t.run);
+        let (a_stride, b_stride, run) = (t.a_stride, t.b_stride, t.run);
         for tap in 0..t.tap_count {
             let mut a = t.a.add(*t.taps.add(tap));
-            let mut left = run;
+            let mut remaining = run;
             if CONTIGUOUS {
-                while left > 0 {
+                while remaining > 0 {
                     step!(b, acc, I => a.add(I));
-                    a = a.add(a_step);
-                    b = b.add(b_step);
-                    left -= 1;
+                    a = a.add(a_stride);
+                    b = b.add(b_stride);
+                    remaining -= 1;
                 }
                 continue;
             }
-            // One pointer for three rows, since the address modes reach two steps further: fourteen pointers would
-            // not fit the registers.
+            // One pointer for three rows, since the address modes cover two more strides: fourteen pointers would not
+            // fit the registers.
             let mut a = [
                 a,
-                a.wrapping_add(3 * a_step),
-                a.wrapping_add(6 * a_step),
-                a.wrapping_add(9 * a_step),
-                a.wrapping_add(12 * a_step),
+                a.wrapping_add(3 * a_stride),
+                a.wrapping_add(6 * a_stride),
+                a.wrapping_add(9 * a_stride),
+                a.wrapping_add(12 * a_stride),
             ];
-            while left > 0 {
-                step!(b, acc, I => a[I / 3].add(I % 3 * a_step));
+            while remaining > 0 {
+                step!(b, acc, I => a[I / 3].add(I % 3 * a_stride));
                 a = a.map(|p| p.wrapping_add(1));
-                b = b.add(b_step);
-                left -= 1;
+                b = b.add(b_stride);
+                remaining -= 1;
             }
         }
         if t.last == V::LANES {
@@ -190,21 +192,21 @@ unsafe fn store_tile<V: Vector, const M: usize, const N: usize, const FULL: bool
     t: &Tile<V::Element>,
     acc: &[[V; N]; M],
 ) {
-    // SAFETY: as in `body`.
+    // SAFETY: as in `micro_kernel`.
     unsafe {
         columns!(J < N, {
-            let whole = FULL || J + 1 < N;
+            let full = FULL || J + 1 < N;
             let at = J * V::LANES;
-            let bias = match (t.bias.is_null(), whole) {
+            let bias = match (t.bias.is_null(), full) {
                 (true, _) => V::zero(),
                 (false, true) => V::load(t.bias.add(at)),
                 (false, false) => V::load_first(t.bias.add(at), t.last),
             };
             rows!(I < M, {
-                let c = t.c.add(I * t.c_step + at);
+                let c = t.c.add(I * t.c_stride + at);
                 let mut value = acc[I][J];
                 if t.accumulate {
-                    value = value.add(if whole { V::load(c) } else { V::load_first(c, t.last) });
+                    value = value.add(if full { V::load(c) } else { V::load_first(c, t.last) });
                 }
                 if !t.bias.is_null() {
                     value = value.add(bias);
@@ -212,7 +214,7 @@ unsafe fn store_tile<V: Vector, const M: usize, const N: usize, const FULL: bool
                 if t.relu {
                     value = value.relu();
                 }
-                if whole {
+                if full {
                     value.store(c);
                 } else {
                     value.store_first(c, t.last);
@@ -224,7 +226,7 @@ unsafe fn store_tile<V: Vector, const M: usize, const N: usize, const FULL: bool
 
 #[inline(always)]
 unsafe fn depthwise<V: Vector>(t: &DepthwiseRow<V::Element>) {
-    // SAFETY: the caller vouches for the ISA and for every pointer over the extents that `t` describes.
+    // SAFETY: the caller guarantees the ISA and the validity of every pointer over the extents in `t`.
     unsafe {
         for c in (0..t.channels).step_by(V::LANES) {
             let n = V::LANES.min(t.channels - c);
@@ -252,18 +254,18 @@ unsafe fn depthwise_pixels<V: Vector, const M: usize, const FULL: bool>(
     n: usize,
     p: usize,
 ) {
-    // SAFETY: as in `depthwise`; only the first `n` lanes are touched unless all exist.
+    // SAFETY: as in `depthwise`; only the first `n` lanes are accessed unless `FULL`.
     unsafe {
         let mut acc = [V::zero(); M];
         for tap in 0..t.tap_count {
             let w = load::<V, FULL>(t.w.add(tap * t.channels + c), n);
-            let x = t.x.add(*t.taps.add(tap) + p * t.across + c);
+            let x = t.x.add(*t.taps.add(tap) + p * t.pixel_stride + c);
             rows!(I < M, {
-                acc[I] = load::<V, FULL>(x.add(I * t.across), n).mul_add(w, acc[I]);
+                acc[I] = load::<V, FULL>(x.add(I * t.pixel_stride), n).mul_add(w, acc[I]);
             });
         }
         rows!(I < M, {
-            let y = t.y.add((p + I) * t.y_step + c);
+            let y = t.y.add((p + I) * t.y_stride + c);
             let mut value = acc[I];
             if t.accumulate {
                 value = value.add(load::<V, FULL>(y, n));
@@ -281,7 +283,7 @@ unsafe fn depthwise_pixels<V: Vector, const M: usize, const FULL: bool>(
 
 #[inline(always)]
 unsafe fn load<V: Vector, const FULL: bool>(p: *const V::Element, n: usize) -> V {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's contract.
     unsafe {
         if FULL {
             V::load(p)
@@ -293,7 +295,7 @@ unsafe fn load<V: Vector, const FULL: bool>(p: *const V::Element, n: usize) -> V
 
 #[inline(always)]
 unsafe fn store<V: Vector, const FULL: bool>(value: V, p: *mut V::Element, n: usize) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's contract.
     unsafe {
         if FULL {
             value.store(p)
@@ -305,20 +307,20 @@ unsafe fn store<V: Vector, const FULL: bool>(value: V, p: *mut V::Element, n: us
 
 #[inline(always)]
 unsafe fn depthwise_grad<V: Vector>(t: &DepthwiseGrad<V::Element>) {
-    // SAFETY: the caller vouches for the ISA and for every pointer over the extents that `t` describes.
+    // SAFETY: the caller guarantees the ISA and the validity of every pointer over the extents in `t`.
     unsafe {
         for c in (0..t.channels).step_by(V::LANES) {
             let n = V::LANES.min(t.channels - c);
             let mut tap = 0;
             while tap < t.tap_count {
-                let left = t.tap_count - tap;
-                match (left, n == V::LANES) {
+                let remaining = t.tap_count - tap;
+                match (remaining, n == V::LANES) {
                     (6.., true) => depthwise_taps::<V, 6, true>(t, c, n, tap),
                     (3.., true) => depthwise_taps::<V, 3, true>(t, c, n, tap),
                     (_, true) => depthwise_taps::<V, 1, true>(t, c, n, tap),
                     (_, false) => depthwise_taps::<V, 1, false>(t, c, n, tap),
                 }
-                tap += match (left, n == V::LANES) {
+                tap += match (remaining, n == V::LANES) {
                     (6.., true) => 6,
                     (3.., true) => 3,
                     _ => 1,
@@ -335,12 +337,12 @@ unsafe fn depthwise_taps<V: Vector, const M: usize, const FULL: bool>(
     n: usize,
     tap: usize,
 ) {
-    // SAFETY: as in `depthwise_grad`; only the first `n` lanes are touched unless all exist.
+    // SAFETY: as in `depthwise_grad`; only the first `n` lanes are accessed unless `FULL`.
     unsafe {
         let mut acc = [V::zero(); M];
         for p in 0..t.pixels {
             let dy = load::<V, FULL>(t.dy.add(p * t.channels + c), n);
-            let x = t.x.add(p * t.across + c);
+            let x = t.x.add(p * t.pixel_stride + c);
             rows!(I < M, {
                 acc[I] = load::<V, FULL>(x.add(*t.taps.add(tap + I)), n).mul_add(dy, acc[I]);
             });
@@ -360,8 +362,8 @@ macro_rules! kernels {
 
             $(#[$feature])?
             unsafe fn tile<const M: usize, const N: usize, const CONTIGUOUS: bool>(t: &Tile<$element>) {
-                // SAFETY: the caller's promise is passed on, and this function is compiled for the ISA.
-                unsafe { body::<$vector, M, N, CONTIGUOUS>(t) }
+                // SAFETY: the caller's contract is passed on, and this function is compiled for the ISA.
+                unsafe { micro_kernel::<$vector, M, N, CONTIGUOUS>(t) }
             }
 
             $(#[$feature])?
@@ -405,7 +407,7 @@ macro_rules! depthwise {
 
             $(#[$feature])?
             unsafe fn row(t: &DepthwiseRow<$element>) {
-                // SAFETY: the caller's promise is passed on, and this function is compiled for the ISA.
+                // SAFETY: the caller's contract is passed on, and this function is compiled for the ISA.
                 unsafe { super::depthwise::<$vector>(t) }
             }
 
@@ -420,7 +422,7 @@ macro_rules! depthwise {
     };
 }
 
-// 32 registers: 14 x 2 or 6 x 4 sums (three wide occurs only as a last panel).
+// 32 registers: 14 x 2 or 6 x 4 sums (a width of three occurs only in a last panel).
 #[cfg(target_arch = "x86_64")]
 kernels!(avx512_f32, F32x16, f32, 16, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")],
     [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [1 2 3 4 5 6 7 8] [1 2 3 4 5 6]);
@@ -445,7 +447,7 @@ kernels!(portable_f32, Lanes<f32, 4>, f32, 4, ,
 kernels!(portable_f64, Lanes<f64, 2>, f64, 2, ,
     [1 2 3 4 5 6 7 8] [1 2 3 4 5 6] [1 2 3 4] [1 2]);
 
-// Pairs of bfloat16 in the place of floats.
+// Pairs of bfloat16 packed into floats.
 #[cfg(target_arch = "x86_64")]
 kernels!(avx512_pairs, Pairs, f32, 16,
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")],
@@ -466,8 +468,8 @@ depthwise!(depthwise_neon_f64, F64x2, f64,);
 depthwise!(depthwise_portable_f32, Lanes<f32, 4>, f32, );
 depthwise!(depthwise_portable_f64, Lanes<f64, 2>, f64, );
 
-/// The micro-kernels of matrices whose floats are pairs of bfloat16, two neighbouring steps of k; what they add to is
-/// `f32`. `None` where the CPU has no such instruction.
+/// Micro-kernels on pairs of bfloat16, two neighbouring steps of k packed into a float, with `f32` accumulators. `None`
+/// if the CPU lacks the instruction.
 pub(crate) fn pairs() -> Option<&'static Kernels<f32>> {
     #[cfg(target_arch = "x86_64")]
     if isa() == Isa::Avx512 && is_x86_feature_detected!("avx512bf16") {
@@ -476,13 +478,13 @@ pub(crate) fn pairs() -> Option<&'static Kernels<f32>> {
     None
 }
 
-/// A float with micro-kernels: `f32` and `f64`.
+/// Float with micro-kernels: `f32` and `f64`.
 pub(crate) trait Real: crate::dtype::Element<Acc = Self> + crate::scratch::Plain {
-    /// The micro-kernels for the calling thread's ISA. Tasks get the reference from whoever hands them out.
+    /// Micro-kernels for the ISA of the calling thread. Tasks receive this reference from the submitting thread.
     fn kernels() -> &'static Kernels<Self>;
-    /// Those of depthwise convolutions.
+    /// Depthwise kernels for the ISA of the calling thread.
     fn depthwise() -> &'static Depthwise<Self>;
-    /// The sum, for generic code outside the micro-kernels.
+    /// Adds two elements in generic code outside the micro-kernels.
     fn plus(self, other: Self) -> Self;
 }
 

@@ -1,13 +1,13 @@
-//! One register of floats under each instruction set, behind one trait.
+//! Vector registers of floats for each instruction set, under one trait.
 //!
 //! Kernels are written once over [`Vector`] as `#[inline(always)]` bodies, then instantiated inside functions that
-//! carry the matching `#[target_feature]`; the trait's methods themselves are never called from elsewhere.
+//! carry the matching `#[target_feature]`; the trait's methods are never called outside them.
 
-/// Asks for the cache line at `p`, which need not be valid.
+/// Prefetches the cache line at `p`, which need not be valid.
 #[inline(always)]
 pub(crate) fn prefetch<E>(p: *const E) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: a hint, which every x86-64 has.
+    // SAFETY: a hint available on every x86-64 CPU.
     unsafe {
         std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(p.cast())
     };
@@ -15,7 +15,7 @@ pub(crate) fn prefetch<E>(p: *const E) {
     let _ = p;
 }
 
-/// [`prefetch`] into the second-level cache: what comes first is to stay in the first.
+/// Prefetches into the L2 cache, so that the L1 cache keeps its contents.
 #[inline(always)]
 pub(crate) fn prefetch_far<E>(p: *const E) {
     #[cfg(target_arch = "x86_64")]
@@ -27,12 +27,12 @@ pub(crate) fn prefetch_far<E>(p: *const E) {
     let _ = p;
 }
 
-/// A register of `LANES` floats.
+/// Register of `LANES` floats.
 ///
 /// # Safety
 /// The methods use instructions of one ISA: callers run inside a function compiled for it, on a machine that has it.
-/// Pointers need no alignment; `*_first` touches only the first `n` elements.
-#[allow(dead_code)] // The arithmetic is a set: which part of it kernels use changes.
+/// Pointers need no alignment; `*_first` accesses only the first `n` elements.
+#[allow(dead_code)] // A complete set of operations, of which each target uses a part.
 pub(crate) trait Vector: Copy {
     type Element: Copy;
     const LANES: usize;
@@ -43,12 +43,12 @@ pub(crate) trait Vector: Copy {
     unsafe fn store(self, p: *mut Self::Element);
     unsafe fn load_first(p: *const Self::Element, n: usize) -> Self;
     unsafe fn store_first(self, p: *mut Self::Element, n: usize);
-    /// `self * b + c`, fused where the ISA has it.
+    /// Computes `self * b + c`, fused if the ISA supports it.
     unsafe fn mul_add(self, b: Self, c: Self) -> Self;
     unsafe fn add(self, other: Self) -> Self;
     unsafe fn sub(self, other: Self) -> Self;
     unsafe fn mul(self, other: Self) -> Self;
-    /// `max(self, 0)`; NaN stays NaN.
+    /// Computes `max(self, 0)`; NaN stays NaN.
     unsafe fn relu(self) -> Self;
 }
 
@@ -92,12 +92,12 @@ mod x86 {
                 }
                 #[inline(always)]
                 unsafe fn load_first(p: *const $element, n: usize) -> Self {
-                    // SAFETY: see above; masked-off lanes are not touched.
+                    // SAFETY: see above; masked-off lanes are not accessed.
                     Self(unsafe { $mload(((1u32 << n) - 1) as $mask, p) })
                 }
                 #[inline(always)]
                 unsafe fn store_first(self, p: *mut $element, n: usize) {
-                    // SAFETY: see above; masked-off lanes are not touched.
+                    // SAFETY: see above; masked-off lanes are not accessed.
                     unsafe { $mstore(p, ((1u32 << n) - 1) as $mask, self.0) }
                 }
                 #[inline(always)]
@@ -275,7 +275,7 @@ mod x86 {
         _mm256_max_pd
     );
 
-    /// Sixteen pairs of bfloat16 as operands of `mul_add`, sixteen floats in everything else.
+    /// Sixteen pairs of bfloat16 as operands of `mul_add`, sixteen floats in all other operations.
     #[derive(Clone, Copy)]
     pub(crate) struct Pairs(F32x16);
 
@@ -463,8 +463,8 @@ mod arm {
     );
 }
 
-/// Plain arrays: what the compiler makes of them on the baseline target. Products are rounded before the sum, since a
-/// fused operation without the instruction is a library call.
+/// Plain arrays, vectorised by the compiler on the baseline target. Products are rounded before the sum, because a fused
+/// operation without hardware support is a library call.
 #[derive(Clone, Copy)]
 pub(crate) struct Lanes<T, const N: usize>([T; N]);
 
@@ -537,7 +537,7 @@ macro_rules! portable {
             }
             #[inline(always)]
             unsafe fn relu(self) -> Self {
-                // Written so that NaN fails the comparison and stays.
+                // NaN fails the comparison and stays.
                 Self(self.0.map(|v| if v < 0.0 { 0.0 } else { v }))
             }
         }

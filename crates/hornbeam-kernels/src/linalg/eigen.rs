@@ -1,14 +1,14 @@
-//! Eigenvalues of symmetric matrices and singular values, by Jacobi rotations: simple, accurate to the last digits even for
-//! small values, and fast enough for the sizes that models use.
+//! Eigenvalues of symmetric matrices and singular values, by Jacobi rotations: accurate to the last digits even for small
+//! values, and fast enough for the sizes of models.
 
 use super::{dot, for_each_matrix, Scalar};
 use crate::pool::ThreadPool;
 use crate::scratch::with_local;
 
-/// More than enough: convergence is quadratic, six to ten sweeps are usual.
+/// Maximum number of sweeps: convergence is quadratic, after six to ten sweeps usually.
 const SWEEPS: usize = 60;
 
-/// The rotation `(c, s)` that makes the 2x2 matrix `[[a, b], [b, d]]` diagonal.
+/// Rotation `(c, s)` that diagonalises the 2x2 matrix `[[a, b], [b, d]]`.
 fn rotation<T: Scalar>(a: T, b: T, d: T) -> (T, T) {
     let two = T::ONE + T::ONE;
     let theta = (d - a) / (two * b);
@@ -17,26 +17,26 @@ fn rotation<T: Scalar>(a: T, b: T, d: T) -> (T, T) {
     (c, t * c)
 }
 
-/// `(x, y) = (c x - s y, s x + c y)`
+/// Computes `(x, y) = (c x - s y, s x + c y)`.
 fn rotate<T: Scalar>(x: &mut [T], y: &mut [T], c: T, s: T) {
     for (x, y) in x.iter_mut().zip(y) {
         (*x, *y) = (c * *x - s * *y, s * *x + c * *y);
     }
 }
 
-/// Rows `p < q` of a matrix with rows of `n`.
+/// Returns rows `p < q` of a matrix with rows of `n`.
 fn rows<T>(a: &mut [T], n: usize, p: usize, q: usize) -> (&mut [T], &mut [T]) {
     let (left, right) = a.split_at_mut(q * n);
     (&mut left[p * n..][..n], &mut right[..n])
 }
 
-/// Eigenvalues `w` of `[batch, n]`, ascending, and eigenvectors, the columns of `v` of `[batch, n, n]`, of symmetric `x` (the lower
-/// triangle is read).
+/// Computes ascending eigenvalues `w` of `[batch, n]` and eigenvectors, the columns of `v` of `[batch, n, n]`, of symmetric
+/// `x` (the lower triangle is read).
 pub fn eigh<T: Scalar>(pool: &ThreadPool, n: usize, x: &[T], w: &mut [T], v: &mut [T]) {
     assert_eq!(x.len(), v.len());
     for_each_matrix(pool, [w, v], [n, n * n], &|i, [w, v]| {
         with_local(|scratch| {
-            // Row j of `vectors` is the j-th eigenvector, so that rotations run along memory.
+            // Row j of `vectors` is the j-th eigenvector, so that rotations access contiguous memory.
             let (a, vectors) = scratch.take2::<T, T>(n * n, n * n);
             for row in 0..n {
                 for column in 0..n {
@@ -60,12 +60,12 @@ pub fn eigh<T: Scalar>(pool: &ThreadPool, n: usize, x: &[T], w: &mut [T], v: &mu
     });
 }
 
-/// Makes symmetric `a` diagonal. False: NaN or infinity inside.
+/// Diagonalises symmetric `a`. Returns false if it contains NaN or infinity.
 fn jacobi<T: Scalar>(a: &mut [T], vectors: &mut [T], n: usize) -> bool {
     if !a.iter().all(|x| x.is_finite()) {
         return false;
     }
-    // Elements this small beside the largest are rounding noise.
+    // Elements below this are rounding errors of the largest.
     let largest = a.iter().fold(T::ZERO, |m, x| if x.abs() > m { x.abs() } else { m });
     let floor = largest * T::EPSILON * T::EPSILON;
     for _ in 0..SWEEPS {
@@ -100,16 +100,16 @@ fn jacobi<T: Scalar>(a: &mut [T], vectors: &mut [T], n: usize) -> bool {
     true
 }
 
-/// `x = u diag(s) vh`, reduced: for `x` of `[batch, m, n]` and `k = min(m, n)`, `u` is `[batch, m, k]`, `s` is `[batch, k]`, descending,
-/// and `vh` is `[batch, k, n]`. One-sided Jacobi rotations.
+/// Computes the reduced decomposition `x = u diag(s) vh` by one-sided Jacobi rotations: for `x` of `[batch, m, n]` and
+/// `k = min(m, n)`, `u` is `[batch, m, k]`, `s` is `[batch, k]`, descending, and `vh` is `[batch, k, n]`.
 pub fn svd<T: Scalar>(pool: &ThreadPool, [m, n]: [usize; 2], x: &[T], u: &mut [T], s: &mut [T], vh: &mut [T]) {
     let k = m.min(n);
-    assert!(u.len() * n == x.len() * k && vh.len() * m == x.len() * k, "u and vh do not fit x");
+    assert!(u.len() * n == x.len() * k && vh.len() * m == x.len() * k, "u and vh do not fit x of {m} x {n}");
     for_each_matrix(pool, [u, s, vh], [m * k, k, k * n], &|i, [u, s, vh]| {
         let x = &x[i * m * n..][..m * n];
         let long = m.max(n);
         with_local(|scratch| {
-            // The k short-side vectors of x, each contiguous: its rows when it is wide, its columns when it is tall.
+            // The k vectors along the shorter side of x, each contiguous: rows of a wide matrix, columns of a tall one.
             let (a, other) = scratch.take2::<T, T>(k * long, k * k);
             for j in 0..k {
                 for l in 0..long {
@@ -128,20 +128,20 @@ pub fn svd<T: Scalar>(pool: &ThreadPool, [m, n]: [usize; 2], x: &[T], u: &mut [T
             let mut order: Vec<usize> = (0..k).collect();
             order.sort_by(|&p, &q| norms[q].partial_cmp(&norms[p]).unwrap_or(std::cmp::Ordering::Equal));
             let smallest = norms[order[0]] * T::EPSILON * T::from_f64(long as f64);
-            for (place, &j) in order.iter().enumerate() {
-                s[place] = norms[j];
+            for (rank, &j) in order.iter().enumerate() {
+                s[rank] = norms[j];
                 if norms[j] > smallest {
                     a[j * long..][..long].iter_mut().for_each(|v| *v /= norms[j]);
                 } else {
-                    // The vector of a vanishing singular value is noise: any unit vector orthogonal to the others will do.
-                    complete(a, long, &order[..place], j);
+                    // The vector of a vanishing singular value is arbitrary: any unit vector orthogonal to the others.
+                    complete(a, long, &order[..rank], j);
                 }
                 let (long_side, short_side) = (&a[j * long..][..long], &other[j * k..][..k]);
                 let (left, right) = if m >= n { (long_side, short_side) } else { (short_side, long_side) };
                 for row in 0..m {
-                    u[row * k + place] = left[row];
+                    u[row * k + rank] = left[row];
                 }
-                vh[place * n..][..n].copy_from_slice(right);
+                vh[rank * n..][..n].copy_from_slice(right);
             }
         });
     });
@@ -155,7 +155,8 @@ fn norm<T: Scalar>(x: &[T]) -> T {
     x.iter().map(|v| (*v / largest) * (*v / largest)).sum::<T>().sqrt() * largest
 }
 
-/// Rotates the `k` rows of `a` until they are orthogonal, and the rows of `other` with them. False: NaN or infinity inside.
+/// Rotates the `k` rows of `a` until they are orthogonal, and the rows of `other` likewise. Returns false if `a` contains
+/// NaN or infinity.
 fn orthogonalise<T: Scalar>(a: &mut [T], other: &mut [T], k: usize, long: usize) -> bool {
     if !a.iter().all(|x| x.is_finite()) {
         return false;
@@ -184,7 +185,7 @@ fn orthogonalise<T: Scalar>(a: &mut [T], other: &mut [T], k: usize, long: usize)
     true
 }
 
-/// Makes row `j` a unit vector orthogonal to the rows `done`: the best of the unit vectors, by Gram-Schmidt, twice.
+/// Sets row `j` to a unit vector orthogonal to the rows `done`, by repeated Gram-Schmidt orthogonalisation of a basis vector.
 fn complete<T: Scalar>(a: &mut [T], long: usize, done: &[usize], j: usize) {
     for axis in 0..long {
         let mut v = vec![T::ZERO; long];
@@ -196,7 +197,7 @@ fn complete<T: Scalar>(a: &mut [T], long: usize, done: &[usize], j: usize) {
             }
         }
         let length = norm(&v);
-        // Some axis keeps at least 1/sqrt(long) of its length outside fewer than `long` orthonormal vectors.
+        // Some axis keeps at least 1/sqrt(long) of its length outside the span of fewer than `long` orthonormal vectors.
         if length * length * T::from_f64(2.0 * long as f64) > T::ONE {
             v.iter_mut().for_each(|v| *v /= length);
             return a[j * long..][..long].copy_from_slice(&v);

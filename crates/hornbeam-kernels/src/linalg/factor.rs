@@ -1,12 +1,12 @@
-//! Cholesky, LU and QR factors, and triangular systems.
+//! Cholesky, LU and QR factorisations, and triangular solves.
 
 use super::{axpy, dot, for_each_matrix, Scalar};
 use crate::math::Real;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::with_local;
 
-/// The lower triangular `l` with `l l^T = x`, for symmetric positive definite `x` of shape `[batch, n, n]` (the lower
-/// triangle is read). A matrix that is not positive definite gives NaN.
+/// Computes the lower triangular `l` with `l l^T = x`, for symmetric positive definite `x` of shape `[batch, n, n]` (the
+/// lower triangle is read). A matrix that is not positive definite gives NaN.
 pub fn cholesky<T: Scalar>(pool: &ThreadPool, n: usize, x: &[T], l: &mut [T]) {
     assert_eq!(x.len(), l.len());
     for_each_matrix(pool, [l], [n * n], &|i, [l]| {
@@ -29,8 +29,8 @@ pub fn cholesky<T: Scalar>(pool: &ThreadPool, n: usize, x: &[T], l: &mut [T]) {
     });
 }
 
-/// Solves `op(a) x = b` for triangular `a` of shape `[batch, n, n]` and `b` of `[batch, n, m]`, where `op` transposes or
-/// does nothing. Only the `lower` (or upper) triangle is read; `unit_diagonal` takes its diagonal as ones.
+/// Solves `op(a) x = b` for triangular `a` of shape `[batch, n, n]` and `b` of `[batch, n, m]`, where `op` is the
+/// transpose or the identity. Only the `lower` (or upper) triangle is read; `unit_diagonal` assumes a diagonal of ones.
 pub fn triangular_solve<T: Scalar>(
     pool: &ThreadPool,
     [n, m]: [usize; 2],
@@ -62,7 +62,7 @@ pub fn triangular_solve<T: Scalar>(
     });
 }
 
-/// Rows `a` (to write) and `b` of a matrix with `m` columns.
+/// Returns rows `a` (mutable) and `b` of a matrix with `m` columns.
 fn two_rows<T>(x: &mut [T], m: usize, a: usize, b: usize) -> (&mut [T], &[T]) {
     if a < b {
         let (left, right) = x.split_at_mut(b * m);
@@ -73,9 +73,10 @@ fn two_rows<T>(x: &mut [T], m: usize, a: usize, b: usize) -> (&mut [T], &[T]) {
     }
 }
 
-/// `x[permutation] = l u` with partial pivoting, for `x` of `[batch, m, n]`. `factors` holds `u` and below it `l` without its unit
-/// diagonal; in step `i`, row `i` was exchanged with row `pivots[i]`, of `[batch, min(m, n)]`; `permutation` is `[batch, m]`.
-/// A zero pivot stays in `u`.
+/// Computes `x[permutation] = l u` with partial pivoting, for `x` of `[batch, m, n]`.
+///
+/// `factors` holds `u` and below it `l` without its unit diagonal. Step `i` exchanges row `i` with row `pivots[i]`;
+/// `pivots` is `[batch, min(m, n)]` and `permutation` is `[batch, m]`. A zero pivot stays in `u`.
 pub fn lu<T: Scalar>(
     pool: &ThreadPool,
     [m, n]: [usize; 2],
@@ -87,10 +88,13 @@ pub fn lu<T: Scalar>(
     let k = m.min(n);
     assert_eq!(x.len(), factors.len());
     let batch = x.len().checked_div(m * n).unwrap_or(0);
-    assert!(pivots.len() == batch * k && permutation.len() == batch * m, "pivots do not fit");
+    assert!(
+        pivots.len() == batch * k && permutation.len() == batch * m,
+        "pivots and permutation do not fit {batch} matrices {m} x {n}"
+    );
     let (pivots, permutation) = (SharedMut::new(pivots), SharedMut::new(permutation));
     for_each_matrix(pool, [factors], [m * n], &|i, [a]| {
-        // SAFETY: every task has its own part.
+        // SAFETY: parts of different tasks are disjoint.
         let (pivots, permutation) =
             unsafe { (pivots.range(i * k..(i + 1) * k), permutation.range(i * m..(i + 1) * m)) };
         a.copy_from_slice(&x[i * m * n..][..m * n]);
@@ -123,14 +127,14 @@ pub fn lu<T: Scalar>(
     });
 }
 
-/// `x = q r` by Householder reflections, reduced: for `x` of `[batch, m, n]`, `q` is `[batch, m, k]` with orthonormal
-/// columns and `r` is `[batch, k, n]` upper triangular, `k = min(m, n)`. Signs are LAPACK's.
+/// Computes the reduced factorisation `x = q r` by Householder reflections: for `x` of `[batch, m, n]`, `q` is `[batch, m, k]` with orthonormal
+/// columns and `r` is `[batch, k, n]` upper triangular, `k = min(m, n)`. Signs follow LAPACK.
 pub fn qr<T: Scalar>(pool: &ThreadPool, [m, n]: [usize; 2], x: &[T], q: &mut [T], r: &mut [T]) {
     let k = m.min(n);
-    assert!(q.len() * n == x.len() * k && r.len() * m == x.len() * k, "q and r do not fit x");
+    assert!(q.len() * n == x.len() * k && r.len() * m == x.len() * k, "q and r do not fit x of {m} x {n}");
     for_each_matrix(pool, [q, r], [m * k, k * n], &|i, [q, r]| {
         with_local(|scratch| {
-            // Columns of x, each contiguous, and below their diagonal the reflections; and their factors.
+            // Columns of x, each contiguous, with the reflections below their diagonal; and the factors of the reflections.
             let (a, tau) = scratch.take2::<T, T>(m * n, k);
             for row in 0..m {
                 for column in 0..n {
@@ -150,13 +154,13 @@ pub fn qr<T: Scalar>(pool: &ThreadPool, [m, n]: [usize; 2], x: &[T], q: &mut [T]
                     r[row * n + column] = if column < row { T::ZERO } else { a[column * m + row] };
                 }
             }
-            // The product of the reflections, applied to the first k unit vectors.
+            // Apply the product of the reflections to the first k unit vectors.
             with_local(|scratch| {
                 let unit = scratch.take::<T>(m);
                 for column in 0..k {
                     unit.fill(T::ZERO);
                     unit[column] = T::ONE;
-                    // Reflections after `column` leave this unit vector alone.
+                    // Reflections after `column` do not change this unit vector.
                     for step in (0..=column).rev() {
                         reflect(tau[step], &a[step * m + step + 1..(step + 1) * m], &mut unit[step..]);
                     }
@@ -169,8 +173,8 @@ pub fn qr<T: Scalar>(pool: &ThreadPool, [m, n]: [usize; 2], x: &[T], q: &mut [T]
     });
 }
 
-/// Turns `x` into its reflection: afterwards `x[0]` is the value that remains and `x[1..]` the vector (whose first element
-/// is one). Gives the factor `tau` of `I - tau v v^T`.
+/// Computes the Householder reflection of `x`: stores the remaining value in `x[0]` and the vector, whose first element is
+/// one, in `x[1..]`. Returns the factor `tau` of `I - tau v v^T`.
 fn reflector<T: Scalar>(x: &mut [T]) -> T {
     let largest = x[1..].iter().fold(T::ZERO, |m, v| Real::max(m, v.abs()));
     if largest == T::ZERO {
@@ -186,7 +190,7 @@ fn reflector<T: Scalar>(x: &mut [T]) -> T {
     tau
 }
 
-/// `y -= tau v (v^T y)` with `v = (1, tail)`.
+/// Computes `y -= tau v (v^T y)` with `v = (1, tail)`.
 fn reflect<T: Scalar>(tau: T, tail: &[T], y: &mut [T]) {
     let factor = tau * (y[0] + dot(tail, &y[1..]));
     y[0] -= factor;

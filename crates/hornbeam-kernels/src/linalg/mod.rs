@@ -1,7 +1,7 @@
-//! Dense linear algebra on batches of small matrices: factorisations and triangular systems, in `f32` and `f64`.
+//! Dense linear algebra on batches of small matrices: factorisations and triangular solves, in `f32` and `f64`.
 //!
-//! Matrices are row-major and stacked without gaps; every matrix is one task. What cannot be factorised (not positive definite,
-//! NaN inside) gives NaN, as an error inside a compiled graph could not be caught.
+//! Matrices are row-major and contiguous; every matrix is one task. Matrices that cannot be factorised (not positive
+//! definite, or containing NaN) give NaN, because an error inside a compiled graph could not be caught.
 
 mod eigen;
 mod factor;
@@ -16,7 +16,7 @@ use crate::math::Real;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::Plain;
 
-/// `f32` or `f64`.
+/// Float of linear algebra: `f32` or `f64`.
 pub trait Scalar:
     Real + Plain + std::ops::AddAssign + std::ops::SubAssign + std::ops::MulAssign + std::ops::DivAssign + std::iter::Sum
 {
@@ -43,7 +43,7 @@ macro_rules! scalar {
 
 scalar!(f32, f64);
 
-/// Calls `task(i, part i of every output)` for a batch; `sizes` are the elements of one part.
+/// Calls `task(i, matrix i of every output)` for a batch; `sizes` are the elements of one matrix.
 fn for_each_matrix<T: Element, const N: usize>(
     pool: &ThreadPool,
     outputs: [&mut [T]; N],
@@ -52,18 +52,19 @@ fn for_each_matrix<T: Element, const N: usize>(
 ) {
     let batch = outputs.iter().zip(sizes).find(|(_, size)| *size > 0).map_or(0, |(out, size)| out.len() / size);
     for (out, size) in outputs.iter().zip(sizes) {
-        assert_eq!(out.len(), batch * size, "an output does not fit its batch");
+        assert_eq!(out.len(), batch * size, "an output does not hold {batch} matrices of {size} elements");
     }
     let shared = outputs.map(SharedMut::new);
     pool.run(batch, &|i| {
-        // SAFETY: every task takes its own part of every output, once.
+        // SAFETY: matrices of different tasks are disjoint.
         task(i, std::array::from_fn(|k| unsafe { shared[k].range(i * sizes[k]..(i + 1) * sizes[k]) }));
     });
 }
 
+/// Dot product.
 #[inline(always)]
 fn dot<T: Scalar>(a: &[T], b: &[T]) -> T {
-    // Lanes, because a sum in order cannot be vectorised.
+    // Partial sums, because a sequential sum does not vectorise.
     let mut lanes = [T::ZERO; 16];
     let (x, y) = (a.as_chunks::<16>(), b.as_chunks::<16>());
     for (x, y) in x.0.iter().zip(y.0) {
@@ -75,7 +76,7 @@ fn dot<T: Scalar>(a: &[T], b: &[T]) -> T {
     lanes.into_iter().sum::<T>() + tail
 }
 
-/// `y += a x`
+/// Computes `y += a x`.
 #[inline(always)]
 fn axpy<T: Scalar>(a: T, x: &[T], y: &mut [T]) {
     for (y, x) in y.iter_mut().zip(x) {

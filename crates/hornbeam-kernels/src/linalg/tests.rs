@@ -1,4 +1,4 @@
-//! Factors must multiply back to what they came from, and have the properties that they promise.
+//! Factors multiply back to the matrix and have their defining properties.
 
 use super::*;
 use crate::testing::Random;
@@ -19,11 +19,11 @@ fn transposed<T: Copy>(a: &[T], [m, n]: [usize; 2]) -> Vec<T> {
     (0..m * n).map(|i| a[i % m * n + i / m]).collect()
 }
 
-fn close<T: Scalar>(got: &[f64], want: &[T], what: &str) {
+fn close<T: Scalar>(got: &[f64], want: &[T], name: &str) {
     let scale = want.iter().fold(1.0, |m: f64, x| m.max(x.to_f64().abs()));
     let slack = T::EPSILON.to_f64() * 100.0 * scale;
     for (got, want) in got.iter().zip(want) {
-        assert!((got - want.to_f64()).abs() <= slack, "{what}: {got}, not {want:?}");
+        assert!((got - want.to_f64()).abs() <= slack, "{name}: {got}, not {want:?}");
     }
 }
 
@@ -33,7 +33,7 @@ fn identity<T: Scalar>(n: usize) -> Vec<T> {
 
 const SHAPES: [[usize; 2]; 8] = [[1, 1], [2, 2], [5, 5], [7, 3], [3, 7], [40, 40], [33, 20], [20, 50]];
 
-fn everything<T: Scalar>(threads: usize) -> Vec<f64> {
+fn factorise_all<T: Scalar>(threads: usize) -> Vec<f64> {
     let pool = ThreadPool::new(threads);
     let mut results: Vec<f64> = Vec::new();
     for [m, n] in SHAPES {
@@ -128,7 +128,7 @@ fn solve<T: Scalar>(
     l: &[T],
     results: &mut Vec<f64>,
 ) {
-    // The triangle that is not to be read holds NaN, and so does a unit diagonal.
+    // The unused triangle, and a unit diagonal, hold NaN.
     let batch = l.len() / (n * n);
     let a: Vec<T> = (0..l.len())
         .map(|at| {
@@ -170,12 +170,12 @@ fn solve<T: Scalar>(
 
 #[test]
 fn factors_multiply_back_on_any_number_of_threads() {
-    assert_eq!(everything::<f64>(1), everything::<f64>(3));
-    assert_eq!(everything::<f32>(1), everything::<f32>(2));
+    assert_eq!(factorise_all::<f64>(1), factorise_all::<f64>(3));
+    assert_eq!(factorise_all::<f32>(1), factorise_all::<f32>(2));
 }
 
 #[test]
-fn what_cannot_be_factorised_is_nan() {
+fn singular_input_gives_nan() {
     let pool = ThreadPool::new(1);
     let mut l = [0.0f64; 8];
     cholesky(&pool, 2, &[1.0, 2.0, 2.0, 1.0, 4.0, 0.0, 2.0, 10.0], &mut l);

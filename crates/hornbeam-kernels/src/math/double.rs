@@ -1,9 +1,9 @@
 //! Functions in double precision that the standard library lacks.
 
-// Coefficients are written with the digits that they were computed with.
+// Coefficients keep all computed digits.
 #![allow(clippy::excessive_precision)]
 
-/// Functions of C99's library that Rust's standard library, which is linked to it, does not expose.
+/// C99 library functions that Rust's standard library links but does not expose.
 mod c {
     unsafe extern "C" {
         pub fn erf(x: f64) -> f64;
@@ -15,31 +15,32 @@ mod c {
 }
 
 pub fn asinh64(x: f64) -> f64 {
-    // SAFETY: a pure C99 function of one number.
+    // SAFETY: a pure C99 function.
     unsafe { c::asinh(x) }
 }
 
 pub fn acosh64(x: f64) -> f64 {
-    // SAFETY: a pure C99 function of one number.
+    // SAFETY: a pure C99 function.
     unsafe { c::acosh(x) }
 }
 
 pub fn atanh64(x: f64) -> f64 {
-    // SAFETY: a pure C99 function of one number.
+    // SAFETY: a pure C99 function.
     unsafe { c::atanh(x) }
 }
 
 pub fn erf64(x: f64) -> f64 {
-    // SAFETY: a pure C99 function of one number.
+    // SAFETY: a pure C99 function.
     unsafe { c::erf(x) }
 }
 
 fn erfc64(x: f64) -> f64 {
-    // SAFETY: a pure C99 function of one number.
+    // SAFETY: a pure C99 function.
     unsafe { c::erfc(x) }
 }
 
-/// The `f32` approximation, then Halley steps. In the tails they run on `erfc`, where `1 - |x|` is exact.
+/// Inverse error function: the `f32` approximation, refined by Halley steps. In the tails they use `erfc`, because `1 - |x|`
+/// is exact.
 pub fn erf_inv64(x: f64) -> f64 {
     let magnitude = x.abs();
     if x.is_nan() || magnitude >= 1.0 {
@@ -48,7 +49,7 @@ pub fn erf_inv64(x: f64) -> f64 {
     if magnitude < 1e-7 {
         return x * (0.5 * std::f64::consts::PI.sqrt());
     }
-    // Beyond the reach of f32: the leading term of the asymptotic series.
+    // Beyond the range of f32: the leading term of the asymptotic series.
     let start = f64::from(super::single::erf_inv::<crate::simd::Portable>(magnitude as f32));
     let mut y = if start.is_finite() { start } else { (-(1.0 - magnitude).ln()).sqrt() };
     for _ in 0..4 {
@@ -59,7 +60,8 @@ pub fn erf_inv64(x: f64) -> f64 {
     y.copysign(x)
 }
 
-/// `log |gamma(x)|`: Stirling's series after shifting the argument to 10 or more; reflection for negative arguments.
+/// Computes `log |gamma(x)|` by Stirling's series after shifting the argument to 10 or more, with reflection for negative
+/// arguments.
 pub fn lgamma64(x: f64) -> f64 {
     if x.is_nan() {
         return x;
@@ -101,7 +103,7 @@ pub fn lgamma64(x: f64) -> f64 {
     (z - 0.5) * z.ln() - z + 0.5 * (2.0 * std::f64::consts::PI).ln() + series - product.ln()
 }
 
-/// `log gamma(1 + d)` for `|d| <= 1/4`: the zeros at 1 and 2 need a series in which nothing cancels,
+/// Computes `log gamma(1 + d)` for `|d| <= 1/4`. The zeros at 1 and 2 need a series without cancellation,
 /// `-log1p(d) + d (1 - euler) + sum over k >= 2 of (-d)^k (zeta(k) - 1) / k`.
 fn lgamma1p(d: f64) -> f64 {
     const EULER: f64 = 0.577_215_664_901_532_9;
@@ -135,7 +137,8 @@ fn lgamma1p(d: f64) -> f64 {
     d * (1.0 - EULER) - sum * d - d.ln_1p()
 }
 
-/// The derivative of `lgamma`: asymptotic series after shifting the argument to 10 or more, reflection below 0.
+/// Computes the derivative of `lgamma` by its asymptotic series after shifting the argument to 10 or more, with reflection
+/// below 0.
 pub fn digamma64(x: f64) -> f64 {
     if x == 0.0 {
         return f64::NEG_INFINITY.copysign(-x);

@@ -1,10 +1,10 @@
-//! Functions of one real number, written so that loops over them vectorise.
+//! Elementary functions, written so that loops over them vectorise.
 //!
 //! The `f32` versions are branch-free: range reduction, one polynomial, and selects for the special values. The
-//! polynomials were fitted for this crate (weighted minimax by Lawson's reweighting). Errors against exact results stay below
-//! 4 units in the last place; the tests measure them. `f64`, and the rarer functions, call the platform's C library.
+//! polynomials were fitted for this crate (weighted minimax by Lawson's reweighting). Errors stay below 4 units in the last
+//! place; the tests measure them. `f64`, and the rarer functions, call the platform's C library.
 //!
-//! NaN goes through every function: selects are written so that a comparison with NaN keeps the NaN.
+//! NaN propagates through every function: selects are written so that a failed comparison keeps the NaN.
 
 mod double;
 mod single;
@@ -17,13 +17,13 @@ use crate::simd::Target;
 use double::{acosh64, asinh64, atanh64, digamma64, erf64, erf_inv64, lgamma64};
 use single::{sin_cos, FAR};
 
-/// A floating type that the element-wise functions are computed in.
+/// Floating-point type in which elementwise functions are computed.
 pub trait Real: crate::dtype::Element<Acc = Self> + std::ops::Neg<Output = Self> + Arithmetic {
     fn sign(self) -> Self;
     fn abs(self) -> Self;
     fn floor(self) -> Self;
     fn ceil(self) -> Self;
-    /// To the nearest integer, halves to the even one.
+    /// Rounds to the nearest integer, ties to even.
     fn round(self) -> Self;
     fn is_finite(self) -> bool;
     fn exp<S: Target>(self) -> Self;
@@ -34,7 +34,7 @@ pub trait Real: crate::dtype::Element<Acc = Self> + std::ops::Neg<Output = Self>
     fn rsqrt(self) -> Self;
     fn sin<S: Target>(self) -> Self;
     fn cos<S: Target>(self) -> Self;
-    /// Whether `sin` and `cos` need the slow range reduction of [`Real::sin_any`] and [`Real::cos_any`].
+    /// Returns true if `sin` and `cos` need the slow range reduction of [`Real::sin_any`] and [`Real::cos_any`].
     fn is_far(self) -> bool;
     fn sin_any(self) -> Self;
     fn cos_any(self) -> Self;
@@ -59,7 +59,7 @@ pub trait Real: crate::dtype::Element<Acc = Self> + std::ops::Neg<Output = Self>
     fn min(self, other: Self) -> Self;
 }
 
-/// The operators, named once.
+/// Arithmetic operators.
 pub trait Arithmetic:
     Sized
     + std::ops::Add<Output = Self>
@@ -203,7 +203,7 @@ impl Real for f32 {
     fn tanh<S: Target>(self) -> f32 {
         tanh::<S>(self)
     }
-    // The C functions round once from a wider type: asinh and friends of the standard library lose digits in f32.
+    // The C functions round once from a wider type: asinh, acosh and atanh of the standard library are inaccurate in f32.
     #[inline(always)]
     fn asinh(self) -> f32 {
         Real::asinh(f64::from(self)) as f32

@@ -1,11 +1,11 @@
-//! The `f32` functions that vectorise.
+//! Vectorisable functions in single precision.
 
-// Coefficients are written with the digits that they were computed with.
+// Coefficients keep all computed digits.
 #![allow(clippy::excessive_precision)]
 
 use crate::simd::{mul_add, mul_add64, Target};
 
-/// `c[0] + c[1] x + ...`
+/// Evaluates `c[0] + c[1] x + ...`.
 #[inline(always)]
 fn poly<S: Target, const N: usize>(x: f32, c: [f32; N]) -> f32 {
     let mut sum = c[N - 1];
@@ -15,13 +15,13 @@ fn poly<S: Target, const N: usize>(x: f32, c: [f32; N]) -> f32 {
     sum
 }
 
-/// Adding it to a small number leaves the nearest integer in the low mantissa bits. Unlike a rounding instruction
-/// this exists on every instruction set.
+/// Adding it to a small number leaves the nearest integer in the low mantissa bits. Unlike a rounding instruction, this
+/// works on every instruction set.
 const ROUND: f32 = 12_582_912.0;
 const LN2_HIGH: f32 = 0.693_145_75;
 const LN2_LOW: f32 = 1.428_606_8e-6;
 
-/// Splits `x` into `n ln 2 + r` with `|r| <= ln 2 / 2`: gives `n` twice, as an integer and as a float, and `r`.
+/// Splits `x` into `n ln 2 + r` with `|r| <= ln 2 / 2`. Returns `n` as an integer and as a float, and `r`.
 #[inline(always)]
 fn split_ln2<S: Target>(x: f32) -> (i32, f32, f32) {
     let shifted = mul_add::<S>(x, std::f32::consts::LOG2_E, ROUND);
@@ -30,7 +30,7 @@ fn split_ln2<S: Target>(x: f32) -> (i32, f32, f32) {
     ((shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32), n, r)
 }
 
-/// `2^n` for `-126 <= n <= 127`.
+/// Computes `2^n` for `-126 <= n <= 127`.
 #[inline(always)]
 fn exp2_int(n: i32) -> f32 {
     f32::from_bits((n.wrapping_add(127) << 23) as u32)
@@ -46,16 +46,16 @@ pub fn exp<S: Target>(x: f32) -> f32 {
     p * exp2_int(half) * exp2_int(n.wrapping_sub(half))
 }
 
-/// `exp(x)` for `x <= 0`, with the same bits.
+/// Computes `exp(x)` for `x <= 0`, with the same bits as [`exp`].
 #[inline(always)]
 fn exp_down<S: Target>(x: f32) -> f32 {
     let clamped = if x < -104.0 { -104.0 } else { x };
     let (n, p) = exp_parts::<S>(clamped);
-    // In two steps, of which only the second may round to a subnormal number.
+    // In two steps, so that only the second may round to a subnormal number.
     p * exp2_int(n.wrapping_add(64)) * exp2_int(-64)
 }
 
-/// `n` and `p` such that `exp(x) = 2^n p`.
+/// Returns `n` and `p` with `exp(x) = 2^n p`.
 #[inline(always)]
 fn exp_parts<S: Target>(x: f32) -> (i32, f32) {
     let (n, _, r) = split_ln2::<S>(x);
@@ -68,7 +68,7 @@ pub fn expm1<S: Target>(x: f32) -> f32 {
     let clamped = if x > 89.0 { 89.0 } else { x };
     let clamped = if clamped < -20.0 { -20.0 } else { clamped };
     let y = expm1_within::<S>(clamped);
-    // -0 and the smallest numbers.
+    // -0 and subnormal numbers.
     if x.abs() < f32::MIN_POSITIVE {
         x
     } else {
@@ -76,13 +76,13 @@ pub fn expm1<S: Target>(x: f32) -> f32 {
     }
 }
 
-/// [`expm1`] between -20 and 89, but for numbers next to 0.
+/// Computes [`expm1`] between -20 and 89, except for subnormal numbers.
 #[inline(always)]
 fn expm1_within<S: Target>(x: f32) -> f32 {
     let (n, _, r) = split_ln2::<S>(x);
     let q = poly::<S, 6>(r, [0.5, 0.166_666_67, 0.041_666_348, 0.008_333_271, 0.001_394_156_3, 0.000_199_149_7]);
     let p = mul_add::<S>(r * r, q, r);
-    // 2^n (p + 1) - 1 with half of 2^n, because 2^128 is no number but the result may be one.
+    // 2^n (p + 1) - 1 with half of 2^n, because 2^128 overflows although the result may be finite.
     let scale = exp2_int(n.wrapping_sub(1));
     2.0 * mul_add::<S>(scale, p, scale - 0.5)
 }
@@ -125,7 +125,7 @@ pub fn log<S: Target>(x: f32) -> f32 {
 #[inline(always)]
 pub fn log1p<S: Target>(x: f32) -> f32 {
     let u = 1.0 + x;
-    // What rounding took from 1 + x, as a first-order correction.
+    // First-order correction of the rounding error of 1 + x.
     let y = log::<S>(u) + (x - (u - 1.0)) / u;
     let y = if x == -1.0 { f32::NEG_INFINITY } else { y };
     if (x == f32::INFINITY) | (x == 0.0) {
@@ -143,7 +143,7 @@ pub fn tanh<S: Target>(x: f32) -> f32 {
     (p / (p + 2.0)).copysign(x)
 }
 
-/// `1 / (1 + exp(-x))`, in the form that neither overflows nor loses the small values.
+/// Computes `1 / (1 + exp(-x))` without overflow or loss of small values.
 #[inline(always)]
 pub fn logistic<S: Target>(x: f32) -> f32 {
     let z = exp_down::<S>(-x.abs());
@@ -180,8 +180,8 @@ pub fn erf<S: Target>(x: f32) -> f32 {
     }
 }
 
-/// After Giles, "Approximating the erfinv function" (2011): one polynomial in `w = -log(1 - x^2)` for the middle, one
-/// in its root for the tails.
+/// Inverse error function after Giles, "Approximating the erfinv function" (2011): a polynomial in `w = -log(1 - x^2)` for
+/// the centre, one in its square root for the tails.
 #[inline(always)]
 pub fn erf_inv<S: Target>(x: f32) -> f32 {
     let w = -log::<S>((1.0 - x) * (1.0 + x));
@@ -223,13 +223,14 @@ pub fn erf_inv<S: Target>(x: f32) -> f32 {
     }
 }
 
-/// Beyond this, `n pi/2` in two pieces is no longer exact enough, and the C library reduces the argument.
+/// Limit of the two-part range reduction by `n pi/2`, beyond which the C library reduces the argument.
 pub(super) const FAR: f32 = 1_048_576.0;
 
-/// `sin` for `QUARTER = 0`, `cos` for `QUARTER = 1`, for arguments that are not [`is_far`](super::Real::is_far).
+/// Computes `sin` for `QUARTER = 0` and `cos` for `QUARTER = 1`, for arguments that are not
+/// [`is_far`](super::Real::is_far).
 #[inline(always)]
 pub(super) fn sin_cos<S: Target, const QUARTER: i64>(x: f32) -> f32 {
-    // Reduced in double precision: pi/2 in two pieces, the first short enough that its product with n is exact.
+    // Reduced in double precision: pi/2 in two parts, the first short enough that its product with n is exact.
     const ROUND64: f64 = 6_755_399_441_055_744.0;
     const HIGH: f64 = 1.570_796_326_734_125_6;
     const LOW: f64 = 6.077_100_506_506_192e-11;
@@ -253,13 +254,13 @@ pub(super) fn sin_cos<S: Target, const QUARTER: i64>(x: f32) -> f32 {
     }
 }
 
-/// `x^y` through `2^(y log2 x)` in double precision, which leaves one rounding to `f32`.
+/// Computes `x^y` as `2^(y log2 x)` in double precision, with one rounding to `f32`.
 #[inline(always)]
 pub fn pow<S: Target>(x: f32, y: f32) -> f32 {
     let (base, wide_y) = (f64::from(x.abs()), f64::from(y));
-    // base = m 2^e with m in [sqrt(1/2), sqrt(2)): every f32, subnormals too, is a normal f64.
+    // base = m 2^e with m in [sqrt(1/2), sqrt(2)): every f32, including subnormals, is a normal f64.
     let bits = (base.to_bits() as i64).wrapping_sub(0x3fe6_a09e_667f_3bcd);
-    // The arithmetic shift of 64-bit lanes is missing on AVX2; through the upper 32 bits it vectorises.
+    // AVX2 lacks the arithmetic shift of 64-bit lanes; on the upper 32 bits it vectorises.
     let e = f64::from((bits >> 32) as i32 >> 20);
     let m = f64::from_bits((bits & 0x000f_ffff_ffff_ffff).wrapping_add(0x3fe6_a09e_667f_3bcd) as u64);
     // ln m = 2 artanh s
@@ -285,10 +286,10 @@ pub fn pow<S: Target>(x: f32, y: f32) -> f32 {
 
     let rounded = (y.abs() + 8_388_608.0) - 8_388_608.0;
     let huge = y.abs() >= 8_388_608.0;
-    let whole = huge | (rounded == y.abs());
-    // From 2^24 on every f32 is even; from 2^23 on the last mantissa bit tells.
+    let is_integer = huge | (rounded == y.abs());
+    // From 2^24 on every f32 is even; from 2^23 on the last mantissa bit is the parity.
     let parity = (y.abs() + 8_388_608.0).to_bits() & 1;
-    let odd = if huge { (y.abs() < 16_777_216.0) & (y.to_bits() & 1 == 1) } else { whole & (parity == 1) };
+    let odd = if huge { (y.abs() < 16_777_216.0) & (y.to_bits() & 1 == 1) } else { is_integer & (parity == 1) };
 
     let magnitude = if x == 0.0 {
         if y > 0.0 {
@@ -312,7 +313,7 @@ pub fn pow<S: Target>(x: f32, y: f32) -> f32 {
     };
     let negative = (x.to_bits() >> 31 == 1) & odd;
     let result = if negative { -magnitude } else { magnitude };
-    let result = if (x < 0.0) & !whole & (x != f32::NEG_INFINITY) { f32::NAN } else { result };
+    let result = if (x < 0.0) & !is_integer & (x != f32::NEG_INFINITY) { f32::NAN } else { result };
     let result = if x.is_nan() | y.is_nan() { f32::NAN } else { result };
     let unit = (x == 1.0) | (y == 0.0) | ((x == -1.0) & (y.abs() == f32::INFINITY));
     if unit {

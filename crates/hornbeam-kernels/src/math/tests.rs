@@ -1,12 +1,12 @@
-//! Errors in units of the last place, against double precision.
+//! Errors in units of the last place relative to double precision.
 
-// Coefficients are written with the digits that they were computed with.
+// Coefficients keep all computed digits.
 #![allow(clippy::excessive_precision)]
 
 use super::*;
 use crate::simd::{Avx2, Portable};
 
-/// Every 1000th f32 or so of all magnitudes and both signs, and the special ones.
+/// A sample of all f32 values of both signs, and special values.
 fn inputs() -> Vec<f32> {
     let mut all: Vec<f32> = (0..u32::MAX).step_by(4_999).map(f32::from_bits).collect();
     all.extend((-40_000..40_000).map(|i| i as f32 * 0.000_5));
@@ -17,7 +17,7 @@ fn inputs() -> Vec<f32> {
     all
 }
 
-/// Largest error in units of the last place of the rounded exact value.
+/// Largest error in units of the last place, and its argument.
 fn worst(ours: impl Fn(f32) -> f32, exact: impl Fn(f64) -> f64) -> (f64, f32) {
     let mut worst = (0.0, 0.0);
     for x in inputs() {

@@ -1,6 +1,7 @@
-//! Moving elements: one strided copy, and the shape operations that are calls of it.
+//! Data movement: a strided copy, and shape operations based on it.
 //!
-//! Elements are moved by size (1, 2, 4 or 8 bytes), so no kernel here knows dtypes except [`iota`]. Buffers need no alignment.
+//! Elements are moved by size (1, 2, 4 or 8 bytes), so kernels are independent of dtypes except for [`iota`]. Buffers need
+//! no alignment.
 
 #[cfg(test)]
 mod tests;
@@ -13,10 +14,10 @@ use crate::pool::ThreadPool;
 use crate::simd::Target;
 use tile::TILE;
 
-/// Bytes of destination below which a copy stays on the calling thread, and of one task above it.
+/// Bytes of a task; copies of fewer than two tasks stay on the calling thread.
 const TASK_BYTES: usize = 1 << 16;
 
-/// One axis of a copy: how many elements, and how far apart (in elements) they lie on both sides.
+/// Axis of a copy: its extent, and its strides (in elements) in source and destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Axis {
     pub extent: usize,
@@ -24,7 +25,7 @@ pub struct Axis {
     pub dst: isize,
 }
 
-/// Row-major strides, in elements.
+/// Row-major strides in elements.
 pub fn strides(shape: &[usize]) -> Vec<isize> {
     let mut strides = vec![1isize; shape.len()];
     for axis in (1..shape.len()).rev() {
@@ -33,7 +34,7 @@ pub fn strides(shape: &[usize]) -> Vec<isize> {
     strides
 }
 
-/// The same copy in as few axes as possible, outermost in the destination first.
+/// Merges the axes of a copy into as few as possible, outermost in the destination first.
 pub fn simplify(axes: &[Axis]) -> Vec<Axis> {
     let mut sorted: Vec<Axis> = axes.iter().copied().filter(|a| a.extent != 1).collect();
     sorted.sort_by_key(|a| std::cmp::Reverse(a.dst.abs()));
@@ -54,8 +55,8 @@ pub fn simplify(axes: &[Axis]) -> Vec<Axis> {
 /// Copies the elements that `axes` describe.
 ///
 /// # Safety
-/// All addressed elements of `size` bytes (1, 2, 4 or 8) lie within valid memory; no two addressed destinations are the same
-/// and none is also a source.
+/// All addressed elements of `size` bytes (1, 2, 4 or 8) must be valid; addressed destinations must be distinct and must not
+/// overlap the source.
 pub unsafe fn copy_strided(pool: &ThreadPool, size: usize, src: *const u8, dst: *mut u8, axes: &[Axis]) {
     let axes = simplify(axes);
     if axes.iter().any(|a| a.extent == 0) {
@@ -66,15 +67,15 @@ pub unsafe fn copy_strided(pool: &ThreadPool, size: usize, src: *const u8, dst: 
         2 => copy_axes::<u16>(),
         4 => copy_axes::<u32>(),
         8 => copy_axes::<u64>(),
-        _ => panic!("no elements of {size} bytes"),
+        _ => panic!("elements of {size} bytes are not supported: expected 1, 2, 4 or 8"),
     };
     let bytes = size * axes.iter().map(|a| a.extent).product::<usize>();
     let split = axes.iter().position(|a| a.extent >= 16).or_else(|| (0..axes.len()).max_by_key(|i| axes[*i].extent));
     let Some(split) = split.filter(|_| bytes >= 2 * TASK_BYTES) else {
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller's contract is passed on.
         return unsafe { copy(src, dst, &axes) };
     };
-    // Multiples of the tile, so that no task works on parts of one.
+    // Multiples of the tile, so that tasks do not split tiles.
     let extent = axes[split].extent;
     let chunk = extent.div_ceil(bytes / TASK_BYTES).next_multiple_of(TILE).min(extent);
     let (from, to) = (src as usize, dst as usize);
@@ -83,21 +84,21 @@ pub unsafe fn copy_strided(pool: &ThreadPool, size: usize, src: *const u8, dst: 
         part[split].extent = range.len();
         let skip = |stride: isize| (range.start as isize * stride * size as isize) as usize;
         let (from, to) = (from.wrapping_add(skip(axes[split].src)), to.wrapping_add(skip(axes[split].dst)));
-        // SAFETY: ranges of one axis address disjoint parts of what the caller promised.
+        // SAFETY: ranges of one axis address disjoint parts of valid memory.
         unsafe { copy(from as *const u8, to as *mut u8, &part) };
     });
 }
 
 multiversion! {
-    /// The copy on one thread, by elements of type `T`.
+    /// Copies elements of type `T` on one thread.
     unsafe fn copy_axes[S, T: Element](src: *const u8, dst: *mut u8, axes: &[Axis]) {
         let (src, dst) = (src.cast::<T>(), dst.cast::<T>());
         let Some((&row, outer)) = axes.split_last() else {
-            // SAFETY: without axes there is one element.
+            // SAFETY: a copy without axes has one element.
             return unsafe { dst.write_unaligned(src.read_unaligned()) };
         };
-        // Where the source runs along another axis than the destination, both are walked in tiles, so that each cache
-        // line that is fetched is used while it is there.
+        // If source and destination are contiguous along different axes, both are traversed in tiles, so that fetched
+        // cache lines are fully used.
         let across = outer.iter().position(|a| a.src == 1 && row.src != 1 && row.src != 0 && row.dst == 1);
         match across {
             Some(at) => {
@@ -105,7 +106,7 @@ multiversion! {
                 let mut rest = outer.to_vec();
                 rest.remove(at);
                 for_each_offset(&rest, |from, to| {
-                    // SAFETY: offsets of the remaining axes keep within the caller's promise.
+                    // SAFETY: offsets of the remaining axes stay within valid memory.
                     unsafe { transpose_tiles::<S, T>(src.offset(from), dst.offset(to), row, column) };
                 });
             }
@@ -117,7 +118,7 @@ multiversion! {
     }
 }
 
-/// Calls `f` with the offsets in source and destination of every position along `axes`.
+/// Calls `f` with the source and destination offsets of every position along `axes`.
 #[inline(always)]
 fn for_each_offset(axes: &[Axis], mut f: impl FnMut(isize, isize)) {
     let (mut from, mut to) = (0isize, 0isize);
@@ -144,17 +145,19 @@ fn for_each_offset(axes: &[Axis], mut f: impl FnMut(isize, isize)) {
     }
 }
 
+/// Copies one row.
+///
 /// # Safety
-/// The row's elements are valid on both sides and do not overlap.
+/// The elements of the row must be valid on both sides and must not overlap.
 #[inline(always)]
 unsafe fn copy_row<T: Element>(src: *const T, dst: *mut T, row: Axis) {
-    // SAFETY: by the caller's promise.
+    // SAFETY: the caller's contract.
     unsafe {
         match (row.src, row.dst) {
             (1, 1) if row.extent * size_of::<T>() >= 64 => {
                 std::ptr::copy_nonoverlapping(src.cast::<u8>(), dst.cast::<u8>(), row.extent * size_of::<T>());
             }
-            // Short rows: a call of memcpy costs more than the copy.
+            // Short rows: a call of memcpy takes longer than the copy.
             (1, 1) => {
                 for i in 0..row.extent {
                     dst.add(i).write_unaligned(src.add(i).read_unaligned());
@@ -175,10 +178,10 @@ unsafe fn copy_row<T: Element>(src: *const T, dst: *mut T, row: Axis) {
     }
 }
 
-/// Copies `row` x `column`, where the destination is contiguous along `row` and the source along `column`.
+/// Copies `row` x `column`, with the destination contiguous along `row` and the source along `column`.
 ///
 /// # Safety
-/// The elements of both axes are valid on both sides and do not overlap.
+/// The elements of both axes must be valid on both sides and must not overlap.
 #[inline(always)]
 unsafe fn transpose_tiles<S: Target, T: Element>(src: *const T, dst: *mut T, row: Axis, column: Axis) {
     for r in (0..row.extent).step_by(TILE) {
@@ -209,10 +212,10 @@ fn elements(shape: &[usize]) -> usize {
 }
 
 fn check(bytes: usize, size: usize, shape: &[usize]) {
-    assert_eq!(bytes, size * elements(shape), "a buffer does not fit its shape {shape:?}");
+    assert_eq!(bytes, size * elements(shape), "a buffer does not have its shape {shape:?}");
 }
 
-/// `dst[i] = src[permuted i]`: output axis `k` is input axis `perm[k]`.
+/// Permutes axes: output axis `k` is input axis `perm[k]`.
 pub fn transpose(pool: &ThreadPool, size: usize, src: &[u8], shape: &[usize], perm: &[usize], dst: &mut [u8]) {
     check(src.len(), size, shape);
     check(dst.len(), size, shape);
@@ -220,12 +223,13 @@ pub fn transpose(pool: &ThreadPool, size: usize, src: &[u8], shape: &[usize], pe
     let out: Vec<usize> = perm.iter().map(|&p| shape[p]).collect();
     let axes: Vec<Axis> =
         perm.iter().zip(strides(&out)).map(|(&p, dst)| Axis { extent: shape[p], src: from[p], dst }).collect();
-    assert_eq!(elements(&out), elements(shape), "{perm:?} is no permutation");
-    // SAFETY: both sides are whole arrays of the sizes checked above, addressed by their own strides.
+    assert_eq!(elements(&out), elements(shape), "{perm:?} is not a permutation of the axes of {shape:?}");
+    // SAFETY: both arrays have the sizes checked above and are addressed by their strides.
     unsafe { copy_strided(pool, size, src.as_ptr(), dst.as_mut_ptr(), &axes) };
 }
 
-/// Repeats `src` to `out`; `dims[i]` is the output axis of input axis `i`, whose extents are equal or 1 in the input.
+/// Broadcasts `src` to shape `out`; `dims[i]` is the output axis of input axis `i`, whose extents are equal or 1 in the
+/// input.
 pub fn broadcast(
     pool: &ThreadPool,
     size: usize,
@@ -244,11 +248,11 @@ pub fn broadcast(
             axes[dim].src = stride;
         }
     }
-    // SAFETY: sizes are checked; the source is addressed by its own strides or not at all.
+    // SAFETY: sizes are checked; the source is addressed by its strides or with stride 0.
     unsafe { copy_strided(pool, size, src.as_ptr(), dst.as_mut_ptr(), &axes) };
 }
 
-/// Every `step`-th element of `start .. stop` along each axis.
+/// Copies every `step`-th element of `start .. stop` along each axis.
 pub fn slice(
     pool: &ThreadPool,
     size: usize,
@@ -260,7 +264,10 @@ pub fn slice(
     dst: &mut [u8],
 ) {
     check(src.len(), size, shape);
-    assert!((0..shape.len()).all(|a| start[a] <= stop[a] && stop[a] <= shape[a] && step[a] > 0), "slice out of bounds");
+    assert!(
+        (0..shape.len()).all(|a| start[a] <= stop[a] && stop[a] <= shape[a] && step[a] > 0),
+        "slice {start:?} .. {stop:?} by {step:?} is out of bounds of {shape:?}"
+    );
     let out: Vec<usize> = (0..shape.len()).map(|a| (stop[a] - start[a]).div_ceil(step[a])).collect();
     check(dst.len(), size, &out);
     let from = strides(shape);
@@ -272,7 +279,7 @@ pub fn slice(
     unsafe { copy_strided(pool, size, src.as_ptr().wrapping_offset(offset * size as isize), dst.as_mut_ptr(), &axes) };
 }
 
-/// Turns the order of elements around along `flipped`.
+/// Reverses the order of elements along the axes `flipped`.
 pub fn reverse(pool: &ThreadPool, size: usize, src: &[u8], shape: &[usize], flipped: &[usize], dst: &mut [u8]) {
     check(src.len(), size, shape);
     check(dst.len(), size, shape);
@@ -287,7 +294,7 @@ pub fn reverse(pool: &ThreadPool, size: usize, src: &[u8], shape: &[usize], flip
     unsafe { copy_strided(pool, size, src.as_ptr().wrapping_offset(offset * size as isize), dst.as_mut_ptr(), &axes) };
 }
 
-/// The shape that [`pad`] gives.
+/// Shape of the result of [`pad`].
 pub fn padded_shape(shape: &[usize], low: &[isize], high: &[isize], interior: &[usize]) -> Vec<usize> {
     (0..shape.len())
         .map(|a| {
@@ -297,7 +304,8 @@ pub fn padded_shape(shape: &[usize], low: &[isize], high: &[isize], interior: &[
         .collect()
 }
 
-/// Puts `interior` copies of `value` between elements and `low` and `high` of them at the ends; negative ends cut off.
+/// Pads with `interior` copies of `value` between elements and `low` and `high` copies at the ends; negative numbers remove
+/// elements.
 pub fn pad(
     pool: &ThreadPool,
     size: usize,
@@ -316,11 +324,11 @@ pub fn pad(
     let (mut offset_from, mut offset_to) = (0isize, 0isize);
     let mut axes = Vec::with_capacity(shape.len());
     for a in 0..shape.len() {
-        // Element i lands at low + i (interior + 1); those that land in the output are first .. last.
+        // Element i moves to low + i (interior + 1); elements first .. last lie within the output.
         let pitch = interior[a] as isize + 1;
         let first = (-low[a]).max(0).unsigned_abs().div_ceil(pitch.unsigned_abs());
-        let reach = out[a] as isize - low[a];
-        let last = if reach <= 0 { 0 } else { reach.unsigned_abs().div_ceil(pitch.unsigned_abs()) }.min(shape[a]);
+        let limit = out[a] as isize - low[a];
+        let last = if limit <= 0 { 0 } else { limit.unsigned_abs().div_ceil(pitch.unsigned_abs()) }.min(shape[a]);
         axes.push(Axis { extent: last.saturating_sub(first), src: from[a], dst: to[a] * pitch });
         offset_from += from[a] * first as isize;
         offset_to += to[a] * (low[a] + first as isize * pitch);
@@ -334,7 +342,7 @@ pub fn pad(
     unsafe { copy_strided(pool, size, src, dst, &axes) };
 }
 
-/// Sets every element to `value`, which is one element.
+/// Fills `dst` with one element, `value`.
 pub fn fill(pool: &ThreadPool, size: usize, value: &[u8], dst: &mut [u8]) {
     assert_eq!(value.len(), size);
     let axes = [Axis { extent: dst.len() / size, src: 0, dst: 1 }];
@@ -342,7 +350,7 @@ pub fn fill(pool: &ThreadPool, size: usize, value: &[u8], dst: &mut [u8]) {
     unsafe { copy_strided(pool, size, value.as_ptr(), dst.as_mut_ptr(), &axes) };
 }
 
-/// Joins arrays along `axis`. `parts` are the arrays with their extents along it; `shape` is the output's.
+/// Concatenates arrays along `axis`. `parts` holds the arrays with their extents along it; `shape` is the shape of the output.
 pub fn concatenate(
     pool: &ThreadPool,
     size: usize,
@@ -352,29 +360,34 @@ pub fn concatenate(
     dst: &mut [u8],
 ) {
     check(dst.len(), size, shape);
-    assert_eq!(parts.iter().map(|p| p.1).sum::<usize>(), shape[axis], "the parts do not add up");
+    assert_eq!(
+        parts.iter().map(|p| p.1).sum::<usize>(),
+        shape[axis],
+        "the extents of the parts do not add up to {}",
+        shape[axis]
+    );
     let (outer, inner) = (elements(&shape[..axis]), elements(&shape[axis + 1..]));
     let mut at = 0;
     for &(part, extent) in parts {
-        assert_eq!(part.len(), outer * extent * inner * size, "a part does not fit its shape");
+        assert_eq!(part.len(), outer * extent * inner * size, "a part does not have its shape");
         let row = (extent * inner) as isize;
         let axes = [
             Axis { extent: outer, src: row, dst: (shape[axis] * inner) as isize },
             Axis { extent: extent * inner, src: 1, dst: 1 },
         ];
         let to = dst.as_mut_ptr().wrapping_add(at * inner * size);
-        // SAFETY: rows of the part go to its columns of the output.
+        // SAFETY: rows of the part are copied to its columns of the output.
         unsafe { copy_strided(pool, size, part.as_ptr(), to, &axes) };
         at += extent;
     }
 }
 
-/// Starts moved so that a window of `sizes` fits into `shape`.
+/// Clamps starts so that a window of `sizes` fits into `shape`.
 pub fn clamp_starts(starts: &[i64], sizes: &[usize], shape: &[usize]) -> Vec<usize> {
     (0..shape.len()).map(|a| starts[a].clamp(0, (shape[a] - sizes[a]) as i64) as usize).collect()
 }
 
-/// The window of `sizes` at `starts`, which are moved so that it fits.
+/// Copies the window of `sizes` at `starts`, which are clamped so that it fits.
 pub fn dynamic_slice(
     pool: &ThreadPool,
     size: usize,
@@ -389,7 +402,7 @@ pub fn dynamic_slice(
     slice(pool, size, src, shape, &start, &stop, &vec![1; shape.len()], dst);
 }
 
-/// Writes `update` into `dst` at `starts`, which are moved so that it fits. (Copy the operand to `dst` first.)
+/// Writes `update` into `dst` at `starts`, which are clamped so that it fits. `dst` holds the operand.
 pub fn dynamic_update_slice(
     pool: &ThreadPool,
     size: usize,
@@ -411,17 +424,17 @@ pub fn dynamic_update_slice(
     };
 }
 
-/// Each element its own index along `axis`.
+/// Fills `dst` with the index of each element along `axis`.
 pub fn iota(pool: &ThreadPool, dtype: DType, shape: &[usize], axis: usize, dst: &mut [u8]) {
     let size = dtype.size();
     check(dst.len(), size, shape);
     let extent = shape[axis];
-    let mut counted = vec![0u8; extent * size];
+    let mut indices = vec![0u8; extent * size];
     dispatch!(dtype, T => {
-        for (i, bytes) in counted.chunks_exact_mut(size).enumerate() {
+        for (i, bytes) in indices.chunks_exact_mut(size).enumerate() {
             // SAFETY: the chunk is as long as an element.
             unsafe { bytes.as_mut_ptr().cast::<T>().write_unaligned(T::from_f64(i as f64)) };
         }
     });
-    broadcast(pool, size, &counted, &[extent], shape, &[axis], dst);
+    broadcast(pool, size, &indices, &[extent], shape, &[axis], dst);
 }

@@ -1,14 +1,14 @@
-//! Every movement against its definition by position, for every element size, instruction set and number of threads.
+//! Comparison of every movement with its definition, for every element size, instruction set and number of threads.
 
 use super::*;
 use crate::simd::{with_isa, Isa};
 
-/// Bytes that tell positions apart.
+/// Bytes that distinguish positions.
 fn data(n: usize) -> Vec<u8> {
     (0..n).map(|i| (i.wrapping_mul(2_654_435_761) >> 7) as u8).collect()
 }
 
-/// All positions of a shape, in row-major order.
+/// All positions of a shape in row-major order.
 fn positions(shape: &[usize]) -> Vec<Vec<usize>> {
     (0..elements(shape))
         .map(|mut flat| {
@@ -26,7 +26,7 @@ fn flat(at: &[usize], shape: &[usize]) -> usize {
     at.iter().zip(shape).fold(0, |sum, (i, n)| sum * n + i)
 }
 
-/// Builds what a kernel should give from a function of the output position.
+/// Builds the expected output from a function of the output position.
 fn expect(size: usize, src: &[u8], out: &[usize], source: impl Fn(&[usize]) -> Option<usize>, value: &[u8]) -> Vec<u8> {
     positions(out).iter().flat_map(|at| source(at).map_or(value, |i| &src[i * size..][..size]).to_vec()).collect()
 }

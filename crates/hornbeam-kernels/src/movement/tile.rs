@@ -1,22 +1,24 @@
-//! Transposing a tile of 16 x 16 elements.
+//! Transposition of tiles of 16 x 16 elements.
 //!
-//! LLVM does not find the shuffles by itself, so x86-64 has them written out.
+//! LLVM does not generate the shuffles, so they are written with intrinsics on x86-64.
 
 use crate::dtype::Element;
 use crate::simd::Target;
 
-/// Rows and columns of a tile: with four-byte elements each row is one cache line.
+/// Side of a tile: a row of four-byte elements is one cache line.
 pub const TILE: usize = 16;
 
+/// Transposes a tile with row strides `from` and `to`.
+///
 /// # Safety
-/// 16 rows of 16 elements are readable at distance `from` and writable at distance `to`, which do not overlap.
+/// The rows must be readable at `src` and writable at `dst`, without overlap.
 #[inline(always)]
 pub unsafe fn transpose<S: Target, T: Element>(src: *const T, from: isize, dst: *mut T, to: isize) {
     #[cfg(target_arch = "x86_64")]
     {
         use crate::simd::Isa;
         let wide = matches!(S::ISA, Isa::Avx2 | Isa::Avx512);
-        // SAFETY: the tile is covered by blocks of N x N; SSE2 is part of x86-64, and AVX2 is asked for where it is needed.
+        // SAFETY: the tile is covered by blocks of N x N; SSE2 is part of x86-64, and AVX2 is checked.
         unsafe {
             match size_of::<T>() {
                 1 => return blocks::<T, 16>(src, from, dst, to, x86::bytes16),
@@ -27,11 +29,11 @@ pub unsafe fn transpose<S: Target, T: Element>(src: *const T, from: isize, dst: 
             }
         }
     }
-    // SAFETY: by the caller's promise.
+    // SAFETY: the caller's contract.
     unsafe { plain(src, from, dst, to) }
 }
 
-/// Calls `block(src, from, dst, to)`, distances in bytes, for each N x N block of the tile.
+/// Calls `block(src, from, dst, to)`, with strides in bytes, for each N x N block of the tile.
 ///
 /// # Safety
 /// As [`transpose`].
@@ -55,6 +57,8 @@ unsafe fn blocks<T: Element, const N: usize>(
     }
 }
 
+/// Transposes a tile without intrinsics.
+///
 /// # Safety
 /// As [`transpose`].
 #[inline(always)]
@@ -74,17 +78,17 @@ unsafe fn plain<T: Element>(src: *const T, from: isize, dst: *mut T, to: isize) 
     }
 }
 
-/// Blocks by interleaving: after log2(N) rounds in which row `i` is interleaved with row `i + N/2`, rows are columns.
+/// Transposition of blocks by interleaving: log2(N) rounds interleave row `i` with row `i + N/2`.
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::*;
 
     macro_rules! interleaved {
         ($name:ident, $n:literal, $half:literal, $rounds:literal, $low:ident, $high:ident) => {
-            /// Distances are in bytes; the caller answers for the memory (see `transpose`).
+            /// Strides are in bytes; the caller guarantees valid memory (see `transpose`).
             #[inline(always)]
             pub fn $name(src: *const u8, from: isize, dst: *mut u8, to: isize) {
-                // SAFETY: the block lies within a tile that the caller of `transpose` vouches for; SSE2 is always there.
+                // SAFETY: the block lies within a valid tile by the contract of `transpose`; SSE2 is always available.
                 unsafe {
                     let mut rows: [__m128i; $n] =
                         std::array::from_fn(|i| _mm_loadu_si128(src.offset(i as isize * from).cast()));
@@ -109,14 +113,14 @@ mod x86 {
     interleaved!(bytes16, 16, 8, 4, _mm_unpacklo_epi8, _mm_unpackhi_epi8);
     interleaved!(words8, 8, 4, 3, _mm_unpacklo_epi16, _mm_unpackhi_epi16);
 
-    /// Eight rows of eight four-byte elements.
+    /// Transposes eight rows of eight four-byte elements.
     ///
     /// # Safety
-    /// The block is readable and writable at its distances in bytes, and the CPU has AVX2.
+    /// The block must be readable and writable at its strides in bytes, and the CPU must have AVX2.
     #[inline]
     #[target_feature(enable = "avx2")]
     pub unsafe fn doubles8(src: *const u8, from: isize, dst: *mut u8, to: isize) {
-        // SAFETY: by the caller's promise.
+        // SAFETY: the caller's contract.
         unsafe {
             let r: [__m256; 8] = std::array::from_fn(|i| _mm256_loadu_ps(src.offset(i as isize * from).cast()));
             let t: [__m256; 8] = std::array::from_fn(|i| {
@@ -127,7 +131,7 @@ mod x86 {
                     _mm256_unpackhi_ps(a, b)
                 }
             });
-            // Each holds one column of four rows in each of its halves.
+            // Each register half holds one column of four rows.
             let u: [__m256; 8] = std::array::from_fn(|i| {
                 let (a, b) = (t[i / 4 * 4 + i % 4 / 2], t[i / 4 * 4 + i % 4 / 2 + 2]);
                 if i % 2 == 0 {
@@ -145,14 +149,14 @@ mod x86 {
         }
     }
 
-    /// Four rows of four eight-byte elements.
+    /// Transposes four rows of four eight-byte elements.
     ///
     /// # Safety
     /// As [`doubles8`].
     #[inline]
     #[target_feature(enable = "avx2")]
     pub unsafe fn quads4(src: *const u8, from: isize, dst: *mut u8, to: isize) {
-        // SAFETY: by the caller's promise.
+        // SAFETY: the caller's contract.
         unsafe {
             let r: [__m256d; 4] = std::array::from_fn(|i| _mm256_loadu_pd(src.offset(i as isize * from).cast()));
             let t = [

@@ -1,4 +1,4 @@
-//! Where the extremum is.
+//! Argmax and argmin.
 
 use std::marker::PhantomData;
 
@@ -8,10 +8,10 @@ use crate::dtype::{DType, Element};
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
 
-/// Which of two values wins.
+/// Order of an arg_reduce reduction.
 trait Order: 'static {
     type T: Element;
-    /// Strictly better, so that the first of equals wins. NaN beats everything but NaN.
+    /// Returns true if `a` is strictly better, so that the first of equal elements wins. NaN beats every number.
     fn beats(a: Self::T, b: Self::T) -> bool;
 }
 
@@ -37,11 +37,11 @@ impl<T: Element> Order for Least<T> {
 }
 
 multiversion! {
-    /// The index of the winner of each row of `n`.
+    /// Computes the index of the extremum of items_per_task row of `n`.
     unsafe fn arg_rows[S, O: Order](x: &[O::T], n: usize, y: &mut [i32]) {
         const LANES: usize = 32;
         for (row, y) in x.chunks_exact(n).zip(y) {
-            // Lanes find the best value, then the first place that nothing beats is searched.
+            // Find the best value by lanes, then the first element that it does not beat.
             let (body, rest) = row.as_chunks::<LANES>();
             let mut best = row[0];
             if let Some((first, body)) = body.split_first() {
@@ -58,7 +58,7 @@ multiversion! {
         }
     }
 
-    /// The row index of the winner of each column.
+    /// Computes the row index of the extremum of items_per_task column.
     unsafe fn arg_columns[S, O: Order](x: &[O::T], stride: usize, rows: usize, y: &mut [i32]) {
         const LANES: usize = 64;
         let columns = y.len();
@@ -82,46 +82,46 @@ multiversion! {
     }
 }
 
-/// The index along `axis`, which is removed, of the greatest element; the first of equals, the first NaN if there is one.
+/// Computes the index of the greatest element along `axis`, which is removed: the first of equal elements, or the first NaN.
 ///
 /// # Panics
-/// When `axis` is empty or a buffer does not fit.
+/// If `axis` is empty or a buffer does not have its shape.
 pub fn argmax(pool: &ThreadPool, dtype: DType, x: &[u8], shape: &[usize], axis: usize, y: &mut [i32]) {
-    dispatch!(dtype, T => arg::<Greatest<T>>(pool, typed(x), shape, axis, y));
+    dispatch!(dtype, T => arg_reduce::<Greatest<T>>(pool, typed(x), shape, axis, y));
 }
 
-/// As [`argmax`], of the least element.
+/// Computes like [`argmax`] the index of the least element.
 pub fn argmin(pool: &ThreadPool, dtype: DType, x: &[u8], shape: &[usize], axis: usize, y: &mut [i32]) {
-    dispatch!(dtype, T => arg::<Least<T>>(pool, typed(x), shape, axis, y));
+    dispatch!(dtype, T => arg_reduce::<Least<T>>(pool, typed(x), shape, axis, y));
 }
 
-fn arg<O: Order>(pool: &ThreadPool, x: &[O::T], shape: &[usize], axis: usize, y: &mut [i32]) {
+fn arg_reduce<O: Order>(pool: &ThreadPool, x: &[O::T], shape: &[usize], axis: usize, y: &mut [i32]) {
     let n = shape[axis];
     let (outer, inner): (usize, usize) = (shape[..axis].iter().product(), shape[axis + 1..].iter().product());
-    assert!(x.len() == outer * n * inner && y.len() == outer * inner, "buffers do not fit {shape:?}");
+    assert!(x.len() == outer * n * inner && y.len() == outer * inner, "buffers do not have the shape {shape:?}");
     if y.is_empty() {
         return;
     }
-    assert!(n > 0, "the extremum of nothing");
+    assert!(n > 0, "axis {axis} of {shape:?} is empty and has no extremum");
     if inner == 1 {
-        let (each, find) = ((CHUNK / n).max(1), arg_rows::<O>());
-        pool.run_chunks(y, each, &|task, y| {
-            // SAFETY: the pointer is the one for this machine; slices are checked.
-            unsafe { find(&x[task * each * n..][..y.len() * n], n, y) };
+        let (items_per_task, kernel) = ((CHUNK / n).max(1), arg_rows::<O>());
+        pool.run_chunks(y, items_per_task, &|task, y| {
+            // SAFETY: the kernel is compiled for this machine; slices are checked.
+            unsafe { kernel(&x[task * items_per_task * n..][..y.len() * n], n, y) };
         });
         return;
     }
-    let find = arg_columns::<O>();
+    let kernel = arg_columns::<O>();
     let tiles = inner.div_ceil(COLUMNS);
-    let each = (CHUNK / (n * inner.min(COLUMNS))).max(1);
+    let items_per_task = (CHUNK / (n * inner.min(COLUMNS))).max(1);
     let y = SharedMut::new(y);
-    pool.run_ranges(outer * tiles, each, &|range| {
+    pool.run_ranges(outer * tiles, items_per_task, &|range| {
         for item in range {
             let (row, tile) = (item / tiles, item % tiles * COLUMNS);
             let end = (tile + COLUMNS).min(inner);
             let from = &x[row * n * inner + tile..(row * n + n - 1) * inner + end];
-            // SAFETY: every item writes its own columns.
-            unsafe { find(from, inner, n, y.range(row * inner + tile..row * inner + end)) };
+            // SAFETY: items write disjoint columns.
+            unsafe { kernel(from, inner, n, y.range(row * inner + tile..row * inner + end)) };
         }
     });
 }

@@ -1,7 +1,7 @@
 //! Reductions of the blocks that a fused loop computes, while they are in cache.
 //!
-//! A loop over `[outer, n, inner]` folds away the middle axis. It is cut into pieces of rows by the problem alone; every
-//! piece carries accumulators of its own from block to block, and [`combine_partials`] folds those of a group in order.
+//! A loop over `[outer, n, inner]` reduces the middle axis. It is split into parts of rows by the shape alone; every part
+//! carries its own accumulators from block to block, and [`combine_partials`] combines those of a group in order.
 
 use crate::dispatch;
 use crate::dtype::{DType, Element};
@@ -12,11 +12,11 @@ use crate::pool::ThreadPool;
 use super::fold::{add_columns, fold_each, fold_long, And, Fold, Folding, Max, Min, Or, Prod, Sum};
 use super::{reduce, typed, typed_mut, Reduce};
 
-/// What blocks are folded into.
+/// Reduction of blocks.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum BlockFold {
     Reduce(Reduce),
-    /// Mean and variance, by deviations and not by squares: two results.
+    /// Mean and variance, computed from deviations: two results.
     Moments,
 }
 
@@ -28,7 +28,7 @@ impl BlockFold {
         }
     }
 
-    /// Accumulators per kept element, which is the number of results.
+    /// Number of accumulators per kept element, which is the number of results.
     pub const fn planes(self) -> usize {
         match self {
             BlockFold::Reduce(_) => 1,
@@ -36,7 +36,7 @@ impl BlockFold {
         }
     }
 
-    /// The type that accumulators of elements of `dtype` have.
+    /// Accumulator dtype for elements of `dtype`.
     pub fn accumulator(self, dtype: DType) -> DType {
         match self {
             BlockFold::Reduce(_) => dtype,
@@ -45,31 +45,30 @@ impl BlockFold {
     }
 }
 
-/// The part of a piece that one block holds.
+/// Extent of a block within its part.
 #[derive(Clone, Copy, Debug)]
 pub struct BlockExtent {
     pub columns: usize,
     pub rows: usize,
-    /// Rows of the piece before these.
+    /// Rows of the part before this block.
     pub before: usize,
-    /// Distance, in elements, between the planes of accumulators.
+    /// Distance between the planes of accumulators, in elements.
     pub plane: usize,
 }
 
-/// Folds a block of `rows` rows of `columns` elements onto the accumulators of as many columns. The first block of a piece
-/// (`before` is 0) sets them.
+/// Kernel that folds a block of `rows` rows of `columns` elements into the accumulators of its columns. The first block of a
+/// part (`before` is 0) initialises them.
 pub type FoldFn = unsafe fn(x: *const u8, at: BlockExtent, accumulators: *mut u8);
 
-/// The kernels of one kind of fold.
+/// Kernels of one reduction.
 #[derive(Clone, Copy)]
 pub struct FoldKernels {
     pub columns: FoldFn,
-    /// Whole rows that are folded one by one, each into an accumulator of its own: `columns` is here their length. Planes
-    /// of one row lie side by side.
+    /// Reduces each row of `columns` elements into a separate accumulator. The planes of a row are adjacent.
     pub rows: FoldFn,
 }
 
-/// The kernels of `fold` for elements of `dtype`, where the loop can carry such a fold.
+/// Kernels of `fold` for elements of `dtype`, or `None` if a fused loop does not support the reduction.
 pub fn fold_kernels(fold: BlockFold, dtype: DType) -> Option<FoldKernels> {
     macro_rules! with {
         ($($t:ident),*: $Op:ident) => {
@@ -121,7 +120,7 @@ multiversion! {
     }
 
     unsafe fn reduce_rows[S, F: Fold](x: *const u8, at: BlockExtent, accumulators: *mut u8) {
-        // SAFETY: the caller's block, and one accumulator for each of its rows.
+        // SAFETY: the caller's block, and one accumulator per row.
         let (x, y) = unsafe {
             let x = std::slice::from_raw_parts(x.cast::<F::In>(), at.rows * at.columns);
             (x, std::slice::from_raw_parts_mut(accumulators.cast::<F::Acc>(), at.rows))
@@ -129,9 +128,9 @@ multiversion! {
         fold_each::<F>(x, at.columns, y);
     }
 
-    unsafe fn moments_columns[S, T: Deviate](x: *const u8, at: BlockExtent, accumulators: *mut u8) {
+    unsafe fn moments_columns[S, T: MomentElement](x: *const u8, at: BlockExtent, accumulators: *mut u8) {
         // SAFETY: the caller's block, and two planes of accumulators.
-        let (x, mean, spread) = unsafe {
+        let (x, mean, squares_sum) = unsafe {
             let accumulators = accumulators.cast::<f64>();
             (
                 std::slice::from_raw_parts(x.cast::<T>(), at.rows * at.columns),
@@ -139,54 +138,54 @@ multiversion! {
                 std::slice::from_raw_parts_mut(accumulators.add(at.plane), at.columns),
             )
         };
-        add_moments(x, at.columns, at.before, mean, spread);
+        add_moments(x, at.columns, at.before, mean, squares_sum);
     }
 
-    unsafe fn moments_rows[S, T: Deviate](x: *const u8, at: BlockExtent, accumulators: *mut u8) {
-        // SAFETY: the caller's block, and two accumulators for each of its rows.
+    unsafe fn moments_rows[S, T: MomentElement](x: *const u8, at: BlockExtent, accumulators: *mut u8) {
+        // SAFETY: the caller's block, and two accumulators per row.
         let (x, y) = unsafe {
             let x = std::slice::from_raw_parts(x.cast::<T>(), at.rows * at.columns);
             (x, std::slice::from_raw_parts_mut(accumulators.cast::<f64>(), at.rows * 2))
         };
         for (row, y) in x.chunks_exact(at.columns).zip(y.chunks_exact_mut(2)) {
-            let (mean, spread) = y.split_at_mut(1);
-            add_moments(row, 1, 0, mean, spread);
+            let (mean, squares_sum) = y.split_at_mut(1);
+            add_moments(row, 1, 0, mean, squares_sum);
         }
     }
 }
 
-/// Floats that moments are taken of.
-trait Deviate: Element<Acc = Self> + Real {}
-impl Deviate for f32 {}
-impl Deviate for f64 {}
+/// Float of which moments are computed.
+trait MomentElement: Element<Acc = Self> + Real {}
+impl MomentElement for f32 {}
+impl MomentElement for f64 {}
 
 const LANES: usize = 64;
-/// Rows after which deviations are referred to a new element: bounds what that element may cost if it lies far out.
+/// Rows after which deviations refer to a new pivot element: bounds the error of an outlying pivot.
 const STRETCH: usize = 64;
 
-/// Adds rows to the means and sums of squared deviations of `before` others.
+/// Adds rows to the means and sums of squared deviations of `before` earlier rows.
 #[inline(always)]
-fn add_moments<T: Deviate>(x: &[T], columns: usize, before: usize, mean: &mut [f64], spread: &mut [f64]) {
+fn add_moments<T: MomentElement>(x: &[T], columns: usize, before: usize, mean: &mut [f64], squares_sum: &mut [f64]) {
     let mut before = before as f64;
     if columns <= LANES {
-        // Several rows side by side fill the lanes.
-        let side = LANES / columns;
-        let stretch = STRETCH * side * columns;
+        // Several adjacent rows fill the lanes.
+        let rows_per_strip = LANES / columns;
+        let stretch = STRETCH * rows_per_strip * columns;
         for part in x.chunks(stretch) {
-            let (body, rest) = part.split_at(part.len() / (side * columns) * side * columns);
-            for (part, side) in [(body, side), (rest, 1)] {
-                let rows = part.len() / (side * columns);
+            let (body, rest) = part.split_at(part.len() / (rows_per_strip * columns) * rows_per_strip * columns);
+            for (part, rows_per_strip) in [(body, rows_per_strip), (rest, 1)] {
+                let rows = part.len() / (rows_per_strip * columns);
                 if rows == 0 {
                     continue;
                 }
-                let lanes = if side * columns == LANES {
+                let lanes = if rows_per_strip * columns == LANES {
                     deviations::<T, LANES>(part, LANES, rows, LANES)
                 } else {
-                    deviations::<T, LANES>(part, side * columns, rows, side * columns)
+                    deviations::<T, LANES>(part, rows_per_strip * columns, rows, rows_per_strip * columns)
                 };
-                for strip in 0..side {
+                for strip in 0..rows_per_strip {
                     let lanes = (&lanes.0[strip * columns..], &lanes.1[strip * columns..]);
-                    merge(mean, spread, before, lanes, rows as f64);
+                    merge(mean, squares_sum, before, lanes, rows as f64);
                     before += rows as f64;
                 }
             }
@@ -195,23 +194,28 @@ fn add_moments<T: Deviate>(x: &[T], columns: usize, before: usize, mean: &mut [f
     }
     for part in x.chunks(STRETCH * columns) {
         let rows = part.len() / columns;
-        for (tile, (mean, spread)) in mean.chunks_mut(LANES).zip(spread.chunks_mut(LANES)).enumerate() {
+        for (tile, (mean, squares_sum)) in mean.chunks_mut(LANES).zip(squares_sum.chunks_mut(LANES)).enumerate() {
             let part = &part[tile * LANES..];
             let lanes = if mean.len() == LANES {
                 deviations::<T, LANES>(part, columns, rows, LANES)
             } else {
                 deviations::<T, LANES>(part, columns, rows, mean.len())
             };
-            merge(mean, spread, before, (&lanes.0, &lanes.1), rows as f64);
+            merge(mean, squares_sum, before, (&lanes.0, &lanes.1), rows as f64);
         }
         before += rows as f64;
     }
 }
 
-/// Mean and squared deviations of each of `width` columns at distance `stride`: by differences from their first elements, which
-/// being among them cannot be much farther from the mean than the deviations are large.
+/// Computes means and sums of squared deviations of `width` columns with row stride `stride`, from differences to their first
+/// elements, whose distance from the mean is of the order of the deviations.
 #[inline(always)]
-fn deviations<T: Deviate, const N: usize>(x: &[T], stride: usize, rows: usize, width: usize) -> ([f64; N], [f64; N]) {
+fn deviations<T: MomentElement, const N: usize>(
+    x: &[T],
+    stride: usize,
+    rows: usize,
+    width: usize,
+) -> ([f64; N], [f64; N]) {
     let (mut first, mut sum, mut squares) = ([T::ZERO; N], [T::ZERO; N], [T::ZERO; N]);
     first[..width].copy_from_slice(&x[..width]);
     for row in 1..rows {
@@ -223,39 +227,39 @@ fn deviations<T: Deviate, const N: usize>(x: &[T], stride: usize, rows: usize, w
         }
     }
     let n = rows as f64;
-    let (mut mean, mut spread) = ([0.0; N], [0.0; N]);
+    let (mut mean, mut squares_sum) = ([0.0; N], [0.0; N]);
     for j in 0..width {
         let (s, q) = (sum[j].to_f64(), squares[j].to_f64());
         mean[j] = first[j].to_f64() + s / n;
-        spread[j] = (q - s * s / n).max(0.0);
+        squares_sum[j] = (q - s * s / n).max(0.0);
     }
-    (mean, spread)
+    (mean, squares_sum)
 }
 
-/// Joins the moments of `more` rows to those of `count` (Chan, Golub and LeVeque 1983).
+/// Merges the moments of `more` rows into those of `count` rows (Chan, Golub and LeVeque 1983).
 #[inline(always)]
-fn merge(mean: &mut [f64], spread: &mut [f64], count: f64, (means, spreads): (&[f64], &[f64]), more: f64) {
+fn merge(mean: &mut [f64], squares_sum: &mut [f64], count: f64, (means, squares_sums): (&[f64], &[f64]), more: f64) {
     if count == 0.0 {
         mean.copy_from_slice(&means[..mean.len()]);
-        spread.copy_from_slice(&spreads[..spread.len()]);
+        squares_sum.copy_from_slice(&squares_sums[..squares_sum.len()]);
         return;
     }
-    let share = more / (count + more);
-    let weight = count * share;
+    let fraction = more / (count + more);
+    let weight = count * fraction;
     for j in 0..mean.len() {
         let d = means[j] - mean[j];
-        mean[j] += d * share;
-        spread[j] += spreads[j] + d * d * weight;
+        mean[j] += d * fraction;
+        squares_sum[j] += squares_sums[j] + d * d * weight;
     }
 }
 
-/// Folds the accumulators of the pieces of every group into the results, in order.
+/// Combines the accumulators of the parts of every group into the results, in order.
 ///
-/// `partial` is `[outer, pieces, planes, inner]` in the accumulators' type; pieces have `height` rows, the last of a group
-/// what is left of `n`.
+/// `partial` is `[outer, parts, planes, inner]` of the accumulator dtype; parts have `height` rows, the last part of a group
+/// the remaining rows of `n`.
 ///
 /// # Panics
-/// When a buffer does not fit.
+/// If a buffer does not have its shape.
 pub fn combine_partials(
     pool: &ThreadPool,
     fold: BlockFold,
@@ -265,22 +269,22 @@ pub fn combine_partials(
     height: usize,
     results: [&mut [u8]; 2],
 ) {
-    let pieces = n.div_ceil(height);
+    let parts = n.div_ceil(height);
     let [first, second] = results;
     match fold {
-        BlockFold::Reduce(op) => reduce(pool, op, dtype, partial, &[outer, pieces, inner], &[1], first),
+        BlockFold::Reduce(op) => reduce(pool, op, dtype, partial, &[outer, parts, inner], &[1], first),
         BlockFold::Moments => dispatch!(float, dtype, T => {
             let (means, variances) = (typed_mut::<T>(first), typed_mut::<T>(second));
             let partial = typed::<f64>(partial);
-            assert!(means.len() == outer * inner && variances.len() == outer * inner, "the results do not fit");
+            assert!(means.len() == outer * inner && variances.len() == outer * inner, "the results do not hold {outer} x {inner} elements");
             for (index, (mean, variance)) in means.iter_mut().zip(variances).enumerate() {
                 let (group, column) = (index / inner, index % inner);
                 let (mut m, mut s) = ([0.0], [0.0]);
-                for piece in 0..pieces {
-                    let at = (group * pieces + piece) * 2 * inner + column;
-                    let rows = height.min(n - piece * height);
-                    let given = (&partial[at..=at], &partial[at + inner..=at + inner]);
-                    merge(&mut m, &mut s, (piece * height) as f64, given, rows as f64);
+                for part in 0..parts {
+                    let at = (group * parts + part) * 2 * inner + column;
+                    let rows = height.min(n - part * height);
+                    let moments_of_part = (&partial[at..=at], &partial[at + inner..=at + inner]);
+                    merge(&mut m, &mut s, (part * height) as f64, moments_of_part, rows as f64);
                 }
                 (*mean, *variance) = (T::from_f64(m[0]), T::from_f64(s[0] / n as f64));
             }
@@ -294,18 +298,18 @@ mod tests {
     use crate::simd::{with_isa, Isa};
     use crate::testing::Random;
 
-    /// Moments of `[n, inner]` in blocks of `block` rows and pieces of `height`.
+    /// Computes moments of `[n, inner]` in blocks of `block` rows and parts of `height` rows.
     fn moments<T: Element>(x: &[T], n: usize, inner: usize, height: usize, block: usize) -> [Vec<T>; 2] {
         let kernels = fold_kernels(BlockFold::Moments, T::DTYPE).unwrap();
-        let pieces = n.div_ceil(height);
-        let mut partial = vec![0.0f64; pieces * 2 * inner];
-        for piece in 0..pieces {
-            let end = ((piece + 1) * height).min(n);
-            let mut row = piece * height;
+        let parts = n.div_ceil(height);
+        let mut partial = vec![0.0f64; parts * 2 * inner];
+        for part in 0..parts {
+            let end = ((part + 1) * height).min(n);
+            let mut row = part * height;
             while row < end {
                 let rows = block.min(end - row);
-                let at = BlockExtent { columns: inner, rows, before: row - piece * height, plane: inner };
-                let (x, y) = (&x[row * inner..], &mut partial[piece * 2 * inner..]);
+                let at = BlockExtent { columns: inner, rows, before: row - part * height, plane: inner };
+                let (x, y) = (&x[row * inner..], &mut partial[part * 2 * inner..]);
                 // SAFETY: the block lies in x; y holds two planes.
                 unsafe { (kernels.columns)(x.as_ptr().cast(), at, y.as_mut_ptr().cast()) };
                 row += rows;
@@ -313,7 +317,7 @@ mod tests {
         }
         let mut out = [vec![T::ZERO; inner], vec![T::ZERO; inner]];
         let bytes = |v: &mut Vec<T>| {
-            // SAFETY: elements are plain memory, seen as bytes while the vector is not touched.
+            // SAFETY: elements are plain data, viewed as bytes while the vector is not accessed.
             unsafe { std::slice::from_raw_parts_mut(v.as_mut_ptr().cast::<u8>(), std::mem::size_of_val(&v[..])) }
         };
         let [mean, variance] = &mut out;
@@ -325,8 +329,8 @@ mod tests {
         out
     }
 
-    /// Against two passes in float64. Bounds: the mean to 1e-6 of its size plus the deviation, the variance to 4e-6 of its
-    /// size, and 1e-4 where the first element lies a thousand deviations out.
+    /// Comparison with two passes in float64. Bounds: 1e-6 of the mean plus the deviation for the mean, 4e-6 of the variance,
+    /// and 1e-4 of it where the first element lies a thousand deviations from the mean.
     #[test]
     fn moments_agree_with_two_passes_also_far_from_zero() {
         for isa in Isa::available() {

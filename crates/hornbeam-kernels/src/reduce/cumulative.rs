@@ -1,4 +1,4 @@
-//! Cumulative reductions: cumulative sum, product, maximum and minimum.
+//! Cumulative reductions: sum, product, maximum and minimum.
 
 use super::fold::{Fold, Folding, Max, Min, Prod, Sum};
 use super::{typed, typed_mut, CHUNK};
@@ -7,6 +7,7 @@ use crate::dtype::{DType, Element};
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
 
+/// Cumulative operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cumulative {
     Sum,
@@ -18,7 +19,7 @@ pub enum Cumulative {
 impl Cumulative {
     pub const ALL: [Cumulative; 4] = [Cumulative::Sum, Cumulative::Prod, Cumulative::Max, Cumulative::Min];
 
-    /// The name of the primitive.
+    /// Name of the primitive.
     pub const fn name(self) -> &'static str {
         match self {
             Cumulative::Sum => "cumsum",
@@ -28,18 +29,18 @@ impl Cumulative {
         }
     }
 
-    /// The inverse of [`Cumulative::name`].
+    /// Inverse of [`Cumulative::name`].
     pub fn parse(name: &str) -> Option<Cumulative> {
         Cumulative::ALL.into_iter().find(|op| op.name() == name)
     }
 }
 
-/// Columns that are carried side by side.
+/// Columns that are accumulated concurrently.
 const LANES: usize = 64;
 
 multiversion! {
-    /// Runs along `n` neighbouring elements.
-    unsafe fn run_row[S, F: Fold](x: &[F::In], y: &mut [F::In], reverse: bool) {
+    /// Accumulates along contiguous elements.
+    unsafe fn accumulate_row[S, F: Fold](x: &[F::In], y: &mut [F::In], reverse: bool) {
         let mut carry = F::IDENTITY;
         let mut step = |x: &F::In, y: &mut F::In| {
             carry = F::combine(carry, x.to_acc());
@@ -52,8 +53,8 @@ multiversion! {
         }
     }
 
-    /// Runs along `n` rows at distance `stride`, for up to 64 columns at once. `x` and `y` point to the first.
-    unsafe fn run_columns[S, F: Fold](x: *const F::In, y: *mut F::In, stride: usize, n: usize, columns: usize, reverse: bool) {
+    /// Accumulates along `n` rows with stride `stride`, for up to 64 columns. `x` and `y` point to the first row.
+    unsafe fn accumulate_columns[S, F: Fold](x: *const F::In, y: *mut F::In, stride: usize, n: usize, columns: usize, reverse: bool) {
         let mut carry = [F::IDENTITY; LANES];
         let carry = &mut carry[..columns];
         for i in 0..n {
@@ -70,10 +71,10 @@ multiversion! {
     }
 }
 
-/// `y[i] = x[0] op .. op x[i]` along `axis`, from its end if `reverse`. The 16-bit floats are carried in `f32`.
+/// Computes `y[i] = x[0] op .. op x[i]` along `axis`, from its end if `reverse`. 16-bit floats accumulate in `f32`.
 ///
 /// # Panics
-/// When a buffer does not fit the shape, or for a sum or product of bool.
+/// If a buffer does not have the shape, or for a sum or product of bool.
 pub fn cumulative(
     pool: &ThreadPool,
     op: Cumulative,
@@ -87,7 +88,7 @@ pub fn cumulative(
     macro_rules! with {
         ($Op:ident) => {
             dispatch!(numeric, dtype, T => columns::<Folding<$Op, T>>(pool, typed(x), shape, axis, reverse, typed_mut(y)),
-                else panic!("{} does not take {dtype}", op.name()))
+                else panic!("{} does not support {dtype}", op.name()))
         };
         (any $Op:ident) => {
             dispatch!(dtype, T => columns::<Folding<$Op, T>>(pool, typed(x), shape, axis, reverse, typed_mut(y)))
@@ -104,29 +105,29 @@ pub fn cumulative(
 fn columns<F: Fold>(pool: &ThreadPool, x: &[F::In], shape: &[usize], axis: usize, reverse: bool, y: &mut [F::In]) {
     let n = shape[axis];
     let (outer, inner): (usize, usize) = (shape[..axis].iter().product(), shape[axis + 1..].iter().product());
-    assert!(x.len() == outer * n * inner && y.len() == x.len(), "buffers do not fit {shape:?}");
+    assert!(x.len() == outer * n * inner && y.len() == x.len(), "buffers do not have the shape {shape:?}");
     if x.is_empty() {
         return;
     }
     if inner == 1 {
-        let (each, run) = ((CHUNK / n).max(1), run_row::<F>());
-        return pool.run_chunks(y, each * n, &|task, y| {
-            for (x, y) in x[task * each * n..].chunks_exact(n).zip(y.chunks_exact_mut(n)) {
-                // SAFETY: the pointer is the one for this machine; slices are checked.
-                unsafe { run(x, y, reverse) };
+        let (items_per_task, kernel) = ((CHUNK / n).max(1), accumulate_row::<F>());
+        return pool.run_chunks(y, items_per_task * n, &|task, y| {
+            for (x, y) in x[task * items_per_task * n..].chunks_exact(n).zip(y.chunks_exact_mut(n)) {
+                // SAFETY: the kernel is compiled for this machine; slices are checked.
+                unsafe { kernel(x, y, reverse) };
             }
         });
     }
-    let run = run_columns::<F>();
+    let kernel = accumulate_columns::<F>();
     let tiles = inner.div_ceil(LANES);
-    let each = (CHUNK / (n * inner.min(LANES))).max(1);
+    let items_per_task = (CHUNK / (n * inner.min(LANES))).max(1);
     let y = SharedMut::new(y);
-    pool.run_ranges(outer * tiles, each, &|range| {
+    pool.run_ranges(outer * tiles, items_per_task, &|range| {
         for item in range {
             let at = item / tiles * n * inner + item % tiles * LANES;
             let columns = LANES.min(inner - item % tiles * LANES);
-            // SAFETY: the columns lie within both arrays, and every item has its own.
-            unsafe { run(x.as_ptr().add(at), y.as_ptr().add(at), inner, n, columns, reverse) };
+            // SAFETY: the columns lie within both arrays, and items are disjoint.
+            unsafe { kernel(x.as_ptr().add(at), y.as_ptr().add(at), inner, n, columns, reverse) };
         }
     });
 }

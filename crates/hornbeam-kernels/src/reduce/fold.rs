@@ -1,4 +1,4 @@
-//! The loops of reductions: rows and columns of one task.
+//! Inner loops of reductions: rows and columns of one task.
 
 use std::marker::PhantomData;
 
@@ -6,20 +6,20 @@ use crate::dtype::{Bool, Element};
 use crate::multiversion;
 use crate::scratch::Plain;
 
-/// A reduction of elements `In`, carried in `Acc`.
+/// Reduction of elements `In` with accumulators `Acc`.
 pub trait Fold: 'static {
     type In: Element<Acc = Self::Acc> + Plain;
     type Acc: Element<Acc = Self::Acc> + Plain;
-    /// The same reduction on what this one gives.
+    /// Same reduction on its results.
     type Next: Fold<In = Self::Acc, Acc = Self::Acc>;
     const IDENTITY: Self::Acc;
     fn combine(a: Self::Acc, b: Self::Acc) -> Self::Acc;
 }
 
-/// The reduction `O` of elements `T`.
+/// Reduction `O` of elements `T`.
 pub struct Folding<O, T>(PhantomData<(O, T)>);
 
-/// A reduction for elements that accumulate in `A`.
+/// Reduction operation with accumulators `A`.
 pub trait Combine<A>: 'static {
     const IDENTITY: A;
     fn combine(a: A, b: A) -> A;
@@ -66,9 +66,9 @@ combines! {
 }
 
 const LANES: usize = 64;
-/// Lanes for rows too short for more.
+/// Lanes of short rows.
 const SHORT: usize = 16;
-/// 16 additions in each lane.
+/// Elements of a block: 16 additions per lane.
 const BLOCK: usize = 1024;
 
 multiversion! {
@@ -77,7 +77,7 @@ multiversion! {
         fold_each::<F>(x, n, y);
     }
 
-    /// Folds `rows` rows at distance `stride` into `y`, column by column.
+    /// Folds `rows` rows with stride `stride` into `y`, column by column.
     pub unsafe fn fold_columns[S, F: Fold](x: &[F::In], stride: usize, rows: usize, y: &mut [F::Acc]) {
         y.fill(F::IDENTITY);
         add_columns::<F>(x, stride, rows, y);
@@ -99,11 +99,11 @@ pub(super) fn fold_each<F: Fold>(x: &[F::In], n: usize, y: &mut [F::Acc]) {
     }
 }
 
-/// Folds rows onto what `y` holds, column by column.
+/// Folds rows into the contents of `y`, column by column.
 #[inline(always)]
 pub(super) fn add_columns<F: Fold>(x: &[F::In], stride: usize, rows: usize, y: &mut [F::Acc]) {
     let columns = y.len();
-    // Few columns leave vector lanes empty: several rows side by side are one wide row.
+    // Few columns leave vector lanes empty: several adjacent rows are treated as one wide row.
     let side = LANES / columns;
     if stride == columns && side > 1 && rows >= 8 * side {
         let mut wide = [F::IDENTITY; LANES];
@@ -121,7 +121,7 @@ pub(super) fn add_columns<F: Fold>(x: &[F::In], stride: usize, rows: usize, y: &
     }
 }
 
-/// Folds rows into `y`, eight at a time: the accumulators are then loaded and stored once for eight rows.
+/// Folds rows into `y`, eight at a time, so that accumulators are loaded and stored once per eight rows.
 #[inline(always)]
 fn add_rows<F: Fold>(x: &[F::In], stride: usize, rows: usize, y: &mut [F::Acc]) {
     let columns = y.len();
@@ -146,7 +146,7 @@ fn add_rows<F: Fold>(x: &[F::In], stride: usize, rows: usize, y: &mut [F::Acc]) 
     }
 }
 
-/// Rows of fewer than 16 elements, sixteen rows side by side.
+/// Folds rows of fewer than 16 elements, sixteen rows at once.
 #[inline(always)]
 fn fold_short<F: Fold>(x: &[F::In], n: usize, y: &mut [F::Acc]) {
     let (groups, rest) = y.as_chunks_mut::<SHORT>();
@@ -168,7 +168,7 @@ fn fold_short<F: Fold>(x: &[F::In], n: usize, y: &mut [F::Acc]) {
 
 #[inline(always)]
 pub(super) fn fold_long<F: Fold>(row: &[F::In]) -> F::Acc {
-    // Blocks are combined pairwise: two results of equal weight as soon as there are two, like carries of a counter.
+    // Blocks are combined pairwise, two results of equal weight as soon as both exist, like the carries of a counter.
     let mut stack = [F::IDENTITY; usize::BITS as usize];
     let mut depth = 0;
     for (i, block) in row.chunks(BLOCK).enumerate() {

@@ -1,8 +1,9 @@
-//! Reductions over axes of a contiguous array, and cumulative ones along an axis.
+//! Reductions over axes of a contiguous array, and cumulative reductions along an axis.
 //!
-//! Order of the additions: a row is summed in 64 lanes (short ones in 16) within blocks of 1024, blocks are added pairwise; columns are added in groups of
-//! eight rows within chunks. Chunks depend on the shape alone, so the result is the same on any number of threads, and
-//! the error grows like the logarithm of the length rather than the length. The 16-bit floats accumulate in `f32`.
+//! Order of the additions: a row is summed in 64 lanes (a short row in 16) within blocks of 1024, and blocks are added
+//! pairwise; columns are added in groups of eight rows within chunks. Chunks depend on the shape alone, so the result is
+//! the same for any number of threads, and the error grows with the logarithm of the length. The 16-bit floats accumulate
+//! in `f32`.
 
 mod arg;
 mod block;
@@ -23,11 +24,12 @@ use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::with_local;
 use fold::{fold_columns, fold_rows, And, Fold, Folding, Max, Min, Or, Prod, Sum};
 
-/// Elements of one task: tens of microseconds at the speed of memory.
+/// Elements of a task: tens of microseconds at memory bandwidth.
 const CHUNK: usize = 1 << 16;
-/// Columns of one task. Their accumulators stay in the first-level cache.
+/// Columns of a task, whose accumulators stay in the L1 cache.
 const COLUMNS: usize = 1024;
 
+/// Reduction operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reduce {
     Sum,
@@ -42,7 +44,7 @@ pub enum Reduce {
 impl Reduce {
     pub const ALL: [Reduce; 6] = [Reduce::Sum, Reduce::Prod, Reduce::Max, Reduce::Min, Reduce::And, Reduce::Or];
 
-    /// The name of the primitive.
+    /// Name of the primitive.
     pub const fn name(self) -> &'static str {
         match self {
             Reduce::Sum => "reduce_sum",
@@ -54,13 +56,14 @@ impl Reduce {
         }
     }
 
-    /// The inverse of [`Reduce::name`].
+    /// Inverse of [`Reduce::name`].
     pub fn parse(name: &str) -> Option<Reduce> {
         Reduce::ALL.into_iter().find(|op| op.name() == name)
     }
 
-    /// Sums and products are for numbers, and/or for integers and bool, extrema for everything.
-    pub fn takes(self, dtype: DType) -> bool {
+    /// Returns true if the operation is defined for `dtype`: sums and products for numbers, and/or for integers and bool,
+    /// extrema for all.
+    pub fn supports(self, dtype: DType) -> bool {
         match self {
             Reduce::Sum | Reduce::Prod => dtype != DType::Bool,
             Reduce::Max | Reduce::Min => true,
@@ -69,13 +72,13 @@ impl Reduce {
     }
 }
 
-/// Reduces `x` of `shape` over `axes`, which are removed. Sums and products of integers wrap; extrema give NaN if there is one;
-/// reducing nothing gives the identity.
+/// Reduces `x` of `shape` over `axes`, which are removed. Sums and products of integers wrap; extrema propagate NaN; an
+/// empty reduction gives the identity.
 ///
 /// # Panics
-/// When `op` does not take `dtype`, when a buffer does not fit its shape, or when it is not aligned.
+/// If `op` does not support `dtype`, or if a buffer does not have its shape or is not aligned.
 pub fn reduce(pool: &ThreadPool, op: Reduce, dtype: DType, x: &[u8], shape: &[usize], axes: &[usize], y: &mut [u8]) {
-    assert!(op.takes(dtype), "{} does not take {dtype}", op.name());
+    assert!(op.supports(dtype), "{} does not support {dtype}", op.name());
     macro_rules! with {
         ($family:ident, $Op:ident) => {
             dispatch!($family, dtype, T => folds::<Folding<$Op, T>>(pool, x, shape, axes, y), else unreachable!())
@@ -89,7 +92,7 @@ pub fn reduce(pool: &ThreadPool, op: Reduce, dtype: DType, x: &[u8], shape: &[us
         (Reduce::Prod, _) => with!(numeric, Prod),
         (Reduce::Max, _) => with!(Max),
         (Reduce::Min, _) => with!(Min),
-        // On truth values, `and` and `or` are the extrema.
+        // On booleans, `and` and `or` are the extrema.
         (Reduce::And, DType::Bool) => with!(Min),
         (Reduce::Or, DType::Bool) => with!(Max),
         (Reduce::And, _) => with!(int, And),
@@ -97,30 +100,40 @@ pub fn reduce(pool: &ThreadPool, op: Reduce, dtype: DType, x: &[u8], shape: &[us
     }
 }
 
-/// Sees bytes as elements.
+/// Views bytes as elements.
 ///
 /// # Panics
-/// When they are not aligned or their number is no multiple of the size.
+/// If they are not aligned or their number is not a multiple of the element size.
 pub(crate) fn typed<T: Element>(bytes: &[u8]) -> &[T] {
     if bytes.is_empty() {
         return &[];
     }
-    assert!(bytes.as_ptr().cast::<T>().is_aligned() && bytes.len().is_multiple_of(size_of::<T>()), "misaligned buffer");
+    assert!(
+        bytes.as_ptr().cast::<T>().is_aligned() && bytes.len().is_multiple_of(size_of::<T>()),
+        "a buffer of {} bytes is not an aligned array of {}",
+        bytes.len(),
+        T::DTYPE
+    );
     // SAFETY: aligned and long enough by the assertion; every bit pattern is an element.
     unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len() / size_of::<T>()) }
 }
 
-/// [`typed`] for writing.
+/// Views bytes as mutable elements.
 pub(crate) fn typed_mut<T: Element>(bytes: &mut [u8]) -> &mut [T] {
     if bytes.is_empty() {
         return &mut [];
     }
-    assert!(bytes.as_ptr().cast::<T>().is_aligned() && bytes.len().is_multiple_of(size_of::<T>()), "misaligned buffer");
+    assert!(
+        bytes.as_ptr().cast::<T>().is_aligned() && bytes.len().is_multiple_of(size_of::<T>()),
+        "a buffer of {} bytes is not an aligned array of {}",
+        bytes.len(),
+        T::DTYPE
+    );
     // SAFETY: as above, and the borrow is exclusive.
     unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), bytes.len() / size_of::<T>()) }
 }
 
-/// Adjacent axes of the same fate merged: (extent, reduced).
+/// Merges adjacent axes that are both reduced or both kept: (extent, reduced).
 fn runs(shape: &[usize], axes: &[usize]) -> Vec<(usize, bool)> {
     let mut runs: Vec<(usize, bool)> = Vec::with_capacity(shape.len());
     for (axis, &extent) in shape.iter().enumerate() {
@@ -141,15 +154,15 @@ fn folds<F: Fold>(pool: &ThreadPool, x: &[u8], shape: &[usize], axes: &[usize], 
     let (x, y) = (typed::<F::In>(x), typed_mut::<F::In>(y));
     let runs = runs(shape, axes);
     let kept: usize = runs.iter().filter(|r| !r.1).map(|r| r.0).product();
-    assert_eq!(x.len(), shape.iter().product::<usize>(), "the operand does not fit its shape {shape:?}");
-    assert_eq!(y.len(), kept, "the result does not fit {shape:?} without axes {axes:?}");
+    assert_eq!(x.len(), shape.iter().product::<usize>(), "the operand does not have its shape {shape:?}");
+    assert_eq!(y.len(), kept, "the result does not have the shape {shape:?} without axes {axes:?}");
     if y.is_empty() {
         return;
     }
     if !runs.iter().any(|r| r.1) {
         y.copy_from_slice(x);
     } else if TypeId::of::<F::In>() == TypeId::of::<F::Acc>() {
-        // SAFETY: the two are one type.
+        // SAFETY: the two types are equal.
         let y = unsafe { std::slice::from_raw_parts_mut(y.as_mut_ptr().cast::<F::Acc>(), y.len()) };
         passes::<F>(pool, x, runs, y);
     } else {
@@ -163,9 +176,9 @@ fn folds<F: Fold>(pool: &ThreadPool, x: &[u8], shape: &[usize], axes: &[usize], 
     }
 }
 
-/// Reduces the last reduced run, then what is left.
+/// Reduces the last reduced run, then the remaining ones.
 fn passes<F: Fold>(pool: &ThreadPool, x: &[F::In], mut runs: Vec<(usize, bool)>, y: &mut [F::Acc]) {
-    let last = runs.iter().rposition(|r| r.1).expect("something is reduced");
+    let last = runs.iter().rposition(|r| r.1).expect("at least one reduced run");
     let outer: usize = runs[..last].iter().map(|r| r.0).product();
     let inner: usize = runs[last + 1..].iter().map(|r| r.0).product();
     let n = runs[last].0;
@@ -185,7 +198,7 @@ fn passes<F: Fold>(pool: &ThreadPool, x: &[F::In], mut runs: Vec<(usize, bool)>,
     }
 }
 
-/// `[outer, n, inner]` to `[outer, inner]`.
+/// Reduces `[outer, n, inner]` to `[outer, inner]`.
 fn pass<F: Fold>(pool: &ThreadPool, x: &[F::In], [outer, n, inner]: [usize; 3], y: &mut [F::Acc]) {
     if n == 0 {
         y.fill(F::IDENTITY);
@@ -201,7 +214,7 @@ fn rows<F: Fold>(pool: &ThreadPool, x: &[F::In], outer: usize, n: usize, y: &mut
     if n <= 2 * CHUNK {
         pool.run_chunks(y, (CHUNK / n).max(1), &|task, y| {
             let at = task * (CHUNK / n).max(1) * n;
-            // SAFETY: y.len() rows of n elements begin there.
+            // SAFETY: `y.len()` rows of `n` elements.
             unsafe { fold(&x[at..at + y.len() * n], n, y) };
         });
         return;
@@ -233,7 +246,7 @@ fn columns<F: Fold>(pool: &ThreadPool, x: &[F::In], [outer, n, inner]: [usize; 3
     }
 }
 
-/// Folds chunks of `height` rows: `[outer, n, inner]` to `[outer, n / height, inner]`.
+/// Reduces chunks of `height` rows: `[outer, n, inner]` to `[outer, n / height, inner]`.
 fn column_tasks<F: Fold>(
     pool: &ThreadPool,
     x: &[F::In],
@@ -244,9 +257,9 @@ fn column_tasks<F: Fold>(
     let fold = fold_columns::<F>();
     let (chunks, tiles) = (n.div_ceil(height), inner.div_ceil(COLUMNS));
     let items = outer * chunks * tiles;
-    let each = (CHUNK / (height.min(n) * inner.min(COLUMNS))).max(1);
+    let items_per_task = (CHUNK / (height.min(n) * inner.min(COLUMNS))).max(1);
     let y = SharedMut::new(y);
-    pool.run_ranges(items, each, &|range| {
+    pool.run_ranges(items, items_per_task, &|range| {
         for item in range {
             let (tile, chunk, row) = (item % tiles, item / tiles % chunks, item / tiles / chunks);
             let columns = tile * COLUMNS..((tile + 1) * COLUMNS).min(inner);
@@ -254,7 +267,7 @@ fn column_tasks<F: Fold>(
             let from =
                 &x[(row * n + first) * inner + columns.start..(row * n + end - 1) * inner + inner.min(columns.end)];
             let to = (row * chunks + chunk) * inner;
-            // SAFETY: every item writes its own columns of its own chunk, and `from` holds `end - first` rows.
+            // SAFETY: items write disjoint columns and chunks, and `from` holds `end - first` rows.
             unsafe { fold(from, inner, end - first, y.range(to + columns.start..to + columns.end)) };
         }
     });

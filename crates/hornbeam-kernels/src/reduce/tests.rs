@@ -1,4 +1,4 @@
-//! Reductions against plain f64 loops, for every dtype, instruction set and number of threads.
+//! Comparison of reductions with plain f64 loops, for every dtype, instruction set and number of threads.
 
 use super::*;
 use crate::simd::{with_isa, Isa};
@@ -9,7 +9,7 @@ fn bytes<T: Element>(values: &[T]) -> &[u8] {
     unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
 }
 
-/// Flat index in the result of every element of the operand.
+/// Flat index of the result for every element of the operand.
 fn targets(shape: &[usize], axes: &[usize]) -> Vec<usize> {
     (0..shape.iter().product())
         .map(|mut flat: usize| {
@@ -90,9 +90,9 @@ fn check<T: Element>(op: Reduce, shape: &[usize], axes: &[usize]) {
                 _ => 0.0,
             };
             let modulus = if T::DTYPE.is_int() { 2f64.powi(8 * size_of::<T>() as i32) } else { f64::INFINITY };
-            let near = (got - want).abs() <= slack || (modulus.is_finite() && (got - want).rem_euclid(modulus) == 0.0);
+            let close = (got - want).abs() <= slack || (modulus.is_finite() && (got - want).rem_euclid(modulus) == 0.0);
             assert!(
-                near || (got.is_nan() && want.is_nan()),
+                close || (got.is_nan() && want.is_nan()),
                 "{op:?} {} {shape:?} {axes:?}: {got}, not {want}",
                 T::DTYPE
             );
@@ -114,7 +114,7 @@ fn every_reduction_on_every_dtype_and_instruction_set() {
     for isa in Isa::available() {
         with_isa(isa, || {
             for dtype in DType::ALL {
-                for op in Reduce::ALL.into_iter().filter(|op| op.takes(dtype)) {
+                for op in Reduce::ALL.into_iter().filter(|op| op.supports(dtype)) {
                     for (shape, axes) in [
                         (vec![7], vec![0]),
                         (vec![1000], vec![0]),
@@ -140,7 +140,7 @@ fn every_reduction_on_every_dtype_and_instruction_set() {
 }
 
 #[test]
-fn large_reductions_are_cut_into_chunks_that_threads_do_not_change() {
+fn chunks_of_large_reductions_do_not_depend_on_threads() {
     for (shape, axes) in [
         (vec![300_001], vec![0]),
         (vec![3, 140_000], vec![1]),
@@ -158,7 +158,7 @@ fn large_reductions_are_cut_into_chunks_that_threads_do_not_change() {
 }
 
 #[test]
-fn nothing_reduces_to_the_identity() {
+fn empty_reductions_give_the_identity() {
     let pool = ThreadPool::new(1);
     let mut y = [9.0f32; 3];
     reduce(&pool, Reduce::Sum, DType::F32, &[], &[3, 0], &[1], bytes_mut(&mut y));
@@ -168,7 +168,7 @@ fn nothing_reduces_to_the_identity() {
 }
 
 #[test]
-fn long_sums_lose_few_digits() {
+fn long_sums_are_accurate() {
     let x = vec![0.1f32; 10_000_000];
     let mut y = [0.0f32];
     reduce(&ThreadPool::new(2), Reduce::Sum, DType::F32, bytes(&x), &[x.len()], &[0], bytes_mut(&mut y));
@@ -207,7 +207,7 @@ fn check_arg<T: Element>(shape: &[usize], axis: usize) {
 }
 
 #[test]
-fn extrema_are_found_where_they_first_are() {
+fn arg_reductions_return_the_first_extremum() {
     for isa in Isa::available() {
         with_isa(isa, || {
             for dtype in DType::ALL {
@@ -247,8 +247,8 @@ fn running_reductions() {
                         let next = sum.map_or(x, |sum| combine(fold, sum, x));
                         sum = Some(next);
                         let got = f64::from(y[at(k)]);
-                        let near = (got - next).abs() <= 3e-5 * next.abs() || got == next as f32 as f64;
-                        assert!(near || (got.is_nan() && next.is_nan()), "{op:?} {shape:?} {reverse} {got} {next}");
+                        let close = (got - next).abs() <= 3e-5 * next.abs() || got == next as f32 as f64;
+                        assert!(close || (got.is_nan() && next.is_nan()), "{op:?} {shape:?} {reverse} {got} {next}");
                     }
                 }
             }

@@ -1,26 +1,26 @@
 //! Long short-term memory.
 
-use super::{apply, quarters, weights, working, zip2, zip3, zip4, Lstm, LstmGrad, SequenceShape};
+use super::{apply, pack_weights, split_gates, task_buffers, zip2, zip3, zip4, Lstm, LstmGrad, SequenceShape};
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
 use crate::tiles::Float;
 
 multiversion! {
-    /// One row of one step: from the recurrent sums and the input's share to gates and states.
-    unsafe fn advance[S, T: Float](sums: &[T], x: &[T], before: &[T], gates: &mut [T], c: &mut [T], h: &mut [T]) {
+    /// Computes gates and states of one row from the recurrent sums and the projected input.
+    unsafe fn forward_step[S, T: Float](sums: &[T], x: &[T], before: &[T], gates: &mut [T], c: &mut [T], h: &mut [T]) {
         let n = h.len();
         zip2(&mut gates[..2 * n], &sums[..2 * n], &x[..2 * n], |s, x| (s + x).logistic::<S>());
         zip2(&mut gates[2 * n..3 * n], &sums[2 * n..3 * n], &x[2 * n..3 * n], |s, x| (s + x).tanh::<S>());
         zip2(&mut gates[3 * n..], &sums[3 * n..], &x[3 * n..], |s, x| (s + x).logistic::<S>());
-        let [input, forget, new, output] = quarters(gates);
+        let [input, forget, new, output] = split_gates(gates);
         zip4(c, forget, before, input, new, |f, before, i, g| f * before + i * g);
         zip2(h, output, c, |o, c| o * c.tanh::<S>());
     }
 
-    /// One row of one step back: takes the gradients of its states, leaves those of its sums, that of the former `c`,
-    /// and in `dh` what reaches the former `h` around the sums: nothing.
-    unsafe fn retreat[S, T: Float](
+    /// Backpropagates one row of one step: from the gradients of its states to those of its sums and of the previous `c`.
+    /// `dh` becomes 0: the previous `h` has no direct contribution.
+    unsafe fn backward_step[S, T: Float](
         gates: &[T],
         before: &[T],
         c: &[T],
@@ -30,7 +30,7 @@ multiversion! {
         ds: &mut [T],
     ) {
         let n = c.len();
-        let [input, forget, new, output] = quarters(gates);
+        let [input, forget, new, output] = split_gates(gates);
         for (tanh, c) in spare.iter_mut().zip(c) {
             *tanh = c.tanh::<S>();
         }
@@ -51,23 +51,23 @@ multiversion! {
 pub(super) fn forward<T: Float>(pool: &ThreadPool, shape: &SequenceShape, layer: Lstm<'_, T>, scratch: &mut Scratch) {
     let Lstm { x, w, h0, c0, mask, h, c, gates } = layer;
     let (n, wide) = (shape.units, 4 * shape.units);
-    let kept = gates.as_ref().map_or(x.len(), |gates| gates.len());
-    shape.check(&[(x.len(), wide), (kept, wide), (h.len(), n), (c.len(), n)], &[h0.len(), c0.len()], mask);
+    let gates_len = gates.as_ref().map_or(x.len(), |gates| gates.len());
+    shape.check(&[(x.len(), wide), (gates_len, wide), (h.len(), n), (c.len(), n)], &[h0.len(), c0.len()], mask);
     if h.is_empty() {
         return;
     }
-    let weights = weights(pool, shape, w, [n, wide], [wide, 1], scratch);
-    let advance = advance::<T>();
+    let weights = pack_weights(pool, shape, w, [n, wide], [wide, 1], scratch);
+    let forward_step = forward_step::<T>();
     let (h, c, gates) = (SharedMut::new(h), SharedMut::new(c), gates.map(SharedMut::new));
     let block = |block: usize, local: &mut Scratch| {
         let rows = shape.rows(block);
-        let [mut state, mut sums, mut spare] = working::<T>(local, rows.len(), [n, wide, wide]);
+        let [mut state, mut sums, mut spare] = task_buffers::<T>(local, rows.len(), [n, wide, wide]);
         state.load(rows.start, h0);
         for i in 0..shape.steps {
             apply(&weights, rows.len(), &state, None, &mut sums, false, &[]);
             for (r, row) in rows.clone().enumerate() {
                 let (one, all) = (shape.at(row, i, n), shape.at(row, i, wide));
-                // SAFETY: the rows are this task's own, and two steps of a row do not overlap.
+                // SAFETY: no other task accesses these rows, and two steps of a row do not overlap.
                 let (h, c, gates, before) = unsafe {
                     let before = if i == 0 { &c0[row * n..][..n] } else { &*c.range(shape.at(row, i - 1, n)) };
                     let gates = gates.as_ref().map_or_else(|| spare.row(r), |gates| gates.range(all.clone()));
@@ -79,8 +79,8 @@ pub(super) fn forward<T: Float>(pool: &ThreadPool, shape: &SequenceShape, layer:
                     gates.fill(T::ZERO);
                     continue;
                 }
-                // SAFETY: compiled for this machine; the body asks nothing else.
-                unsafe { advance(sums.row(r), &x[all], before, gates, c, h) };
+                // SAFETY: the kernel is compiled for this machine and has no other precondition.
+                unsafe { forward_step(sums.row(r), &x[all], before, gates, c, h) };
                 state.row(r).copy_from_slice(h);
             }
         }
@@ -96,22 +96,22 @@ pub(super) fn backward<T: Float>(
 ) {
     let LstmGrad { w, c0, c, gates, dh_last, dc_last, dh, mask, dx, dh0, dc0 } = layer;
     let (n, wide) = (shape.units, 4 * shape.units);
-    let given = dh.map_or(c.len(), |dh| dh.len());
+    let dh_len = dh.map_or(c.len(), |dh| dh.len());
     shape.check(
-        &[(gates.len(), wide), (dx.len(), wide), (c.len(), n), (given, n)],
+        &[(gates.len(), wide), (dx.len(), wide), (c.len(), n), (dh_len, n)],
         &[c0.len(), dh_last.len(), dc_last.len(), dh0.len(), dc0.len()],
         mask,
     );
     if dh0.is_empty() {
         return;
     }
-    let weights = weights(pool, shape, w, [wide, n], [1, wide], scratch);
-    let retreat = retreat::<T>();
+    let weights = pack_weights(pool, shape, w, [wide, n], [1, wide], scratch);
+    let backward_step = backward_step::<T>();
     let (dx, dh0, dc0) = (SharedMut::new(dx), SharedMut::new(dh0), SharedMut::new(dc0));
     let block = |block: usize, local: &mut Scratch| {
         let rows = shape.rows(block);
-        // The third holds two rows of `n` side by side: the gradient of `c`, and room.
-        let [mut state, mut sums, mut cell] = working::<T>(local, rows.len(), [n, wide, 2 * n]);
+        // Rows of `cell` hold the gradient of `c` and `n` spare elements.
+        let [mut state, mut sums, mut cell] = task_buffers::<T>(local, rows.len(), [n, wide, 2 * n]);
         state.load(rows.start, dh_last);
         for (r, row) in rows.clone().enumerate() {
             cell.row(r)[..n].copy_from_slice(&dc_last[row * n..(row + 1) * n]);
@@ -128,17 +128,17 @@ pub(super) fn backward<T: Float>(
                 } else {
                     let before = if i == 0 { &c0[row * n..][..n] } else { &c[shape.at(row, i - 1, n)] };
                     let (dc, spare) = cell.row(r).split_at_mut(n);
-                    // SAFETY: compiled for this machine; the body asks nothing else.
-                    unsafe { retreat(&gates[all.clone()], before, &c[one], state, dc, spare, ds) };
+                    // SAFETY: the kernel is compiled for this machine and has no other precondition.
+                    unsafe { backward_step(&gates[all.clone()], before, &c[one], state, dc, spare, ds) };
                 }
-                // SAFETY: the rows are this task's own.
+                // SAFETY: no other task accesses these rows.
                 unsafe { dx.range(all) }.copy_from_slice(ds);
             }
-            let ahead = [(gates, i.saturating_sub(1), wide), (c, i.saturating_sub(2), n)];
-            let ahead = ahead.map(|(sequence, i, n)| shape.ahead(sequence, &rows, i, n));
-            apply(&weights, rows.len(), &sums, None, &mut state, true, &ahead);
+            let next = [(gates, i.saturating_sub(1), wide), (c, i.saturating_sub(2), n)];
+            let prefetches = next.map(|(sequence, i, n)| shape.prefetch(sequence, &rows, i, n));
+            apply(&weights, rows.len(), &sums, None, &mut state, true, &prefetches);
         }
-        // SAFETY: the rows are this task's own.
+        // SAFETY: no other task accesses these rows.
         unsafe {
             state.store(rows.clone(), &dh0);
             for (r, row) in rows.enumerate() {

@@ -1,11 +1,12 @@
-//! RnnElement layers along whole sequences: LSTM and GRU, forward and backward.
+//! Recurrent layers over full sequences: LSTM and GRU, forward and backward.
 //!
-//! The rows of a batch do not see each other, so a task takes a block of rows through all steps and waits for nobody.
-//! The recurrent weights are packed once and then stay in each core's second-level cache; a step is one product of
-//! register tiles, and its gates are computed while the sums are in the first-level cache.
+//! The rows of a batch are independent, so a task takes a block of rows through all steps without synchronisation.
+//! The recurrent weights are packed once and then stay in the L2 cache of each core; a step is one product of
+//! register tiles, and its gates are computed while the sums are in the L1 cache.
 //!
-//! Sequences are `[batch, steps, ...]` in memory. The inputs come multiplied with their weights, for all steps at once;
-//! likewise backward gives the gradients of the sums, from which the gradients of all weights are one product each.
+//! Sequences are `[batch, steps, ...]` in memory. The inputs are already multiplied by their weights, for all steps at
+//! once; likewise the backward pass returns the gradients of the sums, from which the gradient of each weight is one
+//! matrix product.
 
 mod gru;
 mod lstm;
@@ -19,12 +20,12 @@ use crate::gemm::vector::prefetch_far;
 use crate::math;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{Plain, Scratch};
-use crate::tiles::{apart, Float, Left, Packed};
+use crate::tiles::{padded_stride, Float, Lhs, PackedRhs};
 
-/// Rows of the batch in a task: as many as one tile takes, few enough that small batches keep all cores busy.
+/// Batch rows of a task: at most the rows of one tile, few enough that small batches keep all cores busy.
 const ROWS: usize = 8;
 
-/// The extents of a sequence, and whether it is walked from its end.
+/// Extents of a sequence, and its direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SequenceShape {
     pub batch: usize,
@@ -34,7 +35,7 @@ pub struct SequenceShape {
 }
 
 impl SequenceShape {
-    /// The place in time of what is computed as number `i`.
+    /// Time step that is computed in iteration `i`.
     fn time(&self, i: usize) -> usize {
         if self.reverse {
             self.steps - 1 - i
@@ -52,33 +53,36 @@ impl SequenceShape {
         block * self.batch / blocks..(block + 1) * self.batch / blocks
     }
 
-    /// Where element `(row, number i)` lies in a sequence of `n` features.
+    /// Range of row `row`, iteration `i` in a sequence of `n` features.
     fn at(&self, row: usize, i: usize, n: usize) -> Range<usize> {
         let at = (row * self.steps + self.time(i)) * n;
         at..at + n
     }
 
-    /// What `rows` have of a sequence of `n` features as number `i`.
-    fn ahead<'a, T>(&self, sequence: &'a [T], rows: &Range<usize>, i: usize, n: usize) -> Ahead<'a, T> {
-        Ahead { sequence, first: self.at(rows.start, i, n).start, rows: rows.len(), apart: self.steps * n, n }
+    /// Elements of `rows` at iteration `i` in a sequence of `n` features, for prefetching.
+    fn prefetch<'a, T>(&self, sequence: &'a [T], rows: &Range<usize>, i: usize, n: usize) -> Prefetch<'a, T> {
+        Prefetch { sequence, first: self.at(rows.start, i, n).start, rows: rows.len(), stride: self.steps * n, n }
     }
 
-    /// Whether element `(row, number i)` is to be passed over.
+    /// Returns true if the mask skips row `row` at iteration `i`.
     fn skips(&self, mask: Option<&[Bool]>, row: usize, i: usize) -> bool {
         mask.is_some_and(|mask| !mask[self.at(row, i, 1).start].get())
     }
 
-    /// `given` are lengths of sequences and of rows, beside the features that each must have.
-    fn check(&self, sequences: &[(usize, usize)], rows: &[usize], mask: Option<&[Bool]>) {
+    /// Checks the lengths of `sequences`, each with its number of features, of states and of the mask.
+    fn check(&self, sequences: &[(usize, usize)], states: &[usize], mask: Option<&[Bool]>) {
         let all = self.batch * self.steps;
-        assert!(sequences.iter().all(|(len, n)| *len == all * n), "a sequence does not have the shape {self:?}");
-        assert!(rows.iter().all(|len| *len == self.batch * self.units), "a state does not have the shape {self:?}");
-        assert!(mask.is_none_or(|mask| mask.len() == all), "the mask does not have the shape {self:?}");
+        assert!(sequences.iter().all(|(len, n)| *len == all * n), "the length of a sequence does not fit {self:?}");
+        assert!(
+            states.iter().all(|len| *len == self.batch * self.units),
+            "the length of a state does not fit {self:?}"
+        );
+        assert!(mask.is_none_or(|mask| mask.len() == all), "the length of the mask does not fit {self:?}");
     }
 }
 
-/// `h, c = f * c + i * g` along a sequence, with `i, f, o = logistic` and `g = tanh` of `x + h w` in the order
-/// `i, f, g, o`, and `h = o * tanh(c)` (Hochreiter and Schmidhuber 1997). Where the mask is false the state stays.
+/// Forward pass of an LSTM: `c = f * c + i * g` along a sequence, with `i, f, o = logistic` and `g = tanh` of `x + h w` in the order
+/// `i, f, g, o`, and `h = o * tanh(c)` (Hochreiter and Schmidhuber 1997). Where the mask is false, the state is kept.
 pub struct Lstm<'a, T> {
     /// `[batch, steps, 4 units]`, the inputs times their weights.
     pub x: &'a [T],
@@ -90,11 +94,11 @@ pub struct Lstm<'a, T> {
     /// `[batch, steps, units]`.
     pub h: &'a mut [T],
     pub c: &'a mut [T],
-    /// `[batch, steps, 4 units]`, kept for the way back.
+    /// `[batch, steps, 4 units]`, saved for the backward pass.
     pub gates: Option<&'a mut [T]>,
 }
 
-/// The way back through [`Lstm`].
+/// Backward pass of [`Lstm`].
 pub struct LstmGrad<'a, T> {
     pub w: &'a [T],
     pub c0: &'a [T],
@@ -112,7 +116,7 @@ pub struct LstmGrad<'a, T> {
     pub dc0: &'a mut [T],
 }
 
-/// `h = z * h + (1 - z) * g` along a sequence, with `z, r = logistic` of `x + s` and `g = tanh(x + r * s)`, where
+/// Forward pass of a GRU: `h = z * h + (1 - z) * g` along a sequence, with `z, r = logistic` of `x + s` and `g = tanh(x + r * s)`, where
 /// `s = h w + b`, in the order `z, r, g` (Cho et al. 2014, with the reset gate after the product).
 pub struct Gru<'a, T> {
     /// `[batch, steps, 3 units]`, the inputs times their weights.
@@ -124,11 +128,11 @@ pub struct Gru<'a, T> {
     pub mask: Option<&'a [Bool]>,
     /// `[batch, steps, units]`.
     pub h: &'a mut [T],
-    /// `[batch, steps, 4 units]`: `z, r, g` and the sum of `g`, kept for the way back.
+    /// `[batch, steps, 4 units]`: `z, r, g` and the sum of `g`, saved for the backward pass.
     pub gates: Option<&'a mut [T]>,
 }
 
-/// The way back through [`Gru`].
+/// Backward pass of [`Gru`].
 pub struct GruGrad<'a, T> {
     pub w: &'a [T],
     pub h0: &'a [T],
@@ -145,17 +149,22 @@ pub struct GruGrad<'a, T> {
     pub dh0: &'a mut [T],
 }
 
-/// A float that recurrent layers exist for.
+/// Float for which recurrent layers are implemented.
 pub trait RnnElement: math::Real + Plain {
+    /// Computes the forward pass of an LSTM.
+    ///
     /// # Panics
-    /// In all four: when a slice does not have its length.
+    /// If a slice does not fit the shape.
     fn lstm(pool: &ThreadPool, shape: &SequenceShape, layer: Lstm<'_, Self>, scratch: &mut Scratch);
+    /// Computes the backward pass of an LSTM. Panics like [`RnnElement::lstm`].
     fn lstm_grad(pool: &ThreadPool, shape: &SequenceShape, layer: LstmGrad<'_, Self>, scratch: &mut Scratch);
+    /// Computes the forward pass of a GRU. Panics like [`RnnElement::lstm`].
     fn gru(pool: &ThreadPool, shape: &SequenceShape, layer: Gru<'_, Self>, scratch: &mut Scratch);
+    /// Computes the backward pass of a GRU. Panics like [`RnnElement::lstm`].
     fn gru_grad(pool: &ThreadPool, shape: &SequenceShape, layer: GruGrad<'_, Self>, scratch: &mut Scratch);
 }
 
-macro_rules! recurrent {
+macro_rules! rnn_element {
     ($($t:ty)*) => {$(
         impl RnnElement for $t {
             fn lstm(pool: &ThreadPool, shape: &SequenceShape, layer: Lstm<'_, $t>, scratch: &mut Scratch) {
@@ -173,67 +182,67 @@ macro_rules! recurrent {
         }
     )*};
 }
-recurrent!(f32 f64);
+rnn_element!(f32 f64);
 
-/// The recurrent weights as a right operand `k x n` whose element `(p, j)` lies at `w[p * step[0] + j * step[1]]`.
-fn weights<'a, T: Float>(
+/// Packs the recurrent weights `k x n`, whose element `(p, j)` is `w[p * strides[0] + j * strides[1]]`.
+fn pack_weights<'a, T: Float>(
     pool: &ThreadPool,
     shape: &SequenceShape,
     w: &[T],
     [k, n]: [usize; 2],
-    step: [usize; 2],
+    strides: [usize; 2],
     scratch: &'a mut Scratch,
-) -> Packed<'a, T> {
+) -> PackedRhs<'a, T> {
     assert_eq!(w.len(), k * n, "the weights are not {k} x {n}");
     let kernels = T::kernels();
-    // Few rows leave registers for wider tiles, which hide how long one multiply-add takes.
+    // With few rows, registers remain for wider tiles, which hide the latency of multiply-adds.
     let vectors = if shape.batch.min(ROWS) <= kernels.rows[3] { 4 } else { 2 };
     let width = vectors.min(n.div_ceil(kernels.lanes)) * kernels.lanes;
-    Packed::shared(pool, w, [k, n], step, width, scratch.take(Packed::<T>::len(k, n, width)))
+    PackedRhs::new_parallel(pool, w, [k, n], strides, width, scratch.take(PackedRhs::<T>::len(k, n, width)))
 }
 
-/// `to = from @ weights + bias (+ to)` for the first rows of working memory. Meanwhile, a share for each panel of the
-/// weights, memory is asked for what the next step will read.
+/// Computes `to = from @ weights + bias (+ to)` for the first rows of scratch memory. Along with each panel of the
+/// weights, prefetches a part of the operands of the next step.
 fn apply<T: Float>(
-    weights: &Packed<'_, T>,
+    weights: &PackedRhs<'_, T>,
     rows: usize,
     from: &Rows<'_, T>,
     bias: Option<&[T]>,
     to: &mut Rows<'_, T>,
     accumulate: bool,
-    ahead: &[Ahead<'_, T>],
+    prefetches: &[Prefetch<'_, T>],
 ) {
-    assert!(from.n == weights.k && to.n == weights.n && to.data.len() >= rows * apart(to.n));
-    let left = Left { data: from.data, step: apart(from.n), turned: false };
+    assert!(from.n == weights.k && to.n == weights.n && to.data.len() >= rows * padded_stride(to.n));
+    let lhs = Lhs { data: from.data, stride: padded_stride(from.n), transposed: false };
     let panels = weights.panels();
     for panel in 0..panels {
-        ahead.iter().for_each(|ahead| ahead.fetch(panel, panels));
+        prefetches.iter().for_each(|prefetch| prefetch.fetch(panel, panels));
         // SAFETY: the rows lie within `to` by the assertion.
-        unsafe { weights.columns(panel, rows, left, bias, to.data.as_mut_ptr(), apart(to.n), accumulate) };
+        unsafe { weights.panel_product(panel, rows, lhs, bias, to.data.as_mut_ptr(), padded_stride(to.n), accumulate) };
     }
 }
 
-/// What some rows have of a sequence at one step: pieces of `n` numbers, `apart` from each other.
-struct Ahead<'a, T> {
+/// Elements of some rows of a sequence at one step: `rows` slices of `n` elements, `stride` apart.
+struct Prefetch<'a, T> {
     sequence: &'a [T],
     first: usize,
     rows: usize,
-    apart: usize,
+    stride: usize,
     n: usize,
 }
 
-impl<T> Ahead<'_, T> {
-    /// Asks for part number `part` of `parts`.
+impl<T> Prefetch<'_, T> {
+    /// Prefetches part `part` of `parts`.
     fn fetch(&self, part: usize, parts: usize) {
         const LINE: usize = 64;
         for row in part * self.rows / parts..(part + 1) * self.rows / parts {
-            let piece = self.sequence.as_ptr().wrapping_add(self.first + row * self.apart);
-            (0..self.n * size_of::<T>()).step_by(LINE).for_each(|at| prefetch_far(piece.wrapping_byte_add(at)));
+            let slice = self.sequence.as_ptr().wrapping_add(self.first + row * self.stride);
+            (0..self.n * size_of::<T>()).step_by(LINE).for_each(|at| prefetch_far(slice.wrapping_byte_add(at)));
         }
     }
 }
 
-/// Rows of `n` numbers in working memory.
+/// Rows of `n` elements in scratch memory.
 struct Rows<'a, T> {
     data: &'a mut [T],
     n: usize,
@@ -241,36 +250,40 @@ struct Rows<'a, T> {
 
 impl<T: Plain> Rows<'_, T> {
     fn row(&mut self, row: usize) -> &mut [T] {
-        let start = row * apart(self.n);
+        let start = row * padded_stride(self.n);
         &mut self.data[start..start + self.n]
     }
 
-    /// Rows `first ..` of the matrix `from`.
+    /// Loads rows `first ..` of the matrix `from`.
     fn load(&mut self, first: usize, from: &[T]) {
-        for (to, from) in self.data.chunks_exact_mut(apart(self.n)).zip(from[first * self.n..].chunks_exact(self.n)) {
+        for (to, from) in
+            self.data.chunks_exact_mut(padded_stride(self.n)).zip(from[first * self.n..].chunks_exact(self.n))
+        {
             to[..self.n].copy_from_slice(from);
         }
     }
 
+    /// Stores the rows to `to`.
+    ///
     /// # Safety
-    /// Nobody else may use these rows of `to`.
+    /// No other thread may access these rows of `to`.
     unsafe fn store(&mut self, rows: Range<usize>, to: &SharedMut<'_, T>) {
         for (r, row) in rows.enumerate() {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller's contract.
             unsafe { to.range(row * self.n..(row + 1) * self.n) }.copy_from_slice(self.row(r));
         }
     }
 }
 
-/// Three matrices of `count` rows in one task's working memory.
-fn working<T: Plain>(local: &mut Scratch, count: usize, widths: [usize; 3]) -> [Rows<'_, T>; 3] {
-    let [a, b, c] = widths.map(|n| count * apart(n));
+/// Allocates three matrices of `count` rows in the scratch memory of a task.
+fn task_buffers<T: Plain>(local: &mut Scratch, count: usize, widths: [usize; 3]) -> [Rows<'_, T>; 3] {
+    let [a, b, c] = widths.map(|n| count * padded_stride(n));
     let (first, rest) = local.take::<T>(a + b + c).split_at_mut(a);
     let (second, third) = rest.split_at_mut(b);
     [(first, widths[0]), (second, widths[1]), (third, widths[2])].map(|(data, n)| Rows { data, n })
 }
 
-/// `out[i] = f(a[i], b[i])`.
+/// Computes `out[i] = f(a[i], b[i])`.
 #[inline(always)]
 fn zip2<T: Copy>(out: &mut [T], a: &[T], b: &[T], f: impl Fn(T, T) -> T) {
     for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
@@ -278,7 +291,7 @@ fn zip2<T: Copy>(out: &mut [T], a: &[T], b: &[T], f: impl Fn(T, T) -> T) {
     }
 }
 
-/// `out[i] = f(a[i], b[i], c[i])`.
+/// Computes `out[i] = f(a[i], b[i], c[i])`.
 #[inline(always)]
 fn zip3<T: Copy>(out: &mut [T], a: &[T], b: &[T], c: &[T], f: impl Fn(T, T, T) -> T) {
     for (((out, a), b), c) in out.iter_mut().zip(a).zip(b).zip(c) {
@@ -286,7 +299,7 @@ fn zip3<T: Copy>(out: &mut [T], a: &[T], b: &[T], c: &[T], f: impl Fn(T, T, T) -
     }
 }
 
-/// `out[i] = f(a[i], b[i], c[i], d[i])`.
+/// Computes `out[i] = f(a[i], b[i], c[i], d[i])`.
 #[inline(always)]
 fn zip4<T: Copy>(out: &mut [T], a: &[T], b: &[T], c: &[T], d: &[T], f: impl Fn(T, T, T, T) -> T) {
     for ((((out, a), b), c), d) in out.iter_mut().zip(a).zip(b).zip(c).zip(d) {
@@ -294,9 +307,9 @@ fn zip4<T: Copy>(out: &mut [T], a: &[T], b: &[T], c: &[T], d: &[T], f: impl Fn(T
     }
 }
 
-/// The four quarters of a row of gates.
+/// Splits a row of gates into quarters.
 #[inline(always)]
-fn quarters<T>(gates: &[T]) -> [&[T]; 4] {
+fn split_gates<T>(gates: &[T]) -> [&[T]; 4] {
     let n = gates.len() / 4;
     let (first, second) = gates.split_at(2 * n);
     let ((a, b), (c, d)) = (first.split_at(n), second.split_at(n));

@@ -1,4 +1,4 @@
-//! Against plain loops in `f64`, and the gradients against differences.
+//! Comparison with plain loops in `f64`, and of gradients with finite differences.
 
 use super::*;
 use crate::dtype::Element;
@@ -11,7 +11,7 @@ enum Kind {
     Gru,
 }
 
-/// A layer's operands, all in `f64`; `b` only for a GRU and `c0` only for an LSTM.
+/// Operands of a layer in `f64`; `b` only for a GRU, `c0` only for an LSTM.
 #[derive(Clone)]
 struct Case {
     kind: Kind,
@@ -41,8 +41,8 @@ impl Case {
         }
     }
 
-    /// All outputs and the last `c`, from the definition.
-    fn plain(&self) -> (Vec<f64>, Vec<f64>) {
+    /// Computes all outputs and the last `c` by definition.
+    fn by_definition(&self) -> (Vec<f64>, Vec<f64>) {
         let SequenceShape { batch, steps, units: n, .. } = self.shape;
         let wide = self.x.len() / (batch * steps);
         let mut outputs = vec![0.0; batch * steps * n];
@@ -75,9 +75,9 @@ impl Case {
         (outputs, cells)
     }
 
-    /// A number that depends on everything: the outputs weighted, and the last states.
+    /// Loss that depends on all results: weighted outputs and last states.
     fn loss(&self, weights: &Gradients) -> f64 {
-        let (h, c) = self.plain();
+        let (h, c) = self.by_definition();
         let n = self.shape.units;
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
         let last = |row: usize| &h[self.shape.at(row, self.shape.steps - 1, n)];
@@ -87,7 +87,7 @@ impl Case {
     }
 }
 
-/// What comes back from the end.
+/// Gradients of the outputs and of the last states.
 struct Gradients {
     dh: Vec<f64>,
     dh_last: Vec<f64>,
@@ -98,7 +98,7 @@ fn cast<T: Element>(values: &[f64]) -> Vec<T> {
     values.iter().map(|&v| T::from_f64(v)).collect()
 }
 
-/// Everything that the kernels give: h, c, then the gradients of x, of the sums (a GRU's), of h0 and c0.
+/// Computes with the kernels: h, c, then the gradients of x, of the sums (GRU only), of h0 and c0.
 fn run<T: RnnElement>(case: &Case, from: &Gradients, threads: usize) -> Vec<Vec<T>> {
     let pool = ThreadPool::new(threads);
     let (shape, mut scratch) = (case.shape, Scratch::new());
@@ -116,7 +116,7 @@ fn run<T: RnnElement>(case: &Case, from: &Gradients, threads: usize) -> Vec<Vec<
         let (mut again, mut cells) = (nan(states), nan(states));
         let layer = Lstm { x: &x, w, h0, c0, mask, h: &mut again, c: &mut cells, gates: None };
         T::lstm(&pool, &shape, layer, &mut scratch);
-        assert!(again == h && cells == c, "keeping gates changes results");
+        assert!(again == h && cells == c, "saving gates changes results");
         let (dh_last, dc_last) = (&dh_last[..], &dc_last[..]);
         let (dx, dh0, dc0) = (&mut dx[..], &mut dh0[..], &mut dc0[..]);
         let layer = LstmGrad { w, c0, c: &c, gates: &gates, dh_last, dc_last, dh, mask, dx, dh0, dc0 };
@@ -127,7 +127,7 @@ fn run<T: RnnElement>(case: &Case, from: &Gradients, threads: usize) -> Vec<Vec<
     T::gru(&pool, &shape, layer, &mut scratch);
     let mut again = nan(states);
     T::gru(&pool, &shape, Gru { x: &x, w, b: &b, h0, mask, h: &mut again, gates: None }, &mut scratch);
-    assert!(again == h, "keeping gates changes results");
+    assert!(again == h, "saving gates changes results");
     let (gates, dh_last) = (&gates[..], &dh_last[..]);
     let layer = GruGrad { w, h0, h: &h, gates, dh_last, dh, mask, dx: &mut dx, ds: &mut ds, dh0: &mut dh0 };
     T::gru_grad(&pool, &shape, layer, &mut scratch);
@@ -166,19 +166,22 @@ fn outputs_and_gradients_agree_on_every_instruction_set_and_number_of_threads() 
                         let (case, from) = case(&mut random, kind, extents, reverse, masked);
                         let wide = run::<f64>(&case, &from, 1);
                         let narrow = run::<f32>(&case, &from, 1);
-                        let what = format!("{kind:?} {extents:?} reverse={reverse} masked={masked}");
-                        assert!(furthest(&wide[0], &case.plain().0) < 1e-13, "{what}");
+                        let case_name = format!("{kind:?} {extents:?} reverse={reverse} masked={masked}");
+                        assert!(furthest(&wide[0], &case.by_definition().0) < 1e-13, "{case_name}");
                         for (i, (narrow, wide)) in narrow.iter().zip(&wide).enumerate() {
                             // Sums of a hundred terms about 1, through a few steps.
                             let error = furthest(narrow, wide);
-                            assert!(error < 2e-5, "{what}: result {i} is off by {error}");
+                            assert!(error < 2e-5, "{case_name}: result {i} is off by {error}");
                         }
                         for threads in [2, 3, 8] {
                             assert!(
                                 same_bits(&run::<f32>(&case, &from, threads), &narrow),
-                                "{what}, {threads} threads"
+                                "{case_name}, {threads} threads"
                             );
-                            assert!(same_bits(&run::<f64>(&case, &from, threads), &wide), "{what}, {threads} threads");
+                            assert!(
+                                same_bits(&run::<f64>(&case, &from, threads), &wide),
+                                "{case_name}, {threads} threads"
+                            );
                         }
                     }
                 }
@@ -188,15 +191,15 @@ fn outputs_and_gradients_agree_on_every_instruction_set_and_number_of_threads() 
 }
 
 #[test]
-fn gradients_are_those_of_the_definition() {
+fn gradients_agree_with_finite_differences() {
     let mut random = Random::new(32);
     for kind in [Kind::Lstm, Kind::Gru] {
         for (reverse, masked) in [(false, false), (true, true)] {
             let (case, from) = case(&mut random, kind, [3, 4, 5], reverse, masked);
             let results = run::<f64>(&case, &from, 2);
             let (dx, dh0) = (&results[if kind == Kind::Lstm { 2 } else { 1 }], &results[3]);
-            let check = |what: &str, slope: &[f64], operand: fn(&mut Case) -> &mut Vec<f64>| {
-                for (at, slope) in slope.iter().enumerate() {
+            let check = |name: &str, gradient: &[f64], operand: fn(&mut Case) -> &mut Vec<f64>| {
+                for (at, gradient) in gradient.iter().enumerate() {
                     let shifted = |by: f64| {
                         let mut case = case.clone();
                         operand(&mut case)[at] += by;
@@ -204,7 +207,7 @@ fn gradients_are_those_of_the_definition() {
                     };
                     let step = 1e-5;
                     let want = (shifted(step) - shifted(-step)) / (2.0 * step);
-                    assert!((slope - want).abs() < 1e-8, "{kind:?} {what}[{at}]: {slope} for {want}");
+                    assert!((gradient - want).abs() < 1e-8, "{kind:?} {name}[{at}]: {gradient} for {want}");
                 }
             };
             check("x", dx, |case| &mut case.x);
@@ -212,7 +215,7 @@ fn gradients_are_those_of_the_definition() {
             if kind == Kind::Lstm {
                 check("c0", &results[4], |case| &mut case.c0);
             } else {
-                // The bias reaches every sum.
+                // The bias contributes to every sum.
                 let wide = case.b.len();
                 let db: Vec<f64> = (0..wide).map(|j| results[2].iter().skip(j).step_by(wide).sum()).collect();
                 check("b", &db, |case| &mut case.b);

@@ -1,6 +1,6 @@
-//! Kernels along axes: folds, runs, places of extrema, softmax, cross-entropy and layer normalization.
+//! Kernels along axes: reductions, cumulative and arg reductions, softmax, cross-entropy and layer normalization.
 
-use crate::{bytes, bytes_mut, cases, flat, floats, guarded, near, on_threads, places, shape, words};
+use crate::{bytes, bytes_mut, cases, flat, floats, guarded, near, on_threads, positions, shape, words};
 use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::index::argsort;
 use hornbeam_kernels::norm::{layer_norm, layer_norm_grad};
@@ -9,22 +9,22 @@ use hornbeam_kernels::scratch::Scratch;
 use hornbeam_kernels::softmax;
 use proptest::prelude::*;
 
-/// The extents that are left without `axes`.
+/// Extents without `axes`.
 fn without(shape: &[usize], axes: &[bool]) -> Vec<usize> {
-    shape.iter().zip(axes).filter(|(_, gone)| !**gone).map(|(extent, _)| *extent).collect()
+    shape.iter().zip(axes).filter(|(_, reduced)| !**reduced).map(|(extent, _)| *extent).collect()
 }
 
 proptest! {
     #![proptest_config(cases(300))]
 
     #[test]
-    fn folds_agree_with_plain_loops(shape in shape(), gone: [bool; 4], seed: u64) {
-        let gone = &gone[..shape.len()];
-        let axes: Vec<usize> = (0..shape.len()).filter(|&axis| gone[axis]).collect();
-        let kept = without(&shape, gone);
+    fn reductions_agree_with_plain_loops(shape in shape(), reduced: [bool; 4], seed: u64) {
+        let reduced = &reduced[..shape.len()];
+        let axes: Vec<usize> = (0..shape.len()).filter(|&axis| reduced[axis]).collect();
+        let kept = without(&shape, reduced);
         let (n, size) = (kept.iter().product(), shape.iter().product());
         let (x, i) = (floats(size, seed), words(size, seed));
-        let target: Vec<usize> = places(&shape).map(|place| flat(&without(&place, gone), &kept)).collect();
+        let target: Vec<usize> = positions(&shape).map(|position| flat(&without(&position, reduced), &kept)).collect();
         let sums = on_threads(|pool| guarded(n, 9.0f32, |y| {
             reduce(pool, Reduce::Sum, DType::F32, bytes(&x), &shape, &axes, bytes_mut(y))
         }))?;
@@ -53,27 +53,27 @@ proptest! {
         let axis = axis % shape.len();
         let (inner, n): (usize, usize) = (shape[axis + 1..].iter().product(), shape[axis]);
         let size: usize = shape.iter().product();
-        // Few different values, so that there are equal ones.
+        // Few distinct values, so that elements tie.
         let x: Vec<i32> = words(size, seed).iter().map(|w| (w % 7) as i32 - 3).collect();
         let line = |start: usize| (0..n).map(move |k| start + k * inner);
         let starts = (0..size).filter(|i| i / inner.max(1) % n.max(1) == 0);
         let run = |op| on_threads(|pool| guarded(size, 9i32, |y| {
             cumulative(pool, op, DType::I32, bytes(&x), &shape, axis, reverse, bytes_mut(y))
         }));
-        let (sums, most) = (run(Cumulative::Sum)?, run(Cumulative::Max)?);
+        let (sums, maxima) = (run(Cumulative::Sum)?, run(Cumulative::Max)?);
         let order = on_threads(|pool| guarded(size, -1, |y| argsort(pool, DType::I32, bytes(&x), &shape, axis, y)))?;
         for start in starts.clone() {
-            let mut along: Vec<usize> = line(start).collect();
+            let mut indices: Vec<usize> = line(start).collect();
             let mut sorted: Vec<usize> = (0..n).collect();
-            sorted.sort_by_key(|&k| x[along[k]]);
-            prop_assert!(along.iter().zip(&sorted).all(|(&at, &k)| order[at] == k as i32), "not sorted");
+            sorted.sort_by_key(|&k| x[indices[k]]);
+            prop_assert!(indices.iter().zip(&sorted).all(|(&at, &k)| order[at] == k as i32), "not sorted");
             if reverse {
-                along.reverse();
+                indices.reverse();
             }
             let (mut sum, mut top) = (0i32, i32::MIN);
-            for at in along {
+            for at in indices {
                 (sum, top) = (sum + x[at], top.max(x[at]));
-                prop_assert_eq!((sums[at], most[at]), (sum, top));
+                prop_assert_eq!((sums[at], maxima[at]), (sum, top));
             }
         }
         if n > 0 {
@@ -95,16 +95,16 @@ proptest! {
         let x: Vec<f32> = floats(rows * n, seed).iter().map(|x| x * scale as f32).collect();
         let labels: Vec<i32> = words(rows, seed).iter().map(|w| (*w as usize % n) as i32).collect();
         let ct = floats(rows, seed ^ 1);
-        let (mut want, mut logs, mut losses, mut slopes) = (vec![], vec![], vec![], vec![]);
+        let (mut want, mut logs, mut losses, mut gradients) = (vec![], vec![], vec![], vec![]);
         for (r, row) in x.chunks_exact(n).enumerate() {
-            let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let total: f64 = row.iter().map(|x| f64::from(x - top).exp()).sum();
-            let log = |x: &f32| f64::from(*x) - f64::from(top) - total.ln();
+            let row_max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let row_sum: f64 = row.iter().map(|x| f64::from(x - row_max).exp()).sum();
+            let log = |x: &f32| f64::from(*x) - f64::from(row_max) - row_sum.ln();
             logs.extend(row.iter().map(log));
             want.extend(row.iter().map(|x| log(x).exp()));
             losses.push(-log(&row[labels[r] as usize]));
             let hot = |j: usize| f64::from(u8::from(j == labels[r] as usize));
-            slopes.extend(row.iter().enumerate().map(|(j, x)| (log(x).exp() - hot(j)) * f64::from(ct[r])));
+            gradients.extend(row.iter().enumerate().map(|(j, x)| (log(x).exp() - hot(j)) * f64::from(ct[r])));
         }
         let size = rows * n;
         near(&on_threads(|pool| guarded(size, 9.0, |y| softmax::softmax(pool, rows, n, &x, y)))?, &want, 1e-5)?;
@@ -113,10 +113,10 @@ proptest! {
             softmax::sparse_softmax_cross_entropy(pool, rows, n, &x, &labels, y)
         }))?;
         near(&loss, &losses, 1e-5)?;
-        let slope = on_threads(|pool| guarded(size, 9.0, |y| {
+        let gradient = on_threads(|pool| guarded(size, 9.0, |y| {
             softmax::sparse_softmax_cross_entropy_grad(pool, rows, n, &x, &labels, &ct, y)
         }))?;
-        near(&slope, &slopes, 1e-5)?;
+        near(&gradient, &gradients, 1e-5)?;
     }
 
     #[test]
@@ -126,19 +126,19 @@ proptest! {
         let (gamma, beta) = (gamma.then_some(&g[..]), beta.then_some(&b[..]));
         let epsilon = 1e-3;
         let wide = |v: Option<&[f32]>, j: usize, other: f64| v.map_or(other, |v| f64::from(v[j]));
-        let (mut want, mut slopes) = (vec![], vec![]);
+        let (mut want, mut gradients) = (vec![], vec![]);
         let (mut scales, mut shifts) = (vec![0.0; n], vec![0.0; n]);
         for (row, ct) in x.chunks_exact(n).zip(ct.chunks_exact(n)) {
             let mean = |values: &dyn Fn(usize) -> f64| (0..n).map(values).sum::<f64>() / n as f64;
             let center = mean(&|j| f64::from(row[j]));
-            let spread = mean(&|j| (f64::from(row[j]) - center).powi(2));
-            let s = 1.0 / (spread + epsilon).sqrt();
+            let variance = mean(&|j| (f64::from(row[j]) - center).powi(2));
+            let s = 1.0 / (variance + epsilon).sqrt();
             let h = |j: usize| (f64::from(row[j]) - center) * s;
             let g = |j: usize| f64::from(ct[j]) * wide(gamma, j, 1.0);
             let (first, second) = (mean(&g), mean(&|j| g(j) * h(j)));
             for j in 0..n {
                 want.push(h(j) * wide(gamma, j, 1.0) + wide(beta, j, 0.0));
-                slopes.push(s * (g(j) - first - h(j) * second));
+                gradients.push(s * (g(j) - first - h(j) * second));
                 scales[j] += f64::from(ct[j]) * h(j);
                 shifts[j] += f64::from(ct[j]);
             }
@@ -152,7 +152,7 @@ proptest! {
             });
             [dx, dgamma, dbeta]
         })?;
-        near(&dx, &slopes, 5e-4)?;
+        near(&dx, &gradients, 5e-4)?;
         near(&dgamma, &scales, 5e-4)?;
         near(&dbeta, &shifts, 5e-4)?;
     }

@@ -1,7 +1,7 @@
-//! Every family of kernels against plain loops, over shapes that a generator thinks of.
+//! Comparison of all families of kernels with plain loops, over generated shapes.
 //!
-//! Results lie between guards, off any boundary of vectors, and must have the same bits on any number of threads.
-//! `PROPTEST_CASES=20000 cargo test --release --test properties` looks longer. Products are in `tests/products.rs`.
+//! Results are unaligned between guard elements, and must be bit-identical for any number of threads.
+//! `PROPTEST_CASES=20000 cargo test --release --test properties` runs more cases. Products are in `tests/products.rs`.
 
 mod axes;
 mod moving;
@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 use hornbeam_kernels::pool::ThreadPool;
 use proptest::prelude::*;
 
-/// So many cases, unless the environment says otherwise.
+/// Configuration with `cases` cases, unless `PROPTEST_CASES` is set.
 fn cases(cases: u32) -> ProptestConfig {
     let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
     match std::env::var_os("PROPTEST_CASES") {
@@ -24,21 +24,21 @@ fn cases(cases: u32) -> ProptestConfig {
     }
 }
 
-/// What `run` gives on one thread, if three give the same.
+/// Returns the result of `run` on one thread, if three threads give the same.
 fn on_threads<R: PartialEq + Debug>(run: impl Fn(&ThreadPool) -> R) -> Result<R, TestCaseError> {
     static POOLS: OnceLock<[ThreadPool; 2]> = OnceLock::new();
-    let [one, three] = POOLS.get_or_init(|| [1, 3].map(ThreadPool::new));
-    let result = run(one);
-    prop_assert_eq!(&result, &run(three), "threads change the bits");
+    let [serial, parallel] = POOLS.get_or_init(|| [1, 3].map(ThreadPool::new));
+    let result = run(serial);
+    prop_assert_eq!(&result, &run(parallel), "threads change the bits");
     Ok(result)
 }
 
-/// Numbers between -1 and 1.
+/// Random floats between -1 and 1.
 fn floats(n: usize, seed: u64) -> Vec<f32> {
     words(n, seed).into_iter().map(|word| (word >> 8) as f32 / (1 << 23) as f32 - 1.0).collect()
 }
 
-/// Any bits.
+/// Random words.
 fn words(n: usize, seed: u64) -> Vec<u32> {
     let mut state = seed;
     let mut next = || {
@@ -52,54 +52,54 @@ fn words(n: usize, seed: u64) -> Vec<u32> {
 
 const GUARD: usize = 17;
 
-/// What `write` leaves in a slice of `n` that held `value`.
+/// Returns a slice of `n` elements, initially `value`, after `write`.
 ///
 /// # Panics
-/// When it touched what lies around.
+/// If `write` changes elements around the slice.
 fn guarded<T: Copy + PartialEq + Debug>(n: usize, value: T, write: impl FnOnce(&mut [T])) -> Vec<T> {
     let mut data = vec![value; n + 2 * GUARD];
     write(&mut data[GUARD..GUARD + n]);
     let around = data[..GUARD].iter().chain(&data[GUARD + n..]);
-    assert!(around.into_iter().all(|v| *v == value), "written outside of the result");
+    assert!(around.into_iter().all(|v| *v == value), "wrote out of bounds");
     data[GUARD..GUARD + n].to_vec()
 }
 
-/// The memory of numbers.
+/// Views numbers as bytes.
 fn bytes<T: Copy>(values: &[T]) -> &[u8] {
     // SAFETY: only called for numbers, which have no padding.
     unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
 }
 
-/// As [`bytes`], to write.
+/// Views numbers as mutable bytes.
 fn bytes_mut<T: Copy>(values: &mut [T]) -> &mut [u8] {
-    // SAFETY: only called for numbers, of which any bits are one.
+    // SAFETY: only called for numbers, for which any bit pattern is valid.
     unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), size_of_val(values)) }
 }
 
-/// Up to four axes, some of them 0 or 1 long, one perhaps long.
+/// Shape of up to four axes with extents of 0, 1, or more.
 fn shape() -> impl Strategy<Value = Vec<usize>> {
     let extent = prop_oneof![1 => 0usize..2, 6 => 1usize..7, 2 => 7usize..70];
     prop::collection::vec(extent, 1..5)
 }
 
-/// All places of an array, in the order of memory.
-fn places(shape: &[usize]) -> impl Iterator<Item = Vec<usize>> + '_ {
+/// All positions of an array in row-major order.
+fn positions(shape: &[usize]) -> impl Iterator<Item = Vec<usize>> + '_ {
     (0..shape.iter().product()).map(move |mut flat| {
-        let mut place = vec![0; shape.len()];
+        let mut position = vec![0; shape.len()];
         for axis in (0..shape.len()).rev() {
-            place[axis] = flat % shape[axis];
+            position[axis] = flat % shape[axis];
             flat /= shape[axis];
         }
-        place
+        position
     })
 }
 
-/// Where a place lies in memory.
-fn flat(place: &[usize], shape: &[usize]) -> usize {
-    place.iter().zip(shape).fold(0, |flat, (at, extent)| flat * extent + at)
+/// Flat index of a position.
+fn flat(position: &[usize], shape: &[usize]) -> usize {
+    position.iter().zip(shape).fold(0, |flat, (at, extent)| flat * extent + at)
 }
 
-/// Whether every number is as near to what `f64` gives as `bound` says, in parts of 1 + its size.
+/// Checks that every element is within `bound * (1 + |want|)` of the `f64` reference.
 fn near(got: &[f32], want: &[f64], bound: f64) -> Result<(), TestCaseError> {
     prop_assert_eq!(got.len(), want.len());
     for (i, (got, want)) in got.iter().zip(want).enumerate() {

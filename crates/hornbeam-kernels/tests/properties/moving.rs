@@ -1,6 +1,6 @@
-//! Kernels that move elements, by their places.
+//! Data movement kernels, by positions.
 
-use crate::{bytes, bytes_mut, cases, flat, floats, guarded, on_threads, places, shape, words};
+use crate::{bytes, bytes_mut, cases, flat, floats, guarded, on_threads, positions, shape, words};
 use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::index::{gather, scatter, IndexSpec, Scatter};
 use hornbeam_kernels::movement::{
@@ -8,7 +8,7 @@ use hornbeam_kernels::movement::{
 };
 use proptest::prelude::*;
 
-/// Numbers by which to order axes.
+/// Random order of axes.
 fn order(rank: usize, seed: u64) -> Vec<usize> {
     let keys = words(rank, seed);
     let mut axes: Vec<usize> = (0..rank).collect();
@@ -20,18 +20,18 @@ proptest! {
     #![proptest_config(cases(300))]
 
     #[test]
-    fn axes_are_permuted_turned_and_repeated(shape in shape(), seed: u64, flip: [bool; 4]) {
+    fn transpose_reverse_and_broadcast(shape in shape(), seed: u64, flip: [bool; 4]) {
         let size: usize = shape.iter().product();
         let x = words(size, seed);
         let perm = order(shape.len(), seed);
         let out: Vec<usize> = perm.iter().map(|&p| shape[p]).collect();
         let got = on_threads(|pool| guarded(size, 1, |y| transpose(pool, 4, bytes(&x), &shape, &perm, bytes_mut(y))))?;
-        for (place, got) in places(&out).zip(&got) {
+        for (position, got) in positions(&out).zip(&got) {
             let mut from = vec![0; shape.len()];
-            perm.iter().zip(&place).for_each(|(&p, &at)| from[p] = at);
+            perm.iter().zip(&position).for_each(|(&p, &at)| from[p] = at);
             prop_assert_eq!(*got, x[flat(&from, &shape)]);
         }
-        // Single bytes and pairs of words as well: kernels differ by size.
+        // Elements of one and eight bytes, for which kernels differ.
         let (small, large): (Vec<u8>, Vec<u64>) = (x.iter().map(|&w| w as u8).collect(), x.iter().map(|&w| w.into()).collect());
         let one = on_threads(|pool| guarded(size, 1, |y| transpose(pool, 1, &small, &shape, &perm, y)))?;
         let eight = on_threads(|pool| guarded(size, 1, |y| transpose(pool, 8, bytes(&large), &shape, &perm, bytes_mut(y))))?;
@@ -39,25 +39,25 @@ proptest! {
 
         let flipped: Vec<usize> = (0..shape.len()).filter(|&axis| flip[axis]).collect();
         let got = on_threads(|pool| guarded(size, 1, |y| reverse(pool, 4, bytes(&x), &shape, &flipped, bytes_mut(y))))?;
-        for (place, got) in places(&shape).zip(&got) {
-            let turn = |axis: usize| if flip[axis] { shape[axis] - 1 - place[axis] } else { place[axis] };
-            let from: Vec<usize> = (0..shape.len()).map(turn).collect();
+        for (position, got) in positions(&shape).zip(&got) {
+            let reversed = |axis: usize| if flip[axis] { shape[axis] - 1 - position[axis] } else { position[axis] };
+            let from: Vec<usize> = (0..shape.len()).map(reversed).collect();
             prop_assert_eq!(*got, x[flat(&from, &shape)]);
         }
 
         let narrow: Vec<usize> = (0..shape.len()).map(|axis| if flip[axis] { 1 } else { shape[axis] }).collect();
         let x = words(narrow.iter().product(), seed);
         let dims: Vec<usize> = (0..shape.len()).collect();
-        let repeat = |y: &mut [u32], pool: &_| broadcast(pool, 4, bytes(&x), &narrow, &shape, &dims, bytes_mut(y));
-        let got = on_threads(|pool| guarded(size, 1, |y| repeat(y, pool)))?;
-        for (place, got) in places(&shape).zip(&got) {
-            let from: Vec<usize> = place.iter().zip(&narrow).map(|(&at, &n)| if n == 1 { 0 } else { at }).collect();
+        let broadcast_into = |y: &mut [u32], pool: &_| broadcast(pool, 4, bytes(&x), &narrow, &shape, &dims, bytes_mut(y));
+        let got = on_threads(|pool| guarded(size, 1, |y| broadcast_into(y, pool)))?;
+        for (position, got) in positions(&shape).zip(&got) {
+            let from: Vec<usize> = position.iter().zip(&narrow).map(|(&at, &n)| if n == 1 { 0 } else { at }).collect();
             prop_assert_eq!(*got, x[flat(&from, &narrow)]);
         }
     }
 
     #[test]
-    fn parts_are_cut_joined_and_written(shape in shape(), seed: u64, steps in prop::array::uniform4(1usize..4), at: [u8; 8]) {
+    fn slice_concatenate_and_update(shape in shape(), seed: u64, steps in prop::array::uniform4(1usize..4), at: [u8; 8]) {
         let size: usize = shape.iter().product();
         let x = words(size, seed);
         let start: Vec<usize> = shape.iter().zip(at).map(|(&n, at)| at as usize % (n + 1)).collect();
@@ -65,29 +65,29 @@ proptest! {
             shape.iter().zip(&start).zip(&at[4..]).map(|((&n, &s), &at)| s + at as usize % (n - s + 1)).collect();
         let steps = &steps[..shape.len()];
         let out: Vec<usize> = (0..shape.len()).map(|a| (stop[a] - start[a]).div_ceil(steps[a])).collect();
-        let cut = |y: &mut [u32], pool: &_| slice(pool, 4, bytes(&x), &shape, &start, &stop, steps, bytes_mut(y));
-        let got = on_threads(|pool| guarded(out.iter().product(), 1, |y| cut(y, pool)))?;
-        for (place, got) in places(&out).zip(&got) {
-            let from: Vec<usize> = (0..shape.len()).map(|a| start[a] + place[a] * steps[a]).collect();
+        let slice_into = |y: &mut [u32], pool: &_| slice(pool, 4, bytes(&x), &shape, &start, &stop, steps, bytes_mut(y));
+        let got = on_threads(|pool| guarded(out.iter().product(), 1, |y| slice_into(y, pool)))?;
+        for (position, got) in positions(&out).zip(&got) {
+            let from: Vec<usize> = (0..shape.len()).map(|a| start[a] + position[a] * steps[a]).collect();
             prop_assert_eq!(*got, x[flat(&from, &shape)]);
         }
 
-        // In two parts and together again.
+        // Two parts, concatenated again.
         let axis = at[0] as usize % shape.len();
         let (mut left, mut right) = (shape.clone(), shape.clone());
         (left[axis], right[axis]) = (start[axis], shape[axis] - start[axis]);
         let (a, b) = (words(left.iter().product(), seed), words(right.iter().product(), seed ^ 1));
         let parts = [(bytes(&a), left[axis]), (bytes(&b), right[axis])];
         let got = on_threads(|pool| guarded(size, 1, |y| concatenate(pool, 4, &parts, &shape, axis, bytes_mut(y))))?;
-        for (mut place, got) in places(&shape).zip(&got) {
-            let first = place[axis] < left[axis];
+        for (mut position, got) in positions(&shape).zip(&got) {
+            let first = position[axis] < left[axis];
             if !first {
-                place[axis] -= left[axis];
+                position[axis] -= left[axis];
             }
-            prop_assert_eq!(*got, if first { a[flat(&place, &left)] } else { b[flat(&place, &right)] });
+            prop_assert_eq!(*got, if first { a[flat(&position, &left)] } else { b[flat(&position, &right)] });
         }
 
-        // A window that is moved until it fits.
+        // A window that is clamped until it fits.
         let sizes: Vec<usize> = shape.iter().zip(&start).map(|(&n, &s)| n - s.min(n)).collect();
         let starts: Vec<i64> = at.iter().map(|&at| i64::from(at) - 100).take(shape.len()).collect();
         let update = words(sizes.iter().product(), seed ^ 2);
@@ -97,15 +97,15 @@ proptest! {
         }))?;
         let first: Vec<usize> =
             (0..shape.len()).map(|a| starts[a].clamp(0, (shape[a] - sizes[a]) as i64) as usize).collect();
-        for (place, got) in places(&shape).zip(&got) {
-            let inside = (0..shape.len()).all(|a| place[a] >= first[a] && place[a] < first[a] + sizes[a]);
-            let within: Vec<usize> = (0..shape.len()).map(|a| place[a].wrapping_sub(first[a])).collect();
-            prop_assert_eq!(*got, if inside { update[flat(&within, &sizes)] } else { x[flat(&place, &shape)] });
+        for (position, got) in positions(&shape).zip(&got) {
+            let inside = (0..shape.len()).all(|a| position[a] >= first[a] && position[a] < first[a] + sizes[a]);
+            let within: Vec<usize> = (0..shape.len()).map(|a| position[a].wrapping_sub(first[a])).collect();
+            prop_assert_eq!(*got, if inside { update[flat(&within, &sizes)] } else { x[flat(&position, &shape)] });
         }
     }
 
     #[test]
-    fn edges_are_padded_and_cut(
+    fn padding_may_be_negative(
         shape in shape(), seed: u64, low in prop::array::uniform4(-3isize..4), high in prop::array::uniform4(-3isize..4),
         interior in prop::array::uniform4(0usize..3),
     ) {
@@ -117,9 +117,9 @@ proptest! {
         let got = on_threads(|pool| guarded(out.iter().product(), 1, |y| {
             pad(pool, 4, bytes(&x), &shape, bytes(&[value]), low, high, interior, bytes_mut(y))
         }))?;
-        for (place, got) in places(&out).zip(&got) {
+        for (position, got) in positions(&out).zip(&got) {
             let source = |a: usize| {
-                let (at, step) = (place[a] as isize - low[a], interior[a] as isize + 1);
+                let (at, step) = (position[a] as isize - low[a], interior[a] as isize + 1);
                 (at >= 0 && at % step == 0 && at / step < shape[a] as isize).then_some((at / step) as usize)
             };
             let from: Option<Vec<usize>> = (0..rank).map(source).collect();
@@ -128,20 +128,20 @@ proptest! {
     }
 
     #[test]
-    fn slices_are_gathered_and_scattered(
+    fn gather_and_scatter(
         batch in 0usize..4, axes in prop::collection::vec(1usize..6, 1..3), inner in 0usize..40, tuples in 0usize..30, seed: u64,
     ) {
         let k = axes.len();
         let shape: Vec<usize> = [batch].iter().chain(&axes).chain(&[inner]).copied().collect();
         let indices_shape = [batch, tuples, k];
-        // Some are outside, and count as the edge.
+        // Some are out of range and are clamped.
         let at: Vec<i32> = words(batch * tuples * k, seed).iter().map(|w| (w % 9) as i32 - 1).collect();
         let spec = IndexSpec { shape: &shape, batch_dims: 1, indices_shape: &indices_shape };
         let x = words(shape.iter().product(), seed ^ 1);
         let source = |t: usize| {
-            let each = |(a, &extent): (usize, &usize)| at[t * k + a].clamp(0, extent as i32 - 1) as usize;
-            let place: Vec<usize> = axes.iter().enumerate().map(each).collect();
-            (t / tuples * axes.iter().product::<usize>() + flat(&place, &axes)) * inner
+            let clamped = |(a, &extent): (usize, &usize)| at[t * k + a].clamp(0, extent as i32 - 1) as usize;
+            let position: Vec<usize> = axes.iter().enumerate().map(clamped).collect();
+            (t / tuples * axes.iter().product::<usize>() + flat(&position, &axes)) * inner
         };
         let size = batch * tuples * inner;
         let got = on_threads(|pool| guarded(size, 1, |y| {
@@ -172,7 +172,7 @@ proptest! {
     }
 
     #[test]
-    fn floats_are_scattered_in_their_order(rows in 1usize..50, inner in 1usize..30, tuples in 0usize..200, seed: u64) {
+    fn floats_are_scattered_in_order(rows in 1usize..50, inner in 1usize..30, tuples in 0usize..200, seed: u64) {
         let at: Vec<u32> = words(tuples, seed).iter().map(|w| w % rows as u32).collect();
         let (x, updates) = (floats(rows * inner, seed), floats(tuples * inner, seed ^ 1));
         let (shape, indices_shape) = ([rows, inner], [tuples, 1]);

@@ -9,7 +9,7 @@ use hornbeam_kernels::random::{fill_bits, random_bits, threefry2x32};
 use hornbeam_kernels::simd::{with_isa, Isa};
 use proptest::prelude::*;
 
-/// Both operands, the result, and where they begin.
+/// Applies a binary kernel.
 fn apply<T: Copy, R: Copy + PartialEq + std::fmt::Debug>(kernel: BinaryFn, a: &[T], b: &[T], zero: R) -> Vec<R> {
     guarded(a.len().max(b.len()), zero, |out| {
         let n = out.len();
@@ -30,7 +30,7 @@ fn arithmetic(op: Binary, a: f32, b: f32) -> Option<f32> {
     })
 }
 
-fn whole(op: Binary, a: i32, b: i32) -> Option<i32> {
+fn integer_arithmetic(op: Binary, a: i32, b: i32) -> Option<i32> {
     Some(match op.name() {
         "add" => a.wrapping_add(b),
         "sub" => a.wrapping_sub(b),
@@ -44,10 +44,10 @@ fn whole(op: Binary, a: i32, b: i32) -> Option<i32> {
     })
 }
 
-/// What an operation does to one number.
+/// Scalar function of an operation.
 type Function = fn(f64) -> f64;
 
-/// How far an operation may be off, and what it is.
+/// Relative error bound and scalar function of an operation.
 fn function(op: Unary) -> Option<(f64, Function)> {
     Some(match op.name() {
         "neg" => (0.0, |x| -x),
@@ -81,8 +81,8 @@ proptest! {
                         let want: Vec<f32> = a.iter().zip(b).map(|(a, b)| arithmetic(op, *a, *b).unwrap_or(0.0)).collect();
                         prop_assert_eq!(apply(kernel, a, b, 9.0f32), want, "{}", op.name());
                     }
-                    if let (Some(kernel), Some(_)) = (binary(op, DType::I32), whole(op, 0, 1)) {
-                        let want: Vec<i32> = i.iter().zip(&j).map(|(a, b)| whole(op, *a, *b).unwrap_or(0)).collect();
+                    if let (Some(kernel), Some(_)) = (binary(op, DType::I32), integer_arithmetic(op, 0, 1)) {
+                        let want: Vec<i32> = i.iter().zip(&j).map(|(a, b)| integer_arithmetic(op, *a, *b).unwrap_or(0)).collect();
                         prop_assert_eq!(apply(kernel, &i, &j, 9i32), want, "{}", op.name());
                     }
                 }
@@ -92,7 +92,7 @@ proptest! {
     }
 
     #[test]
-    fn functions_are_near(n in 0usize..300, seed: u64, scale in prop_oneof![Just(1.0f32), Just(20.0f32)]) {
+    fn functions_are_accurate(n in 0usize..300, seed: u64, scale in prop_oneof![Just(1.0f32), Just(20.0f32)]) {
         let x: Vec<f32> = floats(n, seed).iter().map(|x| x * scale).collect();
         for isa in Isa::available() {
             with_isa(isa, || {
@@ -113,7 +113,7 @@ proptest! {
     }
 
     #[test]
-    fn comparisons_and_choices(n in 1usize..400, seed: u64) {
+    fn comparisons_and_selects(n in 1usize..400, seed: u64) {
         let a: Vec<f32> = floats(n, seed).iter().map(|x| (x * 4.0).round()).collect();
         let b: Vec<f32> = floats(n, seed ^ 1).iter().map(|x| (x * 4.0).round()).collect();
         for &op in Compare::ALL {
@@ -129,13 +129,13 @@ proptest! {
             prop_assert_eq!(&apply(compare(op, DType::F32), &a, &b, 9u8), &want);
             let scalar: Vec<u8> = a.iter().map(|a| holds(*a, b[0])).collect();
             prop_assert_eq!(apply(compare_with(op, DType::F32, [false, true]), &a, &b[..1], 9u8), scalar);
-            let chosen = guarded(n, 7.0f32, |out| {
+            let selected = guarded(n, 7.0f32, |out| {
                 let (c, x, y) = (want.as_ptr(), bytes(&a).as_ptr(), bytes(&b).as_ptr());
                 // SAFETY: all operands have `n` elements.
                 unsafe { select(DType::F32)(c, x, y, bytes_mut(out).as_mut_ptr(), n) }
             });
             for i in 0..n {
-                prop_assert_eq!(chosen[i], if want[i] != 0 { a[i] } else { b[i] });
+                prop_assert_eq!(selected[i], if want[i] != 0 { a[i] } else { b[i] });
             }
         }
     }
@@ -148,8 +148,8 @@ proptest! {
             // SAFETY: the caller's buffers have `n` elements.
             unsafe { convert(from, to)(x.as_ptr(), out.as_mut_ptr(), n) }
         };
-        let whole = guarded(n, 5i32, |out| run(DType::F32, DType::I32, bytes(&x), bytes_mut(out)));
-        for (x, got) in x.iter().zip(&whole).filter(|(x, _)| x.abs() < 2e9) {
+        let integers = guarded(n, 5i32, |out| run(DType::F32, DType::I32, bytes(&x), bytes_mut(out)));
+        for (x, got) in x.iter().zip(&integers).filter(|(x, _)| x.abs() < 2e9) {
             prop_assert_eq!(*got, *x as i32);
         }
         let half = guarded(n, 5u16, |out| run(DType::F32, DType::BF16, bytes(&x), bytes_mut(out)));

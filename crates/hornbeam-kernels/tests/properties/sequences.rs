@@ -1,5 +1,4 @@
-//! Attention and recurrent layers: results against the definition, gradients of `f32` against those of `f64`, and those
-//! against differences.
+//! Attention and recurrent layers: comparison of results with the definition, and of `f32` gradients with `f64`.
 
 use crate::{cases, floats, guarded, near, on_threads, words};
 use hornbeam_kernels::attention::{Attention, AttentionElement, AttentionGrad, AttentionShape, Bias};
@@ -9,7 +8,7 @@ use hornbeam_kernels::rnn::{Gru, GruGrad, Lstm, LstmGrad, RnnElement, SequenceSh
 use hornbeam_kernels::scratch::Scratch;
 use proptest::prelude::*;
 
-/// Numbers of the type wanted, all of which `f32` holds.
+/// Random numbers, representable in `f32`.
 fn numbers<T: Element>(n: usize, seed: u64) -> Vec<T> {
     floats(n, seed).into_iter().map(|x| T::from_f64(x.into())).collect()
 }
@@ -18,8 +17,8 @@ fn wide<T: Element>(values: &[T]) -> Vec<f64> {
     values.iter().map(|v| v.to_f64()).collect()
 }
 
-/// Results, then gradients.
-fn attend<T: AttentionElement + std::fmt::Debug>(
+/// Computes results, then gradients.
+fn run_attention<T: AttentionElement + std::fmt::Debug>(
     pool: &ThreadPool,
     h: &AttentionShape,
     biased: bool,
@@ -56,16 +55,16 @@ fn attention_by_definition(h: &AttentionShape, biased: bool, seed: u64) -> Vec<f
     let mut out = vec![0.0; rows * h.queries * h.width];
     for (b, head, t) in (0..rows * h.queries).map(|i| (i / h.queries / h.heads, i / h.queries % h.heads, i % h.queries))
     {
-        let at = |place: usize, n: usize, i: usize, width: usize| ((b * n + place) * h.heads + head) * width + i;
+        let at = |position: usize, n: usize, i: usize, width: usize| ((b * n + position) * h.heads + head) * width + i;
         let score = |s: usize| {
             let dot: f64 = (0..h.depth).map(|i| q[at(t, h.queries, i, h.depth)] * k[at(s, h.keys, i, h.depth)]).sum();
             (dot * h.scale + if biased { bias[t * h.keys + s] } else { 0.0 }).exp()
         };
         let weights: Vec<f64> = (0..h.keys).map(score).collect();
-        let total: f64 = weights.iter().sum();
+        let row_sum: f64 = weights.iter().sum();
         for i in 0..h.width {
             let sum: f64 = weights.iter().enumerate().map(|(s, w)| w * v[at(s, h.keys, i, h.width)]).sum();
-            out[at(t, h.queries, i, h.width)] = sum / total;
+            out[at(t, h.queries, i, h.width)] = sum / row_sum;
         }
     }
     out
@@ -83,7 +82,7 @@ impl Layer {
         self.masked.then(|| words(all, self.seed ^ 9).iter().map(|w| Bool::new(w % 3 > 0)).collect())
     }
 
-    /// The operands, scaled so that sums over units stay about 1.
+    /// Operands, scaled so that sums over units are about 1.
     fn operands<T: Element>(&self, gates: usize) -> [Vec<T>; 6] {
         let SequenceShape { batch, steps, units: n, .. } = self.shape;
         let small = 1.0 / (n as f64).sqrt();
@@ -93,7 +92,7 @@ impl Layer {
         [x, w, numbers(gates * n, self.seed ^ 2), state(3), state(4), numbers(batch * steps * n, self.seed ^ 5)]
     }
 
-    /// Outputs, then gradients.
+    /// Computes outputs, then gradients.
     fn lstm<T: RnnElement + std::fmt::Debug>(&self, pool: &ThreadPool) -> Vec<Vec<T>> {
         let [x, w, _, h0, c0, dh] = self.operands::<T>(4);
         let (mask, scratch, zero) = (self.mask(), &mut Scratch::new(), T::from_f64(0.0));
@@ -132,7 +131,7 @@ impl Layer {
         vec![h, dx, ds, dh0]
     }
 
-    /// The outputs by the definition; an LSTM with four gates, a GRU with three.
+    /// Computes the outputs by definition, of an LSTM for four gates, of a GRU for three.
     fn by_definition(&self, gates: usize) -> Vec<f64> {
         let SequenceShape { batch, steps, units: n, reverse } = self.shape;
         let [x, w, b, h0, c0, _] = self.operands::<f64>(gates);
@@ -182,9 +181,9 @@ proptest! {
         width in 1usize..40, biased: bool, seed: u64,
     ) {
         let heads = AttentionShape { batch, heads, queries, keys, depth, width, scale: 1.0 / (depth as f64).sqrt() };
-        let exact = on_threads(|pool| attend::<f64>(pool, &heads, biased, seed))?;
+        let exact = on_threads(|pool| run_attention::<f64>(pool, &heads, biased, seed))?;
         prop_assert!(close(&exact[0], &attention_by_definition(&heads, biased, seed)), "results differ");
-        compare(&on_threads(|pool| attend::<f32>(pool, &heads, biased, seed))?, &exact, 2e-5)?;
+        compare(&on_threads(|pool| run_attention::<f32>(pool, &heads, biased, seed))?, &exact, 2e-5)?;
     }
 
     #[test]
@@ -198,6 +197,6 @@ proptest! {
         let exact = on_threads(|pool| layer.gru::<f64>(pool))?;
         prop_assert!(close(&exact[0], &layer.by_definition(3)), "outputs of a GRU differ");
         compare(&on_threads(|pool| layer.gru::<f32>(pool))?, &exact, 5e-5)?;
-        prop_assert!(wide(&exact[0]).iter().all(|h| h.abs() <= 1.0), "states leave their bounds");
+        prop_assert!(wide(&exact[0]).iter().all(|h| h.abs() <= 1.0), "states exceed 1");
     }
 }

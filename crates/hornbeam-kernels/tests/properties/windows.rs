@@ -1,4 +1,4 @@
-//! Convolutions in all their directions, and poolings.
+//! Convolutions, forward and backward, and pooling.
 
 use std::ops::Range;
 
@@ -14,32 +14,32 @@ use hornbeam_kernels::simd::{with_isa, Isa};
 use hornbeam_kernels::window::{max_pool, max_pool_gather, max_pool_scatter, sum_pool, sum_pool_grad, PoolShape};
 use proptest::prelude::*;
 
-/// Of one axis: extent, window, stride, dilation, zeros before and after.
+/// Extent, window, stride, dilation, and padding before and after, of one axis.
 type Axis = (usize, usize, usize, usize, usize, usize);
 
-fn axis(most: usize) -> impl Strategy<Value = Axis> {
-    (1..most, 1usize..5, 1usize..4, 1usize..3, 0usize..4, 0usize..4)
+fn axis(max: usize) -> impl Strategy<Value = Axis> {
+    (1..max, 1usize..5, 1usize..4, 1usize..3, 0usize..4, 0usize..4)
 }
 
-/// Axes as (depth, height, width): one of one, two or three that are more than 1 long.
+/// Axes (depth, height, width), of which one, two or three have extents above 1.
 fn axes() -> impl Strategy<Value = [Axis; 3]> {
-    let one = (1, 1, 1, 1, 0, 0);
+    let unit = (1, 1, 1, 1, 0, 0);
     prop_oneof![
-        1 => axis(40).prop_map(move |w| [one, one, w]),
-        3 => (axis(16), axis(16)).prop_map(move |(h, w)| [one, h, w]),
+        1 => axis(40).prop_map(move |w| [unit, unit, w]),
+        3 => (axis(16), axis(16)).prop_map(move |(h, w)| [unit, h, w]),
         1 => (axis(7), axis(7), axis(7)).prop_map(|(d, h, w)| [d, h, w]),
     ]
 }
 
-/// A convolution whose window fits at least once.
+/// Convolution whose window fits at least once.
 fn convolution() -> impl Strategy<Value = ConvShape> {
     let channels = prop_oneof![
         3 => (1usize..4, 1usize..9, 1usize..20),
         1 => (2usize..40).prop_map(|groups| (groups, 1, 1)),
-        // Enough of them for every algorithm.
+        // Enough channels for every algorithm.
         1 => (Just(1), 16usize..40, 16usize..40),
     ];
-    // Often three by three with steps of one, for which there is an algorithm of its own.
+    // Often 3x3 with stride 1, for which Winograd's algorithm applies.
     (1usize..4, axes(), channels, 0usize..3).prop_map(|(batch, axes, (groups, inputs, outputs), plain)| {
         let mut shape = ConvShape {
             batch,
@@ -67,15 +67,17 @@ fn convolution() -> impl Strategy<Value = ConvShape> {
     })
 }
 
-/// Calls `body(place in x, place in w, place in y)` for every product of the definition.
+/// Calls `body(x index, w index, y index)` for every product of the definition.
 fn products(s: &ConvShape, mut body: impl FnMut(usize, usize, usize)) {
     let (group_in, group_out) = (s.in_channels / s.groups, s.out_channels / s.groups);
     let [outputs, taps]: [usize; 2] = [s.output, s.kernel].map(|extents| extents.iter().product());
     let split = |i: usize, [_, h, w]: [usize; 3]| [i / (h * w), i / w % h, i % w];
     for (n, o, t) in (0..s.batch).flat_map(|n| (0..outputs).flat_map(move |o| (0..taps).map(move |t| (n, o, t)))) {
         let (at, tap) = (split(o, s.output), split(t, s.kernel));
-        let seen = |a: usize| (at[a] * s.strides[a] + tap[a] * s.dilation[a]).checked_sub(s.pad[a]);
-        let Some(x) = (0..3).try_fold(n, |x, a| seen(a).filter(|&p| p < s.input[a]).map(|p| x * s.input[a] + p)) else {
+        let input_position = |a: usize| (at[a] * s.strides[a] + tap[a] * s.dilation[a]).checked_sub(s.pad[a]);
+        let Some(x) =
+            (0..3).try_fold(n, |x, a| input_position(a).filter(|&p| p < s.input[a]).map(|p| x * s.input[a] + p))
+        else {
             continue;
         };
         for k in 0..s.out_channels {
@@ -87,7 +89,7 @@ fn products(s: &ConvShape, mut body: impl FnMut(usize, usize, usize)) {
     }
 }
 
-/// The sums of the definition, and those of sizes, by which errors are measured.
+/// Sums of the definition, and sums of magnitudes for error bounds.
 struct Sums(Vec<(f64, f64)>);
 
 impl Sums {
@@ -100,10 +102,10 @@ impl Sums {
         self.0[at].1 += term.abs();
     }
 
-    fn agree(&self, what: &str, got: &[f32]) -> Result<(), TestCaseError> {
+    fn agree(&self, name: &str, got: &[f32]) -> Result<(), TestCaseError> {
         for (i, (got, (want, size))) in got.iter().zip(&self.0).enumerate() {
             let error = (f64::from(*got) - want).abs();
-            prop_assert!(error <= 3e-6 * (size + 1e-3), "{what}: {got} for {want} at {i}");
+            prop_assert!(error <= 3e-6 * (size + 1e-3), "{name}: {got} for {want} at {i}");
         }
         Ok(())
     }
@@ -140,30 +142,30 @@ fn convolve(shape: &ConvShape, seed: u64, bias: bool, relu: bool) -> Result<(), 
         })?;
         prop_assert!(prepared == got, "a prepared kernel changes the bits");
     }
-    let alone = on_threads(|pool| {
+    let separate = on_threads(|pool| {
         let scratch = &mut Scratch::new();
         let into = guarded(x.len(), 9.0, |dx| conv_input_grad(pool, shape, &dy, &w, dx, scratch));
         [into, guarded(w.len(), 9.0, |dw| conv_kernel_grad(pool, shape, &x, &dy, dw, scratch))]
     })?;
-    dx.agree("input gradient", &alone[0])?;
-    dw.agree("kernel gradient", &alone[1])?;
-    let together = on_threads(|pool| {
-        let (mut found, mut dw, mut db) = (vec![], vec![9.0; w.len()], vec![9.0; shape.out_channels]);
-        found.push(guarded(x.len(), 9.0, |dx| {
+    dx.agree("input gradient", &separate[0])?;
+    dw.agree("kernel gradient", &separate[1])?;
+    let combined = on_threads(|pool| {
+        let (mut results, mut dw, mut db) = (vec![], vec![9.0; w.len()], vec![9.0; shape.out_channels]);
+        results.push(guarded(x.len(), 9.0, |dx| {
             let grad = OutputGrad::Plain(&dy[..]);
             conv_backward(pool, shape, &x, &w, grad, Some(dx), Some(&mut dw), Some(&mut db), &mut Scratch::new())
         }));
-        found.extend([dw, db]);
-        found
+        results.extend([dw, db]);
+        results
     })?;
-    dx.agree("input gradient of all", &together[0])?;
-    dw.agree("kernel gradient of all", &together[1])?;
-    db.agree("bias gradient", &together[2])?;
+    dx.agree("combined input gradient", &combined[0])?;
+    dw.agree("combined kernel gradient", &combined[1])?;
+    db.agree("bias gradient", &combined[2])?;
     pooled(shape, &x, &w, end, &got)
 }
 
-/// A pooling on the convolution is the pooling of the convolution.
-fn pooled(shape: &ConvShape, x: &[f32], w: &[f32], end: Epilogue<f32>, whole: &[f32]) -> Result<(), TestCaseError> {
+/// Checks fused pooling against pooling of the convolution.
+fn pooled(shape: &ConvShape, x: &[f32], w: &[f32], end: Epilogue<f32>, unpooled: &[f32]) -> Result<(), TestCaseError> {
     let n = shape.pooled_len();
     let [y, codes] = on_threads(|pool| {
         let mut codes = vec![9u8; n];
@@ -174,25 +176,25 @@ fn pooled(shape: &ConvShape, x: &[f32], w: &[f32], end: Epilogue<f32>, whole: &[
     })?;
     let [_, height, width] = shape.output;
     let channels = shape.out_channels;
-    for (i, found) in y.iter().enumerate() {
+    for (i, got) in y.iter().enumerate() {
         let (pixel, c) = (i / channels, i % channels);
         let (image, h, w) =
             (pixel / ((height / 2) * (width / 2)), pixel / (width / 2) % (height / 2), pixel % (width / 2));
-        let at = |k: usize| whole[((image * height + 2 * h + k / 2) * width + 2 * w + k % 2) * channels + c];
+        let at = |k: usize| unpooled[((image * height + 2 * h + k / 2) * width + 2 * w + k % 2) * channels + c];
         let best = (0..4).map(at).fold(f32::NEG_INFINITY, f32::max);
-        prop_assert!((found - best).abs() <= 1e-4 * (1.0 + best.abs()), "{found} for {best}");
-        prop_assert!(codes[i] <= 4.0, "no place in the window");
+        prop_assert!((got - best).abs() <= 1e-4 * (1.0 + best.abs()), "{got} for {best}");
+        prop_assert!(codes[i] <= 4.0, "code out of range");
     }
     Ok(())
 }
 
-/// What a product of `terms` pairs of numbers between -1 and 1 may be off by in `bfloat16`: about twice the largest error
-/// that Winograd's algorithm makes with points of that type, and the rounding of the result.
-fn rounded(what: &str, got: &[bf16], want: &Sums, terms: usize) -> Result<(), TestCaseError> {
+/// Checks against the error bound of sums of `terms` products of numbers between -1 and 1 in `bfloat16`: about twice the
+/// largest error of Winograd's algorithm with points of that type, and the rounding of the result.
+fn check_rounded(name: &str, got: &[bf16], want: &Sums, terms: usize) -> Result<(), TestCaseError> {
     let size = (terms as f64).sqrt() / 3.0;
     for (i, (got, (want, _))) in got.iter().zip(&want.0).enumerate() {
         let error = (f64::from(*got) - want).abs();
-        prop_assert!(error <= 0.15 * size + want.abs() / 256.0, "{what}: {got} for {want} at {i}");
+        prop_assert!(error <= 0.15 * size + want.abs() / 256.0, "{name}: {got} for {want} at {i}");
     }
     Ok(())
 }
@@ -210,42 +212,42 @@ fn convolve_rounded(shape: &ConvShape, seed: u64) -> Result<(), TestCaseError> {
     let (end, nine) = (Epilogue::default(), bf16::from_f32(9.0));
     let got = on_threads(|pool| {
         let scratch = &mut Scratch::new();
-        let (mut found, mut codes) = (vec![], vec![0; shape.pooled_len()]);
-        found.push(guarded(dy.len(), nine, |y| conv_forward(pool, shape, &x, &w, y, end, scratch)));
-        found.push(guarded(x.len(), nine, |dx| conv_input_grad(pool, shape, &dy, &w, dx, scratch)));
-        found.push(guarded(w.len(), nine, |dw| conv_kernel_grad(pool, shape, &x, &dy, dw, scratch)));
-        let mut apart = [vec![nine; w.len()], vec![nine; shape.out_channels]];
-        found.push(guarded(x.len(), nine, |dx| {
-            let (grad, [dw, db]) = (OutputGrad::Plain(&dy[..]), &mut apart);
+        let (mut results, mut codes) = (vec![], vec![0; shape.pooled_len()]);
+        results.push(guarded(dy.len(), nine, |y| conv_forward(pool, shape, &x, &w, y, end, scratch)));
+        results.push(guarded(x.len(), nine, |dx| conv_input_grad(pool, shape, &dy, &w, dx, scratch)));
+        results.push(guarded(w.len(), nine, |dw| conv_kernel_grad(pool, shape, &x, &dy, dw, scratch)));
+        let mut gradients = [vec![nine; w.len()], vec![nine; shape.out_channels]];
+        results.push(guarded(x.len(), nine, |dx| {
+            let (grad, [dw, db]) = (OutputGrad::Plain(&dy[..]), &mut gradients);
             conv_backward(pool, shape, &x, &w, grad, Some(dx), Some(dw), Some(db), scratch)
         }));
-        found.extend(apart);
-        found.push(guarded(shape.pooled_len(), nine, |y| {
+        results.extend(gradients);
+        results.push(guarded(shape.pooled_len(), nine, |y| {
             conv_pool_forward(pool, shape, &x, &w, end, y, &mut codes, scratch);
         }));
-        found
+        results
     })?;
     let taps: usize = shape.kernel.iter().product();
     let (inputs, outputs) = (taps * shape.in_channels / shape.groups, taps * shape.out_channels / shape.groups);
     let pixels = dy.len() / shape.out_channels;
-    rounded("forward", &got[0], &y, inputs)?;
-    for (what, of) in [("alone", 1), ("of all", 3)] {
-        rounded(&format!("input gradient {what}"), &got[of], &dx, outputs)?;
-        rounded(&format!("kernel gradient {what}"), &got[of + 1], &dw, pixels)?;
+    check_rounded("forward", &got[0], &y, inputs)?;
+    for (kind, first) in [("separate", 1), ("combined", 3)] {
+        check_rounded(&format!("{kind} input gradient"), &got[first], &dx, outputs)?;
+        check_rounded(&format!("{kind} kernel gradient"), &got[first + 1], &dw, pixels)?;
     }
     let mut db = Sums::new(shape.out_channels);
     dy.iter().enumerate().for_each(|(k, dy)| db.add(k % shape.out_channels, f64::from(*dy)));
-    rounded("bias gradient", &got[5], &db, pixels)?;
+    check_rounded("bias gradient", &got[5], &db, pixels)?;
     let [_, height, width] = shape.output;
     let mut pooled = Sums::new(shape.pooled_len());
-    for (i, (most, _)) in pooled.0.iter_mut().enumerate() {
+    for (i, (max, _)) in pooled.0.iter_mut().enumerate() {
         let (pixel, c) = (i / shape.out_channels, i % shape.out_channels);
         let [image, h, w] =
             [pixel / (height / 2 * (width / 2)), pixel / (width / 2) % (height / 2), pixel % (width / 2)];
         let at = |k: usize| ((image * height + 2 * h + k / 2) * width + 2 * w + k % 2) * shape.out_channels + c;
-        *most = (0..4).map(|k| y.0[at(k)].0).fold(f64::NEG_INFINITY, f64::max);
+        *max = (0..4).map(|k| y.0[at(k)].0).fold(f64::NEG_INFINITY, f64::max);
     }
-    rounded("pooled", &got[6], &pooled, inputs)
+    check_rounded("pooled", &got[6], &pooled, inputs)
 }
 
 fn pooling() -> impl Strategy<Value = PoolShape> {
@@ -256,16 +258,16 @@ fn pooling() -> impl Strategy<Value = PoolShape> {
             let (before, after) = (before.min(window - 1), after.min(window - 1));
             shape.input[a] = extent;
             (shape.window[a], shape.strides[a], shape.pad[a]) = (window, stride, before);
-            // As long as a window begins inside, it sees something.
-            let whole = ((extent + before + after).max(window) - window) / stride + 1;
-            shape.output[a] = whole.min((extent + before - 1) / stride + 1);
+            // A window that starts inside is not empty.
+            let windows = ((extent + before + after).max(window) - window) / stride + 1;
+            shape.output[a] = windows.min((extent + before - 1) / stride + 1);
         }
         shape
     })
 }
 
-/// The places in x that an element of y sees, in order.
-fn seen(s: &PoolShape, o: usize) -> Vec<usize> {
+/// Indices of x in the window of an element of y, in order.
+fn window(s: &PoolShape, o: usize) -> Vec<usize> {
     let (pixel, c) = (o / s.channels, o % s.channels);
     let [d, h, w] = s.output;
     let at = [pixel / (h * w) % d, pixel / w % h, pixel % w];
@@ -275,8 +277,8 @@ fn seen(s: &PoolShape, o: usize) -> Vec<usize> {
         start.saturating_sub(s.pad[a]).min(end)..end
     };
     let n = pixel / (d * h * w);
-    let place = |[i, j, k]: [usize; 3]| (((n * s.input[0] + i) * s.input[1] + j) * s.input[2] + k) * s.channels + c;
-    range(0).flat_map(|i| range(1).flat_map(move |j| range(2).map(move |k| [i, j, k]))).map(place).collect()
+    let index = |[i, j, k]: [usize; 3]| (((n * s.input[0] + i) * s.input[1] + j) * s.input[2] + k) * s.channels + c;
+    range(0).flat_map(|i| range(1).flat_map(move |j| range(2).map(move |k| [i, j, k]))).map(index).collect()
 }
 
 proptest! {
@@ -295,34 +297,34 @@ proptest! {
     }
 
     #[test]
-    fn poolings_agree_with_plain_loops(shape in pooling(), seed: u64) {
-        // Few different values: where some are equal, the first counts.
+    fn pooling_agrees_with_plain_loops(shape in pooling(), seed: u64) {
+        // Few distinct values: the first of equal elements counts.
         let x: Vec<f32> = floats(shape.input_len(), seed).iter().map(|x| (x * 8.0).round()).collect();
         let (t, dy) = (floats(shape.input_len(), seed ^ 1), floats(shape.output_len(), seed ^ 2));
         let n = dy.len();
-        let (mut most, mut sums, mut through) = (vec![], vec![], vec![]);
-        let (mut to_most, mut to_all) = (vec![0.0f64; x.len()], vec![0.0f64; x.len()]);
+        let (mut maxima, mut sums, mut gathered) = (vec![], vec![], vec![]);
+        let (mut scattered, mut spread) = (vec![0.0f64; x.len()], vec![0.0f64; x.len()]);
         for (o, dy) in dy.iter().enumerate() {
-            let seen = seen(&shape, o);
-            let best = seen.iter().copied().reduce(|best, i| if x[i] > x[best] { i } else { best });
-            let best = best.expect("every window sees something");
-            most.push(x[best]);
-            through.push(t[best]);
-            sums.push(seen.iter().map(|&i| f64::from(x[i])).sum::<f64>());
-            to_most[best] += f64::from(*dy);
-            seen.iter().for_each(|&i| to_all[i] += f64::from(*dy));
+            let window = window(&shape, o);
+            let best = window.iter().copied().reduce(|best, i| if x[i] > x[best] { i } else { best });
+            let best = best.expect("windows are not empty");
+            maxima.push(x[best]);
+            gathered.push(t[best]);
+            sums.push(window.iter().map(|&i| f64::from(x[i])).sum::<f64>());
+            scattered[best] += f64::from(*dy);
+            window.iter().for_each(|&i| spread[i] += f64::from(*dy));
         }
         for isa in Isa::available() {
             with_isa(isa, || {
-                prop_assert_eq!(&on_threads(|pool| guarded(n, 9.0, |y| max_pool(pool, &shape, &x, y)))?, &most);
+                prop_assert_eq!(&on_threads(|pool| guarded(n, 9.0, |y| max_pool(pool, &shape, &x, y)))?, &maxima);
                 let got = on_threads(|pool| guarded(n, 9.0, |y| max_pool_gather(pool, &shape, &x, &t, y)))?;
-                prop_assert_eq!(&got, &through);
+                prop_assert_eq!(&got, &gathered);
                 let got = on_threads(|pool| guarded(n, 9.0, |y| sum_pool(pool, &shape, &x, y)))?;
                 crate::near(&got, &sums, 1e-5)?;
                 let got = on_threads(|pool| guarded(x.len(), 9.0, |dx| max_pool_scatter(pool, &shape, &x, &dy, dx)))?;
-                crate::near(&got, &to_most, 1e-5)?;
+                crate::near(&got, &scattered, 1e-5)?;
                 let got = on_threads(|pool| guarded(x.len(), 9.0, |dx| sum_pool_grad(pool, &shape, &dy, dx)))?;
-                crate::near(&got, &to_all, 1e-5)
+                crate::near(&got, &spread, 1e-5)
             })?;
         }
     }

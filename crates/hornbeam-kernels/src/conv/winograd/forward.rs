@@ -1,25 +1,24 @@
-//! The forward pass: patches to points, products, points to outputs, a block of tiles a task.
+//! Forward pass: patches to points, products, points to outputs, with a block of tiles per task.
 
-use super::pixels::Pixel;
-use super::prefetch::Ahead;
+use super::prefetch::Prefetch;
 use super::products::Panels;
-use super::transforms::{half_len, Beside, Finish, Points, Sink};
-use super::{padded, Tiling, POINTS};
+use super::traits::{intermediate_len, OutputEpilogue, Pixel, Points, SecondLayout, Sink, Transforms};
+use super::{padded_len, Tiling, POINTS};
 use crate::conv::ConvShape;
 use crate::gemm::{Activation, Epilogue};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
+use std::ops::Range;
 use std::ptr::null;
 
-/// Floats that the points of a block of tiles should take.
+/// Target number of floats of the points of a block of tiles.
 const BLOCK: usize = 1 << 16;
-/// Tiles of a block at least: rows of one register tile; two where the kernel's points come from beyond the
-/// second-level cache.
+/// Minimum tiles of a block: the rows of one register tile, or of two if the points of the kernel exceed the L2 cache.
 const LEAST: usize = 14;
-/// Tasks that a small problem should be cut into.
+/// Minimum number of tasks for a small problem.
 const ENOUGH_TASKS: usize = 16;
 
-/// A convolution's kernel, as it is given or as [`pack`] left it.
+/// Kernel of a convolution, in its original form or packed by [`pack`].
 #[derive(Clone, Copy)]
 pub(crate) enum Kernel<'a> {
     Taps(&'a [f32]),
@@ -30,12 +29,12 @@ fn panels<E: Pixel>(shape: &ConvShape) -> Panels {
     Panels::new::<E>([shape.in_channels, shape.out_channels])
 }
 
-/// Floats of [`Kernel::Points`].
+/// Number of floats of [`Kernel::Points`].
 pub(crate) fn packed_len<E: Pixel>(shape: &ConvShape) -> usize {
     panels::<E>(shape).len()
 }
 
-/// Transforms the kernel `w` for pixels of the type.
+/// Transforms and packs the kernel `w` for pixels of type `E`.
 pub(crate) fn pack<E: Pixel>(pool: &ThreadPool, shape: &ConvShape, w: &[f32], packed: &mut [f32]) {
     panels::<E>(shape).pack(pool, E::transforms(), w, false, packed);
 }
@@ -51,11 +50,11 @@ pub(crate) fn forward<E: Pixel>(
 ) {
     let image = shape.output[1] * shape.output[2] * shape.out_channels;
     let y = SharedMut::new(y);
-    let sink = |n: usize| Sink::Whole { y: y.as_ptr().wrapping_add(n * image), accumulate: epilogue.accumulate };
+    let sink = |n: usize| Sink::Full { y: y.as_ptr().wrapping_add(n * image), accumulate: epilogue.accumulate };
     run(pool, shape, x, kernel, epilogue, &sink, scratch);
 }
 
-/// [`forward`] and a pooling by 2x2: see [`crate::conv::conv_pool_forward`].
+/// Computes like [`crate::conv::conv_pool_forward`].
 pub(crate) fn pool_forward<E: Pixel>(
     pool: &ThreadPool,
     shape: &ConvShape,
@@ -75,7 +74,30 @@ pub(crate) fn pool_forward<E: Pixel>(
     run(pool, shape, x, kernel, epilogue, &sink, scratch);
 }
 
-/// `sink` tells where the outputs of an image go.
+/// Forward pass over blocks of rows of tiles.
+struct Pass<'a, E: Pixel> {
+    shape: &'a ConvShape,
+    tiling: Tiling,
+    transforms: &'static Transforms<E>,
+    panels: Panels,
+    x: &'a [E],
+    packed: &'a [f32],
+    bias: Option<&'a [f32]>,
+    relu: bool,
+    /// Destination of the outputs of an image.
+    sink: &'a (dyn Fn(usize) -> Sink<E> + Sync),
+}
+
+/// Points of a block of tiles in scratch memory.
+struct Block<'a> {
+    rows: Range<usize>,
+    patches: &'a mut [f32],
+    results: &'a mut [f32],
+    intermediate: &'a mut [f32],
+    /// Strides between points of patches and results.
+    strides: [usize; 2],
+}
+
 fn run<E: Pixel>(
     pool: &ThreadPool,
     shape: &ConvShape,
@@ -94,71 +116,95 @@ fn run<E: Pixel>(
             &*packed
         }
     };
-
-    let (deep, wide) = (panels.deep(), panels.wide());
-    let least = if panels.len() > 1 << 18 { 2 * LEAST } else { LEAST };
-    let (rows, across) = (tiling.rows(), tiling.across);
-    let block = tiling.block(BLOCK, POINTS * (deep + wide), least);
-    let block = block.min(rows.div_ceil(ENOUGH_TASKS).max(LEAST.div_ceil(across)));
-    let blocks = rows.div_ceil(block);
-    let bias = epilogue.bias;
     let relu = epilogue.activation == Activation::Relu;
+    let pass = Pass { shape, tiling, transforms, panels, x, packed, bias: epilogue.bias, relu, sink };
+    let (rows, blocks) = (tiling.rows(), pass.blocks());
     pool.run(blocks, &|task| {
-        let range = task * rows / blocks..(task + 1) * rows / blocks;
-        let size = range.len() * across;
-        let (in_stride, out_stride) = (padded(size * deep), padded(size * wide));
-        with_local(|local| {
-            let (patches, results, half) = local.take3::<f32, f32, f32>(
-                POINTS * in_stride,
-                POINTS * out_stride,
-                half_len(across, panels.kernels.lanes),
-            );
-            for (index, row) in range.clone().enumerate() {
-                let image = tiling.patches(row, shape.in_channels, |at| x[at..].as_ptr());
-                let base = patches[index * across * deep..].as_mut_ptr();
-                let points = Points {
-                    base,
-                    stride: in_stride,
-                    step: deep,
-                    tiles: across,
-                    half: half.as_mut_ptr(),
-                    beside: Beside::NOTHING,
-                };
-                // SAFETY: the image lies within `x`, the points of the row within `patches`.
-                unsafe { (transforms.patches[0])(&image, &points) };
-            }
-            let next = task + pool.threads();
-            let next = next * rows / blocks..(next + 1) * rows / blocks;
-            let behind = match sink(0) {
-                Sink::Whole { y, .. } => Ahead::new(y, tiling.made(&range), shape.out_channels),
-                Sink::Pooled { y, .. } => {
-                    // Odd rows and columns aside.
-                    let made = tiling.made(&range);
-                    Ahead::new(y, made.start / 4..made.end / 4, shape.out_channels)
-                }
-            };
-            let ahead = Ahead::new(x.as_ptr(), tiling.read(&next), shape.in_channels);
-            for point in 0..POINTS {
-                ahead.fetch::<false>(point);
-                behind.fetch::<true>(point);
-                let (a, c) = (&patches[point * in_stride..], &mut results[point * out_stride..]);
-                panels.product(point, packed, size, a, c);
-            }
-            let finish = Finish { bias: bias.map_or(null(), <[f32]>::as_ptr), relu };
-            for (index, row) in range.enumerate() {
-                let image = tiling.outputs(row, shape.out_channels, sink);
-                let base = results[index * across * wide..].as_mut_ptr();
-                let points = Points {
-                    base,
-                    stride: out_stride,
-                    step: wide,
-                    tiles: across,
-                    half: half.as_mut_ptr(),
-                    beside: Beside::NOTHING,
-                };
-                // SAFETY: rows of tiles are disjoint in the outputs, and each belongs to one task.
-                unsafe { (transforms.outputs)(&image, finish, &points) };
-            }
-        });
+        let next = task + pool.threads();
+        pass.block(task * rows / blocks..(task + 1) * rows / blocks, next * rows / blocks..(next + 1) * rows / blocks);
     });
+}
+
+impl<E: Pixel> Pass<'_, E> {
+    /// Number of blocks.
+    fn blocks(&self) -> usize {
+        let panels = &self.panels;
+        let least = if panels.len() > 1 << 18 { 2 * LEAST } else { LEAST };
+        let rows = self.tiling.rows();
+        let block = self.tiling.block(BLOCK, POINTS * (panels.lhs_row() + panels.result_row()), least);
+        let block = block.min(rows.div_ceil(ENOUGH_TASKS).max(LEAST.div_ceil(self.tiling.tiles_per_row)));
+        rows.div_ceil(block)
+    }
+
+    /// Computes a block of rows of tiles, and prefetches the pixels of the `next` block.
+    fn block(&self, rows: Range<usize>, next: Range<usize>) {
+        let tiles = self.tiling.tiles_per_row;
+        let size = rows.len() * tiles;
+        let strides = [padded_len(size * self.panels.lhs_row()), padded_len(size * self.panels.result_row())];
+        with_local(|local| {
+            let (patches, results, intermediate) = local.take3::<f32, f32, f32>(
+                POINTS * strides[0],
+                POINTS * strides[1],
+                intermediate_len(tiles, self.panels.kernels.lanes),
+            );
+            let mut block = Block { rows, patches, results, intermediate, strides };
+            self.transform_patches(&mut block);
+            self.multiply(&mut block, &next);
+            self.transform_results(&mut block);
+        });
+    }
+
+    fn transform_patches(&self, block: &mut Block<'_>) {
+        let (tiles, row_len) = (self.tiling.tiles_per_row, self.panels.lhs_row());
+        for (index, row) in block.rows.clone().enumerate() {
+            let image = self.tiling.patches(row, self.shape.in_channels, |at| self.x[at..].as_ptr());
+            let points = Points {
+                base: block.patches[index * tiles * row_len..].as_mut_ptr(),
+                stride: block.strides[0],
+                step: row_len,
+                tiles,
+                intermediate: block.intermediate.as_mut_ptr(),
+                second: SecondLayout::NONE,
+            };
+            // SAFETY: the image lies within `x`, the points of the row within `patches`.
+            unsafe { (self.transforms.patches[0])(&image, &points) };
+        }
+    }
+
+    fn multiply(&self, block: &mut Block<'_>, next: &Range<usize>) {
+        let size = block.rows.len() * self.tiling.tiles_per_row;
+        let output_pixels = self.tiling.output_pixels(&block.rows);
+        let outputs = match (self.sink)(0) {
+            Sink::Full { y, .. } => Prefetch::new(y, output_pixels, self.shape.out_channels),
+            Sink::Pooled { y, .. } => {
+                // Ignores odd rows and columns.
+                Prefetch::new(y, output_pixels.start / 4..output_pixels.end / 4, self.shape.out_channels)
+            }
+        };
+        let inputs = Prefetch::new(self.x.as_ptr(), self.tiling.input_pixels(next), self.shape.in_channels);
+        for point in 0..POINTS {
+            inputs.fetch::<false>(point);
+            outputs.fetch::<true>(point);
+            let (a, c) = (&block.patches[point * block.strides[0]..], &mut block.results[point * block.strides[1]..]);
+            self.panels.product(point, self.packed, size, a, c);
+        }
+    }
+
+    fn transform_results(&self, block: &mut Block<'_>) {
+        let (tiles, row_len) = (self.tiling.tiles_per_row, self.panels.result_row());
+        let epilogue = OutputEpilogue { bias: self.bias.map_or(null(), <[f32]>::as_ptr), relu: self.relu };
+        for (index, row) in block.rows.clone().enumerate() {
+            let image = self.tiling.outputs(row, self.shape.out_channels, self.sink);
+            let points = Points {
+                base: block.results[index * tiles * row_len..].as_mut_ptr(),
+                stride: block.strides[1],
+                step: row_len,
+                tiles,
+                intermediate: block.intermediate.as_mut_ptr(),
+                second: SecondLayout::NONE,
+            };
+            // SAFETY: rows of tiles are disjoint in the outputs, and each belongs to one task.
+            unsafe { (self.transforms.outputs)(&image, epilogue, &points) };
+        }
+    }
 }

@@ -1,20 +1,20 @@
-//! What the transforms ask of a register beside arithmetic: parts of it, and the selections of relu and pooling.
+//! Register operations of the transforms beyond arithmetic: partial access, and the selections of relu and pooling.
 
 use crate::conv::MASKED;
 use crate::gemm::vector::Vector;
 
 /// Lanes of the widest register.
-const MOST: usize = 16;
+const MAX_LANES: usize = 16;
 
-/// A register of `f32` with selections, which by default go through memory.
+/// Register of `f32` with selections, which are computed through memory by default.
 ///
 /// # Safety
 /// As for [`Vector`].
 pub(super) trait Lanes: Vector<Element = f32> {
-    /// The first `n` values.
+    /// Loads the first `n` values.
     #[inline(always)]
     unsafe fn load_part(p: *const f32, n: usize) -> Self {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's contract.
         unsafe {
             if n == Self::LANES {
                 Self::load(p)
@@ -24,9 +24,10 @@ pub(super) trait Lanes: Vector<Element = f32> {
         }
     }
 
+    /// Stores the first `n` values.
     #[inline(always)]
     unsafe fn store_part(self, p: *mut f32, n: usize) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's contract.
         unsafe {
             if n == Self::LANES {
                 self.store(p)
@@ -36,10 +37,10 @@ pub(super) trait Lanes: Vector<Element = f32> {
         }
     }
 
-    /// [`Lanes::load_part`] where `FULL` tells beforehand.
+    /// Loads all values if `FULL`, otherwise the first `n`.
     #[inline(always)]
     unsafe fn load_if<const FULL: bool>(p: *const f32, n: usize) -> Self {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's contract.
         unsafe {
             if FULL {
                 Self::load(p)
@@ -49,9 +50,10 @@ pub(super) trait Lanes: Vector<Element = f32> {
         }
     }
 
+    /// Stores all values if `FULL`, otherwise the first `n`.
     #[inline(always)]
     unsafe fn store_if<const FULL: bool>(self, p: *mut f32, n: usize) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's contract.
         unsafe {
             if FULL {
                 self.store(p)
@@ -61,18 +63,19 @@ pub(super) trait Lanes: Vector<Element = f32> {
         }
     }
 
+    /// Returns the values as an array.
     #[inline(always)]
-    unsafe fn array(self) -> [f32; MOST] {
-        let mut values = [0.0; MOST];
+    unsafe fn array(self) -> [f32; MAX_LANES] {
+        let mut values = [0.0; MAX_LANES];
         // SAFETY: no register is wider than the array.
         unsafe { self.store(values.as_mut_ptr()) };
         values
     }
 
-    /// `self` where `y > 0`, else 0.
+    /// Returns `self` where `y > 0`, else 0.
     #[inline(always)]
     unsafe fn where_positive(self, y: Self) -> Self {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's contract.
         unsafe {
             let (mut values, y) = (self.array(), y.array());
             for (value, y) in values.iter_mut().zip(y) {
@@ -82,45 +85,45 @@ pub(super) trait Lanes: Vector<Element = f32> {
         }
     }
 
-    /// `self` at the places that the first `n` codes tell, else 0.
+    /// Expands pooled values to the four positions of their windows by the first `n` codes; other positions are 0.
     #[inline(always)]
     unsafe fn by_code(self, codes: *const u8, n: usize) -> [Self; 4] {
-        // SAFETY: the caller's promise: `n` codes are there.
+        // SAFETY: the caller's contract: `n` codes are valid.
         unsafe {
             let values = self.array();
-            let mut places = [[0.0; MOST]; 4];
+            let mut codes_of_lanes = [[0.0; MAX_LANES]; 4];
             for (i, value) in values.into_iter().enumerate().take(n) {
-                if let Some(place) = places.get_mut(usize::from(*codes.add(i))) {
-                    place[i] = value;
+                if let Some(code_of_tap) = codes_of_lanes.get_mut(usize::from(*codes.add(i))) {
+                    code_of_tap[i] = value;
                 }
             }
-            places.map(|place| Self::load(place.as_ptr()))
+            codes_of_lanes.map(|code_of_tap| Self::load(code_of_tap.as_ptr()))
         }
     }
 
-    /// The maximum of a window, at least 0 behind a relu; its place goes to the first `n` codes, [`MASKED`] where the
-    /// relu is off.
+    /// Returns the maximum of a window, after a relu if requested, and stores its argmax to the first `n` codes: [`MASKED`]
+    /// where the relu is inactive.
     #[inline(always)]
     unsafe fn pool(window: [Self; 4], relu: bool, codes: *mut u8, n: usize) -> Self {
-        // SAFETY: the caller's promise: `n` codes are there.
+        // SAFETY: the caller's contract: `n` codes are valid.
         unsafe {
             let [first, rest @ ..] = window;
             let mut best = first.array();
-            let mut places = [0u8; MOST];
-            for (place, values) in (1..).zip(rest) {
-                for ((best, code), value) in best.iter_mut().zip(&mut places).zip(values.array()) {
+            let mut codes_of_lanes = [0u8; MAX_LANES];
+            for (code_of_tap, values) in (1..).zip(rest) {
+                for ((best, code), value) in best.iter_mut().zip(&mut codes_of_lanes).zip(values.array()) {
                     if value > *best || (value.is_nan() && !best.is_nan()) {
-                        (*best, *code) = (value, place);
+                        (*best, *code) = (value, code_of_tap);
                     }
                 }
             }
             if relu {
-                for (best, code) in best.iter_mut().zip(&mut places) {
+                for (best, code) in best.iter_mut().zip(&mut codes_of_lanes) {
                     *code = if *best > 0.0 { *code } else { MASKED };
                     *best = if *best < 0.0 { 0.0 } else { *best };
                 }
             }
-            std::ptr::copy_nonoverlapping(places.as_ptr(), codes, n);
+            std::ptr::copy_nonoverlapping(codes_of_lanes.as_ptr(), codes, n);
             Self::load(best.as_ptr())
         }
     }
@@ -133,20 +136,20 @@ impl Lanes for crate::gemm::vector::F32x16 {
         use std::arch::x86_64::*;
         // SAFETY: the trait's contract.
         unsafe {
-            let on = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(y.0, _mm512_setzero_ps());
-            Self(_mm512_maskz_mov_ps(on, self.0))
+            let active = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(y.0, _mm512_setzero_ps());
+            Self(_mm512_maskz_mov_ps(active, self.0))
         }
     }
 
     #[inline(always)]
     unsafe fn by_code(self, codes: *const u8, n: usize) -> [Self; 4] {
         use std::arch::x86_64::*;
-        // SAFETY: the trait's contract; masked-off codes are not touched.
+        // SAFETY: the trait's contract; masked-inactive codes are not accessed.
         unsafe {
             let codes = _mm_maskz_loadu_epi8(((1u32 << n) - 1) as __mmask16, codes.cast());
-            [0, 1, 2, 3].map(|place| {
-                let here = _mm_cmpeq_epi8_mask(codes, _mm_set1_epi8(place));
-                Self(_mm512_maskz_mov_ps(here, self.0))
+            [0, 1, 2, 3].map(|code_of_tap| {
+                let matches = _mm_cmpeq_epi8_mask(codes, _mm_set1_epi8(code_of_tap));
+                Self(_mm512_maskz_mov_ps(matches, self.0))
             })
         }
     }
@@ -154,23 +157,23 @@ impl Lanes for crate::gemm::vector::F32x16 {
     #[inline(always)]
     unsafe fn pool(window: [Self; 4], relu: bool, codes: *mut u8, n: usize) -> Self {
         use std::arch::x86_64::*;
-        // SAFETY: the trait's contract; masked-off codes are not touched.
+        // SAFETY: the trait's contract; masked-inactive codes are not accessed.
         unsafe {
             let [first, rest @ ..] = window;
-            let (mut best, mut places) = (first.0, _mm_setzero_si128());
-            for (place, value) in (1..).zip(rest) {
-                // Not below or equal: above, or one is NaN; if that is the best one already, it stays.
+            let (mut best, mut codes_of_lanes) = (first.0, _mm_setzero_si128());
+            for (code_of_tap, value) in (1..).zip(rest) {
+                // Not less or equal: greater, or one is NaN; a NaN maximum is kept.
                 let wins =
                     _mm512_cmp_ps_mask::<_CMP_NLE_UQ>(value.0, best) & _mm512_cmp_ps_mask::<_CMP_ORD_Q>(best, best);
                 best = _mm512_mask_mov_ps(best, wins, value.0);
-                places = _mm_mask_mov_epi8(places, wins, _mm_set1_epi8(place));
+                codes_of_lanes = _mm_mask_mov_epi8(codes_of_lanes, wins, _mm_set1_epi8(code_of_tap));
             }
             if relu {
-                let off = _mm512_cmp_ps_mask::<_CMP_NGT_UQ>(best, _mm512_setzero_ps());
-                places = _mm_mask_mov_epi8(places, off, _mm_set1_epi8(MASKED as i8));
+                let inactive = _mm512_cmp_ps_mask::<_CMP_NGT_UQ>(best, _mm512_setzero_ps());
+                codes_of_lanes = _mm_mask_mov_epi8(codes_of_lanes, inactive, _mm_set1_epi8(MASKED as i8));
                 best = _mm512_max_ps(_mm512_setzero_ps(), best);
             }
-            _mm_mask_storeu_epi8(codes.cast(), ((1u32 << n) - 1) as __mmask16, places);
+            _mm_mask_storeu_epi8(codes.cast(), ((1u32 << n) - 1) as __mmask16, codes_of_lanes);
             Self(best)
         }
     }

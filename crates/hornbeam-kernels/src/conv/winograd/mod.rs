@@ -1,15 +1,16 @@
 //! Winograd's minimal filtering F(4x4, 3x3) for `f32` (Winograd 1980; Lavin and Gray 2016).
 //!
-//! A 4x4 tile of outputs needs a 6x6 patch of inputs. Both the patch and the kernel are evaluated at six points along each
-//! axis, multiplied point by point (36 small matrix products over channels instead of 144 multiplications an output
-//! tile), and interpolated back: `Y = At [(G g Gt) * (Bt d B)] A`. The points 0, +-sqrt(1/2), +-sqrt(2), infinity keep
-//! rounding errors two to three times below those of the usual 0, +-1, +-2.
+//! A 4x4 tile of outputs depends on a 6x6 patch of inputs. Both the patch and the kernel are evaluated at six points
+//! along each axis, multiplied pointwise (36 small matrix products over channels instead of 144 multiplications per output
+//! tile), and interpolated: `Y = At [(G g Gt) * (Bt d B)] A`. The points 0, +-sqrt(1/2), +-sqrt(2), infinity give rounding
+//! errors two to three times below those of the usual 0, +-1, +-2.
 //!
-//! The gradients are the exact transposes: `dd = B [(G g Gt) * (A dY At)] Bt`, patches adding up where they overlap, and
-//! `dg = Gt [sum over tiles of (Bt d B) * (A dY At)] G`. So the same tiles serve all three, and the two gradients share
+//! The gradients are the exact transposes: `dd = B [(G g Gt) * (A dY At)] Bt`, summed where patches overlap, and
+//! `dg = Gt [sum over tiles of (Bt d B) * (A dY At)] G`. All three use the same tiles, and the two gradients share
 //! `A dY At`.
 //!
-//! Tiles are worked on in blocks of whole rows of tiles, few enough for the second-level cache; depth counts as batch.
+//! Tiles are processed in blocks of full rows of tiles that fit the L2 cache; depth is folded into the batch. The crate's
+//! README shows the loop levels.
 
 mod backward;
 mod forward;
@@ -21,24 +22,25 @@ mod prefetch;
 mod products;
 #[cfg(target_arch = "x86_64")]
 mod rounded;
+mod traits;
 mod transforms;
 
 use super::ConvShape;
 use std::ops::Range;
-use transforms::Image;
+use traits::Image;
 
 pub(super) use backward::backward;
 pub(super) use forward::{forward, pack, packed_len, pool_forward, Kernel};
 
-/// Outputs of a tile along one axis, and inputs.
+/// Outputs and inputs of a tile along one axis.
 const OUT: usize = 4;
 const IN: usize = OUT + 2;
 const POINTS: usize = IN * IN;
 
-/// Whether the shape is one that this algorithm computes.
-pub(super) fn computes(shape: &ConvShape) -> bool {
-    // Every pixel must be seen: the input gradient writes those that a tile covers.
-    let seen = |axis: usize| shape.output[axis] + 2 >= shape.input[axis] + shape.pad[axis];
+/// Returns true if the algorithm supports the shape.
+pub(super) fn supports(shape: &ConvShape) -> bool {
+    // Every pixel must be covered by a tile: the input gradient writes only covered pixels.
+    let covers = |axis: usize| shape.output[axis] + 2 >= shape.input[axis] + shape.pad[axis];
     shape.groups == 1
         && shape.kernel == [1, 3, 3]
         && shape.strides == [1; 3]
@@ -47,13 +49,13 @@ pub(super) fn computes(shape: &ConvShape) -> bool {
         && shape.input[0] == shape.output[0]
         && shape.pad[1] <= 2
         && shape.pad[2] <= 2
-        && seen(1)
-        && seen(2)
+        && covers(1)
+        && covers(2)
 }
 
-/// Whether it is faster than the direct one, too.
+/// Returns true if the algorithm is supported and faster than the direct one.
 pub(super) fn suits(shape: &ConvShape) -> bool {
-    computes(shape)
+    supports(shape)
         && (16..=512).contains(&shape.in_channels)
         && (16..=512).contains(&shape.out_channels)
         && shape.output[1] >= OUT
@@ -61,13 +63,13 @@ pub(super) fn suits(shape: &ConvShape) -> bool {
         && shape.batch * shape.output[0] * shape.output[1] * shape.output[2] >= 8 * OUT * OUT
 }
 
-/// Tiles over a batch of images (depth counts as batch): `tall` rows of `across` tiles for each image, rows numbered
-/// through all images.
+/// Tiling of a batch of images (depth is folded into the batch): `rows_per_image` rows of `tiles_per_row` tiles, with rows
+/// numbered over all images.
 #[derive(Clone, Copy)]
 struct Tiling {
     images: usize,
-    tall: usize,
-    across: usize,
+    rows_per_image: usize,
+    tiles_per_row: usize,
     input: [usize; 2],
     pad: [usize; 2],
     output: [usize; 2],
@@ -78,67 +80,74 @@ impl Tiling {
         let [_, height, width] = shape.output;
         Self {
             images: shape.batch * shape.output[0],
-            tall: height.div_ceil(OUT),
-            across: width.div_ceil(OUT),
+            rows_per_image: height.div_ceil(OUT),
+            tiles_per_row: width.div_ceil(OUT),
             input: [shape.input[1], shape.input[2]],
             pad: [shape.pad[1], shape.pad[2]],
             output: [height, width],
         }
     }
 
-    /// Rows of tiles.
+    /// Number of rows of tiles.
     fn rows(&self) -> usize {
-        self.images * self.tall
+        self.images * self.rows_per_image
     }
 
-    /// The patches of a row of tiles, for `pixels` that start with the first image.
+    /// Returns the patches of a row of tiles; `pixels` maps the offset of the image.
     fn patches<P>(&self, row: usize, channels: usize, pixels: impl Fn(usize) -> P) -> Image<P> {
         let [height, width] = self.input;
         Image {
-            pixels: pixels(row / self.tall * height * width * channels),
+            pixels: pixels(row / self.rows_per_image * height * width * channels),
             height,
             width,
             channels,
-            row: (row % self.tall * OUT) as isize - self.pad[0] as isize,
+            row: (row % self.rows_per_image * OUT) as isize - self.pad[0] as isize,
             column: -(self.pad[1] as isize),
         }
     }
 
-    /// The outputs of a row of tiles; `pixels` takes the number of the image.
+    /// Returns the outputs of a row of tiles; `pixels` maps the number of the image.
     fn outputs<P>(&self, row: usize, channels: usize, pixels: impl Fn(usize) -> P) -> Image<P> {
         let [height, width] = self.output;
-        let image = row / self.tall;
-        Image { pixels: pixels(image), height, width, channels, row: (row % self.tall * OUT) as isize, column: 0 }
+        let image = row / self.rows_per_image;
+        Image {
+            pixels: pixels(image),
+            height,
+            width,
+            channels,
+            row: (row % self.rows_per_image * OUT) as isize,
+            column: 0,
+        }
     }
 
-    /// Where the first pixel that belongs to a row of tiles lies, in pixels of all inputs or of all outputs.
+    /// Index of the first pixel of a row of tiles over all images.
     fn first(&self, row: usize, [height, width]: [usize; 2], pad: usize) -> usize {
-        (row / self.tall * height + (row % self.tall * OUT).saturating_sub(pad).min(height)) * width
+        (row / self.rows_per_image * height + (row % self.rows_per_image * OUT).saturating_sub(pad).min(height)) * width
     }
 
-    /// The pixels of the input that rows of tiles read, about.
-    fn read(&self, rows: &Range<usize>) -> Range<usize> {
+    /// Approximate range of input pixels of some rows of tiles.
+    fn input_pixels(&self, rows: &Range<usize>) -> Range<usize> {
         self.first(rows.start, self.input, self.pad[0])..self.first(rows.end, self.input, self.pad[0])
     }
 
-    /// The pixels of the output that rows of tiles make.
-    fn made(&self, rows: &Range<usize>) -> Range<usize> {
+    /// Range of output pixels of some rows of tiles.
+    fn output_pixels(&self, rows: &Range<usize>) -> Range<usize> {
         self.first(rows.start, self.output, 0)..self.first(rows.end, self.output, 0)
     }
 
-    /// Rows of one of `parts` parts: of whole images, where there are enough of them.
+    /// Rows of one of `parts` parts, which consist of full images if there are enough.
     fn part(&self, part: usize, parts: usize) -> Range<usize> {
-        let (count, rows) = if self.images >= parts { (self.images, self.tall) } else { (self.rows(), 1) };
+        let (count, rows) = if self.images >= parts { (self.images, self.rows_per_image) } else { (self.rows(), 1) };
         part * count / parts * rows..(part + 1) * count / parts * rows
     }
 
-    /// Rows of tiles for a block that takes about `floats` floats when a tile takes `tile`: at least `least` tiles.
+    /// Rows of tiles in a block of about `floats` floats, `tile` floats per tile, and of at least `least` tiles.
     fn block(&self, floats: usize, tile: usize, least: usize) -> usize {
-        (floats / tile).max(least).div_ceil(self.across).max(1)
+        (floats / tile).max(least).div_ceil(self.tiles_per_row).max(1)
     }
 }
 
-/// Distance between points: a cache line more than the data, so that points do not share cache sets.
-fn padded(floats: usize) -> usize {
+/// Stride between points: padded by a cache line, so that points do not share cache sets.
+fn padded_len(floats: usize) -> usize {
     floats + 16
 }

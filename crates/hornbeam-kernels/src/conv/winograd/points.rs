@@ -1,19 +1,19 @@
-//! The small matrices of the algorithm as sums of registers, and the transforms of kernels.
+//! Matrices of the algorithm as sums of registers, and the transforms of kernels.
 
-// Loops over the columns of a small matrix.
+// Loops over the columns of small matrices.
 #![allow(clippy::needless_range_loop)]
 
 use super::lanes::Lanes;
 use super::{IN, OUT};
 
-/// The points: 0, +-A, +-B, infinity.
+/// Evaluation points: 0, +-A, +-B, infinity.
 const A: f32 = std::f32::consts::FRAC_1_SQRT_2;
 const B: f32 = std::f32::consts::SQRT_2;
 
-/// `Bt d`: patches to points.
+/// Computes `Bt d`: patches to points.
 #[inline(always)]
 pub(super) unsafe fn to_points<V: Lanes>(d: [V; IN]) -> [V; IN] {
-    // SAFETY: the caller vouches for the ISA.
+    // SAFETY: the caller guarantees the ISA.
     unsafe {
         let c = |value: f32| V::splat(value);
         let (even_a, odd_a) = (c(-2.0).mul_add(d[2], d[4]), c(-2.0).mul_add(d[1], d[3]));
@@ -29,10 +29,10 @@ pub(super) unsafe fn to_points<V: Lanes>(d: [V; IN]) -> [V; IN] {
     }
 }
 
-/// `B p`: gradients of points to gradients of patches, the transpose of [`to_points`].
+/// Computes `B p`: gradients of points to gradients of patches, the transpose of [`to_points`].
 #[inline(always)]
 pub(super) unsafe fn to_points_transposed<V: Lanes>(p: [V; IN]) -> [V; IN] {
-    // SAFETY: the caller vouches for the ISA.
+    // SAFETY: the caller guarantees the ISA.
     unsafe {
         let c = |value: f32| V::splat(value);
         let (sum_a, dif_a) = (p[1].add(p[2]), p[1].sub(p[2]));
@@ -48,10 +48,10 @@ pub(super) unsafe fn to_points_transposed<V: Lanes>(p: [V; IN]) -> [V; IN] {
     }
 }
 
-/// `At m`: points to outputs.
+/// Computes `At m`: points to outputs.
 #[inline(always)]
 pub(super) unsafe fn from_points<V: Lanes>(m: [V; IN]) -> [V; OUT] {
-    // SAFETY: the caller vouches for the ISA.
+    // SAFETY: the caller guarantees the ISA.
     unsafe {
         let c = |value: f32| V::splat(value);
         let (sum_a, dif_a) = (m[1].add(m[2]), m[1].sub(m[2]));
@@ -65,10 +65,10 @@ pub(super) unsafe fn from_points<V: Lanes>(m: [V; IN]) -> [V; OUT] {
     }
 }
 
-/// `A y`: gradients of outputs to points, the transpose of [`from_points`].
+/// Computes `A y`: gradients of outputs to points, the transpose of [`from_points`].
 #[inline(always)]
 pub(super) unsafe fn from_points_transposed<V: Lanes>(y: [V; OUT]) -> [V; IN] {
-    // SAFETY: the caller vouches for the ISA.
+    // SAFETY: the caller guarantees the ISA.
     unsafe {
         let c = |value: f32| V::splat(value);
         let (even_a, odd_a) = (c(A * A).mul_add(y[2], y[0]), c(A * A * A).mul_add(y[3], c(A).mul(y[1])));
@@ -77,10 +77,10 @@ pub(super) unsafe fn from_points_transposed<V: Lanes>(y: [V; OUT]) -> [V; IN] {
     }
 }
 
-/// `G g`: kernels to points.
+/// Computes `G g`: kernels to points.
 #[inline(always)]
 pub(super) unsafe fn kernel_points<V: Lanes>(g: [V; 3]) -> [V; IN] {
-    // SAFETY: the caller vouches for the ISA.
+    // SAFETY: the caller guarantees the ISA.
     unsafe {
         let c = |value: f32| V::splat(value);
         let (even_a, odd_a) = (c(A * A).mul_add(g[2], g[0]), c(A).mul(g[1]));
@@ -97,10 +97,10 @@ pub(super) unsafe fn kernel_points<V: Lanes>(g: [V; 3]) -> [V; IN] {
     }
 }
 
-/// `Gt s`: points to kernel gradients, the transpose of [`kernel_points`].
+/// Computes `Gt s`: points to kernel gradients, the transpose of [`kernel_points`].
 #[inline(always)]
 pub(super) unsafe fn kernel_points_transposed<V: Lanes>(s: [V; IN]) -> [V; 3] {
-    // SAFETY: the caller vouches for the ISA.
+    // SAFETY: the caller guarantees the ISA.
     unsafe {
         let c = |value: f32| V::splat(value);
         let (scale_a, scale_b) = (c(-1.0 / 1.5), c(1.0 / 6.0));
@@ -114,31 +114,31 @@ pub(super) unsafe fn kernel_points_transposed<V: Lanes>(s: [V; IN]) -> [V; 3] {
     }
 }
 
-/// Kernels and their points: tap `t` of kernel `n` at `taps + t * tap + n`, its point `p` at `points + p * stride + n`.
-/// `count` of them; points may be written, and are read, in whole vectors.
+/// `count` kernels and their points: tap `t` of kernel `n` at `taps + t * tap_stride + n`, point `p` at
+/// `points + p * point_stride + n`. Points are accessed in full vectors.
 pub(crate) struct Taps {
     pub taps: *mut f32,
-    pub tap: usize,
+    pub tap_stride: usize,
     pub points: *mut f32,
-    pub stride: usize,
+    pub point_stride: usize,
     pub count: usize,
 }
 
 #[inline(always)]
 pub(super) unsafe fn taps_to_points<V: Lanes>(t: &Taps) {
-    // SAFETY: the caller vouches for the ISA and the extents that `t` describes.
+    // SAFETY: the caller guarantees the ISA and the extents in `t`.
     unsafe {
         for n in (0..t.count).step_by(V::LANES) {
             let lanes = V::LANES.min(t.count - n);
-            let mut half = [[V::zero(); IN]; 3];
-            for (j, half) in half.iter_mut().enumerate() {
-                let at = |i: usize| V::load_part(t.taps.add((3 * i + j) * t.tap + n), lanes);
-                *half = kernel_points([at(0), at(1), at(2)]);
+            let mut intermediate = [[V::zero(); IN]; 3];
+            for (j, intermediate) in intermediate.iter_mut().enumerate() {
+                let at = |i: usize| V::load_part(t.taps.add((3 * i + j) * t.tap_stride + n), lanes);
+                *intermediate = kernel_points([at(0), at(1), at(2)]);
             }
             for i in 0..IN {
-                let points = kernel_points([half[0][i], half[1][i], half[2][i]]);
+                let points = kernel_points([intermediate[0][i], intermediate[1][i], intermediate[2][i]]);
                 for (j, point) in points.into_iter().enumerate() {
-                    point.store(t.points.add((i * IN + j) * t.stride + n));
+                    point.store(t.points.add((i * IN + j) * t.point_stride + n));
                 }
             }
         }
@@ -147,19 +147,26 @@ pub(super) unsafe fn taps_to_points<V: Lanes>(t: &Taps) {
 
 #[inline(always)]
 pub(super) unsafe fn points_to_taps<V: Lanes>(t: &Taps) {
-    // SAFETY: the caller vouches for the ISA and the extents that `t` describes.
+    // SAFETY: the caller guarantees the ISA and the extents in `t`.
     unsafe {
         for n in (0..t.count).step_by(V::LANES) {
             let lanes = V::LANES.min(t.count - n);
-            let mut half = [[V::zero(); 3]; IN];
-            for (j, half) in half.iter_mut().enumerate() {
-                let at = |i: usize| V::load(t.points.add((i * IN + j) * t.stride + n));
-                *half = kernel_points_transposed([at(0), at(1), at(2), at(3), at(4), at(5)]);
+            let mut intermediate = [[V::zero(); 3]; IN];
+            for (j, intermediate) in intermediate.iter_mut().enumerate() {
+                let at = |i: usize| V::load(t.points.add((i * IN + j) * t.point_stride + n));
+                *intermediate = kernel_points_transposed([at(0), at(1), at(2), at(3), at(4), at(5)]);
             }
             for i in 0..3 {
-                let row = [half[0][i], half[1][i], half[2][i], half[3][i], half[4][i], half[5][i]];
+                let row = [
+                    intermediate[0][i],
+                    intermediate[1][i],
+                    intermediate[2][i],
+                    intermediate[3][i],
+                    intermediate[4][i],
+                    intermediate[5][i],
+                ];
                 for (j, tap) in kernel_points_transposed(row).into_iter().enumerate() {
-                    tap.store_part(t.taps.add((3 * i + j) * t.tap + n), lanes);
+                    tap.store_part(t.taps.add((3 * i + j) * t.tap_stride + n), lanes);
                 }
             }
         }

@@ -1,9 +1,8 @@
-//! The products of points: kernels in panels, patches and gradients by rows of channels.
+//! Products of points: kernels in panels, patches and gradients in rows of channels.
 
-use super::pixels::Pixel;
 use super::points::Taps;
-use super::transforms::Transforms;
-use super::{padded, POINTS};
+use super::traits::{Pixel, Transforms};
+use super::{padded_len, POINTS};
 use crate::gemm::even;
 use crate::gemm::tile::{Kernels, Tile};
 use crate::pool::{SharedMut, ThreadPool};
@@ -12,18 +11,18 @@ use std::ptr::null;
 /// Columns of the widest panel.
 const WIDEST: usize = 2 * 16;
 
-/// How the kernel's points lie, and with it those of what it is multiplied with: `[point][panel][inner][width]`.
+/// Layout of the points of the kernel, `[point][panel][inner][width]`, and of its operands.
 #[derive(Clone, Copy)]
 pub(super) struct Panels {
     pub kernels: &'static Kernels<f32>,
-    /// Channels summed over, and channels that result.
+    /// Input channels of the product, which it sums over, and output channels.
     pub inner: usize,
     pub outer: usize,
     vectors: usize,
     panels: usize,
-    /// Distance between points.
+    /// Stride between points.
     stride: usize,
-    /// Whether two channels lie in the place of a float.
+    /// True if a float holds a pair of channels.
     paired: bool,
 }
 
@@ -34,10 +33,10 @@ impl Panels {
         let width = vectors * kernels.lanes;
         let panels = outer.div_ceil(width);
         let steps = if E::PAIRED { inner.div_ceil(2) } else { inner };
-        Self { kernels, inner, outer, vectors, panels, stride: padded(panels * steps * width), paired: E::PAIRED }
+        Self { kernels, inner, outer, vectors, panels, stride: padded_len(panels * steps * width), paired: E::PAIRED }
     }
 
-    /// Floats that are summed over.
+    /// Floats that the product sums over.
     fn steps(&self) -> usize {
         if self.paired {
             self.inner.div_ceil(2)
@@ -50,26 +49,27 @@ impl Panels {
         self.vectors * self.kernels.lanes
     }
 
-    /// Floats of a tile's left side and of its result, for each point.
-    pub fn deep(&self) -> usize {
-        let whole = self.inner.next_multiple_of(self.kernels.lanes);
+    /// Row length of the left operand, per tile and point.
+    pub fn lhs_row(&self) -> usize {
+        let padded = self.inner.next_multiple_of(self.kernels.lanes);
         if self.paired {
-            whole / 2
+            padded / 2
         } else {
-            whole
+            padded
         }
     }
 
-    pub fn wide(&self) -> usize {
+    /// Row length of the result, per tile and point.
+    pub fn result_row(&self) -> usize {
         self.panels * self.width()
     }
 
-    /// Floats of all points.
+    /// Number of floats of all points.
     pub fn len(&self) -> usize {
         POINTS * self.stride
     }
 
-    /// Transforms the kernel `w` (`[3, 3, inputs, outputs]`); `transposed` sums over its outputs.
+    /// Transforms and packs the kernel `w` (`[3, 3, inputs, outputs]`); if `transposed`, products sum over its outputs.
     pub fn pack<E: Pixel>(
         &self,
         pool: &ThreadPool,
@@ -80,12 +80,12 @@ impl Panels {
     ) {
         assert!(to.len() >= self.len());
         let (width, steps, to) = (self.width(), self.steps(), SharedMut::new(to));
-        // A few channels a task: the transform of one is short.
+        // A few channels per task: the transform of one channel is short.
         pool.run_ranges(steps, 8, &|range| {
             for (step, panel) in range.flat_map(|step| (0..self.panels).map(move |panel| (step, panel))) {
                 let points = to.as_ptr().wrapping_add((panel * steps + step) * width);
                 if !self.paired {
-                    // SAFETY: every (step, panel) is written by one task; a panel is whole vectors.
+                    // SAFETY: every (step, panel) is written by one task; a panel consists of full vectors.
                     unsafe { self.points(transforms, w, transposed, [step, panel], points, self.stride) };
                     continue;
                 }
@@ -103,7 +103,7 @@ impl Panels {
         });
     }
 
-    /// The points of one channel and one panel, `stride` apart.
+    /// Computes the points, `stride` apart, of one channel and one panel.
     unsafe fn points<E: Pixel>(
         &self,
         transforms: &Transforms<E>,
@@ -123,29 +123,29 @@ impl Panels {
                 *to = *from;
             }
         }
-        let job = Taps { taps: taps.as_mut_ptr(), tap: width, points, stride, count: width };
-        // SAFETY: the caller's promise.
-        unsafe { (transforms.kernel)(&job) };
+        let args = Taps { taps: taps.as_mut_ptr(), tap_stride: width, points, point_stride: stride, count: width };
+        // SAFETY: the caller's contract.
+        unsafe { (transforms.kernel)(&args) };
     }
 
-    /// `c = a @ kernel` at one point, for `size` tiles.
+    /// Computes `c = a @ kernel` at one point, for `size` tiles.
     pub fn product(&self, point: usize, packed: &[f32], size: usize, a: &[f32], c: &mut [f32]) {
-        let (deep, wide, width, steps) = (self.deep(), self.wide(), self.width(), self.steps());
+        let (lhs_row, result_row, width, steps) = (self.lhs_row(), self.result_row(), self.width(), self.steps());
         let taps = [0usize];
         let b = &packed[point * self.stride..][..self.panels * steps * width];
-        assert!(a.len() >= size * deep && c.len() >= size * wide);
+        assert!(a.len() >= size * lhs_row && c.len() >= size * result_row);
         for panel in 0..self.panels {
             for [start, end] in even(0, size, self.kernels.rows[self.vectors - 1]) {
                 let tile = Tile {
-                    a: a[start * deep..].as_ptr(),
-                    a_step: deep,
+                    a: a[start * lhs_row..].as_ptr(),
+                    a_stride: lhs_row,
                     taps: taps.as_ptr(),
                     tap_count: 1,
                     run: steps,
                     b: b[panel * steps * width..].as_ptr(),
-                    b_step: width,
-                    c: c[start * wide + panel * width..].as_mut_ptr(),
-                    c_step: wide,
+                    b_stride: width,
+                    c: c[start * result_row + panel * width..].as_mut_ptr(),
+                    c_stride: result_row,
                     last: self.kernels.lanes,
                     bias: null(),
                     relu: false,
@@ -158,11 +158,12 @@ impl Panels {
     }
 }
 
-/// `c (+)= at @ b` at one point: `a` is `size` rows of `inputs` in `deep`, `b` rows of `wide`, `c` `inputs x wide`.
-pub(super) fn outer(
+/// Computes `c (+)= at @ b` at one point, for `size` rows of `a` (`inputs` of `a_row` elements) and of `b`
+/// (`b_row` elements).
+pub(super) fn outer_product(
     kernels: &Kernels<f32>,
     size: usize,
-    [inputs, deep, wide]: [usize; 3],
+    [inputs, a_row, b_row]: [usize; 3],
     a: &[f32],
     b: &[f32],
     c: &mut [f32],
@@ -170,21 +171,21 @@ pub(super) fn outer(
 ) {
     let lanes = kernels.lanes;
     let taps = [0usize];
-    assert!(a.len() >= size * deep && b.len() >= size * wide && c.len() >= inputs * wide);
-    let vectors = (wide / lanes).min(2);
-    for column in (0..wide).step_by(vectors * lanes) {
-        let vectors = vectors.min((wide - column) / lanes);
+    assert!(a.len() >= size * a_row && b.len() >= size * b_row && c.len() >= inputs * b_row);
+    let vectors = (b_row / lanes).min(2);
+    for column in (0..b_row).step_by(vectors * lanes) {
+        let vectors = vectors.min((b_row - column) / lanes);
         for [start, end] in even(0, inputs, kernels.rows[vectors - 1]) {
             let tile = Tile {
                 a: a[start..].as_ptr(),
-                a_step: deep,
+                a_stride: a_row,
                 taps: taps.as_ptr(),
                 tap_count: 1,
                 run: size,
                 b: b[column..].as_ptr(),
-                b_step: wide,
-                c: c[start * wide + column..].as_mut_ptr(),
-                c_step: wide,
+                b_stride: b_row,
+                c: c[start * b_row + column..].as_mut_ptr(),
+                c_stride: b_row,
                 last: lanes,
                 bias: null(),
                 relu: false,

@@ -1,0 +1,194 @@
+//! Backward pass: a task takes one head, block by block of keys and of queries.
+
+use super::rows::{dot, score_gradients};
+use super::{blocks, gather, split_front, AttentionGrad, AttentionShape, Bias, Head, KEY_BLOCK, QUERY_BLOCK};
+use crate::gemm::tile::Kernels;
+use crate::pool::{SharedMut, ThreadPool};
+use crate::scratch::{with_local, Scratch};
+use crate::tiles::{padded_stride, Float, Lhs, PackedRhs};
+
+type ScoreGradients<T> = unsafe fn(&mut [T], Option<&[T]>, T, [T; 3], &mut [T], Option<&mut [T]>);
+
+struct Backward<'a, T: 'static> {
+    shape: &'a AttentionShape,
+    q: &'a [T],
+    k: &'a [T],
+    v: &'a [T],
+    bias: Option<Bias<'a, T>>,
+    out: &'a [T],
+    row_max: &'a [T],
+    row_sum: &'a [T],
+    dout: &'a [T],
+    scale: T,
+    kernels: &'static Kernels<T>,
+    panel_width: usize,
+    key_block: usize,
+    score_gradients: ScoreGradients<T>,
+    dot: unsafe fn(&[T], &[T]) -> T,
+    dq: SharedMut<'a, T>,
+    dk: SharedMut<'a, T>,
+    dv: SharedMut<'a, T>,
+    dbias: Option<SharedMut<'a, T>>,
+}
+
+/// Packed block of keys and values.
+struct KeyBlock<'a, T: 'static> {
+    keys: [usize; 2],
+    /// Transposed keys, `depth x keys`.
+    kt: PackedRhs<'a, T>,
+    /// Transposed values, `width x keys`.
+    vt: PackedRhs<'a, T>,
+    /// Keys, `keys x depth`.
+    k: PackedRhs<'a, T>,
+}
+
+/// Scratch memory of a block of queries.
+struct Buffers<'a, T> {
+    q: &'a mut [T],
+    dout: &'a mut [T],
+    packed_q: &'a mut [T],
+    packed_dout: &'a mut [T],
+    weights: &'a mut [T],
+    dscores: &'a mut [T],
+}
+
+pub(super) fn backward<T: Float>(pool: &ThreadPool, shape: &AttentionShape, operands: AttentionGrad<'_, T>) {
+    let AttentionGrad { q, k, v, bias, out, row_max, row_sum, dout, dq, dk, dv, dbias } = operands;
+    if out.is_empty() || shape.keys == 0 || shape.depth == 0 {
+        [dq, dk, dv].into_iter().for_each(|gradient| gradient.fill(T::ZERO));
+        return dbias.into_iter().for_each(|gradient| gradient.fill(T::ZERO));
+    }
+    shape.check(q, k, v, bias, out.len(), [row_max.len(), row_sum.len()]);
+    shape.check(dq, dk, dv, None, dout.len(), [row_max.len(), row_sum.len()]);
+    let scores = shape.batch * shape.heads * shape.queries * shape.keys;
+    assert!(
+        dbias.as_ref().is_none_or(|d| d.len() == scores),
+        "dbias does not fit {shape:?}: expected {scores} elements"
+    );
+    let kernels = T::kernels();
+    let [dq, dk, dv] = [dq, dk, dv].map(SharedMut::new);
+    let pass = Backward {
+        shape,
+        q,
+        k,
+        v,
+        bias,
+        out,
+        row_max,
+        row_sum,
+        dout,
+        scale: T::from_f64(shape.scale),
+        kernels,
+        panel_width: 2 * kernels.lanes,
+        key_block: shape.keys.min(KEY_BLOCK),
+        score_gradients: score_gradients::<T>(),
+        dot: dot::<T>(),
+        dq,
+        dk,
+        dv,
+        dbias: dbias.map(SharedMut::new),
+    };
+    pool.run(shape.batch * shape.heads, &|task| with_local(|local| pass.task(Head::new(shape, task), local)));
+}
+
+impl<T: Float> Backward<'_, T> {
+    fn task(&self, head: Head, local: &mut Scratch) {
+        let (d, e, n, width) = (self.shape.depth, self.shape.width, self.key_block, self.panel_width);
+        let sizes = [
+            PackedRhs::<T>::len(d, n, width),
+            PackedRhs::<T>::len(e, n, width),
+            PackedRhs::<T>::len(n, d, width),
+            PackedRhs::<T>::len(QUERY_BLOCK, d, width),
+            PackedRhs::<T>::len(QUERY_BLOCK, e, width),
+            QUERY_BLOCK * padded_stride(d),
+            QUERY_BLOCK * padded_stride(e),
+            QUERY_BLOCK * padded_stride(n),
+            QUERY_BLOCK * padded_stride(n),
+        ];
+        let mut rest = local.take::<T>(sizes.iter().sum());
+        let [kt, vt, k, packed_q, packed_dout, q, dout, weights, dscores] =
+            sizes.map(|len| split_front(&mut rest, len));
+        let mut buffers = Buffers { q, dout, packed_q, packed_dout, weights, dscores };
+        for keys in blocks(0, self.shape.keys, n) {
+            let key_block = self.pack(head, keys, [&mut *kt, &mut *vt, &mut *k]);
+            for queries in blocks(0, self.shape.queries, QUERY_BLOCK) {
+                // SAFETY: no other task writes the rows of this head.
+                unsafe { self.block(head, queries, &key_block, &mut buffers) };
+            }
+        }
+    }
+
+    fn pack<'a>(&self, head: Head, keys: [usize; 2], [kt, vt, k]: [&'a mut [T]; 3]) -> KeyBlock<'a, T> {
+        let (d, e, count) = (self.shape.depth, self.shape.width, keys[1] - keys[0]);
+        let at = head.offset(keys[0], self.shape.keys, 1);
+        let (from_k, from_v) = (&self.k[at * d..], &self.v[at * e..]);
+        let [k_stride, v_stride] = [head.heads * d, head.heads * e];
+        let (kernels, width) = (self.kernels, self.panel_width);
+        KeyBlock {
+            keys,
+            kt: PackedRhs::new(kernels, from_k, [d, count], [1, k_stride], width, kt),
+            vt: PackedRhs::new(kernels, from_v, [e, count], [1, v_stride], width, vt),
+            k: PackedRhs::new(kernels, from_k, [count, d], [k_stride, 1], width, k),
+        }
+    }
+
+    /// Adds the contributions of one block of queries and one block of keys to all gradients.
+    ///
+    /// # Safety
+    /// No other thread may access the gradients of this head.
+    unsafe fn block(
+        &self,
+        head: Head,
+        [start, stop]: [usize; 2],
+        block: &KeyBlock<'_, T>,
+        buffers: &mut Buffers<'_, T>,
+    ) {
+        let shape = self.shape;
+        let (d, e) = (shape.depth, shape.width);
+        let (rows, columns) = (stop - start, block.keys[1] - block.keys[0]);
+        let [q_at, k_at] = [head.offset(start, shape.queries, 1), head.offset(block.keys[0], shape.keys, 1)];
+        let [d_stride, e_stride] = [head.heads * d, head.heads * e];
+        gather(&self.q[q_at * d..], d_stride, d, rows, buffers.q);
+        gather(&self.dout[q_at * e..], e_stride, e, rows, buffers.dout);
+        let stride = padded_stride(self.key_block);
+        let q = Lhs { data: &*buffers.q, stride: padded_stride(d), transposed: false };
+        let dout = Lhs { data: &*buffers.dout, stride: padded_stride(e), transposed: false };
+        let (kernels, width) = (self.kernels, self.panel_width);
+        let packed_q = PackedRhs::new(kernels, q.data, [rows, d], [q.stride, 1], width, buffers.packed_q);
+        let packed_dout = PackedRhs::new(kernels, dout.data, [rows, e], [dout.stride, 1], width, buffers.packed_dout);
+        // SAFETY: scratch memory holds `rows` rows and the kernels are compiled for this machine; the gradients by the
+        // caller.
+        unsafe {
+            block.kt.product(rows, q, None, buffers.weights.as_mut_ptr(), stride, false);
+            block.vt.product(rows, dout, None, buffers.dscores.as_mut_ptr(), stride, false);
+            let score_rows = buffers.weights.chunks_exact_mut(stride).zip(buffers.dscores.chunks_exact_mut(stride));
+            for (query, (weights, dscores)) in (start..stop).zip(score_rows) {
+                self.row(head, query, block.keys, &mut weights[..columns], &mut dscores[..columns]);
+            }
+            let dscores = Lhs { data: &*buffers.dscores, stride, transposed: false };
+            block.k.product(rows, dscores, None, self.dq.as_ptr().add(q_at * d), d_stride, block.keys[0] > 0);
+            let dscores = Lhs { transposed: true, ..dscores };
+            packed_q.product(columns, dscores, None, self.dk.as_ptr().add(k_at * d), d_stride, start > 0);
+            let weights = Lhs { data: &*buffers.weights, stride, transposed: true };
+            packed_dout.product(columns, weights, None, self.dv.as_ptr().add(k_at * e), e_stride, start > 0);
+        }
+    }
+
+    /// Turns the products of one query into weights and gradients of the scores.
+    ///
+    /// # Safety
+    /// No other thread may access this row of `dbias`.
+    unsafe fn row(&self, head: Head, query: usize, keys: [usize; 2], weights: &mut [T], dscores: &mut [T]) {
+        let shape = self.shape;
+        let at = head.offset(query, shape.queries, shape.width);
+        let row = head.index * shape.queries + query;
+        // SAFETY: the caller's contract; the kernels are compiled for this machine.
+        unsafe {
+            let delta = (self.dot)(&self.dout[at..at + shape.width], &self.out[at..at + shape.width]);
+            let dbias =
+                self.dbias.as_ref().map(|all| all.range(row * shape.keys + keys[0]..row * shape.keys + keys[1]));
+            let state = [self.row_max[row], self.row_sum[row], delta];
+            (self.score_gradients)(weights, head.bias(self.bias, query, keys), self.scale, state, dscores, dbias);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Forward pass: a task takes some blocks of queries of one head over all blocks of keys.
+
+use super::rows::{online_softmax, safe_max, scale_row};
+use super::{blocks, gather, split_front, Attention, AttentionShape, Bias, Head, KEY_BLOCK, QUERY_BLOCK};
+use crate::gemm::tile::Kernels;
+use crate::pool::{SharedMut, ThreadPool};
+use crate::scratch::{with_local, Scratch};
+use crate::tiles::{padded_stride, Float, Lhs, PackedRhs};
+
+/// Queries of a task.
+const TASK: usize = 4 * QUERY_BLOCK;
+
+type OnlineSoftmax<T> = unsafe fn(&mut [T], Option<&[T]>, T, &mut [T; 2]) -> T;
+
+struct Forward<'a, T: 'static> {
+    shape: &'a AttentionShape,
+    q: &'a [T],
+    k: &'a [T],
+    v: &'a [T],
+    bias: Option<Bias<'a, T>>,
+    scale: T,
+    kernels: &'static Kernels<T>,
+    panel_width: usize,
+    key_block: usize,
+    online_softmax: OnlineSoftmax<T>,
+    scale_row: unsafe fn(&mut [T], T),
+    out: SharedMut<'a, T>,
+    row_max: SharedMut<'a, T>,
+    row_sum: SharedMut<'a, T>,
+}
+
+/// Scratch memory of a block of queries.
+struct Buffers<'a, T> {
+    q: &'a mut [T],
+    scores: &'a mut [T],
+}
+
+/// Packed block of keys and values.
+struct KeyBlock<'a, T: 'static> {
+    keys: [usize; 2],
+    /// Transposed keys, `depth x keys`.
+    kt: PackedRhs<'a, T>,
+    /// Values, `keys x width`.
+    v: PackedRhs<'a, T>,
+}
+
+pub(super) fn forward<T: Float>(pool: &ThreadPool, shape: &AttentionShape, operands: Attention<'_, T>) {
+    let Attention { q, k, v, bias, out, row_max, row_sum } = operands;
+    if out.is_empty() || shape.keys == 0 || shape.depth == 0 {
+        return out.fill(T::ZERO);
+    }
+    shape.check(q, k, v, bias, out.len(), [row_max.len(), row_sum.len()]);
+    let kernels = T::kernels();
+    let [out, row_max, row_sum] = [out, row_max, row_sum].map(SharedMut::new);
+    let pass = Forward {
+        shape,
+        q,
+        k,
+        v,
+        bias,
+        scale: T::from_f64(shape.scale),
+        kernels,
+        panel_width: 2 * kernels.lanes,
+        key_block: shape.keys.min(KEY_BLOCK),
+        online_softmax: online_softmax::<T>(),
+        scale_row: scale_row::<T>(),
+        out,
+        row_max,
+        row_sum,
+    };
+    let chunks = shape.queries.div_ceil(TASK);
+    pool.run(shape.batch * shape.heads * chunks, &|task| {
+        let first = task % chunks * TASK;
+        let queries = [first, (first + TASK).min(shape.queries)];
+        with_local(|local| pass.task(Head::new(shape, task / chunks), queries, local));
+    });
+}
+
+impl<T: Float> Forward<'_, T> {
+    fn task(&self, head: Head, [first, end]: [usize; 2], local: &mut Scratch) {
+        let (d, e, n) = (self.shape.depth, self.shape.width, self.key_block);
+        let sizes = [
+            PackedRhs::<T>::len(d, n, self.panel_width),
+            PackedRhs::<T>::len(n, e, self.panel_width),
+            QUERY_BLOCK * padded_stride(d),
+            QUERY_BLOCK * padded_stride(n),
+        ];
+        let mut rest = local.take::<T>(sizes.iter().sum());
+        let [kt, v, q, scores] = sizes.map(|len| split_front(&mut rest, len));
+        let mut buffers = Buffers { q, scores };
+        let mut states = [[T::LOWEST, T::ZERO]; TASK];
+        states.iter_mut().for_each(|state| state[0] = T::from_f64(f64::NEG_INFINITY));
+        for keys in blocks(0, self.shape.keys, n) {
+            let key_block = self.pack(head, keys, kt, v);
+            for [start, stop] in blocks(first, end, QUERY_BLOCK) {
+                let states = &mut states[start - first..stop - first];
+                // SAFETY: no other task writes the rows of this head and these queries.
+                unsafe { self.block(head, [start, stop], &key_block, &mut buffers, states) };
+            }
+        }
+        for (query, state) in (first..end).zip(states) {
+            // SAFETY: as above.
+            unsafe { self.normalize(head, query, state) };
+        }
+    }
+
+    fn pack<'a>(&self, head: Head, keys: [usize; 2], kt: &'a mut [T], v: &'a mut [T]) -> KeyBlock<'a, T> {
+        let (d, e, count) = (self.shape.depth, self.shape.width, keys[1] - keys[0]);
+        let at = head.offset(keys[0], self.shape.keys, 1);
+        let [k_stride, v_stride] = [head.heads * d, head.heads * e];
+        let width = self.panel_width;
+        KeyBlock {
+            keys,
+            kt: PackedRhs::new(self.kernels, &self.k[at * d..], [d, count], [1, k_stride], width, kt),
+            v: PackedRhs::new(self.kernels, &self.v[at * e..], [count, e], [v_stride, 1], width, v),
+        }
+    }
+
+    /// Adds the weighted values of one block of keys to the outputs of one block of queries.
+    ///
+    /// # Safety
+    /// No other thread may access these rows of `out`.
+    unsafe fn block(
+        &self,
+        head: Head,
+        [start, stop]: [usize; 2],
+        block: &KeyBlock<'_, T>,
+        buffers: &mut Buffers<'_, T>,
+        states: &mut [[T; 2]],
+    ) {
+        let shape = self.shape;
+        let (d, e) = (shape.depth, shape.width);
+        let (rows, columns) = (stop - start, block.keys[1] - block.keys[0]);
+        let at = head.offset(start, shape.queries, 1);
+        let accumulate = block.keys[0] > 0;
+        gather(&self.q[at * d..], head.heads * d, d, rows, buffers.q);
+        let stride = padded_stride(self.key_block);
+        // SAFETY: `scores` holds `rows` rows and the kernels are compiled for this machine; `out` by the caller.
+        unsafe {
+            let q = Lhs { data: buffers.q, stride: padded_stride(d), transposed: false };
+            block.kt.product(rows, q, None, buffers.scores.as_mut_ptr(), stride, false);
+            for (r, (row, state)) in buffers.scores.chunks_exact_mut(stride).zip(states).enumerate() {
+                let query = start + r;
+                let bias = head.bias(self.bias, query, block.keys);
+                let factor = (self.online_softmax)(&mut row[..columns], bias, self.scale, state);
+                if accumulate {
+                    let at = head.offset(query, shape.queries, e);
+                    (self.scale_row)(self.out.range(at..at + e), factor);
+                }
+            }
+            let weights = Lhs { data: buffers.scores, stride, transposed: false };
+            let out = self.out.as_ptr().add(at * e);
+            block.v.product(rows, weights, None, out, head.heads * e, accumulate);
+        }
+    }
+
+    /// Divides the output of one query by its row sum, and stores its state.
+    ///
+    /// # Safety
+    /// No other thread may access the rows of this query.
+    unsafe fn normalize(&self, head: Head, query: usize, [row_max, row_sum]: [T; 2]) {
+        let e = self.shape.width;
+        let at = head.offset(query, self.shape.queries, e);
+        let row = head.index * self.shape.queries + query;
+        // SAFETY: the caller's contract; the kernel is compiled for this machine.
+        unsafe {
+            (self.scale_row)(self.out.range(at..at + e), T::ONE / row_sum);
+            self.row_max.range(row..row + 1)[0] = safe_max(row_max);
+            self.row_sum.range(row..row + 1)[0] = row_sum;
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Gradients of the output of a convolution, through a following relu or pooling, and their row kernels.
+
+use super::{cast, ConvShape};
+use crate::dtype::{bf16, f16, Element};
+use crate::multiversion;
+use crate::scratch::Plain;
+use crate::window::PoolElement;
+
+/// Code of a pooled value without a gradient, because the relu is inactive.
+pub const MASKED: u8 = 4;
+
+/// Gradient of the output of a convolution, possibly through a following relu or pooling.
+#[derive(Clone, Copy)]
+pub enum OutputGrad<'a, T> {
+    /// Gradient of the output itself.
+    Plain(&'a [T]),
+    /// Gradient through a relu with result `y`: `dy` where `y > 0`, else 0.
+    Relu { dy: &'a [T], y: &'a [T] },
+    /// Gradient through 2x2 max pooling with stride 2: the gradients of the pooled values, and for each the argmax in its
+    /// window (0..=3 in row-major order), or [`MASKED`].
+    Pooled { dy: &'a [T], codes: &'a [u8] },
+}
+
+impl<'a, T: Plain> OutputGrad<'a, T> {
+    /// Converts to the concrete element type.
+    pub(super) fn cast<U: Plain>(self) -> OutputGrad<'a, U> {
+        match self {
+            OutputGrad::Plain(dy) => OutputGrad::Plain(cast(dy)),
+            OutputGrad::Relu { dy, y } => OutputGrad::Relu { dy: cast(dy), y: cast(y) },
+            OutputGrad::Pooled { dy, codes } => OutputGrad::Pooled { dy: cast(dy), codes },
+        }
+    }
+}
+
+impl<T> OutputGrad<'_, T> {
+    /// Checks the lengths of the gradient against the shape of the convolution.
+    ///
+    /// # Panics
+    /// If a length does not fit.
+    pub(super) fn check(&self, shape: &ConvShape) {
+        match self {
+            OutputGrad::Plain(dy) => {
+                assert_eq!(dy.len(), shape.output_len(), "the length of dy does not fit {shape:?}");
+            }
+            OutputGrad::Relu { dy, y } => {
+                assert_eq!(dy.len(), shape.output_len(), "the length of dy does not fit {shape:?}");
+                assert_eq!(y.len(), dy.len(), "expected one result per gradient");
+            }
+            OutputGrad::Pooled { dy, codes } => {
+                assert_eq!(dy.len(), shape.pooled_len(), "the length of dy does not fit {shape:?} pooled");
+                assert_eq!(codes.len(), dy.len(), "expected one code per gradient");
+            }
+        }
+    }
+}
+
+impl ConvShape {
+    /// Height and width after 2x2 pooling.
+    pub(super) fn pooled(&self) -> [usize; 2] {
+        [self.output[1] / 2, self.output[2] / 2]
+    }
+
+    /// Elements after 2x2 pooling.
+    pub fn pooled_len(&self) -> usize {
+        self.batch * self.output[0] * self.pooled().iter().product::<usize>() * self.out_channels
+    }
+}
+
+/// Lossless conversion to a type that represents all values.
+pub(super) trait WidenTo<O>: Element {
+    fn widen(self) -> O;
+}
+
+impl<T: Element> WidenTo<T> for T {
+    #[inline(always)]
+    fn widen(self) -> T {
+        self
+    }
+}
+
+impl WidenTo<f32> for f16 {
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        self.to_acc()
+    }
+}
+
+impl WidenTo<f32> for bf16 {
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        self.to_acc()
+    }
+}
+
+multiversion! {
+    /// Computes `to = dy` where `y > 0`, else 0.
+    pub(super) unsafe fn mask_rows[S, O: Element, T: WidenTo<O>](dy: &[T], y: &[T], to: &mut [O]) {
+        for ((to, dy), y) in to.iter_mut().zip(dy).zip(y) {
+            *to = if y.to_acc() > <T::Acc as Element>::ZERO { dy.widen() } else { O::ZERO };
+        }
+    }
+
+    /// Expands one row of the output gradient from pooled gradients and their codes.
+    pub(super) unsafe fn expand_row[S, O: Element, T: WidenTo<O>](
+        shape: &ConvShape, row: usize, dy: &[T], codes: &[u8], to: &mut [O],
+    ) {
+        let [height, width] = [shape.output[1] / 2, shape.output[2] / 2];
+        let c = shape.out_channels;
+        let (image, h) = (row / shape.output[1], row % shape.output[1]);
+        if h / 2 >= height {
+            to.fill(O::ZERO);
+            return;
+        }
+        let line = (image * height + h / 2) * width * c;
+        for (w, to) in to.chunks_exact_mut(c).enumerate() {
+            if w / 2 >= width {
+                to.fill(O::ZERO);
+                continue;
+            }
+            let code_of_tap = (h % 2 * 2 + w % 2) as u8;
+            let from = line + w / 2 * c;
+            for ((to, dy), code) in to.iter_mut().zip(&dy[from..from + c]).zip(&codes[from..from + c]) {
+                *to = if *code == code_of_tap { dy.widen() } else { O::ZERO };
+            }
+        }
+    }
+
+    /// Adds rows to `sums`.
+    pub(super) unsafe fn sum_rows[S, T: PoolElement](x: &[T], sums: &mut [T::Acc]) {
+        for x in x.chunks_exact(sums.len()) {
+            for (sum, x) in sums.iter_mut().zip(x) {
+                *sum = T::plus(*sum, x.to_acc());
+            }
+        }
+    }
+}
