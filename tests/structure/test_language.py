@@ -32,7 +32,7 @@ BANNED = {
     r"numbering kept": "preserve_name_counters",
     r"outside traces": "eager_scope",
     r"on doubt": "on_warning",
-    r"words of": "hash_rows",
+    r"words_of": "hash_rows",
     r"crew": "workers",
 }
 # "slope" is the field's word for these.
@@ -55,7 +55,7 @@ PENDING = {
         "config.py", "constraints.py", "core", "data", "datasets", "diagnostics", "distillation",
         "distribution", "dtype_policies.py", "engines", "evaluation", "export", "initializers.py", "insight",
         "interop.py", "layers", "legacy", "losses", "metrics", "models", "ops", "optimizers",
-        "preprocessing", "primitives", "random", "saving",
+        "preprocessing", "random", "saving",
         "training", "tree.py", "utils", "visualization", "wrappers",
     )
 } | {

@@ -24,17 +24,17 @@ def _scores(q: Node, k: Node, bias: tuple[Node, ...], scale: float) -> Node:
     return scores + bias[0] if bias else scores
 
 
-def _turned(x: Node) -> Node:
-    """Heads and length change places."""
+def _swapped(x: Node) -> Node:
+    """Swap the axes of heads and length."""
     return shape.transpose(x, (0, 2, 1, 3))
 
 
 def _attention_body(q: Node, k: Node, v: Node, *bias: Node, scale: float) -> list[Node]:
     scores = _scores(q, k, bias, scale)
     out = contract.dot_general(softmax(scores), v, contract=((3,), (1,)), batch=((0, 1), (0, 2)))
-    peaks = largest_last(scores)
-    totals = reduce.reduce_sum(elementwise.exp(scores - keep(peaks, scores, (3,))), (3,))
-    return [_turned(out), peaks, totals]
+    row_max = largest_last(scores)
+    row_sum = reduce.reduce_sum(elementwise.exp(scores - keep(row_max, scores, (3,))), (3,))
+    return [_swapped(out), row_max, row_sum]
 
 
 def _attention_vjp(cts: Any, out: Node, *inputs: Node, scale: float, **params: Any) -> Cotangents:
@@ -44,24 +44,24 @@ def _attention_vjp(cts: Any, out: Node, *inputs: Node, scale: float, **params: A
 
 
 def _attention_grad_body(q: Node, k: Node, v: Node, *rest: Node, scale: float) -> list[Node]:
-    *bias, out, peaks, totals, ct = rest
+    *bias, out, row_max, row_sum, ct = rest
     scores = _scores(q, k, tuple(bias), scale)
-    weights = elementwise.exp(scores - keep(peaks, scores, (3,))) / keep(totals, scores, (3,))
+    weights = elementwise.exp(scores - keep(row_max, scores, (3,))) / keep(row_sum, scores, (3,))
     inner = contract.dot_general(ct, v, contract=((3,), (3,)), batch=((0, 2), (0, 2)))
     mean = shape.transpose(reduce.reduce_sum(ct * out, (3,)), (0, 2, 1))
-    slopes = weights * (inner - keep(mean, scores, (3,)))
-    scaled = slopes * scale
-    dq = contract.dot_general(scaled, k, contract=((3,), (1,)), batch=((0, 1), (0, 2)))
-    dk = contract.dot_general(scaled, q, contract=((2,), (1,)), batch=((0, 1), (0, 2)))
+    dscores = weights * (inner - keep(mean, scores, (3,)))
+    scaled_dscores = dscores * scale
+    dq = contract.dot_general(scaled_dscores, k, contract=((3,), (1,)), batch=((0, 1), (0, 2)))
+    dk = contract.dot_general(scaled_dscores, q, contract=((2,), (1,)), batch=((0, 1), (0, 2)))
     dv = contract.dot_general(weights, ct, contract=((2,), (1,)), batch=((0, 1), (0, 2)))
-    return [*(_turned(x) for x in (dq, dk, dv)), *(slopes for _ in bias)]
+    return [*(_swapped(x) for x in (dq, dk, dv)), *(dscores for _ in bias)]
 
 
 _qkv = ((2, 3, 2, 4), (2, 5, 2, 4), (2, 5, 2, 6))
 _bias = (2, 2, 3, 5)
 _out = ((2, 3, 2, 6), (2, 2, 3), (2, 2, 3), (2, 3, 2, 6))
-# q (B, T, H, D), k (B, S, H, D), v (B, S, H, E), and a bias (B, H, T, S) added to the scaled scores
-# -> out (B, T, H, E), and of each query its largest score and the sum of exponentials below it (B, H, T).
+# q (B, T, H, D), k (B, S, H, D), v (B, S, H, E), and a bias (B, H, T, S) added to the scaled_dscores scores
+# -> out (B, T, H, E), and for each query the row max and row sum of exponentials (B, H, T).
 attention = composite(
     "attention",
     _attention_body,
@@ -69,8 +69,8 @@ attention = composite(
     dtypes=FLOATS,
     samples=(Sample(_qkv, {"scale": 0.5}), Sample((*_qkv, _bias), {"scale": 0.5})),
 )
-# The operands and results of `attention`, and the gradient of out -> those of q, k, v, and of the bias if
-# there is one.
+# The operands and results of `attention`, and the gradient of out -> gradients of q, k, v, and of the bias
+# if any.
 attention_grad = composite(
     "attention_grad",
     _attention_grad_body,

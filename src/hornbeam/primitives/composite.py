@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from hornbeam.ir.autodiff import gradients, outputs_of
+from hornbeam.ir.autodiff import dense_cotangents, gradients, outputs_of
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import reference as run_reference
 from hornbeam.ir.node import Node, placeholder
@@ -70,17 +70,17 @@ def _register(name: str, vjp: Callable[..., Cotangents] | None, **rules: Any) ->
 
 
 def default_vjp(name: str) -> Callable[..., Cotangents]:
-    """The derivative of a composite as a composite of its own, named `name + "_vjp"`."""
+    """Build the derivative of a composite as a composite of its own, named `name + "_vjp"`."""
 
     def vjp(cts: Any, out: Node, *inputs: Node, body: Graph, **params: Any) -> Cotangents:
-        given = list(cts) if isinstance(out.type, tuple) else [cts]
-        known = tuple(i for i, ct in enumerate(given) if ct is not None)
+        cotangents = list(cts) if isinstance(out.type, tuple) else [cts]
+        known = tuple(i for i, ct in enumerate(cotangents) if ct is not None)
         wanted = tuple(i for i, x in enumerate(inputs) if is_float(x.dtype))
         derivative = _derivative_graph(body, known, wanted, barrier=name == "checkpoint")
         target = PRIMITIVES.get(f"{name}_vjp") or _register(f"{name}_vjp", default_vjp(f"{name}_vjp"))
-        node = bind(target, *inputs, *(given[i] for i in known), body=derivative, **params)
-        found = dict(zip(wanted, outputs_of(node), strict=True))
-        return [found.get(i) for i in range(len(inputs))]
+        node = bind(target, *inputs, *(cotangents[i] for i in known), body=derivative, **params)
+        results = dict(zip(wanted, outputs_of(node), strict=True))
+        return [results.get(i) for i in range(len(inputs))]
 
     return vjp
 
@@ -93,8 +93,8 @@ def _derivative_graph(body: Graph, known: tuple[int, ...], wanted: tuple[int, ..
         inputs, cts = args[: len(body.inputs)], args[len(body.inputs) :]
         outputs = inline(body, inputs)
         wrt = [inputs[i] for i in wanted]
-        found = gradients([outputs[i] for i in known], cts, wrt)
-        return [zeros_like(x) if ct is None else ct for ct, x in zip(found, wrt, strict=True)]
+        results = gradients([outputs[i] for i in known], cts, wrt)
+        return [zeros_like(x) if ct is None else ct for ct, x in zip(results, wrt, strict=True)]
 
     types = [*body.in_types, *(body.out_types[i] for i in known)]
     return trace_body(derivative, types)[0]  # type: ignore[arg-type]
@@ -114,19 +114,19 @@ def composite(
     """
 
     @lru_cache(maxsize=1024)
-    def graph(types: tuple[TensorType, ...], params: tuple[tuple[str, Any], ...]) -> Graph:
+    def traced(types: tuple[TensorType, ...], params: tuple[tuple[str, Any], ...]) -> Graph:
         def outputs(*nodes: Node) -> Sequence[Node]:
             result = body(*nodes, **dict(params))
             return (result,) if isinstance(result, Node) else tuple(result)
 
-        made, captured = trace_body(outputs, types)
+        graph, captured = trace_body(outputs, types)
         if captured:
             raise ValueError(f"the body of {name} uses values from outside: {captured}")
-        return made
+        return graph
 
     def apply(*nodes: Node, **params: Any) -> Node:
         types = tuple(node.type for node in nodes)
-        return bind(target, *nodes, body=graph(types, tuple(sorted(params.items()))), **params)
+        return bind(target, *nodes, body=traced(types, tuple(sorted(params.items()))), **params)
 
     target = _register(name, vjp or default_vjp(name), dtypes=dtypes, samples=samples)
     apply.__name__ = name
@@ -139,7 +139,7 @@ _CHECKPOINT = _register("checkpoint", default_vjp("checkpoint"))
 
 
 def checkpoint(fn: Callable[..., Sequence[Node]], *inputs: Node) -> tuple[Node, ...]:
-    """`fn(*inputs)`, whose derivative computes it again instead of keeping what lies inside."""
+    """Compute `fn(*inputs)`; its derivative recomputes inner values instead of keeping them."""
     graph, captured = trace_body(fn, [x.type for x in inputs])  # type: ignore[misc]
     return outputs_of(bind(_CHECKPOINT, *inputs, *captured, body=graph))
 
@@ -150,18 +150,18 @@ _CALL = _register("call", default_vjp("call"))
 
 
 def call(body: Graph, *inputs: Node) -> tuple[Node, ...]:
-    """The outputs of `body` for `inputs`, as one node: for code that applies a graph again and again."""
+    """Apply `body` to `inputs` as one node, for code that applies a graph repeatedly."""
     return outputs_of(bind(_CALL, *inputs, body=body))
 
 
-# -- a derivative of one's own ---------------------------------------------------------------------------
+# -- custom gradients ---------------------------------------------------------------------------
 
 
 def _custom_vjp(cts: Any, out: Node, *inputs: Node, body: Graph, derivative: Graph) -> Cotangents:
-    given = list(cts) if isinstance(out.type, tuple) else [cts]
-    dense = [zeros_like(x) if ct is None else ct for ct, x in zip(given, outputs_of(out), strict=True)]
-    found = inline(derivative, (*inputs, *dense))
-    return [*found, *(None for _ in inputs[len(found) :])]
+    cotangents = list(cts) if isinstance(out.type, tuple) else [cts]
+    dense = dense_cotangents(cotangents, outputs_of(out))
+    results = inline(derivative, (*inputs, *dense))
+    return [*results, *(None for _ in inputs[len(results) :])]
 
 
 _CUSTOM_GRADIENT = _register("custom_gradient", _custom_vjp)
@@ -170,22 +170,22 @@ _CUSTOM_GRADIENT = _register("custom_gradient", _custom_vjp)
 def custom_gradient(
     fn: Callable[..., tuple[Sequence[Node], Callable[..., Sequence[Node]]]], *inputs: Node
 ) -> tuple[Node, ...]:
-    """`outputs` of `fn(*inputs) = (outputs, rule)`, with `rule(*cotangents)` as the inputs' cotangents.
+    """Compute the outputs of `fn(*inputs) = (outputs, rule)`, with the derivative `rule(*cotangents)`.
 
-    Values that `fn` takes from outside count as constants.
+    Values that `fn` captures are treated as constants.
     """
     with new_level() as level:
         args = [placeholder(x.type, level) for x in inputs]  # type: ignore[arg-type]
         outputs, rule = fn(*args)
         cts = [placeholder(x.type, level) for x in outputs]  # type: ignore[arg-type]
-        slopes = tuple(rule(*cts))
-        if [x.type for x in slopes] != [x.type for x in inputs]:
+        derivatives = tuple(rule(*cts))
+        if [x.type for x in derivatives] != [x.type for x in inputs]:
             raise ShapeError(
                 f"a custom gradient must have the types of the arguments {[str(x.type) for x in inputs]}, "
-                f"it has {[str(x.type) for x in slopes]}"
+                f"it has {[str(x.type) for x in derivatives]}"
             )
-        captured = captures((*outputs, *slopes), (*args, *cts), level)
-    body, derivative = Graph((*args, *captured), outputs), Graph((*args, *captured, *cts), slopes)
+        captured = captures((*outputs, *derivatives), (*args, *cts), level)
+    body, derivative = Graph((*args, *captured), outputs), Graph((*args, *captured, *cts), derivatives)
     return outputs_of(bind(_CUSTOM_GRADIENT, *inputs, *captured, body=body, derivative=derivative))
 
 
@@ -203,7 +203,7 @@ def _last(x: Node) -> tuple[int, ...]:
 
 
 def largest_last(x: Node) -> Node:
-    """Largest value of the last axis, held constant and finite, for the shift of exponentials."""
+    """Return the row max over the last axis, constant and finite, by which exponentials are shifted."""
     from hornbeam.primitives.control import stop_gradient
 
     peak = reduce.reduce_max(x, _last(x))
@@ -220,7 +220,8 @@ def _sharding_constraint_vjp(
     return [sharding_constraint(ct, axes=axes)]
 
 
-# x, cut along the named mesh axes (see `engines/mesh.py`) where an engine has them; a hint, no computation.
+# The identity, with a hint: shard x along the named mesh axes (see `engines/mesh.py`) on engines that have
+# them.
 sharding_constraint = composite(
     "sharding_constraint",
     lambda x, *, axes: x,
@@ -233,7 +234,7 @@ sharding_constraint = composite(
 
 
 def _relu_vjp(ct: Node, out: Node, x: Node, **_: Any) -> Cotangents:
-    # Written with the output: the pre-activation need not be kept. The derivative at 0 is 0.
+    # In terms of the output, so that the pre-activation is not kept. The derivative at 0 is 0.
     return (elementwise.select(elementwise.gt(out, zeros_like(out)), ct, zeros_like(ct)),)
 
 
@@ -344,7 +345,7 @@ def _moments_body(x: Node, *, axes: tuple[int, ...]) -> tuple[Node, Node]:
 
 
 def _moments_vjp(cts: Any, out: Node, x: Node, *, axes: tuple[int, ...], **_: Any) -> Cotangents:
-    # Of the variance with respect to the mean, 0: deviations add up to nothing. Written without that sum.
+    # The derivative of the variance by the mean is 0, since deviations sum to 0: that sum is left out.
     mean, variance = cts
     count = float(math.prod(x.shape[axis] for axis in axes))
     parts = []
@@ -370,7 +371,7 @@ _MOMENTS = composite(
 
 
 def moments(x: Node, axes: tuple[int, ...]) -> tuple[Node, Node]:
-    """Mean and variance (divided by the count) over `axes`, the variance from the deviations."""
+    """Compute mean and population variance over `axes`, the variance from the deviations."""
     mean, variance = outputs_of(_MOMENTS(x, axes=axes))
     return mean, variance
 

@@ -70,7 +70,7 @@ def _dot_vjp(
     batches = tuple(range(count))
     x_part = dot_general(ct, y, contract=(y_axes, y_free), batch=(batches, batch[1]))
     y_part = dot_general(ct, x, contract=(x_axes, x_free), batch=(batches, batch[0]))
-    # The contracted axes come out in the other operand's order.
+    # The contracted axes are in the order of the other operand.
     x_order = batch[0] + x_free + tuple(contract[0][contract[1].index(a)] for a in sorted(contract[1]))
     y_order = batch[1] + y_free + tuple(contract[1][contract[0].index(a)] for a in sorted(contract[0]))
     return (
@@ -111,7 +111,7 @@ DOT_GENERAL = primitive(
 
 
 def dot_general(x: Node, y: Node, contract: AxesPair, batch: AxesPair = ((), ())) -> Node:
-    """Products summed over `contract` axes, for each of the `batch` axes: out is batch, free of x, of y."""
+    """Sum products over `contract` axes for all `batch` axes: out is batch, free axes of x, of y."""
     return bind(DOT_GENERAL, x, y, contract=contract, batch=batch)
 
 
@@ -119,13 +119,13 @@ def dot_general(x: Node, y: Node, contract: AxesPair, batch: AxesPair = ((), ())
 
 
 def conv_output_size(size: int, kernel: int, stride: int, padding: tuple[int, int], dilation: int) -> int:
-    """Positions at which a dilated kernel fits into a padded axis."""
+    """Count the positions at which a dilated kernel fits into a padded axis."""
     reach = dilation * (kernel - 1) + 1
     return max((size + sum(padding) - reach) // stride + 1, 0)
 
 
 def _conv_shape(x: Shape, w: Shape, strides: Shape, padding: Padding, dilation: Shape, groups: int) -> Shape:
-    """Shape of conv of x (N, *S, C) with w (*K, C/groups, O), or a ShapeError."""
+    """Return the shape of conv of x (N, *S, C) with w (*K, C/groups, O), or raise ShapeError."""
     rank = len(x) - 2
     if rank not in (1, 2, 3) or len(w) != rank + 2:
         raise ShapeError(
@@ -169,18 +169,18 @@ def _kernel_grad_type(x: TensorType, dy: TensorType, *, kernel_shape: Shape, **w
 
 
 def _grouped(x: Array, groups: int) -> Array:
-    """(..., C) as (groups, rows, C / groups)."""
+    """Reshape (..., C) to (groups, rows, C / groups)."""
     return np.moveaxis(x.reshape(math.prod(x.shape[:-1]), groups, x.shape[-1] // groups), 1, 0)
 
 
 def _joined(rows: Array, shape: Sequence[int]) -> Array:
-    """The inverse of `_grouped`."""
+    """Invert `_grouped`."""
     return np.moveaxis(rows, 0, 1).reshape(shape)
 
 
-def _everywhere(places: tuple[slice, ...]) -> tuple[slice, ...]:
-    """`places` on the spatial axes of (N, *S, C)."""
-    return (slice(None), *places, slice(None))
+def _everywhere(positions: tuple[slice, ...]) -> tuple[slice, ...]:
+    """Index the spatial axes of (N, *S, C) by `positions`."""
+    return (slice(None), *positions, slice(None))
 
 
 def _pad_spatial(x: Array, padding: Padding) -> Array:
@@ -190,7 +190,7 @@ def _pad_spatial(x: Array, padding: Padding) -> Array:
 def _taps(
     kernel: Shape, output: Shape, strides: Shape, dilation: Shape
 ) -> list[tuple[Shape, tuple[slice, ...]]]:
-    """For every kernel position: the places of the padded input that it meets, one per output position."""
+    """Yield, for every kernel position, the positions of the padded input at it, one per output."""
     return [
         (
             at,
@@ -207,8 +207,8 @@ def _taps(
 def _conv(x: Array, w: Array, *, strides: Shape, padding: Padding, dilation: Shape, groups: int) -> Array:
     shape = _conv_shape(x.shape, w.shape, strides, padding, dilation, groups)
     padded, out = _pad_spatial(x, padding), np.zeros(shape, x.dtype)
-    for at, places in _taps(w.shape[:-2], shape[1:-1], strides, dilation):
-        patch = padded[_everywhere(places)]
+    for at, positions in _taps(w.shape[:-2], shape[1:-1], strides, dilation):
+        patch = padded[_everywhere(positions)]
         weights = np.moveaxis(w[at].reshape(w.shape[-2], groups, w.shape[-1] // groups), 1, 0)
         out += _joined(_grouped(patch, groups) @ weights, shape)
     return out
@@ -220,10 +220,10 @@ def _conv_input_grad(
     spatial = [n + low + high for n, (low, high) in zip(input_shape[1:-1], padding, strict=True)]
     padded = np.zeros((input_shape[0], *spatial, input_shape[-1]), dy.dtype)
     rows = _grouped(dy, groups)
-    for at, places in _taps(w.shape[:-2], dy.shape[1:-1], strides, dilation):
+    for at, positions in _taps(w.shape[:-2], dy.shape[1:-1], strides, dilation):
         weights = np.moveaxis(w[at].reshape(w.shape[-2], groups, w.shape[-1] // groups), 1, 0)
         patch = rows @ weights.swapaxes(1, 2)
-        padded[_everywhere(places)] += _joined(patch, (*dy.shape[:-1], input_shape[-1]))
+        padded[_everywhere(positions)] += _joined(patch, (*dy.shape[:-1], input_shape[-1]))
     inside = tuple(slice(low, low + n) for n, (low, _) in zip(input_shape[1:-1], padding, strict=True))
     return padded[_everywhere(inside)]
 
@@ -240,14 +240,14 @@ def _conv_kernel_grad(
 ) -> Array:
     padded, out = _pad_spatial(x, padding), np.zeros(kernel_shape, x.dtype)
     rows = _grouped(dy, groups)
-    for at, places in _taps(kernel_shape[:-2], dy.shape[1:-1], strides, dilation):
-        patch = _grouped(padded[_everywhere(places)], groups)
+    for at, positions in _taps(kernel_shape[:-2], dy.shape[1:-1], strides, dilation):
+        patch = _grouped(padded[_everywhere(positions)], groups)
         out[at] = np.moveaxis(patch.swapaxes(1, 2) @ rows, 0, 1).reshape(kernel_shape[-2:])
     return out
 
 
 def _conv_cost(types: Sequence[TensorType], out: Any, **params: Any) -> tuple[int, int]:
-    """2 FLOPs per output position and kernel weight that reaches it (padding counted as if it were data)."""
+    """Cost of 2 FLOPs per output position and kernel weight (padding counted as data)."""
     if "input_shape" in params:
         dy, w = types[0].shape, types[1].shape
     elif "kernel_shape" in params:
@@ -296,7 +296,7 @@ CONV = primitive(
 def conv(
     x: Node, w: Node, strides: Shape, padding: Padding, dilation: Shape | None = None, groups: int = 1
 ) -> Node:
-    """Cross-correlation of x (N, *S, C) with w (*K, C/groups, O): (N, *S', O); padding ((low, high), ...)."""
+    """Cross-correlate x (N, *S, C) with w (*K, C/groups, O): (N, *S', O); padding ((low, high), ...)."""
     return bind(CONV, x, w, **_window(strides, padding, dilation, groups))
 
 
@@ -325,7 +325,7 @@ def conv_input_grad(
     dilation: Shape | None = None,
     groups: int = 1,
 ) -> Node:
-    """The transpose of `conv` in x: what dy (N, *S', O) sends back to an input of `input_shape`."""
+    """Transpose `conv` in x: the gradient, given dy (N, *S', O), of an input of `input_shape`."""
     return bind(
         CONV_INPUT_GRAD, dy, w, input_shape=input_shape, **_window(strides, padding, dilation, groups)
     )
@@ -356,7 +356,7 @@ def conv_kernel_grad(
     dilation: Shape | None = None,
     groups: int = 1,
 ) -> Node:
-    """The transpose of `conv` in w: what x and dy (N, *S', O) send back to a kernel of `kernel_shape`."""
+    """Transpose `conv` in w: the gradient, given x and dy (N, *S', O), of a kernel of `kernel_shape`."""
     return bind(
         CONV_KERNEL_GRAD, x, dy, kernel_shape=kernel_shape, **_window(strides, padding, dilation, groups)
     )

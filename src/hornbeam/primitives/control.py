@@ -1,4 +1,4 @@
-"""Control flow: primitives that carry graphs, and the two that hold the compiler or the derivative back.
+"""Control flow: primitives with bodies, and the barriers for derivatives and optimizations.
 
 The bodies are graphs whose last inputs are the outer values they captured. `scan` keeps the carry of every
 step as an extra output; its derivative is a scan the other way that recomputes each step from it, so that it
@@ -24,7 +24,7 @@ __all__ = ["cond", "optimization_barrier", "project", "scan", "stop_gradient", "
 
 
 def body_cost(graph: Graph, times: int = 1) -> tuple[int, int]:
-    """FLOPs and bytes of a graph that runs `times` times."""
+    """Count FLOPs and bytes of a graph that runs `times` times."""
     flops = moved = 0
     for node in graph.nodes:
         assert node.primitive is not None
@@ -44,7 +44,7 @@ def _check_inputs(name: str, graph: Graph, types: Sequence[ValueType]) -> None:
 
 
 def stop_gradient(x: Node) -> Node:
-    """The same value, through which no derivative flows."""
+    """Return the value, through which no gradient flows."""
     return BARRIER(x)
 
 
@@ -63,7 +63,7 @@ OPTIMIZATION_BARRIER = primitive(
 
 
 def optimization_barrier(*values: Node) -> tuple[Node, ...]:
-    """The same values, which no pass may merge with the originals; all are computed before any is used."""
+    """Return the values, which no pass merges with the originals; all are computed before any is used."""
     return outputs_of(OPTIMIZATION_BARRIER(*values))
 
 
@@ -95,20 +95,20 @@ def _cond_vjp(
 
     def branch(graph: Graph) -> Callable[..., Sequence[Node]]:
         def derivative(*args: Node) -> list[Node]:
-            inputs, given = args[: len(operands)], args[len(operands) :]
+            inputs, cotangents = args[: len(operands)], args[len(operands) :]
             results = inline(graph, inputs)
-            found = gradients([results[i] for i in known], given, [inputs[i] for i in wanted])
-            return dense_cotangents(found, [inputs[i] for i in wanted])
+            grads = gradients([results[i] for i in known], cotangents, [inputs[i] for i in wanted])
+            return dense_cotangents(grads, [inputs[i] for i in wanted])
 
         return derivative
 
-    found = cond(pred, branch(true_graph), branch(false_graph), *operands, *(cts[i] for i in known))
-    return [None, *_spread(found, wanted, len(operands))]
+    grads = cond(pred, branch(true_graph), branch(false_graph), *operands, *(cts[i] for i in known))
+    return [None, *_spread(grads, wanted, len(operands))]
 
 
-def _spread(found: Sequence[Node], wanted: Sequence[int], size: int) -> list[Node | None]:
+def _spread(values: Sequence[Node], wanted: Sequence[int], size: int) -> list[Node | None]:
     spread: list[Node | None] = [None] * size
-    for index, value in zip(wanted, found, strict=True):
+    for index, value in zip(wanted, values, strict=True):
         spread[index] = value
     return spread
 
@@ -128,7 +128,8 @@ def cond(
     false_fn: Callable[..., Sequence[Node]],
     *operands: Node,
 ) -> tuple[Node, ...]:
-    """`true_fn(*operands)` if the scalar `pred` holds, else `false_fn(*operands)`; only one of them runs."""
+    """Compute `true_fn(*operands)` if the scalar `pred` is true, else `false_fn(*operands)`; only one
+    runs."""
     types = [x.type for x in operands]
     with new_level() as level:
         sides = []
@@ -181,7 +182,7 @@ WHILE = primitive(
 def while_loop(
     cond_fn: Callable[..., Node], body_fn: Callable[..., Sequence[Node]], *init: Node
 ) -> tuple[Node, ...]:
-    """Repeat `carry = body_fn(*carry)` while `cond_fn(*carry)` holds. It has no derivative: use `scan`."""
+    """Repeat `carry = body_fn(*carry)` while `cond_fn(*carry)` is true. It has no derivative: use `scan`."""
     with new_level() as level:
         first = [placeholder(x.type, level) for x in init]  # type: ignore[arg-type]
         test = (cond_fn(*first),)
@@ -237,7 +238,7 @@ def _scan_vjp(
     float_ys = [i for i in range(n_ys) if cts[carries + i] is not None]
     float_fixed = [i for i, x in enumerate(fixed) if is_float(x.dtype)]
     float_xs = [i for i, x in enumerate(xs) if is_float(x.dtype)]
-    # Derivatives of the saved carries exist only when a derivative of this derivative is taken.
+    # The saved carries have cotangents only in a second derivative.
     saved_cts = [i for i in float_carry if cts[carries + n_ys + i] is not None]
 
     d_carry = dense_cotangents([cts[i] for i in float_carry], [carry[i] for i in float_carry])
@@ -256,16 +257,16 @@ def _scan_vjp(
         wanted = (
             [carry_in[i] for i in float_carry] + [x[i] for i in float_xs] + [fixed_in[i] for i in float_fixed]
         )
-        found = dense_cotangents(gradients(seeds, [*d_out, *d_ys], wanted), wanted)
-        d_in = found[: len(float_carry)]
+        grads = dense_cotangents(gradients(seeds, [*d_out, *d_ys], wanted), wanted)
+        d_in = grads[: len(float_carry)]
         for ct, index in zip(d_saved, saved_cts, strict=True):
             position = float_carry.index(index)
             d_in[position] = d_in[position] + ct
-        d_x = found[len(float_carry) : len(float_carry) + len(float_xs)]
-        d_f = [total + d for total, d in zip(d_sum, found[len(float_carry) + len(float_xs) :], strict=True)]
+        d_x = grads[len(float_carry) : len(float_carry) + len(float_xs)]
+        d_f = [total + d for total, d in zip(d_sum, grads[len(float_carry) + len(float_xs) :], strict=True)]
         return [*d_in, *d_f], d_x
 
-    # The captured values stand inside the body as fresh names, so that their derivative is that of one step.
+    # Captured values become inputs of the body, so that their derivative is that of one step.
     fixed_in = tuple(optimization_barrier(*fixed)) if fixed else ()
     state, d_xs = scan(
         step, [*d_carry, *d_fixed], [*saved, *xs, *ys_cts, *carry_cts], length=length, reverse=not reverse

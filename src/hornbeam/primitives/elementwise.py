@@ -1,8 +1,8 @@
 """Elementwise primitives: arithmetic, transcendental functions, bits, comparisons, select, convert.
 
-All operands of one node have the same shape and dtype; Python scalars beside a node become constants of its
-type. Derivatives where the field has a choice: abs has slope 0 at 0; max and min give half to each operand
-at ties; the exponent of pow gets no gradient where the base is not positive.
+All operands of a node have the same shape and dtype; Python scalars become constants of its type.
+Subgradients by convention: the derivative of abs at 0 is 0; max and min give half to each operand at ties;
+the exponent of pow has no gradient where the base is not positive.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _unary(
     domain: Domain = (-2.0, 2.0),
 ) -> Unary:
     """Register `name` and return its function. `vjp(ct, out, x)` is the cotangent of x."""
-    made = primitive(
+    target = primitive(
         name,
         type_rule=lambda x: x,
         reference=rounded(reference),
@@ -85,10 +85,10 @@ def _unary(
         dtypes=dtypes,
         samples=_samples(1, domain),
     )
-    return _named(lambda x: bind(made, x), name, doc)
+    return _named(lambda x: bind(target, x), name, doc)
 
 
-def _no_slope(ct: Node, out: Node, x: Node) -> None:
+def _no_gradient(ct: Node, out: Node, x: Node) -> None:
     return None
 
 
@@ -98,11 +98,11 @@ def _logistic(x: Array) -> Array:
 
 
 neg = _unary("neg", "-x.", np.negative, lambda ct, y, x: -ct, dtypes=NUMERIC)
-sign = _unary("sign", "-1, 0 or 1; NaN stays.", np.sign, _no_slope, dtypes=NUMERIC)
-absolute = _unary("abs", "|x|, of slope 0 at 0.", np.abs, lambda ct, y, x: ct * sign(x), dtypes=NUMERIC)
-floor = _unary("floor", "Largest integer <= x.", np.floor, _no_slope)
-ceil = _unary("ceil", "Smallest integer >= x.", np.ceil, _no_slope)
-round_even = _unary("round", "Nearest integer, halves to the even one.", np.rint, _no_slope)
+sign = _unary("sign", "-1, 0 or 1; NaN stays.", np.sign, _no_gradient, dtypes=NUMERIC)
+absolute = _unary("abs", "|x|; derivative 0 at 0.", np.abs, lambda ct, y, x: ct * sign(x), dtypes=NUMERIC)
+floor = _unary("floor", "Largest integer <= x.", np.floor, _no_gradient)
+ceil = _unary("ceil", "Smallest integer >= x.", np.ceil, _no_gradient)
+round_even = _unary("round", "Nearest integer, halves to the even one.", np.rint, _no_gradient)
 
 exp = _unary("exp", "e**x.", np.exp, lambda ct, y, x: ct * y)
 expm1 = _unary("expm1", "e**x - 1, exact near 0.", np.expm1, lambda ct, y, x: ct * (y + 1))
@@ -203,8 +203,8 @@ def _binary(
     dtypes: tuple[str, ...] = NUMERIC,
     domain: Domain = (-2.0, 2.0),
 ) -> Binary:
-    """Register `name` and return its function. `vjp(ct, out, x, y)` gives the cotangents of x and y."""
-    made = primitive(
+    """Register `name` and return its function. `vjp(ct, out, x, y)` returns the cotangents of x and y."""
+    target = primitive(
         name,
         type_rule=lambda x, y: expect_same(name, x, y),
         reference=rounded(reference),
@@ -212,7 +212,7 @@ def _binary(
         dtypes=dtypes,
         samples=_samples(2, domain),
     )
-    return _named(lambda x, y: bind(made, x, y), name, doc)
+    return _named(lambda x, y: bind(target, x, y), name, doc)
 
 
 def _divide(x: Array, y: Array) -> Array:
@@ -242,7 +242,7 @@ def _power(x: Array, y: Array) -> Array:
 
 
 def literal(x: Node) -> float | None:
-    """The number that x is a constant of, if it is one number everywhere and known while tracing."""
+    """Return the number with which x is filled, if it is known while tracing."""
     while x.name == "broadcast":
         x = x.inputs[0]
     if x.name != "constant" or x.shape:
@@ -252,17 +252,17 @@ def literal(x: Node) -> float | None:
 
 def _power_vjp(ct: Node, out: Node, x: Node, y: Node) -> tuple[Node, Node]:
     if (exponent := literal(y)) is not None:
-        slope = exponent * power(x, exponent - 1) if exponent else zeros_like(x)
+        dx = exponent * power(x, exponent - 1) if exponent else zeros_like(x)
     else:
         constant = eq(y, 0)
-        slope = select(constant, zeros_like(x), y * power(x, select(constant, ones_like(y), y) - 1))
+        dx = select(constant, zeros_like(x), y * power(x, select(constant, ones_like(y), y) - 1))
     positive = gt(x, 0)
-    growth = out * log(select(positive, x, ones_like(x)))
-    return ct * slope, ct * select(positive, growth, zeros_like(x))
+    dy = out * log(select(positive, x, ones_like(x)))
+    return ct * dx, ct * select(positive, dy, zeros_like(x))
 
 
 def _shift(fn: Callable[[Array, Array], Array]) -> Callable[[Array, Array], Array]:
-    """`fn` on amounts within the bit width; beyond (and below 0) all bits are gone and the sign is left."""
+    """Apply `fn` to amounts within the bit width; beyond it (and below 0) only the sign remains."""
 
     def shifted(x: Array, y: Array) -> Array:
         width = 8 * x.dtype.itemsize
@@ -274,7 +274,7 @@ def _shift(fn: Callable[[Array, Array], Array]) -> Callable[[Array, Array], Arra
 
 
 def _winner(ct: Node, x: Node, y: Node, better: Binary) -> Node:
-    """The part of `ct` that belongs to x: all where x is better, half at ties."""
+    """Return the fraction of `ct` for x: all where x is selected, half at ties."""
     return select(better(x, y), ct, select(eq(x, y), ct * 0.5, zeros_like(ct)))
 
 
@@ -357,14 +357,14 @@ shift_right = _binary(
 
 def _compare(name: str, doc: str, reference: Callable[[Array, Array], Array]) -> Binary:
     """Register a comparison: bool, and false for NaN (ne: true)."""
-    made = primitive(
+    target = primitive(
         name,
         type_rule=lambda x, y: TensorType(expect_same(name, x, y).shape, "bool"),
         reference=quiet(reference),
         vjp=None,
         samples=_samples(2, (-1, 1)),
     )
-    return _named(lambda x, y: bind(made, x, y), name, doc)
+    return _named(lambda x, y: bind(target, x, y), name, doc)
 
 
 eq = _compare("eq", "x == y.", np.equal)

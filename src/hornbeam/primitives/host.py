@@ -1,7 +1,8 @@
-"""Code of another library in a graph: a node that names a function which one engine's library computes.
+"""Host calls: nodes that call a function of an engine's own library.
 
-`host_call` is no part of the vocabulary: one engine has it for one function, and every other refuses it when
-a graph is compiled. Its derivative is another `host_call`, made by the library's own differentiation.
+`host_call` is not part of the vocabulary: the engine of that library implements it, and every other one
+refuses it when it compiles a graph. Its derivative is another `host_call`, by the library's own
+differentiation.
 """
 
 from __future__ import annotations
@@ -22,28 +23,31 @@ Tape = Callable[[Sequence[int], Sequence[int], Sequence[Any]], Sequence[Any]]
 
 
 class Host(Protocol):
-    """What a library has to know: types of results without computing them, and derivatives."""
+    """Interface to a library: types of results without computing them, and derivatives."""
 
     library: str
 
     def infer(self, compute: Compute, types: Sequence[TensorType]) -> Sequence[TensorType]:
-        """Types of `compute(*arrays)` for arrays of `types`."""
+        """Return the types of `compute(*arrays)` for arrays of `types`."""
         ...
 
     def follow(
         self, compute: Compute, arrays: Sequence[Any], wanted: Sequence[int]
     ) -> tuple[Sequence[Any], Tape]:
-        """`compute(*arrays)`, and the way back to the arrays at `wanted`."""
+        """Return `compute(*arrays)`, and a tape for gradients with respect to the arrays at `wanted`."""
         ...
 
 
 class HostFunction:
-    """A pure function on arrays of one library: `compute(*arrays)` gives a sequence of arrays.
+    """A pure function on arrays of one library: `compute(*arrays)` returns a sequence of arrays.
 
-    Compared by identity, as graphs are remembered by it: make one and keep it. `wanted` notes the inputs with
-    respect to which somebody took a derivative; an engine then keeps, on the way forward, what the way back
-    needs. `source` is set on gradients: the function, the outputs whose cotangents are given, and the inputs
-    whose cotangents are asked for.
+    Compared by identity, since graphs are cached by it: create one and keep it.
+
+    Attributes:
+        wanted: Inputs with respect to which a gradient was requested. An engine saves during the forward pass
+            what the backward pass needs for these.
+        source: On gradients: the function, its outputs with cotangents, and the inputs whose cotangents are
+            computed.
     """
 
     def __init__(
@@ -65,7 +69,7 @@ class HostFunction:
         return f"<{self.host.library}: {self.label} {id(self):#x}>"
 
     def types(self, types: tuple[TensorType, ...]) -> tuple[TensorType, ...]:
-        """Types of the results."""
+        """Return the types of the results."""
         if types not in self._types:
             if self.source is None:
                 self._types[types] = tuple(self.host.infer(self.compute, types))
@@ -74,42 +78,43 @@ class HostFunction:
         return self._types[types]
 
     def gradient(self, known: tuple[int, ...], wanted: tuple[int, ...]) -> HostFunction:
-        """The function `(*inputs, output, *cotangents of known outputs) -> cotangents of wanted inputs`.
+        """Return the function `(*inputs, output, *cotangents of known outputs) -> cotangents of wanted
+        inputs`.
 
-        The output is not read: an engine finds by it what it kept when it computed the function.
+        The output is not read: by it an engine finds what it saved during the forward pass.
         """
         self.wanted |= frozenset(wanted)
         if (known, wanted) not in self._gradients:
 
-            def slopes(*arrays: Any) -> Sequence[Any]:
+            def gradient(*arrays: Any) -> Sequence[Any]:
                 count = len(arrays) - 1 - len(known)
                 _, tape = self.host.follow(self.compute, arrays[:count], wanted)
                 return tape(known, wanted, arrays[count + 1 :])
 
             self._gradients[known, wanted] = HostFunction(
-                self.host, slopes, f"gradient of {self.label}", (self, known, wanted)
+                self.host, gradient, f"gradient of {self.label}", (self, known, wanted)
             )
         return self._gradients[known, wanted]
 
 
 def _type(*types: TensorType, fn: HostFunction) -> ValueType:
-    found = fn.types(types)
-    return found if len(found) > 1 else found[0]
+    results = fn.types(types)
+    return results if len(results) > 1 else results[0]
 
 
 def _reference(*arrays: Any, fn: HostFunction) -> Any:
-    raise NotImplementedError(f"{fn.label} has no reference: it is code of {fn.host.library}")
+    raise NotImplementedError(f"{fn.label} has no NumPy reference: it is code of {fn.host.library}")
 
 
 def _vjp(ct: Any, out: Node, *inputs: Node, fn: HostFunction, active: Sequence[bool]) -> Cotangents:
-    given = list(ct) if isinstance(out.type, tuple) else [ct]
-    known = tuple(i for i, slope in enumerate(given) if slope is not None)
+    cotangents = list(ct) if isinstance(out.type, tuple) else [ct]
+    known = tuple(i for i, c in enumerate(cotangents) if c is not None)
     wanted = tuple(i for i, x in enumerate(inputs) if active[i] and is_float(x.dtype))
     if not wanted:
         return [None for _ in inputs]
-    slopes = [slope for slope in given if slope is not None]
-    found = host_call(fn.gradient(known, wanted), *inputs, outputs_of(out)[known[0]], *slopes)
-    return [dict(zip(wanted, found, strict=True)).get(i) for i in range(len(inputs))]
+    given_cotangents = [cotangents[i] for i in known]
+    grads = host_call(fn.gradient(known, wanted), *inputs, outputs_of(out)[known[0]], *given_cotangents)
+    return [dict(zip(wanted, grads, strict=True)).get(i) for i in range(len(inputs))]
 
 
 _HOST_CALL = Primitive(
@@ -118,5 +123,5 @@ _HOST_CALL = Primitive(
 
 
 def host_call(fn: HostFunction, *inputs: Node) -> tuple[Node, ...]:
-    """The results of a function of another library, for inputs of types that it takes."""
+    """Apply a function of another library."""
     return outputs_of(bind(_HOST_CALL, *inputs, fn=fn))

@@ -45,7 +45,7 @@ def _gathered_shape(name: str, x: TensorType, indices: TensorType, batch_dims: i
     depth = batch_dims + indices.shape[-1]
     shape = indices.shape[:-1] + x.shape[depth:]
     if 0 in x.shape[batch_dims:depth] and 0 not in shape:
-        raise ShapeError(f"{name} has nothing to address in {x}")
+        raise ShapeError(f"{name} cannot index {x}, which is empty")
     return shape
 
 
@@ -153,7 +153,8 @@ def _scatter(x: Array, indices: Array, updates: Array, *, mode: str, batch_dims:
 def _scatter_vjp(
     ct: Node, out: Node, x: Node, indices: Node, updates: Node, *, mode: str, batch_dims: int
 ) -> tuple[Node, None, Node]:
-    """Ties of max and min share evenly. The derivative of "mul" at a zero is right in first order only."""
+    """Ties of max and min part_of_ct evenly. The derivative of "mul" at a zero is right in first order
+    only."""
 
     def at(values: Node) -> Node:
         return gather(values, indices, batch_dims)
@@ -176,19 +177,19 @@ def _scatter_vjp(
         others = at(ct * x * collect(select(zero, ones_like(updates), updates), "mul", 1))
         alone = bit_and(zero, eq(zeros_here, 1))
         safe = others / select(zero, ones_like(updates), updates)
-        slope = select(alone, others, select(eq(zeros_here, 0), safe, zeros_like(updates)))
-        return ct * collect(updates, "mul", 1), None, slope
+        dupdates = select(alone, others, select(eq(zeros_here, 0), safe, zeros_like(updates)))
+        return ct * collect(updates, "mul", 1), None, dupdates
     hit_x, hit_updates = eq(x, out), eq(updates, at(out))
-    share = ct / (convert(hit_x, x.dtype) + collect(convert(hit_updates, x.dtype)))
+    part_of_ct = ct / (convert(hit_x, x.dtype) + collect(convert(hit_updates, x.dtype)))
     return (
-        select(hit_x, share, zeros_like(x)),
+        select(hit_x, part_of_ct, zeros_like(x)),
         None,
-        select(hit_updates, at(share), zeros_like(updates)),
+        select(hit_updates, at(part_of_ct), zeros_like(updates)),
     )
 
 
 def _row_numbers(indices: Node, updates: Node) -> Node:
-    """1, 2, ... for the rows of `indices`, spread to the shape of `updates`."""
+    """Number the rows of `indices` 1, 2, ..., broadcast to the shape of `updates`."""
     rows = indices.shape[:-1]
     count = math.prod(rows)
     return broadcast(reshape(iota("int32", (count,), 0) + 1, rows), updates.shape, tuple(range(len(rows))))

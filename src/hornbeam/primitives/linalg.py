@@ -35,12 +35,12 @@ _DTYPES = ("float32", "float64")
 
 
 def _mt(x: Node) -> Node:
-    """Transposed matrices."""
+    """Transpose matrices."""
     return transpose(x, (*range(x.rank - 2), x.rank - 1, x.rank - 2))
 
 
 def _mm(*factors: Node) -> Node:
-    """Product of batches of matrices, from the left."""
+    """Multiply batches of matrices, from the left."""
     result = factors[0]
     for factor in factors[1:]:
         batch = tuple(range(factor.rank - 2))
@@ -51,7 +51,7 @@ def _mm(*factors: Node) -> Node:
 
 
 def _band(x: Node, keep: Callable[[Node, Node], Node]) -> Node:
-    """x where keep(row, column), else 0."""
+    """Select x where keep(row, column), else 0."""
     row, column = iota("int32", x.shape, x.rank - 2), iota("int32", x.shape, x.rank - 1)
     return select(keep(row, column), x, zeros_like(x))
 
@@ -69,17 +69,17 @@ def _diagonal(x: Node) -> Node:
 
 
 def _columns(s: Node, like: Node) -> Node:
-    """Vectors s (..., k) repeated over the rows of `like` (..., n, k)."""
+    """Broadcast vectors s (..., k) over the rows of `like` (..., n, k)."""
     return broadcast(s, like.shape, (*range(like.rank - 2), like.rank - 1))
 
 
 def _rows(s: Node, like: Node) -> Node:
-    """Vectors s (..., n) repeated over the columns of `like` (..., n, k)."""
+    """Broadcast vectors s (..., n) over the columns of `like` (..., n, k)."""
     return broadcast(s, like.shape, tuple(range(like.rank - 1)))
 
 
 def _inverse_gaps(s: Node, like: Node) -> Node:
-    """1 / (s_j - s_i), and 0 where they are equal."""
+    """Compute 1 / (s_j - s_i), and 0 where they are equal."""
     gaps = _columns(s, like) - _rows(s, like)
     equal = eq(gaps, 0)
     return select(equal, zeros_like(gaps), 1 / select(equal, full(1, gaps.type), gaps))
@@ -111,7 +111,7 @@ def _cost(flops: Callable[[int, int], float]) -> Callable[..., tuple[int, int]]:
 
 
 def _check_matrix(name: str, x: TensorType, square: bool = False) -> Shape:
-    """The leading axes of a batch of matrices."""
+    """Return the leading axes of a batch of matrices."""
     if x.rank < 2:
         raise ShapeError(f"{name} needs matrices in the two last axes, got {x}")
     if square and x.shape[-1] != x.shape[-2]:
@@ -128,7 +128,7 @@ def _definite(*shape: int) -> Callable[[np.random.Generator, str], list[Array]]:
 
 
 def _spread(*shape: int) -> Callable[[np.random.Generator, str], list[Array]]:
-    """Matrices with singular values (and, symmetrised, eigenvalues) that lie apart."""
+    """Matrices with singular values (and, symmetrised, eigenvalues) that are well separated."""
 
     def make(rng: np.random.Generator, dtype: str) -> list[Array]:
         x = rng.uniform(-0.3, 0.3, shape)
@@ -177,7 +177,8 @@ CHOLESKY = primitive(
 
 
 def cholesky(x: Node) -> Node:
-    """Lower L with L L^T = x (..., n, n), read from the lower triangle; NaN where x is not definite."""
+    """Lower L with L L^T = x (..., n, n), read from the lower triangle; NaN where x is not positive
+    definite."""
     return bind(CHOLESKY, x)
 
 

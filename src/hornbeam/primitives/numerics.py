@@ -1,4 +1,4 @@
-"""What the NumPy references of the primitives share: precision, silence, edge values, and rare functions.
+"""Helpers of the primitives' NumPy references: precision, warnings, edge values, and special functions.
 
 The references are the specification. float16 and bfloat16 are computed in float32 and rounded once; float32
 is computed in float64 and rounded once, so that the reference is nearly always the correctly rounded
@@ -22,18 +22,18 @@ _WORKING = {"float16": "float32", "bfloat16": "float32", "float32": "float64"}
 
 
 def widen(x: Array) -> Array:
-    """`x` in the precision that references compute in."""
+    """Convert `x` to the precision of references."""
     name = dtype_name(x.dtype)
     return x.astype(_WORKING.get(name, name))
 
 
 def single(x: Array) -> Array:
-    """float16 and bfloat16 as float32, all else as it is: for references that only compare and move."""
+    """Convert float16 and bfloat16 to float32, for references that only compare and move."""
     return x.astype(np.float32) if x.dtype.itemsize == 2 and is_float(dtype_name(x.dtype)) else x
 
 
 def quiet(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """`fn` without NumPy warnings, its result an array (not a NumPy scalar)."""
+    """Wrap `fn`: no NumPy warnings, and an array as the result (not a NumPy scalar)."""
 
     @functools.wraps(fn)
     def wrapped(*args: Array, **params: Any) -> Any:
@@ -45,7 +45,7 @@ def quiet(fn: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def rounded(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """`fn` in working precision on all operands, its result rounded to the dtype of the first operand."""
+    """Wrap `fn`: compute in working precision, and round the result to the dtype of the first operand."""
 
     @functools.wraps(fn)
     def wrapped(*args: Array, **params: Any) -> Any:
@@ -59,17 +59,18 @@ def rounded(fn: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def lowest(dtype: str) -> Any:
-    """What every other value is at least as large as: -inf, or the smallest integer."""
+    """Return the least value of a dtype: -inf, or the smallest integer."""
     return -np.inf if dtype in FLOATS else np.iinfo(numpy_dtype(dtype)).min
 
 
 def highest(dtype: str) -> Any:
-    """What every other value is at most as large as: inf, or the largest integer."""
+    """Return the greatest value of a dtype: inf, or the largest integer."""
     return np.inf if dtype in FLOATS else np.iinfo(numpy_dtype(dtype)).max
 
 
 def edges(dtype: str, size: int = 20) -> Array:
-    """The values that break kernels: NaN, infinities, signed zeros, halves, the extremes of the dtype."""
+    """Return the values that break kernels: NaN, infinities, signed zeros, halves, the extremes of the
+    dtype."""
     kind = numpy_dtype(dtype)
     if dtype == "bool":
         return np.resize(np.array([False, True, True]), size)
@@ -86,7 +87,7 @@ def edges(dtype: str, size: int = 20) -> Array:
 
 
 def edge_pairs(dtype: str) -> tuple[Array, Array]:
-    """Every edge value against every other."""
+    """Pair every edge value with every other."""
     values = edges(dtype)
     return np.repeat(values, values.size), np.tile(values, values.size)
 

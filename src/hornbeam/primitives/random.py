@@ -73,5 +73,6 @@ RANDOM_BITS = primitive(
 
 
 def random_bits(key: Node, shape: Shape) -> Node:
-    """uint32 words: number i (row-major) is word i % 2 of threefry2x32(key, (high, low) words of i // 2)."""
+    """Draw uint32 words: element i (row-major) is word i % 2 of threefry2x32(key, (high, low) words of i //
+    2)."""
     return bind(RANDOM_BITS, key, shape=shape)

@@ -29,30 +29,30 @@ DTYPES = (*FLOATS, "bool")
 
 
 def _turned(x: Node) -> Node:
-    """Batch and steps change places."""
+    """Swap the axes of batch and steps."""
     return shape.transpose(x, (1, 0, *range(2, x.rank)))
 
 
 def _columns(x: Node, count: int) -> list[Node]:
-    """The equal parts of the last axis of a matrix."""
+    """Split the last axis of a matrix into equal parts."""
     rows, size = x.shape[0], x.shape[1] // count
     return [shape.slice_(x, (0, k * size), (rows, (k + 1) * size)) for k in range(count)]
 
 
 def _product(x: Node, w: Node, side: int = 0) -> Node:
-    """x @ w, or x @ w^T for side 1."""
+    """Compute x @ w, or x @ w^T for side 1."""
     return contract.dot_general(x, w, contract=((1,), (side,)), batch=((), ()))
 
 
 def _where(keep: Sequence[Node], new: Node, old: Node) -> Node:
-    """`new` in the rows that are kept (all of them without a mask)."""
+    """Select `new` in the rows of the mask (all rows without one), else `old`."""
     if not keep:
         return new
     return elementwise.select(shape.broadcast(keep[0], new.shape, (0,)), new, old)
 
 
 def _before(values: Node, first: Node, reverse: bool) -> Node:
-    """What each step found: the value of the step before it, and `first` where there is none."""
+    """Return the state before each step: the value of the previous step, `first` for the first."""
     start = shape.reshape(first, (first.shape[0], 1, first.shape[1]))
     batch, steps, size = values.shape
     if reverse:
@@ -66,7 +66,7 @@ def _walk(step: Any, init: Sequence[Node], xs: Sequence[Node], reverse: bool) ->
 
 
 def _split(rest: Sequence[Node], masked: bool) -> tuple[Sequence[Node], Sequence[Node]]:
-    """The optional operands: gradients of all outputs, and the mask."""
+    """Split the optional operands: gradients of all outputs, and the mask."""
     return rest[: len(rest) - masked], rest[len(rest) - masked :]
 
 
@@ -95,8 +95,8 @@ def _lstm_vjp(cts: Any, out: Node, *inputs: Node, reverse: bool, masked: bool, *
     _, w, h0, c0, *mask = inputs
     ends = dense_cotangents(cts[1:3], (h_last, c_last))
     every = [] if cts[0] is None else [cts[0]]
-    found = lstm_grad(w, c0, c, gates, *ends, *every, *mask, reverse=reverse, masked=masked)
-    dx, dh0, dc0 = outputs_of(found)
+    grads = lstm_grad(w, c0, c, gates, *ends, *every, *mask, reverse=reverse, masked=masked)
+    dx, dh0, dc0 = outputs_of(grads)
     dw = contract.dot_general(_before(h, h0, reverse), dx, contract=((0, 1), (0, 1)), batch=((), ()))
     return [dx, dw, dh0, dc0, *(None for _ in mask)]
 
@@ -111,16 +111,16 @@ def _lstm_grad_body(
         every, keep = _split(rest, masked)
         dh = dh + every[0] if every else dh
         i, f, g, o = _columns(gates, 4)
-        bent = elementwise.tanh(c)
-        slope = dc + dh * o * (1.0 - bent * bent)
+        tanh_c = elementwise.tanh(c)
+        dc_total = dc + dh * o * (1.0 - tanh_c * tanh_c)
         sums = shape.concatenate(
-            slope * g * i * (1.0 - i),
-            slope * before * f * (1.0 - f),
-            slope * i * (1.0 - g * g),
-            dh * bent * o * (1.0 - o),
+            dc_total * g * i * (1.0 - i),
+            dc_total * before * f * (1.0 - f),
+            dc_total * i * (1.0 - g * g),
+            dh * tanh_c * o * (1.0 - o),
             axis=1,
         )
-        state = [_where(keep, _product(sums, w, 1), dh), _where(keep, slope * f, dc)]
+        state = [_where(keep, _product(sums, w, 1), dh), _where(keep, dc_total * f, dc)]
         return state, [_where(keep, sums, zeros_like(sums))]
 
     xs = [gates, c, _before(c, c0, reverse), *every, *mask]
@@ -129,7 +129,7 @@ def _lstm_grad_body(
 
 
 _lstm = ((3, 4, 8), (2, 8), (3, 2), (3, 2))
-# x (B, T, 4U), w (U, 4U), h0, c0 (B, U) -> h (B, T, U), the last h and c (B, U), and what the way back needs:
+# x (B, T, 4U), w (U, 4U), h0, c0 (B, U) -> h (B, T, U), the last h and c (B, U), and for the backward pass
 # c (B, T, U) and the gates i, f, g, o (B, T, 4U), after their activations.
 lstm = composite(
     "lstm",
@@ -143,7 +143,7 @@ lstm = composite(
 )
 
 _lstm_back = ((2, 8), (3, 2), (3, 4, 2), (3, 4, 8), (3, 2), (3, 2), (3, 4, 2))
-# w, c0, c and the gates of `lstm`, the gradients of its last h and c, and of all h if there are any -> those
+# w, c0, c and the gates of `lstm`, the gradients of its last h and c, and of all h if any -> those
 # of x, h0 and c0.
 lstm_grad = composite(
     "lstm_grad",
@@ -182,8 +182,8 @@ def _gru_vjp(cts: Any, out: Node, *inputs: Node, reverse: bool, masked: bool, **
     _, w, _, h0, *mask = inputs
     ends = dense_cotangents(cts[1:2], (h_last,))
     every = [] if cts[0] is None else [cts[0]]
-    found = gru_grad(w, h0, h, gates, *ends, *every, *mask, reverse=reverse, masked=masked)
-    dx, sums, dh0 = outputs_of(found)
+    grads = gru_grad(w, h0, h, gates, *ends, *every, *mask, reverse=reverse, masked=masked)
+    dx, sums, dh0 = outputs_of(grads)
     dw = contract.dot_general(_before(h, h0, reverse), sums, contract=((0, 1), (0, 1)), batch=((), ()))
     return [dx, dw, reduce.reduce_sum(sums, (0, 1)), dh0, *(None for _ in mask)]
 
@@ -212,9 +212,9 @@ def _gru_grad_body(
 
 
 _gru = ((3, 4, 6), (2, 6), (6,), (3, 2))
-# x (B, T, 3U), w (U, 3U), b (3U,), h0 (B, U) -> h (B, T, U), the last h (B, U), and what the way back needs:
-# the gates z, r, g after their activations, and the recurrent sum of g (B, T, 4U). The reset gate comes after
-# the product.
+# x (B, T, 3U), w (U, 3U), b (3U,), h0 (B, U) -> h (B, T, U), the last h (B, U), and for the backward pass
+# the gates z, r, g after their activations, and the recurrent sum of g (B, T, 4U). The reset gate is applied
+# after the product.
 gru = composite(
     "gru",
     _gru_body,
@@ -227,7 +227,7 @@ gru = composite(
 )
 
 _gru_back = ((2, 6), (3, 2), (3, 4, 2), (3, 4, 8), (3, 2), (3, 4, 2))
-# w, h0, h and the gates of `gru`, the gradients of its last h, and of all h if there are any -> those of x,
+# w, h0, h and the gates of `gru`, the gradients of its last h, and of all h if any -> those of x,
 # of the recurrent sums h w + b, and of h0.
 gru_grad = composite(
     "gru_grad",

@@ -67,12 +67,12 @@ def _without(shape: Shape, axes: Sequence[int]) -> Shape:
 
 
 def _spread(x: Node, shape: Shape, axes: Axes) -> Node:
-    """The reduced x repeated along the axes that it lost."""
+    """Broadcast the reduced x along the reduced axes."""
     return broadcast(x, shape, tuple(axis for axis in range(len(shape)) if axis not in axes))
 
 
 def _cost(types: Sequence[TensorType], out: ValueType, **params: Any) -> tuple[int, int]:
-    """One FLOP per operand element."""
+    """Cost of one FLOP per operand element."""
     return types[0].size, movement_bytes(types, out)
 
 
@@ -92,7 +92,7 @@ def _reduction(
         _check_axes(name, x, axes)
         return TensorType(_without(x.shape, axes), x.dtype)
 
-    made = primitive(
+    target = primitive(
         name,
         type_rule=type_rule,
         reference=rounded(lambda x, *, axes: reference(x, axes)),
@@ -116,7 +116,7 @@ def _reduction(
     )
 
     def apply(x: Node, axes: Axes) -> Node:
-        return bind(made, x, axes=axes) if axes else x
+        return bind(target, x, axes=axes) if axes else x
 
     apply.__name__, apply.__doc__ = name, doc
     return apply
@@ -144,7 +144,7 @@ def _extreme_vjp(ct: Node, out: Node, x: Node, axes: Axes) -> Node:
 
 
 def _prod_vjp(ct: Node, out: Node, x: Node, axes: Axes) -> Node:
-    """Every element gets the product of all the others, without division: right for zeros as well."""
+    """Give every element the product of all others, without division: correct for zeros too."""
     kept = tuple(axis for axis in range(x.rank) if axis not in axes)
     perm = kept + axes
     rows = transpose(x, perm)
@@ -157,7 +157,7 @@ def _prod_vjp(ct: Node, out: Node, x: Node, axes: Axes) -> Node:
 
 
 def _shifted(x: Node, axis: int, distance: int, fill: float) -> Node:
-    """x moved by `distance` along `axis`, with `fill` in the places that become free."""
+    """Shift x by `distance` along `axis`, filling with `fill`."""
     low = tuple(distance if a == axis else 0 for a in range(x.rank))
     return pad(x, fill, low, tuple(-n for n in low))
 
@@ -190,7 +190,7 @@ def _arg(name: str, doc: str, reference: Callable[..., Array]) -> Callable[[Node
             raise ShapeError(f"{name} of {x} along axis {axis} has no elements to choose from")
         return TensorType(_without(x.shape, (axis,)), "int32")
 
-    made = primitive(
+    target = primitive(
         name,
         type_rule=type_rule,
         reference=quiet(lambda x, *, axis: reference(single(x), axis=axis).astype(np.int32)),
@@ -209,7 +209,7 @@ def _arg(name: str, doc: str, reference: Callable[..., Array]) -> Callable[[Node
     )
 
     def apply(x: Node, axis: int) -> Node:
-        return bind(made, x, axis=axis)
+        return bind(target, x, axis=axis)
 
     apply.__name__, apply.__doc__ = name, doc
     return apply
@@ -252,7 +252,7 @@ def _cumulative(
         out = reference(np.flip(x, axis) if reverse else x, axis=axis, dtype=x.dtype)
         return np.flip(out, axis) if reverse else out
 
-    made = primitive(
+    target = primitive(
         name,
         type_rule=type_rule,
         reference=rounded(run),
@@ -270,14 +270,14 @@ def _cumulative(
     )
 
     def apply(x: Node, axis: int, reverse: bool = False) -> Node:
-        return bind(made, x, axis=axis, reverse=reverse)
+        return bind(target, x, axis=axis, reverse=reverse)
 
     apply.__name__, apply.__doc__ = name, doc
     return apply
 
 
 def _cumprod_vjp(ct: Node, out: Node, x: Node, axis: int, backwards: bool) -> Node:
-    """Without division, so right for zeros as well.
+    """Compute the derivative without division, so that it is correct for zeros too.
 
     The cotangent of x[i] is (product before i) * s[i], where s[i] = ct[i] + x[i + 1] * s[i + 1]. This linear
     recurrence is solved by doubling (Hillis & Steele 1986) in log2(n) elementwise steps.
@@ -297,21 +297,21 @@ def _cumprod_vjp(ct: Node, out: Node, x: Node, axis: int, backwards: bool) -> No
 
 
 def _cumulative_extreme_vjp(ct: Node, out: Node, x: Node, axis: int, backwards: bool) -> Node:
-    """Each output's cotangent is added where its value came from: the last element so far that equals it."""
+    """Add each output's cotangent to the element it equals, the last such one so far."""
     if backwards:
         flip = (axis,)
         return reverse(
             _cumulative_extreme_vjp(reverse(ct, flip), reverse(out, flip), reverse(x, flip), axis, False),
             flip,
         )
-    place = iota("int32", x.shape, axis)
-    source = cummax(select(eq(x, out), place, zeros_like(place)), axis)
+    position = iota("int32", x.shape, axis)
+    source = cummax(select(eq(x, out), position, zeros_like(position)), axis)
     perm = (*(a for a in range(x.rank) if a != axis), axis)
     shape = tuple(x.shape[a] for a in perm)
     rows = (math.prod(shape[:-1]), shape[-1])
     indices = reshape(transpose(source, perm), (*rows, 1))
     updates = reshape(transpose(ct, perm), rows)
-    # index.py is a later family; its scatter is looked up when a derivative is taken.
+    # index.py is imported after this file, so its scatter is looked up when a derivative is taken.
     summed = PRIMITIVES["scatter"](
         full(0, TensorType(rows, ct.dtype)), indices, updates, mode="add", batch_dims=1
     )

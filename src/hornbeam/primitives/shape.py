@@ -1,4 +1,4 @@
-"""Primitives that move elements and compute nothing: reshape, transpose, broadcast, pad, slice, ..."""
+"""Primitives that move elements: reshape, transpose, broadcast, pad, slice, ..."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
 
 
 def _sum(x: Node, axes: Sequence[int]) -> Node:
-    # reduce.py stands on this file; the one reduction needed here is looked up when a derivative is taken.
+    # reduce.py imports this file, so the one reduction needed here is looked up when a derivative is taken.
     return PRIMITIVES["reduce_sum"](x, axes=tuple(axes)) if axes else x
 
 
@@ -60,7 +60,7 @@ RESHAPE = primitive(
 
 
 def reshape(x: Node, shape: Shape) -> Node:
-    """The same elements in row-major order under another shape. A reshape of a reshape is one reshape."""
+    """Reshape in row-major order. A reshape of a reshape is one reshape."""
     if x.primitive is RESHAPE:
         x = x.inputs[0]
     return x if x.shape == shape else bind(RESHAPE, x, shape=shape)
@@ -97,7 +97,7 @@ TRANSPOSE = primitive(
 
 
 def transpose(x: Node, perm: tuple[int, ...]) -> Node:
-    """Axis i of the result is axis perm[i] of x. A transpose of a transpose is one transpose."""
+    """Permute axes: axis i of the result is axis perm[i] of x. A transpose of a transpose is one."""
     if x.primitive is TRANSPOSE:
         perm = tuple(x.params["perm"][axis] for axis in perm)
         x = x.inputs[0]
@@ -149,7 +149,7 @@ BROADCAST = primitive(
 
 
 def broadcast(x: Node, shape: Shape, dims: tuple[int, ...]) -> Node:
-    """x repeated to `shape`; its axis i becomes axis dims[i], where its size is the same or 1."""
+    """Broadcast x to `shape`; its axis i becomes axis dims[i], where its size is equal or 1."""
     if x.shape == shape:
         return x
     return bind(BROADCAST, x, shape=shape, dims=dims)
@@ -178,7 +178,7 @@ def _pad_type(
 
 
 def pad_array(x: Array, value: Array, low: Amounts, high: Amounts, interior: Amounts) -> Array:
-    """`x` with `value` around it and between its elements; negative amounts crop."""
+    """Pad `x` with `value` around it and between its elements; negative amounts crop."""
     spread = np.full(
         [_padded_size(n, 0, 0, i) for n, i in zip(x.shape, interior, strict=True)], value, x.dtype
     )
@@ -219,7 +219,7 @@ PAD = primitive(
 
 
 def pad(x: Node, value: Node | float, low: Amounts, high: Amounts, interior: Amounts | None = None) -> Node:
-    """`value` before, after and between the elements of each axis; negative `low` and `high` crop."""
+    """Pad each axis with `value` before, after and between elements; negative `low` and `high` crop."""
     interior = (0,) * x.rank if interior is None else interior
     if not (any(low) or any(high) or any(interior)):
         return x
@@ -266,9 +266,9 @@ SLICE = primitive(
 
 
 def slice_(x: Node, start: Shape, stop: Shape, step: Shape | None = None) -> Node:
-    """x[start:stop:step] on every axis."""
+    """Compute x[start:stop:step] on every axis."""
     step = (1,) * x.rank if step is None else step
-    # A step beyond the end takes one element, like a step of 1.
+    # A step beyond the end selects one element, like a step of 1.
     if (
         stop == x.shape
         and not any(start)
@@ -325,7 +325,7 @@ CONCATENATE = primitive(
 
 
 def concatenate(*xs: Node, axis: int) -> Node:
-    """The operands one after the other along `axis`."""
+    """Concatenate the operands along `axis`."""
     return xs[0] if len(xs) == 1 else bind(CONCATENATE, *xs, axis=axis)
 
 
@@ -354,7 +354,7 @@ REVERSE = primitive(
 
 
 def reverse(x: Node, axes: tuple[int, ...]) -> Node:
-    """x with the order of elements along `axes` turned round."""
+    """Reverse the order of elements along `axes`."""
     return bind(REVERSE, x, axes=axes) if axes else x
 
 
@@ -388,7 +388,7 @@ IOTA = primitive(
 
 
 def iota(dtype: str, shape: Shape, axis: int) -> Node:
-    """0, 1, 2, ... along `axis`, the same along all others."""
+    """Count 0, 1, 2, ... along `axis`, equal along all others."""
     return bind(IOTA, dtype=dtype, shape=shape, axis=axis)
 
 
@@ -437,7 +437,7 @@ DYNAMIC_SLICE = primitive(
 
 
 def dynamic_slice(x: Node, *starts: Node, sizes: Shape) -> Node:
-    """The window of `sizes` that begins at `starts`, which are clamped so that it fits."""
+    """Slice the window of `sizes` at `starts`, which are clamped so that it fits."""
     return x if sizes == x.shape else bind(DYNAMIC_SLICE, x, *starts, sizes=sizes)
 
 
@@ -474,5 +474,5 @@ DYNAMIC_UPDATE_SLICE = primitive(
 
 
 def dynamic_update_slice(x: Node, update: Node, *starts: Node) -> Node:
-    """x with the window that begins at `starts` (clamped so that it fits) replaced by `update`."""
+    """Replace the window of x at `starts` (clamped so that it fits) by `update`."""
     return update if update.shape == x.shape else bind(DYNAMIC_UPDATE_SLICE, x, update, *starts)

@@ -45,7 +45,7 @@ def _expect(name: str, got: TensorType, shape: Shape) -> None:
 
 
 def _views(x: Array, output: Shape, window: Shape, strides: Shape) -> list[Array]:
-    """For every window position, the elements of the padded x that it meets: views of the output's shape."""
+    """Return, for every window position, the elements of the padded x at it: views of the output's shape."""
     if 0 in output:
         return []
     steps = (1, *strides, 1)
@@ -61,23 +61,23 @@ def _around(padding: Padding) -> tuple[tuple[int, int], ...]:
 
 
 def _inside(x: Array, padding: Padding) -> Array:
-    """The padded x without its padding."""
+    """Remove the padding of x."""
     return x[
         tuple(slice(low, size - high) for size, (low, high) in zip(x.shape, _around(padding), strict=True))
     ]
 
 
 def _choices(x: Array, window: Shape, strides: Shape, padding: Padding) -> list[Array]:
-    """For every window position, where it holds the element that its window chooses."""
+    """Return, for every window position, a mask of the windows that select the element at it."""
     output = _pool_shape("max_pool", x.shape, window, strides, padding)
     values = _views(np.pad(x, _around(padding)), output, window, strides)
     valid = _views(np.pad(np.ones(x.shape, bool), _around(padding)), output, window, strides)
     best, chosen = np.zeros(output, x.dtype), np.full(output, -1)
-    for place, (value, real) in enumerate(zip(values, valid, strict=True)):
+    for position, (value, real) in enumerate(zip(values, valid, strict=True)):
         larger = (value > best) | (np.isnan(value) & ~np.isnan(best))
         take = real & ((chosen < 0) | larger)
-        best, chosen = np.where(take, value, best), np.where(take, place, chosen)
-    return [chosen == place for place in range(len(values))]
+        best, chosen = np.where(take, value, best), np.where(take, position, chosen)
+    return [chosen == position for position in range(len(values))]
 
 
 def _max_pool(x: Array, *, window: Shape, strides: Shape, padding: Padding) -> Array:
@@ -123,7 +123,7 @@ def _sum_pool_grad(
 
 
 def _cost(types: Sequence[TensorType], out: Any, *, window: Shape, **params: Any) -> tuple[int, int]:
-    """One FLOP per window element, counted at the pooled side."""
+    """Cost of one FLOP per window element, counted at the pooled side."""
     pooled = min(t.size for t in (*types, out))
     return pooled * math.prod(window), movement_bytes(types, out)
 
@@ -160,7 +160,7 @@ MAX_POOL = primitive(
 
 
 def max_pool(x: Node, window: Shape, strides: Shape, padding: Padding) -> Node:
-    """Largest element of each window of x (N, *S, C); NaN if there is one."""
+    """Compute the maximum of each window of x (N, *S, C); NaN if it contains one."""
     return bind(MAX_POOL, x, window=window, strides=strides, padding=padding)
 
 
@@ -178,7 +178,7 @@ MAX_POOL_GATHER = primitive(
 
 
 def max_pool_gather(x: Node, t: Node, window: Shape, strides: Shape, padding: Padding) -> Node:
-    """The element of t where the largest of x sits in each window (0 for a window of padding alone)."""
+    """Select the element of t at the argmax of x in each window (0 for a window of padding alone)."""
     return bind(MAX_POOL_GATHER, x, t, window=window, strides=strides, padding=padding)
 
 
@@ -200,7 +200,7 @@ MAX_POOL_SCATTER = primitive(
 
 
 def max_pool_scatter(x: Node, dy: Node, window: Shape, strides: Shape, padding: Padding) -> Node:
-    """The transpose of `max_pool_gather` in t: dy summed where the largest of x sits in each window."""
+    """Transpose `max_pool_gather` in t: add dy at the argmax of x in each window."""
     return bind(MAX_POOL_SCATTER, x, dy, window=window, strides=strides, padding=padding)
 
 
@@ -216,7 +216,7 @@ SUM_POOL = primitive(
 
 
 def sum_pool(x: Node, window: Shape, strides: Shape, padding: Padding) -> Node:
-    """Sum of each window of x (N, *S, C)."""
+    """Compute the sum of each window of x (N, *S, C)."""
     return bind(SUM_POOL, x, window=window, strides=strides, padding=padding)
 
 
@@ -240,5 +240,5 @@ SUM_POOL_GRAD = primitive(
 
 
 def sum_pool_grad(dy: Node, input_shape: Shape, window: Shape, strides: Shape, padding: Padding) -> Node:
-    """The transpose of `sum_pool`: dy added to every element of its window, in an input of `input_shape`."""
+    """Transpose `sum_pool`: add dy to every element of its window, in an input of `input_shape`."""
     return bind(SUM_POOL_GRAD, dy, input_shape=input_shape, window=window, strides=strides, padding=padding)
