@@ -98,7 +98,7 @@ def test_synchronized_statistics_of_one_process_are_its_own(rng: np.random.Gener
     ("limits", "expected"),
     [
         ({"max": 3}, "some of the keys rmin, rmax, dmax"),
-        ({"dmax": -1}, "numbers that are not negative"),
+        ({"dmax": -1}, "numbers of at least 0"),
         ({"rmin": 2, "rmax": 1}, "rmin of renorm_clipping must not exceed rmax"),
     ],
 )

@@ -1,42 +1,53 @@
-"""Activations as layers."""
+"""Activation functions as layers."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import activations, constraints, initializers, ops, regularizers
-from hornbeam._internal.validation import check_axes
+from hornbeam._internal.validation import check_axes, check_number
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import (
+        ActivationLike,
+        ConstraintLike,
+        InitializerLike,
+        RegularizerLike,
+        Shape,
+        Tree,
+    )
+
 
 class _Elementwise(Layer):
-    """A layer that keeps the shape and hands masks on."""
+    """A layer that keeps the shape and passes masks on."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
 
 
-def _not_negative(owner: str, name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
-        raise ValueError(f"{owner}: {name} must be a number that is not negative, got {value!r}")
-    return float(value)
-
-
 @exported("keras.layers")
 class Activation(_Elementwise):
-    """y = activation(x), for a function of `hornbeam.activations` by name, or any callable.
+    """Apply an activation function: `y = activation(x)`.
 
-    Raises UnknownObjectError for an unknown name, with the nearest known one.
+    Args:
+        activation: Function of `hornbeam.activations` by name, or any function of a tensor.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> np.asarray(hornbeam.layers.Activation("relu")(np.array([-1.0, 2.0])))
-    array([0., 2.], dtype=float32)
+    Raises:
+        UnknownObjectError: If the name is unknown; the message has the nearest known name.
+
+    Example:
+        >>> np.asarray(hornbeam.layers.Activation("relu")(np.array([-1.0, 2.0])))
+        array([0., 2.], dtype=float32)
     """
 
-    def __init__(self, activation: Any, **kwargs: Any) -> None:
+    def __init__(self, activation: ActivationLike, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.activation = activations.get(activation)
 
@@ -46,12 +57,22 @@ class Activation(_Elementwise):
 
 @exported("keras.layers")
 class ReLU(_Elementwise):
-    """y = min(x, max_value) for x >= threshold, else negative_slope * (x - threshold).
+    """Rectified linear unit with a threshold and an upper bound.
 
-    Raises ValueError if an argument is negative.
+    Formula: `y = min(x, max_value)` for x >= threshold, else `negative_slope * (x - threshold)`.
 
-    >>> np.asarray(hornbeam.layers.ReLU(max_value=1.0)(np.array([-1.0, 2.0])))
-    array([0., 1.], dtype=float32)
+    Args:
+        max_value: Upper bound of the output; none by default.
+        negative_slope: Slope below the threshold.
+        threshold: Smallest input that is passed on.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Raises:
+        ValueError: If an argument is negative.
+
+    Example:
+        >>> np.asarray(hornbeam.layers.ReLU(max_value=1.0)(np.array([-1.0, 2.0])))
+        array([0., 1.], dtype=float32)
     """
 
     def __init__(
@@ -62,9 +83,13 @@ class ReLU(_Elementwise):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.max_value = None if max_value is None else _not_negative("ReLU", "max_value", max_value)
-        self.negative_slope = _not_negative("ReLU", "negative_slope", negative_slope)
-        self.threshold = _not_negative("ReLU", "threshold", threshold)
+        self.max_value = (
+            None
+            if max_value is None
+            else float(check_number("max_value", max_value, minimum=0, where="ReLU"))
+        )
+        self.negative_slope = float(check_number("negative_slope", negative_slope, minimum=0, where="ReLU"))
+        self.threshold = float(check_number("threshold", threshold, minimum=0, where="ReLU"))
 
     def call(self, inputs: Tensor) -> Tensor:
         return activations.relu(inputs, self.negative_slope, self.max_value, self.threshold)
@@ -72,16 +97,28 @@ class ReLU(_Elementwise):
 
 @exported("keras.layers")
 class LeakyReLU(_Elementwise):
-    """y = x for x >= 0, else negative_slope * x (Maas et al. 2013). Note the default slope of 0.3.
+    """Leaky rectified linear unit: `y = x` for x >= 0, else `negative_slope * x`.
 
-    >>> np.asarray(hornbeam.layers.LeakyReLU(0.5)(np.array([-1.0, 2.0])))
-    array([-0.5,  2. ], dtype=float32)
+    Args:
+        negative_slope: Slope of the negative part, 0.3 by default as in Keras.
+        **kwargs: `alpha`, the name of `negative_slope` in Keras 2; other arguments of `Layer`.
+
+    Raises:
+        ValueError: If `negative_slope` is negative.
+
+    Example:
+        >>> np.asarray(hornbeam.layers.LeakyReLU(0.5)(np.array([-1.0, 2.0])))
+        array([-0.5,  2. ], dtype=float32)
+
+    Source: Maas et al. 2013.
     """
 
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
-        negative_slope = kwargs.pop("alpha", negative_slope)  # its name in Keras 2
+        negative_slope = kwargs.pop("alpha", negative_slope)  # the name in Keras 2
         super().__init__(**kwargs)
-        self.negative_slope = _not_negative("LeakyReLU", "negative_slope", negative_slope)
+        self.negative_slope = float(
+            check_number("negative_slope", negative_slope, minimum=0, where="LeakyReLU")
+        )
 
     def call(self, inputs: Tensor) -> Tensor:
         return activations.leaky_relu(inputs, self.negative_slope)
@@ -89,22 +126,30 @@ class LeakyReLU(_Elementwise):
 
 @exported("keras.layers")
 class PReLU(_Elementwise):
-    """y = x for x >= 0, else alpha * x with learned slopes alpha (He et al. 2015, Delving Deep into
-    Rectifiers).
+    """Leaky ReLU with trained slopes of the negative part: `y = x` for x >= 0, else `alpha * x`.
 
-    alpha has the input's shape without the batch, and size 1 on `shared_axes` (counted with the batch as axis
-    0).
+    Shapes: alpha has the input's shape without the batch, with size 1 on `shared_axes`.
 
-    >>> hornbeam.layers.PReLU(shared_axes=[1, 2])(np.ones((1, 4, 4, 3))).shape
-    (1, 4, 4, 3)
+    Args:
+        alpha_initializer: Initializer of `alpha`.
+        alpha_regularizer: Penalty on `alpha` that is added to the loss.
+        alpha_constraint: Function applied to `alpha` after each update.
+        shared_axes: Axes along which `alpha` is the same, counted with the batch as axis 0.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Example:
+        >>> hornbeam.layers.PReLU(shared_axes=[1, 2])(np.ones((1, 4, 4, 3))).shape
+        (1, 4, 4, 3)
+
+    Source: He et al. 2015, Delving Deep into Rectifiers.
     """
 
     def __init__(
         self,
-        alpha_initializer: Any = "Zeros",
-        alpha_regularizer: Any = None,
-        alpha_constraint: Any = None,
-        shared_axes: Any = None,
+        alpha_initializer: InitializerLike = "Zeros",
+        alpha_regularizer: RegularizerLike = None,
+        alpha_constraint: ConstraintLike = None,
+        shared_axes: int | Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -114,7 +159,7 @@ class PReLU(_Elementwise):
         check_axes("shared_axes", shared_axes, where="PReLU")
         self.shared_axes = [shared_axes] if isinstance(shared_axes, int) else shared_axes
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         shape = [1 if axis in (self.shared_axes or ()) else size for axis, size in enumerate(input_shape)][1:]
         self.alpha = self.add_weight(
             shape,
@@ -123,12 +168,12 @@ class PReLU(_Elementwise):
             constraint=self.alpha_constraint,
             name="alpha",
         )
-        free = {
+        sizes = {
             axis: size
             for axis, size in enumerate(input_shape)
             if axis and axis not in (self.shared_axes or ())
         }
-        self.input_spec = InputSpec(ndim=len(input_shape), axes=free)
+        self.input_spec = InputSpec(ndim=len(input_shape), axes=sizes)
 
     def call(self, inputs: Tensor) -> Tensor:
         return activations.relu(inputs) - self.alpha * activations.relu(-inputs)
@@ -136,10 +181,17 @@ class PReLU(_Elementwise):
 
 @exported("keras.layers")
 class ELU(_Elementwise):
-    """y = x for x >= 0, else alpha * (exp(x) - 1) (Clevert et al. 2016).
+    """Exponential linear unit: `y = x` for x >= 0, else `alpha * (exp(x) - 1)`.
 
-    >>> hornbeam.layers.ELU()(np.array([-1.0, 2.0])).shape
-    (2,)
+    Args:
+        alpha: Negative limit of the output is `-alpha`.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Example:
+        >>> hornbeam.layers.ELU()(np.array([-1.0, 2.0])).shape
+        (2,)
+
+    Source: Clevert et al. 2016.
     """
 
     def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
@@ -152,17 +204,24 @@ class ELU(_Elementwise):
 
 @exported("keras.layers")
 class Softmax(_Elementwise):
-    """y = exp(x) / sum(exp(x)) along `axis` (one or several); masked places (mask False) get 0.
+    """Softmax: `y = exp(x) / sum(exp(x))` along an axis or several.
 
-    >>> np.asarray(hornbeam.layers.Softmax()(np.zeros(2)))
-    array([0.5, 0.5], dtype=float32)
+    Calls take `mask`, of the input's shape: where it is False the output is 0.
+
+    Args:
+        axis: Axis or axes that sum to 1.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Example:
+        >>> np.asarray(hornbeam.layers.Softmax()(np.zeros(2)))
+        array([0.5, 0.5], dtype=float32)
     """
 
-    def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
+    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = check_axes("axis", axis, where="Softmax")
 
-    def call(self, inputs: Tensor, mask: Any = None) -> Tensor:
+    def call(self, inputs: Tensor, mask: Tree = None) -> Tensor:
         if mask is not None:
             inputs = inputs + (1.0 - ops.cast(mask, inputs.dtype)) * (
                 -3e4 if inputs.dtype == "float16" else -1e9

@@ -1,9 +1,10 @@
-"""Attention: every position looks at all others, weighted by how well query and key fit."""
+"""Multi-head and grouped-query attention."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,11 +16,20 @@ from hornbeam.layers.config import serialize_argument
 from hornbeam.layers.einsum_dense import EinsumDense
 from hornbeam.layers.layer import Layer
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import (
+        ConstraintLike,
+        InitializerLike,
+        RegularizerLike,
+        Shape,
+        Tree,
+    )
+
 
 def masked_softmax(scores: Tensor, mask: Any) -> Tensor:
-    """Softmax over the last axis, of the places where `mask` (broadcasting, or None) is True.
+    """Compute the softmax over the last axis where `mask` (broadcasting, or None) is True.
 
-    A row without any such place gets equal weights.
+    A row that is masked entirely gets equal weights.
     """
     if mask is not None:
         low = -3e4 if scores.dtype == "float16" else -1e9
@@ -28,21 +38,21 @@ def masked_softmax(scores: Tensor, mask: Any) -> Tensor:
 
 
 def causal_mask(queries: int, keys: int) -> Tensor:
-    """(1, queries, keys), True where the key is not later than the query."""
+    """Return a mask (1, queries, keys) that is True where the key is not later than the query."""
     rows = ops.expand_dims(ops.arange(queries, dtype="int32"), 1)
     columns = ops.expand_dims(ops.arange(keys, dtype="int32"), 0)
     return ops.expand_dims(ops.greater_equal(rows, columns), 0)
 
 
 def band_mask(queries: int, keys: int, width: int) -> Tensor:
-    """(1, queries, keys), True where key and query are less than `width` positions apart."""
+    """Return a mask (1, queries, keys), True where key and query are less than `width` positions apart."""
     rows = ops.expand_dims(ops.arange(queries, dtype="int32"), 1)
     columns = ops.expand_dims(ops.arange(keys, dtype="int32"), 0)
     return ops.expand_dims(ops.less(ops.abs(rows - columns), width), 0)
 
 
-def all_of(*masks: Any) -> Any:
-    """All masks that are not None, together."""
+def combine_masks(*masks: Any) -> Any:
+    """Combine the masks that are not None."""
     result = None
     for mask in masks:
         if mask is not None:
@@ -51,14 +61,14 @@ def all_of(*masks: Any) -> Any:
     return result
 
 
-def _attended(q: Tensor, k: Tensor, v: Tensor, mask: Any, size: int) -> Tensor:
-    """Attention as one operation that engines know: heads (batch, steps, heads, size)."""
+def _fused_attention(q: Tensor, k: Tensor, v: Tensor, mask: Any, size: int) -> Tensor:
+    """Apply attention as one operation that engines know, to heads (batch, steps, heads, size)."""
     if mask is not None and mask.ndim == 3:
         mask = ops.expand_dims(mask, 1)
     return ops.dot_product_attention(q, k, v, mask=mask, scale=1.0 / math.sqrt(size))
 
 
-def joined_mask(
+def combine_attention_masks(
     query: Tensor,
     value: Tensor,
     query_mask: Any,
@@ -68,7 +78,7 @@ def joined_mask(
     causal: bool,
     window: int | None,
 ) -> Any:
-    """Everything that says what may be looked at, as one mask (batch, T, S) or with heads, or None."""
+    """Combine all masks into one of shape (batch, T, S), or with an axis of heads; None if there are none."""
     parts = [
         ops.expand_dims(query_mask, 2) if query_mask is not None else None,
         ops.expand_dims(value_mask, 1) if value_mask is not None else None,
@@ -76,38 +86,38 @@ def joined_mask(
         causal_mask(query.shape[1], value.shape[1]) if causal else None,
         band_mask(query.shape[1], value.shape[1], window) if window is not None else None,
     ]
-    mask = all_of(*parts)
+    mask = combine_masks(*parts)
     if attention_mask is None or mask is None:
         return mask if attention_mask is None else ops.cast(attention_mask, "bool")
     if attention_mask.ndim > mask.ndim:
         mask = ops.expand_dims(mask, 1)
-    return all_of(mask, attention_mask)
+    return combine_masks(mask, attention_mask)
 
 
-def _copied(initializer: Any) -> Any:
-    """One initializer for each projection: with no seed given, each draws a seed of its own."""
+def _copy_initializer(initializer: Any) -> Any:
+    """Copy an initializer for each projection: without a seed, each draws its own."""
     if not hasattr(initializer, "get_config"):
         return initializer
     return type(initializer).from_config(initializer.get_config())
 
 
 class _Projected(Layer):
-    """Common to multi-head and group-query attention: projections into heads, and from them out."""
+    """Base of multi-head and grouped-query attention: projections to heads and from heads."""
 
-    # Private as in Keras, whose files name it so.
+    # Private as in Keras, whose files contain this name.
     _gate_dense: EinsumDense | None = None
 
-    def _take_attention_arguments(
+    def _set_attention_arguments(
         self,
         sliding_window: int | None,
         use_gate: bool,
         use_bias: bool,
-        kernel_initializer: Any,
-        bias_initializer: Any,
-        kernel_regularizer: Any,
-        bias_regularizer: Any,
-        kernel_constraint: Any,
-        bias_constraint: Any,
+        kernel_initializer: InitializerLike,
+        bias_initializer: InitializerLike,
+        kernel_regularizer: RegularizerLike,
+        bias_regularizer: RegularizerLike,
+        kernel_constraint: ConstraintLike,
+        bias_constraint: ConstraintLike,
     ) -> None:
         self.sliding_window = (
             sliding_window
@@ -126,20 +136,20 @@ class _Projected(Layer):
     def _projection(
         self,
         equation: str,
-        output_shape: Any,
+        output_shape: int | Sequence[int] | None,
         bias_axes: str,
         name: str,
         input_shape: Any,
         activation: str | None = None,
     ) -> EinsumDense:
-        """An EinsumDense of this layer's style, built."""
+        """Build an EinsumDense with this layer's initializers, regularizers and constraints."""
         layer = EinsumDense(
             equation,
             output_shape=output_shape,
             activation=activation,
             bias_axes=bias_axes if self.use_bias else None,
-            kernel_initializer=_copied(self.kernel_initializer),
-            bias_initializer=_copied(self.bias_initializer),
+            kernel_initializer=_copy_initializer(self.kernel_initializer),
+            bias_initializer=_copy_initializer(self.bias_initializer),
             kernel_regularizer=self.kernel_regularizer,
             bias_regularizer=self.bias_regularizer,
             kernel_constraint=self.kernel_constraint,
@@ -147,12 +157,12 @@ class _Projected(Layer):
             dtype=self.dtype_policy,
             name=name,
         )
-        layer.supports_masking = True  # masks are dealt with here, not in the projections
+        layer.supports_masking = True  # masks are handled here, not in the projections
         layer.build(input_shape)
         return layer
 
-    def _gated(self, query: Tensor, values: Tensor) -> Tensor:
-        """What comes out of each head, let through as far as its gate is open."""
+    def _apply_gate(self, query: Tensor, values: Tensor) -> Tensor:
+        """Multiply the output of each head by its gate."""
         return values if self._gate_dense is None else values * self._gate_dense(query)
 
     def get_config(self) -> dict[str, Any]:
@@ -164,22 +174,49 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 @exported("keras.layers")
 class MultiHeadAttention(_Projected):
-    """y = concat over heads of softmax(q k^T / sqrt(key_dim)) v, projected; q, k, v are projections of the
-    inputs.
+    """Multi-head attention: `y = concat over heads of softmax(q k^T / sqrt(key_dim)) v`, projected.
 
-    query (batch, T, n), value (batch, S, m), key = value unless given -> y (batch, T, n), or (batch, T,
-    *output_shape). attention_axes: axes over which attention runs, all but batch and features by default.
-    value_dim: key_dim by default. Masks: query_mask (batch, T), value_mask and key_mask (batch, S),
-    attention_mask (batch, T, S) or (batch, heads, T, S), use_causal_mask: no position sees later ones.
-    sliding_window: positions see those less than so many steps away, to both sides (with use_causal_mask only
-    earlier ones). use_gate: what comes out of a head is multiplied by sigmoid(projection of the query) (Qiu
-    et al. 2025). return_attention_scores: also the weights (batch, heads, T, S). (Vaswani et al. 2017)
+    q, k and v are projections of query, key and value; the key is the value by default. Calls also take
+    `query_mask` (batch, T), `value_mask` and `key_mask` (batch, S), `attention_mask` (batch, T, S) or (batch,
+    heads, T, S), `use_causal_mask`, with which no position attends to later ones, and
+    `return_attention_scores`, whether the weights (batch, heads, T, S) are returned too.
 
-    Raises ValueError for numbers below 1. flash_attention is accepted: the engine chooses its kernels.
+    Shapes: query (batch, T, n), value (batch, S, m) -> y (batch, T, n), or (batch, T, *output_shape).
 
-    >>> layer = hornbeam.layers.MultiHeadAttention(num_heads=2, key_dim=4)
-    >>> layer(np.ones((1, 5, 8)), np.ones((1, 3, 8))).shape
-    (1, 5, 8)
+    Args:
+        num_heads: Number of heads.
+        key_dim: Size of queries and keys in each head.
+        value_dim: Size of values in each head, `key_dim` by default.
+        dropout: Fraction of the attention weights that are dropped in training, in [0, 1).
+        use_bias: Whether projections have a bias.
+        output_shape: Sizes of the output's features, those of the query by default.
+        attention_axes: Axes over which attention is applied, all but batch and features by default.
+        sliding_window: Distance below which positions attend to each other, to both sides (with
+            `use_causal_mask`
+        only to earlier ones); unlimited by default.
+        flash_attention: Accepted for Keras's signature: the engine chooses its kernels.
+        kernel_initializer: Initializer of the projections' kernels.
+        bias_initializer: Initializer of the projections' biases.
+        kernel_regularizer: Penalty on the kernels that is added to the loss.
+        bias_regularizer: Penalty on the biases that is added to the loss.
+        activity_regularizer: Penalty on the output that is added to the loss.
+        kernel_constraint: Function applied to the kernels after each update.
+        bias_constraint: Function applied to the biases after each update.
+        use_gate: Whether the output of each head is multiplied by sigmoid(projection of the query) (Qiu et
+            al.
+        2025).
+        seed: Seed of the random state; drawn at random by default.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Raises:
+        ValueError: If a size or number is below 1.
+
+    Example:
+        >>> layer = hornbeam.layers.MultiHeadAttention(num_heads=2, key_dim=4)
+        >>> layer(np.ones((1, 5, 8)), np.ones((1, 3, 8))).shape
+        (1, 5, 8)
+
+    Source: Vaswani et al. 2017.
     """
 
     _not_in_config = frozenset({"flash_attention"})
@@ -191,17 +228,17 @@ class MultiHeadAttention(_Projected):
         value_dim: int | None = None,
         dropout: float = 0.0,
         use_bias: bool = True,
-        output_shape: Any = None,
-        attention_axes: Any = None,
+        output_shape: int | Sequence[int] | None = None,
+        attention_axes: int | Sequence[int] | None = None,
         sliding_window: int | None = None,
         flash_attention: bool | None = None,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         use_gate: bool = False,
         seed: int | None = None,
         **kwargs: Any,
@@ -215,7 +252,7 @@ class MultiHeadAttention(_Projected):
             else check_int("value_dim", value_dim, minimum=1, where="MultiHeadAttention")
         )
         self.dropout = check_rate("dropout", dropout, where="MultiHeadAttention")
-        self._take_attention_arguments(
+        self._set_attention_arguments(
             sliding_window, use_gate, use_bias, kernel_initializer, bias_initializer, kernel_regularizer,
             bias_regularizer, kernel_constraint, bias_constraint,
         )  # fmt: skip
@@ -227,7 +264,7 @@ class MultiHeadAttention(_Projected):
         self.seed_generator = random.SeedGenerator(seed)
         self.supports_masking = True
 
-    def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
+    def build(self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None) -> None:
         key_shape = value_shape if key_shape is None else key_shape
         self.query_dense = self._into_heads(query_shape, self.key_dim, "query")
         self.key_dense = self._into_heads(key_shape, self.key_dim, "key")
@@ -267,19 +304,22 @@ class MultiHeadAttention(_Projected):
         use_causal_mask: bool = False,
     ) -> Any:
         key = value if key is None else key
-        mask = joined_mask(
+        mask = combine_attention_masks(
             query, value, query_mask, value_mask, key_mask, attention_mask, use_causal_mask,
             self.sliding_window,
         )  # fmt: skip
         q, k, v = self.query_dense(query), self.key_dense(key), self.value_dense(value)
         if q.ndim == 4 and not return_attention_scores and not (training and self.dropout):
-            return self.output_dense(self._gated(query, _attended(q, k, v, mask, self.key_dim)))
+            return self.output_dense(self._apply_gate(query, _fused_attention(q, k, v, mask, self.key_dim)))
         scores, outputs = self._attend(q, k, v, mask, bool(training))
-        result = self.output_dense(self._gated(query, outputs))
+        result = self.output_dense(self._apply_gate(query, outputs))
         return (result, scores) if return_attention_scores else result
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Any, training: bool) -> tuple[Tensor, Tensor]:
-        """Weights and weighted values of heads (batch, ..., heads, size); the attended axes become one."""
+        """Apply attention to heads (batch, ..., heads, size), with the attended axes flattened to one.
+
+        Returns the attention weights and the weighted values.
+        """
         rank = q.ndim
         axes = self.attention_axes or tuple(range(1, rank - 2))
         axes = tuple(axis % (rank - 1) for axis in axes)
@@ -294,12 +334,12 @@ class MultiHeadAttention(_Projected):
         turned = (*range(k.ndim - 2), k.ndim - 1, k.ndim - 2)
         scores = ops.matmul(q * (1.0 / math.sqrt(self.key_dim)), ops.transpose(k, turned))
         if mask is not None:
-            # What stands before the attended axes is batch (and heads); missing axes go right behind it.
+            # The axes before the attended ones are batch (and heads); missing axes are inserted after them.
             front = mask.shape[: mask.ndim - len(inner) - len(seen)]
             mask = ops.broadcast_to(mask, (*front, *inner, *seen))
             mask = ops.reshape(mask, (*front, *(1,) * (lead - len(front)), *scores.shape[-2:]))
         weights = masked_softmax(scores, mask)
-        if mask is not None:  # a query that may look at nothing gets nothing
+        if mask is not None:  # a query without any key attends to no value
             weights = ops.where(mask, weights, 0.0)
         used = (
             random.dropout(weights, self.dropout, seed=self.seed_generator)
@@ -311,23 +351,48 @@ class MultiHeadAttention(_Projected):
         back = tuple(int(i) for i in np.argsort(order))
         return ops.reshape(weights, (*weights.shape[:lead], *inner, *seen)), ops.transpose(outputs, back)
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Tree, mask: Tree = None) -> Tree:
         return mask
 
 
 @exported("keras.layers", "GroupQueryAttention")
 class GroupedQueryAttention(_Projected):
-    """Multi-head attention in which groups of query heads share a key and a value head (Ainslie et al. 2023).
+    """Multi-head attention in which groups of query heads share a key and a value head.
 
-    query (batch, T, n), value (batch, S, m), key = value unless given -> y (batch, T, n).
-    num_query_heads must be a multiple of num_key_value_heads. Masks, sliding_window and use_gate as in
-    MultiHeadAttention.
+    Calls and masks as in `MultiHeadAttention`.
 
-    Raises ValueError for numbers that do not divide.
+    Shapes: query (batch, T, n), value (batch, S, m), key as the value -> y (batch, T, n).
 
-    >>> layer = hornbeam.layers.GroupQueryAttention(4, num_query_heads=4, num_key_value_heads=2)
-    >>> layer(np.ones((1, 5, 8)), np.ones((1, 3, 8))).shape
-    (1, 5, 8)
+    Args:
+        head_dim: Size of queries, keys and values in each head.
+        num_query_heads: Number of query heads, a multiple of `num_key_value_heads`.
+        num_key_value_heads: Number of key and value heads.
+        dropout: Fraction of the attention weights that are dropped in training, in [0, 1).
+        use_bias: Whether projections have a bias.
+        sliding_window: Distance below which positions attend to each other; see `MultiHeadAttention`.
+        flash_attention: Accepted for Keras's signature: the engine chooses its kernels.
+        kernel_initializer: Initializer of the projections' kernels.
+        bias_initializer: Initializer of the projections' biases.
+        kernel_regularizer: Penalty on the kernels that is added to the loss.
+        bias_regularizer: Penalty on the biases that is added to the loss.
+        activity_regularizer: Penalty on the output that is added to the loss.
+        kernel_constraint: Function applied to the kernels after each update.
+        bias_constraint: Function applied to the biases after each update.
+        use_gate: Whether the output of each head is multiplied by sigmoid(projection of the query) (Qiu et
+            al.
+        2025).
+        seed: Seed of the random state; drawn at random by default.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Raises:
+        ValueError: If the numbers of heads do not divide.
+
+    Example:
+        >>> layer = hornbeam.layers.GroupQueryAttention(4, num_query_heads=4, num_key_value_heads=2)
+        >>> layer(np.ones((1, 5, 8)), np.ones((1, 3, 8))).shape
+        (1, 5, 8)
+
+    Source: Ainslie et al. 2023.
     """
 
     _not_in_config = frozenset({"flash_attention"})
@@ -344,13 +409,13 @@ class GroupedQueryAttention(_Projected):
         use_bias: bool = True,
         sliding_window: int | None = None,
         flash_attention: bool | None = None,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         use_gate: bool = False,
         seed: int | None = None,
         **kwargs: Any,
@@ -368,7 +433,7 @@ class GroupedQueryAttention(_Projected):
                 f"and {num_key_value_heads}"
             )
         self.dropout = check_rate("dropout", dropout, where=owner)
-        self._take_attention_arguments(
+        self._set_attention_arguments(
             sliding_window, use_gate, use_bias, kernel_initializer, bias_initializer, kernel_regularizer,
             bias_regularizer, kernel_constraint, bias_constraint,
         )  # fmt: skip
@@ -376,7 +441,7 @@ class GroupedQueryAttention(_Projected):
         self.seed_generator = random.SeedGenerator(seed)
         self.supports_masking = True
 
-    def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
+    def build(self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None) -> None:
         key_shape = value_shape if key_shape is None else key_shape
         heads, shared, size = self.num_query_heads, self.num_key_value_heads, self.head_dim
         self._query_dense = self._projection("bqm,muh->bquh", (None, heads, size), "uh", "query", query_shape)
@@ -409,14 +474,14 @@ class GroupedQueryAttention(_Projected):
         training: bool | None = None,
         use_causal_mask: bool = False,
     ) -> Any:
-        mask = joined_mask(
+        mask = combine_attention_masks(
             query, value, query_mask, value_mask, key_mask, attention_mask, use_causal_mask,
             self.sliding_window,
         )  # fmt: skip
         key = value if key is None else key
         if not return_attention_scores and not (training and self.dropout):
             q, k, v = self._query_dense(query), self._key_dense(key), self._value_dense(value)
-            return self._output_dense(self._gated(query, _attended(q, k, v, mask, self.head_dim)))
+            return self._output_dense(self._apply_gate(query, _fused_attention(q, k, v, mask, self.head_dim)))
         repeats = self.num_query_heads // self.num_key_value_heads
         q = ops.transpose(self._query_dense(query), (0, 2, 1, 3))
         k = ops.repeat(ops.transpose(self._key_dense(key), (0, 2, 3, 1)), repeats, axis=1)
@@ -425,15 +490,15 @@ class GroupedQueryAttention(_Projected):
         if mask is not None and mask.ndim == 3:
             mask = ops.expand_dims(mask, 1)
         weights = masked_softmax(scores, mask)
-        if mask is not None:  # a query that may look at nothing gets nothing
+        if mask is not None:  # a query without any key attends to no value
             weights = ops.where(mask, weights, 0.0)
         used = (
             random.dropout(weights, self.dropout, seed=self.seed_generator)
             if training and self.dropout
             else weights
         )
-        result = self._output_dense(self._gated(query, ops.transpose(ops.matmul(used, v), (0, 2, 1, 3))))
+        result = self._output_dense(self._apply_gate(query, ops.transpose(ops.matmul(used, v), (0, 2, 1, 3))))
         return (result, weights) if return_attention_scores else result
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Tree, mask: Tree = None) -> Tree:
         return mask

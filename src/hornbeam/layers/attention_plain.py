@@ -2,30 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import ops, random
 from hornbeam._internal.validation import check_choice, check_rate
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
-from hornbeam.layers.attention import all_of, causal_mask, masked_softmax
+from hornbeam.layers.attention import causal_mask, combine_masks, masked_softmax
 from hornbeam.layers.layer import Layer
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ShapeTree, Tree
 
 
 @exported("keras.layers")
 class Attention(Layer):
-    """y = softmax(score(q, k)) v, with score q k^T ("dot") or tanh(q + k) summed ("concat") (Luong et al.
-    2015).
+    """Dot-product attention without projections: `y = softmax(score(q, k)) v`.
 
-    inputs [query (batch, T, n), value (batch, S, m)] or with key (batch, S, n) as third -> y (batch, T, m).
-    use_scale: multiply scores by a learned number. mask: [query mask (batch, T), value mask (batch, S)].
-    return_attention_scores: also the weights (batch, T, S). use_causal_mask: no position sees later ones.
+    The score is `q k^T` ("dot") or `sum(tanh(q + k))` ("concat").
 
-    Raises ValueError for another number of inputs or an unknown score_mode.
+    Calls take [query, value] or [query, value, key]; `mask`, a list of query mask (batch, T) and value mask
+    (batch, S); `return_attention_scores`, whether the weights (batch, T, S) are returned too; and
+    `use_causal_mask`, with which no position attends to later ones.
 
-    >>> hornbeam.layers.Attention()([np.ones((1, 5, 8)), np.ones((1, 3, 8))]).shape
-    (1, 5, 8)
+    Shapes: query (batch, T, n), value (batch, S, m), key (batch, S, n), which is the value by default -> y
+    (batch, T, m).
+
+    Args:
+        use_scale: Whether scores are multiplied by a trained scalar.
+        score_mode: "dot" or "concat".
+        dropout: Fraction of the attention weights that are dropped in training, in [0, 1).
+        seed: Seed of the random state; drawn at random by default.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Raises:
+        ValueError: If the number of inputs is wrong or the score mode unknown.
+
+    Example:
+        >>> hornbeam.layers.Attention()([np.ones((1, 5, 8)), np.ones((1, 3, 8))]).shape
+        (1, 5, 8)
+
+    Source: Luong et al. 2015.
     """
 
     def __init__(
@@ -45,7 +63,7 @@ class Attention(Layer):
         self.scale: Any = None
         self.concat_score_weight: Any = None
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: ShapeTree) -> None:
         self._check(input_shape)
         if self.use_scale:
             self.scale = self.add_weight((), "ones", name="scale")
@@ -70,8 +88,8 @@ class Attention(Layer):
 
     def call(
         self,
-        inputs: Any,
-        mask: Any = None,
+        inputs: Tree,
+        mask: Tree = None,
         return_attention_scores: bool = False,
         training: bool = False,
         use_causal_mask: bool = False,
@@ -81,11 +99,11 @@ class Attention(Layer):
         key = inputs[2] if len(inputs) > 2 else value
         query_mask, value_mask = (mask[0], mask[1]) if isinstance(mask, (list, tuple)) else (mask, None)
         scores = self._scores(query, key)
-        where = all_of(
+        mask_of_scores = combine_masks(
             ops.expand_dims(value_mask, -2) if value_mask is not None else None,
             causal_mask(*scores.shape[-2:]) if use_causal_mask else None,
         )
-        weights = masked_softmax(scores, where)
+        weights = masked_softmax(scores, mask_of_scores)
         if training and self.dropout:
             weights = random.dropout(weights, self.dropout, seed=self.seed_generator)
         result = ops.matmul(weights, value)
@@ -93,7 +111,7 @@ class Attention(Layer):
             result = result * ops.expand_dims(ops.cast(query_mask, result.dtype), -1)
         return (result, weights) if return_attention_scores else result
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Tree, mask: Tree = None) -> Tree:
         if not isinstance(mask, (list, tuple)) or mask[0] is None:
             return None
         return ops.copy(mask[0])  # an operation, as in Keras: the order of layers depends on their number
@@ -101,18 +119,26 @@ class Attention(Layer):
 
 @exported("keras.layers")
 class AdditiveAttention(Attention):
-    """y = softmax(sum(scale * tanh(q + k))) v, with a learned vector `scale` (Bahdanau et al. 2015).
+    """Additive attention: `y = softmax(sum(scale * tanh(q + k))) v`.
 
-    inputs, masks and outputs as in Attention; scale (n,).
+    Inputs, masks and outputs as in `Attention`; the weight `scale` (n,).
 
-    >>> hornbeam.layers.AdditiveAttention()([np.ones((1, 5, 8)), np.ones((1, 3, 8))]).shape
-    (1, 5, 8)
+    Args:
+        use_scale: Whether the sum is weighted by the trained vector `scale`.
+        dropout: Fraction of the attention weights that are dropped in training, in [0, 1).
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Example:
+        >>> hornbeam.layers.AdditiveAttention()([np.ones((1, 5, 8)), np.ones((1, 3, 8))]).shape
+        (1, 5, 8)
+
+    Source: Bahdanau et al. 2015.
     """
 
     def __init__(self, use_scale: bool = True, dropout: float = 0.0, **kwargs: Any) -> None:
         super().__init__(use_scale=use_scale, dropout=dropout, **kwargs)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: ShapeTree) -> None:
         self._check(input_shape)
         if self.use_scale:
             self.scale = self.add_weight((input_shape[0][-1],), "glorot_uniform", name="scale")

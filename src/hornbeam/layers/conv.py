@@ -1,10 +1,9 @@
-"""Convolutions: one base for checks and bias, and below it plain, transposed, depthwise and separable
-ones.
-"""
+"""Convolutions over one, two and three axes, and the base of all convolutions."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import activations, constraints, initializers, ops, regularizers
 from hornbeam._internal.validation import check_choice, check_int, check_sizes
@@ -18,25 +17,34 @@ from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.windows import channel_axis, check_window, spatial_sizes
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import (
+        ActivationLike,
+        ConstraintLike,
+        InitializerLike,
+        RegularizerLike,
+        Shape,
+    )
+
 
 class _Convolution(Layer):
-    """What all convolutions share: sizes, activation, bias, and the checks of them."""
+    """Base of all convolutions: sizes, activation, bias, and their checks."""
 
     rank: int
     paddings: tuple[str, ...] = ("valid", "same")
 
     def __init__(
         self,
-        kernel_size: Any,
-        strides: Any,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int],
         padding: str,
         data_format: str | None,
-        dilation_rate: Any,
-        activation: Any,
+        dilation_rate: int | Sequence[int],
+        activation: ActivationLike,
         use_bias: bool,
-        bias_initializer: Any,
-        bias_regularizer: Any,
-        bias_constraint: Any,
+        bias_initializer: InitializerLike,
+        bias_regularizer: RegularizerLike,
+        bias_constraint: ConstraintLike,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -59,7 +67,7 @@ class _Convolution(Layer):
         self.input_spec = InputSpec(ndim=self.rank + 2)
 
     def _channels_of(self, input_shape: Any) -> int:
-        """Number of input channels; from now on inputs must have as many."""
+        """Return the number of input channels, which the input spec demands from now on."""
         channels = input_shape[channel_axis(self.data_format)]
         if channels is None:
             raise ShapeError(
@@ -96,12 +104,12 @@ class _Convolution(Layer):
         )
 
     def _pad_causally(self, inputs: Tensor) -> tuple[Tensor, str]:
-        """Zeros in front, so that no output sees later steps; returns what padding remains to be done."""
+        """Pad the start with zeros, so that no output depends on later steps. Return the padding to do."""
         if self.padding != "causal":
             return inputs, self.padding
-        low = self.dilation_rate[0] * (self.kernel_size[0] - 1)
-        steps = [(low, 0), (0, 0)] if self.data_format == "channels_last" else [(0, 0), (low, 0)]
-        return ops.pad(inputs, [(0, 0), *steps]), "valid"
+        amount = self.dilation_rate[0] * (self.kernel_size[0] - 1)
+        pads = [(amount, 0), (0, 0)] if self.data_format == "channels_last" else [(0, 0), (amount, 0)]
+        return ops.pad(inputs, [(0, 0), *pads]), "valid"
 
 
 class _Conv(_Convolution):
@@ -111,9 +119,9 @@ class _Conv(_Convolution):
         self,
         filters: int,
         groups: int,
-        kernel_initializer: Any,
-        kernel_regularizer: Any,
-        kernel_constraint: Any,
+        kernel_initializer: InitializerLike,
+        kernel_regularizer: RegularizerLike,
+        kernel_constraint: ConstraintLike,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -128,7 +136,7 @@ class _Conv(_Convolution):
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         channels = self._channels_of(input_shape)
         if channels % self.groups:
             raise ShapeError(
@@ -140,7 +148,12 @@ class _Conv(_Convolution):
         self._add_bias(self.filters)
 
     def convolution_op(self, inputs: Tensor, kernel: Any) -> Tensor:
-        """The convolution alone, by any kernel of this one's shape: subclasses override or use it."""
+        """Convolve without bias and activation. Subclasses may override it or call it with another kernel.
+
+        Args:
+            inputs: Tensor (batch, ..., channels), or with channels first.
+            kernel: Tensor of the shape of `self.kernel`.
+        """
         inputs, padding = self._pad_causally(inputs)
         return ops.conv(
             inputs,
@@ -164,16 +177,43 @@ class _Conv(_Convolution):
 
 @exported("keras.layers", "Convolution1D")
 class Conv1D(_Conv):
-    """y[t] = activation(sum_k x[t * stride + k * dilation] @ kernel[k] + bias).
+    """Convolution over the steps of a sequence.
 
-    x (batch, steps, channels) -> y (batch, steps', filters); kernel (kernel_size, channels / groups,
-    filters). padding: "valid" (none), "same" (steps' = ceil(steps / stride)), "causal" (y[t] sees nothing
-    after t). data_format="channels_first": x (batch, channels, steps).
+    Formula: `y[t] = activation(sum_k x[t * stride + k * dilation] @ kernel[k] + bias)`.
 
-    Raises ValueError for bad arguments, ShapeError if the kernel is larger than the input.
+    Shapes: x (batch, steps, channels) -> y (batch, steps', filters), or with channels before steps; kernel
+    (kernel_size, channels / groups, filters).
 
-    >>> hornbeam.layers.Conv1D(8, 3, padding="causal")(np.ones((1, 10, 4))).shape
-    (1, 10, 8)
+    Args:
+        filters: Number of output channels.
+        kernel_size: Size of the window along each axis; one integer for all axes.
+        strides: Steps between windows along each axis; one integer for all axes.
+        padding: "valid" (none), "same" (steps' = ceil(steps / stride)) or "causal" (y[t] depends on no step
+            after
+        t).
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        dilation_rate: Distance between elements of a window along each axis; one integer for all axes. Not
+            above 1 together with strides above 1.
+        groups: Number of groups of channels that are convolved separately; divides channels and filters.
+        activation: Activation function, by name or as a function; none by default.
+        use_bias: Whether a bias is added.
+        kernel_initializer: Initializer of the kernel.
+        bias_initializer: Initializer of the bias.
+        kernel_regularizer: Penalty on the kernel that is added to the loss.
+        bias_regularizer: Penalty on the bias that is added to the loss.
+        activity_regularizer: Penalty on the output that is added to the loss.
+        kernel_constraint: Function applied to the kernel after each update.
+        bias_constraint: Function applied to the bias after each update.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Raises:
+        ValueError: If an argument is invalid.
+        ShapeError: If the kernel is larger than the input.
+
+    Example:
+        >>> hornbeam.layers.Conv1D(8, 3, padding="causal")(np.ones((1, 10, 4))).shape
+        (1, 10, 8)
     """
 
     rank = 1
@@ -182,21 +222,21 @@ class Conv1D(_Conv):
     def __init__(
         self,
         filters: int,
-        kernel_size: Any,
-        strides: Any = 1,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
         padding: str = "valid",
         data_format: str | None = None,
-        dilation_rate: Any = 1,
+        dilation_rate: int | Sequence[int] = 1,
         groups: int = 1,
-        activation: Any = None,
+        activation: ActivationLike = None,
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**constructor_arguments(locals()))
@@ -204,16 +244,44 @@ class Conv1D(_Conv):
 
 @exported("keras.layers", "Convolution2D")
 class Conv2D(_Conv):
-    """y[i, j] = activation(sum_{a, b} x[i * stride + a, j * stride + b] @ kernel[a, b] + bias).
+    """Convolution over images.
 
-    x (batch, height, width, channels) -> y (batch, h', w', filters); kernel (*kernel_size, channels / groups,
-    filters). h' = floor((height - kernel) / stride) + 1 with padding="valid", ceil(height / stride) with
-    "same". data_format="channels_first": x (batch, channels, height, width), y likewise. (LeCun et al. 1989)
+    Formula: `y[i, j] = activation(sum_{a, b} x[i * stride + a, j * stride + b] @ kernel[a, b] + bias)`.
 
-    Raises ValueError for bad arguments, ShapeError if the kernel is larger than the input.
+    Shapes: x (batch, height, width, channels) -> y (batch, h', w', filters), or with channels before height;
+    kernel (*kernel_size, channels / groups, filters). h' = floor((height - kernel) / stride) + 1 with
+    padding="valid", ceil(height / stride) with "same".
 
-    >>> hornbeam.layers.Conv2D(32, (3, 3), activation="relu")(np.ones((1, 28, 28, 1))).shape
-    (1, 26, 26, 32)
+    Args:
+        filters: Number of output channels.
+        kernel_size: Size of the window along each axis; one integer for all axes.
+        strides: Steps between windows along each axis; one integer for all axes.
+        padding: "valid" (none) or "same" (output size = ceil(input size / stride)). Case is ignored.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        dilation_rate: Distance between elements of a window along each axis; one integer for all axes. Not
+            above 1 together with strides above 1.
+        groups: Number of groups of channels that are convolved separately; divides channels and filters.
+        activation: Activation function, by name or as a function; none by default.
+        use_bias: Whether a bias is added.
+        kernel_initializer: Initializer of the kernel.
+        bias_initializer: Initializer of the bias.
+        kernel_regularizer: Penalty on the kernel that is added to the loss.
+        bias_regularizer: Penalty on the bias that is added to the loss.
+        activity_regularizer: Penalty on the output that is added to the loss.
+        kernel_constraint: Function applied to the kernel after each update.
+        bias_constraint: Function applied to the bias after each update.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Raises:
+        ValueError: If an argument is invalid.
+        ShapeError: If the kernel is larger than the input.
+
+    Example:
+        >>> hornbeam.layers.Conv2D(32, (3, 3), activation="relu")(np.ones((1, 28, 28, 1))).shape
+        (1, 26, 26, 32)
+
+    Source: LeCun et al. 1989.
     """
 
     rank = 2
@@ -221,21 +289,21 @@ class Conv2D(_Conv):
     def __init__(
         self,
         filters: int,
-        kernel_size: Any,
-        strides: Any = (1, 1),
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = (1, 1),
         padding: str = "valid",
         data_format: str | None = None,
-        dilation_rate: Any = (1, 1),
+        dilation_rate: int | Sequence[int] = (1, 1),
         groups: int = 1,
-        activation: Any = None,
+        activation: ActivationLike = None,
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**constructor_arguments(locals()))
@@ -243,15 +311,39 @@ class Conv2D(_Conv):
 
 @exported("keras.layers", "Convolution3D")
 class Conv3D(_Conv):
-    """A convolution over volumes: x (batch, depth, height, width, channels) -> y (batch, d', h', w',
-    filters).
+    """Convolution over volumes.
 
-    kernel (*kernel_size, channels / groups, filters); sizes and paddings as in Conv2D.
+    Shapes: x (batch, depth, height, width, channels) -> y (batch, d', h', w', filters), or with channels
+    before depth; kernel (*kernel_size, channels / groups, filters). Sizes as in `Conv2D`.
 
-    Raises ValueError for bad arguments, ShapeError if the kernel is larger than the input.
+    Args:
+        filters: Number of output channels.
+        kernel_size: Size of the window along each axis; one integer for all axes.
+        strides: Steps between windows along each axis; one integer for all axes.
+        padding: "valid" (none) or "same" (output size = ceil(input size / stride)). Case is ignored.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        dilation_rate: Distance between elements of a window along each axis; one integer for all axes. Not
+            above 1 together with strides above 1.
+        groups: Number of groups of channels that are convolved separately; divides channels and filters.
+        activation: Activation function, by name or as a function; none by default.
+        use_bias: Whether a bias is added.
+        kernel_initializer: Initializer of the kernel.
+        bias_initializer: Initializer of the bias.
+        kernel_regularizer: Penalty on the kernel that is added to the loss.
+        bias_regularizer: Penalty on the bias that is added to the loss.
+        activity_regularizer: Penalty on the output that is added to the loss.
+        kernel_constraint: Function applied to the kernel after each update.
+        bias_constraint: Function applied to the bias after each update.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> hornbeam.layers.Conv3D(4, 3)(np.ones((1, 5, 6, 7, 2))).shape
-    (1, 3, 4, 5, 4)
+    Raises:
+        ValueError: If an argument is invalid.
+        ShapeError: If the kernel is larger than the input.
+
+    Example:
+        >>> hornbeam.layers.Conv3D(4, 3)(np.ones((1, 5, 6, 7, 2))).shape
+        (1, 3, 4, 5, 4)
     """
 
     rank = 3
@@ -259,21 +351,21 @@ class Conv3D(_Conv):
     def __init__(
         self,
         filters: int,
-        kernel_size: Any,
-        strides: Any = (1, 1, 1),
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = (1, 1, 1),
         padding: str = "valid",
         data_format: str | None = None,
-        dilation_rate: Any = (1, 1, 1),
+        dilation_rate: int | Sequence[int] = (1, 1, 1),
         groups: int = 1,
-        activation: Any = None,
+        activation: ActivationLike = None,
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**constructor_arguments(locals()))

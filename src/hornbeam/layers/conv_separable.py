@@ -1,8 +1,9 @@
-"""Convolutions that keep the channels apart: depthwise, and separable (depthwise, then across channels)."""
+"""Depthwise and separable convolutions."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import constraints, initializers, ops, regularizers
 from hornbeam._internal.validation import check_int
@@ -11,18 +12,25 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.layers.config import constructor_arguments
 from hornbeam.layers.conv import _Convolution
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import (
+        ActivationLike,
+        ConstraintLike,
+        InitializerLike,
+        RegularizerLike,
+        Shape,
+    )
+
 
 class _Depthwise(_Convolution):
-    """Common to both: a kernel (*kernel_size, channels, depth_multiplier) applied to every channel by
-    itself.
-    """
+    """Base of both: a kernel (*kernel_size, channels, depth_multiplier) applied to each channel alone."""
 
     def __init__(
         self,
         depth_multiplier: int,
-        depthwise_initializer: Any,
-        depthwise_regularizer: Any,
-        depthwise_constraint: Any,
+        depthwise_initializer: InitializerLike,
+        depthwise_regularizer: RegularizerLike,
+        depthwise_constraint: ConstraintLike,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -41,7 +49,7 @@ class _Depthwise(_Convolution):
 
 
 class _DepthwiseConv(_Depthwise):
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         channels = self._channels_of(input_shape)
         self.kernel = self._add_kernel(
             "kernel", (*self.kernel_size, channels, self.depth_multiplier), "depthwise"
@@ -66,9 +74,9 @@ class _SeparableConv(_Depthwise):
     def __init__(
         self,
         filters: int,
-        pointwise_initializer: Any,
-        pointwise_regularizer: Any,
-        pointwise_constraint: Any,
+        pointwise_initializer: InitializerLike,
+        pointwise_regularizer: RegularizerLike,
+        pointwise_constraint: ConstraintLike,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -77,7 +85,7 @@ class _SeparableConv(_Depthwise):
         self.pointwise_regularizer = regularizers.get(pointwise_regularizer)
         self.pointwise_constraint = constraints.get(pointwise_constraint)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         channels = self._channels_of(input_shape)
         spread = channels * self.depth_multiplier
         self.depthwise_kernel = self._add_kernel(
@@ -106,36 +114,61 @@ class _SeparableConv(_Depthwise):
 
 @exported("keras.layers")
 class DepthwiseConv1D(_DepthwiseConv):
-    """Each channel of x (batch, steps, channels) is convolved by itself: y (batch, steps', channels *
-    depth_multiplier).
+    """Convolution of each channel of a sequence by itself.
 
-    kernel (kernel_size, channels, depth_multiplier).
+    Shapes: x (batch, steps, channels) -> y (batch, steps', channels * depth_multiplier); kernel (kernel_size,
+    channels, depth_multiplier).
 
-    Raises ValueError for bad arguments, ShapeError if the kernel is larger than the input.
+    Args:
+        kernel_size: Size of the window along each axis; one integer for all axes.
+        strides: Steps between windows along each axis; one integer for all axes.
+        padding: "valid" (none), "same" (steps' = ceil(steps / stride)) or "causal" (no output depends on
+            later
+        steps).
+        depth_multiplier: Number of outputs for each input channel.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        dilation_rate: Distance between elements of a window along each axis; one integer for all axes. Not
+            above 1 together with strides above 1.
+        activation: Activation function, by name or as a function; none by default.
+        use_bias: Whether a bias is added.
+        depthwise_initializer: Initializer of the depthwise kernel.
+        bias_initializer: Initializer of the bias.
+        depthwise_regularizer: Penalty on the depthwise kernel that is added to the loss.
+        bias_regularizer: Penalty on the bias that is added to the loss.
+        activity_regularizer: Penalty on the output that is added to the loss.
+        depthwise_constraint: Function applied to the depthwise kernel after each update.
+        bias_constraint: Function applied to the bias after each update.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> hornbeam.layers.DepthwiseConv1D(3)(np.ones((1, 10, 4))).shape
-    (1, 8, 4)
+    Raises:
+        ValueError: If an argument is invalid.
+        ShapeError: If the kernel is larger than the input.
+
+    Example:
+        >>> hornbeam.layers.DepthwiseConv1D(3)(np.ones((1, 10, 4))).shape
+        (1, 8, 4)
     """
 
     rank = 1
 
     def __init__(
         self,
-        kernel_size: Any,
-        strides: Any = 1,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
         padding: str = "valid",
         depth_multiplier: int = 1,
         data_format: str | None = None,
-        dilation_rate: Any = 1,
-        activation: Any = None,
+        dilation_rate: int | Sequence[int] = 1,
+        activation: ActivationLike = None,
         use_bias: bool = True,
-        depthwise_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        depthwise_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        depthwise_constraint: Any = None,
-        bias_constraint: Any = None,
+        depthwise_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        depthwise_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        depthwise_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**constructor_arguments(locals()))
@@ -143,36 +176,59 @@ class DepthwiseConv1D(_DepthwiseConv):
 
 @exported("keras.layers")
 class DepthwiseConv2D(_DepthwiseConv):
-    """Each channel of an image is convolved by itself: y (batch, h', w', channels * depth_multiplier).
+    """Convolution of each channel of an image by itself.
 
-    kernel (*kernel_size, channels, depth_multiplier); output channel c * depth_multiplier + m comes from
-    channel c.
+    Shapes: x (batch, height, width, channels) -> y (batch, h', w', channels * depth_multiplier); kernel
+    (*kernel_size, channels, depth_multiplier). Output channel c * depth_multiplier + m depends on channel c.
 
-    Raises ValueError for bad arguments, ShapeError if the kernel is larger than the input.
+    Args:
+        kernel_size: Size of the window along each axis; one integer for all axes.
+        strides: Steps between windows along each axis; one integer for all axes.
+        padding: "valid" (none) or "same" (output size = ceil(input size / stride)). Case is ignored.
+        depth_multiplier: Number of outputs for each input channel.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        dilation_rate: Distance between elements of a window along each axis; one integer for all axes. Not
+            above 1 together with strides above 1.
+        activation: Activation function, by name or as a function; none by default.
+        use_bias: Whether a bias is added.
+        depthwise_initializer: Initializer of the depthwise kernel.
+        bias_initializer: Initializer of the bias.
+        depthwise_regularizer: Penalty on the depthwise kernel that is added to the loss.
+        bias_regularizer: Penalty on the bias that is added to the loss.
+        activity_regularizer: Penalty on the output that is added to the loss.
+        depthwise_constraint: Function applied to the depthwise kernel after each update.
+        bias_constraint: Function applied to the bias after each update.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> hornbeam.layers.DepthwiseConv2D(3)(np.ones((1, 8, 8, 4))).shape
-    (1, 6, 6, 4)
+    Raises:
+        ValueError: If an argument is invalid.
+        ShapeError: If the kernel is larger than the input.
+
+    Example:
+        >>> hornbeam.layers.DepthwiseConv2D(3)(np.ones((1, 8, 8, 4))).shape
+        (1, 6, 6, 4)
     """
 
     rank = 2
 
     def __init__(
         self,
-        kernel_size: Any,
-        strides: Any = (1, 1),
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = (1, 1),
         padding: str = "valid",
         depth_multiplier: int = 1,
         data_format: str | None = None,
-        dilation_rate: Any = (1, 1),
-        activation: Any = None,
+        dilation_rate: int | Sequence[int] = (1, 1),
+        activation: ActivationLike = None,
         use_bias: bool = True,
-        depthwise_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        depthwise_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        depthwise_constraint: Any = None,
-        bias_constraint: Any = None,
+        depthwise_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        depthwise_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        depthwise_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**constructor_arguments(locals()))
@@ -180,15 +236,44 @@ class DepthwiseConv2D(_DepthwiseConv):
 
 @exported("keras.layers", "SeparableConvolution1D")
 class SeparableConv1D(_SeparableConv):
-    """A depthwise convolution over steps, then a matrix product over channels: y (batch, steps', filters).
+    """Depthwise convolution over steps, followed by a matrix product over channels.
 
-    depthwise_kernel (kernel_size, channels, depth_multiplier), pointwise_kernel (1, channels *
-    depth_multiplier, filters). padding may be "causal".
+    Shapes: x (batch, steps, channels) -> y (batch, steps', filters); depthwise_kernel (kernel_size, channels,
+    depth_multiplier), pointwise_kernel (1, channels * depth_multiplier, filters).
 
-    Raises ValueError for bad arguments, ShapeError if the kernel is larger than the input.
+    Args:
+        filters: Number of output channels.
+        kernel_size: Size of the window along each axis; one integer for all axes.
+        strides: Steps between windows along each axis; one integer for all axes.
+        padding: "valid" (none), "same" (steps' = ceil(steps / stride)) or "causal" (no output depends on
+            later
+        steps).
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        dilation_rate: Distance between elements of a window along each axis; one integer for all axes. Not
+            above 1 together with strides above 1.
+        depth_multiplier: Number of outputs for each input channel.
+        activation: Activation function, by name or as a function; none by default.
+        use_bias: Whether a bias is added.
+        depthwise_initializer: Initializer of the depthwise kernel.
+        pointwise_initializer: Initializer of the pointwise kernel.
+        bias_initializer: Initializer of the bias.
+        depthwise_regularizer: Penalty on the depthwise kernel that is added to the loss.
+        pointwise_regularizer: Penalty on the pointwise kernel that is added to the loss.
+        bias_regularizer: Penalty on the bias that is added to the loss.
+        activity_regularizer: Penalty on the output that is added to the loss.
+        depthwise_constraint: Function applied to the depthwise kernel after each update.
+        pointwise_constraint: Function applied to the pointwise kernel after each update.
+        bias_constraint: Function applied to the bias after each update.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> hornbeam.layers.SeparableConv1D(8, 3)(np.ones((1, 10, 4))).shape
-    (1, 8, 8)
+    Raises:
+        ValueError: If an argument is invalid.
+        ShapeError: If the kernel is larger than the input.
+
+    Example:
+        >>> hornbeam.layers.SeparableConv1D(8, 3)(np.ones((1, 10, 4))).shape
+        (1, 8, 8)
     """
 
     rank = 1
@@ -197,24 +282,24 @@ class SeparableConv1D(_SeparableConv):
     def __init__(
         self,
         filters: int,
-        kernel_size: Any,
-        strides: Any = 1,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
         padding: str = "valid",
         data_format: str | None = None,
-        dilation_rate: Any = 1,
+        dilation_rate: int | Sequence[int] = 1,
         depth_multiplier: int = 1,
-        activation: Any = None,
+        activation: ActivationLike = None,
         use_bias: bool = True,
-        depthwise_initializer: Any = "glorot_uniform",
-        pointwise_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        depthwise_regularizer: Any = None,
-        pointwise_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        depthwise_constraint: Any = None,
-        pointwise_constraint: Any = None,
-        bias_constraint: Any = None,
+        depthwise_initializer: InitializerLike = "glorot_uniform",
+        pointwise_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        depthwise_regularizer: RegularizerLike = None,
+        pointwise_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        depthwise_constraint: ConstraintLike = None,
+        pointwise_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**constructor_arguments(locals()))
@@ -222,15 +307,44 @@ class SeparableConv1D(_SeparableConv):
 
 @exported("keras.layers", "SeparableConvolution2D")
 class SeparableConv2D(_SeparableConv):
-    """A depthwise convolution over images, then a matrix product over channels: y (batch, h', w', filters).
+    """Depthwise convolution over images, followed by a matrix product over channels.
 
-    depthwise_kernel (*kernel_size, channels, depth_multiplier), pointwise_kernel (1, 1, channels *
-    depth_multiplier, filters). (Chollet 2017, Xception)
+    Shapes: x (batch, height, width, channels) -> y (batch, h', w', filters); depthwise_kernel (*kernel_size,
+    channels, depth_multiplier), pointwise_kernel (1, 1, channels * depth_multiplier, filters).
 
-    Raises ValueError for bad arguments, ShapeError if the kernel is larger than the input.
+    Args:
+        filters: Number of output channels.
+        kernel_size: Size of the window along each axis; one integer for all axes.
+        strides: Steps between windows along each axis; one integer for all axes.
+        padding: "valid" (none) or "same" (output size = ceil(input size / stride)). Case is ignored.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        dilation_rate: Distance between elements of a window along each axis; one integer for all axes. Not
+            above 1 together with strides above 1.
+        depth_multiplier: Number of outputs for each input channel.
+        activation: Activation function, by name or as a function; none by default.
+        use_bias: Whether a bias is added.
+        depthwise_initializer: Initializer of the depthwise kernel.
+        pointwise_initializer: Initializer of the pointwise kernel.
+        bias_initializer: Initializer of the bias.
+        depthwise_regularizer: Penalty on the depthwise kernel that is added to the loss.
+        pointwise_regularizer: Penalty on the pointwise kernel that is added to the loss.
+        bias_regularizer: Penalty on the bias that is added to the loss.
+        activity_regularizer: Penalty on the output that is added to the loss.
+        depthwise_constraint: Function applied to the depthwise kernel after each update.
+        pointwise_constraint: Function applied to the pointwise kernel after each update.
+        bias_constraint: Function applied to the bias after each update.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> hornbeam.layers.SeparableConv2D(8, 3)(np.ones((1, 8, 8, 4))).shape
-    (1, 6, 6, 8)
+    Raises:
+        ValueError: If an argument is invalid.
+        ShapeError: If the kernel is larger than the input.
+
+    Example:
+        >>> hornbeam.layers.SeparableConv2D(8, 3)(np.ones((1, 8, 8, 4))).shape
+        (1, 6, 6, 8)
+
+    Source: Chollet 2017, Xception.
     """
 
     rank = 2
@@ -238,24 +352,24 @@ class SeparableConv2D(_SeparableConv):
     def __init__(
         self,
         filters: int,
-        kernel_size: Any,
-        strides: Any = (1, 1),
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = (1, 1),
         padding: str = "valid",
         data_format: str | None = None,
-        dilation_rate: Any = (1, 1),
+        dilation_rate: int | Sequence[int] = (1, 1),
         depth_multiplier: int = 1,
-        activation: Any = None,
+        activation: ActivationLike = None,
         use_bias: bool = True,
-        depthwise_initializer: Any = "glorot_uniform",
-        pointwise_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        depthwise_regularizer: Any = None,
-        pointwise_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        depthwise_constraint: Any = None,
-        pointwise_constraint: Any = None,
-        bias_constraint: Any = None,
+        depthwise_initializer: InitializerLike = "glorot_uniform",
+        pointwise_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        depthwise_regularizer: RegularizerLike = None,
+        pointwise_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        depthwise_constraint: ConstraintLike = None,
+        pointwise_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**constructor_arguments(locals()))

@@ -1,8 +1,9 @@
-"""Transposed convolutions: the derivative of a convolution, used to make images larger."""
+"""Transposed convolutions: the gradient of a convolution, used to enlarge images."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import constraints, initializers, ops, regularizers
 from hornbeam._internal.validation import check_int, check_sizes
@@ -11,6 +12,15 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.layers.config import constructor_arguments
 from hornbeam.layers.conv import _Convolution
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import (
+        ActivationLike,
+        ConstraintLike,
+        InitializerLike,
+        RegularizerLike,
+        Shape,
+    )
+
 
 class _ConvTranspose(_Convolution):
     """y = activation(conv_transpose(x, kernel) + bias); kernel (*kernel_size, filters, channels)."""
@@ -18,10 +28,10 @@ class _ConvTranspose(_Convolution):
     def __init__(
         self,
         filters: int,
-        output_padding: Any,
-        kernel_initializer: Any,
-        kernel_regularizer: Any,
-        kernel_constraint: Any,
+        output_padding: int | Sequence[int] | None,
+        kernel_initializer: InitializerLike,
+        kernel_regularizer: RegularizerLike,
+        kernel_constraint: ConstraintLike,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -41,7 +51,7 @@ class _ConvTranspose(_Convolution):
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         channels = self._channels_of(input_shape)
         self.kernel = self._add_kernel("kernel", (*self.kernel_size, self.filters, channels), "kernel")
         self._add_bias(self.filters)
@@ -68,15 +78,39 @@ class _ConvTranspose(_Convolution):
 
 @exported("keras.layers", "Convolution1DTranspose")
 class Conv1DTranspose(_ConvTranspose):
-    """A transposed convolution over steps: x (batch, steps, channels) -> y (batch, steps', filters).
+    """Transposed convolution over the steps of a sequence.
 
+    Shapes: x (batch, steps, channels) -> y (batch, steps', filters); kernel (kernel_size, filters, channels).
     steps' = steps * stride with padding="same", (steps - 1) * stride + kernel with "valid".
-    kernel (kernel_size, filters, channels). output_padding: further steps at the end.
 
-    Raises ValueError for bad arguments.
+    Args:
+        filters: Number of output channels.
+        kernel_size: Size of the window along each axis; one integer for all axes.
+        strides: Steps between windows along each axis; one integer for all axes.
+        padding: "valid" or "same". Case is ignored.
+        output_padding: Elements added at the end of each axis of the output, below the strides; inferred by
+            default.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        dilation_rate: Distance between elements of a window along each axis; one integer for all axes. Not
+            above 1 together with strides above 1.
+        activation: Activation function, by name or as a function; none by default.
+        use_bias: Whether a bias is added.
+        kernel_initializer: Initializer of the kernel.
+        bias_initializer: Initializer of the bias.
+        kernel_regularizer: Penalty on the kernel that is added to the loss.
+        bias_regularizer: Penalty on the bias that is added to the loss.
+        activity_regularizer: Penalty on the output that is added to the loss.
+        kernel_constraint: Function applied to the kernel after each update.
+        bias_constraint: Function applied to the bias after each update.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> hornbeam.layers.Conv1DTranspose(8, 3, strides=2, padding="same")(np.ones((1, 10, 4))).shape
-    (1, 20, 8)
+    Raises:
+        ValueError: If an argument is invalid.
+
+    Example:
+        >>> hornbeam.layers.Conv1DTranspose(8, 3, strides=2, padding="same")(np.ones((1, 10, 4))).shape
+        (1, 20, 8)
     """
 
     rank = 1
@@ -84,21 +118,21 @@ class Conv1DTranspose(_ConvTranspose):
     def __init__(
         self,
         filters: int,
-        kernel_size: Any,
-        strides: Any = 1,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
         padding: str = "valid",
-        output_padding: Any = None,
+        output_padding: int | Sequence[int] | None = None,
         data_format: str | None = None,
-        dilation_rate: Any = 1,
-        activation: Any = None,
+        dilation_rate: int | Sequence[int] = 1,
+        activation: ActivationLike = None,
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**constructor_arguments(locals()))
@@ -106,16 +140,41 @@ class Conv1DTranspose(_ConvTranspose):
 
 @exported("keras.layers", "Convolution2DTranspose")
 class Conv2DTranspose(_ConvTranspose):
-    """A transposed convolution over images: x (batch, height, width, channels) -> y (batch, h', w', filters).
+    """Transposed convolution over images.
 
-    h' = height * stride with padding="same", (height - 1) * stride + kernel with "valid".
-    kernel (*kernel_size, filters, channels). output_padding: further rows and columns at the end.
-    (Zeiler et al. 2010, Deconvolutional Networks)
+    Shapes: x (batch, height, width, channels) -> y (batch, h', w', filters); kernel (*kernel_size, filters,
+    channels). h' = height * stride with padding="same", (height - 1) * stride + kernel with "valid".
 
-    Raises ValueError for bad arguments.
+    Args:
+        filters: Number of output channels.
+        kernel_size: Size of the window along each axis; one integer for all axes.
+        strides: Steps between windows along each axis; one integer for all axes.
+        padding: "valid" or "same". Case is ignored.
+        output_padding: Elements added at the end of each axis of the output, below the strides; inferred by
+            default.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        dilation_rate: Distance between elements of a window along each axis; one integer for all axes. Not
+            above 1 together with strides above 1.
+        activation: Activation function, by name or as a function; none by default.
+        use_bias: Whether a bias is added.
+        kernel_initializer: Initializer of the kernel.
+        bias_initializer: Initializer of the bias.
+        kernel_regularizer: Penalty on the kernel that is added to the loss.
+        bias_regularizer: Penalty on the bias that is added to the loss.
+        activity_regularizer: Penalty on the output that is added to the loss.
+        kernel_constraint: Function applied to the kernel after each update.
+        bias_constraint: Function applied to the bias after each update.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> hornbeam.layers.Conv2DTranspose(8, 3, strides=2, padding="same")(np.ones((1, 7, 7, 4))).shape
-    (1, 14, 14, 8)
+    Raises:
+        ValueError: If an argument is invalid.
+
+    Example:
+        >>> hornbeam.layers.Conv2DTranspose(8, 3, strides=2, padding="same")(np.ones((1, 7, 7, 4))).shape
+        (1, 14, 14, 8)
+
+    Source: Zeiler et al. 2010, Deconvolutional Networks.
     """
 
     rank = 2
@@ -123,21 +182,21 @@ class Conv2DTranspose(_ConvTranspose):
     def __init__(
         self,
         filters: int,
-        kernel_size: Any,
-        strides: Any = (1, 1),
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = (1, 1),
         padding: str = "valid",
-        output_padding: Any = None,
+        output_padding: int | Sequence[int] | None = None,
         data_format: str | None = None,
-        dilation_rate: Any = (1, 1),
-        activation: Any = None,
+        dilation_rate: int | Sequence[int] = (1, 1),
+        activation: ActivationLike = None,
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**constructor_arguments(locals()))
@@ -145,15 +204,39 @@ class Conv2DTranspose(_ConvTranspose):
 
 @exported("keras.layers", "Convolution3DTranspose")
 class Conv3DTranspose(_ConvTranspose):
-    """A transposed convolution over volumes: x (batch, depth, height, width, channels) -> y (batch, ...,
-    filters).
+    """Transposed convolution over volumes.
 
-    Sizes as in Conv2DTranspose; kernel (*kernel_size, filters, channels).
+    Shapes: x (batch, depth, height, width, channels) -> y (batch, d', h', w', filters); kernel (*kernel_size,
+    filters, channels). Sizes as in `Conv2DTranspose`.
 
-    Raises ValueError for bad arguments.
+    Args:
+        filters: Number of output channels.
+        kernel_size: Size of the window along each axis; one integer for all axes.
+        strides: Steps between windows along each axis; one integer for all axes.
+        padding: "valid" or "same". Case is ignored.
+        output_padding: Elements added at the end of each axis of the output, below the strides; inferred by
+            default.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        dilation_rate: Distance between elements of a window along each axis; one integer for all axes. Not
+            above 1 together with strides above 1.
+        activation: Activation function, by name or as a function; none by default.
+        use_bias: Whether a bias is added.
+        kernel_initializer: Initializer of the kernel.
+        bias_initializer: Initializer of the bias.
+        kernel_regularizer: Penalty on the kernel that is added to the loss.
+        bias_regularizer: Penalty on the bias that is added to the loss.
+        activity_regularizer: Penalty on the output that is added to the loss.
+        kernel_constraint: Function applied to the kernel after each update.
+        bias_constraint: Function applied to the bias after each update.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> hornbeam.layers.Conv3DTranspose(2, 3, strides=2, padding="same")(np.ones((1, 2, 2, 2, 4))).shape
-    (1, 4, 4, 4, 2)
+    Raises:
+        ValueError: If an argument is invalid.
+
+    Example:
+        >>> hornbeam.layers.Conv3DTranspose(2, 3, strides=2, padding="same")(np.ones((1, 2, 2, 2, 4))).shape
+        (1, 4, 4, 4, 2)
     """
 
     rank = 3
@@ -161,21 +244,21 @@ class Conv3DTranspose(_ConvTranspose):
     def __init__(
         self,
         filters: int,
-        kernel_size: Any,
-        strides: Any = (1, 1, 1),
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = (1, 1, 1),
         padding: str = "valid",
         data_format: str | None = None,
-        output_padding: Any = None,
-        dilation_rate: Any = (1, 1, 1),
-        activation: Any = None,
+        output_padding: int | Sequence[int] | None = None,
+        dilation_rate: int | Sequence[int] = (1, 1, 1),
+        activation: ActivationLike = None,
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**constructor_arguments(locals()))

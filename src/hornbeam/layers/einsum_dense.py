@@ -1,9 +1,9 @@
-"""EinsumDense: a Dense layer over any axes, and the reading of its equation."""
+"""EinsumDense: a Dense layer over any axes, and the shapes that its equation implies."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import activations, constraints, initializers, ops, regularizers
 from hornbeam._internal.validation import check_unsupported
@@ -13,20 +13,48 @@ from hornbeam.ir.types import ShapeError
 from hornbeam.layers.core import QUANTIZATION
 from hornbeam.layers.layer import Layer
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import (
+        ActivationLike,
+        Config,
+        ConstraintLike,
+        InitializerLike,
+        RegularizerLike,
+        Shape,
+        ShapeLike,
+    )
+
 
 @exported("keras.layers")
 class EinsumDense(Layer):
-    """y = activation(einsum(equation, x, kernel) + bias): a Dense layer over any axes.
+    """Densely connected layer over any axes.
 
-    equation: such as "abc,cd->abd"; "..." may stand for leading axes. output_shape: sizes of the output
-    without the batch, None where they are the input's. bias_axes: letters of the output that the bias has,
-    e.g. "d".
+    Formula: `y = activation(einsum(equation, x, kernel) + bias)`.
 
-    Raises ValueError for an equation that is not of the form "ab,bc->ac" or does not fit the input.
+    Args:
+        equation: Equation of the input and the kernel, such as "abc,cd->abd"; "..." matches leading axes.
+        output_shape: Sizes of the output without the batch, None where they equal those of the input.
+        activation: Activation function, by name or as a function; none by default.
+        bias_axes: Axes (letters) of the output that the bias has, such as "d"; no bias by default.
+        kernel_initializer: Initializer of the kernel.
+        bias_initializer: Initializer of the bias.
+        kernel_regularizer: Penalty on the kernel that is added to the loss.
+        bias_regularizer: Penalty on the bias that is added to the loss.
+        kernel_constraint: Function applied to the kernel after each update.
+        bias_constraint: Function applied to the bias after each update.
+        lora_rank: Not supported; must be None.
+        lora_alpha: Ignored without `lora_rank`.
+        gptq_unpacked_column_size: Ignored, for Keras's signature: quantization is not supported.
+        quantization_config: Not supported; must be None.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> layer = hornbeam.layers.EinsumDense("abc,cd->abd", output_shape=(None, 64), bias_axes="d")
-    >>> layer(np.ones((2, 3, 8))).shape
-    (2, 3, 64)
+    Raises:
+        ValueError: If the equation is not of the form "ab,bc->ac" or does not fit the input.
+
+    Example:
+        >>> layer = hornbeam.layers.EinsumDense("abc,cd->abd", output_shape=(None, 64), bias_axes="d")
+        >>> layer(np.ones((2, 3, 8))).shape
+        (2, 3, 64)
     """
 
     _not_in_config = frozenset({"lora_rank", "lora_alpha", "gptq_unpacked_column_size"})
@@ -34,19 +62,19 @@ class EinsumDense(Layer):
     def __init__(
         self,
         equation: str,
-        output_shape: Any,
-        activation: Any = None,
+        output_shape: int | ShapeLike,
+        activation: ActivationLike = None,
         bias_axes: str | None = None,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         lora_rank: int | None = None,
         lora_alpha: float | None = None,
         gptq_unpacked_column_size: int | None = None,
-        quantization_config: Any = None,
+        quantization_config: Config | None = None,
         **kwargs: Any,
     ) -> None:
         check_unsupported(
@@ -65,7 +93,7 @@ class EinsumDense(Layer):
         self.bias_constraint = constraints.get(bias_constraint)
         self.quantization_config = quantization_config
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         kernel_shape, bias_shape = einsum_shapes(
             self.equation, self.bias_axes, input_shape, self.output_shape
         )
@@ -100,7 +128,7 @@ class EinsumDense(Layer):
 
 
 def einsum_shapes(
-    equation: str, bias_axes: str | None, input_shape: Any, output_shape: Any
+    equation: str, bias_axes: str | None, input_shape: Any, output_shape: int | ShapeLike
 ) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
     """Shapes of the kernel and of the bias (None without) of an EinsumDense.
 
@@ -111,39 +139,38 @@ def einsum_shapes(
     )
     if match is None:
         raise ValueError(f"EinsumDense: equation must have the form 'ab,bc->ac', got {equation!r}")
-    lead, ins, tail, kernel, _, outs, _ = match.groups()
-    full_output = tuple(output_shape) if lead else (input_shape[0], *output_shape)
-    if (not lead and not tail and len(input_shape) != len(ins)) or len(input_shape) < len(ins):
+    has_leading, ins, has_trailing, kernel, _, outs, _ = match.groups()
+    full_output = tuple(output_shape) if has_leading else (input_shape[0], *output_shape)
+    if (not has_leading and not has_trailing and len(input_shape) != len(ins)) or len(input_shape) < len(ins):
         raise ShapeError(
             f"EinsumDense: {equation!r} takes an input of rank {len(ins)}, got shape {tuple(input_shape)}"
         )
     if len(full_output) < len(outs):
         raise ShapeError(
-            f"EinsumDense: {equation!r} gives rank {len(outs)}, "
-            f"output_shape={tuple(output_shape)} says otherwise"
+            f"EinsumDense: {equation!r} gives rank {len(outs)}, got output_shape={tuple(output_shape)}"
         )
-    known = dict(zip(ins, input_shape[-len(ins) :] if lead else input_shape, strict=False))
-    spare = len(full_output) - len(outs)
-    for letter, size in zip(outs, full_output[spare:] if lead else full_output, strict=False):
-        if size is not None and known.get(letter) not in (None, size):
+    sizes = dict(zip(ins, input_shape[-len(ins) :] if has_leading else input_shape, strict=False))
+    num_leading = len(full_output) - len(outs)
+    for letter, size in zip(outs, full_output[num_leading:] if has_leading else full_output, strict=False):
+        if size is not None and sizes.get(letter) not in (None, size):
             raise ShapeError(
-                f"EinsumDense: axis {letter!r} of {equation!r} is {known[letter]} in the input and {size} in "
+                f"EinsumDense: axis {letter!r} of {equation!r} is {sizes[letter]} in the input and {size} in "
                 "output_shape"
             )
-        known[letter] = size if size is not None else known.get(letter)
+        sizes[letter] = size if size is not None else sizes.get(letter)
     for letter in kernel:
-        if letter not in known:
+        if letter not in sizes:
             raise ValueError(
                 f"EinsumDense: letter {letter!r} of the kernel in {equation!r} is in neither input nor output"
             )
-    kernel_shape = tuple(known[letter] for letter in kernel)
+    kernel_shape = tuple(sizes[letter] for letter in kernel)
     if not bias_axes:
         return kernel_shape, None
     absent = [letter for letter in bias_axes if letter not in outs]
     if absent:
         raise ValueError(
-            f"EinsumDense: bias_axes {bias_axes!r} has {absent[0]!r}, which the output {outs!r} has not"
+            f"EinsumDense: bias_axes {bias_axes!r} has {absent[0]!r}, not an axis of the output {outs!r}"
         )
     first = min(outs.index(letter) for letter in bias_axes)
-    after = len(input_shape) - len(ins) if tail else 0
-    return kernel_shape, (*(known[x] if x in bias_axes else 1 for x in outs[first:]), *(1,) * after)
+    after = len(input_shape) - len(ins) if has_trailing else 0
+    return kernel_shape, (*(sizes[x] if x in bias_axes else 1 for x in outs[first:]), *(1,) * after)

@@ -1,8 +1,8 @@
-"""Embeddings: whole numbers become learned vectors, and back."""
+"""Embeddings: integers to trained vectors, and vectors to logits."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,20 +13,48 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.layers.core import QUANTIZATION
 from hornbeam.layers.layer import Layer
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import (
+        ArrayLike,
+        Config,
+        ConstraintLike,
+        DTypeLike,
+        InitializerLike,
+        RegularizerLike,
+        ShapeTree,
+        Tree,
+    )
+
 
 @exported("keras.layers")
 class Embedding(Layer):
-    """y[...] = embeddings[x[...]]: whole numbers become vectors that are learned.
+    """Map integers to trained vectors: `y[...] = embeddings[x[...]]`.
 
-    x (...) of integers in [0, input_dim) -> y (..., output_dim); embeddings (input_dim, output_dim).
-    mask_zero: 0 is padding, and later layers are told to skip it. weights: initial values.
+    Shapes: x (...) of integers in [0, input_dim) -> y (..., output_dim); embeddings (input_dim, output_dim).
 
-    Indices outside the range are clamped into it; `fit` and `evaluate` look at those of a model's inputs
-    before they begin, and raise ValueError. Raises ValueError for sizes below 1.
+    Indices out of range are clamped. `fit` and `evaluate` check the indices in a model's inputs before they
+    start, and raise ValueError.
 
-    >>> y = hornbeam.layers.Embedding(1000, 64)(np.array([[4, 20]]))
-    >>> y.shape
-    (1, 2, 64)
+    Args:
+        input_dim: Number of vectors: the largest index plus 1.
+        output_dim: Size of the vectors.
+        embeddings_initializer: Initializer of the embeddings.
+        embeddings_regularizer: Penalty on the embeddings that is added to the loss.
+        embeddings_constraint: Function applied to the embeddings after each update.
+        mask_zero: Whether index 0 is padding, which later layers skip.
+        weights: Initial values of the embeddings, (input_dim, output_dim).
+        lora_rank: Not supported; must be None.
+        lora_alpha: Ignored without `lora_rank`.
+        quantization_config: Not supported; must be None.
+        **kwargs: `input_length`, the number of steps in Keras 2; other arguments of `Layer`.
+
+    Raises:
+        ValueError: If a size is below 1.
+
+    Example:
+        >>> y = hornbeam.layers.Embedding(1000, 64)(np.array([[4, 20]]))
+        >>> y.shape
+        (1, 2, 64)
     """
 
     _not_in_config = frozenset({"lora_rank", "lora_alpha", "weights"})
@@ -35,20 +63,20 @@ class Embedding(Layer):
         self,
         input_dim: int,
         output_dim: int,
-        embeddings_initializer: Any = "uniform",
-        embeddings_regularizer: Any = None,
-        embeddings_constraint: Any = None,
+        embeddings_initializer: InitializerLike = "uniform",
+        embeddings_regularizer: RegularizerLike = None,
+        embeddings_constraint: ConstraintLike = None,
         mask_zero: bool = False,
-        weights: Any = None,
+        weights: ArrayLike | list[ArrayLike] | None = None,
         lora_rank: int | None = None,
         lora_alpha: float | None = None,
-        quantization_config: Any = None,
+        quantization_config: Config | None = None,
         **kwargs: Any,
     ) -> None:
         check_unsupported(
             "Embedding", QUANTIZATION, lora_rank=lora_rank, quantization_config=quantization_config
         )
-        length = kwargs.pop("input_length", None)  # Keras 2 asked for it; shapes say it now
+        length = kwargs.pop("input_length", None)  # an argument of Keras 2; the input shape implies it
         if length is not None:
             kwargs.setdefault("input_shape", (length,))
         super().__init__(**kwargs)
@@ -65,7 +93,7 @@ class Embedding(Layer):
             self.build(None)
             self.set_weights(weights if isinstance(weights, list) else [weights])
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: ShapeTree = None) -> None:
         self.embeddings = self.add_weight(
             (self.input_dim, self.output_dim),
             self.embeddings_initializer,
@@ -75,16 +103,23 @@ class Embedding(Layer):
         )
 
     def check_values(self, x: np.ndarray) -> None:
-        """Raises ValueError for indices that have no vector."""
+        """Check that every index has a vector.
+
+        Args:
+            x: Array of indices.
+
+        Raises:
+            ValueError: If an index is negative or not below `input_dim`.
+        """
         if x.size == 0 or x.dtype.kind not in "iuf" or type(self).call is not Embedding.call:
             return
         low, high = x.min(), x.max()
         if low < 0 or high >= self.input_dim:
-            wrong, fix = low, "Indices begin at 0"
+            index, fix = low, "Indices start at 0"
             if low >= 0:
-                wrong, fix = high, f"Write Embedding({int(high) + 1}, ...), or check the indices"
+                index, fix = high, f"Write Embedding({int(high) + 1}, ...), or check the indices"
             raise ValueError(
-                f"{self.describe()}: x contains the index {wrong:g}, the layer has vectors for 0 to "
+                f"{self.describe()}: x contains the index {index:g}, the layer has vectors for 0 to "
                 f"{self.input_dim - 1}. {fix}"
             )
 
@@ -92,7 +127,7 @@ class Embedding(Layer):
         indices = ops.cast(inputs, "int32")
         return ops.cast(ops.take(self.embeddings, indices, axis=0), self.compute_dtype)
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Tree, mask: Tree = None) -> Tree:
         if not self.mask_zero:
             return None
         return ops.not_equal(inputs, 0)
@@ -106,18 +141,30 @@ class Embedding(Layer):
 
 @exported("keras.layers")
 class ReversibleEmbedding(Embedding):
-    """An Embedding that also maps back: with reverse=True, logits y = x @ embeddings^T over the `input_dim`
-    words.
+    """Embedding that also computes logits from vectors: `y = x @ embeddings^T` with `reverse=True`.
 
-    x (..., output_dim) -> y (..., input_dim). tie_weights: use the embeddings themselves (Press and Wolf
-    2017), else a matrix of its own, reverse_embeddings (output_dim, input_dim). logit_soft_cap: y = cap *
-    tanh(y / cap).
+    Shapes: with `reverse=True`, x (..., output_dim) -> y (..., input_dim).
 
-    Raises ValueError for sizes below 1.
+    Args:
+        input_dim: Number of vectors: the largest index plus 1.
+        output_dim: Size of the vectors.
+        tie_weights: Whether logits use the embeddings themselves (Press and Wolf 2017) instead of a weight
+        `reverse_embeddings` (output_dim, input_dim).
+        embeddings_initializer: Initializer of the embeddings.
+        embeddings_regularizer: Penalty on the embeddings that is added to the loss.
+        embeddings_constraint: Function applied to the embeddings after each update.
+        mask_zero: Whether index 0 is padding, which later layers skip.
+        reverse_dtype: Dtype in which logits are computed, the compute dtype by default.
+        logit_soft_cap: Bound on the logits, `y = cap * tanh(y / cap)`; none by default.
+        **kwargs: Arguments of `Embedding` and `Layer`.
 
-    >>> layer = hornbeam.layers.ReversibleEmbedding(100, 8)
-    >>> layer(layer(np.array([[4, 20]])), reverse=True).shape
-    (1, 2, 100)
+    Raises:
+        ValueError: If a size is below 1.
+
+    Example:
+        >>> layer = hornbeam.layers.ReversibleEmbedding(100, 8)
+        >>> layer(layer(np.array([[4, 20]])), reverse=True).shape
+        (1, 2, 100)
     """
 
     def __init__(
@@ -125,11 +172,11 @@ class ReversibleEmbedding(Embedding):
         input_dim: int,
         output_dim: int,
         tie_weights: bool = True,
-        embeddings_initializer: Any = "uniform",
-        embeddings_regularizer: Any = None,
-        embeddings_constraint: Any = None,
+        embeddings_initializer: InitializerLike = "uniform",
+        embeddings_regularizer: RegularizerLike = None,
+        embeddings_constraint: ConstraintLike = None,
         mask_zero: bool = False,
-        reverse_dtype: Any = None,
+        reverse_dtype: DTypeLike | None = None,
         logit_soft_cap: float | None = None,
         **kwargs: Any,
     ) -> None:
@@ -146,7 +193,7 @@ class ReversibleEmbedding(Embedding):
         self.reverse_dtype = reverse_dtype
         self.logit_soft_cap = logit_soft_cap
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: ShapeTree = None) -> None:
         super().build(input_shape)
         if not self.tie_weights:
             shape = (self.output_dim, self.input_dim)
@@ -165,8 +212,8 @@ class ReversibleEmbedding(Embedding):
         cap = self.logit_soft_cap
         return logits if cap is None else ops.tanh(logits / cap) * cap
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
-        """None: `call` puts a mask on embedded words, and logits have none."""
+    def compute_mask(self, inputs: Tree, mask: Tree = None) -> None:
+        """Return None: `call` attaches the mask to embedded indices, and logits have none."""
         return None
 
     def get_config(self) -> dict[str, Any]:

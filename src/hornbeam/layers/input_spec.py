@@ -1,33 +1,45 @@
-"""What a layer takes: rank, sizes and dtype of an input, and the check of it with an error that says what to
-do.
-"""
+"""Expected rank, sizes and dtype of a layer's inputs, and their check with hints for the fix."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import tree
 from hornbeam.core.registry import exported
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, dtype_name
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import DTypeLike, ShapeLike
+
 
 @exported("keras")
 @exported("keras.layers")
 class InputSpec:
-    """Rank, shape and dtype that an input must have; what is None is free.
+    """Rank, shape and dtype that an input must have. None means any.
 
-    dtype: a dtype name. shape: sizes, None for any. ndim, max_ndim, min_ndim: bounds on the rank. axes:
-    {axis: size}. allow_last_axis_squeeze: accept a last axis of size 1 too much or too little. name: for
-    errors. optional: the input may be None.
+    Args:
+        dtype: Name of the dtype.
+        shape: Sizes, None for any.
+        ndim: Rank.
+        max_ndim: Largest rank.
+        min_ndim: Smallest rank.
+        axes: Sizes by axis, such as {-1: 784}.
+        allow_last_axis_squeeze: Whether a last axis of size 1 may be missing or added.
+        name: Name of the input, for dicts of inputs.
+        optional: Whether the input may be None.
 
-    >>> layer.input_spec = InputSpec(min_ndim=2, axes={-1: 784})  # doctest: +SKIP
+    Raises:
+        ValueError: If `axes` has an axis outside the rank.
+
+    Example:
+        >>> layer.input_spec = InputSpec(min_ndim=2, axes={-1: 784})  # doctest: +SKIP
     """
 
     def __init__(
         self,
-        dtype: Any = None,
-        shape: Any = None,
+        dtype: DTypeLike | None = None,
+        shape: ShapeLike | None = None,
         ndim: int | None = None,
         max_ndim: int | None = None,
         min_ndim: int | None = None,
@@ -54,7 +66,7 @@ class InputSpec:
         return f"InputSpec({', '.join(f'{key}={value}' for key, value in shown.items())})"
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Return the constructor's arguments."""
         names = (
             "dtype",
             "shape",
@@ -70,14 +82,18 @@ class InputSpec:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> InputSpec:
-        """The spec that a config describes."""
+        """Rebuild the spec that a config describes.
+
+        Args:
+            config: Result of `get_config`.
+        """
         return cls(**config)
 
 
 def check_inputs(specs: Any, inputs: Any, where: str) -> None:
-    """Compare the inputs of a layer with its `input_spec`; `where` names the layer.
+    """Check the inputs of a layer against its `input_spec`; `where` names the layer.
 
-    Raises ShapeError that names the layer, what it expects, what came, and the likely fix.
+    Raises ShapeError that names the layer, what it expects, what it received, and the likely fix.
     """
     if specs is None:
         return
@@ -87,18 +103,18 @@ def check_inputs(specs: Any, inputs: Any, where: str) -> None:
     else:
         values = tree.flatten(inputs)
     if len(values) != len(specs):
-        raise ShapeError(f"{where} expects {len(specs)} input(s), it got {len(values)}: {_shapes(values)}")
+        raise ShapeError(f"{where} expects {len(specs)} input(s), got {len(values)}: {_shapes(values)}")
     for spec, value in zip(specs, values, strict=True):
         if value is None and spec.optional:
             continue
         if not hasattr(value, "shape"):
-            raise HornbeamTypeError(f"{where} expects a tensor, it got {type(value).__name__}: {value!r}")
+            raise HornbeamTypeError(f"{where} expects a tensor, got {type(value).__name__}: {value!r}")
         problem = _problem(spec, tuple(value.shape))
         if problem:
             expected, hint = problem
-            raise ShapeError(f"{where} expects an input {expected}, it got shape {tuple(value.shape)}.{hint}")
+            raise ShapeError(f"{where} expects an input {expected}, got shape {tuple(value.shape)}.{hint}")
         if spec.dtype is not None and value.dtype != spec.dtype:
-            raise HornbeamTypeError(f"{where} expects an input of dtype {spec.dtype}, it got {value.dtype}")
+            raise HornbeamTypeError(f"{where} expects an input of dtype {spec.dtype}, got {value.dtype}")
 
 
 def _shapes(values: list[Any]) -> list[Any]:
@@ -106,13 +122,13 @@ def _shapes(values: list[Any]) -> list[Any]:
 
 
 def _problem(spec: InputSpec, shape: tuple[int | None, ...]) -> tuple[str, str] | None:
-    """What was expected and a hint, or None if `shape` fits."""
+    """Return what was expected and a hint, or None if `shape` fits."""
     rank = len(shape)
-    wanted = spec.shape
-    if wanted is not None and spec.allow_last_axis_squeeze:
-        if rank == len(wanted) - 1 and wanted[-1] == 1:
-            wanted = wanted[:-1]
-        elif rank == len(wanted) + 1 and shape[-1] == 1:
+    expected = spec.shape
+    if expected is not None and spec.allow_last_axis_squeeze:
+        if rank == len(expected) - 1 and expected[-1] == 1:
+            expected = expected[:-1]
+        elif rank == len(expected) + 1 and shape[-1] == 1:
             shape = shape[:-1]
             rank -= 1
     if spec.ndim is not None and not spec.allow_last_axis_squeeze and rank != spec.ndim:
@@ -124,11 +140,11 @@ def _problem(spec: InputSpec, shape: tuple[int | None, ...]) -> tuple[str, str] 
     for axis, size in spec.axes.items():
         if size is not None and (axis >= rank or axis < -rank or shape[axis] not in (size, None)):
             return f"with size {size} on axis {axis}", _axis_hint(size, axis, shape)
-    if wanted is not None and (
-        len(wanted) != rank
-        or any(w is not None and s is not None and w != s for w, s in zip(wanted, shape, strict=True))
+    if expected is not None and (
+        len(expected) != rank
+        or any(w is not None and s is not None and w != s for w, s in zip(expected, shape, strict=True))
     ):
-        return f"of shape {wanted}", _axis_hint(None, -1, shape)
+        return f"of shape {expected}", _axis_hint(None, -1, shape)
     return None
 
 
@@ -143,20 +159,22 @@ def _layout(rank: int) -> str:
     return _LAYOUTS.get(rank, "")
 
 
-def _rank_hint(rank: int, wanted: int) -> str:
-    if rank == wanted - 1:
+def _rank_hint(rank: int, expected: int) -> str:
+    if rank == expected - 1:
         return " One axis is missing: for one channel add it with x[..., None], for one sample with x[None]"
-    if rank < wanted:
-        return f" {wanted - rank} axes are missing: reshape the data, or put a Reshape layer in front"
-    return " There are too many axes: put a Flatten, Reshape or pooling layer in front"
+    if rank < expected:
+        return (
+            f" {expected - rank} axes are missing: reshape the data, or put a Reshape layer before this one"
+        )
+    return " The input has too many axes: put a Flatten, Reshape or pooling layer before this one"
 
 
 def _axis_hint(size: int | None, axis: int, shape: tuple[int | None, ...]) -> str:
     if size is not None and len(shape) > 2 and axis in (-1, len(shape) - 1) and shape[1] == size:
         return ' The channels seem to be on axis 1: pass data_format="channels_first", or transpose the data'
     if size is not None and len(shape) > 2 and size == _product(shape[1:]):
-        return " Put a Flatten layer in front"
-    return " The layer was built for another shape, which its weights fit: make a new layer, or mend the data"
+        return " Put a Flatten layer before this one"
+    return " The layer was built for another shape: create a new layer, or fix the data"
 
 
 def _product(sizes: tuple[int | None, ...]) -> int:

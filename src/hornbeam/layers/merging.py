@@ -1,12 +1,10 @@
-"""Layers that make one tensor of several: sums, products, concatenation, dot products; and the same as
-functions.
-"""
+"""Layers that merge tensors: sums, products, concatenation, dot products; and the same as functions."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import ops
 from hornbeam.core.registry import exported
@@ -14,9 +12,12 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.layer import Layer
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+
 
 class _Merge(Layer):
-    """Common to layers that combine a list of tensors value by value."""
+    """Base of layers that combine a list of tensors elementwise."""
 
     minimum = 1
 
@@ -25,13 +26,17 @@ class _Merge(Layer):
         self.supports_masking = True
 
     def combine(self, inputs: list[Tensor]) -> Tensor:
-        """One tensor of tensors that broadcast against each other."""
+        """Combine tensors that broadcast against each other.
+
+        Args:
+            inputs: Tensors of one rank.
+        """
         raise NotImplementedError
 
-    def call(self, inputs: Any) -> Tensor:
+    def call(self, inputs: Tree) -> Tensor:
         tensors = self._tensors(inputs)
         rank = max(x.ndim for x in tensors)
-        # A missing axis goes behind the batch, so that (batch, n) meets (batch, m, n).
+        # Missing axes are inserted after the batch, so that (batch, n) broadcasts with (batch, m, n).
         tensors = [
             ops.reshape(x, (x.shape[0], *(1,) * (rank - x.ndim), *x.shape[1:])) if x.ndim < rank else x
             for x in tensors
@@ -52,45 +57,62 @@ class _Merge(Layer):
             )
         return list(inputs)
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """True where any input is to be looked at; None if one of them has no mask."""
+    def compute_mask(self, inputs: Tree, mask: Tree = None) -> Tree:
+        """Return the union of the masks, or None if one of the inputs has no mask.
+
+        Args:
+            inputs: List of tensors.
+            mask: List of their masks.
+        """
         if not isinstance(mask, (list, tuple)) or any(m is None for m in mask):
             return None
         return functools.reduce(ops.logical_or, mask)
 
 
-def _wide_mask(x: Tensor) -> Tensor | None:
-    """The mask that a tensor carries, as wide as the tensor."""
+def _full_mask(x: Tensor) -> Tensor | None:
+    """Broadcast the mask of a tensor to the tensor's shape."""
     mask = x._keras_mask
     if mask is None:
         return None
     return ops.broadcast_to(ops.reshape(mask, (*mask.shape, *(1,) * (x.ndim - mask.ndim))), x.shape)
 
 
-def _widened(mask: Any, x: Any) -> Any:
-    """A mask as wide as the tensor. By these operations: Keras's order of layers depends on their number."""
+def _broadcast_mask(mask: Any, x: Any) -> Any:
+    """Broadcast a mask to a tensor's shape.
+
+    Keras's order of layers depends on the number of operations, so these are Keras's.
+    """
     if mask.ndim == x.ndim:
         return mask
     return ops.logical_or(ops.expand_dims(mask, tuple(range(mask.ndim, x.ndim))), ops.zeros_like(x, "bool"))
 
 
 def _extreme(pick: Callable[[Any, Any], Tensor], inputs: list[Tensor]) -> Tensor:
-    """Largest or smallest values, of those that are not masked."""
-    found, known = inputs[0], _wide_mask(inputs[0])
+    """Return the largest or smallest of the values that are not masked."""
+    result, result_mask = inputs[0], _full_mask(inputs[0])
     for x in inputs[1:]:
-        mask = _wide_mask(x)
-        x = x if mask is None else ops.where(mask, x, found)
-        found = pick(found if known is None else ops.where(known, found, x), x)
-        known = None if mask is None or known is None else ops.logical_or(known, mask)
-    return found
+        mask = _full_mask(x)
+        x = x if mask is None else ops.where(mask, x, result)
+        result = pick(result if result_mask is None else ops.where(result_mask, result, x), x)
+        result_mask = None if mask is None or result_mask is None else ops.logical_or(result_mask, mask)
+    return result
 
 
 @exported("keras.layers")
 class Add(_Merge):
-    """y = x1 + x2 + ..., of a list of tensors that broadcast. Raises ShapeError if they do not.
+    """Add tensors: `y = x1 + x2 + ...`.
 
-    >>> hornbeam.layers.Add()([np.ones((2, 3)), np.ones((2, 3))]).shape
-    (2, 3)
+    Calls take a list of tensors that broadcast against each other.
+
+    Args:
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Raises:
+        ShapeError: If the shapes do not broadcast.
+
+    Example:
+        >>> hornbeam.layers.Add()([np.ones((2, 3)), np.ones((2, 3))]).shape
+        (2, 3)
     """
 
     def combine(self, inputs: list[Tensor]) -> Tensor:
@@ -99,10 +121,19 @@ class Add(_Merge):
 
 @exported("keras.layers")
 class Subtract(_Merge):
-    """y = x1 - x2, of exactly two tensors that broadcast. Raises ValueError for another number.
+    """Subtract the second of two tensors from the first: `y = x1 - x2`.
 
-    >>> hornbeam.layers.Subtract()([np.ones((2, 3)), np.ones((2, 3))]).shape
-    (2, 3)
+    Calls take a list of two tensors that broadcast against each other.
+
+    Args:
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Raises:
+        ValueError: If the number of tensors is not 2.
+
+    Example:
+        >>> hornbeam.layers.Subtract()([np.ones((2, 3)), np.ones((2, 3))]).shape
+        (2, 3)
     """
 
     minimum = 2
@@ -115,14 +146,23 @@ class Subtract(_Merge):
 
 @exported("keras.layers")
 class Multiply(_Merge):
-    """y = x1 * x2 * ..., of a list of tensors that broadcast. Raises ShapeError if they do not.
+    """Multiply tensors: `y = x1 * x2 * ...`.
 
-    >>> hornbeam.layers.Multiply()([np.ones((2, 3)), np.ones((2, 3))]).shape
-    (2, 3)
+    Calls take a list of tensors that broadcast against each other.
+
+    Args:
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Raises:
+        ShapeError: If the shapes do not broadcast.
+
+    Example:
+        >>> hornbeam.layers.Multiply()([np.ones((2, 3)), np.ones((2, 3))]).shape
+        (2, 3)
     """
 
     def combine(self, inputs: list[Tensor]) -> Tensor:
-        masks = [_wide_mask(x) for x in inputs]
+        masks = [_full_mask(x) for x in inputs]
         factors = [x if m is None else ops.where(m, x, 1.0) for x, m in zip(inputs, masks, strict=True)]
         product = functools.reduce(ops.multiply, factors)
         if any(m is None for m in masks):
@@ -132,10 +172,19 @@ class Multiply(_Merge):
 
 @exported("keras.layers")
 class Average(_Merge):
-    """y = (x1 + x2 + ... + xn) / n, of a list of tensors that broadcast. Raises ShapeError if they do not.
+    """Average tensors: `y = (x1 + x2 + ... + xn) / n`.
 
-    >>> hornbeam.layers.Average()([np.ones((2, 3)), np.ones((2, 3))]).shape
-    (2, 3)
+    Calls take a list of tensors that broadcast against each other.
+
+    Args:
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Raises:
+        ShapeError: If the shapes do not broadcast.
+
+    Example:
+        >>> hornbeam.layers.Average()([np.ones((2, 3)), np.ones((2, 3))]).shape
+        (2, 3)
     """
 
     def combine(self, inputs: list[Tensor]) -> Tensor:
@@ -144,10 +193,19 @@ class Average(_Merge):
 
 @exported("keras.layers")
 class Maximum(_Merge):
-    """y = max(x1, x2, ...) value by value, of tensors that broadcast. Raises ShapeError if they do not.
+    """Compute the elementwise maximum of tensors: `y = max(x1, x2, ...)`.
 
-    >>> hornbeam.layers.Maximum()([np.ones((2, 3)), np.ones((2, 3))]).shape
-    (2, 3)
+    Calls take a list of tensors that broadcast against each other.
+
+    Args:
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Raises:
+        ShapeError: If the shapes do not broadcast.
+
+    Example:
+        >>> hornbeam.layers.Maximum()([np.ones((2, 3)), np.ones((2, 3))]).shape
+        (2, 3)
     """
 
     def combine(self, inputs: list[Tensor]) -> Tensor:
@@ -156,10 +214,19 @@ class Maximum(_Merge):
 
 @exported("keras.layers")
 class Minimum(_Merge):
-    """y = min(x1, x2, ...) value by value, of tensors that broadcast. Raises ShapeError if they do not.
+    """Compute the elementwise minimum of tensors: `y = min(x1, x2, ...)`.
 
-    >>> hornbeam.layers.Minimum()([np.ones((2, 3)), np.ones((2, 3))]).shape
-    (2, 3)
+    Calls take a list of tensors that broadcast against each other.
+
+    Args:
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Raises:
+        ShapeError: If the shapes do not broadcast.
+
+    Example:
+        >>> hornbeam.layers.Minimum()([np.ones((2, 3)), np.ones((2, 3))]).shape
+        (2, 3)
     """
 
     def combine(self, inputs: list[Tensor]) -> Tensor:
@@ -168,19 +235,25 @@ class Minimum(_Merge):
 
 @exported("keras.layers")
 class Concatenate(_Merge):
-    """The tensors of a list behind each other along `axis`; all other sizes must agree.
+    """Concatenate a list of tensors along an axis. All other sizes must agree.
 
-    Raises ShapeError if they do not.
+    Args:
+        axis: Axis of the concatenation.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> hornbeam.layers.Concatenate()([np.ones((2, 3)), np.ones((2, 5))]).shape
-    (2, 8)
+    Raises:
+        ShapeError: If other sizes differ.
+
+    Example:
+        >>> hornbeam.layers.Concatenate()([np.ones((2, 3)), np.ones((2, 5))]).shape
+        (2, 8)
     """
 
     def __init__(self, axis: int = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = axis
 
-    def call(self, inputs: Any) -> Tensor:
+    def call(self, inputs: Tree) -> Tensor:
         tensors = self._tensors(inputs)
         shapes = [x.shape for x in tensors]
         rank = len(shapes[0])
@@ -193,13 +266,13 @@ class Concatenate(_Merge):
             )
         return ops.concatenate(tensors, axis=axis)
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Tree, mask: Tree = None) -> Tree:
         if not isinstance(mask, (list, tuple)) or all(m is None for m in mask):
             return None
         axis = self.axis + inputs[0].ndim if self.axis < 0 else self.axis
-        # As wide as the tensor, for the features may be what is concatenated.
+        # Masks as large as the tensors, as the axis may be that of the features.
         wide = [
-            ops.ones_like(x, "bool") if m is None else _widened(m, x)
+            ops.ones_like(x, "bool") if m is None else _broadcast_mask(m, x)
             for x, m in zip(inputs, mask, strict=True)
         ]
         joined = ops.concatenate(wide, axis=axis)
@@ -208,28 +281,35 @@ class Concatenate(_Merge):
 
 @exported("keras.layers")
 class Dot(_Merge):
-    """Dot products of two tensors, sample by sample, over `axes` (one for both, or a pair).
+    """Compute dot products of two tensors, sample by sample.
 
-    x1 (batch, a, n), x2 (batch, b, n) with axes=2 -> y (batch, a, b). normalize: make the vectors unit long
-    first, so that y is the cosine of their angle.
+    Shapes: x1 (batch, a, n), x2 (batch, b, n) with axes=2 -> y (batch, a, b).
 
-    Raises ShapeError if the sizes of the axes differ, ValueError for the batch axis.
+    Args:
+        axes: Axis to sum over, one for both tensors or a pair.
+        normalize: Whether vectors are scaled to length 1 first, so that y is their cosine similarity.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> hornbeam.layers.Dot(axes=1)([np.ones((2, 3)), np.ones((2, 3))]).shape
-    (2, 1)
+    Raises:
+        ShapeError: If the sizes of the axes differ.
+        ValueError: If an axis is the batch axis.
+
+    Example:
+        >>> hornbeam.layers.Dot(axes=1)([np.ones((2, 3)), np.ones((2, 3))]).shape
+        (2, 1)
     """
 
-    def __init__(self, axes: Any, normalize: bool = False, **kwargs: Any) -> None:
+    def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        good = isinstance(axes, int) or (
+        is_valid = isinstance(axes, int) or (
             isinstance(axes, (list, tuple)) and len(axes) == 2 and all(isinstance(axis, int) for axis in axes)
         )
-        if not good:
-            raise ValueError(f"Dot: axes must be a whole number or a pair of them, got {axes!r}")
+        if not is_valid:
+            raise ValueError(f"Dot: axes must be an integer or a pair of them, got {axes!r}")
         self.axes = axes
         self.normalize = normalize
 
-    def call(self, inputs: Any) -> Tensor:
+    def call(self, inputs: Tree) -> Tensor:
         if not isinstance(inputs, (list, tuple)) or len(inputs) != 2:
             raise ValueError(f"{self.describe()} takes a list of exactly 2 tensors")
         x, y = inputs
@@ -246,7 +326,7 @@ class Dot(_Merge):
         product = _batch_dot(x, y, ax, ay)
         return product if product.ndim > 1 else ops.expand_dims(product, 1)
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+    def compute_mask(self, inputs: Tree, mask: Tree = None) -> None:
         return None
 
 
@@ -259,12 +339,21 @@ def _batch_dot(x: Tensor, y: Tensor, ax: int, ay: int) -> Tensor:
     return ops.einsum(f"{''.join(left)},{''.join(right)}->{''.join(out)}", x, y)
 
 
-def _as_function(cls: Callable[..., Layer], name: str) -> Callable[..., Tensor]:
+def _function_doc(cls: type[Layer]) -> str:
+    title = (cls.__doc__ or "").splitlines()[0]
+    return (
+        f"{title}\n\nThe same as `{cls.__name__}(**kwargs)(inputs)`.\n\n"
+        "Args:\n    inputs: List of tensors that broadcast against each other.\n"
+        f"    **kwargs: Arguments of `{cls.__name__}`.\n"
+    )
+
+
+def _as_function(cls: type[Layer], name: str) -> Callable[..., Tensor]:
     def function(inputs: Sequence[Any], **kwargs: Any) -> Tensor:
         return cls(**kwargs)(inputs)
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"`{cls.__name__}(**kwargs)(inputs)`: the layer as a function.\n\n{cls.__doc__}"
+    function.__doc__ = _function_doc(cls)
     return function
 
 
@@ -277,10 +366,22 @@ minimum = _as_function(Minimum, "minimum")
 
 
 def concatenate(inputs: Sequence[Any], axis: int = -1, **kwargs: Any) -> Tensor:
-    """`Concatenate(axis)(inputs)`: the tensors of a list behind each other along `axis`."""
+    """Concatenate a list of tensors along an axis: `Concatenate(axis, **kwargs)(inputs)`.
+
+    Args:
+        inputs: List of tensors.
+        axis: Axis of the concatenation.
+        **kwargs: Arguments of `Concatenate`.
+    """
     return Concatenate(axis=axis, **kwargs)(inputs)
 
 
-def dot(inputs: Sequence[Any], axes: Any = -1, **kwargs: Any) -> Tensor:
-    """`Dot(axes)(inputs)`: dot products of two tensors, sample by sample."""
+def dot(inputs: Sequence[Any], axes: int | Sequence[int] = -1, **kwargs: Any) -> Tensor:
+    """Compute dot products of two tensors, sample by sample: `Dot(axes, **kwargs)(inputs)`.
+
+    Args:
+        inputs: List of two tensors.
+        axes: Axis to sum over, one for both tensors or a pair.
+        **kwargs: Arguments of `Dot`.
+    """
     return Dot(axes=axes, **kwargs)(inputs)

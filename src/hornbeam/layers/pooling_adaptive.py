@@ -1,10 +1,8 @@
-"""Pooling to an output of given size: window i of n goes from floor(i * size / n) to ceil((i + 1) * size /
-n).
-"""
+"""Pooling to a given output size: window i of n covers floor(i * size / n) to ceil((i + 1) * size / n)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hornbeam import ops
@@ -18,12 +16,14 @@ from hornbeam.layers.layer import Layer
 
 
 class _AdaptivePooling(Layer):
-    """Reduce one axis after the other, which maxima and means of equal windows allow."""
+    """Reduce one axis after the other, which maxima and means over boxes allow."""
 
     rank: int
     largest: bool
 
-    def __init__(self, output_size: Any, data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, output_size: int | Sequence[int], data_format: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.output_size = check_sizes("output_size", output_size, self.rank, where=type(self).__name__)
         self.data_format = standard_data_format(data_format)
@@ -36,21 +36,30 @@ class _AdaptivePooling(Layer):
             size = inputs.shape[axis]
             count_elements(count)
             windows = [(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]
-            lead = (slice(None),) * axis
-            places = [(*lead, slice(*window)) for window in windows]
-            inputs = ops.stack([reduce(inputs[place], axis=axis) for place in places], axis=axis)
+            leading = (slice(None),) * axis
+            slices = [(*leading, slice(*window)) for window in windows]
+            inputs = ops.stack([reduce(inputs[index], axis=axis) for index in slices], axis=axis)
         return inputs
 
 
 @exported("keras.layers")
 class AdaptiveMaxPooling1D(_AdaptivePooling):
-    """The largest values of `output_size` windows that cover the steps: (batch, steps, c) -> (batch,
-    output_size, c).
+    """Maximum of `output_size` windows that cover sequences.
 
-    Raises ValueError for sizes below 1.
+    Shapes: x (batch, steps, channels) -> y (batch, output_size, channels), or with the channels first.
 
-    >>> hornbeam.layers.AdaptiveMaxPooling1D(3)(np.ones((1, 7, 2))).shape
-    (1, 3, 2)
+    Args:
+        output_size: Number of windows along each axis; one integer for all axes.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Raises:
+        ValueError: If a size is below 1.
+
+    Example:
+        >>> hornbeam.layers.AdaptiveMaxPooling1D(3)(np.ones((1, 7, 2))).shape
+        (1, 3, 2)
     """
 
     rank = 1
@@ -59,12 +68,23 @@ class AdaptiveMaxPooling1D(_AdaptivePooling):
 
 @exported("keras.layers")
 class AdaptiveMaxPooling2D(_AdaptivePooling):
-    """The largest values of windows that cover an image: (batch, h, w, c) -> (batch, *output_size, c).
+    """Maximum of `output_size` windows that cover images.
 
-    Raises ValueError for sizes below 1.
+    Shapes: x (batch, height, width, channels) -> y (batch, *output_size, channels), or with the channels
+    first.
 
-    >>> hornbeam.layers.AdaptiveMaxPooling2D(3)(np.ones((1, 7, 8, 2))).shape
-    (1, 3, 3, 2)
+    Args:
+        output_size: Number of windows along each axis; one integer for all axes.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Raises:
+        ValueError: If a size is below 1.
+
+    Example:
+        >>> hornbeam.layers.AdaptiveMaxPooling2D(3)(np.ones((1, 7, 8, 2))).shape
+        (1, 3, 3, 2)
     """
 
     rank = 2
@@ -73,12 +93,23 @@ class AdaptiveMaxPooling2D(_AdaptivePooling):
 
 @exported("keras.layers")
 class AdaptiveMaxPooling3D(_AdaptivePooling):
-    """The largest values of windows that cover a volume: (batch, d, h, w, c) -> (batch, *output_size, c).
+    """Maximum of `output_size` windows that cover volumes.
 
-    Raises ValueError for sizes below 1.
+    Shapes: x (batch, depth, height, width, channels) -> y (batch, *output_size, channels), or with the
+    channels first.
 
-    >>> hornbeam.layers.AdaptiveMaxPooling3D(2)(np.ones((1, 3, 4, 5, 2))).shape
-    (1, 2, 2, 2, 2)
+    Args:
+        output_size: Number of windows along each axis; one integer for all axes.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Raises:
+        ValueError: If a size is below 1.
+
+    Example:
+        >>> hornbeam.layers.AdaptiveMaxPooling3D(2)(np.ones((1, 3, 4, 5, 2))).shape
+        (1, 2, 2, 2, 2)
     """
 
     rank = 3
@@ -87,12 +118,22 @@ class AdaptiveMaxPooling3D(_AdaptivePooling):
 
 @exported("keras.layers")
 class AdaptiveAveragePooling1D(_AdaptivePooling):
-    """The means of `output_size` windows that cover the steps: (batch, steps, c) -> (batch, output_size, c).
+    """Mean of `output_size` windows that cover sequences.
 
-    Raises ValueError for sizes below 1.
+    Shapes: x (batch, steps, channels) -> y (batch, output_size, channels), or with the channels first.
 
-    >>> hornbeam.layers.AdaptiveAveragePooling1D(3)(np.ones((1, 7, 2))).shape
-    (1, 3, 2)
+    Args:
+        output_size: Number of windows along each axis; one integer for all axes.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Raises:
+        ValueError: If a size is below 1.
+
+    Example:
+        >>> hornbeam.layers.AdaptiveAveragePooling1D(3)(np.ones((1, 7, 2))).shape
+        (1, 3, 2)
     """
 
     rank = 1
@@ -101,12 +142,23 @@ class AdaptiveAveragePooling1D(_AdaptivePooling):
 
 @exported("keras.layers")
 class AdaptiveAveragePooling2D(_AdaptivePooling):
-    """The means of windows that cover an image: (batch, h, w, c) -> (batch, *output_size, c).
+    """Mean of `output_size` windows that cover images.
 
-    Raises ValueError for sizes below 1.
+    Shapes: x (batch, height, width, channels) -> y (batch, *output_size, channels), or with the channels
+    first.
 
-    >>> hornbeam.layers.AdaptiveAveragePooling2D(3)(np.ones((1, 7, 8, 2))).shape
-    (1, 3, 3, 2)
+    Args:
+        output_size: Number of windows along each axis; one integer for all axes.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Raises:
+        ValueError: If a size is below 1.
+
+    Example:
+        >>> hornbeam.layers.AdaptiveAveragePooling2D(3)(np.ones((1, 7, 8, 2))).shape
+        (1, 3, 3, 2)
     """
 
     rank = 2
@@ -115,12 +167,23 @@ class AdaptiveAveragePooling2D(_AdaptivePooling):
 
 @exported("keras.layers")
 class AdaptiveAveragePooling3D(_AdaptivePooling):
-    """The means of windows that cover a volume: (batch, d, h, w, c) -> (batch, *output_size, c).
+    """Mean of `output_size` windows that cover volumes.
 
-    Raises ValueError for sizes below 1.
+    Shapes: x (batch, depth, height, width, channels) -> y (batch, *output_size, channels), or with the
+    channels first.
 
-    >>> hornbeam.layers.AdaptiveAveragePooling3D(2)(np.ones((1, 3, 4, 5, 2))).shape
-    (1, 2, 2, 2, 2)
+    Args:
+        output_size: Number of windows along each axis; one integer for all axes.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Raises:
+        ValueError: If a size is below 1.
+
+    Example:
+        >>> hornbeam.layers.AdaptiveAveragePooling3D(2)(np.ones((1, 3, 4, 5, 2))).shape
+        (1, 2, 2, 2, 2)
     """
 
     rank = 3

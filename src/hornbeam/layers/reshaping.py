@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from hornbeam import ops
@@ -17,13 +18,19 @@ from hornbeam.layers.windows import spatial_sizes
 
 @exported("keras.layers")
 class Flatten(Layer):
-    """All axes but the batch become one: x (batch, ...) -> y (batch, n).
+    """Flatten all axes but the batch: x (batch, ...) -> y (batch, n).
 
     With data_format="channels_first" the channels are moved to the end first, so that both formats give the
     same order.
 
-    >>> hornbeam.layers.Flatten()(np.ones((2, 28, 28, 1))).shape
-    (2, 784)
+    Args:
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Example:
+        >>> hornbeam.layers.Flatten()(np.ones((2, 28, 28, 1))).shape
+        (2, 784)
     """
 
     def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
@@ -37,26 +44,31 @@ class Flatten(Layer):
         return ops.reshape(inputs, (inputs.shape[0], inputs.size // max(inputs.shape[0], 1)))
 
 
-def _listed(owner: str, name: str, value: Any) -> tuple[Any, ...]:
+def _check_integers(owner: str, name: str, value: Any) -> tuple[Any, ...]:
     if not hasattr(value, "__iter__"):
-        raise ValueError(f"{owner}: {name} must be a tuple of whole numbers such as (2, 3), got {value!r}")
+        raise ValueError(f"{owner}: {name} must be a tuple of integers such as (2, 3), got {value!r}")
     return tuple(value)
 
 
 @exported("keras.layers")
 class Reshape(Layer):
-    """The values of each sample in a new shape: x (batch, ...) -> y (batch, *target_shape); one size may be
-    -1.
+    """Reshape each sample: x (batch, ...) -> y (batch, *target_shape).
 
-    Raises ShapeError if the number of values differs.
+    Args:
+        target_shape: Sizes without the batch; one of them may be -1 and is inferred.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> hornbeam.layers.Reshape((4, -1))(np.ones((2, 12))).shape
-    (2, 4, 3)
+    Raises:
+        ShapeError: If the number of values differs.
+
+    Example:
+        >>> hornbeam.layers.Reshape((4, -1))(np.ones((2, 12))).shape
+        (2, 4, 3)
     """
 
-    def __init__(self, target_shape: Any, **kwargs: Any) -> None:
+    def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.target_shape = _listed("Reshape", "target_shape", target_shape)
+        self.target_shape = _check_integers("Reshape", "target_shape", target_shape)
         if self.target_shape.count(-1) > 1 or any(
             not isinstance(size, int) or size < -1 for size in self.target_shape
         ):
@@ -83,18 +95,23 @@ class Reshape(Layer):
 
 @exported("keras.layers")
 class Permute(Layer):
-    """The axes of each sample in another order: axis i of y is axis dims[i] of x, counted from 1, the batch
-    stays.
+    """Transpose the axes of each sample: axis i of y is axis dims[i] of x, counted from 1 after the batch.
 
-    Raises ValueError unless dims are a permutation of 1..n.
+    Args:
+        dims: Permutation of 1..n.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> hornbeam.layers.Permute((2, 1))(np.ones((2, 3, 5))).shape
-    (2, 5, 3)
+    Raises:
+        ValueError: If `dims` is not a permutation of 1..n.
+
+    Example:
+        >>> hornbeam.layers.Permute((2, 1))(np.ones((2, 3, 5))).shape
+        (2, 5, 3)
     """
 
-    def __init__(self, dims: Any, **kwargs: Any) -> None:
+    def __init__(self, dims: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.dims = _listed("Permute", "dims", dims)
+        self.dims = _check_integers("Permute", "dims", dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
             raise ValueError(
                 f"Permute: dims must be a permutation of 1..{len(self.dims)} (0 is the batch), got {dims!r}"
@@ -107,12 +124,18 @@ class Permute(Layer):
 
 @exported("keras.layers")
 class RepeatVector(Layer):
-    """x (batch, features) -> y (batch, n, features), the same at every step.
+    """Repeat a vector at every step: x (batch, features) -> y (batch, n, features).
 
-    Raises ValueError for n below 1.
+    Args:
+        n: Number of steps.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> hornbeam.layers.RepeatVector(3)(np.ones((2, 5))).shape
-    (2, 3, 5)
+    Raises:
+        ValueError: If `n` is below 1.
+
+    Example:
+        >>> hornbeam.layers.RepeatVector(3)(np.ones((2, 5))).shape
+        (2, 3, 5)
     """
 
     def __init__(self, n: int, **kwargs: Any) -> None:
@@ -126,7 +149,7 @@ class RepeatVector(Layer):
 
 
 class _Spatial(Layer):
-    """A layer over `rank` axes between batch and channels."""
+    """Base of layers over `rank` axes between batch and channels."""
 
     rank: int
 
@@ -156,18 +179,27 @@ class _ZeroPadding(_Spatial):
 
 @exported("keras.layers")
 class ZeroPadding1D(_ZeroPadding):
-    """Zeros before and after the steps: x (batch, steps, channels) -> y (batch, steps + low + high,
-    channels).
+    """Pad sequences with zeros: x (batch, steps, channels) -> y (batch, steps + before + after, channels).
 
-    padding: a whole number, or a pair (low, high). Raises ValueError for anything else.
+    Args:
+        padding: Number of steps before and after: an integer, or a pair (before, after).
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> hornbeam.layers.ZeroPadding1D(2)(np.ones((1, 3, 4))).shape
-    (1, 7, 4)
+    Raises:
+        ValueError: If `padding` has another form.
+
+    Example:
+        >>> hornbeam.layers.ZeroPadding1D(2)(np.ones((1, 3, 4))).shape
+        (1, 7, 4)
     """
 
     rank = 1
 
-    def __init__(self, padding: Any = 1, data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, padding: int | Sequence[int | Sequence[int]] = 1, data_format: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(data_format, **kwargs)
         (self.padding,) = check_padding(
             "padding", padding if isinstance(padding, int) else (padding,), 1, where="ZeroPadding1D"
@@ -176,35 +208,60 @@ class ZeroPadding1D(_ZeroPadding):
 
 @exported("keras.layers")
 class ZeroPadding2D(_ZeroPadding):
-    """Zeros around images: ((top, bottom), (left, right)), or (height, width), or one number for all sides.
+    """Pad images with zeros.
 
-    Raises ValueError for anything else.
+    Args:
+        padding: ((top, bottom), (left, right)), or (height, width) for both sides, or an integer for all
+            sides.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> hornbeam.layers.ZeroPadding2D(1)(np.ones((1, 3, 4, 2))).shape
-    (1, 5, 6, 2)
+    Raises:
+        ValueError: If `padding` has another form.
+
+    Example:
+        >>> hornbeam.layers.ZeroPadding2D(1)(np.ones((1, 3, 4, 2))).shape
+        (1, 5, 6, 2)
     """
 
     rank = 2
 
-    def __init__(self, padding: Any = (1, 1), data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        padding: int | Sequence[int | Sequence[int]] = (1, 1),
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(data_format, **kwargs)
         self.padding = check_padding("padding", padding, 2, where="ZeroPadding2D")
 
 
 @exported("keras.layers")
 class ZeroPadding3D(_ZeroPadding):
-    """Zeros around volumes: a pair, or one number, for each of three axes, or one number for all.
+    """Pad volumes with zeros.
 
-    Raises ValueError for anything else.
+    Args:
+        padding: A pair (before, after) or an integer for each of the three axes, or an integer for all sides.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> hornbeam.layers.ZeroPadding3D(1)(np.ones((1, 2, 3, 4, 2))).shape
-    (1, 4, 5, 6, 2)
+    Raises:
+        ValueError: If `padding` has another form.
+
+    Example:
+        >>> hornbeam.layers.ZeroPadding3D(1)(np.ones((1, 2, 3, 4, 2))).shape
+        (1, 4, 5, 6, 2)
     """
 
     rank = 3
 
     def __init__(
-        self, padding: Any = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None, **kwargs: Any
+        self,
+        padding: int | Sequence[int | Sequence[int]] = ((1, 1), (1, 1), (1, 1)),
+        data_format: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(data_format, **kwargs)
         self.padding = check_padding("padding", padding, 3, where="ZeroPadding3D")
@@ -218,7 +275,7 @@ class _Cropping(_Spatial):
         spatial = spatial_sizes(inputs.shape, self.data_format)
         if any(low + high >= size for (low, high), size in zip(pairs, spatial, strict=True)):
             raise ShapeError(
-                f"{self.describe()}: cropping {self.cropping} leaves nothing of an input of {spatial}"
+                f"{self.describe()}: cropping {self.cropping} leaves no values of an input of {spatial}"
             )
         cuts = tuple(slice(low, size - high) for (low, high), size in zip(pairs, spatial, strict=True))
         return inputs[(slice(None),) * self._first_axis + cuts]
@@ -226,17 +283,24 @@ class _Cropping(_Spatial):
 
 @exported("keras.layers")
 class Cropping1D(_Cropping):
-    """Cut steps off: x (batch, steps, channels) -> y (batch, steps - low - high, channels).
+    """Crop sequences: x (batch, steps, channels) -> y (batch, steps - before - after, channels).
 
-    Raises ValueError for amounts that are no whole numbers, ShapeError if nothing would be left.
+    Args:
+        cropping: Number of steps cut off: an integer, or a pair (before, after).
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> hornbeam.layers.Cropping1D((1, 0))(np.ones((1, 3, 4))).shape
-    (1, 2, 4)
+    Raises:
+        ValueError: If `cropping` has another form.
+        ShapeError: If no steps would be left.
+
+    Example:
+        >>> hornbeam.layers.Cropping1D((1, 0))(np.ones((1, 3, 4))).shape
+        (1, 2, 4)
     """
 
     rank = 1
 
-    def __init__(self, cropping: Any = (1, 1), **kwargs: Any) -> None:
+    def __init__(self, cropping: int | Sequence[int | Sequence[int]] = (1, 1), **kwargs: Any) -> None:
         super().__init__("channels_last", **kwargs)
         (self.cropping,) = check_padding(
             "cropping", cropping if isinstance(cropping, int) else (cropping,), 1, where="Cropping1D"
@@ -245,18 +309,31 @@ class Cropping1D(_Cropping):
 
 @exported("keras.layers")
 class Cropping2D(_Cropping):
-    """Cut the borders off images: ((top, bottom), (left, right)), or (height, width), or one number.
+    """Crop images.
 
-    Raises ValueError for anything else, ShapeError if nothing would be left.
+    Args:
+        cropping: ((top, bottom), (left, right)), or (height, width) for both sides, or an integer for all
+            sides.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> hornbeam.layers.Cropping2D(1)(np.ones((1, 4, 5, 2))).shape
-    (1, 2, 3, 2)
+    Raises:
+        ValueError: If `cropping` has another form.
+        ShapeError: If no pixels would be left.
+
+    Example:
+        >>> hornbeam.layers.Cropping2D(1)(np.ones((1, 4, 5, 2))).shape
+        (1, 2, 3, 2)
     """
 
     rank = 2
 
     def __init__(
-        self, cropping: Any = ((0, 0), (0, 0)), data_format: str | None = None, **kwargs: Any
+        self,
+        cropping: int | Sequence[int | Sequence[int]] = ((0, 0), (0, 0)),
+        data_format: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(data_format, **kwargs)
         self.cropping = check_padding("cropping", cropping, 2, where="Cropping2D")
@@ -264,25 +341,38 @@ class Cropping2D(_Cropping):
 
 @exported("keras.layers")
 class Cropping3D(_Cropping):
-    """Cut the borders off volumes: a pair, or one number, for each of three axes, or one number for all.
+    """Crop volumes.
 
-    Raises ValueError for anything else, ShapeError if nothing would be left.
+    Args:
+        cropping: A pair (before, after) or an integer for each of the three axes, or an integer for all
+            sides.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> hornbeam.layers.Cropping3D(1)(np.ones((1, 4, 5, 6, 2))).shape
-    (1, 2, 3, 4, 2)
+    Raises:
+        ValueError: If `cropping` has another form.
+        ShapeError: If no voxels would be left.
+
+    Example:
+        >>> hornbeam.layers.Cropping3D(1)(np.ones((1, 4, 5, 6, 2))).shape
+        (1, 2, 3, 4, 2)
     """
 
     rank = 3
 
     def __init__(
-        self, cropping: Any = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None, **kwargs: Any
+        self,
+        cropping: int | Sequence[int | Sequence[int]] = ((1, 1), (1, 1), (1, 1)),
+        data_format: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(data_format, **kwargs)
         self.cropping = check_padding("cropping", cropping, 3, where="Cropping3D")
 
 
 def _repeat(x: Tensor, times: int, axis: int) -> Tensor:
-    """Every slice along an axis `times` times: a broadcast, so that its derivative is a plain sum."""
+    """Repeat every slice along an axis: a broadcast, so that the gradient is a plain sum."""
     if times == 1:
         return x
     shape = x.shape
@@ -292,10 +382,15 @@ def _repeat(x: Tensor, times: int, axis: int) -> Tensor:
 
 @exported("keras.layers")
 class UpSampling1D(Layer):
-    """Every step `size` times: x (batch, steps, channels) -> y (batch, size * steps, channels).
+    """Repeat every step: x (batch, steps, channels) -> y (batch, size * steps, channels).
 
-    >>> hornbeam.layers.UpSampling1D(2)(np.ones((1, 3, 4))).shape
-    (1, 6, 4)
+    Args:
+        size: Number of repetitions.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Example:
+        >>> hornbeam.layers.UpSampling1D(2)(np.ones((1, 3, 4))).shape
+        (1, 6, 4)
     """
 
     def __init__(self, size: int = 2, **kwargs: Any) -> None:
@@ -309,28 +404,38 @@ class UpSampling1D(Layer):
 
 @exported("keras.layers")
 class UpSampling2D(_Spatial):
-    """Images made larger by whole factors (rows, columns): pixels repeated ("nearest"), or interpolated.
+    """Enlarge images by integer factors.
 
-    interpolation: "nearest", "bilinear", "bicubic", "lanczos3" or "lanczos5".
-    Raises ValueError for sizes below 1 and unknown interpolations.
+    Args:
+        size: Factors of rows and columns; one integer for both.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        interpolation: "nearest" (repeat pixels), "bilinear", "bicubic", "lanczos3" or "lanczos5".
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> hornbeam.layers.UpSampling2D((2, 3))(np.ones((1, 4, 4, 1))).shape
-    (1, 8, 12, 1)
+    Raises:
+        ValueError: If a size is below 1 or the interpolation is unknown.
+
+    Example:
+        >>> hornbeam.layers.UpSampling2D((2, 3))(np.ones((1, 4, 4, 1))).shape
+        (1, 8, 12, 1)
     """
 
     rank = 2
 
     def __init__(
         self,
-        size: Any = (2, 2),
+        size: int | Sequence[int] = (2, 2),
         data_format: str | None = None,
         interpolation: str = "nearest",
         **kwargs: Any,
     ) -> None:
         super().__init__(data_format, **kwargs)
         self.size = check_sizes("size", size, 2, where="UpSampling2D")
-        known = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
-        self.interpolation = check_choice("interpolation", interpolation, known, where="UpSampling2D")
+        interpolations = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
+        self.interpolation = check_choice(
+            "interpolation", interpolation, interpolations, where="UpSampling2D"
+        )
 
     def call(self, inputs: Tensor) -> Tensor:
         if self.interpolation == "nearest":
@@ -345,17 +450,27 @@ class UpSampling2D(_Spatial):
 
 @exported("keras.layers")
 class UpSampling3D(_Spatial):
-    """Volumes made larger by repeating voxels a whole number of times along each of three axes.
+    """Enlarge volumes by repeating voxels.
 
-    Raises ValueError for sizes below 1.
+    Args:
+        size: Factors of the three axes; one integer for all.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> hornbeam.layers.UpSampling3D(2)(np.ones((1, 2, 2, 2, 1))).shape
-    (1, 4, 4, 4, 1)
+    Raises:
+        ValueError: If a size is below 1.
+
+    Example:
+        >>> hornbeam.layers.UpSampling3D(2)(np.ones((1, 2, 2, 2, 1))).shape
+        (1, 4, 4, 4, 1)
     """
 
     rank = 3
 
-    def __init__(self, size: Any = (2, 2, 2), data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, size: int | Sequence[int] = (2, 2, 2), data_format: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(data_format, **kwargs)
         self.size = check_sizes("size", size, 3, where="UpSampling3D")
 
