@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from hornbeam.ir.types import (
     numpy_dtype,
     promote_types,
 )
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import DTypeLike, TensorLike
 
 
 def as_tensor(x: Any, dtype: Any = None) -> Tensor:
@@ -190,7 +193,15 @@ def unify(*xs: Any, dtype: str | None = None) -> list[Node]:
 
 
 @operation
-def cast(x: Any, dtype: Any) -> Tensor:
-    """`x` converted to `dtype`. Floats are truncated toward zero on the way to integers."""
+def cast(x: TensorLike, dtype: DTypeLike) -> Tensor:
+    """Convert to a dtype; floats are truncated toward zero on conversion to integers.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        dtype: Dtype by name or as a NumPy dtype.
+
+    Returns:
+        Tensor of the shape of `x`.
+    """
     name = dtype_name(dtype)
     return Tensor(cast_node(x, name))

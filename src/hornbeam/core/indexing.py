@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,15 +15,27 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.types import ShapeError, is_integer
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
+
 # An index in its canonical form: None, a slice, an int, an array of non-negative ints, or a Tensor of ints.
 # Ellipsis stays as a part that takes no axis, since it keeps the array indices on its two sides apart.
 Part = Any
 
 
 @operation
-def reshape(x: Any, newshape: Sequence[int] | int) -> Tensor:
-    """`x` with the same values in a new shape; one size may be -1. Raises ShapeError where the sizes do not
-    match.
+def reshape(x: TensorLike, newshape: Sequence[int] | int) -> Tensor:
+    """Give the same values a new shape.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        newshape: Integer or sequence of integers; one of them may be -1 and is inferred.
+
+    Returns:
+        Tensor of the new shape, in the dtype of `x`.
+
+    Raises:
+        ShapeError: If the sizes do not match.
     """
     node = as_tensor(x).node
     sizes = newshape if hasattr(newshape, "__iter__") else (newshape,)
@@ -46,10 +58,20 @@ def resolve_shape(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[int, ...]
 
 @operation
 def getitem(x: Tensor, key: Any) -> Tensor:
-    """NumPy's indexing with ints, slices, None, Ellipsis, integer arrays and boolean masks.
+    """Index as NumPy does: integers, slices, None, Ellipsis, integer arrays and boolean masks.
 
-    Masks need a value that is known (eager code). Raises IndexError for an index out of range; in a tensor of
-    indices, whose values may not be known yet, such an index is moved to the nearest end instead.
+    Masks need a known value (eager code).
+
+    Args:
+        x: Tensor.
+        key: Index of one axis, or tuple of them.
+
+    Returns:
+        Tensor.
+
+    Raises:
+        IndexError: If an index is out of range. In a tensor of indices, whose values may be unknown, such an
+            index is moved to the nearest end instead.
     """
     node = x.node
     parts = _expand(key if isinstance(key, tuple) else (key,), node.shape)

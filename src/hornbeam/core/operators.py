@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from hornbeam.ir.types import (
     is_float,
 )
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
+
 
 def _is_comparable(x: Any) -> bool:
     """Whether x can stand beside a tensor in `==`; None, strings and the like are just not equal."""
@@ -35,38 +38,78 @@ def _is_comparable(x: Any) -> bool:
 
 
 @operation
-def add(x1: Any, x2: Any) -> Tensor:
-    """Elementwise sum; logical or for booleans."""
+def add(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Add two tensors elementwise; logical or for booleans.
+
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, in the promoted dtype.
+    """
     a, b = unify(x1, x2)
     return Tensor(p.bit_or(a, b) if a.dtype == "bool" else p.add(a, b))
 
 
 @operation
-def subtract(x1: Any, x2: Any) -> Tensor:
-    """Elementwise difference."""
+def subtract(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Subtract `x2` from `x1` elementwise.
+
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, in the promoted dtype.
+    """
     a, b = unify(x1, x2)
     return Tensor(p.sub(a, b))
 
 
 @operation
-def multiply(x1: Any, x2: Any) -> Tensor:
-    """Elementwise product; logical and for booleans."""
+def multiply(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Multiply two tensors elementwise; logical and for booleans.
+
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, in the promoted dtype.
+    """
     a, b = unify(x1, x2)
     return Tensor(p.bit_and(a, b) if a.dtype == "bool" else p.mul(a, b))
 
 
 @operation
-def true_divide(x1: Any, x2: Any) -> Tensor:
-    """Elementwise quotient; integers are divided as floats."""
+def true_divide(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Divide `x1` by `x2` elementwise; integers are divided as floats.
+
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, of floats.
+    """
     dtype = result_dtype(x1, x2)
     a, b = unify(x1, x2, dtype=dtype if is_float(dtype) else floatx())
     return Tensor(p.div(a, b))
 
 
 @operation
-def floor_divide(x1: Any, x2: Any) -> Tensor:
-    """Quotient rounded toward minus infinity, so that `x1 == (x1 // x2) * x2 + x1 % x2`. An integer by 0
-    gives 0.
+def floor_divide(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Divide `x1` by `x2` elementwise and round toward minus infinity.
+
+    `x1 == (x1 // x2) * x2 + x1 % x2`. An integer divided by 0 gives 0.
+
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, in the promoted dtype.
     """
     a, b = _divisible(x1, x2)
     remainder = p.rem(a, b)
@@ -80,8 +123,16 @@ def floor_divide(x1: Any, x2: Any) -> Tensor:
 
 
 @operation
-def mod(x1: Any, x2: Any) -> Tensor:
-    """Remainder with the sign of the divisor. An integer by 0 gives 0."""
+def mod(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Compute the elementwise remainder with the sign of the divisor; an integer modulo 0 is 0.
+
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, in the promoted dtype.
+    """
     a, b = _divisible(x1, x2)
     remainder = p.rem(a, b)
     return Tensor(p.select(_signs_differ(remainder, b), p.add(remainder, b), remainder))
@@ -99,10 +150,18 @@ def _signs_differ(remainder: Node, divisor: Node) -> Node:
 
 
 @operation
-def power(x1: Any, x2: Any) -> Tensor:
-    """x1 to the power x2. Small whole exponents become products.
+def power(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Raise `x1` to the power `x2` elementwise; small integer exponents become products.
 
-    Raises ValueError for an integer to a negative Python int, whose result would not be an integer.
+    Args:
+        x1: Tensor or anything that converts to one, the base.
+        x2: Tensor or anything that converts to one, the exponent, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, in the promoted dtype.
+
+    Raises:
+        ValueError: If an integer base has a negative Python int as exponent: the result is no integer.
     """
     dtype = result_dtype(x1, x2)
     if isinstance(x2, int) and not isinstance(x2, bool) and dtype != "bool":
@@ -116,83 +175,187 @@ def power(x1: Any, x2: Any) -> Tensor:
 
 
 @operation
-def negative(x: Any) -> Tensor:
-    """Elementwise negation."""
+def negative(x: TensorLike) -> Tensor:
+    """Negate elementwise.
+
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        Tensor of the shape of `x` and in its dtype.
+    """
     return Tensor(p.neg(as_tensor(x).node))
 
 
 @operation
-def absolute(x: Any) -> Tensor:
-    """Elementwise absolute value."""
+def absolute(x: TensorLike) -> Tensor:
+    """Compute the absolute value elementwise.
+
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        Tensor of the shape of `x` and in its dtype.
+    """
     node = as_tensor(x).node
     return Tensor(node if node.dtype == "bool" else p.absolute(node))
 
 
 @operation
-def invert(x: Any) -> Tensor:
-    """Logical not of booleans, bitwise not of integers."""
+def invert(x: TensorLike) -> Tensor:
+    """Invert elementwise: logical not of booleans, bitwise not of integers.
+
+    Args:
+        x: Tensor of booleans or integers.
+
+    Returns:
+        Tensor of the shape of `x` and in its dtype.
+    """
     return Tensor(p.logical_not(as_tensor(x).node))
 
 
 @operation
-def bitwise_and(x: Any, y: Any) -> Tensor:
-    """Elementwise and of booleans or of the bits of integers."""
+def bitwise_and(x: TensorLike, y: TensorLike) -> Tensor:
+    """Compute the elementwise and of booleans, or of the bits of integers.
+
+    Args:
+        x: Tensor of booleans or integers.
+        y: Tensor or anything that converts to one, broadcast against `x`.
+
+    Returns:
+        Tensor of the broadcast shape, in the promoted dtype.
+    """
     return Tensor(p.bit_and(*unify(x, y)))
 
 
 @operation
-def bitwise_or(x: Any, y: Any) -> Tensor:
-    """Elementwise or of booleans or of the bits of integers."""
+def bitwise_or(x: TensorLike, y: TensorLike) -> Tensor:
+    """Compute the elementwise or of booleans, or of the bits of integers.
+
+    Args:
+        x: Tensor of booleans or integers.
+        y: Tensor or anything that converts to one, broadcast against `x`.
+
+    Returns:
+        Tensor of the broadcast shape, in the promoted dtype.
+    """
     return Tensor(p.bit_or(*unify(x, y)))
 
 
 @operation
-def bitwise_xor(x: Any, y: Any) -> Tensor:
-    """Elementwise exclusive or of booleans or of the bits of integers."""
+def bitwise_xor(x: TensorLike, y: TensorLike) -> Tensor:
+    """Compute the elementwise exclusive or of booleans, or of the bits of integers.
+
+    Args:
+        x: Tensor of booleans or integers.
+        y: Tensor or anything that converts to one, broadcast against `x`.
+
+    Returns:
+        Tensor of the broadcast shape, in the promoted dtype.
+    """
     return Tensor(p.bit_xor(*unify(x, y)))
 
 
 @operation
-def equal(x1: Any, x2: Any) -> Tensor:
-    """Elementwise `x1 == x2`, as bool."""
+def equal(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Test `x1 == x2` elementwise.
+
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, of booleans.
+    """
     return Tensor(p.eq(*unify(x1, x2)))
 
 
 @operation
-def not_equal(x1: Any, x2: Any) -> Tensor:
-    """Elementwise `x1 != x2`, as bool."""
+def not_equal(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Test `x1 != x2` elementwise.
+
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, of booleans.
+    """
     return Tensor(p.ne(*unify(x1, x2)))
 
 
 @operation
-def less(x1: Any, x2: Any) -> Tensor:
-    """Elementwise `x1 < x2`, as bool."""
+def less(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Test `x1 < x2` elementwise.
+
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, of booleans.
+    """
     return Tensor(p.lt(*unify(x1, x2)))
 
 
 @operation
-def less_equal(x1: Any, x2: Any) -> Tensor:
-    """Elementwise `x1 <= x2`, as bool."""
+def less_equal(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Test `x1 <= x2` elementwise.
+
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, of booleans.
+    """
     return Tensor(p.le(*unify(x1, x2)))
 
 
 @operation
-def greater(x1: Any, x2: Any) -> Tensor:
-    """Elementwise `x1 > x2`, as bool."""
+def greater(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Test `x1 > x2` elementwise.
+
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, of booleans.
+    """
     return Tensor(p.gt(*unify(x1, x2)))
 
 
 @operation
-def greater_equal(x1: Any, x2: Any) -> Tensor:
-    """Elementwise `x1 >= x2`, as bool."""
+def greater_equal(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Test `x1 >= x2` elementwise.
+
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, of booleans.
+    """
     return Tensor(p.ge(*unify(x1, x2)))
 
 
 @operation
-def matmul(x1: Any, x2: Any) -> Tensor:
-    """Matrix product over the last two axes; leading axes broadcast, vectors are rows or columns.
+def matmul(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Compute the matrix product over the last two axes.
 
-    Products of int8 are int32.
+    Leading axes broadcast; a vector is a row on the left and a column on the right. Products of int8 are
+    int32.
+
+    Args:
+        x1: Tensor (..., n, k) or (k,).
+        x2: Tensor (..., k, m) or (k,).
+
+    Returns:
+        Tensor (..., n, m), without the axis of a vector.
+
+    Raises:
+        ShapeError: If an operand is a scalar or the inner sizes differ.
     """
     dtype = result_dtype(x1, x2)
     dtype = "int32" if dtype == "int8" else dtype

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hornbeam import primitives as p
 from hornbeam.core.dispatch import operation
@@ -13,6 +13,9 @@ from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import Axis, float_node, many_axes, node_of, one_axis, over_last
 from hornbeam.ops.elementwise import clip, sigmoid
 from hornbeam.ops.shaping import split
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
 
 # fmt: off
 __all__ = [
@@ -33,22 +36,36 @@ def _positive(x: Node) -> Node:
 
 
 @operation
-def relu(x: Any) -> Tensor:
-    """max(x, 0), slope 0 at 0; integers stay integers.
+def relu(x: TensorLike) -> Tensor:
+    """Compute the rectified linear unit max(x, 0); its gradient at 0 is 0.
 
-    >>> float(hornbeam.ops.relu(-1.0))
-    0.0
+    Args:
+        x: Tensor; integers stay integers.
+
+    Returns:
+        Tensor of the shape of `x` and in its dtype.
+
+    Example:
+        >>> float(hornbeam.ops.relu(-1.0))
+        0.0
     """
     node = node_of(x)
     return Tensor(p.relu(p.convert(node, "int32") if node.dtype == "bool" else node))
 
 
 @operation
-def relu6(x: Any) -> Tensor:
-    """min(max(x, 0), 6), slope 0 at 0 and at 6.
+def relu6(x: TensorLike) -> Tensor:
+    """Compute min(max(x, 0), 6); the gradient at 0 and at 6 is 0.
 
-    >>> float(hornbeam.ops.relu6(7.0))
-    6.0
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> float(hornbeam.ops.relu6(7.0))
+        6.0
     """
     node = p.relu(node_of(x))
     six = full(6, node.type)
@@ -56,11 +73,19 @@ def relu6(x: Any) -> Tensor:
 
 
 @operation
-def leaky_relu(x: Any, negative_slope: float = 0.2) -> Tensor:
-    """x where x > 0, negative_slope * x elsewhere.
+def leaky_relu(x: TensorLike, negative_slope: float = 0.2) -> Tensor:
+    """Compute x for x > 0 and negative_slope * x elsewhere.
 
-    >>> float(hornbeam.ops.leaky_relu(-1.0, 0.5))
-    -0.5
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+        negative_slope: Factor for negative elements.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> float(hornbeam.ops.leaky_relu(-1.0, 0.5))
+        -0.5
     """
     node = float_node(x)
     return Tensor(p.select(_positive(node), node, node * negative_slope))
@@ -72,34 +97,64 @@ def _expm1_below(x: Node) -> Node:
 
 
 @operation
-def elu(x: Any, alpha: float = 1.0) -> Tensor:
-    """x where x > 0, alpha (exp(x) - 1) elsewhere. Clevert et al., 2015.
+def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
+    """Compute the exponential linear unit: x for x > 0 and alpha (exp(x) - 1) elsewhere.
 
-    >>> float(hornbeam.ops.elu(2.0))
-    2.0
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+        alpha: Number, the negative of the limit at -inf.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> float(hornbeam.ops.elu(2.0))
+        2.0
+
+    Source: Clevert et al., 2015.
     """
     node = float_node(x)
     return Tensor(p.select(_positive(node), node, _expm1_below(node) * alpha))
 
 
 @operation
-def selu(x: Any) -> Tensor:
-    """1.0507 * elu(x, 1.6733): keeps mean 0 and variance 1 through deep dense networks. Klambauer et al.,
-    2017.
+def selu(x: TensorLike) -> Tensor:
+    """Compute the scaled exponential linear unit 1.0507 * elu(x, 1.6733).
 
-    >>> float(hornbeam.ops.selu(0.0))
-    0.0
+    It keeps mean 0 and variance 1 through deep dense networks.
+
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> float(hornbeam.ops.selu(0.0))
+        0.0
+
+    Source: Klambauer et al., 2017.
     """
     node = float_node(x)
     return Tensor(p.select(_positive(node), node, _expm1_below(node) * _SELU_ALPHA) * _SELU_SCALE)
 
 
 @operation
-def celu(x: Any, alpha: float = 1.0) -> Tensor:
-    """max(x, 0) + min(0, alpha (exp(x / alpha) - 1)): elu with a continuous slope. Barron, 2017.
+def celu(x: TensorLike, alpha: float = 1.0) -> Tensor:
+    """Compute the continuously differentiable elu max(x, 0) + min(0, alpha (exp(x / alpha) - 1)).
 
-    >>> float(hornbeam.ops.celu(2.0))
-    2.0
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+        alpha: Number, the negative of the limit at -inf.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> float(hornbeam.ops.celu(2.0))
+        2.0
+
+    Source: Barron, 2017.
     """
     if not alpha:
         raise ValueError("celu: alpha must not be 0")
@@ -108,23 +163,40 @@ def celu(x: Any, alpha: float = 1.0) -> Tensor:
 
 
 @operation
-def gelu(x: Any, approximate: bool = True) -> Tensor:
-    """x Phi(x), Phi the normal distribution function. Hendrycks & Gimpel, 2016.
+def gelu(x: TensorLike, approximate: bool = True) -> Tensor:
+    """Compute x Phi(x), where Phi is the normal distribution function.
 
-    approximate: 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), else by erf.
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+        approximate: Use 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))); otherwise the error function.
 
-    >>> float(hornbeam.ops.gelu(0.0))
-    0.0
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> float(hornbeam.ops.gelu(0.0))
+        0.0
+
+    Source: Hendrycks & Gimpel, 2016.
     """
     return Tensor(p.gelu(float_node(x), approximate=bool(approximate)))
 
 
 @operation
-def silu(x: Any) -> Tensor:
-    """x sigmoid(x), also called swish. Ramachandran et al., 2017.
+def silu(x: TensorLike) -> Tensor:
+    """Compute x sigmoid(x), also called swish.
 
-    >>> float(hornbeam.ops.silu(0.0))
-    0.0
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> float(hornbeam.ops.silu(0.0))
+        0.0
+
+    Source: Ramachandran et al., 2017.
     """
     node = float_node(x)
     return Tensor(p.mul(node, p.logistic(node)))
@@ -140,52 +212,89 @@ def softplus_node(x: Node) -> Node:
 
 
 @operation
-def softplus(x: Any) -> Tensor:
-    """log(1 + exp(x)): a smooth relu.
+def softplus(x: TensorLike) -> Tensor:
+    """Compute log(1 + exp(x)), a smooth relu.
 
-    >>> round(float(hornbeam.ops.softplus(0.0)), 4)
-    0.6931
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> round(float(hornbeam.ops.softplus(0.0)), 4)
+        0.6931
     """
     return Tensor(softplus_node(float_node(x)))
 
 
 @operation
-def log_sigmoid(x: Any) -> Tensor:
-    """log(sigmoid(x)) = -softplus(-x), without overflow.
+def log_sigmoid(x: TensorLike) -> Tensor:
+    """Compute log(sigmoid(x)) = -softplus(-x), without overflow.
 
-    >>> round(float(hornbeam.ops.log_sigmoid(0.0)), 4)
-    -0.6931
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> round(float(hornbeam.ops.log_sigmoid(0.0)), 4)
+        -0.6931
     """
     return Tensor(-softplus_node(-float_node(x)))
 
 
 @operation
-def softsign(x: Any) -> Tensor:
-    """x / (1 + |x|).
+def softsign(x: TensorLike) -> Tensor:
+    """Compute x / (1 + |x|).
 
-    >>> float(hornbeam.ops.softsign(1.0))
-    0.5
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> float(hornbeam.ops.softsign(1.0))
+        0.5
     """
     node = float_node(x)
     return Tensor(node / (p.absolute(node) + 1.0))
 
 
 @operation
-def hard_sigmoid(x: Any) -> Tensor:
-    """x / 6 + 1/2 limited to [0, 1]: a sigmoid of straight lines.
+def hard_sigmoid(x: TensorLike) -> Tensor:
+    """Compute x / 6 + 1/2 limited to [0, 1], a piecewise linear sigmoid.
 
-    >>> float(hornbeam.ops.hard_sigmoid(0.0))
-    0.5
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> float(hornbeam.ops.hard_sigmoid(0.0))
+        0.5
     """
     return clip(Tensor(float_node(x) / 6.0 + 0.5), 0.0, 1.0)
 
 
 @operation
-def hard_silu(x: Any) -> Tensor:
-    """x hard_sigmoid(x), also called hard swish. Howard et al., "Searching for MobileNetV3", 2019.
+def hard_silu(x: TensorLike) -> Tensor:
+    """Compute x hard_sigmoid(x), also called hard swish.
 
-    >>> float(hornbeam.ops.hard_silu(3.0))
-    3.0
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> float(hornbeam.ops.hard_silu(3.0))
+        3.0
+
+    Source: Howard et al., "Searching for MobileNetV3", 2019.
     """
     node = float_node(x)
     return Tensor(node) * hard_sigmoid(Tensor(node))
@@ -195,43 +304,73 @@ hard_swish = hard_silu
 
 
 @operation
-def hard_tanh(x: Any) -> Tensor:
-    """x limited to [-1, 1].
+def hard_tanh(x: TensorLike) -> Tensor:
+    """Limit x to [-1, 1].
 
-    >>> float(hornbeam.ops.hard_tanh(2.0))
-    1.0
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> float(hornbeam.ops.hard_tanh(2.0))
+        1.0
     """
     return clip(Tensor(float_node(x)), -1.0, 1.0)
 
 
 @operation
-def tanh_shrink(x: Any) -> Tensor:
-    """x - tanh(x).
+def tanh_shrink(x: TensorLike) -> Tensor:
+    """Compute x - tanh(x).
 
-    >>> float(hornbeam.ops.tanh_shrink(0.0))
-    0.0
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> float(hornbeam.ops.tanh_shrink(0.0))
+        0.0
     """
     node = float_node(x)
     return Tensor(node - p.tanh(node))
 
 
 @operation
-def hard_shrink(x: Any, threshold: float = 0.5) -> Tensor:
-    """x where |x| > threshold, 0 elsewhere.
+def hard_shrink(x: TensorLike, threshold: float = 0.5) -> Tensor:
+    """Return x where |x| > threshold, and 0 elsewhere.
 
-    >>> float(hornbeam.ops.hard_shrink(0.4))
-    0.0
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+        threshold: Number, the largest absolute value that becomes 0.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> float(hornbeam.ops.hard_shrink(0.4))
+        0.0
     """
     node = float_node(x)
     return Tensor(p.select(p.gt(p.absolute(node), full(threshold, node.type)), node, zeros_like(node)))
 
 
 @operation
-def soft_shrink(x: Any, threshold: float = 0.5) -> Tensor:
-    """x moved toward 0 by `threshold`: x - t where x > t, x + t where x < -t, 0 between.
+def soft_shrink(x: TensorLike, threshold: float = 0.5) -> Tensor:
+    """Shrink x toward 0 by a threshold t: x - t for x > t, x + t for x < -t, 0 between.
 
-    >>> float(hornbeam.ops.soft_shrink(1.0))
-    0.5
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+        threshold: Number t >= 0.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> float(hornbeam.ops.soft_shrink(1.0))
+        0.5
     """
     node = float_node(x)
     limit = full(threshold, node.type)
@@ -240,33 +379,59 @@ def soft_shrink(x: Any, threshold: float = 0.5) -> Tensor:
 
 
 @operation
-def threshold(x: Any, threshold: float, default_value: float) -> Tensor:
-    """x where x > threshold, `default_value` elsewhere.
+def threshold(x: TensorLike, threshold: float, default_value: float) -> Tensor:
+    """Return x where x > threshold, and a default elsewhere.
 
-    >>> float(hornbeam.ops.threshold(1.0, 2.0, 9.0))
-    9.0
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+        threshold: Number to compare with.
+        default_value: Number in place of elements up to the threshold.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> float(hornbeam.ops.threshold(1.0, 2.0, 9.0))
+        9.0
     """
     node = float_node(x)
     return Tensor(p.select(p.gt(node, full(threshold, node.type)), node, full(default_value, node.type)))
 
 
 @operation
-def squareplus(x: Any, b: float = 4) -> Tensor:
-    """(x + sqrt(x^2 + b)) / 2: a softplus without exponentials. Barron, 2021.
+def squareplus(x: TensorLike, b: float = 4) -> Tensor:
+    """Compute (x + sqrt(x^2 + b)) / 2, a softplus without exponentials.
 
-    >>> float(hornbeam.ops.squareplus(0.0))
-    1.0
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+        b: Number >= 0, the width of the smooth part.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> float(hornbeam.ops.squareplus(0.0))
+        1.0
+
+    Source: Barron, 2021.
     """
     node = float_node(x)
     return Tensor((node + p.sqrt(node * node + float(b))) * 0.5)
 
 
 @operation
-def sparse_plus(x: Any) -> Tensor:
-    """0 up to -1, (x + 1)^2 / 4 between, x from 1 on: a softplus that reaches 0.
+def sparse_plus(x: TensorLike) -> Tensor:
+    """Compute 0 for x <= -1, (x + 1)^2 / 4 between, x for x >= 1: a softplus that reaches 0.
 
-    >>> float(hornbeam.ops.sparse_plus(0.0))
-    0.25
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> float(hornbeam.ops.sparse_plus(0.0))
+        0.25
     """
     node = float_node(x)
     one = ones_like(node)
@@ -275,23 +440,41 @@ def sparse_plus(x: Any) -> Tensor:
 
 
 @operation
-def sparse_sigmoid(x: Any) -> Tensor:
-    """0 up to -1, (x + 1) / 2 between, 1 from 1 on: a sigmoid that reaches 0 and 1.
+def sparse_sigmoid(x: TensorLike) -> Tensor:
+    """Compute 0 for x <= -1, (x + 1) / 2 between, 1 for x >= 1: a sigmoid that reaches 0 and 1.
 
-    >>> float(hornbeam.ops.sparse_sigmoid(0.0))
-    0.5
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> float(hornbeam.ops.sparse_sigmoid(0.0))
+        0.5
     """
     return clip(Tensor((float_node(x) + 1.0) * 0.5), 0.0, 1.0)
 
 
 @operation
-def glu(x: Any, axis: int = -1) -> Tensor:
-    """a sigmoid(b), where a and b are the two halves of x along `axis`. Dauphin et al., 2016.
+def glu(x: TensorLike, axis: int = -1) -> Tensor:
+    """Compute the gated linear unit a sigmoid(b), where a and b are the two halves of x along an axis.
 
-    Raises ShapeError if the axis has an odd size.
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+        axis: Integer, the axis of even size that is halved.
 
-    >>> hornbeam.ops.glu(hornbeam.ops.ones((2, 4))).shape
-    (2, 2)
+    Returns:
+        Tensor of the shape of `x`, half as large along `axis`.
+
+    Raises:
+        ShapeError: If the axis has an odd size.
+
+    Example:
+        >>> hornbeam.ops.glu(hornbeam.ops.ones((2, 4))).shape
+        (2, 2)
+
+    Source: Dauphin et al., 2016.
     """
     node = float_node(x)
     at = one_axis(axis, node.rank, "glu")
@@ -313,22 +496,38 @@ def _axes(axis: Axis, rank: int, name: str) -> tuple[int, ...]:
 
 
 @operation
-def softmax(x: Any, axis: Axis = -1) -> Tensor:
-    """exp(x) / sum(exp(x)) along `axis` (several are taken as one), without overflow.
+def softmax(x: TensorLike, axis: Axis = -1) -> Tensor:
+    """Compute exp(x) / sum(exp(x)) along an axis, without overflow.
 
-    >>> np.asarray(hornbeam.ops.softmax([1.0, 1.0])).tolist()
-    [0.5, 0.5]
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+        axis: Integer or sequence of integers; several axes are treated as one. None for all.
+
+    Returns:
+        Tensor of the shape of `x`; its elements sum to 1 along `axis`.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.softmax([1.0, 1.0])).tolist()
+        [0.5, 0.5]
     """
     node = float_node(x)
     return Tensor(over_last(p.softmax, node, _axes(axis, node.rank, "softmax")))
 
 
 @operation
-def log_softmax(x: Any, axis: Axis = -1) -> Tensor:
-    """x - log(sum(exp(x))) along `axis` (several are taken as one), without overflow.
+def log_softmax(x: TensorLike, axis: Axis = -1) -> Tensor:
+    """Compute x - log(sum(exp(x))) along an axis, without overflow.
 
-    >>> np.asarray(hornbeam.ops.log_softmax([1.0, 1.0])).round(4)
-    array([-0.6931, -0.6931], dtype=float32)
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+        axis: Integer or sequence of integers; several axes are treated as one. None for all.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.log_softmax([1.0, 1.0])).round(4)
+        array([-0.6931, -0.6931], dtype=float32)
     """
     node = float_node(x)
     return Tensor(over_last(p.log_softmax, node, _axes(axis, node.rank, "log_softmax")))
@@ -346,13 +545,21 @@ def _sparsemax(z: Node) -> Node:
 
 
 @operation
-def sparsemax(x: Any, axis: int = -1) -> Tensor:
-    """The point of the probability simplex nearest to x along `axis`: a softmax with exact zeros.
+def sparsemax(x: TensorLike, axis: int = -1) -> Tensor:
+    """Project onto the probability simplex along an axis: a softmax with exact zeros.
 
-    Martins & Astudillo, "From Softmax to Sparsemax", 2016.
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+        axis: Integer, the axis whose elements sum to 1.
 
-    >>> np.asarray(hornbeam.ops.sparsemax([2.0, 0.0])).tolist()
-    [1.0, 0.0]
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.sparsemax([2.0, 0.0])).tolist()
+        [1.0, 0.0]
+
+    Source: Martins & Astudillo, "From Softmax to Sparsemax", 2016.
     """
     node = float_node(x)
     return Tensor(over_last(_sparsemax, node, _axes(axis, node.rank, "sparsemax")))

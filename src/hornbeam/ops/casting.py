@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,12 +14,30 @@ from hornbeam.ir.primitive import full
 from hornbeam.ir.types import dtype_name, is_float, is_integer
 from hornbeam.ops._common import node_of, value_tensor
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import DTypeLike, TensorLike
 
-def convert_to_tensor(x: Any, dtype: Any = None, sparse: Any = None, ragged: Any = None) -> Tensor:
-    """`x` (number, nested lists, array, tensor) as a tensor of `dtype`; see `array`.
 
-    >>> hornbeam.ops.convert_to_tensor([1.0]).dtype
-    'float32'
+def convert_to_tensor(
+    x: TensorLike, dtype: DTypeLike | None = None, sparse: bool | None = None, ragged: bool | None = None
+) -> Tensor:
+    """Convert a number, nested lists, an array or a tensor to a tensor; see `array`.
+
+    Args:
+        x: Value to convert.
+        dtype: Dtype of the result; None for the one of the value.
+        sparse: Accepted for Keras's signature; sparse tensors are not supported.
+        ragged: Accepted for Keras's signature; ragged tensors are not supported.
+
+    Returns:
+        Tensor.
+
+    Raises:
+        NotImplementedError: If `sparse` or `ragged` is set.
+
+    Example:
+        >>> hornbeam.ops.convert_to_tensor([1.0]).dtype
+        'float32'
     """
     if sparse or ragged:
         raise NotImplementedError("sparse and ragged tensors are not there: use dense tensors and masks")
@@ -28,32 +46,71 @@ def convert_to_tensor(x: Any, dtype: Any = None, sparse: Any = None, ragged: Any
     return value_tensor(x, dtype)
 
 
-def convert_to_numpy(x: Any) -> np.ndarray:
-    """The value of `x` as a NumPy array. Raises ConcretizationError inside a compiled function."""
+def convert_to_numpy(x: TensorLike) -> np.ndarray:
+    """Return the value as a NumPy array.
+
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        NumPy array.
+
+    Raises:
+        ConcretizationError: If it is called inside a compiled function.
+    """
     return np.asarray(x)
 
 
-def is_tensor(x: Any) -> bool:
-    """True for tensors, variables and symbolic tensors."""
+def is_tensor(x: object) -> bool:
+    """Test if an object is a tensor, a variable or a symbolic tensor.
+
+    Args:
+        x: Any object.
+
+    Returns:
+        Boolean.
+    """
     return isinstance(x, Tensor)
 
 
-def shape(x: Any) -> tuple[Any, ...]:
-    """The sizes of the axes, as ints (None where a symbolic tensor's size is not known)."""
+def shape(x: TensorLike) -> tuple[Any, ...]:
+    """Return the sizes of the axes; None if a size of a symbolic tensor is unknown.
+
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        Tuple of integers and None.
+    """
     return tuple(as_tensor(x).shape)
 
 
-def dtype(x: Any) -> str:
-    """Canonical name of the dtype of `x`."""
+def dtype(x: TensorLike) -> str:
+    """Return the canonical name of the dtype.
+
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        String such as "float32".
+    """
     return as_tensor(x).dtype
 
 
 @operation
-def saturate_cast(x: Any, dtype: Any) -> Tensor:
-    """`x` converted to `dtype`, values out of its range becoming its nearest limit.
+def saturate_cast(x: TensorLike, dtype: DTypeLike) -> Tensor:
+    """Convert to a dtype; values out of its range become its nearest limit.
 
-    >>> int(hornbeam.ops.saturate_cast(300, "uint8"))
-    255
+    Args:
+        x: Tensor or anything that converts to one.
+        dtype: Dtype by name or as a NumPy dtype.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> int(hornbeam.ops.saturate_cast(300, "uint8"))
+        255
     """
     node, name = node_of(x), dtype_name(dtype)
     if name == "bool" or node.dtype == "bool" or not (is_integer(name) and is_integer(node.dtype)):

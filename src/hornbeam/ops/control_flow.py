@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
 from hornbeam.ir.types import ShapeError, TensorType
 from hornbeam.ops._common import node_of, one_axis
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike, Tree
 
 
 class _Structure:
@@ -47,14 +50,27 @@ class _Structure:
         )
 
 
-def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
-    """`true_fn()` if the scalar `pred` holds, else `false_fn()`; only one of them runs.
+def cond(pred: TensorLike, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
+    """Call one of two functions, depending on a condition.
 
     Both must return the same structure of tensors of the same shapes; dtypes are promoted to a common one. A
-    Python bool decides at once. Variables cannot be assigned inside: return the value and assign it outside.
+    Python bool chooses at once. Variables cannot be assigned inside: return the value and assign it outside.
 
-    >>> float(hornbeam.ops.cond(hornbeam.ops.array(True), lambda: 1.0, lambda: 2.0))
-    1.0
+    Args:
+        pred: Boolean scalar.
+        true_fn: Function without arguments, called if `pred` is true.
+        false_fn: Function without arguments, called otherwise.
+
+    Returns:
+        Result of the called function.
+
+    Raises:
+        ShapeError: If `pred` is not a scalar.
+        ValueError: If the functions return different structures.
+
+    Example:
+        >>> float(hornbeam.ops.cond(hornbeam.ops.array(True), lambda: 1.0, lambda: 2.0))
+        1.0
     """
     if isinstance(pred, (bool, np.bool_)):
         return true_fn() if pred else false_fn()
@@ -75,13 +91,25 @@ def _cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) ->
     return structure.pack(outs)
 
 
-def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
-    """`branches[index](*operands)`, with the index limited to those there are; only that branch runs.
+def switch(index: TensorLike, branches: Sequence[Callable[..., Any]], *operands: Tree) -> Any:
+    """Call one of several functions by index; the index is limited to the valid range.
 
-    Work on what a branch takes from outside instead of from its operands is done whichever branch is chosen.
+    What a branch takes from outside, rather than from its operands, is computed whichever branch is chosen.
 
-    >>> float(hornbeam.ops.switch(hornbeam.ops.array(1), [lambda x: x, lambda x: -x], 2.0))
-    -2.0
+    Args:
+        index: Integer scalar.
+        branches: Sequence of functions of the operands.
+        *operands: Nested structures of tensors that are passed on.
+
+    Returns:
+        Result of the called function.
+
+    Raises:
+        ValueError: If `branches` is empty, or the branches return different structures.
+
+    Example:
+        >>> float(hornbeam.ops.switch(hornbeam.ops.array(1), [lambda x: x, lambda x: -x], 2.0))
+        -2.0
     """
     if not branches:
         raise ValueError("switch needs at least one branch")
@@ -119,15 +147,27 @@ def _switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) 
 
 
 def while_loop(
-    cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, maximum_iterations: int | None = None
+    cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Tree, maximum_iterations: int | None = None
 ) -> Any:
-    """Repeat `loop_vars = body(*loop_vars)` while `cond(*loop_vars)` holds, at most `maximum_iterations`
-    times.
+    """Repeat `loop_vars = body(*loop_vars)` while `cond(*loop_vars)` holds.
 
     Shapes and dtypes must not change. It has no reverse derivative: use `scan` or `fori_loop`.
 
-    >>> int(hornbeam.ops.while_loop(lambda i: i < 10, lambda i: (i + 3,), (0,))[0])
-    12
+    Args:
+        cond: Function of the loop variables that returns a boolean scalar.
+        body: Function of the loop variables that returns their new values.
+        loop_vars: One tensor, or a list, tuple or dict of them.
+        maximum_iterations: Integer, the largest number of repetitions, or None.
+
+    Returns:
+        Final loop variables.
+
+    Raises:
+        ShapeError: If a loop variable changes its shape.
+
+    Example:
+        >>> int(hornbeam.ops.while_loop(lambda i: i < 10, lambda i: (i + 3,), (0,))[0])
+        12
     """
     check_callable("cond", cond, where="while_loop")
     check_callable("body", body, where="while_loop")
@@ -178,21 +218,33 @@ def _kept(name: str, result: Any, like: Sequence[Node]) -> list[Node]:
 
 def scan(
     f: Callable[[Any, Any], tuple[Any, Any]],
-    init: Any,
-    xs: Any = None,
+    init: Tree,
+    xs: Tree = None,
     length: int | None = None,
     reverse: bool = False,
     unroll: Any = 1,
 ) -> tuple[Any, Any]:
-    """`carry, y = f(carry, x)` for every slice x of `xs` along axis 0; returns the last carry and the stacked
-    ys.
+    """Carry a state along the slices of axis 0: `carry, y = f(carry, x)` for every x. Differentiable.
 
-    init, xs and ys may be nested structures. length: number of steps when there are no `xs`. reverse: from
-    the last slice to the first, ys keeping their places. unroll: accepted, without effect. Differentiable.
+    Args:
+        f: Function of the state and a slice that returns the new state and an output.
+        init: Nested structure of tensors, the first state.
+        xs: Nested structure of tensors of one size along axis 0, or None.
+        length: Integer, the number of steps if `xs` is None.
+        reverse: Go from the last slice to the first; outputs keep the positions of their slices.
+        unroll: Accepted, without effect.
 
-    >>> carry, ys = hornbeam.ops.scan(lambda c, x: (c + x, c), 0.0, hornbeam.ops.array([1.0, 2.0, 3.0]))
-    >>> float(carry), np.asarray(ys).tolist()
-    (6.0, [0.0, 1.0, 3.0])
+    Returns:
+        Pair of the last state and the stacked outputs.
+
+    Raises:
+        ShapeError: If the sequences have different lengths or the state changes its shape.
+        ValueError: If neither `xs` nor `length` is given, or they differ.
+
+    Example:
+        >>> carry, ys = hornbeam.ops.scan(lambda c, x: (c + x, c), 0.0, hornbeam.ops.array([1.0, 2.0, 3.0]))
+        >>> float(carry), np.asarray(ys).tolist()
+        (6.0, [0.0, 1.0, 3.0])
     """
     return _scan(f, init, xs, length, reverse)
 
@@ -231,11 +283,25 @@ def _scan(
     )
 
 
-def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any) -> Any:
-    """`val = body_fun(i, val)` for i = lower ... upper - 1. Differentiable if the bounds are known numbers.
+def fori_loop(
+    lower: TensorLike, upper: TensorLike, body_fun: Callable[[Any, Any], Any], init_val: Tree
+) -> Any:
+    """Repeat `val = body_fun(i, val)` for i = lower ... upper - 1.
 
-    >>> int(hornbeam.ops.fori_loop(0, 4, lambda i, v: v + i, 0))
-    6
+    Differentiable if the bounds are known numbers.
+
+    Args:
+        lower: Integer scalar, the first i.
+        upper: Integer scalar, the end, which is excluded.
+        body_fun: Function of i and the value that returns the new value.
+        init_val: Nested structure of tensors, the first value.
+
+    Returns:
+        Final value.
+
+    Example:
+        >>> int(hornbeam.ops.fori_loop(0, 4, lambda i, v: v + i, 0))
+        6
     """
     if isinstance(lower, (int, np.integer)) and isinstance(upper, (int, np.integer)):
         count = np.arange(lower, upper, dtype=np.int32)
@@ -248,35 +314,62 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
     return while_loop(lambda i, last, _: i < last, step, (low, high, init_val), None)[2]
 
 
-def map(f: Callable[[Any], Any], xs: Any) -> Any:
-    """f of every slice of `xs` along axis 0, one after the other, stacked.
+def map(f: Callable[[Any], Any], xs: Tree) -> Any:
+    """Apply a function to every slice along axis 0 in turn, and stack the results.
 
-    >>> np.asarray(hornbeam.ops.map(lambda x: x * 2, hornbeam.ops.array([1, 2]))).tolist()
-    [2, 4]
+    Args:
+        f: Function of a slice.
+        xs: Nested structure of tensors of one size along axis 0.
+
+    Returns:
+        Nested structure of stacked results.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.map(lambda x: x * 2, hornbeam.ops.array([1, 2]))).tolist()
+        [2, 4]
     """
     return _scan(lambda _, x: ((), f(x)), (), xs, None, False)[1]
 
 
-def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
-    """`function` of every slice of `elements` along axis 0, stacked.
+def vectorized_map(function: Callable[[Any], Any], elements: Tree) -> Any:
+    """Apply a function to every slice along axis 0, and stack the results.
 
-    The results are those of Keras; the slices are computed one after the other inside one loop, not side by
-    side.
+    The results are those of Keras; the slices are computed in turn inside one loop, not in parallel.
 
-    >>> np.asarray(hornbeam.ops.vectorized_map(lambda x: x * 2, hornbeam.ops.array([1, 2]))).tolist()
-    [2, 4]
+    Args:
+        function: Function of a slice.
+        elements: Nested structure of tensors of one size along axis 0.
+
+    Returns:
+        Nested structure of stacked results.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.vectorized_map(lambda x: x * 2, hornbeam.ops.array([1, 2]))).tolist()
+        [2, 4]
     """
     return map(check_callable("function", function, where="vectorized_map"), elements)
 
 
-def associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool = False, axis: int = 0) -> Any:
-    """Running combination along `axis`: out[i] = f(out[i - 1], elems[i]), for an associative `f` on slices.
+def associative_scan(f: Callable[[Any, Any], Any], elems: Tree, reverse: bool = False, axis: int = 0) -> Any:
+    """Combine cumulatively along an axis: out[i] = f(out[i - 1], elems[i]) for an associative function.
 
-    Computed in about log2(n) steps of whole arrays, each combining what lies 1, 2, 4, ... places apart
-    (Hillis & Steele, "Data Parallel Algorithms", 1986).
+    Computed in about log2(n) steps on whole arrays, each of which combines elements at distance 1, 2, 4, ...
 
-    >>> np.asarray(hornbeam.ops.associative_scan(lambda a, b: a + b, hornbeam.ops.array([1, 2, 3]))).tolist()
-    [1, 3, 6]
+    Args:
+        f: Associative function of two structures of slices.
+        elems: Nested structure of tensors of one size along `axis`.
+        reverse: Combine from the last slice to the first.
+        axis: Integer, the axis.
+
+    Returns:
+        Nested structure of the shapes of `elems`.
+
+    Example:
+        >>> x = hornbeam.ops.array([1, 2, 3])
+        >>> np.asarray(hornbeam.ops.associative_scan(lambda a, b: a + b, x)).tolist()
+        [1, 3, 6]
+
+    Source: Hillis & Steele, "Data Parallel Algorithms", 1986.
     """
     return _associative_scan(f, elems, reverse, axis)
 

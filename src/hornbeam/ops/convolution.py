@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from hornbeam.ir.limits import count_elements
 from hornbeam.ir.node import Node
 from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.ops._common import float_node, node_of
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
 
 # fmt: off
 __all__ = [
@@ -95,22 +98,33 @@ def _fitting(
 
 @operation
 def conv(
-    inputs: Any,
-    kernel: Any,
-    strides: Any = 1,
+    inputs: TensorLike,
+    kernel: TensorLike,
+    strides: int | Sequence[int] = 1,
     padding: str = "valid",
     data_format: str | None = None,
-    dilation_rate: Any = 1,
+    dilation_rate: int | Sequence[int] = 1,
 ) -> Tensor:
-    """Convolution (cross-correlation) over one to three spatial axes.
+    """Convolve (cross-correlate) over one to three spatial axes.
 
-    inputs: (batch, *spatial, channels), or (batch, channels, *spatial) for "channels_first". kernel:
-    (*window, channels / groups, filters); with fewer kernel than input channels the input is cut into groups.
-    padding: "valid" or "same". strides, dilation_rate: one number or one per spatial axis. Raises ShapeError
-    where shapes do not fit.
+    Args:
+        inputs: Tensor (batch, *spatial, channels), or (batch, channels, *spatial) for "channels_first".
+        kernel: Tensor (*window, channels / groups, filters); with fewer kernel than input channels the input
+            is split into groups.
+        strides: Integer or one integer for each spatial axis.
+        padding: "valid" or "same".
+        data_format: "channels_last", "channels_first", or None for `hornbeam.config.image_data_format()`.
+        dilation_rate: Integer or one integer for each spatial axis, the distance of kernel elements.
 
-    >>> hornbeam.ops.conv(hornbeam.ops.ones((1, 8, 8, 3)), hornbeam.ops.ones((3, 3, 3, 5))).shape
-    (1, 6, 6, 5)
+    Returns:
+        Tensor (batch, *spatial, filters), or (batch, filters, *spatial).
+
+    Raises:
+        ShapeError: If the shapes do not fit.
+
+    Example:
+        >>> hornbeam.ops.conv(hornbeam.ops.ones((1, 8, 8, 3)), hornbeam.ops.ones((3, 3, 3, 5))).shape
+        (1, 6, 6, 5)
     """
     x, w, rank = _operands("conv", inputs, kernel, data_format)
     steps, dilation = sizes_of(strides, rank, "strides"), sizes_of(dilation_rate, rank, "dilation_rate")
@@ -127,20 +141,35 @@ def conv(
 
 @operation
 def depthwise_conv(
-    inputs: Any,
-    kernel: Any,
-    strides: Any = 1,
+    inputs: TensorLike,
+    kernel: TensorLike,
+    strides: int | Sequence[int] = 1,
     padding: str = "valid",
     data_format: str | None = None,
-    dilation_rate: Any = 1,
+    dilation_rate: int | Sequence[int] = 1,
 ) -> Tensor:
-    """Convolution of every channel by itself, with `multiplier` filters each.
+    """Convolve every channel by itself, with several filters each.
 
-    kernel: (*window, channels, multiplier). Output channel c * multiplier + m is channel c under its filter
-    m.
+    Output channel c * multiplier + m is channel c under its filter m.
 
-    >>> hornbeam.ops.depthwise_conv(hornbeam.ops.ones((1, 8, 8, 3)), hornbeam.ops.ones((3, 3, 3, 2))).shape
-    (1, 6, 6, 6)
+    Args:
+        inputs: Tensor (batch, *spatial, channels), or (batch, channels, *spatial) for "channels_first".
+        kernel: Tensor (*window, channels, multiplier).
+        strides: Integer or one integer for each spatial axis.
+        padding: "valid" or "same".
+        data_format: "channels_last", "channels_first", or None for `hornbeam.config.image_data_format()`.
+        dilation_rate: Integer or one integer for each spatial axis, the distance of kernel elements.
+
+    Returns:
+        Tensor (batch, *spatial, channels * multiplier), or channels first.
+
+    Raises:
+        ShapeError: If the shapes do not fit.
+
+    Example:
+        >>> x = hornbeam.ops.ones((1, 8, 8, 3))
+        >>> hornbeam.ops.depthwise_conv(x, hornbeam.ops.ones((3, 3, 3, 2))).shape
+        (1, 6, 6, 6)
     """
     x, w, rank = _operands("depthwise_conv", inputs, kernel, data_format)
     steps, dilation = sizes_of(strides, rank, "strides"), sizes_of(dilation_rate, rank, "dilation_rate")
@@ -155,22 +184,35 @@ def depthwise_conv(
 
 @operation
 def separable_conv(
-    inputs: Any,
-    depthwise_kernel: Any,
-    pointwise_kernel: Any,
-    strides: Any = 1,
+    inputs: TensorLike,
+    depthwise_kernel: TensorLike,
+    pointwise_kernel: TensorLike,
+    strides: int | Sequence[int] = 1,
     padding: str = "valid",
     data_format: str | None = None,
-    dilation_rate: Any = 1,
+    dilation_rate: int | Sequence[int] = 1,
 ) -> Tensor:
-    """A depthwise convolution, then a 1x1 convolution that mixes the channels.
+    """Apply a depthwise convolution, then a 1x1 convolution that mixes the channels.
 
-    depthwise_kernel: (*window, channels, multiplier). pointwise_kernel: (1, ..., channels * multiplier,
-    filters).
+    Args:
+        inputs: Tensor (batch, *spatial, channels), or (batch, channels, *spatial) for "channels_first".
+        depthwise_kernel: Tensor (*window, channels, multiplier).
+        pointwise_kernel: Tensor (1, ..., channels * multiplier, filters).
+        strides: Integer or one integer for each spatial axis.
+        padding: "valid" or "same".
+        data_format: "channels_last", "channels_first", or None for `hornbeam.config.image_data_format()`.
+        dilation_rate: Integer or one integer for each spatial axis, the distance of kernel elements.
 
-    >>> x, d = hornbeam.ops.ones((1, 8, 8, 3)), hornbeam.ops.ones((3, 3, 3, 1))
-    >>> hornbeam.ops.separable_conv(x, d, hornbeam.ops.ones((1, 1, 3, 5))).shape
-    (1, 6, 6, 5)
+    Returns:
+        Tensor (batch, *spatial, filters), or channels first.
+
+    Raises:
+        ShapeError: If the shapes do not fit.
+
+    Example:
+        >>> x, d = hornbeam.ops.ones((1, 8, 8, 3)), hornbeam.ops.ones((3, 3, 3, 1))
+        >>> hornbeam.ops.separable_conv(x, d, hornbeam.ops.ones((1, 1, 3, 5))).shape
+        (1, 6, 6, 5)
     """
     middle = depthwise_conv(inputs, depthwise_kernel, strides, padding, data_format, dilation_rate)
     return conv(middle, pointwise_kernel, 1, "valid", data_format, 1)
@@ -189,21 +231,38 @@ def transposed_size(
 
 @operation
 def conv_transpose(
-    inputs: Any,
-    kernel: Any,
-    strides: Any = 1,
+    inputs: TensorLike,
+    kernel: TensorLike,
+    strides: int | Sequence[int] = 1,
     padding: str = "valid",
-    output_padding: Any = None,
+    output_padding: int | Sequence[int] | None = None,
     data_format: str | None = None,
-    dilation_rate: Any = 1,
+    dilation_rate: int | Sequence[int] = 1,
 ) -> Tensor:
-    """The transpose of a convolution: spreads every input through the kernel, `strides` apart.
+    """Apply the transpose of a convolution: spread every input through the kernel, `strides` apart.
 
-    kernel: (*window, filters, channels). The output has size * stride for "same", and for "valid" as much
-    more as the window is wider than the stride; `output_padding` sets it explicitly.
+    An axis grows to size * stride for "same", and for "valid" by as much more as the window is wider than the
+    stride.
 
-    >>> hornbeam.ops.conv_transpose(hornbeam.ops.ones((1, 4, 4, 3)), hornbeam.ops.ones((2, 2, 5, 3)), 2).shape
-    (1, 8, 8, 5)
+    Args:
+        inputs: Tensor (batch, *spatial, channels), or (batch, channels, *spatial) for "channels_first".
+        kernel: Tensor (*window, filters, channels).
+        strides: Integer or one integer for each spatial axis.
+        padding: "valid" or "same".
+        output_padding: Integer or one integer for each spatial axis that sets the size explicitly, or None.
+        data_format: "channels_last", "channels_first", or None for `hornbeam.config.image_data_format()`.
+        dilation_rate: Integer or one integer for each spatial axis, the distance of kernel elements.
+
+    Returns:
+        Tensor (batch, *spatial, filters), or channels first.
+
+    Raises:
+        ShapeError: If the shapes do not fit.
+
+    Example:
+        >>> x = hornbeam.ops.ones((1, 4, 4, 3))
+        >>> hornbeam.ops.conv_transpose(x, hornbeam.ops.ones((2, 2, 5, 3)), 2).shape
+        (1, 8, 8, 5)
     """
     x, w, rank = _operands("conv_transpose", inputs, kernel, data_format)
     steps, dilation = sizes_of(strides, rank, "strides"), sizes_of(dilation_rate, rank, "dilation_rate")
@@ -252,12 +311,27 @@ def _pooling(
 
 @operation
 def max_pool(
-    inputs: Any, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: str | None = None
+    inputs: TensorLike,
+    pool_size: int | Sequence[int],
+    strides: int | Sequence[int] | None = None,
+    padding: str = "valid",
+    data_format: str | None = None,
 ) -> Tensor:
-    """Largest element of each window. strides: the window's size unless given. Padding never wins.
+    """Compute the maximum of each window; padding never wins.
 
-    >>> hornbeam.ops.max_pool(hornbeam.ops.ones((1, 8, 8, 3)), 2).shape
-    (1, 4, 4, 3)
+    Args:
+        inputs: Tensor (batch, *spatial, channels), or (batch, channels, *spatial) for "channels_first".
+        pool_size: Integer or one integer for each spatial axis, the size of the windows.
+        strides: Integer or one integer for each spatial axis; None for `pool_size`.
+        padding: "valid" or "same".
+        data_format: "channels_last", "channels_first", or None for `hornbeam.config.image_data_format()`.
+
+    Returns:
+        Tensor (batch, *spatial, channels), or channels first.
+
+    Example:
+        >>> hornbeam.ops.max_pool(hornbeam.ops.ones((1, 8, 8, 3)), 2).shape
+        (1, 4, 4, 3)
     """
     x, window = _pooling("max_pool", node_of(inputs), pool_size, strides, padding, data_format)
     return Tensor(as_given(p.max_pool(x, **window), data_format))
@@ -265,12 +339,27 @@ def max_pool(
 
 @operation
 def average_pool(
-    inputs: Any, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: str | None = None
+    inputs: TensorLike,
+    pool_size: int | Sequence[int],
+    strides: int | Sequence[int] | None = None,
+    padding: str = "valid",
+    data_format: str | None = None,
 ) -> Tensor:
-    """Mean of each window, of what lies inside the input: padding does not count.
+    """Compute the mean of each window over the elements inside the input: padding does not count.
 
-    >>> hornbeam.ops.average_pool(hornbeam.ops.ones((1, 8, 8, 3)), 2).shape
-    (1, 4, 4, 3)
+    Args:
+        inputs: Tensor (batch, *spatial, channels), or (batch, channels, *spatial) for "channels_first".
+        pool_size: Integer or one integer for each spatial axis, the size of the windows.
+        strides: Integer or one integer for each spatial axis; None for `pool_size`.
+        padding: "valid" or "same".
+        data_format: "channels_last", "channels_first", or None for `hornbeam.config.image_data_format()`.
+
+    Returns:
+        Tensor (batch, *spatial, channels), or channels first.
+
+    Example:
+        >>> hornbeam.ops.average_pool(hornbeam.ops.ones((1, 8, 8, 3)), 2).shape
+        (1, 4, 4, 3)
     """
     x, window = _pooling("average_pool", float_node(inputs), pool_size, strides, padding, data_format)
     total = p.sum_pool(x, **window)
@@ -317,10 +406,20 @@ def _adaptive(
 
 
 @operation
-def adaptive_average_pool(inputs: Any, output_size: Any, data_format: str | None = None) -> Tensor:
-    """Means over a grid of `output_size` windows that cover each spatial axis evenly.
+def adaptive_average_pool(
+    inputs: TensorLike, output_size: int | Sequence[int], data_format: str | None = None
+) -> Tensor:
+    """Compute means over a grid of windows that cover each spatial axis evenly.
 
-    Window i runs from floor(i n / m) to ceil((i + 1) n / m) of an axis of n, m windows.
+    Window i covers floor(i n / m) to ceil((i + 1) n / m) of an axis of size n with m windows.
+
+    Args:
+        inputs: Tensor (batch, *spatial, channels), or (batch, channels, *spatial) for "channels_first".
+        output_size: Integer or one integer for each spatial axis, the number of windows.
+        data_format: "channels_last", "channels_first", or None for `hornbeam.config.image_data_format()`.
+
+    Returns:
+        Tensor (batch, *output_size, channels), or channels first.
     """
     return _adaptive(
         "adaptive_average_pool", inputs, output_size, data_format,
@@ -329,10 +428,20 @@ def adaptive_average_pool(inputs: Any, output_size: Any, data_format: str | None
 
 
 @operation
-def adaptive_max_pool(inputs: Any, output_size: Any, data_format: str | None = None) -> Tensor:
-    """Largest elements over a grid of `output_size` windows that cover each spatial axis evenly.
+def adaptive_max_pool(
+    inputs: TensorLike, output_size: int | Sequence[int], data_format: str | None = None
+) -> Tensor:
+    """Compute maxima over a grid of windows that cover each spatial axis evenly.
 
-    Window i runs from floor(i n / m) to ceil((i + 1) n / m) of an axis of n, m windows.
+    Window i covers floor(i n / m) to ceil((i + 1) n / m) of an axis of size n with m windows.
+
+    Args:
+        inputs: Tensor (batch, *spatial, channels), or (batch, channels, *spatial) for "channels_first".
+        output_size: Integer or one integer for each spatial axis, the number of windows.
+        data_format: "channels_last", "channels_first", or None for `hornbeam.config.image_data_format()`.
+
+    Returns:
+        Tensor (batch, *output_size, channels), or channels first.
     """
     return _adaptive(
         "adaptive_max_pool", inputs, output_size, data_format, lambda x, axis, count: p.reduce_max(x, (axis,))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from hornbeam.ir.node import Node
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name, is_float, numpy_dtype
 from hornbeam.ops._common import float_dtype, node_of, one_axis, shape_of, static_int, value_tensor
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import DTypeLike, ShapeLike, TensorLike
+
 # fmt: off
 __all__ = [
     "arange", "array", "bartlett", "blackman", "copy", "diag", "diagflat", "empty", "empty_like", "eye",
@@ -26,29 +29,52 @@ __all__ = [
 
 
 @operation
-def array(x: Any, dtype: Any = None) -> Tensor:
-    """`x` (number, nested lists, NumPy array, tensor) as a tensor of `dtype`.
+def array(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
+    """Convert a number, nested lists, a NumPy array or a tensor to a tensor.
 
     Python floats become `floatx`, Python ints int32; arrays keep their dtype.
 
-    >>> hornbeam.ops.array([1, 2]).dtype
-    'int32'
+    Args:
+        x: Value to convert.
+        dtype: Dtype of the result; None for the one of the value.
+
+    Returns:
+        Tensor.
+
+    Example:
+        >>> hornbeam.ops.array([1, 2]).dtype
+        'int32'
     """
     return value_tensor(x, dtype)
 
 
 @operation
-def copy(x: Any) -> Tensor:
-    """A tensor of the same values. Tensors never change, so nothing is copied."""
+def copy(x: TensorLike) -> Tensor:
+    """Return a tensor of the same values; nothing is copied, since tensors never change.
+
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        Tensor.
+    """
     return Tensor(node_of(x))
 
 
-def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
-    """A tensor of `shape` filled with `fill_value` (a number or a tensor that broadcasts), in `dtype` or
-    `floatx`.
+def full(shape: int | ShapeLike, fill_value: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
+    """Create a tensor filled with a value.
 
-    >>> hornbeam.ops.full((2, 3), 7.0).shape
-    (2, 3)
+    Args:
+        shape: Integer or sequence of integers, the shape of the result.
+        fill_value: Number, or tensor that broadcasts to `shape`.
+        dtype: Dtype of the result; None for `hornbeam.config.floatx()`.
+
+    Returns:
+        Tensor of `shape`.
+
+    Example:
+        >>> hornbeam.ops.full((2, 3), 7.0).shape
+        (2, 3)
     """
     sizes = shape_of(shape)
     if any(size < 0 for size in sizes):
@@ -56,56 +82,128 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
     return Tensor(broadcast_node(cast_node(fill_value, dtype_name(dtype or floatx())), sizes))
 
 
-def zeros(shape: Any, dtype: Any = None) -> Tensor:
-    """Zeros of `shape`; `dtype` is `floatx` unless given."""
+def zeros(shape: int | ShapeLike, dtype: DTypeLike | None = None) -> Tensor:
+    """Create a tensor of zeros.
+
+    Args:
+        shape: Integer or sequence of integers, the shape of the result.
+        dtype: Dtype of the result; None for `hornbeam.config.floatx()`.
+
+    Returns:
+        Tensor of `shape`.
+    """
     return full(shape, 0, dtype or floatx())
 
 
-def ones(shape: Any, dtype: Any = None) -> Tensor:
-    """Ones of `shape`; `dtype` is `floatx` unless given."""
+def ones(shape: int | ShapeLike, dtype: DTypeLike | None = None) -> Tensor:
+    """Create a tensor of ones.
+
+    Args:
+        shape: Integer or sequence of integers, the shape of the result.
+        dtype: Dtype of the result; None for `hornbeam.config.floatx()`.
+
+    Returns:
+        Tensor of `shape`.
+    """
     return full(shape, 1, dtype or floatx())
 
 
-def empty(shape: Any, dtype: Any = None) -> Tensor:
-    """A tensor of `shape` for which no values are promised: here, zeros."""
+def empty(shape: int | ShapeLike, dtype: DTypeLike | None = None) -> Tensor:
+    """Create a tensor whose values are unspecified; here they are zeros.
+
+    Args:
+        shape: Integer or sequence of integers, the shape of the result.
+        dtype: Dtype of the result; None for `hornbeam.config.floatx()`.
+
+    Returns:
+        Tensor of `shape`.
+    """
     return zeros(shape, dtype)
 
 
 @operation
-def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Tensor:
-    """A tensor of x's shape filled with `fill_value`, in `dtype` or x's."""
+def full_like(x: TensorLike, fill_value: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
+    """Create a tensor of the shape of `x` filled with a value.
+
+    Args:
+        x: Tensor whose shape is taken.
+        fill_value: Number, or tensor that broadcasts to the shape of `x`.
+        dtype: Dtype of the result; None for that of `x`.
+
+    Returns:
+        Tensor of the shape of `x`.
+    """
     like = as_tensor(x)
     return full(like.shape, fill_value, dtype or like.dtype)
 
 
 @operation
-def zeros_like(x: Any, dtype: Any = None) -> Tensor:
-    """Zeros of x's shape, in `dtype` or x's."""
+def zeros_like(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
+    """Create a tensor of zeros of the shape of `x`.
+
+    Args:
+        x: Tensor whose shape is taken.
+        dtype: Dtype of the result; None for that of `x`.
+
+    Returns:
+        Tensor of the shape of `x`.
+    """
     return full_like(x, 0, dtype)
 
 
 @operation
-def ones_like(x: Any, dtype: Any = None) -> Tensor:
-    """Ones of x's shape, in `dtype` or x's."""
+def ones_like(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
+    """Create a tensor of ones of the shape of `x`.
+
+    Args:
+        x: Tensor whose shape is taken.
+        dtype: Dtype of the result; None for that of `x`.
+
+    Returns:
+        Tensor of the shape of `x`.
+    """
     return full_like(x, 1, dtype)
 
 
 @operation
-def empty_like(x: Any, dtype: Any = None) -> Tensor:
-    """A tensor of x's shape for which no values are promised: here, zeros."""
+def empty_like(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
+    """Create a tensor of the shape of `x` whose values are unspecified; here they are zeros.
+
+    Args:
+        x: Tensor whose shape is taken.
+        dtype: Dtype of the result; None for that of `x`.
+
+    Returns:
+        Tensor of the shape of `x`.
+    """
     return full_like(x, 0, dtype)
 
 
 # -- ranges --------------------------------------------------------------------------------------------------
 
 
-def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Tensor:
-    """start, start + step, ... up to but without `stop`; `arange(n)` is 0 ... n - 1.
+def arange(
+    start: float | np.ndarray | Tensor,
+    stop: float | np.ndarray | Tensor | None = None,
+    step: float | np.ndarray | Tensor | None = None,
+    dtype: DTypeLike | None = None,
+) -> Tensor:
+    """Create a vector start, start + step, ... below `stop`; `arange(n)` is 0 ... n - 1.
 
-    The bounds must be known numbers, since they decide the shape. dtype: int32 of ints, `floatx` of floats.
+    The bounds must be known numbers, since they determine the shape.
 
-    >>> np.asarray(hornbeam.ops.arange(3)).tolist()
-    [0, 1, 2]
+    Args:
+        start: Number, the first element; with `start` alone, the end, and the first element is 0.
+        stop: Number, the end, which is excluded.
+        step: Number, the difference of neighbors; 1 by default.
+        dtype: Dtype of the result; None for int32 of integers and `floatx` of floats.
+
+    Returns:
+        Tensor of one axis.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.arange(3)).tolist()
+        [0, 1, 2]
     """
     if stop is None:
         start, stop = 0, start
@@ -142,21 +240,31 @@ def _ramp(count: int, first: Any, step: Any, dtype: str) -> Node:
 
 
 def linspace(
-    start: Any,
-    stop: Any,
+    start: TensorLike,
+    stop: TensorLike | None,
     num: int = 50,
     endpoint: bool = True,
     retstep: bool = False,
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
     axis: int = 0,
 ) -> Any:
-    """`num` evenly spaced values from `start` to `stop`, which is the last one if `endpoint`.
+    """Create evenly spaced values from `start` to `stop`.
 
-    start, stop: numbers or tensors that broadcast; the new axis is put at `axis`. Returns a float tensor, and
-    with `retstep` also the distance of the values.
+    Args:
+        start: Number or tensor, the first value.
+        stop: Number or tensor that broadcasts against `start`, the last value if `endpoint`.
+        num: Integer, number of values.
+        endpoint: Include `stop`.
+        retstep: Return the distance of neighbors, too.
+        dtype: Dtype of the result; None for a float dtype.
+        axis: Integer, position of the new axis in the result.
 
-    >>> np.asarray(hornbeam.ops.linspace(0.0, 1.0, 3)).tolist()
-    [0.0, 0.5, 1.0]
+    Returns:
+        Tensor of floats; with `retstep` a pair of it and the distance.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.linspace(0.0, 1.0, 3)).tolist()
+        [0.0, 0.5, 1.0]
     """
     count = static_int(num, "num")
     if count < 0:
@@ -182,18 +290,31 @@ def linspace(
 
 
 def logspace(
-    start: Any,
-    stop: Any,
+    start: TensorLike,
+    stop: TensorLike | None,
     num: int = 50,
     endpoint: bool = True,
-    base: Any = 10,
-    dtype: Any = None,
+    base: TensorLike = 10,
+    dtype: DTypeLike | None = None,
     axis: int = 0,
 ) -> Tensor:
-    """base ** linspace(start, stop): `num` values evenly spaced on a logarithmic scale.
+    """Create values evenly spaced on a logarithmic scale: base ** linspace(start, stop).
 
-    >>> np.asarray(hornbeam.ops.logspace(0.0, 2.0, 3)).round(3).tolist()
-    [1.0, 10.0, 100.0]
+    Args:
+        start: Number or tensor, the exponent of the first value.
+        stop: Number or tensor that broadcasts against `start`, the exponent of the last value if `endpoint`.
+        num: Integer, number of values.
+        endpoint: Include base ** stop.
+        base: Number, the base of the powers.
+        dtype: Dtype of the result; None for a float dtype.
+        axis: Integer, position of the new axis in the result.
+
+    Returns:
+        Tensor.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.logspace(0.0, 2.0, 3)).round(3).tolist()
+        [1.0, 10.0, 100.0]
     """
     from hornbeam.core.operators import power
 
@@ -203,12 +324,29 @@ def logspace(
 
 
 def geomspace(
-    start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0
+    start: TensorLike,
+    stop: TensorLike | None,
+    num: int = 50,
+    endpoint: bool = True,
+    dtype: DTypeLike | None = None,
+    axis: int = 0,
 ) -> Tensor:
-    """`num` values from `start` to `stop`, each the same multiple of the one before. Both ends have one sign.
+    """Create a geometric progression: each value is the same multiple of the one before.
 
-    >>> np.asarray(hornbeam.ops.geomspace(1.0, 4.0, 3)).round(3).tolist()
-    [1.0, 2.0, 4.0]
+    Args:
+        start: Number or tensor, the first value.
+        stop: Number or tensor of the sign of `start`, the last value if `endpoint`.
+        num: Integer, number of values.
+        endpoint: Include `stop`.
+        dtype: Dtype of the result; None for a float dtype.
+        axis: Integer, position of the new axis in the result.
+
+    Returns:
+        Tensor.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.geomspace(1.0, 4.0, 3)).round(3).tolist()
+        [1.0, 2.0, 4.0]
     """
     first, last = unify(start, stop, dtype=float_dtype(start, stop))
     logs = linspace(
@@ -229,27 +367,55 @@ def _below(rows: int, columns: int, k: int) -> Node:
     return p.ge(p.iota("int32", shape, 0) + k, p.iota("int32", shape, 1))
 
 
-def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
-    """(N, M) with ones on the k-th diagonal, zeros elsewhere; M is N and dtype `floatx` unless given.
+def eye(N: int, M: int | None = None, k: int = 0, dtype: DTypeLike | None = None) -> Tensor:
+    """Create a matrix with ones on a diagonal and zeros elsewhere.
 
-    >>> np.asarray(hornbeam.ops.eye(2)).tolist()
-    [[1.0, 0.0], [0.0, 1.0]]
+    Args:
+        N: Integer, number of rows.
+        M: Integer, number of columns; None for `N`.
+        k: Integer, the diagonal: 0 for the main one, positive above it, negative below it.
+        dtype: Dtype of the result; None for `hornbeam.config.floatx()`.
+
+    Returns:
+        Tensor (N, M).
+
+    Example:
+        >>> np.asarray(hornbeam.ops.eye(2)).tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
     """
     shape = (static_int(N, "N"), static_int(N if M is None else M, "M"))
     hit = p.eq(p.iota("int32", shape, 0) + static_int(k, "k"), p.iota("int32", shape, 1))
     return Tensor(p.convert(hit, dtype_name(dtype or floatx())))
 
 
-def identity(n: int, dtype: Any = None) -> Tensor:
-    """The (n, n) identity matrix; `dtype` is `floatx` unless given."""
+def identity(n: int, dtype: DTypeLike | None = None) -> Tensor:
+    """Create an identity matrix.
+
+    Args:
+        n: Integer, number of rows and columns.
+        dtype: Dtype of the result; None for `hornbeam.config.floatx()`.
+
+    Returns:
+        Tensor (n, n).
+    """
     return eye(n, dtype=dtype)
 
 
-def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
-    """(N, M) with ones on and below the k-th diagonal, zeros above.
+def tri(N: int, M: int | None = None, k: int = 0, dtype: DTypeLike | None = None) -> Tensor:
+    """Create a matrix with ones on and below a diagonal and zeros above it.
 
-    >>> np.asarray(hornbeam.ops.tri(2)).tolist()
-    [[1.0, 0.0], [1.0, 1.0]]
+    Args:
+        N: Integer, number of rows.
+        M: Integer, number of columns; None for `N`.
+        k: Integer, the diagonal: 0 for the main one, positive above it, negative below it.
+        dtype: Dtype of the result; None for `hornbeam.config.floatx()`.
+
+    Returns:
+        Tensor (N, M).
+
+    Example:
+        >>> np.asarray(hornbeam.ops.tri(2)).tolist()
+        [[1.0, 0.0], [1.0, 1.0]]
     """
     below = _below(static_int(N, "N"), static_int(N if M is None else M, "M"), static_int(k, "k"))
     return Tensor(p.convert(below, dtype_name(dtype or floatx())))
@@ -266,14 +432,36 @@ def _triangle(x: Any, k: int, lower: bool, name: str) -> Tensor:
 
 
 @operation
-def tril(x: Any, k: int = 0) -> Tensor:
-    """x (..., n, m) with zeros above the k-th diagonal. Raises ShapeError for less than two axes."""
+def tril(x: TensorLike, k: int = 0) -> Tensor:
+    """Set the elements above a diagonal to zero.
+
+    Args:
+        x: Tensor (..., n, m).
+        k: Integer, the diagonal: 0 for the main one, positive above it, negative below it.
+
+    Returns:
+        Tensor of the shape of `x` and in its dtype.
+
+    Raises:
+        ShapeError: If `x` has less than two axes.
+    """
     return _triangle(x, k, True, "tril")
 
 
 @operation
-def triu(x: Any, k: int = 0) -> Tensor:
-    """x (..., n, m) with zeros below the k-th diagonal. Raises ShapeError for less than two axes."""
+def triu(x: TensorLike, k: int = 0) -> Tensor:
+    """Set the elements below a diagonal to zero.
+
+    Args:
+        x: Tensor (..., n, m).
+        k: Integer, the diagonal: 0 for the main one, positive above it, negative below it.
+
+    Returns:
+        Tensor of the shape of `x` and in its dtype.
+
+    Raises:
+        ShapeError: If `x` has less than two axes.
+    """
     return _triangle(x, k, False, "triu")
 
 
@@ -287,11 +475,19 @@ def _on_diagonal(vector: Node, k: int) -> Node:
 
 
 @operation
-def diag(x: Any, k: int = 0) -> Tensor:
-    """A vector put on the k-th diagonal of a square matrix, or the k-th diagonal of a matrix.
+def diag(x: TensorLike, k: int = 0) -> Tensor:
+    """Put a vector on a diagonal of a square matrix, or extract a diagonal of a matrix.
 
-    >>> np.asarray(hornbeam.ops.diag([1, 2])).tolist()
-    [[1, 0], [0, 2]]
+    Args:
+        x: Tensor of one or two axes.
+        k: Integer, the diagonal: 0 for the main one, positive above it, negative below it.
+
+    Returns:
+        Matrix for a vector, vector for a matrix.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.diag([1, 2])).tolist()
+        [[1, 0], [0, 2]]
     """
     from hornbeam.ops.shaping import diagonal
 
@@ -304,18 +500,35 @@ def diag(x: Any, k: int = 0) -> Tensor:
 
 
 @operation
-def diagflat(x: Any, k: int = 0) -> Tensor:
-    """The flattened x on the k-th diagonal of a square matrix."""
+def diagflat(x: TensorLike, k: int = 0) -> Tensor:
+    """Put the flattened `x` on a diagonal of a square matrix.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        k: Integer, the diagonal: 0 for the main one, positive above it, negative below it.
+
+    Returns:
+        Tensor of two axes.
+    """
     node = node_of(x)
     return Tensor(_on_diagonal(p.reshape(node, (math.prod(node.shape),)), k))
 
 
 @operation
-def vander(x: Any, N: int | None = None, increasing: bool = False) -> Tensor:
-    """Vandermonde matrix (n, N): the powers N - 1 ... 0 of a vector, rising if `increasing`.
+def vander(x: TensorLike, N: int | None = None, increasing: bool = False) -> Tensor:
+    """Create a Vandermonde matrix: the powers N - 1 ... 0 of a vector as columns.
 
-    >>> np.asarray(hornbeam.ops.vander([2, 3], 3)).tolist()
-    [[4, 2, 1], [9, 3, 1]]
+    Args:
+        x: Tensor (n,).
+        N: Integer, number of columns; None for n.
+        increasing: Order the powers from 0 to N - 1.
+
+    Returns:
+        Tensor (n, N).
+
+    Example:
+        >>> np.asarray(hornbeam.ops.vander([2, 3], 3)).tolist()
+        [[4, 2, 1], [9, 3, 1]]
     """
     node = node_of(x)
     if node.rank != 1:
@@ -331,14 +544,19 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Tensor:
 
 
 @operation
-def meshgrid(*x: Any, indexing: str = "xy") -> list[Tensor]:
-    """Coordinates of a grid: one tensor per vector, each of the shape of the grid.
+def meshgrid(*x: TensorLike, indexing: str = "xy") -> list[Tensor]:
+    """Create the coordinates of a grid from vectors.
 
-    indexing: "xy" puts the first vector along axis 1 and the second along axis 0, "ij" keeps the order of
-    axes.
+    Args:
+        *x: Vectors, the coordinates along each axis.
+        indexing: "xy" puts the first vector along axis 1 and the second along axis 0; "ij" keeps the order.
 
-    >>> [t.shape for t in hornbeam.ops.meshgrid([1, 2, 3], [4, 5])]
-    [(2, 3), (2, 3)]
+    Returns:
+        List of tensors, one for each vector, of the shape of the grid.
+
+    Example:
+        >>> [t.shape for t in hornbeam.ops.meshgrid([1, 2, 3], [4, 5])]
+        [(2, 3), (2, 3)]
     """
     if indexing not in ("xy", "ij"):
         raise ValueError(f'meshgrid: indexing must be "xy" or "ij", got {indexing!r}')
@@ -363,26 +581,62 @@ def _window(x: Any, make: Any) -> Tensor:
     return as_tensor(np.asarray(make(count)).astype(numpy_dtype(floatx())))
 
 
-def bartlett(x: Any) -> Tensor:
-    """The triangular window of length x, zero at both ends."""
+def bartlett(x: TensorLike) -> Tensor:
+    """Create the Bartlett window, a triangle that is zero at both ends.
+
+    Args:
+        x: Integer, length of the window.
+
+    Returns:
+        Tensor (x,) of floats.
+    """
     return _window(x, np.bartlett)
 
 
-def hanning(x: Any) -> Tensor:
-    """The Hann window of length x: 0.5 - 0.5 cos(2 pi n / (x - 1))."""
+def hanning(x: TensorLike) -> Tensor:
+    """Create the Hann window 0.5 - 0.5 cos(2 pi n / (x - 1)).
+
+    Args:
+        x: Integer, length of the window.
+
+    Returns:
+        Tensor (x,) of floats.
+    """
     return _window(x, np.hanning)
 
 
-def hamming(x: Any) -> Tensor:
-    """The Hamming window of length x: 0.54 - 0.46 cos(2 pi n / (x - 1))."""
+def hamming(x: TensorLike) -> Tensor:
+    """Create the Hamming window 0.54 - 0.46 cos(2 pi n / (x - 1)).
+
+    Args:
+        x: Integer, length of the window.
+
+    Returns:
+        Tensor (x,) of floats.
+    """
     return _window(x, np.hamming)
 
 
-def blackman(x: Any) -> Tensor:
-    """The Blackman window of length x: 0.42 - 0.5 cos(2 pi n / (x - 1)) + 0.08 cos(4 pi n / (x - 1))."""
+def blackman(x: TensorLike) -> Tensor:
+    """Create the Blackman window 0.42 - 0.5 cos(2 pi n / (x - 1)) + 0.08 cos(4 pi n / (x - 1)).
+
+    Args:
+        x: Integer, length of the window.
+
+    Returns:
+        Tensor (x,) of floats.
+    """
     return _window(x, np.blackman)
 
 
-def kaiser(x: Any, beta: Any) -> Tensor:
-    """The Kaiser window of length x and shape `beta`: I0(beta sqrt(1 - (2n/(x-1) - 1)^2)) / I0(beta)."""
+def kaiser(x: TensorLike, beta: float) -> Tensor:
+    """Create the Kaiser window I0(beta sqrt(1 - (2n / (x - 1) - 1)^2)) / I0(beta).
+
+    Args:
+        x: Integer, length of the window.
+        beta: Number, the shape of the window: larger values narrow it.
+
+    Returns:
+        Tensor (x,) of floats.
+    """
     return _window(x, lambda count: np.kaiser(count, float(beta)))

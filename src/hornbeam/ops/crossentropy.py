@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import primitives as p
 from hornbeam.config import epsilon, floatx
@@ -15,6 +15,9 @@ from hornbeam.ir.types import ShapeError, dtype_name, is_float, is_integer
 from hornbeam.ops._common import float_dtype, float_node, node_of, one_axis, static_int
 from hornbeam.ops.activation import softplus_node
 from hornbeam.ops.elementwise import clip
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import DTypeLike, TensorLike
 
 # fmt: off
 __all__ = [
@@ -58,15 +61,26 @@ def _same_shape(target: Node, output: Node, name: str) -> None:
 
 
 @operation
-def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Tensor:
-    """-(t log(o) + (1 - t) log(1 - o)), elementwise.
+def binary_crossentropy(target: TensorLike, output: TensorLike, from_logits: bool = False) -> Tensor:
+    """Compute -(t log(o) + (1 - t) log(1 - o)) elementwise.
 
-    output: probabilities, limited to [epsilon, 1 - epsilon], or with `from_logits` the arguments of a
-    sigmoid. Where `output` has just come out of a sigmoid its argument is used, which is exact. Raises
-    ShapeError unless shapes agree.
+    If `output` is the result of a sigmoid, its argument is used instead, which is exact.
 
-    >>> round(float(hornbeam.ops.binary_crossentropy(1.0, 0.5)), 4)
-    0.6931
+    Args:
+        target: Tensor t of labels in [0, 1].
+        output: Tensor of probabilities, which are limited to [epsilon, 1 - epsilon]; or with `from_logits`
+            the arguments of a sigmoid.
+        from_logits: Whether `output` holds logits.
+
+    Returns:
+        Tensor of the shape of `output`.
+
+    Raises:
+        ShapeError: If the shapes differ.
+
+    Example:
+        >>> round(float(hornbeam.ops.binary_crossentropy(1.0, 0.5)), 4)
+        0.6931
     """
     dtype = float_dtype(output)
     o, t = cast_node(output, dtype), cast_node(target, dtype)
@@ -91,15 +105,26 @@ def _logits(output: Node, from_logits: bool, axis: int) -> Node | None:
 
 
 @operation
-def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Tensor:
-    """-sum(t log(o)) along the axis of the classes.
+def categorical_crossentropy(
+    target: TensorLike, output: TensorLike, from_logits: bool = False, axis: int = -1
+) -> Tensor:
+    """Compute -sum(t log(o)) along the axis of the classes.
 
-    target: probabilities or one-hot, of the shape of `output`. output: probabilities, made to sum to 1 and
-    limited to [epsilon, 1 - epsilon], or logits. Where `output` has just come out of a softmax its argument
-    is used.
+    If `output` is the result of a softmax, its argument is used instead, which is exact.
 
-    >>> round(float(hornbeam.ops.categorical_crossentropy([0.0, 1.0], [0.5, 0.5])), 4)
-    0.6931
+    Args:
+        target: Tensor t of probabilities or one-hot vectors, of the shape of `output`.
+        output: Tensor of probabilities, which are limited to [epsilon, 1 - epsilon] after they are scaled to
+            sum to 1; or logits.
+        from_logits: Whether `output` holds logits.
+        axis: Integer, the axis of the classes.
+
+    Returns:
+        Tensor of the shape of `output` without `axis`.
+
+    Example:
+        >>> round(float(hornbeam.ops.categorical_crossentropy([0.0, 1.0], [0.5, 0.5])), 4)
+        0.6931
     """
     dtype = float_dtype(output)
     o, t = cast_node(output, dtype), cast_node(target, dtype)
@@ -117,16 +142,26 @@ def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False
 
 @operation
 def sparse_categorical_crossentropy(
-    target: Any, output: Any, from_logits: bool = False, axis: int = -1
+    target: TensorLike, output: TensorLike, from_logits: bool = False, axis: int = -1
 ) -> Tensor:
-    """-log(o[target]) along the axis of the classes.
+    """Compute -log(o[target]) along the axis of the classes.
 
-    target: whole numbers 0 ... classes - 1 of output's shape without that axis (an axis of size 1 in its
-    place is dropped); other labels give no loss. output: probabilities, limited to [epsilon, 1 - epsilon] and
-    made to sum to 1, or logits. Where `output` has just come out of a softmax its argument is used.
+    If `output` is the result of a softmax, its argument is used instead, which is exact.
 
-    >>> round(float(hornbeam.ops.sparse_categorical_crossentropy(1, [0.5, 0.5])), 4)
-    0.6931
+    Args:
+        target: Tensor of integers 0 ... classes - 1, of the shape of `output` without `axis`, or with size 1
+            there; other labels have no loss.
+        output: Tensor of probabilities, which are limited to [epsilon, 1 - epsilon] and then scaled to sum to
+            1; or logits.
+        from_logits: Whether `output` holds logits.
+        axis: Integer, the axis of the classes.
+
+    Returns:
+        Tensor of the shape of `output` without `axis`.
+
+    Example:
+        >>> round(float(hornbeam.ops.sparse_categorical_crossentropy(1, [0.5, 0.5])), 4)
+        0.6931
     """
     o, labels = float_node(output), node_of(target)
     if not o.rank:
@@ -152,13 +187,26 @@ def sparse_categorical_crossentropy(
 
 
 @operation
-def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Tensor:
-    """A new axis of size `num_classes` at `axis` with 1 in the place that x says and 0 elsewhere.
+def one_hot(
+    x: TensorLike, num_classes: int, axis: int = -1, dtype: DTypeLike | None = None, sparse: bool = False
+) -> Tensor:
+    """Encode integers as vectors with 1 at their index and 0 elsewhere.
 
-    Numbers out of range give zeros, and so do floats that are not whole. dtype: `floatx` unless given.
+    Integers out of range, and floats that are no integers, give zeros.
 
-    >>> np.asarray(hornbeam.ops.one_hot([2, 0], 3)).tolist()
-    [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+    Args:
+        x: Tensor of integers.
+        num_classes: Integer, the size of the new axis.
+        axis: Integer, position of the new axis in the result.
+        dtype: Dtype of the result; None for `hornbeam.config.floatx()`.
+        sparse: Accepted for Keras's signature; sparse tensors are not supported.
+
+    Returns:
+        Tensor with one more axis.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.one_hot([2, 0], 3)).tolist()
+        [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
     if sparse:
         raise NotImplementedError("one_hot: sparse tensors are not there")
@@ -176,17 +224,29 @@ def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse:
 
 @operation
 def multi_hot(
-    inputs: Any,
+    inputs: TensorLike,
     num_classes: int | None = None,
     axis: int = -1,
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
     sparse: bool = False,
     **kwargs: Any,
 ) -> Tensor:
-    """(batch, n) whole numbers as (batch, num_classes) vectors with 1 wherever a number occurs in the row.
+    """Encode rows of integers as vectors with 1 at every index that occurs in the row.
 
-    >>> np.asarray(hornbeam.ops.multi_hot([[0, 2]], 3)).tolist()
-    [[1.0, 0.0, 1.0]]
+    Args:
+        inputs: Tensor (batch, n) of integers.
+        num_classes: Integer, the size of the vectors.
+        axis: Integer, position of the classes in the result.
+        dtype: Dtype of the result; None for `hornbeam.config.floatx()`.
+        sparse: Accepted for Keras's signature; sparse tensors are not supported.
+        **kwargs: `num_tokens`, the older name of `num_classes`.
+
+    Returns:
+        Tensor (batch, num_classes).
+
+    Example:
+        >>> np.asarray(hornbeam.ops.multi_hot([[0, 2]], 3)).tolist()
+        [[1.0, 0.0, 1.0]]
     """
     if num_classes is None and "num_tokens" in kwargs:
         num_classes = kwargs.pop("num_tokens")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hornbeam import primitives as p
 from hornbeam.core.dispatch import operation
@@ -12,6 +12,9 @@ from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, zeros_like
 from hornbeam.ir.types import ShapeError, TensorType
 from hornbeam.ops._common import float_node, node_of
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
 
 __all__ = ["ctc_decode", "ctc_loss"]
 
@@ -40,16 +43,31 @@ def _shifted(state: Node, by: int) -> Node:
 
 
 @operation
-def ctc_loss(target: Any, output: Any, target_length: Any, output_length: Any, mask_index: int = 0) -> Tensor:
-    """-log of the probability that the outputs spell the target, summed over all alignments: (batch,).
+def ctc_loss(
+    target: TensorLike,
+    output: TensorLike,
+    target_length: TensorLike,
+    output_length: TensorLike,
+    mask_index: int = 0,
+) -> Tensor:
+    """Compute the CTC loss: -log of the probability that the outputs spell the target, over all alignments.
 
-    target: (batch, labels) of ints, of which the first target_length count. output: logits (batch, time,
-    classes), of which the first output_length steps count. mask_index: the class that stands for "no label".
     A target that is too long for its outputs has a very large loss.
 
-    >>> x = hornbeam.ops.zeros((1, 2, 3))
-    >>> round(float(hornbeam.ops.ctc_loss([[1]], x, [1], [2])[0]), 4)
-    1.0986
+    Args:
+        target: Tensor (batch, labels) of integers.
+        output: Tensor (batch, time, classes) of logits.
+        target_length: Tensor (batch,) of integers, how many labels count.
+        output_length: Tensor (batch,) of integers, how many time steps count.
+        mask_index: Integer, the class that means "no label".
+
+    Returns:
+        Tensor (batch,).
+
+    Example:
+        >>> x = hornbeam.ops.zeros((1, 2, 3))
+        >>> round(float(hornbeam.ops.ctc_loss([[1]], x, [1], [2])[0]), 4)
+        1.0986
     """
     logits, labels = float_node(output), p.convert(node_of(target), "int32")
     lengths, steps = (p.convert(node_of(n), "int32") for n in (target_length, output_length))
@@ -96,20 +114,28 @@ def ctc_loss(target: Any, output: Any, target_length: Any, output_length: Any, m
 
 @operation
 def ctc_decode(
-    inputs: Any,
-    sequence_lengths: Any,
+    inputs: TensorLike,
+    sequence_lengths: TensorLike,
     strategy: str = "greedy",
     beam_width: int = 100,
     top_paths: int = 1,
     merge_repeated: bool = True,
     mask_index: int | None = 0,
 ) -> tuple[Tensor, Tensor]:
-    """Labels out of logits (batch, time, classes): the likeliest class of each step, repetitions merged,
-    blanks dropped.
+    """Decode logits to labels: the most likely class of each step, repetitions merged, blanks dropped.
 
-    Returns labels (1, batch, time), int32, filled up with -1, and scores (batch, 1): the sum of the negated
-    largest logits. mask_index: the class that stands for "no label" (the last one for None). Only
-    strategy="greedy" is there.
+    Args:
+        inputs: Tensor (batch, time, classes) of logits.
+        sequence_lengths: Tensor (batch,) of integers, how many time steps count.
+        strategy: "greedy", the only strategy that is supported.
+        beam_width: Accepted for Keras's signature; it belongs to beam search.
+        top_paths: Accepted for Keras's signature; it belongs to beam search.
+        merge_repeated: Merge repeated classes of neighboring steps.
+        mask_index: Integer, the class that means "no label"; None for the last one.
+
+    Returns:
+        Pair of labels (1, batch, time), int32, filled with -1, and scores (batch, 1), the sum of the negated
+        largest logits.
     """
     if strategy != "greedy":
         raise NotImplementedError(f'ctc_decode: only strategy="greedy" is there, got {strategy!r}')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import primitives as p
 from hornbeam import tree
@@ -14,25 +14,40 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ops._common import float_node, node_of
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
+
 
 @operation
-def stop_gradient(variable: Any) -> Tensor:
-    """The same value, through which no derivative flows."""
+def stop_gradient(variable: TensorLike) -> Tensor:
+    """Return the same value as a constant of differentiation.
+
+    Args:
+        variable: Tensor or anything that converts to one.
+
+    Returns:
+        Tensor through which no gradient flows.
+    """
     return Tensor(p.stop_gradient(node_of(variable)))
 
 
 def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
-    """`f`, which returns its result and a function that says what the derivative is.
+    """Give a function its own derivative.
 
-    `f(*args)` returns `(result, rule)`; `rule(*upstream)` takes the derivatives of a scalar by the results
-    and returns its derivatives by the arguments, one each. Arguments are float tensors; what `f` takes from
-    elsewhere (variables, say) counts as constant.
+    Args:
+        f: Function of float tensors that returns `(result, rule)`. `rule(*upstream)` takes the gradients with
+            respect to the results and returns those with respect to the arguments, one each. What `f` takes
+            from elsewhere, such as variables, counts as constant.
 
-    >>> @hornbeam.ops.custom_gradient
-    ... def halved(x):
-    ...     return x * x, lambda upstream: upstream * x
-    >>> float(hornbeam.grad(halved)(3.0))
-    3.0
+    Returns:
+        Function of the arguments of `f` that returns its result.
+
+    Example:
+        >>> @hornbeam.ops.custom_gradient
+        ... def halved(x):
+        ...     return x * x, lambda upstream: upstream * x
+        >>> float(hornbeam.grad(halved)(3.0))
+        3.0
     """
 
     @functools.wraps(f)

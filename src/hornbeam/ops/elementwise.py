@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,96 +19,43 @@ from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import HornbeamTypeError, is_float, is_integer, itemsize
 from hornbeam.ops._common import float_dtype, float_node, node_of, value_tensor
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
+
 # fmt: off
 __all__ = [
-    "abs",
-    "angle",
-    "arccos",
-    "arccosh",
-    "arcsin",
-    "arcsinh",
-    "arctan",
-    "arctan2",
-    "arctanh",
-                                "cbrt",
-    "ceil",
-    "clip",
-    "conj",
-    "conjugate",
-    "cos",
-    "cosh",
-    "deg2rad",
-    "divide",
-    "divide_no_nan",
-    "erf",
-    "erfc",
-    "erfinv",
-    "exp",
-    "exp2",
-    "expm1",
-    "fabs",
-    "floor",
-    "fmax",
-    "fmin",
-    "fmod",
-        "heaviside",
-    "hypot",
-    "i0",
-    "imag",
-    "isclose",
-    "isfinite",
-    "isinf",
-    "isnan",
-    "isneginf",
-    "isposinf",
-    "isreal",
-        "ldexp",
-        "log",
-    "log1p",
-    "log2",
-    "log10",
-    "logaddexp",
-    "logaddexp2",
-                    "maximum",
-    "minimum",
-    "nan_to_num",
-    "nextafter",
-    "rad2deg",
-    "real",
-    "reciprocal",
-        "round",
-    "rsqrt",
-    "sigmoid",
-    "sign",
-    "signbit",
-    "sin",
-    "sinc",
-    "sinh",
-    "sqrt",
-    "square",
-    "tan",
-    "tanh",
-    "trunc",
-    ]
+    "abs", "angle", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cbrt",
+    "ceil", "clip", "conj", "conjugate", "cos", "cosh", "deg2rad", "divide", "divide_no_nan", "erf",
+    "erfc", "erfinv", "exp", "exp2", "expm1", "fabs", "floor", "fmax", "fmin", "fmod", "heaviside",
+    "hypot", "i0", "imag", "isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "isreal",
+    "ldexp", "log", "log1p", "log2", "log10", "logaddexp", "logaddexp2", "maximum", "minimum",
+    "nan_to_num", "nextafter", "rad2deg", "real", "reciprocal", "round", "rsqrt", "sigmoid", "sign",
+    "signbit", "sin", "sinc", "sinh", "sqrt", "square", "tan", "tanh", "trunc",
+]
 # fmt: on
 
 Unary = Callable[[Any], Tensor]
 
 
 def _floats(name: str, rule: Callable[[Node], Node], doc: str, example: str) -> Unary:
-    """A function of one float argument; integers and bools are computed as floats."""
+    """Make a function of one float argument; integers and booleans are computed as floats."""
 
-    def apply(x: Any) -> Tensor:
+    def apply(x: TensorLike) -> Tensor:
         return Tensor(rule(float_node(x)))
 
     apply.__name__ = apply.__qualname__ = name
     argument, value = example.split(" -> ")
-    apply.__doc__ = f"""Elementwise {doc}
+    apply.__doc__ = f"""Compute {doc}
 
-    x: any shape; integers and bools are computed as floats. Returns a float tensor of the same shape.
+    Args:
+        x: Tensor of any shape; integers and booleans are computed as floats.
 
-    >>> float(hornbeam.ops.{name}({argument}))
-    {value}
+    Returns:
+        Tensor of floats, of the shape of `x`.
+
+    Example:
+        >>> float(hornbeam.ops.{name}({argument}))
+        {value}
     """
     return operation(apply)
 
@@ -154,39 +101,39 @@ def _i0(x: Node) -> Node:
 
 
 # fmt: off
-exp = _floats("exp", p.exp, "e to the power x.", "0.0 -> 1.0")
-exp2 = _floats("exp2", lambda x: p.power(full(2.0, x.type), x), "2 to the power x.", "3.0 -> 8.0")
-expm1 = _floats("expm1", p.expm1, "exp(x) - 1, exact near 0.", "0.0 -> 0.0")
-log = _floats("log", p.log, "natural logarithm; -inf at 0, NaN below.", "1.0 -> 0.0")
-log2 = _floats("log2", lambda x: p.log(x) / math.log(2), "logarithm to the base 2.", "8.0 -> 3.0")
-log10 = _floats("log10", lambda x: p.log(x) / math.log(10), "logarithm to the base 10.", "10.0 -> 1.0")
-log1p = _floats("log1p", p.log1p, "log(1 + x), exact near 0.", "0.0 -> 0.0")
-sqrt = _floats("sqrt", p.sqrt, "square root; NaN below 0.", "9.0 -> 3.0")
-rsqrt = _floats("rsqrt", p.rsqrt, "1 / sqrt(x).", "4.0 -> 0.5")
-cbrt = _floats("cbrt", _cbrt, "cube root, negative for negative x.", "0.0 -> 0.0")
-reciprocal = _floats("reciprocal", lambda x: 1.0 / x, "1 / x.", "4.0 -> 0.25")
-sigmoid = _floats("sigmoid", p.logistic, "logistic function 1 / (1 + exp(-x)).", "0.0 -> 0.5")
+exp = _floats("exp", p.exp, "e to the power x elementwise.", "0.0 -> 1.0")
+exp2 = _floats("exp2", lambda x: p.power(full(2.0, x.type), x), "2 to the power x elementwise.", "3.0 -> 8.0")
+expm1 = _floats("expm1", p.expm1, "exp(x) - 1 elementwise, accurate near 0.", "0.0 -> 0.0")
+log = _floats("log", p.log, "the natural logarithm elementwise; -inf at 0, NaN below.", "1.0 -> 0.0")
+log2 = _floats("log2", lambda x: p.log(x) / math.log(2), "the base-2 logarithm.", "8.0 -> 3.0")
+log10 = _floats("log10", lambda x: p.log(x) / math.log(10), "the base-10 logarithm.", "10.0 -> 1.0")
+log1p = _floats("log1p", p.log1p, "log(1 + x) elementwise, accurate near 0.", "0.0 -> 0.0")
+sqrt = _floats("sqrt", p.sqrt, "the square root elementwise; NaN below 0.", "9.0 -> 3.0")
+rsqrt = _floats("rsqrt", p.rsqrt, "1 / sqrt(x) elementwise.", "4.0 -> 0.5")
+cbrt = _floats("cbrt", _cbrt, "the cube root elementwise, negative for negative x.", "0.0 -> 0.0")
+reciprocal = _floats("reciprocal", lambda x: 1.0 / x, "1 / x elementwise.", "4.0 -> 0.25")
+sigmoid = _floats("sigmoid", p.logistic, "the logistic function 1 / (1 + exp(-x)).", "0.0 -> 0.5")
 
-sin = _floats("sin", p.sin, "sine of an angle in radians.", "0.0 -> 0.0")
-cos = _floats("cos", p.cos, "cosine of an angle in radians.", "0.0 -> 1.0")
-tan = _floats("tan", p.tan, "tangent of an angle in radians.", "0.0 -> 0.0")
-arcsin = _floats("arcsin", p.asin, "inverse sine in [-pi/2, pi/2]; NaN outside [-1, 1].", "0.0 -> 0.0")
-arccos = _floats("arccos", p.acos, "inverse cosine in [0, pi]; NaN outside [-1, 1].", "1.0 -> 0.0")
-arctan = _floats("arctan", p.atan, "inverse tangent in (-pi/2, pi/2).", "0.0 -> 0.0")
-sinh = _floats("sinh", p.sinh, "hyperbolic sine.", "0.0 -> 0.0")
-cosh = _floats("cosh", p.cosh, "hyperbolic cosine.", "0.0 -> 1.0")
-tanh = _floats("tanh", p.tanh, "hyperbolic tangent.", "0.0 -> 0.0")
-arcsinh = _floats("arcsinh", p.asinh, "inverse hyperbolic sine.", "0.0 -> 0.0")
-arccosh = _floats("arccosh", p.acosh, "inverse hyperbolic cosine; NaN below 1.", "1.0 -> 0.0")
-arctanh = _floats("arctanh", p.atanh, "inverse hyperbolic tangent; NaN outside [-1, 1].", "0.0 -> 0.0")
-deg2rad = _floats("deg2rad", lambda x: x * (math.pi / 180), "degrees as radians: x pi / 180.", "0.0 -> 0.0")
-rad2deg = _floats("rad2deg", lambda x: x * (180 / math.pi), "radians as degrees: 180 x / pi.", "0.0 -> 0.0")
+sin = _floats("sin", p.sin, "the sine of an angle in radians.", "0.0 -> 0.0")
+cos = _floats("cos", p.cos, "the cosine of an angle in radians.", "0.0 -> 1.0")
+tan = _floats("tan", p.tan, "the tangent of an angle in radians.", "0.0 -> 0.0")
+arcsin = _floats("arcsin", p.asin, "the inverse sine in [-pi/2, pi/2]; NaN outside [-1, 1].", "0.0 -> 0.0")
+arccos = _floats("arccos", p.acos, "the inverse cosine in [0, pi]; NaN outside [-1, 1].", "1.0 -> 0.0")
+arctan = _floats("arctan", p.atan, "the inverse tangent in (-pi/2, pi/2).", "0.0 -> 0.0")
+sinh = _floats("sinh", p.sinh, "the hyperbolic sine.", "0.0 -> 0.0")
+cosh = _floats("cosh", p.cosh, "the hyperbolic cosine.", "0.0 -> 1.0")
+tanh = _floats("tanh", p.tanh, "the hyperbolic tangent.", "0.0 -> 0.0")
+arcsinh = _floats("arcsinh", p.asinh, "the inverse hyperbolic sine.", "0.0 -> 0.0")
+arccosh = _floats("arccosh", p.acosh, "the inverse hyperbolic cosine; NaN below 1.", "1.0 -> 0.0")
+arctanh = _floats("arctanh", p.atanh, "the inverse hyperbolic tangent; NaN outside [-1, 1].", "0.0 -> 0.0")
+deg2rad = _floats("deg2rad", lambda x: x * (math.pi / 180), "radians from degrees: x pi / 180.", "0.0 -> 0.0")
+rad2deg = _floats("rad2deg", lambda x: x * (180 / math.pi), "degrees from radians: 180 x / pi.", "0.0 -> 0.0")
 sinc = _floats("sinc", _sinc, "sin(pi x) / (pi x), 1 at 0.", "0.0 -> 1.0")
 
-erf = _floats("erf", p.erf, "error function: 2/sqrt(pi) integral of exp(-t^2), 0 to x.", "0.0 -> 0.0")
+erf = _floats("erf", p.erf, "the error function: 2/sqrt(pi) integral of exp(-t^2), 0 to x.", "0.0 -> 0.0")
 erfc = _floats("erfc", lambda x: 1.0 - p.erf(x), "1 - erf(x).", "0.0 -> 1.0")
-erfinv = _floats("erfinv", p.erf_inv, "inverse of the error function; NaN outside [-1, 1].", "0.0 -> 0.0")
-i0 = _floats("i0", _i0, "modified Bessel function of the first kind, order 0 (about 7 digits).", "0.0 -> 1.0")
+erfinv = _floats("erfinv", p.erf_inv, "the inverse error function; NaN outside [-1, 1].", "0.0 -> 0.0")
+i0 = _floats("i0", _i0, "the modified Bessel function I0 of the first kind (about 7 digits).", "0.0 -> 1.0")
 # fmt: on
 
 
@@ -196,29 +143,44 @@ def _numeric_node(x: Any) -> Node:
     return p.convert(node, "int32") if node.dtype == "bool" else node
 
 
-floor = _floats("floor", p.floor, "largest whole number <= x, as a float.", "1.5 -> 1.0")
-ceil = _floats("ceil", p.ceil, "smallest whole number >= x, as a float.", "1.5 -> 2.0")
+floor = _floats("floor", p.floor, "the largest integer <= x elementwise, as a float.", "1.5 -> 1.0")
+ceil = _floats("ceil", p.ceil, "the smallest integer >= x elementwise, as a float.", "1.5 -> 2.0")
 
 
 @operation
-def trunc(x: Any) -> Tensor:
-    """Elementwise x without its fraction; integers stay as they are.
+def trunc(x: TensorLike) -> Tensor:
+    """Round toward 0 elementwise; integers stay as they are.
 
-    >>> float(hornbeam.ops.trunc(-1.5))
-    -1.0
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        Tensor of the shape of `x` and in its dtype.
+
+    Example:
+        >>> float(hornbeam.ops.trunc(-1.5))
+        -1.0
     """
     node = node_of(x)
     return Tensor(_trunc(node) if is_float(node.dtype) else node)
 
 
 @operation
-def round(x: Any, decimals: int = 0) -> Tensor:
-    """Elementwise x rounded to `decimals` places (negative ones round to tens, hundreds ...), halves to even.
+def round(x: TensorLike, decimals: int = 0) -> Tensor:
+    """Round elementwise to a number of decimals, halves to even.
 
-    The dtype is kept; bools become int32.
+    The dtype is kept; booleans become int32.
 
-    >>> float(hornbeam.ops.round(2.5))
-    2.0
+    Args:
+        x: Tensor or anything that converts to one.
+        decimals: Integer, places after the decimal point; negative ones round to tens, hundreds and so on.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> float(hornbeam.ops.round(2.5))
+        2.0
     """
     node = _numeric_node(x)
     if is_float(node.dtype):
@@ -236,31 +198,52 @@ abs = absolute
 
 
 @operation
-def fabs(x: Any) -> Tensor:
-    """Elementwise absolute value as a float.
+def fabs(x: TensorLike) -> Tensor:
+    """Compute the absolute value elementwise, as a float.
 
-    >>> float(hornbeam.ops.fabs(-2))
-    2.0
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        Tensor of the shape of `x`, of floats.
+
+    Example:
+        >>> float(hornbeam.ops.fabs(-2))
+        2.0
     """
     return Tensor(p.absolute(float_node(x)))
 
 
 @operation
-def sign(x: Any) -> Tensor:
-    """Elementwise -1, 0 or 1; NaN stays NaN. The dtype is kept.
+def sign(x: TensorLike) -> Tensor:
+    """Compute the sign elementwise: -1, 0 or 1; NaN stays NaN.
 
-    >>> int(hornbeam.ops.sign(-3))
-    -1
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        Tensor of the shape of `x` and in its dtype.
+
+    Example:
+        >>> int(hornbeam.ops.sign(-3))
+        -1
     """
     return Tensor(p.sign(_numeric_node(x)))
 
 
 @operation
-def signbit(x: Any) -> Tensor:
-    """Elementwise true where the sign is negative, -0.0 included.
+def signbit(x: TensorLike) -> Tensor:
+    """Test elementwise if the sign bit is set; that of -0.0 is.
 
-    >>> bool(hornbeam.ops.signbit(-0.0))
-    True
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        Tensor of the shape of `x`, of booleans.
+
+    Example:
+        >>> bool(hornbeam.ops.signbit(-0.0))
+        True
     """
     node = _numeric_node(x)
     if is_float(node.dtype):
@@ -271,40 +254,75 @@ def signbit(x: Any) -> Tensor:
 
 
 @operation
-def square(x: Any) -> Tensor:
-    """Elementwise x * x; bools become int32.
+def square(x: TensorLike) -> Tensor:
+    """Square elementwise; booleans become int32.
 
-    >>> int(hornbeam.ops.square(3))
-    9
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> int(hornbeam.ops.square(3))
+        9
     """
     node = _numeric_node(x)
     return Tensor(p.mul(node, node))
 
 
 @operation
-def conjugate(x: Any) -> Tensor:
-    """Complex conjugate: tensors here are real, so `x` itself."""
+def conjugate(x: TensorLike) -> Tensor:
+    """Return `x`, which is its own complex conjugate: tensors are real.
+
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        `x` as a tensor.
+    """
     return value_tensor(x)
 
 
 @operation
-def real(x: Any) -> Tensor:
-    """Real part: tensors here are real, so `x` itself."""
+def real(x: TensorLike) -> Tensor:
+    """Return the real part, which is `x` itself: tensors are real.
+
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        `x` as a tensor.
+    """
     return value_tensor(x)
 
 
 @operation
-def imag(x: Any) -> Tensor:
-    """Imaginary part: tensors here are real, so zeros of x's shape and dtype."""
+def imag(x: TensorLike) -> Tensor:
+    """Return the imaginary part, which is 0: tensors are real.
+
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        Zeros of the shape and dtype of `x`.
+    """
     return Tensor(zeros_like(node_of(x)))
 
 
 @operation
-def angle(x: Any) -> Tensor:
-    """Elementwise angle of a number in the complex plane: 0 for x >= 0, pi for x < 0, in x's float dtype.
+def angle(x: TensorLike) -> Tensor:
+    """Compute the angle in the complex plane elementwise: 0 for x >= 0, pi for x < 0.
 
-    >>> float(hornbeam.ops.angle(2.0))
-    0.0
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        Tensor of the shape of `x`, of floats.
+
+    Example:
+        >>> float(hornbeam.ops.angle(2.0))
+        0.0
     """
     node = float_node(x)
     zero = zeros_like(node)
@@ -313,8 +331,15 @@ def angle(x: Any) -> Tensor:
 
 
 @operation
-def isreal(x: Any) -> Tensor:
-    """Elementwise true where the imaginary part is zero: tensors here are real, so all true."""
+def isreal(x: TensorLike) -> Tensor:
+    """Test elementwise if the imaginary part is 0, which is true everywhere: tensors are real.
+
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        Tensor of the shape of `x`, of booleans.
+    """
     node = node_of(x)
     return Tensor(full(True, p.eq(node, node).type))
 
@@ -332,11 +357,19 @@ def _float_pair(x1: Any, x2: Any) -> list[Node]:
 
 
 @operation
-def divide_no_nan(x1: Any, x2: Any) -> Tensor:
-    """Elementwise x1 / x2, and 0 where x2 is 0.
+def divide_no_nan(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Divide `x1` by `x2` elementwise, with 0 where `x2` is 0.
 
-    >>> float(hornbeam.ops.divide_no_nan(1.0, 0.0))
-    0.0
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, of floats.
+
+    Example:
+        >>> float(hornbeam.ops.divide_no_nan(1.0, 0.0))
+        0.0
     """
     a, b = _float_pair(x1, x2)
     zero = p.eq(b, zeros_like(b))
@@ -344,22 +377,38 @@ def divide_no_nan(x1: Any, x2: Any) -> Tensor:
 
 
 @operation
-def maximum(x1: Any, x2: Any) -> Tensor:
-    """Elementwise larger of two; NaN if either is. Slope at ties: half to each.
+def maximum(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Compute the elementwise maximum; NaN if either operand is. The gradient at ties is shared equally.
 
-    >>> int(hornbeam.ops.maximum(1, 3))
-    3
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, in the promoted dtype.
+
+    Example:
+        >>> int(hornbeam.ops.maximum(1, 3))
+        3
     """
     a, b = unify(x1, x2)
     return Tensor(p.bit_or(a, b) if a.dtype == "bool" else p.maximum(a, b))
 
 
 @operation
-def minimum(x1: Any, x2: Any) -> Tensor:
-    """Elementwise smaller of two; NaN if either is. Slope at ties: half to each.
+def minimum(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Compute the elementwise minimum; NaN if either operand is. The gradient at ties is shared equally.
 
-    >>> int(hornbeam.ops.minimum(1, 3))
-    1
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, in the promoted dtype.
+
+    Example:
+        >>> int(hornbeam.ops.minimum(1, 3))
+        1
     """
     a, b = unify(x1, x2)
     return Tensor(p.bit_and(a, b) if a.dtype == "bool" else p.minimum(a, b))
@@ -374,23 +423,47 @@ def _ignoring_nan(rule: Callable[[Node, Node], Node], x1: Any, x2: Any) -> Tenso
 
 
 @operation
-def fmax(x1: Any, x2: Any) -> Tensor:
-    """Elementwise larger of two; where one is NaN, the other."""
+def fmax(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Compute the elementwise maximum, ignoring a NaN in one of the operands.
+
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, in the promoted dtype.
+    """
     return _ignoring_nan(p.maximum, x1, x2)
 
 
 @operation
-def fmin(x1: Any, x2: Any) -> Tensor:
-    """Elementwise smaller of two; where one is NaN, the other."""
+def fmin(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Compute the elementwise minimum, ignoring a NaN in one of the operands.
+
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, in the promoted dtype.
+    """
     return _ignoring_nan(p.minimum, x1, x2)
 
 
 @operation
-def fmod(x1: Any, x2: Any) -> Tensor:
-    """Elementwise remainder with the sign of x1 (`mod` has that of x2).
+def fmod(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Compute the elementwise remainder with the sign of `x1`; `mod` has the sign of `x2`.
 
-    >>> float(hornbeam.ops.fmod(-7.0, 3.0))
-    -1.0
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, in the promoted dtype.
+
+    Example:
+        >>> float(hornbeam.ops.fmod(-7.0, 3.0))
+        -1.0
     """
     a, b = unify(x1, x2)
     if a.dtype == "bool":
@@ -399,21 +472,37 @@ def fmod(x1: Any, x2: Any) -> Tensor:
 
 
 @operation
-def arctan2(x1: Any, x2: Any) -> Tensor:
-    """Elementwise angle of the point (x2, x1) in radians, in [-pi, pi].
+def arctan2(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Compute the elementwise angle of the point (x2, x1) in radians, in [-pi, pi].
 
-    >>> float(hornbeam.ops.arctan2(0.0, 1.0))
-    0.0
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, of floats.
+
+    Example:
+        >>> float(hornbeam.ops.arctan2(0.0, 1.0))
+        0.0
     """
     return Tensor(p.atan2(*_float_pair(x1, x2)))
 
 
 @operation
-def hypot(x1: Any, x2: Any) -> Tensor:
-    """Elementwise sqrt(x1^2 + x2^2), without overflow on the way.
+def hypot(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Compute sqrt(x1^2 + x2^2) elementwise, without intermediate overflow.
 
-    >>> float(hornbeam.ops.hypot(3.0, 4.0))
-    5.0
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, of floats.
+
+    Example:
+        >>> float(hornbeam.ops.hypot(3.0, 4.0))
+        5.0
     """
     a, b = (p.absolute(n) for n in _float_pair(x1, x2))
     large, small = p.maximum(a, b), p.minimum(a, b)
@@ -423,11 +512,19 @@ def hypot(x1: Any, x2: Any) -> Tensor:
 
 
 @operation
-def logaddexp(x1: Any, x2: Any) -> Tensor:
-    """Elementwise log(exp(x1) + exp(x2)), without overflow.
+def logaddexp(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Compute log(exp(x1) + exp(x2)) elementwise, without overflow.
 
-    >>> round(float(hornbeam.ops.logaddexp(0.0, 0.0)), 4)
-    0.6931
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, of floats.
+
+    Example:
+        >>> round(float(hornbeam.ops.logaddexp(0.0, 0.0)), 4)
+        0.6931
     """
     a, b = _float_pair(x1, x2)
     # Where the operands are equal the difference is 0, also of two infinities.
@@ -437,11 +534,19 @@ def logaddexp(x1: Any, x2: Any) -> Tensor:
 
 
 @operation
-def logaddexp2(x1: Any, x2: Any) -> Tensor:
-    """Elementwise log2(2^x1 + 2^x2), without overflow.
+def logaddexp2(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Compute log2(2^x1 + 2^x2) elementwise, without overflow.
 
-    >>> float(hornbeam.ops.logaddexp2(1.0, 1.0))
-    2.0
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, of floats.
+
+    Example:
+        >>> float(hornbeam.ops.logaddexp2(1.0, 1.0))
+        2.0
     """
     a, b = _float_pair(x1, x2)
     scale = math.log(2)
@@ -449,11 +554,19 @@ def logaddexp2(x1: Any, x2: Any) -> Tensor:
 
 
 @operation
-def heaviside(x1: Any, x2: Any) -> Tensor:
-    """Elementwise 0 where x1 < 0, 1 where x1 > 0, x2 where x1 is 0.
+def heaviside(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Compute the Heaviside step function elementwise: 0 for x1 < 0, 1 for x1 > 0, `x2` where `x1` is 0.
 
-    >>> float(hornbeam.ops.heaviside(0.0, 0.5))
-    0.5
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, of floats.
+
+    Example:
+        >>> float(hornbeam.ops.heaviside(0.0, 0.5))
+        0.5
     """
     a, b = _float_pair(x1, x2)
     zero = zeros_like(a)
@@ -462,11 +575,22 @@ def heaviside(x1: Any, x2: Any) -> Tensor:
 
 
 @operation
-def ldexp(x1: Any, x2: Any) -> Tensor:
-    """Elementwise x1 * 2^x2. Raises HornbeamTypeError unless x2 is an integer.
+def ldexp(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Compute x1 * 2^x2 elementwise.
 
-    >>> float(hornbeam.ops.ldexp(3.0, 2))
-    12.0
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor of integers, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, of floats.
+
+    Raises:
+        HornbeamTypeError: If `x2` does not hold integers.
+
+    Example:
+        >>> float(hornbeam.ops.ldexp(3.0, 2))
+        12.0
     """
     if not is_integer(as_tensor(x2).dtype):
         raise HornbeamTypeError(f"ldexp needs an integer exponent, got {as_tensor(x2).dtype}")
@@ -475,8 +599,16 @@ def ldexp(x1: Any, x2: Any) -> Tensor:
 
 
 @operation
-def nextafter(x1: Any, x2: Any) -> Tensor:
-    """Elementwise next representable number after x1 in the direction of x2."""
+def nextafter(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Return the next representable number after `x1` in the direction of `x2`, elementwise.
+
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, of floats.
+    """
     a, b = _float_pair(x1, x2)
     kind = f"int{8 * itemsize(a.dtype)}"
     bits, zero = p.bitcast(a, kind), zeros_like(a)
@@ -493,11 +625,22 @@ def nextafter(x1: Any, x2: Any) -> Tensor:
 
 
 @operation
-def clip(x: Any, x_min: Any, x_max: Any) -> Tensor:
-    """Elementwise x limited to [x_min, x_max]; slope 1 inside, the limits included, 0 outside.
+def clip(x: TensorLike, x_min: TensorLike, x_max: TensorLike) -> Tensor:
+    """Limit the elements to [x_min, x_max].
 
-    >>> float(hornbeam.ops.clip(5.0, 0.0, 1.0))
-    1.0
+    The gradient is 1 inside, the limits included, and 0 outside.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        x_min: Number or tensor that broadcasts to `x`, the lower limit.
+        x_max: Number or tensor that broadcasts to `x`, the upper limit.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> float(hornbeam.ops.clip(5.0, 0.0, 1.0))
+        1.0
     """
     a, low, high = unify(x, x_min, x_max)
     if a.dtype == "bool":
@@ -507,15 +650,29 @@ def clip(x: Any, x_min: Any, x_max: Any) -> Tensor:
 
 
 @operation
-def isnan(x: Any) -> Tensor:
-    """Elementwise true where x is not a number."""
+def isnan(x: TensorLike) -> Tensor:
+    """Test elementwise for NaN.
+
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        Tensor of the shape of `x`, of booleans.
+    """
     node = node_of(x)
     return Tensor(p.ne(node, node))
 
 
 @operation
-def isfinite(x: Any) -> Tensor:
-    """Elementwise true where x is neither infinite nor NaN."""
+def isfinite(x: TensorLike) -> Tensor:
+    """Test elementwise for numbers that are neither infinite nor NaN.
+
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        Tensor of the shape of `x`, of booleans.
+    """
     node = node_of(x)
     return Tensor(p.is_finite(node) if is_float(node.dtype) else p.eq(node, node))
 
@@ -528,30 +685,63 @@ def _equals(x: Any, value: float, absolute_value: bool = False) -> Tensor:
 
 
 @operation
-def isinf(x: Any) -> Tensor:
-    """Elementwise true where x is inf or -inf."""
+def isinf(x: TensorLike) -> Tensor:
+    """Test elementwise for inf and -inf.
+
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        Tensor of the shape of `x`, of booleans.
+    """
     return _equals(x, math.inf, absolute_value=True)
 
 
 @operation
-def isposinf(x: Any) -> Tensor:
-    """Elementwise true where x is inf."""
+def isposinf(x: TensorLike) -> Tensor:
+    """Test elementwise for inf.
+
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        Tensor of the shape of `x`, of booleans.
+    """
     return _equals(x, math.inf)
 
 
 @operation
-def isneginf(x: Any) -> Tensor:
-    """Elementwise true where x is -inf."""
+def isneginf(x: TensorLike) -> Tensor:
+    """Test elementwise for -inf.
+
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        Tensor of the shape of `x`, of booleans.
+    """
     return _equals(x, -math.inf)
 
 
 @operation
-def isclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
-    """Elementwise |x1 - x2| <= atol + rtol |x2|; infinities are close to themselves, NaN to NaN if
-    `equal_nan`.
+def isclose(
+    x1: TensorLike, x2: TensorLike, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Tensor:
+    """Test elementwise if |x1 - x2| <= atol + rtol |x2|; equal infinities are close.
 
-    >>> bool(hornbeam.ops.isclose(1.0, 1.000001))
-    True
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+        rtol: Relative tolerance.
+        atol: Absolute tolerance.
+        equal_nan: Count NaN as close to NaN.
+
+    Returns:
+        Tensor of the broadcast shape, of booleans.
+
+    Example:
+        >>> bool(hornbeam.ops.isclose(1.0, 1.000001))
+        True
     """
     a, b = _float_pair(x1, x2)
     near = p.le(p.absolute(a - b), p.absolute(b) * rtol + atol)
@@ -563,11 +753,23 @@ def isclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan:
 
 
 @operation
-def nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Tensor:
-    """Elementwise x with `nan` for NaN, `posinf` for inf (default: the largest number), `neginf` for -inf.
+def nan_to_num(
+    x: TensorLike, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
+    """Replace NaN and infinities elementwise.
 
-    >>> float(hornbeam.ops.nan_to_num(float("nan")))
-    0.0
+    Args:
+        x: Tensor or anything that converts to one.
+        nan: Number in place of NaN.
+        posinf: Number in place of inf; None for the largest number of the dtype.
+        neginf: Number in place of -inf; None for the lowest number of the dtype.
+
+    Returns:
+        Tensor of the shape of `x` and in its dtype.
+
+    Example:
+        >>> float(hornbeam.ops.nan_to_num(float("nan")))
+        0.0
     """
     node = node_of(x)
     if not is_float(node.dtype):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, is_inte
 from hornbeam.ops._common import node_of, shape_of
 from hornbeam.ops.shaping import unstack
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
+
 
 def _starts(start_indices: Any, rank: int, name: str) -> list[Node]:
     if isinstance(start_indices, (list, tuple)):
@@ -28,14 +32,28 @@ def _starts(start_indices: Any, rank: int, name: str) -> list[Node]:
 
 
 @operation
-def slice(inputs: Any, start_indices: Any, shape: Any) -> Tensor:
-    """The block of `shape` of `inputs` that begins at `start_indices`, which may be computed values.
+def slice(
+    inputs: TensorLike, start_indices: Sequence[TensorLike] | TensorLike, shape: Sequence[int]
+) -> Tensor:
+    """Extract a block; its start may be computed.
 
-    A size of -1 takes all that is left (the start must then be a known number). A block that would reach
-    beyond the end is moved back so that it fits.
+    A block that would reach beyond the end is moved back so that it fits.
 
-    >>> np.asarray(hornbeam.ops.slice([1, 2, 3, 4], [1], [2])).tolist()
-    [2, 3]
+    Args:
+        inputs: Tensor.
+        start_indices: Sequence of integers or of integer scalars, or a tensor of one axis, one for each axis.
+        shape: Sequence of integers, the sizes of the block; -1 extends to the end, from a start that is
+            known.
+
+    Returns:
+        Tensor of `shape`.
+
+    Raises:
+        ShapeError: If the block is larger than `inputs`, or a start or size is missing.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.slice([1, 2, 3, 4], [1], [2])).tolist()
+        [2, 3]
     """
     node, sizes = node_of(inputs), shape_of(shape)
     starts = _starts(start_indices, node.rank, "slice")
@@ -51,11 +69,25 @@ def slice(inputs: Any, start_indices: Any, shape: Any) -> Tensor:
 
 
 @operation
-def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Tensor:
-    """`inputs` with the block that begins at `start_indices` replaced by `updates`.
+def slice_update(
+    inputs: TensorLike, start_indices: Sequence[TensorLike] | TensorLike, updates: TensorLike
+) -> Tensor:
+    """Replace the block that begins at `start_indices`.
 
-    >>> np.asarray(hornbeam.ops.slice_update([1, 2, 3], [1], [9])).tolist()
-    [1, 9, 3]
+    Args:
+        inputs: Tensor.
+        start_indices: Sequence of integers or of integer scalars, or a tensor of one axis, one for each axis.
+        updates: Tensor with as many axes as `inputs`, the block.
+
+    Returns:
+        Tensor of the shape of `inputs`.
+
+    Raises:
+        ShapeError: If `updates` is larger than `inputs`.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.slice_update([1, 2, 3], [1], [9])).tolist()
+        [1, 9, 3]
     """
     node = node_of(inputs)
     block = cast_node(updates, node.dtype)
@@ -65,11 +97,20 @@ def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Tensor:
 
 
 @operation
-def scatter(indices: Any, values: Any, shape: Any) -> Tensor:
-    """Zeros of `shape` with `values` added at `indices` (..., k), which address the first k axes.
+def scatter(indices: TensorLike, values: TensorLike, shape: Sequence[int]) -> Tensor:
+    """Add values to zeros at indices of the first k axes.
 
-    >>> np.asarray(hornbeam.ops.scatter([[0], [2], [2]], [1, 2, 3], (3,))).tolist()
-    [1, 0, 5]
+    Args:
+        indices: Tensor (..., k) of integers.
+        values: Tensor (..., *shape[k:]).
+        shape: Sequence of integers, the shape of the result.
+
+    Returns:
+        Tensor of `shape`.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.scatter([[0], [2], [2]], [1, 2, 3], (3,))).tolist()
+        [1, 0, 5]
     """
     updates = node_of(values)
     return Tensor(
@@ -78,14 +119,28 @@ def scatter(indices: Any, values: Any, shape: Any) -> Tensor:
 
 
 @operation
-def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | None = None) -> Tensor:
-    """`inputs` with `updates` written at `indices` (..., k), which address the first k axes.
+def scatter_update(
+    inputs: TensorLike, indices: TensorLike, updates: TensorLike, reduction: str | None = None
+) -> Tensor:
+    """Write values at indices of the first k axes.
 
-    reduction: None writes (the last of equal indices wins); "add", "mul", "max", "min" combine with what is
-    there.
+    Args:
+        inputs: Tensor.
+        indices: Tensor (..., k) of integers; negative ones count from the end.
+        updates: Tensor (..., *inputs.shape[k:]).
+        reduction: None to write (the last of equal indices wins), or "add", "mul", "max" or "min" to combine
+            with the present value.
 
-    >>> np.asarray(hornbeam.ops.scatter_update([1, 2, 3], [[1]], [9])).tolist()
-    [1, 9, 3]
+    Returns:
+        Tensor of the shape of `inputs`.
+
+    Raises:
+        ValueError: If `reduction` is unknown.
+        HornbeamTypeError: If `indices` does not hold integers.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.scatter_update([1, 2, 3], [[1]], [9])).tolist()
+        [1, 9, 3]
     """
     modes = {None: "set", "add": "add", "mul": "mul", "max": "max", "min": "min"}
     if reduction not in modes:

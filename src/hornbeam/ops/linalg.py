@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError, TensorType
 from hornbeam.ops._common import Axis, float_dtype, float_node, many_axes, one_axis, with_ones
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
 
 # fmt: off
 __all__ = [
@@ -55,19 +59,35 @@ def _diagonal(node: Node) -> Node:
 
 
 @operation
-def cholesky(x: Any, upper: bool = False) -> Tensor:
-    """Lower L with L L^T = x (..., n, n), or `upper` U with U^T U = x; NaN where x is not positive definite.
+def cholesky(x: TensorLike, upper: bool = False) -> Tensor:
+    """Compute the Cholesky factor: lower L with L L^T = x, or upper U with U^T U = x.
 
-    >>> np.asarray(hornbeam.ops.cholesky([[4.0, 0.0], [0.0, 9.0]])).tolist()
-    [[2.0, 0.0], [0.0, 3.0]]
+    Args:
+        x: Tensor (..., n, n) of symmetric positive definite matrices.
+        upper: Return U.
+
+    Returns:
+        Tensor of the shape of `x`; NaN where a matrix is not positive definite.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.cholesky([[4.0, 0.0], [0.0, 9.0]])).tolist()
+        [[2.0, 0.0], [0.0, 3.0]]
     """
     lower = p.cholesky(_matrix(x, "cholesky", square=True))
     return Tensor(_flipped(lower) if upper else lower)
 
 
 @operation
-def cholesky_inverse(x: Any, upper: bool = False) -> Tensor:
-    """The inverse of L L^T (or of U^T U), given its Cholesky factor x (..., n, n)."""
+def cholesky_inverse(x: TensorLike, upper: bool = False) -> Tensor:
+    """Compute the inverse of L L^T, or of U^T U, from the Cholesky factor.
+
+    Args:
+        x: Tensor (..., n, n) of Cholesky factors.
+        upper: Take `x` as U.
+
+    Returns:
+        Tensor of the shape of `x`.
+    """
     node = _matrix(x, "cholesky_inverse", square=True)
     lower = _flipped(node) if upper else node
     half = p.triangular_solve(lower, _identity(lower), lower=True)
@@ -75,9 +95,16 @@ def cholesky_inverse(x: Any, upper: bool = False) -> Tensor:
 
 
 @operation
-def lu_factor(x: Any) -> tuple[Tensor, Tensor]:
-    """(lu, pivots): unit-lower L and U of x (..., n, m) in one matrix; row k was exchanged with row pivots[k]
-    (int32)."""
+def lu_factor(x: TensorLike) -> tuple[Tensor, Tensor]:
+    """Compute the LU factorization with partial pivoting.
+
+    Args:
+        x: Tensor (..., n, m).
+
+    Returns:
+        Pair of unit-lower L and U in one matrix (..., n, m), and int32 pivots (..., min(n, m)): row k was
+        exchanged with row pivots[k].
+    """
     made = p.lu(_matrix(x, "lu_factor"))
     return Tensor(p.project(made, 0)), Tensor(p.project(made, 1))
 
@@ -95,19 +122,33 @@ def _sign_and_diagonal(node: Node) -> tuple[Node, Node]:
 
 
 @operation
-def det(x: Any) -> Tensor:
-    """Determinant of x (..., n, n): product of the pivots of its LU factorisation.
+def det(x: TensorLike) -> Tensor:
+    """Compute the determinant, the product of the pivots of the LU factorization.
 
-    >>> float(hornbeam.ops.det([[2.0, 0.0], [0.0, 3.0]]))
-    6.0
+    Args:
+        x: Tensor (..., n, n).
+
+    Returns:
+        Tensor (...).
+
+    Example:
+        >>> float(hornbeam.ops.det([[2.0, 0.0], [0.0, 3.0]]))
+        6.0
     """
     sign, diagonal = _sign_and_diagonal(_matrix(x, "det", square=True))
     return Tensor(sign * p.reduce_prod(diagonal, (diagonal.rank - 1,)))
 
 
 @operation
-def slogdet(x: Any) -> tuple[Tensor, Tensor]:
-    """(sign, log |det|) of x (..., n, n), where the determinant itself could overflow."""
+def slogdet(x: TensorLike) -> tuple[Tensor, Tensor]:
+    """Compute the sign and log of the absolute determinant, where the determinant itself could overflow.
+
+    Args:
+        x: Tensor (..., n, n).
+
+    Returns:
+        Pair of tensors (...): sign, and log |det|.
+    """
     sign, diagonal = _sign_and_diagonal(_matrix(x, "slogdet", square=True))
     last = (diagonal.rank - 1,)
     return Tensor(sign * p.reduce_prod(p.sign(diagonal), last)), Tensor(
@@ -116,29 +157,53 @@ def slogdet(x: Any) -> tuple[Tensor, Tensor]:
 
 
 @operation
-def logdet(x: Any) -> Tensor:
-    """log(det(x)) of positive definite x (..., n, n), by its Cholesky factor."""
+def logdet(x: TensorLike) -> Tensor:
+    """Compute log(det(x)) of positive definite matrices by their Cholesky factors.
+
+    Args:
+        x: Tensor (..., n, n) of symmetric positive definite matrices.
+
+    Returns:
+        Tensor (...).
+    """
     diagonal = _diagonal(p.cholesky(_matrix(x, "logdet", square=True)))
     return Tensor(p.reduce_sum(p.log(diagonal), (diagonal.rank - 1,)) * 2.0)
 
 
 @operation
-def solve_triangular(a: Any, b: Any, lower: bool = False) -> Tensor:
-    """x with a x = b for triangular a (..., n, n), upper unless `lower`; b is (..., n, k) or (..., n).
+def solve_triangular(a: TensorLike, b: TensorLike, lower: bool = False) -> Tensor:
+    """Solve a x = b for triangular matrices.
 
-    >>> np.asarray(hornbeam.ops.solve_triangular([[2.0, 0.0], [0.0, 4.0]], [2.0, 4.0])).tolist()
-    [1.0, 1.0]
+    Args:
+        a: Tensor (..., n, n) of triangular matrices.
+        b: Tensor (..., n, k) or (..., n).
+        lower: Take `a` as lower triangular; otherwise as upper.
+
+    Returns:
+        Tensor of the shape of `b`.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.solve_triangular([[2.0, 0.0], [0.0, 4.0]], [2.0, 4.0])).tolist()
+        [1.0, 1.0]
     """
     left, right, vector = _system(a, b, "solve_triangular")
     return _unsystem(p.triangular_solve(left, right, lower=bool(lower)), vector)
 
 
 @operation
-def solve(a: Any, b: Any) -> Tensor:
-    """x with a x = b for square a (..., n, n), by LU factorisation; b is (..., n, k) or (..., n).
+def solve(a: TensorLike, b: TensorLike) -> Tensor:
+    """Solve a x = b by LU factorization.
 
-    >>> np.asarray(hornbeam.ops.solve([[2.0, 0.0], [0.0, 4.0]], [2.0, 4.0])).tolist()
-    [1.0, 1.0]
+    Args:
+        a: Tensor (..., n, n).
+        b: Tensor (..., n, k) or (..., n).
+
+    Returns:
+        Tensor of the shape of `b`.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.solve([[2.0, 0.0], [0.0, 4.0]], [2.0, 4.0])).tolist()
+        [1.0, 1.0]
     """
     left, right, vector = _system(a, b, "solve")
     return _unsystem(_solve(left, right), vector)
@@ -175,21 +240,33 @@ def _unsystem(x: Node, vector: bool) -> Tensor:
 
 
 @operation
-def inv(x: Any) -> Tensor:
-    """Inverse of x (..., n, n); not finite where x is singular.
+def inv(x: TensorLike) -> Tensor:
+    """Compute the inverse of matrices; not finite where a matrix is singular.
 
-    >>> np.asarray(hornbeam.ops.inv([[2.0, 0.0], [0.0, 4.0]])).tolist()
-    [[0.5, 0.0], [0.0, 0.25]]
+    Args:
+        x: Tensor (..., n, n).
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.inv([[2.0, 0.0], [0.0, 4.0]])).tolist()
+        [[0.5, 0.0], [0.0, 0.25]]
     """
     node = _matrix(x, "inv", square=True)
     return Tensor(_solve(node, _identity(node)))
 
 
 @operation
-def qr(x: Any, mode: str = "reduced") -> tuple[Tensor, Tensor]:
-    """(q, r) with q r = x (..., m, n), orthonormal columns in q, r upper triangular.
+def qr(x: TensorLike, mode: str = "reduced") -> tuple[Tensor, Tensor]:
+    """Compute the QR factorization q r = x with orthonormal columns in q and upper triangular r.
 
-    mode: "reduced" gives q (..., m, min(m, n)); "complete" gives q (..., m, m).
+    Args:
+        x: Tensor (..., m, n).
+        mode: "reduced" for q (..., m, min(m, n)); "complete" for q (..., m, m).
+
+    Returns:
+        Pair of tensors (q, r).
     """
     if mode not in ("reduced", "complete"):
         raise ValueError(f'qr: mode must be "reduced" or "complete", got {mode!r}')
@@ -207,17 +284,31 @@ def qr(x: Any, mode: str = "reduced") -> tuple[Tensor, Tensor]:
 
 
 @operation
-def eigh(x: Any) -> tuple[Tensor, Tensor]:
-    """(w, v): ascending eigenvalues (..., n) and eigenvectors (columns of v) of symmetric x (..., n, n)."""
+def eigh(x: TensorLike) -> tuple[Tensor, Tensor]:
+    """Compute eigenvalues and eigenvectors of symmetric matrices.
+
+    Args:
+        x: Tensor (..., n, n) of symmetric matrices.
+
+    Returns:
+        Pair of ascending eigenvalues (..., n) and eigenvectors, the columns of a tensor (..., n, n).
+    """
     made = p.eigh(_matrix(x, "eigh", square=True))
     return Tensor(p.project(made, 0)), Tensor(p.project(made, 1))
 
 
 @operation
-def svd(x: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
-    """(u, s, vh) with u diag(s) vh = x (..., m, n), s descending; only s without `compute_uv`.
+def svd(x: TensorLike, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+    """Compute the singular value decomposition u diag(s) vh = x with descending s.
 
-    full_matrices: u (..., m, m) and vh (..., n, n) instead of (..., m, k) and (..., k, n), k = min(m, n).
+    Args:
+        x: Tensor (..., m, n).
+        full_matrices: Return u (..., m, m) and vh (..., n, n) instead of (..., m, k) and (..., k, n), k =
+            min(m, n).
+        compute_uv: Return u and vh, too.
+
+    Returns:
+        Tuple (u, s, vh), or s alone without `compute_uv`.
     """
     node = _matrix(x, "svd")
     made = p.svd(node)
@@ -249,9 +340,16 @@ def _cutoff(s: Node, factor: Any, node: Node) -> Node:
 
 
 @operation
-def matrix_rank(x: Any, tol: Any = None) -> Tensor:
-    """Number (int32) of singular values of x (..., m, n) above `tol` (largest * max(m, n) * eps unless
-    given)."""
+def matrix_rank(x: TensorLike, tol: float | None = None) -> Tensor:
+    """Count the singular values above a tolerance.
+
+    Args:
+        x: Tensor (..., m, n).
+        tol: Number; None for the largest singular value * max(m, n) * eps of the dtype.
+
+    Returns:
+        Tensor (...), int32.
+    """
     node = _matrix(x, "matrix_rank")
     s = p.project(p.svd(node), 1)
     limit = _cutoff(s, None, node) if tol is None else full(float(tol), s.type)
@@ -259,9 +357,17 @@ def matrix_rank(x: Any, tol: Any = None) -> Tensor:
 
 
 @operation
-def pinv(x: Any, rcond: Any = None) -> Tensor:
-    """Moore-Penrose inverse (..., n, m) of x (..., m, n); singular values up to rcond * largest count as
-    zero."""
+def pinv(x: TensorLike, rcond: float | None = None) -> Tensor:
+    """Compute the Moore-Penrose inverse.
+
+    Args:
+        x: Tensor (..., m, n).
+        rcond: Number; singular values up to `rcond` times the largest are taken as zero. None for max(m, n) *
+            eps.
+
+    Returns:
+        Tensor (..., n, m).
+    """
     node = _matrix(x, "pinv")
     made = p.svd(node)
     u, s, vh = (p.project(made, i) for i in range(3))
@@ -278,9 +384,18 @@ def _without(rank: int, axis: int) -> tuple[int, ...]:
 
 
 @operation
-def lstsq(a: Any, b: Any, rcond: Any = None) -> Tensor:
-    """x with the least ||a x - b||, and among those the least ||x||, by singular values; b is (m,) or (m,
-    k)."""
+def lstsq(a: TensorLike, b: TensorLike, rcond: float | None = None) -> Tensor:
+    """Solve a x = b in the sense of least squares: least ||a x - b||, and among those least ||x||.
+
+    Args:
+        a: Tensor (m, n).
+        b: Tensor (m,) or (m, k).
+        rcond: Number; singular values up to `rcond` times the largest are taken as zero. None for max(m, n) *
+            eps.
+
+    Returns:
+        Tensor (n,) or (n, k).
+    """
     right = Tensor(float_node(b))
     if right.ndim == 1:
         return matmul(pinv(a, rcond), right)
@@ -329,15 +444,23 @@ def _matrix_norm(node: Node, order: Any, axes: tuple[int, int]) -> Node:
 
 
 @operation
-def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Norm of vectors (one axis) or matrices (two axes); of all elements as one vector without `ord` and
-    `axis`.
+def norm(x: TensorLike, ord: float | str | None = None, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Compute the norm of vectors (one axis) or matrices (two axes).
 
-    ord of vectors: any number, inf, -inf, 0 (number of nonzeros); of matrices: "fro", "nuc", 1, -1, 2, -2,
-    inf, -inf.
+    Args:
+        x: Tensor or anything that converts to one.
+        ord: Of vectors any number, inf, -inf or 0 (number of nonzeros); of matrices "fro", "nuc", 1, -1, 2,
+            -2, inf or -inf; None for the Euclidean or Frobenius norm.
+        axis: Integer or pair of integers; None for all axes, and without `ord` for all elements as one
+            vector.
+        keepdims: Keep the reduced axes with size 1.
 
-    >>> float(hornbeam.ops.norm([3.0, 4.0]))
-    5.0
+    Returns:
+        Tensor of the reduced shape, of floats.
+
+    Example:
+        >>> float(hornbeam.ops.norm([3.0, 4.0]))
+        5.0
     """
     node = float_node(x)
     if axis is None and ord is None:
@@ -358,14 +481,27 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
 # -- forward derivative --------------------------------------------------------------------------------------
 
 
-def jvp(fun: Any, primals: Any, tangents: Any, has_aux: bool = False) -> Any:
-    """(fun(*primals), its derivative in the direction of `tangents`), and fun's second result with `has_aux`.
+def jvp(
+    fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False
+) -> Any:
+    """Compute a Jacobian-vector product: the value of a function and its derivative in a direction.
 
-    The forward derivative is taken as the derivative of the reverse one, which is linear in its cotangents
-    (Townsend, "A new trick for calculating Jacobian vector products", 2017).
+    The forward derivative is the derivative of the reverse one, which is linear in its cotangents.
 
-    >>> [float(t) for t in hornbeam.ops.jvp(lambda x: x * x, (3.0,), (1.0,))]
-    [9.0, 6.0]
+    Args:
+        fun: Function of tensors.
+        primals: Tuple of tensors, the arguments.
+        tangents: Tuple of tensors of the shapes of `primals`, the direction.
+        has_aux: Set if `fun` returns a pair of a result and anything else, which is returned, too.
+
+    Returns:
+        Pair of the value and its derivative; with `has_aux` followed by the second result.
+
+    Example:
+        >>> [float(t) for t in hornbeam.ops.jvp(lambda x: x * x, (3.0,), (1.0,))]
+        [9.0, 6.0]
+
+    Source: Townsend, "A new trick for calculating Jacobian vector products", 2017.
     """
     from hornbeam import tree
     from hornbeam.ir import autodiff

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import primitives as p
 from hornbeam.core.convert import cast_node, unify
@@ -14,6 +14,9 @@ from hornbeam.ir.primitive import ones_like, zeros_like
 from hornbeam.ir.types import HornbeamTypeError, dtype_name, is_integer
 from hornbeam.ops._common import node_of
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import DTypeLike, TensorLike
+
 # fmt: off
 __all__ = [
     "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_not", "bitwise_or",
@@ -24,26 +27,57 @@ __all__ = [
 
 
 @operation
-def logical_and(x1: Any, x2: Any) -> Tensor:
-    """Elementwise and of truth values (nonzero is true)."""
+def logical_and(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Compute the elementwise and of truth values; nonzero is true.
+
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, of booleans.
+    """
     return Tensor(p.bit_and(*unify(Tensor(cast_node(x1, "bool")), Tensor(cast_node(x2, "bool")))))
 
 
 @operation
-def logical_or(x1: Any, x2: Any) -> Tensor:
-    """Elementwise or of truth values (nonzero is true)."""
+def logical_or(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Compute the elementwise or of truth values; nonzero is true.
+
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, of booleans.
+    """
     return Tensor(p.bit_or(*unify(Tensor(cast_node(x1, "bool")), Tensor(cast_node(x2, "bool")))))
 
 
 @operation
-def logical_xor(x1: Any, x2: Any) -> Tensor:
-    """Elementwise exclusive or of truth values (nonzero is true)."""
+def logical_xor(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Compute the elementwise exclusive or of truth values; nonzero is true.
+
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, of booleans.
+    """
     return Tensor(p.bit_xor(*unify(Tensor(cast_node(x1, "bool")), Tensor(cast_node(x2, "bool")))))
 
 
 @operation
-def logical_not(x: Any) -> Tensor:
-    """Elementwise not of truth values (nonzero is true)."""
+def logical_not(x: TensorLike) -> Tensor:
+    """Compute the elementwise not of truth values; nonzero is true.
+
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        Tensor of the shape of `x`, of booleans.
+    """
     return Tensor(p.logical_not(cast_node(x, "bool")))
 
 
@@ -51,14 +85,30 @@ bitwise_not = bitwise_invert = invert
 
 
 @operation
-def left_shift(x: Any, y: Any) -> Tensor:
-    """Elementwise bits of x moved left by y places; 0 once y reaches the number of bits."""
+def left_shift(x: TensorLike, y: TensorLike) -> Tensor:
+    """Shift the bits of `x` to the left by `y` places; 0 once `y` reaches the number of bits.
+
+    Args:
+        x: Tensor of integers.
+        y: Tensor of non-negative integers, broadcast against `x`.
+
+    Returns:
+        Tensor of the broadcast shape, in the promoted dtype.
+    """
     return Tensor(p.shift_left(*_integer_pair("left_shift", x, y)))
 
 
 @operation
-def right_shift(x: Any, y: Any) -> Tensor:
-    """Elementwise bits of x moved right by y places; signed integers keep their sign."""
+def right_shift(x: TensorLike, y: TensorLike) -> Tensor:
+    """Shift the bits of `x` to the right by `y` places; signed integers keep their sign.
+
+    Args:
+        x: Tensor of integers.
+        y: Tensor of non-negative integers, broadcast against `x`.
+
+    Returns:
+        Tensor of the broadcast shape, in the promoted dtype.
+    """
     return Tensor(p.shift_right(*_integer_pair("right_shift", x, y)))
 
 
@@ -66,8 +116,19 @@ bitwise_left_shift, bitwise_right_shift = left_shift, right_shift
 
 
 @operation
-def view(x: Any, dtype: Any = None) -> Tensor:
-    """The same bits read as another dtype of the same size. Raises HornbeamTypeError for another size."""
+def view(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
+    """Reinterpret the bits as another dtype of the same size.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        dtype: Dtype by name or as a NumPy dtype; None keeps that of `x`.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Raises:
+        HornbeamTypeError: If the dtypes differ in size.
+    """
     node = node_of(x)
     return Tensor(node if dtype is None else p.bitcast(node, dtype_name(dtype)))
 
@@ -99,21 +160,43 @@ def _integer_pair(name: str, x1: Any, x2: Any) -> list[Node]:
 
 
 @operation
-def gcd(x1: Any, x2: Any) -> Tensor:
-    """Elementwise greatest common divisor. Raises HornbeamTypeError for floats.
+def gcd(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Compute the elementwise greatest common divisor.
 
-    >>> int(hornbeam.ops.gcd(12, 18))
-    6
+    Args:
+        x1: Tensor of integers.
+        x2: Tensor of integers, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, in the promoted dtype.
+
+    Raises:
+        HornbeamTypeError: If an operand holds floats.
+
+    Example:
+        >>> int(hornbeam.ops.gcd(12, 18))
+        6
     """
     return Tensor(_gcd(*_integer_pair("gcd", x1, x2)))
 
 
 @operation
-def lcm(x1: Any, x2: Any) -> Tensor:
-    """Elementwise least common multiple, 0 beside 0. Raises HornbeamTypeError for floats.
+def lcm(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Compute the elementwise least common multiple, 0 if an operand is 0.
 
-    >>> int(hornbeam.ops.lcm(4, 6))
-    12
+    Args:
+        x1: Tensor of integers.
+        x2: Tensor of integers, broadcast against `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, in the promoted dtype.
+
+    Raises:
+        HornbeamTypeError: If an operand holds floats.
+
+    Example:
+        >>> int(hornbeam.ops.lcm(4, 6))
+        12
     """
     a, b = _integer_pair("lcm", x1, x2)
     return Tensor(p.mul(p.div(p.absolute(a), p.maximum(_gcd(a, b), ones_like(a))), p.absolute(b)))

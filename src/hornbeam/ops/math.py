@@ -4,7 +4,7 @@ transforms."""
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from hornbeam.ops.elementwise import erf, erfinv, rsqrt
 from hornbeam.ops.linalg import logdet, norm, qr, solve
 from hornbeam.ops.reduction import logsumexp
 from hornbeam.ops.selection import top_k
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
 
 # fmt: off
 __all__ = [
@@ -64,38 +67,78 @@ def _segments(
 
 
 @operation
-def segment_sum(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Tensor:
-    """Sums of the rows of `data` that have the same segment id: (num_segments, *data.shape[1:]).
+def segment_sum(
+    data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False
+) -> Tensor:
+    """Sum the rows that have the same segment id.
 
-    segment_ids: a vector of integers; rows of ids outside 0 ... num_segments - 1 are left out. num_segments:
-    largest id + 1 unless given; inside a compiled function it must be given.
+    Args:
+        data: Tensor (n, ...).
+        segment_ids: Tensor (n,) of integers; rows with ids outside 0 ... num_segments - 1 are ignored.
+        num_segments: Integer; None for the largest id + 1, which a compiled function cannot know.
+        sorted: Accepted, without effect.
 
-    >>> np.asarray(hornbeam.ops.segment_sum([1, 2, 3], [0, 0, 1])).tolist()
-    [3, 3]
+    Returns:
+        Tensor (num_segments, ...).
+
+    Example:
+        >>> np.asarray(hornbeam.ops.segment_sum([1, 2, 3], [0, 0, 1])).tolist()
+        [3, 3]
     """
     return _segments(data, segment_ids, num_segments, "add", 0, "segment_sum")
 
 
 @operation
 def segment_prod(
-    data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False
+    data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False
 ) -> Tensor:
-    """Products of the rows of `data` that have the same segment id; 1 for segments without rows. See
-    `segment_sum`."""
+    """Multiply the rows that have the same segment id; 1 for segments without rows.
+
+    Args:
+        data: Tensor (n, ...).
+        segment_ids: Tensor (n,) of integers; rows with ids outside 0 ... num_segments - 1 are ignored.
+        num_segments: Integer; None for the largest id + 1, which a compiled function cannot know.
+        sorted: Accepted, without effect.
+
+    Returns:
+        Tensor (num_segments, ...).
+    """
     return _segments(data, segment_ids, num_segments, "mul", 1, "segment_prod")
 
 
 @operation
-def segment_max(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Tensor:
-    """Largest of the rows that have the same segment id; -inf (or the lowest integer) for segments without
-    rows."""
+def segment_max(
+    data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False
+) -> Tensor:
+    """Compute the maximum of the rows that have the same segment id; -inf (or the lowest integer) of no rows.
+
+    Args:
+        data: Tensor (n, ...).
+        segment_ids: Tensor (n,) of integers; rows with ids outside 0 ... num_segments - 1 are ignored.
+        num_segments: Integer; None for the largest id + 1, which a compiled function cannot know.
+        sorted: Accepted, without effect.
+
+    Returns:
+        Tensor (num_segments, ...).
+    """
     return _segments(data, segment_ids, num_segments, "max", None, "segment_max")
 
 
 @operation
-def segment_min(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Tensor:
-    """Smallest of the rows that have the same segment id; inf (or the highest integer) for segments without
-    rows."""
+def segment_min(
+    data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False
+) -> Tensor:
+    """Compute the minimum of the rows that have the same segment id; inf (or the highest integer) of no rows.
+
+    Args:
+        data: Tensor (n, ...).
+        segment_ids: Tensor (n,) of integers; rows with ids outside 0 ... num_segments - 1 are ignored.
+        num_segments: Integer; None for the largest id + 1, which a compiled function cannot know.
+        sorted: Accepted, without effect.
+
+    Returns:
+        Tensor (num_segments, ...).
+    """
     return _segments(data, segment_ids, num_segments, "min", None, "segment_min")
 
 
@@ -103,13 +146,22 @@ def segment_min(data: Any, segment_ids: Any, num_segments: int | None = None, so
 
 
 @operation
-def in_top_k(targets: Any, predictions: Any, k: int) -> Tensor:
-    """For each row of `predictions` (batch, classes), whether class targets[i] is among its k largest.
+def in_top_k(targets: TensorLike, predictions: TensorLike, k: int) -> Tensor:
+    """Test if the target class is among the k classes with the highest predictions.
 
-    Classes that are as large as the k-th count as among them; NaN and infinite predictions count as not.
+    Classes that tie with the k-th count as in the top k; NaN and infinite predictions do not.
 
-    >>> np.asarray(hornbeam.ops.in_top_k([1], [[0.1, 0.7, 0.2]], 1)).tolist()
-    [True]
+    Args:
+        targets: Tensor (batch,) of integers.
+        predictions: Tensor (batch, classes).
+        k: Integer, how many classes count.
+
+    Returns:
+        Tensor (batch,) of booleans.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.in_top_k([1], [[0.1, 0.7, 0.2]], 1)).tolist()
+        [True]
     """
     scores, labels = float_node(predictions), node_of(targets)
     if scores.rank != 2 or labels.shape != scores.shape[:1] or not is_integer(labels.dtype):
@@ -126,8 +178,16 @@ def in_top_k(targets: Any, predictions: Any, k: int) -> Tensor:
 
 
 @operation
-def cdist(x: Any, y: Any) -> Tensor:
-    """Euclidean distance of each row of x (..., n, d) from each row of y (..., m, d): (..., n, m)."""
+def cdist(x: TensorLike, y: TensorLike) -> Tensor:
+    """Compute the Euclidean distances between the rows of two tensors.
+
+    Args:
+        x: Tensor (..., n, d).
+        y: Tensor (..., m, d).
+
+    Returns:
+        Tensor (..., n, m).
+    """
     from hornbeam.ops.reduction import sum as total
     from hornbeam.ops.shaping import expand_dims
 
@@ -149,12 +209,20 @@ def cdist(x: Any, y: Any) -> Tensor:
 
 
 @operation
-def extract_sequences(x: Any, sequence_length: int, sequence_stride: int) -> Tensor:
-    """Windows of `sequence_length` along the last axis, `sequence_stride` apart: (..., windows,
-    sequence_length).
+def extract_sequences(x: TensorLike, sequence_length: int, sequence_stride: int) -> Tensor:
+    """Extract windows along the last axis.
 
-    >>> np.asarray(hornbeam.ops.extract_sequences([1, 2, 3, 4], 2, 2)).tolist()
-    [[1, 2], [3, 4]]
+    Args:
+        x: Tensor (..., time).
+        sequence_length: Integer, the length of the windows.
+        sequence_stride: Integer, the distance of windows.
+
+    Returns:
+        Tensor (..., windows, sequence_length).
+
+    Example:
+        >>> np.asarray(hornbeam.ops.extract_sequences([1, 2, 3, 4], 2, 2)).tolist()
+        [[1, 2], [3, 4]]
     """
     from hornbeam.ops.selection import take
 
@@ -250,27 +318,48 @@ def _last_but_one(parts: tuple[Node, Node]) -> tuple[Node, Node]:
 
 
 @operation
-def fft(x: Any) -> tuple[Tensor, Tensor]:
-    """Discrete Fourier transform along the last axis of a pair (real, imaginary), as such a pair.
+def fft(x: tuple[TensorLike, TensorLike]) -> tuple[Tensor, Tensor]:
+    """Compute the discrete Fourier transform along the last axis.
 
     out[k] = sum over n of x[n] exp(-2 pi i k n / N).
 
-    >>> np.asarray(hornbeam.ops.fft(([1.0, 1.0], [0.0, 0.0]))[0]).tolist()
-    [2.0, 0.0]
+    Args:
+        x: Pair of tensors (real, imaginary) of one shape.
+
+    Returns:
+        Pair of tensors (real, imaginary).
+
+    Example:
+        >>> np.asarray(hornbeam.ops.fft(([1.0, 1.0], [0.0, 0.0]))[0]).tolist()
+        [2.0, 0.0]
     """
     return _pair(_dft(*_complex(x, "fft"), -1.0))
 
 
 @operation
-def fft2(x: Any) -> tuple[Tensor, Tensor]:
-    """Discrete Fourier transform along the last two axes of a pair (real, imaginary), as such a pair."""
+def fft2(x: tuple[TensorLike, TensorLike]) -> tuple[Tensor, Tensor]:
+    """Compute the discrete Fourier transform along the last two axes.
+
+    Args:
+        x: Pair of tensors (real, imaginary) of one shape.
+
+    Returns:
+        Pair of tensors (real, imaginary).
+    """
     rows = _dft(*_complex(x, "fft2"), -1.0)
     return _pair(_last_but_one(_dft(*_last_but_one(rows), -1.0)))
 
 
 @operation
-def ifft2(x: Any) -> tuple[Tensor, Tensor]:
-    """Inverse of `fft2`, divided by the number of elements."""
+def ifft2(x: tuple[TensorLike, TensorLike]) -> tuple[Tensor, Tensor]:
+    """Compute the inverse of `fft2`, divided by the number of elements.
+
+    Args:
+        x: Pair of tensors (real, imaginary) of one shape.
+
+    Returns:
+        Pair of tensors (real, imaginary).
+    """
     parts = _complex(x, "ifft2")
     scale = 1.0 / math.prod(parts[0].shape[-2:])
     rows = _dft(*parts, 1.0)
@@ -289,11 +378,16 @@ def _leading(node: Node, count: int) -> Node:
 
 
 @operation
-def rfft(x: Any, fft_length: int | None = None) -> tuple[Tensor, Tensor]:
-    """The first N // 2 + 1 terms of the Fourier transform of a real tensor along the last axis, as (real,
-    imaginary).
+def rfft(x: TensorLike, fft_length: int | None = None) -> tuple[Tensor, Tensor]:
+    """Compute the first N // 2 + 1 terms of the Fourier transform of a real tensor along the last axis.
 
-    fft_length: N; x is cut or filled up with zeros to it.
+    Args:
+        x: Tensor or anything that converts to one.
+        fft_length: Integer N, the length to which `x` is cut or filled with zeros; None for the size of the
+            axis.
+
+    Returns:
+        Pair of tensors (real, imaginary).
     """
     node = float_node(x)
     size = node.shape[-1] if fft_length is None else static_int(fft_length, "fft_length")
@@ -303,8 +397,16 @@ def rfft(x: Any, fft_length: int | None = None) -> tuple[Tensor, Tensor]:
 
 
 @operation
-def irfft(x: Any, fft_length: int | None = None) -> Tensor:
-    """Inverse of `rfft`: a real tensor of length fft_length (2 (terms - 1) unless given)."""
+def irfft(x: tuple[TensorLike, TensorLike], fft_length: int | None = None) -> Tensor:
+    """Compute the inverse of `rfft`, a real tensor.
+
+    Args:
+        x: Pair of tensors (real, imaginary) of one shape.
+        fft_length: Integer, the length of the result; None for 2 (terms - 1).
+
+    Returns:
+        Tensor (..., fft_length).
+    """
     real, imag = _complex(x, "irfft")
     size = 2 * (real.shape[-1] - 1) if fft_length is None else static_int(fft_length, "fft_length")
     real, imag = _resized(real, size // 2 + 1), _resized(imag, size // 2 + 1)
@@ -359,18 +461,25 @@ def _stft_sizes(sequence_length: int, sequence_stride: int, fft_length: int) -> 
 
 @operation
 def stft(
-    x: Any,
+    x: TensorLike,
     sequence_length: int,
     sequence_stride: int,
     fft_length: int,
-    window: Any = "hann",
+    window: str | TensorLike | None = "hann",
     center: bool = True,
 ) -> tuple[Tensor, Tensor]:
-    """Short-time Fourier transform of a signal along the last axis: (real, imaginary) of (..., windows, fft/2
-    + 1).
+    """Compute the short-time Fourier transform of a signal along the last axis.
 
-    Windows of `fft_length`, `sequence_stride` apart, weighted by `window` ("hann", "hamming", None or a
-    tensor of sequence_length). center: the signal is first extended by fft_length / 2 at both ends, mirrored.
+    Args:
+        x: Tensor (..., time).
+        sequence_length: Integer, the length of the windows.
+        sequence_stride: Integer, the distance of windows.
+        fft_length: Integer, the length of the transform.
+        window: "hann", "hamming", None, or a tensor of `sequence_length`, the weights of the window.
+        center: Extend the signal at both ends by fft_length / 2 reflected samples.
+
+    Returns:
+        Pair of tensors (real, imaginary) of shape (..., windows, fft_length / 2 + 1).
     """
     from hornbeam.ops.shaping import pad
 
@@ -386,16 +495,30 @@ def stft(
 
 @operation
 def istft(
-    x: Any,
+    x: tuple[TensorLike, TensorLike],
     sequence_length: int,
     sequence_stride: int,
     fft_length: int,
     length: int | None = None,
-    window: Any = "hann",
+    window: str | TensorLike | None = "hann",
     center: bool = True,
 ) -> Tensor:
-    """Inverse of `stft`: overlapping windows added up and divided by the sum of the squared window
-    weights."""
+    """Compute the inverse of `stft`.
+
+    Overlapping windows are added and divided by the sum of their squared weights.
+
+    Args:
+        x: Pair of tensors (real, imaginary) of shape (..., windows, fft_length / 2 + 1).
+        sequence_length: Integer, the length of the windows.
+        sequence_stride: Integer, the distance of windows.
+        fft_length: Integer, the length of the transform.
+        length: Integer, the length of the signal, or None for all samples.
+        window: "hann", "hamming", None, or a tensor of `sequence_length`, the weights of the window.
+        center: Undo the extension of the signal at both ends.
+
+    Returns:
+        Tensor (..., time).
+    """
     span, stride, size = _stft_sizes(sequence_length, sequence_stride, fft_length)
     frames = irfft(x, size).node
     weights = _window(window, span, size, frames.dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from hornbeam.ir.types import ShapeError, TensorType
 from hornbeam.ops._common import HALF, Axis, float_dtype, float_node, many_axes, one_axis, to_last, with_ones
 from hornbeam.ops.reduction import mean_node, var_node
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
+
 # fmt: off
 __all__ = [
     "batch_normalization", "dot_product_attention", "layer_normalization", "moments", "normalize",
@@ -28,13 +31,23 @@ __all__ = [
 
 
 @operation
-def moments(x: Any, axes: Axis, keepdims: bool = False, synchronized: bool = False) -> tuple[Tensor, Tensor]:
-    """Mean and variance (divided by the count) over `axes`; half precision is computed in float32.
+def moments(
+    x: TensorLike, axes: Axis, keepdims: bool = False, synchronized: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Compute mean and variance (divided by the count) over axes; half precision is computed in float32.
 
-    synchronized: over all processes that train together; that is one, so it changes nothing.
+    Args:
+        x: Tensor or anything that converts to one.
+        axes: Integer or sequence of integers; None for all.
+        keepdims: Keep the reduced axes with size 1.
+        synchronized: Accepted, without effect: statistics are those of one process.
 
-    >>> [float(t) for t in hornbeam.ops.moments([1.0, 3.0], 0)]
-    [2.0, 1.0]
+    Returns:
+        Pair of tensors (mean, variance).
+
+    Example:
+        >>> [float(t) for t in hornbeam.ops.moments([1.0, 3.0], 0)]
+        [2.0, 1.0]
     """
     node = float_node(x)
     over = many_axes(axes, node.rank, "moments")
@@ -57,15 +70,32 @@ def _along(vector: Any, like: Node, axis: int, name: str) -> Node:
 
 @operation
 def batch_normalization(
-    x: Any, mean: Any, variance: Any, axis: int, offset: Any = None, scale: Any = None, epsilon: float = 1e-3
+    x: TensorLike,
+    mean: TensorLike,
+    variance: TensorLike,
+    axis: int,
+    offset: TensorLike | None = None,
+    scale: TensorLike | None = None,
+    epsilon: float = 1e-3,
 ) -> Tensor:
-    """scale (x - mean) / sqrt(variance + epsilon) + offset, with one number of each per place along `axis`.
+    """Compute scale (x - mean) / sqrt(variance + epsilon) + offset along an axis.
 
-    mean, variance, offset, scale: vectors of the size of `axis`. Ioffe & Szegedy, "Batch Normalization",
-    2015.
+    Args:
+        x: Tensor or anything that converts to one.
+        mean, variance: Tensors of one axis of the size of `axis`.
+        axis: Integer, the axis of the features.
+        offset: Tensor of one axis that is added, or None.
+        scale: Tensor of one axis that multiplies, or None.
+        epsilon: Number that is added to the variance.
 
-    >>> np.asarray(hornbeam.ops.batch_normalization([[3.0]], [1.0], [4.0], -1, epsilon=0.0)).tolist()
-    [[1.0]]
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.batch_normalization([[3.0]], [1.0], [4.0], -1, epsilon=0.0)).tolist()
+        [[1.0]]
+
+    Source: Ioffe & Szegedy, "Batch Normalization", 2015.
     """
     node = float_node(x)
     at = one_axis(axis, node.rank, "batch_normalization")
@@ -98,16 +128,33 @@ def _weights(value: Any, node: Node, axes: tuple[int, ...], dtype: str, default:
 
 @operation
 def layer_normalization(
-    x: Any, gamma: Any = None, beta: Any = None, axis: Axis = -1, epsilon: float | None = None, **kwargs: Any
+    x: TensorLike,
+    gamma: TensorLike | None = None,
+    beta: TensorLike | None = None,
+    axis: Axis = -1,
+    epsilon: float | None = None,
+    **kwargs: Any,
 ) -> Tensor:
-    """gamma (x - mean(x)) / sqrt(var(x) + epsilon) + beta, with mean and variance over `axis` of each
-    example.
+    """Compute gamma (x - mean(x)) / sqrt(var(x) + epsilon) + beta over the axes of each sample.
 
-    gamma, beta: of the shape of the normalised axes. epsilon: `config.epsilon()` unless given. Half precision
-    is computed in float32. Ba, Kiros & Hinton, "Layer Normalization", 2016.
+    Half precision is computed in float32.
 
-    >>> np.asarray(hornbeam.ops.layer_normalization([1.0, 3.0])).round(3).tolist()
-    [-1.0, 1.0]
+    Args:
+        x: Tensor or anything that converts to one.
+        gamma: Tensor of the shape of the normalized axes that multiplies, or None.
+        beta: Tensor of the shape of the normalized axes that is added, or None.
+        axis: Integer or sequence of integers, the normalized axes; None for all.
+        epsilon: Number that is added to the variance; None for `hornbeam.config.epsilon()`.
+        **kwargs: None is accepted.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.layer_normalization([1.0, 3.0])).round(3).tolist()
+        [-1.0, 1.0]
+
+    Source: Ba, Kiros & Hinton, "Layer Normalization", 2016.
     """
     if kwargs:
         raise TypeError(f"layer_normalization: unknown arguments {sorted(kwargs)}; see rms_normalization")
@@ -128,14 +175,25 @@ def _untrail(made: Node, node: Node, axes: tuple[int, ...], back: tuple[int, ...
 
 
 @operation
-def rms_normalization(x: Any, scale: Any = None, axis: Axis = -1, epsilon: float | None = None) -> Tensor:
-    """scale x / sqrt(mean(x^2) + epsilon) over `axis`. Zhang & Sennrich, "Root Mean Square Layer
-    Normalization", 2019.
+def rms_normalization(
+    x: TensorLike, scale: TensorLike | None = None, axis: Axis = -1, epsilon: float | None = None
+) -> Tensor:
+    """Compute scale x / sqrt(mean(x^2) + epsilon) over axes; half precision is computed in float32.
 
-    epsilon: `config.epsilon()` unless given. Half precision is computed in float32.
+    Args:
+        x: Tensor or anything that converts to one.
+        scale: Tensor of the shape of the normalized axes that multiplies, or None.
+        axis: Integer or sequence of integers, the normalized axes; None for all.
+        epsilon: Number that is added to the mean; None for `hornbeam.config.epsilon()`.
 
-    >>> np.asarray(hornbeam.ops.rms_normalization([3.0, 3.0])).round(3).tolist()
-    [1.0, 1.0]
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.rms_normalization([3.0, 3.0])).round(3).tolist()
+        [1.0, 1.0]
+
+    Source: Zhang & Sennrich, "Root Mean Square Layer Normalization", 2019.
     """
     node = float_node(x)
     work = "float32" if node.dtype in HALF else node.dtype
@@ -152,11 +210,21 @@ def rms_normalization(x: Any, scale: Any = None, axis: Axis = -1, epsilon: float
 
 
 @operation
-def normalize(x: Any, axis: Axis = -1, order: Any = 2, epsilon: float | None = None) -> Tensor:
-    """x / max(||x||, epsilon) over `axis`, with the norm of the given order (a number >= 1, or "inf").
+def normalize(x: TensorLike, axis: Axis = -1, order: float | str = 2, epsilon: float | None = None) -> Tensor:
+    """Scale vectors to norm 1: x / max(||x||, epsilon) over axes.
 
-    >>> np.asarray(hornbeam.ops.normalize([3.0, 4.0])).round(2)
-    array([0.6, 0.8], dtype=float32)
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer or sequence of integers, the axes of the vectors; None for all.
+        order: Number >= 1 or "inf", the order of the norm.
+        epsilon: Number, the least divisor; None for `hornbeam.config.epsilon()`.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.normalize([3.0, 4.0])).round(2)
+        array([0.6, 0.8], dtype=float32)
     """
     node = float_node(x)
     small = float(default_epsilon() if epsilon is None else epsilon)
@@ -175,27 +243,39 @@ def normalize(x: Any, axis: Axis = -1, order: Any = 2, epsilon: float | None = N
 
 @operation
 def dot_product_attention(
-    query: Any,
-    key: Any,
-    value: Any,
-    bias: Any = None,
-    mask: Any = None,
+    query: TensorLike,
+    key: TensorLike,
+    value: TensorLike,
+    bias: TensorLike | None = None,
+    mask: TensorLike | None = None,
     scale: float | None = None,
     is_causal: bool = False,
     flash_attention: bool | None = None,
     attn_logits_soft_cap: float | None = None,
 ) -> Tensor:
-    """softmax(scale query key^T + bias) value for every head. Vaswani et al., "Attention Is All You Need",
-    2017.
+    """Compute softmax(scale query key^T + bias) value for every head.
 
-    query: (batch, T, heads, depth). key, value: (batch, S, key heads, depth), where the heads are a multiple
-    of the key heads. bias: added to the scores, broadcast to (batch, heads, T, S). mask: bool of that shape,
-    true where a query may look. scale: 1 / sqrt(depth) unless given. is_causal: query t looks at keys up to t
-    only. A query that may look nowhere gets the mean of all values. attn_logits_soft_cap: scores become
-    cap * tanh(scores / cap). Returns (batch, T, heads, depth of value).
+    A query that may attend to no key gets the mean of all values.
 
-    >>> q = hornbeam.ops.ones((1, 2, 1, 4)); hornbeam.ops.dot_product_attention(q, q, q).shape
-    (1, 2, 1, 4)
+    Args:
+        query: Tensor (batch, T, heads, depth).
+        key, value: Tensors (batch, S, key heads, depth); the number of heads is a multiple of that of key
+            heads.
+        bias: Tensor that is added to the scores, broadcast to (batch, heads, T, S), or None.
+        mask: Tensor of booleans, broadcast to (batch, heads, T, S), True where a query may attend, or None.
+        scale: Number; None for 1 / sqrt(depth).
+        is_causal: Let query t attend to keys up to t only.
+        flash_attention: Accepted, without effect: the engine chooses the algorithm.
+        attn_logits_soft_cap: Number cap; scores become cap * tanh(scores / cap). None for no limit.
+
+    Returns:
+        Tensor (batch, T, heads, depth of `value`).
+
+    Example:
+        >>> q = hornbeam.ops.ones((1, 2, 1, 4)); hornbeam.ops.dot_product_attention(q, q, q).shape
+        (1, 2, 1, 4)
+
+    Source: Vaswani et al., "Attention Is All You Need", 2017.
     """
     if flash_attention:
         raise NotImplementedError("flash_attention=True: the engine chooses the algorithm; leave it at None")

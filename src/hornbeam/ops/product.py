@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hornbeam import primitives as p
 from hornbeam.core.convert import cast_node, result_dtype
@@ -14,6 +14,9 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import one_axis
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
 
 __all__ = [
     "correlate",
@@ -38,13 +41,24 @@ def _pair(x1: Any, x2: Any) -> tuple[Node, Node]:
 
 
 @operation
-def dot(x1: Any, x2: Any) -> Tensor:
-    """Sum of products over the last axis of x1 and the last but one of x2 (the only one of a vector).
+def dot(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Sum products over the last axis of `x1` and the second-to-last axis of `x2`.
 
-    Scalars multiply. Raises ShapeError unless the two sizes agree.
+    The only axis of a vector is used; scalars multiply.
 
-    >>> float(hornbeam.ops.dot([1.0, 2.0], [3.0, 4.0]))
-    11.0
+    Args:
+        x1: Tensor.
+        x2: Tensor.
+
+    Returns:
+        Tensor in the promoted dtype.
+
+    Raises:
+        ShapeError: If the two sizes differ.
+
+    Example:
+        >>> float(hornbeam.ops.dot([1.0, 2.0], [3.0, 4.0]))
+        11.0
     """
     a, b = _pair(x1, x2)
     if not a.rank or not b.rank:
@@ -58,8 +72,16 @@ def dot(x1: Any, x2: Any) -> Tensor:
 
 
 @operation
-def inner(x1: Any, x2: Any) -> Tensor:
-    """Sum of products over the last axes of both."""
+def inner(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Sum products over the last axes of both tensors.
+
+    Args:
+        x1: Tensor.
+        x2: Tensor.
+
+    Returns:
+        Tensor in the promoted dtype.
+    """
     a, b = _pair(x1, x2)
     if not a.rank or not b.rank:
         return multiply(Tensor(a), Tensor(b))
@@ -67,11 +89,19 @@ def inner(x1: Any, x2: Any) -> Tensor:
 
 
 @operation
-def outer(x1: Any, x2: Any) -> Tensor:
-    """Every element of x1 times every element of x2: (size of x1, size of x2).
+def outer(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Multiply every element of `x1` by every element of `x2`.
 
-    >>> np.asarray(hornbeam.ops.outer([1, 2], [3, 4])).tolist()
-    [[3, 4], [6, 8]]
+    Args:
+        x1: Tensor; it is flattened.
+        x2: Tensor; it is flattened.
+
+    Returns:
+        Tensor (size of x1, size of x2).
+
+    Example:
+        >>> np.asarray(hornbeam.ops.outer([1, 2], [3, 4])).tolist()
+        [[3, 4], [6, 8]]
     """
     a, b = _pair(x1, x2)
     shape = (math.prod(a.shape), math.prod(b.shape))
@@ -80,8 +110,16 @@ def outer(x1: Any, x2: Any) -> Tensor:
 
 
 @operation
-def vdot(x1: Any, x2: Any) -> Tensor:
-    """Sum of the products of all elements; both must have the same number of them."""
+def vdot(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Sum the products of all elements of two tensors.
+
+    Args:
+        x1: Tensor; it is flattened.
+        x2: Tensor with as many elements as `x1`; it is flattened.
+
+    Returns:
+        Scalar tensor.
+    """
     a, b = _pair(x1, x2)
     count = math.prod(a.shape)
     if count != math.prod(b.shape):
@@ -90,19 +128,28 @@ def vdot(x1: Any, x2: Any) -> Tensor:
 
 
 @operation
-def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Tensor:
-    """Sum of products over pairs of axes; the other axes of x1, then those of x2, remain.
+def tensordot(
+    x1: TensorLike, x2: TensorLike, axes: int | Sequence[int] | Sequence[Sequence[int]] = 2
+) -> Tensor:
+    """Sum products over pairs of axes; the other axes of `x1`, then those of `x2`, remain.
 
-    axes: a number n (the last n of x1 with the first n of x2), or two lists of axes.
+    Args:
+        x1: Tensor.
+        x2: Tensor.
+        axes: Integer n for the last n axes of `x1` with the first n of `x2`, or two sequences of axes.
 
-    >>> hornbeam.ops.tensordot(hornbeam.ops.ones((2, 3)), hornbeam.ops.ones((3, 4)), 1).shape
-    (2, 4)
+    Returns:
+        Tensor in the promoted dtype.
+
+    Example:
+        >>> hornbeam.ops.tensordot(hornbeam.ops.ones((2, 3)), hornbeam.ops.ones((3, 4)), 1).shape
+        (2, 4)
     """
     a, b = _pair(x1, x2)
     if isinstance(axes, int):
         left, right = list(range(a.rank - axes, a.rank)), list(range(axes))
     else:
-        left, right = ([side] if isinstance(side, int) else list(side) for side in axes)
+        left, right = ([side] if isinstance(side, int) else list(side) for side in cast(Any, axes))
     left = [one_axis(i, a.rank, "tensordot") for i in left]
     right = [one_axis(i, b.rank, "tensordot") for i in right]
     if [a.shape[i] for i in left] != [b.shape[i] for i in right]:
@@ -113,11 +160,19 @@ def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Tensor:
 
 
 @operation
-def kron(x1: Any, x2: Any) -> Tensor:
-    """Kronecker product: every element of x1 times the whole of x2, laid out as blocks.
+def kron(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Compute the Kronecker product: every element of `x1` times `x2`, arranged as blocks.
 
-    >>> np.asarray(hornbeam.ops.kron([1, 2], [1, 1])).tolist()
-    [1, 1, 2, 2]
+    Args:
+        x1: Tensor.
+        x2: Tensor.
+
+    Returns:
+        Tensor in the promoted dtype.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.kron([1, 2], [1, 1])).tolist()
+        [1, 1, 2, 2]
     """
     a, b = _pair(x1, x2)
     rank = max(a.rank, b.rank)
@@ -130,14 +185,24 @@ def kron(x1: Any, x2: Any) -> Tensor:
 
 @operation
 def cross(
-    x1: Any, x2: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
+    x1: TensorLike, x2: TensorLike, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
 ) -> Tensor:
-    """Vector product of vectors of 3 (or 2, as if their third element were 0) along `axisa` and `axisb`.
+    """Compute the cross product of vectors of 3, or of 2 elements with 0 as their third.
 
-    The result has 3 elements along `axisc`; of two vectors of 2, only the third element, without an axis.
+    Args:
+        x1: Tensor of vectors along `axisa`.
+        x2: Tensor of vectors along `axisb`, broadcast against `x1`.
+        axisa: Integer, the axis of the vectors of `x1`.
+        axisb: Integer, the axis of the vectors of `x2`.
+        axisc: Integer, the axis of the vectors of the result.
+        axis: Integer that replaces `axisa`, `axisb` and `axisc`, or None.
 
-    >>> np.asarray(hornbeam.ops.cross([1, 0, 0], [0, 1, 0])).tolist()
-    [0, 0, 1]
+    Returns:
+        Tensor with 3 elements along `axisc`; of two vectors of 2 elements only the third, without an axis.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.cross([1, 0, 0], [0, 1, 0])).tolist()
+        [0, 0, 1]
     """
     from hornbeam.ops.shaping import moveaxis, stack
 
@@ -160,8 +225,17 @@ def cross(
 
 
 @operation
-def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """Sum of the diagonal of the matrices in `axis1` and `axis2`."""
+def trace(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """Sum the diagonal of the matrices in two axes.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        offset: Integer, the diagonal: 0 for the main one, positive above it, negative below it.
+        axis1, axis2: Integers, the axes of rows and columns.
+
+    Returns:
+        Tensor without the two axes.
+    """
     from hornbeam.ops.reduction import sum as total
     from hornbeam.ops.shaping import diagonal
 
@@ -169,10 +243,16 @@ def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
 
 
 @operation
-def correlate(x1: Any, x2: Any, mode: str = "valid") -> Tensor:
-    """Sliding sums of products of two vectors: out[k] = sum over n of x1[n + k] * x2[n].
+def correlate(x1: TensorLike, x2: TensorLike, mode: str = "valid") -> Tensor:
+    """Compute the cross-correlation of two vectors: out[k] = sum over n of x1[n + k] * x2[n].
 
-    mode: "valid" (where they overlap fully), "same" (as long as the longer one) or "full".
+    Args:
+        x1: Tensor (n,).
+        x2: Tensor (m,).
+        mode: "valid" (full overlap only), "same" (as long as the longer vector) or "full".
+
+    Returns:
+        Tensor of one axis.
     """
     if mode not in ("valid", "same", "full"):
         raise ValueError(f'correlate: mode must be "valid", "same" or "full", got {mode!r}')
@@ -197,15 +277,25 @@ def correlate(x1: Any, x2: Any, mode: str = "valid") -> Tensor:
 
 
 @operation
-def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> Tensor:
-    """Sums of products, by Einstein's convention: "ij,jk->ik" is a matrix product.
+def einsum(subscripts: str, *operands: TensorLike, **kwargs: Any) -> Tensor:
+    """Sum products by Einstein's convention: "ij,jk->ik" is a matrix product.
 
-    A letter names an axis; letters that the result does not name are summed; "..." stands for axes that
-    broadcast; without "->" the result has the letters that occur once, in alphabetical order. Operands are
-    taken two at a time from the left, each pair as one contraction. `optimize` is accepted and has no effect.
+    Operands are contracted in pairs from the left.
 
-    >>> hornbeam.ops.einsum("bij,bjk->bik", hornbeam.ops.ones((2, 3, 4)), hornbeam.ops.ones((2, 4, 5))).shape
-    (2, 3, 5)
+    Args:
+        subscripts: A letter for each axis of the operands; letters that are absent from the result are
+            summed; "..." matches axes that broadcast; without "->" the result has the letters that occur
+            once, in alphabetical order.
+        *operands: Tensors.
+        **kwargs: `optimize` is accepted, without effect.
+
+    Returns:
+        Tensor in the promoted dtype.
+
+    Example:
+        >>> x, y = hornbeam.ops.ones((2, 3, 4)), hornbeam.ops.ones((2, 4, 5))
+        >>> hornbeam.ops.einsum("bij,bjk->bik", x, y).shape
+        (2, 3, 5)
     """
     unknown = set(kwargs) - {"optimize"}
     if unknown:

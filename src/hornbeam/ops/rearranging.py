@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import node_of, static_int
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
 
 __all__ = ["depth_to_space", "fold", "rearrange", "space_to_depth", "unfold"]
 
@@ -70,14 +73,23 @@ def _lengths(group: list[str], size: int, known: dict[str, int], pattern: str) -
 
 
 @operation
-def rearrange(tensor: Any, pattern: str, **axes_lengths: int) -> Tensor:
-    """Axes split, reordered and merged as a pattern says, e.g. "b (h w) c -> b c h w" with h=4.
+def rearrange(tensor: TensorLike, pattern: str, **axes_lengths: int) -> Tensor:
+    """Split, permute and merge axes as a pattern says, such as "b (h w) c -> b c h w" with h=4.
 
-    Parentheses hold axes that are one axis of the tensor; "..." stands for any axes; 1 for an axis of size 1.
-    Rogozhnikov, "Einops", 2022.
+    Args:
+        tensor: Tensor.
+        pattern: Names of axes before and after; parentheses hold axes that are one axis of the tensor, "..."
+            matches any axes, 1 an axis of size 1.
+        **axes_lengths: Sizes of axes by name, where they cannot be inferred.
 
-    >>> hornbeam.ops.rearrange(hornbeam.ops.ones((2, 12, 3)), "b (h w) c -> b c h w", h=4).shape
-    (2, 3, 4, 3)
+    Returns:
+        Tensor in the dtype of `tensor`.
+
+    Example:
+        >>> hornbeam.ops.rearrange(hornbeam.ops.ones((2, 12, 3)), "b (h w) c -> b c h w", h=4).shape
+        (2, 3, 4, 3)
+
+    Source: Rogozhnikov, "Einops", 2022.
     """
     node = node_of(tensor)
     left, arrow, right = pattern.partition("->")
@@ -123,11 +135,20 @@ def _formatted(node: Node, first: bool) -> Tensor:
 
 
 @operation
-def depth_to_space(x: Any, block_size: int, data_format: str = "channels_last") -> Tensor:
-    """Channels made into blocks of pixels: (n, h, w, b b c) -> (n, h b, w b, c). Also called pixel shuffle.
+def depth_to_space(x: TensorLike, block_size: int, data_format: str = "channels_last") -> Tensor:
+    """Move channels to blocks of pixels (pixel shuffle): (n, h, w, b b c) -> (n, h b, w b, c).
 
-    >>> hornbeam.ops.depth_to_space(hornbeam.ops.ones((1, 2, 2, 12)), 2).shape
-    (1, 4, 4, 3)
+    Args:
+        x: Tensor, a batch of images.
+        block_size: Integer b, height and width of a block.
+        data_format: "channels_last" or "channels_first".
+
+    Returns:
+        Tensor in the dtype of `x`.
+
+    Example:
+        >>> hornbeam.ops.depth_to_space(hornbeam.ops.ones((1, 2, 2, 12)), 2).shape
+        (1, 4, 4, 3)
     """
     node, b, first = _image(x, block_size, data_format, "depth_to_space")
     n, h, w, c = node.shape
@@ -139,12 +160,20 @@ def depth_to_space(x: Any, block_size: int, data_format: str = "channels_last") 
 
 
 @operation
-def space_to_depth(x: Any, block_size: int, data_format: str = "channels_last") -> Tensor:
-    """Blocks of pixels made into channels: (n, h b, w b, c) -> (n, h, w, b b c); the inverse of
-    `depth_to_space`.
+def space_to_depth(x: TensorLike, block_size: int, data_format: str = "channels_last") -> Tensor:
+    """Move blocks of pixels to channels: (n, h b, w b, c) -> (n, h, w, b b c); inverse of `depth_to_space`.
 
-    >>> hornbeam.ops.space_to_depth(hornbeam.ops.ones((1, 4, 4, 3)), 2).shape
-    (1, 2, 2, 12)
+    Args:
+        x: Tensor, a batch of images.
+        block_size: Integer b, height and width of a block.
+        data_format: "channels_last" or "channels_first".
+
+    Returns:
+        Tensor in the dtype of `x`.
+
+    Example:
+        >>> hornbeam.ops.space_to_depth(hornbeam.ops.ones((1, 4, 4, 3)), 2).shape
+        (1, 2, 2, 12)
     """
     node, b, first = _image(x, block_size, data_format, "space_to_depth")
     n, h, w, c = node.shape
@@ -191,11 +220,28 @@ def _counts(
 
 
 @operation
-def unfold(x: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
-    """Windows of images (n, c, h, w) as columns: (n, c * kernel height * kernel width, number of windows).
+def unfold(
+    x: TensorLike,
+    kernel_size: int | Sequence[int],
+    dilation: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    stride: int | Sequence[int] = 1,
+) -> Tensor:
+    """Extract windows of images (n, c, h, w) as columns.
 
-    >>> hornbeam.ops.unfold(hornbeam.ops.ones((1, 3, 4, 4)), 2, stride=2).shape
-    (1, 12, 4)
+    Args:
+        x: Tensor (n, c, h, w).
+        kernel_size: Integer or pair of integers, the size of the windows.
+        dilation: Integer or pair of integers, the distance of elements in a window.
+        padding: Integer or pair of integers, zeros on each side.
+        stride: Integer or pair of integers, the distance of windows.
+
+    Returns:
+        Tensor (n, c * kernel height * kernel width, number of windows).
+
+    Example:
+        >>> hornbeam.ops.unfold(hornbeam.ops.ones((1, 3, 4, 4)), 2, stride=2).shape
+        (1, 12, 4)
     """
     node = node_of(x)
     if node.rank != 4:
@@ -220,12 +266,29 @@ def unfold(x: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride
 
 @operation
 def fold(
-    x: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+    x: TensorLike,
+    output_size: int | Sequence[int],
+    kernel_size: int | Sequence[int],
+    dilation: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    stride: int | Sequence[int] = 1,
 ) -> Tensor:
-    """The transpose of `unfold`: columns put back as windows of images (n, c, *output_size), overlaps added.
+    """Put columns back as windows of images and add where they overlap: the transpose of `unfold`.
 
-    >>> hornbeam.ops.fold(hornbeam.ops.ones((1, 12, 4)), 4, 2, stride=2).shape
-    (1, 3, 4, 4)
+    Args:
+        x: Tensor (n, c * kernel height * kernel width, number of windows).
+        output_size: Integer or pair of integers, height and width of the images.
+        kernel_size: Integer or pair of integers, the size of the windows.
+        dilation: Integer or pair of integers, the distance of elements in a window.
+        padding: Integer or pair of integers, zeros on each side.
+        stride: Integer or pair of integers, the distance of windows.
+
+    Returns:
+        Tensor (n, c, *output_size).
+
+    Example:
+        >>> hornbeam.ops.fold(hornbeam.ops.ones((1, 12, 4)), 4, 2, stride=2).shape
+        (1, 3, 4, 4)
     """
     node = node_of(x)
     kernel, step, margin, stride = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from hornbeam.ops._common import (
     with_ones,
 )
 from hornbeam.ops.elementwise import isclose, maximum, minimum
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import DTypeLike, TensorLike
 
 # fmt: off
 __all__ = [
@@ -62,25 +65,47 @@ def var_node(node: Node, axes: tuple[int, ...]) -> Node:
 
 
 @operation
-def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Sum over `axis` (int, ints, or None for all).
+def sum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Sum over axes.
 
-    Integers narrower than 32 bits and bools are summed as int32 or uint32; half-precision floats accumulate
-    in float32. Raises ShapeError for an axis that is not there.
+    Integers narrower than 32 bits and booleans are summed as int32 or uint32; half-precision floats
+    accumulate in float32.
 
-    >>> float(hornbeam.ops.sum([1.0, 2.0]))
-    3.0
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer or sequence of integers, the axes to reduce; None for all.
+        keepdims: Keep the reduced axes with size 1.
+
+    Returns:
+        Tensor of the reduced shape.
+
+    Raises:
+        ShapeError: If an axis is out of range.
+
+    Example:
+        >>> float(hornbeam.ops.sum([1.0, 2.0]))
+        3.0
     """
     node = node_of(x)
     return Tensor(_reduce(p.reduce_sum, p.convert(node, wide_dtype(node.dtype)), axis, keepdims, "sum"))
 
 
 @operation
-def prod(x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -> Tensor:
-    """Product over `axis`, in `dtype` if given; narrow integers are widened as in `sum`.
+def prod(x: TensorLike, axis: Axis = None, keepdims: bool = False, dtype: DTypeLike | None = None) -> Tensor:
+    """Multiply over axes; narrow integers are widened as in `sum`.
 
-    >>> int(hornbeam.ops.prod([2, 3]))
-    6
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer or sequence of integers, the axes to reduce; None for all.
+        keepdims: Keep the reduced axes with size 1.
+        dtype: Dtype of the result; None for that of the widened `x`.
+
+    Returns:
+        Tensor of the reduced shape.
+
+    Example:
+        >>> int(hornbeam.ops.prod([2, 3]))
+        6
     """
     node = node_of(x)
     node = p.convert(node, wide_dtype(node.dtype) if dtype is None else dtype_name(dtype))
@@ -88,43 +113,79 @@ def prod(x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -
 
 
 @operation
-def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Mean over `axis` (NaN of nothing). Integers give `floatx`; half precision is summed in float32.
+def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Compute the mean over axes; NaN of an empty axis.
 
-    >>> float(hornbeam.ops.mean([1.0, 2.0]))
-    1.5
+    Integers give `floatx`; half precision is summed in float32.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer or sequence of integers, the axes to reduce; None for all.
+        keepdims: Keep the reduced axes with size 1.
+
+    Returns:
+        Tensor of the reduced shape, of floats.
+
+    Example:
+        >>> float(hornbeam.ops.mean([1.0, 2.0]))
+        1.5
     """
     return Tensor(_reduce(mean_node, float_node(x), axis, keepdims, "mean"))
 
 
 @operation
-def var(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Variance mean((x - mean(x))^2) over `axis`, divided by the count (ddof 0).
+def var(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Compute the variance mean((x - mean(x))^2) over axes, divided by the count (ddof 0).
 
-    >>> float(hornbeam.ops.var([1.0, 3.0]))
-    1.0
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer or sequence of integers, the axes to reduce; None for all.
+        keepdims: Keep the reduced axes with size 1.
+
+    Returns:
+        Tensor of the reduced shape, of floats.
+
+    Example:
+        >>> float(hornbeam.ops.var([1.0, 3.0]))
+        1.0
     """
     return Tensor(_reduce(var_node, float_node(x), axis, keepdims, "var"))
 
 
 @operation
-def std(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Square root of the variance over `axis`.
+def std(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Compute the standard deviation over axes: the square root of the variance.
 
-    >>> float(hornbeam.ops.std([1.0, 3.0]))
-    1.0
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer or sequence of integers, the axes to reduce; None for all.
+        keepdims: Keep the reduced axes with size 1.
+
+    Returns:
+        Tensor of the reduced shape, of floats.
+
+    Example:
+        >>> float(hornbeam.ops.std([1.0, 3.0]))
+        1.0
     """
     return Tensor(_reduce(lambda n, axes: p.sqrt(var_node(n, axes)), float_node(x), axis, keepdims, "std"))
 
 
 @operation
-def average(x: Any, axis: Axis = None, weights: Any = None) -> Tensor:
-    """Weighted mean: sum(x * weights) / sum(weights) over `axis`.
+def average(x: TensorLike, axis: Axis = None, weights: TensorLike | None = None) -> Tensor:
+    """Compute the weighted mean sum(x * weights) / sum(weights) over axes.
 
-    weights: x's shape, or a vector along one `axis`; None is the plain mean.
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer or sequence of integers, the axes to reduce; None for all.
+        weights: Tensor of the shape of `x`, or vector along one `axis`; None for the plain mean.
 
-    >>> float(hornbeam.ops.average([1.0, 3.0], weights=[3.0, 1.0]))
-    1.5
+    Returns:
+        Tensor of the reduced shape, of floats.
+
+    Example:
+        >>> float(hornbeam.ops.average([1.0, 3.0], weights=[3.0, 1.0]))
+        1.5
     """
     if weights is None:
         return mean(Tensor(float_node(x)), axis)
@@ -156,13 +217,24 @@ _min = _extreme(p.reduce_min, p.reduce_and, "min")
 
 
 @operation
-def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) -> Tensor:
-    """Largest element over `axis`, at least `initial` if given; NaN if there is one.
+def max(x: TensorLike, axis: Axis = None, keepdims: bool = False, initial: float | None = None) -> Tensor:
+    """Compute the maximum over axes; NaN if an element is NaN.
 
-    Raises ShapeError over an empty axis without `initial`.
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer or sequence of integers, the axes to reduce; None for all.
+        keepdims: Keep the reduced axes with size 1.
+        initial: Number, the least value of the result, or None.
 
-    >>> float(hornbeam.ops.max([1.0, 2.0]))
-    2.0
+    Returns:
+        Tensor of the reduced shape, in the dtype of `x`.
+
+    Raises:
+        ShapeError: If a reduced axis is empty and `initial` is None.
+
+    Example:
+        >>> float(hornbeam.ops.max([1.0, 2.0]))
+        2.0
     """
     if initial is None:
         return _max(x, axis, keepdims)
@@ -173,13 +245,24 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) 
 
 
 @operation
-def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) -> Tensor:
-    """Smallest element over `axis`, at most `initial` if given; NaN if there is one.
+def min(x: TensorLike, axis: Axis = None, keepdims: bool = False, initial: float | None = None) -> Tensor:
+    """Compute the minimum over axes; NaN if an element is NaN.
 
-    Raises ShapeError over an empty axis without `initial`.
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer or sequence of integers, the axes to reduce; None for all.
+        keepdims: Keep the reduced axes with size 1.
+        initial: Number, the largest value of the result, or None.
 
-    >>> float(hornbeam.ops.min([1.0, 2.0]))
-    1.0
+    Returns:
+        Tensor of the reduced shape, in the dtype of `x`.
+
+    Raises:
+        ShapeError: If a reduced axis is empty and `initial` is None.
+
+    Example:
+        >>> float(hornbeam.ops.min([1.0, 2.0]))
+        1.0
     """
     if initial is None:
         return _min(x, axis, keepdims)
@@ -190,63 +273,129 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) 
 
 
 @operation
-def amax(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Largest element over `axis`: `max` under NumPy's older name."""
+def amax(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Compute the maximum over axes: `max` under NumPy's older name.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer or sequence of integers, the axes to reduce; None for all.
+        keepdims: Keep the reduced axes with size 1.
+
+    Returns:
+        Tensor of the reduced shape, in the dtype of `x`.
+    """
     return _max(x, axis, keepdims)
 
 
 @operation
-def amin(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Smallest element over `axis`: `min` under NumPy's older name."""
+def amin(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Compute the minimum over axes: `min` under NumPy's older name.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer or sequence of integers, the axes to reduce; None for all.
+        keepdims: Keep the reduced axes with size 1.
+
+    Returns:
+        Tensor of the reduced shape, in the dtype of `x`.
+    """
     return _min(x, axis, keepdims)
 
 
 @operation
-def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Range over `axis`: largest minus smallest element.
+def ptp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Compute the range over axes: maximum minus minimum.
 
-    >>> float(hornbeam.ops.ptp([1.0, 4.0]))
-    3.0
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer or sequence of integers, the axes to reduce; None for all.
+        keepdims: Keep the reduced axes with size 1.
+
+    Returns:
+        Tensor of the reduced shape, in the dtype of `x`.
+
+    Example:
+        >>> float(hornbeam.ops.ptp([1.0, 4.0]))
+        3.0
     """
     return _max(x, axis, keepdims) - _min(x, axis, keepdims)
 
 
 @operation
-def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """True where all elements over `axis` are (nonzero is true).
+def all(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Test if all elements over axes are true; nonzero is true.
 
-    >>> bool(hornbeam.ops.all([True, False]))
-    False
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer or sequence of integers, the axes to reduce; None for all.
+        keepdims: Keep the reduced axes with size 1.
+
+    Returns:
+        Tensor of the reduced shape, of booleans.
+
+    Example:
+        >>> bool(hornbeam.ops.all([True, False]))
+        False
     """
     return Tensor(_reduce(p.reduce_and, cast_node(x, "bool"), axis, keepdims, "all"))
 
 
 @operation
-def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """True where any element over `axis` is (nonzero is true).
+def any(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Test if any element over axes is true; nonzero is true.
 
-    >>> bool(hornbeam.ops.any([True, False]))
-    True
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer or sequence of integers, the axes to reduce; None for all.
+        keepdims: Keep the reduced axes with size 1.
+
+    Returns:
+        Tensor of the reduced shape, of booleans.
+
+    Example:
+        >>> bool(hornbeam.ops.any([True, False]))
+        True
     """
     return Tensor(_reduce(p.reduce_or, cast_node(x, "bool"), axis, keepdims, "any"))
 
 
 @operation
-def allclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
-    """True if |x1 - x2| <= atol + rtol |x2| everywhere, as a bool scalar.
+def allclose(
+    x1: TensorLike, x2: TensorLike, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Tensor:
+    """Test if |x1 - x2| <= atol + rtol |x2| everywhere.
 
-    >>> bool(hornbeam.ops.allclose([1.0], [1.0]))
-    True
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one, broadcast against `x1`.
+        rtol: Relative tolerance.
+        atol: Absolute tolerance.
+        equal_nan: Count NaN as close to NaN.
+
+    Returns:
+        Boolean scalar.
+
+    Example:
+        >>> bool(hornbeam.ops.allclose([1.0], [1.0]))
+        True
     """
     return all(isclose(x1, x2, rtol, atol, equal_nan))
 
 
 @operation
-def count_nonzero(x: Any, axis: Axis = None) -> Tensor:
-    """Number of nonzero elements over `axis`, int32.
+def count_nonzero(x: TensorLike, axis: Axis = None) -> Tensor:
+    """Count the nonzero elements over axes.
 
-    >>> int(hornbeam.ops.count_nonzero([0, 3, 4]))
-    2
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer or sequence of integers, the axes to reduce; None for all.
+
+    Returns:
+        Tensor of the reduced shape, int32.
+
+    Example:
+        >>> int(hornbeam.ops.count_nonzero([0, 3, 4]))
+        2
     """
     return sum(Tensor(p.convert(cast_node(x, "bool"), "int32")), axis)
 
@@ -267,21 +416,39 @@ def _position(
 
 
 @operation
-def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """Index of the largest element along `axis` (of the flat tensor for None), int32; the first of equals.
+def argmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """Return the index of the maximum along an axis; of equal elements the first.
 
-    >>> int(hornbeam.ops.argmax([1.0, 3.0, 2.0]))
-    1
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer, the axis; None for the flattened tensor.
+        keepdims: Keep the reduced axes with size 1.
+
+    Returns:
+        Tensor of the reduced shape, int32.
+
+    Example:
+        >>> int(hornbeam.ops.argmax([1.0, 3.0, 2.0]))
+        1
     """
     return _position(p.argmax, x, axis, keepdims, "argmax")
 
 
 @operation
-def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """Index of the smallest element along `axis` (of the flat tensor for None), int32; the first of equals.
+def argmin(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """Return the index of the minimum along an axis; of equal elements the first.
 
-    >>> int(hornbeam.ops.argmin([1.0, 0.0, 2.0]))
-    1
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer, the axis; None for the flattened tensor.
+        keepdims: Keep the reduced axes with size 1.
+
+    Returns:
+        Tensor of the reduced shape, int32.
+
+    Example:
+        >>> int(hornbeam.ops.argmin([1.0, 0.0, 2.0]))
+        1
     """
     return _position(p.argmin, x, axis, keepdims, "argmin")
 
@@ -298,31 +465,58 @@ def _cumulative(rule: Callable[..., Node], x: Any, axis: int | None, dtype: Any,
 
 
 @operation
-def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Tensor:
-    """Running sum along `axis` (of the flat tensor for None), in `dtype` if given.
+def cumsum(x: TensorLike, axis: int | None = None, dtype: DTypeLike | None = None) -> Tensor:
+    """Compute the cumulative sum along an axis.
 
-    >>> np.asarray(hornbeam.ops.cumsum([1, 2, 3])).tolist()
-    [1, 3, 6]
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer, the axis; None for the flattened tensor.
+        dtype: Dtype of the result; None for that of the widened `x`.
+
+    Returns:
+        Tensor of the shape of `x`, or a vector if `axis` is None.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.cumsum([1, 2, 3])).tolist()
+        [1, 3, 6]
     """
     return _cumulative(p.cumsum, x, axis, dtype, "cumsum")
 
 
 @operation
-def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Tensor:
-    """Running product along `axis` (of the flat tensor for None), in `dtype` if given.
+def cumprod(x: TensorLike, axis: int | None = None, dtype: DTypeLike | None = None) -> Tensor:
+    """Compute the cumulative product along an axis.
 
-    >>> np.asarray(hornbeam.ops.cumprod([1, 2, 3])).tolist()
-    [1, 2, 6]
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer, the axis; None for the flattened tensor.
+        dtype: Dtype of the result; None for that of the widened `x`.
+
+    Returns:
+        Tensor of the shape of `x`, or a vector if `axis` is None.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.cumprod([1, 2, 3])).tolist()
+        [1, 2, 6]
     """
     return _cumulative(p.cumprod, x, axis, dtype, "cumprod")
 
 
 @operation
-def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """log(sum(exp(x))) over `axis`, without overflow.
+def logsumexp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Compute log(sum(exp(x))) over axes, without overflow.
 
-    >>> round(float(hornbeam.ops.logsumexp([0.0, 0.0])), 4)
-    0.6931
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer or sequence of integers, the axes to reduce; None for all.
+        keepdims: Keep the reduced axes with size 1.
+
+    Returns:
+        Tensor of the reduced shape, of floats.
+
+    Example:
+        >>> round(float(hornbeam.ops.logsumexp([0.0, 0.0])), 4)
+        0.6931
     """
     node = float_node(x)
     return Tensor(_reduce(lambda n, axes: p.logsumexp(to_last(n, axes)), node, axis, keepdims, "logsumexp"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from hornbeam.ir.node import Node
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, is_float, is_integer
 from hornbeam.ops._common import node_of, one_axis, shape_of, static_int
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
+
 # fmt: off
 __all__ = [
     "argpartition", "argsort", "bincount", "digitize", "histogram", "isin", "nonzero", "searchsorted",
@@ -25,11 +28,20 @@ __all__ = [
 
 
 @operation
-def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
-    """x1 where `condition` holds, x2 elsewhere, broadcast. With the condition alone, `nonzero(condition)`.
+def where(condition: TensorLike, x1: TensorLike | None = None, x2: TensorLike | None = None) -> Any:
+    """Return `x1` where a condition holds and `x2` elsewhere; with the condition alone, `nonzero(condition)`.
 
-    >>> np.asarray(hornbeam.ops.where([True, False], 1, 2)).tolist()
-    [1, 2]
+    Args:
+        condition: Tensor of booleans; nonzero is true.
+        x1: Tensor that broadcasts against `condition`, or None together with `x2`.
+        x2: Tensor that broadcasts against `condition`, or None together with `x1`.
+
+    Returns:
+        Tensor of the broadcast shape, in the promoted dtype.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.where([True, False], 1, 2)).tolist()
+        [1, 2]
     """
     if x1 is None and x2 is None:
         return nonzero(condition)
@@ -42,28 +54,46 @@ def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
 
 
 @operation
-def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Tensor:
-    """From `choicelist`, the element whose condition in `condlist` is the first to hold, else `default`.
+def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: TensorLike = 0) -> Tensor:
+    """Return, elementwise, the choice whose condition is the first to hold.
 
-    >>> np.asarray(hornbeam.ops.select([[True, False]], [[1, 2]], 9)).tolist()
-    [1, 9]
+    Args:
+        condlist: Sequence of boolean tensors.
+        choicelist: Sequence of tensors, one for each condition.
+        default: Tensor where no condition holds.
+
+    Returns:
+        Tensor of the broadcast shape.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.select([[True, False]], [[1, 2]], 9)).tolist()
+        [1, 9]
     """
     if len(condlist) != len(choicelist):
         raise ValueError(f"select: {len(condlist)} conditions for {len(choicelist)} choices")
-    result = default
+    result: Any = default
     for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
         result = where(condition, choice, result)
     return result
 
 
-def nonzero(x: Any) -> tuple[Tensor, ...]:
-    """Indices of the nonzero elements, one int32 tensor per axis.
+def nonzero(x: TensorLike) -> tuple[Tensor, ...]:
+    """Return the indices of the nonzero elements.
 
-    Their number depends on the values, so x must be known: inside a compiled function this raises
-    ConcretizationError.
+    Their number depends on the values, so `x` must be known.
 
-    >>> [np.asarray(i).tolist() for i in hornbeam.ops.nonzero([0, 5, 6])]
-    [[1, 2]]
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        Tuple of int32 vectors, one for each axis.
+
+    Raises:
+        ConcretizationError: If it is called inside a compiled function.
+
+    Example:
+        >>> [np.asarray(i).tolist() for i in hornbeam.ops.nonzero([0, 5, 6])]
+        [[1, 2]]
     """
     if isinstance(x, Tensor) and x.symbolic:
         raise ShapeError(
@@ -87,14 +117,22 @@ def _from_front(index: Node, length: int) -> Node:
 
 
 @operation
-def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
-    """Slices of x at `indices` along `axis` (of the flat x for None); the shape of `indices` stands in its
-    place.
+def take(x: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:
+    """Take slices at `indices` along an axis.
 
-    Negative indices count from the end; indices out of range give the nearest slice.
+    Negative indices count from the end; indices that are out of range give the nearest slice.
 
-    >>> np.asarray(hornbeam.ops.take([10, 20, 30], [2, 0])).tolist()
-    [30, 10]
+    Args:
+        x: Tensor or anything that converts to one.
+        indices: Tensor of integers of any shape.
+        axis: Integer, the axis; None for the flattened `x`.
+
+    Returns:
+        Tensor with the shape of `indices` in place of `axis`.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.take([10, 20, 30], [2, 0])).tolist()
+        [30, 10]
     """
     node, index = node_of(x), _index_node(indices, "take")
     if axis is None:
@@ -108,13 +146,22 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
 
 
 @operation
-def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Tensor:
-    """x[..., indices[..., j], ...]: the elements of each line along `axis` that `indices` names.
+def take_along_axis(x: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:
+    """Take elements along an axis: x[..., indices[..., j], ...].
 
-    indices: as many axes as x, the others broadcast. Negative ones count from the end.
+    Negative indices count from the end.
 
-    >>> np.asarray(hornbeam.ops.take_along_axis([[1, 2], [3, 4]], [[1], [0]], axis=1)).tolist()
-    [[2], [3]]
+    Args:
+        x: Tensor or anything that converts to one.
+        indices: Tensor of integers with as many axes as `x`; the other axes broadcast.
+        axis: Integer, the axis; None for the flattened `x`.
+
+    Returns:
+        Tensor of the shape of `indices`, broadcast along the other axes.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.take_along_axis([[1, 2], [3, 4]], [[1], [0]], axis=1)).tolist()
+        [[2], [3]]
     """
     node, index = node_of(x), _index_node(indices, "take_along_axis")
     if axis is None:
@@ -151,11 +198,19 @@ def _sortable(x: Any, axis: int | None, name: str) -> tuple[Node, int]:
 
 
 @operation
-def sort(x: Any, axis: int | None = -1) -> Tensor:
-    """x in ascending order along `axis` (flat for None); NaN last, equal elements keep their order.
+def sort(x: TensorLike, axis: int | None = -1) -> Tensor:
+    """Sort along an axis in ascending order; NaN last, equal elements keep their order.
 
-    >>> np.asarray(hornbeam.ops.sort([3, 1, 2])).tolist()
-    [1, 2, 3]
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer, the axis; None for the flattened tensor.
+
+    Returns:
+        Tensor of the shape of `x`, or a vector if `axis` is None.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.sort([3, 1, 2])).tolist()
+        [1, 2, 3]
     """
     node, at = _sortable(x, axis, "sort")
     moved, back = _along_last(node, at)
@@ -163,20 +218,36 @@ def sort(x: Any, axis: int | None = -1) -> Tensor:
 
 
 @operation
-def argsort(x: Any, axis: int | None = -1) -> Tensor:
-    """int32 indices that sort x along `axis` (flat for None); equal elements keep their order.
+def argsort(x: TensorLike, axis: int | None = -1) -> Tensor:
+    """Return the indices that sort along an axis; equal elements keep their order.
 
-    >>> np.asarray(hornbeam.ops.argsort([3, 1, 2])).tolist()
-    [1, 2, 0]
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer, the axis; None for the flattened tensor.
+
+    Returns:
+        Tensor of the shape of `x`, or a vector if `axis` is None, int32.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.argsort([3, 1, 2])).tolist()
+        [1, 2, 0]
     """
     return Tensor(p.argsort(*_sortable(x, axis, "argsort")))
 
 
 @operation
-def argpartition(x: Any, kth: int, axis: int | None = -1) -> Tensor:
-    """int32 indices that put the `kth` element in its sorted place, smaller ones before, larger ones behind.
+def argpartition(x: TensorLike, kth: int, axis: int | None = -1) -> Tensor:
+    """Return indices that put the k-th element in its sorted place, smaller ones before it.
 
-    Here all the others are sorted too.
+    Here all other elements are sorted, too.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        kth: Integer, the position of the element that is in its sorted place.
+        axis: Integer, the axis; None for the flattened tensor.
+
+    Returns:
+        Tensor of the shape of `x`, or a vector if `axis` is None, int32.
     """
     node, at = _sortable(x, axis, "argpartition")
     one_axis(kth, node.shape[at], "argpartition: kth")
@@ -184,13 +255,25 @@ def argpartition(x: Any, kth: int, axis: int | None = -1) -> Tensor:
 
 
 @operation
-def top_k(x: Any, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
-    """The k largest elements along the last axis, descending, and their int32 indices.
+def top_k(x: TensorLike, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
+    """Return the k largest elements along the last axis in descending order, and their indices.
 
-    Of equal elements the first come first. Raises ShapeError if the axis has fewer than k elements.
+    Of equal elements the first comes first.
 
-    >>> [np.asarray(t).tolist() for t in hornbeam.ops.top_k([1.0, 3.0, 2.0], 2)]
-    [[3.0, 2.0], [1, 2]]
+    Args:
+        x: Tensor or anything that converts to one.
+        k: Integer, the number of elements.
+        sorted: Accepted; the elements are always sorted.
+
+    Returns:
+        Pair of tensors (..., k): the elements, and their int32 indices.
+
+    Raises:
+        ShapeError: If the axis has fewer than `k` elements.
+
+    Example:
+        >>> [np.asarray(t).tolist() for t in hornbeam.ops.top_k([1.0, 3.0, 2.0], 2)]
+        [[3.0, 2.0], [1, 2]]
     """
     node, count = node_of(x), static_int(k, "k")
     if not node.rank or not 0 <= count <= node.shape[-1]:
@@ -202,12 +285,20 @@ def top_k(x: Any, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
 
 
 @operation
-def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Tensor:
-    """int32 places at which `values` keep a sorted vector sorted: before equal elements ("left") or behind
-    ("right").
+def searchsorted(sorted_sequence: TensorLike, values: TensorLike, side: str = "left") -> Tensor:
+    """Return the positions at which values can be inserted into a sorted vector.
 
-    >>> np.asarray(hornbeam.ops.searchsorted([1, 3, 5], [3, 4])).tolist()
-    [1, 2]
+    Args:
+        sorted_sequence: Tensor of one axis in ascending order.
+        values: Tensor of any shape.
+        side: "left" for the position before equal elements, "right" for the one after them.
+
+    Returns:
+        Tensor of the shape of `values`, int32.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.searchsorted([1, 3, 5], [3, 4])).tolist()
+        [1, 2]
     """
     if side not in ("left", "right"):
         raise ValueError(f'searchsorted: side must be "left" or "right", got {side!r}')
@@ -234,11 +325,19 @@ def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Tenso
 
 
 @operation
-def digitize(x: Any, bins: Any) -> Tensor:
-    """int32 number of the bin of each element: i where bins[i - 1] <= x < bins[i].
+def digitize(x: TensorLike, bins: TensorLike) -> Tensor:
+    """Return the number of the bin of each element: i where bins[i - 1] <= x < bins[i].
 
-    >>> np.asarray(hornbeam.ops.digitize([0.5, 1.5], [0.0, 1.0])).tolist()
-    [1, 2]
+    Args:
+        x: Tensor or anything that converts to one.
+        bins: Tensor of one axis in ascending order, the edges.
+
+    Returns:
+        Tensor of the shape of `x`, int32.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.digitize([0.5, 1.5], [0.0, 1.0])).tolist()
+        [1, 2]
     """
     return searchsorted(bins, x, side="right")
 
@@ -247,15 +346,26 @@ def digitize(x: Any, bins: Any) -> Tensor:
 
 
 @operation
-def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = False) -> Tensor:
-    """How often each of 0, 1, 2, ... occurs along the last axis of an integer tensor (the sum of `weights`
-    there).
+def bincount(
+    x: TensorLike, weights: TensorLike | None = None, minlength: int = 0, sparse: bool = False
+) -> Tensor:
+    """Count how often each of 0, 1, 2, ... occurs along the last axis.
 
-    The length is the larger of `minlength` and the largest value + 1. Inside a compiled function values are
-    not known, and the length is `minlength`, which must be given; values beyond it are left out.
+    The length is the larger of `minlength` and the largest value + 1. Inside a compiled function the values
+    are not known: the length is `minlength`, which must be set, and larger values are ignored.
 
-    >>> np.asarray(hornbeam.ops.bincount([0, 1, 1])).tolist()
-    [1, 2]
+    Args:
+        x: Tensor (n,) or (batch, n) of non-negative integers.
+        weights: Tensor of the shape of `x` that is summed instead of counting, or None.
+        minlength: Integer, the least length of the result.
+        sparse: Accepted for Keras's signature; sparse tensors are not supported.
+
+    Returns:
+        Tensor (length,) or (batch, length).
+
+    Example:
+        >>> np.asarray(hornbeam.ops.bincount([0, 1, 1])).tolist()
+        [1, 2]
     """
     if sparse:
         raise NotImplementedError("bincount: sparse tensors are not there")
@@ -276,14 +386,22 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = Fal
 
 
 @operation
-def histogram(x: Any, bins: int = 10, range: tuple[float, float] | None = None) -> tuple[Tensor, Tensor]:
-    """Counts (int32) of the elements of x in `bins` equal bins, and the bins' edges.
+def histogram(
+    x: TensorLike, bins: int = 10, range: tuple[float, float] | None = None
+) -> tuple[Tensor, Tensor]:
+    """Count the elements in bins of equal width; the last bin includes its right edge.
 
-    range: lowest and highest edge; the smallest and largest element unless given. The last bin holds its
-    right edge.
+    Args:
+        x: Tensor or anything that converts to one.
+        bins: Integer, number of bins.
+        range: Pair of numbers, the lowest and the highest edge; None for the minimum and maximum of `x`.
 
-    >>> np.asarray(hornbeam.ops.histogram([0.0, 0.4, 1.0], bins=2)[0]).tolist()
-    [2, 1]
+    Returns:
+        Pair of the counts (bins,), int32, and the edges (bins + 1,).
+
+    Example:
+        >>> np.asarray(hornbeam.ops.histogram([0.0, 0.4, 1.0], bins=2)[0]).tolist()
+        [2, 1]
     """
     from hornbeam.ops.creation import linspace
     from hornbeam.ops.reduction import max as largest
@@ -312,11 +430,21 @@ def histogram(x: Any, bins: int = 10, range: tuple[float, float] | None = None) 
 
 
 @operation
-def isin(x1: Any, x2: Any, assume_unique: bool = False, invert: bool = False) -> Tensor:
-    """Elementwise true where x1 is among the elements of x2 (is not, if `invert`).
+def isin(x1: TensorLike, x2: TensorLike, assume_unique: bool = False, invert: bool = False) -> Tensor:
+    """Test elementwise if `x1` is among the elements of `x2`.
 
-    >>> np.asarray(hornbeam.ops.isin([1, 2], [2, 3])).tolist()
-    [False, True]
+    Args:
+        x1: Tensor or anything that converts to one.
+        x2: Tensor or anything that converts to one.
+        assume_unique: Accepted, without effect.
+        invert: Test if it is not.
+
+    Returns:
+        Tensor of the shape of `x1`, of booleans.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.isin([1, 2], [2, 3])).tolist()
+        [False, True]
     """
     dtype = result_dtype(x1, x2)
     a, b = cast_node(x1, dtype), cast_node(x2, dtype)
@@ -328,23 +456,38 @@ def isin(x1: Any, x2: Any, assume_unique: bool = False, invert: bool = False) ->
 
 
 def unique(
-    x: Any,
+    x: TensorLike,
     sorted: bool = True,
     return_index: bool = False,
     return_inverse: bool = False,
     return_counts: bool = False,
     axis: int | None = None,
     size: int | None = None,
-    fill_value: Any = None,
+    fill_value: float | None = None,
 ) -> Any:
-    """The different elements of x (slices along `axis`), ascending; optionally indices, inverse and counts
-    (int32).
+    """Return the distinct elements in ascending order.
 
-    Their number depends on the values, so x must be known (ConcretizationError inside a compiled function).
-    size: cut or fill up (with `fill_value`, the smallest element) to this number.
+    Their number depends on the values, so `x` must be known.
 
-    >>> np.asarray(hornbeam.ops.unique([3, 1, 3])).tolist()
-    [1, 3]
+    Args:
+        x: Tensor or anything that converts to one.
+        sorted: Accepted; the elements are always sorted.
+        return_index: Return the indices of the first occurrences, too.
+        return_inverse: Return the indices that rebuild `x`, too.
+        return_counts: Return how often each element occurs, too.
+        axis: Integer, the axis whose slices are compared; None for the elements of the flattened tensor.
+        size: Integer, the length to which the result is cut or filled, or None.
+        fill_value: Number that fills up to `size`; None for the smallest element.
+
+    Returns:
+        Tensor, or a tuple of it and the requested int32 tensors.
+
+    Raises:
+        ConcretizationError: If it is called inside a compiled function.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.unique([3, 1, 3])).tolist()
+        [1, 3]
     """
     if isinstance(x, Tensor) and x.symbolic:
         raise ShapeError(
@@ -377,11 +520,19 @@ def unique(
 
 
 @operation
-def unravel_index(indices: Any, shape: Any) -> tuple[Tensor, ...]:
-    """Flat indices into a tensor of `shape` as one index per axis.
+def unravel_index(indices: TensorLike, shape: Sequence[int]) -> tuple[Tensor, ...]:
+    """Convert flat indices to one index for each axis.
 
-    >>> [int(i) for i in hornbeam.ops.unravel_index(5, (2, 3))]
-    [1, 2]
+    Args:
+        indices: Tensor of integers.
+        shape: Sequence of integers, the shape of the indexed tensor.
+
+    Returns:
+        Tuple of tensors of the shape of `indices`.
+
+    Example:
+        >>> [int(i) for i in hornbeam.ops.unravel_index(5, (2, 3))]
+        [1, 2]
     """
     node, sizes = _index_node(indices, "unravel_index"), shape_of(shape)
     node = _from_front(node, math.prod(sizes))

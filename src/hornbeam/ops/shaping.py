@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from hornbeam.ir.node import Node
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 from hornbeam.ops._common import Axis, many_axes, node_of, one_axis, shape_of, static_int
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
+
 # fmt: off
 __all__ = [
     "append", "array_split", "broadcast_to", "concatenate", "diagonal", "dsplit", "dstack", "expand_dims",
@@ -30,40 +33,78 @@ __all__ = [
 
 
 @operation
-def get_item(x: Any, key: Any) -> Tensor:
-    """x[key]: NumPy's indexing with ints, slices, None, Ellipsis, integer arrays and (known) boolean masks.
+def get_item(x: TensorLike, key: Any) -> Tensor:
+    """Index as NumPy does: x[key].
 
-    >>> np.asarray(hornbeam.ops.get_item([1, 2, 3], slice(1, None))).tolist()
-    [2, 3]
+    Args:
+        x: Tensor or anything that converts to one.
+        key: Integers, slices, None, Ellipsis, integer arrays or (known) boolean masks, or a tuple of them.
+
+    Returns:
+        Tensor.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.get_item([1, 2, 3], slice(1, None))).tolist()
+        [2, 3]
     """
     return getitem(as_tensor(x), key)
 
 
-def ndim(x: Any) -> int:
-    """Number of axes."""
+def ndim(x: TensorLike) -> int:
+    """Return the number of axes.
+
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        Integer.
+    """
     return len(as_tensor(x).shape)
 
 
-def size(x: Any) -> Any:
-    """Number of elements; None where a symbolic tensor's size is not known."""
+def size(x: TensorLike) -> Any:
+    """Return the number of elements; None if a size of a symbolic tensor is unknown.
+
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        Integer or None.
+    """
     shape = as_tensor(x).shape
     return None if None in shape else math.prod(shape)
 
 
 @operation
-def ravel(x: Any) -> Tensor:
-    """x as a vector, in row-major order."""
+def ravel(x: TensorLike) -> Tensor:
+    """Flatten to a vector in row-major order.
+
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        Tensor of one axis.
+    """
     return reshape(x, (-1,)) if as_tensor(x).size else reshape(x, (0,))
 
 
 @operation
-def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
-    """x with its axes in the order `axes` (reversed for None).
+def transpose(x: TensorLike, axes: Sequence[int] | None = None) -> Tensor:
+    """Permute the axes.
 
-    Raises ShapeError unless `axes` names each axis once.
+    Args:
+        x: Tensor or anything that converts to one.
+        axes: Sequence of integers, the axes of `x` in the order of the result; None reverses them.
 
-    >>> hornbeam.ops.transpose(hornbeam.ops.zeros((2, 3))).shape
-    (3, 2)
+    Returns:
+        Tensor with permuted axes.
+
+    Raises:
+        ShapeError: If `axes` does not contain each axis once.
+
+    Example:
+        >>> hornbeam.ops.transpose(hornbeam.ops.zeros((2, 3))).shape
+        (3, 2)
     """
     node = node_of(x)
     order = tuple(reversed(range(node.rank))) if axes is None else tuple(axes)
@@ -74,8 +115,16 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
 
 
 @operation
-def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
-    """x with two axes exchanged."""
+def swapaxes(x: TensorLike, axis1: int, axis2: int) -> Tensor:
+    """Exchange two axes.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        axis1, axis2: Integers, the axes.
+
+    Returns:
+        Tensor with exchanged axes.
+    """
     node = node_of(x)
     perm = list(range(node.rank))
     a, b = one_axis(axis1, node.rank, "swapaxes"), one_axis(axis2, node.rank, "swapaxes")
@@ -84,11 +133,20 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
 
 
 @operation
-def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
-    """x with the axes `source` moved to the places `destination`; the others keep their order.
+def moveaxis(x: TensorLike, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
+    """Move axes to other positions; the remaining axes keep their order.
 
-    >>> hornbeam.ops.moveaxis(hornbeam.ops.zeros((2, 3, 4)), 0, -1).shape
-    (3, 4, 2)
+    Args:
+        x: Tensor or anything that converts to one.
+        source: Integer or sequence of integers, the axes to move.
+        destination: Integer or sequence of integers, their positions in the result.
+
+    Returns:
+        Tensor with moved axes.
+
+    Example:
+        >>> hornbeam.ops.moveaxis(hornbeam.ops.zeros((2, 3, 4)), 0, -1).shape
+        (3, 4, 2)
     """
     node = node_of(x)
     sources = [one_axis(a, node.rank, "moveaxis") for a in _listed(source)]
@@ -106,11 +164,19 @@ def _listed(axis: Any) -> list[int]:
 
 
 @operation
-def expand_dims(x: Any, axis: Any) -> Tensor:
-    """x with axes of size 1 put in at the places `axis` of the result.
+def expand_dims(x: TensorLike, axis: int | Sequence[int]) -> Tensor:
+    """Insert axes of size 1.
 
-    >>> hornbeam.ops.expand_dims([1, 2], -1).shape
-    (2, 1)
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer or sequence of integers, positions of the new axes in the result.
+
+    Returns:
+        Tensor with more axes.
+
+    Example:
+        >>> hornbeam.ops.expand_dims([1, 2], -1).shape
+        (2, 1)
     """
     node = node_of(x)
     rank = node.rank + len(_listed(axis))
@@ -120,9 +186,19 @@ def expand_dims(x: Any, axis: Any) -> Tensor:
 
 
 @operation
-def squeeze(x: Any, axis: Axis = None) -> Tensor:
-    """x without its axes of size 1, or without those named by `axis`. Raises ShapeError if one is not of size
-    1."""
+def squeeze(x: TensorLike, axis: Axis = None) -> Tensor:
+    """Remove axes of size 1.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer or sequence of integers, the axes to remove; None for all axes of size 1.
+
+    Returns:
+        Tensor with fewer axes.
+
+    Raises:
+        ShapeError: If an axis to remove is not of size 1.
+    """
     node = node_of(x)
     if axis is None:
         return Tensor(p.reshape(node, tuple(n for n in node.shape if n != 1)))
@@ -133,8 +209,19 @@ def squeeze(x: Any, axis: Axis = None) -> Tensor:
 
 
 @operation
-def broadcast_to(x: Any, shape: Any) -> Tensor:
-    """x repeated to `shape` by NumPy's rule. Raises ShapeError if it does not fit."""
+def broadcast_to(x: TensorLike, shape: Sequence[int]) -> Tensor:
+    """Broadcast to a shape by NumPy's rule.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        shape: Sequence of integers, the shape of the result.
+
+    Returns:
+        Tensor of `shape`.
+
+    Raises:
+        ShapeError: If `x` does not broadcast to `shape`.
+    """
     node, target = node_of(x), shape_of(shape)
     if len(target) < node.rank or broadcast_shapes(node.shape, target) != target:
         raise ShapeError(f"broadcast_to: shape {node.shape} does not broadcast to {target}")
@@ -154,22 +241,41 @@ def _unified(xs: Any) -> list[Node]:
 
 
 @operation
-def concatenate(xs: Any, axis: int = 0) -> Tensor:
-    """The tensors one after the other along `axis`. Raises ShapeError unless their other sizes agree.
+def concatenate(xs: Sequence[TensorLike], axis: int = 0) -> Tensor:
+    """Join tensors along an existing axis.
 
-    >>> hornbeam.ops.concatenate([[1, 2], [3]]).shape
-    (3,)
+    Args:
+        xs: Sequence of tensors.
+        axis: Integer, the axis.
+
+    Returns:
+        Tensor of the promoted dtype.
+
+    Raises:
+        ShapeError: If the sizes of the other axes differ.
+
+    Example:
+        >>> hornbeam.ops.concatenate([[1, 2], [3]]).shape
+        (3,)
     """
     nodes = _unified(xs)
     return Tensor(p.concatenate(*nodes, axis=one_axis(axis, nodes[0].rank, "concatenate")))
 
 
 @operation
-def stack(x: Any, axis: int = 0) -> Tensor:
-    """Tensors of one shape beside each other along a new axis.
+def stack(x: Sequence[TensorLike], axis: int = 0) -> Tensor:
+    """Join tensors of one shape along a new axis.
 
-    >>> hornbeam.ops.stack([[1, 2], [3, 4]], axis=1).shape
-    (2, 2)
+    Args:
+        x: Sequence of tensors of one shape.
+        axis: Integer, position of the new axis in the result.
+
+    Returns:
+        Tensor with one more axis.
+
+    Example:
+        >>> hornbeam.ops.stack([[1, 2], [3, 4]], axis=1).shape
+        (2, 2)
     """
     nodes = _unified(x)
     first = nodes[0].shape
@@ -181,8 +287,17 @@ def stack(x: Any, axis: int = 0) -> Tensor:
 
 
 @operation
-def append(x1: Any, x2: Any, axis: int | None = None) -> Tensor:
-    """x2 after x1 along `axis`; both are flattened first for None."""
+def append(x1: TensorLike, x2: TensorLike, axis: int | None = None) -> Tensor:
+    """Join two tensors along an axis.
+
+    Args:
+        x1: Tensor.
+        x2: Tensor that follows `x1`.
+        axis: Integer, the axis; None flattens both first.
+
+    Returns:
+        Tensor of the promoted dtype.
+    """
     if axis is None:
         return concatenate([ravel(x1), ravel(x2)])
     return concatenate([x1, x2], axis)
@@ -201,21 +316,42 @@ def _at_least(node: Node, rank: int) -> Node:
 
 
 @operation
-def hstack(xs: Any) -> Tensor:
-    """Tensors side by side: along axis 1, or along axis 0 of vectors."""
+def hstack(xs: Sequence[TensorLike]) -> Tensor:
+    """Join tensors along axis 1; vectors along axis 0.
+
+    Args:
+        xs: Sequence of tensors.
+
+    Returns:
+        Tensor of the promoted dtype.
+    """
     nodes = [_at_least(n, 1) for n in _unified(xs)]
     return Tensor(p.concatenate(*nodes, axis=0 if nodes[0].rank == 1 else 1))
 
 
 @operation
-def vstack(xs: Any) -> Tensor:
-    """Tensors on top of each other: along axis 0, vectors as rows."""
+def vstack(xs: Sequence[TensorLike]) -> Tensor:
+    """Join tensors along axis 0; vectors become rows.
+
+    Args:
+        xs: Sequence of tensors.
+
+    Returns:
+        Tensor of the promoted dtype.
+    """
     return Tensor(p.concatenate(*(_at_least(n, 2) for n in _unified(xs)), axis=0))
 
 
 @operation
-def dstack(xs: Any) -> Tensor:
-    """Tensors behind each other: along axis 2, matrices as (n, m, 1)."""
+def dstack(xs: Sequence[TensorLike]) -> Tensor:
+    """Join tensors along axis 2; matrices become (n, m, 1).
+
+    Args:
+        xs: Sequence of tensors.
+
+    Returns:
+        Tensor of the promoted dtype.
+    """
     return Tensor(p.concatenate(*(_at_least(n, 3) for n in _unified(xs)), axis=2))
 
 
@@ -232,12 +368,23 @@ def _pieces(node: Node, borders: Sequence[int], axis: int) -> list[Tensor]:
 
 
 @operation
-def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
-    """x cut along `axis` into a number of equal parts, or at the given places. Raises ShapeError if it does
-    not divide.
+def split(x: TensorLike, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
+    """Split along an axis into equal parts, or at given positions.
 
-    >>> [t.shape for t in hornbeam.ops.split([1, 2, 3, 4], 2)]
-    [(2,), (2,)]
+    Args:
+        x: Tensor or anything that converts to one.
+        indices_or_sections: Integer, the number of equal parts, or sequence of integers, the positions.
+        axis: Integer, the axis.
+
+    Returns:
+        List of tensors.
+
+    Raises:
+        ShapeError: If the number of parts does not divide the size of the axis.
+
+    Example:
+        >>> [t.shape for t in hornbeam.ops.split([1, 2, 3, 4], 2)]
+        [(2,), (2,)]
     """
     node = node_of(x)
     at = one_axis(axis, node.rank, "split")
@@ -253,8 +400,17 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
 
 
 @operation
-def array_split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
-    """As `split`, but the number of parts need not divide the size: the first parts are one larger."""
+def array_split(x: TensorLike, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
+    """Split along an axis into parts whose sizes differ by at most 1; the first parts are larger.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        indices_or_sections: Integer, the number of parts, or sequence of integers, the positions.
+        axis: Integer, the axis.
+
+    Returns:
+        List of tensors.
+    """
     if not isinstance(indices_or_sections, (int, np.integer)):
         return split(x, indices_or_sections, axis)
     node = node_of(x)
@@ -269,26 +425,59 @@ def array_split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]
 
 
 @operation
-def hsplit(x: Any, indices_or_sections: Any) -> list[Tensor]:
-    """x cut along axis 1 (along axis 0 of a vector)."""
+def hsplit(x: TensorLike, indices_or_sections: int | Sequence[int]) -> list[Tensor]:
+    """Split along axis 1; a vector along axis 0.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        indices_or_sections: Integer, the number of equal parts, or sequence of integers, the positions.
+
+    Returns:
+        List of tensors.
+    """
     return split(x, indices_or_sections, axis=0 if len(as_tensor(x).shape) == 1 else 1)
 
 
 @operation
-def vsplit(x: Any, indices_or_sections: Any) -> list[Tensor]:
-    """x cut along axis 0."""
+def vsplit(x: TensorLike, indices_or_sections: int | Sequence[int]) -> list[Tensor]:
+    """Split along axis 0.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        indices_or_sections: Integer, the number of equal parts, or sequence of integers, the positions.
+
+    Returns:
+        List of tensors.
+    """
     return split(x, indices_or_sections, axis=0)
 
 
 @operation
-def dsplit(x: Any, indices_or_sections: Any) -> list[Tensor]:
-    """x cut along axis 2."""
+def dsplit(x: TensorLike, indices_or_sections: int | Sequence[int]) -> list[Tensor]:
+    """Split along axis 2.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        indices_or_sections: Integer, the number of equal parts, or sequence of integers, the positions.
+
+    Returns:
+        List of tensors.
+    """
     return split(x, indices_or_sections, axis=2)
 
 
 @operation
-def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Tensor]:
-    """The slices of x along `axis`, without that axis. `num`, if given, must be their number."""
+def unstack(x: TensorLike, num: int | None = None, axis: int = 0) -> list[Tensor]:
+    """Split along an axis into slices without that axis.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        num: Integer, the expected number of slices, or None.
+        axis: Integer, the axis.
+
+    Returns:
+        List of tensors.
+    """
     node = node_of(x)
     at = one_axis(axis, node.rank, "unstack")
     count = node.shape[at]
@@ -302,11 +491,20 @@ def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Tensor]:
 
 
 @operation
-def repeat(x: Any, repeats: Any, axis: int | None = None) -> Tensor:
-    """Each element (or slice along `axis`) `repeats` times in a row; a list gives one known count per slice.
+def repeat(x: TensorLike, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
+    """Repeat each element, or each slice along an axis.
 
-    >>> np.asarray(hornbeam.ops.repeat([1, 2], 2)).tolist()
-    [1, 1, 2, 2]
+    Args:
+        x: Tensor or anything that converts to one.
+        repeats: Integer, or list of known integers, one for each slice.
+        axis: Integer, the axis; None for the flattened tensor.
+
+    Returns:
+        Tensor in the dtype of `x`.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.repeat([1, 2], 2)).tolist()
+        [1, 1, 2, 2]
     """
     node = node_of(x)
     if axis is None:
@@ -330,11 +528,19 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Tensor:
 
 
 @operation
-def tile(x: Any, repeats: Any) -> Tensor:
-    """The whole of x repeated, `repeats` times along each axis (the last ones if there are fewer numbers).
+def tile(x: TensorLike, repeats: int | Sequence[int]) -> Tensor:
+    """Repeat the whole tensor along its axes.
 
-    >>> np.asarray(hornbeam.ops.tile([1, 2], 2)).tolist()
-    [1, 2, 1, 2]
+    Args:
+        x: Tensor or anything that converts to one.
+        repeats: Integer or sequence of integers, one for each axis; fewer apply to the last axes.
+
+    Returns:
+        Tensor in the dtype of `x`.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.tile([1, 2], 2)).tolist()
+        [1, 2, 1, 2]
     """
     node, times = node_of(x), shape_of(repeats)
     rank = max(node.rank, len(times))
@@ -349,27 +555,58 @@ def tile(x: Any, repeats: Any) -> Tensor:
 
 
 @operation
-def flip(x: Any, axis: Axis = None) -> Tensor:
-    """x with the order of its elements along `axis` (all axes for None) turned round."""
+def flip(x: TensorLike, axis: Axis = None) -> Tensor:
+    """Reverse the order of the elements along axes.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer or sequence of integers; None for all axes.
+
+    Returns:
+        Tensor of the shape of `x` and in its dtype.
+    """
     node = node_of(x)
     return Tensor(p.reverse(node, many_axes(axis, node.rank, "flip")))
 
 
 @operation
-def fliplr(x: Any) -> Tensor:
-    """x with axis 1 turned round."""
+def fliplr(x: TensorLike) -> Tensor:
+    """Reverse the order along axis 1.
+
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        Tensor of the shape of `x` and in its dtype.
+    """
     return flip(x, 1)
 
 
 @operation
-def flipud(x: Any) -> Tensor:
-    """x with axis 0 turned round."""
+def flipud(x: TensorLike) -> Tensor:
+    """Reverse the order along axis 0.
+
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        Tensor of the shape of `x` and in its dtype.
+    """
     return flip(x, 0)
 
 
 @operation
-def rot90(array: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
-    """`array` turned by k quarter turns from the first of `axes` toward the second."""
+def rot90(array: TensorLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
+    """Rotate by 90 degrees in the plane of two axes, from the first toward the second.
+
+    Args:
+        array: Tensor of at least two axes.
+        k: Integer, number of quarter turns.
+        axes: Pair of integers, the axes of the plane.
+
+    Returns:
+        Tensor in the dtype of `array`.
+    """
     node = node_of(array)
     if len(axes) != 2:
         raise ShapeError(f"rot90 turns in a plane of two axes, got {axes}")
@@ -387,11 +624,20 @@ def rot90(array: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
 
 
 @operation
-def roll(x: Any, shift: Any, axis: Axis = None) -> Tensor:
-    """x with its elements moved by `shift` places along `axis`, those pushed out coming in at the other end.
+def roll(x: TensorLike, shift: int | Sequence[int], axis: Axis = None) -> Tensor:
+    """Shift the elements along axes; those pushed out enter at the other end.
 
-    >>> np.asarray(hornbeam.ops.roll([1, 2, 3], 1)).tolist()
-    [3, 1, 2]
+    Args:
+        x: Tensor or anything that converts to one.
+        shift: Integer or sequence of integers, one for each axis.
+        axis: Integer or sequence of integers; None rolls the flattened tensor and restores its shape.
+
+    Returns:
+        Tensor of the shape of `x` and in its dtype.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.roll([1, 2, 3], 1)).tolist()
+        [3, 1, 2]
     """
     node = node_of(x)
     if axis is None:
@@ -413,12 +659,20 @@ def roll(x: Any, shift: Any, axis: Axis = None) -> Tensor:
 
 
 @operation
-def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """The diagonal of the matrices in the axes `axis1` and `axis2`, `offset` to the right, as a new last
-    axis.
+def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """Extract a diagonal of the matrices in two axes, as a new last axis.
 
-    >>> np.asarray(hornbeam.ops.diagonal([[1, 2], [3, 4]])).tolist()
-    [1, 4]
+    Args:
+        x: Tensor or anything that converts to one.
+        offset: Integer, the diagonal: 0 for the main one, positive above it, negative below it.
+        axis1, axis2: Integers, the axes of rows and columns.
+
+    Returns:
+        Tensor without the two axes, with the diagonal last.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.diagonal([[1, 2], [3, 4]])).tolist()
+        [1, 4]
     """
     node = node_of(x)
     a, b = one_axis(axis1, node.rank, "diagonal"), one_axis(axis2, node.rank, "diagonal")
@@ -441,14 +695,26 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
 
 
 @operation
-def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Tensor:
-    """x with a margin around it.
+def pad(
+    x: TensorLike,
+    pad_width: int | Sequence[Any],
+    mode: str = "constant",
+    constant_values: float | None = None,
+) -> Tensor:
+    """Pad along every axis.
 
-    pad_width: one number, one pair, or a pair (before, after) per axis. mode: "constant" (filled with
-    `constant_values`, 0), "edge", "reflect" (without the border itself), "symmetric" (with it) or "wrap".
+    Args:
+        x: Tensor or anything that converts to one.
+        pad_width: Integer, pair (before, after), or a pair for each axis.
+        mode: "constant", "edge", "reflect" (without the border itself), "symmetric" (with it) or "wrap".
+        constant_values: Number of the padding in "constant" mode; None for 0.
 
-    >>> np.asarray(hornbeam.ops.pad([1, 2], 1)).tolist()
-    [0, 1, 2, 0]
+    Returns:
+        Tensor in the dtype of `x`.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.pad([1, 2], 1)).tolist()
+        [0, 1, 2, 0]
     """
     node = node_of(x)
     widths = np.asarray(pad_width, dtype=np.int64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import primitives as p
 from hornbeam.core.convert import cast_node
@@ -25,6 +25,9 @@ from hornbeam.ops._common import (
     to_last,
     with_ones,
 )
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import DTypeLike, TensorLike
 
 # fmt: off
 __all__ = [
@@ -92,56 +95,122 @@ def _fractions(q: Any, scale: float) -> Node:
 
 
 @operation
-def quantile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Tensor:
-    """The values below which the fractions `q` of the elements over `axis` lie; NaN if there is one among
-    them.
+def quantile(
+    x: TensorLike, q: TensorLike, axis: Axis = None, method: str = "linear", keepdims: bool = False
+) -> Tensor:
+    """Compute quantiles over axes: the values below which the fractions `q` of the elements lie.
 
-    method: what to take between two elements: "linear", "lower", "higher", "midpoint" or "nearest". Returns
-    the shape of q, then that of the reduced x.
+    NaN if an element is NaN.
 
-    >>> float(hornbeam.ops.quantile([1.0, 2.0, 4.0], 0.75))
-    3.0
+    Args:
+        x: Tensor or anything that converts to one.
+        q: Number or tensor of numbers in [0, 1], the fractions.
+        axis: Integer or sequence of integers, the axes to reduce; None for all.
+        method: How to interpolate between two elements: "linear", "lower", "higher", "midpoint" or "nearest".
+        keepdims: Keep the reduced axes with size 1.
+
+    Returns:
+        Tensor of the shape of `q` followed by the reduced shape of `x`.
+
+    Example:
+        >>> float(hornbeam.ops.quantile([1.0, 2.0, 4.0], 0.75))
+        3.0
     """
     return _quantiles(x, _fractions(q, 1.0), axis, method, keepdims, False, "quantile")
 
 
 @operation
-def percentile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Tensor:
-    """`quantile` with q in percent.
+def percentile(
+    x: TensorLike, q: TensorLike, axis: Axis = None, method: str = "linear", keepdims: bool = False
+) -> Tensor:
+    """Compute percentiles over axes: `quantile` with `q` in percent.
 
-    >>> float(hornbeam.ops.percentile([1.0, 2.0, 4.0], 75))
-    3.0
+    Args:
+        x: Tensor or anything that converts to one.
+        q: Number or tensor of numbers in [0, 100], the percentages.
+        axis: Integer or sequence of integers, the axes to reduce; None for all.
+        method: How to interpolate between two elements: "linear", "lower", "higher", "midpoint" or "nearest".
+        keepdims: Keep the reduced axes with size 1.
+
+    Returns:
+        Tensor of the shape of `q` followed by the reduced shape of `x`.
+
+    Example:
+        >>> float(hornbeam.ops.percentile([1.0, 2.0, 4.0], 75))
+        3.0
     """
     return _quantiles(x, _fractions(q, 0.01), axis, method, keepdims, False, "percentile")
 
 
 @operation
-def median(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The middle element over `axis`, or the mean of the two in the middle.
+def median(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Compute the median over axes: the middle element, or the mean of the two middle elements.
 
-    >>> float(hornbeam.ops.median([3.0, 1.0, 2.0]))
-    2.0
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer or sequence of integers, the axes to reduce; None for all.
+        keepdims: Keep the reduced axes with size 1.
+
+    Returns:
+        Tensor of the reduced shape, of floats.
+
+    Example:
+        >>> float(hornbeam.ops.median([3.0, 1.0, 2.0]))
+        2.0
     """
     return _quantiles(x, float_node(0.5), axis, "linear", keepdims, False, "median")
 
 
 @operation
-def nanquantile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Tensor:
-    """`quantile` of the elements that are not NaN; NaN where there are none."""
+def nanquantile(
+    x: TensorLike, q: TensorLike, axis: Axis = None, method: str = "linear", keepdims: bool = False
+) -> Tensor:
+    """Compute quantiles over axes of the elements that are not NaN; NaN where all are.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        q: Number or tensor of numbers in [0, 1], the fractions.
+        axis: Integer or sequence of integers, the axes to reduce; None for all.
+        method: How to interpolate between two elements: "linear", "lower", "higher", "midpoint" or "nearest".
+        keepdims: Keep the reduced axes with size 1.
+
+    Returns:
+        Tensor of the shape of `q` followed by the reduced shape of `x`.
+    """
     return _quantiles(x, _fractions(q, 1.0), axis, method, keepdims, True, "nanquantile")
 
 
 @operation
 def nanpercentile(
-    x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False
+    x: TensorLike, q: TensorLike, axis: Axis = None, method: str = "linear", keepdims: bool = False
 ) -> Tensor:
-    """`percentile` of the elements that are not NaN; NaN where there are none."""
+    """Compute percentiles over axes of the elements that are not NaN; NaN where all are.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        q: Number or tensor of numbers in [0, 100], the percentages.
+        axis: Integer or sequence of integers, the axes to reduce; None for all.
+        method: How to interpolate between two elements: "linear", "lower", "higher", "midpoint" or "nearest".
+        keepdims: Keep the reduced axes with size 1.
+
+    Returns:
+        Tensor of the shape of `q` followed by the reduced shape of `x`.
+    """
     return _quantiles(x, _fractions(q, 0.01), axis, method, keepdims, True, "nanpercentile")
 
 
 @operation
-def nanmedian(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """`median` of the elements that are not NaN; NaN where there are none."""
+def nanmedian(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Compute the median over axes of the elements that are not NaN; NaN where all are.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer or sequence of integers, the axes to reduce; None for all.
+        keepdims: Keep the reduced axes with size 1.
+
+    Returns:
+        Tensor of the reduced shape, of floats.
+    """
     return _quantiles(x, float_node(0.5), axis, "linear", keepdims, True, "nanmedian")
 
 
@@ -158,27 +227,54 @@ def _without_nan(x: Any, value: float) -> tuple[Node, Node]:
 
 
 @operation
-def nansum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Sum over `axis` with 0 for NaN.
+def nansum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Sum over axes with 0 in place of NaN.
 
-    >>> float(hornbeam.ops.nansum([1.0, float("nan")]))
-    1.0
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer or sequence of integers, the axes to reduce; None for all.
+        keepdims: Keep the reduced axes with size 1.
+
+    Returns:
+        Tensor of the reduced shape.
+
+    Example:
+        >>> float(hornbeam.ops.nansum([1.0, float("nan")]))
+        1.0
     """
     return reduction.sum(Tensor(_without_nan(x, 0)[0]), axis, keepdims)
 
 
 @operation
-def nanprod(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Product over `axis` with 1 for NaN."""
+def nanprod(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Multiply over axes with 1 in place of NaN.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer or sequence of integers, the axes to reduce; None for all.
+        keepdims: Keep the reduced axes with size 1.
+
+    Returns:
+        Tensor of the reduced shape.
+    """
     return reduction.prod(Tensor(_without_nan(x, 1)[0]), axis, keepdims)
 
 
 @operation
-def nanmean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Mean over `axis` of the elements that are not NaN; NaN where there are none.
+def nanmean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Compute the mean over axes of the elements that are not NaN; NaN where all are.
 
-    >>> float(hornbeam.ops.nanmean([1.0, 3.0, float("nan")]))
-    2.0
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer or sequence of integers, the axes to reduce; None for all.
+        keepdims: Keep the reduced axes with size 1.
+
+    Returns:
+        Tensor of the reduced shape, of floats.
+
+    Example:
+        >>> float(hornbeam.ops.nanmean([1.0, 3.0, float("nan")]))
+        2.0
     """
     node = float_node(x)
     known = p.convert(p.eq(node, node), node.dtype)
@@ -186,8 +282,17 @@ def nanmean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 @operation
-def nanvar(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Variance over `axis` of the elements that are not NaN; NaN where there are none."""
+def nanvar(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Compute the variance over axes of the elements that are not NaN; NaN where all are.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer or sequence of integers, the axes to reduce; None for all.
+        keepdims: Keep the reduced axes with size 1.
+
+    Returns:
+        Tensor of the reduced shape, of floats.
+    """
     # Zeros in place of NaN before anything is computed from them, so that derivatives are numbers.
     node, missing = _without_nan(Tensor(float_node(x)), 0.0)
     given = Tensor(p.select(missing, zeros_like(node), ones_like(node)))
@@ -197,8 +302,17 @@ def nanvar(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 @operation
-def nanstd(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Standard deviation over `axis` of the elements that are not NaN; NaN where there are none."""
+def nanstd(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Compute the standard deviation over axes of the elements that are not NaN; NaN where all are.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer or sequence of integers, the axes to reduce; None for all.
+        keepdims: Keep the reduced axes with size 1.
+
+    Returns:
+        Tensor of the reduced shape, of floats.
+    """
     return Tensor(p.sqrt(nanvar(x, axis, keepdims).node))
 
 
@@ -212,14 +326,32 @@ def _nan_extreme(rule: Any, x: Any, value: float, axis: Axis, keepdims: bool) ->
 
 
 @operation
-def nanmax(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Largest element over `axis` that is not NaN; NaN where there is none."""
+def nanmax(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Compute the maximum over axes of the elements that are not NaN; NaN where all are.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer or sequence of integers, the axes to reduce; None for all.
+        keepdims: Keep the reduced axes with size 1.
+
+    Returns:
+        Tensor of the reduced shape, in the dtype of `x`.
+    """
     return _nan_extreme(reduction.max, x, -math.inf, axis, keepdims)
 
 
 @operation
-def nanmin(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Smallest element over `axis` that is not NaN; NaN where there is none."""
+def nanmin(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Compute the minimum over axes of the elements that are not NaN; NaN where all are.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer or sequence of integers, the axes to reduce; None for all.
+        keepdims: Keep the reduced axes with size 1.
+
+    Returns:
+        Tensor of the reduced shape, in the dtype of `x`.
+    """
     return _nan_extreme(reduction.min, x, math.inf, axis, keepdims)
 
 
@@ -231,26 +363,62 @@ def _nan_position(rule: Any, x: Any, value: float, axis: int | None, keepdims: b
 
 
 @operation
-def nanargmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """Index (int32) of the largest element along `axis` that is not NaN; -1 where there is none."""
+def nanargmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """Return the index of the maximum along an axis of the elements that are not NaN; -1 where all are.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer, the axis; None for the flattened tensor.
+        keepdims: Keep the reduced axes with size 1.
+
+    Returns:
+        Tensor of the reduced shape, int32.
+    """
     return _nan_position(reduction.argmax, x, -math.inf, axis, keepdims)
 
 
 @operation
-def nanargmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """Index (int32) of the smallest element along `axis` that is not NaN; -1 where there is none."""
+def nanargmin(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """Return the index of the minimum along an axis of the elements that are not NaN; -1 where all are.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer, the axis; None for the flattened tensor.
+        keepdims: Keep the reduced axes with size 1.
+
+    Returns:
+        Tensor of the reduced shape, int32.
+    """
     return _nan_position(reduction.argmin, x, math.inf, axis, keepdims)
 
 
 @operation
-def nancumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Tensor:
-    """Running sum along `axis` with 0 for NaN."""
+def nancumsum(x: TensorLike, axis: int | None = None, dtype: DTypeLike | None = None) -> Tensor:
+    """Compute the cumulative sum along an axis with 0 in place of NaN.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer, the axis; None for the flattened tensor.
+        dtype: Dtype of the result; None for that of the widened `x`.
+
+    Returns:
+        Tensor of the shape of `x`, or a vector if `axis` is None.
+    """
     return reduction.cumsum(Tensor(_without_nan(x, 0)[0]), axis, dtype)
 
 
 @operation
-def nancumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Tensor:
-    """Running product along `axis` with 1 for NaN."""
+def nancumprod(x: TensorLike, axis: int | None = None, dtype: DTypeLike | None = None) -> Tensor:
+    """Compute the cumulative product along an axis with 1 in place of NaN.
+
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer, the axis; None for the flattened tensor.
+        dtype: Dtype of the result; None for that of the widened `x`.
+
+    Returns:
+        Tensor of the shape of `x`, or a vector if `axis` is None.
+    """
     return reduction.cumprod(Tensor(_without_nan(x, 1)[0]), axis, dtype)
 
 
@@ -266,11 +434,20 @@ def _neighbours(node: Node, axis: int) -> tuple[Node, Node]:
 
 
 @operation
-def diff(a: Any, n: int = 1, axis: int = -1) -> Tensor:
-    """Differences of neighbours along `axis`, taken n times.
+def diff(a: TensorLike, n: int = 1, axis: int = -1) -> Tensor:
+    """Compute the differences of neighbors along an axis.
 
-    >>> np.asarray(hornbeam.ops.diff([1, 4, 9])).tolist()
-    [3, 5]
+    Args:
+        a: Tensor of at least one axis.
+        n: Integer, how many times the difference is taken.
+        axis: Integer, the axis.
+
+    Returns:
+        Tensor of the shape of `a`, `n` smaller along `axis`.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.diff([1, 4, 9])).tolist()
+        [3, 5]
     """
     node, times = node_of(a), static_int(n, "n")
     at = one_axis(axis, node.rank, "diff")
@@ -285,11 +462,21 @@ def diff(a: Any, n: int = 1, axis: int = -1) -> Tensor:
 
 
 @operation
-def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Tensor:
-    """Integral of y along `axis` by trapezoids, at the places `x`, or `dx` apart.
+def trapezoid(y: TensorLike, x: TensorLike | None = None, dx: float = 1.0, axis: int = -1) -> Tensor:
+    """Integrate along an axis by the trapezoidal rule.
 
-    >>> float(hornbeam.ops.trapezoid([1.0, 2.0, 3.0]))
-    4.0
+    Args:
+        y: Tensor of the values of the integrand.
+        x: Tensor of the positions of the values, or None for a constant distance.
+        dx: Number, the distance of neighbors if `x` is None.
+        axis: Integer, the axis.
+
+    Returns:
+        Tensor of floats without `axis`.
+
+    Example:
+        >>> float(hornbeam.ops.trapezoid([1.0, 2.0, 3.0]))
+        4.0
     """
     node = float_node(y) if x is None else cast_node(y, float_dtype(y, x))
     at = one_axis(axis, node.rank, "trapezoid")
@@ -306,11 +493,18 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Tensor:
 
 
 @operation
-def corrcoef(x: Any) -> Tensor:
-    """Correlations of the rows of x (variables, observations): (variables, variables), 1 on the diagonal.
+def corrcoef(x: TensorLike) -> Tensor:
+    """Compute the correlation coefficients of the rows.
 
-    >>> np.asarray(hornbeam.ops.corrcoef([[1.0, 2.0], [2.0, 1.0]])).round(3).tolist()
-    [[1.0, -1.0], [-1.0, 1.0]]
+    Args:
+        x: Tensor (variables, observations).
+
+    Returns:
+        Tensor (variables, variables) with 1 on the diagonal.
+
+    Example:
+        >>> np.asarray(hornbeam.ops.corrcoef([[1.0, 2.0], [2.0, 1.0]])).round(3).tolist()
+        [[1.0, -1.0], [-1.0, 1.0]]
     """
     node = float_node(x)
     if node.rank not in (1, 2):

@@ -21,19 +21,28 @@ _ARGUMENT = re.compile(r"\(([\w, ]*)\)")
 def vectorize(
     pyfunc: Callable[..., Any], *, excluded: Collection[Any] | None = None, signature: str | None = None
 ) -> Callable[..., Any]:
-    """`pyfunc`, a function of scalars, as a function of tensors that broadcast against each other.
+    """Turn a function of scalars into a function of tensors that broadcast against each other.
 
-    signature: the function's own axes, such as "(n),(n)->()" for one of two vectors that gives a scalar; all
-    axes before those are looped over. excluded: numbers or names of arguments that are passed on as they
-    are. Named arguments are passed on, too.
+    Named arguments are passed on as they are.
 
-    Raises ValueError for a signature that does not parse or does not fit, ShapeError for arguments whose
-    shapes do not fit it.
+    Args:
+        pyfunc: Function of scalars, or of the axes in `signature`.
+        excluded: Positions or names of arguments that are passed on as they are.
+        signature: The function's own axes, such as "(n),(n)->()" for one of two vectors that returns a
+            scalar; all axes before those are looped over. None for scalars.
 
-    >>> distance = hornbeam.ops.vectorize(lambda a, b: hornbeam.ops.sum(hornbeam.ops.abs(a - b)),
-    ...                                   signature="(n),(n)->()")
-    >>> distance([[1.0, 2.0], [3.0, 4.0]], [1.0, 1.0]).tolist()
-    [1.0, 5.0]
+    Returns:
+        Function of tensors.
+
+    Raises:
+        ValueError: If `signature` does not parse or does not fit the arguments.
+        ShapeError: If the shapes of the arguments do not fit `signature`.
+
+    Example:
+        >>> distance = hornbeam.ops.vectorize(lambda a, b: hornbeam.ops.sum(hornbeam.ops.abs(a - b)),
+        ...                                   signature="(n),(n)->()")
+        >>> distance([[1.0, 2.0], [3.0, 4.0]], [1.0, 1.0]).tolist()
+        [1.0, 5.0]
     """
     names = {} if signature is None else _parsed(signature)
     kept = set(excluded or ())

@@ -47,7 +47,7 @@ logical_and, logical_or, logical_xor = map(binary, (ops.logical_and, ops.logical
 
 reduce_all, reduce_any = reduction(ops.all), reduction(ops.any)
 reduce_logsumexp = reduction(ops.logsumexp)
-reduce_max, reduce_min, reduce_prod = map(reduction, (ops.max, ops.min, ops.prod))
+reduce_max, reduce_min, reduce_prod = reduction(ops.max), reduction(ops.min), reduction(ops.prod)
 reduce_std, reduce_variance = reduction(ops.std), reduction(ops.var)
 
 

@@ -162,7 +162,7 @@ class GradientTape:
         """The Jacobian of each sample: shape (batch, *target[1:], *source[1:])."""
         batch, count = target.shape[0], target.size // target.shape[0]
         flat = ops.reshape(target, (batch, count))
-        columns = []
+        columns: list[Any] = []
         for index in range(count):
             seed = ops.broadcast_to(ops.one_hot(index, count, dtype=target.dtype), (batch, count))
             columns.append(self._slopes([flat.node], [seed.node], [source], False)[0])

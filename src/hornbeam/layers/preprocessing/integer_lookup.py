@@ -131,7 +131,8 @@ class IntegerLookup(IndexLookup):
         if self.output_mode == "int":
             return found
         if self.output_mode == "tf_idf":
-            return encode(found, self._depth, "count", floatx()) * ops.cast(self.idf_weights, floatx())
+            weights: Any = self.idf_weights
+            return encode(found, self._depth, "count", floatx()) * ops.cast(weights, floatx())
         return encode(found, self._depth, self.output_mode, "int64")
 
     def _inverted(self, tokens: np.ndarray, x: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import primitives as p
 from hornbeam.core.dispatch import operation
@@ -12,6 +12,9 @@ from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import ones_like, zeros_like
 from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.ops._common import image_batch, node_of
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
 
 
 def _rgb_channels(images: Any, data_format: str | None, name: str) -> tuple[Node, Callable[[Node], Tensor]]:
@@ -28,12 +31,22 @@ def _channel(node: Node, index: int) -> Node:
 
 
 @operation
-def rgb_to_grayscale(images: Any, data_format: str | None = None) -> Tensor:
-    """0.2989 red + 0.587 green + 0.114 blue (ITU-R BT.601), one channel, in the images' dtype (integers are
-    cut off).
+def rgb_to_grayscale(images: TensorLike, data_format: str | None = None) -> Tensor:
+    """Convert RGB to grayscale: 0.2989 red + 0.587 green + 0.114 blue (ITU-R BT.601).
 
-    >>> hornbeam.ops.image.rgb_to_grayscale(hornbeam.ops.ones((1, 2, 2, 3))).shape
-    (1, 2, 2, 1)
+    Args:
+        images: Tensor (n, height, width, 3), one image of three axes, or channels first.
+        data_format: "channels_last", "channels_first", or None for `hornbeam.config.image_data_format()`.
+
+    Returns:
+        Tensor of the images' form with one channel, in the dtype of `images`; integers are truncated.
+
+    Raises:
+        ShapeError: If the images do not have three channels.
+
+    Example:
+        >>> hornbeam.ops.image.rgb_to_grayscale(hornbeam.ops.ones((1, 2, 2, 3))).shape
+        (1, 2, 2, 1)
     """
     node, restore = _rgb_channels(images, data_format, "rgb_to_grayscale")
     work = node if is_float(node.dtype) else p.convert(node, "float32")
@@ -49,8 +62,22 @@ def _float_channels(images: Any, data_format: str | None, name: str) -> tuple[No
 
 
 @operation
-def rgb_to_hsv(images: Any, data_format: str | None = None) -> Tensor:
-    """Red, green, blue (floats from 0 to 1) as hue, saturation, value (0 to 1). Smith, 1978."""
+def rgb_to_hsv(images: TensorLike, data_format: str | None = None) -> Tensor:
+    """Convert red, green, blue to hue, saturation, value.
+
+    Args:
+        images: Tensor (n, height, width, 3) of floats in [0, 1], one image of three axes, or channels first.
+        data_format: "channels_last", "channels_first", or None for `hornbeam.config.image_data_format()`.
+
+    Returns:
+        Tensor of the images' form, in [0, 1].
+
+    Raises:
+        ShapeError: If the images do not have three channels.
+        TypeError: If the images hold integers.
+
+    Source: Smith, 1978.
+    """
     node, restore = _float_channels(images, data_format, "rgb_to_hsv")
     red, green, blue = (_channel(node, i) for i in range(3))
     value = p.maximum(p.maximum(red, green), blue)
@@ -70,8 +97,22 @@ def rgb_to_hsv(images: Any, data_format: str | None = None) -> Tensor:
 
 
 @operation
-def hsv_to_rgb(images: Any, data_format: str | None = None) -> Tensor:
-    """Hue, saturation, value (floats from 0 to 1) as red, green, blue (0 to 1). Smith, 1978."""
+def hsv_to_rgb(images: TensorLike, data_format: str | None = None) -> Tensor:
+    """Convert hue, saturation, value to red, green, blue.
+
+    Args:
+        images: Tensor (n, height, width, 3) of floats in [0, 1], one image of three axes, or channels first.
+        data_format: "channels_last", "channels_first", or None for `hornbeam.config.image_data_format()`.
+
+    Returns:
+        Tensor of the images' form, in [0, 1].
+
+    Raises:
+        ShapeError: If the images do not have three channels.
+        TypeError: If the images hold integers.
+
+    Source: Smith, 1978.
+    """
     node, restore = _float_channels(images, data_format, "hsv_to_rgb")
     hue, saturation, value = (_channel(node, i) for i in range(3))
 

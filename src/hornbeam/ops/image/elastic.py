@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import primitives as p
 from hornbeam.core.convert import cast_node
@@ -17,22 +17,41 @@ from hornbeam.ops.image.warping import (
     sampled,
 )
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import SeedLike, TensorLike
+
 
 @operation
 def elastic_transform(
-    images: Any,
+    images: TensorLike,
     alpha: float = 20.0,
     sigma: float = 5.0,
     interpolation: str = "bilinear",
     fill_mode: str = "reflect",
-    fill_value: Any = 0.0,
-    seed: Any = None,
+    fill_value: float = 0.0,
+    seed: SeedLike = None,
     data_format: str | None = None,
 ) -> Tensor:
-    """Images deformed by smooth random shifts, in pixels: normal noise of deviation `sigma`, blurred with
-    `sigma` pixels, times `alpha`.
+    """Deform images by smooth random displacements.
 
-    Simard, Steinkraus & Platt, "Best practices for convolutional neural networks", 2003.
+    The displacements, in pixels, are normal noise of standard deviation `sigma`, blurred with `sigma` pixels,
+    times `alpha`.
+
+    Args:
+        images: Tensor (n, height, width, channels), one image of three axes, or channels first.
+        alpha: Number, the strength of the deformation.
+        sigma: Number, the smoothness of the deformation in pixels.
+        interpolation: "nearest" or "bilinear".
+        fill_mode: Values beyond the edges: "constant" (`fill_value`), "nearest", "wrap", "mirror" (about the
+            edge elements) or "reflect" (about the edges).
+        fill_value: Number beyond the edges in "constant" mode.
+        seed: Integer, `SeedGenerator`, key of two uint32 words, or None for the global generator.
+        data_format: "channels_last", "channels_first", or None for `hornbeam.config.image_data_format()`.
+
+    Returns:
+        Tensor of the images' form, in the dtype of `images`.
+
+    Source: Simard, Steinkraus & Platt, "Best practices for convolutional neural networks", 2003.
     """
     node, restore = image_batch(images, data_format, "elastic_transform")
     order = order_of(interpolation)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from hornbeam.ops.elementwise import log10, square
 from hornbeam.ops.image.resizing import to_dtype
 from hornbeam.ops.reduction import mean
 from hornbeam.ops.shaping import pad
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
 
 
 def _filtered(node: Node, kernel: np.ndarray | Node) -> Node:
@@ -55,11 +59,22 @@ def _gaussian_node(size: int, sigma: Node) -> Node:
 
 @operation
 def gaussian_blur(
-    images: Any, kernel_size: Any = (3, 3), sigma: Any = (1.0, 1.0), data_format: str | None = None
+    images: TensorLike,
+    kernel_size: int | Sequence[int] = (3, 3),
+    sigma: TensorLike = (1.0, 1.0),
+    data_format: str | None = None,
 ) -> Tensor:
-    """Images averaged with the weights of a normal distribution; zeros beyond the edges.
+    """Blur images by a Gaussian kernel; zeros beyond the edges.
 
-    kernel_size, sigma: (across, down), as in Keras; sigma may be computed values.
+    Args:
+        images: Tensor (n, height, width, channels), one image of three axes, or channels first.
+        kernel_size: Integer or pair of integers (horizontal, vertical), as in Keras.
+        sigma: Number or pair of numbers (horizontal, vertical), the standard deviation in pixels; may be a
+            tensor.
+        data_format: "channels_last", "channels_first", or None for `hornbeam.config.image_data_format()`.
+
+    Returns:
+        Tensor of the images' form, in the dtype of `images`.
     """
     node, restore = image_batch(images, data_format, "gaussian_blur")
     dtype = node.dtype
@@ -78,9 +93,16 @@ def gaussian_blur(
 
 
 @operation
-def sobel_edges(images: Any, data_format: str | None = None) -> Tensor:
-    """Slopes along rows and along columns by Sobel's kernels: a last axis of two, vertical then horizontal
-    slope."""
+def sobel_edges(images: TensorLike, data_format: str | None = None) -> Tensor:
+    """Compute the image gradients along rows and columns by Sobel's kernels.
+
+    Args:
+        images: Tensor (n, height, width, channels), one image of three axes, or channels first.
+        data_format: "channels_last", "channels_first", or None for `hornbeam.config.image_data_format()`.
+
+    Returns:
+        Tensor of the images' form with a last axis of two: the vertical, then the horizontal gradient.
+    """
     batch, restore = image_batch(images, data_format, "sobel_edges")
     node = _mirrored(batch if is_float(batch.dtype) else p.convert(batch, "float32"), 1, 1)
     down = np.array([[-1, -2, -1], [0, 0, 0], [1, 2, 1]], np.float64)
@@ -89,12 +111,25 @@ def sobel_edges(images: Any, data_format: str | None = None) -> Tensor:
 
 
 @operation
-def psnr(x1: Any, x2: Any, max_val: Any) -> Tensor:
-    """Peak signal-to-noise ratio in decibels: 20 log10(max_val) - 10 log10(mean((x1 - x2)^2)), over
-    everything.
+def psnr(x1: TensorLike, x2: TensorLike, max_val: TensorLike) -> Tensor:
+    """Compute the peak signal-to-noise ratio in decibels over all elements.
 
-    >>> float(hornbeam.ops.psnr([1.0], [0.0], 1.0))
-    0.0
+    20 log10(max_val) - 10 log10(mean((x1 - x2)^2)).
+
+    Args:
+        x1: Tensor, the first images.
+        x2: Tensor of the shape of `x1`.
+        max_val: Number, the largest possible value.
+
+    Returns:
+        Scalar tensor.
+
+    Raises:
+        ShapeError: If the shapes differ.
+
+    Example:
+        >>> float(hornbeam.ops.psnr([1.0], [0.0], 1.0))
+        0.0
     """
 
     if node_of(x1).shape != node_of(x2).shape:
@@ -107,8 +142,8 @@ def psnr(x1: Any, x2: Any, max_val: Any) -> Tensor:
 
 @operation
 def ssim(
-    image1: Any,
-    image2: Any,
+    image1: TensorLike,
+    image2: TensorLike,
     max_val: float = 1.0,
     filter_size: int = 11,
     filter_sigma: float = 1.5,
@@ -116,10 +151,26 @@ def ssim(
     k2: float = 0.03,
     data_format: str | None = None,
 ) -> Tensor:
-    """Structural similarity of images, one number each: 1 for equal ones.
+    """Compute the structural similarity of images: 1 for equal images.
 
-    Means, variances and covariance under a Gaussian window of `filter_size`. Wang et al., "Image quality
-    assessment: from error visibility to structural similarity", 2004.
+    Means, variances and covariance are taken under a Gaussian window.
+
+    Args:
+        image1: Tensor (n, height, width, channels), one image of three axes, or channels first.
+        image2: Tensor of the shape of `image1`.
+        max_val: Number, the largest possible value.
+        filter_size: Integer, the size of the window.
+        filter_sigma: Number, the standard deviation of the window in pixels.
+        k1, k2: Numbers that stabilize the quotients of means and of variances.
+        data_format: "channels_last", "channels_first", or None for `hornbeam.config.image_data_format()`.
+
+    Returns:
+        Tensor (n,), or a scalar for one image.
+
+    Raises:
+        ShapeError: If the shapes differ or the images are smaller than the window.
+
+    Source: Wang et al., "Image quality assessment: from error visibility to structural similarity", 2004.
     """
     a, _ = image_batch(image1, data_format, "ssim")
     b, _ = image_batch(image2, data_format, "ssim")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import primitives as p
 from hornbeam.config import standard_data_format
@@ -13,6 +14,9 @@ from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import image_batch, node_of
 from hornbeam.ops.convolution import padding_of, sizes_of
 from hornbeam.ops.rearranging import shifted_slices
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
 
 
 def _patches(node: Node, size: Any, strides: Any, dilation: Any, padding: str, rank: int) -> Node:
@@ -32,18 +36,32 @@ def _patches(node: Node, size: Any, strides: Any, dilation: Any, padding: str, r
 
 @operation
 def extract_patches(
-    images: Any,
-    size: Any,
-    strides: Any = None,
-    dilation_rate: Any = 1,
+    images: TensorLike,
+    size: int | Sequence[int],
+    strides: int | Sequence[int] | None = None,
+    dilation_rate: int | Sequence[int] = 1,
     padding: str = "valid",
     data_format: str | None = None,
 ) -> Tensor:
-    """Windows of images as channels: (n, rows, columns, height * width * channels). strides: `size` unless
-    given.
+    """Extract patches of images as channels.
 
-    >>> hornbeam.ops.image.extract_patches(hornbeam.ops.ones((1, 4, 4, 3)), 2).shape
-    (1, 2, 2, 12)
+    Args:
+        images: Tensor (n, height, width, channels), one image of three axes, or channels first.
+        size: Integer or pair of integers, height and width of the patches.
+        strides: Integer or pair of integers, the distance of patches; None for `size`.
+        dilation_rate: Integer or pair of integers, the distance of pixels in a patch.
+        padding: "valid" or "same".
+        data_format: "channels_last", "channels_first", or None for `hornbeam.config.image_data_format()`.
+
+    Returns:
+        Tensor (n, rows, columns, height * width * channels), or channels first.
+
+    Raises:
+        ShapeError: If a patch is larger than the images.
+
+    Example:
+        >>> hornbeam.ops.image.extract_patches(hornbeam.ops.ones((1, 4, 4, 3)), 2).shape
+        (1, 2, 2, 12)
     """
     node, restore = image_batch(images, data_format, "extract_patches")
     return restore(_patches(node, size, strides, dilation_rate, padding, 2))
@@ -51,14 +69,29 @@ def extract_patches(
 
 @operation
 def extract_patches_3d(
-    volumes: Any,
-    size: Any,
-    strides: Any = None,
-    dilation_rate: Any = 1,
+    volumes: TensorLike,
+    size: int | Sequence[int],
+    strides: int | Sequence[int] | None = None,
+    dilation_rate: int | Sequence[int] = 1,
     padding: str = "valid",
     data_format: str | None = None,
 ) -> Tensor:
-    """Windows of volumes (n, d, h, w, c) as channels, as `extract_patches` does for images."""
+    """Extract patches of volumes as channels, as `extract_patches` does for images.
+
+    Args:
+        volumes: Tensor (n, depth, height, width, channels), one volume of four axes, or channels first.
+        size: Integer or triple of integers, the size of the patches.
+        strides: Integer or triple of integers, the distance of patches; None for `size`.
+        dilation_rate: Integer or triple of integers, the distance of voxels in a patch.
+        padding: "valid" or "same".
+        data_format: "channels_last", "channels_first", or None for `hornbeam.config.image_data_format()`.
+
+    Returns:
+        Tensor (n, *positions, size of a patch * channels), or channels first.
+
+    Raises:
+        ShapeError: If a patch is larger than the volumes.
+    """
     node = node_of(volumes)
     if node.rank not in (4, 5):
         raise ShapeError(

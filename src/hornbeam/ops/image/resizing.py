@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from hornbeam.ir.primitive import full
 from hornbeam.ir.types import ShapeError, is_float, numpy_dtype
 from hornbeam.ops._common import float_node, image_batch
 from hornbeam.ops.selection import take
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
 
 
 def _triangle(x: np.ndarray) -> np.ndarray:
@@ -104,7 +107,7 @@ def aspect_window(h: int, w: int, size: Sequence[int], larger: bool) -> tuple[in
 
 @operation
 def resize(
-    images: Any,
+    images: TensorLike,
     size: Sequence[int],
     interpolation: str = "bilinear",
     antialias: bool = False,
@@ -114,14 +117,31 @@ def resize(
     fill_value: float = 0.0,
     data_format: str | None = None,
 ) -> Tensor:
-    """Images brought to the size (height, width).
+    """Resize images.
 
-    interpolation: "nearest", "bilinear", "bicubic", "lanczos3" or "lanczos5". antialias: average over what a
-    pixel covers when shrinking. Where the proportions differ the image is distorted, unless it is cropped or
-    padded (with `fill_value`) to the new proportions first. Integer images are rounded and stay integers.
+    Integer images are rounded and stay integers.
 
-    >>> hornbeam.ops.image.resize(hornbeam.ops.ones((1, 8, 8, 3)), (4, 6)).shape
-    (1, 4, 6, 3)
+    Args:
+        images: Tensor (n, height, width, channels), one image of three axes, or channels first.
+        size: Pair of integers (height, width).
+        interpolation: "nearest", "bilinear", "bicubic", "lanczos3" or "lanczos5".
+        antialias: Average over the area of a pixel when the image shrinks.
+        crop_to_aspect_ratio: Crop the images to the proportions of `size` first; otherwise they are
+            distorted.
+        pad_to_aspect_ratio: Pad the images to the proportions of `size` first.
+        fill_mode: "constant", the only mode of padding.
+        fill_value: Number of the padding.
+        data_format: "channels_last", "channels_first", or None for `hornbeam.config.image_data_format()`.
+
+    Returns:
+        Tensor of the images' form, of the given height and width, in the dtype of `images`.
+
+    Raises:
+        ValueError: If an option is unknown or two exclude each other.
+
+    Example:
+        >>> hornbeam.ops.image.resize(hornbeam.ops.ones((1, 8, 8, 3)), (4, 6)).shape
+        (1, 4, 6, 3)
     """
     if interpolation != "nearest" and interpolation not in _KERNELS:
         raise ValueError(
@@ -157,19 +177,30 @@ def to_dtype(node: Node, dtype: str) -> Node:
 
 @operation
 def scale_and_translate(
-    images: Any,
+    images: TensorLike,
     output_shape: Sequence[int],
-    scale: Any,
-    translation: Any,
+    scale: TensorLike,
+    translation: TensorLike,
     spatial_dims: Sequence[int],
     method: str,
     antialias: bool = True,
 ) -> Tensor:
-    """Axes `spatial_dims` of a tensor scaled by `scale`, then moved by `translation` pixels; 0 where nothing
-    was.
+    """Scale axes of a tensor, then move them; 0 where the result lies outside of the input.
 
-    scale, translation: known numbers, one per axis. method: "linear" (or "bilinear"), "cubic" ("bicubic"),
-    "lanczos3", "lanczos5". output_shape: of the whole result.
+    Args:
+        images: Tensor of any number of axes.
+        output_shape: Sequence of integers, the shape of the result.
+        scale: Known numbers, one for each of `spatial_dims`.
+        translation: Known numbers of pixels, one for each of `spatial_dims`.
+        spatial_dims: Sequence of integers, the axes.
+        method: "linear" (or "bilinear"), "cubic" ("bicubic"), "lanczos3" or "lanczos5".
+        antialias: Average over the area of a pixel when an axis shrinks.
+
+    Returns:
+        Tensor of `output_shape`, of floats.
+
+    Raises:
+        ShapeError: If numbers of axes, scales and translations do not fit each other.
     """
     if method not in _KERNELS:
         raise ValueError(f"scale_and_translate: method must be one of {', '.join(_KERNELS)}, got {method!r}")
@@ -212,7 +243,7 @@ def _margins(size: int, before: Any, after: Any, target: Any, grow: bool, name: 
 
 @operation
 def pad_images(
-    images: Any,
+    images: TensorLike,
     top_padding: int | None = None,
     left_padding: int | None = None,
     bottom_padding: int | None = None,
@@ -221,11 +252,24 @@ def pad_images(
     target_width: int | None = None,
     data_format: str | None = None,
 ) -> Tensor:
-    """Images with rows and columns of zeros around them; of (top, bottom, target height), and so on, give
-    two.
+    """Pad images with zeros; of before, after and target size of each axis two are given.
 
-    >>> hornbeam.ops.image.pad_images(hornbeam.ops.ones((1, 2, 2, 3)), 1, 1, 1, 1).shape
-    (1, 4, 4, 3)
+    Args:
+        images: Tensor (n, height, width, channels), one image of three axes, or channels first.
+        top_padding, left_padding, bottom_padding, right_padding: Integers, rows and columns of zeros, or
+            None.
+        target_height, target_width: Integers, the size of the result, or None.
+        data_format: "channels_last", "channels_first", or None for `hornbeam.config.image_data_format()`.
+
+    Returns:
+        Tensor of the images' form.
+
+    Raises:
+        ValueError: If not exactly two amounts of an axis are given.
+
+    Example:
+        >>> hornbeam.ops.image.pad_images(hornbeam.ops.ones((1, 2, 2, 3)), 1, 1, 1, 1).shape
+        (1, 4, 4, 3)
     """
     node, restore = image_batch(images, data_format, "pad_images")
     top, bottom = _margins(node.shape[1], top_padding, bottom_padding, target_height, True, "pad_images")
@@ -235,7 +279,7 @@ def pad_images(
 
 @operation
 def crop_images(
-    images: Any,
+    images: TensorLike,
     top_cropping: int | None = None,
     left_cropping: int | None = None,
     bottom_cropping: int | None = None,
@@ -244,11 +288,24 @@ def crop_images(
     target_width: int | None = None,
     data_format: str | None = None,
 ) -> Tensor:
-    """Images without some rows and columns at their edges; of (top, bottom, target height), and so on, give
-    two.
+    """Crop images; of before, after and target size of each axis two are given.
 
-    >>> hornbeam.ops.image.crop_images(hornbeam.ops.ones((1, 4, 4, 3)), 1, 1, 1, 1).shape
-    (1, 2, 2, 3)
+    Args:
+        images: Tensor (n, height, width, channels), one image of three axes, or channels first.
+        top_cropping, left_cropping, bottom_cropping, right_cropping: Integers, rows and columns to remove, or
+            None.
+        target_height, target_width: Integers, the size of the result, or None.
+        data_format: "channels_last", "channels_first", or None for `hornbeam.config.image_data_format()`.
+
+    Returns:
+        Tensor of the images' form.
+
+    Raises:
+        ValueError: If not exactly two amounts of an axis are given.
+
+    Example:
+        >>> hornbeam.ops.image.crop_images(hornbeam.ops.ones((1, 4, 4, 3)), 1, 1, 1, 1).shape
+        (1, 2, 2, 3)
     """
     node, restore = image_batch(images, data_format, "crop_images")
     n, h, w, c = node.shape

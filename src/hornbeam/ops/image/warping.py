@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import primitives as p
 from hornbeam.core.convert import broadcast_node, cast_node
@@ -15,6 +15,9 @@ from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError, TensorType, is_float
 from hornbeam.ops._common import image_batch, node_of
 from hornbeam.ops.linalg import solve
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
 
 __all__ = ["affine_transform", "map_coordinates", "perspective_transform"]
 
@@ -147,16 +150,31 @@ def in_float(node: Node, work: Callable[[Node], Node]) -> Node:
 
 @operation
 def map_coordinates(
-    inputs: Any, coordinates: Any, order: int, fill_mode: str = "constant", fill_value: Any = 0
+    inputs: TensorLike,
+    coordinates: TensorLike,
+    order: int,
+    fill_mode: str = "constant",
+    fill_value: float = 0,
 ) -> Tensor:
-    """`inputs` read at `coordinates` (axes, ...), which may lie between elements: shape
-    coordinates.shape[1:].
+    """Sample a tensor at coordinates that may lie between its elements.
 
-    order: 0 for the nearest element, 1 for linear weights. fill_mode: what lies beyond the edges: "constant"
-    (`fill_value`), "nearest", "wrap", "mirror" (about the edge elements) or "reflect" (about the edges).
+    Args:
+        inputs: Tensor of any number of axes.
+        coordinates: Tensor (axes of `inputs`, ...).
+        order: 0 for the nearest element, 1 for linear interpolation.
+        fill_mode: Values beyond the edges: "constant" (`fill_value`), "nearest", "wrap", "mirror" (about the
+            edge elements) or "reflect" (about the edges).
+        fill_value: Number beyond the edges in "constant" mode.
 
-    >>> float(hornbeam.ops.image.map_coordinates([1.0, 3.0], [0.5], 1))
-    2.0
+    Returns:
+        Tensor of shape coordinates.shape[1:], in the dtype of `inputs`.
+
+    Raises:
+        ShapeError: If the first size of `coordinates` is not the number of axes.
+
+    Example:
+        >>> float(hornbeam.ops.image.map_coordinates([1.0, 3.0], [0.5], 1))
+        2.0
     """
     node = node_of(inputs)
     places = cast_node(coordinates, "float64" if node.dtype == "float64" else "float32")
@@ -199,17 +217,29 @@ def _projected(node: Node, matrix: Node, order: int, mode: str, fill_value: Any)
 
 @operation
 def affine_transform(
-    images: Any,
-    transform: Any,
+    images: TensorLike,
+    transform: TensorLike,
     interpolation: str = "bilinear",
     fill_mode: str = "constant",
-    fill_value: Any = 0,
+    fill_value: float = 0,
     data_format: str | None = None,
 ) -> Tensor:
-    """Images whose pixel (x, y) is read at (a0 x + a1 y + a2, b0 x + b1 y + b2) of the given ones.
+    """Apply an affine map: pixel (x, y) is read at (a0 x + a1 y + a2, b0 x + b1 y + b2) of the images.
 
-    transform: [a0, a1, a2, b0, b1, b2, 0, 0], one or one per image. interpolation: "nearest" or "bilinear".
-    fill_mode, fill_value: what lies beyond the edges, see `map_coordinates`.
+    Args:
+        images: Tensor (n, height, width, channels), one image of three axes, or channels first.
+        transform: Tensor [a0, a1, a2, b0, b1, b2, 0, 0], one (8,) or one for each image (n, 8).
+        interpolation: "nearest" or "bilinear".
+        fill_mode: Values beyond the edges: "constant" (`fill_value`), "nearest", "wrap", "mirror" (about the
+            edge elements) or "reflect" (about the edges).
+        fill_value: Number beyond the edges in "constant" mode.
+        data_format: "channels_last", "channels_first", or None for `hornbeam.config.image_data_format()`.
+
+    Returns:
+        Tensor of the images' form, in the dtype of `images`.
+
+    Raises:
+        ShapeError: If `transform` has another shape.
     """
     node, restore = image_batch(images, data_format, "affine_transform")
     matrix = cast_node(transform, "float32")
@@ -223,16 +253,28 @@ def affine_transform(
 
 @operation
 def perspective_transform(
-    images: Any,
-    start_points: Any,
-    end_points: Any,
+    images: TensorLike,
+    start_points: TensorLike,
+    end_points: TensorLike,
     interpolation: str = "bilinear",
-    fill_value: Any = 0,
+    fill_value: float = 0,
     data_format: str | None = None,
 ) -> Tensor:
-    """Images turned in perspective so that the four `start_points` come to lie on the four `end_points`.
+    """Apply the perspective map that takes four points to four other points.
 
-    The points are (4, 2) or (n, 4, 2) of (x, y) in pixels.
+    Args:
+        images: Tensor (n, height, width, channels), one image of three axes, or channels first.
+        start_points: Tensor (4, 2) or (n, 4, 2) of (x, y) in pixels.
+        end_points: Tensor of the shape of `start_points`.
+        interpolation: "nearest" or "bilinear".
+        fill_value: Number beyond the edges.
+        data_format: "channels_last", "channels_first", or None for `hornbeam.config.image_data_format()`.
+
+    Returns:
+        Tensor of the images' form, in the dtype of `images`.
+
+    Raises:
+        ShapeError: If the points have another shape.
     """
     node, restore = image_batch(images, data_format, "perspective_transform")
     starts, ends = (cast_node(x, "float32") for x in (start_points, end_points))
