@@ -18,7 +18,7 @@ import numpy as np
 import hornbeam as hb
 from hornbeam import layers
 from hornbeam.engines import get_engine
-from hornbeam.training.data import types_of
+from hornbeam.training.packing import make_batch
 
 BATCHES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
 DEPTHS = [2, 5, 10, 20, 50, 100, 200]
@@ -58,7 +58,7 @@ def images(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def step_seconds(model: hb.Model, x: np.ndarray, y: np.ndarray, batch: int, seconds: float = 1.0) -> float:
     """The best of several rounds of steps, compiled and warm."""
-    step = model._step("train", (types_of(x, batch), types_of(y, batch)))
+    step = model._compiled_step("train", make_batch(x, y).signature(batch))
     engine = get_engine("native")
     buffers = [engine.put(x), engine.put(y)]
     rows = np.arange(batch)[None]
@@ -98,7 +98,7 @@ def point(job: str, value: int) -> dict[str, float]:
     begun = time.perf_counter()
     model = deep(value)
     built = time.perf_counter()
-    step = model._step("train", (types_of(x, 32), types_of(y, 32)))
+    step = model._compiled_step("train", make_batch(x, y).signature(32))
     traced = time.perf_counter()
     get_engine("native").executable(step.traced.step_graph)
     compiled = time.perf_counter()

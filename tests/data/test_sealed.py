@@ -96,7 +96,7 @@ def test_everything_else_is_refused(data: Any) -> None:
             assert "is sealed" in str(error)  # noqa: PT017
         else:
             pytest.fail(f"{name} went through")
-    with pytest.raises(ValueError, match="brings its own y"):
+    with pytest.raises(ValueError, match="bring their own y"):
         model.evaluate(sealed, data[1])
     assert sealed.looks == 0
 

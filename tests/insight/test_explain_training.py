@@ -174,8 +174,8 @@ def test_the_arithmetic_of_the_loop() -> None:
     assert TrainingSchedule(20, 32, 1, 1).epoch() == (
         "20 samples are one batch, smaller than 32; each batch is one update"
     )
-    assert "makes 10 updates" in TrainingSchedule(1000, 10, 10, 2, whole=False).epoch()
-    assert "0.2 times" in TrainingSchedule(1000, 10, 10, 2, whole=False).all()
+    assert "makes 10 updates" in TrainingSchedule(1000, 10, 10, 2, one_pass=False).epoch()
+    assert "0.2 times" in TrainingSchedule(1000, 10, 10, 2, one_pass=False).all()
     assert "stream" in TrainingSchedule(None, None, None, 2).epoch()
     assert TrainingSchedule(None, None, None, 2).sentence() == ""
     assert TrainingSchedule(None, None, 5, 2).sentence() == "5 updates an epoch, 10 in all"

@@ -49,9 +49,6 @@ UPWARD = {
     ("saving/onnx/load.py", "hornbeam.models.functional"),
     ("saving/weights.py", "hornbeam.models"),
     ("training/callbacks/base.py", "hornbeam.insight.explanations.training"),
-    ("training/callbacks/tensorboard.py", "hornbeam.diagnostics.profiler"),
-    ("training/trainer.py", "hornbeam.diagnostics.profile"),
-    ("training/trainer.py", "hornbeam.diagnostics.profiler"),
     ("utils/feature_space.py", "hornbeam.saving"),
 }
 

@@ -229,7 +229,7 @@ def test_other_data_and_models_are_noticed(tmp_path: Path) -> None:
     with pytest.raises(Killed):
         fit(DATA["arrays"](), callbacks.Checkpoint(tmp_path, every=1), Kill(3))
     with pytest.raises(
-        ValueError, match="26 samples in batches of 4, and cannot go on with 26 samples in batches of 8"
+        ValueError, match="26 samples in batches of 4, and cannot continue with 26 samples in batches of 8"
     ):
         fit({"x": X, "y": Y, "batch_size": 8}, resume=tmp_path)
     other = hb.Sequential([hb.Input((3,)), layers.Dense(9), layers.Dense(1)])
@@ -307,7 +307,7 @@ def test_signals_save_and_leave(number: signal.Signals, tmp_path: Path) -> None:
     assert time.monotonic() - sent < 10  # 2 s on a machine that does nothing else
     assert process.returncode in (128 + number, -number), errors
     assert f"{number.name}: saving after this step" in errors
-    assert "goes on there" in errors
+    assert "continues it" in errors
     updates = int(files.newest_first(tmp_path / "cut")[0].name[5:15])
     epochs = str(updates // 128 + 1)
     ends = []

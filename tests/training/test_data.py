@@ -14,17 +14,18 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers
+from hornbeam._internal.row_hash import fingerprint
+from hornbeam.data.pipeline.py_dataset import PyDataset
 from hornbeam.data.splits.split import class_ids, split_validation
-from hornbeam.training.data import (
-    ArrayData,
-    PyDataset,
-    StreamData,
+from hornbeam.training.array_data import ArrayData
+from hornbeam.training.packing import (
+    Batch,
     apply_class_weight,
     as_array,
     pack_x_y_sample_weight,
     unpack_x_y_sample_weight,
 )
-from hornbeam.training.data_leakage import fingerprint
+from hornbeam.training.stream_data import StreamData
 
 
 class Numbers(PyDataset):
@@ -155,7 +156,7 @@ def test_fit_on_a_dataset() -> None:
 
 
 def test_batches_of_arrays() -> None:
-    data = ArrayData((np.arange(7), np.arange(7)), 3)
+    data = ArrayData(Batch.of((np.arange(7), np.arange(7))), 3)
     assert [part.tolist() for part in data.epoch()] == [[[0, 1, 2], [3, 4, 5]], [[6]]]
     assert (data.samples, data.steps) == (7, 3)
     assert [part.tolist() for part in data.epoch(2)] == [[[0, 1, 2], [3, 4, 5]]]
@@ -163,7 +164,7 @@ def test_batches_of_arrays() -> None:
 
 
 def test_shuffling_whole_batches() -> None:
-    data = ArrayData(np.arange(6), 2, order=lambda n: np.arange(n)[::-1], by_batch=True)
+    data = ArrayData(Batch.of(np.arange(6)), 2, order=lambda n: np.arange(n)[::-1], by_batch=True)
     assert next(data.epoch()).tolist() == [[4, 5], [2, 3], [0, 1]]
 
 
@@ -172,10 +173,10 @@ def test_streams_keep_their_place() -> None:
     data = StreamData(source)
     assert data.steps == 5
     data.first_batch()
-    assert [int(x[0, 0]) for x in data.epoch(3)] == [0, 1, 2]
-    assert [int(x[0, 0]) for x in data.epoch(3)] == [3, 4, 0]
+    assert [int(batch.x[0, 0]) for batch in data.epoch(3)] == [0, 1, 2]
+    assert [int(batch.x[0, 0]) for batch in data.epoch(3)] == [3, 4, 0]
     data.rewind()
-    assert [int(x[0, 0]) for x in data.epoch()] == [0, 1, 2, 3, 4]
+    assert [int(batch.x[0, 0]) for batch in data.epoch()] == [0, 1, 2, 3, 4]
 
 
 def test_frames_and_torch_like_tensors() -> None:
@@ -221,7 +222,7 @@ def test_class_weights() -> None:
         apply_class_weight({1: 3.0}, y + 0.5, None)
 
 
-def test_split_rows() -> None:
+def test_split_validation() -> None:
     order = np.random.default_rng(0).permutation
     y = np.repeat([0, 1, 2], [50, 30, 20])
     train, held, said = split_validation(y, 100, 0.1, "auto", order)

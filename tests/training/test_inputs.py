@@ -12,8 +12,9 @@ import pytest
 import hornbeam as hb
 from hornbeam import layers
 from hornbeam.data import Dataset
-from hornbeam.training.data import StreamData, TableData
+from hornbeam.training.array_data import TableData
 from hornbeam.training.sources import make_data
+from hornbeam.training.stream_data import StreamData
 
 ROWS, SIZE = 20, 8
 rng = np.random.default_rng(0)

@@ -95,7 +95,7 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
     ),
     "channels first": (
         lambda: fit(images(), np.zeros((40, 1, 8, 8), "float32"), LABELS),
-        "The axes seem to be in another order: np.transpose",
+        "The axes seem to be in another order: transpose them with np.transpose",
     ),
     "one sample without a batch": (
         lambda: images().predict(np.zeros((8, 8, 1), "float32"), verbose=0),
@@ -105,11 +105,11 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
         lambda: fit(classifier(), X, LABELS[:-1]),
         "all data must have the same number of samples: x has 40, y has 39",
     ),
-    "no samples": (lambda: fit(classifier(), X[:0], LABELS[:0]), "there are no samples"),
+    "no samples": (lambda: fit(classifier(), X[:0], LABELS[:0]), "the data hold no samples"),
     "no data at all": (lambda: fit(classifier()), "fit() got no data: x is None"),
     "forgot y": (
         lambda: fit(classifier(), X),
-        "the loss of model 'net' compares predictions with targets, but there is no y",
+        "the loss of model 'net' compares predictions with targets, but y is missing",
     ),
     "NaN in x": (lambda: fit(classifier(), with_nan(), LABELS), "x contains NaN, first in sample 17"),
     "infinity in x": (
@@ -148,7 +148,7 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
     ),
     "y beside a generator": (
         lambda: fit(classifier(), batches(), LABELS, steps_per_epoch=1),
-        "x is a generator that gives batches (x, y) itself: leave y away",
+        "x is a generator, which gives batches (x, y) itself: omit y",
     ),
     "empty generator": (lambda: fit(classifier(), iter(())), "the data hold no batch"),
     "an index without a vector": (
@@ -169,7 +169,7 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
     "negative label": (lambda: fit(classifier(), X, LABELS - 1), "y contains the label -1"),
     "labels that are no classes": (
         lambda: fit(classifier(), X, LABELS + 0.5),
-        "expects class numbers (whole numbers)",
+        "expects class numbers (integers)",
     ),
     "one-hot for sparse": (
         lambda: fit(classifier(), X, ONE_HOT),
@@ -311,7 +311,7 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
     ),
     "sample_weight of another length": (
         lambda: fit(classifier(), X, LABELS, sample_weight=np.ones(39)),
-        "sample_weight has shape (39,), there are 40 samples",
+        "sample_weight has shape (39,), the data have 40 samples",
     ),
     "class_weight as a list": (
         lambda: fit(classifier(), X, LABELS, class_weight=[1.0, 2.0, 3.0]),
@@ -319,7 +319,7 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
     ),
     "class_weight for a class that is not there": (
         lambda: fit(classifier(), X, LABELS, class_weight={0: 1.0, 3: 2.0}),
-        "class_weight has the class 3, the output knows the classes 0 to 2",
+        "class_weight has the class 3, the output has the classes 0 to 2",
     ),
     "class_weight by name": (
         lambda: fit(classifier(), X, LABELS, class_weight={"cat": 1.0}),
@@ -397,7 +397,7 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
     ),
     "train_step of Keras on JAX": (
         lambda: fit(_Stateless(), X, YES),
-        "train_step(state, data) is how Keras has it on JAX",
+        "train_step(state, data) is the signature of Keras on JAX",
     ),
     "train_step that returns no dict": (
         lambda: fit(_Silent(), X, YES),

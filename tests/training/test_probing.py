@@ -10,7 +10,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import layers, ops
 from hornbeam.diagnostics.capture import Probe, capture_layer_calls, layer_values
-from hornbeam.ir.types import TensorType
+from hornbeam.training.packing import Batch
 
 
 def small() -> hb.Model:
@@ -81,9 +81,10 @@ def test_assignments_are_thrown_away(eager: bool) -> None:
         counter.assign(counter + 1.0)
         return {"count": counter.value * 1.0, "sum": ops.sum(x), "none": None}
 
-    probe = Probe(step, TensorType((3,), "float32"), eager=eager)
+    batch = Batch.of(np.ones(3, "float32"))
+    probe = Probe(step, batch.signature(), eager=eager)
     for _ in range(2):
-        found = probe(np.ones(3, "float32"))
+        found = probe(batch)
         assert (found["count"], found["sum"], found["none"]) == (2.0, 3.0, None)
     assert float(counter) == 1.0
 

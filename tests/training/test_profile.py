@@ -11,9 +11,9 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers
-from hornbeam.diagnostics.profile import ELSEWHERE, Profile
 from hornbeam.engines import current_engine, get_engine, set_engine
 from hornbeam.random import set_random_seed
+from hornbeam.training.profile import ELSEWHERE, Profile
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 8, 8, 3)).astype("float32")

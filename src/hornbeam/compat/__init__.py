@@ -21,7 +21,7 @@ from hornbeam.compat.messages import MissingModuleError as MissingModuleError
 from hornbeam.compat.messages import MissingNameError as MissingNameError
 from hornbeam.compat.messages import remark
 from hornbeam.compat.real_keras import real_libraries
-from hornbeam.training import checks
+from hornbeam.training import warning_policy
 
 
 def install() -> None:
@@ -37,7 +37,7 @@ def install() -> None:
             f"{loaded[0]} is already imported: Hornbeam can only stand in for it from the start"
         )
     sys.meta_path.insert(0, Finder())
-    checks.on_warning = remark
+    warning_policy.on_warning = remark
     warning_filter.install()
     engines.host_libraries = lambda: real_libraries(lambda hook: isinstance(hook, Finder))
 

@@ -23,8 +23,8 @@ from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import is_float
 from hornbeam.layers.context import layer_call_hook
 from hornbeam.random import random_state, set_random_state
-from hornbeam.training.batches import global_types, putter
-from hornbeam.training.data import as_arrays, leaves_of, pack_x_y_sample_weight, types_of
+from hornbeam.training.batches import global_signature, putter
+from hornbeam.training.packing import Batch, Signature, make_batch, unpack_x_y_sample_weight
 from hornbeam.training.step import with_floatx
 
 
@@ -79,7 +79,11 @@ class Probe:
     """
 
     def __init__(
-        self, fn: Callable[[Any], Any], types: Any, engine: Engine | None = None, eager: bool = False
+        self,
+        fn: Callable[[Any], Any],
+        signature: Signature,
+        engine: Engine | None = None,
+        eager: bool = False,
     ) -> None:
         self._fn = fn
         self._compiled: Compiled | None = None
@@ -87,17 +91,18 @@ class Probe:
             return
         engine = engine or current_engine()
         with preserve_rng_state():
-            traced = trace_for(engine, lambda data: fn(with_floatx(data)), [global_types(types, engine)])
+            types = global_signature(signature, engine).packed
+            traced = trace_for(engine, lambda data: fn(with_floatx(data)), [types])
         traced.graph = Graph(traced.graph.inputs, traced.outputs)
         traced.updated = []
         self._compiled = Compiled(traced, engine, putter(engine))
 
-    def __call__(self, data: Any) -> Any:
+    def __call__(self, batch: Batch) -> Any:
         """What `fn` returned, as NumPy arrays."""
         if self._compiled is not None:
-            return tree.map_structure(_array, self._compiled(leaves_of(data)))
+            return tree.map_structure(_array, self._compiled(batch.leaves))
         with preserve_rng_state(), retain_graph(), StatelessScope():
-            tensors = tree.map_structure(lambda x: None if x is None else as_tensor(x), data)
+            tensors = tree.map_structure(lambda x: None if x is None else as_tensor(x), batch.packed)
             return tree.map_structure(_array, self._fn(with_floatx(tensors)))
 
 
@@ -130,17 +135,11 @@ def layer_values(
     """
     if y is not None:
         model._require_compiled("layer_values")
-    data = pack_x_y_sample_weight(
-        as_arrays(model._run_host_layers(x), "x"),
-        as_arrays(y, "y"),
-        as_arrays(sample_weight, "sample_weight"),
-    )
+    data = make_batch(model._run_host_layers(x), y, sample_weight)
     found: list[Call] = []
 
     def run(batch: Any) -> Any:
-        inputs, targets, weights = (
-            (*batch, None, None)[:3] if isinstance(batch, tuple) else (batch, None, None)
-        )
+        inputs, targets, weights = unpack_x_y_sample_weight(batch)
         with capture_layer_calls() as calls:
             y_pred = model(inputs, training=training)
         found[:] = [call for call in calls if call.outputs]
@@ -154,7 +153,7 @@ def layer_values(
         slopes = iter(gradients(loss, wanted))
         return outputs, [next(slopes) if is_float(tensor.dtype) else None for tensor in outputs]
 
-    probe = Probe(run, types_of(data))
+    probe = Probe(run, data.signature())
     layers = [call.layer for call in found]
     outputs, slopes = probe(data)
     rows = zip(layers, outputs, slopes, strict=True)

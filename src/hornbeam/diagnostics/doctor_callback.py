@@ -107,7 +107,6 @@ class Doctor(Callback):
 
     def _take_snapshot(self, updates: int) -> None:
         from hornbeam.diagnostics.doctor.step_probe import StepProbe
-        from hornbeam.training.data import types_of
 
         trace = self._trace
         assert trace is not None
@@ -115,8 +114,10 @@ class Doctor(Callback):
         key = tuple(v.trainable for v in self.model.weights)
         probe = self._probes.get(key)
         if probe is None:
-            types = types_of(trace.batches[0])
-            probe = self._probes[key] = StepProbe(self.model, types, current_engine(), self.model.run_eagerly)
+            signature = trace.batches[0].signature()
+            probe = self._probes[key] = StepProbe(
+                self.model, signature, current_engine(), self.model.run_eagerly
+            )
         trace.snapshots.append(probe.snapshot(trace.batches, trace.epoch, updates))
         self.seconds += time.perf_counter() - started
 

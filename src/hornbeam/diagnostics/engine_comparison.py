@@ -11,7 +11,7 @@ import numpy as np
 
 from hornbeam._internal.validation import check_int
 from hornbeam.engines import current_engine, installed, using
-from hornbeam.training.data import ArrayData
+from hornbeam.training.array_data import ArrayData
 from hornbeam.training.sources import is_stream, make_data
 
 
@@ -78,8 +78,8 @@ def compare_engines(
         )
     data = make_data(x, y, None, batch_size, "compare_engines", run_host_layers=model._run_host_layers)
     assert isinstance(data, ArrayData)
-    size = min(batch_size, len(data.arrays[0]))
-    rows = np.arange(steps * size).reshape(steps, 1, size) % len(data.arrays[0])
+    size = min(batch_size, len(data.table))
+    rows = np.arange(steps * size).reshape(steps, 1, size) % len(data.table)
     runs = {name: _run(model, data, rows, name) for name in names}
     results = [_compared(name, run, runs[names[0]]) for name, run in runs.items()]
     _show(results, steps)
@@ -89,7 +89,7 @@ def compare_engines(
 def _run(model: Any, data: ArrayData, rows: np.ndarray, name: str) -> _Run:
     """The steps on one engine; then everything is as it was before."""
     with using(name):
-        step = model._step("train", data.types(rows.shape[-1]))
+        step = model._compiled_step("train", data.signature(rows.shape[-1]))
         buffers = data.buffers(current_engine())
         variables = step.traced.variables
         kept = [(variable, np.array(variable)) for variable in variables]

@@ -15,12 +15,14 @@ from hornbeam.core.variable import Variable
 from hornbeam.distribution.processes import is_first
 from hornbeam.engines import current_engine
 from hornbeam.random import host_permutation, random_state, set_random_state
-from hornbeam.training import checks
-from hornbeam.training.batches import global_types
+from hornbeam.training.array_data import ArrayData
+from hornbeam.training.batches import global_signature
 from hornbeam.training.callbacks.base import rated_optimizers
-from hornbeam.training.data import ArrayData, StreamData, types_of
+from hornbeam.training.check_arguments import check_class_weight
+from hornbeam.training.packing import Signature
 from hornbeam.training.sources import make_data
 from hornbeam.training.step import Step
+from hornbeam.training.stream_data import StreamData
 from hornbeam.visualization.terminal import BARS
 
 # How many steps are made between two looks at whether the loss has run away.
@@ -145,7 +147,7 @@ def lr_find(
         sample_weight,
         batch_size,
         "lr_find",
-        class_weight=checks.class_weights(class_weight),
+        class_weight=check_class_weight(class_weight),
         run_host_layers=model._run_host_layers,
     )
     if isinstance(data, StreamData) and data.once:
@@ -181,16 +183,16 @@ def _tested(
         return logs["loss"]
 
     with _unmoved(data), _replaced(optimizer, rate):
-        made: dict[Any, Step] = {}
+        steps_by_signature: dict[Signature, Step] = {}
         kept: dict[Variable, np.ndarray] = {}
 
-        def step_for(types: Any) -> Step:
-            key = str(types)
-            if key not in made:
-                made[key] = Step(train, global_types(types, engine), engine)
-                for variable in made[key].traced.variables:
+        def step_for(signature: Signature) -> Step:
+            if signature not in steps_by_signature:
+                step = Step(train, global_signature(signature, engine), engine)
+                steps_by_signature[signature] = step
+                for variable in step.traced.variables:
                     kept.setdefault(variable, np.array(variable.numpy()))
-            return made[key]
+            return steps_by_signature[signature]
 
         run = _from_arrays if isinstance(data, ArrayData) else _from_stream
         found: list[float] = []
@@ -214,14 +216,14 @@ def _from_arrays(data: Any, step_for: Any, steps: int, seed: int) -> Iterator[An
     while sum(map(len, order)) < steps * size:
         order.append(host_permutation(seed, count, len(order))[: count - count % size])
     rows = np.concatenate(order)[: steps * size].reshape(steps, size)
-    step, buffers = step_for(data.types(size)), data.buffers(current_engine())
+    step, buffers = step_for(data.signature(size)), data.buffers(current_engine())
     for start in range(0, steps, _CHUNK):
         yield step.run_many(buffers, rows[start : start + _CHUNK])
 
 
 def _from_stream(data: Any, step_for: Any, steps: int, seed: int) -> Iterator[Any]:
     for batch in data.epoch(steps):
-        yield np.asarray(step_for(types_of(batch)).run(batch))
+        yield np.asarray(step_for(batch.signature()).run(batch))
 
 
 def _ran_away(losses: np.ndarray) -> bool:

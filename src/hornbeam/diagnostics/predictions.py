@@ -9,18 +9,12 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
-from hornbeam.training import checks
+from hornbeam.training.array_data import ArrayData
+from hornbeam.training.check_arguments import check_steps, limit_steps
 from hornbeam.training.compile_config import describe
-from hornbeam.training.data import (
-    ArrayData,
-    StreamData,
-    leaves_of,
-    pack_x_y_sample_weight,
-    rows_of,
-    unpack_x_y_sample_weight,
-)
 from hornbeam.training.data_leakage import count_evaluation, unsealed
-from hornbeam.training.sources import check_end, make_data
+from hornbeam.training.packing import Batch
+from hornbeam.training.sources import Data, check_end, make_data
 
 
 @dataclass(frozen=True)
@@ -39,7 +33,7 @@ class Predictions:
     @property
     def count(self) -> int:
         """How many samples there are."""
-        return len(leaves_of(self.y_pred)[0])
+        return len(tree.flatten(self.y_pred)[0])
 
 
 def predictions(
@@ -62,19 +56,19 @@ def predictions(
         x, y, sample_weight = opened(model, x, y, sample_weight, look)
     data = make_data(x, y, sample_weight, batch_size, "evaluate", run_host_layers=model._run_host_layers)
     check_end(data, steps, "steps")
-    steps = checks.limited_steps(checks.optional_steps(steps, "steps"), data.steps)
-    if isinstance(data, ArrayData) and data.whole:
-        model._training_state.validation_fingerprints.check(data.data)
+    steps = limit_steps(check_steps("steps", steps), data.steps)
+    if isinstance(data, ArrayData) and data.uses_all_rows:
+        model._training_state.validation_fingerprints.check(data.table)
     found: list[tuple[Any, Any, Any, Any]] = []
     adds_losses = False
     for batch in _batches(data, steps):
-        inputs, targets, weights = unpack_x_y_sample_weight(batch)
+        targets = batch.y
         if targets is None:
             raise ValueError("predictions are compared with targets, but there is no y")
         if not found:
-            adds_losses = _tried(model, inputs)
-        outputs = model._predicted(pack_x_y_sample_weight(inputs))
-        found.append((inputs if keep_x else None, targets, outputs, weights))
+            adds_losses = _tried(model, batch)
+        outputs = model._predict_batch(batch.inputs_only())
+        found.append((batch.x if keep_x else None, targets, outputs, batch.sample_weight))
     if not found:
         raise ValueError("the data hold no batch to evaluate: a generator can be read only once")
     data.rewind()
@@ -89,11 +83,11 @@ def opened(model: Any, x: Any, y: Any, sample_weight: Any, look: str) -> tuple[A
     return x, y, sample_weight
 
 
-def _batches(data: ArrayData | StreamData, steps: int | None) -> Iterator[Any]:
+def _batches(data: Data, steps: int | None) -> Iterator[Batch]:
     if isinstance(data, ArrayData):
         for part in data.epoch(steps):
             for rows in part:
-                yield rows_of(data.data, rows)
+                yield data.table.take(rows)
     else:
         yield from data.epoch(steps)
 
@@ -105,9 +99,9 @@ def _joined(parts: list[Any]) -> Any:
     return tree.map_structure(lambda *arrays: None if arrays[0] is None else np.concatenate(arrays), *parts)
 
 
-def _tried(model: Any, x: Any) -> bool:
+def _tried(model: Any, batch: Batch) -> bool:
     """Call the model with one sample: are there outputs with a mask, and losses that layers add?"""
-    outputs = model(rows_of(x, slice(0, 1)), training=False)
+    outputs = model(batch.take(slice(0, 1)).x, training=False)
     if any(getattr(part, "_keras_mask", None) is not None for part in tree.flatten(outputs)):
         raise NotImplementedError(
             f"{describe(model)} gives outputs with a mask, which predictions do not keep: give "

@@ -27,10 +27,10 @@ from hornbeam.ir.types import TensorType
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.saving.files import replace_file
 from hornbeam.saving.weights import named_parts, weight_names
-from hornbeam.training.checks import loss_axis, loss_kind
-from hornbeam.training.data import pack_x_y_sample_weight, unpack_x_y_sample_weight
+from hornbeam.training.check_labels import loss_axis, loss_kind
 from hornbeam.training.loop import checked_logs
 from hornbeam.training.outputs import Outputs, unique_names
+from hornbeam.training.packing import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from hornbeam.training.step import with_floatx
 
 _DOC = """One training step of model {name!r}: forward, backward, the optimizer's update. Written by Hornbeam.

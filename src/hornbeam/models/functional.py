@@ -19,7 +19,7 @@ from hornbeam.ir.types import ShapeError
 from hornbeam.layers import InputLayer, Layer
 from hornbeam.models.host import HostSubgraph, adjust_strings, strings_to_array, to_numpy
 from hornbeam.models.model import Model, _takes_functional
-from hornbeam.training.checks import input_problem
+from hornbeam.training.check_inputs import shape_hint
 from hornbeam.training.host_inputs import HostInputs
 
 
@@ -445,7 +445,7 @@ def adjust(value: Any, symbol: KerasTensor, name: str) -> Any:
         return adjust_strings(value, symbol, name)
     tensor = as_tensor(value)
     shape, wanted = tuple(tensor.shape), tuple(symbol.shape)
-    problem = input_problem(shape, wanted)
+    problem = shape_hint(shape, wanted)
     if problem or (wanted and wanted[0] is not None and shape[:1] != wanted[:1]):
         hint = problem or f"The batch size of this model is fixed to {wanted[0]}"
         raise ShapeError(f"model {name!r}: input {symbol.name!r} expects shape {wanted}, got {shape}. {hint}")

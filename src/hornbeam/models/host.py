@@ -15,7 +15,7 @@ from hornbeam.core.symbolic import STRING, KerasTensor, SymbolicCall, holds_stri
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 from hornbeam.layers import InputLayer, Layer
-from hornbeam.training.checks import input_problem
+from hornbeam.training.check_inputs import shape_hint
 from hornbeam.training.host_inputs import HostInputs
 
 # Rows that are prepared at once: vectors of a large vocabulary take room.
@@ -156,7 +156,7 @@ def adjust_strings(value: Any, symbol: KerasTensor, name: str) -> Any:
             f"model {name!r}: input {symbol.name!r} takes {symbol.dtype}, it got strings "
             f'({sample_of(value)}): declare it Input(..., dtype="string")'
         )
-    problem = input_problem(tuple(shape), tuple(symbol.shape))
+    problem = shape_hint(tuple(shape), tuple(symbol.shape))
     if problem:
         where = f"model {name!r}: input {symbol.name!r}"
         raise ShapeError(f"{where} expects shape {symbol.shape}, got {tuple(shape)}. {problem}")

@@ -12,7 +12,7 @@ from hornbeam.layers import InputLayer, Layer
 from hornbeam.models.functional import CallGraph, adjust
 from hornbeam.models.host import HostSubgraph, has_host_layers, strings_to_array, to_numpy
 from hornbeam.models.model import Model
-from hornbeam.training import checks
+from hornbeam.training.check_inputs import check_values
 from hornbeam.training.host_inputs import HostInputs
 
 
@@ -116,7 +116,7 @@ class Sequential(Model):
     def _check_inputs(self, x: Any, values: bool = False) -> None:
         super()._check_inputs(x, values)
         if values and self._symbolic_inputs is None and self.layers:
-            checks.check_values(self.layers[0], x)
+            check_values(self.layers[0], x)
 
     def pop(self, rebuild: bool = True) -> Layer | None:
         """Take the top layer away and return it. Raises ValueError if there is none."""

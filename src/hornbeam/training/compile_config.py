@@ -11,7 +11,7 @@ from hornbeam import ops
 from hornbeam._internal.naming import nearest
 from hornbeam.core.variable import eager_scope
 from hornbeam.ir.types import ShapeError
-from hornbeam.training import checks
+from hornbeam.training.check_labels import check_activation, check_class_numbers, check_labels
 from hornbeam.training.outputs import Outputs, is_several
 
 _ACCURACY = ("accuracy", "acc")
@@ -119,7 +119,7 @@ class Losses:
                 raise ValueError(f"{where}: the loss of output {name!r} needs targets, but there is no y")
             prediction = ops.convert_to_tensor(prediction)
             at = f"{where}, output {name!r}"
-            checks.check_activation(loss, prediction, at)
+            check_activation(loss, prediction, at)
             self.shapes[name] = tuple(prediction.shape)
             try:
                 value = loss(target, prediction, sample_weight=weight)
@@ -145,9 +145,9 @@ class Losses:
         for name, loss, target in zip(self.outputs.names, self.by_output, targets, strict=True):
             if loss is not None and target is not None and name in self.shapes:
                 at = f"{describe(model)}, output {name!r}"
-                checks.check_labels(loss, target, self.shapes[name], at)
+                check_labels(loss, target, self.shapes[name], at)
                 if class_weight is not None:
-                    checks.check_class_weight(class_weight, loss, self.shapes[name], at)
+                    check_class_numbers(class_weight, loss, self.shapes[name], at)
 
 
 def describe(model: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 import warnings
+import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -47,6 +48,8 @@ class TrainingState:
         self.run_eagerly = False
         self.steps_per_execution = 1
         self.steps: Bounded = Bounded()
+        # Steps of a chunk by compiled step, as the loop measured them.
+        self.chunk_sizes: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self.predictors: Bounded = Bounded()
         # What eager calls of the whole model go through (see `hornbeam.training.model_call`).
         self.calls: Bounded = Bounded()

@@ -1,4 +1,4 @@
-"""Where in its data a training stands, so that another one can go on there."""
+"""Position in the training data, from which another training can resume."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hornbeam.random import random_state, set_random_state
 
 
 class _Pass(NamedTuple):
-    """A pass over the data: how many batches came before it, and what its order was drawn from."""
+    """A pass over the data: number of batches before it, and the states that its order was drawn from."""
 
     first: int
     random: dict[str, Any]
@@ -16,13 +16,13 @@ class _Pass(NamedTuple):
 
 
 class DataCursor:
-    """The batches of a source that were used, and the passes that they belong to.
+    """Count of the batches that were consumed, and the passes that they belong to.
 
-    A position is what the present pass was drawn from and how many of its batches were used: whoever begins
-    that pass again and leaves so many out stands where we do. Between two passes it is where the shuffles of
-    the source stand.
+    A position is the state from which the present pass was drawn, and how many of its batches were consumed:
+    drawing the pass again and skipping as many batches leads to the same place. Between two passes it is the
+    state of the source's shuffles.
 
-    source: a Dataset, whose shuffles have orders of their own; others draw from the global generators.
+    source: a Dataset, whose shuffles have states of their own; other sources use the global generators.
     """
 
     def __init__(self, source: Any = None) -> None:
@@ -31,43 +31,44 @@ class DataCursor:
         self._passes: list[_Pass] = []
 
     def begin_pass(self, first: int | None = None) -> None:
-        """A pass begins behind `first` batches, by default those that were used."""
+        """Begin a pass after `first` batches, by default those that were consumed."""
         orders = None if self._source is None else self._source._orders()
         self._passes.append(_Pass(self.consumed if first is None else first, random_state(), orders))
-        # One may be begun ahead of its use: two are enough, and one more for the pass before.
+        # One may begin ahead of its use: two are enough, and one more for the pass before.
         del self._passes[:-3]
 
     @property
     def consumed_in_pass(self) -> int:
-        """How many batches of the present pass were used."""
-        return self.consumed - max(
-            (one.first for one in self._passes if one.first <= self.consumed), default=0
-        )
+        """Batches of the present pass that were consumed."""
+        return self.consumed - max((p.first for p in self._passes if p.first <= self.consumed), default=0)
 
     def reset(self) -> None:
-        """The present pass ends here: the next batch is the first of another."""
+        """End the present pass: the next batch is the first of another."""
         self.consumed, self._passes = 0, []
 
     def position(self, at_end: bool, produced: int | None = None) -> dict[str, Any]:
-        """The position behind the batches that were used.
+        """Return the position after the consumed batches.
 
-        at_end: whether the pass has no more of them. produced: how many were made, if more than were used.
+        at_end: True if the pass has no more batches. produced: number of computed batches, if a thread reads
+        ahead.
         """
-        present = [one for one in self._passes if one.first <= self.consumed]
-        ahead = len(present) < len(self._passes) or (produced is not None and produced > self.consumed)
-        if not present or (at_end and not ahead):
+        begun = [p for p in self._passes if p.first <= self.consumed]
+        ahead = len(begun) < len(self._passes) or (produced is not None and produced > self.consumed)
+        if not begun or (at_end and not ahead):
             return {"taken": None, "orders": None if self._source is None else self._source._orders()}
         return {
-            "taken": self.consumed - present[-1].first,
-            "random": present[-1].random,
-            "orders": present[-1].orders,
-            # Whether more was drawn by now than the used batches needed.
+            "taken": self.consumed - begun[-1].first,
+            "random": begun[-1].random,
+            "orders": begun[-1].orders,
+            # More was drawn by now than the consumed batches needed.
             "ahead": ahead,
         }
 
     def seek(self, position: dict[str, Any]) -> int | None:
-        """Set random states and shuffles for the pass of `position` to begin. Returns how many of its batches
-        to leave out, or None if no pass is to be begun."""
+        """Set random states and shuffles for the pass of `position` to begin.
+
+        Returns how many of its batches to skip, None if no pass has begun.
+        """
         self.reset()
         if self._source is not None and position["orders"] is not None:
             self._source._set_orders(position["orders"])
@@ -77,5 +78,5 @@ class DataCursor:
         return int(position["taken"])
 
     def mark_skipped(self, count: int) -> None:
-        """The pass was begun again and `count` of its batches were left out."""
+        """Count the batches that were skipped after `seek` as consumed."""
         self.consumed = count

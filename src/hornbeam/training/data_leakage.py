@@ -1,143 +1,141 @@
-"""Is the test set still a test set? What served as validation data is remembered by a fingerprint."""
+"""Data leakage: test data that served for validation, or samples that were in training."""
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
-from hornbeam import tree
 from hornbeam._internal.row_hash import HashSketch, count_matches, evenly_spaced, fingerprint, hash_rows
+from hornbeam._internal.warn import warn_user
 from hornbeam.data.inspection.leakage import adapted_layers
 from hornbeam.data.samples import as_samples, named_arrays
 from hornbeam.data.splits.sealed import Sealed, find_sealed
 from hornbeam.distribution.processes import say
+from hornbeam.training.packing import Batch
 from hornbeam.training.sources import is_stream
 
 
 class TestSetWarning(UserWarning):
-    """The data given to `evaluate` as a test have served as validation data before."""
+    """The test data given to `evaluate` have served as validation data before."""
 
     __test__ = False
 
 
+class LeakWarning(UserWarning):
+    """Held-out data were in training: their score is too optimistic."""
+
+
 class ValidationFingerprints:
-    """Fingerprints of what a model was validated on."""
+    """Fingerprints of the data that a model was validated on."""
 
     def __init__(self) -> None:
-        self._known: dict[str, bool] = {}
+        # Fingerprint -> True once it was warned of.
+        self._warned: dict[str, bool] = {}
 
-    def remember(self, data: Any) -> None:
-        """Note validation data."""
-        self._known.setdefault(fingerprint(data), False)
+    def add(self, data: Batch) -> None:
+        """Remember validation data."""
+        self._warned.setdefault(fingerprint(data.leaves), False)
 
-    def check(self, data: Any) -> None:
-        """Warn, once, if `data` is known as validation data."""
-        if not self._known:
+    def check(self, data: Batch) -> None:
+        """Warn, once, if `data` served as validation data."""
+        if not self._warned:
             return
-        mark = fingerprint(data)
-        if self._known.get(mark) is False:
-            self._known[mark] = True
-            warnings.warn(
+        key = fingerprint(data.leaves)
+        if self._warned.get(key) is False:
+            self._warned[key] = True
+            warn_user(
                 "evaluate() got the data that fit() was given as validation_data. If you chose anything by "
                 "it (when to stop, which settings), the score is too good to be true: validate on "
-                "validation_split=0.1 of the training data, and look at the test set once, at the end",
+                "validation_split=0.1 of the training data, and evaluate on the test set once, at the end",
                 TestSetWarning,
-                stacklevel=4,
             )
 
 
-class LeakWarning(UserWarning):
-    """Something of the held-out data was in training: their score is too good to be true."""
+# Of so many held-out samples, evenly spaced, the result is certain.
+_ENOUGH = 64
 
 
-# Of so many samples, spread over the held-out ones, something is sure.
-_SURE = 64
+def warn_of_shared_samples(train: Batch, held_out: Batch) -> None:
+    """Warn if validation data are training data.
 
-
-def warn_of_shared_samples(train: Any, held: Any) -> None:
-    """Warn if validation data are training data: 64 samples spread over them, no two of which are the same,
-    are all in there, once each (in tables of few categories equal rows are there by chance, and often)."""
-    tables = [[leaf for leaf in tree.flatten(_first(data)) if leaf is not None] for data in (train, held)]
-    if any(len(part) != 1 for part in tables):
+    That is so if 64 evenly spaced samples of them, no two equal, are all in the training data about once
+    each. In tables of few categories equal rows are frequent by chance.
+    """
+    if len(train.x_leaves) != 1 or len(held_out.x_leaves) != 1:
         return
-    (ours,), (theirs,) = tables
-    if ours.dtype != theirs.dtype or ours.shape[1:] != theirs.shape[1:] or ours.dtype.kind not in "biuf":
+    (known,), (held,) = train.x_leaves, held_out.x_leaves
+    if known.dtype != held.dtype or known.shape[1:] != held.shape[1:] or known.dtype.kind not in "biuf":
         return
-    rows = theirs[evenly_spaced(len(theirs), _SURE)]
-    if len(rows) < _SURE or not rows.size or len(np.unique(hash_rows(rows, rows.dtype))) < _SURE:
+    rows = held[evenly_spaced(len(held), _ENOUGH)]
+    if len(rows) < _ENOUGH or not rows.size or len(np.unique(hash_rows(rows, rows.dtype))) < _ENOUGH:
         return
-    counts = count_matches(ours, rows)
-    if counts is not None and counts.all() and counts.sum() <= 1.1 * _SURE:
-        warnings.warn(
-            "fit() got validation_data whose samples are in the training data, too: val_ metrics then show "
-            "what was learned by heart, not what will be right on new samples. Hold samples out with "
+    counts = count_matches(known, rows)
+    if counts is not None and counts.all() and counts.sum() <= 1.1 * _ENOUGH:
+        warn_user(
+            "fit() got validation_data whose samples are in the training data, too: val_ metrics then "
+            "measure what was memorized, not what will be right on new samples. Hold samples out with "
             "validation_split=0.1 or data.split; data.find_leaks names the ones in common",
             LeakWarning,
-            stacklevel=4,
         )
 
 
-def _first(data: Any) -> Any:
-    return data[0] if isinstance(data, tuple) else data
-
-
 class TrainingRowHashes:
-    """What a model with adapted layers (Normalization, TextVectorization, ...) was trained on, to tell
-    whether those saw what it is evaluated on. Models without such layers cost nothing."""
+    """Row hashes of the training data of a model with adapted layers (Normalization, TextVectorization, ...).
+
+    They tell whether those layers saw data that the model is evaluated on. Other models cost nothing.
+    """
 
     def __init__(self) -> None:
-        self._marks: set[str] = set()
-        self._known: dict[str, HashSketch] = {}
-        self._named: set[str] = set()
+        self._fingerprints: set[str] = set()
+        self._hashes: dict[str, HashSketch] = {}
+        self._warned: set[str] = set()
 
-    def remember(self, model: Any, x: Any) -> None:
-        """Note training data, arrays in memory."""
+    def add(self, model: Any, x: Any) -> None:
+        """Remember training data, arrays in memory."""
         if is_stream(x) or not adapted_layers(model):
             return
         arrays = named_arrays(as_samples(x, "x"), "x")
-        mark = fingerprint(list(arrays.values()))
-        if mark not in self._marks:
-            self._marks.add(mark)
+        key = fingerprint(list(arrays.values()))
+        if key not in self._fingerprints:
+            self._fingerprints.add(key)
             for name, array in arrays.items():
-                self._known.setdefault(name, HashSketch()).add(hash_rows(array))
+                self._hashes.setdefault(name, HashSketch()).add(hash_rows(array))
 
     def check(self, model: Any, x: Any) -> None:
-        """Warn, once a layer, if layers of the model were adapted on `x`, which is no training data.
+        """Warn, once a layer, if layers of the model were adapted on `x`, which is not training data.
 
-        Sure is what holds for 20 samples or more of 64 that are not among the training data, and for all of
-        them.
+        It is certain if a layer saw all of the samples, out of 64, that are not training data, and these are
+        20 or more.
         """
-        if not self._known or is_stream(x):
+        if not self._hashes or is_stream(x):
             return
         for name, array in named_arrays(as_samples(x, "x"), "x").items():
-            trained = self._known.get(name)
+            trained = self._hashes.get(name)
             if trained is None:
                 continue
-            words = np.unique(hash_rows(array[evenly_spaced(len(array), _SURE)]))
+            hashes = np.unique(hash_rows(array[evenly_spaced(len(array), _ENOUGH)]))
             for layer in adapted_layers(model):
-                saw = layer._adapted_on
-                own = trained.comparable(saw.comparable(words))
-                own = own[~trained.has(own)]
-                if 2 * len(own) < len(words) or len(own) < 20 or not saw.has(own).all():
+                adapted = layer._adapted_on
+                unseen = trained.comparable(adapted.comparable(hashes))
+                unseen = unseen[~trained.has(unseen)]
+                if 2 * len(unseen) < len(hashes) or len(unseen) < 20 or not adapted.has(unseen).all():
                     continue
-                if layer.name in self._named:
+                if layer.name in self._warned:
                     continue
-                self._named.add(layer.name)
-                warnings.warn(
+                self._warned.add(layer.name)
+                warn_user(
                     f"adapt() of {layer.describe()} saw the data that evaluate() got, which are not among "
-                    "the training data: something of them is in the model, and the score is too good. Call "
-                    "adapt(x_train), with the training part alone, before fit()",
+                    "the training data: the model contains information about them, and the score is too "
+                    "good. Call adapt(x_train), with the training part alone, before fit()",
                     LeakWarning,
-                    stacklevel=4,
                 )
 
 
 def unsealed(x: Any, y: Any, sample_weight: Any, fitting: bool) -> tuple[Any, Any, Any, Sealed | None]:
-    """What `evaluate` was given, out of its seal if it is under one, and the seal.
+    """Return the arguments of `evaluate`, taken out of their seal if they have one, and the seal.
 
-    Raises SealedError in the middle of `fit`: such a look is made to choose by.
+    Raises SealedError during `fit`: such an evaluation serves to choose by.
     """
     sealed = find_sealed(x)
     if sealed is None:
@@ -148,16 +146,16 @@ def unsealed(x: Any, y: Any, sample_weight: Any, fitting: bool) -> tuple[Any, An
         return x, y, sample_weight, sealed
     for name, value in (("y", y), ("sample_weight", sample_weight)):
         if value is not None:
-            raise ValueError(f"evaluate(): what is sealed brings its own {name}: leave {name} away")
+            raise ValueError(f"evaluate(): sealed data bring their own {name}: omit {name}")
     return *sealed._opened(), sealed
 
 
-def count_evaluation(sealed: Sealed | None, what: str, quiet: bool) -> None:
-    """Count a look at what is sealed, and say so; a quiet caller hears of the second and later ones."""
+def count_evaluation(sealed: Sealed | None, description: str, quiet: bool) -> None:
+    """Count an evaluation of sealed data and print it; if `quiet`, warn of the second and later ones."""
     if sealed is None:
         return
-    sentence = sealed.count(what)
+    sentence = sealed.count(description)
     if not quiet:
         say(sentence)
     elif not sentence.startswith("first"):
-        warnings.warn(sentence, TestSetWarning, stacklevel=4)
+        warn_user(sentence, TestSetWarning)

@@ -1,7 +1,7 @@
-"""What a model's host part hands to its compiled part.
+"""Values that pass from a model's host part to its compiled part.
 
-Layers for strings compute in NumPy. A model that has some (see `models/host.py`) runs them on the data before
-the step, and the step is traced with what they gave.
+Layers for strings compute in NumPy. A model with such layers (see `models/host.py`) runs them on the data
+before the step, and the step is traced with their outputs.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 
 
 class HostInputs(dict):
-    """Arrays (or tensors in their place) at which the compiled part of a model begins, by their number."""
+    """Arrays (or symbolic tensors) at which the compiled part of a model begins, by number."""
 
 
-# From x as the user gave it to HostInputs, or to x itself where a model has no host part.
+# From the user's x to HostInputs, or to x itself for a model without a host part.
 RunHostLayers = Callable[[Any], Any]

@@ -18,7 +18,7 @@ from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import reference, where
 from hornbeam.ir.node import Node
 from hornbeam.ir.scope import BACKWARD, Located
-from hornbeam.training.data import leaves_of
+from hornbeam.training.packing import Batch
 from hornbeam.training.step import Step
 
 _ADVICE = {
@@ -35,18 +35,16 @@ _ADVICE = {
 class CheckedStep:
     """A step that raises FloatingPointError as soon as something is not finite, and says where that began."""
 
-    chunk = 1
-
     def __init__(self, step: Step) -> None:
         self._step = step
         # Which rows of the data the batch has, if that is known.
         self.rows: np.ndarray | None = None
 
-    def run(self, data: Any) -> Any:
-        """One step on a batch of arrays. Returns what the step returned."""
+    def run(self, batch: Batch) -> Any:
+        """Run one step. Returns the result of the step."""
         traced = self._step.traced
         before = [np.array(variable.numpy()) for variable in traced.variables]
-        logs = self._step.run(data)
+        logs = self._step.run(batch)
         values = {name: np.asarray(value) for name, value in tree.flatten_with_path(logs)}
         bad = [
             *(
@@ -57,7 +55,7 @@ class CheckedStep:
             *(f"the weight {v.path!r}" for v in traced.updated if not _finite(v.numpy())),
         ]
         if bad:
-            raise FloatingPointError(f"{bad[0]} is not finite: {self._origin(before, leaves_of(data))}")
+            raise FloatingPointError(f"{bad[0]} is not finite: {self._origin(before, batch.leaves)}")
         return logs
 
     def _origin(self, before: Sequence[np.ndarray], batch: Sequence[np.ndarray]) -> str:

@@ -1,88 +1,128 @@
-"""A running `fit` as a value: what must be known to go on with it, in another process and on another day."""
+"""A running `fit`: its epochs, and the state from which another process can resume it."""
 
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from hornbeam._internal.warn import warn_user
 from hornbeam.distribution.processes import slowest
 from hornbeam.random import random_state, set_random_state
 from hornbeam.training.callbacks.base import CallbackList
 from hornbeam.training.checkpoint_schema import check_callback_state, check_state
-from hornbeam.training.data import ArrayData, StreamData
+from hornbeam.training.fit_settings import FitSettings
 from hornbeam.training.loop import Loop
 from hornbeam.training.signals import GracefulShutdown
-
-Data = ArrayData | StreamData
+from hornbeam.training.sources import Data
 
 
 class TrainingRun:
-    """Where a `fit` stands.
+    """Progress of one `fit`.
 
-    epoch: the one that runs. updates: of the optimizer, before this epoch. `state()` and `restore()` together
-    let another `fit` with the same model, data and callbacks end as this one would have.
+    epoch: the present one, from 0. updates: of the optimizer, before this epoch. With `state()` and
+    `restore()` another `fit` with the same model, data and callbacks ends as this one would have.
     """
 
     def __init__(
-        self, model: Any, data: Data, validation: Data | None, callbacks: CallbackList, epoch: int
+        self, model: Any, data: Data, validation: Data | None, callbacks: CallbackList, settings: FitSettings
     ) -> None:
         self.model = model
         self.data = data
         self.validation = validation
         self.callbacks = callbacks
-        self.epoch = epoch
+        self.settings = settings
+        self.epoch = settings.initial_epoch
         self.updates = 0
         self.loop = Loop(model, "train", callbacks)
-        self.loop.begin(epoch)
+        self.loop.begin(self.epoch)
         self.loop.stop_requested = self.stop_requested
-        # Whether the epoch that runs was begun before: its first batches are behind it.
-        self.continues = False
+        # True if the first batches of the present epoch were done before the training was resumed.
+        self.resumed = False
         self.shutdown: GracefulShutdown | None = None
-        # Whether every step is looked at for what is not finite.
-        self.debug_nans = False
+        # True if every step is searched for values that are not finite.
+        self.debug_nans = settings.debug_nans
 
-    def stop_requested(self) -> bool:
-        """Whether a signal asks the run to save and leave: in any process of a job, for they stop at one
-        step."""
-        if self.shutdown is not None:
-            self.shutdown.requested = int(slowest(self.shutdown.requested or 0)) or None
-        return self.shutdown is not None and self.shutdown.requested is not None
+    # -- epochs ------------------------------------------------------------------------------------
 
-    def stop_if_requested(self) -> None:
-        """Save and leave as a signal asked to. Raises KeyboardInterrupt or SystemExit."""
-        if self.shutdown is None or not self.stop_requested():
-            return
-        places = [saver.save_now() for saver in self.savers]
-        self.shutdown.exit(
-            f"the training was cut off at update {self.updates_now:,}; fit(resume={places[0]!r}) goes on "
-            "there"
-        )
+    def train(self) -> dict[str, Any]:
+        """Run the epochs that are left. Returns the logs of the last one."""
+        logs: dict[str, Any] = {}
+        while self.epoch < self.settings.epochs and not self.model.stop_training:
+            logs = self._run_epoch()
+        return logs
 
-    def finish_epoch(self) -> None:
-        """The epoch is over, callbacks included: the next one begins with nothing done."""
+    def _run_epoch(self) -> dict[str, Any]:
+        """Run the present epoch, or the rest of it, with validation and callbacks. Returns its logs."""
+        model, loop, callbacks, steps = self.model, self.loop, self.callbacks, self.settings.steps
+        epoch = self.epoch
+        if not self.resumed:
+            model.reset_metrics()
+        self.resumed = False
+        callbacks.on_epoch_begin(epoch)
+        logs = dict(sorted(loop.run(self.data, steps).items()))
+        self.stop_if_requested()
+        if loop.done == 0 or (steps is not None and loop.done < steps and not model.stop_training):
+            self._stop_without_data()
+        if loop.done:
+            if self.validation is not None and self.settings.validates_after(epoch):
+                results = model._evaluate(self.validation, callbacks, self.settings.validation_steps, self)
+                logs.update({f"val_{name}": value for name, value in sorted(results.items())})
+            callbacks.on_epoch_end(epoch, logs)
+        self._finish_epoch()
+        return logs
+
+    def _finish_epoch(self) -> None:
         self.updates += self.loop.done
         self.epoch += 1
         self.loop.begin(self.epoch)
 
-    @property
-    def savers(self) -> list[Any]:
-        """The callbacks that keep checkpoints."""
-        return [callback for callback in self.callbacks.callbacks if hasattr(callback, "save_now")]
+    def _stop_without_data(self) -> None:
+        steps, epochs = self.settings.steps, self.settings.epochs
+        goal = f"{steps} steps in each of {epochs} epochs" if steps is not None else f"{epochs} epochs"
+        warn_user(
+            f"the data ran out in epoch {self.epoch + 1} after {self.loop.done} steps; fit() was to make "
+            f"{goal}. A generator can be read once: let it run for ever and give steps_per_epoch, or use a "
+            "PyDataset"
+        )
+        self.model.stop_training = True
 
     @property
     def updates_now(self) -> int:
         """Updates so far, over all epochs."""
         return self.updates + self.loop.done
 
-    def state(self, finished: bool) -> dict[str, Any]:
-        """Everything besides weights and the optimizer's state, as JSON values and arrays.
+    # -- signals -----------------------------------------------------------------------------------
 
-        finished: whether the epoch is over, callbacks included.
+    def stop_requested(self) -> bool:
+        """Return whether a signal in any process asks to save and stop: all stop at the same step."""
+        if self.shutdown is not None:
+            self.shutdown.requested = int(slowest(self.shutdown.requested or 0)) or None
+        return self.shutdown is not None and self.shutdown.requested is not None
+
+    def stop_if_requested(self) -> None:
+        """Save and stop if a signal asks for it. Raises KeyboardInterrupt or SystemExit."""
+        if self.shutdown is None or not self.stop_requested():
+            return
+        paths = [saver.save_now() for saver in self.savers]
+        self.shutdown.exit(
+            f"the training was cut off at update {self.updates_now:,}; fit(resume={paths[0]!r}) continues it"
+        )
+
+    @property
+    def savers(self) -> list[Any]:
+        """Callbacks that write checkpoints."""
+        return [callback for callback in self.callbacks.callbacks if hasattr(callback, "save_now")]
+
+    # -- checkpoints -------------------------------------------------------------------------------
+
+    def state(self, finished: bool) -> dict[str, Any]:
+        """Return everything besides weights and the optimizer's state, as JSON values and arrays.
+
+        finished: True if the epoch is over, callbacks included.
         """
         return {
             "epoch": self.epoch + finished,
@@ -102,15 +142,17 @@ class TrainingRun:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a `state()`. Raises ModelFileError for what is none, ValueError if data or metrics are
-        others than they were; everything is then as it was, but for a stream, of which batches are gone.
+        """Continue from a `state()`.
+
+        Raises ModelFileError for anything else, ValueError if data or metrics differ from those before.
+        Everything is then unchanged, except for a stream, whose consumed batches are gone.
         """
         check_state(state)
-        before = self._standing()
+        backup = self._backup()
         try:
-            self._take(state)
+            self._restore(state)
         except BaseException as error:
-            self._go_back(before)
+            self._undo(backup)
             if isinstance(error, (KeyError, TypeError, AttributeError, IndexError, OverflowError)):
                 from hornbeam.saving.files import ModelFileError
 
@@ -119,34 +161,32 @@ class TrainingRun:
                 ) from error
             raise
 
-    def _standing(self) -> list[Any]:
-        """What `_take` changes, to be put back."""
+    def _backup(self) -> list[Any]:
+        """Copy what `_restore` changes."""
         metrics = [np.array(v.numpy()) for v in self.model.metrics_variables]
-        kept = [copy.deepcopy(callback.get_state()) for callback in self.callbacks.callbacks]
-        return [random_state(), metrics, kept]
+        states = [copy.deepcopy(callback.get_state()) for callback in self.callbacks.callbacks]
+        return [random_state(), metrics, states]
 
-    def _go_back(self, before: list[Any]) -> None:
-        random, metrics, kept = before
+    def _undo(self, backup: list[Any]) -> None:
+        random, metrics, states = backup
         set_random_state(random)
         for variable, array in zip(self.model.metrics_variables, metrics, strict=True):
             variable.assign(array)
-        for callback, state in zip(self.callbacks.callbacks, kept, strict=True):
+        for callback, state in zip(self.callbacks.callbacks, states, strict=True):
             callback.set_state(state)
 
-    def _take(self, state: dict[str, Any]) -> None:
-        if state["done"] and state["form"] != self.data.description:
+    def _restore(self, state: dict[str, Any]) -> None:
+        before, now = _describe(state["form"]), _describe(self.data.description)
+        same_data = state["form"] == self.data.description
+        if state["done"] and not same_data:
             raise ValueError(
-                f"the training was cut off in the middle of an epoch over {_form(state['form'])}, and cannot "
-                f"go on with {_form(self.data.description)}"
+                f"the training was cut off in the middle of an epoch over {before}, and cannot continue with "
+                f"{now}"
             )
-        if state["form"] != self.data.description:
-            warnings.warn(
-                f"the training goes on with {_form(self.data.description)}, it began with "
-                f"{_form(state['form'])}",
-                stacklevel=4,
-            )
-        else:
+        if same_data:
             self.data.seek(state["data"])
+        else:
+            warn_user(f"the training continues with {now}, it began with {before}")
         if self.validation is not None and state["validation"] is not None:
             self.validation.seek(state["validation"])
         if not state["data"].get("ahead"):
@@ -156,7 +196,7 @@ class TrainingRun:
         self.epoch, self.updates = state["epoch"], state["updates"]
         self.loop.begin(self.epoch)
         self.loop.done, self.loop.logs = state["done"], dict(state["logs"])
-        self.continues = state["done"] > 0
+        self.resumed = state["done"] > 0
         self.model.stop_training = state["stopped"]
 
     def _restore_metrics(self, state: dict[str, Any]) -> None:
@@ -172,25 +212,22 @@ class TrainingRun:
             variable.assign(array)
 
     def _restore_callbacks(self, states: list[dict[str, Any]]) -> None:
-        """By class, in order: the first EarlyStopping goes on as the first one did."""
+        """Match states to callbacks by class, in order: the first EarlyStopping gets the first one's."""
         left = list(states)
         for callback in self.callbacks.callbacks:
-            found = next((s for s in left if s["class"] == type(callback).__name__), None)
-            if found is not None:
-                left = [s for s in left if s is not found]
-                check_callback_state(callback, found["state"])
-                callback.set_state(found["state"])
+            match = next((s for s in left if s["class"] == type(callback).__name__), None)
+            if match is not None:
+                left = [s for s in left if s is not match]
+                check_callback_state(callback, match["state"])
+                callback.set_state(match["state"])
         lost = [s["class"] for s in left if s["state"]]
         if lost:
-            warnings.warn(
-                f"the training had {', '.join(lost)} among its callbacks before: they are not there any more",
-                stacklevel=5,
-            )
+            warn_user(f"the training had {', '.join(lost)} among its callbacks before, which are missing now")
 
 
 @contextmanager
 def running(run: TrainingRun) -> Iterator[TrainingRun]:
-    """Make the run its model's `_training_run`; with checkpoints, signals make it save and stop."""
+    """Make the run its model's `_training_run`; if it writes checkpoints, signals make it save and stop."""
     run.model._training_run = run
     try:
         if run.savers:
@@ -204,8 +241,9 @@ def running(run: TrainingRun) -> Iterator[TrainingRun]:
             saver.wait()
 
 
-def _form(form: dict[str, Any]) -> str:
+def _describe(description: dict[str, Any]) -> str:
     """Data in words."""
-    if "samples" in form:
-        return f"{form['samples']:,} samples in batches of {form['batch_size']}"
-    return "a stream of batches" if form["batches"] is None else f"{form['batches']:,} batches"
+    if "samples" in description:
+        return f"{description['samples']:,} samples in batches of {description['batch_size']}"
+    batches = description["batches"]
+    return "a stream of batches" if batches is None else f"{batches:,} batches"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class TrainingSchedule:
     """What `fit` is going to do. samples, batch_size: None for streams. steps: updates an epoch, None if only
-    the end of the data tells. whole: whether the steps are one pass over the samples.
+    the end of the data tells. one_pass: whether the steps are one pass over the samples.
 
     >>> TrainingSchedule(60_000, 128, 469, 12).sentence()
     '60,000 samples / 128 = 469 updates an epoch, 5,628 in all'
@@ -19,7 +19,7 @@ class TrainingSchedule:
     batch_size: int | None
     steps: int | None
     epochs: int
-    whole: bool = True
+    one_pass: bool = True
 
     @property
     def updates(self) -> int | None:
@@ -33,7 +33,7 @@ class TrainingSchedule:
         updates = f"{_updates(self.steps)} an epoch, {self.updates:,} in all"
         if self.samples is None or self.batch_size is None:
             return updates
-        if self.whole:
+        if self.one_pass:
             return f"{self.samples:,} samples / {self.batch_size:,} = {updates}"
         return f"{self.samples:,} samples in batches of {self.batch_size:,}: {updates}"
 
@@ -49,7 +49,7 @@ class TrainingSchedule:
             text = f"{self.samples:,} samples are one batch, smaller than {self.batch_size:,}"
         elif rest:
             text += f", so {math.ceil(exact):,} batches: {full:,} of {self.batch_size:,} and one of {rest:,}"
-        if self.steps is not None and not self.whole:
+        if self.steps is not None and not self.one_pass:
             return f"{text}; steps_per_epoch makes {_updates(self.steps)} an epoch"
         return f"{text}; each batch is one update"
 
@@ -59,7 +59,7 @@ class TrainingSchedule:
             return f"{self.epochs:,} epochs"
         text = f"{self.epochs:,} × {self.steps:,} = {_updates(self.updates)}"
         if self.samples is not None and self.batch_size is not None:
-            seen = self.epochs if self.whole else self.updates * self.batch_size / self.samples
+            seen = self.epochs if self.one_pass else self.updates * self.batch_size / self.samples
             text += f"; each sample is looked at {seen:.3g} time{'s' * (seen != 1)}"
         return text
 

@@ -1,4 +1,4 @@
-"""Steps of training, testing and predicting as compiled graphs, one for each signature of a batch."""
+"""Compiled steps of training, testing and predicting, one for each signature of a batch."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.engines.base import Engine, Executable
 from hornbeam.ir.types import is_float
 from hornbeam.training.batches import local_rows, putter
-from hornbeam.training.data import leaves_of
 from hornbeam.training.inference_plan import InferencePlan, WeightCache
+from hornbeam.training.packing import Batch, Signature
 
 
 def with_floatx(data: Any) -> Any:
-    """A batch whose floats have the default float dtype; integers stay."""
+    """Cast the floats of a batch to the default float dtype; integers stay."""
 
     def convert(x: Any) -> Any:
         if isinstance(x, Tensor) and is_float(x.dtype) and x.dtype != floatx():
@@ -35,28 +35,25 @@ def with_floatx(data: Any) -> Any:
 
 
 class Step:
-    """`fn(data)` for batches of `types`, compiled for `engine`; variables stay on the engine between
-    steps."""
+    """`fn(data)` for batches of one signature, compiled for `engine`. Variables stay on the engine."""
 
-    def __init__(self, fn: Callable[[Any], Any], types: Any, engine: Engine) -> None:
+    def __init__(self, fn: Callable[[Any], Any], signature: Signature, engine: Engine) -> None:
         self.engine = engine
-        self.traced = trace_for(engine, lambda data: fn(with_floatx(data)), [types])
+        self.traced = trace_for(engine, lambda data: fn(with_floatx(data)), [signature.packed])
         self._one: Compiled | None = None
         self._many: Executable | None = None
         self._captured: list[Any] = []
-        # How many steps fit into a chunk; the loop that uses it lets it grow.
-        self.chunk = 1
 
-    def run(self, data: Any) -> Any:
-        """One step on a batch of arrays. Returns what `fn` returned."""
+    def run(self, batch: Batch) -> Any:
+        """Run one step. Returns the result of `fn`."""
         if self._one is None:
             self._one = Compiled(self.traced, self.engine, putter(self.engine))
-        return self._one(leaves_of(data))
+        return self._one(batch.leaves)
 
     def run_many(self, buffers: Sequence[Any], indices: np.ndarray) -> Any:
-        """A step for every row of `indices`, on those rows of the whole arrays in `buffers`.
+        """Run a step for every row of `indices`, on those rows of the arrays in `buffers`.
 
-        Returns what `fn` returned, every value with the steps as its first axis.
+        Returns the result of `fn`, every value with the steps as its first axis.
         """
         traced, engine = self.traced, self.engine
         if self._many is None:
@@ -65,8 +62,8 @@ class Step:
             self._captured = [engine.copy(buffer_of(node, engine)) for node in traced.captured]
         state = []
         for variable in traced.variables:
-            buffer, alone = variable.borrow_buffer(engine)
-            state.append(buffer if alone else engine.copy(buffer))
+            buffer, sole_owner = variable.borrow_buffer(engine)
+            state.append(buffer if sole_owner else engine.copy(buffer))
             del buffer
         state.extend(self._captured)
         self._captured = []
@@ -79,66 +76,65 @@ class Step:
 
 
 class EagerStep:
-    """`fn(data)`, run line by line (`run_eagerly=True`): slow, and every value can be looked at."""
-
-    chunk = 1
+    """`fn(data)`, run line by line (`run_eagerly=True`): slow, with every value at hand."""
 
     def __init__(self, fn: Callable[[Any], Any]) -> None:
         self.fn = fn
 
-    def run(self, data: Any) -> Any:
-        """One step on a batch of arrays."""
+    def run(self, batch: Batch) -> Any:
+        """Run one step. Returns the result of `fn`."""
         with retain_graph():
-            tensors = tree.map_structure(lambda x: None if x is None else as_tensor(x), data)
+            tensors = tree.map_structure(lambda x: None if x is None else as_tensor(x), batch.packed)
             return self.fn(with_floatx(tensors))
 
 
 class Predictor:
-    """`fn(data)` for one signature, with as little Python around the engine as possible. Safe to use from
-    threads.
+    """`fn(data)` for one signature, with as little Python around the engine as possible. Thread-safe.
 
-    What depends on the weights alone (batch normalizations folded into weights, casts) is computed once and
-    kept until a weight is assigned. A function that assigns variables itself (random states, states of
+    Values that depend on the weights alone (batch normalizations folded into weights, casts) are computed
+    once, until a weight is assigned. A function that assigns variables itself (random states, states of
     recurrent layers) runs as it was traced.
     """
 
-    def __init__(self, fn: Callable[[Any], Any], types: Any, engine: Engine, store: WeightCache) -> None:
-        self.traced = traced = trace_for(engine, lambda data: fn(with_floatx(data)), [types])
+    def __init__(
+        self, fn: Callable[[Any], Any], signature: Signature, engine: Engine, cache: WeightCache
+    ) -> None:
+        self.traced = traced = trace_for(engine, lambda data: fn(with_floatx(data)), [signature.packed])
         evaluate(traced.captured)
         weights = len(traced.variables) + len(traced.captured)
         self._put, self._get, self._engine = putter(engine), engine.get, engine
-        self.plan = None if traced.updated else InferencePlan(traced.graph, weights, engine, store)
-        self._changing = Compiled(traced, engine, self._put) if traced.updated else None
+        self.plan = None if traced.updated else InferencePlan(traced.graph, weights, engine, cache)
+        self._stateful = Compiled(traced, engine, self._put) if traced.updated else None
         self._variables, self._captured = traced.variables, traced.captured
-        self._plain = isinstance(traced.result, Tensor)
+        self._single_output = isinstance(traced.result, Tensor)
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> Any:
-        """The outputs as NumPy arrays."""
+        """Return the outputs as NumPy arrays."""
         if self.plan is None:
-            assert self._changing is not None
-            return tree.map_structure(lambda x: local_rows(np.array(x), self._engine), self._changing(arrays))
+            assert self._stateful is not None
+            return tree.map_structure(lambda x: local_rows(np.array(x), self._engine), self._stateful(arrays))
         if self._engine.mesh is not None:
             for variable in self._variables:
                 variable.place(self._engine)
         weights = [variable._node for variable in self._variables] + self._captured
         outputs = self.plan.run(weights, [self._put(array) for array in arrays])
-        if self._plain:
+        if self._single_output:
             return local_rows(np.array(self._get(outputs[0])), self._engine)
         return self.traced.pack([local_rows(np.array(self._get(value)), self._engine) for value in outputs])
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ctrl-C inside takes effect at the end, so that weights are always those of a completed step."""
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    """Delay Ctrl-C to the end of the block, so that weights are always those of a completed step."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
-    pressed: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    interrupts: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, frame: interrupts.append(number))
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if pressed:
+    if interrupts:
         raise KeyboardInterrupt

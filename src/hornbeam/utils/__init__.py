@@ -41,13 +41,13 @@ _LATE = {
     "img_to_array": "hornbeam.utils.images",
     "load_img": "hornbeam.utils.images",
     "model_to_dot": "hornbeam.visualization.model_graph",
-    "pack_x_y_sample_weight": "hornbeam.training.data",
+    "pack_x_y_sample_weight": "hornbeam.training.packing",
     "plot_model": "hornbeam.visualization.model_graph",
     "save_img": "hornbeam.utils.images",
     "split_dataset": "hornbeam.data.splits.split_dataset",
     "text_dataset_from_directory": "hornbeam.data.folders.text_directory",
     "timeseries_dataset_from_array": "hornbeam.data.folders.timeseries",
-    "unpack_x_y_sample_weight": "hornbeam.training.data",
+    "unpack_x_y_sample_weight": "hornbeam.training.packing",
 }
 
 # Keras's names that are not here, with the reason.
@@ -113,8 +113,8 @@ if TYPE_CHECKING:
     from hornbeam.data.pipeline.py_dataset import PyDataset as Sequence
     from hornbeam.data.splits.split_dataset import split_dataset as split_dataset
     from hornbeam.datasets.files import get_file as get_file
-    from hornbeam.training.data import pack_x_y_sample_weight as pack_x_y_sample_weight
-    from hornbeam.training.data import unpack_x_y_sample_weight as unpack_x_y_sample_weight
+    from hornbeam.training.packing import pack_x_y_sample_weight as pack_x_y_sample_weight
+    from hornbeam.training.packing import unpack_x_y_sample_weight as unpack_x_y_sample_weight
     from hornbeam.utils import bounding_boxes as bounding_boxes
     from hornbeam.utils.config import Config as Config
     from hornbeam.utils.feature_space import FeatureSpace as FeatureSpace

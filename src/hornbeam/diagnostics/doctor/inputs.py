@@ -10,8 +10,8 @@ from hornbeam import layers as kinds
 from hornbeam.diagnostics.doctor.findings import Checks, Evidence
 from hornbeam.diagnostics.doctor.step_probe import LayerSnapshot
 from hornbeam.diagnostics.doctor.training_trace import TrainingTrace
-from hornbeam.training import checks
-from hornbeam.training.data import ArrayData, TableData
+from hornbeam.training.array_data import ArrayData, TableData
+from hornbeam.training.check_labels import loss_function_name, loss_kind
 
 check = Checks()
 
@@ -96,7 +96,7 @@ def tiny_inputs(trace: TrainingTrace) -> Evidence | None:
     "Train on (y - mean) / deviation of the training part, and undo that behind predict()",
 )
 def unscaled_targets(trace: TrainingTrace) -> Evidence | None:
-    if trace.loss is None or checks._function_of(trace.loss) not in (
+    if trace.loss is None or loss_function_name(trace.loss) not in (
         "mean_squared_error",
         "mean_absolute_error",
     ):
@@ -124,7 +124,7 @@ def unreachable_targets(trace: TrainingTrace) -> Evidence | None:
     y = trace.target
     if trace.loss is None or y is None or len(outputs) != 1 or not y.size or y.dtype.kind not in "fiu":
         return None
-    snapshot, kind = outputs[0], checks.loss_kind(trace.loss)
+    snapshot, kind = outputs[0], loss_kind(trace.loss)
     if kind == "binary" and snapshot.kind == "softmax" and y.ndim == 2:
         sums = y.astype("float64").sum(axis=1)
         if (sums > 1.5).mean() > 0.01:
@@ -134,7 +134,7 @@ def unreachable_targets(trace: TrainingTrace) -> Evidence | None:
                 "several ones: several classes at once need a sigmoid",
                 [snapshot.path],
             )
-    if checks._function_of(trace.loss) not in ("mean_squared_error", "mean_absolute_error"):
+    if loss_function_name(trace.loss) not in ("mean_squared_error", "mean_absolute_error"):
         return None
     low, high = {"sigmoid": (0, 1), "softmax": (0, 1), "tanh": (-1, 1), "relu": (0, np.inf)}.get(
         snapshot.kind, (-np.inf, np.inf)
@@ -173,7 +173,7 @@ _NOTICED = (
 )
 def imbalance(trace: TrainingTrace) -> Evidence | None:
     labels = trace.labels
-    if labels is None or trace.weighted or "focal" in checks._function_of(trace.loss):
+    if labels is None or trace.weighted or "focal" in loss_function_name(trace.loss):
         return None
     metrics = trace.model._training_state.metrics
     names = [metric.name.lower() for metric in (metrics.metrics if metrics is not None else [])]
@@ -206,7 +206,7 @@ def sorted_labels(trace: TrainingTrace) -> Evidence | None:
         return None
     share = np.unique(labels, return_counts=True)[1] / len(labels)
     if isinstance(trace.data, TableData):
-        labels = labels[trace.data._permuted()] if _keeps_order(trace.data) else labels[:0]
+        labels = labels[trace.data.row_order()] if _keeps_order(trace.data) else labels[:0]
     changes = int((labels[1:] != labels[:-1]).sum())
     expected = (len(labels) - 1) * float(1 - (share**2).sum())
     if not len(labels) or changes > 0.1 * expected or len(labels) / (changes + 1) < 2 * trace.batch_size:

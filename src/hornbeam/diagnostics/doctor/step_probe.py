@@ -16,7 +16,8 @@ from hornbeam.engines.base import Engine
 from hornbeam.ir.node import Node, topological
 from hornbeam.ir.types import is_float
 from hornbeam.optimizers.updates import noticed_gradients
-from hornbeam.training.checks import _through
+from hornbeam.training.check_labels import skip_movement
+from hornbeam.training.packing import Batch, Signature
 
 # What the last operation of a layer is called, for those that the doctor knows something about.
 _KINDS = {"softmax": "softmax", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
@@ -104,13 +105,13 @@ class Snapshot:
 class StepProbe:
     """The model's own training step, traced once more with the doctor watching."""
 
-    def __init__(self, model: Any, types: Any, engine: Engine, eager: bool) -> None:
+    def __init__(self, model: Any, signature: Signature, engine: Engine, eager: bool) -> None:
         self._model = model
         self._layers: list[LayerSnapshot] = []
         self._weights: list[WeightSnapshot] = []
-        self._probe = Probe(self._step, types, engine, eager)
+        self._probe = Probe(self._step, signature, engine, eager)
 
-    def snapshot(self, batches: Sequence[Any], epoch: int, updates: int) -> Snapshot:
+    def snapshot(self, batches: Sequence[Batch], epoch: int, updates: int) -> Snapshot:
         """What the step does with each of the batches, together."""
         with np.errstate(all="ignore"):
             found = [self._probe(batch) for batch in batches]
@@ -192,7 +193,7 @@ def _arranged(
             LayerSnapshot(
                 path=call.layer.path,
                 layer=call.layer,
-                kind=_KINDS.get(_through(output.node).name, ""),
+                kind=_KINDS.get(skip_movement(output.node).name, ""),
                 inputs=[made.get(tensor.node) for tensor in call.inputs],
                 sole=first is not None
                 and users.get(first) == {str(call.layer.path)}

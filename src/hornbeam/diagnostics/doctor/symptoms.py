@@ -6,7 +6,7 @@ import numpy as np
 
 from hornbeam.diagnostics.doctor.findings import Checks, Evidence
 from hornbeam.diagnostics.doctor.training_trace import TrainingTrace
-from hornbeam.training import checks
+from hornbeam.training.check_labels import loss_function_name
 
 check = Checks()
 
@@ -133,7 +133,7 @@ def _worse_than_votes(trace: TrainingTrace) -> Evidence | None:
 
 def _worse_than_means(trace: TrainingTrace) -> Evidence | None:
     x, y = trace.reference  # type: ignore[misc]
-    if checks._function_of(trace.loss) != "mean_squared_error" or trace.constant_loss is None or len(x) < 64:
+    if loss_function_name(trace.loss) != "mean_squared_error" or trace.constant_loss is None or len(x) < 64:
         return None
     target = y.reshape(len(y), -1).astype("float64")
     guess = target[neighbours(x, x, _NEIGHBOURS)].mean(axis=1)

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.data.splits.split import class_ids
 from hornbeam.diagnostics.doctor.step_probe import LayerSnapshot, Snapshot
 from hornbeam.layers import BatchNormalization
 from hornbeam.losses import Loss
-from hornbeam.training import checks
-from hornbeam.training.data import ArrayData, class_ids, leaves_of, rows_of, unpack_x_y_sample_weight
+from hornbeam.training.array_data import ArrayData
+from hornbeam.training.check_labels import loss_function_name, loss_kind
+from hornbeam.training.packing import Batch
 from hornbeam.training.trainer import Trainer
 
 # Samples that the doctor looks at, batches that they may come in, and samples it compares them with.
@@ -44,12 +46,9 @@ class TrainingTrace:
     @functools.cached_property
     def probe(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """x and y of all samples that are looked at, each as a list of arrays."""
-        parts = [unpack_x_y_sample_weight(batch) for batch in self.batches]
-        x = [leaves_of(part[0]) for part in parts]
-        y = [leaves_of(part[1]) for part in parts]
-        return [np.concatenate(c) for c in zip(*x, strict=True)], [
-            np.concatenate(c) for c in zip(*y, strict=True)
-        ]
+        x = zip(*(batch.x_leaves for batch in self.batches), strict=True)
+        y = zip(*(batch.y_leaves for batch in self.batches), strict=True)
+        return [np.concatenate(c) for c in x], [np.concatenate(c) for c in y]
 
     @functools.cached_property
     def reference_rows(self) -> np.ndarray | None:
@@ -66,8 +65,8 @@ class TrainingTrace:
         samples."""
         x, y = self.probe
         if self.reference_rows is not None:
-            packed = unpack_x_y_sample_weight(self.data.data)
-            x, y = ([leaf[self.reference_rows] for leaf in leaves_of(part)] for part in packed[:2])
+            samples = self.data.table.take(self.reference_rows)
+            x, y = samples.x_leaves, samples.y_leaves
         if len(x) != 1 or len(y) != 1 or (x[0].dtype.kind in "iu" and x[0].dtype.itemsize > 1):
             return None
         flat = x[0].reshape(len(x[0]), -1).astype("float64")
@@ -79,19 +78,19 @@ class TrainingTrace:
         layers = self.model._flatten_layers()
         if self.reference_rows is None or any(getattr(layer, "stateful", False) for layer in layers):
             return None
-        x = rows_of(unpack_x_y_sample_weight(self.data.data)[0], self.reference_rows)
+        x = self.data.table.take(self.reference_rows).x
         return self._as_probabilities(self.model.predict(x, batch_size=self.batch_size, verbose=0))
 
     @property
     def batch_size(self) -> int:
         """Samples of an update."""
-        return len(leaves_of(self.batches[0])[0])
+        return len(self.batches[0])
 
     @functools.cached_property
     def target(self) -> np.ndarray | None:
         """The targets of all samples (of a stream, of those that are looked at), if there is one array."""
         if isinstance(self.data, ArrayData):
-            leaves = leaves_of(unpack_x_y_sample_weight(self.data.data)[1])
+            leaves = self.data.table.y_leaves
             rows = self.data.rows
             return None if len(leaves) != 1 else leaves[0] if rows is None else leaves[0][rows]
         return self.probe[1][0] if len(self.probe[1]) == 1 else None
@@ -99,8 +98,8 @@ class TrainingTrace:
     @property
     def weighted(self) -> bool:
         """Whether samples or classes have weights."""
-        third = unpack_x_y_sample_weight(self.batches[0])[2]
-        return third is not None or getattr(self.data, "class_weight", None) is not None
+        weighted_samples = self.batches[0].sample_weight is not None
+        return weighted_samples or getattr(self.data, "class_weight", None) is not None
 
     # -- the loss --------------------------------------------------------------------------------------------
 
@@ -122,7 +121,7 @@ class TrainingTrace:
     @functools.cached_property
     def labels(self) -> np.ndarray | None:
         """The classes of all samples, where the loss compares classes."""
-        kind = checks.loss_kind(self.loss)
+        kind = loss_kind(self.loss)
         if kind is None or self.target is None:
             return None
         if kind == "binary" and self.target.ndim > 1 and self.target.shape[-1] > 1:
@@ -151,7 +150,7 @@ class TrainingTrace:
             share = np.unique(self.labels, return_counts=True)[1] / len(self.labels)
             found = float(-(share * np.log(share)).sum())
         else:
-            name, y = checks._function_of(self.loss), self.target.astype("float64")
+            name, y = loss_function_name(self.loss), self.target.astype("float64")
             if name in _SQUARED:
                 found = float(np.var(y, axis=0).mean())
             elif name in _ABSOLUTE:
@@ -233,14 +232,14 @@ class TrainingTrace:
         ]
 
 
-def probe_batches(data: Any) -> list[Any]:
+def probe_batches(data: Any) -> list[Batch]:
     """Batches to look at: of arrays some rows spread over all of them, of a stream its first batch."""
     if not isinstance(data, ArrayData):
         return [data.first_batch()]
     size = min(data.batch_size, data.samples or 1)
     count = max(1, min(BATCHES, -(-PROBE // size), (data.samples or 1) // size))
     rows = _spread(data, count * size)
-    return [rows_of(data.data, rows[start::count]) for start in range(count)]
+    return [data.table.take(rows[start::count]) for start in range(count)]
 
 
 def _spread(data: ArrayData, most: int) -> np.ndarray:

@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hornbeam.diagnostics.profile import _time
 from hornbeam.insight.reporting.architecture import architecture
 from hornbeam.insight.reporting.curves import Series, chart
 from hornbeam.insight.reporting.markup import Html, more, scrolling, table, tag
 from hornbeam.insight.runs.listing import number
 from hornbeam.insight.runs.reading import Run, larger_is_better
 from hornbeam.insight.summary import _count, _size
+from hornbeam.training.profile import _time
 
 # Layers, from which on the picture of the model is folded away.
 _MANY_LAYERS = 24

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hornbeam.diagnostics.profile import Profile
 from hornbeam.insight.explanations.explanation import Explanation
 from hornbeam.insight.summary import Trace, rows_of
+from hornbeam.training.profile import Profile
 from hornbeam.visualization.png import encoded, is_picture
 
 _MOST_KERNELS, _MOST_ARRAYS = 40, 30

@@ -254,17 +254,16 @@ def _data(data: Any) -> dict[str, Any] | None:
     if data is None:
         return None
     from hornbeam._internal.row_hash import evenly_spaced, fingerprint
-    from hornbeam.training.data import leaves_of
 
-    arrays = data.arrays if data.in_memory else leaves_of(data.first_batch())
+    arrays = (data.table if data.in_memory else data.first_batch()).leaves
     found: dict[str, Any] = {
         "samples": data.samples,
         "batches": data.steps,
-        "arrays": [f"{array.dtype} {_shape(array.shape[1:])}" for array in arrays if array is not None],
+        "arrays": [f"{array.dtype} {_shape(array.shape[1:])}" for array in arrays],
     }
     if data.in_memory:
         rows = evenly_spaced(data.samples) if data.rows is None else data.rows[evenly_spaced(data.samples)]
-        found["fingerprint"] = fingerprint([array[rows] for array in arrays if array is not None])
+        found["fingerprint"] = fingerprint([array[rows] for array in arrays])
     return found
 
 

@@ -220,7 +220,7 @@ class CallbackList:
                 getattr(callback, f"on_{mode}_batch_end")(batch, logs)
 
     @property
-    def watches(self) -> bool:
+    def has_chunked(self) -> bool:
         """True if a callback is to be called at the end of chunks."""
         return any(c.chunked for c in self.callbacks)
 

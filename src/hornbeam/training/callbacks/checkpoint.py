@@ -255,7 +255,7 @@ def with_checkpoint(callbacks: Any, resume: Any) -> tuple[Any, list[Path] | None
     return (callbacks if given is None else given), saver.candidates()
 
 
-def continue_from(run: TrainingRun, candidates: Sequence[Path] | None) -> str:
+def resume_from(run: TrainingRun, candidates: Sequence[Path] | None) -> str:
     """Restore a run from the first of the checkpoints that is whole, if there is any. Without `candidates`,
     from those of a callback that goes on by itself. Returns a sentence that says so.
 

@@ -90,7 +90,7 @@ class TensorBoard(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._train_steps = 0
         if self.profile_batch is not None:
-            from hornbeam.diagnostics.profiler import fresh_steps
+            from hornbeam.training.profiler import fresh_steps
 
             self._compiled = self._profiling.enter_context(fresh_steps(self.model))
 
@@ -115,7 +115,7 @@ class TensorBoard(Callback):
         self._scalars("train", "batch_", logs or {}, self._train_steps)
 
     def _write_profile(self) -> None:
-        from hornbeam.diagnostics.profiler import profile_of
+        from hornbeam.training.profiler import profile_of
 
         assert self.profile_batch is not None
         first, last = self.profile_batch

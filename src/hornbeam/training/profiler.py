@@ -6,16 +6,19 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam._internal.validation import check_int
-from hornbeam.diagnostics.profile import Profile
 from hornbeam.engines import current_engine
+from hornbeam.training.array_data import ArrayData
 from hornbeam.training.compile_mixin import Bounded
-from hornbeam.training.data import ArrayData, rows_of
+from hornbeam.training.profile import Profile
 from hornbeam.training.sources import is_stream, make_data
+
+if TYPE_CHECKING:
+    from hornbeam.training.run import TrainingRun
 
 
 @contextmanager
@@ -38,26 +41,26 @@ def profile_of(compiled: Mapping[tuple, Any], steps: int, seconds: float) -> Pro
 
 
 @contextmanager
-def profiled(model: Any, wanted: bool | str | os.PathLike[str], steps: list[int]) -> Iterator[None]:
-    """Profile the training inside, if `wanted`; print the table at the end, or write a trace to the path
-    that it is.
+def profiled(run: TrainingRun, target: bool | str | os.PathLike[str]) -> Iterator[None]:
+    """Profile the training inside of the block: print the table at the end, or write a trace to a path.
 
-    `steps` holds, at the end, how many steps were made. The profile is then the history's `profile`.
+    The profile is then the history's `profile`. Nothing happens if `target` is False.
     """
-    if not wanted:
+    if not target:
         yield
         return
-    if wanted is not True:
-        open(wanted, "w").close()  # a place that cannot be written is found before the training
-    with fresh_steps(model) as compiled:
+    if target is not True:
+        open(target, "w").close()  # a path that cannot be written fails before the training
+    updates = run.updates
+    with fresh_steps(run.model) as compiled:
         started = time.perf_counter()
         yield
-        found = profile_of(compiled, max(sum(steps), 1), time.perf_counter() - started)
-    model.history.profile = found
-    if wanted is True:
-        print(found.table())
+        profile = profile_of(compiled, max(run.updates - updates, 1), time.perf_counter() - started)
+    run.model.history.profile = profile
+    if target is True:
+        print(profile.table())
     else:
-        found.to_chrome_trace(wanted)
+        profile.to_chrome_trace(target)
 
 
 def profile_model(model: Any, x: Any, y: Any, batch_size: int, steps: int) -> Profile:
@@ -69,8 +72,8 @@ def profile_model(model: Any, x: Any, y: Any, batch_size: int, steps: int) -> Pr
     assert isinstance(data, ArrayData)
     if model.run_eagerly:
         raise ValueError("profile() measures compiled steps, and run_eagerly=True runs them line by line")
-    size = min(data.batch_size, len(data.arrays[0]))
-    rows = np.arange((steps + 1) * size).reshape(steps + 1, size) % len(data.arrays[0])
+    size = min(data.batch_size, len(data.table))
+    rows = np.arange((steps + 1) * size).reshape(steps + 1, size) % len(data.table)
     with fresh_steps(model) as compiled:
         run = _prediction(model, data, rows) if y is None else _training(model, data, rows)
         # The first step compiles, and touches memory for the first time.
@@ -87,18 +90,18 @@ def profile_model(model: Any, x: Any, y: Any, batch_size: int, steps: int) -> Pr
 
 def _prediction(model: Any, data: ArrayData, rows: np.ndarray) -> Iterator[None]:
     """First one batch, then the others."""
-    batches = [rows_of(data.data, row) for row in rows]
-    model._predicted(batches[0])
+    batches = [data.table.take(row) for row in rows]
+    model._predict_batch(batches[0])
     yield
     for batch in batches[1:]:
-        model._predicted(batch)
+        model._predict_batch(batch)
     yield
 
 
 def _training(model: Any, data: ArrayData, rows: np.ndarray) -> Iterator[None]:
     """First one step, then the others, then everything as it was before."""
     model._require_compiled("profile")
-    step = model._step("train", data.types(rows.shape[1]))
+    step = model._compiled_step("train", data.signature(rows.shape[1]))
     kept = [(variable, np.array(variable)) for variable in step.traced.variables]
     buffers = data.buffers(current_engine())
     try:

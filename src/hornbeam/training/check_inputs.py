@@ -1,0 +1,146 @@
+"""Checks of data before the first step: finite values, and the shapes that a model's inputs expect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from hornbeam import tree
+from hornbeam._internal.naming import nearest
+from hornbeam.ir.types import HornbeamTypeError, ShapeError
+from hornbeam.training import warning_policy
+
+# Values that are summed at once in the search for NaN.
+_CHUNK = 1 << 20
+
+
+# -- values ----------------------------------------------------------------------------------------
+
+
+def check_finite(named: Iterable[tuple[str, np.ndarray]]) -> None:
+    """Raise ValueError that names the first sample with a NaN or an infinite value."""
+    for label, array in named:
+        if array.dtype.kind not in "fV":
+            continue
+        row = _first_row_not_finite(array)
+        if row is not None:
+            kind = "NaN" if np.isnan(np.asarray(array[row], np.float64)).any() else "an infinite value"
+            raise ValueError(
+                f"{label} contains {kind}, first in sample {row}: one such value makes all weights NaN. "
+                "Remove or replace it, for example with np.nan_to_num"
+            )
+
+
+def _first_row_not_finite(array: np.ndarray) -> int | None:
+    """Index of the first sample that is not finite. The sum of a chunk tells for all of it."""
+    rows = max(1, _CHUNK // max(array[0].size if len(array) else 1, 1))
+    for start in range(0, len(array), rows):
+        chunk = array[start : start + rows]
+        with np.errstate(all="ignore"):
+            if array.dtype.itemsize >= 4 and np.isfinite(np.add.reduce(chunk, axis=None)):
+                continue
+        bad = ~np.isfinite(chunk).reshape(len(chunk), -1).all(axis=1)
+        if bad.any():
+            return start + int(bad.argmax())
+    return None
+
+
+def check_sample_weight(named: Sequence[tuple[str, np.ndarray]], count: int) -> None:
+    """Raise for weights that are not finite or do not have one entry for each of `count` samples."""
+    for label, array in named:
+        if array.ndim == 0 or len(array) != count:
+            raise ShapeError(
+                f"{label} has shape {array.shape}, the data have {count:,} samples: give one "
+                "weight per sample"
+            )
+        if array.dtype.kind not in "fiub":
+            raise HornbeamTypeError(f"{label} must hold numbers, got dtype {array.dtype}")
+    check_finite(named)
+
+
+# -- inputs of the model ---------------------------------------------------------------------------
+
+
+def check_inputs(x: Any, inputs: Any, where: str) -> list[Any]:
+    """Compare data with a model's symbolic `inputs`. Returns the arrays in the order of the inputs.
+
+    Raises ValueError for missing names and wrong numbers of arrays, ShapeError for shapes.
+    """
+    symbols = tree.flatten(inputs)
+    arrays = _by_name(x, inputs, symbols, where) if isinstance(x, dict) else tree.flatten(x)
+    if len(arrays) != len(symbols):
+        listed = ", ".join(tensor.name for tensor in symbols)
+        received = f"{len(arrays)} arrays" if len(arrays) != 1 else "one array"
+        raise ValueError(f"{where} has {len(symbols)} input(s) ({listed}), x holds {received}")
+    for array, tensor in zip(arrays, symbols, strict=True):
+        if array is not None:
+            hint = shape_hint(tuple(array.shape), tuple(tensor.shape))
+            if hint:
+                raise ShapeError(
+                    f"{where}: input {tensor.name!r} expects shape {tuple(tensor.shape)}, got "
+                    f"{tuple(array.shape)}. {hint}"
+                )
+    return arrays
+
+
+def _by_name(x: dict[Any, Any], inputs: Any, symbols: Sequence[Any], where: str) -> list[Any]:
+    names = list(inputs) if isinstance(inputs, dict) else [tensor.name for tensor in symbols]
+    absent = [name for name in names if name not in x]
+    if absent and not (len(x) == len(symbols) == 1):
+        raise ValueError(
+            f"{where}: x has no entry for the input {absent[0]!r}.{nearest(str(absent[0]), map(str, x))} "
+            f"x has: {', '.join(map(str, x))}; the model's inputs: {', '.join(map(str, names))}"
+        )
+    if absent:
+        return list(x.values())
+    return [x[name] for name in sorted(names)] if isinstance(inputs, dict) else [x[name] for name in names]
+
+
+def check_input_values(layers: Iterable[Any], arrays: Sequence[Any], inputs: Any) -> None:
+    """Pass each array to the `check_values` of the layers that read it unchanged."""
+    by_symbol = {id(tensor): x for x, tensor in zip(arrays, tree.flatten(inputs), strict=True)}
+    for layer in layers:
+        for tensor in {id(x) for call in layer._inbound for x in call.inputs} & set(by_symbol):
+            check_values(layer, by_symbol[tensor])
+
+
+def check_values(layer: Any, x: Any) -> None:
+    """Call a layer's `check_values`, if it has one. Its error goes through the warning policy."""
+    if hasattr(layer, "check_values") and isinstance(x, np.ndarray):
+        try:
+            layer.check_values(x)
+        except ValueError as error:
+            warning_policy.on_warning(str(error))
+
+
+def shape_hint(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> str | None:
+    """Return advice for a shape that an input does not take, None if it does.
+
+    A last axis of size 1 may be present or absent.
+    """
+    sizes, wanted = shape[1:], expected[1:]
+    if _fits(sizes, wanted):
+        return None
+    if wanted[-1:] == (1,) and _fits(sizes, wanted[:-1]):
+        return None
+    if sizes[-1:] == (1,) and _fits(sizes[:-1], wanted):
+        return None
+    if _fits(shape, wanted):
+        return "That is one sample without a batch axis: add it with x[None]"
+    same_count = None not in wanted and np.prod(sizes) == np.prod(wanted)  # type: ignore[arg-type]
+    reshape = f"x.reshape(({', '.join(['-1', *map(str, wanted)])}))"
+    if len(sizes) < len(wanted):
+        if same_count:
+            return f"Reshape the data: {reshape}"
+        return f"{len(wanted) - len(sizes)} axis (or more) is missing"
+    if same_count:
+        if sorted(sizes) == sorted(wanted):  # type: ignore[type-var]
+            return "The axes seem to be in another order: transpose them with np.transpose or np.moveaxis"
+        return f"Reshape the data ({reshape}), or begin the model with Flatten"
+    return "Change the data, or the Input of the model"
+
+
+def _fits(sizes: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return len(sizes) == len(wanted) and all(w is None or s == w for s, w in zip(sizes, wanted, strict=True))

@@ -1,0 +1,157 @@
+"""Streams of batches as training data: datasets, generators and loaders."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any
+
+from hornbeam.data import INFINITE_CARDINALITY
+from hornbeam.data.pipeline.py_dataset import Order, PyDataset
+from hornbeam.engines import locally
+from hornbeam.training.data_cursor import DataCursor
+from hornbeam.training.host_inputs import RunHostLayers
+from hornbeam.training.packing import Batch, convert_batch
+
+
+class StreamData:
+    """Batches of an iterable: a Dataset of ours or of TensorFlow, a PyDataset, a generator, a DataLoader.
+
+    class_weight: applied to every batch. run_host_layers: applied to the x of every batch.
+    """
+
+    in_memory = False
+
+    def __init__(
+        self,
+        source: Any,
+        shuffle: Order | None = None,
+        class_weight: Mapping[int, float] | None = None,
+        run_host_layers: RunHostLayers | None = None,
+    ) -> None:
+        self.source = source
+        self.shuffle = shuffle
+        self.class_weight = class_weight
+        self.run_host_layers = run_host_layers
+        restarts = isinstance(source, PyDataset)  # may be an iterator too
+        self.once = not restarts and hasattr(source, "__next__") and iter(source) is source
+        self.samples: int | None = None
+        self.batch_size: int | None = None
+        self._iterator: Iterator[Any] | None = None
+        self._peeked: list[Batch] = []
+        self.exhausted = False
+        self.cursor = DataCursor(source)
+        # Batches that were yielded: more than were consumed while a thread reads ahead.
+        self._produced = 0
+
+    @property
+    def endless(self) -> bool:
+        """True if the source declares that it has no end."""
+        if isinstance(self.source, PyDataset):
+            return self.source.num_batches is None
+        return hasattr(self.source, "cardinality") and int(self.source.cardinality()) == INFINITE_CARDINALITY
+
+    @property
+    def steps(self) -> int | None:
+        """Batches of a pass, None if unknown."""
+        if isinstance(self.source, PyDataset):
+            return self.source.num_batches
+        try:
+            return len(self.source)
+        except TypeError:
+            return None
+
+    def _start(self) -> Iterator[Any]:
+        self.cursor.begin_pass(self._produced)
+        if isinstance(self.source, PyDataset):
+            return self.source._batches(self.shuffle)
+        if hasattr(self.source, "as_numpy_iterator"):  # our Dataset, and TensorFlow's
+            return self.source.as_numpy_iterator()
+        return iter(self.source)
+
+    def first_batch(self) -> Batch:
+        """Return the first batch without consuming it."""
+        if not self._peeked:
+            item = self._next()
+            if item is None:
+                raise ValueError("the data hold no batch: the generator or dataset is empty")
+            self._peeked.append(self._converted(item))
+        return self._peeked[0]
+
+    def rewind(self) -> None:
+        """Start again at the first batch, if the source can."""
+        if not self.once:
+            self._iterator = None
+            self._peeked = []
+            self._produced = 0
+            self.cursor.reset()
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """See `ArrayData.description`."""
+        return {"batches": self.steps}
+
+    @property
+    def at_end(self) -> bool:
+        """See `ArrayData.at_end`."""
+        return self._iterator is None and not self._peeked
+
+    def position(self) -> dict[str, Any]:
+        """See `ArrayData.position`."""
+        return self.cursor.position(self.at_end, self._produced)
+
+    def seek(self, position: dict[str, Any]) -> None:
+        """See `ArrayData.seek`. Batches that were consumed are computed again and dropped.
+
+        Raises ValueError if the source has fewer of them.
+        """
+        self.rewind()
+        skip = self.cursor.seek(position)
+        if skip is None:
+            return
+        if not self._peeked:
+            self._begin()
+        for number in range(skip):
+            if self._peeked:
+                self._peeked.pop()
+            elif self._next() is None:
+                raise ValueError(f"the data end after {number} batches, where {skip} were used before")
+        self._produced = skip
+        self.cursor.mark_skipped(skip)
+
+    def _next(self) -> Any:
+        """Return the next item of the source, None at its end."""
+        with locally():
+            self._begin()
+            assert self._iterator is not None
+            return next(self._iterator, None)
+
+    def _begin(self) -> None:
+        if self._iterator is None:
+            self._iterator = self._start()
+
+    def epoch(self, steps: int | None = None) -> Generator[Batch, None, None]:
+        """Yield the batches of an epoch: the next `steps` of them, or the rest of the pass."""
+        count = 0
+        while steps is None or count < steps:
+            if self._peeked:
+                count += 1
+                self._produced += 1
+                yield self._peeked.pop()
+                continue
+            if self._iterator is None and self.once and self.exhausted:
+                return
+            item = self._next()
+            if item is None:
+                self._iterator = None
+                self.exhausted = True
+                if steps is None or self.once or count == 0:
+                    return
+                continue
+            count += 1
+            self._produced += 1
+            yield self._converted(item)
+        if steps is not None and steps == self.steps:
+            self._iterator = None
+
+    def _converted(self, item: Any) -> Batch:
+        return convert_batch(item, self.class_weight, self.run_host_layers)
