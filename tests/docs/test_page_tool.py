@@ -1,4 +1,4 @@
-"""tools/pages.py: what counts as the same output, and how outputs get into a page."""
+"""tools/pages.py: comparing outputs with a page, and writing them into it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ import pytest
         (None, ""),
     ],
 )
-def test_the_same(tool: ModuleType, shown: str | None, printed: str) -> None:
-    assert tool.differs(shown, printed) == ""
+def test_equal_outputs(tool: ModuleType, shown: str | None, printed: str) -> None:
+    assert tool.difference(shown, printed) == ""
 
 
 @pytest.mark.parametrize(
-    ("shown", "printed", "said"),
+    ("shown", "printed", "message"),
     [
         ("loss 0.5012", "loss 0.6012", "0.5012 is 0.6012 now"),
         ("469 updates", "470 updates", "470 updates"),
@@ -35,14 +35,13 @@ def test_the_same(tool: ModuleType, shown: str | None, printed: str) -> None:
         ("+0.5", "-0.5", "-0.5"),
     ],
 )
-def test_not_the_same(tool: ModuleType, shown: str | None, printed: str, said: str) -> None:
+def test_different_outputs(tool: ModuleType, shown: str | None, printed: str, message: str) -> None:
+    assert re.search(message, tool.difference(shown, printed))
 
-    assert re.search(said, tool.differs(shown, printed))
 
-
-def test_about_leaves_numbers_free_and_holds_words(tool: ModuleType) -> None:
-    assert tool.differs("better by 0.1, p = 3e-05", "better by -0.7, p = 1", about=True) == ""
-    assert "worse" in tool.differs("better by 0.1", "worse by 0.1", about=True)
+def test_numbers_are_free_in_about_blocks_and_words_are_not(tool: ModuleType) -> None:
+    assert tool.difference("better by 0.1, p = 3e-05", "better by -0.7, p = 1", about=True) == ""
+    assert "worse" in tool.difference("better by 0.1", "worse by 0.1", about=True)
 
 
 def test_outputs_are_written_into_a_page(tool: ModuleType, tmp_path: Path) -> None:
@@ -50,20 +49,20 @@ def test_outputs_are_written_into_a_page(tool: ModuleType, tmp_path: Path) -> No
     page.write_text(
         "# A\n\n```python\nx = 6\n```\n\nand\n\n```python\nprint(7 * x)\n```\n\n```text\n41\n```\n"
     )
-    made = tool.Page(page)
-    outputs = made.run()
+    loaded = tool.Page(page)
+    outputs = loaded.run()
     assert outputs == ["", "42"]
     with pytest.raises(tool.PageError, match="block 1"):
-        made.check(outputs, tmp_path)
-    made.write(outputs)
-    again = tool.Page(page)
-    again.check(again.run(), tmp_path)
-    assert again.text == made.text.replace("41", "42")
+        loaded.check(outputs, tmp_path)
+    loaded.write(outputs)
+    reloaded = tool.Page(page)
+    reloaded.check(reloaded.run(), tmp_path)
+    assert reloaded.text == loaded.text.replace("41", "42")
 
 
-def test_a_picture_that_the_code_does_not_make_is_missed(tool: ModuleType, tmp_path: Path) -> None:
+def test_a_figure_that_the_code_does_not_save_is_an_error(tool: ModuleType, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("```python\n1\n```\n\n![a curve](pictures/curve.svg)\n")
-    made = tool.Page(page)
-    with pytest.raises(tool.PageError, match=r"no picture .*curve\.svg"):
-        made.check(made.run(), tmp_path)
+    page.write_text("```python\n1\n```\n\n![a curve](figures/curve.svg)\n")
+    loaded = tool.Page(page)
+    with pytest.raises(tool.PageError, match=r"no figure .*curve\.svg"):
+        loaded.check(loaded.run(), tmp_path)

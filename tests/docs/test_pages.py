@@ -1,4 +1,4 @@
-"""The pages in docs/: their code runs and gives what they show, their links lead somewhere."""
+"""The pages in docs/: their code prints what they show, and their links have targets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
-# Its names are looked at one by one in test_write_an_engine.py.
+# Tested name by name in test_write_an_engine.py.
 WITH_CODE = [path for path in PAGES if "```python" in path.read_text() and path.stem != "write_an_engine"]
 OTHERS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "examples/README.md")
 READ = [*PAGES, *(ROOT / name for name in OTHERS)]
@@ -25,16 +25,16 @@ def short(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", WITH_CODE, ids=short)
-def test_the_code_of_a_page_gives_what_the_page_shows(path: Path) -> None:
-    # A process of its own: pages register names, set seeds and draw pictures.
+def test_the_code_of_a_page_prints_what_the_page_shows(path: Path) -> None:
+    # In a separate process: pages register names, set seeds and draw figures.
     command = [sys.executable, "-W", "error", ROOT / "tools/pages.py", path]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert process.returncode == 0, process.stderr
 
 
 @pytest.mark.parametrize("path", PAGES, ids=short)
 def test_fragments_are_python(path: Path) -> None:
-    """Blocks marked `py` are parts of programs, which nobody runs."""
+    """Blocks marked `py` are parts of programs, which are not run."""
     for fragment in re.findall(r"^```py\n(.*?)^```$", path.read_text(), re.M | re.S):
         ast.parse(fragment)
 
@@ -45,33 +45,33 @@ def test_no_output_is_left_out(path: Path) -> None:
 
 
 def anchors(path: Path) -> set[str]:
-    """The anchors that a page's headings have."""
+    """Return the anchors of the headings of a page."""
     headings = re.findall(r"^#+ +(.+)$", path.read_text(), re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("path", READ, ids=short)
-def test_links_lead_somewhere(path: Path) -> None:
+def test_links_have_targets(path: Path) -> None:
     for target, anchor in _LINK.findall(path.read_text()):
-        place = (path.parent / target).resolve() if target else path
-        assert place.exists(), f"{short(path)} links to {target}"
-        assert not anchor or anchor in anchors(place), f"{short(path)} links to {target}#{anchor}"
+        linked = (path.parent / target).resolve() if target else path
+        assert linked.exists(), f"{short(path)} links to {target}"
+        assert not anchor or anchor in anchors(linked), f"{short(path)} links to {target}#{anchor}"
 
 
-def test_every_page_is_on_the_way() -> None:
-    """The toctrees take whatever is there; the pages of the course are numbered and listed."""
+def test_the_course_lists_its_pages() -> None:
+    """The other toctrees are globs."""
     course = [path.name for path in sorted((DOCS / "course").glob("[0-9]*.md"))]
     assert [name[:2] for name in course] == [f"{n:02}" for n in range(1, len(course) + 1)]
     index = (DOCS / "course/index.md").read_text()
     assert all(f"({name})" in index for name in course)
 
 
-def test_pictures_are_small_and_shown() -> None:
-    pictures = set(DOCS.rglob("*.svg")) | set(DOCS.rglob("*.png"))
-    assert sum(path.stat().st_size for path in pictures) < 1_500_000
+def test_figures_are_small_and_used() -> None:
+    figures = set(DOCS.rglob("*.svg")) | set(DOCS.rglob("*.png"))
+    assert sum(path.stat().st_size for path in figures) < 1_500_000
     shown = {
         (path.parent / name).resolve()
         for path in PAGES
         for name in re.findall(r"!\[[^]]*\]\(([^)]+)\)", path.read_text())
     }
-    assert pictures <= shown
+    assert figures <= shown
