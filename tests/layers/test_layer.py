@@ -410,7 +410,7 @@ ERRORS = [
     (lambda: layers.LSTM(2)(np.ones((2, 3))), "of rank 3 (batch, steps, channels), got shape (2, 3)"),
     (lambda: layers.LSTM(2, stateful=True)(hornbeam.Input((3, 4))), "stateful=True needs a known batch size"),
     (lambda: layers.RNN(layers.Dense(3)), "a cell needs call(inputs, states) and state_size"),
-    (lambda: layers.Bidirectional(layers.Dense(3)), "is no recurrent layer"),
+    (lambda: layers.Bidirectional(layers.Dense(3)), "is not a recurrent layer"),
     (lambda: layers.TimeDistributed(3), "layer must be a Layer, got 3"),
     (lambda: layers.MultiHeadAttention(0, 2), "num_heads must be an integer of at least 1"),
     (lambda: layers.Embedding(0, 2), "input_dim must be an integer of at least 1"),

@@ -308,7 +308,7 @@ def test_one_operation_for_all_steps_is_the_loop(
     found, names = run()
     assert name in names
     assert f"{name}_grad" in names
-    monkeypatch.setattr(type(layer), "_whole", lambda *_: None)
+    monkeypatch.setattr(type(layer), "_run_fused", lambda *_: None)
     expected, names = run()
     assert name not in names
     for got, want in zip(found, expected, strict=True):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         InitializerLike,
         RegularizerLike,
         Shape,
+        ShapeLike,
         Tree,
     )
 
@@ -136,7 +137,7 @@ class _Projected(Layer):
     def _projection(
         self,
         equation: str,
-        output_shape: int | Sequence[int] | None,
+        output_shape: ShapeLike,
         bias_axes: str,
         name: str,
         input_shape: Any,
@@ -266,28 +267,30 @@ class MultiHeadAttention(_Projected):
 
     def build(self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None) -> None:
         key_shape = value_shape if key_shape is None else key_shape
-        self.query_dense = self._into_heads(query_shape, self.key_dim, "query")
-        self.key_dense = self._into_heads(key_shape, self.key_dim, "key")
+        self.query_dense = self._project_to_heads(query_shape, self.key_dim, "query")
+        self.key_dense = self._project_to_heads(key_shape, self.key_dim, "key")
         if self.use_gate:
-            self._gate_dense = self._into_heads(query_shape, self.value_dim, "gate", "sigmoid")
-        self.value_dense = self._into_heads(value_shape, self.value_dim, "value")
+            self._gate_dense = self._project_to_heads(query_shape, self.value_dim, "gate", "sigmoid")
+        self.value_dense = self._project_to_heads(value_shape, self.value_dim, "value")
         rank = len(query_shape)
-        free = _LETTERS[: rank - 1]
+        leading = _LETTERS[: rank - 1]
         output_shape = self.output_shape or (query_shape[-1],)
         out = _LETTERS[rank + 1 : rank + 1 + len(output_shape)]
         self.output_dense = self._projection(
-            f"{free}yz,yz{out}->{free}{out}",
-            (*(None,) * (rank - 2), *output_shape),
+            f"{leading}yz,yz{out}->{leading}{out}",
+            (*[None] * (rank - 2), *output_shape),
             out,
             "attention_output",
             (*query_shape[:-1], self.num_heads, self.value_dim),
         )
 
-    def _into_heads(self, shape: Any, size: int, name: str, activation: str | None = None) -> EinsumDense:
-        free, last = _LETTERS[: len(shape) - 1], _LETTERS[len(shape) - 1]
+    def _project_to_heads(
+        self, shape: Any, size: int, name: str, activation: str | None = None
+    ) -> EinsumDense:
+        leading, last = _LETTERS[: len(shape) - 1], _LETTERS[len(shape) - 1]
         output_shape = (*(None,) * (len(shape) - 2), self.num_heads, size)
         return self._projection(
-            f"{free}{last},{last}yz->{free}yz", output_shape, "yz", name, shape, activation
+            f"{leading}{last},{last}yz->{leading}yz", output_shape, "yz", name, shape, activation
         )
 
     def call(

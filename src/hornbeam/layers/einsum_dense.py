@@ -128,9 +128,9 @@ class EinsumDense(Layer):
 
 
 def einsum_shapes(
-    equation: str, bias_axes: str | None, input_shape: Any, output_shape: int | ShapeLike
+    equation: str, bias_axes: str | None, input_shape: Any, output_shape: ShapeLike
 ) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
-    """Shapes of the kernel and of the bias (None without) of an EinsumDense.
+    """Compute the shapes of the kernel and of the bias (or None) of an EinsumDense.
 
     Raises ValueError for an equation of another form, ShapeError if it does not fit the shapes.
     """
@@ -139,19 +139,20 @@ def einsum_shapes(
     )
     if match is None:
         raise ValueError(f"EinsumDense: equation must have the form 'ab,bc->ac', got {equation!r}")
-    has_leading, ins, has_trailing, kernel, _, outs, _ = match.groups()
+    has_leading, inputs, has_trailing, kernel, _, outputs, _ = match.groups()
     full_output = tuple(output_shape) if has_leading else (input_shape[0], *output_shape)
-    if (not has_leading and not has_trailing and len(input_shape) != len(ins)) or len(input_shape) < len(ins):
+    has_ellipsis = has_leading or has_trailing
+    if len(input_shape) < len(inputs) or (not has_ellipsis and len(input_shape) != len(inputs)):
         raise ShapeError(
-            f"EinsumDense: {equation!r} takes an input of rank {len(ins)}, got shape {tuple(input_shape)}"
+            f"EinsumDense: {equation!r} takes an input of rank {len(inputs)}, got shape {tuple(input_shape)}"
         )
-    if len(full_output) < len(outs):
+    if len(full_output) < len(outputs):
         raise ShapeError(
-            f"EinsumDense: {equation!r} gives rank {len(outs)}, got output_shape={tuple(output_shape)}"
+            f"EinsumDense: {equation!r} gives rank {len(outputs)}, got output_shape={tuple(output_shape)}"
         )
-    sizes = dict(zip(ins, input_shape[-len(ins) :] if has_leading else input_shape, strict=False))
-    num_leading = len(full_output) - len(outs)
-    for letter, size in zip(outs, full_output[num_leading:] if has_leading else full_output, strict=False):
+    sizes = dict(zip(inputs, input_shape[-len(inputs) :] if has_leading else input_shape, strict=False))
+    num_leading = len(full_output) - len(outputs)
+    for letter, size in zip(outputs, full_output[num_leading:] if has_leading else full_output, strict=False):
         if size is not None and sizes.get(letter) not in (None, size):
             raise ShapeError(
                 f"EinsumDense: axis {letter!r} of {equation!r} is {sizes[letter]} in the input and {size} in "
@@ -166,11 +167,11 @@ def einsum_shapes(
     kernel_shape = tuple(sizes[letter] for letter in kernel)
     if not bias_axes:
         return kernel_shape, None
-    absent = [letter for letter in bias_axes if letter not in outs]
+    absent = [letter for letter in bias_axes if letter not in outputs]
     if absent:
         raise ValueError(
-            f"EinsumDense: bias_axes {bias_axes!r} has {absent[0]!r}, not an axis of the output {outs!r}"
+            f"EinsumDense: bias_axes {bias_axes!r} has {absent[0]!r}, not an axis of the output {outputs!r}"
         )
-    first = min(outs.index(letter) for letter in bias_axes)
-    after = len(input_shape) - len(ins) if has_trailing else 0
-    return kernel_shape, (*(sizes[x] if x in bias_axes else 1 for x in outs[first:]), *(1,) * after)
+    first = min(outputs.index(letter) for letter in bias_axes)
+    after = len(input_shape) - len(inputs) if has_trailing else 0
+    return kernel_shape, (*(sizes[x] if x in bias_axes else 1 for x in outputs[first:]), *(1,) * after)

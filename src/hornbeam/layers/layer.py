@@ -42,7 +42,6 @@ if TYPE_CHECKING:
         Config,
         DTypePolicyLike,
         RegularizerLike,
-        ShapeLike,
         ShapeTree,
         TensorLike,
         Tree,
@@ -412,7 +411,7 @@ class Layer(Operation, Weighted):
         symbols = [KerasTensor(*spec) if isinstance(spec, tuple) else spec for spec in specs.leaves]
         return tree.pack_sequence_as(specs.structure, symbols)
 
-    def compute_output_shape(self, *args: ShapeLike, **kwargs: ShapeLike) -> ShapeTree:
+    def compute_output_shape(self, *args: ShapeTree, **kwargs: ShapeTree) -> ShapeTree:
         """Infer the output's shape by running `call` on shapes alone.
 
         A layer that is not built stays so: a copy of it is run.

@@ -193,7 +193,7 @@ class BatchNormalization(_Scaled):
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
         self.renorm = renorm
-        self.renorm_clipping = _check_limits(renorm_clipping) if renorm else renorm_clipping
+        self.renorm_clipping: Any = _check_limits(renorm_clipping) if renorm else renorm_clipping
         self.renorm_momentum = check_rate(
             "renorm_momentum", renorm_momentum, closed=True, where="BatchNormalization"
         )

@@ -1,9 +1,9 @@
-"""Recurrent layers: RNN runs any cell along a sequence; SimpleRNN, LSTM and GRU bring their own."""
+"""Recurrent layers: RNN runs any cell along a sequence; SimpleRNN, LSTM and GRU have cells of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import ops, tree
 from hornbeam.core.registry import deserialize, exported
@@ -26,30 +26,55 @@ from hornbeam.layers.rnn_cells import (
     run_cell,
 )
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import (
+        ActivationLike,
+        ConstraintLike,
+        InitializerLike,
+        RegularizerLike,
+        Shape,
+        ShapeTree,
+        Tree,
+    )
+
 
 @exported("keras.layers")
 class RNN(Layer):
-    """y[t], states = cell(x[t], states) for every step t of a sequence.
+    """Run a cell along a sequence: `y[t], states = cell(x[t], states)`.
 
-    x (batch, steps, ...) -> y (batch, output_size), the last output, or (batch, steps, output_size) with
-    return_sequences. return_state: also the last states. go_backwards: from the last step to the first
-    (outputs come in that order). stateful: states go on from batch to batch. unroll: write the steps out
-    instead of looping. mask (batch, steps): at steps where it is False the states stay and the output is the
-    last one (or zeros with zero_output_for_mask). cell: a layer with `call(inputs, states)` and `state_size`,
-    or a list of such.
+    Calls take `initial_state`, the states before the first step (those of the cell by default), and `mask`
+    (batch, steps): at steps where it is False the states do not change, and the output is that of the step
+    before (or zeros with `zero_output_for_mask`).
 
-    Raises ValueError for something that is no cell, ShapeError if `stateful` without a known batch size.
+    Shapes: x (batch, steps, ...) -> y (batch, output_size), the last output, or (batch, steps, output_size)
+    with `return_sequences`.
 
-    >>> hornbeam.layers.RNN(hornbeam.layers.LSTMCell(4), return_sequences=True)(np.ones((2, 5, 3))).shape
-    (2, 5, 4)
+    Args:
+        cell: Layer with `call(inputs, states)` and `state_size`, or a list of such layers.
+        return_sequences: Whether the outputs of all steps are returned instead of the last one.
+        return_state: Whether the final states are returned after the output.
+        go_backwards: Whether the sequence is processed from its end; outputs are in that order.
+        stateful: Whether the final states are the initial states of the next batch.
+        unroll: Whether the loop over steps is unrolled: faster for short sequences, with a larger graph.
+        zero_output_for_mask: Whether outputs at masked steps are zeros instead of the previous output; for
+            `return_sequences`.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Raises:
+        ValueError: If `cell` is not a cell.
+        ShapeError: If the layer is stateful and the batch size is unknown.
+
+    Example:
+        >>> hornbeam.layers.RNN(hornbeam.layers.LSTMCell(4), return_sequences=True)(np.ones((2, 5, 3))).shape
+        (2, 5, 4)
     """
 
-    # What a stateful layer carries from batch to batch is no weight: it is not saved.
+    # The states that a stateful layer carries from batch to batch are not weights: they are not saved.
     _untracked = frozenset({"states"})
 
     def __init__(
         self,
-        cell: Any,
+        cell: Layer | Sequence[Layer],
         return_sequences: bool = False,
         return_state: bool = False,
         go_backwards: bool = False,
@@ -62,7 +87,7 @@ class RNN(Layer):
             cell = StackedRNNCells(cell)
         check_cell(cell)
         super().__init__(**kwargs)
-        self.cell = cell
+        self.cell: Any = cell
         self.return_sequences = return_sequences
         self.return_state = return_state
         self.go_backwards = go_backwards
@@ -73,7 +98,7 @@ class RNN(Layer):
         self.input_spec = InputSpec(min_ndim=3)
         self.states: Any = None
 
-    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
+    def build(self, sequences_shape: Shape, initial_state_shape: ShapeTree = None) -> None:
         build_cell(self.cell, (sequences_shape[0], *sequences_shape[2:]))
         if self.stateful:
             batch = sequences_shape[0]
@@ -81,18 +106,22 @@ class RNN(Layer):
                 raise ShapeError(
                     f"{self.describe()}: stateful=True needs a known batch size: Input(batch_shape=(32, ...))"
                 )
-            start = self.get_initial_state(batch)
+            zeros = self.get_initial_state(batch)
             self.states = tree.map_structure(
-                lambda x: Variable(x, trainable=False, autocast=False, name="rnn_state"), start
+                lambda x: Variable(x, trainable=False, autocast=False, name="rnn_state"), zeros
             )
 
     def get_initial_state(self, batch_size: int) -> Any:
-        """What the cell starts with: zeros, unless it says otherwise."""
+        """Return the initial states of the cell: zeros, unless the cell defines others.
+
+        Args:
+            batch_size: Number of samples.
+        """
         state = initial_state_of(self.cell, batch_size, self.compute_dtype)
         return list(state) if isinstance(state, (list, tuple)) else [state]
 
     def reset_state(self) -> None:
-        """Zeros into the states of a stateful layer."""
+        """Set the states of a stateful layer to zero."""
         if self.states is not None:
             for state in tree.flatten(self.states):
                 state.assign(ops.zeros(state.shape, dtype=state.dtype))
@@ -100,11 +129,11 @@ class RNN(Layer):
     reset_states = reset_state
 
     def call(
-        self, sequences: Tensor, initial_state: Any = None, mask: Any = None, training: bool = False
+        self, sequences: Tensor, initial_state: Tree = None, mask: Tree = None, training: bool = False
     ) -> Any:
         batch = sequences.shape[0]
         stored = self.states is not None
-        fresh = initial_state is None and not stored
+        default_state = initial_state is None and not stored
         if initial_state is None:
             initial_state = (
                 tree.map_structure(lambda v: v.value, self.states)
@@ -117,17 +146,17 @@ class RNN(Layer):
         self._check_states(states)
         self._draw_masks(sequences, states, training)
         try:
-            whole = self._whole(sequences, states, mask, training, fresh)
-            outputs, last, states = whole or self._run(sequences, states, mask, training)
+            fused = self._run_fused(sequences, states, mask, training, default_state)
+            outputs, last, states = fused or self._run(sequences, states, mask, training)
         finally:
-            self._forget_masks()
+            self._reset_masks()
         if self.stateful:
             for variable, value in zip(tree.flatten(self.states), tree.flatten(states), strict=True):
                 variable.assign(value)
         result = outputs if self.return_sequences else last
         return (result, *states) if self.return_state else result
 
-    def _check_states(self, states: Any) -> None:
+    def _check_states(self, states: Tree) -> None:
         expected = self.cell.state_size
         count = len(expected) if isinstance(expected, (list, tuple)) else 1
         if len(states) != count:
@@ -135,34 +164,35 @@ class RNN(Layer):
                 f"{self.describe()}: the cell has {count} states, initial_state has {len(states)}"
             )
 
-    def _whole(
-        self, sequences: Tensor, states: Any, mask: Any, training: bool, fresh: bool
+    def _run_fused(
+        self, sequences: Tensor, states: Tree, mask: Any, training: bool, default_state: bool
     ) -> tuple[Tensor, Tensor, Any] | None:
-        """What `_run` gives, from one operation for all steps where the cell has one, else None.
+        """Compute the results of `_run` by one operation for all steps, or None if the cell has none.
 
-        fresh: the states are the cell's own initial ones.
+        default_state: True if the states are the cell's own initial ones.
         """
-        along = getattr(self.cell, "along", None)
-        # Before the first step that a mask keeps, outputs are zeros: what `along` gives there are the states.
-        if along is None or self.unroll or sequences.ndim != 3 or not (mask is None or fresh):
+        run_sequence = getattr(self.cell, "run_sequence", None)
+        # Outputs before the first unmasked step are zeros here, but the states in `run_sequence`.
+        if run_sequence is None or self.unroll or sequences.ndim != 3 or not (mask is None or default_state):
             return None
-        kept = None if mask is None else ops.cast(mask, "bool")
-        found = along(sequences, states, kept, self.go_backwards, training)
-        if found is None:
+        keep = None if mask is None else ops.cast(mask, "bool")
+        results = run_sequence(sequences, states, keep, self.go_backwards, training)
+        if results is None:
             return None
-        outputs, states = found
+        outputs, states = results
         last = states[0]
-        if kept is not None and self.zero_output_for_mask:
-            outputs = ops.where(ops.expand_dims(kept, 2), outputs, ops.zeros_like(outputs))
+        if keep is not None and self.zero_output_for_mask:
+            outputs = ops.where(ops.expand_dims(keep, 2), outputs, ops.zeros_like(outputs))
             last = outputs[:, 0 if self.go_backwards else -1]
         return ops.flip(outputs, 1) if self.go_backwards else outputs, last, states
 
-    # -- the loop
-    # ---------------------------------------------------------------------------------------------------
+    # -- the loop --------------------------------------------------------------------------------------------
 
-    def _run(self, sequences: Tensor, states: Any, mask: Any, training: bool) -> tuple[Tensor, Tensor, Any]:
-        """Outputs of all steps (batch first), the last output, the last states."""
-        step, xs = self._step(sequences, training)
+    def _run(self, sequences: Tensor, states: Tree, mask: Any, training: bool) -> tuple[Tensor, Tensor, Any]:
+        """Loop over the steps. Return the outputs of all steps (batch first), the last output and the last
+        states.
+        """
+        step, xs = self._step_function(sequences, training)
         time = ops.moveaxis(xs, 1, 0)
         masks = None if mask is None else ops.moveaxis(ops.cast(mask, "bool"), 1, 0)
         if self.go_backwards:
@@ -173,31 +203,33 @@ class RNN(Layer):
             states, ys = loop(lambda carry, x: _swap(step(x, carry)), states, time)
             return ops.moveaxis(ys, 0, 1), ys[-1], states
 
-        def masked(carry: Any, items: Any) -> Any:
-            (before, previous), (x, keep) = carry, items
-            output, after = step(x, before)
-            after = tree.map_structure(lambda new, old: _where(keep, new, old), after, before)
-            last = _where(keep, output, previous)
-            return (after, last), (
+        def masked_step(carry: Any, items: Any) -> Any:
+            (states, previous_output), (x, keep) = carry, items
+            output, new_states = step(x, states)
+            new_states = tree.map_structure(lambda new, old: _where(keep, new, old), new_states, states)
+            last = _where(keep, output, previous_output)
+            return (new_states, last), (
                 _where(keep, output, ops.zeros_like(output)) if self.zero_output_for_mask else last
             )
 
-        nothing = ops.zeros(
+        no_output = ops.zeros(
             (sequences.shape[0], *_sizes(output_size_of(self.cell))), dtype=self.compute_dtype
         )
-        (states, last), ys = loop(masked, (states, nothing), (time, masks))
+        (states, last), ys = loop(masked_step, (states, no_output), (time, masks))
         return ops.moveaxis(ys, 0, 1), (ys[-1] if self.zero_output_for_mask else last), states
 
-    def _step(self, sequences: Tensor, training: bool) -> tuple[Callable[[Tensor, Any], Any], Tensor]:
-        """The function of one step and the sequences that it takes."""
+    def _step_function(
+        self, sequences: Tensor, training: bool
+    ) -> tuple[Callable[[Tensor, Any], Any], Tensor]:
+        """Return the function of one step and the sequences to apply it to."""
         cell = self.cell
         if hasattr(cell, "project") and sequences.ndim == cell.sequence_rank:
             return lambda x, states: cell.advance(x, states, training), cell.project(sequences, training)
         return lambda x, states: run_cell(cell, x, states, training), sequences
 
-    def _draw_masks(self, sequences: Tensor, states: Any, training: bool) -> None:
-        """Dropout masks are drawn before the loop: one for all steps."""
-        self._forget_masks()
+    def _draw_masks(self, sequences: Tensor, states: Tree, training: bool) -> None:
+        """Draw the dropout masks before the loop: one for all steps."""
+        self._reset_masks()
         if not training:
             return
         x = sequences[:, 0]
@@ -211,12 +243,12 @@ class RNN(Layer):
                     cell.get_recurrent_dropout_mask(tree.flatten(state)[0])
             x = ops.zeros((x.shape[0], *_sizes(output_size_of(cell))), dtype=x.dtype)
 
-    def _forget_masks(self) -> None:
+    def _reset_masks(self) -> None:
         for cell in self._flatten_layers(include_self=False):
             if isinstance(cell, DropoutMasks):
                 cell.reset_dropout_masks()
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Tree, mask: Tree = None) -> Tree:
         mask = mask[0] if isinstance(mask, (list, tuple)) else mask
         if mask is not None and self.go_backwards:
             mask = ops.flip(mask, 1)
@@ -254,18 +286,22 @@ def _unrolled(step: Callable[[Any, Any], Any], carry: Any, xs: Any) -> tuple[Any
 
 
 class _CellLayer(RNN):
-    """A recurrent layer with one kind of cell; the cell's arguments are read as its own."""
+    """A recurrent layer with one class of cell, whose arguments it takes and has as attributes."""
 
     cell_class: type[Layer]
     _not_in_config = frozenset({"use_cudnn"})
 
     def __init__(self, arguments: dict[str, Any]) -> None:
-        arguments.pop("use_cudnn", None)  # there is one implementation
+        arguments.pop("use_cudnn", None)  # the engine chooses the kernel
         names = argument_names(self.cell_class)
-        own = {name: value for name, value in arguments.items() if name not in names or name == "name"}
-        given = {name: value for name, value in arguments.items() if name in names and name != "name"}
-        shared = {name: own[name] for name in ("dtype", "trainable") if name in own}
-        super().__init__(self.cell_class(**given, **shared), **own)
+        layer_arguments = {
+            name: value for name, value in arguments.items() if name not in names or name == "name"
+        }
+        cell_arguments = {
+            name: value for name, value in arguments.items() if name in names and name != "name"
+        }
+        shared = {name: layer_arguments[name] for name in ("dtype", "trainable") if name in layer_arguments}
+        super().__init__(self.cell_class(**cell_arguments, **shared), **layer_arguments)
         self.input_spec = InputSpec(ndim=3)
 
     def __getattr__(self, name: str) -> Any:
@@ -287,15 +323,46 @@ class _CellLayer(RNN):
 
 @exported("keras.layers")
 class SimpleRNN(_CellLayer):
-    """h[t] = activation(x[t] @ kernel + h[t-1] @ recurrent_kernel + bias) along a sequence (Elman 1990).
+    """Fully connected recurrent layer.
 
-    x (batch, steps, features) -> y (batch, units), or (batch, steps, units) with return_sequences. Weights as
-    in SimpleRNNCell, further arguments as in RNN.
+    Formula: `h[t] = activation(x[t] @ kernel + h[t-1] @ recurrent_kernel + bias)`.
 
-    Raises ValueError for units below 1 or a rate outside [0, 1).
+    Weights as in `SimpleRNNCell`; calls as in `RNN`.
 
-    >>> hornbeam.layers.SimpleRNN(4)(np.ones((2, 5, 3))).shape
-    (2, 4)
+    Shapes: x (batch, steps, features) -> y (batch, units), or (batch, steps, units) with `return_sequences`.
+
+    Args:
+        units: Size of the output and of the state.
+        activation: Activation function of the output, by name or as a function.
+        use_bias: Whether a bias is added.
+        kernel_initializer: Initializer of the kernel.
+        recurrent_initializer: Initializer of the recurrent kernel.
+        bias_initializer: Initializer of the bias.
+        kernel_regularizer: Penalty on the kernel that is added to the loss.
+        recurrent_regularizer: Penalty on the recurrent kernel that is added to the loss.
+        bias_regularizer: Penalty on the bias that is added to the loss.
+        activity_regularizer: Penalty on the output that is added to the loss.
+        kernel_constraint: Function applied to the kernel after each update.
+        recurrent_constraint: Function applied to the recurrent kernel after each update.
+        bias_constraint: Function applied to the bias after each update.
+        dropout: Fraction of the inputs that are dropped in training, in [0, 1).
+        recurrent_dropout: Fraction of the recurrent state that is dropped in training, in [0, 1).
+        return_sequences: Whether the outputs of all steps are returned instead of the last one.
+        return_state: Whether the final states are returned after the output.
+        go_backwards: Whether the sequence is processed from its end; outputs are in that order.
+        stateful: Whether the final states are the initial states of the next batch.
+        unroll: Whether the loop over steps is unrolled: faster for short sequences, with a larger graph.
+        seed: Seed of the random state; drawn at random by default.
+        **kwargs: `zero_output_for_mask` of `RNN`; arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Raises:
+        ValueError: If `units` is below 1 or a rate is outside [0, 1).
+
+    Example:
+        >>> hornbeam.layers.SimpleRNN(4)(np.ones((2, 5, 3))).shape
+        (2, 4)
+
+    Source: Elman 1990.
     """
 
     cell_class = SimpleRNNCell
@@ -303,18 +370,18 @@ class SimpleRNN(_CellLayer):
     def __init__(
         self,
         units: int,
-        activation: Any = "tanh",
+        activation: ActivationLike = "tanh",
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        recurrent_initializer: InitializerLike = "orthogonal",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: RegularizerLike = None,
+        recurrent_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        recurrent_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         return_sequences: bool = False,
@@ -330,18 +397,49 @@ class SimpleRNN(_CellLayer):
 
 @exported("keras.layers")
 class LSTM(_CellLayer):
-    """Long short-term memory along a sequence: c = f * c + i * g, h = o * activation(c) (Hochreiter,
-    Schmidhuber 1997).
+    """Long short-term memory: `c = f * c + i * g`, `h = o * activation(c)`.
 
-    x (batch, steps, features) -> y (batch, units), or (batch, steps, units) with return_sequences; with
-    return_state also h and c. Weights and formulas as in LSTMCell, further arguments as in RNN. The product
-    of all inputs with the kernel is one matrix product outside of the loop. use_cudnn: without meaning, there
-    is one implementation.
+    Weights and formulas as in `LSTMCell`; calls as in `RNN`. The products of all inputs with the kernel are
+    one matrix product before the loop.
 
-    Raises ValueError for units below 1 or a rate outside [0, 1).
+    Shapes: x (batch, steps, features) -> y (batch, units), or (batch, steps, units) with `return_sequences`;
+    with `return_state` also h and c.
 
-    >>> hornbeam.layers.LSTM(4)(np.ones((2, 5, 3))).shape
-    (2, 4)
+    Args:
+        units: Size of the output and of the states.
+        activation: Activation function of the output, by name or as a function.
+        recurrent_activation: Activation function of the gates.
+        use_bias: Whether a bias is added.
+        kernel_initializer: Initializer of the kernel.
+        recurrent_initializer: Initializer of the recurrent kernel.
+        bias_initializer: Initializer of the bias.
+        unit_forget_bias: Whether the bias of the forget gate starts at 1 (Jozefowicz et al. 2015).
+        kernel_regularizer: Penalty on the kernel that is added to the loss.
+        recurrent_regularizer: Penalty on the recurrent kernel that is added to the loss.
+        bias_regularizer: Penalty on the bias that is added to the loss.
+        activity_regularizer: Penalty on the output that is added to the loss.
+        kernel_constraint: Function applied to the kernel after each update.
+        recurrent_constraint: Function applied to the recurrent kernel after each update.
+        bias_constraint: Function applied to the bias after each update.
+        dropout: Fraction of the inputs that are dropped in training, in [0, 1).
+        recurrent_dropout: Fraction of the recurrent state that is dropped in training, in [0, 1).
+        seed: Seed of the random state; drawn at random by default.
+        return_sequences: Whether the outputs of all steps are returned instead of the last one.
+        return_state: Whether the final states are returned after the output.
+        go_backwards: Whether the sequence is processed from its end; outputs are in that order.
+        stateful: Whether the final states are the initial states of the next batch.
+        unroll: Whether the loop over steps is unrolled: faster for short sequences, with a larger graph.
+        use_cudnn: Ignored, for Keras's signature: the engine chooses the kernel.
+        **kwargs: `zero_output_for_mask` of `RNN`; arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Raises:
+        ValueError: If `units` is below 1 or a rate is outside [0, 1).
+
+    Example:
+        >>> hornbeam.layers.LSTM(4)(np.ones((2, 5, 3))).shape
+        (2, 4)
+
+    Source: Hochreiter and Schmidhuber 1997.
     """
 
     cell_class = LSTMCell
@@ -349,20 +447,20 @@ class LSTM(_CellLayer):
     def __init__(
         self,
         units: int,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
+        activation: ActivationLike = "tanh",
+        recurrent_activation: ActivationLike = "sigmoid",
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        recurrent_initializer: InitializerLike = "orthogonal",
+        bias_initializer: InitializerLike = "zeros",
         unit_forget_bias: bool = True,
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_regularizer: RegularizerLike = None,
+        recurrent_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        recurrent_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,
@@ -379,15 +477,48 @@ class LSTM(_CellLayer):
 
 @exported("keras.layers")
 class GRU(_CellLayer):
-    """Gated recurrent unit along a sequence: h = z * h + (1 - z) * g (Cho et al. 2014).
+    """Gated recurrent unit: `h = z * h + (1 - z) * g`.
 
-    x (batch, steps, features) -> y (batch, units), or (batch, steps, units) with return_sequences. Weights,
-    formulas and `reset_after` as in GRUCell, further arguments as in RNN. use_cudnn: without meaning.
+    Weights and formulas as in `GRUCell`; calls as in `RNN`.
 
-    Raises ValueError for units below 1 or a rate outside [0, 1).
+    Shapes: x (batch, steps, features) -> y (batch, units), or (batch, steps, units) with `return_sequences`.
 
-    >>> hornbeam.layers.GRU(4)(np.ones((2, 5, 3))).shape
-    (2, 4)
+    Args:
+        units: Size of the output and of the state.
+        activation: Activation function of the output, by name or as a function.
+        recurrent_activation: Activation function of the gates.
+        use_bias: Whether a bias is added.
+        kernel_initializer: Initializer of the kernel.
+        recurrent_initializer: Initializer of the recurrent kernel.
+        bias_initializer: Initializer of the bias.
+        kernel_regularizer: Penalty on the kernel that is added to the loss.
+        recurrent_regularizer: Penalty on the recurrent kernel that is added to the loss.
+        bias_regularizer: Penalty on the bias that is added to the loss.
+        activity_regularizer: Penalty on the output that is added to the loss.
+        kernel_constraint: Function applied to the kernel after each update.
+        recurrent_constraint: Function applied to the recurrent kernel after each update.
+        bias_constraint: Function applied to the bias after each update.
+        dropout: Fraction of the inputs that are dropped in training, in [0, 1).
+        recurrent_dropout: Fraction of the recurrent state that is dropped in training, in [0, 1).
+        seed: Seed of the random state; drawn at random by default.
+        return_sequences: Whether the outputs of all steps are returned instead of the last one.
+        return_state: Whether the final states are returned after the output.
+        go_backwards: Whether the sequence is processed from its end; outputs are in that order.
+        stateful: Whether the final states are the initial states of the next batch.
+        unroll: Whether the loop over steps is unrolled: faster for short sequences, with a larger graph.
+        reset_after: Whether the reset gate is applied after the recurrent product (as in cuDNN) instead of
+            before it.
+        use_cudnn: Ignored, for Keras's signature: the engine chooses the kernel.
+        **kwargs: `zero_output_for_mask` of `RNN`; arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Raises:
+        ValueError: If `units` is below 1 or a rate is outside [0, 1).
+
+    Example:
+        >>> hornbeam.layers.GRU(4)(np.ones((2, 5, 3))).shape
+        (2, 4)
+
+    Source: Cho et al. 2014.
     """
 
     cell_class = GRUCell
@@ -395,19 +526,19 @@ class GRU(_CellLayer):
     def __init__(
         self,
         units: int,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
+        activation: ActivationLike = "tanh",
+        recurrent_activation: ActivationLike = "sigmoid",
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        recurrent_initializer: InitializerLike = "orthogonal",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: RegularizerLike = None,
+        recurrent_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        recurrent_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,

@@ -1,9 +1,9 @@
-"""Convolutional LSTMs: ConvLSTM1D, ConvLSTM2D, ConvLSTM3D, for sequences of images and their like."""
+"""Convolutional LSTMs for sequences of sequences, images or volumes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import ops
 from hornbeam._internal.validation import check_choice, check_sizes
@@ -17,10 +17,20 @@ from hornbeam.layers.rnn import _CellLayer
 from hornbeam.layers.rnn_cells import LSTMCell
 from hornbeam.layers.windows import channel_axis, check_window, spatial_sizes, window_output
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import (
+        ActivationLike,
+        ConstraintLike,
+        InitializerLike,
+        RegularizerLike,
+        Shape,
+    )
+
 
 class _ConvLSTMCell(LSTMCell):
-    """An LSTMCell whose two products are convolutions: that of the input with strides and padding, that of
-    the state with padding="same".
+    """LSTMCell whose two products are convolutions.
+
+    The convolution of the input has strides and padding, that of the state padding="same".
     """
 
     rank: int
@@ -28,24 +38,24 @@ class _ConvLSTMCell(LSTMCell):
     def __init__(
         self,
         filters: int,
-        kernel_size: Any,
-        strides: Any = 1,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
         padding: str = "valid",
         data_format: str | None = None,
-        dilation_rate: Any = 1,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
+        dilation_rate: int | Sequence[int] = 1,
+        activation: ActivationLike = "tanh",
+        recurrent_activation: ActivationLike = "sigmoid",
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        recurrent_initializer: InitializerLike = "orthogonal",
+        bias_initializer: InitializerLike = "zeros",
         unit_forget_bias: bool = True,
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_regularizer: RegularizerLike = None,
+        recurrent_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        recurrent_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,
@@ -71,13 +81,13 @@ class _ConvLSTMCell(LSTMCell):
 
     @property
     def _channels(self) -> int:
-        """The axis of the channels, counted from the end: steps in front do not move it."""
+        """Axis of the channels, counted from the end: leading axes do not move it."""
         return -1 if self.data_format == "channels_last" else -self.rank - 1
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         if len(input_shape) != self.rank + 2:
             raise ShapeError(
-                f"{self.describe()} expects sequences of rank {self.rank + 3}, it got rank "
+                f"{self.describe()} expects sequences of rank {self.rank + 3}, got rank "
                 f"{len(input_shape) + 1}: (batch, steps, sizes, channels)"
             )
         channels = input_shape[channel_axis(self.data_format)]
@@ -89,28 +99,30 @@ class _ConvLSTMCell(LSTMCell):
             )
         window = (self.kernel_size, self.strides, self.padding, self.dilation_rate)
         check_window(self.describe(), spatial, *window)
-        made = tuple(
+        output_sizes = tuple(
             window_output(size, kernel, stride, self.padding, dilation)
             for size, kernel, stride, dilation in zip(
                 spatial, self.kernel_size, self.strides, self.dilation_rate, strict=True
             )
         )
-        last = self.data_format == "channels_last"
-        self.output_size = (*made, self.filters) if last else (self.filters, *made)
+        channels_last = self.data_format == "channels_last"
+        self.output_size = (*output_sizes, self.filters) if channels_last else (self.filters, *output_sizes)
         width = 4 * self.filters
         self.kernel = self._weight("kernel", (*self.kernel_size, channels, width), "kernel")
         shape = (*self.kernel_size, self.filters, width)
         self.recurrent_kernel = self._weight("recurrent_kernel", shape, "recurrent")
-        self.bias = self._weight("bias", (width,), "bias", self._bias_init()) if self.use_bias else None
+        self.bias = (
+            self._weight("bias", (width,), "bias", self._bias_initializer()) if self.use_bias else None
+        )
 
     def project(self, inputs: Tensor, training: bool | None = False) -> Tensor:
-        """The convolution of inputs (batch, ...) or (batch, steps, ...) with the kernel, plus the bias."""
+        """Convolve inputs (batch, ...) or (batch, steps, ...) with the kernel and add the bias."""
         in_steps = inputs.ndim == self.sequence_rank
         if training and self.dropout:
             mask = self.get_dropout_mask(inputs[:, 0] if in_steps else inputs)
-            inputs = self._four(inputs) * (ops.expand_dims(mask, 1) if in_steps else mask)
+            inputs = self._repeat_for_gates(inputs) * (ops.expand_dims(mask, 1) if in_steps else mask)
         x = ops.reshape(inputs, (-1, *inputs.shape[2:])) if in_steps else inputs
-        outputs = self._convolved(
+        outputs = self._convolve(
             x, self.kernel, self.padding, strides=self.strides, dilation_rate=self.dilation_rate
         )
         if self.bias is not None:
@@ -118,31 +130,31 @@ class _ConvLSTMCell(LSTMCell):
             outputs = outputs + ops.reshape(self.bias, (-1, *trailing))
         return ops.reshape(outputs, (*inputs.shape[:2], *outputs.shape[1:])) if in_steps else outputs
 
-    def _convolved(self, x: Tensor, kernel: Any, padding: str, **arguments: Any) -> Tensor:
-        """A convolution; of four copies of an input each gate sees one, as groups."""
+    def _convolve(self, x: Tensor, kernel: Any, padding: str, **arguments: Any) -> Tensor:
+        """Convolve; with four copies of the input, each group of filters (a gate) takes one."""
         return ops.conv(x, kernel, padding=padding, data_format=self.data_format, **arguments)
 
-    def _four(self, x: Tensor) -> Tensor:
-        """A copy of the channels for each gate, since each has a dropout mask of its own."""
+    def _repeat_for_gates(self, x: Tensor) -> Tensor:
+        """Repeat the channels for each gate, since each has its own dropout mask."""
         return ops.concatenate([x] * 4, axis=self._channels)
 
     def get_dropout_mask(self, step_input: Tensor) -> Tensor:
-        """The masks of the four gates for an input (batch, ...), side by side in its channels."""
-        return super().get_dropout_mask(self._four(step_input))
+        """Return the masks of the four gates for an input (batch, ...), concatenated along the channels."""
+        return super().get_dropout_mask(self._repeat_for_gates(step_input))
 
     def get_recurrent_dropout_mask(self, state: Tensor) -> Tensor:
-        """The masks of the four gates for the state, side by side in its channels."""
-        return super().get_recurrent_dropout_mask(self._four(state))
+        """Return the masks of the four gates for the state, concatenated along the channels."""
+        return super().get_recurrent_dropout_mask(self._repeat_for_gates(state))
 
     def advance(self, projected: Tensor, states: Sequence[Tensor], training: bool | None = False) -> Any:
         h, c = states
         if training and self.recurrent_dropout:
-            h = self._four(h) * self.get_recurrent_dropout_mask(h)
-        z = projected + self._convolved(h, self.recurrent_kernel, "same")
-        return self._gated(ops.split(z, 4, axis=self._channels), c)
+            h = self._repeat_for_gates(h) * self.get_recurrent_dropout_mask(h)
+        z = projected + self._convolve(h, self.recurrent_kernel, "same")
+        return self._apply_gates(ops.split(z, 4, axis=self._channels), c)
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
-        """Zeros of the output's shape for h and c; known once the cell is built."""
+        """Return zeros of the output's shape for h and c. The shape is known once the cell is built."""
         return [ops.zeros((batch_size, *self.output_size), dtype=self.compute_dtype) for _ in range(2)]
 
 
@@ -173,20 +185,57 @@ class _ConvLSTM(_CellLayer):
 
 @exported("keras.layers")
 class ConvLSTM1D(_ConvLSTM):
-    """c = f * c + i * g, h = o * activation(c), where the gates are convolutions of x[t] and h[t-1] (Shi et
-    al. 2015).
+    """LSTM over sequences of sequences, with convolutions of x[t] and h[t-1] as inputs of the gates.
 
-    x (batch, steps, length, channels) -> y (batch, length', filters), or (batch, steps, length', filters)
-    with return_sequences; with return_state also h and c. kernel (*kernel_size, channels, 4 * filters) with
-    strides, padding and dilation_rate as in Conv1D; recurrent_kernel (*kernel_size, filters, 4 * filters)
-    with padding="same"; bias (4 * filters,). dropout, recurrent_dropout: each gate has a mask of its own,
-    the same at all steps. data_format="channels_first": x (batch, steps, channels, length). Further
-    arguments as in RNN and LSTM.
+    Formula: `c = f * c + i * g`, `h = o * activation(c)`, as in `LSTM`. With dropout, each gate has its own
+    mask, the same at all steps.
 
-    Raises ValueError for bad arguments, ShapeError for unknown sizes or a kernel that is larger than a step.
+    Shapes: x (batch, steps, length, channels) -> y (batch, length', filters), or (batch, steps, length',
+    filters) with `return_sequences`; with `return_state` also h and c. kernel (*kernel_size, channels, 4 *
+    filters) with strides, padding and dilation_rate as in `Conv1D`; recurrent_kernel (*kernel_size, filters,
+    4 * filters) with padding="same"; bias (4 * filters,).
 
-    >>> hornbeam.layers.ConvLSTM1D(4, 3, padding="same")(np.ones((2, 5, 8, 3))).shape
-    (2, 8, 4)
+    Args:
+        filters: Number of output channels.
+        kernel_size: Size of the window along each axis; one integer for all axes.
+        strides: Steps between windows along each axis; one integer for all axes.
+        padding: "valid" (none) or "same" (output size = ceil(input size / stride)). Case is ignored.
+        data_format: "channels_last" (batch, steps, ..., channels) or "channels_first" (batch, steps,
+            channels, ...); `keras.config.image_data_format()` by default.
+        dilation_rate: Distance between elements of a window along each axis; one integer for all axes. Not
+            above 1 together with strides above 1.
+        activation: Activation function of the output, by name or as a function.
+        recurrent_activation: Activation function of the gates.
+        use_bias: Whether a bias is added.
+        kernel_initializer: Initializer of the kernel.
+        recurrent_initializer: Initializer of the recurrent kernel.
+        bias_initializer: Initializer of the bias.
+        unit_forget_bias: Whether the bias of the forget gate starts at 1 (Jozefowicz et al. 2015).
+        kernel_regularizer: Penalty on the kernel that is added to the loss.
+        recurrent_regularizer: Penalty on the recurrent kernel that is added to the loss.
+        bias_regularizer: Penalty on the bias that is added to the loss.
+        activity_regularizer: Penalty on the output that is added to the loss.
+        kernel_constraint: Function applied to the kernel after each update.
+        recurrent_constraint: Function applied to the recurrent kernel after each update.
+        bias_constraint: Function applied to the bias after each update.
+        dropout: Fraction of the inputs that are dropped in training, in [0, 1).
+        recurrent_dropout: Fraction of the recurrent state that is dropped in training, in [0, 1).
+        seed: Seed of the random state; drawn at random by default.
+        return_sequences: Whether the outputs of all steps are returned instead of the last one.
+        return_state: Whether the final states are returned after the output.
+        go_backwards: Whether the sequence is processed from its end; outputs are in that order.
+        stateful: Whether the final states are the initial states of the next batch.
+        **kwargs: `unroll` and `zero_output_for_mask` of `RNN`; arguments of `Layer`: `name`, `dtype`, ...
+
+    Raises:
+        ValueError: If an argument is invalid.
+        ShapeError: If a size is unknown, or the kernel larger than a step.
+
+    Example:
+        >>> hornbeam.layers.ConvLSTM1D(4, 3, padding="same")(np.ones((2, 5, 8, 3))).shape
+        (2, 8, 4)
+
+    Source: Shi et al. 2015.
     """
 
     cell_class = _Cell1D
@@ -194,25 +243,25 @@ class ConvLSTM1D(_ConvLSTM):
     def __init__(
         self,
         filters: int,
-        kernel_size: Any,
-        strides: Any = 1,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
         padding: str = "valid",
         data_format: str | None = None,
-        dilation_rate: Any = 1,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
+        dilation_rate: int | Sequence[int] = 1,
+        activation: ActivationLike = "tanh",
+        recurrent_activation: ActivationLike = "sigmoid",
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        recurrent_initializer: InitializerLike = "orthogonal",
+        bias_initializer: InitializerLike = "zeros",
         unit_forget_bias: bool = True,
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_regularizer: RegularizerLike = None,
+        recurrent_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        recurrent_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,
@@ -227,16 +276,55 @@ class ConvLSTM1D(_ConvLSTM):
 
 @exported("keras.layers")
 class ConvLSTM2D(_ConvLSTM):
-    """A ConvLSTM for sequences of images: x (batch, steps, height, width, channels) -> y (batch, h', w',
-    filters), or with steps in front of h' with return_sequences (Shi et al. 2015).
+    """LSTM over sequences of images, with convolutions of x[t] and h[t-1] as inputs of the gates.
 
-    Formulas, weights and arguments as in ConvLSTM1D; kernel (*kernel_size, channels, 4 * filters).
+    Formulas and weights as in `ConvLSTM1D`; kernel (*kernel_size, channels, 4 * filters).
 
-    Raises ValueError for bad arguments, ShapeError for unknown sizes or a kernel that is larger than a step.
+    Shapes: x (batch, steps, height, width, channels) -> y (batch, h', w', filters), or (batch, steps, h', w',
+    filters) with `return_sequences`.
 
-    >>> layer = hornbeam.layers.ConvLSTM2D(4, 3, padding="same", return_sequences=True)
-    >>> layer(np.ones((2, 5, 6, 7, 3))).shape
-    (2, 5, 6, 7, 4)
+    Args:
+        filters: Number of output channels.
+        kernel_size: Size of the window along each axis; one integer for all axes.
+        strides: Steps between windows along each axis; one integer for all axes.
+        padding: "valid" (none) or "same" (output size = ceil(input size / stride)). Case is ignored.
+        data_format: "channels_last" (batch, steps, ..., channels) or "channels_first" (batch, steps,
+            channels, ...); `keras.config.image_data_format()` by default.
+        dilation_rate: Distance between elements of a window along each axis; one integer for all axes. Not
+            above 1 together with strides above 1.
+        activation: Activation function of the output, by name or as a function.
+        recurrent_activation: Activation function of the gates.
+        use_bias: Whether a bias is added.
+        kernel_initializer: Initializer of the kernel.
+        recurrent_initializer: Initializer of the recurrent kernel.
+        bias_initializer: Initializer of the bias.
+        unit_forget_bias: Whether the bias of the forget gate starts at 1 (Jozefowicz et al. 2015).
+        kernel_regularizer: Penalty on the kernel that is added to the loss.
+        recurrent_regularizer: Penalty on the recurrent kernel that is added to the loss.
+        bias_regularizer: Penalty on the bias that is added to the loss.
+        activity_regularizer: Penalty on the output that is added to the loss.
+        kernel_constraint: Function applied to the kernel after each update.
+        recurrent_constraint: Function applied to the recurrent kernel after each update.
+        bias_constraint: Function applied to the bias after each update.
+        dropout: Fraction of the inputs that are dropped in training, in [0, 1).
+        recurrent_dropout: Fraction of the recurrent state that is dropped in training, in [0, 1).
+        seed: Seed of the random state; drawn at random by default.
+        return_sequences: Whether the outputs of all steps are returned instead of the last one.
+        return_state: Whether the final states are returned after the output.
+        go_backwards: Whether the sequence is processed from its end; outputs are in that order.
+        stateful: Whether the final states are the initial states of the next batch.
+        **kwargs: `unroll` and `zero_output_for_mask` of `RNN`; arguments of `Layer`: `name`, `dtype`, ...
+
+    Raises:
+        ValueError: If an argument is invalid.
+        ShapeError: If a size is unknown, or the kernel larger than a step.
+
+    Example:
+        >>> layer = hornbeam.layers.ConvLSTM2D(4, 3, padding="same", return_sequences=True)
+        >>> layer(np.ones((2, 5, 6, 7, 3))).shape
+        (2, 5, 6, 7, 4)
+
+    Source: Shi et al. 2015.
     """
 
     cell_class = _Cell2D
@@ -244,25 +332,25 @@ class ConvLSTM2D(_ConvLSTM):
     def __init__(
         self,
         filters: int,
-        kernel_size: Any,
-        strides: Any = 1,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
         padding: str = "valid",
         data_format: str | None = None,
-        dilation_rate: Any = 1,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
+        dilation_rate: int | Sequence[int] = 1,
+        activation: ActivationLike = "tanh",
+        recurrent_activation: ActivationLike = "sigmoid",
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        recurrent_initializer: InitializerLike = "orthogonal",
+        bias_initializer: InitializerLike = "zeros",
         unit_forget_bias: bool = True,
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_regularizer: RegularizerLike = None,
+        recurrent_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        recurrent_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,
@@ -277,15 +365,54 @@ class ConvLSTM2D(_ConvLSTM):
 
 @exported("keras.layers")
 class ConvLSTM3D(_ConvLSTM):
-    """A ConvLSTM for sequences of volumes: x (batch, steps, depth, height, width, channels) -> y (batch, d',
-    h', w', filters), or with steps in front of d' with return_sequences (Shi et al. 2015).
+    """LSTM over sequences of volumes, with convolutions of x[t] and h[t-1] as inputs of the gates.
 
-    Formulas, weights and arguments as in ConvLSTM1D; kernel (*kernel_size, channels, 4 * filters).
+    Formulas and weights as in `ConvLSTM1D`; kernel (*kernel_size, channels, 4 * filters).
 
-    Raises ValueError for bad arguments, ShapeError for unknown sizes or a kernel that is larger than a step.
+    Shapes: x (batch, steps, depth, height, width, channels) -> y (batch, d', h', w', filters), or (batch,
+    steps, d', h', w', filters) with `return_sequences`.
 
-    >>> hornbeam.layers.ConvLSTM3D(2, 2)(np.ones((1, 2, 3, 4, 5, 1))).shape
-    (1, 2, 3, 4, 2)
+    Args:
+        filters: Number of output channels.
+        kernel_size: Size of the window along each axis; one integer for all axes.
+        strides: Steps between windows along each axis; one integer for all axes.
+        padding: "valid" (none) or "same" (output size = ceil(input size / stride)). Case is ignored.
+        data_format: "channels_last" (batch, steps, ..., channels) or "channels_first" (batch, steps,
+            channels, ...); `keras.config.image_data_format()` by default.
+        dilation_rate: Distance between elements of a window along each axis; one integer for all axes. Not
+            above 1 together with strides above 1.
+        activation: Activation function of the output, by name or as a function.
+        recurrent_activation: Activation function of the gates.
+        use_bias: Whether a bias is added.
+        kernel_initializer: Initializer of the kernel.
+        recurrent_initializer: Initializer of the recurrent kernel.
+        bias_initializer: Initializer of the bias.
+        unit_forget_bias: Whether the bias of the forget gate starts at 1 (Jozefowicz et al. 2015).
+        kernel_regularizer: Penalty on the kernel that is added to the loss.
+        recurrent_regularizer: Penalty on the recurrent kernel that is added to the loss.
+        bias_regularizer: Penalty on the bias that is added to the loss.
+        activity_regularizer: Penalty on the output that is added to the loss.
+        kernel_constraint: Function applied to the kernel after each update.
+        recurrent_constraint: Function applied to the recurrent kernel after each update.
+        bias_constraint: Function applied to the bias after each update.
+        dropout: Fraction of the inputs that are dropped in training, in [0, 1).
+        recurrent_dropout: Fraction of the recurrent state that is dropped in training, in [0, 1).
+        seed: Seed of the random state; drawn at random by default.
+        return_sequences: Whether the outputs of all steps are returned instead of the last one.
+        return_state: Whether the final states are returned after the output.
+        go_backwards: Whether the sequence is processed from its end; outputs are in that order.
+        stateful: Whether the final states are the initial states of the next batch.
+        **kwargs: `unroll` and `zero_output_for_mask` of `RNN`; arguments of `Layer`: `name`, `dtype`, ...
+
+    Raises:
+        ValueError: If an argument is invalid.
+        ShapeError: If a size is unknown, or the kernel larger than a step.
+
+    Example:
+        >>> hornbeam.layers.ConvLSTM3D(2, 2)(np.ones((1, 2, 3, 4, 5, 1))).shape
+        (1, 2, 3, 4, 2)
+
+    Source: Shi et al. 2015.
     """
 
     cell_class = _Cell3D
@@ -293,25 +420,25 @@ class ConvLSTM3D(_ConvLSTM):
     def __init__(
         self,
         filters: int,
-        kernel_size: Any,
-        strides: Any = 1,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
         padding: str = "valid",
         data_format: str | None = None,
-        dilation_rate: Any = 1,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
+        dilation_rate: int | Sequence[int] = 1,
+        activation: ActivationLike = "tanh",
+        recurrent_activation: ActivationLike = "sigmoid",
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        recurrent_initializer: InitializerLike = "orthogonal",
+        bias_initializer: InitializerLike = "zeros",
         unit_forget_bias: bool = True,
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_regularizer: RegularizerLike = None,
+        recurrent_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        recurrent_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,

@@ -1,8 +1,9 @@
-"""Layers that run another layer along time: Bidirectional both ways, TimeDistributed at every step."""
+"""Wrappers along time: Bidirectional (both directions) and TimeDistributed (every step)."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import ops
 from hornbeam._internal.validation import check_choice
@@ -13,90 +14,109 @@ from hornbeam.layers.call import call_signature
 from hornbeam.layers.core import Wrapper
 from hornbeam.layers.layer import Layer
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ArrayLike, Shape, ShapeTree, Tree
+
 
 @exported("keras.layers")
 class Bidirectional(Layer):
-    """A recurrent layer run forwards and, with weights of its own, backwards, and the two outputs merged.
+    """Run a recurrent layer forwards and, with other weights, backwards, and merge the outputs.
 
-    layer: an RNN, or a layer with `go_backwards`, `return_sequences`, `return_state`. merge_mode: "concat",
-    "sum", "mul", "ave" or None (a list of both). backward_layer: another layer for the way back; it must have
-    the other `go_backwards` and the same `return_sequences`. With return_state the states of both follow the
-    output. With return_sequences the output at masked steps is 0. (Schuster and Paliwal 1997)
+    With `return_state` the states of both directions follow the output. With `return_sequences` the output at
+    masked steps is 0.
 
-    Raises ValueError for other layers, modes, or layers that do not go together.
+    Args:
+        layer: An RNN, or another layer with `go_backwards`, `return_sequences` and `return_state`. It is
+            copied.
+        merge_mode: "concat", "sum", "mul", "ave", or None for a list of both outputs.
+        weights: Initial weights of both layers, the forward ones first.
+        backward_layer: Layer for the backward direction, with the opposite `go_backwards` and the same
+        `return_sequences`; a copy of `layer` by default.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> hornbeam.layers.Bidirectional(hornbeam.layers.LSTM(4))(np.ones((2, 5, 3))).shape
-    (2, 8)
+    Raises:
+        ValueError: If a layer is not recurrent, the mode is unknown, or the layers do not match.
+
+    Example:
+        >>> hornbeam.layers.Bidirectional(hornbeam.layers.LSTM(4))(np.ones((2, 5, 3))).shape
+        (2, 8)
+
+    Source: Schuster and Paliwal 1997.
     """
 
     _not_in_config = frozenset({"weights"})
 
     def __init__(
         self,
-        layer: Any,
+        layer: Layer,
         merge_mode: str | None = "concat",
-        weights: Any = None,
-        backward_layer: Any = None,
+        weights: Sequence[ArrayLike] | None = None,
+        backward_layer: Layer | None = None,
         **kwargs: Any,
     ) -> None:
-        needed = ("go_backwards", "return_sequences", "return_state")
-        for one in (layer, backward_layer):
-            if one is not None and not (
-                isinstance(one, Layer) and all(hasattr(one, name) for name in needed)
+        attributes = ("go_backwards", "return_sequences", "return_state")
+        for candidate in (layer, backward_layer):
+            if candidate is not None and not (
+                isinstance(candidate, Layer) and all(hasattr(candidate, name) for name in attributes)
             ):
                 raise ValueError(
-                    f"Bidirectional: {one!r} is no recurrent layer: it needs {', '.join(needed)}"
+                    f"Bidirectional: {candidate!r} is not a recurrent layer: it needs {', '.join(attributes)}"
                 )
         super().__init__(**kwargs)
         self.merge_mode = check_choice(
             "merge_mode", merge_mode, ("sum", "mul", "ave", "concat", None), where="Bidirectional"
         )
+        recurrent: Any = layer
         config = serialize(layer)
-        # A twin, so that the layer that was given stays as it is.
-        self.forward_layer = _twin(config, f"forward_{layer.name.removeprefix('forward_')}")
+        # Copies, so that the argument itself does not change.
+        self.forward_layer = _copy_of(config, f"forward_{recurrent.name.removeprefix('forward_')}")
         if backward_layer is None:
-            self.backward_layer = _twin(
-                config, f"backward_{layer.name.removeprefix('forward_')}", go_backwards=not layer.go_backwards
+            self.backward_layer = _copy_of(
+                config,
+                f"backward_{recurrent.name.removeprefix('forward_')}",
+                go_backwards=not recurrent.go_backwards,
             )
         else:
             self.backward_layer = backward_layer
-        for name in needed[1:]:
+        for name in attributes[1:]:
             if getattr(self.forward_layer, name) != getattr(self.backward_layer, name):
                 raise ValueError(f"Bidirectional: layer and backward_layer differ in {name}")
         if self.forward_layer.go_backwards == self.backward_layer.go_backwards:
             raise ValueError("Bidirectional: layer and backward_layer must have opposite go_backwards")
-        self.return_sequences = layer.return_sequences
-        for one in (self.forward_layer, self.backward_layer):
-            if hasattr(one, "zero_output_for_mask"):
-                one.zero_output_for_mask = self.return_sequences
-        self.return_state = layer.return_state
-        self.stateful = getattr(layer, "stateful", False)
+        self.return_sequences = recurrent.return_sequences
+        for direction in (self.forward_layer, self.backward_layer):
+            if hasattr(direction, "zero_output_for_mask"):
+                direction.zero_output_for_mask = self.return_sequences
+        self.return_state = recurrent.return_state
+        self.stateful = getattr(recurrent, "stateful", False)
         self.supports_masking = True
-        self.input_spec = layer.input_spec
+        self.input_spec = recurrent.input_spec
         if weights is not None:
             half = len(weights) // 2
-            self._initial = (list(weights[:half]), list(weights[half:]))
+            self._initial_weights = (list(weights[:half]), list(weights[half:]))
 
     @property
     def layer(self) -> Layer:
         """The forward layer."""
         return self.forward_layer
 
-    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
+    def build(self, sequences_shape: Shape, initial_state_shape: ShapeTree = None) -> None:
         for index, layer in enumerate((self.forward_layer, self.backward_layer)):
             if not layer.built:
                 layer.build(sequences_shape)
-            if "_initial" in self.__dict__:
-                layer.set_weights(self._initial[index])
+            if "_initial_weights" in self.__dict__:
+                layer.set_weights(self._initial_weights[index])
 
     def call(
-        self, sequences: Tensor, initial_state: Any = None, mask: Any = None, training: bool | None = None
+        self, sequences: Tensor, initial_state: Tree = None, mask: Tree = None, training: bool | None = None
     ) -> Any:
         half = None if initial_state is None else len(initial_state) // 2
-        starts = (None, None) if half is None else (list(initial_state[:half]), list(initial_state[half:]))
+        initial_states = (
+            (None, None) if half is None else (list(initial_state[:half]), list(initial_state[half:]))
+        )
         forward, backward = (
-            layer(sequences, initial_state=start, mask=mask, training=training)
-            for layer, start in zip((self.forward_layer, self.backward_layer), starts, strict=True)
+            layer(sequences, initial_state=state, mask=mask, training=training)
+            for layer, state in zip((self.forward_layer, self.backward_layer), initial_states, strict=True)
         )
         states: tuple[Any, ...] = ()
         if self.return_state:
@@ -121,13 +141,13 @@ class Bidirectional(Layer):
         return (forward, backward)
 
     def reset_state(self) -> None:
-        """Zeros into the states of stateful layers."""
+        """Set the states of stateful layers to zero."""
         self.forward_layer.reset_state()
         self.backward_layer.reset_state()
 
     reset_states = reset_state
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Tree, mask: Tree = None) -> Tree:
         mask = mask if self.return_sequences and not isinstance(mask, (list, tuple)) else None
         outputs = [mask, mask] if self.merge_mode is None else [mask]
         if self.return_state:
@@ -143,7 +163,7 @@ class Bidirectional(Layer):
         return cls(**config)
 
 
-def _twin(config: dict[str, Any], name: str, **changes: Any) -> Any:
+def _copy_of(config: dict[str, Any], name: str, **changes: Any) -> Any:
     return deserialize(
         {**config, "build_config": None, "config": {**config["config"], "name": name, **changes}}
     )
@@ -151,31 +171,39 @@ def _twin(config: dict[str, Any], name: str, **changes: Any) -> Any:
 
 @exported("keras.layers")
 class TimeDistributed(Wrapper):
-    """y[:, t] = layer(x[:, t]) at every step t, with the same weights: x (batch, steps, ...) -> y (batch,
-    steps, ...).
+    """Apply a layer at every step, with the same weights: `y[:, t] = layer(x[:, t])`.
 
-    Steps and batch become one axis for the layer. A mask (batch, steps) is handed on.
+    Batch and steps are one axis for the layer. A mask (batch, steps) is passed on.
 
-    Raises ShapeError for an input of rank below 3, ValueError if `layer` is no Layer.
+    Shapes: x (batch, steps, ...) -> y (batch, steps, ...).
 
-    >>> layer = hornbeam.layers.TimeDistributed(hornbeam.layers.Dense(4))
-    >>> layer(np.ones((2, 5, 3))).shape
-    (2, 5, 4)
+    Args:
+        layer: Layer to apply.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Raises:
+        ShapeError: If the rank of the input is below 3.
+        ValueError: If `layer` is not a Layer.
+
+    Example:
+        >>> layer = hornbeam.layers.TimeDistributed(hornbeam.layers.Dense(4))
+        >>> layer(np.ones((2, 5, 3))).shape
+        (2, 5, 4)
     """
 
     def __init__(self, layer: Layer, **kwargs: Any) -> None:
         super().__init__(layer, **kwargs)
         self.supports_masking = True
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         if len(input_shape) < 3:
             raise ShapeError(
-                f"{self.describe()} expects an input (batch, steps, ...), it got shape {tuple(input_shape)}"
+                f"{self.describe()} expects an input (batch, steps, ...), got shape {tuple(input_shape)}"
             )
         if not self.layer.built:
             self.layer.build((input_shape[0], *input_shape[2:]))
 
-    def call(self, inputs: Tensor, training: bool | None = None, mask: Any = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tree = None) -> Any:
         batch, steps = inputs.shape[:2]
         kwargs: dict[str, Any] = {}
         if mask is not None and "mask" in call_signature(type(self.layer).call).names and mask.ndim > 2:

@@ -84,7 +84,8 @@ class Weighted(Tracked):
             raise TypeError(
                 f"add_weight takes at most name, shape, initializer, dtype by position, got {args}"
             )
-        shape, initializer, dtype = (*args, *(shape, initializer, dtype)[len(args) :])
+        by_position: tuple[Any, ...] = tuple(args)
+        shape, initializer, dtype = by_position + (shape, initializer, dtype)[len(args) :]
         if overwrite_with_gradient:
             raise NotImplementedError(
                 "overwrite_with_gradient belongs to quantized training, which is not supported"
