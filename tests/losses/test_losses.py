@@ -228,7 +228,7 @@ def test_unknown_names() -> None:
         (lambda: losses.CategoricalGeneralizedCrossEntropy(q=1.5), "q must lie between"),
         (
             lambda: losses.CategoricalCrossentropy(axis=True)(np.eye(2), np.eye(2)),
-            "axis must be the number of an axis",
+            "axis must be an integer axis or a sequence of them",
         ),
     ],
 )

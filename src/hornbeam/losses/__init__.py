@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam.core import registry
 from hornbeam.losses.crossentropy import (
@@ -52,6 +52,9 @@ from hornbeam.losses.regression import (
 )
 from hornbeam.losses.similarity import Circle, Dice, Tversky, circle, dice, tversky
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Config, LossLike
+
 # Keras's names that are not here, with the reason: none is missing.
 MISSING: dict[str, str] = {}
 
@@ -65,24 +68,50 @@ kld = KLD = kullback_leibler_divergence = kl_divergence
 logcosh = log_cosh
 
 
-def serialize(loss: Any) -> Any:
-    """A loss as a config: a dict for an object, a name for one of our functions."""
+def serialize(loss: LossLike) -> Any:
+    """Convert a loss to a config.
+
+    Args:
+        loss: Loss or loss function.
+
+    Returns:
+        Dict for an object, name for a function of this module.
+    """
     return registry.serialize(loss)
 
 
-def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The loss that a config or a name describes. Raises UnknownObjectError for unknown ones."""
+def deserialize(name: str | Config, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """Build the loss that a config or a name describes.
+
+    Args:
+        name: Config or name.
+        custom_objects: Classes and functions by name, in addition to the registered ones.
+
+    Returns:
+        Loss or function.
+
+    Raises:
+        UnknownObjectError: If a name is unknown.
+    """
     return get(name) if isinstance(name, str) else registry.deserialize(name, custom_objects)
 
 
-def get(identifier: Any) -> Any:
-    """The loss meant by a name ("mse", "Huber"), a config, a class, a function or a loss; None for None.
+def get(identifier: LossLike | type | None) -> Any:
+    """Return the loss for an identifier; the name of a function returns the function.
 
-    A function's name gives the function. Raises UnknownObjectError with the nearest known name, ValueError
-    for what is no loss.
+    Args:
+        identifier: Name such as "mse" or "Huber", config, class, function, loss, or None.
 
-    >>> get("mse") is mean_squared_error
-    True
+    Returns:
+        Loss, function, or None.
+
+    Raises:
+        UnknownObjectError: If the name is unknown; the message suggests the nearest one.
+        ValueError: If the identifier is no loss.
+
+    Example:
+        >>> get("mse") is mean_squared_error
+        True
     """
     made = registry.resolve(identifier, "keras.losses", "loss")
     if made is not None and not isinstance(made, Loss) and (inspect.isclass(made) or not callable(made)):

@@ -7,7 +7,8 @@ scores by itself, so both ways are equally exact.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from hornbeam import ops
 from hornbeam._internal.validation import check_axes
@@ -17,6 +18,9 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
 from hornbeam.losses.loss import MODULE, LossFunctionWrapper, check_option
 from hornbeam.losses.shapes import label_pair, one_hot_pair, pair
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import DTypeLike, TensorLike
 
 _SUM = "sum_over_batch_size"
 
@@ -29,14 +33,31 @@ def _smooth(y_true: Tensor, label_smoothing: float, classes: int) -> Tensor:
 
 @exported(MODULE)
 def categorical_crossentropy(
-    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+    y_true: TensorLike,
+    y_pred: TensorLike,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
 ) -> Tensor:
-    """-sum(t * log p) over `axis`, for one-hot (or soft) targets of the shape of the predictions.
+    """Compute -sum(t * log p) over the classes, for one-hot (or soft) targets.
 
-    Raises ShapeError for class numbers, saying which loss takes them.
+    Args:
+        y_true: Tensor (batch, ..., classes), one-hot or probabilities.
+        y_pred: Tensor of predictions, of the shape of `y_true`.
+        from_logits: Whether predictions are logits (scores before the softmax or sigmoid) instead of
+            probabilities.
+        label_smoothing: Number in [0, 1]; targets are moved by this fraction toward the uniform distribution.
+        axis: Integer, the axis of the classes.
 
-    >>> np.round(categorical_crossentropy([[0.0, 1.0]], [[0.3, 0.7]]), 4).tolist()
-    [0.35670000314712524]
+    Returns:
+        Tensor (batch, ...), the shape of `y_pred` without `axis`.
+
+    Raises:
+        ShapeError: If the targets are class indices; the message names the loss that takes them.
+
+    Example:
+        >>> np.round(categorical_crossentropy([[0.0, 1.0]], [[0.3, 0.7]]), 4).tolist()
+        [0.35670000314712524]
     """
     y_true, y_pred = one_hot_pair(y_true, y_pred, "categorical_crossentropy", axis)
     y_true = _smooth(y_true, label_smoothing, y_true.shape[axis])
@@ -45,15 +66,32 @@ def categorical_crossentropy(
 
 @exported(MODULE)
 def sparse_categorical_crossentropy(
-    y_true: Any, y_pred: Any, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
+    y_true: TensorLike,
+    y_pred: TensorLike,
+    from_logits: bool = False,
+    ignore_class: int | None = None,
+    axis: int = -1,
 ) -> Tensor:
-    """-log p of the right class, for class numbers 0 ... C-1 of the predictions' shape without axis.
+    """Compute -log p of the true class, for class indices.
 
-    ignore_class: samples (or pixels) with this number have loss 0 and do not count in a mean.
-    Raises ShapeError for one-hot targets, saying which loss takes them.
+    Args:
+        y_true: Tensor of integers 0 ... classes - 1, of the shape of `y_pred` without `axis`.
+        y_pred: Tensor (batch, ..., classes).
+        from_logits: Whether predictions are logits (scores before the softmax or sigmoid) instead of
+            probabilities.
+        ignore_class: Integer, the class whose samples (or pixels) have loss 0 and do not count in a mean, or
+            None.
+        axis: Integer, the axis of the classes.
 
-    >>> np.round(sparse_categorical_crossentropy([1], [[0.3, 0.7]]), 4).tolist()
-    [0.35670000314712524]
+    Returns:
+        Tensor (batch, ...), the shape of `y_pred` without `axis`.
+
+    Raises:
+        ShapeError: If the targets are one-hot; the message names the loss that takes them.
+
+    Example:
+        >>> np.round(sparse_categorical_crossentropy([1], [[0.3, 0.7]]), 4).tolist()
+        [0.35670000314712524]
     """
     y_true, y_pred = label_pair(y_true, y_pred, "sparse_categorical_crossentropy", axis)
     if ignore_class is None:
@@ -68,12 +106,28 @@ def sparse_categorical_crossentropy(
 
 @exported(MODULE, "bce", "BCE")
 def binary_crossentropy(
-    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+    y_true: TensorLike,
+    y_pred: TensorLike,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
 ) -> Tensor:
-    """mean(-t * log p - (1 - t) * log(1 - p)) over `axis`, for targets 0 and 1 of the predictions' shape.
+    """Compute mean(-t * log p - (1 - t) * log(1 - p)) over an axis, for targets 0 and 1.
 
-    >>> np.round(binary_crossentropy([[0.0, 1.0]], [[0.3, 0.7]]), 4).tolist()
-    [0.35670000314712524]
+    Args:
+        y_true: Tensor of 0 and 1 (or probabilities).
+        y_pred: Tensor of predictions, of the shape of `y_true`.
+        from_logits: Whether predictions are logits (scores before the softmax or sigmoid) instead of
+            probabilities.
+        label_smoothing: Number in [0, 1]; targets are moved by this fraction toward the uniform distribution.
+        axis: Integer, the axis of the mean.
+
+    Returns:
+        Tensor (batch, ...), the shape of `y_pred` without `axis`.
+
+    Example:
+        >>> np.round(binary_crossentropy([[0.0, 1.0]], [[0.3, 0.7]]), 4).tolist()
+        [0.35670000314712524]
     """
     y_true, y_pred = pair(y_true, y_pred, "binary_crossentropy")
     y_true = _smooth(y_true, label_smoothing, 2)
@@ -82,20 +136,34 @@ def binary_crossentropy(
 
 @exported(MODULE)
 def categorical_focal_crossentropy(
-    y_true: Any,
-    y_pred: Any,
-    alpha: Any = 0.25,
+    y_true: TensorLike,
+    y_pred: TensorLike,
+    alpha: float | Sequence[float] = 0.25,
     gamma: float = 2.0,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
     axis: int = -1,
 ) -> Tensor:
-    """-sum(alpha * (1 - p)**gamma * t * log p) over `axis`: classes that are already right count little.
+    """Compute -sum(alpha * (1 - p)**gamma * t * log p): classes that are predicted well count little.
 
-    alpha: a weight, or one per class. Lin et al. 2017, https://arxiv.org/abs/1708.02002.
+    Args:
+        y_true: Tensor (batch, ..., classes), one-hot or probabilities.
+        y_pred: Tensor of predictions, of the shape of `y_true`.
+        alpha: Number, or one for each class, the weight of the classes.
+        gamma: Number, the exponent of the focusing factor.
+        from_logits: Whether predictions are logits (scores before the softmax or sigmoid) instead of
+            probabilities.
+        label_smoothing: Number in [0, 1]; targets are moved by this fraction toward the uniform distribution.
+        axis: Integer, the axis of the classes.
 
-    >>> np.round(categorical_focal_crossentropy([[0.0, 1.0]], [[0.3, 0.7]]), 4).tolist()
-    [0.00800000037997961]
+    Returns:
+        Tensor (batch, ...), the shape of `y_pred` without `axis`.
+
+    Example:
+        >>> np.round(categorical_focal_crossentropy([[0.0, 1.0]], [[0.3, 0.7]]), 4).tolist()
+        [0.00800000037997961]
+
+    Source: Lin et al. 2017, https://arxiv.org/abs/1708.02002.
     """
     y_true, y_pred = one_hot_pair(y_true, y_pred, "categorical_focal_crossentropy", axis)
     y_true = _smooth(y_true, label_smoothing, y_true.shape[axis])
@@ -108,8 +176,8 @@ def categorical_focal_crossentropy(
 
 @exported(MODULE)
 def binary_focal_crossentropy(
-    y_true: Any,
-    y_pred: Any,
+    y_true: TensorLike,
+    y_pred: TensorLike,
     apply_class_balancing: bool = False,
     alpha: float = 0.25,
     gamma: float = 2.0,
@@ -117,13 +185,27 @@ def binary_focal_crossentropy(
     label_smoothing: float = 0.0,
     axis: int = -1,
 ) -> Tensor:
-    """Binary cross-entropy times (1 - probability of the truth)**gamma, mean over `axis`.
+    """Compute the mean over an axis of binary cross-entropy times (1 - p of the true label)**gamma.
 
-    apply_class_balancing: weigh class 1 by `alpha` and class 0 by 1 - alpha. Lin et al. 2017,
-    https://arxiv.org/abs/1708.02002.
+    Args:
+        y_true: Tensor of 0 and 1.
+        y_pred: Tensor of predictions, of the shape of `y_true`.
+        apply_class_balancing: Weight class 1 by `alpha` and class 0 by 1 - alpha.
+        alpha: Number in [0, 1], the weight of class 1 if `apply_class_balancing`.
+        gamma: Number, the exponent of the focusing factor.
+        from_logits: Whether predictions are logits (scores before the softmax or sigmoid) instead of
+            probabilities.
+        label_smoothing: Number in [0, 1]; targets are moved by this fraction toward the uniform distribution.
+        axis: Integer, the axis of the mean.
 
-    >>> np.round(binary_focal_crossentropy([[0.0, 1.0]], [[0.3, 0.7]]), 4).tolist()
-    [0.032099999487400055]
+    Returns:
+        Tensor (batch, ...), the shape of `y_pred` without `axis`.
+
+    Example:
+        >>> np.round(binary_focal_crossentropy([[0.0, 1.0]], [[0.3, 0.7]]), 4).tolist()
+        [0.032099999487400055]
+
+    Source: Lin et al. 2017, https://arxiv.org/abs/1708.02002.
     """
     y_true, y_pred = pair(y_true, y_pred, "binary_focal_crossentropy")
     y_true = _smooth(y_true, label_smoothing, 2)
@@ -137,13 +219,24 @@ def binary_focal_crossentropy(
 
 
 @exported(MODULE)
-def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) -> Tensor:
-    """(1 - p**q) / q of the right class, for class numbers: from cross-entropy (q -> 0) to 1 - p (q = 1).
+def categorical_generalized_cross_entropy(y_true: TensorLike, y_pred: TensorLike, q: float) -> Tensor:
+    """Compute (1 - p**q) / q of the true class, which is robust against wrong labels.
 
-    Bears wrong labels. Zhang & Sabuncu 2018, https://arxiv.org/abs/1805.07836.
+    It lies between the cross-entropy (q -> 0) and 1 - p (q = 1).
 
-    >>> np.round(categorical_generalized_cross_entropy([1], [[0.3, 0.7]], q=0.5), 4).tolist()
-    [0.32670000195503235]
+    Args:
+        y_true: Tensor (batch,) of class indices.
+        y_pred: Tensor (batch, classes) of probabilities.
+        q: Number in (0, 1).
+
+    Returns:
+        Tensor (batch,).
+
+    Example:
+        >>> np.round(categorical_generalized_cross_entropy([1], [[0.3, 0.7]], q=0.5), 4).tolist()
+        [0.32670000195503235]
+
+    Source: Zhang & Sabuncu 2018, https://arxiv.org/abs/1805.07836.
     """
     y_true, y_pred = label_pair(y_true, y_pred, "categorical_generalized_cross_entropy")
     chosen = ops.one_hot(ops.cast(y_true, "int32"), y_pred.shape[-1], dtype=y_pred.dtype)
@@ -151,15 +244,23 @@ def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) ->
 
 
 @exported(MODULE)
-def ctc(y_true: Any, y_pred: Any) -> Tensor:
-    """-log of the probability of a label sequence over all its alignments with the steps of the prediction.
+def ctc(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
+    """Compute -log of the probability of a label sequence over all its alignments with the predictions.
 
-    y_true: labels (batch, length), padded with 0, which is also the blank. y_pred: scores (batch, steps,
-    classes). Returns (batch,). Graves et al. 2006, https://www.cs.toronto.edu/~graves/icml_2006.pdf.
+    Args:
+        y_true: Tensor (batch, length) of labels, padded with 0, which is also the blank.
+        y_pred: Tensor (batch, steps, classes) of logits.
 
-    Raises ShapeError for other shapes.
+    Returns:
+        Tensor (batch,).
 
-    >>> ctc([[1, 2, 0]], scores)  # doctest: +SKIP
+    Raises:
+        ShapeError: If the shapes differ from these.
+
+    Example:
+        >>> ctc([[1, 2, 0]], scores)  # doctest: +SKIP
+
+    Source: Graves et al. 2006, https://www.cs.toronto.edu/~graves/icml_2006.pdf.
     """
     y_true, y_pred = ops.cast(y_true, "int32"), ops.convert_to_tensor(y_pred)
     if len(y_true.shape) != 2 or len(y_pred.shape) != 3 or y_true.shape[0] != y_pred.shape[0]:
@@ -177,10 +278,21 @@ def ctc(y_true: Any, y_pred: Any) -> Tensor:
 
 @exported(MODULE)
 class CategoricalCrossentropy(LossFunctionWrapper):
-    """-sum(t * log p) for one-hot targets; see `categorical_crossentropy`.
+    """Cross-entropy -sum(t * log p) for one-hot targets; see `categorical_crossentropy`.
 
-    >>> round(float(CategoricalCrossentropy()([[0.0, 1.0]], [[0.3, 0.7]])), 4)
-    0.3567
+    Args:
+        from_logits: Whether predictions are logits (scores before the softmax or sigmoid) instead of
+            probabilities.
+        label_smoothing: Number in [0, 1]; targets are moved by this fraction toward the uniform distribution.
+        axis: Integer, the axis of the classes.
+        reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
+            `Loss`.
+        name: Name of the loss.
+        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+
+    Example:
+        >>> round(float(CategoricalCrossentropy()([[0.0, 1.0]], [[0.3, 0.7]])), 4)
+        0.3567
     """
 
     def __init__(
@@ -190,7 +302,7 @@ class CategoricalCrossentropy(LossFunctionWrapper):
         axis: int = -1,
         reduction: str | None = _SUM,
         name: str = "categorical_crossentropy",
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
         super().__init__(categorical_crossentropy, reduction, name, dtype, **options)
@@ -201,10 +313,22 @@ class CategoricalCrossentropy(LossFunctionWrapper):
 
 @exported(MODULE)
 class SparseCategoricalCrossentropy(LossFunctionWrapper):
-    """-log p of the right class, for class numbers; see `sparse_categorical_crossentropy`.
+    """Cross-entropy -log p of the true class, for class indices; see `sparse_categorical_crossentropy`.
 
-    >>> round(float(SparseCategoricalCrossentropy()([1], [[0.3, 0.7]])), 4)
-    0.3567
+    Args:
+        from_logits: Whether predictions are logits (scores before the softmax or sigmoid) instead of
+            probabilities.
+        ignore_class: Integer, the class whose samples (or pixels) have loss 0 and do not count in a mean, or
+            None.
+        reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
+            `Loss`.
+        axis: Integer, the axis of the classes.
+        name: Name of the loss.
+        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+
+    Example:
+        >>> round(float(SparseCategoricalCrossentropy()([1], [[0.3, 0.7]])), 4)
+        0.3567
     """
 
     integer_labels = True
@@ -216,7 +340,7 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
         reduction: str | None = _SUM,
         axis: int = -1,
         name: str = "sparse_categorical_crossentropy",
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         options = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
         super().__init__(sparse_categorical_crossentropy, reduction, name, dtype, **options)
@@ -227,10 +351,21 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
 
 @exported(MODULE)
 class BinaryCrossentropy(LossFunctionWrapper):
-    """mean(-t * log p - (1 - t) * log(1 - p)); see `binary_crossentropy`.
+    """Cross-entropy mean(-t * log p - (1 - t) * log(1 - p)); see `binary_crossentropy`.
 
-    >>> round(float(BinaryCrossentropy()([[0.0, 1.0]], [[0.3, 0.7]])), 4)
-    0.3567
+    Args:
+        from_logits: Whether predictions are logits (scores before the softmax or sigmoid) instead of
+            probabilities.
+        label_smoothing: Number in [0, 1]; targets are moved by this fraction toward the uniform distribution.
+        axis: Integer, the axis of the mean.
+        reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
+            `Loss`.
+        name: Name of the loss.
+        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+
+    Example:
+        >>> round(float(BinaryCrossentropy()([[0.0, 1.0]], [[0.3, 0.7]])), 4)
+        0.3567
     """
 
     def __init__(
@@ -240,7 +375,7 @@ class BinaryCrossentropy(LossFunctionWrapper):
         axis: int = -1,
         reduction: str | None = _SUM,
         name: str = "binary_crossentropy",
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
         super().__init__(binary_crossentropy, reduction, name, dtype, **options)
@@ -251,22 +386,35 @@ class BinaryCrossentropy(LossFunctionWrapper):
 
 @exported(MODULE)
 class CategoricalFocalCrossentropy(LossFunctionWrapper):
-    """Cross-entropy that counts easy classes little; see `categorical_focal_crossentropy`.
+    """Cross-entropy in which easy classes count little; see `categorical_focal_crossentropy`.
 
-    >>> round(float(CategoricalFocalCrossentropy()([[0.0, 1.0]], [[0.3, 0.7]])), 4)
-    0.008
+    Args:
+        alpha: Number, or one for each class, the weight of the classes.
+        gamma: Number, the exponent of the focusing factor.
+        from_logits: Whether predictions are logits (scores before the softmax or sigmoid) instead of
+            probabilities.
+        label_smoothing: Number in [0, 1]; targets are moved by this fraction toward the uniform distribution.
+        axis: Integer, the axis of the classes.
+        reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
+            `Loss`.
+        name: Name of the loss.
+        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+
+    Example:
+        >>> round(float(CategoricalFocalCrossentropy()([[0.0, 1.0]], [[0.3, 0.7]])), 4)
+        0.008
     """
 
     def __init__(
         self,
-        alpha: Any = 0.25,
+        alpha: float | Sequence[float] = 0.25,
         gamma: float = 2.0,
         from_logits: bool = False,
         label_smoothing: float = 0.0,
         axis: int = -1,
         reduction: str | None = _SUM,
         name: str = "categorical_focal_crossentropy",
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
         super().__init__(
@@ -281,10 +429,24 @@ class CategoricalFocalCrossentropy(LossFunctionWrapper):
 
 @exported(MODULE)
 class BinaryFocalCrossentropy(LossFunctionWrapper):
-    """Binary cross-entropy that counts easy samples little; see `binary_focal_crossentropy`.
+    """Binary cross-entropy in which easy samples count little; see `binary_focal_crossentropy`.
 
-    >>> round(float(BinaryFocalCrossentropy()([[0.0, 1.0]], [[0.3, 0.7]])), 4)
-    0.0321
+    Args:
+        apply_class_balancing: Weight class 1 by `alpha` and class 0 by 1 - alpha.
+        alpha: Number in [0, 1], the weight of class 1 if `apply_class_balancing`.
+        gamma: Number, the exponent of the focusing factor.
+        from_logits: Whether predictions are logits (scores before the softmax or sigmoid) instead of
+            probabilities.
+        label_smoothing: Number in [0, 1]; targets are moved by this fraction toward the uniform distribution.
+        axis: Integer, the axis of the mean.
+        reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
+            `Loss`.
+        name: Name of the loss.
+        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+
+    Example:
+        >>> round(float(BinaryFocalCrossentropy()([[0.0, 1.0]], [[0.3, 0.7]])), 4)
+        0.0321
     """
 
     def __init__(
@@ -297,7 +459,7 @@ class BinaryFocalCrossentropy(LossFunctionWrapper):
         axis: int = -1,
         reduction: str | None = _SUM,
         name: str = "binary_focal_crossentropy",
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
         focal = {"apply_class_balancing": apply_class_balancing, "alpha": alpha, "gamma": gamma}
@@ -312,12 +474,21 @@ class BinaryFocalCrossentropy(LossFunctionWrapper):
 
 @exported(MODULE)
 class CategoricalGeneralizedCrossEntropy(LossFunctionWrapper):
-    """(1 - p**q) / q for class numbers that may be wrong; see `categorical_generalized_cross_entropy`.
+    """Loss (1 - p**q) / q for noisy class indices; see `categorical_generalized_cross_entropy`.
 
-    Raises ValueError unless 0 < q < 1.
+    Args:
+        q: Number in (0, 1).
+        reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
+            `Loss`.
+        name: Name of the loss.
+        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
 
-    >>> round(float(CategoricalGeneralizedCrossEntropy(q=0.7)([1], [[0.3, 0.7]])), 4)
-    0.3156
+    Raises:
+        ValueError: If `q` is not in (0, 1).
+
+    Example:
+        >>> round(float(CategoricalGeneralizedCrossEntropy(q=0.7)([1], [[0.3, 0.7]])), 4)
+        0.3156
     """
 
     integer_labels = True
@@ -327,7 +498,7 @@ class CategoricalGeneralizedCrossEntropy(LossFunctionWrapper):
         q: float = 0.5,
         reduction: str | None = _SUM,
         name: str = "categorical_generalized_cross_entropy",
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         if not 0 < q < 1:
             raise ValueError(f"q must lie between 0 and 1, got {q!r}")
@@ -337,12 +508,21 @@ class CategoricalGeneralizedCrossEntropy(LossFunctionWrapper):
 
 @exported(MODULE)
 class CTC(LossFunctionWrapper):
-    """Label sequences against predictions that are not aligned with them; see `ctc`.
+    """Loss of label sequences that are not aligned with the predictions; see `ctc`.
 
-    >>> CTC()([[1, 2, 0]], scores)  # doctest: +SKIP
+    Args:
+        reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
+            `Loss`.
+        name: Name of the loss.
+        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+
+    Example:
+        >>> CTC()([[1, 2, 0]], scores)  # doctest: +SKIP
     """
 
     integer_labels = True
 
-    def __init__(self, reduction: str | None = _SUM, name: str = "ctc", dtype: Any = None) -> None:
+    def __init__(
+        self, reduction: str | None = _SUM, name: str = "ctc", dtype: DTypeLike | None = None
+    ) -> None:
         super().__init__(ctc, reduction, name, dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import ops, tree
 from hornbeam._internal.naming import to_snake_case
@@ -14,35 +14,42 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import dtype_name, is_float, promote_types
 from hornbeam.losses.shapes import as_weights, same_rank
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import DTypeLike, TensorLike
+
 MODULE = "keras.losses"
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none", None)
 
 
 @exported(MODULE)
 class Loss:
-    """Base class. A loss is `call(y_true, y_pred)`, which returns one value per sample (or per step).
+    """Base class of losses: `call(y_true, y_pred)` returns one value per sample (or per step).
 
-    reduction: "sum_over_batch_size" (or "mean"): the sum of the weighted values divided by their number.
-        "sum". "mean_with_sample_weight": divided by the sum of the weights. "none" or None: the values as
-        they are.
-    dtype: what targets and predictions are converted to; by default the predictions' dtype, but at least
-        `floatx`.
+    Values that the mask of the predictions excludes do not count, neither in the numerator nor in the
+    denominator.
 
-    Called with `sample_weight`, of shape (batch,) or any leading part of the shape of the values, it
-    multiplies them. Values that the predictions' mask leaves out do not count, neither above nor below the
-    line.
+    Args:
+        name: Name of the loss.
+        reduction: "sum_over_batch_size" (or "mean"): the sum of the weighted values divided by their number.
+            "sum". "mean_with_sample_weight": divided by the sum of the weights. "none" or None: the values as
+            they are.
+        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
 
-    >>> class Sum(Loss):
-    ...     def call(self, y_true, y_pred): return ops.sum(ops.abs(y_true - y_pred), axis=-1)
-    >>> float(Sum()([[0.0, 1.0]], [[0.5, 1.0]]))
-    0.5
+    Example:
+        >>> class Sum(Loss):
+        ...     def call(self, y_true, y_pred): return ops.sum(ops.abs(y_true - y_pred), axis=-1)
+        >>> float(Sum()([[0.0, 1.0]], [[0.5, 1.0]]))
+        0.5
     """
 
     # Whether y_true holds class numbers, which are not converted to the loss's dtype.
     integer_labels = False
 
     def __init__(
-        self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None
+        self,
+        name: str | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        dtype: DTypeLike | None = None,
     ) -> None:
         if reduction not in REDUCTIONS:
             known = ", ".join(repr(r) for r in REDUCTIONS)
@@ -56,12 +63,33 @@ class Loss:
         """Dtype of the loss's arithmetic, `floatx` unless given."""
         return self._dtype or floatx()
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Values of shape (batch, ...) for targets and predictions; what a subclass defines."""
+    def call(self, y_true: TensorLike, y_pred: TensorLike) -> Any:
+        """Compute values of shape (batch, ...) for targets and predictions; subclasses define it.
+
+        Args:
+            y_true: Tensor of targets.
+            y_pred: Tensor of predictions.
+
+        Returns:
+            Tensor (batch, ...).
+        """
         raise NotImplementedError(f"{type(self).__name__} must define call(y_true, y_pred)")
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
-        """The reduced loss. Raises ShapeError where targets, predictions or weights do not fit."""
+        """Compute the reduced loss.
+
+        Args:
+            y_true: Tensor of targets.
+            y_pred: Tensor of predictions, with a mask or without.
+            sample_weight: Tensor (batch,), or of any leading part of the shape of the values, that multiplies
+                them.
+
+        Returns:
+            Scalar tensor, or with reduction "none" the weighted values.
+
+        Raises:
+            ShapeError: If targets, predictions or weights do not fit each other.
+        """
         mask = getattr(y_pred, "_keras_mask", None)
         y_pred = _each_array(self._prediction, y_pred)
         y_true = _each_array(self._target, y_true)
@@ -82,12 +110,19 @@ class Loss:
         return x if self.integer_labels else self._prediction(x)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal loss."""
+        """Return the arguments from which an equal loss is built."""
         return {"name": self.name, "reduction": self.reduction}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Any:
-        """The loss that `get_config` described."""
+        """Build the loss that `get_config` described.
+
+        Args:
+            config: Dict of arguments.
+
+        Returns:
+            Loss.
+        """
         return cls(**config)
 
     def __repr__(self) -> str:
@@ -95,12 +130,21 @@ class Loss:
 
 
 class LossFunctionWrapper(Loss):
-    """A loss made of a function `fn(y_true, y_pred, **options)` that returns one value per sample.
+    """Loss made from a function `fn(y_true, y_pred, **options)` that returns one value per sample.
 
-    Targets (batch,) beside predictions (batch, 1) reach the function as (batch, 1), as in Keras.
+    Targets (batch,) with predictions (batch, 1) reach the function as (batch, 1), as in Keras.
 
-    >>> LossFunctionWrapper(lambda y_true, y_pred: ops.abs(y_true - y_pred), name="mine")
-    <LossFunctionWrapper name=mine reduction=sum_over_batch_size>
+    Args:
+        fn: Function of targets and predictions.
+        reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
+            `Loss`.
+        name: Name of the loss.
+        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+        **options: Further arguments of `fn`.
+
+    Example:
+        >>> LossFunctionWrapper(lambda y_true, y_pred: ops.abs(y_true - y_pred), name="mine")
+        <LossFunctionWrapper name=mine reduction=sum_over_batch_size>
     """
 
     def __init__(
@@ -108,14 +152,14 @@ class LossFunctionWrapper(Loss):
         fn: Callable[..., Any],
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
         **options: Any,
     ) -> None:
         super().__init__(name or getattr(fn, "__name__", None), reduction, dtype)
         self.fn = fn
         self.options = options
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: TensorLike, y_pred: TensorLike) -> Any:
         if isinstance(y_true, Tensor) and isinstance(y_pred, Tensor):
             y_true, y_pred = same_rank(y_true, y_pred)
         return self.fn(y_true, y_pred, **self.options)

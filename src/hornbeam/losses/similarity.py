@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,16 +16,30 @@ from hornbeam.ir.types import ShapeError, numpy_dtype
 from hornbeam.losses.loss import MODULE, LossFunctionWrapper
 from hornbeam.losses.shapes import pair
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import DTypeLike, TensorLike
+
 _SUM = "sum_over_batch_size"
 Axes = int | Sequence[int] | None
 
 
 @exported(MODULE)
-def dice(y_true: Any, y_pred: Any, axis: Axes = None) -> Tensor:
-    """1 - 2 * sum(t * p) / (sum(t) + sum(p)) over `axis`, or over everything. Milletari et al. 2016.
+def dice(y_true: TensorLike, y_pred: TensorLike, axis: Axes = None) -> Tensor:
+    """Compute the Dice loss 1 - 2 * sum(t * p) / (sum(t) + sum(p)).
 
-    >>> round(float(dice([[0.0, 1.0]], [[0.3, 0.7]])), 4)
-    0.3
+    Args:
+        y_true: Tensor of targets.
+        y_pred: Tensor of predictions, of the shape of `y_true`.
+        axis: Integer or sequence of integers, the axes of the sums; None for all.
+
+    Returns:
+        Tensor without `axis`.
+
+    Example:
+        >>> round(float(dice([[0.0, 1.0]], [[0.3, 0.7]])), 4)
+        0.3
+
+    Source: Milletari et al. 2016.
     """
     y_true, y_pred = pair(y_true, y_pred, "dice")
     overlap = ops.sum(y_true * y_pred, axis=axis)
@@ -33,14 +47,28 @@ def dice(y_true: Any, y_pred: Any, axis: Axes = None) -> Tensor:
 
 
 @exported(MODULE)
-def tversky(y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: Axes = None) -> Tensor:
-    """1 - TP / (TP + alpha * A + beta * B), TP = sum(t * p), A = sum((1 - p) * t), B = sum(p * (1 - t)).
+def tversky(
+    y_true: TensorLike, y_pred: TensorLike, alpha: float = 0.5, beta: float = 0.5, axis: Axes = None
+) -> Tensor:
+    """Compute the Tversky loss 1 - TP / (TP + alpha * A + beta * B).
 
-    alpha = beta = 0.5 is the Dice loss. Salehi et al. 2017, https://arxiv.org/abs/1706.05721; as in Keras,
-    `alpha` weighs what the prediction misses and `beta` what it adds.
+    TP = sum(t * p), A = sum((1 - p) * t), B = sum(p * (1 - t)). alpha = beta = 0.5 is the Dice loss.
 
-    >>> round(float(tversky([[0.0, 1.0]], [[0.3, 0.7]])), 4)
-    0.3
+    Args:
+        y_true: Tensor of targets.
+        y_pred: Tensor of predictions, of the shape of `y_true`.
+        alpha: Number, as in Keras the weight of what the prediction misses.
+        beta: Number, the weight of what the prediction adds.
+        axis: Integer or sequence of integers, the axes of the sums; None for all.
+
+    Returns:
+        Tensor without `axis`.
+
+    Example:
+        >>> round(float(tversky([[0.0, 1.0]], [[0.3, 0.7]])), 4)
+        0.3
+
+    Source: Salehi et al. 2017, https://arxiv.org/abs/1706.05721.
     """
     y_true, y_pred = pair(y_true, y_pred, "tversky")
     overlap = ops.sum(y_true * y_pred, axis=axis)
@@ -51,25 +79,37 @@ def tversky(y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axi
 
 @exported(MODULE)
 def circle(
-    y_true: Any,
-    y_pred: Any,
-    ref_labels: Any = None,
-    ref_embeddings: Any = None,
+    y_true: TensorLike,
+    y_pred: TensorLike,
+    ref_labels: TensorLike | None = None,
+    ref_embeddings: TensorLike | None = None,
     remove_diagonal: bool = True,
     gamma: float = 80,
     margin: float = 0.4,
 ) -> Tensor:
-    """Draws embeddings of one class together and pushes those of others apart, harder the worse a pair lies.
+    """Pull embeddings of one class together and push those of others apart, the worse the pair the harder.
 
-    softplus(log(sum over others(exp(gamma * (1 + margin - d)+ * (1 - margin - d)))) +
-             log(sum over own class(exp(-gamma * (margin + d) * (margin - d)))))
-    for the cosine distances d of a row. Sun et al. 2020, https://arxiv.org/abs/2002.10857.
+        softplus(log(sum over other classes(exp(gamma * (1 + margin - d)+ * (1 - margin - d)))) +
+                 log(sum over the same class(exp(-gamma * (margin + d) * (margin - d)))))
 
-    y_true: class numbers (N,). y_pred: embeddings (N, d) of length 1. ref_labels, ref_embeddings: what they
-    are compared with, the batch itself if None. remove_diagonal: an embedding is no partner of itself.
-    Returns (N,); rows of loss 0 are masked out of a mean.
+    for the cosine distances d of a row.
 
-    >>> circle([0, 0, 1], embeddings)  # doctest: +SKIP
+    Args:
+        y_true: Tensor (batch,) of class indices.
+        y_pred: Tensor (batch, d) of embeddings of length 1.
+        ref_labels: Tensor (n,) of class indices of `ref_embeddings`, or None for `y_true`.
+        ref_embeddings: Tensor (n, d) of embeddings to compare with, or None for `y_pred`.
+        remove_diagonal: Do not compare an embedding with itself.
+        gamma: Number, the scale.
+        margin: Number, the relaxation of the decision boundary.
+
+    Returns:
+        Tensor (batch,); rows of loss 0 are masked out of a mean.
+
+    Example:
+        >>> circle([0, 0, 1], embeddings)  # doctest: +SKIP
+
+    Source: Sun et al. 2020, https://arxiv.org/abs/2002.10857.
     """
     y_pred = ops.convert_to_tensor(y_pred)
     labels = ops.cast(y_true, "int32")
@@ -102,14 +142,26 @@ def _sum_of(scores: Tensor, chosen: Tensor) -> Tensor:
 
 @exported(MODULE)
 class Dice(LossFunctionWrapper):
-    """1 - overlap of targets and predictions; see `dice`.
+    """Dice loss, 1 - overlap of targets and predictions; see `dice`.
 
-    >>> Dice(axis=(1, 2, 3))
-    <Dice name=dice reduction=sum_over_batch_size>
+    Args:
+        reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
+            `Loss`.
+        name: Name of the loss.
+        axis: Integer or sequence of integers, the axes of the sums; None for all.
+        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+
+    Example:
+        >>> Dice(axis=(1, 2, 3))
+        <Dice name=dice reduction=sum_over_batch_size>
     """
 
     def __init__(
-        self, reduction: str | None = _SUM, name: str = "dice", axis: Axes = None, dtype: Any = None
+        self,
+        reduction: str | None = _SUM,
+        name: str = "dice",
+        axis: Axes = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__(dice, reduction, name, dtype, axis=axis)
         self.axis = check_axes("axis", axis)
@@ -117,10 +169,20 @@ class Dice(LossFunctionWrapper):
 
 @exported(MODULE)
 class Tversky(LossFunctionWrapper):
-    """Dice that weighs what is missed and what is added; see `tversky`.
+    """Dice loss that weights missed and added elements; see `tversky`.
 
-    >>> Tversky(alpha=0.3, beta=0.7)
-    <Tversky name=tversky reduction=sum_over_batch_size>
+    Args:
+        alpha: Number, as in Keras the weight of what the prediction misses.
+        beta: Number, the weight of what the prediction adds.
+        reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
+            `Loss`.
+        name: Name of the loss.
+        axis: Integer or sequence of integers, the axes of the sums; None for all.
+        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+
+    Example:
+        >>> Tversky(alpha=0.3, beta=0.7)
+        <Tversky name=tversky reduction=sum_over_batch_size>
     """
 
     def __init__(
@@ -130,7 +192,7 @@ class Tversky(LossFunctionWrapper):
         reduction: str | None = _SUM,
         name: str = "tversky",
         axis: Axes = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__(tversky, reduction, name, dtype, alpha=alpha, beta=beta, axis=axis)
         self.alpha = check_number("alpha", alpha)
@@ -140,10 +202,20 @@ class Tversky(LossFunctionWrapper):
 
 @exported(MODULE)
 class Circle(LossFunctionWrapper):
-    """Metric learning on unit embeddings; see `circle`.
+    """Metric learning on embeddings of length 1; see `circle`.
 
-    >>> Circle(gamma=64, margin=0.25)
-    <Circle name=circle reduction=sum_over_batch_size>
+    Args:
+        gamma: Number, the scale.
+        margin: Number, the relaxation of the decision boundary.
+        remove_diagonal: Do not compare an embedding with itself.
+        reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
+            `Loss`.
+        name: Name of the loss.
+        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+
+    Example:
+        >>> Circle(gamma=64, margin=0.25)
+        <Circle name=circle reduction=sum_over_batch_size>
     """
 
     integer_labels = True
@@ -155,7 +227,7 @@ class Circle(LossFunctionWrapper):
         remove_diagonal: bool = True,
         reduction: str | None = _SUM,
         name: str = "circle",
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__(
             circle, reduction, name, dtype, gamma=gamma, margin=margin, remove_diagonal=remove_diagonal
@@ -164,5 +236,11 @@ class Circle(LossFunctionWrapper):
         self.margin = margin
         self.remove_diagonal = remove_diagonal
 
-    def call(self, y_true: Any, y_pred: Any, ref_labels: Any = None, ref_embeddings: Any = None) -> Any:
+    def call(
+        self,
+        y_true: TensorLike,
+        y_pred: TensorLike,
+        ref_labels: TensorLike | None = None,
+        ref_embeddings: TensorLike | None = None,
+    ) -> Any:
         return circle(y_true, y_pred, ref_labels, ref_embeddings, **self.options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.naming import to_snake_case
 from hornbeam.core import registry
@@ -83,6 +83,9 @@ from hornbeam.metrics.scores import (
     pearson_correlation,
 )
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Config, MetricLike, ShapeLike
+
 # Keras's names that are not here, with the reason: none is missing.
 MISSING: dict[str, str] = {}
 
@@ -97,16 +100,28 @@ _BY_KIND: dict[tuple[str, str], type[Metric]] = {
 _SHAPED = {"accuracy": "accuracy", "acc": "accuracy", "crossentropy": "crossentropy", "ce": "crossentropy"}
 
 
-def for_string(name: str, y_true_shape: Any, y_pred_shape: Any, **options: Any) -> Metric:
-    """The metric that `compile(metrics=[name])` means for targets and predictions of these shapes.
+def for_string(name: str, y_true_shape: ShapeLike, y_pred_shape: ShapeLike, **options: Any) -> Metric:
+    """Return the metric that `compile(metrics=[name])` means for targets and predictions of given shapes.
 
     "accuracy" (or "acc") and "crossentropy" (or "ce") become the binary, categorical or sparse variant and
-    keep the name that was written; every other name goes to `get`. `options` are passed to the metric.
+    keep the name that was written; every other name goes to `get`.
 
-    Raises ShapeError where the shapes fit no variant, UnknownObjectError for unknown names.
+    Args:
+        name: Name of the metric.
+        y_true_shape: Shape of the targets.
+        y_pred_shape: Shape of the predictions.
+        **options: Further arguments of the metric.
 
-    >>> for_string("accuracy", (None, 10), (None, 10))
-    <CategoricalAccuracy name=accuracy>
+    Returns:
+        Metric.
+
+    Raises:
+        ShapeError: If the shapes fit no variant.
+        UnknownObjectError: If the name is unknown.
+
+    Example:
+        >>> for_string("accuracy", (None, 10), (None, 10))
+        <CategoricalAccuracy name=accuracy>
     """
     if name.lower() not in _SHAPED:
         return get(name)
@@ -114,23 +129,50 @@ def for_string(name: str, y_true_shape: Any, y_pred_shape: Any, **options: Any) 
     return _BY_KIND[_SHAPED[name.lower()], kind](name=name, **options)
 
 
-def serialize(metric: Any) -> Any:
-    """A metric as a config (its totals are not part of it)."""
+def serialize(metric: MetricLike) -> Any:
+    """Convert a metric to a config; its totals are not included.
+
+    Args:
+        metric: Metric or metric function.
+
+    Returns:
+        Dict for an object, name for a function of this module.
+    """
     return registry.serialize(metric)
 
 
-def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The metric that a config or a name describes. Raises UnknownObjectError for unknown ones."""
+def deserialize(config: str | Config, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """Build the metric that a config or a name describes.
+
+    Args:
+        config: Config or name.
+        custom_objects: Classes and functions by name, in addition to the registered ones.
+
+    Returns:
+        Metric or function.
+
+    Raises:
+        UnknownObjectError: If a name is unknown.
+    """
     return get(config) if isinstance(config, str) else registry.deserialize(config, custom_objects)
 
 
-def get(identifier: Any) -> Any:
-    """The metric meant by a name ("mse", "auc"), a config, a class, a metric, or a function; None for None.
+def get(identifier: MetricLike | type | None) -> Any:
+    """Return the metric for an identifier.
 
-    Raises UnknownObjectError with the nearest known name, ValueError for what is no metric.
+    Args:
+        identifier: Name such as "mse" or "auc", config, class, metric, function, or None.
 
-    >>> get("mse")
-    <MeanSquaredError name=mean_squared_error>
+    Returns:
+        Metric, function, or None.
+
+    Raises:
+        UnknownObjectError: If the name is unknown; the message suggests the nearest one.
+        ValueError: If the identifier is no metric.
+
+    Example:
+        >>> get("mse")
+        <MeanSquaredError name=mean_squared_error>
     """
     if isinstance(identifier, str):
         identifier = _class_named(identifier) or identifier

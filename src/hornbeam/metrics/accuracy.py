@@ -6,7 +6,7 @@ where wrong.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hornbeam import ops
 from hornbeam._internal.validation import check_int
@@ -18,40 +18,76 @@ from hornbeam.losses.shapes import label_pair, one_hot_pair, pair
 from hornbeam.metrics.metric import MODULE
 from hornbeam.metrics.reduction import MeanMetricWrapper
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import DTypeLike, ShapeLike, TensorLike
 
-def accuracy(y_true: Any, y_pred: Any) -> Tensor:
-    """1 where prediction and target are equal; targets and predictions of one shape."""
+
+def accuracy(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
+    """Test if predictions equal targets.
+
+    Args:
+        y_true: Tensor of targets.
+        y_pred: Tensor of predictions, of the shape of `y_true`.
+
+    Returns:
+        Tensor, one value per sample: 1 if correct, 0 if not.
+    """
     return ops.cast(ops.equal(*pair(y_true, y_pred, "accuracy")), floatx())
 
 
 @exported(MODULE)
-def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
-    """1 where (prediction > threshold) equals the target 0 or 1.
+def binary_accuracy(y_true: TensorLike, y_pred: TensorLike, threshold: float = 0.5) -> Tensor:
+    """Test if (prediction > threshold) equals the target 0 or 1.
 
-    >>> np.round(binary_accuracy([[0.0], [1.0]], [[0.3], [0.4]]), 4).tolist()
-    [[1.0], [0.0]]
+    Args:
+        y_true: Tensor of targets.
+        y_pred: Tensor of predictions, of the shape of `y_true`.
+        threshold: Number, the decision threshold.
+
+    Returns:
+        Tensor, one value per sample: 1 if correct, 0 if not.
+
+    Example:
+        >>> np.round(binary_accuracy([[0.0], [1.0]], [[0.3], [0.4]]), 4).tolist()
+        [[1.0], [0.0]]
     """
     y_true, y_pred = pair(y_true, y_pred, "binary_accuracy")
     return ops.cast(ops.equal(y_true, ops.cast(y_pred > threshold, y_true.dtype)), floatx())
 
 
 @exported(MODULE)
-def categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
-    """1 where the largest prediction stands at the largest entry of the one-hot target.
+def categorical_accuracy(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
+    """Test if the highest prediction is at the class of the one-hot target.
 
-    >>> np.round(categorical_accuracy([[0.0, 1.0]], [[0.3, 0.7]]), 4).tolist()
-    [1.0]
+    Args:
+        y_true: Tensor (batch, classes), one-hot.
+        y_pred: Tensor of predictions, of the shape of `y_true`.
+
+    Returns:
+        Tensor, one value per sample: 1 if correct, 0 if not.
+
+    Example:
+        >>> np.round(categorical_accuracy([[0.0, 1.0]], [[0.3, 0.7]]), 4).tolist()
+        [1.0]
     """
     y_true, y_pred = one_hot_pair(y_true, y_pred, "categorical_accuracy")
     return ops.cast(ops.equal(ops.argmax(y_true, axis=-1), ops.argmax(y_pred, axis=-1)), floatx())
 
 
 @exported(MODULE)
-def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
-    """1 where the largest prediction stands at the class number; targets (N,) or (N, 1), predictions (N, C).
+def sparse_categorical_accuracy(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
+    """Test if the highest prediction is at the class index.
 
-    >>> np.round(sparse_categorical_accuracy([1], [[0.3, 0.7]]), 4).tolist()
-    [1.0]
+    Args:
+        y_true: Tensor (batch,) or (batch, 1) of class indices.
+        y_pred: Tensor (batch, classes).
+
+    Returns:
+        Tensor, one value per sample: 1 if correct, 0 if not.
+
+    Example:
+        >>> np.round(sparse_categorical_accuracy([1], [[0.3, 0.7]]), 4).tolist()
+        [1.0]
     """
     y_true, y_pred = label_pair(y_true, y_pred, "sparse_categorical_accuracy")
     return ops.cast(ops.equal(ops.cast(y_true, "int32"), ops.argmax(y_pred, axis=-1)), floatx())
@@ -68,11 +104,20 @@ def _in_top_k(labels: Tensor, y_pred: Tensor, k: int) -> Tensor:
 
 
 @exported(MODULE)
-def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
-    """1 where the one-hot target's class is among the k largest predictions (ties count as in).
+def top_k_categorical_accuracy(y_true: TensorLike, y_pred: TensorLike, k: int = 5) -> Tensor:
+    """Test if the class of the one-hot target is among the k highest predictions; ties count as in.
 
-    >>> np.round(top_k_categorical_accuracy([[0.0, 1.0, 0.0]], [[0.5, 0.3, 0.2]], k=2), 4).tolist()
-    [1.0]
+    Args:
+        y_true: Tensor (batch, classes), one-hot.
+        y_pred: Tensor of predictions, of the shape of `y_true`.
+        k: Integer, how many of the highest predictions count.
+
+    Returns:
+        Tensor, one value per sample: 1 if correct, 0 if not.
+
+    Example:
+        >>> np.round(top_k_categorical_accuracy([[0.0, 1.0, 0.0]], [[0.5, 0.3, 0.2]], k=2), 4).tolist()
+        [1.0]
     """
     y_true, y_pred = one_hot_pair(y_true, y_pred, "top_k_categorical_accuracy")
     return _in_top_k(ops.argmax(y_true, axis=-1), y_pred, k)
@@ -80,14 +125,22 @@ def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
 
 @exported(MODULE)
 def sparse_top_k_categorical_accuracy(
-    y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False
+    y_true: TensorLike, y_pred: TensorLike, k: int = 5, from_sorted_ids: bool = False
 ) -> Tensor:
-    """1 where the class number is among the k largest predictions (ties count as in).
+    """Test if the class index is among the k highest predictions; ties count as in.
 
-    from_sorted_ids: the predictions are class numbers, best first, of which the first k count.
+    Args:
+        y_true: Tensor (batch,) of class indices.
+        y_pred: Tensor (batch, classes), or with `from_sorted_ids` (batch, n) of class indices.
+        k: Integer, how many of the highest predictions count.
+        from_sorted_ids: Whether predictions are class indices, the best first.
 
-    >>> np.round(sparse_top_k_categorical_accuracy([1], [[0.5, 0.3, 0.2]], k=2), 4).tolist()
-    [1.0]
+    Returns:
+        Tensor, one value per sample: 1 if correct, 0 if not.
+
+    Example:
+        >>> np.round(sparse_top_k_categorical_accuracy([1], [[0.5, 0.3, 0.2]], k=2), 4).tolist()
+        [1.0]
     """
     y_true, y_pred = label_pair(y_true, y_pred, "sparse_top_k_categorical_accuracy")
     if from_sorted_ids:
@@ -101,25 +154,41 @@ def sparse_top_k_categorical_accuracy(
 
 @exported(MODULE)
 class Accuracy(MeanMetricWrapper):
-    """How often predictions equal targets.
+    """Fraction of predictions that equal their targets.
 
-    >>> m = Accuracy(); m.update_state([1, 2], [1, 3]); float(m.result())
-    0.5
+    Args:
+        name: Key in the logs.
+        dtype: Dtype of the variables and of the result; None for `hornbeam.config.floatx()`.
+
+    Example:
+        >>> m = Accuracy(); m.update_state([1, 2], [1, 3]); float(m.result())
+        0.5
     """
 
-    def __init__(self, name: str = "accuracy", dtype: Any = None) -> None:
+    def __init__(self, name: str = "accuracy", dtype: DTypeLike | None = None) -> None:
         super().__init__(accuracy, name, dtype)
 
 
 @exported(MODULE)
 class BinaryAccuracy(MeanMetricWrapper):
-    """How often (prediction > threshold) equals the target 0 or 1; 0 < threshold < 1, else ValueError.
+    """Fraction of samples for which (prediction > threshold) equals the target 0 or 1.
 
-    >>> m = BinaryAccuracy(); m.update_state([[1], [0]], [[0.9], [0.8]]); float(m.result())
-    0.5
+    Args:
+        name: Key in the logs.
+        dtype: Dtype of the variables and of the result; None for `hornbeam.config.floatx()`.
+        threshold: Number in (0, 1), the decision threshold.
+
+    Raises:
+        ValueError: If `threshold` is not in (0, 1).
+
+    Example:
+        >>> m = BinaryAccuracy(); m.update_state([[1], [0]], [[0.9], [0.8]]); float(m.result())
+        0.5
     """
 
-    def __init__(self, name: str = "binary_accuracy", dtype: Any = None, threshold: float = 0.5) -> None:
+    def __init__(
+        self, name: str = "binary_accuracy", dtype: DTypeLike | None = None, threshold: float = 0.5
+    ) -> None:
         if threshold is not None and not 0 < threshold < 1:
             raise ValueError(f"threshold must lie between 0 and 1, got {threshold!r}")
         super().__init__(binary_accuracy, name, dtype, threshold=threshold)
@@ -127,54 +196,79 @@ class BinaryAccuracy(MeanMetricWrapper):
 
 @exported(MODULE)
 class CategoricalAccuracy(MeanMetricWrapper):
-    """How often the largest prediction is the one-hot target's class.
+    """Fraction of samples whose highest prediction is at the class of the one-hot target.
 
-    >>> m = CategoricalAccuracy(); m.update_state([[0, 1]], [[0.3, 0.7]]); float(m.result())
-    1.0
+    Args:
+        name: Key in the logs.
+        dtype: Dtype of the variables and of the result; None for `hornbeam.config.floatx()`.
+
+    Example:
+        >>> m = CategoricalAccuracy(); m.update_state([[0, 1]], [[0.3, 0.7]]); float(m.result())
+        1.0
     """
 
-    def __init__(self, name: str = "categorical_accuracy", dtype: Any = None) -> None:
+    def __init__(self, name: str = "categorical_accuracy", dtype: DTypeLike | None = None) -> None:
         super().__init__(categorical_accuracy, name, dtype)
 
 
 @exported(MODULE)
 class SparseCategoricalAccuracy(MeanMetricWrapper):
-    """How often the largest prediction is the class number.
+    """Fraction of samples whose highest prediction is at the class index.
 
-    >>> m = SparseCategoricalAccuracy(); m.update_state([1], [[0.3, 0.7]]); float(m.result())
-    1.0
+    Args:
+        name: Key in the logs.
+        dtype: Dtype of the variables and of the result; None for `hornbeam.config.floatx()`.
+
+    Example:
+        >>> m = SparseCategoricalAccuracy(); m.update_state([1], [[0.3, 0.7]]); float(m.result())
+        1.0
     """
 
-    def __init__(self, name: str = "sparse_categorical_accuracy", dtype: Any = None) -> None:
+    def __init__(self, name: str = "sparse_categorical_accuracy", dtype: DTypeLike | None = None) -> None:
         super().__init__(sparse_categorical_accuracy, name, dtype)
 
 
 @exported(MODULE)
 class TopKCategoricalAccuracy(MeanMetricWrapper):
-    """How often the one-hot target's class is among the k largest predictions.
+    """Fraction of samples whose one-hot target's class is among the k highest predictions.
 
-    >>> m = TopKCategoricalAccuracy(k=1); m.update_state([[0, 1]], [[0.3, 0.7]]); float(m.result())
-    1.0
+    Args:
+        k: Integer, how many of the highest predictions count.
+        name: Key in the logs.
+        dtype: Dtype of the variables and of the result; None for `hornbeam.config.floatx()`.
+
+    Example:
+        >>> m = TopKCategoricalAccuracy(k=1); m.update_state([[0, 1]], [[0.3, 0.7]]); float(m.result())
+        1.0
     """
 
-    def __init__(self, k: int = 5, name: str = "top_k_categorical_accuracy", dtype: Any = None) -> None:
+    def __init__(
+        self, k: int = 5, name: str = "top_k_categorical_accuracy", dtype: DTypeLike | None = None
+    ) -> None:
         super().__init__(top_k_categorical_accuracy, name, dtype, k=k)
         self.k = check_int("k", k, 1)
 
 
 @exported(MODULE)
 class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
-    """How often the class number is among the k largest predictions.
+    """Fraction of samples whose class index is among the k highest predictions.
 
-    >>> m = SparseTopKCategoricalAccuracy(k=1); m.update_state([1], [[0.3, 0.7]]); float(m.result())
-    1.0
+    Args:
+        k: Integer, how many of the highest predictions count.
+        name: Key in the logs.
+        dtype: Dtype of the variables and of the result; None for `hornbeam.config.floatx()`.
+        from_sorted_ids: Whether predictions are class indices, the best first.
+
+    Example:
+        >>> m = SparseTopKCategoricalAccuracy(k=1); m.update_state([1], [[0.3, 0.7]]); float(m.result())
+        1.0
     """
 
     def __init__(
         self,
         k: int = 5,
         name: str = "sparse_top_k_categorical_accuracy",
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
         from_sorted_ids: bool = False,
     ) -> None:
         super().__init__(sparse_top_k_categorical_accuracy, name, dtype, k=k, from_sorted_ids=from_sorted_ids)
@@ -182,11 +276,21 @@ class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
         self.from_sorted_ids = from_sorted_ids
 
 
-def kind_of_labels(y_true_shape: Any, y_pred_shape: Any) -> str:
-    """ "binary", "categorical" or "sparse_categorical": what targets and predictions of these shapes mean.
+def kind_of_labels(y_true_shape: ShapeLike, y_pred_shape: ShapeLike) -> str:
+    """Return "binary", "categorical" or "sparse_categorical" for the shapes of targets and predictions.
 
-    One output per sample is binary; targets of the predictions' shape are one-hot; fewer axes, or a last axis
-    of 1, are class numbers. Raises ShapeError where none fits.
+    One output per sample is binary; targets of the shape of the predictions are one-hot; fewer axes, or a
+    last axis of 1, are class indices.
+
+    Args:
+        y_true_shape: Shape of the targets.
+        y_pred_shape: Shape of the predictions.
+
+    Returns:
+        Name of the kind.
+
+    Raises:
+        ShapeError: If no kind fits.
     """
     true, pred = tuple(y_true_shape), tuple(y_pred_shape)
     if not pred:

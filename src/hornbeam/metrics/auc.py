@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import ops
 from hornbeam.config import epsilon
@@ -14,24 +14,33 @@ from hornbeam.losses.shapes import as_weights
 from hornbeam.metrics.confusion import KINDS, ConfusionMetric, checked_thresholds
 from hornbeam.metrics.metric import MODULE
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import DTypeLike, TensorLike
+
 
 @exported(MODULE)
 class AUC(ConfusionMetric):
     """Area under a curve of two rates, as a sum over thresholds.
 
-    curve: "ROC" (recall over FP / (FP + TN)), "PR" (precision over recall), "PRGAIN" (their gains, Flach &
-        Kull 2015).
-    summation_method: between thresholds "interpolation" (trapezoids; for PR the interpolation of Davis &
-        Goadrich 2006, https://www.biostat.wisc.edu/~page/rocpr.pdf), "minoring" or "majoring" (lower or upper
-        sums).
-    thresholds: those in between 0 and 1, or `num_thresholds` evenly spaced ones: more of them come closer to
-        the truth.
-    multi_label: predictions (N, labels) are one decision each; the areas are averaged, weighted by
-        `label_weights`.
-    from_logits: the predictions are arguments of a sigmoid.
+    Args:
+        num_thresholds: Integer, number of evenly spaced thresholds; more of them are more accurate.
+        curve: "ROC" (recall over FP / (FP + TN)), "PR" (precision over recall), or "PRGAIN" (their gains,
+            Flach & Kull 2015).
+        summation_method: Rule between thresholds: "interpolation" (trapezoids; for PR the interpolation of
+            Davis & Goadrich 2006, https://www.biostat.wisc.edu/~page/rocpr.pdf), "minoring" or "majoring"
+            (lower or upper sums).
+        name: Key in the logs.
+        dtype: Dtype of the variables and of the result; None for `hornbeam.config.floatx()`.
+        thresholds: Sequence of thresholds in (0, 1) that replaces `num_thresholds`, or None.
+        multi_label: Treat the columns of predictions (batch, labels) as separate decisions and average their
+            areas.
+        num_labels: Integer, number of labels if `multi_label`; None to infer it.
+        label_weights: Sequence of numbers, the weights of the labels in the average, or None.
+        from_logits: Whether predictions are arguments of a sigmoid instead of probabilities.
 
-    >>> m = AUC(); m.update_state([0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9]); round(float(m.result()), 4)
-    0.75
+    Example:
+        >>> m = AUC(); m.update_state([0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9]); round(float(m.result()), 4)
+        0.75
     """
 
     def __init__(
@@ -40,7 +49,7 @@ class AUC(ConfusionMetric):
         curve: str = "ROC",
         summation_method: str = "interpolation",
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
         thresholds: Sequence[float] | None = None,
         multi_label: bool = False,
         num_labels: int | None = None,
@@ -74,14 +83,24 @@ class AUC(ConfusionMetric):
         """All thresholds, with those just outside of [0, 1]."""
         return list(self._thresholds)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Take in targets 0 and 1 and predictions of one shape."""
+    def update_state(
+        self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None
+    ) -> None:
+        """Add a batch of targets 0 and 1.
+
+        Args:
+            y_true: Tensor of 0 and 1.
+            y_pred: Tensor of predictions, of the shape of `y_true`.
+            sample_weight: Tensor (batch,), or of any leading part of the shape of the values, or None.
+        """
         if self.from_logits:
             y_pred = ops.sigmoid(y_pred)
         if not self._counters:
-            self._build(int(y_pred.shape[-1]))
+            self._build(int(ops.shape(y_pred)[-1]))
         if self.label_weights is not None and not self.multi_label:
-            row = ops.broadcast_to(ops.convert_to_tensor(self.label_weights, dtype=self.dtype), y_pred.shape)
+            row = ops.broadcast_to(
+                ops.convert_to_tensor(self.label_weights, dtype=self.dtype), ops.shape(y_pred)
+            )
             if sample_weight is not None:
                 row = row * as_weights(
                     ops.cast(sample_weight, self.dtype), row.shape, "sample_weight", self.name

@@ -7,7 +7,7 @@ decisions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from hornbeam.ir.limits import count_elements
 from hornbeam.ir.types import ShapeError
 from hornbeam.losses.shapes import as_weights, pair
 from hornbeam.metrics.metric import MODULE, Metric
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import DTypeLike, TensorLike
 
 KINDS = ("true_positives", "false_positives", "true_negatives", "false_negatives")
 
@@ -70,7 +73,7 @@ class ConfusionMetric(Metric):
         thresholds: Sequence[float],
         kinds: Sequence[str],
         name: str | None,
-        dtype: Any,
+        dtype: DTypeLike | None,
         names: Sequence[str] = (),
     ) -> None:
         super().__init__(dtype, name)
@@ -103,8 +106,16 @@ class ConfusionMetric(Metric):
         for kind, counter in self._counters.items():
             counter.assign_add(found[kind])
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Take in targets 0 and 1 and predictions of one shape."""
+    def update_state(
+        self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None
+    ) -> None:
+        """Add a batch of targets 0 and 1.
+
+        Args:
+            y_true: Tensor of 0 and 1.
+            y_pred: Tensor of predictions, of the shape of `y_true`.
+            sample_weight: Tensor (batch,), or of any leading part of the shape of the values, or None.
+        """
         self._update(y_true, y_pred, sample_weight)
 
     def _rate(self, above: str, *below: str) -> Tensor:
@@ -146,10 +157,16 @@ class _Count(ConfusionMetric):
 
 @exported(MODULE)
 class TruePositives(_Count):
-    """Weighted number of yes decisions that are right.
+    """Weighted number of positive decisions that are correct.
 
-    >>> m = TruePositives(); m.update_state([0, 1, 1], [0.9, 0.9, 0.1]); float(m.result())
-    1.0
+    Args:
+        thresholds: Number in [0, 1] or a sequence of them; None for 0.5.
+        name: Key in the logs.
+        dtype: Dtype of the variables and of the result; None for `hornbeam.config.floatx()`.
+
+    Example:
+        >>> m = TruePositives(); m.update_state([0, 1, 1], [0.9, 0.9, 0.1]); float(m.result())
+        1.0
     """
 
     kind = "true_positives"
@@ -157,10 +174,16 @@ class TruePositives(_Count):
 
 @exported(MODULE)
 class FalsePositives(_Count):
-    """Weighted number of yes decisions that are wrong.
+    """Weighted number of positive decisions that are wrong.
 
-    >>> m = FalsePositives(); m.update_state([0, 1, 1], [0.9, 0.9, 0.1]); float(m.result())
-    1.0
+    Args:
+        thresholds: Number in [0, 1] or a sequence of them; None for 0.5.
+        name: Key in the logs.
+        dtype: Dtype of the variables and of the result; None for `hornbeam.config.floatx()`.
+
+    Example:
+        >>> m = FalsePositives(); m.update_state([0, 1, 1], [0.9, 0.9, 0.1]); float(m.result())
+        1.0
     """
 
     kind = "false_positives"
@@ -168,10 +191,16 @@ class FalsePositives(_Count):
 
 @exported(MODULE)
 class TrueNegatives(_Count):
-    """Weighted number of no decisions that are right.
+    """Weighted number of negative decisions that are correct.
 
-    >>> m = TrueNegatives(); m.update_state([0, 1, 1], [0.9, 0.9, 0.1]); float(m.result())
-    0.0
+    Args:
+        thresholds: Number in [0, 1] or a sequence of them; None for 0.5.
+        name: Key in the logs.
+        dtype: Dtype of the variables and of the result; None for `hornbeam.config.floatx()`.
+
+    Example:
+        >>> m = TrueNegatives(); m.update_state([0, 1, 1], [0.9, 0.9, 0.1]); float(m.result())
+        0.0
     """
 
     kind = "true_negatives"
@@ -179,10 +208,16 @@ class TrueNegatives(_Count):
 
 @exported(MODULE)
 class FalseNegatives(_Count):
-    """Weighted number of no decisions that are wrong.
+    """Weighted number of negative decisions that are wrong.
 
-    >>> m = FalseNegatives(); m.update_state([0, 1, 1], [0.9, 0.9, 0.1]); float(m.result())
-    1.0
+    Args:
+        thresholds: Number in [0, 1] or a sequence of them; None for 0.5.
+        name: Key in the logs.
+        dtype: Dtype of the variables and of the result; None for `hornbeam.config.floatx()`.
+
+    Example:
+        >>> m = FalseNegatives(); m.update_state([0, 1, 1], [0.9, 0.9, 0.1]); float(m.result())
+        1.0
     """
 
     kind = "false_negatives"
@@ -218,14 +253,19 @@ class _Share(ConfusionMetric):
 
 @exported(MODULE)
 class Precision(_Share):
-    """TP / (TP + FP): how many of the yes decisions are right.
+    """Precision TP / (TP + FP): the fraction of positive decisions that are correct.
 
-    thresholds: one or several, 0.5 by default. top_k: the k largest predictions of a sample are its yes
-        decisions.
-    class_id: look at one class only.
+    Args:
+        thresholds: Number in [0, 1] or a sequence of them; None for 0.5.
+        top_k: Integer; the k highest predictions of a sample are its positive decisions. None for thresholds
+            alone.
+        class_id: Integer, the only class to evaluate, or None for all.
+        name: Key in the logs.
+        dtype: Dtype of the variables and of the result; None for `hornbeam.config.floatx()`.
 
-    >>> m = Precision(); m.update_state([0, 1, 1], [0.9, 0.9, 0.1]); float(m.result())
-    0.5
+    Example:
+        >>> m = Precision(); m.update_state([0, 1, 1], [0.9, 0.9, 0.1]); float(m.result())
+        0.5
     """
 
     other = "false_positives"
@@ -233,10 +273,19 @@ class Precision(_Share):
 
 @exported(MODULE)
 class Recall(_Share):
-    """TP / (TP + FN): how many of the true cases were found. Arguments as for `Precision`.
+    """Recall TP / (TP + FN): the fraction of positive samples that are found.
 
-    >>> m = Recall(); m.update_state([0, 1, 1], [0.9, 0.9, 0.1]); float(m.result())
-    0.5
+    Args:
+        thresholds: Number in [0, 1] or a sequence of them; None for 0.5.
+        top_k: Integer; the k highest predictions of a sample are its positive decisions. None for thresholds
+            alone.
+        class_id: Integer, the only class to evaluate, or None for all.
+        name: Key in the logs.
+        dtype: Dtype of the variables and of the result; None for `hornbeam.config.floatx()`.
+
+    Example:
+        >>> m = Recall(); m.update_state([0, 1, 1], [0.9, 0.9, 0.1]); float(m.result())
+        0.5
     """
 
     other = "false_negatives"
@@ -285,10 +334,21 @@ class _AtLeast(ConfusionMetric):
 
 @exported(MODULE)
 class SensitivityAtSpecificity(_AtLeast):
-    """The largest TP / (TP + FN) at thresholds where TN / (TN + FP) >= specificity.
+    """Largest TP / (TP + FN) at thresholds with TN / (TN + FP) >= specificity.
 
-    >>> SensitivityAtSpecificity(0.9, num_thresholds=100)
-    <SensitivityAtSpecificity name=sensitivity_at_specificity>
+    Args:
+        specificity: Number in [0, 1].
+        num_thresholds: Integer, number of evenly spaced thresholds.
+        class_id: Integer, the only class to evaluate, or None for all.
+        name: Key in the logs.
+        dtype: Dtype of the variables and of the result; None for `hornbeam.config.floatx()`.
+
+    Raises:
+        ValueError: If `specificity` is not in [0, 1] or `num_thresholds` is less than 1.
+
+    Example:
+        >>> SensitivityAtSpecificity(0.9, num_thresholds=100)
+        <SensitivityAtSpecificity name=sensitivity_at_specificity>
     """
 
     def __init__(
@@ -297,7 +357,7 @@ class SensitivityAtSpecificity(_AtLeast):
         num_thresholds: int = 200,
         class_id: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__("specificity", specificity, num_thresholds, class_id, name, dtype)
         self.specificity = specificity
@@ -308,10 +368,21 @@ class SensitivityAtSpecificity(_AtLeast):
 
 @exported(MODULE)
 class SpecificityAtSensitivity(_AtLeast):
-    """The largest TN / (TN + FP) at thresholds where TP / (TP + FN) >= sensitivity.
+    """Largest TN / (TN + FP) at thresholds with TP / (TP + FN) >= sensitivity.
 
-    >>> SpecificityAtSensitivity(0.9, num_thresholds=100)
-    <SpecificityAtSensitivity name=specificity_at_sensitivity>
+    Args:
+        sensitivity: Number in [0, 1].
+        num_thresholds: Integer, number of evenly spaced thresholds.
+        class_id: Integer, the only class to evaluate, or None for all.
+        name: Key in the logs.
+        dtype: Dtype of the variables and of the result; None for `hornbeam.config.floatx()`.
+
+    Raises:
+        ValueError: If `sensitivity` is not in [0, 1] or `num_thresholds` is less than 1.
+
+    Example:
+        >>> SpecificityAtSensitivity(0.9, num_thresholds=100)
+        <SpecificityAtSensitivity name=specificity_at_sensitivity>
     """
 
     def __init__(
@@ -320,7 +391,7 @@ class SpecificityAtSensitivity(_AtLeast):
         num_thresholds: int = 200,
         class_id: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__("sensitivity", sensitivity, num_thresholds, class_id, name, dtype)
         self.sensitivity = sensitivity
@@ -331,10 +402,21 @@ class SpecificityAtSensitivity(_AtLeast):
 
 @exported(MODULE)
 class PrecisionAtRecall(_AtLeast):
-    """The largest TP / (TP + FP) at thresholds where TP / (TP + FN) >= recall.
+    """Largest TP / (TP + FP) at thresholds with TP / (TP + FN) >= recall.
 
-    >>> PrecisionAtRecall(0.9, num_thresholds=100)
-    <PrecisionAtRecall name=precision_at_recall>
+    Args:
+        recall: Number in [0, 1].
+        num_thresholds: Integer, number of evenly spaced thresholds.
+        class_id: Integer, the only class to evaluate, or None for all.
+        name: Key in the logs.
+        dtype: Dtype of the variables and of the result; None for `hornbeam.config.floatx()`.
+
+    Raises:
+        ValueError: If `recall` is not in [0, 1] or `num_thresholds` is less than 1.
+
+    Example:
+        >>> PrecisionAtRecall(0.9, num_thresholds=100)
+        <PrecisionAtRecall name=precision_at_recall>
     """
 
     def __init__(
@@ -343,7 +425,7 @@ class PrecisionAtRecall(_AtLeast):
         num_thresholds: int = 200,
         class_id: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__("recall", recall, num_thresholds, class_id, name, dtype)
         self.recall = recall
@@ -354,10 +436,21 @@ class PrecisionAtRecall(_AtLeast):
 
 @exported(MODULE)
 class RecallAtPrecision(_AtLeast):
-    """The largest TP / (TP + FN) at thresholds where TP / (TP + FP) >= precision.
+    """Largest TP / (TP + FN) at thresholds with TP / (TP + FP) >= precision.
 
-    >>> RecallAtPrecision(0.9, num_thresholds=100)
-    <RecallAtPrecision name=recall_at_precision>
+    Args:
+        precision: Number in [0, 1].
+        num_thresholds: Integer, number of evenly spaced thresholds.
+        class_id: Integer, the only class to evaluate, or None for all.
+        name: Key in the logs.
+        dtype: Dtype of the variables and of the result; None for `hornbeam.config.floatx()`.
+
+    Raises:
+        ValueError: If `precision` is not in [0, 1] or `num_thresholds` is less than 1.
+
+    Example:
+        >>> RecallAtPrecision(0.9, num_thresholds=100)
+        <RecallAtPrecision name=recall_at_precision>
     """
 
     def __init__(
@@ -366,7 +459,7 @@ class RecallAtPrecision(_AtLeast):
         num_thresholds: int = 200,
         class_id: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__("precision", precision, num_thresholds, class_id, name, dtype)
         self.precision = precision

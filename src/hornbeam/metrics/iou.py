@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import ops
 from hornbeam._internal.validation import check_int
@@ -15,17 +15,28 @@ from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.losses.shapes import as_weights
 from hornbeam.metrics.metric import MODULE, Metric
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import DTypeLike, TensorLike
+
 
 @exported(MODULE)
 class IoU(Metric):
-    """TP / (TP + FP + FN) per class, averaged over those of `target_class_ids` that occur.
+    """Intersection over union, TP / (TP + FP + FN) per class, averaged over the classes that occur.
 
-    Targets and predictions are class numbers of one shape; with sparse_y_true=False or sparse_y_pred=False
-    they are one-hot (or probabilities) along `axis`. ignore_class: targets of this number do not count.
-    dtype: of the counts, int64 by default; fractional sample weights need a float one.
+    Args:
+        num_classes: Integer, number of classes.
+        target_class_ids: Sequence of integers, the classes to average over.
+        name: Key in the logs.
+        dtype: Dtype of the counts; None for int64. Fractional sample weights need a float dtype.
+        ignore_class: Integer, the class whose samples do not count, or None.
+        sparse_y_true: Whether targets are class indices; otherwise they are one-hot along `axis`.
+        sparse_y_pred: Whether predictions are class indices; otherwise they are probabilities along `axis`.
+        axis: Integer, the axis of the classes.
 
-    >>> m = IoU(num_classes=2, target_class_ids=[0]); m.update_state([0, 0, 1], [0, 1, 1]); float(m.result())
-    0.5
+    Example:
+        >>> m = IoU(num_classes=2, target_class_ids=[0]); m.update_state([0, 0, 1], [0, 1, 1])
+        >>> float(m.result())
+        0.5
     """
 
     def __init__(
@@ -33,7 +44,7 @@ class IoU(Metric):
         num_classes: int,
         target_class_ids: Sequence[int],
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
         ignore_class: int | None = None,
         sparse_y_true: bool = True,
         sparse_y_pred: bool = True,
@@ -55,8 +66,16 @@ class IoU(Metric):
     def _labels(self, y: Any, sparse: bool) -> Tensor:
         return ops.cast(y if sparse else ops.argmax(y, axis=self.axis), "int32")
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Count targets (rows) against predictions (columns). Unknown class numbers do not count."""
+    def update_state(
+        self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None
+    ) -> None:
+        """Add a batch to the confusion matrix; class indices out of range do not count.
+
+        Args:
+            y_true: Tensor of targets.
+            y_pred: Tensor of predictions, of the shape of `y_true`.
+            sample_weight: Tensor (batch,), or of any leading part of the shape of the values, or None.
+        """
         true, pred = self._labels(y_true, self.sparse_y_true), self._labels(y_pred, self.sparse_y_pred)
         if true.size != pred.size:
             raise ShapeError(f"{self.name}: targets {true.shape} and predictions {pred.shape} differ in size")
@@ -104,10 +123,17 @@ def _without(config: dict[str, Any], *names: str) -> dict[str, Any]:
 
 @exported(MODULE)
 class BinaryIoU(IoU):
-    """IoU of two classes, for predictions that are probabilities: above `threshold` is class 1.
+    """Intersection over union of two classes, for predictions that are probabilities.
 
-    >>> m = BinaryIoU(target_class_ids=[1]); m.update_state([0, 1], [0.9, 0.9]); float(m.result())
-    0.5
+    Args:
+        target_class_ids: Sequence of 0 and 1, the classes to average over.
+        threshold: Number; predictions above it are class 1. None for predictions that are class indices.
+        name: Key in the logs.
+        dtype: Dtype of the counts; None for int64. Fractional sample weights need a float dtype.
+
+    Example:
+        >>> m = BinaryIoU(target_class_ids=[1]); m.update_state([0, 1], [0.9, 0.9]); float(m.result())
+        0.5
     """
 
     def __init__(
@@ -115,13 +141,21 @@ class BinaryIoU(IoU):
         target_class_ids: Sequence[int] = (0, 1),
         threshold: float | None = 0.5,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__(2, target_class_ids, name, dtype)
         self.threshold = threshold
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Take in targets 0 and 1 and probabilities of one shape."""
+    def update_state(
+        self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None
+    ) -> None:
+        """Add a batch of targets 0 and 1.
+
+        Args:
+            y_true: Tensor of 0 and 1.
+            y_pred: Tensor of predictions, of the shape of `y_true`.
+            sample_weight: Tensor (batch,), or of any leading part of the shape of the values, or None.
+        """
         if self.threshold is not None:
             y_pred = ops.cast(ops.convert_to_tensor(y_pred) >= self.threshold, "int32")
         super().update_state(y_true, y_pred, sample_weight)
@@ -133,17 +167,28 @@ class BinaryIoU(IoU):
 
 @exported(MODULE)
 class MeanIoU(IoU):
-    """IoU averaged over all classes that occur.
+    """Intersection over union averaged over all classes that occur.
 
-    >>> m = MeanIoU(num_classes=2); m.update_state([0, 0, 1, 1], [0, 1, 0, 1]); round(float(m.result()), 4)
-    0.3333
+    Args:
+        num_classes: Integer, number of classes.
+        name: Key in the logs.
+        dtype: Dtype of the counts; None for int64. Fractional sample weights need a float dtype.
+        ignore_class: Integer, the class whose samples do not count, or None.
+        sparse_y_true: Whether targets are class indices; otherwise they are one-hot along `axis`.
+        sparse_y_pred: Whether predictions are class indices; otherwise they are probabilities along `axis`.
+        axis: Integer, the axis of the classes.
+
+    Example:
+        >>> m = MeanIoU(num_classes=2); m.update_state([0, 0, 1, 1], [0, 1, 0, 1])
+        >>> round(float(m.result()), 4)
+        0.3333
     """
 
     def __init__(
         self,
         num_classes: int,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
         ignore_class: int | None = None,
         sparse_y_true: bool = True,
         sparse_y_pred: bool = True,
@@ -159,10 +204,20 @@ class MeanIoU(IoU):
 
 @exported(MODULE)
 class OneHotIoU(IoU):
-    """IoU for one-hot targets, and predictions that are probabilities (class numbers: `sparse_y_pred`).
+    """Intersection over union for one-hot targets.
 
-    >>> OneHotIoU(num_classes=3, target_class_ids=[0, 2])
-    <OneHotIoU name=one_hot_io_u>
+    Args:
+        num_classes: Integer, number of classes.
+        target_class_ids: Sequence of integers, the classes to average over.
+        name: Key in the logs.
+        dtype: Dtype of the counts; None for int64. Fractional sample weights need a float dtype.
+        ignore_class: Integer, the class whose samples do not count, or None.
+        sparse_y_pred: Whether predictions are class indices; otherwise they are probabilities along `axis`.
+        axis: Integer, the axis of the classes.
+
+    Example:
+        >>> OneHotIoU(num_classes=3, target_class_ids=[0, 2])
+        <OneHotIoU name=one_hot_io_u>
     """
 
     def __init__(
@@ -170,7 +225,7 @@ class OneHotIoU(IoU):
         num_classes: int,
         target_class_ids: Sequence[int],
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
         ignore_class: int | None = None,
         sparse_y_pred: bool = False,
         axis: int = -1,
@@ -183,17 +238,26 @@ class OneHotIoU(IoU):
 
 @exported(MODULE)
 class OneHotMeanIoU(MeanIoU):
-    """Mean IoU for one-hot targets, and predictions that are probabilities (class numbers: `sparse_y_pred`).
+    """Intersection over union for one-hot targets, averaged over all classes that occur.
 
-    >>> OneHotMeanIoU(num_classes=3)
-    <OneHotMeanIoU name=one_hot_mean_io_u>
+    Args:
+        num_classes: Integer, number of classes.
+        name: Key in the logs.
+        dtype: Dtype of the counts; None for int64. Fractional sample weights need a float dtype.
+        ignore_class: Integer, the class whose samples do not count, or None.
+        sparse_y_pred: Whether predictions are class indices; otherwise they are probabilities along `axis`.
+        axis: Integer, the axis of the classes.
+
+    Example:
+        >>> OneHotMeanIoU(num_classes=3)
+        <OneHotMeanIoU name=one_hot_mean_io_u>
     """
 
     def __init__(
         self,
         num_classes: int,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
         ignore_class: int | None = None,
         sparse_y_pred: bool = False,
         axis: int = -1,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,26 +15,31 @@ from hornbeam.core.scopes import StatelessScope
 from hornbeam.core.variable import Variable
 from hornbeam.ir.types import dtype_name, numpy_dtype
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import DTypeLike, InitializerLike
+
 MODULE = "keras.metrics"
 
 
 @exported(MODULE)
 class Metric:
-    """Base class. A metric defines `update_state(...)` and `result()`, which work eagerly and compiled.
+    """Base class of metrics: `update_state(...)` and `result()`, which work eagerly and compiled.
 
-    dtype: of the variables and of the result, `floatx` by default. name: key in the logs, made from the class
-        if None.
+    Args:
+        dtype: Dtype of the variables and of the result; None for `hornbeam.config.floatx()`.
+        name: Key in the logs; None for one from the class name.
 
-    >>> class Positives(Metric):
-    ...     def __init__(self, **kwargs):
-    ...         super().__init__(**kwargs)
-    ...         self.count = self.add_variable((), name="count")
-    ...     def update_state(self, y_true, y_pred, sample_weight=None):
-    ...         self.count.assign_add(ops.sum(ops.cast(y_pred > 0, self.dtype)))
-    ...     def result(self): return self.count.value
+    Example:
+        >>> class Positives(Metric):
+        ...     def __init__(self, **kwargs):
+        ...         super().__init__(**kwargs)
+        ...         self.count = self.add_variable((), name="count")
+        ...     def update_state(self, y_true, y_pred, sample_weight=None):
+        ...         self.count.assign_add(ops.sum(ops.cast(y_pred > 0, self.dtype)))
+        ...     def result(self): return self.count.value
     """
 
-    def __init__(self, dtype: Any = None, name: str | None = None) -> None:
+    def __init__(self, dtype: DTypeLike | None = None, name: str | None = None) -> None:
         self.name = name or unique_name(to_snake_case(type(self).__name__))
         self._dtype = dtype_name(getattr(dtype, "compute_dtype", dtype) if dtype is not None else floatx())
         self._variables: list[Variable] = []
@@ -47,13 +52,25 @@ class Metric:
     def add_variable(
         self,
         shape: Sequence[int] = (),
-        initializer: Any = "zeros",
-        dtype: Any = None,
+        initializer: float | InitializerLike = "zeros",
+        dtype: DTypeLike | None = None,
         aggregation: str = "sum",
         layout: Any = None,
         name: str | None = None,
     ) -> Variable:
-        """A variable of the metric. initializer: a number, an array, or what `initializers.get` takes."""
+        """Create a variable of the metric.
+
+        Args:
+            shape: Sequence of integers.
+            initializer: Number, array, or what `initializers.get` takes.
+            dtype: Dtype; None for that of the metric.
+            aggregation: Accepted for Keras's signature.
+            layout: `TensorLayout` of the variable, or None.
+            name: Name of the variable.
+
+        Returns:
+            Variable.
+        """
         dtype = dtype or self.dtype
         from hornbeam import initializers
 
@@ -74,45 +91,80 @@ class Metric:
     def add_weight(
         self,
         shape: Sequence[int] = (),
-        initializer: Any = "zeros",
-        dtype: Any = None,
+        initializer: float | InitializerLike = "zeros",
+        dtype: DTypeLike | None = None,
         name: str | None = None,
     ) -> Variable:
-        """`add_variable` under its older name."""
+        """Create a variable: `add_variable` under its older name.
+
+        Args:
+            shape: Sequence of integers.
+            initializer: Number, array, or what `initializers.get` takes.
+            dtype: Dtype; None for that of the metric.
+            name: Name of the variable.
+
+        Returns:
+            Variable.
+        """
         return self.add_variable(shape, initializer, dtype, name=name)
 
     @property
     def variables(self) -> list[Variable]:
-        """The metric's variables, then those of metrics that it holds as attributes."""
+        """Variables of the metric, then those of metrics that it holds as attributes."""
         inner = [v for part in vars(self).values() if isinstance(part, Metric) for v in part.variables]
         return [*self._variables, *inner]
 
     def update_state(self, *args: Any, **kwargs: Any) -> Any:
-        """Take in a batch."""
+        """Add a batch.
+
+        Args:
+            *args: Tensors of the batch, such as targets and predictions.
+            **kwargs: Further arguments, such as `sample_weight`.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define update_state()")
 
     def result(self) -> Any:
-        """The metric over all batches since the last reset: a scalar tensor (or a dict of them)."""
+        """Compute the metric over all batches since the last reset.
+
+        Returns:
+            Scalar tensor, or a dict of them.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define result()")
 
     def reset_state(self) -> None:
-        """Forget all batches: set every variable to zero."""
+        """Set every variable to zero."""
         for variable in self.variables:
             variable.assign(np.zeros(variable.shape, numpy_dtype(variable.type.dtype)))
 
     def stateless_update_state(self, metric_variables: Sequence[Any], *args: Any, **kwargs: Any) -> list[Any]:
-        """`update_state` as a pure function: the new values of `variables` for given ones."""
+        """Compute the variables after `update_state`, as a pure function.
+
+        Args:
+            metric_variables: Sequence of tensors, the values of `variables`.
+            *args: Arguments of `update_state`.
+            **kwargs: Keyword arguments of `update_state`.
+
+        Returns:
+            List of tensors, the new values of `variables`.
+        """
         with self._holding(metric_variables) as scope:
             self.update_state(*args, **kwargs)
         return [scope.get_current_value(variable) for variable in self.variables]
 
     def stateless_result(self, metric_variables: Sequence[Any]) -> Any:
-        """`result` as a pure function of the values of `variables`."""
+        """Compute `result` as a pure function.
+
+        Args:
+            metric_variables: Sequence of tensors, the values of `variables`.
+
+        Returns:
+            Result for these values.
+        """
         with self._holding(metric_variables):
             return self.result()
 
     def stateless_reset_state(self) -> list[Any]:
-        """The values of `variables` after a reset."""
+        """Return the values of `variables` after a reset."""
         with self._holding(self.variables) as scope:
             self.reset_state()
         return [scope.get_current_value(variable) for variable in self.variables]
@@ -124,17 +176,32 @@ class Metric:
         return StatelessScope(zip(own, values, strict=True))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """`update_state`, then `result`."""
+        """Add a batch and return the result.
+
+        Args:
+            *args: Arguments of `update_state`.
+            **kwargs: Keyword arguments of `update_state`.
+
+        Returns:
+            Result over all batches since the last reset.
+        """
         self.update_state(*args, **kwargs)
         return self.result()
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal metric (its totals are not part of it)."""
+        """Return the arguments from which an equal metric is built; its totals are not included."""
         return {"name": self.name, "dtype": self._dtype}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Any:
-        """The metric that `get_config` described."""
+        """Build the metric that `get_config` described.
+
+        Args:
+            config: Dict of arguments.
+
+        Returns:
+            Metric.
+        """
         return cls(**{key: registry.deserialize(value) for key, value in config.items()})
 
     def __repr__(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import ops
 from hornbeam._internal.validation import check_callable
@@ -12,6 +12,9 @@ from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.losses.shapes import as_weights
 from hornbeam.metrics.metric import MODULE, Metric
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import DTypeLike, TensorLike
 
 
 def per_sample(
@@ -44,18 +47,28 @@ def per_sample(
 
 @exported(MODULE)
 class Sum(Metric):
-    """The weighted sum of all values.
+    """Weighted sum of all values.
 
-    >>> m = Sum(); m.update_state([1.0, 3.0]); float(m.result())
-    4.0
+    Args:
+        name: Key in the logs.
+        dtype: Dtype of the variables and of the result; None for `hornbeam.config.floatx()`.
+
+    Example:
+        >>> m = Sum(); m.update_state([1.0, 3.0]); float(m.result())
+        4.0
     """
 
-    def __init__(self, name: str = "sum", dtype: Any = None) -> None:
+    def __init__(self, name: str = "sum", dtype: DTypeLike | None = None) -> None:
         super().__init__(dtype, name)
         self.total = self.add_variable((), name="total")
 
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:
-        """Add values of shape (batch, ...)."""
+    def update_state(self, values: TensorLike, sample_weight: TensorLike | None = None) -> None:
+        """Add a batch of values.
+
+        Args:
+            values: Tensor (batch, ...).
+            sample_weight: Tensor (batch,), or of any leading part of the shape of the values, or None.
+        """
         values, _ = per_sample(values, sample_weight, ops.sum, self.dtype, self.name)
         self.total.assign_add(ops.sum(values))
 
@@ -65,19 +78,29 @@ class Sum(Metric):
 
 @exported(MODULE)
 class Mean(Metric):
-    """The weighted mean: sum of values times weights, by the sum of the weights; 0 before the first update.
+    """Weighted mean of all values; 0 before the first update.
 
-    >>> m = Mean(); m.update_state([1.0, 3.0]); float(m.result())
-    2.0
+    Args:
+        name: Key in the logs.
+        dtype: Dtype of the variables and of the result; None for `hornbeam.config.floatx()`.
+
+    Example:
+        >>> m = Mean(); m.update_state([1.0, 3.0]); float(m.result())
+        2.0
     """
 
-    def __init__(self, name: str = "mean", dtype: Any = None) -> None:
+    def __init__(self, name: str = "mean", dtype: DTypeLike | None = None) -> None:
         super().__init__(dtype, name)
         self.total = self.add_variable((), name="total")
         self.count = self.add_variable((), name="count")
 
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:
-        """Take in values of shape (batch, ...); a scalar counts as one value."""
+    def update_state(self, values: TensorLike, sample_weight: TensorLike | None = None) -> None:
+        """Add a batch of values.
+
+        Args:
+            values: Tensor (batch, ...), or a scalar, which counts as one value.
+            sample_weight: Tensor (batch,), or of any leading part of the shape of the values, or None.
+        """
         values, weights = per_sample(values, sample_weight, ops.mean, self.dtype, self.name)
         self.total.assign_add(ops.sum(values))
         self.count.assign_add(float(values.size) if weights is None else ops.sum(weights))
@@ -88,24 +111,39 @@ class Mean(Metric):
 
 @exported(MODULE)
 class MeanMetricWrapper(Mean):
-    """The mean of a function `fn(y_true, y_pred, **kwargs)` over all samples.
+    """Mean of a function `fn(y_true, y_pred, **kwargs)` over all samples.
 
-    Values that the predictions' mask leaves out do not count.
+    Values that the mask of the predictions excludes do not count.
 
-    >>> MeanMetricWrapper(hornbeam.losses.mean_squared_error, name="mse")
-    <MeanMetricWrapper name=mse>
+    Args:
+        fn: Function of targets and predictions that returns one value per sample.
+        name: Key in the logs; None for the name of `fn`.
+        dtype: Dtype of the variables and of the result; None for `hornbeam.config.floatx()`.
+        **kwargs: Further arguments of `fn`.
+
+    Example:
+        >>> MeanMetricWrapper(hornbeam.losses.mean_squared_error, name="mse")
+        <MeanMetricWrapper name=mse>
     """
 
     def __init__(
-        self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any
+        self, fn: Callable[..., Any], name: str | None = None, dtype: DTypeLike | None = None, **kwargs: Any
     ) -> None:
         check_callable("fn", fn)
         super().__init__(name or str(getattr(fn, "__name__", "mean_metric_wrapper")), dtype)
         self._fn = fn
         self._fn_kwargs = kwargs
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
-        """Take in targets and predictions of a batch."""
+    def update_state(  # type: ignore[override]
+        self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None
+    ) -> None:
+        """Add a batch of targets and predictions.
+
+        Args:
+            y_true: Tensor of targets.
+            y_pred: Tensor of predictions, of the shape of `y_true`.
+            sample_weight: Tensor (batch,), or of any leading part of the shape of the values, or None.
+        """
         values = ops.convert_to_tensor(self._fn(y_true, y_pred, **self._fn_kwargs))
         mask = getattr(y_pred, "_keras_mask", None)
         if values._keras_mask is None:

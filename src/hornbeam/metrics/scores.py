@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import ops
 from hornbeam.config import epsilon
@@ -13,6 +13,9 @@ from hornbeam.ir.types import ShapeError
 from hornbeam.losses.shapes import as_weights, pair
 from hornbeam.metrics.metric import MODULE, Metric
 from hornbeam.metrics.reduction import MeanMetricWrapper
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import DTypeLike, TensorLike
 
 
 def _matrix(y_true: Any, y_pred: Any, dtype: str, name: str) -> tuple[Tensor, Tensor]:
@@ -26,13 +29,18 @@ def _matrix(y_true: Any, y_pred: Any, dtype: str, name: str) -> tuple[Tensor, Te
 
 @exported(MODULE)
 class FBetaScore(Metric):
-    """(1 + beta**2) * P * R / (beta**2 * P + R) of precision P and recall R, per class.
+    """Score (1 + beta**2) * P * R / (beta**2 * P + R) of precision P and recall R, per class.
 
-    Targets are one-hot or 0/1 of shape (batch, classes). threshold: predictions above it are a yes; without
-    one the largest of each row is. average: None gives one score per class; "macro" their mean; "weighted"
-    their mean by the classes' frequency; "micro" one score from the counts of all classes.
+    Args:
+        average: None for one score per class; "macro" for their mean; "weighted" for their mean by class
+            frequency; "micro" for one score from the counts of all classes.
+        beta: Positive number, the weight of recall.
+        threshold: Number; predictions above it are positive. None for the highest of each row.
+        name: Key in the logs.
+        dtype: Dtype of the variables and of the result; None for `hornbeam.config.floatx()`.
 
-    >>> m = FBetaScore(beta=2.0, threshold=0.5); m.update_state([[1, 0]], [[0.9, 0.1]])
+    Example:
+        >>> m = FBetaScore(beta=2.0, threshold=0.5); m.update_state([[1, 0]], [[0.9, 0.1]])
     """
 
     def __init__(
@@ -41,7 +49,7 @@ class FBetaScore(Metric):
         beta: float = 1.0,
         threshold: float | None = None,
         name: str = "fbeta_score",
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__(dtype, name)
         if average not in (None, "micro", "macro", "weighted"):
@@ -55,8 +63,16 @@ class FBetaScore(Metric):
         self.threshold = threshold
         self._totals: dict[str, Variable] = {}
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Take in targets and predictions of shape (batch, classes)."""
+    def update_state(
+        self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None
+    ) -> None:
+        """Add a batch of targets and predictions.
+
+        Args:
+            y_true: Tensor (batch, classes), one-hot or 0 and 1.
+            y_pred: Tensor (batch, classes).
+            sample_weight: Tensor (batch,), or of any leading part of the shape of the values, or None.
+        """
         y_true, y_pred = _matrix(y_true, y_pred, self.dtype, self.name)
         axis = None if self.average == "micro" else 0
         if not self._totals:
@@ -96,9 +112,17 @@ class FBetaScore(Metric):
 
 @exported(MODULE)
 class F1Score(FBetaScore):
-    """2 * P * R / (P + R) of precision P and recall R, per class; see `FBetaScore`.
+    """Score 2 * P * R / (P + R) of precision P and recall R, per class; see `FBetaScore`.
 
-    >>> m = F1Score(average="macro"); m.update_state([[1, 0]], [[0.9, 0.1]])
+    Args:
+        average: None for one score per class; "macro" for their mean; "weighted" for their mean by class
+            frequency; "micro" for one score from the counts of all classes.
+        threshold: Number; predictions above it are positive. None for the highest of each row.
+        name: Key in the logs.
+        dtype: Dtype of the variables and of the result; None for `hornbeam.config.floatx()`.
+
+    Example:
+        >>> m = F1Score(average="macro"); m.update_state([[1, 0]], [[0.9, 0.1]])
     """
 
     def __init__(
@@ -106,7 +130,7 @@ class F1Score(FBetaScore):
         average: str | None = None,
         threshold: float | None = None,
         name: str = "f1_score",
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__(average, 1.0, threshold, name, dtype)
 
@@ -118,15 +142,21 @@ class F1Score(FBetaScore):
 
 @exported(MODULE)
 class R2Score(Metric):
-    """1 - sum((t - p)**2) / sum((t - mean(t))**2): the share of the targets' variance that is explained.
+    """Coefficient of determination 1 - sum((t - p)**2) / sum((t - mean(t))**2).
 
-    class_aggregation: over several outputs "uniform_average", "variance_weighted_average", or None for one
-        score each.
-    num_regressors: adjusts for the number k of inputs used, 1 - (1 - R2) * (n - 1) / (n - k - 1); where there
-    are too few samples for that the plain score is given.
+    It is the fraction of the variance of the targets that is explained.
 
-    >>> m = R2Score(); m.update_state([[1.0], [2.0]], [[1.0], [2.0]]); float(m.result())
-    1.0
+    Args:
+        class_aggregation: "uniform_average" or "variance_weighted_average" of several outputs, or None for
+            one score each.
+        num_regressors: Integer k, the number of inputs used; the score is adjusted to 1 - (1 - R2) * (n - 1)
+            / (n - k - 1), unless there are too few samples for that.
+        name: Key in the logs.
+        dtype: Dtype of the variables and of the result; None for `hornbeam.config.floatx()`.
+
+    Example:
+        >>> m = R2Score(); m.update_state([[1.0], [2.0]], [[1.0], [2.0]]); float(m.result())
+        1.0
     """
 
     def __init__(
@@ -134,7 +164,7 @@ class R2Score(Metric):
         class_aggregation: str | None = "uniform_average",
         num_regressors: int = 0,
         name: str = "r2_score",
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__(dtype, name)
         if class_aggregation not in (None, "uniform_average", "variance_weighted_average"):
@@ -149,8 +179,16 @@ class R2Score(Metric):
         self.num_samples = self.add_variable((), name="num_samples")
         self._totals: dict[str, Variable] = {}
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Take in targets and predictions of shape (batch, outputs)."""
+    def update_state(
+        self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None
+    ) -> None:
+        """Add a batch of targets and predictions.
+
+        Args:
+            y_true: Tensor (batch, outputs).
+            y_pred: Tensor (batch, outputs).
+            sample_weight: Tensor (batch,), or of any leading part of the shape of the values, or None.
+        """
         y_true, y_pred = _matrix(y_true, y_pred, self.dtype, self.name)
         if not self._totals:
             for name in ("squared_sum", "sum", "residual", "count"):
@@ -193,11 +231,22 @@ def _centred(x: Tensor, axis: int) -> Tensor:
 
 
 @exported(MODULE)
-def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
-    """cov(t, p) / (std(t) * std(p)) along `axis`: 1 for a rising line. NaN where one of them does not vary.
+def pearson_correlation(y_true: TensorLike, y_pred: TensorLike, axis: int = -1) -> Tensor:
+    """Compute the correlation cov(t, p) / (std(t) * std(p)) along an axis.
 
-    >>> np.round(pearson_correlation([[0.0, 1.0, 2.0]], [[1.0, 2.0, 3.0]]), 4).tolist()
-    [1.0]
+    NaN where one of them does not vary.
+
+    Args:
+        y_true: Tensor of targets.
+        y_pred: Tensor of predictions, of the shape of `y_true`.
+        axis: Integer, the axis of the samples of the correlation.
+
+    Returns:
+        Tensor without `axis`, in [-1, 1].
+
+    Example:
+        >>> np.round(pearson_correlation([[0.0, 1.0, 2.0]], [[1.0, 2.0, 3.0]]), 4).tolist()
+        [1.0]
     """
     y_true, y_pred = pair(y_true, y_pred, "pearson_correlation")
     t, p = _centred(y_true, axis), _centred(y_pred, axis)
@@ -206,11 +255,22 @@ def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
 
 
 @exported(MODULE)
-def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
-    """2 cov(t, p) / (var(t) + var(p) + (mean(t) - mean(p))**2) along `axis`: 1 only where p = t. Lin 1989.
+def concordance_correlation(y_true: TensorLike, y_pred: TensorLike, axis: int = -1) -> Tensor:
+    """Compute 2 cov(t, p) / (var(t) + var(p) + (mean(t) - mean(p))**2) along an axis: 1 only for p = t.
 
-    >>> np.round(concordance_correlation([[0.0, 1.0, 2.0]], [[0.0, 1.0, 2.0]]), 4).tolist()
-    [1.0]
+    Args:
+        y_true: Tensor of targets.
+        y_pred: Tensor of predictions, of the shape of `y_true`.
+        axis: Integer, the axis of the samples of the correlation.
+
+    Returns:
+        Tensor without `axis`, in [-1, 1].
+
+    Example:
+        >>> np.round(concordance_correlation([[0.0, 1.0, 2.0]], [[0.0, 1.0, 2.0]]), 4).tolist()
+        [1.0]
+
+    Source: Lin 1989.
     """
     y_true, y_pred = pair(y_true, y_pred, "concordance_correlation")
     t, p = _centred(y_true, axis), _centred(y_pred, axis)
@@ -223,11 +283,19 @@ def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
 class PearsonCorrelation(MeanMetricWrapper):
     """Mean over samples of the correlation of targets and predictions; see `pearson_correlation`.
 
-    >>> PearsonCorrelation(axis=-1)
-    <PearsonCorrelation name=pearson_correlation>
+    Args:
+        name: Key in the logs.
+        dtype: Dtype of the variables and of the result; None for `hornbeam.config.floatx()`.
+        axis: Integer, the axis along which targets and predictions are correlated.
+
+    Example:
+        >>> PearsonCorrelation(axis=-1)
+        <PearsonCorrelation name=pearson_correlation>
     """
 
-    def __init__(self, name: str = "pearson_correlation", dtype: Any = None, axis: int = -1) -> None:
+    def __init__(
+        self, name: str = "pearson_correlation", dtype: DTypeLike | None = None, axis: int = -1
+    ) -> None:
         super().__init__(pearson_correlation, name, dtype, axis=axis)
         self.axis = axis
 
@@ -236,10 +304,18 @@ class PearsonCorrelation(MeanMetricWrapper):
 class ConcordanceCorrelation(MeanMetricWrapper):
     """Mean over samples of the agreement of targets and predictions; see `concordance_correlation`.
 
-    >>> ConcordanceCorrelation(axis=-1)
-    <ConcordanceCorrelation name=concordance_correlation>
+    Args:
+        name: Key in the logs.
+        dtype: Dtype of the variables and of the result; None for `hornbeam.config.floatx()`.
+        axis: Integer, the axis along which targets and predictions are correlated.
+
+    Example:
+        >>> ConcordanceCorrelation(axis=-1)
+        <ConcordanceCorrelation name=concordance_correlation>
     """
 
-    def __init__(self, name: str = "concordance_correlation", dtype: Any = None, axis: int = -1) -> None:
+    def __init__(
+        self, name: str = "concordance_correlation", dtype: DTypeLike | None = None, axis: int = -1
+    ) -> None:
         super().__init__(concordance_correlation, name, dtype, axis=axis)
         self.axis = axis
