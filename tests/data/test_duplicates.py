@@ -167,7 +167,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scenes[3].resize((64, 48)).save(root / "test" / "small.jpg", quality=60)
     (root / "test" / "bytes.png").write_bytes((root / "train" / "5.png").read_bytes())
     (root / "test" / "broken.png").write_bytes((root / "train" / "6.png").read_bytes()[:2000])
-    (root / "test" / "text.gif").write_text("no picture")
+    (root / "test" / "text.gif").write_text("not an image")
     return root
 
 
@@ -182,7 +182,7 @@ def test_files(folder: Path) -> None:
     assert len(found.across) == 3
     reasons = {Path(path).name: reason for path, reason in found.bad.items()}
     assert reasons.keys() == {"broken.png", "text.gif"}
-    assert reasons["text.gif"] == "no picture of a known format"
+    assert reasons["text.gif"] == "not an image of a known format"
     for name in ("small.jpg", "broken.png"):
         assert name in str(found)
     paths = sorted(map(str, folder.rglob("*.png")))

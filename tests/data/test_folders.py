@@ -12,7 +12,7 @@ from record_folders import FITS, METHODS, ORDERS, WINDOWS, make_folders, png, so
 import hornbeam as hb
 from hornbeam import utils
 from hornbeam.data import Dataset, TensorSpec
-from hornbeam.data.folders.resizing import resized
+from hornbeam.data.folders.resizing import resize
 
 KERAS = np.load(Path(__file__).with_name("keras_folders.npz"))
 # Resizing: weights that TensorFlow takes from a table of 1024 steps, and rounding in float32.
@@ -162,14 +162,14 @@ def test_splitting() -> None:
     [
         ({"label_mode": "ints"}, "label_mode must be one of"),
         ({"labels": "a"}, "labels must be"),
-        ({"labels": [1, 2]}, "2 labels for the 10 files"),
-        ({"labels": None, "class_names": ["a"]}, "class_names order the folders"),
+        ({"labels": [1, 2]}, "one entry for each of the 10 files"),
+        ({"labels": None, "class_names": ["a"]}, "class_names select folders"),
         ({"class_names": ["a", "z"]}, "class_names has 'z'"),
-        ({"validation_split": 0.2}, "go together"),
+        ({"validation_split": 0.2}, "given together"),
         ({"validation_split": 0.2, "subset": "training"}, "needs a seed"),
         ({"validation_split": 2, "subset": "training", "seed": 1}, "between 0 and 1"),
         ({"validation_split": 0.2, "subset": "train", "seed": 1}, "subset must be one of"),
-        ({"label_mode": "binary"}, "needs two classes, there are 3"),
+        ({"label_mode": "binary"}, "needs two classes, got 3"),
         ({"color_mode": "bgr"}, "color_mode must be"),
         ({"interpolation": "bilinaer"}, "Did you mean 'bilinear'"),
         ({"image_size": (1, 2, 3)}, "image_size must be"),
@@ -183,7 +183,7 @@ def test_mistakes(root: Path, settings: dict[str, Any], what: str) -> None:
 
 
 def test_no_folder_and_no_files(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="there is no folder"):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
         pictures(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="no files of this kind"):
         pictures(tmp_path)
@@ -214,5 +214,5 @@ def test_training_from_a_folder(root: Path) -> None:
 def test_large_pictures_shrink_to_averages() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (30, 20, 3)).astype("uint8")
     np.testing.assert_allclose(
-        resized(picture, (3, 2), "area"), picture.reshape(3, 10, 2, 10, 3).mean(axis=(1, 3)), rtol=1e-5
+        resize(picture, (3, 2), "area"), picture.reshape(3, 10, 2, 10, 3).mean(axis=(1, 3)), rtol=1e-5
     )

@@ -37,7 +37,7 @@ def test_evaluate_gives_the_numbers_and_counts(data: Any, capsys: Any) -> None:
     model, sealed = made(), seal(*data, name="my test set")
     plain = model.evaluate(*(part.copy() for part in data), verbose=0)
     assert model.evaluate(sealed, verbose=2) == plain
-    assert "first look at my test set (40 samples): the number is honest" in capsys.readouterr().out
+    assert "first look at my test set (40 samples): the score is unbiased" in capsys.readouterr().out
     with pytest.warns(TestSetWarning, match="second look at my test set .* is optimistic"):
         model.evaluate(sealed, verbose=0)
     assert model.evaluate(*data, verbose=2) == plain  # the arrays that were sealed
@@ -137,9 +137,9 @@ def test_looks_of_all_processes_count(data: Any, tmp_path: Path) -> None:
     assert said == ["first look a", "second look "]
     sealed = seal(*data, path=path)
     assert (sealed.looks, other.looks) == (2, 1)
-    assert sealed.count("x").startswith("third look at this test set (40 samples): the number is optimistic")
+    assert sealed.count("x").startswith("third look at this test set (40 samples): the score is optimistic")
     path.write_text("{}\n")
-    with pytest.raises(ValueError, match="line 1, is no look at a test set"):
+    with pytest.raises(ValueError, match="line 1, does not record a look at a test set"):
         sealed.looks  # noqa: B018
 
 

@@ -152,7 +152,7 @@ def test_what_cannot_be() -> None:
     for text, settings in {
         "leave nothing of 10": {"test": 0.5, "validation": 5},
         "a fraction below 1": {"test": 1.0},
-        "is none": {"test": 0.01},
+        "rounds to 0": {"test": 0.01},
         "at least 0": {"test": -1},
         "2 groups cannot be split into 3": {"groups": x % 2, "test": 2, "validation": 2},
         "one value for each of 10": {"groups": x[:4]},
@@ -167,7 +167,7 @@ def test_what_cannot_be() -> None:
         split("text")
     for text, settings in {
         "too few for 11 folds": {"k": 11},
-        "takes no groups": {"time": True, "groups": x},
+        "omit groups": {"time": True, "groups": x},
         "gap is for samples": {"gap": 1},
         "in the order of time with a gap of 4": {"time": True, "gap": 4, "k": 2},
     }.items():

@@ -147,7 +147,7 @@ def unsealed(x: Any, y: Any, sample_weight: Any, fitting: bool) -> tuple[Any, An
     for name, value in (("y", y), ("sample_weight", sample_weight)):
         if value is not None:
             raise ValueError(f"evaluate(): sealed data bring their own {name}: omit {name}")
-    return *sealed._opened(), sealed
+    return *sealed._unsealed(), sealed
 
 
 def count_evaluation(sealed: Sealed | None, description: str, quiet: bool) -> None:

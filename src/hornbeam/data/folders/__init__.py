@@ -1,1 +1,1 @@
-"""Folders of pictures, texts and sounds, and series in memory, as Datasets."""
+"""Folders of images, texts and sounds, and series in memory, as Datasets."""

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import wave
 from collections.abc import Sequence
 from math import gcd
-from typing import Any
 
 import numpy as np
 
 from hornbeam._internal.validation import check_int
-from hornbeam.data.folders.file_listing import Wanted
+from hornbeam.data.folders.file_listing import FileFilter
 from hornbeam.data.pipeline.dataset import AUTOTUNE, Dataset
 
 
 def audio_dataset_from_directory(
-    directory: Any,
-    labels: Any = "inferred",
+    directory: str | os.PathLike[str],
+    labels: str | Sequence[int] | None = "inferred",
     label_mode: str | None = "int",
     class_names: Sequence[str] | None = None,
     batch_size: int | None = 32,
@@ -29,24 +29,47 @@ def audio_dataset_from_directory(
     subset: str | None = None,
     follow_links: bool = False,
     verbose: bool = True,
-) -> Any:
-    """The .wav files (PCM) in `directory`, a folder for each class, as a Dataset of batches (sounds, labels).
+) -> Dataset | list[Dataset]:
+    """Load the .wav files (PCM) in a folder, a subfolder for each class, as a Dataset of (audio, labels).
 
-    Sounds are float32 (batch, samples, channels) from -1 to 1. output_sequence_length: samples to cut off or
-    fill up to with silence; None fills up to the longest of a batch. sampling_rate: samples a second to
-    convert to (needs SciPy), those of the file if None. ragged: not supported, there are no ragged tensors.
-    The other arguments are those of `image_dataset_from_directory`.
+    Audio is float32 (batch, samples, channels) from -1 to 1. The Dataset has the attributes `class_names` and
+    `file_paths`.
 
-    >>> sounds = hornbeam.utils.audio_dataset_from_directory("speech", batch_size=16)  # doctest: +SKIP
+    Args:
+        directory: Folder with the files.
+        labels: "inferred" from the names of the subfolders, None, or a class number for each file, in the
+            order of sorted paths.
+        label_mode: "int" (int32, (batch,)), "categorical" (one-hot rows), "binary" (0.0 or 1.0, (batch, 1)),
+            or None for audio alone.
+        class_names: Subfolders to read, in the order of their class numbers; all, sorted, if None.
+        batch_size: Number of files in a batch; None for single files.
+        sampling_rate: Samples a second to resample to (needs SciPy); that of each file if None.
+        output_sequence_length: Number of samples to truncate or pad (with silence) to; None pads to the
+            longest of a batch.
+        ragged: Not supported, must be False.
+        shuffle: Whether every pass has a new order.
+        seed: Seed of the order and the split.
+        validation_split: Fraction of the files that is held out for validation.
+        subset: "training", "validation", or "both" for a list of two Datasets.
+        follow_links: Whether to follow symbolic links to folders.
+        verbose: Whether to print the number of files and classes.
+
+    Returns:
+        A Dataset, or a list of two for subset="both".
+
+    Raises:
+        FileNotFoundError: If `directory` does not exist.
+        ValueError: If an argument is invalid, no file is found, or a file is not PCM.
+
+    Example:
+        >>> audio = hornbeam.utils.audio_dataset_from_directory("speech", batch_size=16)  # doctest: +SKIP
     """
     if ragged:
-        raise ValueError("ragged=True is not supported: batches are filled up to the longest of them")
+        raise ValueError("ragged=True is not supported: batches are padded to their longest item")
     rate = None if sampling_rate is None else check_int("sampling_rate", sampling_rate, minimum=1)
-    length = (
-        None
-        if output_sequence_length is None
-        else check_int("output_sequence_length", output_sequence_length, minimum=1)
-    )
+    length = output_sequence_length
+    if length is not None:
+        length = check_int("output_sequence_length", length, minimum=1)
 
     def finish(dataset: Dataset) -> Dataset:
         dataset = dataset.prefetch(AUTOTUNE)
@@ -54,44 +77,35 @@ def audio_dataset_from_directory(
             return dataset
         return dataset.padded_batch(batch_size) if length is None else dataset.batch(batch_size)
 
-    wanted = Wanted(
-        directory,
-        labels,
-        label_mode,
-        class_names,
-        shuffle,
-        seed,
-        validation_split,
-        subset,
-        follow_links,
-        verbose,
-    )
-    return wanted.datasets((".wav",), lambda path: _sound(path, rate, length), finish)
+    return FileFilter(
+        directory, labels, label_mode, class_names, shuffle, seed,
+        validation_split, subset, follow_links, verbose,
+    ).load((".wav",), lambda path: _read_wav(path, rate, length), finish)  # fmt: skip
 
 
-def _sound(path: str, rate: int | None, length: int | None) -> np.ndarray:
-    """A file as float32 (samples, channels)."""
+def _read_wav(path: str, rate: int | None, length: int | None) -> np.ndarray:
+    """Read a file as float32 (samples, channels)."""
     try:
         with wave.open(path) as file:
-            channels, width, own_rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
+            channels, width, file_rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
             data = file.readframes(file.getnframes())
     except (wave.Error, EOFError) as error:
-        raise ValueError(f"{path} is no WAV file of whole numbers (PCM): {error}") from error
-    sound = _samples(data, width).reshape(-1, channels)
-    if rate is not None and rate != own_rate:
-        sound = _at_rate(sound, own_rate, rate)
+        raise ValueError(f"{path} is not a WAV file of integers (PCM): {error}") from error
+    audio = _decode_samples(data, width).reshape(-1, channels)
+    if rate is not None and rate != file_rate:
+        audio = _resample(audio, file_rate, rate)
     if length is None:
-        return sound
-    made = np.zeros((length, channels), np.float32)
-    made[: len(sound)] = sound[:length]
-    return made
+        return audio
+    padded = np.zeros((length, channels), np.float32)
+    padded[: len(audio)] = audio[:length]
+    return padded
 
 
-def _samples(data: bytes, width: int) -> np.ndarray:
-    """Samples of 1 (unsigned) to 4 bytes, from -1 to 1."""
+def _decode_samples(data: bytes, width: int) -> np.ndarray:
+    """Convert samples of 1 (unsigned) to 4 bytes to floats from -1 to 1."""
     if width == 1:
         return (np.frombuffer(data, np.uint8).astype(np.float32) - 128) / 128
-    if width == 3:  # as the upper bytes of four
+    if width == 3:  # the upper bytes of four
         wide = np.zeros((len(data) // 3, 4), np.uint8)
         wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
         data, width = wide.tobytes(), 4
@@ -99,10 +113,10 @@ def _samples(data: bytes, width: int) -> np.ndarray:
     return (numbers / 2.0 ** (8 * width - 1)).astype(np.float32)
 
 
-def _at_rate(sound: np.ndarray, own_rate: int, rate: int) -> np.ndarray:
+def _resample(audio: np.ndarray, file_rate: int, rate: int) -> np.ndarray:
     try:
         from scipy.signal import resample_poly
     except ImportError as error:
         raise ImportError("another sampling_rate needs SciPy: pip install 'hornbeam[audio]'") from error
-    common = gcd(own_rate, rate)
-    return resample_poly(sound, rate // common, own_rate // common, axis=0).astype(np.float32)
+    common = gcd(file_rate, rate)
+    return resample_poly(audio, rate // common, file_rate // common, axis=0).astype(np.float32)

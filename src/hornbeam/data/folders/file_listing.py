@@ -1,4 +1,4 @@
-"""Folders of files as Datasets: which files there are, their classes, and the part of them that is wanted."""
+"""Files of a folder as Datasets: listing, classes, split and reading."""
 
 from __future__ import annotations
 
@@ -15,22 +15,30 @@ from hornbeam.data.pipeline.stages import Slices
 from hornbeam.data.pipeline.transforms import IgnoreErrors, Map
 from hornbeam.random import make_default_seed
 
-_MODES = ("int", "categorical", "binary", None)
+LABEL_MODES = ("int", "categorical", "binary", None)
 _SUBSETS = ("training", "validation", "both")
 
 
-class Files(NamedTuple):
-    """Paths of files, the class number of each (None without labels), and the names of the classes."""
+class LabeledFiles(NamedTuple):
+    """Paths of files, a label for each (None without labels), and the names of the classes.
+
+    Labels are class ids (int32), or targets (float32) of files without classes.
+    """
 
     paths: list[str]
     labels: np.ndarray | None
     class_names: list[str] | None
 
+    def take(self, rows: np.ndarray | slice) -> LabeledFiles:
+        """Return the files at these positions."""
+        paths = np.array(self.paths, dtype=object)[rows].tolist()
+        return LabeledFiles(paths, None if self.labels is None else self.labels[rows], self.class_names)
 
-class Wanted(NamedTuple):
-    """What all functions for folders are asked for."""
 
-    directory: Any
+class FileFilter(NamedTuple):
+    """Selection of files and labels: the arguments that Keras's loaders of folders have in common."""
+
+    directory: str | os.PathLike[str]
     labels: Any
     label_mode: str | None
     class_names: Sequence[str] | None
@@ -41,26 +49,29 @@ class Wanted(NamedTuple):
     follow_links: bool
     verbose: bool
 
-    def datasets(
+    def load(
         self,
         endings: tuple[str, ...],
         read: Callable[[str], Any],
         finish: Callable[[Dataset], Dataset],
-        skipping: bool = False,
-    ) -> Any:
-        """One Dataset of what `read(path)` gives, with labels; for subset="both" those of both parts.
+        skip_unreadable: bool = False,
+    ) -> Dataset | list[Dataset]:
+        """Return a Dataset of `read(path)` with labels, or two of them for subset="both".
 
-        finish: makes batches. skipping: files that cannot be read are left out, up to one in ten.
+        finish: function that batches. skip_unreadable: drop files that cannot be read, up to one in ten.
         """
         self.check()
         seed = make_default_seed() if self.seed is None else self.seed
-        files = self.indexed(endings, seed)
+        files = self.list_files(endings, seed)
         names = (self.subset,) if self.subset != "both" else ("training", "validation")
-        made = [self._dataset(self._part(files, name), name, read, finish, skipping, seed) for name in names]
-        return made if self.subset == "both" else made[0]
+        datasets = [
+            self._dataset(self._select_subset(files, name), name, read, finish, skip_unreadable, seed)
+            for name in names
+        ]
+        return datasets if self.subset == "both" else datasets[0]
 
     def check(self) -> None:
-        """Raise ValueError for arguments that do not fit each other."""
+        """Raise ValueError for invalid or conflicting arguments."""
         if (
             self.labels is not None
             and not isinstance(self.labels, (list, tuple))
@@ -70,98 +81,87 @@ class Wanted(NamedTuple):
                 f'labels must be "inferred" (from the folders), None or a list of class numbers, got '
                 f"{self.labels!r:.60}"
             )
-        if self.label_mode not in _MODES:
-            raise ValueError(f"label_mode must be one of {_MODES}, got {self.label_mode!r}")
+        if self.label_mode not in LABEL_MODES:
+            raise ValueError(f"label_mode must be one of {LABEL_MODES}, got {self.label_mode!r}")
         if self.class_names and self.labels != "inferred":
-            raise ValueError(
-                'class_names order the folders of labels="inferred": with other labels leave them away'
-            )
+            raise ValueError('class_names select folders for labels="inferred": omit them with other labels')
         split, subset = self.validation_split, self.subset
         if split and not 0 < split < 1:
-            raise ValueError(f"validation_split must lie between 0 and 1, got {split}")
+            raise ValueError(f"validation_split must be between 0 and 1, got {split}")
         if bool(split) != bool(subset):
-            raise ValueError("validation_split and subset go together: give both, or none")
+            raise ValueError("validation_split and subset must be given together")
         if subset is not None and subset not in _SUBSETS:
             raise ValueError(f"subset must be one of {_SUBSETS} or None, got {subset!r}")
         if split and self.shuffle and self.seed is None:
-            raise ValueError("a shuffled split needs a seed: else the two parts of two calls would overlap")
+            raise ValueError("a shuffled split needs a seed, so that the subsets of two calls do not overlap")
 
-    def indexed(self, endings: tuple[str, ...], seed: int) -> Files:
-        """All files with one of the endings, in the order in which they are split and read."""
+    def list_files(self, endings: tuple[str, ...], seed: int) -> LabeledFiles:
+        """Return all files with one of the endings, in the order in which they are split and read."""
         root = Path(self.directory)
         if not root.is_dir():
-            raise FileNotFoundError(f"there is no folder {os.fspath(self.directory)!r}")
-        labelled = self.labels is not None and self.label_mode is not None
-        inferred = labelled and self.labels == "inferred"
-        folders = self._classes(root) if inferred else [""]
-        found = [list_files_below(os.path.join(root, name), endings, self.follow_links) for name in folders]
-        paths = [path for part in found for path in part]
+            raise FileNotFoundError(f"folder {os.fspath(self.directory)!r} does not exist")
+        has_labels = self.labels is not None and self.label_mode is not None
+        inferred = has_labels and self.labels == "inferred"
+        folders = class_folders(root, self.class_names) if inferred else [""]
+        paths_by_folder = [
+            list_files_below(os.path.join(root, name), endings, self.follow_links) for name in folders
+        ]
+        paths = [path for part in paths_by_folder for path in part]
         labels, names = None, None
         if inferred:
-            labels = np.repeat(np.arange(len(folders), dtype=np.int32), [len(part) for part in found])
+            counts = [len(part) for part in paths_by_folder]
+            labels = np.repeat(np.arange(len(folders), dtype=np.int32), counts)
             names = list(folders)
-        elif labelled:
-            labels, names = self._given(paths)
+        elif has_labels:
+            labels, names = self._listed_labels(paths)
         if self.label_mode == "binary" and names is not None and len(names) != 2:
-            raise ValueError(f'label_mode="binary" needs two classes, there are {len(names)}: {names}')
+            raise ValueError(f'label_mode="binary" needs two classes, got {len(names)}: {names}')
         if self.verbose:
-            print(
-                f"Found {len(paths)} files{'' if names is None else f' belonging to {len(names)} classes'}."
-            )
-        if self.shuffle:
-            # The order that Keras gives for the same seed.
-            order = np.arange(len(paths))
-            np.random.RandomState(seed).shuffle(order)
-            paths = [paths[index] for index in order]
-            labels = None if labels is None else labels[order]
-        return Files(paths, labels, names)
+            classes = "" if names is None else f" belonging to {len(names)} classes"
+            print(f"Found {len(paths)} files{classes}.")
+        files = LabeledFiles(paths, labels, names)
+        if not self.shuffle:
+            return files
+        # Keras's order for the same seed.
+        order = np.arange(len(paths))
+        np.random.RandomState(seed).shuffle(order)
+        return files.take(order)
 
-    def _classes(self, root: Path) -> list[str]:
-        there = sorted(e.name for e in os.scandir(root) if e.is_dir() and not e.name.startswith("."))
-        if self.class_names is None:
-            return there
-        missing = [name for name in self.class_names if name not in there]
-        if missing:
-            raise ValueError(f"class_names has {missing[0]!r}, but the folders are {there}")
-        return list(self.class_names)
-
-    def _given(self, paths: list[str]) -> tuple[np.ndarray, list[str]]:
+    def _listed_labels(self, paths: list[str]) -> tuple[np.ndarray, list[str]]:
         if len(self.labels) != len(paths):
             raise ValueError(
-                f"there are {len(self.labels)} labels for the {len(paths)} files in {self.directory}"
+                f"labels must have one entry for each of the {len(paths)} files in {self.directory}, got "
+                f"{len(self.labels)}"
             )
         labels = np.asarray(self.labels)
         if labels.dtype.kind not in "iu":
             raise ValueError(f"labels must be class numbers, got {self.labels[0]!r}")
         return labels.astype(np.int32), [str(label) for label in sorted(set(self.labels))]
 
-    def _part(self, files: Files, subset: str | None) -> Files:
-        """The files of a subset: the last ones are for validation."""
+    def _select_subset(self, files: LabeledFiles, subset: str | None) -> LabeledFiles:
+        """Return the files of a subset: the last ones are for validation."""
         if not self.validation_split:
             return files
-        held = int(self.validation_split * len(files.paths))
-        rows = slice(-held, None) if subset == "validation" else slice(None, -held)
-        labels = None if files.labels is None else files.labels[rows]
-        part = Files(files.paths[rows], labels, files.class_names)
+        held_out = int(self.validation_split * len(files.paths))
+        rows = slice(-held_out, None) if subset == "validation" else slice(None, -held_out)
+        part = files.take(rows)
         if self.verbose:
             print(f"Using {len(part.paths)} files for {subset}.")
         return part
 
     def _dataset(
         self,
-        files: Files,
+        files: LabeledFiles,
         subset: str | None,
         read: Callable[[str], Any],
         finish: Callable[[Dataset], Dataset],
-        skipping: bool,
+        skip_unreadable: bool,
         seed: int,
     ) -> Dataset:
         if not files.paths:
-            raise ValueError(
-                f"no {subset + ' ' if subset else ''}files of this kind were found in {self.directory}"
-            )
+            raise ValueError(f"no {subset + ' ' if subset else ''}files of this kind in {self.directory}")
         paths = np.array(files.paths, dtype=object)
-        labels = encoded(files.labels, files.class_names, self.label_mode)
+        labels = encode_labels(files.labels, files.class_names, self.label_mode)
         rows = Dataset(Slices(paths if labels is None else (paths, labels), "files"))
         if self.shuffle and subset != "validation":
             rows = rows.shuffle(len(paths), seed)
@@ -170,14 +170,25 @@ class Wanted(NamedTuple):
             return read(element) if labels is None else (read(element[0]), element[1])
 
         stage = Map(rows._stage, load, resolve_workers(AUTOTUNE), raw=True)
-        made = finish(Dataset(IgnoreErrors(stage, True, len(paths) // 10) if skipping else stage))
-        made.class_names = files.class_names
-        made.file_paths = files.paths
-        return made
+        dataset = finish(Dataset(IgnoreErrors(stage, True, len(paths) // 10) if skip_unreadable else stage))
+        dataset.class_names = files.class_names
+        dataset.file_paths = files.paths
+        return dataset
 
 
-def encoded(labels: np.ndarray | None, class_names: Sequence[str] | None, mode: str | None) -> Any:
-    """Class numbers as a `label_mode` wants them: int32, one-hot rows, or 0.0 and 1.0 in a column."""
+def class_folders(root: str | Path, class_names: Sequence[str] | None) -> list[str]:
+    """Return the names of the folders of classes: sorted, or `class_names` if given and present."""
+    folders = sorted(e.name for e in os.scandir(root) if e.is_dir() and not e.name.startswith("."))
+    if class_names is None:
+        return folders
+    missing = [name for name in class_names if name not in folders]
+    if missing:
+        raise ValueError(f"class_names has {missing[0]!r}, but the folders are {folders}")
+    return list(class_names)
+
+
+def encode_labels(labels: np.ndarray | None, class_names: Sequence[str] | None, mode: str | None) -> Any:
+    """Encode class ids for a `label_mode`: int32, one-hot rows, or a column of 0.0 and 1.0."""
     if labels is None or class_names is None or mode == "int":
         return labels
     if mode == "binary":
@@ -186,7 +197,7 @@ def encoded(labels: np.ndarray | None, class_names: Sequence[str] | None, mode: 
 
 
 def list_files_below(folder: str, endings: tuple[str, ...], follow_links: bool) -> list[str]:
-    """Files in a folder and those inside, sorted by folder and name."""
+    """Return the paths of files in a folder and its subfolders, sorted by folder and name."""
     walk = sorted(os.walk(folder, followlinks=follow_links), key=lambda step: step[0])
     return [
         os.path.join(inside, name)
@@ -196,9 +207,7 @@ def list_files_below(folder: str, endings: tuple[str, ...], follow_links: bool) 
     ]
 
 
-def only_ours(format: str) -> None:
-    """Raise ValueError for a format of another library."""
+def check_format(format: str) -> None:
+    """Raise ValueError for datasets of another library."""
     if format != "tf":
-        raise ValueError(
-            f'datasets are hornbeam.data.Dataset, which stands where Keras has "tf", got {format!r}'
-        )
+        raise ValueError(f'format must be "tf", which returns a hornbeam.data.Dataset, got {format!r}')

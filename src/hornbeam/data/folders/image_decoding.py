@@ -1,6 +1,6 @@
-"""One picture file as pixels, by Pillow: formats, colours, depth and rotation.
+"""Decoding of one image file by Pillow: formats, colors, bit depth and orientation.
 
-Pillow lets other threads run while it decodes and resizes, so threads are enough to use all processors.
+Pillow releases Python's lock while it decodes and resizes, so threads are enough to use all processors.
 """
 
 from __future__ import annotations
@@ -13,203 +13,208 @@ import numpy as np
 from hornbeam import _native
 from hornbeam.utils.images import pillow, resampling_filter
 
+Box = tuple[float, float, float, float]
+
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
-# Name of what is wanted -> (mode of Pillow, channels).
+# color_mode -> (mode of Pillow, channels).
 COLORS = {"grayscale": ("L", 1), "rgb": ("RGB", 3), "rgba": ("RGBA", 4)}
-# EXIF's tag for how the camera was held, and the values that lay height along width.
+# EXIF tag of the camera's orientation, and its values that swap width and height.
 _ORIENTATION = 0x0112
-_ON_ITS_SIDE = (5, 6, 7, 8)
-# Those for which the right or lower edge, as it lies in the file, is seen on the left, or above.
+_SWAPS_AXES = (5, 6, 7, 8)
+# Values for which the right (lower) edge in the file is the left (upper) one after rotation.
 _FROM_RIGHT, _FROM_BELOW = (2, 3, 6, 7), (3, 4, 7, 8)
-# What 16 bits count more finely than 8: 65535 / 255.
-_FINER = 257
+# 65535 / 255: steps of 16 bits in a step of 8 bits.
+_STEPS_OF_16_BITS = 257
 
 
 class Header(NamedTuple):
-    """What the head of a file says: the size as it is seen, after the rotation that EXIF asks for, and the
-    kind of pixels: "grey", "colour", "alpha" or "16 bit"."""
+    """Size of an image after EXIF rotation, and kind of its pixels.
+
+    kind: "grayscale", "color", "alpha" or "16 bit".
+    """
 
     width: int
     height: int
     kind: str
 
 
-class PictureFile:
-    """An open picture file. Its pixels are decoded when they are asked for.
+class ImageFile:
+    """Open image file, whose pixels are decoded on demand.
 
-    upright: turn it as EXIF says. whole: read the file at once, which decoding is faster from; without it,
-    only its head. Raises OSError for files that are not there, or no picture of FORMATS.
+    upright: rotate as EXIF says. read_all: read the file at once, from which decoding is faster; otherwise
+    only its header. Raises OSError for missing files and for files that are not images of FORMATS.
     """
 
-    def __init__(self, path: Any, upright: bool = True, whole: bool = True) -> None:
+    def __init__(self, path: Any, upright: bool = True, read_all: bool = True) -> None:
         module, file = pillow(), path
-        if whole:
+        if read_all:
             with open(path, "rb") as opened:
                 file = io.BytesIO(opened.read())
         try:
-            self._picture = module.open(file, formats=FORMATS)
+            self._image = module.open(file, formats=FORMATS)
         except module.UnidentifiedImageError:
             raise module.UnidentifiedImageError(f"cannot identify image file {str(path)!r}") from None
-        # How much smaller `pixels` made it than the file says, 1 for not at all.
+        # Scale by which `decode` shrank the image, 1 for none.
         self._scale = 1.0
-        self._turned = _orientation(self._picture, whole) if upright else 1
-        self._whole = self._picture.size
+        self._orientation = _read_orientation(self._image, read_all) if upright else 1
+        self._stored_size = self._image.size
 
-    def __enter__(self) -> PictureFile:
+    def __enter__(self) -> ImageFile:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._picture.__exit__(*error)  # closes the file; pixels stay
+        self._image.__exit__(*error)  # closes the file; pixels stay
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height, as it is seen."""
-        return self._seen(self._whole)
+        """Width and height after rotation."""
+        return self._rotated_size(self._stored_size)
 
-    def box(self, made: tuple[int, int]) -> tuple[float, float, float, float]:
-        """Where the whole picture is in what `pixels` made of it, of size `made`: left, upper, right, lower.
+    def box_after_decoding(self, decoded_size: tuple[int, int]) -> Box:
+        """Return the box (left, upper, right, lower) of the complete image in a result of `decode`.
 
-        A smaller one ends with a row and a column that it fills in part.
+        The last row and column of a shrunk image are covered in part.
         """
-        wide, high = (side * self._scale for side in self._seen(self._whole))
-        left = made[0] - wide if self._turned in _FROM_RIGHT else 0.0
-        top = made[1] - high if self._turned in _FROM_BELOW else 0.0
-        return left, top, left + wide, top + high
+        width, height = (side * self._scale for side in self._rotated_size(self._stored_size))
+        left = decoded_size[0] - width if self._orientation in _FROM_RIGHT else 0.0
+        top = decoded_size[1] - height if self._orientation in _FROM_BELOW else 0.0
+        return left, top, left + width, top + height
 
     @property
     def header(self) -> Header:
-        picture = self._picture
-        deep = picture.mode.startswith("I")
-        alpha = picture.has_transparency_data
-        kind = "16 bit" if deep else "alpha" if alpha else "grey" if picture.mode in ("1", "L") else "colour"
+        image = self._image
+        deep = image.mode.startswith("I")
+        alpha = image.has_transparency_data
+        kind = (
+            "16 bit" if deep else "alpha" if alpha else "grayscale" if image.mode in ("1", "L") else "color"
+        )
         return Header(*self.size, kind)
 
-    def _seen(self, size: tuple[int, int]) -> tuple[int, int]:
-        return (size[1], size[0]) if self._turned in _ON_ITS_SIDE else size
+    def _rotated_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        return (size[1], size[0]) if self._orientation in _SWAPS_AXES else size
 
-    def pixels(
+    def decode(
         self,
         color_mode: str = "rgb",
-        least: tuple[int, int] | None = None,
-        ground: tuple[int, ...] | None = None,
-        deep: bool = True,
+        min_size: tuple[int, int] | None = None,
+        background: tuple[int, ...] | None = None,
+        keep_16_bits: bool = True,
     ) -> Any:
-        """The picture: a Pillow image of mode L, RGB or RGBA, or F for 16 bits.
+        """Return a Pillow image of mode L, RGB or RGBA, or F for 16 bits.
 
-        least: (width, height) below which it must not shrink. The decoder of JPEG then leaves out what it
-        can: it makes pictures of 1/2, 1/4 or 1/8 of the size out of fewer coefficients, and grey ones without
-        looking at colours. None: every pixel as it is in the file. ground: what shines through where a
-        picture is transparent and no alpha is wanted; None drops the alpha. deep: 16 bits of grey stay
-        numbers from 0 to 255 with fractions; else they are cut to 8. Of an animation, or of several pages,
-        the first picture is taken.
+        min_size: (width, height) below which the image must not shrink. JPEG's decoder then shrinks by 2, 4
+        or 8 from fewer coefficients, and decodes grayscale without colors. None keeps every pixel of the
+        file. background: color behind transparent pixels where no alpha is requested; None drops the alpha.
+        keep_16_bits: scale 16-bit grayscale to 0 ... 255 with fractions; otherwise truncate it to 8 bits. Of
+        an animation, or of several pages, the first image is decoded.
 
-        Raises OSError, ValueError for files that hold no such picture, or only a part of it.
+        Raises OSError or ValueError for files that are damaged, truncated or not images.
         """
-        mode, picture = COLORS[color_mode][0], self._picture
-        if least is not None and picture.format in ("JPEG", "MPO"):
-            made = picture.draft(mode, self._seen(least))
-            if made is not None:  # the box of the smaller picture that the whole one fills, with fractions
-                self._scale = made[1][2] / self._whole[0]
-        picture.load()
-        made = picture if picture.mode == mode else _converted(picture, mode, ground, deep)
-        return made if self._turned == 1 else _upright(made, self._turned)
+        mode, image = COLORS[color_mode][0], self._image
+        if min_size is not None and image.format in ("JPEG", "MPO"):
+            draft = image.draft(mode, self._rotated_size(min_size))
+            if draft is not None:  # its box is that of the complete image, with fractions
+                self._scale = draft[1][2] / self._stored_size[0]
+        image.load()
+        decoded = image if image.mode == mode else _convert(image, mode, background, keep_16_bits)
+        return decoded if self._orientation == 1 else _rotate(decoded, self._orientation)
 
 
-def _orientation(picture: Any, whole: bool) -> int:
-    # TIFF is turned by Pillow itself, which says the size that it will have.
-    if picture.format in ("GIF", "BMP", "TIFF"):
+def _read_orientation(image: Any, read_all: bool) -> int:
+    # Pillow rotates TIFF itself, and reports the rotated size.
+    if image.format in ("GIF", "BMP", "TIFF"):
         return 1
-    # EXIF data may stand behind the pixels of a PNG: asking for them decodes it.
-    if picture.format == "PNG" and not whole and "exif" not in picture.info:
+    # EXIF data may follow the pixels of a PNG: reading them decodes it.
+    if image.format == "PNG" and not read_all and "exif" not in image.info:
         return 1
-    return int(picture.getexif().get(_ORIENTATION, 1))
+    return int(image.getexif().get(_ORIENTATION, 1))
 
 
-def header(path: str) -> Header:
-    """Size and kind of a picture, out of the file's head. Raises OSError for what is none."""
-    with PictureFile(path, whole=False) as file:
+def read_header(path: str) -> Header:
+    """Read the size and kind of an image. Raises OSError for files that are not images."""
+    with ImageFile(path, read_all=False) as file:
         return file.header
 
 
-def _converted(picture: Any, mode: str, ground: tuple[int, ...] | None, deep: bool) -> Any:
-    """A picture of any kind as one of `mode`, or F."""
-    if picture.mode.startswith("I"):
-        values = _of_16_bits(picture)
-        if deep:
-            return pillow().fromarray(values.astype(np.float32) / _FINER)
-        picture = pillow().fromarray((values >> 8).astype(np.uint8))
-    if picture.mode == "F":
-        raise ValueError("pixels are floating-point numbers, whose range is not known")
-    if picture.has_transparency_data and ground is not None:
-        picture = picture.convert("RGBA")
+def _convert(image: Any, mode: str, background: tuple[int, ...] | None, keep_16_bits: bool) -> Any:
+    """Convert an image of any mode to `mode`, or F."""
+    if image.mode.startswith("I"):
+        values = _values_of_16_bits(image)
+        if keep_16_bits:
+            return pillow().fromarray(values.astype(np.float32) / _STEPS_OF_16_BITS)
+        image = pillow().fromarray((values >> 8).astype(np.uint8))
+    if image.mode == "F":
+        raise ValueError("pixels are floating-point numbers of unknown range")
+    if image.has_transparency_data and background is not None:
+        image = image.convert("RGBA")
         if mode != "RGBA":
-            under = pillow().new("RGBA", picture.size, (*ground, 255))
-            under.alpha_composite(picture)
-            picture = under
-    return picture if picture.mode == mode else picture.convert(mode)
+            canvas = pillow().new("RGBA", image.size, (*background, 255))
+            canvas.alpha_composite(image)
+            image = canvas
+    return image if image.mode == mode else image.convert(mode)
 
 
-def _of_16_bits(picture: Any) -> np.ndarray:
-    values = np.asarray(picture)
+def _values_of_16_bits(image: Any) -> np.ndarray:
+    values = np.asarray(image)
     if values.min(initial=0) < 0 or values.max(initial=0) > 0xFFFF:
-        raise ValueError("pixels are integers of 32 bits, whose range is not known")
+        raise ValueError("pixels are integers of 32 bits and unknown range")
     return values
 
 
-def _upright(picture: Any, orientation: int) -> Any:
-    turn = pillow().Transpose
-    ways = {
-        2: turn.FLIP_LEFT_RIGHT,
-        3: turn.ROTATE_180,
-        4: turn.FLIP_TOP_BOTTOM,
-        5: turn.TRANSPOSE,
-        6: turn.ROTATE_270,
-        7: turn.TRANSVERSE,
-        8: turn.ROTATE_90,
+def _rotate(image: Any, orientation: int) -> Any:
+    method = pillow().Transpose
+    methods = {
+        2: method.FLIP_LEFT_RIGHT,
+        3: method.ROTATE_180,
+        4: method.FLIP_TOP_BOTTOM,
+        5: method.TRANSPOSE,
+        6: method.ROTATE_270,
+        7: method.TRANSVERSE,
+        8: method.ROTATE_90,
     }
-    return picture.transpose(ways[orientation]) if orientation in ways else picture
+    return image.transpose(methods[orientation]) if orientation in methods else image
 
 
-# What the native engine computes, to within 1 of 255 of Pillow. Others bend values beyond both ends, which
-# Pillow cuts off between its two passes.
-_SMOOTH = ("bilinear", "box", "hamming")
+# Filters of the native engine, within 1 of 255 of Pillow. Others overshoot at both ends of the range, which
+# Pillow clips between its two passes.
+_NATIVE_FILTERS = ("bilinear", "box", "hamming")
 
 
-def resized(
-    picture: Any, size: tuple[int, int], box: tuple[float, float, float, float], interpolation: str
-) -> Any:
-    """As Pillow's `resize`, up to rounding, in a quarter of the time where the native engine does it: a
-    picture, or an array of its pixels."""
-    if interpolation not in _SMOOTH or picture.mode not in ("L", "RGB"):
-        return picture.resize(size, resampling_filter(interpolation), box=box)
-    channels = len(picture.mode)
-    pixels = _native.resize(picture.tobytes(), picture.size, channels, box, size, interpolation)
+def resize_box(image: Any, size: tuple[int, int], box: Box, interpolation: str) -> Any:
+    """Resize a box of an image as Pillow's `resize`, up to rounding; returns an image or an array of pixels.
+
+    The native engine takes a quarter of Pillow's time.
+    """
+    if interpolation not in _NATIVE_FILTERS or image.mode not in ("L", "RGB"):
+        return image.resize(size, resampling_filter(interpolation), box=box)
+    channels = len(image.mode)
+    pixels = _native.resize(image.tobytes(), image.size, channels, box, size, interpolation)
     return np.frombuffer(pixels, np.uint8).reshape(size[1], size[0], channels)
 
 
-def write(picture: Any, into: np.ndarray) -> None:
-    """The pixels of a picture into an array (height, width, channels), rounded if it holds integers."""
-    pixels = np.asarray(picture)
+def copy_pixels(image: Any, target: np.ndarray) -> None:
+    """Copy pixels into an array (height, width, channels), rounded if it holds integers."""
+    pixels = np.asarray(image)
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
     if pixels.dtype.kind == "f":
         pixels = pixels.clip(0, 255)
-        if into.dtype.kind != "f":
+        if target.dtype.kind != "f":
             pixels = np.rint(pixels)
-        if into.shape[2] == 4:
-            into[..., 3] = 255
-            into = into[..., :3]
-    into[...] = pixels
+        if target.shape[2] == 4:
+            target[..., 3] = 255
+            target = target[..., :3]
+    target[...] = pixels
 
 
-def why(error: BaseException) -> str:
-    """Why a file was left out, in a line.
+def decode_error(error: BaseException) -> str:
+    """Return the reason why a file cannot be decoded, in one line.
 
-    >>> why(OSError("image file is truncated (7 bytes not processed)"))
+    >>> decode_error(OSError("image file is truncated (7 bytes not processed)"))
     'image file is truncated (7 bytes not processed)'
     """
     if type(error).__name__ == "UnidentifiedImageError":
-        return "no picture of a known format"
+        return "not an image of a known format"
     text = " ".join(str(error).split()) or type(error).__name__
     return text if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: {text}"

@@ -1,8 +1,8 @@
-"""Batches of pictures out of files: threads decode, resize and write straight into the batch.
+"""Batches of images from files: threads decode, resize and write straight into the batch.
 
-A batch is cut into pieces of a few files, which threads take one after the other; what they make does not
-depend on how many there are. A pass through the files is one of the seed and its number alone, random places
-of `random_crop` included.
+A batch is divided into tasks of a few files each, which threads take one after the other. The result does not
+depend on the number of threads. A pass depends on the seed and its number alone, including the random
+positions of `random_crop`.
 """
 
 from __future__ import annotations
@@ -10,29 +10,32 @@ from __future__ import annotations
 import itertools
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from hornbeam._internal.naming import nearest
+from hornbeam.config import standard_data_format
 from hornbeam.data.elements import TensorSpec
-from hornbeam.data.folders.image_decoding import COLORS, PictureFile, resized, why, write
+from hornbeam.data.folders.image_decoding import COLORS, ImageFile, copy_pixels, decode_error, resize_box
 from hornbeam.data.folders.resize_plan import POLICIES
 from hornbeam.data.pipeline.prefetch import map_ordered
 from hornbeam.data.pipeline.stages import Stage, is_peeking
 from hornbeam.random import host_bits, host_key, host_permutation
 from hornbeam.utils.images import resampling_filter
 
-# Files that a thread takes at a time, at most.
-PIECE = 8
-# Batches that are made ahead.
-AHEAD = 2
-_NAMED = 100
-_MIDDLE = (0.5, 0.5)
+# Maximum number of files in a task.
+FILES_PER_TASK = 8
+# Batches that are computed ahead.
+BATCHES_AHEAD = 2
+_MAX_LISTED = 100
+_CENTER = (0.5, 0.5)
 
 
-class Recipe(NamedTuple):
-    """How a file becomes pixels."""
+class LoaderConfig(NamedTuple):
+    """Settings that turn a file into pixels."""
 
     policy: str
     color_mode: str
@@ -42,107 +45,161 @@ class Recipe(NamedTuple):
     draft: bool
     channels_first: bool
 
+    @classmethod
+    def checked(
+        cls,
+        policy: str,
+        color_mode: str,
+        dtype: str,
+        fill: int | Sequence[int],
+        interpolation: str,
+        draft: bool,
+        data_format: str | None,
+    ) -> LoaderConfig:
+        """Check arguments of a user. Raises ValueError that names the invalid one."""
+        if policy not in POLICIES:
+            hint = nearest(str(policy), POLICIES)
+            raise ValueError(f"resize must be one of {', '.join(POLICIES)}, got {policy!r}.{hint}")
+        if color_mode not in COLORS:
+            raise ValueError(f"color_mode must be one of {', '.join(COLORS)}, got {color_mode!r}")
+        if dtype not in ("float32", "uint8"):
+            raise ValueError(f'dtype must be "float32" or "uint8", got {dtype!r}')
+        channels = COLORS[color_mode][1]
+        values: tuple[Any, ...] = tuple(fill) if isinstance(fill, (list, tuple)) else (fill,) * channels
+        if len(values) != channels or not all(isinstance(v, int) and 0 <= v <= 255 for v in values):
+            raise ValueError(f"fill must be a number from 0 to 255, or one for each channel, got {fill!r}")
+        resampling_filter(interpolation)
+        channels_first = standard_data_format(data_format) == "channels_first"
+        return cls(policy, color_mode, dtype, values, interpolation, bool(draft), channels_first)
+
     @property
     def channels(self) -> int:
         return COLORS[self.color_mode][1]
 
     @property
-    def ground(self) -> tuple[int, ...]:
-        """What shines through transparent pictures."""
+    def background(self) -> tuple[int, ...]:
+        """Color behind transparent pixels."""
         return self.fill * 3 if self.channels == 1 else self.fill[:3]
 
-    def empty(self, count: int, size: tuple[int, int]) -> np.ndarray:
-        """A batch that is to be filled, channels last (a view, where they are first)."""
+    def empty_batch(self, count: int, size: tuple[int, int]) -> np.ndarray:
+        """Allocate a batch, channels last (a view, where they are first)."""
         width, height = size
         if self.channels_first:
             return np.empty((count, self.channels, height, width), self.dtype).transpose(0, 2, 3, 1)
         return np.empty((count, height, width, self.channels), self.dtype)
 
-    def put(self, path: str, centre: tuple[float, float], into: np.ndarray) -> None:
-        """The picture in a file into an array (height, width, channels)."""
-        wanted = into.shape[1], into.shape[0]
-        with PictureFile(path) as file:
-            size = file.size
-            frame = POLICIES[self.policy](*size, wanted, centre)
-            least = frame.least(size) if self.draft else None
-            picture = file.pixels(self.color_mode, least, self.ground)
-        frame = frame.within(size, file.box(picture.size))
-        (left, top), (width, height) = frame.offset, frame.inner
-        if frame.inner != wanted:
-            into[:top] = into[top + height :] = self.fill
-            into[:, :left] = into[:, left + width :] = self.fill
+    def load(self, path: str, center: tuple[float, float], target: np.ndarray) -> None:
+        """Load the image in a file into an array (height, width, channels)."""
+        size = target.shape[1], target.shape[0]
+        with ImageFile(path) as file:
+            image_size = file.size
+            plan = POLICIES[self.policy](*image_size, size, center)
+            min_size = plan.min_size(image_size) if self.draft else None
+            image = file.decode(self.color_mode, min_size, self.background)
+        plan = plan.rescale(image_size, file.box_after_decoding(image.size))
+        (left, top), (width, height) = plan.offset, plan.inner
+        if plan.inner != size:
+            target[:top] = target[top + height :] = self.fill
+            target[:, :left] = target[:, left + width :] = self.fill
         if self.draft:
-            made = resized(picture, frame.inner, frame.box, self.interpolation)
+            resized = resize_box(image, plan.inner, plan.box, self.interpolation)
         else:
-            made = picture.resize(frame.inner, resampling_filter(self.interpolation), box=frame.box)
-        write(made, into[top : top + height, left : left + width])
+            resized = image.resize(plan.inner, resampling_filter(self.interpolation), box=plan.box)
+        copy_pixels(resized, target[top : top + height, left : left + width])
 
 
 class Batch:
-    """A batch that is being filled: the pixels, its rows, and of what failed, the place and the reason."""
+    """Batch that is being filled: pixels, row numbers, and the errors by position."""
 
-    def __init__(self, pixels: np.ndarray, rows: np.ndarray, centres: Any) -> None:
-        self.pixels, self.rows, self.centres = pixels, rows, centres
-        self.failed: dict[int, str] = {}
+    def __init__(self, pixels: np.ndarray, rows: np.ndarray, centers: Any) -> None:
+        self.pixels, self.rows, self.centers = pixels, rows, centers
+        self.errors: dict[int, str] = {}
 
 
-class Piece(NamedTuple):
-    """Some places of a batch, and whether they are its last."""
+class Task(NamedTuple):
+    """Some positions of a batch; last: they are its final ones."""
 
     batch: Batch
-    places: range
+    positions: range
     last: bool
 
 
-class Pictures(Stage):
-    """Batches (pictures, labels) out of files.
+class UnreadableFiles:
+    """Reasons by path of files that cannot be read, shared by the Datasets of a folder.
 
-    paths: of all files; labels: None, or an array with a row for each. sizes: of the frame that each file
-    gets, (width, height) in rows. batch_size: None for single pictures. kept: None, or the dtype in which
-    pictures stay in memory when they have been decoded. bad: what could not be read so far,
-    path and reason; shared with whoever wants to know. max_bad: the fraction of files above which it is an
-    error.
+    max_fraction: fraction of the files above which they are an error.
+    """
+
+    def __init__(self, max_fraction: float) -> None:
+        self.reasons: dict[str, str] = {}
+        self.max_fraction = max_fraction
+
+    def check(self, reasons: Mapping[str, str], count: int) -> None:
+        """Raise ValueError if more than the allowed fraction of `count` files cannot be read."""
+        if len(reasons) > self.max_fraction * count:
+            problem = (
+                f"{len(reasons):,} of {count:,} files cannot be read, more than max_bad="
+                f"{self.max_fraction:g} allows"
+            )
+            raise ValueError(
+                f"{list_reasons(problem, reasons)}\nRepair or delete them, or raise max_bad to allow for more"
+            )
+
+
+@dataclass
+class ImageFiles:
+    """Files of one Dataset: paths, labels (None or one row for each), and target sizes (width, height)."""
+
+    paths: list[str]
+    labels: np.ndarray | None
+    sizes: np.ndarray
+
+
+class ImageBatches(Stage):
+    """Batches (images, labels) from files.
+
+    batch_size: None for single images. workers: number of threads, None for one a processor. cache_dtype:
+    dtype in which decoded images are cached in memory, None for no cache.
     """
 
     name = "images_from_folder"
 
     def __init__(
         self,
-        paths: list[str],
-        labels: np.ndarray | None,
-        sizes: np.ndarray,
-        recipe: Recipe,
+        files: ImageFiles,
+        config: LoaderConfig,
         batch_size: int | None,
         shuffle: bool,
         seed: int,
         workers: int | None,
-        bad: dict[str, str],
-        max_bad: float,
-        kept: str | None = None,
+        unreadable: UnreadableFiles,
+        cache_dtype: str | None = None,
     ) -> None:
         super().__init__()
-        self.paths, self.labels, self.sizes, self.recipe = paths, labels, sizes, recipe
-        self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
+        self.paths, self.labels, self.sizes = files.paths, files.labels, files.sizes
+        self.config, self.batch_size, self.shuffle, self.seed = config, batch_size, shuffle, seed
         self.workers = (os.cpu_count() or 1) if workers is None else workers
-        self.bad, self.max_bad = bad, max_bad
+        self.unreadable = unreadable
         self.passes = 0
-        self.buckets = [np.flatnonzero((sizes == size).all(axis=1)) for size in np.unique(sizes, axis=0)]
-        self._memory: list[np.ndarray | None] | None = None if kept is None else [None] * len(paths)
-        self._kept = kept
+        distinct = np.unique(self.sizes, axis=0)
+        self.buckets = [np.flatnonzero((self.sizes == size).all(axis=1)) for size in distinct]
+        self._cache: list[np.ndarray | None] | None = (
+            None if cache_dtype is None else [None] * len(self.paths)
+        )
+        self._cache_dtype = cache_dtype
 
-    # -- what it is ----------------------------------------------------------------------------------------
+    # -- properties ----------------------------------------------------------------------------------------
 
     def count(self) -> int:
         size = self.batch_size or 1
         return sum(-(-len(rows) // size) for rows in self.buckets)
 
     def spec(self) -> Any:
-        one = len(self.buckets) == 1
-        width, height = self.sizes[0].tolist() if one else (None, None)
-        shape: tuple[int | None, ...] = (height, width, self.recipe.channels)
-        if self.recipe.channels_first:
+        width, height = self.sizes[0].tolist() if len(self.buckets) == 1 else (None, None)
+        shape: tuple[int | None, ...] = (height, width, self.config.channels)
+        if self.config.channels_first:
             shape = (shape[2], height, width)
-        specs = [TensorSpec(shape, self.recipe.dtype)]
+        specs = [TensorSpec(shape, self.config.dtype)]
         if self.labels is not None:
             specs.append(TensorSpec(self.labels.shape[1:], self.labels.dtype.name))
         if self.batch_size is not None:
@@ -152,7 +209,7 @@ class Pictures(Stage):
     def shuffles(self) -> Iterator[Any]:
         yield self
 
-    # -- a pass --------------------------------------------------------------------------------------------
+    # -- one pass ------------------------------------------------------------------------------------------
 
     def run(self) -> Iterator[Any]:
         number, workers = self.passes, self.workers
@@ -160,136 +217,131 @@ class Pictures(Stage):
             number, workers = 0, 0
         else:
             self.passes += 1
-        pieces = self._pieces(number)
+        tasks = self._tasks(number)
         if workers:
             size = self.batch_size or 1
-            depth = AHEAD * -(-size // self._piece(size)) + workers
-            made: Iterable[Piece] = map_ordered(self._filled, pieces, workers, depth)
+            depth = BATCHES_AHEAD * -(-size // self._task_size(size)) + workers
+            done: Iterable[Task] = map_ordered(self._run_task, tasks, workers, depth)
         else:
-            made = map(self._filled, pieces)
-        batches = self._sound(made)
+            done = map(self._run_task, tasks)
+        batches = self._readable(done)
         if len(self.buckets) == 1 and self.batch_size is not None:
-            batches = refilled(batches, self.batch_size)
+            batches = rebatch(batches, self.batch_size)
         for pixels, rows in batches:
-            if self.recipe.channels_first:
+            if self.config.channels_first:
                 pixels = pixels.transpose(0, 3, 1, 2)
             element = pixels if self.labels is None else (pixels, self.labels[rows])
             if self.batch_size is None:
                 element = pixels[0] if self.labels is None else (pixels[0], self.labels[rows[0]])
             yield element
 
-    def _batches(self, number: int) -> Iterator[np.ndarray]:
-        """Rows of each batch of a pass. Where there are several sizes, batches of all of them come mixed."""
+    def _batch_rows(self, number: int) -> Iterator[np.ndarray]:
+        """Return the rows of each batch of a pass. Batches of several sizes are mixed."""
         shuffled, size = self.shuffle and not is_peeking.get(), self.batch_size or 1
-        listed: list[np.ndarray] = []
+        batches: list[np.ndarray] = []
         for index, rows in enumerate(self.buckets):
             if shuffled:
                 rows = rows[host_permutation(self.seed, len(rows), number, index)]
-            listed += [rows[start : start + size] for start in range(0, len(rows), size)]
+            batches += [rows[start : start + size] for start in range(0, len(rows), size)]
         if shuffled and len(self.buckets) > 1:
-            listed = [listed[i] for i in host_permutation(self.seed, len(listed), number, len(self.buckets))]
-        return iter(listed)
+            order = host_permutation(self.seed, len(batches), number, len(self.buckets))
+            batches = [batches[index] for index in order]
+        return iter(batches)
 
-    def _piece(self, size: int) -> int:
-        """Files of a piece: so few that all workers have some of a batch."""
-        return max(min(size // max(self.workers, 1), PIECE), 1)
+    def _task_size(self, batch_size: int) -> int:
+        """Return the number of files of a task: so few that all workers share a batch."""
+        return max(min(batch_size // max(self.workers, 1), FILES_PER_TASK), 1)
 
-    def _pieces(self, number: int) -> Iterator[Piece]:
-        for index, rows in enumerate(self._batches(number)):
-            centres = None
-            if self.recipe.policy == "random_crop":
+    def _tasks(self, number: int) -> Iterator[Task]:
+        for index, rows in enumerate(self._batch_rows(number)):
+            centers = None
+            if self.config.policy == "random_crop":
                 words = host_bits(host_key(self.seed, number, index), 2 * len(rows))
-                centres = (words.reshape(-1, 2) / 2**32).tolist()
+                centers = (words.reshape(-1, 2) / 2**32).tolist()
             width, height = self.sizes[rows[0]].tolist()
-            batch = Batch(self.recipe.empty(len(rows), (width, height)), rows, centres)
-            each = self._piece(len(rows))
-            for start in range(0, len(rows), each):
-                places = range(start, min(start + each, len(rows)))
-                yield Piece(batch, places, places.stop == len(rows))
+            batch = Batch(self.config.empty_batch(len(rows), (width, height)), rows, centers)
+            step = self._task_size(len(rows))
+            for start in range(0, len(rows), step):
+                positions = range(start, min(start + step, len(rows)))
+                yield Task(batch, positions, positions.stop == len(rows))
 
-    def _filled(self, piece: Piece) -> Piece:
-        """A piece with its files in place."""
-        batch = piece.batch
-        for place in piece.places:
+    def _run_task(self, task: Task) -> Task:
+        """Load the files of a task, and return it."""
+        batch = task.batch
+        for position in task.positions:
             try:
-                self._put(batch, place)
+                self._load(batch, position)
             except MemoryError:
                 raise
-            except Exception as error:  # decoders raise whatever they like about a broken file
-                batch.failed[place] = why(error)
-        return piece
+            except Exception as error:  # decoders raise arbitrary errors for damaged files
+                batch.errors[position] = decode_error(error)
+        return task
 
-    def _put(self, batch: Batch, place: int) -> None:
-        """A picture into its place in the batch: from memory, if it is there."""
-        row, into = batch.rows[place], batch.pixels[place]
-        if self._memory is None:
-            centre = _MIDDLE if batch.centres is None else batch.centres[place]
-            self.recipe.put(self.paths[row], centre, into)
+    def _load(self, batch: Batch, position: int) -> None:
+        """Load one image into the batch, from the cache if it holds it."""
+        row, target = batch.rows[position], batch.pixels[position]
+        if self._cache is None:
+            center = _CENTER if batch.centers is None else batch.centers[position]
+            self.config.load(self.paths[row], center, target)
             return
-        kept = self._memory[row]
-        if kept is None:
-            kept = np.empty(into.shape, self._kept)
-            self.recipe.put(self.paths[row], _MIDDLE, kept)
-            self._memory[row] = kept
-        into[...] = kept
+        image = self._cache[row]
+        if image is None:
+            image = np.empty(target.shape, self._cache_dtype)
+            self.config.load(self.paths[row], _CENTER, image)
+            self._cache[row] = image
+        target[...] = image
 
-    def _sound(self, pieces: Iterable[Piece]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Pixels and rows of whole batches, without those that failed."""
+    def _readable(self, tasks: Iterable[Task]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield pixels and rows of complete batches, without unreadable files."""
         failed: dict[str, str] = {}
-        known = frozenset(self.bad)
-        for batch in (piece.batch for piece in pieces if piece.last):
-            if not batch.failed:
+        known = frozenset(self.unreadable.reasons)
+        for batch in (task.batch for task in tasks if task.last):
+            if not batch.errors:
                 yield batch.pixels, batch.rows
                 continue
-            for place, reason in sorted(batch.failed.items()):
-                failed[self.paths[batch.rows[place]]] = reason
-            self.bad.update(failed)
-            check_bad(failed, len(self.paths), self.max_bad)
-            kept = [place for place in range(len(batch.rows)) if place not in batch.failed]
-            if kept:
-                yield batch.pixels[kept], batch.rows[kept]
-        news = {path: reason for path, reason in failed.items() if path not in known}
-        if news and not is_peeking.get():
-            warnings.warn(said(news, "left out, which cannot be read"), stacklevel=2)
+            for position, reason in sorted(batch.errors.items()):
+                failed[self.paths[batch.rows[position]]] = reason
+            self.unreadable.reasons.update(failed)
+            self.unreadable.check(failed, len(self.paths))
+            valid = [position for position in range(len(batch.rows)) if position not in batch.errors]
+            if valid:
+                yield batch.pixels[valid], batch.rows[valid]
+        new = {path: reason for path, reason in failed.items() if path not in known}
+        if new and not is_peeking.get():
+            heading = f"skipped {len(new):,} unreadable image{'s' * (len(new) != 1)}"
+            warnings.warn(list_reasons(heading, new), stacklevel=2)
 
 
-def refilled(
+def rebatch(
     batches: Iterator[tuple[np.ndarray, np.ndarray]], size: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The same samples in batches of `size`, the last one smaller. Whole ones pass as they are, until one has
-    lost samples."""
-    waiting: list[tuple[np.ndarray, np.ndarray]] = []
+    """Regroup samples into batches of `size`, the last one smaller.
+
+    Complete batches pass unchanged until one has lost samples.
+    """
+    pending: list[tuple[np.ndarray, np.ndarray]] = []
     count = 0
     for batch in batches:
-        if not waiting and len(batch[1]) == size:
+        if not pending and len(batch[1]) == size:
             yield batch
             continue
-        waiting.append(batch)
+        pending.append(batch)
         count += len(batch[1])
         if count >= size:
-            pixels, rows = (np.concatenate(column) for column in zip(*waiting, strict=True))
+            pixels, rows = (np.concatenate(column) for column in zip(*pending, strict=True))
             yield pixels[:size], rows[:size]
-            waiting, count = [(pixels[size:], rows[size:])], count - size
+            pending, count = [(pixels[size:], rows[size:])], count - size
             if not count:
-                waiting = []
+                pending = []
     if count:
-        pixels, rows = (np.concatenate(column) for column in zip(*waiting, strict=True))
+        pixels, rows = (np.concatenate(column) for column in zip(*pending, strict=True))
         yield pixels, rows
 
 
-def check_bad(bad: Mapping[str, str], count: int, most: float) -> None:
-    """Raise ValueError if more than a fraction `most` of `count` files are bad."""
-    if len(bad) > most * count:
-        raise ValueError(
-            said(bad, f"more than max_bad={most:g} of {count:,} files cannot be read")
-            + "\nMend or delete them, or allow for more by max_bad"
-        )
-
-
-def said(bad: Mapping[str, str], what: str) -> str:
-    """Paths and reasons, a line each."""
-    lines = [f"{len(bad):,} picture{'s' * (len(bad) != 1)} {what}:"]
-    lines += [f"  {path}: {reason}" for path, reason in itertools.islice(bad.items(), _NAMED)]
-    if len(bad) > _NAMED:
-        lines.append(f"  and {len(bad) - _NAMED:,} more: all of them are in bad_files")
+def list_reasons(heading: str, reasons: Mapping[str, str]) -> str:
+    """Return a heading, and a line with path and reason for each file."""
+    lines = [f"{heading}:"]
+    lines += [f"  {path}: {reason}" for path, reason in itertools.islice(reasons.items(), _MAX_LISTED)]
+    if len(reasons) > _MAX_LISTED:
+        lines.append(f"  and {len(reasons) - _MAX_LISTED:,} more: bad_files has all of them")
     return "\n".join(lines)

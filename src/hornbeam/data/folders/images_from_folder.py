@@ -1,52 +1,41 @@
-"""`images_from_folder`: pictures of any sizes out of a folder, by a policy that says what it does to them."""
+"""`images_from_folder`: images of any sizes from a folder, resized by a policy that reports its effect."""
 
 from __future__ import annotations
 
-import csv
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from hornbeam._internal.naming import nearest
 from hornbeam._internal.validation import check_int
-from hornbeam.config import standard_data_format
-from hornbeam.data.folders.file_listing import encoded, list_files_below
-from hornbeam.data.folders.image_decoding import COLORS, ENDINGS, Header, header, why
-from hornbeam.data.folders.image_loader import Pictures, Recipe, check_bad, said
-from hornbeam.data.folders.resize_plan import POLICIES, buckets, cost, found
+from hornbeam.data.folders.file_listing import LABEL_MODES, LabeledFiles, encode_labels, list_files_below
+from hornbeam.data.folders.image_decoding import ENDINGS, Header, decode_error, read_header
+from hornbeam.data.folders.image_labels import find_labeled_files
+from hornbeam.data.folders.image_loader import (
+    ImageBatches,
+    ImageFiles,
+    LoaderConfig,
+    UnreadableFiles,
+    list_reasons,
+)
+from hornbeam.data.folders.resize_plan import assign_buckets, describe_resizing, describe_sizes
 from hornbeam.data.pipeline.dataset import Dataset
 from hornbeam.data.pipeline.prefetch import map_ordered_chunked
-from hornbeam.data.splits.split import NAMES, Split, order_of, sizes_of, split_indices
+from hornbeam.data.splits.split import NAMES, Split, permutation_function, split_indices, split_sizes
 from hornbeam.distribution.processes import say
 from hornbeam.random import make_default_seed
-from hornbeam.utils.images import resampling_filter
-
-_MODES = ("int", "categorical", "binary", None)
-
-
-class Labelled(NamedTuple):
-    """Paths of pictures, what each is (class numbers int32, float32 targets, or None), and the classes."""
-
-    paths: list[str]
-    labels: np.ndarray | None
-    class_names: list[str] | None
-
-    def rows(self, rows: np.ndarray) -> Labelled:
-        """Some of them."""
-        labels = None if self.labels is None else self.labels[rows]
-        return Labelled([self.paths[row] for row in rows], labels, self.class_names)
 
 
 def images_from_folder(
-    directory: Any,
-    size: Any = None,
+    directory: str | os.PathLike[str],
+    size: int | Sequence[int] | None = None,
     resize: str = "pad",
     *,
-    labels: Any = "inferred",
+    labels: str | os.PathLike[str] | Mapping[str, Any] | None = "inferred",
     label_mode: str | None = "int",
     class_names: Sequence[str] | None = None,
     validation: float | int | None = None,
@@ -66,337 +55,287 @@ def images_from_folder(
     data_format: str | None = None,
     follow_links: bool = False,
     verbose: bool = True,
-) -> Any:
-    """Pictures in `directory` as a Dataset of batches (pictures, labels), or a Split of such Datasets.
+) -> Dataset | Split:
+    """Load the images in a folder as a Dataset of batches (images, labels), or a Split of such Datasets.
 
-    PNG, JPEG, GIF, BMP, WebP and TIFF, turned upright as EXIF says, grey and coloured, transparent ones on a
-    ground of `fill`, 16 bits of grey with their fractions. Pictures are (batch, height, width, channels) of
-    `dtype` ("float32" or "uint8"), from 0 to 255. Threads decode and resize them, `workers` of them (None:
-    one a processor; 0: none); batches are the same for any number.
+    PNG, JPEG, GIF, BMP, WebP and TIFF are read: rotated as EXIF says, grayscale and color, transparent ones
+    on a background of `fill`, 16-bit grayscale with its fractions. Images are (batch, height, width,
+    channels) of `dtype`, from 0 to 255. Batches do not depend on the number of workers.
 
-    size: (height, width), or a number for both; None where all pictures have one size.
-    resize: what is done to pictures of another shape. "pad": shrink until all of it goes in, fill up the rest
-    with `fill`. "crop": cut the largest box of that shape out of the middle. "random_crop": out of a place
-    that is drawn anew every pass, in training data; the middle in the others. "stretch": distort. "bucket":
-    batches of like sizes, at most `sizes` different ones, with about as many pixels as `size` has (None: as
-    the pictures have); a model with global pooling and Input((None, None, 3)) takes them. What that pads,
-    cuts or distorts is said, and is in the Dataset's `report`.
+    Files that cannot be read are skipped and named with the reason, in a warning and in the Dataset's
+    `bad_files`: those without a valid header now, those damaged inside after the first pass. The Dataset's
+    `file_paths` and `class_names` name the others; `data.find_duplicates` accepts the Datasets. The effect of
+    `resize` is printed, and in the Dataset's `report`. Needs the extra `image` (Pillow).
 
-    labels: "inferred": folders in `directory` are the classes. Or a table from path (relative to `directory`)
-    to label, a dict or a .csv file with these two columns: strings are classes, whole numbers class numbers,
-    other numbers targets; files that it does not name are left out. Or None. label_mode: "int" (int32),
-    "categorical" (one-hot rows), "binary" (0.0 or 1.0 in a column). class_names: the classes, in the order of
-    their numbers.
+    Args:
+        directory: Folder with the images.
+        size: (height, width), or a number for both; None if all images have one size.
+        resize: Policy for images of another shape. "pad": shrink until the complete image fits, pad with
+            `fill`. "crop": crop the largest box of the target's shape from the middle. "random_crop": crop
+            it at a position that is drawn anew every pass, in training data; from the middle in other data.
+            "stretch": distort. "bucket": batches of similar sizes, at most `sizes` different ones, with
+            about as many pixels as `size` has (None: as the images have), for models with global pooling
+            and Input((None, None, 3)).
+        labels: "inferred": the folders in `directory` are the classes. Or a table from path (relative to
+            `directory`) to label, as a dict or a .csv file with these two columns: strings are classes,
+            integers class numbers, other numbers targets; files that it does not name are skipped. Or None.
+        label_mode: "int" (int32), "categorical" (one-hot rows), "binary" (0.0 or 1.0 in a column), or None
+            for images alone.
+        class_names: Names of the classes, in the order of their numbers.
+        validation: Fraction or number of images for validation, with every class in proportion. With
+            `validation` or `test` the result is a `data.Split`.
+        test: Fraction or number of images for the test set.
+        batch_size: Number of images in a batch; None for single images.
+        shuffle: Whether training data have a new order in every pass.
+        seed: Seed of the split (None counts as 0) and of the orders of all passes.
+        color_mode: "rgb", "rgba" or "grayscale".
+        dtype: "float32" or "uint8".
+        fill: Value from 0 to 255 for padding and behind transparent pixels, or one for each channel.
+        interpolation: "bilinear", "nearest", "box", "hamming", "bicubic" or "lanczos"; all but "nearest"
+            average over as many pixels as shrinking needs.
+        draft: Whether JPEG's decoder first shrinks much larger images by 2, 4 or 8, and the native engine
+            resizes, to within 1 of 255, which is faster. False: as `PIL.Image.resize` of the complete
+            image, pixel for pixel.
+        sizes: Maximum number of sizes for resize="bucket".
+        cache: Whether to cache decoded images in memory, with a byte a value (16-bit grayscale: four); the
+            report states the total. From the second pass on no file is read. Not for "random_crop", whose
+            crops differ between passes.
+        max_bad: Fraction of files that may be unreadable.
+        workers: Number of threads that decode and resize; None for one a processor, 0 for none.
+        data_format: "channels_last" or "channels_first"; the configured one if None.
+        follow_links: Whether to follow symbolic links to folders.
+        verbose: Whether to print the report.
 
-    validation, test: a fraction or number of pictures to set apart, with every class in proportion; then the
-    result is a `data.Split` with `train`, `validation` and `test`. The same seed sets the same files apart
-    (None here counts as 0), and shuffles every pass anew, in the same orders.
+    Returns:
+        A Dataset, or a Split with `train`, `validation` and `test`.
 
-    Files that cannot be read are left out and named with the reason, in a warning and in the Dataset's
-    `bad_files`: those without a picture's head now, those broken inside after the first pass. If more than
-    the fraction `max_bad` of files is bad, it is a ValueError. `file_paths` and `class_names` tell the rest;
-    `data.find_duplicates` takes the Datasets.
+    Raises:
+        FileNotFoundError: If `directory` does not exist.
+        ValueError: If an argument is invalid, no image is found, or more than `max_bad` of the files cannot
+            be read.
 
-    cache: keep decoded pictures in memory, a byte a number (16 bits of grey: four), which the report says the
-    sum of; from the second pass on no file is read. Not for "random_crop", which looks elsewhere every pass.
-    draft: the decoder of JPEG shrinks by 2, 4 or 8 first where pictures are much larger, and the native
-    engine resizes, to within 1 of 255, which is faster. False: as `PIL.Image.resize` of the whole picture,
-    pixel for pixel.
-    interpolation: "bilinear", "nearest", "box", "hamming", "bicubic" or "lanczos", all but "nearest" over as
-    many pixels as shrinking needs. Needs the extra `image` (Pillow).
-
-    >>> train, validation, test = hornbeam.data.images_from_folder(
-    ...     "flowers", size=180, resize="crop", validation=0.1, test=0.1
-    ... )  # doctest: +SKIP
+    Example:
+        >>> train, validation, test = hornbeam.data.images_from_folder(
+        ...     "flowers", size=180, resize="crop", validation=0.1, test=0.1
+        ... )  # doctest: +SKIP
     """
-    recipe = _recipe(resize, color_mode, dtype, fill, interpolation, draft, data_format)
-    if label_mode not in _MODES:
-        raise ValueError(f"label_mode must be one of {_MODES}, got {label_mode!r}")
-    if not 0 <= max_bad <= 1:
-        raise ValueError(f"max_bad is a fraction from 0 to 1, got {max_bad!r}")
-    wanted = None if size is None else _size(size)
-    batch = None if batch_size is None else check_int("batch_size", batch_size, minimum=1)
-    threads = None if workers is None else check_int("workers", workers, minimum=0)
-    root = os.fspath(directory)
-    listed = labelled(root, labels, label_mode, class_names, follow_links)
-    bad: dict[str, str] = {}
-    listed, headers = _readable(listed, bad, max_bad, root)
-    actual = np.array([(h.width, h.height) for h in headers], np.int64)
-    frames = _frames(actual, wanted, resize, check_int("sizes", sizes, minimum=1))
-    kept = _kept(cache, recipe, headers)
-    lines = [_counted(listed, root) + _others(root, labels), *_report(resize, actual, frames, headers)]
-    if kept is not None:
-        space = int(frames.prod(axis=1).sum()) * recipe.channels * np.dtype(kept).itemsize
-        lines.append(f"kept in memory once decoded: {space / 1e6:,.0f} MB")
-    drawn = make_default_seed() if seed is None else seed
-
-    def dataset(rows: np.ndarray, trains: bool) -> Dataset:
-        part = listed.rows(rows)
-        policy = recipe if trains or resize != "random_crop" else recipe._replace(policy="crop")
-        stage = Pictures(
-            part.paths,
-            _labels(part, label_mode),
-            frames[rows],
-            policy,
-            batch,
-            shuffle and trains,
-            drawn,
-            threads,
-            bad,
-            max_bad,
-            kept,
-        )
-        made = Dataset(stage)
-        made.file_paths, made.bad_files, made.report = part.paths, bad, "\n".join(lines)
-        if part.class_names is not None:
-            made.class_names = part.class_names
-        return made
-
-    made: Any
+    folder = _Folder(
+        root=os.fspath(directory),
+        size=None if size is None else _check_size(size),
+        max_buckets=check_int("sizes", sizes, minimum=1),
+        labels=labels,
+        label_mode=label_mode,
+        class_names=class_names,
+        follow_links=follow_links,
+        batch_size=None if batch_size is None else check_int("batch_size", batch_size, minimum=1),
+        shuffle=shuffle,
+        seed=make_default_seed() if seed is None else seed,
+        workers=None if workers is None else check_int("workers", workers, minimum=0),
+        cache=cache,
+        unreadable=UnreadableFiles(max_bad),
+        config=LoaderConfig.checked(resize, color_mode, dtype, fill, interpolation, draft, data_format),
+    )
+    folder.check()
+    folder.scan()
     if validation or test:
-        made = _split(listed, validation, test, seed or 0, dataset, lines)
+        loaded: Dataset | Split = folder.split(validation, test, seed or 0)
     else:
-        made = dataset(np.arange(len(listed.paths)), True)
+        loaded = folder.dataset(np.arange(len(folder.files.paths)), training=True)
     if verbose:
-        say("\n".join(lines))
-    return made
+        say(folder.report)
+    return loaded
 
 
-def _recipe(
-    resize: str,
-    color_mode: str,
-    dtype: str,
-    fill: int | Sequence[int],
-    interpolation: str,
-    draft: bool,
-    data_format: str | None,
-) -> Recipe:
-    """Checked. Raises ValueError for what is not there."""
-    if resize not in POLICIES:
-        hint = nearest(str(resize), POLICIES)
-        raise ValueError(f"resize must be one of {', '.join(POLICIES)}, got {resize!r}.{hint}")
-    if color_mode not in COLORS:
-        raise ValueError(f"color_mode must be one of {', '.join(COLORS)}, got {color_mode!r}")
-    if dtype not in ("float32", "uint8"):
-        raise ValueError(f'dtype must be "float32" or "uint8", got {dtype!r}')
-    channels = COLORS[color_mode][1]
-    values: tuple[Any, ...] = tuple(fill) if isinstance(fill, (list, tuple)) else (fill,) * channels
-    if len(values) != channels or not all(isinstance(v, int) and 0 <= v <= 255 for v in values):
-        raise ValueError(f"fill must be a number from 0 to 255, or one for each channel, got {fill!r}")
-    resampling_filter(interpolation)
-    first = standard_data_format(data_format) == "channels_first"
-    return Recipe(resize, color_mode, dtype, values, interpolation, bool(draft), first)
+@dataclass
+class _Folder:
+    """Settings of `images_from_folder`, and the files that `scan` finds with their target sizes."""
+
+    root: str
+    size: tuple[int, int] | None  # (width, height)
+    max_buckets: int
+    labels: Any
+    label_mode: str | None
+    class_names: Sequence[str] | None
+    follow_links: bool
+    batch_size: int | None
+    shuffle: bool
+    seed: int
+    workers: int | None
+    cache: bool
+    unreadable: UnreadableFiles
+    config: LoaderConfig
+
+    def check(self) -> None:
+        """Raise ValueError for invalid or conflicting settings."""
+        if self.label_mode not in LABEL_MODES:
+            raise ValueError(f"label_mode must be one of {LABEL_MODES}, got {self.label_mode!r}")
+        if not 0 <= self.unreadable.max_fraction <= 1:
+            raise ValueError(f"max_bad must be a fraction from 0 to 1, got {self.unreadable.max_fraction!r}")
+        if self.cache and self.config.policy == "random_crop":
+            raise ValueError('resize="random_crop" has other crops in every pass: omit cache')
+
+    def scan(self) -> None:
+        """List the files, read their headers, and determine target sizes and the report."""
+        files = find_labeled_files(
+            self.root, self.labels, self.label_mode, self.class_names, self.follow_links
+        )
+        self.files, headers = _read_headers(files, self.unreadable, self.root)
+        image_sizes = np.array([(h.width, h.height) for h in headers], np.int64)
+        self.target_sizes = self._target_sizes(image_sizes)
+        self.lines = [
+            _count_classes(self.files, self.root) + _other_files(self.root, self.labels),
+            *_report_sizes(self.config.policy, image_sizes, self.target_sizes, headers),
+        ]
+        self.cache_dtype: str | None = None
+        if self.cache:
+            deep = self.config.dtype == "float32" and any(h.kind == "16 bit" for h in headers)
+            self.cache_dtype = "float32" if deep else "uint8"
+            values = int(self.target_sizes.prod(axis=1).sum()) * self.config.channels
+            megabytes = values * np.dtype(self.cache_dtype).itemsize / 1e6
+            self.lines.append(f"cached in memory after decoding: {megabytes:,.0f} MB")
+
+    def _target_sizes(self, image_sizes: np.ndarray) -> np.ndarray:
+        if self.config.policy == "bucket":
+            return assign_buckets(image_sizes, self.size, self.max_buckets)
+        size = self.size
+        if size is None:
+            distinct = np.unique(image_sizes, axis=0)
+            if len(distinct) > 1:
+                sizes = describe_sizes(image_sizes, {"in all": len(image_sizes)})
+                raise ValueError(
+                    f"the images have {len(distinct):,} sizes, {sizes}: set size=(height, width), or "
+                    'resize="bucket" for batches of similar sizes'
+                )
+            size = int(distinct[0][0]), int(distinct[0][1])
+        return np.tile(np.array(size, np.int64), (len(image_sizes), 1))
+
+    @property
+    def report(self) -> str:
+        return "\n".join(self.lines)
+
+    def dataset(self, rows: np.ndarray, training: bool) -> Dataset:
+        """Return a Dataset of some of the files."""
+        part = self.files.take(rows)
+        config = self.config
+        if config.policy == "random_crop" and not training:
+            config = config._replace(policy="crop")
+        labels = encode_labels(part.labels, part.class_names, self.label_mode)
+        dataset = Dataset(
+            ImageBatches(
+                ImageFiles(part.paths, labels, self.target_sizes[rows]),
+                config,
+                self.batch_size,
+                self.shuffle and training,
+                self.seed,
+                self.workers,
+                self.unreadable,
+                self.cache_dtype,
+            )
+        )
+        dataset.file_paths, dataset.bad_files, dataset.report = (
+            part.paths,
+            self.unreadable.reasons,
+            self.report,
+        )
+        if part.class_names is not None:
+            dataset.class_names = part.class_names
+        return dataset
+
+    def split(self, validation: float | int | None, test: float | int | None, seed: int) -> Split:
+        """Return training, validation and test Datasets, every class in proportion."""
+        count = len(self.files.paths)
+        classes = None if self.files.class_names is None else self.files.labels
+        parts = split_indices(
+            count, split_sizes(count, validation, test), classes, permutation_function(seed)
+        )
+        rows = dict(zip(NAMES, parts, strict=True))
+        shown = ", ".join(f"{len(part):,} {name}" for name, part in rows.items() if len(part))
+        method = "drawn" if classes is None else "drawn, every class in proportion"
+        self.lines.append(f"{count:,} images: {shown}; {method} by seed {seed}")
+        datasets = {
+            name: self.dataset(part, name == "train") if len(part) else None for name, part in rows.items()
+        }
+        return Split(**datasets, rows=rows, summary=self.lines[-1])
 
 
-def _kept(cache: bool, recipe: Recipe, headers: list[Header]) -> str | None:
-    """The dtype in which pictures are kept, None if they are not."""
-    if not cache:
-        return None
-    if recipe.policy == "random_crop":
-        raise ValueError('resize="random_crop" looks at another place every pass: leave cache away')
-    deep = recipe.dtype == "float32" and any(h.kind == "16 bit" for h in headers)
-    return "float32" if deep else "uint8"
-
-
-def _size(size: Any) -> tuple[int, int]:
-    """(height, width) or a number, as (width, height)."""
+def _check_size(size: int | Sequence[int]) -> tuple[int, int]:
+    """Return (width, height) for (height, width) or a number."""
     sides = (size, size) if isinstance(size, (int, np.integer)) else tuple(size)
     if len(sides) != 2:
         raise ValueError(f"size must be (height, width) or a number, got {size!r}")
     return check_int("the width", sides[1], minimum=1), check_int("the height", sides[0], minimum=1)
 
 
-# -- files and labels --------------------------------------------------------------------------------------
-
-
-def labelled(
-    root: str, labels: Any, label_mode: str | None, class_names: Sequence[str] | None, follow_links: bool
-) -> Labelled:
-    """Files in a folder, sorted, and what they are. Raises ValueError, FileNotFoundError."""
-    if not os.path.isdir(root):
-        raise FileNotFoundError(f"there is no folder {root!r}")
-    if labels is None or label_mode is None:
-        made = Labelled(list_files_below(root, ENDINGS, follow_links), None, None)
-    elif isinstance(labels, str) and labels == "inferred":
-        made = _by_folders(root, class_names, follow_links)
-    else:
-        made = _by_table(root, labels, class_names)
-    if not made.paths:
-        endings = ", ".join(ENDINGS)
-        raise ValueError(f"no pictures ({endings}) were found in {root!r}{_hint(root, labels)}")
-    if label_mode == "binary" and (made.class_names is None or len(made.class_names) != 2):
-        raise ValueError(f'label_mode="binary" needs two classes, there are {made.class_names}')
-    return made
-
-
-def _hint(root: str, labels: Any) -> str:
-    if isinstance(labels, str) and labels == "inferred" and list_files_below(root, ENDINGS, False):
-        return ": they are not in folders of classes, so give labels=None or a table"
-    return ""
-
-
-def _by_folders(root: str, class_names: Sequence[str] | None, follow_links: bool) -> Labelled:
-    there = sorted(e.name for e in os.scandir(root) if e.is_dir() and not e.name.startswith("."))
-    names = there if class_names is None else list(class_names)
-    missing = [name for name in names if name not in there]
-    if missing:
-        raise ValueError(f"class_names has {missing[0]!r}, but the folders are {there}")
-    paths = [list_files_below(os.path.join(root, name), ENDINGS, follow_links) for name in names]
-    numbers = np.repeat(np.arange(len(names), dtype=np.int32), [len(part) for part in paths])
-    return Labelled([path for part in paths for path in part], numbers, names)
-
-
-def _by_table(root: str, table: Any, class_names: Sequence[str] | None) -> Labelled:
-    rows = table if isinstance(table, Mapping) else _read_table(root, table)
-    names = sorted(map(str, rows))
-    paths = [os.path.join(root, name) for name in names]
-    missing = [name for name, path in zip(names, paths, strict=True) if not os.path.isfile(path)]
-    if missing:
-        raise ValueError(
-            f"the table of labels names {len(missing):,} files that are not in {root!r}: {missing[:5]}. "
-            "Paths are relative to that folder"
-        )
-    values = np.array([rows[name] for name in names])
-    if values.dtype.kind in "US":
-        kinds = sorted(set(values.tolist())) if class_names is None else list(class_names)
-        unknown = sorted(set(values.tolist()) - set(kinds))
-        if unknown:
-            raise ValueError(f"the table has the class {unknown[0]!r}, but class_names are {kinds}")
-        return Labelled(paths, np.array([kinds.index(v) for v in values.tolist()], np.int32), kinds)
-    if values.dtype.kind in "iub":
-        top = int(values.max(initial=-1)) + 1
-        kinds = [str(n) for n in range(top)] if class_names is None else list(class_names)
-        if values.min(initial=0) < 0 or len(kinds) < top:
-            raise ValueError(
-                f"class numbers must be 0 to {len(kinds) - 1}, got {int(values.min())} to {top - 1}"
-            )
-        return Labelled(paths, values.astype(np.int32), kinds)
-    if values.dtype.kind != "f" or not np.isfinite(values).all():
-        raise ValueError("labels in a table are strings or finite numbers, one for each file")
-    return Labelled(paths, values.astype(np.float32), None)
-
-
-def _read_table(root: str, table: Any) -> dict[str, Any]:
-    """The first two columns of a .csv file: paths, and labels as numbers if all of them are some."""
-    if not isinstance(table, (str, os.PathLike)) or not os.fspath(table).lower().endswith(".csv"):
-        raise ValueError(
-            f'labels must be "inferred" (from folders), None, a dict from path to label or the path of a '
-            f".csv file, got {table!r:.60}"
-        )
-    with open(table, newline="", encoding="utf-8-sig") as file:
-        lines = [line for line in csv.reader(file) if line]
-    if any(len(line) < 2 for line in lines):
-        raise ValueError(f"{os.fspath(table)!r} needs two columns: path and label")
-    if lines and not os.path.isfile(os.path.join(root, lines[0][0])):  # names of the columns
-        lines = lines[1:]
-    texts = [line[1].strip() for line in lines]
-    values: list[Any] = texts
-    for kind in (int, float):
-        try:
-            values = [kind(text) for text in texts]
-            break
-        except ValueError:
-            continue
-    return dict(zip((line[0] for line in lines), values, strict=True))
-
-
-def _labels(part: Labelled, label_mode: str | None) -> np.ndarray | None:
-    made: np.ndarray | None = encoded(part.labels, part.class_names, label_mode)
-    return made
-
-
-def _readable(
-    listed: Labelled, bad: dict[str, str], max_bad: float, root: str
-) -> tuple[Labelled, list[Header]]:
-    """The files that have a picture's head, and these; the others go into `bad`."""
-    headers, kept = [], []
-    # Waiting for a disk, not computing, is what several threads help with.
-    for row, head in enumerate(map_ordered_chunked(_header, listed.paths, 4, 32)):
-        if isinstance(head, str):
-            bad[listed.paths[row]] = head
+def _read_headers(
+    files: LabeledFiles, unreadable: UnreadableFiles, root: str
+) -> tuple[LabeledFiles, list[Header]]:
+    """Return the files with a valid header, and these; the others are added to `unreadable`."""
+    headers, valid = [], []
+    # Threads help because reading headers waits for the disk.
+    for row, header in enumerate(map_ordered_chunked(_read_header, files.paths, 4, 32)):
+        if isinstance(header, str):
+            unreadable.reasons[files.paths[row]] = header
         else:
-            headers.append(head)
-            kept.append(row)
-    check_bad(bad, len(listed.paths), max_bad)
-    if not kept:
-        raise ValueError(said(bad, f"were found in {root!r}, none of which can be read"))
-    return listed.rows(np.array(kept)), headers
+            headers.append(header)
+            valid.append(row)
+    unreadable.check(unreadable.reasons, len(files.paths))
+    if not valid:
+        raise ValueError(
+            list_reasons(
+                f"none of the {len(files.paths):,} images in {root!r} can be read", unreadable.reasons
+            )
+        )
+    return files.take(np.array(valid)), headers
 
 
-def _header(path: str) -> Header | str:
+def _read_header(path: str) -> Header | str:
+    """Return the header, or the reason why it cannot be read."""
     try:
-        return header(path)
+        return read_header(path)
     except (ImportError, MemoryError):
         raise
-    except Exception as error:  # decoders raise whatever they like about a broken file
-        return why(error)
+    except Exception as error:  # decoders raise arbitrary errors for damaged files
+        return decode_error(error)
 
 
-# -- sizes, parts and what is said of them -----------------------------------------------------------------
+# -- report ------------------------------------------------------------------------------------------------
 
 
-def _frames(actual: np.ndarray, wanted: tuple[int, int] | None, resize: str, most: int) -> np.ndarray:
-    """The size that each picture gets."""
-    if resize == "bucket":
-        return buckets(actual, wanted, most)
-    if wanted is None:
-        kinds = np.unique(actual, axis=0)
-        if len(kinds) > 1:
-            raise ValueError(
-                f"the pictures have {len(kinds):,} sizes, {found(actual, {'in all': len(actual)})}: give "
-                'size=(height, width), or resize="bucket" for batches of like sizes'
-            )
-        wanted = int(kinds[0][0]), int(kinds[0][1])
-    return np.tile(np.array(wanted, np.int64), (len(actual), 1))
-
-
-def _counted(listed: Labelled, root: str) -> str:
-    text = f"{len(listed.paths):,} pictures in {root}"
-    if listed.class_names is None or listed.labels is None:
+def _count_classes(files: LabeledFiles, root: str) -> str:
+    text = f"{len(files.paths):,} images in {root}"
+    if files.class_names is None or files.labels is None:
         return text
-    numbers = np.bincount(listed.labels, minlength=len(listed.class_names))
-    shown = [f"{name} {number:,}" for name, number in zip(listed.class_names, numbers, strict=True)]
+    counts = np.bincount(files.labels, minlength=len(files.class_names))
+    shown = [f"{name} {count:,}" for name, count in zip(files.class_names, counts, strict=True)]
     more = f", ... ({len(shown)} classes)" if len(shown) > 10 else ""
     return f"{text}: {', '.join(shown[:10])}{more}"
 
 
-def _others(root: str, labels: Any) -> str:
-    """How many files of other kinds there are, which nobody asked about: a format may be among them that is
-    not read, such as HEIC."""
+def _other_files(root: str, labels: Any) -> str:
+    """Count files of other types: a format that is not supported, such as HEIC, may be among them."""
     if labels is not None and not (isinstance(labels, str) and labels == "inferred"):
         return ""
     names = (Path(path).name for path in list_files_below(root, ("",), False))
     kinds = Counter(
-        Path(name).suffix.lower() or "without an ending"
+        Path(name).suffix.lower() or "without an extension"
         for name in names
         if not name.startswith(".") and not name.lower().endswith(ENDINGS)
     )
     if not kinds:
         return ""
     shown = ", ".join(f"{number:,} {kind}" for kind, number in kinds.most_common(5))
-    return f" (and {kinds.total():,} files of other kinds, left alone: {shown})"
+    return f" (and {kinds.total():,} files of other types, ignored: {shown})"
 
 
-def _report(resize: str, actual: np.ndarray, frames: np.ndarray, headers: list[Header]) -> list[str]:
-    kinds, times = np.unique(frames, axis=0, return_counts=True)
-    target = f"{kinds[0][0]} x {kinds[0][1]}"
-    if len(kinds) > 1:
-        shown = [f"{w} x {h} ({n:,})" for (w, h), n in zip(kinds.tolist(), times.tolist(), strict=True)]
-        target = f"{len(kinds)} sizes: {', '.join(shown)}"
+def _report_sizes(
+    policy: str, image_sizes: np.ndarray, target_sizes: np.ndarray, headers: list[Header]
+) -> list[str]:
+    distinct, times = np.unique(target_sizes, axis=0, return_counts=True)
+    target = f"{distinct[0][0]} x {distinct[0][1]}"
+    if len(distinct) > 1:
+        shown = [f"{w} x {h} ({n:,})" for (w, h), n in zip(distinct.tolist(), times.tolist(), strict=True)]
+        target = f"{len(distinct)} sizes: {', '.join(shown)}"
     return [
-        f"sizes (width x height): {found(actual, Counter(h.kind for h in headers))}",
-        f'resize="{resize}" to {target}: {cost(resize, actual, frames)}',
+        f"sizes (width x height): {describe_sizes(image_sizes, Counter(h.kind for h in headers))}",
+        f'resize="{policy}" to {target}: {describe_resizing(policy, image_sizes, target_sizes)}',
     ]
-
-
-def _split(listed: Labelled, validation: Any, test: Any, seed: int, dataset: Any, lines: list[str]) -> Split:
-    """Training, validation and test Datasets, every class in proportion."""
-    count = len(listed.paths)
-    classes = None if listed.class_names is None else listed.labels
-    parts = split_indices(count, sizes_of(count, validation, test), classes, order_of(seed))
-    rows = dict(zip(NAMES, parts, strict=True))
-    shown = ", ".join(f"{len(part):,} {name}" for name, part in rows.items() if len(part))
-    how = "drawn" if classes is None else "drawn, every class in proportion"
-    lines.append(f"{count:,} pictures: {shown}; {how} by seed {seed}")
-    made = (dataset(part, name == "train") if len(part) else None for name, part in rows.items())
-    return Split(next(made), next(made), next(made), rows, lines[-1])

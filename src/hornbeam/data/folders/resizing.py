@@ -1,7 +1,7 @@
-"""Resizing one picture on the host with TensorFlow's results (without antialiasing, half-pixel centres).
+"""Resizing of one image on the host with TensorFlow's results (no antialiasing, half-pixel centers).
 
-Pictures of a folder have all sizes: a compiled program for each of them would be wasted. An axis is resized
-by adding a few weighted rows, the same for all pictures of a size.
+Images of a folder have many sizes: a compiled program for each would not pay. An axis is resized by a
+weighted sum of a few rows, the same for all images of a size.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def _triangle(x: np.ndarray) -> np.ndarray:
 
 
 def _cubic(b: float, c: float) -> Kernel:
-    """The cubic of Mitchell and Netravali, "Reconstruction filters in computer graphics" (1988)."""
+    """Cubic kernel of Mitchell and Netravali, "Reconstruction filters in computer graphics" (1988)."""
 
     def kernel(x: np.ndarray) -> np.ndarray:
         x = np.abs(x)
@@ -38,7 +38,7 @@ def _gaussian(x: np.ndarray) -> np.ndarray:
     return np.where(np.abs(x) < 1.5, np.exp(-2 * x**2), 0)
 
 
-# Method -> (kernel, radius). "nearest" and "area" are no kernels of the distance.
+# Method -> (kernel, radius). "nearest" and "area" are not kernels of the distance.
 _KERNELS: dict[str, tuple[Kernel, float]] = {
     "bilinear": (_triangle, 1),
     "bicubic": (_cubic(0, 0.5), 2),
@@ -51,22 +51,22 @@ METHODS = (*_KERNELS, "area", "nearest")
 
 
 @functools.lru_cache(maxsize=256)
-def _taps(method: str, size: int, wanted: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows that each of the wanted ones is made of, and their weights: both (number, wanted)."""
-    scale = size / wanted
+def _row_taps(method: str, size: int, target: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the source rows of each target row, and their weights: both (taps, target)."""
+    scale = size / target
     if method == "area":
-        edges = np.arange(wanted + 1) * scale
+        edges = np.arange(target + 1) * scale
         rows = np.floor(edges[:-1]).astype(int) + np.arange(int(np.ceil(scale)) + 1)[:, None]
         covered = np.minimum(rows + 1, edges[1:]) - np.maximum(rows, edges[:-1])
         weights = np.maximum(covered, 0)
     else:
         kernel, radius = _KERNELS[method]
-        centres = (np.arange(wanted) + 0.5) * scale - 0.5
+        centers = (np.arange(target) + 0.5) * scale - 0.5
         rows = (
-            np.floor(centres).astype(int)
+            np.floor(centers).astype(int)
             + np.arange(1 - int(np.ceil(radius)), int(np.ceil(radius)) + 1)[:, None]
         )
-        weights = kernel(rows - centres)
+        weights = kernel(rows - centers)
     weights = np.where((rows >= 0) & (rows < size), weights, 0)
     used = weights.any(axis=1)
     weights = (weights / weights.sum(axis=0))[used].astype(np.float32)
@@ -74,38 +74,38 @@ def _taps(method: str, size: int, wanted: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @functools.lru_cache(maxsize=256)
-def _column_taps(method: str, size: int, wanted: int, channels: int) -> tuple[np.ndarray, np.ndarray]:
-    """As `_taps`, for the numbers of a row of pixels with several channels."""
-    columns, weights = _taps(method, size, wanted)
-    each = columns[:, :, None] * channels + np.arange(channels)
-    return each.reshape(len(columns), -1), np.repeat(weights, channels, axis=1)
+def _column_taps(method: str, size: int, target: int, channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return as `_row_taps`, for the values of a row of pixels with several channels."""
+    columns, weights = _row_taps(method, size, target)
+    values = columns[:, :, None] * channels + np.arange(channels)
+    return values.reshape(len(columns), -1), np.repeat(weights, channels, axis=1)
 
 
-def _sum(picture: np.ndarray, axis: int, places: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weighted rows or columns of a matrix, added up."""
+def _weighted_sum(matrix: np.ndarray, axis: int, indices: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Sum weighted rows (axis 0) or columns (axis 1) of a matrix."""
     shape = (-1, 1) if axis == 0 else (1, -1)
-    total = picture.take(places[0], axis, mode="clip") * weights[0].reshape(shape)
-    for place, weight in zip(places[1:], weights[1:], strict=True):
-        part = picture.take(place, axis, mode="clip") * weight.reshape(shape)
+    total = matrix.take(indices[0], axis, mode="clip") * weights[0].reshape(shape)
+    for index, weight in zip(indices[1:], weights[1:], strict=True):
+        part = matrix.take(index, axis, mode="clip") * weight.reshape(shape)
         total += part
     return total
 
 
-def resized(picture: np.ndarray, size: tuple[int, int], method: str) -> np.ndarray:
-    """A picture (height, width, channels) in another size: float32, but "nearest" keeps its dtype."""
+def resize(image: np.ndarray, size: tuple[int, int], method: str) -> np.ndarray:
+    """Resize an image (height, width, channels): float32, but "nearest" keeps its dtype."""
     if method == "nearest":
         rows, columns = (
-            np.minimum(((np.arange(wanted) + 0.5) * (have / wanted)).astype(int), have - 1)
-            for have, wanted in zip(picture.shape, size, strict=False)
+            np.minimum(((np.arange(target) + 0.5) * (length / target)).astype(int), length - 1)
+            for length, target in zip(image.shape, size, strict=False)
         )
-        return picture[rows[:, None], columns]
-    height, width, channels = picture.shape
-    down = _taps(method, height, size[0])
-    across = _column_taps(method, width, size[1], channels)
-    matrix = picture.reshape(height, width * channels)
-    # The axis that loses most goes first.
+        return image[rows[:, None], columns]
+    height, width, channels = image.shape
+    row_taps = _row_taps(method, height, size[0])
+    column_taps = _column_taps(method, width, size[1], channels)
+    matrix = image.reshape(height, width * channels)
+    # Resize first the axis that shrinks most.
     if size[0] * width <= size[1] * height:
-        made = _sum(_sum(matrix, 0, *down), 1, *across)
+        resized = _weighted_sum(_weighted_sum(matrix, 0, *row_taps), 1, *column_taps)
     else:
-        made = _sum(_sum(matrix, 1, *across), 0, *down)
-    return made.reshape(*size, channels)
+        resized = _weighted_sum(_weighted_sum(matrix, 1, *column_taps), 0, *row_taps)
+    return resized.reshape(*size, channels)

@@ -1,24 +1,27 @@
-"""`timeseries_dataset_from_array`: windows that slide over a series."""
+"""`timeseries_dataset_from_array`: sliding windows over a series."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam._internal.validation import check_int
 from hornbeam.data import elements as e
-from hornbeam.data.folders.file_listing import only_ours
+from hornbeam.data.folders.file_listing import check_format
 from hornbeam.data.pipeline.dataset import AUTOTUNE, Dataset
 from hornbeam.data.pipeline.stages import Slices
 from hornbeam.data.pipeline.transforms import Map
 from hornbeam.ir.types import ShapeError
 from hornbeam.random import make_default_seed
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ArrayLike
+
 
 def timeseries_dataset_from_array(
-    data: Any,
-    targets: Any,
+    data: ArrayLike,
+    targets: ArrayLike | None,
     sequence_length: int,
     sequence_stride: int = 1,
     sampling_rate: int = 1,
@@ -29,50 +32,61 @@ def timeseries_dataset_from_array(
     end_index: int | None = None,
     format: str = "tf",
 ) -> Dataset:
-    """Windows of `sequence_length` steps of `data`, with `targets`, as a Dataset of batches.
+    """Return a Dataset of batches of sliding windows over `data`, with `targets`.
 
-    data: an array whose first axis is time. targets: None, or an array whose item i belongs to the window
-    that begins at step i. sequence_stride: steps from one window to the next. sampling_rate: steps from one
-    item of a window to the next. batch_size: None for single windows. shuffle: in a new order every pass.
-    start_index, end_index: the part of `data` and `targets` to take.
+    Windows are computed batch by batch, so memory does not grow with their number.
 
-    Windows are made batch by batch, so memory does not grow with their number.
+    Args:
+        data: Array whose first axis is time.
+        targets: Array whose item i belongs to the window that begins at step i, or None.
+        sequence_length: Number of items in a window.
+        sequence_stride: Steps from the beginning of one window to the next.
+        sampling_rate: Steps from one item of a window to the next.
+        batch_size: Number of windows in a batch; None for single windows.
+        shuffle: Whether every pass has a new order.
+        seed: Seed of the order.
+        start_index: First step of `data` and `targets` to use; 0 if None.
+        end_index: Step after the last one to use; the length of `data` if None.
+        format: "tf", for a hornbeam.data.Dataset.
 
-    >>> windows = hornbeam.utils.timeseries_dataset_from_array(np.arange(5), None, 3)
-    >>> next(windows.as_numpy_iterator()).tolist()
-    [[0, 1, 2], [1, 2, 3], [2, 3, 4]]
+    Raises:
+        ValueError: If an argument is out of range or no window fits.
+        ShapeError: If `targets` are too few.
+
+    Example:
+        >>> windows = hornbeam.utils.timeseries_dataset_from_array(np.arange(5), None, 3)
+        >>> next(windows.as_numpy_iterator()).tolist()
+        [[0, 1, 2], [1, 2, 3], [2, 3, 4]]
     """
-    only_ours(format)
+    check_format(format)
     series = e.as_element(data)
-    length, stride, step = (
-        check_int("sequence_length", sequence_length, minimum=1),
-        _below(sequence_stride, "sequence_stride", len(series)),
-        _below(sampling_rate, "sampling_rate", len(series)),
-    )
+    length = check_int("sequence_length", sequence_length, minimum=1)
+    stride = _check_step("sequence_stride", sequence_stride, len(series))
+    step = _check_step("sampling_rate", sampling_rate, len(series))
     begin = check_int("start_index", start_index or 0, minimum=0)
     end = check_int("end_index", end_index or len(series), minimum=1)
     if begin >= len(series) or end > len(series) or end <= begin:
         raise ValueError(
-            f"start_index={start_index} and end_index={end_index} must cut a part out of {len(series)} steps"
+            f"start_index={start_index} and end_index={end_index} must select a part of {len(series)} steps"
         )
     count = end - begin - (length - 1) * step
-    wanted = None if targets is None else e.as_element(targets)
-    if wanted is not None:
-        count = min(count, len(wanted))
-        wanted = wanted[begin:end]
+    labels = None if targets is None else e.as_element(targets)
+    if labels is not None:
+        count = min(count, len(labels))
+        labels = labels[begin:end]
     starts = np.arange(0, count, stride)
     if not len(starts):
+        with_targets = "" if labels is None else f" with {len(labels)} targets"
         raise ValueError(
-            f"no window of {length} items, {step} apart, fits into {end - begin} steps"
-            + ("" if wanted is None else f" with {len(wanted)} targets")
+            f"no window of {length} items, {step} apart, fits into {end - begin} steps{with_targets}"
         )
-    if wanted is not None and starts[-1] >= len(wanted):
-        raise ShapeError(f"there are {len(wanted)} targets, but the last window begins at step {starts[-1]}")
-    series, inside = series[begin:end], np.arange(length) * step
+    if labels is not None and starts[-1] >= len(labels):
+        raise ShapeError(f"targets has {len(labels)} items, but the last window begins at step {starts[-1]}")
+    series, offsets = series[begin:end], np.arange(length) * step
 
-    def windows(at: Any) -> Any:
-        made = series[np.asarray(at)[..., None] + inside]
-        return made if wanted is None else (made, wanted[at])
+    def windows(positions: Any) -> Any:
+        batch = series[np.asarray(positions)[..., None] + offsets]
+        return batch if labels is None else (batch, labels[positions])
 
     positions = Dataset(Slices(starts, "windows"))
     if shuffle:
@@ -82,7 +96,7 @@ def timeseries_dataset_from_array(
     return Dataset(Map(positions._stage, windows, 1, raw=True)).prefetch(AUTOTUNE)
 
 
-def _below(value: int, name: str, steps: int) -> int:
+def _check_step(name: str, value: int, steps: int) -> int:
     number = check_int(name, value, minimum=1)
     if number >= steps:
         raise ValueError(f"{name} must be below the length of the data, {steps}, got {number}")

@@ -22,7 +22,7 @@ import numpy as np
 
 from hornbeam.core.tensor import Tensor
 from hornbeam.data.folders.file_listing import list_files_below
-from hornbeam.data.folders.image_decoding import ENDINGS, PictureFile, why
+from hornbeam.data.folders.image_decoding import ENDINGS, ImageFile, decode_error
 from hornbeam.data.pipeline.prefetch import map_ordered_chunked
 from hornbeam.utils.images import resampling_filter
 
@@ -274,13 +274,13 @@ def _look_at(path: str, near: bool) -> tuple[bytes | None, np.ndarray | None, st
         if not near:
             return key, None, ""
     except OSError as error:
-        return None, None, why(error)
+        return None, None, decode_error(error)
     try:
-        with PictureFile(path) as file:
-            picture = file.pixels("rgb", _THUMBNAIL, (0, 0, 0), deep=False)
+        with ImageFile(path) as file:
+            picture = file.decode("rgb", _THUMBNAIL, (0, 0, 0), keep_16_bits=False)
         return key, np.asarray(picture.resize(_THUMBNAIL, resampling_filter("box"))), ""
     except Exception as error:  # decoders raise whatever they like
-        return key, None, why(error)
+        return key, None, decode_error(error)
 
 
 def _digest(file: Any) -> bytes:
@@ -294,8 +294,8 @@ def _same_pixels(paths: Sequence[str], pairs: Iterable[tuple[int, int]]) -> list
     """Those of near files whose pixels are all the same."""
     keys: dict[tuple[Any, bytes], list[int]] = defaultdict(list)
     for number in sorted({number for pair in pairs for number in pair}):
-        with PictureFile(paths[number]) as file:
-            pixels = np.asarray(file.pixels("rgba"))
+        with ImageFile(paths[number]) as file:
+            pixels = np.asarray(file.decode("rgba"))
         keys[pixels.shape, hashlib.blake2b(pixels.tobytes()).digest()].append(number)
     return [group for group in keys.values() if len(group) > 1]
 

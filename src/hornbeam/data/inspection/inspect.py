@@ -18,8 +18,8 @@ from hornbeam.data.inspection.advice import Advice, advice_for
 from hornbeam.data.inspection.statistics import Summary, looks_like_images, summarize
 from hornbeam.data.pipeline.dataset import Dataset
 from hornbeam.data.samples import as_samples, check_same_count, named_arrays
-from hornbeam.data.splits.split import labels_of
-from hornbeam.data.splits.split_dataset import _batch_size
+from hornbeam.data.splits.split import class_labels
+from hornbeam.data.splits.split_dataset import batch_size_of
 
 # Pictures of each class, and of suspicious labels, that are kept to be shown.
 SHOWN = 12
@@ -164,7 +164,7 @@ def look(
 
 def _gathered(dataset: Dataset, limit: int) -> tuple[Any, Any, str]:
     """The first samples of a Dataset as arrays, and a note if those are not all."""
-    samples = dataset if _batch_size(dataset) is None else dataset.unbatch()
+    samples = dataset if batch_size_of(dataset) is None else dataset.unbatch()
     rows = list(itertools.islice(samples.as_numpy_iterator(), limit + 1))
     note = f"the first {limit:,} samples of a Dataset" if len(rows) > limit else ""
     if not rows:
@@ -184,7 +184,7 @@ def _columns(rows: list[Any], pairs: bool) -> list[list[Any]]:
 
 def _classes(y: Any, names: Sequence[str] | None) -> Classes | None:
     """The labels, if `y` are labels: of whole numbers, no more different ones than half the samples."""
-    labels = labels_of(y)
+    labels = class_labels(y)
     if labels is None:
         return None
     values, numbers, counts = np.unique(labels, return_inverse=True, return_counts=True)

@@ -113,7 +113,7 @@ def _given(train: Any, test: Any, validation: Any, groups: Any) -> tuple[dict[st
             groups = {name: values[rows] for name, rows in train.rows.items() if len(rows)}
         train, validation, test = train
     if isinstance(test, Sealed):
-        test = test._opened()[:2]
+        test = test._unsealed()[:2]
     if groups is not None and not isinstance(groups, Mapping):
         raise ValueError('groups must be {"train": one value a sample, "test": ...}')
     unknown = set(groups or ()) - set(NAMES)

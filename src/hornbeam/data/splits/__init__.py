@@ -1,1 +1,1 @@
-"""Training, validation and test samples that stay apart."""
+"""Training, validation and test samples without overlap."""
