@@ -243,7 +243,7 @@ def get(identifier: Any) -> DTypePolicy:
 def _sensible(policy: DTypePolicy) -> DTypePolicy:
     """The policy, after a warning (one for each dtype) if it only makes this machine slower."""
     dtype = policy.compute_dtype
-    if policy.name in _MIXED and dtype not in _warned and not current_engine().multiplies(dtype):
+    if policy.name in _MIXED and dtype not in _warned and not current_engine().has_native_arithmetic(dtype):
         _warned.add(dtype)
         warnings.warn(
             f"{policy.name!r}: this CPU has no instruction that multiplies {dtype}, so that training and "

@@ -80,7 +80,7 @@ def in_order(own: bool = False) -> dict[str, Any]:
     """Batches in order. own: of the rows of each batch every process has its part only."""
     x, y = (part[: 4 * BATCH] for part in data())
     made = model()
-    part, parts = hornbeam.engines.current_engine().part if own else (0, 1)
+    part, parts = hornbeam.engines.current_engine().data_shard if own else (0, 1)
     size = BATCH // parts
     rows = np.arange(4 * BATCH).reshape(4, parts, size)[:, part].reshape(-1)
     made.fit(x[rows], y[rows], size, epochs=1, shuffle=False, verbose=0)

@@ -9,7 +9,7 @@ import pytest
 
 import hornbeam
 from hornbeam import distribution as dist
-from hornbeam.engines.mesh import Job, Mesh, job_of, trimmed
+from hornbeam.engines.mesh import Job, Mesh, job_from_environment, trimmed
 
 EIGHT = [f"cpu:{number}" for number in range(8)]
 
@@ -28,8 +28,8 @@ def test_pieces_cover_a_value(layout: Any) -> None:
     mesh.check(layout, value.shape, "it")
     times = np.zeros_like(value)
     for number in range(mesh.size):
-        times[mesh.piece(layout, value.shape, number)] += 1
-    cut = np.prod([mesh.length(axis) for axis in layout if axis])
+        times[mesh.shard_slices(layout, value.shape, number)] += 1
+    cut = np.prod([mesh.axis_size(axis) for axis in layout if axis])
     assert (times == 8 // cut).all()
 
 
@@ -53,7 +53,7 @@ def test_a_batch_that_does_not_divide_is_whole_everywhere() -> None:
 @pytest.mark.parametrize(
     ("layout", "shape", "text"),
     [
-        (("data",), (8,), "cut along 'data'"),
+        (("data",), (8,), "sharded along 'data'"),
         (("model", "model"), (8, 8), "one dimension only"),
         ((None, "model"), (8,), "has 1 dimensions"),
         (("model",), (6, 2), "dimension 0 has 6 elements, which 4 devices do not divide"),
@@ -82,21 +82,21 @@ PLACE = {"KERAS_DISTRIBUTION_JOB_ADDRESSES": "10.0.0.1:12,10.0.0.2:13"}
     ],
 )
 def test_jobs_of_environments(environment: dict[str, str], job: Job | None) -> None:
-    assert job_of(environment) == job
+    assert job_from_environment(environment) == job
 
 
 @pytest.mark.parametrize(
     ("environment", "text"),
     [
-        ({"WORLD_SIZE": "2", "RANK": "0"}, "not where they meet"),
+        ({"WORLD_SIZE": "2", "RANK": "0"}, "not their coordinator"),
         (KERAS, "JOB_ADDRESSES"),
         ({**TORCHRUN, "RANK": "4"}, "numbers this process 4 of 4"),
-        ({**TORCHRUN, "RANK": "x"}, "RANK must be a whole number, got 'x'"),
+        ({**TORCHRUN, "RANK": "x"}, "RANK must be an integer, got 'x'"),
     ],
 )
 def test_environments_that_cannot_be(environment: dict[str, str], text: str) -> None:
     with pytest.raises(ValueError, match=text):
-        job_of(environment)
+        job_from_environment(environment)
 
 
 # -- Keras's names -------------------------------------------------------------------------------------------
@@ -125,10 +125,10 @@ def test_a_layout_map_is_read_by_regular_expressions() -> None:
         (lambda: dist.DeviceMesh((), []), ValueError, "at least one axis"),
         (lambda: dist.DeviceMesh((2,), ["a", "b"], EIGHT[:2]), ValueError, "one name for each axis"),
         (lambda: dist.DeviceMesh((2, 4), ["a", "a"], EIGHT), ValueError, "different names"),
-        (lambda: dist.DeviceMesh((3,), ["a"], EIGHT), ValueError, "3 places, but there are 8 devices"),
+        (lambda: dist.DeviceMesh((3,), ["a"], EIGHT), ValueError, "needs 3 devices, but got 8"),
         (lambda: dist.TensorLayout(("data",), box()), ValueError, "names the axis 'data'"),
         (lambda: dist.TensorLayout(("batch", "batch")), ValueError, "one dimension only"),
-        (lambda: dist.LayoutMap(box()).__setitem__("(", ("batch",)), ValueError, "no regular expression"),
+        (lambda: dist.LayoutMap(box()).__setitem__("(", ("batch",)), ValueError, "not a regular expression"),
         (lambda: dist.LayoutMap(box()).__setitem__("a", "batch"), ValueError, "TensorLayout or a tuple"),
         (lambda: dist.ModelParallel(), ValueError, "LayoutMap"),
         (lambda: dist.ModelParallel(layout_map=dist.LayoutMap(box()), batch_dim_name="x"), ValueError, "'x'"),
@@ -141,7 +141,7 @@ def test_a_layout_map_is_read_by_regular_expressions() -> None:
         (lambda: dist.initialize("10.0.0.1:1234", 2, 0), NotImplementedError, "jax or the torch"),
         (lambda: dist.initialize("10.0.0.1:1234", 2), ValueError, "process_id"),
         (lambda: dist.initialize("10.0.0.1", 2, 0), ValueError, "host:port"),
-        (lambda: dist.initialize("a:1,b:2", 3, 0), ValueError, "names 2 processes"),
+        (lambda: dist.initialize("a:1,b:2", 3, 0), ValueError, "has 2 processes"),
         (lambda: dist.initialize("a:1", 2, 2), ValueError, "counts from 0"),
         (lambda: dist.distribute_tensor(1.0, dist.TensorLayout(())), ValueError, "device_mesh"),
     ],

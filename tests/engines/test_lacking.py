@@ -155,7 +155,7 @@ def test_tracing_normally_notes_no_line_and_runs_once() -> None:
     made.predict(X, verbose=0)
     assert len(traces) == 1
     assert isinstance(traces[0], Located)
-    assert traces[0].place[1] == line('made = model(Quiet(name="quiet"))')
+    assert traces[0].line[1] == line('made = model(Quiet(name="quiet"))')
 
 
 def test_eager_code_says_its_line_on_demand(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_eager_code_says_its_line_on_demand(tmp_path: Path) -> None:
 def test_scopes_with_a_line_are_copied_and_pickled() -> None:
     scope = Located("dense", ("script.py", 3))
     for other in (copy.deepcopy(scope), pickle.loads(pickle.dumps(scope))):
-        assert (other, other.place) == ("dense", ("script.py", 3))
+        assert (other, other.line) == ("dense", ("script.py", 3))
     assert copy.deepcopy(model(layers.Dense(2, name="inner"))).predict(X, verbose=0).shape == (4, 1)
 
 
@@ -195,7 +195,8 @@ def test_an_old_library_says_how_to_get_another(found: str) -> None:
     with pytest.raises(ImportError) as error:
         require_version("jax", "JAX", found, "0.8")
     assert str(error.value) == (
-        f'the jax engine needs JAX 0.8 or later, {found} is installed: pip install --upgrade "hornbeam[jax]"'
+        f"the jax engine needs JAX 0.8 or later, but {found} is installed: "
+        'pip install --upgrade "hornbeam[jax]"'
     )
 
 

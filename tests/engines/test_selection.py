@@ -193,7 +193,9 @@ def test_what_is_chosen_for_hornbeam_wins(tmp_path: Path, how: str) -> None:
 def test_what_is_no_backend_is_an_error(tmp_path: Path) -> None:
     done = run(tmp_path, KERAS_BACKEND="abacus")
     assert done.returncode == 2
-    assert "KERAS_BACKEND=abacus is no engine of this version; it may be one of jax, torch" in done.stderr
+    assert (
+        "KERAS_BACKEND=abacus corresponds to no engine of this version. Use one of jax, torch" in done.stderr
+    )
 
 
 MISSING = [name for name in ("jax", "torch") if name not in HOSTS]

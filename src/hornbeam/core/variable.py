@@ -296,7 +296,7 @@ class Variable(Tensor):
             return
         owner, buffer = self._node.value
         if owner is engine:
-            laid = engine.lay(buffer, self.placement)
+            laid = engine.redistribute(buffer, self.placement)
         else:
             laid = engine.put(buffer if owner is None else owner.get(buffer), self.placement)
         if laid is not buffer:

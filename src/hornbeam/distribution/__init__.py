@@ -1,4 +1,4 @@
-"""Training on several devices and processes: Keras's names. docs/distribution.md shows how."""
+"""Distributed training on several devices and processes, with Keras's names. See docs/distribution.md."""
 
 from hornbeam.distribution.distributions import DataParallel as DataParallel
 from hornbeam.distribution.distributions import Distribution as Distribution

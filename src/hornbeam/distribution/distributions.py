@@ -1,4 +1,4 @@
-"""Distributions: which device holds which pieces of the data and of the variables."""
+"""Distributions: how data and variables are sharded over devices."""
 
 from __future__ import annotations
 
@@ -39,12 +39,19 @@ _local = threading.local()
 
 
 class Distribution:
-    """What `DataParallel` and `ModelParallel` share. A model trained under a distribution has the losses and
-    metrics that it would have on one device: only where the numbers are computed differs.
+    """Base class of distributions.
 
-    auto_shard_dataset: True (the default): every process reads the same data in the same order, and its
-    devices get their part of every batch. False: each process gives data of its own, equally many samples in
-    equally large batches, and a batch of training is made of those of all processes.
+    A model trained under a distribution has the losses and metrics that it would have on one device.
+
+    Args:
+        device_mesh: The devices.
+        batch_dim_name: Axis of the mesh along which batches are sharded, None for none.
+        auto_shard_dataset: True: every process reads the same data in the same order, and its devices get
+            their shard of every batch. False: each process provides its own data, equally many samples in
+            equally large batches, and a batch consists of those of all processes.
+
+    Raises:
+        ValueError: If the mesh has no axis `batch_dim_name`.
     """
 
     def __init__(
@@ -55,22 +62,24 @@ class Distribution:
         self._batch_dim_name = batch_dim_name
         self._auto_shard_dataset = bool(auto_shard_dataset)
         if batch_dim_name is not None and batch_dim_name not in device_mesh.axis_names:
-            raise ValueError(f"{device_mesh} has no axis {batch_dim_name!r} to cut batches along")
+            raise ValueError(
+                f"{device_mesh} has no axis {batch_dim_name!r}, along which batches are to be sharded"
+            )
         self._process, self._processes = current_engine().process
 
     @property
     def device_mesh(self) -> DeviceMesh:
-        """The devices."""
+        """The device mesh."""
         return self._device_mesh
 
     @property
     def batch_dim_name(self) -> str | None:
-        """The axis of the mesh along which batches are cut."""
+        """Axis of the mesh along which batches are sharded."""
         return self._batch_dim_name
 
     @property
     def auto_shard_dataset(self) -> bool:
-        """Whether all processes give the same data, of which each takes its part."""
+        """True if all processes provide the same data, of which each takes its shard."""
         return self._auto_shard_dataset
 
     @auto_shard_dataset.setter
@@ -81,54 +90,71 @@ class Distribution:
 
     @property
     def num_processes(self) -> int:
-        """How many processes compute together."""
+        """Number of processes of the job."""
         return self._processes
 
     @property
     def num_model_replicas(self) -> int:
-        """Into how many parts a batch is cut, each for a whole copy of the model."""
+        """Number of shards of a batch, each for a replica of the model."""
         raise NotImplementedError(f"{type(self).__name__} must define num_model_replicas")
 
     @property
     def data_shard_id(self) -> int:
-        """The number of this process's part of the data. Processes that hold one model together share it."""
+        """Index of this process's shard of the data. Processes that share a model replica share it."""
         replicas = self.num_model_replicas
         return self._process if replicas >= self._processes else self._process * replicas // self._processes
 
     def get_data_layout(self, data_shape: Sequence[int]) -> TensorLayout:
-        """The layout of a batch of data: cut along the first dimension."""
+        """Return the layout of a batch of data, which is sharded along the first dimension.
+
+        Args:
+            data_shape: Shape of the batch.
+        """
         rest = [None] * (len(data_shape) - 1)
         return TensorLayout([self.batch_dim_name, *rest] if data_shape else [], self.device_mesh)
 
     def get_variable_layout(self, variable: Any) -> TensorLayout:
-        """The layout of a variable: its own if it was given one, else what the distribution says."""
-        own = getattr(variable, "_layout", None)
-        if isinstance(own, Variable):  # that of the weight that an optimizer's variable belongs to
-            own = self.get_variable_layout(own) if own.shape == variable.shape else None
-        found = own if own is not None else self._variable_layout(variable)
-        return TensorLayout([None] * len(variable.shape), self.device_mesh) if found is None else found
+        """Return the layout of a variable: the one assigned to it, else the distribution's.
+
+        Args:
+            variable: A Variable, or anything with a shape and a path.
+        """
+        layout = getattr(variable, "_layout", None)
+        if isinstance(layout, Variable):  # an optimizer's variable has the layout of its weight
+            layout = self.get_variable_layout(layout) if layout.shape == variable.shape else None
+        if layout is None:
+            layout = self._variable_layout(variable)
+        return TensorLayout([None] * len(variable.shape), self.device_mesh) if layout is None else layout
 
     def _variable_layout(self, variable: Any) -> TensorLayout | None:
         return None
 
     def get_tensor_layout(self, path: str) -> TensorLayout | None:
-        """The layout of an intermediate tensor by its path, None to leave it as it is."""
+        """Return the layout of an intermediate tensor, None to leave it unchanged.
+
+        Args:
+            path: Path of the layer, followed by "/output".
+        """
         return None
 
-    def laid(self, outputs: Any, path: str) -> Any:
-        """What a layer gave, with the layout for its path, if there is one."""
+    def constrain(self, outputs: Any, path: str) -> Any:
+        """Give a layer's outputs the layout of their path, if it has one."""
         layout = self.get_tensor_layout(path)
         if layout is None:
             return outputs
         return tree.map_structure(lambda x: distribute_tensor(x, layout), outputs)
 
     def distribute_dataset(self, dataset: Any) -> Any:
-        """The dataset itself: `fit` takes each process's part of every batch."""
+        """Return the dataset unchanged: `fit` takes each process's shard of every batch.
+
+        Args:
+            dataset: Any data that `fit` accepts.
+        """
         return dataset
 
     @contextmanager
     def scope(self) -> Iterator[None]:
-        """Inside, this distribution is the current one."""
+        """Make this distribution the current one inside a `with` block."""
         outer = distribution()
         set_distribution(self)
         try:
@@ -144,8 +170,8 @@ class Distribution:
     # -- for the engines -------------------------------------------------------------------------------------
 
     def _mesh(self) -> Mesh:
-        own = not self.auto_shard_dataset and self._processes > 1
-        return _engine_mesh(self.device_mesh, self.batch_dim_name, own)
+        per_process = not self.auto_shard_dataset and self._processes > 1
+        return _engine_mesh(self.device_mesh, self.batch_dim_name, per_process)
 
     def _placement(self, variable: Variable) -> Layout:
         layout = trimmed(self.get_variable_layout(variable).axes)
@@ -156,61 +182,70 @@ class Distribution:
 
 @exported("keras.distribution")
 class DataParallel(Distribution):
-    """Every device has all weights and computes a part of each batch; gradients and metrics are of the whole
-    batch.
+    """Replicate all weights on every device, and shard each batch over the devices.
 
-    device_mesh: a mesh of one axis; of one with several the first cuts the batch, with a warning. devices:
-    names of devices instead, by default all that `list_devices()` has. auto_shard_dataset: True: every
-    process reads the same data in the same order and takes its part. False: each gives data of its own,
-    equally many samples in equally large batches, for validation too; a batch is made of those of all
-    processes, so `batch_size` is what each process gives.
+    Gradients and metrics are those of the global batch. A batch that the number of devices does not divide is
+    computed by every device: no sample is lost or repeated.
 
-    A batch that the number of devices does not divide is computed whole by every device: nothing is lost or
-    repeated. Raises ValueError for what is no mesh.
+    Args:
+        device_mesh: Mesh of one axis. Of several axes the first shards the batch, with a warning.
+        devices: Names of devices instead of a mesh, by default all of `list_devices()`.
+        auto_shard_dataset: True: every process reads the same data in the same order and takes its shard.
+            False: each process provides its own data, equally many samples in equally large batches, for
+            validation too. A batch consists of those of all processes, so `batch_size` is per process.
 
-    >>> hornbeam.distribution.set_distribution(hornbeam.distribution.DataParallel())  # doctest: +SKIP
+    Raises:
+        ValueError: If `device_mesh` is not a DeviceMesh.
+
+    Example:
+        >>> hornbeam.distribution.set_distribution(hornbeam.distribution.DataParallel())  # doctest: +SKIP
     """
 
     def __init__(
         self, device_mesh: DeviceMesh | None = None, devices: Any = None, auto_shard_dataset: bool = True
     ) -> None:
         if device_mesh is None:
-            found = np.array(list_devices() if devices is None else devices).reshape(-1)
-            device_mesh = DeviceMesh(found.shape, ["batch"], found)
+            names = np.array(list_devices() if devices is None else devices).reshape(-1)
+            device_mesh = DeviceMesh(names.shape, ["batch"], names)
         elif not isinstance(device_mesh, DeviceMesh):
             raise ValueError(f"device_mesh must be a DeviceMesh, got {device_mesh!r}")
         if len(device_mesh.shape) != 1:
             warnings.warn(
-                f"DataParallel cuts batches along the first axis of {device_mesh}; the devices along the "
-                "others do the same work",
+                f"DataParallel shards batches along the first axis of {device_mesh}. Devices along the other "
+                "axes repeat the same work.",
                 stacklevel=2,
             )
         super().__init__(device_mesh, device_mesh.axis_names[0], auto_shard_dataset)
 
     @property
     def num_model_replicas(self) -> int:
-        """How many devices there are."""
+        """Number of devices."""
         return int(self.device_mesh.devices.size)
 
 
 @exported("keras.distribution")
 class ModelParallel(Distribution):
-    """Weights are cut as a `LayoutMap` says, batches along an axis of the mesh.
+    """Shard weights by a `LayoutMap`, and batches along an axis of the mesh.
 
-    layout_map: layouts of variables by their paths; variables that it does not name are whole everywhere.
-    Optimizer variables are laid out as their weights. batch_dim_name: the axis that cuts batches, by default
-    the mesh's first. auto_shard_dataset: as for `DataParallel`.
+    Weights can be sharded along the batch axis too (`(None, "batch")`): each device then keeps a shard of the
+    weights and of the optimizer state, and weights are gathered where they are used, as in FSDP.
 
-    Along the batch axis itself weights can be cut too (`(None, "batch")`): each device then keeps a part of
-    weights and optimizer, and whole weights are put together where they are used.
+    Args:
+        layout_map: Layouts of variables by path. Other variables are replicated. Optimizer variables have the
+            layouts of their weights.
+        batch_dim_name: Axis along which batches are sharded, by default the mesh's first.
+        auto_shard_dataset: As for `DataParallel`.
+        **kwargs: `device_mesh`, which older programs pass, is ignored: the LayoutMap has one.
 
-    Raises ValueError without a LayoutMap, for an axis that the mesh does not have, and, when a variable is
-    placed, for a size that the devices do not divide.
+    Raises:
+        ValueError: Without a LayoutMap; for an axis that the mesh does not have; and, when a variable is
+            placed, for a size that the devices do not divide.
 
-    >>> mesh = hornbeam.distribution.DeviceMesh((2, 4), ["batch", "model"])  # doctest: +SKIP
-    >>> layouts = hornbeam.distribution.LayoutMap(mesh)  # doctest: +SKIP
-    >>> layouts[".*dense.*kernel"] = (None, "model")  # doctest: +SKIP
-    >>> parallel = hornbeam.distribution.ModelParallel(layout_map=layouts)  # doctest: +SKIP
+    Example:
+        >>> mesh = hornbeam.distribution.DeviceMesh((2, 4), ["batch", "model"])  # doctest: +SKIP
+        >>> layouts = hornbeam.distribution.LayoutMap(mesh)  # doctest: +SKIP
+        >>> layouts[".*dense.*kernel"] = (None, "model")  # doctest: +SKIP
+        >>> parallel = hornbeam.distribution.ModelParallel(layout_map=layouts)  # doctest: +SKIP
     """
 
     def __init__(
@@ -221,7 +256,7 @@ class ModelParallel(Distribution):
         auto_shard_dataset: bool = True,
         **kwargs: Any,
     ) -> None:
-        kwargs.pop("device_mesh", None)  # older programs give it: the LayoutMap has one
+        kwargs.pop("device_mesh", None)  # older programs pass it; the LayoutMap has one
         if kwargs:
             raise TypeError(f"ModelParallel: unknown arguments {sorted(kwargs)}")
         if not isinstance(layout_map, LayoutMap):
@@ -231,13 +266,13 @@ class ModelParallel(Distribution):
         self._layout_map = layout_map
         if self._processes > self.num_model_replicas and self._processes % self.num_model_replicas:
             raise ValueError(
-                f"{self._processes} processes cannot share {self.num_model_replicas} copies of a model: each "
-                "copy needs equally many"
+                f"{self._processes} processes cannot share {self.num_model_replicas} replicas of a model: "
+                "each replica needs equally many"
             )
 
     @property
     def num_model_replicas(self) -> int:
-        """Size of the axis that cuts batches."""
+        """Size of the axis along which batches are sharded."""
         assert self.batch_dim_name is not None
         return self.device_mesh.shape[list(self.device_mesh.axis_names).index(self.batch_dim_name)]
 
@@ -245,22 +280,35 @@ class ModelParallel(Distribution):
         return self._layout_map[variable.path]
 
     def get_tensor_layout(self, path: str) -> TensorLayout | None:
-        """The layout of an intermediate tensor (a layer's path and "/output"), None to leave it as it is."""
+        """Return the layout of an intermediate tensor, None to leave it unchanged.
+
+        Args:
+            path: Path of the layer, followed by "/output".
+        """
         return self._layout_map[path]
 
 
 @exported("keras.distribution")
 def distribute_tensor(tensor: Any, layout: TensorLayout) -> Any:
-    """The tensor with its pieces where `layout` says. Its values stay. Inside a compiled function it is a
-    hint for where they are computed, without effect on dimensions that the devices do not divide. Symbolic
-    tensors are returned as they are.
+    """Distribute a tensor over devices by a layout. Its values do not change.
 
-    Raises ValueError for a layout without a mesh, and outside of compiled functions for sizes that the
-    devices do not divide.
+    Inside a compiled function it is a sharding constraint, without effect on dimensions that the devices do
+    not divide.
 
-    >>> mesh = hornbeam.distribution.DeviceMesh((1,), ["model"], ["cpu:0"])
-    >>> layout = hornbeam.distribution.TensorLayout((None, "model"), mesh)
-    >>> hornbeam.distribution.distribute_tensor(hornbeam.ops.ones((2, 3)), layout)  # doctest: +SKIP
+    Args:
+        tensor: Tensor to distribute. Symbolic tensors are returned unchanged.
+        layout: TensorLayout with a device mesh.
+
+    Returns:
+        Tensor with the values of `tensor`.
+
+    Raises:
+        ValueError: If the layout has no mesh, and in eager code for sizes that the devices do not divide.
+
+    Example:
+        >>> mesh = hornbeam.distribution.DeviceMesh((1,), ["model"], ["cpu:0"])
+        >>> layout = hornbeam.distribution.TensorLayout((None, "model"), mesh)
+        >>> hornbeam.distribution.distribute_tensor(hornbeam.ops.ones((2, 3)), layout)  # doctest: +SKIP
     """
     if isinstance(tensor, KerasTensor):
         return tensor
@@ -269,46 +317,54 @@ def distribute_tensor(tensor: Any, layout: TensorLayout) -> Any:
     x, axes, mesh = as_tensor(tensor), trimmed(layout.axes), _engine_mesh(layout.device_mesh)
     if x.node.level or current_level():
         fitting = [
-            axis if axis is None or size % mesh.length(axis) == 0 else None
+            axis if axis is None or size % mesh.axis_size(axis) == 0 else None
             for axis, size in zip(axes, x.shape, strict=False)
         ]
         return Tensor(p.sharding_constraint(x.node, axes=trimmed(fitting)))
     mesh.check(axes, x.shape, "the tensor")
-    found = distribution()
-    with_mesh = current_engine() if found is not None and found.device_mesh is layout.device_mesh else None
-    engine = with_mesh or current_engine().local.on_mesh(mesh)
+    current = distribution()
+    with_mesh = (
+        current_engine() if current is not None and current.device_mesh is layout.device_mesh else None
+    )
+    engine = with_mesh or current_engine().local_engine.on_mesh(mesh)
     assert isinstance(engine, MeshEngine)
     if x.node.value is None:
         evaluate([x.node])
-    buffer = engine.lay(buffer_of(x.node, engine), axes)
+    buffer = engine.redistribute(buffer_of(x.node, engine), axes)
     assert isinstance(x.node.type, TensorType)
     return Tensor(leaf((engine, buffer), x.node.type))
 
 
-def _engine_mesh(mesh: DeviceMesh, batch: str | None = None, own: bool = False) -> Mesh:
-    """The mesh as the engines take it."""
+def _engine_mesh(mesh: DeviceMesh, batch: str | None = None, per_process: bool = False) -> Mesh:
+    """Convert a mesh to the engines' form."""
     names = tuple(map(str, mesh.devices.reshape(-1)))
-    return Mesh(tuple(mesh.shape), tuple(mesh.axis_names), names, batch, own)
+    return Mesh(tuple(mesh.shape), tuple(mesh.axis_names), names, batch, per_process)
 
 
 @exported("keras.distribution")
 def distribution() -> Distribution | None:
-    """The distribution of this thread, None if none was set.
+    """Return the distribution of this thread, None if none was set.
 
-    >>> hornbeam.distribution.distribution() is None
-    True
+    Example:
+        >>> hornbeam.distribution.distribution() is None
+        True
     """
     return getattr(_local, "distribution", None)
 
 
 @exported("keras.distribution")
 def set_distribution(value: Distribution | None) -> None:
-    """Train and predict as `value` says from here on, in this thread; None ends it.
+    """Set the distribution of this thread. Existing variables move when they are used next.
 
-    Variables that are there already move when they are next used. Raises NotImplementedError if the current
-    engine runs on one device, ValueError for what is no distribution.
+    Args:
+        value: The distribution, None for none.
 
-    >>> hornbeam.distribution.set_distribution(None)
+    Raises:
+        NotImplementedError: If the current engine runs on one device only.
+        ValueError: If `value` is not a distribution.
+
+    Example:
+        >>> hornbeam.distribution.set_distribution(None)
     """
     if value is not None and not isinstance(value, Distribution):
         raise ValueError(f"set_distribution takes a DataParallel, a ModelParallel or None, got {value!r}")

@@ -1,7 +1,7 @@
-"""`hornbeam launch`: a script in several processes that compute together.
+"""`hornbeam launch`: run a script in several processes of one job.
 
-Each gets the variables that torchrun sets: RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR and
-MASTER_PORT, which `hornbeam.distribution` reads.
+Each process gets the environment variables of torchrun: RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE,
+MASTER_ADDR and MASTER_PORT, which `hornbeam.distribution` reads.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO, TextIO
 
-# How long processes may take that are told to stop: because another one was lost, which they may be waiting
-# for, or by the user, when they may have a checkpoint to write. And how often is looked.
+# Seconds that processes get to stop: after another one was lost, for which they may wait, and after a signal
+# of the user, when they may write a checkpoint. And the interval of polling.
 LOST_SECONDS = 3.0
 USER_SECONDS = 30.0
-_LOOK = 0.05
+_POLL_SECONDS = 0.05
 
 
 def launch(
@@ -33,18 +33,27 @@ def launch(
     address: str | None = None,
     engine: str | None = None,
 ) -> int:
-    """Run `command` in `processes` processes on this machine and return the exit status of the job.
+    """Run a command in several processes on this machine.
 
-    machines, machine: how many machines run the same, and the number of this one; address: "host:port" on
-    machine 0, where all meet, by default a free port of this machine. engine: HORNBEAM_ENGINE for all.
+    Lines of output begin with the rank of the process. When a process fails, the others are stopped and a
+    message tells which one failed and how.
 
-    Lines of output begin with the process's number. When a process ends badly the others are stopped, and a
-    message says which one it was and how it ended; the status is its status, or 128 + the signal's number.
+    Args:
+        command: Program and arguments.
+        processes: Number of processes on this machine.
+        machines: Number of machines that run the job.
+        machine: Index of this machine.
+        address: "host:port" of the coordinator on machine 0, by default a free port of this machine.
+        engine: HORNBEAM_ENGINE of all processes.
 
-    Raises ValueError for several machines without an address, and on Windows.
+    Returns:
+        Exit status of the job: that of the process that failed, or 128 plus the number of the signal.
+
+    Raises:
+        ValueError: For several machines without an address, and on Windows.
     """
     if os.name == "nt":
-        raise ValueError("processes are started on Linux and macOS only")
+        raise ValueError("hornbeam launch works on Linux and macOS only")
     if machines > 1 and address is None:
         raise ValueError("several machines need --address HOST:PORT of the first one")
     host, _, port = (address or f"127.0.0.1:{_free_port()}").rpartition(":")
@@ -58,14 +67,14 @@ def launch(
     first = machine * processes
     workers: list[Worker] = []
     try:
-        with _told() as told:  # from the first process on: none may be left behind
+        with _recorded_signals() as signals:  # from the first process on: none may be left behind
             for n in range(processes):
                 local = {"RANK": str(first + n), "LOCAL_RANK": str(n)}
                 workers.append(Worker(command, first + n, {**shared, **local}))
-            failed = _wait(workers, told)
-        if told:
-            stop(workers, USER_SECONDS, told[0])
-            return 128 + told[0]
+            failed = _wait(workers, signals)
+        if signals:
+            stop(workers, USER_SECONDS, signals[0])
+            return 128 + signals[0]
     finally:
         stop(workers, LOST_SECONDS)
     for worker in workers:
@@ -74,16 +83,16 @@ def launch(
         return 0
     others = "; the others were stopped" if processes * machines > 1 else ""
     print(
-        f"hornbeam launch: process {failed.rank} {failed.end}{others}. What was trained since the last "
-        "backup is lost: with the callback BackupAndRestore(folder) the same command, with as many processes "
-        "or another number, goes on from there",
+        f"hornbeam launch: process {failed.rank} {failed.end}{others}. The training since the last "
+        "backup is lost. With the callback BackupAndRestore(folder) the same command resumes from it, "
+        "with any number of processes.",
         file=sys.stderr,
     )
     return failed.status
 
 
 class Worker:
-    """One process, whose output is written out line by line."""
+    """One process, whose output is copied line by line."""
 
     def __init__(self, command: Sequence[str], rank: int, environment: Mapping[str, str]) -> None:
         self.rank = rank
@@ -93,7 +102,7 @@ class Worker:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            start_new_session=True,  # so that what it starts is stopped with it
+            start_new_session=True,  # so that its own children are stopped with it
         )
         pairs = [(self.process.stdout, sys.stdout), (self.process.stderr, sys.stderr)]
         self._readers = [threading.Thread(target=self._copy, args=pair, daemon=True) for pair in pairs]
@@ -103,29 +112,29 @@ class Worker:
     def _copy(self, source: BinaryIO, target: TextIO) -> None:
         for line in source:
             text = line.decode(errors="replace").rstrip("\n")
-            # One write a line: print() makes two, between which another process may come.
+            # One write per line: print() makes two, between which another process may write.
             target.write(f"[{self.rank}] {text}\n")
             target.flush()
 
     def finish(self) -> None:
-        """Write out what is left."""
+        """Copy the rest of the output."""
         for reader in self._readers:
             reader.join(LOST_SECONDS)
 
     def send(self, number: int) -> None:
-        """Send a signal to the process and to those that it started."""
+        """Send a signal to the process and its children."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
 
     @property
     def status(self) -> int:
-        """The exit status as a shell gives it."""
+        """Exit status as in a shell."""
         code = self.process.returncode
         return 128 - code if code < 0 else code
 
     @property
     def end(self) -> str:
-        """How the process ended, in words."""
+        """Description of the process's end."""
         code = self.process.returncode
         if code >= 0:
             return f"ended with exit status {code}"
@@ -136,24 +145,24 @@ class Worker:
         return f"was killed by signal {-code} ({name})"
 
 
-def _wait(workers: Sequence[Worker], told: Sequence[int]) -> Worker | None:
-    """Until all have ended well, or one has not, which is returned, or a signal is in `told`."""
-    left = list(workers)
-    while left and not told:
-        for worker in list(left):
+def _wait(workers: Sequence[Worker], signals: Sequence[int]) -> Worker | None:
+    """Wait until all succeed, one fails (which is returned), or a signal arrives."""
+    running = list(workers)
+    while running and not signals:
+        for worker in list(running):
             code = worker.process.poll()
             if code:
-                # Others may have ended because of the one that was lost: that one was killed, they gave up.
-                ended = [w for w in left if w.process.poll()]
+                # Others may have failed because of the one that was lost: prefer one that was killed.
+                ended = [w for w in running if w.process.poll()]
                 return next((w for w in ended if w.process.returncode < 0), worker)
             if code == 0:
-                left.remove(worker)
-        time.sleep(_LOOK)
+                running.remove(worker)
+        time.sleep(_POLL_SECONDS)
     return None
 
 
 def stop(workers: Sequence[Worker], seconds: float, number: int = signal.SIGTERM) -> None:
-    """Ask all that still run to end; after `seconds`, or a second Ctrl-C, make them."""
+    """Send a signal to all running processes; kill them after `seconds`, or at a second Ctrl-C."""
     running = [worker for worker in workers if worker.process.poll() is None]
     for worker in running:
         worker.send(number)
@@ -168,26 +177,28 @@ def stop(workers: Sequence[Worker], seconds: float, number: int = signal.SIGTERM
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[list[int]]:
-    """Inside, SIGINT and SIGTERM are put into the list, so that whoever stops the launcher stops its
-    processes. Nothing is raised: a process that is just being started would be left behind."""
-    told: list[int] = []
+def _recorded_signals() -> Iterator[list[int]]:
+    """Record SIGINT and SIGTERM in a list, so that stopping the launcher stops its processes.
+
+    Nothing is raised: a process that is just being started would be left behind.
+    """
+    signals: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield told
+        yield signals
         return
 
-    def note(number: int, frame: object) -> None:
-        told.append(number)
+    def record(number: int, frame: object) -> None:
+        signals.append(number)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, record) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield told
+        yield signals
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Devices in a box with named axes, and layouts of tensors on it."""
+"""Device meshes, and layouts of tensors on them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,22 @@ __all__ = ["DeviceMesh", "LayoutMap", "TensorLayout", "get_device_count", "list_
 
 @exported("keras.distribution")
 def list_devices(device_type: str | None = None) -> list[str]:
-    """Devices of the current engine over all processes of the job, such as ["gpu:0", "gpu:1"].
+    """List the devices of the current engine, of all processes of the job.
 
-    device_type: "cpu", "gpu" or "tpu"; by default the best kind that is there. Joins the job of the
-    environment, as `initialize()` does. Raises RuntimeError for a kind that is not there.
+    Joins the job of the environment, as `initialize()` does.
 
-    >>> hornbeam.distribution.list_devices()  # doctest: +SKIP
-    ['cpu:0']
+    Args:
+        device_type: "cpu", "gpu" or "tpu"; by default the best kind available.
+
+    Returns:
+        Names such as `["gpu:0", "gpu:1"]`.
+
+    Raises:
+        RuntimeError: If the engine has no device of the kind.
+
+    Example:
+        >>> hornbeam.distribution.list_devices()  # doctest: +SKIP
+        ['cpu:0']
     """
     join_job()
     return current_engine().devices(_kind(device_type))
@@ -32,12 +41,20 @@ def list_devices(device_type: str | None = None) -> list[str]:
 
 @exported("keras.distribution")
 def get_device_count(device_type: str | None = None) -> int:
-    """How many devices `list_devices(device_type)` has.
+    """Count the devices of `list_devices(device_type)`.
 
-    Raises RuntimeError for a kind that is not there.
+    Args:
+        device_type: "cpu", "gpu" or "tpu"; by default the best kind available.
 
-    >>> hornbeam.distribution.get_device_count("cpu")
-    1
+    Returns:
+        Integer.
+
+    Raises:
+        RuntimeError: If the engine has no device of the kind.
+
+    Example:
+        >>> hornbeam.distribution.get_device_count("cpu")
+        1
     """
     return len(list_devices(device_type))
 
@@ -52,16 +69,21 @@ def _kind(device_type: Any) -> str | None:
 
 @exported("keras.distribution")
 class DeviceMesh:
-    """Devices in a box whose axes have names.
+    """A grid of devices with named axes.
 
-    shape: sizes of the axes, such as (4, 2). axis_names: one name an axis, such as ["batch", "model"].
-    devices: names as `list_devices` gives them, row-major, by default all of them.
+    Args:
+        shape: Sizes of the axes, such as (4, 2).
+        axis_names: Names of the axes, such as ["batch", "model"].
+        devices: Names from `list_devices`, row-major, by default all of them.
 
-    Raises ValueError unless there is a name for each axis and a device for each place.
+    Raises:
+        ValueError: Unless each axis has a different name, and the number of devices is the product of
+            `shape`.
 
-    >>> mesh = hornbeam.distribution.DeviceMesh((1,), ["batch"], ["cpu:0"])
-    >>> mesh.devices.shape
-    (1,)
+    Example:
+        >>> mesh = hornbeam.distribution.DeviceMesh((1,), ["batch"], ["cpu:0"])
+        >>> mesh.devices.shape
+        (1,)
     """
 
     def __init__(self, shape: Sequence[int], axis_names: Sequence[str], devices: Any = None) -> None:
@@ -73,28 +95,28 @@ class DeviceMesh:
             )
         if len(set(axis_names)) < len(axis_names):
             raise ValueError(f"the axes of a mesh need different names, got axis_names={axis_names}")
-        found = np.array(list_devices() if devices is None else devices)
-        if math.prod(shape) != found.size:
+        names = np.array(list_devices() if devices is None else devices)
+        if math.prod(shape) != names.size:
             raise ValueError(
-                f"a mesh of shape {shape} has {math.prod(shape)} places, but there are {found.size} devices: "
-                f"{', '.join(map(str, found.reshape(-1)[:8]))}"
+                f"a mesh of shape {shape} needs {math.prod(shape)} devices, but got {names.size}: "
+                f"{', '.join(map(str, names.reshape(-1)[:8]))}"
             )
         self._shape, self._axis_names = shape, axis_names
-        self._devices = found.reshape(tuple(shape))
+        self._devices = names.reshape(tuple(shape))
 
     @property
     def shape(self) -> Sequence[int]:
-        """Sizes of the axes, as they were given."""
+        """Sizes of the axes."""
         return self._shape
 
     @property
     def axis_names(self) -> Sequence[str]:
-        """Names of the axes, as they were given."""
+        """Names of the axes."""
         return self._axis_names
 
     @property
     def devices(self) -> np.ndarray:
-        """Names of the devices in an array of the mesh's shape."""
+        """Array of the mesh's shape with the names of the devices."""
         return self._devices
 
     def __repr__(self) -> str:
@@ -105,15 +127,18 @@ class DeviceMesh:
 
 @exported("keras.distribution")
 class TensorLayout:
-    """The mesh axis along which each dimension of a tensor is cut.
+    """The mesh axis along which each dimension of a tensor is sharded.
 
-    axes: for each dimension the name of an axis, or None for one that is whole on every device. device_mesh:
-    the mesh; a `LayoutMap` fills in its own.
+    Args:
+        axes: Name of an axis for each dimension, None for dimensions that are not sharded.
+        device_mesh: The mesh. A `LayoutMap` sets its own.
 
-    Raises ValueError for axes that the mesh does not have, or that are named twice.
+    Raises:
+        ValueError: If the mesh has no such axis, or an axis is used twice.
 
-    >>> hornbeam.distribution.TensorLayout((None, "model")).axes
-    (None, 'model')
+    Example:
+        >>> hornbeam.distribution.TensorLayout((None, "model")).axes
+        (None, 'model')
     """
 
     def __init__(self, axes: Sequence[str | None], device_mesh: DeviceMesh | None = None) -> None:
@@ -123,25 +148,25 @@ class TensorLayout:
 
     @property
     def axes(self) -> tuple[str | None, ...]:
-        """For each dimension the name of an axis, or None."""
+        """Name of the axis of each dimension, or None."""
         return self._axes
 
     @property
     def device_mesh(self) -> DeviceMesh | None:
-        """The mesh, None if it is not known yet. It can be set once."""
+        """The mesh, None if it was not set yet. It can be set once."""
         return self._device_mesh
 
     @device_mesh.setter
     def device_mesh(self, device_mesh: DeviceMesh) -> None:
         if self._device_mesh is not None:
-            raise ValueError(f"the layout has the mesh {self._device_mesh} already: make a new layout")
+            raise ValueError(f"the layout already has the mesh {self._device_mesh}: create a new layout")
         self._device_mesh = device_mesh
         self._check()
 
     def _check(self) -> None:
         named = [axis for axis in self._axes if axis is not None]
         if len(set(named)) < len(named):
-            raise ValueError(f"an axis can cut one dimension only, got axes={self._axes}")
+            raise ValueError(f"an axis can shard one dimension only, got axes={self._axes}")
         if self._device_mesh is not None:
             unknown = sorted(set(named) - set(self._device_mesh.axis_names))
             if unknown:
@@ -158,19 +183,24 @@ class TensorLayout:
 
 @exported("keras.distribution")
 class LayoutMap(MutableMapping[str, Any]):
-    """Layouts by the paths of variables. Keys are regular expressions that match a whole path.
+    """Layouts by variable paths. Keys are regular expressions that match full paths.
 
-    device_mesh: the mesh for layouts that have none. A value is a `TensorLayout`, or a tuple of its axes.
-    Looking a path up gives the layout of the key that equals it, else of the one that matches, else None.
+    Values are a `TensorLayout` or a tuple of its axes. A lookup returns the layout of the key that equals the
+    path, else of the one that matches it, else None.
 
-    Raises ValueError for a path that several keys match, for a key that is there already or no regular
-    expression, and for values that are no layouts.
+    Args:
+        device_mesh: Mesh of layouts that have none.
 
-    >>> mesh = hornbeam.distribution.DeviceMesh((1,), ["model"], ["cpu:0"])
-    >>> layouts = hornbeam.distribution.LayoutMap(mesh)
-    >>> layouts[".*dense.*kernel"] = (None, "model")
-    >>> layouts["dense_1/kernel"].axes
-    (None, 'model')
+    Raises:
+        ValueError: If several keys match a path, a key exists already or is not a regular expression, or a
+            value is not a layout.
+
+    Example:
+        >>> mesh = hornbeam.distribution.DeviceMesh((1,), ["model"], ["cpu:0"])
+        >>> layouts = hornbeam.distribution.LayoutMap(mesh)
+        >>> layouts[".*dense.*kernel"] = (None, "model")
+        >>> layouts["dense_1/kernel"].axes
+        (None, 'model')
     """
 
     def __init__(self, device_mesh: DeviceMesh) -> None:
@@ -179,7 +209,7 @@ class LayoutMap(MutableMapping[str, Any]):
 
     @property
     def device_mesh(self) -> DeviceMesh:
-        """The mesh for layouts that have none."""
+        """Mesh of layouts that have none."""
         return self._device_mesh
 
     def __getitem__(self, key: str) -> TensorLayout | None:
@@ -192,7 +222,7 @@ class LayoutMap(MutableMapping[str, Any]):
 
     def __setitem__(self, key: str, layout: Any) -> None:
         if key in self._layouts:
-            raise ValueError(f"the LayoutMap has {key!r} already, with {self._layouts[key]}")
+            raise ValueError(f"the LayoutMap already has {key!r}, with {self._layouts[key]}")
         if isinstance(layout, tuple):
             layout = TensorLayout(layout)
         if not isinstance(layout, TensorLayout):
@@ -200,7 +230,7 @@ class LayoutMap(MutableMapping[str, Any]):
         try:
             re.compile(key)
         except re.error as error:
-            raise ValueError(f"the key {key!r} is no regular expression: {error}") from None
+            raise ValueError(f"the key {key!r} is not a regular expression: {error}") from None
         if layout.device_mesh is None and self._device_mesh is not None:
             layout.device_mesh = self._device_mesh
         self._layouts[key] = layout

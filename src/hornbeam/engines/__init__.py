@@ -1,7 +1,7 @@
-"""Engines, by name. The native engine is the default; the reference engine is the specification.
+"""Engines by name. The native engine is the default; the reference engine is the specification.
 
-The others run on a library that the user has; they are imported when they are first asked for. A name may be
-followed by a device, as in "jax:gpu" or "torch:cuda:0".
+The others run on a library that the user has installed, and are imported on first use. A name may have a
+device, as in "jax:gpu" or "torch:cuda:0".
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ _chosen: list[Engine] = []
 _default: list[Engine] = []
 _local = threading.local()
 
-# Around the import of a host library; `hornbeam run`, where `import tensorflow` means ours, has its own.
+# Context for the import of a host library. `hornbeam run`, in which `import tensorflow` means the shim,
+# replaces it.
 host_libraries: Callable[[], AbstractContextManager[None]] = nullcontext
 
-# What KERAS_BACKEND may say, and the engine of ours on the same library, or on its heir.
+# Values of KERAS_BACKEND, and the engine on the same library or its successor.
 KERAS_BACKENDS = {
     "jax": "jax", "torch": "torch", "tensorflow": "tensorflow", "numpy": "reference", "theano": "pytensor",
     "cntk": "onnxruntime",
@@ -80,15 +81,27 @@ _WITHOUT_DEVICES = ("native", "reference")
 
 
 def available() -> list[str]:
-    """Names of the engines that this version knows."""
+    """List the names of all known engines, registered ones included."""
     return list(_known)
 
 
 def register(name: str, make: Callable[..., Engine]) -> None:
-    """Let `set_engine`, `fit(engine=...)` and the like know an engine of your own.
+    """Register an engine, for `set_engine`, `fit(engine=...)` and the like. See docs/write_an_engine.md.
 
-    make: called without arguments for `name`, with what follows for `"name:device"`. Raises ValueError for a
-    name that is taken or has a colon. How to write one: docs/write_an_engine.md.
+    Args:
+        name: Name of the engine, without a colon.
+        make: Function that returns the engine. Called without arguments for `name`, and with the device for
+            `"name:device"`.
+
+    Raises:
+        ValueError: If the name is taken or contains a colon.
+
+    Example:
+        >>> from hornbeam import engines
+        >>> from hornbeam.engines.reference import ReferenceEngine
+        >>> engines.register("mine", ReferenceEngine)
+        >>> engines.get_engine("mine").name
+        'reference'
     """
     if name in _known or not name or ":" in name:
         raise ValueError(
@@ -98,21 +111,30 @@ def register(name: str, make: Callable[..., Engine]) -> None:
 
 
 def installed() -> list[str]:
-    """Names of the engines whose library is here; without the reference, which is for comparing, and slow."""
-    found = []
+    """List the engines whose library is installed, without the reference, which is slow.
+
+    Returns:
+        Names of engines, such as `["native", "jax"]`.
+    """
+    names = []
     for name in _known:
         try:
-            found.append(get_engine(name).name)
+            names.append(get_engine(name).name)
         except ImportError:
             continue
-    return [name for name in found if name != "reference"]
+    return [name for name in names if name != "reference"]
 
 
 def get_engine(name: str) -> Engine:
-    """The engine called `name` ("jax", "jax:cpu", ...), made on first use.
+    """Return an engine, created on first use.
 
-    Raises ValueError for a name that is not known, ImportError for an engine whose library is not installed
-    (it says the command that installs it), and RuntimeError for a device that is not there.
+    Args:
+        name: Name of the engine, with a device if need be: "jax", "jax:cpu", "torch:cuda:0".
+
+    Raises:
+        ValueError: If the name is unknown.
+        ImportError: If the engine's library is not installed; the message has the command that installs it.
+        RuntimeError: If the device does not exist.
     """
     if name not in _loaded:
         kind, _, device = name.partition(":")
@@ -126,8 +148,10 @@ def get_engine(name: str) -> Engine:
 
 
 def current_engine() -> Engine:
-    """The engine that runs everything now: that of `using`, else of `set_engine`, else of HORNBEAM_ENGINE,
-    else the native one; on the mesh of `set_mesh`, if this thread has one.
+    """Return the engine in use.
+
+    It is the one of `using`, else of `set_engine`, else of HORNBEAM_ENGINE, else the native one; on the mesh
+    of `set_mesh`, if this thread has one.
     """
     mesh: Mesh | None = getattr(_local, "mesh", None)
     engine = _current()
@@ -146,13 +170,24 @@ def _current() -> Engine:
 
 
 def set_engine(name: str) -> None:
-    """Make `name` the engine that runs everything from here on; values move to it when they are next used."""
+    """Select the engine of all threads. Values move to it when they are used next.
+
+    Args:
+        name: Name of the engine, as for `get_engine`.
+
+    Raises:
+        ValueError, ImportError, RuntimeError: As `get_engine`.
+    """
     _chosen[:] = [get_engine(name)]
 
 
 @contextmanager
 def using(name: str | None) -> Iterator[None]:
-    """Inside, and in this thread, `name` runs everything whatever `set_engine` says. None changes nothing."""
+    """Select the engine inside a `with` block, in this thread.
+
+    Args:
+        name: Name of the engine, as for `get_engine`. None changes nothing.
+    """
     outer = getattr(_local, "engine", None)
     _local.engine = outer if name is None else get_engine(name)
     try:
@@ -162,16 +197,22 @@ def using(name: str | None) -> Iterator[None]:
 
 
 def set_mesh(mesh: Mesh | None) -> None:
-    """Let this thread compute on all devices of a mesh; None ends that. Raises NotImplementedError if the
-    current engine cannot."""
+    """Let this thread compute on all devices of a mesh.
+
+    Args:
+        mesh: The mesh, None for one device.
+
+    Raises:
+        NotImplementedError: If the current engine runs on one device only.
+    """
     if mesh is not None:
         _current().on_mesh(mesh)
     _local.mesh = mesh
 
 
 @contextmanager
-def locally() -> Iterator[None]:
-    """Inside, this process computes by itself: what belongs to its data, not to the model."""
+def without_mesh() -> Iterator[None]:
+    """Compute on this process alone inside a `with` block: its data, not the model."""
     mesh = getattr(_local, "mesh", None)
     _local.mesh = None
     try:
@@ -181,10 +222,17 @@ def locally() -> Iterator[None]:
 
 
 def follow_keras_backend(backend: str) -> str | None:
-    """Run on the engine that `backend`, what KERAS_BACKEND says, means, unless one was chosen by `set_engine`
-    or HORNBEAM_ENGINE. Returns the engine's name, None if another had been chosen.
+    """Select the engine of a Keras backend, unless one was selected by `set_engine` or HORNBEAM_ENGINE.
 
-    Raises ValueError for a backend that is no engine here, ImportError if its library is not installed.
+    Args:
+        backend: Value of KERAS_BACKEND.
+
+    Returns:
+        The engine's name, None if another was selected.
+
+    Raises:
+        ValueError: If no engine corresponds to the backend.
+        ImportError: If its library is not installed.
     """
     if _chosen or os.environ.get("HORNBEAM_ENGINE"):
         return None
@@ -192,8 +240,8 @@ def follow_keras_backend(backend: str) -> str | None:
     if name not in _known:
         known = ", ".join(key for key, engine in KERAS_BACKENDS.items() if engine in _known)
         raise ValueError(
-            f"KERAS_BACKEND={backend} is no engine of this version; it may be one of {known}, and "
-            "HORNBEAM_ENGINE chooses among all engines"
+            f"KERAS_BACKEND={backend} corresponds to no engine of this version. Use one of {known}, or "
+            "select any engine by HORNBEAM_ENGINE."
         )
     _default[:] = [get_engine(name)]
     return name

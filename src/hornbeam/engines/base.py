@@ -1,4 +1,4 @@
-"""What an engine is: it compiles a graph once and runs it many times, on buffers that it owns."""
+"""Interfaces of engines: compile a graph once, and run it many times on buffers that the engine owns."""
 
 from __future__ import annotations
 
@@ -17,72 +17,81 @@ from hornbeam.ir.graph import Graph
 from hornbeam.ir.trace import gc_paused
 
 Buffer = Any
-# From the inputs that are not bound to outputs.
+# Maps the inputs that are not bound to outputs.
 Bound = Callable[[Sequence[Buffer]], list[Buffer]]
 
 
 class MissingPrimitiveError(NotImplementedError):
-    """A graph asks for something that the engine does not have."""
+    """A graph contains an operation that the engine does not implement."""
 
 
 class Executable(Protocol):
-    """A compiled graph. Immutable, so that several threads may run it at once."""
+    """A compiled graph. Immutable: several threads may run it at once."""
 
     def run(self, inputs: Sequence[Buffer], donate: Sequence[bool] | None = None) -> list[Buffer]:
-        """The graph's outputs. Inputs marked in `donate` are given away: their memory may be reused."""
+        """Compute the outputs. The memory of inputs marked in `donate` may be reused."""
         ...
 
     def bind(self, weights: Sequence[Buffer]) -> Bound:
-        """The executable with its first inputs given, for many runs. What can be made of them beforehand
-        is."""
+        """Fix the first inputs for many runs. What depends on them alone is computed once."""
         ...
 
     def run_steps(
         self, state: Sequence[Buffer], data: Sequence[Buffer], indices: np.ndarray
     ) -> tuple[list[Buffer], list[Buffer]]:
-        """Run once for every row of `indices`, (steps, batch) int64.
+        """Run one step for every row of `indices`.
 
-        The graph's inputs are the state, then one batch for each array of `data` (its rows at the indices);
-        its outputs are the new state, then logs. State is donated. Returns the last state and the logs
-        stacked to (steps, ...).
+        Args:
+            state: First inputs of the graph, and its first outputs. Donated.
+            data: Arrays, of which each step takes the rows at its indices as further inputs.
+            indices: int64 of shape (steps, batch).
+
+        Returns:
+            The last state, and the other outputs (logs) stacked to (steps, ...).
         """
         ...
 
 
-_ALONE = (
+_SINGLE_DEVICE = (
     "runs in one process on one device. Several devices or processes need the jax or the torch engine: "
     'hornbeam.config.set_engine("jax"), or HORNBEAM_ENGINE=jax'
 )
 
 
 class Engine(ABC):
-    """A way to run graphs. `name` is what users select it by."""
+    """Base class of engines, which compile and run graphs.
+
+    Attributes:
+        name: Name by which users select it.
+        library: Library whose functions it runs in graphs (`primitives/host.py`), by the name of its engine.
+        cache_size: Number of compiled graphs that are cached.
+        mesh: Devices it runs on, if there are several.
+    """
 
     name: str
-    # The library whose own code (`primitives/host.py`) it runs, by the name of its engine.
     library = ""
     cache_size = 256
-    # What it runs on, if that is several devices.
     mesh: Mesh | None = None
 
     def __init__(self) -> None:
         self._executables: dict[tuple, Executable] = {}
         self._lock = threading.Lock()
-        # What was compiled since a profile was begun, by the structure of its graph.
+        # Graphs compiled since a profile began, by structure.
         self._profiled: dict[tuple, Executable] | None = None
 
     @property
     def threads(self) -> int:
-        """How many threads work on one run."""
+        """Number of threads of one run."""
         return 1
 
     def check(self, graph: Graph) -> None:  # noqa: B027  (an engine may lack nothing)
-        """Raises MissingPrimitiveError for the first thing in a graph that the engine lacks."""
+        """Raise MissingPrimitiveError for the first operation of a graph that the engine does not
+        implement."""
 
     @property
     def host(self) -> Any:
-        """What its library says of functions of its own (see `primitives/host.py`)."""
-        raise NotImplementedError(f"the {self.name} engine runs no code but the graph's")
+        """Interface to functions of its library (see `primitives/host.py`)."""
+        raise NotImplementedError(f"the {self.name} engine runs no functions of other libraries in graphs")
 
     @abstractmethod
     def compile(self, graph: Graph) -> Executable:
@@ -90,78 +99,95 @@ class Engine(ABC):
 
     @abstractmethod
     def put(self, array: np.ndarray) -> Buffer:
-        """A buffer with the array's values. It may borrow the array, which nobody writes to from then on."""
+        """Create a buffer with the values of an array, which may be borrowed: do not write to it
+        afterwards."""
 
     def borrow(self, x: Any) -> Buffer:
-        """A buffer on the memory of an array with `__dlpack__`, or with its values where it cannot be."""
+        """Create a buffer on the memory of an array with `__dlpack__`, or a copy where that is not
+        possible."""
         return self.put(np.from_dlpack(x))
 
     @abstractmethod
     def get(self, buffer: Buffer) -> np.ndarray:
-        """The buffer's values as a (read-only) array, without a copy where the engine can."""
+        """Return a buffer's values as a read-only array, without a copy where possible."""
 
     def copy(self, buffer: Buffer) -> Buffer:
-        """A buffer with the same values that nobody else sees."""
+        """Copy a buffer."""
         return self.put(np.array(self.get(buffer)))
 
     @property
-    def local(self) -> Engine:
-        """The engine for what each process computes by itself, such as its data: this one, or that under a
-        mesh."""
+    def local_engine(self) -> Engine:
+        """Engine for what each process computes by itself, such as its data: the one below a mesh."""
         return self
 
     @property
     def process(self) -> tuple[int, int]:
-        """The number of this process, and how many compute together."""
+        """Index of this process, and the number of processes of the job."""
         return 0, 1
 
     def devices(self, kind: str | None = None) -> list[str]:
-        """Names ("cpu:0", "gpu:1") of the devices of all processes: those of `kind`, or of the best kind.
-        Raises RuntimeError for a kind that is not there."""
+        """List the devices of all processes, such as "cpu:0" or "gpu:1".
+
+        Args:
+            kind: "cpu", "gpu" or "tpu"; by default the best kind available.
+
+        Raises:
+            RuntimeError: If the engine has no device of the kind.
+        """
         if kind not in (None, "cpu"):
             raise RuntimeError(f"the {self.name} engine runs on the CPU, it has no {kind}")
         return ["cpu:0"]
 
     def join(self, job: Job) -> None:
-        """Compute together with the other processes of a job from here on. All call it, before anything is
-        computed; joining the same job again changes nothing. `Job()` is that which the engine's library
-        finds, or this process alone if it finds none.
+        """Join a job of several processes. All processes call it, before anything is computed.
 
-        Raises RuntimeError if it is too late or there is another job.
+        Args:
+            job: The job. `Job()` is the one that the engine's library detects, or this process alone. Joining
+                the same job again has no effect.
+
+        Raises:
+            RuntimeError: If something was computed before, or another job was joined.
         """
         if job.count not in (None, 1):
-            raise NotImplementedError(f"the {self.name} engine {_ALONE}")
+            raise NotImplementedError(f"the {self.name} engine {_SINGLE_DEVICE}")
 
     def exchange(self, array: np.ndarray) -> np.ndarray:
-        """The array of every process, (processes, ...). All call it at the same point, with one shape; none
-        goes on before all have."""
+        """Gather an array from every process, and wait for all of them.
+
+        Args:
+            array: Array of the same shape in all processes.
+
+        Returns:
+            Array of shape (processes, ...).
+        """
         return array[None]
 
     def on_mesh(self, mesh: Mesh) -> MeshEngine:
-        """An engine that runs every graph on all devices of the mesh; the same for the same mesh.
+        """Return the engine that runs every graph on all devices of a mesh; the same one for equal meshes.
 
-        Raises ValueError for a mesh that is not made of this engine's devices.
+        Raises:
+            ValueError: If the mesh has devices that are not this engine's.
         """
-        raise NotImplementedError(f"the {self.name} engine {_ALONE}")
+        raise NotImplementedError(f"the {self.name} engine {_SINGLE_DEVICE}")
 
-    def multiplies(self, dtype: str) -> bool:
-        """Whether the machine multiplies this float dtype itself; else working in it takes longer than in
-        float32, though less memory."""
+    def has_native_arithmetic(self, dtype: str) -> bool:
+        """Return whether the hardware computes in a float dtype; else it is slower than float32."""
         return True
 
     def compile_profiled(self, graph: Graph) -> Executable:
-        """`compile`, for an executable whose `profile()` says where its time went."""
-        raise NotImplementedError(f"the {self.name} engine keeps no profiles; the native one does")
+        """Compile a graph to an executable that measures itself: `profile()` returns times per
+        instruction."""
+        raise NotImplementedError(f"the {self.name} engine has no profiles; the native engine has")
 
     def roof(self) -> dict[str, Any] | None:
-        """Peaks of the machine as this engine sees it (see `_native.roof`), or None if it cannot tell."""
+        """Return the machine's peaks (see `_native.roof`), None if the engine does not measure them."""
         return None
 
     @contextmanager
     def profiling(self) -> Iterator[dict[tuple, Executable]]:
-        """What is compiled inside keeps a profile, and is found in the dictionary."""
+        """Profile what is compiled inside; yields the dictionary of its executables."""
         if self._profiled is not None:
-            raise RuntimeError("a profile is being made already")
+            raise RuntimeError("another profile is running: finish it first")
         self._profiled = {}
         try:
             yield self._profiled
@@ -169,7 +195,7 @@ class Engine(ABC):
             self._profiled = None
 
     def executable(self, graph: Graph) -> Executable:
-        """`compile`, remembered by the graph's structure."""
+        """Compile a graph, with a cache by structure."""
         with gc_paused():
             return self._executable(graph)
 
@@ -180,26 +206,26 @@ class Engine(ABC):
             if key not in profiled:
                 profiled[key] = self.compile_profiled(graph.copy())
             return profiled[key]
-        found = self.compiled(key)
-        if found is not None:
-            return found
-        found = self.compile(graph.copy())
+        executable = self.compiled(key)
+        if executable is not None:
+            return executable
+        executable = self.compile(graph.copy())
         with self._lock:
-            self._executables[key] = found
+            self._executables[key] = executable
             while len(self._executables) > self.cache_size:
                 del self._executables[next(iter(self._executables))]
-        return found
+        return executable
 
     def compiled(self, structure: tuple) -> Executable | None:
-        """What is remembered for a structure (see `Graph.structure`)."""
+        """Return the cached executable of a structure (see `Graph.structure`)."""
         return self._executables.get(structure)
 
 
 class MeshExecutable(Executable, Protocol):
-    """A graph for all devices of a mesh. Shapes in the graph are those of whole values.
+    """A graph of global values for all devices of a mesh.
 
-    `run_steps` keeps the layouts of the state; its data are `MeshEngine.rows`, and every batch is laid out as
-    `Mesh.batch_layout` says.
+    `run_steps` keeps the layouts of the state. Its data are `MeshEngine.rows`; batches have
+    `Mesh.batch_layout`.
     """
 
     def run(
@@ -208,73 +234,85 @@ class MeshExecutable(Executable, Protocol):
         donate: Sequence[bool] | None = None,
         layouts: Sequence[Layout | None] | None = None,
     ) -> list[Buffer]:
-        """As `Executable.run`. layouts: of the outputs, None for those that may have any."""
+        """Compute the outputs, as `Executable.run`. layouts: of the outputs, None for any."""
         ...
 
 
 class MeshEngine(Engine):
-    """An engine on several devices, maybe of several processes, which all make the same calls in the same
-    order. Buffers know their layouts; values and shapes are whole ones everywhere but in `own` data.
+    """An engine on several devices, of one or several processes that make the same calls in the same order.
+
+    Buffers know their layouts. Values and shapes are global, except in `per_process` data.
     """
 
     mesh: Mesh
 
     @property
     @abstractmethod
-    def part(self) -> tuple[int, int]:
-        """Which part of a batch the devices of this process have, and how many parts there are: as many as
-        processes, unless some share a part (or each has the whole batch)."""
+    def data_shard(self) -> tuple[int, int]:
+        """Index of this process's shard of a batch, and the number of shards.
 
-    @abstractmethod
-    def put(self, array: np.ndarray, layout: Layout = (), own: bool = False) -> Buffer:
-        """A buffer laid out as `layout` says. Every process gives the whole array, and keeps its pieces.
-
-        own: it gives the rows of its `part` instead, an equal number in all processes, and the buffer has
-        the rows of all parts.
+        There are as many shards as processes, unless some share one or each has the whole batch.
         """
 
     @abstractmethod
-    def rows(self, array: np.ndarray, own: bool = False) -> Buffer:
-        """Data that `run_steps` takes batches of by row number. own: row numbers are those of the process's
-        own data, and a batch is made of the rows that each process took."""
+    def put(self, array: np.ndarray, layout: Layout = (), per_process: bool = False) -> Buffer:
+        """Create a buffer with a layout.
+
+        Args:
+            array: The global value, in every process.
+            layout: Its layout.
+            per_process: The array has the rows of this process's `data_shard` instead, equally many in all
+                processes, and the buffer the rows of all.
+        """
 
     @abstractmethod
-    def lay(self, buffer: Buffer, layout: Layout) -> Buffer:
-        """The buffer in another layout; itself if it has that."""
+    def rows(self, array: np.ndarray, per_process: bool = False) -> Buffer:
+        """Create data from which `run_steps` gathers batches.
+
+        Args:
+            array: The data.
+            per_process: Indices refer to this process's data, and a batch has the rows of all processes.
+        """
+
+    @abstractmethod
+    def redistribute(self, buffer: Buffer, layout: Layout) -> Buffer:
+        """Return a buffer with another layout; the same one if it has it already."""
 
     @abstractmethod
     def get(self, buffer: Buffer) -> np.ndarray:
-        """The whole value. Where the pieces are in several processes all have to call it together."""
+        """Return the global value. If it is sharded over processes, all of them call it together."""
 
 
-def leave_on_errors() -> None:
-    """An error that nobody catches ends this process at once, as its job has to hear: left to themselves,
-    libraries wait at the exit for the other processes, which wait for this one."""
+def exit_on_uncaught_error() -> None:
+    """Let uncaught errors end this process at once.
+
+    Otherwise libraries wait at exit for the other processes of the job, which wait for this one.
+    """
     show = sys.excepthook
 
-    def leave(*error: Any) -> None:
+    def exit_now(*error: Any) -> None:
         show(*error)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(1)
 
-    sys.excepthook = leave
+    sys.excepthook = exit_now
 
 
 class BindingExecutable:
-    """`bind` in terms of `run`, for engines that have nothing better."""
+    """Default `bind` in terms of `run`."""
 
     def run(self, inputs: Sequence[Buffer], donate: Sequence[bool] | None = None) -> list[Buffer]:
         raise NotImplementedError(f"{type(self).__name__} must define run")
 
     def bind(self, weights: Sequence[Buffer]) -> Bound:
-        """See `Executable.bind`. Nothing is made beforehand."""
-        given = list(weights)
-        return lambda inputs: self.run([*given, *inputs])
+        """Fix the first inputs; nothing is precomputed."""
+        first = list(weights)
+        return lambda inputs: self.run([*first, *inputs])
 
 
 class SteppingExecutable(BindingExecutable):
-    """`run_steps` in terms of `run`, for engines that have nothing better."""
+    """Default `run_steps` in terms of `run`."""
 
     engine: Engine
 

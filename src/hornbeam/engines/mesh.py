@@ -1,7 +1,7 @@
-"""Where the pieces of values live: a mesh of devices, layouts on it, and the processes of a job.
+"""Meshes of devices, layouts of values on them, and the processes of a job.
 
-Plain data. A graph means the same on a mesh as on one device; engines that run on several devices
-(`Engine.on_mesh`) read here which piece of a value belongs to which of them.
+Plain data. A graph has the same meaning on a mesh as on one device; engines on several devices
+(`Engine.on_mesh`) use it to find the shard of each device.
 """
 
 from __future__ import annotations
@@ -11,79 +11,86 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-# The mesh axis along which each dimension of a value is cut, None for a dimension that is whole everywhere.
-# Dimensions beyond its end are whole, so () is a value that every device has.
+# The mesh axis along which each dimension of a value is sharded, None for none. Missing dimensions are not
+# sharded, so () is a replicated value.
 Layout = tuple[str | None, ...]
 
 
 @dataclass(frozen=True)
 class Mesh:
-    """Devices in a box with named axes.
+    """A grid of devices with named axes.
 
-    devices: names as `Engine.devices` gives them, row-major, over all processes. batch: the axis along which
-    batches of data are cut, None if they are not. own: whether each process gives rows of its own, which
-    make up a batch together, where it else gives the whole batch as all others do.
+    Attributes:
+        shape: Number of devices along each axis.
+        axis_names: Name of each axis.
+        devices: Names of the devices (see `Engine.devices`), row-major, of all processes.
+        batch: Axis along which batches of data are sharded, None if they are replicated.
+        per_process: Whether each process provides its own rows, which form a batch together; otherwise all
+            provide the whole batch.
     """
 
     shape: tuple[int, ...]
     axis_names: tuple[str, ...]
     devices: tuple[str, ...]
     batch: str | None = None
-    own: bool = False
+    per_process: bool = False
 
     @property
     def size(self) -> int:
-        """How many devices."""
+        """Number of devices."""
         return math.prod(self.shape)
 
-    def length(self, axis: str) -> int:
-        """How many pieces a dimension on `axis` is cut into."""
+    def axis_size(self, axis: str) -> int:
+        """Return the number of devices along an axis."""
         return self.shape[self.axis_names.index(axis)]
 
     def coordinates(self, number: int) -> dict[str, int]:
-        """Of the device at `number` (in `devices`), where it is on each axis."""
-        places: dict[str, int] = {}
+        """Return the index of a device on each axis, given its index in `devices`."""
+        coordinates: dict[str, int] = {}
         for axis, length in zip(reversed(self.axis_names), reversed(self.shape), strict=True):
-            number, places[axis] = divmod(number, length)
-        return places
+            number, coordinates[axis] = divmod(number, length)
+        return coordinates
 
     def batch_layout(self, shape: Sequence[int]) -> Layout:
-        """The layout of a batch of data: cut along its first dimension, or whole on every device where that
-        does not divide."""
-        if self.batch is None or not shape or shape[0] % self.length(self.batch):
+        """Return the layout of a batch: sharded along its first dimension, replicated if that is not
+        divisible."""
+        if self.batch is None or not shape or shape[0] % self.axis_size(self.batch):
             return ()
         return (self.batch,)
 
-    def check(self, layout: Layout, shape: Sequence[int], what: str) -> None:
-        """Raises ValueError unless a value of `shape` can be cut as `layout` says; `what` names it."""
+    def check(self, layout: Layout, shape: Sequence[int], name: str) -> None:
+        """Raise ValueError unless a value of `shape` can have `layout`. name: of the value, for the
+        message."""
         names = [axis for axis in layout if axis is not None]
         unknown = [axis for axis in names if axis not in self.axis_names]
         if unknown:
-            raise ValueError(f"{what} is to be cut along {unknown[0]!r}, the mesh has {self.axis_names}")
+            raise ValueError(
+                f"{name} is to be sharded along {unknown[0]!r}, but the mesh has the axes {self.axis_names}"
+            )
         if len(set(names)) < len(names):
-            raise ValueError(f"{what} has the layout {layout}: an axis may cut one dimension only")
+            raise ValueError(f"{name} has the layout {layout}: an axis can shard one dimension only")
         if len(layout) > len(shape):
-            raise ValueError(f"{what} has {len(shape)} dimensions, its layout {layout} has {len(layout)}")
+            raise ValueError(f"{name} has {len(shape)} dimensions, but its layout {layout} has {len(layout)}")
         for dimension, (axis, size) in enumerate(zip(layout, shape, strict=False)):
-            if axis is not None and size % self.length(axis):
+            if axis is not None and size % self.axis_size(axis):
                 raise ValueError(
-                    f"{what} of shape {tuple(shape)} cannot be cut along {axis!r}: dimension {dimension} has "
-                    f"{size} elements, which {self.length(axis)} devices do not divide. Give it None there"
+                    f"{name} of shape {tuple(shape)} cannot be sharded along {axis!r}: dimension {dimension} "
+                    f"has {size} elements, which {self.axis_size(axis)} devices do not divide. Use None there"
                 )
 
-    def piece(self, layout: Layout, shape: Sequence[int], number: int) -> tuple[slice, ...]:
-        """Which part of a value of `shape` the device at `number` has."""
-        places = self.coordinates(number)
-        found = []
+    def shard_slices(self, layout: Layout, shape: Sequence[int], number: int) -> tuple[slice, ...]:
+        """Return the slices of a value of `shape` that the device at `number` has."""
+        coordinates = self.coordinates(number)
+        slices = []
         for axis, size in zip((*layout, *(None,) * (len(shape) - len(layout))), shape, strict=True):
-            step = size if axis is None else size // self.length(axis)
-            start = 0 if axis is None else step * places[axis]
-            found.append(slice(start, start + step))
-        return tuple(found)
+            step = size if axis is None else size // self.axis_size(axis)
+            start = 0 if axis is None else step * coordinates[axis]
+            slices.append(slice(start, start + step))
+        return tuple(slices)
 
 
 def trimmed(layout: Sequence[str | None]) -> Layout:
-    """The layout without the Nones at its end, so that equal layouts are equal."""
+    """Remove trailing Nones, so that equal layouts compare equal."""
     axes = list(layout)
     while axes and axes[-1] is None:
         axes.pop()
@@ -92,10 +99,13 @@ def trimmed(layout: Sequence[str | None]) -> Layout:
 
 @dataclass(frozen=True)
 class Job:
-    """The processes that compute together, and this one among them.
+    """The processes of a distributed job. None is for what the engine's library detects, as on a TPU slice.
 
-    address: "host:port" where they meet. local: the number of the process on its machine. None is for what
-    the engine's library finds out by itself, as on a TPU slice.
+    Attributes:
+        address: "host:port" of the coordinator.
+        count: Number of processes.
+        index: Index of this process.
+        local: Index of this process on its machine.
     """
 
     address: str | None = None
@@ -107,12 +117,17 @@ class Job:
 _KERAS = "KERAS_DISTRIBUTION_"
 
 
-def job_of(environment: Mapping[str, str] = os.environ) -> Job | None:
-    """What the environment says: Keras's variables (KERAS_DISTRIBUTION_...), else those that `hornbeam
-    launch` and torchrun set (MASTER_ADDR, MASTER_PORT, WORLD_SIZE, RANK, LOCAL_RANK). None for no job, or
-    for one process.
+def job_from_environment(environment: Mapping[str, str] = os.environ) -> Job | None:
+    """Read the job from environment variables.
 
-    Raises ValueError for variables that are incomplete or no numbers.
+    Keras's (KERAS_DISTRIBUTION_...) come first, then those of `hornbeam launch` and torchrun (MASTER_ADDR,
+    MASTER_PORT, WORLD_SIZE, RANK, LOCAL_RANK).
+
+    Returns:
+        The job, None for no job or one process.
+
+    Raises:
+        ValueError: If variables are missing or are not numbers.
     """
     if f"{_KERAS}NUM_PROCESSES" in environment:
         address = environment.get(f"{_KERAS}JOB_ADDRESSES", "").split(",")[0]
@@ -124,8 +139,8 @@ def job_of(environment: Mapping[str, str] = os.environ) -> Job | None:
         return None
     if count > 1 and not all(address.rpartition(":")[::2]):
         raise ValueError(
-            f"the environment names a job of {count} processes, but not where they meet: start them by "
-            "`hornbeam launch` or torchrun, or set MASTER_ADDR and MASTER_PORT (or, in Keras's way, "
+            f"the environment names a job of {count} processes, but not their coordinator: start them by "
+            "`hornbeam launch` or torchrun, or set MASTER_ADDR and MASTER_PORT (or Keras's "
             f"{_KERAS}JOB_ADDRESSES=host:port)"
         )
     if not 0 <= index < max(count, 1):
@@ -137,5 +152,5 @@ def job_of(environment: Mapping[str, str] = os.environ) -> Job | None:
 def _number(environment: Mapping[str, str], name: str) -> int:
     text = environment.get(name, "")
     if not text.isdigit():
-        raise ValueError(f"the environment variable {name} must be a whole number, got {text!r}")
+        raise ValueError(f"the environment variable {name} must be an integer, got {text!r}")
     return int(text)

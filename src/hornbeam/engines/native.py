@@ -1,8 +1,8 @@
 """The native engine: our own compiler and kernels, in Rust.
 
-A graph is written out as compact text once (see crates/hornbeam-engine/src/decode.rs for the format),
-compiled in a few milliseconds, and run as a flat list of instructions without the GIL. HORNBEAM_THREADS
-bounds its threads, and HORNBEAM_PROFILE=1 shows where the time of a graph goes.
+A graph is serialized to compact text once (see crates/hornbeam-engine/src/decode.rs for the format), compiled
+in a few milliseconds, and run as a flat list of instructions without the GIL. HORNBEAM_THREADS limits the
+number of threads; HORNBEAM_PROFILE=1 prints a profile of each graph.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ import numpy as np
 
 from hornbeam import _native
 from hornbeam.engines.base import Bound, Buffer, Engine, Executable
-from hornbeam.engines.host import refuse_foreign
+from hornbeam.engines.host import check_library
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node
 from hornbeam.ir.types import TensorType, ValueType, dtype_name, numpy_dtype
 
-# Constants up to this size stand in the text itself.
+# Constants up to this size are part of the text.
 INLINE_BYTES = 256
 
 _BFLOAT16 = numpy_dtype("bfloat16")
-# Whether profiles are printed, which then name the layers.
-_PRINTED = os.environ.get("HORNBEAM_PROFILE", "0") not in ("", "0")
+# Whether profiles are printed; their graphs need scopes.
+_PRINTS_PROFILES = os.environ.get("HORNBEAM_PROFILE", "0") not in ("", "0")
 _WRITE = json.JSONEncoder(separators=(",", ":")).encode
-# Parameters that the types already say, or that only the front end needs.
+# Parameters that follow from types, or that only the front end needs.
 _IMPLIED = frozenset({"shape", "dtype", "sizes", "stop", "input_shape", "kernel_shape"})
 
 
@@ -41,55 +41,64 @@ class NativeExecutable:
         self.run = compiled.run
 
     def bind(self, weights: Sequence[Buffer]) -> Bound:
-        """See `Executable.bind`. Kernels of convolutions are transformed, and weights looked through for
-        infinities, here rather than in every run."""
+        """Fix the first inputs; see `Executable.bind`.
+
+        Convolution kernels are transformed, and weights searched for infinities, once instead of in every
+        run.
+        """
         return self.compiled.bind(list(weights)).run
 
     def run_steps(
         self, state: Sequence[Buffer], data: Sequence[Buffer], indices: np.ndarray
     ) -> tuple[list[Buffer], list[Buffer]]:
-        """See `Executable.run_steps`. After Ctrl-C the given buffers hold the state reached."""
+        """Run steps; see `Executable.run_steps`. After Ctrl-C the buffers of `state` hold the state
+        reached."""
         rows = _native.Buffer.from_numpy(np.ascontiguousarray(indices, np.int64), "int64")
         return self.compiled.run_steps(list(state), list(data), rows)
 
     def profile(self) -> dict[str, Any]:
-        """What the runs of a profiled executable took so far; see `Profile::json` in the engine."""
+        """Return the times of all runs so far; see `Profile::json` in the engine."""
         return json.loads(self.compiled.profile() or "{}")
 
     def clear_profile(self) -> None:
-        """Begin the profile anew."""
+        """Reset the profile."""
         self.compiled.clear_profile()
 
     @property
     def text(self) -> str:
-        """The compiled instructions, one a line."""
+        """The compiled instructions, one per line."""
         return self.compiled.text
 
 
 class NativeEngine(Engine):
-    """Runs graphs with Hornbeam's own kernels, on all cores, with the same bits for any number of threads."""
+    """Engine of Hornbeam's own kernels, on all cores, with equal bits for any number of threads."""
 
     name = "native"
 
     def compile(self, graph: Graph) -> Executable:
-        """Compile a closed graph. Raises NotImplementedError for what has no kernel, naming the layer."""
+        """Compile a closed graph.
+
+        Raises:
+            NotImplementedError: If an operation has no kernel; the message names the layer.
+        """
         try:
             return NativeExecutable(_compiled(graph, profile=False))
         except NotImplementedError:
-            # Once more, to hear in which layer.
+            # Compile with scopes, so that the error names the layer.
             return NativeExecutable(_compiled(graph, profile=True))
 
     def compile_profiled(self, graph: Graph) -> Executable:
-        """As `compile`; the executable's `profile()` says where its time went, layer by layer."""
+        """Compile to an executable whose `profile()` returns times by layer and instruction."""
         return NativeExecutable(_compiled(graph, profile=True))
 
     @functools.cache  # noqa: B019 - there is one engine
     def roof(self) -> dict[str, Any]:
-        """Peaks of the machine with all threads, measured once: FLOPs and bytes a second."""
+        """Return the machine's peaks with all threads, measured once: FLOPs and bytes per second."""
         return _native.roof()
 
     def put(self, array: np.ndarray) -> Buffer:
-        """A buffer with the array's values. A large array is borrowed: do not write to it again."""
+        """Create a buffer with the values of an array. Large arrays are borrowed: do not write to them
+        again."""
         name = dtype_name(array.dtype)
         try:
             return _native.Buffer.from_numpy(array, name)
@@ -99,50 +108,58 @@ class NativeEngine(Engine):
             )
 
     def get(self, buffer: Buffer) -> np.ndarray:
-        """The buffer's values as a read-only array on the same memory."""
+        """Return a buffer's values as a read-only array on the same memory."""
         array = np.asarray(buffer.export())
         return array.view(_BFLOAT16) if buffer.dtype == "bfloat16" else array
 
     @property
     def threads(self) -> int:
-        """How many threads work on one run."""
+        """Number of threads of one run."""
         return _native.threads()
 
     def set_threads(self, threads: int) -> None:
-        """Use this many threads; results do not depend on it. Raises ValueError below 1."""
+        """Set the number of threads. Results do not depend on it.
+
+        Raises:
+            ValueError: If `threads` is below 1.
+        """
         _native.set_threads(threads)
 
     def cpu_features(self) -> dict[str, Any]:
-        """See `_native.cpu_features`."""
+        """Return the CPU's features; see `_native.cpu_features`."""
         return _native.cpu_features()
 
-    def multiplies(self, dtype: str) -> bool:
-        """See `Engine.multiplies`: bfloat16 where the CPU has the instruction, and never float16."""
+    def has_native_arithmetic(self, dtype: str) -> bool:
+        """See `Engine.has_native_arithmetic`: bfloat16 where the CPU has the instruction, and never
+        float16."""
         return dtype != "float16" and (dtype != "bfloat16" or bool(_native.cpu_features()["bfloat16"]))
 
     def instructions(self) -> list[str]:
-        """Names of the primitives and composites that have kernels."""
+        """List the primitives and composites that have kernels."""
         return _native.instructions()
 
 
 def _compiled(graph: Graph, profile: bool) -> _native.Executable:
     constants: list[_native.Buffer] = []
-    scopes: dict[str, int] | None = {} if profile or _PRINTED else None
+    scopes: dict[str, int] | None = {} if profile or _PRINTS_PROFILES else None
     return _native.compile(encode(graph, constants, scopes), constants, profile)
 
 
 def encode(graph: Graph, constants: list[_native.Buffer], scopes: dict[str, int] | None = None) -> str:
-    """The graph in the engine's wire format; large constants are appended to `constants`.
+    """Serialize a graph in the engine's text format.
 
-    With `scopes`, nodes say where they were made, by numbers that `scopes` collects. Compiled code is
-    remembered by the text of its graph without them.
+    Args:
+        graph: Graph to serialize.
+        constants: List to which large constants are appended.
+        scopes: Scopes seen so far with their numbers, by which nodes refer to their scope. None omits scopes:
+            compiled code is cached by the text without them.
     """
     text = _text(graph, constants, scopes)
     return f'{text[:-1]},"scopes":{json.dumps(list(scopes))}}}' if scopes else text
 
 
 def _text(graph: Graph, constants: list[_native.Buffer], scopes: dict[str, int] | None) -> str:
-    # Written piece by piece: a step of a deep model has tens of thousands of nodes.
+    # Built from strings, without an object per node: a step of a deep model has tens of thousands of nodes.
     numbers: dict[Node, int] = {}
     for index, node in enumerate(graph.inputs):
         numbers.setdefault(node, index)
@@ -154,11 +171,11 @@ def _text(graph: Graph, constants: list[_native.Buffer], scopes: dict[str, int] 
         if node.name == "constant":
             text += f',"params":{json.dumps(_constant(node, constants))}'
         elif node.name == "host_call":
-            refuse_foreign("native", "", node)
+            check_library("native", "", node)
         elif node.params:
             assert node.primitive is not None
-            # A composite's body may have been traced for somebody else: what it holds is where the composite
-            # is.
+            # The body of a composite may have been traced elsewhere: its nodes have the scope of the
+            # composite.
             text += f',"params":{_params(node, constants, None if node.primitive.composite else scopes)}'
         if scopes is not None and node.scope:
             text += f',"scope":{scopes.setdefault(node.scope, len(scopes) + 1)}'
@@ -175,12 +192,12 @@ def _types(value: ValueType) -> str:
 
 
 def _params(node: Node, constants: list[_native.Buffer], scopes: dict[str, int] | None) -> str:
-    parts = []
+    entries = []
     for key, value in node.params.items():
         if key not in _IMPLIED:
             text = _text(value, constants, scopes) if isinstance(value, Graph) else _WRITE(value)
-            parts.append(f'"{key}":{text}')
-    return f"{{{','.join(parts)}}}"
+            entries.append(f'"{key}":{text}')
+    return f"{{{','.join(entries)}}}"
 
 
 def _constant(node: Node, constants: list[_native.Buffer]) -> dict[str, Any]:

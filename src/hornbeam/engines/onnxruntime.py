@@ -26,10 +26,10 @@ except ImportError as error:
     raise missing_package("onnxruntime", "ONNX Runtime", error, extra="onnx") from error
 require_version("onnxruntime", "ONNX Runtime", onnxruntime.__version__, "1.32", extra="onnx")
 
-# One pool of threads for all sessions: making one for each would take most of a session's time.
+# One pool of threads for all sessions: creating one for each would take most of a session's time.
 _THREADS = int(os.environ.get("HORNBEAM_THREADS", 0)) or os.cpu_count() or 1
 onnxruntime.set_global_thread_pool_sizes(_THREADS, 1)
-# And one pool of memory.
+# And one memory arena.
 onnxruntime.create_and_register_allocator(
     onnxruntime.OrtMemoryInfo(
         "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
@@ -37,8 +37,8 @@ onnxruntime.create_and_register_allocator(
     onnxruntime.OrtArenaCfg(0, -1, -1, -1),
 )
 
-# What has no operator and no formula here.
-REFUSED = {(name, "float64") for name in ("erf", "erf_inv")}
+# Operations without an ONNX operator or formula.
+UNSUPPORTED = {(name, "float64") for name in ("erf", "erf_inv")}
 _BUFFERS = {"tensor(float)": "float32", "tensor(double)": "float64"}
 
 
@@ -51,8 +51,8 @@ class OrtExecutable(BindingExecutable):
         options.log_severity_level = 3
         options.use_per_session_threads = False
         options.add_session_config_entry("session.use_env_allocators", "1")
-        # Folding would compute the random numbers of an initializer when the session is made, and keep every
-        # step of that in memory.
+        # Folding would compute the random numbers of initializers when the session is created, and keep all
+        # intermediate values in memory.
         self._session = onnxruntime.InferenceSession(
             model.SerializeToString(),
             options,
@@ -63,13 +63,13 @@ class OrtExecutable(BindingExecutable):
         self._outputs = [x.name for x in model.graph.output]
 
     def run(self, inputs: Sequence[Buffer], donate: Sequence[bool] | None = None) -> list[Buffer]:
-        """See `Executable.run`. Nothing is written in place, so donated buffers stay as they are."""
+        """Compute the outputs; see `Executable.run`. Donated buffers are not overwritten."""
         return self._session.run_with_ort_values(self._outputs, dict(zip(self._inputs, inputs, strict=True)))
 
     def run_steps(
         self, state: Sequence[Buffer], data: Sequence[Buffer], indices: np.ndarray
     ) -> tuple[list[Buffer], list[Buffer]]:
-        """See `Executable.run_steps`. Batches are gathered by NumPy."""
+        """Run steps; see `Executable.run_steps`. Batches are gathered by NumPy."""
         arrays = [_array(buffer) for buffer in data]
         current, logs = list(state), []
         for rows in indices:
@@ -80,18 +80,22 @@ class OrtExecutable(BindingExecutable):
 
 
 class OrtEngine(TableEngine):
-    """Runs graphs by ONNX Runtime on the CPU. Raises RuntimeError for another device."""
+    """Engine of ONNX Runtime on the CPU.
+
+    Raises:
+        RuntimeError: For another device.
+    """
 
     def __init__(self, device: str | None = None) -> None:
         super().__init__()
         self.table = {**TABLE, **MAKERS}
         self.name = f"onnxruntime:{device}" if device else "onnxruntime"
         if device not in (None, "cpu"):
-            raise RuntimeError(f"the onnxruntime engine runs on the CPU, there is no {device}")
+            raise RuntimeError(f"the onnxruntime engine runs on the CPU only, got the device {device}")
 
     @property
     def threads(self) -> int:
-        """How many threads work on one run."""
+        """Number of threads of one run."""
         return _THREADS
 
     def compile(self, graph: Graph) -> Executable:
@@ -99,11 +103,11 @@ class OrtEngine(TableEngine):
         return OrtExecutable(graph)
 
     def check(self, graph: Graph) -> None:
-        """As `TableEngine.check`; dtypes that a primitive lacks are refused too."""
+        """Check as `TableEngine.check`, and for unsupported dtypes."""
         super().check(graph)
         for node in graph.nodes:
             dtype = node.inputs[0].dtype if node.name in ("erf", "erf_inv") else ""
-            if (node.name, dtype) in REFUSED:
+            if (node.name, dtype) in UNSUPPORTED:
                 raise MissingPrimitiveError(
                     f"the {self.name} engine does not compute {node.name!r} of {dtype}{where(node)}"
                 )
@@ -116,13 +120,13 @@ class OrtEngine(TableEngine):
         array.flags.writeable = False
         return array
 
-    def multiplies(self, dtype: str) -> bool:
-        """See `Engine.multiplies`: 16-bit floats are computed in float32."""
+    def has_native_arithmetic(self, dtype: str) -> bool:
+        """Return whether ONNX Runtime computes in a dtype: 16-bit floats are computed in float32."""
         return dtype in ("float32", "float64")
 
 
 def _buffer(array: np.ndarray) -> Buffer:
-    """An OrtValue on the array's memory."""
+    """Create an OrtValue on an array's memory."""
     array = np.ascontiguousarray(array).reshape(array.shape)
     make = onnxruntime.OrtValue.ortvalue_from_numpy
     if array.dtype == numpy_dtype("bfloat16"):
@@ -132,7 +136,7 @@ def _buffer(array: np.ndarray) -> Buffer:
 
 
 def _array(buffer: Buffer) -> np.ndarray:
-    """The OrtValue's memory as an array, which keeps it alive."""
+    """Return an OrtValue's memory as an array, which keeps it alive."""
     kind = buffer.data_type()
     dtype = numpy_dtype(_BUFFERS.get(kind) or kind[len("tensor(") : -1])
     shape = buffer.shape()

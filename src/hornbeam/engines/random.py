@@ -1,4 +1,4 @@
-"""Random bits by our own kernel, for engines on CPUs whose library takes 150 passes over memory for them."""
+"""Random bits by the native kernel, for CPU engines whose library would take 150 passes over memory."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hornbeam.ir.types import TensorType
 
 
 def random_bits(key: np.ndarray, *, shape: tuple[int, ...]) -> np.ndarray:
-    """uint32 words as the primitive `random_bits` defines them; the key is (2,) uint32."""
+    """Compute the primitive `random_bits`: uint32 words from a key of shape (2,), uint32."""
     native = get_engine("native")
-    given = placeholder(TensorType((2,), "uint32"), 0)
-    executable = native.executable(Graph([given], [PRIMITIVES["random_bits"](given, shape=shape)]))
+    key_node = placeholder(TensorType((2,), "uint32"), 0)
+    executable = native.executable(Graph([key_node], [PRIMITIVES["random_bits"](key_node, shape=shape)]))
     return native.get(executable.run([native.put(key)])[0])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hornbeam.engines.base import Buffer, Engine, Executable, SteppingExecutable
-from hornbeam.engines.host import refuse_foreign
+from hornbeam.engines.host import check_library
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import reference
 from hornbeam.ir.primitive import graph_param
@@ -25,7 +25,7 @@ class ReferenceExecutable(SteppingExecutable):
 
 
 class ReferenceEngine(Engine):
-    """Interprets graphs with the primitives' own NumPy references. Exact and slow."""
+    """Engine that interprets graphs by the primitives' NumPy references. Exact and slow."""
 
     name = "reference"
 
@@ -34,10 +34,10 @@ class ReferenceEngine(Engine):
         return ReferenceExecutable(self, graph)
 
     def check(self, graph: Graph) -> None:
-        """Raises MissingPrimitiveError for code of another library."""
+        """Raise MissingPrimitiveError for code of another library."""
         for node in graph.nodes:
             if node.name == "host_call":
-                refuse_foreign(self.name, self.library, node)
+                check_library(self.name, self.library, node)
             for body in graph_param(node.params):
                 self.check(body)
 
@@ -51,9 +51,9 @@ class ReferenceEngine(Engine):
 
 
 def _exact(value: object, type: object) -> np.ndarray:
-    """The value as an array of the declared type: a reference that breaks its own type rule is found here."""
+    """Return a value as an array, after checking that the reference follows its type rule."""
     assert isinstance(type, TensorType)
     array = np.asarray(value)
     if array.shape != type.shape or array.dtype != numpy_dtype(type.dtype):
-        raise AssertionError(f"reference gave {array.dtype}{array.shape}, the type rule says {type}")
+        raise AssertionError(f"the reference returned {array.dtype}{array.shape}, but the type rule {type}")
     return array

@@ -1,8 +1,8 @@
-"""Engines that are a table: the name of a primitive, and the function of a host library that computes it.
+"""Table engines: a table from primitives to functions of a host library.
 
 The shared evaluator (`ir/interpret.py`) walks a graph and calls the table's functions as `fn(*operands,
-**params)`; a composite without an entry is walked itself. Gradients, optimizers and random numbers are in the
-graph already, so nothing else is asked of the host.
+**params)`; the body of a composite without an entry is evaluated instead. Gradients, optimizers and random
+numbers are part of the graph, so the host library needs nothing else.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hornbeam.engines.base import Engine, MissingPrimitiveError
-from hornbeam.engines.host import refuse_foreign
+from hornbeam.engines.host import check_library
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import run, where
 from hornbeam.ir.node import Node
@@ -22,25 +22,26 @@ Table = Mapping[str, Callable[..., Any]]
 
 
 class TableEngine(Engine):
-    """What the engines over other libraries share. `table` is all that most of them add."""
+    """Base class of engines over other libraries. Most of them add only `table`."""
 
     table: Table
 
     def lower(self, node: Node) -> Callable[..., Any] | None:
-        """The function for a node, or None for a composite that is to be walked."""
+        """Return the function for a node, None for a composite whose body is to be evaluated."""
         return self.table.get(node.name)
 
     def instructions(self) -> list[str]:
-        """Names of the primitives and composites that the table has."""
+        """List the primitives and composites of the table."""
         return list(self.table)
 
     def check(self, graph: Graph) -> None:
-        """Raises MissingPrimitiveError for the first thing that the table lacks, naming it, the layer and, if
-        known, the user's line.
+        """Raise MissingPrimitiveError for the first operation that is missing in the table.
+
+        The message names the operation, the layer and, if known, the user's line.
         """
         for node in graph.nodes:
             if node.name == "host_call":
-                refuse_foreign(self.name, self.library, node)
+                check_library(self.name, self.library, node)
             fn = self.lower(node)
             composite = node.primitive is not None and node.primitive.composite
             if fn is None and not composite:
@@ -50,27 +51,28 @@ class TableEngine(Engine):
                     self.check(body)
 
     def evaluate(self, graph: Graph, args: Sequence[Any]) -> list[Any]:
-        """The graph's outputs, computed node by node with the table."""
+        """Compute a graph's outputs, node by node."""
         return run(graph, args, self.lower)
 
 
-def require_version(engine: str, package: str, found: str, needed: str, extra: str | None = None) -> None:
-    """Raises ImportError, with the command that helps, if `found`, the host's version, is below `needed`."""
-    if _numbers(found) < _numbers(needed):
+def require_version(engine: str, package: str, installed: str, needed: str, extra: str | None = None) -> None:
+    """Raise ImportError, with the command that upgrades, if the installed version is below `needed`."""
+    if _numbers(installed) < _numbers(needed):
         raise ImportError(
-            f"the {engine} engine needs {package} {needed} or later, {found} is installed: "
+            f"the {engine} engine needs {package} {needed} or later, but {installed} is installed: "
             f'pip install --upgrade "hornbeam[{extra or engine}]"'
         )
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """The leading numbers of a version: 2.15.0+cpu is (2, 15, 0)."""
+    """Return the leading numbers of a version: (2, 15, 0) for 2.15.0+cpu."""
     numbers = re.match(r"\d+(\.\d+)*", version)
     return tuple(map(int, numbers[0].split("."))) if numbers else ()
 
 
 def missing_package(engine: str, package: str, error: ImportError, extra: str | None = None) -> ImportError:
-    """What to say when an engine's library is not installed: `extra` installs it, by default of its name."""
+    """Build the error for a library that is not installed. extra: that installs it, by default the engine's
+    name."""
     return ImportError(
         f"the {engine} engine needs {package}, which is not installed ({error}): "
         f'pip install "hornbeam[{extra or engine}]"'

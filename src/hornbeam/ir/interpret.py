@@ -35,7 +35,7 @@ def run(graph: Graph, args: Sequence[Any], lower: Lower) -> list[Any]:
             outputs = run(node.params["body"], operands, lower)
             values[node] = tuple(outputs) if isinstance(node.type, tuple) else outputs[0]
         else:
-            raise NotImplementedError(f"this engine does not implement {node.name!r}{where(node)}")
+            raise NotImplementedError(f"this engine has no {node.name!r}{where(node)}")
         for operand in node.inputs:
             uses[operand] -= 1
             if not uses[operand]:

@@ -162,7 +162,7 @@ class LayerCall:
         else:
             outputs = hook(self.layer, functools.partial(call, *bound.args, **bound.kwargs))
         active = distribution()
-        return outputs if active is None else active.laid(outputs, f"{current_path()}/output")
+        return outputs if active is None else active.constrain(outputs, f"{current_path()}/output")
 
     def summary(self) -> str:
         """Describe the arguments in one line, for errors."""

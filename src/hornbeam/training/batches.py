@@ -13,7 +13,7 @@ from hornbeam.training.packing import Signature
 
 def has_local_data(engine: Engine) -> bool:
     """Return whether each process brings its own rows (`auto_shard_dataset=False`), not all the same ones."""
-    return engine.mesh is not None and engine.mesh.own
+    return engine.mesh is not None and engine.mesh.per_process
 
 
 def putter(engine: Engine) -> Callable[[np.ndarray], Buffer]:
@@ -67,10 +67,10 @@ def local_rows(array: np.ndarray, engine: Engine) -> np.ndarray:
     if not has_local_data(engine) or not array.ndim:
         return array
     assert isinstance(engine, MeshEngine)
-    part, parts = engine.part
+    part, parts = engine.data_shard
     count = len(array) // parts
     return array[part * count : (part + 1) * count]
 
 
 def _global_shape(shape: tuple[int, ...], engine: MeshEngine, local: bool) -> tuple[int, ...]:
-    return (shape[0] * engine.part[1], *shape[1:]) if local and shape else shape
+    return (shape[0] * engine.data_shard[1], *shape[1:]) if local and shape else shape

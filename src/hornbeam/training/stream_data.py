@@ -7,7 +7,7 @@ from typing import Any
 
 from hornbeam.data import INFINITE_CARDINALITY
 from hornbeam.data.pipeline.py_dataset import Order, PyDataset
-from hornbeam.engines import locally
+from hornbeam.engines import without_mesh
 from hornbeam.training.data_cursor import DataCursor
 from hornbeam.training.host_inputs import RunHostLayers
 from hornbeam.training.packing import Batch, convert_batch
@@ -120,7 +120,7 @@ class StreamData:
 
     def _next(self) -> Any:
         """Return the next item of the source, None at its end."""
-        with locally():
+        with without_mesh():
             self._begin()
             assert self._iterator is not None
             return next(self._iterator, None)

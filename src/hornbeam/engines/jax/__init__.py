@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.engines.base import BindingExecutable, Buffer, Executable, MeshEngine, leave_on_errors
+from hornbeam.engines.base import BindingExecutable, Buffer, Executable, MeshEngine, exit_on_uncaught_error
 from hornbeam.engines.host import HostCalls
-from hornbeam.engines.mesh import Job, Mesh, job_of
+from hornbeam.engines.mesh import Job, Mesh, job_from_environment
 from hornbeam.engines.table import Table, TableEngine, missing_package, require_version
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.types import numpy_dtype
@@ -99,7 +99,7 @@ class JaxEngine(TableEngine):
         self.table = {**TABLE, **control(self.evaluate), "host_call": HostCalls()}
         self._on: dict[Mesh, MeshEngine] = {}
         if device:
-            job = job_of()
+            job = job_from_environment()
             if job is not None:  # asking JAX for devices settles who takes part
                 self.join(job)
             _ = self.device  # an error now, if it is not there
@@ -145,7 +145,7 @@ class JaxEngine(TableEngine):
                 "it is too late to join a job: JAX has been computing already. Call "
                 "distribution.initialize() before anything else, variables and models included"
             ) from error
-        leave_on_errors()
+        exit_on_uncaught_error()
 
     def exchange(self, array: np.ndarray) -> np.ndarray:
         """See `Engine.exchange`."""
@@ -180,8 +180,8 @@ class JaxEngine(TableEngine):
         array.flags.writeable = False
         return array
 
-    def multiplies(self, dtype: str) -> bool:
-        """See `Engine.multiplies`: XLA computes 16-bit floats in float32 on CPUs."""
+    def has_native_arithmetic(self, dtype: str) -> bool:
+        """See `Engine.has_native_arithmetic`: XLA computes 16-bit floats in float32 on CPUs."""
         return dtype in ("float32", "float64") or self.device.platform != "cpu"
 
 

@@ -1,6 +1,6 @@
-"""The JAX engine on a mesh: arrays carry shardings, and `jax.jit` cuts a graph into what each device does.
+"""The JAX engine on a mesh: arrays carry shardings, and `jax.jit` partitions a graph for the devices.
 
-The processes of a job run the same programs in the same order; each holds the pieces of its own devices.
+The processes of a job run the same programs in the same order; each holds the shards of its devices.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from hornbeam.ir.graph import Graph
 
 
 class Rows:
-    """Data in the memory of each process, of which steps take rows."""
+    """Data in the memory of each process, from which steps gather rows."""
 
-    def __init__(self, array: np.ndarray, own: bool) -> None:
+    def __init__(self, array: np.ndarray, per_process: bool) -> None:
         self.array = array
-        self.own = own
+        self.per_process = per_process
 
 
 class JaxMeshExecutable(JaxExecutable):
-    """A graph as one XLA program for every set of donated inputs and layouts of the outputs."""
+    """A graph as one XLA program for every set of donated inputs and output layouts."""
 
     _engine: JaxMeshEngine
 
@@ -39,9 +39,9 @@ class JaxMeshExecutable(JaxExecutable):
         for node in graph.nodes:
             if not dependent.isdisjoint(node.inputs):
                 dependent.add(node)
-        # Outputs that JAX lays out by their operands; those without any it would leave on one device.
+        # Outputs whose layout JAX infers from inputs; others it would leave on one device.
         self._free = [node in dependent for node in graph.outputs]
-        self._laid: dict[Any, Callable[..., list[Buffer]]] = {}
+        self._programs: dict[Any, Callable[..., list[Buffer]]] = {}
 
     def run(
         self,
@@ -50,65 +50,71 @@ class JaxMeshExecutable(JaxExecutable):
         layouts: Sequence[Layout | None] | None = None,
     ) -> list[Buffer]:
         """See `MeshExecutable.run`."""
-        given = layouts or [None] * len(self._free)
-        wanted = [
+        requested = layouts or [None] * len(self._free)
+        shardings = [
             None if layout is None and free else self._engine.sharding(layout or ())
-            for layout, free in zip(given, self._free, strict=True)
+            for layout, free in zip(requested, self._free, strict=True)
         ]
         with jax.enable_x64(True):
-            return self._program(donated(inputs, donate), wanted)(*inputs)
+            return self._program(donated(inputs, donate), shardings)(*inputs)
 
-    def _program(self, wanted: tuple[int, ...], outputs: list[Any]) -> Callable[..., list[Buffer]]:
-        key = wanted, tuple(outputs)
-        program = self._laid.get(key)
+    def _program(self, donate: tuple[int, ...], outputs: list[Any]) -> Callable[..., list[Buffer]]:
+        key = donate, tuple(outputs)
+        program = self._programs.get(key)
         if program is None:
-            program = self._laid[key] = jax.jit(self._compute, donate_argnums=wanted, out_shardings=outputs)
+            program = self._programs[key] = jax.jit(
+                self._compute, donate_argnums=donate, out_shardings=outputs
+            )
         return program
 
     def run_steps(
         self, state: Sequence[Buffer], data: Sequence[Rows], indices: np.ndarray
     ) -> tuple[list[Buffer], list[Buffer]]:
-        """See `MeshExecutable`. The state is given away; JAX queues the steps."""
+        """Run steps; see `MeshExecutable`. The state is donated; JAX queues the steps."""
         count, engine = len(state), self._engine
-        whole = [engine.sharding(())] * (len(self._graph.outputs) - count)
-        program = self._program(tuple(range(count)), [*(x.sharding for x in state), *whole])
+        replicated = [engine.sharding(())] * (len(self._graph.outputs) - count)
+        program = self._program(tuple(range(count)), [*(x.sharding for x in state), *replicated])
         current, logs = list(state), []
         with jax.enable_x64(True):
             for rows in indices:
-                outputs = program(*current, *(engine.taken(part, rows) for part in data))
+                outputs = program(*current, *(engine.gather(rows_of_data, rows) for rows_of_data in data))
                 current = outputs[:count]
                 logs.append(outputs[count:])
             return current, [jnp.stack(column) for column in zip(*logs, strict=True)]
 
 
 class JaxMeshEngine(TableEngine, MeshEngine):
-    """What `JaxEngine.on_mesh` gives. Raises ValueError for a mesh of devices that JAX does not see."""
+    """Engine of `JaxEngine.on_mesh`.
+
+    Raises:
+        ValueError: If JAX does not see the devices of the mesh.
+    """
 
     library = "jax"
 
     def __init__(self, base: JaxEngine, mesh: Mesh) -> None:
         super().__init__()
-        seen = {f"{device.platform}:{device.id}": device for device in jax.devices()}
-        if any(name not in seen for name in mesh.devices):  # not of the best kind
+        visible = {f"{device.platform}:{device.id}": device for device in jax.devices()}
+        if any(name not in visible for name in mesh.devices):  # not of the best kind
             kinds = {name.partition(":")[0] for name in mesh.devices}
-            seen = {f"{d.platform}:{d.id}": d for kind in kinds for d in jax.devices(kind)}
-        unknown = [name for name in mesh.devices if name not in seen]
+            visible = {f"{d.platform}:{d.id}": d for kind in kinds for d in jax.devices(kind)}
+        unknown = [name for name in mesh.devices if name not in visible]
         if unknown:
-            raise ValueError(f"the mesh has {unknown[0]!r}, JAX sees {', '.join(seen)}")
+            raise ValueError(f"the mesh has {unknown[0]!r}, JAX sees {', '.join(visible)}")
         self.base, self.mesh, self.name = base, mesh, base.name
         self.table = {**base.table, **control(self.evaluate), "sharding_constraint": self._constrained}
-        self._devices = [seen[name] for name in mesh.devices]
+        self._devices = [visible[name] for name in mesh.devices]
         if self.process[1] > 1 and len({device.process_index for device in self._devices}) < self.process[1]:
             raise ValueError(
-                f"the mesh has devices of some of the {self.process[1]} processes only: all take part"
+                f"the mesh has devices of some of the {self.process[1]} processes only: all have to take part"
             )
         self._mesh = jax.sharding.Mesh(np.array(self._devices).reshape(mesh.shape), mesh.axis_names)
         self._shardings: dict[Layout, NamedSharding] = {}
-        self._part = self._found_part()
+        self._data_shard = self._find_data_shard()
 
     @property
-    def local(self) -> Engine:
-        """See `Engine.local`."""
+    def local_engine(self) -> Engine:
+        """See `Engine.local_engine`."""
         return self.base
 
     @property
@@ -117,23 +123,23 @@ class JaxMeshEngine(TableEngine, MeshEngine):
         return self.base.process
 
     @property
-    def part(self) -> tuple[int, int]:
-        """See `MeshEngine.part`."""
-        return self._part
+    def data_shard(self) -> tuple[int, int]:
+        """See `MeshEngine.data_shard`."""
+        return self._data_shard
 
-    def _found_part(self) -> tuple[int, int]:
+    def _find_data_shard(self) -> tuple[int, int]:
         if self.mesh.batch is None:
             return 0, 1
         rows: dict[int, set[int]] = {}
         for number, device in enumerate(self._devices):
             rows.setdefault(device.process_index, set()).add(self.mesh.coordinates(number)[self.mesh.batch])
-        parts = sorted({tuple(sorted(taken)) for taken in rows.values()})
-        if sum(map(len, parts)) > self.mesh.length(self.mesh.batch):
+        shards = sorted({tuple(sorted(indices)) for indices in rows.values()})
+        if sum(map(len, shards)) > self.mesh.axis_size(self.mesh.batch):
             raise ValueError(
-                f"the processes hold overlapping parts of the batch, {parts}: order the devices of the mesh "
-                "so that each process has a part for itself, or all of a part"
+                f"the processes have overlapping shards of the batch, {shards}: order the devices of the "
+                "mesh so that each process has a shard of its own, or shares a whole one"
             )
-        return parts.index(tuple(sorted(rows[self.process[0]]))), len(parts)
+        return shards.index(tuple(sorted(rows[self.process[0]]))), len(shards)
 
     def devices(self, kind: str | None = None) -> list[str]:
         """See `Engine.devices`."""
@@ -147,66 +153,66 @@ class JaxMeshEngine(TableEngine, MeshEngine):
         """See `Engine.on_mesh`."""
         return self.base.on_mesh(mesh)
 
-    def multiplies(self, dtype: str) -> bool:
-        """See `Engine.multiplies`."""
-        return self.base.multiplies(dtype)
+    def has_native_arithmetic(self, dtype: str) -> bool:
+        """See `Engine.has_native_arithmetic`."""
+        return self.base.has_native_arithmetic(dtype)
 
     def compile(self, graph: Graph) -> JaxMeshExecutable:
         self.check(graph)
         return JaxMeshExecutable(self, graph)
 
     def sharding(self, layout: Layout) -> NamedSharding:
-        """The layout in JAX's words."""
-        found = self._shardings.get(layout)
-        if found is None:
-            found = self._shardings[layout] = NamedSharding(self._mesh, PartitionSpec(*layout))
-        return found
+        """Convert a layout to a sharding of JAX."""
+        sharding = self._shardings.get(layout)
+        if sharding is None:
+            sharding = self._shardings[layout] = NamedSharding(self._mesh, PartitionSpec(*layout))
+        return sharding
 
     def _constrained(self, x: Buffer, *, axes: Layout, **_: Any) -> Buffer:
         return jax.lax.with_sharding_constraint(x, self.sharding(axes))
 
-    def put(self, array: np.ndarray, layout: Layout = (), own: bool = False) -> Buffer:
+    def put(self, array: np.ndarray, layout: Layout = (), per_process: bool = False) -> Buffer:
         """See `MeshEngine.put`."""
-        if own and self._part[1] > 1:
+        if per_process and self._data_shard[1] > 1:
             if layout:
                 with jax.enable_x64(True):
                     return jax.make_array_from_process_local_data(self.sharding(layout), array)
-            array = self._joined(array)
-        return self._made(array.shape, layout, lambda index: array[index])
+            array = self._gather_rows(array)
+        return self._from_callback(array.shape, layout, lambda index: array[index])
 
-    def _joined(self, array: np.ndarray) -> np.ndarray:
-        """The rows of all parts, from every process's own."""
-        numbers, arrays = self.exchange(np.array(self._part[0])), self.exchange(array)
-        first = [int(np.flatnonzero(numbers == part)[0]) for part in range(self._part[1])]
+    def _gather_rows(self, array: np.ndarray) -> np.ndarray:
+        """Gather the rows of all shards from the processes."""
+        numbers, arrays = self.exchange(np.array(self._data_shard[0])), self.exchange(array)
+        first = [int(np.flatnonzero(numbers == part)[0]) for part in range(self._data_shard[1])]
         return np.concatenate([arrays[process] for process in first])
 
-    def _made(self, shape: Any, layout: Layout, piece: Callable[[Any], np.ndarray]) -> Buffer:
+    def _from_callback(self, shape: Any, layout: Layout, shard: Callable[[Any], np.ndarray]) -> Buffer:
         with jax.enable_x64(True):
             return jax.make_array_from_callback(
-                tuple(shape), self.sharding(layout), lambda index: np.asarray(piece(index), order="C")
+                tuple(shape), self.sharding(layout), lambda index: np.asarray(shard(index), order="C")
             )
 
-    def rows(self, array: np.ndarray, own: bool = False) -> Rows:
-        """See `MeshEngine.rows`. The data stay where they are; batches go to the devices as they are made."""
-        return Rows(array, own)
+    def rows(self, array: np.ndarray, per_process: bool = False) -> Rows:
+        """See `MeshEngine.rows`. The data stay in place; batches are copied to the devices."""
+        return Rows(array, per_process)
 
-    def taken(self, data: Rows, rows: np.ndarray) -> Buffer:
-        """A batch: each process looks up the rows of its own devices only."""
+    def gather(self, data: Rows, rows: np.ndarray) -> Buffer:
+        """Gather a batch; each process reads the rows of its own devices only."""
         array = data.array
-        parts = self._part[1] if data.own else 1
-        shape = (len(rows) * parts, *array.shape[1:])
+        shards = self._data_shard[1] if data.per_process else 1
+        shape = (len(rows) * shards, *array.shape[1:])
         layout = self.mesh.batch_layout(shape)
-        if parts > 1:
-            return self.put(array[rows], layout, own=True)
-        return self._made(shape, layout, lambda index: array[rows[index[0]]])
+        if shards > 1:
+            return self.put(array[rows], layout, per_process=True)
+        return self._from_callback(shape, layout, lambda index: array[rows[index[0]]])
 
-    def lay(self, buffer: Buffer, layout: Layout) -> Buffer:
-        """See `MeshEngine.lay`."""
-        wanted = self.sharding(layout)
-        if buffer.sharding.is_equivalent_to(wanted, buffer.ndim):
+    def redistribute(self, buffer: Buffer, layout: Layout) -> Buffer:
+        """See `MeshEngine.redistribute`."""
+        sharding = self.sharding(layout)
+        if buffer.sharding.is_equivalent_to(sharding, buffer.ndim):
             return buffer
         with jax.enable_x64(True):
-            return jax.jit(lambda x: x, out_shardings=wanted)(buffer)
+            return jax.jit(lambda x: x, out_shardings=sharding)(buffer)
 
     def copy(self, buffer: Buffer) -> Buffer:
         """See `Engine.copy`."""
@@ -216,7 +222,7 @@ class JaxMeshEngine(TableEngine, MeshEngine):
     def get(self, buffer: Buffer) -> np.ndarray:
         """See `MeshEngine.get`."""
         if not buffer.is_fully_addressable:
-            buffer = self.lay(buffer, ()).addressable_data(0)
+            buffer = self.redistribute(buffer, ()).addressable_data(0)
         array = np.asarray(buffer)
         array.flags.writeable = False
         return array

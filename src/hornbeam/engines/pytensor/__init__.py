@@ -179,8 +179,8 @@ class PyTensorEngine(TableEngine):
         array.flags.writeable = False
         return array
 
-    def multiplies(self, dtype: str) -> bool:
-        """See `Engine.multiplies`: 16-bit floats are computed in float32."""
+    def has_native_arithmetic(self, dtype: str) -> bool:
+        """See `Engine.has_native_arithmetic`: 16-bit floats are computed in float32."""
         return dtype in ("float32", "float64")
 
 

@@ -119,8 +119,8 @@ class TensorFlowEngine(TableEngine):
         array.flags.writeable = False
         return array
 
-    def multiplies(self, dtype: str) -> bool:
-        """See `Engine.multiplies`: XLA computes 16-bit floats in float32 on CPUs."""
+    def has_native_arithmetic(self, dtype: str) -> bool:
+        """See `Engine.has_native_arithmetic`: XLA computes 16-bit floats in float32 on CPUs."""
         return dtype in ("float32", "float64") or not self._on_cpu
 
     def _host(self, node: Node) -> Callable[..., Any] | None:

@@ -227,8 +227,8 @@ class TorchEngine(TableEngine):
         array.flags.writeable = False
         return array
 
-    def multiplies(self, dtype: str) -> bool:
-        """See `Engine.multiplies`: on a CPU only what oneDNN has instructions for."""
+    def has_native_arithmetic(self, dtype: str) -> bool:
+        """See `Engine.has_native_arithmetic`: on a CPU only what oneDNN has instructions for."""
         if dtype in ("float32", "float64") or self.device.type != "cpu":
             return True
         return dtype == "bfloat16" and torch.ops.mkldnn._is_mkldnn_bf16_supported()

@@ -1,7 +1,7 @@
-"""The PyTorch engine on a mesh: a process for each device, which computes on its own pieces.
+"""The PyTorch engine on a mesh: one process per device, which computes on its shards.
 
-A graph is cut by `ir/partition` for the layouts that its inputs have, once for each set of them. What
-processes have to tell each other are nodes of the cut graph.
+A graph is partitioned by `ir/partition`, once for each set of input layouts. Communication between processes
+is by collectives in the partitioned graph.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from hornbeam.engines.base import BindingExecutable, Buffer, Engine, MeshEngine
 from hornbeam.engines.mesh import Layout, Mesh, trimmed
 from hornbeam.engines.torch import TorchEngine
-from hornbeam.engines.torch.collectives import Line, lines, table
+from hornbeam.engines.torch.collectives import ProcessGroup, groups_of, table
 from hornbeam.engines.torch.elementwise import Tensor, carried, torch_dtype
 from hornbeam.engines.torch.recurrent import RECURRENT
 from hornbeam.ir.graph import Graph
@@ -25,23 +25,23 @@ from hornbeam.ir.primitive import PRIMITIVES
 
 
 @dataclass(frozen=True, eq=False)
-class Laid:
-    """What this process has of a value, and the layout of the whole."""
+class ShardedTensor:
+    """This process's shard of a value, and the layout."""
 
-    piece: Tensor
+    shard: Tensor
     layout: Layout = ()
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Data in the memory of each process, of which steps take rows."""
+    """Data in the memory of each process, from which steps gather rows."""
 
     data: Tensor
-    own: bool
+    per_process: bool
 
 
 class TorchMeshExecutable(BindingExecutable):
-    """A graph, cut anew for every set of layouts."""
+    """A graph, partitioned for every set of layouts."""
 
     def __init__(self, engine: TorchMeshEngine, graph: Graph) -> None:
         self._engine = engine
@@ -51,43 +51,47 @@ class TorchMeshExecutable(BindingExecutable):
 
     def run(
         self,
-        inputs: Sequence[Laid],
+        inputs: Sequence[ShardedTensor],
         donate: Sequence[bool] | None = None,
         layouts: Sequence[Layout | None] | None = None,
     ) -> list[Buffer]:
         """See `MeshExecutable.run`."""
-        wanted = None if layouts is None else tuple(layouts)
-        graph, found = self._program(tuple(x.layout for x in inputs), wanted)
+        requested = None if layouts is None else tuple(layouts)
+        graph, out_layouts = self._program(tuple(x.layout for x in inputs), requested)
         with torch.no_grad():
-            values = self._engine.evaluate(graph, [carried(x.piece) for x in inputs])
-            pieces = [x.to(dtype).contiguous() for x, dtype in zip(values, self._outputs, strict=True)]
-            return [Laid(_alone(x), layout) for x, layout in zip(pieces, found, strict=True)]
+            values = self._engine.evaluate(graph, [carried(x.shard) for x in inputs])
+            shards = [x.to(dtype).contiguous() for x, dtype in zip(values, self._outputs, strict=True)]
+            return [ShardedTensor(_compact(x), layout) for x, layout in zip(shards, out_layouts, strict=True)]
 
     def _program(
-        self, ins: tuple[Layout, ...], wanted: tuple[Layout | None, ...] | None
+        self, ins: tuple[Layout, ...], requested: tuple[Layout | None, ...] | None
     ) -> tuple[Graph, list[Layout]]:
-        key = ins, wanted
+        key = ins, requested
         if key not in self._programs:
             engine = self._engine
-            graph, found = partition_for(engine.axes, self._graph, ins, wanted, engine.kernels)
-            self._programs[key] = graph, [trimmed(layout) for layout in found]
+            graph, out_layouts = partition_for(engine.axes, self._graph, ins, requested, engine.kernels)
+            self._programs[key] = graph, [trimmed(layout) for layout in out_layouts]
         return self._programs[key]
 
     def run_steps(
-        self, state: Sequence[Laid], data: Sequence[Rows], indices: np.ndarray
+        self, state: Sequence[ShardedTensor], data: Sequence[Rows], indices: np.ndarray
     ) -> tuple[list[Buffer], list[Buffer]]:
-        """See `MeshExecutable`."""
+        """Run steps; see `MeshExecutable`."""
         current, logs, count = list(state), [], len(state)
         layouts = [x.layout for x in state] + [()] * (len(self._graph.outputs) - count)
         for rows in torch.from_numpy(np.ascontiguousarray(indices)).to(self._engine.device):
-            outputs = self.run([*current, *(self._engine.taken(x, rows) for x in data)], layouts=layouts)
+            outputs = self.run([*current, *(self._engine.gather(x, rows) for x in data)], layouts=layouts)
             current = outputs[:count]
-            logs.append([x.piece for x in outputs[count:]])
-        return current, [Laid(torch.stack(column)) for column in zip(*logs, strict=True)]
+            logs.append([x.shard for x in outputs[count:]])
+        return current, [ShardedTensor(torch.stack(column)) for column in zip(*logs, strict=True)]
 
 
 class TorchMeshEngine(TorchEngine, MeshEngine):
-    """What `TorchEngine.on_mesh` gives. Raises ValueError for a mesh that is not a device of each process."""
+    """Engine of `TorchEngine.on_mesh`.
+
+    Raises:
+        ValueError: Unless the mesh consists of one device of each process.
+    """
 
     mesh: Mesh
 
@@ -97,16 +101,16 @@ class TorchMeshEngine(TorchEngine, MeshEngine):
         names = base.devices(mesh.devices[0].partition(":")[0])
         if sorted(mesh.devices) != sorted(names):
             raise ValueError(
-                f"the mesh is made of {', '.join(mesh.devices)}; the torch engine computes on one device of "
-                f"each process, here {', '.join(names)}: all have to take part, and `hornbeam launch --nproc "
-                f"{mesh.size}` or torchrun starts as many processes as the mesh has devices"
+                f"the mesh has {', '.join(mesh.devices)}; the torch engine computes on one device of "
+                f"each process, here {', '.join(names)}: all have to take part. `hornbeam launch --nproc "
+                f"{mesh.size}` or torchrun starts as many processes as the mesh has devices."
             )
         self._number = mesh.devices.index(names[base.process[0]])
         ranks = [names.index(name) for name in mesh.devices]
-        self.lines: dict[str, Line] = lines(mesh, ranks, self._number)
-        self.table = {**self.table, **table(self.lines)}
+        self.groups: dict[str, ProcessGroup] = groups_of(mesh, ranks, self._number)
+        self.table = {**self.table, **table(self.groups)}
         self.axes = dict(zip(mesh.axis_names, mesh.shape, strict=True))
-        # Recurrent layers are cut in terms of their bodies.
+        # Recurrent layers are partitioned by their bodies.
         self.kernels = frozenset(
             name
             for name in self.table.keys() - RECURRENT.keys()
@@ -114,15 +118,15 @@ class TorchMeshEngine(TorchEngine, MeshEngine):
         )
 
     @property
-    def local(self) -> Engine:
-        """See `Engine.local`."""
+    def local_engine(self) -> Engine:
+        """See `Engine.local_engine`."""
         return self.base
 
     @property
-    def part(self) -> tuple[int, int]:
-        """See `MeshEngine.part`."""
+    def data_shard(self) -> tuple[int, int]:
+        """See `MeshEngine.data_shard`."""
         batch = self.mesh.batch
-        return (0, 1) if batch is None else (self.lines[batch].index, self.lines[batch].size)
+        return (0, 1) if batch is None else (self.groups[batch].index, self.groups[batch].size)
 
     def on_mesh(self, mesh: Mesh) -> MeshEngine:
         """See `Engine.on_mesh`."""
@@ -132,56 +136,56 @@ class TorchMeshEngine(TorchEngine, MeshEngine):
         self.check(graph)
         return TorchMeshExecutable(self, graph)
 
-    def put(self, array: np.ndarray, layout: Layout = (), own: bool = False) -> Buffer:
+    def put(self, array: np.ndarray, layout: Layout = (), per_process: bool = False) -> Buffer:
         """See `MeshEngine.put`."""
-        if own and self.part[1] > 1:
-            piece = super().put(array)
+        if per_process and self.data_shard[1] > 1:
+            shard = super().put(array)
             if not layout:
                 assert self.mesh.batch is not None
-                piece = self.lines[self.mesh.batch].all_gather(piece, 0)
-            return Laid(piece, layout)
-        where = self.mesh.piece(layout, array.shape, self._number)
-        return Laid(super().put(np.array(array[where]) if layout else array), trimmed(layout))
+                shard = self.groups[self.mesh.batch].all_gather(shard, 0)
+            return ShardedTensor(shard, layout)
+        slices = self.mesh.shard_slices(layout, array.shape, self._number)
+        return ShardedTensor(super().put(np.array(array[slices]) if layout else array), trimmed(layout))
 
     def borrow(self, x: Any) -> Buffer:
         """See `Engine.borrow`."""
-        return Laid(super().borrow(x))
+        return ShardedTensor(super().borrow(x))
 
-    def rows(self, array: np.ndarray, own: bool = False) -> Rows:
+    def rows(self, array: np.ndarray, per_process: bool = False) -> Rows:
         """See `MeshEngine.rows`."""
-        return Rows(super().put(array), own and self.part[1] > 1)
+        return Rows(super().put(array), per_process and self.data_shard[1] > 1)
 
-    def taken(self, data: Rows, rows: Tensor) -> Laid:
-        """A batch: each process looks up its own rows only."""
-        parts = self.part[1] if data.own else 1
+    def gather(self, data: Rows, rows: Tensor) -> ShardedTensor:
+        """Gather a batch; each process reads its own rows only."""
+        parts = self.data_shard[1] if data.per_process else 1
         layout = self.mesh.batch_layout((len(rows) * parts, *data.data.shape[1:]))
-        if layout and not data.own:
-            rows = self.lines[self.mesh.batch].shard(rows, 0)  # type: ignore[index]
-        return Laid(data.data[rows], layout)
+        if layout and not data.per_process:
+            rows = self.groups[self.mesh.batch].shard(rows, 0)  # type: ignore[index]
+        return ShardedTensor(data.data[rows], layout)
 
-    def lay(self, buffer: Laid, layout: Layout) -> Buffer:
-        """See `MeshEngine.lay`."""
+    def redistribute(self, buffer: ShardedTensor, layout: Layout) -> Buffer:
+        """See `MeshEngine.redistribute`."""
         layout = trimmed(layout)
         if buffer.layout == layout:
             return buffer
-        piece = buffer.piece
+        shard = buffer.shard
         for dim, axis in enumerate(buffer.layout):
             if axis is not None and layout[dim : dim + 1] != (axis,):
-                piece = self.lines[axis].all_gather(piece, dim)
+                shard = self.groups[axis].all_gather(shard, dim)
         for dim, axis in enumerate(layout):
             if axis is not None and buffer.layout[dim : dim + 1] != (axis,):
-                piece = self.lines[axis].shard(piece, dim)
-        return Laid(_alone(piece.contiguous()), layout)
+                shard = self.groups[axis].shard(shard, dim)
+        return ShardedTensor(_compact(shard.contiguous()), layout)
 
-    def copy(self, buffer: Laid) -> Buffer:
+    def copy(self, buffer: ShardedTensor) -> Buffer:
         """See `Engine.copy`."""
-        return Laid(buffer.piece.clone(), buffer.layout)
+        return ShardedTensor(buffer.shard.clone(), buffer.layout)
 
-    def get(self, buffer: Laid) -> np.ndarray:
+    def get(self, buffer: ShardedTensor) -> np.ndarray:
         """See `MeshEngine.get`."""
-        return super().get(self.lay(buffer, ()).piece)
+        return super().get(self.redistribute(buffer, ()).shard)
 
 
-def _alone(x: Tensor) -> Tensor:
-    """A tensor that does not hold more memory than it shows."""
+def _compact(x: Tensor) -> Tensor:
+    """Return a tensor that keeps no more memory alive than it needs."""
     return x.clone() if x.untyped_storage().nbytes() > x.nbytes else x
