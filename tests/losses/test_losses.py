@@ -224,7 +224,7 @@ def test_unknown_names() -> None:
     [
         (lambda: losses.MeanSquaredError(reduction="avg"), "unknown reduction"),
         (lambda: losses.Huber(delta=0.0), "delta must be a positive number"),
-        (lambda: losses.BinaryCrossentropy(label_smoothing=2.0), "label_smoothing must lie between"),
+        (lambda: losses.BinaryCrossentropy(label_smoothing=2.0), "label_smoothing must be a number between"),
         (lambda: losses.CategoricalGeneralizedCrossEntropy(q=1.5), "q must lie between"),
         (
             lambda: losses.CategoricalCrossentropy(axis=True)(np.eye(2), np.eye(2)),

@@ -194,7 +194,7 @@ def test_wrapped_function_in_a_config() -> None:
     [
         (lambda: metrics.BinaryAccuracy(threshold=1.5), "threshold must lie"),
         (lambda: metrics.Precision(thresholds=[0.5, 2.0]), "thresholds must lie"),
-        (lambda: metrics.AUC(curve="LIFT"), "curve must be one of ROC, PR"),
+        (lambda: metrics.AUC(curve="LIFT"), "curve must be one of 'ROC', 'PR'"),
         (lambda: metrics.AUC(num_thresholds=1), "num_thresholds must be at least 2"),
         (lambda: metrics.AUC(num_labels=3), "multi_label=True"),
         (lambda: metrics.RecallAtPrecision(1.5), "precision must lie"),

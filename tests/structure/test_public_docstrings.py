@@ -20,7 +20,7 @@ PENDING = {
     "hornbeam.distribution", "hornbeam.dtype_policies", "hornbeam.engines", "hornbeam.evaluation",
     "hornbeam.export", "hornbeam.initializers", "hornbeam.insight", "hornbeam.interop", "hornbeam.layers",
     "hornbeam.mixed_precision", "hornbeam.models",
-    "hornbeam.optimizers", "hornbeam.optimizers.schedules", "hornbeam.preprocessing",
+    "hornbeam.preprocessing",
     "hornbeam.random", "hornbeam.regularizers", "hornbeam.saving", "hornbeam.tree", "hornbeam.utils",
     "hornbeam.visualization", "hornbeam.wrappers",
 }  # fmt: skip

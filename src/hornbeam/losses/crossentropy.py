@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hornbeam import ops
-from hornbeam._internal.validation import check_axes
+from hornbeam._internal.validation import check_axes, check_number
 from hornbeam.config import epsilon
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
-from hornbeam.losses.loss import MODULE, LossFunctionWrapper, check_option
+from hornbeam.losses.loss import MODULE, LossFunctionWrapper
 from hornbeam.losses.shapes import label_pair, one_hot_pair, pair
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _SUM = "sum_over_batch_size"
 
 def _smooth(y_true: Tensor, label_smoothing: float, classes: int) -> Tensor:
     """Give a share of the probability to all classes alike (Szegedy et al. 2016, arXiv 1512.00567)."""
-    check_option("label_smoothing", label_smoothing, 0.0, 1.0)
+    check_number("label_smoothing", label_smoothing, minimum=0, maximum=1)
     return y_true * (1.0 - label_smoothing) + label_smoothing / classes if label_smoothing else y_true
 
 
@@ -307,7 +307,7 @@ class CategoricalCrossentropy(LossFunctionWrapper):
         options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
         super().__init__(categorical_crossentropy, reduction, name, dtype, **options)
         self.from_logits = from_logits
-        self.label_smoothing = check_option("label_smoothing", label_smoothing, 0.0, 1.0)
+        self.label_smoothing = check_number("label_smoothing", label_smoothing, minimum=0, maximum=1)
         self.axis = check_axes("axis", axis)
 
 
@@ -380,7 +380,7 @@ class BinaryCrossentropy(LossFunctionWrapper):
         options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
         super().__init__(binary_crossentropy, reduction, name, dtype, **options)
         self.from_logits = from_logits
-        self.label_smoothing = check_option("label_smoothing", label_smoothing, 0.0, 1.0)
+        self.label_smoothing = check_number("label_smoothing", label_smoothing, minimum=0, maximum=1)
         self.axis = check_axes("axis", axis)
 
 
@@ -421,7 +421,7 @@ class CategoricalFocalCrossentropy(LossFunctionWrapper):
             categorical_focal_crossentropy, reduction, name, dtype, **options, alpha=alpha, gamma=gamma
         )
         self.from_logits = from_logits
-        self.label_smoothing = check_option("label_smoothing", label_smoothing, 0.0, 1.0)
+        self.label_smoothing = check_number("label_smoothing", label_smoothing, minimum=0, maximum=1)
         self.axis = check_axes("axis", axis)
         self.alpha = alpha
         self.gamma = gamma
@@ -465,7 +465,7 @@ class BinaryFocalCrossentropy(LossFunctionWrapper):
         focal = {"apply_class_balancing": apply_class_balancing, "alpha": alpha, "gamma": gamma}
         super().__init__(binary_focal_crossentropy, reduction, name, dtype, **options, **focal)
         self.from_logits = from_logits
-        self.label_smoothing = check_option("label_smoothing", label_smoothing, 0.0, 1.0)
+        self.label_smoothing = check_number("label_smoothing", label_smoothing, minimum=0, maximum=1)
         self.axis = check_axes("axis", axis)
         self.apply_class_balancing = apply_class_balancing
         self.alpha = alpha

@@ -219,10 +219,3 @@ def reduce_weighted(
     if reduction == "mean_with_sample_weight" and weights is not None:
         return ops.divide_no_nan(total, ops.sum(weights))
     return total / float(values.size) if values.size else total
-
-
-def check_option(name: str, value: Any, low: float, high: float) -> Any:
-    """`value` if it lies in [low, high], else ValueError."""
-    if not low <= value <= high:
-        raise ValueError(f"{name} must lie between {low} and {high}, got {value!r}")
-    return value

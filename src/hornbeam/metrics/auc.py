@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import ops
+from hornbeam._internal.validation import check_choice
 from hornbeam.config import epsilon
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
@@ -56,9 +57,9 @@ class AUC(ConfusionMetric):
         label_weights: Sequence[float] | None = None,
         from_logits: bool = False,
     ) -> None:
-        self.curve = _choice("curve", str(curve).upper(), ("ROC", "PR", "PRGAIN"))
+        self.curve = check_choice("curve", str(curve).upper(), ("ROC", "PR", "PRGAIN"))
         methods = ("interpolation", "minoring", "majoring")
-        self.summation_method = _choice("summation_method", str(summation_method).lower(), methods)
+        self.summation_method = check_choice("summation_method", str(summation_method).lower(), methods)
         if thresholds is None:
             if num_thresholds < 2:
                 raise ValueError(f"num_thresholds must be at least 2, got {num_thresholds!r}")
@@ -165,9 +166,3 @@ class AUC(ConfusionMetric):
         if self._given is not None:
             own["thresholds"] = self._thresholds[1:-1]
         return {**super().get_config(), **own}
-
-
-def _choice(name: str, value: str, known: Sequence[str]) -> str:
-    if value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
-    return value

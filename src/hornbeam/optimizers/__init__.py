@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam.core import registry
 from hornbeam.optimizers import legacy as legacy
@@ -12,6 +12,9 @@ from hornbeam.optimizers.optimizer import Optimizer
 from hornbeam.optimizers.rules import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
 from hornbeam.optimizers.rules_special import Adafactor, Ftrl, Lamb, Muon, ScheduleFreeAdamW
 from hornbeam.optimizers.wrappers import LossScaleOptimizer, MultiOptimizer, OptimizerMap
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import OptimizerLike
 
 __all__ = [
     "SGD",
@@ -41,19 +44,45 @@ __all__ = [
 
 
 def serialize(optimizer: Optimizer) -> dict[str, Any]:
-    """The optimizer as a config (its state is not part of it)."""
+    """Convert an optimizer to a config; its state is not included.
+
+    Args:
+        optimizer: Optimizer.
+
+    Returns:
+        Dict.
+    """
     return registry.serialize(optimizer)
 
 
 def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Optimizer:
-    """The optimizer that a config describes. Raises UnknownObjectError for unknown names."""
+    """Build the optimizer that a config describes.
+
+    Args:
+        config: Dict of arguments.
+        custom_objects: Classes and functions by name, in addition to the registered ones.
+
+    Returns:
+        Optimizer.
+
+    Raises:
+        UnknownObjectError: If a name is unknown.
+    """
     return registry.deserialize(config, custom_objects)
 
 
-def get(identifier: Any) -> Optimizer:
-    """The optimizer meant by a name ("adam"), a config, a class or an optimizer.
+def get(identifier: OptimizerLike | type[Optimizer]) -> Optimizer:
+    """Return the optimizer for an identifier.
 
-    Raises UnknownObjectError with the nearest known name, ValueError for what is no optimizer.
+    Args:
+        identifier: Name such as "adam", config, class or optimizer.
+
+    Returns:
+        Optimizer.
+
+    Raises:
+        UnknownObjectError: If the name is unknown; the message suggests the nearest one.
+        ValueError: If the identifier is no optimizer.
     """
     made = registry.resolve(identifier, "keras.optimizers", "optimizer")
     if not isinstance(made, Optimizer):

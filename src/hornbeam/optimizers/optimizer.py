@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam import ops
 from hornbeam._internal.naming import to_snake_case, unique_name
-from hornbeam._internal.validation import check_number, check_positive
+from hornbeam._internal.validation import check_int, check_number
 from hornbeam.config import floatx
 from hornbeam.core import registry
 from hornbeam.core.registry import exported
@@ -20,8 +19,14 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
 from hornbeam.ir.scope import scope
 from hornbeam.ir.types import ShapeError, dtype_name, is_float, numpy_dtype
+from hornbeam.optimizers.arguments import check_learning_rate, merged_signature, shortest_float
+from hornbeam.optimizers.averaging import overwrite_every, update_averages
+from hornbeam.optimizers.clipping import check_clipping, clip_gradients
 from hornbeam.optimizers.schedules import LearningRateSchedule
 from hornbeam.optimizers.updates import Updates, notice
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import DTypeLike, InitializerLike, TensorLike
 
 LearningRate = float | LearningRateSchedule | Callable[[], Any]
 Gradients = Sequence[Tensor | None]
@@ -33,30 +38,41 @@ _SCALAR = "float32"
 
 @exported("keras.optimizers")
 class Optimizer:
-    """Base class. A rule is its `slots` (state per variable) and one `update_step`.
+    """Base class of optimizers: a rule is its `slots` (state per variable) and one `update_step`.
 
-    learning_rate: a number, a LearningRateSchedule of the number of updates, or a function without arguments.
-    weight_decay: w <- w - w * weight_decay * learning_rate before each update (decoupled, Loshchilov & Hutter
-        2019, https://arxiv.org/abs/1711.05101).
-    clipnorm: each gradient is scaled down to at most this L2 norm. clipvalue: each entry is cut to
-        [-clipvalue, clipvalue]. global_clipnorm: all gradients together are scaled down to at most this norm
-        (Pascanu et al. 2013, https://arxiv.org/abs/1211.5063). At most one of the three.
-    use_ema: keep the average a <- ema_momentum * a + (1 - ema_momentum) * w of each variable; every
-        `ema_overwrite_frequency` updates (and at the end of `fit`) the variables take their averages.
-    loss_scale_factor: the loss is multiplied by it before differentiation, the gradients are divided by it.
-    gradient_accumulation_steps: update once per so many calls, with the mean of their gradients.
-    name: the optimizer's name; made from the class name if None.
+    Args:
+        learning_rate: Number, `LearningRateSchedule` of the number of updates, or function without arguments.
+        weight_decay: Number; w <- w - w * weight_decay * learning_rate before each update (decoupled,
+            Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101). None for no decay.
+        clipnorm: Number; each gradient is scaled down to at most this L2 norm. At most one of the three
+            limits can be set.
+        clipvalue: Number; each entry of a gradient is limited to [-clipvalue, clipvalue].
+        global_clipnorm: Number; all gradients together are scaled down to at most this norm (Pascanu et al.
+            2013, https://arxiv.org/abs/1211.5063).
+        use_ema: Keep the average a <- ema_momentum * a + (1 - ema_momentum) * w of each variable.
+        ema_momentum: Number in [0, 1], the momentum of the averages.
+        ema_overwrite_frequency: Integer; after every so many updates (and at the end of `fit`) the variables
+            take their averages. None for the end only.
+        loss_scale_factor: Number by which the loss is multiplied before differentiation and the gradients are
+            divided, or None.
+        gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
+            gradients. None for every call.
+        name: Name; None for one from the class name.
+        **kwargs: No further arguments; those of older versions of Keras are named in the error.
 
-    Raises ValueError for arguments that contradict each other, TypeError for unknown ones.
+    Raises:
+        ValueError: If arguments contradict each other.
+        TypeError: If an argument is unknown.
 
-    >>> optimizer = hornbeam.optimizers.SGD(learning_rate=0.1)
-    >>> optimizer.apply([gradient], [weight])  # doctest: +SKIP
+    Example:
+        >>> optimizer = hornbeam.optimizers.SGD(learning_rate=0.1)
+        >>> optimizer.apply([gradient], [weight])  # doctest: +SKIP
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Where a rule passes `**kwargs` on, show the arguments of `Optimizer` in its signature instead."""
         super().__init_subclass__(**kwargs)
-        cls.__signature__ = _full_signature(cls.__init__)  # type: ignore[attr-defined]
+        cls.__signature__ = merged_signature(cls.__init__, Optimizer.__init__)  # type: ignore[attr-defined]
 
     def __init__(
         self,
@@ -80,12 +96,12 @@ class Optimizer:
         if kwargs:
             hint = ". It is called learning_rate" if "lr" in kwargs else ""
             raise TypeError(f"{type(self).__name__} does not take {', '.join(map(repr, kwargs))}{hint}")
-        _check_arguments(clipnorm, clipvalue, global_clipnorm, ema_momentum, ema_overwrite_frequency)
-        steps = gradient_accumulation_steps
-        if steps is not None and (not isinstance(steps, int) or steps < 2):
-            raise ValueError(
-                f"gradient_accumulation_steps must be a whole number of at least 2, got {steps!r}"
-            )
+        check_clipping(clipnorm, clipvalue, global_clipnorm)
+        check_number("ema_momentum", ema_momentum, minimum=0, maximum=1)
+        if ema_overwrite_frequency is not None:
+            check_int("ema_overwrite_frequency", ema_overwrite_frequency, minimum=1)
+        if gradient_accumulation_steps is not None:
+            check_int("gradient_accumulation_steps", gradient_accumulation_steps, minimum=2)
         self.name = name or unique_name(to_snake_case(type(self).__name__))
         self.weight_decay = None if weight_decay is None else check_number("weight_decay", weight_decay)
         self.clipnorm = clipnorm
@@ -106,21 +122,29 @@ class Optimizer:
         if callable(learning_rate):
             self._learning_rate: Any = learning_rate
         else:
-            rate = _checked_rate(learning_rate)
+            rate = check_learning_rate(learning_rate)
             self._learning_rate = self.add_variable((), rate, floatx(), name="learning_rate")
 
     # -- state -----------------------------------------------------------------------------------------------
 
     def slots(self) -> Sequence[Mapping[str, Any]]:
-        """Names and initial values of the state that the rule keeps for each variable.
+        """Return names and initial values of the state that the rule keeps for each variable.
 
-        One dict per group: inside a group the slots of a variable stand together, and groups follow each
-        other. That is the order of `variables` and so of files.
+        One dict per group: within a group the slots of a variable are adjacent, and groups follow each other.
+        This is the order of `variables`, and so of files.
         """
         return ()
 
     def build(self, variables: Sequence[Variable]) -> None:
-        """Make the state for `variables`. Called by the first `apply`; a second call does nothing."""
+        """Create the state for variables. Called by the first `apply`; a second call does nothing.
+
+        Args:
+            variables: Sequence of floating-point variables that will be trained.
+
+        Raises:
+            ValueError: If `variables` is empty.
+            TypeError: If one of them is no floating-point variable.
+        """
         if self.built:
             return
         if not variables:
@@ -145,24 +169,44 @@ class Optimizer:
         self.built = True
 
     def slot(self, variable: Variable, name: str) -> Variable:
-        """The state called `name` that belongs to `variable`."""
+        """Return a state of a variable.
+
+        Args:
+            variable: Trained variable.
+            name: Name of the state.
+
+        Returns:
+            Variable.
+        """
         return self._slots[name][variable]
 
     @property
     def variables(self) -> list[Variable]:
-        """iteration, learning_rate (if a number), averages, accumulators, slots: Keras's order."""
+        """Variables: iteration, learning rate (if a number), averages, accumulators, slots."""
         return list(self._variables)
 
     def add_variable(
         self,
         shape: Sequence[int],
-        initializer: Any = "zeros",
-        dtype: Any = None,
+        initializer: float | InitializerLike = "zeros",
+        dtype: DTypeLike | None = None,
         aggregation: str = "none",
         layout: Any = None,
         name: str | None = None,
     ) -> Variable:
-        """A variable of the optimizer. initializer: a number, an array, or what `initializers.get` takes."""
+        """Create a variable of the optimizer.
+
+        Args:
+            shape: Sequence of integers.
+            initializer: Number, array, or what `initializers.get` takes.
+            dtype: Dtype; None for `hornbeam.config.floatx()`.
+            aggregation: Accepted for Keras's signature.
+            layout: `TensorLayout`, variable whose layout is shared, or None.
+            name: Name of the variable.
+
+        Returns:
+            Variable.
+        """
         dtype = dtype or floatx()
         if isinstance(initializer, (int, float)) or initializer == "zeros":
             value = 0 if initializer == "zeros" else initializer
@@ -181,9 +225,21 @@ class Optimizer:
         return made
 
     def add_variable_from_reference(
-        self, reference_variable: Variable, name: str | None = None, initializer: Any = "zeros"
+        self,
+        reference_variable: Variable,
+        name: str | None = None,
+        initializer: float | InitializerLike = "zeros",
     ) -> Variable:
-        """A variable of the shape, dtype and layout of `reference_variable`, named after it."""
+        """Create a variable with the shape, dtype and layout of another one, named after it.
+
+        Args:
+            reference_variable: Variable.
+            name: Name of the state, appended to the path of `reference_variable`.
+            initializer: Number, array, or what `initializers.get` takes.
+
+        Returns:
+            Variable.
+        """
         label = f"{reference_variable.path.replace('/', '_')}_{name or 'var'}"
         shape, dtype = reference_variable.shape, reference_variable.dtype
         return self.add_variable(shape, initializer, dtype, layout=reference_variable, name=label)
@@ -191,9 +247,15 @@ class Optimizer:
     def add_optimizer_variables(
         self, trainable_variables: Sequence[Variable], name: str | Sequence[str], initializer: Any = "zeros"
     ) -> Any:
-        """One variable (or, for a list of names, one per name) beside each of `trainable_variables`.
+        """Create a state (or, for a list of names, several) for each trained variable.
 
-        Returns a list, or for a list of names a tuple of lists.
+        Args:
+            trainable_variables: Sequence of variables.
+            name: Name of the state, or a list of names.
+            initializer: Number, array, what `initializers.get` takes, or a list of these, one for each name.
+
+        Returns:
+            List of variables, or for a list of names a tuple of lists.
         """
         names = [name] if isinstance(name, str) else list(name)
         starts = list(initializer) if isinstance(initializer, (list, tuple)) else [initializer] * len(names)
@@ -207,20 +269,20 @@ class Optimizer:
 
     @property
     def iterations(self) -> Tensor:
-        """Number of updates made so far: a scalar int64 tensor."""
+        """Number of updates so far, a scalar int64 tensor."""
         if self.gradient_accumulation_steps:
             return self._iterations // self.gradient_accumulation_steps
         return self._iterations
 
     @property
     def learning_rate(self) -> Any:
-        """The rate of the next update. Assign a number to change it, a schedule or function to replace it."""
+        """Learning rate of the next update; assign a number to change it, a schedule to replace it."""
         if isinstance(self._learning_rate, LearningRateSchedule):
             return self._learning_rate(self._iterations)
         return self._learning_rate if isinstance(self._learning_rate, Variable) else self._learning_rate()
 
     @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
+    def learning_rate(self, value: TensorLike) -> None:
         if callable(value) and not isinstance(value, Tensor):
             self._variables = [v for v in self._variables if v is not self._learning_rate]
             self._learning_rate = value
@@ -234,31 +296,66 @@ class Optimizer:
             )
 
     def local_step(self, variable: Variable) -> Tensor:
-        """Number of this update, from 1 on, as a scalar float for the formulas of `variable`."""
+        """Return the number of this update, from 1 on.
+
+        Args:
+            variable: Variable that determines the dtype.
+
+        Returns:
+            Scalar tensor of floats.
+        """
         return ops.cast(self.iterations + 1, "float64" if variable.dtype == "float64" else _SCALAR)
 
     # -- updating --------------------------------------------------------------------------------------------
 
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
-        """The rule: assign new values of `variable` and its slots. The gradient has the variable's dtype."""
+        """Assign new values to a variable and its slots; subclasses define it.
+
+        Args:
+            gradient: Tensor of the shape and dtype of `variable`.
+            variable: Variable that is updated.
+            learning_rate: Scalar tensor of the dtype of `variable`.
+        """
         raise NotImplementedError(
             f"{type(self).__name__} must define update_step(gradient, variable, learning_rate)"
         )
 
-    def assign(self, variable: Variable, value: Any) -> None:
-        """Replace a variable's value."""
+    def assign(self, variable: Variable, value: TensorLike) -> None:
+        """Replace the value of a variable.
+
+        Args:
+            variable: Variable.
+            value: Tensor of its shape.
+        """
         variable.assign(value)
 
-    def assign_add(self, variable: Variable, value: Any) -> None:
-        """Add to a variable's value."""
+    def assign_add(self, variable: Variable, value: TensorLike) -> None:
+        """Add to the value of a variable.
+
+        Args:
+            variable: Variable.
+            value: Tensor that broadcasts to its shape.
+        """
         variable.assign_add(value)
 
-    def assign_sub(self, variable: Variable, value: Any) -> None:
-        """Subtract from a variable's value."""
+    def assign_sub(self, variable: Variable, value: TensorLike) -> None:
+        """Subtract from the value of a variable.
+
+        Args:
+            variable: Variable.
+            value: Tensor that broadcasts to its shape.
+        """
         variable.assign_sub(value)
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Tensor | None, Variable]]) -> Variable:
-        """`apply` on pairs of gradient and variable; returns the count of calls."""
+        """Update variables, given pairs of gradient and variable.
+
+        Args:
+            grads_and_vars: Iterable of pairs, such as `zip(gradients, variables)`.
+
+        Returns:
+            Variable that counts the calls.
+        """
         try:
             pairs = [(gradient, variable) for gradient, variable in grads_and_vars]
         except TypeError:
@@ -269,11 +366,18 @@ class Optimizer:
         return self._iterations
 
     def apply(self, grads: Gradients, trainable_variables: Sequence[Variable] | None = None) -> None:
-        """Update variables by their gradients (same order, same shapes; None leaves a variable alone).
+        """Update variables by their gradients.
 
-        The first call builds the optimizer on `trainable_variables`; later ones may leave them out.
+        The first call builds the optimizer on `trainable_variables`.
 
-        Raises ValueError for variables that it was not built on, ShapeError where a gradient does not fit.
+        Args:
+            grads: Sequence of tensors of the shapes of the variables; None leaves a variable unchanged.
+            trainable_variables: Sequence of variables, in the order of the gradients; None for those of
+                `build`.
+
+        Raises:
+            ValueError: If the optimizer was not built on one of the variables, or no gradient exists.
+            ShapeError: If the shape of a gradient differs from that of its variable.
         """
         variables = self._known(trainable_variables)
         pairs = self._checked_pairs(list(grads), variables)
@@ -335,7 +439,13 @@ class Optimizer:
         else:
             self._update(grads, variables)
         if self.use_ema:
-            self._average()
+            update_averages(self.averages(), self.ema_momentum, self.iterations)
+            if self.ema_overwrite_frequency:
+                overwrite_every(
+                    self.ema_overwrite_frequency,
+                    self.iterations,
+                    lambda: self.finalize_variable_values(self._trainable_variables),
+                )
         for variable in variables:
             if variable.constraint is not None:
                 variable.assign(variable.constraint(variable.value))
@@ -343,7 +453,7 @@ class Optimizer:
 
     def _update(self, grads: list[Tensor], variables: list[Variable]) -> None:
         """One update: clip, decay, then the rule for every variable."""
-        grads = self._clip(grads)
+        grads = clip_gradients(grads, self.clipnorm, self.clipvalue, self.global_clipnorm)
         rate = self.learning_rate
         for variable in variables:
             decay = self._decay_of(variable)
@@ -361,26 +471,20 @@ class Optimizer:
         for total, variable in zip(sums, variables, strict=True):
             self.slot(variable, "gradient_accumulator").assign(ops.where(due, ops.zeros_like(total), total))
 
-    def _clip(self, grads: list[Tensor]) -> list[Tensor]:
-        if self.clipnorm:
-            return [g * (self.clipnorm / ops.maximum(_norm([g]), self.clipnorm)) for g in grads]
-        if self.global_clipnorm:
-            norm = _norm(grads)
-            # norm - norm is 0, or NaN where a gradient is not finite: then all of them must show it.
-            scale = self.global_clipnorm / ops.maximum(norm, self.global_clipnorm) + (norm - norm)
-            return [g * ops.cast(scale, g.dtype) for g in grads]
-        if self.clipvalue:
-            return [ops.clip(g, -self.clipvalue, self.clipvalue) for g in grads]
-        return grads
-
     # -- weight decay and averages ---------------------------------------------------------------------------
 
     def exclude_from_weight_decay(
         self, var_list: Sequence[Variable] | None = None, var_names: Sequence[str] | None = None
     ) -> None:
-        """Leave out of weight decay the variables listed, and those whose name matches one of `var_names`.
+        """Exclude variables from weight decay.
 
-        Raises ValueError once the optimizer is built.
+        Args:
+            var_list: Sequence of variables, or None.
+            var_names: Regular expressions; variables whose name matches one of them are excluded. None for no
+                names.
+
+        Raises:
+            ValueError: If the optimizer is built.
         """
         if self.built:
             raise ValueError(
@@ -397,30 +501,29 @@ class Optimizer:
         """Weight decay of a variable, None for no decay."""
         return self.weight_decay if self._use_weight_decay(variable) else None
 
-    def _average(self) -> None:
-        first = ops.equal(self.iterations, 0)
-        for variable in self._trainable_variables:
-            average = self.slot(variable, "average")
-            running = average * self.ema_momentum + variable * (1.0 - self.ema_momentum)
-            average.assign(ops.where(first, variable.value, running))
-        if self.ema_overwrite_frequency:
-            due = ops.equal((self.iterations + 1) % self.ema_overwrite_frequency, 0)
-            with Updates() as overwrite:
-                self.finalize_variable_values(self._trainable_variables)
-            overwrite.commit(when=due)
-
     def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
-        """With `use_ema`, give the variables their averages; `fit` does so at its end."""
+        """Give variables their averages if `use_ema` is set; `fit` calls this at its end.
+
+        Args:
+            var_list: Sequence of variables.
+        """
         if self.use_ema:
             for variable in var_list:
                 variable.assign(self.slot(variable, "average").value)
 
     def averages(self) -> list[tuple[Variable, Variable]]:
-        """With `use_ema`, every variable with its average; empty before the optimizer is built."""
+        """Return pairs of variable and average if `use_ema` is set; empty before the optimizer is built."""
         return list(self._slots.get("average", {}).items())
 
     def scale_loss(self, loss: Tensor) -> Tensor:
-        """The loss to differentiate: multiplied by `loss_scale_factor`, which `apply` divides out again."""
+        """Multiply a loss by `loss_scale_factor`; `apply` divides the gradients by it.
+
+        Args:
+            loss: Scalar tensor.
+
+        Returns:
+            Scalar tensor to differentiate.
+        """
         return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
 
     # -- values, files, configs ------------------------------------------------------------------------------
@@ -428,7 +531,19 @@ class Optimizer:
     def stateless_apply(
         self, optimizer_variables: Sequence[Any], grads: Gradients, trainable_variables: Sequence[Any]
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """`apply` on values: returns new values of the trainable and of the optimizer's variables."""
+        """Compute an update as a pure function.
+
+        Args:
+            optimizer_variables: Sequence of tensors, the values of `variables`.
+            grads: Sequence of tensors of the shapes of the variables; None leaves a variable unchanged.
+            trainable_variables: Sequence of tensors, the values of the trained variables.
+
+        Returns:
+            Pair of lists, the new values of the trained variables and of `variables`.
+
+        Raises:
+            ValueError: If the optimizer is not built or a number of values is wrong.
+        """
         if not self.built:
             raise ValueError(f"{self.name} is not built: call build(variables) first")
         theirs, ours = self._trainable_variables, self.variables
@@ -446,11 +561,19 @@ class Optimizer:
             return [variable.value for variable in theirs], [variable.value for variable in ours]
 
     def get_weights(self) -> list[np.ndarray]:
-        """Values of `variables`."""
+        """Return the values of `variables` as arrays."""
         return [np.array(variable.numpy()) for variable in self.variables]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
-        """Set `variables`. Raises ValueError for a wrong number, ShapeError for a wrong shape."""
+        """Set the values of `variables`.
+
+        Args:
+            weights: Sequence of arrays.
+
+        Raises:
+            ValueError: If their number is wrong.
+            ShapeError: If a shape is wrong.
+        """
         if not self.built:
             raise ValueError(
                 f"{self.name} is not built: call build(model.trainable_variables) before set_weights()"
@@ -461,12 +584,20 @@ class Optimizer:
             variable.assign(weight)
 
     def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
-        """Write the state into a file's group, as "0", "1", ..."""
+        """Write the state to a group of a file, as "0", "1", ...
+
+        Args:
+            store: Mapping of names to arrays, such as an HDF5 group.
+        """
         for index, variable in enumerate(self.variables):
             store[str(index)] = variable.numpy()
 
     def load_own_variables(self, store: Mapping[str, Any]) -> None:
-        """Read the state from a file's group. Warns and reads nothing if the number of variables differs."""
+        """Read the state from a group of a file; warn and read nothing if the number of variables differs.
+
+        Args:
+            store: Mapping of names to arrays, such as an HDF5 group.
+        """
         if len(store) != len(self.variables):
             warnings.warn(
                 f"the state of {self.name} was not loaded: it has {len(self.variables)} variables, the file "
@@ -478,11 +609,11 @@ class Optimizer:
             variable.assign(np.asarray(store[str(index)]))
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal optimizer (its state is in `variables`)."""
+        """Return the arguments from which an equal optimizer is built; its state is in `variables`."""
         rate = self._learning_rate
         return {
             "name": self.name,
-            "learning_rate": _shortest(rate.numpy())
+            "learning_rate": shortest_float(rate.numpy())
             if isinstance(rate, Variable)
             else registry.serialize(rate),
             "weight_decay": self.weight_decay,
@@ -498,7 +629,15 @@ class Optimizer:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
-        """The optimizer that `get_config` described."""
+        """Build the optimizer that `get_config` described.
+
+        Args:
+            config: Dict of arguments.
+            custom_objects: Classes and functions by name, in addition to the registered ones.
+
+        Returns:
+            Optimizer.
+        """
         arguments = dict(config)
         if isinstance(arguments.get("learning_rate"), dict):
             arguments["learning_rate"] = registry.deserialize(arguments["learning_rate"], custom_objects)
@@ -506,55 +645,3 @@ class Optimizer:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
-
-
-def _full_signature(init: Callable[..., None]) -> inspect.Signature:
-    own = list(inspect.signature(init).parameters.values())[1:]
-    if any(p.kind is p.VAR_KEYWORD for p in own):
-        base = list(inspect.signature(Optimizer.__init__).parameters.values())[1:-1]
-        names = {p.name for p in own}
-        shared = [p.replace(kind=p.KEYWORD_ONLY) for p in base if p.name not in names]
-        own = [*(p for p in own if p.kind is not p.VAR_KEYWORD), *shared]
-    return inspect.Signature(own)
-
-
-def _check_arguments(
-    clipnorm: float | None,
-    clipvalue: float | None,
-    global_clipnorm: float | None,
-    momentum: float,
-    frequency: int | None,
-) -> None:
-    clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
-    given = {name: value for name, value in clips.items() if value is not None}
-    if len(given) > 1:
-        raise ValueError(f"only one of clipnorm, clipvalue and global_clipnorm can be set, got {given}")
-    for name, value in given.items():
-        check_positive(name, value)
-    check_number("ema_momentum", momentum, 0, 1)
-    if frequency is not None and (not isinstance(frequency, int) or frequency < 1):
-        raise ValueError(f"ema_overwrite_frequency must be a whole number of at least 1, got {frequency!r}")
-
-
-def _checked_rate(rate: Any) -> float:
-    if isinstance(rate, (str, bool)) or np.ndim(rate) != 0:
-        raise ValueError(
-            f"learning_rate must be a number, a LearningRateSchedule or a function, got {rate!r}"
-        )
-    value = float(rate)
-    if not np.isfinite(value) or value < 0:
-        raise ValueError(f"learning_rate must be a finite number that is not negative, got {rate!r}")
-    return value
-
-
-def _norm(tensors: Sequence[Tensor]) -> Tensor:
-    """L2 norm of all entries of all tensors together."""
-    total = ops.sum(ops.square(tensors[0]))
-    for tensor in tensors[1:]:
-        total = total + ops.sum(ops.square(tensor))
-    return ops.sqrt(total)
-
-
-def _shortest(value: np.ndarray) -> float:
-    """The number with the fewest digits that gives the same value in its dtype: 0.01, not 0.009999999776."""
-    return float(str(value[()]))

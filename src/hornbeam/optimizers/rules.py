@@ -21,17 +21,41 @@ MODULE = "keras.optimizers"
 
 @exported(MODULE)
 class SGD(Optimizer):
-    """Gradient descent, with momentum if wanted.
+    """Gradient descent, optionally with momentum.
 
-    momentum = 0:  w <- w - lr * g
-    otherwise:     m <- momentum * m - lr * g;  w <- w + m
-    nesterov:      m as above;                  w <- w + momentum * m - lr * g
+        momentum = 0:  w <- w - lr * g
+        otherwise:     m <- momentum * m - lr * g;  w <- w + m
+        nesterov:      m as above;                  w <- w + momentum * m - lr * g
 
-    Polyak 1964; Sutskever et al. 2013, https://proceedings.mlr.press/v28/sutskever13.html. `**kwargs`: the
-    arguments of `Optimizer`. Raises ValueError unless 0 <= momentum <= 1.
+    Args:
+        learning_rate: Number, `LearningRateSchedule` of the number of updates, or function without arguments.
+        momentum: Number in [0, 1], the decay of the running sum of steps; 0 for none.
+        nesterov: Use Nesterov's momentum.
+        weight_decay: Number; w <- w - w * weight_decay * learning_rate before each update (decoupled,
+            Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101). None for no decay.
+        clipnorm: Number; each gradient is scaled down to at most this L2 norm. At most one of the three
+            limits can be set.
+        clipvalue: Number; each entry of a gradient is limited to [-clipvalue, clipvalue].
+        global_clipnorm: Number; all gradients together are scaled down to at most this norm (Pascanu et al.
+            2013, https://arxiv.org/abs/1211.5063).
+        use_ema: Keep the average a <- ema_momentum * a + (1 - ema_momentum) * w of each variable.
+        ema_momentum: Number in [0, 1], the momentum of the averages.
+        ema_overwrite_frequency: Integer; after every so many updates (and at the end of `fit`) the variables
+            take their averages. None for the end only.
+        loss_scale_factor: Number by which the loss is multiplied before differentiation and the gradients are
+            divided, or None.
+        gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
+            gradients. None for every call.
+        name: Name; None for one from the class name.
 
-    >>> SGD(learning_rate=0.1, momentum=0.9, nesterov=True)
-    <SGD name=sgd>
+    Raises:
+        ValueError: If `momentum` is not in [0, 1].
+
+    Example:
+        >>> SGD(learning_rate=0.1, momentum=0.9, nesterov=True)
+        <SGD name=sgd>
+
+    Source: Polyak 1964; Sutskever et al. 2013, https://proceedings.mlr.press/v28/sutskever13.html.
     """
 
     def __init__(
@@ -60,14 +84,36 @@ class SGD(Optimizer):
 
 @exported(MODULE)
 class Adagrad(Optimizer):
-    """Steps divided by the root of the sum of all squared gradients so far.
+    """Gradient descent whose steps are divided by the root of the sum of all squared gradients.
 
-    a <- a + g**2;  w <- w - lr * g / sqrt(a + epsilon), a starting at `initial_accumulator_value`.
+    a <- a + g**2;  w <- w - lr * g / sqrt(a + epsilon), where a starts at `initial_accumulator_value`.
 
-    Duchi et al. 2011, https://jmlr.org/papers/v12/duchi11a.html. `**kwargs`: the arguments of `Optimizer`.
+    Args:
+        learning_rate: Number, `LearningRateSchedule` of the number of updates, or function without arguments.
+        initial_accumulator_value: Number >= 0, the first value of the accumulator.
+        epsilon: Small positive number for numerical stability.
+        weight_decay: Number; w <- w - w * weight_decay * learning_rate before each update (decoupled,
+            Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101). None for no decay.
+        clipnorm: Number; each gradient is scaled down to at most this L2 norm. At most one of the three
+            limits can be set.
+        clipvalue: Number; each entry of a gradient is limited to [-clipvalue, clipvalue].
+        global_clipnorm: Number; all gradients together are scaled down to at most this norm (Pascanu et al.
+            2013, https://arxiv.org/abs/1211.5063).
+        use_ema: Keep the average a <- ema_momentum * a + (1 - ema_momentum) * w of each variable.
+        ema_momentum: Number in [0, 1], the momentum of the averages.
+        ema_overwrite_frequency: Integer; after every so many updates (and at the end of `fit`) the variables
+            take their averages. None for the end only.
+        loss_scale_factor: Number by which the loss is multiplied before differentiation and the gradients are
+            divided, or None.
+        gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
+            gradients. None for every call.
+        name: Name; None for one from the class name.
 
-    >>> Adagrad(learning_rate=0.1)
-    <Adagrad name=adagrad>
+    Example:
+        >>> Adagrad(learning_rate=0.1)
+        <Adagrad name=adagrad>
+
+    Source: Duchi et al. 2011, https://jmlr.org/papers/v12/duchi11a.html.
     """
 
     def __init__(
@@ -97,17 +143,40 @@ class Adagrad(Optimizer):
 
 @exported(MODULE)
 class RMSprop(Optimizer):
-    """Steps divided by the root of a running mean of squared gradients.
+    """Gradient descent whose steps are divided by the root of a running mean of squared gradients.
 
-    v <- rho * v + (1 - rho) * g**2;  s = lr * g / sqrt(v + epsilon)
-    centered: v minus the squared running mean of g instead of v.
-    w <- w - s, or with momentum m <- momentum * m + s;  w <- w - m.
+        v <- rho * v + (1 - rho) * g**2;  s = lr * g / sqrt(v + epsilon)
+        centered: v minus the squared running mean of g instead of v.
+        w <- w - s, or with momentum m <- momentum * m + s;  w <- w - m.
 
-    Tieleman & Hinton 2012, https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf.
-    `**kwargs`: the arguments of `Optimizer`.
+    Args:
+        learning_rate: Number, `LearningRateSchedule` of the number of updates, or function without arguments.
+        rho: Number in [0, 1], the decay of the running mean of the squared gradient.
+        momentum: Number in [0, 1], the decay of the running sum of steps; 0 for none.
+        epsilon: Small positive number for numerical stability.
+        centered: Divide by the root of the variance instead of the mean square.
+        weight_decay: Number; w <- w - w * weight_decay * learning_rate before each update (decoupled,
+            Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101). None for no decay.
+        clipnorm: Number; each gradient is scaled down to at most this L2 norm. At most one of the three
+            limits can be set.
+        clipvalue: Number; each entry of a gradient is limited to [-clipvalue, clipvalue].
+        global_clipnorm: Number; all gradients together are scaled down to at most this norm (Pascanu et al.
+            2013, https://arxiv.org/abs/1211.5063).
+        use_ema: Keep the average a <- ema_momentum * a + (1 - ema_momentum) * w of each variable.
+        ema_momentum: Number in [0, 1], the momentum of the averages.
+        ema_overwrite_frequency: Integer; after every so many updates (and at the end of `fit`) the variables
+            take their averages. None for the end only.
+        loss_scale_factor: Number by which the loss is multiplied before differentiation and the gradients are
+            divided, or None.
+        gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
+            gradients. None for every call.
+        name: Name; None for one from the class name.
 
-    >>> RMSprop(learning_rate=0.001, momentum=0.9)
-    <RMSprop name=rm_sprop>
+    Example:
+        >>> RMSprop(learning_rate=0.001, momentum=0.9)
+        <RMSprop name=rm_sprop>
+
+    Source: Tieleman & Hinton 2012, https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf.
     """
 
     def __init__(
@@ -149,18 +218,41 @@ class RMSprop(Optimizer):
 
 @exported(MODULE)
 class Adadelta(Optimizer):
-    """Steps in the units of the variable: no learning rate to choose.
+    """Gradient descent with steps in the units of the variable, which needs no learning rate.
 
-    a <- rho * a + (1 - rho) * g**2
-    d = sqrt(b + epsilon) / sqrt(a + epsilon) * g
-    b <- rho * b + (1 - rho) * d**2;  w <- w - lr * d
+        a <- rho * a + (1 - rho) * g**2
+        d = sqrt(b + epsilon) / sqrt(a + epsilon) * g
+        b <- rho * b + (1 - rho) * d**2;  w <- w - lr * d
 
-    Zeiler 2012, https://arxiv.org/abs/1212.5701. The default learning_rate is 1.0, the paper's: the method
-    has no rate. Keras 3 takes 0.001, a thousandth of it.
-    `**kwargs`: the arguments of `Optimizer`.
+    The default learning rate is 1.0, that of the paper: the method has no rate. Keras 3 has 0.001, a
+    thousandth of it.
 
-    >>> Adadelta()
-    <Adadelta name=adadelta>
+    Args:
+        learning_rate: Number, `LearningRateSchedule` of the number of updates, or function without arguments.
+        rho: Number in [0, 1], the decay of the running mean of the squared gradient.
+        epsilon: Small positive number for numerical stability.
+        weight_decay: Number; w <- w - w * weight_decay * learning_rate before each update (decoupled,
+            Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101). None for no decay.
+        clipnorm: Number; each gradient is scaled down to at most this L2 norm. At most one of the three
+            limits can be set.
+        clipvalue: Number; each entry of a gradient is limited to [-clipvalue, clipvalue].
+        global_clipnorm: Number; all gradients together are scaled down to at most this norm (Pascanu et al.
+            2013, https://arxiv.org/abs/1211.5063).
+        use_ema: Keep the average a <- ema_momentum * a + (1 - ema_momentum) * w of each variable.
+        ema_momentum: Number in [0, 1], the momentum of the averages.
+        ema_overwrite_frequency: Integer; after every so many updates (and at the end of `fit`) the variables
+            take their averages. None for the end only.
+        loss_scale_factor: Number by which the loss is multiplied before differentiation and the gradients are
+            divided, or None.
+        gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
+            gradients. None for every call.
+        name: Name; None for one from the class name.
+
+    Example:
+        >>> Adadelta()
+        <Adadelta name=adadelta>
+
+    Source: Zeiler 2012, https://arxiv.org/abs/1212.5701.
     """
 
     def __init__(
@@ -186,15 +278,38 @@ class Adadelta(Optimizer):
 
 @exported(MODULE)
 class Lion(Optimizer):
-    """Steps of one size: the sign of a running mean.
+    """Steps of one size: the sign of a running mean of gradients.
 
-    w <- w - lr * sign(beta_1 * m + (1 - beta_1) * g);  m <- beta_2 * m + (1 - beta_2) * g
+        w <- w - lr * sign(beta_1 * m + (1 - beta_1) * g);  m <- beta_2 * m + (1 - beta_2) * g
 
-    Chen et al. 2023, https://arxiv.org/abs/2302.06675; they take a rate 3 to 10 times smaller than Adam's.
-    `**kwargs`: the arguments of `Optimizer`.
+    The authors use a rate 3 to 10 times smaller than that of Adam.
 
-    >>> Lion(learning_rate=1e-4, weight_decay=0.01)
-    <Lion name=lion>
+    Args:
+        learning_rate: Number, `LearningRateSchedule` of the number of updates, or function without arguments.
+        beta_1: Number in [0, 1], the weight of the running mean in the step.
+        beta_2: Number in [0, 1], the decay of the running mean.
+        weight_decay: Number; w <- w - w * weight_decay * learning_rate before each update (decoupled,
+            Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101). None for no decay.
+        clipnorm: Number; each gradient is scaled down to at most this L2 norm. At most one of the three
+            limits can be set.
+        clipvalue: Number; each entry of a gradient is limited to [-clipvalue, clipvalue].
+        global_clipnorm: Number; all gradients together are scaled down to at most this norm (Pascanu et al.
+            2013, https://arxiv.org/abs/1211.5063).
+        use_ema: Keep the average a <- ema_momentum * a + (1 - ema_momentum) * w of each variable.
+        ema_momentum: Number in [0, 1], the momentum of the averages.
+        ema_overwrite_frequency: Integer; after every so many updates (and at the end of `fit`) the variables
+            take their averages. None for the end only.
+        loss_scale_factor: Number by which the loss is multiplied before differentiation and the gradients are
+            divided, or None.
+        gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
+            gradients. None for every call.
+        name: Name; None for one from the class name.
+
+    Example:
+        >>> Lion(learning_rate=1e-4, weight_decay=0.01)
+        <Lion name=lion>
+
+    Source: Chen et al. 2023, https://arxiv.org/abs/2302.06675.
     """
 
     def __init__(
@@ -223,15 +338,38 @@ class Lion(Optimizer):
 class Adam(Optimizer):
     """Running means of the gradient and of its square, corrected for their start at zero.
 
-    m <- beta_1 * m + (1 - beta_1) * g;  v <- beta_2 * v + (1 - beta_2) * g**2
-    w <- w - lr * sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (sqrt(v) + epsilon)
-    amsgrad: the largest v so far instead of v (Reddi et al. 2018, https://openreview.net/forum?id=ryQu7f-RZ).
+        m <- beta_1 * m + (1 - beta_1) * g;  v <- beta_2 * v + (1 - beta_2) * g**2
+        w <- w - lr * sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (sqrt(v) + epsilon)
 
-    Kingma & Ba 2015, https://arxiv.org/abs/1412.6980; epsilon is the "epsilon hat" of the paper's second
-    form. `**kwargs`: the arguments of `Optimizer`.
+    Args:
+        learning_rate: Number, `LearningRateSchedule` of the number of updates, or function without arguments.
+        beta_1: Number in [0, 1], the decay of the running mean of the gradient.
+        beta_2: Number in [0, 1], the decay of the running mean of its square.
+        epsilon: Small positive number, the "epsilon hat" of the paper's second form.
+        amsgrad: Use the largest v so far instead of v (Reddi et al. 2018,
+            https://openreview.net/forum?id=ryQu7f-RZ).
+        weight_decay: Number; w <- w - w * weight_decay * learning_rate before each update (decoupled,
+            Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101). None for no decay.
+        clipnorm: Number; each gradient is scaled down to at most this L2 norm. At most one of the three
+            limits can be set.
+        clipvalue: Number; each entry of a gradient is limited to [-clipvalue, clipvalue].
+        global_clipnorm: Number; all gradients together are scaled down to at most this norm (Pascanu et al.
+            2013, https://arxiv.org/abs/1211.5063).
+        use_ema: Keep the average a <- ema_momentum * a + (1 - ema_momentum) * w of each variable.
+        ema_momentum: Number in [0, 1], the momentum of the averages.
+        ema_overwrite_frequency: Integer; after every so many updates (and at the end of `fit`) the variables
+            take their averages. None for the end only.
+        loss_scale_factor: Number by which the loss is multiplied before differentiation and the gradients are
+            divided, or None.
+        gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
+            gradients. None for every call.
+        name: Name; None for one from the class name.
 
-    >>> Adam(learning_rate=0.001)
-    <Adam name=adam>
+    Example:
+        >>> Adam(learning_rate=0.001)
+        <Adam name=adam>
+
+    Source: Kingma & Ba 2015, https://arxiv.org/abs/1412.6980.
     """
 
     def __init__(
@@ -268,13 +406,39 @@ class Adam(Optimizer):
 
 @exported(MODULE)
 class AdamW(Adam):
-    """Adam with decoupled weight decay: w <- w - lr * weight_decay * w before each update of Adam.
+    """Adam with decoupled weight decay: w <- w - lr * weight_decay * w before each update.
 
-    Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101. `**kwargs`: the arguments of `Optimizer`.
-    Raises ValueError for weight_decay=None.
+    Args:
+        learning_rate: Number, `LearningRateSchedule` of the number of updates, or function without arguments.
+        weight_decay: Number, the strength of the decay.
+        beta_1: Number in [0, 1], the decay of the running mean of the gradient.
+        beta_2: Number in [0, 1], the decay of the running mean of its square.
+        epsilon: Small positive number for numerical stability.
+        amsgrad: Use the largest v so far instead of v (Reddi et al. 2018,
+            https://openreview.net/forum?id=ryQu7f-RZ).
+        clipnorm: Number; each gradient is scaled down to at most this L2 norm. At most one of the three
+            limits can be set.
+        clipvalue: Number; each entry of a gradient is limited to [-clipvalue, clipvalue].
+        global_clipnorm: Number; all gradients together are scaled down to at most this norm (Pascanu et al.
+            2013, https://arxiv.org/abs/1211.5063).
+        use_ema: Keep the average a <- ema_momentum * a + (1 - ema_momentum) * w of each variable.
+        ema_momentum: Number in [0, 1], the momentum of the averages.
+        ema_overwrite_frequency: Integer; after every so many updates (and at the end of `fit`) the variables
+            take their averages. None for the end only.
+        loss_scale_factor: Number by which the loss is multiplied before differentiation and the gradients are
+            divided, or None.
+        gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
+            gradients. None for every call.
+        name: Name; None for one from the class name.
 
-    >>> AdamW(learning_rate=0.001, weight_decay=0.01)
-    <AdamW name=adam_w>
+    Raises:
+        ValueError: If `weight_decay` is None.
+
+    Example:
+        >>> AdamW(learning_rate=0.001, weight_decay=0.01)
+        <AdamW name=adam_w>
+
+    Source: Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101.
     """
 
     def __init__(
@@ -294,15 +458,38 @@ class AdamW(Adam):
 
 @exported(MODULE)
 class Adamax(Optimizer):
-    """Adam with the largest recent gradient in place of the root mean square.
+    """Adam with the largest recent gradient instead of the root mean square.
 
-    m <- beta_1 * m + (1 - beta_1) * g;  u <- max(beta_2 * u, |g|)
-    w <- w - lr / (1 - beta_1**t) * m / (u + epsilon)
+        m <- beta_1 * m + (1 - beta_1) * g;  u <- max(beta_2 * u, |g|)
+        w <- w - lr / (1 - beta_1**t) * m / (u + epsilon)
 
-    Kingma & Ba 2015, section 7.1, https://arxiv.org/abs/1412.6980. `**kwargs`: the arguments of `Optimizer`.
+    Args:
+        learning_rate: Number, `LearningRateSchedule` of the number of updates, or function without arguments.
+        beta_1: Number in [0, 1], the decay of the running mean of the gradient.
+        beta_2: Number in [0, 1], the decay of the largest gradient.
+        epsilon: Small positive number for numerical stability.
+        weight_decay: Number; w <- w - w * weight_decay * learning_rate before each update (decoupled,
+            Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101). None for no decay.
+        clipnorm: Number; each gradient is scaled down to at most this L2 norm. At most one of the three
+            limits can be set.
+        clipvalue: Number; each entry of a gradient is limited to [-clipvalue, clipvalue].
+        global_clipnorm: Number; all gradients together are scaled down to at most this norm (Pascanu et al.
+            2013, https://arxiv.org/abs/1211.5063).
+        use_ema: Keep the average a <- ema_momentum * a + (1 - ema_momentum) * w of each variable.
+        ema_momentum: Number in [0, 1], the momentum of the averages.
+        ema_overwrite_frequency: Integer; after every so many updates (and at the end of `fit`) the variables
+            take their averages. None for the end only.
+        loss_scale_factor: Number by which the loss is multiplied before differentiation and the gradients are
+            divided, or None.
+        gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
+            gradients. None for every call.
+        name: Name; None for one from the class name.
 
-    >>> Adamax(learning_rate=0.001)
-    <Adamax name=adamax>
+    Example:
+        >>> Adamax(learning_rate=0.001)
+        <Adamax name=adamax>
+
+    Source: Kingma & Ba 2015, section 7.1, https://arxiv.org/abs/1412.6980.
     """
 
     def __init__(
@@ -337,14 +524,37 @@ class Adamax(Optimizer):
 class Nadam(Optimizer):
     """Adam with Nesterov's momentum, whose strength u(t) = beta_1 * (1 - 0.96**t / 2) grows.
 
-    m, v as in Adam;  U(t) = u(1) * ... * u(t)
-    m_hat = u(t+1) * m / (1 - U(t+1)) + (1 - u(t)) * g / (1 - U(t))
-    w <- w - lr * m_hat / (sqrt(v / (1 - beta_2**t)) + epsilon)
+        m, v as in Adam;  U(t) = u(1) * ... * u(t)
+        m_hat = u(t+1) * m / (1 - U(t+1)) + (1 - u(t)) * g / (1 - U(t))
+        w <- w - lr * m_hat / (sqrt(v / (1 - beta_2**t)) + epsilon)
 
-    Dozat 2015, https://cs229.stanford.edu/proj2015/054_report.pdf. `**kwargs`: the arguments of `Optimizer`.
+    Args:
+        learning_rate: Number, `LearningRateSchedule` of the number of updates, or function without arguments.
+        beta_1: Number in [0, 1], the decay of the running mean of the gradient.
+        beta_2: Number in [0, 1], the decay of the running mean of its square.
+        epsilon: Small positive number for numerical stability.
+        weight_decay: Number; w <- w - w * weight_decay * learning_rate before each update (decoupled,
+            Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101). None for no decay.
+        clipnorm: Number; each gradient is scaled down to at most this L2 norm. At most one of the three
+            limits can be set.
+        clipvalue: Number; each entry of a gradient is limited to [-clipvalue, clipvalue].
+        global_clipnorm: Number; all gradients together are scaled down to at most this norm (Pascanu et al.
+            2013, https://arxiv.org/abs/1211.5063).
+        use_ema: Keep the average a <- ema_momentum * a + (1 - ema_momentum) * w of each variable.
+        ema_momentum: Number in [0, 1], the momentum of the averages.
+        ema_overwrite_frequency: Integer; after every so many updates (and at the end of `fit`) the variables
+            take their averages. None for the end only.
+        loss_scale_factor: Number by which the loss is multiplied before differentiation and the gradients are
+            divided, or None.
+        gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
+            gradients. None for every call.
+        name: Name; None for one from the class name.
 
-    >>> Nadam(learning_rate=0.001)
-    <Nadam name=nadam>
+    Example:
+        >>> Nadam(learning_rate=0.001)
+        <Nadam name=nadam>
+
+    Source: Dozat 2015, https://cs229.stanford.edu/proj2015/054_report.pdf.
     """
 
     def __init__(

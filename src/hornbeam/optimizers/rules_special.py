@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hornbeam import ops
+from hornbeam._internal.validation import check_number
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
@@ -16,17 +17,45 @@ from hornbeam.optimizers.rules import MODULE, _running_mean, adam_rate
 
 @exported(MODULE)
 class Ftrl(Optimizer):
-    """ "Follow the regularized leader": for sparse linear models, with L1 that gives exact zeros.
+    """ "Follow the regularized leader" for sparse linear models, whose L1 penalty gives exact zeros.
 
-    n' = n + g**2;  s = (n'**-p - n**-p) / lr  with p = learning_rate_power
-    z <- z + g + 2 * l2_shrinkage * w - s * w;  n <- n'
-    w <- (clip(z, -l1, l1) - z) / (n**-p / lr + 2 * l2 + beta / lr)
+        n' = n + g**2;  s = (n'**-p - n**-p) / lr  with p = learning_rate_power
+        z <- z + g + 2 * l2_shrinkage * w - s * w;  n <- n'
+        w <- (clip(z, -l1, l1) - z) / (n**-p / lr + 2 * l2 + beta / lr)
 
-    McMahan et al. 2013, https://research.google.com/pubs/archive/41159.pdf. `**kwargs`: the arguments of
-    `Optimizer`. Raises ValueError for a positive learning_rate_power or negative strengths.
+    Args:
+        learning_rate: Number, `LearningRateSchedule` of the number of updates, or function without arguments.
+        learning_rate_power: Number <= 0, the power of the accumulated squared gradients.
+        initial_accumulator_value: Number >= 0, the first value of the accumulator.
+        l1_regularization_strength: Number >= 0.
+        l2_regularization_strength: Number >= 0.
+        l2_shrinkage_regularization_strength: Number >= 0, the L2 penalty that belongs to the gradient.
+        beta: Number, added to the divisor.
+        weight_decay: Number; w <- w - w * weight_decay * learning_rate before each update (decoupled,
+            Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101). None for no decay.
+        clipnorm: Number; each gradient is scaled down to at most this L2 norm. At most one of the three
+            limits can be set.
+        clipvalue: Number; each entry of a gradient is limited to [-clipvalue, clipvalue].
+        global_clipnorm: Number; all gradients together are scaled down to at most this norm (Pascanu et al.
+            2013, https://arxiv.org/abs/1211.5063).
+        use_ema: Keep the average a <- ema_momentum * a + (1 - ema_momentum) * w of each variable.
+        ema_momentum: Number in [0, 1], the momentum of the averages.
+        ema_overwrite_frequency: Integer; after every so many updates (and at the end of `fit`) the variables
+            take their averages. None for the end only.
+        loss_scale_factor: Number by which the loss is multiplied before differentiation and the gradients are
+            divided, or None.
+        gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
+            gradients. None for every call.
+        name: Name; None for one from the class name.
 
-    >>> Ftrl(learning_rate=0.1, l1_regularization_strength=0.01)
-    <Ftrl name=ftrl>
+    Raises:
+        ValueError: If `learning_rate_power` is positive or a strength is negative.
+
+    Example:
+        >>> Ftrl(learning_rate=0.1, l1_regularization_strength=0.01)
+        <Ftrl name=ftrl>
+
+    Source: McMahan et al. 2013, https://research.google.com/pubs/archive/41159.pdf.
     """
 
     def __init__(
@@ -44,15 +73,17 @@ class Ftrl(Optimizer):
         if learning_rate_power > 0:
             raise ValueError(f"learning_rate_power must not be positive, got {learning_rate_power!r}")
         self.learning_rate_power = learning_rate_power
-        self.initial_accumulator_value = _not_negative("initial_accumulator_value", initial_accumulator_value)
-        self.l1_regularization_strength = _not_negative(
-            "l1_regularization_strength", l1_regularization_strength
+        self.initial_accumulator_value = check_number(
+            "initial_accumulator_value", initial_accumulator_value, minimum=0
         )
-        self.l2_regularization_strength = _not_negative(
-            "l2_regularization_strength", l2_regularization_strength
+        self.l1_regularization_strength = check_number(
+            "l1_regularization_strength", l1_regularization_strength, minimum=0
         )
-        self.l2_shrinkage_regularization_strength = _not_negative(
-            "l2_shrinkage_regularization_strength", l2_shrinkage_regularization_strength
+        self.l2_regularization_strength = check_number(
+            "l2_regularization_strength", l2_regularization_strength, minimum=0
+        )
+        self.l2_shrinkage_regularization_strength = check_number(
+            "l2_shrinkage_regularization_strength", l2_shrinkage_regularization_strength, minimum=0
         )
         self.beta = beta
 
@@ -87,15 +118,40 @@ class Ftrl(Optimizer):
 class ScheduleFreeAdamW(Optimizer):
     """Adam without a schedule: gradients are taken between a fast iterate z and its average x.
 
-    v <- beta_2 * v + (1 - beta_2) * g**2
-    z <- z - lr * min(1, t / warmup_steps) * g / (sqrt(v / (1 - beta_2**t)) + epsilon)
-    x <- (1 - 1/t) * x + z / t;  w = (1 - beta_1) * z + beta_1 * x, where training looks at w.
+        v <- beta_2 * v + (1 - beta_2) * g**2
+        z <- z - lr * min(1, t / warmup_steps) * g / (sqrt(v / (1 - beta_2**t)) + epsilon)
+        x <- (1 - 1/t) * x + z / t;  w = (1 - beta_1) * z + beta_1 * x, where gradients are taken.
 
-    The slot `momentum` holds z. Defazio et al. 2024, https://arxiv.org/abs/2405.15682. `**kwargs`: the
-    arguments of `Optimizer`.
+    The slot `momentum` holds z.
 
-    >>> ScheduleFreeAdamW(warmup_steps=100)
-    <ScheduleFreeAdamW name=schedule_free_adam_w>
+    Args:
+        learning_rate: Number, `LearningRateSchedule` of the number of updates, or function without arguments.
+        beta_1: Number in [0, 1], the weight of the average in w.
+        beta_2: Number in [0, 1], the decay of the running mean of its square.
+        epsilon: Small positive number for numerical stability.
+        warmup_steps: Integer, updates over which the rate grows linearly.
+        weight_decay: Number; w <- w - w * weight_decay * learning_rate before each update (decoupled,
+            Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101). None for no decay.
+        clipnorm: Number; each gradient is scaled down to at most this L2 norm. At most one of the three
+            limits can be set.
+        clipvalue: Number; each entry of a gradient is limited to [-clipvalue, clipvalue].
+        global_clipnorm: Number; all gradients together are scaled down to at most this norm (Pascanu et al.
+            2013, https://arxiv.org/abs/1211.5063).
+        use_ema: Keep the average a <- ema_momentum * a + (1 - ema_momentum) * w of each variable.
+        ema_momentum: Number in [0, 1], the momentum of the averages.
+        ema_overwrite_frequency: Integer; after every so many updates (and at the end of `fit`) the variables
+            take their averages. None for the end only.
+        loss_scale_factor: Number by which the loss is multiplied before differentiation and the gradients are
+            divided, or None.
+        gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
+            gradients. None for every call.
+        name: Name; None for one from the class name.
+
+    Example:
+        >>> ScheduleFreeAdamW(warmup_steps=100)
+        <ScheduleFreeAdamW name=schedule_free_adam_w>
+
+    Source: Defazio et al. 2024, https://arxiv.org/abs/2405.15682.
     """
 
     def __init__(
@@ -150,15 +206,38 @@ class ScheduleFreeAdamW(Optimizer):
 
 @exported(MODULE)
 class Lamb(Optimizer):
-    """Adam whose step for a whole variable is scaled to the variable's norm; for very large batches.
+    """Adam whose step for a variable is scaled to the norm of the variable, for very large batches.
 
-    u = m / (1 - beta_1**t) / (sqrt(v / (1 - beta_2**t)) + epsilon), m and v as in Adam
-    w <- w - lr * |w| / |u| * u, with the ratio 1 where a norm is 0.
+        u = m / (1 - beta_1**t) / (sqrt(v / (1 - beta_2**t)) + epsilon), m and v as in Adam
+        w <- w - lr * |w| / |u| * u, with the ratio 1 if a norm is 0.
 
-    You et al. 2020, https://arxiv.org/abs/1904.00962. `**kwargs`: the arguments of `Optimizer`.
+    Args:
+        learning_rate: Number, `LearningRateSchedule` of the number of updates, or function without arguments.
+        beta_1: Number in [0, 1], the decay of the running mean of the gradient.
+        beta_2: Number in [0, 1], the decay of the running mean of its square.
+        epsilon: Small positive number for numerical stability.
+        weight_decay: Number; w <- w - w * weight_decay * learning_rate before each update (decoupled,
+            Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101). None for no decay.
+        clipnorm: Number; each gradient is scaled down to at most this L2 norm. At most one of the three
+            limits can be set.
+        clipvalue: Number; each entry of a gradient is limited to [-clipvalue, clipvalue].
+        global_clipnorm: Number; all gradients together are scaled down to at most this norm (Pascanu et al.
+            2013, https://arxiv.org/abs/1211.5063).
+        use_ema: Keep the average a <- ema_momentum * a + (1 - ema_momentum) * w of each variable.
+        ema_momentum: Number in [0, 1], the momentum of the averages.
+        ema_overwrite_frequency: Integer; after every so many updates (and at the end of `fit`) the variables
+            take their averages. None for the end only.
+        loss_scale_factor: Number by which the loss is multiplied before differentiation and the gradients are
+            divided, or None.
+        gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
+            gradients. None for every call.
+        name: Name; None for one from the class name.
 
-    >>> Lamb(learning_rate=0.01)
-    <Lamb name=lamb>
+    Example:
+        >>> Lamb(learning_rate=0.01)
+        <Lamb name=lamb>
+
+    Source: You et al. 2020, https://arxiv.org/abs/1904.00962.
     """
 
     def __init__(
@@ -197,19 +276,44 @@ class Lamb(Optimizer):
 class Adafactor(Optimizer):
     """Adam's second moment kept as row and column means, so that the state of a matrix is small.
 
-    b = 1 - t**beta_2_decay;  q = g**2 + epsilon_1
-    matrices: r <- b * r + (1 - b) * mean(q, -1);  c <- b * c + (1 - b) * mean(q, -2);  v = r * c / mean(r)
-    vectors:  v <- b * v + (1 - b) * q
-    u = g / sqrt(v);  u <- u / max(1, rms(u) / clip_threshold)
-    w <- w - max(epsilon_2, rms(w)) * min(lr, 1 / sqrt(t)) * u, rms(x) = sqrt(mean(x**2))
+        b = 1 - t**beta_2_decay;  q = g**2 + epsilon_1
+        matrices: r <- b * r + (1 - b) * mean(q, -1);  c <- b * c + (1 - b) * mean(q, -2)
+                  v = r * c / mean(r)
+        vectors:  v <- b * v + (1 - b) * q
+        u = g / sqrt(v);  u <- u / max(1, rms(u) / clip_threshold)
+        w <- w - max(epsilon_2, rms(w)) * min(lr, 1 / sqrt(t)) * u, rms(x) = sqrt(mean(x**2))
 
-    Shazeer & Stern 2018, https://arxiv.org/abs/1804.04235. The slot `velocity` of a matrix is kept for
-    Keras's files.
-    relative_step: as in Keras, the rate is bounded by 1 / sqrt(t) either way. `**kwargs`: the arguments of
-        `Optimizer`.
+    The slot `velocity` of a matrix is kept for files of Keras.
 
-    >>> Adafactor(learning_rate=0.01)
-    <Adafactor name=adafactor>
+    Args:
+        learning_rate: Number, `LearningRateSchedule` of the number of updates, or function without arguments.
+        beta_2_decay: Number, the exponent of the decay.
+        epsilon_1: Small number that is added to squared gradients.
+        epsilon_2: Number, the least scale of a variable.
+        clip_threshold: Number, the largest root mean square of an update.
+        relative_step: Accepted; as in Keras, the rate is bounded by 1 / sqrt(t) either way.
+        weight_decay: Number; w <- w - w * weight_decay * learning_rate before each update (decoupled,
+            Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101). None for no decay.
+        clipnorm: Number; each gradient is scaled down to at most this L2 norm. At most one of the three
+            limits can be set.
+        clipvalue: Number; each entry of a gradient is limited to [-clipvalue, clipvalue].
+        global_clipnorm: Number; all gradients together are scaled down to at most this norm (Pascanu et al.
+            2013, https://arxiv.org/abs/1211.5063).
+        use_ema: Keep the average a <- ema_momentum * a + (1 - ema_momentum) * w of each variable.
+        ema_momentum: Number in [0, 1], the momentum of the averages.
+        ema_overwrite_frequency: Integer; after every so many updates (and at the end of `fit`) the variables
+            take their averages. None for the end only.
+        loss_scale_factor: Number by which the loss is multiplied before differentiation and the gradients are
+            divided, or None.
+        gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
+            gradients. None for every call.
+        name: Name; None for one from the class name.
+
+    Example:
+        >>> Adafactor(learning_rate=0.01)
+        <Adafactor name=adafactor>
+
+    Source: Shazeer & Stern 2018, https://arxiv.org/abs/1804.04235.
     """
 
     def __init__(
@@ -279,20 +383,49 @@ class Adafactor(Optimizer):
 
 @exported(MODULE)
 class Muon(Optimizer):
-    """Momentum for matrices, made orthogonal; Adam for everything else.
+    """Orthogonalized momentum for matrices, and Adam for everything else.
 
-    m <- momentum * m + g;  u = g + momentum * m (nesterov) or m
-    w <- w - lr * rms_rate * sqrt(max(rows, columns)) * orthogonal(u)
+        m <- momentum * m + g;  u = g + momentum * m (nesterov) or m
+        w <- w - lr * rms_rate * sqrt(max(rows, columns)) * orthogonal(u)
 
-    `orthogonal` is `ns_steps` steps x <- a x + (b A + c A A) x, A = x x^T, from u / |u|: Newton-Schulz.
-    Variables that are not matrices, embeddings (with `exclude_embeddings`) and those whose path matches one
-    of the regexes `exclude_layers` follow Adam with `adam_*`, at `adam_lr_ratio` times the rate.
+    `orthogonal` is `ns_steps` Newton-Schulz steps x <- a x + (b A + c A A) x, A = x x^T, from u / |u|.
+    Variables that are no matrices, and excluded ones, follow Adam at `adam_lr_ratio` times the rate.
 
-    Jordan 2024, https://kellerjordan.github.io/posts/muon/; the rms scaling: Liu et al. 2025,
-    https://arxiv.org/abs/2502.16982. `**kwargs`: the arguments of `Optimizer`.
+    Args:
+        learning_rate: Number, `LearningRateSchedule` of the number of updates, or function without arguments.
+        adam_beta_1, adam_beta_2: Numbers in [0, 1], `beta_1` and `beta_2` of Adam.
+        adam_weight_decay: Number, the weight decay of variables that follow Adam, or None.
+        epsilon: Small positive number for numerical stability.
+        weight_decay: Number, the weight decay of matrices, or None.
+        exclude_layers: Regular expressions; variables whose path matches one of them follow Adam.
+        exclude_embeddings: Let embeddings follow Adam.
+        muon_a, muon_b, muon_c: Numbers, the coefficients of a Newton-Schulz step.
+        adam_lr_ratio: Number, the learning rate of Adam in relation to `learning_rate`.
+        momentum: Number in [0, 1], the decay of the running sum of gradients.
+        ns_steps: Integer, number of Newton-Schulz steps.
+        nesterov: Use Nesterov's momentum.
+        rms_rate: Number, the root mean square of the updates in relation to the rate; None for no scaling.
+        clipnorm: Number; each gradient is scaled down to at most this L2 norm. At most one of the three
+            limits can be set.
+        clipvalue: Number; each entry of a gradient is limited to [-clipvalue, clipvalue].
+        global_clipnorm: Number; all gradients together are scaled down to at most this norm (Pascanu et al.
+            2013, https://arxiv.org/abs/1211.5063).
+        use_ema: Keep the average a <- ema_momentum * a + (1 - ema_momentum) * w of each variable.
+        ema_momentum: Number in [0, 1], the momentum of the averages.
+        ema_overwrite_frequency: Integer; after every so many updates (and at the end of `fit`) the variables
+            take their averages. None for the end only.
+        loss_scale_factor: Number by which the loss is multiplied before differentiation and the gradients are
+            divided, or None.
+        gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
+            gradients. None for every call.
+        name: Name; None for one from the class name.
 
-    >>> Muon(learning_rate=0.01, exclude_layers=["logits"])
-    <Muon name=muon>
+    Example:
+        >>> Muon(learning_rate=0.01, exclude_layers=["logits"])
+        <Muon name=muon>
+
+    Source: Jordan 2024, https://kellerjordan.github.io/posts/muon/; the scaling by `rms_rate`: Liu et al.
+    2025, https://arxiv.org/abs/2502.16982.
     """
 
     def __init__(
@@ -332,7 +465,11 @@ class Muon(Optimizer):
         self.rms_rate = rms_rate
 
     def uses_adam(self, variable: Variable) -> bool:
-        """Whether `variable` is left to Adam."""
+        """Return True if a variable follows Adam.
+
+        Args:
+            variable: Trained variable.
+        """
         path = variable.path
         embedding = self.exclude_embeddings and "embedding" in path.lower()
         return (
@@ -390,9 +527,3 @@ class Muon(Optimizer):
 
 def _rms(x: Tensor) -> Tensor:
     return ops.sqrt(ops.mean(ops.square(x)))
-
-
-def _not_negative(name: str, value: float) -> float:
-    if value < 0:
-        raise ValueError(f"{name} must not be negative, got {value!r}")
-    return value

@@ -32,24 +32,32 @@ MODULE = "keras.optimizers.schedules"
 
 @exported(MODULE)
 class LearningRateSchedule:
-    """Base class: `schedule(step)` maps a scalar integer step, 0 for the first update, to a scalar rate.
+    """Base class of schedules: `schedule(step)` maps the number of updates so far to a learning rate.
 
     A subclass defines `__call__` with tensor operations, and `get_config`.
 
-    >>> class Halving(LearningRateSchedule):
-    ...     def __call__(self, step): return 0.1 * 0.5 ** ops.cast(step, "float32")
+    Example:
+        >>> class Halving(LearningRateSchedule):
+        ...     def __call__(self, step): return 0.1 * 0.5 ** ops.cast(step, "float32")
     """
 
     def __call__(self, step: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} must define __call__(step)")
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal schedule."""
+        """Return the arguments from which an equal schedule is built."""
         raise NotImplementedError(f"{type(self).__name__} must define get_config() to be saved")
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Any:
-        """The schedule that `get_config` described."""
+        """Build the schedule that `get_config` described.
+
+        Args:
+            config: Dict of arguments.
+
+        Returns:
+            Schedule.
+        """
         return cls(**config)
 
     def __repr__(self) -> str:
@@ -62,12 +70,21 @@ def _float(x: Any) -> Tensor:
 
 @exported(MODULE)
 class ExponentialDecay(LearningRateSchedule):
-    """rate = initial_learning_rate * decay_rate ** (step / decay_steps).
+    """Exponential decay: rate = initial_learning_rate * decay_rate ** (step / decay_steps).
 
-    staircase: use floor(step / decay_steps). Raises ValueError unless `decay_steps` is positive.
+    Args:
+        initial_learning_rate: Number, the rate at step 0.
+        decay_steps: Positive number of updates.
+        decay_rate: Number, the rate of the decay.
+        staircase: Round step / decay_steps down.
+        name: Name of the schedule.
 
-    >>> round(float(ExponentialDecay(0.1, decay_steps=1000, decay_rate=0.9)(1000)), 4)
-    0.09
+    Raises:
+        ValueError: If `decay_steps` is not positive.
+
+    Example:
+        >>> round(float(ExponentialDecay(0.1, decay_steps=1000, decay_rate=0.9)(1000)), 4)
+        0.09
     """
 
     def __init__(
@@ -102,13 +119,19 @@ class ExponentialDecay(LearningRateSchedule):
 
 @exported(MODULE)
 class PiecewiseConstantDecay(LearningRateSchedule):
-    """values[i] while step <= boundaries[i], values[-1] after the last boundary.
+    """Piecewise constant rate: values[i] while step <= boundaries[i], values[-1] after the last boundary.
 
-    boundaries: increasing steps. values: one more than boundaries. Raises ValueError for other numbers of
-        them.
+    Args:
+        boundaries: Increasing sequence of steps.
+        values: Sequence of rates, one more than `boundaries`.
+        name: Name of the schedule.
 
-    >>> round(float(PiecewiseConstantDecay([1000, 2000], [0.1, 0.01, 0.001])(1500)), 4)
-    0.01
+    Raises:
+        ValueError: If the numbers of boundaries and values do not fit.
+
+    Example:
+        >>> round(float(PiecewiseConstantDecay([1000, 2000], [0.1, 0.01, 0.001])(1500)), 4)
+        0.01
     """
 
     def __init__(
@@ -137,13 +160,24 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
 @exported(MODULE)
 class PolynomialDecay(LearningRateSchedule):
-    """From `initial_learning_rate` down to `end_learning_rate` over `decay_steps` updates, along a power.
+    """Polynomial decay from `initial_learning_rate` to `end_learning_rate` over `decay_steps` updates.
 
     rate = (initial - end) * (1 - min(step, decay_steps) / decay_steps) ** power + end.
-    cycle: start again, over ever longer spans (the next multiple of `decay_steps` not below the step).
 
-    >>> round(float(PolynomialDecay(0.1, decay_steps=1000, power=2.0)(500)), 4)
-    0.0251
+    Args:
+        initial_learning_rate: Number, the rate at step 0.
+        decay_steps: Positive number of updates.
+        end_learning_rate: Number, the rate after `decay_steps`.
+        power: Number, the exponent.
+        cycle: Start again after the end, over longer and longer spans (the next multiple of `decay_steps`).
+        name: Name of the schedule.
+
+    Raises:
+        ValueError: If `decay_steps` is not positive.
+
+    Example:
+        >>> round(float(PolynomialDecay(0.1, decay_steps=1000, power=2.0)(500)), 4)
+        0.0251
     """
 
     def __init__(
@@ -184,12 +218,21 @@ class PolynomialDecay(LearningRateSchedule):
 
 @exported(MODULE)
 class InverseTimeDecay(LearningRateSchedule):
-    """rate = initial_learning_rate / (1 + decay_rate * step / decay_steps).
+    """Inverse time decay: rate = initial_learning_rate / (1 + decay_rate * step / decay_steps).
 
-    staircase: use floor(step / decay_steps). Raises ValueError unless `decay_steps` is positive.
+    Args:
+        initial_learning_rate: Number, the rate at step 0.
+        decay_steps: Positive number of updates.
+        decay_rate: Number, the rate of the decay.
+        staircase: Round step / decay_steps down.
+        name: Name of the schedule.
 
-    >>> round(float(InverseTimeDecay(0.1, decay_steps=1, decay_rate=0.5)(2)), 4)
-    0.05
+    Raises:
+        ValueError: If `decay_steps` is not positive.
+
+    Example:
+        >>> round(float(InverseTimeDecay(0.1, decay_steps=1, decay_rate=0.5)(2)), 4)
+        0.05
     """
 
     def __init__(
@@ -228,11 +271,24 @@ class CosineDecay(LearningRateSchedule):
 
     Warmup (with `warmup_target`): from `initial_learning_rate` to `warmup_target` over `warmup_steps`
     updates. Then rate = peak * ((1 - alpha) * (1 + cos(pi * t)) / 2 + alpha), t = min(step, decay_steps) /
-    decay_steps, counted from the end of the warmup. Loshchilov & Hutter 2017,
-    https://arxiv.org/abs/1608.03983.
+    decay_steps, counted from the end of the warmup.
 
-    >>> round(float(CosineDecay(0.0, decay_steps=1000, warmup_target=0.1, warmup_steps=100)(100)), 4)
-    0.1
+    Args:
+        initial_learning_rate: Number, the rate at step 0.
+        decay_steps: Positive number of updates.
+        alpha: Number, the final rate as a fraction of the peak.
+        name: Name of the schedule.
+        warmup_target: Number, the peak after the warmup, or None for no warmup.
+        warmup_steps: Integer, updates of the warmup.
+
+    Raises:
+        ValueError: If `decay_steps` is not positive.
+
+    Example:
+        >>> round(float(CosineDecay(0.0, decay_steps=1000, warmup_target=0.1, warmup_steps=100)(100)), 4)
+        0.1
+
+    Source: Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983.
     """
 
     def __init__(
@@ -278,13 +334,26 @@ class CosineDecay(LearningRateSchedule):
 
 @exported(MODULE)
 class CosineDecayRestarts(LearningRateSchedule):
-    """Cosine decay that starts again: span i is t_mul**i as long and starts at m_mul**i times the rate.
+    """Cosine decay with restarts: span i is t_mul**i as long and starts at m_mul**i times the rate.
 
     rate = initial * ((1 - alpha) * m_mul**i * (1 + cos(pi * t)) / 2 + alpha), t from 0 to 1 within the span.
-    Loshchilov & Hutter 2017 (SGDR), https://arxiv.org/abs/1608.03983.
 
-    >>> round(float(CosineDecayRestarts(0.1, first_decay_steps=1000)(1500)), 4)
-    0.0854
+    Args:
+        initial_learning_rate: Number, the rate at step 0.
+        first_decay_steps: Positive number of updates in the first span.
+        t_mul: Number, the ratio of the lengths of consecutive spans.
+        m_mul: Number, the ratio of the first rates of consecutive spans.
+        alpha: Number, the final rate as a fraction of the initial rate.
+        name: Name of the schedule.
+
+    Raises:
+        ValueError: If `first_decay_steps` is not positive.
+
+    Example:
+        >>> round(float(CosineDecayRestarts(0.1, first_decay_steps=1000)(1500)), 4)
+        0.0854
+
+    Source: Loshchilov & Hutter 2017 (SGDR), https://arxiv.org/abs/1608.03983.
     """
 
     def __init__(
@@ -335,12 +404,30 @@ def _half_cosine(fraction: Tensor) -> Tensor:
 
 
 def serialize(learning_rate_schedule: LearningRateSchedule) -> dict[str, Any]:
-    """The schedule as a config."""
+    """Convert a schedule to a config.
+
+    Args:
+        learning_rate_schedule: Schedule.
+
+    Returns:
+        Dict.
+    """
     return registry.serialize(learning_rate_schedule)
 
 
 def deserialize(
     config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
 ) -> LearningRateSchedule:
-    """The schedule that a config describes."""
+    """Build the schedule that a config describes.
+
+    Args:
+        config: Dict of arguments.
+        custom_objects: Classes and functions by name, in addition to the registered ones.
+
+    Returns:
+        Schedule.
+
+    Raises:
+        UnknownObjectError: If a name is unknown.
+    """
     return registry.deserialize(config, custom_objects)

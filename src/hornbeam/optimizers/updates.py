@@ -16,16 +16,18 @@ from hornbeam.ir.trace import current_level
 
 
 class Updates(VariableTracer):
-    """Inside `with`, assigning changes what is read, but not the variable; `commit` then assigns for real.
+    """Deferred assignments: assigning changes what is read; `commit` then assigns the variables.
 
-    Eagerly that makes one computation of a whole optimizer step. With a condition it makes a step that can be
-    skipped without a branch in the graph: gradient accumulation and loss scaling are written with it.
+    Assignments are deferred inside `with`. Eagerly this makes one computation of a whole optimizer step. With
+    a condition it makes a step that can be skipped without a branch in the graph; gradient accumulation and
+    loss scaling are built on it.
 
-    >>> weight = Variable([1.0])
-    >>> with Updates() as step:
-    ...     change = weight.assign(weight + 1.0)
-    >>> step.commit(when=weight < 0.0); weight.numpy().tolist()
-    [1.0]
+    Example:
+        >>> weight = Variable([1.0])
+        >>> with Updates() as step:
+        ...     change = weight.assign(weight + 1.0)
+        >>> step.commit(when=weight < 0.0); weight.numpy().tolist()
+        [1.0]
     """
 
     def __init__(self) -> None:
@@ -45,7 +47,11 @@ class Updates(VariableTracer):
         self.held[variable] = node
 
     def commit(self, when: Any = None) -> None:
-        """Assign everything; with `when`, a scalar bool tensor, only where it is true."""
+        """Make the assignments; with `when`, a boolean scalar tensor, only where it is true.
+
+        Args:
+            when: Boolean scalar tensor, or None.
+        """
         values = {variable: Tensor(node) for variable, node in self.held.items()}
         if when is not None:
             values = {variable: ops.where(when, new, variable.value) for variable, new in values.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from hornbeam import ops
@@ -18,17 +18,27 @@ from hornbeam.optimizers.updates import Updates
 
 @exported(MODULE)
 class LossScaleOptimizer(Optimizer):
-    """Keeps float16 gradients from vanishing: the loss is scaled up, gradients down again.
+    """Dynamic loss scaling, which keeps float16 gradients from underflowing.
 
-    The scale halves, and the update is skipped, when a gradient is not finite; it doubles after
-    `dynamic_growth_steps` finite updates in a row. `apply` expects gradients of the loss that `scale_loss`
-    returned.
+    The scale halves, and the update is skipped, if a gradient is not finite; it doubles after
+    `dynamic_growth_steps` consecutive finite updates. `apply` expects gradients of the loss that `scale_loss`
+    returned. Clipping, averages, weight decay and accumulation are set on `inner_optimizer`.
 
-    Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740. Clipping, averages, weight decay and
-    accumulation are set on `inner_optimizer`.
+    Args:
+        inner_optimizer: Optimizer that updates the variables.
+        initial_scale: Number, the first scale.
+        dynamic_growth_steps: Integer, consecutive finite updates after which the scale doubles.
+        name: Name; None for one from the class name.
 
-    >>> LossScaleOptimizer(hornbeam.optimizers.SGD(0.1))
-    <LossScaleOptimizer name=loss_scale_optimizer>
+    Raises:
+        ValueError: If `dynamic_growth_steps` is less than 1.
+        TypeError: If `inner_optimizer` is no optimizer.
+
+    Example:
+        >>> LossScaleOptimizer(hornbeam.optimizers.SGD(0.1))
+        <LossScaleOptimizer name=loss_scale_optimizer>
+
+    Source: Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740.
     """
 
     def __init__(
@@ -58,11 +68,16 @@ class LossScaleOptimizer(Optimizer):
 
     @property
     def variables(self) -> list[Variable]:
-        """The own ones (counter, scale), then those of the inner optimizer."""
+        """Counter and scale, then the variables of the inner optimizer."""
         return [*self._variables, *self.inner_optimizer.variables]
 
     def apply(self, grads: Gradients, trainable_variables: Sequence[Variable] | None = None) -> None:
-        """Divide by the scale and let the inner optimizer update, unless a gradient is not finite."""
+        """Divide the gradients by the scale and let the inner optimizer update, unless one is not finite.
+
+        Args:
+            grads: Sequence of tensors of the shapes of the variables; None leaves a variable unchanged.
+            trainable_variables: Sequence of variables, in the order of the gradients.
+        """
         variables = self._known(trainable_variables)
         finite = _all_finite([gradient for gradient in grads if gradient is not None])
         unscaled = [None if g is None else ops.cast(g, "float32") / self.dynamic_scale.value for g in grads]
@@ -79,7 +94,7 @@ class LossScaleOptimizer(Optimizer):
 
     @property
     def learning_rate(self) -> Any:
-        """The inner optimizer's rate."""
+        """Learning rate of the inner optimizer."""
         return self.inner_optimizer.learning_rate
 
     @learning_rate.setter
@@ -88,11 +103,18 @@ class LossScaleOptimizer(Optimizer):
 
     @property
     def iterations(self) -> Tensor:
-        """The inner optimizer's count: skipped updates do not count."""
+        """Number of updates of the inner optimizer; skipped ones do not count."""
         return self.inner_optimizer.iterations
 
     def scale_loss(self, loss: Tensor) -> Tensor:
-        """The loss times the present scale."""
+        """Multiply a loss by the current scale.
+
+        Args:
+            loss: Scalar tensor.
+
+        Returns:
+            Scalar tensor to differentiate.
+        """
         return loss * (self.dynamic_scale.value if self.built else self.initial_scale)
 
     def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
@@ -114,13 +136,20 @@ class LossScaleOptimizer(Optimizer):
 
 @exported(MODULE)
 class OptimizerMap(MutableMapping[str, Optimizer]):
-    """Which optimizer trains which variable: regular expressions on variable paths, and a default.
+    """Mapping of variable paths to optimizers by regular expressions, with a default.
 
-    Raises ValueError where two patterns match one path.
+    Args:
+        default_optimizer: Optimizer of variables whose path matches no pattern.
+        optimizer_map: Optimizers by pattern, or None.
 
-    >>> slow, fast = hornbeam.optimizers.Adam(), hornbeam.optimizers.SGD(0.1)
-    >>> OptimizerMap(slow, {".*embedding.*": fast})["embedding/embeddings"] is fast
-    True
+    Raises:
+        ValueError: If two patterns match one path.
+        TypeError: If `default_optimizer` is no optimizer.
+
+    Example:
+        >>> slow, fast = hornbeam.optimizers.Adam(), hornbeam.optimizers.SGD(0.1)
+        >>> OptimizerMap(slow, {".*embedding.*": fast})["embedding/embeddings"] is fast
+        True
     """
 
     def __init__(
@@ -164,7 +193,7 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
         return self[variable.path]
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal map."""
+        """Return the arguments from which an equal map is built."""
         return {
             "default_optimizer": registry.serialize(self.default_optimizer),
             "optimizer_map": registry.serialize(self._patterns),
@@ -172,24 +201,42 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
-        """The map that `get_config` described."""
+        """Build the map that `get_config` described.
+
+        Args:
+            config: Dict of arguments.
+            custom_objects: Classes and functions by name, in addition to the registered ones.
+
+        Returns:
+            OptimizerMap.
+        """
         read = {key: registry.deserialize(value, custom_objects) for key, value in config.items()}
         return cls(read["default_optimizer"], read["optimizer_map"])
 
 
 @exported(MODULE)
 class MultiOptimizer(Optimizer):
-    """Trains each variable with the optimizer that an OptimizerMap (or a function of the variable) names.
+    """Optimizer that trains each variable with the optimizer that a map selects.
 
-    The learning rate, decay and clipping are those of the single optimizers.
+    Learning rate, decay and clipping are those of the single optimizers.
 
-    >>> slow, fast = hornbeam.optimizers.Adam(), hornbeam.optimizers.SGD(0.1)
-    >>> MultiOptimizer(OptimizerMap(slow, {".*embedding.*": fast}))
-    <MultiOptimizer name=multi_optimizer>
+    Args:
+        optimizer_map: `OptimizerMap`, or function of a variable that returns its optimizer.
+        loss_scale_factor: Number by which the loss is multiplied before differentiation and the gradients are
+            divided, or None.
+        name: Name; None for one from the class name.
+
+    Example:
+        >>> slow, fast = hornbeam.optimizers.Adam(), hornbeam.optimizers.SGD(0.1)
+        >>> MultiOptimizer(OptimizerMap(slow, {".*embedding.*": fast}))
+        <MultiOptimizer name=multi_optimizer>
     """
 
     def __init__(
-        self, optimizer_map: Any, loss_scale_factor: float | None = None, name: str | None = None
+        self,
+        optimizer_map: OptimizerMap | Callable[[Variable], Optimizer],
+        loss_scale_factor: float | None = None,
+        name: str | None = None,
     ) -> None:
         super().__init__(learning_rate=0.0, loss_scale_factor=loss_scale_factor, name=name)
         if not callable(optimizer_map):
@@ -213,12 +260,12 @@ class MultiOptimizer(Optimizer):
 
     @property
     def optimizers(self) -> list[Optimizer]:
-        """The single optimizers; empty before this one is built."""
+        """Single optimizers; empty before this one is built."""
         return [optimizer for optimizer, _ in self._groups]
 
     @property
     def variables(self) -> list[Variable]:
-        """The own ones, then those of each optimizer."""
+        """Own variables, then those of each optimizer."""
         return [*self._variables, *(v for optimizer, _ in self._groups for v in optimizer.variables)]
 
     def _apply(self, grads: list[Tensor], variables: list[Variable]) -> None:
