@@ -219,7 +219,7 @@ MISTAKES = [
         "X.CategoricalCrossentropy()(np.ones((4,2)),v)",
         "categorical_crossentropy: y_true has shape (4, 2), y_pred has",
     ),
-    ("X.CategoricalCrossentropy(label_smoothing=2)", "label_smoothing must be a number between 0 and 1, got 2"),
+    ("X.CategoricalCrossentropy(label_smoothing=2)", "label_smoothing must be a number between 0 and 1, got"),
     ("X.KLDivergence()('a','b')", "tensors hold numbers, got strings (such as 'b'): turn them into"),
     ("X.CosineSimilarity(axis='a')", "axis must be an integer axis or a sequence of them, got 'a'"),
     ("X.Tversky('a')", "alpha must be a number, got 'a'"),
