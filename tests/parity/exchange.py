@@ -1,4 +1,4 @@
-"""Writes docs/interchange.md: models with each layer, and whole ones, that change hands with Keras and ONNX.
+"""Write docs/interchange.md: models of each layer, and complete ones, exchanged with Keras and ONNX.
 
 python tests/parity/exchange.py --write
 """
@@ -54,8 +54,8 @@ Keras are empty. Lookups, which Keras does not compile, are tested in both direc
 WHOLE = """
 ## Complete models
 
-Models of the grammar of random models (`tests/parity/grammar.py`), by seed: branches, shared layers,
-several inputs and outputs.
+Models of the grammar of random models (`tests/parity/grammar.py`), by seed: branches, shared
+layers, several inputs and outputs.
 
 | model | layers | Keras to us | us to Keras | onnxruntime | imported |
 |---|---|---|---|---|---|
