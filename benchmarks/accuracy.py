@@ -1,4 +1,4 @@
-"""Test accuracy over several runs: of a tutorial script, word for word, or of `hornbeam mnist`.
+"""Test accuracy over several runs of an unmodified tutorial script or of `hornbeam mnist`.
 
 python benchmarks/accuracy.py mnist [--seeds 0 1 2]
 python benchmarks/accuracy.py script path/to/mnist_cnn.py [--runs 3]
@@ -20,12 +20,12 @@ HORNBEAM = str(Path(sys.executable).with_name("hornbeam"))
 
 def accuracy(command: list[str], pattern: str) -> float:
     start = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
-    found = float(re.findall(pattern, done.stdout)[-1])
-    print(f"{' '.join(command[1:])}: {found:.4f} in {time.perf_counter() - start:.0f} s", flush=True)
-    return found
+    process = subprocess.run(command, capture_output=True, text=True)
+    if process.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{process.stderr[-3000:]}")
+    value = float(re.findall(pattern, process.stdout)[-1])
+    print(f"{' '.join(command[1:])}: {value:.4f} in {time.perf_counter() - start:.0f} s", flush=True)
+    return value
 
 
 def main() -> None:

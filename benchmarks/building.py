@@ -1,7 +1,7 @@
-"""How long it takes to build a functional model of ResNet-50's size: `python benchmarks/building.py`.
+"""Time to build a functional model of ResNet-50's size: `python benchmarks/building.py`.
 
 Both libraries build the same model, Keras on the backend that KERAS_BACKEND names. Prints the smallest and
-the median processor time of several runs, and that of the first, in which everything is met first.
+the median processor time of several runs, and that of the first, which fills all caches.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def measure(name: str, keras: Any, runs: int) -> None:
     print(
         f"{name:10} {len(model.layers)} layers, {model.count_params():,} parameters: "
         f"first {first:.2f} s, then {min(rest):.2f} s at best, "
-        f"{statistics.median(rest):.2f} s in the middle of {runs}"
+        f"{statistics.median(rest):.2f} s as the median of {runs}"
     )
 
 

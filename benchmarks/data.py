@@ -1,6 +1,6 @@
-"""What pipelines cost an element, in processor time and on the clock: hornbeam.data, or tf.data.
+"""Cost of pipelines per element, in processor and wall time, with hornbeam.data or tf.data.
 
-Run once for each side, each with its own Python:
+Run once for each side, with the Python of that side:
 
     python benchmarks/data.py hornbeam
     .venv-tf/bin/python benchmarks/data.py tensorflow
@@ -23,27 +23,27 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
-PICTURES = 200
+IMAGES = 200
 
 
 def png(pixels: np.ndarray) -> bytes:
-    """An RGB picture as a file, without a library."""
+    """Encode an RGB image without a library."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     head = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 8, 2, 0, 0, 0)
     rows = b"".join(b"\0" + row.tobytes() for row in pixels)
-    made = io.BytesIO(b"\x89PNG\r\n\x1a\n")
-    made.seek(0, 2)
-    made.write(chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
-    return made.getvalue()
+    file = io.BytesIO(b"\x89PNG\r\n\x1a\n")
+    file.seek(0, 2)
+    file.write(chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    return file.getvalue()
 
 
-def write_pictures(root: Path) -> None:
-    """Two folders of pictures of 320 x 240, smooth with some noise."""
+def write_images(root: Path) -> None:
+    """Write two folders of images of 320 x 240, smooth with some noise."""
     rng = np.random.default_rng(0)
-    for index in range(PICTURES):
+    for index in range(IMAGES):
         folder = root / "ab"[index % 2]
         folder.mkdir(exist_ok=True)
         smooth = np.kron(rng.integers(0, 248, (24, 32, 3)), np.ones((10, 10, 1), int))
@@ -52,8 +52,8 @@ def write_pictures(root: Path) -> None:
         )
 
 
-def pipelines(side: str, pictures: Path) -> Iterator[tuple[str, Any, int]]:
-    """What is measured, and how many elements it has."""
+def pipelines(side: str, images: Path) -> Iterator[tuple[str, Any, int]]:
+    """Yield name, dataset and number of elements of each pipeline."""
     x = np.random.default_rng(0).integers(0, 256, (60_000, 28, 28), dtype="uint8")
     y = np.arange(len(x)) % 10
     if side == "tensorflow":
@@ -95,8 +95,8 @@ def pipelines(side: str, pictures: Path) -> Iterator[tuple[str, Any, int]]:
         utils.timeseries_dataset_from_array(series, np.arange(20_000), 24, batch_size=64),
         19_977,
     )
-    folder = utils.image_dataset_from_directory(pictures, image_size=(180, 180), seed=1, verbose=False)
-    yield "image_dataset_from_directory, 180 x 180", folder, PICTURES
+    folder = utils.image_dataset_from_directory(images, image_size=(180, 180), seed=1, verbose=False)
+    yield "image_dataset_from_directory, 180 x 180", folder, IMAGES
 
 
 def main() -> None:
@@ -104,17 +104,17 @@ def main() -> None:
     parser.add_argument("side", choices=("hornbeam", "tensorflow"))
     side = parser.parse_args().side
     with tempfile.TemporaryDirectory() as folder:
-        write_pictures(Path(folder))
+        write_images(Path(folder))
         for name, dataset, count in pipelines(side, Path(folder)):
             clock, processor = [], []
-            for _ in range(4):  # the best of four passes: the first one warms up
+            for _ in range(4):  # the best of four passes; the first one is a warm-up
                 started = time.perf_counter(), time.process_time()
                 for _ in dataset.as_numpy_iterator():
                     pass
                 clock.append(time.perf_counter() - started[0])
                 processor.append(time.process_time() - started[1])
             each, rate = min(processor) / count * 1e6, count / min(clock)
-            print(f"{side:10}  {name:42} {each:9.2f} us of processor time an element {rate:12,.0f} a second")
+            print(f"{side:10}  {name:42} {each:9.2f} us of processor time per element {rate:12,.0f} a second")
 
 
 if __name__ == "__main__":

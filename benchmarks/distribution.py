@@ -1,12 +1,12 @@
-"""What several processes on one machine make of the same global batch: python benchmarks/distribution.py
+"""Throughput of several processes on one machine with the same global batch.
 
-Trains a net by `DataParallel` in 1, 2, ... processes of one machine, the counts in alternation, each run in
-fresh processes, and prints medians of samples/s and how far the losses are from those of one process.
+Trains a model by `DataParallel` in 1, 2, ... processes of one machine, the counts in alternation, each run in
+fresh processes, and prints medians of samples/s and the differences of losses from those of one process.
 
     python benchmarks/distribution.py --engine jax --processes 1 2 --runs 3
     python benchmarks/distribution.py --engine torch --net cnn --cores 1
 
-With --cores every process is kept on that many cores of its own (Linux): "twice the processes" is then twice
+With --cores every process is restricted to that many cores (Linux), so that twice the processes have twice
 the cores. Without it all share all cores, which the libraries use from one process already.
 """
 
@@ -27,7 +27,7 @@ import numpy as np
 
 
 def net(kind: str) -> tuple[Any, tuple[int, ...]]:
-    """A model and the shape of its samples."""
+    """Return a model and the shape of its samples."""
     from hornbeam import Sequential, layers
 
     if kind == "mlp":
@@ -47,7 +47,7 @@ def net(kind: str) -> tuple[Any, tuple[int, ...]]:
 
 
 def work(options: argparse.Namespace) -> None:
-    """What each process does: two epochs, the second of which counts."""
+    """Train for two epochs in each process, of which the second is measured."""
     if options.cores:
         first = int(os.environ.get("LOCAL_RANK", "0")) * options.cores
         os.sched_setaffinity(0, range(first, first + options.cores))
@@ -63,22 +63,22 @@ def work(options: argparse.Namespace) -> None:
     x = generator.normal(size=(options.samples, *shape)).astype("float32")
     y = generator.integers(0, 10, options.samples)
     losses = model.fit(x, y, options.batch, verbose=0).history["loss"]
-    began = time.perf_counter()
+    start = time.perf_counter()
     losses += model.fit(x, y, options.batch, verbose=0).history["loss"]
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     if distribution.distribution().data_shard_id == 0:
         Path(options.result).write_text(json.dumps({"seconds": seconds, "losses": losses}))
 
 
 def measure(options: argparse.Namespace, processes: int) -> dict[str, Any]:
-    """One run in fresh processes."""
+    """Measure one run in fresh processes."""
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder, "result.json")
         command = [sys.executable, "-m", "hornbeam", "launch", "--nproc", str(processes)]
         command += ["--engine", options.engine, __file__, *sys.argv[1:], "--result", str(result)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            sys.exit(done.stderr[-3000:])
+        process = subprocess.run(command, capture_output=True, text=True, check=False)
+        if process.returncode:
+            sys.exit(process.stderr[-3000:])
         return json.loads(result.read_text())
 
 
@@ -97,19 +97,19 @@ def main() -> None:
     if options.result:
         work(options)
         return
-    found: dict[int, list[dict[str, Any]]] = {count: [] for count in options.processes}
+    records: dict[int, list[dict[str, Any]]] = {count: [] for count in options.processes}
     for _ in range(options.runs):
         for count in options.processes:
-            found[count].append(measure(options, count))
+            records[count].append(measure(options, count))
     print("| processes | samples/s | of one process | largest difference of a loss |")
     print("|---|---|---|---|")
-    alone = found[options.processes[0]]
+    alone = records[options.processes[0]]
     base = statistics.median(run["seconds"] for run in alone)
-    for count, runs in found.items():
+    for count, runs in records.items():
         seconds = statistics.median(run["seconds"] for run in runs)
         pairs = [zip(run["losses"], alone[0]["losses"], strict=True) for run in runs]
-        apart = max(abs(a - b) for pair in pairs for a, b in pair)
-        print(f"| {count} | {options.samples / seconds:,.0f} | {base / seconds:.2f} | {apart:.1e} |")
+        difference = max(abs(a - b) for pair in pairs for a, b in pair)
+        print(f"| {count} | {options.samples / seconds:,.0f} | {base / seconds:.2f} | {difference:.1e} |")
 
 
 if __name__ == "__main__":

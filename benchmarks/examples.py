@@ -1,11 +1,10 @@
-"""Runs the programs of examples/keras under real Keras and under `hornbeam run`, and prints both beside each
-other.
+"""Run the programs of examples/keras under real Keras and under `hornbeam run`, and compare them.
 
     python benchmarks/examples.py [PROGRAM ...] --tensorflow PYTHON [--keras PYTHON] [--record] [--table FILE]
 
-Programs that import tensorflow run under the Keras of PYTHON with TensorFlow; the others with `--keras`'s,
-on JAX unless KERAS_BACKEND says otherwise. What is compared, and how closely, stands in
-tests/examples/comparing.py. `--record` writes Keras's results where the tests read them.
+Programs that import tensorflow run with the Python of `--tensorflow`, the others with that of `--keras`, on
+JAX unless KERAS_BACKEND is set. tests/examples/comparing.py defines the comparison and its tolerance.
+`--record` writes the results of Keras for the tests.
 """
 
 from __future__ import annotations
@@ -24,18 +23,18 @@ import comparing
 
 
 def run(command: list[str], name: str, **environment: str) -> dict[str, Any] | str:
-    """What side.py wrote, or the last line of the error."""
+    """Return the result of side.py, or the last line of its error."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "result.json"
         program = comparing.PROGRAMS / f"{name}.py"
-        done = subprocess.run(
+        process = subprocess.run(
             [*command, str(comparing.HERE / "side.py"), str(program), str(output)],
             capture_output=True,
             text=True,
             env={**os.environ, **environment},
         )
-        if done.returncode:
-            return (done.stderr.strip().splitlines() or ["no output"])[-1]
+        if process.returncode:
+            return (process.stderr.strip().splitlines() or ["no output"])[-1]
         return json.loads(output.read_text())
 
 
@@ -50,18 +49,18 @@ def both(name: str, args: argparse.Namespace) -> tuple[dict[str, Any] | str, dic
 
 def row(name: str, ours: dict[str, Any] | str, theirs: dict[str, Any] | str) -> str:
     side = "TensorFlow" if comparing.uses_tensorflow(name) else os.environ.get("KERAS_BACKEND", "JAX")
-    for who, found in (("Hornbeam", ours), ("Keras", theirs)):
-        if isinstance(found, str):
-            return f"| {name} | {side} | {who} failed: {found} | | | | |"
+    for library, result in (("Hornbeam", ours), ("Keras", theirs)):
+        if isinstance(result, str):
+            return f"| {name} | {side} | {library} failed: {result} | | | | |"
     assert isinstance(ours, dict)
     assert isinstance(theirs, dict)
     key = "loss" if "loss" in theirs["result"] else next(iter(theirs["result"]))
-    losses = [str(_ends(found["result"][key])) for found in (theirs, ours)]
+    losses = [str(_ends(result["result"][key])) for result in (theirs, ours)]
     try:
-        distance, place = comparing.farthest(name, ours["result"], theirs["result"])
+        distance, series = comparing.farthest(name, ours["result"], theirs["result"])
     except AssertionError as error:
-        distance, place = float("inf"), str(error)
-    verdict = f"{distance:.2f}" if distance <= 1 else f"**{distance:.2f}** ({place})"
+        distance, series = float("inf"), str(error)
+    verdict = f"{distance:.2f}" if distance <= 1 else f"**{distance:.2f}** ({series})"
     times = f"{theirs['seconds']:.1f} s | {ours['seconds']:.1f} s"
     return f"| {name} | {side} | {key} {losses[0]} | {losses[1]} | {verdict} | {times} |"
 

@@ -1,10 +1,10 @@
-"""Pictures a second from a folder of JPEG files: ours, Keras on TensorFlow, torchvision's ImageFolder.
+"""Images per second from a folder of JPEG files: Hornbeam, Keras on TensorFlow, torchvision's ImageFolder.
 
     PYTHONPATH=src python benchmarks/images.py --tensorflow .venv-tf/bin/python --torch .venv-torch/bin/python
 
-All sides read the same files into float32 batches of 32 pictures of 224 x 224, shuffled. Runs alternate, each
-in a process of its own: a pass to warm up, then two timed ones, the better of which counts; medians of runs.
-torchvision is tried with 0, 1, 2 and 4 workers, and with Pillow and its own decoder: its best counts.
+All sides read the same files into float32 batches of 32 images of 224 x 224, shuffled. Runs alternate, each
+in a separate process: a warm-up pass, then two timed ones, the better of which counts; medians of runs.
+torchvision runs with 0, 1, 2 and 4 workers, with Pillow and with its own decoder; its best counts.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from typing import Any
 BATCH, SIDE, PASSES = 32, 224, 2
 
 
-def write_pictures(root: Path, count: int, width: int, height: int) -> None:
-    """JPEG files (quality 90) with structure of all scales, as photos have: the finer, the weaker."""
+def write_images(root: Path, count: int, width: int, height: int) -> None:
+    """Write JPEG files (quality 90) with structure on all scales, like photos: the finer, the weaker."""
     import numpy as np
     from PIL import Image
 
@@ -48,7 +48,7 @@ def write_pictures(root: Path, count: int, width: int, height: int) -> None:
 
 
 def rate(run: Callable[[], Iterator[int]]) -> float:
-    """Pictures a second of the better of some passes, after one to warm up."""
+    """Return the images per second of the best pass, after a warm-up."""
     best = 0.0
     for number in range(1 + PASSES):
         started, count = time.perf_counter(), 0
@@ -60,7 +60,7 @@ def rate(run: Callable[[], Iterator[int]]) -> float:
 
 
 def sizes(batches: Any) -> Iterator[int]:
-    """Of each batch."""
+    """Return the sizes of the batches."""
     return (len(labels) for _, labels in batches)
 
 
@@ -68,8 +68,8 @@ def ours(root: str) -> dict[str, float]:
     import hornbeam as hb
 
     def measured(resize: str, **settings: Any) -> float:
-        made = hb.data.images_from_folder(root, SIDE, resize, batch_size=BATCH, verbose=False, **settings)
-        return rate(lambda: sizes(made.as_numpy_iterator()))
+        dataset = hb.data.images_from_folder(root, SIDE, resize, batch_size=BATCH, verbose=False, **settings)
+        return rate(lambda: sizes(dataset.as_numpy_iterator()))
 
     return {
         "ours, stretch": measured("stretch"),
@@ -85,10 +85,10 @@ def keras(root: str) -> dict[str, float]:
     import keras
 
     def measured(**settings: Any) -> float:
-        made = keras.utils.image_dataset_from_directory(
+        dataset = keras.utils.image_dataset_from_directory(
             root, image_size=(SIDE, SIDE), batch_size=BATCH, verbose=False, **settings
         )
-        return rate(lambda: sizes(made))
+        return rate(lambda: sizes(dataset))
 
     return {
         "Keras, stretch": measured(),
@@ -110,14 +110,14 @@ def torchvision(root: str) -> dict[str, float]:
         "Pillow": ImageFolder(root, pillow),
         "its own decoder": ImageFolder(root, tensors, loader=lambda p: decode_image(p, ImageReadMode.RGB)),
     }
-    found = {}
+    rates = {}
     for name, files in sides.items():
         for workers in (0, 1, 2, 4):
             loader = DataLoader(
                 files, BATCH, shuffle=True, num_workers=workers, persistent_workers=workers > 0
             )
-            found[f"torchvision, {name}, {workers} workers"] = rate(functools.partial(sizes, loader))
-    return found
+            rates[f"torchvision, {name}, {workers} workers"] = rate(functools.partial(sizes, loader))
+    return rates
 
 
 SIDES = {"ours": ours, "keras": keras, "torchvision": torchvision}
@@ -128,36 +128,35 @@ def main() -> None:
     parser.add_argument("--tensorflow", help="a Python that has Keras and TensorFlow")
     parser.add_argument("--torch", help="a Python that has torchvision and Pillow")
     parser.add_argument("--files", type=int, default=600)
-    parser.add_argument("--size", default="500x375", help="of the files, every other one turned")
+    parser.add_argument("--size", default="500x375", help="size of the files; every other one is rotated")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.side:
-        print(json.dumps(SIDES[given.side](given.folder)))
+    options = parser.parse_args()
+    if options.side:
+        print(json.dumps(SIDES[options.side](options.folder)))
         return
-    pythons = {"ours": sys.executable, "keras": given.tensorflow, "torchvision": given.torch}
-    width, height = map(int, given.size.split("x"))
-    found: dict[str, list[float]] = {}
+    pythons = {"ours": sys.executable, "keras": options.tensorflow, "torchvision": options.torch}
+    width, height = map(int, options.size.split("x"))
+    rates: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        write_pictures(Path(folder), given.files, width, height)
+        write_images(Path(folder), options.files, width, height)
         total = sum(path.stat().st_size for path in Path(folder).rglob("*.jpg"))
-        print(f"{given.files} files of {width} x {height}, {total / given.files / 1e3:.0f} kB each")
-        for _ in range(given.runs):
+        print(f"{options.files} files of {width} x {height}, {total / options.files / 1e3:.0f} kB each")
+        for _ in range(options.runs):
             for side, python in pythons.items():
                 if python is None:
                     continue
-                made = subprocess.run(
+                process = subprocess.run(
                     [python, __file__, "--side", side, "--folder", folder], capture_output=True, text=True
                 )
-                if made.returncode:
-                    raise SystemExit(f"{side} failed:\n{made.stderr[-2000:]}")
-                for name, value in json.loads(made.stdout.splitlines()[-1]).items():
-                    found.setdefault(name, []).append(value)
-    for name, values in found.items():
-        print(
-            f"{name:45} {statistics.median(values):9,.0f} a second ({min(values):,.0f} to {max(values):,.0f})"
-        )
+                if process.returncode:
+                    raise SystemExit(f"{side} failed:\n{process.stderr[-2000:]}")
+                for name, value in json.loads(process.stdout.splitlines()[-1]).items():
+                    rates.setdefault(name, []).append(value)
+    for name, values in rates.items():
+        spread = f"{min(values):,.0f} to {max(values):,.0f}"
+        print(f"{name:45} {statistics.median(values):9,.0f} per second ({spread})")
 
 
 if __name__ == "__main__":

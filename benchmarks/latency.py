@@ -1,4 +1,4 @@
-"""What small things cost: one prediction, one eager operation, one step of a small loop.
+"""Cost of small operations: one prediction, one eager operation, one step of a small loop.
 
 python benchmarks/latency.py        (HORNBEAM_THREADS=1 for one thread)
 
@@ -20,12 +20,12 @@ from hornbeam import layers, ops
 def report(name: str, action: Callable[[], object], repeats: int = 2000) -> None:
     for _ in range(20):
         action()
-    found = []
+    times = []
     for _ in range(repeats):
         start = time.perf_counter_ns()
         action()
-        found.append((time.perf_counter_ns() - start) / 1e3)
-    print(f"| {name} | {min(found):.1f} | {statistics.median(found):.1f} |")
+        times.append((time.perf_counter_ns() - start) / 1e3)
+    print(f"| {name} | {min(times):.1f} | {statistics.median(times):.1f} |")
 
 
 def tutorial() -> hb.Model:
@@ -67,8 +67,8 @@ def main() -> None:
         report(f"chain of {length} products, read", chain, 200)
 
     weights = hb.Variable(rng.random((100, 10), "float32"))
-    slope = ops.convert_to_tensor(rng.random((100, 10), "float32"))
-    report("weights.assign_sub(0.1 * slope)", lambda: weights.assign_sub(0.1 * slope))
+    gradient = ops.convert_to_tensor(rng.random((100, 10), "float32"))
+    report("weights.assign_sub(0.1 * gradient)", lambda: weights.assign_sub(0.1 * gradient))
     x = rng.random((64, 100), "float32")
     state = [ops.convert_to_tensor(rng.random((100, 10), "float32"))]
 

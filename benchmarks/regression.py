@@ -1,10 +1,9 @@
 """Compare the speed of two commits in one run: python benchmarks/regression.py BASE [HEAD]
 
-Both are built in work trees of their own, and workloads of `hornbeam bench` run on both in alternation, each
-in a fresh process. Prints medians and ratios; the exit status is 1 if something became slower by more than
-the limit.
+Both are built in separate work trees, and workloads of `hornbeam bench` run on both in alternation, each in a
+fresh process. Prints medians and ratios; the exit status is 1 if a figure became slower by over the limit.
 
-Without HEAD the work tree is compared as it is, changes that are not committed included.
+Without HEAD the working tree is compared, including uncommitted changes.
 """
 
 from __future__ import annotations
@@ -24,16 +23,16 @@ LESS = ("epoch_s", "start_s", "import_s", "predict_one_us", "peak_mib")
 
 
 def run(*command: str, cwd: Path = ROOT, **variables: str) -> str:
-    done = subprocess.run(
+    process = subprocess.run(
         command, cwd=cwd, env={**os.environ, **variables}, capture_output=True, text=True, check=False
     )
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} ended with {done.returncode}\n{done.stderr[-3000:]}")
-    return done.stdout
+    if process.returncode:
+        sys.exit(f"{' '.join(command)} ended with {process.returncode}\n{process.stderr[-3000:]}")
+    return process.stdout
 
 
 def checkout(commit: str | None, folder: Path) -> Path:
-    """The sources of a commit, or for None a copy of the work tree's tracked files."""
+    """Check out a commit, or copy the files of the working tree if it is None."""
     if commit is not None:
         run("git", "worktree", "add", "--detach", "--quiet", str(folder), commit)
         return folder
@@ -45,7 +44,7 @@ def checkout(commit: str | None, folder: Path) -> Path:
 
 
 def build(folder: Path, target: Path) -> None:
-    """Build the native engine in `target`, which commits share, and put it where the sources are."""
+    """Build the native engine in `target`, which commits share, and copy it to the sources."""
     run(
         "cargo", "build", "--quiet", "--release", "-p", "hornbeam-python",
         cwd=folder, CARGO_TARGET_DIR=str(target),
@@ -57,29 +56,29 @@ def build(folder: Path, target: Path) -> None:
 
 
 def measure(folder: Path, workload: str) -> dict[str, float]:
-    """One run of this commit's workload on the engine and library in `folder`."""
-    script = str(ROOT / "src" / "hornbeam" / "bench" / "workloads" / f"{workload}.py")
-    command = (sys.executable, "-m", "hornbeam.cli", "run", script)
+    """Run a workload of the working tree on the library in `folder` once."""
+    script = str(ROOT / "src" / "hornbeam" / "cli" / "bench" / "workloads" / f"{workload}.py")
+    command = (sys.executable, "-m", "hornbeam", "run", script)
     lines = run(*command, PYTHONPATH=str(folder / "src")).splitlines()
     return json.loads(next(line for line in reversed(lines) if line.startswith("{")))
 
 
 def compare(folders: dict[str, Path], workloads: list[str], runs: int, limit: float) -> list[str]:
-    """Print a table for each workload; returns what became slower."""
+    """Print a table for each workload and return the figures that became slower."""
     slower = []
     for workload in workloads:
-        found: dict[str, list[dict[str, float]]] = {name: [] for name in folders}
+        records: dict[str, list[dict[str, float]]] = {name: [] for name in folders}
         for _ in range(runs):
             for name, folder in folders.items():
-                found[name].append(measure(folder, workload))
+                records[name].append(measure(folder, workload))
         print(f"\n| {workload} | base | head | head / base | |\n|---|---|---|---|---|")
         for key in LESS:
-            base, head = (statistics.median(record[key] for record in found[name]) for name in folders)
+            base, head = (statistics.median(record[key] for record in records[name]) for name in folders)
             flag = head > base * (1 + limit)
             if flag:
                 slower.append(f"{workload} {key}: {head / base:.2f}")
             print(f"| {key} | {base:.4g} | {head:.4g} | {head / base:.3f} | {'slower' if flag else ''} |")
-        base, head = (found[name][0]["loss"] for name in folders)
+        base, head = (records[name][0]["loss"] for name in folders)
         print(f"| loss | {base:.5f} | {head:.5f} | | {'' if base == head else 'differs'} |")
     return slower
 
@@ -89,17 +88,17 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("base", help="the commit to compare with")
-    parser.add_argument("head", nargs="?", help="the commit to judge (default: the work tree)")
+    parser.add_argument("head", nargs="?", help="the commit to test (default: the working tree)")
     parser.add_argument("--workloads", nargs="+", default=["tutorial", "mlp", "resnet20", "lstm"])
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--limit", type=float, default=0.05, help="what counts as slower (default 0.05)")
+    parser.add_argument("--limit", type=float, default=0.05, help="largest relative slowdown (default 0.05)")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="hornbeam-regression-") as place:
-        folders = {"base": Path(place) / "base", "head": Path(place) / "head"}
+    with tempfile.TemporaryDirectory(prefix="hornbeam-regression-") as temporary:
+        folders = {"base": Path(temporary) / "base", "head": Path(temporary) / "head"}
         try:
             for name, commit in (("base", args.base), ("head", args.head)):
                 checkout(commit, folders[name])
-                build(folders[name], Path(place) / "target")
+                build(folders[name], Path(temporary) / "target")
             slower = compare(folders, args.workloads, args.runs, args.limit)
         finally:
             for folder in folders.values():

@@ -1,4 +1,4 @@
-"""How time and memory grow with the batch, the depth and the threads. Prints Markdown tables.
+"""Time and memory over batch sizes, depths and threads, as Markdown tables.
 
 python benchmarks/scaling.py [batch] [depth] [threads]
 """
@@ -41,7 +41,7 @@ def convnet() -> hb.Model:
 
 
 def deep(depth: int) -> hb.Model:
-    """A residual perceptron of `depth` layers."""
+    """Build a residual perceptron of `depth` layers."""
     inputs = hb.Input((64,))
     hidden = inputs
     for _ in range(depth - 1):
@@ -57,14 +57,14 @@ def images(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def step_seconds(model: hb.Model, x: np.ndarray, y: np.ndarray, batch: int, seconds: float = 1.0) -> float:
-    """The best of several rounds of steps, compiled and warm."""
+    """Return the best time of several rounds of steps, after compilation and a warm-up."""
     step = model._compiled_step("train", make_batch(x, y).signature(batch))
     engine = get_engine("native")
     buffers = [engine.put(x), engine.put(y)]
     rows = np.arange(batch)[None]
     step.run_many(buffers, rows)
-    best, begun = float("inf"), time.perf_counter()
-    while time.perf_counter() - begun < seconds:
+    best, start = float("inf"), time.perf_counter()
+    while time.perf_counter() - start < seconds:
         started = time.perf_counter()
         step.run_many(buffers, rows)
         best = min(best, time.perf_counter() - started)
@@ -72,18 +72,18 @@ def step_seconds(model: hb.Model, x: np.ndarray, y: np.ndarray, batch: int, seco
 
 
 def memory_mib() -> float:
-    """Largest resident memory so far; sweeps over memory take a fresh process for each point."""
+    """Return the peak resident memory; sweeps use a fresh process for each point."""
     with open("/proc/self/status") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 2**10
 
 
 def fresh(job: str, value: int) -> dict[str, float]:
-    """One point, measured in a process of its own."""
+    """Measure one point in a fresh process."""
     command = [sys.executable, __file__, "--point", job, str(value)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(done.stderr[-3000:])
-    return json.loads(done.stdout)
+    process = subprocess.run(command, capture_output=True, text=True)
+    if process.returncode:
+        sys.exit(process.stderr[-3000:])
+    return json.loads(process.stdout)
 
 
 def point(job: str, value: int) -> dict[str, float]:
@@ -95,7 +95,7 @@ def point(job: str, value: int) -> dict[str, float]:
         return {"step": seconds, "memory": memory_mib() - base}
     x, y = np.random.default_rng(0).normal(size=(32, 64)).astype("float32"), np.zeros(32, "int64")
     base = memory_mib()
-    begun = time.perf_counter()
+    start = time.perf_counter()
     model = deep(value)
     built = time.perf_counter()
     step = model._compiled_step("train", make_batch(x, y).signature(32))
@@ -104,7 +104,7 @@ def point(job: str, value: int) -> dict[str, float]:
     compiled = time.perf_counter()
     seconds = step_seconds(model, x, y, 32)
     return {
-        "build": built - begun,
+        "build": built - start,
         "trace": traced - built,
         "compile": compiled - traced,
         "step": seconds,
@@ -113,11 +113,11 @@ def point(job: str, value: int) -> dict[str, float]:
 
 
 def batches() -> None:
-    print("\n| batch | step, ms | µs a sample | memory, MiB |\n|---|---|---|---|")
+    print("\n| batch | step, ms | µs per sample | memory, MiB |\n|---|---|---|---|")
     for batch in BATCHES:
-        found = fresh("batch", batch)
-        each = found["step"] / batch * 1e6
-        print(f"| {batch} | {found['step'] * 1e3:.3f} | {each:.1f} | {found['memory']:.0f} |", flush=True)
+        record = fresh("batch", batch)
+        each = record["step"] / batch * 1e6
+        print(f"| {batch} | {record['step'] * 1e3:.3f} | {each:.1f} | {record['memory']:.0f} |", flush=True)
 
 
 def depths() -> None:
@@ -159,7 +159,7 @@ def main() -> None:
     sweeps = {"batch": batches, "depth": depths, "threads": threads}
     unknown = [name for name in args.sweeps if name not in sweeps]
     if unknown:
-        parser.error(f"no sweep {unknown[0]!r}; there are {', '.join(sweeps)}")
+        parser.error(f"no sweep {unknown[0]!r}; expected one of {', '.join(sweeps)}")
     for name in args.sweeps or sweeps:
         sweeps[name]()
 

@@ -1,4 +1,4 @@
-"""What only shows after long: memory over fit, predict, build, save and load; predictions from many threads.
+"""Endurance: memory over fit, predict, build, save and load; predictions from many threads.
 
 python benchmarks/soak.py --minutes 60
 python benchmarks/soak.py --threads 32 --calls 10000
@@ -20,12 +20,12 @@ from hornbeam import layers
 
 
 def resident() -> float:
-    """MiB that the process has in memory."""
+    """Return the resident memory in MiB."""
     with open("/proc/self/status") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1024
 
 
-def made() -> hb.Model:
+def build() -> hb.Model:
     hidden = [layers.Conv2D(8, 3, activation="relu"), layers.BatchNormalization(), layers.MaxPooling2D()]
     model = hb.Sequential([hb.Input((14, 14, 1)), *hidden, layers.Flatten(), layers.Dense(10, "softmax")])
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
@@ -33,14 +33,14 @@ def made() -> hb.Model:
 
 
 def soak(minutes: float) -> None:
-    """Rounds of everything; prints memory at every tenth of the time."""
+    """Repeat training, prediction, saving and loading; print memory ten times."""
     draw = np.random.default_rng(0)
     x, y = draw.normal(size=(256, 14, 14, 1)).astype("float32"), draw.integers(0, 10, 256)
-    begun, rounds, shown = time.monotonic(), 0, 0
+    start, rounds, shown = time.monotonic(), 0, 0
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
-        while (passed := time.monotonic() - begun) < minutes * 60:
-            model = made()
+        while (passed := time.monotonic() - start) < minutes * 60:
+            model = build()
             model.fit(x, y, epochs=2, verbose=0, validation_split=0.1, resume=path / f"run{rounds % 3}")
             for old in (path / f"run{rounds % 3}").iterdir():
                 old.unlink()
@@ -57,8 +57,8 @@ def soak(minutes: float) -> None:
 
 
 def threads(count: int, calls: int) -> None:
-    """`predict` from so many threads at once; every result is compared."""
-    model = made()
+    """Call `predict` from several threads at once and compare every result."""
+    model = build()
     xs = np.random.default_rng(0).normal(size=(64, 1, 14, 14, 1)).astype("float32")
     expected = [model.predict(x, verbose=0) for x in xs]
     wrong, errors = [0] * count, [0] * count
@@ -71,13 +71,13 @@ def threads(count: int, calls: int) -> None:
             except Exception:
                 errors[number] += 1
 
-    begun = time.monotonic()
+    start = time.monotonic()
     workers = [threading.Thread(target=work, args=(n,)) for n in range(count)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    took = time.monotonic() - begun
+    took = time.monotonic() - start
     print(
         f"{count} threads x {calls:,} predictions in {took:.0f} s: {sum(errors)} errors, {sum(wrong)} wrong"
     )

@@ -4,8 +4,8 @@ use std::time::Duration;
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 use std::time::Instant;
 
-/// How long `calls` calls take this thread, on a clock that stands still while it does not run where there is one:
-/// other work on the machine then disturbs the figures less.
+/// Time of `calls` calls in this thread. On 64-bit Linux it is processor time, which other work on the machine
+/// disturbs less.
 pub fn thread_time(calls: u64, mut body: impl FnMut()) -> Duration {
     #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
     let now = || {

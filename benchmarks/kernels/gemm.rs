@@ -1,7 +1,7 @@
-//! Matrix products on the shapes of training and prediction, on one thread, beside two other Rust libraries.
+//! Matrix products with the shapes of training and prediction, on one thread, compared with two Rust libraries.
 //!
-//! `cargo bench --manifest-path benchmarks/kernels/Cargo.toml -- [part of a name]`. Names say `m x n x k` of an `m x n` result, with
-//! a `'` after `a` or `b` where that operand lies transposed.
+//! `cargo bench --manifest-path benchmarks/kernels/Cargo.toml -- [part of a name]`. Names have the form `m x n x k`
+//! for an `m x n` result, with a `'` after a transposed operand `a` or `b`.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -18,7 +18,7 @@ struct Shape {
     m: usize,
     n: usize,
     k: usize,
-    /// Whether A and B lie transposed.
+    /// True for a transposed A, B.
     transposed: [bool; 2],
 }
 

@@ -1,9 +1,9 @@
 """A convolutional autoencoder."""
 
-from torch_common import keras_weights, measure, pictures, samples, torch
+from torch_common import images, keras_weights, measure, samples, torch
 
 nn = torch.nn
-x, _ = pictures(samples(12800), 28, 1)
+x, _ = images(samples(12800), 28, 1)
 model = nn.Sequential(
     nn.Conv2d(1, 16, 3, 2, 1),
     nn.ReLU(),

@@ -1,12 +1,10 @@
-"""Shared by the PyTorch peers: the same data, the same work and the same JSON line as the package's
-workloads.
+"""Shared code of the PyTorch peers: the data, the work and the JSON line of the package's workloads.
 
-Written as one would write fast PyTorch for a CPU: tensors in memory, batches by one shuffled index,
-channels_last for pictures, losses and accuracies summed on tensors and read once an epoch, `inference_mode`
-for predictions.
+Fast PyTorch for a CPU: tensors in memory, batches by one shuffled index, channels_last for images, losses and
+accuracies summed on tensors and read once per epoch, `inference_mode` for predictions.
 
---compile: torch.compile for the training step's forward and loss, and for prediction. --bf16: autocast to
-bfloat16. --contiguous: pictures in the default layout. BENCH_THREADS: threads, by default the number of CPUs.
+--compile: torch.compile for forward pass and loss of the training step, and for prediction. --bf16: autocast
+to bfloat16. --contiguous: images in the default layout. BENCH_THREADS: threads, by default one per CPU.
 """
 
 import argparse
@@ -39,36 +37,36 @@ def samples(usual):
     return min(usual, int(os.environ.get("SAMPLES", usual)))
 
 
-making = 0.0  # seconds that went into data, which are nobody's merit
+data_seconds = 0.0  # excluded from the time to the first step
 
 
 def timed(make):
-    """`make`, with its time counted as making data."""
+    """Add the time of calls of `make` to `data_seconds`."""
 
     @functools.wraps(make)
-    def counted(*args, **kwargs):
-        global making
-        begun = time.perf_counter()
-        made = make(*args, **kwargs)
-        making += time.perf_counter() - begun
-        return made
+    def wrapped(*args, **kwargs):
+        global data_seconds
+        start = time.perf_counter()
+        data = make(*args, **kwargs)
+        data_seconds += time.perf_counter() - start
+        return data
 
-    return counted
+    return wrapped
 
 
 @timed
-def pictures(count, size, channels, classes=10, seed=0):
-    """As the workloads' pictures, channels first."""
+def images(count, size, channels, classes=10, seed=0):
+    """Return the images of the workloads, channels first."""
     rng = np.random.default_rng(seed)
     patterns = rng.normal(scale=0.5, size=(classes, size, size, channels)).astype("float32")
     y = rng.integers(0, classes, count)
     x = rng.normal(size=(count, size, size, channels)).astype("float32")
     x += patterns[y]
-    return images(torch.from_numpy(x).permute(0, 3, 1, 2)), torch.from_numpy(y)
+    return in_layout(torch.from_numpy(x).permute(0, 3, 1, 2)), torch.from_numpy(y)
 
 
-def images(x):
-    """In the layout that the kernels like."""
+def in_layout(x):
+    """Return images in the layout for convolutions."""
     return x.contiguous() if options.contiguous else x.contiguous(memory_format=torch.channels_last)
 
 
@@ -116,12 +114,12 @@ def peak_mib():
 
 def seconds_of(call, times):
     call()
-    found = []
+    seconds = []
     for _ in range(times):
-        begun = time.perf_counter()
+        start = time.perf_counter()
         call()
-        found.append(time.perf_counter() - begun)
-    return sorted(found)[times // 2]
+        seconds.append(time.perf_counter() - start)
+    return sorted(seconds)[times // 2]
 
 
 class Training:
@@ -154,7 +152,7 @@ class Training:
         return float(total) / len(order), float(right) / len(order)
 
     def prediction(self):
-        """What predicts: probabilities or whatever the model's head gives, as NumPy."""
+        """Return a function that predicts: the output of the head as NumPy."""
         self.model.eval()
         inner = torch.compile(self.model) if options.compile else self.model
 
@@ -169,14 +167,17 @@ class Training:
 
 
 def measure(model, optimizer, loss, metric, x, y, batch_size, head=None):
-    """Train and predict, and print what it took as one line of JSON. `optimizer` makes one for parameters."""
+    """Train and predict, and print the figures as one line of JSON.
+
+    `optimizer` returns an optimizer for parameters.
+    """
     if x.dim() == 4 and not options.contiguous:
         model = model.to(memory_format=torch.channels_last)
     training = Training(model, optimizer(model.parameters()), loss, metric, x, y, batch_size)
     if head is not None:
         training.head = head
     training.epoch(batch_size)
-    start = time.time() - START - making
+    start = time.time() - START - data_seconds
     seconds = []
     for _ in range(EPOCHS):
         begun = time.perf_counter()

@@ -1,6 +1,6 @@
 """Conv1D and GRU on signals."""
 
-from torch_common import classes_right, keras_weights, measure, pictures, samples, torch
+from torch_common import classes_right, images, keras_weights, measure, samples, torch
 
 nn = torch.nn
 
@@ -18,7 +18,7 @@ class Classifier(nn.Module):
         return self.head(state[-1])
 
 
-x, y = pictures(samples(5120), 16, 8)
+x, y = images(samples(5120), 16, 8)
 x = x.permute(0, 2, 3, 1).reshape(len(x), 256, 8).transpose(1, 2).contiguous()
 model = Classifier()
 keras_weights(model)

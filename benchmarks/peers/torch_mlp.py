@@ -1,9 +1,9 @@
 """A multi-layer perceptron, 784-512-512-10."""
 
-from torch_common import classes_right, keras_weights, measure, pictures, samples, torch
+from torch_common import classes_right, images, keras_weights, measure, samples, torch
 
 nn = torch.nn
-x, y = pictures(samples(60000), 28, 1)
+x, y = images(samples(60000), 28, 1)
 model = nn.Sequential(
     nn.Linear(784, 512),
     nn.ReLU(),

@@ -1,6 +1,6 @@
-"""ResNet-20 on 32x32x3 pictures."""
+"""ResNet-20 on 32x32x3 images."""
 
-from torch_common import classes_right, keras_weights, measure, pictures, samples, torch
+from torch_common import classes_right, images, keras_weights, measure, samples, torch
 
 nn = torch.nn
 
@@ -22,7 +22,7 @@ class Block(nn.Module):
         return torch.relu(inner + self.aside(x))
 
 
-x, y = pictures(samples(5120), 32, 3)
+x, y = images(samples(5120), 32, 3)
 parts = [convolved(3, 16), nn.ReLU()]
 channels = 16
 for filters in (16, 32, 64):

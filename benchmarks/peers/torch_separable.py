@@ -1,6 +1,6 @@
 """Separable convolutions in the manner of MobileNet."""
 
-from torch_common import classes_right, keras_weights, measure, pictures, samples, torch
+from torch_common import classes_right, images, keras_weights, measure, samples, torch
 
 nn = torch.nn
 
@@ -10,7 +10,7 @@ def convolved(channels, filters, size, stride=1, groups=1):
     return [convolution, nn.BatchNorm2d(filters, eps=1e-3, momentum=0.01), nn.ReLU()]
 
 
-x, y = pictures(samples(5120), 32, 3)
+x, y = images(samples(5120), 32, 3)
 parts = convolved(3, 32, 3)
 channels = 32
 for filters, stride in [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1)]:

@@ -1,9 +1,9 @@
 """The tutorial's convnet."""
 
-from torch_common import classes_right, keras_weights, measure, pictures, samples, torch
+from torch_common import classes_right, images, keras_weights, measure, samples, torch
 
 nn = torch.nn
-x, y = pictures(samples(12800), 28, 1)
+x, y = images(samples(12800), 28, 1)
 model = nn.Sequential(
     nn.Conv2d(1, 32, 3),
     nn.ReLU(),
