@@ -179,7 +179,7 @@ class Engine(ABC):
         instruction."""
         raise NotImplementedError(f"the {self.name} engine has no profiles; the native engine has")
 
-    def roof(self) -> dict[str, Any] | None:
+    def peak(self) -> dict[str, Any] | None:
         """Return the machine's peaks (see `_native.roof`), None if the engine does not measure them."""
         return None
 

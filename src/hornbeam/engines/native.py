@@ -92,7 +92,7 @@ class NativeEngine(Engine):
         return NativeExecutable(_compiled(graph, profile=True))
 
     @functools.cache  # noqa: B019 - there is one engine
-    def roof(self) -> dict[str, Any]:
+    def peak(self) -> dict[str, Any]:
         """Return the machine's peaks with all threads, measured once: FLOPs and bytes per second."""
         return _native.roof()
 

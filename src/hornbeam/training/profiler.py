@@ -37,7 +37,7 @@ def fresh_steps(model: Any) -> Iterator[Mapping[tuple, Any]]:
 def profile_of(compiled: Mapping[tuple, Any], steps: int, seconds: float) -> Profile:
     """The profile of what the executables ran in `seconds`."""
     reports = [executable.profile() for executable in compiled.values()]
-    return Profile(reports, steps, seconds, current_engine().roof())
+    return Profile(reports, steps, seconds, current_engine().peak())
 
 
 @contextmanager
