@@ -81,13 +81,13 @@ def distributed(scenario: str) -> Any:
 
 
 def bytes_here(values: list[Any]) -> int:
-    """Of variables, what this process holds."""
-    found = 0
+    """Count the bytes of variables in this process."""
+    total = 0
     for variable in values:
         buffer = variable._node.value[1]
-        piece = getattr(buffer, "piece", buffer)
-        found += piece.untyped_storage().nbytes() if hasattr(piece, "untyped_storage") else buffer.nbytes
-    return found
+        shard = getattr(buffer, "shard", buffer)
+        total += shard.untyped_storage().nbytes() if hasattr(shard, "untyped_storage") else buffer.nbytes
+    return total
 
 
 def tokens() -> tuple[hb.Model, np.ndarray, np.ndarray]:
