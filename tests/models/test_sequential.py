@@ -53,7 +53,7 @@ def test_add_and_pop() -> None:
     assert model.predict(X, verbose=0).shape == (5, 3)
     model.add(top)
     np.testing.assert_array_equal(model.predict(X, verbose=0), before)
-    with pytest.raises(ValueError, match="no layer to take away"):
+    with pytest.raises(ValueError, match="no layer to remove"):
         hb.Sequential().pop()
 
 

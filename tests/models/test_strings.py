@@ -183,9 +183,9 @@ def test_strings_as_outputs() -> None:
 
 def test_mistakes() -> None:
     model = table()
-    with pytest.raises(HornbeamTypeError, match="'city' takes strings, it got int64"):
+    with pytest.raises(HornbeamTypeError, match="'city' takes strings, got int64"):
         model.predict({**TABLE, "city": TABLE["year"]}, verbose=0)
-    with pytest.raises(HornbeamTypeError, match=r"'size' takes float32, it got strings .*declare it Input"):
+    with pytest.raises(HornbeamTypeError, match=r"'size' takes float32, got strings .*declare it Input"):
         model({**TABLE, "size": TABLE["city"]})
     with pytest.raises(ValueError, match="has the inputs city, year, size, got city"):
         model.predict({"city": TABLE["city"]}, verbose=0)

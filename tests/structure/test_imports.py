@@ -43,12 +43,10 @@ UPWARD = {
     ("config.py", "hornbeam.dtype_policies"),
     ("core/variable.py", "hornbeam.initializers"),
     ("models/model.py", "hornbeam.export"),
-    ("models/model.py", "hornbeam.insight.explanations.model"),
-    ("models/model.py", "hornbeam.insight.explanations.training"),
+    ("models/model.py", "hornbeam.insight"),
     ("models/model.py", "hornbeam.insight.summary"),
     ("saving/onnx/load.py", "hornbeam.models.functional"),
     ("saving/weights.py", "hornbeam.models"),
-    ("training/callbacks/base.py", "hornbeam.insight.explanations.training"),
     ("utils/feature_space.py", "hornbeam.saving"),
 }
 

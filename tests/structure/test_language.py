@@ -54,7 +54,7 @@ PENDING = {
         "_internal", "_native.pyi", "activations.py", "applications", "backend.py", "cli", "compat",
         "config.py", "constraints.py", "core", "data", "datasets", "diagnostics", "distillation",
         "distribution", "dtype_policies.py", "engines", "evaluation", "export", "initializers.py", "insight",
-        "interop.py", "layers", "legacy", "losses", "metrics", "models", "ops", "optimizers",
+        "interop.py", "layers", "legacy", "losses", "metrics", "ops", "optimizers",
         "preprocessing", "random", "saving",
         "training", "tree.py", "utils", "visualization", "wrappers",
     )

@@ -19,7 +19,7 @@ PENDING = {
     "hornbeam.config", "hornbeam.constraints", "hornbeam.data", "hornbeam.distillation",
     "hornbeam.distribution", "hornbeam.dtype_policies", "hornbeam.engines", "hornbeam.evaluation",
     "hornbeam.export", "hornbeam.initializers", "hornbeam.insight", "hornbeam.interop", "hornbeam.layers",
-    "hornbeam.mixed_precision", "hornbeam.models",
+    "hornbeam.mixed_precision",
     "hornbeam.preprocessing",
     "hornbeam.random", "hornbeam.regularizers", "hornbeam.saving", "hornbeam.tree", "hornbeam.utils",
     "hornbeam.visualization", "hornbeam.wrappers",

@@ -157,7 +157,7 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
     ),
     "a negative index": (
         lambda: embedding().evaluate(LABELS[:, None] - 1, LABELS, verbose=0),
-        "x contains the index -1, the layer has vectors for 0 to 9. Indices begin at 0",
+        "x contains the index -1, the layer has vectors for 0 to 9. Indices start at 0",
     ),
     # -- labels ------------------------------------------------------------------------------------
     "label too large": (
@@ -368,7 +368,7 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
     ),
     "the same layer twice": (
         lambda: hb.Sequential([layer := layers.Dense(4), layer]),
-        "names must differ, and a layer can stand in a Sequential only once",
+        "names must differ, and a layer can be in a Sequential only once",
     ),
     "no layers": (lambda: fit(_compiled(hb.Sequential(name="net")), X, YES), "model 'net' has no layers"),
     "summary of weights before building": (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from typing import Any
 
 from hornbeam.models.clone import clone_model, model_from_json
@@ -22,21 +24,50 @@ __all__ = [
 
 
 def load_model(
-    filepath: Any,
-    custom_objects: Any = None,
+    filepath: str | os.PathLike[str],
+    custom_objects: Mapping[str, Any] | None = None,
     compile: bool = True,
     safe_mode: bool = True,
     *,
     weights_only: bool = False,
 ) -> Any:
-    """The model in a `.keras` file; see `hornbeam.saving.load_model`."""
+    """Load a model from a file; see `hornbeam.saving.load_model`.
+
+    Args:
+        filepath: `.keras` file, an `.h5` file of Keras 2, or an `.onnx` file.
+        custom_objects: Classes and functions of the user's by name.
+        compile: Also restore optimizer and loss.
+        safe_mode: True: no code from a file is ever run.
+        weights_only: Return the layers' arrays as a dict, and build nothing.
+
+    Returns:
+        The model with its weights.
+
+    Raises:
+        ModelFileError: If the file is damaged or breaks a rule.
+        UnknownObjectError: For unknown names.
+    """
     from hornbeam import saving
 
     return saving.load_model(filepath, custom_objects, compile, safe_mode, weights_only=weights_only)
 
 
-def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: Any = None, **kwargs: Any) -> None:
-    """Save a model to a `.keras` file; see `hornbeam.saving.save_model`."""
+def save_model(
+    model: Model,
+    filepath: str | os.PathLike[str],
+    overwrite: bool = True,
+    zipped: bool | None = None,
+    **kwargs: Any,
+) -> None:
+    """Save a model; see `hornbeam.saving.save_model`.
+
+    Args:
+        model: The model.
+        filepath: Path that ends in `.keras`.
+        overwrite: Replace an existing file.
+        zipped: None or True: files are always zipped.
+        **kwargs: None are accepted.
+    """
     from hornbeam import saving
 
     saving.save_model(model, filepath, overwrite=overwrite, zipped=zipped, **kwargs)

@@ -10,44 +10,35 @@ from hornbeam import ops, tree
 from hornbeam._internal.naming import to_snake_case
 from hornbeam.core import operators
 from hornbeam.core.convert import as_tensor
+from hornbeam.core.indexing import getitem
 from hornbeam.core.operation import Operation
 from hornbeam.core.registry import deserialize, operations, serialize
 from hornbeam.core.symbolic import KerasTensor, SymbolicCall
 from hornbeam.core.tensor import Tensor
 from hornbeam.layers import InputLayer
-from hornbeam.models.functional import CallGraph, Functional
+from hornbeam.models.call_graph import CallGraph, GraphEnds
+from hornbeam.models.model import Model
 
-# Operations of `hornbeam.ops` as Keras names them: module -> class names, each made of a function's name in
-# camel
-# case. Arguments called by one of _CALL are passed when the operation is called, all others belong to its
-# config.
+# Operations of `hornbeam.ops` as Keras names them: module -> class names, each a function's name in camel
+# case. Arguments named in _CALL are passed to the call of the operation, all others belong to its config.
 _MODULES = {
     "keras.src.ops.numpy": """
-        Absolute Abs Add All Any Amax Amin Append Arccos Arccosh Arcsin Arcsinh Arctan Arctan2 Arctanh Argmax
-        Argmin
-        Argsort Average BitwiseAnd BitwiseInvert BitwiseNot BitwiseOr BitwiseXor BroadcastTo Ceil Clip
-        Concatenate Copy
-        Cos Cosh CountNonzero Cross Cumprod Cumsum Diag Diagonal Diff Digitize Dot Einsum Equal Exp Exp2
-        ExpandDims
-        Expm1 Flip Floor FloorDivide FullLike GetItem Greater GreaterEqual Hstack Isclose Isfinite Isinf
-        Isnan Less
-        LessEqual Log Log10 Log1p Log2 Logaddexp LogicalAnd LogicalNot LogicalOr LogicalXor Matmul Max
-        Maximum Mean
-        Median Min Minimum Mod Moveaxis NanToNum Negative NotEqual OnesLike Outer Pad Power Prod Quantile
-        Ravel
-        Reciprocal Repeat Reshape Roll Round Sign Sin Sinh Sort Split Sqrt Square Squeeze Stack Std Subtract
-        Multiply
-        Divide DivideNoNan TrueDivide Sum Swapaxes Take TakeAlongAxis Tan Tanh Tensordot Tile Trace Transpose
-        Tril Triu
-        Trunc Var Vdot Vstack Where ZerosLike""",
+        Absolute Abs Add All Any Amax Amin Append Arccos Arccosh Arcsin Arcsinh Arctan Arctan2 Arctanh
+        Argmax Argmin Argsort Average BitwiseAnd BitwiseInvert BitwiseNot BitwiseOr BitwiseXor BroadcastTo
+        Ceil Clip Concatenate Copy Cos Cosh CountNonzero Cross Cumprod Cumsum Diag Diagonal Diff Digitize
+        Dot Einsum Equal Exp Exp2 ExpandDims Expm1 Flip Floor FloorDivide FullLike GetItem Greater
+        GreaterEqual Hstack Isclose Isfinite Isinf Isnan Less LessEqual Log Log10 Log1p Log2 Logaddexp
+        LogicalAnd LogicalNot LogicalOr LogicalXor Matmul Max Maximum Mean Median Min Minimum Mod Moveaxis
+        NanToNum Negative NotEqual OnesLike Outer Pad Power Prod Quantile Ravel Reciprocal Repeat Reshape
+        Roll Round Sign Sin Sinh Sort Split Sqrt Square Squeeze Stack Std Subtract Multiply Divide
+        DivideNoNan TrueDivide Sum Swapaxes Take TakeAlongAxis Tan Tanh Tensordot Tile Trace Transpose
+        Tril Triu Trunc Var Vdot Vstack Where ZerosLike""",
     "keras.src.ops.nn": """
-        Relu Relu6 Sigmoid SparseSigmoid Softplus Softsign SoftShrink SparsePlus Silu Squareplus LogSigmoid
-        LeakyRelu
-        HardSigmoid HardSilu Elu Selu Gelu Celu Glu TanhShrink HardTanh HardShrink Threshold Softmax
-        LogSoftmax
-        Sparsemax MaxPool AveragePool Conv DepthwiseConv SeparableConv ConvTranspose OneHot MultiHot Moments
-        BinaryCrossentropy CategoricalCrossentropy SparseCategoricalCrossentropy Normalize
-        DotProductAttention""",
+        Relu Relu6 Sigmoid SparseSigmoid Softplus Softsign SoftShrink SparsePlus Silu Squareplus
+        LogSigmoid LeakyRelu HardSigmoid HardSilu Elu Selu Gelu Celu Glu TanhShrink HardTanh HardShrink
+        Threshold Softmax LogSoftmax Sparsemax MaxPool AveragePool Conv DepthwiseConv SeparableConv
+        ConvTranspose OneHot MultiHot Moments BinaryCrossentropy CategoricalCrossentropy
+        SparseCategoricalCrossentropy Normalize DotProductAttention""",
     "keras.src.ops.math": """
         SegmentSum SegmentMax TopK InTopK Logsumexp Rsqrt Erf Erfinv""",
     "keras.src.ops.core": """
@@ -61,7 +52,7 @@ _CALL = {
     "variable", "updates", "start_indices", "depthwise_kernel", "pointwise_kernel", "query", "value", "bias",
     "mask", "scale", "data", "segment_ids",
 }  # fmt: skip
-# Functions of ours that stand for another name of Keras's.
+# Our functions -> Keras's names for them.
 _SAME_AS = {"getitem": "get_item", "invert": "bitwise_not"}
 
 
@@ -72,20 +63,22 @@ def _classes() -> dict[str, tuple[str, str]]:
 
 
 def _function(name: str) -> Callable[..., Any] | None:
-    """Our function for a snake-case name, as it is recorded in symbolic calls."""
+    """Return our function for a snake-case name, as it is recorded in symbolic calls."""
     ours = {theirs: mine for mine, theirs in _SAME_AS.items()}.get(name, name)
     if ours == "getitem":
-        from hornbeam.core.indexing import getitem
-
         return getitem
     return getattr(ops, ours, None) or getattr(operators, ours, None)
+
+
+def _is_functional(operation: Any) -> bool:
+    return isinstance(operation, Model) and isinstance(operation, GraphEnds)
 
 
 # -- writing ---------------------------------------------------------------------------------------
 
 
-def functional_config(model: Functional) -> dict[str, Any]:
-    """The config of a functional model. Raises TypeError for functions that have no place in a config."""
+def functional_config(model: Any) -> dict[str, Any]:
+    """Return the config of a functional model. Raises TypeError for functions without a config."""
     graph = model._graph
     names = graph.names()
     places = _places(graph, names)
@@ -100,7 +93,7 @@ def functional_config(model: Functional) -> dict[str, Any]:
             entry["name"] = call.operation.name
             entry["inbound_nodes"] = [_node(c.args, c.kwargs, places) for c in calls]
         else:
-            entry = _operation_entry(call, names[graph._key(call)], places)
+            entry = _operation_entry(call, names[graph.key(call)], places)
         layers.append(entry)
     ends = {
         "input_layers": tree.map_structure(lambda x: _end(x, places), model.input),
@@ -115,28 +108,26 @@ def _in_creation_order(layer: Operation, calls: list[SymbolicCall]) -> list[Symb
 
 
 def _places(graph: CallGraph, names: dict[int, str]) -> dict[int, tuple[str, int, int]]:
-    """Where every symbolic tensor comes from: operation, number of its call, number of the output."""
-    found: dict[int, tuple[str, int, int]] = {}
+    """Locate every symbolic tensor: name of the operation, number of its call, number of the output."""
+    places: dict[int, tuple[str, int, int]] = {}
     grouped: dict[int, list[SymbolicCall]] = {}
     for call in graph.calls:
-        grouped.setdefault(graph._key(call), []).append(call)
+        grouped.setdefault(graph.key(call), []).append(call)
     for call in graph.operations:
-        grouped.setdefault(graph._key(call), [call])
+        grouped.setdefault(graph.key(call), [call])
     for key, calls in grouped.items():
         operation = calls[0].operation
         ordered = _in_creation_order(operation, calls) if isinstance(operation, Operation) else calls
         for number, call in enumerate(ordered):
             for index, x in enumerate(tree.flatten(call.outputs)):
-                found[id(x)] = (names[key], number, index)
-    return found
+                places[id(x)] = (names[key], number, index)
+    return places
 
 
 def _end(x: KerasTensor, places: dict[int, tuple[str, int, int]]) -> list[Any]:
-    """The place of an input or output. Here, unlike in calls, Keras counts a functional model's own
-    definition as its first call.
-    """
+    """Return the place of an input or output: Keras counts a functional model's definition as a call."""
     name, number, index = places[id(x)]
-    inner = x.history is not None and isinstance(x.history.operation, Functional)
+    inner = x.history is not None and _is_functional(x.history.operation)
     return [name, number + 1 if inner else number, index]
 
 
@@ -148,7 +139,7 @@ def _node(args: Any, kwargs: dict[str, Any], places: dict[int, tuple[str, int, i
 
 
 def _value(x: Any, places: dict[int, tuple[str, int, int]]) -> Any:
-    """An argument of a call as plain values."""
+    """Convert an argument of a call to plain values."""
     if isinstance(x, KerasTensor):
         history = list(places[id(x)])
         return {
@@ -171,16 +162,15 @@ def _value(x: Any, places: dict[int, tuple[str, int, int]]) -> Any:
 def _operation_entry(
     call: SymbolicCall, name: str, places: dict[int, tuple[str, int, int]]
 ) -> dict[str, Any]:
-    own = call.operation.__name__
-    own = _SAME_AS.get(own, own)
-    known = _classes().get(own)
-    if known is None:
+    function = call.operation.__name__
+    function = _SAME_AS.get(function, function)
+    location = _classes().get(function)
+    if location is None:
         raise TypeError(
-            f"the function {own!r} on symbolic tensors has no place in a config: put it into a layer "
-            f"(Lambda with a "
-            "registered function, or a Layer of your own)"
+            f"a config cannot describe the function {function!r} on symbolic tensors: put it into a layer "
+            "(Lambda with a registered function, or a Layer of your own)"
         )
-    module, class_name = known
+    module, class_name = location
     bound = inspect.signature(call.operation).bind(*call.args, **call.kwargs)
     bound.apply_defaults()
     args: list[Any] = []
@@ -190,7 +180,7 @@ def _operation_entry(
         kind = bound.signature.parameters[key].kind
         if kind is inspect.Parameter.VAR_POSITIONAL:
             args.extend(_value(x, places) for x in value)
-        elif key in _CALL and own != "einsum" and (key != "fill_value" or own == "full_like"):
+        elif key in _CALL and function != "einsum" and (key != "fill_value" or function == "full_like"):
             if kwargs:
                 kwargs[key] = _value(value, places)
             else:
@@ -211,9 +201,9 @@ def _operation_entry(
 
 
 def rebuild(config: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
-    """Inputs, outputs and other constructor arguments out of a config.
+    """Return inputs, outputs and other constructor arguments from a config.
 
-    Raises ValueError if the calls depend on each other in a circle or on layers that are not there.
+    Raises ValueError if the calls depend on each other in a circle or on layers that are missing.
     """
     makers = {entry.get("name") or entry["config"]["name"]: _maker(entry) for entry in config["layers"]}
     waiting = {
@@ -224,7 +214,7 @@ def rebuild(config: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
         if isinstance(operation, InputLayer):
             results[name, 0] = [operation.output]
             waiting[name] = []
-    made = dict.fromkeys(makers, 0)
+    counts = dict.fromkeys(makers, 0)
     progress = True
     while progress and any(waiting.values()):
         progress = False
@@ -232,18 +222,19 @@ def rebuild(config: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
             while nodes and all(key in results for key in _needed(nodes[0])):
                 node = nodes.pop(0)
                 args, kwargs = _filled(node, results)
-                results[name, made[name]] = tree.flatten(makers[name](*args, **kwargs))
-                made[name] += 1
+                results[name, counts[name]] = tree.flatten(makers[name](*args, **kwargs))
+                counts[name] += 1
                 progress = True
     if any(waiting.values()):
         stuck = ", ".join(name for name, nodes in waiting.items() if nodes)
         raise ValueError(
-            f"the config of model {config['name']!r} cannot be built: the inputs of {stuck} are never made"
+            f"the config of model {config['name']!r} cannot be built: the inputs of {stuck} are never "
+            "computed"
         )
 
-    def end(place: Any) -> Any:
-        name, number, index = place
-        return _tensor((name, number - isinstance(makers.get(name), Functional), index), results)
+    def end(location: Any) -> Any:
+        name, number, index = location
+        return _tensor((name, number - _is_functional(makers.get(name)), index), results)
 
     options = {key: value for key, value in config.items() if key not in _OWN_KEYS}
     return _ends(config["input_layers"], end), _ends(config["output_layers"], end), options
@@ -253,7 +244,7 @@ _OWN_KEYS = {"name", "trainable", "layers", "input_layers", "output_layers", "dt
 
 
 def _maker(entry: dict[str, Any]) -> Any:
-    """The layer of an entry, or a function that applies its operation."""
+    """Build the layer of an entry, or a function that applies its operation."""
     module = str(entry.get("module"))
     if not module.startswith("keras.src.ops."):
         return deserialize(
@@ -282,26 +273,26 @@ def _plain(value: Any) -> Any:
 
 
 def _histories(part: Any) -> list[Any]:
-    """The `keras_history` entries in a call's arguments."""
+    """List the `keras_history` entries in a call's arguments."""
     if isinstance(part, dict):
         if part.get("class_name") == "__keras_tensor__":
             return [part["config"]["keras_history"]]
-        return [found for value in part.values() for found in _histories(value)]
-    return [found for value in part for found in _histories(value)] if isinstance(part, list) else []
+        return [entry for value in part.values() for entry in _histories(value)]
+    return [entry for value in part for entry in _histories(value)] if isinstance(part, list) else []
 
 
 def _needed(node: dict[str, Any]) -> list[tuple[str, int]]:
     return [(name, number) for name, number, _ in _histories(node)]
 
 
-def _tensor(place: Any, results: dict[tuple[str, int], list[Any]]) -> Any:
-    name, number, index = place
-    found = results.get((name, number))
-    if found is None or index >= len(found):
+def _tensor(location: Any, results: dict[tuple[str, int], list[Any]]) -> Any:
+    name, number, index = location
+    outputs = results.get((name, number))
+    if outputs is None or index >= len(outputs):
         raise ValueError(
             f"the config names output {index} of call {number} of {name!r}, which does not exist"
         )
-    return found[index]
+    return outputs[index]
 
 
 def _filled(node: dict[str, Any], results: Any) -> tuple[list[Any], dict[str, Any]]:
@@ -331,14 +322,14 @@ def _filled(node: dict[str, Any], results: Any) -> tuple[list[Any], dict[str, An
 
 
 def _only_none(key: str, value: Any) -> bool:
-    """Keras notes the absent masks of nested models; they say nothing."""
+    """Return True for the absent masks of nested models, which Keras records."""
     return key == "mask" and all(x is None for x in tree.flatten(value))
 
 
 def _ends(places: Any, tensor: Callable[[Any], Any]) -> Any:
-    """Tensors for the structure of inputs or outputs; a list of one place may be a place itself."""
+    """Build the structure of inputs or outputs; a list of one place may be a place itself."""
     if isinstance(places, dict):
         return {key: _ends(value, tensor) for key, value in places.items()}
     if places and isinstance(places[0], str):
         return tensor(places)
-    return [_ends(place, tensor) for place in places]
+    return [_ends(part, tensor) for part in places]

@@ -1,7 +1,7 @@
-"""The part of a model that runs on the host: its layers for strings, and what stands before them.
+"""Part of a model that runs on the host: its layers for strings, and the calls before them.
 
-The graph of calls is cut in two. What leads to a layer that works in NumPy is run on the data as they come;
-the compiled part begins with the tensors at the cut.
+The graph of calls is cut in two. Calls that lead to a layer that works in NumPy run on the data as they
+arrive; the compiled part begins with the tensors at the cut.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from hornbeam.layers import InputLayer, Layer
 from hornbeam.training.check_inputs import shape_hint
 from hornbeam.training.host_inputs import HostInputs
 
-# Rows that are prepared at once: vectors of a large vocabulary take room.
+# Rows that run at once: vectors of a large vocabulary need much memory.
 CHUNK = 2048
 
 
 def host_layers(layer: Any) -> list[Layer]:
-    """Those of a layer, and of the layers inside of it, that work on the host."""
+    """List those of a layer, and of the layers inside of it, that work on the host."""
     parts = layer._flatten_layers() if isinstance(layer, Layer) else ()
     return [part for part in parts if getattr(part, "on_host", False)]
 
 
 def has_host_layers(layer: Any) -> bool:
-    """Whether a layer, or one inside of it, works on the host."""
+    """Return whether a layer, or one inside of it, works on the host."""
     return bool(host_layers(layer))
 
 
@@ -43,9 +43,10 @@ def _needs_host(call: SymbolicCall) -> bool:
 
 
 class HostSubgraph:
-    """Where a graph of calls is cut.
+    """Cut of a graph of calls in a host part and a compiled part. It is false if the former is empty.
 
-    graph: a CallGraph. host: its calls that run on the host. cut: the symbolic tensors between the two parts.
+    graph: a CallGraph. host: ids of its calls that run on the host. cut: the symbolic tensors between the
+    parts.
     """
 
     def __init__(self, graph: Any) -> None:
@@ -54,21 +55,20 @@ class HostSubgraph:
         self.cut = self._tensors_at_the_cut()
 
     def _calls_before_host_layers(self) -> set[int]:
-        found: set[int] = set()
-        wanted: set[int] = set()
+        calls: set[int] = set()
+        needed: set[int] = set()
         for call in reversed(self.graph.calls):
-            if _needs_host(call) or any(id(x) in wanted for x in tree.flatten(call.outputs)):
-                found.add(id(call))
-                wanted.update(id(x) for x in call.inputs)
-        return found
+            if _needs_host(call) or any(id(x) in needed for x in tree.flatten(call.outputs)):
+                calls.add(id(call))
+                needed.update(id(x) for x in call.inputs)
+        return calls
 
     def _tensors_at_the_cut(self) -> list[KerasTensor]:
-        """What the compiled part reads: inputs, and outputs of the host part."""
-        given = {id(x) for x in self.graph.inputs}
-        made = {id(x) for call in self._calls(True) for x in tree.flatten(call.outputs)}
+        """List what the compiled part reads: inputs, and outputs of the host part."""
+        known = {id(x) for x in self.graph.inputs}
+        known |= {id(x) for call in self._calls(True) for x in tree.flatten(call.outputs)}
         read = [x for call in self._calls(False) for x in call.inputs]
-        cut = {id(x): x for x in [*read, *self.graph.outputs] if id(x) in given or id(x) in made}
-        return list(cut.values())
+        return list({id(x): x for x in [*read, *self.graph.outputs] if id(x) in known}.values())
 
     def _calls(self, on_host: bool) -> list[SymbolicCall]:
         return [
@@ -80,50 +80,50 @@ class HostSubgraph:
     def __bool__(self) -> bool:
         return bool(self.host)
 
-    def symbols(self) -> HostInputs:
-        """The symbolic tensors at the cut."""
+    def boundary(self) -> HostInputs:
+        """Return the symbolic tensors at the cut."""
         return HostInputs(enumerate(self.cut))
 
     def check(self) -> None:
-        """Raise ValueError if the host part holds what has to be trained, or gives strings."""
+        """Raise ValueError if the host part holds trainable weights, or computes strings."""
         where = f"model {self.graph.name!r}"
         for call in self._calls(True):
             if isinstance(call.operation, Layer) and call.operation.trainable_weights:
                 raise ValueError(
                     f"{where}: {call.operation.describe()} has trainable weights, and holds or feeds a layer "
-                    "that works on the host, before the compiled part: it cannot be trained. Let that layer "
-                    "stand at the front of the outer model, or use it on the data and on what predict() gives"
+                    "that works on the host, before the compiled part: it cannot be trained. Put that layer "
+                    "first in the outer model, or apply it to the data and to the results of predict()"
                 )
         if any(x.dtype == STRING for x in self.cut):
             raise ValueError(f"{where} gives strings: call it on arrays, model(x); predict() gives numbers")
 
     def run(self, values: list[Any]) -> HostInputs:
-        """The arrays at the cut for values of the graph's inputs."""
+        """Compute the arrays at the cut from values of the graph's inputs."""
         self.check()
         count = len(values[0]) if len(values) and values[0] is not None else 0
-        fixed = all(None not in x.shape[1:] for x in self.cut)
-        if not fixed or count <= CHUNK:
-            return self._run(values)
+        fixed_shapes = all(None not in x.shape[1:] for x in self.cut)
+        if not fixed_shapes or count <= CHUNK:
+            return self._run_chunk(values)
         parts = [
-            self._run([None if v is None else v[start : start + CHUNK] for v in values])
+            self._run_chunk([None if v is None else v[start : start + CHUNK] for v in values])
             for start in range(0, count, CHUNK)
         ]
         return HostInputs({key: np.concatenate([part[key] for part in parts]) for key in parts[0]})
 
-    def _run(self, values: list[Any]) -> HostInputs:
+    def _run_chunk(self, values: list[Any]) -> HostInputs:
         known = {id(x): value for x, value in zip(self.graph.inputs, values, strict=True)}
         self.graph.replay(self._calls(True), known)
         return HostInputs({i: np.asarray(known[id(x)], dtype=x.dtype) for i, x in enumerate(self.cut)})
 
-    def run_compiled(self, prepared: HostInputs) -> list[Any]:
-        """The outputs of the graph from what was prepared."""
-        known = {id(x): prepared[i] for i, x in enumerate(self.cut)}
+    def run_compiled(self, inputs: HostInputs) -> list[Any]:
+        """Compute the outputs of the graph from the arrays at the cut."""
+        known = {id(x): inputs[i] for i, x in enumerate(self.cut)}
         self.graph.replay(self._calls(False), known)
         return [known[id(x)] for x in self.graph.outputs]
 
 
 def strings_to_array(x: Any) -> Any:
-    """A list of strings as one array."""
+    """Convert a list of strings to one array; return anything else unchanged."""
     if isinstance(x, (list, tuple)) and x:
         leaves = tree.flatten(x)
         if all(isinstance(leaf, (str, bytes)) for leaf in leaves):
@@ -132,34 +132,32 @@ def strings_to_array(x: Any) -> Any:
 
 
 def to_numpy(x: Any) -> Any:
-    """One input of the user's as a NumPy array."""
+    """Convert one input of the user's to a NumPy array; None stays None."""
     if isinstance(x, Tensor) or x is None:
         return x if x is None else x.numpy()
     return np.asarray(x.to_numpy() if hasattr(x, "to_numpy") else x)
 
 
 def adjust_strings(value: Any, symbol: KerasTensor, name: str) -> Any:
-    """An array of strings for a symbolic input, with a last axis of size 1 added or dropped where that is
-    missing.
+    """Fit an array of strings to a symbolic input: add or drop a last axis of size 1.
 
-    Raises HornbeamTypeError if one of them is strings and the other is not, ShapeError for another shape.
+    Raises HornbeamTypeError if only one of the two is of strings, ShapeError for any other difference of
+    shapes.
     """
-    if isinstance(value, KerasTensor):
-        shape = value.shape
-    else:
+    if not isinstance(value, KerasTensor):
         value = to_numpy(value)
-        shape = value.shape
+    shape = value.shape
+    where = f"model {name!r}: input {symbol.name!r}"
     if not holds_strings(value):
-        raise HornbeamTypeError(f"model {name!r}: input {symbol.name!r} takes strings, it got {value.dtype}")
+        raise HornbeamTypeError(f"{where} takes strings, got {value.dtype}")
     if symbol.dtype != STRING:
         raise HornbeamTypeError(
-            f"model {name!r}: input {symbol.name!r} takes {symbol.dtype}, it got strings "
-            f'({sample_of(value)}): declare it Input(..., dtype="string")'
+            f"{where} takes {symbol.dtype}, got strings ({sample_of(value)}): declare it "
+            'Input(..., dtype="string")'
         )
-    problem = shape_hint(tuple(shape), tuple(symbol.shape))
-    if problem:
-        where = f"model {name!r}: input {symbol.name!r}"
-        raise ShapeError(f"{where} expects shape {symbol.shape}, got {tuple(shape)}. {problem}")
+    hint = shape_hint(tuple(shape), tuple(symbol.shape))
+    if hint:
+        raise ShapeError(f"{where} expects shape {symbol.shape}, got {tuple(shape)}. {hint}")
     if len(shape) == len(symbol.shape) or isinstance(value, KerasTensor):
         return value
     return value[..., None] if len(shape) < len(symbol.shape) else value[..., 0]

@@ -2,77 +2,114 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from hornbeam import dtype_policies, tree
 from hornbeam._internal.naming import nearest
-from hornbeam.core.registry import exported
+from hornbeam.core.registry import custom_object_scope, exported, serialize
 from hornbeam.core.symbolic import KerasTensor, holds_strings, record_call
 from hornbeam.ir.types import HornbeamTypeError
 from hornbeam.layers import Layer
 from hornbeam.layers.config import recorded_arguments
-from hornbeam.models.host import strings_to_array
+from hornbeam.models.host import has_host_layers, strings_to_array
 from hornbeam.training.model_call import call_as_one_node
 from hornbeam.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Config, ShapeLike, Tree
+    from hornbeam.insight import Explanation
+    from hornbeam.training.callbacks.base import History
+
+
+class _FunctionalHooks(NamedTuple):
+    """Functional models, which are defined on top of `Model`."""
+
+    model: type
+    class_for: Callable[[type], type]
+    from_config: Callable[[type, Config], Any]
+
+
+_functional: _FunctionalHooks
+
+
+def register_functional(
+    model: type, class_for: Callable[[type], type], from_config: Callable[[type, Config], Any]
+) -> None:
+    """Set what `Model(inputs, outputs)` and `Model.from_config` build; called by `functional.py`."""
+    global _functional
+    _functional = _FunctionalHooks(model, class_for, from_config)
 
 
 @exported("keras.models")
 @exported("keras")
 class Model(Trainer, Layer):
-    """A network: layers, and how they are connected.
+    """A network: layers, and their connections.
 
-    There are three ways to make one. `Model(inputs, outputs)` from symbolic tensors (a functional model); a
-    subclass that
-    makes layers in `__init__` and uses them in `call`; and `Sequential([...])`.
+    A model is made in three ways: as `Model(inputs, outputs)` from symbolic tensors (a functional model), as
+    a subclass that creates layers in `__init__` and applies them in `call`, and as `Sequential([...])`.
 
-    >>> x = hornbeam.Input((784,))
-    >>> model = hornbeam.Model(x, hornbeam.layers.Dense(10)(x))
+    Args:
+        *args: `inputs` and `outputs` of a functional model: symbolic tensors, or lists or dicts of them. None
+            for a subclass.
+        **kwargs: `inputs` and `outputs` by name, and options of `Layer`: `name`, `trainable`, `dtype`.
+
+    Example:
+        >>> x = hornbeam.Input((784,))
+        >>> model = hornbeam.Model(x, hornbeam.layers.Dense(10)(x))
     """
 
     takes_strings = True  # for the layers inside
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if _is_functional_call(args, kwargs):
-            from hornbeam.models.functional import Functional, functional_class
-
             # Model(inputs, outputs), or a subclass that passes them to super().__init__: a functional model.
-            self.__class__ = functional_class(type(self))
-            Functional.__init__(self, *args, **kwargs)  # type: ignore[arg-type]
+            self.__class__ = _functional.class_for(type(self))
+            _functional.model.__init__(self, *args, **kwargs)  # type: ignore[misc]
             return
         if type(self) is Model and args:
             raise TypeError("a functional model needs both: Model(inputs, outputs), got one argument")
         Layer.__init__(self, *args, **kwargs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Apply the model to tensors, arrays or symbols; see `Layer.__call__`.
+        """Apply the model to tensors, arrays or symbolic tensors; see `Layer.__call__`.
 
-        In eager code a model of Hornbeam's own layers becomes one node, traced once for each shape: what is
-        read of it is computed as `predict` does.
+        In eager code a model of Hornbeam's own layers becomes one node, traced once for each shape: its
+        results are computed as `predict` does.
         """
         if len(args) == 1 and not kwargs:
-            found = call_as_one_node(self, args[0])
-            if found is not None:
-                return found
+            outputs = call_as_one_node(self, args[0])
+            if outputs is not None:
+                return outputs
         return super().__call__(*args, **kwargs)
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        """The model's function on tensors. Subclasses write it."""
+        """Compute the outputs. Subclasses define it.
+
+        Args:
+            *args: Inputs.
+            **kwargs: Further arguments, such as `training` and `mask`.
+
+        Returns:
+            Outputs, in any structure.
+        """
         raise NotImplementedError(
             f"{type(self).__name__} does not define call(self, inputs): write it, or make the model as "
-            f"Model(inputs, outputs)"
+            "Model(inputs, outputs)"
         )
 
     def _record(self, call: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
-        """Record a call on symbolic tensors. Layers for strings cannot be traced: a model of such gives what
-        it was built for.
-        """
-        from hornbeam.models.host import has_host_layers
+        """Record a call on symbolic tensors.
 
+        Layers for strings cannot be traced: the outputs of a model with such layers have the types that it
+            was
+        built for.
+        """
         if not has_host_layers(self):
             return super()._record(call, args, kwargs)
         if getattr(self, "_symbolic_inputs", None) is None:
@@ -80,16 +117,14 @@ class Model(Trainer, Layer):
                 f"model {self.name!r} has layers for strings: inside of another model it must be a "
                 "functional one, or a Sequential that begins with an Input"
             )
-        made = tree.map_structure(lambda x: KerasTensor(x.shape, x.dtype), self.output)
-        note, outputs = record_call(self, args, kwargs, made)
-        self._inbound = (*self._inbound, note)
+        symbols = tree.map_structure(lambda x: KerasTensor(x.shape, x.dtype), self.output)
+        record, outputs = record_call(self, args, kwargs, symbols)
+        self._inbound = (*self._inbound, record)
         return outputs
 
     def _compiled_inputs(self) -> Any:
-        """The symbolic tensors at which the compiled part begins, or None where they are not known."""
+        """Return the symbolic tensors at which the compiled part begins, None if they are unknown."""
         return getattr(self, "_symbolic_inputs", None)
-
-    # -- layers ------------------------------------------------------------------------------------
 
     def _run_host_layers(self, x: Any) -> Any:
         host = next((layer for layer in self._flatten_layers() if getattr(layer, "on_host", False)), None)
@@ -102,23 +137,38 @@ class Model(Trainer, Layer):
             "layers run before the graph. model(x) itself runs on strings"
         )
 
+    # -- layers ------------------------------------------------------------------------------------
+
     @property
     def layers(self) -> list[Layer]:
-        """The layers directly in this model."""
+        """Layers directly in this model."""
         return [layer for layer in self._sublayers() if isinstance(layer, Layer)]
 
     @layers.setter
     def layers(self, value: Any) -> None:
-        raise AttributeError("`layers` of a model is found by itself and cannot be set: choose another name")
+        raise AttributeError("`layers` of a model lists its layers and cannot be set: choose another name")
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """The layer with a name, or at an index of `layers`. Raises ValueError if there is none."""
+        """Find a layer of this model.
+
+        Args:
+            name: Name of the layer.
+            index: Index in `layers`, instead of a name.
+
+        Returns:
+            The layer.
+
+        Raises:
+            ValueError: If no layer matches, or not exactly one of the arguments is given.
+        """
         if (name is None) == (index is None):
             raise ValueError("get_layer() takes either a name or an index")
         layers = self.layers
         if index is not None:
             if not -len(layers) <= index < len(layers):
-                raise ValueError(f"model {self.name!r} has {len(layers)} layers, there is no index {index}")
+                raise ValueError(
+                    f"model {self.name!r} has {len(layers)} layers, index {index} is out of range"
+                )
             return layers[index]
         for layer in layers:
             if layer.name == name:
@@ -129,13 +179,16 @@ class Model(Trainer, Layer):
             f"{', '.join(names)}"
         )
 
-    def build(self, input_shape: Any) -> None:
-        """Make the weights for inputs of `input_shape` (batch first, None where unknown), by a trial run of
-        `call`."""
+    def build(self, input_shape: ShapeLike | Sequence[ShapeLike] | Mapping[str, ShapeLike]) -> None:
+        """Create the weights, by a trial run of `call` on symbolic tensors.
+
+        Args:
+            input_shape: Shape of the inputs, batch first, None where unknown.
+        """
         self._build_sublayers(input_shape)
 
     def _build_for(self, call: Any) -> None:
-        """Called on data: layers inside build themselves when their turn comes."""
+        """Build for the data of a call: layers inside build themselves at their own calls."""
         if self.built:
             return
         if type(self).build is Model.build:
@@ -143,18 +196,27 @@ class Model(Trainer, Layer):
         else:
             super()._build_for(call)
 
-    # -- looking -----------------------------------------------------------------------------------
+    # -- insight -----------------------------------------------------------------------------------
 
     def summary(
         self,
         line_length: int | None = None,
-        positions: Any = None,
+        positions: Sequence[float] | None = None,
         print_fn: Callable[[str], Any] | None = None,
         expand_nested: bool = False,
         show_trainable: bool = False,
-        layer_range: Any = None,
+        layer_range: Sequence[str] | None = None,
     ) -> None:
-        """Print a table of the layers: output shape, parameters, FLOPs a sample, receptive field, memory."""
+        """Print a table of the layers: output shape, parameters, FLOPs per sample, receptive field, memory.
+
+        Args:
+            line_length: Width of the table in characters, by default that of the terminal.
+            positions: None: columns are as wide as their contents.
+            print_fn: Function that receives the text, instead of `print`.
+            expand_nested: Also list the layers of inner models.
+            show_trainable: Also show whether each layer is trained.
+            layer_range: Names of the first and the last layer to list.
+        """
         from hornbeam.insight.summary import summarize
 
         summarize(
@@ -169,8 +231,8 @@ class Model(Trainer, Layer):
 
     def explain(
         self,
-        x: Any = None,
-        y: Any = None,
+        x: Tree = None,
+        y: Tree = None,
         *,
         expand_nested: bool = False,
         ablate: bool = False,
@@ -178,23 +240,33 @@ class Model(Trainer, Layer):
         epochs: int = 1,
         seeds: int = 3,
         samples: int | None = 4000,
-    ) -> Any:
-        """What each layer does in this model: its output and its weights with the arithmetic, what it costs,
-        what it sees of the input, what it is put for, and what changes if it goes.
+    ) -> Explanation:
+        """Explain each layer of this model: output and weights with the arithmetic, cost, purpose, effect.
 
-        x, y: arrays, as for `fit`; with them the share of time is measured (`profile`), in training if there
-        is a y and the model is compiled. expand_nested: explain the layers of inner models too. ablate: train
-        anew without each layer, where shapes allow, and say whether that is worse, better, or whether nobody
-        can tell; batch_size, epochs, seeds and samples (the most that are used) are those of this training.
         Weights, the optimizer and random states stay as they are.
 
-        Returns a `hornbeam.insight.Explanation`: print it, or read its `sections`; notebooks show it. Raises
-        ValueError for a model that is not built, and with `ablate` for one that is not compiled or has no
-        data.
+        Args:
+            x: Arrays of inputs, as for `fit`. With them the proportion of time is measured (`profile`).
+            y: Arrays of targets. With them, on a compiled model, the time is that of training.
+            expand_nested: Also explain the layers of inner models.
+            ablate: Train again without each layer, where shapes allow it, and report whether the result is
+                worse, better, or not distinguishable.
+            batch_size: Samples of an update in these trainings.
+            epochs: Epochs of these trainings.
+            seeds: Repetitions of these trainings with other seeds.
+            samples: Largest number of samples for these trainings, None for all.
 
-        >>> print(model.explain())  # doctest: +SKIP
+        Returns:
+            `hornbeam.insight.Explanation`: print it, or read its `sections`; notebooks show it.
+
+        Raises:
+            ValueError: For a model that is not built, and with `ablate` for one that is not compiled or
+                without data.
+
+        Example:
+            >>> print(model.explain())  # doctest: +SKIP
         """
-        from hornbeam.insight.explanations.model import explain
+        from hornbeam.insight import explain
 
         return explain(
             self,
@@ -210,36 +282,62 @@ class Model(Trainer, Layer):
 
     def explain_training(
         self,
-        x: Any = None,
-        y: Any = None,
+        x: Tree = None,
+        y: Tree = None,
         *,
         samples: int | None = None,
         batch_size: int | None = None,
         epochs: int | None = None,
-    ) -> Any:
-        """How the compiled model is trained: batches, epochs and updates with the arithmetic; what the
-        optimizer does, with its formula and the numbers of this run; the loss, and what guessing gives.
+        history: History | None = None,
+    ) -> Explanation:
+        """Explain the training of the compiled model, with the numbers of a run.
 
-        After `fit` it speaks of that run; samples, batch_size and epochs speak of another one. x, y: arrays,
-        as for `fit`; with them, one update is made on the first batch, measured, and taken back.
+        It covers batches, epochs and updates with the arithmetic; the optimizer with its formula; the loss,
+        and its value for a constant prediction.
 
-        Returns a `hornbeam.insight.Explanation`. Raises ValueError for a model that is not compiled, or
-        without a `fit`, x or samples.
+        Args:
+            x: Arrays of inputs, as for `fit`. With them, one update is computed on the first batch, measured,
+                and undone.
+            y: Arrays of targets.
+            samples: Number of samples, by default that of the last `fit`.
+            batch_size: Samples of an update, by default that of the last `fit`.
+            epochs: Number of epochs, by default that of the last `fit`.
+            history: History of the `fit` to explain, by default the last one.
 
-        >>> print(model.explain_training(x, y, batch_size=128, epochs=12))  # doctest: +SKIP
+        Returns:
+            `hornbeam.insight.Explanation`: print it, or read its `sections`; notebooks show it.
+
+        Raises:
+            ValueError: For a model that is not compiled, and without a `fit`, x or samples.
+
+        Example:
+            >>> print(model.explain_training(x, y, batch_size=128, epochs=12))  # doctest: +SKIP
         """
-        from hornbeam.insight.explanations.training import explain_training
+        from hornbeam.insight import explain_training
 
-        return explain_training(self, x, y, samples=samples, batch_size=batch_size, epochs=epochs)
+        return explain_training(
+            self, x, y, samples=samples, batch_size=batch_size, epochs=epochs, history=history
+        )
 
     # -- saving ------------------------------------------------------------------------------------
 
     def save(
-        self, filepath: str | os.PathLike[str], overwrite: bool = True, zipped: Any = None, **kwargs: Any
+        self,
+        filepath: str | os.PathLike[str],
+        overwrite: bool = True,
+        zipped: bool | None = None,
+        **kwargs: Any,
     ) -> None:
-        """Save architecture, weights and optimizer to a `.keras` file."""
+        """Save architecture, weights and optimizer.
+
+        Args:
+            filepath: Path that ends in `.keras`.
+            overwrite: Replace an existing file.
+            zipped: None or True: files are always zipped.
+            **kwargs: None are accepted.
+        """
         if kwargs:
-            raise TypeError(f"save() does not know {', '.join(map(repr, kwargs))}")
+            raise TypeError(f"save() does not accept {', '.join(map(repr, kwargs))}")
         from hornbeam.saving import save_model
 
         save_model(self, filepath, overwrite=overwrite, zipped=zipped)
@@ -248,14 +346,21 @@ class Model(Trainer, Layer):
         self,
         filepath: str | os.PathLike[str],
         overwrite: bool = True,
-        max_shard_size: Any = None,
+        max_shard_size: float | None = None,
         *,
         names: Any = None,
     ) -> None:
-        """Save the weights to a `.weights.h5`, `.safetensors` or `.npz` file; see `saving.save_weights`."""
+        """Save the weights; see `saving.save_weights`.
+
+        Args:
+            filepath: Path that ends in `.weights.h5`, `.safetensors` or `.npz`.
+            overwrite: Replace an existing file.
+            max_shard_size: None: sharded files are not supported.
+            names: Names of the weights in the file.
+        """
         if max_shard_size is not None:
             raise NotImplementedError(
-                "files in shards are not in this version of Hornbeam: leave max_shard_size away"
+                "sharded weight files are not supported in this version of Hornbeam: omit max_shard_size"
             )
         from hornbeam.saving import save_weights
 
@@ -269,27 +374,32 @@ class Model(Trainer, Layer):
         names: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Load weights from a `.weights.h5`, `.safetensors` or `.npz` file, or an `.h5` file as Keras 2 wrote
-        it. skip_mismatch: leave weights alone whose shapes differ. names: what the file calls the weights;
-        see `saving.load_weights`."""
+        """Load weights; see `saving.load_weights`.
+
+        Args:
+            filepath: `.weights.h5`, `.safetensors` or `.npz` file, or an `.h5` file as Keras 2 wrote it.
+            skip_mismatch: Keep weights whose shapes differ.
+            names: Names of the weights in the file.
+            **kwargs: None are accepted.
+        """
         if kwargs:
-            raise TypeError(f"load_weights() does not know {', '.join(map(repr, kwargs))}")
+            raise TypeError(f"load_weights() does not accept {', '.join(map(repr, kwargs))}")
         from hornbeam.saving import load_weights
 
         load_weights(self, filepath, skip_mismatch=skip_mismatch, names=names)
 
     def __reduce__(self) -> Any:
-        """Pickled and copied (`copy.deepcopy`) by the bytes of the `.keras` file."""
+        """Pickle and copy (`copy.deepcopy`) by the bytes of the `.keras` file."""
         from hornbeam.saving.pickling import packed, unpacked
 
         return unpacked, packed(self)
 
     def export(
         self,
-        filepath: Any,
+        filepath: str | os.PathLike[str],
         format: str = "tf_saved_model",
         verbose: bool | None = None,
-        input_signature: Any = None,
+        input_signature: Tree = None,
         *,
         training: bool = False,
         batch_size: int | None = None,
@@ -297,28 +407,37 @@ class Model(Trainer, Layer):
     ) -> None:
         """Write the model's inference, or a step of its training, for programs without Hornbeam.
 
-        filepath: a folder; for "onnx" also a file that ends in ".onnx", for "litert" one that ends in
-        ".tflite". format: "tf_saved_model" for TensorFlow, "onnx" for onnxruntime and others (the folder has
-        an example that runs), "stablehlo" for XLA's compilers, "litert" for phones. verbose: whether to say
-        what was written (by default it is). input_signature: a structure for each argument (see
-        `hornbeam.export.ExportArchive`), by default the model's inputs with any number of rows, or with one
-        for the last two formats.
-        training: with "onnx", a file that ends in ".onnx" with one training step: forward, backward and the
-        optimizer's update (see docs/saving.md). The model must be compiled; it stays as it is. batch_size:
-        the rows of a training batch, None for any number. input_signature is then `(x, y)`, by default the
-        model's inputs, and targets of the shapes that its losses ask for.
+        Args:
+            filepath: A folder; for "onnx" also a file that ends in ".onnx", for "litert" one that ends in
+                ".tflite".
+            format: "tf_saved_model" for TensorFlow, "onnx" for onnxruntime and others (the folder has an
+                example that runs), "stablehlo" for XLA's compilers, "litert" for phones.
+            verbose: Print what was written; None for True.
+            input_signature: A structure for each argument (see `hornbeam.export.ExportArchive`), by default
+                the model's inputs with any number of rows, or with one for the last two formats. With
+                `training`, `(x, y)`: by default the model's inputs, and targets of the shapes that its
+                losses need.
+            training: With "onnx" and a file that ends in ".onnx", write one training step: forward pass,
+                backward pass and the optimizer's update (see docs/saving.md). The model must be compiled, and
+                stays as it is.
+            batch_size: Rows of a training batch, None for any number.
+            **kwargs: None are accepted.
 
-        Raises NotImplementedError for another format, ImportError without the format's library, ValueError
-        for a model that is not built (or compiled, for training) or cannot be written for any number of rows.
+        Raises:
+            NotImplementedError: For another format.
+            ImportError: Without the library of the format.
+            ValueError: For a model that is not built (or not compiled, for training) or cannot be written for
+                any number of rows.
 
-        >>> model.export("step.onnx", format="onnx", training=True)  # doctest: +SKIP
+        Example:
+            >>> model.export("step.onnx", format="onnx", training=True)  # doctest: +SKIP
         """
         from hornbeam.export import FORMATS, export_step
 
         if format not in FORMATS or kwargs:
-            given = ", ".join([f"format={format!r}", *kwargs])
+            arguments = ", ".join([f"format={format!r}", *kwargs])
             raise NotImplementedError(
-                f"export({given}) is not in this version of Hornbeam: format may be one of "
+                f"export({arguments}) is not in this version of Hornbeam: format may be one of "
                 f"{', '.join(FORMATS)}, without further arguments, and save() writes .keras files"
             )
         if training:
@@ -329,9 +448,14 @@ class Model(Trainer, Layer):
             FORMATS[format](self, filepath, verbose, input_signature)
 
     def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, dict[str, Any]]:
-        """All variables by path: trainable, non-trainable, the optimizer's and the metrics'.
+        """Return all variables by path.
 
-        value_format: "backend_tensor" for Tensors, "numpy_array" for arrays.
+        Args:
+            value_format: "backend_tensor" for Tensors, "numpy_array" for arrays.
+
+        Returns:
+            Dict with "trainable_variables", "non_trainable_variables", "optimizer_variables" and
+            "metrics_variables", each a dict from paths to values.
         """
         if value_format not in ("backend_tensor", "numpy_array"):
             raise ValueError(f'value_format must be "backend_tensor" or "numpy_array", got {value_format!r}')
@@ -344,16 +468,23 @@ class Model(Trainer, Layer):
         return {name: values(variables) for name, variables in self._state_parts()}
 
     def set_state_tree(self, state_tree: dict[str, dict[str, Any]]) -> None:
-        """Set variables from what `get_state_tree` returned. Raises ValueError for unknown paths."""
+        """Assign variables by path.
+
+        Args:
+            state_tree: Result of `get_state_tree`, or parts of it.
+
+        Raises:
+            ValueError: For paths that the model does not have.
+        """
         for name, variables in self._state_parts():
-            known = {variable.path: variable for variable in variables}
+            by_path = {variable.path: variable for variable in variables}
             for path, value in state_tree.get(name, {}).items():
-                if path not in known:
+                if path not in by_path:
                     raise ValueError(
                         f"model {self.name!r} has no variable {path!r} among its "
-                        f"{name}.{nearest(path, known)}"
+                        f"{name}.{nearest(path, by_path)}"
                     )
-                known[path].assign(value)
+                by_path[path].assign(value)
 
     def _state_parts(self) -> Iterator[tuple[str, list[Any]]]:
         metrics = [variable for metric in self.metrics for variable in metric.variables]
@@ -365,29 +496,44 @@ class Model(Trainer, Layer):
 
     # -- config ------------------------------------------------------------------------------------
 
-    def get_config(self) -> dict[str, Any]:
-        """What a subclass was made with. Raises TypeError for arguments that have no config."""
+    def get_config(self) -> Config:
+        """Return the arguments that a subclass was constructed with.
+
+        Raises:
+            TypeError: For arguments that have no config.
+        """
         dtype = dtype_policies.serialize(self.dtype_policy)
         base = {"name": self.name, "trainable": self.trainable, "dtype": dtype}
         return {**base, **recorded_arguments(self)}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        """The model that a config describes."""
-        from hornbeam.core.registry import custom_object_scope
-        from hornbeam.models.functional import Functional, functional_from_config, is_functional_config
+    def from_config(cls, config: Config, custom_objects: Mapping[str, Any] | None = None) -> Any:
+        """Build the model that a config describes, with new weights.
 
+        Args:
+            config: Result of `get_config`.
+            custom_objects: Classes and functions of the user's by name.
+
+        Returns:
+            A model.
+        """
         with custom_object_scope(custom_objects or {}):
-            if is_functional_config(config) and (
-                cls is Model or issubclass(cls, Functional) or _takes_functional(cls)
+            is_functional = {"name", "layers", "input_layers", "output_layers"} <= set(config)
+            if is_functional and (
+                cls is Model or issubclass(cls, _functional.model) or takes_inputs_and_outputs(cls)
             ):
-                return functional_from_config(cls, config)
+                return _functional.from_config(cls, config)
             return super().from_config(config)
 
     def to_json(self, **kwargs: Any) -> str:
-        """The architecture as JSON, without weights. Keyword arguments go to `json.dumps`."""
-        from hornbeam.core.registry import serialize
+        """Return the architecture as JSON, without weights.
 
+        Args:
+            **kwargs: Arguments of `json.dumps`.
+
+        Returns:
+            Text that `models.model_from_json` reads.
+        """
         return json.dumps(serialize(self), **kwargs)
 
 
@@ -403,8 +549,7 @@ def _is_functional_call(args: tuple, kwargs: dict[str, Any]) -> bool:
     return True
 
 
-def _takes_functional(cls: type) -> bool:
-    import inspect
-
+def takes_inputs_and_outputs(cls: type) -> bool:
+    """Return whether the constructor of a model class takes `inputs` and `outputs`."""
     parameters = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
     return {"inputs", "outputs"} <= set(parameters) or {"args", "kwargs"} <= set(parameters)

@@ -2,39 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import dtype_policies, tree
 from hornbeam.core.registry import deserialize, exported, serialize
 from hornbeam.core.symbolic import STRING, KerasTensor
 from hornbeam.layers import InputLayer, Layer
-from hornbeam.models.functional import CallGraph, adjust
+from hornbeam.models.call_graph import CallGraph, adjust
 from hornbeam.models.host import HostSubgraph, has_host_layers, strings_to_array, to_numpy
 from hornbeam.models.model import Model
 from hornbeam.training.check_inputs import check_values
 from hornbeam.training.host_inputs import HostInputs
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Config, ShapeLike, TensorLike
+
 
 @exported("keras.models")
 @exported("keras")
 class Sequential(Model):
-    """A stack of layers, each with one input and one output.
+    """Stack of layers, each with one input and one output.
 
-    layers: the layers, or none and `add` them later. Give the input's shape by an `Input` at the front or
-    `input_shape`
-    in the first layer; otherwise the weights are made when the model first sees data.
+    The input's shape is given by an `Input` at the front or by `input_shape` of the first layer; otherwise
+    the weights are created when the model first sees data.
 
-    >>> model = hornbeam.Sequential([hornbeam.Input((784,)), hornbeam.layers.Dense(10, activation="softmax")])
+    Args:
+        layers: The layers, or None to `add` them later. A plain function becomes a `Lambda` layer.
+        trainable: False freezes all layers.
+        name: Name of the model.
+
+    Example:
+        >>> model = hornbeam.Sequential([hornbeam.Input((784,)), hornbeam.layers.Dense(10,
+        activation="softmax")])
     """
 
-    def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None) -> None:
+    def __init__(
+        self,
+        layers: Layer | Sequence[Layer | KerasTensor | Callable[..., Any]] | None = None,
+        trainable: bool = True,
+        name: str | None = None,
+    ) -> None:
         Layer.__init__(self, name=name)
         self._stack: list[Layer] = []
         self._tensors = _Tensors()
         self.supports_masking = True
         if layers is not None and not isinstance(layers, (list, tuple)):
-            layers = [layers]
+            layers = [layers]  # type: ignore[list-item]
         for layer in layers or []:
             self.add(layer)
         if not trainable:
@@ -44,49 +58,59 @@ class Sequential(Model):
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers, without the input."""
+        """Layers, without the input."""
         return [layer for layer in self._stack if not isinstance(layer, InputLayer)]
 
     @layers.setter
     def layers(self, value: Any) -> None:
         raise AttributeError("`layers` of a model cannot be set: use add() and pop()")
 
-    def add(self, layer: Any, rebuild: bool = True) -> None:
-        """Put a layer on top. Raises TypeError for what is no layer, ValueError for a name that is there
-        already."""
+    def add(self, layer: Layer | KerasTensor | Callable[..., Any], rebuild: bool = True) -> None:
+        """Append a layer.
+
+        Args:
+            layer: A layer, an `Input`, or a function, which becomes a `Lambda` layer.
+            rebuild: Unused: the model is always built as far as shapes are known.
+
+        Raises:
+            TypeError: For objects that are not layers.
+            ValueError: For a name that another layer has, and for an Input that is not the first.
+        """
+        layer = self._as_layer(layer)
+        if any(other.name == layer.name for other in self._stack):
+            raise ValueError(
+                f"model {self.name!r} has a layer with the name {layer.name!r} already: names must differ, "
+                "and a layer can be in a Sequential only once"
+            )
+        if isinstance(layer, InputLayer) and self._stack:
+            raise ValueError(f"model {self.name!r}: the Input must be before all other layers")
+        if not self._stack and not isinstance(layer, InputLayer):
+            shape = getattr(layer, "_batch_shape_arg", None)
+            symbol = getattr(layer, "_symbolic_inputs", None)
+            if shape is not None:
+                self._push(InputLayer(batch_shape=shape))
+            elif isinstance(symbol, KerasTensor):
+                self._push(InputLayer(batch_shape=symbol.shape, dtype=symbol.dtype))
+        self._push(layer)
+
+    def _as_layer(self, layer: Any) -> Layer:
         if isinstance(layer, KerasTensor):
             history = layer.history
             if history is None or not isinstance(history.operation, InputLayer):
                 raise ValueError(
                     f"a Sequential model begins with an Input; {layer!r} is the output of a layer: add the "
-                    f"layer itself"
+                    "layer itself"
                 )
-            layer = history.operation
+            return history.operation
         if isinstance(layer, type) and issubclass(layer, Layer):
             raise TypeError(f"{layer.__name__} is the class: write {layer.__name__}(...) to make a layer")
-        if not isinstance(layer, Layer):
-            if not callable(layer):
-                raise TypeError(f"Sequential takes layers, got {type(layer).__name__}: {layer!r}")
-            from hornbeam.layers import Lambda
+        if isinstance(layer, Layer):
+            return layer
+        if not callable(layer):
+            raise TypeError(f"Sequential takes layers, got {type(layer).__name__}: {layer!r}")
+        from hornbeam.layers import Lambda  # few models need it
 
-            layer = Lambda(layer)
-        if any(other.name == layer.name for other in self._stack):
-            raise ValueError(
-                f"model {self.name!r} has a layer with the name {layer.name!r} already: names must differ, "
-                f"and a layer can "
-                "stand in a Sequential only once"
-            )
-        if isinstance(layer, InputLayer) and self._stack:
-            raise ValueError(f"model {self.name!r}: the Input must stand before all other layers")
-        if not self._stack and not isinstance(layer, InputLayer):
-            shape = getattr(layer, "_batch_shape_arg", None)
-            if shape is not None:
-                self._push(InputLayer(batch_shape=shape))
-            elif getattr(layer, "_symbolic_inputs", None) is not None:
-                symbol = layer._symbolic_inputs
-                if isinstance(symbol, KerasTensor):
-                    self._push(InputLayer(batch_shape=symbol.shape, dtype=symbol.dtype))
-        self._push(layer)
+        return Lambda(layer)
 
     def _push(self, layer: Layer) -> None:
         self._stack.append(layer)
@@ -98,16 +122,15 @@ class Sequential(Model):
             self._after_build()
 
     def _apply(self, layer: Layer) -> None:
-        """Call a layer on the symbolic output so far."""
+        """Call a layer on the last symbolic output."""
         with self._scope():
-            made = layer(self._tensors.values[-1])
-        if not isinstance(made, KerasTensor):
+            output = layer(self._tensors.values[-1])
+        if not isinstance(output, KerasTensor):
             raise ValueError(
-                f"model {self.name!r}: layer {layer.name!r} gives {type(made).__name__} of tensors; "
-                f"Sequential needs layers "
-                "with one output. Use Model(inputs, outputs)"
+                f"model {self.name!r}: layer {layer.name!r} gives {type(output).__name__} of tensors; "
+                "Sequential needs layers with one output. Use Model(inputs, outputs)"
             )
-        self._tensors.values.append(made)
+        self._tensors.values.append(output)
 
     def _after_build(self) -> None:
         self._mark_built({"input_shape": self._tensors.values[0].shape})
@@ -119,9 +142,19 @@ class Sequential(Model):
             check_values(self.layers[0], x)
 
     def pop(self, rebuild: bool = True) -> Layer | None:
-        """Take the top layer away and return it. Raises ValueError if there is none."""
+        """Remove the last layer.
+
+        Args:
+            rebuild: Unused: the model stays built as far as shapes are known.
+
+        Returns:
+            The removed layer.
+
+        Raises:
+            ValueError: If the model has no layer.
+        """
         if not self.layers:
-            raise ValueError(f"model {self.name!r} has no layer to take away")
+            raise ValueError(f"model {self.name!r} has no layer to remove")
         layer = self._stack.pop()
         if self._tensors.values:
             self._tensors.values.pop()
@@ -131,23 +164,30 @@ class Sequential(Model):
 
     # -- building and calling ----------------------------------------------------------------------
 
-    def build(self, input_shape: Any = None) -> None:
-        """Make the weights for inputs of `input_shape` (batch first, None where unknown)."""
+    def build(self, input_shape: ShapeLike | None = None) -> None:  # type: ignore[override]
+        """Create the weights.
+
+        Args:
+            input_shape: Shape of the input, batch first, None where unknown.
+
+        Raises:
+            ValueError: If the model has no layers, or the shape is missing or not one tuple of sizes.
+        """
         if self._tensors.values:
             return
         if not self.layers:
             raise ValueError(f"model {self.name!r} has no layers: add() some before it is built or called")
         if input_shape is None:
             raise ValueError(
-                f"model {self.name!r} does not know its input's shape: begin it with Input(shape), or "
-                f"build(input_shape)"
+                f"the input shape of model {self.name!r} is unknown: begin it with Input(shape), or call "
+                "build(input_shape)"
             )
         if not isinstance(input_shape, (tuple, list)) or any(
             isinstance(size, (tuple, list)) for size in input_shape
         ):
             raise ValueError(
-                f"model {self.name!r}: a Sequential has one input; input_shape must be a tuple of sizes, "
-                f"got {input_shape!r}"
+                f"model {self.name!r}: a Sequential has one input; input_shape must be a tuple of sizes, got "
+                f"{input_shape!r}"
             )
         shape = (None, *input_shape[1:])
         self._tensors.values = [KerasTensor(shape, self._first_dtype(), name=f"{self.name}_input")]
@@ -162,9 +202,18 @@ class Sequential(Model):
     def _first_dtype(self) -> str:
         return STRING if has_host_layers(self.layers[0]) else self.compute_dtype
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Apply the layers one after the other."""
-        x = inputs
+    def call(self, inputs: TensorLike, training: bool | None = None, mask: Any = None) -> Any:
+        """Apply the layers one after the other.
+
+        Args:
+            inputs: Tensor, or a list or dict that holds it alone.
+            training: Unused: the layers inside read it from the context.
+            mask: Mask of the input.
+
+        Returns:
+            Output of the last layer.
+        """
+        x: Any = inputs
         if isinstance(x, HostInputs):
             return self._host_subgraph().run_compiled(x)[0]
         if self._tensors.values and not self._tensors.deferred:
@@ -180,14 +229,14 @@ class Sequential(Model):
         return x
 
     def _host_subgraph(self) -> HostSubgraph:
-        known = self._tensors
-        if known.host is None or known.host.graph.outputs[0] is not known.values[-1]:
-            known.host = HostSubgraph(CallGraph([known.values[0]], [known.values[-1]], self.name))
-        return known.host
+        tensors = self._tensors
+        if tensors.host is None or tensors.host.graph.outputs[0] is not tensors.values[-1]:
+            tensors.host = HostSubgraph(CallGraph([tensors.values[0]], [tensors.values[-1]], self.name))
+        return tensors.host
 
     def _compiled_inputs(self) -> Any:
         host = self._host_subgraph() if self._symbolic_inputs is not None else None
-        return host.symbols() if host else self._symbolic_inputs
+        return host.boundary() if host else self._symbolic_inputs
 
     def _run_host_layers(self, x: Any) -> Any:
         if isinstance(x, HostInputs) or not any(has_host_layers(layer) for layer in self._stack):
@@ -201,37 +250,42 @@ class Sequential(Model):
         return self._host_subgraph().run([value])
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
-        """None: the layers inside have put masks on the output."""
+        """Return None: the layers inside have put masks on the output.
+
+        Args:
+            inputs: Unused.
+            previous_mask: Unused.
+        """
         return None
 
     # -- structure ---------------------------------------------------------------------------------
 
-    def _known(self, what: str) -> list[KerasTensor]:
-        if (not self.layers and not self._tensors.values) or not self._tensors.values:
+    def _symbols(self, attribute: str) -> list[KerasTensor]:
+        if not self._tensors.values:
             raise AttributeError(
-                f"model {self.name!r} is not built, so it has no {what} yet: begin it with Input(shape)"
+                f"model {self.name!r} is not built, so it has no {attribute} yet: begin it with Input(shape)"
             )
         return self._tensors.values
 
     @property
     def inputs(self) -> list[KerasTensor]:
-        """The symbolic input in a list."""
-        return [self._known("inputs")[0]]
+        """Symbolic input in a list."""
+        return [self._symbols("inputs")[0]]
 
     @property
     def outputs(self) -> list[KerasTensor]:
-        """The symbolic output in a list."""
-        return [self._known("outputs")[-1]]
+        """Symbolic output in a list."""
+        return [self._symbols("outputs")[-1]]
 
     @property
     def input(self) -> KerasTensor:
-        """The symbolic input."""
-        return self._known("input")[0]
+        """Symbolic input."""
+        return self._symbols("input")[0]
 
     @property
     def output(self) -> KerasTensor:
-        """The symbolic output."""
-        return self._known("output")[-1]
+        """Symbolic output."""
+        return self._symbols("output")[-1]
 
     @property
     def input_shape(self) -> Any:
@@ -245,12 +299,12 @@ class Sequential(Model):
 
     @property
     def input_names(self) -> list[str]:
-        """Name of the input."""
+        """Name of the input, in a list."""
         return [self.input.name]
 
     @property
     def output_names(self) -> list[str]:
-        """Name of the last layer."""
+        """Name of the last layer, in a list."""
         return [self.layers[-1].name] if self.layers else []
 
     @property
@@ -260,8 +314,8 @@ class Sequential(Model):
 
     # -- config ------------------------------------------------------------------------------------
 
-    def get_config(self) -> dict[str, Any]:
-        """Name, layers and the shape it was built for, in Keras 3's format."""
+    def get_config(self) -> Config:
+        """Return name, layers and the shape that the model was built for, in Keras 3's format."""
         dtype = dtype_policies.serialize(self.dtype_policy)
         config: dict[str, Any] = {"name": self.name, "trainable": self._trainable, "dtype": dtype}
         config["layers"] = [serialize(layer) for layer in self._stack]
@@ -270,11 +324,18 @@ class Sequential(Model):
         return config
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Sequential:
-        """The model that a config describes."""
-        layers: Sequence[Any] = config.get("layers", [])
+    def from_config(cls, config: Config, custom_objects: Mapping[str, Any] | None = None) -> Sequential:
+        """Build the model that a config describes, with new weights.
+
+        Args:
+            config: Result of `get_config`.
+            custom_objects: Classes and functions of the user's by name.
+
+        Returns:
+            A Sequential model.
+        """
         model = cls(name=config.get("name"))
-        for layer in layers:
+        for layer in config.get("layers", []):
             model.add(deserialize(layer, custom_objects))
         if config.get("dtype") is not None:
             model.dtype_policy = dtype_policies.get(config["dtype"])
@@ -285,25 +346,27 @@ class Sequential(Model):
             model.trainable = False
         return model
 
-    def get_build_config(self) -> dict[str, Any] | None:
-        """The shape of the input."""
-        return (
-            {"input_shape": tuple(self._tensors.values[0].shape)}
-            if self.built and self._tensors.values
-            else None
-        )
+    def get_build_config(self) -> Config | None:
+        """Return the shape of the input, None for a model that is not built."""
+        if not self.built or not self._tensors.values:
+            return None
+        return {"input_shape": tuple(self._tensors.values[0].shape)}
 
-    def build_from_config(self, config: dict[str, Any]) -> None:
-        """Build for the shape of `get_build_config`."""
+    def build_from_config(self, config: Config) -> None:
+        """Build for the shape in a config.
+
+        Args:
+            config: Result of `get_build_config`.
+        """
         if config.get("input_shape") and not self.built:
             self.build(tuple(config["input_shape"]))
 
 
 class _Tensors:
-    """The symbolic tensors between the layers; one object, so that tracking need not look into it."""
+    """Symbolic tensors between the layers; in one object, so that tracking need not look into it."""
 
     def __init__(self) -> None:
         self.values: list[KerasTensor] = []
-        # Built from the shape of data, without an Input of its own: then data keep their dtype.
+        # True if built from the shape of data, without an Input of its own: then data keep their dtype.
         self.deferred = False
         self.host: HostSubgraph | None = None

@@ -156,9 +156,7 @@ class History(Callback):
     def explain(self, x: Any = None, y: Any = None) -> Any:
         """The loop, the optimizer and the loss of this training with their numbers; see
         `Model.explain_training`."""
-        from hornbeam.insight.explanations.training import explain_training
-
-        return explain_training(self.model, x, y, history=self)
+        return self.model.explain_training(x, y, history=self)
 
 
 @exported("keras.callbacks")
