@@ -31,8 +31,8 @@ class Denoiser(hb.Model):
         clean = data[0] if isinstance(data, tuple) else data
         noisy = clean + self.noise * hb.random.normal(ops.shape(clean), seed=self.seeds)
         loss = ops.mean(ops.square(self(noisy, training=True) - clean))
-        slopes = hb.gradients(loss, self.trainable_variables)
-        self.optimizer.apply(slopes, self.trainable_variables)
+        gradients = hb.gradients(loss, self.trainable_variables)
+        self.optimizer.apply(gradients, self.trainable_variables)
         self.loss_tracker.update_state(loss)
         return {"loss": self.loss_tracker.result()}
 

@@ -11,7 +11,7 @@ from hornbeam import layers
 def build() -> hb.Model:
     left = hb.Input((28, 28), name="left")
     right = hb.Input((28, 28), name="right")
-    # One encoder reads both pictures: its weights are shared.
+    # One encoder reads both images: its weights are shared.
     encoder = hb.Sequential([layers.Flatten(), layers.Dense(128, activation="relu")], name="encoder")
     both = layers.concatenate([encoder(left), encoder(right)])
     hidden = layers.Dense(128, activation="relu")(both)

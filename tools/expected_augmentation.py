@@ -1,4 +1,4 @@
-"""Write what Keras makes of the images in tests/layers/augmentation/augmentation_cases.py.
+"""Write the results of Keras for the images of tests/layers/augmentation/augmentation_cases.py.
 
 Run with Keras 3.15.1 on JAX from the repository's root:
 
@@ -32,24 +32,24 @@ from augmentation_cases import (  # noqa: E402
 )
 
 
-def recorded(case: Case) -> dict[str, Any]:
-    """By name: the transformation, the outputs, the config."""
+def record(case: Case) -> dict[str, Any]:
+    """Return the transformation, the outputs and the config by name."""
     layer = eval(case.text, vars(keras.layers))
     images = images_of(case)
-    found: dict[str, Any] = {"config": json.dumps(layer.get_config())}
+    values: dict[str, Any] = {"config": json.dumps(layer.get_config())}
     if case.exact:
-        found["images"] = layer(images.copy(), training=True)
+        values["images"] = layer(images.copy(), training=True)
     transformation = layer.get_random_transformation(images, training=True)
     if not case.exact:
-        found |= dict(flat(transformation))
-        found["images"] = layer.transform_images(images.astype("float32"), transformation)
+        values |= dict(flat(transformation))
+        values["images"] = layer.transform_images(images.astype("float32"), transformation)
     if case.masks:
-        found["masks"] = layer.transform_segmentation_masks(masks_of(case), transformation)
+        values["masks"] = layer.transform_segmentation_masks(masks_of(case), transformation)
     if case.boxes:
-        found |= layer.transform_bounding_boxes(boxes_of(), transformation)
+        values |= layer.transform_bounding_boxes(boxes_of(), transformation)
     if "Mix" in case.text and "AugMix" not in case.text:
-        found["mixed"] = layer.transform_labels(labels_of(), transformation)
-    return found
+        values["mixed"] = layer.transform_labels(labels_of(), transformation)
+    return values
 
 
 def main() -> None:
@@ -58,11 +58,11 @@ def main() -> None:
     table = {
         f"{index}|{name}": np.asarray(value)
         for index, case in enumerate(CASES)
-        for name, value in recorded(case).items()
+        for name, value in record(case).items()
     }
     for index, text in enumerate(BOX_CALLS):
-        made = eval(text, {**vars(keras.utils.bounding_boxes), **box_names()})
-        table |= {f"box{index}|{path}": np.asarray(value) for path, value in flat(made)}
+        boxes = eval(text, {**vars(keras.utils.bounding_boxes), **box_names()})
+        table |= {f"box{index}|{path}": np.asarray(value) for path, value in flat(boxes)}
     np.savez_compressed(FOLDER / "augmentation_expected.npz", **table)
 
 

@@ -1,9 +1,9 @@
-"""Writes what real Keras on TensorFlow makes of the FeatureSpaces of the tests, and a file that it saves.
+"""Write the results of Keras on TensorFlow for the FeatureSpaces of the tests, and a saved one.
 
 Run it with a Python that has keras and tensorflow, from the root of the repository:
 
-    python tools/expected_features.py         writes the files
-    python tools/expected_features.py check F  says, as JSON, what the FeatureSpace in the file F gives
+    python tools/expected_features.py           # write the files
+    python tools/expected_features.py check F   # print the results of the FeatureSpace in file F as JSON
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ spec.loader.exec_module(cases)
 if len(sys.argv) > 1:
     print(json.dumps(cases.facts(keras.models.load_model(sys.argv[2]))))
 else:
-    found = {name: cases.encoded(keras, name) for name in cases.SPACES}
-    lines = [f"{json.dumps(name)}: {json.dumps(facts)}" for name, facts in found.items()]
+    encodings = {name: cases.encoded(keras, name) for name in cases.SPACES}
+    lines = [f"{json.dumps(name)}: {json.dumps(facts)}" for name, facts in encodings.items()]
     (FOLDER / "feature_expected.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
     space = cases.short(keras)
     space.adapt(cases.columns(space, cases.DATA))

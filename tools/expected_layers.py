@@ -1,4 +1,4 @@
-"""Writes what real Keras gives for the cases of the layer tests: weights, config keys, outputs.
+"""Write the results of Keras for the cases of the layer tests: weights, config keys, outputs.
 
 Run it with a Python that has keras and a backend, from the root of the repository:
 
@@ -31,8 +31,8 @@ def expected(index: int, case: Any) -> dict[str, Any]:
     layer = cases.make(case, keras.layers)
     values = cases.inputs(case, index)
     layer(*values, **case.call)
-    given = cases.weights([tuple(w.shape) for w in layer.weights])
-    layer.set_weights([value.astype(w.dtype) for value, w in zip(given, layer.weights, strict=True)])
+    new_weights = cases.weights([tuple(w.shape) for w in layer.weights])
+    layer.set_weights([value.astype(w.dtype) for value, w in zip(new_weights, layer.weights, strict=True)])
     outputs = keras.tree.map_structure(keras.ops.convert_to_numpy, layer(*values, **case.call))
     arrays = cases.flatten(outputs)
     return {

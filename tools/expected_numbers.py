@@ -1,4 +1,4 @@
-"""Writes the numbers that real Keras gives for the cases of the loss, metric and optimizer tests.
+"""Write the numbers of Keras for the cases of the loss, metric and optimizer tests.
 
 Run it with a Python that has keras and a backend, from the root of the repository:
 

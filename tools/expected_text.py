@@ -1,4 +1,4 @@
-"""Writes what real Keras on TensorFlow gives for the cases of the tests of text, lookups and hashes.
+"""Write the results of Keras on TensorFlow for the cases of text, lookups and hashes.
 
 Run it with a Python that has keras and tensorflow, from the root of the repository:
 
@@ -23,7 +23,7 @@ assert spec.loader is not None
 cases = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(cases)
 
-found = {name: cases.plain(make(keras)) for name, make in cases.CASES.items()}
-lines = [f"{json.dumps(name)}: {json.dumps(facts, ensure_ascii=False)}" for name, facts in found.items()]
+results = {name: cases.plain(make(keras)) for name, make in cases.CASES.items()}
+lines = [f"{json.dumps(name)}: {json.dumps(facts, ensure_ascii=False)}" for name, facts in results.items()]
 (FOLDER / "text_expected.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
-print(f"{len(found)} cases")
+print(f"{len(results)} cases")

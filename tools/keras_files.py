@@ -1,9 +1,9 @@
-"""Files between real Keras and Hornbeam.
+"""Exchange files between Keras and Hornbeam.
 
 Run with a Python that has Keras 3 (and one of its backends):
 
-    python tools/keras_files.py write           # makes tests/saving/keras_files.zip
-    python tools/keras_files.py check FOLDER    # loads what Hornbeam wrote there, prints differences as JSON
+    python tools/keras_files.py write           # write tests/saving/keras_files.zip
+    python tools/keras_files.py check FOLDER    # load Hornbeam's files in FOLDER, print differences as JSON
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Writes the public names of Keras and their signatures: tests/compat/keras_names.json.
+"""Write the public names of Keras and their signatures: tests/compat/keras_names.json.
 
 Run it with a Python that has keras and a backend, from the root of the repository:
 
@@ -31,18 +31,18 @@ NAMESPACES = (
 
 
 def signature(value: Any) -> str:
-    """A function's signature or a class's constructor's, without annotations."""
+    """Return the signature of a function or of a constructor, without annotations."""
     if isinstance(value, ModuleType):
         return "module"
     if not callable(value):
         return ""
-    found = inspect.signature(value.__init__ if inspect.isclass(value) else value)
-    plain = [p.replace(annotation=inspect.Parameter.empty) for p in found.parameters.values()]
-    return str(found.replace(parameters=plain, return_annotation=inspect.Signature.empty))
+    full = inspect.signature(value.__init__ if inspect.isclass(value) else value)
+    plain = [p.replace(annotation=inspect.Parameter.empty) for p in full.parameters.values()]
+    return str(full.replace(parameters=plain, return_annotation=inspect.Signature.empty))
 
 
 def names() -> dict[str, dict[str, str]]:
-    """Every public name of the installed Keras."""
+    """Return the signature of every public name of the installed Keras, by namespace."""
     return {
         namespace: {
             name: signature(value)

@@ -1,9 +1,9 @@
-"""Writes tests/saving/keras_text.zip: models with layers for strings as real Keras on TensorFlow saves them.
+"""Write tests/saving/keras_text.zip: models with layers for strings, saved by Keras on TensorFlow.
 
 Run it with a Python that has keras and tensorflow, from the root of the repository:
 
-    python tools/keras_text.py          writes the file
-    python tools/keras_text.py check F  says, as JSON, what the models in the folder F give
+    python tools/keras_text.py            # write the file
+    python tools/keras_text.py check F    # print the predictions of the models in folder F as JSON
 """
 
 from __future__ import annotations
@@ -40,11 +40,14 @@ if len(sys.argv) > 1:
     )
 else:
     keras.utils.set_random_seed(0)
-    found = {}
-    with tempfile.TemporaryDirectory() as made, zipfile.ZipFile(FOLDER / "keras_text.zip", "w") as archive:
+    predictions = {}
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        zipfile.ZipFile(FOLDER / "keras_text.zip", "w") as archive,
+    ):
         for name, make in models.MODELS.items():
             model = make(keras)
-            model.save(Path(made) / f"{name}.keras")
-            archive.write(Path(made) / f"{name}.keras", f"{name}.keras", zipfile.ZIP_DEFLATED)
-            found[name] = predicted(model, name)
-        archive.writestr("expected.json", json.dumps(found))
+            model.save(Path(temporary) / f"{name}.keras")
+            archive.write(Path(temporary) / f"{name}.keras", f"{name}.keras", zipfile.ZIP_DEFLATED)
+            predictions[name] = predicted(model, name)
+        archive.writestr("expected.json", json.dumps(predictions))

@@ -1,10 +1,10 @@
-"""Packs the four original MNIST files into src/hornbeam/datasets/mnist.npz.
+"""Pack the four original MNIST files into src/hornbeam/datasets/mnist.npz.
 
     python tools/pack_mnist.py FOLDER_WITH_THE_IDX_GZ_FILES
 
-An image of MNIST is four fifths blank. The archive therefore holds which pixels have ink, as bits,
-and the values of those pixels alone: 10.2 MB instead of 11.4, read in
-about 0.2 s. It is an ordinary .npz file; `hornbeam.datasets.mnist` puts the images together again.
+An image of MNIST is four fifths blank. The archive therefore stores a bit per pixel, whether it is
+nonzero, and the values of those pixels only: 10.2 MB instead of 11.4, read in about 0.2 s. It is an ordinary
+.npz file; `hornbeam.datasets.mnist` restores the images.
 """
 
 from __future__ import annotations

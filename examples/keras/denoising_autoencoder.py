@@ -1,4 +1,4 @@
-"""A convolutional autoencoder that takes noise off pictures."""
+"""A convolutional autoencoder that removes noise from images."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""A siamese network: one embedding for two pictures, and a contrastive loss on their distance."""
+"""A siamese network: one embedding for two images, and a contrastive loss on their distance."""
 
 import keras
 import numpy as np
