@@ -106,7 +106,7 @@ GROUPS: dict[str, str] = {
         ops.maximum(x, 0)
         ops.isclose(x, x + 1e-6, rtol=1e-3)
     """,
-    "whole numbers and truth": _each(
+    "integers and booleans": _each(
         "ops.{}(b, x > 0)", "logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor"
     )
     + "\n"

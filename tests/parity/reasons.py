@@ -10,13 +10,13 @@ from test_names import DIFFERENT as SIGNATURES
 _FULL_POLICY = "the policy is written in full, as every other layer writes it; both sides read both"
 _SEED = "Keras forgets the seed in this one config; without it a layer would not come back as it was"
 _LAPACK = "decompositions are computed and given in 32 bits at least"
-_FLOATS = "whole numbers are computed as floats, and stay floats"
+_FLOATS = "integers are computed as floats, and stay floats"
 _OWN_DTYPE = "the result has the dtype of the values that are normalized, or of the predictions"
 _TRUTH = "truth values are not numbers: cast them first"
 _TOO_LARGE = "a number that the dtype cannot hold is refused"
 _REVERSED = "outputs that come in reversed order have a mask in reversed order"
 _SPARSEMAX = "the projection of the paper (its rows sum to one); Keras's rows do not"
-_INDEX = "whole numbers of 64 bits, as without JAX, which has 32 unless told otherwise"
+_INDEX = "64-bit integers, as without JAX, which has 32 by default"
 _UNKNOWN_BATCH = "a batch of unknown size does not fit a known one"
 _LARGE_BATCH = "a batch of unknown size is taken to be large"
 _FORGOTTEN = "Keras's config forgets an argument: what it describes comes back as another one"
@@ -31,7 +31,7 @@ DIFFERENT: dict[str, str] = {
     "ops/*clip(x, -1, 1) dtypes": _TOO_LARGE,
     "ops/*saturate_cast* dtypes": _TOO_LARGE,
     "ops/*hard_tanh(x) dtypes": _FLOATS,
-    "ops/*relu6(x) dtypes": "whole numbers stay whole, as with relu",
+    "ops/*relu6(x) dtypes": "integers stay integers, as with relu",
     "ops/activations/ops.sparsemax(t, axis=-1)": _SPARSEMAX,
     "activations/sparsemax*": _SPARSEMAX,
     "losses/Huber*config*": _FORGOTTEN,
@@ -52,7 +52,7 @@ DIFFERENT: dict[str, str] = {
     "ops/*initial=* dtypes": _TRUTH,
     "ops/*top_k* dtypes": _TRUTH,
     "ops/*segment_m* dtypes": _TRUTH,
-    "ops/*histogram(*": "counts are whole numbers",
+    "ops/*histogram(*": "counts are integers",
     "ops/*space_to_depth*channels_first*": _TENSORFLOW,
     "ops/products/* dtypes": "products of truth values count; Keras's are truth values",
     "ops/linear algebra/ops.abs(ops.qr(x*": "a wide matrix has no derivative of its QR here; " + _LAPACK,

@@ -60,7 +60,6 @@ PENDING = {
     )
 } | {
     "crates/hornbeam-engine", "crates/hornbeam-kernels", "crates/hornbeam-python", "docs",
-    "benchmarks", "examples", "tools",
 }
 # fmt: on
 
