@@ -142,7 +142,7 @@ MISTAKES = [
         "L.TextVectorization(output_mode='in')",
         "TextVectorization: output_mode must be one of 'int', 'one_hot',",
     ),
-    ("L.StringLookup(vocabulary=5)", "StringLookup: vocabulary must be a list of tokens or a file's"),
+    ("L.StringLookup(vocabulary=5)", "StringLookup: vocabulary must be a list of tokens or the path of a"),
     ("L.IntegerLookup(vocabulary=['a'])", "computes with numbers, it got strings (such as np.str_('a')):"),
     ("L.Hashing(0)", "Hashing: num_bins must be an integer of at least 1, got 0"),
     ("L.Discretization()", "Discretization: give bin_boundaries, or num_bins and call"),

@@ -167,7 +167,7 @@ class Multiply(_Merge):
         product = functools.reduce(ops.multiply, factors)
         if any(m is None for m in masks):
             return product
-        return ops.where(functools.reduce(ops.logical_or, masks), product, 0.0)
+        return ops.where(functools.reduce(ops.logical_or, [m for m in masks if m is not None]), product, 0.0)
 
 
 @exported("keras.layers")

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from hornbeam._internal.typing import (
         ActivationLike,
         ConstraintLike,
-        DTypePolicyLike,
         InitializerLike,
         RegularizerLike,
         Shape,
@@ -365,7 +364,7 @@ class LSTMCell(_Cell):
         if not self.unit_forget_bias:
             return self.bias_initializer
 
-        def initialize(shape: Any, dtype: DTypePolicyLike | None = None) -> Tensor:
+        def initialize(shape: Any, dtype: Any = None) -> Tensor:
             input_bias = self.bias_initializer((self.units,), dtype=dtype)
             forget_bias = ops.ones((self.units,), dtype=dtype)
             other_biases = self.bias_initializer((2 * self.units,), dtype=dtype)

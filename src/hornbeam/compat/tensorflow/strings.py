@@ -13,7 +13,7 @@ from hornbeam import ops
 from hornbeam.compat.tensorflow.host import StringTensor, holds_text, mapped
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
-from hornbeam.layers.preprocessing.fingerprints import fingerprint64
+from hornbeam.layers.preprocessing._hashing.fingerprints import fingerprint64
 
 __all__ = [
     "as_string", "format", "join", "length", "lower", "reduce_join", "regex_full_match", "regex_replace",

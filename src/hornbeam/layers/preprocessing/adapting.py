@@ -1,4 +1,4 @@
-"""What layers that are fitted on data before training take in `adapt`."""
+"""Data for `adapt`, the method of layers that are fitted to data before training."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ from hornbeam import tree
 from hornbeam._internal.row_hash import HashSketch, hash_rows
 from hornbeam.layers.call import is_array
 
-_PLAIN = (bool, int, float, str, bytes, np.generic)
+_SCALARS = (bool, int, float, str, bytes, np.generic)
 
 
 def whole_array(data: Any) -> np.ndarray | None:
-    """Data that are one array: an array, a column or table, or nested lists of plain values. Else None."""
+    """Convert data that are one array to an array, and return None for all others.
+
+    One array are arrays, columns, tables, and nested lists of scalars.
+    """
     if hasattr(data, "to_numpy"):
         return np.asarray(data.to_numpy())
     if is_array(data):
         return np.asarray(data)
     if isinstance(data, (list, tuple)):
         leaves = tree.flatten(data)
-        if leaves and all(isinstance(leaf, _PLAIN) or leaf is None for leaf in leaves):
-            return _listed(data)
+        if leaves and all(isinstance(leaf, _SCALARS) or leaf is None for leaf in leaves):
+            return _array_from_lists(data)
     return None
 
 
-def _listed(data: Any) -> np.ndarray:
+def _array_from_lists(data: Any) -> np.ndarray:
     try:
         return np.array(data)
     except ValueError as error:
@@ -36,10 +39,9 @@ def _listed(data: Any) -> np.ndarray:
 
 
 def batches_of(data: Any, steps: int | None = None) -> Iterator[np.ndarray]:
-    """What `adapt` is given, as arrays: one array, or an iterable of batches (of pairs: their first part), of
-    which `steps` are taken.
+    """Yield the data of `adapt` as arrays: one array, or the batches of an iterable (the inputs, of pairs).
 
-    Raises ValueError if there is no data.
+    steps: number of batches to read, all by default. Raises ValueError if there are no data.
     """
     array = whole_array(data)
     if array is not None:
@@ -52,17 +54,19 @@ def batches_of(data: Any, steps: int | None = None) -> Iterator[np.ndarray]:
         count += 1
         if isinstance(batch, tuple):
             batch = batch[0]
-        found = whole_array(batch)
-        yield np.asarray(batch) if found is None else found
+        array = whole_array(batch)
+        yield np.asarray(batch) if array is None else array
     if not count:
         raise ValueError("adapt got no data")
 
 
-def remembered(layer: Any, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """The batches, of whose rows the layer keeps words: so `data.find_leaks` and `evaluate` can tell whether
-    it was adapted on test data."""
-    known = layer._adapted_on = HashSketch()
+def sketch_rows(layer: Any, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield the batches, and record hashes of their rows in the layer.
+
+    By these, `data.find_leaks` and `evaluate` detect that the layer was adapted to test data.
+    """
+    sketch = layer._adapted_on = HashSketch()
     for batch in batches:
         if batch.ndim and len(batch):
-            known.add(hash_rows(batch))
+            sketch.add(hash_rows(batch))
         yield batch

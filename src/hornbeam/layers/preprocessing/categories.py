@@ -1,8 +1,8 @@
-"""Whole numbers as vectors."""
+"""Integers to one-hot, multi-hot and count vectors."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,11 +14,12 @@ from hornbeam.core.variable import current_variable_tracer
 from hornbeam.ir.trace import current_level
 from hornbeam.layers.layer import Layer
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
+
 
 def encode(indices: Tensor, count: int, mode: str, dtype: str, weights: Any = None) -> Tensor:
-    """Whole numbers as vectors: "one_hot" one for each, "multi_hot" and "count" one for all of the last
-    axis.
-    """
+    """Encode integers: "one_hot" gives a vector for each, "multi_hot" and "count" one for the last axis."""
     if indices.ndim == 0:
         indices = ops.expand_dims(indices, -1)
     hot = ops.one_hot(ops.cast(indices, "int32"), count, dtype=dtype)
@@ -33,16 +34,24 @@ def encode(indices: Tensor, count: int, mode: str, dtype: str, weights: Any = No
 
 @exported("keras.layers")
 class CategoryEncoding(Layer):
-    """Whole numbers in [0, num_tokens) as vectors (..., num_tokens).
+    """Encode integers in [0, num_tokens) as vectors (..., num_tokens).
 
-    output_mode: "one_hot" (one vector for each number), "multi_hot" (1 for each number that occurs in a
-    sample), "count" (how often it occurs; `count_weights` weighs them).
+    Calls take `count_weights`, of the input's shape, with output_mode="count".
 
-    Raises ValueError for an unknown mode, num_tokens below 1, or, where values are known, numbers out of
-    range.
+    Args:
+        num_tokens: Number of categories.
+        output_mode: "one_hot" (one vector for each integer), "multi_hot" (1 for each integer in a sample) or
+            "count"
+        (number of occurrences in a sample).
+        sparse: Not supported; must be False.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> np.asarray(hornbeam.layers.CategoryEncoding(4)(np.array([[0, 2]])))
-    array([[1., 0., 1., 0.]], dtype=float32)
+    Raises:
+        ValueError: If an argument is invalid, or an integer is out of range where values are known.
+
+    Example:
+        >>> np.asarray(hornbeam.layers.CategoryEncoding(4)(np.array([[0, 2]])))
+        array([[1., 0., 1., 0.]], dtype=float32)
     """
 
     _not_in_config = frozenset({"sparse"})
@@ -61,14 +70,14 @@ class CategoryEncoding(Layer):
             "output_mode", output_mode, ("one_hot", "multi_hot", "count"), where="CategoryEncoding"
         )
 
-    def call(self, inputs: Tensor, count_weights: Any = None) -> Tensor:
+    def call(self, inputs: Tensor, count_weights: TensorLike | None = None) -> Tensor:
         if count_weights is not None and self.output_mode != "count":
-            raise ValueError(f'{self.describe()}: count_weights belong to output_mode="count"')
+            raise ValueError(f'{self.describe()}: count_weights need output_mode="count"')
         if not current_level() and current_variable_tracer() is None:
             values = np.asarray(inputs)
             if values.size and (values.min() < 0 or values.max() >= self.num_tokens):
                 raise ValueError(
-                    f"{self.describe()}: values must lie in [0, {self.num_tokens}), got {values.min()} to "
+                    f"{self.describe()}: values must be in [0, {self.num_tokens}), got {values.min()} to "
                     f"{values.max()}"
                 )
         return encode(inputs, self.num_tokens, self.output_mode, self.compute_dtype, count_weights)

@@ -1,7 +1,7 @@
-"""Layers that run on the host, in NumPy, before the graph: what they take or give may be strings.
+"""Layers that run on the host, in NumPy, before the graph: their inputs or outputs may be strings.
 
-A graph holds numbers. So a model with such layers is cut in two: what leads to the last of them is run on
-the batch as it comes, and the rest is compiled as usual (see `training/host_inputs.py`).
+A graph holds numbers. Thus a model with such layers is cut in two: the layers up to the last of them are run
+on each batch, and the rest is compiled as usual (see `training/host_inputs.py`).
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import HornbeamTypeError
 from hornbeam.layers.layer import Layer
 
-# How bytes that are no UTF-8 stand in a str, so that they come back as they were.
+# Error handler by which bytes that are not UTF-8 survive a round trip through str.
 STRAY_BYTES = "surrogateescape"
 
 
 class HostLayer(Layer):
     """A layer whose `call` computes on arrays with values, outside of any graph.
 
-    On symbolic tensors the call is recorded, with what `compute_output_spec` says.
+    On symbolic tensors the call is recorded, with the result of `compute_output_spec`.
     """
 
     takes_strings = True
 
     @property
     def on_host(self) -> bool:
-        """Whether a model runs this layer before its compiled part."""
+        """True if a model runs this layer before its compiled part."""
         return True
 
     def __call__(self, inputs: Any, **kwargs: Any) -> Any:
-        """Apply the layer to arrays, lists or symbols. `training` and `mask` have no meaning here."""
+        """Apply the layer to arrays, lists or symbolic tensors. `training` and `mask` are ignored."""
         unknown = set(kwargs) - {"training", "mask"}
         if unknown:
-            raise TypeError(f"{self.describe()} takes one input, it got {', '.join(sorted(unknown))} as well")
+            raise TypeError(f"{self.describe()} takes one input, got {', '.join(sorted(unknown))} as well")
         leaves = tree.flatten(inputs)
         if not self.takes_strings:
             for x in leaves:
-                no_strings(x, self.describe())
+                refuse_strings(x, self.describe())
         if any(isinstance(x, KerasTensor) for x in leaves):
             call, outputs = record_call(self, (inputs,), {}, self.compute_output_spec(inputs))
             self._inbound = (*self._inbound, call)
@@ -54,20 +54,33 @@ class HostLayer(Layer):
         return self.call(inputs)
 
     def in_graph(self, inputs: Any) -> Any:
-        """The layer's function on tensors without values, where it has one."""
+        """Compute the layer on tensors without values. Layers that cannot do so raise HornbeamTypeError.
+
+        Args:
+            inputs: Inputs of the call.
+        """
         raise HornbeamTypeError(
-            f"{self.describe()} works on values, before the graph: it cannot be called inside of a traced "
-            "function, such as the call() of a subclassed model in fit(). Build a functional or Sequential "
-            "model, or apply the layer to the data first: dataset.map(...)"
+            f"{self.describe()} works on values, before the graph: "
+            "it cannot be called inside a traced function, "
+            "such as the call() of a subclassed model in fit(). "
+            "Build a functional or Sequential model, or apply the layer to the data first: dataset.map(...)"
         )
 
     def compute_output_spec(self, inputs: Any) -> Any:
-        """The symbolic output of a call on symbolic `inputs`."""
+        """Return the symbolic output of a call on symbolic tensors.
+
+        Args:
+            inputs: Symbolic tensors.
+        """
         shape = self.compute_output_shape(tree.map_structure(lambda x: tuple(x.shape), inputs))
         return KerasTensor(shape, self.output_dtype)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Shape of the output for an input of the given shape. Subclasses write it."""
+        """Return the output's shape. Subclasses define it.
+
+        Args:
+            input_shape: Sizes of the input, None where unknown.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not define compute_output_shape(input_shape)")
 
     @property
@@ -76,86 +89,90 @@ class HostLayer(Layer):
         raise NotImplementedError(f"{type(self).__name__} does not define output_dtype")
 
     def get_build_config(self) -> dict[str, Any]:
-        """Nothing depends on the input's shape."""
+        """Return an empty dict: nothing depends on the input's shape."""
         return {}
 
     def build_from_config(self, config: dict[str, Any]) -> None:
-        """Nothing to do."""
+        """Do nothing: nothing depends on the input's shape.
+
+        Args:
+            config: Ignored.
+        """
 
 
 def as_bytes(values: Any, where: str, encoding: str = "utf-8") -> np.ndarray:
-    """Strings as an object array of bytes in UTF-8; bytes that come in are read in `encoding`.
+    """Convert strings to an object array of bytes in UTF-8; bytes are decoded by `encoding` first.
 
     Raises HornbeamTypeError for numbers and for missing values.
     """
     array = np.asarray(values.to_numpy() if hasattr(values, "to_numpy") else values)
     if not holds_strings(array):
         raise HornbeamTypeError(
-            f"{where} takes strings, it got {array.dtype}{list(array.shape)}. Whole numbers are looked up by "
-            "IntegerLookup"
+            f"{where} takes strings, got {array.dtype}{list(array.shape)}. IntegerLookup looks up integers"
         )
-    given = array.reshape(-1).tolist()
-    kinds = set(map(type, given))
-    if kinds == {str}:
-        flat = [item.encode("utf-8", STRAY_BYTES) for item in given]
-    elif kinds == {bytes} and encoding == "utf-8":
-        flat = given
+    items = array.reshape(-1).tolist()
+    types = set(map(type, items))
+    if types == {str}:
+        flat = [item.encode("utf-8", STRAY_BYTES) for item in items]
+    elif types == {bytes} and encoding == "utf-8":
+        flat = items
     else:
-        flat = [token_bytes(item, where, encoding) for item in given]
+        flat = [token_bytes(item, where, encoding) for item in items]
     return object_array(flat, array.shape)
 
 
-def no_strings(values: Any, where: str) -> None:
+def refuse_strings(values: Any, where: str) -> None:
     """Raise HornbeamTypeError for strings."""
     if holds_strings(values):
         raise HornbeamTypeError(strings_refused(where, values))
 
 
 def token_bytes(item: Any, where: str, encoding: str) -> bytes:
-    """One string as `as_bytes` has them."""
+    """Convert one string as `as_bytes` does."""
     if isinstance(item, bytes):
         return item if encoding == "utf-8" else item.decode(encoding).encode("utf-8", STRAY_BYTES)
     if isinstance(item, str):
         return item.encode("utf-8", STRAY_BYTES)
     if item is None or type(item).__name__ == "NAType" or (isinstance(item, float) and item != item):
         raise HornbeamTypeError(f"{where}: the strings have missing values ({item}): fill them first")
-    raise HornbeamTypeError(f"{where} takes strings, among them is {item!r} ({type(item).__name__})")
+    raise HornbeamTypeError(f"{where} takes strings, got {item!r} ({type(item).__name__})")
 
 
 def text_of(token: bytes) -> str:
-    """A token as text."""
+    """Decode a token."""
     return token.decode("utf-8", STRAY_BYTES)
 
 
 def object_array(items: Sequence[Any], shape: Any) -> np.ndarray:
-    """Strings or bytes as an object array of the given shape."""
-    made = np.empty(len(items), object)
-    made[:] = items
-    return made.reshape(shape)
+    """Convert strings or bytes to an object array of the given shape."""
+    array = np.empty(len(items), object)
+    array[:] = items
+    return array.reshape(shape)
 
 
 def encode_rows(
     values: np.ndarray, rows: np.ndarray, count: int, depth: int, mode: str, weights: np.ndarray | None = None
 ) -> np.ndarray:
-    """Whole numbers as one vector a row, (count, depth): "multi_hot" 1 where a number occurs, "count" how
-    often; int64, or with weights how often times the number's weight.
+    """Encode integers as one vector a row, (count, depth).
 
-    values, rows: the numbers and the rows that they stand in. Numbers outside of [0, depth) are left out.
+    "multi_hot" is 1 where an integer occurs, "count" its number of occurrences; int64, or with weights
+    multiplied by the weight of each integer. values, rows: integers and the rows that they belong to.
+    Integers outside of [0, depth) are ignored.
     """
     inside = (values >= 0) & (values < depth)
-    places, counts = np.unique(rows[inside] * depth + values[inside], return_counts=True)
-    made = np.zeros(count * depth, np.int64 if weights is None else weights.dtype)
-    made[places] = 1 if mode == "multi_hot" else counts
+    cells, counts = np.unique(rows[inside] * depth + values[inside], return_counts=True)
+    vectors = np.zeros(count * depth, np.int64 if weights is None else weights.dtype)
+    vectors[cells] = 1 if mode == "multi_hot" else counts
     if weights is not None:
-        made[places] *= weights[places % depth]
-    return made.reshape(count, depth)
+        vectors[cells] *= weights[cells % depth]
+    return vectors.reshape(count, depth)
 
 
 def encode_array(values: np.ndarray, depth: int, mode: str, weights: np.ndarray | None = None) -> np.ndarray:
-    """Whole numbers (..., n) as vectors: (..., n, depth) for "one_hot", where n = 1 is dropped, else one for
-    each row, as of `encode_rows`.
+    """Encode integers (..., n) as vectors.
 
-    An array of rank 1 is one row, as in Keras.
+    "one_hot" gives (..., n, depth), where n = 1 is dropped, other modes one vector for each row as
+    `encode_rows`. An array of rank 1 is one row, as in Keras.
     """
     if values.ndim == 0:
         values = values.reshape(1)
@@ -163,8 +180,8 @@ def encode_array(values: np.ndarray, depth: int, mode: str, weights: np.ndarray 
         if values.ndim > 1 and values.shape[-1] == 1:
             values = values[..., 0]
         return (values[..., None] == np.arange(depth)).astype(np.int64)
-    *lead, width = values.shape
-    count = int(np.prod(lead, dtype=np.int64))
+    *leading, width = values.shape
+    count = int(np.prod(leading, dtype=np.int64))
     rows = np.repeat(np.arange(count), width)
-    made = encode_rows(values.reshape(-1), rows, count, depth, mode, weights)
-    return made.reshape(*lead, depth)
+    vectors = encode_rows(values.reshape(-1), rows, count, depth, mode, weights)
+    return vectors.reshape(*leading, depth)

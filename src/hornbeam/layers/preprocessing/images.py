@@ -1,8 +1,8 @@
-"""Pixels brought to another scale."""
+"""Rescaling of pixels."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,18 +11,25 @@ from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.layers.layer import Layer
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ArrayLike
+
 
 @exported("keras.layers")
 class Rescaling(Layer):
-    """y = x * scale + offset, in float: e.g. scale=1/255 brings pixels into [0, 1].
+    """Rescale values: `y = x * scale + offset`, in the compute dtype. scale=1/255 maps pixels to [0, 1].
 
-    scale, offset: numbers, or one for each channel.
+    Args:
+        scale: Factor: a number, or one for each channel.
+        offset: Summand: a number, or one for each channel.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> np.asarray(hornbeam.layers.Rescaling(1 / 255)(np.array([0, 255])))
-    array([0., 1.], dtype=float32)
+    Example:
+        >>> np.asarray(hornbeam.layers.Rescaling(1 / 255)(np.array([0, 255])))
+        array([0., 1.], dtype=float32)
     """
 
-    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
+    def __init__(self, scale: float | ArrayLike, offset: float | ArrayLike = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.scale = scale
         self.offset = offset
@@ -30,7 +37,7 @@ class Rescaling(Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         x = ops.cast(inputs, self.compute_dtype)
-        return x * self._wide(self.scale) + self._wide(self.offset)
+        return x * self._as_factor(self.scale) + self._as_factor(self.offset)
 
-    def _wide(self, value: Any) -> Any:
+    def _as_factor(self, value: Any) -> Any:
         return value if isinstance(value, (int, float)) else ops.cast(np.asarray(value), self.compute_dtype)

@@ -1,8 +1,9 @@
-"""`Normalization`: zero mean and unit variance, found on data."""
+"""`Normalization`: zero mean and unit variance, by statistics of the training data."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,29 +13,43 @@ from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.layer import Layer
-from hornbeam.layers.preprocessing.adapting import batches_of, remembered
-from hornbeam.layers.preprocessing.host import no_strings
+from hornbeam.layers.preprocessing.adapting import batches_of, sketch_rows
+from hornbeam.layers.preprocessing.host import refuse_strings
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ArrayLike, Shape
 
 
 @exported("keras.layers")
 class Normalization(Layer):
-    """y = (x - mean) / sqrt(variance), with mean and variance of the training data, one for each index of
-    `axis`.
+    """Normalize features by mean and variance of the training data: `y = (x - mean) / sqrt(variance)`.
 
-    axis: axes that keep values of their own (-1: each feature; None: one mean for all). mean, variance:
-    given, or found by `adapt(data)`; until then 0 and 1. invert: the way back, y = x * sqrt(variance) + mean.
-    Weights (not trained): mean, variance of the kept axes' shape, and the count of samples.
+    Weights (not trained): mean and variance, of the sizes of `axis`, and the count of samples.
 
-    Raises ValueError if only one of mean and variance is given, ShapeError if a kept axis has an unknown
-    size.
+    Args:
+        axis: Axes with statistics for each index (-1: each feature); None for one mean of all values.
+        mean: Mean; computed by `adapt(data)` by default, and 0 until then.
+        variance: Variance; computed by `adapt(data)` by default, and 1 until then.
+        invert: Whether the inverse is applied: `y = x * sqrt(variance) + mean`.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> layer = hornbeam.layers.Normalization(); layer.adapt(np.array([[1.0], [3.0]]))
-    >>> np.asarray(layer(np.array([[1.0], [3.0]]))).tolist()
-    [[-1.0], [1.0]]
+    Raises:
+        ValueError: If only one of `mean` and `variance` is given.
+        ShapeError: If the size of a kept axis is unknown.
+
+    Example:
+        >>> layer = hornbeam.layers.Normalization(); layer.adapt(np.array([[1.0], [3.0]]))
+        >>> np.asarray(layer(np.array([[1.0], [3.0]]))).tolist()
+        [[-1.0], [1.0]]
     """
 
     def __init__(
-        self, axis: Any = -1, mean: Any = None, variance: Any = None, invert: bool = False, **kwargs: Any
+        self,
+        axis: int | Sequence[int] | None = -1,
+        mean: ArrayLike | None = None,
+        variance: ArrayLike | None = None,
+        invert: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if (mean is None) != (variance is None):
@@ -45,73 +60,83 @@ class Normalization(Layer):
         self.invert = invert
         self.supports_masking = True
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         rank = len(input_shape)
         if any(not -rank <= axis < rank for axis in self.axis):
             raise ValueError(f"{self.describe()}: axis {self.axis} does not exist in an input of rank {rank}")
-        keep = sorted(axis % rank for axis in self.axis)
-        if any(input_shape[axis] is None for axis in keep):
+        axes = sorted(axis % rank for axis in self.axis)
+        if any(input_shape[axis] is None for axis in axes):
             raise ShapeError(
                 f"{self.describe()}: sizes of the kept axes {self.axis} must be known, got "
                 f"{tuple(input_shape)}"
             )
-        self._keep = tuple(keep)
-        shape = tuple(input_shape[axis] for axis in keep)
+        self._kept_axes: tuple[int, ...] = tuple(axes)
+        shape = tuple(input_shape[axis] for axis in axes)
         if self.input_mean is None:
-            kept: dict[str, Any] = {"trainable": False, "autocast": False}
-            self.adapt_mean = self.add_weight(shape, "zeros", name="mean", **kept)
-            self.adapt_variance = self.add_weight(shape, "ones", name="variance", **kept)
+            options: dict[str, Any] = {"trainable": False, "autocast": False}
+            self.adapt_mean = self.add_weight(shape, "zeros", name="mean", **options)
+            self.adapt_variance = self.add_weight(shape, "ones", name="variance", **options)
             self.count = self.add_weight((), "zeros", dtype="int32", name="count", trainable=False)
 
-    def adapt(self, data: Any) -> None:
-        """Find mean and variance of `data`: an array, or an iterable of batches.
+    def adapt(self, data: ArrayLike | Iterable[ArrayLike]) -> None:
+        """Compute mean and variance of data.
 
-        Raises ValueError if mean and variance were given, or there is no data.
+        Args:
+            data: Array, or iterable of batches.
+
+        Raises:
+            ValueError: If mean and variance are fixed, or there are no data.
         """
         if self.input_mean is not None:
-            raise ValueError(f"{self.describe()} was given mean and variance: there is nothing to adapt")
-        batches = list(remembered(self, batches_of(data)))
+            raise ValueError(
+                f"{self.describe()} has a fixed mean and variance: adapt() has nothing to compute"
+            )
+        batches = list(sketch_rows(self, batches_of(data)))
         if not self.built:
             self.build((None, *batches[0].shape[1:]))
-        others = tuple(axis for axis in range(batches[0].ndim) if axis not in self._keep)
-        count, total, square = 0, 0.0, 0.0
+        reduced_axes = tuple(axis for axis in range(batches[0].ndim) if axis not in self._kept_axes)
+        count, running_mean, squares = 0, 0.0, 0.0
         for batch in batches:
-            no_strings(batch, self.describe())
-            wide = np.asarray(batch, np.float64)
-            here = int(np.prod([wide.shape[axis] for axis in others]))
-            mean, variance = wide.mean(axis=others), wide.var(axis=others)
-            # Chan et al. 1979: the sums of two sets from their means and variances.
-            delta = mean - total
-            square = square + variance * here + delta**2 * (count * here / (count + here))
-            total = total + delta * (here / (count + here))
-            count += here
-        self.adapt_mean.assign(total)
-        self.adapt_variance.assign(square / count)
+            refuse_strings(batch, self.describe())
+            values = np.asarray(batch, np.float64)
+            size = int(np.prod([values.shape[axis] for axis in reduced_axes]))
+            mean, variance = values.mean(axis=reduced_axes), values.var(axis=reduced_axes)
+            # Chan et al. 1979: combine the moments of two sets.
+            delta = mean - running_mean
+            squares = squares + variance * size + delta**2 * (count * size / (count + size))
+            running_mean = running_mean + delta * (size / (count + size))
+            count += size
+        self.adapt_mean.assign(running_mean)
+        self.adapt_variance.assign(squares / count)
         self.count.assign(min(count, 2**31 - 1))
 
     @property
     def mean(self) -> Any:
-        """The means in use."""
+        """Mean in use."""
         return self.adapt_mean if self.input_mean is None else np.asarray(self.input_mean)
 
     @property
     def variance(self) -> Any:
-        """The variances in use."""
+        """Variance in use."""
         return self.adapt_variance if self.input_mean is None else np.asarray(self.input_variance)
 
     def call(self, inputs: Tensor) -> Tensor:
         x = ops.cast(inputs, self.compute_dtype)
-        shape = tuple(x.shape[axis] if axis in self._keep else 1 for axis in range(x.ndim))
+        shape = tuple(x.shape[axis] if axis in self._kept_axes else 1 for axis in range(x.ndim))
 
-        def wide(value: Any) -> Tensor:
+        def broadcast(value: Any) -> Tensor:
             value = ops.cast(value, self.compute_dtype)
-            return ops.reshape(ops.broadcast_to(value, tuple(x.shape[axis] for axis in self._keep)), shape)
+            return ops.reshape(
+                ops.broadcast_to(value, tuple(x.shape[axis] for axis in self._kept_axes)), shape
+            )
 
-        mean = wide(self.mean)
-        deviation = ops.maximum(ops.sqrt(wide(self.variance)), epsilon())
+        mean = broadcast(self.mean)
+        deviation = ops.maximum(ops.sqrt(broadcast(self.variance)), epsilon())
         return x * deviation + mean if self.invert else (x - mean) / deviation
 
     def get_config(self) -> dict[str, Any]:
-        given = {"mean": self.input_mean, "variance": self.input_variance}
-        plain = {name: None if value is None else np.asarray(value).tolist() for name, value in given.items()}
-        return {**self._base_config(), "axis": self.axis, "invert": self.invert, **plain}
+        arrays = {"mean": self.input_mean, "variance": self.input_variance}
+        lists = {
+            name: None if value is None else np.asarray(value).tolist() for name, value in arrays.items()
+        }
+        return {**self._base_config(), "axis": self.axis, "invert": self.invert, **lists}

@@ -1,11 +1,11 @@
-"""Hash values of byte strings that are the same everywhere: those by which TensorFlow fills bins.
+"""Portable hashes of byte strings, with the values of TensorFlow.
 
 `fingerprint64` is FarmHash's Fingerprint64 (Pike, Alakuijala 2014, the function farmhashna::Hash64), and
-`siphash` is SipHash-2-4 (Aumasson, Bernstein 2012), which a key protects against made-up collisions.
+`siphash` is SipHash-2-4 (Aumasson, Bernstein 2012), whose key protects against crafted collisions.
 
-Both work on many strings at once: those of one length form a matrix of bytes, which is hashed column by
-column in wrapping 64-bit arithmetic. The arithmetic on words is that of arrays and of tensors alike: in a
-graph, whole numbers are hashed by it (`decimals.py`).
+Both hash many strings at once: those of one length form a matrix of bytes, which is hashed column by column
+in wrapping 64-bit arithmetic. The arithmetic works on arrays and tensors alike: `decimals.py` hashes integers
+with it inside graphs.
 """
 
 from __future__ import annotations
@@ -32,29 +32,29 @@ def _word(value: int) -> np.uint64:
 # -- strings of any length -----------------------------------------------------------------------------------
 
 
-def _by_length(strings: Sequence[bytes], hashed: Callable[[np.ndarray], Words]) -> Words:
-    """The hash of every string, found for all of one length at once from their bytes (number, length)."""
+def _by_length(strings: Sequence[bytes], hash_matrix: Callable[[np.ndarray], Words]) -> Words:
+    """Hash strings, those of one length at once from their bytes (number, length)."""
     lengths = np.fromiter(map(len, strings), np.int64, len(strings))
-    found = np.zeros(len(strings), np.uint64)
+    hashes = np.zeros(len(strings), np.uint64)
     for length in np.unique(lengths).tolist():
         rows = np.flatnonzero(lengths == length)
         joined = b"".join([strings[row] for row in rows.tolist()])
-        found[rows] = hashed(np.frombuffer(joined, np.uint8).reshape(len(rows), length))
-    return found
+        hashes[rows] = hash_matrix(np.frombuffer(joined, np.uint8).reshape(len(rows), length))
+    return hashes
 
 
 def fingerprint64(strings: Sequence[bytes]) -> Words:
-    """FarmHash's 64-bit fingerprint of every string, as uint64."""
+    """Compute FarmHash's 64-bit fingerprint of every string, as uint64."""
     return _by_length(strings, _farmhash)
 
 
 def siphash(strings: Sequence[bytes], key: Sequence[int]) -> Words:
-    """SipHash-2-4 of every string under a key of two 64-bit numbers, as uint64."""
+    """Compute SipHash-2-4 of every string under a key of two 64-bit numbers, as uint64."""
     return _by_length(strings, lambda matrix: _siphash(matrix, key))
 
 
 def combine(first: Words, second: Words) -> Words:
-    """One fingerprint of two: what TensorFlow crosses features by."""
+    """Combine two fingerprints to one, as TensorFlow crosses features."""
     mixed = (first ^ CROSS) ^ _shift_mix(second * CROSS) * CROSS
     mixed = mixed * CROSS
     return _shift_mix(_shift_mix(mixed) * CROSS)
@@ -64,12 +64,12 @@ def combine(first: Words, second: Words) -> Words:
 
 
 def left(x: Words, bits: int) -> Words:
-    """x << bits."""
+    """Shift left: x << bits."""
     return x << np.uint64(bits) if isinstance(x, np.ndarray) else ops.left_shift(x, np.uint64(bits))
 
 
 def right(x: Words, bits: int) -> Words:
-    """x >> bits."""
+    """Shift right: x >> bits."""
     return x >> np.uint64(bits) if isinstance(x, np.ndarray) else ops.right_shift(x, np.uint64(bits))
 
 
@@ -82,13 +82,13 @@ def _shift_mix(x: Words) -> Words:
 
 
 def _hash16(u: Words, v: Words, mul: Words | np.uint64) -> Words:
-    """128 bits to 64, as in CityHash."""
+    """Hash 128 bits to 64, as in CityHash."""
     a = _shift_mix((u ^ v) * mul)
     return _shift_mix((v ^ a) * mul) * mul
 
 
 def _fetch(s: np.ndarray, start: int, dtype: str = "<u8") -> Words:
-    """The little-endian words at a position of every string."""
+    """Return the little-endian words at a position of every string."""
     size = np.dtype(dtype).itemsize
     return np.ascontiguousarray(s[:, start : start + size]).view(dtype)[:, 0].astype(np.uint64)
 
@@ -109,35 +109,35 @@ def _farmhash_to_16(s: np.ndarray, n: int) -> Words:
         return farmhash_4_to_7(_fetch(s, 0, "<u4"), _fetch(s, n - 4, "<u4"), np.uint64(n))
     if n == 0:
         return np.full(len(s), K2)
-    first, middle, last = (s[:, place].astype(np.uint64) for place in (0, n >> 1, n - 1))
+    first, middle, last = (s[:, position].astype(np.uint64) for position in (0, n >> 1, n - 1))
     return farmhash_1_to_3(first, middle, last, np.uint64(n))
 
 
 def _farmhash_to_32(s: np.ndarray, n: int) -> Words:
-    first, second, last, before = (_fetch(s, place) for place in (0, 8, n - 8, n - 16))
+    first, second, last, before = (_fetch(s, position) for position in (0, 8, n - 8, n - 16))
     return farmhash_17_to_32(first, second, last, before, np.uint64(n))
 
 
 def farmhash_1_to_3(first: Words, middle: Words, last: Words, n: Words) -> Words:
-    """Strings of n bytes, from three of them."""
+    """Hash strings of n bytes from their first, middle and last byte."""
     y, z = first + left(middle, 8), left(last, 2) + n
     return _shift_mix(y * K2 ^ z * K0) * K2
 
 
 def farmhash_4_to_7(first: Words, last: Words, n: Words) -> Words:
-    """Strings of n bytes, from the first and the last four."""
+    """Hash strings of n bytes from their first and last four."""
     return _hash16(left(first, 3) + n, last, n * np.uint64(2) + K2)
 
 
 def farmhash_8_to_16(first: Words, last: Words, n: Words) -> Words:
-    """Strings of n bytes, from the first and the last eight."""
+    """Hash strings of n bytes from their first and last eight."""
     mul = n * np.uint64(2) + K2
     a = first + K2
     return _hash16(_rotate(last, 37) * mul + a, (_rotate(a, 25) + last) * mul, mul)
 
 
 def farmhash_17_to_32(first: Words, second: Words, last: Words, before: Words, n: Words) -> Words:
-    """Strings of n bytes, from the first and second eight, the last, and those before them."""
+    """Hash strings of n bytes from their first and second eight, last eight, and the eight before those."""
     mul = n * np.uint64(2) + K2
     a, b, c, d = first * K1, second, last * mul, before * K2
     return _hash16(_rotate(a + b, 43) + _rotate(c, 30) + d, a + _rotate(b + K2, 18) + c, mul)
@@ -155,7 +155,7 @@ def _farmhash_to_64(s: np.ndarray, n: int) -> Words:
 
 
 def _weak32(s: np.ndarray, start: int, a: Words, b: Words) -> tuple[Words, Words]:
-    """32 bytes and two seeds to 16 bytes."""
+    """Hash 32 bytes and two seeds to 16 bytes."""
     w, x, y, z = (_fetch(s, start + 8 * i) for i in range(4))
     a = a + w
     b = _rotate(b + a + z, 21)
@@ -164,7 +164,7 @@ def _weak32(s: np.ndarray, start: int, a: Words, b: Words) -> tuple[Words, Words
 
 
 def _farmhash_long(s: np.ndarray, n: int) -> Words:
-    """56 bytes of state, 64 bytes of the string at a time; the last 64 bytes once more at the end."""
+    """Update a state of 56 bytes by 64 bytes of the string at a time, the last 64 bytes twice."""
     seed = 81
     y_seed = _word(seed * int(K1) + 113)
     x = _fetch(s, 0) + _word(seed * int(K2))
@@ -219,7 +219,7 @@ def _sip_round(v0: Words, v1: Words, v2: Words, v3: Words) -> tuple[Words, Words
 
 def _siphash(s: np.ndarray, key: Sequence[int]) -> Words:
     count, n = s.shape
-    # The last word: what is left of the string, zeros, and the string's length in the highest byte.
+    # The last word: the rest of the string, zeros, and the string's length in the highest byte.
     padded = np.zeros((count, n // 8 * 8 + 8), np.uint8)
     padded[:, :n] = s
     padded[:, -1] = n & 0xFF
@@ -227,7 +227,7 @@ def _siphash(s: np.ndarray, key: Sequence[int]) -> Words:
 
 
 def siphash_words(words: Sequence[Words], key: Sequence[int]) -> Words:
-    """SipHash-2-4 of padded strings, from their words."""
+    """Compute SipHash-2-4 of padded strings from their words."""
     k0, k1 = _word(key[0]), _word(key[1])
     zero = words[0] ^ words[0]
     v0, v1 = zero + (k0 ^ _word(0x736F6D6570736575)), zero + (k1 ^ _word(0x646F72616E646F6D))

@@ -1,0 +1,1 @@
+"""Portable hashes of strings and integers, with the values of TensorFlow."""
