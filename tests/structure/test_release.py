@@ -77,6 +77,13 @@ def test_python_is_tested_on_every_supported_system() -> None:
     )
 
 
+def test_every_fuzz_target_runs_every_night() -> None:
+    targets = {path.stem for path in (ROOT / "fuzz/targets").glob("*.rs")}
+    assert set(workflow("nightly")["jobs"]["fuzz"]["strategy"]["matrix"]["target"]) == targets
+    (listed,) = re.findall(r"^FUZZ_TARGETS \?= (.+)$", (ROOT / "Makefile").read_text(), re.M)
+    assert set(listed.split()) == targets
+
+
 def test_only_tags_are_published() -> None:
     publish = workflow("release")["jobs"]["publish"]
     assert "refs/tags/v" in publish["if"]
