@@ -22,7 +22,9 @@ def _nothing_was_said(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_policy_that_is_only_slower_is_warned_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(current_engine()), "multiplies", lambda self, dtype: dtype == "float32")
+    monkeypatch.setattr(
+        type(current_engine()), "has_native_arithmetic", lambda self, dtype: dtype == "float32"
+    )
     with pytest.warns(UserWarning, match="no instruction that multiplies bfloat16"):
         dtype_policies.set_dtype_policy("mixed_bfloat16")
     with warnings.catch_warnings():
@@ -34,7 +36,7 @@ def test_a_policy_that_is_only_slower_is_warned_of_once(monkeypatch: pytest.Monk
 
 
 def test_a_policy_that_the_machine_has_an_instruction_for_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(current_engine()), "multiplies", lambda self, dtype: True)
+    monkeypatch.setattr(type(current_engine()), "has_native_arithmetic", lambda self, dtype: True)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         dtype_policies.set_dtype_policy("mixed_bfloat16")

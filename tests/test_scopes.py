@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import hornbeam as hb
-from hornbeam import layers, ops
+from hornbeam import engines, layers, ops
+from hornbeam.engines.reference import ReferenceEngine
 
 X = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
 
@@ -28,7 +29,7 @@ def test_a_scope_holds_values_and_assignments() -> None:
     assert v.tolist() == [1.0, 2.0]
     with pytest.raises(ValueError, match="pairs a Variable"):
         hb.StatelessScope([("v", 1.0)])
-    with pytest.raises(ValueError, match="the value given for it"):
+    with pytest.raises(ValueError, match="got a value of shape"):
         hb.StatelessScope([(v, 1.0)])
 
 
@@ -144,8 +145,48 @@ def test_devices() -> None:
     for name in ("cpu", "CPU:0", "/cpu:0", "/device:CPU:0"):
         with hb.device(name):
             assert float(ops.sum(ops.ones(2))) == 2.0
-    for name in ("gpu:0", "cuda", 0):
-        with pytest.raises(ValueError, match="run on the CPU"):
+    with hb.device("reference"):
+        assert hb.config.engine() == "reference"
+    with pytest.raises(ValueError, match="must be a string"):
+        hb.device(0)  # type: ignore[arg-type]
+    for name in ("gpu:0", "cuda", "tpu:1", "cpu:a"):
+        with (
+            engines.using("native"),
+            pytest.raises(ValueError, match=r"native engine has cpu:0;.*torch:cuda:0"),
+        ):
             hb.device(name)
+
+
+def test_devices_of_engines() -> None:
+    """A device without an engine is one of the current engine; one with an engine selects it."""
+    made: list[str] = []
+
+    class OnDevices(ReferenceEngine):
+        def __init__(self, device: str = "cpu:0") -> None:
+            super().__init__()
+            if device not in ("cpu:0", "cpu", "gpu:1"):
+                raise RuntimeError(f"no {device}")
+            self.name = f"ondevices:{device}"
+            made.append(device)
+
+        def devices(self, kind: str | None = None) -> list[str]:
+            return ["gpu:0", "gpu:1"]
+
+    engines.register("ondevices", OnDevices)
+    try:
+        with hb.device("ondevices:gpu:1"):
+            assert hb.config.engine() == "ondevices:gpu:1"
+            with hb.device("cpu"):
+                assert hb.config.engine() == "ondevices:cpu"
+            with pytest.raises(ValueError, match="gpu:0, gpu:1"):
+                hb.device("/device:GPU:7")
+        assert made == ["gpu:1", "cpu"]
+    finally:
+        del engines._known["ondevices"]
+        for name in ("ondevices:gpu:1", "ondevices:cpu"):
+            engines._loaded.pop(name, None)
+
+
+def test_symbolic_scope() -> None:
     with hb.SymbolicScope():
         assert hb.Input((3,)).shape == (None, 3)

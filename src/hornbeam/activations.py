@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import primitives as p
 from hornbeam.core import registry
@@ -14,6 +14,9 @@ from hornbeam.ir.primitive import full
 from hornbeam.ops import activation as nn
 from hornbeam.ops._common import float_node, node_of
 from hornbeam.ops.elementwise import clip, exp, tanh
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ActivationLike, Config, TensorLike
 
 # fmt: off
 __all__ = [
@@ -57,14 +60,24 @@ threshold = exported(_MODULE)(nn.threshold)
 @exported(_MODULE)
 @operation
 def relu(
-    x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
+    x: TensorLike, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
 ) -> Tensor:
-    """max(x, 0), or with other arguments: max_value from there on, x above `threshold`, else a slope.
+    """Compute the rectified linear unit max(x, 0), or a variant with a gradient, a limit or a threshold.
 
     f(x) = max_value if x >= max_value, x if threshold < x < max_value, else negative_slope (x - threshold).
 
-    >>> float(hornbeam.activations.relu(-2.0, negative_slope=0.5))
-    -1.0
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+        negative_slope: Factor below `threshold`.
+        max_value: Number, the largest result, or None.
+        threshold: Number up to which `negative_slope` applies.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> float(hornbeam.activations.relu(-2.0, negative_slope=0.5))
+        -1.0
     """
     if not negative_slope and max_value is None and not threshold:
         return nn.relu(x)
@@ -79,23 +92,40 @@ def relu(
 
 
 @exported(_MODULE)
-def gelu(x: Any, approximate: bool = False) -> Tensor:
-    """x Phi(x), Phi the normal distribution function, by erf unless `approximate` (then by tanh).
+def gelu(x: TensorLike, approximate: bool = False) -> Tensor:
+    """Compute x Phi(x), where Phi is the normal distribution function.
 
-    Hendrycks & Gimpel, "Gaussian Error Linear Units", 2016.
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+        approximate: Use the approximation by tanh; otherwise the error function.
 
-    >>> float(hornbeam.activations.gelu(0.0))
-    0.0
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> float(hornbeam.activations.gelu(0.0))
+        0.0
+
+    Source: Hendrycks & Gimpel, "Gaussian Error Linear Units", 2016.
     """
     return nn.gelu(x, approximate)
 
 
 @exported(_MODULE)
-def mish(x: Any) -> Tensor:
-    """x tanh(softplus(x)). Misra, "Mish", 2019.
+def mish(x: TensorLike) -> Tensor:
+    """Compute x tanh(softplus(x)).
 
-    >>> float(hornbeam.activations.mish(0.0))
-    0.0
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> float(hornbeam.activations.mish(0.0))
+        0.0
+
+    Source: Misra, "Mish", 2019.
     """
     return _mish(x)
 
@@ -107,47 +137,94 @@ def _mish(x: Any) -> Tensor:
 
 
 @exported(_MODULE)
-def hard_sigmoid_of_keras_2(x: Any) -> Tensor:
-    """x / 5 + 1/2 limited to [0, 1]: what Keras 1 and 2 called hard_sigmoid, for their files.
+def hard_sigmoid_of_keras_2(x: TensorLike) -> Tensor:
+    """Compute x / 5 + 1/2 limited to [0, 1], the hard_sigmoid of Keras 1 and 2, for their files.
 
-    >>> float(hornbeam.activations.hard_sigmoid_of_keras_2(5.0))
-    1.0
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> float(hornbeam.activations.hard_sigmoid_of_keras_2(5.0))
+        1.0
     """
     return clip(Tensor(float_node(x) * 0.2 + 0.5), 0.0, 1.0)
 
 
 @exported(_MODULE)
-def exponential(x: Any) -> Tensor:
-    """exp(x).
+def exponential(x: TensorLike) -> Tensor:
+    """Compute exp(x).
 
-    >>> float(hornbeam.activations.exponential(0.0))
-    1.0
+    Args:
+        x: Tensor of floats; integers are computed as floats.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> float(hornbeam.activations.exponential(0.0))
+        1.0
     """
     return exp(x)
 
 
 @exported(_MODULE)
-def linear(x: Any) -> Any:
-    """x itself: no activation."""
+def linear(x: TensorLike) -> Any:
+    """Return x: no activation.
+
+    Args:
+        x: Tensor.
+
+    Returns:
+        `x`.
+    """
     return x
 
 
 def serialize(activation: Callable[..., Any]) -> Any:
-    """The name of an activation function, or the config of an object that is one (a layer)."""
+    """Convert an activation to a config.
+
+    Args:
+        activation: Activation function, or object that is one (a layer).
+
+    Returns:
+        Name, or dict for an object.
+    """
     return registry.serialize(activation)
 
 
-def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
-    """The activation that a name or config stands for. Raises UnknownObjectError for an unknown one."""
+def deserialize(config: str | Config, custom_objects: dict[str, Any] | None = None) -> Any:
+    """Build the activation that a name or config describes.
+
+    Args:
+        config: Config or name.
+        custom_objects: Classes and functions by name, in addition to the registered ones.
+
+    Returns:
+        Activation.
+
+    Raises:
+        UnknownObjectError: If a name is unknown.
+    """
     return registry.resolve(config, _MODULE, "activation", custom_objects)
 
 
-def get(identifier: Any) -> Callable[..., Any]:
-    """The activation function for a name, config or callable; None is `linear`.
+def get(identifier: ActivationLike) -> Callable[..., Any]:
+    """Return the activation for an identifier.
 
-    Raises UnknownObjectError, with the nearest name, for an unknown one.
+    Args:
+        identifier: Name, config, callable, or None for `linear`.
 
-    >>> hornbeam.activations.get("relu") is hornbeam.activations.relu
-    True
+    Returns:
+        Activation.
+
+    Raises:
+        UnknownObjectError: If the name is unknown; the message suggests the nearest one.
+
+    Example:
+        >>> hornbeam.activations.get("relu") is hornbeam.activations.relu
+        True
     """
     return linear if identifier is None else registry.resolve(identifier, _MODULE, "activation")

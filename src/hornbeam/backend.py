@@ -38,22 +38,44 @@ __all__ = [
 
 
 def get_uid(prefix: str = "") -> int:
-    """How often names with `prefix` have been given out, this time included."""
+    """Count the names that were generated with a prefix, this call included.
+
+    Args:
+        prefix: String.
+
+    Returns:
+        Integer.
+    """
     name = _unique_name(prefix)
     return int(name.rsplit("_", 1)[-1]) + 1 if name != prefix else 1
 
 
 def is_float_dtype(dtype: object) -> bool:
-    """True for float16, bfloat16, float32 and float64."""
+    """Return True for float16, bfloat16, float32 and float64.
+
+    Args:
+        dtype: Dtype by name or as a NumPy dtype.
+    """
     return is_float(dtype_name(dtype))
 
 
 def is_int_dtype(dtype: object) -> bool:
-    """True for the signed and unsigned integer dtypes."""
+    """Return True for the signed and unsigned integer dtypes.
+
+    Args:
+        dtype: Dtype by name or as a NumPy dtype.
+    """
     return is_integer(dtype_name(dtype))
 
 
 def result_type(*dtypes: object) -> str:
-    """The dtype that an operation on values of `dtypes` gives; int and float are weak."""
+    """Return the dtype of an operation on values of these dtypes; int and float are weak.
+
+    Args:
+        *dtypes: Dtypes by name, NumPy dtypes, or the types int and float.
+
+    Returns:
+        Name of a dtype.
+    """
     kinds = [d.__name__ if d in (int, float) else dtype_name(d) for d in dtypes or (float,)]
     return promote_types(kinds, floatx())

@@ -55,12 +55,19 @@ _settings: dict[str, Any] = {
 
 
 def floatx() -> str:
-    """Default float dtype of weights and of Python floats: "float32" unless set otherwise."""
+    """Return the default float dtype of weights and of Python floats: "float32" unless set otherwise."""
     return str(_settings["floatx"])
 
 
 def set_floatx(value: str) -> None:
-    """Set the default float dtype. Raises ValueError for anything but a float dtype."""
+    """Set the default float dtype.
+
+    Args:
+        value: "bfloat16", "float16", "float32" or "float64".
+
+    Raises:
+        ValueError: If `value` is no float dtype.
+    """
     name = dtype_name(value)
     if name not in FLOATS:
         raise ValueError(f"floatx must be one of {', '.join(FLOATS)}, got {value!r}")
@@ -68,12 +75,19 @@ def set_floatx(value: str) -> None:
 
 
 def epsilon() -> float:
-    """The small number that keeps divisions and logarithms finite: 1e-7 unless set otherwise."""
+    """Return the small number that keeps divisions and logarithms finite: 1e-7 unless set otherwise."""
     return float(_settings["epsilon"])
 
 
 def set_epsilon(value: float) -> None:
-    """Set the small number used against division by zero. ValueError unless it is above 0 and below 1."""
+    """Set the small number that keeps divisions and logarithms finite.
+
+    Args:
+        value: Number in (0, 1).
+
+    Raises:
+        ValueError: If `value` is not in (0, 1).
+    """
     number = float(value)
     if not 0 < number < 1:
         raise ValueError(f"epsilon must be a small number above 0, got {value!r}")
@@ -81,17 +95,34 @@ def set_epsilon(value: float) -> None:
 
 
 def image_data_format() -> str:
-    """Default place of the channels of images: "channels_last" unless set otherwise."""
+    """Return the default position of the channels of images: "channels_last" unless set otherwise."""
     return str(_settings["image_data_format"])
 
 
 def set_image_data_format(data_format: str) -> None:
-    """Set the default to "channels_last" or "channels_first"."""
+    """Set the default position of the channels of images.
+
+    Args:
+        data_format: "channels_last" or "channels_first".
+
+    Raises:
+        ValueError: If `data_format` is neither.
+    """
     _settings["image_data_format"] = standard_data_format(data_format)
 
 
 def standard_data_format(data_format: str | None) -> str:
-    """`data_format`, or the default for None. Raises ValueError for an unknown one."""
+    """Return `data_format`, or the default for None.
+
+    Args:
+        data_format: "channels_last", "channels_first" or None.
+
+    Returns:
+        "channels_last" or "channels_first".
+
+    Raises:
+        ValueError: If `data_format` is unknown.
+    """
     if data_format is None:
         return image_data_format()
     if data_format not in ("channels_last", "channels_first"):
@@ -100,19 +131,23 @@ def standard_data_format(data_format: str | None) -> str:
 
 
 def engine() -> str:
-    """Name of the engine that runs everything now."""
+    """Return the name of the current engine."""
     return current_engine().name
 
 
 def backend() -> str:
-    """Keras's word for the engine: the name of the engine that runs everything now."""
+    """Return the name of the current engine, under Keras's word for it."""
     return engine()
 
 
 def set_backend(backend: str) -> None:
-    """Keras's word for `set_engine`: values move to the other engine when they are next used.
+    """Set the engine, under Keras's word for it; values move to it when they are next used.
 
-    Raises ValueError for a name that is no engine of this version.
+    Args:
+        backend: Name of an engine.
+
+    Raises:
+        ValueError: If the engine is unknown.
     """
     set_engine(backend)
 
@@ -121,52 +156,52 @@ def set_backend(backend: str) -> None:
 
 
 def enable_interactive_logging() -> None:
-    """Draw progress as a live bar where the output is a terminal: how it is from the start."""
+    """Show progress as a live bar on a terminal, which is the default."""
     _settings["interactive_logging"] = True
 
 
 def disable_interactive_logging() -> None:
-    """Write progress as one line an epoch, also on a terminal."""
+    """Show progress as one line per epoch, on a terminal, too."""
     _settings["interactive_logging"] = False
 
 
 def is_interactive_logging_enabled() -> bool:
-    """Whether progress may be a live bar."""
+    """Return True if progress may be a live bar."""
     return bool(_settings["interactive_logging"])
 
 
 def enable_traceback_filtering() -> None:
-    """Kept for programs that call it: tracebacks are short as they are, and none is ever cut."""
+    """Accepted for programs that call it: tracebacks are short, and never filtered."""
     _settings["traceback_filtering"] = True
 
 
 def disable_traceback_filtering() -> None:
-    """Kept for programs that call it; see `enable_traceback_filtering`."""
+    """Accepted for programs that call it; see `enable_traceback_filtering`."""
     _settings["traceback_filtering"] = False
 
 
 def is_traceback_filtering_enabled() -> bool:
-    """What was set last, True at first. Nothing depends on it."""
+    """Return the last setting, True at first. It has no effect."""
     return bool(_settings["traceback_filtering"])
 
 
 def enable_flash_attention() -> None:
-    """Kept for programs that call it: engines choose their kernels themselves, with the same results."""
+    """Accepted for programs that call it: engines choose their kernels, with the same results."""
     _settings["flash_attention"] = True
 
 
 def disable_flash_attention() -> None:
-    """Kept for programs that call it; see `enable_flash_attention`."""
+    """Accepted for programs that call it; see `enable_flash_attention`."""
     _settings["flash_attention"] = False
 
 
 def is_flash_attention_enabled() -> bool | None:
-    """What was set last, None at first. Nothing depends on it."""
+    """Return the last setting, None at first. It has no effect."""
     return _settings["flash_attention"]
 
 
 def is_nnx_enabled() -> bool:
-    """False: NNX is a library of Flax's, which Hornbeam does not use."""
+    """Return False: NNX is a library of Flax, which Hornbeam does not use."""
     return False
 
 
@@ -174,28 +209,36 @@ def is_nnx_enabled() -> bool:
 
 
 def set_max_epochs(max_epochs: int | None) -> None:
-    """Let no `fit` make more than `max_epochs` epochs, to try a program out. None for no limit.
+    """Limit the epochs of every `fit`, to try a program.
 
-    Raises ValueError unless it is a whole number above 0 or None.
+    Args:
+        max_epochs: Positive integer, or None for no limit.
+
+    Raises:
+        ValueError: If `max_epochs` is neither.
     """
     _settings["max_epochs"] = _limit("max_epochs", max_epochs)
 
 
 def max_epochs() -> int | None:
-    """The limit that `set_max_epochs` set, or None."""
+    """Return the limit of `set_max_epochs`, or None."""
     return _settings["max_epochs"]
 
 
 def set_max_steps_per_epoch(max_steps_per_epoch: int | None) -> None:
-    """Let no pass of `fit`, `evaluate` or `predict` take more than so many batches. None for no limit.
+    """Limit the batches of every pass of `fit`, `evaluate` and `predict`.
 
-    Raises ValueError unless it is a whole number above 0 or None.
+    Args:
+        max_steps_per_epoch: Positive integer, or None for no limit.
+
+    Raises:
+        ValueError: If `max_steps_per_epoch` is neither.
     """
     _settings["max_steps_per_epoch"] = _limit("max_steps_per_epoch", max_steps_per_epoch)
 
 
 def max_steps_per_epoch() -> int | None:
-    """The limit that `set_max_steps_per_epoch` set, or None."""
+    """Return the limit of `set_max_steps_per_epoch`, or None."""
     return _settings["max_steps_per_epoch"]
 
 

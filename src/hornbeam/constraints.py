@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import ops
 from hornbeam._internal.validation import check_axes, check_number
@@ -10,6 +11,9 @@ from hornbeam.config import epsilon
 from hornbeam.core import registry
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ConstraintLike
 
 # fmt: off
 __all__ = [
@@ -23,21 +27,38 @@ _MODULE = "keras.constraints"
 
 @exported(_MODULE)
 class Constraint:
-    """A function of a weight that returns the nearest allowed one. Subclasses define `__call__` and
-    `get_config`."""
+    """Base class of projections: a function of a weight that returns the nearest valid weight.
+
+    Subclasses define `__call__` and `get_config`.
+    """
 
     def __call__(self, w: Any) -> Tensor:
+        """Project a weight.
+
+        Args:
+            w: Tensor, the weight.
+
+        Returns:
+            Tensor of its shape.
+        """
         raise NotImplementedError(
             f"{type(self).__name__} must define __call__(w), which returns the allowed weight"
         )
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs to make one like it."""
+        """Return the arguments from which an equal constraint is built."""
         return {}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """A constraint like the one whose `get_config` gave `config`."""
+        """Build the constraint that `get_config` described.
+
+        Args:
+            config: Dict of arguments.
+
+        Returns:
+            Constraint.
+        """
         return cls(**config)
 
 
@@ -47,16 +68,20 @@ def _norms(w: Any, axis: Any) -> Tensor:
 
 @exported(_MODULE, "max_norm")
 class MaxNorm(Constraint):
-    """Shrinks the vectors along `axis` whose norm is above `max_value` to that norm.
+    """Scale vectors with a norm above `max_value` down to that norm.
 
-    axis: 0 for the input weights of each unit of a Dense layer, [0, 1, 2] for each filter of a Conv2D.
+    Args:
+        max_value: Number >= 0, the largest norm.
+        axis: Integer or sequence of integers, the axes of the vectors: 0 for the input weights of each unit
+            of a Dense layer, [0, 1, 2] for each filter of a Conv2D.
 
-    >>> np.asarray(hornbeam.constraints.MaxNorm(1.0)(hornbeam.ops.array([[3.0], [4.0]]))).round(3)
-    array([[0.6],
-           [0.8]], dtype=float32)
+    Example:
+        >>> np.asarray(hornbeam.constraints.MaxNorm(1.0)(hornbeam.ops.array([[3.0], [4.0]]))).round(3)
+        array([[0.6],
+               [0.8]], dtype=float32)
     """
 
-    def __init__(self, max_value: float = 2, axis: Any = 0) -> None:
+    def __init__(self, max_value: float = 2, axis: int | Sequence[int] | None = 0) -> None:
         self.max_value = check_number("max_value", max_value, 0)
         self.axis = check_axes("axis", axis)
 
@@ -70,10 +95,11 @@ class MaxNorm(Constraint):
 
 @exported(_MODULE, "non_neg")
 class NonNeg(Constraint):
-    """Negative weights become 0.
+    """Set negative weights to 0.
 
-    >>> np.asarray(hornbeam.constraints.NonNeg()(hornbeam.ops.array([-1.0, 2.0]))).tolist()
-    [0.0, 2.0]
+    Example:
+        >>> np.asarray(hornbeam.constraints.NonNeg()(hornbeam.ops.array([-1.0, 2.0]))).tolist()
+        [0.0, 2.0]
     """
 
     def __call__(self, w: Any) -> Tensor:
@@ -82,14 +108,19 @@ class NonNeg(Constraint):
 
 @exported(_MODULE, "unit_norm")
 class UnitNorm(Constraint):
-    """Scales the vectors along `axis` to norm 1.
+    """Scale vectors to norm 1.
 
-    >>> np.asarray(hornbeam.constraints.UnitNorm()(hornbeam.ops.array([[3.0], [4.0]]))).round(3)
-    array([[0.6],
-           [0.8]], dtype=float32)
+    Args:
+        axis: Integer or sequence of integers, the axes of the vectors: 0 for the input weights of each unit
+            of a Dense layer, [0, 1, 2] for each filter of a Conv2D.
+
+    Example:
+        >>> np.asarray(hornbeam.constraints.UnitNorm()(hornbeam.ops.array([[3.0], [4.0]]))).round(3)
+        array([[0.6],
+               [0.8]], dtype=float32)
     """
 
-    def __init__(self, axis: Any = 0) -> None:
+    def __init__(self, axis: int | Sequence[int] | None = 0) -> None:
         self.axis = axis
 
     def __call__(self, w: Any) -> Tensor:
@@ -101,15 +132,27 @@ class UnitNorm(Constraint):
 
 @exported(_MODULE, "min_max_norm")
 class MinMaxNorm(Constraint):
-    """Moves the norms of the vectors along `axis` into [min_value, max_value], by the part `rate` of the way.
+    """Move the norms of vectors toward [min_value, max_value].
 
-    >>> np.asarray(hornbeam.constraints.MinMaxNorm(1.0, 2.0)(hornbeam.ops.array([[0.3], [0.4]]))).round(3)
-    array([[0.6],
-           [0.8]], dtype=float32)
+    Args:
+        min_value: Number, the least norm.
+        max_value: Number, the largest norm.
+        rate: Number in [0, 1], the fraction of the distance by which a norm moves.
+        axis: Integer or sequence of integers, the axes of the vectors: 0 for the input weights of each unit
+            of a Dense layer, [0, 1, 2] for each filter of a Conv2D.
+
+    Example:
+        >>> np.asarray(hornbeam.constraints.MinMaxNorm(1.0, 2.0)(hornbeam.ops.array([[0.3], [0.4]]))).round(3)
+        array([[0.6],
+               [0.8]], dtype=float32)
     """
 
     def __init__(
-        self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Any = 0
+        self,
+        min_value: float = 0.0,
+        max_value: float = 1.0,
+        rate: float = 1.0,
+        axis: int | Sequence[int] | None = 0,
     ) -> None:
         self.min_value = min_value
         self.max_value = max_value
@@ -134,18 +177,43 @@ max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNo
 
 
 def serialize(constraint: Any) -> Any:
-    """The config of a constraint."""
+    """Convert a constraint to a config.
+
+    Args:
+        constraint: Constraint.
+
+    Returns:
+        Dict.
+    """
     return registry.serialize(constraint)
 
 
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
-    """The constraint that a name or config stands for. Raises UnknownObjectError for an unknown one."""
+    """Build the constraint that a name or config describes.
+
+    Args:
+        config: Config or name.
+        custom_objects: Classes and functions by name, in addition to the registered ones.
+
+    Returns:
+        Constraint.
+
+    Raises:
+        UnknownObjectError: If a name is unknown.
+    """
     return registry.resolve(config, _MODULE, "constraint", custom_objects)
 
 
-def get(identifier: Any) -> Any:
-    """The constraint for a name ("max_norm"), config, class or callable; None for None.
+def get(identifier: ConstraintLike | type[Constraint]) -> Any:
+    """Return the constraint for an identifier.
 
-    Raises UnknownObjectError, with the nearest name, for an unknown one.
+    Args:
+        identifier: Name such as "max_norm", config, class, callable, or None.
+
+    Returns:
+        Constraint, or None for None.
+
+    Raises:
+        UnknownObjectError: If the name is unknown; the message suggests the nearest one.
     """
     return registry.resolve(identifier, _MODULE, "constraint")

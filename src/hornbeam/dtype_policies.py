@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,14 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.engines import current_engine
 from hornbeam.ir.types import FLOATS, dtype_name, is_float
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Config, DTypePolicyLike
+
+__all__ = [
+    "DTypePolicy", "DTypePolicyMap", "FloatDTypePolicy", "deserialize", "dtype_policy", "get", "serialize",
+    "set_dtype_policy",
+]  # fmt: skip
+
 _MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 _default: DTypePolicy | None = None
 # The dtypes that were warned of.
@@ -29,15 +37,20 @@ _warned: set[str] = set()
 @exported("keras.dtype_policies", "FloatDTypePolicy")
 @exported("keras.mixed_precision", "Policy")
 class DTypePolicy:
-    """How a layer treats dtypes: weights are stored in `variable_dtype`, computed with in `compute_dtype`.
+    """Dtypes of a layer: weights are stored in `variable_dtype` and computed with in `compute_dtype`.
 
-    name: a dtype such as "float32" (both are that), or "mixed_float16" / "mixed_bfloat16" (weights in
-    float32, work in 16 bits; see Micikevicius et al. 2018, Mixed Precision Training).
+    See Micikevicius et al. 2018, Mixed Precision Training.
 
-    Raises ValueError for an unknown name.
+    Args:
+        name: Dtype such as "float32" for both, or "mixed_float16" or "mixed_bfloat16" (weights in float32,
+            arithmetic in 16 bits); None for the global policy.
 
-    >>> DTypePolicy("mixed_bfloat16").compute_dtype
-    'bfloat16'
+    Raises:
+        ValueError: If the name is unknown.
+
+    Example:
+        >>> DTypePolicy("mixed_bfloat16").compute_dtype
+        'bfloat16'
     """
 
     def __init__(self, name: str | None = None) -> None:
@@ -56,26 +69,40 @@ class DTypePolicy:
 
     @property
     def name(self) -> str:
-        """ "float32", "mixed_bfloat16", ..."""
+        """Name of the policy, such as "float32" or "mixed_bfloat16"."""
         return self._name
 
     @property
     def compute_dtype(self) -> str:
-        """The dtype of inputs, and of weights while the layer computes."""
+        """Dtype of inputs, and of weights while the layer computes."""
         return self._compute_dtype
 
     @property
     def variable_dtype(self) -> str:
-        """The dtype in which weights are stored and updated."""
+        """Dtype in which weights are stored and updated."""
         return self._variable_dtype
 
     def at(self, path: str) -> DTypePolicy:
-        """The policy of the layer at `path`: this one; a `DTypePolicyMap` has several."""
+        """Return the policy of a layer; a `DTypePolicyMap` has several.
+
+        Args:
+            path: Path of the layer.
+
+        Returns:
+            DTypePolicy.
+        """
         return self
 
     def convert_input(self, x: Any, autocast: bool, dtype: str) -> Any:
-        """`x` as a layer sees it: arrays become tensors, floating-point ones of `dtype` if `autocast`. What
-        is no array stays as it is.
+        """Convert an input of a layer: arrays become tensors; anything else stays as it is.
+
+        Args:
+            x: Input.
+            autocast: Cast floating-point inputs.
+            dtype: Dtype to cast to.
+
+        Returns:
+            Tensor, or `x`.
         """
         if not isinstance(x, (Tensor, np.ndarray, np.generic)):
             return x
@@ -84,16 +111,23 @@ class DTypePolicy:
 
     @property
     def quantization_mode(self) -> None:
-        """None: quantized policies are not there."""
+        """None: quantized policies are not supported."""
         return None
 
     def get_config(self) -> dict[str, Any]:
-        """`{"name": ...}`."""
+        """Return the config `{"name": ...}`."""
         return {"name": self._name}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> DTypePolicy:
-        """The policy that a config describes."""
+        """Build the policy that a config describes.
+
+        Args:
+            config: Dict of arguments.
+
+        Returns:
+            DTypePolicy.
+        """
         return cls(**config)
 
     def __repr__(self) -> str:
@@ -112,19 +146,25 @@ Policy = DTypePolicy
 
 @exported("keras.dtype_policies")
 class DTypePolicyMap(DTypePolicy, MutableMapping[str, DTypePolicy]):
-    """A policy for each layer inside a layer, by path: `dtype=` of a layer that hands it on to those inside.
+    """Policies by layer path, for the `dtype` of a layer that passes it on to the layers inside.
 
-    default_policy: of layers that no entry is about, by default the global policy at the time of asking.
-    policy_map: {path: policy}; a path may be a regular expression that matches the whole path.
+    Args:
+        default_policy: Policy of layers that match no entry; None for the global policy at the time of the
+            query.
+        policy_map: Policies by path; a path may be a regular expression that matches the full path.
 
-    Raises ValueError where a path matches several expressions, or is set twice.
+    Raises:
+        ValueError: If a path matches several expressions, or is set twice.
 
-    >>> policies = DTypePolicyMap("float32", {"encoder/.*": DTypePolicy("bfloat16")})
-    >>> policies["encoder/dense"].name, policies["decoder"].name
-    ('bfloat16', 'float32')
+    Example:
+        >>> policies = DTypePolicyMap("float32", {"encoder/.*": DTypePolicy("bfloat16")})
+        >>> policies["encoder/dense"].name, policies["decoder"].name
+        ('bfloat16', 'float32')
     """
 
-    def __init__(self, default_policy: Any = None, policy_map: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, default_policy: DTypePolicyLike | None = None, policy_map: dict[str, Any] | None = None
+    ) -> None:
         if isinstance(default_policy, DTypePolicyMap):
             raise ValueError("default_policy must be one policy, not a DTypePolicyMap")
         if policy_map is not None and not isinstance(policy_map, dict):
@@ -135,26 +175,33 @@ class DTypePolicyMap(DTypePolicy, MutableMapping[str, DTypePolicy]):
 
     @property
     def default_policy(self) -> DTypePolicy:
-        """The policy of layers that no entry is about."""
+        """Policy of layers that match no entry."""
         return get(self._given)
 
     @property
     def name(self) -> str:
-        """ "map_" and the default policy's name."""
+        """Name "map_" followed by the name of the default policy."""
         return f"map_{self.default_policy.name}"
 
     @property
     def compute_dtype(self) -> str:
-        """The default policy's."""
+        """Compute dtype of the default policy."""
         return self.default_policy.compute_dtype
 
     @property
     def variable_dtype(self) -> str:
-        """The default policy's."""
+        """Variable dtype of the default policy."""
         return self.default_policy.variable_dtype
 
     def at(self, path: str) -> DTypePolicy:
-        """The policy of the layer at `path`."""
+        """Return the policy of a layer.
+
+        Args:
+            path: Path of the layer.
+
+        Returns:
+            DTypePolicy.
+        """
         return self[path]
 
     def __getitem__(self, path: str) -> DTypePolicy:
@@ -183,13 +230,20 @@ class DTypePolicyMap(DTypePolicy, MutableMapping[str, DTypePolicy]):
         return len(self._policies)
 
     def get_config(self) -> dict[str, Any]:
-        """The default policy as it was given, and the others by path."""
+        """Return the default policy as it was passed, and the others by path."""
         given = _serialize(self._given) if isinstance(self._given, DTypePolicy) else self._given
         return {"default_policy": given, "policy_map": {k: _serialize(v) for k, v in self._policies.items()}}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> DTypePolicyMap:
-        """The map that a config describes."""
+        """Build the map that a config describes.
+
+        Args:
+            config: Dict of arguments.
+
+        Returns:
+            DTypePolicyMap.
+        """
         return cls(_deserialize(config["default_policy"]), _deserialize(config["policy_map"]))
 
     def __repr__(self) -> str:
@@ -223,10 +277,17 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}.{nearest(name, globals())}")
 
 
-def get(identifier: Any) -> DTypePolicy:
-    """A policy from a policy, its name, a dtype, a config, or None for the global policy.
+def get(identifier: DTypePolicyLike | Config | None) -> DTypePolicy:
+    """Return the policy for an identifier.
 
-    Raises ValueError for what names no policy.
+    Args:
+        identifier: Policy, name, dtype, config, or None for the global policy.
+
+    Returns:
+        DTypePolicy.
+
+    Raises:
+        ValueError: If the identifier names no policy.
     """
     if identifier is None:
         return dtype_policy()
@@ -254,22 +315,44 @@ def _sensible(policy: DTypePolicy) -> DTypePolicy:
 
 
 def serialize(dtype_policy: DTypePolicy) -> dict[str, Any]:
-    """The policy in Keras's config format."""
+    """Convert a policy to a config in Keras's format.
+
+    Args:
+        dtype_policy: Policy.
+
+    Returns:
+        Dict.
+    """
     return _serialize(dtype_policy)
 
 
 def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
-    """The policy that a config describes."""
+    """Build the policy that a config describes.
+
+    Args:
+        config: Config.
+        custom_objects: Classes by name, in addition to the registered ones.
+
+    Returns:
+        DTypePolicy.
+    """
     return _deserialize(config, custom_objects)
 
 
 def dtype_policy() -> DTypePolicy:
-    """The policy of layers that are given none: `floatx` unless set."""
+    """Return the global policy, of layers without an explicit one: `floatx` unless set."""
     return _default if _default is not None else DTypePolicy(floatx())
 
 
-def set_dtype_policy(policy: Any) -> None:
-    """Set the policy of layers made from now on. Raises ValueError unless it computes in a float dtype."""
+def set_dtype_policy(policy: DTypePolicyLike | Config) -> None:
+    """Set the policy of layers that are created from now on.
+
+    Args:
+        policy: Policy, name, dtype or config.
+
+    Raises:
+        ValueError: If the policy does not compute in a float dtype.
+    """
     global _default
     made = DTypePolicy(floatx()) if policy is None else get(policy)
     if not is_float(made.compute_dtype):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError, dtype_name, is_float
 from hornbeam.ops import creation, linalg
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import InitializerLike, SeedLike, TensorLike
 
 # fmt: off
 __all__ = [
@@ -77,23 +80,41 @@ Shape = Sequence[int]
 
 @exported(_MODULE)
 class Initializer:
-    """A function (shape, dtype) -> tensor. Subclasses define `__call__`, and `get_config` if they have
-    arguments."""
+    """Base class of initializers: a function (shape, dtype) -> tensor.
+
+    Subclasses define `__call__`, and `get_config` if they have arguments.
+    """
 
     def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
+        """Draw the initial values of a weight.
+
+        Args:
+            shape: Sequence of integers.
+            dtype: Dtype; None for `hornbeam.config.floatx()`.
+
+        Returns:
+            Tensor of `shape`.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define __call__(shape, dtype=None)")
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs to make one like it."""
+        """Return the arguments from which an equal initializer is built."""
         return {}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """An initializer like the one whose `get_config` gave `config`."""
+        """Build the initializer that `get_config` described.
+
+        Args:
+            config: Dict of arguments.
+
+        Returns:
+            Initializer.
+        """
         return cls(**config)
 
     def clone(self) -> Any:
-        """Another one with the same config."""
+        """Return an initializer with the same config."""
         return type(self).from_config(self.get_config())
 
 
@@ -104,8 +125,9 @@ class Initializer:
 class Zeros(Initializer):
     """Zeros.
 
-    >>> float(hornbeam.initializers.Zeros()(()))
-    0.0
+    Example:
+        >>> float(hornbeam.initializers.Zeros()(()))
+        0.0
     """
 
     def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
@@ -116,8 +138,9 @@ class Zeros(Initializer):
 class Ones(Initializer):
     """Ones.
 
-    >>> float(hornbeam.initializers.Ones()(()))
-    1.0
+    Example:
+        >>> float(hornbeam.initializers.Ones()(()))
+        1.0
     """
 
     def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
@@ -126,13 +149,17 @@ class Ones(Initializer):
 
 @exported(_MODULE, "constant")
 class Constant(Initializer):
-    """`value` everywhere; an array must broadcast to the shape.
+    """A constant value.
 
-    >>> float(hornbeam.initializers.Constant(3.0)(()))
-    3.0
+    Args:
+        value: Number, or array that broadcasts to the shape.
+
+    Example:
+        >>> float(hornbeam.initializers.Constant(3.0)(()))
+        3.0
     """
 
-    def __init__(self, value: Any = 0.0) -> None:
+    def __init__(self, value: TensorLike = 0.0) -> None:
         self.value = value
 
     def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
@@ -145,10 +172,17 @@ class Constant(Initializer):
 
 @exported(_MODULE, "identity", "IdentityInitializer")
 class Identity(Initializer):
-    """`gain` times the identity matrix. Raises ShapeError for anything but a matrix.
+    """A multiple of the identity matrix.
 
-    >>> np.asarray(hornbeam.initializers.Identity()((2, 2))).tolist()
-    [[1.0, 0.0], [0.0, 1.0]]
+    Args:
+        gain: Number, a factor of the values.
+
+    Raises:
+        ShapeError: If the shape is not that of a matrix, when it is called.
+
+    Example:
+        >>> np.asarray(hornbeam.initializers.Identity()((2, 2))).tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
     """
 
     def __init__(self, gain: float = 1.0) -> None:
@@ -165,20 +199,24 @@ class Identity(Initializer):
 
 @exported(_MODULE, "stft", "STFTInitializer")
 class STFT(Initializer):
-    """The kernel (length, 1, terms) with which a 1D convolution is one part of a short-time Fourier
-    transform.
+    """Kernel (length, 1, terms) with which a 1D convolution is one part of a short-time Fourier transform.
 
-    side: "real" (cosines) or "imag" (negative sines). window: "hann", "hamming", another name that SciPy
-    knows (extra `audio`), `length` weights, or None. scaling: "density", "spectrum" or None, which divide by
-    the root of the sum of squares, or by the sum, of the window. periodic: whether the window is one period
-    of a periodic function. The number of terms must be the transform's length // 2 + 1, for which the
-    smallest power of two that holds the window is taken.
+    The number of terms must be the transform's length // 2 + 1; that length is the smallest power of two that
+    holds the window.
+
+    Args:
+        side: "real" (cosines) or "imag" (negative sines).
+        window: "hann", "hamming", another name that SciPy knows (extra `audio`), an array of `length`
+            weights, or None.
+        scaling: "density", "spectrum" or None: divide by the root of the sum of squares, or by the sum, of
+            the window.
+        periodic: Use a window that is one period of a periodic function.
     """
 
     def __init__(
         self,
         side: str = "real",
-        window: Any = "hann",
+        window: str | Sequence[float] | np.ndarray | None = "hann",
         scaling: str | None = "density",
         periodic: bool = False,
     ) -> None:
@@ -244,10 +282,14 @@ def _scipy_window(name: str, length: int, periodic: bool) -> np.ndarray:
 
 
 class RandomInitializer(Initializer):
-    """What the random ones share: the seed. A given whole number and None both stay the same from call to
-    call."""
+    """Base class of random initializers, which have a seed.
 
-    def __init__(self, seed: Any = None) -> None:
+    Args:
+        seed: Integer, `SeedGenerator`, or None. With an integer or None every call returns the same values; a
+            generator gives new values each time.
+    """
+
+    def __init__(self, seed: SeedLike = None) -> None:
         if seed is not None and not isinstance(seed, (int, np.integer, random.SeedGenerator)):
             raise ValueError(f"seed must be a whole number, a SeedGenerator or None, got {seed!r}")
         self._init_seed = seed
@@ -261,7 +303,7 @@ class RandomInitializer(Initializer):
         return {"seed": self._init_seed}
 
     def clone(self) -> Any:
-        """Another one with the same config; without a given seed it draws other values."""
+        """Return an initializer with the same config; without an explicit seed it draws other values."""
         return type(self).from_config(self.get_config())
 
 
@@ -274,13 +316,20 @@ def _random_dtype(dtype: Any) -> str:
 
 @exported(_MODULE, "random_normal")
 class RandomNormal(RandomInitializer):
-    """Normal distribution with the given mean and standard deviation.
+    """Normal distribution.
 
-    >>> hornbeam.initializers.RandomNormal(seed=1)((2, 3)).shape
-    (2, 3)
+    Args:
+        mean: Number, the mean.
+        stddev: Number, the standard deviation.
+        seed: Integer, `SeedGenerator`, or None. With an integer or None every call returns the same values; a
+            generator gives new values each time.
+
+    Example:
+        >>> hornbeam.initializers.RandomNormal(seed=1)((2, 3)).shape
+        (2, 3)
     """
 
-    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Any = None) -> None:
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: SeedLike = None) -> None:
         self.mean, self.stddev = check_number("mean", mean), check_number("stddev", stddev)
         super().__init__(seed)
 
@@ -293,13 +342,20 @@ class RandomNormal(RandomInitializer):
 
 @exported(_MODULE, "truncated_normal")
 class TruncatedNormal(RandomInitializer):
-    """Normal distribution without what lies more than two standard deviations (before the cut) from the mean.
+    """Normal distribution truncated at two standard deviations from the mean.
 
-    >>> hornbeam.initializers.TruncatedNormal(seed=1)((2, 3)).shape
-    (2, 3)
+    Args:
+        mean: Number, the mean.
+        stddev: Number, the standard deviation before the truncation.
+        seed: Integer, `SeedGenerator`, or None. With an integer or None every call returns the same values; a
+            generator gives new values each time.
+
+    Example:
+        >>> hornbeam.initializers.TruncatedNormal(seed=1)((2, 3)).shape
+        (2, 3)
     """
 
-    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Any = None) -> None:
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: SeedLike = None) -> None:
         self.mean, self.stddev = check_number("mean", mean), check_number("stddev", stddev)
         super().__init__(seed)
 
@@ -314,11 +370,18 @@ class TruncatedNormal(RandomInitializer):
 class RandomUniform(RandomInitializer):
     """Uniform distribution on [minval, maxval).
 
-    >>> hornbeam.initializers.RandomUniform(seed=1)((2, 3)).shape
-    (2, 3)
+    Args:
+        minval: Number, the lower bound.
+        maxval: Number, the upper bound.
+        seed: Integer, `SeedGenerator`, or None. With an integer or None every call returns the same values; a
+            generator gives new values each time.
+
+    Example:
+        >>> hornbeam.initializers.RandomUniform(seed=1)((2, 3)).shape
+        (2, 3)
     """
 
-    def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: Any = None) -> None:
+    def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: SeedLike = None) -> None:
         self.minval, self.maxval = minval, maxval
         super().__init__(seed)
 
@@ -336,8 +399,18 @@ _TRUNCATED_STDDEV = 0.87962566103423978
 def compute_fans(
     shape: Shape, input_axes: Sequence[int] | None = None, output_axes: Sequence[int] | None = None
 ) -> tuple[int, int]:
-    """(number of inputs, number of outputs) of a weight: of a kernel (*window, channels, filters), window *
-    each."""
+    """Return the numbers of inputs and outputs of a weight.
+
+    For a kernel (*window, channels, filters) they are the size of the window times channels and filters.
+
+    Args:
+        shape: Sequence of integers.
+        input_axes: Axes that count as inputs; None for the second-to-last.
+        output_axes: Axes that count as outputs; None for the last.
+
+    Returns:
+        Pair of numbers (inputs, outputs).
+    """
     sizes = tuple(shape)
     if input_axes is not None and output_axes is not None:
         return math.prod(sizes[a] for a in input_axes), math.prod(sizes[a] for a in output_axes)
@@ -350,16 +423,24 @@ def compute_fans(
 
 @exported(_MODULE, "variance_scaling")
 class VarianceScaling(RandomInitializer):
-    """Values with variance scale / n, so that signals keep their size through layers.
+    """Distribution with variance scale / n, which keeps the size of signals through layers.
 
-    mode: n is the number of inputs ("fan_in"), of outputs ("fan_out"), or their mean ("fan_avg").
-    distribution: "truncated_normal" (cut at two standard deviations and scaled up to make good for the cut),
-    "untruncated_normal" or "uniform" (between -sqrt(3 scale / n) and sqrt(3 scale / n)). input_axes,
-    output_axes: the axes of the weight that count as inputs and as outputs, where they are not the last two.
-    He et al., "Delving Deep into Rectifiers", 2015.
+    Args:
+        scale: Positive number.
+        mode: Meaning of n: the number of inputs ("fan_in"), of outputs ("fan_out"), or their mean
+            ("fan_avg").
+        distribution: "truncated_normal" (truncated at two standard deviations and scaled to the variance),
+            "untruncated_normal" or "uniform" (between -sqrt(3 scale / n) and sqrt(3 scale / n)).
+        seed: Integer, `SeedGenerator`, or None. With an integer or None every call returns the same values; a
+            generator gives new values each time.
+        input_axes: Axes of the weight that count as inputs; None for the second-to-last.
+        output_axes: Axes of the weight that count as outputs; None for the last.
 
-    >>> hornbeam.initializers.VarianceScaling(2.0, seed=1)((2, 3)).shape
-    (2, 3)
+    Example:
+        >>> hornbeam.initializers.VarianceScaling(2.0, seed=1)((2, 3)).shape
+        (2, 3)
+
+    Source: He et al., "Delving Deep into Rectifiers", 2015.
     """
 
     def __init__(
@@ -367,7 +448,7 @@ class VarianceScaling(RandomInitializer):
         scale: float = 1.0,
         mode: str = "fan_in",
         distribution: str = "truncated_normal",
-        seed: Any = None,
+        seed: SeedLike = None,
         input_axes: Sequence[int] | None = None,
         output_axes: Sequence[int] | None = None,
     ) -> None:
@@ -429,10 +510,19 @@ class _Named(VarianceScaling):
 
 @exported(_MODULE, "glorot_uniform")
 class GlorotUniform(_Named):
-    """Uniform between -sqrt(6 / (inputs + outputs)) and its negative. Glorot & Bengio, 2010.
+    """Uniform distribution between -sqrt(6 / (inputs + outputs)) and its negative.
 
-    >>> hornbeam.initializers.GlorotUniform(seed=1)((2, 3)).shape
-    (2, 3)
+    Args:
+        seed: Integer, `SeedGenerator`, or None. With an integer or None every call returns the same values; a
+            generator gives new values each time.
+        input_axes: Axes of the weight that count as inputs; None for the second-to-last.
+        output_axes: Axes of the weight that count as outputs; None for the last.
+
+    Example:
+        >>> hornbeam.initializers.GlorotUniform(seed=1)((2, 3)).shape
+        (2, 3)
+
+    Source: Glorot & Bengio, 2010.
     """
 
     _kind = (1.0, "fan_avg", "uniform")
@@ -440,10 +530,19 @@ class GlorotUniform(_Named):
 
 @exported(_MODULE, "glorot_normal")
 class GlorotNormal(_Named):
-    """Truncated normal with variance 2 / (inputs + outputs). Glorot & Bengio, 2010.
+    """Truncated normal distribution with variance 2 / (inputs + outputs).
 
-    >>> hornbeam.initializers.GlorotNormal(seed=1)((2, 3)).shape
-    (2, 3)
+    Args:
+        seed: Integer, `SeedGenerator`, or None. With an integer or None every call returns the same values; a
+            generator gives new values each time.
+        input_axes: Axes of the weight that count as inputs; None for the second-to-last.
+        output_axes: Axes of the weight that count as outputs; None for the last.
+
+    Example:
+        >>> hornbeam.initializers.GlorotNormal(seed=1)((2, 3)).shape
+        (2, 3)
+
+    Source: Glorot & Bengio, 2010.
     """
 
     _kind = (1.0, "fan_avg", "truncated_normal")
@@ -451,10 +550,19 @@ class GlorotNormal(_Named):
 
 @exported(_MODULE, "lecun_normal")
 class LecunNormal(_Named):
-    """Truncated normal with variance 1 / inputs. LeCun et al., "Efficient BackProp", 1998.
+    """Truncated normal distribution with variance 1 / inputs.
 
-    >>> hornbeam.initializers.LecunNormal(seed=1)((2, 3)).shape
-    (2, 3)
+    Args:
+        seed: Integer, `SeedGenerator`, or None. With an integer or None every call returns the same values; a
+            generator gives new values each time.
+        input_axes: Axes of the weight that count as inputs; None for the second-to-last.
+        output_axes: Axes of the weight that count as outputs; None for the last.
+
+    Example:
+        >>> hornbeam.initializers.LecunNormal(seed=1)((2, 3)).shape
+        (2, 3)
+
+    Source: LeCun et al., "Efficient BackProp", 1998.
     """
 
     _kind = (1.0, "fan_in", "truncated_normal")
@@ -462,10 +570,19 @@ class LecunNormal(_Named):
 
 @exported(_MODULE, "lecun_uniform")
 class LecunUniform(_Named):
-    """Uniform between -sqrt(3 / inputs) and its negative. LeCun et al., "Efficient BackProp", 1998.
+    """Uniform distribution between -sqrt(3 / inputs) and its negative.
 
-    >>> hornbeam.initializers.LecunUniform(seed=1)((2, 3)).shape
-    (2, 3)
+    Args:
+        seed: Integer, `SeedGenerator`, or None. With an integer or None every call returns the same values; a
+            generator gives new values each time.
+        input_axes: Axes of the weight that count as inputs; None for the second-to-last.
+        output_axes: Axes of the weight that count as outputs; None for the last.
+
+    Example:
+        >>> hornbeam.initializers.LecunUniform(seed=1)((2, 3)).shape
+        (2, 3)
+
+    Source: LeCun et al., "Efficient BackProp", 1998.
     """
 
     _kind = (1.0, "fan_in", "uniform")
@@ -473,10 +590,19 @@ class LecunUniform(_Named):
 
 @exported(_MODULE, "he_normal")
 class HeNormal(_Named):
-    """Truncated normal with variance 2 / inputs, for relu networks. He et al., 2015.
+    """Truncated normal distribution with variance 2 / inputs, for relu networks.
 
-    >>> hornbeam.initializers.HeNormal(seed=1)((2, 3)).shape
-    (2, 3)
+    Args:
+        seed: Integer, `SeedGenerator`, or None. With an integer or None every call returns the same values; a
+            generator gives new values each time.
+        input_axes: Axes of the weight that count as inputs; None for the second-to-last.
+        output_axes: Axes of the weight that count as outputs; None for the last.
+
+    Example:
+        >>> hornbeam.initializers.HeNormal(seed=1)((2, 3)).shape
+        (2, 3)
+
+    Source: He et al., 2015.
     """
 
     _kind = (2.0, "fan_in", "truncated_normal")
@@ -484,10 +610,19 @@ class HeNormal(_Named):
 
 @exported(_MODULE, "he_uniform")
 class HeUniform(_Named):
-    """Uniform between -sqrt(6 / inputs) and its negative, for relu networks. He et al., 2015.
+    """Uniform distribution between -sqrt(6 / inputs) and its negative, for relu networks.
 
-    >>> hornbeam.initializers.HeUniform(seed=1)((2, 3)).shape
-    (2, 3)
+    Args:
+        seed: Integer, `SeedGenerator`, or None. With an integer or None every call returns the same values; a
+            generator gives new values each time.
+        input_axes: Axes of the weight that count as inputs; None for the second-to-last.
+        output_axes: Axes of the weight that count as outputs; None for the last.
+
+    Example:
+        >>> hornbeam.initializers.HeUniform(seed=1)((2, 3)).shape
+        (2, 3)
+
+    Source: He et al., 2015.
     """
 
     _kind = (2.0, "fan_in", "uniform")
@@ -495,17 +630,27 @@ class HeUniform(_Named):
 
 @exported(_MODULE, "orthogonal", "OrthogonalInitializer")
 class Orthogonal(RandomInitializer):
-    """`gain` times a random matrix with orthonormal rows or columns, whichever are fewer, reshaped to the
-    shape.
+    """A multiple of a random matrix with orthonormal rows or columns, whichever are fewer.
 
-    All axes but the last are the rows. Raises ShapeError for fewer than two axes. Saxe et al., "Exact
-    solutions to the nonlinear dynamics of learning in deep linear neural networks", 2013.
+    All axes but the last are the rows.
 
-    >>> hornbeam.initializers.Orthogonal(seed=1)((3, 2)).shape
-    (3, 2)
+    Args:
+        gain: Number, a factor of the values.
+        seed: Integer, `SeedGenerator`, or None. With an integer or None every call returns the same values; a
+            generator gives new values each time.
+
+    Raises:
+        ShapeError: If the shape has fewer than two axes, when it is called.
+
+    Example:
+        >>> hornbeam.initializers.Orthogonal(seed=1)((3, 2)).shape
+        (3, 2)
+
+    Source: Saxe et al., "Exact solutions to the nonlinear dynamics of learning in deep linear neural
+    networks", 2013.
     """
 
-    def __init__(self, gain: float = 1.0, seed: Any = None) -> None:
+    def __init__(self, gain: float = 1.0, seed: SeedLike = None) -> None:
         self.gain = gain
         super().__init__(seed)
 
@@ -544,24 +689,49 @@ IdentityInitializer, OrthogonalInitializer, STFTInitializer = Identity, Orthogon
 _OLDER_NAMES = {"uniform": "random_uniform", "normal": "random_normal", "zero": "zeros", "one": "ones"}
 
 
-def serialize(initializer: Any) -> Any:
-    """The config of an initializer."""
+def serialize(initializer: InitializerLike) -> Any:
+    """Convert an initializer to a config.
+
+    Args:
+        initializer: Initializer.
+
+    Returns:
+        Dict.
+    """
     return registry.serialize(initializer)
 
 
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
-    """The initializer that a name or config stands for. Raises UnknownObjectError for an unknown one."""
+    """Build the initializer that a name or config describes.
+
+    Args:
+        config: Config or name.
+        custom_objects: Classes and functions by name, in addition to the registered ones.
+
+    Returns:
+        Initializer.
+
+    Raises:
+        UnknownObjectError: If a name is unknown.
+    """
     return registry.resolve(config, _MODULE, "initializer", custom_objects)
 
 
-def get(identifier: Any) -> Any:
-    """The initializer for a name ("he_normal"), config, class, function (shape, dtype) or array; None for
-    None.
+def get(identifier: InitializerLike | type[Initializer]) -> Any:
+    """Return the initializer for an identifier.
 
-    Raises UnknownObjectError, with the nearest name, for an unknown one.
+    Args:
+        identifier: Name such as "he_normal", config, class, array, callable, or None.
 
-    >>> hornbeam.initializers.get("zeros")((2,)).shape
-    (2,)
+    Returns:
+        Initializer, or None for None.
+
+    Raises:
+        UnknownObjectError: If the name is unknown; the message suggests the nearest one.
+
+    Example:
+        >>> hornbeam.initializers.get("zeros")((2,)).shape
+        (2,)
     """
     if isinstance(identifier, (np.ndarray, Tensor)):
         return Constant(identifier)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import ops
 from hornbeam.core import registry
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import RegularizerLike
 
 # fmt: off
 __all__ = [
@@ -23,20 +26,38 @@ _MODULE = "keras.regularizers"
 
 @exported(_MODULE)
 class Regularizer:
-    """A function of a weight that returns a scalar penalty. Subclasses define `__call__` and `get_config`."""
+    """Base class of penalties: a function of a weight that returns a scalar.
+
+    Subclasses define `__call__` and `get_config`.
+    """
 
     def __call__(self, x: Any) -> Tensor:
+        """Compute the penalty.
+
+        Args:
+            x: Tensor, the weight.
+
+        Returns:
+            Scalar tensor.
+        """
         raise NotImplementedError(
             f"{type(self).__name__} must define __call__(x), which returns a scalar penalty"
         )
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Return the arguments from which an equal regularizer is built."""
         raise NotImplementedError(f"{type(self).__name__} must define get_config() to be saved")
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """A regularizer like the one whose `get_config` gave `config`."""
+        """Build the regularizer that `get_config` described.
+
+        Args:
+            config: Dict of arguments.
+
+        Returns:
+            Regularizer.
+        """
         return cls(**config)
 
 
@@ -50,10 +71,18 @@ def _factor(name: str, value: Any) -> float:
 
 @exported(_MODULE, "l1_l2")
 class L1L2(Regularizer):
-    """l1 sum(|x|) + l2 sum(x^2).
+    """Penalty l1 sum(|x|) + l2 sum(x^2).
 
-    >>> float(hornbeam.regularizers.L1L2(l1=1.0, l2=1.0)(hornbeam.ops.array([2.0])))
-    6.0
+    Args:
+        l1: Number >= 0, the factor of the absolute values.
+        l2: Number >= 0, the factor of the squares.
+
+    Raises:
+        ValueError: If a factor is negative or not finite.
+
+    Example:
+        >>> float(hornbeam.regularizers.L1L2(l1=1.0, l2=1.0)(hornbeam.ops.array([2.0])))
+        6.0
     """
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
@@ -74,10 +103,17 @@ class L1L2(Regularizer):
 
 @exported(_MODULE, "l1")
 class L1(Regularizer):
-    """l1 sum(|x|): drives weights to exactly 0.
+    """Penalty l1 sum(|x|), which drives weights to exactly 0.
 
-    >>> float(hornbeam.regularizers.L1(1.0)(hornbeam.ops.array([2.0, -1.0])))
-    3.0
+    Args:
+        l1: Number >= 0, the factor of the absolute values.
+
+    Raises:
+        ValueError: If `l1` is negative or not finite.
+
+    Example:
+        >>> float(hornbeam.regularizers.L1(1.0)(hornbeam.ops.array([2.0, -1.0])))
+        3.0
     """
 
     def __init__(self, l1: float = 0.01) -> None:
@@ -92,10 +128,17 @@ class L1(Regularizer):
 
 @exported(_MODULE, "l2")
 class L2(Regularizer):
-    """l2 sum(x^2): keeps weights small.
+    """Penalty l2 sum(x^2), which keeps weights small.
 
-    >>> float(hornbeam.regularizers.L2(1.0)(hornbeam.ops.array([2.0, -1.0])))
-    5.0
+    Args:
+        l2: Number >= 0, the factor of the squares.
+
+    Raises:
+        ValueError: If `l2` is negative or not finite.
+
+    Example:
+        >>> float(hornbeam.regularizers.L2(1.0)(hornbeam.ops.array([2.0, -1.0])))
+        5.0
     """
 
     def __init__(self, l2: float = 0.01) -> None:
@@ -110,12 +153,18 @@ class L2(Regularizer):
 
 @exported(_MODULE, "orthogonal_regularizer")
 class OrthogonalRegularizer(Regularizer):
-    """factor * mean |cosine| over pairs of different rows (or columns) of a matrix: 0 if they are orthogonal.
+    """Penalty factor * mean |cosine| over pairs of different rows (or columns): 0 if they are orthogonal.
 
-    mode: "rows" or "columns".
+    Args:
+        factor: Number >= 0.
+        mode: "rows" or "columns" of the matrix.
 
-    >>> float(hornbeam.regularizers.OrthogonalRegularizer(1.0)(hornbeam.ops.eye(2)))
-    0.0
+    Raises:
+        ValueError: If `factor` is negative or `mode` is unknown.
+
+    Example:
+        >>> float(hornbeam.regularizers.OrthogonalRegularizer(1.0)(hornbeam.ops.eye(2)))
+        0.0
     """
 
     def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
@@ -142,18 +191,43 @@ l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
 
 
 def serialize(regularizer: Any) -> Any:
-    """The config of a regularizer."""
+    """Convert a regularizer to a config.
+
+    Args:
+        regularizer: Regularizer.
+
+    Returns:
+        Dict.
+    """
     return registry.serialize(regularizer)
 
 
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
-    """The regularizer that a name or config stands for. Raises UnknownObjectError for an unknown one."""
+    """Build the regularizer that a name or config describes.
+
+    Args:
+        config: Config or name.
+        custom_objects: Classes and functions by name, in addition to the registered ones.
+
+    Returns:
+        Regularizer.
+
+    Raises:
+        UnknownObjectError: If a name is unknown.
+    """
     return registry.resolve(config, _MODULE, "regularizer", custom_objects)
 
 
-def get(identifier: Any) -> Any:
-    """The regularizer for a name ("l2"), config, class or callable; None for None.
+def get(identifier: RegularizerLike | type[Regularizer]) -> Any:
+    """Return the regularizer for an identifier.
 
-    Raises UnknownObjectError, with the nearest name, for an unknown one.
+    Args:
+        identifier: Name such as "l2", config, class, callable, or None.
+
+    Returns:
+        Regularizer, or None for None.
+
+    Raises:
+        UnknownObjectError: If the name is unknown; the message suggests the nearest one.
     """
     return registry.resolve(identifier, _MODULE, "regularizer")

@@ -23,14 +23,18 @@ __all__ = [
 
 
 class MAP_TO_NONE:
-    """What a function given to `traverse` returns to put None in a part's place; None keeps the part."""
+    """Return value of a function of `traverse` that replaces a part by None; None keeps the part."""
 
 
 def is_nested(structure: Any) -> bool:
-    """True for lists, tuples and dicts.
+    """Return True for lists, tuples and dicts.
 
-    >>> is_nested([1]), is_nested("text")
-    (True, False)
+    Args:
+        structure: Any object.
+
+    Example:
+        >>> is_nested([1]), is_nested("text")
+        (True, False)
     """
     return isinstance(structure, (list, tuple, dict))
 
@@ -52,10 +56,17 @@ def _children(structure: Any) -> Iterable[tuple[Any, Any]]:
 
 
 def flatten(structure: Any) -> list[Any]:
-    """The leaves from left to right; dicts in the order of their sorted keys. None is a leaf.
+    """Return the leaves from left to right; dicts in the order of their sorted keys. None is a leaf.
 
-    >>> flatten({"b": 1, "a": [2, (3, None)]})
-    [2, 3, None, 1]
+    Args:
+        structure: Nested structure.
+
+    Returns:
+        List of leaves.
+
+    Example:
+        >>> flatten({"b": 1, "a": [2, (3, None)]})
+        [2, 3, None, 1]
     """
     if not is_nested(structure):
         return [structure]
@@ -63,10 +74,17 @@ def flatten(structure: Any) -> list[Any]:
 
 
 def flatten_with_path(structure: Any) -> list[tuple[tuple[Any, ...], Any]]:
-    """The leaves with the keys and indices that lead to them.
+    """Return the leaves with the keys and indices that lead to them.
 
-    >>> flatten_with_path({"a": [5]})
-    [(('a', 0), 5)]
+    Args:
+        structure: Nested structure.
+
+    Returns:
+        List of pairs (path, leaf); a path is a tuple.
+
+    Example:
+        >>> flatten_with_path({"a": [5]})
+        [(('a', 0), 5)]
     """
     if not is_nested(structure):
         return [((), structure)]
@@ -89,10 +107,21 @@ def _rebuild(like: Any, children: Iterable[Any]) -> Any:
 
 
 def pack_sequence_as(structure: Any, flat_sequence: Sequence[Any]) -> Any:
-    """`flat_sequence` in the shape of `structure`. Raises ValueError if the numbers of leaves differ.
+    """Rebuild a structure from a flat sequence of leaves.
 
-    >>> pack_sequence_as({"b": 0, "a": [0]}, [1, 2])
-    {'b': 2, 'a': [1]}
+    Args:
+        structure: Nested structure whose nesting is taken.
+        flat_sequence: Sequence of leaves.
+
+    Returns:
+        Nested structure.
+
+    Raises:
+        ValueError: If the numbers of leaves differ.
+
+    Example:
+        >>> pack_sequence_as({"b": 0, "a": [0]}, [1, 2])
+        {'b': 2, 'a': [1]}
     """
     rest = list(flat_sequence)
     count = len(flatten(structure))
@@ -109,13 +138,22 @@ def pack_sequence_as(structure: Any, flat_sequence: Sequence[Any]) -> Any:
 
 
 def map_structure(func: Callable[..., Any], *structures: Any, none_is_leaf: bool = True) -> Any:
-    """`func` applied to the corresponding leaves of structures of one shape.
+    """Apply a function to the corresponding leaves of structures with the same nesting.
 
-    With `none_is_leaf=False`, None stays None and `func` is not called for it. Raises ValueError where the
-    structures differ.
+    Args:
+        func: Function of corresponding leaves.
+        *structures: Nested structures.
+        none_is_leaf: Call `func` for None, too; otherwise None stays None.
 
-    >>> map_structure(lambda x, y: x + y, {"a": [1]}, {"a": [10]})
-    {'a': [11]}
+    Returns:
+        Nested structure of results.
+
+    Raises:
+        ValueError: If the structures differ.
+
+    Example:
+        >>> map_structure(lambda x, y: x + y, {"a": [1]}, {"a": [10]})
+        {'a': [11]}
     """
     if not structures:
         raise ValueError("map_structure needs at least one structure")
@@ -129,10 +167,19 @@ def map_structure(func: Callable[..., Any], *structures: Any, none_is_leaf: bool
 
 
 def map_structure_up_to(shallow_structure: Any, func: Callable[..., Any], *structures: Any) -> Any:
-    """`func` applied to the parts of `structures` that stand where `shallow_structure` has its leaves.
+    """Apply a function to the parts of structures at the leaves of a shallower one.
 
-    >>> map_structure_up_to([0, 0], len, [[1, 2], [3]])
-    [2, 1]
+    Args:
+        shallow_structure: Nested structure whose leaves determine the parts.
+        func: Function of corresponding parts.
+        *structures: Nested structures that contain the nesting of `shallow_structure`.
+
+    Returns:
+        Nested structure of results.
+
+    Example:
+        >>> map_structure_up_to([0, 0], len, [[1, 2], [3]])
+        [2, 1]
     """
     if not is_nested(shallow_structure):
         return func(*structures)
@@ -146,10 +193,18 @@ def map_structure_up_to(shallow_structure: Any, func: Callable[..., Any], *struc
 
 
 def map_shape_structure(func: Callable[[Any], Any], structure: Any) -> Any:
-    """`func` applied to the shapes in `structure`: tuples and lists of ints and Nones are its leaves.
+    """Apply a function to the shapes in a structure: tuples and lists of integers and None are its leaves.
 
-    >>> map_shape_structure(len, {"a": (None, 3), "b": [(2,)]})
-    {'a': 2, 'b': [1]}
+    Args:
+        func: Function of a shape.
+        structure: Nested structure of shapes.
+
+    Returns:
+        Nested structure of results.
+
+    Example:
+        >>> map_shape_structure(len, {"a": (None, 3), "b": [(2,)]})
+        {'a': 2, 'b': [1]}
     """
     if not is_nested(structure) or _is_shape(structure):
         return func(structure)
@@ -161,9 +216,13 @@ def _is_shape(x: Any) -> bool:
 
 
 def assert_same_structure(a: Any, b: Any, check_types: Any = None) -> None:
-    """Raise ValueError, naming the first place, unless both have the same nesting, types and keys.
+    """Raise ValueError, naming the first difference, unless nesting, types and keys are the same.
 
-    A dict and an OrderedDict are of one type. check_types: kept for Keras's signature; they always are.
+    A dict and an OrderedDict are of one type.
+
+    Args:
+        a, b: Nested structures.
+        check_types: Accepted for Keras's signature; types are always compared.
     """
     _assert_same(a, b, ())
 
@@ -188,7 +247,11 @@ def _assert_alike(a: Any, b: Any, path: tuple[Any, ...]) -> None:
 
 
 def assert_same_paths(a: Any, b: Any) -> None:
-    """Raise ValueError unless the leaves of both are reached by the same keys and indices."""
+    """Raise ValueError unless the leaves of both have the same paths.
+
+    Args:
+        a, b: Nested structures.
+    """
     paths = [{path for path, _ in flatten_with_path(x)} for x in (a, b)]
     if paths[0] != paths[1]:
         only_a, only_b = (sorted(map(str, x)) for x in (paths[0] - paths[1], paths[1] - paths[0]))
@@ -196,10 +259,16 @@ def assert_same_paths(a: Any, b: Any) -> None:
 
 
 def traverse(func: Callable[[Any], Any], structure: Any, top_down: bool = True) -> Any:
-    """Rebuild `structure`, replacing every part for which `func` returns something other than None.
+    """Rebuild a structure, replacing every part for which a function returns something other than None.
 
-    top_down: `func` sees a container before its parts, and what it returns is not looked into; else after
-    them. MAP_TO_NONE puts None in a part's place.
+    Args:
+        func: Function of a part; `MAP_TO_NONE` as its result replaces the part by None.
+        structure: Nested structure.
+        top_down: Call `func` for a container before its parts, and do not descend into its result; otherwise
+            after them.
+
+    Returns:
+        Nested structure.
     """
 
     def replace(part: Any) -> Any:
@@ -222,9 +291,16 @@ def traverse(func: Callable[[Any], Any], structure: Any, top_down: bool = True) 
 
 
 def lists_to_tuples(structure: Any) -> Any:
-    """The structure with every list turned into a tuple.
+    """Replace every list by a tuple.
 
-    >>> lists_to_tuples({"a": [1, [2]]})
-    {'a': (1, (2,))}
+    Args:
+        structure: Nested structure.
+
+    Returns:
+        Nested structure.
+
+    Example:
+        >>> lists_to_tuples({"a": [1, [2]]})
+        {'a': (1, (2,))}
     """
     return traverse(lambda x: tuple(x) if isinstance(x, list) else None, structure, top_down=False)

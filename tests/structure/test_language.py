@@ -51,15 +51,15 @@ EMPTY_NAMES = {"found", "made", "given", "whole", "place", "told", "taken", "wha
 PENDING = {
     "src/hornbeam/" + name
     for name in (
-        "_internal", "_native.pyi", "activations.py", "applications", "backend.py", "cli", "compat",
-        "config.py", "constraints.py", "core", "data", "datasets", "diagnostics", "distillation",
-        "distribution", "dtype_policies.py", "engines", "evaluation", "export", "initializers.py", "insight",
+        "_internal", "_native.pyi", "activations.py", "applications", "cli", "compat",
+        "config.py", "core", "data", "datasets", "diagnostics", "distillation",
+        "dtype_policies.py", "engines", "evaluation", "export", "initializers.py", "insight",
         "interop.py", "layers", "legacy", "losses", "metrics", "ops", "optimizers",
         "preprocessing", "random", "saving",
         "training", "tree.py", "utils", "visualization", "wrappers",
     )
 } | {
-    "crates/hornbeam-engine", "crates/hornbeam-kernels", "crates/hornbeam-python", "docs",
+    "crates/hornbeam-engine", "crates/hornbeam-python", "docs",
 }
 # fmt: on
 

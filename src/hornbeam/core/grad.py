@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import primitives as p
 from hornbeam import tree
@@ -20,17 +20,29 @@ from hornbeam.ir.primitive import ones_like, zeros_like
 from hornbeam.ir.trace import current_level, inline, new_level
 from hornbeam.ir.types import ShapeError, is_float
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
+
 
 def gradients(loss: Tensor, variables: Sequence[Tensor]) -> list[Tensor]:
-    """Derivative of a scalar `loss` with respect to each of `variables` (zeros where it does not depend on
-    one).
+    """Compute the gradients of a scalar loss with respect to variables.
 
     Use it where the loss has just been computed, as in an overridden `train_step`.
 
-    Raises ShapeError if the loss is not a scalar, DerivativeError if it was read (printed, compared) before,
-    since reading a value in eager code lets go of how it was computed.
+    Args:
+        loss: Scalar tensor.
+        variables: Sequence of variables or tensors.
 
-    >>> g = hornbeam.gradients(loss, model.trainable_variables)  # doctest: +SKIP
+    Returns:
+        List of tensors; zeros where the loss does not depend on a variable.
+
+    Raises:
+        ShapeError: If the loss is not a scalar.
+        DerivativeError: If the loss, or a value on which it depends, was read (printed, compared) before:
+            reading a value in eager code releases its graph.
+
+    Example:
+        >>> g = hornbeam.gradients(loss, model.trainable_variables)  # doctest: +SKIP
     """
     node = loss.node
     if node.shape != ():
@@ -63,14 +75,23 @@ def _check_whole(cut: Sequence[Node], slopes: Sequence[Node | None]) -> None:
 def value_and_grad(
     fn: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
 ) -> Callable[..., tuple[Any, Any]]:
-    """A function that returns `fn`'s value and its derivative with respect to the arguments `argnums`.
+    """Return a function that computes the value of `fn` and its gradient.
 
-    `fn` returns a scalar (with `has_aux`, a pair of a scalar and anything else). Arguments may be nested
-    structures; the derivative has their structure. Only floating-point leaves are differentiated.
+    Arguments may be nested structures; the gradient has their structure. Only floating-point leaves are
+    differentiated.
 
-    >>> value, slope = hornbeam.value_and_grad(lambda w: w * w)(3.0)
-    >>> float(value), float(slope)
-    (9.0, 6.0)
+    Args:
+        fn: Function that returns a scalar.
+        argnums: Integer or sequence of integers, positions of the arguments to differentiate.
+        has_aux: Set if `fn` returns a pair of a scalar and anything else, which is returned, too.
+
+    Returns:
+        Function of the arguments of `fn` that returns (value, gradient), or ((value, aux), gradient).
+
+    Example:
+        >>> value, gradient = hornbeam.value_and_grad(lambda w: w * w)(3.0)
+        >>> float(value), float(gradient)
+        (9.0, 6.0)
     """
     numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
@@ -112,10 +133,19 @@ def value_and_grad(
 def grad(
     fn: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
 ) -> Callable[..., Any]:
-    """A function that returns the derivative of `fn` with respect to the arguments `argnums`.
+    """Return a function that computes the gradient of `fn`.
 
-    >>> float(hornbeam.grad(lambda x: x * x)(3.0))
-    6.0
+    Args:
+        fn: Function that returns a scalar.
+        argnums: Integer or sequence of integers, positions of the arguments to differentiate.
+        has_aux: Set if `fn` returns a pair of a scalar and anything else, which is returned, too.
+
+    Returns:
+        Function of the arguments of `fn` that returns the gradient, or (gradient, aux).
+
+    Example:
+        >>> float(hornbeam.grad(lambda x: x * x)(3.0))
+        6.0
     """
     both = value_and_grad(fn, argnums, has_aux)
 
@@ -128,7 +158,15 @@ def grad(
 
 
 def vjp(fn: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple]]:
-    """`fn(*args)` and a function that maps cotangents of the result to cotangents of the arguments."""
+    """Compute the value of a function and its vector-Jacobian product.
+
+    Args:
+        fn: Function of tensors.
+        *args: Arguments of `fn`.
+
+    Returns:
+        Pair of `fn(*args)` and a function that maps cotangents of the result to those of the arguments.
+    """
     structure = list(args)
     values = [as_tensor(x) for x in tree.flatten(structure)]
     result = fn(*tree.pack_sequence_as(structure, values))
@@ -197,19 +235,33 @@ class _PassthroughTracer(VariableTracer):
         self.updates[variable] = node
 
 
-def stop_gradient(x: Any) -> Tensor:
-    """`x`, through which no derivative flows."""
+def stop_gradient(x: TensorLike) -> Tensor:
+    """Return the same value as a constant of differentiation.
+
+    Args:
+        x: Tensor or anything that converts to one.
+
+    Returns:
+        Tensor through which no gradient flows.
+    """
     return Tensor(p.stop_gradient(as_tensor(x).node))
 
 
 def checkpoint(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """`fn`, whose inner values are computed again in the derivative: less memory for more time.
+    """Recompute the intermediate values of a function in its backward pass: less memory for more time.
 
     Arguments that are neither tensors nor arrays are passed on as they are. Variables that `fn` assigns
     (batch statistics, random states) are assigned once.
 
-    >>> float(hornbeam.grad(hornbeam.checkpoint(lambda x: x * x))(3.0))
-    6.0
+    Args:
+        fn: Function of tensors.
+
+    Returns:
+        Function of the arguments of `fn`.
+
+    Example:
+        >>> float(hornbeam.grad(hornbeam.checkpoint(lambda x: x * x))(3.0))
+        6.0
     """
 
     @functools.wraps(fn)
@@ -239,5 +291,12 @@ def checkpoint(fn: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def remat(f: Callable[..., Any]) -> Callable[..., Any]:
-    """Keras's name for `checkpoint`."""
+    """Recompute the intermediate values of a function in its backward pass: `checkpoint` under Keras's name.
+
+    Args:
+        f: Function of tensors.
+
+    Returns:
+        Function of the arguments of `f`.
+    """
     return checkpoint(f)

@@ -212,7 +212,11 @@ def _index_node(index: Any, size: int) -> Node:
 
 
 def _reshape_method(self: Tensor, *shape: Any) -> Tensor:
-    """Return the same values in a new shape, given as sizes or as one tuple; one size may be -1."""
+    """Return the same values in a new shape.
+
+    Args:
+        *shape: Integers, or one sequence of integers; one of them may be -1 and is inferred.
+    """
     return reshape(self, shape[0] if len(shape) == 1 and hasattr(shape[0], "__iter__") else shape)
 
 

@@ -219,15 +219,23 @@ def _settled_tensor(engine: Engine, buffer: Any, like: Node) -> Tensor:
 
 
 def jit(fn: Callable[..., Any] | None = None) -> Callable[..., Any]:
-    """`fn`, compiled once for every signature (shapes and dtypes of the arrays, values of everything else).
+    """Compile a function once for every signature (shapes and dtypes of arrays, values of everything else).
 
     Variables that `fn` reads or assigns are inputs and outputs of the compiled code. Inside another compiled
-    function and on symbolic tensors `fn` simply becomes part of what is built. Several threads may call it at
+    function and on symbolic tensors `fn` becomes part of the outer graph. Several threads may call it at
     once; calls that assign variables wait for each other.
 
-    Raises ConcretizationError where `fn` reads a value that is not known while compiling.
+    Args:
+        fn: Function of tensors; None to use `jit()` as a decorator.
 
-    >>> step = hornbeam.jit(lambda x: x * 2)
+    Returns:
+        Compiled function.
+
+    Raises:
+        ConcretizationError: If `fn` reads a value, when it is called.
+
+    Example:
+        >>> step = hornbeam.jit(lambda x: x * 2)
     """
     if fn is None:
         return jit

@@ -12,25 +12,35 @@ from hornbeam.core.registry import serialize
 from hornbeam.core.symbolic import KerasTensor, SymbolicCall, infer_types, symbolic_call
 
 
-class Operation:
-    """A function on tensors that has a name and a config; a `Layer` is one that has state too.
+class _RecordsConstructor:
+    """Base class that keeps the arguments of the constructor, for the config of classes that define none."""
 
-    Subclasses write `call`. Called on symbolic tensors it is recorded; their shapes are found by a trial run.
-    name: made from the class name if None. Raises ValueError for a name with a slash.
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        instance = object.__new__(cls)
+        object.__setattr__(instance, "_constructor", (args, kwargs))
+        return instance
 
-    >>> class Double(hornbeam.Operation):
-    ...     def call(self, x): return x * 2
-    >>> Double()(hornbeam.ops.ones(2)).tolist()
-    [2.0, 2.0]
+
+class Operation(_RecordsConstructor):
+    """Function on tensors with a name and a config; a `Layer` is one that also has state.
+
+    Subclasses define `call`. Called on symbolic tensors it is recorded; their shapes are inferred by a trial
+    run.
+
+    Args:
+        name: Name without a slash; None for one from the class name.
+
+    Raises:
+        ValueError: If the name has a slash.
+
+    Example:
+        >>> class Double(hornbeam.Operation):
+        ...     def call(self, x): return x * 2
+        >>> Double()(hornbeam.ops.ones(2)).tolist()
+        [2.0, 2.0]
     """
 
     _inbound: tuple[SymbolicCall, ...] = ()
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        made = object.__new__(cls)
-        # Kept for the config of classes that write none.
-        object.__setattr__(made, "_constructor", (args, kwargs))
-        return made
 
     def __init__(self, name: str | None = None) -> None:
         if name is not None and (not isinstance(name, str) or "/" in name):
@@ -39,21 +49,42 @@ class Operation:
 
     @property
     def name(self) -> str:
-        """The operation's name, unique in its model."""
+        """Name of the operation, unique in its model."""
         return self._name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Apply the function, or record the call if an argument is symbolic."""
+        """Apply the function, or record the call if an argument is symbolic.
+
+        Args:
+            *args: Arguments of `call`.
+            **kwargs: Keyword arguments of `call`.
+
+        Returns:
+            Result of `call`, or symbolic tensors.
+        """
         if has_symbolic(args) or has_symbolic(kwargs.values()):
             return self.symbolic_call(*args, **kwargs)
         return self.call(*args, **kwargs)
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        """The function on tensors. Subclasses write it."""
+        """Compute the function on tensors; subclasses define it.
+
+        Args:
+            *args: Tensors and other arguments.
+            **kwargs: Further arguments.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not define call()")
 
     def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
-        """Record a call on symbolic tensors and return symbolic outputs."""
+        """Record a call on symbolic tensors.
+
+        Args:
+            *args: Arguments of `call`.
+            **kwargs: Keyword arguments of `call`.
+
+        Returns:
+            Symbolic tensors.
+        """
         outputs = symbolic_call(self, args, kwargs, run=self.call)
         self._note_call(outputs)
         return outputs
@@ -64,20 +95,28 @@ class Operation:
             self._inbound = (*self._inbound, flat[0].history)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        """Symbolic tensors of the shapes and dtypes that a call gives, found by a trial run."""
+        """Infer the shapes and dtypes of the result by a trial run.
+
+        Args:
+            *args: Arguments of `call`.
+            **kwargs: Keyword arguments of `call`.
+
+        Returns:
+            Symbolic tensors.
+        """
         specs = infer_types(self.call, args, kwargs)
         made = [KerasTensor(*spec) if isinstance(spec, tuple) else spec for spec in specs.leaves]
         return tree.pack_sequence_as(specs.structure, made)
 
     @property
     def input(self) -> Any:
-        """The symbolic input of the first call on symbolic tensors. AttributeError if there was none."""
+        """Symbolic input of the first call on symbolic tensors; AttributeError before such a call."""
         inputs = self._first_call().inputs
         return inputs[0] if len(inputs) == 1 else inputs
 
     @property
     def output(self) -> Any:
-        """The symbolic output of the first call on symbolic tensors. AttributeError if there was none."""
+        """Symbolic output of the first call on symbolic tensors; AttributeError before such a call."""
         return self._first_call().outputs
 
     def _first_call(self) -> SymbolicCall:
@@ -88,7 +127,7 @@ class Operation:
         return self._inbound[0]
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that the operation was made with, and its name. TypeError for what has no config."""
+        """Return the arguments of the constructor and the name; TypeError for values without a config."""
         args, kwargs = self._constructor  # type: ignore[attr-defined]
         bound = dict(inspect.signature(type(self).__init__).bind(self, *args, **kwargs).arguments)
         bound.pop("self", None)
@@ -96,7 +135,14 @@ class Operation:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """The operation that `get_config` described."""
+        """Build the operation that `get_config` described.
+
+        Args:
+            config: Dict of arguments.
+
+        Returns:
+            Operation.
+        """
         config = dict(config)
         name = config.pop("name", None)
         takes_name = "name" in inspect.signature(cls.__init__).parameters

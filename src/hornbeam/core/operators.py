@@ -401,7 +401,11 @@ def _pos(self: Tensor) -> Tensor:
 
 
 def _astype(self: Tensor, dtype: Any) -> Tensor:
-    """Return the tensor converted to `dtype`."""
+    """Return the tensor converted to a dtype.
+
+    Args:
+        dtype: Dtype by name or as a NumPy dtype.
+    """
     return cast(self, dtype)
 
 

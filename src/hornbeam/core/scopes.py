@@ -1,41 +1,50 @@
-"""`with` blocks of Keras's: variables held still, values computed again, names, devices."""
+"""Context managers of Keras: stateless variables, rematerialization, names, devices."""
 
 from __future__ import annotations
 
 import re
 import threading
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.naming import current_path, path_scope
 from hornbeam.core.convert import as_tensor, cast
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable, VariableTracer
+from hornbeam.engines import available, current_engine, get_engine, using
 from hornbeam.ir.node import Node
 from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import ShapeError
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
 
 _local = threading.local()
 
 
 class StatelessScope(VariableTracer):
-    """Inside, variables read as the given values, and assignments stay in the scope.
+    """Scope in which variables have given values, and assignments stay in the scope.
 
-    state_mapping: pairs of a Variable and its value. collect_losses: losses that layers add are kept in
-    `losses`. initialize_variables: kept for Keras's signature; variables have values from the start.
+    Args:
+        state_mapping: Pairs of a Variable and its value.
+        collect_losses: Collect the losses that layers add in `losses`.
+        initialize_variables: Accepted for Keras's signature; variables have values from the start.
 
-    Raises ValueError for a key that is no Variable, ShapeError for a value of another shape.
+    Raises:
+        ValueError: If a key is no Variable.
+        ShapeError: If a value has another shape than its variable.
 
-    >>> v = hornbeam.Variable([1.0])
-    >>> with StatelessScope([(v, [5.0])]) as scope:
-    ...     sum = v.assign_add([1.0])
-    >>> v.tolist(), scope.get_current_value(v).tolist()
-    ([1.0], [6.0])
+    Example:
+        >>> v = hornbeam.Variable([1.0])
+        >>> with StatelessScope([(v, [5.0])]) as scope:
+        ...     sum = v.assign_add([1.0])
+        >>> v.tolist(), scope.get_current_value(v).tolist()
+        ([1.0], [6.0])
     """
 
     def __init__(
         self,
-        state_mapping: Iterable[tuple[Variable, Any]] | None = None,
+        state_mapping: Iterable[tuple[Variable, TensorLike]] | None = None,
         collect_losses: bool = False,
         initialize_variables: bool = True,
     ) -> None:
@@ -60,69 +69,98 @@ class StatelessScope(VariableTracer):
         _local.stateless = self._outer_scope
 
     def read(self, variable: Variable) -> Node:
-        """The value in this scope, else the one outside."""
+        """Return the value in this scope, else the outer one.
+
+        Args:
+            variable: Variable that is read.
+        """
         if variable in self.held:
             return self.held[variable]
         return variable._node if self._outer is None else self._outer.read(variable)
 
     def assign(self, variable: Variable, node: Node) -> None:
-        """Note a value in this scope."""
+        """Set a value in this scope.
+
+        Args:
+            variable: Variable that is assigned.
+            node: Its new value.
+        """
         self.held[variable] = node
 
-    def add_loss(self, loss: Any) -> None:
-        """Note a loss."""
+    def add_loss(self, loss: Tensor) -> None:
+        """Add a loss.
+
+        Args:
+            loss: Scalar tensor.
+        """
         self.losses.append(loss)
 
-    def add_update(self, update: tuple[Variable, Any]) -> None:
-        """Note a value: a pair of a Variable and what it is now."""
+    def add_update(self, update: tuple[Variable, TensorLike]) -> None:
+        """Set a value in this scope.
+
+        Args:
+            update: Pair of a Variable and its new value.
+        """
         variable, value = update
         tensor = cast(as_tensor(value), variable.type.dtype)
         if tensor.shape != variable.shape:
             raise ShapeError(
-                f"variable {variable.path!r} has shape {variable.shape}, the value given for it has "
-                f"{tensor.shape}"
+                f"variable {variable.path!r} has shape {variable.shape}, got a value of shape {tensor.shape}"
             )
         self.held[variable] = tensor.node
 
     def get_current_value(self, variable: Variable) -> Tensor | None:
-        """The value in this scope, or None if it was neither given nor assigned."""
+        """Return the value in this scope, or None if it was neither given nor assigned.
+
+        Args:
+            variable: Variable.
+        """
         return Tensor(self.held[variable]) if variable in self.held else None
 
 
 def current_stateless_scope() -> StatelessScope | None:
-    """The innermost open StatelessScope of this thread."""
+    """Return the innermost open StatelessScope of this thread."""
     return getattr(_local, "stateless", None)
 
 
 class SymbolicScope:
-    """Kept for programs that open one. Symbolic tensors know that they are symbolic: nothing changes inside.
+    """Scope without effect, for programs that open one: symbolic tensors are recognized without it.
 
-    >>> with SymbolicScope(): pass
+    Example:
+        >>> with SymbolicScope(): pass
     """
 
     def __enter__(self) -> SymbolicScope:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Nothing to undo."""
+        """Do nothing."""
 
 
 _MODES = ("full", "activations", "larger_than", "list_of_layers", None)
 
 
 class RematScope:
-    """Layers made inside compute their inner values again in the derivative: less memory for more time.
+    """Scope whose layers recompute intermediate values in the backward pass: less memory for more time.
 
-    mode: "full" for all of them; "larger_than" for those whose outputs have more than `output_size_threshold`
-    values; "list_of_layers" for those named in `layer_names`; None for none (inside another scope).
-    "activations" changes nothing: engines compute activations again anyway where that is cheaper. A layer
-    made of layers leaves it to those. See Chen et al. 2016, https://arxiv.org/abs/1604.06174; for a function,
-    use `hornbeam.remat`.
+    A layer made of layers leaves rematerialization to those. For a function, use `hornbeam.remat`.
 
-    Raises ValueError for an unknown mode.
+    Args:
+        mode: "full" for all layers; "larger_than" for those whose outputs have more than
+            `output_size_threshold` values; "list_of_layers" for those named in `layer_names`; None for none
+            (inside another scope). "activations" changes nothing: engines recompute activations where that
+            is cheaper.
+        output_size_threshold: Integer, the number of values of "larger_than".
+        layer_names: Names of layers of "list_of_layers".
 
-    >>> with RematScope("list_of_layers", layer_names=["big"]):
-    ...     layer = hornbeam.layers.Dense(4, name="big")
+    Raises:
+        ValueError: If the mode is unknown.
+
+    Example:
+        >>> with RematScope("list_of_layers", layer_names=["big"]):
+        ...     layer = hornbeam.layers.Dense(4, name="big")
+
+    Source: Chen et al. 2016, https://arxiv.org/abs/1604.06174.
     """
 
     def __init__(
@@ -147,19 +185,26 @@ class RematScope:
 
 
 def current_remat_scope() -> RematScope | None:
-    """The innermost open RematScope of this thread."""
+    """Return the innermost open RematScope of this thread."""
     return getattr(_local, "remat", None)
 
 
 class name_scope:
-    """Inside, paths of variables and layers begin with `name/`.
+    """Scope in which paths of variables and layers begin with `name/`.
 
-    Keyword arguments of Keras's own layers (caller, deduplicate, override_parent) are not taken. Raises
-    ValueError for a name with a slash, TypeError for a keyword argument.
+    Args:
+        name: Name without a slash.
+        **kwargs: No further arguments; those of Keras's own layers (caller, deduplicate, override_parent)
+            are refused.
 
-    >>> with name_scope("encoder"):
-    ...     print(hornbeam.Variable(1.0, name="scale").path)
-    encoder/scale
+    Raises:
+        ValueError: If the name has a slash.
+        TypeError: If there is a further argument.
+
+    Example:
+        >>> with name_scope("encoder"):
+        ...     print(hornbeam.Variable(1.0, name="scale").path)
+        encoder/scale
     """
 
     def __init__(self, name: str, **kwargs: Any) -> None:
@@ -179,27 +224,52 @@ class name_scope:
         self._scope.__exit__(*exc)
 
 
-_CPU = re.compile(r"/?(device:)?cpu(:\d+)?", re.IGNORECASE)
-
-
 class device:
-    """Where work inside runs: the CPU, which is where it runs anyway. Kept for programs that say so.
+    """Scope that runs on a device: "cpu:0", "gpu:1", or one of an engine, such as "torch:cuda:0".
 
-    Raises ValueError for any other device.
+    A device without an engine is one of the current engine. Values move to it when they are next used.
 
-    >>> with device("cpu:0"): pass
+    Args:
+        device_name: Name of a device, also in the form "/device:GPU:0".
+
+    Raises:
+        ValueError: If the device does not exist; the message lists those that do.
+        ImportError: If the library of the engine is not installed.
+
+    Example:
+        >>> with device("cpu:0"): pass
     """
 
     def __init__(self, device_name: str) -> None:
-        if not isinstance(device_name, str) or not _CPU.fullmatch(device_name):
-            raise ValueError(
-                f'the device must be "cpu" or "cpu:0", got {device_name!r}: the engines of this version run '
-                "on the CPU"
-            )
         self.device_name = device_name
+        self._engine = _engine_on(device_name)
 
     def __enter__(self) -> device:
+        self._scope = using(self._engine)
+        self._scope.__enter__()
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        """Nothing to undo."""
+    def __exit__(self, *exc: Any) -> None:
+        self._scope.__exit__(*exc)
+
+
+def _engine_on(device_name: Any) -> str | None:
+    """Return the name of the engine that runs on a device, None if it is the current one."""
+    if not isinstance(device_name, str):
+        raise ValueError(f'the device must be a string such as "cpu" or "gpu:0", got {device_name!r}')
+    name = re.sub(r"^/?(device:)?", "", device_name.lower())
+    kind, _, index = name.partition(":")
+    engine = current_engine()
+    if kind not in available():
+        if kind == "cpu" and (not index or index.isdigit()) and engine.devices()[0].startswith("cpu"):
+            return None
+        name = f"{engine.name.partition(':')[0]}:{name}"
+    try:
+        get_engine(name)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise ValueError(
+            f"the device {device_name!r} does not exist. The {engine.name} engine has "
+            f"{', '.join(engine.devices())}; devices of another engine begin with its name, such as "
+            f'"torch:cuda:0"; engines: {", ".join(available())}'
+        ) from error
+    return name

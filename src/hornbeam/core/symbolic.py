@@ -6,7 +6,7 @@ import math
 import operator
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from hornbeam.ir.source_lines import user_line
 from hornbeam.ir.trace import new_level
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import DTypeLike, ShapeLike
+
 DynamicShape = tuple[int | None, ...]
 STRING = "string"
 
@@ -28,9 +31,18 @@ _PROBES = ((83, 96), (89, 128))
 
 
 class KerasTensor(Tensor):
-    """A tensor of which only shape and dtype are known. Made by `Input` and by what is called on it.
+    """Tensor of which only shape and dtype are known, created by `Input` and by operations on such tensors.
 
-    shape: tuple of sizes, the batch first; None is unknown. dtype: canonical name. name: shown in errors.
+    Args:
+        shape: Sequence of sizes, the batch first; None for an unknown size.
+        dtype: Dtype by name or as a NumPy dtype, or "string".
+        sparse: Must be False: sparse tensors are not supported.
+        ragged: Must be False: ragged tensors are not supported.
+        record_history: Accepted for Keras's signature.
+        name: Name, shown in errors.
+
+    Raises:
+        NotImplementedError: If `sparse` or `ragged` is set.
     """
 
     __slots__ = ("_dtype", "_shape", "history", "name", "output_index")
@@ -38,8 +50,8 @@ class KerasTensor(Tensor):
 
     def __init__(
         self,
-        shape: Any,
-        dtype: Any = "float32",
+        shape: ShapeLike | int,
+        dtype: DTypeLike = "float32",
         sparse: bool = False,
         ragged: bool = False,
         record_history: bool = True,

@@ -30,14 +30,18 @@ MAX_PENDING_DEPTH = 400
 class Tensor:
     """An n-dimensional array whose value is computed when it is read.
 
-    shape: tuple of ints. dtype: canonical name such as "float32". Arithmetic broadcasts and promotes as NumPy
-    does, except that Python numbers take the tensor's dtype.
+    Arithmetic broadcasts and promotes as NumPy does, except that Python numbers take the dtype of the tensor.
+    Reading gives copies or read-only arrays: only `Variable.assign` changes a value.
 
-    Reading gives copies or read-only arrays: nothing but `Variable.assign` changes a value.
+    `shape` is a tuple of integers, `dtype` a canonical name such as "float32".
 
-    >>> x = hornbeam.ops.ones((2, 3))
-    >>> float((2 * x)[0, 0])
-    2.0
+    Args:
+        node: Node of the graph; use `hornbeam.ops.convert_to_tensor` to convert values.
+
+    Example:
+        >>> x = hornbeam.ops.ones((2, 3))
+        >>> float((2 * x)[0, 0])
+        2.0
     """
 
     __slots__ = ("__weakref__", "_keras_mask", "_node")
@@ -79,7 +83,7 @@ class Tensor:
     # -- reading the value -----------------------------------------------------------------------------------
 
     def numpy(self) -> np.ndarray:
-        """The value as a read-only NumPy array, without a copy where the engine can; `np.array(x)` copies."""
+        """Return the value as a read-only NumPy array, without a copy where the engine can."""
         return value_of(self.node)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -91,10 +95,19 @@ class Tensor:
         return array if copy is False else array.copy()
 
     def __dlpack__(self, **options: Any) -> Any:
-        """The value for another library, on the same memory where the engine can: `torch.from_dlpack(x)`.
+        """Export the value to another library, without a copy where the engine can: `torch.from_dlpack(x)`.
 
-        Nobody may write to it. A library that cannot be told so (DLPack before 1.0) gets a copy; BufferError
-        for dtypes that NumPy does not export, such as bfloat16 on the native engine.
+        The memory must not be written to. A library that cannot be informed of this (DLPack before 1.0) gets
+        a copy.
+
+        Args:
+            **options: Options of the DLPack protocol.
+
+        Returns:
+            DLPack capsule.
+
+        Raises:
+            BufferError: For dtypes that NumPy does not export, such as bfloat16 on the native engine.
         """
         owner, buffer = _value(self.node)
         if hasattr(buffer, "__dlpack__"):
@@ -104,16 +117,16 @@ class Tensor:
         return given.__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        """Where the value is, in DLPack's numbers."""
+        """Return the device of the value in the numbers of DLPack."""
         owner, buffer = _value(self.node)
         return (buffer if hasattr(buffer, "__dlpack_device__") else owner.get(buffer)).__dlpack_device__()
 
     def item(self) -> Any:
-        """The value of a one-element tensor as a Python number."""
+        """Return the value of a one-element tensor as a Python number."""
         return self.numpy().item()
 
     def tolist(self) -> Any:
-        """The value as nested lists of Python numbers."""
+        """Return the value as nested lists of Python numbers."""
         return self.numpy().tolist()
 
     def __float__(self) -> float:

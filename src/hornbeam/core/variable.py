@@ -7,9 +7,9 @@ from __future__ import annotations
 import itertools
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from hornbeam.ir.primitive import CONSTANT
 from hornbeam.ir.trace import no_level
 from hornbeam.ir.types import ShapeError, TensorType, dtype_name, is_float, numpy_dtype
 from hornbeam.primitives import stop_gradient
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import DTypeLike, InitializerLike, ShapeLike, TensorLike
 
 _local = threading.local()
 _names = itertools.count(1)
@@ -162,20 +165,28 @@ def _charge(shape: Any, dtype: Any) -> None:
 
 
 class Variable(Tensor):
-    """A value that can be assigned: weights, optimizer slots, metric totals, random states.
+    """Tensor that can be assigned: weights, optimizer slots, metric totals, random states.
 
-    initializer: an array, a number, or a callable `(shape, dtype) -> tensor` or the name of an initializer,
-    called at once with `shape`. dtype: that of an array, int32 for Python ints, else floatx. trainable:
-    whether optimizers update it. autocast: whether layers read it in their compute dtype. layout: a
-    TensorLayout (see `hornbeam.distribution`), if not what the distribution gives it, or another variable
-    whose layout it shares. aggregation, synchronization: kept for Keras's signature; only their defaults
-    have a meaning here.
+    Args:
+        initializer: Array, number, callable `(shape, dtype) -> tensor`, or name of an initializer; a callable
+            is called at once.
+        shape: Sequence of integers; None for the shape of the array.
+        dtype: Dtype; None for that of an array, int32 for Python ints, `floatx` for floats.
+        trainable: Whether optimizers update it.
+        autocast: Whether layers read it in their compute dtype.
+        aggregation: Accepted for Keras's signature; only the default has a meaning.
+        synchronization: Accepted for Keras's signature; only the default has a meaning.
+        name: Name without a slash; None for a generated one.
+        layout: `TensorLayout` (see `hornbeam.distribution`), another variable whose layout is shared, or None
+            for that of the distribution.
 
-    Raises ShapeError if the initial value does not have `shape`.
+    Raises:
+        ShapeError: If the initial value does not have `shape`.
 
-    >>> v = hornbeam.Variable([1.0, 2.0])
-    >>> v.assign_add([1.0, 1.0]).tolist()
-    [2.0, 3.0]
+    Example:
+        >>> v = hornbeam.Variable([1.0, 2.0])
+        >>> v.assign_add([1.0, 1.0]).tolist()
+        [2.0, 3.0]
     """
 
     __slots__ = (
@@ -185,9 +196,9 @@ class Variable(Tensor):
 
     def __init__(
         self,
-        initializer: Any,
-        shape: Any = None,
-        dtype: Any = None,
+        initializer: InitializerLike | float | Sequence[Any],
+        shape: ShapeLike | None = None,
+        dtype: DTypeLike | None = None,
         trainable: bool = True,
         autocast: bool = True,
         aggregation: str = "none",
@@ -244,17 +255,26 @@ class Variable(Tensor):
 
     @property
     def overwrite_with_gradient(self) -> bool:
-        """False: variables that take their gradient as value belong to quantized training, which is not
-        there."""
+        """False: only quantized training, which is not supported, overwrites variables with gradients."""
         return False
 
     @property
     def value(self) -> Tensor:
-        """The present value as a Tensor that later assignments do not change."""
+        """Current value as a tensor that later assignments do not change."""
         return Tensor(self.node)
 
-    def assign(self, value: Any) -> Tensor:
-        """Replace the value. Raises ShapeError unless the shape is the same; the dtype is converted."""
+    def assign(self, value: TensorLike) -> Tensor:
+        """Replace the value; the dtype is converted.
+
+        Args:
+            value: Tensor of the shape of the variable.
+
+        Returns:
+            Tensor, the new value.
+
+        Raises:
+            ShapeError: If the shape differs.
+        """
         stored = self._type.dtype
         new = value if isinstance(value, Tensor) and value.dtype == stored else cast(as_tensor(value), stored)
         if new.shape != self.shape:
@@ -269,13 +289,27 @@ class Variable(Tensor):
             self._node = _settled(new.node, self._type)
         return new
 
-    def assign_add(self, value: Any) -> Tensor:
-        """Add to the value in place, in the dtype in which it is stored."""
+    def assign_add(self, value: TensorLike) -> Tensor:
+        """Add to the value in place, in the stored dtype.
+
+        Args:
+            value: Tensor that broadcasts to the shape of the variable.
+
+        Returns:
+            Tensor, the new value.
+        """
         with _Stored():
             return self.assign(self + value)
 
-    def assign_sub(self, value: Any) -> Tensor:
-        """Subtract from the value in place, in the dtype in which it is stored."""
+    def assign_sub(self, value: TensorLike) -> Tensor:
+        """Subtract from the value in place, in the stored dtype.
+
+        Args:
+            value: Tensor that broadcasts to the shape of the variable.
+
+        Returns:
+            Tensor, the new value.
+        """
         with _Stored():
             return self.assign(self - value)
 
@@ -284,13 +318,16 @@ class Variable(Tensor):
 
     @property
     def placement(self) -> Layout:
-        """Which mesh axis cuts each dimension, as this thread's distribution says; () for a whole copy on
-        every device."""
+        """Mesh axis that shards each dimension; () for a full copy on every device."""
         placing = getattr(_local, "placing", None)
         return () if placing is None else placing(self)
 
     def place(self, engine: Engine) -> None:
-        """Move the buffer to `engine`, and there to where the distribution wants it."""
+        """Move the buffer to an engine, in the layout of the distribution.
+
+        Args:
+            engine: Engine.
+        """
         if not isinstance(engine, MeshEngine):
             buffer_of(self._node, engine)
             return
@@ -303,13 +340,25 @@ class Variable(Tensor):
             self._node.value = (engine, laid)
 
     def borrow_buffer(self, engine: Engine) -> tuple[Any, bool]:
-        """The buffer on `engine`, and whether nobody else sees it, so that its memory may be given away."""
+        """Return the buffer on an engine, and whether it has no other user, so that it can be donated.
+
+        Args:
+            engine: Engine.
+
+        Returns:
+            Pair of buffer and boolean.
+        """
         self.place(engine)
         buffer, holders = _held(self)
         return buffer, all(now <= least for now, least in zip(holders, _ALONE, strict=True))
 
     def set_buffer(self, engine: Engine, buffer: Any) -> None:
-        """Take a buffer that a compiled function computed as the new value."""
+        """Take a buffer that a compiled function computed as the new value.
+
+        Args:
+            engine: Engine of the buffer.
+            buffer: Buffer of the shape and dtype of the variable.
+        """
         _observe(self, self._node)
         self._node = leaf((engine, buffer), self._type)
 

@@ -52,7 +52,7 @@ def _jax(device: str | None = None) -> Engine:
 def _torch(device: str | None = None) -> Engine:
     from hornbeam.engines.torch import TorchEngine
 
-    return TorchEngine(device)
+    return TorchEngine(None if device is None else device.replace("gpu", "cuda"))
 
 
 def _tensorflow(device: str | None = None) -> Engine:

@@ -162,7 +162,7 @@ class Multiply(_Merge):
     """
 
     def combine(self, inputs: list[Tensor]) -> Tensor:
-        masks = [_full_mask(x) for x in inputs]
+        masks: list[Any] = [_full_mask(x) for x in inputs]
         factors = [x if m is None else ops.where(m, x, 1.0) for x, m in zip(inputs, masks, strict=True)]
         product = functools.reduce(ops.multiply, factors)
         if any(m is None for m in masks):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import primitives as p
 from hornbeam.config import floatx
@@ -16,6 +16,9 @@ from hornbeam.ir.primitive import full, zeros_like
 from hornbeam.ir.types import FLOATS, HornbeamTypeError, ShapeError, TensorType, dtype_name, is_integer
 from hornbeam.ops._common import float_node, node_of, one_axis, shape_of, static_int
 from hornbeam.random.keys import WORD, draw_seed, split_key
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import DTypeLike, SeedLike, TensorLike
 
 # Bits that a fraction of each dtype holds; the narrow ones are drawn so that rounding never gives 1.
 _FRACTION = {"bfloat16": 8, "float16": 11, "float32": 24}
@@ -76,13 +79,28 @@ def _is_number(x: Any, value: float) -> bool:
     return isinstance(x, (int, float)) and x == value
 
 
-def uniform(shape: Any, minval: Any = 0.0, maxval: Any = 1.0, dtype: Any = None, seed: Any = None) -> Tensor:
-    """Numbers from [minval, maxval), all equally likely.
+def uniform(
+    shape: int | Sequence[int],
+    minval: TensorLike = 0.0,
+    maxval: TensorLike = 1.0,
+    dtype: DTypeLike | None = None,
+    seed: SeedLike | TensorLike = None,
+) -> Tensor:
+    """Draw from the uniform distribution on [minval, maxval).
 
-    shape: of the result; bounds may be tensors that broadcast to it. dtype: a float, `floatx` unless given.
+    Args:
+        shape: Integer or sequence of integers, the shape of the result.
+        minval: Number, or tensor that broadcasts to `shape`, the lower bound.
+        maxval: Number, or tensor that broadcasts to `shape`, the upper bound, which is excluded.
+        dtype: Float dtype of the result; None for `hornbeam.config.floatx()`.
+        seed: Integer, `SeedGenerator`, key of two uint32 words, or None for the global generator.
 
-    >>> hornbeam.random.uniform((2, 3), seed=1).shape
-    (2, 3)
+    Returns:
+        Tensor of `shape`.
+
+    Example:
+        >>> hornbeam.random.uniform((2, 3), seed=1).shape
+        (2, 3)
     """
     name, sizes = _float_dtype(dtype, "uniform"), shape_of(shape)
     values = _fraction(draw_seed(seed).node, sizes, name)
@@ -94,12 +112,30 @@ def uniform(shape: Any, minval: Any = 0.0, maxval: Any = 1.0, dtype: Any = None,
     return Tensor(p.select(p.lt(values, high), values, low))
 
 
-def normal(shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, seed: Any = None) -> Tensor:
-    """Numbers from the normal distribution, by its inverse: mean + stddev sqrt(2) erfinv(u), u uniform in
-    (-1, 1).
+def normal(
+    shape: int | Sequence[int],
+    mean: TensorLike = 0.0,
+    stddev: TensorLike = 1.0,
+    dtype: DTypeLike | None = None,
+    seed: SeedLike | TensorLike = None,
+) -> Tensor:
+    """Draw from the normal distribution.
 
-    >>> hornbeam.random.normal((2, 3), seed=1).shape
-    (2, 3)
+    Computed by its inverse: mean + stddev sqrt(2) erfinv(u), u uniform in (-1, 1).
+
+    Args:
+        shape: Integer or sequence of integers, the shape of the result.
+        mean: Number, or tensor that broadcasts to `shape`.
+        stddev: Number, or tensor that broadcasts to `shape`, the standard deviation.
+        dtype: Float dtype of the result; None for `hornbeam.config.floatx()`.
+        seed: Integer, `SeedGenerator`, key of two uint32 words, or None for the global generator.
+
+    Returns:
+        Tensor of `shape`.
+
+    Example:
+        >>> hornbeam.random.normal((2, 3), seed=1).shape
+        (2, 3)
     """
     name, sizes = _float_dtype(dtype, "normal"), shape_of(shape)
     u = _centred(draw_seed(seed).node, sizes, name)
@@ -107,12 +143,27 @@ def normal(shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, se
 
 
 def truncated_normal(
-    shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, seed: Any = None
+    shape: int | Sequence[int],
+    mean: TensorLike = 0.0,
+    stddev: TensorLike = 1.0,
+    dtype: DTypeLike | None = None,
+    seed: SeedLike | TensorLike = None,
 ) -> Tensor:
-    """Numbers from the normal distribution without what lies more than two standard deviations from the mean.
+    """Draw from the normal distribution truncated at two standard deviations from the mean.
 
-    >>> hornbeam.random.truncated_normal((2, 3), seed=1).shape
-    (2, 3)
+    Args:
+        shape: Integer or sequence of integers, the shape of the result.
+        mean: Number, or tensor that broadcasts to `shape`.
+        stddev: Number, or tensor that broadcasts to `shape`, the standard deviation before the truncation.
+        dtype: Float dtype of the result; None for `hornbeam.config.floatx()`.
+        seed: Integer, `SeedGenerator`, key of two uint32 words, or None for the global generator.
+
+    Returns:
+        Tensor of `shape`.
+
+    Example:
+        >>> hornbeam.random.truncated_normal((2, 3), seed=1).shape
+        (2, 3)
     """
     name, sizes = _float_dtype(dtype, "truncated_normal"), shape_of(shape)
     u = _centred(draw_seed(seed).node, sizes, name) * math.erf(math.sqrt(2))
@@ -121,13 +172,31 @@ def truncated_normal(
     return _located(p.minimum(p.maximum(values, -limit), limit), mean, stddev, name)
 
 
-def randint(shape: Any, minval: Any, maxval: Any, dtype: Any = "int32", seed: Any = None) -> Tensor:
-    """Whole numbers from minval ... maxval - 1, all equally likely (up to 2**-31).
+def randint(
+    shape: int | Sequence[int],
+    minval: TensorLike,
+    maxval: TensorLike,
+    dtype: DTypeLike = "int32",
+    seed: SeedLike | TensorLike = None,
+) -> Tensor:
+    """Draw integers uniformly from minval ... maxval - 1 (up to 2**-31).
 
-    Bounds may be tensors that broadcast to `shape`. Raises ValueError if known bounds leave nothing.
+    Args:
+        shape: Integer or sequence of integers, the shape of the result.
+        minval: Integer, or tensor that broadcasts to `shape`, the lower bound.
+        maxval: Integer, or tensor that broadcasts to `shape`, the upper bound, which is excluded.
+        dtype: Integer dtype of the result.
+        seed: Integer, `SeedGenerator`, key of two uint32 words, or None for the global generator.
 
-    >>> hornbeam.random.randint((2, 3), 0, 10, seed=1).dtype
-    'int32'
+    Returns:
+        Tensor of `shape`.
+
+    Raises:
+        ValueError: If the range between known bounds is empty.
+
+    Example:
+        >>> hornbeam.random.randint((2, 3), 0, 10, seed=1).dtype
+        'int32'
     """
     name, sizes = dtype_name(dtype), shape_of(shape)
     if not is_integer(name):
@@ -153,14 +222,32 @@ def bernoulli(key: Node, probability: float, shape: tuple[int, ...]) -> Node:
 
 
 @operation
-def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None) -> Tensor:
-    """Each element set to 0 with probability `rate`, the others divided by 1 - rate.
+def dropout(
+    inputs: TensorLike,
+    rate: float,
+    noise_shape: Sequence[int | None] | None = None,
+    seed: SeedLike | TensorLike = None,
+) -> Tensor:
+    """Set each element to 0 with probability `rate`, and divide the others by 1 - rate.
 
-    noise_shape: shape of the mask, which is broadcast (None in it stands for the size of `inputs`). Raises
-    ValueError unless 0 <= rate < 1. Srivastava et al., "Dropout", 2014.
+    Args:
+        inputs: Tensor.
+        rate: Number in [0, 1).
+        noise_shape: Shape of the mask, which is broadcast; None in it means the size of `inputs`. None for
+            the full shape.
+        seed: Integer, `SeedGenerator`, key of two uint32 words, or None for the global generator.
 
-    >>> hornbeam.random.dropout(hornbeam.ops.ones((2, 3)), 0.5, seed=1).shape
-    (2, 3)
+    Returns:
+        Tensor of the shape of `inputs`.
+
+    Raises:
+        ValueError: If `rate` is not in [0, 1).
+
+    Example:
+        >>> hornbeam.random.dropout(hornbeam.ops.ones((2, 3)), 0.5, seed=1).shape
+        (2, 3)
+
+    Source: Srivastava et al., "Dropout", 2014.
     """
     if not 0 <= rate < 1:
         raise ValueError(f"dropout: rate must be at least 0 and less than 1, got {rate}")
@@ -184,14 +271,28 @@ def _noise_shape(noise_shape: Sequence[int | None], shape: tuple[int, ...]) -> t
 
 
 @operation
-def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any = None) -> Tensor:
-    """(batch, num_samples) classes drawn from softmax(logits) of (batch, classes), by the largest of logits +
-    noise.
+def categorical(
+    logits: TensorLike, num_samples: int, dtype: DTypeLike = "int32", seed: SeedLike | TensorLike = None
+) -> Tensor:
+    """Draw class indices from softmax(logits), by the maximum of logits plus noise (the Gumbel-max trick).
 
-    Maddison, Tarlow & Minka, "A* Sampling", 2014 (the Gumbel-max trick).
+    Args:
+        logits: Tensor (batch, classes).
+        num_samples: Integer, number of draws per row.
+        dtype: Integer dtype of the result.
+        seed: Integer, `SeedGenerator`, key of two uint32 words, or None for the global generator.
 
-    >>> hornbeam.random.categorical([[0.0, 0.0]], 5, seed=1).shape
-    (1, 5)
+    Returns:
+        Tensor (batch, num_samples).
+
+    Raises:
+        ShapeError: If `logits` has not two axes.
+
+    Example:
+        >>> hornbeam.random.categorical([[0.0, 0.0]], 5, seed=1).shape
+        (1, 5)
+
+    Source: Maddison, Tarlow & Minka, "A* Sampling", 2014.
     """
     node = float_node(logits)
     if node.rank != 2:
@@ -205,11 +306,20 @@ def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any =
 
 
 @operation
-def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Tensor:
-    """The slices of x along `axis` in random order.
+def shuffle(x: TensorLike, axis: int = 0, seed: SeedLike | TensorLike = None) -> Tensor:
+    """Shuffle the slices along an axis.
 
-    >>> hornbeam.random.shuffle(hornbeam.ops.arange(5), seed=1).shape
-    (5,)
+    Args:
+        x: Tensor or anything that converts to one.
+        axis: Integer, the axis.
+        seed: Integer, `SeedGenerator`, key of two uint32 words, or None for the global generator.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+        >>> hornbeam.random.shuffle(hornbeam.ops.arange(5), seed=1).shape
+        (5,)
     """
     from hornbeam.ops.selection import take
 
@@ -262,21 +372,53 @@ def _parameter(x: Any, shape: tuple[int, ...], dtype: str) -> Node:
     return broadcast_node(cast_node(x, work), shape)
 
 
-def gamma(shape: Any, alpha: Any, dtype: Any = None, seed: Any = None) -> Tensor:
-    """Numbers from the gamma distribution of shape `alpha` and scale 1: mean alpha, variance alpha.
+def gamma(
+    shape: int | Sequence[int],
+    alpha: TensorLike,
+    dtype: DTypeLike | None = None,
+    seed: SeedLike | TensorLike = None,
+) -> Tensor:
+    """Draw from the gamma distribution of scale 1: mean alpha, variance alpha.
 
-    >>> hornbeam.random.gamma((2,), 3.0, seed=1).shape
-    (2,)
+    Args:
+        shape: Integer or sequence of integers, the shape of the result.
+        alpha: Number, or tensor that broadcasts to `shape`, the shape parameter.
+        dtype: Float dtype of the result; None for `hornbeam.config.floatx()`.
+        seed: Integer, `SeedGenerator`, key of two uint32 words, or None for the global generator.
+
+    Returns:
+        Tensor of `shape`.
+
+    Example:
+        >>> hornbeam.random.gamma((2,), 3.0, seed=1).shape
+        (2,)
     """
     name, sizes = _float_dtype(dtype, "gamma"), shape_of(shape)
     return Tensor(p.convert(_gamma(draw_seed(seed).node, _parameter(alpha, sizes, name)), name))
 
 
-def beta(shape: Any, alpha: Any, beta: Any, dtype: Any = None, seed: Any = None) -> Tensor:
-    """Numbers from the beta distribution on [0, 1]: x / (x + y) for x of gamma(alpha) and y of gamma(beta).
+def beta(
+    shape: int | Sequence[int],
+    alpha: TensorLike,
+    beta: TensorLike,
+    dtype: DTypeLike | None = None,
+    seed: SeedLike | TensorLike = None,
+) -> Tensor:
+    """Draw from the beta distribution on [0, 1]: x / (x + y) for x of gamma(alpha) and y of gamma(beta).
 
-    >>> hornbeam.random.beta((2,), 2.0, 3.0, seed=1).shape
-    (2,)
+    Args:
+        shape: Integer or sequence of integers, the shape of the result.
+        alpha: Number, or tensor that broadcasts to `shape`.
+        beta: Number, or tensor that broadcasts to `shape`.
+        dtype: Float dtype of the result; None for `hornbeam.config.floatx()`.
+        seed: Integer, `SeedGenerator`, key of two uint32 words, or None for the global generator.
+
+    Returns:
+        Tensor of `shape`.
+
+    Example:
+        >>> hornbeam.random.beta((2,), 2.0, 3.0, seed=1).shape
+        (2,)
     """
     name, sizes = _float_dtype(dtype, "beta"), shape_of(shape)
     first, second = split_key(draw_seed(seed).node, 2)
@@ -285,14 +427,33 @@ def beta(shape: Any, alpha: Any, beta: Any, dtype: Any = None, seed: Any = None)
     return Tensor(p.convert(x / (x + y), name))
 
 
-def binomial(shape: Any, counts: Any, probabilities: Any, dtype: Any = None, seed: Any = None) -> Tensor:
-    """Numbers of successes in `counts` trials, each of which succeeds with `probabilities`, as floats.
+def binomial(
+    shape: int | Sequence[int],
+    counts: TensorLike,
+    probabilities: TensorLike,
+    dtype: DTypeLike | None = None,
+    seed: SeedLike | TensorLike = None,
+) -> Tensor:
+    """Draw numbers of successes in independent trials, as floats.
 
-    Counts how many geometric waiting times fit into the trials (Devroye, "Non-Uniform Random Variate
-    Generation", 1986, X.4), so the time grows with counts * min(p, 1 - p).
+    Counts how many geometric waiting times fit into the trials, so the time grows with counts * min(p, 1 -
+    p).
 
-    >>> hornbeam.random.binomial((2,), 10, 0.5, seed=1).shape
-    (2,)
+    Args:
+        shape: Integer or sequence of integers, the shape of the result.
+        counts: Number, or tensor that broadcasts to `shape`, the number of trials.
+        probabilities: Number, or tensor that broadcasts to `shape`, the probability of success.
+        dtype: Float dtype of the result; None for `hornbeam.config.floatx()`.
+        seed: Integer, `SeedGenerator`, key of two uint32 words, or None for the global generator.
+
+    Returns:
+        Tensor of `shape`.
+
+    Example:
+        >>> hornbeam.random.binomial((2,), 10, 0.5, seed=1).shape
+        (2,)
+
+    Source: Devroye, "Non-Uniform Random Variate Generation", 1986, X.4.
     """
     name, sizes = _float_dtype(dtype, "binomial"), shape_of(shape)
     trials, chance = _parameter(counts, sizes, name), _parameter(probabilities, sizes, name)

@@ -7,7 +7,7 @@ import random as _python_random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import dtype_name, is_integer
 from hornbeam.primitives.random import RANDOM_BITS
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import SeedLike, TensorLike
+
 WORD = 2**32
 
 
@@ -32,7 +35,7 @@ _chosen: list[int] = []
 
 
 def make_default_seed() -> int:
-    """A seed for whatever was given none: unpredictable, unless `set_random_seed` was called."""
+    """Return a seed for objects without one: unpredictable, unless `set_random_seed` was called."""
     return _default_seeds.randrange(1, 10**9)
 
 
@@ -43,14 +46,24 @@ def seed_words(seed: int) -> np.ndarray:
 
 @exported("keras.random")
 class SeedGenerator:
-    """A source of keys: its state, two uint32 words (seed, count), is a Variable, so draws are part of the
-    graph.
+    """Source of keys, whose state is a Variable of two uint32 words (seed, count).
 
-    seed: a whole number; unpredictable (or from `set_random_seed`) if None. Layers that draw random numbers
-    hold one; inside a loop body (scan, while_loop) every step sees the key that was next when the loop began.
+    Draws are part of the graph.
 
-    >>> generator = hornbeam.random.SeedGenerator(1)
-    >>> a, b = (hornbeam.random.normal((2,), seed=generator) for _ in range(2))
+    Layers that draw random numbers hold one. Inside a loop body (scan, while_loop) every step uses the key
+    that was next when the loop began.
+
+    Args:
+        seed: Integer; None for an unpredictable seed, or one from `set_random_seed`.
+        name: Name; None for a generated one.
+        **kwargs: `trainable` and `dtype`, the config entries of Keras, are accepted.
+
+    Raises:
+        ValueError: If `seed` is no integer.
+
+    Example:
+        >>> generator = hornbeam.random.SeedGenerator(1)
+        >>> a, b = (hornbeam.random.normal((2,), seed=generator) for _ in range(2))
     """
 
     def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: Any) -> None:
@@ -66,7 +79,14 @@ class SeedGenerator:
         self.state.path = f"{self.name}/{self.state.name}"
 
     def next(self, ordered: bool = True) -> Tensor:
-        """The next key, uint32 (2,); the state moves on. `ordered` is accepted, keys are always in order."""
+        """Return the next key, uint32 (2,), and advance the state.
+
+        Args:
+            ordered: Accepted; keys are always in order.
+
+        Returns:
+            Tensor.
+        """
         if current_variable_tracer() is None and not current_level():
             return as_tensor(self.host_next())
         key = self.state.value
@@ -74,7 +94,7 @@ class SeedGenerator:
         return key
 
     def host_next(self) -> np.ndarray:
-        """As `next`, outside of any compiled function that is being traced."""
+        """Return the next key as an array, outside of any function that is being traced."""
         shared = getattr(_local, "shared", None)
         return self._moved_on() if shared is None else shared.next(self)
 
@@ -87,7 +107,7 @@ class SeedGenerator:
         return key
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Return the arguments from which an equal generator is built."""
         return {"seed": self._initial_seed, "name": self.name}
 
     @classmethod
@@ -138,14 +158,24 @@ _global: list[SeedGenerator] = []
 
 
 def global_seed_generator() -> SeedGenerator:
-    """The generator that draws without a seed take their keys from."""
+    """Return the generator of keys for draws without a seed."""
     if not _global:
         _global.append(SeedGenerator(name="global_seed_generator"))
     return _global[0]
 
 
-def draw_seed(seed: Any = None) -> Tensor:
-    """The key, uint32 (2,), that a draw with `seed` (int, SeedGenerator, key or None) uses."""
+def draw_seed(seed: SeedLike | TensorLike = None) -> Tensor:
+    """Return the key, uint32 (2,), of a draw.
+
+    Args:
+        seed: Integer, `SeedGenerator`, key of two uint32 words, or None for the global generator.
+
+    Returns:
+        Tensor.
+
+    Raises:
+        ValueError: If `seed` is none of these.
+    """
     if seed is None:
         return global_seed_generator().next()
     if isinstance(seed, SeedGenerator):
@@ -170,8 +200,17 @@ def split_key(key: Node, count: int) -> list[Node]:
 
 
 def host_key(seed: int, *steps: int) -> np.ndarray:
-    """A key, uint32 (2,), for a seed and, say, the number of an epoch: different steps give unrelated
-    keys."""
+    """Derive a key, uint32 (2,), from a seed and steps such as the epoch.
+
+    Different steps give unrelated keys.
+
+    Args:
+        seed: Integer.
+        *steps: Integers.
+
+    Returns:
+        NumPy array.
+    """
     key = seed_words(int(seed))
     for step in steps:
         key = RANDOM_BITS.reference(key ^ seed_words(int(step) + 1), shape=(2,))
@@ -179,14 +218,28 @@ def host_key(seed: int, *steps: int) -> np.ndarray:
 
 
 def host_bits(key: np.ndarray, count: int) -> np.ndarray:
-    """`count` words of the key's bits, the same as those of the graph's `random_bits`."""
+    """Return random words, the same as those of the graph's `random_bits`.
+
+    Args:
+        key: Array of two uint32 words.
+        count: Integer, number of words.
+
+    Returns:
+        NumPy array (count,) of uint32.
+    """
     return RANDOM_BITS.reference(np.asarray(key, np.uint32), shape=(count,))
 
 
 def host_permutation(seed: int | np.ndarray, count: int, *steps: int) -> np.ndarray:
-    """0 ... count - 1 (int64) in random order, for shuffling data: the same as `shuffle` of that key gives.
+    """Return a random permutation of 0 ... count - 1, the same as `shuffle` of that key.
 
-    seed: a whole number or a key; `steps`, e.g. the epoch, make other orders of the same seed.
+    Args:
+        seed: Integer or key.
+        count: Integer, length of the permutation.
+        *steps: Integers, such as the epoch, that make different permutations of one seed.
+
+    Returns:
+        NumPy array (count,) of int64.
     """
     key = np.asarray(seed, np.uint32) if isinstance(seed, np.ndarray) else host_key(seed)
     for step in steps:

@@ -11,20 +11,25 @@ from hornbeam.random.keys import WORD, _chosen, _default_seeds, global_seed_gene
 
 
 def chosen_seed() -> int | None:
-    """What `set_random_seed` was last given, None if it was not called."""
+    """Return the last argument of `set_random_seed`, or None if it was not called."""
     return _chosen[0] if _chosen else None
 
 
 def default_state() -> Any:
-    """What default seeds depend on, for comparing."""
+    """Return the state from which default seeds are drawn, for comparisons."""
     return _default_seeds.getstate()
 
 
 def set_random_seed(seed: int) -> None:
-    """Start all randomness anew: Python's, NumPy's, default seeds and the global generator.
+    """Seed all random generators: Python's, NumPy's, default seeds and the global generator.
 
-    The same seed before the same program gives the same weights, masks and shuffles. Raises ValueError unless
-    `seed` is a whole number of 32 bits.
+    The same seed before the same program gives the same weights, masks and shuffles.
+
+    Args:
+        seed: Integer in [0, 2**32).
+
+    Raises:
+        ValueError: If `seed` is no integer of 32 bits.
     """
     if not isinstance(seed, (int, np.integer)) or not 0 <= seed < WORD:
         raise ValueError(f"seed must be a whole number from 0 to 2**32 - 1, got {seed!r}")
@@ -34,7 +39,11 @@ def set_random_seed(seed: int) -> None:
 
 
 def restart(seed: int) -> None:
-    """Start default seeds and the global generator anew, and leave Python's and NumPy's numbers alone."""
+    """Seed default seeds and the global generator, without changing Python's and NumPy's.
+
+    Args:
+        seed: Integer.
+    """
     generator = global_seed_generator()  # which takes a default seed of its own when it is made
     _chosen[:] = [int(seed)]
     _default_seeds.seed(int(seed))
@@ -42,8 +51,7 @@ def restart(seed: int) -> None:
 
 
 def random_state() -> dict[str, Any]:
-    """Where the global generator, NumPy's and Python's stand, as numbers and arrays; see
-    `set_random_state`."""
+    """Return the state of the global generator, NumPy's and Python's, as numbers and arrays."""
     numpy_state: Any = np.random.get_state(legacy=False)
     version, words, gauss = _python_random.getstate()
     return {
@@ -54,9 +62,13 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Let all three generators go on from where they stood in a `random_state()`.
+    """Restore the state of all three generators.
 
-    Raises ValueError for what is none.
+    Args:
+        state: Result of `random_state()`.
+
+    Raises:
+        ValueError: If the state is invalid.
     """
     words = np.asarray(state["hornbeam"])
     if words.shape != (2,) or words.dtype != np.uint32:
