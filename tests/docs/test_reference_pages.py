@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -85,3 +86,25 @@ def test_sections_are_left_to_napoleon(extension: ModuleType) -> None:
 def test_an_entry_without_a_name_is_an_error(extension: ModuleType) -> None:
     with pytest.raises(ValueError, match="'name: description'"):
         extension.to_rst("Do it.\n\nArgs:\n    the axis along which to do it")
+
+
+def documented(value: object) -> Iterator[tuple[str, str]]:
+    """Yield the names and docstrings of a public value and, if it is a class, of its public members."""
+    if isinstance(value, type):
+        for name, member in vars(value).items():
+            if not name.startswith("_") and member.__doc__:
+                yield f"{value.__qualname__}.{name}", inspect.cleandoc(member.__doc__)
+    if value.__doc__ and (isinstance(value, type) or inspect.isfunction(value)):
+        yield value.__qualname__, inspect.cleandoc(value.__doc__)
+
+
+def test_all_public_docstrings_are_well_formed(extension: ModuleType) -> None:
+    errors = set()
+    for module in extension.public_modules().values():
+        for name in getattr(module, "__all__", ()):
+            for member, docstring in documented(getattr(module, name)):
+                try:
+                    extension.to_rst(docstring)
+                except ValueError as error:
+                    errors.add(f"{member}: {error}")
+    assert errors == set()
