@@ -193,8 +193,7 @@ class MultiHeadAttention(_Projected):
         output_shape: Sizes of the output's features, those of the query by default.
         attention_axes: Axes over which attention is applied, all but batch and features by default.
         sliding_window: Distance below which positions attend to each other, to both sides (with
-            `use_causal_mask`
-        only to earlier ones); unlimited by default.
+            `use_causal_mask` only to earlier ones); unlimited by default.
         flash_attention: Accepted for Keras's signature: the engine chooses its kernels.
         kernel_initializer: Initializer of the projections' kernels.
         bias_initializer: Initializer of the projections' biases.
@@ -204,8 +203,7 @@ class MultiHeadAttention(_Projected):
         kernel_constraint: Function applied to the kernels after each update.
         bias_constraint: Function applied to the biases after each update.
         use_gate: Whether the output of each head is multiplied by sigmoid(projection of the query) (Qiu et
-            al.
-        2025).
+            al. 2025).
         seed: Seed of the random state; drawn at random by default.
         **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
@@ -382,8 +380,7 @@ class GroupedQueryAttention(_Projected):
         kernel_constraint: Function applied to the kernels after each update.
         bias_constraint: Function applied to the biases after each update.
         use_gate: Whether the output of each head is multiplied by sigmoid(projection of the query) (Qiu et
-            al.
-        2025).
+            al. 2025).
         seed: Seed of the random state; drawn at random by default.
         **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 

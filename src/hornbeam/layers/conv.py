@@ -189,8 +189,7 @@ class Conv1D(_Conv):
         kernel_size: Size of the window along each axis; one integer for all axes.
         strides: Steps between windows along each axis; one integer for all axes.
         padding: "valid" (none), "same" (steps' = ceil(steps / stride)) or "causal" (y[t] depends on no step
-            after
-        t).
+            after t).
         data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
             `keras.config.image_data_format()` by default.
         dilation_rate: Distance between elements of a window along each axis; one integer for all axes. Not

@@ -123,8 +123,7 @@ class DepthwiseConv1D(_DepthwiseConv):
         kernel_size: Size of the window along each axis; one integer for all axes.
         strides: Steps between windows along each axis; one integer for all axes.
         padding: "valid" (none), "same" (steps' = ceil(steps / stride)) or "causal" (no output depends on
-            later
-        steps).
+            later steps).
         depth_multiplier: Number of outputs for each input channel.
         data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
             `keras.config.image_data_format()` by default.
@@ -246,8 +245,7 @@ class SeparableConv1D(_SeparableConv):
         kernel_size: Size of the window along each axis; one integer for all axes.
         strides: Steps between windows along each axis; one integer for all axes.
         padding: "valid" (none), "same" (steps' = ceil(steps / stride)) or "causal" (no output depends on
-            later
-        steps).
+            later steps).
         data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
             `keras.config.image_data_format()` by default.
         dilation_rate: Distance between elements of a window along each axis; one integer for all axes. Not

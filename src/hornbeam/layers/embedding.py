@@ -149,7 +149,7 @@ class ReversibleEmbedding(Embedding):
         input_dim: Number of vectors: the largest index plus 1.
         output_dim: Size of the vectors.
         tie_weights: Whether logits use the embeddings themselves (Press and Wolf 2017) instead of a weight
-        `reverse_embeddings` (output_dim, input_dim).
+            `reverse_embeddings` (output_dim, input_dim).
         embeddings_initializer: Initializer of the embeddings.
         embeddings_regularizer: Penalty on the embeddings that is added to the loss.
         embeddings_constraint: Function applied to the embeddings after each update.

@@ -149,8 +149,7 @@ class BatchNormalization(_Scaled):
         renorm_clipping: Limits of the corrections, a dict with some of the keys "rmin", "rmax", "dmax".
         renorm_momentum: Momentum of the statistics of renormalization, in [0, 1].
         synchronized: Whether statistics are computed over all processes that train together. They always are,
-            so it
-        changes nothing.
+            so it changes nothing.
         **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
     Raises:

@@ -31,7 +31,7 @@ class Bidirectional(Layer):
         merge_mode: "concat", "sum", "mul", "ave", or None for a list of both outputs.
         weights: Initial weights of both layers, the forward ones first.
         backward_layer: Layer for the backward direction, with the opposite `go_backwards` and the same
-        `return_sequences`; a copy of `layer` by default.
+            `return_sequences`; a copy of `layer` by default.
         **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
     Raises:

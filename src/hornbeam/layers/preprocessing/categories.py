@@ -41,8 +41,7 @@ class CategoryEncoding(Layer):
     Args:
         num_tokens: Number of categories.
         output_mode: "one_hot" (one vector for each integer), "multi_hot" (1 for each integer in a sample) or
-            "count"
-        (number of occurrences in a sample).
+            "count" (number of occurrences in a sample).
         sparse: Not supported; must be False.
         **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 

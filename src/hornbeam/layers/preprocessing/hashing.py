@@ -54,8 +54,7 @@ class Hashing(HostLayer):
 
     Raises:
         ValueError: If `num_bins` is below 1, the mode unknown, the dtype does not fit the mode, or the salt
-            is
-        invalid.
+            is invalid.
 
     Example:
         >>> np.asarray(hornbeam.layers.Hashing(3)([["A"], ["B"], ["C"], ["D"], ["E"]])).ravel().tolist()

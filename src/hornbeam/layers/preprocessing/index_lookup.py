@@ -161,14 +161,12 @@ class IndexLookup(HostLayer):
 
         Args:
             vocabulary: Tokens in a list or an array, or the path of a text file with one token a line. Mask
-                and
-            out-of-vocabulary tokens may be at the start, and only there.
+                and out-of-vocabulary tokens may be at the start, and only there.
             idf_weights: Weight of each token, for output_mode="tf_idf".
 
         Raises:
             ValueError: If tokens are repeated, special tokens are in the middle, tokens exceed `max_tokens`,
-                or the
-            number of weights is wrong.
+                or the number of weights is wrong.
         """
         if (self.output_mode == "tf_idf") != (idf_weights is not None):
             problem = "needs idf_weights" if idf_weights is None else "takes no idf_weights"

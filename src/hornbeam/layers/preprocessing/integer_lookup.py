@@ -46,8 +46,7 @@ class IntegerLookup(IndexLookup):
             vocabulary.
         invert: Whether indices are mapped to tokens instead.
         output_mode: "int", "one_hot", "multi_hot" (tokens that occur in a row), "count" (number of
-            occurrences) or
-        "tf_idf" (number of occurrences times `idf_weights`).
+            occurrences) or "tf_idf" (number of occurrences times `idf_weights`).
         sparse: Not supported; must be False.
         pad_to_max_tokens: Whether vectors have size `max_tokens` even if the vocabulary is smaller.
         oov_method: "floormod" or "farmhash": assignment of unknown integers to out-of-vocabulary indices.
@@ -57,8 +56,7 @@ class IntegerLookup(IndexLookup):
 
     Raises:
         ValueError: If a call precedes the vocabulary, an integer is unknown and num_oov_indices=0, or the
-            vocabulary
-        repeats tokens or is too large.
+            vocabulary repeats tokens or is too large.
         HornbeamTypeError: If inputs are strings.
 
     Example:

@@ -50,8 +50,7 @@ class StringLookup(IndexLookup):
             vocabulary.
         invert: Whether indices are mapped to tokens instead.
         output_mode: "int", "one_hot", "multi_hot" (tokens that occur in a row), "count" (number of
-            occurrences) or
-        "tf_idf" (number of occurrences times `idf_weights`).
+            occurrences) or "tf_idf" (number of occurrences times `idf_weights`).
         pad_to_max_tokens: Whether vectors have size `max_tokens` even if the vocabulary is smaller.
         sparse: Not supported; must be False.
         encoding: Encoding of inputs that are bytes.
@@ -61,8 +60,7 @@ class StringLookup(IndexLookup):
 
     Raises:
         ValueError: If a call precedes the vocabulary, a string is unknown and num_oov_indices=0, or the
-            vocabulary
-        repeats tokens or is too large.
+            vocabulary repeats tokens or is too large.
         HornbeamTypeError: If inputs are numbers.
 
     Example:

@@ -45,20 +45,16 @@ class TextVectorization(HostLayer):
     Args:
         max_tokens: Largest size of the vocabulary, special tokens included; unlimited by default.
         standardize: "lower_and_strip_punctuation", "lower", "strip_punctuation" (of ASCII letters and
-            punctuation),
-        None, or a function from an array of str to an array of str.
+            punctuation), None, or a function from an array of str to an array of str.
         split: "whitespace", "character", None (each string is a word), or a function from an array of str to
-            a list
-        of words for each.
+            a list of words for each.
         ngrams: n for all n-grams of 1 to n words, or a tuple of sizes; words by default.
         output_mode: "int" (indices, padded with zeros), or one vector a text: "multi_hot", "count" or
-            "tf_idf", as
-        in `StringLookup`.
+            "tf_idf", as in `StringLookup`.
         output_sequence_length: Number of indices for "int"; that of the longest text by default.
         pad_to_max_tokens: Whether vectors have size `max_tokens` even if the vocabulary is smaller.
         vocabulary: Words in the order of their indices, or the path of a text file with one word a line;
-            `adapt`
-        computes it by default.
+            `adapt` computes it by default.
         idf_weights: Inverse document frequency of each token, for output_mode="tf_idf" with a given
             vocabulary.
         sparse: Not supported; must be False.
