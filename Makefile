@@ -68,7 +68,7 @@ sanitize: check-rust  ## Rust tests under AddressSanitizer, and the thread pool 
 
 # Seconds per target. One thread, so that findings can be reproduced.
 FUZZ_SECONDS ?= 60
-FUZZ_TARGETS ?= decode graph pictures
+FUZZ_TARGETS ?= decode graph resize
 
 fuzz: check-rust  ## libFuzzer on the Rust parsers under AddressSanitizer (Linux): make fuzz FUZZ_SECONDS=3600
 	@cargo fuzz --version >/dev/null 2>&1 || { echo "make fuzz needs cargo-fuzz: cargo install cargo-fuzz"; exit 1; }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hornbeam_engine::names::instructions;
+use hornbeam_engine::supported::instructions;
 use serde_json::{json, Value as Json};
 
 /// SplitMix64 (Steele, Lea and Flood, 2014).

@@ -1,11 +1,13 @@
 //! Decodes a graph, fuses and plans it, and runs it as a flat list of instructions. No Python.
 //!
-//! The way of a graph: [`decode`] checks the text and simplifies while it builds, [`passes`] merge and order, `lower`
-//! turns values into memory and operations into instructions, `plan` places the memory, `execute` runs.
+//! The path of a graph: [`decode`] checks the text and simplifies while it builds, [`passes`] merge and order, `lower`
+//! turns values into memory and operations into instructions, `memory_plan` places the memory, `execute` runs.
 
+mod autotune;
 pub mod bound;
 pub mod buffer;
 mod composites;
+mod cost;
 pub mod decode;
 pub mod error;
 pub mod executable;
@@ -16,13 +18,11 @@ mod hash;
 pub mod instruction;
 mod lower;
 mod memory;
-pub mod names;
+mod memory_plan;
 pub mod passes;
-mod plan;
 pub mod profile;
 mod rules;
 mod scalar;
 mod strided;
-mod tune;
+pub mod supported;
 pub mod types;
-mod work;

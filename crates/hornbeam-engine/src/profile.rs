@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use serde_json::json;
 
+use crate::cost::Work;
 use crate::decode::name_of;
 use crate::instruction::Program;
-use crate::work::Work;
 
 /// Single runs of instructions that are remembered, the first ones.
 const MAX_EVENTS: usize = 1 << 18;

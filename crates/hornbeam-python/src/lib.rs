@@ -3,8 +3,8 @@
 
 mod buffer;
 mod executable;
-mod pictures;
-mod resizing;
+mod image;
+mod image_resize;
 
 use pyo3::exceptions::{PyMemoryError, PyNotImplementedError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -70,7 +70,7 @@ fn cpu_features(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 /// Names of the primitives and composites that the engine has kernels for.
 #[pyfunction]
 fn instructions() -> Vec<&'static str> {
-    hornbeam_engine::names::instructions()
+    hornbeam_engine::supported::instructions()
 }
 
 /// Peaks of the machine with all threads of the pool, measured now: FLOPs and bytes a second.
@@ -99,7 +99,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(cpu_features, module)?)?;
     module.add_function(wrap_pyfunction!(instructions, module)?)?;
     module.add_function(wrap_pyfunction!(roof, module)?)?;
-    module.add_function(wrap_pyfunction!(pictures::resize, module)?)?;
+    module.add_function(wrap_pyfunction!(image::resize, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     Ok(())
 }

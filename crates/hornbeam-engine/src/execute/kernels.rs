@@ -11,7 +11,7 @@ use hornbeam_kernels::window::{self, PoolShape};
 
 use crate::bound::Prepared;
 use crate::buffer::Buffer;
-use crate::execute::tail::Tailing;
+use crate::execute::loop_epilogue::Tailing;
 use crate::execute::{composites, linalg, rows, Context};
 use crate::graph::{GradSource, PoolKind};
 use crate::instruction::{Gemm, IndexShape, Instruction, Kind, Operand, Spatial, Strides};

@@ -4,8 +4,8 @@ mod composites;
 mod control;
 mod kernels;
 mod linalg;
+mod loop_epilogue;
 mod rows;
-mod tail;
 
 use std::time::Instant;
 

@@ -3,8 +3,8 @@
 mod cluster;
 mod composites;
 mod control;
-mod geometry;
-mod tails;
+mod loop_epilogues;
+mod single;
 
 use std::collections::HashMap;
 
@@ -14,9 +14,9 @@ use crate::decode::name_of;
 use crate::error::Result;
 use crate::graph::{Graph, NodeId, Op, ScopeId, Value};
 use crate::instruction::{BufferInfo, Instruction, Kind, Operand, OutputSource, Place, Program};
+use crate::memory_plan;
 use crate::passes::fuse::{fuse, Unit};
-use crate::passes::{convolution, epilogue, remat, use_counts};
-use crate::plan;
+use crate::passes::{bias_relu, convolution, remat, use_counts};
 use crate::strided::{self, Dim};
 use crate::types::{row_major, TensorType};
 
@@ -45,7 +45,7 @@ impl Pool {
 /// Compile a decoded graph. `nested` programs write all their outputs to memory that the caller names; the outermost
 /// may also hand back its inputs and constants as they are.
 pub fn compile(graph: &Graph, pool: &mut Pool, nested: bool) -> Result<Program> {
-    let graph = convolution::merge(epilogue::merge(graph)?)?;
+    let graph = convolution::merge(bias_relu::merge(graph)?)?;
     let units = remat::rematerialise(&graph, fuse(&graph));
     let mut lowering = Lowering::new(&graph, pool);
     lowering.stored = remat::stored(&graph, &units);
@@ -56,7 +56,7 @@ pub fn compile(graph: &Graph, pool: &mut Pool, nested: bool) -> Result<Program> 
         }
     }
     let program = lowering.finish(nested)?;
-    plan::plan(tails::attach(program))
+    memory_plan::plan(loop_epilogues::attach(program))
 }
 
 /// A value in memory.

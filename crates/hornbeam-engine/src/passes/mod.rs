@@ -1,15 +1,15 @@
 //! From a decoded graph to one that is ready to be lowered.
 //!
-//! [`builder`] rewrites while nodes are added (folding, identities, common subexpressions), [`epilogue`] merges bias
+//! [`builder`] rewrites while nodes are added (folding, identities, common subexpressions), [`bias_relu`] merges bias
 //! and relu into contractions, [`convolution`] pools them and brings their gradients together, [`fuse`] groups elementwise nodes
 //! and orders the groups, [`remat`] decides what groups compute again rather than keep.
 
+pub mod bias_relu;
 pub mod builder;
 pub mod convolution;
-pub mod cost;
-pub mod epilogue;
 pub mod fuse;
-pub mod identities;
+pub mod step_cost;
+
 pub mod remat;
 
 use crate::graph::{Graph, NodeId, Op};

@@ -8,8 +8,8 @@
 use std::collections::HashMap;
 
 use crate::graph::{Graph, NodeId, Op, Value};
-use crate::passes::cost::step_cost;
 use crate::passes::fuse::{fold_of, source, Unit, MAX_NODES, MAX_READS};
+use crate::passes::step_cost::step_cost;
 
 /// Smaller values stay in cache between the clusters.
 const MIN_ELEMENTS: usize = 1 << 15;

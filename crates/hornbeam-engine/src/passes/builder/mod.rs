@@ -5,8 +5,8 @@ use std::hash::BuildHasherDefault;
 
 use crate::error::Result;
 use crate::graph::{Graph, Node, NodeId, Op, ScopeId, Value};
+mod identities;
 use crate::hash::{quick, QuickHasher};
-use crate::passes::identities;
 use crate::rules;
 use crate::types::TensorType;
 

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use hornbeam_kernels::pool::ThreadPool;
 use hornbeam_kernels::scratch::Scratch;
 
+use crate::autotune;
 use crate::bound::Prepared;
 use crate::buffer::{AlignedBytes, Buffer};
 use crate::decode::decode;
@@ -14,7 +15,6 @@ use crate::instruction::{OutputSource, Program};
 use crate::lower::{self, Pool};
 use crate::memory::copy;
 use crate::profile::{self, Profile};
-use crate::tune;
 use crate::types::TensorType;
 
 /// Bytes of a batch that are gathered in one task.
@@ -69,7 +69,7 @@ impl Executable {
         let mut pool = Pool::new();
         pool.scopes = decoded.scopes;
         let mut program = lower::compile(&decoded.graph, &mut pool, false)?;
-        tune::tune(&program)?;
+        autotune::tune(&program)?;
         program.number(0);
         let profile = (profiled || profile::is_printed()).then(|| Profile::new(&program, &pool.scopes));
         Ok(Executable { program, constants, literals: pool.literals, idle: Mutex::new(Vec::new()), profile })

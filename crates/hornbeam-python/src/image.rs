@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::detached;
-use crate::resizing::resized;
+use crate::image_resize::resized;
 
 /// The part `box` (left, upper, right, lower) of a picture in a new size, antialiased. Sizes are (width, height). Other
 /// Python threads run meanwhile.

@@ -3,7 +3,7 @@
 
 use crate::fused::Load;
 use crate::instruction::{Instruction, Kind, Operand, Place, Program, Tail};
-use crate::plan::in_place_pairs;
+use crate::memory_plan::in_place_pairs;
 
 /// Bytes of a result that a loop would find in cache anyway.
 const SMALL: usize = 1 << 19;

@@ -4,8 +4,8 @@
 use libfuzzer_sys::arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../crates/hornbeam-python/src/resizing.rs"]
-mod resizing;
+#[path = "../../crates/hornbeam-python/src/image_resize.rs"]
+mod image_resize;
 
 #[derive(Debug)]
 struct Case {
@@ -45,7 +45,7 @@ fuzz_target!(|case: Case| {
     let Case { size, channels, part: [left, top, right, bottom], into, method, pixels } = case;
     // Pictures that take a second each find nothing more.
     if u64::from(into.0) * u64::from(into.1) < 1 << 20 || u64::from(into.0) * u64::from(into.1) > 1 << 46 {
-        match resizing::resized(&pixels, size, channels, (left, top, right, bottom), into, method) {
+        match image_resize::resized(&pixels, size, channels, (left, top, right, bottom), into, method) {
             Ok(made) => assert_eq!(made.len() as u64, u64::from(into.0) * u64::from(into.1) * channels as u64),
             Err(message) => assert!(message.len() > 10, "an error without a word: {message:?}"),
         }

@@ -11,8 +11,8 @@ use crate::fused::{chunk, ChainLink, Cut, Fold, Fused, Load, Loc, Space, Step};
 use crate::graph::{Node, NodeId, Op, Value};
 use crate::instruction::{Kind, Operand};
 use crate::lower::{Lowering, View};
-use crate::passes::cost::step_cost;
 use crate::passes::fuse::{fold_of, space};
+use crate::passes::step_cost::step_cost;
 use crate::strided::{self, Dim};
 
 /// Lanes and streams of one block should fill no more than this much of the first-level cache.
