@@ -1,4 +1,4 @@
-//! What the fuzz targets share; the engine's own test of mutated graphs includes the same files.
+//! Shared by the fuzz targets and the engine's test of mutated graphs.
 
 pub mod drive;
 pub mod mutate;

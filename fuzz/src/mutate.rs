@@ -1,8 +1,8 @@
-//! Mutations of graphs as JSON values, which get past the syntax: every one is drawn from a seed and can be made again.
+//! Mutations of graphs as JSON values, which keep the syntax valid. Each is drawn from a seed and reproducible.
 
 use std::collections::BTreeMap;
 
-use hornbeam_engine::supported::instructions;
+use hornbeam_engine::supported::operations;
 use serde_json::{json, Value as Json};
 
 /// SplitMix64 (Steele, Lea and Flood, 2014).
@@ -17,7 +17,7 @@ impl Draw {
         z ^ (z >> 31)
     }
 
-    /// A number below `n`, which is not 0.
+    /// A number below `n`, which must not be 0.
     pub fn below(&mut self, n: usize) -> usize {
         (self.bits() % n as u64) as usize
     }
@@ -72,58 +72,60 @@ const NUMBERS: &[i64] = &[
     i64::MIN + 1,
 ];
 
-/// Words that stand for something in graphs, beside the names of operations.
+/// Strings with a meaning in graphs, besides the names of operations.
 const WORDS: &[&str] =
     &["", "x", "set", "add", "max", "min", "multiply", "body", "true_graph", "data", "buffer", "00", "0000803f"];
 
-/// Change `graph` in one to four places. Where `other` is given, parts may come from there.
+/// Mutate one to four values of `graph`. With `other`, some are replaced by values of that graph.
 pub fn mutate(graph: &mut Json, other: Option<&Json>, draw: &mut Draw) {
     for _ in 0..1 + draw.below(4) {
-        once(graph, other, draw);
+        mutate_once(graph, other, draw);
     }
 }
 
-fn once(graph: &mut Json, other: Option<&Json>, draw: &mut Draw) {
+fn mutate_once(graph: &mut Json, other: Option<&Json>, draw: &mut Draw) {
     match draw.below(12) {
-        0..=2 => everywhere(graph, draw),
-        3 => with_place(graph, draw, |place, _, draw| *place = strange(draw)),
+        0..=2 => replace_everywhere(graph, draw),
+        3 => with_random_value(graph, draw, |value, _, draw| *value = random_value(draw)),
         4..=5 => {
-            let keyed = collected(other.unwrap_or(graph), draw);
-            with_place(graph, draw, |place, key, draw| {
+            let keyed = values_by_key(other.unwrap_or(graph), draw);
+            with_random_value(graph, draw, |value, key, draw| {
                 if let Some(choices) = keyed.get(key) {
-                    *place = draw.of(choices).clone();
+                    *value = draw.of(choices).clone();
                 }
             });
         }
-        6 => named(graph, draw, "op", |draw| json!(*draw.of(&instructions()))),
-        7 => named(graph, draw, "in", |draw| json!((0..draw.below(4)).map(|_| draw.below(40)).collect::<Vec<_>>())),
-        8 => with_place(graph, draw, |place, _, draw| list(place, draw)),
-        9 => with_place(graph, draw, |place, _, draw| drop_key(place, draw)),
-        _ => with_place(graph, draw, |place, _, draw| nudge(place, draw)),
+        6 => set_entry(graph, draw, "op", |draw| json!(*draw.of(&operations()))),
+        7 => set_entry(graph, draw, "in", |draw| json!((0..draw.below(4)).map(|_| draw.below(40)).collect::<Vec<_>>())),
+        8 => with_random_value(graph, draw, |value, _, draw| edit_list(value, draw)),
+        9 => with_random_value(graph, draw, |value, _, draw| drop_key(value, draw)),
+        _ => with_random_value(graph, draw, |value, _, draw| perturb(value, draw)),
     }
 }
 
-/// A number or a dtype becomes another in all places at once, so that what belongs together goes on to agree.
-fn everywhere(graph: &mut Json, draw: &mut Draw) {
+/// Replace a number or a dtype by another wherever it occurs, so that related values stay equal.
+fn replace_everywhere(graph: &mut Json, draw: &mut Draw) {
     let mut chosen = None;
-    with_place(graph, draw, |place, _, _| chosen = (place.is_number() || place.is_string()).then(|| place.clone()));
+    with_random_value(graph, draw, |value, _, _| {
+        chosen = (value.is_number() || value.is_string()).then(|| value.clone())
+    });
     let Some(old) = chosen else { return };
     let new = match &old {
         Json::Number(_) => json!(*draw.of(NUMBERS)),
         Json::String(text) if DTYPES.contains(&text.as_str()) => json!(*draw.of(DTYPES)),
-        _ => json!(*draw.of(&instructions())),
+        _ => json!(*draw.of(&operations())),
     };
-    // Shapes and parameters: numbers of values are left as they are more often than not.
+    // Shapes and parameters always, value numbers rarely.
     let values_too = draw.below(4) == 0;
     replace(graph, &old, &new, values_too);
 }
 
-fn replace(place: &mut Json, old: &Json, new: &Json, values_too: bool) {
-    if place == old {
-        *place = new.clone();
+fn replace(value: &mut Json, old: &Json, new: &Json, values_too: bool) {
+    if value == old {
+        *value = new.clone();
         return;
     }
-    match place {
+    match value {
         Json::Array(items) => items.iter_mut().for_each(|item| replace(item, old, new, values_too)),
         Json::Object(entries) => {
             for (key, item) in entries.iter_mut() {
@@ -136,7 +138,7 @@ fn replace(place: &mut Json, old: &Json, new: &Json, values_too: bool) {
     }
 }
 
-fn strange(draw: &mut Draw) -> Json {
+fn random_value(draw: &mut Draw) -> Json {
     match draw.below(9) {
         0 => Json::Null,
         1 => json!(draw.below(2) == 0),
@@ -150,8 +152,8 @@ fn strange(draw: &mut Draw) -> Json {
     }
 }
 
-fn nudge(place: &mut Json, draw: &mut Draw) {
-    let next = match place {
+fn perturb(value: &mut Json, draw: &mut Draw) {
+    let next = match value {
         Json::Number(number) => match number.as_i64() {
             Some(n) => json!(match draw.below(6) {
                 0 => n.wrapping_add(1),
@@ -161,7 +163,7 @@ fn nudge(place: &mut Json, draw: &mut Draw) {
                 4 => n ^ (1 << draw.below(63)),
                 _ => *draw.of(NUMBERS),
             }),
-            None => strange(draw),
+            None => random_value(draw),
         },
         Json::Bool(is) => json!(!*is),
         Json::String(text) if DTYPES.contains(&text.as_str()) => json!(*draw.of(DTYPES)),
@@ -169,14 +171,14 @@ fn nudge(place: &mut Json, draw: &mut Draw) {
             let digits = text.len().max(2) / 2 * 2;
             json!((0..digits).map(|_| char::from(*draw.of(b"0123456789abcdef0f7f8000"))).collect::<String>())
         }
-        _ => return list(place, draw),
+        _ => return edit_list(value, draw),
     };
-    *place = next;
+    *value = next;
 }
 
-/// Lists get an entry more, or less, or in another order.
-fn list(place: &mut Json, draw: &mut Draw) {
-    let Json::Array(items) = place else { return };
+/// Insert, remove or swap entries of a list.
+fn edit_list(value: &mut Json, draw: &mut Draw) {
+    let Json::Array(items) = value else { return };
     if items.is_empty() {
         return items.push(json!(1));
     }
@@ -189,8 +191,8 @@ fn list(place: &mut Json, draw: &mut Draw) {
     }
 }
 
-fn drop_key(place: &mut Json, draw: &mut Draw) {
-    if let Json::Object(entries) = place {
+fn drop_key(value: &mut Json, draw: &mut Draw) {
+    if let Json::Object(entries) = value {
         let keys: Vec<String> = entries.keys().cloned().collect();
         if !keys.is_empty() {
             entries.remove(draw.of(&keys));
@@ -198,12 +200,12 @@ fn drop_key(place: &mut Json, draw: &mut Draw) {
     }
 }
 
-/// Give a value drawn by `make` to the entry called `wanted` of some node.
-fn named(graph: &mut Json, draw: &mut Draw, wanted: &str, make: impl Fn(&mut Draw) -> Json) {
+/// Set the entry `key` of some node to a value drawn by `make`.
+fn set_entry(graph: &mut Json, draw: &mut Draw, key: &str, make: impl Fn(&mut Draw) -> Json) {
     for _ in 0..8 {
         let mut done = false;
-        with_place(graph, draw, |place, _, draw| {
-            if let Some(entry) = place.get_mut(wanted) {
+        with_random_value(graph, draw, |value, _, draw| {
+            if let Some(entry) = value.get_mut(key) {
                 (*entry, done) = (make(draw), true);
             }
         });
@@ -214,28 +216,28 @@ fn named(graph: &mut Json, draw: &mut Draw, wanted: &str, make: impl Fn(&mut Dra
 }
 
 /// Some values of each key.
-fn collected(graph: &Json, draw: &mut Draw) -> BTreeMap<String, Vec<Json>> {
-    fn walk(key: &str, value: &Json, draw: &mut Draw, found: &mut BTreeMap<String, Vec<Json>>) {
-        let choices = found.entry(key.to_string()).or_default();
+fn values_by_key(graph: &Json, draw: &mut Draw) -> BTreeMap<String, Vec<Json>> {
+    fn walk(key: &str, value: &Json, draw: &mut Draw, values: &mut BTreeMap<String, Vec<Json>>) {
+        let choices = values.entry(key.to_string()).or_default();
         if choices.len() < 8 {
             choices.push(value.clone());
         } else if draw.below(4) == 0 {
-            let place = draw.below(8);
-            choices[place] = value.clone();
+            let index = draw.below(8);
+            choices[index] = value.clone();
         }
         match value {
-            Json::Array(items) => items.iter().for_each(|item| walk(key, item, draw, found)),
-            Json::Object(entries) => entries.iter().for_each(|(key, item)| walk(key, item, draw, found)),
+            Json::Array(items) => items.iter().for_each(|item| walk(key, item, draw, values)),
+            Json::Object(entries) => entries.iter().for_each(|(key, item)| walk(key, item, draw, values)),
             _ => {}
         }
     }
-    let mut found = BTreeMap::new();
-    walk("", graph, draw, &mut found);
-    found
+    let mut values = BTreeMap::new();
+    walk("", graph, draw, &mut values);
+    values
 }
 
-/// Call `change` with one place of the graph, all equally likely, and the key it stands under.
-fn with_place(graph: &mut Json, draw: &mut Draw, change: impl FnOnce(&mut Json, &str, &mut Draw)) {
+/// Call `change` with a uniformly drawn value of the graph and the key that holds it.
+fn with_random_value(graph: &mut Json, draw: &mut Draw, change: impl FnOnce(&mut Json, &str, &mut Draw)) {
     fn count(value: &Json) -> usize {
         1 + match value {
             Json::Array(items) => items.iter().map(count).sum(),
@@ -243,7 +245,7 @@ fn with_place(graph: &mut Json, draw: &mut Draw, change: impl FnOnce(&mut Json, 
             _ => 0usize,
         }
     }
-    /// The place itself, or how many places are still to be passed.
+    /// Return value number `left` in depth-first order, or subtract the number of values visited.
     fn find<'a>(key: &'a str, value: &'a mut Json, left: &mut usize) -> Option<(&'a str, &'a mut Json)> {
         if *left == 0 {
             return Some((key, value));
@@ -256,7 +258,7 @@ fn with_place(graph: &mut Json, draw: &mut Draw, change: impl FnOnce(&mut Json, 
         }
     }
     let mut left = draw.below(count(graph));
-    if let Some((key, place)) = find("", graph, &mut left) {
-        change(place, key, draw);
+    if let Some((key, value)) = find("", graph, &mut left) {
+        change(value, key, draw);
     }
 }

@@ -1,4 +1,4 @@
-//! Any bytes: a graph that compiles, or an error that says why not.
+//! Any bytes: the result is a compiled graph or an error with a reason.
 #![no_main]
 
 use hornbeam_fuzz::drive;

@@ -1,4 +1,4 @@
-//! Graphs that are changed as values rather than as bytes, and run where they are small.
+//! Graphs that are mutated as JSON values rather than as bytes, and run if they are small.
 #![no_main]
 
 use hornbeam_fuzz::drive;
@@ -18,7 +18,7 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     match serde_json::from_slice::<Json>(&data[..size]) {
         Ok(mut graph) if draw.below(32) > 0 => {
             mutate(&mut graph, None, &mut draw);
-            written(&graph, &mut data[..max_size]).unwrap_or(size)
+            write(&graph, &mut data[..max_size]).unwrap_or(size)
         }
         _ => fuzzer_mutate(data, size, max_size),
     }
@@ -30,12 +30,12 @@ fuzz_crossover!(|first: &[u8], second: &[u8], out: &mut [u8], seed: u32| {
         return 0;
     };
     mutate(&mut graph, Some(&other), &mut Draw(seed.into()));
-    written(&graph, out).unwrap_or(0)
+    write(&graph, out).unwrap_or(0)
 });
 
-/// The graph as text at the start of `place`, if it fits.
-fn written(graph: &Json, place: &mut [u8]) -> Option<usize> {
+/// Write the graph as text to the start of `buffer`, if it fits, and return its length.
+fn write(graph: &Json, buffer: &mut [u8]) -> Option<usize> {
     let text = graph.to_string();
-    place.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+    buffer.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
     Some(text.len())
 }

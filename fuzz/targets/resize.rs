@@ -1,4 +1,4 @@
-//! Resizing with any sizes, boxes and pixels: a picture of the wanted size, or an error.
+//! Resizing with any sizes, boxes and pixels: the result is an image of the requested size or an error.
 #![no_main]
 
 use libfuzzer_sys::arbitrary::{Arbitrary, Result, Unstructured};
@@ -32,10 +32,10 @@ impl<'a> Arbitrary<'a> for Case {
         }
         let method = *u.choose(&["bilinear", "hamming", "box", "nearest"])?;
         let mut pixels = vec![u.arbitrary()?; (size.0 * size.1) as usize * channels];
-        let given = u.arbitrary_len::<u8>()?.min(pixels.len());
-        u.fill_buffer(&mut pixels[..given])?;
+        let length = u.arbitrary_len::<u8>()?.min(pixels.len());
+        u.fill_buffer(&mut pixels[..length])?;
         if u.ratio(1, 16)? {
-            pixels.truncate(given);
+            pixels.truncate(length);
         }
         Ok(Case { size, channels, part, into, method, pixels })
     }
@@ -43,11 +43,11 @@ impl<'a> Arbitrary<'a> for Case {
 
 fuzz_target!(|case: Case| {
     let Case { size, channels, part: [left, top, right, bottom], into, method, pixels } = case;
-    // Pictures that take a second each find nothing more.
+    // Images that take a second each reach no further code.
     if u64::from(into.0) * u64::from(into.1) < 1 << 20 || u64::from(into.0) * u64::from(into.1) > 1 << 46 {
-        match image_resize::resized(&pixels, size, channels, (left, top, right, bottom), into, method) {
-            Ok(made) => assert_eq!(made.len() as u64, u64::from(into.0) * u64::from(into.1) * channels as u64),
-            Err(message) => assert!(message.len() > 10, "an error without a word: {message:?}"),
+        match image_resize::resize(&pixels, size, channels, (left, top, right, bottom), into, method) {
+            Ok(bytes) => assert_eq!(bytes.len() as u64, u64::from(into.0) * u64::from(into.1) * channels as u64),
+            Err(message) => assert!(message.len() > 10, "an error without a reason: {message:?}"),
         }
     }
 });

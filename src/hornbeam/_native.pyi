@@ -1,19 +1,40 @@
-"""The native engine's Python face (crates/hornbeam-python)."""
+"""Python binding of the native engine (crates/hornbeam-python)."""
 
 from collections.abc import Sequence
 from typing import Any, final
 
 import numpy as np
 
+__all__ = [
+    "Bound",
+    "Buffer",
+    "Executable",
+    "Export",
+    "__version__",
+    "compile",
+    "cpu_features",
+    "instructions",
+    "resize",
+    "roof",
+    "set_threads",
+    "threads",
+]
+
 __version__: str
 
 @final
 class Buffer:
-    """An immutable value of the engine. Donated to a run, it is empty, and using it is an error."""
+    """Immutable value of the engine.
+
+    A buffer that was donated to a run is empty, and its use raises a RuntimeError.
+    """
 
     @staticmethod
     def from_numpy(array: np.ndarray, dtype: str) -> Buffer:
-        """The values of a C-contiguous array. Large arrays are borrowed: do not write to them again."""
+        """Create a buffer from a C-contiguous array.
+
+        Large arrays are borrowed, and must not be written again.
+        """
 
     @property
     def dtype(self) -> str: ...
@@ -23,13 +44,13 @@ class Buffer:
     def nbytes(self) -> int: ...
     @property
     def donated(self) -> bool:
-        """Whether the buffer was donated and holds nothing any more."""
+        """True if the buffer was donated to a run and is empty."""
 
     def export(self) -> Export:
-        """An object with `__array_struct__` that keeps the memory alive (bfloat16 as uint16)."""
+        """Return an object with `__array_struct__` that keeps the memory alive (bfloat16 as uint16)."""
 
     def item(self) -> bool | int | float:
-        """The single element of a buffer, as a Python number."""
+        """Return the single element of a buffer as a Python number."""
 
 @final
 class Export:
@@ -40,61 +61,72 @@ class Export:
 
 @final
 class Executable:
-    """A compiled graph. Several threads may run it at once."""
+    """Compiled graph. Several threads can run it at once."""
 
     def run(self, inputs: Sequence[Buffer], donate: Sequence[bool] | None = None) -> list[Buffer]:
-        """The outputs for `inputs`. Those in `donate` are emptied, and overwritten if nobody holds them."""
+        """Run on `inputs` and return the outputs.
+
+        Inputs marked in `donate` are emptied, and overwritten if they have no other owner.
+        """
 
     def bind(self, weights: Sequence[Buffer]) -> Bound:
-        """The executable with its first inputs given, for many runs: what can be made of them beforehand
-        is."""
+        """Bind the first inputs for many runs. Computations on them alone are done once."""
 
     def run_steps(
-        self, state: list[Buffer], data: list[Buffer], indices: Buffer
+        self, state: Sequence[Buffer], data: Sequence[Buffer], indices: Buffer
     ) -> tuple[list[Buffer], list[Buffer]]:
-        """Run once per row of `indices` (int64, steps x batch): the inputs are `state`, then one batch per
-        data array, made of its rows; the outputs are the new state, then logs, which come back stacked. The
-        state is donated."""
+        """Run once per row of `indices` (int64, steps x batch).
+
+        The inputs are `state`, then one batch of rows of each array in `data`. The outputs are the new state,
+        then logs, which are returned stacked. The state is donated.
+        """
 
     @property
     def text(self) -> str:
-        """The compiled instructions as text."""
+        """Compiled instructions as text."""
 
     @property
     def arena_bytes(self) -> int:
         """Bytes of working memory of one run."""
 
     def profile(self) -> str | None:
-        """What the runs so far took, as JSON, if a profile is kept."""
+        """Return the profile of the runs so far as JSON, or None if no profile is kept."""
 
     def clear_profile(self) -> None:
-        """Begin the profile, if there is one, anew."""
+        """Clear the profile, if one is kept."""
 
+@final
 class Bound:
-    """An executable together with its first inputs. Several threads may run it at once."""
+    """Executable together with its first inputs. Several threads can run it at once."""
 
     def run(self, inputs: Sequence[Buffer]) -> list[Buffer]:
-        """The outputs for the inputs that follow those given."""
+        """Run on the inputs that follow the bound ones, and return the outputs."""
 
-def compile(text: str, constants: list[Buffer] = ..., profile: bool = False) -> Executable:
-    """Compile a graph's text (see the engine's decoder for the format), and keep a profile if asked."""
+def compile(text: str, constants: Sequence[Buffer] = ..., profile: bool = False) -> Executable:
+    """Compile the text of a graph (see the engine's `decode` for the format), with a profile if asked."""
 
 def threads() -> int:
-    """Number of threads that work on one job."""
+    """Return the number of threads of one run."""
 
 def set_threads(threads: int) -> None:
-    """Change the number of threads. Results do not depend on it."""
+    """Set the number of threads of one run. Results do not depend on it."""
 
 def cpu_features() -> dict[str, Any]:
-    """The instruction set that kernels use here ("isa"), those that the machine has ("available"), "arch",
-    and whether the CPU multiplies "bfloat16" itself."""
+    """Return the instruction sets of the CPU.
+
+    "isa" is the one that kernels use, "available" lists all that the machine supports, "arch" is the
+    architecture, and "bfloat16" tells whether the CPU multiplies bfloat16 natively.
+    """
 
 def roof() -> dict[str, Any]:
-    """Peaks of the machine with all threads, measured now: "float32" and "bfloat16" (None without an
-    instruction) in FLOPs a second, and for each level of memory its (bytes, read, copy) in bytes a second."""
+    """Measure the peaks of the machine with all threads.
+
+    "float32" and "bfloat16" (None without an instruction) are in FLOPs per second. "memory" lists
+    (bytes, read, copy) for each level, in bytes and bytes per second.
+    """
 
 def instructions() -> list[str]:
-    """Names of the primitives and composites that the engine has kernels for."""
+    """Return the names of the primitives and composites that the engine supports."""
 
 def resize(
     pixels: bytes,
@@ -104,6 +136,8 @@ def resize(
     into: tuple[int, int],
     method: str,
 ) -> bytes:
-    """The part `box` (left, upper, right, lower) of a picture in a new size, antialiased. Sizes are (width,
-    height), channels 1 or 3, method "bilinear", "hamming" or "box". Other threads run meanwhile.
+    """Resize the part `box` (left, upper, right, lower) of an image, antialiased.
+
+    Sizes are (width, height), `channels` is 1 or 3, `method` is "bilinear", "hamming" or "box". Other
+    threads run meanwhile.
     """

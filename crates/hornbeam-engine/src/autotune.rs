@@ -1,10 +1,11 @@
 //! The autotuner: with `HORNBEAM_AUTOTUNE=FILE`, the algorithms for convolutions are measured when a graph is compiled,
-//! and remembered in the file.
+//! and stored in the file.
 //!
 //! The file is JSON: for each machine (instruction set, threads) the algorithm for each shape.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
 
 use hornbeam_kernels::conv::{self, Algorithm, ConvShape};
 use hornbeam_kernels::dtype::DType;
@@ -13,20 +14,19 @@ use hornbeam_kernels::scratch::Scratch;
 use hornbeam_kernels::simd;
 
 use crate::error::{Error, Result};
-use crate::execute::conv_shape;
 use crate::instruction::{Kind, Program};
 
 type Choices = BTreeMap<String, BTreeMap<String, String>>;
 
-/// Measure what the program convolves, unless autotuning is off.
-pub fn tune(program: &Program) -> Result<()> {
+/// Measure the convolutions of a program, unless autotuning is off.
+pub fn autotune(program: &Program) -> Result<()> {
     match std::env::var_os("HORNBEAM_AUTOTUNE") {
-        Some(file) if !file.is_empty() => tune_into(program, file.into()),
+        Some(file) if !file.is_empty() => autotune_with(program, file.into()),
         _ => Ok(()),
     }
 }
 
-fn tune_into(program: &Program, file: PathBuf) -> Result<()> {
+fn autotune_with(program: &Program, file: PathBuf) -> Result<()> {
     let mut shapes = Vec::new();
     collect(program, &mut shapes);
     if shapes.is_empty() {
@@ -34,26 +34,26 @@ fn tune_into(program: &Program, file: PathBuf) -> Result<()> {
     }
     let pool = ThreadPool::global();
     let machine = format!("{} {} threads", simd::isa().name(), pool.threads());
-    let mut all = load(&file)?;
-    let known = all.entry(machine).or_default();
+    let mut choices = load(&file)?;
+    let chosen = choices.entry(machine).or_default();
     let mut scratch = Scratch::new();
     let mut measured = false;
     for shape in shapes {
         let key = format!("{shape:?}");
-        let possible = conv::candidate_algorithms(&shape, DType::F32);
-        match known.get(&key).map(|name| possible.iter().find(|a| name_of(a) == name)) {
+        let candidates = conv::candidate_algorithms(&shape, DType::F32);
+        match chosen.get(&key).map(|name| candidates.iter().find(|a| name_of(a) == name)) {
             Some(Some(&algorithm)) => conv::set_algorithm(&shape, DType::F32, algorithm),
-            // Nothing to choose from, or a name of another version.
-            _ if possible.len() < 2 => {}
+            _ if candidates.len() < 2 => {}
+            // No choice yet, or one of another version.
             _ => {
                 let (fastest, _) = conv::autotune(pool, &shape, &mut scratch);
-                known.insert(key, name_of(&fastest).to_string());
+                chosen.insert(key, name_of(&fastest).to_string());
                 measured = true;
             }
         }
     }
     if measured {
-        save(&file, &all)?;
+        save(&file, &choices)?;
     }
     Ok(())
 }
@@ -67,7 +67,7 @@ fn name_of(algorithm: &Algorithm) -> &'static str {
     }
 }
 
-/// The float32 convolutions of a program and of the programs nested in it.
+/// Collect the float32 convolutions of a program and of the programs nested in it.
 fn collect(program: &Program, shapes: &mut Vec<ConvShape>) {
     for instruction in &program.instructions {
         let shape = match &instruction.kind {
@@ -78,28 +78,29 @@ fn collect(program: &Program, shapes: &mut Vec<ConvShape>) {
                 continue;
             }
         };
-        let shape = conv_shape(shape);
-        if instruction.writes[0].dtype == DType::F32 && !shapes.contains(&shape) {
-            shapes.push(shape);
+        if instruction.writes[0].dtype == DType::F32 && !shapes.contains(shape) {
+            shapes.push(*shape);
         }
     }
 }
 
-fn failed(what: &str, file: &std::path::Path, why: impl std::fmt::Display) -> Error {
-    Error::Argument(format!("HORNBEAM_AUTOTUNE: cannot {what} {}: {why}", file.display()))
+fn file_error(action: &str, file: &Path, reason: impl Display) -> Error {
+    Error::Argument(format!("HORNBEAM_AUTOTUNE: cannot {action} {}: {reason}", file.display()))
 }
 
-fn load(file: &std::path::Path) -> Result<Choices> {
+fn load(file: &Path) -> Result<Choices> {
     match std::fs::read_to_string(file) {
-        Ok(text) => serde_json::from_str(&text).map_err(|e| failed("understand", file, e)),
+        Ok(text) => serde_json::from_str(&text).map_err(|e| file_error("parse", file, e)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Choices::new()),
-        Err(e) => Err(failed("read", file, e)),
+        Err(e) => Err(file_error("read", file, e)),
     }
 }
 
-/// Beside the file first, so that a reader never sees half of it.
-fn save(file: &std::path::Path, choices: &Choices) -> Result<()> {
-    let text = serde_json::to_string_pretty(choices).map_err(|e| failed("write", file, e))?;
-    let beside = file.with_extension(format!("{}.part", std::process::id()));
-    std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, file)).map_err(|e| failed("write", file, e))
+/// Write to a temporary file and rename it, so that no reader sees a partial file.
+fn save(file: &Path, choices: &Choices) -> Result<()> {
+    let text = serde_json::to_string_pretty(choices).map_err(|e| file_error("write", file, e))?;
+    let temporary = file.with_extension(format!("{}.part", std::process::id()));
+    std::fs::write(&temporary, text)
+        .and_then(|()| std::fs::rename(&temporary, file))
+        .map_err(|e| file_error("write", file, e))
 }

@@ -1,4 +1,4 @@
-//! Memory of values: aligned, immutable once shared, and writable only for a sole owner.
+//! Memory of values: aligned, immutable once shared, and writable only by a sole owner.
 
 use std::alloc::{alloc, dealloc, handle_alloc_error, Layout};
 use std::any::Any;
@@ -10,7 +10,7 @@ use hornbeam_kernels::pages::{self, LARGE_PAGE};
 use crate::error::{Error, Result};
 use crate::types::TensorType;
 
-/// Everything that the engine allocates starts on a cache line.
+/// All allocations of the engine start on a cache line.
 pub const ALIGNMENT: usize = 64;
 
 /// A block of bytes on a cache line boundary.
@@ -25,13 +25,13 @@ unsafe impl Send for AlignedBytes {}
 unsafe impl Sync for AlignedBytes {}
 
 impl AlignedBytes {
-    /// At least one byte, so that the pointer is always valid. The contents are whatever the memory held: kernels write
-    /// every element of a result before anything reads it, and any bits are a value of every dtype.
+    /// Allocate at least one byte, so that the pointer is always valid. The contents are not initialized: kernels write
+    /// every element of a result before it is read, and any bits are a value of every dtype.
     pub fn new(bytes: usize) -> Self {
         Self::try_new(bytes).unwrap_or_else(|| handle_alloc_error(Self::layout(bytes)))
     }
 
-    /// None where there is no memory for so many.
+    /// Allocate, or return None if memory is exhausted.
     pub fn try_new(bytes: usize) -> Option<Self> {
         let layout = Self::layout(bytes);
         // SAFETY: the layout has a non-zero size.
@@ -60,24 +60,24 @@ impl AlignedBytes {
     }
 
     pub fn from_slice(data: &[u8]) -> Self {
-        let made = AlignedBytes::new(data.len());
-        // SAFETY: `made` holds `data.len()` bytes and is new, so it overlaps nothing.
-        unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), made.as_ptr(), data.len()) };
-        made
+        let bytes = AlignedBytes::new(data.len());
+        // SAFETY: `bytes` holds `data.len()` bytes and is new, so it overlaps nothing.
+        unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), bytes.as_ptr(), data.len()) };
+        bytes
     }
 }
 
 impl Drop for AlignedBytes {
     fn drop(&mut self) {
-        // SAFETY: allocated in `new` with this very layout.
+        // SAFETY: allocated with this layout.
         unsafe { dealloc(self.pointer.as_ptr(), Self::layout(self.bytes)) };
     }
 }
 
-/// Who holds the bytes.
+/// The owner of the bytes.
 enum Storage {
     Owned(AlignedBytes),
-    /// Memory of somebody else, kept alive by `owner`. Never written.
+    /// Foreign memory, kept alive by `_owner`. Never written.
     Borrowed {
         pointer: *const u8,
         _owner: Box<dyn Any + Send + Sync>,
@@ -89,7 +89,7 @@ unsafe impl Send for Storage {}
 // SAFETY: as above.
 unsafe impl Sync for Storage {}
 
-/// A value outside of a run: its type and shared storage.
+/// A value outside of runs: its type and shared storage.
 #[derive(Clone)]
 pub struct Buffer {
     storage: Arc<Storage>,
@@ -97,11 +97,14 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// Room for a value, or an error that says how much there would have to be.
+    /// Allocate a value, or return an error with the number of bytes.
     pub fn new(tensor: TensorType) -> Result<Self> {
         tensor.validate()?;
         let Some(bytes) = AlignedBytes::try_new(tensor.bytes()) else {
-            return Err(Error::Memory(format!("no memory for a value of type {tensor}: {} bytes", tensor.bytes())));
+            return Err(Error::Memory(format!(
+                "out of memory: a value of type {tensor} needs {} bytes",
+                tensor.bytes()
+            )));
         };
         Ok(Buffer { storage: Arc::new(Storage::Owned(bytes)), tensor })
     }
@@ -111,7 +114,7 @@ impl Buffer {
         Buffer { storage: Arc::new(Storage::Owned(AlignedBytes::from_slice(data))), tensor }
     }
 
-    /// Read somebody else's memory without a copy.
+    /// Borrow foreign memory without a copy.
     ///
     /// # Safety
     /// `pointer` is aligned for the dtype and stays readable and unchanged for `tensor.bytes()` while `owner` lives.
@@ -131,7 +134,7 @@ impl Buffer {
         unsafe { std::slice::from_raw_parts(self.as_ptr(), self.tensor.bytes()) }
     }
 
-    /// Where the bytes may be written: only if nobody else holds the storage and it is ours.
+    /// The pointer for writing, if this is the only handle of storage that the engine allocated.
     pub fn unique_ptr(&mut self) -> Option<*mut u8> {
         match Arc::get_mut(&mut self.storage)? {
             Storage::Owned(bytes) => Some(bytes.as_ptr()),

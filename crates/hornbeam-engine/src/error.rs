@@ -1,4 +1,4 @@
-//! What can go wrong, as values. Nothing in this crate panics on bad input.
+//! Errors as values. Nothing in this crate panics on bad input.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use std::fmt;
 pub enum Error {
     /// The graph's text is not well formed, or breaks a type rule.
     Decode(String),
-    /// A primitive, or a dtype of one, has no kernel here.
+    /// The engine has no kernel for a primitive, or for one of its dtypes.
     Unsupported(String),
-    /// Buffers given to a run do not fit the executable, or a setting cannot be followed.
+    /// The buffers of a run do not fit the executable, or a setting is invalid.
     Argument(String),
-    /// There is no room for a value of a run, or for all that it computes on the way.
+    /// Memory is exhausted: for a value of a run, or for its intermediate results.
     Memory(String),
-    /// The caller asked for the run to end (Ctrl-C).
+    /// The caller ended the run (Ctrl-C).
     Interrupted,
 }
 
@@ -30,7 +30,7 @@ impl fmt::Display for Error {
 }
 
 impl Error {
-    /// The same error; what is missing is missing in the layer called `scope`, if that is known.
+    /// Add the name of the layer to an error about an unsupported operation, if the name is known.
     pub(crate) fn inside(self, scope: Option<&String>) -> Error {
         match (self, scope) {
             (Error::Unsupported(text), Some(name)) if !text.contains(" (in ") => {

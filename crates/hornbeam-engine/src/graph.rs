@@ -1,4 +1,4 @@
-//! The engine's own graph: values in topological order, each one output of an operation.
+//! The engine's graph: nodes in topological order. A value is one output of a node.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,8 +12,13 @@ use crate::types::TensorType;
 /// Index of a node in [`Graph::nodes`].
 pub type NodeId = u32;
 
-/// Index into the names of scopes (layers) that came with a graph; 0 stands for none.
+/// Index into the names of scopes (layers) of a graph, plus 1; 0 means none.
 pub type ScopeId = u32;
+
+/// The name of a scope.
+pub fn scope_name(names: &[String], scope: ScopeId) -> Option<&String> {
+    names.get((scope as usize).checked_sub(1)?)
+}
 
 /// One output of a node.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -28,7 +33,7 @@ impl Value {
     }
 }
 
-/// What a contraction or convolution does to its result before it is stored.
+/// The epilogue of a contraction or convolution: applied to its result before that is stored.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Epilogue {
     /// The last operand is a bias along the last axis of the result.
@@ -54,18 +59,18 @@ pub enum PoolKind {
     SumGrad,
 }
 
-/// How the gradient that reaches a convolution is given to [`Op::ConvBackward`].
+/// The form of the output gradient that [`Op::ConvBackward`] takes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum GradSource {
-    /// As it is.
+    /// The gradient of the convolution's own output.
     Plain,
-    /// Behind a relu; the next operand is the relu's result.
+    /// The gradient of a relu that follows; the next operand is the relu's result.
     Relu,
-    /// Behind a 2x2 max pooling; the next operand has the codes of [`Op::ConvPool`].
+    /// The gradient of a 2x2 max pooling that follows; the next operand has the codes of [`Op::ConvPool`].
     Pooled,
 }
 
-/// Composites that have a kernel of their own, over rows of the last axis.
+/// Composites with a kernel over rows of the last axis.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum RowKernel {
     Softmax,
@@ -91,7 +96,7 @@ pub enum Cell {
     Gru,
 }
 
-/// A recurrent layer along a whole sequence, or the way back through it.
+/// A recurrent layer over a sequence, or its backward pass.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Recurrent {
     pub cell: Cell,
@@ -101,7 +106,7 @@ pub struct Recurrent {
     pub masked: bool,
 }
 
-/// Attention, or the way back through it.
+/// Attention, or its backward pass.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Attention {
     pub backward: bool,
@@ -111,11 +116,11 @@ pub struct Attention {
     pub scale: u64,
 }
 
-/// A graph nested in a control-flow operation. Two are equal only if they are the same one.
+/// A graph nested in a control-flow operation. Two are equal only if they are the same object.
 #[derive(Clone)]
 pub struct Nested(pub Arc<Graph>);
 
-/// Errors name operations: the graph inside would be pages.
+/// Errors print operations, and the nested graph would fill pages.
 impl fmt::Debug for Nested {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "graph of {} nodes", self.0.nodes.len())
@@ -156,7 +161,7 @@ pub enum Op {
         op: Reduce,
         axes: Vec<usize>,
     },
-    /// Mean and variance, by the deviations from the mean.
+    /// Mean and variance; the variance is that of the deviations from the mean.
     Moments {
         axes: Vec<usize>,
     },
@@ -221,14 +226,15 @@ pub enum Op {
         window: Window,
         groups: usize,
     },
-    /// A convolution and the maximum over 2x2 windows of its result. Results: the maxima, and where each was found.
+    /// A convolution and the maximum over 2x2 windows of its result. Results: the maxima, and their codes (the
+    /// position of each in its window).
     ConvPool {
         window: Window,
         groups: usize,
         epilogue: Epilogue,
     },
-    /// All gradients of a convolution. Operands: its input, the gradient of its result, what `source` asks for, and the
-    /// kernel if `input`. Results: gradients of the kernel, of the input if `input`, of a bias if `bias`.
+    /// All gradients of a convolution. Operands: its input, the output gradient, the operand that `source` names, and
+    /// the kernel if `input`. Results: gradients of the kernel, of the input if `input`, of a bias if `bias`.
     ConvBackward {
         window: Window,
         groups: usize,
@@ -268,7 +274,7 @@ pub enum Op {
     Rows(RowKernel),
     Recurrent(Recurrent),
     Attention(Attention),
-    /// Output k is operand k; keeps equal expressions on its two sides apart.
+    /// Output k is operand k. Common subexpressions are not merged across it.
     Barrier,
 }
 
@@ -288,7 +294,7 @@ impl Op {
         )
     }
 
-    /// Can be served by other strides over the operand's own memory.
+    /// Can be other strides over the operand's memory.
     pub fn is_view(&self) -> bool {
         matches!(self, Op::Reshape | Op::Transpose { .. } | Op::Broadcast { .. } | Op::Slice { .. } | Op::Barrier)
     }
@@ -299,11 +305,11 @@ pub struct Node {
     pub op: Op,
     pub inputs: Vec<Value>,
     pub types: Vec<TensorType>,
-    /// Where the node was made, for profiles.
+    /// The layer that created the node, for profiles.
     pub scope: ScopeId,
 }
 
-/// Nodes with operands first. The inputs are the `Op::Input` nodes.
+/// Nodes in topological order. The inputs are the `Op::Input` nodes.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     pub nodes: Vec<Node>,
@@ -324,7 +330,7 @@ impl Graph {
         self.outputs.iter().map(|&v| self.type_of(v).clone()).collect()
     }
 
-    /// What `value` shows, if it is a view.
+    /// The value that `value` is a view of, if it is a view.
     pub fn viewed(&self, value: Value) -> Option<Value> {
         let node = self.node(value.node);
         match &node.op {
@@ -334,7 +340,7 @@ impl Graph {
         }
     }
 
-    /// The scalar that `value` is, if it is one known at compile time (possibly broadcast or reshaped).
+    /// The scalar constant that `value` is, possibly broadcast or reshaped.
     pub fn literal(&self, value: Value) -> Option<[u8; 8]> {
         let mut node = self.node(value.node);
         loop {

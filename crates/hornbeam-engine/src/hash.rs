@@ -1,12 +1,12 @@
-//! A quick hash for tables that the compiler makes and drops: the multiplicative one of Firefox and rustc.
+//! A fast hash for the compiler's temporary tables: FxHash, the multiplicative hash of Firefox and rustc.
 
 use std::hash::{Hash, Hasher};
 
-/// Not for keys that somebody could choose so that they collide.
+/// Not for tables whose keys an attacker can choose: collisions are easy to construct.
 #[derive(Default)]
-pub struct QuickHasher(u64);
+pub struct FxHasher(u64);
 
-impl Hasher for QuickHasher {
+impl Hasher for FxHasher {
     fn write(&mut self, bytes: &[u8]) {
         for chunk in bytes.chunks(8) {
             let mut word = [0; 8];
@@ -32,14 +32,14 @@ impl Hasher for QuickHasher {
     }
 
     fn finish(&self) -> u64 {
-        // Tables look at the low bits, which depend on least.
+        // Tables use the low bits, which depend on the fewest bits of the input.
         self.0.rotate_left(26)
     }
 }
 
-/// The hash of one value.
-pub fn quick<T: Hash>(value: &T) -> u64 {
-    let mut hasher = QuickHasher::default();
+/// Return the hash of one value.
+pub fn fx_hash<T: Hash>(value: &T) -> u64 {
+    let mut hasher = FxHasher::default();
     value.hash(&mut hasher);
     hasher.finish()
 }

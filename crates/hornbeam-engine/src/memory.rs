@@ -1,12 +1,12 @@
-//! The one place where planned memory becomes slices.
+//! The only code that turns planned memory into slices.
 //!
 //! A program's buffers are pointers in a table. The planner gives buffers that live at the same time disjoint memory,
-//! apart from a write that shares the memory of a read which ends there; the instructions that allow this look at
+//! apart from a write that shares the memory of a read whose lifetime ends there. The instructions that allow this use
 //! [`Memory::pointer`] and never hold slices of both.
 
 use hornbeam_kernels::dtype::DType;
 
-use crate::instruction::Operand;
+use crate::operand::Operand;
 
 /// The pointers of a running program, one per buffer.
 #[derive(Clone, Copy)]
@@ -17,7 +17,7 @@ pub struct Memory<'a> {
 impl<'a> Memory<'a> {
     /// # Safety
     /// Every pointer that an instruction uses is valid, and aligned, for the bytes of its buffer while `'a` lasts;
-    /// buffers of one instruction are disjoint but for planned sharing; those that are written belong to this run.
+    /// buffers of one instruction are disjoint apart from planned sharing; written buffers belong to this run.
     pub unsafe fn new(pointers: &'a [*mut u8]) -> Self {
         Memory { pointers }
     }
@@ -31,18 +31,18 @@ impl<'a> Memory<'a> {
         if operand.count == 0 {
             return &[];
         }
-        // SAFETY: the promise of `new`; lowering keeps operands inside their buffers.
+        // SAFETY: guaranteed to `new`; lowering keeps operands inside their buffers.
         unsafe { std::slice::from_raw_parts(self.pointer(operand).cast(), operand.count) }
     }
 
-    /// A slice to write. The caller takes one for each write of an instruction and no two of the same.
+    /// A slice to write. The caller takes one slice for each write of an instruction, and no two of the same write.
     #[allow(clippy::mut_from_ref)]
     pub fn write<T>(&self, operand: &Operand) -> &'a mut [T] {
         debug_assert_eq!(size_of::<T>(), operand.dtype.size());
         if operand.count == 0 {
             return &mut [];
         }
-        // SAFETY: as in `read`; the planner keeps writes apart from everything else that is alive.
+        // SAFETY: as in `read`; the planner keeps writes disjoint from every other live buffer.
         unsafe { std::slice::from_raw_parts_mut(self.pointer(operand).cast(), operand.count) }
     }
 
@@ -50,34 +50,30 @@ impl<'a> Memory<'a> {
         self.read::<u8>(&as_bytes(operand))
     }
 
-    /// As [`Memory::write`].
+    /// A slice of bytes to write, under the conditions of [`Memory::write`].
     #[allow(clippy::mut_from_ref)]
     pub fn write_bytes(&self, operand: &Operand) -> &'a mut [u8] {
         self.write::<u8>(&as_bytes(operand))
     }
 
-    /// Bring the bytes of `from` to `to`, unless the planner has put them in one place.
-    pub fn settle(&self, from: &Operand, to: &Operand) {
-        let (source, target) = (self.pointer(from), self.pointer(to));
-        let bytes = to.count * to.dtype.size();
-        if source != target && bytes > 0 {
-            // SAFETY: buffers that are not the same are disjoint, and both hold `bytes` bytes.
-            unsafe { std::ptr::copy_nonoverlapping(source, target, bytes) };
-        }
+    /// Copy the bytes of `from` to `to`, unless the planner gave both the same memory.
+    pub fn copy_unless_shared(&self, from: &Operand, to: &Operand) {
+        // SAFETY: buffers that are not the same are disjoint, and both hold the bytes of `to`.
+        unsafe { copy_unless_same(self.pointer(from), self.pointer(to), to.bytes()) };
     }
 }
 
 fn as_bytes(operand: &Operand) -> Operand {
-    Operand { count: operand.count * operand.dtype.size(), dtype: DType::U8, ..*operand }
+    Operand { count: operand.bytes(), dtype: DType::U8, ..*operand }
 }
 
-/// Copy `bytes` between places that are the same or disjoint.
+/// Copy `bytes` between ranges that are either the same or disjoint.
 ///
 /// # Safety
 /// Both pointers are valid for `bytes`.
-pub unsafe fn copy(from: *const u8, to: *mut u8, bytes: usize) {
+pub unsafe fn copy_unless_same(from: *const u8, to: *mut u8, bytes: usize) {
     if !std::ptr::eq(from, to) && bytes > 0 {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe { std::ptr::copy_nonoverlapping(from, to, bytes) };
     }
 }

@@ -1,36 +1,38 @@
-//! Memory: when every buffer lives, which results overwrite operands that die, and where in the arena the rest lie.
+//! The memory plan: buffer lifetimes, results that overwrite dead operands, and arena offsets of all other buffers.
 
 use std::collections::BTreeMap;
 
 use crate::buffer::ALIGNMENT;
 use crate::error::{malformed, Result};
-use crate::fused::{Fused, Load};
-use crate::instruction::{Instruction, Kind, Operand, OutputSource, Place, Program};
-use crate::types::LARGEST;
+use crate::fused::{FusedLoop, Load};
+use crate::instruction::{Instruction, Kind, Location, OutputSource, Program};
+use crate::operand::Operand;
+use crate::strided;
+use crate::types::MAX_BYTES;
 
-/// Decide on the place of every buffer. Programs whose values fit into no memory are refused.
+/// Assign the location of every buffer. A program whose live values exceed any memory is an error.
 pub fn plan(mut program: Program) -> Result<Program> {
     let last = last_uses(&program);
-    let mut planner = Planner { arena: Arena::default(), placed: vec![false; program.buffers.len()] };
-    let mut taken = vec![false; program.buffers.len()];
+    let mut planner = Planner { arena: Arena::default(), assigned: vec![false; program.buffers.len()] };
+    let mut reused = vec![false; program.buffers.len()];
     for index in 0..program.instructions.len() {
         for (write, read) in in_place_pairs(&program.instructions[index]) {
-            planner.share(&mut program, index, write, read, &last, &mut taken);
+            planner.share(&mut program, index, write, read, &last, &mut reused);
         }
         let writes: Vec<u32> = program.instructions[index].writes.iter().map(|w| w.buffer).collect();
         for &buffer in &writes {
             planner.allocate(&mut program, buffer);
         }
-        if planner.arena.size > LARGEST {
+        if planner.arena.size > MAX_BYTES {
             let instruction = program.instructions[index].kind.name();
-            return Err(malformed!("no memory is as large as what lives at once at {instruction}"));
+            return Err(malformed!("the values that live at once at {instruction} exceed the largest memory"));
         }
-        let operands = &program.instructions[index];
-        let mut ending: Vec<u32> = operands.reads.iter().chain(&operands.writes).map(|o| o.buffer).collect();
-        ending.sort_unstable();
-        ending.dedup();
-        for buffer in ending {
-            if last[buffer as usize] == index && !taken[buffer as usize] {
+        let instruction = &program.instructions[index];
+        let mut operands: Vec<u32> = instruction.reads.iter().chain(&instruction.writes).map(|o| o.buffer).collect();
+        operands.sort_unstable();
+        operands.dedup();
+        for buffer in operands {
+            if last[buffer as usize] == index && !reused[buffer as usize] {
                 planner.release(&program, buffer);
             }
         }
@@ -39,40 +41,43 @@ pub fn plan(mut program: Program) -> Result<Program> {
     Ok(program)
 }
 
-/// The last instruction that touches each buffer; the end for what leaves the program.
+/// The last instruction that uses each buffer; `usize::MAX` for buffers that outlive the program.
 fn last_uses(program: &Program) -> Vec<usize> {
     let mut last = vec![0; program.buffers.len()];
     for (index, instruction) in program.instructions.iter().enumerate() {
         instruction.reads.iter().chain(&instruction.writes).for_each(|o| last[o.buffer as usize] = index);
     }
     for (buffer, info) in program.buffers.iter().enumerate() {
-        let leaves = match info.place {
-            Place::Output(_) => true,
-            Place::Input(n) => program.sources.contains(&OutputSource::Input(n)),
+        let outlives = match info.location {
+            Location::Output(_) => true,
+            Location::Input(n) => program.sources.contains(&OutputSource::Input(n)),
             _ => false,
         };
-        if leaves {
+        if outlives {
             last[buffer] = usize::MAX;
         }
     }
     last
 }
 
-/// Writes that may lie in the memory of a read, best pairs first.
+/// Return the pairs of a write and a read that may share memory, best first.
 ///
-/// A fused loop reads block i of a contiguous operand before it writes block i of a result (`Build::is_late` sees to
-/// it). The others copy that operand first, and skip the copy when it is already there.
+/// A fused loop reads block i of a contiguous operand before it writes block i of a result
+/// (`LoopBuilder::is_deferred`). The other instructions copy that operand first, and skip the copy if both are the
+/// same memory.
 pub fn in_place_pairs(instruction: &Instruction) -> Vec<(usize, usize)> {
     let mut pairs = Vec::new();
-    if let Some(tail) = &instruction.tail {
-        let own = loop_pairs(&tail.fused, &instruction.reads[tail.reads..]);
-        let elsewhere = own.into_iter().filter(|&(_, read)| read != tail.source);
-        pairs.extend(elsewhere.map(|(write, read)| (tail.writes + write, tail.reads + read)));
+    if let Some(epilogue) = &instruction.loop_epilogue {
+        let of_loop = loop_pairs(&epilogue.fused, &instruction.reads[epilogue.reads..]);
+        let in_memory = of_loop.into_iter().filter(|&(_, read)| read != epilogue.source);
+        pairs.extend(in_memory.map(|(write, read)| (epilogue.writes + write, epilogue.reads + read)));
     }
     match &instruction.kind {
         Kind::Fused(fused) => pairs.extend(loop_pairs(fused, &instruction.reads)),
-        Kind::Copy { dims, .. } if crate::strided::is_contiguous(dims) => pairs.push((0, 0)),
-        Kind::Scatter(..) | Kind::DynamicUpdateSlice { .. } if instruction.tail.is_none() => pairs.push((0, 0)),
+        Kind::Copy { dims, .. } if strided::is_contiguous(dims) => pairs.push((0, 0)),
+        Kind::Scatter(..) | Kind::DynamicUpdateSlice { .. } if instruction.loop_epilogue.is_none() => {
+            pairs.push((0, 0))
+        }
         Kind::While { carries, .. } => pairs.extend((0..*carries).map(|c| (c, c))),
         Kind::Scan { scan, .. } => pairs.extend((0..scan.carries).filter(|&c| !scan.saved[c]).map(|c| (c, c))),
         _ => {}
@@ -80,7 +85,7 @@ pub fn in_place_pairs(instruction: &Instruction) -> Vec<(usize, usize)> {
     pairs
 }
 
-fn loop_pairs(fused: &Fused, reads: &[Operand]) -> Vec<(usize, usize)> {
+fn loop_pairs(fused: &FusedLoop, reads: &[Operand]) -> Vec<(usize, usize)> {
     let mut pairs = Vec::new();
     for (write, &size) in fused.stores.iter().enumerate() {
         let fits = |&read: &usize| fused.loads[read] == Load::Contiguous { size } && reads[read].count >= fused.count;
@@ -91,11 +96,11 @@ fn loop_pairs(fused: &Fused, reads: &[Operand]) -> Vec<(usize, usize)> {
 
 struct Planner {
     arena: Arena,
-    placed: Vec<bool>,
+    assigned: Vec<bool>,
 }
 
 impl Planner {
-    /// Put a write into the memory of a read that ends here, if the two fit.
+    /// Let a write share the memory of a read whose lifetime ends here, if both have the same size.
     fn share(
         &mut self,
         program: &mut Program,
@@ -103,24 +108,24 @@ impl Planner {
         write: usize,
         read: usize,
         last: &[usize],
-        taken: &mut [bool],
+        reused: &mut [bool],
     ) {
         let instruction = &program.instructions[index];
         let (w, r) = (instruction.writes[write], instruction.reads[read]);
         let times_read = instruction.reads.iter().filter(|o| o.buffer == r.buffer).count();
-        let whole =
+        let full =
             r.offset == 0 && program.buffers[r.buffer as usize].bytes == program.buffers[w.buffer as usize].bytes;
-        let free = last[r.buffer as usize] == index && !taken[r.buffer as usize];
-        if times_read != 1 || !whole || !free || self.placed[w.buffer as usize] || r.dtype.size() != w.dtype.size() {
+        let free = last[r.buffer as usize] == index && !reused[r.buffer as usize];
+        if times_read != 1 || !full || !free || self.assigned[w.buffer as usize] || r.dtype.size() != w.dtype.size() {
             return;
         }
-        match (program.buffers[w.buffer as usize].place, program.buffers[r.buffer as usize].place) {
-            (Place::Arena(_), Place::Arena(offset)) => {
-                program.buffers[w.buffer as usize].place = Place::Arena(offset);
-                self.placed[w.buffer as usize] = true;
-                taken[r.buffer as usize] = true;
+        match (program.buffers[w.buffer as usize].location, program.buffers[r.buffer as usize].location) {
+            (Location::Arena(_), Location::Arena(offset)) => {
+                program.buffers[w.buffer as usize].location = Location::Arena(offset);
+                self.assigned[w.buffer as usize] = true;
+                reused[r.buffer as usize] = true;
             }
-            (Place::Output(output), Place::Input(input)) => {
+            (Location::Output(output), Location::Input(input)) => {
                 let same_type = program.outputs[output as usize] == program.inputs[input as usize];
                 let source = &mut program.sources[output as usize];
                 if same_type
@@ -128,7 +133,7 @@ impl Planner {
                     && prefers(program, index, output, input)
                 {
                     program.sources[output as usize] = OutputSource::Computed { reuse: Some(input) };
-                    taken[r.buffer as usize] = true;
+                    reused[r.buffer as usize] = true;
                 }
             }
             _ => {}
@@ -137,58 +142,60 @@ impl Planner {
 
     fn allocate(&mut self, program: &mut Program, buffer: u32) {
         let info = &mut program.buffers[buffer as usize];
-        if let (Place::Arena(offset), false) = (&mut info.place, self.placed[buffer as usize]) {
-            *offset = self.arena.take(info.bytes);
+        if let (Location::Arena(offset), false) = (&mut info.location, self.assigned[buffer as usize]) {
+            *offset = self.arena.allocate(info.bytes);
         }
-        self.placed[buffer as usize] = true;
+        self.assigned[buffer as usize] = true;
     }
 
     fn release(&mut self, program: &Program, buffer: u32) {
         let info = &program.buffers[buffer as usize];
-        if let (Place::Arena(offset), true) = (info.place, self.placed[buffer as usize]) {
-            self.arena.give(offset, info.bytes);
+        if let (Location::Arena(offset), true) = (info.location, self.assigned[buffer as usize]) {
+            self.arena.free(offset, info.bytes);
         }
     }
 }
 
-/// State keeps its number: output n overwrites input n, if this instruction reads that input at all.
+/// Return whether output `output` may overwrite input `input`: state keeps its number, so output n overwrites input n
+/// if this instruction reads that input at all.
 fn prefers(program: &Program, index: usize, output: u32, input: u32) -> bool {
     if output == input {
         return true;
     }
     let reads = &program.instructions[index].reads;
-    let own = reads.iter().any(|r| program.buffers[r.buffer as usize].place == Place::Input(output));
-    let others = program.instructions[index]
+    let reads_own_input = reads.iter().any(|r| program.buffers[r.buffer as usize].location == Location::Input(output));
+    let writes_other_output = program.instructions[index]
         .writes
         .iter()
-        .any(|w| program.buffers[w.buffer as usize].place == Place::Output(input));
-    let own = own && program.inputs.get(output as usize) == program.outputs.get(output as usize);
-    !own && !others
+        .any(|w| program.buffers[w.buffer as usize].location == Location::Output(input));
+    let has_own_input = reads_own_input && program.inputs.get(output as usize) == program.outputs.get(output as usize);
+    !has_own_input && !writes_other_output
 }
 
-/// Offsets in one growing block of memory: best fit over free ranges, neighbours merged.
+/// Offsets in one growing block of memory: best fit over free ranges; adjacent free ranges are merged.
 #[derive(Default)]
 struct Arena {
     /// Start to length.
-    free: BTreeMap<usize, usize>,
+    free_ranges: BTreeMap<usize, usize>,
     size: usize,
 }
 
 impl Arena {
-    fn take(&mut self, bytes: usize) -> usize {
+    fn allocate(&mut self, bytes: usize) -> usize {
         let bytes = bytes.max(1).next_multiple_of(ALIGNMENT);
-        let best = self.free.iter().filter(|(_, &len)| len >= bytes).min_by_key(|(_, &len)| len).map(|(&s, &l)| (s, l));
+        let best =
+            self.free_ranges.iter().filter(|(_, &len)| len >= bytes).min_by_key(|(_, &len)| len).map(|(&s, &l)| (s, l));
         if let Some((start, len)) = best {
-            self.free.remove(&start);
+            self.free_ranges.remove(&start);
             if len > bytes {
-                self.free.insert(start + bytes, len - bytes);
+                self.free_ranges.insert(start + bytes, len - bytes);
             }
             return start;
         }
-        // Grow, using a free range at the end.
-        let start = match self.free.last_key_value() {
+        // Grow, from the free range at the end if one exists.
+        let start = match self.free_ranges.last_key_value() {
             Some((&start, &len)) if start + len == self.size => {
-                self.free.remove(&start);
+                self.free_ranges.remove(&start);
                 start
             }
             _ => self.size,
@@ -197,18 +204,18 @@ impl Arena {
         start
     }
 
-    fn give(&mut self, offset: usize, bytes: usize) {
+    fn free(&mut self, offset: usize, bytes: usize) {
         let (mut start, mut len) = (offset, bytes.max(1).next_multiple_of(ALIGNMENT));
-        if let Some((&before, &length)) = self.free.range(..start).next_back() {
+        if let Some((&before, &length)) = self.free_ranges.range(..start).next_back() {
             if before + length == start {
-                self.free.remove(&before);
+                self.free_ranges.remove(&before);
                 (start, len) = (before, length + len);
             }
         }
-        if let Some(length) = self.free.remove(&(start + len)) {
+        if let Some(length) = self.free_ranges.remove(&(start + len)) {
             len += length;
         }
-        self.free.insert(start, len);
+        self.free_ranges.insert(start, len);
     }
 }
 
@@ -217,14 +224,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_arena_reuses_and_merges() {
+    fn the_arena_reuses_and_merges_ranges() {
         let mut arena = Arena::default();
-        let (a, b, c) = (arena.take(64), arena.take(100), arena.take(64));
+        let (a, b, c) = (arena.allocate(64), arena.allocate(100), arena.allocate(64));
         assert_eq!((a, b, c, arena.size), (0, 64, 192, 256));
-        arena.give(a, 64);
-        arena.give(b, 100);
-        assert_eq!(arena.take(192), 0);
-        arena.give(c, 64);
-        assert_eq!((arena.take(200), arena.size), (192, 448));
+        arena.free(a, 64);
+        arena.free(b, 100);
+        assert_eq!(arena.allocate(192), 0);
+        arena.free(c, 64);
+        assert_eq!((arena.allocate(200), arena.size), (192, 448));
     }
 }

@@ -1,4 +1,4 @@
-//! Single numbers at compile time, computed by the same kernels that run on arrays.
+//! Constant folding of scalars, by the same kernels that run on arrays.
 
 use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::elementwise::{self, Binary, Compare, Unary};
@@ -41,16 +41,16 @@ pub fn convert(from: DType, to: DType, x: Bytes) -> Bytes {
 #[repr(align(8))]
 struct Aligned(Bytes);
 
-/// The number as f64: exact but for integers beyond 2^53.
+/// Convert to f64: exact except for integers beyond 2^53.
 pub fn to_f64(dtype: DType, x: Bytes) -> f64 {
-    // Through the conversion kernel, which knows every layout.
+    // The conversion kernel knows the layout of every dtype.
     match dtype {
         DType::F64 => f64::from_ne_bytes(x),
         _ => f64::from_ne_bytes(convert(dtype, DType::F64, x)),
     }
 }
 
-/// A float as one element of `dtype`, rounded to nearest.
+/// Convert to one element of `dtype`, rounded to nearest.
 pub fn from_f64(dtype: DType, x: f64) -> Bytes {
     match dtype {
         DType::F64 => x.to_ne_bytes(),
@@ -58,8 +58,8 @@ pub fn from_f64(dtype: DType, x: f64) -> Bytes {
     }
 }
 
-/// Whether every value of `narrow` is exactly a value of `wide`.
-pub fn holds(wide: DType, narrow: DType) -> bool {
+/// Return whether conversion from `narrow` to `wide` is lossless.
+pub fn is_lossless(narrow: DType, wide: DType) -> bool {
     use DType::*;
     if wide == narrow || narrow == Bool {
         return true;
@@ -75,7 +75,6 @@ pub fn holds(wide: DType, narrow: DType) -> bool {
     };
     match (wide.is_float(), narrow.is_float()) {
         (true, true) => matches!((wide, narrow), (F64, _) | (F32, F16 | BF16)),
-        // float16 ends at 65504, so it does not hold all integers that its mantissa could.
         (true, false) => integer_bits(narrow) <= mantissa(wide),
         (false, true) => false,
         (false, false) if wide == Bool => false,
@@ -91,9 +90,17 @@ mod tests {
 
     #[test]
     fn lossless_conversions() {
-        assert!(holds(DType::F32, DType::F16) && holds(DType::F64, DType::I32) && holds(DType::I16, DType::U8));
-        assert!(!holds(DType::F32, DType::I32) && !holds(DType::U64, DType::I8) && !holds(DType::F16, DType::BF16));
-        assert!(!holds(DType::I8, DType::U8) && !holds(DType::I32, DType::F32));
+        assert!(
+            is_lossless(DType::F16, DType::F32)
+                && is_lossless(DType::I32, DType::F64)
+                && is_lossless(DType::U8, DType::I16)
+        );
+        assert!(
+            !is_lossless(DType::I32, DType::F32)
+                && !is_lossless(DType::I8, DType::U64)
+                && !is_lossless(DType::BF16, DType::F16)
+        );
+        assert!(!is_lossless(DType::U8, DType::I8) && !is_lossless(DType::F32, DType::I32));
     }
 
     #[test]

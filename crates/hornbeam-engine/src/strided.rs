@@ -1,4 +1,4 @@
-//! Views: strides over somebody's memory, and copying ranges out of them.
+//! Views: strides over the memory of another value, and copies of ranges of their elements.
 
 /// One axis of a view: extent and stride in elements.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -26,12 +26,12 @@ pub fn is_contiguous(dims: &[Dim]) -> bool {
     matches!(dims, [] | [Dim { stride: 1, .. }])
 }
 
-/// All elements are one.
+/// Return whether all positions are one element.
 pub fn is_uniform(dims: &[Dim]) -> bool {
     dims.iter().all(|d| d.stride == 0)
 }
 
-/// After how many elements a view repeats itself, if its outermost axis has stride 0.
+/// The number of elements after which a view repeats itself, if its outermost axis has stride 0.
 pub fn period(dims: &[Dim]) -> Option<usize> {
     match dims {
         [Dim { stride: 0, .. }, rest @ ..] if !rest.is_empty() => Some(rest.iter().map(|d| d.extent).product()),
@@ -39,11 +39,11 @@ pub fn period(dims: &[Dim]) -> Option<usize> {
     }
 }
 
-/// Strides of `shape` over the same memory as `from` (extents and strides), if a view can show it.
+/// The strides of a reshape of a view (extents and strides), if the result can be a view too.
 pub fn reshape(from: (&[usize], &[isize]), shape: &[usize]) -> Option<Vec<isize>> {
     let mut strides = vec![0isize; shape.len()];
     if shape.contains(&0) {
-        return Some(strides); // there is nothing to step over
+        return Some(strides); // without elements, any strides do
     }
     let dims = collapse(from.0, from.1);
     let mut source = dims.iter().rev().copied();
@@ -71,7 +71,7 @@ pub fn reshape(from: (&[usize], &[isize]), shape: &[usize]) -> Option<Vec<isize>
 /// `src` is the view's first element; all elements of the view are readable at their strides, `dst` has room for
 /// `count` of them, both are aligned to `size` (1, 2, 4 or 8), and they do not overlap.
 pub unsafe fn copy_range(src: *const u8, dims: &[Dim], size: usize, start: usize, count: usize, dst: *mut u8) {
-    // SAFETY: passed on from the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         match size {
             1 => copy_typed::<u8>(src, dims, start, count, dst),
@@ -92,32 +92,32 @@ unsafe fn copy_typed<T: Copy>(src: *const T, dims: &[Dim], start: usize, count: 
         }
         return;
     };
-    // Position along every outer axis, and the offset that it amounts to.
-    let mut rest = start / inner.extent;
-    let mut inside = start % inner.extent;
+    // Position along every outer axis, and the offset of the inner axis at it.
+    let mut index = start / inner.extent;
+    let mut column = start % inner.extent;
     let mut position = [0usize; 16];
     debug_assert!(outer.len() <= position.len());
     let mut offset = 0isize;
     for (axis, dim) in outer.iter().enumerate().rev() {
-        position[axis] = rest % dim.extent;
-        rest /= dim.extent;
+        position[axis] = index % dim.extent;
+        index /= dim.extent;
         offset += position[axis] as isize * dim.stride;
     }
-    let mut done = 0;
-    while done < count {
-        let run = (inner.extent - inside).min(count - done);
-        // SAFETY: elements of the view by construction, and `done + run <= count`.
+    let mut copied = 0;
+    while copied < count {
+        let run = (inner.extent - column).min(count - copied);
+        // SAFETY: elements of the view by construction, and `copied + run <= count`.
         unsafe {
-            let from = src.offset(offset + inside as isize * inner.stride);
-            let to = dst.add(done);
+            let from = src.offset(offset + column as isize * inner.stride);
+            let to = dst.add(copied);
             match inner.stride {
                 1 => std::ptr::copy_nonoverlapping(from, to, run),
                 0 => std::slice::from_raw_parts_mut(to, run).fill(from.read()),
                 stride => (0..run).for_each(|i| to.add(i).write(from.offset(i as isize * stride).read())),
             }
         }
-        done += run;
-        inside = 0;
+        copied += run;
+        column = 0;
         for (axis, dim) in outer.iter().enumerate().rev() {
             position[axis] += 1;
             offset += dim.stride;
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn reshape_keeps_views_where_it_can() {
+    fn reshape_returns_views_where_possible() {
         assert_eq!(reshape((&[4, 6], &[6, 1]), &[2, 2, 3, 2]), Some(vec![12, 6, 2, 1]));
         assert_eq!(reshape((&[4, 6], &[1, 4]), &[24]), None);
         assert_eq!(reshape((&[4, 6], &[1, 4]), &[2, 2, 6]), Some(vec![2, 1, 4]));

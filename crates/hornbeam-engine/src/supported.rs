@@ -1,4 +1,4 @@
-//! What this engine can do, by the names of the primitives and composites.
+//! The primitives and composites that the engine supports, by name.
 
 use hornbeam_kernels::elementwise::{Binary, Compare, Unary};
 use hornbeam_kernels::reduce::{Cumulative, Reduce};
@@ -64,8 +64,8 @@ const OTHERS: &[&str] = &[
     "attention_grad",
 ];
 
-/// Names of all primitives, and of the composites that have kernels of their own.
-pub fn instructions() -> Vec<&'static str> {
+/// Return the names of all primitives, and of the composites that have kernels.
+pub fn operations() -> Vec<&'static str> {
     let mut names: Vec<&str> = OTHERS.to_vec();
     names.extend(Unary::ALL.iter().map(|op| op.name()));
     names.extend(Binary::ALL.iter().map(|op| op.name()));

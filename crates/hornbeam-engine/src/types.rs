@@ -6,8 +6,8 @@ use hornbeam_kernels::dtype::DType;
 
 use crate::error::{malformed, Result};
 
-/// Bytes of the largest value, and of all that live at once: 128 TiB, where addresses have 64 bits.
-pub const LARGEST: usize = isize::MAX as usize >> 16;
+/// Bytes of the largest value, and of all values that live at once: 128 TiB if addresses have 64 bits.
+pub const MAX_BYTES: usize = isize::MAX as usize >> 16;
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct TensorType {
@@ -37,14 +37,15 @@ impl TensorType {
         self.shape.len()
     }
 
-    /// Refuse shapes larger than any memory, so that sums over values, and products with a dtype's size, cannot overflow.
+    /// Return an error for shapes larger than any memory, so that sums of sizes, and products with a dtype's size,
+    /// cannot overflow.
     pub fn validate(&self) -> Result<()> {
         let mut total = self.dtype.size();
         for &extent in &self.shape {
-            // Zero extents must not hide an overflow among the others.
+            // An extent of zero must not hide an overflow of the others.
             total = total
                 .checked_mul(extent.max(1))
-                .filter(|&t| t <= LARGEST)
+                .filter(|&t| t <= MAX_BYTES)
                 .ok_or_else(|| malformed!("a value of type {self} is too large"))?;
         }
         Ok(())

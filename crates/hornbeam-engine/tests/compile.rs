@@ -1,4 +1,4 @@
-//! What graphs become: the instruction list as text.
+//! Compilation: graphs become instruction lists, compared as text.
 
 mod common;
 
@@ -25,7 +25,7 @@ fn a_chain_is_one_loop_and_scalars_fold() {
 }
 
 #[test]
-fn bias_and_relu_ride_on_the_product() {
+fn bias_and_relu_are_fused_into_the_product() {
     let mut t = Text::default();
     let (x, w, b) = (t.input("float32", &[8, 5]), t.input("float32", &[5, 3]), t.input("float32", &[3]));
     let y = t.node("dot_general", &[x, w], "float32", &[8, 3], "\"contract\":[[1],[0]],\"batch\":[[],[]]");
@@ -37,12 +37,12 @@ fn bias_and_relu_ride_on_the_product() {
 }
 
 #[test]
-fn transposes_are_strides_of_products() {
+fn products_read_transposes_by_their_strides() {
     let mut t = Text::default();
     let (x, y) = (t.input("float32", &[8, 5]), t.input("float32", &[8, 3]));
     let xt = t.node("transpose", &[x], "float32", &[5, 8], "\"perm\":[1,0]");
     let z = t.node("dot_general", &[y, xt], "float32", &[3, 5], "\"contract\":[[0],[1]],\"batch\":[[],[]]");
-    // The transposed result is the product of the operands in the other order.
+    // The transposed result is the product of the swapped operands.
     let z = t.node("transpose", &[z], "float32", &[5, 3], "\"perm\":[1,0]");
     let executable = compile(&t, &[z]);
     assert_eq!(executable.text(), "out0 = dot_general 1x5x3x8(in0, in1)\n");
@@ -72,7 +72,7 @@ fn an_optimizer_update_is_one_loop_in_place() {
 }
 
 #[test]
-fn a_sum_in_the_middle_splits_loops() {
+fn a_loop_ends_where_its_sum_is_read() {
     let mut t = Text::default();
     let x = t.input("float32", &[4, 8]);
     let e = t.f32("exp", &[x], &[4, 8]);
@@ -89,7 +89,7 @@ fn a_sum_in_the_middle_splits_loops() {
 }
 
 #[test]
-fn sums_over_one_space_share_a_loop_and_constant_factors_leave_them() {
+fn sums_over_one_space_share_a_loop_without_constant_factors() {
     let mut t = Text::default();
     let (x, v) = (t.input("float32", &[64, 8]), t.input("float32", &[8]));
     let e = t.f32("exp", &[x], &[64, 8]);
@@ -105,7 +105,7 @@ fn sums_over_one_space_share_a_loop_and_constant_factors_leave_them() {
 }
 
 #[test]
-fn large_values_that_are_cheap_are_computed_again() {
+fn large_cheap_values_are_rematerialized() {
     let mut t = Text::default();
     let shape = [4096, 16];
     let (x, m) = (t.input("float32", &shape), t.input("float32", &[16]));
@@ -125,7 +125,7 @@ fn large_values_that_are_cheap_are_computed_again() {
 }
 
 #[test]
-fn unused_and_equal_nodes_vanish() {
+fn dead_and_equal_nodes_are_removed() {
     let mut t = Text::default();
     let x = t.input("float32", &[16]);
     let _dead = t.f32("exp", &[x], &[16]);
@@ -135,16 +135,16 @@ fn unused_and_equal_nodes_vanish() {
 }
 
 #[test]
-fn outputs_that_are_inputs_cost_nothing() {
+fn outputs_that_are_inputs_need_no_instruction() {
     let mut t = Text::default();
     let x = t.input("float32", &[2, 3]);
     let flat = t.f32("reshape", &[x], &[6]);
     let executable = compile(&t, &[flat, x]);
     assert_eq!(executable.text(), "");
-    let given = ramp(&[2, 3]);
-    let result = executable.run(vec![given.clone()], &[]).unwrap();
-    assert_eq!(result[0].as_ptr(), given.as_ptr());
-    assert_eq!((result[0].tensor.shape.as_slice(), values(&result[1])), ([6].as_slice(), values(&given)));
+    let input = ramp(&[2, 3]);
+    let result = executable.run(vec![input.clone()], &[]).unwrap();
+    assert_eq!(result[0].as_ptr(), input.as_ptr());
+    assert_eq!((result[0].tensor.shape.as_slice(), values(&result[1])), ([6].as_slice(), values(&input)));
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn a_view_of_a_row_is_read_once_per_task() {
 
 #[test]
 fn malformed_texts_are_errors() {
-    let bad = [
+    let malformed = [
         "",
         "{",
         "{\"inputs\":[],\"nodes\":[],\"outputs\":[0]}",
@@ -181,7 +181,7 @@ fn malformed_texts_are_errors() {
         r#"{"inputs":[],"nodes":[{"op":"constant","in":[],"out":[["float32",[]]],"params":{"data":"0000zz00"}}],"outputs":[0]}"#,
         r#"{"inputs":[],"nodes":[{"op":"constant","in":[],"out":[["float32",[]]],"params":{"buffer":0}}],"outputs":[0]}"#,
     ];
-    for text in bad {
+    for text in malformed {
         match Executable::compile(text, Vec::new()) {
             Err(Error::Decode(_)) => {}
             Err(other) => panic!("{text}: {other}"),
@@ -208,7 +208,7 @@ fn wrong_inputs_are_errors() {
 }
 
 #[test]
-fn what_is_read_through_a_barrier_is_written_first() {
+fn values_read_through_a_barrier_are_written_first() {
     let mut t = Text::default();
     let x = t.input("float32", &[6]);
     let (one, zero) = (t.number(1.0, &[6]), t.number(0.0, &[6]));

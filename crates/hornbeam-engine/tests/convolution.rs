@@ -1,4 +1,4 @@
-//! Convolutions with their pooling and their gradients: what they become, and that the values are those of the parts.
+//! Convolutions fused with poolings and gradients: their instructions, and their values against those of separate ones.
 
 mod common;
 
@@ -9,7 +9,7 @@ const CONV: &str = "\"strides\":[1,1],\"padding\":[[0,0],[0,0]],\"dilation\":[1,
 const POOL: &str = "\"window\":[2,2],\"strides\":[2,2],\"padding\":[[0,0],[0,0]]";
 
 /// A training step of `max_pool(relu(conv(x, w) + b))`: its value and the gradients of all three for the gradient `dp`.
-/// With `watch`, the result of the relu is an output too, so that nothing can be left out.
+/// With `watch`, the result of the relu is an output too, which prevents fusion.
 fn step(relu: bool, watch: bool) -> (Text, Vec<usize>) {
     let mut t = Text::default();
     let (full, half) = ([2, 9, 9, 16], [2, 4, 4, 16]);
@@ -72,7 +72,7 @@ fn run(relu: bool, watch: bool) -> (String, Vec<Vec<f32>>) {
 }
 
 #[test]
-fn the_full_result_of_a_pooled_convolution_is_not_made() {
+fn the_full_result_of_a_pooled_convolution_is_not_stored() {
     let (text, _) = run(true, false);
     let shape = "2x1x11x11x16 by 1x3x3 to 1x9x9x16";
     let lines: Vec<&str> = text.lines().collect();
@@ -83,17 +83,17 @@ fn the_full_result_of_a_pooled_convolution_is_not_made() {
 }
 
 #[test]
-fn a_result_that_is_seen_is_still_made() {
+fn a_result_with_other_readers_is_stored() {
     let (text, _) = run(true, true);
     assert!(text.contains("conv 2x") && text.contains("max_pool 2x") && text.contains("max_pool_scatter"), "{text}");
     assert!(text.contains("to 1x9x9x16 +input("), "{text}");
 }
 
 #[test]
-fn merged_and_separate_operations_agree() {
+fn fused_and_separate_operations_agree() {
     for relu in [false, true] {
-        let ((_, merged), (_, separate)) = (run(relu, false), run(relu, true));
-        for (name, (a, b)) in ["p", "dw", "dx", "db"].iter().zip(merged.iter().zip(&separate)) {
+        let ((_, fused), (_, separate)) = (run(relu, false), run(relu, true));
+        for (name, (a, b)) in ["p", "dw", "dx", "db"].iter().zip(fused.iter().zip(&separate)) {
             let largest = b.iter().fold(0f32, |m, v| m.max(v.abs()));
             let worst = a.iter().zip(b).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
             assert!(a.len() == b.len() && largest > 0.1 && worst <= 1e-5 * largest, "{name}: {worst} of {largest}");
@@ -102,7 +102,7 @@ fn merged_and_separate_operations_agree() {
 }
 
 #[test]
-fn a_relu_is_taken_into_the_gradients() {
+fn a_relu_is_fused_into_the_gradients() {
     let mut t = Text::default();
     let (x, w) = (t.input("float32", &[2, 8, 8, 16]), t.input("float32", &[3, 3, 16, 16]));
     let (y, dy) = (t.input("float32", &[2, 6, 6, 16]), t.input("float32", &[2, 6, 6, 16]));
@@ -125,7 +125,7 @@ fn a_relu_is_taken_into_the_gradients() {
 }
 
 #[test]
-fn convolutions_whose_results_are_added_share_no_gradient_twice() {
+fn convolutions_whose_results_are_added_are_grouped_once() {
     let mut t = Text::default();
     let (x, z) = (t.input("float32", &[2, 8, 8, 16]), t.input("float32", &[2, 8, 8, 16]));
     let (w, dy) = (t.input("float32", &[3, 3, 16, 16]), t.input("float32", &[2, 6, 6, 16]));

@@ -1,4 +1,4 @@
-//! Loops that run on a product, or on rows that are added up, while they are made.
+//! Loop epilogues: loops fused into a matrix product, or into a scatter of rows.
 
 mod common;
 
@@ -9,7 +9,7 @@ const ROWS: usize = 600;
 const COLUMNS: usize = 256;
 const BATCH: usize = 8;
 
-/// A gradient, its weights updated, and what else is asked for.
+/// The gradient of a product, the update of its weights, and the gradient of its input.
 fn step(text: &mut Text) -> [usize; 3] {
     let shape = [ROWS, COLUMNS];
     let x = text.input("float32", &[BATCH, ROWS]);
@@ -29,7 +29,7 @@ fn ramp(rows: usize, columns: usize, step: usize) -> Vec<f32> {
 }
 
 #[test]
-fn an_update_runs_on_the_product_that_makes_its_gradient() {
+fn an_update_is_fused_into_the_product_of_its_gradient() {
     let mut text = Text::default();
     let [new, back, _] = step(&mut text);
     let executable = compile(&text, &[back, new]);
@@ -57,14 +57,14 @@ fn an_update_runs_on_the_product_that_makes_its_gradient() {
 }
 
 #[test]
-fn a_product_that_others_read_is_kept() {
+fn a_product_with_other_readers_is_stored() {
     let mut text = Text::default();
     let [new, _, gradient] = step(&mut text);
     let lines = compile(&text, &[new, gradient]).text();
     assert_eq!(lines, "out1 = dot_general 1x600x256x8(in0, in1)\nout0/in2 = fused 153600 [mul sub](out1, lit0, in2)\n");
 }
 
-/// The gradient of a table of rows, which updates the table.
+/// The gradient of an embedding table, and the update of the table.
 fn table(text: &mut Text, base: f32) -> [usize; 2] {
     let shape = [ROWS, COLUMNS];
     let at = text.input("int64", &[BATCH, 1]);
@@ -79,15 +79,15 @@ fn table(text: &mut Text, base: f32) -> [usize; 2] {
 }
 
 #[test]
-fn an_update_runs_on_the_rows_that_are_added_into_its_gradient() {
+fn an_update_is_fused_into_the_scatter_of_its_gradient() {
     for base in [0.0, 0.125] {
         let mut text = Text::default();
         let [new, gradient] = table(&mut text, base);
-        let (joined, apart) = (compile(&text, &[new]), compile(&text, &[new, gradient]));
-        let lines = joined.text();
+        let (fused, separate) = (compile(&text, &[new]), compile(&text, &[new, gradient]));
+        let lines = fused.text();
         assert!(lines.lines().count() == 1 && lines.contains("scatter, then [mul sub]"), "{lines}");
-        assert!(apart.text().contains("fused") && !apart.text().contains("then"), "{}", apart.text());
-        // Rows that come up more than once, next to each other, at both ends, and out of range.
+        assert!(separate.text().contains("fused") && !separate.text().contains("then"), "{}", separate.text());
+        // Rows that are repeated, adjacent, at both ends, and out of range.
         let at = [[7], [0], [7], [599], [8], [7], [-3], [700]];
         let at = || indices(&[&at[0], &at[1], &at[2], &at[3], &at[4], &at[5], &at[6], &at[7]]);
         let rows: Vec<f32> = ramp(BATCH, COLUMNS, 3).iter().map(|v| v * 0.1).collect();
@@ -95,11 +95,11 @@ fn an_update_runs_on_the_rows_that_are_added_into_its_gradient() {
             ThreadPool::global().set_threads(threads);
             let inputs =
                 || vec![at(), buffer(&[BATCH, COLUMNS], &rows), buffer(&[ROWS, COLUMNS], &ramp(ROWS, COLUMNS, 7))];
-            let [own, other] = [&joined, &apart].map(|executable| {
-                let found = executable.run(inputs(), &[false, false, true]).unwrap();
-                values(&found[0]).iter().map(|v| v.to_bits()).collect::<Vec<_>>()
+            let [first, second] = [&fused, &separate].map(|executable| {
+                let outputs = executable.run(inputs(), &[false, false, true]).unwrap();
+                values(&outputs[0]).iter().map(|v| v.to_bits()).collect::<Vec<_>>()
             });
-            assert!(own == other, "{threads} threads");
+            assert!(first == second, "{threads} threads");
         }
     }
 }

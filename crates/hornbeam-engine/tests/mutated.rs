@@ -1,5 +1,5 @@
-//! What the fuzzers begin with and what they found, as it is and changed in thousands of places: a graph or an error, never a
-//! panic. The fuzz targets look for longer, with memory checked; see `fuzz/`.
+//! The seeds and the findings of the fuzzers, and thousands of mutations: each compiles or is an error, never a
+//! panic. The fuzz targets run for longer, with memory checked; see `fuzz/`.
 
 mod common;
 #[path = "../../../fuzz/src/drive.rs"]
@@ -16,13 +16,13 @@ use hornbeam_engine::executable::Executable;
 use mutate::{mutate, Draw};
 use serde_json::Value as Json;
 
-/// Mutations of each text; as many as `MUTATIONS` says, where that is set.
-fn each() -> u64 {
+/// Number of mutations of each text: the environment variable `MUTATIONS`, or 60.
+fn mutations_per_text() -> u64 {
     std::env::var("MUTATIONS").map_or(60, |n| n.parse().expect("MUTATIONS is a number"))
 }
 
-/// The kept texts, by name.
-fn kept(folder: &str) -> Vec<(String, String)> {
+/// The texts of a folder, by name.
+fn texts(folder: &str) -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz").join(folder);
     let files = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     let mut texts: Vec<(String, String)> = files
@@ -36,8 +36,8 @@ fn kept(folder: &str) -> Vec<(String, String)> {
     texts
 }
 
-/// Compile and run; what became of it.
-fn driven(name: &str, text: &str) -> bool {
+/// Compile and run a text. Return whether it compiled.
+fn compiles(name: &str, text: &str) -> bool {
     let compiled =
         catch_unwind(AssertUnwindSafe(|| drive::compile(text).map(|executable| drive::run(text, executable))));
     compiled.unwrap_or_else(|_| panic!("{name}: {text}")).is_some()
@@ -45,51 +45,51 @@ fn driven(name: &str, text: &str) -> bool {
 
 #[test]
 fn seeds_compile() {
-    let seeds = kept("seeds");
+    let seeds = texts("seeds");
     assert!(seeds.len() > 40);
     for (name, text) in seeds {
-        assert!(driven(&name, &text), "{name} is refused");
+        assert!(compiles(&name, &text), "{name} is refused");
     }
 }
 
 #[test]
-fn what_fuzzers_found_stays_mended() {
-    for (name, text) in kept("found") {
-        driven(&name, &text);
+fn findings_of_fuzzers_stay_fixed() {
+    for (name, text) in texts("found") {
+        compiles(&name, &text);
     }
 }
 
 #[test]
 fn mutated_graphs_are_graphs_or_errors() {
-    let seeds = kept("seeds");
+    let seeds = texts("seeds");
     let graphs: Vec<Json> = seeds.iter().map(|(_, text)| serde_json::from_str(text).unwrap()).collect();
     let (mut compiled, mut refused) = (0, 0);
     for (number, (name, _)) in seeds.iter().enumerate() {
-        for seed in 0..each() {
+        for seed in 0..mutations_per_text() {
             let mut draw = Draw(seed << 32 | number as u64);
             let mut graph = graphs[number].clone();
             let other = draw.below(graphs.len());
             mutate(&mut graph, Some(&graphs[other]), &mut draw);
-            match driven(&format!("{name}, seed {seed}"), &graph.to_string()) {
+            match compiles(&format!("{name}, seed {seed}"), &graph.to_string()) {
                 true => compiled += 1,
                 false => refused += 1,
             }
         }
     }
-    // Otherwise the mutations are too timid, or too wild, to find anything.
+    // With fewer of either, the mutations are too small or too large to find anything.
     assert!(compiled > 300 && refused > 300, "{compiled} compiled, {refused} refused");
 }
 
-fn refused(text: &Text, outputs: &[usize], why: &str) {
+fn assert_refused(text: &Text, outputs: &[usize], reason: &str) {
     match Executable::compile(&text.finish(outputs), Vec::new()) {
-        Err(Error::Decode(message)) => assert!(message.contains(why), "{message}"),
+        Err(Error::Decode(message)) => assert!(message.contains(reason), "{message}"),
         Err(other) => panic!("{other:?}"),
         Ok(executable) => panic!("compiled to {}", executable.text()),
     }
 }
 
-/// On a stack that has no room for a frame of each node.
-fn compiled_on_a_small_stack(text: Text, output: usize) -> Executable {
+/// Compile on a stack that is too small for one frame per node.
+fn compile_on_a_small_stack(text: Text, output: usize) -> Executable {
     let compile = move || common::compile(&text, &[output]);
     std::thread::Builder::new().stack_size(512 << 10).spawn(compile).unwrap().join().unwrap()
 }
@@ -106,7 +106,7 @@ fn long_chains_of_views_need_no_deep_stack() {
             _ => t.f32("optimization_barrier", &[last], &[2, 3]),
         };
     }
-    let executable = compiled_on_a_small_stack(t, last);
+    let executable = compile_on_a_small_stack(t, last);
     let x = ramp(&[2, 3]);
     assert_eq!(values(&executable.run(vec![x.clone()], &[]).unwrap()[0]), values(&x));
 }
@@ -121,61 +121,61 @@ fn sums_of_many_factors_need_no_deep_stack() {
         last = t.f32("mul", &[last, factor], &[2, 3]);
     }
     let sum = t.node("reduce_sum", &[last], "float32", &[2], "\"axes\":[1]");
-    let executable = compiled_on_a_small_stack(t, sum);
+    let executable = compile_on_a_small_stack(t, sum);
     let ones = common::buffer(&[2], &[1.0, 1.0]);
     let inputs = std::iter::once(ramp(&[2, 3])).chain(std::iter::repeat_n(ones, 3000)).collect();
     assert_eq!(values(&executable.run(inputs, &[]).unwrap()[0]), [-8.25, -6.0]);
 }
 
 #[test]
-fn numbers_near_the_end_of_their_range_are_refused() {
+fn numbers_near_the_limits_of_their_type_are_refused() {
     let mut t = Text::default();
     let (x, zero) = (t.input("float32", &[3]), t.input("float32", &[]));
     let least = i64::MIN;
     let padded =
         t.node("pad", &[x, zero], "float32", &[3], &format!("\"low\":[{least}],\"high\":[{least}],\"interior\":[0]"));
-    refused(&t, &[padded], "cuts off more of axis 0 than there is");
+    assert_refused(&t, &[padded], "removes more of axis 0 than its extent");
     let mut t = Text::default();
     let (x, zero) = (t.input("float32", &[5]), t.input("float32", &[]));
-    // 4 times as much, and 5, wrap around to 5.
+    // 4 times this, plus 5, wraps around to 5.
     let padded =
         t.node("pad", &[x, zero], "float32", &[5], "\"low\":[0],\"high\":[0],\"interior\":[4611686018427387904]");
-    refused(&t, &[padded], "float32[18446744073709551615] is too large");
+    assert_refused(&t, &[padded], "float32[18446744073709551615] is too large");
     let mut t = Text::default();
     let x = t.input("float32", &[1, 4, 1]);
     let window = format!("\"window\":[2],\"strides\":[1],\"padding\":[[{least},{least}]]");
     let pooled = t.node("max_pool", &[x], "float32", &[1, 3, 1], &window);
-    refused(&t, &[pooled], "padding out of range");
+    assert_refused(&t, &[pooled], "padding out of range");
 }
 
 /// Elements of the largest value of four bytes each.
-const WIDEST: usize = (1 << 45) - 1;
+const MAX_ELEMENTS: usize = (1 << 45) - 1;
 
 #[test]
-fn what_fits_into_no_memory_is_refused() {
+fn values_larger_than_any_memory_are_refused() {
     let mut t = Text::default();
     let x = t.input("float32", &[]);
     let wide = t.node("broadcast", &[x], "float32", &[1 << 46], "\"dims\":[]");
-    refused(&t, &[wide], "float32[70368744177664] is too large");
-    // Each of these is as large as a value may be, and all live at once.
+    assert_refused(&t, &[wide], "float32[70368744177664] is too large");
+    // Each of these has the maximum size, and all live at once.
     let mut t = Text::default();
-    let x = t.input("float32", &[WIDEST]);
-    let sorted: Vec<usize> = ["sin", "cos", "exp"].iter().map(|op| t.f32(op, &[x], &[WIDEST])).collect();
+    let x = t.input("float32", &[MAX_ELEMENTS]);
+    let sorted: Vec<usize> = ["sin", "cos", "exp"].iter().map(|op| t.f32(op, &[x], &[MAX_ELEMENTS])).collect();
     let joined: Vec<usize> =
-        sorted.iter().map(|&v| t.node("reverse", &[v], "float32", &[WIDEST], "\"axes\":[0]")).collect();
+        sorted.iter().map(|&v| t.node("reverse", &[v], "float32", &[MAX_ELEMENTS], "\"axes\":[0]")).collect();
     let sums: Vec<usize> = joined.iter().map(|&v| t.node("reduce_sum", &[v], "float32", &[], "\"axes\":[0]")).collect();
-    refused(&t, &sums, "no memory is as large as what lives at once");
+    assert_refused(&t, &sums, "exceed the largest memory");
 }
 
 #[test]
-fn a_run_without_memory_is_an_error() {
+fn a_run_out_of_memory_is_an_error() {
     let mut t = Text::default();
     let x = t.input("float32", &[]);
-    let wide = t.node("broadcast", &[x], "float32", &[WIDEST], "\"dims\":[]");
-    let made = t.f32("exp", &[wide], &[WIDEST]);
-    let executable = common::compile(&t, &[made]);
+    let wide = t.node("broadcast", &[x], "float32", &[MAX_ELEMENTS], "\"dims\":[]");
+    let y = t.f32("exp", &[wide], &[MAX_ELEMENTS]);
+    let executable = common::compile(&t, &[y]);
     match executable.run(vec![ramp(&[])], &[]) {
         Err(Error::Memory(message)) => assert!(message.contains("140737488355324 bytes"), "{message}"),
-        other => panic!("{:?}", other.map(|_| "made")),
+        other => panic!("{:?}", other.map(|_| "outputs")),
     }
 }

@@ -1,4 +1,4 @@
-//! Cumulative: donation, many steps, control flow, threads.
+//! Execution: donation, many steps, control flow, threads.
 
 mod common;
 
@@ -41,7 +41,7 @@ fn donated_memory_is_reused_only_by_its_sole_owner() {
 }
 
 #[test]
-fn many_steps_are_the_same_as_one_by_one() {
+fn many_steps_equal_single_steps() {
     let mut t = Text::default();
     let (w, n, x) = (t.input("float32", &[3]), t.input("float32", &[]), t.input("float32", &[2, 3]));
     let first = t.node("slice", &[x], "float32", &[1, 3], "\"start\":[0,0],\"step\":[1,1]");
@@ -78,7 +78,7 @@ fn many_steps_are_the_same_as_one_by_one() {
 }
 
 #[test]
-fn an_interrupted_run_keeps_the_last_whole_step() {
+fn an_interrupted_run_keeps_the_last_complete_step() {
     let executable = update();
     let data = ramp(&[4, 4]);
     let mut t = Text::default();
@@ -136,11 +136,11 @@ fn scans_stack_results_and_carries() {
         let last = t.node("project", &[s], "float32", &[2], "\"index\":0");
         let ys = t.node("project", &[s], "float32", &[3, 2], "\"index\":1");
         let carries = t.node("project", &[s], "float32", &[3, 2], "\"index\":2");
-        let given = || {
+        let inputs = || {
             let x = buffer(&[3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
             vec![buffer(&[2], &[10.0, 20.0]), x, buffer(&[2], &[2.0, 3.0])]
         };
-        let outputs = compile(&t, &[last, ys, carries]).run(given(), &[]).unwrap();
+        let outputs = compile(&t, &[last, ys, carries]).run(inputs(), &[]).unwrap();
         let (sums, carried) = if reverse {
             ([19.0, 32.0, 18.0, 30.0, 15.0, 26.0], [18.0, 30.0, 15.0, 26.0, 10.0, 20.0])
         } else {
@@ -149,8 +149,8 @@ fn scans_stack_results_and_carries() {
         let scaled: Vec<f32> = sums.chunks(2).flat_map(|r: &[f32]| [r[0] * 2.0, r[1] * 3.0]).collect();
         assert_eq!(values(&outputs[0]), [19.0, 32.0]);
         assert_eq!((values(&outputs[1]), values(&outputs[2])), (scaled.clone(), carried.to_vec()));
-        // Without anybody reading the carries they are not kept.
-        let outputs = compile(&t, &[last, ys]).run(given(), &[]).unwrap();
+        // Carries without a reader are not stored.
+        let outputs = compile(&t, &[last, ys]).run(inputs(), &[]).unwrap();
         assert_eq!((values(&outputs[0]), values(&outputs[1])), (vec![19.0, 32.0], scaled));
     }
 }
@@ -177,7 +177,7 @@ fn one_executable_serves_many_threads() {
     });
 }
 
-/// Sums, extrema and moments of a chain over the middle axis of `[outer, n, inner]`, against float64, on both thread counts.
+/// Compare sums and maxima over the middle axis of `[outer, n, inner]` with float64, on one and two threads.
 /// Bounds: 2e-6 of the sum of absolute values, 1e-5 of the variance; extrema are exact.
 #[test]
 fn folds_agree_with_definitions_over_every_kind_of_space() {
@@ -193,13 +193,13 @@ fn folds_agree_with_definitions_over_every_kind_of_space() {
         [9, 1, 5],
     ];
     for [outer, n, inner] in spaces {
-        let (shape, kept) = ([outer, n, inner], [outer, inner]);
+        let (shape, reduced) = ([outer, n, inner], [outer, inner]);
         let mut t = Text::default();
         let (x, w) = (t.input("float32", &shape), t.input("float32", &[inner]));
         let wide = t.node("broadcast", &[w], "float32", &shape, "\"dims\":[2]");
         let y = t.f32("add", &[x, wide], &shape);
-        let sum = t.node("reduce_sum", &[y], "float32", &kept, "\"axes\":[1]");
-        let max = t.node("reduce_max", &[y], "float32", &kept, "\"axes\":[1]");
+        let sum = t.node("reduce_sum", &[y], "float32", &reduced, "\"axes\":[1]");
+        let max = t.node("reduce_max", &[y], "float32", &reduced, "\"axes\":[1]");
         let executable = compile(&t, &[sum, max, y]);
         let values_of = |i: usize| ((i * 7919) % 1013) as f32 / 507.0 - 1.0;
         let data: Vec<f32> = (0..outer * n * inner).map(values_of).collect();

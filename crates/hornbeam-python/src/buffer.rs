@@ -1,4 +1,4 @@
-//! Buffers: values of the engine as Python objects, and their way from and to NumPy.
+//! Buffers: values of the engine as Python objects, and their conversion from and to NumPy.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,36 +13,36 @@ use hornbeam_engine::buffer::Buffer;
 use hornbeam_engine::types::TensorType;
 use hornbeam_kernels::dtype::DType;
 
-/// Arrays up to this size are copied: cheaper than keeping a Python object alive.
+/// Arrays up to this size are copied, which is cheaper than a reference to a Python object.
 const COPY_BYTES: usize = 512;
 
-/// An immutable value of the engine. After it has been donated to a run it is empty, and using it is an error.
+/// An immutable value of the engine. A buffer that was donated to a run is empty, and its use is an error.
 #[pyclass(name = "Buffer", module = "hornbeam._native", frozen)]
 pub struct PyBuffer {
-    held: Mutex<Option<Buffer>>,
+    value: Mutex<Option<Buffer>>,
     tensor: TensorType,
 }
 
 impl PyBuffer {
     pub fn new(buffer: Buffer) -> Self {
-        PyBuffer { tensor: buffer.tensor.clone(), held: Mutex::new(Some(buffer)) }
+        PyBuffer { tensor: buffer.tensor.clone(), value: Mutex::new(Some(buffer)) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Buffer>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.value.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Another handle on the value.
+    /// Return another handle on the value.
     pub fn share(&self) -> PyResult<Buffer> {
-        self.lock().clone().ok_or_else(|| self.gone())
+        self.lock().clone().ok_or_else(|| self.donated_error())
     }
 
-    /// The value itself; the Python object is empty from here on.
+    /// Take the value, which leaves the Python object empty.
     pub fn take(&self) -> PyResult<Buffer> {
-        self.lock().take().ok_or_else(|| self.gone())
+        self.lock().take().ok_or_else(|| self.donated_error())
     }
 
-    /// Undo `take`, or put a newer value in its place.
+    /// Undo `take`, or replace the value by a newer one.
     pub fn restore(&self, buffer: Buffer) {
         *self.lock() = Some(buffer);
     }
@@ -51,16 +51,13 @@ impl PyBuffer {
         self.lock().is_none()
     }
 
-    fn gone(&self) -> PyErr {
-        PyRuntimeError::new_err(format!(
-            "this buffer ({}) was donated to a run and holds nothing any more",
-            self.tensor
-        ))
+    fn donated_error(&self) -> PyErr {
+        PyRuntimeError::new_err(format!("this buffer ({}) was donated to a run and is empty", self.tensor))
     }
 }
 
-/// What `__array_struct__` gives and takes: `PyArrayInterface` of NumPy's array interface, version 3. Reading it costs a
-/// tenth of the dictionary of `__array_interface__`.
+/// The contents of `__array_struct__`: `PyArrayInterface` of NumPy's array interface, version 3. Reading it costs a
+/// tenth of reading the dictionary of `__array_interface__`.
 #[repr(C)]
 struct ArrayStruct {
     two: c_int,
@@ -80,9 +77,9 @@ const NATIVE: c_int = 0x200;
 
 impl ArrayStruct {
     /// # Safety
-    /// `shape` leads to `nd` extents.
+    /// `shape` points to `nd` extents.
     unsafe fn shape(&self) -> Vec<usize> {
-        // SAFETY: the caller's promise; a scalar may come without a pointer.
+        // SAFETY: guaranteed by the caller; a scalar can have a null pointer.
         (0..self.nd as usize).map(|axis| unsafe { *self.shape.add(axis) } as usize).collect()
     }
 }
@@ -94,14 +91,14 @@ struct Described {
     _extents: Vec<isize>,
 }
 
-/// Called when the capsule goes.
+/// Free the contents of a capsule that is destroyed.
 unsafe extern "C" fn free_described(capsule: *mut ffi::PyObject) {
-    // SAFETY: the capsule holds a box of this type (see `Export::__array_struct__`) and is going away.
+    // SAFETY: the capsule holds a box of this type (see `Export::__array_struct__`) and is destroyed.
     drop(unsafe { Box::from_raw(ffi::PyCapsule_GetPointer(capsule, std::ptr::null()).cast::<Described>()) });
 }
 
 impl Described {
-    /// Read-only; bfloat16 goes as its bits.
+    /// Describe a buffer, read-only. bfloat16 is exported as uint16.
     fn new(buffer: &Buffer) -> Described {
         let TensorType { dtype, shape } = &buffer.tensor;
         let typekind = match dtype {
@@ -136,7 +133,8 @@ impl Described {
 
 #[pymethods]
 impl PyBuffer {
-    /// The values of a C-contiguous NumPy array. Large aligned arrays are borrowed: do not write to them again.
+    /// Create a buffer from a C-contiguous NumPy array. Large aligned arrays are borrowed and must not be written
+    /// again.
     #[staticmethod]
     fn from_numpy(array: &Bound<'_, PyAny>, dtype: &str) -> PyResult<PyBuffer> {
         let dtype = DType::parse(dtype).ok_or_else(|| PyTypeError::new_err(format!("unknown dtype {dtype:?}")))?;
@@ -146,8 +144,8 @@ impl PyBuffer {
         let described = unsafe { described.as_ref() };
         // SAFETY: as above; `shape` has `nd` entries.
         let shape = unsafe { described.shape() };
-        let wanted = CONTIGUOUS | NATIVE;
-        if described.two != 2 || described.flags & wanted != wanted || described.itemsize as usize != dtype.size() {
+        let required = CONTIGUOUS | NATIVE;
+        if described.two != 2 || described.flags & required != required || described.itemsize as usize != dtype.size() {
             return Err(PyValueError::new_err(format!(
                 "the array must be C-contiguous native {dtype}, got items of {} bytes, flags {:#x}",
                 described.itemsize, described.flags
@@ -165,7 +163,7 @@ impl PyBuffer {
             return Ok(PyBuffer::new(Buffer::from_bytes(tensor, data)));
         }
         let owner: Box<Py<PyAny>> = Box::new(array.clone().unbind());
-        // SAFETY: NumPy keeps the memory while the array lives; the caller has promised not to write to it.
+        // SAFETY: NumPy keeps the memory while the array lives; the caller must not write to it.
         Ok(PyBuffer::new(unsafe { Buffer::borrow(tensor, pointer, owner) }))
     }
 
@@ -199,7 +197,7 @@ impl PyBuffer {
     fn item<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let buffer = self.share()?;
         if self.tensor.count() != 1 {
-            return Err(PyValueError::new_err(format!("item() of {}: it has not one element", self.tensor)));
+            return Err(PyValueError::new_err(format!("item() needs exactly one element, got {}", self.tensor)));
         }
         element(py, self.tensor.dtype, buffer.bytes())
     }

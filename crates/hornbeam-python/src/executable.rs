@@ -13,16 +13,16 @@ use hornbeam_engine::profile::Profile;
 use crate::buffer::PyBuffer;
 use crate::{detached, raise};
 
-/// How often a long call asks whether the user has pressed Ctrl-C.
-const SIGNALS: Duration = Duration::from_millis(50);
+/// Interval at which a long call checks for Ctrl-C.
+const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A compiled graph. Several threads may run it at once.
+/// A compiled graph. Several threads can run it at once.
 #[pyclass(name = "Executable", module = "hornbeam._native", frozen)]
 pub struct PyExecutable {
     inner: Arc<Executable>,
 }
 
-/// Compile a graph's text (see the engine's decoder for the format).
+/// Compile the text of a graph (see the engine's `decode` for the format).
 #[pyfunction]
 #[pyo3(signature = (text, constants = Vec::new(), profile = false))]
 pub fn compile(
@@ -32,12 +32,12 @@ pub fn compile(
     profile: bool,
 ) -> PyResult<PyExecutable> {
     let constants = constants.iter().map(|c| c.get().share()).collect::<PyResult<Vec<Buffer>>>()?;
-    let make = if profile { Executable::profiled } else { Executable::compile };
-    let inner = detached(py, || make(text, constants))?.map_err(raise)?;
+    let compile = if profile { Executable::profiled } else { Executable::compile };
+    let inner = detached(py, || compile(text, constants))?.map_err(raise)?;
     Ok(PyExecutable { inner: Arc::new(inner) })
 }
 
-/// An executable together with its first inputs. Several threads may run it at once.
+/// An executable together with its first inputs. Several threads can run it at once.
 #[pyclass(name = "Bound", module = "hornbeam._native", frozen)]
 pub struct PyBound {
     inner: bound::Bound,
@@ -45,7 +45,7 @@ pub struct PyBound {
 
 #[pymethods]
 impl PyBound {
-    /// The outputs for the inputs that follow those given.
+    /// Run on the inputs that follow the bound ones, and return the outputs.
     fn run(&self, py: Python<'_>, inputs: Handles<'_>) -> PyResult<Vec<PyBuffer>> {
         let inputs = inputs.iter().map(|b| b.get().share()).collect::<PyResult<Vec<Buffer>>>()?;
         let outputs = detached(py, || self.inner.run(&inputs))?.map_err(raise)?;
@@ -61,14 +61,15 @@ fn wrap(buffers: Vec<Buffer>) -> Vec<PyBuffer> {
 
 #[pymethods]
 impl PyExecutable {
-    /// The outputs for `inputs`. Those marked in `donate` are emptied, and overwritten where nobody else holds them.
+    /// Run on `inputs` and return the outputs. Inputs marked in `donate` are emptied, and overwritten if they have no
+    /// other owner.
     #[pyo3(signature = (inputs, donate = None))]
     fn run(&self, py: Python<'_>, inputs: Handles<'_>, donate: Option<Vec<bool>>) -> PyResult<Vec<PyBuffer>> {
         let donate = donate.unwrap_or_default();
         let shared = inputs.iter().map(|b| b.get().share()).collect::<PyResult<Vec<Buffer>>>()?;
         self.inner.check_inputs(&shared).map_err(raise)?;
         for (index, handle) in inputs.iter().enumerate() {
-            // The same object given twice is emptied once; its value is not uniquely held, so nothing overwrites it.
+            // An object that is passed twice is emptied once. Its value has two owners, so nothing overwrites it.
             if donate.get(index) == Some(&true) && !handle.get().is_empty() {
                 drop(handle.get().take()?);
             }
@@ -78,7 +79,7 @@ impl PyExecutable {
         Ok(wrap(outputs))
     }
 
-    /// The executable with its first inputs given, for many runs: what can be made of them beforehand is.
+    /// Bind the first inputs for many runs. Computations on them alone are done once.
     fn bind(&self, py: Python<'_>, weights: Handles<'_>) -> PyResult<PyBound> {
         let weights = weights.iter().map(|b| b.get().share()).collect::<PyResult<Vec<Buffer>>>()?;
         let executable = self.inner.clone();
@@ -86,8 +87,8 @@ impl PyExecutable {
         Ok(PyBound { inner })
     }
 
-    /// Run once per row of `indices` (int64, steps x batch): the inputs are `state`, then one batch per data array, made
-    /// of its rows; the outputs are the new state, then logs, which come back stacked. The state is donated.
+    /// Run once per row of `indices` (int64, steps x batch). The inputs are `state`, then one batch of rows of each
+    /// data array; the outputs are the new state, then logs, which are returned stacked. The state is donated.
     fn run_steps(
         &self,
         py: Python<'_>,
@@ -97,7 +98,7 @@ impl PyExecutable {
     ) -> PyResult<(Vec<PyBuffer>, Vec<PyBuffer>)> {
         let data = data.iter().map(|b| b.get().share()).collect::<PyResult<Vec<Buffer>>>()?;
         let indices = indices.get().share()?;
-        // Values that appear twice must not be emptied twice.
+        // A value that is passed twice must not be emptied twice.
         state.iter().try_for_each(|b| b.get().share().map(drop))?;
         let mut values = Vec::with_capacity(state.len());
         for (position, handle) in state.iter().enumerate() {
@@ -111,12 +112,12 @@ impl PyExecutable {
             }
         }
         let mut signal: Option<PyErr> = None;
-        let mut asked = Instant::now();
+        let mut checked = Instant::now();
         let mut poll = || {
-            if asked.elapsed() < SIGNALS {
+            if checked.elapsed() < SIGNAL_INTERVAL {
                 return false;
             }
-            asked = Instant::now();
+            checked = Instant::now();
             signal = Python::attach(|py| py.check_signals()).err();
             signal.is_some()
         };
@@ -125,7 +126,7 @@ impl PyExecutable {
         match steps.logs {
             Ok(logs) => Ok((wrap(steps.state), wrap(logs))),
             Err(error) => {
-                // What was reached stays with the caller.
+                // The caller keeps the state of the last complete step.
                 state.iter().zip(steps.state).for_each(|(handle, value)| handle.get().restore(value));
                 Err(signal.unwrap_or_else(|| raise(error)))
             }
@@ -144,12 +145,12 @@ impl PyExecutable {
         self.inner.arena_bytes()
     }
 
-    /// What the runs so far took, as JSON (see the engine's `Profile::json`), if a profile is kept.
+    /// The profile of the runs so far as JSON (see the engine's `Profile::json`), if one is kept.
     fn profile(&self) -> Option<String> {
         self.inner.profile().map(Profile::json)
     }
 
-    /// Begin the profile, if there is one, anew.
+    /// Clear the profile, if one is kept.
     fn clear_profile(&self) {
         if let Some(profile) = self.inner.profile() {
             profile.clear();

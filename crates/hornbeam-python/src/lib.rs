@@ -1,4 +1,4 @@
-//! `hornbeam._native`: the Python face of the engine. Thin: it borrows buffers, releases the GIL, and turns errors into
+//! `hornbeam._native`: the Python binding of the engine. It borrows buffers, releases the GIL, and converts errors to
 //! exceptions.
 
 mod buffer;
@@ -26,7 +26,7 @@ pub(crate) fn raise(error: Error) -> PyErr {
     }
 }
 
-/// Run `body` without the GIL; a panic becomes a RuntimeError that says so.
+/// Run `body` without the GIL. A panic becomes a RuntimeError.
 pub(crate) fn detached<T: Send>(py: Python<'_>, body: impl FnOnce() -> T + Send) -> PyResult<T> {
     let caught = py.detach(|| std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)));
     caught.map_err(|panic| {
@@ -35,27 +35,27 @@ pub(crate) fn detached<T: Send>(py: Python<'_>, body: impl FnOnce() -> T + Send)
             .cloned()
             .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
             .unwrap_or_else(|| "unknown panic".into());
-        PyRuntimeError::new_err(format!("a fault in the native engine: {text}"))
+        PyRuntimeError::new_err(format!("internal error in the native engine: {text}"))
     })
 }
 
-/// Number of threads that work on one job.
+/// Return the number of threads of one run.
 #[pyfunction]
 fn threads() -> usize {
     ThreadPool::global().threads()
 }
 
-/// Change the number of threads. Results do not depend on it.
+/// Set the number of threads of one run. Results do not depend on it.
 #[pyfunction]
 fn set_threads(threads: usize) -> PyResult<()> {
     if threads == 0 {
-        return Err(PyValueError::new_err("the number of threads must be at least 1"));
+        return Err(PyValueError::new_err("threads must be at least 1, got 0"));
     }
     ThreadPool::global().set_threads(threads);
     Ok(())
 }
 
-/// The instruction set that kernels use here, and those that the machine has.
+/// Return the instruction set that kernels use, and those that the machine supports.
 #[pyfunction]
 fn cpu_features(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let features = PyDict::new(py);
@@ -67,24 +67,24 @@ fn cpu_features(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     Ok(features)
 }
 
-/// Names of the primitives and composites that the engine has kernels for.
+/// Return the names of the primitives and composites that the engine supports.
 #[pyfunction]
 fn instructions() -> Vec<&'static str> {
-    hornbeam_engine::supported::instructions()
+    hornbeam_engine::supported::operations()
 }
 
-/// Peaks of the machine with all threads of the pool, measured now: FLOPs and bytes a second.
+/// Measure the peaks of the machine with all threads: FLOPs and bytes per second.
 #[pyfunction]
 fn roof(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let roof = detached(py, || hornbeam_kernels::roofline::measure(ThreadPool::global().threads()))?;
-    let found = PyDict::new(py);
-    found.set_item("threads", roof.threads)?;
-    found.set_item("float32", roof.float32)?;
-    found.set_item("bfloat16", roof.bfloat16)?;
+    let peaks = PyDict::new(py);
+    peaks.set_item("threads", roof.threads)?;
+    peaks.set_item("float32", roof.float32)?;
+    peaks.set_item("bfloat16", roof.bfloat16)?;
     // Per level: bytes of all threads together, read, copy.
     let levels = roof.memory.map(|level| (level.bytes * roof.threads, level.read, level.copy));
-    found.set_item("memory", levels.to_vec())?;
-    Ok(found)
+    peaks.set_item("memory", levels.to_vec())?;
+    Ok(peaks)
 }
 
 #[pymodule]

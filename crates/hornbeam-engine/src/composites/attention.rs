@@ -1,21 +1,15 @@
-//! Attention: its types, and what follows from its kernels.
+//! Attention: types and kernels.
 
 use hornbeam_kernels::attention::AttentionShape;
 use hornbeam_kernels::dtype::DType;
-use serde_json::{Map, Value as Json};
 
-use crate::decode::take;
+use crate::decode::params::{take, Params};
 use crate::error::{malformed, Result};
 use crate::graph::{Attention, Op, Value};
 use crate::passes::builder::Builder;
 use crate::types::TensorType;
 
-pub(super) fn kernel(
-    b: &mut Builder,
-    name: &str,
-    p: &mut Map<String, Json>,
-    x: &[Value],
-) -> Result<Option<Vec<Value>>> {
+pub(super) fn emit_kernel(b: &mut Builder, name: &str, p: &mut Params, x: &[Value]) -> Result<Option<Vec<Value>>> {
     let backward = name == "attention_grad";
     let biased = x.len() == if backward { 8 } else { 4 };
     let op = Attention { backward, biased, scale: take::<f64>(p, "scale")?.to_bits() };
@@ -23,7 +17,7 @@ pub(super) fn kernel(
     if operands.iter().any(|t| t.count() == 0) {
         return Ok(None);
     }
-    let types = op.types(&op.heads(&operands)?, operands[0].dtype);
+    let types = op.types(&op.shape(&operands)?, operands[0].dtype);
     Ok(Some(b.emit(Op::Attention(op), x.to_vec(), types)?))
 }
 
@@ -36,47 +30,48 @@ impl Attention {
         }
     }
 
-    pub fn heads(&self, x: &[&TensorType]) -> Result<AttentionShape> {
-        let shape = |i: usize| x.get(i).map(|t: &&TensorType| &t.shape[..]);
-        match (shape(0), shape(1), shape(2)) {
+    /// The shape that the operands declare.
+    pub fn shape(&self, x: &[&TensorType]) -> Result<AttentionShape> {
+        let extents = |i: usize| x.get(i).map(|t: &&TensorType| &t.shape[..]);
+        match (extents(0), extents(1), extents(2)) {
             (Some(&[batch, queries, heads, depth]), Some(&[_, keys, ..]), Some(&[_, _, _, width])) => {
                 Ok(AttentionShape { batch, heads, queries, keys, depth, width, scale: f64::from_bits(self.scale) })
             }
-            _ => Err(malformed!("{}: {x:?} are no queries, keys and values", self.name())),
+            _ => Err(malformed!("{}: {x:?} are not queries, keys and values", self.name())),
         }
     }
 
-    /// The results.
+    /// The types of the results.
     pub fn types(&self, h: &AttentionShape, dtype: DType) -> Vec<TensorType> {
-        let [q, k, v, out, line, bias] = every(h, dtype);
+        let [q, k, v, out, statistic, bias] = operand_types(h, dtype);
         match (self.backward, self.biased) {
-            (false, _) => vec![out, line.clone(), line],
+            (false, _) => vec![out, statistic.clone(), statistic],
             (true, false) => vec![q, k, v],
             (true, true) => vec![q, k, v, bias],
         }
     }
 
-    /// Check operands and results against the shape that they declare.
+    /// Check the types of operands and results against the shape that they declare.
     pub fn check(&self, x: &[&TensorType], outputs: &[TensorType]) -> Result<()> {
-        let heads = self.heads(x)?;
+        let shape = self.shape(x)?;
         let dtype = x[0].dtype;
-        let [q, k, v, out, line, bias] = every(&heads, dtype);
+        let [q, k, v, out, statistic, bias] = operand_types(&shape, dtype);
         let mut expected = vec![q, k, v];
         expected.extend(self.biased.then_some(bias));
         if self.backward {
-            expected.extend([out.clone(), line.clone(), line, out]);
+            expected.extend([out.clone(), statistic.clone(), statistic, out]);
         }
         let fits = expected.len() == x.len() && expected.iter().zip(x).all(|(e, x)| e == *x);
         let float = matches!(dtype, DType::F32 | DType::F64);
-        if !(fits && float && self.types(&heads, dtype) == outputs) {
-            return Err(malformed!("{} of {x:?} cannot give {outputs:?}", self.name()));
+        if !(fits && float && self.types(&shape, dtype) == outputs) {
+            return Err(malformed!("{} of {x:?} cannot return {outputs:?}", self.name()));
         }
         Ok(())
     }
 }
 
-/// The types of queries, keys, values, results, what is kept for every query, and the bias.
-fn every(h: &AttentionShape, dtype: DType) -> [TensorType; 6] {
+/// The types of queries, keys, values, output, softmax statistics (row max, row sum) and bias.
+fn operand_types(h: &AttentionShape, dtype: DType) -> [TensorType; 6] {
     [
         vec![h.batch, h.queries, h.heads, h.depth],
         vec![h.batch, h.keys, h.heads, h.depth],

@@ -1,24 +1,24 @@
-//! Composites with kernels of their own beside those over rows: recurrent layers, attention, moments.
+//! Composites that have kernels of their own. The body of a composite without one is inlined.
 
 mod attention;
 mod moments;
 mod recurrent;
+mod rows;
 
 use hornbeam_kernels::dtype::DType;
-use serde_json::{Map, Value as Json};
 
-use crate::decode::take;
+use crate::decode::params::{take, Params};
 use crate::error::Result;
 use crate::graph::Value;
 use crate::passes::builder::Builder;
 
-/// The results of the composite `name` from its kernel, where there is one. None: the body stands.
-pub fn kernel(b: &mut Builder, name: &str, p: &mut Map<String, Json>, x: &[Value]) -> Result<Option<Vec<Value>>> {
+/// Emit the kernel of the composite `name` and return its results. None if it has no kernel: the body stays.
+pub fn emit_kernel(b: &mut Builder, name: &str, p: &mut Params, x: &[Value]) -> Result<Option<Vec<Value>>> {
     let wide = x.first().is_some_and(|&v| matches!(b.type_of(v).dtype, DType::F32 | DType::F64));
     match name {
-        "lstm" | "lstm_grad" | "gru" | "gru_grad" if wide => recurrent::kernel(b, name, p, x),
-        "attention" | "attention_grad" if wide => attention::kernel(b, name, p, x),
-        "moments" => moments::kernel(b, take(p, "axes")?, x),
-        _ => Ok(None),
+        "lstm" | "lstm_grad" | "gru" | "gru_grad" if wide => recurrent::emit_kernel(b, name, p, x),
+        "attention" | "attention_grad" if wide => attention::emit_kernel(b, name, p, x),
+        "moments" => moments::emit_kernel(b, take(p, "axes")?, x),
+        _ => rows::emit_kernel(b, name, p, x),
     }
 }

@@ -7,14 +7,14 @@ use crate::graph::{Op, Value};
 use crate::passes::builder::Builder;
 use crate::types::TensorType;
 
-/// Mean and variance in one pass, over neighbouring axes.
-pub(super) fn kernel(b: &mut Builder, mut axes: Vec<usize>, x: &[Value]) -> Result<Option<Vec<Value>>> {
+/// Emit mean and variance in one pass, over adjacent axes.
+pub(super) fn emit_kernel(b: &mut Builder, mut axes: Vec<usize>, x: &[Value]) -> Result<Option<Vec<Value>>> {
     let Some(&first) = x.first() else { return Ok(None) };
     let t = b.type_of(first).clone();
     axes.sort_unstable();
-    let neighbours = axes.windows(2).all(|pair| pair[1] == pair[0] + 1);
+    let adjacent = axes.windows(2).all(|pair| pair[1] == pair[0] + 1);
     let folded: usize = axes.iter().filter_map(|&axis| t.shape.get(axis)).product();
-    if !matches!(t.dtype, DType::F32 | DType::F64) || !neighbours || t.count() == 0 || folded < 2 {
+    if !matches!(t.dtype, DType::F32 | DType::F64) || !adjacent || t.count() == 0 || folded < 2 {
         return Ok(None);
     }
     let shape = (0..t.rank()).filter(|axis| !axes.contains(axis)).map(|axis| t.shape[axis]).collect();

@@ -1,4 +1,6 @@
-//! A compiled graph and the ways to run it.
+//! Executables: compiled graphs that run once or for many steps.
+
+mod steps;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,21 +8,20 @@ use hornbeam_kernels::pool::ThreadPool;
 use hornbeam_kernels::scratch::Scratch;
 
 use crate::autotune;
-use crate::bound::Prepared;
 use crate::buffer::{AlignedBytes, Buffer};
 use crate::decode::decode;
 use crate::error::{Error, Result};
-use crate::execute::{self, Context, Frame, Shared};
+use crate::execute::{self, ConstantPointers, Context, PointerTable};
 use crate::instruction::{OutputSource, Program};
-use crate::lower::{self, Pool};
-use crate::memory::copy;
+use crate::lower::{self, CompileContext};
 use crate::profile::{self, Profile};
 use crate::types::TensorType;
+use crate::weight_cache::WeightCache;
 
-/// Bytes of a batch that are gathered in one task.
-const GATHERED: usize = 1 << 16;
+use steps::Stepper;
+pub use steps::Steps;
 
-/// Runs from many threads at once: every run takes an arena of its own from a pool.
+/// A compiled graph. Many threads can run it at once: every run takes a workspace of its own.
 pub struct Executable {
     program: Program,
     constants: Vec<Buffer>,
@@ -29,14 +30,14 @@ pub struct Executable {
     profile: Option<Profile>,
 }
 
-/// What one run needs beside its operands.
+/// The memory of one run besides its operands.
 struct Workspace {
-    frame: Frame,
+    table: PointerTable,
     scratch: Scratch,
     _arena: AlignedBytes,
 }
 
-// SAFETY: the frame's pointers lead into the workspace's own arena, into the executable's constants, which are
+// SAFETY: the table's pointers lead into the workspace's own arena, into the executable's constants, which are
 // immutable, and into operands that every run sets anew.
 unsafe impl Send for Workspace {}
 
@@ -44,12 +45,6 @@ unsafe impl Send for Workspace {}
 unsafe impl Send for Executable {}
 // SAFETY: as above; workspaces are handed out under a lock.
 unsafe impl Sync for Executable {}
-
-/// The state after some steps, and how the call ended. After an error the state is that of the last whole step.
-pub struct Steps {
-    pub state: Vec<Buffer>,
-    pub logs: Result<Vec<Buffer>>,
-}
 
 impl Executable {
     /// Compile the text of a graph.
@@ -66,13 +61,12 @@ impl Executable {
         let types: Vec<TensorType> = constants.iter().map(|c| c.tensor.clone()).collect();
         let decoded = decode(text, &types)?;
         constants.extend(decoded.literals.into_iter().map(|(t, bytes)| Buffer::from_bytes(t, &bytes)));
-        let mut pool = Pool::new();
-        pool.scopes = decoded.scopes;
-        let mut program = lower::compile(&decoded.graph, &mut pool, false)?;
-        autotune::tune(&program)?;
+        let mut context = CompileContext::new(decoded.scopes);
+        let mut program = lower::compile(&decoded.graph, &mut context, false)?;
+        autotune::autotune(&program)?;
         program.number(0);
-        let profile = (profiled || profile::is_printed()).then(|| Profile::new(&program, &pool.scopes));
-        Ok(Executable { program, constants, literals: pool.literals, idle: Mutex::new(Vec::new()), profile })
+        let profile = (profiled || profile::is_printed()).then(|| Profile::new(&program, &context.scopes));
+        Ok(Executable { program, constants, literals: context.literals, idle: Mutex::new(Vec::new()), profile })
     }
 
     pub fn inputs(&self) -> &[TensorType] {
@@ -83,35 +77,37 @@ impl Executable {
         &self.program.outputs
     }
 
-    /// The instructions as text, one a line.
+    /// The instructions as text, one per line.
     pub fn text(&self) -> String {
         self.program.to_string()
     }
 
-    /// Bytes of working memory that one run takes.
+    /// Bytes of working memory of one run.
     pub fn arena_bytes(&self) -> usize {
         self.program.arena
     }
 
-    /// What the runs so far took, if a profile is kept.
+    /// The profile of the runs so far, if one is kept.
     pub fn profile(&self) -> Option<&Profile> {
         self.profile.as_ref()
     }
 
+    /// Take an idle workspace, or create one.
     fn workspace(&self) -> Result<Workspace> {
         if let Some(idle) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop() {
             return Ok(idle);
         }
-        let Some(arena) = AlignedBytes::try_new(self.program.arena) else {
-            return Err(Error::Memory(format!("no memory for a run: it works on {} bytes", self.program.arena)));
+        let bytes = self.program.arena;
+        let Some(arena) = AlignedBytes::try_new(bytes) else {
+            return Err(Error::Memory(format!("out of memory: a run needs {bytes} bytes of working memory")));
         };
-        let shared =
-            Shared { constants: self.constants.iter().map(Buffer::as_ptr).collect(), literals: self.literals.as_ptr() };
-        let frame = Frame::new(&self.program, arena.as_ptr(), &shared);
-        Ok(Workspace { frame, scratch: Scratch::new(), _arena: arena })
+        let constants = self.constants.iter().map(Buffer::as_ptr).collect();
+        let shared = ConstantPointers { constants, literals: self.literals.as_ptr() };
+        let table = PointerTable::new(&self.program, arena.as_ptr(), &shared);
+        Ok(Workspace { table, scratch: Scratch::new(), _arena: arena })
     }
 
-    fn put_back(&self, workspace: Workspace) {
+    fn recycle(&self, workspace: Workspace) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
     }
 
@@ -119,40 +115,40 @@ impl Executable {
         &self.program
     }
 
-    fn enter(&self, workspace: &mut Workspace, prepared: &[Option<Prepared>]) {
+    fn execute(&self, workspace: &mut Workspace, weights: &WeightCache) {
         let profile = self.profile.as_ref();
-        let mut context = Context { pool: ThreadPool::global(), scratch: &mut workspace.scratch, profile, prepared };
-        // SAFETY: the frame is this program's and used by this run alone; inputs and outputs were set by the caller to
+        let mut context = Context { pool: ThreadPool::global(), scratch: &mut workspace.scratch, profile, weights };
+        // SAFETY: the table is this program's and used by this run alone; the caller set inputs and outputs to
         // buffers of the right types, where outputs are new or uniquely held inputs that may be overwritten.
-        unsafe { execute::run(&self.program, &mut workspace.frame, &mut context) };
+        unsafe { execute::run(&self.program, &mut workspace.table, &mut context) };
     }
 
-    fn check(&self, what: &str, index: usize, given: &TensorType, expected: &TensorType) -> Result<()> {
-        if given == expected {
+    fn check_type(&self, name: &str, index: usize, received: &TensorType, expected: &TensorType) -> Result<()> {
+        if received == expected {
             return Ok(());
         }
-        Err(Error::Argument(format!("{what} {index} is {given}, the executable takes {expected}")))
+        Err(Error::Argument(format!("{name} {index} is {received}, the executable takes {expected}")))
     }
 
-    /// Refuse inputs that do not fit.
+    /// Return an error if the number or the types of the inputs do not fit.
     pub fn check_inputs(&self, inputs: &[Buffer]) -> Result<()> {
         let expected = self.program.inputs.len();
         if inputs.len() != expected {
             return Err(Error::Argument(format!("expected {expected} inputs, got {}", inputs.len())));
         }
-        self.check_from(0, inputs)
+        self.check_inputs_from(0, inputs)
     }
 
-    /// Refuse inputs that do not fit, the first of which is number `first`.
-    pub(crate) fn check_from(&self, first: usize, inputs: &[Buffer]) -> Result<()> {
+    /// Return an error if the types of some of the inputs, from number `first` on, do not fit.
+    pub(crate) fn check_inputs_from(&self, first: usize, inputs: &[Buffer]) -> Result<()> {
         let mut pairs = inputs.iter().zip(&self.program.inputs[first..]).enumerate();
-        pairs.try_for_each(|(i, (buffer, t))| self.check("input", first + i, &buffer.tensor, t))
+        pairs.try_for_each(|(i, (buffer, t))| self.check_type("input", first + i, &buffer.tensor, t))
     }
 
-    /// Run once. Inputs marked in `donate` are overwritten where that helps and nobody else holds them.
+    /// Run once. Inputs marked in `donate` are overwritten if the program can reuse them and they have no other owner.
     pub fn run(&self, mut inputs: Vec<Buffer>, donate: &[bool]) -> Result<Vec<Buffer>> {
         self.check_inputs(&inputs)?;
-        // Uniqueness is asked before anything shares an input again.
+        // Ownership is checked before the inputs are shared again.
         let mut overwritten = vec![None; self.program.outputs.len()];
         for (target, source) in overwritten.iter_mut().zip(&self.program.sources) {
             if let OutputSource::Computed { reuse: Some(input) } = *source {
@@ -161,16 +157,16 @@ impl Executable {
                 }
             }
         }
-        self.launch([&inputs, &[]], &overwritten, &[])
+        self.launch([&inputs, &[]], &overwritten, &WeightCache::default())
     }
 
-    /// Run once on inputs that fit, given in two parts. Outputs that have a place in `overwritten` go there: into the
-    /// memory of the input that they may reuse.
+    /// Run once on inputs of the right types, passed in two parts. Outputs with a pointer in `overwritten` are written
+    /// there: into the memory of the input that they may reuse.
     pub(crate) fn launch(
         &self,
         inputs: [&[Buffer]; 2],
         overwritten: &[Option<*mut u8>],
-        prepared: &[Option<Prepared>],
+        weights: &WeightCache,
     ) -> Result<Vec<Buffer>> {
         let mut workspace = self.workspace()?;
         let sources = &self.program.sources;
@@ -179,37 +175,42 @@ impl Executable {
             let OutputSource::Computed { .. } = source else { continue };
             let pointer = match overwritten.get(number).copied().flatten() {
                 Some(pointer) => pointer,
-                None => writable(computed[number].insert(Buffer::new(self.program.outputs[number].clone())?)),
+                None => owned_pointer(computed[number].insert(Buffer::new(self.program.outputs[number].clone())?)),
             };
-            workspace.frame.set_output(&self.program, number, pointer);
+            workspace.table.set_output(&self.program, number, pointer);
         }
         for (index, input) in inputs.into_iter().flatten().enumerate() {
-            workspace.frame.set_input(&self.program, index, input.as_ptr());
+            workspace.table.set_input(&self.program, index, input.as_ptr());
         }
-        self.enter(&mut workspace, prepared);
-        self.put_back(workspace);
+        self.execute(&mut workspace, weights);
+        self.recycle(workspace);
+        Ok(self.collect_outputs(inputs, computed))
+    }
+
+    /// The outputs of a run: computed buffers, or the inputs and constants that they are.
+    fn collect_outputs(&self, inputs: [&[Buffer]; 2], mut computed: Vec<Option<Buffer>>) -> Vec<Buffer> {
         let input = |index: u32| {
             let index = index as usize;
             inputs[0].get(index).unwrap_or_else(|| &inputs[1][index - inputs[0].len()]).clone()
         };
+        let sources = &self.program.sources;
         let mut outputs: Vec<Buffer> = Vec::with_capacity(sources.len());
         for (number, source) in sources.iter().enumerate() {
-            let t = &self.program.outputs[number];
             let buffer = match (*source, computed[number].take()) {
-                (_, Some(fresh)) => fresh,
+                (_, Some(computed)) => computed,
                 (OutputSource::Computed { reuse: Some(j) } | OutputSource::Input(j), None) => input(j),
                 (OutputSource::Constant(n), None) => self.constants[n as usize].clone(),
                 (OutputSource::Output(n), None) => outputs[n as usize].clone(),
-                (OutputSource::Computed { reuse: None }, None) => unreachable!("made above"),
+                (OutputSource::Computed { reuse: None }, None) => unreachable!("allocated by `launch`"),
             };
-            outputs.push(buffer.retyped(t.clone()));
+            outputs.push(buffer.retyped(self.program.outputs[number].clone()));
         }
-        Ok(outputs)
+        outputs
     }
 
     /// Run once for every row of `indices`, with state that stays in place and batches gathered from `data`.
     ///
-    /// `interrupted` is asked between steps. The state is donated.
+    /// The state is donated. `interrupted` is called between steps, and ends the call if it returns true.
     pub fn run_steps(
         &self,
         state: Vec<Buffer>,
@@ -232,182 +233,7 @@ impl Drop for Executable {
     }
 }
 
-/// What the steps of one call write: new state that does not overwrite the old, batches, logs.
-struct Room {
-    spare: Vec<Option<Buffer>>,
-    batches: Vec<Buffer>,
-    logs: Vec<Buffer>,
-}
-
-/// One call of `run_steps`, checked.
-struct Stepper<'a> {
-    executable: &'a Executable,
-    data: &'a [Buffer],
-    indices: &'a [i64],
-    steps: usize,
-    batch: usize,
-    states: usize,
-}
-
-impl<'a> Stepper<'a> {
-    fn new(executable: &'a Executable, state: &[Buffer], data: &'a [Buffer], indices: &'a Buffer) -> Result<Self> {
-        let program = &executable.program;
-        let argument = |text: String| Err(Error::Argument(text));
-        if state.len() + data.len() != program.inputs.len() || state.len() > program.outputs.len() {
-            return argument(format!(
-                "{} state buffers and {} data arrays do not fit {} inputs and {} outputs",
-                state.len(),
-                data.len(),
-                program.inputs.len(),
-                program.outputs.len()
-            ));
-        }
-        let shape = &indices.tensor.shape;
-        if indices.tensor.dtype != hornbeam_kernels::dtype::DType::I64 || shape.len() != 2 {
-            return argument(format!("indices must be int64[steps, batch], got {}", indices.tensor));
-        }
-        for (i, buffer) in state.iter().enumerate() {
-            executable.check("state", i, &buffer.tensor, &program.inputs[i])?;
-            executable.check("the new state", i, &program.outputs[i], &program.inputs[i])?;
-        }
-        let mut rows = usize::MAX;
-        for (i, array) in data.iter().enumerate() {
-            let expected = &program.inputs[state.len() + i];
-            let mut batch = array.tensor.clone();
-            if batch.shape.is_empty() {
-                return argument(format!("data array {i} has no rows"));
-            }
-            rows = rows.min(std::mem::replace(&mut batch.shape[0], shape[1]));
-            executable.check("a batch of data array", i, &batch, expected)?;
-        }
-        // SAFETY: the buffer holds int64 of this shape; borrowed arrays are aligned (checked where they are borrowed).
-        let indices: &[i64] = unsafe { std::slice::from_raw_parts(indices.as_ptr().cast(), indices.tensor.count()) };
-        if let Some(bad) = indices.iter().find(|&&row| !data.is_empty() && (row < 0 || row as usize >= rows)) {
-            return argument(format!("index {bad} is outside of the {rows} rows of the data"));
-        }
-        Ok(Stepper { executable, data, indices, steps: shape[0], batch: shape[1], states: state.len() })
-    }
-
-    fn run(&self, mut state: Vec<Buffer>, interrupted: &mut dyn FnMut() -> bool) -> Steps {
-        let (mut workspace, Room { mut spare, mut batches, mut logs }) =
-            match self.executable.workspace().and_then(|workspace| Ok((workspace, self.room(&mut state)?))) {
-                Ok(both) => both,
-                Err(error) => return Steps { state, logs: Err(error) },
-            };
-        for step in 0..self.steps {
-            if interrupted() {
-                self.executable.put_back(workspace);
-                return Steps { state, logs: Err(Error::Interrupted) };
-            }
-            self.gather(step, &mut batches);
-            self.step(step, &mut workspace, &mut state, &mut spare, &batches, &mut logs);
-        }
-        self.executable.put_back(workspace);
-        Steps { state, logs: Ok(logs) }
-    }
-
-    /// Room for what the steps write. State that somebody else holds is copied.
-    fn room(&self, state: &mut [Buffer]) -> Result<Room> {
-        let program = &self.executable.program;
-        let mut spare: Vec<Option<Buffer>> = Vec::with_capacity(self.states);
-        for (n, buffer) in state.iter_mut().enumerate() {
-            let unchanged = program.sources[n] == OutputSource::Input(n as u32);
-            if !unchanged && buffer.unique_ptr().is_none() {
-                *buffer = Buffer::from_bytes(buffer.tensor.clone(), buffer.bytes());
-            }
-            let in_place = unchanged || self.overwrites(n);
-            spare.push(if in_place { None } else { Some(Buffer::new(buffer.tensor.clone())?) });
-        }
-        let batches = program.inputs[self.states..].iter().map(|t| Buffer::new(t.clone())).collect::<Result<_>>()?;
-        let stacked = |t: &TensorType| TensorType::new(t.dtype, [&[self.steps], &t.shape[..]].concat());
-        let logs = program.outputs[self.states..].iter().map(|t| Buffer::new(stacked(t))).collect::<Result<_>>()?;
-        Ok(Room { spare, batches, logs })
-    }
-
-    fn overwrites(&self, n: usize) -> bool {
-        self.executable.program.sources[n] == OutputSource::Computed { reuse: Some(n as u32) }
-    }
-
-    /// Copy the rows of this step's batch.
-    fn gather(&self, step: usize, batches: &mut [Buffer]) {
-        let rows = &self.indices[step * self.batch..][..self.batch];
-        for (index, (array, batch)) in self.data.iter().zip(batches).enumerate() {
-            if self.executable.program.input_buffers[self.states + index].is_none() {
-                continue;
-            }
-            let total = batch.tensor.bytes();
-            let bytes = total / self.batch.max(1);
-            // SAFETY: the batch is ours and holds `total` bytes.
-            let target = unsafe { std::slice::from_raw_parts_mut(writable(batch), total) };
-            let some = GATHERED.div_ceil(bytes.max(1));
-            ThreadPool::global().run_chunks(target, (some * bytes).max(1), &|part, target| {
-                for (place, &row) in target.chunks_exact_mut(bytes).zip(&rows[part * some..]) {
-                    let source = array.as_ptr().wrapping_add(row as usize * bytes);
-                    // SAFETY: rows were checked against the data; the batch has one place for each.
-                    unsafe { copy(source, place.as_mut_ptr(), bytes) };
-                }
-            });
-        }
-    }
-
-    fn step(
-        &self,
-        step: usize,
-        workspace: &mut Workspace,
-        state: &mut [Buffer],
-        spare: &mut [Option<Buffer>],
-        batches: &[Buffer],
-        logs: &mut [Buffer],
-    ) {
-        let program = &self.executable.program;
-        let frame = &mut workspace.frame;
-        for (index, buffer) in state.iter().chain(batches).enumerate() {
-            frame.set_input(program, index, buffer.as_ptr());
-        }
-        let mut targets: Vec<*mut u8> = Vec::with_capacity(program.outputs.len());
-        for (n, buffer) in state.iter_mut().enumerate() {
-            targets.push(match &mut spare[n] {
-                Some(other) => writable(other),
-                None if self.overwrites(n) => writable(buffer),
-                None => std::ptr::null_mut(),
-            });
-        }
-        for log in logs {
-            let row = log.tensor.bytes() / self.steps;
-            targets.push(writable(log).wrapping_add(step * row));
-        }
-        for (output, &pointer) in targets.iter().enumerate() {
-            frame.set_output(program, output, pointer);
-        }
-        self.executable.enter(workspace, &[]);
-        self.copy_uncomputed(&targets, state, batches);
-        for (current, other) in state.iter_mut().zip(spare) {
-            if let Some(other) = other {
-                std::mem::swap(current, other);
-            }
-        }
-    }
-
-    /// Outputs that are inputs, constants or other outputs: their bytes go where the step's outputs are expected.
-    fn copy_uncomputed(&self, targets: &[*mut u8], state: &[Buffer], batches: &[Buffer]) {
-        let program = &self.executable.program;
-        for (output, source) in program.sources.iter().enumerate() {
-            let from = match *source {
-                OutputSource::Computed { .. } => continue,
-                OutputSource::Input(j) if (j as usize) < self.states => state[j as usize].as_ptr(),
-                OutputSource::Input(j) => batches[j as usize - self.states].as_ptr(),
-                OutputSource::Constant(n) => self.executable.constants[n as usize].as_ptr(),
-                OutputSource::Output(n) => targets[n as usize].cast_const(),
-            };
-            if !targets[output].is_null() {
-                // SAFETY: both sides hold a value of this type; targets are distinct buffers.
-                unsafe { copy(from, targets[output], program.outputs[output].bytes()) };
-            }
-        }
-    }
-}
-
-/// The pointer of a buffer that `run_steps` itself has made or taken over.
-fn writable(buffer: &mut Buffer) -> *mut u8 {
+/// The pointer of a buffer that this run allocated or took over.
+fn owned_pointer(buffer: &mut Buffer) -> *mut u8 {
     buffer.unique_ptr().unwrap_or_else(|| unreachable!("buffers of a run have one owner"))
 }

@@ -1,37 +1,33 @@
-//! Control flow: nested programs run in frames of their own, on memory that this instruction names.
+//! Control flow: nested programs run with tables of their own, on memory that the instruction names.
 
-use crate::execute::{self, Context, Frame};
-use crate::instruction::{Instruction, Kind, Operand, OutputSource, Program, ScanShape};
-use crate::memory::{copy, Memory};
+use crate::execute::{self, Context, PointerTable};
+use crate::instruction::{Instruction, Kind, Program, ScanShape};
+use crate::memory::{copy_unless_same, Memory};
+use crate::operand::Operand;
 
-pub fn run(instruction: &Instruction, memory: Memory, frames: &mut [Frame], context: &mut Context) {
+pub fn run(instruction: &Instruction, memory: Memory, tables: &mut [PointerTable], context: &mut Context) {
     match &instruction.kind {
         Kind::Cond { branches } => {
-            let taken = usize::from(memory.read::<u8>(&instruction.reads[0])[0] == 0);
-            let (program, frame) = (&branches[taken], &mut frames[taken]);
+            let branch = usize::from(memory.read::<u8>(&instruction.reads[0])[0] == 0);
+            let (program, table) = (&branches[branch], &mut tables[branch]);
             for (input, operand) in instruction.reads[1..].iter().enumerate() {
-                frame.set_input(program, input, memory.pointer(operand));
+                table.set_input(program, input, memory.pointer(operand));
             }
             for (output, operand) in instruction.writes[..program.outputs.len()].iter().enumerate() {
-                frame.set_output(program, output, memory.pointer(operand));
+                table.set_output(program, output, memory.pointer(operand));
             }
-            enter(program, frame, context);
+            run_nested(program, table, context);
         }
-        Kind::While { cond, body, carries } => run_while(instruction, memory, [cond, body], *carries, frames, context),
-        Kind::Scan { body, scan } => run_scan(instruction, memory, body, scan, &mut frames[0], context),
+        Kind::While { cond, body, carries } => run_while(instruction, memory, [cond, body], *carries, tables, context),
+        Kind::Scan { body, scan } => run_scan(instruction, memory, body, scan, &mut tables[0], context),
         _ => {}
     }
 }
 
-fn enter(program: &Program, frame: &mut Frame, context: &mut Context) {
-    // SAFETY: the frame is this program's; its pointers are operands of the instruction, which the planner keeps
-    // disjoint, and a carry is passed as both input and output only where `overwrites` allows it.
-    unsafe { execute::run(program, frame, context) };
-}
-
-/// Whether the program may write output `n` over its input `n`.
-fn overwrites(program: &Program, n: usize) -> bool {
-    program.sources[n] == OutputSource::Computed { reuse: Some(n as u32) }
+fn run_nested(program: &Program, table: &mut PointerTable, context: &mut Context) {
+    // SAFETY: the table is this program's; its pointers are operands of the instruction, which the planner keeps
+    // disjoint, and a carry is both input and output only where the program may overwrite it.
+    unsafe { execute::run(program, table, context) };
 }
 
 fn run_while(
@@ -39,47 +35,56 @@ fn run_while(
     memory: Memory,
     [cond, body]: [&Program; 2],
     carries: usize,
-    frames: &mut [Frame],
+    tables: &mut [PointerTable],
     context: &mut Context,
 ) {
     let (reads, writes) = (&instruction.reads, &instruction.writes);
+    let [cond_table, body_table] = tables else { unreachable!("a while loop has two programs") };
     let mut current: Vec<*mut u8> = Vec::with_capacity(carries);
-    let mut other: Vec<*mut u8> = Vec::with_capacity(carries);
+    let mut next: Vec<*mut u8> = Vec::with_capacity(carries);
     for c in 0..carries {
-        memory.settle(&reads[c], &writes[c]);
+        memory.copy_unless_shared(&reads[c], &writes[c]);
         current.push(memory.pointer(&writes[c]));
-        other.push(if overwrites(body, c) { current[c] } else { memory.pointer(&writes[carries + c]) });
+        next.push(if body.overwrites(c) { current[c] } else { memory.pointer(&writes[carries + c]) });
     }
     for (input, operand) in reads.iter().enumerate().skip(carries) {
-        frames[0].set_input(cond, input, memory.pointer(operand));
-        frames[1].set_input(body, input, memory.pointer(operand));
+        cond_table.set_input(cond, input, memory.pointer(operand));
+        body_table.set_input(body, input, memory.pointer(operand));
     }
-    let verdict = memory.pointer(&writes[2 * carries]);
-    frames[0].set_output(cond, 0, verdict);
+    let predicate = &writes[2 * carries];
+    cond_table.set_output(cond, 0, memory.pointer(predicate));
     loop {
         for (c, &pointer) in current.iter().enumerate() {
-            frames[0].set_input(cond, c, pointer);
+            cond_table.set_input(cond, c, pointer);
         }
-        enter(cond, &mut frames[0], context);
-        if memory.read::<u8>(&writes[2 * carries])[0] == 0 {
+        run_nested(cond, cond_table, context);
+        if memory.read::<u8>(predicate)[0] == 0 {
             break;
         }
         for c in 0..carries {
-            frames[1].set_input(body, c, current[c]);
-            frames[1].set_output(body, c, other[c]);
+            body_table.set_input(body, c, current[c]);
+            body_table.set_output(body, c, next[c]);
         }
-        enter(body, &mut frames[1], context);
-        std::mem::swap(&mut current, &mut other);
+        run_nested(body, body_table, context);
+        std::mem::swap(&mut current, &mut next);
     }
     for c in 0..carries {
-        finish(memory, current[c], &writes[c]);
+        copy_carry(memory, current[c], &writes[c]);
     }
 }
 
-/// Bring a carry to the operand where the result is expected.
-fn finish(memory: Memory, from: *mut u8, to: &Operand) {
+/// Copy a carry to the operand that takes the result.
+fn copy_carry(memory: Memory, from: *mut u8, to: &Operand) {
     // SAFETY: `from` is one of the two buffers of the carry, of the same size as `to`.
-    unsafe { copy(from, memory.pointer(to), to.count * to.dtype.size()) };
+    unsafe { copy_unless_same(from, memory.pointer(to), to.bytes()) };
+}
+
+/// The memory of one carry of a scan.
+enum Carry {
+    /// All steps are saved: row `step` of a stacked array holds the carry into that step.
+    Saved { rows: *mut u8 },
+    /// Only the current value is kept; the next is computed over it, or into the spare buffer.
+    Current { spare: *mut u8 },
 }
 
 fn run_scan(
@@ -87,64 +92,73 @@ fn run_scan(
     memory: Memory,
     body: &Program,
     scan: &ScanShape,
-    frame: &mut Frame,
+    table: &mut PointerTable,
     context: &mut Context,
 ) {
     let (reads, writes, carries) = (&instruction.reads, &instruction.writes, scan.carries);
     let stacked = &writes[carries..carries + scan.rows.len()];
-    let mut rest = carries + scan.rows.len();
-    // Where the carries of each step are kept, or the second buffer of those that are not.
-    let mut kept: Vec<Option<*mut u8>> = vec![None; carries];
-    for c in (0..carries).filter(|&c| scan.saved[c]) {
-        kept[c] = Some(memory.pointer(&writes[rest]));
-        rest += 1;
-    }
-    let mut other: Vec<*mut u8> = vec![std::ptr::null_mut(); carries];
-    for c in (0..carries).filter(|&c| !scan.saved[c]) {
-        other[c] = memory.pointer(&writes[rest]);
-        rest += 1;
-    }
-    let place = |step: usize| if scan.reverse { scan.length - 1 - step } else { step };
+    let mut states = scan_carries(scan, &writes[carries + scan.rows.len()..], memory);
+    let row_of = |step: usize| if scan.reverse { scan.length - 1 - step } else { step };
     let mut current: Vec<*mut u8> = Vec::with_capacity(carries);
     for c in 0..carries {
-        let home = match kept[c] {
-            Some(rows) if scan.length > 0 => rows.wrapping_add(place(0) * scan.carry_bytes[c]),
+        let first = match states[c] {
+            Carry::Saved { rows } if scan.length > 0 => rows.wrapping_add(row_of(0) * scan.carry_bytes[c]),
             _ => memory.pointer(&writes[c]),
         };
         // SAFETY: both hold one carry; they are the same or disjoint.
-        unsafe { copy(memory.pointer(&reads[c]), home, scan.carry_bytes[c]) };
-        current.push(home);
+        unsafe { copy_unless_same(memory.pointer(&reads[c]), first, scan.carry_bytes[c]) };
+        current.push(first);
     }
     for (input, operand) in reads.iter().enumerate().skip(carries + scan.sequences) {
-        frame.set_input(body, input, memory.pointer(operand));
+        table.set_input(body, input, memory.pointer(operand));
     }
     for step in 0..scan.length {
-        let row = place(step);
+        let row = row_of(step);
         for (s, bytes) in scan.slices.iter().enumerate() {
             let slice = memory.pointer(&reads[carries + s]).wrapping_add(row * bytes);
-            frame.set_input(body, carries + s, slice);
+            table.set_input(body, carries + s, slice);
         }
         for (y, bytes) in scan.rows.iter().enumerate() {
-            frame.set_output(body, carries + y, memory.pointer(&stacked[y]).wrapping_add(row * bytes));
+            table.set_output(body, carries + y, memory.pointer(&stacked[y]).wrapping_add(row * bytes));
         }
         for c in 0..carries {
-            let next = match kept[c] {
-                // The carry out of this step is the carry into the next: it is computed where it is kept.
-                Some(rows) if step + 1 < scan.length => rows.wrapping_add(place(step + 1) * scan.carry_bytes[c]),
-                Some(_) => memory.pointer(&writes[c]),
-                None if overwrites(body, c) => current[c],
-                None => other[c],
+            let next = match states[c] {
+                // The carry out of this step is the carry into the next: it is computed where that is saved.
+                Carry::Saved { rows } if step + 1 < scan.length => {
+                    rows.wrapping_add(row_of(step + 1) * scan.carry_bytes[c])
+                }
+                Carry::Saved { .. } => memory.pointer(&writes[c]),
+                Carry::Current { .. } if body.overwrites(c) => current[c],
+                Carry::Current { spare } => {
+                    states[c] = Carry::Current { spare: current[c] };
+                    spare
+                }
             };
-            frame.set_input(body, c, current[c]);
-            frame.set_output(body, c, next);
-            if kept[c].is_none() && next != current[c] {
-                other[c] = current[c];
-            }
+            table.set_input(body, c, current[c]);
+            table.set_output(body, c, next);
             current[c] = next;
         }
-        enter(body, frame, context);
+        run_nested(body, table, context);
     }
     for c in 0..carries {
-        finish(memory, current[c], &writes[c]);
+        copy_carry(memory, current[c], &writes[c]);
     }
+}
+
+/// The memory of every carry. `writes` are the stacked arrays of saved carries, then the spare buffers of the others.
+fn scan_carries(scan: &ScanShape, writes: &[Operand], memory: Memory) -> Vec<Carry> {
+    let saved = scan.saved.iter().filter(|&&saved| saved).count();
+    let (stacked, spare) = writes.split_at(saved);
+    let (mut stacked, mut spare) = (stacked.iter(), spare.iter());
+    let mut pointer = |saved: bool| {
+        let operand = if saved { stacked.next() } else { spare.next() };
+        memory.pointer(operand.unwrap_or_else(|| unreachable!("lowering writes one buffer per carry")))
+    };
+    scan.saved
+        .iter()
+        .map(|&saved| match saved {
+            true => Carry::Saved { rows: pointer(true) },
+            false => Carry::Current { spare: pointer(false) },
+        })
+        .collect()
 }

@@ -29,6 +29,6 @@ fn typed<T: Scalar>(instruction: &Instruction, memory: Memory, context: &Context
         Kind::Qr { m, n } => linalg::qr(pool, [*m, *n], x, out(0), out(1)),
         Kind::Svd { m, n } => linalg::svd(pool, [*m, *n], x, out(0), out(1), out(2)),
         Kind::Eigh { n } => linalg::eigh(pool, *n, x, out(0), out(1)),
-        other => unreachable!("{} is no decomposition", other.name()),
+        other => unreachable!("{} is not a decomposition", other.name()),
     }
 }

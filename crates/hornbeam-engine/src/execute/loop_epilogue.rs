@@ -1,46 +1,47 @@
-//! Loops that run on parts of a result while a kernel makes it.
+//! Runs a loop epilogue on parts of a result while its producer computes them.
 
 use std::ops::Range;
 
 use hornbeam_kernels::gemm::FusedEpilogue;
 
-use crate::instruction::{Instruction, Kind, Tail};
+use crate::instruction::{Instruction, Kind, LoopEpilogue};
 use crate::memory::Memory;
 
-/// The tail of an instruction that is under way.
-pub struct Tailing<'a> {
-    tail: &'a Tail,
+/// The loop epilogue of a running instruction.
+pub struct RunningEpilogue<'a> {
+    epilogue: &'a LoopEpilogue,
     instruction: &'a Instruction,
     memory: Memory<'a>,
 }
 
-// SAFETY: parts are disjoint, and tasks touch nothing else of what the loop writes.
-unsafe impl Sync for Tailing<'_> {}
+// SAFETY: parts are disjoint, and tasks touch no other element of what the loop writes.
+unsafe impl Sync for RunningEpilogue<'_> {}
 
-impl<'a> Tailing<'a> {
+impl<'a> RunningEpilogue<'a> {
     pub fn of(instruction: &'a Instruction, memory: Memory<'a>) -> Option<Self> {
-        Some(Tailing { tail: instruction.tail.as_deref()?, instruction, memory })
+        Some(RunningEpilogue { epilogue: instruction.loop_epilogue.as_deref()?, instruction, memory })
     }
 }
 
-impl<T> FusedEpilogue<T> for Tailing<'_> {
+impl<T> FusedEpilogue<T> for RunningEpilogue<'_> {
     fn apply(&self, start: usize, part: &mut [T]) {
-        let Tail { fused, source, reads, writes } = self.tail;
+        let LoopEpilogue { fused, source, reads, writes } = self.epilogue;
         let operands = [&self.instruction.reads[*reads..], &self.instruction.writes[*writes..]];
         let range = start..start + part.len();
-        let announced = matches!(self.instruction.kind, Kind::Dot { .. });
-        // SAFETY: the part holds the range's elements of the result; every other operand reaches over the loop by lowering,
-        // and shares memory only as the planner allows.
-        unsafe { fused.part(self.memory, operands, range, (*source, part.as_ptr().cast()), announced) };
+        // Products call `prefetch` ahead of each part, scatters do not.
+        let prefetched = matches!(self.instruction.kind, Kind::Dot { .. });
+        // SAFETY: the part holds the range's elements of the result; lowering makes every other operand reach over the
+        // loop, and operands share memory only as the planner allows.
+        unsafe { fused.run_range(self.memory, operands, range, (*source, part.as_ptr().cast()), prefetched) };
     }
 
     fn prefetch(&self, elements: Range<usize>) {
-        let Tail { fused, source, reads, .. } = self.tail;
-        fused.announce(self.memory, &self.instruction.reads[*reads..], elements, *source);
+        let LoopEpilogue { fused, source, reads, .. } = self.epilogue;
+        fused.prefetch(self.memory, &self.instruction.reads[*reads..], elements, *source);
     }
 
     fn cost(&self) -> usize {
         // Simple operations run at about a quarter of the speed of multiply-adds in registers.
-        4 * self.tail.fused.cost
+        4 * self.epilogue.fused.cost
     }
 }

@@ -2,6 +2,7 @@
 
 mod composites;
 mod control;
+mod convolution;
 mod kernels;
 mod linalg;
 mod loop_epilogue;
@@ -9,55 +10,50 @@ mod rows;
 
 use std::time::Instant;
 
+use hornbeam_kernels::gemm::{Activation, Epilogue};
 use hornbeam_kernels::pool::ThreadPool;
 use hornbeam_kernels::scratch::Scratch;
 
-use crate::bound::Prepared;
-use crate::instruction::{Instruction, Kind, Place, Program};
+use crate::instruction::{Instruction, Kind, Location, Program};
 use crate::memory::Memory;
+use crate::operand::Operand;
 use crate::profile::Profile;
+use crate::weight_cache::WeightCache;
 
-pub use kernels::conv_shape;
-
-/// The pointers of a program, and of the programs nested in it.
-pub struct Frame {
+/// The pointers of a program's buffers, and the tables of the programs nested in it.
+pub struct PointerTable {
     pub pointers: Vec<*mut u8>,
     /// Per instruction; empty for all but control flow.
-    children: Vec<Vec<Frame>>,
+    nested: Vec<Vec<PointerTable>>,
 }
 
-/// What programs share: constants and literals of the executable.
-pub struct Shared {
+/// The constants and literals of an executable, which all of its programs share.
+pub struct ConstantPointers {
     pub constants: Vec<*const u8>,
     pub literals: *const [u8; 8],
 }
 
-impl Frame {
-    /// The frame of a program whose arena begins at `arena`. Inputs and outputs are set for every run.
-    pub fn new(program: &Program, arena: *mut u8, shared: &Shared) -> Frame {
+impl PointerTable {
+    /// Create the table of a program whose arena begins at `arena`. Inputs and outputs are set for every run.
+    pub fn new(program: &Program, arena: *mut u8, shared: &ConstantPointers) -> PointerTable {
         let pointers: Vec<*mut u8> = program
             .buffers
             .iter()
-            .map(|info| match info.place {
-                Place::Arena(offset) => arena.wrapping_add(offset),
-                Place::Constant(n) => shared.constants[n as usize].cast_mut(),
-                Place::Literal(n) => shared.literals.wrapping_add(n as usize).cast_mut().cast(),
-                Place::Input(_) | Place::Output(_) => std::ptr::null_mut(),
+            .map(|info| match info.location {
+                Location::Arena(offset) => arena.wrapping_add(offset),
+                Location::Constant(n) => shared.constants[n as usize].cast_mut(),
+                Location::Literal(n) => shared.literals.wrapping_add(n as usize).cast_mut().cast(),
+                Location::Input(_) | Location::Output(_) => std::ptr::null_mut(),
             })
             .collect();
-        let child = |instruction: &Instruction| -> Vec<Frame> {
+        let nested_tables = |instruction: &Instruction| -> Vec<PointerTable> {
             let Some(region) = instruction.writes.last() else { return Vec::new() };
             let base = pointers[region.buffer as usize];
-            let programs: Vec<&Program> = match &instruction.kind {
-                Kind::Cond { branches } => branches.iter().map(|b| &**b).collect(),
-                Kind::While { cond, body, .. } => vec![&**cond, &**body],
-                Kind::Scan { body, .. } => vec![&**body],
-                _ => Vec::new(),
-            };
-            programs.into_iter().map(|p| Frame::new(p, base, shared)).collect()
+            let programs = instruction.kind.programs();
+            programs.into_iter().map(|(_, nested)| PointerTable::new(nested, base, shared)).collect()
         };
-        let children = program.instructions.iter().map(child).collect();
-        Frame { pointers, children }
+        let nested = program.instructions.iter().map(nested_tables).collect();
+        PointerTable { pointers, nested }
     }
 
     pub fn set_input(&mut self, program: &Program, input: usize, pointer: *const u8) {
@@ -73,36 +69,28 @@ impl Frame {
     }
 }
 
-/// What a run carries along.
+/// The resources of a run.
 pub struct Context<'a> {
     pub pool: &'a ThreadPool,
     pub scratch: &'a mut Scratch,
     pub profile: Option<&'a Profile>,
-    /// By number of instruction; may end early.
-    pub prepared: &'a [Option<Prepared>],
-}
-
-impl<'a> Context<'a> {
-    /// What was made beforehand for an instruction.
-    fn prepared(&self, instruction: &Instruction) -> Option<&'a Prepared> {
-        self.prepared.get(instruction.number as usize)?.as_ref()
-    }
+    pub weights: &'a WeightCache,
 }
 
 /// Run all instructions of `program`.
 ///
 /// # Safety
-/// The frame was made for this program; its arena, inputs and outputs are valid; outputs are disjoint from everything
-/// but inputs that the program says they may overwrite; nobody else uses the arena or the outputs meanwhile.
-pub unsafe fn run(program: &Program, frame: &mut Frame, context: &mut Context) {
+/// The table was created for this program; its arena, inputs and outputs are valid; outputs are disjoint from everything
+/// but inputs that the program declares overwritable; nothing else uses the arena or the outputs meanwhile.
+pub unsafe fn run(program: &Program, table: &mut PointerTable, context: &mut Context) {
     for (index, instruction) in program.instructions.iter().enumerate() {
         let started = context.profile.map(|_| Instant::now());
-        let Frame { pointers, children } = &mut *frame;
-        // SAFETY: the caller's promise about the frame, and the planner's about disjointness.
+        let PointerTable { pointers, nested } = &mut *table;
+        // SAFETY: guaranteed by the caller for the table, and by the planner for disjointness.
         let memory = unsafe { Memory::new(pointers) };
         match &instruction.kind {
             Kind::Cond { .. } | Kind::While { .. } | Kind::Scan { .. } => {
-                control::run(instruction, memory, &mut children[index], context)
+                control::run(instruction, memory, &mut nested[index], context)
             }
             _ => kernels::run(instruction, memory, context),
         }
@@ -110,4 +98,10 @@ pub unsafe fn run(program: &Program, frame: &mut Frame, context: &mut Context) {
             profile.record(instruction.number, started);
         }
     }
+}
+
+/// The kernel's epilogue of a contraction with a bias, a relu, or both.
+fn bias_relu<'a, T>(memory: Memory<'a>, bias: Option<&Operand>, relu: bool) -> Epilogue<'a, T> {
+    let activation = if relu { Activation::Relu } else { Activation::None };
+    Epilogue { bias: bias.map(|b| memory.read(b)), activation, accumulate: false }
 }

@@ -1,4 +1,4 @@
-//! Composites over rows: softmax, cross-entropy, layer normalisation.
+//! Composites over rows: softmax, cross-entropy, layer normalization.
 
 use hornbeam_kernels::dispatch;
 use hornbeam_kernels::norm;

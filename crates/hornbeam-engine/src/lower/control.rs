@@ -1,11 +1,14 @@
-//! Control flow: nested programs, and the memory that their carries move through.
+//! Lowers control flow: nested programs, and the buffers of their carries.
 
 use std::sync::Arc;
 
+use hornbeam_kernels::dtype::DType;
+
 use crate::error::Result;
 use crate::graph::{Graph, Nested, NodeId, Op, Value};
-use crate::instruction::{Kind, Operand, Program, ScanShape};
+use crate::instruction::{Kind, Program, ScanShape};
 use crate::lower::{compile, Lowering};
+use crate::operand::Operand;
 use crate::types::TensorType;
 
 impl Lowering<'_> {
@@ -25,14 +28,13 @@ impl Lowering<'_> {
                 let carries = node.types.len();
                 let mut writes = self.define_all(id, carries);
                 writes.extend(node.types.iter().map(|t| self.temporary(t)));
-                writes.push(self.temporary(&TensorType::scalar(hornbeam_kernels::dtype::DType::Bool)));
+                writes.push(self.temporary(&TensorType::scalar(DType::Bool)));
                 writes.push(self.region(cond.arena.max(body.arena)));
                 self.emit(Kind::While { cond, body, carries }, reads, writes);
             }
             Op::Scan { body, carries, sequences, length, reverse } => {
-                let scan =
-                    ScanPieces { body, carries: *carries, sequences: *sequences, length: *length, reverse: *reverse };
-                self.scan(id, &scan, reads)?;
+                let (carries, sequences, length, reverse) = (*carries, *sequences, *length, *reverse);
+                self.scan(id, &ScanOp { body, carries, sequences, length, reverse }, reads)?;
             }
             other => unreachable!("{other:?} is not control flow"),
         }
@@ -40,15 +42,15 @@ impl Lowering<'_> {
     }
 
     fn nested(&mut self, graph: &Nested) -> Result<Box<Program>> {
-        Ok(Box::new(compile(&graph.0, self.pool, true)?))
+        Ok(Box::new(compile(&graph.0, self.context, true)?))
     }
 
     fn define_all(&mut self, id: NodeId, count: usize) -> Vec<Operand> {
         (0..count as u32).map(|output| self.define(Value { node: id, output })).collect()
     }
 
-    /// Stacked results that nobody reads are not computed.
-    fn scan(&mut self, id: NodeId, scan: &ScanPieces, reads: Vec<Operand>) -> Result<()> {
+    /// Lower a scan without the stacked results that have no reader.
+    fn scan(&mut self, id: NodeId, scan: &ScanOp, reads: Vec<Operand>) -> Result<()> {
         let types = &self.graph.node(id).types;
         let (carries, results) = (scan.carries, scan.body.0.outputs.len());
         let used = |output: usize, uses: &[Vec<u32>]| uses[id as usize][output] > 0;
@@ -86,7 +88,7 @@ impl Lowering<'_> {
     }
 }
 
-struct ScanPieces<'a> {
+struct ScanOp<'a> {
     body: &'a Nested,
     carries: usize,
     sequences: usize,

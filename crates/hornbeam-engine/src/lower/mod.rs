@@ -1,4 +1,4 @@
-//! From an ordered graph to instructions over buffers: values become memory or views of it.
+//! Lowers an ordered graph to instructions over buffers: values become memory or views of it.
 
 mod cluster;
 mod composites;
@@ -10,53 +10,54 @@ use std::collections::HashMap;
 
 use hornbeam_kernels::dtype::DType;
 
-use crate::decode::name_of;
 use crate::error::Result;
-use crate::graph::{Graph, NodeId, Op, ScopeId, Value};
-use crate::instruction::{BufferInfo, Instruction, Kind, Operand, OutputSource, Place, Program};
+use crate::graph::{scope_name, Graph, NodeId, Op, ScopeId, Value};
+use crate::instruction::{BufferInfo, Instruction, Kind, Location, OutputSource, Program};
 use crate::memory_plan;
+use crate::operand::Operand;
 use crate::passes::fuse::{fuse, Unit};
 use crate::passes::{bias_relu, convolution, remat, use_counts};
 use crate::strided::{self, Dim};
 use crate::types::{row_major, TensorType};
 
-/// What the programs of one executable share.
+/// The state of a compilation that all programs of one executable share.
 #[derive(Default)]
-pub struct Pool {
+pub struct CompileContext {
     pub literals: Vec<[u8; 8]>,
     /// Names of scopes, for errors.
     pub scopes: Vec<String>,
-    known: HashMap<[u8; 8], u32>,
+    literal_numbers: HashMap<[u8; 8], u32>,
 }
 
-impl Pool {
-    pub fn new() -> Self {
-        Pool::default()
+impl CompileContext {
+    /// Create the context of a graph, with the names of its scopes.
+    pub fn new(scopes: Vec<String>) -> Self {
+        CompileContext { scopes, ..CompileContext::default() }
     }
 
     fn literal(&mut self, bytes: [u8; 8]) -> u32 {
-        *self.known.entry(bytes).or_insert_with(|| {
+        *self.literal_numbers.entry(bytes).or_insert_with(|| {
             self.literals.push(bytes);
             self.literals.len() as u32 - 1
         })
     }
 }
 
-/// Compile a decoded graph. `nested` programs write all their outputs to memory that the caller names; the outermost
-/// may also hand back its inputs and constants as they are.
-pub fn compile(graph: &Graph, pool: &mut Pool, nested: bool) -> Result<Program> {
-    let graph = convolution::merge(bias_relu::merge(graph)?)?;
-    let units = remat::rematerialise(&graph, fuse(&graph));
-    let mut lowering = Lowering::new(&graph, pool);
+/// Compile a decoded graph. A `nested` program writes all its outputs to memory that the caller names; the outermost
+/// program may also return inputs and constants themselves.
+pub fn compile(graph: &Graph, context: &mut CompileContext, nested: bool) -> Result<Program> {
+    let graph = convolution::fuse(bias_relu::fuse(graph)?)?;
+    let units = remat::rematerialize(&graph, fuse(&graph));
+    let mut lowering = Lowering::new(&graph, context);
     lowering.stored = remat::stored(&graph, &units);
     for unit in &units {
         if let Err(error) = lowering.unit(unit) {
             let scope = lowering.scopes.first().map_or(0, |(scope, _)| *scope);
-            return Err(error.inside(name_of(&lowering.pool.scopes, scope)));
+            return Err(error.inside(scope_name(&lowering.context.scopes, scope)));
         }
     }
     let program = lowering.finish(nested)?;
-    memory_plan::plan(loop_epilogues::attach(program))
+    memory_plan::plan(loop_epilogues::fuse(program))
 }
 
 /// A value in memory.
@@ -71,7 +72,7 @@ pub(crate) struct View {
 }
 
 impl View {
-    fn whole(buffer: u32, t: &TensorType) -> Self {
+    fn contiguous(buffer: u32, t: &TensorType) -> Self {
         View { buffer, offset: 0, shape: t.shape.clone(), strides: row_major(&t.shape), dtype: t.dtype }
     }
 
@@ -86,25 +87,25 @@ impl View {
 
 pub(crate) struct Lowering<'a> {
     pub graph: &'a Graph,
-    pub pool: &'a mut Pool,
+    pub context: &'a mut CompileContext,
     pub buffers: Vec<BufferInfo>,
     pub instructions: Vec<Instruction>,
-    /// Scopes of the nodes that are being lowered, and how many nodes each has.
+    /// Scopes of the nodes that are being lowered, and the number of nodes from each.
     scopes: Vec<(ScopeId, u32)>,
     views: Vec<Vec<Option<View>>>,
-    /// Contiguous copies of views that were needed so.
+    /// Contiguous copies of views, for instructions that need them.
     copies: HashMap<Value, Operand>,
     input_buffers: Vec<Option<u32>>,
-    /// Members of clusters that are kept in memory, per node.
+    /// Per node: a member of a cluster that is stored in memory.
     pub stored: Vec<bool>,
     pub uses: Vec<Vec<u32>>,
 }
 
 impl<'a> Lowering<'a> {
-    fn new(graph: &'a Graph, pool: &'a mut Pool) -> Self {
+    fn new(graph: &'a Graph, context: &'a mut CompileContext) -> Self {
         Lowering {
             graph,
-            pool,
+            context,
             buffers: Vec::new(),
             instructions: Vec::new(),
             scopes: Vec::new(),
@@ -116,28 +117,28 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    pub fn buffer(&mut self, place: Place, bytes: usize) -> u32 {
-        self.buffers.push(BufferInfo { place, bytes });
+    pub fn buffer(&mut self, location: Location, bytes: usize) -> u32 {
+        self.buffers.push(BufferInfo { location, bytes });
         self.buffers.len() as u32 - 1
     }
 
     /// A new buffer in the arena, as a contiguous operand.
     pub fn temporary(&mut self, t: &TensorType) -> Operand {
-        let buffer = self.buffer(Place::Arena(0), t.bytes());
+        let buffer = self.buffer(Location::Arena(0), t.bytes());
         Operand { buffer, offset: 0, count: t.count(), dtype: t.dtype }
     }
 
-    /// Bytes for a nested program.
+    /// A new buffer of bytes in the arena, for a nested program.
     pub fn region(&mut self, bytes: usize) -> Operand {
-        let buffer = self.buffer(Place::Arena(0), bytes);
+        let buffer = self.buffer(Location::Arena(0), bytes);
         Operand { buffer, offset: 0, count: bytes, dtype: DType::U8 }
     }
 
-    /// Make room for a computed value.
+    /// Allocate the buffer of a computed value.
     pub fn define(&mut self, value: Value) -> Operand {
         let t = self.graph.type_of(value).clone();
         let operand = self.temporary(&t);
-        self.views[value.node as usize][value.output as usize] = Some(View::whole(operand.buffer, &t));
+        self.views[value.node as usize][value.output as usize] = Some(View::contiguous(operand.buffer, &t));
         operand
     }
 
@@ -146,45 +147,45 @@ impl<'a> Lowering<'a> {
     }
 
     pub fn emit(&mut self, kind: Kind, reads: Vec<Operand>, writes: Vec<Operand>) {
-        // Nothing to compute: no element is written.
+        // An instruction that writes no element has nothing to compute.
         if writes.iter().any(|w| w.count > 0) {
             let scopes = self.scopes.clone();
-            self.instructions.push(Instruction { kind, reads, writes, tail: None, scopes, number: 0 });
+            self.instructions.push(Instruction { kind, reads, writes, loop_epilogue: None, scopes, number: 0 });
         }
     }
 
-    /// Where `value` lies, without computing anything but copies that a reshape of a strided view needs.
+    /// The memory of `value`. Emits nothing but the copies that a reshape of a strided view needs.
     pub fn view(&mut self, value: Value) -> View {
         if let Some(view) = &self.views[value.node as usize][value.output as usize] {
             return view.clone();
         }
-        // Views of views are made from the innermost on: there may be more of them than a stack has room for.
-        let mut missing = Vec::new();
+        // Views of views are created from the innermost outwards, without recursion: their number is not bounded.
+        let mut undefined = Vec::new();
         let mut next = self.graph.viewed(value);
         while let Some(source) = next.filter(|&source| !self.is_defined(source)) {
-            missing.push(source);
+            undefined.push(source);
             next = self.graph.viewed(source);
         }
-        for source in missing.into_iter().rev() {
-            self.make_view(source);
+        for source in undefined.into_iter().rev() {
+            self.create_view(source);
         }
-        self.make_view(value)
+        self.create_view(value)
     }
 
-    /// The view of a value whose source has one.
-    fn make_view(&mut self, value: Value) -> View {
+    /// Create the view of a value whose source already has one.
+    fn create_view(&mut self, value: Value) -> View {
         let node = self.graph.node(value.node);
         let t = &node.types[value.output as usize];
-        let made = match &node.op {
+        let view = match &node.op {
             Op::Input(n) => {
-                let buffer = self.buffer(Place::Input(*n), t.bytes());
+                let buffer = self.buffer(Location::Input(*n), t.bytes());
                 self.input_buffers[*n as usize] = Some(buffer);
-                View::whole(buffer, t)
+                View::contiguous(buffer, t)
             }
-            Op::Constant(n) => View::whole(self.buffer(Place::Constant(*n), t.bytes()), t),
+            Op::Constant(n) => View::contiguous(self.buffer(Location::Constant(*n), t.bytes()), t),
             Op::Literal(bytes) => {
-                let number = self.pool.literal(*bytes);
-                View::whole(self.buffer(Place::Literal(number), t.dtype.size()), t)
+                let number = self.context.literal(*bytes);
+                View::contiguous(self.buffer(Location::Literal(number), t.dtype.size()), t)
             }
             Op::Barrier => self.view(node.inputs[value.output as usize]),
             Op::Reshape => {
@@ -193,7 +194,7 @@ impl<'a> Lowering<'a> {
                     Some(strides) => View { shape: t.shape.clone(), strides, ..source },
                     None => {
                         let copy = self.contiguous(node.inputs[0]);
-                        View { offset: copy.offset / t.dtype.size(), ..View::whole(copy.buffer, t) }
+                        View { offset: copy.offset / t.dtype.size(), ..View::contiguous(copy.buffer, t) }
                     }
                 }
             }
@@ -213,17 +214,17 @@ impl<'a> Lowering<'a> {
             Op::Slice { start, step } => {
                 let source = self.view(node.inputs[0]);
                 let shift: isize = start.iter().zip(&source.strides).map(|(&s, &d)| s as isize * d).sum();
-                // Whoever takes one element may step as far as he likes.
+                // The step of a single element may exceed the axis.
                 let steps = step.iter().zip(&t.shape).map(|(&s, &count)| if count > 1 { s as isize } else { 1 });
                 let strides = source.strides.iter().zip(steps).map(|(&d, s)| d * s).collect();
-                // An empty slice may start behind the end.
+                // An empty slice may start past the end.
                 let offset = if t.count() == 0 { source.offset } else { (source.offset as isize + shift) as usize };
                 View { offset, shape: t.shape.clone(), strides, ..source }
             }
             other => unreachable!("{other:?} is read before it is computed"),
         };
-        self.views[value.node as usize][value.output as usize] = Some(made.clone());
-        made
+        self.views[value.node as usize][value.output as usize] = Some(view.clone());
+        view
     }
 
     /// The operand that reaches from a view's first element to the end of its buffer.
@@ -238,7 +239,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// `value` as a contiguous operand, copied if need be.
+    /// `value` as a contiguous operand, copied if necessary.
     pub fn contiguous(&mut self, value: Value) -> Operand {
         if let Some(copy) = self.copies.get(&value) {
             return *copy;
@@ -256,11 +257,11 @@ impl<'a> Lowering<'a> {
         out
     }
 
-    /// What is emitted from here on is made from these nodes.
-    fn enter(&mut self, nodes: &[NodeId]) {
+    /// Attribute the instructions that follow to the scopes of `nodes`.
+    fn set_scopes(&mut self, nodes: &[NodeId]) {
         self.scopes.clear();
         for scope in nodes.iter().map(|&id| self.graph.node(id).scope).filter(|&scope| scope != 0) {
-            match self.scopes.iter_mut().find(|(known, _)| *known == scope) {
+            match self.scopes.iter_mut().find(|(other, _)| *other == scope) {
                 Some((_, count)) => *count += 1,
                 None => self.scopes.push((scope, 1)),
             }
@@ -268,21 +269,21 @@ impl<'a> Lowering<'a> {
     }
 
     fn unit(&mut self, unit: &Unit) -> Result<()> {
-        self.enter(unit.nodes());
+        self.set_scopes(unit.nodes());
         match unit {
             Unit::Cluster(nodes) => self.cluster(nodes),
             Unit::Single(node) => self.single(*node),
         }
     }
 
-    /// Give the outputs their own buffers and close the program.
+    /// Give the outputs their own buffers and return the program.
     fn finish(mut self, nested: bool) -> Result<Program> {
         let outputs = self.graph.outputs.clone();
         let mut sources = Vec::with_capacity(outputs.len());
         let mut output_buffers = Vec::with_capacity(outputs.len());
         for (number, &value) in outputs.iter().enumerate() {
             let number = number as u32;
-            self.enter(&[value.node]);
+            self.set_scopes(&[value.node]);
             let (source, buffer) = self.output(value, number, nested);
             sources.push(source);
             output_buffers.push(buffer);
@@ -303,18 +304,18 @@ impl<'a> Lowering<'a> {
         let t = self.graph.type_of(value).clone();
         let operand = self.contiguous(value);
         let info = self.buffers[operand.buffer as usize].clone();
-        let whole = operand.offset == 0 && info.bytes == t.bytes();
-        match info.place {
-            Place::Arena(_) if whole => {
-                self.buffers[operand.buffer as usize].place = Place::Output(number);
+        let full = operand.offset == 0 && info.bytes == t.bytes();
+        match info.location {
+            Location::Arena(_) if full => {
+                self.buffers[operand.buffer as usize].location = Location::Output(number);
                 return (OutputSource::Computed { reuse: None }, Some(operand.buffer));
             }
-            Place::Input(n) if whole && !nested => return (OutputSource::Input(n), None),
-            Place::Constant(n) if whole && !nested => return (OutputSource::Constant(n), None),
-            Place::Output(n) if whole && !nested => return (OutputSource::Output(n), None),
+            Location::Input(n) if full && !nested => return (OutputSource::Input(n), None),
+            Location::Constant(n) if full && !nested => return (OutputSource::Constant(n), None),
+            Location::Output(n) if full && !nested => return (OutputSource::Output(n), None),
             _ => {}
         }
-        let buffer = self.buffer(Place::Output(number), t.bytes());
+        let buffer = self.buffer(Location::Output(number), t.bytes());
         let out = Operand { buffer, offset: 0, count: t.count(), dtype: t.dtype };
         let dims = strided::collapse(&[t.count()], &[1]);
         self.emit(Kind::Copy { dims, count: t.count() }, vec![operand], vec![out]);

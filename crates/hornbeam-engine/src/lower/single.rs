@@ -1,13 +1,16 @@
-//! Single operations: from axes and shapes to the few numbers that their kernels take.
+//! Lowers single operations: from axes and shapes to the few integers that their kernels take.
 
+use hornbeam_kernels::conv::ConvShape;
 use hornbeam_kernels::dtype::DType;
+use hornbeam_kernels::window::PoolShape;
 
 use crate::error::{Error, Result};
 use crate::graph::{NodeId, Op, PoolKind, RowKernel, Value, Window};
-use crate::instruction::{Along, Gemm, IndexShape, Kind, Operand, Spatial, Strides};
+use crate::instruction::{AxisLayout, GemmShape, IndexShape, Kind, MatrixStrides};
 use crate::lower::{Lowering, View};
+use crate::operand::Operand;
 use crate::rules::{convolved, free_axes};
-use crate::strided::Dim;
+use crate::strided::{self, Dim};
 use crate::types::TensorType;
 
 impl Lowering<'_> {
@@ -23,14 +26,14 @@ impl Lowering<'_> {
         }
         let types: Vec<&TensorType> = node.inputs.iter().map(|&v| graph.type_of(v)).collect();
         let kind = kind(&node.op, &types, &node.types)?;
-        supported(&kind, types.first().map_or(node.types[0].dtype, |t| t.dtype))?;
+        check_supported(&kind, types.first().map_or(node.types[0].dtype, |t| t.dtype))?;
         let reads: Vec<Operand> = node.inputs.iter().map(|&v| self.contiguous(v)).collect();
         let writes = (0..node.types.len() as u32).map(|output| self.define(Value { node: id, output })).collect();
         self.emit(kind, reads, writes);
         Ok(())
     }
 
-    /// Transposes are read in place wherever each group of axes still has one stride.
+    /// Lower a contraction. Transposed operands are read in place if each group of axes still has one stride.
     fn dot(&mut self, id: NodeId) -> Result<()> {
         let graph = self.graph;
         let node = graph.node(id);
@@ -38,68 +41,60 @@ impl Lowering<'_> {
         let operands: Vec<Value> = node.inputs[..2].to_vec();
         let views = [self.view(operands[0]), self.view(operands[1])];
         let [a, b] = groups(&views, contract, batch);
-        let sizes = |group: &[Dim]| group.iter().map(|d| d.extent).product::<usize>();
-        let (batches, k) = (sizes(&a[0]), sizes(&a[2]));
-        let (m, n) = (sizes(&a[1]), sizes(&b[1]));
-        let mut reads = Vec::with_capacity(3);
-        let mut strides = Vec::with_capacity(2);
-        for (side, groups) in [&a, &b].into_iter().enumerate() {
-            let merged: Option<Vec<isize>> = groups.iter().map(|g| single_stride(g)).collect();
-            // Contiguity of one of the two inner axes is what kernels are made for.
-            let usable = merged.filter(|s| {
-                k * (if side == 0 { m } else { n }) <= 64 || s[1] == 1 || s[2] == 1 || s[1] == 0 || s[2] == 0
-            });
-            match usable {
-                Some(s) => {
-                    reads.push(self.reach(&views[side]));
-                    strides.push(s);
-                }
-                None => {
-                    let (operand, s) = self.rearranged(&views[side], groups);
-                    reads.push(operand);
-                    strides.push(s);
-                }
-            }
-        }
+        let (batch, k) = (extent(&a[0]), extent(&a[2]));
+        let (m, n) = (extent(&a[1]), extent(&b[1]));
+        let (left, s) = self.dot_operand(&views[0], &a);
+        let (right, t) = self.dot_operand(&views[1], &b);
+        let mut reads = vec![left, right];
         if epilogue.bias {
             reads.push(self.contiguous(node.inputs[2]));
         }
-        let (s, t) = (&strides[0], &strides[1]);
-        let gemm = Gemm {
-            batch: batches,
-            m,
-            n,
-            k,
-            a: Strides { batch: s[0], rows: s[1], cols: s[2] },
-            b: Strides { batch: t[0], rows: t[2], cols: t[1] },
-        };
+        let a = MatrixStrides { batch: s[0], rows: s[1], cols: s[2] };
+        let b = MatrixStrides { batch: t[0], rows: t[2], cols: t[1] };
+        let gemm = GemmShape { batch, m, n, k, a, b };
         let out = self.define(Value::first(id));
         let kind = Kind::Dot { gemm, bias: epilogue.bias, relu: epilogue.relu };
-        supported(&kind, out.dtype)?;
+        check_supported(&kind, out.dtype)?;
         self.emit(kind, reads, vec![out]);
         Ok(())
+    }
+
+    /// An operand and the strides of its batch, free and contracted axes: the view itself where kernels read it well,
+    /// or a copy.
+    fn dot_operand(&mut self, view: &View, groups: &[Vec<Dim>; 3]) -> (Operand, Vec<isize>) {
+        let merged: Option<Vec<isize>> = groups.iter().map(|group| single_stride(group)).collect();
+        // Kernels want one of the two inner axes contiguous, unless the matrix is tiny.
+        let tiny = extent(&groups[1]) * extent(&groups[2]) <= 64;
+        match merged.filter(|s| tiny || s[1] == 1 || s[2] == 1 || s[1] == 0 || s[2] == 0) {
+            Some(strides) => (self.reach(view), strides),
+            None => self.rearranged(view, groups),
+        }
     }
 
     /// A copy with the axes in the order batch, free, contracted.
     fn rearranged(&mut self, view: &View, groups: &[Vec<Dim>; 3]) -> (Operand, Vec<isize>) {
         let axes: Vec<Dim> = groups.iter().flatten().copied().collect();
         let (shape, strides): (Vec<usize>, Vec<isize>) = axes.iter().map(|d| (d.extent, d.stride)).unzip();
-        let dims = crate::strided::collapse(&shape, &strides);
+        let dims = strided::collapse(&shape, &strides);
         let count: usize = shape.iter().product();
         let out = self.temporary(&TensorType::new(view.dtype, vec![count]));
         let source = self.reach(view);
         self.emit(Kind::Copy { dims, count }, vec![source], vec![out]);
-        let size = |g: &[Dim]| g.iter().map(|d| d.extent).product::<usize>() as isize;
-        let inner = size(&groups[2]);
-        (out, vec![inner * size(&groups[1]), inner, 1])
+        let inner = extent(&groups[2]);
+        (out, vec![(inner * extent(&groups[1])) as isize, inner as isize, 1])
     }
 }
 
-/// The axes of both operands as batch, free and contracted groups; contracted axes in an order that suits the first.
+/// Elements along a group of axes.
+fn extent(group: &[Dim]) -> usize {
+    group.iter().map(|dim| dim.extent).product()
+}
+
+/// The axes of both operands as batch, free and contracted groups. Contracted axes have the order of the first
+/// operand's memory.
 fn groups(views: &[View; 2], contract: &[Vec<usize>; 2], batch: &[Vec<usize>; 2]) -> [[Vec<Dim>; 3]; 2] {
     let dim = |side: usize, axis: usize| Dim { extent: views[side].shape[axis], stride: views[side].strides[axis] };
     let mut order: Vec<usize> = (0..contract[0].len()).collect();
-    // Outermost first, by the operand with more to gain from whole rows.
     order.sort_by_key(|&i| std::cmp::Reverse(dim(0, contract[0][i]).stride.abs()));
     let side = |s: usize| {
         let free = free_axes(views[s].shape.len(), &contract[s], &batch[s]).map(|a| dim(s, a)).collect();
@@ -109,18 +104,18 @@ fn groups(views: &[View; 2], contract: &[Vec<usize>; 2], batch: &[Vec<usize>; 2]
     [side(0), side(1)]
 }
 
-/// The stride of a group of axes taken as one axis, if it has one.
+/// The stride of a group of axes as one axis, if they can be merged.
 fn single_stride(group: &[Dim]) -> Option<isize> {
     let (shape, strides): (Vec<usize>, Vec<isize>) = group.iter().map(|d| (d.extent, d.stride)).unzip();
-    match crate::strided::collapse(&shape, &strides).as_slice() {
+    match strided::collapse(&shape, &strides).as_slice() {
         [] => Some(0),
-        [one] => Some(one.stride),
+        [dim] => Some(dim.stride),
         _ => None,
     }
 }
 
-/// Refuse, before anything runs, what no kernel takes.
-fn supported(kind: &Kind, dtype: DType) -> Result<()> {
+/// Refuse, before anything runs, a dtype that the kernel does not support.
+fn check_supported(kind: &Kind, dtype: DType) -> Result<()> {
     let fits = match kind {
         Kind::Reduce { op, .. } => op.supports(dtype),
         Kind::Cumulative { .. }
@@ -139,11 +134,7 @@ fn supported(kind: &Kind, dtype: DType) -> Result<()> {
     fits.then_some(()).ok_or_else(missing)
 }
 
-fn along(shape: &[usize], axis: usize) -> Along {
-    Along { outer: shape[..axis].iter().product(), n: shape[axis], inner: shape[axis + 1..].iter().product() }
-}
-
-/// Everything but contractions and control flow.
+/// The instruction of any operation other than contractions, composites and control flow.
 fn kind(op: &Op, x: &[&TensorType], out: &[TensorType]) -> Result<Kind> {
     let shape = &x[0].shape;
     Ok(match op {
@@ -151,16 +142,16 @@ fn kind(op: &Op, x: &[&TensorType], out: &[TensorType]) -> Result<Kind> {
             let (shape, axes) = merge_axes(shape, axes);
             Kind::Reduce { op: *op, shape, axes }
         }
-        Op::ArgReduce { max, axis } => Kind::ArgReduce { max: *max, along: along(shape, *axis) },
+        Op::ArgReduce { max, axis } => Kind::ArgReduce { max: *max, layout: AxisLayout::new(shape, *axis) },
         Op::Cumulative { op, axis, reverse } => {
-            Kind::Cumulative { op: *op, along: along(shape, *axis), reverse: *reverse }
+            Kind::Cumulative { op: *op, layout: AxisLayout::new(shape, *axis), reverse: *reverse }
         }
-        Op::Argsort { axis } => Kind::Argsort { along: along(shape, *axis) },
+        Op::Argsort { axis } => Kind::Argsort { layout: AxisLayout::new(shape, *axis) },
         Op::Pad { low, high, interior } => Kind::Pad {
             shape: shape.clone(),
             low: low.iter().map(|&n| n as isize).collect(),
             high: high.iter().map(|&n| n as isize).collect(),
-            // Nothing lies between elements where there is one.
+            // Interior padding lies between elements, so a single element has none.
             interior: interior.iter().zip(shape).map(|(&n, &extent)| if extent > 1 { n } else { 0 }).collect(),
         },
         Op::Concatenate { axis } => Kind::Concatenate {
@@ -173,26 +164,26 @@ fn kind(op: &Op, x: &[&TensorType], out: &[TensorType]) -> Result<Kind> {
         Op::Gather { batch_dims } => Kind::Gather(index_shape(x[0], x[1], *batch_dims)),
         Op::Scatter { mode, batch_dims } => Kind::Scatter(*mode, index_shape(x[0], x[1], *batch_dims)),
         Op::Conv { window, groups, epilogue } => {
-            Kind::Conv { shape: spatial(window, *groups, x[0], &out[0])?, bias: epilogue.bias, relu: epilogue.relu }
+            Kind::Conv { shape: conv_shape(window, *groups, x[0], &out[0])?, bias: epilogue.bias, relu: epilogue.relu }
         }
         Op::ConvPool { window, groups, epilogue } => {
             let full = convolved(window, x[0], &out[0]);
-            let shape = spatial(window, *groups, x[0], &full)?;
+            let shape = conv_shape(window, *groups, x[0], &full)?;
             Kind::ConvPool { shape, bias: epilogue.bias, relu: epilogue.relu }
         }
         Op::ConvBackward { window, groups, source, input, bias } => {
-            let shape = spatial(window, *groups, x[0], &convolved(window, x[0], x[1]))?;
+            let shape = conv_shape(window, *groups, x[0], &convolved(window, x[0], x[1]))?;
             Kind::ConvBackward { shape, source: *source, input: *input, bias: *bias }
         }
-        Op::ConvInputGrad { window, groups } => Kind::ConvInputGrad(spatial(window, *groups, &out[0], x[0])?),
-        Op::ConvKernelGrad { window, groups } => Kind::ConvKernelGrad(spatial(window, *groups, x[0], x[1])?),
+        Op::ConvInputGrad { window, groups } => Kind::ConvInputGrad(conv_shape(window, *groups, &out[0], x[0])?),
+        Op::ConvKernelGrad { window, groups } => Kind::ConvKernelGrad(conv_shape(window, *groups, x[0], x[1])?),
         Op::Pool { kind, window } => {
             let (input, pooled) = match kind {
                 PoolKind::Max | PoolKind::MaxGather | PoolKind::Sum => (x[0], &out[0]),
                 PoolKind::MaxScatter => (x[0], x[1]),
                 PoolKind::SumGrad => (&out[0], x[0]),
             };
-            Kind::Pool(*kind, spatial(window, 1, input, pooled)?)
+            Kind::Pool(*kind, pool_shape(window, input, pooled)?)
         }
         Op::Rows(kernel) => {
             let main = match kernel {
@@ -227,53 +218,74 @@ fn linalg(op: &Op, x: &[&TensorType]) -> Result<Kind> {
     })
 }
 
-/// Neighbouring axes that are all reduced, or all kept, as one.
+/// Merge adjacent axes that are all reduced, or all kept.
 fn merge_axes(shape: &[usize], reduced: &[usize]) -> (Vec<usize>, Vec<usize>) {
     let (mut merged, mut axes): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
     let mut last = None;
     for (axis, &extent) in shape.iter().enumerate() {
-        let fate = reduced.contains(&axis);
+        let is_reduced = reduced.contains(&axis);
         match merged.last_mut() {
-            Some(total) if last == Some(fate) => *total *= extent,
+            Some(merged_extent) if last == Some(is_reduced) => *merged_extent *= extent,
             _ => {
-                if fate {
+                if is_reduced {
                     axes.push(merged.len());
                 }
                 merged.push(extent);
             }
         }
-        last = Some(fate);
+        last = Some(is_reduced);
     }
     (merged, axes)
 }
 
 fn index_shape(source: &TensorType, indices: &TensorType, batch_dims: usize) -> IndexShape {
-    let (shape, index) = (source.shape.clone(), indices.dtype);
-    IndexShape { shape, batch_dims, indices: indices.shape.clone(), index }
+    let (shape, index_dtype) = (source.shape.clone(), indices.dtype);
+    IndexShape { shape, batch_dims, indices: indices.shape.clone(), index_dtype }
 }
 
-fn spatial(window: &Window, groups: usize, input: &TensorType, output: &TensorType) -> Result<Spatial> {
-    let axes = window.size.len();
-    let lead = |values: &mut dyn Iterator<Item = usize>| {
-        let mut padded = [1usize; 3];
-        values.enumerate().for_each(|(i, v)| padded[3 - axes + i] = v);
-        padded
-    };
+/// One number for each spatial axis as (depth, height, width); axes that are missing are 1.
+fn three_axes(values: &[usize]) -> [usize; 3] {
+    let mut padded = [1; 3];
+    padded[3 - values.len()..].copy_from_slice(values);
+    padded
+}
+
+/// The padding before the first element as (depth, height, width).
+fn low_padding(window: &Window) -> Result<[usize; 3]> {
     if window.padding.iter().any(|p| p.0 < 0) {
         return Err(Error::Unsupported("negative padding at the low edge of a window".into()));
     }
-    let mut pad = [0usize; 3];
+    let axes = window.padding.len();
+    let mut pad = [0; 3];
     window.padding.iter().enumerate().for_each(|(i, p)| pad[3 - axes + i] = p.0 as usize);
-    Ok(Spatial {
+    Ok(pad)
+}
+
+fn conv_shape(window: &Window, groups: usize, input: &TensorType, output: &TensorType) -> Result<ConvShape> {
+    let axes = window.size.len();
+    Ok(ConvShape {
         batch: input.shape[0],
-        input: lead(&mut input.shape[1..=axes].iter().copied()),
-        output: lead(&mut output.shape[1..=axes].iter().copied()),
-        window: lead(&mut window.size.iter().copied()),
-        strides: lead(&mut window.strides.iter().copied()),
-        dilation: lead(&mut window.dilation.iter().copied()),
-        pad,
+        input: three_axes(&input.shape[1..=axes]),
+        output: three_axes(&output.shape[1..=axes]),
+        kernel: three_axes(&window.size),
+        strides: three_axes(&window.strides),
+        dilation: three_axes(&window.dilation),
+        pad: low_padding(window)?,
         in_channels: input.shape[axes + 1],
         out_channels: output.shape[axes + 1],
         groups,
+    })
+}
+
+fn pool_shape(window: &Window, input: &TensorType, output: &TensorType) -> Result<PoolShape> {
+    let axes = window.size.len();
+    Ok(PoolShape {
+        batch: input.shape[0],
+        input: three_axes(&input.shape[1..=axes]),
+        output: three_axes(&output.shape[1..=axes]),
+        window: three_axes(&window.size),
+        strides: three_axes(&window.strides),
+        pad: low_padding(window)?,
+        channels: input.shape[axes + 1],
     })
 }

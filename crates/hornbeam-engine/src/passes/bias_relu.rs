@@ -1,4 +1,4 @@
-//! Merges a bias and a relu that follow a contraction or convolution into it: `max(dot(x, w) + bias, 0)`.
+//! Fuses a bias and a relu into the contraction or convolution before them: `max(dot(x, w) + bias, 0)`.
 
 use hornbeam_kernels::elementwise::Binary;
 
@@ -9,8 +9,8 @@ use crate::passes::{eliminate_dead, use_counts};
 use crate::rules::free_axes;
 use crate::types::TensorType;
 
-/// The same graph with epilogues where they fit.
-pub fn merge(graph: &Graph) -> Result<Graph> {
+/// Return the graph with epilogues where they apply.
+pub fn fuse(graph: &Graph) -> Result<Graph> {
     let uses = use_counts(graph);
     let (mut builder, _) = Builder::with_inputs(&graph.inputs)?;
     builder.reserve(graph.nodes.len());
@@ -22,16 +22,16 @@ pub fn merge(graph: &Graph) -> Result<Graph> {
         }
         builder.scope = node.scope;
         let rename = |v: Value| renamed[v.node as usize][v.output as usize];
-        let results = match find(graph, &uses, Value::first(id as u32)) {
-            Some(merged) => {
-                builder.scope = merged.scope;
-                let mut inputs: Vec<Value> = merged.operands.iter().map(|&v| rename(v)).collect();
-                if let Some(bias) = merged.bias {
+        let results = match match_epilogue(graph, &uses, Value::first(id as u32)) {
+            Some(fused) => {
+                builder.scope = fused.scope;
+                let mut inputs: Vec<Value> = fused.operands.iter().map(|&v| rename(v)).collect();
+                if let Some(bias) = fused.bias {
                     let t = graph.type_of(bias);
                     let flat = TensorType::new(t.dtype, vec![t.count()]);
-                    inputs.push(builder.one(Op::Reshape, vec![rename(bias)], flat));
+                    inputs.push(builder.add(Op::Reshape, vec![rename(bias)], flat));
                 }
-                builder.emit(merged.op, inputs, node.types.clone())?
+                builder.emit(fused.op, inputs, node.types.clone())?
             }
             None => {
                 let inputs = node.inputs.iter().map(|&v| rename(v)).collect();
@@ -44,16 +44,17 @@ pub fn merge(graph: &Graph) -> Result<Graph> {
     Ok(eliminate_dead(builder.graph))
 }
 
-struct Merged {
+/// A contraction with its epilogue.
+struct FusedContraction {
     op: Op,
     operands: Vec<Value>,
     bias: Option<Value>,
-    /// That of the contraction, which is most of the work.
+    /// The scope of the contraction, which is most of the cost.
     scope: ScopeId,
 }
 
-/// The contraction that ends in `value` by way of a bias, a relu, or both.
-fn find(graph: &Graph, uses: &[Vec<u32>], value: Value) -> Option<Merged> {
+/// Match a contraction followed by a bias, a relu, or both, whose result is `value`.
+fn match_epilogue(graph: &Graph, uses: &[Vec<u32>], value: Value) -> Option<FusedContraction> {
     let node = graph.node(value.node);
     let Op::Binary(binary) = &node.op else { return None };
     if !node.types[0].dtype.is_float() {
@@ -64,8 +65,8 @@ fn find(graph: &Graph, uses: &[Vec<u32>], value: Value) -> Option<Merged> {
     if *binary == Binary::parse("add")? {
         let with_bias = |(x, other): (Value, Value)| {
             let bias = once(x).then(|| row_vector(graph, other)).flatten()?;
-            let merged = contraction(graph, x, Epilogue { bias: true, relu: false })?;
-            Some(Merged { bias: Some(bias), ..merged })
+            let fused = contraction(graph, x, Epilogue { bias: true, relu: false })?;
+            Some(FusedContraction { bias: Some(bias), ..fused })
         };
         return sides.into_iter().find_map(with_bias);
     }
@@ -82,33 +83,33 @@ fn find(graph: &Graph, uses: &[Vec<u32>], value: Value) -> Option<Merged> {
                 epilogue.relu = true;
             }
         };
-        let mut merged = find(graph, uses, x).or_else(|| contraction(graph, x, Epilogue::default()))?;
-        relu(&mut merged.op);
-        Some(merged)
+        let mut fused = match_epilogue(graph, uses, x).or_else(|| contraction(graph, x, Epilogue::default()))?;
+        relu(&mut fused.op);
+        Some(fused)
     })
 }
 
-fn contraction(graph: &Graph, value: Value, wanted: Epilogue) -> Option<Merged> {
+fn contraction(graph: &Graph, value: Value, new_epilogue: Epilogue) -> Option<FusedContraction> {
     let node = graph.node(value.node);
     let out = &node.types[0];
     let op = match &node.op {
         Op::Dot { contract, batch, epilogue } if *epilogue == Epilogue::default() => {
             let y = graph.type_of(node.inputs[1]);
             let columns: usize = free_axes(y.rank(), &contract[1], &batch[1]).map(|a| y.shape[a]).product();
-            if wanted.bias && out.shape.last() != Some(&columns) {
+            if new_epilogue.bias && out.shape.last() != Some(&columns) {
                 return None;
             }
-            Op::Dot { contract: contract.clone(), batch: batch.clone(), epilogue: wanted }
+            Op::Dot { contract: contract.clone(), batch: batch.clone(), epilogue: new_epilogue }
         }
         Op::Conv { window, groups, epilogue } if *epilogue == Epilogue::default() => {
-            Op::Conv { window: window.clone(), groups: *groups, epilogue: wanted }
+            Op::Conv { window: window.clone(), groups: *groups, epilogue: new_epilogue }
         }
         _ => return None,
     };
-    Some(Merged { op, operands: node.inputs.clone(), bias: None, scope: node.scope })
+    Some(FusedContraction { op, operands: node.inputs.clone(), bias: None, scope: node.scope })
 }
 
-/// `value`'s source, if it is one vector repeated along all axes but the last.
+/// The operand of `value`, if that is a vector broadcast along all axes but the last.
 fn row_vector(graph: &Graph, value: Value) -> Option<Value> {
     let node = graph.node(value.node);
     let out = &node.types[0];
@@ -116,7 +117,7 @@ fn row_vector(graph: &Graph, value: Value) -> Option<Value> {
     let from = graph.type_of(*node.inputs.first()?);
     let along_last = match &node.op {
         Op::Broadcast { dims } => dims.last() == Some(&last) && from.shape.last() == Some(&out.shape[last]),
-        // With a single row there is nothing to repeat, and the broadcast has become a reshape.
+        // With a single row, the broadcast was simplified to a reshape.
         Op::Reshape => out.count() == out.shape[last],
         _ => false,
     };

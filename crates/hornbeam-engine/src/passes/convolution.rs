@@ -1,8 +1,8 @@
-//! Convolutions and their neighbours: a 2x2 max pooling rides on its convolution, and the gradients of a convolution
-//! (kernel, input, bias, through the relu and the pooling behind it) become one operation.
+//! Fuses a 2x2 max pooling into its convolution, and all gradients of a convolution (kernel, input, bias, through the
+//! relu and the pooling that follow it) into one operation.
 //!
-//! The result of a pooled convolution then never reaches memory: forward keeps the maxima and one byte each that says
-//! where the gradient goes.
+//! The full result of a pooled convolution then never reaches memory: the forward pass stores the maxima, and for
+//! each the one-byte code of the position that receives the gradient.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,9 +16,9 @@ use crate::passes::builder::Builder;
 use crate::passes::eliminate_dead;
 use crate::types::TensorType;
 
-/// The same graph with convolutions, poolings and gradients brought together where they fit.
-pub fn merge(graph: Graph) -> Result<Graph> {
-    let plan = Plan::new(&graph);
+/// Return the graph with convolutions, poolings and gradients fused where possible.
+pub fn fuse(graph: Graph) -> Result<Graph> {
+    let plan = FusionPlan::new(&graph);
     if plan.pools.is_empty() && plan.backward.is_empty() {
         return Ok(graph);
     }
@@ -26,14 +26,15 @@ pub fn merge(graph: Graph) -> Result<Graph> {
     builder.reserve(graph.nodes.len());
     let mut renamed: Vec<Vec<Value>> = vec![Vec::new(); graph.nodes.len()];
     for (id, node) in graph.nodes.iter().enumerate() {
-        // Results of a group are all made at its first member; what only a group read is not made at all.
+        // The results of a group are computed at its first member. Nodes that only a group reads are not computed at
+        // all.
         if !renamed[id].is_empty() || plan.absorbed.contains(&(id as NodeId)) {
             continue;
         }
         builder.scope = node.scope;
         let rename = |v: Value| renamed[v.node as usize][v.output as usize];
         if let Some(conv) = plan.pools.get(&(id as NodeId)) {
-            renamed[id] = pooled(&mut builder, graph.node(*conv), node, &rename)?;
+            renamed[id] = emit_conv_pool(&mut builder, graph.node(*conv), node, &rename)?;
         } else if let Some(group) = plan.backward.get(&(id as NodeId)) {
             let results = group.emit(&mut builder, &graph, &rename)?;
             for (member, value) in group.members().zip(results) {
@@ -48,27 +49,33 @@ pub fn merge(graph: Graph) -> Result<Graph> {
     Ok(eliminate_dead(builder.graph))
 }
 
-/// The convolution `conv` and the pooling behind it; results: maxima, codes.
-fn pooled(builder: &mut Builder, conv: &Node, pool: &Node, rename: &dyn Fn(Value) -> Value) -> Result<Vec<Value>> {
-    let Op::Conv { window, groups, epilogue } = &conv.op else { unreachable!("planned for convolutions") };
+/// Emit the convolution `conv` and the pooling that follows it. Results: maxima, codes.
+fn emit_conv_pool(
+    builder: &mut Builder,
+    conv: &Node,
+    pool: &Node,
+    rename: &dyn Fn(Value) -> Value,
+) -> Result<Vec<Value>> {
+    let Op::Conv { window, groups, epilogue } = &conv.op else { unreachable!("the plan lists convolutions") };
     let op = Op::ConvPool { window: window.clone(), groups: *groups, epilogue: *epilogue };
     builder.scope = conv.scope;
     let codes = TensorType::new(DType::U8, pool.types[0].shape.clone());
     builder.emit(op, conv.inputs.iter().map(|&v| rename(v)).collect(), vec![pool.types[0].clone(), codes])
 }
 
-/// The gradients of one convolution.
-struct Backward {
+/// The gradients of one convolution, computed by one operation.
+struct GradientGroup {
     kernel: NodeId,
     input: Option<NodeId>,
     bias: Option<NodeId>,
     source: GradSource,
-    /// The gradient of the (pooled) result, and the result of the relu or the pooling behind the convolution.
+    /// The gradient of the (pooled) result.
     dy: Value,
-    beside: Option<Value>,
+    /// The result of the relu or the pooling that follows the convolution.
+    activation: Option<Value>,
 }
 
-impl Backward {
+impl GradientGroup {
     /// In the order of the results.
     fn members(&self) -> impl Iterator<Item = NodeId> + '_ {
         [Some(self.kernel), self.input, self.bias].into_iter().flatten()
@@ -76,10 +83,10 @@ impl Backward {
 
     fn emit(&self, builder: &mut Builder, graph: &Graph, rename: &dyn Fn(Value) -> Value) -> Result<Vec<Value>> {
         let kernel = graph.node(self.kernel);
-        let Op::ConvKernelGrad { window, groups } = &kernel.op else { unreachable!("planned for kernel gradients") };
+        let Op::ConvKernelGrad { window, groups } = &kernel.op else { unreachable!("the plan lists kernel gradients") };
         builder.scope = kernel.scope;
         let mut operands = vec![rename(kernel.inputs[0]), rename(self.dy)];
-        operands.extend(self.beside.map(|v| {
+        operands.extend(self.activation.map(|v| {
             let value = rename(v);
             let output = if self.source == GradSource::Pooled { 1 } else { value.output };
             Value { output, ..value }
@@ -97,37 +104,37 @@ impl Backward {
     }
 }
 
-/// What is to be merged.
+/// The nodes to fuse.
 #[derive(Default)]
-struct Plan {
-    /// Poolings, and the convolution that each takes in.
+struct FusionPlan {
+    /// Poolings, and the convolution that each is fused into.
     pools: HashMap<NodeId, NodeId>,
     /// Groups of gradients by their first member.
-    backward: HashMap<NodeId, Backward>,
-    /// Nodes that nothing reads afterwards and that could not be made any more.
+    backward: HashMap<NodeId, GradientGroup>,
+    /// Nodes without readers after the fusion.
     absorbed: HashSet<NodeId>,
 }
 
 struct Finder<'a> {
     graph: &'a Graph,
-    /// Who reads the first result of each node, once per read; outputs of the graph as `NodeId::MAX`.
+    /// The readers of the first result of each node, once per read; outputs of the graph are `NodeId::MAX`.
     readers: Vec<Vec<NodeId>>,
 }
 
-impl Plan {
-    fn new(graph: &Graph) -> Plan {
+impl FusionPlan {
+    fn new(graph: &Graph) -> FusionPlan {
         let finder = Finder::new(graph);
-        let mut plan = Plan::default();
-        let mut taken = HashSet::new();
+        let mut plan = FusionPlan::default();
+        let mut claimed = HashSet::new();
         for id in 0..graph.nodes.len() as NodeId {
-            let Some(mut group) = finder.backward(id, &taken) else { continue };
+            let Some(mut group) = finder.backward(id, &claimed) else { continue };
             if let Some((pool, conv, absorbed)) = finder.through_pool(&mut group) {
                 plan.pools.insert(pool, conv);
                 plan.absorbed.extend(absorbed);
             }
-            // A kernel's gradient alone has nothing to share.
+            // A single kernel gradient stays an operation of its own.
             if group.members().count() > 1 || group.source != GradSource::Plain {
-                taken.extend(group.members());
+                claimed.extend(group.members());
                 plan.backward.insert(group.members().min().unwrap_or(id), group);
             }
         }
@@ -155,9 +162,9 @@ impl<'a> Finder<'a> {
         &self.readers[value.node as usize]
     }
 
-    /// The gradients that go together with the kernel gradient `id`; those that are `taken` are of other convolutions,
-    /// whose results were added to this one's.
-    fn backward(&self, id: NodeId, taken: &HashSet<NodeId>) -> Option<Backward> {
+    /// The group of the kernel gradient `id`. `claimed` gradients belong to other convolutions, whose results were
+    /// added to this one's.
+    fn backward(&self, id: NodeId, claimed: &HashSet<NodeId>) -> Option<GradientGroup> {
         let node = self.graph.node(id);
         let Op::ConvKernelGrad { window, groups } = &node.op else { return None };
         if !node.types[0].dtype.is_float() {
@@ -170,27 +177,27 @@ impl<'a> Finder<'a> {
             let other = self.graph.node(other);
             fits && other.inputs[0] == dz && other.types[0] == *self.graph.type_of(x)
         };
-        let free = || self.readers(dz).iter().copied().filter(|reader| !taken.contains(reader));
+        let free = || self.readers(dz).iter().copied().filter(|reader| !claimed.contains(reader));
         let input = free().find(same_conv);
         let bias = free().find(|&r| self.sums_pixels(r, dz));
-        let mut group = Backward { kernel: id, input, bias, source: GradSource::Plain, dy: dz, beside: None };
+        let mut group = GradientGroup { kernel: id, input, bias, source: GradSource::Plain, dy: dz, activation: None };
         if self.readers(dz).len() == group.members().count() {
             if let Some((dy, y)) = self.relu_gradient(dz) {
-                group = Backward { source: GradSource::Relu, dy, beside: Some(y), ..group };
+                group = GradientGroup { source: GradSource::Relu, dy, activation: Some(y), ..group };
             }
         }
         let ready = group.members().all(|member| self.ready(&group, member));
         ready.then_some(group)
     }
 
-    /// Whether all operands of the group are there before `member`, so that it could be made in that place.
-    fn ready(&self, group: &Backward, member: NodeId) -> bool {
+    /// Return whether all operands of the group are computed before `member`, so that the group can be computed there.
+    fn ready(&self, group: &GradientGroup, member: NodeId) -> bool {
         let x = self.graph.node(group.kernel).inputs[0];
         let w = group.input.map(|id| self.graph.node(id).inputs[1]);
-        [Some(x), w, Some(group.dy), group.beside].into_iter().flatten().all(|v| v.node < member)
+        [Some(x), w, Some(group.dy), group.activation].into_iter().flatten().all(|v| v.node < member)
     }
 
-    /// Whether `id` is the sum of `value` over all axes but the last.
+    /// Return whether `id` is the sum of `value` over all axes but the last.
     fn sums_pixels(&self, id: NodeId, value: Value) -> bool {
         let rank = self.graph.type_of(value).rank();
         matches!(self.op(id), Some(Op::Reduce { op: Reduce::Sum, axes }) if axes.iter().copied().eq(0..rank - 1))
@@ -211,24 +218,24 @@ impl<'a> Finder<'a> {
         (same && zero(condition.inputs[1]) && zero(node.inputs[2])).then(|| (node.inputs[1], condition.inputs[0]))
     }
 
-    /// Sends a group's gradient through the pooling behind the convolution, if nothing else needs the full result.
-    /// Returns the pooling, the convolution, and what is not needed any more.
+    /// Extend a group through the pooling that follows the convolution, if the full result has no other reader.
+    /// Return the pooling, the convolution, and the nodes without readers.
     ///
-    /// The relu's mask is already on the pooled gradient (`identities::relu_before_pool`): where it is off, the codes
-    /// have no place to send a gradient to, and there is none to send.
-    fn through_pool(&self, group: &mut Backward) -> Option<(NodeId, NodeId, Vec<NodeId>)> {
+    /// The relu's mask is already applied to the pooled gradient (`identities::relu_before_pool`): where it is false,
+    /// the codes name no position, and the gradient is zero.
+    fn through_pool(&self, group: &mut GradientGroup) -> Option<(NodeId, NodeId, Vec<NodeId>)> {
         let scatter = self.graph.node(group.dy.node);
         let Op::Pool { kind: PoolKind::MaxScatter, window } = &scatter.op else { return None };
         let (y, dy) = (scatter.inputs[0], scatter.inputs[1]);
         let Op::Conv { epilogue, .. } = &self.graph.node(y.node).op else { return None };
         let pool = self.readers(y).iter().copied().find(|&r| self.pools(r, window))?;
-        let masked = || self.relu_gradient(dy).is_some_and(|(_, by)| by == Value::first(pool));
-        let alone = self.readers(y).len() == 2 && self.readers(group.dy).len() == group.members().count();
-        if group.source != GradSource::Plain || !halves(window) || !alone || (epilogue.relu && !masked()) {
+        let masked = || self.relu_gradient(dy).is_some_and(|(_, result)| result == Value::first(pool));
+        let only_readers = self.readers(y).len() == 2 && self.readers(group.dy).len() == group.members().count();
+        if group.source != GradSource::Plain || !is_2x2(window) || !only_readers || (epilogue.relu && !masked()) {
             return None;
         }
         let absorbed = vec![y.node, group.dy.node];
-        *group = Backward { source: GradSource::Pooled, dy, beside: Some(Value::first(pool)), ..*group };
+        *group = GradientGroup { source: GradSource::Pooled, dy, activation: Some(Value::first(pool)), ..*group };
         if group.bias.is_none() {
             let bias = self.readers(dy).iter().copied().find(|&r| self.sums_pixels(r, dy));
             group.bias = bias.filter(|&bias| self.ready(group, bias));
@@ -240,18 +247,18 @@ impl<'a> Finder<'a> {
         matches!(self.op(id), Some(Op::Pool { kind: PoolKind::Max, window: w }) if w == window)
     }
 
-    /// The convolution that only the pooling `id` reads.
+    /// The convolution whose only reader is the pooling `id`.
     fn pooled_only(&self, id: NodeId) -> Option<NodeId> {
         let node = self.graph.node(id);
         let Op::Pool { kind: PoolKind::Max, window } = &node.op else { return None };
         let y = node.inputs[0];
         let conv = matches!(self.graph.node(y.node).op, Op::Conv { .. }) && node.types[0].dtype.is_float();
-        (conv && halves(window) && self.readers(y).len() == 1).then_some(y.node)
+        (conv && is_2x2(window) && self.readers(y).len() == 1).then_some(y.node)
     }
 }
 
-/// 2x2 windows side by side, without padding.
-fn halves(window: &Window) -> bool {
+/// Return whether windows are 2x2, adjacent, and without padding.
+fn is_2x2(window: &Window) -> bool {
     window.size == [2, 2]
         && window.strides == [2, 2]
         && window.dilation == [1, 1]

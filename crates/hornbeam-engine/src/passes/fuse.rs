@@ -1,31 +1,31 @@
 //! Groups elementwise nodes into clusters that run as one loop, and orders the groups.
 //!
-//! Reductions belong to it: a loop folds what it computes while the block is in cache. The results of folds are there only
-//! when the loop is over, so whoever needs them runs after it.
+//! Reductions join clusters: a loop folds its values while the block is in cache. The results of folds are complete
+//! only when the loop ends, so their readers run after it.
 //!
-//! Nodes are visited in their order. An elementwise node joins an open cluster that computes one of its operands over
-//! the same number of elements (reshapes do not matter: the loop runs over flat indices), and clusters that meet are
-//! merged. A cluster is closed when something outside it needs one of its values; since a closed cluster runs as a
-//! whole, a node may join only if that makes no cycle through other open clusters.
+//! Nodes are visited in order. An elementwise node joins an open cluster that computes one of its operands over the
+//! same number of elements (reshapes do not matter: the loop runs over flat indices), and clusters that share a
+//! reader are merged. A cluster is closed when a node outside reads one of its values. Since a closed cluster runs as
+//! one loop, a node may join only if that creates no cycle through other open clusters.
 
 use std::collections::HashMap;
 
 use hornbeam_kernels::reduce::{self, BlockFold};
 
-use crate::fused::Space;
+use crate::fused::IterationSpace;
 use crate::graph::{Graph, Node, NodeId, Op, Value};
 use crate::types::TensorType;
 
-/// A cluster grows no further than this many nodes, so that its lanes stay in cache.
+/// Maximum number of nodes of a cluster, so that its lanes stay in cache.
 pub const MAX_NODES: usize = 160;
-/// Nor may it read more than this many different values.
+/// Maximum number of values that a cluster reads.
 pub const MAX_READS: usize = 40;
-/// Accumulators of one fold that stay in cache beside the lanes.
+/// Accumulators of one fold that stay in cache with the lanes.
 const MAX_INNER: usize = 4096;
-/// Below this, groups of columns are too small to be folded on their own.
+/// Groups of columns of fewer elements are too small to be folded by a loop.
 const MIN_GROUP: usize = 512;
 
-/// The fold that an operation is, if it is one.
+/// The fold of a reduction.
 pub fn fold_of(op: &Op) -> Option<BlockFold> {
     match op {
         Op::Reduce { op, .. } => Some(BlockFold::Reduce(*op)),
@@ -34,35 +34,35 @@ pub fn fold_of(op: &Op) -> Option<BlockFold> {
     }
 }
 
-/// The iteration space of a fold, if it folds neighbouring axes.
-pub fn space(graph: &Graph, node: &Node) -> Option<Space> {
+/// The iteration space of a fold over adjacent axes.
+pub fn space(graph: &Graph, node: &Node) -> Option<IterationSpace> {
     let (Op::Reduce { axes, .. } | Op::Moments { axes }) = &node.op else { return None };
     let (first, last) = (*axes.first()?, *axes.last()?);
     let shape = &graph.type_of(node.inputs[0]).shape;
-    let neighbours = (first..=last).all(|axis| shape[axis] == 1 || axes.contains(&axis));
-    neighbours.then(|| Space {
+    let adjacent = (first..=last).all(|axis| shape[axis] == 1 || axes.contains(&axis));
+    adjacent.then(|| IterationSpace {
         outer: shape[..first].iter().product(),
         n: shape[first..=last].iter().product(),
         inner: shape[last + 1..].iter().product(),
     })
 }
 
-/// Whether a loop folds this well. Moments have no kernel of their own: loops take them all.
+/// Return whether a loop folds this operation efficiently. Moments have no other kernel, so loops take all of them.
 fn foldable(graph: &Graph, node: &Node) -> bool {
     let Some(fold) = fold_of(&node.op) else { return false };
     let t = graph.type_of(node.inputs[0]);
-    let Some(Space { outer, n, inner }) = space(graph, node) else { return false };
+    let Some(IterationSpace { outer, n, inner }) = space(graph, node) else { return false };
     let suits = inner <= MAX_INNER && (outer == 1 || inner == 1 || n * inner >= MIN_GROUP);
-    let known = reduce::fold_kernels(fold, t.dtype).is_some() && t.count() > 0;
-    known && (suits || fold == BlockFold::Moments)
+    let supported = reduce::fold_kernels(fold, t.dtype).is_some() && t.count() > 0;
+    supported && (suits || fold == BlockFold::Moments)
 }
 
-/// A piece of the program: runs as a whole, after the pieces before it.
+/// A part of the program: one loop or one operation, run after the units before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Elementwise nodes (and reshapes between them) and folds over one iteration space, operands first.
     Cluster(Vec<NodeId>),
-    /// Any other operation that computes something.
+    /// Any other operation that is not a view.
     Single(NodeId),
 }
 
@@ -75,7 +75,7 @@ impl Unit {
     }
 }
 
-/// The units of a graph in an order that they can run in.
+/// Return the units of a graph in execution order.
 pub fn fuse(graph: &Graph) -> Vec<Unit> {
     let mut fuser = Fuser::new(graph);
     for id in 0..graph.nodes.len() as NodeId {
@@ -92,12 +92,12 @@ struct Cluster {
     nodes: Vec<NodeId>,
     reads: Vec<Value>,
     count: usize,
-    /// Set by the first fold: all have the same.
-    space: Option<Space>,
-    /// Open clusters whose values this one reads through anything but a lane.
-    after: Vec<usize>,
+    /// Set by the first fold; all folds have the same.
+    space: Option<IterationSpace>,
+    /// Open clusters whose values this one reads other than from a lane.
+    dependencies: Vec<usize>,
     closed: bool,
-    /// Nodes went over to this cluster.
+    /// The cluster that this one was merged into.
     merged: Option<usize>,
 }
 
@@ -105,8 +105,8 @@ struct Fuser<'a> {
     graph: &'a Graph,
     clusters: Vec<Cluster>,
     member: Vec<Option<usize>>,
-    /// The cluster that read a value last: a candidate for siblings.
-    reader: HashMap<Value, usize>,
+    /// The last cluster that read each value: a candidate for the next reader.
+    last_reader: HashMap<Value, usize>,
     units: Vec<Unit>,
 }
 
@@ -116,7 +116,7 @@ impl<'a> Fuser<'a> {
             graph,
             clusters: Vec::new(),
             member: vec![None; graph.nodes.len()],
-            reader: HashMap::new(),
+            last_reader: HashMap::new(),
             units: Vec::new(),
         }
     }
@@ -146,18 +146,18 @@ impl<'a> Fuser<'a> {
         cluster
     }
 
-    /// The open cluster that node belongs to.
+    /// The open cluster that contains a node.
     fn open_member(&self, node: NodeId) -> Option<usize> {
         let cluster = self.root(self.member[node as usize]?);
         (!self.clusters[cluster].closed).then_some(cluster)
     }
 
-    /// The open cluster that has that node's value in a lane, block by block.
+    /// The open cluster that holds a node's value in a lane, block by block.
     fn open_lane(&self, node: NodeId) -> Option<usize> {
         self.open_member(node).filter(|_| fold_of(&self.graph.node(node).op).is_none())
     }
 
-    /// The open cluster that `value` comes from, seen through views.
+    /// The open cluster that computes `value`, seen through views.
     fn open_source(&self, mut value: Value) -> Option<usize> {
         loop {
             if let Some(cluster) = self.member[value.node as usize] {
@@ -173,39 +173,39 @@ impl<'a> Fuser<'a> {
         let space = space(self.graph, node);
         let count = if space.is_some() { self.graph.type_of(node.inputs[0]) } else { &node.types[0] }.count();
         let mut direct: Vec<usize> = Vec::new();
-        let mut after: Vec<usize> = Vec::new();
+        let mut dependencies: Vec<usize> = Vec::new();
         let mut reads: Vec<Value> = Vec::new();
-        // The key of random bits is read as a whole, not element by element.
+        // The key of random bits is read at every block, not element by element.
         let by_element = !matches!(node.op, Op::RandomBits);
         for &input in &node.inputs {
             match (self.open_lane(input.node), self.open_source(input)) {
                 (Some(cluster), _) if by_element && self.clusters[cluster].count == count => {
-                    push_new(&mut direct, cluster)
+                    push_unique(&mut direct, cluster)
                 }
                 (_, Some(cluster)) => {
-                    push_new(&mut after, cluster);
+                    push_unique(&mut dependencies, cluster);
                     reads.push(input);
                 }
                 _ => reads.push(input),
             }
         }
-        let mut blockers = after.clone();
+        let mut blockers = dependencies.clone();
         blockers.extend(&direct);
         let mut candidates = direct;
         for read in &reads {
-            if let Some(&cluster) = self.reader.get(read) {
+            if let Some(&cluster) = self.last_reader.get(read) {
                 let cluster = self.root(cluster);
                 if !self.clusters[cluster].closed && self.clusters[cluster].count == count {
-                    push_new(&mut candidates, cluster);
+                    push_unique(&mut candidates, cluster);
                 }
             }
         }
-        // What is read through memory must have been written: such a node cannot run in the loop that writes it.
-        candidates.retain(|cluster| !after.contains(cluster));
-        let fits = |&&cluster: &&usize| agree(self.clusters[cluster].space, space);
-        let fitting: Vec<usize> = candidates.iter().filter(fits).copied().collect();
+        // A value that is read from memory must be complete, so the node cannot run in the loop that writes it.
+        candidates.retain(|cluster| !dependencies.contains(cluster));
+        let has_space = |&&cluster: &&usize| are_compatible(self.clusters[cluster].space, space);
+        let fitting: Vec<usize> = candidates.iter().filter(has_space).copied().collect();
         let target = self.choose(&fitting, &blockers, reads.len(), count);
-        self.add(target, id, &after, reads);
+        self.add(target, id, &dependencies, reads);
         self.clusters[target].space = self.clusters[target].space.or(space);
         candidates.retain(|&cluster| cluster != target && self.feeds(cluster, id));
         for &cluster in &candidates {
@@ -213,21 +213,21 @@ impl<'a> Fuser<'a> {
             if other == target || self.clusters[other].closed {
                 continue;
             }
-            // An operand that waits for this cluster would wait for the node that it is an operand of, were the two one.
-            let awaited =
+            // If another operand depends on this cluster, merging would make it depend on its own reader.
+            let creates_cycle =
                 candidates.iter().map(|&c| self.root(c)).any(|c| c != other && c != target && self.reaches(c, other));
-            if awaited || !self.merge(target, other) {
-                self.depend(target, other);
+            if creates_cycle || !self.merge(target, other) {
+                self.add_dependency(target, other);
             }
         }
     }
 
-    /// Whether `id` reads a member of `cluster` directly.
+    /// Return whether `id` reads a member of `cluster` directly.
     fn feeds(&self, cluster: usize, id: NodeId) -> bool {
         self.graph.node(id).inputs.iter().any(|v| self.open_lane(v.node) == Some(cluster))
     }
 
-    /// The first candidate that can take a node that reads `blockers` (itself aside), or a new cluster.
+    /// The first candidate that can take a node that also depends on `blockers`, or a new cluster.
     fn choose(&mut self, candidates: &[usize], blockers: &[usize], reads: usize, count: usize) -> usize {
         for &cluster in candidates {
             let c = &self.clusters[cluster];
@@ -241,19 +241,19 @@ impl<'a> Fuser<'a> {
         self.clusters.len() - 1
     }
 
-    fn add(&mut self, target: usize, id: NodeId, after: &[usize], reads: Vec<Value>) {
+    fn add(&mut self, target: usize, id: NodeId, dependencies: &[usize], reads: Vec<Value>) {
         self.member[id as usize] = Some(target);
         self.clusters[target].nodes.push(id);
-        for &other in after {
-            push_new(&mut self.clusters[target].after, other);
+        for &other in dependencies {
+            push_unique(&mut self.clusters[target].dependencies, other);
         }
         for read in reads {
-            self.reader.insert(read, target);
-            push_new(&mut self.clusters[target].reads, read);
+            self.last_reader.insert(read, target);
+            push_unique(&mut self.clusters[target].reads, read);
         }
     }
 
-    /// Whether running `from` needs `to` to have run (also when they are the same).
+    /// Return whether `from` depends on `to`, or is the same.
     fn reaches(&self, from: usize, to: usize) -> bool {
         let to = self.root(to);
         let mut seen = vec![self.root(from)];
@@ -262,10 +262,10 @@ impl<'a> Fuser<'a> {
             if seen[next] == to {
                 return true;
             }
-            for &after in &self.clusters[seen[next]].after {
-                let after = self.root(after);
-                if !self.clusters[after].closed {
-                    push_new(&mut seen, after);
+            for &dependency in &self.clusters[seen[next]].dependencies {
+                let dependency = self.root(dependency);
+                if !self.clusters[dependency].closed {
+                    push_unique(&mut seen, dependency);
                 }
             }
             next += 1;
@@ -273,125 +273,126 @@ impl<'a> Fuser<'a> {
         false
     }
 
-    /// Make one cluster of two, if that makes no cycle and the result is not too large.
+    /// Merge two clusters, if that creates no cycle and the result is not too large.
     fn merge(&mut self, target: usize, other: usize) -> bool {
         let (a, b) = (&self.clusters[target], &self.clusters[other]);
         let room = a.nodes.len() + b.nodes.len() <= MAX_NODES && a.reads.len() + b.reads.len() <= MAX_READS;
         if !room
             || a.count != b.count
-            || !agree(a.space, b.space)
+            || !are_compatible(a.space, b.space)
             || self.reaches(target, other)
             || self.reaches(other, target)
         {
             return false;
         }
-        let taken = std::mem::take(&mut self.clusters[other]);
+        let source = std::mem::take(&mut self.clusters[other]);
         self.clusters[other].merged = Some(target);
         let into = &mut self.clusters[target];
-        into.space = into.space.or(taken.space);
-        into.nodes.extend(taken.nodes);
+        into.space = into.space.or(source.space);
+        into.nodes.extend(source.nodes);
         into.nodes.sort_unstable();
-        taken.after.iter().for_each(|&a| push_new(&mut into.after, a));
-        taken.reads.iter().for_each(|&r| push_new(&mut into.reads, r));
+        source.dependencies.iter().for_each(|&d| push_unique(&mut into.dependencies, d));
+        source.reads.iter().for_each(|&r| push_unique(&mut into.reads, r));
         true
     }
 
-    /// `target` reads `other` from memory: run `other` first.
-    fn depend(&mut self, target: usize, other: usize) {
-        debug_assert!(!self.reaches(other, target), "`choose` refuses targets that others wait for");
-        push_new(&mut self.clusters[target].after, other);
+    /// Run `other` before `target`, which reads it from memory.
+    fn add_dependency(&mut self, target: usize, other: usize) {
+        debug_assert!(!self.reaches(other, target), "`choose` rejects targets that others depend on");
+        push_unique(&mut self.clusters[target].dependencies, other);
     }
 
-    /// Emit the cluster, behind those that it needs.
+    /// Emit the cluster, after its dependencies.
     fn close(&mut self, cluster: usize) {
         let cluster = self.root(cluster);
         if self.clusters[cluster].closed {
             return;
         }
         self.clusters[cluster].closed = true;
-        for needed in std::mem::take(&mut self.clusters[cluster].after) {
-            self.close(needed);
+        for dependency in std::mem::take(&mut self.clusters[cluster].dependencies) {
+            self.close(dependency);
         }
         let nodes = std::mem::take(&mut self.clusters[cluster].nodes);
         match nodes.as_slice() {
             [] => {}
-            // A sum of something in memory has a kernel of its own.
-            [one] if matches!(self.graph.node(*one).op, Op::Reduce { .. }) => self.units.push(Unit::Single(*one)),
+            // A reduction of a value in memory has a kernel of its own.
+            [node] if matches!(self.graph.node(*node).op, Op::Reduce { .. }) => self.units.push(Unit::Single(*node)),
             _ => self.units.push(Unit::Cluster(nodes)),
         }
     }
 }
 
-/// Whether folds over these spaces can share a loop.
-fn agree(a: Option<Space>, b: Option<Space>) -> bool {
+/// Return whether folds over these spaces can share a loop.
+fn are_compatible(a: Option<IterationSpace>, b: Option<IterationSpace>) -> bool {
     a.is_none() || b.is_none() || a == b
 }
 
-fn push_new<T: PartialEq>(list: &mut Vec<T>, item: T) {
+fn push_unique<T: PartialEq>(list: &mut Vec<T>, item: T) {
     if !list.contains(&item) {
         list.push(item);
     }
 }
 
-/// Move units that only make outputs of the graph (optimizer updates) up to right behind what they need, and behind
-/// the other readers of the graph inputs that they read, so that they can write in place. This frees the gradients.
+/// Hoist units that only compute outputs of the graph (optimizer updates) to the position after their dependencies,
+/// and after the other readers of the graph inputs that they read, so that they can write in place. This frees the
+/// gradients.
 fn hoist(graph: &Graph, units: Vec<Unit>) -> Vec<Unit> {
-    let mut made_by = vec![usize::MAX; graph.nodes.len()];
+    let mut producer = vec![usize::MAX; graph.nodes.len()];
     let mut readers: HashMap<NodeId, Vec<usize>> = HashMap::new();
     let mut consumed = vec![false; units.len()];
     let mut reads: Vec<Vec<NodeId>> = Vec::with_capacity(units.len());
     for (index, unit) in units.iter().enumerate() {
-        unit.nodes().iter().for_each(|&n| made_by[n as usize] = index);
+        unit.nodes().iter().for_each(|&n| producer[n as usize] = index);
         let mut sources = Vec::new();
         for &node in unit.nodes() {
             for &input in &graph.node(node).inputs {
-                push_new(&mut sources, source(graph, input));
+                push_unique(&mut sources, source(graph, input));
             }
         }
         for &s in &sources {
-            match made_by[s as usize] {
+            match producer[s as usize] {
                 usize::MAX if matches!(graph.node(s).op, Op::Input(_)) => readers.entry(s).or_default().push(index),
                 usize::MAX => {}
-                maker if maker != index => consumed[maker] = true,
+                unit if unit != index => consumed[unit] = true,
                 _ => {}
             }
         }
         reads.push(sources);
     }
-    // Units sort by (the unit they follow, whether they were moved, their own index).
+    // Sort keys: the unit that a unit follows, 1 if it was hoisted, its own index.
     let mut keys: Vec<(usize, usize, usize)> = Vec::with_capacity(units.len());
     for index in 0..units.len() {
         if consumed[index] || !matches!(units[index], Unit::Cluster(_)) {
             keys.push((index, 0, index));
             continue;
         }
-        let made: Vec<&TensorType> = units[index].nodes().iter().map(|&n| &graph.node(n).types[0]).collect();
-        let mut behind = 0;
+        let results: Vec<&TensorType> = units[index].nodes().iter().map(|&n| &graph.node(n).types[0]).collect();
+        let mut follows = 0;
         for &s in &reads[index] {
-            let maker = made_by[s as usize];
-            if maker != usize::MAX && maker != index {
-                behind = behind.max(maker);
+            let unit = producer[s as usize];
+            if unit != usize::MAX && unit != index {
+                follows = follows.max(unit);
             }
             // Only an operand of a result's type can be overwritten.
-            let others = readers.get(&s).into_iter().flatten().filter(|_| made.contains(&&graph.node(s).types[0]));
+            let others = readers.get(&s).into_iter().flatten().filter(|_| results.contains(&&graph.node(s).types[0]));
             for &reader in others.filter(|&&r| r != index) {
-                // Another final unit is itself on the move; its place is its own affair.
+                // Units that are hoisted themselves do not count.
                 if consumed[reader] || matches!(units[reader], Unit::Single(_)) {
-                    behind = behind.max(reader);
+                    follows = follows.max(reader);
                 }
             }
         }
-        keys.push((behind, 1, index));
+        keys.push((follows, 1, index));
     }
     let mut order: Vec<usize> = (0..units.len()).collect();
     order.sort_by_key(|&i| keys[i]);
     order.into_iter().map(|i| units[i].clone()).collect()
 }
 
-/// The node that holds the memory behind a value, seen through views.
+/// The node that owns the memory of a value, seen through views.
 pub fn source(graph: &Graph, mut value: Value) -> NodeId {
-    while let Some(shown) = graph.viewed(value) {
-        value = shown;
+    while let Some(viewed) = graph.viewed(value) {
+        value = viewed;
     }
     value.node
 }

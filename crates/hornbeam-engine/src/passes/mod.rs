@@ -1,8 +1,8 @@
-//! From a decoded graph to one that is ready to be lowered.
+//! Passes from a decoded graph to one that is ready to be lowered.
 //!
-//! [`builder`] rewrites while nodes are added (folding, identities, common subexpressions), [`bias_relu`] merges bias
-//! and relu into contractions, [`convolution`] pools them and brings their gradients together, [`fuse`] groups elementwise nodes
-//! and orders the groups, [`remat`] decides what groups compute again rather than keep.
+//! [`builder`] rewrites while nodes are added (folding, identities, common subexpressions), [`bias_relu`] fuses bias
+//! and relu into contractions, [`convolution`] fuses poolings and gradients of convolutions, [`fuse`] groups
+//! elementwise nodes and orders the groups, [`remat`] selects the values that groups recompute instead of storing.
 
 pub mod bias_relu;
 pub mod builder;
@@ -14,7 +14,7 @@ pub mod remat;
 
 use crate::graph::{Graph, NodeId, Op};
 
-/// The graph without the nodes that no output needs. Inputs stay.
+/// Remove the nodes that no output depends on. Inputs stay.
 pub fn eliminate_dead(mut graph: Graph) -> Graph {
     let mut live = vec![false; graph.nodes.len()];
     for output in &graph.outputs {
@@ -28,12 +28,12 @@ pub fn eliminate_dead(mut graph: Graph) -> Graph {
         }
     }
     let mut renamed = vec![NodeId::MAX; graph.nodes.len()];
-    let (mut index, mut kept) = (0, 0);
+    let (mut index, mut next) = (0, 0);
     graph.nodes.retain_mut(|node| {
         let keep = live[index];
         if keep {
-            renamed[index] = kept;
-            kept += 1;
+            renamed[index] = next;
+            next += 1;
             node.inputs.iter_mut().for_each(|v| v.node = renamed[v.node as usize]);
         }
         index += 1;
@@ -43,7 +43,7 @@ pub fn eliminate_dead(mut graph: Graph) -> Graph {
     graph
 }
 
-/// How many times each node's value number `output` is read, outputs of the graph included.
+/// Count the reads of every output of every node. Outputs of the graph are reads.
 pub fn use_counts(graph: &Graph) -> Vec<Vec<u32>> {
     let mut counts: Vec<Vec<u32>> = graph.nodes.iter().map(|n| vec![0; n.types.len()]).collect();
     let reads = graph.nodes.iter().flat_map(|n| n.inputs.iter()).chain(&graph.outputs);

@@ -1,8 +1,8 @@
-//! What clusters compute again rather than keep.
+//! Rematerialization: clusters recompute values instead of storing and reading them.
 //!
-//! A loop waits for memory, not for arithmetic: where a later cluster reads what an earlier one computed, it may be cheaper to
-//! read the operands and compute it once more. The masks and normalised values that the way back through a network needs are
-//! mostly of this kind, and then nobody stores them. A node may therefore be a member of several clusters; the
+//! Loops are bound by memory, not by arithmetic: if a later cluster reads a value of an earlier one, it can be
+//! cheaper to read the operands and compute the value again. Masks and normalized values that the backward pass reads
+//! are mostly of this kind, and are then never stored. A node can therefore be a member of several clusters; the
 //! first one stores it, if it is stored at all.
 
 use std::collections::HashMap;
@@ -13,11 +13,11 @@ use crate::passes::step_cost::step_cost;
 
 /// Smaller values stay in cache between the clusters.
 const MIN_ELEMENTS: usize = 1 << 15;
-/// The time that reading or writing a byte takes, in simple operations on one element.
-const BYTE: usize = 2;
+/// The cost of reading or writing a byte, in simple operations on one element.
+const BYTE_COST: usize = 2;
 
-/// The units with members added that are cheaper to compute than to read, and without those that nobody reads any more.
-pub fn rematerialise(graph: &Graph, units: Vec<Unit>) -> Vec<Unit> {
+/// Add members to the units that are cheaper to compute than to read, and remove members without readers.
+pub fn rematerialize(graph: &Graph, units: Vec<Unit>) -> Vec<Unit> {
     let mut remat = Remat::new(graph, units);
     for id in 0..graph.nodes.len() as NodeId {
         remat.decide(id);
@@ -36,8 +36,8 @@ pub fn rematerialise(graph: &Graph, units: Vec<Unit>) -> Vec<Unit> {
         let mut read: Vec<NodeId> = Vec::new();
         for &id in nodes.iter().rev() {
             let node = graph.node(id);
-            let kept = stored[id as usize] && owner[&id] == index;
-            if kept || fold_of(&node.op).is_some() || read.contains(&id) {
+            let is_stored = stored[id as usize] && owner[&id] == index;
+            if is_stored || fold_of(&node.op).is_some() || read.contains(&id) {
                 needed.push(id);
                 read.extend(node.inputs.iter().map(|v| v.node));
             }
@@ -49,28 +49,29 @@ pub fn rematerialise(graph: &Graph, units: Vec<Unit>) -> Vec<Unit> {
     units
 }
 
-/// The members of clusters that must be in memory: somebody reads them in another way than as a lane.
+/// Mark the members of clusters that must be in memory because they are read other than from a lane.
 pub fn stored(graph: &Graph, units: &[Unit]) -> Vec<bool> {
-    let homes = homes(graph, units);
+    let units_of = units_of(graph, units);
     let mut stored = vec![false; graph.nodes.len()];
     graph.outputs.iter().for_each(|v| stored[v.node as usize] = true);
     for (reader, node) in graph.nodes.iter().enumerate() {
-        let by_element = reads_elements(&node.op) || matches!(node.op, Op::Reshape);
+        let elementwise = reads_elements(&node.op) || matches!(node.op, Op::Reshape);
         for input in &node.inputs {
             let at = input.node as usize;
-            let lane = |unit: &usize| homes[at].contains(unit) && fold_of(&graph.nodes[at].op).is_none();
-            stored[at] |= homes[reader].is_empty() || !by_element || !homes[reader].iter().all(lane);
+            let lane = |unit: &usize| units_of[at].contains(unit) && fold_of(&graph.nodes[at].op).is_none();
+            stored[at] |= units_of[reader].is_empty() || !elementwise || !units_of[reader].iter().all(lane);
         }
     }
     stored
 }
 
-fn homes(graph: &Graph, units: &[Unit]) -> Vec<Vec<usize>> {
-    let mut homes = vec![Vec::new(); graph.nodes.len()];
+/// The units that contain each node.
+fn units_of(graph: &Graph, units: &[Unit]) -> Vec<Vec<usize>> {
+    let mut units_of = vec![Vec::new(); graph.nodes.len()];
     for (index, unit) in units.iter().enumerate() {
-        unit.nodes().iter().for_each(|&n| homes[n as usize].push(index));
+        unit.nodes().iter().for_each(|&n| units_of[n as usize].push(index));
     }
-    homes
+    units_of
 }
 
 fn reads_elements(op: &Op) -> bool {
@@ -80,13 +81,13 @@ fn reads_elements(op: &Op) -> bool {
 struct Remat<'a> {
     graph: &'a Graph,
     units: Vec<Unit>,
-    homes: Vec<Vec<usize>>,
+    units_of: Vec<Vec<usize>>,
     readers: Vec<Vec<NodeId>>,
-    /// Decided so far: can be read from memory.
+    /// Nodes that can be read from memory, as decided so far.
     in_memory: Vec<bool>,
 }
 
-/// What a cluster would have to take in to compute a value itself.
+/// The nodes that a cluster would add to compute a value, and the values that it would read.
 #[derive(Default)]
 struct Expansion {
     nodes: Vec<NodeId>,
@@ -104,27 +105,27 @@ impl<'a> Remat<'a> {
         }
         let mut in_memory = vec![false; graph.nodes.len()];
         graph.outputs.iter().for_each(|v| in_memory[v.node as usize] = true);
-        Remat { graph, homes: homes(graph, &units), units, readers, in_memory }
+        Remat { graph, units_of: units_of(graph, &units), units, readers, in_memory }
     }
 
     fn is_lane(&self, id: NodeId) -> bool {
         let op = &self.graph.node(id).op;
-        op.is_elementwise() && self.homes[id as usize].iter().all(|&u| matches!(self.units[u], Unit::Cluster(_)))
+        op.is_elementwise() && self.units_of[id as usize].iter().all(|&u| matches!(self.units[u], Unit::Cluster(_)))
     }
 
-    /// Where a value that is a lane goes: read from memory, or computed again by all clusters that read it.
+    /// Decide whether a lane is read from memory, or recomputed by all clusters that read it.
     fn decide(&mut self, id: NodeId) {
         let at = id as usize;
         if !self.is_lane(id) {
             self.in_memory[at] = true;
             return;
         }
-        let mut outside: Vec<(usize, Vec<NodeId>)> = Vec::new();
-        self.in_memory[at] |= !self.outside(id, id, &mut Vec::new(), &mut outside);
-        if self.in_memory[at] || outside.is_empty() {
+        let mut readers: Vec<(usize, Vec<NodeId>)> = Vec::new();
+        self.in_memory[at] |= !self.find_readers(id, id, &mut Vec::new(), &mut readers);
+        if self.in_memory[at] || readers.is_empty() {
             return;
         }
-        match self.plan(id, &outside) {
+        match self.plan(id, &readers) {
             None => self.in_memory[at] = true,
             Some(additions) => {
                 for (unit, nodes) in additions {
@@ -134,14 +135,14 @@ impl<'a> Remat<'a> {
         }
     }
 
-    /// The clusters that read `id` element by element without computing it, with the reshapes on the way. False if somebody
-    /// reads it otherwise.
-    fn outside(
+    /// Collect the clusters that read `id` element by element without computing it, with the reshapes on the path.
+    /// Return false if it is read in another way.
+    fn find_readers(
         &self,
         origin: NodeId,
         id: NodeId,
-        way: &mut Vec<NodeId>,
-        found: &mut Vec<(usize, Vec<NodeId>)>,
+        path: &mut Vec<NodeId>,
+        clusters: &mut Vec<(usize, Vec<NodeId>)>,
     ) -> bool {
         if id != origin && self.graph.outputs.iter().any(|v| v.node == id) {
             return false;
@@ -149,21 +150,21 @@ impl<'a> Remat<'a> {
         self.readers[id as usize].iter().all(|&reader| {
             let op = &self.graph.node(reader).op;
             if matches!(op, Op::Reshape) {
-                way.push(reader);
-                let fine = self.outside(origin, reader, way, found);
-                way.pop();
-                return fine;
+                path.push(reader);
+                let elementwise = self.find_readers(origin, reader, path, clusters);
+                path.pop();
+                return elementwise;
             }
-            let homes = &self.homes[reader as usize];
-            let clusters = homes.iter().all(|&u| matches!(self.units[u], Unit::Cluster(_)));
-            if homes.is_empty() || !clusters || !reads_elements(op) {
+            let units = &self.units_of[reader as usize];
+            let only_clusters = units.iter().all(|&u| matches!(self.units[u], Unit::Cluster(_)));
+            if units.is_empty() || !only_clusters || !reads_elements(op) {
                 return false;
             }
-            for &unit in homes {
-                if !self.homes[origin as usize].contains(&unit) {
-                    match found.iter_mut().find(|(u, _)| *u == unit) {
-                        Some((_, path)) => path.extend(way.iter()),
-                        None => found.push((unit, way.clone())),
+            for &unit in units {
+                if !self.units_of[origin as usize].contains(&unit) {
+                    match clusters.iter_mut().find(|(u, _)| *u == unit) {
+                        Some((_, reshapes)) => reshapes.extend(path.iter()),
+                        None => clusters.push((unit, path.clone())),
                     }
                 }
             }
@@ -171,57 +172,58 @@ impl<'a> Remat<'a> {
         })
     }
 
-    /// What every cluster takes in, if that costs less than keeping the value.
-    fn plan(&self, id: NodeId, outside: &[(usize, Vec<NodeId>)]) -> Option<Vec<(usize, Vec<NodeId>)>> {
+    /// The nodes that each cluster adds, if that costs less than storing the value.
+    fn plan(&self, id: NodeId, readers: &[(usize, Vec<NodeId>)]) -> Option<Vec<(usize, Vec<NodeId>)>> {
         let t = &self.graph.node(id).types[0];
         if t.count() < MIN_ELEMENTS {
             return None;
         }
-        // Writing brings the line into cache first.
-        let keeping = t.bytes() * (2 + outside.len()) * BYTE;
-        let mut computing = 0;
-        let mut additions = Vec::with_capacity(outside.len());
-        for (unit, way) in outside {
-            let mut found = Expansion::default();
-            self.expand(*unit, id, &mut found)?;
-            let known = self.sources(*unit);
-            let new = found.leaves.iter().filter(|v| !known.contains(&source(self.graph, **v)));
+        // A write costs twice: it reads the cache line first.
+        let storing = t.bytes() * (2 + readers.len()) * BYTE_COST;
+        let mut recomputing = 0;
+        let mut additions = Vec::with_capacity(readers.len());
+        for (unit, reshapes) in readers {
+            let mut expansion = Expansion::default();
+            self.expand(*unit, id, &mut expansion)?;
+            let sources = self.sources(*unit);
+            let new = expansion.leaves.iter().filter(|v| !sources.contains(&source(self.graph, **v)));
             let bytes: usize = new.map(|&v| self.bytes_read(v)).sum();
-            let room = self.units[*unit].nodes().len() + found.nodes.len() + way.len() <= MAX_NODES
-                && known.len() + found.leaves.len() <= MAX_READS;
-            if !room {
+            let fits = self.units[*unit].nodes().len() + expansion.nodes.len() + reshapes.len() <= MAX_NODES
+                && sources.len() + expansion.leaves.len() <= MAX_READS;
+            if !fits {
                 return None;
             }
-            computing += bytes * BYTE + found.cost * t.count();
-            found.nodes.extend(way);
-            additions.push((*unit, found.nodes));
+            recomputing += bytes * BYTE_COST + expansion.cost * t.count();
+            expansion.nodes.extend(reshapes);
+            additions.push((*unit, expansion.nodes));
         }
-        (computing < keeping).then_some(additions)
+        (recomputing < storing).then_some(additions)
     }
 
-    /// Collect what `id` needs that is neither in memory nor computed by `unit`. None: it should not be computed twice.
-    fn expand(&self, unit: usize, id: NodeId, found: &mut Expansion) -> Option<()> {
-        if found.nodes.contains(&id) || self.homes[id as usize].contains(&unit) {
+    /// Collect the operands of `id` that are neither in memory nor computed by `unit`. None if it must not be
+    /// recomputed.
+    fn expand(&self, unit: usize, id: NodeId, expansion: &mut Expansion) -> Option<()> {
+        if expansion.nodes.contains(&id) || self.units_of[id as usize].contains(&unit) {
             return Some(());
         }
         let node = self.graph.node(id);
-        if matches!(node.op, Op::RandomBits) || found.nodes.len() > MAX_NODES {
+        if matches!(node.op, Op::RandomBits) || expansion.nodes.len() > MAX_NODES {
             return None;
         }
-        found.nodes.push(id);
-        found.cost += if matches!(node.op, Op::Reshape) { 0 } else { step_cost(&node.op, node.types[0].dtype) };
+        expansion.nodes.push(id);
+        expansion.cost += if matches!(node.op, Op::Reshape) { 0 } else { step_cost(&node.op, node.types[0].dtype) };
         for &input in &node.inputs {
             if self.is_inner(input.node) {
-                self.expand(unit, input.node, found)?;
+                self.expand(unit, input.node, expansion)?;
             } else {
-                self.leaf(input)?;
-                found.leaves.push(input);
+                self.check_leaf(input)?;
+                expansion.leaves.push(input);
             }
         }
         Some(())
     }
 
-    /// A lane, or a reshape of one, that is not kept.
+    /// Return whether a node is a lane, or a reshape of one, that is not in memory.
     fn is_inner(&self, id: NodeId) -> bool {
         let node = self.graph.node(id);
         match node.op {
@@ -230,8 +232,8 @@ impl<'a> Remat<'a> {
         }
     }
 
-    /// Refuse to read state later than its update could overwrite it.
-    fn leaf(&self, value: Value) -> Option<()> {
+    /// None for state: a later read could prevent its update in place.
+    fn check_leaf(&self, value: Value) -> Option<()> {
         match self.graph.node(source(self.graph, value)).op {
             Op::Input(n) => {
                 let output = self.graph.outputs.get(n as usize).map(|&v| self.graph.type_of(v));
@@ -261,11 +263,11 @@ impl<'a> Remat<'a> {
     }
 
     fn extend(&mut self, unit: usize, added: Vec<NodeId>) {
-        let Unit::Cluster(nodes) = &mut self.units[unit] else { unreachable!("only clusters read by element") };
+        let Unit::Cluster(nodes) = &mut self.units[unit] else { unreachable!("only clusters read elements") };
         for id in added {
             if !nodes.contains(&id) {
                 nodes.push(id);
-                self.homes[id as usize].push(unit);
+                self.units_of[id as usize].push(unit);
             }
         }
         nodes.sort_unstable();

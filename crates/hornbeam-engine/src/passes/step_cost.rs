@@ -1,10 +1,10 @@
-//! What elementwise operations cost.
+//! The cost of elementwise operations.
 
 use hornbeam_kernels::dtype::DType;
 
 use crate::graph::Op;
 
-/// Rough cost of one element, in additions.
+/// Return the rough cost of one element, in additions.
 pub fn step_cost(op: &Op, dtype: DType) -> usize {
     let width = dtype.size().div_ceil(4);
     let base = match op {
@@ -25,6 +25,6 @@ pub fn step_cost(op: &Op, dtype: DType) -> usize {
         Op::Moments { .. } => 4,
         _ => 1,
     };
-    // Sixteen-bit floats are widened and narrowed around every operation.
+    // 16-bit floats are widened before every operation and narrowed after it.
     base * width + if matches!(dtype, DType::F16 | DType::BF16) { 2 } else { 0 }
 }

@@ -1,4 +1,4 @@
-//! Writing small graphs as text, and running them on f32 arrays.
+//! Small graphs as text, and float32 buffers.
 #![allow(dead_code)]
 
 use hornbeam_engine::buffer::Buffer;

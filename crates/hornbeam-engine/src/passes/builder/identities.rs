@@ -1,7 +1,7 @@
 //! Rewrites of single nodes: scalar folding and algebraic identities.
 //!
-//! All are exact to the last bit, but for `x + 0` on floats, which keeps -0, and for the sum of a scattered pooling,
-//! which adds the same terms in another order, and for factors that are taken out of sums.
+//! All are bit-exact, with three exceptions: `x + 0` on floats keeps -0, the sum of a scattered pooling adds the same
+//! terms in another order, and constant factors are moved out of sums.
 
 use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::elementwise::{Binary, Compare, Unary};
@@ -12,7 +12,7 @@ use crate::passes::builder::Builder;
 use crate::scalar;
 use crate::types::TensorType;
 
-/// An existing (or cheaper) value that equals `op(inputs)`, if a rule says so.
+/// Return an existing (or cheaper) value that equals `op(inputs)`, if a rule applies.
 pub fn simplify(b: &mut Builder, op: &Op, inputs: &[Value], t: &TensorType) -> Option<Value> {
     if let Some(value) = fold(b, op, inputs, t) {
         return Some(value);
@@ -31,7 +31,7 @@ pub fn simplify(b: &mut Builder, op: &Op, inputs: &[Value], t: &TensorType) -> O
     }
 }
 
-/// Elementwise operations whose operands are all scalars known now.
+/// Fold an elementwise operation whose operands are all scalar constants.
 fn fold(b: &mut Builder, op: &Op, inputs: &[Value], t: &TensorType) -> Option<Value> {
     if inputs.is_empty() || inputs.len() > 3 {
         return None;
@@ -41,8 +41,8 @@ fn fold(b: &mut Builder, op: &Op, inputs: &[Value], t: &TensorType) -> Option<Va
         return None;
     }
     let mut operands = [[0u8; 8]; 3];
-    for (slot, &input) in operands.iter_mut().zip(inputs) {
-        *slot = b.graph.literal(input)?;
+    for (operand, &input) in operands.iter_mut().zip(inputs) {
+        *operand = b.graph.literal(input)?;
     }
     let dtype = b.type_of(*inputs.last()?).dtype;
     let result = match op {
@@ -67,7 +67,7 @@ fn simplify_unary(b: &Builder, unary: Unary, x: Value) -> Option<Value> {
     }
 }
 
-/// The value of a literal, for comparing with 0, 1 and the like (exact for these).
+/// The value of a scalar constant as f64, for comparisons with small integers, which are exact.
 fn number(b: &Builder, value: Value) -> Option<f64> {
     let bytes = b.graph.literal(value)?;
     Some(scalar::to_f64(b.type_of(value).dtype, bytes))
@@ -86,15 +86,15 @@ fn simplify_binary(b: &mut Builder, binary: Binary, x: &[Value], t: &TensorType)
         "div" if t.dtype.is_float() => {
             // The reciprocal of a power of two is exact, and multiplying is several times faster.
             let divisor = right?;
-            let mantissa_free = divisor.abs() >= 1e-4 && divisor.abs() <= 1e4 && divisor.to_bits() << 12 == 0;
-            if !mantissa_free {
+            let power_of_two = divisor.abs() >= 1e-4 && divisor.abs() <= 1e4 && divisor.to_bits() << 12 == 0;
+            if !power_of_two {
                 return None;
             }
             let reciprocal = b.literal(scalar::from_f64(t.dtype, 1.0 / divisor), t);
-            Some(b.one(Op::Binary(Binary::parse("mul")?), vec![x[0], reciprocal], t.clone()))
+            Some(b.add(Op::Binary(Binary::parse("mul")?), vec![x[0], reciprocal], t.clone()))
         }
         "pow" if right == Some(1.0) => Some(x[0]),
-        "pow" if right == Some(2.0) => Some(b.one(Op::Binary(Binary::parse("mul")?), vec![x[0], x[0]], t.clone())),
+        "pow" if right == Some(2.0) => Some(b.add(Op::Binary(Binary::parse("mul")?), vec![x[0], x[0]], t.clone())),
         "max" | "min" if x[0] == x[1] => Some(x[0]),
         "and" | "or" if x[0] == x[1] => Some(x[0]),
         "and" if is_bool && right == Some(1.0) => Some(x[0]),
@@ -105,8 +105,9 @@ fn simplify_binary(b: &mut Builder, binary: Binary, x: &[Value], t: &TensorType)
     }
 }
 
-/// `select(x > 0, max_pool_scatter(x, dy), 0)`, the way back through relu and pooling, masks what pooling let through
-/// instead: a window's gradient goes to where x is its maximum, so x > 0 there if and only if the maximum is.
+/// Rewrite `select(x > 0, max_pool_scatter(x, dy), 0)`, the backward pass of relu and pooling, to mask the pooled
+/// gradient: a window's gradient goes to the position where x is its maximum, and x > 0 there if and only if the
+/// maximum is.
 fn relu_before_pool(b: &mut Builder, inputs: &[Value], t: &TensorType) -> Option<Value> {
     let zero = |b: &Builder, v: Value| number(b, v) == Some(0.0);
     let (mask, scatter) = (b.graph.node(inputs[0].node).clone(), b.graph.node(inputs[1].node).clone());
@@ -117,12 +118,12 @@ fn relu_before_pool(b: &mut Builder, inputs: &[Value], t: &TensorType) -> Option
     }
     let (x, dy) = (scatter.inputs[0], scatter.inputs[1]);
     let small = b.type_of(dy).clone();
-    let pooled = b.one(Op::Pool { kind: PoolKind::Max, window: window.clone() }, vec![x], small.clone());
-    let nothing = b.literal([0; 8], &small);
-    let truth = TensorType::new(DType::Bool, small.shape.clone());
-    let mask = b.one(Op::Compare(Compare::Gt), vec![pooled, nothing], truth);
-    let dy = b.one(Op::Select, vec![mask, dy, nothing], small);
-    Some(b.one(scatter.op.clone(), vec![x, dy], t.clone()))
+    let pooled = b.add(Op::Pool { kind: PoolKind::Max, window: window.clone() }, vec![x], small.clone());
+    let zeros = b.literal([0; 8], &small);
+    let mask_type = TensorType::new(DType::Bool, small.shape.clone());
+    let mask = b.add(Op::Compare(Compare::Gt), vec![pooled, zeros], mask_type);
+    let dy = b.add(Op::Select, vec![mask, dy, zeros], small);
+    Some(b.add(scatter.op.clone(), vec![x, dy], t.clone()))
 }
 
 fn simplify_convert(b: &mut Builder, op: &Op, x: Value, t: &TensorType) -> Option<Value> {
@@ -136,8 +137,8 @@ fn simplify_convert(b: &mut Builder, op: &Op, x: Value, t: &TensorType) -> Optio
     }
     let source = inner.inputs[0];
     let original = b.type_of(source).dtype;
-    let lossless = matches!(op, Op::Bitcast) || scalar::holds(from, original);
-    lossless.then(|| b.one(op.clone(), vec![source], t.clone()))
+    let lossless = matches!(op, Op::Bitcast) || scalar::is_lossless(original, from);
+    lossless.then(|| b.add(op.clone(), vec![source], t.clone()))
 }
 
 fn simplify_shape(b: &mut Builder, op: &Op, inputs: &[Value], t: &TensorType) -> Option<Value> {
@@ -145,7 +146,7 @@ fn simplify_shape(b: &mut Builder, op: &Op, inputs: &[Value], t: &TensorType) ->
     let movement = matches!(op, Op::Reshape | Op::Transpose { .. } | Op::Slice { .. } | Op::Broadcast { .. });
     if movement {
         if let Some(bytes) = b.graph.literal(x) {
-            // Also ends chains of broadcasts of a scalar: one is left.
+            // Also shortens chains of broadcasts of a scalar to one.
             let direct = b.literal(bytes, t);
             return (direct != x || b.type_of(x) == t).then_some(direct);
         }
@@ -155,58 +156,59 @@ fn simplify_shape(b: &mut Builder, op: &Op, inputs: &[Value], t: &TensorType) ->
     match op {
         Op::Reshape | Op::Broadcast { .. } if same => Some(x),
         Op::Slice { step, .. } if same && step.iter().all(|&s| s == 1) => Some(x),
-        Op::Reshape if matches!(inner.op, Op::Reshape) => Some(b.one(Op::Reshape, inner.inputs, t.clone())),
+        Op::Reshape if matches!(inner.op, Op::Reshape) => Some(b.add(Op::Reshape, inner.inputs, t.clone())),
         Op::Transpose { perm } if perm.iter().enumerate().all(|(i, &p)| i == p) => Some(x),
         Op::Transpose { perm } => match &inner.op {
             Op::Transpose { perm: first } => {
                 let perm = perm.iter().map(|&p| first[p]).collect();
-                Some(b.one(Op::Transpose { perm }, inner.inputs.clone(), t.clone()))
+                Some(b.add(Op::Transpose { perm }, inner.inputs.clone(), t.clone()))
             }
             Op::Dot { .. } if swaps_operands(b, &inner, perm) => {
-                Some(b.one(swapped(&inner.op)?, vec![inner.inputs[1], inner.inputs[0]], t.clone()))
+                Some(b.add(swapped(&inner.op)?, vec![inner.inputs[1], inner.inputs[0]], t.clone()))
             }
-            _ => moves_only_unit_axes(perm, &b.type_of(x).shape).then(|| b.one(Op::Reshape, vec![x], t.clone())),
+            _ => moves_only_unit_axes(perm, &b.type_of(x).shape).then(|| b.add(Op::Reshape, vec![x], t.clone())),
         },
         Op::Broadcast { dims } => match &inner.op {
             Op::Broadcast { dims: first } => {
                 let dims = first.iter().map(|&d| dims[d]).collect();
-                Some(b.one(Op::Broadcast { dims }, inner.inputs.clone(), t.clone()))
+                Some(b.add(Op::Broadcast { dims }, inner.inputs.clone(), t.clone()))
             }
-            // Nothing is repeated: only unit axes are added.
-            _ => (b.type_of(x).count() == t.count()).then(|| b.one(Op::Reshape, vec![x], t.clone())),
+            // A broadcast that only adds unit axes.
+            _ => (b.type_of(x).count() == t.count()).then(|| b.add(Op::Reshape, vec![x], t.clone())),
         },
         Op::Reduce { axes, .. } => {
             let unit = axes.iter().all(|&a| b.type_of(x).shape[a] == 1);
             if unit {
-                return Some(b.one(Op::Reshape, vec![x], t.clone()));
+                return Some(b.add(Op::Reshape, vec![x], t.clone()));
             }
             if let Some(sum) = constant_factor(b, &inner, op, axes, t) {
                 return Some(sum);
             }
-            // What pooling scatters, it scatters once: the sum over all places is the sum over all windows.
-            let small = scattered_once(&inner, op, axes)?;
-            Some(b.one(op.clone(), vec![small], t.clone()))
+            // Each window scatters its gradient to one position, so the sum over positions is the sum over windows.
+            let small = scattered_operand(&inner, op, axes)?;
+            Some(b.add(op.clone(), vec![small], t.clone()))
         }
         Op::Concatenate { .. } if inputs.len() == 1 => Some(x),
         Op::Reverse { axes } if axes.iter().all(|&a| t.shape[a] <= 1) => Some(x),
         Op::Pad { low, high, interior } => {
-            let nothing = low.iter().chain(high).all(|&n| n == 0) && interior.iter().all(|&n| n == 0);
-            nothing.then_some(x)
+            let unpadded = low.iter().chain(high).all(|&n| n == 0) && interior.iter().all(|&n| n == 0);
+            unpadded.then_some(x)
         }
         Op::Cumulative { axis, .. } if t.shape[*axis] == 1 => Some(x),
         _ => None,
     }
 }
 
-/// The sum of `x * v` is `v * sum(x)` where `v` does not vary along the summed axes; and the sum of `-x` is `-sum(x)`.
+/// Rewrite the sum of `x * v` to `v * sum(x)` if `v` is constant along the summed axes, and the sum of `-x` to
+/// `-sum(x)`.
 fn constant_factor(b: &mut Builder, inner: &Node, sum: &Op, axes: &[usize], t: &TensorType) -> Option<Value> {
     if !matches!(sum, Op::Reduce { op: Reduce::Sum, .. }) || !matches!(t.dtype, DType::F32 | DType::F64) {
         return None;
     }
     match &inner.op {
         Op::Unary(Unary::Neg) => {
-            let total = b.one(sum.clone(), inner.inputs.clone(), t.clone());
-            Some(b.one(inner.op.clone(), vec![total], t.clone()))
+            let total = b.add(sum.clone(), inner.inputs.clone(), t.clone());
+            Some(b.add(inner.op.clone(), vec![total], t.clone()))
         }
         Op::Binary(Binary::Mul) => {
             let sides = [(inner.inputs[0], inner.inputs[1]), (inner.inputs[1], inner.inputs[0])];
@@ -218,30 +220,30 @@ fn constant_factor(b: &mut Builder, inner: &Node, sum: &Op, axes: &[usize], t: &
                 let varies = |axis: &usize| dims.iter().zip(from).any(|(d, &extent)| d == axis && extent > 1);
                 (!axes.iter().any(varies)).then(|| (x, vector, dims.clone()))
             })?;
-            // The axes that are kept, as the result numbers them; summed ones are of extent 1 in the vector.
+            // The kept axes, as numbered in the result; the summed axes have extent 1 in the vector.
             let from = b.type_of(vector).shape.clone();
             let kept: Vec<usize> = (0..dims.len()).filter(|&i| !axes.contains(&dims[i])).collect();
             let small = TensorType::new(t.dtype, kept.iter().map(|&i| from[i]).collect());
-            let vector = b.one(Op::Reshape, vec![vector], small);
+            let vector = b.add(Op::Reshape, vec![vector], small);
             let dims = kept.iter().map(|&i| dims[i] - axes.iter().filter(|&&a| a < dims[i]).count()).collect();
-            let factor = b.one(Op::Broadcast { dims }, vec![vector], t.clone());
-            let total = b.one(sum.clone(), vec![x], t.clone());
-            Some(b.one(inner.op.clone(), vec![total, factor], t.clone()))
+            let factor = b.add(Op::Broadcast { dims }, vec![vector], t.clone());
+            let total = b.add(sum.clone(), vec![x], t.clone());
+            Some(b.add(inner.op.clone(), vec![total, factor], t.clone()))
         }
         _ => None,
     }
 }
 
-/// The operand whose elements `max_pool_scatter` spreads over the summed axes, if every window has a place for its own.
-fn scattered_once(scatter: &Node, sum: &Op, axes: &[usize]) -> Option<Value> {
+/// The operand whose elements `max_pool_scatter` distributes over the summed axes, if every window overlaps the image.
+fn scattered_operand(scatter: &Node, sum: &Op, axes: &[usize]) -> Option<Value> {
     let Op::Pool { kind: PoolKind::MaxScatter, window } = &scatter.op else { return None };
     let sums = matches!(sum, Op::Reduce { op: Reduce::Sum, .. });
     let spatial = (1..=window.size.len()).all(|axis| axes.contains(&axis)) && !axes.contains(&(window.size.len() + 1));
-    let inside = |(&size, &(low, high)): (&usize, &(i64, i64))| low < size as i64 && high < size as i64;
-    (sums && spatial && window.size.iter().zip(&window.padding).all(inside)).then_some(scatter.inputs[1])
+    let overlaps = |(&size, &(low, high)): (&usize, &(i64, i64))| low < size as i64 && high < size as i64;
+    (sums && spatial && window.size.iter().zip(&window.padding).all(overlaps)).then_some(scatter.inputs[1])
 }
 
-/// Whether `perm` puts the free axes of the second operand of a contraction before those of the first.
+/// Return whether `perm` puts the free axes of the second operand of a contraction before those of the first.
 fn swaps_operands(b: &Builder, dot: &Node, perm: &[usize]) -> bool {
     let Op::Dot { contract, batch, epilogue } = &dot.op else { return false };
     let batches = batch[0].len();

@@ -1,0 +1,51 @@
+//! Row kernels: softmax, cross-entropy and layer normalization, over the last axis.
+
+use crate::decode::params::{take, Params};
+use crate::error::Result;
+use crate::graph::{Op, RowKernel, Value};
+use crate::passes::builder::Builder;
+use crate::types::TensorType;
+
+/// Emit the row kernel of the composite `name`. None if it has none: the body stays.
+pub(super) fn emit_kernel(b: &mut Builder, name: &str, p: &mut Params, x: &[Value]) -> Result<Option<Vec<Value>>> {
+    let Some(&first) = x.first() else { return Ok(None) };
+    let t = b.type_of(first).clone();
+    if !t.dtype.is_float() || t.rank() == 0 || t.count() == 0 {
+        return Ok(None);
+    }
+    let rows = TensorType::new(t.dtype, t.shape[..t.rank() - 1].to_vec());
+    let mut row = |kernel: RowKernel, x: &[Value], types: Vec<TensorType>| b.emit(Op::Rows(kernel), x.to_vec(), types);
+    let results = match (name, x.len()) {
+        ("softmax", 1) => row(RowKernel::Softmax, x, vec![t])?,
+        ("log_softmax", 1) => row(RowKernel::LogSoftmax, x, vec![t])?,
+        ("softmax_vjp", 2) => {
+            let y = row(RowKernel::Softmax, &x[..1], vec![t.clone()])?[0];
+            row(RowKernel::SoftmaxVjp, &[y, x[1]], vec![t])?
+        }
+        ("log_softmax_vjp", 2) => {
+            let y = row(RowKernel::LogSoftmax, &x[..1], vec![t.clone()])?[0];
+            row(RowKernel::LogSoftmaxVjp, &[y, x[1]], vec![t])?
+        }
+        ("softmax_cross_entropy", 2) => row(RowKernel::CrossEntropy, x, vec![rows])?,
+        ("softmax_cross_entropy_vjp", 3) => row(RowKernel::CrossEntropyVjp, x, vec![t])?,
+        ("sparse_softmax_cross_entropy" | "sparse_softmax_cross_entropy_vjp", n) => {
+            if x.get(1).is_none_or(|&labels| !b.type_of(labels).dtype.is_int()) {
+                return Ok(None);
+            }
+            let (kernel, result) =
+                if n == 2 { (RowKernel::SparseCrossEntropy, rows) } else { (RowKernel::SparseCrossEntropyVjp, t) };
+            b.emit(Op::Rows(kernel), x.to_vec(), vec![result])?
+        }
+        ("layer_norm", 3) => {
+            let epsilon = take::<f64>(p, "epsilon")?.to_bits();
+            row(RowKernel::LayerNorm { epsilon }, x, vec![t])?
+        }
+        ("layer_norm_vjp", 4) => {
+            let epsilon = take::<f64>(p, "epsilon")?.to_bits();
+            let last = TensorType::new(t.dtype, vec![t.shape[t.rank() - 1]]);
+            row(RowKernel::LayerNormVjp { epsilon }, x, vec![t, last.clone(), last])?
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(results))
+}

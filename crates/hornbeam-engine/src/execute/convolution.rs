@@ -1,0 +1,102 @@
+//! Convolutions, with pooling and gradients.
+
+use hornbeam_kernels::conv::{self, OutputGrad};
+use hornbeam_kernels::dispatch;
+use hornbeam_kernels::window::{self, PoolShape};
+
+use crate::buffer::Buffer;
+use crate::execute::{bias_relu, Context};
+use crate::graph::{GradSource, PoolKind};
+use crate::instruction::{Instruction, Kind};
+use crate::memory::Memory;
+use crate::weight_cache::CachedWeight;
+
+pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
+    if let Some(CachedWeight::TransformedKernel(kernel)) = context.weights.get(instruction) {
+        return run_transformed(instruction, kernel, memory, context);
+    }
+    match &instruction.kind {
+        Kind::ConvPool { .. } | Kind::ConvBackward { .. } => run_fused(instruction, memory, context),
+        _ => run_plain(instruction, memory, context),
+    }
+}
+
+fn run_plain(instruction: &Instruction, memory: Memory, context: &mut Context) {
+    let (reads, out, pool) = (&instruction.reads, &instruction.writes[0], context.pool);
+    dispatch!(numeric, out.dtype, T => {
+        let (a, b) = (memory.read::<T>(&reads[0]), memory.read::<T>(&reads[1]));
+        let to = memory.write::<T>(out);
+        match &instruction.kind {
+            Kind::Conv { shape, bias, relu } => {
+                let end = bias_relu(memory, bias.then(|| &reads[2]), *relu);
+                conv::conv_forward(pool, shape, a, b, to, end, context.scratch)
+            }
+            Kind::ConvInputGrad(shape) => conv::conv_input_grad(pool, shape, a, b, to, context.scratch),
+            Kind::ConvKernelGrad(shape) => conv::conv_kernel_grad(pool, shape, a, b, to, context.scratch),
+            other => unreachable!("{} is not a convolution", other.name()),
+        }
+    }, else unreachable!("convolution of bool"))
+}
+
+/// Run a convolution whose kernel was transformed when the executable was bound.
+fn run_transformed(instruction: &Instruction, kernel: &Buffer, memory: Memory, context: &mut Context) {
+    let (reads, writes) = (&instruction.reads, &instruction.writes);
+    // SAFETY: a transformed kernel is float32.
+    let kernel: &[f32] = unsafe { std::slice::from_raw_parts(kernel.as_ptr().cast(), kernel.tensor.count()) };
+    dispatch!(float, writes[0].dtype, T => {
+        let (x, y) = (memory.read::<T>(&reads[0]), memory.write::<T>(&writes[0]));
+        match &instruction.kind {
+            Kind::Conv { shape, bias, relu } => {
+                let end = bias_relu(memory, bias.then(|| &reads[2]), *relu);
+                conv::conv_forward_prepared(context.pool, shape, x, kernel, y, end, context.scratch)
+            }
+            Kind::ConvPool { shape, bias, relu } => {
+                let (end, codes) = (bias_relu(memory, bias.then(|| &reads[2]), *relu), memory.write(&writes[1]));
+                conv::conv_pool_forward_prepared(context.pool, shape, x, kernel, end, y, codes, context.scratch)
+            }
+            other => unreachable!("{} has no kernel to transform", other.name()),
+        }
+    }, else unreachable!("a transformed kernel of integers"))
+}
+
+fn run_fused(instruction: &Instruction, memory: Memory, context: &mut Context) {
+    let (reads, writes) = (&instruction.reads, &instruction.writes);
+    dispatch!(float, writes[0].dtype, T => {
+        match &instruction.kind {
+            Kind::ConvPool { shape, bias, relu } => {
+                let end = bias_relu(memory, bias.then(|| &reads[2]), *relu);
+                let (x, w) = (memory.read::<T>(&reads[0]), memory.read::<T>(&reads[1]));
+                let (y, codes) = (memory.write(&writes[0]), memory.write(&writes[1]));
+                conv::conv_pool_forward(context.pool, shape, x, w, end, y, codes, context.scratch)
+            }
+            Kind::ConvBackward { shape, source, input, bias } => {
+                let (x, dy) = (memory.read::<T>(&reads[0]), memory.read::<T>(&reads[1]));
+                let grad = match source {
+                    GradSource::Plain => OutputGrad::Plain(dy),
+                    GradSource::Relu => OutputGrad::Relu { dy, y: memory.read(&reads[2]) },
+                    GradSource::Pooled => OutputGrad::Pooled { dy, codes: memory.read(&reads[2]) },
+                };
+                let w: &[T] = if *input { memory.read(&reads[reads.len() - 1]) } else { &[] };
+                let dx = input.then(|| memory.write(&writes[1]));
+                let db = bias.then(|| memory.write(&writes[writes.len() - 1]));
+                let dw = Some(memory.write(&writes[0]));
+                conv::conv_backward(context.pool, shape, x, w, grad, dx, dw, db, context.scratch)
+            }
+            other => unreachable!("{} is not a fused convolution", other.name()),
+        }
+    }, else unreachable!("fused convolutions are of floats"))
+}
+
+pub fn run_pooling(kind: PoolKind, shape: &PoolShape, instruction: &Instruction, memory: Memory, context: &Context) {
+    let (reads, out, pool) = (&instruction.reads, &instruction.writes[0], context.pool);
+    dispatch!(numeric, out.dtype, T => {
+        let (x, y) = (memory.read::<T>(&reads[0]), memory.write::<T>(out));
+        match kind {
+            PoolKind::Max => window::max_pool(pool, shape, x, y),
+            PoolKind::MaxGather => window::max_pool_gather(pool, shape, x, memory.read(&reads[1]), y),
+            PoolKind::MaxScatter => window::max_pool_scatter(pool, shape, x, memory.read(&reads[1]), y),
+            PoolKind::Sum => window::sum_pool(pool, shape, x, y),
+            PoolKind::SumGrad => window::sum_pool_grad(pool, shape, x, y),
+        }
+    }, else unreachable!("pooling of bool"))
+}

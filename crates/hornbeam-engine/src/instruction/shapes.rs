@@ -1,0 +1,65 @@
+//! Static parameters of instructions: extents and strides, decided at compile time.
+
+use hornbeam_kernels::dtype::DType;
+
+/// A matrix in memory: strides in elements.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MatrixStrides {
+    pub rows: isize,
+    pub cols: isize,
+    pub batch: isize,
+}
+
+/// A batched matrix product, `[m, k] @ [k, n]`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GemmShape {
+    pub batch: usize,
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    pub a: MatrixStrides,
+    pub b: MatrixStrides,
+}
+
+/// An array seen along one axis: `outer` blocks of `n` lines of `inner` elements.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AxisLayout {
+    pub outer: usize,
+    pub n: usize,
+    pub inner: usize,
+}
+
+impl AxisLayout {
+    pub fn new(shape: &[usize], axis: usize) -> Self {
+        AxisLayout { outer: shape[..axis].iter().product(), n: shape[axis], inner: shape[axis + 1..].iter().product() }
+    }
+
+    /// The array as three axes, of which the middle one is the operation's.
+    pub fn shape(&self) -> [usize; 3] {
+        [self.outer, self.n, self.inner]
+    }
+}
+
+/// The shapes of a gather or a scatter.
+#[derive(Clone, Debug)]
+pub struct IndexShape {
+    pub shape: Vec<usize>,
+    pub batch_dims: usize,
+    pub indices: Vec<usize>,
+    pub index_dtype: DType,
+}
+
+#[derive(Clone, Debug)]
+pub struct ScanShape {
+    pub carries: usize,
+    pub sequences: usize,
+    pub length: usize,
+    pub reverse: bool,
+    /// Bytes of one slice of every sequence.
+    pub slices: Vec<usize>,
+    /// Bytes of one row of every stacked result.
+    pub rows: Vec<usize>,
+    /// Per carry: the carries of all steps are a result.
+    pub saved: Vec<bool>,
+    pub carry_bytes: Vec<usize>,
+}

@@ -1,0 +1,322 @@
+//! From a tape to a fused loop: selects kernels and blocks, and assigns slots to reads, writes and lanes.
+
+use std::collections::HashMap;
+
+use hornbeam_kernels::elementwise::{self, ChainOp};
+use hornbeam_kernels::reduce;
+
+use super::step_name;
+use super::tape::{Source, StepDraft, Tape};
+use crate::error::{Error, Result};
+use crate::fused::{task_elements, ChainLink, Fold, FusedLoop, IterationSpace, Load, Partition, Slot, Step};
+use crate::graph::Op;
+use crate::passes::fuse::fold_of;
+use crate::strided::{self, Dim};
+
+/// Lanes and streams of one block should fill no more than this much of the first-level cache.
+const BLOCK_BYTES: usize = 24 << 10;
+
+/// Lanes begin at different distances from a page: loads that follow stores to the same offset of another page stall,
+/// and streams at equal distances share a few cache sets.
+const STAGGER: usize = 192;
+
+/// Build the loop of a tape over `count` elements. Its `names` are left empty.
+pub fn build(
+    tape: &Tape,
+    count: usize,
+    stores: usize,
+    space: Option<IterationSpace>,
+    cost: usize,
+) -> Result<FusedLoop> {
+    let mut builder = LoopBuilder {
+        tape,
+        last_read: tape.last_reads(),
+        slots: HashMap::new(),
+        lanes: LaneAllocator::default(),
+        first_write: tape.loads.len(),
+        first_lane: tape.loads.len() + stores,
+        prologue: Vec::new(),
+        steps: Vec::new(),
+        stores: vec![0; stores],
+        folds: Vec::new(),
+        deferred_stores: Vec::new(),
+        alignment: 0,
+    };
+    let block = builder.choose_block(count, space);
+    let partition = space.map(|space| Partition::new(space, task_elements(count, cost, block), block));
+    builder.alignment = partition.map_or(block, |partition| partition.alignment(block));
+    for index in 0..tape.drafts.len() {
+        builder.step(index)?;
+    }
+    builder.steps.append(&mut builder.deferred_stores);
+    Ok(FusedLoop {
+        count,
+        block,
+        loads: tape.loads.clone(),
+        stores: builder.stores,
+        lanes: builder.lanes.offsets(block),
+        folds: builder.folds,
+        partition,
+        prologue: builder.prologue,
+        steps: builder.steps,
+        names: Vec::new(),
+        cost,
+    })
+}
+
+/// Lanes by number, reused when their value is dead. A lane keeps the largest element size that it ever held.
+#[derive(Default)]
+struct LaneAllocator {
+    sizes: Vec<usize>,
+    free: Vec<usize>,
+}
+
+impl LaneAllocator {
+    fn allocate(&mut self, size: usize) -> usize {
+        let free = self.free.iter().position(|&lane| self.sizes[lane] == size);
+        match free {
+            Some(index) => self.free.swap_remove(index),
+            None => self.allocate_new(size),
+        }
+    }
+
+    fn allocate_new(&mut self, size: usize) -> usize {
+        self.sizes.push(size);
+        self.sizes.len() - 1
+    }
+
+    /// Byte offsets of the lanes, and their total.
+    fn offsets(&self, block: usize) -> Vec<usize> {
+        let mut offsets: Vec<usize> = Vec::with_capacity(self.sizes.len() + 1);
+        let mut offset = STAGGER;
+        for size in &self.sizes {
+            offsets.push(offset);
+            offset += (size * block).next_multiple_of(64) + STAGGER;
+        }
+        offsets.push(offset);
+        offsets
+    }
+}
+
+struct LoopBuilder<'t, 'a> {
+    tape: &'t Tape<'a>,
+    last_read: HashMap<Source, usize>,
+    slots: HashMap<Source, Slot>,
+    lanes: LaneAllocator,
+    first_write: usize,
+    first_lane: usize,
+    prologue: Vec<Step>,
+    steps: Vec<Step>,
+    stores: Vec<usize>,
+    folds: Vec<Fold>,
+    /// Stores that run after all other steps of a block.
+    deferred_stores: Vec<Step>,
+    /// The first element of every block is a multiple of this.
+    alignment: usize,
+}
+
+impl LoopBuilder<'_, '_> {
+    /// Choose the elements per block: as many as keep the lanes in cache, a multiple of the longest period of a
+    /// repeating view, and whole rows of a folded space.
+    fn choose_block(&self, count: usize, space: Option<IterationSpace>) -> usize {
+        let drafts = &self.tape.drafts;
+        let widest = drafts.iter().map(|d| d.out.size()).max().unwrap_or(4);
+        let streams = self.tape.loads.len() + self.stores.len() + 3;
+        let fits = (BLOCK_BYTES / (widest * streams.min(24))).clamp(256, 4096) / 64 * 64;
+        let periods = self.tape.loads.iter().filter_map(|load| match load {
+            Load::Strided { dims, .. } => strided::period(dims),
+            _ => None,
+        });
+        let period = periods.filter(|&p| p <= fits).max();
+        // Even, because random bits come in pairs.
+        let period = period.map_or(1, |p| if p % 2 == 0 { p } else { p * 2 });
+        let Some(space) = space else {
+            let block = if period > 1 { (fits / period).max(1) * period } else { fits };
+            return block.min(count.next_multiple_of(64)).max(1);
+        };
+        let row = if space.inner == 1 { space.n } else { space.inner };
+        let row = if row <= fits { row } else { 1 };
+        let unit = [row, period].into_iter().filter(|p| p.is_multiple_of(row)).max().unwrap_or(row);
+        (fits / unit).max(1) * unit
+    }
+
+    fn lane(&mut self, size: usize) -> Slot {
+        (self.first_lane + self.lanes.allocate(size)) as Slot
+    }
+
+    /// A lane that is filled once per task. No other value ever uses it.
+    fn constant_lane(&mut self, size: usize) -> Slot {
+        (self.first_lane + self.lanes.allocate_new(size)) as Slot
+    }
+
+    /// The slot of an operand. Views, and scalars that the kernel cannot take as such, are copied to lanes.
+    fn slot_of(&mut self, source: Source) -> Slot {
+        if let Some(&slot) = self.slots.get(&source) {
+            return slot;
+        }
+        let Source::Read(read) = source else { unreachable!("a step's result gets its slot when it is computed") };
+        let slot = match &self.tape.loads[read] {
+            Load::Contiguous { .. } | Load::Unblocked => read as Slot,
+            Load::Scalar { size } => self.fill_constant_lane(read, *size),
+            Load::Strided { size, dims } if self.repeats(dims) => self.fill_constant_lane(read, *size),
+            Load::Strided { size, .. } => {
+                let out = self.lane(*size);
+                self.steps.push(Step::FillLane { read: read as u16, out });
+                out
+            }
+        };
+        self.slots.insert(source, slot);
+        slot
+    }
+
+    fn fill_constant_lane(&mut self, read: usize, size: usize) -> Slot {
+        let out = self.constant_lane(size);
+        self.prologue.push(Step::FillLane { read: read as u16, out });
+        out
+    }
+
+    /// Return whether every block reads the same elements of a view.
+    fn repeats(&self, dims: &[Dim]) -> bool {
+        strided::period(dims).is_some_and(|period| self.alignment.is_multiple_of(period))
+    }
+
+    /// Return whether the lane that holds `source` can be reused after its last read.
+    fn is_transient(&self, source: Source) -> bool {
+        match source {
+            Source::Step(step) => self.tape.drafts[step].write.is_none() || self.is_deferred(step),
+            Source::Read(read) => match &self.tape.loads[read] {
+                Load::Strided { dims, .. } => !self.repeats(dims),
+                _ => false,
+            },
+        }
+    }
+
+    /// Return whether a result is stored at the end of the block: it is, if a later step reads a contiguous operand
+    /// of the same width. The planner may then let the two share memory.
+    fn is_deferred(&self, step: usize) -> bool {
+        let size = self.tape.drafts[step].out.size();
+        self.tape.drafts[step].write.is_some()
+            && self.tape.loads.iter().enumerate().any(|(read, load)| {
+                *load == Load::Contiguous { size } && self.last_read.get(&Source::Read(read)).is_some_and(|&l| l > step)
+            })
+    }
+
+    fn step(&mut self, index: usize) -> Result<()> {
+        let draft = &self.tape.drafts[index];
+        let mut scalars = [false; 3];
+        let mut operands: Vec<Slot> = Vec::with_capacity(draft.operands.len());
+        for (position, &source) in draft.operands.iter().enumerate() {
+            let scalar = draft.links.is_empty() && takes_scalar(&draft.node.op, position) && self.is_scalar(source);
+            operands.push(match source {
+                Source::Read(read) if scalar => {
+                    scalars[position] = true;
+                    read as Slot
+                }
+                _ => self.slot_of(source),
+            });
+        }
+        if let Some(kind) = fold_of(&draft.node.op) {
+            let dtype = draft.dtypes[0];
+            let missing = || Error::Unsupported(format!("the native engine has no {} of {dtype}", kind.name()));
+            let kernels = reduce::fold_kernels(kind, dtype).ok_or_else(missing)?;
+            self.steps.push(Step::Fold { fold: self.folds.len() as u16, x: operands[0] });
+            self.folds.push(Fold { kind, dtype, kernels });
+        } else {
+            // The result gets its slot before the operands' lanes are freed, so that kernels never see them overlap.
+            let out = self.result_slot(index);
+            self.slots.insert(Source::Step(index), out);
+            self.steps.push(match draft.links.is_empty() {
+                true => kernel_step(draft, &operands, scalars, out)?,
+                false => self.chain_step(draft, &operands, out),
+            });
+        }
+        self.release_operands(index);
+        Ok(())
+    }
+
+    /// The slot of a step's result: the write itself, or a lane.
+    fn result_slot(&mut self, index: usize) -> Slot {
+        let draft = &self.tape.drafts[index];
+        let size = draft.out.size();
+        let Some(write) = draft.write else { return self.lane(size) };
+        self.stores[write] = size;
+        let memory = (self.first_write + write) as Slot;
+        if !self.is_deferred(index) {
+            return memory;
+        }
+        let lane = self.lane(size);
+        self.deferred_stores.push(Step::Copy { x: lane, out: memory, size });
+        lane
+    }
+
+    fn chain_step(&self, draft: &StepDraft, operands: &[Slot], out: Slot) -> Step {
+        let mut others = draft.operands.iter().zip(operands).skip(1);
+        let link = |&op: &ChainOp| match op.has_operand().then(|| others.next()).flatten() {
+            Some((&source, &y)) => ChainLink { op, y, constant: self.is_scalar(source) },
+            None => ChainLink { op, y: operands[0], constant: false },
+        };
+        let links = draft.links.iter().map(link).collect();
+        Step::Chain { f: elementwise::chain(), x: operands[0], links, out }
+    }
+
+    fn is_scalar(&self, source: Source) -> bool {
+        matches!(source, Source::Read(read) if matches!(self.tape.loads[read], Load::Scalar { .. }))
+    }
+
+    /// Free the lanes of operands that no later step reads.
+    fn release_operands(&mut self, index: usize) {
+        let draft = &self.tape.drafts[index];
+        let mut dead: Vec<Source> = Vec::new();
+        for &source in &draft.operands {
+            if self.last_read.get(&source) == Some(&index) && !dead.contains(&source) {
+                dead.push(source);
+            }
+        }
+        for source in dead {
+            // A deferred store still reads its lane at the end of the block.
+            let stored_later = matches!(source, Source::Step(step) if self.is_deferred(step));
+            if !self.is_transient(source) || stored_later {
+                continue;
+            }
+            if let Some(&slot) = self.slots.get(&source).filter(|&&slot| slot as usize >= self.first_lane) {
+                self.lanes.free.push(slot as usize - self.first_lane);
+            }
+        }
+    }
+}
+
+/// Return whether a kernel can take the operand at `position` as one element for all positions.
+fn takes_scalar(op: &Op, position: usize) -> bool {
+    match op {
+        Op::Binary(_) | Op::Compare(_) => true,
+        Op::Select => position > 0,
+        _ => false,
+    }
+}
+
+fn kernel_step(draft: &StepDraft, x: &[Slot], scalars: [bool; 3], out: Slot) -> Result<Step> {
+    let dtype = draft.dtypes.last().copied().unwrap_or(draft.out);
+    let missing = || Error::Unsupported(format!("the native engine has no {} of {dtype}", step_name(&draft.node.op)));
+    let pair = [scalars[0], scalars[1]];
+    Ok(match &draft.node.op {
+        Op::Unary(op) => Step::Unary { f: elementwise::unary(*op, dtype).ok_or_else(missing)?, x: x[0], out },
+        Op::Convert => Step::Unary { f: elementwise::convert(dtype, draft.out), x: x[0], out },
+        Op::Bitcast => Step::Copy { x: x[0], out, size: draft.out.size() },
+        Op::Binary(op) => {
+            let f = elementwise::binary_with(*op, dtype, pair).ok_or_else(missing)?;
+            Step::Binary { f, x: x[0], y: x[1], out }
+        }
+        Op::Compare(op) => Step::Binary { f: elementwise::compare_with(*op, dtype, pair), x: x[0], y: x[1], out },
+        Op::Select => {
+            let f = elementwise::select_with(dtype, [scalars[1], scalars[2]]);
+            Step::Ternary { f, x: x[0], y: x[1], z: x[2], out }
+        }
+        Op::RandomBits => Step::Random { key: x[0], out },
+        Op::Iota { axis } => {
+            let shape = &draft.node.types[0].shape;
+            let inner = shape[axis + 1..].iter().product();
+            Step::Iota { dtype: draft.out, inner, extent: shape[*axis], out }
+        }
+        other => unreachable!("{other:?} is not elementwise"),
+    })
+}

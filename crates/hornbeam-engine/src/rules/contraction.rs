@@ -1,0 +1,41 @@
+//! Type rules of matrix products.
+
+use super::{ensure, expect_shape, same_dtype, strictly_increasing};
+use crate::error::Result;
+use crate::graph::{Epilogue, Op};
+use crate::types::TensorType;
+
+pub fn check_bias(op: &Op, epilogue: &Epilogue, x: &[&TensorType], out: &TensorType) -> Result<()> {
+    if epilogue.bias {
+        ensure!(out.rank() > 0 && x[2].shape == [out.shape[out.rank() - 1]], "{op:?} with a bias {}", x[2]);
+        same_dtype(op, &[x[2], out])?;
+    }
+    Ok(())
+}
+
+pub fn check(op: &Op, x: &[&TensorType], out: &TensorType) -> Result<()> {
+    let Op::Dot { contract, batch, epilogue } = op else { unreachable!("called for dot_general") };
+    same_dtype(op, &[x[0], x[1], out])?;
+    for (side, t) in x[..2].iter().enumerate() {
+        let mut used: Vec<usize> = contract[side].iter().chain(&batch[side]).copied().collect();
+        ensure!(used.iter().all(|&a| a < t.rank()), "{op:?}: axes of {t}");
+        used.sort_unstable();
+        ensure!(strictly_increasing(&used), "{op:?}: an axis appears twice");
+    }
+    for pairs in [contract, batch] {
+        ensure!(pairs[0].len() == pairs[1].len(), "{op:?}: axes do not pair up");
+        let agree = pairs[0].iter().zip(&pairs[1]).all(|(&a, &b)| x[0].shape[a] == x[1].shape[b]);
+        ensure!(agree, "{op:?}: extents of {} and {} do not agree", x[0], x[1]);
+    }
+    let mut shape: Vec<usize> = batch[0].iter().map(|&a| x[0].shape[a]).collect();
+    for side in 0..2 {
+        shape.extend(free_axes(x[side].rank(), &contract[side], &batch[side]).map(|a| x[side].shape[a]));
+    }
+    expect_shape(op, out, &shape)?;
+    check_bias(op, epilogue, x, out)
+}
+
+/// The axes of a `rank`-dimensional operand that are neither contracted nor batched.
+pub fn free_axes<'a>(rank: usize, contract: &'a [usize], batch: &'a [usize]) -> impl Iterator<Item = usize> + 'a {
+    (0..rank).filter(move |a| !contract.contains(a) && !batch.contains(a))
+}

@@ -1,0 +1,38 @@
+//! Type rules of reductions, cumulative operations and sorting.
+
+use hornbeam_kernels::dtype::DType;
+
+use super::{axis_in, ensure, expect_shape, same, same_dtype, same_shape, strictly_increasing};
+use crate::error::Result;
+use crate::graph::Op;
+use crate::types::TensorType;
+
+pub fn check(op: &Op, x: &[&TensorType], out: &TensorType) -> Result<()> {
+    match op {
+        Op::Reduce { axes, .. } | Op::Moments { axes } => {
+            ensure!(strictly_increasing(axes), "{op:?}: axes must increase");
+            axes.iter().try_for_each(|&a| axis_in(op, a, x[0]))?;
+            let kept: Vec<_> = (0..x[0].rank()).filter(|a| !axes.contains(a)).map(|a| x[0].shape[a]).collect();
+            expect_shape(op, out, &kept)?;
+            same_dtype(op, &[x[0], out])?;
+        }
+        Op::ArgReduce { axis, .. } => {
+            axis_in(op, *axis, x[0])?;
+            let mut shape = x[0].shape.clone();
+            ensure!(shape.remove(*axis) > 0 || out.count() == 0, "{op:?} over no elements");
+            expect_shape(op, out, &shape)?;
+            ensure!(out.dtype == DType::I32, "{op:?} returns int32, declared is {out}");
+        }
+        Op::Cumulative { axis, .. } => {
+            axis_in(op, *axis, x[0])?;
+            same(op, "operand and result", x[0], out)?;
+        }
+        Op::Argsort { axis } => {
+            axis_in(op, *axis, x[0])?;
+            same_shape(op, x[0], out)?;
+            ensure!(out.dtype == DType::I32, "{op:?} returns int32, declared is {out}");
+        }
+        other => unreachable!("{other:?} is not a reduction"),
+    }
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! Weights of a bound executable in the form that kernels want, computed once for many runs.
+
+use hornbeam_kernels::conv;
+use hornbeam_kernels::dtype::{bf16, DType, Element};
+use hornbeam_kernels::pool::ThreadPool;
+
+use crate::buffer::Buffer;
+use crate::instruction::{Instruction, Kind, Location, Program};
+use crate::types::TensorType;
+
+/// The weights of one instruction, or a fact about them.
+pub enum CachedWeight {
+    /// The kernel of a convolution, transformed for its algorithm.
+    TransformedKernel(Buffer),
+    /// All weights of a matrix product are finite.
+    Finite,
+}
+
+/// The cached weights of a program, by the number of the instruction.
+#[derive(Default)]
+pub struct WeightCache(Vec<Option<CachedWeight>>);
+
+impl WeightCache {
+    /// Compute the cache for a program whose first inputs are `weights`.
+    pub fn new(program: &Program, weights: &[Buffer]) -> WeightCache {
+        let mut cached = Vec::new();
+        for instruction in &program.instructions {
+            if let Some(weight) = cached_weight(program, instruction, weights) {
+                cached.resize_with(instruction.number as usize, || None);
+                cached.push(Some(weight));
+            }
+        }
+        WeightCache(cached)
+    }
+
+    pub fn get(&self, instruction: &Instruction) -> Option<&CachedWeight> {
+        self.0.get(instruction.number as usize)?.as_ref()
+    }
+}
+
+/// Compute the cached form of the second operand of a contraction, if that is one of the weights.
+fn cached_weight(program: &Program, instruction: &Instruction, weights: &[Buffer]) -> Option<CachedWeight> {
+    let operand = instruction.reads.get(1)?;
+    let Location::Input(input) = program.buffers[operand.buffer as usize].location else { return None };
+    let weights = weights.get(input as usize).filter(|weights| weights.tensor.dtype == operand.dtype)?;
+    match &instruction.kind {
+        Kind::Conv { shape, .. } | Kind::ConvPool { shape, .. } if operand.count == weights.tensor.count() => {
+            let count = conv::prepared_len(shape, operand.dtype)?;
+            let mut kernel = Buffer::new(TensorType::new(DType::F32, vec![count])).ok()?;
+            let pointer = kernel.unique_ptr()?.cast::<f32>();
+            // SAFETY: the buffer is new and holds `count` floats.
+            let transformed = unsafe { std::slice::from_raw_parts_mut(pointer, count) };
+            match operand.dtype {
+                DType::BF16 => conv::prepare(ThreadPool::global(), shape, elements::<bf16>(weights), transformed),
+                _ => conv::prepare(ThreadPool::global(), shape, elements::<f32>(weights), transformed),
+            }
+            Some(CachedWeight::TransformedKernel(kernel))
+        }
+        Kind::Dot { gemm, .. } if operand.dtype == DType::F32 && gemm.batch == 1 && gemm.m == 1 => {
+            elements::<f32>(weights).iter().all(|value| value.is_finite()).then_some(CachedWeight::Finite)
+        }
+        _ => None,
+    }
+}
+
+fn elements<T: Element>(buffer: &Buffer) -> &[T] {
+    assert_eq!(buffer.tensor.dtype, T::DTYPE, "a buffer of another dtype");
+    // SAFETY: the buffer holds this many elements of the dtype.
+    unsafe { std::slice::from_raw_parts(buffer.as_ptr().cast(), buffer.tensor.count()) }
+}
