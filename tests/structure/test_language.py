@@ -51,7 +51,7 @@ EMPTY_NAMES = {"found", "made", "given", "whole", "place", "told", "taken", "wha
 PENDING = {
     "src/hornbeam/" + name
     for name in (
-        "_internal", "_native.pyi", "activations.py", "applications", "cli", "compat",
+        "_internal", "activations.py", "applications", "cli", "compat",
         "config.py", "core", "data", "datasets", "diagnostics", "distillation",
         "dtype_policies.py", "engines", "evaluation", "export", "initializers.py", "insight",
         "interop.py", "layers", "legacy", "losses", "metrics", "ops", "optimizers",
@@ -59,7 +59,7 @@ PENDING = {
         "training", "tree.py", "utils", "visualization", "wrappers",
     )
 } | {
-    "crates/hornbeam-engine", "crates/hornbeam-python", "docs",
+    "docs",
 }
 # fmt: on
 

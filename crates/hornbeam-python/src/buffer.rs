@@ -182,7 +182,7 @@ impl PyBuffer {
         self.tensor.bytes()
     }
 
-    /// Whether the buffer was donated and holds nothing any more.
+    /// True if the buffer was donated to a run and is empty.
     #[getter]
     fn donated(&self) -> bool {
         self.is_empty()

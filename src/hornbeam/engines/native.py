@@ -1,6 +1,6 @@
 """The native engine: our own compiler and kernels, in Rust.
 
-A graph is serialized to compact text once (see crates/hornbeam-engine/src/decode/mod.rs for the format), compiled
+A graph is serialized to compact text once (format: crates/hornbeam-engine/src/decode), compiled
 in a few milliseconds, and run as a flat list of instructions without the GIL. HORNBEAM_THREADS limits the
 number of threads; HORNBEAM_PROFILE=1 prints a profile of each graph.
 """
