@@ -13,7 +13,7 @@ from hornbeam.primitives import elementwise, shape
 
 torch = pytest.importorskip("torch")
 from hornbeam.engines import get_engine  # noqa: E402
-from hornbeam.engines.torch.reuse import overwriting  # noqa: E402
+from hornbeam.engines.torch.reuse import in_place_functions  # noqa: E402
 
 SHAPE = (256, 256)
 
@@ -26,7 +26,7 @@ def test_overwrites_what_is_read_for_the_last_time(rng: np.random.Generator) -> 
     kept = elementwise.sub(seen, square)  # `seen` is in a view; `square` is free from here on, and taken
     root = elementwise.sqrt(elementwise.mul(kept, kept))  # `kept` is an output; the product is taken
     graph = Graph([x], [kept, root, elementwise.neg(view)])
-    taken = overwriting(graph)
+    taken = in_place_functions(graph)
     assert set(taken) == {kept, root}
     array = rng.normal(size=SHAPE).astype("float32")
     given = array.copy()
@@ -40,4 +40,4 @@ def test_overwrites_what_is_read_for_the_last_time(rng: np.random.Generator) -> 
 def test_small_and_exact_numbers_are_left_alone() -> None:
     for size, dtype in ((4, "float32"), (1 << 17, "int32")):
         x = placeholder(TensorType((size,), dtype), 0)
-        assert not overwriting(Graph([x], [elementwise.neg(elementwise.add(x, x))]))
+        assert not in_place_functions(Graph([x], [elementwise.neg(elementwise.add(x, x))]))

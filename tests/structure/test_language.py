@@ -53,7 +53,8 @@ PENDING = {
     for name in (
         "_internal", "activations.py", "applications", "cli", "compat",
         "config.py", "core", "data", "datasets", "diagnostics", "distillation",
-        "dtype_policies.py", "engines", "evaluation", "export", "initializers.py", "insight",
+        "dtype_policies.py", "engines/onnx", "engines/pytensor",
+        "engines/tensorflow", "evaluation", "export", "initializers.py", "insight",
         "interop.py", "layers", "legacy", "losses", "metrics", "ops", "optimizers",
         "preprocessing", "random", "saving",
         "training", "tree.py", "utils", "visualization", "wrappers",

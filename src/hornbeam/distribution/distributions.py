@@ -138,7 +138,12 @@ class Distribution:
         return None
 
     def constrain(self, outputs: Any, path: str) -> Any:
-        """Give a layer's outputs the layout of their path, if it has one."""
+        """Give a layer's outputs the layout of their path, if it has one.
+
+        Args:
+            outputs: Outputs of the layer.
+            path: Path of the layer, followed by "/output".
+        """
         layout = self.get_tensor_layout(path)
         if layout is None:
             return outputs

@@ -85,8 +85,11 @@ class Engine(ABC):
         return 1
 
     def check(self, graph: Graph) -> None:  # noqa: B027  (an engine may lack nothing)
-        """Raise MissingPrimitiveError for the first operation of a graph that the engine does not
-        implement."""
+        """Raise MissingPrimitiveError for the first operation of a graph that the engine does not implement.
+
+        Args:
+            graph: Graph to check.
+        """
 
     @property
     def host(self) -> Any:
@@ -95,24 +98,42 @@ class Engine(ABC):
 
     @abstractmethod
     def compile(self, graph: Graph) -> Executable:
-        """Compile a closed graph."""
+        """Compile a closed graph.
+
+        Args:
+            graph: Graph without captured values.
+        """
 
     @abstractmethod
     def put(self, array: np.ndarray) -> Buffer:
-        """Create a buffer with the values of an array, which may be borrowed: do not write to it
-        afterwards."""
+        """Create a buffer with the values of an array, which may be borrowed: do not write to it afterwards.
+
+        Args:
+            array: C-contiguous or strided array.
+        """
 
     def borrow(self, x: Any) -> Buffer:
-        """Create a buffer on the memory of an array with `__dlpack__`, or a copy where that is not
-        possible."""
+        """Create a buffer on the memory of an array with `__dlpack__`, or a copy where that is not possible.
+
+        Args:
+            x: Array of any library that supports DLPack.
+        """
         return self.put(np.from_dlpack(x))
 
     @abstractmethod
     def get(self, buffer: Buffer) -> np.ndarray:
-        """Return a buffer's values as a read-only array, without a copy where possible."""
+        """Return a buffer's values as a read-only array, without a copy where possible.
+
+        Args:
+            buffer: Buffer of this engine.
+        """
 
     def copy(self, buffer: Buffer) -> Buffer:
-        """Copy a buffer."""
+        """Copy a buffer.
+
+        Args:
+            buffer: Buffer of this engine.
+        """
         return self.put(np.array(self.get(buffer)))
 
     @property
@@ -165,18 +186,28 @@ class Engine(ABC):
     def on_mesh(self, mesh: Mesh) -> MeshEngine:
         """Return the engine that runs every graph on all devices of a mesh; the same one for equal meshes.
 
+        Args:
+            mesh: Devices of this engine.
+
         Raises:
             ValueError: If the mesh has devices that are not this engine's.
         """
         raise NotImplementedError(f"the {self.name} engine {_SINGLE_DEVICE}")
 
     def has_native_arithmetic(self, dtype: str) -> bool:
-        """Return whether the hardware computes in a float dtype; else it is slower than float32."""
+        """Return whether the hardware computes in a float dtype; else it is slower than float32.
+
+        Args:
+            dtype: "float16", "bfloat16", "float32" or "float64".
+        """
         return True
 
     def compile_profiled(self, graph: Graph) -> Executable:
-        """Compile a graph to an executable that measures itself: `profile()` returns times per
-        instruction."""
+        """Compile a graph to an executable that measures itself: `profile()` returns times per instruction.
+
+        Args:
+            graph: Graph without captured values.
+        """
         raise NotImplementedError(f"the {self.name} engine has no profiles; the native engine has")
 
     def peak(self) -> dict[str, Any] | None:
@@ -195,7 +226,11 @@ class Engine(ABC):
             self._profiled = None
 
     def executable(self, graph: Graph) -> Executable:
-        """Compile a graph, with a cache by structure."""
+        """Compile a graph, with a cache by structure.
+
+        Args:
+            graph: Graph without captured values.
+        """
         with gc_paused():
             return self._executable(graph)
 
@@ -217,7 +252,11 @@ class Engine(ABC):
         return executable
 
     def compiled(self, structure: tuple) -> Executable | None:
-        """Return the cached executable of a structure (see `Graph.structure`)."""
+        """Return the cached executable of a structure (see `Graph.structure`).
+
+        Args:
+            structure: Key of a graph.
+        """
         return self._executables.get(structure)
 
 
@@ -276,11 +315,20 @@ class MeshEngine(Engine):
 
     @abstractmethod
     def redistribute(self, buffer: Buffer, layout: Layout) -> Buffer:
-        """Return a buffer with another layout; the same one if it has it already."""
+        """Return a buffer with another layout; the same one if it has it already.
+
+        Args:
+            buffer: Buffer of this engine.
+            layout: The requested layout.
+        """
 
     @abstractmethod
     def get(self, buffer: Buffer) -> np.ndarray:
-        """Return the global value. If it is sharded over processes, all of them call it together."""
+        """Return the global value. If it is sharded over processes, all of them call it together.
+
+        Args:
+            buffer: Buffer of this engine.
+        """
 
 
 def exit_on_uncaught_error() -> None:

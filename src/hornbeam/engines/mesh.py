@@ -20,7 +20,7 @@ Layout = tuple[str | None, ...]
 class Mesh:
     """A grid of devices with named axes.
 
-    Attributes:
+    Args:
         shape: Number of devices along each axis.
         axis_names: Name of each axis.
         devices: Names of the devices (see `Engine.devices`), row-major, of all processes.
@@ -41,26 +41,42 @@ class Mesh:
         return math.prod(self.shape)
 
     def axis_size(self, axis: str) -> int:
-        """Return the number of devices along an axis."""
+        """Return the number of devices along an axis.
+
+        Args:
+            axis: Name of the axis.
+        """
         return self.shape[self.axis_names.index(axis)]
 
     def coordinates(self, number: int) -> dict[str, int]:
-        """Return the index of a device on each axis, given its index in `devices`."""
+        """Return the index of a device on each axis, given its index in `devices`.
+
+        Args:
+            number: Index in `devices`.
+        """
         coordinates: dict[str, int] = {}
         for axis, length in zip(reversed(self.axis_names), reversed(self.shape), strict=True):
             number, coordinates[axis] = divmod(number, length)
         return coordinates
 
     def batch_layout(self, shape: Sequence[int]) -> Layout:
-        """Return the layout of a batch: sharded along its first dimension, replicated if that is not
-        divisible."""
+        """Return the layout of a batch: sharded along its first dimension, replicated if not divisible.
+
+        Args:
+            shape: Shape of the batch.
+        """
         if self.batch is None or not shape or shape[0] % self.axis_size(self.batch):
             return ()
         return (self.batch,)
 
     def check(self, layout: Layout, shape: Sequence[int], name: str) -> None:
-        """Raise ValueError unless a value of `shape` can have `layout`. name: of the value, for the
-        message."""
+        """Raise ValueError unless a value of `shape` can have `layout`.
+
+        Args:
+            layout: The layout.
+            shape: Shape of the value.
+            name: Name of the value in the message.
+        """
         names = [axis for axis in layout if axis is not None]
         unknown = [axis for axis in names if axis not in self.axis_names]
         if unknown:
@@ -79,7 +95,13 @@ class Mesh:
                 )
 
     def shard_slices(self, layout: Layout, shape: Sequence[int], number: int) -> tuple[slice, ...]:
-        """Return the slices of a value of `shape` that the device at `number` has."""
+        """Return the slices of a value of `shape` that the device at `number` has.
+
+        Args:
+            layout: Layout of the value.
+            shape: Its global shape.
+            number: Index of the device in `devices`.
+        """
         coordinates = self.coordinates(number)
         slices = []
         for axis, size in zip((*layout, *(None,) * (len(shape) - len(layout))), shape, strict=True):

@@ -1,4 +1,4 @@
-"""Functions of JAX inside of graphs: their types by abstract evaluation, their derivatives by `jax.vjp`."""
+"""Functions of JAX in graphs: types by abstract evaluation, gradients by `jax.vjp`."""
 
 from __future__ import annotations
 
@@ -15,43 +15,45 @@ Array = Any
 
 
 class JaxHost:
-    """See `hornbeam.primitives.host.Host`. Functions run with the 64-bit setting that their user has, while
-    the graph around them is computed with 64-bit dtypes on.
+    """Host functions of JAX; see `hornbeam.primitives.host.Host`.
+
+    Functions run with the user's setting for 64-bit dtypes, which are enabled in the graph around them.
     """
 
     library = "jax"
 
     def infer(self, compute: Callable[..., Any], types: Sequence[TensorType]) -> list[TensorType]:
-        """See `Host.infer`."""
+        """Infer the types of results; see `Host.infer`."""
         with jax.enable_x64(True):
-            given = [jax.ShapeDtypeStruct(t.shape, numpy_dtype(t.dtype)) for t in types]
-            found = jax.eval_shape(lambda *arrays: tuple(compute(*arrays)), *given)
-        return [TensorType(tuple(x.shape), dtype_name(x.dtype)) for x in found]
+            arguments = [jax.ShapeDtypeStruct(t.shape, numpy_dtype(t.dtype)) for t in types]
+            results = jax.eval_shape(lambda *arrays: tuple(compute(*arrays)), *arguments)
+        return [TensorType(tuple(x.shape), dtype_name(x.dtype)) for x in results]
 
     def follow(
         self, compute: Callable[..., Any], arrays: Sequence[Array], wanted: Sequence[int]
     ) -> tuple[Sequence[Array], Any]:
-        """See `Host.follow`."""
+        """Compute results and a tape; see `Host.follow`."""
 
-        def chosen(*parts: Array) -> tuple[Array, ...]:
+        def of_wanted(*values: Array) -> tuple[Array, ...]:
             full = list(arrays)
-            for i, part in zip(wanted, parts, strict=True):
-                full[i] = part
+            for i, value in zip(wanted, values, strict=True):
+                full[i] = value
             return tuple(compute(*full))
 
-        outputs, pull = jax.vjp(chosen, *(arrays[i] for i in wanted))
-        places = {i: place for place, i in enumerate(wanted)}
+        outputs, pull = jax.vjp(of_wanted, *(arrays[i] for i in wanted))
+        positions = {i: position for position, i in enumerate(wanted)}
 
-        def tape(known: Sequence[int], asked: Sequence[int], slopes: Sequence[Array]) -> list[Array]:
-            given = dict(zip(known, slopes, strict=True))
-            found = pull(tuple(given[i] if i in given else _zeros(y) for i, y in enumerate(outputs)))
-            return [found[places[i]] for i in asked]
+        def tape(known: Sequence[int], asked: Sequence[int], cotangents: Sequence[Array]) -> list[Array]:
+            by_output = dict(zip(known, cotangents, strict=True))
+            dense = (by_output[i] if i in by_output else _zeros(y) for i, y in enumerate(outputs))
+            grads = pull(tuple(dense))
+            return [grads[positions[i]] for i in asked]
 
         return outputs, tape
 
 
 def _zeros(y: Array) -> Array:
-    """No cotangent: of integers JAX wants one of a dtype of its own."""
+    """Return a zero cotangent: for integers JAX expects its dtype float0."""
     return (
         jnp.zeros_like(y) if jnp.issubdtype(y.dtype, jnp.floating) else np.zeros(y.shape, jax.dtypes.float0)
     )

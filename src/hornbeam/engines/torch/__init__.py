@@ -1,8 +1,8 @@
 """The PyTorch engine: graphs run operation by operation on PyTorch's kernels, on CPUs and GPUs.
 
-`set_engine("torch")` takes a GPU if PyTorch sees one, else the CPU; `"torch:cpu"` and `"torch:cuda:1"` say
-which. Buffers are `torch.Tensor`s. PyTorch stores unsigned integers of more than 8 bits but hardly computes
-with them: inside of a graph uint16 travels as int32 and uint32 as int64; uint64 is refused.
+`set_engine("torch")` uses a GPU if PyTorch sees one, else the CPU; `"torch:cpu"` and `"torch:cuda:1"` select
+the device. Buffers are `torch.Tensor`s. PyTorch stores unsigned integers of more than 8 bits but hardly
+computes with them: inside a graph uint16 is carried by int32 and uint32 by int64; uint64 is not supported.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ from hornbeam.engines.torch.elementwise import (  # noqa: E402
     Tensor,
     carried,
     is_zero,
-    kept,
+    keep_or_zero,
     torch_dtype,
 )
 from hornbeam.engines.torch.host import TorchHost  # noqa: E402
 from hornbeam.engines.torch.linalg import LINALG  # noqa: E402
 from hornbeam.engines.torch.random import random_bits  # noqa: E402
 from hornbeam.engines.torch.recurrent import RECURRENT  # noqa: E402
-from hornbeam.engines.torch.reuse import overwriting  # noqa: E402
+from hornbeam.engines.torch.reuse import in_place_functions  # noqa: E402
 from hornbeam.engines.torch.rows import ROWS  # noqa: E402
 from hornbeam.engines.torch.windows import CONTRACT  # noqa: E402
 
@@ -56,19 +56,19 @@ _BFLOAT16 = numpy_dtype("bfloat16")
 
 
 class TorchExecutable(BindingExecutable):
-    """A graph that is walked with PyTorch's functions, or, once it pays, compiled (see `compiling.py`)."""
+    """A graph that runs node by node, or compiled after enough runs (see `compiling.py`)."""
 
     def __init__(self, engine: TorchEngine, graph: Graph) -> None:
         self._engine = engine
         self._graph = graph
         self._outputs = [torch_dtype(node.dtype) for node in graph.outputs]
-        # Other devices keep freed memory themselves.
-        self._over = overwriting(graph) if engine.device.type == "cpu" else {}
+        # Other devices cache freed memory themselves.
+        self._in_place = in_place_functions(graph) if engine.device.type == "cpu" else {}
         self._runs_left = runs_before(graph)
         self._program: Callable[[Sequence[Buffer]], Sequence[Buffer]] | None = None
 
     def run(self, inputs: Sequence[Buffer], donate: Sequence[bool] | None = None) -> list[Buffer]:
-        """See `Executable.run`. Inputs are not written to, so donated buffers stay as they are."""
+        """Compute the outputs; see `Executable.run`. Donated buffers are not overwritten."""
         if self._program is None:
             self._runs_left -= 1
             if self._runs_left < 0:
@@ -76,7 +76,7 @@ class TorchExecutable(BindingExecutable):
         with torch.no_grad():
             if self._program is not None:
                 return list(self._program(inputs))
-            return self._walk(lambda node: self._over.get(node) or self._engine.lower(node), *inputs)
+            return self._walk(lambda node: self._in_place.get(node) or self._engine.lower(node), *inputs)
 
     def _walk(self, lower: Callable[[Node], Any], *inputs: Buffer) -> list[Buffer]:
         values = run(self._graph, [carried(x) for x in inputs], lower)
@@ -92,15 +92,15 @@ class TorchExecutable(BindingExecutable):
             self._program = compiled(walk, inputs)
         except Exception as error:
             warnings.warn(
-                f"torch.compile failed, so PyTorch goes on operation by operation ({type(error).__name__}: "
-                f"{str(error)[:300]}); HORNBEAM_TORCH_COMPILE=0 leaves it out",
+                f"torch.compile failed, so the graph still runs node by node ({type(error).__name__}: "
+                f"{str(error)[:300]}). HORNBEAM_TORCH_COMPILE=0 switches compiling off.",
                 stacklevel=2,
             )
 
     def run_steps(
         self, state: Sequence[Buffer], data: Sequence[Buffer], indices: np.ndarray
     ) -> tuple[list[Buffer], list[Buffer]]:
-        """See `Executable.run_steps`. Batches are gathered on the device."""
+        """Run steps; see `Executable.run_steps`. Batches are gathered on the device."""
         current, logs = list(state), []
         for rows in torch.from_numpy(np.ascontiguousarray(indices)).to(self._engine.device):
             outputs = self.run([*current, *(x[rows] for x in data)])
@@ -110,7 +110,11 @@ class TorchExecutable(BindingExecutable):
 
 
 class TorchEngine(TableEngine):
-    """Runs graphs with PyTorch on one device. Raises RuntimeError for a device that PyTorch does not see."""
+    """Engine of PyTorch on one device.
+
+    Raises:
+        RuntimeError: If PyTorch does not see the device.
+    """
 
     library = "torch"
     host = TorchHost()
@@ -119,14 +123,14 @@ class TorchEngine(TableEngine):
         super().__init__()
         self.name = f"torch:{device}" if device else "torch"
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.empty(0, device=self.device)  # an error now, if it is not there
+        torch.empty(0, device=self.device)  # fails here if the device does not exist
         self.table = {**TABLE, **creation(self.device), **_control(self.evaluate)}
         self.table["host_call"] = HostCalls()
-        self._on: dict[Mesh, MeshEngine] = {}
+        self._mesh_engines: dict[Mesh, MeshEngine] = {}
 
     @property
     def threads(self) -> int:
-        """How many threads work on one run."""
+        """Number of threads of one run."""
         return torch.get_num_threads()
 
     @property
@@ -136,30 +140,30 @@ class TorchEngine(TableEngine):
         return (dist.get_rank(), dist.get_world_size()) if joined else (0, 1)
 
     def devices(self, kind: str | None = None) -> list[str]:
-        """See `Engine.devices`: one of each process, by its number."""
+        """List one device per process; see `Engine.devices`."""
         here = "gpu" if self.device.type == "cuda" else self.device.type
         if kind not in (None, here, "cpu"):
-            raise RuntimeError(f"the {self.name} engine runs on {here}, there is no {kind}")
+            raise RuntimeError(f"the {self.name} engine runs on {here}, it has no {kind}")
         return [f"{kind or here}:{number}" for number in range(self.process[1])]
 
     def join(self, job: Job) -> None:
-        """See `Engine.join`: by gloo on CPUs and NCCL on GPUs, where each process takes the GPU of its local
-        number."""
+        """Join a job; see `Engine.join`. Uses gloo on CPUs and NCCL on GPUs, one GPU per process by local
+        index."""
         if dist.is_initialized():
             if None not in (job.index, job.count) and self.process != (job.index, job.count):
                 raise RuntimeError(
-                    f"this process is number {self.process[0]} of {self.process[1]} already, it cannot "
-                    f"become number {job.index} of {job.count}"
+                    f"this process already has rank {self.process[0]} of {self.process[1]}, it cannot "
+                    f"become rank {job.index} of {job.count}"
                 )
             return
         if job.address is None or job.index is None or job.count is None:
             raise ValueError(
-                "the torch engine needs to be told where the processes meet, how many there are and which "
-                "this is: start them by `hornbeam launch` or torchrun, or give initialize() its arguments"
+                "the torch engine needs the coordinator's address, the number of processes and the rank of "
+                "this one: start them by `hornbeam launch` or torchrun, or pass arguments to initialize()"
             )
         if self.device.type == "cuda" and self.device.index is None:
             torch.cuda.set_device(job.local if job.local is not None else job.index)
-        # torchrun has a meeting place of its own, which only its variables lead to.
+        # torchrun runs a store of its own, which is found by its environment variables alone.
         named = ":".join(os.environ.get(f"MASTER_{part}", "") for part in ("ADDR", "PORT"))
         method = "env://" if named == job.address and "RANK" in os.environ else f"tcp://{job.address}"
         backend = "cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo"
@@ -169,25 +173,25 @@ class TorchEngine(TableEngine):
         """See `Engine.exchange`."""
         if self.process[1] == 1:
             return array[None]
-        given = torch.from_numpy(np.frombuffer(array.tobytes(), np.uint8).copy())
-        found = [torch.empty_like(given) for _ in range(self.process[1])]
-        dist.all_gather(found, given)
-        return np.stack([x.numpy().view(array.dtype).reshape(array.shape) for x in found])
+        raw = torch.from_numpy(np.frombuffer(array.tobytes(), np.uint8).copy())
+        gathered = [torch.empty_like(raw) for _ in range(self.process[1])]
+        dist.all_gather(gathered, raw)
+        return np.stack([x.numpy().view(array.dtype).reshape(array.shape) for x in gathered])
 
     def on_mesh(self, mesh: Mesh) -> MeshEngine:
         """See `Engine.on_mesh`."""
-        if mesh not in self._on:
+        if mesh not in self._mesh_engines:
             from hornbeam.engines.torch.mesh import TorchMeshEngine
 
-            self._on[mesh] = TorchMeshEngine(self, mesh)
-        return self._on[mesh]
+            self._mesh_engines[mesh] = TorchMeshEngine(self, mesh)
+        return self._mesh_engines[mesh]
 
     def compile(self, graph: Graph) -> Executable:
         self.check(graph)
         return TorchExecutable(self, graph)
 
     def check(self, graph: Graph) -> None:
-        """As `TableEngine.check`; uint64 is refused too."""
+        """Check as `TableEngine.check`, and for uint64."""
         super().check(graph)
         for node in (*graph.inputs, *graph.nodes):
             types = node.type if isinstance(node.type, tuple) else (node.type,)
@@ -197,20 +201,20 @@ class TorchEngine(TableEngine):
                 )
 
     def lower(self, node: Node) -> Callable[..., Any] | None:
-        """The function for a node; results of carried unsigned types wrap as theirs do."""
+        """Return the function for a node; results of carried unsigned dtypes wrap around."""
         fn = super().lower(node)
         if node.name == "select" and self.device.type == "cpu" and is_zero(node.inputs[2]):
-            return kept
+            return keep_or_zero
         if fn is None or not isinstance(node.type, TensorType) or node.type.dtype not in CARRIERS:
             return fn
-        if node.name in _WITHIN:
+        if node.name in _IN_RANGE:
             return fn
         return _wrapping(fn, (1 << 8 * np.dtype(node.type.dtype).itemsize) - 1)
 
     def put(self, array: np.ndarray) -> Buffer:
         array = np.ascontiguousarray(array).reshape(array.shape)
         bits = array.view(np.int16) if array.dtype == _BFLOAT16 else array
-        with warnings.catch_warnings():  # of arrays that may not be written to: nobody does
+        with warnings.catch_warnings():  # about read-only arrays, which are never written to
             warnings.simplefilter("ignore", UserWarning)
             tensor = torch.from_numpy(bits)
         return (tensor.view(torch.bfloat16) if bits is not array else tensor).to(self.device)
@@ -228,14 +232,14 @@ class TorchEngine(TableEngine):
         return array
 
     def has_native_arithmetic(self, dtype: str) -> bool:
-        """See `Engine.has_native_arithmetic`: on a CPU only what oneDNN has instructions for."""
+        """Return whether PyTorch computes in a dtype: on CPUs if oneDNN has instructions for it."""
         if dtype in ("float32", "float64") or self.device.type != "cpu":
             return True
         return dtype == "bfloat16" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
-# What gives no number that its operands' carriers would have to wrap.
-_WITHIN = frozenset(
+# Operations whose results never leave the range of the carried dtype.
+_IN_RANGE = frozenset(
     {"and", "broadcast", "concatenate", "constant", "or", "random_bits", "reshape", "select", "shift_right"}
     | {"slice", "transpose", "xor"}
 )
@@ -255,7 +259,7 @@ _PLUMBING: Table = {
 
 
 def _control(walk: Callable[[Graph, Sequence[Tensor]], list[Tensor]]) -> Table:
-    """Control flow in Python: the condition is read from the device."""
+    """Build control flow in Python, which reads conditions from the device."""
 
     def cond(pred: Tensor, *operands: Tensor, true_graph: Graph, false_graph: Graph) -> tuple[Tensor, ...]:
         return tuple(walk(true_graph if bool(pred) else false_graph, operands))

@@ -24,7 +24,7 @@ from hornbeam.ir.types import numpy_dtype
 
 
 def creation(device: torch.device) -> Table:
-    """What makes values of nothing, on a device."""
+    """Build the operations without operands, for a device."""
 
     @functools.lru_cache(maxsize=4096)
     def constant(*, data: bytes, shape: tuple[int, ...], dtype: str) -> Tensor:
@@ -62,10 +62,10 @@ def _pad(x: Tensor, value: Tensor, *, low: Any, high: Any, interior: Any) -> Ten
 
 
 def _begin(x: Tensor, starts: Sequence[Tensor], sizes: Sequence[int]) -> tuple[slice, ...]:
-    places = (
+    positions = (
         min(max(int(start), 0), n - size) for start, n, size in zip(starts, x.shape, sizes, strict=True)
     )
-    return tuple(slice(at, at + size) for at, size in zip(places, sizes, strict=True))
+    return tuple(slice(at, at + size) for at, size in zip(positions, sizes, strict=True))
 
 
 def _update(x: Tensor, update: Tensor, *starts: Tensor) -> Tensor:
@@ -93,15 +93,15 @@ SHAPE: Table = {
 # -- reductions ----------------------------------------------------------------------------------------------
 
 
-def _over(fn: Callable[..., Tensor], neutral: Callable[[torch.dtype], Any]) -> Callable[..., Tensor]:
-    """A reduction over `axes` (PyTorch takes no axes for all axes); of nothing it is `neutral`."""
+def _reduction(fn: Callable[..., Tensor], neutral: Callable[[torch.dtype], Any]) -> Callable[..., Tensor]:
+    """Wrap a reduction: no axes means none (for PyTorch all), and empty operands give `neutral`."""
 
     def reduction(x: Tensor, *, axes: tuple[int, ...]) -> Tensor:
         if not axes:
             return x
         if not x.numel():
-            kept = [size for axis, size in enumerate(x.shape) if axis not in axes]
-            return torch.full(kept, neutral(x.dtype), dtype=x.dtype, device=x.device)
+            shape = [size for axis, size in enumerate(x.shape) if axis not in axes]
+            return torch.full(shape, neutral(x.dtype), dtype=x.dtype, device=x.device)
         return fn(x, axes)
 
     return reduction
@@ -132,12 +132,12 @@ def _cumulative(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 REDUCE: Table = {
-    "reduce_sum": widened(_over(lambda x, axes: torch.sum(x, axes, dtype=x.dtype), lambda _: 0)),
+    "reduce_sum": widened(_reduction(lambda x, axes: torch.sum(x, axes, dtype=x.dtype), lambda _: 0)),
     "reduce_prod": widened(_product),
-    "reduce_max": _over(torch.amax, _lowest),
-    "reduce_min": _over(torch.amin, _highest),
-    "reduce_and": _over(lambda x, axes: torch.all(x, axes), lambda _: True),
-    "reduce_or": _over(lambda x, axes: torch.any(x, axes), lambda _: False),
+    "reduce_max": _reduction(torch.amax, _lowest),
+    "reduce_min": _reduction(torch.amin, _highest),
+    "reduce_and": _reduction(lambda x, axes: torch.all(x, axes), lambda _: True),
+    "reduce_or": _reduction(lambda x, axes: torch.any(x, axes), lambda _: False),
     "argmax": lambda x, *, axis: torch.argmax(x, axis).to(torch.int32),
     "argmin": lambda x, *, axis: torch.argmin(x, axis).to(torch.int32),
     "cumsum": _cumulative(lambda x, axis: torch.cumsum(x, axis, dtype=x.dtype)),
@@ -152,7 +152,7 @@ REDUCE: Table = {
 
 
 def _rows(shape: Sequence[int], indices: Tensor, batch_dims: int) -> Tensor:
-    """Numbers of the addressed rows, of x as (rows, rest), clamped into range; one per row of `indices`."""
+    """Return indices of rows of x as (rows, rest), clamped into range, one per row of `indices`."""
     grid, depth = indices.shape[:-1], indices.shape[-1]
     number = torch.zeros(grid, dtype=torch.int64, device=indices.device)
     for axis in range(batch_dims):
@@ -172,11 +172,11 @@ def _gather(x: Tensor, indices: Tensor, *, batch_dims: int) -> Tensor:
 
 
 def _combine(x: Tensor, rows: Tensor, updates: Tensor, mode: str) -> Tensor:
-    """x (rows, rest) with `updates` (n, rest) combined at `rows` (n)."""
-    if mode == "set":  # later rows win, whatever order the device writes in
+    """Combine x (rows, rest) with `updates` (n, rest) at `rows` (n)."""
+    if mode == "set":  # later rows win, in whichever order the device writes
         numbers = torch.arange(len(rows), device=x.device)
-        none = torch.full((len(x),), -1, dtype=torch.int64, device=x.device)
-        winner = none.scatter_reduce(0, rows, numbers, "amax")
+        unset = torch.full((len(x),), -1, dtype=torch.int64, device=x.device)
+        winner = unset.scatter_reduce(0, rows, numbers, "amax")
         return torch.where((winner >= 0)[:, None], updates.index_select(0, winner.clamp(min=0)), x)
     if mode == "add":
         return x.index_add(0, rows, updates)
@@ -190,11 +190,13 @@ def _scatter(x: Tensor, indices: Tensor, updates: Tensor, *, mode: str, batch_di
     if not rows.numel() or not x.numel():
         return x
     flat = x.reshape(math.prod(x.shape[:depth]), math.prod(x.shape[depth:]))
-    parts = updates.reshape(len(rows), flat.shape[1])
+    flat_updates = updates.reshape(len(rows), flat.shape[1])
     if x.dtype == torch.bool:
         mode = {"add": "max", "mul": "min"}.get(mode, mode)
-        return (_combine(flat.to(torch.uint8), rows, parts.to(torch.uint8), mode) != 0).reshape(x.shape)
-    return _combine(flat, rows, parts, mode).reshape(x.shape)
+        return (_combine(flat.to(torch.uint8), rows, flat_updates.to(torch.uint8), mode) != 0).reshape(
+            x.shape
+        )
+    return _combine(flat, rows, flat_updates, mode).reshape(x.shape)
 
 
 def _scatter_rounded(x: Tensor, indices: Tensor, updates: Tensor, **params: Any) -> Tensor:

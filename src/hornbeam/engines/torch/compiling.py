@@ -1,4 +1,4 @@
-"""Whole graphs compiled by `torch.compile`: when that pays, and how."""
+"""Compile whole graphs by `torch.compile`: when, and how."""
 
 from __future__ import annotations
 
@@ -14,34 +14,37 @@ from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import graph_param
 
-# What decides by values what is run next, or would be unrolled step by step, or is no operation of PyTorch's.
-_PLAIN = frozenset({"cond", "while_loop", "scan", "dynamic_slice", "dynamic_update_slice", "host_call"})
+# Operations with data-dependent control flow, that would be unrolled, or that PyTorch cannot trace.
+_NOT_COMPILED = frozenset(
+    {"cond", "while_loop", "scan", "dynamic_slice", "dynamic_update_slice", "host_call"}
+)
 # Longer graphs take minutes to compile.
 _LONGEST = 1000
-_PLAIN |= {"svd", "eigh", "qr", "lu", "cholesky", "triangular_solve"}
-# Compiling takes about half a minute, whatever the graph; a graph has to have taken more than that before.
-_SECONDS = 60.0
-# What an operation of PyTorch's takes on CPUs, roughly.
-_CALL, _FLOPS, _BYTES = 5e-6, 100e9, 20e9
+_NOT_COMPILED |= {"svd", "eigh", "qr", "lu", "cholesky", "triangular_solve"}
+# Compiling takes about half a minute for any graph; a graph has to have run for longer than that before.
+_SECONDS_BEFORE = 60.0
+# Rough costs of an operation of PyTorch on CPUs.
+_CALL_SECONDS, _FLOPS, _BYTES = 5e-6, 100e9, 20e9
 
 
 def runs_before(graph: Graph) -> float:
-    """After how many runs a graph is compiled: those in which it has computed for a minute.
+    """Return the number of runs after which a graph is compiled: those that take a minute.
 
-    How long a run takes is estimated from the graph, not measured, so that the same program is compiled at
-    the same step each time: results before and after differ by rounding. HORNBEAM_TORCH_COMPILE=0 says never,
-    1 at once. Never are graphs with loops, branches and other things that cannot be one piece, nor, unless at
-    once, those of more than a thousand nodes; nor without a C++ compiler, which PyTorch needs for it.
+    The time of a run is estimated from the graph, not measured, so that a program is compiled at the same
+    step each time: results before and after differ by rounding. With HORNBEAM_TORCH_COMPILE=0 nothing is
+    compiled, with 1 everything at once. Graphs with loops, branches and the like are never compiled, nor,
+    unless at once, those of more than a thousand nodes; nor anything without a C++ compiler, which PyTorch
+    needs.
     """
-    wish = os.environ.get("HORNBEAM_TORCH_COMPILE", "auto")
-    if wish not in ("0", "1", "auto"):
-        raise ValueError(f"HORNBEAM_TORCH_COMPILE may be 0, 1 or auto, got {wish!r}")
+    setting = os.environ.get("HORNBEAM_TORCH_COMPILE", "auto")
+    if setting not in ("0", "1", "auto"):
+        raise ValueError(f"HORNBEAM_TORCH_COMPILE must be 0, 1 or auto, got {setting!r}")
     able = shutil.which(os.environ.get("CXX", "g++")) is not None and hasattr(torch.library, "custom_op")
-    if wish == "0" or not able or any(node.name in _PLAIN for node in _inside(graph)):
+    if setting == "0" or not able or any(node.name in _NOT_COMPILED for node in _inside(graph)):
         return float("inf")
-    if wish == "1":
+    if setting == "1":
         return 0.0
-    return _SECONDS / _estimate(graph) if len(graph.nodes) <= _LONGEST else float("inf")
+    return _SECONDS_BEFORE / _estimate(graph) if len(graph.nodes) <= _LONGEST else float("inf")
 
 
 def _inside(graph: Graph) -> Iterator[Node]:
@@ -52,45 +55,45 @@ def _inside(graph: Graph) -> Iterator[Node]:
 
 
 def _estimate(graph: Graph) -> float:
-    """Seconds of a run."""
+    """Estimate the seconds of a run."""
     seconds = 1e-6
     for node in graph.nodes:
         assert node.primitive is not None
         types: Any = [x.type for x in node.inputs]
         if node.name != "project":
             flops, moved = node.primitive.cost(types, node.type, **node.params)
-            seconds += _CALL + max(flops / _FLOPS, moved / _BYTES)
+            seconds += _CALL_SECONDS + max(flops / _FLOPS, moved / _BYTES)
     return seconds
 
 
 def compiled(
     walk: Callable[..., Sequence[Any]], inputs: Sequence[Any]
 ) -> Callable[[Sequence[Any]], Sequence[Any]]:
-    """`walk(random_bits, *inputs)`, a run of a graph, as one program for inputs of these types."""
-    from torch.fx.experimental.proxy_tensor import make_fx  # takes its time, and few need it
+    """Compile `walk(random_bits, *inputs)`, a run of a graph, for inputs of these types."""
+    from torch.fx.experimental.proxy_tensor import make_fx  # slow to import, and rarely needed
 
     with torch.no_grad():
         graph = make_fx(lambda *xs: list(walk(_traceable_bits, *xs)), tracing_mode="real")(*inputs)
     program = torch.compile(graph, fullgraph=True, dynamic=False)
-    program(*inputs)  # compiled now, so that what fails, fails here
+    program(*inputs)  # compiles now, so that failures are raised here
     return lambda xs: program(*xs)
 
 
 def _traceable_bits(key: Any, *, shape: tuple[int, ...]) -> Any:
-    """`random_bits` as one operation of PyTorch's, into which nobody looks."""
+    """Compute `random_bits` by an operation that is opaque to PyTorch's compiler."""
     return _operation()(key, list(shape))
 
 
 def _operation() -> Any:
-    if not _made:
+    if not _registered:
 
         @torch.library.custom_op("hornbeam::random_bits", mutates_args=())
         def operation(key: torch.Tensor, shape: list[int]) -> torch.Tensor:
             return random_bits(key, shape=tuple(shape))
 
         operation.register_fake(lambda key, shape: key.new_empty(shape))
-        _made.append(operation)
-    return _made[0]
+        _registered.append(operation)
+    return _registered[0]
 
 
-_made: list[Any] = []
+_registered: list[Any] = []

@@ -1,4 +1,4 @@
-"""Elementwise functions, conversions, and the types that unsigned integers travel as."""
+"""Elementwise functions, conversions, and carriers of unsigned integers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hornbeam.ir.node import Node
 from hornbeam.ir.types import numpy_dtype
 
 Tensor = Any
-# What unsigned integers travel as inside of a graph.
+# Dtypes that carry unsigned integers inside a graph.
 CARRIERS = {"uint16": torch.int32, "uint32": torch.int64}
 _CARRIED = {torch.uint16: torch.int32, torch.uint32: torch.int64}
 
@@ -28,7 +28,7 @@ def carried(x: Tensor) -> Tensor:
 
 
 def widened(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """`fn` of 16-bit floats in float32, its result rounded once."""
+    """Wrap `fn`: compute 16-bit floats in float32, and round the result once."""
 
     def widened(x: Tensor, *rest: Tensor, **params: Any) -> Tensor:
         if x.dtype not in (torch.float16, torch.bfloat16):
@@ -43,7 +43,7 @@ def _minus_one(x: Tensor) -> Tensor:
 
 
 def _safe(y: Tensor) -> Tensor:
-    """Integer divisors without 0 and -1: the processor stops at x / 0 and at the lowest integer / -1."""
+    """Replace the divisors 0 and -1 by 1: x / 0 and the lowest integer / -1 trap."""
     return torch.where((y == 0) | _minus_one(y), torch.ones_like(y), y)
 
 
@@ -74,7 +74,7 @@ def _power(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _shift(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """`fn` on amounts within the bit width; beyond (and below 0) all bits are gone and the sign is left."""
+    """Apply `fn` to amounts within the bit width; beyond it (and below 0) only the sign remains."""
 
     def shifted(x: Tensor, y: Tensor) -> Tensor:
         width = 8 * x.element_size()
@@ -86,7 +86,7 @@ def _shift(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def is_zero(node: Node) -> bool:
-    """Whether a node is a constant of zero bits."""
+    """Return whether a node is a constant of zero bits."""
     source = node.inputs[0] if node.name == "broadcast" else node
     return source.name == "constant" and not any(source.params["data"])
 
@@ -94,8 +94,8 @@ def is_zero(node: Node) -> bool:
 _SAME_SIZE = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
-def kept(condition: Tensor, x: Tensor, zero: Tensor) -> Tensor:
-    """x where the condition holds, else 0, by its bits: on CPUs `torch.where` takes several times as long."""
+def keep_or_zero(condition: Tensor, x: Tensor, zero: Tensor) -> Tensor:
+    """Select x or 0 by a condition, bitwise: on CPUs `torch.where` takes several times as long."""
     bits = _SAME_SIZE[x.element_size()]
     if x.dtype == torch.bool:
         return condition & x
@@ -113,12 +113,12 @@ def convert(x: Tensor, *, dtype: str) -> Tensor:
     if not x.is_floating_point() or target.is_floating_point:
         return x.to(target)
     limits = np.iinfo(dtype)
-    whole = torch.trunc(x.double())
-    inside = (whole > float(limits.min)) & (whole < float(limits.max))
+    truncated = torch.trunc(x.double())
+    inside = (truncated > float(limits.min)) & (truncated < float(limits.max))
     low, high, zero = (torch.tensor(v, dtype=target, device=x.device) for v in (limits.min, limits.max, 0))
-    clipped = torch.where(whole >= float(limits.max), high, low)
-    clipped = torch.where(torch.isnan(whole), zero, clipped)
-    return torch.where(inside, torch.where(inside, whole, 0.0).to(target), clipped)
+    clipped = torch.where(truncated >= float(limits.max), high, low)
+    clipped = torch.where(torch.isnan(truncated), zero, clipped)
+    return torch.where(inside, torch.where(inside, truncated, 0.0).to(target), clipped)
 
 
 def bitcast(x: Tensor, *, dtype: str) -> Tensor:

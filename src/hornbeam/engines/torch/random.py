@@ -14,7 +14,7 @@ _WORD = 0xFFFFFFFF
 
 
 def random_bits(key: Tensor, *, shape: tuple[int, ...]) -> Tensor:
-    """Threefry-2x32 with 20 rounds; see `primitives/random.py`. Words travel as int64."""
+    """Compute threefry-2x32 with 20 rounds; see `primitives/random.py`. Words are carried by int64."""
     if key.device.type == "cpu":
         return torch.from_numpy(native_bits(key.numpy().astype(np.uint32), shape=shape).astype(np.int64))
     size = math.prod(shape)

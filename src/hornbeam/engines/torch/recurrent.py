@@ -1,6 +1,6 @@
-"""Recurrent composites with few calls a step: each costs microseconds, whatever it computes.
+"""Recurrent composites with few calls per step: each call costs microseconds.
 
-What does not depend on the step before is computed for all steps at once.
+What does not depend on the previous step is computed for all steps at once.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from hornbeam.engines.table import Table
 from hornbeam.engines.torch.elementwise import Tensor
 
 
-def _kept(mask: Sequence[Tensor], at: int) -> Callable[[Tensor, Tensor], Tensor]:
-    """Chooses the new values in the rows that a step has, the old ones in others."""
+def _select_by_mask(mask: Sequence[Tensor], at: int) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return a function that selects new values in the rows of a step's mask, old ones in others."""
     if not mask:
         return lambda new, old: new
-    here = mask[0][:, at, None]
-    return lambda new, old: torch.where(here, new, old)
+    active = mask[0][:, at, None]
+    return lambda new, old: torch.where(active, new, old)
 
 
 def _lstm_grad(
@@ -31,22 +31,22 @@ def _lstm_grad(
     i, f, g, o = gates.chunk(4, 2)
     start = c0[:, None]
     before = torch.cat([c[:, 1:], start] if reverse else [start, c[:, :-1]], 1)
-    bent = torch.tanh(c)
-    through = o * (1 - bent * bent)
-    # Slopes of the sums under i, f and g by that of the state, and under o by that of the output.
-    bends = [g * i * (1 - i), before * f * (1 - f), i * (1 - g * g), bent * o * (1 - o)]
-    factors = torch.stack(bends, 2)
+    tanh_c = torch.tanh(c)
+    through = o * (1 - tanh_c * tanh_c)
+    # Derivatives of the state by the pre-activations of i, f and g, and of the output by that of o.
+    local = [g * i * (1 - i), before * f * (1 - f), i * (1 - g * g), tanh_c * o * (1 - o)]
+    factors = torch.stack(local, 2)
     steps = factors.unbind(1), through.unbind(1), f.unbind(1)
     dx = factors.new_empty((batch, length, 4, size))
     back = w.t()
     for at in range(length) if reverse else reversed(range(length)):
-        factor, bend, forget = (x[at] for x in steps)
-        kept = _kept(mask, at)
-        slope_h = dh + every[0][:, at] if every else dh
-        slope_c = torch.addcmul(dc, slope_h, bend)
-        found = torch.cat([(factor[:, :3] * slope_c[:, None]).flatten(1), factor[:, 3] * slope_h], 1)
-        dh, dc = kept(found @ back, slope_h), kept(slope_c * forget, dc)
-        dx[:, at] = kept(found, torch.zeros_like(found)).view(batch, 4, size)
+        factor, dc_dh, forget = (x[at] for x in steps)
+        select = _select_by_mask(mask, at)
+        dh_total = dh + every[0][:, at] if every else dh
+        dc_total = torch.addcmul(dc, dh_total, dc_dh)
+        dgates = torch.cat([(factor[:, :3] * dc_total[:, None]).flatten(1), factor[:, 3] * dh_total], 1)
+        dh, dc = select(dgates @ back, dh_total), select(dc_total * forget, dc)
+        dx[:, at] = select(dgates, torch.zeros_like(dgates)).view(batch, 4, size)
     return dx.flatten(2), dh, dc
 
 

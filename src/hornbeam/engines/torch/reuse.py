@@ -1,7 +1,7 @@
-"""Arithmetic that is written over an operand that nobody reads any more.
+"""In-place arithmetic on operands that are not read again.
 
-Large results cost more for their memory, which the C library takes from the system and gives back, than for
-their numbers: an optimizer's update of an embedding is a dozen of them.
+Memory of large results, which the C library requests from the system and returns, costs more than computing
+them: an optimizer's update of an embedding has a dozen.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node
 from hornbeam.ir.types import TensorType
 
-# What always makes new memory for its result, and never shows that of an operand.
+# Operations whose results never share memory with an operand.
 _ARITHMETIC: dict[str, Callable[..., Tensor]] = {
     "add": torch.add, "sub": torch.sub, "mul": torch.mul, "div": torch.div, "neg": torch.neg,
     "sqrt": torch.sqrt,
@@ -25,22 +25,29 @@ _ARITHMETIC: dict[str, Callable[..., Tensor]] = {
 _LARGE = 1 << 16
 
 
-def overwriting(graph: Graph) -> dict[Node, Callable[..., Tensor]]:
-    """Functions for the nodes that may write over an operand: one made by arithmetic inside of the graph,
-    read by arithmetic alone (so that there are no views of it), here for the last time, and no output."""
+def in_place_functions(graph: Graph) -> dict[Node, Callable[..., Tensor]]:
+    """Return functions for the nodes that may overwrite an operand.
+
+    The operand is computed by arithmetic inside the graph, read by arithmetic alone (so that it has no
+    views), here for the last time, and is not an output.
+    """
     readers: dict[Node, list[Node]] = {}
     for node in graph.nodes:
         for operand in node.inputs:
             readers.setdefault(operand, []).append(node)
-    kept = set(graph.outputs)
-    found = {}
+    outputs = set(graph.outputs)
+    functions = {}
     for node in filter(_is_large, graph.nodes):
         for at, operand in enumerate(node.inputs):
-            mine = _is_large(operand) and operand.type == node.type and operand not in kept
-            if mine and readers[operand][-1] is node and all(r.name in _ARITHMETIC for r in readers[operand]):
-                found[node] = _over(_ARITHMETIC[node.name], at)
+            reusable = _is_large(operand) and operand.type == node.type and operand not in outputs
+            if (
+                reusable
+                and readers[operand][-1] is node
+                and all(r.name in _ARITHMETIC for r in readers[operand])
+            ):
+                functions[node] = _in_place(_ARITHMETIC[node.name], at)
                 break
-    return found
+    return functions
 
 
 def _is_large(node: Node) -> bool:
@@ -49,8 +56,8 @@ def _is_large(node: Node) -> bool:
     return node.type.dtype in ("float32", "float64") and math.prod(node.type.shape) >= _LARGE
 
 
-def _over(fn: Callable[..., Tensor], at: int) -> Callable[..., Tensor]:
-    def over(*operands: Tensor, **params: Any) -> Tensor:
+def _in_place(fn: Callable[..., Tensor], at: int) -> Callable[..., Tensor]:
+    def in_place(*operands: Tensor, **params: Any) -> Tensor:
         return fn(*operands, out=operands[at], **params)
 
-    return over
+    return in_place

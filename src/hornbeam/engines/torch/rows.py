@@ -1,4 +1,4 @@
-"""Composites over rows, forward and backward, each one walk through memory by a kernel of PyTorch's own."""
+"""Composites over rows, forward and backward, by fused kernels of PyTorch."""
 
 from __future__ import annotations
 

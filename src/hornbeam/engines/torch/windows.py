@@ -27,7 +27,7 @@ def _dot(x: Tensor, y: Tensor, *, contract: Any, batch: Any) -> Tensor:
 
 
 def _first(x: Tensor) -> Tensor:
-    """(N, *S, C) as (N, C, *S), on the same memory: PyTorch calls that channels_last."""
+    """View (N, *S, C) as (N, C, *S), in PyTorch's memory format channels_last."""
     return x.movedim(-1, 1)
 
 
@@ -35,8 +35,8 @@ def _last(x: Tensor) -> Tensor:
     return x.movedim(1, -1)
 
 
-def _around(padding: Any) -> list[int]:
-    """What F.pad takes, from the last axis to the first."""
+def _pad_amounts(padding: Any) -> list[int]:
+    """Return the amounts of F.pad, from the last axis to the first."""
     return [amount for pair in reversed(padding) for amount in pair]
 
 
@@ -45,14 +45,14 @@ def _even(padding: Any) -> bool:
 
 
 def _convolved(x: Tensor, padding: Any) -> tuple[Tensor, list[int]]:
-    """x, padded where the amounts differ, and the amounts that are left to the convolution."""
+    """Pad x if low and high amounts differ; return it with the amounts left to the convolution."""
     if _even(padding):
         return x, [low for low, _ in padding]
-    return F.pad(x, _around(padding)), [0] * len(padding)
+    return F.pad(x, _pad_amounts(padding)), [0] * len(padding)
 
 
 def _unfilled(like: Tensor, shape: Any, padding: Any) -> tuple[Tensor, list[int]]:
-    """As `_convolved`, of an x of which only shape and layout count."""
+    """Do as `_convolved` for an x of which only shape and layout matter."""
     n, *spatial, channels = shape
     if _even(padding):
         return _first(like.new_empty(shape)), [low for low, _ in padding]
@@ -64,7 +64,7 @@ _CONVOLUTIONS = (F.conv1d, F.conv2d, F.conv3d)
 
 
 def _kernel(w: Tensor) -> Tensor:
-    """(*K, I, O) as (O, I, *K)."""
+    """View (*K, I, O) as (O, I, *K)."""
     return w.permute(w.dim() - 1, w.dim() - 2, *range(w.dim() - 2))
 
 
@@ -77,7 +77,7 @@ def _conv(x: Tensor, w: Tensor, *, strides: Any, padding: Any, dilation: Any, gr
 def _conv_gradients(
     dy: Tensor, x: Tensor, w: Tensor, amounts: Any, wanted: Any, *, strides: Any, dilation: Any, groups: int
 ) -> tuple[Tensor, Tensor]:
-    """PyTorch's own derivatives of a convolution. Of what is not differentiated only the shape counts."""
+    """Compute gradients of a convolution. Of operands without a gradient only the shape matters."""
     dx, dw, _ = torch.ops.aten.convolution_backward(
         _first(dy), x, w, None, strides, amounts, dilation, False, [0] * len(strides), groups, wanted
     )
@@ -100,25 +100,25 @@ def _conv_kernel_grad(x: Tensor, dy: Tensor, *, kernel_shape: Any, padding: Any,
 _POOLS = (F.max_pool1d, F.max_pool2d, F.max_pool3d)
 
 
-# The way back takes the places that the way forward found: x -> (window, what `_pooled` gave).
-_known_places: Any = WeakTensorKeyDictionary()
+# The backward pass uses the argmax positions of the forward pass: x -> (window, result of `_pooled`).
+_pool_cache: Any = WeakTensorKeyDictionary()
 
 
 def _pooled(x: Tensor, window: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """The padded x as (N, C, *S), its maxima, and their places in its flattened spatial axes."""
-    known = _known_places.get(x)
+    """Return the padded x as (N, C, *S), its maxima, and their positions in the flattened spatial axes."""
+    known = _pool_cache.get(x)
     if known is not None and known[0] == window:
         return _padded(x, window["padding"], -math.inf), *known[1]
     padded = _padded(x, window["padding"], -math.inf)
     fn = _POOLS[len(window["window"]) - 1]
-    found = fn(padded, window["window"], window["strides"], return_indices=True)
-    _known_places[x] = window, found
-    return padded, *found
+    pooled = fn(padded, window["window"], window["strides"], return_indices=True)
+    _pool_cache[x] = window, pooled
+    return padded, *pooled
 
 
 def _padded(x: Tensor, padding: Any, value: float) -> Tensor:
-    """(N, *S, C) as (N, C, *S), padded; F.pad copies also where there is nothing to pad."""
-    return F.pad(_first(x), _around(padding), value=value) if any(map(any, padding)) else _first(x)
+    """View (N, *S, C) as (N, C, *S), padded. F.pad would copy even without padding."""
+    return F.pad(_first(x), _pad_amounts(padding), value=value) if any(map(any, padding)) else _first(x)
 
 
 def _max_pool(x: Tensor, **window: Any) -> Tensor:
@@ -126,10 +126,10 @@ def _max_pool(x: Tensor, **window: Any) -> Tensor:
 
 
 def _max_pool_gather(x: Tensor, t: Tensor, **window: Any) -> Tensor:
-    _, out, places = _pooled(x, window)
+    _, out, positions = _pooled(x, window)
     padded = _padded(t, window["padding"], 0)
-    taken = torch.gather(padded.flatten(2), 2, places.flatten(2))
-    return _last(taken.reshape(out.shape))
+    values = torch.gather(padded.flatten(2), 2, positions.flatten(2))
+    return _last(values.reshape(out.shape))
 
 
 _POOL_GRADIENTS = {
@@ -139,28 +139,28 @@ _POOL_GRADIENTS = {
 
 
 def _max_pool_scatter(x: Tensor, dy: Tensor, **window: Any) -> Tensor:
-    padded, _, places = _pooled(x, window)
+    padded, _, positions = _pooled(x, window)
     backward = _POOL_GRADIENTS.get(len(window["window"]))
     if backward is not None:
         still = [0] * (x.dim() - 2)
         sizes = window["window"], window["strides"], still, [1] * (x.dim() - 2), False
-        return _last(_inside(backward(_first(dy), padded, *sizes, places), x.shape, window["padding"]))
+        return _last(_inside(backward(_first(dy), padded, *sizes, positions), x.shape, window["padding"]))
     flat = torch.zeros_like(padded, memory_format=torch.contiguous_format).flatten(2)
-    spread = flat.scatter_add(2, places.flatten(2), _first(dy).flatten(2)).reshape(padded.shape)
+    spread = flat.scatter_add(2, positions.flatten(2), _first(dy).flatten(2)).reshape(padded.shape)
     return _last(_inside(spread, x.shape, window["padding"]))
 
 
 def _inside(x: Tensor, shape: Sequence[int], padding: Any) -> Tensor:
-    """(N, C, *S) without the padding around `shape`, which is (N, *S, C)."""
+    """Remove the padding of (N, C, *S) around `shape`, which is (N, *S, C)."""
     for axis, (size, (low, _)) in enumerate(zip(shape[1:-1], padding, strict=True), start=2):
         x = x.narrow(axis, low, size)
     return x
 
 
 def _flat_window(window: Any) -> tuple[list[int], list[int]]:
-    """Window and strides with at least two axes: PyTorch's sums over one axis always divide."""
-    lonely = [1] * (len(window["window"]) == 1)
-    return [*window["window"], *lonely], [*window["strides"], *lonely]
+    """Return window and strides with at least two axes: PyTorch's pools over one axis always divide."""
+    extra = [1] * (len(window["window"]) == 1)
+    return [*window["window"], *extra], [*window["strides"], *extra]
 
 
 def _sum_pool(x: Tensor, **window: Any) -> Tensor:
@@ -173,15 +173,15 @@ def _sum_pool(x: Tensor, **window: Any) -> Tensor:
 
 
 def _sum_pool_grad(dy: Tensor, *, input_shape: Any, **window: Any) -> Tensor:
-    like = F.pad(_first(dy.new_zeros(()).expand(input_shape)), _around(window["padding"]))
+    like = F.pad(_first(dy.new_zeros(()).expand(input_shape)), _pad_amounts(window["padding"]))
     sizes, strides = _flat_window(window)
     backward = torch.ops.aten.avg_pool3d_backward if len(sizes) == 3 else torch.ops.aten.avg_pool2d_backward
-    given = _first(dy)
-    lonely = dy.dim() == 3
-    if lonely:
-        like, given = like[..., None], given[..., None]
-    dx = backward(given.contiguous(), like.contiguous(), sizes, strides, [0] * len(sizes), False, True, 1)
-    return _last(_inside(dx[..., 0] if lonely else dx, input_shape, window["padding"]))
+    cotangent = _first(dy)
+    one_axis = dy.dim() == 3
+    if one_axis:
+        like, cotangent = like[..., None], cotangent[..., None]
+    dx = backward(cotangent.contiguous(), like.contiguous(), sizes, strides, [0] * len(sizes), False, True, 1)
+    return _last(_inside(dx[..., 0] if one_axis else dx, input_shape, window["padding"]))
 
 
 CONTRACT: Table = {

@@ -1,0 +1,32 @@
+"""Linear algebra."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jax import lax
+
+from hornbeam.engines.table import Table
+
+Array = Any
+
+
+def _triangular_solve(a: Array, b: Array, *, lower: bool, transpose: bool, unit_diagonal: bool) -> Array:
+    return lax.linalg.triangular_solve(
+        a, b, left_side=True, lower=lower, transpose_a=transpose, unit_diagonal=unit_diagonal
+    )
+
+
+def _eigh(x: Array) -> tuple[Array, Array]:
+    v, w = lax.linalg.eigh(x, lower=True, symmetrize_input=False)
+    return w, v
+
+
+LINALG: Table = {
+    "cholesky": lambda x: lax.linalg.cholesky(x, symmetrize_input=False),
+    "triangular_solve": _triangular_solve,
+    "lu": lambda x: tuple(lax.linalg.lu(x)),
+    "qr": lambda x: tuple(lax.linalg.qr(x, full_matrices=False)),
+    "svd": lambda x: tuple(lax.linalg.svd(x, full_matrices=False)),
+    "eigh": _eigh,
+}
