@@ -172,7 +172,9 @@ class Multiply(_Merge):
 
 @exported("keras.layers")
 class Average(_Merge):
-    """Average tensors: `y = (x1 + x2 + ... + xn) / n`.
+    """Average tensors elementwise.
+
+    Formula: `y = (x1 + x2 + ... + xn) / n`.
 
     Calls take a list of tensors that broadcast against each other.
 
