@@ -419,7 +419,7 @@ ERRORS = [
     (lambda: hornbeam.Input(784), "shape must be a tuple of sizes such as (784,), got 784"),
     (lambda: Layer()(np.ones(2)), "does not define call(self, inputs)"),
     (lambda: layers.Dense(2)(), "missing a required argument: 'inputs'"),
-    (lambda: layers.CategoryEncoding(3)(np.array([[3]])), "values must lie in [0, 3), got 3 to 3"),
+    (lambda: layers.CategoryEncoding(3)(np.array([[3]])), "values must be in [0, 3), got 3 to 3"),
 ]
 
 

@@ -260,7 +260,7 @@ def test_rand_augment_changes_its_layers_in_compiled_code() -> None:
         (lambda: layers.RandomGaussianBlur(kernel_size=4), "kernel_size must be an odd number"),
         (lambda: layers.RandomPosterization(9), r"\[1, 8\]"),
         (lambda: layers.AutoContrast(255), "value_range must be a pair"),
-        (lambda: layers.MixUp(0), "alpha must be a number above 0"),
+        (lambda: layers.MixUp(0), "alpha must be a positive number"),
         (lambda: layers.RandomFlip(bounding_box_format="xyzw"), "bounding_box_format must be one of"),
         (lambda: layers.RandomFlip()(np.ones((4, 4))), "images need three axes"),
         (lambda: layers.RandomFlip()({"pictures": np.ones((1, 4, 4, 3))}), 'needs the key "images"'),

@@ -1,17 +1,18 @@
-"""Layers that change images as they go into training: places, colours, tones, mixtures, and whole policies.
+"""Layers that augment images in training: geometry, color, histograms, mixtures, and whole policies.
 
-They act in training only, unless they say otherwise. Each image gets draws of its own, in compiled code too,
+They act in training only, unless documented otherwise. Each image gets its own draws, in compiled code too,
 from a random state that belongs to the layer: the same seed gives the same images on any engine.
 
-Boxes follow the images in any format. (Keras 3.15.1 takes those of RandomRotation and RandomPerspective for
-"xyxy", swaps the axes of RandomCrop's, approximates RandomShear's, rounds those of Resizing where it crops or
-pads, and joins MixUp's labels along the wrong axis; its RandomCrop does nothing outside of training.)
+Boxes follow the images in any format. (Keras 3.15.1 interprets the boxes of RandomRotation and
+RandomPerspective as "xyxy", swaps the axes of RandomCrop's, approximates RandomShear's, rounds those of
+Resizing when it crops or pads, and concatenates MixUp's labels along the wrong axis; its RandomCrop does
+nothing in inference.)
 """
 
 from __future__ import annotations
 
 from hornbeam.layers.augmentation.boxes import MaxNumBoundingBoxes
-from hornbeam.layers.augmentation.colour import (
+from hornbeam.layers.augmentation.color import (
     RandomBrightness,
     RandomColorDegeneration,
     RandomColorJitter,
@@ -29,17 +30,17 @@ from hornbeam.layers.augmentation.geometry import (
     RandomTranslation,
     RandomZoom,
 )
-from hornbeam.layers.augmentation.mixing import CutMix, MixUp
-from hornbeam.layers.augmentation.policies import AugMix, Pipeline, RandAugment
-from hornbeam.layers.augmentation.sizes import CenterCrop, RandomCrop, Resizing
-from hornbeam.layers.augmentation.tones import (
+from hornbeam.layers.augmentation.histogram import (
     AutoContrast,
     ContrastLimitedAdaptiveHistogramEqualization,
     Equalization,
     RandomPosterization,
     Solarization,
 )
-from hornbeam.layers.augmentation.warps import RandomElasticTransform, RandomPerspective
+from hornbeam.layers.augmentation.mixing import CutMix, MixUp
+from hornbeam.layers.augmentation.policies import AugMix, Pipeline, RandAugment
+from hornbeam.layers.augmentation.sizes import CenterCrop, RandomCrop, Resizing
+from hornbeam.layers.augmentation.warping import RandomElasticTransform, RandomPerspective
 
 __all__ = [
     "AugMix",

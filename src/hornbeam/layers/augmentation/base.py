@@ -1,8 +1,7 @@
-"""What image layers share: dicts of images with labels, boxes and masks, single images, the training
-switch, random draws.
+"""Base of image layers: dicts of images with labels, boxes and masks, single images, and random draws.
 
-A layer draws one transformation (a dict of tensors) for each batch and applies it to all that belongs to the
-images. Subclasses write `_draw` and `_apply`, always for a batch in channels-last order.
+A layer draws one transformation (a dict of tensors) for each batch and applies it to everything that belongs
+to the images. Subclasses define `_draw` and `_apply`, always for a batch in channels-last order.
 """
 
 from __future__ import annotations
@@ -35,8 +34,9 @@ class Size(NamedTuple):
 class ImageLayer(Layer):
     """A layer on images (height, width, channels), batches of them, or dicts with the key "images".
 
-    A dict may hold "labels", "bounding_boxes" ({"boxes": (n, 4), "labels": (n,)}, in `bounding_box_format`)
-    and "segmentation_masks" beside, which go through the same transformation; other keys stay as they are.
+    A dict may also contain "labels", "bounding_boxes" ({"boxes": (n, 4), "labels": (n,)}, in
+    `bounding_box_format`) and "segmentation_masks", to which the same transformation is applied; other keys
+    are passed through.
     """
 
     def __init__(
@@ -50,26 +50,29 @@ class ImageLayer(Layer):
         self.bounding_box_format = bounding_box_format
         self.data_format = standard_data_format(data_format)
 
-    # -- what subclasses write -------------------------------------------------------------------------------
+    # -- defined by subclasses -------------------------------------------------------------------------------
 
     def _draw(self, size: Size, seed: Any) -> Transformation:
-        """A transformation for images of `size`."""
+        """Draw a transformation for images of `size`."""
         return None
 
     def _apply(self, images: Tensor, transformation: Transformation) -> Tensor:
-        """Images (n, h, w, c) of the compute dtype, transformed."""
+        """Transform images (n, h, w, c) of the compute dtype."""
         raise NotImplementedError(f"{type(self).__name__} does not define _apply(images, transformation)")
 
     def _move(self, boxes: Boxes, transformation: Transformation) -> Boxes:
-        """Boxes (n, boxes, 4) in the layer's format, transformed."""
+        """Transform boxes (n, boxes, 4) in the layer's format."""
         return boxes
 
-    # -- the transformations, by what they are applied to ----------------------------------------------------
+    # -- transformations -------------------------------------------------------------------------------------
 
     def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Transformation:
-        """Draw what is to be done to `data` (images, or a dict with images); None outside of training.
+        """Draw the transformation of a batch; None in inference.
 
-        seed: where the numbers come from, the layer's own generator by default.
+        Args:
+            data: Images, or a dict with images.
+            training: Whether the layer acts.
+            seed: Seed or generator, the layer's own by default.
         """
         if not training:
             return None
@@ -78,26 +81,50 @@ class ImageLayer(Layer):
     def transform_images(
         self, images: Any, transformation: Transformation = None, training: bool = True
     ) -> Tensor:
-        """Images (or one), transformed in training, otherwise only cast to the compute dtype."""
+        """Transform images (or one) in training; only cast them to the compute dtype otherwise.
+
+        Args:
+            images: Images (batch, height, width, channels), or one.
+            transformation: Result of `get_random_transformation`.
+            training: Whether the layer acts.
+        """
         x = ops.cast(images, self.compute_dtype)
         return self._on_batch(lambda batch: self._apply(batch, transformation), x) if training else x
 
     def transform_labels(
         self, labels: Any, transformation: Transformation = None, training: bool = True
     ) -> Any:
-        """The labels that belong to a batch of transformed images."""
+        """Transform the labels of a batch.
+
+        Args:
+            labels: Labels of the images.
+            transformation: Result of `get_random_transformation`.
+            training: Whether the layer acts.
+        """
         return labels
 
     def transform_bounding_boxes(
         self, bounding_boxes: Any, transformation: Transformation = None, training: bool = True
     ) -> Any:
-        """The boxes {"boxes": (batch, n, 4), "labels": (batch, n)} on a batch of transformed images."""
-        return self._moved(bounding_boxes, transformation) if training else bounding_boxes
+        """Transform the boxes of a batch.
+
+        Args:
+            bounding_boxes: {"boxes": (batch, n, 4), "labels": (batch, n)}.
+            transformation: Result of `get_random_transformation`.
+            training: Whether the layer acts.
+        """
+        return self._move_boxes(bounding_boxes, transformation) if training else bounding_boxes
 
     def transform_segmentation_masks(
         self, segmentation_masks: Any, transformation: Transformation = None, training: bool = True
     ) -> Any:
-        """The masks that belong to a batch of transformed images."""
+        """Transform the segmentation masks of a batch.
+
+        Args:
+            segmentation_masks: Masks of the images.
+            transformation: Result of `get_random_transformation`.
+            training: Whether the layer acts.
+        """
         return segmentation_masks
 
     # -- one sample ------------------------------------------------------------------------------------------
@@ -105,29 +132,57 @@ class ImageLayer(Layer):
     def transform_single_image(
         self, image: Any, transformation: Transformation, training: bool = True
     ) -> Any:
-        """As `transform_images`, for one image."""
-        return ops.squeeze(self.transform_images(_batched(image), transformation, training=training), 0)
+        """Transform one image as `transform_images` does.
+
+        Args:
+            image: Image (height, width, channels).
+            transformation: Result of `get_random_transformation`.
+            training: Whether the layer acts.
+        """
+        return ops.squeeze(
+            self.transform_images(_add_batch_axis(image), transformation, training=training), 0
+        )
 
     def transform_single_label(
         self, label: Any, transformation: Transformation, training: bool = True
     ) -> Any:
-        """As `transform_labels`, for one label."""
-        return ops.squeeze(self.transform_labels(_batched(label), transformation, training=training), 0)
+        """Transform one label as `transform_labels` does.
+
+        Args:
+            label: Label of the image.
+            transformation: Result of `get_random_transformation`.
+            training: Whether the layer acts.
+        """
+        return ops.squeeze(
+            self.transform_labels(_add_batch_axis(label), transformation, training=training), 0
+        )
 
     def transform_single_bounding_box(
         self, bounding_box: Any, transformation: Transformation, training: bool = True
     ) -> Any:
-        """As `transform_bounding_boxes`, for the boxes of one image."""
+        """Transform the boxes of one image as `transform_bounding_boxes` does.
+
+        Args:
+            bounding_box: {"boxes": (n, 4), "labels": (n,)}.
+            transformation: Result of `get_random_transformation`.
+            training: Whether the layer acts.
+        """
         return self.transform_bounding_boxes(bounding_box, transformation, training=training)
 
     def transform_single_segmentation_mask(
         self, segmentation_mask: Any, transformation: Transformation, training: bool = True
     ) -> Any:
-        """As `transform_segmentation_masks`, for one mask."""
-        made = self.transform_segmentation_masks(
-            _batched(segmentation_mask), transformation, training=training
+        """Transform one mask as `transform_segmentation_masks` does.
+
+        Args:
+            segmentation_mask: Mask of the image.
+            transformation: Result of `get_random_transformation`.
+            training: Whether the layer acts.
+        """
+        masks = self.transform_segmentation_masks(
+            _add_batch_axis(segmentation_mask), transformation, training=training
         )
-        return ops.squeeze(made, 0)
+        return ops.squeeze(masks, 0)
 
     # -- calling ---------------------------------------------------------------------------------------------
 
@@ -136,34 +191,36 @@ class ImageLayer(Layer):
         transformation = self.get_random_transformation(data, training=training)
         if not isinstance(data, Mapping):
             return self._transform("images", data, batch, transformation, training)
-        made = dict(data)
+        outputs = dict(data)
         for key in ("images", "bounding_boxes", "labels", "segmentation_masks"):
             if key in data:
-                made[key] = self._transform(key, data[key], batch, transformation, training)
-        return made
+                outputs[key] = self._transform(key, data[key], batch, transformation, training)
+        return outputs
 
     def _transform(self, key: str, value: Any, batch: bool, transformation: Any, training: bool) -> Any:
-        many, single = _METHODS[key]
+        batch_method, single_method = _METHODS[key]
         if key == "bounding_boxes":
             if self.bounding_box_format is None:
                 raise ValueError(
-                    f"{self.describe()}: say what the numbers of bounding_boxes mean, for example "
+                    f"{self.describe()}: the format of bounding_boxes is unknown, write for example "
                     f'{type(self).__name__}(..., bounding_box_format="xyxy")'
                 )
             value = boxes_of.dense(value)
         else:
             value = as_tensor(value)
-        return getattr(self, many if batch else single)(value, transformation, training=training)
+        return getattr(self, batch_method if batch else single_method)(
+            value, transformation, training=training
+        )
 
     def _images(self, data: Any) -> Any:
-        """The images in what the layer is called with."""
+        """Return the images in the argument of a call."""
         if isinstance(data, Mapping) and "images" not in data:
             raise ValueError(f'{self.describe()}: a dict needs the key "images", got {sorted(data)}')
         images = data["images"] if isinstance(data, Mapping) else data
         if not hasattr(images, "shape"):
             raise ValueError(
-                f"{self.describe()} takes images or a dict with them, got {type(images).__name__}: put "
-                'images and labels that belong together into {"images": ..., "labels": ...}'
+                f"{self.describe()} takes images or a dict with them, got {type(images).__name__}: "
+                'pass images with labels as {"images": ..., "labels": ...}'
             )
         if len(images.shape) not in (3, 4):
             raise ShapeError(
@@ -181,31 +238,31 @@ class ImageLayer(Layer):
         return Size(batch, *rest)
 
     def _shape(self, size: Size) -> tuple[int, ...]:
-        """The inverse of `_size`, for a batch."""
+        """Invert `_size`, for a batch."""
         batch, height, width, channels = size
-        first = self.data_format == "channels_first"
-        return (batch, channels, height, width) if first else (batch, height, width, channels)
+        channels_first = self.data_format == "channels_first"
+        return (batch, channels, height, width) if channels_first else (batch, height, width, channels)
 
     def _seed(self, seed: Any) -> Any:
         return seed if seed is not None else getattr(self, "generator", None)
 
-    def _on_batch(self, work: Callable[[Tensor], Tensor], images: Any) -> Tensor:
-        """`work`, which takes and gives (n, h, w, c), on images or on one, in the layer's data format."""
+    def _on_batch(self, function: Callable[[Tensor], Tensor], images: Any) -> Tensor:
+        """Apply a function of (n, h, w, c) to images, or to one, in the layer's data format."""
         x = as_tensor(images)
         if x.ndim == 3:
-            return ops.squeeze(self._on_batch(work, _batched(x)), 0)
-        return self._from_last(work(self._to_last(x)))
+            return ops.squeeze(self._on_batch(function, _add_batch_axis(x)), 0)
+        return self._from_last(function(self._to_last(x)))
 
-    def _moved(self, bounding_boxes: Mapping[str, Any], transformation: Transformation) -> Boxes:
-        """`_move`, also for the boxes (n, 4) of one image."""
+    def _move_boxes(self, bounding_boxes: Mapping[str, Any], transformation: Transformation) -> Boxes:
+        """Apply `_move`, also to the boxes (n, 4) of one image."""
         boxes = {**bounding_boxes, **{key: as_tensor(bounding_boxes[key]) for key in ("boxes", "labels")}}
         single = {"boxes": 2, "labels": 1} if boxes["boxes"].ndim == 2 else {}
         single = {key: rank for key, rank in single.items() if boxes[key].ndim == rank}
-        made = self._move({**boxes, **{key: _batched(boxes[key]) for key in single}}, transformation)
-        return {**made, **{key: ops.squeeze(made[key], 0) for key in single}}
+        moved = self._move({**boxes, **{key: _add_batch_axis(boxes[key]) for key in single}}, transformation)
+        return {**moved, **{key: ops.squeeze(moved[key], 0) for key in single}}
 
     def _to_last(self, images: Any) -> Tensor:
-        """Images as (n, h, w, c)."""
+        """Transpose images to (n, h, w, c)."""
         x = as_tensor(images)
         return ops.transpose(x, (0, 2, 3, 1)) if self.data_format == "channels_first" else x
 
@@ -213,12 +270,12 @@ class ImageLayer(Layer):
         return ops.transpose(images, (0, 3, 1, 2)) if self.data_format == "channels_first" else images
 
     def _to_xyxy(self, boxes: Boxes, size: Size) -> Boxes:
-        """Boxes in pixels, as left, top, right, bottom."""
+        """Convert boxes to left, top, right, bottom in pixels."""
         assert self.bounding_box_format is not None
         return boxes_of.convert_format(boxes, self.bounding_box_format, "xyxy", size.height, size.width)
 
     def _from_xyxy(self, boxes: Boxes, size: Size) -> Boxes:
-        """The inverse of `_to_xyxy`, without what lies outside of images of `size`."""
+        """Invert `_to_xyxy`, and clip boxes to images of `size`."""
         assert self.bounding_box_format is not None
         boxes = boxes_of.clip_to_image_size(boxes, size.height, size.width)
         return boxes_of.convert_format(boxes, "xyxy", self.bounding_box_format, size.height, size.width)
@@ -248,7 +305,7 @@ class RandomImageLayer(ImageLayer):
 
 
 class GeometryLayer(RandomImageLayer):
-    """A random layer that moves pixels: masks go through it as images do, but are never averaged."""
+    """A random layer that moves pixels. Masks are transformed as images are, but never averaged."""
 
     interpolation = "bilinear"
 
@@ -256,7 +313,7 @@ class GeometryLayer(RandomImageLayer):
         return self._warp(images, transformation, self.interpolation)
 
     def _warp(self, images: Tensor, transformation: Transformation, interpolation: str) -> Tensor:
-        """Images (n, h, w, c), transformed with an interpolation: "nearest" or "bilinear"."""
+        """Transform images (n, h, w, c) with an interpolation: "nearest" or "bilinear"."""
         raise NotImplementedError(f"{type(self).__name__} does not define _warp(images, ...)")
 
     def transform_segmentation_masks(
@@ -267,7 +324,7 @@ class GeometryLayer(RandomImageLayer):
         return self._on_batch(lambda batch: self._warp(batch, transformation, "nearest"), segmentation_masks)
 
 
-def _batched(x: Any) -> Tensor:
+def _add_batch_axis(x: Any) -> Tensor:
     return ops.expand_dims(x, 0)
 
 
@@ -275,14 +332,14 @@ def _batched(x: Any) -> Tensor:
 
 
 def is_number(x: Any) -> bool:
-    """True for what may stand for a factor."""
+    """True for an int or a float."""
     return isinstance(x, (int, float)) and not isinstance(x, bool)
 
 
 def factor_range(
     owner: str, name: str, value: Any, low: float = -1.0, high: float = 1.0
 ) -> tuple[float, float]:
-    """The bounds between which a factor is drawn: the pair `value`, or -value (not below `low`) and value."""
+    """Return the bounds of a factor: the pair `value`, or -value (at least `low`) and value."""
     pair = value if isinstance(value, (tuple, list)) else (value, value)
     if len(pair) != 2 or not all(is_number(x) and low <= x <= high for x in pair):
         raise ValueError(
@@ -295,14 +352,14 @@ def factor_range(
 
 
 def value_range_of(owner: str, value: Any) -> Any:
-    """The pair (lowest, highest) that pixels lie between, as given."""
+    """Check a pair (lowest, highest) of pixel values and return it unchanged."""
     if not isinstance(value, (tuple, list)) or len(value) != 2 or not all(is_number(x) for x in value):
         raise ValueError(f"{owner}: value_range must be a pair of numbers such as (0, 255), got {value!r}")
     return value
 
 
-def rescaled(images: Tensor, source: Any, target: Any) -> Tensor:
-    """Floats between the bounds `source` brought between the bounds `target`."""
+def rescale(images: Tensor, source: Any, target: Any) -> Tensor:
+    """Map floats from the bounds `source` to the bounds `target`."""
     if tuple(source) == tuple(target):
         return images
     unit = (images - source[0]) / (source[1] - source[0])
@@ -310,11 +367,11 @@ def rescaled(images: Tensor, source: Any, target: Any) -> Tensor:
 
 
 def per_image(numbers: Any, dtype: str) -> Tensor:
-    """One number for each image, of whatever shape, as (n, 1, 1, 1)."""
+    """Reshape one number for each image to (n, 1, 1, 1)."""
     return ops.cast(ops.reshape(numbers, (-1, 1, 1, 1)), dtype)
 
 
-def chosen(probability: tuple[float, float], count: int, seed: Any) -> Tensor:
-    """bool (count,): true with a probability that is itself drawn between two bounds, for each image."""
-    chance = random.uniform((count,), *probability, seed=seed)
-    return random.uniform((count,), seed=seed) < chance
+def draw_subset(probability: tuple[float, float], count: int, seed: Any) -> Tensor:
+    """Draw booleans (count,) with a probability that is itself drawn, between two bounds, for each image."""
+    probabilities = random.uniform((count,), *probability, seed=seed)
+    return random.uniform((count,), seed=seed) < probabilities

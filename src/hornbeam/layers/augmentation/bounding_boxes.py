@@ -1,7 +1,7 @@
-"""Bounding boxes as tensors (..., boxes, 4): formats, clipping, moving, and how much two boxes overlap.
+"""Bounding boxes as tensors (..., boxes, 4): formats, clipping, translation, and overlap.
 
-Where a dict {"boxes": (..., n, 4), "labels": (..., n)} is taken, a new one is returned; label -1 says that
-there is no box.
+Functions that take a dict {"boxes": (..., n, 4), "labels": (..., n)} return a new one; label -1 marks an
+absent box.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
 
 Columns = tuple[Tensor, Tensor, Tensor, Tensor]
 
-# What the four numbers of a format say, as left, top, right, bottom; and the way back.
+# Conversions of each format to (left, top, right, bottom), and their inverses.
 _TO_XYXY: dict[str, Callable[..., Columns]] = {
     "xyxy": lambda a, b, c, d: (a, b, c, d),
     "yxyx": lambda a, b, c, d: (b, a, d, c),
@@ -52,35 +52,44 @@ FORMATS = (*_TO_XYXY, "rel_xyxy", "rel_yxyx", "rel_xywh", "rel_center_xywh")
 
 
 def columns(boxes: Any) -> Columns:
-    """The four numbers of boxes, each (...,)."""
+    """Return the four numbers of boxes, each (...,)."""
     return boxes[..., 0], boxes[..., 1], boxes[..., 2], boxes[..., 3]
 
 
-def joined(left: Any, top: Any, right: Any, bottom: Any) -> Tensor:
-    """The inverse of `columns`."""
+def stack_columns(left: Any, top: Any, right: Any, bottom: Any) -> Tensor:
+    """Invert `columns`."""
     return ops.stack([left, top, right, bottom], axis=-1)
 
 
 def convert_format(
     boxes: Any, source: str, target: str, height: Any = None, width: Any = None, dtype: str = "float32"
 ) -> Any:
-    """Boxes (..., 4), or a dict with them as "boxes", in another format.
+    """Convert boxes (..., 4), or a dict with them as "boxes", to another format.
 
     Formats: "xyxy" (left, top, right, bottom), "yxyx", "xywh", "center_xywh", "center_yxhw", all in pixels;
-    "rel_xyxy", "rel_yxyx", "rel_xywh", "rel_center_xywh" as fractions of the image's height and width, which
-    are needed where one side is relative and the other is not.
+    "rel_xyxy", "rel_yxyx", "rel_xywh", "rel_center_xywh" as fractions of the image's height and width.
 
-    Raises ShapeError unless the last axis has four numbers, ValueError for unknown formats or without the
-    image's size where it is needed.
+    Args:
+        boxes: Boxes, or a dict of them.
+        source: Format of the boxes.
+        target: Format of the result.
+        height: Height of the image, needed if one format is relative and the other is not.
+        width: Width of the image, needed if one format is relative and the other is not.
+        dtype: Dtype of the result.
 
-    >>> np.asarray(convert_format([[1.0, 2.0, 4.0, 6.0]], "xyxy", "xywh")).tolist()
-    [[1.0, 2.0, 3.0, 4.0]]
+    Raises:
+        ShapeError: If the last axis has not four numbers.
+        ValueError: If a format is unknown or the image's size missing.
+
+    Example:
+        >>> np.asarray(convert_format([[1.0, 2.0, 4.0, 6.0]], "xyxy", "xywh")).tolist()
+        [[1.0, 2.0, 3.0, 4.0]]
     """
     if isinstance(boxes, Mapping):
         return {**boxes, "boxes": convert_format(boxes["boxes"], source, target, height, width, dtype)}
     source, target = source.lower(), target.lower()
-    for name, given in (("source", source), ("target", target)):
-        check_choice(name, given, FORMATS, where="convert_format")
+    for name, value in (("source", source), ("target", target)):
+        check_choice(name, value, FORMATS, where="convert_format")
     x = ops.cast(boxes, dtype)
     if x.shape[-1:] != (4,):
         raise ShapeError(f"convert_format: boxes need four numbers in their last axis, got shape {x.shape}")
@@ -96,7 +105,7 @@ def convert_format(
             left, top, right, bottom = left * w, top * h, right * w, bottom * h
         else:
             left, top, right, bottom = left / w, top / h, right / w, bottom / h
-    return joined(*_FROM_XYXY[target.removeprefix("rel_")](left, top, right, bottom))
+    return stack_columns(*_FROM_XYXY[target.removeprefix("rel_")](left, top, right, bottom))
 
 
 def clip_to_image_size(
@@ -105,21 +114,27 @@ def clip_to_image_size(
     width: Any = None,
     bounding_box_format: str = "xyxy",
 ) -> dict[str, Any]:
-    """Boxes cut off at the edges of the image; what lies outside of it altogether gets the label -1.
+    """Clip boxes to the image; boxes outside of it get the label -1.
 
-    bounding_boxes: {"boxes": (..., n, 4), "labels": (..., n)}, labels may be absent. bounding_box_format:
-    "xyxy" (needs height and width) or "rel_xyxy".
+    Args:
+        bounding_boxes: {"boxes": (..., n, 4), "labels": (..., n)}; labels may be absent.
+        height: Height of the image, needed for "xyxy".
+        width: Width of the image, needed for "xyxy".
+        bounding_box_format: "xyxy" or "rel_xyxy".
 
-    Raises NotImplementedError for other formats, ValueError without the sizes.
+    Raises:
+        NotImplementedError: If the format is another one.
+        ValueError: If a size is missing.
 
-    >>> made = clip_to_image_size({"boxes": np.array([[-1.0, 0.0, 9.0, 2.0]])}, height=4, width=5)
-    >>> np.asarray(made["boxes"]).tolist()
-    [[0.0, 0.0, 5.0, 2.0]]
+    Example:
+        >>> made = clip_to_image_size({"boxes": np.array([[-1.0, 0.0, 9.0, 2.0]])}, height=4, width=5)
+        >>> np.asarray(made["boxes"]).tolist()
+        [[0.0, 0.0, 5.0, 2.0]]
     """
     if bounding_box_format not in ("xyxy", "rel_xyxy"):
         raise NotImplementedError(
-            f'clip_to_image_size works on "xyxy" and "rel_xyxy", got {bounding_box_format!r}: use '
-            "convert_format first"
+            f'clip_to_image_size works on "xyxy" and "rel_xyxy", got {bounding_box_format!r}: '
+            "use convert_format first"
         )
     if bounding_box_format == "rel_xyxy":
         height = width = 1
@@ -130,14 +145,15 @@ def clip_to_image_size(
     left, top, right, bottom = columns(boxes)
     left, right = (ops.minimum(ops.maximum(x, 0), w) for x in (left, right))
     top, bottom = (ops.minimum(ops.maximum(y, 0), h) for y in (top, bottom))
-    made = {**bounding_boxes, "boxes": joined(left, top, right, bottom)}
+    clipped = {**bounding_boxes, "boxes": stack_columns(left, top, right, bottom)}
     if bounding_boxes.get("labels") is not None:
-        seen = (right - left) * (bottom - top) > 0
+        is_visible = (right - left) * (bottom - top) > 0
         labels = as_tensor(bounding_boxes["labels"])
         # Labels may be vectors.
-        seen = ops.expand_dims(seen, -1) if labels.shape[:-1] == seen.shape else seen
-        made["labels"] = ops.where(seen, labels, -1)
-    return made
+        if labels.shape[:-1] == is_visible.shape:
+            is_visible = ops.expand_dims(is_visible, -1)
+        clipped["labels"] = ops.where(is_visible, labels, -1)
+    return clipped
 
 
 def _only_xyxy(name: str, bounding_box_format: str) -> None:
@@ -150,43 +166,62 @@ def _only_xyxy(name: str, bounding_box_format: str) -> None:
 def crop(
     boxes: Any, top: Any, left: Any, height: Any, width: Any, bounding_box_format: str = "xyxy"
 ) -> Tensor:
-    """Boxes (..., 4) as they lie in the window of (height, width) pixels that begins at (top, left).
+    """Return boxes (..., 4) relative to the window of (height, width) pixels that starts at (top, left).
 
-    Raises NotImplementedError for formats other than "xyxy".
+    Args:
+        boxes: Boxes in "xyxy".
+        top: First row of the window.
+        left: First column of the window.
+        height: Height of the window.
+        width: Width of the window.
+        bounding_box_format: Only "xyxy".
 
-    >>> np.asarray(crop(np.array([[1.0, 1.0, 9.0, 9.0]]), 2, 3, 4, 5)).tolist()
-    [[0.0, 0.0, 5.0, 4.0]]
+    Raises:
+        NotImplementedError: If the format is another one.
+
+    Example:
+        >>> np.asarray(crop(np.array([[1.0, 1.0, 9.0, 9.0]]), 2, 3, 4, 5)).tolist()
+        [[0.0, 0.0, 5.0, 4.0]]
     """
     _only_xyxy("crop", bounding_box_format)
-    moved = pad(boxes, -ops.cast(top, "float32"), -ops.cast(left, "float32"))
-    return clip_to_image_size({"boxes": moved}, height, width)["boxes"]
+    relative = pad(boxes, -ops.cast(top, "float32"), -ops.cast(left, "float32"))
+    return clip_to_image_size({"boxes": relative}, height, width)["boxes"]
 
 
 def pad(
     boxes: Any, top: Any, left: Any, height: Any = None, width: Any = None, bounding_box_format: str = "xyxy"
 ) -> Tensor:
-    """Boxes (..., 4) after `top` rows and `left` columns have been put before the image.
+    """Return boxes (..., 4) after `top` rows and `left` columns were added before the image.
 
-    height, width: of the padded image; accepted for Keras's signature, boxes do not depend on them. Raises
-    NotImplementedError for formats other than "xyxy".
+    Args:
+        boxes: Boxes in "xyxy".
+        top: Number of rows added above.
+        left: Number of columns added at the left.
+        height: Ignored, for Keras's signature.
+        width: Ignored, for Keras's signature.
+        bounding_box_format: Only "xyxy".
 
-    >>> np.asarray(pad(np.array([[1.0, 1.0, 2.0, 2.0]]), top=1, left=2)).tolist()
-    [[3.0, 2.0, 4.0, 3.0]]
+    Raises:
+        NotImplementedError: If the format is another one.
+
+    Example:
+        >>> np.asarray(pad(np.array([[1.0, 1.0, 2.0, 2.0]]), top=1, left=2)).tolist()
+        [[3.0, 2.0, 4.0, 3.0]]
     """
     _only_xyxy("pad", bounding_box_format)
     x = as_tensor(boxes)
     down, along = ops.cast(top, x.dtype), ops.cast(left, x.dtype)
-    return x + joined(along, down, along, down)
+    return x + stack_columns(along, down, along, down)
 
 
 # -- affine maps ---------------------------------------------------------------------------------------------
 
 
 def corners_hull(boxes: Tensor, move: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Tensor:
-    """The smallest upright boxes around what `move` (x, y -> x, y) makes of the corners of boxes."""
+    """Return the smallest axis-aligned boxes around the corners of boxes after `move` (x, y -> x, y)."""
     left, top, right, bottom = columns(boxes)
     x, y = move(ops.stack([left, right, right, left], -1), ops.stack([top, top, bottom, bottom], -1))
-    return joined(ops.min(x, -1), ops.min(y, -1), ops.max(x, -1), ops.max(y, -1))
+    return stack_columns(ops.min(x, -1), ops.min(y, -1), ops.max(x, -1), ops.max(y, -1))
 
 
 def affine_transform(
@@ -203,40 +238,54 @@ def affine_transform(
     center_y: Any = None,
     bounding_box_format: str = "xyxy",
 ) -> Tensor:
-    """Boxes (batch, n, 4) around what becomes of them when images are turned, moved, scaled and sheared.
+    """Return the axis-aligned boxes (batch, n, 4) around rotated, translated, scaled and sheared boxes.
 
-    angle, shear_x, shear_y: degrees; translate_x, translate_y: fractions of the image; scale: a factor; each
-    (batch,). height, width: of the image in pixels. center_x, center_y: what stays in place, as fractions,
-    the middle by default.
+    Args:
+        boxes: Boxes in "xyxy".
+        angle: Angles in degrees, (batch,).
+        translate_x: Translations as fractions of the width, (batch,).
+        translate_y: Translations as fractions of the height, (batch,).
+        scale: Factors, (batch,).
+        shear_x: Shears along x in degrees, (batch,).
+        shear_y: Shears along y in degrees, (batch,).
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
+        center_x: Fixed point as a fraction of the width, 0.5 by default.
+        center_y: Fixed point as a fraction of the height, 0.5 by default.
+        bounding_box_format: Only "xyxy".
 
-    Raises NotImplementedError for formats other than "xyxy".
+    Raises:
+        NotImplementedError: If the format is another one.
 
-    >>> zero, one = np.zeros(1, "float32"), np.ones(1, "float32")
-    >>> box = np.array([[[0.0, 0.0, 1.0, 2.0]]])
-    >>> np.asarray(affine_transform(box, 180 * one, zero, zero, one, zero, zero, 5, 5)).round(3).tolist()
-    [[[3.0, 2.0, 4.0, 4.0]]]
+    Example:
+        >>> zero, one = np.zeros(1, "float32"), np.ones(1, "float32")
+        >>> box = np.array([[[0.0, 0.0, 1.0, 2.0]]])
+        >>> np.asarray(affine_transform(box, 180 * one, zero, zero, one, zero, zero, 5, 5)).round(3).tolist()
+        [[[3.0, 2.0, 4.0, 4.0]]]
     """
     _only_xyxy("affine_transform", bounding_box_format)
-    turn, lean_x, lean_y = (ops.cast(x, "float32") * (-math.pi / 180) for x in (angle, shear_x, shear_y))
+    rotation, shear_x, shear_y = (
+        ops.cast(x, "float32") * (-math.pi / 180) for x in (angle, shear_x, shear_y)
+    )
     last_x, last_y = ops.cast(width, "float32") - 1, ops.cast(height, "float32") - 1
     middle_x = last_x * (0.5 if center_x is None else center_x)
     middle_y = last_y * (0.5 if center_y is None else center_y)
-    a = ops.cos(turn - lean_y) / ops.cos(lean_y)
-    b = a * ops.tan(lean_x) + ops.sin(turn)
-    c = -ops.sin(turn - lean_y) / ops.cos(lean_y)
-    d = ops.cos(turn) - c * ops.tan(lean_x)
+    a = ops.cos(rotation - shear_y) / ops.cos(shear_y)
+    b = a * ops.tan(shear_x) + ops.sin(rotation)
+    c = -ops.sin(rotation - shear_y) / ops.cos(shear_y)
+    d = ops.cos(rotation) - c * ops.tan(shear_x)
     factor = ops.cast(scale, "float32")
-    # Where the middle lies before the move.
+    # The fixed point before the translation.
     from_x = middle_x - ops.cast(translate_x, "float32") * last_x
     from_y = middle_y - ops.cast(translate_y, "float32") * last_y
 
-    def wide(x: Tensor) -> Tensor:
+    def expand(x: Tensor) -> Tensor:
         return ops.reshape(x, (-1, 1, 1))
 
     def move(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        x, y = x - wide(from_x), y - wide(from_y)
-        across = wide(d * factor) * x - wide(b * factor) * y + middle_x
-        return across, wide(a * factor) * y - wide(c * factor) * x + middle_y
+        x, y = x - expand(from_x), y - expand(from_y)
+        across = expand(d * factor) * x - expand(b * factor) * y + middle_x
+        return across, expand(a * factor) * y - expand(c * factor) * x + middle_y
 
     return corners_hull(ops.cast(boxes, "float32"), move)
 
@@ -251,10 +300,10 @@ def _size_of(image_shape: Any) -> tuple[Any, Any]:
 def _variance(variance: Any) -> Any:
     if variance is None:
         return 1.0
-    made = np.asarray(variance, np.float32)
-    if made.shape[-1:] != (4,):
+    array = np.asarray(variance, np.float32)
+    if array.shape[-1:] != (4,):
         raise ValueError(f"variance must have four numbers, got {variance!r}")
-    return made
+    return array
 
 
 _ENCODINGS = ("center_xywh", "center_yxhw")
@@ -269,23 +318,35 @@ def encode_box_to_deltas(
     variance: Any = None,
     image_shape: Any = None,
 ) -> Tensor:
-    """What moves anchors onto boxes: (centre of box - centre of anchor) / size of anchor, log(size / size).
+    """Encode boxes relative to anchors.
 
-    anchors, boxes: (..., 4). variance: four numbers that divide the result. image_shape: (height, width,
-    channels), for relative formats. Ren et al., "Faster R-CNN", 2015.
+    Formula: (center of box - center of anchor) / size of anchor, log(size of box / size of anchor).
 
-    Raises ValueError for another encoding format or variances that are not four.
+    Args:
+        anchors: Anchors (..., 4).
+        boxes: Boxes (..., 4).
+        anchor_format: Format of the anchors.
+        box_format: Format of the boxes.
+        encoding_format: "center_xywh" or "center_yxhw".
+        variance: Four numbers that divide the result.
+        image_shape: (height, width, channels), for relative formats.
 
-    >>> box = np.array([[0.0, 0.0, 2.0, 2.0]])
-    >>> np.asarray(encode_box_to_deltas(box, box, "xyxy", "xyxy")).tolist()
-    [[0.0, 0.0, 0.0, 0.0]]
+    Raises:
+        ValueError: If the encoding format is another one or there are not four variances.
+
+    Example:
+        >>> box = np.array([[0.0, 0.0, 2.0, 2.0]])
+        >>> np.asarray(encode_box_to_deltas(box, box, "xyxy", "xyxy")).tolist()
+        [[0.0, 0.0, 0.0, 0.0]]
+
+    Source: Ren et al. 2015, Faster R-CNN.
     """
     check_choice("encoding_format", encoding_format, _ENCODINGS, where="encode_box_to_deltas")
     divisor, (height, width) = _variance(variance), _size_of(image_shape)
-    base = convert_format(anchors, anchor_format, encoding_format, height, width)
-    goal = convert_format(boxes, box_format, encoding_format, height, width)
-    base_size, goal_size = (ops.maximum(x[..., 2:], epsilon()) for x in (base, goal))
-    delta = [(goal[..., :2] - base[..., :2]) / base_size, ops.log(goal_size / base_size)]
+    anchor = convert_format(anchors, anchor_format, encoding_format, height, width)
+    box = convert_format(boxes, box_format, encoding_format, height, width)
+    anchor_size, box_size = (ops.maximum(x[..., 2:], epsilon()) for x in (anchor, box))
+    delta = [(box[..., :2] - anchor[..., :2]) / anchor_size, ops.log(box_size / anchor_size)]
     return ops.concatenate(delta, axis=-1) / divisor
 
 
@@ -298,29 +359,38 @@ def decode_deltas_to_boxes(
     variance: Any = None,
     image_shape: Any = None,
 ) -> Any:
-    """The boxes that deltas (see `encode_box_to_deltas`) make of anchors, in `box_format`.
+    """Decode boxes from deltas relative to anchors, the inverse of `encode_box_to_deltas`.
 
-    anchors, boxes_delta: (..., 4), or dicts of them, one entry for each level.
+    Args:
+        anchors: Anchors (..., 4), or a dict of them, one entry for each level.
+        boxes_delta: Deltas (..., 4), or a dict of them.
+        anchor_format: Format of the anchors.
+        box_format: Format of the result.
+        encoded_format: "center_xywh" or "center_yxhw".
+        variance: Four numbers that multiply the deltas.
+        image_shape: (height, width, channels), for relative formats.
 
-    Raises ValueError for another encoded format or variances that are not four.
+    Raises:
+        ValueError: If the encoded format is another one or there are not four variances.
 
-    >>> anchors = np.array([[0.0, 0.0, 2.0, 2.0]])
-    >>> np.asarray(decode_deltas_to_boxes(anchors, np.zeros((1, 4)), "xyxy", "xywh")).tolist()
-    [[0.0, 0.0, 2.0, 2.0]]
+    Example:
+        >>> anchors = np.array([[0.0, 0.0, 2.0, 2.0]])
+        >>> np.asarray(decode_deltas_to_boxes(anchors, np.zeros((1, 4)), "xyxy", "xywh")).tolist()
+        [[0.0, 0.0, 2.0, 2.0]]
     """
     check_choice("encoded_format", encoded_format, _ENCODINGS, where="decode_deltas_to_boxes")
     factor, (height, width) = _variance(variance), _size_of(image_shape)
 
-    def decoded(anchor: Any, delta: Any) -> Tensor:
+    def decode(anchor: Any, delta: Any) -> Tensor:
         base = convert_format(anchor, anchor_format, encoded_format, height, width)
         delta = ops.cast(delta, "float32") * factor
-        centre = delta[..., :2] * base[..., 2:] + base[..., :2]
-        box = ops.concatenate([centre, ops.exp(delta[..., 2:]) * base[..., 2:]], axis=-1)
+        center = delta[..., :2] * base[..., 2:] + base[..., :2]
+        box = ops.concatenate([center, ops.exp(delta[..., 2:]) * base[..., 2:]], axis=-1)
         return convert_format(box, encoded_format, box_format, height, width)
 
     if isinstance(anchors, Mapping) and isinstance(boxes_delta, Mapping):
-        return {level: decoded(anchor, boxes_delta[level]) for level, anchor in anchors.items()}
-    return decoded(anchors, boxes_delta)
+        return {level: decode(anchor, boxes_delta[level]) for level, anchor in anchors.items()}
+    return decode(anchors, boxes_delta)
 
 
 # -- overlap -------------------------------------------------------------------------------------------------
@@ -344,16 +414,27 @@ def compute_iou(
     mask_val: Any = -1,
     image_shape: Any = None,
 ) -> Tensor:
-    """Intersection over union of every box of `boxes1` (..., n, 4) with every one of `boxes2` (..., m, 4).
+    """Compute the intersection over union of every box of `boxes1` with every box of `boxes2`.
 
-    Result (..., n, m). use_masking: put `mask_val` where one of the boxes has only negative numbers (none
-    there). image_shape: (height, width, channels), needed for relative formats.
+    Args:
+        boxes1: Boxes (..., n, 4).
+        boxes2: Boxes (..., m, 4).
+        bounding_box_format: Format of both.
+        use_masking: Whether pairs with an absent box (only negative numbers) get `mask_val`.
+        mask_val: Result for absent boxes.
+        image_shape: (height, width, channels), needed for relative formats.
 
-    Raises ShapeError unless both have two or three axes, ValueError for a relative format without size.
+    Returns:
+        Tensor (..., n, m).
 
-    >>> one, other = np.array([[0.0, 0.0, 2.0, 1.0]]), np.array([[0.0, 0.0, 1.0, 1.0]])
-    >>> np.asarray(compute_iou(one, other, "xyxy")).round(3)
-    array([[0.5]], dtype=float32)
+    Raises:
+        ShapeError: If an argument has not two or three axes.
+        ValueError: If the format is relative and the size missing.
+
+    Example:
+        >>> one, other = np.array([[0.0, 0.0, 2.0, 1.0]]), np.array([[0.0, 0.0, 1.0, 1.0]])
+        >>> np.asarray(compute_iou(one, other, "xyxy")).round(3)
+        array([[0.5]], dtype=float32)
     """
     for name, boxes in (("boxes1", boxes1), ("boxes2", boxes2)):
         rank = len(as_tensor(boxes).shape)
@@ -362,62 +443,72 @@ def compute_iou(
     if "rel" in bounding_box_format and image_shape is None:
         raise ValueError(f"compute_iou: boxes in {bounding_box_format!r} need image_shape")
     height, width = _size_of(image_shape)
-    one, two = (
+    xyxy1, xyxy2 = (
         convert_format(boxes, bounding_box_format, "xyxy", height, width) for boxes in (boxes1, boxes2)
     )
-    first, second = columns(ops.expand_dims(one, -2)), columns(ops.expand_dims(two, -3))
-    both = _overlap(first, second)
-    iou = both / (_area(first) + _area(second) - both + epsilon())
+    first, second = columns(ops.expand_dims(xyxy1, -2)), columns(ops.expand_dims(xyxy2, -3))
+    intersection = _overlap(first, second)
+    iou = intersection / (_area(first) + _area(second) - intersection + epsilon())
     if not use_masking:
         return iou
-    absent = [ops.max(x, axis=-1) < 0 for x in (one, two)]
-    none = ops.logical_or(ops.expand_dims(absent[0], -1), ops.expand_dims(absent[1], -2))
-    return ops.where(none, ops.cast(mask_val, iou.dtype), iou)
+    absent = [ops.max(x, axis=-1) < 0 for x in (xyxy1, xyxy2)]
+    any_absent = ops.logical_or(ops.expand_dims(absent[0], -1), ops.expand_dims(absent[1], -2))
+    return ops.where(any_absent, ops.cast(mask_val, iou.dtype), iou)
 
 
 def compute_ciou(boxes1: Any, boxes2: Any, bounding_box_format: str, image_shape: Any = None) -> Tensor:
-    """Complete IoU of boxes in pairs, (..., 4) each: IoU - d^2 / c^2 - v a.
+    """Compute the complete IoU of pairs of boxes: IoU - d^2 / c^2 - v a.
 
-    d: distance of the centres, c: diagonal of the box around both, v = 4 / pi^2 (difference of
-    arctan(width / height))^2, a = v / (1 - IoU + v). Zheng et al., "Distance-IoU loss", 2020.
+    d is the distance of the centers, c the diagonal of the box around both, v = 4 / pi^2 (difference of
+    arctan(width / height))^2 and a = v / (1 - IoU + v).
 
-    Raises ValueError for relative formats, whose proportions are not those of the image.
+    Args:
+        boxes1: Boxes (..., 4).
+        boxes2: Boxes (..., 4).
+        bounding_box_format: Format of both, in pixels.
+        image_shape: Ignored: relative formats are refused.
 
-    >>> box = np.array([[0.0, 0.0, 2.0, 2.0]])
-    >>> np.asarray(compute_ciou(box, box, "xyxy")).round(3).tolist()
-    [1.0]
+    Raises:
+        ValueError: If the format is relative: its aspect ratio is not that of the image.
+
+    Example:
+        >>> box = np.array([[0.0, 0.0, 2.0, 2.0]])
+        >>> np.asarray(compute_ciou(box, box, "xyxy")).round(3).tolist()
+        [1.0]
+
+    Source: Zheng et al. 2020, Distance-IoU loss.
     """
     if "rel" in bounding_box_format:
         raise ValueError(
-            f"compute_ciou compares proportions in pixels, got {bounding_box_format!r}: use convert_format "
-            "first"
+            f"compute_ciou compares proportions in pixels, got {bounding_box_format!r}: "
+            "use convert_format first"
         )
     height, width = _size_of(image_shape)
     first, second = (
         columns(convert_format(boxes, bounding_box_format, "xyxy", height, width))
         for boxes in (boxes1, boxes2)
     )
-    tiny = epsilon()
+    eps = epsilon()
 
     def sizes(box: Columns) -> tuple[Tensor, Tensor]:
-        return box[2] - box[0], box[3] - box[1] + tiny
+        return box[2] - box[0], box[3] - box[1] + eps
 
     (w1, h1), (w2, h2) = sizes(first), sizes(second)
-    both = _overlap(first, second)
-    iou = both / (w1 * h1 + w2 * h2 - both + 2 * tiny)
-    around = [ops.maximum(first[i + 2], second[i + 2]) - ops.minimum(first[i], second[i]) for i in (0, 1)]
-    diagonal = around[0] ** 2 + around[1] ** 2 + tiny
-    apart = [(first[i] + first[i + 2] - second[i] - second[i + 2]) / 2 for i in (0, 1)]
-    distance = apart[0] ** 2 + apart[1] ** 2
+    intersection = _overlap(first, second)
+    iou = intersection / (w1 * h1 + w2 * h2 - intersection + 2 * eps)
+    hull = [ops.maximum(first[i + 2], second[i + 2]) - ops.minimum(first[i], second[i]) for i in (0, 1)]
+    diagonal = hull[0] ** 2 + hull[1] ** 2 + eps
+    offset = [(first[i] + first[i + 2] - second[i] - second[i + 2]) / 2 for i in (0, 1)]
+    distance = offset[0] ** 2 + offset[1] ** 2
     v = 4 / math.pi**2 * (ops.arctan(w2 / h2) - ops.arctan(w1 / h1)) ** 2
-    return iou - (distance / diagonal + v * v / (v - iou + (1 + tiny)))
+    return iou - (distance / diagonal + v * v / (v - iou + (1 + eps)))
 
 
-# -- boxes as they are handed to layers ----------------------------------------------------------------------
+# -- boxes as arguments of layers ----------------------------------------------------------------------------
 
 
 def dense(bounding_boxes: Any) -> dict[str, Any]:
-    """Checked boxes as tensors: lists of unequal lengths are filled up with boxes of 0 and labels of -1."""
+    """Check boxes and convert them to tensors; short lists are padded with boxes of 0 and labels of -1."""
     if not isinstance(bounding_boxes, Mapping) or not {"boxes", "labels"} <= set(bounding_boxes):
         raise ValueError(
             f'bounding_boxes must be a dict with "boxes" (..., n, 4) and "labels" (..., n), got '
@@ -425,7 +516,7 @@ def dense(bounding_boxes: Any) -> dict[str, Any]:
         )
     boxes, labels = bounding_boxes["boxes"], bounding_boxes["labels"]
     if isinstance(boxes, (list, tuple)) and boxes and isinstance(labels, (list, tuple)):
-        boxes, labels = _filled(boxes, labels)
+        boxes, labels = _pad_lists(boxes, labels)
     boxes, labels = ops.cast(boxes, "float32"), as_tensor(labels)
     ranks = (boxes.ndim - 1, boxes.ndim)
     if boxes.ndim not in (2, 3) or boxes.shape[-1] != 4 or labels.ndim not in ranks:
@@ -436,17 +527,17 @@ def dense(bounding_boxes: Any) -> dict[str, Any]:
     return {**bounding_boxes, "boxes": boxes, "labels": labels}
 
 
-def _filled(boxes: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
+def _pad_lists(boxes: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     if len(boxes) != len(labels):
         raise ValueError(f"bounding_boxes: {len(boxes)} lists of boxes, but {len(labels)} of labels")
     if np.ndim(labels[0]) == 0:
         return np.asarray(boxes, np.float32).reshape(-1, 4), np.asarray(labels)
-    most = max(len(row) for row in labels)
-    made = np.zeros((len(boxes), most, 4), np.float32)
-    marks = np.full((len(boxes), most), -1, np.int32)
+    longest = max(len(row) for row in labels)
+    padded_boxes = np.zeros((len(boxes), longest, 4), np.float32)
+    padded_labels = np.full((len(boxes), longest), -1, np.int32)
     for i, (row, names) in enumerate(zip(boxes, labels, strict=True)):
         if len(row) != len(names):
             raise ValueError(f"bounding_boxes: image {i} has {len(row)} boxes, but {len(names)} labels")
-        made[i, : len(row)] = np.asarray(row, np.float32).reshape(-1, 4)
-        marks[i, : len(row)] = names
-    return made, marks
+        padded_boxes[i, : len(row)] = np.asarray(row, np.float32).reshape(-1, 4)
+        padded_labels[i, : len(row)] = names
+    return padded_boxes, padded_labels

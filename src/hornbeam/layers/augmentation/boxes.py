@@ -1,4 +1,4 @@
-"""Layers on bounding boxes."""
+"""`MaxNumBoundingBoxes`: the same number of boxes for every image."""
 
 from __future__ import annotations
 
@@ -12,16 +12,23 @@ from hornbeam.layers.augmentation.base import Boxes, ImageLayer, Transformation
 
 @exported("keras.layers")
 class MaxNumBoundingBoxes(ImageLayer):
-    """As many boxes for every image: what is beyond `max_number` is dropped, what is missing is `fill_value`.
+    """Pad or truncate the boxes of every image to the same number, in training and inference.
 
-    Works on dicts with "images" and "bounding_boxes", training or not; needs `bounding_box_format`.
+    Works on dicts with "images" and "bounding_boxes"; needs `bounding_box_format`.
 
-    Raises ValueError for a number below 1.
+    Args:
+        max_number: Number of boxes.
+        fill_value: Value of missing boxes and labels.
+        **kwargs: `bounding_box_format`, `data_format`; arguments of `Layer`.
 
-    >>> layer = hornbeam.layers.MaxNumBoundingBoxes(3, bounding_box_format="xyxy")
-    >>> boxes = {"boxes": np.ones((1, 1, 4)), "labels": np.ones((1, 1))}
-    >>> layer({"images": np.ones((1, 4, 4, 3)), "bounding_boxes": boxes})["bounding_boxes"]["boxes"].shape
-    (1, 3, 4)
+    Raises:
+        ValueError: If the number is below 1.
+
+    Example:
+        >>> layer = hornbeam.layers.MaxNumBoundingBoxes(3, bounding_box_format="xyxy")
+        >>> boxes = {"boxes": np.ones((1, 1, 4)), "labels": np.ones((1, 1))}
+        >>> layer({"images": np.ones((1, 4, 4, 3)), "bounding_boxes": boxes})["bounding_boxes"]["boxes"].shape
+        (1, 3, 4)
     """
 
     def __init__(self, max_number: int, fill_value: int = -1, **kwargs: Any) -> None:
@@ -37,19 +44,19 @@ class MaxNumBoundingBoxes(ImageLayer):
     def transform_bounding_boxes(
         self, bounding_boxes: Any, transformation: Transformation = None, training: bool = True
     ) -> Any:
-        return self._moved(bounding_boxes, transformation)
+        return self._move_boxes(bounding_boxes, transformation)
 
     def _move(self, boxes: Boxes, transformation: Transformation) -> Boxes:
         missing = max(self.max_number - boxes["boxes"].shape[1], 0)
 
-        def fitted(x: Any) -> Any:
+        def fit(x: Any) -> Any:
             widths = [(0, 0), (0, missing), *[(0, 0)] * (x.ndim - 2)]
             return ops.pad(x[:, : self.max_number], widths, constant_values=self.fill_value)
 
-        return {**boxes, **{key: fitted(boxes[key]) for key in ("boxes", "labels")}}
+        return {**boxes, **{key: fit(boxes[key]) for key in ("boxes", "labels")}}
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        if self.fill_value == -1:  # Keras never writes it
+        if self.fill_value == -1:  # Keras omits it
             del config["fill_value"]
         return config

@@ -1,7 +1,8 @@
-"""Random sharpness, blur, and parts painted over. Labels, boxes and masks stay as they are."""
+"""Random sharpness, blur and erasing. Labels, boxes and masks do not change."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from hornbeam.layers.augmentation.base import (
     RandomImageLayer,
     Size,
     Transformation,
-    chosen,
+    draw_subset,
     factor_range,
     is_number,
     per_image,
@@ -23,23 +24,33 @@ from hornbeam.layers.augmentation.base import (
 
 @exported("keras.layers")
 class RandomSharpness(RandomImageLayer):
-    """In training, y = x + (1 - 2 f) (s - x), with s the image smoothed and one f for each image.
+    """Sharpen or soften each image in training: `y = x + (1 - 2 f) (s - x)`.
 
-    s is the mean of 3 x 3 pixels in which the middle counts five times. factor: f is drawn between 0 and
-    factor, or between two given bounds in [0, 1]; 1/2 leaves the image as it is, less is softer, more is
-    sharper.
+    s is the mean of 3 x 3 pixels with weight 5 for the middle one.
 
-    Raises ValueError for other values.
+    Args:
+        factor: Bounds of f in [0, 1]: a pair, or one number for (0, factor). 1/2 does not change the image,
+            less
+        softens, more sharpens.
+        value_range: Smallest and largest value of the images, such as (0, 255) or (0, 1).
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        seed: Seed of the random state; drawn at random by default.
+        **kwargs: `bounding_box_format`, the format of boxes such as "xyxy"; arguments of `Layer`.
 
-    >>> x = np.arange(9.0).reshape(1, 3, 3, 1)
-    >>> bool((np.asarray(hornbeam.layers.RandomSharpness((0.5, 0.5))(x)) == x).all())
-    True
+    Raises:
+        ValueError: If an argument is invalid.
+
+    Example:
+        >>> x = np.arange(9.0).reshape(1, 3, 3, 1)
+        >>> bool((np.asarray(hornbeam.layers.RandomSharpness((0.5, 0.5))(x)) == x).all())
+        True
     """
 
     def __init__(
         self,
-        factor: Any,
-        value_range: Any = (0, 255),
+        factor: float | tuple[float, float],
+        value_range: tuple[float, float] = (0, 255),
         data_format: str | None = None,
         seed: int | None = None,
         **kwargs: Any,
@@ -62,24 +73,35 @@ class RandomSharpness(RandomImageLayer):
 
 @exported("keras.layers")
 class RandomGaussianBlur(RandomImageLayer):
-    """In training, blurs some of the images by a normal distribution, see `ops.image.gaussian_blur`.
+    """Blur random images with a Gaussian kernel in training, see `ops.image.gaussian_blur`.
 
-    factor: the probability, itself drawn for each image between 0 and factor, or between two given bounds in
-    [0, 1]. kernel_size: odd, or two odd numbers (across, down). sigma: the two deviations in pixels, drawn
-    for the batch between 0 and sigma, or between two given bounds in [0, 1].
+    Args:
+        factor: Bounds of the probability, drawn for each image, in [0, 1]: a pair, or one number for (0,
+            factor).
+        kernel_size: Odd size of the kernel in pixels, one or a pair (horizontal, vertical).
+        sigma: Bounds of the two standard deviations in pixels, drawn for the batch, in [0, 1]: a pair, or one
+            number
+        for (0, sigma).
+        value_range: Smallest and largest value of the images, such as (0, 255) or (0, 1).
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        seed: Seed of the random state; drawn at random by default.
+        **kwargs: `bounding_box_format`, the format of boxes such as "xyxy"; arguments of `Layer`.
 
-    Raises ValueError for other values.
+    Raises:
+        ValueError: If an argument is invalid.
 
-    >>> hornbeam.layers.RandomGaussianBlur(kernel_size=5)(np.ones((2, 8, 8, 3))).shape
-    (2, 8, 8, 3)
+    Example:
+        >>> hornbeam.layers.RandomGaussianBlur(kernel_size=5)(np.ones((2, 8, 8, 3))).shape
+        (2, 8, 8, 3)
     """
 
     def __init__(
         self,
-        factor: Any = 1.0,
-        kernel_size: Any = 3,
-        sigma: Any = 1.0,
-        value_range: Any = (0, 255),
+        factor: float | tuple[float, float] = 1.0,
+        kernel_size: int | tuple[int, int] = 3,
+        sigma: float | tuple[float, float] = 1.0,
+        value_range: tuple[float, float] = (0, 255),
         data_format: str | None = None,
         seed: int | None = None,
         **kwargs: Any,
@@ -97,7 +119,7 @@ class RandomGaussianBlur(RandomImageLayer):
 
     def _draw(self, size: Size, seed: Any) -> Transformation:
         return {
-            "should_apply_blur": chosen(self.factor, size.batch, seed),
+            "should_apply_blur": draw_subset(self.factor, size.batch, seed),
             "blur_factor": random.uniform((2,), *self.sigma, seed=seed) + 1e-6,
         }
 
@@ -110,42 +132,53 @@ class RandomGaussianBlur(RandomImageLayer):
 
 
 def random_span(length: int, part: Tensor, seed: Any) -> tuple[Tensor, Tensor]:
-    """Begin and end (n,) of a span that is `part` (n,) of an axis, at a random place of it."""
+    """Draw start and end (n,) of a span that covers the fraction `part` (n,) of an axis."""
     span = part * length
     start = random.uniform(part.shape, seed=seed) * (length - span)
     return start, start + span
 
 
-def inside(size: Size, x0: Tensor, x1: Tensor, y0: Tensor, y1: Tensor) -> Tensor:
-    """bool (n, h, w, 1): which pixels lie in the box of their image; bounds are (n,)."""
+def box_mask(size: Size, x0: Tensor, x1: Tensor, y0: Tensor, y1: Tensor) -> Tensor:
+    """Return booleans (n, h, w, 1) that mark the pixels in the box of each image; bounds are (n,)."""
     x = ops.reshape(ops.arange(size.width, dtype="float32"), (1, 1, -1, 1))
     y = ops.reshape(ops.arange(size.height, dtype="float32"), (1, -1, 1, 1))
     left, right, top, bottom = (per_image(bound, "float32") for bound in (x0, x1, y0, y1))
-    across = ops.logical_and(x >= left, x < right)
-    return ops.logical_and(across, ops.logical_and(y >= top, y < bottom))
+    in_columns = ops.logical_and(x >= left, x < right)
+    return ops.logical_and(in_columns, ops.logical_and(y >= top, y < bottom))
 
 
 @exported("keras.layers")
 class RandomErasing(RandomImageLayer):
-    """In training, paints over a box in some of the images.
+    """Erase a box in random images in training.
 
-    factor: the probability, itself drawn for each image between 0 and factor, or between two given bounds in
-    [0, 1]. scale: the sides of the box are parts of the image's whose squares are drawn between two bounds in
-    [0, 1]. fill_value: a number, one for each of three channels, or None for noise (normal, times the end of
-    value_range). Zhong et al., "Random erasing data augmentation", 2020.
+    Args:
+        factor: Bounds of the probability, drawn for each image, in [0, 1]: a pair, or one number for (0,
+            factor).
+        scale: Bounds of the square of the sides, as fractions of the image's sides, in [0, 1].
+        fill_value: Number, three numbers for three channels, or None for normal noise times the end of
+        `value_range`.
+        value_range: Smallest and largest value of the images, such as (0, 255) or (0, 1).
+        seed: Seed of the random state; drawn at random by default.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        **kwargs: `bounding_box_format`, the format of boxes such as "xyxy"; arguments of `Layer`.
 
-    Raises ValueError for other values.
+    Raises:
+        ValueError: If an argument is invalid.
 
-    >>> hornbeam.layers.RandomErasing(fill_value=0.0)(np.ones((2, 8, 8, 3))).shape
-    (2, 8, 8, 3)
+    Example:
+        >>> hornbeam.layers.RandomErasing(fill_value=0.0)(np.ones((2, 8, 8, 3))).shape
+        (2, 8, 8, 3)
+
+    Source: Zhong et al. 2020, Random erasing data augmentation.
     """
 
     def __init__(
         self,
-        factor: Any = 1.0,
-        scale: Any = (0.02, 0.33),
-        fill_value: Any = None,
-        value_range: Any = (0, 255),
+        factor: float | tuple[float, float] = 1.0,
+        scale: float | tuple[float, float] = (0.02, 0.33),
+        fill_value: float | Sequence[float] | None = None,
+        value_range: tuple[float, float] = (0, 255),
         seed: int | None = None,
         data_format: str | None = None,
         **kwargs: Any,
@@ -153,8 +186,9 @@ class RandomErasing(RandomImageLayer):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor = factor_range("RandomErasing", "factor", factor, 0.0)
         self.scale = factor_range("RandomErasing", "scale", scale, 0.0)
-        listed = isinstance(fill_value, (tuple, list)) and len(fill_value) == 3
-        if not (fill_value is None or is_number(fill_value) or (listed and all(map(is_number, fill_value)))):
+        values: Any = fill_value if isinstance(fill_value, (tuple, list)) else ()
+        is_triple = len(values) == 3 and all(map(is_number, values))
+        if not (fill_value is None or is_number(fill_value) or is_triple):
             raise ValueError(
                 f"RandomErasing: fill_value must be a number, three numbers or None, got {fill_value!r}"
             )
@@ -166,20 +200,20 @@ class RandomErasing(RandomImageLayer):
         x = random_span(size.width, parts[:, 0], seed)
         y = random_span(size.height, parts[:, 1], seed)
         return {
-            "apply_erasing": chosen(self.factor, size.batch, seed),
-            "batch_masks": self._from_last(inside(size, *x, *y)),
-            "fill_value": self._from_last(self._paint(size, seed)),
+            "apply_erasing": draw_subset(self.factor, size.batch, seed),
+            "batch_masks": self._from_last(box_mask(size, *x, *y)),
+            "fill_value": self._from_last(self._fill(size, seed)),
         }
 
-    def _paint(self, size: Size, seed: Any) -> Tensor:
-        """What boxes are painted with, of a shape that broadcasts to the images'."""
+    def _fill(self, size: Size, seed: Any) -> Tensor:
+        """Return the values of erased pixels, of a shape that broadcasts to the images'."""
         if self.fill_value is None:
-            paint = random.normal(tuple(size), seed=seed) * self.value_range[1]
+            fill = random.normal(tuple(size), seed=seed) * self.value_range[1]
         else:
-            paint = ops.reshape(ops.cast(self.fill_value, "float32"), (1, 1, 1, -1))
-        return ops.clip(paint, *self.value_range)
+            fill = ops.reshape(ops.cast(self.fill_value, "float32"), (1, 1, 1, -1))
+        return ops.clip(fill, *self.value_range)
 
     def _apply(self, images: Tensor, transformation: Transformation) -> Tensor:
-        masks, paint = (self._to_last(transformation[key]) for key in ("batch_masks", "fill_value"))
+        masks, fill = (self._to_last(transformation[key]) for key in ("batch_masks", "fill_value"))
         erased = ops.logical_and(masks, per_image(transformation["apply_erasing"], "bool"))
-        return ops.where(erased, ops.cast(paint, images.dtype), images)
+        return ops.where(erased, ops.cast(fill, images.dtype), images)

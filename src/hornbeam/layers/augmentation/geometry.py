@@ -1,10 +1,9 @@
 """Random affine maps of images: flips, rotations, shears, translations, zooms.
 
-Every image of a batch gets a map of its own: eight numbers (a, b, c, d, e, f, 0, 0) that say that the pixel
-at (x, y) of the result is read at (a x + b y + c, d x + e y + f) of the given image. Between pixels values
-are averaged (interpolation "bilinear") or taken from the nearest one ("nearest"); what is read beyond the
-edges is said by fill_mode: "reflect" (about the edge), "wrap", "nearest" (the edge pixel) or "constant"
-(`fill_value`).
+Every image of a batch gets its own map, eight numbers (a, b, c, d, e, f, 0, 0): the pixel (x, y) of the
+result is sampled at (a x + b y + c, d x + e y + f) of the input. Between pixels, values are averaged
+(interpolation "bilinear") or taken from the nearest pixel ("nearest"). `fill_mode` defines values beyond the
+edges: "reflect" (about the edge), "wrap", "nearest" (the edge pixel) or "constant" (`fill_value`).
 """
 
 from __future__ import annotations
@@ -36,20 +35,28 @@ FLIPS = ("horizontal", "vertical", "horizontal_and_vertical")
 
 @exported("keras.layers")
 class RandomFlip(GeometryLayer):
-    """In training, mirrors each image with probability 1/2: left to right, upside down, or both at once.
+    """Flip random images in training: left to right, upside down, or both at once, each with probability 1/2.
 
-    mode: "horizontal", "vertical" or "horizontal_and_vertical". seed: for the same draws again.
+    Images are (height, width, channels), (batch, height, width, channels), or channels first with
+    `data_format`; of any dtype, returned in the compute dtype. A dict with the key "images" may also contain
+    "labels", "segmentation_masks" and "bounding_boxes" ({"boxes": (..., n, 4), "labels": (..., n)}, in the
+    format `bounding_box_format`, such as "xyxy"), which are transformed with the images. This holds for all
+    image layers.
 
-    Images are (height, width, channels), (batch, height, width, channels), or channels first where
-    `data_format` says so; of any dtype, returned in the compute dtype. A dict with the key "images" may hold
-    "labels", "segmentation_masks" and "bounding_boxes" beside ({"boxes": (..., n, 4), "labels": (..., n)},
-    whose numbers are described by the argument `bounding_box_format`, e.g. "xyxy"): they come back as they
-    belong to the new images. This is so for all layers on images.
+    Args:
+        mode: "horizontal", "vertical" or "horizontal_and_vertical".
+        seed: Seed of the random state; drawn at random by default.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        **kwargs: `bounding_box_format`, the format of boxes such as "xyxy"; arguments of `Layer`.
 
-    Raises ValueError for an unknown mode, ShapeError for what is no image.
+    Raises:
+        ValueError: If the mode is unknown.
+        ShapeError: If the input is not an image or a batch of images.
 
-    >>> np.asarray(hornbeam.layers.RandomFlip("horizontal")(np.ones((1, 2, 2, 1)), training=False)).shape
-    (1, 2, 2, 1)
+    Example:
+        >>> np.asarray(hornbeam.layers.RandomFlip("horizontal")(np.ones((1, 2, 2, 1)), training=False)).shape
+        (1, 2, 2, 1)
     """
 
     def __init__(
@@ -86,28 +93,28 @@ class RandomFlip(GeometryLayer):
             top, bottom = (
                 ops.where(flips, new, old) for new, old in zip(mirrored, (top, bottom), strict=True)
             )
-        boxes["boxes"] = boxes_of.joined(left, top, right, bottom)
+        boxes["boxes"] = boxes_of.stack_columns(left, top, right, bottom)
         return self._from_xyxy(boxes, size)
 
 
-class ReadingLayer(GeometryLayer):
-    """A layer that reads images at places between pixels, and beyond their edges."""
+class SamplingLayer(GeometryLayer):
+    """A layer that samples images between pixels and beyond their edges."""
 
     fill_mode: str
     fill_value: float
 
-    def _set_reading(self, fill_mode: str, interpolation: str, fill_value: float) -> None:
+    def _set_sampling(self, fill_mode: str, interpolation: str, fill_value: float) -> None:
         owner = type(self).__name__
         self.fill_mode = check_choice("fill_mode", fill_mode, FILL_MODES, where=owner)
         self.interpolation = check_choice("interpolation", interpolation, INTERPOLATIONS, where=owner)
         self.fill_value = fill_value
 
 
-class AffineLayer(ReadingLayer):
-    """A layer that reads images through a matrix for each of them."""
+class AffineLayer(SamplingLayer):
+    """A layer that samples images through a matrix for each of them."""
 
     def _matrix(self, transformation: Transformation, size: Size) -> Tensor:
-        """The maps, (n, 8)."""
+        """Return the maps, (n, 8)."""
         raise NotImplementedError
 
     def _warp(self, images: Tensor, transformation: Transformation, interpolation: str) -> Tensor:
@@ -121,21 +128,21 @@ class AffineLayer(ReadingLayer):
         )
 
 
-class GridLayer(ReadingLayer):
-    """A layer whose maps keep rows and columns apart, which makes them several times faster."""
+class GridLayer(SamplingLayer):
+    """A layer whose maps keep rows and columns separate, which makes them several times faster."""
 
     def _scales(self, transformation: Transformation, size: Size) -> tuple[Any, Any, Any, Any]:
-        """Scale and shift of rows, then of columns: numbers (n, 1) or one for all."""
+        """Return scale and shift of rows, then of columns: numbers (n, 1), or one for all."""
         raise NotImplementedError
 
     def _warp(self, images: Tensor, transformation: Transformation, interpolation: str) -> Tensor:
         size = Size(*images.shape)
         down, top, across, left = self._scales(transformation, size)
-        places = [
+        positions = [
             ops.broadcast_to(ops.arange(length, dtype="float32") * scale + shift, (size.batch, length))
             for length, scale, shift in ((size.height, down, top), (size.width, across, left))
         ]
-        rows, columns = (x.node for x in places)
+        rows, columns = (x.node for x in positions)
         order = order_of(interpolation)
         return Tensor(
             in_float(
@@ -146,7 +153,7 @@ class GridLayer(ReadingLayer):
 
 
 def matrix_of(a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> Tensor:
-    """Maps (n, 8) out of their numbers, each (n,) or one for all."""
+    """Stack the numbers of maps, each (n,) or one for all, to (n, 8)."""
     parts = [ops.cast(x, "float32") for x in (a, b, c, d, e, f, 0.0, 0.0)]
     shape = np.broadcast_shapes(*(x.shape for x in parts))
     return ops.stack([ops.broadcast_to(x, shape) for x in parts], axis=1)
@@ -158,22 +165,34 @@ def _column(numbers: Any, index: int) -> Tensor:
 
 @exported("keras.layers")
 class RandomRotation(AffineLayer):
-    """In training, turns each image about its middle by an angle of its own.
+    """Rotate each image about its center by a random angle in training.
 
-    factor: the angle as a fraction of 2 pi, between -factor and factor, or between two given bounds in
-    [-1, 1]; positive is counter-clockwise. fill_mode, fill_value: what the corners are filled with, see the
-    module; interpolation: "bilinear" or "nearest". Boxes become the upright boxes around the turned ones.
+    Boxes become the axis-aligned boxes around the rotated ones.
 
-    Raises ValueError for other values.
+    Args:
+        factor: Bounds of the angle as a fraction of 2 pi, in [-1, 1]: a pair, or one number for (-factor,
+            factor).
+        Positive is counter-clockwise.
+        fill_mode: "reflect", "wrap", "constant" or "nearest": values beyond the edges.
+        interpolation: "nearest" or "bilinear".
+        seed: Seed of the random state; drawn at random by default.
+        fill_value: Value beyond the border for fill_mode="constant".
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        **kwargs: `bounding_box_format`, the format of boxes such as "xyxy"; arguments of `Layer`.
 
-    >>> x = np.arange(4.0).reshape(1, 2, 2, 1)
-    >>> np.asarray(hornbeam.layers.RandomRotation((0.5, 0.5))(x)).round(2).ravel().tolist()
-    [3.0, 2.0, 1.0, 0.0]
+    Raises:
+        ValueError: If an argument is invalid.
+
+    Example:
+        >>> x = np.arange(4.0).reshape(1, 2, 2, 1)
+        >>> np.asarray(hornbeam.layers.RandomRotation((0.5, 0.5))(x)).round(2).ravel().tolist()
+        [3.0, 2.0, 1.0, 0.0]
     """
 
     def __init__(
         self,
-        factor: Any,
+        factor: float | tuple[float, float],
         fill_mode: str = "reflect",
         interpolation: str = "bilinear",
         seed: int | None = None,
@@ -183,14 +202,14 @@ class RandomRotation(AffineLayer):
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor = factor_range("RandomRotation", "factor", factor)
-        self._set_reading(fill_mode, interpolation, fill_value)
+        self._set_sampling(fill_mode, interpolation, fill_value)
 
     def _draw(self, size: Size, seed: Any) -> Transformation:
         low, high = (360.0 * bound for bound in self.factor)
         angle = random.uniform((size.batch,), low, high, seed=seed)
         x, y = (size.width - 1) / 2, (size.height - 1) / 2
-        turn = angle * (math.pi / 180)
-        cos, sin = ops.cos(turn), ops.sin(turn)
+        radians = angle * (math.pi / 180)
+        cos, sin = ops.cos(radians), ops.sin(radians)
         return {
             "angle": angle,
             "rotation_matrix": matrix_of(cos, -sin, x - x * cos + y * sin, sin, cos, y - x * sin - y * cos),
@@ -215,22 +234,32 @@ class RandomRotation(AffineLayer):
 
 @exported("keras.layers")
 class RandomShear(AffineLayer):
-    """In training, slants each image: rows are moved by x * height of the row, columns by y * their place.
+    """Shear each image in training: rows move by x * their height, columns by y * their position.
 
-    x_factor, y_factor: how much along each axis, drawn between -factor and factor, or between two given
-    bounds in [-1, 1]; both get one random sign. interpolation, fill_mode, fill_value: see
-    `RandomRotation`.
+    Args:
+        x_factor: Bounds of x in [-1, 1]: a pair, or one number for (-factor, factor). Both axes get one
+            random sign.
+        y_factor: Bounds of y, in the same form.
+        interpolation: "nearest" or "bilinear".
+        fill_mode: "reflect", "wrap", "constant" or "nearest": values beyond the edges.
+        fill_value: Value beyond the border for fill_mode="constant".
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        seed: Seed of the random state; drawn at random by default.
+        **kwargs: `bounding_box_format`, the format of boxes such as "xyxy"; arguments of `Layer`.
 
-    Raises ValueError for other values.
+    Raises:
+        ValueError: If an argument is invalid.
 
-    >>> hornbeam.layers.RandomShear(0.2, 0.1)(np.ones((2, 4, 4, 3))).shape
-    (2, 4, 4, 3)
+    Example:
+        >>> hornbeam.layers.RandomShear(0.2, 0.1)(np.ones((2, 4, 4, 3))).shape
+        (2, 4, 4, 3)
     """
 
     def __init__(
         self,
-        x_factor: Any = 0.0,
-        y_factor: Any = 0.0,
+        x_factor: float | tuple[float, float] = 0.0,
+        y_factor: float | tuple[float, float] = 0.0,
         interpolation: str = "bilinear",
         fill_mode: str = "reflect",
         fill_value: float = 0.0,
@@ -241,7 +270,7 @@ class RandomShear(AffineLayer):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.x_factor = factor_range("RandomShear", "x_factor", x_factor)
         self.y_factor = factor_range("RandomShear", "y_factor", y_factor)
-        self._set_reading(fill_mode, interpolation, fill_value)
+        self._set_sampling(fill_mode, interpolation, fill_value)
 
     def _draw(self, size: Size, seed: Any) -> Transformation:
         shape = (size.batch, 1)
@@ -258,13 +287,13 @@ class RandomShear(AffineLayer):
         return matrix_of(1, _column(shear, 0), 0, _column(shear, 1), 1, 0)
 
     def _move(self, boxes: Boxes, transformation: Transformation) -> Boxes:
-        """The boxes around the slanted corners, each axis by itself."""
+        """Return the boxes around the sheared corners, each axis by itself."""
         size = self._size(transformation["input_shape"])
         boxes = self._to_xyxy(boxes, size)
         shear = transformation["shear_factor"]
         along, down = (ops.reshape(_column(shear, i), (-1, 1, 1)) for i in range(2))
-        # The map from source to result is the inverse of the one that images are read through. Where that one
-        # has none, it brings all onto a line.
+        # The map from source to result is the inverse of the one that images are sampled through. Where that
+        # map is singular, all points are on a line.
         area = 1 - along * down
         area = ops.where(ops.abs(area) < 1e-6, 1e-6, area)
         boxes["boxes"] = boxes_of.corners_hull(
@@ -275,22 +304,34 @@ class RandomShear(AffineLayer):
 
 @exported("keras.layers")
 class RandomTranslation(GridLayer):
-    """In training, moves each image down and to the right by parts of its size of its own.
+    """Translate each image by random fractions of its size in training.
 
-    height_factor, width_factor: the part, drawn between -factor and factor, or between two given bounds in
-    [-1, 1]; positive is down and right. fill_mode, interpolation, fill_value: see `RandomRotation`.
+    Args:
+        height_factor: Bounds of the fraction of the height, in [-1, 1]: a pair, or one number for (-factor,
+            factor).
+        Positive is down.
+        width_factor: Bounds of the fraction of the width, in the same form. Positive is right.
+        fill_mode: "reflect", "wrap", "constant" or "nearest": values beyond the edges.
+        interpolation: "nearest" or "bilinear".
+        seed: Seed of the random state; drawn at random by default.
+        fill_value: Value beyond the border for fill_mode="constant".
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        **kwargs: `bounding_box_format`, the format of boxes such as "xyxy"; arguments of `Layer`.
 
-    Raises ValueError for other values.
+    Raises:
+        ValueError: If an argument is invalid.
 
-    >>> layer = hornbeam.layers.RandomTranslation((0.5, 0.5), 0.0, fill_mode="constant")
-    >>> np.asarray(layer(np.ones((1, 2, 2, 1)))).ravel().tolist()
-    [0.0, 0.0, 1.0, 1.0]
+    Example:
+        >>> layer = hornbeam.layers.RandomTranslation((0.5, 0.5), 0.0, fill_mode="constant")
+        >>> np.asarray(layer(np.ones((1, 2, 2, 1)))).ravel().tolist()
+        [0.0, 0.0, 1.0, 1.0]
     """
 
     def __init__(
         self,
-        height_factor: Any,
-        width_factor: Any,
+        height_factor: float | tuple[float, float],
+        width_factor: float | tuple[float, float] | None,
         fill_mode: str = "reflect",
         interpolation: str = "bilinear",
         seed: int | None = None,
@@ -302,7 +343,7 @@ class RandomTranslation(GridLayer):
         self.height_factor, self.width_factor = height_factor, width_factor
         self._rows = factor_range("RandomTranslation", "height_factor", height_factor)
         self._columns = factor_range("RandomTranslation", "width_factor", width_factor)
-        self._set_reading(fill_mode, interpolation, fill_value)
+        self._set_sampling(fill_mode, interpolation, fill_value)
 
     def _draw(self, size: Size, seed: Any) -> Transformation:
         shape = (size.batch, 1)
@@ -327,22 +368,35 @@ class RandomTranslation(GridLayer):
 
 @exported("keras.layers")
 class RandomZoom(GridLayer):
-    """In training, enlarges or shrinks each image about its middle: a part of 1 + factor of it is shown.
+    """Zoom each image about its center in training: the fraction 1 + f of it is shown.
 
-    height_factor, width_factor: drawn between -factor and factor, or between two given bounds in (-1, 1];
-    negative zooms in, positive zooms out. width_factor None: the same draw for both, which keeps the
-    proportions. fill_mode, interpolation, fill_value: see `RandomRotation`.
+    Args:
+        height_factor: Bounds of f in (-1, 1]: a pair, or one number for (-factor, factor). Negative zooms in,
+            positive
+        zooms out.
+        width_factor: Bounds for the width, in the same form; the draw of the height by default, which keeps
+            the aspect
+        ratio.
+        fill_mode: "reflect", "wrap", "constant" or "nearest": values beyond the edges.
+        interpolation: "nearest" or "bilinear".
+        seed: Seed of the random state; drawn at random by default.
+        fill_value: Value beyond the border for fill_mode="constant".
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        **kwargs: `bounding_box_format`, the format of boxes such as "xyxy"; arguments of `Layer`.
 
-    Raises ValueError for other values.
+    Raises:
+        ValueError: If an argument is invalid.
 
-    >>> hornbeam.layers.RandomZoom(0.2)(np.ones((2, 4, 4, 3))).shape
-    (2, 4, 4, 3)
+    Example:
+        >>> hornbeam.layers.RandomZoom(0.2)(np.ones((2, 4, 4, 3))).shape
+        (2, 4, 4, 3)
     """
 
     def __init__(
         self,
-        height_factor: Any,
-        width_factor: Any = None,
+        height_factor: float | tuple[float, float],
+        width_factor: float | tuple[float, float] | None = None,
         fill_mode: str = "reflect",
         interpolation: str = "bilinear",
         seed: int | None = None,
@@ -354,7 +408,7 @@ class RandomZoom(GridLayer):
         self.height_factor, self.width_factor = height_factor, width_factor
         self._rows = _zooms("height_factor", height_factor)
         self._columns = None if width_factor is None else _zooms("width_factor", width_factor)
-        self._set_reading(fill_mode, interpolation, fill_value)
+        self._set_sampling(fill_mode, interpolation, fill_value)
 
     def _draw(self, size: Size, seed: Any) -> Transformation:
         shape = (size.batch, 1)
@@ -372,17 +426,17 @@ class RandomZoom(GridLayer):
         across, down = (
             ops.expand_dims(_column(transformation[key], 0), 1) for key in ("width_zoom", "height_zoom")
         )
-        # Where the map puts the left and the upper edge of the result.
+        # Left and upper edge of the result in the source.
         x, y = (size.width - 1) / 2 * (1 - across), (size.height - 1) / 2 * (1 - down)
         left, top, right, bottom = boxes_of.columns(boxes["boxes"])
-        boxes["boxes"] = boxes_of.joined(
+        boxes["boxes"] = boxes_of.stack_columns(
             (left - x) / across, (top - y) / down, (right - x) / across, (bottom - y) / down
         )
         return self._from_xyxy(boxes, size)
 
 
-def _zooms(name: str, factor: Any) -> tuple[float, float]:
+def _zooms(name: str, factor: float | tuple[float, float]) -> tuple[float, float]:
     low, high = factor_range("RandomZoom", name, factor)
     if low <= -1:
-        raise ValueError(f"RandomZoom: {name} must be above -1 (which would show nothing), got {factor!r}")
+        raise ValueError(f"RandomZoom: {name} must be above -1 (which shows no pixels), got {factor!r}")
     return 1 + low, 1 + high

@@ -1,4 +1,4 @@
-"""Images mixed with others of their batch, and their labels with them."""
+"""Mixtures of the images of a batch, and of their labels."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from hornbeam.layers.augmentation.base import (
     factor_range,
     is_number,
 )
-from hornbeam.layers.augmentation.filters import inside, random_span
+from hornbeam.layers.augmentation.filters import box_mask, random_span
 
 
 class _Mixing(RandomImageLayer):
-    """A layer that mixes each sample with the one that a permutation puts in its place."""
+    """A layer that mixes each sample with another one, by a permutation of the batch."""
 
-    def _mixed(self, values: Any, transformation: Transformation) -> Tensor:
-        """w * values + (1 - w) * permuted values."""
+    def _mix(self, values: Any, transformation: Transformation) -> Tensor:
+        """Return w * values + (1 - w) * permuted values."""
         x = ops.cast(values, self.compute_dtype)
         weight = ops.reshape(transformation["mix_weight"], (-1, *(1,) * (x.ndim - 1)))
         weight = ops.cast(weight, x.dtype)
@@ -31,7 +31,7 @@ class _Mixing(RandomImageLayer):
     def transform_labels(
         self, labels: Any, transformation: Transformation = None, training: bool = True
     ) -> Any:
-        return self._mixed(labels, transformation) if training else labels
+        return self._mix(labels, transformation) if training else labels
 
 
 def _permutation(count: int, seed: Any) -> Tensor:
@@ -40,15 +40,27 @@ def _permutation(count: int, seed: Any) -> Tensor:
 
 @exported("keras.layers")
 class MixUp(_Mixing):
-    """In training, y = w x + (1 - w) x', with x' another image of the batch and w of beta(alpha, alpha).
+    """Mix each image with another one of the batch in training.
 
-    Labels (batch, classes) are mixed alike; boxes of both images are kept. Zhang et al., "mixup: Beyond
-    empirical risk minimization", 2018.
+    Formula: `y = w x + (1 - w) x'`, w of Beta(alpha, alpha).
 
-    Raises ValueError unless alpha is a number above 0.
+    Labels (batch, classes) are mixed in the same way; the boxes of both images are kept.
 
-    >>> hornbeam.layers.MixUp()({"images": np.ones((2, 4, 4, 3)), "labels": np.eye(2)})["labels"].shape
-    (2, 2)
+    Args:
+        alpha: Parameter of the Beta distribution, above 0.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        seed: Seed of the random state; drawn at random by default.
+        **kwargs: `bounding_box_format`, the format of boxes such as "xyxy"; arguments of `Layer`.
+
+    Raises:
+        ValueError: If `alpha` is not a positive number.
+
+    Example:
+        >>> hornbeam.layers.MixUp()({"images": np.ones((2, 4, 4, 3)), "labels": np.eye(2)})["labels"].shape
+        (2, 2)
+
+    Source: Zhang et al. 2018, mixup: Beyond empirical risk minimization.
     """
 
     def __init__(
@@ -56,7 +68,7 @@ class MixUp(_Mixing):
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         if not is_number(alpha) or alpha <= 0:
-            raise ValueError(f"MixUp: alpha must be a number above 0, got {alpha!r}")
+            raise ValueError(f"MixUp: alpha must be a positive number, got {alpha!r}")
         self.alpha = alpha
 
     def _draw(self, size: Size, seed: Any) -> Transformation:
@@ -66,7 +78,7 @@ class MixUp(_Mixing):
         }
 
     def _apply(self, images: Tensor, transformation: Transformation) -> Tensor:
-        return self._mixed(images, transformation)
+        return self._mix(images, transformation)
 
     def _move(self, boxes: Boxes, transformation: Transformation) -> Boxes:
         order = transformation["permutation_order"]
@@ -76,25 +88,40 @@ class MixUp(_Mixing):
     def transform_segmentation_masks(
         self, segmentation_masks: Any, transformation: Transformation = None, training: bool = True
     ) -> Any:
-        return self._mixed(segmentation_masks, transformation) if training else segmentation_masks
+        return self._mix(segmentation_masks, transformation) if training else segmentation_masks
 
 
 @exported("keras.layers")
 class CutMix(_Mixing):
-    """In training, puts a box of another image of the batch into each image.
+    """Paste a box of another image of the batch into each image, in training.
 
-    The box has the part 1 - w of the area, w of beta(a, a) with a drawn between 0 and factor, or between two
-    given bounds in [0, 1]. Labels (batch, classes) are mixed by what is left of each image's area; masks are
-    cut as images are. A single image stays as it is. Yun et al., "CutMix", 2019.
+    The box has the fraction 1 - w of the area, w of Beta(a, a). Labels (batch, classes) are mixed by the
+    remaining area of each image; masks are cut as images are. A single image does not change.
 
-    Raises ValueError for other values, NotImplementedError for bounding boxes.
+    Args:
+        factor: Bounds of a, in [0, 1]: a pair, or one number for (0, factor).
+        seed: Seed of the random state; drawn at random by default.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        **kwargs: `bounding_box_format`, the format of boxes such as "xyxy"; arguments of `Layer`.
 
-    >>> hornbeam.layers.CutMix()({"images": np.ones((2, 4, 4, 3)), "labels": np.eye(2)})["labels"].shape
-    (2, 2)
+    Raises:
+        ValueError: If an argument is invalid.
+        NotImplementedError: If there are bounding boxes.
+
+    Example:
+        >>> hornbeam.layers.CutMix()({"images": np.ones((2, 4, 4, 3)), "labels": np.eye(2)})["labels"].shape
+        (2, 2)
+
+    Source: Yun et al. 2019, CutMix.
     """
 
     def __init__(
-        self, factor: Any = 1.0, seed: int | None = None, data_format: str | None = None, **kwargs: Any
+        self,
+        factor: float | tuple[float, float] = 1.0,
+        seed: int | None = None,
+        data_format: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor = factor_range("CutMix", "factor", factor, 0.0)
@@ -107,13 +134,13 @@ class CutMix(_Mixing):
         area = (x1 - x0) * (y1 - y0) / (size.width * size.height)
         return {
             "permutation_order": _permutation(size.batch, seed),
-            "batch_masks": self._from_last(inside(size, x0, x1, y0, y1)),
+            "batch_masks": self._from_last(box_mask(size, x0, x1, y0, y1)),
             "mix_weight": ops.reshape(1 - area, (-1, 1, 1, 1)),
         }
 
     def _apply(self, images: Tensor, transformation: Transformation) -> Tensor:
         others = ops.take(images, transformation["permutation_order"], axis=0)
-        # One channel of the box says it all.
+        # All channels of the mask are equal.
         cut = self._to_last(transformation["batch_masks"])[..., :1]
         return ops.where(cut, others, images)
 
@@ -125,6 +152,4 @@ class CutMix(_Mixing):
     def transform_bounding_boxes(
         self, bounding_boxes: Any, transformation: Transformation = None, training: bool = True
     ) -> Any:
-        raise NotImplementedError(
-            f"{self.describe()}: boxes of images that are cut into others are not there"
-        )
+        raise NotImplementedError(f"{self.describe()}: bounding boxes are not supported")

@@ -1,10 +1,10 @@
-"""Augmentations put together: RandAugment, AugMix, layers one after another."""
+"""Policies of several augmentations: RandAugment, AugMix, and pipelines of layers."""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from hornbeam.layers.augmentation.base import (
     is_number,
     value_range_of,
 )
-from hornbeam.layers.augmentation.colour import RandomBrightness, RandomColorDegeneration, RandomContrast
+from hornbeam.layers.augmentation.color import RandomBrightness, RandomColorDegeneration, RandomContrast
 from hornbeam.layers.augmentation.filters import RandomSharpness
 from hornbeam.layers.augmentation.geometry import (
     INTERPOLATIONS,
@@ -34,46 +34,56 @@ from hornbeam.layers.augmentation.geometry import (
     RandomShear,
     RandomTranslation,
 )
-from hornbeam.layers.augmentation.tones import AutoContrast, Equalization, RandomPosterization, Solarization
+from hornbeam.layers.augmentation.histogram import (
+    AutoContrast,
+    Equalization,
+    RandomPosterization,
+    Solarization,
+)
 from hornbeam.layers.call import is_array
 from hornbeam.layers.layer import Layer
 
-_PLACES = ("random_shear", "random_translation", "random_rotation")
-_COLOURS = ("random_brightness", "random_color_degeneration", "random_contrast", "random_sharpness")
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+
+_GEOMETRY = ("random_shear", "random_translation", "random_rotation")
+_COLORS = ("random_brightness", "random_color_degeneration", "random_contrast", "random_sharpness")
 
 
 class _Policy(RandomImageLayer):
-    """A layer that picks from others, which are its attributes of the names in `_choices`.
+    """A layer that picks from other layers, its attributes of the names in `_choices`.
 
-    What is picked is a computed number: only the chosen layer runs, and it is another one for every batch in
-    compiled code too.
+    The choice is a computed number: only the chosen layer runs, and it changes with every batch in compiled
+    code too.
     """
 
     _choices: tuple[str, ...]
 
-    def _set_layers(self, interpolation: str, value_range: Any, factor: tuple[float, float]) -> None:
-        """The layers to choose from, all as strong as `factor` says."""
+    def _set_layers(
+        self, interpolation: str, value_range: tuple[float, float], factor: tuple[float, float]
+    ) -> None:
+        """Create the layers to choose from, of a common strength."""
         common: dict[str, Any] = {
             "seed": self.seed,
             "data_format": self.data_format,
             "bounding_box_format": self.bounding_box_format,
             "dtype": self.dtype_policy,
         }
-        moving = {"interpolation": interpolation, **common}
-        tinting = {"value_range": value_range, **common}
-        fixed = {key: value for key, value in tinting.items() if key != "seed"}
+        geometry = {"interpolation": interpolation, **common}
+        color = {"value_range": value_range, **common}
+        deterministic = {key: value for key, value in color.items() if key != "seed"}
         makers: dict[str, Callable[[], ImageLayer]] = {
-            "random_shear": lambda: RandomShear(factor, factor, **moving),
-            "random_translation": lambda: RandomTranslation(factor, factor, **moving),
-            "random_rotation": lambda: RandomRotation(factor, **moving),
-            "random_brightness": lambda: RandomBrightness(factor, **tinting),
-            "random_color_degeneration": lambda: RandomColorDegeneration(factor, **tinting),
-            "random_contrast": lambda: RandomContrast(factor, **tinting),
-            "random_sharpness": lambda: RandomSharpness(factor, **tinting),
-            "random_posterization": lambda: RandomPosterization(max(1, int(8 * factor[1])), **tinting),
-            "solarization": lambda: Solarization(factor, factor, **tinting),
-            "auto_contrast": lambda: AutoContrast(**fixed),
-            "equalization": lambda: Equalization(**fixed),
+            "random_shear": lambda: RandomShear(factor, factor, **geometry),
+            "random_translation": lambda: RandomTranslation(factor, factor, **geometry),
+            "random_rotation": lambda: RandomRotation(factor, **geometry),
+            "random_brightness": lambda: RandomBrightness(factor, **color),
+            "random_color_degeneration": lambda: RandomColorDegeneration(factor, **color),
+            "random_contrast": lambda: RandomContrast(factor, **color),
+            "random_sharpness": lambda: RandomSharpness(factor, **color),
+            "random_posterization": lambda: RandomPosterization(max(1, int(8 * factor[1])), **color),
+            "solarization": lambda: Solarization(factor, factor, **color),
+            "auto_contrast": lambda: AutoContrast(**deterministic),
+            "equalization": lambda: Equalization(**deterministic),
         }
         for name in self._choices:
             setattr(self, name, makers[name]())
@@ -82,38 +92,45 @@ class _Policy(RandomImageLayer):
         return {name: getattr(self, name)._draw(size, seed) for name in self._choices}
 
     def _switch(
-        self, method: str, index: Any, transforms: dict[str, Transformation], value: Any, last: bool = False
+        self,
+        method: str,
+        index: Any,
+        transforms: dict[str, Transformation],
+        value: Any,
+        or_none: bool = False,
     ) -> Any:
-        """`value` after `method` of the layer number `index`; with `last` none for one more."""
+        """Apply `method` of the layer at `index` to `value`; with `or_none` the index after the last applies
+        none.
+        """
 
         def branch(name: str) -> Callable[..., Any]:
             return lambda x, drawn: getattr(getattr(self, name), method)(x, drawn.get(name))
 
         branches = [branch(name) for name in self._choices]
-        if last:
+        if or_none:
             branches.append(lambda x, _: x)
-        if _traced():
+        if _is_traced():
             return ops.switch(index, branches, value, transforms)
-        # Outside of compiled code the number can be read: one layer is traced instead of all, and computing
-        # now keeps what is compiled to one layer at a time, whatever follows on what.
-        made = ops.switch(int(index), branches, value, transforms)
-        evaluate([x.node for x in tree.flatten(made) if isinstance(x, Tensor)])
-        return made
+        # In eager code the index is known: one layer is traced instead of all, and evaluation limits what is
+        # compiled to one layer at a time, whatever their order.
+        outputs = ops.switch(int(index), branches, value, transforms)
+        evaluate([x.node for x in tree.flatten(outputs) if isinstance(x, Tensor)])
+        return outputs
 
 
-def _traced() -> bool:
+def _is_traced() -> bool:
     return bool(current_level()) or current_variable_tracer() is not None
 
 
-def _in_turn(step: Callable[[Any, Any], Any], value: Any, items: Any) -> Any:
-    """`value = step(value, item)` for each slice of the tensors `items` along their first axis.
+def _scan(step: Callable[[Any, Any], Any], value: Any, items: Any) -> Any:
+    """Compute `value = step(value, item)` for each slice of the tensors `items` along their first axis.
 
-    In compiled code that is one loop, so that all layers are compiled once and not once for every step.
+    In compiled code this is one loop, so that all layers are compiled once and not for every step.
     """
     steps = tree.flatten(items)[0].shape[0]
     if not steps:
         return value
-    if _traced():
+    if _is_traced():
         return ops.scan(lambda state, item: (step(state, item), ()), value, items)[0]
     for i in range(steps):
         value = step(value, tree.map_structure(operator.itemgetter(i), items))
@@ -122,25 +139,39 @@ def _in_turn(step: Callable[[Any, Any], Any], value: Any, items: Any) -> Any:
 
 @exported("keras.layers")
 class RandAugment(_Policy):
-    """In training, `num_ops` layers one after another, drawn from eleven for each batch.
+    """Apply `num_ops` random layers in sequence, drawn from eleven for each batch, in training.
 
-    Drawn from: shear, translation, rotation, brightness, colour degeneration, contrast, sharpness,
-    posterization, solarization, automatic contrast, equalization. factor: how strong they are, from 0 to
-    factor, or between two given bounds in [0, 1]. Cubuk et al., "RandAugment", 2020.
+    The layers are shear, translation, rotation, brightness, color degeneration, contrast, sharpness,
+    posterization, solarization, automatic contrast and equalization.
 
-    Raises ValueError for other values, ShapeError unless there are three channels.
+    Args:
+        value_range: Smallest and largest value of the images, such as (0, 255) or (0, 1).
+        num_ops: Number of layers in sequence.
+        factor: Bounds of the strength, in [0, 1]: a pair, or one number for (0, factor).
+        interpolation: "nearest" or "bilinear".
+        seed: Seed of the random state; drawn at random by default.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        **kwargs: `bounding_box_format`, the format of boxes such as "xyxy"; arguments of `Layer`.
 
-    >>> hornbeam.layers.RandAugment(seed=1)(np.ones((2, 8, 8, 3))).shape
-    (2, 8, 8, 3)
+    Raises:
+        ValueError: If an argument is invalid.
+        ShapeError: If images do not have three channels.
+
+    Example:
+        >>> hornbeam.layers.RandAugment(seed=1)(np.ones((2, 8, 8, 3))).shape
+        (2, 8, 8, 3)
+
+    Source: Cubuk et al. 2020, RandAugment.
     """
 
-    _choices = (*_PLACES, *_COLOURS, "random_posterization", "solarization", "auto_contrast", "equalization")
+    _choices = (*_GEOMETRY, *_COLORS, "random_posterization", "solarization", "auto_contrast", "equalization")
 
     def __init__(
         self,
-        value_range: Any = (0, 255),
+        value_range: tuple[float, float] = (0, 255),
         num_ops: int = 2,
-        factor: Any = 0.5,
+        factor: float | tuple[float, float] = 0.5,
         interpolation: str = "bilinear",
         seed: int | None = None,
         data_format: str | None = None,
@@ -159,59 +190,74 @@ class RandAugment(_Policy):
             "transforms": self._draw_all(size, seed),
         }
 
-    def _through(self, method: str, transformation: Transformation, value: Any) -> Any:
-        """`value` after `method` of the layers that were drawn."""
+    def _apply_drawn(self, method: str, transformation: Transformation, value: Any) -> Any:
+        """Apply `method` of the drawn layers to `value`."""
         transforms = transformation["transforms"]
         value = tree.map_structure(as_tensor, value)
         indices = as_tensor(transformation["layer_idxes"])
-        return _in_turn(lambda x, index: self._switch(method, index, transforms, x), value, indices)
+        return _scan(lambda x, index: self._switch(method, index, transforms, x), value, indices)
 
     def transform_images(
         self, images: Any, transformation: Transformation = None, training: bool = True
     ) -> Tensor:
         x = ops.cast(images, self.compute_dtype)
-        return self._through("transform_images", transformation, x) if training else x
+        return self._apply_drawn("transform_images", transformation, x) if training else x
 
     def transform_bounding_boxes(
         self, bounding_boxes: Any, transformation: Transformation = None, training: bool = True
     ) -> Any:
         if not training:
             return bounding_boxes
-        return self._through("transform_bounding_boxes", transformation, bounding_boxes)
+        return self._apply_drawn("transform_bounding_boxes", transformation, bounding_boxes)
 
     def transform_segmentation_masks(
         self, segmentation_masks: Any, transformation: Transformation = None, training: bool = True
     ) -> Any:
         if not training:
             return segmentation_masks
-        return self._through("transform_segmentation_masks", transformation, segmentation_masks)
+        return self._apply_drawn("transform_segmentation_masks", transformation, segmentation_masks)
 
 
 @exported("keras.layers")
 class AugMix(_Policy):
-    """In training, mixes each image with what chains of random layers make of it.
+    """Mix each image with the results of chains of random layers, in training.
 
-    y = m x + (1 - m) sum of w_i c_i(x), with w of the Dirichlet distribution and m of the beta distribution
-    of alpha. Each of `num_chains` chains c_i is `chain_depth` layers, drawn for each batch from shear,
-    translation, rotation, posterization, solarization, automatic contrast, equalization, or nothing; with
-    all_ops also brightness, colour degeneration, contrast and sharpness. factor: how strong they are, from 0
-    to factor, or between two given bounds in [0, 1]. Boxes stay as they are. Hendrycks et al., "AugMix",
-    2020.
+    Formula: `y = m x + (1 - m) sum_i w_i c_i(x)`, w of the Dirichlet and m of the Beta distribution with
+    alpha. Each chain c_i consists of layers drawn for each batch from shear, translation, rotation,
+    posterization, solarization, automatic contrast, equalization and identity. Boxes do not change.
 
-    Raises ValueError for other values, ShapeError unless there are three channels.
+    Args:
+        value_range: Smallest and largest value of the images, such as (0, 255) or (0, 1).
+        num_chains: Number of chains.
+        chain_depth: Number of layers in a chain.
+        factor: Bounds of the strength, in [0, 1]: a pair, or one number for (0, factor).
+        alpha: Parameter of both distributions, above 0.
+        all_ops: Whether brightness, color degeneration, contrast and sharpness are drawn too.
+        interpolation: "nearest" or "bilinear".
+        seed: Seed of the random state; drawn at random by default.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        **kwargs: `bounding_box_format`, the format of boxes such as "xyxy"; arguments of `Layer`.
 
-    >>> hornbeam.layers.AugMix(num_chains=2, chain_depth=1, seed=1)(np.ones((2, 8, 8, 3))).shape
-    (2, 8, 8, 3)
+    Raises:
+        ValueError: If an argument is invalid.
+        ShapeError: If images do not have three channels.
+
+    Example:
+        >>> hornbeam.layers.AugMix(num_chains=2, chain_depth=1, seed=1)(np.ones((2, 8, 8, 3))).shape
+        (2, 8, 8, 3)
+
+    Source: Hendrycks et al. 2020, AugMix.
     """
 
-    _few = (*_PLACES, "random_posterization", "solarization", "auto_contrast", "equalization")
+    _basic_choices = (*_GEOMETRY, "random_posterization", "solarization", "auto_contrast", "equalization")
 
     def __init__(
         self,
-        value_range: Any = (0, 255),
+        value_range: tuple[float, float] = (0, 255),
         num_chains: int = 3,
         chain_depth: int = 3,
-        factor: Any = 0.3,
+        factor: float | tuple[float, float] = 0.3,
         alpha: float = 1.0,
         all_ops: bool = True,
         interpolation: str = "bilinear",
@@ -225,21 +271,22 @@ class AugMix(_Policy):
         self.chain_depth = check_int("chain_depth", chain_depth, minimum=1, where="AugMix")
         self.factor = factor_range("AugMix", "factor", factor, 0.0)
         if not is_number(alpha) or alpha <= 0:
-            raise ValueError(f"AugMix: alpha must be a number above 0, got {alpha!r}")
+            raise ValueError(f"AugMix: alpha must be a positive number, got {alpha!r}")
         self.alpha = alpha
         self.all_ops = all_ops
         self.interpolation = check_choice("interpolation", interpolation, INTERPOLATIONS, where="AugMix")
-        self._choices = (*self._few, *_COLOURS) if all_ops else self._few
+        self._choices = (*self._basic_choices, *_COLORS) if all_ops else self._basic_choices
         self._set_layers(interpolation, value_range, self.factor)
 
     def _draw(self, size: Size, seed: Any) -> Transformation:
-        """chain_transforms: for each step of one chain after another, the number of its layer (the number
-        after all is none), and what every layer draws.
+        """Draw the weights, and for each step of all chains its layer and the transformations of all layers.
+
+        The index of the layer after the last means none.
         """
         steps = self.num_chains * self.chain_depth
         weights = random.gamma((self.num_chains,), self.alpha, seed=seed)
 
-        def by_step(drawn: Any) -> Any:
+        def split_steps(drawn: Any) -> Any:
             return ops.reshape(drawn, (steps, size.batch, *drawn.shape[1:]))
 
         drawn = self._draw_all(size._replace(batch=steps * size.batch), seed)
@@ -248,15 +295,15 @@ class AugMix(_Policy):
             "weight_sample": random.beta((), self.alpha, self.alpha, seed=seed),
             "chain_transforms": {
                 "layer_idxes": random.randint((steps,), 0, len(self._choices) + 1, seed=seed),
-                "transforms": tree.map_structure(lambda x: by_step(x) if is_array(x) else x, drawn),
+                "transforms": tree.map_structure(lambda x: split_steps(x) if is_array(x) else x, drawn),
             },
         }
 
-    def _mixed(self, method: str, transformation: Transformation, value: Tensor) -> Tensor:
+    def _mix(self, method: str, transformation: Transformation, value: Tensor) -> Tensor:
         chains = transformation["chain_transforms"]
         leaves = tree.flatten(chains["transforms"])
         arrays = [i for i, leaf in enumerate(leaves) if is_array(leaf)]
-        # Each chain begins with the images and counts by what it ends with.
+        # Each chain starts with the images; only its last output is weighted.
         count_elements(self.num_chains * self.chain_depth)
         first = np.arange(self.num_chains * self.chain_depth) % self.chain_depth == 0
         weights = ops.repeat(transformation["chain_mixing_weights"], self.chain_depth)
@@ -268,16 +315,16 @@ class AugMix(_Policy):
         }
 
         def step(state: Any, item: Any) -> Any:
-            made, total = state
-            now = list(leaves)
+            current, total = state
+            step_leaves = list(leaves)
             for i, drawn in zip(arrays, item["drawn"], strict=True):
-                now[i] = drawn
-            made = ops.where(item["first"], value, made)
-            transforms = tree.pack_sequence_as(chains["transforms"], now)
-            made = self._switch(method, item["index"], transforms, made, last=True)
-            return made, total + item["weight"] * made
+                step_leaves[i] = drawn
+            current = ops.where(item["first"], value, current)
+            transforms = tree.pack_sequence_as(chains["transforms"], step_leaves)
+            current = self._switch(method, item["index"], transforms, current, or_none=True)
+            return current, total + item["weight"] * current
 
-        _, total = _in_turn(step, (value, ops.zeros_like(value)), items)
+        _, total = _scan(step, (value, ops.zeros_like(value)), items)
         keep = ops.cast(transformation["weight_sample"], value.dtype)
         return keep * value + (1 - keep) * total
 
@@ -287,7 +334,7 @@ class AugMix(_Policy):
         x = ops.cast(images, self.compute_dtype)
         if not training:
             return x
-        return ops.clip(self._mixed("transform_images", transformation, x), *self.value_range)
+        return ops.clip(self._mix("transform_images", transformation, x), *self.value_range)
 
     def transform_segmentation_masks(
         self, segmentation_masks: Any, transformation: Transformation = None, training: bool = True
@@ -295,16 +342,21 @@ class AugMix(_Policy):
         if not training:
             return segmentation_masks
         x = ops.cast(segmentation_masks, self.compute_dtype)
-        return self._mixed("transform_segmentation_masks", transformation, x)
+        return self._mix("transform_segmentation_masks", transformation, x)
 
 
 @exported("keras.layers")
 class Pipeline(Layer):
-    """Layers one after another, e.g. preprocessing that is mapped over a data set.
+    """Apply layers in sequence, for example preprocessing that is mapped over a data set.
 
-    >>> flip, crop = hornbeam.layers.RandomFlip(), hornbeam.layers.CenterCrop(2, 2)
-    >>> hornbeam.layers.Pipeline([flip, crop])(np.ones((1, 4, 4, 3))).shape
-    (1, 2, 2, 3)
+    Args:
+        layers: List of layers.
+        name: Name of the layer, generated by default.
+
+    Example:
+        >>> flip, crop = hornbeam.layers.RandomFlip(), hornbeam.layers.CenterCrop(2, 2)
+        >>> hornbeam.layers.Pipeline([flip, crop])(np.ones((1, 4, 4, 3))).shape
+        (1, 2, 2, 3)
     """
 
     def __init__(self, layers: Sequence[Layer], name: str | None = None) -> None:
@@ -313,12 +365,12 @@ class Pipeline(Layer):
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers, in their order."""
+        """The layers in their order."""
         return self._pipeline_layers
 
-    def call(self, inputs: Any, training: bool = True, mask: Any = None) -> Any:
+    def call(self, inputs: Tree, training: bool = True, mask: Tree = None) -> Any:
         for layer in self._pipeline_layers:
-            # What comes out of a layer carries its mask.
+            # Outputs of a layer carry their mask.
             inputs, mask = layer(inputs, training=training, mask=mask), None
         return inputs
 

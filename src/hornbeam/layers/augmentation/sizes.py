@@ -16,7 +16,7 @@ INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
 
 
 class Window(NamedTuple):
-    """The part of images that is kept (or, with negative starts, the frame that they are put into)."""
+    """Part of images that is kept; with negative starts, the frame that they are put into."""
 
     top: Any
     left: Any
@@ -25,32 +25,41 @@ class Window(NamedTuple):
 
 
 def boxes_in_window(boxes: Boxes, window: Window, height: int, width: int) -> Boxes:
-    """Boxes in "xyxy" after a window of the images was stretched to height and width."""
+    """Return boxes in "xyxy" after a window of the images was resized to height and width."""
     x = boxes_of.pad(boxes["boxes"], -ops.cast(window.top, "float32"), -ops.cast(window.left, "float32"))
     across, down = width / window.width, height / window.height
     left, top, right, bottom = boxes_of.columns(x)
-    return {**boxes, "boxes": boxes_of.joined(left * across, top * down, right * across, bottom * down)}
+    return {
+        **boxes,
+        "boxes": boxes_of.stack_columns(left * across, top * down, right * across, bottom * down),
+    }
 
 
 class _Sized(ImageLayer):
-    """A layer that shows a window of images in the size height x width."""
+    """A layer that resizes a window of an image to height x width."""
 
     height: int
     width: int
 
     def _window(self, size: Size) -> Window:
-        """Which part of images of `size` is shown: the largest one in the middle of the same proportions."""
+        """Return the window of images of `size`: the largest centered one of the target's aspect ratio."""
         return Window(*aspect_window(size.height, size.width, (self.height, self.width), larger=False))
 
     def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
-        """(size of the images, window of them that is shown)."""
+        """Return (size of the images, window of them that is kept).
+
+        Args:
+            data: Images, or a dict with images.
+            training: Whether the layer acts.
+            seed: Seed or generator, the layer's own by default.
+        """
         size = self._size(self._images(data).shape)
         return size, self._window(size)
 
     def transform_bounding_boxes(
         self, bounding_boxes: Any, transformation: Transformation = None, training: bool = True
     ) -> Any:
-        return self._moved(bounding_boxes, transformation)
+        return self._move_boxes(bounding_boxes, transformation)
 
     def _move(self, boxes: Boxes, transformation: Transformation) -> Boxes:
         size, window = transformation
@@ -60,19 +69,19 @@ class _Sized(ImageLayer):
 
 
 class _Crop(_Sized):
-    """A layer that cuts its window out, and stretches it only where it has to."""
+    """A layer that crops its window, and resizes it only if it must."""
 
     def transform_images(
         self, images: Any, transformation: Transformation = None, training: bool = True
     ) -> Tensor:
-        return self._cropped(ops.cast(images, self.compute_dtype), transformation, "bilinear")
+        return self._crop(ops.cast(images, self.compute_dtype), transformation, "bilinear")
 
     def transform_segmentation_masks(
         self, segmentation_masks: Any, transformation: Transformation = None, training: bool = True
     ) -> Tensor:
-        return self._cropped(segmentation_masks, transformation, "nearest")
+        return self._crop(segmentation_masks, transformation, "nearest")
 
-    def _cropped(self, images: Any, transformation: Transformation, interpolation: str) -> Tensor:
+    def _crop(self, images: Any, transformation: Transformation, interpolation: str) -> Tensor:
         return self._on_batch(lambda batch: self._cut(batch, transformation, interpolation), images)
 
     def _cut(self, x: Tensor, transformation: Transformation, interpolation: str) -> Tensor:
@@ -85,15 +94,24 @@ class _Crop(_Sized):
 
 @exported("keras.layers")
 class CenterCrop(_Crop):
-    """The middle of images: (..., height, width, channels) -> the same with the given height and width.
+    """Crop the center of images: (..., height, width, channels) -> the same with the given height and width.
 
-    An image that is too small is enlarged: its largest part of the same proportions is stretched. Boxes,
-    masks and labels may come along, see `RandomFlip`.
+    An image that is too small is enlarged: its largest part of the same aspect ratio is resized. Boxes, masks
+    and labels are transformed too, see `RandomFlip`.
 
-    Raises ValueError for sizes below 1.
+    Args:
+        height: Number of rows of the output.
+        width: Number of columns of the output.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        **kwargs: `bounding_box_format`, the format of boxes such as "xyxy"; arguments of `Layer`.
 
-    >>> hornbeam.layers.CenterCrop(2, 2)(np.ones((1, 4, 5, 3))).shape
-    (1, 2, 2, 3)
+    Raises:
+        ValueError: If a size is below 1.
+
+    Example:
+        >>> hornbeam.layers.CenterCrop(2, 2)(np.ones((1, 4, 5, 3))).shape
+        (1, 2, 2, 3)
     """
 
     def __init__(self, height: int, width: int, data_format: str | None = None, **kwargs: Any) -> None:
@@ -110,15 +128,26 @@ class CenterCrop(_Crop):
 
 @exported("keras.layers")
 class RandomCrop(_Crop):
-    """In training, a part of height x width of each batch of images, at a place drawn for the batch.
+    """Crop a random part of height x width of images in training, the same part for a batch.
 
-    Outside of training, and where images are not larger than the crop: the largest part in the middle that
-    has the crop's proportions, resized to it. Boxes, masks and labels may come along, see `RandomFlip`.
+    In inference, and if images are not larger than the crop, the largest centered part of the crop's aspect
+    ratio is resized to it. Boxes, masks and labels are transformed too, see `RandomFlip`.
 
-    Raises ValueError for sizes below 1.
+    Args:
+        height: Number of rows of the output.
+        width: Number of columns of the output.
+        seed: Seed of the random state; drawn at random by default.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        name: Name of the layer, generated by default.
+        **kwargs: `bounding_box_format`, the format of boxes such as "xyxy"; arguments of `Layer`.
 
-    >>> hornbeam.layers.RandomCrop(2, 3, seed=1)(np.ones((1, 4, 5, 3))).shape
-    (1, 2, 3, 3)
+    Raises:
+        ValueError: If a size is below 1.
+
+    Example:
+        >>> hornbeam.layers.RandomCrop(2, 3, seed=1)(np.ones((1, 4, 5, 3))).shape
+        (1, 2, 3, 3)
     """
 
     def __init__(
@@ -148,17 +177,31 @@ class RandomCrop(_Crop):
 
 @exported("keras.layers")
 class Resizing(_Sized):
-    """Images in another size: (..., height, width, channels) -> the same with the given height and width.
+    """Resize images: (..., height, width, channels) -> the same with the given height and width.
 
-    interpolation: "bilinear", "nearest", "bicubic", "lanczos3", "lanczos5". By default the image is
-    stretched; crop_to_aspect_ratio cuts its longer side first, pad_to_aspect_ratio fills its shorter side
-    with `fill_value`. Integer images are rounded and stay integers. Boxes, masks and labels may come along,
-    see `RandomFlip`; boxes of only zeros or only -1 become zeros.
+    Integer images are rounded and stay integers. Boxes, masks and labels are transformed too, see
+    `RandomFlip`; boxes of only zeros or only -1 become zeros.
 
-    Raises ValueError for sizes below 1, unknown interpolations, or cropping and padding at once.
+    Args:
+        height: Number of rows of the output.
+        width: Number of columns of the output.
+        interpolation: "bilinear", "nearest", "bicubic", "lanczos3" or "lanczos5".
+        crop_to_aspect_ratio: Whether the longer side is cropped first, so that images are not distorted.
+        pad_to_aspect_ratio: Whether the shorter side is padded with `fill_value`, so that images are not
+            distorted.
+        fill_mode: Only "constant".
+        fill_value: Value of the padding.
+        antialias: Whether a low-pass filter is applied when images shrink.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        **kwargs: `bounding_box_format`, the format of boxes such as "xyxy"; arguments of `Layer`.
 
-    >>> hornbeam.layers.Resizing(2, 3)(np.ones((1, 4, 5, 3))).shape
-    (1, 2, 3, 3)
+    Raises:
+        ValueError: If a size is below 1, the interpolation unknown, or cropping and padding are combined.
+
+    Example:
+        >>> hornbeam.layers.Resizing(2, 3)(np.ones((1, 4, 5, 3))).shape
+        (1, 2, 3, 3)
     """
 
     def __init__(
@@ -195,14 +238,14 @@ class Resizing(_Sized):
     def transform_images(
         self, images: Any, transformation: Transformation = None, training: bool = True
     ) -> Tensor:
-        return self._resized(images, self.interpolation)
+        return self._resize(images, self.interpolation)
 
     def transform_segmentation_masks(
         self, segmentation_masks: Any, transformation: Transformation = None, training: bool = True
     ) -> Tensor:
-        return self._resized(segmentation_masks, "nearest")
+        return self._resize(segmentation_masks, "nearest")
 
-    def _resized(self, images: Any, interpolation: str) -> Tensor:
+    def _resize(self, images: Any, interpolation: str) -> Tensor:
         return ops.image.resize(
             images,
             (self.height, self.width),
@@ -216,9 +259,9 @@ class Resizing(_Sized):
         )
 
     def _move(self, boxes: Boxes, transformation: Transformation) -> Boxes:
-        given = boxes["boxes"]
-        absent = ops.logical_or(ops.all(given == -1, axis=-1), ops.all(given == 0, axis=-1))
+        values = boxes["boxes"]
+        absent = ops.logical_or(ops.all(values == -1, axis=-1), ops.all(values == 0, axis=-1))
         size, window = transformation
-        made = boxes_in_window(self._to_xyxy(boxes, size), window, self.height, self.width)
-        made["boxes"] = ops.where(ops.expand_dims(absent, -1), 0.0, made["boxes"])
-        return self._from_xyxy(made, size._replace(height=self.height, width=self.width))
+        resized = boxes_in_window(self._to_xyxy(boxes, size), window, self.height, self.width)
+        resized["boxes"] = ops.where(ops.expand_dims(absent, -1), 0.0, resized["boxes"])
+        return self._from_xyxy(resized, size._replace(height=self.height, width=self.width))

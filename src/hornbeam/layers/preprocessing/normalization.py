@@ -93,7 +93,8 @@ class Normalization(Layer):
             )
         batches = list(sketch_rows(self, batches_of(data)))
         if not self.built:
-            self.build((None, *batches[0].shape[1:]))
+            input_shape: Any = (None, *batches[0].shape[1:])
+            self.build(input_shape)
         reduced_axes = tuple(axis for axis in range(batches[0].ndim) if axis not in self._kept_axes)
         count, running_mean, squares = 0, 0.0, 0.0
         for batch in batches:

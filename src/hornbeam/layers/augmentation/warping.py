@@ -1,4 +1,4 @@
-"""Random maps of images that bend straight lines or parallels: perspective, elastic."""
+"""Random maps of images that bend lines or parallels: perspective, elastic."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hornbeam.layers.augmentation.base import (
     GeometryLayer,
     Size,
     Transformation,
-    chosen,
+    draw_subset,
     factor_range,
     per_image,
     value_range_of,
@@ -31,21 +31,32 @@ _FILL_MODES = ("reflect", "wrap", "constant", "nearest", "mirror")
 
 @exported("keras.layers")
 class RandomPerspective(GeometryLayer):
-    """In training, shows some of the images as if seen from aside: corners are moved by parts of their place.
+    """Apply a random perspective to random images in training: corners move by fractions of their position.
 
-    factor: the probability, itself drawn for each image between 0 and factor, or between two given bounds in
-    [0, 1]. scale: corners (x, y) move by up to scale / 2 of x and of y; in [0, 1]. interpolation: "bilinear"
-    or "nearest". fill_value: what lies beyond the edges. Boxes become the upright boxes around theirs.
+    Boxes become the axis-aligned boxes around theirs.
 
-    Raises ValueError for other values.
+    Args:
+        factor: Bounds of the probability, drawn for each image, in [0, 1]: a pair, or one number for (0,
+            factor).
+        scale: Bound of the move of corners (x, y): up to scale / 2 of x and of y; in [0, 1].
+        interpolation: "nearest" or "bilinear".
+        fill_value: Value beyond the edges.
+        seed: Seed of the random state; drawn at random by default.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        **kwargs: `bounding_box_format`, the format of boxes such as "xyxy"; arguments of `Layer`.
 
-    >>> hornbeam.layers.RandomPerspective(scale=0.3)(np.ones((2, 4, 4, 3))).shape
-    (2, 4, 4, 3)
+    Raises:
+        ValueError: If an argument is invalid.
+
+    Example:
+        >>> hornbeam.layers.RandomPerspective(scale=0.3)(np.ones((2, 4, 4, 3))).shape
+        (2, 4, 4, 3)
     """
 
     def __init__(
         self,
-        factor: Any = 1.0,
+        factor: float | tuple[float, float] = 1.0,
         scale: float = 1.0,
         interpolation: str = "bilinear",
         fill_value: float = 0.0,
@@ -68,14 +79,14 @@ class RandomPerspective(GeometryLayer):
         start = ops.broadcast_to(corners, (size.batch, 4, 2))
         moves = random.uniform((size.batch, 4, 2), -0.5 * self.scale, 0.5 * self.scale, seed=seed)
         return {
-            "apply_perspective": chosen(self.factor, size.batch, seed),
+            "apply_perspective": draw_subset(self.factor, size.batch, seed),
             "start_points": start,
             "end_points": start + start * moves,
             "input_shape": self._shape(size),
         }
 
     def _warp(self, images: Tensor, transformation: Transformation, interpolation: str) -> Tensor:
-        made = ops.image.perspective_transform(
+        transformed = ops.image.perspective_transform(
             images,
             transformation["start_points"],
             transformation["end_points"],
@@ -83,12 +94,12 @@ class RandomPerspective(GeometryLayer):
             fill_value=self.fill_value,
             data_format="channels_last",
         )
-        return ops.where(per_image(transformation["apply_perspective"], "bool"), made, images)
+        return ops.where(per_image(transformation["apply_perspective"], "bool"), transformed, images)
 
     def _move(self, boxes: Boxes, transformation: Transformation) -> Boxes:
         size = self._size(transformation["input_shape"])
         boxes = self._to_xyxy(boxes, size)
-        # Images are read from result to source; boxes go from source to result.
+        # Images are sampled from result to source; boxes are mapped from source to result.
         numbers = homography(transformation["start_points"], transformation["end_points"])
         a, b, c, d, e, f, g, h = (ops.reshape(numbers[:, i], (-1, 1, 1)) for i in range(8))
 
@@ -96,34 +107,51 @@ class RandomPerspective(GeometryLayer):
             k = g * x + h * y + 1
             return (a * x + b * y + c) / k, (d * x + e * y + f) / k
 
-        turned = ops.reshape(transformation["apply_perspective"], (-1, 1, 1))
-        boxes["boxes"] = ops.where(turned, boxes_of.corners_hull(boxes["boxes"], move), boxes["boxes"])
+        is_transformed = ops.reshape(transformation["apply_perspective"], (-1, 1, 1))
+        boxes["boxes"] = ops.where(
+            is_transformed, boxes_of.corners_hull(boxes["boxes"], move), boxes["boxes"]
+        )
         return self._from_xyxy(boxes, size)
 
 
 @exported("keras.layers")
 class RandomElasticTransform(GeometryLayer):
-    """In training, stirs some of the images by smooth random shifts, see `ops.image.elastic_transform`.
+    """Distort random images by smooth random displacements in training, see `ops.image.elastic_transform`.
 
-    factor: the probability, itself drawn for each image between 0 and factor, or between two given bounds in
-    [0, 1]. scale: how strong, s drawn for the batch in the same way: alpha = 0.1 s (longer side), sigma =
-    0.05 s (shorter side). interpolation, fill_mode ("mirror" too), fill_value: see `RandomRotation`.
-    Simard, Steinkraus & Platt, "Best practices for convolutional neural networks", 2003.
+    Args:
+        factor: Bounds of the probability, drawn for each image, in [0, 1]: a pair, or one number for (0,
+            factor).
+        scale: Bounds of the strength s, drawn for the batch, in the same form: alpha = 0.1 s (longer side),
+            sigma = 0.05
+        s (shorter side).
+        interpolation: "nearest" or "bilinear".
+        fill_mode: "reflect", "wrap", "constant", "nearest" or "mirror": values beyond the edges.
+        fill_value: Value beyond the border for fill_mode="constant".
+        value_range: Smallest and largest value of the images, such as (0, 255) or (0, 1).
+        seed: Seed of the random state; drawn at random by default.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        **kwargs: `bounding_box_format`, the format of boxes such as "xyxy"; arguments of `Layer`.
 
-    Raises ValueError for other values, NotImplementedError for bounding boxes, which do not stay boxes.
+    Raises:
+        ValueError: If an argument is invalid.
+        NotImplementedError: If there are bounding boxes, which do not remain boxes.
 
-    >>> hornbeam.layers.RandomElasticTransform(scale=0.5)(np.ones((2, 8, 8, 3))).shape
-    (2, 8, 8, 3)
+    Example:
+        >>> hornbeam.layers.RandomElasticTransform(scale=0.5)(np.ones((2, 8, 8, 3))).shape
+        (2, 8, 8, 3)
+
+    Source: Simard, Steinkraus and Platt 2003, Best practices for convolutional neural networks.
     """
 
     def __init__(
         self,
-        factor: Any = 1.0,
-        scale: Any = 1.0,
+        factor: float | tuple[float, float] = 1.0,
+        scale: float | tuple[float, float] = 1.0,
         interpolation: str = "bilinear",
         fill_mode: str = "reflect",
         fill_value: float = 0.0,
-        value_range: Any = (0, 255),
+        value_range: tuple[float, float] = (0, 255),
         seed: int | None = None,
         data_format: str | None = None,
         **kwargs: Any,
@@ -139,7 +167,7 @@ class RandomElasticTransform(GeometryLayer):
 
     def _draw(self, size: Size, seed: Any) -> Transformation:
         return {
-            "apply_transform": chosen(self.factor, size.batch, seed),
+            "apply_transform": draw_subset(self.factor, size.batch, seed),
             "distortion_factor": random.uniform((), *self.scale, seed=seed),
             "seed": draw_seed(seed),
         }
@@ -148,18 +176,18 @@ class RandomElasticTransform(GeometryLayer):
         _, height, width, _ = images.shape
         strength = transformation["distortion_factor"]
         alpha = max(height, width) * 0.1 * strength
-        # A deviation of 0 has no bell curve; what it is then does not matter, since alpha is 0 too.
+        # A Gaussian needs a deviation above 0; its value does not matter then, as alpha is 0 too.
         sigma = ops.maximum(min(height, width) * 0.05 * strength, 1e-3)
-        # The window must be known beforehand: it holds three deviations of the strongest distortion.
+        # The window is static: three deviations of the strongest distortion.
         window = int(6 * 0.05 * min(height, width) * self.scale[1]) | 1
         order, key = order_of(interpolation), transformation["seed"]
-        made = Tensor(
+        distorted = Tensor(
             deformed(images.node, alpha, sigma, window, order, self.fill_mode, self.fill_value, key)
         )
-        made = ops.where(per_image(transformation["apply_transform"], "bool"), made, images)
-        return ops.clip(made, *self.value_range)
+        distorted = ops.where(per_image(transformation["apply_transform"], "bool"), distorted, images)
+        return ops.clip(distorted, *self.value_range)
 
     def transform_bounding_boxes(
         self, bounding_boxes: Any, transformation: Transformation = None, training: bool = True
     ) -> Any:
-        raise NotImplementedError(f"{self.describe()}: boxes do not stay boxes when images are stirred")
+        raise NotImplementedError(f"{self.describe()}: boxes do not remain boxes under elastic distortion")
