@@ -12,7 +12,8 @@ from PIL import Image
 
 import hornbeam as hb
 from hornbeam.data import find_duplicates
-from hornbeam.data.inspection import duplicates as d
+from hornbeam.data.inspection import image_hashing as d
+from hornbeam.data.inspection.duplicate_groups import Duplicates
 
 
 def scene(rng: np.random.Generator, height: int = 96, width: int = 128) -> np.ndarray:
@@ -24,7 +25,7 @@ def scene(rng: np.random.Generator, height: int = 96, width: int = 128) -> np.nd
     return made.clip(0, 255).astype("uint8")
 
 
-def names(found: d.Duplicates) -> list[tuple[str, list[str]]]:
+def names(found: Duplicates) -> list[tuple[str, list[str]]]:
     return [(group.kind, [str(m) for m in group.members]) for group in found.groups]
 
 
@@ -50,8 +51,8 @@ def test_the_same_rows(shape: tuple[int, ...], dtype: str) -> None:
 def test_numbers_that_are_equal_are_the_same() -> None:
     x = np.array([[0.0, np.nan], [1.0, 2.0], [-0.0, -np.nan]], "float32")
     assert names(find_duplicates(x)) == [("exact", ["row 0", "row 2"])]
-    assert "3 samples, 1 of them again" in str(find_duplicates(x))
-    assert str(find_duplicates(x[:2])) == "2 samples, none of them twice."
+    assert "3 samples, 1 of them redundant" in str(find_duplicates(x))
+    assert str(find_duplicates(x[:2])) == "2 samples, no duplicates."
 
 
 def test_rows_to_leave_out() -> None:
@@ -99,7 +100,7 @@ def test_many_frames_of_one_film_are_one_group(monkeypatch: pytest.MonkeyPatch) 
     wanted = [("near", [f"row {i}" for i in range(40)]), ("near", [f"row {i}" for i in range(40, 60)])]
     assert names(find_duplicates(x)) == wanted
     monkeypatch.setattr(d, "_PAIRS", 100)
-    monkeypatch.setattr(d, "_BLOCK", 7)
+    monkeypatch.setattr(d, "BLOCK", 7)
     assert names(find_duplicates(x)) == wanted
 
 
@@ -129,7 +130,7 @@ def test_every_close_pair_is_a_candidate() -> None:
         for distance in (0, 3, 8, 20):
             found = {
                 (min(a, b), max(a, b))
-                for left, right in d._candidates(values, distance)
+                for left, right in d.candidate_pairs(values, distance)
                 for a, b in zip(left.tolist(), right.tolist(), strict=True)
             }
             wanted = set(
@@ -149,9 +150,9 @@ def test_hash_of_known_pictures() -> None:
 def test_counting_of_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     words = np.random.default_rng(3).integers(0, 2**64, (5, 7), dtype=np.uint64)
     wanted = [[bin(int(word)).count("1") for word in row] for row in words]
-    assert d._ones(words).tolist() == wanted
+    assert d.count_bits(words).tolist() == wanted
     monkeypatch.delattr(np, "bitwise_count", raising=False)
-    assert d._ones(words).tolist() == wanted
+    assert d.count_bits(words).tolist() == wanted
 
 
 @pytest.fixture(scope="module")
@@ -196,8 +197,8 @@ def test_files(folder: Path) -> None:
         (np.array(["a", "b"]), {}, TypeError, "must be an array of numbers"),
         (np.float32(1), {}, TypeError, "first axis of samples"),
         ({"a": np.ones((2, 3)), "b": np.ones((2, 4))}, {}, ValueError, "one shape in all parts"),
-        (np.ones((2, 3)), {"near": True}, ValueError, "leave near away"),
-        ("nowhere", {}, FileNotFoundError, "there is no folder"),
+        (np.ones((2, 3)), {"near": True}, ValueError, "omit near"),
+        ("nowhere", {}, FileNotFoundError, "does not exist"),
         ({"a": np.ones(2), "b": ["x.png"]}, {}, ValueError, "all files or all arrays"),
         (np.ones(2), {"distance": 64}, ValueError, "0 to 63 bits"),
     ],

@@ -15,7 +15,7 @@ import hornbeam as hb
 from hornbeam import layers
 from hornbeam._internal.row_hash import count_matches
 from hornbeam.data import find_leaks, seal, split
-from hornbeam.data.inspection.near_duplicates import bits
+from hornbeam.data.inspection.near_duplicates import bits_per_sample
 from hornbeam.training.data_leakage import LeakWarning
 
 Case = Callable[[np.random.Generator], dict[str, Any]]
@@ -248,9 +248,9 @@ PLANTED: list[tuple[Case, str, int | None]] = [
     (frame_rows_twice, "same sample", 5),
     (structure_twice, "same sample", 10),
     (low_table_copied, "same sample", 40),
-    (augmented_before_the_split, "nearly the same sample", None),
-    (noisy_copies, "nearly the same sample", 10),
-    (pictures_compressed_again, "nearly the same sample", 10),
+    (augmented_before_the_split, "near-duplicate", None),
+    (noisy_copies, "near-duplicate", 10),
+    (pictures_compressed_again, "near-duplicate", 10),
     (groups_torn, "same group", None),
     (one_group_torn, "same group", 1),
     (split_without_groups, "same group", None),
@@ -413,11 +413,11 @@ def test_clean_programs_hear_nothing(name: str, seed: int) -> None:
 def test_wrong_questions() -> None:
     x = np.zeros((10, 2))
     for text, settings in {
-        "give test=": {"train": x},
-        "different arrays": {"train": {"a": x}, "test": {"b": x}},
+        "pass test=": {"train": x},
+        "same arrays": {"train": {"a": x}, "test": {"b": x}},
         "groups must be": {"train": x, "test": x, "groups": np.zeros(10)},
-        "known are train": {"train": x, "test": x, "groups": {"tset": np.zeros(10)}},
-        "brings its own": {"train": split(x, verbose=False), "test": x},
+        "expected train": {"train": x, "test": x, "groups": {"tset": np.zeros(10)}},
+        "has its own parts": {"train": split(x, verbose=False), "test": x},
         "layers or models": {"train": x, "test": x, "layers": "norm"},
     }.items():
         with pytest.raises(ValueError, match=text):
@@ -426,8 +426,8 @@ def test_wrong_questions() -> None:
 
 def test_pieces() -> None:
     rng = np.random.default_rng(0)
-    assert bits({"x": rng.integers(0, 2, (1000, 10))}) == pytest.approx(10, abs=0.1)
-    assert bits({"a": rng.normal(size=(1000, 1)), "b": rng.choice(WORDS, 1000)}) == pytest.approx(
+    assert bits_per_sample({"x": rng.integers(0, 2, (1000, 10))}) == pytest.approx(10, abs=0.1)
+    assert bits_per_sample({"a": rng.normal(size=(1000, 1)), "b": rng.choice(WORDS, 1000)}) == pytest.approx(
         18.9 + 4, abs=0.3
     )
     x = table(rng, 1000)

@@ -52,7 +52,7 @@ PENDING = {
     "src/hornbeam/" + name
     for name in (
         "_internal", "activations.py", "applications", "cli", "compat",
-        "config.py", "core", "data", "datasets", "diagnostics", "distillation",
+        "config.py", "core", "datasets", "diagnostics", "distillation",
         "dtype_policies.py", "engines/onnx", "engines/pytensor",
         "engines/tensorflow", "evaluation", "export", "initializers.py", "insight",
         "interop.py", "layers", "legacy", "losses", "metrics", "ops", "optimizers",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam._internal.validation import check_int
-from hornbeam.data.inspection.figure import unit
+from hornbeam.data.inspection.figure import scale_to_unit
 from hornbeam.evaluation.confusion_matrix import class_names
 from hornbeam.evaluation.display import Report, Table
 from hornbeam.evaluation.labels import Labels, require_labels
@@ -92,7 +92,8 @@ def contact_sheet(pictures: np.ndarray, found: Sequence[Mistake], path: str | Pa
         axes = drawn.add_subplot(lines, _ACROSS, place + 1)
         flat = picture.ndim == 2 or picture.shape[-1] == 1
         axes.imshow(
-            picture.reshape(picture.shape[:2]) if flat else unit(picture), cmap="gray_r" if flat else None
+            picture.reshape(picture.shape[:2]) if flat else scale_to_unit(picture),
+            cmap="gray_r" if flat else None,
         )
         axes.set_axis_off()
         axes.set_title(f"{mistake.true} taken for {mistake.taken}\n({mistake.sure:.0%} sure)", fontsize=9)

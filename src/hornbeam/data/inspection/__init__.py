@@ -1,1 +1,1 @@
-"""What data look like, and what is wrong with them: ranges, labels, twins, leaks."""
+"""Checks of data before training: ranges, labels, duplicates, data leakage."""

@@ -1,12 +1,13 @@
-"""`look`: what is in the data, and what to do about it before training."""
+"""`look`: a report on data before training, with advice."""
 
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,26 +22,32 @@ from hornbeam.data.samples import as_samples, check_same_count, named_arrays
 from hornbeam.data.splits.split import class_labels
 from hornbeam.data.splits.split_dataset import batch_size_of
 
-# Pictures of each class, and of suspicious labels, that are kept to be shown.
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+
+# Images of each class, and of suspicious labels, that a report keeps.
 SHOWN = 12
-_CLASSES = 10
+_MAX_CLASSES = 10
 
 
-class Repeated(NamedTuple):
-    """Samples that are there more than once: how many in all could go, rows of some (one list for each
-    sample), and how many samples have the same x with different labels."""
+class DuplicateRows(NamedTuple):
+    """Exact duplicates among the samples.
 
-    again: int
+    redundant: number of samples that repeat an earlier one. groups: rows of some equal samples, a list for
+    each. contradictions: number of samples with equal x and different labels.
+    """
+
+    redundant: int
     groups: list[list[int]]
     contradictions: int
 
 
 @dataclass
 class Classes:
-    """The labels: the names of the classes, how many samples each has, and each sample's class 0 ... k - 1.
+    """Labels: names and counts of the classes, and the class 0 ... k - 1 of each sample (`numbers`).
 
-    coding: "text", "one-hot" or "numbers". values: what stands for the classes in y, for text 0 ... k - 1.
-    low, high: the least and the largest number, None for text.
+    coding: "text", "one-hot" or "numbers". values: values of the classes in y, for text 0 ... k - 1. low,
+    high: the smallest and the largest number, None for text.
     """
 
     names: list[str]
@@ -53,30 +60,39 @@ class Classes:
 
     @property
     def weights(self) -> dict[int, float]:
-        """Class weights under which every class counts the same: n / (classes * samples of the class)."""
+        """Class weights that give all classes equal influence: n / (classes * samples of the class)."""
         balanced = self.counts.sum() / (len(self.counts) * self.counts)
         return dict(zip(self.values, np.round(balanced, 3).tolist(), strict=True))
 
 
 @dataclass
 class DataReport:
-    """What `look` found. Printed it is a report; `plot(path)` draws it; its parts are attributes.
+    """Result of `look`: prints as a report; `plot(path)` draws it.
 
-    samples: their number. x, y: a `Summary` for each array or column. classes: the labels, or None.
-    repeated: samples that are there more than once. suspicious: labels that neighbours contradict, or None
-    where neighbours cannot tell. advice: what to do, and why. pictures: some of each class, by its name.
+    Args:
+        samples: Number of samples.
+        x: Statistics (`Summary`) of each array or column of the inputs.
+        y: Statistics of each array or column of the targets.
+        classes: The labels, or None if `y` are not labels.
+        duplicates: Exact duplicates among the samples.
+        suspicious: Labels that nearest neighbors contradict, or None if neighbors are uninformative.
+        note: Remark on which samples were read.
+        advice: Recommended actions with reasons.
+        images: Some images of each class, by its name.
+        suspicious_images: Images with suspicious labels.
+        values: Some values of each array of the inputs, for histograms.
     """
 
     samples: int
     x: list[Summary]
     y: list[Summary]
     classes: Classes | None = None
-    repeated: Repeated | None = None
+    duplicates: DuplicateRows | None = None
     suspicious: list[Suspicion] | None = None
     note: str = ""
     advice: list[Advice] = field(default_factory=list)
-    pictures: dict[str, np.ndarray] = field(default_factory=dict)
-    doubtful: np.ndarray = field(default_factory=lambda: np.empty((0, 1, 1)))
+    images: dict[str, np.ndarray] = field(default_factory=dict)
+    suspicious_images: np.ndarray = field(default_factory=lambda: np.empty((0, 1, 1)))
     values: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -96,10 +112,14 @@ class DataReport:
 
         return as_html(self)
 
-    def plot(self, path: str | Path) -> Path:
-        """Draw values, classes, a contact sheet and doubtful labels into a picture (.png, .svg, .pdf).
+    def plot(self, path: str | os.PathLike[str]) -> Path:
+        """Draw values, classes, a contact sheet and suspicious labels. Needs matplotlib (extra `plot`).
 
-        Needs matplotlib (extra `plot`). Returns the path.
+        Args:
+            path: File to write (.png, .svg, .pdf).
+
+        Returns:
+            The path.
         """
         from hornbeam.data.inspection.figure import draw
 
@@ -107,71 +127,81 @@ class DataReport:
 
 
 def look(
-    x: Any,
-    y: Any = None,
+    x: Tree,
+    y: Tree = None,
     *,
     class_names: Sequence[str] | None = None,
     neighbors: bool = True,
     limit: int = 100_000,
 ) -> DataReport:
-    """Look at data before training: shapes, ranges, means, deviations, what is missing, constant or there
-    twice, the balance of classes, labels that nearest neighbours contradict, a contact sheet of pictures, and
-    advice with its reason.
+    """Report on data before training, with advice.
 
-    x, y: arrays, lists or dicts of arrays, frames, or as x alone a Dataset of (x, y), of which at most
-    `limit` samples are read. class_names: what the classes 0, 1, ... are called. neighbors: compare labels
-    with those of nearest neighbours, which takes most of the time.
+    The report has shapes, ranges, means, standard deviations, missing values, constant features, duplicates,
+    the balance of classes, labels that nearest neighbors contradict, a contact sheet of images, and advice
+    with its reason.
 
-    Gives a `DataReport`: print it, or call its `plot(path)`. Raises ShapeError for different lengths,
-    ValueError for no samples.
+    Args:
+        x: Inputs: arrays, lists or dicts of arrays, frames; or a Dataset of (x, y) without `y`.
+        y: Targets, or None.
+        class_names: Names of the classes 0, 1, ...
+        neighbors: Whether to compare labels with those of nearest neighbors, which takes most of the time.
+        limit: Maximum number of samples that are read from a Dataset.
 
-    >>> report = hornbeam.data.look(np.array([[1.0], [2.0], [2.0]]), np.array([0, 1, 1]))
-    >>> report.repeated.again, report.classes.counts.tolist()
-    (1, [1, 2])
+    Returns:
+        A `DataReport`: print it, or call its `plot(path)`.
+
+    Raises:
+        ShapeError: If lengths differ.
+        ValueError: If there are no samples.
+
+    Example:
+        >>> report = hornbeam.data.look(np.array([[1.0], [2.0], [2.0]]), np.array([0, 1, 1]))
+        >>> report.duplicates.redundant, report.classes.counts.tolist()
+        (1, [1, 2])
     """
     note = ""
     if isinstance(x, Dataset):
         if y is not None:
-            raise ValueError("a Dataset gives x and y itself: leave y away")
-        x, y, note = _gathered(x, check_int("limit", limit, 1))
+            raise ValueError("a Dataset yields x and y itself: omit y")
+        x, y, note = _read_dataset(x, check_int("limit", limit, minimum=1))
     x, y = as_samples(x, "x"), None if y is None else as_samples(y, "y")
     count = check_same_count(x=x, y=y)
     arrays = named_arrays(x, "x")
     targets = {} if y is None else named_arrays(y, "y")
-    found = DataReport(
+    report = DataReport(
         count,
         [summarize(array, name) for name, array in arrays.items()],
         [summarize(array, name) for name, array in targets.items()],
         note=note,
     )
-    found.classes = _classes(y, class_names)
-    numbers = None if found.classes is None else found.classes.numbers
-    found.repeated = _repeated(list(arrays.values()), numbers)
-    pictures = len(arrays) == 1 and looks_like_images(found.x[0])
-    numeric = [array for array, summary in zip(arrays.values(), found.x, strict=True) if summary.numeric]
+    report.classes = _classes(y, class_names)
+    numbers = None if report.classes is None else report.classes.numbers
+    report.duplicates = _duplicate_rows(list(arrays.values()), numbers)
+    images = len(arrays) == 1 and looks_like_images(report.x[0])
+    numeric = [array for array, summary in zip(arrays.values(), report.x, strict=True) if summary.numeric]
     if neighbors and numbers is not None and numeric:
         numeric = [array if array.dtype != object else array.astype(np.float64) for array in numeric]
-        found.suspicious = suspicious_labels(projected(features_of(numeric, pictures)), numbers)
-    if pictures:
-        _contact_sheet(found, next(iter(arrays.values())))
+        report.suspicious = suspicious_labels(projected(features_of(numeric, images)), numbers)
+    if images:
+        _keep_images(report, next(iter(arrays.values())))
     else:
-        some = np.linspace(0, count - 1, min(count, 5000)).astype(int)
-        kept = [(s.name, a[some]) for s, a in zip(found.x, arrays.values(), strict=True) if s.numeric]
-        found.values = dict(kept[:12])
-    found.advice = advice_for(found, pictures)
-    return found
+        rows = np.linspace(0, count - 1, min(count, 5000)).astype(int)
+        values = [(s.name, a[rows]) for s, a in zip(report.x, arrays.values(), strict=True) if s.numeric]
+        report.values = dict(values[:12])
+    report.advice = advice_for(report, images)
+    return report
 
 
-def _gathered(dataset: Dataset, limit: int) -> tuple[Any, Any, str]:
-    """The first samples of a Dataset as arrays, and a note if those are not all."""
+def _read_dataset(dataset: Dataset, limit: int) -> tuple[Any, Any, str]:
+    """Return the first samples of a Dataset as arrays, and a note if those are not all."""
     samples = dataset if batch_size_of(dataset) is None else dataset.unbatch()
     rows = list(itertools.islice(samples.as_numpy_iterator(), limit + 1))
     note = f"the first {limit:,} samples of a Dataset" if len(rows) > limit else ""
     if not rows:
-        raise ValueError("there are no samples: the Dataset is empty")
+        raise ValueError("the Dataset is empty: it has no samples")
     pairs = isinstance(rows[0], tuple) and len(rows[0]) > 1
     parts = [
-        tree.map_structure(lambda *same: np.stack(same), *part) for part in _columns(rows[:limit], pairs)
+        tree.map_structure(lambda *column: np.stack(column), *part) for part in _columns(rows[:limit], pairs)
     ]
     return parts[0], parts[1] if pairs else None, note
 
@@ -183,7 +213,7 @@ def _columns(rows: list[Any], pairs: bool) -> list[list[Any]]:
 
 
 def _classes(y: Any, names: Sequence[str] | None) -> Classes | None:
-    """The labels, if `y` are labels: of whole numbers, no more different ones than half the samples."""
+    """Return the labels if `y` are labels: integers or text with at most half as many values as samples."""
     labels = class_labels(y)
     if labels is None:
         return None
@@ -205,9 +235,9 @@ def _classes(y: Any, names: Sequence[str] | None) -> Classes | None:
     return Classes(shown, counts, numbers.reshape(-1), coding, keys, low, high)
 
 
-def _repeated(arrays: list[np.ndarray], numbers: np.ndarray | None) -> Repeated:
-    single = hash_samples(arrays, [_exact(array) for array in arrays])
-    _, inverse, counts = np.unique(single, return_inverse=True, return_counts=True)
+def _duplicate_rows(arrays: list[np.ndarray], numbers: np.ndarray | None) -> DuplicateRows:
+    hashes = hash_samples(arrays, [_comparison_dtype(array) for array in arrays])
+    _, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
     inverse = inverse.reshape(-1)
     rows = np.flatnonzero(counts[inverse] > 1)
     rows = rows[np.argsort(inverse[rows], kind="stable")]
@@ -217,22 +247,21 @@ def _repeated(arrays: list[np.ndarray], numbers: np.ndarray | None) -> Repeated:
     if numbers is not None:
         contradictions = sum(len(part) for part in groups if len(np.unique(numbers[part])) > 1)
     shown = sorted((part.tolist() for part in groups), key=lambda part: part[0])[:SHOWN]
-    return Repeated(int(len(single) - len(counts)), shown, contradictions)
+    return DuplicateRows(int(len(hashes) - len(counts)), shown, contradictions)
 
 
-def _exact(array: np.ndarray) -> Any:
-    """As what rows are compared: as they are, objects by their text."""
+def _comparison_dtype(array: np.ndarray) -> Any:
+    """Return the dtype in which rows are compared: their own; objects are compared as text."""
     return array.dtype if array.dtype.kind in "biuf" else np.float64
 
 
-def _contact_sheet(found: DataReport, array: np.ndarray) -> None:
-    """Keep a few pictures of each of the first classes, and those whose labels are doubtful."""
-    if found.classes is None:
-        found.pictures = {"": array[:SHOWN]}
+def _keep_images(report: DataReport, array: np.ndarray) -> None:
+    """Keep a few images of each of the first classes, and those whose labels are suspicious."""
+    if report.classes is None:
+        report.images = {"": array[:SHOWN]}
     else:
-        for number, name in enumerate(found.classes.names[:_CLASSES]):
-            found.pictures[name] = array[np.flatnonzero(found.classes.numbers == number)[:SHOWN]]
-    if found.suspicious:
-        found.doubtful = array[[one.row for one in found.suspicious[:SHOWN]]]
-    some = array.reshape(-1)[:: max(1, array.size // 200_000)]
-    found.values = {"values": some}
+        for number, name in enumerate(report.classes.names[:_MAX_CLASSES]):
+            report.images[name] = array[np.flatnonzero(report.classes.numbers == number)[:SHOWN]]
+    if report.suspicious:
+        report.suspicious_images = array[[suspicion.row for suspicion in report.suspicious[:SHOWN]]]
+    report.values = {"values": array.reshape(-1)[:: max(1, array.size // 200_000)]}

@@ -1,29 +1,36 @@
-"""`find_leaks`: what the test data tell the model before the test."""
+"""`find_leaks`: information about held-out data in the training data or the model."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from hornbeam._internal.row_hash import HashSketch, hash_rows
-from hornbeam.data.inspection.near_duplicates import Twins, near_twins, same_twins
-from hornbeam.data.inspection.scaling import scaling_leaks
+from hornbeam.data.inspection.near_duplicates import (
+    DuplicatePairs,
+    find_exact_duplicates,
+    find_near_duplicates,
+)
+from hornbeam.data.inspection.scaling import find_scaling_leaks
 from hornbeam.data.samples import as_samples, count_samples, is_table, named_arrays
 from hornbeam.data.splits.sealed import Sealed
 from hornbeam.data.splits.split import NAMES, Split
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
 
 _SHOWN = 5
 
 
 class Leak(NamedTuple):
-    """A way from one part of the data to another.
+    """Data leakage between parts of the data.
 
-    kind: "same sample", "nearly the same sample", "same group", "fitted on held-out data" or "scaled before
-    the split". parts: the names of the parts. number: samples (or groups) of the second part that
-    it concerns. rows: pairs of row numbers, as far as there are any. text: what was found and what to do.
+    kind: "same sample", "near-duplicate", "same group", "fitted on held-out data" or "scaled before the
+    split". parts: names of the parts. number: affected samples (or groups) of the second part. rows: pairs of
+    row numbers, where known. text: evidence and advice.
     """
 
     kind: str
@@ -34,7 +41,7 @@ class Leak(NamedTuple):
 
 
 class Leaks(list[Leak]):
-    """The leaks that were found; printed, a report."""
+    """Result of `find_leaks`: a list that prints as a report."""
 
     def __str__(self) -> str:
         if not self:
@@ -45,56 +52,68 @@ class Leaks(list[Leak]):
 
 
 def find_leaks(
-    train: Any,
-    test: Any = None,
-    validation: Any = None,
+    train: Tree | Split,
+    test: Tree | Sealed = None,
+    validation: Tree = None,
     *,
-    groups: Any = None,
+    groups: Tree = None,
     layers: Any = None,
     near: bool = True,
 ) -> Leaks:
-    """Find out whether parts of the data that should have nothing in common have.
+    """Find data leakage between parts that should be independent.
 
-    train, test, validation: x or (x, y) of each part, as for `split`; or the `Split` that `split` gave as
-    train alone; test may be sealed (this is no look). groups: {"train": one value a sample, "test": ...}, or
-    for a Split one value for each sample before the split. layers: a layer that was adapted, a list of such,
-    a model or a FeatureSpace. near: look for nearly equal samples, too (numbers only).
+    It finds the same sample in two parts; near-duplicates (closer than a tenth of the usual distance of
+    neighbors, in samples of at least 8 numbers); the same group; layers whose `adapt` saw held-out samples;
+    and data that were scaled before the split (their means are 0 and standard deviations 1, or ranges 0 to
+    1, over all parts together and not over the training part). Equal rows that chance explains, as in tables
+    of a few categories, are not reported. Other leaks are not found: a cropped image, a patient without an
+    identifier, a column that contains the answer.
 
-    Finds the same sample in two parts, nearly the same (by a tenth of the usual distance of neighbours, in
-    samples of 8 numbers or more), the same group, layers whose `adapt` saw held-out samples, and numbers that
-    were scaled before the split (their means are 0 and deviations 1, or ranges 0 to 1, over all parts
-    together and not over the training part). Equal rows that chance explains, as in tables of a few
-    categories, are no leak. What it does not find may still be there: a picture cropped, a patient without a
-    number, a column that holds the answer.
+    Args:
+        train: x or (x, y) of the training part, as for `split`; or the `Split` that `split` returned, without
+            `test` and `validation`.
+        test: x or (x, y) of the test part, or None. It may be sealed (this does not count as a look).
+        validation: x or (x, y) of the validation part, or None.
+        groups: {"train": one value a sample, "test": ...}; for a Split one value for each sample before the
+            split.
+        layers: Adapted layer, list of layers, model or FeatureSpace.
+        near: Whether to search for near-duplicates (numbers only).
 
-    Gives `Leaks`, a list that prints as a report and is empty if there are none.
+    Returns:
+        `Leaks`: a list that prints as a report, empty if nothing is found.
 
-    >>> x = np.random.default_rng(0).normal(size=(100, 8))
-    >>> hornbeam.data.find_leaks(train=x[:80], test=x[80:])
-    No leak was found.
-    >>> hornbeam.data.find_leaks(train=x[:80], test=x[75:])[0].number
-    5
+    Raises:
+        ValueError: If fewer than two parts and no layers are given, or parts have different arrays.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(100, 8))
+        >>> hornbeam.data.find_leaks(train=x[:80], test=x[80:])
+        No leak was found.
+        >>> hornbeam.data.find_leaks(train=x[:80], test=x[75:])[0].number
+        5
     """
-    given, groups = _given(train, test, validation, groups)
-    parts = {name: _Part(name, data) for name, data in given.items() if data is not None}
+    data, groups = _normalize_arguments(train, test, validation, groups)
+    parts = {name: _Part(name, part) for name, part in data.items() if part is not None}
     if len(parts) < 2 and not layers:
-        raise ValueError("find_leaks compares parts: give test=, validation= or both")
+        raise ValueError("find_leaks compares parts: pass test=, validation= or both")
     columns = {tuple(part.arrays) for part in parts.values()}
     if len(columns) > 1:
-        raise ValueError(f"the parts hold different arrays or columns: {' against '.join(map(str, columns))}")
-    found = Leaks()
-    for one, other in itertools.combinations(parts.values(), 2):
-        found += _samples(one, other, near)
+        raise ValueError(
+            f"all parts must have the same arrays or columns, got {' and '.join(map(str, columns))}"
+        )
+    leaks = Leaks()
+    for first, second in itertools.combinations(parts.values(), 2):
+        leaks += _duplicate_leaks(first, second, near)
     if groups is not None:
-        found += _groups(groups)
-    found += _fitted(parts, layers)
-    for leak in scaling_leaks({name: part.arrays for name, part in parts.items()}):
-        found.append(Leak("scaled before the split", *leak))
-    return found
+        leaks += _group_leaks(groups)
+    leaks += _adapted_layer_leaks(parts, layers)
+    for leak in find_scaling_leaks({name: part.arrays for name, part in parts.items()}):
+        leaks.append(Leak("scaled before the split", *leak))
+    return leaks
 
 
 class _Part:
-    """A part of the data: its arrays by their names."""
+    """Part of the data: its inputs as arrays by name."""
 
     def __init__(self, name: str, data: Any) -> None:
         self.name = name
@@ -104,12 +123,13 @@ class _Part:
         self.arrays = named_arrays(x, "x")
 
 
-def _given(train: Any, test: Any, validation: Any, groups: Any) -> tuple[dict[str, Any], Any]:
+def _normalize_arguments(train: Any, test: Any, validation: Any, groups: Any) -> tuple[dict[str, Any], Any]:
+    """Return the parts and the groups by name."""
     if isinstance(train, Split):
         if test is not None or validation is not None:
-            raise ValueError("a Split brings its own parts: leave test and validation away")
+            raise ValueError("a Split has its own parts: omit test and validation")
         if groups is not None and not isinstance(groups, Mapping):
-            values = _flat_groups(groups)
+            values = _flatten_groups(groups)
             groups = {name: values[rows] for name, rows in train.rows.items() if len(rows)}
         train, validation, test = train
     if isinstance(test, Sealed):
@@ -118,52 +138,57 @@ def _given(train: Any, test: Any, validation: Any, groups: Any) -> tuple[dict[st
         raise ValueError('groups must be {"train": one value a sample, "test": ...}')
     unknown = set(groups or ()) - set(NAMES)
     if unknown:
-        raise ValueError(f"groups has the parts {sorted(unknown)}; known are {', '.join(NAMES)}")
+        raise ValueError(f"groups has the parts {sorted(unknown)}, expected {', '.join(NAMES)}")
     return {"train": train, "validation": validation, "test": test}, groups
 
 
 # -- samples -----------------------------------------------------------------------------------------
 
 
-def _samples(one: _Part, other: _Part, near: bool) -> Iterator[Leak]:
-    same = same_twins(one.arrays, other.arrays)
-    if len(same.rows):
-        yield _leak_of("same sample", one, other, same, "are also in")
+def _duplicate_leaks(first: _Part, second: _Part, near: bool) -> Iterator[Leak]:
+    exact = find_exact_duplicates(first.arrays, second.arrays)
+    if len(exact.rows):
+        yield _duplicate_leak("same sample", first, second, exact, "are also in")
     if near:
-        alike = near_twins(one.arrays, other.arrays, same.equal)
-        if len(alike.rows):
-            yield _leak_of("nearly the same sample", one, other, alike, "are nearly the same as one in")
+        similar = find_near_duplicates(first.arrays, second.arrays, exact.equal)
+        if len(similar.rows):
+            yield _duplicate_leak(
+                "near-duplicate", first, second, similar, "are near-duplicates of samples in"
+            )
 
 
-def _leak_of(kind: str, one: _Part, other: _Part, twins: Twins, verb: str) -> Leak:
-    pairs = [(int(a), int(b)) for a, b in twins.rows]
-    shown = ", ".join(f"{other.name}[{b}] = {one.name}[{a}]" for a, b in pairs[:_SHOWN])
-    number = len(pairs)
+def _duplicate_leak(kind: str, first: _Part, second: _Part, pairs: DuplicatePairs, verb: str) -> Leak:
+    rows = [(int(a), int(b)) for a, b in pairs.rows]
+    shown = ", ".join(f"{second.name}[{b}] = {first.name}[{a}]" for a, b in rows[:_SHOWN])
+    number = len(rows)
     text = (
-        f"{number:,} of {other.count:,} {other.name} samples {verb} {one.name} ({shown}"
-        f"{', ...' if number > _SHOWN else ''}): the score on them shows what was learned by heart. Drop "
-        "repeated samples before splitting, or split by groups="
+        f"{number:,} of {second.count:,} {second.name} samples {verb} {first.name} ({shown}"
+        f"{', ...' if number > _SHOWN else ''}): the score on them measures memorization. Drop duplicates "
+        "before splitting, or split by groups="
     )
-    return Leak(kind, (one.name, other.name), number, pairs, text)
+    return Leak(kind, (first.name, second.name), number, rows, text)
 
 
-def _groups(groups: Mapping[str, Any]) -> Iterator[Leak]:
-    values = {name: _flat_groups(groups[name]) for name in NAMES if groups.get(name) is not None}
-    for (one, ours), (other, theirs) in itertools.combinations(values.items(), 2):
-        both = np.intersect1d(ours, theirs)
-        if not len(both):
+def _group_leaks(groups: Mapping[str, Any]) -> Iterator[Leak]:
+    values = {name: _flatten_groups(groups[name]) for name in NAMES if groups.get(name) is not None}
+    for (first, first_groups), (second, second_groups) in itertools.combinations(values.items(), 2):
+        common = np.intersect1d(first_groups, second_groups)
+        if not len(common):
             continue
-        pairs = [(int((ours == g).argmax()), int((theirs == g).argmax())) for g in both[:100]]
-        rows = int(np.isin(theirs, both).sum())
-        shown = ", ".join(map(str, both[:_SHOWN].tolist())) + (", ..." if len(both) > _SHOWN else "")
+        pairs = [
+            (int((first_groups == g).argmax()), int((second_groups == g).argmax())) for g in common[:100]
+        ]
+        rows = int(np.isin(second_groups, common).sum())
+        shown = ", ".join(map(str, common[:_SHOWN].tolist())) + (", ..." if len(common) > _SHOWN else "")
         text = (
-            f"{len(both):,} groups are in {one} and in {other} ({shown}), with {rows:,} of {len(theirs):,} "
-            f"{other} samples: a model can know the group instead of the answer. Split by groups="
+            f"{len(common):,} groups are in both {first} and {second} ({shown}), with {rows:,} of "
+            f"{len(second_groups):,} {second} samples: a model can recognise the group instead of predicting "
+            "the answer. Split by groups="
         )
-        yield Leak("same group", (one, other), len(both), pairs, text)
+        yield Leak("same group", (first, second), len(common), pairs, text)
 
 
-def _flat_groups(values: Any) -> np.ndarray:
+def _flatten_groups(values: Any) -> np.ndarray:
     values = as_samples(values, "groups")
     array = values.to_numpy() if is_table(values) else np.asarray(values)
     array = array.reshape(-1)
@@ -173,27 +198,30 @@ def _flat_groups(values: Any) -> np.ndarray:
 # -- layers ------------------------------------------------------------------------------------------
 
 
-def _fitted(parts: Mapping[str, _Part], layers: Any) -> Iterator[Leak]:
+def _adapted_layer_leaks(parts: Mapping[str, _Part], layers: Any) -> Iterator[Leak]:
     train = parts["train"].arrays
     for layer in adapted_layers(layers):
         for name in ("validation", "test"):
             if name not in parts:
                 continue
             others = [part.arrays for key, part in parts.items() if key not in ("train", name)]
-            seen = max(
-                saw(layer._adapted_on, train[key], parts[name].arrays[key], [other[key] for other in others])
+            number = max(
+                count_fitted_on(
+                    layer._adapted_on, train[key], parts[name].arrays[key], [other[key] for other in others]
+                )
                 for key in train
             )
-            if seen:
+            if number:
                 text = (
-                    f"adapt() of {layer.describe()} saw {seen:,} samples that are in {name} alone: what it "
-                    f"learned of {name} data is in the model. Call adapt(x_train) with the training part"
+                    f"adapt() of {layer.describe()} saw {number:,} samples that are in {name} alone, so the "
+                    f"model has information about {name} data. Call adapt(x_train) with the training part"
                 )
-                yield Leak("fitted on held-out data", (name,), seen, [], text)
+                yield Leak("fitted on held-out data", (name,), number, [], text)
 
 
 def adapted_layers(layers: Any) -> list[Any]:
-    """The adapted layers in a layer, a list, a model or a FeatureSpace. Raises ValueError for others."""
+    """Return the adapted layers in a layer, a list, a model or a FeatureSpace. Raises ValueError for "
+    "others."""
     if layers is None:
         return []
     if isinstance(layers, (list, tuple)):
@@ -205,17 +233,26 @@ def adapted_layers(layers: Any) -> list[Any]:
     return [layer for layer in layers._flatten_layers() if getattr(layer, "_adapted_on", None) is not None]
 
 
-def saw(known: HashSketch, train: np.ndarray, held: np.ndarray, others: list[np.ndarray]) -> int:
-    """How many rows of `held`, found neither in `train` nor in `others`, a layer saw in `adapt`; 0 if that
-    may be chance: it saw still other data, and they explain it as well."""
-    if held.dtype.kind not in "biufOSUT":
+def count_fitted_on(
+    adapted_on: HashSketch, train: np.ndarray, held_out: np.ndarray, others: list[np.ndarray]
+) -> int:
+    """Return how many rows of `held_out`, in neither `train` nor `others`, a layer was adapted on.
+
+    0 if that may be chance: if the layer also saw other data, which explain the matches as well.
+    """
+    if held_out.dtype.kind not in "biufOSUT":
         return 0
-    elsewhere = np.concatenate([known.comparable(hash_rows(array)) for array in (train, *others)])
-    words = known.comparable(hash_rows(held))
-    own = words[~np.isin(words, elsewhere)]
-    hits = int(known.has(own).sum())
-    strangers = len(np.setdiff1d(known.words, np.concatenate([elsewhere, words]), assume_unique=False))
-    if not hits or not strangers:
-        return hits
-    most = hits >= 0.9 * len(own) and len(np.unique(own)) >= 20 and 2 * len(own) >= len(words)
-    return hits if most else 0
+    elsewhere = np.concatenate([adapted_on.comparable(hash_rows(array)) for array in (train, *others)])
+    hashes = adapted_on.comparable(hash_rows(held_out))
+    exclusive = hashes[~np.isin(hashes, elsewhere)]
+    matches = int(adapted_on.has(exclusive).sum())
+    known = np.concatenate([elsewhere, hashes])
+    unexplained = len(np.setdiff1d(adapted_on.words, known, assume_unique=False))
+    if not matches or not unexplained:
+        return matches
+    most = (
+        matches >= 0.9 * len(exclusive)
+        and len(np.unique(exclusive)) >= 20
+        and 2 * len(exclusive) >= len(hashes)
+    )
+    return matches if most else 0

@@ -1,4 +1,4 @@
-"""Samples of two parts that are the same, or nearly, where chance does not explain it."""
+"""Exact and near-duplicates of samples across two parts of the data, unless chance explains them."""
 
 from __future__ import annotations
 
@@ -11,68 +11,73 @@ from hornbeam._internal.neighbors import features_of, nearest, projected
 from hornbeam._internal.row_hash import evenly_spaced, hash_samples
 from hornbeam.data.inspection.statistics import looks_like_images, summarize
 
-# A sample of so many bits is there twice only if somebody put it there twice.
-RICH = 64
-# Two samples are nearly the same below this part of the usual distance of tenth neighbours.
+# Samples of at least so many bits do not repeat by chance.
+MIN_BITS = 64
+# Near-duplicates are closer than this fraction of the usual distance of tenth neighbors.
 NEAR = 0.1
-_FEATURES = 8
-_LEAST = 30
+_MIN_FEATURES = 8
+_MIN_SAMPLES = 30
 
 Arrays = Mapping[str, np.ndarray]
 
 
-class Twins(NamedTuple):
-    """Row numbers (n, 2) of twins, one for each row of the second part; and all its rows that have an equal
-    one in the first, for whatever reason."""
+class DuplicatePairs(NamedTuple):
+    """Pairs of duplicates across two parts.
+
+    rows: row numbers (n, 2) in the first and the second part, one pair for each row of the second. equal: all
+    rows of the second part that have an equal one in the first, including those that chance explains.
+    """
 
     rows: np.ndarray
     equal: np.ndarray
 
 
-def same_twins(one: Arrays, other: Arrays) -> Twins:
-    """Rows of `other` that are in `one`, too; none if chance explains them.
+def find_exact_duplicates(first: Arrays, second: Arrays) -> DuplicatePairs:
+    """Find rows of `second` that are also in `first`; none if chance explains them.
 
-    It does if samples tell little, and no more of them are there twice than within `one`, or than a draw of
-    each column by itself would give with half the bits (columns depend on each other). Samples of one value
-    throughout (a blank picture) do not count.
+    Chance explains them if samples carry little information, and no more of them repeat than within `first`,
+    or than independent draws of each column with half the bits would (columns depend on each other). Samples
+    of one value throughout (a blank image) do not count.
     """
-    dtypes = [_common(one[name].dtype, other[name].dtype) for name in one]
-    ours, theirs = (hash_samples(list(part.values()), dtypes) for part in (one, other))
-    order = np.argsort(ours, kind="stable")
-    place = np.minimum(np.searchsorted(ours[order], theirs), len(ours) - 1)
-    equal = np.flatnonzero(ours[order][place] == theirs)
-    told = equal[~blank(other, equal)]
-    rows = np.stack([order[place[told]], told], axis=1)
-    if len(told) and _chance(one, ours, theirs, len(told)):
+    dtypes = [_common_dtype(first[name].dtype, second[name].dtype) for name in first]
+    first_hashes, second_hashes = (hash_samples(list(part.values()), dtypes) for part in (first, second))
+    order = np.argsort(first_hashes, kind="stable")
+    index = np.minimum(np.searchsorted(first_hashes[order], second_hashes), len(first_hashes) - 1)
+    equal = np.flatnonzero(first_hashes[order][index] == second_hashes)
+    informative = equal[~is_blank(second, equal)]
+    rows = np.stack([order[index[informative]], informative], axis=1)
+    if len(informative) and _is_chance(first, first_hashes, second_hashes, len(informative)):
         rows = rows[:0]
-    return Twins(rows, equal)
+    return DuplicatePairs(rows, equal)
 
 
-def _common(one: Any, other: Any) -> Any:
-    """The type in which two parts are compared: the coarser of two floats."""
-    if one.kind not in "biuf" or other.kind not in "biuf":
+def _common_dtype(first: np.dtype[Any], second: np.dtype[Any]) -> Any:
+    """Return the dtype in which two parts are compared: the coarser of two floats."""
+    if first.kind not in "biuf" or second.kind not in "biuf":
         return np.float64
-    if one == other:
-        return one
-    return np.float32 if any(d.kind == "f" and d.itemsize <= 4 for d in (one, other)) else np.float64
+    if first == second:
+        return first
+    return np.float32 if any(d.kind == "f" and d.itemsize <= 4 for d in (first, second)) else np.float64
 
 
-def _chance(one: Arrays, ours: np.ndarray, theirs: np.ndarray, found: int) -> bool:
-    known = bits(one)
-    if known >= RICH:
+def _is_chance(first: Arrays, first_hashes: np.ndarray, second_hashes: np.ndarray, count: int) -> bool:
+    bits = bits_per_sample(first)
+    if bits >= MIN_BITS:
         return False
-    _, inverse, counts = np.unique(ours, return_inverse=True, return_counts=True)
-    share = float((counts[inverse.reshape(-1)] > 1).mean())
-    spread_of = share * (1 - share) * (1 / len(ours) + 1 / len(theirs))
-    usual = (share + 5 * spread_of**0.5) * len(theirs) + 1
-    drawn = len(ours) * len(theirs) * 2.0 ** (-known / 2)
-    return found <= max(usual, drawn + 5 * drawn**0.5)
+    _, inverse, counts = np.unique(first_hashes, return_inverse=True, return_counts=True)
+    rate = float((counts[inverse.reshape(-1)] > 1).mean())
+    variance = rate * (1 - rate) * (1 / len(first_hashes) + 1 / len(second_hashes))
+    usual = (rate + 5 * variance**0.5) * len(second_hashes) + 1
+    expected = len(first_hashes) * len(second_hashes) * 2.0 ** (-bits / 2)
+    return count <= max(usual, expected + 5 * expected**0.5)
 
 
-def bits(arrays: Arrays) -> float:
-    """How much a sample tells, at most: the collision entropies of columns, -log2 of the chance that two
-    samples have the same value there, added up. Of many columns 256 are looked at, of many rows 2,000. Texts
-    of 20 letters or more that are all different tell enough."""
+def bits_per_sample(arrays: Arrays) -> float:
+    """Return an upper bound of the information in a sample: the sum of its columns' collision entropies.
+
+    The collision entropy is -log2 of the probability that two samples have equal values. At most 256 columns
+    and 2,000 rows are evaluated. Texts of 20 letters or more that are all distinct count MIN_BITS.
+    """
     total = 0.0
     for array in arrays.values():
         flat = array.reshape(len(array), -1)
@@ -83,63 +88,68 @@ def bits(arrays: Arrays) -> float:
             counts = np.unique(values, return_counts=True)[1].astype(float)
             pairs = len(values) * (len(values) - 1) / 2
             if values.dtype.kind == "U" and counts.max() == 1 and np.char.str_len(values).mean() >= 20:
-                total += RICH
+                total += MIN_BITS
             elif pairs:
                 total -= np.log2(max((counts * (counts - 1) / 2).sum(), 1) / pairs)
     return total
 
 
-def blank(arrays: Arrays, rows: np.ndarray) -> np.ndarray:
-    """Which of the rows have one value throughout, in all arrays; texts must be empty. Never a single
-    number."""
-    found = np.ones(len(rows), bool)
-    first, numbers = None, 0
+def is_blank(arrays: Arrays, rows: np.ndarray) -> np.ndarray:
+    """Return a mask of the rows that have one value throughout, in all arrays.
+
+    Texts must be empty. A sample of a single number is never blank.
+    """
+    blank = np.ones(len(rows), bool)
+    first, width = None, 0
     for array in arrays.values():
         flat = array.reshape(len(array), -1)[rows]
         if flat.dtype.kind in "OSU":
-            found &= np.array([all(value in ("", b"", None) for value in row) for row in flat.tolist()], bool)
+            blank &= np.array([all(value in ("", b"", None) for value in row) for row in flat.tolist()], bool)
         else:
             first = flat[:, :1] if first is None else first
-            found &= (flat == first).all(axis=1)
-            numbers += flat.shape[1]
-    return found & (numbers != 1)
+            blank &= (flat == first).all(axis=1)
+            width += flat.shape[1]
+    return blank & (width != 1)
 
 
-def near_twins(one: Arrays, other: Arrays, equal: np.ndarray) -> Twins:
-    """Rows of `other` nearly equal to one of `one`, those that are equal left out."""
-    none = Twins(np.empty((0, 2), np.int64), equal)
-    numbers = [(one[name], other[name]) for name in one if one[name].dtype.kind in "biuf"]
-    width = sum(int(np.prod(a.shape[1:])) for a, _ in numbers)
-    if len(numbers) < len(one) or width < _FEATURES or min(len(numbers[0][0]), len(numbers[0][1])) < _LEAST:
+def find_near_duplicates(first: Arrays, second: Arrays, equal: np.ndarray) -> DuplicatePairs:
+    """Find rows of `second` that are almost equal to one of `first`, without the rows `equal`."""
+    none = DuplicatePairs(np.empty((0, 2), np.int64), equal)
+    numeric = [(first[name], second[name]) for name in first if first[name].dtype.kind in "biuf"]
+    width = sum(int(np.prod(array.shape[1:])) for array, _ in numeric)
+    if len(numeric) < len(first) or width < _MIN_FEATURES:
         return none
-    if bits(one) < RICH:
+    if min(len(numeric[0][0]), len(numeric[0][1])) < _MIN_SAMPLES or bits_per_sample(first) < MIN_BITS:
         return none
-    pictures = len(numbers) == 1 and looks_like_images(summarize(numbers[0][0], ""))
-    x = features_of([np.concatenate(pair) for pair in numbers], pictures)
-    count = len(numbers[0][0])
+    images = len(numeric) == 1 and looks_like_images(summarize(numeric[0][0], ""))
+    x = features_of([np.concatenate(pair) for pair in numeric], images)
+    count = len(numeric[0][0])
     points = projected(x)
     rest = np.setdiff1d(np.arange(len(x) - count), equal)
-    rest = rest[~blank(other, rest)]
-    if len(rest) < _LEAST:
+    rest = rest[~is_blank(second, rest)]
+    if len(rest) < _MIN_SAMPLES:
         return none
-    # The tenth neighbour says what is usual: the first few may be twins, if many are.
+    # The tenth neighbor sets the scale: the first few may be near-duplicates, if they are many.
     rows, squares = nearest(points[count + rest], points[:count], 10)
-    apart, usual = (np.linalg.norm(x[count + rest] - x[rows[:, k]], axis=1) for k in (0, 9))
-    apart = apart / max(float(np.median(usual)), 1e-30)
-    rows, close = rows[:, 0], apart < NEAR
-    if close.sum() <= _expected(apart, squares):
+    distance, usual = (np.linalg.norm(x[count + rest] - x[rows[:, k]], axis=1) for k in (0, 9))
+    distance = distance / max(float(np.median(usual)), 1e-30)
+    rows, close = rows[:, 0], distance < NEAR
+    if close.sum() <= _expected_close(distance, squares):
         return none
-    return Twins(np.stack([rows[close], rest[close]], axis=1), equal)
+    return DuplicatePairs(np.stack([rows[close], rest[close]], axis=1), equal)
 
 
-def _expected(apart: np.ndarray, squares: np.ndarray) -> float:
-    """How many distances below NEAR are no surprise, with a margin for chance. Numbers of neighbours grow by
-    a power of the distance: one is seen between the fifth and the tenth (E. Levina, P. Bickel 2005), one in
-    how many lie up to twice and three times NEAR."""
+def _expected_close(distance: np.ndarray, squares: np.ndarray) -> float:
+    """Return the number of distances below NEAR that is expected by chance, with a margin.
+
+    The number of neighbors grows by a power of the distance. One estimate of the power is the growth from
+    the fifth to the tenth neighbor (E. Levina, P. Bickel 2005), another the counts up to two and three times
+    NEAR.
+    """
     growth = np.median(np.log(np.maximum(squares[:, 9], 1e-30) / np.maximum(squares[:, 4], 1e-30)) / 2)
     dimensions = np.log(2) / max(float(growth), 1e-3)
-    by_dimensions = len(apart) * min(10 * NEAR ** (0.8 * dimensions), 1)
-    twice, thrice = (int(((apart >= NEAR) & (apart < k * NEAR)).sum()) for k in (2, 3))
+    by_dimensions = len(distance) * min(10 * NEAR ** (0.8 * dimensions), 1)
+    twice, thrice = (int(((distance >= NEAR) & (distance < k * NEAR)).sum()) for k in (2, 3))
     power = max(np.log((thrice + 1) / (twice + 0.5)) / np.log(1.5), 1)
-    usual = max((twice + 0.5) * 0.5**power, by_dimensions)
-    return float(usual + 5 * usual**0.5 + 1)
+    expected = max((twice + 0.5) * 0.5**power, by_dimensions)
+    return float(expected + 5 * expected**0.5 + 1)

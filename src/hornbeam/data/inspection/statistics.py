@@ -1,4 +1,4 @@
-"""What an array holds: ranges, means, deviations, what is missing, what never changes."""
+"""Statistics of arrays: ranges, means, standard deviations, missing values, constant features."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ from typing import Any
 
 import numpy as np
 
-# Numbers that are looked at at a time.
+# Number of values that are processed at a time.
 _BLOCK = 1 << 20
+
+
+def _empty() -> np.ndarray:
+    return np.empty(0)
 
 
 @dataclass
 class Summary:
-    """An array, or a column of a table. Numbers with one entry a feature are arrays over all axes but the
-    first; texts have `distinct` and `examples` instead."""
+    """Statistics of an array, or of a column of a table.
+
+    Plural attributes are arrays with one entry a feature, over all axes but the first. Text has `distinct`
+    and `examples` instead of numbers.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -28,35 +35,35 @@ class Summary:
     deviation: float | None = None
     distinct: int | None = None
     examples: list[Any] = field(default_factory=list)
-    means: np.ndarray = field(default_factory=lambda: np.empty(0))
-    deviations: np.ndarray = field(default_factory=lambda: np.empty(0))
-    lows: np.ndarray = field(default_factory=lambda: np.empty(0))
-    highs: np.ndarray = field(default_factory=lambda: np.empty(0))
-    gaps: np.ndarray = field(default_factory=lambda: np.empty(0))
+    means: np.ndarray = field(default_factory=_empty)
+    deviations: np.ndarray = field(default_factory=_empty)
+    lows: np.ndarray = field(default_factory=_empty)
+    highs: np.ndarray = field(default_factory=_empty)
+    missing_by_feature: np.ndarray = field(default_factory=_empty)
 
     @property
     def numeric(self) -> bool:
-        """Whether it holds numbers."""
+        """True for numbers, False for text."""
         return self.distinct is None
 
     @property
     def features(self) -> int:
-        """Numbers in a sample."""
+        """Number of values in a sample."""
         return int(np.prod(self.shape[1:], dtype=int))
 
     @property
     def constant(self) -> np.ndarray:
-        """Features (flat indices) that have one value in all samples."""
+        """Features (flat indices) with one value in all samples."""
         return np.flatnonzero(self.lows == self.highs)
 
 
 def summarize(array: np.ndarray, name: str) -> Summary:
-    """All numbers of an array in one walk; NaN and infinite values are counted and left out."""
-    made = Summary(name, array.shape, str(array.dtype), array.nbytes)
+    """Compute the statistics of an array in one pass, without NaN and infinite values, which are counted."""
+    summary = Summary(name, array.shape, str(array.dtype), array.nbytes)
     if array.dtype.kind not in "biuf":
-        array = _as_numbers(array)
+        array = _objects_to_numbers(array)
         if array.dtype.kind not in "biuf":
-            return _of_objects(array, made)
+            return _summarize_text(array, summary)
     flat = array.reshape(len(array), -1)
     width = flat.shape[1]
     count, mean, square = np.zeros(width), np.zeros(width), np.zeros(width)
@@ -65,43 +72,44 @@ def summarize(array: np.ndarray, name: str) -> Summary:
     for start in range(0, len(flat), step):
         block = flat[start : start + step]
         wide = block.astype(np.float64)
-        good = np.isfinite(wide) if block.dtype.kind == "f" else None
-        if good is None or good.all():
-            here: Any = len(block)
-            part = wide.mean(axis=0)
-            wide -= part
+        valid = np.isfinite(wide) if block.dtype.kind == "f" else None
+        if valid is None or valid.all():
+            block_count: Any = len(block)
+            block_mean = wide.mean(axis=0)
+            wide -= block_mean
             low = np.minimum(low, block.min(axis=0))
             high = np.maximum(high, block.max(axis=0))
         else:
-            made.missing += int(np.isnan(wide).sum())
-            made.infinite += int(np.isinf(wide).sum())
-            here = good.sum(axis=0)
-            part = np.where(good, wide, 0).sum(axis=0) / np.maximum(here, 1)
-            low = np.minimum(low, np.where(good, wide, np.inf).min(axis=0))
-            high = np.maximum(high, np.where(good, wide, -np.inf).max(axis=0))
-            wide = np.where(good, wide - part, 0)
-        # Chan et al. 1979: means and squares of two sets from those of each.
-        total = np.maximum(count + here, 1)
-        delta = part - mean
-        square += np.einsum("ij,ij->j", wide, wide) + delta**2 * (count * here / total)
-        mean += delta * (here / total)
-        count += here
-    made.gaps = len(flat) - count
-    made.lows, made.highs, made.means = low, high, mean
-    made.deviations = np.sqrt(square / np.maximum(count, 1))
+            summary.missing += int(np.isnan(wide).sum())
+            summary.infinite += int(np.isinf(wide).sum())
+            block_count = valid.sum(axis=0)
+            block_mean = np.where(valid, wide, 0).sum(axis=0) / np.maximum(block_count, 1)
+            low = np.minimum(low, np.where(valid, wide, np.inf).min(axis=0))
+            high = np.maximum(high, np.where(valid, wide, -np.inf).max(axis=0))
+            wide = np.where(valid, wide - block_mean, 0)
+        # Chan et al. 1979: mean and sum of squares of a union from those of two sets.
+        total = np.maximum(count + block_count, 1)
+        delta = block_mean - mean
+        square += np.einsum("ij,ij->j", wide, wide) + delta**2 * (count * block_count / total)
+        mean += delta * (block_count / total)
+        count += block_count
+    summary.missing_by_feature = len(flat) - count
+    summary.lows, summary.highs, summary.means = low, high, mean
+    summary.deviations = np.sqrt(square / np.maximum(count, 1))
     if count.sum():
-        made.low, made.high = float(low.min()), float(high.max())
-        made.mean = float((mean * count).sum() / count.sum())
-        made.deviation = float(np.sqrt((square + count * (mean - made.mean) ** 2).sum() / count.sum()))
-    return made
+        summary.low, summary.high = float(low.min()), float(high.max())
+        summary.mean = float((mean * count).sum() / count.sum())
+        spread = (square + count * (mean - summary.mean) ** 2).sum()
+        summary.deviation = float(np.sqrt(spread / count.sum()))
+    return summary
 
 
-def _as_numbers(array: np.ndarray) -> np.ndarray:
-    """Objects that are numbers, or nothing (None, NaN, pandas' NA), as float64; others as they are."""
+def _objects_to_numbers(array: np.ndarray) -> np.ndarray:
+    """Convert objects that are numbers or missing (None, NaN, pandas' NA) to float64; return others as is."""
     if array.dtype.kind != "O":
         return array
     try:
-        values = [np.nan if _nothing(value) else value for value in array.reshape(-1).tolist()]
+        values = [np.nan if _is_missing(value) else value for value in array.reshape(-1).tolist()]
         if all(isinstance(value, (bool, int, float, np.number)) for value in values):
             return np.array(values, np.float64).reshape(array.shape)
     except (TypeError, ValueError):
@@ -109,21 +117,21 @@ def _as_numbers(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _nothing(value: Any) -> bool:
+def _is_missing(value: Any) -> bool:
     return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
 
 
-def _of_objects(array: np.ndarray, made: Summary) -> Summary:
+def _summarize_text(array: np.ndarray, summary: Summary) -> Summary:
     values = array.reshape(-1).tolist()
-    there = [str(value) for value in values if not _nothing(value)]
-    made.missing = len(values) - len(there)
-    made.distinct = len(set(there))
-    made.examples = list(dict.fromkeys(there[:1000]))[:3]
-    return made
+    present = [str(value) for value in values if not _is_missing(value)]
+    summary.missing = len(values) - len(present)
+    summary.distinct = len(set(present))
+    summary.examples = list(dict.fromkeys(present[:1000]))[:3]
+    return summary
 
 
 def looks_like_images(summary: Summary) -> bool:
-    """True for (n, h, w) and (n, h, w, channels) with values as pixels have them, 8 x 8 or more of them."""
+    """Return True for (n, h, w) and (n, h, w, channels) of at least 8 x 8 with values of a pixel range."""
     shape = summary.shape
     sized = len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3, 4))
     if not sized or min(shape[1:3]) < 8 or not summary.numeric or summary.low is None or summary.high is None:
@@ -131,5 +139,5 @@ def looks_like_images(summary: Summary) -> bool:
     return (
         summary.dtype == "uint8"
         or -1 <= summary.low < summary.high <= 1
-        or 0 <= summary.low < 64 < (summary.high) <= 255
+        or 0 <= summary.low < 64 < summary.high <= 255
     )

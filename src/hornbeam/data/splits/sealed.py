@@ -75,18 +75,19 @@ class Sealed:
                 ) from error
         return ids
 
-    def count(self, what: str) -> str:
+    def count(self, caller: str) -> str:
         """Count a look, and return a sentence with its number.
 
         Args:
-            what: Name of the function that looks, for the file.
+            caller: Name of the function that looks, for the file.
         """
         if self.path is None:
             self._looks += 1
             number = self._looks
         else:
             mark = uuid.uuid4().hex
-            entry = {"id": mark, "samples": self.fingerprint, "time": time.strftime("%FT%T%z"), "what": what}
+            now = time.strftime("%FT%T%z")
+            entry = {"id": mark, "samples": self.fingerprint, "time": now, "what": caller}
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # A single append: looks of several processes do not interleave.
             with open(self.path, "ab", buffering=0) as file:

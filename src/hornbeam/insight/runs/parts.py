@@ -102,8 +102,8 @@ def of_look(look: Any) -> dict[str, Any]:
     doubtful = []
     for place, one in enumerate((look.suspicious or ())[:_MOST_PICTURES]):
         text = f"row {one.row}: labelled {names[one.label]}, its neighbours are {names[one.neighbors]}"
-        if place < len(look.doubtful) and is_picture(look.doubtful[place]):
-            doubtful.append({"text": text, "picture": encoded(look.doubtful[place])})
+        if place < len(look.suspicious_images) and is_picture(look.suspicious_images[place]):
+            doubtful.append({"text": text, "picture": encoded(look.suspicious_images[place])})
         else:
             sentences.append(f"label to check, {text}")
     if classes is not None and look.suspicious == []:
@@ -118,10 +118,10 @@ def of_look(look: Any) -> dict[str, Any]:
         "arrays": arrays,
         "classes": None if classes is None else {"names": names[:40], "counts": classes.counts[:40]},
         "sentences": sentences,
-        "advice": [{"what": advice.what, "why": advice.why} for advice in look.advice],
+        "advice": [{"what": advice.action, "why": advice.reason} for advice in look.advice],
         "pictures": {
             name: [encoded(picture) for picture in pictures[:_MOST_IN_A_ROW]]
-            for name, pictures in look.pictures.items()
+            for name, pictures in look.images.items()
             if len(pictures) and is_picture(pictures[0])
         },
         "doubtful": doubtful,
