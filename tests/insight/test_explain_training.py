@@ -169,7 +169,7 @@ def test_the_arithmetic_of_the_loop() -> None:
     assert plan.epoch() == (
         "60,000 / 128 = 468.75, so 469 batches: 468 of 128 and one of 96; each batch is one update"
     )
-    assert plan.all() == "12 × 469 = 5,628 updates; each sample is looked at 12 times"
+    assert plan.all() == "12 × 469 = 5,628 updates; each sample is used 12 times"
     assert TrainingSchedule(64, 32, 2, 1).epoch() == "64 / 32 = 2; each batch is one update"
     assert TrainingSchedule(20, 32, 1, 1).epoch() == (
         "20 samples are one batch, smaller than 32; each batch is one update"

@@ -74,7 +74,7 @@ def test_steps_and_a_second_copy(tmp_path: Path) -> None:
     assert int(model.optimizer.iterations) == 7  # six steps, and the one that was killed
     (tmp_path / "latest.weights.h5").write_bytes(b"torn")
     model = made()
-    with pytest.warns(UserWarning, match="an earlier one is taken"), pytest.raises(Killed):
+    with pytest.warns(UserWarning, match="an earlier one is read"), pytest.raises(Killed):
         fit(model, callbacks.BackupAndRestore(tmp_path), Kill(1))
     assert int(model.optimizer.iterations) == 4
 

@@ -164,7 +164,7 @@ def test_early_stopping_on_nan() -> None:
 
 
 def test_a_metric_that_is_not_there_is_said_once() -> None:
-    with pytest.warns(UserWarning, match="There is no validation") as caught:
+    with pytest.warns(UserWarning, match="Nothing is validated") as caught:
         drive(callbacks.EarlyStopping(), [1, 1], "loss")
     assert len(caught) == 1
     with pytest.warns(UserWarning, match="Did you mean 'val_loss'"):

@@ -1,4 +1,4 @@
-"""How sure the accuracies are that `evaluate` shows."""
+"""Confidence intervals of the accuracies that `evaluate` prints."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from hornbeam import metrics
 from hornbeam._internal.intervals import Interval, wilson
 
-# Those that compare numbers, and those that compare rows.
+# Metrics that compare numbers, and metrics that compare rows.
 _OF_NUMBERS = (metrics.Accuracy, metrics.BinaryAccuracy)
 _OF_ROWS = (
     metrics.CategoricalAccuracy,
@@ -18,20 +18,20 @@ _OF_ROWS = (
 
 
 def accuracy_intervals(model: Any) -> dict[str, Interval]:
-    """Wilson's interval of every accuracy that was right or wrong once for each sample since the last reset.
+    """Compute Wilson's interval of every accuracy with one result per sample since the last reset.
 
-    Accuracies with weights, masks, or several judgements a sample (which are not independent) have none here:
-    `hornbeam.evaluation.evaluate` resamples those.
+    Accuracies with weights, masks, or several results per sample (which are not independent) are left to
+    `hornbeam.evaluation.evaluate`, which resamples them.
     """
     state = model._training_state
     if state.metrics is None or state.loss_tracker is None:
         return {}
     samples = float(state.loss_tracker.count)
-    found = {}
+    intervals = {}
     for index, metric, weighted, name in state.metrics.rows:
         shape = state.metrics.shapes[index]
-        once = isinstance(metric, _OF_NUMBERS) and shape in ((), (1,))
-        once = once or (isinstance(metric, _OF_ROWS) and len(shape) == 1)
-        if once and not weighted and float(metric.count) == samples > 0:
-            found[name] = wilson(min(float(metric.total), samples), samples)
-    return found
+        one_result = isinstance(metric, _OF_NUMBERS) and shape in ((), (1,))
+        one_result = one_result or (isinstance(metric, _OF_ROWS) and len(shape) == 1)
+        if one_result and not weighted and float(metric.count) == samples > 0:
+            intervals[name] = wilson(min(float(metric.total), samples), samples)
+    return intervals

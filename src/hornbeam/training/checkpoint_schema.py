@@ -5,14 +5,14 @@ A schema is a predicate on a value, or a dict from names to schemas for a dict w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 Schema = Callable[[Any], bool] | Mapping[str, Any]
 
-# No counter of a training is as large; more would overflow somewhere.
+# No counter of a training is larger; larger ones would overflow.
 _LARGEST = 1 << 53
 
 
@@ -20,7 +20,7 @@ def natural(value: Any) -> bool:
     return type(value) is int and 0 <= value <= _LARGEST
 
 
-def _whole(value: Any) -> bool:
+def _integer(value: Any) -> bool:
     return type(value) is int and abs(value) <= 1 << 64
 
 
@@ -42,7 +42,7 @@ def _array(*shape: int | None, kinds: str = "ui") -> Callable[[Any], bool]:
             isinstance(value, np.ndarray)
             and value.dtype.kind in kinds
             and len(value.shape) == len(shape)
-            and all(wanted in (None, size) for size, wanted in zip(value.shape, shape, strict=True))
+            and all(expected in (None, size) for size, expected in zip(value.shape, shape, strict=True))
         )
 
     return schema
@@ -66,23 +66,23 @@ def dict_of(schema: Schema) -> Callable[[Any], bool]:
     )
 
 
-def _python(value: Any) -> bool:
-    """Words of Python's generator: 624 of its state, and where in them it stands."""
+def _python_state(value: Any) -> bool:
+    """Check the state of Python's generator: 624 words, and an index into them."""
     words: Any = value.get("words") if isinstance(value, dict) else None
-    good = _array(625)(words) and bool((words < 1 << 32).all()) and int(words[-1]) <= 624
-    return good and value.get("version") == 3 and optional(number)(value.get("gauss", "missing"))
+    valid = _array(625)(words) and bool((words < 1 << 32).all()) and int(words[-1]) <= 624
+    return valid and value.get("version") == 3 and optional(number)(value.get("gauss", "missing"))
 
 
 def _position(value: Any) -> bool:
     if not isinstance(value, dict) or not {"taken", "orders"} <= set(value):
         return False
     orders = optional(
-        list_of(lambda pair: isinstance(pair, list) and len(pair) == 2 and all(map(_whole, pair)))
+        list_of(lambda pair: isinstance(pair, list) and len(pair) == 2 and all(map(_integer, pair)))
     )
     rest = {"random": RANDOM, "ahead": boolean} if value["taken"] is not None else {}
-    schemas = {"taken": optional(natural), "orders": orders, **rest}
+    schema = {"taken": optional(natural), "orders": orders, **rest}
     rows = value.get("rows")
-    return not list(mismatches(value, schemas, "")) and (rows is None or _array(None)(rows))
+    return not list(mismatches(value, schema, "")) and (rows is None or _array(None)(rows))
 
 
 RANDOM = {
@@ -96,7 +96,7 @@ RANDOM = {
         "has_gauss": lambda value: value in (0, 1),
         "gauss": number,
     },
-    "python": _python,
+    "python": _python_state,
 }
 RUN: Mapping[str, Schema] = {
     "epoch": natural,
@@ -116,8 +116,8 @@ RUN: Mapping[str, Schema] = {
 }  # fmt: skip
 
 
-def mismatches(value: Any, schema: Schema, name: str) -> Any:
-    """The names of what is missing, or has another schema."""
+def mismatches(value: Any, schema: Schema, name: str) -> Iterator[str]:
+    """Yield the names of values that are missing or do not fit the schema."""
     if callable(schema):
         if not schema(value):
             yield name
@@ -125,44 +125,46 @@ def mismatches(value: Any, schema: Schema, name: str) -> Any:
         yield name
     else:
         for key, inner in schema.items():
-            place = f"{name}/{key}" if name else key
+            path = f"{name}/{key}" if name else key
             if key in value:
-                yield from mismatches(value[key], inner, place)
+                yield from mismatches(value[key], inner, path)
             else:
-                yield place
+                yield path
 
 
 def check_state(state: Any) -> None:
-    """Raises ModelFileError for a state that no run has written."""
+    """Raise ModelFileError for a state that no run has written."""
     from hornbeam.saving.files import ModelFileError
 
     bad = list(mismatches(state, RUN, ""))
     if bad:
         raise ModelFileError(
-            f"the checkpoint's state lacks something, or has what no training writes: {', '.join(bad)}"
+            f"the checkpoint's state lacks values, or has values that no training writes: {', '.join(bad)}"
         )
 
 
 def check_callback_state(callback: Any, state: dict[str, Any]) -> None:
-    """Raises ModelFileError for what a callback cannot have kept: values of another schema than its `schemas`
-    say, else of another kind than what it has now. What is not there yet may be a number, a string or arrays.
+    """Raise ModelFileError for values that a callback cannot have saved.
+
+    They must fit its `schemas`, else be of the type that the callback has now. An attribute that is None now
+    may be a number, a string or arrays.
     """
     from hornbeam.saving.files import ModelFileError
 
-    own, schemas = callback.get_state(), callback.schemas
+    present, schemas = callback.get_state(), callback.schemas
     for name, value in state.items():
-        if not (schemas[name] if name in schemas else _kind(own.get(name)))(value):
+        if not (schemas[name] if name in schemas else _same_type(present.get(name)))(value):
             raise ModelFileError(
-                f"{type(callback).__name__}.{name} is {value!r:.60} in the checkpoint, which cannot be"
+                f"{type(callback).__name__}.{name} is {value!r:.60} in the checkpoint, which is not valid"
             )
 
 
-def _kind(own: Any) -> Callable[[Any], bool]:
-    if isinstance(own, (bool, np.bool_)):
+def _same_type(present: Any) -> Callable[[Any], bool]:
+    if isinstance(present, (bool, np.bool_)):
         return boolean
-    if isinstance(own, (int, float, np.number)):
+    if isinstance(present, (int, float, np.number)):
         return number
-    kind = next((kind for kind in (str, list, dict, np.ndarray) if isinstance(own, kind)), None)
+    kind = next((kind for kind in (str, list, dict, np.ndarray) if isinstance(present, kind)), None)
     if kind is not None:
         return lambda value: isinstance(value, kind)
     return optional(lambda value: number(value) or string(value) or list_of(any_array)(value))

@@ -1,4 +1,4 @@
-"""What `compile` was told: losses and metrics, resolved for the outputs that the model turns out to have."""
+"""Losses and metrics of `compile`, assigned to the outputs once the model is traced."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from hornbeam import losses as losses_module
 from hornbeam import metrics as metrics_module
 from hornbeam import ops
 from hornbeam._internal.naming import nearest
+from hornbeam.core.registry import names_in
 from hornbeam.core.variable import eager_scope
 from hornbeam.ir.types import ShapeError
 from hornbeam.training.check_labels import check_activation, check_class_numbers, check_labels
@@ -18,15 +19,15 @@ _ACCURACY = ("accuracy", "acc")
 
 
 def make_loss(identifier: Any) -> Any:
-    """A Loss from a name, function or object; None stays None."""
+    """Return a Loss for a name, function or object; None stays None."""
     if identifier is None or isinstance(identifier, losses_module.Loss):
         return identifier
     if isinstance(identifier, type) and issubclass(identifier, losses_module.Loss):
         raise ValueError(f"loss={identifier.__name__} is the class: write {identifier.__name__}()")
-    found = losses_module.get(identifier)
-    if isinstance(found, losses_module.Loss):
-        return found
-    return losses_module.LossFunctionWrapper(found, name=getattr(found, "__name__", type(found).__name__))
+    loss = losses_module.get(identifier)
+    if isinstance(loss, losses_module.Loss):
+        return loss
+    return losses_module.LossFunctionWrapper(loss, name=getattr(loss, "__name__", type(loss).__name__))
 
 
 def check_loss_weights(weights: Any) -> None:
@@ -49,9 +50,9 @@ def check_loss_weights(weights: Any) -> None:
 
 
 class Losses:
-    """The loss of each output and their weighted sum.
+    """The loss of each output, and their weighted sum.
 
-    Trackers hold the mean of every output's loss where there are several.
+    With several outputs, trackers hold the mean of each loss.
     """
 
     def __init__(self, loss: Any, loss_weights: Any) -> None:
@@ -72,7 +73,7 @@ class Losses:
         self.shapes: dict[str, tuple[int, ...]] = {}
 
     def build(self, outputs: Outputs) -> None:
-        """Hand losses and weights out to the model's outputs.
+        """Assign losses and weights to the model's outputs.
 
         Raises ValueError for names and numbers that do not match.
         """
@@ -86,8 +87,8 @@ class Losses:
         if self.loss_weights is None:
             self.weights = [1.0] * len(outputs)
         elif is_several(self.loss_weights):
-            given = outputs.by_name(self.loss_weights, "loss_weights", missing=1.0)
-            self.weights = [1.0 if weight is None else float(weight) for weight in given]
+            weights = outputs.by_name(self.loss_weights, "loss_weights", default=1.0)
+            self.weights = [1.0 if weight is None else float(weight) for weight in weights]
         else:
             self.weights = [float(self.loss_weights)] * len(outputs)
         used = [name for name, loss in zip(outputs.names, self.by_output, strict=True) if loss is not None]
@@ -98,11 +99,11 @@ class Losses:
 
     @property
     def needed(self) -> list[bool]:
-        """Which outputs have a loss."""
+        """For each output, True if it has a loss."""
         return [loss is not None for loss in self.by_output]
 
     def __call__(self, y: Any, y_pred: Any, sample_weight: Any, model: Any) -> Any:
-        """The weighted sum of the outputs' losses, or None if there is none."""
+        """Compute the weighted sum of the outputs' losses, None without losses."""
         outputs = Outputs(y_pred, getattr(model, "output_names", None))
         where = describe(model)
         self.build(outputs)
@@ -116,7 +117,7 @@ class Losses:
             if loss is None:
                 continue
             if target is None:
-                raise ValueError(f"{where}: the loss of output {name!r} needs targets, but there is no y")
+                raise ValueError(f"{where}: the loss of output {name!r} needs targets, but y is missing")
             prediction = ops.convert_to_tensor(prediction)
             at = f"{where}, output {name!r}"
             check_activation(loss, prediction, at)
@@ -128,7 +129,7 @@ class Losses:
             if value.shape != ():
                 raise ShapeError(
                     f"{where}: the loss {loss.name!r} gives shape {value.shape}; training needs a scalar: "
-                    f"use "
+                    "use "
                     'reduction="sum_over_batch_size"'
                 )
             if self.trackers:
@@ -138,7 +139,7 @@ class Losses:
         return total
 
     def check_values(self, y: Any, model: Any, class_weight: Any) -> None:
-        """Look at all target values, now that the outputs are known."""
+        """Check all target values against the outputs."""
         if self.outputs is None:
             return
         targets = self.outputs.targets(y, self.needed)
@@ -151,16 +152,15 @@ class Losses:
 
 
 def describe(model: Any) -> str:
-    """A model by its name, for messages."""
+    """Name a model in messages."""
     return f"model {model.name!r}"
 
 
 class CompileMetrics:
     """The metrics of each output, with and without sample weights, as one metric.
 
-    `metrics` are the metric objects; results are named as Keras names them: the metric's name, behind the
-    output's
-    name where there are several outputs.
+    `metrics` are the metric objects. Results are named as in Keras: the metric's name, after the output's
+    name if the model has several outputs.
     """
 
     name = "compile_metrics"
@@ -171,55 +171,53 @@ class CompileMetrics:
         self.weighted_spec = weighted_metrics
         self.outputs: Outputs | None = None
         self.rows: list[tuple[int, Any, bool, str]] = []
-        # Shapes of the outputs behind the batch.
+        # Shapes of the outputs without the batch axis.
         self.shapes: list[tuple[int, ...]] = []
-        # Names are looked up at once, so that a wrong one is reported by compile(). One object for every
-        # mention.
-        self._made: dict[int, list[Any]] = {}
+        # Names are resolved now, so that compile() reports a wrong one. Every mention gets an object.
+        self._resolved: dict[int, list[Any]] = {}
         for spec in (metrics, weighted_metrics):
             for part in _leaves(spec):
-                self._made.setdefault(id(part), []).append(_make_metric(part))
+                self._resolved.setdefault(id(part), []).append(_make_metric(part))
 
     @property
     def metrics(self) -> list[Any]:
-        """The metric objects."""
+        """Metric objects."""
         if self.outputs is not None:
             return [metric for _, metric, _, _ in self.rows]
-        return [metric for made in self._made.values() for metric in made if metric is not None]
+        return [metric for entries in self._resolved.values() for metric in entries if metric is not None]
 
     def build(self, outputs: Outputs, targets: Sequence[Any]) -> None:
-        """Hand the metrics out to the model's outputs. "accuracy" is settled by the shapes of targets and
-        outputs."""
+        """Assign the metrics to the model's outputs. Shapes of targets and outputs decide on "accuracy"."""
         if self.outputs is not None and self.outputs.names == outputs.names:
             return
         rows: list[tuple[int, Any, bool, str]] = []
         names = {"loss"}
         plain: set[str] = set()
-        for weighted, spec, what in (
+        for weighted, spec, argument in (
             (False, self.spec, "metrics"),
             (True, self.weighted_spec, "weighted_metrics"),
         ):
-            for index, parts in enumerate(_per_output(spec, outputs, what)):
+            for index, parts in enumerate(_per_output(spec, outputs, argument)):
                 for part in parts:
-                    metric = self._object(part, targets[index], outputs.tensors[index], what)
+                    metric = self._object(part, targets[index], outputs.tensors[index], argument)
                     name = part if isinstance(part, str) else metric.name
                     if weighted and name in plain:
                         name = f"weighted_{name}"
                     elif not weighted:
                         plain.add(name)
-                    rows.append((index, metric, weighted, _free(outputs, index, name, names)))
+                    rows.append((index, metric, weighted, _free_name(outputs, index, name, names)))
         self.rows = rows
         self.shapes = [tuple(prediction.shape[1:]) for prediction in outputs.tensors]
         self.outputs = outputs.without_values()
 
-    def _object(self, part: Any, target: Any, prediction: Any, what: str) -> Any:
-        ready = self._made.get(id(part))
-        made = ready.pop() if ready else _make_metric(part)
-        if made is not None:
-            return made
+    def _object(self, part: Any, target: Any, prediction: Any, argument: str) -> Any:
+        unused = self._resolved.get(id(part))
+        metric = unused.pop() if unused else _make_metric(part)
+        if metric is not None:
+            return metric
         if target is None:
             raise ValueError(
-                f"{what} has {part!r}, which compares predictions with targets, but there is no y"
+                f"{argument} has {part!r}, which compares predictions with targets, but y is missing"
             )
         with eager_scope():
             return _accuracy(part, tuple(target.shape), tuple(prediction.shape))
@@ -246,7 +244,7 @@ class CompileMetrics:
         for index, metric, weighted, name in self.rows:
             target, prediction = targets[index], outputs.tensors[index]
             if target is None:
-                raise ValueError(f"{where}: the metric {name!r} needs targets, but there is no y")
+                raise ValueError(f"{where}: the metric {name!r} needs targets, but y is missing")
             extra_arguments = {"sample_weight": weights[index]} if weighted else {}
             try:
                 metric.update_state(target, prediction, **extra_arguments)
@@ -254,15 +252,15 @@ class CompileMetrics:
                 raise ShapeError(f"{where}, metric {name!r}: {error}") from None
 
     def result(self) -> dict[str, Any]:
-        """The present values by name; those of a metric that gives a dict stand by themselves."""
-        found: dict[str, Any] = {}
+        """Return the present values by name. A metric that gives a dict adds its entries."""
+        results: dict[str, Any] = {}
         for _, metric, _, name in self.rows:
             value = metric.result()
             if isinstance(value, dict):
-                found.update(value)
+                results.update(value)
             else:
-                found[name] = value
-        return found
+                results[name] = value
+        return results
 
 
 def _leaves(spec: Any) -> list[Any]:
@@ -281,34 +279,28 @@ def _leaves(spec: Any) -> list[Any]:
 
 
 def _make_metric(identifier: Any) -> Any:
-    """A metric object; None for "accuracy", which needs shapes."""
+    """Return a metric object, None for "accuracy", which needs shapes."""
     if isinstance(identifier, str) and identifier.lower() in _ACCURACY:
         return None
     if isinstance(identifier, metrics_module.Metric):
         return identifier
     if isinstance(identifier, str):
-        known = [*_ACCURACY, *_known_metrics()]
+        known = [*_ACCURACY, *names_in("keras.metrics")]
         try:
-            found = metrics_module.get(identifier)
+            metric = metrics_module.get(identifier)
         except ValueError as error:
             hint = nearest(identifier, known)
             raise type(error)(
                 f"unknown metric {identifier!r}.{hint} Known: {', '.join(sorted(known))}"
             ) from None
     else:
-        found = metrics_module.get(identifier)
-    if isinstance(found, metrics_module.Metric):
+        metric = metrics_module.get(identifier)
+    if isinstance(metric, metrics_module.Metric):
         if isinstance(identifier, str):
-            found.name = identifier
-        return found
-    name = identifier if isinstance(identifier, str) else _function_name(found)
-    return metrics_module.MeanMetricWrapper(found, name=name)
-
-
-def _known_metrics() -> list[str]:
-    from hornbeam.core.registry import names_in
-
-    return names_in("keras.metrics")
+            metric.name = identifier
+        return metric
+    name = identifier if isinstance(identifier, str) else _function_name(metric)
+    return metrics_module.MeanMetricWrapper(metric, name=name)
 
 
 def _function_name(fn: Any) -> str:
@@ -317,8 +309,7 @@ def _function_name(fn: Any) -> str:
 
 
 def _accuracy(name: str, target: tuple[int, ...], prediction: tuple[int, ...]) -> Any:
-    """The accuracy that fits the shapes: one unit is binary, class numbers are sparse, the rest is
-    one-hot."""
+    """Return the accuracy for the shapes: binary for one unit, sparse for class numbers, else one-hot."""
     if prediction[-1] == 1:
         return metrics_module.BinaryAccuracy(name=name)
     if len(target) < len(prediction) or target[-1] == 1:
@@ -326,12 +317,12 @@ def _accuracy(name: str, target: tuple[int, ...], prediction: tuple[int, ...]) -
     return metrics_module.CategoricalAccuracy(name=name)
 
 
-def _per_output(spec: Any, outputs: Outputs, what: str) -> list[list[Any]]:
-    """The metrics of each output as lists."""
+def _per_output(spec: Any, outputs: Outputs, argument: str) -> list[list[Any]]:
+    """Return the metrics of each output as lists."""
     if spec is None:
         return [[] for _ in outputs.names]
     if isinstance(spec, dict):
-        return [_as_list(part) for part in outputs.by_name(spec, what)]
+        return [_as_list(part) for part in outputs.by_name(spec, argument)]
     if not isinstance(spec, (list, tuple)):
         spec = [spec]
     if len(outputs) == 1:
@@ -342,9 +333,8 @@ def _per_output(spec: Any, outputs: Outputs, what: str) -> list[list[Any]]:
     if len(spec) != len(outputs):
         example = ", ".join(f"{name!r}: [...]" for name in outputs.names[:2])
         raise ValueError(
-            f"{what} has {len(spec)} entries, the model has {len(outputs)} outputs: write them by output, "
-            f"as in "
-            f"{what}={{{example}}}"
+            f"{argument} has {len(spec)} entries, the model has {len(outputs)} outputs: write them by "
+            f"output, as in {argument}={{{example}}}"
         )
     return [_as_list(part) for part in spec]
 
@@ -355,12 +345,12 @@ def _as_list(part: Any) -> list[Any]:
     return [p for p in part if p is not None] if isinstance(part, (list, tuple)) else [part]
 
 
-def _free(outputs: Outputs, index: int, name: str, taken: set[str]) -> str:
-    """The name in logs, numbered if it is taken."""
+def _free_name(outputs: Outputs, index: int, name: str, used: set[str]) -> str:
+    """Return the name in logs, numbered if it is used already."""
     base = name if len(outputs) == 1 else f"{outputs.names[index]}_{name}"
-    made, count = base, 0
-    while made in taken:
+    candidate, count = base, 0
+    while candidate in used:
         count += 1
-        made = f"{base}_{count}"
-    taken.add(made)
-    return made
+        candidate = f"{base}_{count}"
+    used.add(candidate)
+    return candidate

@@ -1,26 +1,29 @@
-"""What `compile` leaves on a model: settings, optimizer, losses, metrics."""
+"""`compile`, and its results on a model: settings, optimizer, losses, metrics."""
 
 from __future__ import annotations
 
 import functools
 import threading
-import warnings
 import weakref
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hornbeam import metrics as metrics_module
 from hornbeam import optimizers as optimizers_module
 from hornbeam._internal.validation import check_int
+from hornbeam._internal.warn import warn_user
 from hornbeam.core import registry
 from hornbeam.engines import using
 from hornbeam.training.compile_config import CompileMetrics, Losses, describe
 from hornbeam.training.data_leakage import TrainingRowHashes, ValidationFingerprints
 from hornbeam.training.inference_plan import WeightCache
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import LossLike, OptimizerLike, PerOutput
+
 
 class Bounded(dict[Any, Any]):
-    """A dict that forgets its oldest entries: shapes that keep changing must not fill the memory."""
+    """A dict that drops its oldest entries, so that ever-changing shapes do not fill the memory."""
 
     limit = 64
 
@@ -36,8 +39,7 @@ class Bounded(dict[Any, Any]):
 
 
 class TrainingState:
-    """What `compile` and training leave on a model; one plain object, so that the model does not track it as
-    layers."""
+    """Results of `compile` and training on a model; in one object, so that the model does not track it."""
 
     def __init__(self) -> None:
         self.optimizer: Any = None
@@ -51,9 +53,8 @@ class TrainingState:
         # Steps of a chunk by compiled step, as the loop measured them.
         self.chunk_sizes: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self.predictors: Bounded = Bounded()
-        # What eager calls of the whole model go through (see `hornbeam.training.model_call`).
+        # Eager calls of the model as one node (see `hornbeam.training.model_call`).
         self.calls: Bounded = Bounded()
-        # Weights as their plans want them.
         self.weight_cache: WeightCache = {}
         self.validation_fingerprints = ValidationFingerprints()
         self.training_rows = TrainingRowHashes()
@@ -61,21 +62,21 @@ class TrainingState:
         self.tracing = threading.RLock()
 
     def release_weights(self) -> None:
-        """Weights are about to change: nobody keeps a copy of the old ones."""
+        """Drop all copies of the weights, which are about to change."""
         self.weight_cache.clear()
         for predictor in list(self.predictors.values()):
             if predictor.plan is not None:
                 predictor.plan.release()
-        for known in list(self.calls.values()):
-            if known.call is not None:
-                known.call.plan.release()
+        for cached in list(self.calls.values()):
+            if cached.call is not None:
+                cached.call.plan.release()
 
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def on_engine(method: F) -> F:
-    """The method, on the engine that its keyword argument `engine` names, if it does."""
+    """Decorate a method so that it runs on the engine that its keyword argument `engine` names."""
 
     @functools.wraps(method)
     def call(self: Any, *args: Any, engine: str | None = None, **kwargs: Any) -> Any:
@@ -88,7 +89,7 @@ def on_engine(method: F) -> F:
 
 
 class CompileMixin:
-    """The part of a model that `compile` sets up."""
+    """Part of a model that `compile` sets up."""
 
     stop_training = False
 
@@ -98,57 +99,58 @@ class CompileMixin:
 
     def compile(
         self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        loss_weights: Any = None,
-        metrics: Any = None,
-        weighted_metrics: Any = None,
+        optimizer: OptimizerLike | None = "rmsprop",
+        loss: LossLike | Sequence[LossLike | None] | Mapping[str, LossLike | None] | None = None,
+        loss_weights: float | Sequence[float] | Mapping[str, float] | None = None,
+        metrics: PerOutput = None,
+        weighted_metrics: PerOutput = None,
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
-        jit_compile: Any = "auto",
+        jit_compile: bool | str = "auto",
         auto_scale_loss: bool = True,
     ) -> None:
-        """Say how the model is trained.
+        """Configure the training: optimizer, loss and metrics.
 
-        optimizer: a name or an Optimizer. loss: a name, function `(y_true, y_pred)` or Loss; for several
-        outputs a list,
-        or a dict by output name. loss_weights: factors of the outputs' losses. metrics: a list of names,
-        functions or
-        Metrics; for several outputs a list or dict of such lists; "accuracy" becomes the one that fits the
-        shapes.
-        weighted_metrics: the same, with sample weights. run_eagerly: run steps line by line, for debugging.
-        steps_per_execution: steps between batch callbacks. jit_compile: kept for Keras's signature; steps
-        are always
-        compiled. auto_scale_loss: scale the loss where the policy is mixed_float16.
+        Args:
+            optimizer: Name or Optimizer.
+            loss: Name, function `(y_true, y_pred)` or Loss; for several outputs a list, or a dict by output
+                name.
+            loss_weights: Factors of the outputs' losses: a list, or a dict by output name.
+            metrics: List of names, functions or Metrics; for several outputs a list or dict of such lists.
+                "accuracy" becomes the accuracy for the shapes of targets and outputs.
+            weighted_metrics: As `metrics`, with sample weights.
+            run_eagerly: Run steps line by line, for debugging.
+            steps_per_execution: Steps between calls of batch callbacks.
+            jit_compile: Unused: steps are always compiled.
+            auto_scale_loss: Scale the loss under the dtype policy mixed_float16.
 
-        Raises UnknownObjectError for unknown names, ValueError for settings that cannot be.
+        Raises:
+            UnknownObjectError: For unknown names.
+            ValueError: For values that cannot be right.
 
-        >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])  # doctest: +SKIP
+        Example:
+            >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])  # doctest:
+            +SKIP
         """
-        made = optimizers_module.get(optimizer) if optimizer is not None else None
+        rule = optimizers_module.get(optimizer) if optimizer is not None else None
         policy = getattr(self, "dtype_policy", None)
-        scaled = isinstance(made, optimizers_module.LossScaleOptimizer)
-        if (
-            auto_scale_loss
-            and made is not None
-            and not scaled
-            and policy is not None
-            and policy.name == "mixed_float16"
-        ):
-            made = optimizers_module.LossScaleOptimizer(made, name="loss_scale_optimizer")
+        is_scaled = isinstance(rule, optimizers_module.LossScaleOptimizer)
+        half_precision = policy is not None and policy.name == "mixed_float16"
+        if auto_scale_loss and rule is not None and not is_scaled and half_precision:
+            rule = optimizers_module.LossScaleOptimizer(rule, name="loss_scale_optimizer")
         losses = Losses(loss, loss_weights)
         compiled_metrics = None
         if metrics is not None or weighted_metrics is not None:
             compiled_metrics = CompileMetrics(metrics, weighted_metrics, self)
         state = self._training_state
-        state.optimizer = made
+        state.optimizer = rule
         state.losses = losses
         state.metrics = compiled_metrics
         state.loss_tracker = metrics_module.Mean(name="loss")
         state.run_eagerly = bool(run_eagerly)
         state.steps_per_execution = check_int("steps_per_execution", steps_per_execution, 1)
         state.config = {
-            "optimizer": optimizer if not isinstance(optimizer, str) else made,
+            "optimizer": optimizer if not isinstance(optimizer, str) else rule,
             "loss": loss,
             "loss_weights": loss_weights,
             "metrics": metrics,
@@ -169,12 +171,12 @@ class CompileMixin:
 
     @property
     def compiled(self) -> bool:
-        """True once `compile` has been called."""
+        """True after `compile`."""
         return self._training_state.config is not None
 
     @property
     def optimizer(self) -> Any:
-        """The optimizer given to `compile`."""
+        """Optimizer of `compile`."""
         return self._training_state.optimizer
 
     @optimizer.setter
@@ -184,12 +186,12 @@ class CompileMixin:
 
     @property
     def loss(self) -> Any:
-        """The loss as it was given to `compile`."""
+        """Loss as it was passed to `compile`."""
         return self._training_state.config["loss"] if self._training_state.config else None
 
     @property
     def run_eagerly(self) -> bool:
-        """Whether steps run line by line."""
+        """True if steps run line by line."""
         return self._training_state.run_eagerly
 
     @run_eagerly.setter
@@ -209,15 +211,14 @@ class CompileMixin:
 
     @property
     def metrics(self) -> list[Any]:
-        """The loss's mean, those of several outputs' losses, the compiled metrics as one, then metrics of
-        the layers."""
+        """Means of the loss and of each output's loss, compiled metrics as one, metrics of the layers."""
         state = self._training_state
-        found: list[Any] = [state.loss_tracker] if state.loss_tracker is not None else []
+        metrics: list[Any] = [state.loss_tracker] if state.loss_tracker is not None else []
         if state.losses is not None:
-            found.extend(state.losses.trackers)
+            metrics.extend(state.losses.trackers)
         if state.metrics is not None:
-            found.append(state.metrics)
-        return [*found, *super().metrics]  # type: ignore[misc]
+            metrics.append(state.metrics)
+        return [*metrics, *super().metrics]  # type: ignore[misc]
 
     @property
     def metrics_names(self) -> list[str]:
@@ -225,29 +226,34 @@ class CompileMixin:
         return [metric.name for metric in self.metrics]
 
     def reset_metrics(self) -> None:
-        """Start all metrics over."""
+        """Reset all metrics."""
         for metric in self.metrics:
             metric.reset_state()
 
     def get_compile_config(self) -> dict[str, Any] | None:
-        """The arguments of `compile` as a config, {} if it was not called or holds what has no config (with
-        a warning)."""
+        """Return the arguments of `compile` as a config.
+
+        Returns:
+            Dict by argument; empty before `compile`, and with a warning for objects that have no config.
+        """
         config = self._training_state.config
         if config is None:
             return {}
         try:
             return {name: registry.serialize(value) for name, value in config.items()}
         except TypeError as error:
-            warnings.warn(f"the settings of compile() are not part of the config: {error}", stacklevel=3)
+            warn_user(f"the settings of compile() are not part of the config: {error}")
             return {}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """`compile` with what `get_compile_config` gave, and build the optimizer's state if the model is
-        built."""
+        """Compile by a config, and build the optimizer's state if the model is built.
+
+        Args:
+            config: Result of `get_compile_config`.
+        """
         if not config:
             return
-        known = {key: registry.deserialize(value) for key, value in config.items()}
-        self.compile(**known)
+        self.compile(**{key: registry.deserialize(value) for key, value in config.items()})
         if self.optimizer is not None and self.built and self.trainable_variables:  # type: ignore[attr-defined]
             self.optimizer.build(self.trainable_variables)  # type: ignore[attr-defined]
 

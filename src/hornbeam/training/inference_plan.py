@@ -1,5 +1,4 @@
-"""The inference plan: scales after a convolution or product go into its weights, and whatever depends on the
-weights alone is computed once, until a weight changes."""
+"""Inference plan: scales are folded into weights, and values of weights alone are computed once."""
 
 from __future__ import annotations
 
@@ -13,72 +12,70 @@ from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import bind
 
-# Values prepared by an executable, and the nodes of the weights that they were prepared of.
+# Executable -> nodes of the weights that it read, and its results.
 WeightCache = dict[Executable, tuple[list[Node], list[Any]]]
 
 
 class InferencePlan:
-    """A graph whose first inputs are weights, which seldom change, ready to run. Safe to use from threads.
+    """A graph whose first inputs are weights, which seldom change, ready to run. Thread-safe.
 
-    store: shared by plans for the same weights, such as those for other batch sizes, so that what they
-    prepare alike is there once.
+    cache: shared by plans for the same weights, such as those for other batch sizes.
     """
 
-    def __init__(self, graph: Graph, weights: int, engine: Engine, store: WeightCache) -> None:
+    def __init__(self, graph: Graph, weights: int, engine: Engine, cache: WeightCache) -> None:
         self.engine = engine
         self.weights = weights
-        self._store = store
-        first, self.graph, self._direct = cut(fold(graph, weights), weights)
-        self._prepare = engine.executable(first) if first.outputs else None
+        self._cache = cache
+        constant_part, self.graph, self._direct = split_constants(fold_scales(graph, weights), weights)
+        self._constants = engine.executable(constant_part) if constant_part.outputs else None
         self._executable = engine.executable(self.graph)
-        # The nodes that weights were prepared of, and the second graph with its first inputs.
-        self._held: tuple[list[Node], Bound] | None = None
+        # Nodes of the weights, and the second graph bound to the values computed from them.
+        self._bound: tuple[list[Node], Bound] | None = None
 
     def run(self, weights: list[Node], arguments: list[Any]) -> list[Any]:
-        """The outputs for nodes of the weights, and buffers of the arguments."""
-        held = self._held
+        """Compute the outputs for nodes of the weights, and buffers of the arguments."""
+        bound = self._bound
         # An assignment gives a variable a new node.
-        if held is None or held[0] != weights:
-            held = self._held = weights, self._executable.bind(self._prepared(weights))
-        return held[1](arguments)
+        if bound is None or bound[0] != weights:
+            bound = self._bound = weights, self._executable.bind(self._constant_inputs(weights))
+        return bound[1](arguments)
 
     @property
     def holds_weights(self) -> bool:
-        """Whether prepared weights are kept for the next call."""
-        return self._held is not None
+        """True if values of weights are kept for the next call."""
+        return self._bound is not None
 
     def release(self) -> None:
-        """Let go of the weights: they are about to change, and may then be changed in place."""
-        self._held = None
+        """Drop the weights: they are about to change, and may then be changed in place."""
+        self._bound = None
 
-    def _prepared(self, weights: list[Node]) -> list[Any]:
+    def _constant_inputs(self, weights: list[Node]) -> list[Any]:
         buffers = [buffer_of(node, self.engine) for node in weights]
         direct = [buffers[i] for i in self._direct]
-        if self._prepare is None:
+        if self._constants is None:
             return direct
-        known = self._store.get(self._prepare)
-        if known is None or known[0] != weights:
-            known = self._store[self._prepare] = weights, self._prepare.run(buffers)
-        return direct + known[1]
+        cached = self._cache.get(self._constants)
+        if cached is None or cached[0] != weights:
+            cached = self._cache[self._constants] = weights, self._constants.run(buffers)
+        return direct + cached[1]
 
 
-def fold(graph: Graph, weights: int) -> Graph:
-    """The graph with multiplications by weights moved into the weights of the convolution or product before
-    them.
+def fold_scales(graph: Graph, weights: int) -> Graph:
+    """Move multiplications by weights into the weights of the convolution or product before them.
 
-    weights: how many of the first inputs are weights. A batch normalization that follows a convolution, a
+    weights: number of the first inputs that are weights. A batch normalization that follows a convolution, a
     dense layer or their bias is a multiplication and an addition along the last axis: `(x * w + b) * s + t`
     becomes `x * (w * s) + (b * s + t)`.
     """
     folding = _Folding(graph, weights)
-    return Graph(graph.inputs, [folding.made[n] for n in graph.outputs])
+    return Graph(graph.inputs, [folding.rewritten[n] for n in graph.outputs])
 
 
 class _Folding:
-    """One walk over a graph: `made` maps its nodes to those of the new graph."""
+    """One pass over a graph: `rewritten` maps its nodes to those of the new graph."""
 
     def __init__(self, graph: Graph, weights: int) -> None:
-        self.made: dict[Node, Node] = {n: n for n in graph.inputs}
+        self.rewritten: dict[Node, Node] = {n: n for n in graph.inputs}
         self.fixed = set(graph.inputs[:weights])
         self.varying = set(graph.inputs[weights:])
         # A value that is used twice would have to be computed twice, with and without the scale.
@@ -86,14 +83,14 @@ class _Folding:
         self.uses.update(graph.outputs)
         self.shared: set[Node] = set()
         for node in graph.nodes:
-            made = self.rewritten(node, [self.made[n] for n in node.inputs])
-            self.note(made)
-            self.made[node] = made
+            new = self.rewrite(node, [self.rewritten[n] for n in node.inputs])
+            self.classify(new)
+            self.rewritten[node] = new
             if self.uses[node] > 1:
-                self.shared.add(made)
+                self.shared.add(new)
 
-    def note(self, node: Node) -> None:
-        """Sort a node, and those under it that are new, into what depends on weights alone and the rest."""
+    def classify(self, node: Node) -> None:
+        """Add a node, and new ones under it, to `fixed` (functions of weights alone) or `varying`."""
         stack = [node]
         while stack:
             top = stack[-1]
@@ -107,19 +104,20 @@ class _Folding:
             stack.pop()
             (self.varying if any(n in self.varying for n in top.inputs) else self.fixed).add(top)
 
-    def rewritten(self, node: Node, inputs: list[Node]) -> Node:
+    def rewrite(self, node: Node, inputs: list[Node]) -> Node:
+        """Return the node for new inputs, with its scale or shift folded in if possible."""
         assert node.primitive is not None
         if node.name in ("mul", "add"):
             for x, y in (inputs, inputs[::-1]):
                 vector = self.along_last(y) if x in self.varying and x not in self.shared else None
                 if vector is not None:
-                    found = self.scaled(x, vector) if node.name == "mul" else self.shifted(x, vector)
-                    if found is not None:
-                        return found
+                    folded = self.scaled(x, vector) if node.name == "mul" else self.shifted(x, vector)
+                    if folded is not None:
+                        return folded
         return node if inputs == list(node.inputs) else bind(node.primitive, *inputs, **node.params)
 
     def along_last(self, node: Node) -> Node | None:
-        """What is broadcast to `node`, as a vector along its last axis, if it is made of weights."""
+        """Return the vector of weights that is broadcast to `node` along its last axis, None for others."""
         small = node.inputs[0] if node.name == "broadcast" else node
         if small not in self.fixed or not small.rank:
             return None
@@ -128,7 +126,7 @@ class _Folding:
         return p.reshape(small, (count,)) if last and small.shape[-1] == count == _size(small) else None
 
     def scaled(self, x: Node, vector: Node) -> Node | None:
-        """`x * vector` with the product inside, or None where it cannot go there."""
+        """Return `x * vector` with the product folded in, None if that is impossible."""
         if x in self.shared or x.dtype not in ("float32", "float64"):
             return None
         if x.name == "add":
@@ -147,7 +145,7 @@ class _Folding:
         )
 
     def shifted(self, x: Node, vector: Node) -> Node | None:
-        """`x + vector` with the additions of weights joined, or None if `x` is not such an addition."""
+        """Return `x + vector` with the additions of weights merged, None if `x` is not such an addition."""
         if x.name != "add" or x in self.shared:
             return None
         for inner, other in (x.inputs, x.inputs[::-1]):
@@ -158,7 +156,7 @@ class _Folding:
 
 
 def _output_axis(x: Node) -> int | None:
-    """Which axis of the second operand becomes the last axis of the product `x`, None if none does."""
+    """Return the axis of the second operand that becomes the last axis of the product `x`, if any."""
     if x.name == "conv":
         return x.inputs[1].rank - 1
     if x.name == "conv_input_grad" and x.params["groups"] == 1:  # a transposed convolution
@@ -177,13 +175,13 @@ def _plus(x: Node, vector: Node) -> Node:
     return p.add(x, p.broadcast(vector, x.shape, (x.rank - 1,)))
 
 
-def cut(graph: Graph, weights: int) -> tuple[Graph, Graph, list[int]]:
-    """The graph in two: what depends on weights alone, and the rest.
+def split_constants(graph: Graph, weights: int) -> tuple[Graph, Graph, list[int]]:
+    """Split the graph in two: the part that depends on weights alone, and the rest.
 
-    Returns the first graph (from all weights to values that the second one takes), the second (its inputs are
-    weights that it reads as they are, then those values, then the graph's other inputs), and the numbers of
-    the weights that the second one reads. Broadcasts stay in the second graph: made once they would be read
-    from memory again and again, where an engine reads the small value.
+    Returns the first graph (from all weights to values that the second one reads), the second (its inputs are
+    weights that it reads unchanged, then those values, then the graph's other inputs), and the indices of the
+    weights that the second one reads. Broadcasts stay in the second graph: computed once, their large results
+    would be read from memory again and again, where an engine reads the small value.
     """
     known = set(graph.inputs[:weights])
     constant: set[Node] = set()
@@ -205,7 +203,7 @@ def cut(graph: Graph, weights: int) -> tuple[Graph, Graph, list[int]]:
         else:
             stack.extend(node.inputs)
     direct = [i for i, n in enumerate(graph.inputs[:weights]) if n in border]
-    prepared = [n for n in graph.nodes if n in border]
-    first = Graph(graph.inputs[:weights], prepared)
-    rest = (*(graph.inputs[i] for i in direct), *prepared, *graph.inputs[weights:])
+    values = [n for n in graph.nodes if n in border]
+    first = Graph(graph.inputs[:weights], values)
+    rest = (*(graph.inputs[i] for i in direct), *values, *graph.inputs[weights:])
     return first, Graph(rest, graph.outputs), direct

@@ -1,4 +1,4 @@
-"""`model(x)` in eager code: the whole model as one node, traced once for each shape."""
+"""`model(x)` in eager code: the model as one node, traced once for each shape."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from hornbeam.training.inference_plan import InferencePlan, WeightCache
 class ModelCall:
     """A model as a graph from its variables and one array to its outputs."""
 
-    def __init__(self, traced: Traced, store: WeightCache) -> None:
+    def __init__(self, traced: Traced, cache: WeightCache) -> None:
         self.traced = traced
         self.variables, self.captured = traced.variables, traced.captured
         evaluate(self.captured)
         weights = len(self.variables) + len(self.captured)
-        self.plan = traced.graph.plan = InferencePlan(traced.graph, weights, current_engine(), store)
+        self.plan = traced.graph.plan = InferencePlan(traced.graph, weights, current_engine(), cache)
 
     def __call__(self, x: Tensor) -> Any:
         weights = [variable._node for variable in self.variables]
@@ -40,18 +40,18 @@ class ModelCall:
 
 
 class CachedCall(NamedTuple):
-    """What came of tracing a model, and when."""
+    """Result of tracing a model, and the count of changes to layers at that time."""
 
     call: ModelCall | None
     changes: int
 
 
 def call_as_one_node(model: Any, x: Any) -> Any:
-    """`model(x)` as one node, or None where each layer has to be called.
+    """Compute `model(x)` as one node. Returns None if each layer has to be called.
 
-    That is: inside of traces and of other layers, where somebody watches layers or wants gradients of
-    everything on the way, for models that are not built, that hold layers or functions of the user's (which
-    may print, count or draw numbers of their own), that assign variables, add losses or hand on masks.
+    That is so inside of traces and of other layers, under hooks on layer calls and tapes that need all
+    intermediate values, for models that are not built, that hold layers or functions of the user's (which may
+    print, count or draw random numbers), that assign variables, add losses or pass masks on.
     """
     if (type(x) is not np.ndarray and type(x) is not Tensor) or holds_strings(x):
         return None
@@ -61,14 +61,14 @@ def call_as_one_node(model: Any, x: Any) -> Any:
         return None
     calls = model._training_state.calls
     key = (x.shape, x.dtype, current_engine())
-    known = calls.get(key)
-    if known is None or known.changes != Tracked.changes:
-        known = calls[key] = CachedCall(_traced(model, x), Tracked.changes)
-    return None if known.call is None else known.call(as_tensor(x))
+    cached = calls.get(key)
+    if cached is None or cached.changes != Tracked.changes:
+        cached = calls[key] = CachedCall(_trace(model, x), Tracked.changes)
+    return None if cached.call is None else cached.call(as_tensor(x))
 
 
-def _traced(model: Any, x: Any) -> ModelCall | None:
-    """The model on arrays like `x`, if one node can stand for it."""
+def _trace(model: Any, x: Any) -> ModelCall | None:
+    """Trace the model on arrays like `x`. Returns None if one node cannot represent it."""
     layers = model._flatten_layers()
     if any(getattr(layer, "on_host", False) for layer in layers):
         return None
@@ -84,7 +84,7 @@ def _traced(model: Any, x: Any) -> ModelCall | None:
 
 
 def _is_ours(layer: Any) -> bool:
-    """Whether a layer and the functions that it was given are Hornbeam's."""
+    """Return whether a layer and the functions among its attributes are Hornbeam's."""
     if not type(layer).__module__.startswith("hornbeam.") or type(layer).__name__ == "Lambda":
         return False
     values = vars(layer).values()

@@ -1,8 +1,8 @@
-"""Where a number stopped being one: `fit(debug_nans=True)`.
+"""Search for the operation where NaN or infinity began: `fit(debug_nans=True)`.
 
 Every step runs by itself, with the values of all variables kept from before it. When a loss, a metric or a
-weight is not finite any more, the step is made again from those, operation by operation, and followed back to
-the first operation that gave something else than finite numbers for finite ones.
+weight is not finite, the step is computed again from those, operation by operation, and followed back to the
+first operation with a result that is not finite for finite operands.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from hornbeam.training.step import Step
 _ADVICE = {
     "log": "a logarithm of zero or less: add a small number to its argument, or clip it",
     "log1p": "a logarithm of zero or less: clip its argument",
-    "div": "a division by zero: add a small number to what divides",
+    "div": "a division by zero: add a small number to the divisor",
     "rsqrt": "a division by the root of zero: add a small number to its argument",
     "sqrt": "the root of a negative number: clip its argument",
-    "pow": "a power of zero or of a negative number: clip what is raised",
+    "pow": "a power of zero or of a negative number: clip its base",
     "exp": "an exponential that is too large for its dtype: subtract the largest argument first, or clip",
 }
 
 
 class CheckedStep:
-    """A step that raises FloatingPointError as soon as something is not finite, and says where that began."""
+    """A step that raises FloatingPointError at the first value that is not finite, with its origin."""
 
     def __init__(self, step: Step) -> None:
         self._step = step
-        # Which rows of the data the batch has, if that is known.
+        # Rows of the data in the batch, if known.
         self.rows: np.ndarray | None = None
 
     def run(self, batch: Batch) -> Any:
@@ -46,14 +46,8 @@ class CheckedStep:
         before = [np.array(variable.numpy()) for variable in traced.variables]
         logs = self._step.run(batch)
         values = {name: np.asarray(value) for name, value in tree.flatten_with_path(logs)}
-        bad = [
-            *(
-                f"the log {'/'.join(map(str, path))!r}"
-                for path, value in values.items()
-                if not _finite(value)
-            ),
-            *(f"the weight {v.path!r}" for v in traced.updated if not _finite(v.numpy())),
-        ]
+        bad = [f"the log {'/'.join(map(str, path))!r}" for path, x in values.items() if not _finite(x)]
+        bad += [f"the weight {v.path!r}" for v in traced.updated if not _finite(v.numpy())]
         if bad:
             raise FloatingPointError(f"{bad[0]} is not finite: {self._origin(before, batch.leaves)}")
         return logs
@@ -66,8 +60,8 @@ class CheckedStep:
         origin = first_not_finite(traced.graph, [*before, *captured, *batch], (*traced.outputs,))
         if origin is None:
             return (
-                "it cannot be told where that began: every operation computed alone, in another order, gives "
-                "finite numbers"
+                "its origin is unknown: every operation computed alone, in another order, gives finite "
+                "numbers"
             )
         node, value = origin
         if node in traced.graph.inputs:
@@ -75,17 +69,17 @@ class CheckedStep:
             return f"{name} was not before this step{self._samples(value, batch)}"
         derivative = "the derivative of " if str(node.scope).endswith(BACKWARD) else ""
         layer = str(node.scope).removesuffix(BACKWARD)
-        place = f"in {derivative}{layer}, " if layer else ""
+        at = f"in {derivative}{layer}, " if layer else ""
         line = where(node).strip(" ()").split(", ")[-1] if isinstance(node.scope, Located) else ""
         advice = _ADVICE.get(node.name)
         return (
-            f"it began {place}where {node.name!r} gave {_kinds(value)}{self._samples(value, batch)}"
+            f"it began {at}where {node.name!r} gave {_kinds(value)}{self._samples(value, batch)}"
             + (f" ({line})" if line else "")
             + (f". It is {advice}" if advice else "")
         )
 
     def _samples(self, value: np.ndarray, batch: Sequence[np.ndarray]) -> str:
-        """The samples of the batch that a value is not finite for, if it has a row for each."""
+        """Name the samples of the batch for which a value is not finite, if it has a row for each."""
         count = len(batch[0]) if batch else 0
         if value.ndim == 0 or value.shape[0] != count:
             return ""
@@ -93,19 +87,19 @@ class CheckedStep:
         if len(bad) == count:
             return " for every sample of the batch"
         shown = ", ".join(map(str, bad[:5])) + (", ..." if len(bad) > 5 else "")
-        rows = (
-            f" (rows {', '.join(map(str, self.rows[bad[:5]]))} of the data)" if self.rows is not None else ""
-        )
+        rows = ""
+        if self.rows is not None:
+            rows = f" (rows {', '.join(map(str, self.rows[bad[:5]]))} of the data)"
         return f" for sample {shown} of the batch{rows}"
 
 
 def first_not_finite(
-    graph: Graph, args: Sequence[np.ndarray], wanted: Sequence[Node]
+    graph: Graph, args: Sequence[np.ndarray], preferred: Sequence[Node]
 ) -> tuple[Node, np.ndarray] | None:
-    """The operation by which the outputs of a graph stop being finite, and its value; or an input.
+    """Find the operation or input with which the outputs of a graph stop being finite, and its value.
 
-    Of several causes it is that of the first output in `wanted` that is not finite, else of any output. NaN
-    that is made of infinities counts as their work.
+    Of several causes it is that of the first output in `preferred` that is not finite, else of any output.
+    NaN from infinite operands is attributed to the operation that gave those.
     """
     values: dict[Node, Any] = dict(zip(graph.inputs, args, strict=True))
     origins: dict[Node, Node] = {n: n for n in graph.inputs if not _finite(values[n])}
@@ -117,12 +111,12 @@ def first_not_finite(
                 assert node.primitive is not None
                 values[node] = node.primitive.reference(*operands, **node.params)
             else:
-                found = reference(body, operands)
-                values[node] = tuple(found) if isinstance(node.type, tuple) else found[0]
+                results = reference(body, operands)
+                values[node] = tuple(results) if isinstance(node.type, tuple) else results[0]
         if not _finite(values[node]):
             bad = next((origins[n] for n in node.inputs if n in origins), None)
             origins[node] = node if bad is None else bad
-    culprit = next((origins[n] for n in (*wanted, *graph.outputs) if n in origins), None)
+    culprit = next((origins[n] for n in (*preferred, *graph.outputs) if n in origins), None)
     if culprit is None:
         return None
     value = values[culprit]
@@ -141,5 +135,5 @@ def _finite(value: Any) -> bool:
 
 def _kinds(value: np.ndarray) -> str:
     wide = value.astype("float64")
-    kinds = [name for name, found in (("NaN", np.isnan(wide)), ("infinity", np.isinf(wide))) if found.any()]
+    kinds = [name for name, hits in (("NaN", np.isnan(wide)), ("infinity", np.isinf(wide))) if hits.any()]
     return " and ".join(kinds)

@@ -1,4 +1,4 @@
-"""Outputs of a model by name, and settings (losses, weights, metrics, targets) handed out to them."""
+"""Outputs of a model by name, and assignment of losses, weights, metrics and targets to them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from hornbeam._internal.naming import nearest
 
 
 def is_several(structure: Any) -> bool:
-    """True for a list, tuple or dict of outputs."""
+    """Return True for a list, tuple or dict of outputs."""
     return isinstance(structure, (list, tuple, dict))
 
 
 class Outputs:
-    """The names of a model's outputs, in order.
+    """Names of a model's outputs, in order.
 
-    y_pred: what the model returned: one tensor, a list or tuple, or a dict. names: the layers' names where
-    the model
-    knows them.
+    y_pred: the model's result: one tensor, a list or tuple, or a dict. names: those of the layers, if the
+    model knows them.
     """
 
     def __init__(self, y_pred: Any, names: Sequence[str] | None = None) -> None:
@@ -35,16 +34,16 @@ class Outputs:
         self.tensors = flat
 
     def without_values(self) -> Outputs:
-        """The same names, holding on to no tensors."""
-        made = object.__new__(Outputs)
-        made.single, made.keys, made.names, made.tensors = self.single, self.keys, self.names, []
-        return made
+        """Return the same names without the tensors."""
+        names = object.__new__(Outputs)
+        names.single, names.keys, names.names, names.tensors = self.single, self.keys, self.names, []
+        return names
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def by_name(self, setting: Any, what: str, missing: Any = None) -> list[Any]:
-        """`setting` (a dict by output name, or a list in order) as one entry per output.
+    def by_name(self, setting: Any, argument: str, default: Any = None) -> list[Any]:
+        """Return `setting` (a dict by output name, or a list in order) with one entry for each output.
 
         Raises ValueError for unknown names and for a list of the wrong length.
         """
@@ -52,44 +51,42 @@ class Outputs:
             unknown = [key for key in setting if str(key) not in self.names]
             if unknown:
                 raise ValueError(
-                    f"{what} names {unknown[0]!r}, which is not an output of the model."
+                    f"{argument} names {unknown[0]!r}, which is not an output of the model."
                     f"{nearest(str(unknown[0]), self.names)} Outputs: {', '.join(self.names)}"
                 )
-            return [setting.get(name, missing) for name in self.names]
+            return [setting.get(name, default) for name in self.names]
         if len(setting) != len(self):
             raise ValueError(
-                f"{what} has {len(setting)} entries, the model has {len(self)} output(s): "
+                f"{argument} has {len(setting)} entries, the model has {len(self)} output(s): "
                 f"{', '.join(self.names)}"
             )
         return list(setting)
 
     def targets(self, y: Any, needed: Sequence[bool]) -> list[Any]:
-        """The targets of each output, None where there are none.
+        """Return the targets of each output, None where they are absent.
 
-        needed: outputs that a loss or metric looks at. Raises ValueError where the structure of y does not
-        match.
+        needed: outputs with a loss or metric. Raises ValueError if the structure of y does not match.
         """
         if self.single and not is_several(y):
             return [y]
         if isinstance(y, dict):
-            found = self.by_name(y, "y")
+            targets = self.by_name(y, "y")
             absent = [
                 name
-                for name, target, must in zip(self.names, found, needed, strict=True)
+                for name, target, must in zip(self.names, targets, needed, strict=True)
                 if must and target is None
             ]
             if absent:
                 raise ValueError(
                     f"y has no entry for the output {absent[0]!r}; it has: {', '.join(map(str, y))}"
                 )
-            return found
+            return targets
         if not is_several(y):
             if sum(needed) == 1:
                 return [y if must else None for must in needed]
             raise ValueError(
                 f"the model has {len(self)} outputs ({', '.join(self.names)}), y is one array: give a list "
-                f"or a dict of "
-                f"{len(self)} arrays"
+                f"or a dict of {len(self)} arrays"
             )
         if len(y) != len(self) and len(y) == sum(needed):
             rest = iter(y)
@@ -97,19 +94,19 @@ class Outputs:
         return self.by_name(y, "y")
 
     def weights(self, sample_weight: Any) -> list[Any]:
-        """The sample weights of each output; one array goes to all of them."""
+        """Return the sample weights of each output; one array serves all of them."""
         if is_several(sample_weight):
             return self.by_name(sample_weight, "sample_weight")
         return [sample_weight] * len(self)
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
-    """The names, numbered where one comes again."""
-    made: dict[str, None] = {}
+    """Return the names, numbered where one is repeated."""
+    unique: dict[str, None] = {}
     for name in names:
         count, candidate = 0, name
-        while candidate in made:
+        while candidate in unique:
             count += 1
             candidate = f"{name}_{count}"
-        made[candidate] = None
-    return list(made)
+        unique[candidate] = None
+    return list(unique)

@@ -1,8 +1,8 @@
-"""Where the time of a step goes: `model.profile()` and `fit(profile=True)`.
+"""Time of a step by layer and kernel: `model.profile()` and `fit(profile=True)`.
 
-Every instruction of compiled code is timed. Its work is known from shapes, the machine's roof is measured,
-and the layers that it computes are those whose call made its nodes; the time of a kernel that serves several
-layers is split between them by the number of nodes.
+Every instruction of compiled code is timed. Its FLOPs and bytes follow from shapes, the machine's peak is
+measured, and an instruction belongs to the layers whose calls created its nodes; the time of a kernel for
+several layers is divided among them by the number of nodes.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ ELSEWHERE = "(elsewhere)"
 class Kernel:
     """One instruction of compiled code. `seconds`, `runs`, `flops` and `nbytes` are those of one step.
 
-    `layers` says which layers it serves, forward and backward, and with what share. `roof` is the part of
-    its time that the machine would need at its measured peak (above 1 where a kernel saves arithmetic or
-    finds its operands in a nearer cache), None where it is not known.
+    label: instruction with its epilogues and shapes. layers: (layer, backward) -> proportion of the kernel.
+    roof: fraction of its time that the machine would need at its measured peak (above 1 if a kernel saves
+    arithmetic or finds its operands in a nearer cache), None if unknown.
     """
 
     name: str
-    what: str
+    label: str
     layers: dict[tuple[str, bool], float]
     runs: float
     seconds: float
@@ -39,7 +39,7 @@ class Kernel:
 
 @dataclass
 class LayerTime:
-    """What one layer takes in a step, in seconds; FLOPs and bytes that it computes and moves."""
+    """Time of one layer in a step, in seconds, with its FLOPs and the bytes that it moves."""
 
     name: str
     forward: float = 0.0
@@ -51,7 +51,7 @@ class LayerTime:
 
     @property
     def seconds(self) -> float:
-        """Forward and backward."""
+        """Time of forward and backward pass."""
         return self.forward + self.backward
 
     @property
@@ -61,14 +61,18 @@ class LayerTime:
 
 
 class Profile:
-    """Time, work and share of the machine's roof per kernel and per layer.
+    """Time, FLOPs and fraction of the machine's peak for each kernel and each layer.
 
-    kernels, layers: `Kernel` and `LayerTime` objects, the costliest first. steps: how many were measured.
-    seconds: wall time of one, of which `kernel_seconds` were spent in kernels; the rest gathers batches and
-    hands over between instructions.
+    Attributes:
+        kernels: `Kernel` objects, the costliest first.
+        layers: `LayerTime` objects, the costliest first.
+        steps: Number of measured steps.
+        seconds: Wall time of one, of which `kernel_seconds` were spent in kernels; the rest gathers batches
+            and passes from one instruction to the next.
 
-    >>> profile = model.profile(x, y)  # doctest: +SKIP
-    >>> profile.table()  # doctest: +SKIP
+    Example:
+        >>> profile = model.profile(x, y)  # doctest: +SKIP
+        >>> profile.table()  # doctest: +SKIP
     """
 
     def __init__(
@@ -83,17 +87,17 @@ class Profile:
 
     @property
     def kernel_seconds(self) -> float:
-        """Time of one step that kernels took."""
+        """Time of kernels in one step."""
         return sum(kernel.seconds for kernel in self.kernels)
 
     @property
     def flops(self) -> float:
-        """FLOPs of one step, by the textbook."""
+        """FLOPs of one step, counted from shapes."""
         return sum(kernel.flops for kernel in self.kernels)
 
     def _merged(self) -> Iterable[Kernel]:
-        """Instructions that do the same for the same layers are one kernel here."""
-        found: dict[tuple, Kernel] = {}
+        """Merge instructions that do the same for the same layers."""
+        kernels: dict[tuple, Kernel] = {}
         for report in self._reports:
             for item in report["instructions"]:
                 if not item["runs"]:
@@ -101,19 +105,19 @@ class Profile:
                 layers = _shares(item["scopes"])
                 runs, nanos = item["runs"] / self.steps, item["nanos"] / self.steps
                 key = (item["kind"], item["what"], *sorted(layers.items()))
-                kernel = found.setdefault(key, Kernel(item["kind"], item["what"], layers, 0, 0, 0, 0, 0.0))
+                kernel = kernels.setdefault(key, Kernel(item["kind"], item["what"], layers, 0, 0, 0, 0, 0.0))
                 kernel.runs += runs
                 kernel.seconds += nanos * 1e-9
                 kernel.flops += runs * item["flops"]
                 kernel.nbytes += runs * item["bytes"]
                 ideal = self._ideal(item)
                 kernel.roof = None if ideal is None else (kernel.roof or 0.0) + runs * ideal
-        for kernel in found.values():
+        for kernel in kernels.values():
             kernel.roof = kernel.roof / kernel.seconds if kernel.roof and kernel.seconds else None
-        return found.values()
+        return kernels.values()
 
     def _ideal(self, item: Mapping[str, Any]) -> float | None:
-        """Seconds of one run at the machine's roof, of arithmetic or of memory, whichever takes longer."""
+        """Return the seconds of one run at the machine's peak, of arithmetic or of memory."""
         machine = self.machine
         if machine is None:
             return None
@@ -128,10 +132,10 @@ class Profile:
         return max(item["flops"] / peak, item["bytes"] / read)
 
     def _by_layer(self) -> Iterable[LayerTime]:
-        found: dict[str, LayerTime] = {}
+        layers: dict[str, LayerTime] = {}
         for kernel in self.kernels:
             for (name, backward), share in kernel.layers.items():
-                layer = found.setdefault(name, LayerTime(name))
+                layer = layers.setdefault(name, LayerTime(name))
                 if backward:
                     layer.backward += share * kernel.seconds
                 else:
@@ -140,16 +144,23 @@ class Profile:
                 layer.nbytes += share * kernel.nbytes
                 if kernel.roof is not None and layer.ideal is not None:
                     layer.ideal += share * kernel.roof * kernel.seconds
-                layer.kernels.append(kernel.what)
+                layer.kernels.append(kernel.label)
         if self.machine is None:
-            for layer in found.values():
+            for layer in layers.values():
                 layer.ideal = None
-        return found.values()
+        return layers.values()
 
     # -- for people ----------------------------------------------------------------------------------------
 
     def table(self, rows: int | None = 20) -> str:
-        """Layers and kernels as tables, the costliest first; `rows` bounds each of them (None: all)."""
+        """Return layers and kernels as tables, the costliest first.
+
+        Args:
+            rows: Largest number of rows of each table, None for all.
+
+        Returns:
+            Text of both tables.
+        """
         from rich.console import Group
         from rich.text import Text
 
@@ -192,7 +203,7 @@ class Profile:
         return text
 
     def _local(self, name: str) -> str:
-        """A layer's path without the model's own name, if all paths begin with it."""
+        """Return a layer's path without the model's own name, if all paths begin with it."""
         paths = [layer.name for layer in self.layers if "/" in layer.name]
         first = paths[0].split("/")[0] + "/" if paths else ""
         return name.removeprefix(first) if all(path.startswith(first) for path in paths) else name
@@ -211,10 +222,10 @@ class Profile:
 
     def _kernel_row(self, kernel: Kernel) -> list[str]:
         seconds = kernel.seconds
-        places = [self._local(name) + ("'" if backward else "") for name, backward in kernel.layers]
+        layers = [self._local(name) + ("'" if backward else "") for name, backward in kernel.layers]
         return [
-            _short(kernel.what, 52),
-            _short(", ".join(places), 30),
+            _short(kernel.label, 52),
+            _short(", ".join(layers), 30),
             f"{kernel.runs:.3g}",
             _time(seconds),
             _percent(seconds, self.kernel_seconds),
@@ -226,9 +237,12 @@ class Profile:
     # -- for tools -----------------------------------------------------------------------------------------
 
     def to_chrome_trace(self, path: str | os.PathLike[str]) -> None:
-        """Write the recorded runs as a trace that chrome://tracing, Perfetto and speedscope open.
+        """Write the recorded runs as a trace for chrome://tracing, Perfetto and speedscope.
 
         Each instruction is a complete event; those of nested programs lie inside of their loop's.
+
+        Args:
+            path: Path of a JSON file.
         """
         with open(path, "w", encoding="utf-8") as file:
             json.dump({"traceEvents": self._events(), "displayTimeUnit": "ms"}, file)
@@ -281,7 +295,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], title: str) -> A
 
 
 def _shares(scopes: Sequence[tuple[str, int]]) -> dict[tuple[str, bool], float]:
-    """(layer, backward) -> share, out of scopes and numbers of nodes."""
+    """Return (layer, backward) -> proportion, from scopes and numbers of nodes."""
     total = sum(count for _, count in scopes)
     if not total:
         return {(ELSEWHERE, False): 1.0}
@@ -289,7 +303,7 @@ def _shares(scopes: Sequence[tuple[str, int]]) -> dict[tuple[str, bool], float]:
 
 
 def _number(value: float) -> str:
-    """With a unit that a word can follow: "1.5 M", "12 "."""
+    """Format with a unit prefix, for a unit to follow: "1.5 M", "12 "."""
     for unit, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if value >= scale:
             return f"{value / scale:.1f} {unit}"
@@ -303,8 +317,8 @@ def _time(seconds: float) -> str:
     return f"{seconds * 1e6:.1f} µs"
 
 
-def _percent(part: float, whole: float) -> str:
-    return f"{part / whole:.1%}" if whole else ""
+def _percent(part: float, total: float) -> str:
+    return f"{part / total:.1%}" if total else ""
 
 
 def _short(text: str, width: int) -> str:

@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 @contextmanager
 def fresh_steps(model: Any) -> Iterator[Mapping[tuple, Any]]:
-    """Inside, the model's steps are compiled anew, for a profile; afterwards the old ones are back."""
+    """Compile the model's steps anew inside of the block, for a profile; restore the old ones afterwards."""
     state = model._training_state
-    kept = state.steps, state.predictors
+    previous = state.steps, state.predictors
     state.steps, state.predictors = Bounded(), Bounded()
     try:
         with current_engine().profiling() as compiled:
             yield compiled
     finally:
-        state.steps, state.predictors = kept
+        state.steps, state.predictors = previous
 
 
 def profile_of(compiled: Mapping[tuple, Any], steps: int, seconds: float) -> Profile:
-    """The profile of what the executables ran in `seconds`."""
+    """Build the profile of executables that ran `steps` steps in `seconds`."""
     reports = [executable.profile() for executable in compiled.values()]
     return Profile(reports, steps, seconds, current_engine().peak())
 
@@ -83,13 +83,13 @@ def profile_model(model: Any, x: Any, y: Any, batch_size: int, steps: int) -> Pr
         started = time.perf_counter()
         next(run)
         seconds = time.perf_counter() - started
-        found = profile_of(compiled, steps, seconds)
+        profile = profile_of(compiled, steps, seconds)
         next(run, None)
-    return found
+    return profile
 
 
 def _prediction(model: Any, data: ArrayData, rows: np.ndarray) -> Iterator[None]:
-    """First one batch, then the others."""
+    """Predict one batch, then the others."""
     batches = [data.table.take(row) for row in rows]
     model._predict_batch(batches[0])
     yield
@@ -99,10 +99,10 @@ def _prediction(model: Any, data: ArrayData, rows: np.ndarray) -> Iterator[None]
 
 
 def _training(model: Any, data: ArrayData, rows: np.ndarray) -> Iterator[None]:
-    """First one step, then the others, then everything as it was before."""
+    """Run one step, then the others, then restore all variables."""
     model._require_compiled("profile")
     step = model._compiled_step("train", data.signature(rows.shape[1]))
-    kept = [(variable, np.array(variable)) for variable in step.traced.variables]
+    values = [(variable, np.array(variable)) for variable in step.traced.variables]
     buffers = data.buffers(current_engine())
     try:
         step.run_many(buffers, rows[:1])
@@ -110,5 +110,5 @@ def _training(model: Any, data: ArrayData, rows: np.ndarray) -> Iterator[None]:
         step.run_many(buffers, rows[1:])
         yield
     finally:
-        for variable, value in kept:
+        for variable, value in values:
             variable.assign(value)

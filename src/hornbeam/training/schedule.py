@@ -1,4 +1,4 @@
-"""The arithmetic of a training: samples, batches, updates, epochs."""
+"""Arithmetic of a training: samples, batches, updates, epochs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TrainingSchedule:
-    """What `fit` is going to do. samples, batch_size: None for streams. steps: updates an epoch, None if only
-    the end of the data tells. one_pass: whether the steps are one pass over the samples.
+    """Numbers of samples, batches, updates and epochs of a `fit`.
 
-    >>> TrainingSchedule(60_000, 128, 469, 12).sentence()
-    '60,000 samples / 128 = 469 updates an epoch, 5,628 in all'
+    Args:
+        samples: Number of samples, None for streams.
+        batch_size: Samples of a batch, None for streams.
+        steps: Updates of an epoch, None if only the end of the data tells.
+        epochs: Number of epochs.
+        one_pass: True if an epoch is one pass over the samples.
+
+    Example:
+        >>> TrainingSchedule(60_000, 128, 469, 12).sentence()
+        '60,000 samples / 128 = 469 updates an epoch, 5,628 in all'
     """
 
     samples: int | None
@@ -23,11 +30,11 @@ class TrainingSchedule:
 
     @property
     def updates(self) -> int | None:
-        """In all epochs."""
+        """Updates of all epochs, None if unknown."""
         return None if self.steps is None else self.steps * max(self.epochs, 0)
 
     def sentence(self) -> str:
-        """What `fit` says before it begins; "" where the number of steps is not known."""
+        """Return the line that `fit` prints first; "" if the number of steps is unknown."""
         if self.steps is None:
             return ""
         updates = f"{_updates(self.steps)} an epoch, {self.updates:,} in all"
@@ -38,7 +45,7 @@ class TrainingSchedule:
         return f"{self.samples:,} samples in batches of {self.batch_size:,}: {updates}"
 
     def epoch(self) -> str:
-        """How the updates of an epoch come about: 60,000 / 128 = 468.75, so 469."""
+        """Return the arithmetic of the updates of an epoch: 60,000 / 128 = 468.75, so 469."""
         if self.samples is None or self.batch_size is None:
             steps = "as many updates as the stream gives batches"
             return steps if self.steps is None else f"{_updates(self.steps)}, one a batch of the stream"
@@ -54,13 +61,13 @@ class TrainingSchedule:
         return f"{text}; each batch is one update"
 
     def all(self) -> str:
-        """All epochs together."""
+        """Return the arithmetic of all epochs."""
         if self.updates is None or self.steps is None:
             return f"{self.epochs:,} epochs"
         text = f"{self.epochs:,} × {self.steps:,} = {_updates(self.updates)}"
         if self.samples is not None and self.batch_size is not None:
-            seen = self.epochs if self.one_pass else self.updates * self.batch_size / self.samples
-            text += f"; each sample is looked at {seen:.3g} time{'s' * (seen != 1)}"
+            passes = self.epochs if self.one_pass else self.updates * self.batch_size / self.samples
+            text += f"; each sample is used {passes:.3g} time{'s' * (passes != 1)}"
         return text
 
 

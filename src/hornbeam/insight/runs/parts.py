@@ -63,7 +63,7 @@ def of_profile(profile: Profile) -> dict[str, Any]:
         for layer in profile.layers
     ]
     kernels = [
-        {"what": kernel.what, "runs": kernel.runs, "seconds": kernel.seconds, "roof": kernel.roof}
+        {"what": kernel.label, "runs": kernel.runs, "seconds": kernel.seconds, "roof": kernel.roof}
         for kernel in profile.kernels[:_MOST_KERNELS]
     ]
     return {

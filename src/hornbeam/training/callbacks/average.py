@@ -12,16 +12,20 @@ from hornbeam.training.callbacks.base import Callback, Logs
 
 @exported("keras.callbacks")
 class SwapEMAWeights(Callback):
-    """Puts the averages that an optimizer with `use_ema=True` keeps into the model for every validation,
-    `evaluate` and `predict`, and the trained weights back afterwards.
+    """Use the moving averages of the weights for every validation, `evaluate` and `predict`.
 
-    swap_on_epoch: leave the averages in from the end of an epoch to the beginning of the next, so that other
-    callbacks save or test those.
+    The averages are those that an optimizer with `use_ema=True` keeps. The trained weights return afterwards.
 
-    Raises ValueError if no optimizer of the model keeps averages.
+    Args:
+        swap_on_epoch: Leave the averages in the model from the end of an epoch to the beginning of the next,
+            so that other callbacks save or test those.
 
-    >>> swap = hornbeam.callbacks.SwapEMAWeights()
-    >>> optimizer = hornbeam.optimizers.Adam(use_ema=True)
+    Raises:
+        ValueError: When training begins, if no optimizer of the model keeps averages.
+
+    Example:
+        >>> swap = hornbeam.callbacks.SwapEMAWeights()
+        >>> optimizer = hornbeam.optimizers.Adam(use_ema=True)
     """
 
     checkpointed = ("_averages_in_model",)
@@ -36,31 +40,31 @@ class SwapEMAWeights(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         if self.swap_on_epoch:
-            self._put(averages=False)
+            self._swap_in(averages=False)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if not self.swap_on_epoch:
             return
-        self._put(averages=True)
+        self._swap_in(averages=True)
         if epoch == self.params["epochs"] - 1 or self.model.stop_training:
-            # `fit` ends by giving the variables their averages, which are in them already.
+            # At its end `fit` assigns the averages to the variables, which hold them already.
             for variable, average in _pairs(self.model.optimizer):
                 average.assign(variable.value)
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
-        self._put(averages=True)
+        self._swap_in(averages=True)
 
     def on_test_end(self, logs: Logs | None = None) -> None:
-        self._put(averages=False)
+        self._swap_in(averages=False)
 
     def on_predict_begin(self, logs: Logs | None = None) -> None:
-        self._put(averages=True)
+        self._swap_in(averages=True)
 
     def on_predict_end(self, logs: Logs | None = None) -> None:
-        self._put(averages=False)
+        self._swap_in(averages=False)
 
-    def _put(self, averages: bool) -> None:
-        """Have the averages in the model, or the trained weights."""
+    def _swap_in(self, averages: bool) -> None:
+        """Put the averages into the model, or the trained weights."""
         if averages == self._averages_in_model:
             return
         self._averages_in_model = averages
@@ -71,18 +75,18 @@ class SwapEMAWeights(Callback):
 
 
 def _averaging(optimizer: Any) -> Iterator[Any]:
-    """The optimizers that keep averages: this one, or those inside it."""
+    """Yield the optimizers that keep averages: this one, or those inside it."""
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     parts = getattr(optimizer, "optimizers", [optimizer])
-    found = [part for part in parts if getattr(part, "use_ema", False)]
-    if not found:
+    averaging = [part for part in parts if getattr(part, "use_ema", False)]
+    if not averaging:
         raise ValueError(
             f"SwapEMAWeights needs an optimizer that keeps averages: give {optimizer!r} use_ema=True"
         )
-    yield from found
+    yield from averaging
 
 
 def _pairs(optimizer: Any) -> Iterator[tuple[Variable, Variable]]:
-    """Every variable with its average; none before the first update."""
+    """Yield every variable with its average; none before the first update."""
     for part in _averaging(optimizer):
         yield from part.averages()

@@ -9,50 +9,54 @@ from typing import TYPE_CHECKING, Any
 from hornbeam.core.registry import exported
 from hornbeam.distribution.processes import is_first, wait_for_all
 from hornbeam.training.callbacks.base import Logs
-from hornbeam.training.callbacks.checkpoint import Saver
+from hornbeam.training.callbacks.checkpoint import CheckpointWriter
 
 if TYPE_CHECKING:  # a run has callbacks
     from hornbeam.training.run import TrainingRun
 
 
 @exported("keras.callbacks")
-class BackupAndRestore(Saver):
-    """Backs training up to a folder, so that a `fit` that was killed goes on where the last backup was made.
+class BackupAndRestore(CheckpointWriter):
+    """Back up a training to a folder, so that a `fit` that was killed continues from the last backup.
 
-    backup_dir: the folder, made if need be, for this training alone. save_freq: "epoch", or a number of
-    steps. double_checkpoint: keep the backup before the last one too, for the case that the last one cannot
-    be read. delete_checkpoint: remove the backup when training ends; False keeps it, and a later `fit` with
-    more epochs goes on from there.
-
-    A backup is a checkpoint (see `Checkpoint`): training goes on behind the last step of it, to the same bits
-    on the native engine as if it had not stopped, where Keras begins the epoch anew. A kill at any moment
+    A backup is a checkpoint (see `Checkpoint`): training continues after its last step, to the same bits on
+    the native engine as if it had not stopped, where Keras begins the epoch anew. A kill at any moment
     leaves a good backup.
 
-    Raises ValueError for wrong arguments and for a model that is not built, ModelFileError for a backup that
-    does not fit the model or cannot be read.
+    Args:
+        backup_dir: Folder for this training alone, created if it does not exist.
+        save_freq: "epoch", or a number of steps.
+        double_checkpoint: Also keep the backup before the last one, in case the last one cannot be read.
+        delete_checkpoint: Remove the backup when training ends. With False, a later `fit` with more epochs
+            continues from it.
 
-    >>> backup = hornbeam.callbacks.BackupAndRestore("backup", save_freq="epoch")
+    Raises:
+        ValueError: For wrong arguments, and for a model that is not built when training begins.
+        ModelFileError: For a backup that does not fit the model or cannot be read.
+
+    Example:
+        >>> backup = hornbeam.callbacks.BackupAndRestore("backup", save_freq="epoch")
     """
 
     resumes = True
-    # A backup that was asked for is on the disk when the next step begins.
+    # A backup is on the disk before the next step begins.
     background = False
 
     def __init__(
         self,
-        backup_dir: Any,
-        save_freq: Any = "epoch",
+        backup_dir: str | os.PathLike[str],
+        save_freq: str | int = "epoch",
         double_checkpoint: bool = False,
         delete_checkpoint: bool = True,
     ) -> None:
         super().__init__()
         if not isinstance(backup_dir, (str, os.PathLike)) or not os.fspath(backup_dir):
             raise ValueError(f"BackupAndRestore needs the name of a folder as backup_dir, got {backup_dir!r}")
-        whole = isinstance(save_freq, int) and not isinstance(save_freq, bool) and save_freq > 0
-        if save_freq != "epoch" and not whole:
+        is_count = isinstance(save_freq, int) and not isinstance(save_freq, bool) and save_freq > 0
+        if save_freq != "epoch" and not is_count:
             raise ValueError(f'save_freq must be "epoch" or a number of steps, got {save_freq!r}')
         self.backup_dir = os.fspath(backup_dir)
-        self.save_freq = save_freq
+        self.save_freq: Any = save_freq
         self.double_checkpoint = double_checkpoint
         self.delete_checkpoint = delete_checkpoint
         self._latest = Path(self.backup_dir, "latest.weights.h5")

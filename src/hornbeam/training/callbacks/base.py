@@ -1,12 +1,16 @@
-"""What a callback is, and the list that calls them."""
+"""Base class of callbacks, the history, and the list that calls them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hornbeam.core.registry import exported
 from hornbeam.training.checkpoint_schema import dict_of, list_of, natural, number
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+    from hornbeam.training.schedule import TrainingSchedule
 
 Logs = Mapping[str, Any]
 
@@ -19,27 +23,27 @@ _BATCH_HOOKS = {
 
 @exported("keras.callbacks")
 class Callback:
-    """Something that watches (and may steer) training: override the hooks you need.
+    """Base class of objects that observe and steer training: override the hooks that you need.
 
-    `self.model` is the model, `self.params` has "epochs", "steps", "verbose". `logs` holds floats by metric
-    name. Set
-    `self.model.stop_training = True` to end training after this epoch (from a batch hook: after this batch).
+    `self.model` is the model, `self.params` has "epochs", "steps" and "verbose". `logs` holds floats by
+    metric name. Set `self.model.stop_training = True` to end training after this epoch (from a batch hook:
+    after this batch).
 
     A callback that overrides a batch hook makes training take one call of the engine per step. With the class
     attribute `chunked = True` the hooks `on_*_batch_end` are called about eight times a second instead, with
-    the
-    number and logs of the last step, and steps stay free of Python.
+    the number and logs of the last step, and steps stay free of Python.
 
-    >>> class Echo(hornbeam.callbacks.Callback):
-    ...     def on_epoch_end(self, epoch, logs=None): print(epoch, logs)
+    Example:
+        >>> class Echo(hornbeam.callbacks.Callback):
+        ...     def on_epoch_end(self, epoch, logs=None): print(epoch, logs)
     """
 
     chunked = False
-    # Called behind all others, whose state it looks at.
+    # Called after all others, whose state it saves.
     comes_last = False
-    # Attributes that `get_state` keeps.
+    # Names of attributes that checkpoints save and restore.
     checkpointed: tuple[str, ...] = ()
-    # What those of them may be that now are of no kind: see `hornbeam.training.checkpoint_schema`.
+    # Schemas of those that are None now, see `hornbeam.training.checkpoint_schema`.
     schemas: ClassVar[dict[str, Any]] = {}
 
     def __init__(self) -> None:
@@ -52,77 +56,172 @@ class Callback:
         return self._model
 
     def set_params(self, params: dict[str, Any]) -> None:
-        """Called by `fit` with verbose, epochs and steps."""
+        """Set `self.params`; called by `fit`.
+
+        Args:
+            params: Dict with "verbose", "epochs" and "steps".
+        """
         self.params = params
 
     def set_model(self, model: Any) -> None:
-        """Called by `fit` with the model, which is `self.model` from then on."""
+        """Set `self.model`; called by `fit`.
+
+        Args:
+            model: The model that is trained.
+        """
         self._model = model
 
     def get_state(self) -> dict[str, Any]:
-        """What a checkpoint keeps of the callback: numbers, texts, arrays, and lists and dicts of them. By
-        default the attributes that the class names in `kept`."""
+        """Return the state that a checkpoint saves, by default the attributes named in `checkpointed`.
+
+        Returns:
+            Dict of numbers, strings, arrays, and lists and dicts of them.
+        """
         return {name: getattr(self, name) for name in self.checkpointed}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from a `get_state()`; called behind `on_train_begin`."""
+        """Restore the state from a checkpoint; called after `on_train_begin`.
+
+        Args:
+            state: Result of `get_state`.
+        """
         for name in self.checkpointed:
             if name in state:
                 setattr(self, name, state[name])
 
     def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Older name of `on_train_batch_begin`."""
+        """Older name of `on_train_batch_begin`.
+
+        Args:
+            batch: Number of the step, from 0.
+            logs: Empty.
+        """
 
     def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Older name of `on_train_batch_end`."""
+        """Older name of `on_train_batch_end`.
+
+        Args:
+            batch: Number of the step, from 0.
+            logs: Means over the epoch so far, by name.
+        """
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Called before an epoch. epoch: counted from 0."""
+        """Called before an epoch.
+
+        Args:
+            epoch: Number of the epoch, from 0.
+            logs: Empty.
+        """
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Called after an epoch and its validation. logs: metrics, those of validation with the prefix
-        `val_`."""
+        """Called after an epoch and its validation.
+
+        Args:
+            epoch: Number of the epoch, from 0.
+            logs: Metrics by name, those of validation with the prefix `val_`.
+        """
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Called before a training step."""
+        """Called before a training step.
+
+        Args:
+            batch: Number of the step, from 0.
+            logs: Empty.
+        """
         self.on_batch_begin(batch, logs=logs)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Called after a training step. logs: means over the epoch so far."""
+        """Called after a training step.
+
+        Args:
+            batch: Number of the step, from 0.
+            logs: Means over the epoch so far, by name.
+        """
         self.on_batch_end(batch, logs=logs)
 
     def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Called before a step of `evaluate` and of validation."""
+        """Called before a step of `evaluate` and of validation.
+
+        Args:
+            batch: Number of the step, from 0.
+            logs: Empty.
+        """
 
     def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Called after a step of `evaluate` and of validation."""
+        """Called after a step of `evaluate` and of validation.
+
+        Args:
+            batch: Number of the step, from 0.
+            logs: Means over the data so far, by name.
+        """
 
     def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Called before a step of `predict`."""
+        """Called before a step of `predict`.
+
+        Args:
+            batch: Number of the step, from 0.
+            logs: Empty.
+        """
 
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Called after a step of `predict`; logs["outputs"] are the batch's predictions."""
+        """Called after a step of `predict`.
+
+        Args:
+            batch: Number of the step, from 0.
+            logs: Dict with the predictions of the batch as "outputs".
+        """
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Called once when training starts."""
+        """Called once when training begins.
+
+        Args:
+            logs: Empty.
+        """
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """Called once when training ends."""
+        """Called once when training ends.
+
+        Args:
+            logs: Those of the last epoch.
+        """
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
-        """Called when `evaluate` or validation starts."""
+        """Called when `evaluate` or validation begins.
+
+        Args:
+            logs: Empty.
+        """
 
     def on_test_end(self, logs: Logs | None = None) -> None:
-        """Called when `evaluate` or validation ends."""
+        """Called when `evaluate` or validation ends.
+
+        Args:
+            logs: Loss and metrics by name.
+        """
 
     def on_predict_begin(self, logs: Logs | None = None) -> None:
-        """Called when `predict` starts."""
+        """Called when `predict` begins.
+
+        Args:
+            logs: Empty.
+        """
 
     def on_predict_end(self, logs: Logs | None = None) -> None:
-        """Called when `predict` ends."""
+        """Called when `predict` ends.
+
+        Args:
+            logs: Empty.
+        """
 
     def overrides(self, hooks: Iterable[str]) -> bool:
-        """True if one of `hooks` is the callback's own."""
+        """Return True if the callback defines one of the hooks itself.
+
+        Args:
+            hooks: Names of methods.
+
+        Returns:
+            True or False.
+        """
         return any(
             hook in self.__dict__ or getattr(type(self), hook) is not getattr(Callback, hook)
             for hook in hooks
@@ -131,12 +230,16 @@ class Callback:
 
 @exported("keras.callbacks")
 class History(Callback):
-    """Records the logs of every epoch; `fit` returns it. history: {name: [one float an epoch]}. epoch: epoch
-    numbers. schedule: samples, batches and updates (`insight.TrainingSchedule`), None before `fit`."""
+    """Record of the logs of every epoch, which `fit` returns.
+
+    Its attributes are `history` (dict from names to lists with one float per epoch), `epoch` (list of epoch
+    numbers) and `schedule` (samples, batches and updates as a `hornbeam.insight.TrainingSchedule`, None
+    before `fit`).
+    """
 
     checkpointed = ("history", "epoch")
     schemas: ClassVar[dict[str, Any]] = {"history": dict_of(list_of(number)), "epoch": list_of(natural)}
-    schedule: Any = None
+    schedule: TrainingSchedule | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -153,25 +256,34 @@ class History(Callback):
             self.history.setdefault(name, []).append(value)
         self.model.history = self
 
-    def explain(self, x: Any = None, y: Any = None) -> Any:
-        """The loop, the optimizer and the loss of this training with their numbers; see
-        `Model.explain_training`."""
+    def explain(self, x: Tree = None, y: Tree = None) -> Any:
+        """Explain the loop, the optimizer and the loss of this training with their numbers.
+
+        Args:
+            x: Arrays of inputs, as for `Model.explain_training`.
+            y: Arrays of targets.
+
+        Returns:
+            `hornbeam.insight.Explanation`, see `Model.explain_training`.
+        """
         return self.model.explain_training(x, y, history=self)
 
 
 @exported("keras.callbacks")
 class CallbackList:
-    """Several callbacks called as one, in order.
+    """Several callbacks that are called as one, in order.
 
-    callbacks: Callback or list of them. add_history, add_progbar: put a `History` at the end and a
-    `ProgbarLogger` at
-    the front unless one is among them. params: `verbose`, `epochs`, `steps`, which callbacks see as
-    `self.params`.
+    Args:
+        callbacks: Callback, or a list of them.
+        add_history: Append a `History` unless the list has one.
+        add_progbar: Prepend a `ProgbarLogger` unless the list has one.
+        model: The model, see `set_model`.
+        **params: `verbose`, `epochs` and `steps`, which callbacks see as `self.params`.
     """
 
     def __init__(
         self,
-        callbacks: Any = None,
+        callbacks: Callback | Iterable[Any] | None = None,
         add_history: bool = False,
         add_progbar: bool = False,
         model: Any = None,
@@ -195,24 +307,45 @@ class CallbackList:
         self.set_params(params)
 
     def set_params(self, params: dict[str, Any]) -> None:
-        """Hand the parameters of `fit` to all callbacks."""
+        """Pass the parameters of `fit` to all callbacks.
+
+        Args:
+            params: Dict with "verbose", "epochs" and "steps".
+        """
         self.params = params
         for callback in self.callbacks:
             callback.set_params(params)
 
     def set_model(self, model: Any) -> None:
-        """Hand the model to all callbacks."""
+        """Pass the model to all callbacks.
+
+        Args:
+            model: The model that is trained.
+        """
         if self.history is not None:
             model.history = self.history
         for callback in self.callbacks:
             callback.set_model(model)
 
     def wants_batches(self, mode: str) -> bool:
-        """True if a callback must be called at every single step of `mode` ("train", "test" or "predict")."""
+        """Return True if a callback must be called at every single step.
+
+        Args:
+            mode: "train", "test" or "predict".
+
+        Returns:
+            True or False.
+        """
         return any(not c.chunked and c.overrides(_BATCH_HOOKS[mode]) for c in self.callbacks)
 
     def call_chunked(self, mode: str, batch: int, logs: Logs) -> None:
-        """Tell the callbacks that are content with the last step of a chunk."""
+        """Call the callbacks that only need the last step of a chunk.
+
+        Args:
+            mode: "train", "test" or "predict".
+            batch: Number of the last step, from 0.
+            logs: Logs of the last step.
+        """
         for callback in self.callbacks:
             if callback.chunked:
                 getattr(callback, f"on_{mode}_batch_end")(batch, logs)
@@ -276,7 +409,7 @@ class CallbackList:
 
 
 def rated_optimizers(optimizer: Any) -> dict[str, Any]:
-    """The optimizers that have a learning rate, by the name under which logs show it."""
+    """Return the optimizers that have a learning rate, by the name under which logs show it."""
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     if hasattr(optimizer, "optimizers"):
         return {f"learning_rate_{part.name}": part for part in optimizer.optimizers}
@@ -284,7 +417,7 @@ def rated_optimizers(optimizer: Any) -> dict[str, Any]:
 
 
 def learning_rates(optimizer: Any) -> dict[str, float]:
-    """The present learning rates, as logs show them."""
+    """Return the present learning rates, as logs show them."""
     return {name: float(part.learning_rate) for name, part in rated_optimizers(optimizer).items()}
 
 

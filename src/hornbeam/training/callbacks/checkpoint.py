@@ -1,4 +1,4 @@
-"""Checkpoints of a whole training, written while it goes on, and going on from them."""
+"""Checkpoints of a whole training, written while it continues, and resuming from them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import datetime
 import os
 import threading
 import time
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,32 +14,33 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam._internal.validation import check_int
+from hornbeam._internal.warn import warn_user
 from hornbeam.distribution.processes import is_first, slowest
 from hornbeam.engines import current_engine
 from hornbeam.training.callbacks.base import Callback, CallbackList, Logs
-from hornbeam.training.callbacks.monitor import _Monitor
+from hornbeam.training.callbacks.monitor import Monitor
 
 if TYPE_CHECKING:  # a run has callbacks
     from hornbeam.training.run import TrainingRun
 
 
-class Saver(Callback):
-    """Makes checkpoints: takes the state of a run between two steps, and has a thread write it.
+class CheckpointWriter(Callback):
+    """Base class of callbacks that write checkpoints: copies the state between two steps, writes in a thread.
 
-    A subclass says where they go (`_path`) and what goes when one is written (`_written`). A checkpoint that
-    is due while another is being written waits, and gives way to a later one unless it is the best.
+    A subclass chooses the path (`_path`) and cleans up after a write (`_written`). A checkpoint that is due
+    while another is written waits, and gives way to a later one unless it is the best.
     """
 
     comes_last = True
     chunked = True
     background = True
-    # Whether a `fit` goes on from its checkpoints by itself.
+    # True if a `fit` continues from its checkpoints without being asked to.
     resumes = False
 
     def __init__(self) -> None:
         super().__init__()
         self._writer: threading.Thread | None = None
-        # The newest, and the best that is not written yet.
+        # The newest checkpoint, and the best one, that are not written yet.
         self._waiting: dict[str, tuple[Path, list[Any], dict[str, Any]]] = {}
         self._lock = threading.Lock()
         self._failed: OSError | None = None
@@ -53,13 +53,17 @@ class Saver(Callback):
         """Called, maybe in another thread, when a checkpoint is on the disk."""
 
     def candidates(self) -> list[Path]:
-        """Checkpoints to go on from, the best choice first."""
+        """Return the checkpoints to resume from, the best choice first."""
         raise NotImplementedError
 
     def save_now(self) -> str:
-        """Write a checkpoint of the present moment and wait for it. Returns its file's name.
+        """Write a checkpoint of the present moment and wait for it.
 
-        Raises OSError if it cannot be written.
+        Returns:
+            Name of the file.
+
+        Raises:
+            OSError: If the file cannot be written.
         """
         path = self._save(finished=False)
         self.wait()
@@ -111,50 +115,58 @@ class Saver(Callback):
             write_checkpoint(path, groups, state)
             self._written(path)
             self._failed = None
-        except OSError as error:  # a full disk: training goes on, and so does what was written before
+        except OSError as error:  # a full disk: training continues, earlier checkpoints stay
             self._failed = error
 
     def _report(self) -> None:
-        """Say, once, that checkpoints cannot be written."""
+        """Warn, once, that checkpoints cannot be written."""
         if self._failed is None or self._reported:
             self._reported = self._failed is not None
             return
         self._reported = True
-        kept = self.candidates()
-        warnings.warn(
-            f"{type(self).__name__}: a checkpoint could not be written ({self._failed}). Training goes on; "
-            + (f"the last good checkpoint is {str(kept[0])!r}" if kept else "there is no good checkpoint"),
+        good = self.candidates()
+        last = f"the last good checkpoint is {str(good[0])!r}" if good else "no checkpoint is good"
+        warn_user(
+            f"{type(self).__name__}: a checkpoint could not be written ({self._failed}). Training continues; "
+            f"{last}",
             RuntimeWarning,
-            stacklevel=4,
         )
 
 
-class Checkpoint(_Monitor, Saver):
-    """Keeps checkpoints of the whole training in a folder, from which `fit(resume=folder)` goes on as if it
-    had never stopped: to the same bits, on the native engine.
+class Checkpoint(Monitor, CheckpointWriter):
+    """Keep checkpoints of the whole training in a folder, from which `fit(resume=folder)` continues.
 
-    A checkpoint is a `.weights.h5` file, which `load_weights` (and Keras) can read, with everything else
-    beside the weights: optimizer, random states, position in the data and their order, metrics, history, and
-    what callbacks remember. A thread writes it while training goes on; it is there as a whole or not at all,
-    and every value in it has a checksum.
+    The resumed training ends as if it had never stopped: in the same bits, on the native engine.
 
-    folder: made if it is not there. every: "epoch", a number of steps, or a datetime.timedelta; steps and
-    times are looked at about eight times a second. keep: how many of the newest stay. keep_best: the name of
-    a metric, such as "val_loss": the best one stays too, its name is `best_path`. mode: "min" or "max", where
-    the metric's name does not tell.
+    A checkpoint is a `.weights.h5` file, which `load_weights` (and Keras) can read. Besides the weights it
+    holds the optimizer, random states, the position in the data and their order, metrics, history, and the
+    state of callbacks. A thread writes it while training continues; the file is complete or absent, and
+    every value in it has a checksum.
 
-    With a Checkpoint, Ctrl-C and SIGTERM make one more at the end of the step and then end the training; a
-    second Ctrl-C ends it at once. If the disk is full, training goes on and says so.
+    With a Checkpoint, Ctrl-C and SIGTERM write one more at the end of the step and then end the training; a
+    second Ctrl-C ends it at once. If the disk is full, training continues with a warning.
 
-    Raises ValueError for wrong arguments.
+    Args:
+        folder: Folder of the checkpoints, created if it does not exist.
+        every: "epoch", a number of steps, or a datetime.timedelta. Steps and times are compared about eight
+            times a second.
+        keep: Number of newest checkpoints that stay.
+        keep_best: Name of a metric, such as "val_loss": the best checkpoint stays too, its name is
+            `best_path`.
+        mode: "min" or "max", where the metric's name does not tell.
+        background: False writes before the next step begins, instead of in a thread.
 
-    >>> keep = hornbeam.callbacks.Checkpoint("run", every="epoch", keep=2, keep_best="val_loss")
+    Raises:
+        ValueError: For wrong arguments.
+
+    Example:
+        >>> keep = hornbeam.callbacks.Checkpoint("run", every="epoch", keep=2, keep_best="val_loss")
     """
 
     def __init__(
         self,
-        folder: Any,
-        every: Any = "epoch",
+        folder: str | os.PathLike[str],
+        every: str | int | datetime.timedelta = "epoch",
         keep: int = 2,
         keep_best: str | None = None,
         mode: str = "auto",
@@ -164,8 +176,8 @@ class Checkpoint(_Monitor, Saver):
         if not isinstance(folder, (str, os.PathLike)) or not os.fspath(folder):
             raise ValueError(f"Checkpoint needs the name of a folder, got {folder!r}")
         self.folder = Path(folder)
-        number = isinstance(every, (int, np.integer)) and not isinstance(every, bool) and every > 0
-        if every != "epoch" and not number and not isinstance(every, datetime.timedelta):
+        is_count = isinstance(every, (int, np.integer)) and not isinstance(every, bool) and every > 0
+        if every != "epoch" and not is_count and not isinstance(every, datetime.timedelta):
             raise ValueError(
                 f'every must be "epoch", a number of steps or a datetime.timedelta, got {every!r}'
             )
@@ -175,7 +187,7 @@ class Checkpoint(_Monitor, Saver):
         self.background = background
         self.best_path: str | None = None
         self.checkpointed = () if keep_best is None else ("best", "best_path")
-        self._interval = every.total_seconds() if isinstance(every, datetime.timedelta) else every
+        self._interval: Any = every.total_seconds() if isinstance(every, datetime.timedelta) else every
         self._began = 0.0
 
     def candidates(self) -> list[Path]:
@@ -210,7 +222,7 @@ class Checkpoint(_Monitor, Saver):
         return isinstance(self.every, datetime.timedelta)
 
     def _passed(self) -> float:
-        """Seconds or updates since the last checkpoint, the same in all processes."""
+        """Return seconds or updates since the last checkpoint, equal in all processes."""
         if self._timed:
             return slowest(time.monotonic() - self._began)
         return self.model._training_run.updates_now - self._began
@@ -228,10 +240,10 @@ class Checkpoint(_Monitor, Saver):
 
 
 def with_checkpoint(callbacks: Any, resume: Any) -> tuple[Any, list[Path] | None]:
-    """What `fit(resume=...)` adds to its callbacks, and the files to go on from: None for those of a callback
-    that goes on by itself.
+    """Add the Checkpoint of `fit(resume=...)` to its callbacks. Also returns the files to resume from.
 
-    Raises TypeError for what is no path, FileNotFoundError for a checkpoint that is not there.
+    The files are None for those of a callback that resumes without being asked to. Raises TypeError unless
+    `resume` is a path, FileNotFoundError for a checkpoint that does not exist.
     """
     if resume is None:
         return callbacks, None
@@ -240,26 +252,26 @@ def with_checkpoint(callbacks: Any, resume: Any) -> tuple[Any, list[Path] | None
     path = Path(resume)
     if path.name.endswith(".h5"):
         if not path.is_file():
-            raise FileNotFoundError(f"resume={str(path)!r}: there is no such checkpoint")
+            raise FileNotFoundError(f"resume={str(path)!r}: this checkpoint does not exist")
         return callbacks, [path]
     if path.exists() and not path.is_dir():
         raise ValueError(f"resume={str(path)!r} is neither a folder nor a checkpoint (.weights.h5)")
-    given = CallbackList(callbacks).callbacks if not isinstance(callbacks, CallbackList) else None
-    known = callbacks.callbacks if given is None else given
-    saver = next((c for c in known if isinstance(c, Checkpoint) and c.folder == path), None)
-    if saver is None:
-        if given is None:
+    as_list = CallbackList(callbacks).callbacks if not isinstance(callbacks, CallbackList) else None
+    members = callbacks.callbacks if as_list is None else as_list
+    writer = next((c for c in members if isinstance(c, Checkpoint) and c.folder == path), None)
+    if writer is None:
+        if as_list is None:
             raise ValueError(f"resume={str(path)!r}: put a Checkpoint({str(path)!r}) into the CallbackList")
-        saver = Checkpoint(path)
-        given.append(saver)
-    return (callbacks if given is None else given), saver.candidates()
+        writer = Checkpoint(path)
+        as_list.append(writer)
+    return (callbacks if as_list is None else as_list), writer.candidates()
 
 
 def resume_from(run: TrainingRun, candidates: Sequence[Path] | None) -> str:
-    """Restore a run from the first of the checkpoints that is whole, if there is any. Without `candidates`,
-    from those of a callback that goes on by itself. Returns a sentence that says so.
+    """Restore a run from the first checkpoint that is complete, if any. Returns a sentence about it.
 
-    Raises ModelFileError if there are some and none is good.
+    Without `candidates`, the checkpoints are those of a callback that resumes without being asked to. Raises
+    ModelFileError if none of several is good.
     """
     if candidates is None:
         candidates = [path for saver in run.savers if saver.resumes for path in saver.candidates()]
@@ -272,8 +284,8 @@ def resume_from(run: TrainingRun, candidates: Sequence[Path] | None) -> str:
     model = run.model
     if not model.built:
         raise ValueError(
-            "a training can go on with a model that is built before fit() only: begin it with an Input, or "
-            "call it on a batch of data"
+            "a training can only be resumed with a model that is built before fit(): begin it with an Input, "
+            "or call it on a batch of data"
         )
     optimizer = model.optimizer
     if optimizer is not None and not optimizer.built:
@@ -284,9 +296,7 @@ def resume_from(run: TrainingRun, candidates: Sequence[Path] | None) -> str:
         except ModelFileError as error:
             if path == candidates[-1]:
                 raise ModelFileError(f"the checkpoint {str(path)!r} cannot be used: {error}") from error
-            warnings.warn(
-                f"the checkpoint {str(path)!r} cannot be used, an earlier one is taken: {error}", stacklevel=3
-            )
+            warn_user(f"the checkpoint {str(path)!r} cannot be used, an earlier one is read: {error}")
             continue
-        return f"going on from {str(path)!r}: epoch {run.epoch + 1}, update {run.updates_now + 1:,}"
+        return f"resuming from {str(path)!r}: epoch {run.epoch + 1}, update {run.updates_now + 1:,}"
     return ""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-import warnings
 from typing import Any, ClassVar
 
 import numpy as np
 
 from hornbeam._internal.naming import nearest
 from hornbeam._internal.validation import check_int
+from hornbeam._internal.warn import warn_user
 from hornbeam.core.registry import exported
 from hornbeam.distribution.processes import say
 from hornbeam.training.callbacks.base import Callback, Logs, learning_rates, rated_optimizers
 from hornbeam.training.checkpoint_schema import any_array, list_of, number, optional
 
+# Parts of names of metrics that are better if larger, and if smaller.
 _UP = (
     "acc", "auc", "precision", "recall", "f1", "fbeta", "iou", "r2", "cosine", "top_k",
     "positives", "negatives", "specificity", "sensitivity",
@@ -25,8 +26,8 @@ _DOWN = (
 )  # fmt: skip
 
 
-class _Monitor(Callback):
-    """Knows which metric is watched, in which direction it improves, and its best value."""
+class Monitor(Callback):
+    """Base class of callbacks that follow a metric: its direction, and its best value."""
 
     schemas: ClassVar[dict[str, Any]] = {"best": optional(number)}
 
@@ -45,12 +46,12 @@ class _Monitor(Callback):
         self._warned = False
 
     def _sign(self) -> float:
-        """+1 where larger is better, -1 where smaller is. Raises ValueError if the name does not tell."""
+        """Return +1 where larger is better, -1 where smaller is. Raises ValueError if the name is no help."""
         if self.mode != "auto":
             return 1.0 if self.mode == "max" else -1.0
         name = self.monitor.removeprefix("val_").lower()
-        known = self.model.metrics if self.model is not None else ()
-        for metric in (inner for outer in known for inner in getattr(outer, "metrics", [outer])):
+        metrics = self.model.metrics if self.model is not None else ()
+        for metric in (inner for outer in metrics for inner in getattr(outer, "metrics", [outer])):
             direction = getattr(metric, "_direction", None)
             if metric.name == name and direction in ("up", "down"):
                 return 1.0 if direction == "up" else -1.0
@@ -59,8 +60,8 @@ class _Monitor(Callback):
         if any(part in name for part in _UP):
             return 1.0
         raise ValueError(
-            f"{type(self).__name__}(monitor={self.monitor!r}): the name does not say whether larger is "
-            f"better; "
+            f"{type(self).__name__}(monitor={self.monitor!r}): the name does not tell whether larger is "
+            "better; "
             'give mode="min" or mode="max"'
         )
 
@@ -70,38 +71,42 @@ class _Monitor(Callback):
         return self._sign() * (value - than) > self.min_delta
 
     def _value(self, logs: Logs | None) -> float | None:
-        """The watched metric, or None after saying once that it is not there."""
+        """Return the metric, or None after a warning, once, that it is missing."""
         logs = logs or {}
         if self.monitor in logs:
             return float(logs[self.monitor])
         if not self._warned:
             self._warned = True
-            why = ""
+            hint = nearest(self.monitor, logs)
             if self.monitor.startswith("val_") and not any(name.startswith("val_") for name in logs):
-                why = " There is no validation: give fit() validation_data or validation_split."
-            warnings.warn(
+                hint = " Nothing is validated: give fit() validation_data or validation_split."
+            warn_user(
                 f"{type(self).__name__} watches {self.monitor!r}, which is not among the metrics: "
-                f"{', '.join(logs)}.{why or nearest(self.monitor, logs)}",
-                stacklevel=2,
+                f"{', '.join(logs)}.{hint}"
             )
         return None
 
 
 @exported("keras.callbacks")
-class EarlyStopping(_Monitor):
-    """Stops training when `monitor` has not improved for `patience` epochs.
+class EarlyStopping(Monitor):
+    """Stop training when a metric has not improved for `patience` epochs.
 
-    min_delta: changes up to this do not count. mode: "min", "max", or "auto" by the metric's name. baseline:
-    value that
-    must be beaten. restore_best_weights: end with the weights of the best epoch. start_from_epoch: epochs
-    before this
-    one are not looked at.
+    Args:
+        monitor: Name of the metric in the logs.
+        min_delta: Changes up to this do not count.
+        patience: Epochs without improvement before training stops.
+        verbose: 1 prints when training stops.
+        mode: "min", "max", or "auto" by the metric's name.
+        baseline: Value that must be exceeded.
+        restore_best_weights: End with the weights of the best epoch.
+        start_from_epoch: Ignore epochs before this one, counted from 0.
 
-    >>> stop = hornbeam.callbacks.EarlyStopping(patience=3, restore_best_weights=True)
+    Example:
+        >>> stop = hornbeam.callbacks.EarlyStopping(patience=3, restore_best_weights=True)
     """
 
     checkpointed = ("best", "best_epoch", "best_weights", "wait", "stopped_epoch", "_stopped")
-    schemas: ClassVar[dict[str, Any]] = {**_Monitor.schemas, "best_weights": optional(list_of(any_array))}
+    schemas: ClassVar[dict[str, Any]] = {**Monitor.schemas, "best_weights": optional(list_of(any_array))}
 
     def __init__(
         self,
@@ -162,12 +167,22 @@ class EarlyStopping(_Monitor):
 
 
 @exported("keras.callbacks")
-class ReduceLROnPlateau(_Monitor):
-    """Multiplies the learning rate by `factor` when `monitor` has not improved for `patience` epochs.
+class ReduceLROnPlateau(Monitor):
+    """Multiply the learning rate by `factor` when a metric has not improved for `patience` epochs.
 
-    cooldown: epochs to wait after a reduction. min_lr: it never goes below. min_delta: changes up to this do
-    not count.
-    Raises ValueError for a factor of 1 or more.
+    Args:
+        monitor: Name of the metric in the logs.
+        factor: Factor below 1.
+        patience: Epochs without improvement before a reduction.
+        verbose: 1 prints reductions.
+        mode: "min", "max", or "auto" by the metric's name.
+        min_delta: Changes up to this do not count.
+        cooldown: Epochs to wait after a reduction.
+        min_lr: Lower bound of the learning rate.
+        **kwargs: None are accepted.
+
+    Raises:
+        ValueError: For a factor of 1 or more.
     """
 
     checkpointed = ("best", "cooldown_counter", "wait")
@@ -185,7 +200,7 @@ class ReduceLROnPlateau(_Monitor):
         **kwargs: Any,
     ) -> None:
         if kwargs:
-            raise TypeError(f"ReduceLROnPlateau does not know {', '.join(map(repr, kwargs))}")
+            raise TypeError(f"ReduceLROnPlateau does not accept {', '.join(map(repr, kwargs))}")
         super().__init__(monitor, mode, min_delta)
         if not 0 < factor < 1:
             raise ValueError(
@@ -232,26 +247,36 @@ class ReduceLROnPlateau(_Monitor):
 
 
 @exported("keras.callbacks")
-class ModelCheckpoint(_Monitor):
-    """Saves the model, or its weights, while it trains.
+class ModelCheckpoint(Monitor):
+    """Save the model, or its weights, while it trains.
 
-    filepath: may name `epoch`, `batch` and metrics: "at-{epoch:02d}-{val_loss:.2f}.keras". It must end in
-    ".keras", or in
-    ".weights.h5" with save_weights_only. save_best_only: only when `monitor` is better than ever.
-    save_freq: "epoch", or a number of steps. initial_value_threshold: best value to start from.
+    Args:
+        filepath: Path, which may contain `epoch`, `batch` and metrics:
+            "at-{epoch:02d}-{val_loss:.2f}.keras". It ends in ".keras", or in ".weights.h5" with
+            save_weights_only.
+        monitor: Name of the metric for save_best_only.
+        verbose: 1 prints every save.
+        save_best_only: Save only when the metric is better than ever.
+        save_weights_only: Save the weights alone.
+        mode: "min", "max", or "auto" by the metric's name.
+        save_freq: "epoch", or a number of steps.
+        initial_value_threshold: Best value to start from.
+
+    Raises:
+        ValueError: For another ending of the path, or another save_freq.
     """
 
     checkpointed = ("best", "_steps")
 
     def __init__(
         self,
-        filepath: Any,
+        filepath: str | os.PathLike[str],
         monitor: str = "val_loss",
         verbose: int = 0,
         save_best_only: bool = False,
         save_weights_only: bool = False,
         mode: str = "auto",
-        save_freq: Any = "epoch",
+        save_freq: str | int = "epoch",
         initial_value_threshold: float | None = None,
     ) -> None:
         super().__init__(monitor, mode)
@@ -259,14 +284,13 @@ class ModelCheckpoint(_Monitor):
         self.verbose = verbose
         self.save_best_only = save_best_only
         self.save_weights_only = save_weights_only
-        self.save_freq = save_freq
+        self.save_freq: Any = save_freq
         self.best = initial_value_threshold
         ending = ".weights.h5" if save_weights_only else ".keras"
         if not self.filepath.endswith(ending):
             raise ValueError(
                 f"ModelCheckpoint(save_weights_only={save_weights_only}) writes files that end in "
-                f"{ending!r}, "
-                f"got filepath={self.filepath!r}"
+                f"{ending!r}, got filepath={self.filepath!r}"
             )
         if save_freq != "epoch" and (not isinstance(save_freq, int) or save_freq <= 0):
             raise ValueError(f'save_freq must be "epoch" or a number of steps, got {save_freq!r}')
@@ -316,13 +340,13 @@ class ModelCheckpoint(_Monitor):
             self.model.save(path, overwrite=True)
 
     def _path(self, epoch: int, batch: int | None, logs: Logs) -> str:
-        known = {"epoch": epoch + 1, **logs}
+        fields = {"epoch": epoch + 1, **logs}
         if batch is not None:
-            known["batch"] = batch + 1
+            fields["batch"] = batch + 1
         try:
-            return self.filepath.format(**known)
+            return self.filepath.format(**fields)
         except KeyError as missing:
             raise KeyError(
                 f"ModelCheckpoint(filepath={self.filepath!r}) asks for {missing}, the logs have: "
-                f"{', '.join(known)}"
+                f"{', '.join(fields)}"
             ) from None

@@ -12,8 +12,10 @@ from hornbeam.training.progress import Bar
 
 @exported("keras.callbacks")
 class ProgbarLogger(Callback):
-    """Shows progress: with verbose=1 a live bar on a terminal, elsewhere (and with verbose=2) one line an
-    epoch. `evaluate` states accuracies with their 95% interval."""
+    """Show progress: a live bar with verbose=1 on a terminal, elsewhere one line per epoch.
+
+    `evaluate` states accuracies with their 95% confidence interval.
+    """
 
     chunked = True
 
@@ -21,7 +23,6 @@ class ProgbarLogger(Callback):
         super().__init__()
         self._bar: Bar | None = None
         self._inside_fit = False
-        self._shown: dict[str, Any] = {}
 
     @property
     def _epochs(self) -> int:
@@ -30,7 +31,6 @@ class ProgbarLogger(Callback):
     def _open(self, steps: int | None) -> None:
         self._bar = Bar(steps)
         self._bar.live = self._bar.live and self.params.get("verbose") == 1
-        self._shown = {}
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._inside_fit = True
@@ -67,8 +67,8 @@ class ProgbarLogger(Callback):
 
     def on_test_end(self, logs: Logs | None = None) -> None:
         if not self._inside_fit and self._bar is not None:
-            known = accuracy_intervals(self.model)
-            self._end(logs, {name: f"95% interval {bounds}" for name, bounds in known.items()})
+            intervals = accuracy_intervals(self.model)
+            self._end(logs, {name: f"95% interval {bounds}" for name, bounds in intervals.items()})
 
     def on_predict_begin(self, logs: Logs | None = None) -> None:
         self._begin()
@@ -83,9 +83,9 @@ class ProgbarLogger(Callback):
         if not self._inside_fit and self.params.get("verbose"):
             self._open(self.params.get("steps"))
 
-    def _end(self, logs: Logs | None, beside: dict[str, str] | None = None) -> None:
+    def _end(self, logs: Logs | None, notes: dict[str, str] | None = None) -> None:
         if not self._inside_fit and self._bar is not None:
-            self._bar.close(logs or {}, beside=beside)
+            self._bar.close(logs or {}, notes=notes)
             self._bar = None
 
     def _update(self, batch: int, logs: Logs | None) -> None:

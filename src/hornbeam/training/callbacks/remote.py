@@ -1,33 +1,40 @@
-"""Metrics sent to a server."""
+"""The callback that sends metrics to a server."""
 
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from hornbeam._internal.warn import warn_user
 from hornbeam.core.registry import exported
 from hornbeam.distribution.processes import is_first
 from hornbeam.training.callbacks.base import Callback
 
-# A server that does not answer must not hold training up.
+# A server that does not answer must not delay training.
 TIMEOUT_SECONDS = 10
 
 
 @exported("keras.callbacks")
 class RemoteMonitor(Callback):
-    """Sends the metrics of every epoch to a server, in an HTTP POST request.
+    """Send the metrics of every epoch to a server, in an HTTP POST request.
 
-    root, path: together the address. field: name of the form field that holds the JSON text; unused with
-    send_as_json, which makes the JSON the body. headers: further HTTP headers. A server that cannot be
-    reached is warned of, and training goes on.
+    A server that cannot be reached causes a warning, and training continues.
 
-    Raises ValueError for an address that does not begin with http:// or https://.
+    Args:
+        root: First part of the address, with http:// or https://.
+        path: Second part of the address.
+        field: Name of the form field that holds the JSON text, unused with send_as_json.
+        headers: Further HTTP headers.
+        send_as_json: Send the JSON text as the body.
 
-    >>> monitor = hornbeam.callbacks.RemoteMonitor(root="http://localhost:9000", send_as_json=True)
+    Raises:
+        ValueError: For an address that does not begin with http:// or https://.
+
+    Example:
+        >>> monitor = hornbeam.callbacks.RemoteMonitor(root="http://localhost:9000", send_as_json=True)
     """
 
     def __init__(
@@ -50,7 +57,7 @@ class RemoteMonitor(Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if not is_first():
             return
-        # Takes a while to import, which only those pay who send something.
+        # Slow to import, and needed by this callback alone.
         from urllib.parse import urlencode
         from urllib.request import Request, urlopen
 
@@ -64,9 +71,9 @@ class RemoteMonitor(Callback):
             with urlopen(Request(self.root + self.path, body, headers), timeout=TIMEOUT_SECONDS) as answer:
                 answer.read()
         except OSError as error:
-            warnings.warn(f"RemoteMonitor could not send to {self.root}{self.path}: {error}", stacklevel=2)
+            warn_user(f"RemoteMonitor could not send to {self.root}{self.path}: {error}")
 
 
 def _plain(value: Any) -> Any:
-    """A number, or lists of numbers, for JSON."""
+    """Convert to a number, or lists of numbers, for JSON."""
     return np.asarray(value).tolist() if hasattr(value, "dtype") else value

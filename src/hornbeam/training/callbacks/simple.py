@@ -19,10 +19,15 @@ from hornbeam.training.callbacks.base import Callback, Logs, learning_rates, rat
 
 @exported("keras.callbacks")
 class LearningRateScheduler(Callback):
-    """Sets the learning rate before every epoch: `schedule(epoch, lr)` or `schedule(epoch)` returns the new
-    one.
+    """Set the learning rate before every epoch.
 
-    Raises TypeError if the schedule does not return a number.
+    Args:
+        schedule: Function `schedule(epoch, lr)` or `schedule(epoch)` that returns the new rate; epochs count
+            from 0.
+        verbose: 1 prints every rate.
+
+    Raises:
+        TypeError: If the schedule does not return a number.
     """
 
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
@@ -61,23 +66,26 @@ class LearningRateScheduler(Callback):
 
 @exported("keras.callbacks")
 class CSVLogger(Callback):
-    """Writes one line an epoch to a CSV file: the epoch, then the metrics in alphabetical order.
+    """Write one line per epoch to a CSV file: the epoch, then the metrics in alphabetical order.
 
-    append: go on with an existing file.
+    Args:
+        filename: Path of the file.
+        separator: Character between columns.
+        append: Continue an existing file instead of replacing it.
     """
 
-    def __init__(self, filename: Any, separator: str = ",", append: bool = False) -> None:
+    def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
         super().__init__()
         self.filename = os.fspath(filename)
         self.separator = separator
         self.append = append
         self._names: list[str] = []
-        # How long the file was at the end of the last epoch: what a checkpoint did not see is written again.
+        # Length of the file at the end of the last epoch: lines after a checkpoint are written again.
         self._length = 0
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         if is_first():
-            open(self.filename, "a").close()  # a name that cannot be written shows now
+            open(self.filename, "a").close()  # a path that cannot be written fails now
         self._names, self._length = [], 0
 
     def get_state(self) -> dict[str, Any]:
@@ -89,16 +97,16 @@ class CSVLogger(Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if not is_first():
             return
-        logs, new = logs or {}, False
+        logs, is_new = logs or {}, False
         if not self._names:
             self._names = sorted(logs)
-            there = os.path.getsize(self.filename)
-            keep = min(self._length or (there if self.append else 0), there)
+            size = os.path.getsize(self.filename)
+            keep = min(self._length or (size if self.append else 0), size)
             os.truncate(self.filename, keep)
-            new = keep == 0
+            is_new = keep == 0
         with open(self.filename, "a", newline="") as file:
             writer = csv.DictWriter(file, ["epoch", *self._names], delimiter=self.separator, restval="NA")
-            if new:
+            if is_new:
                 writer.writeheader()
             writer.writerow({"epoch": epoch, **{name: logs[name] for name in self._names if name in logs}})
         self._length = os.path.getsize(self.filename)
@@ -106,9 +114,19 @@ class CSVLogger(Callback):
 
 @exported("keras.callbacks")
 class LambdaCallback(Callback):
-    """A callback out of functions: `LambdaCallback(on_epoch_end=lambda epoch, logs: ...)`.
+    """Callback made of functions: `LambdaCallback(on_epoch_end=lambda epoch, logs: ...)`.
 
-    Takes any hook of `Callback` by name.
+    Args:
+        on_epoch_begin: Function `(epoch, logs)`.
+        on_epoch_end: Function `(epoch, logs)`.
+        on_train_begin: Function `(logs)`.
+        on_train_end: Function `(logs)`.
+        on_train_batch_begin: Function `(batch, logs)`.
+        on_train_batch_end: Function `(batch, logs)`.
+        **kwargs: Any other hook of `Callback` by name.
+
+    Raises:
+        TypeError: For unknown hooks.
     """
 
     def __init__(
@@ -136,8 +154,11 @@ class LambdaCallback(Callback):
 
 @exported("keras.callbacks")
 class TerminateOnNaN(Callback):
-    """Stops training when the loss is NaN or infinite, and names the first weight that is. raise_error: raise
-    RuntimeError instead of stopping."""
+    """Stop training when the loss is NaN or infinite, and name the first weight that is.
+
+    Args:
+        raise_error: Raise RuntimeError instead of stopping.
+    """
 
     chunked = True
 
@@ -152,9 +173,11 @@ class TerminateOnNaN(Callback):
         bad = next(
             (v.path for v in self.model.weights if not np.isfinite(np.asarray(v.numpy(), float)).all()), ""
         )
-        message = f"Batch {batch}: invalid loss ({float(loss)}), terminating training"
-        message += f"; the first weight that is not finite is {bad!r}" if bad else "; all weights are finite"
-        message += ". fit(debug_nans=True) says where it begins"
+        cause = f"the first weight that is not finite is {bad!r}" if bad else "all weights are finite"
+        message = (
+            f"Batch {batch}: invalid loss ({float(loss)}), terminating training; {cause}. "
+            "fit(debug_nans=True) finds where it begins"
+        )
         if self.raise_error:
             raise RuntimeError(message)
         say(message)

@@ -17,38 +17,46 @@ from hornbeam.core.registry import exported
 from hornbeam.distribution.processes import is_first
 from hornbeam.layers import Embedding
 from hornbeam.training.callbacks.base import Callback, Logs, learning_rates
+from hornbeam.training.profiler import fresh_steps, profile_of
 
 
 @exported("keras.callbacks")
 class TensorBoard(Callback):
-    """Logs for TensorBoard: metrics and learning rate of every epoch, and what else is asked for.
+    """Write logs for TensorBoard: metrics and learning rate of every epoch, and what else is asked for.
 
-    log_dir: training goes to its folder `train`, validation to `validation`. histogram_freq: every how many
-    epochs to write histograms of the weights, 0 for never; write_images: and pictures of them. write_graph:
-    the layers, as Keras writes them (functional and Sequential models). write_steps_per_second: the speed.
-    update_freq: "epoch", "batch", or every how many steps to write metrics too. profile_batch: a step or a
-    pair (first, last), counted from 1 over the whole training, to time kernel by kernel; the Chrome trace
-    lands in `train`. embeddings_freq: every how many epochs to write the vectors of Embedding layers for
-    the projector; embeddings_metadata: a file with one label a line, or a dict of them by layer name.
+    Args:
+        log_dir: Folder: training goes to its folder `train`, validation to `validation`.
+        histogram_freq: Epochs between histograms of the weights, 0 for none.
+        write_graph: Write the layers, as Keras does (functional and Sequential models).
+        write_images: With histograms, also write images of the weights.
+        write_steps_per_second: Write the speed.
+        update_freq: "epoch", "batch", or a number of steps between further metrics.
+        profile_batch: A step or a pair (first, last), counted from 1 over the whole training, to time kernel
+            by kernel; the Chrome trace is written to `train`. 0 for none.
+        embeddings_freq: Epochs between the vectors of Embedding layers for the projector, 0 for none.
+        embeddings_metadata: A file with one label per line, or a dict of them by layer name.
 
-    Raises ImportError without tensorboardX, ValueError for wrong arguments.
+    Raises:
+        ImportError: Without tensorboardX.
+        ValueError: For wrong arguments.
 
-    >>> board = hornbeam.callbacks.TensorBoard("logs", histogram_freq=1)  # doctest: +SKIP
+    Example:
+        >>> board = hornbeam.callbacks.TensorBoard("logs", histogram_freq=1)  # doctest: +SKIP
     """
 
     checkpointed = ("_train_steps", "_test_steps")
 
     def __init__(
         self,
-        log_dir: Any = "logs",
+        log_dir: str | os.PathLike[str] = "logs",
         histogram_freq: int = 0,
         write_graph: bool = True,
         write_images: bool = False,
         write_steps_per_second: bool = False,
-        update_freq: Any = "epoch",
-        profile_batch: Any = 0,
+        update_freq: str | int = "epoch",
+        profile_batch: int | str | tuple[int, int] = 0,
         embeddings_freq: int = 0,
-        embeddings_metadata: Any = None,
+        embeddings_metadata: str | Mapping[str, str | None] | None = None,
     ) -> None:
         super().__init__()
         _tensorboardx()
@@ -57,7 +65,7 @@ class TensorBoard(Callback):
         self.write_graph = write_graph
         self.write_images = write_images
         self.write_steps_per_second = write_steps_per_second
-        self.update_freq = 1 if update_freq == "batch" else update_freq
+        self.update_freq: Any = 1 if update_freq == "batch" else update_freq
         if self.update_freq != "epoch" and not (isinstance(self.update_freq, int) and self.update_freq > 0):
             raise ValueError(
                 f'update_freq must be "epoch", "batch" or a number of steps, got {update_freq!r}'
@@ -65,7 +73,7 @@ class TensorBoard(Callback):
         self.profile_batch = _steps_to_profile(profile_batch)
         self.embeddings_freq = embeddings_freq
         self.embeddings_metadata = embeddings_metadata
-        # Who writes once an epoch leaves the steps to the engine.
+        # With one write per epoch the steps are left to the engine.
         self.chunked = self.update_freq == "epoch" and self.profile_batch is None
         self._writers: dict[str, Any] = {}
         self._profiling = ExitStack()
@@ -81,8 +89,8 @@ class TensorBoard(Callback):
 
     def _writer(self, folder: str) -> Any:
         if folder not in self._writers:
-            wanted = os.path.join(self.log_dir, folder)
-            self._writers[folder] = _tensorboardx().SummaryWriter(wanted, write_to_disk=is_first())
+            path = os.path.join(self.log_dir, folder)
+            self._writers[folder] = _tensorboardx().SummaryWriter(path, write_to_disk=is_first())
         return self._writers[folder]
 
     # -- steps -------------------------------------------------------------------------------------
@@ -90,8 +98,6 @@ class TensorBoard(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._train_steps = 0
         if self.profile_batch is not None:
-            from hornbeam.training.profiler import fresh_steps
-
             self._compiled = self._profiling.enter_context(fresh_steps(self.model))
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
@@ -115,15 +121,13 @@ class TensorBoard(Callback):
         self._scalars("train", "batch_", logs or {}, self._train_steps)
 
     def _write_profile(self) -> None:
-        from hornbeam.training.profiler import profile_of
-
         assert self.profile_batch is not None
         first, last = self.profile_batch
         seconds = time.perf_counter() - self._profile_began
         folder = Path(self.log_dir, "train")
         folder.mkdir(parents=True, exist_ok=True)
-        found = profile_of(self._compiled, last - first + 1, seconds)
-        found.to_chrome_trace(folder / f"steps_{first}_to_{last}.trace.json")
+        profile = profile_of(self._compiled, last - first + 1, seconds)
+        profile.to_chrome_trace(folder / f"steps_{first}_to_{last}.trace.json")
         self._profiling.close()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
@@ -181,9 +185,9 @@ class TensorBoard(Callback):
             for variable in layer.weights:
                 value = np.array(variable.numpy(), "float32")
                 writer.add_histogram(f"{variable.path}/histogram", value, epoch)
-                pictures = _as_pictures(value) if self.write_images else None
-                if pictures is not None:
-                    writer.add_images(f"{variable.path}/image", pictures, epoch, dataformats="NHWC")
+                images = _as_images(value) if self.write_images else None
+                if images is not None:
+                    writer.add_images(f"{variable.path}/image", images, epoch, dataformats="NHWC")
         writer.flush()
 
 
@@ -195,38 +199,38 @@ def _tensorboardx() -> Any:
     return tensorboardX
 
 
-def _steps_to_profile(wanted: Any) -> tuple[int, int] | None:
-    """First and last step to profile, or None for none."""
+def _steps_to_profile(value: Any) -> tuple[int, int] | None:
+    """Return the first and the last step to profile, None for none."""
     try:
-        parts = wanted.split(",") if isinstance(wanted, str) else wanted
+        parts = value.split(",") if isinstance(value, str) else value
         numbers = [int(x) for x in parts] if isinstance(parts, (list, tuple)) else [int(parts)] * 2
         first, last = numbers * 2 if len(numbers) == 1 else numbers
     except (TypeError, ValueError):
         first, last = -1, -1
     if first < 0 or last < first or (first == 0) != (last == 0):
         raise ValueError(
-            f"profile_batch must be the number of a step or a pair (first, last), got {wanted!r}; 0 is none"
+            f"profile_batch must be the number of a step or a pair (first, last), got {value!r}; 0 is none"
         )
     return (first, last) if first else None
 
 
-def _as_pictures(value: np.ndarray) -> np.ndarray | None:
-    """A weight as pictures (count, height, width, channels), scaled to 0 ... 1, or None for more axes."""
+def _as_images(value: np.ndarray) -> np.ndarray | None:
+    """Scale a weight to images (count, height, width, channels) in 0 ... 1; None for more axes."""
     value = np.squeeze(value)
     if value.ndim == 1:
-        pictures = value.reshape(1, -1, 1, 1)
+        images = value.reshape(1, -1, 1, 1)
     elif value.ndim == 2:
-        turned = value.T if value.shape[0] > value.shape[1] else value
-        pictures = turned[None, :, :, None]
+        transposed = value.T if value.shape[0] > value.shape[1] else value
+        images = transposed[None, :, :, None]
     elif value.ndim == 3:
-        turned = value.transpose(2, 0, 1) if image_data_format() == "channels_last" else value
-        pictures = turned[..., None]
+        transposed = value.transpose(2, 0, 1) if image_data_format() == "channels_last" else value
+        images = transposed[..., None]
     elif value.ndim == 4 and value.shape[-1] in (1, 3, 4):
-        pictures = value
+        images = value
     else:
         return None
-    low, high = float(pictures.min()), float(pictures.max())
-    scaled = (pictures - low) / ((high - low) or 1.0)
+    low, high = float(images.min()), float(images.max())
+    scaled = (images - low) / ((high - low) or 1.0)
     return np.repeat(scaled, 3, axis=-1) if scaled.shape[-1] == 1 else scaled
 
 
@@ -235,7 +239,7 @@ def _embeddings(model: Any) -> Iterator[Any]:
 
 
 def _labels(model: Any, metadata: Any) -> dict[str, list[str]]:
-    """Labels of the rows of each Embedding, read from files."""
+    """Read the labels of the rows of each Embedding from files."""
     names = [layer.name for layer in _embeddings(model)]
     files = metadata if isinstance(metadata, Mapping) else dict.fromkeys(names, metadata)
     for name in files:
@@ -247,7 +251,7 @@ def _labels(model: Any, metadata: Any) -> dict[str, list[str]]:
 
 
 def _graph_summary(text: str) -> Any:
-    """A model's JSON as the summary that TensorBoard draws layers from."""
+    """Wrap a model's JSON in the summary from which TensorBoard draws layers."""
     from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
     from tensorboardX.proto.tensor_pb2 import TensorProto
 
