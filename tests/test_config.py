@@ -133,7 +133,7 @@ def test_limits_for_a_short_run() -> None:
     assert (config.max_epochs(), config.max_steps_per_epoch()) == (2, 100)
     for setter in (config.set_max_epochs, config.set_max_steps_per_epoch):
         for wrong in (0, -1, 1.5, True):
-            with pytest.raises(ValueError, match="whole number above 0"):
+            with pytest.raises(ValueError, match="positive integer"):
                 setter(wrong)
         setter(None)
 

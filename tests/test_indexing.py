@@ -184,7 +184,7 @@ def test_ways_to_write_a_shape() -> None:
     assert x.reshape(-1).shape == reshape(x, 6).shape == (6,)
     assert as_tensor(1.0).reshape(()).shape == ()
     for wrong in (-2, -3), (-1, -1):
-        with pytest.raises(ShapeError, match="sizes are not negative"):
+        with pytest.raises(ShapeError, match="sizes must not be negative"):
             x.reshape(wrong)
     with pytest.raises(ShapeError, match=r"cannot reshape \(6,\) \(6 values\) to \(4, -1\)"):
         x.reshape(4, -1)

@@ -148,9 +148,7 @@ def test_errors_name_the_tensor() -> None:
 
 
 def test_errors_of_shapes_say_what_was_tried() -> None:
-    with pytest.raises(
-        ShapeError, match=r"the inner sizes differ\n  \(sizes that are not known were tried as 83"
-    ):
+    with pytest.raises(ShapeError, match=r"the inner sizes differ\n  \(unknown sizes were tried as 83"):
         X @ np.ones((5, 5), "float32")
     with pytest.raises(ShapeError) as error:
         KerasTensor((2, 3)) + np.ones((2, 4), "float32")
@@ -161,9 +159,9 @@ def test_errors_of_shapes_say_what_was_tried() -> None:
 
 def test_wrong_specifications() -> None:
     for shape in (("a",), (1.5,), ((2, 3),)):
-        with pytest.raises(TypeError, match="a tuple of whole numbers and Nones"):
+        with pytest.raises(TypeError, match="a tuple of integers and None"):
             KerasTensor(shape)
-    with pytest.raises(ShapeError, match="not negative"):
+    with pytest.raises(ShapeError, match="must not be negative"):
         KerasTensor((None, -1))
     with pytest.raises(TypeError, match="unknown dtype 'float99'"):
         KerasTensor((1,), "float99")

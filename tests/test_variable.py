@@ -53,7 +53,7 @@ def test_initializers_are_called_once() -> None:
 @pytest.mark.parametrize(
     ("make", "error", "text"),
     [
-        (lambda: Variable("ones"), ValueError, "needs its `shape`"),
+        (lambda: Variable("ones"), ValueError, "needs `shape`"),
         (lambda: Variable("onse", shape=(1,)), ValueError, "Did you mean 'ones'"),
         (lambda: Variable(initializers.Ones, shape=(1,)), ValueError, r"is the class: write Ones\(\)"),
         (
@@ -62,7 +62,7 @@ def test_initializers_are_called_once() -> None:
             r"variable w should have shape \(3,\)",
         ),
         (lambda: Variable(1.0, name="a/b"), ValueError, "without '/'"),
-        (lambda: Variable(None), TypeError, "cannot make a tensor of NoneType"),
+        (lambda: Variable(None), TypeError, "cannot convert NoneType to a tensor"),
         (lambda: Variable(1.0, layout="x"), TypeError, "TensorLayout"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.engines import current_engine, set_engine
 from hornbeam.ir.types import FLOATS, dtype_name
 
@@ -37,7 +38,7 @@ __all__ = [
     "set_max_steps_per_epoch",
 ]
 
-# Names of Keras's that are not here, and why.
+# Names of Keras that are missing, and the reason.
 MISSING: dict[str, str] = {
     "enable_unsafe_deserialization": "code from a file is never run, so there is nothing to enable",
 }
@@ -244,7 +245,7 @@ def max_steps_per_epoch() -> int | None:
 
 def _limit(name: str, value: Any) -> int | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise ValueError(f"{name} must be a whole number above 0, or None for no limit, got {value!r}")
+        raise ValueError(f"{name} must be a positive integer, or None for no limit, got {value!r}")
     return value
 
 
@@ -253,10 +254,9 @@ if TYPE_CHECKING:
     from hornbeam.dtype_policies import set_dtype_policy as set_dtype_policy
 
 
-def __getattr__(name: str) -> Any:
-    if name in ("dtype_policy", "set_dtype_policy"):  # policies stand above this module
-        from hornbeam import dtype_policies
-
-        return getattr(dtype_policies, name)
-    reason = f": {MISSING[name]}" if name in MISSING else ""
-    raise AttributeError(f"hornbeam.config has no {name!r}{reason}")
+# Policies are above this module.
+__getattr__, __dir__, _ = attach(
+    __name__,
+    {name: "hornbeam.dtype_policies" for name in ("dtype_policy", "set_dtype_policy")},
+    missing=MISSING,
+)

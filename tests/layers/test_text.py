@@ -103,7 +103,7 @@ def test_refuses(make: Any, text: str) -> None:
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: L.Dense(2)(np.array([["a"]])), r"\(Dense\) computes with numbers, it got strings .*'a'"),
+        (lambda: L.Dense(2)(np.array([["a"]])), r"\(Dense\) computes with numbers, got strings .*'a'"),
         (lambda: L.Dense(2)(hornbeam.Input((1,), dtype="string")), "put a TextVectorization, StringLookup"),
         (lambda: hornbeam.ops.exp(hornbeam.Input((1,), dtype="string")), "exp computes with numbers"),
         (lambda: L.StringLookup(vocabulary=CAT)(np.array([1, 2])), "IntegerLookup looks up integers"),
@@ -112,8 +112,8 @@ def test_refuses(make: Any, text: str) -> None:
         (lambda: L.StringLookup(vocabulary=CAT)(np.array(["a", None], object)), "missing values"),
         (lambda: L.StringLookup(vocabulary=CAT)(np.array(["a", np.nan], object)), r"missing values \(nan\)"),
         (lambda: L.StringLookup(vocabulary=CAT)(np.array(["a", 3], object)), "got 3"),
-        (lambda: L.IntegerLookup(vocabulary=[1])(np.array([1, None], object)), "it got objects .such as 1"),
-        (lambda: L.Dense(2)(np.array([[1.0, None]], object)), "it got objects .*fill missing values"),
+        (lambda: L.IntegerLookup(vocabulary=[1])(np.array([1, None], object)), "got objects .such as 1"),
+        (lambda: L.Dense(2)(np.array([[1.0, None]], object)), "got objects .*fill missing values"),
         (lambda: L.Normalization().adapt(np.array([["a"]])), "computes with numbers"),
         (lambda: L.Discretization(num_bins=2).adapt(np.array(["a"])), "computes with numbers"),
         (lambda: L.HashedCrossing(3)([np.ones(3), np.ones(3)]), "Discretization"),

@@ -40,8 +40,6 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 # Imports against that order, made inside a function when it is called. This list may only shrink.
 UPWARD = {
-    ("config.py", "hornbeam.dtype_policies"),
-    ("core/variable.py", "hornbeam.initializers"),
     ("models/model.py", "hornbeam.export"),
     ("models/model.py", "hornbeam.insight"),
     ("models/model.py", "hornbeam.insight.summary"),

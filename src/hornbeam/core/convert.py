@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 
 
 def as_tensor(x: Any, dtype: Any = None) -> Tensor:
-    """`x` as a Tensor: arrays are copied, Python floats become `floatx`, Python ints int32 (int64 if they
-    need it).
-    """
+    """Convert to a Tensor: arrays are copied, Python floats become `floatx`, Python ints int32 or int64."""
     if isinstance(x, Tensor):
         return x if dtype is None or x.dtype == dtype_name(dtype) else cast(x, dtype)
     if isinstance(x, (bool, int, float)):
@@ -57,7 +55,7 @@ def _holds_tensors(x: Any) -> bool:
 
 
 def _stacked(parts: Sequence[Any], dtype: Any) -> Tensor:
-    """A list in which tensors stand, as one tensor with the list's items along a new first axis."""
+    """Stack a list that contains tensors along a new first axis."""
     items = [part if isinstance(part, (bool, int, float)) else as_tensor(part) for part in parts]
     shapes = {item.shape if isinstance(item, Tensor) else () for item in items}
     if len(shapes) > 1:
@@ -69,7 +67,7 @@ def _stacked(parts: Sequence[Any], dtype: Any) -> Tensor:
 
 
 def leaf_of(array: np.ndarray) -> Node:
-    """A node for an array that nobody else writes to; a scalar becomes a literal of the graph."""
+    """Make a node of an array without other writers; a scalar becomes a literal of the graph."""
     if array.ndim == 0:
         return constant(array, dtype_name(array.dtype))
     array.flags.writeable = False
@@ -77,48 +75,48 @@ def leaf_of(array: np.ndarray) -> Node:
 
 
 def from_torch(x: Any) -> np.ndarray:
-    """The values of a torch tensor; bfloat16, which torch does not hand to NumPy, as float32."""
+    """Return the values of a torch tensor; bfloat16, which NumPy does not have, as float32."""
     x = x.detach().cpu()
     return (x.float() if str(x.dtype) == "torch.bfloat16" else x).numpy()
 
 
 def _to_array(x: Any, dtype: Any) -> np.ndarray:
-    """`x` as a new array of one of our dtypes."""
+    """Copy `x` to an array of a supported dtype."""
     if hasattr(x, "detach"):  # a torch tensor, possibly on a device or with gradients
         x = from_torch(x)
     try:
         array = np.asarray(x)
         if (
             isinstance(x, np.ndarray) or array.flags.writeable
-        ):  # who gives read-only memory never writes to it
+        ):  # a library that exports read-only memory never writes to it
             array = np.array(array)
     except TypeError as error:
-        if "traced array" not in str(error):  # what JAX says of its own
+        if "traced array" not in str(error):  # the message of JAX
             raise
         raise HornbeamTypeError(
             "a value that JAX is tracing cannot be a tensor here: hornbeam.grad, value_and_grad and jit take "
             "Hornbeam's functions, and hornbeam.interop.jax_function(model) makes a model one of JAX's"
         ) from error
     except ValueError as error:
-        raise ShapeError(f"cannot make a tensor of {type(x).__name__}: {error}") from None
+        raise ShapeError(f"cannot convert {type(x).__name__} to a tensor: {error}") from None
     if array.dtype.kind in "US":
         raise HornbeamTypeError(
             f"tensors hold numbers, got strings (such as {str(array.reshape(-1)[:1])[1:-1]}): turn them into "
             "numbers with layers.StringLookup, TextVectorization or Hashing"
         )
     if array.dtype == object:
-        raise HornbeamTypeError(f"cannot make a tensor of {type(x).__name__}: it does not hold numbers")
+        raise HornbeamTypeError(f"cannot convert {type(x).__name__} to a tensor: it does not hold numbers")
     if dtype is not None:
         return array.astype(numpy_dtype(dtype_name(dtype)), copy=False)
     name = dtype_name(array.dtype)
-    if isinstance(x, (list, tuple)):  # Python numbers, whose 64 bits are nobody's choice
+    if isinstance(x, (list, tuple)):  # Python numbers, whose 64 bits are not a choice
         fits = array.dtype.kind == "i" and array.size and array.min() >= -(2**31) and array.max() < 2**31
         name = floatx() if is_float(name) else "int32" if fits else name
     return array.astype(numpy_dtype(name), copy=False)
 
 
 def _kind(x: Any) -> str:
-    """Dtype name, or "int"/"float"/"bool" for Python numbers, which are weak."""
+    """Return the dtype name, or "int", "float" or "bool" for Python numbers, which are weak."""
     if isinstance(x, Tensor):
         return x.dtype
     if isinstance(x, bool):
@@ -131,19 +129,19 @@ def _kind(x: Any) -> str:
 
 
 def result_dtype(*xs: Any) -> str:
-    """The dtype that an operation on `xs` (tensors, arrays, Python numbers) gives."""
+    """Return the dtype of an operation on `xs` (tensors, arrays, Python numbers)."""
     return promote_types([_kind(x) for x in xs], floatx())
 
 
 def cast_node(x: Any, dtype: str) -> Node:
-    """`x` as a node of `dtype`; Python numbers become literals."""
+    """Convert to a node of `dtype`; Python numbers become literals."""
     if isinstance(x, (bool, int, float)):
         return constant(x, dtype)
     return p.convert(as_tensor(x).node, dtype)
 
 
 def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
-    """NumPy's rule. Raises ShapeError that shows the shapes."""
+    """Broadcast shapes by NumPy's rule. Raises ShapeError with the shapes."""
     rank = max(map(len, shapes))
     padded = [(1,) * (rank - len(s)) + tuple(s) for s in shapes]
     result = []
@@ -156,15 +154,13 @@ def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def broadcast_node(node: Node, shape: tuple[int, ...]) -> Node:
-    """Broadcast by NumPy's rule: missing axes stand in front."""
+    """Broadcast by NumPy's rule: missing axes are leading ones."""
     offset = len(shape) - node.rank
     return p.broadcast(node, shape, tuple(range(offset, len(shape))))
 
 
-def _alike(x: Any, y: Any) -> list[Node] | None:
-    """The short way for what loops are made of: tensors of one type, and a float tensor beside a Python
-    number.
-    """
+def _unify_fast(x: Any, y: Any) -> list[Node] | None:
+    """Unify the usual operands of loops fast: tensors of one type, or a float tensor and a Python number."""
     if isinstance(x, Tensor):
         node = x.node
         if isinstance(y, Tensor):
@@ -180,10 +176,10 @@ def _alike(x: Any, y: Any) -> list[Node] | None:
 
 
 def unify(*xs: Any, dtype: str | None = None) -> list[Node]:
-    """Operands as nodes of one dtype (the promoted one unless given) and one shape."""
+    """Convert operands to nodes of one shape and one dtype, by default the promoted one."""
     if dtype is None:
         if len(xs) == 2:
-            pair = _alike(*xs)
+            pair = _unify_fast(*xs)
             if pair is not None:
                 return pair
         dtype = result_dtype(*xs)

@@ -25,7 +25,7 @@ def set_symbolic_call(handler: Callable[..., Any]) -> None:
 
 
 def operation(fn: F) -> F:
-    """Mark a function on Tensors: called with a symbolic KerasTensor it is recorded instead of run."""
+    """Make a function on Tensors an operation: with a symbolic argument its call is recorded."""
 
     @functools.wraps(fn)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -37,7 +37,7 @@ def operation(fn: F) -> F:
 
 
 def has_symbolic(values: Any) -> bool:
-    """True if a KerasTensor is among `values` or in lists, tuples or dicts among them."""
+    """Return True if `values`, or lists, tuples or dicts among them, contain a KerasTensor."""
     for value in values:
         if isinstance(value, Tensor):
             if value.symbolic:

@@ -49,26 +49,25 @@ def gradients(loss: Tensor, variables: Sequence[Tensor]) -> list[Tensor]:
         raise ShapeError(f"gradients need a scalar loss, got shape {node.shape}: take its mean or sum first")
     if node.primitive is None and node.value is not None:
         raise autodiff.DerivativeError(
-            "the loss has already been read, and reading a value lets go of how it was computed: take "
-            "gradients before "
+            "the loss has already been read, and reading a value releases its graph: take gradients before "
             "reading it, or use value_and_grad"
         )
     nodes = [v.node for v in variables]
-    cut = [n for n in topological([node]) if not released_sources(n).isdisjoint(map(weakref.ref, nodes))]
-    found = autodiff.gradients([node], [ones_like(node)], [*nodes, *cut])
-    _check_whole(cut, found[len(nodes) :])
-    return [Tensor(zeros_like(n) if g is None else g) for n, g in zip(nodes, found, strict=False)]
+    released = [n for n in topological([node]) if not released_sources(n).isdisjoint(map(weakref.ref, nodes))]
+    results = autodiff.gradients([node], [ones_like(node)], [*nodes, *released])
+    _check_connected(released, results[len(nodes) :])
+    return [Tensor(zeros_like(n) if g is None else g) for n, g in zip(nodes, results, strict=False)]
 
 
-def _check_whole(cut: Sequence[Node], slopes: Sequence[Node | None]) -> None:
-    """Raise if the loss depends on a value that no longer knows that it came from a variable."""
-    for node, slope in zip(cut, slopes, strict=True):
-        if slope is not None:
+def _check_connected(released: Sequence[Node], cotangents: Sequence[Node | None]) -> None:
+    """Raise if the loss depends on a value whose graph to a variable was released."""
+    for node, cotangent in zip(released, cotangents, strict=True):
+        if cotangent is not None:
             raise autodiff.DerivativeError(
                 f"the loss depends on the variables through a {node.type} that has been read (printed, "
-                "compared, converted, or computed along with what was), and reading a value lets go of how "
-                "it was computed: take gradients before reading, or use value_and_grad; ops.stop_gradient "
-                "says that no derivative is wanted"
+                "compared, converted, or computed along with such a value), and reading a value releases its "
+                "graph: take gradients before reading, or use value_and_grad; ops.stop_gradient states that "
+                "no gradient is needed"
             )
 
 
@@ -122,8 +121,8 @@ def value_and_grad(
                 raise ShapeError(f"grad needs a function that returns a scalar, got shape {out.shape}")
             return ones_like(out)
 
-        loss, aux, slopes = _differentiate(call, values, seed)
-        packed = tree.pack_sequence_as(chosen, slopes)
+        loss, aux, results = _differentiate(call, values, seed)
+        packed = tree.pack_sequence_as(chosen, results)
         derivative = packed[0] if isinstance(argnums, int) else tuple(packed)
         return ((loss, aux) if has_aux else loss), derivative
 
@@ -177,8 +176,8 @@ def vjp(fn: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple]
         def call(inputs: Sequence[Tensor]) -> tuple[Any, Any]:
             return fn(*tree.pack_sequence_as(structure, list(inputs))), None
 
-        _, _, slopes = _differentiate(call, values, lambda out: next(cts))
-        return tuple(tree.pack_sequence_as(structure, slopes))
+        _, _, results = _differentiate(call, values, lambda out: next(cts))
+        return tuple(tree.pack_sequence_as(structure, results))
 
     return result, pullback
 
@@ -188,9 +187,9 @@ def _differentiate(
     values: Sequence[Tensor],
     seed: Callable[[Node], Node],
 ) -> tuple[Any, Any, list[Tensor]]:
-    """Trace `call` on stand-ins for `values`, differentiate, and put the values back in.
+    """Trace `call` on placeholders for `values`, differentiate, and inline the graph on the values.
 
-    Variables that the function assigns (batch statistics, random states) are assigned for real afterwards.
+    Variables that the function assigns (batch statistics, random states) are assigned afterwards.
     """
     args = [value.node for value in values]
     with new_level() as level:
@@ -199,27 +198,27 @@ def _differentiate(
         with tracer:
             result, aux = call([Tensor(n) for n in inputs])
             outs = [as_tensor(x).node for x in tree.flatten(result)]
-            found = autodiff.gradients(outs, [seed(out) for out in outs], inputs)
-        slopes = [zeros_like(n) if g is None else g for n, g in zip(inputs, found, strict=True)]
+            cotangents = autodiff.gradients(outs, [seed(out) for out in outs], inputs)
+        gradients = [zeros_like(n) if g is None else g for n, g in zip(inputs, cotangents, strict=True)]
         aux_leaves = tree.flatten(aux)
         aux_nodes = [x.node for x in aux_leaves if isinstance(x, Tensor)]
         updates = list(tracer.updates.items())
-        graph = Graph(inputs, (*outs, *slopes, *aux_nodes, *(node for _, node in updates)))
+        graph = Graph(inputs, (*outs, *gradients, *aux_nodes, *(node for _, node in updates)))
     rebound = [Tensor(n) for n in inline(graph, args)]
     for (variable, _), value in zip(
-        updates, rebound[len(outs) + len(slopes) + len(aux_nodes) :], strict=True
+        updates, rebound[len(outs) + len(gradients) + len(aux_nodes) :], strict=True
     ):
         variable.assign(value)
-    aux_values = iter(rebound[len(outs) + len(slopes) :])
+    aux_values = iter(rebound[len(outs) + len(gradients) :])
     new_aux = tree.pack_sequence_as(
         aux, [next(aux_values) if isinstance(x, Tensor) else x for x in aux_leaves]
     )
     new_result = tree.pack_sequence_as(result, rebound[: len(outs)])
-    return new_result, new_aux, rebound[len(outs) : len(outs) + len(slopes)]
+    return new_result, new_aux, rebound[len(outs) : len(outs) + len(gradients)]
 
 
 class _PassthroughTracer(VariableTracer):
-    """Reads variables as the code outside would, and holds assignments back until the derivative is taken."""
+    """Tracer that reads variables as outer code would, and defers assignments until after differentiation."""
 
     def __init__(self, level: int) -> None:
         super().__init__(level)
@@ -266,15 +265,15 @@ def checkpoint(fn: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(fn)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        given = [list(args), kwargs]
-        leaves = tree.flatten(given)
+        arguments = [list(args), kwargs]
+        leaves = tree.flatten(arguments)
         arrays = [as_tensor(x) for x in leaves if is_array(x)]
         results: list[Any] = []
         updated: list[Variable] = []
 
         def body(*nodes: Node) -> list[Node]:
-            stand_ins = (Tensor(n) for n in nodes)
-            inner = tree.pack_sequence_as(given, [next(stand_ins) if is_array(x) else x for x in leaves])
+            tensors = (Tensor(n) for n in nodes)
+            inner = tree.pack_sequence_as(arguments, [next(tensors) if is_array(x) else x for x in leaves])
             tracer = _PassthroughTracer(current_level())
             with tracer:
                 results[:] = [fn(*inner[0], **inner[1])]

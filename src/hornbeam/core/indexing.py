@@ -1,4 +1,4 @@
-"""`tensor[...]`: NumPy's indexing, made of slices, reshapes and gathers."""
+"""`tensor[...]`: NumPy's indexing as slices, reshapes and gathers."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from hornbeam.ir.types import ShapeError, is_integer
 if TYPE_CHECKING:
     from hornbeam._internal.typing import TensorLike
 
-# An index in its canonical form: None, a slice, an int, an array of non-negative ints, or a Tensor of ints.
-# Ellipsis stays as a part that takes no axis, since it keeps the array indices on its two sides apart.
+# An index in canonical form: None, a slice, an int, an array of non-negative ints, or a Tensor of ints.
+# Ellipsis remains as a part without an axis, since it separates the array indices on its two sides.
 Part = Any
 
 
@@ -43,10 +43,10 @@ def reshape(x: TensorLike, newshape: Sequence[int] | int) -> Tensor:
 
 
 def resolve_shape(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[int, ...]:
-    """`new` with its -1 replaced. Raises ShapeError when the sizes do not match."""
+    """Replace -1 in `new`. Raises ShapeError if the sizes do not match."""
     count = int(np.prod(old, dtype=np.int64))
     if new.count(-1) > 1 or any(size < -1 for size in new):
-        raise ShapeError(f"sizes are not negative, but for one -1 that stands for what is left; got {new}")
+        raise ShapeError(f"sizes must not be negative, except one -1 that is inferred; got {new}")
     known = int(np.prod([size for size in new if size != -1], dtype=np.int64))
     if -1 in new and known and not count % known:
         new = tuple(count // known if size == -1 else size for size in new)
@@ -76,23 +76,23 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     node = x.node
     parts = _expand(key if isinstance(key, tuple) else (key,), node.shape)
     node, axis_of = _basic(node, parts)
-    arrays = [place for place, part in enumerate(parts) if isinstance(part, (np.ndarray, Tensor))]
+    arrays = [i for i, part in enumerate(parts) if isinstance(part, (np.ndarray, Tensor))]
     if arrays:
-        node = _advanced(node, [(axis_of[place], parts[place]) for place in arrays], _target(parts, arrays))
+        node = _advanced(node, [(axis_of[i], parts[i]) for i in arrays], _target(parts, arrays))
     return Tensor(node)
 
 
 def _expand(key: tuple, shape: tuple[int, ...]) -> list[Part]:
-    """The key's parts in canonical form, one for every axis, and None or Ellipsis between them."""
+    """Return the key in canonical form: a part for every axis, and None or Ellipsis between them."""
     items = [item for part in key for item in _canonical(part)]
-    taken = sum(item is not None and item is not Ellipsis for item in items)
-    if taken > len(shape):
-        raise IndexError(f"too many indices: {taken} for a tensor of shape {shape}")
-    ellipses = [place for place, item in enumerate(items) if item is Ellipsis]
+    indexed = sum(item is not None and item is not Ellipsis for item in items)
+    if indexed > len(shape):
+        raise IndexError(f"too many indices: {indexed} for a tensor of shape {shape}")
+    ellipses = [position for position, item in enumerate(items) if item is Ellipsis]
     if len(ellipses) > 1:
-        raise IndexError("an index may hold one Ellipsis ('...')")
-    at = ellipses[0] + 1 if ellipses else len(items)
-    items[at:at] = [slice(None)] * (len(shape) - taken)
+        raise IndexError("an index may have only one Ellipsis ('...')")
+    end = ellipses[0] + 1 if ellipses else len(items)
+    items[end:end] = [slice(None)] * (len(shape) - indexed)
     axis, parts = 0, []
     for item in items:
         if item is None or item is Ellipsis:
@@ -104,7 +104,7 @@ def _expand(key: tuple, shape: tuple[int, ...]) -> list[Part]:
 
 
 def _canonical(part: Any) -> list[Part]:
-    """One part of a key; a mask becomes the array indices of what it holds true, with its sizes."""
+    """Return a part of a key in canonical form; a mask becomes the indices of its true elements."""
     if part is None or part is Ellipsis or isinstance(part, slice):
         return [part]
     if isinstance(part, (int, np.integer)) and not isinstance(part, bool):
@@ -118,14 +118,14 @@ def _canonical(part: Any) -> list[Part]:
         array = array.astype(np.int64)  # an empty list
     if array.dtype.kind not in "iu":
         raise IndexError(
-            f"an index is an int, a slice, None, Ellipsis, or an array of ints or bools; got {array.dtype} "
-            f"{part!r:.40}"
+            "an index must be an int, a slice, None, Ellipsis, or an array of ints or bools; "
+            f"got {array.dtype} {part!r:.40}"
         )
     return [array.astype(np.int64) if array.ndim else int(array)]
 
 
 class _Mask:
-    """What a mask selects along one axis."""
+    """Indices that a mask selects along one axis, and the size of the mask."""
 
     def __init__(self, index: np.ndarray, size: int) -> None:
         self.index = index
@@ -133,7 +133,7 @@ class _Mask:
 
 
 def _checked(item: Any, axis: int, size: int) -> Part:
-    """Indices counted from the front, within the axis."""
+    """Return an index counted from the front. Raises IndexError if it is out of range."""
     if isinstance(item, _Mask):
         if item.size != size:
             raise IndexError(f"a mask of size {item.size} cannot select along axis {axis} with size {size}")
@@ -146,7 +146,7 @@ def _checked(item: Any, axis: int, size: int) -> Part:
 
 
 def _basic(node: Node, parts: Sequence[Part]) -> tuple[Node, dict[int, int]]:
-    """Apply slices, ints and None; also say at which axis of the result each part stands."""
+    """Apply slices, ints and None; also return the axis of the result for each part."""
     starts: list[int] = []
     stops: list[int] = []
     steps: list[int] = []
@@ -154,18 +154,18 @@ def _basic(node: Node, parts: Sequence[Part]) -> tuple[Node, dict[int, int]]:
     shape: list[int] = []
     axis_of: dict[int, int] = {}
     axis = 0
-    for place, part in enumerate(parts):
+    for position, part in enumerate(parts):
         if part is Ellipsis:
             continue
-        axis_of[place] = len(shape)
+        axis_of[position] = len(shape)
         if part is None:
             shape.append(1)
             continue
         if isinstance(part, int):
             start, stop, step = part, part + 1, 1
         else:
-            whole = part if isinstance(part, slice) else slice(None)
-            start, stop, step = whole.indices(node.shape[axis])
+            interval = part if isinstance(part, slice) else slice(None)
+            start, stop, step = interval.indices(node.shape[axis])
             count = len(range(start, stop, step))
             if step < 0:
                 flips.append(axis)
@@ -182,29 +182,29 @@ def _basic(node: Node, parts: Sequence[Part]) -> tuple[Node, dict[int, int]]:
 
 
 def _target(parts: Sequence[Part], arrays: Sequence[int]) -> int:
-    """The axis at which NumPy puts the indices' own axes: where they stand, or in front if they stand apart.
+    """Return the axis at which NumPy puts the axes of the indices: their own, or 0 if they are separated.
 
-    Beside arrays, ints count as indices of that kind too.
+    With arrays, ints count as such indices, too.
     """
-    places = [place for place, part in enumerate(parts) if isinstance(part, int) or place in arrays]
-    together = places[-1] - places[0] == len(places) - 1
-    return sum(part is not Ellipsis for part in parts[: places[0]]) if together else 0
+    positions = [i for i, part in enumerate(parts) if isinstance(part, int) or i in arrays]
+    adjacent = positions[-1] - positions[0] == len(positions) - 1
+    return sum(part is not Ellipsis for part in parts[: positions[0]]) if adjacent else 0
 
 
 def _advanced(node: Node, arrays: Sequence[tuple[int, Any]], target: int) -> Node:
-    """Gather along the axes of the arrays; the axes of the result that the indices make begin at `target`."""
+    """Gather along the axes of the arrays; the axes of the indices begin at `target` in the result."""
     axes = [axis for axis, _ in arrays]
     shape = broadcast_shapes(*(index.shape for _, index in arrays))
     columns = [broadcast_node(_index_node(index, node.shape[axis]), shape) for axis, index in arrays]
     indices = p.concatenate(*(p.reshape(c, (*shape, 1)) for c in columns), axis=len(shape))
     rest = [i for i in range(node.rank) if i not in axes]
     gathered = p.gather(p.transpose(node, (*axes, *rest)), indices)
-    made, others = list(range(len(shape))), list(range(len(shape), gathered.rank))
-    return p.transpose(gathered, (*others[:target], *made, *others[target:]))
+    indexed, others = list(range(len(shape))), list(range(len(shape), gathered.rank))
+    return p.transpose(gathered, (*others[:target], *indexed, *others[target:]))
 
 
 def _index_node(index: Any, size: int) -> Node:
-    """The index as int32; in a tensor, negative ones are counted from the end."""
+    """Convert an index to int32; negative ones of a tensor count from the end."""
     if isinstance(index, np.ndarray):
         return as_tensor(index.astype(np.int32)).node
     node = p.convert(index.node, "int32")

@@ -36,9 +36,9 @@ from hornbeam.ir.types import TensorType, dtype_name
 class Traced:
     """A function as a graph.
 
-    The graph's inputs are `variables`, then `captured` values, then the arguments' arrays; its outputs are
-    the new values of `updated` variables, then the results' arrays. `result` is what the function returned,
-    with stand-ins.
+    Inputs of the graph are `variables`, then `captured` values, then the arrays of the arguments; outputs are
+    the new values of `updated` variables, then the arrays of the result. `result` is the return value of the
+    function, with traced tensors.
     """
 
     def __init__(
@@ -58,12 +58,11 @@ class Traced:
         self.outputs = [x.node for x in tree.flatten(result) if isinstance(x, Tensor)]
         inputs = (*variable_inputs, *captured, *arguments)
         self.graph = Graph(inputs, (*(values[v] for v in updated), *self.outputs))
-        # As `graph`, with every variable and captured value among the outputs, so that it can be run step
-        # after step.
+        # `graph` with every variable and captured value among the outputs, to run it step after step.
         self.step_graph = Graph(inputs, (*(values[v] for v in variables), *captured, *self.outputs))
 
     def pack(self, arrays: Sequence[Any]) -> Any:
-        """The function's result with `arrays` in place of its tensors."""
+        """Return the result of the function with `arrays` in place of its tensors."""
         rest = iter(arrays)
         leaves = [next(rest) if isinstance(x, Tensor) else x for x in tree.flatten(self.result)]
         return tree.pack_sequence_as(self.result, leaves)
@@ -72,11 +71,11 @@ class Traced:
 def trace_function(
     fn: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any] | None = None
 ) -> Traced:
-    """Trace `fn` on the types of the arrays in `args` and `kwargs` (TensorType may stand for an array)."""
+    """Trace `fn` on the types of the arrays (or TensorTypes) in `args` and `kwargs`."""
     with gc_paused(), new_level() as level:
         arguments: list[Node] = []
 
-        def stand_in(x: Any) -> Any:
+        def placeholder_for(x: Any) -> Any:
             if isinstance(x, TensorType):
                 type = x
             elif is_array(x):
@@ -85,12 +84,12 @@ def trace_function(
                 return x
             node = placeholder(type, level)
             arguments.append(node)
-            made = Tensor(node)
+            tensor = Tensor(node)
             if isinstance(x, Tensor) and x._keras_mask is not None:
-                made._keras_mask = x._keras_mask
-            return made
+                tensor._keras_mask = x._keras_mask
+            return tensor
 
-        call_args, call_kwargs = tree.map_structure(stand_in, (list(args), dict(kwargs or {})))
+        call_args, call_kwargs = tree.map_structure(placeholder_for, (list(args), dict(kwargs or {})))
         with VariableTracer(level) as tracer:
             result = fn(*call_args, **call_kwargs)
             result = tree.map_structure(lambda x: Tensor(x.node) if isinstance(x, Variable) else x, result)
@@ -114,9 +113,10 @@ def trace_function(
 def trace_for(
     engine: Engine, fn: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any] | None = None
 ) -> Traced:
-    """`trace_function` for an engine. What the engine lacks is an error that names the user's line.
+    """Trace a function for an engine.
 
-    Raises MissingPrimitiveError. Lines are not noted while tracing: `fn` is traced again to find one.
+    Raises MissingPrimitiveError with the user's line if the engine lacks a primitive. Lines are not recorded
+    while tracing: `fn` is traced again to find it.
     """
     traced = trace_function(fn, args, kwargs)
     try:
@@ -130,16 +130,16 @@ def trace_for(
 
 
 def as_type(x: Any) -> str:
-    """Dtype of an array or tensor. NumPy's float64 scalars are Python floats, which have none."""
+    """Return the dtype of an array or tensor; `floatx` for NumPy float64 scalars, which are Python floats."""
     return floatx() if isinstance(x, float) else dtype_name(x.dtype)
 
 
-# Held by calls that assign variables, which run one at a time: each starts from what the one before it left.
+# Held by calls that assign variables: they run one at a time, each on the values of the previous one.
 _assigning = threading.RLock()
 
 
 class Compiled:
-    """One traced and compiled signature of a jitted function."""
+    """Traced and compiled function for one signature."""
 
     def __init__(
         self, traced: Traced, engine: Engine, put: Callable[[np.ndarray], Buffer] | None = None
@@ -149,8 +149,8 @@ class Compiled:
         self._put = put or engine.put
         self.executable: Executable = engine.executable(traced.graph)
         self._updated = set(traced.updated)
-        # Arrays are borrowed for the call; where a result may be a view of one, a copy is lent instead.
-        self._copies = _may_be_views(traced.graph)
+        # Arrays are borrowed for the call; if a result may be a view of one, a copy is used instead.
+        self._copies = may_return_views(traced.graph)
 
     def __call__(self, arrays: Sequence[Any]) -> Any:
         if self._updated:
@@ -162,9 +162,9 @@ class Compiled:
         traced, engine = self.traced, self.engine
         inputs, donate = [], []
         for variable in traced.variables:
-            buffer, alone = variable.borrow_buffer(engine)
+            buffer, unshared = variable.borrow_buffer(engine)
             inputs.append(buffer)
-            donate.append(alone and variable in self._updated)
+            donate.append(unshared and variable in self._updated)
         if traced.captured:
             evaluate(traced.captured)
         for node in traced.captured:
@@ -176,7 +176,7 @@ class Compiled:
         for variable, buffer in zip(traced.updated, outputs, strict=False):
             variable.set_buffer(engine, buffer)
         return traced.pack(
-            [_settled_tensor(engine, buffer, node) for buffer, node in zip(
+            [_tensor_of_buffer(engine, buffer, node) for buffer, node in zip(
                 outputs[len(traced.updated) :], traced.outputs, strict=True)]
         )  # fmt: skip
 
@@ -196,8 +196,8 @@ class Compiled:
         return self._put(array.copy() if self._copies else array)
 
 
-def _may_be_views(graph: Graph) -> bool:
-    """Whether an output can be an input, or a part of one, that nothing is computed of on the way."""
+def may_return_views(graph: Graph) -> bool:
+    """Return True if an output may be a view of an input: no computation lies between them."""
     inputs, seen = set(graph.inputs), set()
     stack = list(graph.outputs)
     while stack:
@@ -213,7 +213,7 @@ def _may_be_views(graph: Graph) -> bool:
     return False
 
 
-def _settled_tensor(engine: Engine, buffer: Any, like: Node) -> Tensor:
+def _tensor_of_buffer(engine: Engine, buffer: Any, like: Node) -> Tensor:
     assert isinstance(like.type, TensorType)
     return Tensor(leaf((engine, buffer), like.type))
 
@@ -266,11 +266,11 @@ def _signature(x: Any) -> Any:
         raise TypeError(
             f"an argument of a compiled function must be an array or hashable, got {type(x).__name__}"
         ) from None
-    return (type(x), repr(x) if isinstance(x, float) else x)  # 0.0 == -0.0, and nan is never found again
+    return (type(x), repr(x) if isinstance(x, float) else x)  # 0.0 == -0.0, and NaN is not equal to itself
 
 
 def _structure(structure: Any) -> Any:
-    """The nesting and keys of a structure as something hashable."""
+    """Return the nesting and the keys of a structure as a hashable value."""
     if isinstance(structure, dict):
         return ("dict", tuple((key, _structure(structure[key])) for key in sorted(structure)))
     if isinstance(structure, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Computing pending nodes: reading a value runs what it needs, and lets go of how it was computed."""
+"""Lazy evaluation: reading a value computes the nodes that it needs and releases their graph."""
 
 from __future__ import annotations
 
@@ -18,24 +18,22 @@ from hornbeam.ir.trace import FROM_CONSTANTS, is_constant
 from hornbeam.ir.types import is_float
 
 _local = threading.local()
-_NONE: dict[str, Any] = {}
-# Held while pending nodes are looked at or settled, not while they are computed.
+_NO_PARAMS: dict[str, Any] = {}
+# Held while lazy nodes are inspected or get values, not while they are computed.
 _lazy_lock = threading.RLock()
 
 
-# What a value that has let go of its history was computed from: weak references to leaves.
+# Parameter of a value whose graph was released: weak references to the leaves that it was computed from.
 _SOURCES = "computed_from"
 
 
 class ConcretizationError(TypeError):
-    """A value was read inside a function that is being compiled, where only its shape and dtype are known."""
+    """Error for a value that is read while a function is traced: only its shape and dtype are known."""
 
 
 @contextmanager
 def retain_graph() -> Iterator[None]:
-    """Values read inside keep what they were computed from, so that gradients can still be taken through
-    them.
-    """
+    """Retain the graph of values that are read inside, so that gradients can be taken through them."""
     previous = getattr(_local, "keep", False)
     _local.keep = True
     try:
@@ -45,21 +43,19 @@ def retain_graph() -> Iterator[None]:
 
 
 def retains_graph() -> bool:
-    """Whether values that this thread reads keep what they were computed from."""
+    """Return True if values that this thread reads retain their graph."""
     return getattr(_local, "keep", False) or bool(getattr(_local, "holders", None))
 
 
 def acquire_graph(holder: int) -> None:
-    """As `retain_graph`, until `release_graph(holder)`; holders need not be nested."""
+    """Retain graphs as `retain_graph` does, until `release_graph(holder)`; holders need not be nested."""
     if not hasattr(_local, "holders"):
         _local.holders = {}
     _local.holders.setdefault(holder, [])
 
 
 def release_graph(holder: int) -> None:
-    """Let go of the history of values that were read since `acquire_graph(holder)`, unless an older holder
-    is left.
-    """
+    """Release the graphs of values read since `acquire_graph(holder)`, unless an older holder remains."""
     holders: dict[int, list[Node]] = getattr(_local, "holders", {})
     if holder not in holders:
         return
@@ -74,14 +70,12 @@ def release_graph(holder: int) -> None:
 
 
 def released_sources(node: Node) -> frozenset[weakref.ref[Node]]:
-    """The leaves on which a value depended that has let go of its history: through it no derivative with
-    respect to them is found.
-    """
+    """Return the leaves on which a value with a released graph depended: gradients cannot reach them."""
     return node.params.get(_SOURCES, frozenset()) if node.primitive is None else frozenset()
 
 
 def _dependent_nodes(order: Sequence[Node], leaves: Sequence[Node]) -> tuple[set[Node], dict[str, Any]]:
-    """Which of the values just computed have a slope, and what they will say of where they came from."""
+    """Return the computed nodes that depend on float leaves, and the parameters that record those leaves."""
     sources = [leaf for leaf in leaves if not isinstance(leaf.type, tuple) and is_float(leaf.type.dtype)]
     dependent = set(sources)
     for node in order:
@@ -89,22 +83,20 @@ def _dependent_nodes(order: Sequence[Node], leaves: Sequence[Node]) -> tuple[set
             continue
         if isinstance(node.type, tuple) or is_float(node.type.dtype):
             dependent.add(node)
-    known = {ref for leaf in sources for ref in released_sources(leaf) if ref() is not None}
-    return dependent, {_SOURCES: frozenset(known.union(map(weakref.ref, sources)))}
+    earlier = {ref for leaf in sources for ref in released_sources(leaf) if ref() is not None}
+    return dependent, {_SOURCES: frozenset(earlier.union(map(weakref.ref, sources)))}
 
 
-def _release(node: Node, note: dict[str, Any] = _NONE) -> None:
-    """Forget how a value was computed. Constants are shared by every graph that needs them, so they stay
-    what they are.
-    """
+def _release(node: Node, params: dict[str, Any] = _NO_PARAMS) -> None:
+    """Turn a computed node into a leaf. Constants are unchanged, since graphs share them."""
     if node.name not in FROM_CONSTANTS or not is_constant(node):
         for operand in node.inputs:
             operand.uses -= 1
-        node.primitive, node.inputs, node.params = None, (), note
+        node.primitive, node.inputs, node.params = None, (), params
 
 
 def value_of(node: Node) -> np.ndarray:
-    """The node's value as an array, computing it if need be."""
+    """Return the value of a node as an array; compute it if necessary."""
     if node.value is None:
         evaluate([node])
     owner, buffer = node.value
@@ -112,7 +104,7 @@ def value_of(node: Node) -> np.ndarray:
 
 
 def buffer_of(node: Node, engine: Engine) -> Any:
-    """The value of a node as a buffer of `engine`, moved there if it lives elsewhere."""
+    """Return the value of a node as a buffer of `engine`; move it if another engine owns it."""
     owner, buffer = node.value
     if owner is not engine:
         buffer = engine.put(buffer if owner is None else owner.get(buffer))
@@ -121,37 +113,39 @@ def buffer_of(node: Node, engine: Engine) -> Any:
 
 
 def evaluate(nodes: Sequence[Node]) -> None:
-    """Compute pending nodes, and with them whatever lies on the way and is still held or needed."""
+    """Compute lazy nodes, and keep the intermediate values that have handles or pending uses."""
     engine = current_engine()
     with _lazy_lock:
-        planned = _planned(nodes[0], engine) if len(nodes) == 1 else None
-        if planned is not None:
+        planned_call = _inference_plan_call(nodes[0], engine) if len(nodes) == 1 else None
+        if planned_call is not None:
             order, leaves, outputs = list(nodes), list(nodes[0].inputs), list(nodes)
-            run, inputs = planned
+            run, inputs = planned_call
         else:
-            order, leaves, made = _pending(nodes)
+            order, leaves, structure = _collect_lazy(nodes)
             if not order:
                 return
-            outputs = _kept(order, nodes)
-            # Repeated code is found by its structure, without a Graph.
-            executable = engine.compiled(made.key(outputs)) or engine.executable(Graph(leaves, outputs))
+            outputs = _values_to_keep(order, nodes)
+            # Repeated code is recognized by its structure, without a Graph.
+            executable = engine.compiled(structure.key(outputs)) or engine.executable(Graph(leaves, outputs))
             run, inputs = executable.run, [buffer_of(n, engine) for n in leaves]
     results = run(inputs)
     with _lazy_lock:
         keep = retains_graph()
-        dependent, note = (set(), _NONE) if keep else _dependent_nodes(order, leaves)
+        dependent, params = (set(), _NO_PARAMS) if keep else _dependent_nodes(order, leaves)
         for node, buffer in zip(outputs, results, strict=True):
             node.value = (engine, buffer)
             node.depth = 0
             if not keep:
-                _release(node, note if node in dependent else _NONE)
+                _release(node, params if node in dependent else _NO_PARAMS)
         holders = getattr(_local, "holders", None)
         if holders:
             holders[next(reversed(holders))].extend(outputs)
 
 
-def _planned(node: Node, engine: Engine) -> tuple[Callable[[list[Any]], list[Any]], list[Any]] | None:
-    """How to compute a call of a graph that has a plan, and from what, if nothing else has to be computed."""
+def _inference_plan_call(
+    node: Node, engine: Engine
+) -> tuple[Callable[[list[Any]], list[Any]], list[Any]] | None:
+    """Return the function and inputs of a call of a graph with an inference plan, if the inputs are known."""
     if node.name != "call" or node.value is not None or node.level or isinstance(node.type, tuple):
         return None
     plan = node.params["body"].plan
@@ -162,42 +156,42 @@ def _planned(node: Node, engine: Engine) -> tuple[Callable[[list[Any]], list[Any
             return None
     weights = list(node.inputs[: plan.weights])
     inputs = [buffer_of(n, engine) for n in node.inputs[plan.weights :]]
-    return lambda given: plan.run(weights, given), inputs
+    return lambda buffers: plan.run(weights, buffers), inputs
 
 
-def _kept(order: Sequence[Node], nodes: Sequence[Node]) -> list[Node]:
-    """Which of the values that are computed for `nodes` are kept: those that somebody holds, and those that
-    other pending work will need. A loop that reads its loss would else compute its weights from the start
-    again, each time.
+def _values_to_keep(order: Sequence[Node], nodes: Sequence[Node]) -> list[Node]:
+    """Return the computed nodes whose values are keep: those with handles and those with other lazy uses.
+
+    Otherwise a loop that reads its loss would compute its weights from the start, each time.
     """
     if len(order) == len(nodes) == 1 and not isinstance(order[0].type, tuple):
         return [order[0]]
-    wanted = nodes if len(nodes) == 1 else set(nodes)
+    requested = nodes if len(nodes) == 1 else set(nodes)
     for node in order:
         for operand in node.inputs:
             operand.uses -= 1
-    kept = [
+    keep = [
         n
         for n in order
-        if (n.handles > 0 or n in wanted or (n.uses > 0 and not is_constant(n)))
+        if (n.handles > 0 or n in requested or (n.uses > 0 and not is_constant(n)))
         and not isinstance(n.type, tuple)
     ]
     for node in order:
         for operand in node.inputs:
             operand.uses += 1
-    return kept
+    return keep
 
 
-def _pending(nodes: Sequence[Node]) -> tuple[list[Node], list[Node], Structure]:
-    """What must be computed for `nodes`, operands first, the values it starts from, and its structure.
+def _collect_lazy(nodes: Sequence[Node]) -> tuple[list[Node], list[Node], Structure]:
+    """Return the nodes to compute for `nodes`, operands first, the leaves, and the structure.
 
-    Raises ConcretizationError for values of a function that is being compiled.
+    Raises ConcretizationError for values of a function that is being traced.
     """
     seen: set[Node | None] = set()
     order: list[Node] = []
     leaves: list[Node] = []
-    made = Structure()
-    # None says that the operands of the node under it are done.
+    structure = Structure()
+    # None marks that the operands of the node below it are done.
     stack: list[Node | None] = list(reversed(nodes))
     while stack:
         node = stack.pop()
@@ -205,20 +199,20 @@ def _pending(nodes: Sequence[Node]) -> tuple[list[Node], list[Node], Structure]:
             node = stack.pop()
             assert node is not None
             order.append(node)
-            made.node(node)
+            structure.node(node)
         elif node not in seen:
             seen.add(node)
             if node.level or (node.primitive is None and node.value is None):
                 raise ConcretizationError(
                     f"the value of {node.type} is not known here: the function is being compiled and only "
-                    "shapes and "
-                    "dtypes are known. Use ops.cond / ops.where instead of `if`, or run_eagerly=True"
+                    "shapes and dtypes are known. Use ops.cond / ops.where instead of `if`, or "
+                    "run_eagerly=True"
                 )
             if node.value is not None or node.primitive is None:
                 leaves.append(node)
-                made.input(node)
+                structure.input(node)
             else:
                 stack.append(node)
                 stack.append(None)
                 stack.extend(node.inputs[::-1])
-    return order, leaves, made
+    return order, leaves, structure

@@ -1,4 +1,4 @@
-"""`Operation`: a function on tensors as an object, which functional models can hold."""
+"""`Operation`: a function on tensors as an object, which functional models can contain."""
 
 from __future__ import annotations
 
@@ -105,8 +105,8 @@ class Operation(_RecordsConstructor):
             Symbolic tensors.
         """
         specs = infer_types(self.call, args, kwargs)
-        made = [KerasTensor(*spec) if isinstance(spec, tuple) else spec for spec in specs.leaves]
-        return tree.pack_sequence_as(specs.structure, made)
+        symbols = [KerasTensor(*spec) if isinstance(spec, tuple) else spec for spec in specs.leaves]
+        return tree.pack_sequence_as(specs.structure, symbols)
 
     @property
     def input(self) -> Any:
@@ -146,9 +146,9 @@ class Operation(_RecordsConstructor):
         config = dict(config)
         name = config.pop("name", None)
         takes_name = "name" in inspect.signature(cls.__init__).parameters
-        made = cls(**config, **({"name": name} if takes_name else {}))
-        made._name = name or made._name
-        return made
+        operation = cls(**config, **({"name": name} if takes_name else {}))
+        operation._name = name or operation._name
+        return operation
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={getattr(self, '_name', '?')}>"

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def _is_comparable(x: Any) -> bool:
-    """Whether x can stand beside a tensor in `==`; None, strings and the like are just not equal."""
+    """Return True if `==` with a tensor is elementwise; None, strings and the like are just not equal."""
     return isinstance(x, (Tensor, bool, int, float, list, tuple)) or hasattr(x, "__array__")
 
 
@@ -116,10 +116,9 @@ def floor_divide(x1: TensorLike, x2: TensorLike) -> Tensor:
     down = _signs_differ(remainder, b)
     if not is_float(a.dtype):
         return Tensor(p.sub(p.div(a, b), p.convert(down, a.dtype)))
-    # The quotient itself may have been rounded up to a whole number that is too large: 6 / 0.1 is 60, 6 //
-    # 0.1 is 59.
-    whole = p.round_even(p.sub(p.div(p.sub(a, remainder), b), p.convert(down, a.dtype)))
-    return Tensor(p.select(p.eq(b, full(0, b.type)), p.div(a, b), whole))
+    # The quotient itself may be rounded up to an integer that is too large: 6 / 0.1 is 60, 6 // 0.1 is 59.
+    quotient = p.round_even(p.sub(p.div(p.sub(a, remainder), b), p.convert(down, a.dtype)))
+    return Tensor(p.select(p.eq(b, full(0, b.type)), p.div(a, b), quotient))
 
 
 @operation
@@ -144,7 +143,7 @@ def _divisible(x1: Any, x2: Any) -> list[Node]:
 
 
 def _signs_differ(remainder: Node, divisor: Node) -> Node:
-    """Where a truncated division has to go one further down: a remainder that is not 0, of the other sign."""
+    """Return True where the remainder is not 0 and has another sign than the divisor: round down by 1."""
     zero = full(0, divisor.type)
     return p.bit_and(p.ne(remainder, zero), p.ne(p.lt(remainder, zero), p.lt(divisor, zero)))
 
@@ -166,7 +165,7 @@ def power(x1: TensorLike, x2: TensorLike) -> Tensor:
     dtype = result_dtype(x1, x2)
     if isinstance(x2, int) and not isinstance(x2, bool) and dtype != "bool":
         if x2 < 0 and not is_float(dtype):
-            raise ValueError(f"{dtype} to the power {x2} is not whole: cast to a float first")
+            raise ValueError(f"{dtype} to the power {x2} is not an integer: cast to a float first")
         if 1 <= x2 <= 4:
             base = cast_node(x1, dtype)
             return Tensor(functools.reduce(p.mul, [base] * x2))

@@ -1,7 +1,7 @@
-"""The closed table of what a config may name, and Keras's config format for it.
+"""The closed table of names that a config may use, and Keras's config format.
 
-A file can only ask for what stands in this table or for what the caller registered or passed as
-`custom_objects`. Nothing is imported by a name out of a config, and no code is ever stored in one.
+A file can only name entries of this table, and classes and functions that the caller registered or passed as
+`custom_objects`. Nothing is imported by a name from a config, and no code is ever stored in one.
 """
 
 from __future__ import annotations
@@ -22,45 +22,45 @@ from hornbeam.ir.types import dtype_name, numpy_dtype
 
 C = TypeVar("C")
 
-# (Keras module, name) -> class or function: what the library itself offers to configs.
+# (Keras module, name) -> class or function of the library.
 _TABLE: dict[tuple[str, str], Any] = {}
-# name -> the modules that hold it.
-_PLACES: dict[str, list[str]] = {}
+# name -> Keras modules with that name.
+_MODULES_OF: dict[str, list[str]] = {}
 # registered name ("package>name") -> class or function, by `register_keras_serializable`.
 _REGISTERED: dict[str, Any] = {}
 _REGISTERED_NAMES: dict[Any, str] = {}
-# Operations that functional models may name, as (Keras module, class name): they are no classes of ours.
+# Operations that functional models may name, as (Keras module, class name): they are no classes here.
 _OPERATIONS: set[tuple[str, str]] = set()
-# What `custom_object_scope` opened, in each thread of its own.
+# Open scopes of `custom_object_scope`, per thread.
 _local = threading.local()
 
-# Modules whose functions a config may name. Others hold functions too, some of which read and write files.
+# Modules whose functions a config may name. Others have functions, too, some of which read and write files.
 _FUNCTION_MODULES = ("keras.activations", "keras.losses", "keras.metrics")
 
-# Sub-packages that fill the table when they are imported.
+# Modules that fill the table when they are imported.
 _FAMILIES = (
     "activations", "constraints", "initializers", "layers", "losses", "metrics", "models", "optimizers",
     "models.functional_config", "regularizers", "distillation",
     "applications.convnext", "applications.inception_resnet_v2", "utils.feature_space",
 )  # fmt: skip
 
-# Values without a class, as Keras writes them.
+# Class names of plain values in Keras's format.
 _PLAIN = ("__numpy__", "__tensor__", "__tuple__", "__slice__", "__ellipsis__", "__bytes__")
 
 
 class UnknownObjectError(ValueError):
-    """A config or an argument names something that is neither ours nor registered."""
+    """Error for a name in a config or an argument that is neither of the library nor registered."""
 
 
 def exported(module: str, *aliases: str) -> Callable[[C], C]:
-    """Put a class or function into the table under a Keras module, e.g. `@exported("keras.layers")`."""
+    """Add a class or function to the table under a Keras module, e.g. `@exported("keras.layers")`."""
 
     def add(target: C) -> C:
         for name in (target.__name__, *aliases):  # type: ignore[attr-defined]
             if (module, name) in _TABLE:
                 raise ValueError(f"{module}.{name} is exported twice")
             _TABLE[module, name] = target
-            _PLACES.setdefault(name, []).append(module)
+            _MODULES_OF.setdefault(name, []).append(module)
         if inspect.isclass(target):
             target._keras_module = module  # type: ignore[attr-defined]
         return target
@@ -74,7 +74,7 @@ def operations(module: str, names: Iterable[str]) -> None:
 
 
 def names_in(module: str) -> list[str]:
-    """Names that the table holds for a Keras module."""
+    """Return the names of a Keras module in the table."""
     return [name for m, name in _TABLE if m == module]
 
 
@@ -82,9 +82,17 @@ def names_in(module: str) -> list[str]:
 
 
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[C], C]:
-    """Let configs name a class or function of yours as `package>name`.
+    """Register a class or function under `package>name`, so that configs can name it.
 
-    A class needs `get_config`. Raises ValueError otherwise.
+    Args:
+        package: Prefix of the name.
+        name: Name; None for that of the class or function.
+
+    Returns:
+        Decorator.
+
+    Raises:
+        ValueError: If a class has no `get_config`.
     """
 
     def add(target: C) -> C:
@@ -100,7 +108,11 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
 
 @contextmanager
 def custom_object_scope(custom_objects: Mapping[str, Any]) -> Iterator[None]:
-    """Inside, and in this thread, configs may also name the given classes and functions."""
+    """Let configs name further classes and functions inside a `with` block, in this thread.
+
+    Args:
+        custom_objects: Classes and functions by name.
+    """
     outer = _scopes()
     _local.scopes = (dict(custom_objects), *outer)
     try:
@@ -110,17 +122,21 @@ def custom_object_scope(custom_objects: Mapping[str, Any]) -> Iterator[None]:
 
 
 def _scopes() -> tuple[dict[str, Any], ...]:
-    """Open scopes, the innermost first."""
+    """Return the open scopes, the innermost first."""
     return getattr(_local, "scopes", ())
 
 
 def get_custom_objects() -> dict[str, Any]:
-    """All registered objects by their registered names."""
+    """Return all registered objects by their registered names."""
     return _REGISTERED
 
 
 def get_registered_name(obj: Any) -> str:
-    """`package>name` if registered, else the object's own name."""
+    """Return `package>name` of a registered object, else its own name.
+
+    Args:
+        obj: Class or function.
+    """
     return _REGISTERED_NAMES.get(obj, obj.__name__)
 
 
@@ -129,10 +145,16 @@ def get_registered_object(
     custom_objects: Mapping[str, Any] | None = None,
     module_objects: Mapping[str, Any] | None = None,
 ) -> Any:
-    """The object that `name` stands for, or None."""
-    for place in (custom_objects or {}, *_scopes(), _REGISTERED, module_objects or {}):
-        if name in place:
-            return place[name]
+    """Return the object with a name, or None.
+
+    Args:
+        name: Name.
+        custom_objects: Classes and functions by name that take precedence.
+        module_objects: Classes and functions by name that are searched last.
+    """
+    for objects in (custom_objects or {}, *_scopes(), _REGISTERED, module_objects or {}):
+        if name in objects:
+            return objects[name]
     return None
 
 
@@ -140,9 +162,13 @@ def get_registered_object(
 
 
 def serialize(obj: Any) -> Any:
-    """`obj` in Keras 3's config format: plain JSON values.
+    """Convert an object to Keras 3's config format: plain JSON values.
 
-    Raises TypeError for what has no config.
+    Args:
+        obj: Object with `get_config`, function, array, number, or nested structure of these.
+
+    Raises:
+        TypeError: If the object has no config.
     """
     if obj is None or isinstance(obj, (bool, int, float, str)):
         return obj
@@ -177,19 +203,19 @@ def serialize(obj: Any) -> Any:
         return _serialize_instance(obj)
     if callable(obj) and hasattr(obj, "__name__"):
         return _serialize_function(obj)
-    raise TypeError(f"cannot put {obj!r} into a config: it has no get_config()")
+    raise TypeError(f"cannot serialize {obj!r}: it has no get_config()")
 
 
 def _serialize_instance(obj: Any) -> dict[str, Any]:
-    # Functional models of a subclass have a class made for them, which names the one that was written.
+    # The class of a functional model of a subclass is generated; it refers to the subclass.
     cls = type(obj).__dict__.get("_plain_class", type(obj))
-    ours = cls.__dict__.get("_keras_module")
+    module = cls.__dict__.get("_keras_module")
     config = {
-        # A class that is nobody's: its module keeps it apart from a class of ours with the same name.
-        "module": ours or (None if cls in _REGISTERED_NAMES else cls.__module__),
+        # The module of a class that is not registered distinguishes it from one of the library.
+        "module": module or (None if cls in _REGISTERED_NAMES else cls.__module__),
         "class_name": cls.__dict__.get("_exported_name", cls.__name__),
         "config": {key: serialize(value) for key, value in obj.get_config().items()},
-        "registered_name": None if ours else get_registered_name(cls),
+        "registered_name": None if module else get_registered_name(cls),
     }
     build = getattr(obj, "get_build_config", lambda: None)()
     if build is not None:
@@ -201,7 +227,7 @@ def _serialize_instance(obj: Any) -> dict[str, Any]:
 
 
 def serialize_plain(value: Any) -> Any:
-    """JSON values with tuples as lists, as Keras writes shapes."""
+    """Convert to JSON values with tuples as lists, as Keras writes shapes."""
     if isinstance(value, (list, tuple)):
         return [serialize_plain(x) for x in value]
     if isinstance(value, dict):
@@ -215,7 +241,7 @@ def _serialize_function(fn: Callable[..., Any]) -> Any:
         raise TypeError(
             "a lambda has no config: code is never stored in a file. Use a named, registered function"
         )
-    if fn not in _REGISTERED_NAMES and _is_ours(fn):
+    if fn not in _REGISTERED_NAMES and _is_exported_function(fn):
         return name
     return {
         "module": "builtins" if fn in _REGISTERED_NAMES else fn.__module__,
@@ -225,16 +251,21 @@ def _serialize_function(fn: Callable[..., Any]) -> Any:
     }
 
 
-def _is_ours(fn: Callable[..., Any]) -> bool:
-    """Whether `fn` is a function that the table has under its name (hornbeam.ops has some of them too)."""
-    places = [module for module in _PLACES.get(fn.__name__, ()) if module in _FUNCTION_MODULES]
-    return bool(places) and str(fn.__module__).split(".")[0] == "hornbeam"
+def _is_exported_function(fn: Callable[..., Any]) -> bool:
+    """Return True for a function that the table has under its name (some of them are in hornbeam.ops)."""
+    modules = [module for module in _MODULES_OF.get(fn.__name__, ()) if module in _FUNCTION_MODULES]
+    return bool(modules) and str(fn.__module__).split(".")[0] == "hornbeam"
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The object that a config describes.
+    """Build the object that a config describes.
 
-    Raises UnknownObjectError for a name that is neither in the table nor given by the caller.
+    Args:
+        config: Config in Keras's format.
+        custom_objects: Classes and functions by name, in addition to the registered ones.
+
+    Raises:
+        UnknownObjectError: If a name is neither in the table nor in `custom_objects`.
     """
     if isinstance(config, (list, tuple)):
         return type(config)(deserialize(x, custom_objects) for x in config)
@@ -245,11 +276,11 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
         return _plain_value(name, config, custom_objects)
     if name is None or "config" not in config:
         return {key: deserialize(value, custom_objects) for key, value in config.items()}
-    found = _find(config, custom_objects)
+    target = _resolve_name(config, custom_objects)
     if name == "function":
-        return found
+        return target
     with custom_object_scope(custom_objects or {}):
-        obj = found.from_config(config["config"] or {})
+        obj = target.from_config(config["config"] or {})
         if config.get("build_config") and hasattr(obj, "build_from_config"):
             obj.build_from_config(config["build_config"])
         if config.get("compile_config") and hasattr(obj, "compile_from_config"):
@@ -273,37 +304,38 @@ def _plain_value(name: str, config: Mapping[str, Any], custom_objects: Mapping[s
     return as_tensor(array)
 
 
-def _find(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None) -> Any:
-    """The class or function that a config names: the caller's, or one of ours that may be named."""
+def _resolve_name(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None) -> Any:
+    """Return the class or function that a config names, a registered one or one of the table."""
     kind, module, registered = (config.get(key) for key in ("class_name", "module", "registered_name"))
     name = config["config"] if kind == "function" else kind
     if kind == "__lambda__":
         raise UnknownObjectError(
-            "the config holds the code of a lambda, which is never run. Give the model a named function that "
-            "is decorated with @register_keras_serializable()"
+            "the config holds the code of a lambda, which is never run. Use a named function with the "
+            "decorator @register_keras_serializable()"
         )
     for label in (registered, name):
         if label and isinstance(label, str):
-            found = get_registered_object(label, custom_objects)
-            if found is not None:
-                return _buildable(found, str(name), kind == "function")
-    # Keras notes no module for classes of its users, but then a registered name.
+            target = get_registered_object(label, custom_objects)
+            if target is not None:
+                return _checked_target(target, str(name), kind == "function")
+    # Keras writes no module for classes of its users, but then a registered name.
     if isinstance(name, str) and _is_library(module) and (module is not None or not registered):
-        found = _in_table(name, module, kind == "function")
-        if found is not None:
-            return found
+        target = _in_table(name, module, kind == "function")
+        if target is not None:
+            return target
     raise UnknownObjectError(
         f"the config names {name!r} (module {module!r}), which Hornbeam does not know. If it is yours, "
-        "decorate it with @register_keras_serializable() or pass custom_objects={'" + f"{name}': ...}}"
+        f"decorate it with @register_keras_serializable() or pass custom_objects={{'{name}': ...}}"
     )
 
 
 def _in_table(name: str, module: Any, function: bool) -> Any:
-    """What the table offers to configs under `name`, in `module` rather than elsewhere, or None."""
+    """Return the entry of the table for `name`, preferably of `module`, or None."""
     _complete_table()
-    for place in sorted(_PLACES.get(name, ()), key=lambda place: place != module):
-        target = _TABLE[place, name]
-        if place in _FUNCTION_MODULES if function else _is_buildable(target):
+    candidates = sorted(_MODULES_OF.get(name, ()), key=lambda candidate: candidate != module)
+    for candidate in candidates:
+        target = _TABLE[candidate, name]
+        if candidate in _FUNCTION_MODULES if function else _is_buildable(target):
             return target
     return None
 
@@ -316,10 +348,10 @@ def _complete_table() -> None:
             getattr(module, name)  # some are imported when they are first used
 
 
-def _buildable(found: Any, name: str, function: bool) -> Any:
-    if not function and not _is_buildable(found):
+def _checked_target(target: Any, name: str, function: bool) -> Any:
+    if not function and not _is_buildable(target):
         raise UnknownObjectError(f"{name!r} is not a class with from_config(), so a config cannot build it")
-    return found
+    return target
 
 
 def _is_buildable(target: Any) -> bool:
@@ -327,14 +359,14 @@ def _is_buildable(target: Any) -> bool:
 
 
 def _is_library(module: Any) -> bool:
-    """Keras writes both public modules and where its sources put a class (`keras.src.models.functional`)."""
+    """Return True for modules of Keras, public ones and those of its sources, and of this library."""
     return module is None or (
         isinstance(module, str) and module.split(".")[0] in ("keras", "hornbeam", "builtins")
     )
 
 
 def missing_names(config: Any, custom_objects: Mapping[str, Any] | None = None) -> list[str]:
-    """All names in a config that cannot be resolved, without building anything."""
+    """Return all names in a config that cannot be resolved, without building anything."""
     _complete_table()
     missing: dict[str, None] = {}
     parts: list[Any] = [config]
@@ -343,7 +375,7 @@ def missing_names(config: Any, custom_objects: Mapping[str, Any] | None = None) 
         if isinstance(part, dict):
             if _needs_a_class(part):
                 try:
-                    _find(part, custom_objects)
+                    _resolve_name(part, custom_objects)
                 except UnknownObjectError:
                     missing[_label(part)] = None
             part = list(part.values())
@@ -360,17 +392,17 @@ def _needs_a_class(config: dict[str, Any]) -> bool:
 
 
 def _label(config: dict[str, Any]) -> str:
-    """The name to show for a config."""
+    """Return the name of a config for messages."""
     if config["class_name"] == "function":
         return str(config["config"])
     return str(config.get("registered_name") or config["class_name"])
 
 
-def resolve(identifier: Any, module: str, what: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """What `get(identifier)` of a module returns: a string, config, class or object made into an object.
+def resolve(identifier: Any, module: str, kind: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """Resolve an identifier of a module: a name, config, class or object.
 
-    A string may be the class name, its snake case or a function's name. Raises UnknownObjectError with the
-    nearest known name.
+    A name may be that of a class, its snake case, or that of a function. Raises UnknownObjectError with the
+    nearest name.
     """
     if identifier is None:
         return None
@@ -379,18 +411,18 @@ def resolve(identifier: Any, module: str, what: str, custom_objects: Mapping[str
             identifier = {**identifier, "module": module}
         return deserialize(identifier, custom_objects)
     if isinstance(identifier, str):
-        found = get_registered_object(identifier, custom_objects) or _by_name(identifier, module)
-        if found is None:
+        target = get_registered_object(identifier, custom_objects) or _by_name(identifier, module)
+        if target is None:
             known = sorted(names_in(module))
             raise UnknownObjectError(
-                f"unknown {what} {identifier!r}.{nearest(identifier, known)} Known: {', '.join(known)}"
+                f"unknown {kind} {identifier!r}.{nearest(identifier, known)} Known: {', '.join(known)}"
             )
-        identifier = found
+        identifier = target
     if inspect.isclass(identifier):
         return identifier()
     if callable(identifier) or hasattr(identifier, "get_config"):
         return identifier
-    raise ValueError(f"cannot understand {identifier!r} as {what}")
+    raise ValueError(f"cannot interpret {identifier!r} as {kind}")
 
 
 def _by_name(name: str, module: str) -> Any:
@@ -400,3 +432,8 @@ def _by_name(name: str, module: str) -> Any:
         if to_snake_case(known) == name or known.lower() == name:
             return _TABLE[module, known]
     return None
+
+
+def get(family: str, identifier: Any) -> Any:
+    """Call `get` of a module that fills the table, such as "initializers", which is above this one."""
+    return importlib.import_module(f"hornbeam.{family}").get(identifier)

@@ -1,4 +1,4 @@
-"""Symbolic tensors: the inputs of functional models, and the record of what was called on them."""
+"""Symbolic tensors: the inputs of functional models, and the record of the calls on them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DynamicShape = tuple[int | None, ...]
 STRING = "string"
 
-# Unknown sizes are tried at two values; an output size that differs between the tries is unknown too. The
+# Unknown sizes are tried at two values; an output size that differs between the trials is unknown, too. The
 # sizes of inner axes are divisible by 32, so that networks which halve them five times can be tried.
 _PROBES = ((83, 96), (89, 128))
 
@@ -58,7 +58,9 @@ class KerasTensor(Tensor):
         name: str | None = None,
     ) -> None:
         if sparse or ragged:
-            raise NotImplementedError("sparse and ragged tensors are not there: use dense tensors and masks")
+            raise NotImplementedError(
+                "sparse and ragged tensors are not supported: use dense tensors and masks"
+            )
         self._node = None  # type: ignore[assignment]
         self._keras_mask = None
         self._shape = _checked_shape(shape)
@@ -95,12 +97,12 @@ class KerasTensor(Tensor):
 
     def _known_shape(self) -> tuple[int, ...]:
         if None in self._shape:
-            raise TypeError(f"{self!r} has sizes that are not known yet")
+            raise TypeError(f"{self!r} has unknown sizes")
         return self._shape  # type: ignore[return-value]
 
     def __len__(self) -> int:
         if self._shape and self._shape[0] is None:
-            raise TypeError(f"{self!r} has no length yet: its first size is not known")
+            raise TypeError(f"{self!r} has no length yet: its first size is unknown")
         return super().__len__()
 
     def __bool__(self) -> bool:
@@ -108,9 +110,7 @@ class KerasTensor(Tensor):
 
 
 def symbolic_dtype(dtype: Any) -> str:
-    """Canonical name of a dtype, "string" among them: only what runs on the host, before the graph, takes
-    strings.
-    """
+    """Return the canonical name of a dtype, or "string", which only layers on the host take."""
     return STRING if isinstance(dtype, str) and dtype == STRING else dtype_name(dtype)
 
 
@@ -119,17 +119,17 @@ def _checked_shape(shape: Any) -> DynamicShape:
     try:
         checked = tuple(None if size is None else operator.index(size) for size in sizes)
     except TypeError:
-        raise TypeError(f"a shape is a tuple of whole numbers and Nones, got {shape!r}") from None
+        raise TypeError(f"a shape must be a tuple of integers and None, got {shape!r}") from None
     if any(size is not None and size < 0 for size in checked):
-        raise ShapeError(f"sizes are not negative; got {shape!r}")
+        raise ShapeError(f"sizes must not be negative, got {shape!r}")
     return checked
 
 
 class SymbolicCall:
-    """One call on symbolic tensors: what was called, with what, and what came out.
+    """A call on symbolic tensors: the operation, its arguments and its outputs.
 
-    masks: masks that were handed to a layer because its input carries them. They are no inputs, for values
-    bring their masks along, but Keras counts them as such where it puts layers in order.
+    `masks` are those that a layer got because its input carries them. They are no inputs, since values carry
+    their masks, but Keras counts them as inputs when it orders layers.
     """
 
     __slots__ = ("args", "kwargs", "masks", "operation", "outputs", "place")
@@ -145,16 +145,16 @@ class SymbolicCall:
 
     @property
     def inputs(self) -> list[KerasTensor]:
-        """The symbolic tensors among the arguments."""
+        """Symbolic tensors among the arguments."""
         return [x for x in tree.flatten((self.args, self.kwargs)) if isinstance(x, KerasTensor)]
 
 
 def symbolic_call(
     operation: Callable[..., Any], args: tuple, kwargs: dict[str, Any], run: Callable[..., Any] | None = None
 ) -> Any:
-    """Record `operation(*args, **kwargs)` and return symbolic outputs of the types that it gives.
+    """Record `operation(*args, **kwargs)` and return symbolic outputs of the inferred types.
 
-    `run` is what is traced to find the types, if that differs from `operation`.
+    `run` is the function to trace for the types, if it is not `operation`.
     """
     specs = infer_types(run or operation, args, kwargs)
     flat = [KerasTensor(*x) if isinstance(x, tuple) and len(x) == 2 else x for x in specs.leaves]
@@ -170,7 +170,7 @@ set_symbolic_call(symbolic_call)
 def record_call(
     operation: Callable[..., Any], args: tuple, kwargs: dict[str, Any], outputs: Any
 ) -> tuple[SymbolicCall, Any]:
-    """Note that a call gave `outputs`, fresh symbolic tensors. Returns the note and the outputs."""
+    """Record a call whose `outputs` are new symbolic tensors. Return the record and the outputs."""
     call = SymbolicCall(operation, args, dict(kwargs))
     for index, out in enumerate(tree.flatten(outputs)):
         if isinstance(out, KerasTensor):
@@ -181,7 +181,7 @@ def record_call(
 
 
 def holds_strings(x: Any) -> bool:
-    """True for arrays of strings or of other objects, and for symbols that stand for strings."""
+    """Return True for arrays of strings or other objects, and for symbolic tensors of strings."""
     if isinstance(x, Tensor):
         return x.dtype == STRING
     dtype = getattr(x, "dtype", None)
@@ -192,7 +192,7 @@ def holds_strings(x: Any) -> bool:
 
 
 def sample_of(x: Any) -> str:
-    """The first value of an array, for errors."""
+    """Describe the first value of an array, for errors."""
     if isinstance(x, KerasTensor):
         return repr(x)
     flat = np.asarray(x).reshape(-1)
@@ -200,15 +200,15 @@ def sample_of(x: Any) -> str:
 
 
 def strings_refused(where: str, x: Any) -> str:
-    """What to say where strings, or other objects, come to something that computes with numbers."""
+    """Return the error message for strings or other objects where numbers are needed."""
     flat = [] if isinstance(x, Tensor) else np.asarray(x).reshape(-1)[:1].tolist()
     if flat and not isinstance(flat[0], (str, bytes)):
         return (
-            f"{where} computes with numbers, it got objects ({sample_of(x)}): fill missing values, and give "
-            "the array a dtype: x.astype('float32')"
+            f"{where} computes with numbers, got objects ({sample_of(x)}): fill missing values, and convert "
+            "the array to a dtype: x.astype('float32')"
         )
     return (
-        f"{where} computes with numbers, it got strings ({sample_of(x)}): put a TextVectorization, "
+        f"{where} computes with numbers, got strings ({sample_of(x)}): put a TextVectorization, "
         "StringLookup or Hashing layer in front"
     )
 
@@ -218,7 +218,7 @@ def _name_of(fn: Callable[..., Any]) -> str:
 
 
 class _Specs:
-    """Leaves of a structure: (shape, dtype) of tensors, anything else as it is; and of the tensors' masks."""
+    """Structure whose leaves are (shape, dtype) of tensors or other values, and the types of masks."""
 
     def __init__(self, structure: Any, leaves: list[Any], masks: list[Any]) -> None:
         self.structure = structure
@@ -227,27 +227,27 @@ class _Specs:
 
 
 def infer_types(fn: Callable[..., Any], args: Any, kwargs: Any) -> _Specs:
-    """Shapes and dtypes of `fn(*args, **kwargs)`, where symbolic arguments may have unknown sizes."""
+    """Infer shapes and dtypes of `fn(*args, **kwargs)`; symbolic arguments may have unknown sizes."""
     unknown = any(None in x.shape for x in tree.flatten((args, kwargs)) if isinstance(x, KerasTensor))
     try:
-        tries = [_probe(fn, args, kwargs, sizes) for sizes in (_PROBES if unknown else _PROBES[:1])]
+        trials = [_probe(fn, args, kwargs, sizes) for sizes in (_PROBES if unknown else _PROBES[:1])]
     except ShapeError as error:
-        if unknown and "sizes that are not known" not in str(error):
+        if unknown and "unknown sizes" not in str(error):
             batch, inner = _PROBES[0]
-            note = f"  (sizes that are not known were tried as {batch} for the batch and {inner} elsewhere)"
+            note = f"  (unknown sizes were tried as {batch} for the batch and {inner} elsewhere)"
             error.args = (f"{error}\n{note}", *error.args[1:])
         raise
-    structure = tries[0][0]
-    columns = list(zip(*(flat for _, flat in tries), strict=True))
+    structure = trials[0][0]
+    columns = list(zip(*(flat for _, flat in trials), strict=True))
     leaves = [_spec(column) if isinstance(column[0], Tensor) else column[0] for column in columns]
     masks = [[getattr(value, "_keras_mask", None) for value in column] for column in columns]
     return _Specs(structure, leaves, [None if column[0] is None else _spec(column) for column in masks])
 
 
-def _spec(tries: Sequence[Any]) -> tuple[DynamicShape, str]:
-    """Shape and dtype of what came out of every try; sizes that differ are unknown."""
-    sizes = zip(*(value.shape for value in tries), strict=True)
-    return tuple(s[0] if len(set(s)) == 1 else None for s in sizes), tries[0].dtype
+def _spec(trials: Sequence[Any]) -> tuple[DynamicShape, str]:
+    """Return shape and dtype of the results of all trials; sizes that differ are unknown."""
+    sizes = zip(*(value.shape for value in trials), strict=True)
+    return tuple(s[0] if len(set(s)) == 1 else None for s in sizes), trials[0].dtype
 
 
 def _probe(fn: Callable[..., Any], args: Any, kwargs: Any, sizes: tuple[int, int]) -> tuple[Any, list[Any]]:
@@ -260,10 +260,10 @@ def _probe(fn: Callable[..., Any], args: Any, kwargs: Any, sizes: tuple[int, int
             if x.dtype == STRING:
                 raise HornbeamTypeError(strings_refused(_name_of(fn), x))
             shape = tuple((inner if i else batch) if s is None else s for i, s in enumerate(x.shape))
-            made = Tensor(placeholder(TensorType(shape, x.dtype), level))
+            tensor = Tensor(placeholder(TensorType(shape, x.dtype), level))
             if x._keras_mask is not None:
-                made._keras_mask = concrete(x._keras_mask)
-            return made
+                tensor._keras_mask = concrete(x._keras_mask)
+            return tensor
 
         args, kwargs = tree.map_structure(concrete, (args, dict(kwargs)))
         result = fn(*args, **kwargs)

@@ -22,9 +22,8 @@ from hornbeam.ir.types import (
 if TYPE_CHECKING:
     from hornbeam._internal.typing import DTypeLike
 
-# Longer chains of pending work are run without being asked, so that a loop which never reads a value stays
-# small.
-MAX_PENDING_DEPTH = 400
+# Longer chains of lazy nodes are computed at once, so that a loop which never reads a value stays small.
+MAX_LAZY_DEPTH = 400
 
 
 class Tensor:
@@ -52,7 +51,7 @@ class Tensor:
         self._node = node
         self._keras_mask: Tensor | None = None
         node.handles += 1
-        if node.depth > MAX_PENDING_DEPTH and node.level == 0 and not current_level():
+        if node.depth > MAX_LAZY_DEPTH and node.level == 0 and not current_level():
             evaluate([node])
 
     def __del__(self) -> None:
@@ -111,10 +110,10 @@ class Tensor:
         """
         owner, buffer = _value(self.node)
         if hasattr(buffer, "__dlpack__"):
-            given: Any = buffer if owner is not None else _exportable(buffer, options)
+            exported: Any = buffer if owner is not None else _exportable(buffer, options)
         else:
-            given = _exportable(owner.get(buffer), options)
-        return given.__dlpack__(**options)
+            exported = _exportable(owner.get(buffer), options)
+        return exported.__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         """Return the device of the value in the numbers of DLPack."""
@@ -165,7 +164,7 @@ class Tensor:
     __hash__ = object.__hash__
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):  # NumPy asks for several of them whenever it reads a tensor
+        if name.startswith("_"):  # NumPy queries several of them whenever it reads a tensor
             raise AttributeError(name)
         ops = sys.modules.get("hornbeam.ops")
         known = ops is not None and name in ops.__all__
@@ -222,13 +221,13 @@ class Tensor:
 
 
 def _value(node: Node) -> tuple[Any, Any]:
-    """The engine that owns the node's value (None for a NumPy array), and its buffer."""
+    """Return the engine that owns the value (None for a NumPy array), and the buffer."""
     if node.value is None:
         evaluate([node])
     return node.value
 
 
 def _exportable(array: np.ndarray, options: dict[str, Any]) -> np.ndarray:
-    """`array` or, for who knows nothing of read-only memory, a copy."""
+    """Return `array`, or a copy for libraries that do not know read-only memory."""
     version = options.get("max_version")
     return array if version is not None and version >= (1, 0) else array.copy()

@@ -1,5 +1,5 @@
-"""Variables: named values that change. Inside a compiled function reading makes an input, assigning an
-output.
+"""Variables: named values that are assigned. A compiled function has those it reads as inputs, and those it
+assigns as outputs.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from hornbeam._internal.naming import current_path
 from hornbeam.config import floatx
+from hornbeam.core import registry
 from hornbeam.core.convert import as_tensor, cast, cast_node
 from hornbeam.core.lazy import buffer_of, evaluate, value_of
 from hornbeam.core.tensor import Tensor
@@ -34,9 +35,7 @@ _names = itertools.count(1)
 
 
 class VariableTracer:
-    """Notes which variables a traced function reads and assigns. Nested recorders read through to the outer
-    ones.
-    """
+    """Record of the variables that a traced function reads and assigns; nested tracers read outer ones."""
 
     def __init__(self, level: int) -> None:
         self.level = level
@@ -58,7 +57,7 @@ class VariableTracer:
             node = placeholder(variable.type, self.level)
             self.inputs[variable] = self.values[variable] = node
         elif variable in self.assigned and is_float(node.dtype):
-            # An assignment is no operation that derivatives go through, traced or not.
+            # Gradients do not flow through assignments, traced or eager.
             node = stop_gradient(node)
         return node
 
@@ -66,8 +65,7 @@ class VariableTracer:
         if node.level > self.level:
             raise RuntimeError(
                 f"variable {variable.path!r} is assigned inside a loop or branch body (scan, while_loop, "
-                "cond, grad): "
-                "return the new value from the body and assign it outside"
+                "cond, grad): return the new value from the body and assign it outside"
             )
         before = self.read(variable)
         _observe(variable, before)
@@ -80,13 +78,13 @@ def current_variable_tracer() -> VariableTracer | None:
 
 
 def set_assignment_observer(observer: Callable[[Variable, Node], None] | None) -> None:
-    """`observer(variable, node)` is told, in this thread, of every value that a variable gives up."""
+    """Call `observer(variable, node)`, in this thread, for every value that an assignment replaces."""
     _local.observer = observer
 
 
-def set_layout_rule(placing: Callable[[Variable], Layout] | None) -> None:
-    """`placing(variable)` says, in this thread, where the pieces of each variable live."""
-    _local.placing = placing
+def set_layout_rule(rule: Callable[[Variable], Layout] | None) -> None:
+    """Let `rule(variable)` determine, in this thread, the layout of each variable."""
+    _local.layout_rule = rule
 
 
 def _observe(variable: Variable, before: Node) -> None:
@@ -97,7 +95,7 @@ def _observe(variable: Variable, before: Node) -> None:
 
 @contextmanager
 def eager_scope() -> Iterator[None]:
-    """Code inside runs eagerly even while a function is being traced: here layers make their variables."""
+    """Run code eagerly even while a function is traced; layers create their variables in it."""
     tracer = current_variable_tracer()
     _local.tracer = None
     try:
@@ -109,7 +107,7 @@ def eager_scope() -> Iterator[None]:
 
 @contextmanager
 def autocast(dtype: str | None) -> Iterator[None]:
-    """Inside, floating-point variables read as `dtype` (None: as they are stored)."""
+    """Let floating-point variables read as `dtype`; None for the stored dtype."""
     previous = getattr(_local, "autocast", None)
     _local.autocast = dtype
     try:
@@ -118,8 +116,8 @@ def autocast(dtype: str | None) -> Iterator[None]:
         _local.autocast = previous
 
 
-class _Stored:
-    """Inside, variables read as they are stored: `autocast(None)`, quicker."""
+class _StoredDtype:
+    """Scope in which variables read in their stored dtype: a faster `autocast(None)`."""
 
     __slots__ = ("_previous",)
 
@@ -132,13 +130,14 @@ class _Stored:
 
 
 class AllocationError(ValueError):
-    """A model from a file would need more memory than its weights account for."""
+    """Error for a model from a file that would need more memory than its weights account for."""
 
 
 @contextmanager
 def allocation_budget(nbytes: int, size: int) -> Iterator[None]:
-    """Inside, variables may take `nbytes` and hold `size` numbers in all: a config gets no more than its file
-    has weights for.
+    """Limit the variables that are created inside to `nbytes` bytes and `size` elements in total.
+
+    The config of a file may allocate no more than the weights of the file.
     """
     outer = getattr(_local, "budget", None)
     _local.budget = nbytes, size
@@ -149,18 +148,18 @@ def allocation_budget(nbytes: int, size: int) -> Iterator[None]:
 
 
 def _charge(shape: Any, dtype: Any) -> None:
-    """Take a variable's size off the budget, if there is one, before anything is allocated."""
+    """Subtract the size of a variable from the budget before it is allocated."""
     budget = getattr(_local, "budget", None)
     if budget is None:
         return
     needed = TensorType(tuple(shape), dtype_name(dtype or floatx()))
     if needed.nbytes > budget[0]:
         raise AllocationError(
-            f"a variable of shape {tuple(shape)} needs {needed.nbytes} bytes, more than the file's weights "
-            "allow"
+            f"a variable of shape {tuple(shape)} needs {needed.nbytes} bytes, more than the weights of the "
+            "file allow"
         )
     if needed.size > budget[1]:
-        raise AllocationError(f"with a variable of shape {tuple(shape)} there are too many parameters")
+        raise AllocationError(f"with a variable of shape {tuple(shape)} the model has too many parameters")
     _local.budget = budget[0] - needed.nbytes, budget[1] - needed.size
 
 
@@ -217,7 +216,7 @@ class Variable(Tensor):
             )
         self._type = TensorType(value.shape, value.dtype)
         self._keras_mask = None
-        self._node = _settled(value.node, self._type)
+        self._node = _leaf_of(value.node, self._type)
         self.name = name or f"variable_{next(_names)}"
         self.path = f"{current_path()}/{self.name}" if current_path() else self.name
         self.trainable = bool(trainable)
@@ -231,7 +230,7 @@ class Variable(Tensor):
             self.place(current_engine())
 
     def __del__(self) -> None:
-        """A variable's node is not a handle that evaluation must serve: it is always a leaf."""
+        """Do nothing: a variable's node is always a leaf, which evaluation need not keep."""
 
     @property
     def type(self) -> TensorType:
@@ -286,7 +285,7 @@ class Variable(Tensor):
             tracer.assign(self, new.node)
         else:
             _observe(self, self._node)
-            self._node = _settled(new.node, self._type)
+            self._node = _leaf_of(new.node, self._type)
         return new
 
     def assign_add(self, value: TensorLike) -> Tensor:
@@ -298,7 +297,7 @@ class Variable(Tensor):
         Returns:
             Tensor, the new value.
         """
-        with _Stored():
+        with _StoredDtype():
             return self.assign(self + value)
 
     def assign_sub(self, value: TensorLike) -> Tensor:
@@ -310,7 +309,7 @@ class Variable(Tensor):
         Returns:
             Tensor, the new value.
         """
-        with _Stored():
+        with _StoredDtype():
             return self.assign(self - value)
 
     def numpy(self) -> np.ndarray:
@@ -319,8 +318,8 @@ class Variable(Tensor):
     @property
     def placement(self) -> Layout:
         """Mesh axis that shards each dimension; () for a full copy on every device."""
-        placing = getattr(_local, "placing", None)
-        return () if placing is None else placing(self)
+        rule = getattr(_local, "layout_rule", None)
+        return () if rule is None else rule(self)
 
     def place(self, engine: Engine) -> None:
         """Move the buffer to an engine, in the layout of the distribution.
@@ -349,8 +348,8 @@ class Variable(Tensor):
             Pair of buffer and boolean.
         """
         self.place(engine)
-        buffer, holders = _held(self)
-        return buffer, all(now <= least for now, least in zip(holders, _ALONE, strict=True))
+        buffer, counts = _buffer_and_refcounts(self)
+        return buffer, all(count <= least for count, least in zip(counts, _UNSHARED_COUNTS, strict=True))
 
     def set_buffer(self, engine: Engine, buffer: Any) -> None:
         """Take a buffer that a compiled function computed as the new value.
@@ -370,16 +369,14 @@ class Variable(Tensor):
     __hash__ = object.__hash__
 
     def __reduce__(self) -> Any:
-        """Pickled and copied by value, with the name and the flags."""
-        state = {name: getattr(self, name) for name in _COPIED}
-        return _rebuilt, (np.asarray(Tensor(self._node)), state)
+        """Pickle and copy by value, with the name and the flags."""
+        state = {name: getattr(self, name) for name in _PICKLED}
+        return _rebuild, (np.asarray(Tensor(self._node)), state)
 
 
 def _initial_value(initializer: Any, shape: Any, dtype: Any) -> Any:
     if isinstance(initializer, str):
-        from hornbeam import initializers
-
-        initializer = initializers.get(initializer)
+        initializer = registry.get("initializers", initializer)
     if isinstance(initializer, type):
         raise ValueError(f"initializer={initializer.__name__} is the class: write {initializer.__name__}()")
     if isinstance(initializer, Tensor) or not callable(initializer):
@@ -387,27 +384,25 @@ def _initial_value(initializer: Any, shape: Any, dtype: Any) -> Any:
         _charge(value.shape, value.dtype)
         return value
     if shape is None:
-        raise ValueError("a Variable made by an initializer function needs its `shape`")
+        raise ValueError("a Variable with an initializer function needs `shape`")
     _charge(shape, dtype)
     return initializer(tuple(shape), dtype=dtype_name(dtype or floatx()))
 
 
-_COPIED = (
+_PICKLED = (
     "name", "path", "trainable", "autocast", "aggregation", "synchronization", "constraint", "regularizer",
 )  # fmt: skip
 
 
-def _rebuilt(value: np.ndarray, state: dict[str, Any]) -> Variable:
+def _rebuild(value: np.ndarray, state: dict[str, Any]) -> Variable:
     variable = Variable(value)
     for name, part in state.items():
         setattr(variable, name, part)
     return variable
 
 
-def _settled(node: Node, type: TensorType) -> Node:
-    """A leaf of the variable's own with the node's value, computed now: variables hold values, not pending
-    work.
-    """
+def _leaf_of(node: Node, type: TensorType) -> Node:
+    """Return a new leaf with the value of a node, which is computed now: variables hold no lazy values."""
     if node.value is None and node.primitive is CONSTANT:  # metrics start at 0 in every epoch
         data = np.frombuffer(node.params["data"], numpy_dtype(type.dtype))
         return leaf((None, data.reshape(type.shape)), type)
@@ -417,18 +412,18 @@ def _settled(node: Node, type: TensorType) -> Node:
     return leaf((owner, buffer), type)
 
 
-def _held(variable: Any) -> tuple[Any, tuple[int, int]]:
-    """The variable's buffer, and how often its node and its buffer are referred to, as seen from here."""
+def _buffer_and_refcounts(variable: Any) -> tuple[Any, tuple[int, int]]:
+    """Return the buffer of a variable, and the reference counts of its node and its buffer."""
     buffer = variable._node.value[1]
     return buffer, (sys.getrefcount(variable._node), sys.getrefcount(buffer))
 
 
 class _Unshared:
-    """Looks like a variable whose node and buffer nobody else knows."""
+    """Stand-in for a variable without other references to its node and its buffer."""
 
     def __init__(self) -> None:
         self._node = leaf((None, object()), TensorType((), "bool"))
 
 
-# What `_held` counts when nobody else refers to them; how many of these are its own differs between Pythons.
-_ALONE = _held(_Unshared())[1]
+# Reference counts without other references; they differ between Python versions.
+_UNSHARED_COUNTS = _buffer_and_refcounts(_Unshared())[1]

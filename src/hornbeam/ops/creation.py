@@ -78,7 +78,7 @@ def full(shape: int | ShapeLike, fill_value: TensorLike, dtype: DTypeLike | None
     """
     sizes = shape_of(shape)
     if any(size < 0 for size in sizes):
-        raise ShapeError(f"sizes are not negative; got {sizes}")
+        raise ShapeError(f"sizes must not be negative, got {sizes}")
     return Tensor(broadcast_node(cast_node(fill_value, dtype_name(dtype or floatx())), sizes))
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hornbeam import tree
-from hornbeam.core.jit import _may_be_views, trace_function
+from hornbeam.core.jit import may_return_views, trace_function
 from hornbeam.core.tensor import Tensor
 from hornbeam.data import elements as e
 from hornbeam.data.pipeline.purity import is_pure
@@ -69,7 +69,7 @@ def _compile(function: Callable[..., Any], element: Any) -> CompiledFunction | N
     if traced.variables or traced.captured or traced.updated:
         return None
     engine = current_engine()
-    return CompiledFunction(engine.executable(traced.graph), engine, _may_be_views(traced.graph), pack)
+    return CompiledFunction(engine.executable(traced.graph), engine, may_return_views(traced.graph), pack)
 
 
 def _packing(result: Any) -> Callable[[list[Any]], Any]:
