@@ -71,12 +71,12 @@ def test_half_precision() -> None:
     ("make", "text"),
     [
         (lambda: layers.STFTSpectrogram("loud"), "mode must be one of"),
-        (lambda: layers.STFTSpectrogram(frame_length=8, frame_step=9), "not be above frame_length=8"),
-        (lambda: layers.STFTSpectrogram(frame_length=8, fft_length=4), "not be below frame_length=8"),
+        (lambda: layers.STFTSpectrogram(frame_length=8, frame_step=9), "be at most frame_length=8"),
+        (lambda: layers.STFTSpectrogram(frame_length=8, fft_length=4), "be at least frame_length=8"),
         (lambda: layers.STFTSpectrogram(window="no such"), "window must be"),
         (lambda: layers.STFTSpectrogram(scaling="loud"), "scaling must be"),
         (lambda: layers.STFTSpectrogram(padding="causal"), "padding must be"),
-        (lambda: layers.MelSpectrogram(64, sequence_length=65), "not be below sequence_length"),
+        (lambda: layers.MelSpectrogram(64, sequence_length=65), "be at least sequence_length"),
     ],
 )
 def test_refuses(make: Any, text: str) -> None:
@@ -87,7 +87,7 @@ def test_refuses(make: Any, text: str) -> None:
 def test_refuses_signals() -> None:
     with pytest.raises(ShapeError, match="shorter than a frame of 256"):
         layers.STFTSpectrogram()(np.ones((1, 100, 1), "float32"))
-    with pytest.raises(HornbeamTypeError, match="signals of floats, it got int32"):
+    with pytest.raises(HornbeamTypeError, match="signals of floats, got int32"):
         layers.STFTSpectrogram(frame_length=8)(np.ones((1, 100, 1), "int32"))
     with pytest.raises(ShapeError, match="cannot be mirrored"):
         layers.MelSpectrogram()(np.ones((1, 1000), "float32"))

@@ -1,10 +1,10 @@
-"""Spectrograms of sound: STFTSpectrogram, whose kernels can be trained, and MelSpectrogram."""
+"""Spectrograms: STFTSpectrogram, with trainable kernels, and MelSpectrogram."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.windows import window_output
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ArrayLike, Shape, ShapeLike
+
 MODES = ("log", "magnitude", "psd", "real", "imag", "angle", "stft")
 # The mel scale of O'Shaughnessy 1987: 1127 ln(1 + f / 700 Hz).
 MEL_BREAK, MEL_FACTOR = 700.0, 1127.0
@@ -27,24 +30,39 @@ MEL_BREAK, MEL_FACTOR = 700.0, 1127.0
 
 @exported("keras.layers")
 class STFTSpectrogram(Layer):
-    """The short-time Fourier transform of signals, as convolutions whose kernels may be trained (Cheuk et al.
-    2020).
+    """Short-time Fourier transform of signals, by convolutions whose kernels may be trained.
 
-    mode: with S the transform, "log" ln|S|, "magnitude" |S|, "psd" |S|^2 with the inner frequencies counted
-    twice, "real", "imag", "angle", or "stft" (real parts, then imaginary ones). Frames of frame_length,
-    frame_step apart (half of it by default), weighted by `window` ("hann", "hamming", a name that scipy
-    knows, frame_length weights, or None), periodic or not, and scaled for "density" or "spectrum";
-    fft_length is the next power of two by default. padding: "valid" or "same".
+    Shapes: x (batch, samples, channels), float -> (batch, frames, channels * (fft_length / 2 + 1)), or with
+    `expand_dims` (batch, frames, frequencies, channels). With data_format="channels_first", x (batch,
+    channels, samples) -> (batch, channels * frequencies, frames), or (batch, channels, frames, frequencies).
 
-    x (batch, samples, channels), float -> (batch, frames, channels * (fft_length / 2 + 1)); with expand_dims
-    (batch, frames, frequencies, channels). data_format="channels_first": x (batch, channels, samples) ->
-    (batch, channels * frequencies, frames), or (batch, channels, frames, frequencies).
+    Args:
+        mode: Output, with S the transform: "log" ln|S|, "magnitude" |S|, "psd" |S|^2 with inner frequencies
+            doubled,
+        "real", "imag", "angle", or "stft" (real parts, then imaginary ones).
+        frame_length: Number of samples in a frame.
+        frame_step: Number of samples between frames, half of `frame_length` by default.
+        fft_length: Length of the transform, the next power of two by default.
+        window: Weights of samples in a frame: "hann", "hamming", another name of scipy, an array of size
+        `frame_length`, or None.
+        periodic: Whether the window is periodic instead of symmetric.
+        scaling: "density", "spectrum" or None.
+        padding: "valid" or "same".
+        expand_dims: Whether frequencies are an axis of their own.
+        data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
+            `keras.config.image_data_format()` by default.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    Raises ValueError for bad arguments, ShapeError for a signal shorter than a frame, HornbeamTypeError for
-    whole numbers.
+    Raises:
+        ValueError: If an argument is invalid.
+        ShapeError: If a signal is shorter than a frame.
+        HornbeamTypeError: If signals are integers.
 
-    >>> hornbeam.layers.STFTSpectrogram(frame_length=64)(np.ones((2, 256, 1), "float32")).shape
-    (2, 7, 33)
+    Example:
+        >>> hornbeam.layers.STFTSpectrogram(frame_length=64)(np.ones((2, 256, 1), "float32")).shape
+        (2, 7, 33)
+
+    Source: Cheuk et al. 2020.
     """
 
     def __init__(
@@ -53,7 +71,7 @@ class STFTSpectrogram(Layer):
         frame_length: int = 256,
         frame_step: int | None = None,
         fft_length: int | None = None,
-        window: Any = "hann",
+        window: str | ArrayLike | None = "hann",
         periodic: bool = False,
         scaling: str | None = "density",
         padding: str = "valid",
@@ -70,14 +88,14 @@ class STFTSpectrogram(Layer):
             and check_int("frame_step", frame_step, minimum=1, where=owner) > frame_length
         ):
             raise ValueError(
-                f"{owner}: frame_step must not be above frame_length={frame_length}, got {frame_step}"
+                f"{owner}: frame_step must be at most frame_length={frame_length}, got {frame_step}"
             )
         if (
             fft_length is not None
             and check_int("fft_length", fft_length, minimum=1, where=owner) < frame_length
         ):
             raise ValueError(
-                f"{owner}: fft_length must not be below frame_length={frame_length}, got {fft_length}"
+                f"{owner}: fft_length must be at least frame_length={frame_length}, got {fft_length}"
             )
         if fft_length is not None and fft_length & (fft_length - 1):
             warnings.warn(f"{owner}: fft_length={fft_length} is not a power of two", stacklevel=2)
@@ -92,23 +110,23 @@ class STFTSpectrogram(Layer):
         self._step = frame_step or self.frame_length // 2
         size = fft_length or 2 ** math.ceil(math.log2(self.frame_length))
         self._frequencies = size // 2 + 1
-        self._parts = [side for side, other in (("real", "imag"), ("imag", "real")) if mode != other]
-        self._initializers = [STFT(side, window, self.scaling, periodic) for side in self._parts]
+        self._parts = [part for part, other in (("real", "imag"), ("imag", "real")) if mode != other]
+        self._initializers = [STFT(part, window, self.scaling, periodic) for part in self._parts]
         self.input_spec = InputSpec(ndim=3)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         shape = (self.frame_length, 1, self._frequencies)
-        for side, initializer in zip(self._parts, self._initializers, strict=True):
-            setattr(self, f"{side}_kernel", self.add_weight(shape, initializer, name=f"{side}_kernel"))
+        for part, initializer in zip(self._parts, self._initializers, strict=True):
+            setattr(self, f"{part}_kernel", self.add_weight(shape, initializer, name=f"{part}_kernel"))
 
     def call(self, inputs: Tensor) -> Tensor:
         if not is_float(inputs.dtype):
-            raise HornbeamTypeError(f"{self.describe()} takes signals of floats, it got {inputs.dtype}")
-        parts = [self._convolved(inputs, getattr(self, f"{side}_kernel")) for side in self._parts]
-        return self._arranged(self._combined(parts))
+            raise HornbeamTypeError(f"{self.describe()} takes signals of floats, got {inputs.dtype}")
+        parts = [self._convolve(inputs, getattr(self, f"{part}_kernel")) for part in self._parts]
+        return self._to_layout(self._combine(parts))
 
-    def _convolved(self, x: Tensor, kernel: Any) -> Tensor:
-        """One part of the transform: (batch, channels, frames, frequencies)."""
+    def _convolve(self, x: Tensor, kernel: Any) -> Tensor:
+        """Compute one part of the transform: (batch, channels, frames, frequencies)."""
         if self.data_format == "channels_last":
             x = ops.transpose(x, (0, 2, 1))
         batch, channels, length = x.shape
@@ -119,11 +137,11 @@ class STFTSpectrogram(Layer):
             )
         signals = ops.reshape(x, (batch * channels, length, 1))
         kernel = ops.cast(kernel, x.dtype)
-        made = ops.conv(signals, kernel, self._step, self.padding, data_format="channels_last")
-        return ops.reshape(made, (batch, channels, *made.shape[1:]))
+        frames = ops.conv(signals, kernel, self._step, self.padding, data_format="channels_last")
+        return ops.reshape(frames, (batch, channels, *frames.shape[1:]))
 
-    def _combined(self, parts: list[Tensor]) -> Tensor:
-        """What the mode makes of the real and the imaginary part."""
+    def _combine(self, parts: list[Tensor]) -> Tensor:
+        """Combine the real and the imaginary part according to the mode."""
         if len(parts) == 1:
             return parts[0]
         real, imag = parts
@@ -137,53 +155,79 @@ class STFTSpectrogram(Layer):
         magnitude = ops.sqrt(ops.maximum(power, epsilon()))
         return magnitude if self.mode == "magnitude" else ops.log(ops.maximum(magnitude, epsilon()))
 
-    def _arranged(self, x: Tensor) -> Tensor:
-        """(batch, channels, frames, frequencies) as the output is laid out."""
-        last = self.data_format == "channels_last"
+    def _to_layout(self, x: Tensor) -> Tensor:
+        """Transpose (batch, channels, frames, frequencies) to the layout of the output."""
+        channels_last = self.data_format == "channels_last"
         if self.expand_dims:
-            return ops.transpose(x, (0, 2, 3, 1)) if last else x
+            return ops.transpose(x, (0, 2, 3, 1)) if channels_last else x
         batch, channels, frames, count = x.shape
-        if last:
+        if channels_last:
             return ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (batch, frames, channels * count))
         return ops.reshape(ops.transpose(x, (0, 1, 3, 2)), (batch, channels * count, frames))
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """See the class; a length that is not known gives an unknown number of frames."""
-        last = self.data_format == "channels_last"
+    def compute_output_shape(self, input_shape: ShapeLike) -> Any:
+        """Return the output's shape. An unknown length gives an unknown number of frames.
+
+        Args:
+            input_shape: Sizes of the signals, None where unknown.
+        """
+        channels_last = self.data_format == "channels_last"
         batch, *inner = input_shape
-        length, channels = inner if last else reversed(inner)
+        length, channels = inner if channels_last else reversed(inner)
         count = self._frequencies * (2 if self.mode == "stft" else 1)
         frames = None
         if length is not None:
             frames = window_output(length, self.frame_length, self._step, self.padding)
         if self.expand_dims:
-            return (batch, frames, count, channels) if last else (batch, channels, frames, count)
-        both = None if channels is None else channels * count
-        return (batch, frames, both) if last else (batch, both, frames)
+            return (batch, frames, count, channels) if channels_last else (batch, channels, frames, count)
+        features = None if channels is None else channels * count
+        return (batch, frames, features) if channels_last else (batch, features, frames)
 
     def compute_output_spec(self, inputs: Any, **kwargs: Any) -> KerasTensor:
-        """The symbolic output; signals may be of any length."""
+        """Return the symbolic output; signals may be of any length.
+
+        Args:
+            inputs: Symbolic signals.
+            **kwargs: Ignored.
+        """
         return KerasTensor(self.compute_output_shape(inputs.shape), self.compute_dtype)
 
 
 @exported("keras.layers")
 class MelSpectrogram(Layer):
-    """How loud a sound is at `num_mel_bins` pitches, along time: y = M |STFT(x)|^mag_exp, where M gathers the
-    frequencies between min_freq and max_freq into triangles that are equally wide in mel.
+    """Mel spectrogram: `y = M |STFT(x)|^mag_exp`, by default in decibels.
 
-    Frames of sequence_length, sequence_stride apart, centred and mirrored at the ends, weighted by `window`
-    ("hann", "hamming", None, or sequence_length weights) and transformed with fft_length. max_freq: half of
-    sampling_rate (in Hz) by default. power_to_db: y becomes 10 log10(max(y, min_power) / ref_power) decibels,
-    top_db below the loudest at least. (Davis, Mermelstein 1980)
+    M sums the frequencies between `min_freq` and `max_freq` by triangles that are equally wide on the mel
+    scale. Frames are centered, and signals are mirrored at their ends.
 
-    x (samples,) or (batch, samples) -> (num_mel_bins, frames) or (batch, num_mel_bins, frames), where frames
-    is samples // sequence_stride + 1 for an even fft_length.
+    Shapes: x (samples,) or (batch, samples) -> (num_mel_bins, frames) or (batch, num_mel_bins, frames), where
+    frames is samples // sequence_stride + 1 for an even fft_length.
 
-    Raises ValueError if fft_length < sequence_length, ShapeError for a signal of no more than fft_length / 2
-    samples.
+    Args:
+        fft_length: Length of the transform.
+        sequence_stride: Number of samples between frames.
+        sequence_length: Number of samples in a frame, `fft_length` by default.
+        window: Weights of samples in a frame: "hann", "hamming", an array of size `sequence_length`, or None.
+        sampling_rate: Sampling rate in Hz.
+        num_mel_bins: Number of mel bins.
+        min_freq: Lowest frequency in Hz.
+        max_freq: Highest frequency in Hz, half of `sampling_rate` by default.
+        power_to_db: Whether y becomes 10 log10(max(y, min_power) / ref_power) decibels.
+        top_db: Range in decibels: lower values are raised to the maximum minus `top_db`.
+        mag_exp: Exponent of the magnitude, 2 for power.
+        min_power: Smallest power.
+        ref_power: Power of 0 decibels.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> hornbeam.layers.MelSpectrogram(fft_length=512, num_mel_bins=40)(np.ones((2, 16000))).shape
-    (2, 40, 32)
+    Raises:
+        ValueError: If fft_length < sequence_length.
+        ShapeError: If a signal has at most fft_length / 2 samples.
+
+    Example:
+        >>> hornbeam.layers.MelSpectrogram(fft_length=512, num_mel_bins=40)(np.ones((2, 16000))).shape
+        (2, 40, 32)
+
+    Source: Davis and Mermelstein 1980.
     """
 
     def __init__(
@@ -191,7 +235,7 @@ class MelSpectrogram(Layer):
         fft_length: int = 2048,
         sequence_stride: int = 512,
         sequence_length: int | None = None,
-        window: Any = "hann",
+        window: str | ArrayLike | None = "hann",
         sampling_rate: int = 16000,
         num_mel_bins: int = 128,
         min_freq: float = 20.0,
@@ -212,7 +256,7 @@ class MelSpectrogram(Layer):
         )
         if self.fft_length < self.sequence_length:
             raise ValueError(
-                f"{owner}: fft_length must not be below sequence_length={sequence_length}, got {fft_length}"
+                f"{owner}: fft_length must be at least sequence_length={sequence_length}, got {fft_length}"
             )
         self.window = window
         self.sampling_rate = sampling_rate
@@ -226,27 +270,27 @@ class MelSpectrogram(Layer):
         self.ref_power = ref_power
 
     def call(self, inputs: Tensor) -> Tensor:
-        wide = self.compute_dtype if self.compute_dtype in ("float32", "float64") else "float32"
+        dtype = self.compute_dtype if self.compute_dtype in ("float32", "float64") else "float32"
         if inputs.shape[-1] <= self.fft_length // 2:
             raise ShapeError(
                 f"{self.describe()}: a signal of {inputs.shape[-1]} samples cannot be mirrored by "
                 f"fft_length / 2 = {self.fft_length // 2}: use longer signals or a smaller fft_length"
             )
         real, imag = ops.stft(
-            ops.cast(inputs, wide), self.sequence_length, self.sequence_stride, self.fft_length, self.window
+            ops.cast(inputs, dtype), self.sequence_length, self.sequence_stride, self.fft_length, self.window
         )
         magnitude = ops.sqrt(ops.square(real) + ops.square(imag))
-        y = ops.matmul(ops.power(magnitude, self.mag_exp), ops.cast(self._triangles(), wide))
+        y = ops.matmul(ops.power(magnitude, self.mag_exp), ops.cast(self._mel_weights(), dtype))
         if self.power_to_db:
-            y = self._decibels(y)
+            y = self._to_decibels(y)
         return ops.cast(ops.swapaxes(y, -1, -2), self.compute_dtype)
 
-    def _decibels(self, y: Tensor) -> Tensor:
+    def _to_decibels(self, y: Tensor) -> Tensor:
         reference = 10.0 * math.log10(max(abs(self.ref_power), self.min_power))
         levels = 10.0 * ops.log10(ops.maximum(y, self.min_power)) - reference
         return ops.maximum(levels, ops.max(levels) - self.top_db)
 
-    def _triangles(self) -> np.ndarray:
+    def _mel_weights(self) -> np.ndarray:
         matrix = self.linear_to_mel_weight_matrix(
             self.num_mel_bins, self.fft_length // 2 + 1, self.sampling_rate, self.min_freq, self.max_freq
         )
@@ -261,27 +305,45 @@ class MelSpectrogram(Layer):
         upper_edge_hertz: float = 3800.0,
         dtype: str = "float32",
     ) -> Any:
-        """The weights (num_spectrogram_bins, num_mel_bins) with which frequencies go into mel bins:
-        triangles, each from the centre of the bin before to that of the bin behind. The frequency 0 counts
-        nowhere.
+        """Compute the weights (num_spectrogram_bins, num_mel_bins) that sum frequencies to mel bins.
+
+        The weights of a bin are a triangle from the center of the bin before to that of the next. Frequency 0
+        has weight 0.
+
+        Args:
+            num_mel_bins: Number of mel bins.
+            num_spectrogram_bins: Number of frequencies.
+            sampling_rate: Sampling rate in Hz.
+            lower_edge_hertz: Lowest frequency.
+            upper_edge_hertz: Highest frequency.
+            dtype: Dtype of the result.
         """
         hertz = np.linspace(0.0, sampling_rate / 2.0, num_spectrogram_bins, dtype=dtype)[1:, None]
         ends = _mel(np.array([lower_edge_hertz, upper_edge_hertz], dtype))
         edges = np.linspace(ends[0], ends[1], num_mel_bins + 2, dtype=dtype)
-        lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
+        lower, center, upper = edges[:-2], edges[1:-1], edges[2:]
         mel = _mel(hertz)
-        slopes = np.minimum((mel - lower) / (centre - lower), (upper - mel) / (upper - centre))
-        return ops.convert_to_tensor(np.pad(np.maximum(slopes, 0), [(1, 0), (0, 0)]).astype(dtype))
+        weights = np.minimum((mel - lower) / (center - lower), (upper - mel) / (upper - center))
+        return ops.convert_to_tensor(np.pad(np.maximum(weights, 0), [(1, 0), (0, 0)]).astype(dtype))
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """(..., num_mel_bins, frames)."""
-        *lead, length = input_shape
+    def compute_output_shape(self, input_shape: ShapeLike) -> Any:
+        """Return (..., num_mel_bins, frames).
+
+        Args:
+            input_shape: Sizes of the signals, None where unknown.
+        """
+        *leading, length = input_shape
         margin = 2 * (self.fft_length // 2) - self.fft_length
         frames = None if length is None else 1 + (length + margin) // self.sequence_stride
-        return (*lead, self.num_mel_bins, frames)
+        return (*leading, self.num_mel_bins, frames)
 
     def compute_output_spec(self, inputs: Any, **kwargs: Any) -> KerasTensor:
-        """The symbolic output; signals may be of any length."""
+        """Return the symbolic output; signals may be of any length.
+
+        Args:
+            inputs: Symbolic signals.
+            **kwargs: Ignored.
+        """
         return KerasTensor(self.compute_output_shape(inputs.shape), self.compute_dtype)
 
 

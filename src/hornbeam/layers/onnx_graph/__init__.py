@@ -1,9 +1,9 @@
-"""A graph of ONNX operators as a layer."""
+"""Graphs of ONNX operators as layers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from hornbeam.core.symbolic import KerasTensor
 from hornbeam.core.variable import Variable
 from hornbeam.layers.layer import Layer
 
-# These fill the table of operators.
+# Imported for their effect: each registers its operators.
 from hornbeam.layers.onnx_graph import elementwise as elementwise
 from hornbeam.layers.onnx_graph import flow as flow
 from hornbeam.layers.onnx_graph import products as products
@@ -25,24 +25,33 @@ from hornbeam.layers.onnx_graph.structure import check
 from hornbeam.layers.onnx_graph.vocabulary import GraphError as GraphError
 from hornbeam.layers.onnx_graph.walking import run_graph
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+
 
 @exported("hornbeam.layers")
 class OnnxGraph(Layer):
-    """A graph of ONNX operators, its weights being weights of the layer. Made by `saving.load_onnx`.
+    """Layer of a graph of ONNX operators, created by `saving.load_onnx`. The graph's weights are its weights.
 
-    graph: the graph as plain JSON values (see `layers/onnx_graph/structure.py`). Called with a tensor for
-    each input of the graph, in a list if there are several; gives a tensor, or a list if there are several
-    outputs. Normalizations use the means and variances of the file, and dropout does nothing, in training as
-    well.
+    Calls take a tensor for each input of the graph, in a list if there are several, and return a tensor, or a
+    list of several. Normalizations use the means and variances of the file, and dropout does nothing, in
+    training too.
 
-    Raises GraphError (a ValueError) for a graph that breaks a rule, and for operators that are not there, all
-    of which are named at once.
+    Args:
+        graph: The graph as plain JSON values (see `layers/onnx_graph/structure.py`).
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
-    >>> x = {"name": "x", "dtype": "float32", "shape": [None, 2]}
-    >>> node = {"op": "Relu", "name": "", "inputs": ["x"], "outputs": ["y"], "attributes": {}}
-    >>> graph = {"opset": 20, "inputs": [x], "outputs": [{**x, "name": "y"}], "weights": [], "constants": {}}
-    >>> hornbeam.layers.OnnxGraph({**graph, "nodes": [node]})([[1.0, -1.0]]).tolist()
-    [[1.0, 0.0]]
+    Raises:
+        GraphError: If the graph breaks a rule, or has operators that are not supported, all of which are
+            named. It is a
+        ValueError.
+
+    Example:
+        >>> x = {"name": "x", "dtype": "float32", "shape": [None, 2]}
+        >>> node = {"op": "Relu", "name": "", "inputs": ["x"], "outputs": ["y"], "attributes": {}}
+        >>> graph = {"opset": 20, "inputs": [x], "outputs": [{**x, "name": "y"}], "nodes": [node]}
+        >>> hornbeam.layers.OnnxGraph({**graph, "weights": [], "constants": {}})([[1.0, -1.0]]).tolist()
+        [[1.0, 0.0]]
     """
 
     def __init__(self, graph: Mapping[str, Any], **kwargs: Any) -> None:
@@ -52,10 +61,10 @@ class OnnxGraph(Layer):
         check(graph)
         self.graph = dict(graph)
         self._weights_by_name: dict[str, Variable] = {
-            entry["name"]: self._weight(entry) for entry in graph["weights"]
+            entry["name"]: self._add_entry(entry) for entry in graph["weights"]
         }
 
-    def _weight(self, entry: Mapping[str, Any]) -> Variable:
+    def _add_entry(self, entry: Mapping[str, Any]) -> Variable:
         return self.add_weight(
             name=entry["name"].replace("/", "."),
             shape=tuple(entry["shape"]),
@@ -66,28 +75,40 @@ class OnnxGraph(Layer):
         )
 
     def assign(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Give weights their values, by their names in the graph. Raises KeyError if one is missing."""
+        """Assign values to the weights.
+
+        Args:
+            arrays: Array for each weight, by its name in the graph.
+
+        Raises:
+            KeyError: If one is missing.
+        """
         for name, variable in self._weights_by_name.items():
             variable.assign(arrays[name])
 
-    def call(self, inputs: Any) -> Any:
-        given = tree.flatten(inputs)
+    def call(self, inputs: Tree) -> Any:
+        tensors = tree.flatten(inputs)
         names = [entry["name"] for entry in self.graph["inputs"]]
-        if len(given) != len(names):
-            raise GraphError(f"the graph takes {len(names)} inputs ({', '.join(names)}), got {len(given)}")
-        found = run_graph(self.graph, {**dict(zip(names, given, strict=True)), **self._weights_by_name})
-        return found[0] if len(found) == 1 else found
+        if len(tensors) != len(names):
+            raise GraphError(f"the graph takes {len(names)} inputs ({', '.join(names)}), got {len(tensors)}")
+        outputs = run_graph(self.graph, {**dict(zip(names, tensors, strict=True)), **self._weights_by_name})
+        return outputs[0] if len(outputs) == 1 else outputs
 
     def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
-        """Symbolic tensors of the shapes that come out; those of the file where sizes of several axes are not
-        known and a trial finds nothing.
+        """Return symbolic outputs; with the file's shapes if several sizes are unknown and inference fails.
+
+        Args:
+            inputs: Symbolic inputs.
+            **kwargs: Arguments of the call.
         """
         try:
             return super().compute_output_spec(inputs, **kwargs)
         except ValueError:
-            free = any(None in x.shape[1:] for x in tree.flatten(inputs) if isinstance(x, KerasTensor))
+            has_unknown_sizes = any(
+                None in x.shape[1:] for x in tree.flatten(inputs) if isinstance(x, KerasTensor)
+            )
             declared = self.graph["outputs"]
-            if not free or any(output.get("shape") is None for output in declared):
+            if not has_unknown_sizes or any(output.get("shape") is None for output in declared):
                 raise
-        made = [KerasTensor(tuple(x["shape"]), x["dtype"]) for x in declared]
-        return made[0] if len(made) == 1 else made
+        symbols = [KerasTensor(tuple(x["shape"]), x["dtype"]) for x in declared]
+        return symbols[0] if len(symbols) == 1 else symbols
