@@ -173,7 +173,7 @@ def test_custom_gradients() -> None:
     assert float(scanned(1.0)) == (10 * 2) * (10 * 1)
     assert float(jit(lambda x: product(x, x)[0])(np.float32(3))) == 18.0
     wrong = ops.custom_gradient(lambda x: (x, lambda ct: (ct, ct)))
-    with pytest.raises(ValueError, match="2 derivatives for 1 argument"):
+    with pytest.raises(ValueError, match="2 gradients for 1 argument"):
         wrong(1.0)
 
 

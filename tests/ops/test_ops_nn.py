@@ -119,7 +119,7 @@ def test_sparsemax_is_the_nearest_point_of_the_simplex() -> None:
 def test_glu() -> None:
     x = RNG.normal(size=(3, 4)).astype(np.float32)
     np.testing.assert_allclose(ops.glu(x), x[:, :2] * _sigmoid(x[:, 2:]), rtol=1e-5)
-    with pytest.raises(ShapeError, match="odd"):
+    with pytest.raises(ShapeError, match="even size"):
         ops.glu(x, axis=0)
 
 

@@ -275,7 +275,7 @@ def test_errors() -> None:
 
 def test_missing_operations_say_why() -> None:
     for name, reason in MISSING.items():
-        with pytest.raises(MissingOperationError, match="is not there") as caught:
+        with pytest.raises(MissingOperationError, match="is missing") as caught:
             getattr(ops, name)
         assert reason in str(caught.value)
         assert not hasattr(ops, name)

@@ -52,7 +52,7 @@ def test_mistakes() -> None:
             ops.vectorize(lambda x: x, signature=wrong)
     with pytest.raises(ValueError, match="has 1 arguments, got 2"):
         ops.vectorize(lambda x: x, signature="(n)->()")(A, A)
-    with pytest.raises(ShapeError, match="axis 'n' has the sizes 4 and 3"):
+    with pytest.raises(ShapeError, match="axis 'n' has sizes 4 and 3"):
         ops.vectorize(lambda x, y: x, signature="(n),(n)->()")(A, np.ones(3))
     with pytest.raises(ShapeError, match="argument 0 has shape"):
         ops.vectorize(lambda x: x, signature="(n)->()")(1.0)

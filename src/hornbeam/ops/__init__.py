@@ -143,5 +143,5 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in MISSING:
-        raise MissingOperationError(f"hornbeam.ops.{name} is not there: {MISSING[name]}")
+        raise MissingOperationError(f"hornbeam.ops.{name} is missing: {MISSING[name]}")
     raise AttributeError(f"module 'hornbeam.ops' has no attribute {name!r}")

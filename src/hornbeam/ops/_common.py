@@ -1,4 +1,4 @@
-"""What the operations share: axes, float dtypes, reductions put back in place."""
+"""Helpers of all operations: axes, float dtypes, the axes of reductions."""
 
 from __future__ import annotations
 
@@ -27,51 +27,51 @@ def node_of(x: Any) -> Node:
 
 
 def value_tensor(x: Any, dtype: Any = None) -> Tensor:
-    """`x` as a tensor whose value does not change: of a variable, its present value."""
-    made = as_tensor(x, dtype)
-    return made if made.symbolic or type(made) is Tensor else Tensor(made.node)
+    """Convert to a tensor whose value does not change: of a variable, its current value."""
+    tensor = as_tensor(x, dtype)
+    return tensor if tensor.symbolic or type(tensor) is Tensor else Tensor(tensor.node)
 
 
 def float_dtype(*xs: Any) -> str:
-    """The promoted dtype of `xs` if it is a float, else `floatx`."""
+    """Return the promoted dtype of `xs` if it is a float, else `floatx`."""
     dtype = result_dtype(*xs)
     return dtype if is_float(dtype) else floatx()
 
 
 def float_node(x: Any) -> Node:
-    """`x` as a node of a float dtype."""
+    """Convert to a node of a float dtype."""
     return cast_node(x, float_dtype(x))
 
 
 def wide_dtype(dtype: str) -> str:
-    """The dtype that sums of `dtype` have."""
+    """Return the dtype of sums of `dtype`."""
     return _WIDER.get(dtype, dtype)
 
 
 def one_axis(axis: Any, rank: int, name: str) -> int:
-    """`axis` counted from the front. Raises ShapeError when there is no such axis."""
+    """Return `axis` counted from the front. Raises ShapeError if it is out of range."""
     try:
         index = operator.index(axis)
     except TypeError:
-        raise HornbeamTypeError(f"{name}: an axis must be a whole number, got {axis!r}") from None
+        raise HornbeamTypeError(f"{name}: an axis must be an integer, got {axis!r}") from None
     if not -rank <= index < rank:
         raise ShapeError(f"{name}: axis {axis} is out of range for a tensor with {rank} axes")
     return index % rank
 
 
 def many_axes(axis: Axis, rank: int, name: str) -> tuple[int, ...]:
-    """`axis` (int, ints, or None for all) as increasing axes counted from the front."""
+    """Return `axis` (int, ints, or None for all) as increasing axes counted from the front."""
     if axis is None:
         return tuple(range(rank))
     listed = list(axis) if isinstance(axis, (tuple, list)) else [axis]
     axes = sorted(one_axis(a, rank, name) for a in listed)
     if len(set(axes)) != len(axes):
-        raise ShapeError(f"{name}: an axis is listed twice in {axis}")
+        raise ShapeError(f"{name}: an axis occurs twice in {axis}")
     return tuple(axes)
 
 
 def with_ones(shape: Sequence[int], axes: Sequence[int]) -> tuple[int, ...]:
-    """`shape` with size 1 along `axes`: what keepdims gives."""
+    """Replace the sizes along `axes` by 1, as keepdims does."""
     return tuple(1 if i in axes else size for i, size in enumerate(shape))
 
 
@@ -80,14 +80,14 @@ def size_along(node: Node, axes: Sequence[int]) -> int:
 
 
 def to_last(node: Node, axes: tuple[int, ...]) -> Node:
-    """`axes` moved to the end and made into one axis."""
+    """Move `axes` to the end and merge them."""
     rest = tuple(i for i in range(node.rank) if i not in axes)
     shape = (*(node.shape[i] for i in rest), size_along(node, axes))
     return p.reshape(p.transpose(node, (*rest, *axes)), shape)
 
 
 def from_last(node: Node, shape: tuple[int, ...], axes: tuple[int, ...]) -> Node:
-    """The inverse of `to_last` for a tensor that had `shape`."""
+    """Invert `to_last` for a tensor that had `shape`."""
     rest = tuple(i for i in range(len(shape)) if i not in axes)
     perm = (*rest, *axes)
     moved = p.reshape(node, tuple(shape[i] for i in perm))
@@ -95,14 +95,14 @@ def from_last(node: Node, shape: tuple[int, ...], axes: tuple[int, ...]) -> Node
 
 
 def over_last(fn: Callable[[Node], Node], node: Node, axes: tuple[int, ...]) -> Node:
-    """`fn`, which works along the last axis and keeps shapes, along `axes` taken as one axis."""
+    """Apply `fn`, which works along the last axis and keeps shapes, along `axes` as one axis."""
     if axes == (node.rank - 1,):
         return fn(node)
     return from_last(fn(to_last(node, axes)), node.shape, axes)
 
 
 def static_int(x: Any, name: str) -> int:
-    """A Python int out of an int, a NumPy integer or a tensor whose value is known."""
+    """Return an int from an int, a NumPy integer or a tensor with a known value."""
     if isinstance(x, Tensor):
         return int(x)
     try:
@@ -112,7 +112,7 @@ def static_int(x: Any, name: str) -> int:
 
 
 def shape_of(shape: Any) -> tuple[int, ...]:
-    """A shape given as an int or a sequence of ints."""
+    """Return a shape as a tuple, from an int or a sequence of ints."""
     if isinstance(shape, Tensor):
         return tuple(int(size) for size in shape.numpy().reshape(-1))
     if hasattr(shape, "__iter__"):
@@ -121,7 +121,7 @@ def shape_of(shape: Any) -> tuple[int, ...]:
 
 
 def image_batch(images: Any, data_format: str | None, name: str) -> tuple[Node, Callable[[Node], Tensor]]:
-    """The images as (n, h, w, c), and what brings a result into the given form."""
+    """Return images as (n, h, w, c), and a function that restores the original form."""
     node = node_of(images)
     if node.rank not in (3, 4):
         raise ShapeError(
@@ -132,8 +132,8 @@ def image_batch(images: Any, data_format: str | None, name: str) -> tuple[Node, 
     batch = p.reshape(node, (1, *node.shape)) if single else node
     batch = p.transpose(batch, (0, 2, 3, 1)) if first else batch
 
-    def restore(made: Node) -> Tensor:
-        made = p.transpose(made, (0, 3, 1, 2)) if first else made
-        return Tensor(p.reshape(made, made.shape[1:]) if single else made)
+    def restore(result: Node) -> Tensor:
+        result = p.transpose(result, (0, 3, 1, 2)) if first else result
+        return Tensor(p.reshape(result, result.shape[1:]) if single else result)
 
     return batch, restore

@@ -1,8 +1,8 @@
-"""Names of Keras's operations that are not here, and why."""
+"""Names of Keras's operations that are missing, and the reason."""
 
 from __future__ import annotations
 
-_COMPLEX = "tensors are real; complex numbers are pairs (real, imaginary), as fft and stft take and give them"
+_COMPLEX = "tensors are real; complex numbers are pairs (real, imaginary), as in fft and stft"
 
 MISSING: dict[str, str] = {
     "eig": "eigenvalues of matrices that are not symmetric are complex; use eigh for symmetric ones",
@@ -13,4 +13,4 @@ MISSING: dict[str, str] = {
 
 
 class MissingOperationError(AttributeError):
-    """An operation of Keras that Hornbeam does not have; the message says why."""
+    """Error for an operation of Keras that Hornbeam does not have; the message gives the reason."""

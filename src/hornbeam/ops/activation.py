@@ -1,4 +1,4 @@
-"""Activation functions. All of them keep shapes; integers are computed as floats unless said otherwise."""
+"""Activation functions. All of them keep the shape; integers are computed as floats unless stated."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def leaky_relu(x: TensorLike, negative_slope: float = 0.2) -> Tensor:
 
 
 def _expm1_below(x: Node) -> Node:
-    """exp(x) - 1 where x <= 0, and 0 above, where the exponential could overflow."""
+    """Compute exp(x) - 1 for x <= 0, and 0 above, where the exponential could overflow."""
     return p.expm1(p.select(_positive(x), zeros_like(x), x))
 
 
@@ -206,7 +206,7 @@ swish = silu
 
 
 def softplus_node(x: Node) -> Node:
-    """log(1 + exp(x)) without overflow, with the right slope everywhere, 0 included."""
+    """Compute log(1 + exp(x)) without overflow, with the correct gradient everywhere, 0 included."""
     above = p.ge(x, zeros_like(x))
     return p.select(above, x, zeros_like(x)) + p.log1p(p.exp(p.select(above, -x, x)))
 
@@ -479,7 +479,7 @@ def glu(x: TensorLike, axis: int = -1) -> Tensor:
     node = float_node(x)
     at = one_axis(axis, node.rank, "glu")
     if node.shape[at] % 2:
-        raise ShapeError(f"glu halves axis {axis}, which has the odd size {node.shape[at]}")
+        raise ShapeError(f"glu: axis {axis} must have an even size, got {node.shape[at]}")
     a, b = split(Tensor(node), 2, at)
     return a * sigmoid(b)
 

@@ -40,7 +40,7 @@ def convert_to_tensor(
         'float32'
     """
     if sparse or ragged:
-        raise NotImplementedError("sparse and ragged tensors are not there: use dense tensors and masks")
+        raise NotImplementedError("sparse and ragged tensors are not supported: use dense tensors and masks")
     if isinstance(x, Tensor) and x.symbolic:
         return x if dtype is None else cast(x, dtype)
     return value_tensor(x, dtype)

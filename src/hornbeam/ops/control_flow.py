@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 
 class _Structure:
-    """What a branch or body returns, as nodes; the nesting is remembered and must not differ between the
-    calls."""
+    """Results of branches or bodies as nodes; their nesting must not differ between calls."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -125,15 +124,14 @@ def _switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) 
     structure = _Structure("switch")
 
     def choose(low: int, high: int, number: Node, *nodes: Node) -> Sequence[Node]:
-        """What the branches from `low` to before `high` give; halves, so that few tests lead to each."""
+        """Call one of the branches `low` ... `high` - 1 by bisection, so that few tests lead to each."""
         if high - low == 1:
             values = list(leaves)
             for i, node in zip(tensors, nodes, strict=True):
                 values[i] = Tensor(node)
             return structure.nodes(branches[low](*tree.pack_sequence_as(list(operands), values)))
         middle = (low + high) // 2
-        # What a branch computes from operands belongs to it; what it took from outside would be computed
-        # for every branch.
+        # Computations on operands belong to the branch; those on outer values would run for every branch.
         return p.cond(
             p.lt(number, full(middle, number.type)),
             functools.partial(choose, low, middle),
@@ -198,14 +196,14 @@ def _while_loop(
     def step(*nodes: Node) -> list[Node]:
         result = call(body, unpacked(nodes[1:]))
         result = (result,) if single and not isinstance(result, (list, tuple)) else result
-        return [nodes[0] + 1, *_kept("while_loop", result, nodes[1:])]
+        return [nodes[0] + 1, *_loop_values("while_loop", result, nodes[1:])]
 
     done = unpacked(p.while_loop(test, step, counter, *init)[1:])
     return done[0] if single else done
 
 
-def _kept(name: str, result: Any, like: Sequence[Node]) -> list[Node]:
-    """New values of a loop's variables, with the dtypes of the old ones."""
+def _loop_values(name: str, result: Any, like: Sequence[Node]) -> list[Node]:
+    """Return new values of loop variables in the dtypes of the old ones."""
     leaves = tree.flatten(result)
     if len(leaves) != len(like):
         raise ValueError(f"{name}: the body returns {len(leaves)} values for {len(like)} loop variables")
@@ -272,7 +270,9 @@ def _scan(
         item = None if xs is None else tree.pack_sequence_as(xs, [Tensor(n) for n in items])
         new, y = f(state, item)
         structure[:] = [y]
-        return _kept("scan", new, carry), [node_of(leaf) for leaf in tree.flatten(y) if leaf is not None]
+        return _loop_values("scan", new, carry), [
+            node_of(leaf) for leaf in tree.flatten(y) if leaf is not None
+        ]
 
     carry, ys = p.scan(step, first, sequences, length=int(steps), reverse=bool(reverse))
     stacked = iter(ys)
@@ -395,7 +395,7 @@ def _associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool, a
     while distance < length:
         before = [part(n, a, 0, length - distance) for n, a in zip(nodes, axes, strict=True)]
         here = [part(n, a, distance, length) for n, a in zip(nodes, axes, strict=True)]
-        both = _kept("associative_scan", f(packed(before), packed(here)), here)
+        both = _loop_values("associative_scan", f(packed(before), packed(here)), here)
         nodes = [
             p.concatenate(part(n, a, 0, distance), new, axis=a)
             for n, a, new in zip(nodes, axes, both, strict=True)

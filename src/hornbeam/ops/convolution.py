@@ -32,20 +32,20 @@ Pairs = tuple[tuple[int, int], ...]
 
 
 def sizes_of(value: Any, rank: int, name: str) -> tuple[int, ...]:
-    """One number per spatial axis, given as one or as several."""
+    """Return one integer per spatial axis, from one integer or several."""
     sizes = (value,) * rank if isinstance(value, (int, np.integer)) else tuple(value)
     if len(sizes) != rank or any(int(n) < 1 for n in sizes):
-        raise ValueError(f"{name} must be a positive int or {rank} of them, got {value!r}")
+        raise ValueError(f"{name} must be a positive integer or {rank} of them, got {value!r}")
     return tuple(int(n) for n in sizes)
 
 
 def padding_of(
     padding: str, sizes: Sequence[int], window: Sequence[int], strides: Sequence[int], dilation: Sequence[int]
 ) -> Pairs:
-    """Zeros before and after each axis: none for "valid"; for "same", so many that the output has ceil(size /
-    stride).
+    """Return the numbers of zeros before and after each axis.
 
-    An odd zero goes after, as in TensorFlow.
+    None for "valid"; for "same" so many that the output has size ceil(size / stride), an odd one after, as in
+    TensorFlow.
     """
     kind = padding.lower() if isinstance(padding, str) else padding
     if kind == "valid":
@@ -60,14 +60,14 @@ def padding_of(
 
 
 def channels_last(node: Node, data_format: str | None) -> Node:
-    """The channels moved behind the spatial axes, if they stand before them."""
+    """Move the channels after the spatial axes, if they precede them."""
     if standard_data_format(data_format) == "channels_last":
         return node
     return p.transpose(node, (0, *range(2, node.rank), 1))
 
 
-def as_given(node: Node, data_format: str | None) -> Node:
-    """The inverse of `channels_last`."""
+def restore_channels(node: Node, data_format: str | None) -> Node:
+    """Invert `channels_last`."""
     if standard_data_format(data_format) == "channels_last":
         return node
     return p.transpose(node, (0, node.rank - 1, *range(1, node.rank - 1)))
@@ -136,7 +136,7 @@ def conv(
         )
     pads = padding_of(padding, x.shape[1:-1], w.shape[:rank], steps, dilation)
     _fitting("conv", x.shape[1:-1], w.shape[:rank], dilation, pads)
-    return Tensor(as_given(p.conv(x, w, steps, pads, dilation, channels // per_group), data_format))
+    return Tensor(restore_channels(p.conv(x, w, steps, pads, dilation, channels // per_group), data_format))
 
 
 @operation
@@ -179,7 +179,7 @@ def depthwise_conv(
     pads = padding_of(padding, x.shape[1:-1], w.shape[:rank], steps, dilation)
     _fitting("depthwise_conv", x.shape[1:-1], w.shape[:rank], dilation, pads)
     grouped = p.reshape(w, (*w.shape[:rank], 1, channels * multiplier))
-    return Tensor(as_given(p.conv(x, grouped, steps, pads, dilation, channels), data_format))
+    return Tensor(restore_channels(p.conv(x, grouped, steps, pads, dilation, channels), data_format))
 
 
 @operation
@@ -221,7 +221,7 @@ def separable_conv(
 def transposed_size(
     size: int, window: int, stride: int, padding: str, output_padding: int | None, dilation: int
 ) -> int:
-    """Length of the output of `conv_transpose` along one axis."""
+    """Return the size of the output of `conv_transpose` along one axis."""
     reach = dilation * (window - 1) + 1
     same = padding.lower() == "same"
     if output_padding is None:
@@ -282,14 +282,14 @@ def conv_transpose(
         sizes.append(out)
         pads.append((low, total - low))
     shape = (x.shape[0], *sizes, w.shape[-2])
-    made = p.conv_input_grad(x, w, shape, steps, tuple(pads), dilation, 1)
-    return Tensor(as_given(made, data_format))
+    result = p.conv_input_grad(x, w, shape, steps, tuple(pads), dilation, 1)
+    return Tensor(restore_channels(result, data_format))
 
 
 def _extras(output_padding: Any, rank: int) -> tuple[int | None, ...]:
     extras = (output_padding,) * rank if isinstance(output_padding, int) else tuple(output_padding)
     if len(extras) != rank:
-        raise ValueError(f"output_padding must be an int or {rank} of them, got {output_padding!r}")
+        raise ValueError(f"output_padding must be an integer or {rank} of them, got {output_padding!r}")
     return extras
 
 
@@ -334,7 +334,7 @@ def max_pool(
         (1, 4, 4, 3)
     """
     x, window = _pooling("max_pool", node_of(inputs), pool_size, strides, padding, data_format)
-    return Tensor(as_given(p.max_pool(x, **window), data_format))
+    return Tensor(restore_channels(p.max_pool(x, **window), data_format))
 
 
 @operation
@@ -364,16 +364,16 @@ def average_pool(
     x, window = _pooling("average_pool", float_node(inputs), pool_size, strides, padding, data_format)
     total = p.sum_pool(x, **window)
     if any(a or b for a, b in window["padding"]):
-        made = total * _inverse_counts(x.shape[1:-1], total, **window)
+        means = total * _inverse_counts(x.shape[1:-1], total, **window)
     else:
-        made = total * (1.0 / math.prod(window["window"]))
-    return Tensor(as_given(made, data_format))
+        means = total * (1.0 / math.prod(window["window"]))
+    return Tensor(restore_channels(means, data_format))
 
 
 def _inverse_counts(
     sizes: Sequence[int], total: Node, window: Sequence[int], strides: Sequence[int], padding: Pairs
 ) -> Node:
-    """1 / (number of inputs in each window): a product of one small vector per axis."""
+    """Return 1 / (number of inputs in each window) as a product of one small vector per axis."""
     product = None
     for axis, (size, k, stride, (low, _)) in enumerate(zip(sizes, window, strides, padding, strict=True)):
         starts = np.arange(total.shape[axis + 1]) * stride - low
@@ -402,7 +402,7 @@ def _adaptive(
             part = reduce(p.slice_(x, start, stop), axis, high - low)
             parts.append(p.reshape(part, tuple(1 if i == axis else n for i, n in enumerate(x.shape))))
         x = p.concatenate(*parts, axis=axis)
-    return Tensor(as_given(x, data_format))
+    return Tensor(restore_channels(x, data_format))
 
 
 @operation

@@ -1,4 +1,4 @@
-"""Tensors out of nothing: constants, ranges, triangles, grids and windows."""
+"""Creation of tensors: constants, ranges, triangles, grids and windows."""
 
 from __future__ import annotations
 
@@ -213,19 +213,19 @@ def arange(
     )
     for bound in (first, last, pace):
         if isinstance(bound, str):
-            raise HornbeamTypeError(f"arange: bounds and step are numbers, got {bound!r}")
+            raise HornbeamTypeError(f"arange: bounds and step must be numbers, got {bound!r}")
     if not pace:
         raise ValueError("arange: step must not be 0")
     if dtype is None:
-        given = [x.dtype for x in (start, stop, step) if isinstance(x, (Tensor, np.generic, np.ndarray))]
-        names = [dtype_name(d) for d in given] + [x for x in (first, last, pace) if isinstance(x, float)]
+        dtypes = [x.dtype for x in (start, stop, step) if isinstance(x, (Tensor, np.generic, np.ndarray))]
+        names = [dtype_name(d) for d in dtypes] + [x for x in (first, last, pace) if isinstance(x, float)]
         dtype = floatx() if any(isinstance(n, float) or is_float(n) for n in names) else "int32"
         wide = [n for n in names if isinstance(n, str) and n in ("int64", "float64", "uint32", "uint64")]
         dtype = wide[0] if wide else dtype
     name = dtype_name(dtype)
     count = max(math.ceil((last - first) / pace), 0)
     if name == "bool":
-        raise HornbeamTypeError("arange has no bool version: count with integers and cast")
+        raise HornbeamTypeError("arange does not support bool: create integers and cast")
     if not is_float(name) and (isinstance(first, float) or isinstance(pace, float)):
         return Tensor(p.convert(_ramp(count, first, pace, "float64"), name))
     return Tensor(_ramp(count, first, pace, name))
@@ -278,15 +278,15 @@ def linspace(
     dims = tuple(range(1, len(shape)))
     ramp = p.iota(work, shape, 0)
     values = p.broadcast(first, shape, dims) + ramp * p.broadcast(step, shape, dims)
-    if endpoint and count > 1:  # the end exactly, whatever rounding makes of the steps
+    if endpoint and count > 1:  # the exact end, whatever the rounding of the steps
         at_end = p.eq(ramp, p.full(count - 1, ramp.type))
         values = p.select(at_end, p.broadcast(last, shape, dims), values)
     at = one_axis(axis, len(shape), "linspace")
     perm = [*range(1, at + 1), 0, *range(at + 1, len(shape))]
     if not is_float(dtype):
         values = p.floor(values)
-    made = Tensor(p.convert(p.transpose(values, tuple(perm)), dtype))
-    return (made, Tensor(step)) if retstep else made
+    result = Tensor(p.convert(p.transpose(values, tuple(perm)), dtype))
+    return (result, Tensor(step)) if retstep else result
 
 
 def logspace(
@@ -362,7 +362,7 @@ def geomspace(
 
 
 def _below(rows: int, columns: int, k: int) -> Node:
-    """bool (rows, columns): on or below the k-th diagonal."""
+    """Return a mask (rows, columns) of the elements on or below the k-th diagonal."""
     shape = (rows, columns)
     return p.ge(p.iota("int32", shape, 0) + k, p.iota("int32", shape, 1))
 

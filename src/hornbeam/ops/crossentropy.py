@@ -28,7 +28,7 @@ __all__ = [
 
 
 def _before(node: Node, name: str) -> Node | None:
-    """The logits that `node` was made of by the activation `name`, as long as that is still known.
+    """Return the logits from which the activation `name` computed `node`, if its graph is known.
 
     Cross-entropy of logits is exact where that of rounded probabilities is not (1 - 1e-9 is 1 in float32).
     """
@@ -41,11 +41,11 @@ def _before(node: Node, name: str) -> Node | None:
 
 
 def score_behind(output: Tensor) -> Tensor:
-    """What a softmax or sigmoid made `output` of, as long as that is still known, else `output` itself."""
+    """Return the argument of the softmax or sigmoid of `output`, if its graph is known, else `output`."""
     for name in ("softmax", "logistic"):
-        found = _before(output.node, name)
-        if found is not None:
-            return Tensor(found)
+        logits = _before(output.node, name)
+        if logits is not None:
+            return Tensor(logits)
     return output
 
 
@@ -93,7 +93,7 @@ def binary_crossentropy(target: TensorLike, output: TensorLike, from_logits: boo
 
 
 def _classes_last(node: Node, axis: int) -> Node:
-    """The axis of the classes moved to the end."""
+    """Move the axis of the classes to the end."""
     rest = tuple(i for i in range(node.rank) if i != axis)
     return p.transpose(node, (*rest, axis))
 
@@ -209,7 +209,7 @@ def one_hot(
         [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
     if sparse:
-        raise NotImplementedError("one_hot: sparse tensors are not there")
+        raise NotImplementedError("one_hot: sparse tensors are not supported")
     node = node_of(x)
     if node.dtype not in ("int32", "int64", "uint32", "uint64", "float32", "float64"):
         node = p.convert(node, "float32" if is_float(node.dtype) else "int32")
@@ -255,7 +255,7 @@ def multi_hot(
     if num_classes is None:
         raise ValueError("multi_hot needs num_classes")
     if sparse:
-        raise NotImplementedError("multi_hot: sparse tensors are not there")
+        raise NotImplementedError("multi_hot: sparse tensors are not supported")
     node = node_of(inputs)
     hot = one_hot(Tensor(p.convert(node, "int32")), num_classes, axis, dtype).node
     if not hot.rank > 1:

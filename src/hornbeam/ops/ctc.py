@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ctc_decode", "ctc_loss"]
 
-# Stands for the logarithm of 0: adding to it does not overflow, and derivatives stay finite.
+# Represents log(0): adding to it does not overflow, and gradients stay finite.
 _NEVER = -1e30
 
 
 def _log_add(*terms: Node) -> Node:
-    """log(sum of exp), elementwise."""
+    """Compute log(sum of exp) elementwise."""
     peak = terms[0]
     for term in terms[1:]:
         peak = p.maximum(peak, term)
@@ -37,7 +37,7 @@ def _log_add(*terms: Node) -> Node:
 
 
 def _shifted(state: Node, by: int) -> Node:
-    """States moved `by` places to the right; none come in from the left."""
+    """Shift states to the right by `by` positions; none enter from the left."""
     never = full(_NEVER, TensorType((), state.dtype))
     return p.pad(state, never, (0, by), (0, -by))
 
@@ -87,18 +87,18 @@ def ctc_loss(
     index = p.broadcast(p.reshape(path, (batch, 1, states, 1)), (batch, time, states, 1), (0, 1, 2, 3))
     emitted = p.transpose(p.gather(logs, index, batch_dims=2), (1, 0, 2))
 
-    # From two states back, unless there is a blank between equal labels or this is a blank itself.
+    # From two states before, unless the labels are equal or this state is a blank.
     before = p.pad(path, full(-1, TensorType((), "int32")), (0, 2), (0, -2))
     may_skip = p.bit_and(p.ne(path, full(mask_index, path.type)), p.ne(path, before))
     never = full(_NEVER, TensorType((batch, states), logs.dtype))
-    place = p.iota("int32", (batch, states), 1)
-    start = p.select(p.eq(place, zeros_like(place)), zeros_like(never), never)
+    position = p.iota("int32", (batch, states), 1)
+    start = p.select(p.eq(position, zeros_like(position)), zeros_like(never), never)
 
     def step(carry: Sequence[Node], items: Sequence[Node]) -> tuple[list[Node], list[Node]]:
         alpha, (emission, now) = carry[0], items
         skipped = p.select(may_skip, _shifted(alpha, 2), never)
         moved = p.maximum(_log_add(alpha, _shifted(alpha, 1), skipped) + emission, never)
-        # Before the first step the sequence stands before the first blank, which may be left out.
+        # Before the first step the sequence is before the first blank, which may be skipped.
         first = p.maximum(_log_add(alpha, _shifted(alpha, 1)) + emission, never)
         begun = p.eq(now, zeros_like(now))
         moved = p.select(p.broadcast(begun, moved.shape, ()), first, moved)
@@ -107,7 +107,7 @@ def ctc_loss(
 
     final = p.scan(step, [start], [emitted, p.iota("int32", (time,), 0)], length=time)[0][0]
     last = p.broadcast(lengths + lengths, (batch, states), (0,))
-    ends = p.bit_or(p.eq(place, last), p.eq(place, last - 1))
+    ends = p.bit_or(p.eq(position, last), p.eq(position, last - 1))
     reached = p.select(ends, final, never)
     return Tensor(p.convert(-p.logsumexp(reached), logits.dtype))
 
@@ -138,23 +138,23 @@ def ctc_decode(
         largest logits.
     """
     if strategy != "greedy":
-        raise NotImplementedError(f'ctc_decode: only strategy="greedy" is there, got {strategy!r}')
+        raise NotImplementedError(f'ctc_decode: only strategy="greedy" is supported, got {strategy!r}')
     logits, steps = float_node(inputs), p.convert(node_of(sequence_lengths), "int32")
     if logits.rank != 3:
         raise ShapeError(f"ctc_decode needs logits (batch, time, classes), got shape {logits.shape}")
     batch, time, classes = logits.shape
     blank = classes - 1 if mask_index is None else mask_index
     best = p.argmax(logits, 2)
-    place = p.iota("int32", (batch, time), 1)
-    valid = p.lt(place, p.broadcast(steps, (batch, time), (0,)))
+    position = p.iota("int32", (batch, time), 1)
+    valid = p.lt(position, p.broadcast(steps, (batch, time), (0,)))
     peaks = p.reduce_max(logits, (2,))
     scores = -p.reduce_sum(p.select(valid, peaks, zeros_like(peaks)), (1,))
     before = p.pad(best, full(-1, TensorType((), "int32")), (0, 1), (0, -1))
     kept = p.bit_and(valid, p.ne(best, full(blank, best.type)))
     if merge_repeated:
         kept = p.bit_and(kept, p.ne(best, before))
-    # Kept labels are moved to the front, in order.
-    order = p.argsort(p.select(kept, place, place + time), 1)
+    # Move the kept labels to the front, in order.
+    order = p.argsort(p.select(kept, position, position + time), 1)
     shown = p.select(kept, best, full(-1, best.type))
-    made = p.gather(shown, p.reshape(order, (batch, time, 1)), batch_dims=1)
-    return Tensor(p.reshape(made, (1, batch, time))), Tensor(p.reshape(scores, (batch, 1)))
+    decoded = p.gather(shown, p.reshape(order, (batch, time, 1)), batch_dims=1)
+    return Tensor(p.reshape(decoded, (1, batch, time))), Tensor(p.reshape(scores, (batch, 1)))

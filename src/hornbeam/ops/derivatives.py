@@ -65,14 +65,14 @@ def _custom_gradient(f: Callable[..., Any], *args: Any) -> Any:
         result, rule = f(*(Tensor(n) for n in inputs))
         structure[:] = [result]
 
-        def slopes(*cts: Node) -> list[Node]:
-            found = rule(*(Tensor(ct) for ct in cts))
-            listed = found if isinstance(found, (list, tuple)) else [found]
+        def gradients(*cts: Node) -> list[Node]:
+            results = rule(*(Tensor(ct) for ct in cts))
+            listed = results if isinstance(results, (list, tuple)) else [results]
             if len(listed) != len(inputs):
-                raise ValueError(f"custom_gradient: {len(listed)} derivatives for {len(inputs)} arguments")
+                raise ValueError(f"custom_gradient: {len(listed)} gradients for {len(inputs)} arguments")
             return [cast_node(x, n.dtype) for x, n in zip(listed, inputs, strict=True)]
 
-        return [node_of(x) for x in tree.flatten(result)], slopes
+        return [node_of(x) for x in tree.flatten(result)], gradients
 
     outs = p.custom_gradient(fn, *(float_node(x) for x in args))
     return tree.pack_sequence_as(structure[0], [Tensor(n) for n in outs])

@@ -1,5 +1,4 @@
-"""Elementwise functions: arithmetic, transcendental functions, rounding, comparisons of floats, logic and
-bits."""
+"""Elementwise functions: arithmetic, transcendental functions, rounding, comparisons of floats."""
 
 from __future__ import annotations
 
@@ -138,7 +137,7 @@ i0 = _floats("i0", _i0, "the modified Bessel function I0 of the first kind (abou
 
 
 def _numeric_node(x: Any) -> Node:
-    """`x` as a node of a number dtype: bools become int32."""
+    """Convert to a node of a number dtype: booleans become int32."""
     node = node_of(x)
     return p.convert(node, "int32") if node.dtype == "bool" else node
 
@@ -527,7 +526,7 @@ def logaddexp(x1: TensorLike, x2: TensorLike) -> Tensor:
         0.6931
     """
     a, b = _float_pair(x1, x2)
-    # Where the operands are equal the difference is 0, also of two infinities.
+    # The difference of equal operands is 0, also of two infinities.
     gap = p.select(p.eq(a, b), zeros_like(a), a - b)
     above = p.ge(gap, zeros_like(gap))
     return Tensor(p.select(above, a, b) + p.log1p(p.exp(p.select(above, -gap, gap))))
@@ -780,13 +779,13 @@ def nan_to_num(
         return unify(Tensor(node), default if value is None else value, dtype=node.dtype)[1]
 
     infinity = full(math.inf, node.type)
-    made = p.select(p.ne(node, node), fill(nan, 0.0), node)
-    made = p.select(p.eq(node, infinity), fill(posinf, limits[1]), made)
-    return Tensor(p.select(p.eq(node, -infinity), fill(neginf, limits[0]), made))
+    result = p.select(p.ne(node, node), fill(nan, 0.0), node)
+    result = p.select(p.eq(node, infinity), fill(posinf, limits[1]), result)
+    return Tensor(p.select(p.eq(node, -infinity), fill(neginf, limits[0]), result))
 
 
 def _limits(dtype: str) -> tuple[float, float]:
-    """Lowest and largest finite value of a float dtype."""
+    """Return the lowest and the largest finite value of a float dtype."""
     if dtype == "bfloat16":
         return -3.3895313892515355e38, 3.3895313892515355e38
     info = np.finfo(dtype)

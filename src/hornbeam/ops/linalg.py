@@ -1,4 +1,4 @@
-"""Linear algebra on the last two axes; leading axes are batch."""
+"""Linear algebra on the last two axes; leading axes are batch axes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 ]
 # fmt: on
 
-# Factorisations are not computed in half precision.
+# Factorizations are not computed in half precision.
 _EXACT = {"float16": "float32", "bfloat16": "float32"}
 
 
@@ -43,18 +43,18 @@ def _matrix(x: Any, name: str, square: bool = False) -> Node:
 
 
 def _flipped(node: Node) -> Node:
-    """The matrices transposed."""
+    """Transpose the matrices."""
     return p.transpose(node, (*range(node.rank - 2), node.rank - 1, node.rank - 2))
 
 
 def _identity(node: Node) -> Node:
-    """Identity matrices of the shape of square `node`."""
+    """Return identity matrices of the shape of square `node`."""
     hit = p.eq(p.iota("int32", node.shape, node.rank - 2), p.iota("int32", node.shape, node.rank - 1))
     return p.convert(hit, node.dtype)
 
 
 def _diagonal(node: Node) -> Node:
-    """The main diagonals (..., n) of square matrices."""
+    """Return the main diagonals (..., n) of square matrices."""
     return p.reduce_sum(node * _identity(node), (node.rank - 1,))
 
 
@@ -105,20 +105,20 @@ def lu_factor(x: TensorLike) -> tuple[Tensor, Tensor]:
         Pair of unit-lower L and U in one matrix (..., n, m), and int32 pivots (..., min(n, m)): row k was
         exchanged with row pivots[k].
     """
-    made = p.lu(_matrix(x, "lu_factor"))
-    return Tensor(p.project(made, 0)), Tensor(p.project(made, 1))
+    factors = p.lu(_matrix(x, "lu_factor"))
+    return Tensor(p.project(factors, 0)), Tensor(p.project(factors, 1))
 
 
 def _sign_and_diagonal(node: Node) -> tuple[Node, Node]:
-    """Sign of the row exchanges, and the diagonal of U."""
-    made = p.lu(node)
-    pivots = p.project(made, 1)
+    """Return the sign of the row exchanges, and the diagonal of U."""
+    factors = p.lu(node)
+    pivots = p.project(factors, 1)
     moved = p.ne(pivots, p.iota("int32", pivots.shape, pivots.rank - 1))
     odd = p.rem(
         p.reduce_sum(p.convert(moved, "int32"), (pivots.rank - 1,)),
         full(2, TensorType(pivots.shape[:-1], "int32")),
     )
-    return 1.0 - p.convert(odd, node.dtype) * 2.0, _diagonal(p.project(made, 0))
+    return 1.0 - p.convert(odd, node.dtype) * 2.0, _diagonal(p.project(factors, 0))
 
 
 @operation
@@ -210,15 +210,15 @@ def solve(a: TensorLike, b: TensorLike) -> Tensor:
 
 
 def _solve(a: Node, b: Node) -> Node:
-    made = p.lu(a)
-    lu, order = p.project(made, 0), p.project(made, 2)
+    factors = p.lu(a)
+    lu, order = p.project(factors, 0), p.project(factors, 2)
     rows = p.gather(b, p.reshape(order, (*order.shape, 1)), batch_dims=a.rank - 2)
     half = p.triangular_solve(lu, rows, lower=True, unit_diagonal=True)
     return p.triangular_solve(lu, half, lower=False)
 
 
 def _system(a: Any, b: Any, name: str) -> tuple[Node, Node, bool]:
-    """Both sides in one dtype and with one batch shape, and whether b was made of vectors."""
+    """Convert both sides to one dtype and one batch shape; also return whether b has vectors."""
     left, right = _matrix(a, name, square=True), float_node(b)
     dtype = float_dtype(Tensor(left), Tensor(right))
     left, right = p.convert(left, dtype), p.convert(right, dtype)
@@ -273,14 +273,14 @@ def qr(x: TensorLike, mode: str = "reduced") -> tuple[Tensor, Tensor]:
     node = _matrix(x, "qr")
     rows, columns = node.shape[-2:]
     if mode == "complete" and rows > columns:
-        # The QR of [x, identity] has an orthonormal basis of everything as its q.
+        # The q of the QR of [x, identity] is an orthonormal basis of the full space.
         eye = p.iota("int32", (*node.shape[:-1], rows), node.rank - 2)
         eye = p.convert(p.eq(eye, p.iota("int32", eye.shape, node.rank - 1)), node.dtype)
-        made = p.qr(p.concatenate(node, eye, axis=node.rank - 1))
-        r = p.project(made, 1)
-        return Tensor(p.project(made, 0)), Tensor(p.slice_(r, (0,) * r.rank, (*r.shape[:-1], columns)))
-    made = p.qr(node)
-    return Tensor(p.project(made, 0)), Tensor(p.project(made, 1))
+        factors = p.qr(p.concatenate(node, eye, axis=node.rank - 1))
+        r = p.project(factors, 1)
+        return Tensor(p.project(factors, 0)), Tensor(p.slice_(r, (0,) * r.rank, (*r.shape[:-1], columns)))
+    factors = p.qr(node)
+    return Tensor(p.project(factors, 0)), Tensor(p.project(factors, 1))
 
 
 @operation
@@ -293,8 +293,8 @@ def eigh(x: TensorLike) -> tuple[Tensor, Tensor]:
     Returns:
         Pair of ascending eigenvalues (..., n) and eigenvectors, the columns of a tensor (..., n, n).
     """
-    made = p.eigh(_matrix(x, "eigh", square=True))
-    return Tensor(p.project(made, 0)), Tensor(p.project(made, 1))
+    factors = p.eigh(_matrix(x, "eigh", square=True))
+    return Tensor(p.project(factors, 0)), Tensor(p.project(factors, 1))
 
 
 @operation
@@ -311,8 +311,8 @@ def svd(x: TensorLike, full_matrices: bool = True, compute_uv: bool = True) -> A
         Tuple (u, s, vh), or s alone without `compute_uv`.
     """
     node = _matrix(x, "svd")
-    made = p.svd(node)
-    u, s, vh = (p.project(made, i) for i in range(3))
+    factors = p.svd(node)
+    u, s, vh = (p.project(factors, i) for i in range(3))
     if not compute_uv:
         return Tensor(s)
     rows, columns = node.shape[-2:]
@@ -324,7 +324,7 @@ def svd(x: TensorLike, full_matrices: bool = True, compute_uv: bool = True) -> A
 
 
 def _completed(basis: Node) -> Node:
-    """Orthonormal columns (..., m, k) and m - k more to a basis of the whole space."""
+    """Extend orthonormal columns (..., m, k) by m - k more to a basis of the full space."""
     count = basis.shape[-1]
     q = qr(Tensor(basis), mode="complete")[0].node
     rest = p.slice_(q, (*(0,) * (q.rank - 1), count), q.shape)
@@ -332,7 +332,7 @@ def _completed(basis: Node) -> Node:
 
 
 def _cutoff(s: Node, factor: Any, node: Node) -> Node:
-    """Below this singular values count as zero."""
+    """Return the value up to which singular values are taken as zero."""
     largest = p.reduce_max(s, (s.rank - 1,))
     if factor is None:
         factor = float(np.finfo(s.dtype).eps) * max(node.shape[-2:])
@@ -369,8 +369,8 @@ def pinv(x: TensorLike, rcond: float | None = None) -> Tensor:
         Tensor (..., n, m).
     """
     node = _matrix(x, "pinv")
-    made = p.svd(node)
-    u, s, vh = (p.project(made, i) for i in range(3))
+    factors = p.svd(node)
+    u, s, vh = (p.project(factors, i) for i in range(3))
     small = p.le(s, _cutoff(s, rcond, node))
     inverse = p.select(small, zeros_like(s), 1.0 / p.select(small, ones_like(s), s))
     scaled = _flipped(vh) * p.broadcast(
@@ -406,7 +406,7 @@ def lstsq(a: TensorLike, b: TensorLike, rcond: float | None = None) -> Tensor:
 
 
 def vector_norm(node: Node, order: Any, axes: tuple[int, ...]) -> Node:
-    """Norm of the vectors that lie along `axes`."""
+    """Compute the norm of the vectors along `axes`."""
     size = p.absolute(node)
     if order in (math.inf, "inf"):
         return p.reduce_max(size, axes)
@@ -419,14 +419,14 @@ def vector_norm(node: Node, order: Any, axes: tuple[int, ...]) -> Node:
     if order == 2:
         return p.sqrt(p.reduce_sum(node * node, axes))
     if isinstance(order, str):
-        raise ValueError(f"norm: {order!r} is not the norm of a vector")
+        raise ValueError(f"norm: {order!r} is no norm of vectors")
     power = float(order)
     total = p.reduce_sum(p.power(size, full(power, size.type)), axes)
     return p.power(total, full(1 / power, total.type))
 
 
 def _matrix_norm(node: Node, order: Any, axes: tuple[int, int]) -> Node:
-    """Norm of the matrices whose rows lie along axes[0] and columns along axes[1]."""
+    """Compute the norm of the matrices with rows along axes[0] and columns along axes[1]."""
     if order in (None, "fro"):
         return vector_norm(node, 2, tuple(sorted(axes)))
     rest = tuple(i for i in range(node.rank) if i not in axes)
@@ -440,7 +440,7 @@ def _matrix_norm(node: Node, order: Any, axes: tuple[int, int]) -> Node:
         summed = last - 1 if abs(order) == 1 else last
         sums = p.reduce_sum(p.absolute(moved), (summed,))
         return (p.reduce_max if order > 0 else p.reduce_min)(sums, (sums.rank - 1,))
-    raise ValueError(f"norm: {order!r} is not the norm of a matrix")
+    raise ValueError(f"norm: {order!r} is no norm of matrices")
 
 
 @operation
@@ -465,17 +465,17 @@ def norm(x: TensorLike, ord: float | str | None = None, axis: Axis = None, keepd
     node = float_node(x)
     if axis is None and ord is None:
         axes = tuple(range(node.rank))
-        made = vector_norm(node, 2, axes) if axes else p.absolute(node)
+        result = vector_norm(node, 2, axes) if axes else p.absolute(node)
     else:
         axes = many_axes(axis, node.rank, "norm")
         if len(axes) == 1:
-            made = vector_norm(node, 2 if ord is None else ord, axes)
+            result = vector_norm(node, 2 if ord is None else ord, axes)
         elif len(axes) == 2:
-            given = axes if axis is None else tuple(one_axis(a, node.rank, "norm") for a in axis)  # type: ignore[union-attr]
-            made = _matrix_norm(node, ord, (given[0], given[1]))
+            pair = axes if axis is None else tuple(one_axis(a, node.rank, "norm") for a in axis)  # type: ignore[union-attr]
+            result = _matrix_norm(node, ord, (pair[0], pair[1]))
         else:
-            raise ShapeError(f"norm is of vectors (one axis) or matrices (two), got axes {axes}")
-    return Tensor(p.reshape(made, with_ones(node.shape, axes)) if keepdims else made)
+            raise ShapeError(f"norm needs one axis (vectors) or two (matrices), got axes {axes}")
+    return Tensor(p.reshape(result, with_ones(node.shape, axes)) if keepdims else result)
 
 
 # -- forward derivative --------------------------------------------------------------------------------------
@@ -513,7 +513,7 @@ def jvp(
     result, aux = result if has_aux else (result, None)
     outs = [node_of(x) for x in tree.flatten(result)]
     seeds = [p.optimization_barrier(zeros_like(out))[0] for out in outs]
-    slopes = autodiff.dense_cotangents(autodiff.gradients(outs, seeds, values), values)
-    forward = autodiff.dense_cotangents(autodiff.gradients(slopes, directions, seeds), seeds)
+    gradients = autodiff.dense_cotangents(autodiff.gradients(outs, seeds, values), values)
+    forward = autodiff.dense_cotangents(autodiff.gradients(gradients, directions, seeds), seeds)
     derivative = tree.pack_sequence_as(result, [Tensor(n) for n in forward])
     return (result, derivative, aux) if has_aux else (result, derivative)

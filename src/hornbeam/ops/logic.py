@@ -1,4 +1,4 @@
-"""Truth values, bits and divisors."""
+"""Logic, bits and divisors."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def view(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
 
 
 def _gcd(a: Node, b: Node) -> Node:
-    """Euclid's algorithm on every pair at once."""
+    """Run Euclid's algorithm on all pairs at once."""
 
     def more(x: Node, y: Node) -> Node:
         return p.reduce_or(p.ne(y, zeros_like(y)), tuple(range(y.rank)))

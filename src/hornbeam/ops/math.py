@@ -1,5 +1,4 @@
-"""Mathematics beside NumPy's: segments, sequences cut out of signals, ranks among predictions, Fourier
-transforms."""
+"""Mathematics beyond NumPy's: segments, sequences of signals, ranks of predictions, Fourier transforms."""
 
 from __future__ import annotations
 
@@ -37,7 +36,7 @@ __all__ = [
 
 
 def _neutral(dtype: str, mode: str) -> float:
-    """What every value of `dtype` replaces as its maximum or minimum."""
+    """Return the neutral element of the maximum or minimum of a dtype."""
     if is_float(dtype):
         return -math.inf if mode == "max" else math.inf
     limits = np.iinfo(numpy_dtype(dtype))
@@ -58,12 +57,12 @@ def _segments(
     count = static_int(num_segments, "num_segments")
     if start is None:
         start = _neutral(node.dtype, mode)
-    # One row more than there are segments: rows of other segments are put there and dropped.
+    # One additional row collects the rows of other segments, and is dropped.
     total = full(start, TensorType((count + 1, *node.shape[1:]), node.dtype))
     inside = p.bit_and(p.ge(index, full(0, index.type)), p.lt(index, full(count, index.type)))
     index = p.select(inside, index, full(count, index.type))
-    made = p.scatter(total, p.reshape(index, (*index.shape, 1)), node, mode)
-    return Tensor(p.slice_(made, (0,) * made.rank, (count, *made.shape[1:])))
+    result = p.scatter(total, p.reshape(index, (*index.shape, 1)), node, mode)
+    return Tensor(p.slice_(result, (0,) * result.rank, (count, *result.shape[1:])))
 
 
 @operation
@@ -198,7 +197,7 @@ def cdist(x: TensorLike, y: TensorLike) -> Tensor:
         raise ShapeError(f"cdist needs (..., n, d) and (..., m, d), got {a.shape} and {b.shape}")
     gap = expand_dims(a, -2) - expand_dims(b, -3)
     squares = total(gap * gap, -1).node
-    # At distance 0 the slope of the root is taken as 0.
+    # The gradient of the root at distance 0 is defined as 0.
     zero = p.eq(squares, full(0, squares.type))
     return Tensor(
         p.select(zero, full(0, squares.type), p.sqrt(p.select(zero, full(1, squares.type), squares)))
@@ -239,7 +238,7 @@ def extract_sequences(x: TensorLike, sequence_length: int, sequence_stride: int)
 
 
 def _table(values: np.ndarray, dtype: str) -> Node:
-    """A small matrix of known numbers as part of the graph."""
+    """Make a small matrix of known numbers a node."""
     return p.constant(values.astype(numpy_dtype(dtype)), dtype)
 
 
@@ -250,7 +249,7 @@ def _smallest_factor(n: int) -> int:
 
 
 def _dft(real: Node, imag: Node, sign: float) -> tuple[Node, Node]:
-    """Sum over n of (real + i imag)[n] exp(sign 2 pi i k n / N) along the last axis.
+    """Compute sum over n of (real + i imag)[n] exp(sign 2 pi i k n / N) along the last axis.
 
     Cooley & Tukey's algorithm, 1965, for any factors: N = a b is `a` transforms of b, twisted, then b
     transforms of a. A prime length is one product with the matrix of the transform.
@@ -286,7 +285,7 @@ def _dft(real: Node, imag: Node, sign: float) -> tuple[Node, Node]:
 
 
 def _rotate_sum(real: Node, imag: Node, cos: np.ndarray, sin: np.ndarray) -> tuple[Node, Node]:
-    """(real + i imag) times the matrix cos + i sin, along the last axis."""
+    """Multiply (real + i imag) by the matrix cos + i sin, along the last axis."""
 
     def times(x: Node, table: np.ndarray) -> Node:
         return p.dot_general(x, _table(table, x.dtype), contract=((x.rank - 1,), (0,)))
@@ -297,7 +296,7 @@ def _rotate_sum(real: Node, imag: Node, cos: np.ndarray, sin: np.ndarray) -> tup
 def _complex(x: Any, name: str) -> tuple[Node, Node]:
     if not isinstance(x, (tuple, list)) or len(x) != 2:
         raise HornbeamTypeError(
-            f"{name} takes a pair (real, imaginary) of real tensors: complex dtypes are not there"
+            f"{name} takes a pair (real, imaginary) of real tensors: complex dtypes are not supported"
         )
     real, imag = (float_node(part) for part in x)
     if real.type != imag.type or not real.rank:
@@ -368,7 +367,7 @@ def ifft2(x: tuple[TensorLike, TensorLike]) -> tuple[Tensor, Tensor]:
 
 
 def _resized(node: Node, size: int) -> Node:
-    """The last axis cut or filled up with zeros to `size`."""
+    """Cut the last axis, or fill it with zeros, to `size`."""
     none = (0,) * (node.rank - 1)
     return p.pad(node, 0, (*none, 0), (*none, size - node.shape[-1]))
 
@@ -424,8 +423,7 @@ def irfft(x: tuple[TensorLike, TensorLike], fft_length: int | None = None) -> Te
 
 
 def _imaginary_part(imag: Node, size: int) -> Node:
-    """Zero where the transform of a real signal has no imaginary part: the first term, and the last of even
-    sizes."""
+    """Zero the terms without an imaginary part: the first, and for even sizes the last."""
     index = p.iota("int32", imag.shape, imag.rank - 1)
     zero = p.eq(index, full(0, index.type))
     if size % 2 == 0:
@@ -434,7 +432,7 @@ def _imaginary_part(imag: Node, size: int) -> Node:
 
 
 def _window(window: Any, length: int, fft_length: int, dtype: str) -> Node:
-    """The window, centred in `fft_length`. Named ones are periodic, as spectral analysis wants them."""
+    """Return the window, centered in `fft_length`. Named windows are periodic, as in spectral analysis."""
     if window is None:
         values = np.ones(length)
     elif window in ("hann", "hamming"):

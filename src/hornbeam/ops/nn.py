@@ -1,4 +1,4 @@
-"""Neural-network functions under Keras's names, gathered from the modules that hold them."""
+"""Neural-network functions under Keras's names, re-exported from the modules that define them."""
 
 # ruff: noqa: I001
 from __future__ import annotations

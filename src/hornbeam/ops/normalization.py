@@ -1,4 +1,4 @@
-"""Normalisation by means and variances, and attention."""
+"""Normalization by means and variances, and attention."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def moments(
     node = float_node(x)
     over = many_axes(axes, node.rank, "moments")
     wide = p.convert(node, "float32") if node.dtype in HALF else node
-    made = p.moments(wide, over) if over else (mean_node(wide, over), var_node(wide, over))
-    results = [p.convert(n, node.dtype) for n in made]
+    statistics = p.moments(wide, over) if over else (mean_node(wide, over), var_node(wide, over))
+    results = [p.convert(n, node.dtype) for n in statistics]
     if keepdims:
         results = [p.reshape(n, with_ones(node.shape, over)) for n in results]
     return Tensor(results[0]), Tensor(results[1])
@@ -102,7 +102,7 @@ def batch_normalization(
     factor = p.rsqrt(_along(variance, node, at, "variance") + float(epsilon))
     if scale is not None:
         factor = factor * _along(scale, node, at, "scale")
-    # One multiplication and one addition per element: the rest is done on the vectors.
+    # One multiplication and one addition per element; the rest is computed on the vectors.
     shift = -(_along(mean, node, at, "mean") * factor)
     if offset is not None:
         shift = shift + _along(offset, node, at, "offset")
@@ -110,7 +110,7 @@ def batch_normalization(
 
 
 def _trailing(node: Node, axis: Axis, name: str) -> tuple[Node, tuple[int, ...], tuple[int, ...]]:
-    """`axis` merged into one last axis, the axes, and the permutation back."""
+    """Merge `axis` into one last axis; also return the axes and the inverse permutation."""
     axes = many_axes(axis, node.rank, name)
     rest = tuple(i for i in range(node.rank) if i not in axes)
     order = (*rest, *axes)
@@ -122,7 +122,7 @@ def _weights(value: Any, node: Node, axes: tuple[int, ...], dtype: str, default:
         return default
     w = cast_node(value, dtype)
     if math.prod(w.shape) != default.shape[0]:
-        raise ShapeError(f"{name} has shape {w.shape}, the normalised axes of {node.shape} are {axes}")
+        raise ShapeError(f"{name} has shape {w.shape}, the normalized axes of {node.shape} are {axes}")
     return p.reshape(w, default.shape)
 
 
@@ -164,13 +164,13 @@ def layer_normalization(
     vector = TensorType(rows.shape[-1:], work)
     g = _weights(gamma, node, axes, work, full(1, vector), "layer_normalization: gamma")
     b = _weights(beta, node, axes, work, full(0, vector), "layer_normalization: beta")
-    made = p.layer_norm(rows, g, b, epsilon=float(default_epsilon() if epsilon is None else epsilon))
-    return Tensor(_untrail(made, node, axes, back))
+    result = p.layer_norm(rows, g, b, epsilon=float(default_epsilon() if epsilon is None else epsilon))
+    return Tensor(_untrail(result, node, axes, back))
 
 
-def _untrail(made: Node, node: Node, axes: tuple[int, ...], back: tuple[int, ...]) -> Node:
+def _untrail(result: Node, node: Node, axes: tuple[int, ...], back: tuple[int, ...]) -> Node:
     order = (*(i for i in range(node.rank) if i not in axes), *axes)
-    spread = p.reshape(p.convert(made, node.dtype), tuple(node.shape[i] for i in order))
+    spread = p.reshape(p.convert(result, node.dtype), tuple(node.shape[i] for i in order))
     return p.transpose(spread, back)
 
 
@@ -201,12 +201,12 @@ def rms_normalization(
     last = (rows.rank - 1,)
     small = float(default_epsilon() if epsilon is None else epsilon)
     factor = p.rsqrt(mean_node(rows * rows, last) + small)
-    made = rows * p.keep(factor, rows, last)
+    result = rows * p.keep(factor, rows, last)
     if scale is not None:
         vector = full(1, TensorType(rows.shape[-1:], work))
         w = _weights(scale, node, axes, work, vector, "rms_normalization: scale")
-        made = made * p.broadcast(w, made.shape, last)
-    return Tensor(_untrail(made, node, axes, back))
+        result = result * p.broadcast(w, result.shape, last)
+    return Tensor(_untrail(result, node, axes, back))
 
 
 @operation
@@ -278,7 +278,7 @@ def dot_product_attention(
     Source: Vaswani et al., "Attention Is All You Need", 2017.
     """
     if flash_attention:
-        raise NotImplementedError("flash_attention=True: the engine chooses the algorithm; leave it at None")
+        raise NotImplementedError("flash_attention=True: the engine chooses the algorithm: use None")
     dtype = float_dtype(query, key, value)
     q, k, v = (cast_node(x, dtype) for x in (query, key, value))
     if not q.rank == k.rank == v.rank == 4:
@@ -315,7 +315,7 @@ def _repeated_heads(node: Node, times: int) -> Node:
 
 
 def _allowed(mask: Any, causal: bool, queries: int, keys: int) -> Tensor | None:
-    """Where queries may look, in the smallest shape that holds it; None is everywhere."""
+    """Return the mask of keys that queries may attend to, in its smallest shape; None for all keys."""
     allowed = None if mask is None else Tensor(cast_node(as_tensor(mask), "bool"))
     if not causal:
         return allowed
@@ -324,7 +324,7 @@ def _allowed(mask: Any, causal: bool, queries: int, keys: int) -> Tensor | None:
 
 
 def _seeing(q: Node, allowed: Tensor) -> Node:
-    """Queries that may look nowhere become 0: what they get does not depend on them, and so has no slope."""
+    """Zero the queries that may attend to no key: the result does not depend on them."""
     sees = p.reduce_or(allowed.node, (allowed.node.rank - 1,))
     batch, queries, heads, _ = q.shape
     turned = p.transpose(broadcast_node(sees, (batch, heads, queries)), (0, 2, 1))
@@ -332,9 +332,9 @@ def _seeing(q: Node, allowed: Tensor) -> Node:
 
 
 def _attention_bias(bias: Any, allowed: Tensor | None, shape: Sequence[int], dtype: str) -> Node | None:
-    """What is added to the scores: the bias, and a large negative number where a query must not look.
+    """Return the addend of the scores: the bias, and a large negative number for masked keys.
 
-    It is computed in the smallest shape that holds it, and repeated from there.
+    It is computed in its smallest shape, and broadcast.
     """
     total = None if bias is None else Tensor(cast_node(bias, dtype))
     if allowed is not None:
@@ -350,5 +350,5 @@ def _common(a: Tensor, b: Tensor) -> tuple[Node, Node]:
 
 
 def _very_negative(dtype: str) -> float:
-    """Low enough that its exponential is 0, high enough that adding to it does not overflow."""
+    """Return a number whose exponential is 0, and to which adding does not overflow."""
     return -2e38 if dtype in ("float32", "bfloat16") else float(np.finfo(dtype).min) * 0.7

@@ -1,4 +1,4 @@
-"""NumPy's functions under Keras's names, gathered from the modules that hold them."""
+"""NumPy's functions under Keras's names, re-exported from the modules that define them."""
 
 # ruff: noqa: I001
 from __future__ import annotations

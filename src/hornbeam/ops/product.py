@@ -1,4 +1,4 @@
-"""Products of vectors, matrices and tensors: dot, tensordot, einsum and their kin."""
+"""Products of vectors, matrices and tensors: dot, tensordot, einsum."""
 
 from __future__ import annotations
 
@@ -268,7 +268,7 @@ def correlate(x1: TensorLike, x2: TensorLike, mode: str = "valid") -> Tensor:
     kernel = p.reshape(p.convert(short, work), (m, 1, 1))
     out = p.conv(signal, kernel, (1,), ((before, after),))
     out = p.reshape(out, (out.shape[1],))
-    if long is b and long is not a:  # the roles were exchanged: the result runs the other way
+    if long is b and long is not a:  # the operands were exchanged, which reverses the result
         out = p.reverse(out, (0,))
     return Tensor(p.convert(out, a.dtype))
 
@@ -323,8 +323,7 @@ def einsum(subscripts: str, *operands: TensorLike, **kwargs: Any) -> Tensor:
 
 
 def _parse(subscripts: str, ranks: Sequence[int]) -> tuple[list[str], str]:
-    """Letters of each operand's axes and of the result's; the axes of "..." get capital-like private
-    letters."""
+    """Return the letters of the axes of operands and result; the axes of "..." get private letters."""
     text = subscripts.replace(" ", "")
     left, arrow, result = text.partition("->")
     terms = left.split(",")
@@ -342,14 +341,16 @@ def _parse(subscripts: str, ranks: Sequence[int]) -> tuple[list[str], str]:
         full.append(term.replace("...", dots[len(dots) - count :]))
     letters = "".join(terms).replace("...", "") + result.replace("...", "")
     if not all(c.isalpha() for c in letters):
-        raise ValueError(f"einsum {subscripts!r}: axes are named by letters")
+        raise ValueError(f"einsum {subscripts!r}: axes must be named by letters")
     if not arrow:
         once = sorted(c for c in set(letters) if letters.count(c) == 1)
         return full, dots + "".join(once)
     result = result.replace("...", dots)
     known = set("".join(full)) | set(dots)
     if len(set(result)) != len(result) or not set(result) <= known:
-        raise ValueError(f"einsum {subscripts!r}: the result may name each axis of the operands once")
+        raise ValueError(
+            f"einsum {subscripts!r}: the result must name axes of the operands, each at most once"
+        )
     return full, result
 
 
@@ -366,7 +367,7 @@ def _sizes(subscripts: str, terms: Sequence[str], nodes: Sequence[Node]) -> dict
 
 
 def _own_axes(node: Node, term: str) -> tuple[Node, str]:
-    """Letters that repeat within an operand: its diagonal."""
+    """Reduce letters that repeat within an operand to its diagonal."""
     from hornbeam.ops.shaping import diagonal
 
     for letter in dict.fromkeys(term):
@@ -384,9 +385,8 @@ def _summed(node: Node, term: str, letters: Sequence[str]) -> tuple[Node, str]:
 
 
 def _contract(a: Node, left: str, b: Node, right: str, needed: set[str]) -> tuple[Node, str]:
-    """One contraction of two operands: shared letters are summed unless `needed`, then they are batch
-    axes."""
-    # An axis of size 1 beside a larger one broadcasts, so it drops out of this operand.
+    """Contract two operands: shared letters are summed unless `needed`, when they are batch axes."""
+    # An axis of size 1 broadcasts against a larger one, so it is dropped from this operand.
     a, left = _without_ones(a, left, b, right)
     b, right = _without_ones(b, right, a, left)
     shared = [c for c in left if c in right]

@@ -1,4 +1,4 @@
-"""Axes split, merged and moved in one go: rearrange, blocks of space and depth, patches and their sums."""
+"""Splitting, merging and moving axes at once: rearrange, space and depth, unfold and fold."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["depth_to_space", "fold", "rearrange", "space_to_depth", "unfold"]
 
 
 def _groups(side: str, pattern: str) -> list[list[str]]:
-    """ "b (h w) c" -> [["b"], ["h", "w"], ["c"]]."""
+    """Parse a side of a pattern: "b (h w) c" -> [["b"], ["h", "w"], ["c"]]."""
     tokens = re.findall(r"\(|\)|\.\.\.|[A-Za-z_]\w*|1|\S", side)
     groups: list[list[str]] = []
     inside: list[str] | None = None
@@ -42,7 +42,7 @@ def _groups(side: str, pattern: str) -> list[list[str]]:
             elif token not in ("1", "..."):
                 inside.append(token)
             elif token == "...":
-                raise ValueError(f'rearrange: "..." must not stand in parentheses: {pattern!r}')
+                raise ValueError(f'rearrange: "..." must not be in parentheses: {pattern!r}')
         else:
             raise ValueError(f"rearrange: cannot read {token!r} in {pattern!r}")
     if inside is not None:
@@ -56,12 +56,12 @@ def _spread_dots(groups: list[list[str]], rank: int, pattern: str) -> list[list[
     at = groups.index(["..."])
     count = rank - len(groups) + 1
     if count < 0:
-        raise ShapeError(f"rearrange: {pattern!r} needs more axes than the {rank} there are")
+        raise ShapeError(f"rearrange: {pattern!r} needs more than {rank} axes")
     return [*groups[:at], *([f"...{i}"] for i in range(count)), *groups[at + 1 :]]
 
 
 def _lengths(group: list[str], size: int, known: dict[str, int], pattern: str) -> None:
-    """Work out the one length of a group that is not known."""
+    """Infer the one unknown length of a group."""
     open_ = [name for name in group if name not in known]
     product = math.prod(known[name] for name in group if name in known)
     if len(open_) > 1:
@@ -190,10 +190,10 @@ def space_to_depth(x: TensorLike, block_size: int, data_format: str = "channels_
 def shifted_slices(
     x: Node, window: Sequence[int], strides: Sequence[int], dilation: Sequence[int], counts: Sequence[int]
 ) -> list[Node]:
-    """x (n, *spatial, c) at each place of the window: one (n, *counts, c) per place, in row-major order."""
+    """Return x (n, *spatial, c) at each position of the window, in row-major order: (n, *counts, c) each."""
     slices = []
-    for place in np.ndindex(*window):
-        start = tuple(i * d for i, d in zip(place, dilation, strict=True))
+    for offset in np.ndindex(*window):
+        start = tuple(i * d for i, d in zip(offset, dilation, strict=True))
         stop = tuple(a + (n - 1) * s + 1 for a, n, s in zip(start, counts, strides, strict=True))
         slices.append(p.slice_(x, (0, *start, 0), (x.shape[0], *stop, x.shape[-1]), (1, *strides, 1)))
     return slices
@@ -202,7 +202,7 @@ def shifted_slices(
 def _two(value: Any, name: str) -> tuple[int, int]:
     pair = (value, value) if isinstance(value, (int, np.integer)) else tuple(value)
     if len(pair) != 2:
-        raise ValueError(f"{name} must be an int or a pair, got {value!r}")
+        raise ValueError(f"{name} must be an integer or a pair of integers, got {value!r}")
     return int(pair[0]), int(pair[1])
 
 
@@ -311,9 +311,9 @@ def fold(
     n, c = node.shape[0], node.shape[1] // places
     parts = p.reshape(node, (n, c, places, *counts))
     total: Node | None = None
-    for index, place in enumerate(np.ndindex(*kernel)):
+    for index, offset in enumerate(np.ndindex(*kernel)):
         part = p.reshape(p.slice_(parts, (0, 0, index, 0, 0), (n, c, index + 1, *counts)), (n, c, *counts))
-        low = tuple(i * d for i, d in zip(place, step, strict=True))
+        low = tuple(i * d for i, d in zip(offset, step, strict=True))
         high = tuple(g - a - (k - 1) * s - 1 for g, a, k, s in zip(grown, low, counts, stride, strict=True))
         spread = p.pad(part, 0, (0, 0, *low), (0, 0, *high), (0, 0, *(s - 1 for s in stride)))
         total = spread if total is None else total + spread

@@ -1,4 +1,4 @@
-"""Reductions: sums, means, extremes, logic, cumulative sums, and their positions."""
+"""Reductions: sums, means, maxima, logic, cumulative sums, and positions of maxima."""
 
 from __future__ import annotations
 
@@ -43,22 +43,22 @@ Reduce = Callable[[Node, tuple[int, ...]], Node]
 
 def _reduce(rule: Reduce, node: Node, axis: Axis, keepdims: bool, name: str) -> Node:
     axes = many_axes(axis, node.rank, name)
-    # Over no axes sums, extremes and the like are the element itself; a variance is not.
-    made = rule(node, axes) if axes or name in ("var", "std") else node
-    return p.reshape(made, with_ones(node.shape, axes)) if keepdims else made
+    # Over no axes sums, maxima and so on are the element itself; a variance is not.
+    result = rule(node, axes) if axes or name in ("var", "std") else node
+    return p.reshape(result, with_ones(node.shape, axes)) if keepdims else result
 
 
 def mean_node(node: Node, axes: tuple[int, ...]) -> Node:
-    """Mean of a float node; half precision is summed and divided in float32."""
+    """Compute the mean of a float node; half precision is summed and divided in float32."""
     wide = p.convert(node, "float32") if node.dtype in HALF else node
     count = size_along(node, axes)
     total = p.reduce_sum(wide, axes) if axes else wide
-    # Of nothing, 0 / 0: NaN, as in NumPy.
+    # An empty mean is 0 / 0: NaN, as in NumPy.
     return p.convert(total / float(count), node.dtype)
 
 
 def var_node(node: Node, axes: tuple[int, ...]) -> Node:
-    """Mean squared distance from the mean of a float node; half precision is computed in float32."""
+    """Compute the mean squared distance from the mean of a float node; half precision in float32."""
     wide = p.convert(node, "float32") if node.dtype in HALF else node
     centred = wide - p.keep(mean_node(wide, axes), wide, axes)
     return p.convert(mean_node(centred * centred, axes), node.dtype)
@@ -206,7 +206,7 @@ def _extreme(rule: Reduce, logic: Reduce, name: str) -> Callable[[Any, Axis, boo
         node = node_of(x)
         axes = many_axes(axis, node.rank, name)
         if axes and not size_along(node, axes):
-            raise ShapeError(f"{name} of nothing: the shape is {node.shape} and the axes are {axes}")
+            raise ShapeError(f"{name} of an empty tensor: the shape is {node.shape}, the axes are {axes}")
         return Tensor(_reduce(logic if node.dtype == "bool" else rule, node, axis, keepdims, name))
 
     return apply
@@ -408,11 +408,11 @@ def _position(
     if axis is None:
         axes = many_axes(None, node.rank, name)
         flat = p.reshape(node, (int(np.prod(node.shape)),))
-        found = rule(flat, 0)
+        index = rule(flat, 0)
     else:
         axes = (one_axis(axis, node.rank, name),)
-        found = rule(node, axes[0])
-    return Tensor(p.reshape(found, with_ones(node.shape, axes)) if keepdims else found)
+        index = rule(node, axes[0])
+    return Tensor(p.reshape(index, with_ones(node.shape, axes)) if keepdims else index)
 
 
 @operation

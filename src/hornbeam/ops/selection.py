@@ -1,4 +1,4 @@
-"""Selecting and ordering: where, take, sort, search, scatter, histograms and sets."""
+"""Selection and order: where, take, sort, search, histograms and sets."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _index_node(indices: Any, name: str) -> Node:
 
 
 def _from_front(index: Node, length: int) -> Node:
-    """Negative indices counted from the end."""
+    """Count negative indices from the front."""
     if index.dtype.startswith("uint"):
         return index
     return p.select(p.lt(index, p.zeros_like(index)), index + length, index)
@@ -140,9 +140,9 @@ def take(x: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:
     at = one_axis(axis, node.rank, "take")
     index = _from_front(index, node.shape[at])
     moved = p.transpose(node, (at, *(i for i in range(node.rank) if i != at)))
-    found = p.gather(moved, p.reshape(index, (*index.shape, 1)))
-    perm = [*range(index.rank, index.rank + at), *range(index.rank), *range(index.rank + at, found.rank)]
-    return Tensor(p.transpose(found, tuple(perm)))
+    gathered = p.gather(moved, p.reshape(index, (*index.shape, 1)))
+    perm = [*range(index.rank, index.rank + at), *range(index.rank), *range(index.rank + at, gathered.rank)]
+    return Tensor(p.transpose(gathered, tuple(perm)))
 
 
 @operation
@@ -175,16 +175,16 @@ def take_along_axis(x: TensorLike, indices: TensorLike, axis: int | None = None)
     lead = broadcast_shapes(tuple(node.shape[i] for i in rest), tuple(index.shape[i] for i in rest))
     rows = broadcast_node(p.transpose(node, (*rest, at)), (*lead, node.shape[at]))
     columns = broadcast_node(p.transpose(index, (*rest, at)), (*lead, index.shape[at]))
-    found = p.gather(rows, p.reshape(columns, (*columns.shape, 1)), batch_dims=len(lead))
+    gathered = p.gather(rows, p.reshape(columns, (*columns.shape, 1)), batch_dims=len(lead))
     perm = [*range(at), node.rank - 1, *range(at, node.rank - 1)]
-    return Tensor(p.transpose(found, tuple(perm)))
+    return Tensor(p.transpose(gathered, tuple(perm)))
 
 
 # -- order ---------------------------------------------------------------------------------------------------
 
 
 def _along_last(node: Node, axis: int) -> tuple[Node, tuple[int, ...]]:
-    """`axis` moved to the end, and the permutation that moves it back."""
+    """Move `axis` to the end; also return the inverse permutation."""
     rest = [i for i in range(node.rank) if i != axis]
     return p.transpose(node, (*rest, axis)), tuple([*range(axis), node.rank - 1, *range(axis, node.rank - 1)])
 
@@ -277,11 +277,9 @@ def top_k(x: TensorLike, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
     """
     node, count = node_of(x), static_int(k, "k")
     if not node.rank or not 0 <= count <= node.shape[-1]:
-        raise ShapeError(
-            f"top_k: k={count} of an axis that has {node.shape[-1] if node.rank else 0} elements"
-        )
-    made = p.top_k(node, k=count)
-    return Tensor(p.project(made, 0)), Tensor(p.project(made, 1))
+        raise ShapeError(f"top_k: k={count}, but the axis has {node.shape[-1] if node.rank else 0} elements")
+    results = p.top_k(node, k=count)
+    return Tensor(p.project(results, 0)), Tensor(p.project(results, 1))
 
 
 @operation
@@ -303,20 +301,20 @@ def searchsorted(sorted_sequence: TensorLike, values: TensorLike, side: str = "l
     if side not in ("left", "right"):
         raise ValueError(f'searchsorted: side must be "left" or "right", got {side!r}')
     dtype = result_dtype(sorted_sequence, values)
-    edges, found = cast_node(sorted_sequence, dtype), cast_node(values, dtype)
+    edges, targets = cast_node(sorted_sequence, dtype), cast_node(values, dtype)
     if edges.rank != 1:
         raise ShapeError(f"searchsorted needs a sorted vector, got shape {edges.shape}")
     count = edges.shape[0]
-    low = p.full(0, TensorType(found.shape, "int32"))
+    low = p.full(0, TensorType(targets.shape, "int32"))
     if not count:
         return Tensor(low)
     high = p.full(count, low.type)
     below = p.le if side == "right" else p.lt
-    for _ in range(count.bit_length()):  # bisection, for all values at once
+    for _ in range(count.bit_length()):  # bisection of all values at once
         open_ = p.lt(low, high)
         middle = p.div(low + high, p.full(2, low.type))
         edge = p.gather(edges, p.reshape(middle, (*middle.shape, 1)))
-        go_right = p.bit_and(open_, below(edge, found))
+        go_right = p.bit_and(open_, below(edge, targets))
         low, high = (
             p.select(go_right, middle + 1, low),
             p.select(p.bit_and(open_, p.logical_not(go_right)), middle, high),
@@ -368,7 +366,7 @@ def bincount(
         [1, 2]
     """
     if sparse:
-        raise NotImplementedError("bincount: sparse tensors are not there")
+        raise NotImplementedError("bincount: sparse tensors are not supported")
     node = _index_node(x, "bincount")
     length = static_int(minlength, "minlength")
     if not node.level:
@@ -408,9 +406,9 @@ def histogram(
     from hornbeam.ops.reduction import min as smallest
 
     if not isinstance(bins, int) or bins < 1:
-        raise ValueError(f"histogram: bins must be a positive int, got {bins!r}")
+        raise ValueError(f"histogram: bins must be a positive integer, got {bins!r}")
     if range is not None and not range[0] <= range[1]:
-        raise ValueError(f"histogram: the range must rise, got {range}")
+        raise ValueError(f"histogram: the range must increase, got {range}")
     values = as_tensor(x)
     values = values if is_float(values.dtype) else Tensor(cast_node(values, "float32"))
     low, high = range if range is not None else (smallest(values), largest(values))
@@ -451,8 +449,8 @@ def isin(x1: TensorLike, x2: TensorLike, assume_unique: bool = False, invert: bo
     b = p.reshape(b, (math.prod(b.shape),))
     shape = (*a.shape, b.shape[0])
     hit = p.eq(p.broadcast(a, shape, tuple(range(a.rank))), p.broadcast(b, shape, (a.rank,)))
-    found = p.reduce_or(hit, (a.rank,))
-    return Tensor(p.logical_not(found) if invert else found)
+    is_member = p.reduce_or(hit, (a.rank,))
+    return Tensor(p.logical_not(is_member) if invert else is_member)
 
 
 def unique(
@@ -512,11 +510,11 @@ def unique(
             index = np.concatenate([index, np.zeros(missing, index.dtype)])
             counts = np.concatenate([counts, np.zeros(missing, counts.dtype)])
     inverse = inverse.reshape(np.shape(x)) if axis is None else inverse.reshape(-1)
-    made = [as_tensor(values, as_tensor(x).dtype)]
+    results = [as_tensor(values, as_tensor(x).dtype)]
     for wanted, extra in ((return_index, index), (return_inverse, inverse), (return_counts, counts)):
         if wanted:
-            made.append(as_tensor(extra.astype(np.int32)))
-    return made[0] if len(made) == 1 else tuple(made)
+            results.append(as_tensor(extra.astype(np.int32)))
+    return results[0] if len(results) == 1 else tuple(results)
 
 
 @operation
@@ -536,9 +534,9 @@ def unravel_index(indices: TensorLike, shape: Sequence[int]) -> tuple[Tensor, ..
     """
     node, sizes = _index_node(indices, "unravel_index"), shape_of(shape)
     node = _from_front(node, math.prod(sizes))
-    found: list[Tensor] = []
+    columns: list[Tensor] = []
     for length in reversed(sizes):
         a, b = unify(Tensor(node), length, dtype=node.dtype)
-        found.insert(0, Tensor(p.rem(a, b)))
+        columns.insert(0, Tensor(p.rem(a, b)))
         node = p.div(a, b)
-    return tuple(found)
+    return tuple(columns)

@@ -1,4 +1,4 @@
-"""Shapes: axes added, dropped, moved and merged; tensors joined, cut, repeated, padded and turned round."""
+"""Shapes: adding, removing, moving and merging axes; joining, splitting, repeating, padding and reversing."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def transpose(x: TensorLike, axes: Sequence[int] | None = None) -> Tensor:
     order = tuple(reversed(range(node.rank))) if axes is None else tuple(axes)
     perm = tuple(one_axis(a, node.rank, "transpose") for a in order)
     if sorted(perm) != list(range(node.rank)):
-        raise ShapeError(f"transpose: axes {order} do not name each of {node.rank} axes once")
+        raise ShapeError(f"transpose: axes {order} must name each of {node.rank} axes once")
     return Tensor(p.transpose(node, perm))
 
 
@@ -232,10 +232,10 @@ def broadcast_to(x: TensorLike, shape: Sequence[int]) -> Tensor:
 
 
 def _unified(xs: Any) -> list[Node]:
-    """Tensors of one dtype, each of its own shape."""
+    """Convert tensors to one dtype; each keeps its shape."""
     items = list(xs)
     if not items:
-        raise ValueError("need at least one tensor to join")
+        raise ValueError("at least one tensor is needed")
     dtype = result_dtype(*items)
     return [cast_node(x, dtype) for x in items]
 
@@ -304,7 +304,7 @@ def append(x1: TensorLike, x2: TensorLike, axis: int | None = None) -> Tensor:
 
 
 def _at_least(node: Node, rank: int) -> Node:
-    """Vectors as rows, matrices with a last axis, as NumPy's vstack and dstack take them."""
+    """Add axes as NumPy's vstack and dstack do: vectors are rows, matrices get a last axis."""
     if rank == 1 and not node.rank:
         return p.reshape(node, (1,))
     if rank == 2 and node.rank < 2:
@@ -512,7 +512,7 @@ def repeat(x: TensorLike, repeats: int | Sequence[int], axis: int | None = None)
     at = one_axis(axis, node.rank, "repeat")
     counts = np.asarray(repeats).reshape(-1)
     if counts.dtype.kind not in "iu":
-        raise HornbeamTypeError(f"repeat: repeats must be whole numbers, got {repeats!r}")
+        raise HornbeamTypeError(f"repeat: repeats must be integers, got {repeats!r}")
     if counts.size == 1:
         times = int(counts[0])
         shape = (*node.shape[: at + 1], times, *node.shape[at + 1 :])
@@ -609,7 +609,7 @@ def rot90(array: TensorLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tens
     """
     node = node_of(array)
     if len(axes) != 2:
-        raise ShapeError(f"rot90 turns in a plane of two axes, got {axes}")
+        raise ShapeError(f"rot90 needs two axes, got {axes}")
     first, second = (one_axis(a, node.rank, "rot90") for a in axes)
     if first == second:
         raise ShapeError(f"rot90 needs two different axes, got {axes}")

@@ -1,4 +1,4 @@
-"""Quantiles, differences, correlations, and reductions that skip NaN."""
+"""Quantiles, differences, correlations, and reductions that ignore NaN."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _METHODS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
 def _quantiles(x: Any, q: Node, axis: Axis, method: str, keepdims: bool, skip_nan: bool, name: str) -> Tensor:
-    """Quantiles at the places `q` (any shape) along `axis`: q's shape, then that of the reduced x."""
+    """Compute quantiles at `q` (any shape) along `axis`: the shape of q, then that of the reduced x."""
     if method not in _METHODS:
         raise ValueError(f"{name}: method must be one of {', '.join(_METHODS)}, got {method!r}")
     node = float_node(x)
@@ -54,7 +54,7 @@ def _quantiles(x: Any, q: Node, axis: Axis, method: str, keepdims: bool, skip_na
     rows = p.sort(to_last(p.convert(node, work), axes))
     size, lead = rows.shape[-1], rows.shape[:-1]
     if not size:
-        raise ShapeError(f"{name} of nothing: the shape is {node.shape}")
+        raise ShapeError(f"{name} of an empty tensor: the shape is {node.shape}")
     missing = p.reduce_sum(p.convert(p.ne(rows, rows), work), (rows.rank - 1,))
     known = float(size) - missing if skip_nan else full(size, missing.type)
     count = math.prod(q.shape)
@@ -72,10 +72,10 @@ def _quantiles(x: Any, q: Node, axis: Axis, method: str, keepdims: bool, skip_na
 
 
 def _between(rows: Node, at: Node, method: str) -> Node:
-    """The elements of sorted rows at places that need not be whole."""
+    """Interpolate sorted rows at fractional positions."""
 
-    def pick(place: Node) -> Node:
-        index = p.convert(place, "int32")
+    def pick(position: Node) -> Node:
+        index = p.convert(position, "int32")
         return p.gather(rows, p.reshape(index, (*index.shape, 1)), batch_dims=rows.rank - 1)
 
     if method == "nearest":
@@ -85,7 +85,7 @@ def _between(rows: Node, at: Node, method: str) -> Node:
         a, b = pick(low), pick(high)
         return {"lower": a, "higher": b, "midpoint": (a + b) * 0.5}[method]
     a, b = pick(low), pick(high)
-    # Where both are the same element there is nothing to weigh, also not infinity with 0.
+    # Do not interpolate between an element and itself, which could be infinity times 0.
     return p.select(p.eq(a, b), a, a + (b - a) * (at - low))
 
 
@@ -218,7 +218,7 @@ def nanmedian(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tenso
 
 
 def _without_nan(x: Any, value: float) -> tuple[Node, Node]:
-    """x with `value` for NaN, and where x is NaN."""
+    """Replace NaN by `value`; also return the mask of NaN."""
     node = node_of(x)
     missing = p.ne(node, node)
     if not is_float(node.dtype):
@@ -293,12 +293,12 @@ def nanvar(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     Returns:
         Tensor of the reduced shape, of floats.
     """
-    # Zeros in place of NaN before anything is computed from them, so that derivatives are numbers.
+    # Replace NaN by zeros before any computation, so that gradients are finite.
     node, missing = _without_nan(Tensor(float_node(x)), 0.0)
-    given = Tensor(p.select(missing, zeros_like(node), ones_like(node)))
-    mean = reduction.sum(Tensor(node), axis, True) / reduction.sum(given, axis, True)
-    centred = (Tensor(node) - mean) * given
-    return reduction.sum(centred * centred, axis, keepdims) / reduction.sum(given, axis, keepdims)
+    present = Tensor(p.select(missing, zeros_like(node), ones_like(node)))
+    mean = reduction.sum(Tensor(node), axis, True) / reduction.sum(present, axis, True)
+    centred = (Tensor(node) - mean) * present
+    return reduction.sum(centred * centred, axis, keepdims) / reduction.sum(present, axis, keepdims)
 
 
 @operation
@@ -318,11 +318,11 @@ def nanstd(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 def _nan_extreme(rule: Any, x: Any, value: float, axis: Axis, keepdims: bool) -> Tensor:
     node, missing = _without_nan(x, value)
-    found = rule(Tensor(node), axis, keepdims)
+    result = rule(Tensor(node), axis, keepdims)
     if not is_float(node.dtype):
-        return found
+        return result
     nothing = reduction.all(Tensor(missing), axis, keepdims).node
-    return Tensor(p.select(nothing, full(math.nan, found.node.type), found.node))
+    return Tensor(p.select(nothing, full(math.nan, result.node.type), result.node))
 
 
 @operation
@@ -357,9 +357,9 @@ def nanmin(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 def _nan_position(rule: Any, x: Any, value: float, axis: int | None, keepdims: bool) -> Tensor:
     node, missing = _without_nan(x, value)
-    found = rule(Tensor(node), axis, keepdims).node
+    index = rule(Tensor(node), axis, keepdims).node
     nothing = reduction.all(Tensor(missing), axis, keepdims).node
-    return Tensor(p.select(nothing, full(-1, found.type), found))
+    return Tensor(p.select(nothing, full(-1, index.type), index))
 
 
 @operation
@@ -425,8 +425,8 @@ def nancumprod(x: TensorLike, axis: int | None = None, dtype: DTypeLike | None =
 # -- differences and correlations ----------------------------------------------------------------------------
 
 
-def _neighbours(node: Node, axis: int) -> tuple[Node, Node]:
-    """All but the last and all but the first along `axis`."""
+def _neighbors(node: Node, axis: int) -> tuple[Node, Node]:
+    """Return all but the last and all but the first along `axis`."""
     size = node.shape[axis]
     low = tuple(1 if i == axis else 0 for i in range(node.rank))
     high = tuple(size - 1 if i == axis else n for i, n in enumerate(node.shape))
@@ -456,7 +456,7 @@ def diff(a: TensorLike, n: int = 1, axis: int = -1) -> Tensor:
     for _ in range(times):
         if not node.shape[at]:
             break
-        before, behind = _neighbours(node, at)
+        before, behind = _neighbors(node, at)
         node = p.ne(behind, before) if node.dtype == "bool" else p.sub(behind, before)
     return Tensor(node)
 
@@ -480,7 +480,7 @@ def trapezoid(y: TensorLike, x: TensorLike | None = None, dx: float = 1.0, axis:
     """
     node = float_node(y) if x is None else cast_node(y, float_dtype(y, x))
     at = one_axis(axis, node.rank, "trapezoid")
-    before, behind = _neighbours(node, at)
+    before, behind = _neighbors(node, at)
     height = (before + behind) * 0.5
     if x is None:
         return reduction.sum(Tensor(height), at) * Tensor(cast_node(dx, node.dtype))
@@ -515,6 +515,6 @@ def corrcoef(x: TensorLike) -> Tensor:
     size = products.shape[0]
     hit = p.eq(p.iota("int32", products.shape, 0), p.iota("int32", products.shape, 1))
     scale = p.rsqrt(p.reduce_sum(p.select(hit, products, zeros_like(products)), (1,)))
-    made = products * p.broadcast(scale, products.shape, (0,)) * p.broadcast(scale, products.shape, (1,))
-    made = p.minimum(p.maximum(made, -ones_like(made)), ones_like(made))
-    return Tensor(p.reshape(made, ()) if node.rank == 1 and size == 1 else made)
+    result = products * p.broadcast(scale, products.shape, (0,)) * p.broadcast(scale, products.shape, (1,))
+    result = p.minimum(p.maximum(result, -ones_like(result)), ones_like(result))
+    return Tensor(p.reshape(result, ()) if node.rank == 1 and size == 1 else result)

@@ -1,4 +1,4 @@
-"""Functions of small tensors applied to large ones."""
+"""Application of functions of small tensors to larger ones."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def vectorize(
                 full[i] = part
             return pyfunc(*full, **kwargs)
 
-        found = vectorized_map(one, flat)
-        return tree.map_structure(lambda x: reshape(x, (*loop, *x.shape[1:])), found)
+        results = vectorized_map(one, flat)
+        return tree.map_structure(lambda x: reshape(x, (*loop, *x.shape[1:])), results)
 
     return wrapped
 
@@ -80,19 +80,21 @@ def _numbered(places: list[int], tensors: list[Any]) -> Any:
 
 
 def _parsed(signature: str) -> dict[int, tuple[str, ...]]:
-    """The names of the axes of every argument."""
+    """Return the names of the axes of every argument."""
     left, arrow, right = signature.partition("->")
     pieces = _ARGUMENT.findall(left)
-    whole = ",".join(f"({piece})" for piece in pieces)
-    if not arrow or not pieces or whole != left.replace(" ", "").replace(",(", ",(") or not right.strip():
+    groups = ",".join(f"({piece})" for piece in pieces)
+    if not arrow or not pieces or groups != left.replace(" ", "").replace(",(", ",(") or not right.strip():
         raise ValueError(f'signature must look like "(n),(n)->()", got {signature!r}')
     return {i: tuple(n.strip() for n in piece.split(",") if n.strip()) for i, piece in enumerate(pieces)}
 
 
-def _core(shape: tuple[int, ...], names: tuple[str, ...], what: str) -> tuple[int, ...]:
-    """The sizes of an argument's own axes."""
+def _core(shape: tuple[int, ...], names: tuple[str, ...], label: str) -> tuple[int, ...]:
+    """Return the sizes of an argument's own axes."""
     if len(shape) < len(names):
-        raise ShapeError(f"vectorize: {what} has shape {shape}, its axes should be ({', '.join(names)})")
+        raise ShapeError(
+            f"vectorize: {label} has shape {shape}, its last axes should be ({', '.join(names)})"
+        )
     return shape[len(shape) - len(names) :]
 
 
@@ -101,4 +103,4 @@ def _check_sizes(cores: list[tuple[int, ...]], names: dict[int, tuple[str, ...]]
     for number, core in enumerate(cores):
         for name, size in zip(names.get(number, ()), core, strict=True):
             if sizes.setdefault(name, size) != size:
-                raise ShapeError(f"vectorize: axis {name!r} has the sizes {sizes[name]} and {size}")
+                raise ShapeError(f"vectorize: axis {name!r} has sizes {sizes[name]} and {size}")

@@ -108,9 +108,9 @@ class Steps(CompileMixin):
         model: Any = self
         groups = (model.non_trainable_variables, model.metrics_variables)
         mapping = [
-            *model._paired("trainable", model.trainable_variables, trainable_variables),
-            *model._paired("non-trainable", groups[0], non_trainable_variables),
-            *model._paired("metrics", groups[1], metrics_variables),
+            *model._pair_values("trainable", model.trainable_variables, trainable_variables),
+            *model._pair_values("non-trainable", groups[0], non_trainable_variables),
+            *model._pair_values("metrics", groups[1], metrics_variables),
         ]
         with StatelessScope(mapping) as stateless:
             loss = self.compute_loss(x, y, y_pred, sample_weight=sample_weight, training=training)

@@ -57,7 +57,7 @@ def rgb_to_grayscale(images: TensorLike, data_format: str | None = None) -> Tens
 def _float_channels(images: Any, data_format: str | None, name: str) -> tuple[Node, Callable[[Node], Tensor]]:
     node, restore = _rgb_channels(images, data_format, name)
     if not is_float(node.dtype):
-        raise TypeError(f"{name} needs floats from 0 to 1, got {node.dtype}: divide by 255 first")
+        raise TypeError(f"{name} needs floats in [0, 1], got {node.dtype}: divide by 255 first")
     return node, restore
 
 
@@ -117,9 +117,9 @@ def hsv_to_rgb(images: TensorLike, data_format: str | None = None) -> Tensor:
     hue, saturation, value = (_channel(node, i) for i in range(3))
 
     def part(offset: float) -> Node:
-        turned = hue * 6.0 + offset
-        place = turned - p.floor(turned / 6.0) * 6.0
-        ramp = p.minimum(p.minimum(place, 4.0 - place), ones_like(place))
+        sextant = hue * 6.0 + offset
+        position = sextant - p.floor(sextant / 6.0) * 6.0
+        ramp = p.minimum(p.minimum(position, 4.0 - position), ones_like(position))
         return value - value * saturation * p.maximum(ramp, zeros_like(ramp))
 
     return restore(p.concatenate(part(5.0), part(3.0), part(1.0), axis=3))

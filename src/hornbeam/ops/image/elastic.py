@@ -62,9 +62,9 @@ def elastic_transform(
 def deformed(
     node: Node, alpha: Any, sigma: Any, size: int, order: int, fill_mode: str, fill_value: Any, seed: Any
 ) -> Node:
-    """Images (n, h, w, c) read at places that lie `alpha` times blurred noise beside their own.
+    """Sample images (n, h, w, c) at positions displaced by `alpha` times blurred noise.
 
-    alpha, sigma: may be computed values. size: of the blur's window, an odd number.
+    alpha and sigma may be traced; `size`, of the window of the blur, is odd.
     """
     from hornbeam import random
 
@@ -73,9 +73,9 @@ def deformed(
     width = cast_node(sigma, "float32")
     blurred = gaussian_blur(noise, size, Tensor(p.broadcast(width, (2,), ())), "channels_last").node
     shifts = blurred * p.broadcast(cast_node(alpha, "float32") * width, blurred.shape, ())
-    places = [
+    positions = [
         p.iota("float32", grid, axis + 1)
         + p.reshape(p.slice_(shifts, (0, 0, 0, axis), (*grid, axis + 1)), grid)
         for axis in range(2)
     ]
-    return in_float(node, lambda n: sampled(n, places, order, fill_mode, fill_value, batch_dims=1))
+    return in_float(node, lambda n: sampled(n, positions, order, fill_mode, fill_value, batch_dims=1))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def _filtered(node: Node, kernel: np.ndarray | Node) -> Node:
-    """Every channel under one (h, w) kernel, without padding."""
+    """Convolve every channel with one (h, w) kernel, without padding."""
     channels = node.shape[-1]
     if not isinstance(kernel, Node):
         kernel = p.constant(kernel.astype(numpy_dtype(node.dtype)), node.dtype)
@@ -42,14 +42,14 @@ def _mirrored(node: Node, rows: int, columns: int) -> Node:
 
 
 def gaussian_kernel(size: int, sigma: float) -> np.ndarray:
-    """A normal density at the integers around 0, made to sum to 1."""
+    """Return a normal density at the integers around 0, scaled to sum to 1."""
     x = np.arange(size) - (size - 1) / 2
     weights = np.exp(-0.5 * (x / sigma) ** 2)
     return weights / weights.sum()
 
 
 def _gaussian_node(size: int, sigma: Node) -> Node:
-    """`gaussian_kernel` for a computed sigma."""
+    """Compute `gaussian_kernel` of a traced sigma."""
     count_elements(size)
     x = p.constant((np.arange(size) - (size - 1) / 2).astype(numpy_dtype(sigma.dtype)), sigma.dtype)
     ratio = x / p.broadcast(p.reshape(sigma, ()), (size,), ())
@@ -189,6 +189,6 @@ def ssim(
     variances = _filtered(a * a + b * b, kernel) - squares
     luminance = (products * 2.0 + c1) / (squares + c1)
     structure = (covariance * 2.0 + c2) / (variances + c2)
-    made = luminance * structure
-    means = p.reduce_sum(made, (1, 2, 3)) / float(math.prod(made.shape[1:]))
+    similarity = luminance * structure
+    means = p.reduce_sum(similarity, (1, 2, 3)) / float(math.prod(similarity.shape[1:]))
     return Tensor(means if node_of(image1).rank == 4 else p.reshape(means, ()))

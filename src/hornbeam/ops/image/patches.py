@@ -100,6 +100,6 @@ def extract_patches_3d(
     single, first = node.rank == 4, standard_data_format(data_format) == "channels_first"
     batch = p.reshape(node, (1, *node.shape)) if single else node
     batch = p.transpose(batch, (0, 2, 3, 4, 1)) if first else batch
-    made = _patches(batch, size, strides, dilation_rate, padding, 3)
-    made = p.transpose(made, (0, 4, 1, 2, 3)) if first else made
-    return Tensor(p.reshape(made, made.shape[1:]) if single else made)
+    patches = _patches(batch, size, strides, dilation_rate, padding, 3)
+    patches = p.transpose(patches, (0, 4, 1, 2, 3)) if first else patches
+    return Tensor(p.reshape(patches, patches.shape[1:]) if single else patches)

@@ -50,28 +50,30 @@ _KERNELS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def resize_weights(
     size: int, out: int, method: str, antialias: bool, scale: float, shift: float
 ) -> np.ndarray:
-    """(out, size): how much each pixel of an axis counts for each pixel of the result. Pixels have their
-    centres at i + 1/2; with `antialias` the kernel is stretched when the axis shrinks. Weights are made to
-    sum to 1."""
+    """Return the weights (out, size) of the pixels of an axis for the pixels of the result.
+
+    Pixels have their centers at i + 1/2; with `antialias` the kernel is stretched when the axis shrinks.
+    Weights sum to 1.
+    """
     count_elements(out * size)
     inverse = 1.0 / scale
     width = max(inverse, 1.0) if antialias else 1.0
-    centres = (np.arange(out) + 0.5 - shift) * inverse - 0.5
-    weights = _KERNELS[method]((centres[:, None] - np.arange(size)) / width)
+    centers = (np.arange(out) + 0.5 - shift) * inverse - 0.5
+    weights = _KERNELS[method]((centers[:, None] - np.arange(size)) / width)
     total = weights.sum(axis=1, keepdims=True)
     weights = np.divide(
         weights, total, out=np.zeros_like(weights), where=np.abs(total) > 1000 * np.finfo(np.float32).eps
     )
-    outside = (centres < -0.5) | (centres > size - 0.5)
+    outside = (centers < -0.5) | (centers > size - 0.5)
     weights[outside] = 0
     return weights
 
 
 def _along(node: Node, axis: int, weights: np.ndarray) -> Node:
-    """One axis of images replaced by weighted sums of its pixels."""
+    """Replace an axis of images by weighted sums of its pixels."""
     matrix = p.constant(weights.astype(numpy_dtype(node.dtype)), node.dtype)
-    made = p.dot_general(node, matrix, contract=((axis,), (1,)))
-    return p.transpose(made, (*range(axis), made.rank - 1, *range(axis, made.rank - 1)))
+    result = p.dot_general(node, matrix, contract=((axis,), (1,)))
+    return p.transpose(result, (*range(axis), result.rank - 1, *range(axis, result.rank - 1)))
 
 
 def _nearest(node: Node, axis: int, out: int) -> Node:
@@ -95,8 +97,10 @@ def _resized(node: Node, size: Sequence[int], method: str, antialias: bool) -> N
 
 
 def aspect_window(h: int, w: int, size: Sequence[int], larger: bool) -> tuple[int, int, int, int]:
-    """Top, left, height and width of the largest window in the middle of h x w that has the proportions of
-    `size`, or of the smallest one around it (whose top and left are then negative)."""
+    """Return top, left, height and width of the largest centered window with the proportions of `size`.
+
+    With `larger` it is the smallest one around h x w, whose top and left are negative.
+    """
     by_width, by_height = int(w * size[0] / size[1]), int(h * size[1] / size[0])
     if larger:
         height, width = max(h, by_width), max(w, by_height)
@@ -171,7 +175,7 @@ def resize(
 
 
 def to_dtype(node: Node, dtype: str) -> Node:
-    """Back to the images' dtype: integers are rounded and kept within their range."""
+    """Convert back to the dtype of the images: integers are rounded and limited to their range."""
     return node if node.dtype == dtype else p.convert(p.round_even(node), dtype)
 
 
@@ -227,11 +231,11 @@ def scale_and_translate(
 
 
 def _margins(size: int, before: Any, after: Any, target: Any, grow: bool, name: str) -> tuple[int, int]:
-    """Amounts before and after an axis, of which two of (before, after, target) are given."""
-    given = [x is not None for x in (before, after, target)]
-    if sum(given) != 2:
+    """Return the amounts before and after an axis; two of (before, after, target) are known."""
+    known = [x is not None for x in (before, after, target)]
+    if sum(known) != 2:
         raise ValueError(
-            f"{name}: give exactly two of the amounts before and after and the target size of each axis"
+            f"{name}: give exactly two of amount before, amount after and target size of each axis"
         )
     if target is not None:
         rest = (target - size if grow else size - target) - (before or 0) - (after or 0)

@@ -1,4 +1,4 @@
-"""Images read at computed places: coordinates, affine, perspective and elastic transforms."""
+"""Sampling of images at computed positions: coordinates, affine and perspective transforms."""
 
 from __future__ import annotations
 
@@ -28,54 +28,56 @@ def _modulo(x: Node, size: float) -> Node:
     return x - p.floor(x / size) * size
 
 
-def _inside(places: Node, size: int, mode: str) -> Node:
-    """Whole-numbered places (floats) folded into 0 ... size - 1 as the fill mode says."""
-    last = full(size - 1, places.type)
-    zero = zeros_like(places)
+def _inside(positions: Node, size: int, mode: str) -> Node:
+    """Map integer positions (as floats) to 0 ... size - 1 by the fill mode."""
+    last = full(size - 1, positions.type)
+    zero = zeros_like(positions)
     if mode == "wrap":
-        return _modulo(places, float(size))
+        return _modulo(positions, float(size))
     if mode == "mirror":  # about the centres of the edge pixels
         if size == 1:
             return zero
         period = 2.0 * (size - 1)
-        turned = _modulo(places, period)
+        turned = _modulo(positions, period)
         return p.minimum(turned, period - turned)
     if mode == "reflect":  # about the edges
-        turned = _modulo(places, 2.0 * size)
+        turned = _modulo(positions, 2.0 * size)
         return p.minimum(turned, (2.0 * size - 1.0) - turned)
-    return p.minimum(p.maximum(places, zero), last)
+    return p.minimum(p.maximum(positions, zero), last)
 
 
 class _Reader:
-    """A tensor of which slices are read: those at places along the axes after `batch_dims`."""
+    """Tensor whose slices are read at positions along the axes after `batch_dims`."""
 
     def __init__(self, node: Node, count: int, mode: str, fill: Node, batch_dims: int) -> None:
         self.sizes = node.shape[batch_dims : batch_dims + count]
         self.batch = node.shape[:batch_dims]
         self.mode, self.fill = mode, fill
-        # One long axis of slices: addressing it takes one number instead of several.
+        # One merged axis of slices needs one index instead of several.
         rest = node.shape[batch_dims + count :]
         self.slices = p.reshape(node, (math.prod(self.batch) * math.prod(self.sizes), *rest))
 
-    def read(self, places: Sequence[Node]) -> Node:
-        """The slices at whole-numbered places; `fill` beyond the edges in "constant" mode."""
-        shape = places[0].shape
+    def read(self, positions: Sequence[Node]) -> Node:
+        """Return the slices at integer positions; `fill` beyond the edges in "constant" mode."""
+        shape = positions[0].shape
         index: Node | None = None
         for axis, size in enumerate(self.batch):
             index = _next_digit(index, p.iota("int32", shape, axis), size)
-        for place, size in zip(places, self.sizes, strict=True):
-            index = _next_digit(index, p.convert(_inside(place, size, self.mode), "int32"), size)
+        for position, size in zip(positions, self.sizes, strict=True):
+            index = _next_digit(index, p.convert(_inside(position, size, self.mode), "int32"), size)
         assert index is not None
-        found = p.gather(self.slices, p.reshape(index, (*shape, 1)))
+        slices = p.gather(self.slices, p.reshape(index, (*shape, 1)))
         if self.mode != "constant":
-            return found
+            return slices
         valid: Node | None = None
-        for place, size in zip(places, self.sizes, strict=True):
-            here = p.bit_and(p.ge(place, zeros_like(place)), p.le(place, full(size - 1, place.type)))
+        for position, size in zip(positions, self.sizes, strict=True):
+            here = p.bit_and(
+                p.ge(position, zeros_like(position)), p.le(position, full(size - 1, position.type))
+            )
             valid = here if valid is None else p.bit_and(valid, here)
         assert valid is not None
-        valid = p.broadcast(valid, found.shape, tuple(range(len(shape))))
-        return p.select(valid, found, p.broadcast(self.fill, found.shape, ()))
+        valid = p.broadcast(valid, slices.shape, tuple(range(len(shape))))
+        return p.select(valid, slices, p.broadcast(self.fill, slices.shape, ()))
 
 
 def _next_digit(index: Node | None, digit: Node, size: int) -> Node:
@@ -83,38 +85,38 @@ def _next_digit(index: Node | None, digit: Node, size: int) -> Node:
 
 
 def sampled(
-    node: Node, places: list[Node], order: int, mode: str, fill_value: Any, batch_dims: int = 0
+    node: Node, positions: list[Node], order: int, mode: str, fill_value: Any, batch_dims: int = 0
 ) -> Node:
-    """A float tensor read at fractional places along the axes after `batch_dims`.
+    """Sample a float tensor at fractional positions along the axes after `batch_dims`.
 
-    order 0 takes the nearest pixel, order 1 weighs the pixels around.
+    order 0 takes the nearest pixel, order 1 interpolates linearly.
     """
     if order not in (0, 1):
         raise ValueError(f"order must be 0 (nearest) or 1 (linear), got {order!r}")
     if mode not in _FILL_MODES:
         raise ValueError(f"fill_mode must be one of {', '.join(_FILL_MODES)}, got {mode!r}")
-    reader = _Reader(node, len(places), mode, cast_node(fill_value, node.dtype), batch_dims)
+    reader = _Reader(node, len(positions), mode, cast_node(fill_value, node.dtype), batch_dims)
     if order == 0:
-        return reader.read([p.round_even(c) for c in places])
-    floors = [p.floor(c) for c in places]
+        return reader.read([p.round_even(c) for c in positions])
+    floors = [p.floor(c) for c in positions]
 
     def between(corner: tuple[Node, ...]) -> Node:
-        """The value at a corner of which the first axes are known, on a line along the next axis."""
+        """Interpolate at a corner of which the first axes are known, on a line along the next axis."""
         axis = len(corner)
-        if axis == len(places):
+        if axis == len(positions):
             return reader.read(corner)
         low, high = (between((*corner, floors[axis] + step)) for step in (0.0, 1.0))
-        part = p.convert(places[axis] - floors[axis], node.dtype)
+        part = p.convert(positions[axis] - floors[axis], node.dtype)
         return low + p.broadcast(part, low.shape, tuple(range(part.rank))) * (high - low)
 
     return between(())
 
 
 def on_grids(node: Node, rows: Node, columns: Node, order: int, mode: str, fill_value: Any) -> Node:
-    """Float images (n, h, w, c) read where `rows` (n, h') and `columns` (n, w') of each image cross.
+    """Sample float images (n, h, w, c) where `rows` (n, h') and `columns` (n, w') of each image cross.
 
-    As `sampled`, but whole rows are read at once, and columns are weighed by a matrix for each image, which
-    has two numbers in each of its rows: a product is faster than reading pixel by pixel.
+    As `sampled`, but whole rows are read at once, and columns are interpolated by a sparse matrix for each
+    image: a product is faster than reading pixel by pixel.
     """
     node = sampled(node, [rows], order, mode, fill_value, batch_dims=1)
     count, size = columns.shape[1], node.shape[2]
@@ -123,26 +125,28 @@ def on_grids(node: Node, rows: Node, columns: Node, order: int, mode: str, fill_
     grid = (node.shape[0], count, size)
     weights: Node | None = None
     for step, weight in ((0.0, 1.0 - part), (1.0, part))[: order + 1]:
-        place = floor + step
-        # In "constant" mode places beyond the edges are no column's, so that nothing counts there.
-        place = place if mode == "constant" else _inside(place, size, mode)
-        chosen = p.eq(p.broadcast(place, grid, (0, 1)), p.iota(place.dtype, grid, 2))
-        shares = ones_like(weight) if order == 0 else weight
-        entry = p.select(chosen, p.broadcast(shares, grid, (0, 1)), full(0, TensorType(grid, place.dtype)))
+        position = floor + step
+        # In "constant" mode positions beyond the edges match no column.
+        position = position if mode == "constant" else _inside(position, size, mode)
+        chosen = p.eq(p.broadcast(position, grid, (0, 1)), p.iota(position.dtype, grid, 2))
+        weight_of_step = ones_like(weight) if order == 0 else weight
+        entry = p.select(
+            chosen, p.broadcast(weight_of_step, grid, (0, 1)), full(0, TensorType(grid, position.dtype))
+        )
         weights = entry if weights is None else weights + entry
     assert weights is not None
     weights = p.convert(weights, node.dtype)
-    made = p.dot_general(weights, node, batch=((0,), (0,)), contract=((2,), (2,)))
-    made = p.transpose(made, (0, 2, 1, 3))
+    result = p.dot_general(weights, node, batch=((0,), (0,)), contract=((2,), (2,)))
+    result = p.transpose(result, (0, 2, 1, 3))
     if mode != "constant":
-        return made
+        return result
     beyond = 1.0 - p.reduce_sum(weights, (2,))
-    share = p.broadcast(beyond, made.shape, (0, 2))
-    return made + share * p.broadcast(cast_node(fill_value, node.dtype), made.shape, ())
+    uncovered = p.broadcast(beyond, result.shape, (0, 2))
+    return result + uncovered * p.broadcast(cast_node(fill_value, node.dtype), result.shape, ())
 
 
 def in_float(node: Node, work: Callable[[Node], Node]) -> Node:
-    """`work` on floats; integer images are rounded back."""
+    """Apply `work` to floats; integer images are rounded back."""
     if is_float(node.dtype):
         return work(node)
     return p.convert(p.round_even(work(p.convert(node, "float32"))), node.dtype)
@@ -177,14 +181,14 @@ def map_coordinates(
         2.0
     """
     node = node_of(inputs)
-    places = cast_node(coordinates, "float64" if node.dtype == "float64" else "float32")
-    if not places.rank or places.shape[0] != node.rank:
+    positions = cast_node(coordinates, "float64" if node.dtype == "float64" else "float32")
+    if not positions.rank or positions.shape[0] != node.rank:
         raise ShapeError(
-            f"map_coordinates: {places.shape} must begin with the number of axes of {node.shape}"
+            f"map_coordinates: {positions.shape} must begin with the number of axes of {node.shape}"
         )
-    rest = places.shape[1:]
+    rest = positions.shape[1:]
     rows = [
-        p.reshape(p.slice_(places, (i, *(0,) * len(rest)), (i + 1, *rest)), rest) for i in range(node.rank)
+        p.reshape(p.slice_(positions, (i, *(0,) * len(rest)), (i + 1, *rest)), rest) for i in range(node.rank)
     ]
     return Tensor(in_float(node, lambda x: sampled(x, rows, order, fill_mode, fill_value)))
 
@@ -200,8 +204,10 @@ def order_of(interpolation: str) -> int:
 
 
 def _projected(node: Node, matrix: Node, order: int, mode: str, fill_value: Any) -> Node:
-    """Images (n, h, w, c) read at ((a x + b y + c) / k, (d x + e y + f) / k), k = g x + h y + 1, matrix (n,
-    8)."""
+    """Sample images (n, h, w, c) at ((a x + b y + c) / k, (d x + e y + f) / k), k = g x + h y + 1.
+
+    `matrix` has shape (n, 8).
+    """
     grid = node.shape[:3]
     y, x = p.iota("float32", grid, 1), p.iota("float32", grid, 2)
 
@@ -211,8 +217,8 @@ def _projected(node: Node, matrix: Node, order: int, mode: str, fill_value: Any)
 
     a, b, c, d, e, f, g, h = (entry(i) for i in range(8))
     k = g * x + h * y + 1.0
-    places = [(d * x + e * y + f) / k, (a * x + b * y + c) / k]
-    return in_float(node, lambda n: sampled(n, places, order, mode, fill_value, batch_dims=1))
+    positions = [(d * x + e * y + f) / k, (a * x + b * y + c) / k]
+    return in_float(node, lambda n: sampled(n, positions, order, mode, fill_value, batch_dims=1))
 
 
 @operation
@@ -246,7 +252,7 @@ def affine_transform(
     if matrix.shape[-1:] != (8,) or matrix.rank > 2:
         raise ShapeError(f"affine_transform: transform must have shape (8,) or (n, 8), got {matrix.shape}")
     matrix = broadcast_node(matrix, (node.shape[0], 8))
-    # The last two numbers would make it projective; an affine transform ignores them.
+    # The last two numbers belong to projective maps; an affine transform ignores them.
     keep = p.broadcast(p.constant([1, 1, 1, 1, 1, 1, 0, 0], "float32"), matrix.shape, (1,))
     return restore(_projected(node, matrix * keep, order_of(interpolation), fill_mode, fill_value))
 
@@ -284,13 +290,13 @@ def perspective_transform(
                 f"perspective_transform: points must have shape (4, 2) or (n, 4, 2), got {points.shape}"
             )
     starts, ends = (broadcast_node(x, (node.shape[0], 4, 2)) for x in (starts, ends))
-    # Pixels of the result are read from the source.
+    # Pixels of the result are sampled from the source, so the map is inverted.
     matrix = homography(Tensor(ends), Tensor(starts)).node
     return restore(_projected(node, matrix, order_of(interpolation), "constant", fill_value))
 
 
 def homography(points: Any, images: Any) -> Tensor:
-    """The numbers (n, 8) of the projective map that takes four `points` (n, 4, 2) of (x, y) to `images`.
+    """Return the numbers (n, 8) of the projective map of four `points` (n, 4, 2) of (x, y) to `images`.
 
     It is (x, y) -> ((a x + b y + c) / k, (d x + e y + f) / k) with k = g x + h y + 1.
     """
@@ -301,7 +307,7 @@ def homography(points: Any, images: Any) -> Tensor:
     def coordinate(of: Node, i: int) -> Node:
         return p.slice_(of, (0, 0, i), (count, 4, i + 1))
 
-    # Eight equations for eight numbers.
+    # Eight equations with eight unknowns.
     x, y = coordinate(from_points, 0), coordinate(from_points, 1)
     u, v = coordinate(to_points, 0), coordinate(to_points, 1)
     one, zero = ones_like(x), zeros_like(x)
