@@ -308,7 +308,7 @@ MISTAKES = [
     ),
     ("U.image_dataset_from_directory('/nonexistent')", "folder '/nonexistent' does not exist"),
     ("U.load_img('/nonexistent.png')", "[Errno 2] No such file or directory: '/nonexistent.png'"),
-    ("U.array_to_img(v)", "a picture has three axes (height, width, channels), got an"),
+    ("U.array_to_img(v)", "an image has three axes (height, width, channels), got an"),
     ("U.audio_dataset_from_directory('/nonexistent')", "folder '/nonexistent' does not exist"),
     ("U.serialize_keras_object(3j)", "cannot serialize 3j: it has no get_config()"),
     ("U.model_to_dot(3)", "3 has no graph of layers to draw: only built Sequential and"),

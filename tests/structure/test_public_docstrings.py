@@ -16,13 +16,13 @@ import hornbeam
 # Public modules whose docstrings are not rewritten yet. This list may only shrink.
 PENDING = {
     "hornbeam", "hornbeam.applications", "hornbeam.backend", "hornbeam.callbacks",
-    "hornbeam.data", "hornbeam.distillation", "hornbeam.evaluation",
+    "hornbeam.distillation", "hornbeam.evaluation",
     "hornbeam.export", "hornbeam.insight", "hornbeam.interop", "hornbeam.layers",
     "hornbeam.saving", "hornbeam.utils",
     "hornbeam.visualization", "hornbeam.wrappers",
 }  # fmt: skip
 
-SECTIONS = ("Args", "Returns", "Yields", "Raises", "Example", "Examples", "Note", "References")
+SECTIONS = ("Args", "Attributes", "Returns", "Yields", "Raises", "Example", "Examples", "Note", "References")
 HEADING = re.compile(rf"^(?:{'|'.join(SECTIONS)}):\s*$", re.M)
 
 

@@ -130,7 +130,7 @@ def test_crosses_of_three() -> None:
     [
         (lambda: FeatureSpace({}), "at least one column"),
         (lambda: FeatureSpace({"a": "floats"}), "unknown kind 'floats'.* Did you mean 'float'"),
-        (lambda: FeatureSpace({"ab": "float"}, crosses=[("ab", "abc")]), "'abc', which is no feature"),
+        (lambda: FeatureSpace({"ab": "float"}, crosses=[("ab", "abc")]), "'abc', which is not a feature"),
         (lambda: FeatureSpace({"a": "float"}, output_mode="list"), "output_mode must be one of"),
         (lambda: FeatureSpace({"a": "float_normalized"})({"a": [1.0]}), r"call adapt\(data\) before"),
         (lambda: FeatureSpace({"a": "float_normalized"}).get_inputs(), r"call adapt\(data\) before"),
@@ -138,17 +138,17 @@ def test_crosses_of_three() -> None:
         (lambda: FeatureSpace({"age": "float"})({"ages": [1.0]}), "no column 'age'"),
         (lambda: FeatureSpace({"a": "float"})([1.0]), "dict of columns or a frame, got list"),
         (lambda: FeatureSpace({"a": "float_normalized"}).adapt(np.ones((3, 1))), "takes a dict of columns"),
-        (lambda: FeatureSpace({"a": "float_normalized"}).adapt([[1.0]]), "must give dicts"),
+        (lambda: FeatureSpace({"a": "float_normalized"}).adapt([[1.0]]), "must yield dicts"),
         (lambda: FeatureSpace({"a": "float_normalized"}).adapt([]), "got no data"),
         (
             lambda: FeatureSpace({"a": FeatureSpace.string_hashed(3, output_mode="int")}).get_inputs(),
-            'gives int64, which is not encoded.*output_mode="dict"',
+            'is int64, not encoded.*output_mode="dict"',
         ),
         (
             lambda: FeatureSpace(
                 {"a": FeatureSpace.feature("float32", layers.Rescaling(2), "one_hot")}
             ).get_inputs(),
-            "must give whole numbers; it gives float32",
+            "must return integers, but it returns float32",
         ),
         (lambda: FeatureSpace.feature("float32", None, "hot"), "output_mode must be one of"),
     ],

@@ -80,6 +80,9 @@ class Strings(np.ndarray):
 
     Create it with `Strings.of`; the constructor is NumPy's.
 
+    Args:
+        shape, dtype, buffer, offset, strides, order: As for `numpy.ndarray`.
+
     Example:
         >>> hornbeam.data.Strings.of(["a", "b"]).numpy().tolist()
         ['a', 'b']

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.config import disable_interactive_logging as disable_interactive_logging
 from hornbeam.config import enable_interactive_logging as enable_interactive_logging
 from hornbeam.config import is_interactive_logging_enabled as is_interactive_logging_enabled
@@ -25,77 +25,6 @@ from hornbeam.utils.session import get_source_inputs as get_source_inputs
 from hornbeam.utils.session import is_keras_tensor as is_keras_tensor
 from hornbeam.utils.session import standardize_dtype as standardize_dtype
 
-CustomObjectScope = custom_object_scope
-
-# What is imported when it is first asked for: it needs extras, or stands above this module.
-_LATE = {
-    "Config": "hornbeam.utils.config",
-    "FeatureSpace": "hornbeam.utils.feature_space",
-    "Progbar": "hornbeam.utils.progbar",
-    "PyDataset": "hornbeam.data.pipeline.py_dataset",
-    "array_to_img": "hornbeam.utils.images",
-    "audio_dataset_from_directory": "hornbeam.data.folders.audio_directory",
-    "bounding_boxes": "hornbeam.utils.bounding_boxes",
-    "get_file": "hornbeam.datasets.files",
-    "image_dataset_from_directory": "hornbeam.data.folders.image_directory",
-    "img_to_array": "hornbeam.utils.images",
-    "load_img": "hornbeam.utils.images",
-    "model_to_dot": "hornbeam.visualization.model_graph",
-    "pack_x_y_sample_weight": "hornbeam.training.packing",
-    "plot_model": "hornbeam.visualization.model_graph",
-    "save_img": "hornbeam.utils.images",
-    "split_dataset": "hornbeam.data.splits.split_dataset",
-    "text_dataset_from_directory": "hornbeam.data.folders.text_directory",
-    "timeseries_dataset_from_array": "hornbeam.data.folders.timeseries",
-    "unpack_x_y_sample_weight": "hornbeam.training.packing",
-}
-
-# Keras's names that are not here, with the reason.
-MISSING: dict[str, str] = {}
-
-__all__ = [
-    "Config",
-    "CustomObjectScope",
-    "FeatureSpace",
-    "Progbar",
-    "PyDataset",
-    "Sequence",
-    "array_to_img",
-    "audio_dataset_from_directory",
-    "bounding_boxes",
-    "clear_session",
-    "custom_object_scope",
-    "deserialize_keras_object",
-    "disable_interactive_logging",
-    "enable_interactive_logging",
-    "get_custom_objects",
-    "get_file",
-    "get_registered_name",
-    "get_registered_object",
-    "get_source_inputs",
-    "image_dataset_from_directory",
-    "img_to_array",
-    "is_interactive_logging_enabled",
-    "is_keras_tensor",
-    "legacy",
-    "load_img",
-    "model_to_dot",
-    "normalize",
-    "pack_x_y_sample_weight",
-    "pad_sequences",
-    "plot_model",
-    "register_keras_serializable",
-    "save_img",
-    "serialize_keras_object",
-    "set_random_seed",
-    "split_dataset",
-    "standardize_dtype",
-    "text_dataset_from_directory",
-    "timeseries_dataset_from_array",
-    "to_categorical",
-    "unpack_x_y_sample_weight",
-]
-
 if TYPE_CHECKING:
     from hornbeam.data.folders.audio_directory import (
         audio_dataset_from_directory as audio_dataset_from_directory,
@@ -110,7 +39,6 @@ if TYPE_CHECKING:
         timeseries_dataset_from_array as timeseries_dataset_from_array,
     )
     from hornbeam.data.pipeline.py_dataset import PyDataset as PyDataset
-    from hornbeam.data.pipeline.py_dataset import PyDataset as Sequence
     from hornbeam.data.splits.split_dataset import split_dataset as split_dataset
     from hornbeam.datasets.files import get_file as get_file
     from hornbeam.training.packing import pack_x_y_sample_weight as pack_x_y_sample_weight
@@ -126,18 +54,54 @@ if TYPE_CHECKING:
     from hornbeam.visualization.model_graph import model_to_dot as model_to_dot
     from hornbeam.visualization.model_graph import plot_model as plot_model
 
+    Sequence = PyDataset
 
-def __getattr__(name: str) -> Any:
-    if name in MISSING:
-        raise AttributeError(f"hornbeam.utils.{name} is not there: {MISSING[name]}")
-    target = "PyDataset" if name == "Sequence" else name
-    if target not in _LATE:
-        raise AttributeError(f"module 'hornbeam.utils' has no attribute {name!r}")
-    module = importlib.import_module(_LATE[target])
-    value = module if name == "bounding_boxes" else getattr(module, target)
-    globals()[name] = value
-    return value
+CustomObjectScope = custom_object_scope
 
+# Imported on first access: they need extras, or modules of higher layers.
+_LAZY = {
+    "Config": "config",
+    "FeatureSpace": "feature_space",
+    "Progbar": "progbar",
+    "PyDataset": "hornbeam.data.pipeline.py_dataset",
+    "array_to_img": "images",
+    "audio_dataset_from_directory": "hornbeam.data.folders.audio_directory",
+    "get_file": "hornbeam.datasets.files",
+    "image_dataset_from_directory": "hornbeam.data.folders.image_directory",
+    "img_to_array": "images",
+    "load_img": "images",
+    "model_to_dot": "hornbeam.visualization.model_graph",
+    "pack_x_y_sample_weight": "hornbeam.training.packing",
+    "plot_model": "hornbeam.visualization.model_graph",
+    "save_img": "images",
+    "split_dataset": "hornbeam.data.splits.split_dataset",
+    "text_dataset_from_directory": "hornbeam.data.folders.text_directory",
+    "timeseries_dataset_from_array": "hornbeam.data.folders.timeseries",
+    "unpack_x_y_sample_weight": "hornbeam.training.packing",
+}
 
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = attach(
+    __name__, _LAZY, modules=("bounding_boxes",), aliases={"Sequence": "PyDataset"}
+)
+__all__ += [
+    "CustomObjectScope",
+    "clear_session",
+    "custom_object_scope",
+    "deserialize_keras_object",
+    "disable_interactive_logging",
+    "enable_interactive_logging",
+    "get_custom_objects",
+    "get_registered_name",
+    "get_registered_object",
+    "get_source_inputs",
+    "is_interactive_logging_enabled",
+    "is_keras_tensor",
+    "legacy",
+    "normalize",
+    "pad_sequences",
+    "register_keras_serializable",
+    "serialize_keras_object",
+    "set_random_seed",
+    "standardize_dtype",
+    "to_categorical",
+]

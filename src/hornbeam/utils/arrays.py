@@ -1,30 +1,39 @@
-"""Labels and arrays: one-hot vectors, normalisation, padding."""
+"""Labels and arrays: one-hot vectors, normalization, padding."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam._internal.validation import check_int
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ArrayLike, DTypeLike
 
-def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
-    """Class numbers as one-hot rows: float64 of shape (*x.shape, num_classes).
 
-    x: whole numbers from 0 on; a last axis of size 1 is dropped. num_classes: the largest number + 1 if None.
+def to_categorical(x: ArrayLike, num_classes: int | None = None) -> np.ndarray:
+    """Encode class numbers as one-hot rows.
 
-    Raises ValueError for numbers that are not whole, negative, or not below `num_classes`.
+    Args:
+        x: Integers from 0 to `num_classes` - 1; a last axis of size 1 is dropped.
+        num_classes: Number of classes; the largest class number + 1 if None.
 
-    >>> to_categorical([0, 2], num_classes=3).tolist()
-    [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    Returns:
+        float64 array of shape (*x.shape, num_classes).
+
+    Raises:
+        ValueError: For fractional or negative numbers, and for numbers of at least `num_classes`.
+
+    Example:
+        >>> to_categorical([0, 2], num_classes=3).tolist()
+        [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
     numbers = np.asarray(x)
     if numbers.dtype.kind == "f" and not np.array_equal(numbers, np.trunc(numbers)):
-        raise ValueError(
-            f"to_categorical takes class numbers, got values that are not whole such as {_odd(numbers)!r}"
-        )
+        fraction = float(numbers[numbers != np.trunc(numbers)].flat[0])
+        raise ValueError(f"to_categorical takes class numbers, which are integers, got {fraction!r}")
     if numbers.dtype.kind not in "iufb":
         raise ValueError(f"to_categorical takes class numbers, got an array of {numbers.dtype}")
     numbers = numbers.astype("int64")
@@ -34,25 +43,29 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
     if numbers.size and numbers.min() < 0:
         raise ValueError(f"to_categorical takes class numbers from 0 on, got {int(numbers.min())}")
     classes = highest + 1 if num_classes is None else int(num_classes)
-    if numbers.size and (numbers.min() < 0 or highest >= classes):
-        wrong = int(numbers.min()) if numbers.min() < 0 else highest
+    if numbers.size and highest >= classes:
         raise ValueError(
-            f"class {wrong} does not exist among {classes} classes (numbered 0 to {classes - 1})"
+            f"class {highest} does not exist among {classes} classes (numbered 0 to {classes - 1})"
         )
-    made = np.zeros((numbers.size, classes))
-    made[np.arange(numbers.size), numbers.ravel()] = 1.0
-    return made.reshape(*numbers.shape, classes)
+    encoded = np.zeros((numbers.size, classes))
+    encoded[np.arange(numbers.size), numbers.ravel()] = 1.0
+    return encoded.reshape(*numbers.shape, classes)
 
 
-def _odd(numbers: np.ndarray) -> float:
-    return float(numbers[numbers != np.trunc(numbers)].flat[0])
+def normalize(x: ArrayLike, axis: int = -1, order: int = 2) -> np.ndarray:
+    """Divide `x` by its norm along an axis; vectors of norm 0 stay 0.
 
+    Args:
+        x: Array of numbers; integers are converted to float64.
+        axis: Axis of the vectors.
+        order: Order of the norm, e.g. 2 for the Euclidean norm.
 
-def normalize(x: Any, axis: int = -1, order: int = 2) -> np.ndarray:
-    """`x` divided by its norm of `order` along `axis`; zero stays zero.
+    Returns:
+        Array of the shape of `x`.
 
-    >>> normalize(np.array([[3.0, 4.0]])).tolist()
-    [[0.6, 0.8]]
+    Example:
+        >>> normalize(np.array([[3.0, 4.0]])).tolist()
+        [[0.6, 0.8]]
     """
     array = np.asarray(x)
     array = array if array.dtype.kind == "f" else array.astype("float64")
@@ -63,20 +76,30 @@ def normalize(x: Any, axis: int = -1, order: int = 2) -> np.ndarray:
 def pad_sequences(
     sequences: Sequence[Any],
     maxlen: int | None = None,
-    dtype: Any = "int32",
+    dtype: DTypeLike = "int32",
     padding: str = "pre",
     truncating: str = "pre",
-    value: Any = 0.0,
+    value: float | str = 0.0,
 ) -> np.ndarray:
-    """Sequences of different lengths as one array (n, maxlen, ...), filled up with `value`.
+    """Pad or truncate sequences to one length.
 
-    maxlen: length of the longest if None. padding, truncating: whether sequences are filled up and cut off at
-    their beginning ("pre") or end ("post").
+    Args:
+        sequences: List of sequences; their items may be arrays of one shape.
+        maxlen: Length of the result; that of the longest sequence if None.
+        dtype: Dtype of the result.
+        padding: "pre" or "post": whether to pad at the beginning or at the end.
+        truncating: "pre" or "post": whether to cut off at the beginning or at the end.
+        value: Value to pad with.
 
-    Raises ValueError where the items are no sequences or do not fit each other.
+    Returns:
+        Array of shape (n, maxlen, ...).
 
-    >>> pad_sequences([[1], [2, 3], [4, 5, 6]], maxlen=2).tolist()
-    [[0, 1], [2, 3], [5, 6]]
+    Raises:
+        ValueError: If an item is not a sequence, or items differ in shape.
+
+    Example:
+        >>> pad_sequences([[1], [2, 3], [4, 5, 6]], maxlen=2).tolist()
+        [[0, 1], [2, 3], [5, 6]]
     """
     for name, choice in (("padding", padding), ("truncating", truncating)):
         if choice not in ("pre", "post"):
@@ -84,27 +107,27 @@ def pad_sequences(
     if not hasattr(sequences, "__len__"):
         raise TypeError(f"pad_sequences takes a list of sequences, got {sequences!r}")
     if maxlen is not None:
-        check_int("maxlen", maxlen, 0)
+        check_int("maxlen", maxlen, minimum=0)
     for index, item in enumerate(sequences):
         if not hasattr(item, "__len__"):
             raise ValueError(f"pad_sequences takes a list of sequences, item {index} is {item!r}")
     text = isinstance(value, str)
     if text and np.dtype(dtype) != object and np.dtype(dtype).kind not in "US":
-        raise ValueError(f"value {value!r} does not go into an array of {dtype}: set dtype=object")
+        raise ValueError(f"an array of {dtype} cannot hold the value {value!r}: set dtype=object")
     length = max((len(item) for item in sequences), default=0) if maxlen is None else maxlen
-    inner = next((np.asarray(item).shape[1:] for item in sequences if len(item)), ())
-    made = np.full((len(sequences), length, *inner), value, dtype=dtype)
+    item_shape = next((np.asarray(item).shape[1:] for item in sequences if len(item)), ())
+    padded = np.full((len(sequences), length, *item_shape), value, dtype=dtype)
     for index, item in enumerate(sequences):
-        kept = item[max(len(item) - length, 0) :] if truncating == "pre" else item[:length]
-        if not len(kept):
+        truncated = item[max(len(item) - length, 0) :] if truncating == "pre" else item[:length]
+        if not len(truncated):
             continue
-        part = np.asarray(kept, dtype=dtype)
-        if part.shape[1:] != inner:
+        part = np.asarray(truncated, dtype=dtype)
+        if part.shape[1:] != item_shape:
             raise ValueError(
-                f"item {index} has items of shape {part.shape[1:]}, those before it of shape {inner}"
+                f"sequence {index} has items of shape {part.shape[1:]}, those before it of shape {item_shape}"
             )
         if padding == "post":
-            made[index, : len(kept)] = part
+            padded[index, : len(truncated)] = part
         else:
-            made[index, length - len(kept) :] = part
-    return made
+            padded[index, length - len(truncated) :] = part
+    return padded

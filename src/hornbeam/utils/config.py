@@ -1,4 +1,4 @@
-"""Named values with attribute access, which can be frozen."""
+"""Named values with attribute access that can be frozen."""
 
 from __future__ import annotations
 
@@ -10,14 +10,20 @@ from hornbeam._internal.naming import nearest
 
 
 class Config(MutableMapping[str, Any]):
-    """A dict whose values are attributes too, and which can be frozen against changes.
+    """Dict whose values are also attributes, and which can be frozen against changes.
 
-    Raises AttributeError for a name that is not there, ValueError for a change while frozen.
+    Args:
+        **kwargs: Names and values.
 
-    >>> config = Config(rate=0.1)
-    >>> config.momentum = 0.9
-    >>> config["rate"], config.momentum, config.to_json()
-    (0.1, 0.9, '{"rate": 0.1, "momentum": 0.9}')
+    Raises:
+        AttributeError: On access to a missing name.
+        ValueError: On a change while frozen.
+
+    Example:
+        >>> config = Config(rate=0.1)
+        >>> config.momentum = 0.9
+        >>> config["rate"], config.momentum, config.to_json()
+        (0.1, 0.9, '{"rate": 0.1, "momentum": 0.9}')
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -26,7 +32,7 @@ class Config(MutableMapping[str, Any]):
 
     @property
     def frozen(self) -> bool:
-        """Whether changes are refused."""
+        """True if changes are refused."""
         return bool(self._frozen)
 
     def freeze(self) -> None:
@@ -38,22 +44,22 @@ class Config(MutableMapping[str, Any]):
         object.__setattr__(self, "_frozen", False)
 
     def as_dict(self) -> dict[str, Any]:
-        """A dict of the values."""
+        """Return a dict of the values."""
         return dict(self._config)
 
     def to_json(self) -> str:
-        """The values as JSON."""
+        """Return the values as JSON."""
         return json.dumps(self._config)
 
     def __getitem__(self, name: str) -> Any:
         return self._config[name]
 
     def __setitem__(self, name: str, value: Any) -> None:
-        self._check_open()
+        self._check_not_frozen()
         self._config[name] = value
 
     def __delitem__(self, name: str) -> None:
-        self._check_open()
+        self._check_not_frozen()
         del self._config[name]
 
     def __getattr__(self, name: str) -> Any:
@@ -76,6 +82,6 @@ class Config(MutableMapping[str, Any]):
     def __repr__(self) -> str:
         return f"<Config {self._config}>"
 
-    def _check_open(self) -> None:
+    def _check_not_frozen(self) -> None:
         if self._frozen:
             raise ValueError("the config is frozen: call unfreeze() before changing it")

@@ -1,15 +1,20 @@
-"""Pictures as arrays and files. Reading and writing files needs the extra `image` (Pillow)."""
+"""Images as arrays and files. Reading and writing files needs the extra `image` (Pillow)."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam._internal.naming import nearest
 from hornbeam.config import floatx, standard_data_format
 from hornbeam.ir.types import dtype_name, numpy_dtype
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from hornbeam._internal.typing import ArrayLike, DTypeLike
 
 _COLORS = {"grayscale": "L", "rgb": "RGB", "rgba": "RGBA"}
 _FILTERS = {
@@ -23,35 +28,48 @@ _FILTERS = {
 
 
 def pillow() -> Any:
-    """Pillow's module `Image`. Raises ImportError that says how to get it."""
+    """Return Pillow's module `Image`. Raises ImportError that names the extra."""
     try:
         from PIL import Image
     except ImportError as error:
-        raise ImportError("pictures need Pillow: pip install 'hornbeam[image]'") from error
+        raise ImportError("images need Pillow: pip install 'hornbeam[image]'") from error
     return Image
 
 
 def resampling_filter(interpolation: str) -> Any:
-    """Pillow's filter of a name. Raises ValueError for others, ImportError without Pillow."""
+    """Return Pillow's filter by name. Raises ValueError for unknown names, ImportError without Pillow."""
     if interpolation not in _FILTERS:
         raise ValueError(f"unknown interpolation {interpolation!r}.{nearest(interpolation, _FILTERS)}")
     return getattr(pillow().Resampling, _FILTERS[interpolation])
 
 
-def array_to_img(x: Any, data_format: str | None = None, scale: bool = True, dtype: Any = None) -> Any:
-    """An array (height, width, channels) as a Pillow image; 1 channel is grey, 3 are RGB, 4 RGBA.
+def array_to_img(
+    x: ArrayLike, data_format: str | None = None, scale: bool = True, dtype: DTypeLike | None = None
+) -> Image:
+    """Convert an array to a Pillow image: 1 channel to grayscale, 3 to RGB, 4 to RGBA.
 
-    scale: stretch the values to 0 ... 255 first. Raises ValueError for other shapes, ImportError without
-        Pillow.
+    Args:
+        x: Array (height, width, channels), or (channels, height, width) for "channels_first".
+        data_format: "channels_last" or "channels_first"; the configured one if None.
+        scale: Whether to stretch the values to 0 ... 255 first.
+        dtype: Dtype of the computation; `floatx()` if None.
 
-    >>> array_to_img(np.zeros((2, 2, 1)), scale=False).size
-    (2, 2)
+    Returns:
+        A PIL.Image.Image.
+
+    Raises:
+        ValueError: For arrays of other shapes.
+        ImportError: Without Pillow.
+
+    Example:
+        >>> array_to_img(np.zeros((2, 2, 1)), scale=False).size
+        (2, 2)
     """
     image = pillow()
     pixels = np.asarray(x, dtype=numpy_dtype(dtype_name(dtype or floatx())))
     if pixels.ndim != 3:
         raise ValueError(
-            f"a picture has three axes (height, width, channels), got an array of shape {pixels.shape}"
+            f"an image has three axes (height, width, channels), got an array of shape {pixels.shape}"
         )
     if standard_data_format(data_format) == "channels_first":
         pixels = pixels.transpose(1, 2, 0)
@@ -61,97 +79,141 @@ def array_to_img(x: Any, data_format: str | None = None, scale: bool = True, dty
         pixels = pixels / (highest if highest else 1) * 255
     channels = pixels.shape[2]
     if channels == 1:
-        grey = pixels[:, :, 0]
-        return image.fromarray(grey.astype("int32") if grey.max(initial=0) > 255 else grey.astype("uint8"))
+        gray = pixels[:, :, 0]
+        return image.fromarray(gray.astype("int32") if gray.max(initial=0) > 255 else gray.astype("uint8"))
     if channels not in (3, 4):
-        raise ValueError(f"a picture has 1, 3 or 4 channels, got {channels} (shape {pixels.shape})")
+        raise ValueError(f"an image has 1, 3 or 4 channels, got {channels} (shape {pixels.shape})")
     return image.fromarray(pixels.astype("uint8"))
 
 
-def img_to_array(img: Any, data_format: str | None = None, dtype: Any = None) -> np.ndarray:
-    """A Pillow image (or anything NumPy reads) as a float array (height, width, channels).
+def img_to_array(
+    img: Image | ArrayLike, data_format: str | None = None, dtype: DTypeLike | None = None
+) -> np.ndarray:
+    """Convert a Pillow image to a float array.
 
-    >>> img_to_array(array_to_img(np.zeros((2, 3, 1)))).shape
-    (2, 3, 1)
+    Args:
+        img: PIL.Image.Image, or anything NumPy converts to an array of two or three axes.
+        data_format: "channels_last" or "channels_first"; the configured one if None.
+        dtype: Dtype of the result; `floatx()` if None.
+
+    Returns:
+        Array (height, width, channels), or (channels, height, width) for "channels_first".
+
+    Raises:
+        ValueError: For arrays with other numbers of axes.
+
+    Example:
+        >>> img_to_array(array_to_img(np.zeros((2, 3, 1)))).shape
+        (2, 3, 1)
     """
     pixels = np.asarray(img, dtype=numpy_dtype(dtype_name(dtype or floatx())))
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
     if pixels.ndim != 3:
-        raise ValueError(f"a picture has two or three axes, got an array of shape {pixels.shape}")
+        raise ValueError(f"an image has two or three axes, got an array of shape {pixels.shape}")
     return pixels.transpose(2, 0, 1) if standard_data_format(data_format) == "channels_first" else pixels
 
 
 def load_img(
-    path: Any,
+    path: str | Path | IO[bytes],
     color_mode: str = "rgb",
     target_size: tuple[int, int] | None = None,
     interpolation: str = "nearest",
     keep_aspect_ratio: bool = False,
-) -> Any:
-    """A picture from a file (or an open binary file) as a Pillow image.
+) -> Image:
+    """Load an image from a file.
 
-    color_mode: "rgb", "rgba" or "grayscale". target_size: (height, width) to resize to; with
-    `keep_aspect_ratio` the middle of the picture is cut out first, so that nothing is distorted.
+    Args:
+        path: File by path, or an open binary file.
+        color_mode: "rgb", "rgba" or "grayscale".
+        target_size: (height, width) to resize to; None for no resizing.
+        interpolation: "nearest", "bilinear", "bicubic", "lanczos", "box" or "hamming".
+        keep_aspect_ratio: Whether to crop the image to the aspect ratio of `target_size` from its middle
+            first, so that it is not distorted.
 
-    Raises ValueError for an unknown color_mode or interpolation, ImportError without Pillow.
+    Returns:
+        A PIL.Image.Image.
 
-    >>> load_img("digit.png", color_mode="grayscale", target_size=(28, 28))  # doctest: +SKIP
+    Raises:
+        ValueError: For an unknown color_mode or interpolation.
+        ImportError: Without Pillow.
+
+    Example:
+        >>> load_img("digit.png", color_mode="grayscale", target_size=(28, 28))  # doctest: +SKIP
     """
-    image = pillow()
+    module = pillow()
     if color_mode not in _COLORS:
         raise ValueError(f"color_mode must be one of {', '.join(_COLORS)}, got {color_mode!r}")
-    kind = resampling_filter(interpolation)
-    with image.open(path) as opened:
+    resampling = resampling_filter(interpolation)
+    with module.open(path) as opened:
         opened.load()
-        picture = opened if opened.mode == _COLORS[color_mode] else opened.convert(_COLORS[color_mode])
+        image = opened if opened.mode == _COLORS[color_mode] else opened.convert(_COLORS[color_mode])
     if target_size is None:
-        return picture
+        return image
     height, width = target_size
-    box = center_box(picture.width, picture.height, width, height) if keep_aspect_ratio else None
-    return picture.resize((width, height), kind, box=box)
+    box = center_box(image.width, image.height, width, height) if keep_aspect_ratio else None
+    return image.resize((width, height), resampling, box=box)
 
 
 def center_box(width: int, height: int, target_width: int, target_height: int) -> tuple[int, int, int, int]:
-    """The largest box of the target's shape in the middle of a picture: left, upper, right, lower."""
-    cut_width = min(width, int(height * target_width / target_height))
-    cut_height = min(height, int(width * target_height / target_width))
-    left, top = (width - cut_width) // 2, (height - cut_height) // 2
-    return left, top, left + cut_width, top + cut_height
+    """Return the largest centered box of the target's aspect ratio: left, upper, right, lower."""
+    box_width = min(width, int(height * target_width / target_height))
+    box_height = min(height, int(width * target_height / target_width))
+    left, top = (width - box_width) // 2, (height - box_height) // 2
+    return left, top, left + box_width, top + box_height
 
 
 def save_img(
     path: str | Path,
-    x: Any,
+    x: ArrayLike,
     data_format: str | None = None,
     file_format: str | None = None,
     scale: bool = True,
     **kwargs: Any,
 ) -> None:
-    """Write an array as a picture; `file_format` None: by the file's name. `**kwargs` go to Pillow.
+    """Write an array as an image file.
 
-    >>> save_img("digit.png", x_test[0][..., None])  # doctest: +SKIP
+    Args:
+        path: File to write.
+        x: Array (height, width, channels), or (channels, height, width) for "channels_first".
+        data_format: "channels_last" or "channels_first"; the configured one if None.
+        file_format: Format such as "png"; by the extension of `path` if None.
+        scale: Whether to stretch the values to 0 ... 255 first.
+        **kwargs: Arguments of `PIL.Image.Image.save`.
+
+    Example:
+        >>> save_img("digit.png", x_test[0][..., None])  # doctest: +SKIP
     """
-    picture = array_to_img(x, data_format=data_format, scale=scale)
-    kind = (file_format or Path(str(path)).suffix.removeprefix(".")).lower()
-    if picture.mode == "RGBA" and kind in ("jpg", "jpeg"):
-        picture = picture.convert("RGB")
-    picture.save(path, format="JPEG" if kind == "jpg" else file_format, **kwargs)
+    image = array_to_img(x, data_format=data_format, scale=scale)
+    extension = (file_format or Path(str(path)).suffix.removeprefix(".")).lower()
+    if image.mode == "RGBA" and extension in ("jpg", "jpeg"):
+        image = image.convert("RGB")
+    image.save(path, format="JPEG" if extension == "jpg" else file_format, **kwargs)
 
 
 def smart_resize(
-    x: Any,
+    x: ArrayLike,
     size: tuple[int, int],
     interpolation: str = "bilinear",
     data_format: str = "channels_last",
     **kwargs: Any,
 ) -> np.ndarray:
-    """Pictures (height, width, channels) or (n, height, width, channels) resized without distortion.
+    """Resize images without distortion: crop the largest centered box of the target's aspect ratio first.
 
-    The largest box of the wanted shape is cut out of the middle, then resized to `size` = (height, width).
+    Args:
+        x: Images (height, width, channels) or (n, height, width, channels).
+        size: (height, width) of the result.
+        interpolation: Method of `ops.image.resize`, such as "bilinear".
+        data_format: "channels_last" or "channels_first".
+        **kwargs: Refused.
 
-    >>> smart_resize(np.zeros((10, 20, 3)), (5, 5)).shape  # doctest: +SKIP
-    (5, 5, 3)
+    Raises:
+        ValueError: For arrays of other shapes.
+        TypeError: For unknown arguments.
+
+    Example:
+        >>> smart_resize(np.zeros((10, 20, 3)), (5, 5)).shape  # doctest: +SKIP
+        (5, 5, 3)
     """
     from hornbeam import ops
 
@@ -160,13 +222,16 @@ def smart_resize(
     pixels = np.asarray(x)
     if pixels.ndim not in (3, 4):
         raise ValueError(
-            f"smart_resize takes (height, width, channels), with a batch in front or not, got {pixels.shape}"
+            "smart_resize takes images (height, width, channels) or (n, height, width, channels), got shape "
+            f"{pixels.shape}"
         )
-    first = standard_data_format(data_format) == "channels_first"
-    vertical = pixels.ndim - (2 if first else 3)
-    height, width = pixels.shape[vertical : vertical + 2]
+    channels_first = standard_data_format(data_format) == "channels_first"
+    row_axis = pixels.ndim - (2 if channels_first else 3)
+    height, width = pixels.shape[row_axis : row_axis + 2]
     left, top, right, bottom = center_box(width, height, size[1], size[0])
-    cut = [slice(None)] * pixels.ndim
-    cut[vertical : vertical + 2] = slice(top, bottom), slice(left, right)
-    resized = ops.image.resize(pixels[tuple(cut)], size, interpolation=interpolation, data_format=data_format)
+    crop = [slice(None)] * pixels.ndim
+    crop[row_axis : row_axis + 2] = slice(top, bottom), slice(left, right)
+    resized = ops.image.resize(
+        pixels[tuple(crop)], size, interpolation=interpolation, data_format=data_format
+    )
     return np.asarray(resized)

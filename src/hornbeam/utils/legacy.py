@@ -1,4 +1,4 @@
-"""`keras.utils.legacy`: configs as Keras 2 wrote them, see `hornbeam.legacy.saving`."""
+"""`keras.utils.legacy`: configs in the format of Keras 2, see `hornbeam.legacy.saving`."""
 
 from hornbeam.legacy.saving import deserialize_keras_object as deserialize_keras_object
 from hornbeam.legacy.saving import serialize_keras_object as serialize_keras_object

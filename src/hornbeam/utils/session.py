@@ -1,9 +1,9 @@
-"""Small helpers on dtypes, data and the session."""
+"""Helpers for dtypes, symbolic tensors, configs and the session."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.naming import reset_names
 from hornbeam.config import floatx
@@ -11,65 +11,93 @@ from hornbeam.core import registry
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import dtype_name
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Config, DTypeLike
+    from hornbeam.core.symbolic import KerasTensor
+
 
 def clear_session(free_memory: bool = True) -> None:
-    """Start numbering layer names again. There is nothing else to clear: no global graph grows.
+    """Reset the counters of automatic layer names. No other global state needs clearing.
 
-    free_memory: kept for Keras's signature; memory goes as soon as nothing refers to it.
+    Args:
+        free_memory: Accepted for compatibility with Keras: memory is freed with its last reference.
 
-    >>> clear_session()
+    Example:
+        >>> clear_session()
     """
     reset_names()
 
 
-def standardize_dtype(dtype: Any) -> str:
-    """Canonical name of a dtype; `floatx` for None. Raises HornbeamTypeError for an unknown one.
+def standardize_dtype(dtype: DTypeLike | None) -> str:
+    """Return the canonical name of a dtype.
 
-    >>> standardize_dtype("half")
-    'float16'
+    Args:
+        dtype: Dtype by name, as a NumPy dtype or scalar type; None for `floatx()`.
+
+    Raises:
+        HornbeamTypeError: For an unknown dtype.
+
+    Example:
+        >>> standardize_dtype("half")
+        'float16'
     """
     return floatx() if dtype is None else dtype_name(dtype)
 
 
 def is_keras_tensor(x: Any) -> bool:
-    """True for the symbolic tensors of functional models.
+    """Return True for the symbolic tensors of functional models.
 
-    >>> is_keras_tensor(3)
-    False
+    Args:
+        x: Any object.
+
+    Example:
+        >>> is_keras_tensor(3)
+        False
     """
     return isinstance(x, Tensor) and x.symbolic
 
 
-def get_source_inputs(tensor: Any) -> list[Any]:
-    """The `Input`s that a symbolic tensor was made from.
+def get_source_inputs(tensor: KerasTensor) -> list[KerasTensor]:
+    """Return the `Input`s that a symbolic tensor is computed from.
 
-    >>> get_source_inputs(model.output)  # doctest: +SKIP
+    Args:
+        tensor: Symbolic tensor.
+
+    Example:
+        >>> get_source_inputs(model.output)  # doctest: +SKIP
     """
-    found: dict[int, Any] = {}
-    seen: set[int] = set()
-    stack = [tensor]
+    sources: dict[int, Any] = {}
+    visited: set[int] = set()
+    stack: list[Any] = [tensor]
     while stack:
         x = stack.pop()
-        if id(x) in seen:
+        if id(x) in visited:
             continue
-        seen.add(id(x))
+        visited.add(id(x))
         inputs = [] if x.history is None else x.history.inputs
         if inputs:
             stack.extend(reversed(inputs))
         else:
-            found[id(x)] = x
-    return list(found.values())
+            sources[id(x)] = x
+    return list(sources.values())
 
 
 def deserialize_keras_object(
-    config: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True
+    config: Config | Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True
 ) -> Any:
-    """The object that a config describes.
+    """Create an object from its config.
 
-    safe_mode: kept for Keras's signature. Code in a config is never run, so False is refused with ValueError.
-    Raises UnknownObjectError for names that are neither ours nor given.
+    Args:
+        config: Result of `serialize_keras_object`.
+        custom_objects: Classes and functions by name, in addition to the registered ones.
+        safe_mode: Accepted for compatibility with Keras, must be True: code in a config is never run.
 
-    >>> deserialize_keras_object(serialize_keras_object(layer))  # doctest: +SKIP
+    Raises:
+        ValueError: For safe_mode=False.
+        UnknownObjectError: For names that are neither registered nor in `custom_objects`.
+
+    Example:
+        >>> deserialize_keras_object(serialize_keras_object(layer))  # doctest: +SKIP
     """
     if safe_mode is not True:
         raise ValueError(
